@@ -1,0 +1,16 @@
+import { createRequire } from "node:module";
+import { defineConfig } from "hardhat/config";
+
+// The compiler comes from npm, so that a build needs no download. Each profile names it: a config without profiles
+// would lose evmVersion in production.
+const profile = {
+  version: "0.8.37",
+  path: createRequire(import.meta.url).resolve("solc/soljson.js"),
+  settings: { evmVersion: "osaka", optimizer: { enabled: true, runs: 200 } },
+};
+
+export default defineConfig({
+  paths: { sources: "contracts", tests: { solidity: "test/contracts" } },
+  solidity: { profiles: { default: profile, production: profile } },
+  networks: { hardhat: { type: "edr-simulated", hardfork: "osaka" } },
+});

@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { run } from "../../deploy/bootstrap.mjs";
+
+run("cotrain", process.argv.slice(2));
