@@ -1,0 +1,47 @@
+/**
+ * Bytes and the numbers in them. All formats of Cotrain are little-endian and so is every machine it runs on; views
+ * instead of per-element conversion are right only there, hence the guard at import.
+ */
+import { endianness } from "node:os";
+
+import { InternalError, UserError } from "./errors.ts";
+
+if (endianness() !== "LE") {
+  throw new UserError("BIG_ENDIAN", "Cotrain runs on little-endian machines only; this one is big-endian.");
+}
+
+/** The bytes of a typed array, shared and not copied. */
+export function bytesOf(view: ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer>;
+export function bytesOf(view: ArrayBufferView): Uint8Array;
+export function bytesOf(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+/**
+ * fp32 little-endian bytes as numbers: a view when the bytes are aligned to 4, else a copy.
+ * @throws InternalError when the length is no multiple of 4
+ */
+export function float32Of(bytes: Uint8Array): Float32Array {
+  if (bytes.byteLength % 4 !== 0) {
+    throw new InternalError("BYTES_UNALIGNED", `${bytes.byteLength} bytes are not a whole number of fp32 values.`);
+  }
+  if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  return new Float32Array(bytes.slice().buffer);
+}
+
+/**
+ * uint16 little-endian bytes as numbers: a view when the bytes are aligned to 2, else a copy.
+ * @throws InternalError when the length is odd
+ */
+export function uint16Of(bytes: Uint8Array): Uint16Array {
+  if (bytes.byteLength % 2 !== 0) {
+    throw new InternalError("BYTES_UNALIGNED", `${bytes.byteLength} bytes are not a whole number of uint16 values.`);
+  }
+  if (bytes.byteOffset % 2 === 0) return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  return new Uint16Array(bytes.slice().buffer);
+}
+
+/** Whether two byte strings are equal; not constant in time. */
+export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

@@ -1,0 +1,102 @@
+/**
+ * Time as a dependency: whoever waits or stamps takes a {@link Clock}, so that tests and simulations move time by hand.
+ */
+
+/** Milliseconds since the Unix epoch and a wait that can be aborted. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The machine's clock. A sleeping timer keeps the process alive. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      }, ms);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    }),
+};
+
+/** A clock that stands until it is told to move. */
+export interface ManualClock extends Clock {
+  /** Moves time on by `ms`; sleepers wake in the order of their deadlines, each seeing its own deadline as `now()`. */
+  advance(ms: number): Promise<void>;
+  /** How many sleepers wait. */
+  readonly sleepers: number;
+}
+
+/**
+ * Makes a clock for tests and simulations.
+ * @param start milliseconds at which it stands first
+ */
+export function createManualClock(start = 0): ManualClock {
+  interface Sleeper {
+    at: number;
+    order: number;
+    wake: () => void;
+  }
+  let now = start;
+  let order = 0;
+  const sleepers = new Set<Sleeper>();
+  const earliest = (): Sleeper | undefined => {
+    let first: Sleeper | undefined;
+    for (const sleeper of sleepers) {
+      if (!first || sleeper.at < first.at || (sleeper.at === first.at && sleeper.order < first.order)) first = sleeper;
+    }
+    return first;
+  };
+  return {
+    now: () => now,
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) {
+          reject(signal.reason);
+          return;
+        }
+        const sleeper: Sleeper = {
+          at: now + Math.max(0, ms),
+          order: order++,
+          wake: () => {
+            sleepers.delete(sleeper);
+            signal?.removeEventListener("abort", onAbort);
+            resolve();
+          },
+        };
+        const onAbort = (): void => {
+          sleepers.delete(sleeper);
+          reject(signal?.reason);
+        };
+        signal?.addEventListener("abort", onAbort, { once: true });
+        sleepers.add(sleeper);
+      }),
+    advance: async (ms) => {
+      const end = now + ms;
+      for (let next = earliest(); next && next.at <= end; next = earliest()) {
+        now = Math.max(now, next.at);
+        next.wake();
+        // Lets what was woken run, and sleep again, before time moves further.
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
+      }
+      now = end;
+    },
+    get sleepers() {
+      return sleepers.size;
+    },
+  };
+}
