@@ -1,0 +1,246 @@
+/** HTTP client of a coordinator, for browsers and Node alike. Everything that comes back is checked against its schema. */
+import type { Static, TSchema } from "typebox";
+import { Value } from "typebox/value";
+import { bytesToHex, stringToBytes } from "viem";
+import { CoordinatorError, type CotrainError } from "../errors.ts";
+import { digestOfJson, sha256 } from "./digest.ts";
+import { type EpochManifest, parseDocument, type SignedVerdict } from "./documents.ts";
+import type { Address, Digest, Hex, RunId } from "./ids.ts";
+import * as messages from "./messages.ts";
+import { routes } from "./routes.ts";
+import { sessionHeaders, sessionMac } from "./session.ts";
+
+export interface CoordinatorClientOptions {
+  /** Milliseconds until a request without an answer fails; long polls add their own wait. Default 15,000. */
+  readonly timeout?: number;
+  readonly fetch?: typeof fetch;
+}
+
+interface RequestOptions {
+  readonly method?: "GET" | "POST" | "PUT";
+  readonly json?: unknown;
+  readonly body?: Uint8Array<ArrayBuffer> | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timeout?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Answers above this many bytes are refused, blobs excepted (they carry their own limit). */
+const MAX_ANSWER_BYTES = 64 << 20;
+
+async function readBounded(response: Response, limit: number, url: string): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  if (response.body) {
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (length > limit)
+        throw new CoordinatorError(
+          response.status,
+          "ANSWER_TOO_LARGE",
+          `The answer of ${url} is larger than ${limit} bytes.`,
+        );
+      chunks.push(chunk);
+    }
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
+}
+
+function errorOf(status: number, text: string, url: string): CotrainError {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (Value.Check(messages.ErrorBody, parsed)) {
+      const { code, message, details } = parsed.error;
+      const options = { retryable: status >= 500 || status === 429, ...(details ? { details } : {}) };
+      return new CoordinatorError(status, code, message, options);
+    }
+  } catch {
+    // Not JSON: some proxy answered; said below.
+  }
+  return new CoordinatorError(
+    status,
+    "NOT_A_COORDINATOR",
+    `${url} answered ${status} without an error that a coordinator gives.`,
+    {
+      retryable: status >= 500,
+    },
+  );
+}
+
+/** `sha256` for large bodies: native and off the main thread where the platform has it. */
+export async function sha256Async(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
+  return bytesToHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))) as Digest;
+}
+
+export type CoordinatorClient = ReturnType<typeof createCoordinatorClient>;
+
+/**
+ * @param url base of the coordinator, e.g. http://127.0.0.1:7700
+ * @throws CoordinatorError from every call: code UNREACHABLE (retryable), the coordinator's own code, or NOT_A_COORDINATOR
+ */
+export function createCoordinatorClient(url: string, options: CoordinatorClientOptions = {}) {
+  const base = url.replace(/\/+$/, "");
+  const fetcher = options.fetch ?? fetch;
+
+  async function request(path: string, init: RequestOptions): Promise<Response> {
+    const timeout = AbortSignal.timeout(init.timeout ?? options.timeout ?? 15_000);
+    const body = init.json === undefined ? init.body : JSON.stringify(init.json);
+    let response: Response;
+    try {
+      response = await fetcher(base + path, {
+        method: init.method ?? (init.json === undefined ? "GET" : "POST"),
+        headers: { ...(init.json === undefined ? {} : { "content-type": "application/json" }), ...init.headers },
+        signal: init.signal ? AbortSignal.any([timeout, init.signal]) : timeout,
+        redirect: "error",
+        ...(body === undefined ? {} : { body }),
+      });
+    } catch (cause) {
+      if (init.signal?.aborted) throw cause;
+      throw new CoordinatorError(0, "UNREACHABLE", `The coordinator at ${base} does not answer.`, {
+        retryable: true,
+        cause,
+      });
+    }
+    if (!response.ok) {
+      const text = new TextDecoder().decode(await readBounded(response, 1 << 20, base + path));
+      throw errorOf(response.status, text, base + path);
+    }
+    return response;
+  }
+
+  async function json<T extends TSchema>(path: string, schema: T, init: RequestOptions = {}): Promise<Static<T>> {
+    const response = await request(path, init);
+    const bytes = await readBounded(response, MAX_ANSWER_BYTES, base + path);
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(new TextDecoder().decode(bytes));
+    } catch (cause) {
+      throw new CoordinatorError(response.status, "NOT_A_COORDINATOR", `${base}${path} did not answer JSON.`, {
+        cause,
+      });
+    }
+    return parseDocument(`Answer of ${path}`, schema, parsed);
+  }
+
+  /** A part of a blob, by byte range; the caller verifies it against a digest of its own. */
+  async function blobPart(
+    runId: RunId,
+    digest: Digest,
+    offset: number,
+    length: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const path = routes.blob(runId, digest);
+    const response = await request(path, {
+      headers: { range: `bytes=${offset}-${offset + length - 1}` },
+      timeout: 300_000,
+    });
+    const bytes = await readBounded(response, length, base + path);
+    if (response.status !== 206 || bytes.length !== length)
+      throw new CoordinatorError(
+        response.status,
+        "BLOB_MISMATCH",
+        `${base}${path} did not answer the range asked for.`,
+      );
+    return bytes;
+  }
+
+  /** A whole blob of at most `limit` bytes, verified. @throws CoordinatorError BLOB_MISMATCH, BLOB_NOT_FOUND */
+  async function blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+    const path = routes.blob(runId, digest);
+    const response = await request(path, { timeout: 300_000 });
+    const bytes = await readBounded(response, limit, base + path);
+    if ((await sha256Async(bytes)) !== digest)
+      throw new CoordinatorError(
+        response.status,
+        "BLOB_MISMATCH",
+        `${base}${path} answered bytes that do not have the digest asked for.`,
+      );
+    return bytes;
+  }
+
+  /** A published JSON document, verified by digest and by schema. */
+  async function document<T extends TSchema>(
+    runId: RunId,
+    digest: Digest,
+    what: string,
+    schema: T,
+    limit = MAX_ANSWER_BYTES,
+  ) {
+    const bytes = await blob(runId, digest, limit);
+    return parseDocument(what, schema, JSON.parse(new TextDecoder().decode(bytes)) as unknown);
+  }
+
+  return {
+    url: base,
+    runs: () => json(routes.runs(), messages.RunList),
+    run: (runId: RunId) => json(routes.run(runId), messages.RunView),
+    checkpoints: (runId: RunId) => json(routes.checkpoints(runId), messages.CheckpointList),
+    verdicts: (runId: RunId) => json(routes.verdicts(runId), messages.VerdictList),
+    epochs: (runId: RunId) => json(routes.epochs(runId), messages.EpochList),
+    reward: (runId: RunId, account: Address) =>
+      json(routes.reward(runId, account.toLowerCase() as Address), messages.RewardView),
+    blob,
+    blobPart,
+    document,
+    join: (runId: RunId, body: messages.JoinRequest) => json(routes.join(runId), messages.JoinReply, { json: body }),
+    submitVerdict: (runId: RunId, body: SignedVerdict) =>
+      json(routes.verdicts(runId), messages.Accepted, { json: body }),
+    submitAttestation: (runId: RunId, epoch: number, body: messages.AttestationRequest) =>
+      json(routes.attestations(runId, epoch), messages.Accepted, { json: body }),
+    control: (runId: RunId, token: string, body: messages.ControlRequest) =>
+      json(routes.control(runId), messages.Accepted, { json: body, headers: { authorization: `Bearer ${token}` } }),
+    /** The calls of a member whose join was accepted. */
+    session(runId: RunId, worker: Address, sessionKey: Hex) {
+      let counter = 0;
+      async function signed<T extends TSchema>(path: string, schema: T, init: RequestOptions & { digest: Digest }) {
+        counter += 1;
+        const method = init.method ?? "POST";
+        const mac = await sessionMac(sessionKey, { method, path, body: init.digest, counter });
+        const headers = {
+          ...init.headers,
+          [sessionHeaders.worker]: worker.toLowerCase(),
+          [sessionHeaders.counter]: String(counter),
+          [sessionHeaders.mac]: mac,
+        };
+        return json(path, schema, { ...init, headers });
+      }
+      const post = <T extends TSchema>(path: string, schema: T, body: unknown, extra: RequestOptions = {}) => {
+        const text = JSON.stringify(body);
+        const bytes = new Uint8Array(stringToBytes(text));
+        const headers = { "content-type": "application/json" };
+        return signed(path, schema, { ...extra, method: "POST", body: bytes, headers, digest: sha256(bytes) });
+      };
+      return {
+        heartbeat: (body: messages.Heartbeat) => post(routes.heartbeat(runId), messages.HeartbeatReply, body),
+        work: (body: messages.WorkRequest, signal?: AbortSignal) =>
+          post(routes.work(runId), messages.WorkReply, body, { timeout: body.waitSeconds * 1_000 + 15_000, signal }),
+        leave: () => post(routes.leave(runId), messages.Accepted, {}),
+        submitReceipt: (body: messages.ReceiptRequest) => post(routes.receipts(runId), messages.ReceiptReply, body),
+        /** @param digest sha256 of `bytes` */
+        uploadFragment: (
+          assignmentId: number,
+          attempt: number,
+          index: number,
+          bytes: Uint8Array<ArrayBuffer>,
+          digest: Digest,
+        ) =>
+          signed(routes.fragment(runId, assignmentId, attempt, index), messages.FragmentReply, {
+            method: "PUT",
+            body: bytes,
+            headers: { "content-type": "application/octet-stream", [messages.contentDigestHeader]: digest },
+            digest,
+            timeout: 300_000,
+          }),
+      };
+    },
+  };
+}
+
+/** Digest under which an epoch manifest is attested. */
+export const epochDigestOf = (manifest: EpochManifest): Digest => digestOfJson(manifest);

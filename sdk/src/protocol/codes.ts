@@ -1,0 +1,36 @@
+/** Numbers that stand for words in signed structs, run parameters and leaves. A number never changes its meaning. */
+
+/** Versions of the protocol that this code speaks; joining exchanges them. */
+export const protocolVersion = { min: 1, max: 1 } as const;
+
+/** RunParams.codec and downCodec: encoding of pseudo-gradients upwards and of updates downwards. */
+export const codecCode = { fp32: 0, "int8-b256": 1 } as const;
+export type CodecName = keyof typeof codecCode;
+
+/** RunParams.outerOptimizer. */
+export const outerOptimizerCode = { nesterov: 0 } as const;
+/** RunParams.aggregator. */
+export const aggregatorCode = { mean: 0 } as const;
+/** RunParams.weighting. */
+export const weightingCode = { tokens: 0 } as const;
+/** RunParams.innerState: what becomes of a worker's inner optimizer between rounds. */
+export const innerStateCode = { persist: 0 } as const;
+/** RunParams.admission: who may join. */
+export const admissionCode = { open: 0 } as const;
+
+/** Receipt leaf outcome: 0 means aggregated and paid, anything else is the reason it was not. */
+export const outcomeCode = { aggregated: 0, payloadMissing: 1, payloadMalformed: 2, nonFinite: 3, late: 4 } as const;
+export type Outcome = (typeof outcomeCode)[keyof typeof outcomeCode];
+
+/** Verdict.kind. */
+export const verdictKind = { utility: 1, replay: 2, aggregate: 3, loss: 4 } as const;
+
+/** Reward leaf kind and Emission kind. */
+export const rewardKind = { compute: 1, code: 2, capital: 3, treasury: 4 } as const;
+
+/** RunRegistry's Status. */
+export const runStatus = { open: 0, paused: 1, finished: 2 } as const;
+
+export function nameOfCode<T extends Record<string, number>>(codes: T, code: number): keyof T | undefined {
+  return Object.keys(codes).find((name) => codes[name] === code);
+}

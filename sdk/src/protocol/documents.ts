@@ -1,0 +1,371 @@
+/**
+ * Every JSON document that is published and hashed: schema and type in one. A document's digest is sha256 of its canonical
+ * JSON; integers are safe JSON numbers, wide integers decimal strings, hashes and addresses lower-case hex.
+ */
+import { type Static, type TSchema, Type } from "typebox";
+import { Value } from "typebox/value";
+import { ProtocolError } from "../errors.ts";
+
+const closed = { additionalProperties: false } as const;
+
+export const Hash32 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{64}$" }));
+export const Address20 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{40}$" }));
+export const Signature65 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{130}$" }));
+export const Decimal = Type.String({ pattern: "^(0|[1-9][0-9]{0,77})$" });
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+export const Uint32 = Type.Integer({ minimum: 0, maximum: 0xffff_ffff });
+export const Uint16 = Type.Integer({ minimum: 0, maximum: 0xffff });
+export const Uint8 = Type.Integer({ minimum: 0, maximum: 0xff });
+const Version1 = Type.Literal(1);
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+
+/** Fragments of a run at most; a table's rows at most. */
+export const MAX_FRAGMENTS = 256;
+export const MAX_TENSORS = 65_536;
+/** Manifests are raw blocks of this size at most; longer parts are blobs of their own. */
+export const MAX_MANIFEST_BYTES = 1 << 20;
+export const MAX_PAYLOAD_HEADER_BYTES = 64 << 10;
+
+export const TensorEntrySchema = Type.Object(
+  {
+    name: Name,
+    shape: Type.Array(Type.Integer({ minimum: 1, maximum: 0xffff_ffff }), { maxItems: 8 }),
+    fragment: Uint16,
+  },
+  closed,
+);
+
+/** What is trained: independent of machines and of the chain. Its digest stands in RunRegistry. */
+export const Definition = Type.Object(
+  {
+    version: Version1,
+    /** The engine's model configuration; the protocol does not look into it. */
+    model: Type.Record(
+      Type.String({ maxLength: 64 }),
+      Type.Union([Type.String({ maxLength: 200 }), Type.Number(), Type.Boolean()]),
+    ),
+    tokenizer: Hash32,
+    data: Hash32,
+    innerOptimizer: Type.Object(
+      {
+        kind: Type.Literal("adamw"),
+        beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1 }),
+        beta2: Type.Number({ minimum: 0, exclusiveMaximum: 1 }),
+        epsilon: Type.Number({ exclusiveMinimum: 0 }),
+        weightDecay: Type.Number({ minimum: 0 }),
+        clipNorm: Type.Number({ exclusiveMinimum: 0 }),
+      },
+      closed,
+    ),
+    /** Shape of the inner learning rate; its size is RunParams.innerLrPpb. Steps of warm-up, for the run and for a fresh optimizer. */
+    schedule: Type.Object(
+      { kind: Type.Literal("warmup-constant"), warmupSteps: Uint32, freshWarmupSteps: Uint32 },
+      closed,
+    ),
+    sequence: Type.Integer({ minimum: 2, maximum: 1 << 20 }),
+    table: Type.Array(TensorEntrySchema, { minItems: 1, maxItems: MAX_TENSORS }),
+    /** sha256 of the canonical JSON list of checkpoint 0's shard digests, by fragment. */
+    initialParameters: Hash32,
+  },
+  closed,
+);
+export type Definition = Static<typeof Definition>;
+
+/** How a definition is computed on a class of machines; exact replay is within one. Graphs are blobs by digest. */
+export const Realisation = Type.Object(
+  {
+    version: Version1,
+    definition: Hash32,
+    graphs: Type.Object({ step: Hash32, eval: Hash32, logits: Hash32 }, closed),
+    microBatch: Type.Integer({ minimum: 1, maximum: 1 << 20 }),
+    precision: Type.Literal("fp32"),
+    runtime: Name,
+    deviceClass: Name,
+    /** State digest after 3 steps from fixed inputs, computed on the organiser's machine. */
+    conformance: Hash32,
+  },
+  closed,
+);
+export type Realisation = Static<typeof Realisation>;
+
+export const DataShard = Type.Object({ digest: Hash32, tokens: Count, bytes: Count }, closed);
+export type DataShard = Static<typeof DataShard>;
+const DataSplit = Type.Object(
+  {
+    /** Token ids in all shards. */
+    tokens: Count,
+    /** UTF-8 bytes of the text they stand for: bits/byte = nats per token ÷ ln 2 × tokens ÷ bytes. */
+    bytes: Count,
+    shards: Type.Array(DataShard, { maxItems: 8_192 }),
+  },
+  closed,
+);
+
+/** A tokenized corpus: shards of uint16 little-endian token ids. */
+export const DataManifest = Type.Object(
+  {
+    version: Version1,
+    source: Type.String({ maxLength: 500 }),
+    tokenizer: Hash32,
+    vocabulary: Type.Integer({ minimum: 2, maximum: 65_536 }),
+    train: DataSplit,
+    heldOut: DataSplit,
+  },
+  closed,
+);
+export type DataManifest = Static<typeof DataManifest>;
+
+/** `count` consecutive positions of the ledger; data's epoch = ⌊position ÷ sequences⌋, permuted within it from the run's seed. */
+export const PositionRange = Type.Object(
+  { start: Count, count: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) },
+  closed,
+);
+export type PositionRange = Static<typeof PositionRange>;
+
+/** What one worker does in one round. Its digest stands in the receipt. */
+export const Assignment = Type.Object(
+  {
+    version: Version1,
+    runId: Hash32,
+    round: Count,
+    worker: Address20,
+    assignmentId: Count,
+    attempt: Uint32,
+    /** Inner steps H_i, sequences per step, tokens per sequence: steps × batch = Σ count of ranges. */
+    steps: Uint32,
+    batch: Uint32,
+    sequence: Uint32,
+    ranges: Type.Array(PositionRange, { minItems: 1, maxItems: 1_024 }),
+    seed: Hash32,
+    /** Digest of the checkpoint that holds θ_r. */
+    base: Hash32,
+    paramsVersion: Uint32,
+    /** Inner steps of the run before this round: the schedule's clock. */
+    globalStep: Count,
+    innerLrPpb: Uint32,
+    codec: Uint8,
+  },
+  closed,
+);
+export type Assignment = Static<typeof Assignment>;
+
+/** Bytes [offset, offset + bytes) of a shard and their sha256, so that a part can be fetched and verified alone. */
+const ShardPart = Type.Object({ offset: Count, bytes: Count, digest: Hash32 }, closed);
+export const CheckpointFragment = Type.Object(
+  {
+    index: Uint16,
+    /** sha256 and length of the safetensors shard. */
+    digest: Hash32,
+    bytes: Count,
+    /** The fragment's parameters in table order, fp32 little-endian, contiguous; then the outer optimizer's buffer likewise. */
+    parameters: ShardPart,
+    outer: ShardPart,
+  },
+  closed,
+);
+export type CheckpointFragment = Static<typeof CheckpointFragment>;
+
+/** θ and outer state after `round` completed rounds. Its digest is the checkpointDigest of the head. */
+export const CheckpointManifest = Type.Object(
+  {
+    version: Version1,
+    runId: Hash32,
+    /** Completed rounds. */
+    round: Count,
+    /** Inner steps of the run's schedule, and tokens trained, so far. */
+    step: Count,
+    tokens: Decimal,
+    paramsVersion: Uint32,
+    table: Hash32,
+    parent: Type.Union([Hash32, Type.Null()]),
+    /** Digest of the ReceiptsFile of the round that led here; null in checkpoint 0. */
+    receipts: Type.Union([Hash32, Type.Null()]),
+    fragments: Type.Array(CheckpointFragment, { minItems: 1, maxItems: MAX_FRAGMENTS }),
+  },
+  closed,
+);
+export type CheckpointManifest = Static<typeof CheckpointManifest>;
+
+/** Head of a worker's payload in one round; its sha256 is the receipt's payloadDigest. Fragments are blobs by digest. */
+export const PayloadHeader = Type.Object(
+  {
+    version: Version1,
+    runId: Hash32,
+    round: Count,
+    worker: Address20,
+    codec: Uint8,
+    table: Hash32,
+    fragments: Type.Array(
+      Type.Object({ index: Uint16, base: Hash32, elements: Count, bytes: Count, digest: Hash32 }, closed),
+      { minItems: 1, maxItems: MAX_FRAGMENTS },
+    ),
+  },
+  closed,
+);
+export type PayloadHeader = Static<typeof PayloadHeader>;
+
+const WireReceipt = Type.Object(
+  {
+    runId: Hash32,
+    round: Decimal,
+    worker: Address20,
+    beneficiary: Address20,
+    assignmentId: Decimal,
+    attempt: Uint32,
+    assignment: Hash32,
+    steps: Uint32,
+    paramsVersion: Uint32,
+    realisation: Hash32,
+    baseDigest: Hash32,
+    commitment: Hash32,
+    leaves: Uint32,
+    payloadDigest: Hash32,
+  },
+  closed,
+);
+const WireAck = Type.Object(
+  { runId: Hash32, round: Decimal, worker: Address20, receiptHash: Hash32, tokens: Decimal, acceptedAt: Decimal },
+  closed,
+);
+
+/** All receipts of a round with their acknowledgements and outcomes, by ascending worker; leaves of the head's receiptsRoot. */
+export const ReceiptsFile = Type.Object(
+  {
+    version: Version1,
+    runId: Hash32,
+    round: Count,
+    receipts: Type.Array(
+      Type.Object(
+        {
+          receipt: WireReceipt,
+          signature: Signature65,
+          ack: WireAck,
+          ackSignature: Signature65,
+          assignment: Assignment,
+          tokens: Decimal,
+          outcome: Uint16,
+        },
+        closed,
+      ),
+      { maxItems: 65_535 },
+    ),
+  },
+  closed,
+);
+export type ReceiptsFile = Static<typeof ReceiptsFile>;
+
+const WireVerdict = Type.Object(
+  {
+    runId: Hash32,
+    round: Decimal,
+    head: Hash32,
+    validator: Address20,
+    kind: Uint8,
+    worker: Address20,
+    index: Uint32,
+    value: Decimal,
+    evidence: Hash32,
+    issuedAt: Decimal,
+  },
+  closed,
+);
+export const SignedVerdict = Type.Object({ verdict: WireVerdict, signature: Signature65 }, closed);
+export type SignedVerdict = Static<typeof SignedVerdict>;
+
+/** The verdicts that count for an epoch manifest. */
+export const VerdictsFile = Type.Object(
+  { version: Version1, modelId: Hash32, verdicts: Type.Array(SignedVerdict) },
+  closed,
+);
+export type VerdictsFile = Static<typeof VerdictsFile>;
+
+export const EpochHead = Type.Object(
+  {
+    runId: Hash32,
+    head: Hash32,
+    sequence: Count,
+    round: Count,
+    paramsVersion: Uint32,
+    checkpointDigest: Hash32,
+    receiptsRoot: Hash32,
+    /** Chain time of the anchor, seconds. */
+    anchoredAt: Count,
+  },
+  closed,
+);
+export type EpochHead = Static<typeof EpochHead>;
+
+/** What an epoch's contributions were computed from, for every epoch covered that has heads. */
+export const EpochInputs = Type.Object(
+  {
+    version: Version1,
+    modelId: Hash32,
+    epochs: Type.Array(
+      Type.Object(
+        {
+          epoch: Count,
+          /** Compute budget in share wei. */
+          budget: Decimal,
+          /** Version in force at the start of the epoch before; receipts under an older one count 0. */
+          minParamsVersion: Uint32,
+          heads: Type.Array(EpochHead),
+          /** Σ tokens × quality (basis points) by beneficiary, and the amount it earns. */
+          contributions: Type.Array(
+            Type.Object({ account: Address20, contribution: Decimal, amount: Decimal }, closed),
+          ),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type EpochInputs = Static<typeof EpochInputs>;
+
+/** Leaves of the cumulative reward tree, by ascending account. */
+export const RewardsFile = Type.Object(
+  {
+    version: Version1,
+    modelId: Hash32,
+    leaves: Type.Array(Type.Object({ account: Address20, cumulative: Decimal }, closed), { minItems: 1 }),
+  },
+  closed,
+);
+export type RewardsFile = Static<typeof RewardsFile>;
+
+/** What validators attest to; its digest is the attestation's epochDigest. */
+export const EpochManifest = Type.Object(
+  {
+    version: Version1,
+    modelId: Hash32,
+    runId: Hash32,
+    epoch: Count,
+    /** Last head anchored in the epoch. */
+    head: Hash32,
+    /** Last heads of runs that finished since the active root. */
+    finished: Type.Array(Type.Object({ runId: Hash32, head: Hash32 }, closed), { maxItems: 1_024 }),
+    /** Epoch manifest of the active root, null before the first. */
+    previous: Type.Union([Hash32, Type.Null()]),
+    previousRoot: Hash32,
+    root: Hash32,
+    totalCumulative: Decimal,
+    inputs: Hash32,
+    verdicts: Hash32,
+    rewards: Hash32,
+  },
+  closed,
+);
+export type EpochManifest = Static<typeof EpochManifest>;
+
+/**
+ * Checks a document that came from outside.
+ * @throws ProtocolError MALFORMED_DOCUMENT that names the place
+ */
+export function parseDocument<T extends TSchema>(what: string, schema: T, value: unknown): Static<T> {
+  if (Value.Check(schema, value)) return value;
+  const [error] = Value.Errors(schema, value);
+  throw new ProtocolError(
+    "MALFORMED_DOCUMENT",
+    `${what}${error?.instancePath ?? ""}: ${error?.message ?? "malformed"}.`,
+  );
+}

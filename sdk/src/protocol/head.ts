@@ -1,0 +1,71 @@
+/** Heads: a run's hash chain of checkpoints, kept by CheckpointRegistry. */
+import { type Address, encodeAbiParameters, keccak256, stringToHex } from "viem";
+import type { Digest, HeadHash, RunId } from "./ids.ts";
+import type { Hex } from "./ids.ts";
+
+export const HEAD_TYPE =
+  "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)";
+export const HEAD_TYPEHASH: Hex = keccak256(stringToHex(HEAD_TYPE));
+
+/** Checkpoint 0 has sequence 0, round 0, parentHead 0, paramsVersion 1 and receiptsRoot 0. `round` counts completed rounds. */
+export interface Head {
+  readonly chainId: bigint;
+  /** CheckpointRegistry. */
+  readonly registry: Address;
+  readonly parentHead: HeadHash;
+  readonly runId: RunId;
+  readonly sequence: bigint;
+  readonly round: bigint;
+  readonly paramsVersion: number;
+  readonly checkpointDigest: Digest;
+  readonly receiptsRoot: Hex;
+}
+
+export function headHash(head: Head): HeadHash {
+  return keccak256(
+    encodeAbiParameters(
+      [
+        { type: "bytes32" },
+        { type: "uint256" },
+        { type: "address" },
+        { type: "bytes32" },
+        { type: "bytes32" },
+        { type: "uint64" },
+        { type: "uint64" },
+        { type: "uint32" },
+        { type: "bytes32" },
+        { type: "bytes32" },
+      ],
+      [
+        HEAD_TYPEHASH,
+        head.chainId,
+        head.registry,
+        head.parentHead,
+        head.runId,
+        head.sequence,
+        head.round,
+        head.paramsVersion,
+        head.checkpointDigest,
+        head.receiptsRoot,
+      ],
+    ),
+  ) as HeadHash;
+}
+
+/** Blocks between a head's anchor and the block whose hash decides the lot. */
+export const LOT_DELAY_BLOCKS = 2n;
+
+/** The validator's lot for a head. Whoever orders blocks can predict it. */
+export function lotSeed(blockHash: Hex, head: HeadHash, validator: Address): bigint {
+  return BigInt(
+    keccak256(
+      encodeAbiParameters(
+        [{ type: "bytes32" }, { type: "bytes32" }, { type: "address" }],
+        [blockHash, head, validator],
+      ),
+    ),
+  );
+}
+
+/** The fragment of the aggregate that this validator recomputes. */
+export const drawnFragment = (seed: bigint, fragments: number): number => Number(seed % BigInt(fragments));

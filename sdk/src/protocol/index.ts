@@ -1,0 +1,20 @@
+/**
+ * @cotrain/sdk/protocol: ids, digests, signed structs, documents, layouts and messages that coordinator, workers,
+ * validators, contracts and dApps share. Browser-safe: no file, no socket, no Node API. Start at typedData.ts (what is
+ * signed), documents.ts (what is published) and messages.ts (what is sent).
+ */
+export * from "./canonicalJson.ts";
+export * from "./client.ts";
+export * from "./codes.ts";
+export * from "./contribution.ts";
+export * from "./digest.ts";
+export * from "./documents.ts";
+export * from "./head.ts";
+export * from "./ids.ts";
+export * from "./leaves.ts";
+export * from "./messages.ts";
+export * from "./params.ts";
+export * from "./routes.ts";
+export * from "./session.ts";
+export * from "./table.ts";
+export * from "./typedData.ts";

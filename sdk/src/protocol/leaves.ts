@@ -1,0 +1,99 @@
+/** Merkle trees in OpenZeppelin's standard layout (leaf = keccak256 of keccak256 of abi.encode), as the contracts verify them. */
+import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
+import type { Address, Hex } from "viem";
+import { ProtocolError } from "../errors.ts";
+import { rewardKind } from "./codes.ts";
+import { type ModelId, zeroHash } from "./ids.ts";
+
+/** One receipt under a head's receiptsRoot. `outcome` 0 = aggregated. */
+export interface ReceiptLeaf {
+  readonly receiptHash: Hex;
+  readonly worker: Address;
+  readonly beneficiary: Address;
+  readonly tokens: bigint;
+  readonly outcome: number;
+}
+
+/** What an account has earned since the model began, in share wei. */
+export interface RewardLeaf {
+  readonly account: Address;
+  readonly cumulative: bigint;
+}
+
+/** State of the training after leaf j; the last leaf is (leaves − 1, step, endState, baseDigest, newResidual, payloadDigest). */
+export interface CommitmentLeaf {
+  readonly j: number;
+  readonly step: bigint;
+  /** BLAKE3 of the training state. */
+  readonly state: Hex;
+  /** sha256 of the token ids of the segment. */
+  readonly data: Hex;
+  /** sha256 of the scalars fed in the segment. */
+  readonly scalars: Hex;
+  /** Digest of an outer update applied in the segment, or 0. */
+  readonly update: Hex;
+}
+
+export const receiptLeafEncoding = ["bytes32", "address", "address", "uint64", "uint16"];
+export const rewardLeafEncoding = ["uint8", "bytes32", "address", "uint256"];
+export const commitmentLeafEncoding = ["uint32", "uint64", "bytes32", "bytes32", "bytes32", "bytes32"];
+
+const receiptValues = (leaf: ReceiptLeaf): (string | bigint | number)[] => [
+  leaf.receiptHash,
+  leaf.worker,
+  leaf.beneficiary,
+  leaf.tokens,
+  leaf.outcome,
+];
+const rewardValues = (modelId: ModelId, leaf: RewardLeaf): (string | bigint | number)[] => [
+  rewardKind.compute,
+  modelId,
+  leaf.account,
+  leaf.cumulative,
+];
+const commitmentValues = (leaf: CommitmentLeaf): (string | bigint | number)[] => [
+  leaf.j,
+  leaf.step,
+  leaf.state,
+  leaf.data,
+  leaf.scalars,
+  leaf.update,
+];
+
+/** Root of a round's receipts; 0 for a round without any. */
+export function receiptsRoot(leaves: readonly ReceiptLeaf[]): Hex {
+  if (leaves.length === 0) return zeroHash;
+  return StandardMerkleTree.of(leaves.map(receiptValues), receiptLeafEncoding).root as Hex;
+}
+
+/** Tree of cumulative rewards. @throws ProtocolError EMPTY_TREE, DUPLICATE_ACCOUNT */
+export function rewardTree(modelId: ModelId, leaves: readonly RewardLeaf[]) {
+  if (leaves.length === 0) throw new ProtocolError("EMPTY_TREE", "A reward tree needs at least one account.");
+  const accounts = new Set(leaves.map((leaf) => leaf.account.toLowerCase()));
+  if (accounts.size !== leaves.length)
+    throw new ProtocolError("DUPLICATE_ACCOUNT", "A reward tree lists each account once.");
+  const tree = StandardMerkleTree.of(
+    leaves.map((leaf) => rewardValues(modelId, leaf)),
+    rewardLeafEncoding,
+  );
+  return {
+    root: tree.root as Hex,
+    total: leaves.reduce((sum, leaf) => sum + leaf.cumulative, 0n),
+    /** Proof of an account's leaf, or undefined where it has none. */
+    proofOf(account: Address): { cumulative: bigint; proof: Hex[] } | undefined {
+      const index = leaves.findIndex((leaf) => leaf.account.toLowerCase() === account.toLowerCase());
+      const leaf = leaves[index];
+      return leaf && { cumulative: leaf.cumulative, proof: tree.getProof(index) as Hex[] };
+    },
+  };
+}
+
+/** Root of a worker's commitment: two leaves at least, the start and the end with its encoding. @throws ProtocolError SHORT_COMMITMENT */
+export function commitmentRoot(leaves: readonly CommitmentLeaf[]): Hex {
+  if (leaves.length < 2)
+    throw new ProtocolError(
+      "SHORT_COMMITMENT",
+      "A commitment has two leaves at least: the start and the end with its encoding.",
+    );
+  return StandardMerkleTree.of(leaves.map(commitmentValues), commitmentLeafEncoding).root as Hex;
+}

@@ -1,0 +1,282 @@
+/** The coordinator's HTTP API: one schema per body, the single source for validation, OpenAPI and the client's types. */
+import { type Static, Type } from "typebox";
+import {
+  Address20,
+  Assignment,
+  Count,
+  Decimal,
+  Hash32,
+  PayloadHeader,
+  Signature65,
+  SignedVerdict,
+  Uint16,
+  Uint32,
+  Uint8,
+} from "./documents.ts";
+import { wireSchema, type WireStruct } from "./typedData.ts";
+
+const closed = { additionalProperties: false } as const;
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const Real = Type.Number();
+
+export const ErrorBody = Type.Object({
+  error: Type.Object({
+    code: Type.String(),
+    message: Type.String(),
+    details: Type.Optional(
+      Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])),
+    ),
+  }),
+});
+export type ErrorBody = Static<typeof ErrorBody>;
+
+export const RunParamsWire = Type.Object(
+  {
+    innerSteps: Uint32,
+    rampInnerSteps: Uint32,
+    rampRounds: Uint32,
+    innerLrPpb: Uint32,
+    outerLrPpm: Uint32,
+    outerMomentumPpm: Uint32,
+    minWorkers: Uint16,
+    maxWorkers: Uint16,
+    roundDeadline: Uint32,
+    codec: Uint8,
+    downCodec: Uint8,
+    outerOptimizer: Uint8,
+    aggregator: Uint8,
+    aggregatorBps: Uint16,
+    delaySteps: Uint16,
+    mixingBps: Uint16,
+    weighting: Uint8,
+    innerState: Uint8,
+    admission: Uint8,
+    minStake: Decimal,
+    replayBps: Uint16,
+  },
+  closed,
+);
+
+/** Addresses of the contracts a run lives in; the name is the contract's. */
+export const ContractAddresses = Type.Object(
+  {
+    modelRegistry: Address20,
+    runRegistry: Address20,
+    checkpointRegistry: Address20,
+    validatorSet: Address20,
+    emission: Address20,
+    computeRewards: Address20,
+  },
+  closed,
+);
+export type ContractAddresses = Static<typeof ContractAddresses>;
+
+export const MemberView = Type.Object({
+  worker: Address20,
+  beneficiary: Address20,
+  /** training: has an open assignment; waiting: for the next round; silent: heartbeats stopped. */
+  state: Type.Union([
+    Type.Literal("training"),
+    Type.Literal("uploading"),
+    Type.Literal("waiting"),
+    Type.Literal("silent"),
+  ]),
+  round: Nullable(Count),
+  step: Count,
+  steps: Count,
+  /** Training loss, nats per token, smoothed by the worker. */
+  loss: Nullable(Real),
+  tokensPerSecond: Nullable(Real),
+  /** Tokens of accepted receipts. */
+  tokens: Decimal,
+});
+export type MemberView = Static<typeof MemberView>;
+
+export const RunView = Type.Object({
+  runId: Hash32,
+  modelId: Hash32,
+  chainId: Count,
+  contracts: ContractAddresses,
+  definition: Hash32,
+  realisations: Type.Array(Hash32),
+  poster: Address20,
+  phase: Type.Union([
+    Type.Literal("Waiting"),
+    Type.Literal("Training"),
+    Type.Literal("Paused"),
+    Type.Literal("Finished"),
+  ]),
+  /** The round that is open or opens next; equals completed rounds. */
+  round: Count,
+  step: Count,
+  tokens: Decimal,
+  paramsVersion: Uint32,
+  params: RunParamsWire,
+  /** Newest durable checkpoint. */
+  checkpoint: Type.Object({ round: Count, digest: Hash32 }),
+  /** Newest head seen on-chain. */
+  anchored: Nullable(Type.Object({ round: Count, sequence: Count, head: Hash32, transaction: Nullable(Hash32) })),
+  /** Open round, null between rounds. Times in ms since 1970. */
+  current: Nullable(
+    Type.Object({
+      round: Count,
+      innerSteps: Uint32,
+      openedAt: Count,
+      deadline: Count,
+      assigned: Count,
+      received: Count,
+    }),
+  ),
+  members: Type.Array(MemberView),
+  loss: Type.Object({
+    /** Nats per token, token-weighted over the members' latest. */
+    train: Nullable(Real),
+    /** Validators' median, micro-bits per byte, of the newest head that has it, and the first one. */
+    heldOut: Nullable(Type.Object({ round: Count, microBitsPerByte: Count })),
+    heldOutFirst: Nullable(Type.Object({ round: Count, microBitsPerByte: Count })),
+  }),
+  tokensPerSecond: Real,
+  /** Bytes moved between workers and coordinator, and what synchronous data parallelism would have moved for the same tokens. */
+  traffic: Type.Object({ up: Count, down: Count, synchronous: Count }),
+});
+export type RunView = Static<typeof RunView>;
+
+export const RunList = Type.Object({
+  runs: Type.Array(Type.Object({ runId: Hash32, modelId: Hash32, phase: Type.String() })),
+});
+
+export interface JoinRequest {
+  readonly join: WireStruct<"Join">;
+  readonly signature: `0x${string}`;
+}
+export const JoinRequest = Type.Unsafe<JoinRequest>(
+  Type.Object({ join: wireSchema("Join"), signature: Signature65 }, closed),
+);
+export const JoinReply = Type.Object({
+  /** 32 random bytes under which this session's requests carry a MAC. */
+  sessionKey: Hash32,
+  protocol: Uint16,
+  heartbeatSeconds: Uint16,
+});
+export type JoinReply = Static<typeof JoinReply>;
+
+export const Heartbeat = Type.Object(
+  {
+    round: Nullable(Count),
+    step: Count,
+    loss: Nullable(Real),
+    tokensPerSecond: Nullable(Real),
+    uploading: Type.Boolean(),
+  },
+  closed,
+);
+export type Heartbeat = Static<typeof Heartbeat>;
+/** `known` false: the session is not known (any more), join again. `round` is the open round. */
+export const HeartbeatReply = Type.Object({ round: Count, phase: Type.String() });
+export type HeartbeatReply = Static<typeof HeartbeatReply>;
+
+/** Long poll for work: answers at once when there is an assignment for this worker above `after`, else within `waitSeconds`. */
+export const WorkRequest = Type.Object({ waitSeconds: Type.Integer({ minimum: 0, maximum: 30 }) }, closed);
+export type WorkRequest = Static<typeof WorkRequest>;
+export const WorkReply = Type.Union([
+  Type.Object({
+    kind: Type.Literal("train"),
+    assignment: Assignment,
+    /** Ms since 1970. */
+    deadline: Count,
+    /** Outcome of this worker's last accepted receipt, which decides whether its residual advances. */
+    lastOutcome: Nullable(Type.Object({ round: Count, receiptHash: Hash32, outcome: Uint16 })),
+  }),
+  Type.Object({ kind: Type.Literal("wait"), reason: Type.String() }),
+  Type.Object({ kind: Type.Literal("leave"), reason: Type.String() }),
+]);
+export type WorkReply = Static<typeof WorkReply>;
+
+/** Upload of one fragment: the body is the payload, its digest stands in the header's list and in the request's header. */
+export const contentDigestHeader = "cotrain-digest";
+export const FragmentReply = Type.Object({ digest: Hash32, bytes: Count });
+export type FragmentReply = Static<typeof FragmentReply>;
+
+export interface ReceiptRequest {
+  readonly receipt: WireStruct<"Receipt">;
+  readonly signature: `0x${string}`;
+  readonly header: PayloadHeader;
+}
+export const ReceiptRequest = Type.Unsafe<ReceiptRequest>(
+  Type.Object({ receipt: wireSchema("Receipt"), signature: Signature65, header: PayloadHeader }, closed),
+);
+export interface ReceiptReply {
+  readonly ack: WireStruct<"Ack">;
+  readonly signature: `0x${string}`;
+}
+export const ReceiptReply = Type.Unsafe<ReceiptReply>(Type.Object({ ack: wireSchema("Ack"), signature: Signature65 }));
+
+export const CheckpointList = Type.Object({
+  checkpoints: Type.Array(
+    Type.Object({
+      round: Count,
+      digest: Hash32,
+      paramsVersion: Uint32,
+      head: Nullable(Hash32),
+      sequence: Nullable(Count),
+      transaction: Nullable(Hash32),
+      block: Nullable(Count),
+    }),
+  ),
+});
+export type CheckpointList = Static<typeof CheckpointList>;
+
+export const VerdictList = Type.Object({ verdicts: Type.Array(SignedVerdict) });
+export type VerdictList = Static<typeof VerdictList>;
+
+/** An epoch that was computed: its manifest's digest and the attestation that validators are asked to sign. */
+export interface EpochView {
+  readonly epoch: number;
+  readonly manifest: `0x${string}`;
+  readonly attestation: WireStruct<"Attestation">;
+  readonly signatures: readonly { readonly validator: `0x${string}`; readonly signature: `0x${string}` }[];
+  readonly state: "collecting" | "posted" | "active" | "superseded";
+  readonly transaction: `0x${string}` | null;
+}
+export const EpochView = Type.Unsafe<EpochView>(
+  Type.Object({
+    epoch: Count,
+    manifest: Hash32,
+    attestation: wireSchema("Attestation"),
+    signatures: Type.Array(Type.Object({ validator: Address20, signature: Signature65 })),
+    state: Type.Union([
+      Type.Literal("collecting"),
+      Type.Literal("posted"),
+      Type.Literal("active"),
+      Type.Literal("superseded"),
+    ]),
+    transaction: Nullable(Hash32),
+  }),
+);
+export const EpochList = Type.Object({ epochs: Type.Array(EpochView) });
+export type EpochList = Static<typeof EpochList>;
+
+export const AttestationRequest = Type.Object(
+  { epochDigest: Hash32, validator: Address20, signature: Signature65 },
+  closed,
+);
+export type AttestationRequest = Static<typeof AttestationRequest>;
+
+/** What an account can claim under the active root. */
+export const RewardView = Type.Object({
+  account: Address20,
+  epoch: Count,
+  root: Hash32,
+  cumulative: Decimal,
+  proof: Type.Array(Hash32, { maxItems: 64 }),
+});
+export type RewardView = Static<typeof RewardView>;
+
+export const ControlRequest = Type.Object(
+  { action: Type.Union([Type.Literal("pause"), Type.Literal("resume")]) },
+  closed,
+);
+export type ControlRequest = Static<typeof ControlRequest>;
+
+export const Accepted = Type.Object({ accepted: Type.Literal(true) });
+export type Accepted = Static<typeof Accepted>;

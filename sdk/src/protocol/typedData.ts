@@ -1,0 +1,224 @@
+/**
+ * Every struct that somebody signs, as EIP-712 types (https://eips.ethereum.org/EIPS/eip-712), and its form on the wire:
+ * addresses and hashes in lower-case hex, integers up to 32 bits as numbers, wider ones as decimal strings.
+ */
+import type { TypedDataToPrimitiveTypes } from "abitype";
+import { Type, type TObject, type TSchema } from "typebox";
+import { Value } from "typebox/value";
+import { type Address, type Hex, hashStruct, hashTypedData, recoverTypedDataAddress } from "viem";
+import { ProtocolError } from "../errors.ts";
+
+export const structTypes = {
+  Join: [
+    { name: "runId", type: "bytes32" },
+    { name: "worker", type: "address" },
+    { name: "beneficiary", type: "address" },
+    { name: "lease", type: "bytes32" },
+    { name: "realisation", type: "bytes32" },
+    { name: "conformance", type: "bytes32" },
+    { name: "protocolMin", type: "uint16" },
+    { name: "protocolMax", type: "uint16" },
+    { name: "issuedAt", type: "uint64" },
+  ],
+  Receipt: [
+    { name: "runId", type: "bytes32" },
+    { name: "round", type: "uint64" },
+    { name: "worker", type: "address" },
+    { name: "beneficiary", type: "address" },
+    { name: "assignmentId", type: "uint64" },
+    { name: "attempt", type: "uint32" },
+    { name: "assignment", type: "bytes32" },
+    { name: "steps", type: "uint32" },
+    { name: "paramsVersion", type: "uint32" },
+    { name: "realisation", type: "bytes32" },
+    { name: "baseDigest", type: "bytes32" },
+    { name: "commitment", type: "bytes32" },
+    { name: "leaves", type: "uint32" },
+    { name: "payloadDigest", type: "bytes32" },
+  ],
+  Fragment: [
+    { name: "runId", type: "bytes32" },
+    { name: "round", type: "uint64" },
+    { name: "worker", type: "address" },
+    { name: "assignmentId", type: "uint64" },
+    { name: "attempt", type: "uint32" },
+    { name: "index", type: "uint32" },
+    { name: "base", type: "bytes32" },
+    { name: "digest", type: "bytes32" },
+  ],
+  Ack: [
+    { name: "runId", type: "bytes32" },
+    { name: "round", type: "uint64" },
+    { name: "worker", type: "address" },
+    { name: "receiptHash", type: "bytes32" },
+    { name: "tokens", type: "uint64" },
+    { name: "acceptedAt", type: "uint64" },
+  ],
+  Verdict: [
+    { name: "runId", type: "bytes32" },
+    { name: "round", type: "uint64" },
+    { name: "head", type: "bytes32" },
+    { name: "validator", type: "address" },
+    { name: "kind", type: "uint8" },
+    { name: "worker", type: "address" },
+    { name: "index", type: "uint32" },
+    { name: "value", type: "uint64" },
+    { name: "evidence", type: "bytes32" },
+    { name: "issuedAt", type: "uint64" },
+  ],
+  Attestation: [
+    { name: "modelId", type: "bytes32" },
+    { name: "runId", type: "bytes32" },
+    { name: "epoch", type: "uint64" },
+    { name: "epochDigest", type: "bytes32" },
+    { name: "head", type: "bytes32" },
+    { name: "previousRoot", type: "bytes32" },
+    { name: "root", type: "bytes32" },
+    { name: "totalCumulative", type: "uint256" },
+    { name: "setVersion", type: "uint32" },
+    { name: "deadline", type: "uint64" },
+  ],
+  Ruling: [
+    { name: "modelId", type: "bytes32" },
+    { name: "kind", type: "uint8" },
+    { name: "subject", type: "bytes32" },
+    { name: "dispute", type: "uint64" },
+    { name: "accused", type: "address" },
+    { name: "outcome", type: "uint8" },
+    { name: "evidence", type: "bytes32" },
+    { name: "setVersion", type: "uint32" },
+    { name: "deadline", type: "uint64" },
+  ],
+} as const;
+
+export type StructName = keyof typeof structTypes;
+/** The struct as viem signs it: 64-bit integers and wider are bigints. */
+export type Struct<N extends StructName> = TypedDataToPrimitiveTypes<typeof structTypes>[N];
+export type Join = Struct<"Join">;
+export type Receipt = Struct<"Receipt">;
+export type Fragment = Struct<"Fragment">;
+export type Ack = Struct<"Ack">;
+export type Verdict = Struct<"Verdict">;
+export type Attestation = Struct<"Attestation">;
+export type Ruling = Struct<"Ruling">;
+
+/** The struct as JSON: wide integers are decimal strings. */
+export type WireStruct<N extends StructName> = {
+  readonly [K in keyof Struct<N>]: Struct<N>[K] extends bigint ? string : Struct<N>[K];
+};
+
+/** EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation) or ValidatorSet (Ruling). */
+export interface Domain {
+  readonly name: "Cotrain";
+  readonly version: "1";
+  readonly chainId: number;
+  readonly verifyingContract: Address;
+}
+
+export function domainFor(chainId: number, verifyingContract: Address): Domain {
+  return { name: "Cotrain", version: "1", chainId, verifyingContract };
+}
+
+type Field = { readonly name: string; readonly type: string };
+const fieldsOf = (name: StructName): readonly Field[] => structTypes[name];
+const typesOf = (name: StructName) => ({ [name]: [...fieldsOf(name)] });
+
+const decimal = "^(0|[1-9][0-9]{0,77})$";
+const fieldSchemas: Record<string, TSchema> = {
+  bytes32: Type.String({ pattern: "^0x[0-9a-f]{64}$" }),
+  address: Type.String({ pattern: "^0x[0-9a-f]{40}$" }),
+  uint8: Type.Integer({ minimum: 0, maximum: 0xff }),
+  uint16: Type.Integer({ minimum: 0, maximum: 0xffff }),
+  uint32: Type.Integer({ minimum: 0, maximum: 0xffff_ffff }),
+  uint64: Type.String({ pattern: "^(0|[1-9][0-9]{0,19})$" }),
+  uint256: Type.String({ pattern: decimal }),
+};
+const widest: Record<string, bigint> = { uint64: 2n ** 64n - 1n, uint256: 2n ** 256n - 1n };
+
+function fieldSchema(type: string): TSchema {
+  const schema = fieldSchemas[type];
+  if (!schema) throw new ProtocolError("UNKNOWN_TYPE", `${type} is not a type of signed structs.`);
+  return schema;
+}
+
+/** JSON schema of a struct on the wire. */
+export function wireSchema(name: StructName): TObject {
+  const properties = Object.fromEntries(fieldsOf(name).map((field) => [field.name, fieldSchema(field.type)]));
+  return Type.Object(properties, { additionalProperties: false });
+}
+
+/** Struct → wire. */
+export function toWire<N extends StructName>(name: N, struct: Struct<N>): WireStruct<N> {
+  const source = struct as Readonly<Record<string, bigint | number | string>>;
+  const entries = fieldsOf(name).map(({ name: field }) => {
+    const value = source[field];
+    return [field, typeof value === "number" ? value : String(value).toLowerCase()] as const;
+  });
+  return Object.fromEntries(entries) as WireStruct<N>;
+}
+
+/** Wire → struct. @throws ProtocolError MALFORMED_STRUCT that names the field. */
+export function fromWire<N extends StructName>(name: N, wire: unknown): Struct<N> {
+  const schema = wireSchema(name);
+  if (!Value.Check(schema, wire)) {
+    const [error] = Value.Errors(schema, wire);
+    throw new ProtocolError(
+      "MALFORMED_STRUCT",
+      `${name}${error?.instancePath ?? ""}: ${error?.message ?? "malformed"}.`,
+    );
+  }
+  const source = wire as Readonly<Record<string, number | string>>;
+  const entries = fieldsOf(name).map(({ name: field, type }) => {
+    const value = source[field];
+    const maximum = widest[type];
+    if (maximum === undefined) return [field, value] as const;
+    const wide = BigInt(value as string);
+    if (wide > maximum) throw new ProtocolError("MALFORMED_STRUCT", `${name}/${field}: above ${maximum}.`);
+    return [field, wide] as const;
+  });
+  return Object.fromEntries(entries) as Struct<N>;
+}
+
+/** What viem's `signTypedData` takes. */
+export function typedDataOf<N extends StructName>(domain: Domain, name: N, struct: Struct<N>) {
+  return {
+    domain,
+    types: typesOf(name),
+    primaryType: name as string,
+    message: { ...struct } as Record<string, unknown>,
+  };
+}
+
+/** hashStruct of EIP-712: independent of the domain. */
+export function structHash<N extends StructName>(name: N, struct: Struct<N>): Hex {
+  return hashStruct({
+    data: { ...struct } as Record<string, unknown>,
+    types: typesOf(name),
+    primaryType: name,
+  });
+}
+
+/** The digest that is signed. */
+export function structDigest<N extends StructName>(domain: Domain, name: N, struct: Struct<N>): Hex {
+  return hashTypedData(typedDataOf(domain, name, struct));
+}
+
+/** Who signed; compare it with the struct's own signer. @throws ProtocolError MALFORMED_SIGNATURE */
+export async function recoverSigner<N extends StructName>(
+  domain: Domain,
+  name: N,
+  struct: Struct<N>,
+  signature: Hex,
+): Promise<Address> {
+  if (!/^0x[0-9a-f]{130}$/.test(signature))
+    throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must be 0x and 130 lower-case hex digits.");
+  try {
+    const signer = await recoverTypedDataAddress({ ...typedDataOf(domain, name, struct), signature });
+    return signer.toLowerCase() as Address;
+  } catch (cause) {
+    throw new ProtocolError("MALFORMED_SIGNATURE", `The signature of this ${name} cannot be recovered.`, { cause });
+  }
+}
+
+export const hashReceipt = (receipt: Receipt): Hex => structHash("Receipt", receipt);
+export const hashAttestation = (attestation: Attestation): Hex => structHash("Attestation", attestation);
