@@ -1,0 +1,67 @@
+/**
+ * What an encoding of pseudo-gradients must be able to do. A codec works on one fragment's elements in table order,
+ * in blocks of `block` elements, and can read any run of blocks alone, so that reducing needs slices and never a
+ * whole payload. Decoders treat bytes as hostile.
+ */
+import { codecCode, nameOfCode } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../base/index.ts";
+import { fp32 } from "./fp32.ts";
+import { int8b256 } from "./int8.ts";
+
+/** A slice of a payload in bytes. */
+export interface Slice {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** An encoding of fp32 pseudo-gradients, keyed by its number in RunParams. */
+export interface Codec {
+  /** Number in RunParams.codec. */
+  readonly code: number;
+  readonly name: string;
+  /** Elements per block; slices start at multiples of it. */
+  readonly block: number;
+  /** Exact length in bytes of a payload of `elements`. */
+  encodedLength(elements: number): number;
+  /**
+   * Encodes x = fround(delta + residual) and says what was lost.
+   * @param delta pseudo-gradient, [n]
+   * @param residual error feedback of the round before, [n]; absent = zeros. Neither input is changed.
+   * @returns payload bytes and the next residual, [n]
+   * @throws InternalError `CODEC_NON_FINITE` when the fragment has an infinity or NaN
+   */
+  encode(delta: Float32Array, residual?: Float32Array): Encoded;
+  /** Which slices of a payload of `elements` hold the elements [start, start + count); start is a multiple of `block`. */
+  slices(elements: number, start: number, count: number): Slice[];
+  /**
+   * Decodes the slices named by {@link slices} into `out`, [count].
+   * @param start index of the first element in the fragment, for errors
+   * @throws PayloadError for what no honest encoder writes
+   */
+  decodeSlices(parts: readonly Uint8Array[], start: number, out: Float32Array): void;
+  /** Like `decodeSlices`, then acc[i] = fround(acc[i] + fround(weight · d[i])), without the array between. */
+  addSlices(parts: readonly Uint8Array[], start: number, weight: number, acc: Float32Array): void;
+}
+
+export interface Encoded {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly nextResidual: Float32Array<ArrayBuffer>;
+}
+
+const codecs: Readonly<Record<number, Codec>> = { [fp32.code]: fp32, [int8b256.code]: int8b256 };
+
+/**
+ * The codec of a number in RunParams.
+ * @throws UserError `CODEC_UNKNOWN`
+ */
+export function codecOf(code: number): Codec {
+  const codec = codecs[code];
+  if (codec && nameOfCode(codecCode, code) !== undefined) return codec;
+  throw new UserError(
+    "CODEC_UNKNOWN",
+    `Codec ${code} is not known here; allowed are ${Object.values(codecs)
+      .map((known) => `${known.code} (${known.name})`)
+      .join(" and ")}.`,
+  );
+}

@@ -1,0 +1,29 @@
+/**
+ * diloco: the outer loop as pure functions on typed arrays: pseudo-gradients, codecs, weights, reducing, the outer
+ * optimizer, the fragment schedule. No I/O; what is not in memory is read through ChunkSource. May import base and
+ * @cotrain/sdk/protocol. Start at reduce.ts, then int8.ts. Formulas: protocol.md "Payload" and "Reduce".
+ */
+export { type Codec, codecOf, type Encoded, type Slice } from "./codec.ts";
+export {
+  type FragmentLayout,
+  fragmentLayouts,
+  gatherFragment,
+  type Parameters,
+  scatterFragment,
+  type TensorPlace,
+} from "./fragments.ts";
+export { nesterov, type OuterHyperparameters, type OuterOptimizer, outerOptimizerOf } from "./outerOptimizer.ts";
+export {
+  CHUNK_ELEMENTS,
+  type ChunkSource,
+  decodePayload,
+  encodePayload,
+  inspectPayload,
+  type PayloadStatistics,
+  sourceOf,
+} from "./payload.ts";
+export { PayloadError, type PayloadErrorCode } from "./payloadError.ts";
+export { pseudoGradient } from "./pseudoGradient.ts";
+export { type Contribution, type Reduced, reduceFragment, type ReduceInput } from "./reduce.ts";
+export { syncSteps } from "./schedule.ts";
+export { type Share, weigh, type Weighted } from "./weights.ts";

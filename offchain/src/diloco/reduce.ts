@@ -1,0 +1,74 @@
+/**
+ * Reducing: from the accepted payloads of one fragment to its next parameters and outer state (protocol.md, "Reduce").
+ * Coordinator and validators call the same function, so that they get the same bits. Memory is O(chunk) for payloads,
+ * whatever the number of workers: one worker's slices are in memory at a time.
+ */
+import { InternalError } from "../base/index.ts";
+import { codecOf } from "./codec.ts";
+import { type OuterHyperparameters, outerOptimizerOf } from "./outerOptimizer.ts";
+import { CHUNK_ELEMENTS, type ChunkSource, readSlices } from "./payload.ts";
+import { requireLength } from "./payloadError.ts";
+import { type Share, weigh } from "./weights.ts";
+
+/** One worker's payload of one fragment. */
+export interface Contribution extends Share {
+  readonly source: ChunkSource;
+}
+
+/** What the aggregate of one fragment is a function of. */
+export interface ReduceInput {
+  /** θ_r of the fragment, [n]. */
+  readonly params: Float32Array;
+  /** Outer optimizer's buffer before, [n]. */
+  readonly buffer: Float32Array;
+  /** Accepted payloads in any order. */
+  readonly contributions: readonly Contribution[];
+  /** Numbers of RunParams. */
+  readonly codec: number;
+  readonly outerOptimizer: number;
+  readonly weighting: number;
+  /** Outer learning rate and momentum of this round. */
+  readonly outer: OuterHyperparameters;
+  /** Elements per chunk, a multiple of 256; does not change the result. */
+  readonly chunkElements?: number;
+}
+
+export interface Reduced {
+  /** θ_{r+1} of the fragment, [n]. */
+  readonly params: Float32Array<ArrayBuffer>;
+  /** Outer optimizer's buffer after, [n]. */
+  readonly buffer: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * Weighted mean in ascending order of address, acc = fround(acc + fround(w · d)), then one outer step. Inputs are not
+ * changed.
+ * @throws PayloadError when a payload is malformed; what `source.read` throws
+ */
+export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
+  const n = input.params.length;
+  const codec = codecOf(input.codec);
+  const optimizer = outerOptimizerOf(input.outerOptimizer);
+  const weighted = weigh(input.contributions, input.weighting);
+  const chunkElements = input.chunkElements ?? CHUNK_ELEMENTS;
+  if (input.buffer.length !== n || chunkElements < 1 || chunkElements % codec.block !== 0) {
+    throw new InternalError(
+      "REDUCE_INVALID",
+      `A buffer of ${input.buffer.length} for ${n} elements, chunks of ${chunkElements}.`,
+    );
+  }
+  for (const { source } of weighted) requireLength(source.length, codec.encodedLength(n));
+
+  const params = new Float32Array(input.params);
+  const buffer = new Float32Array(input.buffer);
+  const chunk = new Float32Array(Math.min(chunkElements, n));
+  for (let start = 0; start < n; start += chunkElements) {
+    const end = Math.min(start + chunkElements, n);
+    const gradient = chunk.subarray(0, end - start).fill(0);
+    for (const { source, weight } of weighted) {
+      codec.addSlices(await readSlices(codec, source, n, start, end - start), start, weight, gradient);
+    }
+    optimizer.update(params.subarray(start, end), buffer.subarray(start, end), gradient, input.outer);
+  }
+  return { params, buffer };
+}

@@ -1,0 +1,226 @@
+import { readFileSync } from "node:fs";
+
+import { codecCode, outerOptimizerCode, weightingCode } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import { createRandom, float32Of } from "../../../offchain/src/base/index.ts";
+import {
+  codecOf,
+  type Contribution,
+  encodePayload,
+  fragmentLayouts,
+  gatherFragment,
+  nesterov,
+  outerOptimizerOf,
+  PayloadError,
+  pseudoGradient,
+  reduceFragment,
+  type ReduceInput,
+  scatterFragment,
+  sourceOf,
+  syncSteps,
+  weigh,
+} from "../../../offchain/src/diloco/index.ts";
+import { type DilocoVectors, toHex, vectorsPath } from "./vectors.ts";
+
+const INT8 = codecCode["int8-b256"];
+const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
+const vectors: DilocoVectors = JSON.parse(readFileSync(vectorsPath, "utf8"));
+const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
+
+const numbers = { codec: INT8, outerOptimizer: outerOptimizerCode.nesterov, weighting: weightingCode.tokens };
+
+/** A round of `k` workers on `n` elements. */
+function round(seed: string, n: number, k: number): ReduceInput {
+  const random = createRandom(seed);
+  const normal = (size: number): Float32Array => Float32Array.from({ length: n }, () => random.normal() * size);
+  const contributions: Contribution[] = Array.from({ length: k }, (_, i) => ({
+    worker: address(i * 7 + 1),
+    tokens: 1 + random.below(100_000),
+    source: sourceOf(encodePayload(INT8, normal(1e-2)).bytes),
+  }));
+  return {
+    ...numbers,
+    params: normal(0.1),
+    buffer: normal(1e-2),
+    contributions,
+    outer: { lrPpm: 700_000, momentumPpm: 900_000 },
+  };
+}
+
+describe("reduce", () => {
+  it.each(vectors.reduce)("vector: $name", async (vector) => {
+    const next = await reduceFragment({
+      ...numbers,
+      params: float32Of(bytes(vector.params)),
+      buffer: float32Of(bytes(vector.buffer)),
+      contributions: vector.contributions.map(({ worker, tokens, payload }) => ({
+        worker: worker as `0x${string}`,
+        tokens,
+        source: sourceOf(bytes(payload)),
+      })),
+      outer: vector,
+    });
+    expect(toHex(next.params)).toBe(vector.nextParams);
+    expect(toHex(next.buffer)).toBe(vector.nextBuffer);
+  });
+
+  it("depends on the set of payloads alone: not on their order, nor on the chunk, nor on letter case", async () => {
+    const input = round("order", 3000, 5);
+    const expected = await reduceFragment(input);
+    const random = createRandom("orders");
+    for (const chunkElements of [256, 512, 2560, 1 << 20]) {
+      const contributions = random.shuffle(
+        input.contributions.map((c) => ({ ...c, worker: c.worker.toUpperCase().replace("0X", "0x") as `0x${string}` })),
+      );
+      expect(await reduceFragment({ ...input, contributions, chunkElements })).toEqual(expected);
+    }
+  });
+
+  it("reads asynchronous sources that reuse their buffer, one chunk of one worker at a time", async () => {
+    const input = round("sources", 5000, 4);
+    const expected = await reduceFragment(input);
+    let open = 0;
+    let largest = 0;
+    const scratch = new Uint8Array(4096);
+    const contributions = input.contributions.map((contribution) => ({
+      ...contribution,
+      source: {
+        length: contribution.source.length,
+        read: async (offset: number, length: number) => {
+          open++;
+          largest = Math.max(largest, open, length / 512);
+          await Promise.resolve();
+          open--;
+          scratch.set(await contribution.source.read(offset, length));
+          return scratch.subarray(0, length);
+        },
+      },
+    }));
+    expect(await reduceFragment({ ...input, contributions, chunkElements: 512 })).toEqual(expected);
+    expect(largest).toBe(1);
+  });
+
+  it("averages plainly with learning rate 1 and momentum 0", async () => {
+    const global = new Float32Array([1, 2, 3, 4]);
+    const locals = [new Float32Array([2, 2, 3, 0]), new Float32Array([4, 2, 1, 4])];
+    const contributions = locals.map((local, i) => ({
+      worker: address(i + 1),
+      tokens: i === 0 ? 300 : 100,
+      source: sourceOf(encodePayload(codecCode.fp32, pseudoGradient(global, local)).bytes),
+    }));
+    const next = await reduceFragment({
+      ...numbers,
+      codec: codecCode.fp32,
+      params: global,
+      buffer: nesterov.init(4),
+      contributions,
+      outer: { lrPpm: 1_000_000, momentumPpm: 0 },
+    });
+    expect(next.params).toEqual(new Float32Array([2.5, 2, 2.5, 1]));
+    expect(global).toEqual(new Float32Array([1, 2, 3, 4]));
+  });
+
+  it("refuses a malformed payload, an empty set, a worker twice, a wrong buffer, a source that gives too little", async () => {
+    const input = round("refusals", 600, 2);
+    const [first, second] = input.contributions;
+    const tampered = new Uint8Array(await first!.source.read(0, first!.source.length));
+    tampered[15] = 0x80;
+    const withFirst = (source: Contribution["source"]): ReduceInput => ({
+      ...input,
+      contributions: [{ ...first!, source }, second!],
+    });
+    await expect(reduceFragment(withFirst(sourceOf(tampered)))).rejects.toMatchObject({ code: "PAYLOAD_VALUE" });
+    await expect(reduceFragment(withFirst(sourceOf(tampered.subarray(1))))).rejects.toBeInstanceOf(PayloadError);
+    await expect(
+      reduceFragment(withFirst({ length: tampered.length, read: () => new Uint8Array(3) })),
+    ).rejects.toMatchObject({ code: "PAYLOAD_LENGTH" });
+    await expect(reduceFragment({ ...input, contributions: [] })).rejects.toMatchObject({ code: "REDUCE_EMPTY" });
+    await expect(reduceFragment({ ...input, contributions: [first!, first!] })).rejects.toMatchObject({
+      code: "REDUCE_INVALID",
+    });
+    await expect(reduceFragment({ ...input, buffer: new Float32Array(599) })).rejects.toMatchObject({
+      code: "REDUCE_INVALID",
+    });
+    await expect(reduceFragment({ ...input, chunkElements: 100 })).rejects.toMatchObject({ code: "REDUCE_INVALID" });
+    expect(codecOf(INT8).block).toBe(256);
+  });
+});
+
+describe("weights", () => {
+  it("are fp32 quotients in ascending order of address and sum to about 1", () => {
+    const weighted = weigh([
+      { worker: address(0xff), tokens: 1 },
+      { worker: address(0x0a), tokens: 2 },
+    ]);
+    expect(weighted.map(({ worker, weight }) => [worker, weight])).toEqual([
+      [address(0x0a), Math.fround(2 / 3)],
+      [address(0xff), Math.fround(1 / 3)],
+    ]);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN])("refuse %s tokens", (tokens) => {
+    expect(() => weigh([{ worker: address(1), tokens }])).toThrow(/positive integer/);
+  });
+
+  it("refuse a weighting that is not built", () => {
+    expect(() => weigh([{ worker: address(1), tokens: 1 }], 7)).toThrow(/allowed is 0/);
+    expect(() => outerOptimizerOf(9)).toThrow(/allowed is 0/);
+  });
+});
+
+describe("fragment schedule", () => {
+  it("closes all fragments together unless streaming", () => {
+    expect(syncSteps(64, 4)).toEqual([64, 64, 64, 64]);
+    expect(syncSteps(64, 4, 2)).toEqual([16, 32, 48, 64]);
+    expect(syncSteps(4, 4)).toEqual([4, 4, 4, 4]);
+  });
+
+  it.each([
+    [30, 4, 0],
+    [0, 4, 0],
+    [64, 0, 0],
+    [64, 4, 16],
+    [64, 4, -1],
+  ])("refuses %i steps, %i fragments, delay %i", (steps, fragments, delay) => {
+    expect(() => syncSteps(steps, fragments, delay)).toThrow(/no schedule/);
+  });
+});
+
+const make = (): Map<string, Float32Array> =>
+  new Map([
+    ["embedding", new Float32Array([1, 2, 3, 4, 5, 6])],
+    ["layer0", new Float32Array([7, 8, 9, 10])],
+    ["layer1", new Float32Array([11, 12, 13, 14])],
+  ]);
+
+describe("fragments", () => {
+  const table = [
+    { name: "embedding", shape: [3, 2], fragment: 1 },
+    { name: "layer0", shape: [2, 2], fragment: 0 },
+    { name: "layer1", shape: [4], fragment: 1 },
+  ];
+  it("hold their tensors in table order and come back unchanged", () => {
+    const layouts = fragmentLayouts(table);
+    expect(layouts.map((layout) => layout.elements)).toEqual([4, 10]);
+    const parameters = make();
+    const gathered = layouts.map((layout) => gatherFragment(parameters, layout));
+    expect(gathered[1]).toEqual(new Float32Array([1, 2, 3, 4, 5, 6, 11, 12, 13, 14]));
+    const other = new Map([...parameters].map(([name, values]) => [name, new Float32Array(values.length)]));
+    for (const [f, layout] of layouts.entries()) scatterFragment(gathered[f]!, layout, other);
+    expect(other).toEqual(parameters);
+  });
+
+  it("refuse tensors and tables that do not fit", () => {
+    const [layout] = fragmentLayouts(table);
+    const parameters = make();
+    parameters.set("layer0", new Float32Array(3));
+    expect(() => gatherFragment(parameters, layout!)).toThrow(/layer0 has 3 elements/);
+    parameters.delete("layer0");
+    expect(() => gatherFragment(parameters, layout!)).toThrow(/layer0 has no elements/);
+    expect(() => scatterFragment(new Float32Array(3), layout!, make())).toThrow(/has 4 elements, not 3/);
+    expect(() => fragmentLayouts([{ name: "a", shape: [1], fragment: 1 }])).toThrow(/without tensors/);
+    expect(() => fragmentLayouts([])).toThrow(/without tensors/);
+    expect(() => pseudoGradient(new Float32Array(1), new Float32Array(2))).toThrow(/differ in size/);
+  });
+});
