@@ -1,0 +1,229 @@
+/**
+ * What other rooms see of the chain: plain data and promises, no viem clients. Integers that documents hold as JSON numbers
+ * (rounds, sequences, epochs, blocks, seconds) are numbers here too; amounts of shares are bigints. Times are chain seconds.
+ */
+import type {
+  Address,
+  Attestation,
+  ContractAddresses,
+  Digest,
+  EpochInputs,
+  EpochManifest,
+  HeadHash,
+  Hex,
+  ModelId,
+  RewardsFile,
+  RunId,
+  RunParams,
+  SignedVerdict,
+  VerdictsFile,
+} from "@cotrain/sdk/protocol";
+
+/** A run's last link; all zero for a run that does not exist. */
+export interface CurrentHead {
+  readonly head: HeadHash;
+  readonly sequence: number;
+  /** Rounds completed. */
+  readonly round: number;
+}
+
+/** One HeadPosted event and where it stands. */
+export interface PostedHead extends CurrentHead {
+  readonly runId: RunId;
+  readonly parentHead: HeadHash;
+  readonly paramsVersion: number;
+  readonly checkpointDigest: Digest;
+  readonly receiptsRoot: Hex;
+  readonly block: number;
+  readonly blockHash: Hex;
+  readonly logIndex: number;
+  readonly transaction: Hex;
+  /** Timestamp of the block, chain seconds. */
+  readonly anchoredAt: number;
+}
+
+/** The fields that the poster chooses. */
+export interface HeadFields {
+  readonly runId: RunId;
+  readonly parentHead: HeadHash;
+  /** Rounds completed. */
+  readonly round: number;
+  readonly paramsVersion: number;
+  readonly checkpointDigest: Digest;
+  readonly receiptsRoot: Hex;
+}
+
+/** A run as RunRegistry holds it. */
+export interface RunRecord {
+  readonly runId: RunId;
+  readonly modelId: ModelId;
+  /** Digest of the Definition. */
+  readonly definition: Digest;
+  readonly poster: Address;
+  /** `runStatus` of @cotrain/sdk/protocol: 0 open, 1 paused, 2 finished. */
+  readonly status: number;
+  readonly fragments: number;
+  /** Newest version of the parameters. */
+  readonly version: number;
+}
+
+/** A model's clock. */
+export interface ModelSchedule {
+  /** Chain time of the model's creation. */
+  readonly start: number;
+  readonly epochLength: number;
+  readonly postingDelay: number;
+  /** Seconds between posting a root and its activation. */
+  readonly window: number;
+}
+
+export interface ValidatorSetView {
+  readonly version: number;
+  /** Ascending, lower case. */
+  readonly validators: readonly Address[];
+  /** Signatures needed. */
+  readonly threshold: number;
+}
+
+/** A root of cumulative rewards, pending or active. */
+export interface RootView {
+  readonly root: Hex;
+  readonly totalCumulative: bigint;
+  /** The last epoch it covers. */
+  readonly epoch: number;
+  /** From when on it may be activated. */
+  readonly activatableAt: number;
+  readonly deadline: number;
+}
+
+/** One RootPosted event. */
+export interface PostedRoot {
+  readonly modelId: ModelId;
+  readonly epoch: number;
+  readonly root: Hex;
+  readonly runId: RunId;
+  readonly head: HeadHash;
+  readonly epochDigest: Digest;
+  readonly totalCumulative: bigint;
+  readonly setVersion: number;
+  readonly deadline: number;
+  readonly activatableAt: number;
+  readonly block: number;
+  readonly transaction: Hex;
+}
+
+/** Everything that is read. Rejects with RetryableError `CHAIN_UNREACHABLE` when the RPC is away. */
+export interface ChainReader {
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  /** Timestamp of the latest block. */
+  chainTime(): Promise<number>;
+  blockNumber(): Promise<number>;
+  /** Undefined for a block that does not exist (yet). */
+  blockHash(block: number): Promise<Hex | undefined>;
+
+  /** The registry's state now. */
+  head(runId: RunId): Promise<CurrentHead>;
+  /** HeadPosted events of blocks ≥ `block`, oldest first, checkpoint 0 included; confirmed ones only (ChainOptions.confirmations). */
+  headsSince(runId: RunId, block: number): Promise<PostedHead[]>;
+
+  /** @throws UserError `RUN_UNKNOWN` */
+  run(runId: RunId): Promise<RunRecord>;
+  runStatus(runId: RunId): Promise<number>;
+  /** All runs that the model ever registered, oldest first. */
+  runsOf(modelId: ModelId): Promise<RunId[]>;
+  /** Every key that is or was the run's poster, lower case. */
+  postersOf(runId: RunId): Promise<Address[]>;
+  isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
+  paramsInForce(runId: RunId): Promise<{ readonly version: number; readonly params: RunParams }>;
+  paramsOf(runId: RunId, version: number): Promise<RunParams>;
+  /** Version in force at a time; 0 before the run's registration. */
+  paramsVersionAt(runId: RunId, time: number): Promise<number>;
+
+  schedule(modelId: ModelId): Promise<ModelSchedule>;
+  /** Counted from 1; 0 before the model's creation. */
+  epochOf(modelId: ModelId, time: number): Promise<number>;
+  /** Time at which an epoch is over. */
+  epochEnd(modelId: ModelId, epoch: number): Promise<number>;
+  /** Shares that compute may still earn in this one epoch, its age judged at `asOf`. */
+  computeBudget(modelId: ModelId, epoch: number, asOf: number): Promise<bigint>;
+  /** The set in force now, or a given version. */
+  validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
+  activeRoot(modelId: ModelId): Promise<RootView | undefined>;
+  pendingRoot(modelId: ModelId): Promise<RootView | undefined>;
+  /** RootPosted events, oldest first. */
+  rootsOf(modelId: ModelId): Promise<PostedRoot[]>;
+}
+
+/** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */
+export interface BlobSource {
+  /** A whole blob of at most `limit` bytes whose digest was verified. */
+  blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array>;
+  /** Part of a blob; the caller verifies it against a digest of its own. */
+  blobPart(runId: RunId, digest: Digest, offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface ComputeEpochInput {
+  readonly modelId: ModelId;
+  /** An epoch that is over, above the active root's, with at least one head; see {@link ChainPort.dueEpoch}. */
+  readonly epoch: number;
+  /** Verdicts accepted so far; those about heads of the epochs covered count. */
+  readonly verdicts: readonly SignedVerdict[];
+  /** Deadline to attest; without it the first one that has not passed: end of the epoch + n × posting delay. */
+  readonly deadline?: number;
+}
+
+/** The documents of an epoch and the statement that validators are asked to sign. Store all four documents, canonical JSON. */
+export interface EpochComputation {
+  readonly inputs: EpochInputs;
+  readonly verdicts: VerdictsFile;
+  readonly rewards: RewardsFile;
+  readonly manifest: EpochManifest;
+  readonly attestation: Attestation;
+}
+
+export type EpochResult =
+  | { readonly kind: "computed"; readonly computation: EpochComputation }
+  /** Nothing to attest: no head in the epoch, or nobody has earned anything yet. */
+  | { readonly kind: "nothing"; readonly reason: string };
+
+/** Outcome of a posting. `transaction` is null when the contract already held the same content and nobody's log was found. */
+export interface Posting {
+  readonly transaction: Hex | null;
+  readonly block: number | null;
+}
+
+export interface HeadPosting extends Posting, CurrentHead {
+  readonly block: number;
+  readonly anchoredAt: number;
+}
+
+export interface RootPosting extends Posting {
+  readonly root: RootView;
+}
+
+/**
+ * What the coordinator uses. Postings are idempotent by `key` (the effect's), journaled before they are sent, and resolve
+ * when the transaction has the configured confirmations; "already posted with the same content" resolves too. They retry by
+ * themselves while the chain is away and reject with RetryableError on abort or when the bounded patience ends (call again
+ * with the same key), with UserError or InternalError when the contract refuses (`details.revert` names its error).
+ */
+export interface ChainPort extends ChainReader {
+  /**
+   * Heads of one run are posted in the order of their sequence. If the chain lost earlier ones that this journal posted, it
+   * posts those again first.
+   */
+  postHead(fields: HeadFields, key: string): Promise<HeadPosting>;
+  /** @param signatures by validator; sorted here as the contract wants them */
+  postRoot(
+    attestation: Attestation,
+    signatures: readonly { readonly validator: Address; readonly signature: Hex }[],
+    key: string,
+  ): Promise<RootPosting>;
+  /** Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before. */
+  activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
+  /** The newest epoch that is over, lies above the active root's and has heads; undefined without one or while a root is pending. */
+  dueEpoch(modelId: ModelId): Promise<number | undefined>;
+  /** @throws RetryableError `CHAIN_MOVED` when the active root changed meanwhile; UserError `EVIDENCE_…` for documents that do not verify */
+  computeEpoch(input: ComputeEpochInput, blobs: BlobSource): Promise<EpochResult>;
+}
