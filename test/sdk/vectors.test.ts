@@ -1,0 +1,267 @@
+import { readFileSync } from "node:fs";
+import { concat, keccak256 } from "ethers";
+import { privateKeyToAccount } from "viem/accounts";
+import { describe, expect, it } from "vitest";
+import * as protocol from "@cotrain/sdk/protocol";
+import { buildVectors, type ProtocolVectors, vectorsPath } from "../vectors/generate.ts";
+
+const vectors = JSON.parse(readFileSync(vectorsPath, "utf8")) as ProtocolVectors;
+const structNames = Object.keys(protocol.structTypes) as protocol.StructName[];
+
+type Hex = protocol.Hex;
+
+/** A vector's fields as they are on the wire: narrow integers are numbers there. */
+function wireOf(name: protocol.StructName, message: Readonly<Record<string, string>>): unknown {
+  return Object.fromEntries(
+    protocol.structTypes[name].map((field) => {
+      const value = message[field.name];
+      return [field.name, /^uint(8|16|32)$/.test(field.type) ? Number(value) : value];
+    }),
+  );
+}
+
+/** Whether a leaf lies under a root: OpenZeppelin's MerkleProof.processProof, by hand. */
+function proves(root: string, leaf: string, proof: readonly string[]): boolean {
+  return proof.reduce((node, sibling) => keccak256(concat([node, sibling].sort())), leaf) === root;
+}
+
+const wordsOf = (encoded: string): bigint[] =>
+  (encoded.slice(2).match(/.{64}/g) ?? []).map((word) => BigInt(`0x${word}`));
+const hex32 = (word: bigint): Hex => `0x${word.toString(16).padStart(64, "0")}`;
+const hex20 = (word: bigint): protocol.Address => `0x${word.toString(16).padStart(40, "0")}`;
+const byAccount = (x: { account: string }, y: { account: string }): number => (x.account < y.account ? -1 : 1);
+const paramsOf = (message: Readonly<Record<string, string>>): protocol.RunParams =>
+  Object.fromEntries(
+    protocol.runParamsComponents.map(({ name, type }) => {
+      const text = message[name] ?? "";
+      return [name, type === "uint128" ? BigInt(text) : Number(text)];
+    }),
+  ) as unknown as protocol.RunParams;
+
+describe("the committed vectors", () => {
+  it("are what the generator writes", async () => {
+    expect(vectors).toEqual(JSON.parse(JSON.stringify(await buildVectors())));
+  });
+
+  it("have every struct", () => {
+    expect(Object.keys(vectors.structs).sort()).toEqual([...structNames].sort());
+  });
+});
+
+describe.each(structNames)("%s", (name) => {
+  const vector = vectors.structs[name]!;
+
+  it("has the type string of the protocol", () => {
+    const fields = protocol.structTypes[name].map((field) => `${field.type} ${field.name}`);
+    expect(`${name}(${fields.join(",")})`).toBe(vector.type);
+  });
+
+  it.each(vector.cases)("case %$: wire form, struct hash, digest and signer", async (entry) => {
+    const wire = wireOf(name, entry.message);
+    const struct = protocol.fromWire(name, wire);
+    expect(protocol.toWire(name, struct)).toEqual(wire);
+    expect(protocol.structHash(name, struct)).toBe(entry.structHash);
+    const domain = protocol.domainFor(Number(entry.chainId), entry.verifyingContract as protocol.Address);
+    expect(protocol.structDigest(domain, name, struct)).toBe(entry.digest);
+    expect(keccak256(concat(["0x1901", entry.domainSeparator, entry.structHash]))).toBe(entry.digest);
+    expect(await protocol.recoverSigner(domain, name, struct, entry.signature as Hex)).toBe(entry.signer);
+  });
+
+  it("is signed by viem to the same signature", async () => {
+    const entry = vector.cases[0]!;
+    const account = privateKeyToAccount(keccak256(new TextEncoder().encode(`key of ${name}`)) as Hex);
+    const domain = protocol.domainFor(Number(entry.chainId), entry.verifyingContract as protocol.Address);
+    const struct = protocol.fromWire(name, wireOf(name, entry.message));
+    expect(await account.signTypedData(protocol.typedDataOf(domain, name, struct))).toBe(entry.signature);
+  });
+});
+
+describe("heads", () => {
+  it("have the type hash of the protocol", () => {
+    expect(protocol.HEAD_TYPE).toBe(vectors.head.type);
+    expect(protocol.HEAD_TYPEHASH).toBe(vectors.head.typeHash);
+  });
+
+  it.each(vectors.head.cases)("case %$", ({ message, head }) => {
+    const fields = message as Record<keyof protocol.Head, string>;
+    expect(
+      protocol.headHash({
+        chainId: BigInt(fields.chainId),
+        registry: protocol.asAddress(fields.registry),
+        parentHead: protocol.asHead(fields.parentHead),
+        runId: protocol.asRunId(fields.runId),
+        sequence: BigInt(fields.sequence),
+        round: BigInt(fields.round),
+        paramsVersion: Number(fields.paramsVersion),
+        checkpointDigest: protocol.asDigest(fields.checkpointDigest),
+        receiptsRoot: fields.receiptsRoot as Hex,
+      }),
+    ).toBe(head);
+  });
+
+  it.each(vectors.lots)("draw lots: %$", ({ blockHash, head, validator, seed, fragments, fragment }) => {
+    const drawn = protocol.lotSeed(blockHash as Hex, protocol.asHead(head), validator as protocol.Address);
+    expect(drawn).toBe(BigInt(seed));
+    expect(protocol.drawnFragment(drawn, Number(fragments))).toBe(Number(fragment));
+  });
+});
+
+describe("ids", () => {
+  it.each(vectors.ids)("case %$", ({ chainId, modelRegistry, runRegistry, sender, salt, modelId, runId }) => {
+    const model = protocol.modelIdOf(
+      BigInt(chainId),
+      modelRegistry as protocol.Address,
+      sender as protocol.Address,
+      salt as Hex,
+    );
+    expect(model).toBe(modelId);
+    expect(protocol.runIdOf(BigInt(chainId), runRegistry as protocol.Address, model, salt as Hex)).toBe(runId);
+  });
+
+  it.each(vectors.blobs)("digest and CID of a blob: %$", ({ bytes, digest, cid }) => {
+    expect(protocol.sha256(Buffer.from(bytes.slice(2), "hex"))).toBe(digest);
+    expect(protocol.cidOf(protocol.asDigest(digest))).toBe(cid);
+    expect(protocol.digestOfCid(cid)).toBe(digest);
+  });
+});
+
+describe("trees", () => {
+  const { receipt, reward, commitment } = vectors.leaves;
+
+  it("have the leaf encodings of the protocol", () => {
+    expect(protocol.receiptLeafEncoding).toEqual(receipt.types);
+    expect(protocol.rewardLeafEncoding).toEqual(reward.types);
+    expect(protocol.commitmentLeafEncoding).toEqual(commitment.types);
+  });
+
+  it.each([...receipt.trees, ...reward.trees, ...commitment.trees])("prove each leaf: %$", ({ root, leaves }) => {
+    for (const { encoded, leaf, proof } of leaves) {
+      expect(keccak256(keccak256(encoded))).toBe(leaf);
+      expect(proves(root, leaf, proof)).toBe(true);
+    }
+  });
+
+  it.each(receipt.trees)("of receipts: %$", ({ root, leaves }) => {
+    const rows = leaves.map(({ encoded }) => {
+      const [receiptHash = 0n, worker = 0n, beneficiary = 0n, tokens = 0n, outcome = 0n] = wordsOf(encoded);
+      return {
+        receiptHash: hex32(receiptHash),
+        worker: hex20(worker),
+        beneficiary: hex20(beneficiary),
+        tokens,
+        outcome: Number(outcome),
+      };
+    });
+    expect(protocol.receiptsRoot(rows)).toBe(root);
+    expect(protocol.receiptsRoot(rows.toReversed())).toBe(root);
+  });
+
+  it.each(reward.trees)("of rewards: %$", ({ root, leaves }) => {
+    const rows = leaves.map(({ encoded }) => {
+      const [, , account = 0n, cumulative = 0n] = wordsOf(encoded);
+      return { account: hex20(account), cumulative };
+    });
+    const tree = protocol.rewardTree(protocol.asModelId(reward.modelId), rows);
+    expect(tree.root).toBe(root);
+    expect(tree.total).toBe(rows.reduce((sum, row) => sum + row.cumulative, 0n));
+    for (const [index, row] of rows.entries()) {
+      const found = tree.proofOf(row.account);
+      expect(found).toEqual({ cumulative: row.cumulative, proof: leaves[index]!.proof });
+    }
+    expect(tree.proofOf(`0x${"12".repeat(20)}`)).toBeUndefined();
+  });
+
+  it.each(commitment.trees)("of commitments: %$", ({ root, leaves }) => {
+    const rows = leaves.map(({ encoded }) => {
+      const [j = 0n, step = 0n, state = 0n, data = 0n, scalars = 0n, update = 0n] = wordsOf(encoded);
+      return {
+        j: Number(j),
+        step,
+        state: hex32(state),
+        data: hex32(data),
+        scalars: hex32(scalars),
+        update: hex32(update),
+      };
+    });
+    expect(protocol.commitmentRoot(rows)).toBe(root);
+  });
+});
+
+describe("run parameters", () => {
+  it("have the type string of the protocol", () => {
+    const fields = protocol.runParamsComponents.map(({ name, type }) => `${type} ${name}`);
+    expect(`RunParams(${fields.join(",")})`).toBe(vectors.runParams.type);
+  });
+
+  it.each(vectors.runParams.cases)("encode: %$", ({ message, encoded }) => {
+    const params = paramsOf(message);
+    expect(protocol.encodeRunParams(params)).toBe(encoded);
+    expect(protocol.runParamsFromWire(protocol.runParamsToWire(params))).toEqual(params);
+  });
+
+  it.each(vectors.runParams.rules.filter((rule) => rule.valid))("allow %$", ({ message, fragments }) => {
+    expect(() => protocol.checkRunParams(paramsOf(message), Number(fragments))).not.toThrow();
+  });
+
+  it.each(vectors.runParams.rules.filter((rule) => !rule.valid))("refuse %$", ({ message, fragments }) => {
+    expect(() => protocol.checkRunParams(paramsOf(message), Number(fragments))).toThrow(
+      expect.objectContaining({ code: "INVALID_PARAMS" }),
+    );
+  });
+});
+
+describe("canonical JSON", () => {
+  it.each(vectors.canonicalJson)("$json", ({ json, canonical, digest }) => {
+    const value: unknown = JSON.parse(json);
+    expect(protocol.canonicalJson(value)).toBe(canonical);
+    expect(protocol.digestOfJson(value)).toBe(digest);
+    expect(protocol.canonicalJson(JSON.parse(canonical))).toBe(canonical);
+  });
+});
+
+describe("sessions", () => {
+  it.each(vectors.sessions)("$method $path", async ({ key, method, path, body, counter, mac }) => {
+    const input = { method, path, body: protocol.asDigest(body), counter: Number(counter) };
+    expect(await protocol.sessionMac(key as Hex, input)).toBe(mac);
+    expect(await protocol.verifySessionMac(key as Hex, input, mac)).toBe(true);
+  });
+});
+
+describe("fragment tables", () => {
+  it.each(vectors.tables)("$fragments fragments", ({ fragments, specs, table, digest }) => {
+    expect(protocol.fragmentTable(specs, fragments)).toEqual(table);
+    expect(protocol.tableDigest(table)).toBe(digest);
+  });
+});
+
+describe("contributions", () => {
+  it.each(vectors.contributions)("$name", ({ heads, verdicts, minParamsVersion, budget, result }) => {
+    const contributions = protocol.contributionsOf(
+      heads.map(({ head, paramsVersion, receipts }) => ({
+        head: head as Hex,
+        paramsVersion,
+        receipts: receipts.map((leaf) => ({
+          receiptHash: leaf.receiptHash as Hex,
+          worker: leaf.worker as protocol.Address,
+          beneficiary: leaf.beneficiary as protocol.Address,
+          tokens: BigInt(leaf.tokens),
+          outcome: leaf.outcome,
+        })),
+      })),
+      verdicts.map(({ head, kind, worker, value }) => ({
+        head: head as Hex,
+        kind,
+        worker: worker as protocol.Address,
+        value: BigInt(value),
+      })),
+      minParamsVersion,
+    );
+    const amounts = protocol.shareOut(contributions, BigInt(budget));
+    const rows = [...contributions].map(([account, contribution]) => ({
+      account,
+      contribution: String(contribution),
+      amount: String(amounts.get(account)),
+    }));
+    expect(rows.sort(byAccount)).toEqual([...result].sort(byAccount));
+  });
+});
