@@ -12,30 +12,48 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined };
 
-function plain(value: unknown, path: string): unknown {
+function refuse(path: string, what: string): never {
+  throw new ProtocolError("NOT_JSON", `${path} is ${what}, which JSON cannot hold.`);
+}
+
+/** Two different strings with lone surrogates would have the same UTF-8, and so the same digest. */
+function text(value: string, path: string): string {
+  return value.isWellFormed() ? value : refuse(path, "text with a lone surrogate");
+}
+
+/** Objects of a class (dates, maps, byte arrays) have no canonical form of their own: the caller chooses one. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function plain(value: unknown, path: string, within: readonly object[]): unknown {
   switch (typeof value) {
     case "bigint":
       return value.toString();
     case "number":
-      if (!Number.isFinite(value)) throw new ProtocolError("NOT_JSON", `${path} is ${value}, which JSON cannot hold.`);
-      return value;
+      return Number.isFinite(value) ? value : refuse(path, String(value));
     case "string":
+      return text(value, path);
     case "boolean":
       return value;
     case "object": {
       if (value === null) return null;
-      if (Array.isArray(value)) return value.map((item, index) => plain(item, `${path}[${index}]`));
+      if (within.includes(value)) refuse(path, "part of itself");
+      const inner = [...within, value];
+      if (Array.isArray(value)) return Array.from(value, (item, index) => plain(item, `${path}[${index}]`, inner));
+      if (!isPlain(value)) refuse(path, "an object of a class");
       const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-      return Object.fromEntries(entries.map(([key, item]) => [key, plain(item, `${path}.${key}`)]));
+      return Object.fromEntries(
+        entries.map(([key, item]) => [text(key, `A key of ${path}`), plain(item, `${path}.${key}`, inner)]),
+      );
     }
     default:
-      throw new ProtocolError("NOT_JSON", `${path} is a ${typeof value}, which JSON cannot hold.`);
+      return refuse(path, value === undefined ? "undefined" : `a ${typeof value}`);
   }
 }
 
-/** @throws ProtocolError NOT_JSON for NaN, infinities, functions and the like. */
+/** @throws ProtocolError NOT_JSON for NaN, infinities, lone surrogates, functions, objects of a class, cycles and the like. */
 export function canonicalJson(value: unknown): string {
-  const text = canonicalize(plain(value, "$"));
-  if (text === undefined) throw new ProtocolError("NOT_JSON", "undefined has no canonical JSON.");
-  return text;
+  return canonicalize(plain(value, "$", [])) ?? refuse("$", "undefined");
 }

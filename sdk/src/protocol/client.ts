@@ -28,20 +28,36 @@ interface RequestOptions {
 /** Answers above this many bytes are refused, blobs excepted (they carry their own limit). */
 const MAX_ANSWER_BYTES = 64 << 20;
 
-async function readBounded(response: Response, limit: number, url: string): Promise<Uint8Array<ArrayBuffer>> {
+/** The body, at most `limit` bytes of it. By a reader: not every browser can iterate a stream. */
+async function readBounded(
+  response: Response,
+  limit: number,
+  url: string,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  if (response.body) {
-    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      if (length > limit)
-        throw new CoordinatorError(
-          response.status,
-          "ANSWER_TOO_LARGE",
-          `The answer of ${url} is larger than ${limit} bytes.`,
-        );
-      chunks.push(chunk);
+  const reader = response.body?.getReader();
+  try {
+    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+      length += part.value.length;
+      if (length > limit) break;
+      chunks.push(part.value);
     }
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new CoordinatorError(response.status, "UNREACHABLE", `The answer of ${url} broke off.`, {
+      retryable: true,
+      cause,
+    });
+  }
+  if (length > limit) {
+    await reader?.cancel().catch(() => undefined);
+    throw new CoordinatorError(
+      response.status,
+      "ANSWER_TOO_LARGE",
+      `The answer of ${url} is larger than ${limit} bytes.`,
+    );
   }
   const bytes = new Uint8Array(length);
   let offset = 0;
@@ -73,6 +89,14 @@ function errorOf(status: number, text: string, url: string): CotrainError {
   );
 }
 
+function parseJson(status: number, bytes: Uint8Array, url: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new CoordinatorError(status, "NOT_A_COORDINATOR", `${url} did not answer JSON.`, { cause });
+  }
+}
+
 /** `sha256` for large bodies: native and off the main thread where the platform has it. */
 export async function sha256Async(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
   return bytesToHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))) as Digest;
@@ -82,7 +106,8 @@ export type CoordinatorClient = ReturnType<typeof createCoordinatorClient>;
 
 /**
  * @param url base of the coordinator, e.g. http://127.0.0.1:7700
- * @throws CoordinatorError from every call: code UNREACHABLE (retryable), the coordinator's own code, or NOT_A_COORDINATOR
+ * @throws CoordinatorError from every call: code UNREACHABLE (retryable), ANSWER_TOO_LARGE, the coordinator's own code, or
+ * NOT_A_COORDINATOR; ProtocolError MALFORMED_DOCUMENT for an answer of another form. A caller's own abort passes through.
  */
 export function createCoordinatorClient(url: string, options: CoordinatorClientOptions = {}) {
   const base = url.replace(/\/+$/, "");
@@ -116,16 +141,8 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
 
   async function json<T extends TSchema>(path: string, schema: T, init: RequestOptions = {}): Promise<Static<T>> {
     const response = await request(path, init);
-    const bytes = await readBounded(response, MAX_ANSWER_BYTES, base + path);
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(new TextDecoder().decode(bytes));
-    } catch (cause) {
-      throw new CoordinatorError(response.status, "NOT_A_COORDINATOR", `${base}${path} did not answer JSON.`, {
-        cause,
-      });
-    }
-    return parseDocument(`Answer of ${path}`, schema, parsed);
+    const bytes = await readBounded(response, MAX_ANSWER_BYTES, base + path, init.signal);
+    return parseDocument(`Answer of ${path}`, schema, parseJson(response.status, bytes, base + path));
   }
 
   /** A part of a blob, by byte range; the caller verifies it against a digest of its own. */
@@ -173,7 +190,7 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     limit = MAX_ANSWER_BYTES,
   ) {
     const bytes = await blob(runId, digest, limit);
-    return parseDocument(what, schema, JSON.parse(new TextDecoder().decode(bytes)) as unknown);
+    return parseDocument(what, schema, parseJson(200, bytes, base + routes.blob(runId, digest)));
   }
 
   return {

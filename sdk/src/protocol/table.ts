@@ -21,12 +21,16 @@ export const elementsOf = (shape: readonly number[]): number => shape.reduce((pr
 /**
  * Layer l → fragment l mod F; every other tensor, largest first (ties by name), to the fragment that is smallest then (ties by index).
  * The result keeps the parameter order.
+ * @throws ProtocolError INVALID_FRAGMENTS, DUPLICATE_TENSOR
  */
 export function fragmentTable(specs: readonly TensorSpec[], fragments: number): TensorEntry[] {
   if (!Number.isInteger(fragments) || fragments < 1)
     throw new ProtocolError("INVALID_FRAGMENTS", `A run has a positive whole number of fragments, not ${fragments}.`);
   const sizes = Array.from({ length: fragments }, () => 0);
   const place = new Map<string, number>();
+  const names = new Set(specs.map((spec) => spec.name));
+  if (names.size !== specs.length)
+    throw new ProtocolError("DUPLICATE_TENSOR", "A fragment table lists each tensor once.");
   const assign = (spec: TensorSpec, fragment: number): void => {
     place.set(spec.name, fragment);
     sizes[fragment] = (sizes[fragment] ?? 0) + elementsOf(spec.shape);

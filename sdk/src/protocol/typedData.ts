@@ -203,7 +203,14 @@ export function structDigest<N extends StructName>(domain: Domain, name: N, stru
   return hashTypedData(typedDataOf(domain, name, struct));
 }
 
-/** Who signed; compare it with the struct's own signer. @throws ProtocolError MALFORMED_SIGNATURE */
+/** Half of secp256k1's order: the contracts take only the lower of a signature's two forms, and only v = 27 or 28. */
+const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
+
+/**
+ * Who signed; compare it with the struct's own signer. Takes the one form of a signature that the contracts take, since
+ * one that passes here may have to pass there.
+ * @throws ProtocolError MALFORMED_SIGNATURE
+ */
 export async function recoverSigner<N extends StructName>(
   domain: Domain,
   name: N,
@@ -212,6 +219,8 @@ export async function recoverSigner<N extends StructName>(
 ): Promise<Address> {
   if (!/^0x[0-9a-f]{130}$/.test(signature))
     throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must be 0x and 130 lower-case hex digits.");
+  if (BigInt(`0x${signature.slice(66, 130)}`) > HALF_ORDER || !/(1b|1c)$/.test(signature))
+    throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must have s in the lower half and v of 27 or 28.");
   try {
     const signer = await recoverTypedDataAddress({ ...typedDataOf(domain, name, struct), signature });
     return signer.toLowerCase() as Address;
