@@ -1,0 +1,63 @@
+/**
+ * What a store of content-addressed blobs does. A blob's name is its SHA-256; whatever is read is verified against it,
+ * so a store need not be trusted. The filesystem's is in fileStore.ts.
+ */
+import type { Digest } from "@cotrain/sdk/protocol";
+
+import type { ByteChunks } from "../base/index.ts";
+
+/** A blob opened for random reads. Its content was verified as a whole when it was opened. */
+export interface OpenBlob extends AsyncDisposable {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly length: number;
+  /** Exactly `length` bytes from `offset`, in memory of their own. */
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
+/** Reading by digest. */
+export interface BlobReader {
+  /**
+   * The whole blob, verified.
+   * @param maxBytes refuses larger ones before reading them
+   * @throws BlobError `BLOB_MISSING`, `BLOB_CORRUPTED` or `BLOB_TOO_LARGE`
+   */
+  get(digest: Digest, maxBytes?: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Opens for random reads after one pass that verifies. @throws BlobError like `get` */
+  open(digest: Digest): Promise<OpenBlob>;
+  /** The content in order; a wrong hash is thrown in place of the last chunk. @throws BlobError like `get` */
+  stream(digest: Digest): AsyncIterable<Uint8Array>;
+  /** Whether the blob is there; its content is not looked at. */
+  has(digest: Digest): Promise<boolean>;
+}
+
+/** What was stored. */
+export interface Stored {
+  readonly digest: Digest;
+  readonly bytes: number;
+}
+
+/** What is expected of bytes that come from elsewhere. */
+export interface Expected {
+  readonly digest?: Digest;
+  /** Exact length. */
+  readonly bytes?: number;
+  /** Upper limit of the length. */
+  readonly maxBytes?: number;
+}
+
+export interface BlobStore extends BlobReader {
+  /**
+   * Stores bytes durably; when it resolves they survive a power cut. Storing again is harmless and repairs a corrupted
+   * copy. On any failure nothing is left behind.
+   * @throws BlobError `BLOB_MISMATCH` or `BLOB_TOO_LARGE` when the bytes are not those expected; errors of the stream
+   */
+  put(data: Uint8Array | ByteChunks, expected?: Expected): Promise<Stored>;
+  /** Length in bytes, undefined when it is not there. */
+  size(digest: Digest): Promise<number | undefined>;
+  /** Removes a blob; removing what is not there is no error. */
+  delete(digest: Digest): Promise<void>;
+  /** All digests, in no particular order. */
+  list(): AsyncIterable<Digest>;
+}

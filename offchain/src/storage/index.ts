@@ -1,0 +1,35 @@
+/**
+ * storage: content addressing. Blob stores that verify what they read, read-through from untrusted peers, safetensors,
+ * checkpoints (shards and manifest) and their CAR files. May import base and @cotrain/sdk/protocol. Start at
+ * blobStore.ts, then checkpoint.ts.
+ */
+export type { BlobReader, BlobStore, Expected, OpenBlob, Stored } from "./blobStore.ts";
+export { exportCheckpoint, importCheckpoint } from "./car.ts";
+export {
+  type CheckpointFacts,
+  fragmentOf,
+  type FragmentState,
+  OUTER_PREFIX,
+  parseFragment,
+  parseManifest,
+  readCheckpoint,
+  readFragment,
+  readManifest,
+  writeCheckpoint,
+  writeFragment,
+  writeManifest,
+} from "./checkpoint.ts";
+export { BlobError, type BlobErrorCode, FormatError } from "./errors.ts";
+export { openFileStore } from "./fileStore.ts";
+export { type BlobSource, createReadThrough, type ReadThrough } from "./readThrough.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  MAX_HEADER_BYTES,
+  parseSafetensorsHeader,
+  safetensorsChunks,
+  type SafetensorsHeader,
+  safetensorsHeaderLength,
+  type Tensor,
+  type TensorSpan,
+} from "./safetensors.ts";

@@ -1,0 +1,175 @@
+import { appendFile, readdir, truncate, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { describe, expect, it } from "vitest";
+
+import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { type BlobSource, createReadThrough, openFileStore } from "../../../offchain/src/storage/index.ts";
+import { collect, digestsIn, fileOf, temporaryDirectory, temporaryStore } from "./fixtures.ts";
+
+const random = createRandom("blobs");
+const sizes = [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 17];
+
+async function* failing(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(100);
+  throw new TypeError("connection lost");
+}
+
+describe("file store", () => {
+  it.each(sizes)("gives back %i bytes by get, stream and ranges", async (size) => {
+    const { store } = await temporaryStore();
+    const bytes = random.bytes(size);
+    const { digest, bytes: length } = await store.put(bytes);
+    expect([digest, length]).toEqual([sha256Bytes(bytes), size]);
+    expect(await store.get(digest)).toEqual(bytes);
+    expect(Buffer.concat(await collect(store.stream(digest)))).toEqual(Buffer.from(bytes));
+    await using blob = await store.open(digest);
+    expect(blob.length).toBe(size);
+    expect(await blob.read(size >> 1, size >> 2)).toEqual(bytes.slice(size >> 1, (size >> 1) + (size >> 2)));
+    expect(await store.size(digest)).toBe(size);
+  });
+
+  it("stores a stream and finds it again after reopening", async () => {
+    const { root, store } = await temporaryStore();
+    const { digest } = await store.put([random.bytes(10), random.bytes(0), random.bytes(20)]);
+    const again = await openFileStore(root);
+    expect(await again.has(digest)).toBe(true);
+    expect(await digestsIn(again)).toEqual([digest]);
+    await again.delete(digest);
+    await again.delete(digest);
+    expect(await digestsIn(again)).toEqual([]);
+    await expect(again.get(digest)).rejects.toMatchObject({ code: "BLOB_MISSING", details: { digest } });
+  });
+
+  it("keeps nothing of what is not as expected or does not end", async () => {
+    const { root, store } = await temporaryStore();
+    const bytes = random.bytes(100);
+    const other = sha256Bytes(random.bytes(1));
+    await expect(store.put(bytes, { digest: other })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    await expect(store.put([bytes], { bytes: 99 })).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+    await expect(store.put([bytes], { bytes: 101 })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    await expect(store.put(bytes, { maxBytes: 99 })).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+    await expect(store.put(failing())).rejects.toThrow("connection lost");
+    expect(await digestsIn(store)).toEqual([]);
+    expect(await readdir(join(root, "tmp"))).toEqual([]);
+  });
+
+  it("stops reading a stream at the limit", async () => {
+    const { store } = await temporaryStore();
+    let produced = 0;
+    function* endless(): Generator<Uint8Array> {
+      for (;;) {
+        produced++;
+        yield new Uint8Array(1000);
+      }
+    }
+    await expect(store.put(endless(), { maxBytes: 2500 })).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+    expect(produced).toBe(3);
+  });
+
+  it("refuses to read more than allowed", async () => {
+    const { store } = await temporaryStore();
+    const { digest } = await store.put(random.bytes(100));
+    await expect(store.get(digest, 99)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+    expect(await store.get(digest, 100)).toHaveLength(100);
+  });
+
+  it.each([
+    ["a flipped bit", (path: string, bytes: Uint8Array) => writeFile(path, bytes.with(5000, bytes[5000]! ^ 1))],
+    ["a missing end", (path: string) => truncate(path, 4000)],
+    ["an added byte", (path: string) => appendFile(path, "x")],
+    ["an emptied file", (path: string) => truncate(path, 0)],
+  ])("names digest and file when it reads %s, and storing again repairs it", async (_, corrupt) => {
+    const { root, store } = await temporaryStore();
+    const bytes = random.bytes(1_200_000);
+    const { digest } = await store.put(bytes);
+    await corrupt(fileOf(root, digest), bytes);
+    const error = { code: "BLOB_CORRUPTED", details: { digest, file: fileOf(root, digest) } };
+    await expect(store.get(digest)).rejects.toMatchObject(error);
+    await expect(store.open(digest)).rejects.toMatchObject(error);
+    const received: Uint8Array[] = [];
+    await expect(
+      (async () => {
+        for await (const chunk of store.stream(digest)) received.push(chunk);
+      })(),
+    ).rejects.toMatchObject(error);
+    expect(Buffer.concat(received).length).toBeLessThan(bytes.length);
+    await store.put(bytes);
+    expect(await store.get(digest)).toEqual(bytes);
+  });
+
+  it("clears what a dead process left, not what a living one writes", async () => {
+    const { root } = await temporaryStore();
+    await writeFile(join(root, "tmp", "dead"), "x");
+    await writeFile(join(root, "tmp", "alive"), "x");
+    await utimes(join(root, "tmp", "dead"), 1, 1);
+    await openFileStore(root);
+    expect(await readdir(join(root, "tmp"))).toEqual(["alive"]);
+  });
+
+  it("says in one sentence that its directory cannot be made", async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(join(directory, "file"), "");
+    await expect(openFileStore(join(directory, "file"))).rejects.toMatchObject({ code: "PATH_UNWRITABLE" });
+  });
+});
+
+const source = (name: string, answer: () => Uint8Array | undefined): BlobSource & { asked: number } => {
+  const self = {
+    name,
+    asked: 0,
+    fetch: async () => {
+      self.asked++;
+      await Promise.resolve();
+      return answer();
+    },
+  };
+  return self;
+};
+
+describe("read-through", () => {
+  const bytes = random.bytes(5000);
+  const digest = sha256Bytes(bytes);
+  it("fetches once, verifies, and serves from the store from then on", async () => {
+    const { store } = await temporaryStore();
+    const peer = source("peer", () => bytes);
+    const reader = createReadThrough(store, [peer], 1 << 20);
+    const all = await Promise.all([reader.get(digest), reader.get(digest), reader.ensure(digest, 1 << 20)]);
+    expect(all[0]).toEqual(bytes);
+    expect(Buffer.concat(await collect(reader.stream(digest)))).toEqual(Buffer.from(bytes));
+    expect(peer.asked).toBe(1);
+    expect(await reader.has(digest)).toBe(true);
+  });
+
+  it("passes over sources that lie, fail or have nothing", async () => {
+    const { store } = await temporaryStore();
+    const sources = [
+      source("empty", () => undefined),
+      source("liar", () => bytes.with(0, bytes[0]! ^ 1)),
+      source("broken", () => {
+        throw new TypeError("connection lost");
+      }),
+      source("honest", () => bytes),
+    ];
+    const reader = createReadThrough(store, sources, 1 << 20);
+    expect(await reader.get(digest)).toEqual(bytes);
+    await store.delete(digest);
+    const withoutHonest = createReadThrough(store, sources.slice(0, 3), 1 << 20);
+    await expect(withoutHonest.get(digest)).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    await expect(createReadThrough(store, sources.slice(0, 1), 100).get(digest)).rejects.toMatchObject({
+      code: "BLOB_MISSING",
+    });
+    expect(await digestsIn(store)).toEqual([]);
+  });
+
+  it("fetches again what is corrupted here, and refuses what is too large", async () => {
+    const { root, store } = await temporaryStore();
+    await store.put(bytes);
+    await truncate(fileOf(root, digest), 10);
+    const reader = createReadThrough(store, [source("peer", () => bytes)], 1 << 20);
+    await using blob = await reader.open(digest);
+    expect(await blob.read(0, 5000)).toEqual(bytes);
+    await store.delete(digest);
+    await expect(reader.get(digest, 4999)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+  });
+});

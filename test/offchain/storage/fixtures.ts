@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { asRunId, type Digest, type TensorEntry } from "@cotrain/sdk/protocol";
+import { onTestFinished } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  type BlobStore,
+  type CheckpointFacts,
+  type FragmentState,
+  openFileStore,
+} from "../../../offchain/src/storage/index.ts";
+
+/** A directory that goes when the test ends. */
+export async function temporaryDirectory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "cotrain-storage-"));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+export async function temporaryStore(): Promise<{ root: string; store: BlobStore }> {
+  const root = join(await temporaryDirectory(), "blobs");
+  return { root, store: await openFileStore(root) };
+}
+
+/** Everything that a stream yields. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const out: T[] = [];
+  for await (const item of items) out.push(item);
+  return out;
+}
+
+export const fileOf = (root: string, digest: Digest): string => join(root, digest.slice(2, 4), digest.slice(2));
+
+export async function digestsIn(store: BlobStore): Promise<Digest[]> {
+  return (await collect(store.list())).sort();
+}
+
+export const table: TensorEntry[] = [
+  { name: "embedding", shape: [7, 3], fragment: 1 },
+  { name: "layer0.w", shape: [5, 5], fragment: 0 },
+  { name: "layer0.b", shape: [5], fragment: 0 },
+  { name: "layer1.w", shape: [2, 2, 3], fragment: 1 },
+];
+
+export const facts: CheckpointFacts = {
+  runId: asRunId(`0x${"12".repeat(32)}`),
+  round: 3,
+  step: 192,
+  tokens: "196608",
+  paramsVersion: 1,
+  parent: `0x${"34".repeat(32)}`,
+  receipts: `0x${"56".repeat(32)}`,
+};
+
+export function fragmentStates(seed: string): FragmentState[] {
+  const random = createRandom(seed);
+  return [30, 33].map((elements) => ({
+    params: Float32Array.from({ length: elements }, () => random.normal()),
+    outer: Float32Array.from({ length: elements }, () => random.normal()),
+  }));
+}
