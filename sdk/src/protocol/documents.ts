@@ -290,6 +290,8 @@ export const EpochHead = Type.Object(
     receiptsRoot: Hash32,
     /** Chain time of the anchor, seconds. */
     anchoredAt: Count,
+    /** Version that was in force in this head's run at the start of the epoch before; work under an older one counts 0. */
+    minParamsVersion: Uint32,
   },
   closed,
 );
@@ -306,8 +308,6 @@ export const EpochInputs = Type.Object(
           epoch: Count,
           /** Compute budget in share wei. */
           budget: Decimal,
-          /** Version in force at the start of the epoch before; receipts under an older one count 0. */
-          minParamsVersion: Uint32,
           heads: Type.Array(EpochHead),
           /** Σ tokens × quality (basis points) by beneficiary, and the amount it earns. */
           contributions: Type.Array(
