@@ -1,0 +1,37 @@
+/**
+ * A lock that lives exactly as long as its process: an open exclusive transaction on an SQLite file. The kernel drops it
+ * with the process, kill -9 included, so there are no stale lock files and no guessing by pid.
+ */
+import Sqlite from "better-sqlite3";
+
+/** A lock that is held. */
+export interface FileLock {
+  readonly file: string;
+  /** Lets go; harmless when called again. */
+  release(): void;
+}
+
+// A connection that is garbage-collected closes itself and would drop the lock with it.
+const held = new Set<Sqlite.Database>();
+
+/**
+ * Takes the lock on `file` (created when missing), or returns undefined when another process, or this one, holds it.
+ * Errors of the operating system come out as better-sqlite3's.
+ */
+export function tryLock(file: string): FileLock | undefined {
+  const connection = new Sqlite(file, { timeout: 0 });
+  try {
+    connection.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    connection.close();
+    if (error instanceof Sqlite.SqliteError && error.code.startsWith("SQLITE_BUSY")) return undefined;
+    throw error;
+  }
+  held.add(connection);
+  return {
+    file,
+    release: () => {
+      if (held.delete(connection)) connection.close();
+    },
+  };
+}
