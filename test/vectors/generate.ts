@@ -306,6 +306,14 @@ function runParamsVector() {
       rule(1, false, { delaySteps: "64" }),
       rule(4, false, { minWorkers: "0" }),
       rule(4, false, { minWorkers: "65" }),
+      rule(4, true, { rampInnerSteps: "0", rampRounds: "0" }),
+      rule(4, false, { rampInnerSteps: "6", rampRounds: "0" }),
+      rule(4, true, { outerMomentumPpm: "999999" }),
+      rule(4, false, { outerMomentumPpm: "1000000" }),
+      rule(4, true, { aggregatorBps: "10000", mixingBps: "10000", replayBps: "10000" }),
+      rule(4, false, { aggregatorBps: "10001" }),
+      rule(4, false, { mixingBps: "10001" }),
+      rule(4, false, { replayBps: "10001" }),
     ],
   };
 }

@@ -1,6 +1,6 @@
 /** Canonical JSON (RFC 8785), the only form in which JSON is hashed or signed. */
 import canonicalize from "canonicalize";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 
 /** A value that has exactly one canonical form. Properties that are `undefined` are left out; bigints become decimal strings. */
 export type JsonValue =

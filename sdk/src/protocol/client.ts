@@ -2,7 +2,7 @@
 import type { Static, TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { bytesToHex, stringToBytes } from "viem";
-import { CoordinatorError, type CotrainError } from "../errors.ts";
+import { CoordinatorError, type CotrainError } from "../baseErrors.ts";
 import { digestOfJson, sha256 } from "./digest.ts";
 import { type EpochManifest, parseDocument, type SignedVerdict } from "./documents.ts";
 import type { Address, Digest, Hex, RunId } from "./ids.ts";

@@ -2,7 +2,7 @@
 import { CID } from "multiformats/cid";
 import * as multihash from "multiformats/hashes/digest";
 import { bytesToHex, hexToBytes, sha256 as sha256OfBytes, stringToBytes } from "viem";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 import { canonicalJson } from "./canonicalJson.ts";
 import type { Digest } from "./ids.ts";
 

@@ -4,7 +4,7 @@
  */
 import { type Static, type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 
 const closed = { additionalProperties: false } as const;
 

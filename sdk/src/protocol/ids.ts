@@ -1,7 +1,7 @@
 /** Ids and digests: branded hex strings, always lower case, so that equal values are equal strings. */
 import type { Address, Hex } from "viem";
 import { encodeAbiParameters, keccak256 } from "viem";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 
 export type { Address, Hex } from "viem";
 

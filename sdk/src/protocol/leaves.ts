@@ -1,7 +1,7 @@
 /** Merkle trees in OpenZeppelin's standard layout (leaf = keccak256 of keccak256 of abi.encode), as the contracts verify them. */
 import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
 import type { Address, Hex } from "viem";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 import { rewardKind } from "./codes.ts";
 import { type ModelId, zeroHash } from "./ids.ts";
 

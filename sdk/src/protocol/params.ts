@@ -1,6 +1,6 @@
 /** RunParams: what the holders govern, bounded and versioned by RunRegistry. */
 import { type AbiParameter, encodeAbiParameters, type Hex } from "viem";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 
 /** In the order of the Solidity struct. `ppm` = millionths, `ppb` = billionths, `bps` = ten-thousandths. */
 export interface RunParams {
@@ -86,10 +86,14 @@ function refuse(sentence: string): never {
 export function checkRunParams(params: RunParams, fragments: number): void {
   if (params.innerSteps === 0 || params.innerSteps % fragments !== 0)
     refuse(`innerSteps is ${params.innerSteps}; it must be a positive multiple of the ${fragments} fragments.`);
-  if (params.rampRounds > 0 && (params.rampInnerSteps === 0 || params.rampInnerSteps % fragments !== 0))
+  if (params.rampInnerSteps % fragments !== 0 || (params.rampInnerSteps === 0 && params.rampRounds > 0))
     refuse(`rampInnerSteps is ${params.rampInnerSteps}; it must be a positive multiple of the ${fragments} fragments.`);
   if (params.delaySteps * fragments >= params.innerSteps)
     refuse(`delaySteps is ${params.delaySteps}; it must be below innerSteps ÷ fragments.`);
   if (params.minWorkers === 0 || params.minWorkers > params.maxWorkers)
     refuse(`minWorkers is ${params.minWorkers}; it must be from 1 to maxWorkers (${params.maxWorkers}).`);
+  if (params.outerMomentumPpm >= 1_000_000)
+    refuse(`outerMomentumPpm is ${params.outerMomentumPpm}; it must be below 1000000.`);
+  for (const field of ["aggregatorBps", "mixingBps", "replayBps"] as const)
+    if (params[field] > 10_000) refuse(`${field} is ${params[field]}; it must be at most 10000.`);
 }

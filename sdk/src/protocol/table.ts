@@ -1,5 +1,5 @@
 /** The fragment table: which tensor of the model belongs to which fragment. Fixed in a run's definition. */
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 import { digestOfJson } from "./digest.ts";
 import type { Digest } from "./ids.ts";
 

@@ -6,7 +6,7 @@ import type { TypedDataToPrimitiveTypes } from "abitype";
 import { Type, type TObject, type TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { type Address, type Hex, hashStruct, hashTypedData, recoverTypedDataAddress } from "viem";
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../baseErrors.ts";
 
 export const structTypes = {
   Join: [
