@@ -118,6 +118,8 @@ export interface ChainReader {
   readonly contracts: ContractAddresses;
   /** Timestamp of the latest block. */
   chainTime(): Promise<number>;
+  /** Timestamp of the newest confirmed block: whatever is anchored later bears a later time. */
+  settledTime(): Promise<number>;
   blockNumber(): Promise<number>;
   /** Undefined for a block that does not exist (yet). */
   blockHash(block: number): Promise<Hex | undefined>;
@@ -159,8 +161,6 @@ export interface ChainReader {
 export interface BlobSource {
   /** A whole blob of at most `limit` bytes whose digest was verified. */
   blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array>;
-  /** Part of a blob; the caller verifies it against a digest of its own. */
-  blobPart(runId: RunId, digest: Digest, offset: number, length: number): Promise<Uint8Array>;
 }
 
 export interface ComputeEpochInput {

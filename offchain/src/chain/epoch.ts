@@ -1,0 +1,375 @@
+/**
+ * An epoch's accounts: from the heads on-chain, the receipts under them and the verdicts about them to the cumulative root
+ * that validators sign (protocol.md, "Contribution"). The coordinator computes it to publish, each validator again to
+ * compare; the result is a function of the chain, the published blobs, the verdicts and the deadline alone.
+ */
+import {
+  type Address,
+  type Attestation,
+  type ContributionHead,
+  type ContributionVerdict,
+  contributionsOf,
+  digestOfJson,
+  domainFor,
+  type EpochHead,
+  type EpochInputs,
+  EpochManifest,
+  fromWire,
+  type Hex,
+  MAX_MANIFEST_BYTES,
+  type ModelId,
+  parseDocument,
+  recoverSigner,
+  RewardsFile,
+  rewardTree,
+  shareOut,
+  type SignedVerdict,
+  verdictKind,
+  type VerdictsFile,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import { RetryableError, UserError } from "../base/index.ts";
+import { type Evidence, EvidenceError, type EvidenceCache, readJson } from "./evidence.ts";
+import type {
+  BlobSource,
+  ChainReader,
+  ComputeEpochInput,
+  EpochResult,
+  ModelSchedule,
+  PostedHead,
+  RootView,
+} from "./ports.ts";
+
+export interface EpochModules {
+  readonly reader: ChainReader;
+  readonly blobs: BlobSource;
+  readonly evidence: EvidenceCache;
+}
+
+/** Epoch of a time, counted from 1; 0 before the model's creation. Emission computes the same. */
+export const epochAt = (schedule: ModelSchedule, time: number): number =>
+  time < schedule.start ? 0 : 1 + Math.floor((time - schedule.start) / schedule.epochLength);
+
+/** Time at which an epoch is over. */
+export const endOfEpoch = (schedule: ModelSchedule, epoch: number): number =>
+  schedule.start + epoch * schedule.epochLength;
+
+/** A head with the link before it. */
+interface Link {
+  readonly head: PostedHead;
+  readonly parent: PostedHead | undefined;
+}
+
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+const inChainOrder = (a: Link, b: Link): number => a.head.block - b.head.block || a.head.logIndex - b.head.logIndex;
+
+/** All heads of a model that were anchored after `after` and up to `through` (epochs), in the order of the chain. */
+async function headsOf(
+  reader: ChainReader,
+  schedule: ModelSchedule,
+  modelId: ModelId,
+  after: number,
+  through: number,
+): Promise<Link[]> {
+  const links: Link[] = [];
+  for (const runId of await reader.runsOf(modelId)) {
+    const heads = await reader.headsSince(runId, 0);
+    for (const [i, head] of heads.entries()) {
+      const epoch = epochAt(schedule, head.anchoredAt);
+      if (epoch > after && epoch <= through) links.push({ head, parent: heads[i - 1] });
+    }
+  }
+  return links.sort(inChainOrder);
+}
+
+/** See {@link ChainPort.dueEpoch}. */
+export async function dueEpoch(reader: ChainReader, modelId: ModelId): Promise<number | undefined> {
+  const [schedule, active, pending, settled] = await Promise.all([
+    reader.schedule(modelId),
+    reader.activeRoot(modelId),
+    reader.pendingRoot(modelId),
+    reader.settledTime(),
+  ]);
+  if (pending) return undefined;
+  const links = await headsOf(reader, schedule, modelId, active?.epoch ?? 0, epochAt(schedule, settled) - 1);
+  const last = links.at(-1);
+  return last && epochAt(schedule, last.head.anchoredAt);
+}
+
+/**
+ * The deadline to attest an epoch: its end plus the least number of posting delays that leaves at least a quarter of one to
+ * collect signatures. n = 1 first, so that all sign one value unasked.
+ */
+export function deadlineOf(schedule: ModelSchedule, epoch: number, now: number): number {
+  const end = endOfEpoch(schedule, epoch);
+  const needed = now + schedule.postingDelay / 4 - end;
+  return end + Math.max(1, Math.ceil(needed / schedule.postingDelay)) * schedule.postingDelay;
+}
+
+function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, deadline: number): void {
+  const delays = (deadline - endOfEpoch(schedule, epoch)) / schedule.postingDelay;
+  if (!Number.isSafeInteger(delays) || delays < 1 || deadline < now || deadline > now + 2 * schedule.postingDelay)
+    throw new UserError(
+      "DEADLINE_REFUSED",
+      `The deadline ${deadline} of epoch ${epoch} must be its end plus whole posting delays, from now (${now}) to two delays ahead.`,
+    );
+}
+
+/**
+ * Computes an epoch. See {@link ChainPort.computeEpoch}.
+ * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
+ *   EvidenceError
+ */
+export async function computeEpoch(modules: EpochModules, input: ComputeEpochInput): Promise<EpochResult> {
+  const { reader, evidence } = modules;
+  const { modelId, epoch } = input;
+  const [schedule, active, pending, settled, now, set] = await Promise.all([
+    reader.schedule(modelId),
+    reader.activeRoot(modelId),
+    reader.pendingRoot(modelId),
+    reader.settledTime(),
+    reader.chainTime(),
+    reader.validators(modelId),
+  ]);
+  if (pending)
+    throw new RetryableError(
+      "ROOT_PENDING",
+      `A root of epoch ${pending.epoch} is in its window; epoch ${epoch} is computed after it.`,
+    );
+  const after = active?.epoch ?? 0;
+  if (epoch <= after)
+    throw new UserError("EPOCH_SUPERSEDED", `Epoch ${epoch} is covered by the active root of epoch ${after}.`);
+  if (settled < endOfEpoch(schedule, epoch))
+    throw new RetryableError(
+      "EPOCH_NOT_OVER",
+      `Epoch ${epoch} ends at ${endOfEpoch(schedule, epoch)}; the chain is at ${settled}.`,
+    );
+  const deadline = input.deadline ?? deadlineOf(schedule, epoch, now);
+  requireDeadline(schedule, epoch, now, deadline);
+
+  const links = await headsOf(reader, schedule, modelId, after, epoch);
+  const last = links.at(-1);
+  if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch)
+    return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
+
+  const behind = new Map<string, Evidence>();
+  for (const { head, parent } of links) behind.set(head.head, await evidence.read(head, parent));
+  requireOnce([...behind.values()]);
+  const verdicts = await countedVerdicts(reader, input.verdicts, links, behind, set.validators);
+  const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
+
+  const epochs: EpochInputs["epochs"] = [];
+  const earned = new Map<Address, bigint>();
+  for (const [number, group] of groupBy(links, ({ head }) => epochAt(schedule, head.anchoredAt))) {
+    const heads: EpochHead[] = [];
+    for (const { head } of group) {
+      // "Version in force at the start of the epoch before"; epoch 1 has none before it.
+      const minParamsVersion = await reader.paramsVersionAt(head.runId, endOfEpoch(schedule, number - 2));
+      heads.push(epochHeadOf(head, minParamsVersion));
+    }
+    const contributions = contributionsIn(heads, behind, parsed);
+    const budget = await reader.computeBudget(modelId, number, deadline);
+    const amounts = shareOut(contributions, budget);
+    for (const [account, amount] of amounts) earned.set(account, (earned.get(account) ?? 0n) + amount);
+    epochs.push({
+      epoch: number,
+      budget: budget.toString(),
+      heads,
+      contributions: [...contributions]
+        .sort(([a], [b]) => byText(a, b))
+        .map(([account, contribution]) => ({
+          account,
+          contribution: contribution.toString(),
+          amount: (amounts.get(account) ?? 0n).toString(),
+        })),
+    });
+  }
+
+  const before = await previousRewards(modules, modelId, active);
+  const leaves = addUp(before.rewards, earned);
+  if (leaves.length === 0) return { kind: "nothing", reason: `Nobody has earned anything up to epoch ${epoch}.` };
+  const tree = rewardTree(
+    modelId,
+    leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+  );
+  const inputs: EpochInputs = { version: 1, modelId, epochs };
+  const counted: VerdictsFile = { version: 1, modelId, verdicts };
+  const rewards: RewardsFile = { version: 1, modelId, leaves };
+  const previousRoot = active?.root ?? zeroHash;
+  const manifest: EpochManifest = {
+    version: 1,
+    modelId,
+    runId: last.head.runId,
+    epoch,
+    head: last.head.head,
+    finished: finishedRuns(links, last),
+    previous: before.digest,
+    previousRoot,
+    root: tree.root,
+    totalCumulative: tree.total.toString(),
+    inputs: digestOfJson(inputs),
+    verdicts: digestOfJson(counted),
+    rewards: digestOfJson(rewards),
+  };
+  const attestation: Attestation = {
+    modelId,
+    runId: manifest.runId,
+    epoch: BigInt(epoch),
+    epochDigest: digestOfJson(manifest),
+    head: manifest.head,
+    previousRoot,
+    root: tree.root,
+    totalCumulative: tree.total,
+    setVersion: set.version,
+    deadline: BigInt(deadline),
+  };
+  // Reads at one block are not to be had of a pruned node, so what mattered is read once more.
+  const [activeNow, pendingNow] = await Promise.all([reader.activeRoot(modelId), reader.pendingRoot(modelId)]);
+  if (activeNow?.epoch !== active?.epoch || pendingNow)
+    throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
+  return { kind: "computed", computation: { inputs, verdicts: counted, rewards, manifest, attestation } };
+}
+
+const epochHeadOf = (head: PostedHead, minParamsVersion: number): EpochHead => ({
+  runId: head.runId,
+  head: head.head,
+  sequence: head.sequence,
+  round: head.round,
+  paramsVersion: head.paramsVersion,
+  checkpointDigest: head.checkpointDigest,
+  receiptsRoot: head.receiptsRoot,
+  anchoredAt: head.anchoredAt,
+  minParamsVersion,
+});
+
+/** Each head against its own run's least version: an epoch may hold heads of a run that finished and of the next. */
+function contributionsIn(
+  heads: readonly EpochHead[],
+  behind: ReadonlyMap<string, Evidence>,
+  verdicts: readonly ContributionVerdict[],
+): Map<Address, bigint> {
+  const sums = new Map<Address, bigint>();
+  for (const head of heads) {
+    const one: ContributionHead = {
+      head: head.head,
+      paramsVersion: head.paramsVersion,
+      receipts: behind.get(head.head)?.leaves ?? [],
+    };
+    for (const [account, value] of contributionsOf([one], verdicts, head.minParamsVersion))
+      sums.set(account, (sums.get(account) ?? 0n) + value);
+  }
+  return sums;
+}
+
+/** A receipt under two heads would be paid twice. */
+function requireOnce(evidence: readonly Evidence[]): void {
+  const seen = new Set<string>();
+  for (const { leaves } of evidence) {
+    for (const { receiptHash, worker } of leaves) {
+      if (seen.has(receiptHash))
+        throw new EvidenceError("EVIDENCE_RECEIPT", `A receipt of ${worker} stands under two heads.`, {
+          details: { receiptHash },
+        });
+      seen.add(receiptHash);
+    }
+  }
+}
+
+/** The other runs' last heads: a model has one open run at a time, so whichever else has heads here has finished. */
+function finishedRuns(links: readonly Link[], last: Link): EpochManifest["finished"] {
+  const heads = new Map<string, PostedHead>();
+  for (const { head } of links) if (head.runId !== last.head.runId) heads.set(head.runId, head);
+  return [...heads.values()].sort((a, b) => byText(a.runId, b.runId)).map(({ runId, head }) => ({ runId, head }));
+}
+
+function groupBy<T>(items: readonly T[], key: (item: T) => number): [number, T[]][] {
+  const groups = new Map<number, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return [...groups].sort(([a], [b]) => a - b);
+}
+
+function addUp(before: RewardsFile["leaves"], earned: ReadonlyMap<Address, bigint>): RewardsFile["leaves"] {
+  const sums = new Map(before.map(({ account, cumulative }) => [account, BigInt(cumulative)]));
+  for (const [account, amount] of earned) sums.set(account, (sums.get(account) ?? 0n) + amount);
+  return [...sums]
+    .filter(([, cumulative]) => cumulative > 0n)
+    .sort(([a], [b]) => byText(a, b))
+    .map(([account, cumulative]) => ({ account, cumulative: cumulative.toString() }));
+}
+
+/** Rewards under the active root, found through the chain and checked against it. */
+async function previousRewards(
+  { reader, blobs }: EpochModules,
+  modelId: ModelId,
+  active: RootView | undefined,
+): Promise<{ digest: Hex | null; rewards: RewardsFile["leaves"] }> {
+  if (!active) return { digest: null, rewards: [] };
+  const posted = (await reader.rootsOf(modelId)).findLast(
+    ({ epoch, root }) => epoch === active.epoch && root === active.root,
+  );
+  if (!posted)
+    throw new RetryableError("CHAIN_MOVED", `No posting of the active root of epoch ${active.epoch} is confirmed yet.`);
+  const manifest = parseDocument(
+    "epoch manifest",
+    EpochManifest,
+    await readJson(blobs, posted.runId, posted.epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
+  );
+  const { leaves } = parseDocument(
+    "rewards",
+    RewardsFile,
+    await readJson(blobs, posted.runId, manifest.rewards, "the rewards"),
+  );
+  const tree = rewardTree(
+    modelId,
+    leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+  );
+  if (tree.root !== active.root || tree.total !== active.totalCumulative)
+    throw new EvidenceError(
+      "EVIDENCE_REWARDS",
+      `The published rewards of epoch ${active.epoch} do not have the active root.`,
+    );
+  return { digest: posted.epochDigest, rewards: leaves };
+}
+
+/** What makes two statements of one validator contradict each other when their values differ. */
+export const verdictKey = (verdict: SignedVerdict["verdict"]): string =>
+  [verdict.head, verdict.kind, verdict.worker, verdict.index, verdict.validator].join(":");
+
+/** Whether the value is one that the kind allows. */
+function fits(kind: number, value: bigint, index: number, fragments: number): boolean {
+  if (kind === verdictKind.utility) return value <= 10_000n;
+  if (kind === verdictKind.replay) return value === 0n || value === 10_000n;
+  if (kind === verdictKind.aggregate) return (value === 0n || value === 10_000n) && index < fragments;
+  return kind === verdictKind.loss;
+}
+
+/** Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key; in one fixed order. */
+async function countedVerdicts(
+  reader: ChainReader,
+  verdicts: readonly SignedVerdict[],
+  links: readonly Link[],
+  behind: ReadonlyMap<string, Evidence>,
+  members: readonly Address[],
+): Promise<SignedVerdict[]> {
+  const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
+  const heads = new Map(links.map(({ head }) => [head.head as string, head]));
+  const counted = new Map<string, SignedVerdict>();
+  for (const signed of verdicts) {
+    const { verdict } = signed;
+    const head = heads.get(verdict.head);
+    const key = verdictKey(verdict);
+    if (!head || counted.has(key) || !members.includes(verdict.validator)) continue;
+    const struct = fromWire("Verdict", verdict);
+    const fragments = behind.get(head.head)?.manifest.fragments.length ?? 0;
+    const about = struct.runId === head.runId && struct.round === BigInt(Math.max(0, head.round - 1));
+    if (!about || !fits(struct.kind, struct.value, struct.index, fragments)) continue;
+    const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
+    if (signer === verdict.validator) counted.set(key, signed);
+  }
+  return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);
+}

@@ -1,0 +1,183 @@
+/**
+ * What stands behind a head: its checkpoint's manifest and the receipts of the round that led there, each checked against
+ * the digest on-chain and every signature against its signer. Coordinator, validators and `verify` share it.
+ */
+import {
+  type Address,
+  asDigest,
+  type CheckpointManifest,
+  digestOfJson,
+  domainFor,
+  fromWire,
+  hashReceipt,
+  MAX_MANIFEST_BYTES,
+  parseDocument,
+  type ReceiptLeaf,
+  ReceiptsFile,
+  receiptsRoot,
+  recoverSigner,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import { type ErrorOptions, parseJsonBounded, UserError } from "../base/index.ts";
+import { parseManifest } from "../storage/index.ts";
+import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
+
+/** Documents of JSON other than manifests: receipts, verdicts, rewards. */
+export const MAX_DOCUMENT_BYTES = 64 << 20;
+
+/** A published document is not what the chain or its signers say. */
+export class EvidenceError extends UserError {
+  override readonly name = "EvidenceError";
+  constructor(code: `EVIDENCE_${string}`, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** What stands behind one head. */
+export interface Evidence {
+  readonly manifest: CheckpointManifest;
+  /** Null for checkpoint 0. */
+  readonly file: ReceiptsFile | null;
+  /** Leaves of the head's receiptsRoot, by ascending worker. */
+  readonly leaves: readonly ReceiptLeaf[];
+}
+
+/** A document's JSON, its digest verified by the source. */
+export async function readJson(
+  blobs: BlobSource,
+  run: PostedHead["runId"],
+  digest: string,
+  what: string,
+  limit = MAX_DOCUMENT_BYTES,
+): Promise<unknown> {
+  return parseJsonBounded(await blobs.blob(run, asDigest(digest), limit), limit, what);
+}
+
+/**
+ * Reads and verifies the evidence of one head.
+ * @param parent the link before it, undefined for checkpoint 0
+ * @throws EvidenceError; what `blobs` throws for what is missing or tampered with
+ */
+export async function readEvidence(
+  reader: ChainReader,
+  blobs: BlobSource,
+  head: PostedHead,
+  parent: PostedHead | undefined,
+): Promise<Evidence> {
+  const place = `Checkpoint ${head.round} of run ${head.runId}`;
+  const require = (holds: boolean, what: string): void => {
+    if (!holds) throw new EvidenceError("EVIDENCE_MANIFEST", `${place}: ${what}.`, { details: { head: head.head } });
+  };
+  const manifest = parseManifest(await blobs.blob(head.runId, head.checkpointDigest, MAX_MANIFEST_BYTES));
+  require(manifest.runId === head.runId, "its manifest belongs to another run");
+  require(manifest.round === head.round, `its manifest says round ${manifest.round}`);
+  require(manifest.paramsVersion ===
+    head.paramsVersion, `its manifest says parameters ${manifest.paramsVersion}, its head ${head.paramsVersion}`);
+  require(manifest.parent === (parent?.checkpointDigest ?? null), "its manifest names another checkpoint before it");
+  if (!parent) {
+    require(manifest.receipts === null && head.receiptsRoot === zeroHash, "the first checkpoint has receipts");
+    return { manifest, file: null, leaves: [] };
+  }
+  require(head.round === parent.round + 1, `it follows checkpoint ${parent.round}`);
+  if (manifest.receipts === null) {
+    require(head.receiptsRoot === zeroHash, "its manifest names no receipts, its head does");
+    return { manifest, file: null, leaves: [] };
+  }
+  const file = parseDocument(
+    "receipts",
+    ReceiptsFile,
+    await readJson(blobs, head.runId, manifest.receipts, "the receipts"),
+  );
+  const leaves = await verifyReceipts(reader, file, head, parent);
+  require(receiptsRoot(leaves) === head.receiptsRoot, "its receipts do not have the root that its head names");
+  return { manifest, file, leaves };
+}
+
+/**
+ * Checks every receipt of a round: what it says, who signed it, and that the poster acknowledged it.
+ * @returns the leaves of the receipts root
+ * @throws EvidenceError `EVIDENCE_RECEIPT`
+ */
+export async function verifyReceipts(
+  reader: ChainReader,
+  file: ReceiptsFile,
+  head: PostedHead,
+  parent: PostedHead,
+): Promise<ReceiptLeaf[]> {
+  const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
+  const posters = new Set(await reader.postersOf(head.runId));
+  const round = head.round - 1;
+  const leaves: ReceiptLeaf[] = [];
+  let previous = "";
+  const fail = (worker: string, what: string): never => {
+    throw new EvidenceError("EVIDENCE_RECEIPT", `Round ${round} of run ${head.runId}, receipt of ${worker}: ${what}.`, {
+      details: { head: head.head, worker },
+    });
+  };
+  if (file.runId !== head.runId || file.round !== round)
+    fail("all workers", `the file is of round ${file.round} of run ${file.runId}`);
+  for (const entry of file.receipts) {
+    const receipt = fromWire("Receipt", entry.receipt);
+    const ack = fromWire("Ack", entry.ack);
+    const { worker, assignment } = { worker: entry.receipt.worker, assignment: entry.assignment };
+    const require = (holds: boolean, what: string): void => void (holds || fail(worker, what));
+    require(worker > previous, "receipts do not stand in ascending order of workers, one each");
+    previous = worker;
+    require(receipt.runId === head.runId && receipt.round === BigInt(round), "it is of another round");
+    require(receipt.baseDigest === parent.checkpointDigest, "it started from another checkpoint");
+    require(receipt.paramsVersion === head.paramsVersion, "it was made under other parameters than its head names");
+    require(digestOfJson(assignment) === receipt.assignment, "the assignment is not the one that was signed");
+    require(assignment.runId === head.runId &&
+      assignment.round === round &&
+      assignment.worker === worker &&
+      BigInt(assignment.assignmentId) === receipt.assignmentId &&
+      assignment.attempt === receipt.attempt &&
+      assignment.paramsVersion === receipt.paramsVersion &&
+      assignment.base === receipt.baseDigest, "the assignment is another one");
+    require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
+    const tokens = BigInt(receipt.steps) * BigInt(assignment.batch) * BigInt(assignment.sequence);
+    require(BigInt(entry.tokens) === tokens, `it counts ${entry.tokens} tokens where ${tokens} are due`);
+    const receiptHash = hashReceipt(receipt);
+    require(ack.runId === head.runId &&
+      ack.round === receipt.round &&
+      ack.worker === worker &&
+      ack.receiptHash === receiptHash &&
+      ack.tokens === tokens, "the acknowledgement is another one's");
+    require((await recoverSigner(domain, "Receipt", receipt, entry.signature)) ===
+      worker, "the worker did not sign it");
+    require(posters.has(
+      await recoverSigner(domain, "Ack", ack, entry.ackSignature),
+    ), "the acknowledgement was not signed by the run's poster");
+    leaves.push({
+      receiptHash,
+      worker,
+      beneficiary: receipt.beneficiary.toLowerCase() as Address,
+      tokens,
+      outcome: entry.outcome,
+    });
+  }
+  return leaves;
+}
+
+/** Evidence by head, each verified once: an epoch and the attestations after it read the same heads again and again. */
+export interface EvidenceCache {
+  read(head: PostedHead, parent: PostedHead | undefined): Promise<Evidence>;
+}
+
+export function createEvidenceCache(reader: ChainReader, blobs: BlobSource, capacity = 1_024): EvidenceCache {
+  const known = new Map<string, Promise<Evidence>>();
+  return {
+    read: (head, parent) => {
+      const found = known.get(head.head);
+      if (found) return found;
+      const evidence = readEvidence(reader, blobs, head, parent);
+      known.set(head.head, evidence);
+      // A blob that was missing may be there next time.
+      evidence.catch(() => known.delete(head.head));
+      const [oldest] = known.keys();
+      if (known.size > capacity && oldest !== undefined) known.delete(oldest);
+      return evidence;
+    },
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * Walks a run's chain of checkpoints from the contracts alone: every link recomputed from its event, every document and
+ * shard fetched by the digest that the link names, hashed, and its receipts and signatures checked.
+ */
+import {
+  asDigest,
+  Definition,
+  digestOfJson,
+  EpochManifest,
+  headHash,
+  MAX_MANIFEST_BYTES,
+  parseDocument,
+  type RunId,
+  tableDigest,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+
+import { RetryableError } from "../base/index.ts";
+import { parseFragment } from "../storage/index.ts";
+import { readEvidence, readJson } from "./evidence.ts";
+import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
+
+/** ok: all of it holds; missing: something is not to be had; mismatch: something is not what the chain says. */
+export type HeadCondition = "ok" | "missing" | "mismatch";
+
+export interface HeadReport extends PostedHead {
+  readonly condition: HeadCondition;
+  /** One sentence for each thing that is wrong. */
+  readonly problems: readonly string[];
+  /** Whether validators signed an epoch that covers it; until then a head is the poster's claim. */
+  readonly signed: boolean;
+  /** Bytes that were fetched and hashed. */
+  readonly bytes: number;
+  /** Receipts under it. */
+  readonly receipts: number;
+}
+
+export interface VerifySummary {
+  readonly heads: number;
+  readonly ok: number;
+  readonly missing: number;
+  readonly mismatch: number;
+  readonly unsigned: number;
+  /** Wrong about the run as a whole, e.g. its definition. */
+  readonly problems: readonly string[];
+}
+
+export interface VerifyModules {
+  readonly reader: ChainReader;
+  readonly blobs: BlobSource;
+}
+
+class Problems {
+  readonly sentences: string[] = [];
+  condition: HeadCondition = "ok";
+
+  add(condition: Exclude<HeadCondition, "ok">, sentence: string): void {
+    this.sentences.push(sentence);
+    if (this.condition !== "mismatch") this.condition = condition;
+  }
+
+  /** Runs a check; what it throws is what it found. Only a chain that is away ends the walk. */
+  async attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof CotrainError) || (error instanceof RetryableError && error.code.startsWith("CHAIN_")))
+        throw error;
+      this.add(isMissing(error) ? "missing" : "mismatch", error.message);
+      return undefined;
+    }
+  }
+}
+
+/** Blob sources say so in words of their own: storage's and the coordinator's. */
+const isMissing = (error: CotrainError): boolean => error.retryable || /MISSING|NOT_FOUND|UNREACHABLE/.test(error.code);
+
+/**
+ * Verifies a run, oldest head first.
+ * @yields one report per head as soon as it is done
+ * @returns the counts
+ * @throws RetryableError `CHAIN_UNREACHABLE`; UserError `RUN_UNKNOWN`
+ */
+export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
+  const { reader, blobs } = modules;
+  const run = await reader.run(runId);
+  const heads = await reader.headsSince(runId, 0);
+  const whole = new Problems();
+  const definition = await whole.attempt(async () =>
+    parseDocument("definition", Definition, await readJson(blobs, runId, run.definition, "the definition")),
+  );
+  const signedThrough = await lastSigned(modules, runId, heads, whole);
+  const count = { heads: 0, ok: 0, missing: 0, mismatch: 0, unsigned: 0 };
+
+  for (const [i, head] of heads.entries()) {
+    const parent = heads[i - 1];
+    const problems = new Problems();
+    checkLink(reader, head, parent, problems);
+    let bytes = 0;
+    const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent));
+    if (evidence) {
+      const { manifest } = evidence;
+      if (manifest.fragments.length !== run.fragments)
+        problems.add("mismatch", `Its manifest has ${manifest.fragments.length} fragments, the run ${run.fragments}.`);
+      if (definition && manifest.table !== tableDigest(definition.table))
+        problems.add("mismatch", "Its manifest's fragment table is not the definition's.");
+      if (
+        definition &&
+        !parent &&
+        digestOfJson(manifest.fragments.map(({ digest }) => digest)) !== definition.initialParameters
+      )
+        problems.add("mismatch", "Checkpoint 0 does not hold the initial parameters that the definition names.");
+      for (const fragment of manifest.fragments) {
+        await problems.attempt(async () => {
+          const shard = await blobs.blob(runId, asDigest(fragment.digest), fragment.bytes);
+          bytes += shard.length;
+          if (definition) parseFragment(shard, definition.table, fragment);
+        });
+      }
+    }
+    const signed = head.sequence <= signedThrough;
+    count.heads += 1;
+    count[problems.condition] += 1;
+    if (!signed) count.unsigned += 1;
+    yield {
+      ...head,
+      condition: problems.condition,
+      problems: problems.sentences,
+      signed,
+      bytes,
+      receipts: evidence?.leaves.length ?? 0,
+    };
+  }
+  const last = heads.at(-1);
+  const current = await reader.head(runId);
+  // Between the two reads the chain may have gone on; it must not have gone elsewhere.
+  if (current.sequence < (last?.sequence ?? -1) || (current.sequence === last?.sequence && current.head !== last.head))
+    whole.add("mismatch", `The registry's head ${current.head} is not where its events lead.`);
+  return { ...count, problems: whole.sentences };
+}
+
+/** The hash chain itself: nothing but the event and the link before it. */
+function checkLink(reader: ChainReader, head: PostedHead, parent: PostedHead | undefined, problems: Problems): void {
+  const recomputed = headHash({
+    chainId: BigInt(reader.chainId),
+    registry: reader.contracts.checkpointRegistry,
+    parentHead: head.parentHead,
+    runId: head.runId,
+    sequence: BigInt(head.sequence),
+    round: BigInt(head.round),
+    paramsVersion: head.paramsVersion,
+    checkpointDigest: head.checkpointDigest,
+    receiptsRoot: head.receiptsRoot,
+  });
+  if (recomputed !== head.head)
+    problems.add("mismatch", `Its fields hash to ${recomputed}, not to the head ${head.head}.`);
+  if (head.parentHead !== (parent?.head ?? zeroHash))
+    problems.add("mismatch", "It does not continue the head before it.");
+  if (head.sequence !== (parent ? parent.sequence + 1 : 0))
+    problems.add("mismatch", `Its sequence ${head.sequence} does not follow.`);
+}
+
+/** Sequence of the last head that a posted attestation covers, −1 for none. */
+async function lastSigned(
+  { reader, blobs }: VerifyModules,
+  runId: RunId,
+  heads: readonly PostedHead[],
+  whole: Problems,
+): Promise<number> {
+  const sequences = new Map(heads.map(({ head, sequence }) => [head as string, sequence]));
+  const { modelId } = await reader.run(runId);
+  let through = -1;
+  for (const root of await reader.rootsOf(modelId)) {
+    if (root.runId === runId) {
+      through = Math.max(through, sequences.get(root.head) ?? -1);
+      continue;
+    }
+    // An epoch signed for a later run covers what had not been signed of the runs before it.
+    const manifest = await whole.attempt(async () =>
+      parseDocument(
+        "epoch manifest",
+        EpochManifest,
+        await readJson(blobs, root.runId, root.epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
+      ),
+    );
+    const finished = manifest?.finished.find((run) => run.runId === runId);
+    if (finished) through = Math.max(through, sequences.get(finished.head) ?? -1);
+  }
+  return through;
+}
