@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
+import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {ModelAuthority} from "../models/ModelAuthority.sol";
+
+/// @title ValidatorSet
+/// @notice See IValidatorSet.
+contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
+    uint256 private constant MAX_SIZE = 64;
+
+    /// @dev Members lie in a fixed array, so that the first slot tells size, threshold and time at once.
+    struct Set {
+        uint16 size;
+        uint16 threshold;
+        uint48 effectiveAt;
+        uint64 chosenIn;
+        address[MAX_SIZE] members;
+    }
+
+    mapping(bytes32 modelId => uint32) private _latest;
+    mapping(bytes32 modelId => mapping(uint32 version => Set)) private _sets;
+
+    /// @param registry_ Says which timelock commands a model, and its clock.
+    constructor(IModelRegistry registry_) ModelAuthority(registry_) EIP712("Cotrain", "1") {}
+
+    /// @inheritdoc IValidatorSet
+    function open(bytes32 modelId, address[] calldata validators, uint16 threshold) external onlyRegistry(modelId) {
+        _choose(modelId, 1, validators, threshold, uint48(block.timestamp), 0);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function setValidators(
+        bytes32 modelId,
+        address[] calldata validators,
+        uint16 threshold
+    ) external onlyTimelock(modelId) returns (uint32 version) {
+        Schedule memory schedule = REGISTRY.scheduleOf(modelId);
+        uint64 epoch = uint64(1 + (block.timestamp - schedule.start) / schedule.epochLength);
+        version = _latest[modelId];
+        Set storage previous = _sets[modelId][version];
+        if (previous.chosenIn == epoch) revert ValidatorSetChangedThisEpoch(modelId, epoch);
+        _choose(modelId, ++version, validators, threshold, uint48(block.timestamp + schedule.window), epoch);
+        _requireFewChanges(previous, validators);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function currentVersion(bytes32 modelId) external view returns (uint32 version) {
+        version = _latest[modelId];
+        // Only sets chosen within the last window are passed over, one per epoch at most.
+        while (version > 1 && _sets[modelId][version].effectiveAt > block.timestamp) --version;
+    }
+
+    /// @inheritdoc IValidatorSet
+    function setOf(
+        bytes32 modelId,
+        uint32 version
+    ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt) {
+        Set storage set = _existing(modelId, version);
+        validators = new address[](set.size);
+        for (uint256 i = 0; i < validators.length; ++i) validators[i] = set.members[i];
+        return (validators, set.threshold, set.effectiveAt);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function requireQuorum(bytes32 modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view {
+        Set storage set = _existing(modelId, version);
+        uint256 threshold = set.threshold;
+        if (signatures.length < threshold) revert ValidatorSetNoQuorum(signatures.length, threshold);
+        _requireSigners(set, digest, signatures);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function countSigners(
+        bytes32 modelId,
+        uint32 version,
+        bytes32 digest,
+        bytes[] calldata signatures
+    ) external view returns (uint256 count, uint256 size) {
+        Set storage set = _existing(modelId, version);
+        _requireSigners(set, digest, signatures);
+        return (signatures.length, set.size);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function domainSeparator() external view returns (bytes32) {
+        return _domainSeparatorV4();
+    }
+
+    function _choose(
+        bytes32 modelId,
+        uint32 version,
+        address[] calldata validators,
+        uint16 threshold,
+        uint48 effectiveAt,
+        uint64 epoch
+    ) private {
+        uint256 size = validators.length;
+        if (size == 0 || size > MAX_SIZE) revert ValidatorSetSize(size);
+        if (uint256(threshold) * 3 < size * 2 || threshold > size) revert ValidatorSetThreshold(threshold, size);
+
+        Set storage set = _sets[modelId][version];
+        set.size = uint16(size);
+        set.threshold = threshold;
+        set.effectiveAt = effectiveAt;
+        set.chosenIn = epoch;
+        address last = address(0);
+        for (uint256 i = 0; i < size; ++i) {
+            address validator = validators[i];
+            if (validator <= last) revert ValidatorSetNotAscending(last, validator);
+            set.members[i] = last = validator;
+        }
+        _latest[modelId] = version;
+        emit ValidatorsSet(modelId, version, validators, threshold, effectiveAt);
+    }
+
+    function _requireFewChanges(Set storage previous, address[] calldata validators) private view {
+        uint256 size = previous.size;
+        uint256 kept = 0;
+        uint256 j = 0;
+        for (uint256 i = 0; i < size; ++i) {
+            address member = previous.members[i];
+            while (j < validators.length && validators[j] < member) ++j;
+            if (j < validators.length && validators[j] == member) ++kept;
+        }
+        uint256 gone = size - kept;
+        uint256 come = validators.length - kept;
+        uint256 changes = gone > come ? gone : come;
+        // A set of one or two could never change by a third.
+        uint256 allowed = size < 3 ? 1 : size / 3;
+        if (changes > allowed) revert ValidatorSetTooManyChanges(changes, allowed);
+    }
+
+    /// @dev Members ascend and signers must, so one walk along the set finds every signer and admits none twice.
+    function _requireSigners(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
+        uint256 size = set.size;
+        uint256 next = 0;
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            address signer = ECDSA.recoverCalldata(digest, signatures[i]);
+            while (next < size && set.members[next] < signer) ++next;
+            if (next == size || set.members[next] != signer) revert ValidatorSetBadSigner(signer);
+            ++next;
+        }
+    }
+
+    function _existing(bytes32 modelId, uint32 version) private view returns (Set storage set) {
+        set = _sets[modelId][version];
+        if (set.size == 0) revert ValidatorSetUnknownVersion(modelId, version);
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Create3} from "@openzeppelin/contracts/utils/Create3.sol";
+
+/// @title DeterministicDeployer
+/// @notice Gives contracts addresses that depend on who deploys and on a salt, not on their code, so that contracts
+/// which know each other by immutable addresses can be deployed one by one, and a deployment that was cut short goes on.
+contract DeterministicDeployer {
+    /// @notice A contract was deployed.
+    event Deployed(address indexed deployer, bytes32 indexed salt, address deployed);
+
+    /// @notice In which block a contract was deployed here; 0 for all others.
+    mapping(address deployed => uint256) public blockOf;
+
+    /// @notice Deploys `code`; the salt counts per caller, so nobody can take another's address.
+    function deploy(bytes32 salt, bytes calldata code) external returns (address deployed) {
+        deployed = Create3.deploy(0, _salt(msg.sender, salt), code);
+        blockOf[deployed] = block.number;
+        emit Deployed(msg.sender, salt, deployed);
+    }
+
+    /// @notice The address that `deploy` gives to a caller's salt.
+    function addressOf(address deployer, bytes32 salt) external view returns (address) {
+        return Create3.computeAddress(_salt(deployer, salt));
+    }
+
+    function _salt(address deployer, bytes32 salt) private pure returns (bytes32) {
+        return keccak256(abi.encode(deployer, salt));
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {GovernorUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/GovernorUpgradeable.sol";
+import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
+import {GovernorCountingSimpleUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorCountingSimpleUpgradeable.sol";
+import {GovernorPreventLateQuorumUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorPreventLateQuorumUpgradeable.sol";
+import {GovernorSettingsUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorSettingsUpgradeable.sol";
+import {GovernorTimelockControlUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorTimelockControlUpgradeable.sol";
+import {GovernorVotesUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorVotesUpgradeable.sol";
+import {GovernorVotesQuorumFractionUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorVotesQuorumFractionUpgradeable.sol";
+import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {IModelGovernor} from "../interfaces/IModelGovernor.sol";
+import {GovernorConfig, IModelRegistry, Limits} from "../interfaces/IModelRegistry.sol";
+
+/// @title ModelGovernor
+/// @notice Implementation behind every model's governor.
+contract ModelGovernor is
+    IModelGovernor,
+    GovernorUpgradeable,
+    GovernorSettingsUpgradeable,
+    GovernorCountingSimpleUpgradeable,
+    GovernorVotesUpgradeable,
+    GovernorVotesQuorumFractionUpgradeable,
+    GovernorTimelockControlUpgradeable,
+    GovernorPreventLateQuorumUpgradeable
+{
+    IModelRegistry private immutable REGISTRY;
+
+    /// @inheritdoc IModelGovernor
+    uint256 public quorumFloor;
+
+    /// @param registry The registry that makes the clones and holds the limits.
+    constructor(IModelRegistry registry) {
+        REGISTRY = registry;
+        _disableInitializers();
+    }
+
+    /// @inheritdoc IModelGovernor
+    function initialize(
+        string calldata name_,
+        address shares,
+        address timelock_,
+        GovernorConfig calldata config
+    ) external initializer {
+        if (msg.sender != address(REGISTRY)) revert ModelGovernorOnlyRegistry(msg.sender);
+        __Governor_init(name_);
+        __GovernorSettings_init(config.votingDelay, config.votingPeriod, config.proposalThreshold);
+        __GovernorCountingSimple_init();
+        __GovernorVotes_init(IVotes(shares));
+        __GovernorVotesQuorumFraction_init(config.quorumBps);
+        __GovernorTimelockControl_init(TimelockControllerUpgradeable(payable(timelock_)));
+        __GovernorPreventLateQuorum_init(config.lateQuorumExtension);
+        quorumFloor = config.quorumFloor;
+    }
+
+    /// @notice Refused: the registry knows the model by this timelock for ever.
+    function updateTimelock(TimelockControllerUpgradeable) public pure override {
+        revert ModelGovernorTimelockFixed();
+    }
+
+    /// @notice Votes needed at a time: the fraction of the supply, or the floor where that is more.
+    function quorum(
+        uint256 timepoint
+    ) public view override(GovernorUpgradeable, GovernorVotesQuorumFractionUpgradeable) returns (uint256) {
+        return Math.max(super.quorum(timepoint), quorumFloor);
+    }
+
+    /// @notice The quorum's fraction is in basis points.
+    function quorumDenominator() public pure override returns (uint256) {
+        return 10_000;
+    }
+
+    /// @notice Seconds between a proposal and its vote.
+    function votingDelay() public view override(GovernorUpgradeable, GovernorSettingsUpgradeable) returns (uint256) {
+        return super.votingDelay();
+    }
+
+    /// @notice Seconds of a vote.
+    function votingPeriod() public view override(GovernorUpgradeable, GovernorSettingsUpgradeable) returns (uint256) {
+        return super.votingPeriod();
+    }
+
+    /// @notice Votes needed to propose.
+    function proposalThreshold()
+        public
+        view
+        override(GovernorUpgradeable, GovernorSettingsUpgradeable)
+        returns (uint256)
+    {
+        return super.proposalThreshold();
+    }
+
+    /// @notice State of a proposal, the timelock's part included.
+    function state(
+        uint256 proposalId
+    ) public view override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (ProposalState) {
+        return super.state(proposalId);
+    }
+
+    /// @notice Every proposal waits in the timelock.
+    function proposalNeedsQueuing(
+        uint256 proposalId
+    ) public view override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (bool) {
+        return super.proposalNeedsQueuing(proposalId);
+    }
+
+    /// @notice End of a vote, later than planned where the quorum came late.
+    function proposalDeadline(
+        uint256 proposalId
+    ) public view override(GovernorUpgradeable, GovernorPreventLateQuorumUpgradeable) returns (uint256) {
+        return super.proposalDeadline(proposalId);
+    }
+
+    function _setVotingDelay(uint48 newVotingDelay) internal override {
+        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        _requireWithin(newVotingDelay, minimum.votingDelay, maximum.votingDelay);
+        super._setVotingDelay(newVotingDelay);
+    }
+
+    function _setVotingPeriod(uint32 newVotingPeriod) internal override {
+        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        _requireWithin(newVotingPeriod, minimum.votingPeriod, maximum.votingPeriod);
+        super._setVotingPeriod(newVotingPeriod);
+    }
+
+    function _setLateQuorumVoteExtension(uint48 newVoteExtension) internal override {
+        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        _requireWithin(newVoteExtension, minimum.lateQuorumExtension, maximum.lateQuorumExtension);
+        super._setLateQuorumVoteExtension(newVoteExtension);
+    }
+
+    function _updateQuorumNumerator(uint256 newQuorumNumerator) internal override {
+        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        _requireWithin(newQuorumNumerator, minimum.quorumBps, maximum.quorumBps);
+        super._updateQuorumNumerator(newQuorumNumerator);
+    }
+
+    function _tallyUpdated(
+        uint256 proposalId
+    ) internal override(GovernorUpgradeable, GovernorPreventLateQuorumUpgradeable) {
+        super._tallyUpdated(proposalId);
+    }
+
+    function _queueOperations(
+        uint256 proposalId,
+        address[] memory targets,
+        uint256[] memory values,
+        bytes[] memory calldatas,
+        bytes32 descriptionHash
+    ) internal override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (uint48) {
+        return super._queueOperations(proposalId, targets, values, calldatas, descriptionHash);
+    }
+
+    function _executeOperations(
+        uint256 proposalId,
+        address[] memory targets,
+        uint256[] memory values,
+        bytes[] memory calldatas,
+        bytes32 descriptionHash
+    ) internal override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) {
+        super._executeOperations(proposalId, targets, values, calldatas, descriptionHash);
+    }
+
+    function _cancel(
+        address[] memory targets,
+        uint256[] memory values,
+        bytes[] memory calldatas,
+        bytes32 descriptionHash
+    ) internal override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (uint256) {
+        return super._cancel(targets, values, calldatas, descriptionHash);
+    }
+
+    function _executor()
+        internal
+        view
+        override(GovernorUpgradeable, GovernorTimelockControlUpgradeable)
+        returns (address)
+    {
+        return super._executor();
+    }
+
+    function _requireWithin(uint256 value, uint256 minimum, uint256 maximum) private pure {
+        if (value < minimum || value > maximum) revert ModelGovernorSettingOutOfBounds(value, minimum, maximum);
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Attestation} from "./Statements.sol";
+
+/// @notice A root of cumulative rewards.
+/// @param epoch The last epoch it covers; 0 for no root.
+/// @param activatableAt From when on it may be activated.
+/// @param deadline The attestation's, at which the age of the epochs is judged.
+struct RewardRoot {
+    bytes32 root;
+    uint128 totalCumulative;
+    uint32 epoch;
+    uint48 activatableAt;
+    uint48 deadline;
+}
+
+/// @notice One claim of `claimMany`.
+struct Claim {
+    bytes32 modelId;
+    address account;
+    uint256 cumulative;
+    bytes32[] proof;
+}
+
+/// @title IComputeRewards
+/// @notice Pays shares for compute. k of n validators sign a root of cumulative rewards; after a window anyone
+/// activates it, which mints what it adds; claims then transfer. An active root is final and nothing pauses its claims.
+interface IComputeRewards {
+    /// @notice A root is pending.
+    event RootPosted(
+        bytes32 indexed modelId,
+        uint64 indexed epoch,
+        bytes32 indexed root,
+        bytes32 runId,
+        bytes32 head,
+        bytes32 epochDigest,
+        uint256 totalCumulative,
+        uint32 setVersion,
+        uint64 deadline,
+        uint48 activatableAt
+    );
+
+    /// @notice A root is active; `minted` is what it adds.
+    event RootActivated(
+        bytes32 indexed modelId,
+        uint64 indexed epoch,
+        bytes32 indexed root,
+        uint256 totalCumulative,
+        uint256 minted
+    );
+
+    /// @notice An account was paid.
+    event Claimed(bytes32 indexed modelId, address indexed account, uint256 amount, uint256 cumulative);
+
+    /// @notice There is no such model.
+    error ComputeRewardsUnknownModel(bytes32 modelId);
+    /// @notice The epoch is not over.
+    error ComputeRewardsEpochNotOver(uint64 epoch, uint48 end);
+    /// @notice The epoch must lie above the active root's.
+    error ComputeRewardsEpochNotAbove(uint64 epoch, uint64 activeEpoch);
+    /// @notice The attestation was made on another root than the active one.
+    error ComputeRewardsStaleRoot(bytes32 previousRoot, bytes32 activeRoot);
+    /// @notice A root is pending; it must be activated first.
+    error ComputeRewardsRootPending(uint64 epoch, uint48 activatableAt);
+    /// @notice The deadline has passed.
+    error ComputeRewardsExpired(uint64 deadline);
+    /// @notice The deadline is not the epoch's end plus a whole number of posting delays.
+    error ComputeRewardsBadDeadline(uint64 deadline, uint48 end, uint32 postingDelay);
+    /// @notice Signed by another set than the one in force.
+    error ComputeRewardsStaleSet(uint32 setVersion, uint32 currentVersion);
+    /// @notice A root must not be zero.
+    error ComputeRewardsZeroRoot();
+    /// @notice The total must not fall.
+    error ComputeRewardsFallingTotal(uint256 totalCumulative, uint256 activeTotal);
+    /// @notice The root adds more than the budget of its epochs.
+    error ComputeRewardsOverBudget(uint256 delta, uint256 authorisable);
+    /// @notice No root is pending.
+    error ComputeRewardsNothingPending(bytes32 modelId);
+    /// @notice The window is not over.
+    error ComputeRewardsWindowOpen(uint48 activatableAt);
+    /// @notice The proof does not lead to the active root.
+    error ComputeRewardsInvalidProof(bytes32 modelId, address account);
+    /// @notice The account has been paid more than the leaf says.
+    error ComputeRewardsFallingCumulative(address account, uint256 cumulative, uint256 claimed);
+
+    /// @notice Posts a root for its window; anyone may, with enough signatures.
+    function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external;
+
+    /// @notice Activates the pending root after its window and mints what it adds; anyone may.
+    function activate(bytes32 modelId) external;
+
+    /// @notice Pays an account what the active root grants it; anyone may call, the account is paid. An account that has
+    /// been paid in full gets 0.
+    function claim(
+        bytes32 modelId,
+        address account,
+        uint256 cumulative,
+        bytes32[] calldata proof
+    ) external returns (uint256 amount);
+
+    /// @notice Several claims at once.
+    function claimMany(Claim[] calldata claims) external;
+
+    /// @notice The root in its window; all zero if there is none.
+    function pending(bytes32 modelId) external view returns (RewardRoot memory);
+
+    /// @notice The root that claims are paid on; all zero if there is none.
+    function active(bytes32 modelId) external view returns (RewardRoot memory);
+
+    /// @notice What an account has been paid in all.
+    function claimed(bytes32 modelId, address account) external view returns (uint256);
+
+    /// @notice EIP-712 domain separator of Attestation.
+    function domainSeparator() external view returns (bytes32);
+}

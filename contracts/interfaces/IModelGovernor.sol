@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {GovernorConfig} from "./IModelRegistry.sol";
+
+/// @title IModelGovernor
+/// @notice Governor of one model: OpenZeppelin's, with settings held within the registry's limits for ever and a quorum
+/// that never falls below a fixed floor.
+interface IModelGovernor {
+    /// @notice Only the registry initialises.
+    error ModelGovernorOnlyRegistry(address caller);
+    /// @notice The timelock of a model is fixed, for its address is what commands the model.
+    error ModelGovernorTimelockFixed();
+    /// @notice A setting is outside the registry's limits.
+    error ModelGovernorSettingOutOfBounds(uint256 value, uint256 minimum, uint256 maximum);
+
+    /// @notice Called once by the registry, in the transaction that makes the clone.
+    function initialize(
+        string calldata name_,
+        address shares,
+        address timelock_,
+        GovernorConfig calldata config
+    ) external;
+
+    /// @notice Votes that a quorum needs at the least, whatever the supply.
+    function quorumFloor() external view returns (uint256);
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+/// @title IModelShares
+/// @notice Shares of one model: ERC-20 with permits (ERC-2612) and votes by time (ERC-5805, ERC-6372).
+interface IModelShares {
+    /// @notice The contract URI was set (ERC-7572).
+    event ContractURIUpdated();
+
+    /// @notice Only Emission mints.
+    error ModelSharesOnlyEmission(address caller);
+    /// @notice Only the registry initialises.
+    error ModelSharesOnlyRegistry(address caller);
+    /// @notice Only the model's timelock sets the contract URI.
+    error ModelSharesOnlyTimelock(address caller);
+
+    /// @notice Called once by the registry, in the transaction that makes the clone.
+    function initialize(
+        bytes32 modelId_,
+        string calldata name_,
+        string calldata symbol_,
+        string calldata uri_
+    ) external;
+
+    /// @notice Mints new shares; only Emission may, within the model's budget.
+    function mint(address to, uint256 amount) external;
+
+    /// @notice Changes where licence and terms are found; only the model's timelock may.
+    function setContractURI(string calldata uri) external;
+
+    /// @notice Where licence of the weights, licences of the data and terms are found (ERC-7572).
+    function contractURI() external view returns (string memory);
+
+    /// @notice The model whose shares these are.
+    function modelId() external view returns (bytes32);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+/// @title IModelTimelock
+/// @notice Timelock of one model: OpenZeppelin's, whose delay stays within the registry's limits.
+interface IModelTimelock {
+    /// @notice Only the registry initialises.
+    error ModelTimelockOnlyRegistry(address caller);
+    /// @notice The delay is outside the registry's limits.
+    error ModelTimelockDelayOutOfBounds(uint256 delay, uint256 minimum, uint256 maximum);
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {ModelGovernor} from "../governance/ModelGovernor.sol";
+import {ModelTimelock} from "../governance/ModelTimelock.sol";
+import {IEmission} from "../interfaces/IEmission.sol";
+import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
+import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {ModelShares} from "./ModelShares.sol";
+
+/// @title ModelRegistry
+/// @notice Creates models and says whom each of them obeys. What it records of a model never changes.
+contract ModelRegistry is IModelRegistry {
+    struct Model {
+        address shares;
+        address governor;
+        address timelock;
+        address organiser;
+        Schedule schedule;
+    }
+
+    uint256 private constant MAX_STRING = 256;
+
+    ModelShares private immutable SHARES;
+    ModelGovernor private immutable GOVERNOR;
+    ModelTimelock private immutable TIMELOCK;
+    IEmission private immutable EMISSION;
+    IValidatorSet private immutable VALIDATORS;
+
+    uint32 private immutable MIN_EPOCH_LENGTH;
+    uint32 private immutable MIN_POSTING_DELAY;
+    uint32 private immutable MIN_WINDOW;
+    uint32 private immutable MIN_VOTING_DELAY;
+    uint32 private immutable MIN_VOTING_PERIOD;
+    uint32 private immutable MIN_LATE_QUORUM_EXTENSION;
+    uint32 private immutable MIN_TIMELOCK_DELAY;
+    uint16 private immutable MIN_QUORUM_BPS;
+
+    mapping(bytes32 modelId => Model) private _models;
+
+    /// @param shares Implementation behind every model's shares; the next two likewise.
+    /// @param emission The only minter.
+    /// @param validators Where every model's signers are kept.
+    /// @param minimum Lower bound of every setting; below the public ones on development chains only.
+    constructor(
+        ModelShares shares,
+        ModelGovernor governor,
+        ModelTimelock timelock,
+        IEmission emission,
+        IValidatorSet validators,
+        Limits memory minimum
+    ) {
+        _requireLimits(minimum);
+        SHARES = shares;
+        GOVERNOR = governor;
+        TIMELOCK = timelock;
+        EMISSION = emission;
+        VALIDATORS = validators;
+        MIN_EPOCH_LENGTH = minimum.epochLength;
+        MIN_POSTING_DELAY = minimum.postingDelay;
+        MIN_WINDOW = minimum.window;
+        MIN_VOTING_DELAY = minimum.votingDelay;
+        MIN_VOTING_PERIOD = minimum.votingPeriod;
+        MIN_LATE_QUORUM_EXTENSION = minimum.lateQuorumExtension;
+        MIN_TIMELOCK_DELAY = minimum.timelockDelay;
+        MIN_QUORUM_BPS = minimum.quorumBps;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function createModel(ModelConfig calldata config, bytes32 salt) external returns (bytes32 modelId) {
+        modelId = modelIdOf(msg.sender, salt);
+        if (_models[modelId].schedule.start != 0) revert ModelRegistryModelExists(modelId);
+        _requireConfig(config);
+
+        Model memory model = _clone(modelId, config);
+        _models[modelId] = model;
+        emit ModelConfigured(modelId, model.schedule, config.governor);
+
+        ModelShares(model.shares).initialize(modelId, config.name, config.symbol, config.uri);
+        ModelTimelock(payable(model.timelock)).initialize(
+            config.governor.timelockDelay,
+            _single(model.governor),
+            _single(address(0)),
+            address(0)
+        );
+        ModelGovernor(payable(model.governor)).initialize(config.name, model.shares, model.timelock, config.governor);
+        EMISSION.open(modelId, config.yearlyCap, config.epochBudget, config.bps);
+        VALIDATORS.open(modelId, config.validators, config.threshold);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function timelockOf(bytes32 modelId) external view returns (address) {
+        return _models[modelId].timelock;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function governorOf(bytes32 modelId) external view returns (address) {
+        return _models[modelId].governor;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function sharesOf(bytes32 modelId) external view returns (address) {
+        return _models[modelId].shares;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function organiserOf(bytes32 modelId) external view returns (address) {
+        return _models[modelId].organiser;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function scheduleOf(bytes32 modelId) external view returns (Schedule memory) {
+        return _models[modelId].schedule;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function modelIdOf(address sender, bytes32 salt) public view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(this), sender, salt));
+    }
+
+    /// @inheritdoc IModelRegistry
+    function limits() public view returns (Limits memory minimum, Limits memory maximum) {
+        minimum = Limits({
+            epochLength: MIN_EPOCH_LENGTH,
+            postingDelay: MIN_POSTING_DELAY,
+            window: MIN_WINDOW,
+            votingDelay: MIN_VOTING_DELAY,
+            votingPeriod: MIN_VOTING_PERIOD,
+            lateQuorumExtension: MIN_LATE_QUORUM_EXTENSION,
+            timelockDelay: MIN_TIMELOCK_DELAY,
+            quorumBps: MIN_QUORUM_BPS
+        });
+        maximum = Limits({
+            epochLength: 30 days,
+            postingDelay: 7 days,
+            window: 30 days,
+            votingDelay: 30 days,
+            votingPeriod: 30 days,
+            lateQuorumExtension: 30 days,
+            timelockDelay: 30 days,
+            quorumBps: 5_000
+        });
+    }
+
+    /// @dev A clone's address is bound to the sender (in modelId) and to everything the model is made from, and it is
+    /// initialised before the transaction ends: nobody can put another model where this one is expected.
+    function _clone(bytes32 modelId, ModelConfig calldata config) private returns (Model memory model) {
+        bytes32 salt = keccak256(abi.encode(modelId, config));
+        model = Model({
+            shares: Clones.cloneDeterministic(address(SHARES), salt),
+            governor: Clones.cloneDeterministic(address(GOVERNOR), salt),
+            timelock: Clones.cloneDeterministic(address(TIMELOCK), salt),
+            organiser: config.organiser,
+            schedule: Schedule({
+                start: uint48(block.timestamp),
+                epochLength: config.epochLength,
+                postingDelay: config.postingDelay,
+                window: config.window
+            })
+        });
+        emit ModelCreated(
+            modelId,
+            config.organiser,
+            msg.sender,
+            model.shares,
+            model.governor,
+            model.timelock,
+            config.name,
+            config.symbol,
+            config.uri
+        );
+    }
+
+    function _requireConfig(ModelConfig calldata config) private view {
+        if (config.organiser == address(0)) revert ModelRegistryOrganiserMissing();
+        _requireWithin("name", bytes(config.name).length, 1, MAX_STRING);
+        _requireWithin("symbol", bytes(config.symbol).length, 1, MAX_STRING);
+        _requireWithin("uri", bytes(config.uri).length, 0, MAX_STRING);
+
+        (Limits memory min, Limits memory max) = limits();
+        _requireWithin("epochLength", config.epochLength, min.epochLength, max.epochLength);
+        _requireWithin("postingDelay", config.postingDelay, min.postingDelay, max.postingDelay);
+        _requireWithin("window", config.window, min.window, max.window);
+
+        GovernorConfig calldata governor = config.governor;
+        _requireWithin("votingDelay", governor.votingDelay, min.votingDelay, max.votingDelay);
+        _requireWithin("votingPeriod", governor.votingPeriod, min.votingPeriod, max.votingPeriod);
+        _requireWithin(
+            "lateQuorumExtension",
+            governor.lateQuorumExtension,
+            min.lateQuorumExtension,
+            max.lateQuorumExtension
+        );
+        _requireWithin("timelockDelay", governor.timelockDelay, min.timelockDelay, max.timelockDelay);
+        _requireWithin("quorumBps", governor.quorumBps, min.quorumBps, max.quorumBps);
+        // Votes that a year's shares could not muster would leave the model without anyone to decide.
+        _requireWithin("quorumFloor", governor.quorumFloor, 0, config.yearlyCap);
+        _requireWithin("proposalThreshold", governor.proposalThreshold, 0, config.yearlyCap);
+    }
+
+    function _requireWithin(bytes32 setting, uint256 value, uint256 min, uint256 max) private pure {
+        if (value < min || value > max) revert ModelRegistrySettingOutOfBounds(setting, value, min, max);
+    }
+
+    function _requireLimits(Limits memory minimum) private view {
+        bool development = block.chainid == 31337 || block.chainid == 1337;
+        _requireLimit("epochLength", minimum.epochLength, development ? 1 : 1 days);
+        _requireLimit("postingDelay", minimum.postingDelay, development ? 1 : 1 hours);
+        _requireLimit("window", minimum.window, development ? 1 : 2 days);
+        _requireLimit("votingDelay", minimum.votingDelay, development ? 1 : 1 days);
+        _requireLimit("votingPeriod", minimum.votingPeriod, development ? 1 : 3 days);
+        _requireLimit("lateQuorumExtension", minimum.lateQuorumExtension, development ? 1 : 1 days);
+        _requireLimit("timelockDelay", minimum.timelockDelay, development ? 1 : 2 days);
+        _requireLimit("quorumBps", minimum.quorumBps, development ? 1 : 400);
+    }
+
+    function _requireLimit(bytes32 setting, uint256 value, uint256 minimum) private pure {
+        if (value < minimum) revert ModelRegistryLimitRefused(setting, value, minimum);
+    }
+
+    function _single(address account) private pure returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = account;
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
+import {ERC20PermitUpgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/extensions/ERC20PermitUpgradeable.sol";
+import {ERC20VotesUpgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/extensions/ERC20VotesUpgradeable.sol";
+import {NoncesUpgradeable} from "@openzeppelin/contracts-upgradeable/utils/NoncesUpgradeable.sol";
+import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
+import {IModelShares} from "../interfaces/IModelShares.sol";
+
+/// @title ModelShares
+/// @notice Implementation behind every model's shares.
+contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, ERC20VotesUpgradeable {
+    IModelRegistry private immutable REGISTRY;
+    address private immutable EMISSION;
+
+    /// @inheritdoc IModelShares
+    bytes32 public modelId;
+
+    string private _contractURI;
+
+    /// @param registry The registry that makes the clones.
+    /// @param emission The only minter.
+    constructor(IModelRegistry registry, address emission) {
+        REGISTRY = registry;
+        EMISSION = emission;
+        _disableInitializers();
+    }
+
+    /// @inheritdoc IModelShares
+    function initialize(
+        bytes32 modelId_,
+        string calldata name_,
+        string calldata symbol_,
+        string calldata uri_
+    ) external initializer {
+        if (msg.sender != address(REGISTRY)) revert ModelSharesOnlyRegistry(msg.sender);
+        __ERC20_init(name_, symbol_);
+        __ERC20Permit_init(name_);
+        __ERC20Votes_init();
+        modelId = modelId_;
+        _setContractURI(uri_);
+    }
+
+    /// @inheritdoc IModelShares
+    function mint(address to, uint256 amount) external {
+        if (msg.sender != EMISSION) revert ModelSharesOnlyEmission(msg.sender);
+        _mint(to, amount);
+    }
+
+    /// @inheritdoc IModelShares
+    function setContractURI(string calldata uri) external {
+        if (msg.sender != REGISTRY.timelockOf(modelId)) revert ModelSharesOnlyTimelock(msg.sender);
+        _setContractURI(uri);
+    }
+
+    /// @inheritdoc IModelShares
+    function contractURI() external view returns (string memory) {
+        return _contractURI;
+    }
+
+    /// @notice Votes count by time (ERC-6372), so that delays mean the same on every chain.
+    function clock() public view override returns (uint48) {
+        return uint48(block.timestamp);
+    }
+
+    /// @notice Says so in the words of ERC-6372.
+    // solhint-disable-next-line func-name-mixedcase
+    function CLOCK_MODE() public pure override returns (string memory) {
+        return "mode=timestamp";
+    }
+
+    /// @notice Next nonce of an account, for permits and delegations by signature alike.
+    function nonces(address owner) public view override(ERC20PermitUpgradeable, NoncesUpgradeable) returns (uint256) {
+        return super.nonces(owner);
+    }
+
+    function _update(
+        address from,
+        address to,
+        uint256 value
+    ) internal override(ERC20Upgradeable, ERC20VotesUpgradeable) {
+        super._update(from, to, value);
+    }
+
+    function _setContractURI(string calldata uri) private {
+        _contractURI = uri;
+        emit ContractURIUpdated();
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+import {ICheckpointRegistry} from "../interfaces/ICheckpointRegistry.sol";
+import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
+import {IRunRegistry, Run, RunConfig, RunParams, Status} from "../interfaces/IRunRegistry.sol";
+import {RunParamsRules} from "../libraries/RunParamsRules.sol";
+import {ModelAuthority} from "../models/ModelAuthority.sol";
+
+/// @title RunRegistry
+/// @notice See IRunRegistry.
+contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
+    using Checkpoints for Checkpoints.Trace208;
+
+    struct Runs {
+        bytes32 open;
+        uint32 count;
+    }
+
+    uint256 private constant MAX_REALISATIONS = 16;
+
+    ICheckpointRegistry private immutable CHECKPOINTS;
+
+    mapping(bytes32 modelId => Runs) private _runsOf;
+    mapping(bytes32 runId => Run) private _runs;
+    mapping(bytes32 runId => RunParams) private _min;
+    mapping(bytes32 runId => RunParams) private _max;
+    mapping(bytes32 runId => mapping(uint32 version => RunParams)) private _params;
+    mapping(bytes32 runId => Checkpoints.Trace208) private _versions;
+    mapping(bytes32 runId => mapping(bytes32 realisation => bool)) private _admitted;
+
+    /// @param registry_ Says which timelock commands a model.
+    /// @param checkpoints Where checkpoint 0 is recorded.
+    constructor(
+        IModelRegistry registry_,
+        ICheckpointRegistry checkpoints
+    ) ModelAuthority(registry_) EIP712("Cotrain", "1") {
+        CHECKPOINTS = checkpoints;
+    }
+
+    modifier onlyTimelockOf(bytes32 runId) {
+        bytes32 modelId = _runs[runId].modelId;
+        if (modelId == 0) revert RunRegistryUnknownRun(runId);
+        if (msg.sender != REGISTRY.timelockOf(modelId)) revert ModelAuthorityUnauthorized(modelId, msg.sender);
+        _;
+    }
+
+    /// @inheritdoc IRunRegistry
+    function registerRun(bytes32 modelId, bytes32 salt, RunConfig calldata config) external returns (bytes32 runId) {
+        _open(modelId, runId = runIdOf(modelId, salt));
+        _requireConfig(config);
+
+        Run storage run = _runs[runId];
+        run.modelId = modelId;
+        run.definition = config.definition;
+        run.poster = config.poster;
+        run.fragments = config.fragments;
+        _min[runId] = config.min;
+        _max[runId] = config.max;
+        emit RunRegistered(modelId, runId, config.definition, config.fragments, config.poster, config.min, config.max);
+
+        for (uint256 i = 0; i < config.realisations.length; ++i) {
+            _admit(runId, config.realisations[i], true);
+        }
+        _setParams(runId, config.params);
+        CHECKPOINTS.open(runId, config.initialCheckpoint);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function setParams(
+        bytes32 runId,
+        RunParams calldata params
+    ) external onlyTimelockOf(runId) returns (uint32 version) {
+        if (_runs[runId].status == Status.Finished) revert RunRegistryRunFinished(runId);
+        return _setParams(runId, params);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function admitRealisation(bytes32 runId, bytes32 realisation, bool admitted) external onlyTimelockOf(runId) {
+        _admit(runId, realisation, admitted);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function setPoster(bytes32 runId, address poster) external onlyTimelockOf(runId) {
+        if (poster == address(0)) revert RunRegistryZero("poster");
+        _runs[runId].poster = poster;
+        emit PosterSet(runId, poster);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function setStatus(bytes32 runId, Status status) external onlyTimelockOf(runId) {
+        Run storage run = _runs[runId];
+        if (run.status == Status.Finished) revert RunRegistryRunFinished(runId);
+        run.status = status;
+        if (status == Status.Finished) delete _runsOf[run.modelId].open;
+        emit StatusSet(runId, status);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function runOf(bytes32 runId) external view returns (Run memory run) {
+        run = _runs[runId];
+        if (run.modelId == 0) revert RunRegistryUnknownRun(runId);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function postingOf(bytes32 runId) external view returns (address poster, Status status, uint32 version) {
+        Run storage run = _runs[runId];
+        return (run.poster, run.status, run.version);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function openRunOf(bytes32 modelId) external view returns (bytes32) {
+        return _runsOf[modelId].open;
+    }
+
+    /// @inheritdoc IRunRegistry
+    function runCountOf(bytes32 modelId) external view returns (uint32) {
+        return _runsOf[modelId].count;
+    }
+
+    /// @inheritdoc IRunRegistry
+    function paramsOf(bytes32 runId, uint32 version) external view returns (RunParams memory) {
+        return _params[runId][version];
+    }
+
+    /// @inheritdoc IRunRegistry
+    function boundsOf(bytes32 runId) external view returns (RunParams memory min, RunParams memory max) {
+        return (_min[runId], _max[runId]);
+    }
+
+    /// @inheritdoc IRunRegistry
+    function versionAt(bytes32 runId, uint48 timestamp) external view returns (uint32) {
+        return uint32(_versions[runId].upperLookupRecent(timestamp));
+    }
+
+    /// @inheritdoc IRunRegistry
+    function isAdmitted(bytes32 runId, bytes32 realisation) external view returns (bool) {
+        return _admitted[runId][realisation];
+    }
+
+    /// @inheritdoc IRunRegistry
+    function domainSeparator() external view returns (bytes32) {
+        return _domainSeparatorV4();
+    }
+
+    /// @inheritdoc IRunRegistry
+    function runIdOf(bytes32 modelId, bytes32 salt) public view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(this), modelId, salt));
+    }
+
+    /// @dev The organiser starts the model, from then on the holders decide what it trains.
+    function _open(bytes32 modelId, bytes32 runId) private {
+        Runs storage runs = _runsOf[modelId];
+        address authority = runs.count == 0 ? REGISTRY.organiserOf(modelId) : REGISTRY.timelockOf(modelId);
+        if (msg.sender != authority) revert ModelAuthorityUnauthorized(modelId, msg.sender);
+        if (runs.open != 0) revert RunRegistryRunOpen(modelId, runs.open);
+        if (_runs[runId].modelId != 0) revert RunRegistryRunExists(runId);
+        runs.open = runId;
+        ++runs.count;
+    }
+
+    function _requireConfig(RunConfig calldata config) private pure {
+        if (config.definition == 0) revert RunRegistryZero("definition");
+        if (config.fragments == 0) revert RunRegistryZero("fragments");
+        if (config.poster == address(0)) revert RunRegistryZero("poster");
+        uint256 count = config.realisations.length;
+        if (count == 0 || count > MAX_REALISATIONS) revert RunRegistryRealisationCount(count);
+    }
+
+    function _admit(bytes32 runId, bytes32 realisation, bool admitted) private {
+        if (realisation == 0) revert RunRegistryZero("realisation");
+        _admitted[runId][realisation] = admitted;
+        emit RealisationAdmitted(runId, realisation, admitted);
+    }
+
+    function _setParams(bytes32 runId, RunParams calldata params) private returns (uint32 version) {
+        Run storage run = _runs[runId];
+        RunParamsRules.requireValid(params, _min[runId], _max[runId], run.fragments);
+        version = ++run.version;
+        _params[runId][version] = params;
+        _versions[runId].push(uint48(block.timestamp), version);
+        emit RunParamsSet(runId, version, params);
+    }
+}

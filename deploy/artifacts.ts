@@ -1,0 +1,118 @@
+/** Compiled contracts, as Hardhat leaves them under `artifacts/`. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { Abi, Hex } from "viem";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const sources = join(root, "contracts");
+const stamp = join(root, "cache/cotrain-sources.sha256");
+
+/** Every contract that is deployed, and the folder of `contracts/` it lives in. */
+export const contractFolders = {
+  DeterministicDeployer: "deployment",
+  ModelShares: "models",
+  ModelGovernor: "governance",
+  ModelTimelock: "governance",
+  ModelRegistry: "models",
+  RunRegistry: "training",
+  CheckpointRegistry: "training",
+  ValidatorSet: "attestation",
+  Emission: "emission",
+  ComputeRewards: "rewards",
+} as const;
+
+export type ContractName = keyof typeof contractFolders;
+
+export interface Artifact {
+  readonly contractName: string;
+  readonly abi: Abi;
+  readonly bytecode: Hex;
+  readonly deployedBytecode: Hex;
+  /** Where the constructor writes values into the deployed code. */
+  readonly immutableReferences: Readonly<
+    Record<string, readonly { readonly start: number; readonly length: number }[]>
+  >;
+}
+
+/** Reads one contract's artifact. @throws CotrainError ARTIFACT_MISSING */
+export async function loadArtifact(name: ContractName): Promise<Artifact> {
+  const file = join(root, `artifacts/contracts/${contractFolders[name]}/${name}.sol/${name}.json`);
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw new CotrainError(
+      "ARTIFACT_MISSING",
+      `The compiled ${name} is missing at ${file}: run \`npx hardhat build\`.`,
+      {
+        cause,
+      },
+    );
+  }
+  return JSON.parse(text) as Artifact;
+}
+
+let building: Promise<void> | undefined;
+
+/** Runs Hardhat's build where artifacts are missing or the sources are no longer those of the last build by this function. */
+export function ensureBuilt(): Promise<void> {
+  building ??= build().finally(() => {
+    building = undefined;
+  });
+  return building;
+}
+
+async function build(): Promise<void> {
+  const digest = await sourcesDigest();
+  const present = Object.entries(contractFolders).every(([name, folder]) =>
+    existsSync(join(root, `artifacts/contracts/${folder}/${name}.sol/${name}.json`)),
+  );
+  if (present && existsSync(stamp) && (await readFile(stamp, "utf8")) === digest) return;
+  await hardhatBuild();
+  await mkdir(dirname(stamp), { recursive: true });
+  await writeFile(stamp, digest);
+}
+
+async function sourcesDigest(): Promise<string> {
+  const entries = await readdir(sources, { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".sol"))
+    .map((entry) => join(entry.parentPath, entry.name));
+  const hash = createHash("sha256");
+  for (const file of [...files.sort(), join(root, "hardhat.config.ts")]) {
+    hash
+      .update(`${relative(root, file)}\0`)
+      .update(await readFile(file))
+      .update("\0");
+  }
+  return hash.digest("hex");
+}
+
+function hardhatBuild(): Promise<void> {
+  return new Promise((done, fail) => {
+    const command = [join(root, "node_modules/hardhat/dist/src/cli.js"), "build", "--no-tests"];
+    const child = spawn(process.execPath, command, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    const keep = (chunk: Buffer): void => {
+      output = (output + chunk.toString()).slice(-4_000);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    child.on("error", fail);
+    child.on("close", (code) => {
+      if (code === 0) done();
+      else
+        fail(
+          new CotrainError(
+            "BUILD_FAILED",
+            `The contracts do not compile (\`npx hardhat build\` shows more): ${output.trim()}`,
+          ),
+        );
+    });
+  });
+}

@@ -1,0 +1,131 @@
+/** Settings of a model by profile: `local` in seconds, for development chains alone; `public` in days, for all others. */
+import { CotrainError } from "@cotrain/sdk/errors";
+
+/** Chains that nobody's money is on; ModelRegistry knows the same two. */
+export const developmentChainIds: readonly number[] = [31337, 1337];
+
+export type ProfileName = "local" | "public";
+
+/** How the holders of a model decide; the Solidity struct of the same name. Times in seconds, shares in wei. */
+export interface GovernorConfig {
+  readonly votingDelay: number;
+  readonly votingPeriod: number;
+  readonly lateQuorumExtension: number;
+  readonly timelockDelay: number;
+  readonly proposalThreshold: bigint;
+  readonly quorumBps: number;
+  readonly quorumFloor: bigint;
+}
+
+/** What a profile says of a ModelConfig; the organiser adds names, validators and threshold. */
+export interface ModelSettings {
+  readonly epochLength: number;
+  readonly yearlyCap: bigint;
+  readonly epochBudget: bigint;
+  /** Compute, code, capital, treasury. */
+  readonly bps: readonly [number, number, number, number];
+  readonly window: number;
+  readonly postingDelay: number;
+  readonly governor: GovernorConfig;
+}
+
+/** Minima that a ModelRegistry holds every model to, for ever; the Solidity struct of the same name. */
+export interface Limits {
+  readonly epochLength: number;
+  readonly postingDelay: number;
+  readonly window: number;
+  readonly votingDelay: number;
+  readonly votingPeriod: number;
+  readonly lateQuorumExtension: number;
+  readonly timelockDelay: number;
+  readonly quorumBps: number;
+}
+
+export interface Profile {
+  readonly name: ProfileName;
+  readonly limits: Limits;
+  readonly model: ModelSettings;
+}
+
+const hour = 3_600;
+const day = 24 * hour;
+const year = 365 * day;
+const share = 10n ** 18n;
+
+/** The least cap that an epoch's budget fits under: budget × epochs of a year, as Emission counts them. */
+export function yearlyCapOf(epochBudget: bigint, epochLength: number): bigint {
+  return epochBudget * BigInt(Math.ceil(year / epochLength));
+}
+
+const local: Profile = {
+  name: "local",
+  limits: {
+    epochLength: 1,
+    postingDelay: 1,
+    window: 1,
+    votingDelay: 1,
+    votingPeriod: 1,
+    lateQuorumExtension: 1,
+    timelockDelay: 1,
+    quorumBps: 1,
+  },
+  model: {
+    epochLength: 16,
+    yearlyCap: yearlyCapOf(1_000n * share, 16),
+    epochBudget: 1_000n * share,
+    bps: [7_000, 1_000, 1_500, 500],
+    window: 4,
+    postingDelay: 12,
+    governor: {
+      votingDelay: 1,
+      votingPeriod: 6,
+      lateQuorumExtension: 2,
+      timelockDelay: 3,
+      proposalThreshold: share,
+      quorumBps: 1_000,
+      quorumFloor: share,
+    },
+  },
+};
+
+const open: Profile = {
+  name: "public",
+  limits: {
+    epochLength: day,
+    postingDelay: hour,
+    window: 2 * day,
+    votingDelay: day,
+    votingPeriod: 3 * day,
+    lateQuorumExtension: day,
+    timelockDelay: 2 * day,
+    quorumBps: 400,
+  },
+  model: {
+    epochLength: day,
+    yearlyCap: yearlyCapOf(10_000n * share, day),
+    epochBudget: 10_000n * share,
+    bps: [7_000, 1_000, 1_500, 500],
+    window: 2 * day,
+    postingDelay: day / 2,
+    governor: {
+      votingDelay: day,
+      votingPeriod: 5 * day,
+      lateQuorumExtension: day,
+      timelockDelay: 2 * day,
+      proposalThreshold: 1_000n * share,
+      quorumBps: 1_000,
+      quorumFloor: 50_000n * share,
+    },
+  },
+};
+
+/** A profile by name, for a chain. @throws CotrainError LOCAL_PROFILE_REFUSED */
+export function profileFor(name: ProfileName, chainId: number): Profile {
+  if (name === "local" && !developmentChainIds.includes(chainId))
+    throw new CotrainError(
+      "LOCAL_PROFILE_REFUSED",
+      `The local profile decides within seconds and is refused on chain ${chainId}: use the public profile, or a development chain (${developmentChainIds.join(" or ")}).`,
+      { details: { chainId } },
+    );
+  return name === "local" ? local : open;
+}

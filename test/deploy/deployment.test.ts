@@ -1,0 +1,142 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { network } from "hardhat";
+import { createPublicClient, createWalletClient, custom, type Hex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { defaultRecordPath, deploy, ensureBuilt, loadArtifact, profileFor } from "../../deploy/deployment.ts";
+
+/** Hardhat's first account. */
+const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+
+async function chain(chainId = 31337) {
+  const connection = await network.create({ override: { chainId } });
+  const transport = custom({ request: (call) => connection.provider.request(call) });
+  return {
+    connection,
+    clients: {
+      publicClient: createPublicClient({ transport, pollingInterval: 10 }),
+      walletClient: createWalletClient({ account, transport }),
+    },
+  };
+}
+
+let folder: string;
+beforeAll(async () => {
+  await ensureBuilt();
+  folder = await mkdtemp(join(tmpdir(), "cotrain-deploy-"));
+}, 60_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("a deployment", () => {
+  it("gives every contract its code and writes its record", async () => {
+    const { clients } = await chain();
+    const recordPath = join(folder, "state/deployment.json");
+    const deployment = await deploy({ ...clients, profile: "local", recordPath });
+    expect(JSON.parse(await readFile(recordPath, "utf8"))).toEqual(deployment);
+    expect(deployment.chainId).toBe(31337);
+    for (const block of Object.values(deployment.blocks)) expect(block).toBeGreaterThan(0);
+    const { abi } = await loadArtifact("ModelRegistry");
+    const [minimum] = (await clients.publicClient.readContract({
+      address: deployment.addresses.modelRegistry,
+      abi,
+      functionName: "limits",
+    })) as [Record<string, number>];
+    expect(minimum).toEqual(profileFor("local", 31337).limits);
+  });
+
+  it("wires the contracts to each other", async () => {
+    const { clients } = await chain();
+    const { addresses } = await deploy({ ...clients, profile: "local" });
+    for (const [key, name] of [
+      ["runRegistry", "RunRegistry"],
+      ["validatorSet", "ValidatorSet"],
+      ["emission", "Emission"],
+    ] as const) {
+      const { abi } = await loadArtifact(name);
+      const registry = await clients.publicClient.readContract({
+        address: addresses[key],
+        abi,
+        functionName: "registry",
+      });
+      expect(String(registry).toLowerCase()).toBe(addresses.modelRegistry);
+    }
+    const emission = await loadArtifact("Emission");
+    const distributor = await clients.publicClient.readContract({
+      address: addresses.emission,
+      abi: emission.abi,
+      functionName: "distributorOf",
+      args: [1],
+    });
+    expect(String(distributor).toLowerCase()).toBe(addresses.computeRewards);
+  });
+
+  it("is found again by a second run, which sends nothing", async () => {
+    const { clients } = await chain();
+    const first = await deploy({ ...clients, profile: "local" });
+    const nonce = await clients.publicClient.getTransactionCount({ address: account.address });
+    expect(await deploy({ ...clients, profile: "local" })).toEqual(first);
+    expect(await clients.publicClient.getTransactionCount({ address: account.address })).toBe(nonce);
+  });
+
+  it("goes on where a crash cut it short, at the same addresses", async () => {
+    const whole = await deploy({ ...(await chain()).clients, profile: "local" });
+    const { clients } = await chain();
+    let left = 6;
+    const dying = {
+      ...clients.walletClient,
+      sendTransaction: (...args: Parameters<typeof clients.walletClient.sendTransaction>): Promise<Hex> =>
+        left-- > 0 ? clients.walletClient.sendTransaction(...args) : Promise.reject(new TypeError("killed")),
+    } as typeof clients.walletClient;
+    await expect(deploy({ ...clients, walletClient: dying, profile: "local" })).rejects.toThrow("killed");
+    const resumed = await deploy({ ...clients, profile: "local" });
+    expect(resumed.addresses).toEqual(whole.addresses);
+    expect(resumed.implementations).toEqual(whole.implementations);
+  });
+
+  it("refuses an address that holds other code", async () => {
+    const { clients, connection } = await chain();
+    const { addresses } = await deploy({ ...clients, profile: "local" });
+    await connection.provider.request({ method: "hardhat_setCode", params: [addresses.emission, "0x6001"] });
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({ code: "WRONG_CODE" });
+  });
+
+  it("has other addresses under other limits", async () => {
+    const { clients } = await chain();
+    const local = await deploy({ ...clients, profile: "local" });
+    const open = await deploy({ ...clients, profile: "public" });
+    expect(open.addresses.modelRegistry).not.toBe(local.addresses.modelRegistry);
+    expect(open.deployer).toBe(local.deployer);
+  });
+});
+
+describe("the local profile", () => {
+  it("is refused by TypeScript on any but a development chain", async () => {
+    const { clients } = await chain(31338);
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({ code: "LOCAL_PROFILE_REFUSED" });
+  });
+
+  it("is refused by the registry on any but a development chain", async () => {
+    const { clients } = await chain(31338);
+    const { abi, bytecode } = await loadArtifact("ModelRegistry");
+    const zero = "0x0000000000000000000000000000000000000001";
+    const limits = profileFor("local", 31337).limits;
+    await expect(
+      clients.walletClient.deployContract({ abi, bytecode, args: [zero, zero, zero, zero, zero, limits], chain: null }),
+    ).rejects.toThrow("ModelRegistryLimitRefused");
+  });
+
+  it("leaves other chains the public one, whose limits are the registry's", async () => {
+    const { clients } = await chain(31338);
+    const deployment = await deploy({ ...clients, profile: "public", recordPath: join(folder, "31338.json") });
+    expect(deployment.profile).toBe("public");
+  });
+});
+
+describe("records", () => {
+  it("of other chains lie in the tree, those of the development chain do not", () => {
+    expect(defaultRecordPath(31337)).toBeUndefined();
+    expect(defaultRecordPath(8453)).toMatch(/deploy\/deployments\/8453\.json$/);
+  });
+});
