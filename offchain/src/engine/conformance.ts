@@ -1,0 +1,39 @@
+/**
+ * The conformance vector: the state after three steps from fixed inputs. A machine that gets the organiser's digest
+ * computes the same bits and belongs to the same class. Inputs follow from the program's signature alone.
+ */
+import type { Hex } from "@cotrain/sdk/protocol";
+
+import { createRandom } from "../base/index.ts";
+import { openEngine } from "./engine.ts";
+import { elements } from "./graph.ts";
+import { readSignature } from "./signature.ts";
+
+const STEPS = 3;
+
+/** Uniform in (−0.05, 0.05), near 1 for vectors, as norms are; from integers and one division, so exact everywhere. */
+function fill(name: string, shape: readonly number[]): Float32Array {
+  const random = createRandom(`conformance ${name}`);
+  const centre = shape.length === 1 ? 1 : 0;
+  return Float32Array.from({ length: elements(shape) }, () => centre + (random.uint32() / 2 ** 32 - 0.5) / 10);
+}
+
+/**
+ * State digest after three steps of a step program from fixed parameters, fresh optimizer state and fixed tokens.
+ * @throws what `openEngine` throws
+ */
+export async function conformance(step: Uint8Array, threads = 1): Promise<Hex> {
+  const { parameters, signature, batch, tokensPerSequence } = readSignature(step);
+  const engine = await openEngine({ programs: { step }, threads });
+  try {
+    await engine.setParameters(parameters.map(({ name, shape }) => fill(name, shape)));
+    const random = createRandom("conformance tokens");
+    const tokens = Int32Array.from({ length: STEPS * batch * tokensPerSequence }, () =>
+      random.below(signature.vocabulary),
+    );
+    await engine.train({ tokens, learningRate: 1e-3 });
+    return await engine.stateDigest();
+  } finally {
+    await engine.close();
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * A graph under construction: nodes in the order in which they run, every tensor with its static shape. Plain data;
+ * `ops.ts` adds nodes to it, `gradients.ts` walks its tape backwards, `onnx.ts` writes it down.
+ */
+import { GraphError } from "./errors.ts";
+import type { Product } from "./products.ts";
+
+export type ElementType = "float32" | "int64" | "bool";
+export type Shape = readonly number[];
+
+/** A value in a graph. */
+export interface Tensor {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly shape: Shape;
+  readonly type: ElementType;
+}
+
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+
+/** One ONNX operator call. `inputs` holds names, "" for one that is left out. */
+export interface Node {
+  readonly op: string;
+  readonly inputs: string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** A value that stands in the graph's bytes. */
+export interface Constant {
+  readonly tensor: Tensor;
+  readonly data: Float32Array | BigInt64Array;
+}
+
+/** What `gradients.ts` needs to go back through one differentiable operation. */
+export interface TapeEntry {
+  readonly rule: string;
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+  /** dOutput → one gradient per input, undefined where none flows. */
+  readonly backward: (gradient: Tensor) => readonly (Tensor | undefined)[];
+}
+
+export interface Graph {
+  readonly name: string;
+  readonly nodes: Node[];
+  readonly inputs: Tensor[];
+  readonly outputs: { readonly name: string; readonly tensor: Tensor }[];
+  readonly constants: Constant[];
+  readonly products: Product[];
+  readonly tape: TapeEntry[];
+}
+
+/** An empty graph. */
+export function createGraph(name: string): Graph {
+  return { name, nodes: [], inputs: [], outputs: [], constants: [], products: [], tape: [] };
+}
+
+/** Number of elements of a shape; 1 for a scalar. */
+export const elements = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
+
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+
+/** Declares an input that the caller feeds by `name`. */
+export function input(graph: Graph, name: string, shape: Shape, type: ElementType = "float32"): Tensor {
+  const tensor: Tensor = { graph, name, shape, type };
+  graph.inputs.push(tensor);
+  return tensor;
+}
+
+/** Declares `tensor` an output that the caller reads by `name`. A tensor can be one output only. */
+export function output(name: string, tensor: Tensor): void {
+  const { graph } = tensor;
+  if (graph.outputs.some((known) => known.tensor.name === tensor.name || known.name === name)) {
+    throw new GraphError(`${tensor.name} cannot be output ${name}: one of them is an output already.`);
+  }
+  graph.outputs.push({ name, tensor });
+}
+
+/** A value that stands in the graph's bytes; equal values are stored once. */
+export function constant(graph: Graph, data: Float32Array | BigInt64Array, shape: Shape): Tensor {
+  if (data.length !== elements(shape)) {
+    throw new GraphError(
+      `A constant of shape [${shape.join(", ")}] has ${elements(shape)} values, not ${data.length}.`,
+    );
+  }
+  const type = data instanceof Float32Array ? "float32" : "int64";
+  const known = graph.constants.find(
+    (other) =>
+      other.tensor.type === type && sameShape(other.tensor.shape, shape) && data.every((x, i) => x === other.data[i]),
+  );
+  if (known) return known.tensor;
+  const tensor: Tensor = { graph, name: `constant_${graph.constants.length}`, shape, type };
+  graph.constants.push({ tensor, data });
+  return tensor;
+}
+
+/** A float scalar that stands in the graph's bytes. */
+export const scalar = (graph: Graph, value: number): Tensor => constant(graph, new Float32Array([value]), []);
+
+/** A list of integers that stands in the graph's bytes. */
+export const integers = (graph: Graph, values: readonly number[]): Tensor =>
+  constant(graph, new BigInt64Array(values.map(BigInt)), [values.length]);
+
+/** Adds a node with one output. `inputs` may leave out trailing or middle ones by undefined. */
+export function emit(
+  graph: Graph,
+  op: string,
+  inputs: readonly (Tensor | undefined)[],
+  shape: Shape,
+  attributes: Readonly<Record<string, Attribute>> = {},
+  type: ElementType = "float32",
+): Tensor {
+  if (shape.some((size) => !Number.isInteger(size) || size < 1)) {
+    throw new GraphError(`${op} of ${describe(inputs)} would have the shape [${shape.join(", ")}].`);
+  }
+  const name = `${op}_${graph.nodes.length}`;
+  graph.nodes.push({ op, inputs: inputs.map((tensor) => tensor?.name ?? ""), outputs: [name], attributes });
+  return { graph, name, shape, type };
+}
+
+/** Shapes of operands, for messages. */
+export const describe = (tensors: readonly (Tensor | undefined)[]): string =>
+  tensors.map((tensor) => (tensor ? `${tensor.name}[${tensor.shape.join(", ")}]` : "–")).join(", ");

@@ -1,0 +1,43 @@
+/**
+ * engine: the inner step as an ONNX program. Builds it (graph, automatic differentiation, model, AdamW), runs it (ONNX
+ * Runtime on the CPU, also in a thread of its own), samples from it, hashes its state. May import base and the SDK's
+ * errors and protocol. Start at model.ts (the model), rules.ts (operations and their gradients), then engine.ts (the
+ * runtime); products.ts says what makes a step bit-exact.
+ */
+export {
+  checkConfig,
+  initialParameters,
+  parameterCount,
+  presetNames,
+  presetOf,
+  presets,
+  tensorSpecs,
+  type ModelConfig,
+  type NamedTensor,
+  type Preset,
+  type PresetName,
+  type TensorSpec,
+} from "./config.ts";
+export { conformance } from "./conformance.ts";
+export {
+  openEngine,
+  type BatchShape,
+  type Engine,
+  type EngineOptions,
+  type EvaluateInput,
+  type EvaluateResult,
+  type StepInput,
+  type StepResult,
+  type TensorShape,
+  type Tokens,
+  type TrainInput,
+  type TrainOptions,
+} from "./engine.ts";
+export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
+export { generate, sample, type GenerateOptions } from "./generate.ts";
+export { openEngineHost } from "./host.ts";
+export { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
+export { buildPrograms, type Program, type ProgramOptions, type Programs } from "./programs.ts";
+export { defaultSchedule, learningRateAt, type Schedule, type StepClock } from "./schedule.ts";
+export { readSignature, SIGNATURE_KEY, type ProgramKind, type ProgramOutline, type Signature } from "./signature.ts";
+export { digestState, type OptimizerState, type TrainingState } from "./state.ts";

@@ -1,0 +1,151 @@
+/** Writes a graph as ONNX model bytes, the same bytes for the same graph: what a digest names and a session loads. */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  AttributeProto_AttributeType as Kind,
+  ModelProtoSchema,
+  TensorProto_DataType as DataType,
+  type ModelProto,
+} from "onnx-buf";
+
+import { bytesOf } from "../base/index.ts";
+import { EngineError, GraphError } from "./errors.ts";
+import { elements, type Attribute, type ElementType, type Graph, type Shape } from "./graph.ts";
+
+/** Operators' version. ONNX Runtime 1.30 knows up to 26; 18 is the oldest that has all that the engine uses. */
+export const OPSET = 18;
+const IR_VERSION = 9n;
+
+const dataTypes: Record<ElementType, DataType> = {
+  float32: DataType.FLOAT,
+  int64: DataType.INT64,
+  bool: DataType.BOOL,
+};
+
+const valueInfo = (name: string, type: ElementType, shape: Shape) => ({
+  name,
+  type: {
+    value: {
+      case: "tensorType" as const,
+      value: {
+        elemType: dataTypes[type],
+        shape: { dim: shape.map((size) => ({ value: { case: "dimValue" as const, value: BigInt(size) } })) },
+      },
+    },
+  },
+});
+
+function attribute(op: string, name: string, value: Attribute) {
+  if (op === "ConstantOfShape" && typeof value === "number") {
+    const rawData = bytesOf(new Float32Array([value]));
+    return { name, type: Kind.TENSOR, t: { dims: [1n], dataType: DataType.FLOAT, rawData } };
+  }
+  if (typeof value === "number") return { name, type: Kind.INT, i: BigInt(value) };
+  if (typeof value === "string") return { name, type: Kind.STRING, s: new TextEncoder().encode(value) };
+  if ("float" in value) return { name, type: Kind.FLOAT, f: value.float };
+  return { name, type: Kind.INTS, ints: value.map(BigInt) };
+}
+
+/** Drops nodes whose results nobody uses; a graph is built forwards and not all of it is needed. */
+function liveNodes(graph: Graph): Graph["nodes"] {
+  const needed = new Set(graph.outputs.map(({ tensor }) => tensor.name));
+  const live: Graph["nodes"] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!node.outputs.some((name) => needed.has(name))) continue;
+    for (const name of node.inputs) needed.add(name);
+    live.push(node);
+  }
+  return live.reverse();
+}
+
+/**
+ * The graph as ONNX bytes.
+ * @param metadata goes into metadata_props, in the order of its keys
+ * @throws GraphError when an input or a constant is itself an output
+ */
+export function writeModel(graph: Graph, metadata: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
+  const nodes = liveNodes(graph);
+  const produced = new Set(nodes.flatMap((node) => node.outputs));
+  const used = new Set(nodes.flatMap((node) => node.inputs));
+  const renamed = new Map<string, string>();
+  for (const { name, tensor } of graph.outputs) {
+    if (!produced.has(tensor.name))
+      throw new GraphError(`Output ${name} (${tensor.name}) is not computed by any node.`);
+    renamed.set(tensor.name, name);
+  }
+  const final = (name: string): string => renamed.get(name) ?? name;
+  const model = create(ModelProtoSchema, {
+    irVersion: IR_VERSION,
+    producerName: "cotrain",
+    opsetImport: [{ domain: "", version: BigInt(OPSET) }],
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    graph: {
+      name: graph.name,
+      node: nodes.map(({ op, inputs, outputs, attributes }) => ({
+        name: outputs[0] ?? "",
+        opType: op,
+        input: inputs.map(final),
+        output: outputs.map(final),
+        attribute: Object.entries(attributes).map(([name, value]) => attribute(op, name, value)),
+      })),
+      input: graph.inputs.map(({ name, type, shape }) => valueInfo(name, type, shape)),
+      output: graph.outputs.map(({ name, tensor }) => valueInfo(name, tensor.type, tensor.shape)),
+      initializer: graph.constants
+        .filter(({ tensor }) => used.has(tensor.name))
+        .map(({ tensor, data }) => ({
+          name: tensor.name,
+          dims: tensor.shape.map(BigInt),
+          dataType: dataTypes[tensor.type],
+          rawData: new Uint8Array(bytesOf(data)),
+        })),
+    },
+  });
+  return new Uint8Array(toBinary(ModelProtoSchema, model));
+}
+
+/** What the engine reads back from any model's bytes. */
+export interface ModelOutline {
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly inputs: ReadonlyMap<string, ValueOutline>;
+  readonly outputs: ReadonlyMap<string, ValueOutline>;
+}
+
+/** Type and shape of an input or output; a dimension that is not fixed is −1. */
+export interface ValueOutline {
+  readonly type: ElementType | "other";
+  readonly shape: Shape;
+  readonly elements: number;
+}
+
+function outlines(values: NonNullable<ModelProto["graph"]>["input"]): ReadonlyMap<string, ValueOutline> {
+  return new Map(
+    values.map(({ name, type }): [string, ValueOutline] => {
+      if (type?.value.case !== "tensorType") return [name, { type: "other", shape: [], elements: 1 }];
+      const { elemType, shape } = type.value.value;
+      const known = (["float32", "int64", "bool"] as const).find(
+        (candidate) => dataTypes[candidate] === (elemType as DataType),
+      );
+      const sizes = (shape?.dim ?? []).map(({ value }) => (value.case === "dimValue" ? Number(value.value) : -1));
+      return [name, { type: known ?? "other", shape: sizes, elements: elements(sizes) }];
+    }),
+  );
+}
+
+/**
+ * Reads metadata, inputs and outputs of ONNX bytes.
+ * @throws EngineError PROGRAM_UNREADABLE when the bytes are no ONNX model
+ */
+export function readModel(bytes: Uint8Array): ModelOutline {
+  let model: ModelProto;
+  try {
+    model = fromBinary(ModelProtoSchema, bytes);
+  } catch (cause) {
+    throw new EngineError("PROGRAM_UNREADABLE", "The program's bytes are no ONNX model.", { cause });
+  }
+  if (!model.graph) throw new EngineError("PROGRAM_UNREADABLE", "The program's bytes hold no ONNX graph.");
+  const weights = new Set(model.graph.initializer.map(({ name }) => name));
+  return {
+    metadata: new Map(model.metadataProps.map(({ key, value }) => [key, value])),
+    inputs: outlines(model.graph.input.filter(({ name }) => !weights.has(name))),
+    outputs: outlines(model.graph.output),
+  };
+}

@@ -1,0 +1,154 @@
+/** From a model's config to the programs that a run trains by: ONNX bytes, each named by its digest. */
+import type { Digest } from "@cotrain/sdk/protocol";
+
+import { sha256Bytes } from "../base/index.ts";
+import { tensorSpecs, type ModelConfig } from "./config.ts";
+import { EngineError } from "./errors.ts";
+import { gradients } from "./gradients.ts";
+import { createGraph, input, output, type Graph, type Tensor } from "./graph.ts";
+import { forward } from "./model.ts";
+import { writeModel } from "./onnx.ts";
+import * as op from "./ops.ts";
+import { adamW, defaultOptimizer, globalNorm, type OptimizerConfig } from "./optimizer.ts";
+import { maxThreads } from "./products.ts";
+import { rules } from "./rules.ts";
+import { SIGNATURE_KEY, type ProgramKind, type Signature } from "./signature.ts";
+
+/** A program is its bytes; the digest is its identity. */
+export interface Program {
+  readonly kind: ProgramKind;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly digest: Digest;
+}
+
+export interface Programs {
+  readonly step: Program;
+  readonly eval: Program;
+  readonly logits: Program;
+}
+
+export interface ProgramOptions {
+  /** Sequences of one inner step and of one eval call. */
+  readonly microBatch: number;
+  /** Default: AdamW 0.9, 0.95, ε 1e-8, decay 0.1, clipping at 1. */
+  readonly optimizer?: OptimizerConfig;
+}
+
+/** Builds the three programs of a model. The same config and options give the same bytes. */
+export function buildPrograms(config: ModelConfig, options: ProgramOptions): Programs {
+  return {
+    step: finish("step", config, stepGraph(config, options)),
+    eval: finish("eval", config, evalGraph(config, options)),
+    logits: finish("logits", config, logitsGraph(config)),
+  };
+}
+
+/** Graph and what its signature says beyond kind and vocabulary. */
+export interface Draft {
+  readonly graph: Graph;
+  readonly signature: Omit<Signature, "version" | "kind" | "vocabulary" | "maxThreads">;
+}
+
+/** One inner step: forward, backward, clipping, AdamW. */
+export function stepGraph(config: ModelConfig, { microBatch, optimizer = defaultOptimizer }: ProgramOptions): Draft {
+  const { graph, parameters, tokens, loss } = lossGraph("step", config, microBatch);
+  const list = [...parameters];
+  const moments = (kind: "m" | "v"): Tensor[] =>
+    list.map(([name, { shape }]) => input(graph, `${kind}.${name}`, shape));
+  const m = moments("m");
+  const v = moments("v");
+  const scalars = {
+    learningRate: input(graph, "learning_rate", []),
+    correction1: input(graph, "bias_correction_1", []),
+    correction2: input(graph, "bias_correction_2", []),
+  };
+  const found = gradients(loss, [...parameters.values()]);
+  const norm = globalNorm(found);
+  const slots = list.flatMap(([name, parameter], i) => {
+    const [gradient, m1, v1] = [found[i], m[i], v[i]];
+    return gradient && m1 && v1 ? [{ parameter, gradient, m: m1, v: v1, decays: decays(name) }] : [];
+  });
+  const updated = adamW(optimizer, scalars, slots, norm);
+  for (const part of ["parameter", "m", "v"] as const) {
+    for (const [i, [name]] of list.entries()) {
+      const tensor = updated[i]?.[part];
+      if (tensor) output(part === "parameter" ? `next.${name}` : `next.${part}.${name}`, tensor);
+    }
+  }
+  output("loss", loss);
+  output("gradient_norm", norm);
+  return {
+    graph,
+    signature: {
+      tokens: tokens.name,
+      parameters: list.map(([name]) => ({ name, input: name, output: `next.${name}` })),
+      state: (["m", "v"] as const).flatMap((kind) =>
+        list.map(([name]) => ({ name: `${kind}.${name}`, input: `${kind}.${name}`, output: `next.${kind}.${name}` })),
+      ),
+      scalars: [
+        { input: "learning_rate", feed: "learningRate" },
+        { input: "bias_correction_1", feed: "biasCorrection", beta: optimizer.beta1 },
+        { input: "bias_correction_2", feed: "biasCorrection", beta: optimizer.beta2 },
+      ],
+      loss: "loss",
+      gradientNorm: "gradient_norm",
+    },
+  };
+}
+
+/** Mean loss of a batch. */
+export function evalGraph(config: ModelConfig, { microBatch }: ProgramOptions): Draft {
+  const { graph, parameters, tokens, loss } = lossGraph("eval", config, microBatch);
+  output("loss", loss);
+  return { graph, signature: { ...readOnly(parameters, tokens), loss: "loss" } };
+}
+
+/** Logits of one sequence at every position. */
+export function logitsGraph(config: ModelConfig): Draft {
+  const graph = createGraph("logits");
+  const parameters = parameterInputs(graph, config);
+  const tokens = input(graph, "tokens", [1, config.sequence], "int64");
+  output("logits", forward(config, parameters, op.reshape(tokens, [config.sequence]), 1));
+  return { graph, signature: { ...readOnly(parameters, tokens), logits: "logits" } };
+}
+
+/** Norms (one dimension) and the embedding table are exempt from weight decay. */
+const decays = (name: string): boolean => !/(norm|embed_tokens)\.weight$/.test(name);
+
+function parameterInputs(graph: Graph, config: ModelConfig): Map<string, Tensor> {
+  return new Map(tensorSpecs(config).map(({ name, shape }) => [name, input(graph, name, shape)]));
+}
+
+/** tokens [B, S + 1] → mean loss of predicting each next token. */
+function lossGraph(name: string, config: ModelConfig, batch: number) {
+  if (!Number.isSafeInteger(batch) || batch < 1) {
+    throw new EngineError("CONFIG_INVALID", `The micro-batch must be a positive whole number, not ${batch}.`);
+  }
+  const S = config.sequence;
+  const graph = createGraph(name);
+  const parameters = parameterInputs(graph, config);
+  const tokens = input(graph, "tokens", [batch, S + 1], "int64");
+  const inputs = op.reshape(op.slice(tokens, 1, 0, S), [batch * S]);
+  const targets = op.reshape(op.slice(tokens, 1, 1, S + 1), [batch * S]);
+  const loss = rules.crossEntropy(forward(config, parameters, inputs, batch), targets);
+  return { graph, parameters, tokens, loss };
+}
+
+const readOnly = (parameters: ReadonlyMap<string, Tensor>, tokens: Tensor) => ({
+  tokens: tokens.name,
+  parameters: [...parameters.keys()].map((name) => ({ name, input: name, output: name })),
+  state: [],
+  scalars: [],
+});
+
+function finish(kind: ProgramKind, config: ModelConfig, { graph, signature }: Draft): Program {
+  const full: Signature = {
+    version: 1,
+    kind,
+    vocabulary: config.vocabulary,
+    ...signature,
+    maxThreads: maxThreads(graph.products),
+  };
+  const bytes = writeModel(graph, { [SIGNATURE_KEY]: JSON.stringify(full) });
+  return { kind, bytes, digest: sha256Bytes(bytes) };
+}
