@@ -1,0 +1,223 @@
+/**
+ * What a run is made of, by digest: definition, realisation, programs, data manifest. Read through a bounded cache on the
+ * disk; every read is verified, programs are never rebuilt.
+ */
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  type CoordinatorClient,
+  DataManifest,
+  Definition,
+  type Digest,
+  MAX_MANIFEST_BYTES,
+  parseDocument,
+  Realisation,
+  type RunId,
+  type RunView,
+  tableDigest,
+} from "@cotrain/sdk/protocol";
+import type { Static, TSchema } from "typebox";
+
+import { parseJsonBounded, UserError } from "../base/index.ts";
+import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
+import { type BlobStore, createReadThrough, type ReadThrough } from "../storage/index.ts";
+import { ArtefactError, type BlobSource } from "./base.ts";
+import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
+
+/** Definitions list tensors (65,536 at most), manifests shards: a few MiB. */
+const MAX_DOCUMENT_BYTES = 16 << 20;
+const MAX_PROGRAM_BYTES = 1 << 30;
+
+/** How often wrong bytes are asked for again before they are believed to be what is there. */
+const MISMATCH_TRIES = 3;
+
+/** The blobs of one run, over the network with patience: away means wait, wrong bytes mean ask again a few times. */
+export function createRemote(
+  client: Pick<CoordinatorClient, "blob" | "blobPart">,
+  runId: RunId,
+  retry: Omit<RetryOptions, "tries" | "retryable">,
+): BlobSource {
+  const patiently = <T>(work: () => Promise<T>): Promise<T> => {
+    let mismatches = 0;
+    const retryable = (error: unknown): boolean => {
+      if (error instanceof CoordinatorError && error.code === "BLOB_MISMATCH") return ++mismatches < MISMATCH_TRIES;
+      return saysRetryable(error);
+    };
+    return retrying(work, { ...retry, retryable });
+  };
+  return {
+    whole: (digest, limit) => patiently(() => client.blob(runId, digest, limit)),
+    part: (digest, offset, length) => patiently(() => client.blobPart(runId, digest, offset, length)),
+  };
+}
+
+/** Artefacts through the cache. */
+export interface Artefacts {
+  /** A blob of at most `limit` bytes, verified. */
+  get(digest: Digest, limit: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** The cache as a reader of verified blobs, for the data room. */
+  readonly reader: ReadThrough;
+  /** Deletes what has not been used for longest until at most `bytes` are kept. */
+  trim(bytes: number): Promise<void>;
+}
+
+export function createArtefacts(store: BlobStore, remote: BlobSource): Artefacts {
+  const source = { name: "the coordinator", fetch: (digest: Digest, limit: number) => remote.whole(digest, limit) };
+  const through = createReadThrough(store, [source], MAX_PROGRAM_BYTES);
+  // Insertion order is order of use, oldest first; what is not in it was left by an earlier start and is older still.
+  const used = new Map<Digest, true>();
+  const touch = (digest: Digest): void => {
+    used.delete(digest);
+    used.set(digest, true);
+  };
+  const reader: ReadThrough = {
+    ensure: (digest, limit) => {
+      touch(digest);
+      return through.ensure(digest, limit);
+    },
+    get: (digest, limit) => {
+      touch(digest);
+      return through.get(digest, limit);
+    },
+    open: (digest) => {
+      touch(digest);
+      return through.open(digest);
+    },
+    stream: (digest) => {
+      touch(digest);
+      return through.stream(digest);
+    },
+    has: (digest) => through.has(digest),
+  };
+  return {
+    reader,
+    get: (digest, limit) => reader.get(digest, limit),
+    trim: async (bytes) => {
+      const sizes = new Map<Digest, number>();
+      let total = 0;
+      for await (const digest of store.list()) {
+        const size = (await store.size(digest)) ?? 0;
+        sizes.set(digest, size);
+        total += size;
+      }
+      const rank = new Map([...used.keys()].map((digest, i) => [digest, i] as const));
+      const oldest = [...sizes.keys()].sort((a, b) => (rank.get(a) ?? -1) - (rank.get(b) ?? -1));
+      for (const digest of oldest) {
+        if (total <= bytes) return;
+        await store.delete(digest);
+        total -= sizes.get(digest) ?? 0;
+      }
+    },
+  };
+}
+
+async function document<T extends TSchema>(
+  artefacts: Artefacts,
+  digest: Digest,
+  what: string,
+  schema: T,
+  limit: number,
+): Promise<Static<T>> {
+  return parseDocument(what, schema, parseJsonBounded(await artefacts.get(digest, limit), limit, what));
+}
+
+/** A realisation and the digest that receipts name it by. */
+export interface AdmittedRealisation {
+  readonly digest: Digest;
+  readonly document: Realisation;
+}
+
+/** Everything small about a run. */
+export interface RunDescription {
+  readonly view: RunView;
+  readonly definition: Definition;
+  /** Admitted ones in the run's order. */
+  readonly realisations: readonly AdmittedRealisation[];
+  readonly data: DataManifest;
+  readonly table: Digest;
+  readonly layouts: readonly FragmentLayout[];
+  readonly parameters: number;
+}
+
+/** What the chain is asked about a run; the chain room's reader is one. */
+export interface RunRecordReader {
+  run(runId: RunId): Promise<{ readonly definition: Digest }>;
+  isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
+  /** Every key that is or was the run's poster, lower case. */
+  postersOf(runId: RunId): Promise<readonly Address[]>;
+}
+
+/**
+ * Fetches a run's documents and checks that they belong together, and to what the chain says where it can be asked.
+ * @throws ArtefactError `RUN_FOREIGN`; ProtocolError for malformed documents; what the cache throws
+ */
+export async function describeRun(
+  view: RunView,
+  artefacts: Artefacts,
+  chain: RunRecordReader | undefined,
+): Promise<RunDescription> {
+  const foreign = (what: string): ArtefactError =>
+    new ArtefactError("RUN_FOREIGN", `The coordinator serves run ${view.runId} with ${what}: refused.`);
+  const runId = view.runId as RunId;
+  if (chain) {
+    const record = await chain.run(runId);
+    if (record.definition !== view.definition) throw foreign("another definition than the chain records");
+    const posters = await chain.postersOf(runId);
+    if (!posters.includes(view.poster)) throw foreign(`poster ${view.poster}, which the chain does not name`);
+  }
+  const definition = await document(
+    artefacts,
+    view.definition as Digest,
+    "The definition",
+    Definition,
+    MAX_DOCUMENT_BYTES,
+  );
+  const realisations: AdmittedRealisation[] = [];
+  for (const id of view.realisations) {
+    const digest = id as Digest;
+    if (chain && !(await chain.isAdmitted(runId, digest)))
+      throw foreign(`realisation ${digest}, which is not admitted`);
+    const realisation = await document(artefacts, digest, "The realisation", Realisation, MAX_MANIFEST_BYTES);
+    if (realisation.definition !== view.definition) throw foreign(`realisation ${digest} of another definition`);
+    realisations.push({ digest, document: realisation });
+  }
+  if (realisations.length === 0) throw foreign("no admitted realisation");
+  const data = await document(
+    artefacts,
+    definition.data as Digest,
+    "The data manifest",
+    DataManifest,
+    MAX_DOCUMENT_BYTES,
+  );
+  if (data.tokenizer !== definition.tokenizer) throw foreign("data of another tokenizer than the definition's");
+  const layouts = fragmentLayouts(definition.table);
+  const parameters = layouts.reduce((sum, layout) => sum + layout.elements, 0);
+  return { view, definition, realisations, data, table: tableDigest(definition.table), layouts, parameters };
+}
+
+/** Programs of a realisation that a worker runs. */
+export async function fetchStepProgram(
+  artefacts: Artefacts,
+  { document: realisation }: AdmittedRealisation,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return artefacts.get(realisation.graphs.step as Digest, MAX_PROGRAM_BYTES);
+}
+
+/**
+ * The run to work on: the one asked for, or the only one that is not finished.
+ * @throws UserError `RUN_UNKNOWN`, `RUN_AMBIGUOUS`, `RUN_NONE`
+ */
+export async function findRun(client: CoordinatorClient, wanted: RunId | undefined): Promise<RunId> {
+  const { runs } = await client.runs();
+  if (wanted !== undefined) {
+    if (runs.some(({ runId }) => runId === wanted)) return wanted;
+    throw new UserError("RUN_UNKNOWN", `The coordinator at ${client.url} has no run ${wanted}.`);
+  }
+  const open = runs.filter(({ phase }) => phase !== "Finished");
+  if (open.length === 1) return open[0]!.runId as RunId;
+  if (open.length === 0) throw new UserError("RUN_NONE", `The coordinator at ${client.url} has no run to work on.`);
+  throw new UserError(
+    "RUN_AMBIGUOUS",
+    `The coordinator at ${client.url} has ${open.length} runs (${open.map(({ runId }) => runId).join(", ")}): name one with --run.`,
+  );
+}

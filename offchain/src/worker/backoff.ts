@@ -1,0 +1,55 @@
+/** Waiting between tries: full jitter, so that workers that lost the same coordinator do not come back in step. */
+import { CotrainError } from "@cotrain/sdk/errors";
+
+import type { Clock } from "../base/index.ts";
+
+export interface BackoffOptions {
+  /** Upper bound of the first wait, ms. */
+  readonly base: number;
+  /** Upper bound of every wait, ms. */
+  readonly maximum: number;
+}
+
+export const defaultBackoff: BackoffOptions = { base: 500, maximum: 30_000 };
+
+/**
+ * Wait before try `attempt` + 1, uniform in (0, min(maximum, base · 2^attempt)].
+ * Source: Brooker, "Exponential Backoff And Jitter" (AWS, 2015), the variant "full jitter".
+ * @param attempt failed tries so far less one: 0 after the first
+ * @param random uniform in [0, 1)
+ */
+export function fullJitter(attempt: number, options: BackoffOptions, random: () => number): number {
+  const bound = Math.min(options.maximum, options.base * 2 ** Math.min(attempt, 30));
+  return Math.ceil(bound * (1 - random()));
+}
+
+export interface RetryOptions {
+  readonly clock: Clock;
+  readonly backoff: BackoffOptions;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+  /** Tries in all; default: until it succeeds. */
+  readonly tries?: number;
+  /** Which errors are worth another try; default: those that say so. */
+  readonly retryable?: (error: unknown) => boolean;
+  readonly onRetry?: (error: unknown, waitMs: number) => void;
+}
+
+/** Whether the error itself says that trying again can help. */
+export const saysRetryable = (error: unknown): boolean => error instanceof CotrainError && error.retryable;
+
+/** Calls `work` until it succeeds, fails for good, has used up its tries, or the signal is aborted. */
+export async function retrying<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
+  const retryable = options.retryable ?? saysRetryable;
+  for (let attempt = 0; ; attempt++) {
+    options.signal.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      if (options.signal.aborted || !retryable(error) || attempt + 1 >= (options.tries ?? Infinity)) throw error;
+      const wait = fullJitter(attempt, options.backoff, options.random);
+      options.onRetry?.(error, wait);
+      await options.clock.sleep(wait, options.signal);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** The default trainer: the engine's host, which runs a realisation's step program in a thread of its own. */
+import { availableParallelism } from "node:os";
+
+import { InternalError, UserError } from "../base/index.ts";
+import { scatterFragment } from "../diloco/index.ts";
+import { conformance, openEngineHost, readSignature } from "../engine/index.ts";
+import { residualTensors } from "./residual.ts";
+import type { TrainerInput } from "./runWorker.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** Steps handed to the engine's thread at once: few enough to stop soon, many enough that handing over costs nothing. */
+const TARGET_CALL_MS = 500;
+
+/**
+ * Opens the engine for a realisation.
+ * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
+ */
+export async function openEngineTrainer({ description, program, threads }: TrainerInput): Promise<Trainer> {
+  const { definition, layouts } = description;
+  const outline = readSignature(program);
+  const due = definition.table.map(({ name, shape }) => ({ name, shape }));
+  if (JSON.stringify(outline.parameters) !== JSON.stringify(due)) {
+    throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
+  }
+  const most = outline.signature.maxThreads ?? 1;
+  const engine = await openEngineHost({
+    programs: { step: program },
+    threads: Math.min(threads ?? availableParallelism(), most),
+  });
+  const batch = outline.batch * outline.tokensPerSequence;
+  const parameters = new Map(due.map(({ name, shape }) => [name, new Float32Array(shape.reduce((a, b) => a * b, 1))]));
+  let step = 0;
+  let stepMs: number | undefined;
+
+  return {
+    get step() {
+      return step;
+    },
+    conformance: () => conformance(program),
+    load: async (fragments) => {
+      for (const layout of layouts) {
+        const values = fragments[layout.index];
+        if (!values) throw new InternalError("FRAGMENT_MISSING", `Fragment ${layout.index} of the base is missing.`);
+        scatterFragment(values, layout, parameters);
+      }
+      await engine.setParameters([...parameters.values()]);
+    },
+    train: async ({ tokens, learningRates }, onStep, signal) => {
+      for (let from = 0; from < learningRates.length;) {
+        signal.throwIfAborted();
+        const count = stepMs === undefined ? 1 : Math.max(1, Math.round(TARGET_CALL_MS / stepMs));
+        const to = Math.min(learningRates.length, from + count);
+        const startedAt = performance.now();
+        // A copy of just these: what is posted to a thread takes its whole buffer along.
+        const part = {
+          tokens: tokens.slice(from * batch, to * batch),
+          learningRate: learningRates.slice(from, to),
+        };
+        const results = await engine.train(part, { progress: (_, result) => onStep(result), signal });
+        step += results.length;
+        stepMs = (performance.now() - startedAt) / (to - from);
+        from = to;
+      }
+      signal.throwIfAborted();
+    },
+    digest: (residual) => engine.stateDigest(residualTensors(residual, layouts, definition.table)),
+    parameters: async () => {
+      const current = await engine.parameters();
+      return new Map(current.map(({ name, data }) => [name, data]));
+    },
+    reset: async () => {
+      await engine.resetOptimizer();
+      step = 0;
+    },
+    close: () => engine.close(),
+  };
+}

@@ -1,0 +1,79 @@
+/** What a running worker tells its surroundings: plain data, safe to send over IPC. */
+import type { Address, Digest, Hex, RunId } from "@cotrain/sdk/protocol";
+
+/** Where an assignment's time went, milliseconds of wall clock; phases overlap where work does. */
+export interface RoundTimes {
+  /** From the work reply to the first inner step: θ_r, tokens, the state's hash. */
+  readonly prepare: number;
+  /** Inner steps. */
+  readonly train: number;
+  /** Pseudo-gradient, encoding, hashing, upload. */
+  readonly send: number;
+  /** Receipt until its acknowledgement is on the disk. */
+  readonly submit: number;
+  /** From the last acknowledgement to this assignment: waiting for the others and for the coordinator. */
+  readonly wait: number;
+}
+
+export type WorkerEvent =
+  /** What the worker is busy with before it trains, as one line for people. */
+  | { readonly type: "preparing"; readonly what: string }
+  | {
+      readonly type: "ready";
+      readonly runId: RunId;
+      readonly worker: Address;
+      readonly beneficiary: Address;
+      readonly realisation: Digest;
+      readonly parameters: number;
+      /** Whether the machine computed the realisation's conformance value, which exact replay needs. */
+      readonly conforms: boolean;
+    }
+  | { readonly type: "joined"; readonly again: boolean; readonly heartbeatSeconds: number }
+  | { readonly type: "waiting"; readonly reason: string }
+  | {
+      readonly type: "assigned";
+      readonly round: number;
+      readonly assignmentId: number;
+      readonly attempt: number;
+      readonly steps: number;
+      readonly tokens: number;
+      readonly residual: "none" | "advanced" | "reverted";
+    }
+  | {
+      readonly type: "progress";
+      readonly round: number;
+      readonly step: number;
+      readonly steps: number;
+      /** Nats per token. */
+      readonly loss: number;
+      readonly tokensPerSecond: number;
+    }
+  | { readonly type: "uploaded"; readonly round: number; readonly fragment: number; readonly bytes: number }
+  | {
+      readonly type: "acknowledged";
+      readonly round: number;
+      readonly receiptHash: Hex;
+      readonly tokens: number;
+      readonly loss: number;
+      readonly tokensPerSecond: number;
+      readonly sentBytes: number;
+      readonly times: RoundTimes;
+    }
+  /** How a round that this worker had a receipt in ended for it; 0 = aggregated. */
+  | { readonly type: "outcome"; readonly round: number; readonly receiptHash: Hex; readonly outcome: number }
+  | {
+      readonly type: "dropped";
+      readonly round: number;
+      readonly assignmentId: number;
+      readonly code: string;
+      readonly reason: string;
+    }
+  /** Something is away or was refused and is tried again. */
+  | {
+      readonly type: "retrying";
+      readonly what: string;
+      readonly code: string;
+      readonly reason: string;
+      readonly waitMs: number;
+    }
+  | { readonly type: "left"; readonly reason: string };

@@ -1,0 +1,126 @@
+/**
+ * What a worker keeps to prove its work: every receipt before it is sent and the poster's signed acknowledgement as soon
+ * as it is verified, on the disk before training goes on. An acknowledged receipt that is missing under a round's
+ * receipts root is evidence against the poster.
+ */
+import type { Hex, PayloadHeader, ReceiptReply } from "@cotrain/sdk/protocol";
+import { type Kysely, sql } from "kysely";
+
+import type { Clock } from "../base/index.ts";
+import { type Migration, openDatabase } from "../service/index.ts";
+import type { SignedReceipt } from "./receipt.ts";
+
+interface EvidenceTables {
+  receipts: {
+    receipt_hash: string;
+    run_id: string;
+    round: number;
+    receipt: string;
+    signature: string;
+    header: string;
+    sent_at: number;
+    ack: string | null;
+    ack_signature: string | null;
+    outcome: number | null;
+  };
+}
+
+const migrations: readonly Migration[] = [
+  {
+    name: "evidence-1",
+    up: async (db: Kysely<unknown>) => {
+      await sql`create table receipts (
+        receipt_hash text primary key,
+        run_id text not null,
+        round integer not null,
+        receipt text not null,
+        signature text not null,
+        header text not null,
+        sent_at integer not null,
+        ack text,
+        ack_signature text,
+        outcome integer
+      ) strict`.execute(db);
+      await sql`create index receipts_by_round on receipts (run_id, round)`.execute(db);
+    },
+  },
+];
+
+/** One receipt of this worker, with its acknowledgement where there is one. */
+export interface EvidenceRow extends SignedReceipt {
+  readonly header: PayloadHeader;
+  readonly ack: ReceiptReply | null;
+  /** How the round ended for it, null while unknown. */
+  readonly outcome: number | null;
+}
+
+export interface Evidence {
+  /** Before the receipt is sent. The same receipt again changes nothing. */
+  sent(receipt: SignedReceipt, header: PayloadHeader): Promise<void>;
+  /** After its acknowledgement was verified. Durable when it resolves. */
+  acknowledged(receiptHash: Hex, reply: ReceiptReply): Promise<void>;
+  /** When the coordinator told how it ended. */
+  ended(receiptHash: Hex, outcome: number): Promise<void>;
+  /** All receipts of a run by round. */
+  list(runId: string): Promise<EvidenceRow[]>;
+  close(): Promise<void>;
+}
+
+/** Opens the journal. @throws as `openDatabase` of the service room */
+export async function openEvidence(file: string, clock: Clock): Promise<Evidence> {
+  const database = await openDatabase<EvidenceTables>(file, migrations, {
+    remedy: "move the file away; the receipts in it are then no longer at hand as evidence",
+  });
+  const { kysely } = database;
+  return {
+    sent: async ({ receipt, signature, receiptHash }, header) => {
+      await kysely
+        .insertInto("receipts")
+        .values({
+          receipt_hash: receiptHash,
+          run_id: receipt.runId,
+          round: Number(receipt.round),
+          receipt: JSON.stringify(receipt),
+          signature,
+          header: JSON.stringify(header),
+          sent_at: clock.now(),
+          ack: null,
+          ack_signature: null,
+          outcome: null,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+    },
+    acknowledged: async (receiptHash, reply) => {
+      await kysely
+        .updateTable("receipts")
+        .set({ ack: JSON.stringify(reply.ack), ack_signature: reply.signature })
+        .where("receipt_hash", "=", receiptHash)
+        .execute();
+    },
+    ended: async (receiptHash, outcome) => {
+      await kysely.updateTable("receipts").set({ outcome }).where("receipt_hash", "=", receiptHash).execute();
+    },
+    list: async (runId) => {
+      const rows = await kysely
+        .selectFrom("receipts")
+        .selectAll()
+        .where("run_id", "=", runId)
+        .orderBy("round")
+        .orderBy("sent_at")
+        .execute();
+      return rows.map((row) => ({
+        receipt: JSON.parse(row.receipt) as SignedReceipt["receipt"],
+        signature: row.signature as Hex,
+        receiptHash: row.receipt_hash as Hex,
+        header: JSON.parse(row.header) as PayloadHeader,
+        ack:
+          row.ack === null || row.ack_signature === null
+            ? null
+            : { ack: JSON.parse(row.ack) as ReceiptReply["ack"], signature: row.ack_signature as Hex },
+        outcome: row.outcome,
+      }));
+    },
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,33 @@
+/**
+ * worker: the daemon on a machine that trains. It finds a run, joins by signature, turns assignments into inner steps,
+ * sends pseudo-gradients with receipts and keeps the acknowledgements as evidence. May import base, engine, diloco, data,
+ * storage, service and chain, and @cotrain/sdk; never the coordinator or the validator, which it knows by the protocol
+ * alone. Start at runWorker.ts, then round.ts.
+ */
+export { type Artefacts, type RunDescription, type RunRecordReader } from "./artefacts.ts";
+export { type BackoffOptions, defaultBackoff, fullJitter, retrying } from "./backoff.ts";
+export { ArtefactError, type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
+export { blake3Of, createResidualLedger, type Residual, type ResidualLedger, residualTensors } from "./residual.ts";
+export {
+  type Commitment,
+  createCommitment,
+  DEFAULT_SEGMENT_STEPS,
+  type Fed,
+  fedDigests,
+  segmentEnds,
+} from "./commitment.ts";
+export { type EncodedFragment, encodeFragment, sha256Chunked } from "./encode.ts";
+export type { RoundTimes, WorkerEvent } from "./events.ts";
+export { type Evidence, type EvidenceRow, openEvidence } from "./evidence.ts";
+export { AcknowledgementError, type SigningAccount, verifyAck } from "./receipt.ts";
+export { checkResources, machine, needsOf, type Surroundings } from "./resources.ts";
+export { DivergedError } from "./round.ts";
+export {
+  runWorker,
+  type StepsOf,
+  type TrainerInput,
+  type WorkerEnd,
+  type WorkerModules,
+  type WorkerOptions,
+} from "./runWorker.ts";
+export type { InnerSteps, StepReport, Trainer } from "./trainer.ts";

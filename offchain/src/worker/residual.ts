@@ -1,0 +1,105 @@
+/**
+ * Error feedback between rounds. What the codec lost of a pseudo-gradient is added to the next one, but only if that
+ * pseudo-gradient reached the aggregate: the coordinator tells the outcome with the next work. Until then both
+ * residuals are kept (training.md, "Codecs").
+ */
+import { setImmediate } from "node:timers/promises";
+
+import type { Hex, TensorEntry } from "@cotrain/sdk/protocol";
+import blake from "@napi-rs/blake-hash";
+
+import { bytesOf, InternalError } from "../base/index.ts";
+import type { FragmentLayout } from "../diloco/index.ts";
+
+/** One flat array per fragment, in the fragment's element order. */
+export type Residual = readonly Float32Array[];
+
+/** What became of a receipt, as the coordinator tells it with the next work. */
+export interface ToldOutcome {
+  readonly receiptHash: Hex;
+  readonly outcome: number;
+}
+
+export interface ResidualLedger {
+  /** What the next pseudo-gradient is encoded with. */
+  readonly current: Residual;
+  /** Notes the residual that a submitted receipt's encoding left behind. */
+  submitted(receiptHash: Hex, next: Residual): void;
+  /**
+   * Decides what was submitted last.
+   * @param told the coordinator's last outcome for this worker, null when it has none
+   * @returns what happened to the residual: nothing was pending, it advanced, or it went back
+   */
+  settle(told: ToldOutcome | null): "none" | "advanced" | "reverted";
+  /** Starts again from zeros. */
+  reset(): void;
+}
+
+/** A ledger that starts with zeros, as after every start of a worker. */
+export function createResidualLedger(layouts: readonly FragmentLayout[]): ResidualLedger {
+  const zeros = (): Residual => layouts.map(({ elements }) => new Float32Array(elements));
+  let current = zeros();
+  let pending: { receiptHash: Hex; next: Residual } | undefined;
+  return {
+    get current() {
+      return current;
+    },
+    submitted: (receiptHash, next) => {
+      pending = { receiptHash, next };
+    },
+    settle: (told) => {
+      if (!pending) return "none";
+      const { receiptHash, next } = pending;
+      pending = undefined;
+      if (told?.receiptHash !== receiptHash || told.outcome !== 0) return "reverted";
+      current = next;
+      return "advanced";
+    },
+    reset: () => {
+      current = zeros();
+      pending = undefined;
+    },
+  };
+}
+
+/**
+ * A residual tensor by tensor in parameter order, the order in which states are hashed. Views, no copies.
+ * @throws InternalError `TENSOR_MISMATCH`
+ */
+export function residualTensors(
+  residual: Residual,
+  layouts: readonly FragmentLayout[],
+  table: readonly TensorEntry[],
+): Float32Array[] {
+  const views = new Map<string, Float32Array>();
+  for (const { index, tensors } of layouts) {
+    for (const { name, offset, elements } of tensors) {
+      const view = residual[index]?.subarray(offset, offset + elements);
+      if (view?.length !== elements)
+        throw new InternalError("TENSOR_MISMATCH", `The residual lacks values of ${name}.`);
+      views.set(name, view);
+    }
+  }
+  return table.flatMap(({ name }) => views.get(name) ?? []);
+}
+
+/** Bytes hashed between two turns of the event loop: about 2 ms of BLAKE3. */
+const HASH_CHUNK_BYTES = 16 << 20;
+
+/** BLAKE3 of tensors one after another, fp32 little-endian. */
+export async function blake3Of(tensors: readonly Float32Array[]): Promise<Hex> {
+  const hasher = new blake.Blake3Hasher();
+  let since = 0;
+  for (const tensor of tensors) {
+    const bytes = bytesOf(tensor);
+    for (let start = 0; start < bytes.length; start += HASH_CHUNK_BYTES) {
+      const chunk = bytes.subarray(start, start + HASH_CHUNK_BYTES);
+      hasher.update(chunk);
+      since += chunk.length;
+      if (since < HASH_CHUNK_BYTES) continue;
+      since = 0;
+      await setImmediate();
+    }
+  }
+  return `0x${hasher.digestBuffer().toString("hex")}`;
+}

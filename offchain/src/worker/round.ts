@@ -1,0 +1,346 @@
+/**
+ * One assignment, from its base to the verified acknowledgement. What can overlap does: θ_r and tokens arrive together,
+ * a fragment is encoded while the one before is being sent, the end state is hashed in the trainer's thread meanwhile.
+ */
+import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  type Assignment,
+  type Digest,
+  digestOfJson,
+  type Domain,
+  type Hex,
+  type PayloadHeader,
+  type ReceiptReply,
+  type RunId,
+  type TensorEntry,
+} from "@cotrain/sdk/protocol";
+
+import { type Clock, UserError } from "../base/index.ts";
+import type { FragmentLayout } from "../diloco/index.ts";
+import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
+import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
+import { type EncodedFragment, encodeFragment } from "./encode.ts";
+import type { RoundTimes, WorkerEvent } from "./events.ts";
+import type { Evidence } from "./evidence.ts";
+import {
+  payloadHeader,
+  receiptOf,
+  type SignedReceipt,
+  type SigningAccount,
+  signReceipt,
+  tokensOf,
+  verifyAck,
+} from "./receipt.ts";
+import { blake3Of, type Residual, residualTensors } from "./residual.ts";
+import type { SessionKeeper } from "./session.ts";
+import type { InnerSteps, Trainer } from "./trainer.ts";
+
+/** Training produced what cannot be sent; the optimizer's state is worth nothing any more. */
+export class DivergedError extends UserError {
+  override readonly name = "DivergedError";
+}
+
+/** The fixed surroundings of a worker's rounds. */
+export interface RoundContext {
+  readonly runId: RunId;
+  readonly worker: Address;
+  readonly beneficiary: Address;
+  readonly realisation: Digest;
+  /** Digest of the fragment table, and what it says of each fragment. */
+  readonly table: Digest;
+  readonly layouts: readonly FragmentLayout[];
+  /** The fragment table itself: tensors in parameter order. */
+  readonly tensors: readonly TensorEntry[];
+  readonly domain: Domain;
+  readonly segmentSteps: number;
+  readonly account: SigningAccount;
+  readonly trainer: Trainer;
+  readonly session: SessionKeeper;
+  readonly blobs: BlobSource;
+  readonly evidence: Evidence;
+  readonly clock: Clock;
+  readonly onEvent: (event: WorkerEvent) => void;
+  /** The inner steps of an assignment: token ids and learning rate of each. */
+  readonly stepsOf: (assignment: Assignment, firstStep: number) => Promise<InnerSteps>;
+  /** Whose key acknowledges; asked again when an acknowledgement does not fit, since the holders may have changed it. */
+  readonly poster: (refresh: boolean) => Promise<Address>;
+}
+
+/** What heartbeats tell of a round under way. */
+export interface Progress {
+  round: number | null;
+  step: number;
+  loss: number | null;
+  tokensPerSecond: number | null;
+  uploading: boolean;
+}
+
+export interface RoundResult {
+  readonly receiptHash: Hex;
+  /** What the next round is encoded with if this one is aggregated. */
+  readonly residual: Residual;
+  readonly commitment: Commitment;
+  readonly header: PayloadHeader;
+}
+
+/** Fragments on their way at the same time. */
+const UPLOADS = 2;
+/** Weight of the newest step in the smoothed loss. */
+const SMOOTHING = 0.1;
+/** Progress events come at most this often, ms. */
+const PROGRESS_EVERY = 200;
+
+/**
+ * Works on an assignment.
+ * @param residual error feedback of the rounds before
+ * @param waitedSince when the worker became idle, ms
+ * @throws the signal's reason; CoordinatorError when the coordinator refuses (a stale attempt, …); ArtefactError;
+ *   AcknowledgementError; DivergedError
+ */
+export async function workRound(
+  assignment: Assignment,
+  context: RoundContext,
+  residual: Residual,
+  progress: Progress,
+  waitedSince: number,
+  signal: AbortSignal,
+): Promise<RoundResult> {
+  const { clock, trainer } = context;
+  const startedAt = clock.now();
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => undefined);
+  const unlessAborted = <T>(work: Promise<T>): Promise<T> => Promise.race([work, aborted]);
+
+  Object.assign(progress, { round: assignment.round, step: 0, uploading: false });
+  const [base, steps] = await unlessAborted(
+    Promise.all([fetchBase(assignment, context), context.stepsOf(assignment, trainer.step)]),
+  );
+  await trainer.load(base.fragments);
+  const commitment = createCommitment();
+  commitment.start(trainer.step, await trainer.digest(residual));
+  const preparedAt = clock.now();
+
+  const { loss, tokensPerSecond } = await train(assignment, steps, residual, context, progress, commitment, signal);
+  const trainedAt = clock.now();
+
+  progress.uploading = true;
+  const endState = trainer.digest(residual);
+  endState.catch(() => undefined);
+  const { encoded, uploads } = await encodeAndSend(assignment, base, residual, context, signal);
+  const next = encoded.map((fragment) => fragment.residual);
+  const { header, payloadDigest } = payloadHeader({
+    assignment,
+    table: context.table,
+    fragments: encoded.map(({ index, elements, bytes, digest }) => {
+      const fragment = base.manifest.fragments[index]!;
+      return { index, base: fragment.digest, elements, bytes: bytes.length, digest };
+    }),
+  });
+  const closed = commitment.finish({
+    step: trainer.step,
+    endState: await endState,
+    baseDigest: assignment.base as Digest,
+    newResidual: await blake3Of(residualTensors(next, context.layouts, context.tensors)),
+    payloadDigest,
+  });
+  const receipt = receiptOf({
+    ...context,
+    assignment,
+    commitment: closed.root,
+    leaves: closed.leaves.length,
+    payloadDigest,
+  });
+  const signed = await signReceipt(context.account, context.domain, receipt);
+  await context.evidence.sent(signed, header);
+  await uploads;
+  const sentAt = clock.now();
+
+  const reply = await submit(assignment, signed, header, encoded, context, signal);
+  await verify(assignment, signed.receiptHash, reply, context);
+  await context.evidence.acknowledged(signed.receiptHash, reply);
+  const endedAt = clock.now();
+  progress.uploading = false;
+
+  const times: RoundTimes = {
+    wait: startedAt - waitedSince,
+    prepare: preparedAt - startedAt,
+    train: trainedAt - preparedAt,
+    send: sentAt - trainedAt,
+    submit: endedAt - sentAt,
+  };
+  context.onEvent({
+    type: "acknowledged",
+    round: assignment.round,
+    receiptHash: signed.receiptHash,
+    tokens: tokensOf(assignment),
+    loss,
+    tokensPerSecond,
+    sentBytes: encoded.reduce((sum, fragment) => sum + fragment.bytes.length, 0),
+    times,
+  });
+  return { receiptHash: signed.receiptHash, residual: next, commitment: closed, header };
+}
+
+/** Runs the inner steps segment by segment and notes what was fed. */
+async function train(
+  assignment: Assignment,
+  steps: InnerSteps,
+  residual: Residual,
+  context: RoundContext,
+  progress: Progress,
+  commitment: ReturnType<typeof createCommitment>,
+  signal: AbortSignal,
+): Promise<{ loss: number; tokensPerSecond: number }> {
+  const { trainer, clock } = context;
+  const { round } = assignment;
+  const tokensPerStep = assignment.batch * assignment.sequence;
+  const startedAt = clock.now();
+  const count = steps.learningRates.length;
+  const perStep = steps.tokens.length / count;
+  let reportedAt = startedAt;
+  let done = 0;
+  const onStep = ({ loss }: { loss: number }): void => {
+    done += 1;
+    progress.step = done;
+    progress.loss = progress.loss === null ? loss : progress.loss + SMOOTHING * (loss - progress.loss);
+    const now = clock.now();
+    progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
+    if (now - reportedAt < PROGRESS_EVERY && done < count) return;
+    reportedAt = now;
+    const { loss: smoothed, tokensPerSecond } = progress;
+    context.onEvent({ type: "progress", round, step: done, steps: count, loss: smoothed, tokensPerSecond });
+  };
+  let from = 0;
+  for (const end of segmentEnds(count, context.segmentSteps)) {
+    const tokens = steps.tokens.subarray(from * perStep, end * perStep);
+    const learningRates = steps.learningRates.slice(from, end);
+    const before = trainer.step;
+    await trainer.train({ tokens, learningRates }, onStep, signal);
+    if (end < count) {
+      commitment.segment(trainer.step, await trainer.digest(residual), fedDigests(tokens, learningRates, before));
+    }
+    from = end;
+  }
+  const { loss, tokensPerSecond } = progress;
+  if (loss === null || !Number.isFinite(loss)) {
+    progress.loss = null;
+    throw new DivergedError("TRAINING_DIVERGED", `The loss of round ${round} is ${loss}: training diverged.`);
+  }
+  return { loss, tokensPerSecond: tokensPerSecond ?? 0 };
+}
+
+/** Encodes fragment after fragment; each is sent as soon as it is encoded. `uploads` settles when all are acknowledged. */
+async function encodeAndSend(
+  assignment: Assignment,
+  base: BaseCheckpoint,
+  residual: Residual,
+  context: RoundContext,
+  signal: AbortSignal,
+): Promise<{ encoded: EncodedFragment[]; uploads: Promise<unknown> }> {
+  const local = await context.trainer.parameters();
+  const encoded: EncodedFragment[] = [];
+  const running: Promise<void>[] = [];
+  for (const [index, layout] of context.layouts.entries()) {
+    signal.throwIfAborted();
+    const input = { codec: assignment.codec, layout, base: base.fragments[index]!, local, residual: residual[index] };
+    const fragment = await encodeFragment(input).catch((error: unknown) => {
+      if (!(error instanceof CotrainError) || error.code !== "CODEC_NON_FINITE") throw error;
+      throw new DivergedError("TRAINING_DIVERGED", error.message, { cause: error });
+    });
+    encoded.push(fragment);
+    // Not more on their way than a narrow uplink can use; a failure shows when all are awaited.
+    await running.at(-UPLOADS)?.catch(() => undefined);
+    const upload = send(assignment, fragment, context, signal);
+    upload.catch(() => undefined);
+    running.push(upload);
+  }
+  const uploads = Promise.all(running);
+  uploads.catch(() => undefined);
+  return { encoded, uploads };
+}
+
+async function send(
+  { assignmentId, attempt, round }: Assignment,
+  { index, bytes, digest }: EncodedFragment,
+  { session, onEvent }: RoundContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const reply = await session.call(
+    `upload of fragment ${index}`,
+    (current) => current.uploadFragment(assignmentId, attempt, index, bytes, digest),
+    signal,
+  );
+  if (reply.digest !== digest || reply.bytes !== bytes.length) {
+    throw new CoordinatorError(
+      200,
+      "FRAGMENT_MISMATCH",
+      `The coordinator took fragment ${index} of round ${round} for ${reply.digest} instead of ${digest}.`,
+    );
+  }
+  onEvent({ type: "uploaded", round, fragment: index, bytes: bytes.length });
+}
+
+/** A refusal of a receipt because its fragments are not there (any more): a coordinator that lost its disk, not our fault. */
+const lacksFragments = (error: unknown): boolean =>
+  error instanceof CoordinatorError && /^(FRAGMENT|PAYLOAD)S?_(MISSING|NOT_FOUND|INCOMPLETE)$/.test(error.code);
+
+async function submit(
+  assignment: Assignment,
+  { receipt, signature }: SignedReceipt,
+  header: PayloadHeader,
+  encoded: readonly EncodedFragment[],
+  context: RoundContext,
+  signal: AbortSignal,
+): Promise<ReceiptReply> {
+  const once = (): Promise<ReceiptReply> =>
+    context.session.call("receipt", (current) => current.submitReceipt({ receipt, signature, header }), signal);
+  try {
+    return await once();
+  } catch (error) {
+    if (!lacksFragments(error)) throw error;
+    for (const fragment of encoded) await send(assignment, fragment, context, signal);
+    return once();
+  }
+}
+
+async function verify(
+  assignment: Assignment,
+  receiptHash: Hex,
+  reply: ReceiptReply,
+  { domain, poster }: RoundContext,
+): Promise<void> {
+  try {
+    await verifyAck(domain, await poster(false), assignment, receiptHash, reply);
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== "ACK_SIGNER") throw error;
+    await verifyAck(domain, await poster(true), assignment, receiptHash, reply);
+  }
+}
+
+/** What makes an assignment one of this worker's that it can compute; the sentence says what does not fit. */
+export function checkAssignment(
+  assignment: Assignment,
+  due: { runId: string; worker: Address; batch: number; sequence: number },
+): void {
+  const refuse = (what: string): never => {
+    throw new UserError(
+      "ASSIGNMENT_UNFIT",
+      `Assignment ${assignment.assignmentId} of round ${assignment.round} ${what}: refused.`,
+      { details: { assignment: digestOfJson(assignment) } },
+    );
+  };
+  if (assignment.runId !== due.runId) refuse(`is of run ${assignment.runId}`);
+  if (assignment.worker !== due.worker) refuse(`is for ${assignment.worker}`);
+  if (assignment.batch !== due.batch)
+    refuse(`has ${assignment.batch} sequences a step; the program takes ${due.batch}`);
+  if (assignment.sequence !== due.sequence)
+    refuse(`has sequences of ${assignment.sequence}; the program takes ${due.sequence}`);
+  const sequences = assignment.ranges.reduce((sum, { count }) => sum + count, 0);
+  if (assignment.steps < 1 || assignment.steps * assignment.batch !== sequences) {
+    refuse(`has ${sequences} sequences for ${assignment.steps} steps of ${assignment.batch}`);
+  }
+}

@@ -1,0 +1,457 @@
+/** The worker's life: find the run, prepare, join, work on assignment after assignment, leave. */
+import { join } from "node:path";
+
+import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  type Assignment,
+  asAddress,
+  createCoordinatorClient,
+  domainFor,
+  type Heartbeat,
+  type Hex,
+  type RunId,
+  type WorkReply,
+} from "@cotrain/sdk/protocol";
+
+import { type Clock, InternalError, systemClock, UserError } from "../base/index.ts";
+import { openFileStore } from "../storage/index.ts";
+import {
+  type AdmittedRealisation,
+  type Artefacts,
+  createArtefacts,
+  createRemote,
+  describeRun,
+  fetchStepProgram,
+  findRun,
+  type RunDescription,
+  type RunRecordReader,
+} from "./artefacts.ts";
+import { type BackoffOptions, defaultBackoff, fullJitter, type RetryOptions, retrying } from "./backoff.ts";
+import { DEFAULT_SEGMENT_STEPS } from "./commitment.ts";
+import type { WorkerEvent } from "./events.ts";
+import { openEvidence } from "./evidence.ts";
+import { AcknowledgementError, type SigningAccount } from "./receipt.ts";
+import { createResidualLedger, type ResidualLedger } from "./residual.ts";
+import { checkResources, type ModelSize, needsOf, type Surroundings } from "./resources.ts";
+import { checkAssignment, DivergedError, type Progress, type RoundContext, workRound } from "./round.ts";
+import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
+import type { InnerSteps, Trainer } from "./trainer.ts";
+import { createTurnstile } from "./turnstile.ts";
+
+export interface WorkerOptions {
+  /** Base URL of the coordinator. */
+  readonly coordinator: string;
+  /** Default: the coordinator's only run. */
+  readonly runId?: RunId;
+  /** The worker's own state directory, open and locked by the caller: cache and evidence live in it. */
+  readonly directory: string;
+  /** Who is paid; default the worker's own wallet. */
+  readonly beneficiary?: Address;
+  /** Lease of the machine; default none, a machine of one's own. */
+  readonly lease?: Hex;
+  /** Threads of the engine; default its own choice. */
+  readonly threads?: number;
+  /** Inner steps per committed segment; default {@link DEFAULT_SEGMENT_STEPS}. */
+  readonly segmentSteps?: number;
+  /** Bytes of artefacts kept on the disk; default 4 GiB. */
+  readonly cacheBytes?: number;
+  /** How long a coordinator that does not answer is waited for at the start, ms; default 60,000. Later there is no limit. */
+  readonly patience?: number;
+  /** After the request to stop: how long a round that is past its training may take to be submitted, ms; default 5,000. */
+  readonly grace?: number;
+  readonly backoff?: BackoffOptions;
+  /** Stops the worker: it submits or abandons its assignment, leaves and returns. */
+  readonly signal: AbortSignal;
+}
+
+/** Opens the trainer of a realisation; engineTrainer.ts has the default. */
+export interface TrainerInput {
+  readonly description: RunDescription;
+  readonly realisation: AdmittedRealisation;
+  /** The step program, verified. */
+  readonly program: Uint8Array<ArrayBuffer>;
+  readonly threads: number | undefined;
+}
+
+/** Turns an assignment into its inner steps. */
+export type StepsOf = (assignment: Assignment, firstStep: number) => Promise<InnerSteps>;
+
+export interface WorkerModules {
+  /** The machine's key; it signs joins and receipts. */
+  readonly account: SigningAccount;
+  readonly onEvent?: (event: WorkerEvent) => void;
+  /** Where the chain can be asked, the run's documents are checked against it. */
+  readonly chain?: RunRecordReader;
+  readonly openTrainer: (input: TrainerInput) => Promise<Trainer>;
+  readonly openData: (description: RunDescription, artefacts: Artefacts) => Promise<StepsOf>;
+  /** Default: the platform's. */
+  readonly fetch?: typeof fetch;
+  readonly clock?: Clock;
+  /** Uniform in [0, 1), for jitter. */
+  readonly random?: () => number;
+  readonly surroundings?: Surroundings;
+}
+
+/** Why a worker ended. */
+export interface WorkerEnd {
+  /** stopped: by its signal; dismissed: the coordinator said so. */
+  readonly kind: "stopped" | "dismissed";
+  readonly reason: string;
+  /** Acknowledged rounds and their tokens. */
+  readonly rounds: number;
+  readonly tokens: number;
+}
+
+const DEFAULT_CACHE_BYTES = 4 * 2 ** 30;
+/** How long one request for work may wait, s. */
+const POLL_SECONDS = 20;
+/** Refused assignments in a row after which going on is pointless. */
+const MAX_REFUSALS = 5;
+/** How long leaving may take, ms. */
+const LEAVE_MS = 3_000;
+
+/** A round that ended without this worker: the attempt is stale, nothing of it is sent any more. */
+class RoundClosed extends UserError {
+  override readonly name = "RoundClosed";
+}
+
+/**
+ * Runs a worker until its signal is aborted or the coordinator dismisses it.
+ * @returns why it ended
+ * @throws CotrainError retryable (exit 75) when the coordinator stays away at the start; UserError and CoordinatorError
+ *   (exit 1) for what it or the user must correct; InternalError (exit 70)
+ */
+export async function runWorker(options: WorkerOptions, modules: WorkerModules): Promise<WorkerEnd> {
+  await using cleanup = new AsyncDisposableStack();
+  let prepared: Prepared;
+  try {
+    prepared = await prepare(options, modules, cleanup);
+  } catch (error) {
+    if (!options.signal.aborted || error instanceof InternalError) throw error;
+    return { kind: "stopped", reason: "It was stopped before it had joined.", rounds: 0, tokens: 0 };
+  }
+  // Awaited here, so that the trainer and the journal are closed after the work and not before.
+  return await work(options, prepared);
+}
+
+/** What is fixed once a worker is ready to join. */
+interface Prepared extends RoundContext {
+  readonly description: RunDescription;
+  readonly artefacts: Artefacts;
+  readonly random: () => number;
+  readonly backoff: BackoffOptions;
+  readonly batch: number;
+}
+
+async function prepare(
+  options: WorkerOptions,
+  modules: WorkerModules,
+  cleanup: AsyncDisposableStack,
+): Promise<Prepared> {
+  const { signal } = options;
+  const clock = modules.clock ?? systemClock;
+  const random = modules.random ?? Math.random;
+  const backoff = options.backoff ?? defaultBackoff;
+  const onEvent = modules.onEvent ?? (() => undefined);
+  const turnstile = createTurnstile(modules.fetch);
+  const client = createCoordinatorClient(options.coordinator, { fetch: turnstile.fetch });
+  const onRetry = (what: string) => (error: unknown, waitMs: number) => onEvent(retryEvent(what, error, waitMs));
+  const retry = { clock, random, backoff, signal };
+  const preparing = (what: string): void => onEvent({ type: "preparing", what });
+
+  preparing(`looking for the run at ${client.url}`);
+  const giveUpAt = clock.now() + (options.patience ?? 60_000);
+  const found: RetryOptions = {
+    ...retry,
+    onRetry: onRetry("run"),
+    retryable: (error) => error instanceof CotrainError && error.retryable && clock.now() < giveUpAt,
+  };
+  const runId = await retrying(() => findRun(client, options.runId), found);
+  const view = await retrying(() => client.run(runId), found);
+
+  const store = await openFileStore(join(options.directory, "blobs"));
+  const blobs = createRemote(client, runId, { ...retry, onRetry: onRetry("blob") });
+  const artefacts = createArtefacts(store, blobs);
+  preparing("reading the run's definition");
+  const description = await describeRun(view, artefacts, modules.chain);
+  const first = description.realisations[0]!;
+  const size: ModelSize = {
+    parameters: description.parameters,
+    vocabulary: description.data.vocabulary,
+    microBatch: first.document.microBatch,
+    sequence: description.definition.sequence,
+  };
+  const cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
+  const dataBytes = description.data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);
+  await checkResources(
+    needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20))),
+    options.directory,
+    modules.surroundings,
+  );
+
+  preparing("computing the conformance value");
+  const { trainer, realisation, conformance } = await chooseRealisation(description, artefacts, options, modules);
+  cleanup.defer(() => trainer.close());
+  const evidence = await openEvidence(join(options.directory, "evidence.sqlite"), clock);
+  cleanup.defer(() => evidence.close());
+  const stepsOf = await modules.openData(description, artefacts);
+
+  const worker = asAddress(modules.account.address);
+  const beneficiary = asAddress(options.beneficiary ?? worker);
+  const domain = domainFor(view.chainId, view.contracts.runRegistry);
+  const session = createSessionKeeper({
+    client,
+    turnstile,
+    account: modules.account,
+    domain,
+    membership: {
+      runId,
+      beneficiary,
+      lease: options.lease ?? OWN_MACHINE,
+      realisation: realisation.digest,
+      conformance,
+    },
+    clock,
+    random,
+    backoff,
+    onJoin: ({ heartbeatSeconds }, again) => onEvent({ type: "joined", again, heartbeatSeconds }),
+    onRetry: (what, error, waitMs) => onEvent(retryEvent(what, error, waitMs)),
+  });
+  onEvent({
+    type: "ready",
+    runId,
+    worker,
+    beneficiary,
+    realisation: realisation.digest,
+    parameters: description.parameters,
+    conforms: conformance === realisation.document.conformance,
+  });
+  let poster = view.poster;
+  return {
+    description,
+    artefacts,
+    random,
+    backoff,
+    runId,
+    worker,
+    beneficiary,
+    realisation: realisation.digest,
+    batch: realisation.document.microBatch,
+    table: description.table,
+    layouts: description.layouts,
+    tensors: description.definition.table,
+    domain,
+    segmentSteps: options.segmentSteps ?? DEFAULT_SEGMENT_STEPS,
+    account: modules.account,
+    trainer,
+    session,
+    blobs,
+    evidence,
+    clock,
+    onEvent,
+    stepsOf,
+    poster: async (refresh) => {
+      if (!refresh) return poster;
+      const now = (await client.run(runId)).poster;
+      // A new poster is believed from the chain; where it cannot be asked, from the coordinator, as at the start.
+      if (!modules.chain || (await modules.chain.postersOf(runId)).includes(now)) poster = now;
+      return poster;
+    },
+  };
+}
+
+function retryEvent(what: string, error: unknown, waitMs: number): WorkerEvent {
+  const code = error instanceof CotrainError ? error.code : "UNKNOWN";
+  return { type: "retrying", what, code, reason: error instanceof Error ? error.message : String(error), waitMs };
+}
+
+/** The first realisation whose conformance value this machine reproduces, else the first. */
+async function chooseRealisation(
+  description: RunDescription,
+  artefacts: Artefacts,
+  { threads }: WorkerOptions,
+  { openTrainer }: WorkerModules,
+): Promise<{ trainer: Trainer; realisation: AdmittedRealisation; conformance: Hex }> {
+  let fallback: { trainer: Trainer; realisation: AdmittedRealisation; conformance: Hex } | undefined;
+  for (const realisation of description.realisations) {
+    const program = await fetchStepProgram(artefacts, realisation);
+    const trainer = await openTrainer({ description, realisation, program, threads });
+    const conformance = await trainer.conformance();
+    const candidate = { trainer, realisation, conformance };
+    if (conformance === realisation.document.conformance) {
+      await fallback?.trainer.close();
+      return candidate;
+    }
+    if (fallback) await trainer.close();
+    else fallback = candidate;
+  }
+  if (fallback) return fallback;
+  throw new InternalError("REALISATION_NONE", "A run without realisations was accepted.");
+}
+
+/** The loop of assignments, beside the loop of heartbeats. */
+async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEnd> {
+  const { signal } = options;
+  const { session, onEvent, clock } = context;
+  const progress: Progress = { round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false };
+  const residuals = createResidualLedger(context.layouts);
+  const ended = new AbortController();
+  const tally = { rounds: 0, tokens: 0 };
+  /** Aborts what is being worked on; set while there is something. */
+  let current: { round: number; closed: (reason: RoundClosed) => void } | undefined;
+  const heartbeats = keepBeating(context, progress, ended.signal, (openRound) => {
+    if (!current || openRound <= current.round) return;
+    current.closed(new RoundClosed("ROUND_CLOSED", `Round ${current.round} closed while this worker was in it.`));
+  });
+
+  const finish = async (kind: WorkerEnd["kind"], reason: string): Promise<WorkerEnd> => {
+    onEvent({ type: "left", reason });
+    return { kind, reason, ...tally };
+  };
+  try {
+    let refusals = 0;
+    let idleSince = clock.now();
+    let last: Assignment | undefined;
+    for (;;) {
+      const askedAt = clock.now();
+      const reply = await nextWork(session, signal);
+      if (reply === undefined) return await finish("stopped", "It was asked to stop.");
+      if (reply.kind === "leave") return await finish("dismissed", reply.reason);
+      if (reply.kind === "wait" || isSame(reply.assignment, last)) {
+        onEvent({
+          type: "waiting",
+          reason: reply.kind === "wait" ? reply.reason : "The round goes on without this worker.",
+        });
+        // A coordinator that answers at once, over and over, is not asked in a tight loop.
+        if (clock.now() - askedAt < 200) await pause(clock, fullJitter(0, context.backoff, context.random), signal);
+        continue;
+      }
+      const { assignment } = reply;
+      const residual = await settle(reply, residuals, context);
+      checkAssignment(assignment, { ...context, sequence: context.description.definition.sequence });
+      const { round, assignmentId, attempt, steps } = assignment;
+      const tokens = steps * assignment.batch * assignment.sequence;
+      onEvent({ type: "assigned", round, assignmentId, attempt, steps, tokens, residual });
+      const controller = new AbortController();
+      const stopRound = stopper(options, progress, controller);
+      signal.addEventListener("abort", stopRound, { once: true });
+      if (signal.aborted) stopRound();
+      current = { round, closed: (reason) => controller.abort(reason) };
+      last = assignment;
+      try {
+        const result = await workRound(assignment, context, residuals.current, progress, idleSince, controller.signal);
+        residuals.submitted(result.receiptHash, result.residual);
+        tally.rounds += 1;
+        tally.tokens += tokens;
+        refusals = 0;
+      } catch (error) {
+        const drop = dropOf(error, controller.signal);
+        if (!drop) throw error;
+        if (error instanceof DivergedError) {
+          await context.trainer.reset();
+          residuals.reset();
+        }
+        onEvent({ type: "dropped", round, assignmentId, code: drop.code, reason: drop.message });
+        refusals = drop.stale ? 0 : refusals + 1;
+        if (refusals >= MAX_REFUSALS) throw error;
+      } finally {
+        signal.removeEventListener("abort", stopRound);
+        current = undefined;
+        Object.assign(progress, { round: null, step: 0, uploading: false });
+        idleSince = clock.now();
+      }
+      await context.artefacts.trim(options.cacheBytes ?? DEFAULT_CACHE_BYTES);
+    }
+  } finally {
+    ended.abort();
+    await heartbeats;
+    await leave(session);
+  }
+}
+
+/** The next work, undefined once the worker is to stop. */
+async function nextWork(session: SessionKeeper, signal: AbortSignal): Promise<WorkReply | undefined> {
+  try {
+    if (signal.aborted) return undefined;
+    return await session.call("work", (current) => current.work({ waitSeconds: POLL_SECONDS }, signal), signal);
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+const isSame = (a: Assignment, b: Assignment | undefined): boolean =>
+  b !== undefined && a.assignmentId === b.assignmentId && a.attempt === b.attempt;
+
+/** Lets the residual advance or go back by what the coordinator tells, and notes the outcome. */
+async function settle(
+  { lastOutcome }: Extract<WorkReply, { kind: "train" }>,
+  residuals: ResidualLedger,
+  { evidence, onEvent }: Prepared,
+): Promise<"none" | "advanced" | "reverted"> {
+  const residual = residuals.settle(lastOutcome);
+  if (lastOutcome) {
+    await evidence.ended(lastOutcome.receiptHash, lastOutcome.outcome);
+    if (residual !== "none") onEvent({ type: "outcome", ...lastOutcome });
+  }
+  return residual;
+}
+
+/** What a request to stop does to a round: abandoned while it trains, given some time when only sending is left. */
+function stopper(options: WorkerOptions, progress: Progress, controller: AbortController): () => void {
+  return () => {
+    const abandon = (): void => controller.abort(options.signal.reason);
+    if (!progress.uploading) abandon();
+    else setTimeout(abandon, options.grace ?? 5_000).unref();
+  };
+}
+
+/** How a failed round is dropped, undefined for what ends the worker. `stale`: the round went on, nothing is wrong here. */
+function dropOf(error: unknown, signal: AbortSignal): { code: string; message: string; stale: boolean } | undefined {
+  if (signal.aborted) {
+    const { reason } = signal as { reason: unknown };
+    if (reason instanceof RoundClosed) return { code: reason.code, message: reason.message, stale: true };
+    return { code: "ABANDONED", message: "The worker was asked to stop.", stale: true };
+  }
+  if (error instanceof DivergedError) return { code: error.code, message: error.message, stale: false };
+  if (error instanceof AcknowledgementError || !(error instanceof CoordinatorError)) return undefined;
+  // Wrong bytes are a matter of trust, and an answer of something else than a coordinator a matter of configuration.
+  if (["BLOB_MISMATCH", "NOT_A_COORDINATOR"].includes(error.code)) return undefined;
+  return { code: error.code, message: error.message, stale: [404, 409, 410].includes(error.status) };
+}
+
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await clock.sleep(ms, signal).catch(() => undefined);
+}
+
+/** Tells the coordinator every few seconds that the worker lives and how far it is, until the signal is aborted. */
+async function keepBeating(
+  { session, clock, onEvent }: Prepared,
+  progress: Progress,
+  signal: AbortSignal,
+  onRound: (openRound: number) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await pause(clock, (session.heartbeatSeconds ?? 1) * 1_000, signal);
+    if (signal.aborted) return;
+    if (session.heartbeatSeconds === undefined) continue;
+    const beat: Heartbeat = { ...progress };
+    try {
+      const { round } = await session.once((current) => current.heartbeat(beat), signal);
+      onRound(round);
+    } catch (error) {
+      if (!signal.aborted) onEvent(retryEvent("heartbeat", error, session.heartbeatSeconds * 1_000));
+    }
+  }
+}
+
+/** Best effort: a coordinator that is away finds out by itself. */
+async function leave(session: SessionKeeper): Promise<void> {
+  const done = new AbortController();
+  const left = session
+    .leave()
+    .catch(() => undefined)
+    .finally(() => done.abort());
+  await Promise.race([left, pause(systemClock, LEAVE_MS, done.signal)]);
+}

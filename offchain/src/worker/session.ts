@@ -1,0 +1,152 @@
+/**
+ * A worker's membership as seen from the worker: joins by signature when a call needs a session and there is none, and
+ * again when the coordinator does not know it any more (it restarted); waits with full jitter while nobody answers.
+ */
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  type CoordinatorClient,
+  type Digest,
+  type Domain,
+  type Hex,
+  type Join,
+  type JoinReply,
+  protocolVersion,
+  type RunId,
+  toWire,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import { type Clock, UserError } from "../base/index.ts";
+import { type BackoffOptions, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
+import { signStruct, type SigningAccount } from "./receipt.ts";
+import type { Turnstile } from "./turnstile.ts";
+
+export type Session = ReturnType<CoordinatorClient["session"]>;
+
+/** What every join of this worker says, but for the time. */
+export interface Membership {
+  readonly runId: RunId;
+  readonly beneficiary: Address;
+  readonly lease: Hex;
+  readonly realisation: Digest;
+  readonly conformance: Hex;
+}
+
+export interface SessionKeeperOptions {
+  readonly client: CoordinatorClient;
+  /** The one whose `fetch` the client uses. */
+  readonly turnstile: Turnstile;
+  readonly account: SigningAccount;
+  readonly domain: Domain;
+  readonly membership: Membership;
+  readonly clock: Clock;
+  readonly backoff: BackoffOptions;
+  readonly random: () => number;
+  readonly onJoin: (reply: JoinReply, again: boolean) => void;
+  readonly onRetry: (what: string, error: unknown, waitMs: number) => void;
+}
+
+export interface SessionKeeper {
+  /**
+   * Makes a call of a member. A session is opened first when there is none; while the coordinator is away, or asks to
+   * come later, the call is made again until the signal is aborted.
+   * @param what names the call in events
+   * @throws CoordinatorError what the coordinator refuses for good; the signal's reason
+   */
+  call<T>(what: string, work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** The same, once: nothing is repeated but for one new join. For heartbeats, whose next comes anyway. */
+  once<T>(work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** Tells the coordinator that this worker goes, if there is a session; once, best effort. */
+  leave(): Promise<void>;
+  /** Seconds between heartbeats, undefined before the first join. */
+  readonly heartbeatSeconds: number | undefined;
+}
+
+/** Whether the coordinator does not accept the session: it restarted, or took the worker for dead. */
+export const isSessionLost = (error: unknown): boolean => error instanceof CoordinatorError && error.status === 401;
+
+export function createSessionKeeper(options: SessionKeeperOptions): SessionKeeper {
+  const { client, account, domain, membership, clock } = options;
+  const worker = account.address.toLowerCase() as Address;
+  let session: Session | undefined;
+  let joining: Promise<Session> | undefined;
+  let lastIssuedAt = 0;
+  let joins = 0;
+  let heartbeatSeconds: number | undefined;
+
+  async function join(): Promise<Session> {
+    // Above the last one even when the clock stands or steps back: the coordinator takes nothing else.
+    lastIssuedAt = Math.max(clock.now(), lastIssuedAt + 1);
+    const struct: Join = {
+      ...membership,
+      worker,
+      protocolMin: protocolVersion.min,
+      protocolMax: protocolVersion.max,
+      issuedAt: BigInt(lastIssuedAt),
+    };
+    const signature = await signStruct(account, domain, "Join", struct);
+    const reply = await client.join(membership.runId, { join: toWire("Join", struct), signature });
+    if (reply.protocol < protocolVersion.min || reply.protocol > protocolVersion.max) {
+      throw new UserError(
+        "PROTOCOL_VERSION",
+        `The coordinator chose protocol ${reply.protocol}; this worker speaks ${protocolVersion.min} to ${protocolVersion.max}: update Cotrain.`,
+      );
+    }
+    heartbeatSeconds = Math.max(1, reply.heartbeatSeconds);
+    session = client.session(membership.runId, worker, reply.sessionKey);
+    joins += 1;
+    options.onJoin(reply, joins > 1);
+    return session;
+  }
+
+  /** The session there is, or one new join that all callers share. */
+  function current(): Promise<Session> {
+    if (session) return Promise.resolve(session);
+    joining ??= join().finally(() => {
+      joining = undefined;
+    });
+    return joining;
+  }
+
+  async function once<T>(work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let rejoined = false; ; rejoined = true) {
+      signal.throwIfAborted();
+      const used = await current();
+      try {
+        return await options.turnstile.enter(() => work(used));
+      } catch (error) {
+        if (!isSessionLost(error)) throw error;
+        if (session === used) session = undefined;
+        // A session that is new and lost again is a refusal like any other, tried again with a pause.
+        if (rejoined) throw error;
+      }
+    }
+  }
+
+  return {
+    call: (what, work, signal) => {
+      const retry: RetryOptions = {
+        clock,
+        signal,
+        backoff: options.backoff,
+        random: options.random,
+        retryable: (error) => saysRetryable(error) || isSessionLost(error),
+        onRetry: (error, waitMs) => options.onRetry(what, error, waitMs),
+      };
+      return retrying(() => once(work, signal), retry);
+    },
+    once,
+    leave: async () => {
+      const used = session;
+      session = undefined;
+      if (used) await options.turnstile.enter(() => used.leave());
+    },
+    get heartbeatSeconds() {
+      return heartbeatSeconds;
+    },
+  };
+}
+
+/** `lease` of a machine of one's own. */
+export const OWN_MACHINE: Hex = zeroHash;

@@ -1,0 +1,42 @@
+/**
+ * The inner loop as the worker drives it. The engine's host is the default trainer (engineTrainer.ts); a plug-in that
+ * runs somebody's own training code would be another.
+ */
+import type { Hex } from "@cotrain/sdk/protocol";
+
+import type { Parameters } from "../diloco/index.ts";
+import type { Residual } from "./residual.ts";
+
+/** The inner steps of an assignment. */
+export interface InnerSteps {
+  /** Token ids of all steps, one batch after the other, uint16. */
+  readonly tokens: Uint16Array;
+  /** One rate per step; their number is the number of steps. */
+  readonly learningRates: readonly number[];
+}
+
+export interface StepReport {
+  /** Nats per token, before the step. */
+  readonly loss: number;
+}
+
+export interface Trainer {
+  /** Steps that this worker's optimizer has taken; 0 = fresh. */
+  readonly step: number;
+  /** State digest after 3 steps from fixed inputs; leaves a fresh trainer behind. */
+  conformance(): Promise<Hex>;
+  /**
+   * Starts a round: θ becomes these parameters, the optimizer keeps its state.
+   * @param fragments flat parameters by fragment index, in table order
+   */
+  load(fragments: readonly Float32Array[]): Promise<void>;
+  /** Runs inner steps in order, in a thread of its own. Stops between two steps when the signal is aborted and rejects with its reason. */
+  train(steps: InnerSteps, onStep: (report: StepReport) => void, signal: AbortSignal): Promise<void>;
+  /** BLAKE3 of the training state: θ, optimizer, residual, step. */
+  digest(residual: Residual): Promise<Hex>;
+  /** θ_i by name; valid until the next `load` or `train`. */
+  parameters(): Promise<Parameters>;
+  /** Forgets the optimizer's state, as after divergence. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,219 @@
+/** Runs to work on in tests: one without any engine, whose trainer is plain arithmetic, and one that the engine trains. */
+import {
+  type Address,
+  canonicalJson,
+  type ContractAddresses,
+  type DataManifest,
+  type Definition,
+  type Digest,
+  digestOfJson,
+  type Hex,
+  type ModelId,
+  type Realisation,
+  type RunId,
+  type TensorEntry,
+  type WireRunParams,
+} from "@cotrain/sdk/protocol";
+
+import { bytesOf, sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
+import { fragmentLayouts, scatterFragment } from "../../../offchain/src/diloco/index.ts";
+import type { BlobStore, FragmentState } from "../../../offchain/src/storage/index.ts";
+import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
+
+export interface RunFixture {
+  readonly runId: RunId;
+  readonly modelId: ModelId;
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  readonly params: WireRunParams;
+  readonly definition: Definition;
+  readonly definitionDigest: Digest;
+  readonly realisation: Realisation;
+  readonly realisationDigest: Digest;
+  readonly initial: FragmentState[];
+}
+
+const address = (byte: string): Address => `0x${byte.repeat(20)}`;
+const hash = (byte: string): Hex => `0x${byte.repeat(32)}`;
+
+const contracts: ContractAddresses = {
+  modelRegistry: address("a1"),
+  runRegistry: address("a2"),
+  checkpointRegistry: address("a3"),
+  validatorSet: address("a4"),
+  emission: address("a5"),
+  computeRewards: address("a6"),
+};
+
+const params: WireRunParams = {
+  innerSteps: 8,
+  rampInnerSteps: 8,
+  rampRounds: 0,
+  innerLrPpb: 2_000_000,
+  outerLrPpm: 1_000_000,
+  outerMomentumPpm: 0,
+  minWorkers: 1,
+  maxWorkers: 16,
+  roundDeadline: 60,
+  codec: 1,
+  downCodec: 0,
+  outerOptimizer: 0,
+  aggregator: 0,
+  aggregatorBps: 0,
+  delaySteps: 0,
+  mixingBps: 0,
+  weighting: 0,
+  innerState: 0,
+  admission: 0,
+  minStake: "0",
+  replayBps: 0,
+};
+
+const publish = async (store: BlobStore, document: unknown): Promise<Digest> =>
+  (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+
+/** What a fixture is made of beyond what all have in common. */
+export interface RunParts {
+  readonly model: Definition["model"];
+  readonly table: readonly TensorEntry[];
+  readonly sequence: number;
+  readonly microBatch: number;
+  readonly conformance: Hex;
+  readonly programs: { readonly step: Uint8Array; readonly eval: Uint8Array; readonly logits: Uint8Array };
+  readonly initial: FragmentState[];
+  readonly data: DataManifest;
+}
+
+/** Publishes a run's documents and programs. */
+export async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture> {
+  const definition: Definition = {
+    version: 1,
+    model: parts.model,
+    tokenizer: parts.data.tokenizer,
+    data: await publish(store, parts.data),
+    innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
+    schedule: { kind: "warmup-constant", warmupSteps: 4, freshWarmupSteps: 2 },
+    sequence: parts.sequence,
+    table: parts.table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
+    initialParameters: digestOfJson(parts.initial.map((state) => sha256Bytes(bytesOf(state.params)))),
+  };
+  const definitionDigest = await publish(store, definition);
+  const put = async (bytes: Uint8Array): Promise<Digest> => (await store.put(bytes)).digest;
+  const realisation: Realisation = {
+    version: 1,
+    definition: definitionDigest,
+    graphs: {
+      step: await put(parts.programs.step),
+      eval: await put(parts.programs.eval),
+      logits: await put(parts.programs.logits),
+    },
+    microBatch: parts.microBatch,
+    precision: "fp32",
+    runtime: "test",
+    deviceClass: "test",
+    conformance: parts.conformance,
+  };
+  return {
+    runId: hash("b1") as RunId,
+    modelId: hash("b2") as ModelId,
+    chainId: 31_337,
+    contracts,
+    params,
+    definition,
+    definitionDigest,
+    realisation,
+    realisationDigest: await publish(store, realisation),
+    initial: parts.initial,
+  };
+}
+
+const plainTable: TensorEntry[] = [
+  { name: "embedding", shape: [40, 10], fragment: 0 },
+  { name: "hidden", shape: [300], fragment: 1 },
+  { name: "norm", shape: [7], fragment: 0 },
+];
+export const PLAIN_CONFORMANCE: Hex = hash("cc");
+
+/** A run of 707 parameters in 2 fragments. */
+export async function publishPlainRun(store: BlobStore): Promise<RunFixture> {
+  const initial = fragmentLayouts(plainTable).map(({ elements, index }) => ({
+    params: Float32Array.from({ length: elements }, (_, i) => Math.sin(i + index)),
+    outer: new Float32Array(elements),
+  }));
+  const split = { tokens: 0, bytes: 0, shards: [] };
+  return publishRun(store, {
+    model: { kind: "plain" },
+    table: plainTable,
+    sequence: 16,
+    microBatch: 2,
+    conformance: PLAIN_CONFORMANCE,
+    programs: { step: Uint8Array.of(1), eval: Uint8Array.of(2), logits: Uint8Array.of(3) },
+    initial,
+    data: { version: 1, source: "none", tokenizer: hash("dd"), vocabulary: 64, train: split, heldOut: split },
+  });
+}
+
+export interface PlainTrainer extends Trainer {
+  /** Milliseconds per step; a test may change it. */
+  pace: number;
+  /** Makes the next step's loss NaN. */
+  diverge: boolean;
+  resets: number;
+  /** What states were hashed with. */
+  readonly residuals: Residual[];
+}
+
+/** Every step takes a little from every parameter. */
+export function createPlainTrainer(pace = 1): PlainTrainer {
+  const layouts = fragmentLayouts(plainTable);
+  const parameters = new Map(
+    plainTable.map(({ name, shape }) => [name, new Float32Array(shape.reduce((a, b) => a * b))]),
+  );
+  const residuals: Residual[] = [];
+  let step = 0;
+  const trainer: PlainTrainer = {
+    pace,
+    diverge: false,
+    resets: 0,
+    residuals,
+    get step() {
+      return step;
+    },
+    conformance: () => Promise.resolve(PLAIN_CONFORMANCE),
+    load: (fragments) => {
+      for (const layout of layouts) scatterFragment(fragments[layout.index]!, layout, parameters);
+      return Promise.resolve();
+    },
+    train: async (steps, onStep, signal) => {
+      for (const rate of steps.learningRates) {
+        signal.throwIfAborted();
+        await systemClock.sleep(trainer.pace);
+        step += 1;
+        for (const values of parameters.values()) {
+          for (let i = 0; i < values.length; i++) values[i] = values[i]! - rate * Math.sin(i * step);
+        }
+        onStep({ loss: trainer.diverge ? Number.NaN : 4 - step / 100 });
+      }
+      signal.throwIfAborted();
+    },
+    digest: (residual) => {
+      residuals.push(residual);
+      return Promise.resolve(sha256Bytes(Uint8Array.of(step)));
+    },
+    parameters: () => Promise.resolve(parameters),
+    reset: () => {
+      trainer.resets += 1;
+      step = 0;
+      return Promise.resolve();
+    },
+    close: () => Promise.resolve(),
+  };
+  return trainer;
+}
+
+/** Steps of zeros at the assignment's rate. */
+export const plainSteps: StepsOf = ({ steps, batch, sequence, innerLrPpb }) =>
+  Promise.resolve({
+    tokens: new Uint16Array(steps * batch * (sequence + 1)),
+    learningRates: Array.from({ length: steps }, () => innerLrPpb / 1e9),
+  });

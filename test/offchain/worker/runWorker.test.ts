@@ -1,0 +1,379 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { privateKeyToAccount } from "viem/accounts";
+
+import {
+  type Digest,
+  digestOfJson,
+  domainFor,
+  fromWire,
+  hashReceipt,
+  outcomeCode,
+  recoverSigner,
+} from "@cotrain/sdk/protocol";
+
+import { systemClock } from "../../../offchain/src/base/index.ts";
+import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
+import {
+  openEvidence,
+  runWorker,
+  type WorkerEnd,
+  type WorkerEvent,
+  type WorkerModules,
+  type WorkerOptions,
+} from "../../../offchain/src/worker/index.ts";
+import { type CoordinatorDouble, type DoubleOptions, startDouble } from "./coordinatorDouble.ts";
+import { createPlainTrainer, plainSteps, type PlainTrainer, publishPlainRun, type RunFixture } from "./fixture.ts";
+
+const account = privateKeyToAccount(`0x${"22".repeat(32)}`);
+const worker = account.address.toLowerCase();
+
+let directory: string;
+let store: BlobStore;
+let fixture: RunFixture;
+let double: CoordinatorDouble;
+let trainer: PlainTrainer;
+let events: WorkerEvent[];
+let stop: AbortController;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cotrain-worker-"));
+  store = await openFileStore(join(directory, "remote"));
+  fixture = await publishPlainRun(store);
+  trainer = createPlainTrainer();
+  events = [];
+  stop = new AbortController();
+});
+
+afterEach(async () => {
+  stop.abort();
+  await double.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const start = async (options: Partial<DoubleOptions> = {}): Promise<void> => {
+  double = await startDouble({ fixture, store, ...options });
+};
+
+function run(options: Partial<WorkerOptions> = {}, modules: Partial<WorkerModules> = {}): Promise<WorkerEnd> {
+  return runWorker(
+    {
+      coordinator: double.url,
+      directory: join(directory, "worker"),
+      signal: stop.signal,
+      backoff: { base: 20, maximum: 100 },
+      patience: 2_000,
+      grace: 2_000,
+      ...options,
+    },
+    {
+      account,
+      onEvent: (event) => events.push(event),
+      openTrainer: () => Promise.resolve(trainer),
+      openData: () => Promise.resolve(plainSteps),
+      ...modules,
+    },
+  );
+}
+
+/** Waits until something is so; fails after 8 s. */
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 800; i++) {
+    if (condition()) return;
+    await systemClock.sleep(10);
+  }
+  expect.fail(`Never so: ${what}. Events: ${events.map((event) => JSON.stringify(event)).join("\n")}`);
+}
+
+async function journal() {
+  const evidence = await openEvidence(join(directory, "worker", "evidence.sqlite"), systemClock);
+  return Object.assign(evidence, { [Symbol.asyncDispose]: () => evidence.close() });
+}
+
+async function baseDigest(): Promise<Digest> {
+  const response = await fetch(`${double.url}/v1/runs/${fixture.runId}`);
+  return ((await response.json()) as { checkpoint: { digest: Digest } }).checkpoint.digest;
+}
+
+const of = <T extends WorkerEvent["type"]>(type: T): Extract<WorkerEvent, { type: T }>[] =>
+  events.filter((event): event is Extract<WorkerEvent, { type: T }> => event.type === type);
+
+describe("rounds", () => {
+  test("works on assignment after assignment until it is dismissed", async () => {
+    await start({ rounds: 10 });
+    double.faults.dismissAfter = 3;
+    const end = await run();
+    expect(end).toEqual({ kind: "dismissed", reason: "The run is finished.", rounds: 3, tokens: 3 * 8 * 2 * 16 });
+    expect(of("assigned").map(({ round, residual }) => [round, residual])).toEqual([
+      [0, "none"],
+      [1, "advanced"],
+      [2, "advanced"],
+    ]);
+    expect(double.joins).toHaveLength(1);
+    expect(double.left).toEqual([worker]);
+  });
+
+  test("a receipt names the assignment, its base and the payload, and its signature is the worker's", async () => {
+    await start();
+    double.faults.dismissAfter = 1;
+    const beneficiary = `0x${"be".repeat(20)}` as const;
+    await run({ beneficiary });
+    const [accepted] = double.receipts;
+    const receipt = fromWire("Receipt", accepted!.receipt);
+    const domain = domainFor(fixture.chainId, fixture.contracts.runRegistry);
+    expect(await recoverSigner(domain, "Receipt", receipt, accepted!.signature)).toBe(worker);
+    expect(receipt).toMatchObject({
+      runId: fixture.runId,
+      worker,
+      beneficiary,
+      assignment: digestOfJson(accepted!.assignment),
+      baseDigest: accepted!.assignment.base,
+      realisation: fixture.realisationDigest,
+      payloadDigest: digestOfJson(accepted!.header),
+      leaves: 2,
+      steps: 8,
+    });
+  });
+
+  test("acknowledgements are kept as evidence, with the outcome when it is told", async () => {
+    await start({ rounds: 3 });
+    double.faults.dismissAfter = 2;
+    await run();
+    await using evidence = await journal();
+    const rows = await evidence.list(fixture.runId);
+    expect(rows.map(({ ack, outcome, receiptHash }) => [ack, outcome, receiptHash])).toEqual(
+      double.receipts.map(({ reply, receipt }, i) => [
+        reply,
+        i === 0 ? 0 : null,
+        hashReceipt(fromWire("Receipt", receipt)),
+      ]),
+    );
+  });
+
+  test("the residual advances when the outcome is 0 and goes back otherwise", async () => {
+    await start({ rounds: 9 });
+    double.faults.dismissAfter = 4;
+    double.faults.outcome = outcomeCode.aggregated;
+    const working = run();
+    await until("round 1 is assigned", () => of("assigned").length >= 2);
+    double.faults.outcome = outcomeCode.nonFinite;
+    await working;
+    // Two states are hashed per round: its start and its end, both with the residual of its start.
+    const starts = trainer.residuals.filter((_, i) => i % 2 === 0);
+    const zero = (i: number): boolean => starts[i]!.every((values) => values.every((value) => value === 0));
+    expect(zero(0)).toBe(true);
+    expect(zero(1)).toBe(false);
+    const reverted = of("assigned").findIndex(({ residual }) => residual === "reverted");
+    expect(reverted).toBeGreaterThan(1);
+    expect(starts[reverted]).toBe(starts[reverted - 1]);
+    expect(of("outcome").some(({ outcome }) => outcome === outcomeCode.nonFinite)).toBe(true);
+  });
+
+  test("heartbeats go on while it trains and tell how far it is", async () => {
+    trainer.pace = 300;
+    await start();
+    double.faults.dismissAfter = 1;
+    await run();
+    const steps = double.beats.filter(({ round }) => round === 0).map(({ step }) => step);
+    expect(steps.length).toBeGreaterThanOrEqual(1);
+    expect(double.beats.some(({ step, loss }) => step > 0 && loss !== null)).toBe(true);
+  });
+
+  test("divergence drops the round and starts the optimizer afresh", async () => {
+    await start({ rounds: 2 });
+    trainer.diverge = true;
+    const working = run();
+    await until("the round is dropped", () => of("dropped").length > 0);
+    expect(of("dropped")[0]!.code).toBe("TRAINING_DIVERGED");
+    expect(trainer.resets).toBe(1);
+    trainer.diverge = false;
+    await double.closeRound();
+    await until("the next one is acknowledged", () => of("acknowledged").length === 1);
+    stop.abort();
+    await working;
+  });
+});
+
+describe("sessions", () => {
+  test("a coordinator that forgot the session is joined again, and the same assignment goes on", async () => {
+    trainer.pace = 30;
+    await start();
+    double.faults.dismissAfter = 1;
+    const working = run();
+    await until("it trains", () => trainer.step >= 3);
+    double.forget();
+    await working;
+    expect(double.joins).toHaveLength(2);
+    expect(of("joined").map(({ again }) => again)).toEqual([false, true]);
+    expect(of("assigned")).toHaveLength(1);
+    expect(double.receipts[0]!.assignment.attempt).toBe(1);
+  });
+
+  test("a coordinator that is down for a while gets the finished work when it is back", async () => {
+    trainer.pace = 20;
+    await start();
+    double.faults.dismissAfter = 1;
+    const working = run();
+    await until("it trains", () => trainer.step >= 2);
+    await double.down();
+    await until("it is tried again", () => of("retrying").some(({ code }) => code === "UNREACHABLE"));
+    expect(trainer.step).toBe(8);
+    await double.up();
+    expect((await working).rounds).toBe(1);
+    expect(of("assigned")).toHaveLength(1);
+    expect(double.joins).toHaveLength(2);
+  });
+
+  test("fragments that were acknowledged are not sent again", async () => {
+    await start();
+    double.faults.refuseReceipt = { status: 503, code: "BUSY" };
+    double.faults.dismissAfter = 1;
+    const working = run();
+    await until("the receipt is tried again", () => of("retrying").length >= 2);
+    double.faults.refuseReceipt = undefined;
+    await working;
+    expect(double.uploads.map(({ index }) => index).sort((a, b) => a - b)).toEqual([0, 1]);
+  });
+
+  test("a coordinator that stays away at the start is told as something to try again", async () => {
+    await start();
+    await double.down();
+    await expect(run({ patience: 100 })).rejects.toMatchObject({ code: "UNREACHABLE", retryable: true });
+  });
+
+  test("a stale attempt is dropped, and the worker goes on with the new one", async () => {
+    trainer.pace = 20;
+    await start();
+    double.faults.dismissAfter = 1;
+    const working = run();
+    await until("it trains", () => trainer.step >= 2);
+    double.reissue();
+    await working;
+    expect(of("dropped").map(({ code }) => code)).toEqual(["ATTEMPT_STALE"]);
+    expect(of("assigned").map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(double.receipts[0]!.assignment.attempt).toBe(2);
+  });
+
+  test("a round that closes without the worker is abandoned in mid-training", async () => {
+    trainer.pace = 500;
+    await start({ rounds: 2 });
+    double.faults.dismissAfter = 1;
+    const working = run();
+    await until("it trains", () => of("assigned").length === 1);
+    await double.closeRound();
+    await until("it is dropped", () => of("dropped").length === 1);
+    expect(of("dropped")[0]!.code).toBe("ROUND_CLOSED");
+    expect(trainer.step).toBeLessThan(8);
+    trainer.pace = 1;
+    await working;
+    expect(of("assigned").map(({ round }) => round)).toEqual([0, 1]);
+  });
+});
+
+describe("what it refuses", () => {
+  test("wrong bytes of the base, after asking again", async () => {
+    await start();
+    const { fragments } = JSON.parse(new TextDecoder().decode(await store.get(await baseDigest()))) as {
+      fragments: { digest: Digest }[];
+    };
+    // The part that is served is corrupted in its middle.
+    double.faults.corrupt = fragments[0]!.digest;
+    await expect(run()).rejects.toMatchObject({ code: "BLOB_MISMATCH", retryable: false });
+    expect(double.receipts).toHaveLength(0);
+  });
+
+  test("wrong bytes of a program", async () => {
+    await start();
+    double.faults.corrupt = fixture.realisation.graphs.step as Digest;
+    await expect(run()).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    expect(double.joins).toHaveLength(0);
+  });
+
+  test("an acknowledgement of fewer tokens", async () => {
+    await start();
+    double.faults.bendAck = (ack) => ({ ...ack, tokens: ack.tokens - 1n });
+    await expect(run()).rejects.toMatchObject({ code: "ACK_WRONG", retryable: false });
+  });
+
+  test("an acknowledgement that the poster did not sign", async () => {
+    await start();
+    double.faults.forgeAck = true;
+    await expect(run()).rejects.toMatchObject({ code: "ACK_SIGNER" });
+  });
+
+  test("a run that does not fit into memory, before anything large is fetched", async () => {
+    await start();
+    const surroundings = { availableMemory: () => 1_000, freeDisk: () => Promise.resolve(1e12) };
+    const refused = run({}, { surroundings });
+    await expect(refused).rejects.toMatchObject({ code: "MEMORY_SHORT" });
+    await expect(refused).rejects.toThrow(/needs about .* of memory/);
+  });
+
+  test("a definition that the chain does not record", async () => {
+    await start();
+    const chain: NonNullable<WorkerModules["chain"]> = {
+      run: () => Promise.resolve({ definition: fixture.realisationDigest }),
+      isAdmitted: () => Promise.resolve(true),
+      postersOf: () => Promise.resolve([]),
+    };
+    await expect(run({}, { chain })).rejects.toMatchObject({ code: "RUN_FOREIGN" });
+  });
+
+  test("a receipt that the coordinator refuses for good does not end the worker", async () => {
+    await start({ rounds: 2 });
+    double.faults.refuseReceipt = { status: 422, code: "PAYLOAD_MALFORMED" };
+    const working = run();
+    await until("it is dropped", () => of("dropped").length === 1);
+    expect(of("dropped")[0]!.code).toBe("PAYLOAD_MALFORMED");
+    double.faults.refuseReceipt = undefined;
+    double.faults.dismissAfter = 1;
+    await double.closeRound();
+    expect((await working).rounds).toBe(1);
+  });
+});
+
+describe("stopping", () => {
+  test("in mid-training the assignment is abandoned and the coordinator told", async () => {
+    trainer.pace = 50;
+    await start();
+    const working = run();
+    await until("it trains", () => trainer.step >= 2);
+    stop.abort();
+    expect(await working).toMatchObject({ kind: "stopped", rounds: 0 });
+    expect(double.left).toEqual([worker]);
+    expect(double.receipts).toHaveLength(0);
+    expect(trainer.step).toBeLessThan(8);
+  });
+
+  test("a round that only has to be submitted is submitted first", async () => {
+    await start();
+    double.faults.refuseReceipt = { status: 503, code: "BUSY" };
+    const working = run();
+    await until("the receipt is tried again", () => of("retrying").length >= 1);
+    stop.abort();
+    double.faults.refuseReceipt = undefined;
+    expect(await working).toMatchObject({ kind: "stopped", rounds: 1 });
+    expect(double.left).toEqual([worker]);
+  });
+
+  test("while it waits for work", async () => {
+    await start({ rounds: 0 });
+    const working = run();
+    await until("it waits", () => of("joined").length === 1);
+    stop.abort();
+    expect(await working).toMatchObject({ kind: "stopped", rounds: 0 });
+  });
+
+  test("while the coordinator is away", async () => {
+    await start({ rounds: 0 });
+    const working = run();
+    await until("it waits", () => of("joined").length === 1);
+    await double.down();
+    await until("it is tried again", () => of("retrying").length >= 1);
+    stop.abort();
+    expect(await working).toMatchObject({ kind: "stopped" });
+  });
+});
