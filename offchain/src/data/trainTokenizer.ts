@@ -1,0 +1,31 @@
+/**
+ * Trains the committed tokenizer on the training split of the Brown corpus and writes tokenizer.json beside this file.
+ * The result is the same on every machine; test/offchain/data/tokenizer.test.ts checks that the committed file is it.
+ *
+ *     node --conditions=cotrain-source offchain/src/data/trainTokenizer.ts
+ */
+import { fileURLToPath } from "node:url";
+
+import { writeFileDurable } from "../base/index.ts";
+import { splitWords, tokenizerJson, trainBytePairs } from "./bpe.ts";
+import { brownCorpus, heldOutBy } from "./corpus.ts";
+import { DEFAULT_DATA_SEED } from "./prepare.ts";
+
+/** Tokens in the committed tokenizer: small, so that embeddings do not dominate models of a million parameters. */
+export const VOCABULARY = 1024;
+
+/** The content of tokenizer.json. */
+export async function trainBrownTokenizer(): Promise<string> {
+  const heldOut = heldOutBy(DEFAULT_DATA_SEED);
+  const counts = new Map<string, number>();
+  let index = 0;
+  for await (const document of (await brownCorpus()).documents()) {
+    if (heldOut(index++)) continue;
+    for (const word of splitWords(document)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return tokenizerJson(trainBytePairs(counts, VOCABULARY));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await writeFileDurable(fileURLToPath(new URL("./tokenizer.json", import.meta.url)), await trainBrownTokenizer());
+}

@@ -1,0 +1,169 @@
+import type { Address, PositionRange } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  balanceOf,
+  checkSubmission,
+  consumeAssignment,
+  createLedger,
+  type DataLedger,
+  issueAssignment,
+  type LedgerAssignment,
+  LedgerError,
+  positionsOf,
+  reissueAssignment,
+  returnAssignment,
+  tokensOf,
+} from "../../../offchain/src/data/index.ts";
+
+const address = (i: number): Address => `0x${i.toString(16).padStart(40, "0")}`;
+const [alice, bob] = [address(1), address(2)];
+const answer = (assignment: LedgerAssignment, steps = assignment.steps) => ({ ...assignment, steps });
+const expand = (ranges: readonly PositionRange[]): number[] =>
+  ranges.flatMap(({ start, count }) => Array.from({ length: count }, (_, i) => start + i));
+
+describe("data ledger", () => {
+  it("issues positions once, consumes a prefix, and issues what came back first", () => {
+    const first = issueAssignment(createLedger(), { worker: alice, steps: 4, batch: 2 });
+    expect(first.assignment).toEqual({
+      assignmentId: 0,
+      attempt: 1,
+      worker: alice,
+      steps: 4,
+      batch: 2,
+      ranges: [{ start: 0, count: 8 }],
+    });
+    const second = issueAssignment(first.ledger, { worker: bob, steps: 1, batch: 2 });
+    const done = consumeAssignment(second.ledger, answer(first.assignment, 3));
+    expect(done.consumed).toEqual([{ start: 0, count: 6 }]);
+    expect(balanceOf(done.ledger)).toEqual({ issued: 10, consumed: 6, open: 2, free: 2 });
+    const third = issueAssignment(done.ledger, { worker: alice, steps: 2, batch: 2 });
+    expect(third.assignment.ranges).toEqual([
+      { start: 6, count: 2 },
+      { start: 10, count: 2 },
+    ]);
+    expect(third.assignment.assignmentId).toBe(2);
+  });
+
+  it("takes back the data of a lost worker and joins it with its neighbours", () => {
+    let ledger = createLedger();
+    for (let i = 0; i < 3; i++) ledger = issueAssignment(ledger, { worker: address(i), steps: 2, batch: 5 }).ledger;
+    ledger = returnAssignment(returnAssignment(ledger, 2), 0);
+    expect(ledger.free).toEqual([
+      { start: 0, count: 10 },
+      { start: 20, count: 10 },
+    ]);
+    ledger = returnAssignment(ledger, 1);
+    expect(ledger.free).toEqual([{ start: 0, count: 30 }]);
+    expect(() => returnAssignment(ledger, 1)).toThrow(expect.objectContaining({ code: "ASSIGNMENT_CLOSED" }));
+  });
+
+  it("refuses an old attempt, another's assignment, a closed one, and steps that cannot be", () => {
+    const { ledger, assignment } = issueAssignment(createLedger(), { worker: alice, steps: 4, batch: 2 });
+    const again = reissueAssignment(ledger, assignment.assignmentId, bob);
+    expect(again.assignment).toEqual({ ...assignment, attempt: 2, worker: bob });
+    const refusal = (submission: Parameters<typeof checkSubmission>[1]): string => {
+      try {
+        checkSubmission(again.ledger, submission);
+        return "accepted";
+      } catch (error) {
+        return error instanceof LedgerError ? error.code : "thrown";
+      }
+    };
+    expect(refusal(answer(assignment))).toBe("ASSIGNMENT_SUPERSEDED");
+    expect(refusal({ ...answer(again.assignment), worker: alice })).toBe("ASSIGNMENT_FOREIGN");
+    expect(refusal({ ...answer(again.assignment), assignmentId: 1 })).toBe("ASSIGNMENT_CLOSED");
+    for (const steps of [0, 5, -1, 1.5, Number.NaN])
+      expect(refusal(answer(again.assignment, steps))).toBe("ASSIGNMENT_STEPS");
+    expect(refusal({ ...answer(again.assignment), worker: bob.toUpperCase().replace("0X", "0x") as Address })).toBe(
+      "accepted",
+    );
+    const done = consumeAssignment(again.ledger, answer(again.assignment));
+    expect(() => consumeAssignment(done.ledger, answer(again.assignment))).toThrow(
+      expect.objectContaining({ code: "ASSIGNMENT_CLOSED" }),
+    );
+  });
+
+  it("keeps an assignment within 1,024 ranges, however scattered what came back is", () => {
+    const scattered: DataLedger = {
+      ...createLedger(),
+      nextPosition: 4000,
+      consumed: 2000,
+      free: Array.from({ length: 2000 }, (_, i) => ({ start: i * 2, count: 1 })),
+    };
+    const { ledger, assignment } = issueAssignment(scattered, { worker: alice, steps: 1500, batch: 1 });
+    expect(assignment.ranges).toHaveLength(1024);
+    expect(assignment.ranges.at(-1)).toEqual({ start: 4000, count: 477 });
+    expect(balanceOf(ledger)).toEqual({ issued: 4477, consumed: 2000, open: 1500, free: 977 });
+  });
+
+  it("notices a broken balance", () => {
+    const { ledger } = issueAssignment(createLedger(), { worker: alice, steps: 4, batch: 2 });
+    expect(() => balanceOf({ ...ledger, consumed: 1 })).toThrow(/does not add up/);
+    expect(() => balanceOf({ ...ledger, nextPosition: 10, free: [{ start: 7, count: 2 }] })).toThrow(/two places/);
+    expect(() => balanceOf({ ...ledger, nextPosition: 10, free: [{ start: 10, count: 2 }] })).toThrow(/never issued/);
+    expect(() => balanceOf({ ...ledger, nextAssignmentId: 0 })).toThrow(/out of order/);
+    expect(() => balanceOf({ ...ledger, open: ledger.open.map((a) => ({ ...a, steps: 3 })) })).toThrow(/steps take/);
+  });
+
+  it("computes tokens", () => {
+    expect(tokensOf({ steps: 64, batch: 8, sequence: 128 })).toBe(65_536);
+  });
+
+  it("loses nothing and counts nothing twice, whatever happens", () => {
+    for (let run = 0; run < 60; run++) {
+      const random = createRandom(`ledger ${run}`);
+      let ledger = createLedger();
+      const counted = new Set<number>();
+      const old: LedgerAssignment[] = [];
+      let refused = 0;
+      for (let i = 0; i < 150; i++) {
+        const before = JSON.stringify(ledger);
+        const assignment = ledger.open.length > 0 ? random.pick(ledger.open) : undefined;
+        const action = random.below(7);
+        if (action <= 1 || !assignment) {
+          ledger = issueAssignment(ledger, {
+            worker: address(random.below(5)),
+            steps: 1 + random.below(6),
+            batch: 1 + random.below(4),
+          }).ledger;
+        } else if (action === 2) {
+          old.push(assignment);
+          ledger = reissueAssignment(ledger, assignment.assignmentId, address(random.below(5))).ledger;
+        } else if (action === 3) {
+          old.push(assignment);
+          ledger = returnAssignment(ledger, assignment.assignmentId);
+        } else if (action === 4 && old.length > 0) {
+          // Somebody answers what is no longer theirs.
+          const stale = random.pick(old);
+          try {
+            ledger = consumeAssignment(ledger, answer(stale)).ledger;
+          } catch {
+            refused++;
+          }
+          if (JSON.stringify(ledger) !== before)
+            throw new TypeError(`run ${run}: a stale submission changed the ledger`);
+        } else {
+          old.push(assignment);
+          const steps = 1 + random.below(assignment.steps);
+          const done = consumeAssignment(ledger, answer(assignment, steps));
+          const positions = expand(done.consumed);
+          if (positions.some((position) => counted.has(position))) throw new TypeError(`run ${run}: counted twice`);
+          for (const position of positions) counted.add(position);
+          if (positions.join() !== positionsOf(assignment.ranges, 0, steps * assignment.batch).join()) {
+            throw new TypeError(`run ${run}: what was consumed is not the prefix that was trained on`);
+          }
+          ledger = done.ledger;
+        }
+        balanceOf(ledger);
+        // It lives in a JSON snapshot.
+        ledger = JSON.parse(JSON.stringify(ledger)) as DataLedger;
+      }
+      const places = [...counted, ...expand(ledger.free), ...ledger.open.flatMap(({ ranges }) => expand(ranges))];
+      expect(places.sort((a, b) => a - b)).toEqual(Array.from({ length: ledger.nextPosition }, (_, i) => i));
+      expect(counted.size).toBe(ledger.consumed);
+      expect(refused).toBeGreaterThan(0);
+    }
+  });
+});

@@ -1,0 +1,141 @@
+import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { beforeAll, describe, expect, it } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  brownCorpus,
+  loadTokenizer,
+  parseTokenizer,
+  splitWords,
+  type Tokenizer,
+  tokenizerJson,
+  trainBrownTokenizer,
+  trainBytePairs,
+} from "../../../offchain/src/data/index.ts";
+
+let tokenizer: Tokenizer;
+beforeAll(async () => {
+  tokenizer = await loadTokenizer();
+});
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const byteCount = (ids: readonly number[]): number => ids.reduce((sum, id) => sum + tokenizer.bytesOf(id), 0);
+
+/** Well-formed text of any characters, whitespace and controls often. */
+function anyText(seed: string): string {
+  const random = createRandom(seed);
+  const kinds = [
+    () => random.below(0x80),
+    () => random.pick([0x20, 0x20, 0x0a, 0x09, 0x0d, 0xa0, 0x2028, 0xfeff, 0xad, 0x85]),
+    () => 0x61 + random.below(26),
+    () => random.below(0xd800),
+    () => 0xe000 + random.below(0x2000),
+    () => 0x10000 + random.below(0x100000),
+  ];
+  return Array.from({ length: random.below(200) }, () => String.fromCodePoint(random.pick(kinds)())).join("");
+}
+
+const awkward = [
+  "",
+  " ",
+  "   ",
+  "\n\n\n",
+  "a\r\n\t b   ",
+  "I'll 'S don't'",
+  "\u0000\u00ad\u200b\ufeff",
+  "é😀漢字",
+  "ĠĊ",
+  "<|endoftext|>",
+];
+
+describe("the committed tokenizer", () => {
+  it("is what the training script makes of Brown's training split", async () => {
+    expect((await trainBrownTokenizer()) === Buffer.from(tokenizer.bytes).toString("utf8")).toBe(true);
+  });
+
+  it("has 1,024 tokens that stand for 1 byte or more", () => {
+    expect(tokenizer.vocabulary).toBe(1024);
+    const lengths = Array.from({ length: 1024 }, (_, id) => tokenizer.bytesOf(id));
+    expect(lengths.filter((length) => length === 1)).toHaveLength(256);
+    expect(Math.min(...lengths)).toBe(1);
+  });
+
+  it("gives any text back, and its tokens stand for exactly its bytes", () => {
+    for (const text of [...awkward, ...Array.from({ length: 300 }, (_, i) => anyText(`text ${i}`))]) {
+      const ids = tokenizer.encode(text);
+      expect(tokenizer.decode(ids)).toBe(text);
+      expect(byteCount(ids)).toBe(utf8(text).length);
+    }
+  });
+
+  it("encodes as the library alone does", async () => {
+    const library = new HuggingFaceTokenizer(JSON.parse(Buffer.from(tokenizer.bytes).toString("utf8")), {});
+    const texts = [...awkward.slice(1), ...Array.from({ length: 100 }, (_, i) => anyText(`same ${i}`))];
+    for await (const document of (await brownCorpus()).documents()) {
+      texts.push(document);
+      if (texts.length > 120) break;
+    }
+    for (const text of texts) expect(tokenizer.encode(text)).toEqual(library.encode(text).ids);
+  });
+
+  it("decodes bytes that are no whole character to replacement characters", () => {
+    const ids = tokenizer.encode("漢");
+    expect(ids.length).toBeGreaterThan(1);
+    expect(tokenizer.decode(ids.slice(0, 1))).toBe("\ufffd");
+  });
+});
+
+const valid = (): Record<string, unknown> => JSON.parse(Buffer.from(tokenizer.bytes).toString("utf8"));
+const model = (): { type: string; vocab: Record<string, number>; merges: [string, string][] } =>
+  valid().model as ReturnType<typeof model>;
+
+describe("a tokenizer from elsewhere", () => {
+  it.each<[string, () => unknown]>([
+    ["another model", () => ({ ...valid(), model: { ...model(), type: "Unigram" } })],
+    ["text that is changed first", () => ({ ...valid(), normalizer: { type: "Lowercase" } })],
+    ["added tokens", () => ({ ...valid(), added_tokens: [{ id: 0, content: "a" }] })],
+    ["no byte level", () => ({ ...valid(), pre_tokenizer: { type: "Whitespace" } })],
+    ["an id twice", () => ({ ...valid(), model: { ...model(), vocab: { ...model().vocab, a: 0 } } })],
+    ["an id too high", () => ({ ...valid(), model: { ...model(), vocab: { ...model().vocab, a: 5000 } } })],
+    [
+      "a character that is no byte",
+      () => ({ ...valid(), model: { ...model(), vocab: { ...model().vocab, 漢: 1024 } } }),
+    ],
+    ["bytes without a token", () => ({ ...valid(), model: { ...model(), vocab: { a: 0 }, merges: [] } })],
+    ["nothing", () => null],
+  ])("is refused with %s", (_, json) => {
+    expect(() => parseTokenizer(utf8(JSON.stringify(json())))).toThrow(
+      expect.objectContaining({ code: "TOKENIZER_INVALID" }),
+    );
+  });
+
+  it("is refused when it is no JSON", () => {
+    expect(() => parseTokenizer(utf8("{"))).toThrow(/not valid JSON/);
+  });
+});
+
+describe("training", () => {
+  it("merges the most frequent pair first, among equals the smallest", () => {
+    const counts = new Map([
+      ["abab", 2],
+      ["cd", 4],
+      ["xyz", 1],
+    ]);
+    expect(trainBytePairs(counts, 259).merges).toEqual([
+      ["a", "b"],
+      ["c", "d"],
+      ["ab", "ab"],
+    ]);
+    expect(trainBytePairs(new Map([...counts].reverse()), 259)).toEqual(trainBytePairs(counts, 259));
+    expect(() => trainBytePairs(counts, 300)).toThrow(/pairs for 261 tokens only, 300 are asked for/);
+  });
+
+  it("gives a tokenizer that applies its merges", () => {
+    const text = "banana bandana ".repeat(20);
+    const counts = new Map<string, number>();
+    for (const word of splitWords(text)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    const trained = parseTokenizer(utf8(tokenizerJson(trainBytePairs(counts, 262))));
+    expect(trained.encode(text).length).toBeLessThan(text.length / 2);
+    expect(trained.decode(trained.encode(text))).toBe(text);
+  });
+});
