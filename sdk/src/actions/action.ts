@@ -1,0 +1,240 @@
+/**
+ * What all actions are made of. A read is a function of (client, args). A write is such a function that sends a transaction,
+ * and carries the rest of its life beside it: `call` (what is sent, for batches and proposals), `simulate`, `sync` (send and
+ * wait) and `extractEvent`.
+ */
+import {
+  type Abi,
+  type Account,
+  type Address,
+  type Client,
+  type ContractEventName,
+  type ContractFunctionArgs,
+  type ContractFunctionName,
+  encodeFunctionData,
+  type EncodeFunctionDataParameters,
+  type GetEventArgs,
+  type Hash,
+  type Hex,
+  type Log,
+  parseEventLogs,
+  type ParseEventLogsParameters,
+  type TransactionReceipt,
+} from "viem";
+import { parseAccount } from "viem/accounts";
+import { call, sendTransaction, waitForTransactionReceipt } from "viem/actions";
+import { addressesFor } from "../addresses.ts";
+import { AccountMissingError, EventMissingError, TransactionRevertedError } from "../baseErrors.ts";
+import { decodeError, withContractErrors } from "../decodeError.ts";
+import type { ContractAddresses } from "../protocol/messages.ts";
+
+/** Singletons' addresses; what they are asked about is in the rest of the arguments. */
+export interface Addressed {
+  readonly addresses: Readonly<ContractAddresses>;
+}
+
+/** Arguments of an action that has a client, from whose chain the addresses follow if they are not given. */
+export type ClientArgs<Args> = Omit<Args, "addresses"> & { readonly addresses?: Readonly<ContractAddresses> };
+
+/** At which state a read looks; the latest if not said. */
+export interface ReadOptions {
+  readonly blockNumber?: bigint;
+}
+
+export type ReadArgs<Args> = ClientArgs<Args & Addressed> & ReadOptions;
+
+/** A contract call before it is sent: for `sendCalls` (EIP-5792), multicall, gas estimation and `propose` alike. */
+export interface Call {
+  readonly to: Address;
+  /** The same as `to`, under the name that multicall reads. */
+  readonly address: Address;
+  readonly data: Hex;
+  readonly abi: Abi;
+  readonly functionName: string;
+  readonly args: readonly unknown[];
+}
+
+/** The call of a contract's function. */
+export function callOf<
+  const abi extends Abi,
+  name extends ContractFunctionName<abi, "nonpayable" | "payable">,
+  args extends ContractFunctionArgs<abi, "nonpayable" | "payable", name>,
+>(to: Address, abi: abi, functionName: name, args: args): Call {
+  const data = encodeFunctionData({ abi, functionName, args } as unknown as EncodeFunctionDataParameters);
+  return { to, address: to, data, abi, functionName, args: args as readonly unknown[] };
+}
+
+/** How a transaction is sent; what is left out is estimated. */
+export interface TransactionOptions {
+  readonly account?: Account | Address;
+  readonly nonce?: number;
+  readonly gas?: bigint;
+  readonly maxFeePerGas?: bigint;
+  readonly maxPriorityFeePerGas?: bigint;
+}
+
+export interface SyncOptions {
+  /** Blocks that must confirm the transaction, its own included. Default 1. */
+  readonly confirmations?: number;
+  /** Milliseconds to wait for it. */
+  readonly timeout?: number;
+  readonly pollingInterval?: number;
+}
+
+export type WriteArgs<Args> = ClientArgs<Args> & TransactionOptions;
+
+/** What a transaction's logs are read from. */
+export type ReceiptLike = Pick<TransactionReceipt, "logs"> | { readonly logs: readonly Log[] };
+
+export interface Write<Args, Result, Event> {
+  /** Whether it takes `addresses`. */
+  readonly addressed: boolean;
+  /** Sends the transaction. @throws ContractError where estimating gas shows that it would revert */
+  (client: Client, args: WriteArgs<Args>): Promise<Hash>;
+  /** What would be sent. */
+  readonly call: (args: Args) => Call;
+  /** Runs it without sending. @throws ContractError */
+  readonly simulate: (
+    client: Client,
+    args: WriteArgs<Args>,
+  ) => Promise<{ readonly result: Result; readonly call: Call }>;
+  /** Sends it and waits until it is mined. @throws ContractError, TransactionRevertedError */
+  readonly sync: (
+    client: Client,
+    args: WriteArgs<Args> & SyncOptions,
+  ) => Promise<{ readonly receipt: TransactionReceipt; readonly event: Event }>;
+  /** The event that a transaction of this kind leaves. @throws EventMissingError */
+  readonly extractEvent: (receipt: ReceiptLike) => Event;
+}
+
+/** What an action says of itself. */
+export interface WriteDefinition<Args, Result, Event> {
+  /** Whether it calls a singleton, whose address may follow from the client's chain. */
+  readonly addressed: boolean;
+  readonly call: (args: Args) => Call;
+  /** From the return data of a simulation. */
+  readonly decode: (data: Hex) => Result;
+  readonly extractEvent: (receipt: ReceiptLike) => Event;
+  /** Completes arguments that follow from the sender. */
+  readonly fromSender?: (args: Partial<Args>, sender: Address) => Partial<Args>;
+}
+
+function accountOf(client: Client, options: TransactionOptions): Account {
+  const account = options.account ?? client.account;
+  if (!account) throw new AccountMissingError();
+  return parseAccount(account);
+}
+
+/** Return data of an action that returns nothing. */
+export const nothing = (): undefined => undefined;
+
+export function defineWrite<Args, Result, Event>(
+  definition: WriteDefinition<Args, Result, Event>,
+): Write<Args, Result, Event> {
+  const prepare = (client: Client, args: WriteArgs<Args>): { readonly account: Account; readonly call: Call } => {
+    const account = accountOf(client, args);
+    const located = definition.addressed ? { ...args, addresses: addressesFor(client, args.addresses) } : args;
+    const complete = located as unknown as Args;
+    const given = definition.fromSender?.(complete, account.address);
+    return { account, call: definition.call(given ? { ...complete, ...given } : complete) };
+  };
+
+  const send = (
+    client: Client,
+    { account, call: { to, data } }: ReturnType<typeof prepare>,
+    args: TransactionOptions,
+  ) =>
+    withContractErrors(
+      sendTransaction(client, {
+        account,
+        chain: client.chain ?? null,
+        to,
+        data,
+        nonce: args.nonce,
+        gas: args.gas,
+        maxFeePerGas: args.maxFeePerGas,
+        maxPriorityFeePerGas: args.maxPriorityFeePerGas,
+      }),
+    );
+
+  const write = async (client: Client, args: WriteArgs<Args>): Promise<Hash> =>
+    send(client, prepare(client, args), args);
+
+  return Object.assign(write, {
+    addressed: definition.addressed,
+    call: definition.call,
+    extractEvent: definition.extractEvent,
+    async simulate(client: Client, args: WriteArgs<Args>) {
+      const prepared = prepare(client, args);
+      const { data = "0x" } = await withContractErrors(
+        call(client, { account: prepared.account, to: prepared.call.to, data: prepared.call.data }),
+      );
+      return { result: definition.decode(data), call: prepared.call };
+    },
+    async sync(client: Client, args: WriteArgs<Args> & SyncOptions) {
+      const prepared = prepare(client, args);
+      const hash = await send(client, prepared, args);
+      const { confirmations = 1, timeout, pollingInterval } = args;
+      const receipt = await waitForTransactionReceipt(client, {
+        hash,
+        confirmations,
+        ...(timeout === undefined ? {} : { timeout }),
+        ...(pollingInterval === undefined ? {} : { pollingInterval }),
+      });
+      if (receipt.status === "reverted")
+        throw new TransactionRevertedError(hash, await reasonOf(client, prepared, receipt));
+      return { receipt, event: definition.extractEvent(receipt) };
+    },
+  });
+}
+
+/** Why a mined transaction reverted: the same call on the state before its block, which is nearly always the state it met. */
+async function reasonOf(
+  client: Client,
+  prepared: { readonly account: Account; readonly call: Call },
+  receipt: TransactionReceipt,
+): Promise<unknown> {
+  try {
+    const { to, data } = prepared.call;
+    await call(client, { account: prepared.account, to, data, blockNumber: receipt.blockNumber - 1n });
+    return undefined;
+  } catch (error) {
+    return decodeError(error);
+  }
+}
+
+/** Arguments of an event, all of them there. */
+export type EventArgs<abi extends Abi, name extends ContractEventName<abi>> = GetEventArgs<
+  abi,
+  name,
+  { EnableUnion: false; IndexedOnly: false; Required: true }
+>;
+
+/** Arguments of all events of a name in a receipt. */
+export function eventsOf<const abi extends Abi, name extends ContractEventName<abi>>(
+  receipt: ReceiptLike,
+  abi: abi,
+  eventName: name,
+): readonly EventArgs<abi, name>[] {
+  const options = { abi, eventName, logs: receipt.logs } as unknown as ParseEventLogsParameters;
+  const logs = parseEventLogs(options) as unknown as readonly { readonly args: EventArgs<abi, name> }[];
+  return logs.map((log) => log.args);
+}
+
+/** Arguments of the last event of a name in a receipt; undefined without one. */
+export const findEvent = <const abi extends Abi, name extends ContractEventName<abi>>(
+  receipt: ReceiptLike,
+  abi: abi,
+  eventName: name,
+): EventArgs<abi, name> | undefined => eventsOf(receipt, abi, eventName).at(-1);
+
+/** The same, of an event that must be there. @throws EventMissingError */
+export function eventOf<const abi extends Abi, name extends ContractEventName<abi>>(
+  receipt: ReceiptLike,
+  abi: abi,
+  eventName: name,
+): EventArgs<abi, name> {
+  const event = findEvent(receipt, abi, eventName);
+  if (event === undefined) throw new EventMissingError(eventName);
+  return event;
+}

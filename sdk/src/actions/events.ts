@@ -1,0 +1,130 @@
+/** Cotrain's events, as queries for `getLogPage`, `getAllLogs` and viem's `watchContractEvent`. */
+import type { Address, Hex } from "viem";
+import {
+  checkpointRegistryAbi,
+  computeRewardsAbi,
+  modelGovernorAbi,
+  modelRegistryAbi,
+  runRegistryAbi,
+  validatorSetAbi,
+} from "../abis/index.ts";
+import type { Addressed } from "./action.ts";
+
+type OfModel = Addressed & { readonly modelId?: Hex };
+type OfRun = Addressed & { readonly runId?: Hex };
+interface OfGovernor {
+  readonly governor: Address;
+}
+
+/** Indexed arguments that were given. */
+const narrowed = <T extends object>(args: T): Partial<T> =>
+  Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+export const modelCreated = ({ addresses, modelId }: OfModel) => ({
+  address: addresses.modelRegistry,
+  abi: modelRegistryAbi,
+  eventName: "ModelCreated" as const,
+  args: narrowed({ modelId }),
+});
+
+export const runRegistered = ({ addresses, modelId }: OfModel) => ({
+  address: addresses.runRegistry,
+  abi: runRegistryAbi,
+  eventName: "RunRegistered" as const,
+  args: narrowed({ modelId }),
+});
+
+export const runParamsSet = ({ addresses, runId }: OfRun) => ({
+  address: addresses.runRegistry,
+  abi: runRegistryAbi,
+  eventName: "RunParamsSet" as const,
+  args: narrowed({ runId }),
+});
+
+export const posterSet = ({ addresses, runId }: OfRun) => ({
+  address: addresses.runRegistry,
+  abi: runRegistryAbi,
+  eventName: "PosterSet" as const,
+  args: narrowed({ runId }),
+});
+
+export const statusSet = ({ addresses, runId }: OfRun) => ({
+  address: addresses.runRegistry,
+  abi: runRegistryAbi,
+  eventName: "StatusSet" as const,
+  args: narrowed({ runId }),
+});
+
+export const realisationAdmitted = ({ addresses, runId }: OfRun) => ({
+  address: addresses.runRegistry,
+  abi: runRegistryAbi,
+  eventName: "RealisationAdmitted" as const,
+  args: narrowed({ runId }),
+});
+
+/** Links of a run's chain of checkpoints, checkpoint 0 included. */
+export const headPosted = ({ addresses, runId }: OfRun) => ({
+  address: addresses.checkpointRegistry,
+  abi: checkpointRegistryAbi,
+  eventName: "HeadPosted" as const,
+  args: narrowed({ runId }),
+});
+
+export const validatorsSet = ({ addresses, modelId }: OfModel) => ({
+  address: addresses.validatorSet,
+  abi: validatorSetAbi,
+  eventName: "ValidatorsSet" as const,
+  args: narrowed({ modelId }),
+});
+
+export const rootPosted = ({ addresses, modelId }: OfModel) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "RootPosted" as const,
+  args: narrowed({ modelId }),
+});
+
+export const rootActivated = ({ addresses, modelId }: OfModel) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "RootActivated" as const,
+  args: narrowed({ modelId }),
+});
+
+export const rewardClaimed = ({ addresses, modelId, account }: OfModel & { readonly account?: Address }) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "Claimed" as const,
+  args: narrowed({ modelId, account }),
+});
+
+export const proposalCreated = ({ governor }: OfGovernor) => ({
+  address: governor,
+  abi: modelGovernorAbi,
+  eventName: "ProposalCreated" as const,
+});
+
+export const voteCast = ({ governor, voter }: OfGovernor & { readonly voter?: Address }) => ({
+  address: governor,
+  abi: modelGovernorAbi,
+  eventName: "VoteCast" as const,
+  args: narrowed({ voter }),
+});
+
+export const proposalQueued = ({ governor }: OfGovernor) => ({
+  address: governor,
+  abi: modelGovernorAbi,
+  eventName: "ProposalQueued" as const,
+});
+
+export const proposalExecuted = ({ governor }: OfGovernor) => ({
+  address: governor,
+  abi: modelGovernorAbi,
+  eventName: "ProposalExecuted" as const,
+});
+
+export const proposalCanceled = ({ governor }: OfGovernor) => ({
+  address: governor,
+  abi: modelGovernorAbi,
+  eventName: "ProposalCanceled" as const,
+});

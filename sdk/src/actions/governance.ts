@@ -1,0 +1,222 @@
+/** ModelGovernor: proposals and votes of a model's holders, OpenZeppelin's Governor with a timelock. */
+import {
+  type Address,
+  type Client,
+  decodeFunctionResult,
+  encodeAbiParameters,
+  type Hex,
+  keccak256,
+  stringToHex,
+} from "viem";
+import { readContract } from "viem/actions";
+import { modelGovernorAbi } from "../abis/index.ts";
+import { AccountMissingError } from "../baseErrors.ts";
+import { withContractErrors } from "../decodeError.ts";
+import { callOf, defineWrite, eventOf, type ReadOptions } from "./action.ts";
+
+/** What a proposal consists of. Queueing and executing name all of it again, since the governor keeps only its hash. */
+export interface Proposal {
+  readonly targets: readonly Address[];
+  readonly values: readonly bigint[];
+  readonly calldatas: readonly Hex[];
+  /** With its suffix, see `proposalOf`. */
+  readonly description: string;
+}
+
+/** What a proposal executes; every write's `call` gives one. */
+export interface ProposalCall {
+  readonly to: Address;
+  readonly data: Hex;
+  readonly value?: bigint;
+}
+
+/**
+ * A proposal as `propose` makes it. The description ends in `#proposer=0x…`, so that nobody else can make the same proposal
+ * first and then cancel it.
+ */
+export function proposalOf(calls: readonly ProposalCall[], description: string, proposer: Address): Proposal {
+  const suffix = `#proposer=${proposer.toLowerCase()}`;
+  return {
+    targets: calls.map((call) => call.to),
+    values: calls.map((call) => call.value ?? 0n),
+    calldatas: calls.map((call) => call.data),
+    description: description.toLowerCase().endsWith(suffix) ? description : `${description} ${suffix}`.trimStart(),
+  };
+}
+
+/** Id of a proposal, known before it is made. */
+export function proposalIdOf(proposal: Proposal): bigint {
+  const { targets, values, calldatas, description } = proposal;
+  const encoded = encodeAbiParameters(
+    [{ type: "address[]" }, { type: "uint256[]" }, { type: "bytes[]" }, { type: "bytes32" }],
+    [targets, values, calldatas, keccak256(stringToHex(description))],
+  );
+  return BigInt(keccak256(encoded));
+}
+
+export interface GovernorArgs {
+  /** The model's governor: `governorOf`. */
+  readonly governor: Address;
+}
+
+export interface ProposeArgs extends GovernorArgs {
+  readonly calls: readonly ProposalCall[];
+  readonly description: string;
+  /** Who sends; follows from the account where there is a client, and is needed for `propose.call`. */
+  readonly proposer?: Address;
+}
+
+const contentOf = ({ targets, values, calldatas, description }: Proposal) =>
+  [targets, values, calldatas, keccak256(stringToHex(description))] as const;
+
+/**
+ * Proposes calls to the holders. The event holds all that `queue` and `execute` ask for.
+ * @example
+ * const { event } = await propose.sync(client, { governor, calls: [setParams.call({ addresses, runId, params })], description: "H = 128" })
+ * @throws GovernorInsufficientProposerVotesError, GovernorUnexpectedProposalStateError where the same was proposed before
+ */
+export const propose = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  fromSender: (args: Partial<ProposeArgs>, sender) => ({ proposer: args.proposer ?? sender }),
+  call: ({ governor, calls, description, proposer }: ProposeArgs) => {
+    if (!proposer) throw new AccountMissingError();
+    const proposal = proposalOf(calls, description, proposer);
+    const { targets, values, calldatas } = proposal;
+    return callOf(governor, modelGovernorAbi, "propose", [targets, values, calldatas, proposal.description]);
+  },
+  decode: (data) => decodeFunctionResult({ abi: modelGovernorAbi, functionName: "propose", data }),
+  extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "ProposalCreated"),
+});
+
+/** Votes as the governor numbers them. */
+export const voteSupport = { against: 0, for: 1, abstain: 2 } as const;
+export type VoteSupport = keyof typeof voteSupport;
+
+export interface CastVoteArgs extends GovernorArgs {
+  readonly proposalId: bigint;
+  readonly support: VoteSupport;
+  readonly reason?: string;
+}
+
+/** Votes with the sender's votes at the proposal's snapshot. @throws GovernorAlreadyCastVoteError */
+export const castVote = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ governor, proposalId, support, reason }: CastVoteArgs) =>
+    reason === undefined
+      ? callOf(governor, modelGovernorAbi, "castVote", [proposalId, voteSupport[support]])
+      : callOf(governor, modelGovernorAbi, "castVoteWithReason", [proposalId, voteSupport[support], reason]),
+  /** The weight of the vote. */
+  decode: (data) => decodeFunctionResult({ abi: modelGovernorAbi, functionName: "castVote", data }),
+  extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "VoteCast"),
+});
+
+export interface ProposalArgs extends GovernorArgs {
+  readonly proposal: Proposal;
+}
+
+/** Puts an accepted proposal into the timelock; anyone may. */
+export const queue = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ governor, proposal }: ProposalArgs) => callOf(governor, modelGovernorAbi, "queue", contentOf(proposal)),
+  decode: (data) => decodeFunctionResult({ abi: modelGovernorAbi, functionName: "queue", data }),
+  extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "ProposalQueued"),
+});
+
+/** Executes a queued proposal after the timelock's delay; anyone may. Throws what the proposed calls throw. */
+export const execute = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ governor, proposal }: ProposalArgs) => callOf(governor, modelGovernorAbi, "execute", contentOf(proposal)),
+  decode: (data) => decodeFunctionResult({ abi: modelGovernorAbi, functionName: "execute", data }),
+  extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "ProposalExecuted"),
+});
+
+/** Withdraws a proposal before voting begins; its proposer's to send. @throws GovernorUnableToCancelError */
+export const cancel = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ governor, proposal }: ProposalArgs) => callOf(governor, modelGovernorAbi, "cancel", contentOf(proposal)),
+  decode: (data) => decodeFunctionResult({ abi: modelGovernorAbi, functionName: "cancel", data }),
+  extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "ProposalCanceled"),
+});
+
+type GovernorReadArgs = GovernorArgs & ReadOptions;
+type ProposalReadArgs = GovernorReadArgs & { readonly proposalId: bigint };
+
+const contract = ({ governor, blockNumber }: GovernorReadArgs) => ({
+  abi: modelGovernorAbi,
+  address: governor,
+  ...(blockNumber === undefined ? {} : { blockNumber }),
+});
+
+const states = ["pending", "active", "canceled", "defeated", "succeeded", "queued", "expired", "executed"] as const;
+export type ProposalState = (typeof states)[number];
+
+/** @throws GovernorNonexistentProposalError */
+export async function proposalState(client: Client, args: ProposalReadArgs): Promise<ProposalState> {
+  const state = await withContractErrors(
+    readContract(client, { ...contract(args), functionName: "state", args: [args.proposalId] }),
+  );
+  return states[state] ?? "pending";
+}
+
+/** Chain time at which votes are counted; 0 for a proposal that does not exist. */
+export const proposalSnapshot = (client: Client, args: ProposalReadArgs): Promise<bigint> =>
+  withContractErrors(
+    readContract(client, { ...contract(args), functionName: "proposalSnapshot", args: [args.proposalId] }),
+  );
+
+/** Chain time at which voting ends; a late quorum moves it. */
+export const proposalDeadline = (client: Client, args: ProposalReadArgs): Promise<bigint> =>
+  withContractErrors(
+    readContract(client, { ...contract(args), functionName: "proposalDeadline", args: [args.proposalId] }),
+  );
+
+/** Chain time from which a queued proposal can be executed; 0 before it is queued. */
+export const proposalEta = (client: Client, args: ProposalReadArgs): Promise<bigint> =>
+  withContractErrors(readContract(client, { ...contract(args), functionName: "proposalEta", args: [args.proposalId] }));
+
+/** Who made a proposal; the zero address for one that does not exist. */
+export const proposalProposer = (client: Client, args: ProposalReadArgs): Promise<Address> =>
+  withContractErrors(
+    readContract(client, { ...contract(args), functionName: "proposalProposer", args: [args.proposalId] }),
+  );
+
+/** Votes cast so far, in share wei. */
+export async function proposalVotes(
+  client: Client,
+  args: ProposalReadArgs,
+): Promise<{ readonly against: bigint; readonly for: bigint; readonly abstain: bigint }> {
+  const [against, inFavour, abstain] = await withContractErrors(
+    readContract(client, { ...contract(args), functionName: "proposalVotes", args: [args.proposalId] }),
+  );
+  return { against, for: inFavour, abstain };
+}
+
+/** Whether an account has voted. */
+export const hasVoted = (client: Client, args: ProposalReadArgs & { readonly account: Address }): Promise<boolean> =>
+  withContractErrors(
+    readContract(client, { ...contract(args), functionName: "hasVoted", args: [args.proposalId, args.account] }),
+  );
+
+/** Votes that make a quorum at a time in the past (chain seconds), in share wei. */
+export const quorumAt = (client: Client, args: GovernorReadArgs & { readonly timepoint: bigint }): Promise<bigint> =>
+  withContractErrors(readContract(client, { ...contract(args), functionName: "quorum", args: [args.timepoint] }));
+
+/** How the governor decides: seconds and share wei. */
+export interface GovernorSettings {
+  readonly votingDelay: bigint;
+  readonly votingPeriod: bigint;
+  readonly proposalThreshold: bigint;
+  readonly quorumFloor: bigint;
+}
+
+export async function governorSettings(client: Client, args: GovernorReadArgs): Promise<GovernorSettings> {
+  const read = (functionName: keyof GovernorSettings) =>
+    withContractErrors(readContract(client, { ...contract(args), functionName }));
+  const [votingDelay, votingPeriod, proposalThreshold, quorumFloor] = await Promise.all([
+    read("votingDelay"),
+    read("votingPeriod"),
+    read("proposalThreshold"),
+    read("quorumFloor"),
+  ]);
+  return { votingDelay, votingPeriod, proposalThreshold, quorumFloor };
+}

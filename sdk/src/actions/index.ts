@@ -1,0 +1,28 @@
+/**
+ * @cotrain/sdk/actions: reads, writes and events of the contracts, each a function on its own that takes a viem client first.
+ * Start at rewards.ts and governance.ts for what holders do, checkpoints.ts for what a coordinator does, logs.ts for events.
+ */
+export type {
+  Addressed,
+  Call,
+  ClientArgs,
+  EventArgs,
+  ReadArgs,
+  ReadOptions,
+  ReceiptLike,
+  SyncOptions,
+  TransactionOptions,
+  Write,
+  WriteArgs,
+} from "./action.ts";
+export * from "./checkpoints.ts";
+export * from "./decorator.ts";
+export * from "./emission.ts";
+export * from "./events.ts";
+export * from "./governance.ts";
+export * from "./logs.ts";
+export * from "./models.ts";
+export * from "./rewards.ts";
+export * from "./runs.ts";
+export * from "./shares.ts";
+export * from "./validators.ts";

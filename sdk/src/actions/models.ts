@@ -1,0 +1,96 @@
+/** ModelRegistry: creating models and finding their contracts. */
+import { type AbiParametersToPrimitiveTypes, type ExtractAbiFunction } from "abitype";
+import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
+import { readContract } from "viem/actions";
+import { modelRegistryAbi } from "../abis/index.ts";
+import { addressesFor } from "../addresses.ts";
+import { withContractErrors } from "../decodeError.ts";
+import type { ModelId } from "../protocol/ids.ts";
+import { type Addressed, callOf, defineWrite, eventOf, type ReadArgs } from "./action.ts";
+
+/** All that a model is created from; see IModelRegistry.ModelConfig. Shares in wei, times in seconds. */
+export type ModelConfig = AbiParametersToPrimitiveTypes<
+  ExtractAbiFunction<typeof modelRegistryAbi, "createModel">["inputs"]
+>[0];
+
+export interface CreateModelArgs extends Addressed {
+  readonly config: ModelConfig;
+  /** Tells the models of one sender apart. */
+  readonly salt: Hex;
+}
+
+/**
+ * Creates a model with its shares, governor and timelock.
+ * @example const { event } = await createModel.sync(client, { addresses, config, salt })
+ */
+export const createModel = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, config, salt }: CreateModelArgs) =>
+    callOf(addresses.modelRegistry, modelRegistryAbi, "createModel", [config, salt]),
+  decode: (data) => decodeFunctionResult({ abi: modelRegistryAbi, functionName: "createModel", data }) as ModelId,
+  extractEvent: (receipt) => eventOf(receipt, modelRegistryAbi, "ModelCreated"),
+});
+
+export interface ModelArgs {
+  readonly modelId: Hex;
+}
+
+/** A model's own contracts. */
+export interface ModelContracts {
+  readonly shares: Address;
+  readonly governor: Address;
+  readonly timelock: Address;
+}
+
+const registryOf = (client: Client, args: ReadArgs<ModelArgs>) => {
+  const { addresses, modelId, ...at } = args;
+  return {
+    abi: modelRegistryAbi,
+    address: addressesFor(client, addresses).modelRegistry,
+    args: [modelId],
+    ...at,
+  } as const;
+};
+
+/** The model's shares, an ERC-20 with votes; the zero address for a model that does not exist. So with the next three. */
+export const sharesOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
+  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "sharesOf" }));
+
+/** The model's governor. */
+export const governorOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
+  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "governorOf" }));
+
+/** The timelock that commands the model. */
+export const timelockOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
+  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "timelockOf" }));
+
+/** Who registers the model's first run. */
+export const organiserOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
+  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "organiserOf" }));
+
+/** Shares, governor and timelock at once. */
+export async function modelContractsOf(client: Client, args: ReadArgs<ModelArgs>): Promise<ModelContracts> {
+  const [shares, governor, timelock] = await Promise.all([
+    sharesOf(client, args),
+    governorOf(client, args),
+    timelockOf(client, args),
+  ]);
+  return { shares, governor, timelock };
+}
+
+/** The model's clock: start and lengths in seconds; start 0 for a model that does not exist. */
+export const scheduleOf = (client: Client, args: ReadArgs<ModelArgs>) =>
+  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "scheduleOf" }));
+
+/** Bounds of every setting of every model: [minimum, maximum]. */
+export const settingLimits = (client: Client, args: ReadArgs<object> = {}) => {
+  const { addresses, ...at } = args;
+  return withContractErrors(
+    readContract(client, {
+      abi: modelRegistryAbi,
+      address: addressesFor(client, addresses).modelRegistry,
+      functionName: "limits",
+      ...at,
+    }),
+  );
+};

@@ -1,0 +1,175 @@
+/** RunRegistry: runs, their governed parameters, admitted realisations, posters and status. */
+import { type Client, decodeFunctionResult, type Hex } from "viem";
+import type { Address } from "viem";
+import { readContract } from "viem/actions";
+import { runRegistryAbi } from "../abis/index.ts";
+import { addressesFor } from "../addresses.ts";
+import { withContractErrors } from "../decodeError.ts";
+import type { Digest, ModelId, RunId } from "../protocol/ids.ts";
+import type { RunParams } from "../protocol/params.ts";
+import { type Addressed, callOf, defineWrite, eventOf, nothing, type ReadArgs } from "./action.ts";
+
+/** All that a run is registered with; see IRunRegistry.RunConfig. */
+export interface RunConfig {
+  readonly definition: Hex;
+  /** Digest of checkpoint 0's manifest. */
+  readonly initialCheckpoint: Hex;
+  readonly fragments: number;
+  readonly poster: Address;
+  readonly realisations: readonly Hex[];
+  readonly params: RunParams;
+  /** Bounds of every parameter, for ever. */
+  readonly min: RunParams;
+  readonly max: RunParams;
+}
+
+export interface RegisterRunArgs extends Addressed {
+  readonly modelId: Hex;
+  readonly salt: Hex;
+  readonly config: RunConfig;
+}
+
+/** Registers a run and records its checkpoint 0: the organiser for a model's first run, its timelock for every later one. */
+export const registerRun = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, modelId, salt, config }: RegisterRunArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "registerRun", [modelId, salt, config]),
+  decode: (data) => decodeFunctionResult({ abi: runRegistryAbi, functionName: "registerRun", data }) as RunId,
+  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "RunRegistered"),
+});
+
+export interface RunArgs {
+  readonly runId: Hex;
+}
+
+export interface SetParamsArgs extends Addressed, RunArgs {
+  readonly params: RunParams;
+}
+
+/**
+ * Puts new parameters in force; the timelock's to send, so use it in a proposal.
+ * @example propose(client, { governor, calls: [setParams.call({ addresses, runId, params })], description })
+ */
+export const setParams = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, params }: SetParamsArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "setParams", [runId, params]),
+  decode: (data) => decodeFunctionResult({ abi: runRegistryAbi, functionName: "setParams", data }),
+  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "RunParamsSet"),
+});
+
+export interface AdmitRealisationArgs extends Addressed, RunArgs {
+  readonly realisation: Hex;
+  readonly admitted: boolean;
+}
+
+/** Admits a realisation or refuses it from now on; the timelock's to send. */
+export const admitRealisation = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, realisation, admitted }: AdmitRealisationArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "admitRealisation", [runId, realisation, admitted]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "RealisationAdmitted"),
+});
+
+export interface SetPosterArgs extends Addressed, RunArgs {
+  readonly poster: Address;
+}
+
+/** Changes the posting key; the timelock's to send. */
+export const setPoster = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, poster }: SetPosterArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "setPoster", [runId, poster]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "PosterSet"),
+});
+
+export interface SetStatusArgs extends Addressed, RunArgs {
+  /** `runStatus` of the protocol. */
+  readonly status: number;
+}
+
+/** Pauses, opens or finishes a run; the timelock's to send. */
+export const setStatus = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, status }: SetStatusArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "setStatus", [runId, status]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "StatusSet"),
+});
+
+const registry = (client: Client, { addresses, blockNumber }: ReadArgs<object>) => ({
+  abi: runRegistryAbi,
+  address: addressesFor(client, addresses).runRegistry,
+  ...(blockNumber === undefined ? {} : { blockNumber }),
+});
+
+/** A run as RunRegistry holds it. */
+export interface Run {
+  readonly modelId: ModelId;
+  readonly definition: Digest;
+  readonly poster: Address;
+  /** `runStatus` of the protocol. */
+  readonly status: number;
+  readonly fragments: number;
+  /** Number of the latest parameters. */
+  readonly version: number;
+}
+
+/** @throws RunRegistryUnknownRunError */
+export async function runOf(client: Client, args: ReadArgs<RunArgs>): Promise<Run> {
+  const run = await withContractErrors(
+    readContract(client, { ...registry(client, args), functionName: "runOf", args: [args.runId] }),
+  );
+  return { ...run, modelId: run.modelId as ModelId, definition: run.definition as Digest };
+}
+
+/** Number of the latest parameters. @throws RunRegistryUnknownRunError */
+export const currentParamsVersion = async (client: Client, args: ReadArgs<RunArgs>): Promise<number> =>
+  (await runOf(client, args)).version;
+
+/** Parameters of a version; all zero for one that does not exist. */
+export const paramsOf = (client: Client, args: ReadArgs<RunArgs & { readonly version: number }>): Promise<RunParams> =>
+  withContractErrors(
+    readContract(client, { ...registry(client, args), functionName: "paramsOf", args: [args.runId, args.version] }),
+  );
+
+/** The bounds with which the run was registered. */
+export async function boundsOf(
+  client: Client,
+  args: ReadArgs<RunArgs>,
+): Promise<{ readonly min: RunParams; readonly max: RunParams }> {
+  const [min, max] = await withContractErrors(
+    readContract(client, { ...registry(client, args), functionName: "boundsOf", args: [args.runId] }),
+  );
+  return { min, max };
+}
+
+/** Version of the parameters in force at a time (chain seconds); 0 before the run's registration. */
+export const versionAt = (client: Client, args: ReadArgs<RunArgs & { readonly timestamp: number }>): Promise<number> =>
+  withContractErrors(
+    readContract(client, { ...registry(client, args), functionName: "versionAt", args: [args.runId, args.timestamp] }),
+  );
+
+/** Whether workers may run this realisation. */
+export const isAdmitted = (client: Client, args: ReadArgs<RunArgs & { readonly realisation: Hex }>): Promise<boolean> =>
+  withContractErrors(
+    readContract(client, {
+      ...registry(client, args),
+      functionName: "isAdmitted",
+      args: [args.runId, args.realisation],
+    }),
+  );
+
+/** The model's run that is not finished; zero without one. */
+export const openRunOf = async (client: Client, args: ReadArgs<{ readonly modelId: Hex }>): Promise<RunId> =>
+  (await withContractErrors(
+    readContract(client, { ...registry(client, args), functionName: "openRunOf", args: [args.modelId] }),
+  )) as RunId;
+
+/** How many runs the model has registered. */
+export const runCountOf = (client: Client, args: ReadArgs<{ readonly modelId: Hex }>): Promise<number> =>
+  withContractErrors(
+    readContract(client, { ...registry(client, args), functionName: "runCountOf", args: [args.modelId] }),
+  );
