@@ -112,6 +112,18 @@ export interface PostedRoot {
   readonly transaction: Hex;
 }
 
+/** One RootActivated event. */
+export interface ActivatedRoot {
+  readonly modelId: ModelId;
+  readonly epoch: number;
+  readonly root: Hex;
+  readonly totalCumulative: bigint;
+  /** Shares that the root added, in wei. */
+  readonly minted: bigint;
+  readonly block: number;
+  readonly transaction: Hex;
+}
+
 /** Everything that is read. Rejects with RetryableError `CHAIN_UNREACHABLE` when the RPC is away. */
 export interface ChainReader {
   readonly chainId: number;
@@ -155,6 +167,8 @@ export interface ChainReader {
   pendingRoot(modelId: ModelId): Promise<RootView | undefined>;
   /** RootPosted events, oldest first. */
   rootsOf(modelId: ModelId): Promise<PostedRoot[]>;
+  /** RootActivated events, oldest first. */
+  activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
 }
 
 /** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */

@@ -1,0 +1,84 @@
+/** One RPC endpoint: a viem client with timeouts and bounded retries, errors with our types, and a check of the chain id. */
+import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
+import { BaseError, createPublicClient, http, type PublicClient } from "viem";
+
+import { InternalError, RetryableError, UserError } from "../base/index.ts";
+import { redactUrl, unreachableChain, wrongChain } from "./anvil.ts";
+
+export interface ConnectionOptions {
+  readonly rpcUrl: string;
+  /** The chain that is meant. */
+  readonly chainId: number;
+  /** Milliseconds until a request fails; default 10,000. */
+  readonly timeout?: number;
+  /** Further tries of a request that got no answer; default 2. */
+  readonly retries?: number;
+}
+
+export interface ChainConnection {
+  readonly url: string;
+  readonly chainId: number;
+  readonly client: PublicClient;
+  /**
+   * Awaits a call to the chain.
+   * @throws ContractError for a revert; RetryableError `CHAIN_UNREACHABLE` or `CHAIN_RPC` for everything else the RPC does
+   */
+  readonly call: <T>(work: (client: PublicClient) => Promise<T>) => Promise<T>;
+}
+
+/** viem's names for "no answer": the machine is away, not the request wrong. */
+const silent = new Set(["HttpRequestError", "TimeoutError", "WebSocketRequestError", "SocketClosedError"]);
+
+/** What an RPC's failure is in our terms. */
+export function chainError(url: string, error: unknown): CotrainError {
+  if (error instanceof CotrainError) return error;
+  const revert = decodeError(error);
+  if (revert) return revert;
+  if (!(error instanceof BaseError))
+    return new InternalError("CHAIN_CLIENT", "The chain's client failed.", { cause: error });
+  const found = error.walk((inner) => inner instanceof Error && silent.has(inner.name));
+  if (found) return unreachableChain(url, error);
+  if (error.walk((inner) => inner instanceof Error && inner.name === "InsufficientFundsError"))
+    return new RetryableError("CHAIN_UNFUNDED", "The posting account cannot pay for the transaction: fund it.", {
+      cause: error,
+    });
+  return new RetryableError(
+    "CHAIN_RPC",
+    `The chain's RPC at ${redactUrl(url)} refused: ${error.shortMessage.split("\n")[0]}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/**
+ * Connects, which asks for the chain id.
+ * @throws UserError `RPC_URL_INVALID`, `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`
+ */
+export async function connect(options: ConnectionOptions): Promise<ChainConnection> {
+  const url = options.rpcUrl;
+  if (!/^https?:\/\/./.test(url) || !URL.canParse(url))
+    throw new UserError(
+      "RPC_URL_INVALID",
+      `"${url.slice(0, 100)}" is not the URL of an RPC: it must begin with http:// or https://.`,
+    );
+  const client = createPublicClient({
+    transport: http(url, { timeout: options.timeout ?? 10_000, retryCount: options.retries ?? 2, retryDelay: 100 }),
+    // The polling of viem's own helpers; ours waits with the clock.
+    pollingInterval: 250,
+    cacheTime: 0,
+  });
+  const call = async <T>(work: (client: PublicClient) => Promise<T>): Promise<T> => {
+    try {
+      return await work(client);
+    } catch (error) {
+      throw chainError(url, error);
+    }
+  };
+  const actual = await call((chain) => chain.getChainId());
+  if (actual !== options.chainId) throw wrongChain(url, actual, options.chainId);
+  return { url, chainId: options.chainId, client, call };
+}
+
+/** Whether an error says that a contract refused, as opposed to a chain that is away. */
+export const isRevert = (error: unknown): error is ContractError => error instanceof ContractError;

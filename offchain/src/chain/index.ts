@@ -1,0 +1,32 @@
+/**
+ * chain: what posts to and reads from the contracts, through @cotrain/sdk alone: the embedded node, the reader, the posting
+ * journal, an epoch's accounts, and verification from the contracts. May import base, storage and service. Start at ports.ts
+ * for what others use, at journal.ts for how posting survives crashes, at epoch.ts for who is paid what.
+ */
+export {
+  type AnvilCommand,
+  anvilCommand,
+  type AnvilOptions,
+  type DevelopmentChain,
+  developmentChain,
+  DEVELOPMENT_CHAIN_ID,
+  redactUrl,
+  startStateKeeper,
+  waitForChain,
+} from "./anvil.ts";
+export { type Chain, type ChainOptions, openChain, openReader, type Reverted } from "./chain.ts";
+export { type ChainConnection, chainError, connect, type ConnectionOptions } from "./connection.ts";
+export { computeEpoch, deadlineOf, dueEpoch, endOfEpoch, epochAt, type EpochModules, verdictKey } from "./epoch.ts";
+export {
+  createEvidenceCache,
+  type Evidence,
+  type EvidenceCache,
+  EvidenceError,
+  MAX_DOCUMENT_BYTES,
+  readEvidence,
+  readJson,
+  verifyReceipts,
+} from "./evidence.ts";
+export type * from "./ports.ts";
+export { createReader, type ReaderOptions } from "./reader.ts";
+export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

@@ -1,0 +1,363 @@
+/**
+ * The posting journal: every transaction of one account is written down before it is sent, sent again until the chain
+ * holds what it was to bring about, and never brought about twice. It is the account's only sender while it runs.
+ *
+ * A posting ends when its effect is seen on-chain, whoever caused it; the transaction is only the means. So whatever
+ * happens in between — kill -9 after the send, a node that forgets its last second, a stuck or replaced transaction, a front
+ * runner — the next look at the chain tells what is left to do. The contracts make each effect possible once.
+ */
+import { type ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { BaseError, keccak256, type LocalAccount, type TransactionReceipt } from "viem";
+
+import { type Clock, InternalError, RetryableError, systemClock, UserError } from "../base/index.ts";
+import {
+  type Job,
+  type JobContext,
+  type JobHandler,
+  type JobTable,
+  type Logger,
+  startJobRunner,
+} from "../service/index.ts";
+import { type ChainConnection, isRevert } from "./connection.ts";
+
+/** One kind of posting. */
+export interface PostingKind<P, R> {
+  /** Unique name, the job's kind. */
+  readonly kind: string;
+  /** Whether the effect is there, confirmed; its particulars if so, JSON. */
+  done(payload: P): Promise<R | undefined>;
+  /**
+   * Called before a transaction is made. `wait`: something must come first (the journal will have been told, see
+   * {@link Journal.reopen}); `refuse`: it can never be, or not now.
+   */
+  prepare(payload: P): Promise<"send" | "wait" | CotrainError>;
+  /** What to send. */
+  call(payload: P): { readonly to: Address; readonly data: Hex };
+}
+
+export interface JournalOptions {
+  readonly connection: ChainConnection;
+  readonly account: LocalAccount;
+  readonly jobs: JobTable;
+  readonly kinds: readonly PostingKind<never, unknown>[];
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Ms between looks at the chain; default 250. */
+  readonly pollInterval?: number;
+  /** Ms after which a transaction that is not mined gets higher fees; default 30,000. */
+  readonly stuckAfter?: number;
+  /** Ms after which a nonce that others must fill first is given up; default 10,000. */
+  readonly gapPatience?: number;
+}
+
+/** What was sent for a posting; the last one is the newest. All have the same nonce, so at most one is ever mined. */
+interface Progress {
+  readonly nonce: number;
+  readonly sent: readonly {
+    readonly hash: Hex;
+    readonly raw: Hex;
+    readonly maxFeePerGas: string;
+    readonly tip: string;
+  }[];
+}
+
+/** How a job ended: with its effect, or with the contract's refusal, which must not hold up the account's other postings. */
+type Ending =
+  | { readonly kind: "done"; readonly result: unknown }
+  | {
+      readonly kind: "refused";
+      readonly code: string;
+      readonly message: string;
+      readonly retryable: boolean;
+      readonly revert: string | null;
+    };
+
+export interface Journal {
+  readonly account: Address;
+  /**
+   * Brings an effect about, once for each (kind, key), and resolves with its particulars.
+   * @throws UserError or RetryableError with the contract's sentence when it refuses; RetryableError `POSTING_INTERRUPTED`
+   *   when the journal stops or the signal aborts before (the posting goes on at the next start)
+   */
+  submit<P, R>(kind: PostingKind<P, R>, key: string, payload: P, signal?: AbortSignal): Promise<R>;
+  /** Postings of a kind that were done, oldest first. */
+  finished<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P; readonly result: R }[]>;
+  /** Makes a done posting due again: the chain lost its effect. It comes before all later ones. */
+  reopen(kind: string, key: string): Promise<boolean>;
+  stop(): Promise<void>;
+  /** Rejects when the journal itself breaks. */
+  readonly closed: Promise<void>;
+}
+
+const asProgress = (value: unknown): Progress | undefined =>
+  typeof value === "object" && value !== null && "nonce" in value && "sent" in value ? (value as Progress) : undefined;
+
+const refused = (error: CotrainError): Ending => ({
+  kind: "refused",
+  code: error.code,
+  message: error.message,
+  retryable: error.retryable,
+  revert: isRevert(error) ? error.errorName : null,
+});
+
+const interrupted = (): RetryableError =>
+  new RetryableError("POSTING_INTERRUPTED", "Posting to the chain was interrupted; it goes on at the next start.");
+
+/** Opens the journal of one account; what an earlier process left unfinished goes on at once. */
+export function openJournal(options: JournalOptions): Journal {
+  const { connection, account, jobs } = options;
+  const { call } = connection;
+  const clock = options.clock ?? systemClock;
+  const poll = options.pollInterval ?? 250;
+  const stuckAfter = options.stuckAfter ?? 30_000;
+  const gapPatience = options.gapPatience ?? 10_000;
+  const from = account.address;
+  const queue = `chain:${connection.chainId}:${from.toLowerCase()}`;
+  const log = options.logger;
+  const closing = new AbortController();
+
+  const receiptOf = (hash: Hex): Promise<TransactionReceipt | undefined> =>
+    call(async (chain) => {
+      try {
+        return await chain.getTransactionReceipt({ hash });
+      } catch (error) {
+        if (error instanceof BaseError && error.name === "TransactionReceiptNotFoundError") return undefined;
+        throw error;
+      }
+    });
+  const isKnown = (hash: Hex): Promise<boolean> =>
+    call(async (chain) => {
+      try {
+        return (await chain.getTransaction({ hash })) !== null;
+      } catch (error) {
+        if (error instanceof BaseError && error.name === "TransactionNotFoundError") return false;
+        throw error;
+      }
+    });
+  const nonceAt = (blockTag: "latest" | "pending") =>
+    call((chain) => chain.getTransactionCount({ address: from, blockTag }));
+
+  /** Hands a signed transaction to the node; that it knows it already, or its nonce is used, shows at the next look. */
+  const broadcast = async (raw: Hex): Promise<void> => {
+    try {
+      await call((chain) => chain.sendRawTransaction({ serializedTransaction: raw }));
+    } catch (error) {
+      if (!(error instanceof CotrainError) || (error.code !== "CHAIN_RPC" && !isRevert(error))) throw error;
+      log?.debug({ err: error }, "the node did not take the transaction");
+    }
+  };
+
+  /** Signs, notes, then sends: in this order, so that nothing is ever sent that is not written down. */
+  const send = async (
+    target: { readonly to: Address; readonly data: Hex },
+    before: Progress | undefined,
+    context: JobContext,
+  ): Promise<Progress> => {
+    const last = before?.sent.at(-1);
+    const [nonce, gas, fees] = await Promise.all([
+      before ? before.nonce : nonceAt("pending"),
+      call((chain) => chain.estimateGas({ account: from, ...target })),
+      call((chain) => chain.estimateFeesPerGas()),
+    ]);
+    // Nodes take a replacement only for a tenth more of both fees.
+    const raised = (old: string | undefined, now: bigint): bigint => {
+      const least = (BigInt(old ?? 0) * 9n) / 8n + 1n;
+      return now > least ? now : least;
+    };
+    const maxPriorityFeePerGas = last ? raised(last.tip, fees.maxPriorityFeePerGas) : fees.maxPriorityFeePerGas;
+    const suggested = last ? raised(last.maxFeePerGas, fees.maxFeePerGas) : fees.maxFeePerGas;
+    const maxFeePerGas = suggested > maxPriorityFeePerGas ? suggested : maxPriorityFeePerGas;
+    const raw = await account.signTransaction({
+      type: "eip1559",
+      chainId: connection.chainId,
+      nonce,
+      gas: (gas * 5n) / 4n,
+      maxFeePerGas,
+      maxPriorityFeePerGas,
+      ...target,
+    });
+    const entry = {
+      hash: keccak256(raw),
+      raw,
+      maxFeePerGas: maxFeePerGas.toString(),
+      tip: maxPriorityFeePerGas.toString(),
+    };
+    const progress: Progress = { nonce, sent: [...(before?.sent ?? []), entry] };
+    await context.note(progress);
+    await broadcast(raw);
+    return progress;
+  };
+
+  /** Why a mined transaction reverted; the same call now fails the same way unless the chain moved on meanwhile. */
+  const reasonOf = async (target: { readonly to: Address; readonly data: Hex }): Promise<ContractError | undefined> => {
+    try {
+      await connection.client.call({ account: from, ...target });
+      return undefined;
+    } catch (error) {
+      return decodeError(error);
+    }
+  };
+
+  /** Works on one posting until its effect is there, it is refused, or something must come first. */
+  const work = async (kind: PostingKind<unknown, unknown>, job: Job, context: JobContext): Promise<unknown> => {
+    const { payload } = job;
+    let progress = asProgress(job.progress);
+    let sentAt = clock.now();
+    let reverts = 0;
+    for (;;) {
+      context.signal.throwIfAborted();
+      const result = await kind.done(payload);
+      if (result !== undefined) return { kind: "done", result } satisfies Ending;
+      if (!progress) {
+        const ready = await kind.prepare(payload);
+        if (ready === "wait") return context.later(poll);
+        if (ready !== "send") return refused(ready);
+        try {
+          progress = await send(kind.call(payload), undefined, context);
+        } catch (error) {
+          if (isRevert(error)) return refused(error);
+          throw error;
+        }
+        sentAt = clock.now();
+        log?.info(
+          { kind: kind.kind, posting: job.key, nonce: progress.nonce, transaction: progress.sent.at(-1)?.hash },
+          "posting sent",
+        );
+        continue;
+      }
+      const receipts = await Promise.all(progress.sent.map(({ hash }) => receiptOf(hash)));
+      const mined = receipts.find((receipt) => receipt !== undefined);
+      if (mined?.status === "reverted") {
+        // A front runner may have done the same a moment before: look again before it is called a refusal.
+        if ((await kind.done(payload)) !== undefined) continue;
+        const reason = await reasonOf(kind.call(payload));
+        if (reason) return refused(reason);
+        if (++reverts >= 3)
+          return refused(
+            new RetryableError("POSTING_REVERTED", `Transaction ${mined.transactionHash} reverted without a reason.`),
+          );
+        progress = undefined;
+        continue;
+      }
+      if (!mined) {
+        const next = await nonceAt("latest");
+        const newest = progress.sent.at(-1);
+        if (next > progress.nonce) {
+          // Some transaction took the nonce. If it is none of ours, another process uses this account.
+          if (
+            (await Promise.all(progress.sent.map(({ hash }) => receiptOf(hash)))).every(
+              (receipt) => receipt === undefined,
+            )
+          ) {
+            log?.warn(
+              { kind: kind.kind, posting: job.key, nonce: progress.nonce },
+              "another transaction took this posting's nonce",
+            );
+            progress = undefined;
+          }
+          continue;
+        }
+        const waited = clock.now() - sentAt;
+        if (next < progress.nonce && waited > gapPatience) {
+          // The chain moved backwards and lost transactions before this one that nobody sends again.
+          log?.warn(
+            { kind: kind.kind, posting: job.key, nonce: progress.nonce, next },
+            "a nonce before this posting's was lost",
+          );
+          progress = undefined;
+          continue;
+        }
+        if (newest && !(await isKnown(newest.hash))) await broadcast(newest.raw);
+        if (next === progress.nonce && waited > stuckAfter) {
+          const ready = await kind.prepare(payload);
+          if (ready === "wait") return context.later(poll);
+          try {
+            progress = await send(kind.call(payload), progress, context);
+          } catch (error) {
+            if (isRevert(error)) return refused(error);
+            throw error;
+          }
+          sentAt = clock.now();
+          log?.warn(
+            { kind: kind.kind, posting: job.key, nonce: progress.nonce },
+            "posting was stuck, sent again with higher fees",
+          );
+        }
+      }
+      await clock.sleep(poll, context.signal);
+    }
+  };
+
+  const handlers: Record<string, JobHandler> = Object.fromEntries(
+    options.kinds.map((kind) => [
+      kind.kind,
+      async (job: Job, context: JobContext) => {
+        try {
+          return await work(kind, job, context);
+        } catch (error) {
+          // A chain that is away is waited for; how long is the caller's patience, not the journal's.
+          if (error instanceof RetryableError && (error.code === "CHAIN_UNREACHABLE" || error.code === "CHAIN_RPC")) {
+            log?.warn({ kind: kind.kind, posting: job.key, err: error }, "the chain is away, posting waits");
+            return context.later(1_000);
+          }
+          // What trying again cannot help ends this posting, and must not hold up the account's others.
+          if (error instanceof CotrainError && !error.retryable) return refused(error);
+          throw error;
+        }
+      },
+    ]),
+  );
+  const runner = startJobRunner({ table: jobs, handlers, clock, ...(log ? { logger: log } : {}) });
+
+  /** Resolves at the next change of the job table, or after a moment. */
+  const nextChange = async (signal: AbortSignal): Promise<void> => {
+    const wake = new AbortController();
+    const unsubscribe = jobs.onChange(() => wake.abort());
+    try {
+      await clock.sleep(poll, AbortSignal.any([signal, wake.signal])).catch(() => undefined);
+    } finally {
+      unsubscribe();
+    }
+  };
+
+  return {
+    account: from.toLowerCase() as Address,
+    submit: async (kind, key, payload, signal) => {
+      const aborted = signal ? AbortSignal.any([signal, closing.signal]) : closing.signal;
+      const added = await jobs.add({ kind: kind.kind, key, payload, queue });
+      const before = added.state === "done" ? (added.result as Ending) : undefined;
+      if (added.state === "failed" || before?.kind === "refused") await jobs.reopen(kind.kind, key);
+      for (;;) {
+        const job = await jobs.get(kind.kind, key);
+        if (!job) throw new InternalError("POSTING_LOST", `Posting ${kind.kind}/${key} vanished from the journal.`);
+        if (job.state === "failed")
+          throw new InternalError("POSTING_FAILED", job.lastError?.message ?? `Posting ${kind.kind}/${key} failed.`);
+        if (job.state === "done") {
+          const ending = job.result as Ending;
+          if (ending.kind === "done") return ending.result as never;
+          const details = ending.revert === null ? {} : { details: { revert: ending.revert } };
+          throw ending.retryable
+            ? new RetryableError(ending.code, ending.message, details)
+            : new UserError(ending.code, ending.message, details);
+        }
+        if (aborted.aborted) throw interrupted();
+        await nextChange(aborted);
+      }
+    },
+    finished: async (kind) =>
+      (await jobs.list({ kind: kind.kind, state: "done" }))
+        .filter((job) => job.queue === queue && (job.result as Ending).kind === "done")
+        .map((job) => ({
+          key: job.key,
+          payload: job.payload as never,
+          result: (job.result as { readonly result: unknown }).result as never,
+        })),
+    reopen: (kind, key) => jobs.reopen(kind, key),
+    stop: async () => {
+      closing.abort();
+      await runner.stop();
+    },
+    closed: runner.done,
+  };
+}
