@@ -5,6 +5,7 @@
  * alone. Start at runWorker.ts, then round.ts.
  */
 export { type Artefacts, type RunDescription, type RunRecordReader } from "./artefacts.ts";
+export { openAssignmentSteps } from "./assignmentSteps.ts";
 export { type BackoffOptions, defaultBackoff, fullJitter, retrying } from "./backoff.ts";
 export { ArtefactError, type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
 export { blake3Of, createResidualLedger, type Residual, type ResidualLedger, residualTensors } from "./residual.ts";
@@ -16,6 +17,8 @@ export {
   fedDigests,
   segmentEnds,
 } from "./commitment.ts";
+export { workerDaemon, type WorkerDaemonOptions } from "./daemon.ts";
+export { openEngineTrainer } from "./engineTrainer.ts";
 export { type EncodedFragment, encodeFragment, sha256Chunked } from "./encode.ts";
 export type { RoundTimes, WorkerEvent } from "./events.ts";
 export { type Evidence, type EvidenceRow, openEvidence } from "./evidence.ts";

@@ -363,6 +363,10 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
       }
       await context.artefacts.trim(options.cacheBytes ?? DEFAULT_CACHE_BYTES);
     }
+  } catch (error) {
+    // A run that ended while this worker was away refuses the join; that is an end like being told to leave.
+    if (!(error instanceof CoordinatorError) || error.code !== "RUN_FINISHED") throw error;
+    return await finish("dismissed", error.message);
   } finally {
     ended.abort();
     await heartbeats;

@@ -7,6 +7,7 @@ import {
   type Definition,
   type Digest,
   digestOfJson,
+  fragmentTable,
   type Hex,
   type ModelId,
   type Realisation,
@@ -15,8 +16,16 @@ import {
   type WireRunParams,
 } from "@cotrain/sdk/protocol";
 
-import { bytesOf, sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
-import { fragmentLayouts, scatterFragment } from "../../../offchain/src/diloco/index.ts";
+import { bytesOf, createRandom, sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
+import { fragmentLayouts, gatherFragment, scatterFragment } from "../../../offchain/src/diloco/index.ts";
+import {
+  buildPrograms,
+  conformance,
+  initialParameters,
+  type PresetName,
+  presetOf,
+  tensorSpecs,
+} from "../../../offchain/src/engine/index.ts";
 import type { BlobStore, FragmentState } from "../../../offchain/src/storage/index.ts";
 import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
 
@@ -217,3 +226,36 @@ export const plainSteps: StepsOf = ({ steps, batch, sequence, innerLrPpb }) =>
     tokens: new Uint16Array(steps * batch * (sequence + 1)),
     learningRates: Array.from({ length: steps }, () => innerLrPpb / 1e9),
   });
+
+/** A run of one of the engine's presets in 4 fragments, on random text that has something to be learned in it. */
+export async function publishEngineRun(store: BlobStore, name: PresetName): Promise<RunFixture> {
+  const { model, microBatch } = presetOf(name);
+  const random = createRandom("text");
+  const ids = new Uint16Array(20_000);
+  for (let i = 1; i < ids.length; i++) ids[i] = random.below(4) ? (ids[i - 1]! * 7 + 3) % 97 : random.below(97);
+  const shard = await store.put(bytesOf(ids));
+  const split = { tokens: ids.length, bytes: ids.length * 2, shards: [{ ...shard, tokens: ids.length }] };
+  const programs = buildPrograms(model, { microBatch });
+  const table = fragmentTable(tensorSpecs(model), 4);
+  const parameters = new Map(initialParameters(model, "test").map((tensor) => [tensor.name, tensor.data]));
+  return publishRun(store, {
+    model: { ...model },
+    table,
+    sequence: model.sequence,
+    microBatch,
+    conformance: await conformance(programs.step.bytes),
+    programs: { step: programs.step.bytes, eval: programs.eval.bytes, logits: programs.logits.bytes },
+    initial: fragmentLayouts(table).map((layout) => ({
+      params: gatherFragment(parameters, layout),
+      outer: new Float32Array(layout.elements),
+    })),
+    data: {
+      version: 1,
+      source: "test",
+      tokenizer: hash("dd"),
+      vocabulary: model.vocabulary,
+      train: split,
+      heldOut: { tokens: 0, bytes: 0, shards: [] },
+    },
+  });
+}

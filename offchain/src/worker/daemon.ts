@@ -1,0 +1,110 @@
+/** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
+import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
+
+import type { DaemonContext, Logger } from "../service/index.ts";
+import { openRoleDirectory, openStateDirectory } from "../service/index.ts";
+import type { RunRecordReader } from "./artefacts.ts";
+import { openAssignmentSteps } from "./assignmentSteps.ts";
+import { openEngineTrainer } from "./engineTrainer.ts";
+import type { WorkerEvent } from "./events.ts";
+import type { SigningAccount } from "./receipt.ts";
+import { runWorker } from "./runWorker.ts";
+
+export interface WorkerDaemonOptions {
+  /** Base URL of the coordinator. */
+  readonly coordinator: string;
+  /** Default: the coordinator's only run. */
+  readonly runId?: RunId | undefined;
+  /** State directory; with `role` the tree's root, whose sub-directory of that name the worker locks. */
+  readonly state: string;
+  readonly role?: string | undefined;
+  /** The machine's key, opened from its keystore. */
+  readonly account: SigningAccount;
+  /** Who is paid; default the machine's own wallet. */
+  readonly beneficiary?: Address | undefined;
+  /** Default none: a machine of one's own. */
+  readonly lease?: Hex | undefined;
+  /** Threads of the engine; default all cores, as far as the program stays exact. */
+  readonly threads?: number | undefined;
+  /** Bytes of artefacts kept on the disk; default 4 GiB. */
+  readonly cacheBytes?: number | undefined;
+  /** Where the chain can be asked, the run is checked against it before anything is computed. */
+  readonly chain?: RunRecordReader | undefined;
+  /** Beside the log: for a display, or to send on to a parent process. */
+  readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
+}
+
+/**
+ * The main function for the service room's `runDaemon`: works until the daemon is told to stop or the coordinator
+ * dismisses it. Ready is told when it has joined.
+ * @returns exit code 0
+ * @throws what `runWorker` throws; UserError `STATE_*` for the directory
+ */
+export async function workerDaemon(options: WorkerDaemonOptions, context: DaemonContext): Promise<number> {
+  const { state, role } = options;
+  const directory =
+    role === undefined
+      ? await openStateDirectory(state, { create: true, lockWait: 5_000 })
+      : await openRoleDirectory(state, role, { create: true });
+  try {
+    const given = definedOnly({
+      runId: options.runId,
+      beneficiary: options.beneficiary,
+      lease: options.lease,
+      threads: options.threads,
+      cacheBytes: options.cacheBytes,
+    });
+    const onEvent = (event: WorkerEvent): void => {
+      logEvent(context.logger, event);
+      if (event.type === "joined" && !event.again) context.ready({ worker: options.account.address });
+      options.onEvent?.(event);
+    };
+    const end = await runWorker(
+      { ...given, coordinator: options.coordinator, directory: directory.path, signal: context.signal },
+      {
+        account: options.account,
+        onEvent,
+        openTrainer: openEngineTrainer,
+        openData: openAssignmentSteps,
+        ...definedOnly({ chain: options.chain }),
+      },
+    );
+    context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
+    return 0;
+  } finally {
+    directory.close();
+  }
+}
+
+/** Options that were given: exact optional properties take no undefined. */
+function definedOnly<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** One line per event that matters, one status line per round. */
+function logEvent(logger: Logger, event: WorkerEvent): void {
+  const { type, ...fields } = event;
+  switch (event.type) {
+    case "progress":
+    case "uploaded":
+    case "waiting":
+      logger.debug(fields, type);
+      return;
+    case "acknowledged":
+      logger.info(fields, `round ${event.round} acknowledged: loss ${event.loss.toFixed(3)}`);
+      return;
+    case "retrying":
+      logger.warn(fields, `${event.what}: ${event.reason}`);
+      return;
+    case "dropped":
+      logger.warn(fields, `round ${event.round} dropped: ${event.reason}`);
+      return;
+    case "preparing":
+      logger.info(event.what);
+      return;
+    default:
+      logger.info(fields, type);
+  }
+}
