@@ -16,7 +16,14 @@ export interface Sequences {
   /** How many whole sequences there are. */
   readonly count: number;
   /**
-   * Token ids of sequences, as the engine takes them.
+   * Token ids of sequences.
+   * @param indices each from 0 to count − 1, [B]
+   * @returns [B, S + 1] row-major
+   * @throws like `batch`
+   */
+  tokens(indices: readonly number[]): Promise<Uint16Array<ArrayBuffer>>;
+  /**
+   * Token ids of sequences, as the engine's programs take them.
    * @param indices each from 0 to count − 1, [B]
    * @returns [B, S + 1] row-major, int64
    * @throws BlobError; DataError `DATA_INVALID` when a shard is not what the manifest says
@@ -79,27 +86,30 @@ export function openSequences(
     return shard;
   };
 
+  const tokensOf = async (indices: readonly number[]): Promise<Uint16Array<ArrayBuffer>> => {
+    const width = sequence + 1;
+    const out = new Uint16Array(indices.length * width);
+    for (const [row, index] of indices.entries()) {
+      if (!Number.isSafeInteger(index) || index < 0 || index >= count) {
+        throw new InternalError("SEQUENCE_UNKNOWN", `There is no sequence ${index}; the split has ${count}.`);
+      }
+      const first = index * sequence;
+      for (let done = 0; done < width;) {
+        const ids = await shardOf(Math.floor((first + done) / shardTokens));
+        const offset = (first + done) % shardTokens;
+        const part = ids.subarray(offset, offset + width - done);
+        out.set(part, row * width + done);
+        done += part.length;
+      }
+    }
+    return out;
+  };
+
   return {
     sequence,
     count,
-    batch: async (indices) => {
-      const width = sequence + 1;
-      const out = new BigInt64Array(indices.length * width);
-      for (const [row, index] of indices.entries()) {
-        if (!Number.isSafeInteger(index) || index < 0 || index >= count) {
-          throw new InternalError("SEQUENCE_UNKNOWN", `There is no sequence ${index}; the split has ${count}.`);
-        }
-        const first = index * sequence;
-        for (let done = 0; done < width;) {
-          const ids = await shardOf(Math.floor((first + done) / shardTokens));
-          const offset = (first + done) % shardTokens;
-          const take = Math.min(width - done, ids.length - offset);
-          for (let i = 0; i < take; i++) out[row * width + done + i] = BigInt(ids[offset + i]!);
-          done += take;
-        }
-      }
-      return out;
-    },
+    tokens: tokensOf,
+    batch: async (indices) => BigInt64Array.from(await tokensOf(indices), (id) => BigInt(id)),
   };
 }
 
@@ -125,6 +135,8 @@ export interface Batches {
    * @returns [batch, S + 1] row-major, int64
    */
   at(step: number): Promise<BigInt64Array<ArrayBuffer>>;
+  /** The same as `at`, 16 bits a token. */
+  tokensAt(step: number): Promise<Uint16Array<ArrayBuffer>>;
   /** The sequence indices of that step, [batch]. */
   indicesAt(step: number): number[];
 }
@@ -151,5 +163,9 @@ export function batchesOf(
     }
     return positionsOf(assignment.ranges, step * assignment.batch, assignment.batch).map(order);
   };
-  return { indicesAt, at: (step) => train.batch(indicesAt(step)) };
+  return {
+    indicesAt,
+    at: (step) => train.batch(indicesAt(step)),
+    tokensAt: (step) => train.tokens(indicesAt(step)),
+  };
 }

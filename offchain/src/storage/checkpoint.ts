@@ -211,6 +211,11 @@ export function parseFragment(
   if (bytes.length !== fragment.bytes || sha256Bytes(bytes) !== fragment.digest) {
     throw invalid(`the shard of fragment ${fragment.index} does not hash to ${fragment.digest}`);
   }
+  return stateOf(bytes, table, fragment);
+}
+
+/** The two parts of a shard whose bytes are known to hash to its digest. */
+function stateOf(bytes: Uint8Array, table: readonly TensorEntry[], fragment: CheckpointFragment): FragmentState {
   checkShard(parseSafetensorsHeader(bytes, bytes.length), table, fragment);
   const part = ({ offset, bytes: length, digest }: CheckpointFragment["outer"]): Float32Array => {
     const data = bytes.subarray(offset, offset + length);
@@ -229,7 +234,7 @@ export async function readFragment(
   table: readonly TensorEntry[],
   fragment: CheckpointFragment,
 ): Promise<FragmentState> {
-  return parseFragment(await reader.get(asDigest(fragment.digest), fragment.bytes), table, fragment);
+  return stateOf(await reader.get(asDigest(fragment.digest), fragment.bytes), table, fragment);
 }
 
 /** The digest that `writeFragment` would give, computed without storing: what a validator compares. */

@@ -182,6 +182,7 @@ describe("batches of an assignment", () => {
     for (const index of indices) timesSeen[index]!++;
     expect(timesSeen.every((times) => times === 2)).toBe(true);
     expect(await batches.at(3)).toEqual(await train.batch(batches.indicesAt(3)));
+    expect([...(await batches.tokensAt(3))]).toEqual([...(await batches.at(3))].map(Number));
     expect(() => batches.indicesAt(n)).toThrow(/no step/);
     expect(() => batchesOf(train, { ranges, steps: n, batch: 2, seed, sequence: 9 })).toThrow(/cut at 8/);
   });
