@@ -104,6 +104,12 @@ const refused = (error: CotrainError): Ending => ({
 const interrupted = (): RetryableError =>
   new RetryableError("POSTING_INTERRUPTED", "Posting to the chain was interrupted; it goes on at the next start.");
 
+/** Nodes take a replacement only for a tenth more of both fees. */
+const raised = (old: string, now: bigint): bigint => {
+  const least = (BigInt(old) * 9n) / 8n + 1n;
+  return now > least ? now : least;
+};
+
 /** Opens the journal of one account; what an earlier process left unfinished goes on at once. */
 export function openJournal(options: JournalOptions): Journal {
   const { connection, account, jobs } = options;
@@ -160,11 +166,6 @@ export function openJournal(options: JournalOptions): Journal {
       call((chain) => chain.estimateGas({ account: from, ...target })),
       call((chain) => chain.estimateFeesPerGas()),
     ]);
-    // Nodes take a replacement only for a tenth more of both fees.
-    const raised = (old: string | undefined, now: bigint): bigint => {
-      const least = (BigInt(old ?? 0) * 9n) / 8n + 1n;
-      return now > least ? now : least;
-    };
     const maxPriorityFeePerGas = last ? raised(last.tip, fees.maxPriorityFeePerGas) : fees.maxPriorityFeePerGas;
     const suggested = last ? raised(last.maxFeePerGas, fees.maxFeePerGas) : fees.maxFeePerGas;
     const maxFeePerGas = suggested > maxPriorityFeePerGas ? suggested : maxPriorityFeePerGas;
