@@ -9,8 +9,23 @@ const profile = {
   settings: { evmVersion: "osaka", optimizer: { enabled: true, runs: 200 } },
 };
 
+// `hardhat test solidity --test-profile thorough` is what CI runs at night; the default is for every `npm test`.
+const suite = {
+  fsPermissions: { readDirectory: ["test/vectors"] },
+  invariant: { runs: 32, depth: 32, failOnRevert: true },
+  fuzz: { runs: 256 },
+};
+
 export default defineConfig({
   paths: { sources: "contracts", tests: { solidity: "test/contracts" } },
   solidity: { profiles: { default: profile, production: profile } },
   networks: { hardhat: { type: "edr-simulated", hardfork: "osaka" } },
+  test: {
+    solidity: {
+      profiles: {
+        default: suite,
+        thorough: { ...suite, invariant: { runs: 256, depth: 100, failOnRevert: true }, fuzz: { runs: 10_000 } },
+      },
+    },
+  },
 });

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Budget, IEmission} from "../../contracts/interfaces/IEmission.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract BudgetTest is Fixture {
+    uint256 private constant COMPUTE_BUDGET = (uint256(BUDGET) * 7_000) / 10_000;
+
+    function test_epochsAreCountedFromOne() public view {
+        eq(emission.epochOf(modelId, uint48(START - 1)), 0, "before");
+        eq(emission.epochOf(modelId, uint48(START)), 1, "first");
+        eq(emission.epochOf(modelId, uint48(START + EPOCH - 1)), 1, "its last second");
+        eq(emission.epochOf(modelId, uint48(START + EPOCH)), 2, "second");
+        eq(emission.epochEnd(modelId, 1), START + EPOCH, "end");
+        eq(emission.epochEnd(modelId, 10), START + 10 * EPOCH, "end");
+    }
+
+    function test_unknownModelsHaveNoClock() public {
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionUnknownModel.selector, bytes32("none")));
+        emission.epochOf("none", uint48(START));
+    }
+
+    function test_onlyTheTimelockSetsTheBudget() public {
+        vm.expectRevert(unauthorised(modelId, ORGANISER));
+        vm.prank(ORGANISER);
+        emission.setBudget(modelId, 1, split(10_000, 0, 0, 0));
+    }
+
+    function test_aBudgetCountsFromTheNextEpoch() public {
+        _setBudget(100e18, split(5_000, 5_000, 0, 0));
+        eq(emission.budgetOf(modelId, 1).perEpoch, BUDGET, "this epoch's stays");
+        eq(emission.budgetOf(modelId, 2).perEpoch, 100e18, "the next one's is new");
+        vm.warp(START + 5 * EPOCH);
+        eq(_authorisable(1, 1, 2), COMPUTE_BUDGET + 50e18, "compute");
+        eq(_authorisable(2, 1, 2), (uint256(BUDGET) * 1_000) / 10_000 + 50e18, "code");
+        eq(_authorisable(3, 1, 2), (uint256(BUDGET) * 1_500) / 10_000, "capital");
+        eq(_authorisable(4, 1, 2), (uint256(BUDGET) * 500) / 10_000, "treasury");
+    }
+
+    function test_aSecondChangeWithinAnEpochReplacesTheFirst() public {
+        _setBudget(100e18, split(5_000, 5_000, 0, 0));
+        _setBudget(10e18, split(10_000, 0, 0, 0));
+        Budget memory budget = emission.budgetOf(modelId, 2);
+        eq(budget.perEpoch, 10e18, "per epoch");
+        eq(budget.computeBps, 10_000, "split");
+    }
+
+    function test_theSplitSumsToAll() public {
+        vm.startPrank(address(timelock));
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionSplit.selector, 9_999));
+        emission.setBudget(modelId, 1, split(9_999, 0, 0, 0));
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionSplit.selector, 40_000));
+        emission.setBudget(modelId, 1, split(10_000, 10_000, 10_000, 10_000));
+        vm.stopPrank();
+    }
+
+    function test_theYearlyCapStands() public {
+        uint256 cap = emission.yearlyCapOf(modelId);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IEmission.EmissionAboveYearlyCap.selector,
+                (uint256(BUDGET) + 1) * EPOCHS_PER_YEAR,
+                cap
+            )
+        );
+        vm.prank(address(timelock));
+        emission.setBudget(modelId, BUDGET + 1, split(10_000, 0, 0, 0));
+    }
+
+    function test_whatHasNotBegunIsNotAuthorisable() public {
+        eq(_authorisable(1, 1, 100), COMPUTE_BUDGET, "the current epoch at most");
+        vm.warp(START + 9 * EPOCH);
+        eq(_authorisable(1, 1, 100), 10 * COMPUTE_BUDGET, "ten have begun");
+        eq(_authorisable(1, 11, 100), 0, "none of these");
+        eq(_authorisable(1, 5, 4), 0, "an empty range");
+        eq(_authorisable(1, 0, 1), COMPUTE_BUDGET, "epoch 0 has none");
+    }
+
+    function test_aBudgetLastsThirtyDaysAfterItsEpoch() public {
+        uint256 end = emission.epochEnd(modelId, 3);
+        vm.warp(end + 60 days);
+        eq(_asOf(3, 3, end + 30 days), COMPUTE_BUDGET, "on the last second");
+        eq(_asOf(3, 3, end + 30 days + 1), 0, "a second later");
+        eq(_asOf(1, 4, end + 30 days), 2 * COMPUTE_BUDGET, "older ones are gone");
+    }
+
+    function test_onlyTheDistributorAuthorises() public {
+        address[4] memory others = [ORGANISER, address(timelock), address(registry), address(this)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionNotDistributor.selector, 1, others[i]));
+            vm.prank(others[i]);
+            emission.authorise(modelId, 1, 1, 1, uint48(START), 1);
+        }
+        for (uint8 kind = 0; kind <= 5; ++kind) {
+            if (kind == 1) continue;
+            eq(emission.distributorOf(kind), address(0), "no distributor");
+            vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionNotDistributor.selector, kind, address(rewards)));
+            vm.prank(address(rewards));
+            emission.authorise(modelId, kind, 1, 1, uint48(START), 1);
+        }
+        eq(emission.distributorOf(1), address(rewards), "compute");
+    }
+
+    function test_rangesBeginAtOneAndEndByNow() public {
+        _badRange(0, 1);
+        _badRange(2, 1);
+        _badRange(1, 2);
+    }
+
+    function test_anEpochServesOnce() public {
+        vm.warp(START + 3 * EPOCH);
+        _authorise(1, 2, 1);
+        eq(shares.balanceOf(address(rewards)), 1, "minted to the distributor");
+        eq(emission.authorisedThrough(modelId, 1), 2, "through");
+        _overBudget(1, 2, 1, 0);
+        _overBudget(1, 3, COMPUTE_BUDGET + 1, COMPUTE_BUDGET);
+        _authorise(1, 3, COMPUTE_BUDGET);
+        _overBudget(3, 3, 1, 0);
+        eq(shares.totalSupply(), COMPUTE_BUDGET + 1, "what was left of the first two is never minted");
+    }
+
+    function test_anOlderRangeDoesNotReopenNewerEpochs() public {
+        vm.warp(START + 5 * EPOCH);
+        _authorise(1, 5, 1);
+        _authorise(1, 2, 0);
+        eq(emission.authorisedThrough(modelId, 1), 5, "through");
+        _overBudget(3, 5, 1, 0);
+    }
+
+    function test_lateAuthorisationMintsNothing() public {
+        uint256 end = emission.epochEnd(modelId, 1);
+        vm.warp(end + 31 days);
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, 1, 0));
+        vm.prank(address(rewards));
+        emission.authorise(modelId, 1, 1, 1, uint48(end + 31 days), 1);
+    }
+
+    /// @dev Thousands of epochs of a night's pause cost what one costs.
+    function test_aLongRangeCostsWhatAShortOneCosts() public {
+        vm.warp(START + 29 days);
+        uint64 last = emission.epochOf(modelId, uint48(block.timestamp));
+        _authorisable(1, 1, 1);
+        uint256 before = gasleft();
+        uint256 one = _authorisable(1, last, last);
+        uint256 short = before - gasleft();
+        before = gasleft();
+        uint256 all = _authorisable(1, 1, last);
+        uint256 long = before - gasleft();
+        eq(all, one * last, "all of them");
+        yes(long < short + 1_000, "no loop over epochs");
+    }
+
+    /// @dev Against the plain loop that the contract must not have.
+    function testFuzz_aRangeIsTheSumOfItsEpochs(uint256 seed, uint64 from, uint64 to, uint32 asOf) public {
+        for (uint256 i = 0; i < 6; ++i) {
+            uint256 dice = uint256(keccak256(abi.encode(seed, i)));
+            vm.warp(block.timestamp + (dice % 100));
+            _setBudget(uint128(dice % BUDGET), split(uint16(dice % 10_001), uint16(10_000 - (dice % 10_001)), 0, 0));
+        }
+        vm.warp(block.timestamp + 40);
+        uint256 current = emission.epochOf(modelId, uint48(block.timestamp));
+        from = uint64(bound(from, 0, current + 2));
+        to = uint64(bound(to, 0, current + 2));
+        uint256 time = START + bound(asOf, 0, 31 days);
+        uint256 expected = 0;
+        for (uint64 e = from; e <= to; ++e) {
+            if (e == 0 || e > current || emission.epochEnd(modelId, e) + 30 days < time) continue;
+            Budget memory budget = emission.budgetOf(modelId, e);
+            expected += (uint256(budget.perEpoch) * budget.computeBps) / 10_000;
+        }
+        eq(_asOf(from, to, time), expected, "sum");
+    }
+
+    function _setBudget(uint128 perEpoch, uint16[4] memory bps) private {
+        vm.prank(address(timelock));
+        emission.setBudget(modelId, perEpoch, bps);
+    }
+
+    function _authorise(uint64 from, uint64 to, uint256 amount) private {
+        vm.prank(address(rewards));
+        emission.authorise(modelId, 1, from, to, uint48(block.timestamp), amount);
+    }
+
+    function _overBudget(uint64 from, uint64 to, uint256 amount, uint256 left) private {
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, amount, left));
+        _authorise(from, to, amount);
+    }
+
+    function _badRange(uint64 from, uint64 to) private {
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionBadRange.selector, from, to, 1));
+        _authorise(from, to, 0);
+    }
+
+    function _authorisable(uint8 kind, uint64 from, uint64 to) private view returns (uint256) {
+        return emission.authorisable(modelId, kind, from, to, uint48(block.timestamp));
+    }
+
+    function _asOf(uint64 from, uint64 to, uint256 time) private view returns (uint256) {
+        return emission.authorisable(modelId, 1, from, to, uint48(time));
+    }
+}

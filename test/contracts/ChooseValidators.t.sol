@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract ChooseValidatorsTest is Fixture {
+    function test_onlyTheTimelockChooses() public {
+        address[] memory members = addressesOf(keys);
+        vm.expectRevert(unauthorised(modelId, ORGANISER));
+        vm.prank(ORGANISER);
+        validators.setValidators(modelId, members, 5);
+        vm.expectRevert(unauthorised(modelId, members[0]));
+        vm.prank(members[0]);
+        validators.setValidators(modelId, members, 5);
+    }
+
+    function test_aSetCountsAfterOneFullWindow() public {
+        eq(_choose(_exchanged(2), 5), 2, "version");
+        eq(validators.currentVersion(modelId), 1, "not yet");
+        vm.warp(START + WINDOW - 1);
+        eq(validators.currentVersion(modelId), 1, "not yet");
+        vm.warp(START + WINDOW);
+        eq(validators.currentVersion(modelId), 2, "in force");
+        (address[] memory members, uint16 threshold, uint48 effectiveAt) = validators.setOf(modelId, 2);
+        eq(keccak256(abi.encode(members)), keccak256(abi.encode(_exchanged(2))), "members");
+        eq(threshold, 5, "threshold");
+        eq(effectiveAt, START + WINDOW, "time");
+    }
+
+    function test_aThirdMayChangeAndNoMore() public {
+        _refuseChanges(_exchanged(3), 5, 3, 2);
+        _choose(_exchanged(2), 5);
+    }
+
+    function test_aThirdMayComeAndNoMore() public {
+        address[] memory more = _joined(3);
+        _refuseChanges(more, 7, 3, 2);
+        _choose(_joined(2), 6);
+    }
+
+    function test_aThirdMayGoAndNoMore() public {
+        address[] memory fewer = new address[](4);
+        for (uint256 i = 0; i < 4; ++i) fewer[i] = vm.addr(keys[i + 1]);
+        _refuseChanges(fewer, 3, 3, 2);
+        fewer = new address[](5);
+        for (uint256 i = 0; i < 5; ++i) fewer[i] = vm.addr(keys[i]);
+        _choose(fewer, 4);
+    }
+
+    function test_aSetChangesOncePerEpoch() public {
+        _choose(_exchanged(1), 5);
+        vm.warp(START + EPOCH - 1);
+        address[] memory next = _exchanged(2);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetChangedThisEpoch.selector, modelId, 1));
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, next, 5);
+        vm.warp(START + EPOCH);
+        eq(_choose(next, 5), 3, "version");
+    }
+
+    /// @dev Changes that wait for their window count as made: the set after them is what the next one is held against.
+    function test_waitingChangesAreNotForgotten() public {
+        ModelConfig memory config = modelConfig();
+        config.window = 100;
+        modelId = registry.createModel(config, "slow");
+        address slow = registry.timelockOf(modelId);
+        vm.prank(slow);
+        validators.setValidators(modelId, _exchanged(2), 5);
+        vm.warp(START + EPOCH);
+        address[] memory far = _exchanged(4);
+        vm.prank(slow);
+        validators.setValidators(modelId, far, 5);
+        eq(validators.currentVersion(modelId), 1, "both wait");
+        vm.warp(START + 100);
+        eq(validators.currentVersion(modelId), 2, "the first");
+        vm.warp(START + EPOCH + 100);
+        eq(validators.currentVersion(modelId), 3, "the second");
+    }
+
+    function test_oneOrTwoMayChangeByOne() public {
+        uint256[] memory few = ascendingKeys(7, 3);
+        ModelConfig memory config = modelConfig();
+        config.validators = new address[](1);
+        config.validators[0] = vm.addr(few[0]);
+        config.threshold = 1;
+        modelId = registry.createModel(config, "few");
+        address lock = registry.timelockOf(modelId);
+        address[] memory three = addressesOf(few);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetTooManyChanges.selector, 2, 1));
+        vm.prank(lock);
+        validators.setValidators(modelId, three, 2);
+        address[] memory two = new address[](2);
+        (two[0], two[1]) = (three[0], three[1]);
+        vm.prank(lock);
+        eq(validators.setValidators(modelId, two, 2), 2, "two");
+    }
+
+    function test_unknownModelsAndVersionsHaveNoSet() public {
+        eq(validators.currentVersion("none"), 0, "none");
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
+        validators.setOf(modelId, 2);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 0));
+        validators.setOf(modelId, 0);
+    }
+
+    function testFuzz_everySetIsAscendingAndItsThresholdTwoThirds(uint256 seed, uint8 size, uint8 threshold) public {
+        uint256[] memory some = ascendingKeys(seed, bound(size, 1, 12));
+        ModelConfig memory config = modelConfig();
+        config.validators = addressesOf(some);
+        config.threshold = uint16(bound(threshold, 0, 14));
+        try registry.createModel(config, "fuzz") returns (bytes32 id) {
+            (address[] memory members, uint16 k, ) = validators.setOf(id, 1);
+            yes(uint256(k) * 3 >= members.length * 2 && k <= members.length, "threshold");
+            for (uint256 i = 1; i < members.length; ++i) yes(members[i - 1] < members[i], "ascending");
+        } catch {
+            uint256 k = config.threshold;
+            yes(k * 3 < some.length * 2 || k > some.length, "refused for its threshold alone");
+        }
+    }
+
+    function _choose(address[] memory members, uint16 threshold) private returns (uint32) {
+        vm.prank(address(timelock));
+        return validators.setValidators(modelId, members, threshold);
+    }
+
+    function _refuseChanges(address[] memory members, uint16 threshold, uint256 changes, uint256 allowed) private {
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetTooManyChanges.selector, changes, allowed));
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, members, threshold);
+    }
+
+    /// @dev The set with its first n members exchanged for others.
+    function _exchanged(uint256 n) private view returns (address[] memory) {
+        return _sorted(n, 7 - n);
+    }
+
+    function _joined(uint256 n) private view returns (address[] memory) {
+        return _sorted(n, 7);
+    }
+
+    function _sorted(uint256 strangers, uint256 kept) private view returns (address[] memory list) {
+        list = new address[](strangers + kept);
+        for (uint256 i = 0; i < strangers; ++i) list[i] = address(uint160(uint256(keccak256(abi.encode("new", i)))));
+        for (uint256 i = 0; i < kept; ++i) list[strangers + i] = vm.addr(keys[7 - kept + i]);
+        for (uint256 i = 1; i < list.length; ++i) {
+            for (uint256 j = i; j > 0 && list[j - 1] > list[j]; --j) (list[j - 1], list[j]) = (list[j], list[j - 1]);
+        }
+    }
+}

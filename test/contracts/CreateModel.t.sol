@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {IEmission} from "../../contracts/interfaces/IEmission.sol";
+import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
+import {IModelRegistry, Limits, ModelConfig, Schedule} from "../../contracts/interfaces/IModelRegistry.sol";
+import {IModelShares} from "../../contracts/interfaces/IModelShares.sol";
+import {IModelTimelock} from "../../contracts/interfaces/IModelTimelock.sol";
+import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
+import {ModelGovernor} from "../../contracts/governance/ModelGovernor.sol";
+import {ModelShares} from "../../contracts/models/ModelShares.sol";
+import {ModelTimelock} from "../../contracts/governance/ModelTimelock.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract CreateModelTest is Fixture {
+    function test_idIsKnownBeforeAndBoundToChainRegistryAndSender() public {
+        eq(modelId, keccak256(abi.encode(block.chainid, address(registry), address(this), bytes32("model"))), "id");
+        eq(registry.modelIdOf(address(this), "model"), modelId, "modelIdOf");
+        vm.prank(address(0xb0b));
+        bytes32 other = registry.createModel(modelConfig(), "model");
+        yes(other != modelId, "another sender's model is another");
+        eq(other, registry.modelIdOf(address(0xb0b), "model"), "other's id");
+    }
+
+    function test_sharesGovernorAndTimelockAreWired() public view {
+        eq(shares.name(), "Model", "name");
+        eq(shares.symbol(), "MDL", "symbol");
+        eq(shares.contractURI(), "ipfs://terms", "uri");
+        eq(shares.modelId(), modelId, "shares know their model");
+        eq(shares.totalSupply(), 0, "nothing is minted at creation");
+        eq(address(governor.token()), address(shares), "votes");
+        eq(governor.timelock(), address(timelock), "timelock");
+        eq(governor.name(), "Model", "governor's name");
+        eq(governor.votingDelay(), 1, "voting delay");
+        eq(governor.votingPeriod(), 6, "voting period");
+        eq(governor.lateQuorumVoteExtension(), 2, "extension");
+        eq(governor.proposalThreshold(), 1e18, "threshold");
+        eq(governor.quorumNumerator(), 1_000, "quorum");
+        eq(governor.quorumFloor(), 1e18, "floor");
+        eq(timelock.getMinDelay(), 3, "delay");
+        eq(registry.organiserOf(modelId), ORGANISER, "organiser");
+    }
+
+    function test_scheduleBudgetAndValidatorsAreRecorded() public view {
+        Schedule memory schedule = registry.scheduleOf(modelId);
+        eq(schedule.start, START, "start");
+        eq(schedule.epochLength, EPOCH, "epoch");
+        eq(schedule.postingDelay, DELAY, "delay");
+        eq(schedule.window, WINDOW, "window");
+        eq(emission.yearlyCapOf(modelId), modelConfig().yearlyCap, "cap");
+        eq(emission.budgetOf(modelId, 1).perEpoch, BUDGET, "budget");
+        eq(emission.budgetOf(modelId, 0).perEpoch, 0, "there is no epoch 0");
+        eq(validators.currentVersion(modelId), 1, "version");
+        (address[] memory members, uint16 threshold, uint48 effectiveAt) = validators.setOf(modelId, 1);
+        eq(members.length, 7, "members");
+        eq(threshold, 5, "threshold");
+        eq(effectiveAt, START, "in force at once");
+    }
+
+    function test_timelockHasNoAdminButItselfAndObeysTheGovernorAlone() public view {
+        bytes32 admin = timelock.DEFAULT_ADMIN_ROLE();
+        yes(!timelock.hasRole(admin, address(this)), "sender");
+        yes(!timelock.hasRole(admin, address(registry)), "registry");
+        yes(!timelock.hasRole(admin, ORGANISER), "organiser");
+        yes(!timelock.hasRole(admin, address(0)), "nobody");
+        yes(timelock.hasRole(admin, address(timelock)), "itself");
+        yes(timelock.hasRole(timelock.PROPOSER_ROLE(), address(governor)), "governor proposes");
+        yes(timelock.hasRole(timelock.CANCELLER_ROLE(), address(governor)), "governor cancels");
+        yes(timelock.hasRole(timelock.EXECUTOR_ROLE(), address(0)), "anyone executes");
+        yes(!timelock.hasRole(timelock.PROPOSER_ROLE(), ORGANISER), "organiser does not propose");
+    }
+
+    function test_strangersCannotScheduleInTheTimelock() public {
+        bytes32 role = timelock.PROPOSER_ROLE();
+        vm.expectRevert(
+            abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, ORGANISER, role)
+        );
+        vm.prank(ORGANISER);
+        timelock.schedule(address(this), 0, "", 0, 0, 3);
+    }
+
+    function test_aSaltServesOnce() public {
+        ModelConfig memory config = modelConfig();
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistryModelExists.selector, modelId));
+        registry.createModel(config, "model");
+    }
+
+    function test_cloneAddressesAreBoundToSenderAndArguments() public {
+        ModelConfig memory config = modelConfig();
+        vm.prank(address(0xb0b));
+        bytes32 theirs = registry.createModel(config, "second");
+        config.symbol = "EVIL";
+        bytes32 evil = registry.createModel(config, "second");
+        yes(registry.sharesOf(theirs) != registry.sharesOf(evil), "shares");
+        yes(registry.governorOf(theirs) != registry.governorOf(evil), "governor");
+        yes(registry.timelockOf(theirs) != registry.timelockOf(evil), "timelock");
+    }
+
+    function test_unknownModelsObeyNobody() public view {
+        eq(registry.timelockOf("nothing"), address(0), "timelock");
+        eq(registry.governorOf("nothing"), address(0), "governor");
+        eq(registry.sharesOf("nothing"), address(0), "shares");
+        eq(registry.organiserOf("nothing"), address(0), "organiser");
+    }
+
+    function test_clonesInitialiseOnce() public {
+        vm.startPrank(address(registry));
+        vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
+        shares.initialize(modelId, "a", "b", "c");
+        vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
+        governor.initialize("a", address(shares), address(timelock), modelConfig().governor);
+        vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
+        timelock.initialize(1, new address[](0), new address[](0), address(this));
+        vm.stopPrank();
+    }
+
+    function test_implementationsAreDisabled() public {
+        vm.startPrank(address(registry));
+        vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
+        sharesImplementation.initialize(modelId, "a", "b", "c");
+        vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
+        governorImplementation.initialize("a", address(shares), address(timelock), modelConfig().governor);
+        vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
+        timelockImplementation.initialize(1, new address[](0), new address[](0), address(this));
+        vm.stopPrank();
+    }
+
+    function test_strangersCannotInitialiseAClone() public {
+        address clone = _clone(address(sharesImplementation));
+        vm.expectRevert(abi.encodeWithSelector(IModelShares.ModelSharesOnlyRegistry.selector, address(this)));
+        ModelShares(clone).initialize(modelId, "a", "b", "c");
+
+        clone = _clone(address(governorImplementation));
+        vm.expectRevert(abi.encodeWithSelector(IModelGovernor.ModelGovernorOnlyRegistry.selector, address(this)));
+        ModelGovernor(payable(clone)).initialize("a", address(shares), address(timelock), modelConfig().governor);
+
+        clone = _clone(address(timelockImplementation));
+        vm.expectRevert(abi.encodeWithSelector(IModelTimelock.ModelTimelockOnlyRegistry.selector, address(this)));
+        ModelTimelock(payable(clone)).initialize(1, new address[](0), new address[](0), address(this));
+    }
+
+    function test_onlyTheRegistryOpensBooks() public {
+        address[] memory members = addressesOf(keys);
+        vm.expectRevert(unauthorised("new", address(this)));
+        validators.open("new", members, 5);
+        vm.expectRevert(unauthorised("new", address(this)));
+        emission.open("new", 1, 1, split(10_000, 0, 0, 0));
+    }
+
+    function test_anOrganiserIsNeeded() public {
+        ModelConfig memory config = modelConfig();
+        config.organiser = address(0);
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistryOrganiserMissing.selector));
+        registry.createModel(config, "x");
+    }
+
+    function test_stringsAreBounded() public {
+        ModelConfig memory config = modelConfig();
+        config.name = "";
+        _refused(config, "name", 0, 1, 256);
+        config = modelConfig();
+        config.symbol = string(new bytes(257));
+        _refused(config, "symbol", 257, 1, 256);
+        config = modelConfig();
+        config.uri = string(new bytes(257));
+        _refused(config, "uri", 257, 0, 256);
+    }
+
+    function test_everyTimeIsBoundedBelowAndAbove() public {
+        ModelConfig memory config = modelConfig();
+        config.epochLength = 0;
+        _refused(config, "epochLength", 0, 1, 30 days);
+        config.epochLength = 30 days + 1;
+        _refused(config, "epochLength", 30 days + 1, 1, 30 days);
+        config = modelConfig();
+        config.postingDelay = 0;
+        _refused(config, "postingDelay", 0, 1, 7 days);
+        config = modelConfig();
+        config.window = 0;
+        _refused(config, "window", 0, 1, 30 days);
+        config.window = 30 days + 1;
+        _refused(config, "window", 30 days + 1, 1, 30 days);
+        config = modelConfig();
+        config.governor.votingDelay = 0;
+        _refused(config, "votingDelay", 0, 1, 30 days);
+        config = modelConfig();
+        config.governor.votingPeriod = 0;
+        _refused(config, "votingPeriod", 0, 1, 30 days);
+        config = modelConfig();
+        config.governor.lateQuorumExtension = 0;
+        _refused(config, "lateQuorumExtension", 0, 1, 30 days);
+        config = modelConfig();
+        config.governor.timelockDelay = 0;
+        _refused(config, "timelockDelay", 0, 1, 30 days);
+        config = modelConfig();
+        config.governor.quorumBps = 5_001;
+        _refused(config, "quorumBps", 5_001, 1, 5_000);
+    }
+
+    function test_votesThatCannotExistAreNotAsked() public {
+        ModelConfig memory config = modelConfig();
+        config.governor.quorumFloor = uint256(config.yearlyCap) + 1;
+        _refused(config, "quorumFloor", config.governor.quorumFloor, 0, config.yearlyCap);
+        config = modelConfig();
+        config.governor.proposalThreshold = uint256(config.yearlyCap) + 1;
+        _refused(config, "proposalThreshold", config.governor.proposalThreshold, 0, config.yearlyCap);
+    }
+
+    function test_theSplitSumsToAll() public {
+        ModelConfig memory config = modelConfig();
+        config.bps = split(7_000, 1_000, 1_500, 501);
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionSplit.selector, 10_001));
+        registry.createModel(config, "x");
+    }
+
+    function test_aYearsEpochsFitUnderTheCap() public {
+        ModelConfig memory config = modelConfig();
+        config.yearlyCap -= 1;
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IEmission.EmissionAboveYearlyCap.selector,
+                BUDGET * EPOCHS_PER_YEAR,
+                config.yearlyCap
+            )
+        );
+        registry.createModel(config, "x");
+    }
+
+    function test_aPartOfAnEpochCountsAsOne() public {
+        ModelConfig memory config = modelConfig();
+        config.epochLength = 364 days / 13 + 1 days;
+        config.epochBudget = 100;
+        uint256 perYear = 100 * (uint256(365 days) / config.epochLength + 1);
+        config.yearlyCap = uint128(perYear - 1);
+        config.governor.quorumFloor = 0;
+        config.governor.proposalThreshold = 0;
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionAboveYearlyCap.selector, perYear, config.yearlyCap));
+        registry.createModel(config, "x");
+        config.yearlyCap = uint128(perYear);
+        registry.createModel(config, "x");
+    }
+
+    function test_validatorsAreAscendingDistinctAndNotZero() public {
+        ModelConfig memory config = modelConfig();
+        (address a, address b) = (config.validators[0], config.validators[1]);
+        (config.validators[0], config.validators[1]) = (b, a);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNotAscending.selector, b, a));
+        registry.createModel(config, "x");
+
+        config.validators[0] = config.validators[1] = a;
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNotAscending.selector, a, a));
+        registry.createModel(config, "x");
+
+        config.validators[0] = address(0);
+        vm.expectRevert(
+            abi.encodeWithSelector(IValidatorSet.ValidatorSetNotAscending.selector, address(0), address(0))
+        );
+        registry.createModel(config, "x");
+    }
+
+    function test_theThresholdIsTwoThirdsAtLeastAndAllAtMost() public {
+        ModelConfig memory config = modelConfig();
+        config.threshold = 4;
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetThreshold.selector, 4, 7));
+        registry.createModel(config, "x");
+        config.threshold = 8;
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetThreshold.selector, 8, 7));
+        registry.createModel(config, "x");
+    }
+
+    function test_aSetHasOneToSixtyFourMembers() public {
+        ModelConfig memory config = modelConfig();
+        config.validators = new address[](0);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetSize.selector, 0));
+        registry.createModel(config, "x");
+        config.validators = new address[](65);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetSize.selector, 65));
+        registry.createModel(config, "x");
+    }
+
+    function _refused(ModelConfig memory config, bytes32 setting, uint256 value, uint256 min, uint256 max) private {
+        vm.expectRevert(
+            abi.encodeWithSelector(IModelRegistry.ModelRegistrySettingOutOfBounds.selector, setting, value, min, max)
+        );
+        registry.createModel(config, "x");
+    }
+
+    function _clone(address implementation) private returns (address clone) {
+        bytes memory code = abi.encodePacked(
+            hex"3d602d80600a3d3981f3363d3d373d3d3d363d73",
+            implementation,
+            hex"5af43d82803e903d91602b57fd5bf3"
+        );
+        assembly ("memory-safe") {
+            clone := create(0, add(code, 32), mload(code))
+        }
+    }
+}
+
+contract LimitsTest is Fixture {
+    function test_developmentChainsMayHaveSeconds() public view {
+        (Limits memory minimum, ) = registry.limits();
+        eq(keccak256(abi.encode(minimum)), keccak256(abi.encode(localLimits())), "minimum");
+    }
+
+    function test_otherChainsHaveThePublicMinima() public {
+        vm.chainId(1);
+        deployer.deploy("public", registryCode(publicLimits()));
+        (Limits memory minimum, ) = IModelRegistry(placeOf("public")).limits();
+        eq(keccak256(abi.encode(minimum)), keccak256(abi.encode(publicLimits())), "minimum");
+    }
+
+    function test_otherChainsRefuseEachMinimumBelowThePublicOne() public {
+        vm.chainId(1);
+        Limits memory limits = publicLimits();
+        limits.epochLength -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.postingDelay -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.window -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.votingDelay -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.votingPeriod -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.lateQuorumExtension -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.timelockDelay -= 1;
+        _refused(limits);
+        limits = publicLimits();
+        limits.quorumBps -= 1;
+        _refused(limits);
+    }
+
+    function test_noChainTakesAMinimumOfZero() public {
+        Limits memory limits = localLimits();
+        limits.window = 0;
+        _refused(limits);
+    }
+
+    function _refused(Limits memory limits) private {
+        bytes memory code = registryCode(limits);
+        vm.expectRevert();
+        deployer.deploy("refused", code);
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {IRunRegistry, RunConfig, RunParams, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract GovernRunTest is Fixture {
+    bytes32 private runId;
+
+    function setUp() public override {
+        super.setUp();
+        runId = registerRun();
+    }
+
+    function test_onlyTheTimelockGoverns() public {
+        address[4] memory others = [ORGANISER, POSTER, address(governor), address(registry)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            bytes memory refusal = unauthorised(modelId, others[i]);
+            vm.startPrank(others[i]);
+            vm.expectRevert(refusal);
+            runs.setParams(runId, params());
+            vm.expectRevert(refusal);
+            runs.admitRealisation(runId, "tpu", true);
+            vm.expectRevert(refusal);
+            runs.setPoster(runId, others[i]);
+            vm.expectRevert(refusal);
+            runs.setStatus(runId, Status.Paused);
+            vm.stopPrank();
+        }
+    }
+
+    function test_anotherModelsTimelockDoesNotGovern() public {
+        bytes32 other = registry.createModel(modelConfig(), "other");
+        address theirs = registry.timelockOf(other);
+        vm.expectRevert(unauthorised(modelId, theirs));
+        vm.prank(theirs);
+        runs.setParams(runId, params());
+    }
+
+    function test_versionsCountUpAndKeepTheirTime() public {
+        RunParams memory p = params();
+        p.innerSteps = 128;
+        vm.warp(START + 100);
+        vm.prank(address(timelock));
+        eq(runs.setParams(runId, p), 2, "version");
+        p.innerSteps = 256;
+        vm.warp(START + 200);
+        vm.startPrank(address(timelock));
+        eq(runs.setParams(runId, p), 3, "version");
+        p.innerSteps = 512;
+        eq(runs.setParams(runId, p), 4, "a second one within the second");
+        vm.stopPrank();
+
+        eq(runs.versionAt(runId, uint48(START - 1)), 0, "before");
+        eq(runs.versionAt(runId, uint48(START)), 1, "from registration");
+        eq(runs.versionAt(runId, uint48(START + 99)), 1, "until the change");
+        eq(runs.versionAt(runId, uint48(START + 100)), 2, "from the change");
+        eq(runs.versionAt(runId, uint48(START + 199)), 2, "until the next");
+        eq(runs.versionAt(runId, uint48(START + 999)), 4, "the last of that second");
+        eq(runs.paramsOf(runId, 2).innerSteps, 128, "history");
+        eq(runs.paramsOf(runId, 4).innerSteps, 512, "latest");
+        eq(runs.paramsOf(runId, 5).innerSteps, 0, "none yet");
+    }
+
+    /// @dev Every field, one by one, a step outside its bounds.
+    function testFuzz_noFieldLeavesItsBounds(uint8 field, bool above) public {
+        field = uint8(bound(field, 0, 20));
+        uint256[21] memory words = abi.decode(abi.encode(params()), (uint256[21]));
+        uint256[21] memory low = abi.decode(abi.encode(minParams()), (uint256[21]));
+        uint256[21] memory high = abi.decode(abi.encode(maxParams()), (uint256[21]));
+        vm.assume(above || low[field] > 0);
+        words[field] = above ? high[field] + 1 : low[field] - 1;
+        RunParams memory p = abi.decode(abi.encode(words), (RunParams));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IRunRegistry.RunRegistryParamOutOfBounds.selector,
+                field,
+                words[field],
+                low[field],
+                high[field]
+            )
+        );
+        vm.prank(address(timelock));
+        runs.setParams(runId, p);
+    }
+
+    /// @dev Whatever is tried, what is recorded satisfies every rule.
+    function testFuzz_whatIsRecordedIsWithinBoundsAndConsistent(uint256 seed) public {
+        uint256[21] memory low = abi.decode(abi.encode(minParams()), (uint256[21]));
+        uint256[21] memory high = abi.decode(abi.encode(maxParams()), (uint256[21]));
+        uint256[21] memory words;
+        for (uint256 i = 0; i < 21; ++i) {
+            words[i] = bound(uint256(keccak256(abi.encode(seed, i))), low[i], high[i]);
+        }
+        if (seed % 2 == 0) (words[0], words[1]) = (words[0] & ~uint256(3), words[1] & ~uint256(3));
+        if (seed % 4 == 0) words[14] = words[0] / 8;
+        RunParams memory p = abi.decode(abi.encode(words), (RunParams));
+        vm.prank(address(timelock));
+        try runs.setParams(runId, p) {
+            RunParams memory kept = runs.paramsOf(runId, 2);
+            yes(kept.innerSteps > 0 && kept.innerSteps % 4 == 0, "inner steps");
+            yes(kept.rampInnerSteps % 4 == 0, "ramp");
+            yes(kept.delaySteps < kept.innerSteps / 4, "delay");
+            yes(kept.minWorkers >= 1 && kept.minWorkers <= kept.maxWorkers, "workers");
+        } catch {
+            eq(runs.runOf(runId).version, 1, "refused leaves all as it was");
+        }
+    }
+
+    function test_parametersFitTogether() public {
+        RunParams memory p = params();
+        p.innerSteps = 0;
+        _inconsistent(p, "innerSteps");
+        p.innerSteps = 66;
+        _inconsistent(p, "innerSteps");
+        p = params();
+        p.rampInnerSteps = 6;
+        _inconsistent(p, "rampInnerSteps");
+        p.rampInnerSteps = 0;
+        _inconsistent(p, "rampInnerSteps");
+        p = params();
+        p.delaySteps = 16;
+        _inconsistent(p, "delaySteps");
+        p = params();
+        p.minWorkers = 65;
+        _inconsistent(p, "minWorkers");
+    }
+
+    function test_sharesAreBelowOne() public {
+        bytes32 next = _wideRun();
+        RunParams memory p = params();
+        p.minWorkers = 0;
+        _inconsistentIn(next, p, "minWorkers");
+        p = params();
+        p.outerMomentumPpm = 1_000_000;
+        _inconsistentIn(next, p, "outerMomentumPpm");
+        p = params();
+        p.aggregatorBps = 10_001;
+        _inconsistentIn(next, p, "aggregatorBps");
+        p = params();
+        p.mixingBps = 10_001;
+        _inconsistentIn(next, p, "mixingBps");
+        p = params();
+        p.replayBps = 10_001;
+        _inconsistentIn(next, p, "replayBps");
+    }
+
+    function test_noRampNeedsNoRampSteps() public {
+        RunParams memory p = params();
+        p.rampRounds = 0;
+        p.rampInnerSteps = 0;
+        vm.prank(address(timelock));
+        eq(runs.setParams(runId, p), 2, "version");
+    }
+
+    function test_realisationsComeAndGo() public {
+        vm.startPrank(address(timelock));
+        runs.admitRealisation(runId, "tpu", true);
+        yes(runs.isAdmitted(runId, "tpu"), "admitted");
+        runs.admitRealisation(runId, "tpu", false);
+        yes(!runs.isAdmitted(runId, "tpu"), "refused");
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("realisation")));
+        runs.admitRealisation(runId, 0, true);
+        vm.stopPrank();
+    }
+
+    function test_thePosterCanBeReplacedButNotRemoved() public {
+        vm.startPrank(address(timelock));
+        runs.setPoster(runId, address(0xbeef));
+        (address poster, , ) = runs.postingOf(runId);
+        eq(poster, address(0xbeef), "poster");
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("poster")));
+        runs.setPoster(runId, address(0));
+        vm.stopPrank();
+    }
+
+    function test_finishedIsForEver() public {
+        vm.startPrank(address(timelock));
+        runs.setStatus(runId, Status.Paused);
+        runs.setStatus(runId, Status.Open);
+        runs.setStatus(runId, Status.Finished);
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunFinished.selector, runId));
+        runs.setStatus(runId, Status.Open);
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunFinished.selector, runId));
+        runs.setParams(runId, params());
+        vm.stopPrank();
+    }
+
+    /// @dev A run whose bounds allow everything.
+    function _wideRun() private returns (bytes32) {
+        uint256[21] memory high;
+        for (uint256 i = 0; i < 6; ++i) high[i] = type(uint32).max;
+        high[6] = high[7] = high[13] = high[14] = high[15] = high[20] = type(uint16).max;
+        high[8] = type(uint32).max;
+        high[9] = high[10] = high[11] = high[12] = high[16] = high[17] = high[18] = type(uint8).max;
+        high[19] = type(uint128).max;
+        uint256[21] memory low;
+        vm.startPrank(address(timelock));
+        runs.setStatus(runId, Status.Finished);
+        bytes32 next = runs.registerRun(modelId, "wide", _config(low, high));
+        vm.stopPrank();
+        return next;
+    }
+
+    function _config(uint256[21] memory low, uint256[21] memory high) private pure returns (RunConfig memory c) {
+        c = runConfig();
+        c.min = abi.decode(abi.encode(low), (RunParams));
+        c.max = abi.decode(abi.encode(high), (RunParams));
+    }
+
+    function _inconsistent(RunParams memory p, bytes32 rule) private {
+        _inconsistentIn(runId, p, rule);
+    }
+
+    function _inconsistentIn(bytes32 id, RunParams memory p, bytes32 rule) private {
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryParamsInconsistent.selector, rule));
+        vm.prank(address(timelock));
+        runs.setParams(id, p);
+    }
+}

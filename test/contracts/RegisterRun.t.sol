@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ICheckpointRegistry} from "../../contracts/interfaces/ICheckpointRegistry.sol";
+import {IRunRegistry, Run, RunConfig, RunParams, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {Head} from "../../contracts/interfaces/Statements.sol";
+import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract RegisterRunTest is Fixture {
+    function test_theOrganiserRegistersTheFirstRun() public {
+        bytes32 runId = registerRun();
+        eq(runId, keccak256(abi.encode(block.chainid, address(runs), modelId, bytes32("run"))), "id");
+        eq(runs.runIdOf(modelId, "run"), runId, "runIdOf");
+        eq(runs.openRunOf(modelId), runId, "open run");
+        eq(runs.runCountOf(modelId), 1, "count");
+        Run memory run = runs.runOf(runId);
+        eq(run.modelId, modelId, "model");
+        eq(run.definition, "definition", "definition");
+        eq(run.poster, POSTER, "poster");
+        eq(run.fragments, 4, "fragments");
+        eq(run.version, 1, "version");
+        yes(run.status == Status.Open, "open");
+        yes(runs.isAdmitted(runId, "cpu") && runs.isAdmitted(runId, "gpu"), "realisations");
+        yes(!runs.isAdmitted(runId, "tpu"), "no other");
+        (RunParams memory min, RunParams memory max) = runs.boundsOf(runId);
+        eq(keccak256(abi.encode(min, max)), keccak256(abi.encode(minParams(), maxParams())), "bounds");
+        eq(keccak256(abi.encode(runs.paramsOf(runId, 1))), keccak256(abi.encode(params())), "params");
+    }
+
+    function test_nobodyElseRegistersTheFirstRun() public {
+        RunConfig memory config = runConfig();
+        vm.expectRevert(unauthorised(modelId, address(timelock)));
+        vm.prank(address(timelock));
+        runs.registerRun(modelId, "run", config);
+        vm.expectRevert(unauthorised(modelId, POSTER));
+        vm.prank(POSTER);
+        runs.registerRun(modelId, "run", config);
+    }
+
+    function test_nobodyRegistersForAnUnknownModel() public {
+        RunConfig memory config = runConfig();
+        vm.expectRevert(unauthorised("unknown", ORGANISER));
+        vm.prank(ORGANISER);
+        runs.registerRun("unknown", "run", config);
+    }
+
+    function test_theTimelockRegistersEveryLaterRun() public {
+        bytes32 first = registerRun();
+        RunConfig memory config = runConfig();
+        vm.startPrank(address(timelock));
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunOpen.selector, modelId, first));
+        runs.registerRun(modelId, "next", config);
+        runs.setStatus(first, Status.Paused);
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunOpen.selector, modelId, first));
+        runs.registerRun(modelId, "next", config);
+        runs.setStatus(first, Status.Finished);
+        eq(runs.openRunOf(modelId), 0, "none open");
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunExists.selector, first));
+        runs.registerRun(modelId, "run", config);
+        vm.stopPrank();
+
+        vm.expectRevert(unauthorised(modelId, ORGANISER));
+        vm.prank(ORGANISER);
+        runs.registerRun(modelId, "next", config);
+
+        vm.prank(address(timelock));
+        bytes32 next = runs.registerRun(modelId, "next", config);
+        eq(runs.openRunOf(modelId), next, "open");
+        eq(runs.runCountOf(modelId), 2, "count");
+    }
+
+    function test_checkpointZeroIsRecorded() public {
+        bytes32 runId = registerRun();
+        (bytes32 head, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
+        Head memory expected = Head({
+            chainId: block.chainid,
+            registry: address(checkpoints),
+            parentHead: 0,
+            runId: runId,
+            sequence: 0,
+            round: 0,
+            paramsVersion: 1,
+            checkpointDigest: "checkpoint 0",
+            receiptsRoot: 0
+        });
+        eq(head, ProtocolHashes.hashHead(expected), "head");
+        eq(sequence, 0, "sequence");
+        eq(round, 0, "round");
+    }
+
+    function test_onlyTheRunRegistryRecordsCheckpointZero() public {
+        vm.expectRevert(
+            abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOnlyRunRegistry.selector, address(this))
+        );
+        checkpoints.open("run", "digest");
+    }
+
+    function test_whatMustNotBeZeroIsNot() public {
+        RunConfig memory config = runConfig();
+        config.definition = 0;
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("definition")));
+        config = runConfig();
+        config.fragments = 0;
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("fragments")));
+        config = runConfig();
+        config.poster = address(0);
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("poster")));
+        config = runConfig();
+        config.realisations[1] = 0;
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("realisation")));
+        config = runConfig();
+        config.initialCheckpoint = 0;
+        _refused(
+            config,
+            abi.encodeWithSelector(
+                ICheckpointRegistry.CheckpointRegistryDigestMissing.selector,
+                runs.runIdOf(modelId, "run")
+            )
+        );
+    }
+
+    function test_realisationsAreOneToSixteen() public {
+        RunConfig memory config = runConfig();
+        config.realisations = new bytes32[](0);
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryRealisationCount.selector, 0));
+        config.realisations = new bytes32[](17);
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryRealisationCount.selector, 17));
+    }
+
+    function test_unknownRunsAreRefused() public {
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, bytes32("none")));
+        runs.runOf("none");
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, bytes32("none")));
+        runs.setPoster("none", POSTER);
+        eq(runs.versionAt("none", uint48(block.timestamp)), 0, "no version");
+    }
+
+    function _refused(RunConfig memory config, bytes memory reason) private {
+        vm.expectRevert(reason);
+        vm.prank(ORGANISER);
+        runs.registerRun(modelId, "run", config);
+    }
+}

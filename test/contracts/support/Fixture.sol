@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {ValidatorSet} from "../../../contracts/attestation/ValidatorSet.sol";
+import {DeterministicDeployer} from "../../../contracts/deployment/DeterministicDeployer.sol";
+import {Emission} from "../../../contracts/emission/Emission.sol";
+import {ModelGovernor} from "../../../contracts/governance/ModelGovernor.sol";
+import {ModelTimelock} from "../../../contracts/governance/ModelTimelock.sol";
+import {GovernorConfig, Limits, ModelConfig} from "../../../contracts/interfaces/IModelRegistry.sol";
+import {IModelAuthority} from "../../../contracts/interfaces/IModelAuthority.sol";
+import {RunConfig, RunParams} from "../../../contracts/interfaces/IRunRegistry.sol";
+import {Attestation} from "../../../contracts/interfaces/Statements.sol";
+import {ProtocolHashes} from "../../../contracts/libraries/ProtocolHashes.sol";
+import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
+import {ModelShares} from "../../../contracts/models/ModelShares.sol";
+import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
+import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
+import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
+import {Assertions} from "./Assertions.sol";
+
+/// @notice All contracts, wired as the deployment wires them, and one model with seven validators, five of whom sign.
+abstract contract Fixture is Assertions {
+    uint256 internal constant START = 1_800_000_000;
+    uint32 internal constant EPOCH = 16;
+    uint32 internal constant DELAY = 12;
+    uint32 internal constant WINDOW = 4;
+    uint128 internal constant BUDGET = 1_000e18;
+    uint256 internal constant EPOCHS_PER_YEAR = 1_971_000;
+    address internal constant ORGANISER = address(0x0463);
+    address internal constant POSTER = address(0x9057);
+
+    DeterministicDeployer internal deployer;
+    ModelShares internal sharesImplementation;
+    ModelGovernor internal governorImplementation;
+    ModelTimelock internal timelockImplementation;
+    ModelRegistry internal registry;
+    RunRegistry internal runs;
+    CheckpointRegistry internal checkpoints;
+    ValidatorSet internal validators;
+    Emission internal emission;
+    ComputeRewards internal rewards;
+
+    bytes32 internal modelId;
+    ModelShares internal shares;
+    ModelGovernor internal governor;
+    ModelTimelock internal timelock;
+
+    /// @dev Keys of the validators, their addresses ascending.
+    uint256[] internal keys;
+
+    function setUp() public virtual {
+        vm.warp(START);
+        vm.roll(100);
+        deployer = new DeterministicDeployer();
+        deployContracts(localLimits());
+        keys = ascendingKeys(1_000, 7);
+        modelId = registry.createModel(modelConfig(), "model");
+        shares = ModelShares(registry.sharesOf(modelId));
+        governor = ModelGovernor(payable(registry.governorOf(modelId)));
+        timelock = ModelTimelock(payable(registry.timelockOf(modelId)));
+    }
+
+    // --- deployment ---------------------------------------------------------------------------------------------------
+
+    function deployContracts(Limits memory limits) internal {
+        registry = ModelRegistry(placeOf("registry"));
+        runs = RunRegistry(placeOf("runs"));
+        checkpoints = CheckpointRegistry(placeOf("checkpoints"));
+        validators = ValidatorSet(placeOf("validators"));
+        emission = Emission(placeOf("emission"));
+        rewards = ComputeRewards(placeOf("rewards"));
+        sharesImplementation = new ModelShares(registry, address(emission));
+        governorImplementation = new ModelGovernor(registry);
+        timelockImplementation = new ModelTimelock(registry);
+        deployer.deploy("registry", registryCode(limits));
+        deployer.deploy("runs", bytes.concat(type(RunRegistry).creationCode, abi.encode(registry, checkpoints)));
+        deployer.deploy("checkpoints", bytes.concat(type(CheckpointRegistry).creationCode, abi.encode(runs)));
+        deployer.deploy("validators", bytes.concat(type(ValidatorSet).creationCode, abi.encode(registry)));
+        deployer.deploy("emission", bytes.concat(type(Emission).creationCode, abi.encode(registry, rewards)));
+        deployer.deploy(
+            "rewards",
+            bytes.concat(type(ComputeRewards).creationCode, abi.encode(registry, emission, validators))
+        );
+    }
+
+    function registryCode(Limits memory limits) internal view returns (bytes memory) {
+        return
+            bytes.concat(
+                type(ModelRegistry).creationCode,
+                abi.encode(
+                    sharesImplementation,
+                    governorImplementation,
+                    timelockImplementation,
+                    emission,
+                    validators,
+                    limits
+                )
+            );
+    }
+
+    function placeOf(bytes32 salt) internal view returns (address) {
+        return deployer.addressOf(address(this), salt);
+    }
+
+    function localLimits() internal pure returns (Limits memory) {
+        return Limits(1, 1, 1, 1, 1, 1, 1, 1);
+    }
+
+    function publicLimits() internal pure returns (Limits memory) {
+        return Limits(1 days, 1 hours, 2 days, 1 days, 3 days, 1 days, 2 days, 400);
+    }
+
+    // --- model --------------------------------------------------------------------------------------------------------
+
+    function modelConfig() internal view returns (ModelConfig memory config) {
+        config.name = "Model";
+        config.symbol = "MDL";
+        config.uri = "ipfs://terms";
+        config.organiser = ORGANISER;
+        config.epochLength = EPOCH;
+        config.yearlyCap = uint128(BUDGET * EPOCHS_PER_YEAR);
+        config.epochBudget = BUDGET;
+        config.bps = split(7_000, 1_000, 1_500, 500);
+        config.window = WINDOW;
+        config.postingDelay = DELAY;
+        config.governor = GovernorConfig({
+            votingDelay: 1,
+            votingPeriod: 6,
+            lateQuorumExtension: 2,
+            timelockDelay: 3,
+            proposalThreshold: 1e18,
+            quorumBps: 1_000,
+            quorumFloor: 1e18
+        });
+        config.validators = addressesOf(keys);
+        config.threshold = uint16((keys.length * 2 + 2) / 3);
+    }
+
+    function split(uint16 a, uint16 b, uint16 c, uint16 d) internal pure returns (uint16[4] memory) {
+        return [a, b, c, d];
+    }
+
+    function ascendingKeys(uint256 seed, uint256 count) internal pure returns (uint256[] memory list) {
+        list = new uint256[](count);
+        for (uint256 i = 0; i < count; ++i) list[i] = uint256(keccak256(abi.encode(seed, i)));
+        for (uint256 i = 1; i < count; ++i) {
+            for (uint256 j = i; j > 0 && vm.addr(list[j - 1]) > vm.addr(list[j]); --j) {
+                (list[j - 1], list[j]) = (list[j], list[j - 1]);
+            }
+        }
+    }
+
+    function addressesOf(uint256[] memory list) internal pure returns (address[] memory addresses) {
+        addresses = new address[](list.length);
+        for (uint256 i = 0; i < list.length; ++i) addresses[i] = vm.addr(list[i]);
+    }
+
+    function unauthorised(bytes32 id, address caller) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IModelAuthority.ModelAuthorityUnauthorized.selector, id, caller);
+    }
+
+    // --- runs ---------------------------------------------------------------------------------------------------------
+
+    function params() internal pure returns (RunParams memory p) {
+        p.innerSteps = 64;
+        p.rampInnerSteps = 8;
+        p.rampRounds = 4;
+        p.innerLrPpb = 1_000_000;
+        p.outerLrPpm = 700_000;
+        p.outerMomentumPpm = 900_000;
+        p.minWorkers = 1;
+        p.maxWorkers = 64;
+        p.roundDeadline = 60;
+        p.codec = 1;
+    }
+
+    function maxParams() internal pure returns (RunParams memory p) {
+        p = params();
+        p.innerSteps = 1_024;
+        p.rampInnerSteps = 64;
+        p.rampRounds = 100;
+        p.innerLrPpb = 100_000_000;
+        p.outerLrPpm = 2_000_000;
+        p.outerMomentumPpm = 990_000;
+        p.maxWorkers = 1_000;
+        p.minWorkers = 1_000;
+        p.roundDeadline = 3_600;
+        p.delaySteps = 128;
+        p.mixingBps = 10_000;
+        p.aggregatorBps = 10_000;
+        p.replayBps = 10_000;
+        p.minStake = 1e24;
+    }
+
+    function minParams() internal pure returns (RunParams memory p) {
+        p.minWorkers = 1;
+        p.maxWorkers = 1;
+        p.roundDeadline = 1;
+        p.codec = 1;
+    }
+
+    function runConfig() internal pure returns (RunConfig memory config) {
+        config.definition = "definition";
+        config.initialCheckpoint = "checkpoint 0";
+        config.fragments = 4;
+        config.poster = POSTER;
+        config.realisations = new bytes32[](2);
+        config.realisations[0] = "cpu";
+        config.realisations[1] = "gpu";
+        config.params = params();
+        config.min = minParams();
+        config.max = maxParams();
+    }
+
+    function registerRun() internal returns (bytes32) {
+        vm.prank(ORGANISER);
+        return runs.registerRun(modelId, "run", runConfig());
+    }
+
+    // --- attestations -------------------------------------------------------------------------------------------------
+
+    /// @dev An attestation that the contract accepts once the epoch is over.
+    function attest(uint64 epoch, bytes32 root, uint256 total) internal view returns (Attestation memory a) {
+        a.modelId = modelId;
+        a.runId = "run id";
+        a.epoch = epoch;
+        a.epochDigest = "epoch digest";
+        a.head = "head";
+        a.previousRoot = rewards.active(modelId).root;
+        a.root = root;
+        a.totalCumulative = total;
+        a.setVersion = validators.currentVersion(modelId);
+        a.deadline = uint64(emission.epochEnd(modelId, epoch)) + DELAY;
+        while (a.deadline < block.timestamp) a.deadline += DELAY;
+    }
+
+    function digestOf(Attestation memory a) internal view returns (bytes32) {
+        return MessageHashUtils.toTypedDataHash(rewards.domainSeparator(), ProtocolHashes.hashAttestation(a));
+    }
+
+    function signedBy(uint256[] memory signers, bytes32 digest) internal pure returns (bytes[] memory signatures) {
+        signatures = new bytes[](signers.length);
+        for (uint256 i = 0; i < signers.length; ++i) signatures[i] = signature(signers[i], digest);
+    }
+
+    function signature(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    /// @dev The first k keys, k the threshold.
+    function quorum() internal view returns (uint256[] memory signers) {
+        signers = new uint256[]((keys.length * 2 + 2) / 3);
+        for (uint256 i = 0; i < signers.length; ++i) signers[i] = keys[i];
+    }
+
+    function post(Attestation memory a) internal {
+        rewards.postRoot(a, signedBy(quorum(), digestOf(a)));
+    }
+
+    function afterEpoch(uint64 epoch) internal {
+        vm.warp(emission.epochEnd(modelId, epoch));
+    }
+
+    /// @dev Posts and activates a root once its epoch is over.
+    function settle(uint64 epoch, bytes32 root, uint256 total) internal {
+        if (block.timestamp < emission.epochEnd(modelId, epoch)) afterEpoch(epoch);
+        post(attest(epoch, root, total));
+        vm.warp(block.timestamp + WINDOW);
+        rewards.activate(modelId);
+    }
+
+    function leafOf(address account, uint256 cumulative) internal view returns (bytes32) {
+        return ProtocolHashes.rewardLeaf(1, modelId, account, cumulative);
+    }
+}
