@@ -37,7 +37,7 @@ export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeEr
 export { generate, sample, type GenerateOptions } from "./generate.ts";
 export { openEngineHost } from "./host.ts";
 export { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
-export { buildPrograms, type Program, type ProgramOptions, type Programs } from "./programs.ts";
+export { buildPrograms, productFlops, type Program, type ProgramOptions, type Programs } from "./programs.ts";
 export { defaultSchedule, learningRateAt, type Schedule, type StepClock } from "./schedule.ts";
 export { readSignature, SIGNATURE_KEY, type ProgramKind, type ProgramOutline, type Signature } from "./signature.ts";
 export { digestState, type OptimizerState, type TrainingState } from "./state.ts";

@@ -15,7 +15,7 @@ import { elements, type Attribute, type ElementType, type Graph, type Shape } fr
 export const OPSET = 18;
 const IR_VERSION = 9n;
 
-const dataTypes: Record<ElementType, DataType> = {
+const dataTypes: Readonly<Record<ElementType, number>> = {
   float32: DataType.FLOAT,
   int64: DataType.INT64,
   bool: DataType.BOOL,
@@ -121,9 +121,7 @@ function outlines(values: NonNullable<ModelProto["graph"]>["input"]): ReadonlyMa
     values.map(({ name, type }): [string, ValueOutline] => {
       if (type?.value.case !== "tensorType") return [name, { type: "other", shape: [], elements: 1 }];
       const { elemType, shape } = type.value.value;
-      const known = (["float32", "int64", "bool"] as const).find(
-        (candidate) => dataTypes[candidate] === (elemType as DataType),
-      );
+      const known = (["float32", "int64", "bool"] as const).find((candidate) => dataTypes[candidate] === elemType);
       const sizes = (shape?.dim ?? []).map(({ value }) => (value.case === "dimValue" ? Number(value.value) : -1));
       return [name, { type: known ?? "other", shape: sizes, elements: elements(sizes) }];
     }),

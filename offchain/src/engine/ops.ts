@@ -58,6 +58,15 @@ export const sumAll = (x: Tensor): Tensor => emit(x.graph, "ReduceSum", [x], [],
 /** Sum of all squares, a scalar. */
 export const sumOfSquares = (x: Tensor): Tensor => emit(x.graph, "ReduceSumSquare", [x], [], { keepdims: 0 });
 
+/** Sum of tensors of one shape, one after the other. */
+export function sumOf(tensors: readonly Tensor[]): Tensor {
+  const [first] = tensors;
+  if (!first || tensors.some(({ shape }) => !sameShape(shape, first.shape))) {
+    throw new GraphError(`Sum cannot add ${describe(tensors)}.`);
+  }
+  return emit(first.graph, "Sum", tensors, first.shape);
+}
+
 /** The same elements in another shape. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   if (elements(shape) !== elements(x.shape)) {

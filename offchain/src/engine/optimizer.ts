@@ -51,8 +51,7 @@ export interface Updated {
 
 /** √ Σ g², over all gradients: a scalar. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
-  const squares = gradients.map((gradient) => op.reshape(op.sumOfSquares(gradient), [1]));
-  return op.sqrt(op.sumAll(op.concat(squares, 0)));
+  return op.sqrt(op.sumOf(gradients.map(op.sumOfSquares)));
 }
 
 /**

@@ -26,6 +26,7 @@ function rule<Arguments extends readonly unknown[]>(
   return (...given) => {
     const inputs = given.filter(isTensor);
     const { output, backward } = build(...given);
+    if (inputs.includes(output)) return output; // nothing was done, and going back through it would count twice
     output.graph.tape.push({ rule: name, inputs, output, backward });
     return output;
   };
@@ -155,12 +156,12 @@ const attention = rule("attention", (q: Tensor, k: Tensor, v: Tensor) => {
   const masked = op.add(grouped, causalMask(q, length));
   const shifted = op.sub(masked, op.reduceMax(masked, -1)); // a shift that softmax does not feel: no gradient
   const weights = op.reshape(op.exp(shifted), scores.shape); //                          [B, K, G·S, S]
-  const total = op.reduceSum(weights, -1); //                                            [B, K, G·S, 1]
-  const output = op.div(op.matMul(weights, v), total);
+  const share = op.reciprocal(op.reduceSum(weights, -1)); //                             [B, K, G·S, 1]
+  const output = op.mul(op.matMul(weights, v), share);
   return {
     output,
     backward: (g) => {
-      const dMixed = op.div(g, total); //                                                [B, K, G·S, D]
+      const dMixed = op.mul(g, share); //                                                [B, K, G·S, D]
       const dTotal = op.neg(op.reduceSum(op.mul(dMixed, output), -1)); //                [B, K, G·S, 1]
       const ones = op.full(v, [batch, heads, length, 1], 1);
       const dWeights = op.matMul(op.concat([dMixed, dTotal], -1), op.swapLast(op.concat([v, ones], -1)));

@@ -1,0 +1,120 @@
+/**
+ * Speed of the inner step beside the speed of a bare product in the same runtime. Times are wall-clock; processor time
+ * stands beside them, because on a machine that others use the first says little.
+ *
+ * Alone: node --conditions=cotrain-source test/bench/engine.ts [preset …]
+ */
+import { cpuUsage } from "node:process";
+
+import ort from "onnxruntime-node";
+
+import {
+  buildPrograms,
+  initialParameters,
+  openEngine,
+  presetOf,
+  productFlops,
+  type PresetName,
+} from "../../offchain/src/engine/index.ts";
+import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
+import { writeModel } from "../../offchain/src/engine/onnx.ts";
+import { gemm } from "../../offchain/src/engine/ops.ts";
+
+export interface StepBenchmark {
+  readonly preset: PresetName;
+  readonly threads: number;
+  readonly steps: number;
+  readonly tokensPerSecond: number;
+  readonly millisecondsPerStep: number;
+  /** Processor time of a step, all threads together. */
+  readonly cpuMillisecondsPerStep: number;
+  /** Products alone (forward and backward), per wall-clock second. */
+  readonly gflops: number;
+  /** The same per second of processor time. */
+  readonly gflopsPerCpuSecond: number;
+}
+
+export interface PeakBenchmark {
+  readonly threads: number;
+  readonly gflops: number;
+  readonly gflopsPerCpuSecond: number;
+}
+
+interface Timed {
+  readonly calls: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
+/** Runs `call` for about so long, after three calls of warming up. */
+async function timed(seconds: number, call: () => Promise<unknown>): Promise<Timed> {
+  for (let i = 0; i < 3; i++) await call();
+  const start = performance.now();
+  const cpu = cpuUsage();
+  let calls = 0;
+  while (performance.now() - start < seconds * 1000) {
+    await call();
+    calls++;
+  }
+  const { user, system } = cpuUsage(cpu);
+  return { calls, seconds: (performance.now() - start) / 1000, cpuSeconds: (user + system) / 1e6 };
+}
+
+/** Inner steps of a preset per second. */
+export async function benchmarkStep(preset: PresetName, threads: number, seconds = 5): Promise<StepBenchmark> {
+  const { model, microBatch } = presetOf(preset);
+  const { step } = buildPrograms(model, { microBatch });
+  const engine = await openEngine({ programs: { step: step.bytes }, threads });
+  await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
+  const tokens = Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary);
+  const { calls, ...time } = await timed(seconds, () => engine.step({ tokens, learningRate: 1e-4 }));
+  await engine.close();
+  const flops = productFlops(model, microBatch) * calls;
+  return {
+    preset,
+    threads,
+    steps: calls,
+    tokensPerSecond: (calls * microBatch * model.sequence) / time.seconds,
+    millisecondsPerStep: (time.seconds * 1000) / calls,
+    cpuMillisecondsPerStep: (time.cpuSeconds * 1000) / calls,
+    gflops: flops / time.seconds / 1e9,
+    gflopsPerCpuSecond: flops / time.cpuSeconds / 1e9,
+  };
+}
+
+/** A square product of 1,024 in ONNX Runtime: what the step's products could reach at best. */
+export async function gemmPeak(threads: number, seconds = 2): Promise<PeakBenchmark> {
+  const size = 1024;
+  const graph = createGraph("peak");
+  const [a, b] = [input(graph, "a", [size, size]), input(graph, "b", [size, size])];
+  output("c", gemm(a, b));
+  const session = await ort.InferenceSession.create(writeModel(graph, {}), {
+    intraOpNumThreads: threads,
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  });
+  const matrix = (): ort.Tensor =>
+    new ort.Tensor(
+      "float32",
+      Float32Array.from({ length: size * size }, (_, i) => (i % 7) - 3),
+      [size, size],
+    );
+  const feeds = { a: matrix(), b: matrix() };
+  const fetches = { c: matrix() };
+  const { calls, ...time } = await timed(seconds, () => session.run(feeds, fetches));
+  await session.release();
+  const flops = calls * 2 * size ** 3;
+  return { threads, gflops: flops / time.seconds / 1e9, gflopsPerCpuSecond: flops / time.cpuSeconds / 1e9 };
+}
+
+if (import.meta.main) {
+  const names = process.argv.length > 2 ? process.argv.slice(2) : ["1m", "3.5m"];
+  for (const threads of [1, 2]) {
+    const peak = await gemmPeak(threads);
+    process.stdout.write(`${JSON.stringify(peak)}\n`);
+    for (const name of names) {
+      const result = await benchmarkStep(name as PresetName, threads);
+      const share = Math.round((100 * result.gflopsPerCpuSecond) / peak.gflopsPerCpuSecond);
+      process.stdout.write(`${JSON.stringify(result)} ${share}% of the peak\n`);
+    }
+  }
+}
