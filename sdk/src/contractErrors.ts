@@ -40,7 +40,7 @@ function define<N extends ContractErrorName>(
   sentence: (...args: ContractErrorArgs<N>) => string,
   retryable = false,
 ): ContractErrorClass<N> {
-  return class extends ContractError {
+  const Class = class extends ContractError {
     static readonly errorName = errorName;
     override readonly name = `${errorName}Error`;
     declare readonly errorName: N;
@@ -49,6 +49,7 @@ function define<N extends ContractErrorName>(
       super(errorName, args, sentence(...args), { retryable, ...options });
     }
   };
+  return Object.defineProperty(Class, "name", { value: `${errorName}Error` });
 }
 
 const time = (seconds: bigint | number): string => new Date(Number(seconds) * 1_000).toISOString();

@@ -11,7 +11,9 @@ import {
   type GetContractEventsReturnType,
   type Hash,
   HttpRequestError,
+  RpcError,
   RpcRequestError,
+  UnknownRpcError,
 } from "viem";
 import { getBlock, getBlockNumber, getContractEvents } from "viem/actions";
 import { ChainReorganisedError } from "../baseErrors.ts";
@@ -109,7 +111,8 @@ export async function getLogPage<const abi extends Abi, name extends ContractEve
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof RpcRequestError) return true;
+    if (cause instanceof UnknownRpcError) return false;
+    if (cause instanceof RpcError || cause instanceof RpcRequestError) return true;
     if (cause instanceof HttpRequestError) return cause.status === 400 || cause.status === 413;
   }
   return false;

@@ -1,0 +1,534 @@
+import { createClient, custom, http } from "viem";
+import { hardhat } from "viem/chains";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as actions from "@cotrain/sdk/actions";
+import * as errors from "@cotrain/sdk/errors";
+import { headHash, modelIdOf, rewardTree, runIdOf, zeroHash } from "@cotrain/sdk/protocol";
+import {
+  alice,
+  bob,
+  createWorld,
+  hashOf,
+  modelConfig,
+  organiser,
+  params,
+  poster,
+  runConfig,
+  share,
+  stranger,
+  type World,
+} from "./world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+}, 60_000);
+afterAll(() => world.close());
+
+/** Runs a story and puts the chain back to where it was, so that each begins alike. */
+async function story(tell: () => Promise<void>): Promise<void> {
+  const snapshot = await world.request<{ ReturnType: string }>({ method: "evm_snapshot" } as never);
+  try {
+    await tell();
+  } finally {
+    await world.request({ method: "evm_revert", params: [snapshot] } as never);
+  }
+}
+
+const head = (round: bigint, parentHead: `0x${string}`) => ({
+  addresses: world.addresses,
+  runId: world.runId,
+  parentHead,
+  round,
+  paramsVersion: 1,
+  checkpointDigest: hashOf(`checkpoint ${round}`),
+  receiptsRoot: hashOf(`receipts ${round}`),
+});
+
+describe("a model", () => {
+  it("has the id that was known before, its three contracts and its clock", async () => {
+    const { client, addresses, modelId } = world;
+    const args = { addresses, modelId };
+    expect(modelId).toBe(modelIdOf(31337n, addresses.modelRegistry, organiser.address, zeroHash));
+    expect(await actions.organiserOf(client, args)).toBe(organiser.address);
+    expect(await actions.scheduleOf(client, args)).toMatchObject({ epochLength: modelConfig.epochLength, window: 4 });
+    expect(await actions.timelockOf(client, args)).toBe(world.timelock);
+    expect(await actions.governorSettings(client, { governor: world.governor })).toEqual({
+      votingDelay: 1n,
+      votingPeriod: 6n,
+      proposalThreshold: share,
+      quorumFloor: share,
+    });
+    const [minimum, maximum] = await actions.settingLimits(client, { addresses });
+    expect(minimum.window).toBeLessThan(maximum.window);
+  });
+
+  it("cannot be made twice", async () => {
+    const { clientOf, addresses, modelId } = world;
+    const again = actions.createModel(clientOf(organiser), { addresses, config: modelConfig, salt: zeroHash });
+    await expect(again).rejects.toBeInstanceOf(errors.ModelRegistryModelExistsError);
+    await expect(again).rejects.toMatchObject({ code: "MODEL_REGISTRY_MODEL_EXISTS", args: [modelId] });
+  });
+
+  it("has validators and budgets", async () => {
+    const { client, addresses, modelId } = world;
+    expect(await actions.currentSetVersion(client, { addresses, modelId })).toBe(1);
+    expect(await actions.setOf(client, { addresses, modelId })).toMatchObject({
+      version: 1,
+      validators: modelConfig.validators,
+      threshold: 2,
+    });
+    await expect(actions.setOf(client, { addresses, modelId, version: 9 })).rejects.toBeInstanceOf(
+      errors.ValidatorSetUnknownVersionError,
+    );
+    expect(await actions.budgetOf(client, { addresses, modelId, epoch: 1n })).toMatchObject({
+      perEpoch: modelConfig.epochBudget,
+      computeBps: 7_000,
+    });
+    expect(await actions.authorisedThrough(client, { addresses, modelId, kind: 1 })).toBe(0n);
+    const at = await world.now();
+    expect(await actions.authorisable(client, { addresses, modelId, kind: 1, from: 1n, to: 1n, asOf: at })).toBe(
+      (modelConfig.epochBudget * 7_000n) / 10_000n,
+    );
+  });
+});
+
+describe("a run", () => {
+  it("is registered with its parameters and checkpoint 0", async () => {
+    const { client, addresses, runId, modelId } = world;
+    const args = { addresses, runId };
+    expect(runId).toBe(runIdOf(31337n, addresses.runRegistry, modelId, zeroHash));
+    expect(await actions.runOf(client, args)).toEqual({
+      modelId,
+      definition: runConfig.definition,
+      poster: poster.address,
+      status: 0,
+      fragments: 4,
+      version: 1,
+    });
+    expect(await actions.currentParamsVersion(client, args)).toBe(1);
+    expect(await actions.paramsOf(client, { ...args, version: 1 })).toEqual(params);
+    expect(await actions.boundsOf(client, args)).toEqual({ min: runConfig.min, max: runConfig.max });
+    expect(await actions.versionAt(client, { ...args, timestamp: 1 })).toBe(0);
+    expect(await actions.versionAt(client, { ...args, timestamp: await world.now() })).toBe(1);
+    expect(await actions.isAdmitted(client, { ...args, realisation: hashOf("realisation") })).toBe(true);
+    expect(await actions.isAdmitted(client, { ...args, realisation: hashOf("another") })).toBe(false);
+    expect(await actions.openRunOf(client, { addresses, modelId })).toBe(runId);
+    expect(await actions.runCountOf(client, { addresses, modelId })).toBe(1);
+    await expect(actions.runOf(client, { addresses, runId: zeroHash })).rejects.toBeInstanceOf(
+      errors.RunRegistryUnknownRunError,
+    );
+  });
+
+  it("is a hash chain that recomputes: simulate, write, extractEvent, and the same again", async () => {
+    await story(async () => {
+      const { client, clientOf, addresses, runId } = world;
+      const first = await actions.headOf(client, { addresses, runId });
+      const zero = {
+        chainId: 31337n,
+        registry: addresses.checkpointRegistry,
+        parentHead: zeroHash,
+        runId,
+        sequence: 0n,
+        round: 0n,
+        paramsVersion: 1,
+        checkpointDigest: runConfig.initialCheckpoint as typeof zeroHash,
+        receiptsRoot: zeroHash,
+      };
+      expect(first).toEqual({ head: headHash(zero), sequence: 0n, round: 0n });
+
+      const link = head(1n, first.head);
+      const { result } = await actions.postHead.simulate(clientOf(poster), link);
+      const { event, receipt } = await actions.postHead.sync(clientOf(poster), link);
+      const expected = headHash({
+        ...zero,
+        ...link,
+        parentHead: first.head,
+        sequence: 1n,
+        checkpointDigest: link.checkpointDigest as typeof zeroHash,
+      });
+      expect(event).toMatchObject({ head: expected, sequence: 1n, round: 1n });
+      expect(result).toBe(expected);
+      expect(actions.postHead.extractEvent(receipt)).toEqual(event);
+      expect(await actions.headOf(client, { addresses, runId })).toEqual({ head: expected, sequence: 1n, round: 1n });
+
+      const again = await actions.postHead.sync(clientOf(poster), link);
+      expect(again.event).toBeUndefined();
+    });
+  });
+
+  it("refuses a stranger, an old round and a stale parent, each with its own error", async () => {
+    const { client, clientOf, addresses, runId } = world;
+    const { head: parent } = await actions.headOf(client, { addresses, runId });
+    await expect(actions.postHead(clientOf(stranger), head(1n, parent))).rejects.toBeInstanceOf(
+      errors.CheckpointRegistryNotPosterError,
+    );
+    await expect(actions.postHead(clientOf(poster), head(0n, parent))).rejects.toBeInstanceOf(
+      errors.CheckpointRegistryRoundNotAboveError,
+    );
+    await expect(actions.postHead.simulate(clientOf(poster), head(1n, hashOf("x")))).rejects.toBeInstanceOf(
+      errors.CheckpointRegistryStaleParentError,
+    );
+  });
+
+  it("explains a transaction that was mined and reverted", async () => {
+    const { clientOf, addresses, runId, modelId } = world;
+    const sent = actions.setStatus.sync(clientOf(stranger), { addresses, runId, status: 1, gas: 200_000n });
+    await expect(sent).rejects.toBeInstanceOf(errors.TransactionRevertedError);
+    await expect(sent).rejects.toMatchObject({
+      cause: { errorName: "ModelAuthorityUnauthorized", args: [modelId, stranger.address] },
+    });
+  });
+
+  it("has setters that only the timelock may use", async () => {
+    const { clientOf, addresses, runId, modelId } = world;
+    const client = clientOf(stranger);
+    const refused = errors.ModelAuthorityUnauthorizedError;
+    const base = { addresses, runId };
+    await expect(actions.setParams(client, { ...base, params })).rejects.toBeInstanceOf(refused);
+    await expect(actions.setPoster(client, { ...base, poster: stranger.address })).rejects.toBeInstanceOf(refused);
+    const realisation = hashOf("another");
+    await expect(actions.admitRealisation(client, { ...base, realisation, admitted: true })).rejects.toBeInstanceOf(
+      refused,
+    );
+    await expect(
+      actions.setBudget(client, { addresses, modelId, perEpoch: 1n, bps: [10_000, 0, 0, 0] }),
+    ).rejects.toBeInstanceOf(refused);
+    await expect(
+      actions.setValidators(client, { addresses, modelId, validators: modelConfig.validators, threshold: 2 }),
+    ).rejects.toBeInstanceOf(refused);
+    await expect(
+      actions.registerRun(client, { addresses, modelId, salt: hashOf("second"), config: runConfig }),
+    ).rejects.toBeInstanceOf(errors.ContractError);
+  });
+});
+
+describe("rewards", () => {
+  const leaves = [
+    { account: alice.address, cumulative: 300n * share },
+    { account: bob.address, cumulative: 100n * share },
+  ];
+
+  it("are posted by a quorum, activated after the window and claimed once", async () => {
+    await story(async () => {
+      const { client, clientOf, addresses, modelId, shares } = world;
+      const { attestation, signatures } = await world.attest(leaves);
+      const anyone = clientOf(stranger);
+      await expect(
+        actions.postRoot(anyone, { addresses, attestation, signatures: signatures.slice(0, 1) }),
+      ).rejects.toBeInstanceOf(errors.ValidatorSetNoQuorumError);
+      await expect(
+        actions.postRoot(anyone, { addresses, attestation, signatures: signatures.toReversed() }),
+      ).rejects.toBeInstanceOf(errors.ValidatorSetBadSignerError);
+      await expect(actions.activateRoot(anyone, { addresses, modelId })).rejects.toBeInstanceOf(
+        errors.ComputeRewardsNothingPendingError,
+      );
+      expect(await actions.pendingRoot(client, { addresses, modelId })).toBeUndefined();
+
+      const posted = await actions.postRoot.sync(anyone, { addresses, attestation, signatures });
+      expect(posted.event).toMatchObject({ modelId, epoch: attestation.epoch, root: attestation.root });
+      expect(await actions.pendingRoot(client, { addresses, modelId })).toMatchObject({
+        root: attestation.root,
+        totalCumulative: 400n * share,
+        epoch: Number(attestation.epoch),
+      });
+      const early = actions.activateRoot(anyone, { addresses, modelId });
+      await expect(early).rejects.toBeInstanceOf(errors.ComputeRewardsWindowOpenError);
+      await expect(early).rejects.toMatchObject({ retryable: true });
+
+      await world.advanceTo(posted.event.activatableAt);
+      const activated = await actions.activateRoot.sync(anyone, { addresses, modelId });
+      expect(activated.event).toMatchObject({ root: attestation.root, minted: 400n * share });
+      expect(await actions.activeRoot(client, { addresses, modelId })).toMatchObject({ root: attestation.root });
+
+      const tree = rewardTree(modelId, leaves);
+      const entry = tree.proofOf(alice.address)!;
+      const item = { modelId, beneficiary: alice.address, ...entry };
+      await expect(
+        actions.claim(anyone, { addresses, ...item, cumulative: entry.cumulative + 1n }),
+      ).rejects.toBeInstanceOf(errors.ComputeRewardsInvalidProofError);
+      expect((await actions.claim.simulate(anyone, { addresses, ...item })).result).toBe(300n * share);
+      const paid = await actions.claim.sync(anyone, { addresses, ...item });
+      expect(paid.event).toMatchObject({ account: alice.address, amount: 300n * share });
+      expect((await actions.claim.sync(anyone, { addresses, ...item })).event).toBeUndefined();
+
+      const bobs = { modelId, beneficiary: bob.address, ...tree.proofOf(bob.address)! };
+      const both = await actions.claimMany.sync(anyone, { addresses, claims: [item, bobs] });
+      expect(both.event).toMatchObject([{ account: bob.address, amount: 100n * share }]);
+      expect(await actions.claimed(client, { addresses, modelId, account: bob.address })).toBe(100n * share);
+      expect(await actions.balanceOf(client, { shares, account: alice.address })).toBe(300n * share);
+      expect(await actions.totalSupply(client, { shares })).toBe(400n * share);
+    });
+  });
+
+  it("cannot be signed for an epoch that is not over", async () => {
+    await story(async () => {
+      const { clientOf, addresses } = world;
+      const { attestation, signatures } = await world.attest(leaves);
+      const next = { ...attestation, epoch: attestation.epoch + 5n, deadline: attestation.deadline + 80n };
+      await expect(
+        actions.postRoot(clientOf(stranger), { addresses, attestation: next, signatures }),
+      ).rejects.toMatchObject({ code: "COMPUTE_REWARDS_EPOCH_NOT_OVER", retryable: true });
+    });
+  });
+});
+
+/** Two holders with claimed and delegated shares. */
+async function holders(): Promise<void> {
+  const { clientOf, addresses, modelId, shares } = world;
+  const tree = await world.reward([
+    { account: alice.address, cumulative: 300n * share },
+    { account: bob.address, cumulative: 100n * share },
+  ]);
+  for (const holder of [alice, bob]) {
+    const entry = tree.proofOf(holder.address)!;
+    await actions.claim.sync(clientOf(holder), { addresses, modelId, beneficiary: holder.address, ...entry });
+    const { event } = await actions.delegate.sync(clientOf(holder), { shares, delegatee: holder.address });
+    expect(event).toMatchObject({ delegator: holder.address, toDelegate: holder.address });
+  }
+}
+
+async function accept(calls: readonly actions.ProposalCall[], description: string): Promise<actions.Proposal> {
+  const { client, clientOf, governor } = world;
+  const { event } = await actions.propose.sync(clientOf(alice), { governor, calls, description });
+  const { proposalId } = event;
+  await world.advanceTo(1n + (await actions.proposalSnapshot(client, { governor, proposalId })));
+  await actions.castVote.sync(clientOf(alice), { governor, proposalId, support: "for" });
+  await world.advanceTo(1n + (await actions.proposalDeadline(client, { governor, proposalId })));
+  await actions.queue.sync(clientOf(stranger), { governor, proposal: event });
+  await world.advanceTo(await actions.proposalEta(client, { governor, proposalId }));
+  return event;
+}
+
+describe("governance", () => {
+  const change = { ...params, innerSteps: 128 };
+
+  it("changes a run parameter: delegate, propose, vote, queue, execute", async () => {
+    await story(async () => {
+      const { client, clientOf, addresses, runId, shares, governor, timelock } = world;
+      await holders();
+      expect(await actions.votesOf(client, { shares, account: alice.address })).toBe(300n * share);
+      expect(await actions.delegateOf(client, { shares, account: bob.address })).toBe(bob.address);
+
+      const calls = [actions.setParams.call({ addresses, runId, params: change })];
+      const description = "Twice the inner steps";
+      await expect(actions.propose(clientOf(stranger), { governor, calls, description })).rejects.toBeInstanceOf(
+        errors.GovernorInsufficientProposerVotesError,
+      );
+
+      const proposed = await actions.propose.sync(clientOf(alice), { governor, calls, description });
+      const { proposalId } = proposed.event;
+      const proposal = actions.proposalOf(calls, description, alice.address);
+      expect(proposal.description).toBe(`${description} #proposer=${alice.address.toLowerCase()}`);
+      expect(actions.proposalIdOf(proposal)).toBe(proposalId);
+      expect(await actions.proposalProposer(client, { governor, proposalId })).toBe(alice.address);
+      // A front-runner cannot make alice's proposal its own.
+      await expect(
+        actions.propose(clientOf(bob), { governor, calls, description, proposer: alice.address }),
+      ).rejects.toBeInstanceOf(errors.GovernorRestrictedProposerError);
+      await expect(actions.propose(clientOf(alice), { governor, calls, description })).rejects.toBeInstanceOf(
+        errors.GovernorUnexpectedProposalStateError,
+      );
+
+      expect(await actions.proposalState(client, { governor, proposalId })).toBe("pending");
+      const snapshot = await actions.proposalSnapshot(client, { governor, proposalId });
+      await world.advanceTo(snapshot + 1n);
+      expect(await actions.proposalState(client, { governor, proposalId })).toBe("active");
+      const vote = { governor, proposalId, support: "for" } as const;
+      const cast = await actions.castVote.sync(clientOf(alice), { ...vote, reason: "It trains better" });
+      expect(cast.event).toMatchObject({ voter: alice.address, weight: 300n * share, reason: "It trains better" });
+      await expect(actions.castVote(clientOf(alice), vote)).rejects.toBeInstanceOf(errors.GovernorAlreadyCastVoteError);
+      await actions.castVote.sync(clientOf(bob), { ...vote, support: "against" });
+      expect(await actions.proposalVotes(client, { governor, proposalId })).toEqual({
+        for: 300n * share,
+        against: 100n * share,
+        abstain: 0n,
+      });
+      expect(await actions.hasVoted(client, { governor, proposalId, account: bob.address })).toBe(true);
+      expect(await actions.quorumAt(client, { governor, timepoint: snapshot })).toBe(40n * share);
+
+      await expect(actions.queue(clientOf(stranger), { governor, proposal })).rejects.toMatchObject({
+        message: `Proposal ${proposalId} is active; it must be succeeded.`,
+      });
+      await world.advanceTo((await actions.proposalDeadline(client, { governor, proposalId })) + 1n);
+      expect(await actions.proposalState(client, { governor, proposalId })).toBe("succeeded");
+      const queued = await actions.queue.sync(clientOf(stranger), { governor, proposal });
+      expect(queued.event.proposalId).toBe(proposalId);
+      await expect(actions.execute(clientOf(stranger), { governor, proposal })).rejects.toBeInstanceOf(
+        errors.TimelockUnexpectedOperationStateError,
+      );
+      await world.advanceTo(await actions.proposalEta(client, { governor, proposalId }));
+      const { event, receipt } = await actions.execute.sync(clientOf(stranger), { governor, proposal: proposed.event });
+      expect(event.proposalId).toBe(proposalId);
+      expect(actions.setParams.extractEvent(receipt)).toMatchObject({ runId, version: 2, params: change });
+      expect(await actions.proposalState(client, { governor, proposalId })).toBe("executed");
+      expect(await actions.currentParamsVersion(client, { addresses, runId })).toBe(2);
+      expect(await actions.paramsOf(client, { addresses, runId, version: 2 })).toEqual(change);
+      expect(timelock).not.toBe(governor);
+    });
+  });
+
+  it("shows the reason deep inside: a change out of bounds fails in timelock and governor with the registry's error", async () => {
+    await story(async () => {
+      const { clientOf, addresses, runId, governor } = world;
+      await holders();
+      const bad = { ...params, innerSteps: 2_048 };
+      const proposal = await accept([actions.setParams.call({ addresses, runId, params: bad })], "Too many");
+      const executed = actions.execute(clientOf(stranger), { governor, proposal });
+      await expect(executed).rejects.toBeInstanceOf(errors.RunRegistryParamOutOfBoundsError);
+      await expect(executed).rejects.toThrow("The run parameter innerSteps is 2048; it must lie from 4 to 1024.");
+    });
+  });
+
+  it("can be withdrawn by the proposer before voting begins", async () => {
+    await story(async () => {
+      const { client, clientOf, addresses, runId, governor } = world;
+      await holders();
+      const calls = [actions.setStatus.call({ addresses, runId, status: 1 })];
+      const { event } = await actions.propose.sync(clientOf(alice), { governor, calls, description: "Pause" });
+      await expect(actions.cancel(clientOf(bob), { governor, proposal: event })).rejects.toBeInstanceOf(
+        errors.GovernorUnableToCancelError,
+      );
+      await actions.cancel.sync(clientOf(alice), { governor, proposal: event });
+      expect(await actions.proposalState(client, { governor, proposalId: event.proposalId })).toBe("canceled");
+    });
+  });
+
+  it("knows no proposal that was never made", async () => {
+    const { client, governor } = world;
+    await expect(actions.proposalState(client, { governor, proposalId: 1n })).rejects.toBeInstanceOf(
+      errors.GovernorNonexistentProposalError,
+    );
+  });
+
+  it("needs to know the proposer of a proposal", () => {
+    expect(() => actions.propose.call({ governor: world.governor, calls: [], description: "" })).toThrow(
+      errors.AccountMissingError,
+    );
+  });
+});
+
+describe("events", () => {
+  it("are read page by page, not before they are confirmed, and on from the cursor", async () => {
+    await story(async () => {
+      const { client, clientOf, addresses, runId, blocks } = world;
+      const query = actions.headPosted({ addresses, runId });
+      const from = BigInt(blocks.checkpointRegistry);
+      const { head: first } = await actions.headOf(client, { addresses, runId });
+      const { result: second } = await actions.postHead.simulate(clientOf(poster), head(1n, first));
+      await actions.postHead.sync(clientOf(poster), head(1n, first));
+
+      const all = await actions.getAllLogs(client, query, { from, range: 1 });
+      expect(all.logs.map((log) => log.args.sequence)).toEqual([0n, 1n]);
+
+      const confirmed = await actions.getAllLogs(client, query, { from, confirmations: 1 });
+      expect(confirmed.logs.map((log) => log.args.sequence)).toEqual([0n]);
+      await actions.postHead.sync(clientOf(poster), head(2n, second));
+      const next = await actions.getLogPage(client, query, { from: confirmed.cursor, confirmations: 1 });
+      expect(next.logs.map((log) => log.args.head)).toEqual([second]);
+      expect(next.done).toBe(true);
+      const rest = await actions.getLogPage(client, query, { from: next.cursor });
+      expect(rest.logs.map((log) => log.args.round)).toEqual([2n]);
+      const none = await actions.getLogPage(client, query, { from: rest.cursor });
+      expect(none).toEqual({ logs: [], cursor: rest.cursor, done: true });
+
+      const bounded = await actions.getAllLogs(client, query, { from, to: confirmed.cursor.next - 1n });
+      expect(bounded.logs.length).toBe(1);
+    });
+  });
+
+  it("notice that the chain lost the cursor's block", async () => {
+    const { client, clientOf, addresses, runId, blocks } = world;
+    const query = actions.headPosted({ addresses, runId });
+    const from = BigInt(blocks.checkpointRegistry);
+    const { head: first } = await actions.headOf(client, { addresses, runId });
+    let cursor: actions.LogCursor | undefined;
+    await story(async () => {
+      await actions.postHead.sync(clientOf(poster), head(1n, first));
+      ({ cursor } = await actions.getAllLogs(client, query, { from }));
+    });
+    await story(async () => {
+      const lost = actions.getLogPage(client, query, { from: cursor! });
+      await expect(lost).rejects.toMatchObject({ code: "CHAIN_REORGANISED", retryable: true });
+      await actions.postHead.sync(clientOf(poster), { ...head(1n, first), receiptsRoot: hashOf("others") });
+      await expect(actions.getLogPage(client, query, { from: cursor! })).rejects.toBeInstanceOf(
+        errors.ChainReorganisedError,
+      );
+    });
+  });
+
+  it("are found for models, runs and validators", async () => {
+    const { client, addresses, modelId, runId } = world;
+    const from = 0n;
+    const created = await actions.getAllLogs(client, actions.modelCreated({ addresses }), { from });
+    expect(created.logs.map((log) => log.args.modelId)).toEqual([modelId]);
+    const runs = await actions.getAllLogs(client, actions.runRegistered({ addresses, modelId }), { from });
+    expect(runs.logs.map((log) => log.args.runId)).toEqual([runId]);
+    const sets = await actions.getAllLogs(client, actions.runParamsSet({ addresses, runId }), { from });
+    expect(sets.logs.map((log) => log.args.params)).toEqual([params]);
+    const chosen = await actions.getAllLogs(client, actions.validatorsSet({ addresses, modelId }), { from });
+    expect(chosen.logs.map((log) => log.args.validators)).toEqual([modelConfig.validators]);
+    const other = await actions.getAllLogs(client, actions.headPosted({ addresses, runId: zeroHash }), { from });
+    expect(other.logs).toEqual([]);
+  });
+
+  it("are asked for in smaller ranges where a node refuses large ones", async () => {
+    const { request, addresses } = world;
+    const spans: number[] = [];
+    const picky = createClient({
+      cacheTime: 0,
+      transport: custom(
+        {
+          async request(call: { method: string; params: [{ fromBlock: string; toBlock: string }] }) {
+            if (call.method === "eth_getLogs") {
+              const span = Number(call.params[0].toBlock) - Number(call.params[0].fromBlock) + 1;
+              spans.push(span);
+              if (span > 3) throw { code: -32005, message: "query exceeds 3 blocks" };
+            }
+            return request(call as never);
+          },
+        },
+        { retryCount: 0 },
+      ),
+    });
+    const found = await actions.getAllLogs(picky, actions.headPosted({ addresses }), { from: 0n, range: 16 });
+    expect(found.logs.length).toBe(1);
+    expect(spans[0]).toBeGreaterThan(3);
+    expect(spans.at(-1)).toBeLessThanOrEqual(3);
+  });
+});
+
+describe("a client with all actions", () => {
+  it("has reads and writes with the addresses settled", async () => {
+    await story(async () => {
+      const { clientOf, addresses, runId, modelId, governor } = world;
+      const client = clientOf(poster).extend(actions.cotrainActions({ addresses }));
+      const { head: parent } = await client.headOf({ runId });
+      const { addresses: _, ...link } = head(1n, parent);
+      const { event } = await client.postHead.sync(link);
+      expect(event?.parentHead).toBe(parent);
+      expect(await client.currentParamsVersion({ runId })).toBe(1);
+      expect(await client.governorOf({ modelId })).toBe(governor);
+      expect(client.setParams.call({ runId, params })).toEqual(actions.setParams.call({ addresses, runId, params }));
+      const { result } = await client.postHead.simulate({ ...link, round: 2n, parentHead: event!.head });
+      expect(result).toMatch(/^0x[0-9a-f]{64}$/);
+      await expect(client.setStatus({ runId, status: 1 })).rejects.toBeInstanceOf(
+        errors.ModelAuthorityUnauthorizedError,
+      );
+    });
+  });
+
+  it("says what is missing: an account, a chain, a deployment", async () => {
+    const { client, addresses, runId, clientOf } = world;
+    await expect(actions.setStatus(client, { addresses, runId, status: 1 })).rejects.toBeInstanceOf(
+      errors.AccountMissingError,
+    );
+    await expect(actions.setStatus(clientOf(alice), { runId, status: 1 })).rejects.toBeInstanceOf(
+      errors.DeploymentUnknownError,
+    );
+    const elsewhere = createClient({ chain: hardhat, transport: http("http://127.0.0.1:1") });
+    await expect(actions.headOf(elsewhere, { runId })).rejects.toThrow(
+      "Cotrain has no published deployment on chain 31337; pass `addresses`.",
+    );
+  });
+});

@@ -1,0 +1,211 @@
+/** A chain in this process with Cotrain deployed, one model and one run: where the SDK's stories begin. */
+import { network } from "hardhat";
+import {
+  type Account,
+  createClient,
+  createPublicClient,
+  createWalletClient,
+  custom,
+  type EIP1193RequestFn,
+  keccak256,
+  stringToHex,
+} from "viem";
+import { getBlock } from "viem/actions";
+import { mnemonicToAccount } from "viem/accounts";
+import {
+  activateRoot,
+  activeRoot,
+  createModel,
+  currentSetVersion,
+  epochEnd,
+  epochOf,
+  headOf,
+  modelContractsOf,
+  type ModelConfig,
+  postHead,
+  postRoot,
+  registerRun,
+  type RunConfig,
+  scheduleOf,
+} from "@cotrain/sdk/actions";
+import {
+  asModelId,
+  asRunId,
+  type Attestation,
+  domainFor,
+  type Hex,
+  type RunParams,
+  rewardTree,
+  type RewardLeaf,
+  typedDataOf,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
+
+/** Hardhat's accounts, all of them funded. */
+export const accountOf = (index: number) =>
+  mnemonicToAccount("test test test test test test test test test test test junk", { addressIndex: index });
+
+export const organiser = accountOf(0);
+export const poster = accountOf(1);
+export const alice = accountOf(2);
+export const bob = accountOf(3);
+export const stranger = accountOf(4);
+export const validators = [5, 6, 7]
+  .map(accountOf)
+  .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
+
+export const share = 10n ** 18n;
+export const hashOf = (label: string): Hex => keccak256(stringToHex(label));
+
+export const params: RunParams = {
+  innerSteps: 64,
+  rampInnerSteps: 8,
+  rampRounds: 2,
+  innerLrPpb: 2_000_000,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 700_000,
+  minWorkers: 1,
+  maxWorkers: 64,
+  roundDeadline: 60,
+  codec: 1,
+  downCodec: 0,
+  outerOptimizer: 0,
+  aggregator: 0,
+  aggregatorBps: 0,
+  delaySteps: 0,
+  mixingBps: 10_000,
+  weighting: 0,
+  innerState: 0,
+  admission: 0,
+  minStake: 0n,
+  replayBps: 0,
+};
+
+const settings = profileFor("local", 31337).model;
+export const modelConfig: ModelConfig = {
+  name: "A model",
+  symbol: "MODEL",
+  uri: "ipfs://terms",
+  organiser: organiser.address,
+  ...settings,
+  validators: validators.map((account) => account.address),
+  threshold: 2,
+};
+
+export const runConfig: RunConfig = {
+  definition: hashOf("definition"),
+  initialCheckpoint: hashOf("checkpoint 0"),
+  fragments: 4,
+  poster: poster.address,
+  realisations: [hashOf("realisation")],
+  params,
+  min: { ...params, innerSteps: 4, innerLrPpb: 1 },
+  max: { ...params, innerSteps: 1_024, innerLrPpb: 100_000_000 },
+};
+
+export type World = Awaited<ReturnType<typeof createWorld>>;
+
+export async function createWorld() {
+  await ensureBuilt();
+  const connection = await network.create({ override: { throwOnTransactionFailures: false } });
+  const request = ((call: { method: string; params?: unknown[] }) =>
+    connection.provider.request(call)) as EIP1193RequestFn;
+  const transport = custom({ request }, { retryCount: 0 });
+  const clientOf = (account?: Account) => createClient({ account, transport, pollingInterval: 5, cacheTime: 0 });
+  const client = clientOf();
+  const { addresses, blocks } = await deploy({
+    walletClient: createWalletClient({ account: organiser, transport, pollingInterval: 5 }),
+    publicClient: createPublicClient({ transport, pollingInterval: 5, cacheTime: 0 }),
+    profile: "local",
+  });
+
+  const now = async (): Promise<number> => Number((await getBlock(client)).timestamp);
+  /** Mines a block at a time, or does nothing if it is past. */
+  const advanceTo = async (timestamp: number | bigint): Promise<void> => {
+    if (Number(timestamp) <= (await now())) return;
+    await connection.provider.request({ method: "evm_setNextBlockTimestamp", params: [Number(timestamp)] });
+    await connection.provider.request({ method: "evm_mine" });
+  };
+
+  const created = await createModel.sync(clientOf(organiser), { addresses, config: modelConfig, salt: zeroHash });
+  const modelId = asModelId(created.event.modelId);
+  const registered = await registerRun.sync(clientOf(organiser), {
+    addresses,
+    modelId,
+    salt: zeroHash,
+    config: runConfig,
+  });
+  const runId = asRunId(registered.event.runId);
+  const contracts = await modelContractsOf(client, { addresses, modelId });
+
+  /** Anchors a head, waits for the epoch to end and has a root of these leaves signed. */
+  async function attest(leaves: readonly RewardLeaf[]): Promise<{ attestation: Attestation; signatures: Hex[] }> {
+    const { head: parentHead, round } = await headOf(client, { addresses, runId });
+    const { result: head } = await postHead.simulate(clientOf(poster), {
+      addresses,
+      runId,
+      parentHead,
+      round: round + 1n,
+      paramsVersion: 1,
+      checkpointDigest: hashOf(`checkpoint ${round + 1n}`),
+      receiptsRoot: hashOf(`receipts ${round + 1n}`),
+    });
+    await postHead.sync(clientOf(poster), {
+      addresses,
+      runId,
+      parentHead,
+      round: round + 1n,
+      paramsVersion: 1,
+      checkpointDigest: hashOf(`checkpoint ${round + 1n}`),
+      receiptsRoot: hashOf(`receipts ${round + 1n}`),
+    });
+    const epoch = await epochOf(client, { addresses, modelId, timestamp: await now() });
+    const end = await epochEnd(client, { addresses, modelId, epoch });
+    const { postingDelay } = await scheduleOf(client, { addresses, modelId });
+    await advanceTo(end);
+    const tree = rewardTree(modelId, leaves);
+    const attestation: Attestation = {
+      modelId,
+      runId,
+      epoch,
+      epochDigest: hashOf("epoch manifest"),
+      head,
+      previousRoot: (await activeRoot(client, { addresses, modelId }))?.root ?? zeroHash,
+      root: tree.root,
+      totalCumulative: tree.total,
+      setVersion: await currentSetVersion(client, { addresses, modelId }),
+      deadline: BigInt(end + postingDelay),
+    };
+    const domain = domainFor(31337, addresses.computeRewards);
+    const signatures = await Promise.all(
+      validators.slice(0, 2).map((account) => account.signTypedData(typedDataOf(domain, "Attestation", attestation))),
+    );
+    return { attestation, signatures };
+  }
+
+  /** Makes a root of these leaves the active one, so that they can be claimed. */
+  async function reward(leaves: readonly RewardLeaf[]) {
+    const { attestation, signatures } = await attest(leaves);
+    const { event } = await postRoot.sync(clientOf(stranger), { addresses, attestation, signatures });
+    await advanceTo(event.activatableAt);
+    await activateRoot.sync(clientOf(stranger), { addresses, modelId });
+    return rewardTree(modelId, leaves);
+  }
+
+  return {
+    request,
+    client,
+    clientOf,
+    addresses,
+    blocks,
+    modelId,
+    runId,
+    ...contracts,
+    now,
+    advanceTo,
+    attest,
+    reward,
+    close: () => connection.close(),
+  };
+}
