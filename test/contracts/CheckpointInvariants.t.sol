@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {RunParams, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {Head} from "../../contracts/interfaces/Statements.sol";
+import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
+import {Fixture} from "./support/Fixture.sol";
+import {Vm} from "./support/Vm.sol";
+
+/// @notice A run's life in any order: heads are posted and posted again, parameters, poster and status change, strangers
+/// try. The handler rebuilds the chain from events alone.
+contract CheckpointHandler is Fixture {
+    bytes32 public runId;
+    bytes32 public rebuilt;
+    uint64 public sequence;
+    uint64 public round;
+    bool public broken;
+    address private _poster = POSTER;
+    bytes32 private _parent;
+    bytes32 private _digest;
+
+    constructor() {
+        setUp();
+        vm.recordLogs();
+        runId = registerRun();
+        _replay(0);
+    }
+
+    function post(uint16 skip, bytes32 digest, bytes32 receipts) external {
+        if (digest == 0 || _status() != Status.Open) return;
+        (bytes32 parent, , uint64 last) = checkpoints.headOf(runId);
+        uint32 version = runs.runOf(runId).version;
+        vm.recordLogs();
+        vm.prank(_poster);
+        checkpoints.post(runId, parent, last + 1 + (skip % 3), version, digest, receipts);
+        _replay(sequence + 1);
+    }
+
+    function postByAStranger(address who, bytes32 digest) external {
+        if (who == _poster || digest == 0) return;
+        (bytes32 parent, , uint64 last) = checkpoints.headOf(runId);
+        vm.prank(who);
+        try checkpoints.post(runId, parent, last + 1, 1, digest, 0) {
+            broken = true;
+        } catch {}
+    }
+
+    function postElsewhere(bytes32 parent, bytes32 digest) external {
+        (bytes32 head, , uint64 last) = checkpoints.headOf(runId);
+        if (parent == head) return;
+        vm.prank(_poster);
+        try checkpoints.post(runId, parent, last + 1, 1, digest, 0) {
+            broken = true;
+        } catch {}
+    }
+
+    function setParams(uint32 steps) external {
+        if (_status() == Status.Finished) return;
+        RunParams memory p = params();
+        p.innerSteps = uint32(bound(steps, 1, 256)) * 4;
+        vm.prank(address(timelock));
+        runs.setParams(runId, p);
+    }
+
+    function setPoster(address poster) external {
+        if (poster == address(0)) return;
+        vm.prank(address(timelock));
+        runs.setPoster(runId, _poster = poster);
+    }
+
+    function pauseOrOpen(bool pause) external {
+        vm.prank(address(timelock));
+        runs.setStatus(runId, pause ? Status.Paused : Status.Open);
+    }
+
+    function current() external view returns (bytes32, uint64, uint64) {
+        return checkpoints.headOf(runId);
+    }
+
+    function _status() private view returns (Status status) {
+        (, status, ) = runs.postingOf(runId);
+    }
+
+    function _replay(uint64 expected) private {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].emitter != address(checkpoints)) continue;
+            Head memory head;
+            (
+                head.parentHead,
+                head.sequence,
+                head.round,
+                head.paramsVersion,
+                head.checkpointDigest,
+                head.receiptsRoot
+            ) = abi.decode(logs[i].data, (bytes32, uint64, uint64, uint32, bytes32, bytes32));
+            (head.chainId, head.registry, head.runId) = (block.chainid, logs[i].emitter, logs[i].topics[1]);
+            if (head.parentHead != rebuilt || head.sequence != expected) broken = true;
+            rebuilt = ProtocolHashes.hashHead(head);
+            if (rebuilt != logs[i].topics[2]) broken = true;
+            (sequence, round) = (head.sequence, head.round);
+        }
+    }
+}
+
+contract CheckpointInvariants is Fixture {
+    CheckpointHandler private handler;
+
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    function setUp() public override {
+        handler = new CheckpointHandler();
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    function targetSelectors() external view returns (FuzzSelector[] memory list) {
+        list = new FuzzSelector[](1);
+        list[0].addr = address(handler);
+        list[0].selectors = new bytes4[](7);
+        list[0].selectors[0] = CheckpointHandler.post.selector;
+        list[0].selectors[1] = CheckpointHandler.post.selector;
+        list[0].selectors[2] = CheckpointHandler.postByAStranger.selector;
+        list[0].selectors[3] = CheckpointHandler.postElsewhere.selector;
+        list[0].selectors[4] = CheckpointHandler.setParams.selector;
+        list[0].selectors[5] = CheckpointHandler.setPoster.selector;
+        list[0].selectors[6] = CheckpointHandler.pauseOrOpen.selector;
+    }
+
+    function invariant_theHeadIsRebuiltFromEvents() external view {
+        (bytes32 head, uint64 sequence, uint64 round) = handler.current();
+        yes(!handler.broken(), "nobody but the poster, one by one");
+        eq(head, handler.rebuilt(), "23 the head recomputes");
+        eq(sequence, handler.sequence(), "24 sequence");
+        eq(round, handler.round(), "round");
+    }
+}

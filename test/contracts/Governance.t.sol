@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {IGovernor} from "@openzeppelin/contracts/governance/IGovernor.sol";
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
+import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
+import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
+import {IModelTimelock} from "../../contracts/interfaces/IModelTimelock.sol";
+import {RunParams} from "../../contracts/interfaces/IRunRegistry.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+contract GovernanceTest is Fixture {
+    address private constant ALICE = address(0xa11ce);
+    address private constant BOB = address(0xb0b);
+    address private constant CAROL = address(0xca401);
+
+    bytes32 private runId;
+    address[] private targets;
+    uint256[] private values;
+    bytes[] private calls;
+    string private text;
+
+    function setUp() public override {
+        super.setUp();
+        runId = registerRun();
+        _mint(ALICE, 60e18);
+        _mint(BOB, 30e18);
+        _mint(CAROL, 10e18);
+        vm.warp(block.timestamp + 10);
+        RunParams memory p = params();
+        p.innerSteps = 128;
+        _plan(address(runs), abi.encodeCall(runs.setParams, (runId, p)));
+    }
+
+    function test_holdersChangeARunsParameters() public {
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 1);
+        vm.warp(governor.proposalDeadline(id) + 1);
+        _queue();
+        vm.warp(governor.proposalEta(id));
+        _execute();
+        eq(runs.paramsOf(runId, 2).innerSteps, 128, "changed");
+        eq(runs.versionAt(runId, uint48(block.timestamp)), 2, "in force");
+    }
+
+    function test_theScheduleOfTheLocalProfileHolds() public {
+        uint256 proposed = block.timestamp;
+        uint256 id = _propose(ALICE);
+        eq(governor.proposalSnapshot(id), proposed + 1, "snapshot");
+        eq(governor.proposalDeadline(id), proposed + 7, "deadline");
+        _vote(id, ALICE, 1);
+        vm.warp(proposed + 8);
+        _queue();
+        eq(governor.proposalEta(id), proposed + 11, "eta");
+    }
+
+    function test_nothingIsExecutedBeforeItsDelay() public {
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 1);
+        vm.expectRevert();
+        _queue();
+        vm.warp(governor.proposalDeadline(id) + 1);
+        vm.expectRevert();
+        _execute();
+        _queue();
+        vm.warp(governor.proposalEta(id) - 1);
+        vm.expectRevert();
+        _execute();
+        eq(runs.runOf(runId).version, 1, "unchanged");
+    }
+
+    function test_withoutAQuorumNothingPasses() public {
+        _mint(address(0xdead), 1_000e18);
+        vm.warp(block.timestamp + 1);
+        eq(governor.quorum(block.timestamp - 1), 110e18, "a tenth of all that was minted, delegated or not");
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 1);
+        _vote(id, BOB, 1);
+        vm.warp(governor.proposalDeadline(id) + 1);
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Defeated), "90 of 110");
+    }
+
+    function test_theFloorStandsWhereTheFractionIsLess() public view {
+        eq(governor.quorum(START - 1), 1e18, "no supply yet, yet a floor");
+        eq(governor.quorum(block.timestamp - 1), 10e18, "a tenth of the supply");
+        eq(governor.quorumDenominator(), 10_000, "basis points");
+    }
+
+    function test_votesAreThoseAtTheSnapshot() public {
+        uint256 id = _propose(ALICE);
+        vm.warp(governor.proposalSnapshot(id) + 1);
+        vm.prank(ALICE);
+        shares.transfer(BOB, 60e18);
+        _castVote(id, BOB, 0);
+        _castVote(id, ALICE, 1);
+        (uint256 against, uint256 inFavour, ) = governor.proposalVotes(id);
+        eq(against, 30e18, "nothing by a transfer after the snapshot");
+        eq(inFavour, 60e18, "nothing lost by it");
+    }
+
+    function test_sharesBorrowedForATransactionDoNotVote() public {
+        uint256 id = _propose(ALICE);
+        vm.warp(governor.proposalSnapshot(id));
+        address borrower = address(0xf1a5);
+        vm.prank(borrower);
+        shares.delegate(borrower);
+        vm.prank(ALICE);
+        shares.transfer(borrower, 60e18);
+        vm.prank(borrower);
+        shares.transfer(ALICE, 60e18);
+        vm.warp(block.timestamp + 1);
+        _castVote(id, borrower, 1);
+        (, uint256 inFavour, ) = governor.proposalVotes(id);
+        eq(inFavour, 0, "none");
+    }
+
+    function test_nobodyVotesTwice() public {
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 1);
+        vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorAlreadyCastVote.selector, ALICE));
+        vm.prank(ALICE);
+        governor.castVote(id, 1);
+    }
+
+    function test_aLateQuorumLengthensTheVote() public {
+        _mint(address(0xdead), 500e18);
+        vm.warp(block.timestamp + 1);
+        uint256 id = _propose(CAROL);
+        uint256 deadline = governor.proposalDeadline(id);
+        _vote(id, CAROL, 1);
+        vm.warp(deadline);
+        _castVote(id, ALICE, 1);
+        eq(governor.proposalDeadline(id), deadline + 2, "extended");
+        vm.warp(deadline + 2);
+        _castVote(id, BOB, 0);
+    }
+
+    function test_votesAreNeededToPropose() public {
+        vm.expectRevert(
+            abi.encodeWithSelector(IGovernor.GovernorInsufficientProposerVotes.selector, address(0xdead), 0, 1e18)
+        );
+        _propose(address(0xdead));
+    }
+
+    function test_aNamedProposerIsTheOnlyOneAndTheOnlyCanceller() public {
+        text = string.concat("more steps #proposer=", Strings.toHexString(ALICE));
+        vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorRestrictedProposer.selector, BOB));
+        _propose(BOB);
+        uint256 id = _propose(ALICE);
+        vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorUnableToCancel.selector, id, BOB));
+        vm.prank(BOB);
+        governor.cancel(targets, values, calls, keccak256(bytes(text)));
+        vm.prank(ALICE);
+        governor.cancel(targets, values, calls, keccak256(bytes(text)));
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Canceled), "cancelled");
+    }
+
+    function test_strangersCannotCancelInTheTimelock() public {
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 1);
+        vm.warp(governor.proposalDeadline(id) + 1);
+        _queue();
+        bytes32 salt = bytes20(address(governor)) ^ keccak256(bytes(text));
+        bytes32 operation = timelock.hashOperationBatch(targets, values, calls, 0, salt);
+        yes(timelock.isOperationPending(operation), "pending");
+        bytes32 role = timelock.CANCELLER_ROLE();
+        vm.expectRevert(abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, BOB, role));
+        vm.prank(BOB);
+        timelock.cancel(operation);
+    }
+
+    function test_settingsChangeByProposalAlone() public {
+        vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorOnlyExecutor.selector, ALICE));
+        vm.prank(ALICE);
+        governor.setVotingDelay(5);
+        vm.expectRevert();
+        vm.prank(address(timelock));
+        governor.setVotingDelay(5);
+        _pass(address(governor), abi.encodeCall(governor.setVotingDelay, (5)));
+        eq(governor.votingDelay(), 5, "delay");
+        _pass(address(governor), abi.encodeCall(governor.setVotingPeriod, (9)));
+        eq(governor.votingPeriod(), 9, "period");
+        _pass(address(governor), abi.encodeCall(governor.setLateQuorumVoteExtension, (4)));
+        eq(governor.lateQuorumVoteExtension(), 4, "extension");
+        _pass(address(governor), abi.encodeCall(governor.updateQuorumNumerator, (2_000)));
+        eq(governor.quorumNumerator(), 2_000, "quorum");
+        _pass(address(governor), abi.encodeCall(governor.setProposalThreshold, (2e18)));
+        eq(governor.proposalThreshold(), 2e18, "threshold");
+        _pass(address(timelock), abi.encodeCall(timelock.updateDelay, (6)));
+        eq(timelock.getMinDelay(), 6, "timelock");
+    }
+
+    function test_settingsStayWithinTheLimits() public {
+        _outOfBounds(abi.encodeCall(governor.setVotingDelay, (0)), 0, 1, 30 days);
+        _outOfBounds(abi.encodeCall(governor.setVotingDelay, (30 days + 1)), 30 days + 1, 1, 30 days);
+        _outOfBounds(abi.encodeCall(governor.setVotingPeriod, (0)), 0, 1, 30 days);
+        _outOfBounds(abi.encodeCall(governor.setVotingPeriod, (30 days + 1)), 30 days + 1, 1, 30 days);
+        _outOfBounds(abi.encodeCall(governor.setLateQuorumVoteExtension, (0)), 0, 1, 30 days);
+        _outOfBounds(abi.encodeCall(governor.updateQuorumNumerator, (0)), 0, 1, 5_000);
+        _outOfBounds(abi.encodeCall(governor.updateQuorumNumerator, (5_001)), 5_001, 1, 5_000);
+    }
+
+    function test_theTimelocksDelayStaysWithinTheLimits() public {
+        uint256[2] memory delays = [uint256(0), 30 days + 1];
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectRevert(
+                abi.encodeWithSelector(IModelTimelock.ModelTimelockDelayOutOfBounds.selector, delays[i], 1, 30 days)
+            );
+            vm.prank(address(timelock));
+            timelock.updateDelay(delays[i]);
+        }
+        vm.expectRevert(
+            abi.encodeWithSelector(TimelockControllerUpgradeable.TimelockUnauthorizedCaller.selector, ALICE)
+        );
+        vm.prank(ALICE);
+        timelock.updateDelay(5);
+    }
+
+    function test_theTimelockCannotBeExchanged() public {
+        vm.expectRevert(abi.encodeWithSelector(IModelGovernor.ModelGovernorTimelockFixed.selector));
+        vm.prank(address(timelock));
+        governor.updateTimelock(timelock);
+    }
+
+    function test_everyProposalWaitsInTheTimelock() public {
+        uint256 id = _propose(ALICE);
+        yes(governor.proposalNeedsQueuing(id), "queuing");
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Pending), "pending");
+    }
+
+    /// @dev Whatever the supply and its split, nothing passes without a quorum, and no one's weight counts twice.
+    function testFuzz_executedMeansAQuorumInFavour(uint96 alice, uint96 bob, uint96 idle, uint8 ballots) public {
+        _mint(ALICE, alice);
+        _mint(BOB, bob);
+        _mint(address(0xdead), idle);
+        vm.warp(block.timestamp + 1);
+        uint256 id = _propose(CAROL);
+        if (ballots & 1 != 0) _vote(id, ALICE, ballots & 2 != 0 ? 1 : 0);
+        if (ballots & 4 != 0) _vote(id, BOB, ballots & 8 != 0 ? 1 : 0);
+        if (ballots & 16 != 0) _vote(id, CAROL, ballots & 32 != 0 ? 1 : 2);
+        (uint256 against, uint256 inFavour, uint256 abstaining) = governor.proposalVotes(id);
+        yes(against + inFavour + abstaining <= shares.totalSupply(), "one weight each");
+        vm.warp(governor.proposalDeadline(id) + 1);
+        bool enough = inFavour + abstaining >= governor.quorum(governor.proposalSnapshot(id));
+        bool passes = enough && inFavour > against;
+        eq(
+            uint256(governor.state(id)),
+            uint256(passes ? IGovernor.ProposalState.Succeeded : IGovernor.ProposalState.Defeated),
+            "state"
+        );
+    }
+
+    function _mint(address to, uint256 amount) private {
+        vm.prank(address(emission));
+        shares.mint(to, amount);
+        if (to == address(0xdead)) return;
+        vm.prank(to);
+        shares.delegate(to);
+    }
+
+    function _plan(address target, bytes memory call) private {
+        targets = [target];
+        values = [uint256(0)];
+        calls = [call];
+        text = "more steps";
+    }
+
+    function _propose(address who) private returns (uint256) {
+        vm.prank(who);
+        return governor.propose(targets, values, calls, text);
+    }
+
+    function _vote(uint256 id, address who, uint8 support) private {
+        if (block.timestamp <= governor.proposalSnapshot(id)) vm.warp(governor.proposalSnapshot(id) + 1);
+        _castVote(id, who, support);
+    }
+
+    function _castVote(uint256 id, address who, uint8 support) private {
+        vm.prank(who);
+        governor.castVote(id, support);
+    }
+
+    function _queue() private {
+        governor.queue(targets, values, calls, keccak256(bytes(text)));
+    }
+
+    function _execute() private {
+        governor.execute(targets, values, calls, keccak256(bytes(text)));
+    }
+
+    function _ready(address target, bytes memory call) private {
+        _plan(target, call);
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 1);
+        vm.warp(governor.proposalDeadline(id) + 1);
+        _queue();
+        vm.warp(governor.proposalEta(id));
+    }
+
+    function _pass(address target, bytes memory call) private {
+        _ready(target, call);
+        _execute();
+    }
+
+    function _outOfBounds(bytes memory call, uint256 value, uint256 min, uint256 max) private {
+        _ready(address(governor), call);
+        vm.expectRevert(
+            abi.encodeWithSelector(IModelGovernor.ModelGovernorSettingOutOfBounds.selector, value, min, max)
+        );
+        _execute();
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {RunParams} from "../../contracts/interfaces/IRunRegistry.sol";
+import {
+    Ack,
+    Attestation,
+    Fragment as FragmentStatement,
+    Head,
+    Join,
+    Receipt,
+    Ruling,
+    Verdict
+} from "../../contracts/interfaces/Statements.sol";
+import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
+import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
+import {RunRegistry} from "../../contracts/training/RunRegistry.sol";
+import {Fixture} from "./support/Fixture.sol";
+
+/// @notice Solidity against the vectors that the TypeScript protocol is tested with, from a third implementation.
+contract VectorsTest is Fixture {
+    string private json;
+
+    function setUp() public override {
+        super.setUp();
+        json = vm.readFile("test/vectors/protocol.json");
+    }
+
+    function test_joins() public view {
+        eq(ProtocolHashes.JOIN_TYPEHASH, _typeHash("Join"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Join", i, ProtocolHashes.hashJoin(abi.decode(_encoded("Join", i), (Join))));
+        }
+    }
+
+    function test_fragments() public view {
+        eq(ProtocolHashes.FRAGMENT_TYPEHASH, _typeHash("Fragment"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed(
+                "Fragment",
+                i,
+                ProtocolHashes.hashFragment(abi.decode(_encoded("Fragment", i), (FragmentStatement)))
+            );
+        }
+    }
+
+    function test_receipts() public view {
+        eq(ProtocolHashes.RECEIPT_TYPEHASH, _typeHash("Receipt"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Receipt", i, ProtocolHashes.hashReceipt(abi.decode(_encoded("Receipt", i), (Receipt))));
+        }
+    }
+
+    function test_acks() public view {
+        eq(ProtocolHashes.ACK_TYPEHASH, _typeHash("Ack"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Ack", i, ProtocolHashes.hashAck(abi.decode(_encoded("Ack", i), (Ack))));
+        }
+    }
+
+    function test_verdicts() public view {
+        eq(ProtocolHashes.VERDICT_TYPEHASH, _typeHash("Verdict"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Verdict", i, ProtocolHashes.hashVerdict(abi.decode(_encoded("Verdict", i), (Verdict))));
+        }
+    }
+
+    function test_attestations() public view {
+        eq(ProtocolHashes.ATTESTATION_TYPEHASH, _typeHash("Attestation"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed(
+                "Attestation",
+                i,
+                ProtocolHashes.hashAttestation(abi.decode(_encoded("Attestation", i), (Attestation)))
+            );
+        }
+    }
+
+    function test_rulings() public view {
+        eq(ProtocolHashes.RULING_TYPEHASH, _typeHash("Ruling"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Ruling", i, ProtocolHashes.hashRuling(abi.decode(_encoded("Ruling", i), (Ruling))));
+        }
+    }
+
+    function test_heads() public view {
+        eq(ProtocolHashes.HEAD_TYPEHASH, vm.parseJsonBytes32(json, ".head.typeHash"), "type");
+        for (uint256 i = 0; i < 5; ++i) {
+            string memory key = string.concat(".head.cases[", _digit(i), "]");
+            Head memory head = abi.decode(vm.parseJsonBytes(json, string.concat(key, ".encoded")), (Head));
+            eq(ProtocolHashes.hashHead(head), vm.parseJsonBytes32(json, string.concat(key, ".head")), "head");
+        }
+    }
+
+    function test_receiptLeaves() public view {
+        for (uint256 tree = 0; tree < 4; ++tree) {
+            for (uint256 i = 0; i <= tree; ++i) {
+                (bytes memory encoded, string memory key) = _leaf("receipt", tree, i);
+                (bytes32 hash, address worker, address beneficiary, uint64 tokens, uint16 outcome) = abi.decode(
+                    encoded,
+                    (bytes32, address, address, uint64, uint16)
+                );
+                _inTree("receipt", tree, key, ProtocolHashes.receiptLeaf(hash, worker, beneficiary, tokens, outcome));
+            }
+        }
+    }
+
+    function test_rewardLeaves() public view {
+        for (uint256 tree = 0; tree < 4; ++tree) {
+            for (uint256 i = 0; i <= tree; ++i) {
+                (bytes memory encoded, string memory key) = _leaf("reward", tree, i);
+                (uint8 kind, bytes32 id, address account, uint256 cumulative) = abi.decode(
+                    encoded,
+                    (uint8, bytes32, address, uint256)
+                );
+                _inTree("reward", tree, key, ProtocolHashes.rewardLeaf(kind, id, account, cumulative));
+            }
+        }
+    }
+
+    function test_commitmentLeaves() public view {
+        for (uint256 tree = 0; tree < 3; ++tree) {
+            for (uint256 i = 0; i < tree + 2; ++i) {
+                (bytes memory encoded, string memory key) = _leaf("commitment", tree, i);
+                (uint32 j, uint64 step, bytes32 state, bytes32 data, bytes32 scalars, bytes32 update) = abi.decode(
+                    encoded,
+                    (uint32, uint64, bytes32, bytes32, bytes32, bytes32)
+                );
+                bytes32 leaf = ProtocolHashes.commitmentLeaf(j, step, state, data, scalars, update);
+                _inTree("commitment", tree, key, leaf);
+            }
+        }
+    }
+
+    function test_runParams() public view {
+        for (uint256 i = 0; i < 4; ++i) {
+            bytes memory encoded = vm.parseJsonBytes(json, string.concat(".runParams.cases[", _digit(i), "].encoded"));
+            RunParams memory p = abi.decode(encoded, (RunParams));
+            eq(keccak256(abi.encode(p)), keccak256(encoded), "the same bytes again");
+        }
+    }
+
+    function test_ids() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            string memory key = string.concat(".ids[", _digit(i), "]");
+            address models = vm.parseJsonAddress(json, string.concat(key, ".modelRegistry"));
+            address runs_ = vm.parseJsonAddress(json, string.concat(key, ".runRegistry"));
+            bytes32 salt = vm.parseJsonBytes32(json, string.concat(key, ".salt"));
+            bytes32 id = vm.parseJsonBytes32(json, string.concat(key, ".modelId"));
+            vm.etch(models, address(registry).code);
+            vm.etch(runs_, address(runs).code);
+            vm.chainId(i == 0 ? 31337 : 1);
+            address sender = vm.parseJsonAddress(json, string.concat(key, ".sender"));
+            eq(ModelRegistry(models).modelIdOf(sender, salt), id, "model");
+            bytes32 run = vm.parseJsonBytes32(json, string.concat(key, ".runId"));
+            eq(RunRegistry(runs_).runIdOf(id, salt), run, "run");
+        }
+    }
+
+    /// @dev The contracts' own domains, by the formula that the vectors' separators follow.
+    function test_domains() public view {
+        bytes32 separator = vm.parseJsonBytes32(json, ".structs.Join.cases[0].domainSeparator");
+        address verifier = vm.parseJsonAddress(json, ".structs.Join.cases[0].verifyingContract");
+        eq(_domain(31337, verifier), separator, "formula");
+        eq(runs.domainSeparator(), _domain(31337, address(runs)), "runs");
+        eq(rewards.domainSeparator(), _domain(31337, address(rewards)), "rewards");
+        eq(validators.domainSeparator(), _domain(31337, address(validators)), "validators");
+        (, string memory name, string memory version, uint256 chain, address contract_, , ) = runs.eip712Domain();
+        eq(name, "Cotrain", "name");
+        eq(version, "1", "version");
+        eq(chain, block.chainid, "chain");
+        eq(contract_, address(runs), "contract");
+    }
+
+    function _signed(string memory name, uint256 i, bytes32 structHash) private view {
+        string memory key = _case(name, i);
+        eq(structHash, vm.parseJsonBytes32(json, string.concat(key, ".structHash")), "struct hash");
+        bytes32 separator = vm.parseJsonBytes32(json, string.concat(key, ".domainSeparator"));
+        bytes32 digest = MessageHashUtils.toTypedDataHash(separator, structHash);
+        eq(digest, vm.parseJsonBytes32(json, string.concat(key, ".digest")), "digest");
+        address signer = ECDSA.recover(digest, vm.parseJsonBytes(json, string.concat(key, ".signature")));
+        eq(signer, vm.parseJsonAddress(json, string.concat(key, ".signer")), "signer");
+    }
+
+    function _inTree(string memory kind, uint256 tree, string memory key, bytes32 leaf) private view {
+        eq(leaf, vm.parseJsonBytes32(json, string.concat(key, ".leaf")), "leaf");
+        bytes32 root = vm.parseJsonBytes32(json, string.concat(".leaves.", kind, ".trees[", _digit(tree), "].root"));
+        bytes32[] memory proof = vm.parseJsonBytes32Array(json, string.concat(key, ".proof"));
+        yes(MerkleProof.verify(proof, root, leaf), "proof");
+    }
+
+    function _leaf(
+        string memory kind,
+        uint256 tree,
+        uint256 i
+    ) private view returns (bytes memory encoded, string memory key) {
+        key = string.concat(".leaves.", kind, ".trees[", _digit(tree), "].leaves[", _digit(i), "]");
+        encoded = vm.parseJsonBytes(json, string.concat(key, ".encoded"));
+    }
+
+    function _encoded(string memory name, uint256 i) private view returns (bytes memory) {
+        return vm.parseJsonBytes(json, string.concat(_case(name, i), ".encoded"));
+    }
+
+    function _typeHash(string memory name) private view returns (bytes32) {
+        return vm.parseJsonBytes32(json, string.concat(".structs.", name, ".typeHash"));
+    }
+
+    function _case(string memory name, uint256 i) private pure returns (string memory) {
+        return string.concat(".structs.", name, ".cases[", _digit(i), "]");
+    }
+
+    function _digit(uint256 i) private pure returns (string memory) {
+        return string(abi.encodePacked(bytes1(uint8(48 + i))));
+    }
+
+    function _domain(uint256 chain, address verifier) private pure returns (bytes32) {
+        bytes32 typeHash = keccak256(
+            "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+        );
+        return keccak256(abi.encode(typeHash, keccak256("Cotrain"), keccak256("1"), chain, verifier));
+    }
+}
