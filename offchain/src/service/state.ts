@@ -2,8 +2,8 @@
  * The state directory (`.cotrain`): created private, stamped with a version, locked by whoever owns it, put aside whole.
  * `up` holds the tree's own lock; each coordinator, validator and worker has a sub-directory with a lock of its own.
  */
-import { existsSync } from "node:fs";
-import { mkdir, readdir, rename } from "node:fs/promises";
+import { existsSync, mkdirSync } from "node:fs";
+import { readdir, rename } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
 import Sqlite from "better-sqlite3";
@@ -141,7 +141,7 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
       );
     }
     try {
-      await makeDirectories(root);
+      makeDirectories(root);
     } catch (error) {
       throw writeError(root, error);
     }
@@ -156,23 +156,20 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
 }
 
 /**
- * Makes the directory and those above it. Not mkdir's `recursive`: where the system refuses with ENOENT although the parent
- * exists, as /proc does, Node tries for ever.
+ * Makes a private directory and those above it. Not mkdir's `recursive`: where the system refuses with ENOENT although the
+ * parent exists, as /proc does, Node tries for ever.
+ * @throws UserError `PATH_UNWRITABLE`, or the operating system's error
  */
-async function makeDirectories(path: string): Promise<void> {
-  if (dirname(path) !== path && !existsSync(dirname(path))) await makeDirectories(dirname(path));
+export function makeDirectories(path: string): void {
+  if (dirname(path) !== path && !existsSync(dirname(path))) makeDirectories(dirname(path));
   try {
-    await mkdir(path, { mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (errnoOf(error) === "EEXIST") return;
     if (errnoOf(error) === "ENOENT") {
-      throw new UserError(
-        "PATH_UNWRITABLE",
-        `${path} cannot be made: ${dirname(path)} holds no directories of users.`,
-        {
-          cause: error,
-        },
-      );
+      throw new UserError("PATH_UNWRITABLE", `${path} cannot be made: ${dirname(path)} takes no directories.`, {
+        cause: error,
+      });
     }
     throw error;
   }

@@ -1,0 +1,137 @@
+/**
+ * Logs: pino lines of JSON, made readable on a terminal, without secrets; a child logger per component; files that cannot
+ * fill the disk. Logs go to stderr, since stdout belongs to data.
+ */
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+import pino, { type Logger as PinoLogger } from "pino";
+import pretty from "pino-pretty";
+
+import { makeDirectories } from "./state.ts";
+
+export type Logger = PinoLogger;
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+
+/** Names that never reach a log with their value, at the top and up to three objects deep. Signatures are public and stay. */
+const SECRET_NAMES = [
+  "key",
+  "privateKey",
+  "sessionKey",
+  "passphrase",
+  "password",
+  "mnemonic",
+  "mac",
+  "authorization",
+  "cookie",
+];
+const SECRET_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`, `*.*.*.${name}`]);
+
+export interface LoggerOptions {
+  /** Which part speaks: `coordinator`, `worker-1`, … */
+  readonly component: string;
+  readonly level?: LogLevel;
+  /** Readable lines instead of JSON; default: when stderr is a terminal. */
+  readonly pretty?: boolean;
+  /** Where lines go instead of stderr. */
+  readonly destination?: { write(line: string): void };
+  /** A file that gets every line too, as JSON. */
+  readonly file?: LogFile;
+}
+
+/** Makes the logger of a process. Parts of it speak through `logger.child({ component })`. */
+export function createLogger(options: LoggerOptions): Logger {
+  const level = options.level ?? "info";
+  const readable = options.pretty ?? (options.destination === undefined && process.stderr.isTTY);
+  const out = options.destination ?? { write: (line: string) => void process.stderr.write(line) };
+  const formatted = readable
+    ? (() => {
+        const format = pretty.prettyFactory({
+          colorize: process.stderr.hasColors?.() ?? false,
+          ignore: "pid,hostname",
+          translateTime: "SYS:HH:MM:ss",
+        });
+        return { write: (line: string) => out.write(format(line)) };
+      })()
+    : out;
+  const { file } = options;
+  const stream = file
+    ? {
+        write: (line: string) => {
+          formatted.write(line);
+          file.write(line);
+        },
+      }
+    : formatted;
+  return pino(
+    {
+      level,
+      base: { component: options.component },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths: SECRET_PATHS, censor: "[secret]" },
+    },
+    stream,
+  );
+}
+
+/** A logger that says nothing, for tests and library use. */
+export function silentLogger(): Logger {
+  return pino({ level: "silent" });
+}
+
+/** A file of lines that is turned over: at most `maxBytes` in it and as much again in `<path>.1`. */
+export interface LogFile {
+  readonly path: string;
+  /** Appends; never throws, since a full disk must not end what is being logged. */
+  write(text: string | Uint8Array): void;
+  /** How many writes were lost. */
+  readonly lost: number;
+  close(): void;
+}
+
+/** Opens a log file, appending; its directory is made. @param maxBytes default 16 MiB */
+export function openLogFile(path: string, maxBytes: number = 16 << 20): LogFile {
+  let descriptor: number | undefined;
+  let bytes = 0;
+  let lost = 0;
+  let closed = false;
+  const open = (): number => {
+    makeDirectories(dirname(path));
+    const opened = openSync(path, "a", 0o600);
+    bytes = fstatSync(opened).size;
+    return opened;
+  };
+  const release = (): void => {
+    if (descriptor !== undefined) closeSync(descriptor);
+    descriptor = undefined;
+  };
+  return {
+    path,
+    write: (text) => {
+      if (closed) return;
+      const data = typeof text === "string" ? Buffer.from(text) : text;
+      try {
+        descriptor ??= open();
+        if (bytes > 0 && bytes + data.length > maxBytes) {
+          release();
+          renameSync(path, `${path}.1`);
+          descriptor = open();
+        }
+        bytes += writeSync(descriptor, data);
+      } catch {
+        lost++;
+      }
+    },
+    get lost() {
+      return lost;
+    },
+    close: () => {
+      closed = true;
+      try {
+        release();
+      } catch {
+        lost++;
+      }
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+import { createLogger, openLogFile } from "../../../offchain/src/service/index.ts";
+import { temporaryDirectory } from "./support.ts";
+
+function captured(pretty = false): { lines: string[]; logger: ReturnType<typeof createLogger> } {
+  const lines: string[] = [];
+  const logger = createLogger({
+    component: "coordinator",
+    pretty,
+    level: "debug",
+    destination: { write: (line) => lines.push(line) },
+  });
+  return { lines, logger };
+}
+
+test("lines are JSON with time, component and what was given", () => {
+  const { lines, logger } = captured();
+  logger.child({ component: "poster" }).info({ round: 7 }, "head posted");
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: 30, component: "poster", round: 7, msg: "head posted" });
+});
+
+test("secrets are replaced wherever they stand, signatures and digests are not", () => {
+  const { lines, logger } = captured();
+  const secret = "0xDEADBEEF";
+  logger.info({ key: secret, privateKey: secret, passphrase: secret, mac: secret, authorization: secret });
+  logger.info({
+    account: { privateKey: secret },
+    request: { headers: { authorization: secret } },
+    a: { b: { c: { sessionKey: secret } } },
+  });
+  logger.info({ signature: "0x51", digest: "0xd1" });
+  expect(lines.join("")).not.toContain(secret);
+  expect(lines.join("").match(/\[secret\]/g)?.length).toBe(8);
+  expect(lines[2]).toContain('"signature":"0x51","digest":"0xd1"');
+});
+
+test("on a terminal the same line is for people", () => {
+  const { lines, logger } = captured(true);
+  logger.warn({ round: 7 }, "late");
+  expect(lines.join("")).toMatch(/^\[\d\d:\d\d:\d\d\] .*WARN.*: .*late/);
+  expect(lines.join("")).not.toContain('"msg"');
+});
+
+test("a log file is turned over before it grows beyond its limit", async () => {
+  const path = join(await temporaryDirectory(), "logs", "worker-1.log");
+  const file = openLogFile(path, 100);
+  const logger = createLogger({ component: "x", destination: { write: () => undefined }, file });
+  logger.info("first");
+  file.write(`${"a".repeat(60)}\n`);
+  file.write(`${"b".repeat(60)}\n`);
+  expect(await readFile(path, "utf8")).toBe(`${"b".repeat(60)}\n`);
+  expect(await readFile(`${path}.1`, "utf8")).toBe(`${"a".repeat(60)}\n`);
+  file.close();
+  file.write("after closing");
+  const again = openLogFile(path, 100);
+  again.write("c\n");
+  expect(await readFile(path, "utf8")).toBe(`${"b".repeat(60)}\nc\n`);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  again.close();
+});
+
+test("a log that cannot be written loses lines and nothing else", () => {
+  const file = openLogFile("/proc/cotrain/none.log");
+  file.write("x");
+  expect(file.lost).toBe(1);
+  file.close();
+});
