@@ -1,0 +1,112 @@
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { inspect } from "node:util";
+import { join } from "node:path";
+import { Wallet } from "ethers";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
+import { expect, test } from "vitest";
+
+import {
+  createKeystore,
+  ensureKeystore,
+  openKeystore,
+  SCRYPT_N_STANDARD,
+} from "../../../offchain/src/service/index.ts";
+import { temporaryDirectory } from "./support.ts";
+
+async function paths(): Promise<{ keystore: string; passphrase: string }> {
+  const directory = await temporaryDirectory();
+  return { keystore: join(directory, "keys", "worker.json"), passphrase: join(directory, "keys", "passphrase") };
+}
+
+test("a key comes back, from files that only their owner can read", async () => {
+  const files = await paths();
+  const created = await createKeystore({ ...files, scryptN: 2 });
+  const opened = await openKeystore(files);
+  expect(opened.address).toBe(created.address);
+  expect(await opened.signMessage({ message: "x" })).toBe(await created.signMessage({ message: "x" }));
+  for (const file of Object.values(files)) expect((await stat(file)).mode & 0o777).toBe(0o600);
+});
+
+test("it is a V3 keystore that other wallets open, and theirs open here", async () => {
+  const files = await paths();
+  const privateKey = generatePrivateKey();
+  await createKeystore({ ...files, scryptN: 4, privateKey });
+  const json = await readFile(files.keystore, "utf8");
+  const passphrase = (await readFile(files.passphrase, "utf8")).trim();
+  expect((await Wallet.fromEncryptedJson(json, passphrase)).privateKey).toBe(privateKey);
+  expect(JSON.parse(json)).toMatchObject({ version: 3, Crypto: { kdf: "scrypt", kdfparams: { n: 4 } } });
+  expect(json.toLowerCase()).not.toContain(privateKey.slice(2));
+});
+
+test("the standard cost works too", async () => {
+  const files = await paths();
+  const { address } = await createKeystore({ ...files, scryptN: SCRYPT_N_STANDARD });
+  expect((await openKeystore(files)).address).toBe(address);
+});
+
+test("an existing key is opened, never replaced", async () => {
+  const files = await paths();
+  const first = await ensureKeystore({ ...files, scryptN: 2 });
+  expect((await ensureKeystore({ ...files, scryptN: 2 })).address).toBe(first.address);
+  await expect(createKeystore({ ...files, scryptN: 2 })).rejects.toMatchObject({
+    name: "UserError",
+    code: "KEYSTORE_EXISTS",
+  });
+});
+
+test.each(["keystore", "passphrase"] as const)(
+  "a %s that others can read is refused with the command that mends it",
+  async (which) => {
+    const files = await paths();
+    await createKeystore({ ...files, scryptN: 2 });
+    await chmod(files[which], 0o644);
+    await expect(openKeystore(files)).rejects.toMatchObject({
+      code: "KEYSTORE_PERMISSIONS",
+      message: `${files[which]} can be read by other users (mode 0644): run "chmod 600 ${files[which]}".`,
+    });
+  },
+);
+
+test("a wrong passphrase is one sentence, without the passphrase or the key in any part of the error", async () => {
+  const files = await paths();
+  await createKeystore({ ...files, scryptN: 2 });
+  await writeFile(files.passphrase, "not-the-one\n");
+  const error = await openKeystore(files).catch((caught: unknown) => caught);
+  expect(error).toMatchObject({ name: "UserError", code: "KEYSTORE_PASSPHRASE" });
+  expect(inspect(error, { depth: 10 })).not.toContain("not-the-one");
+  await writeFile(files.passphrase, "\n");
+  await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_PASSPHRASE" });
+});
+
+test.each([
+  ["cut short", (json: string) => json.slice(0, 100)],
+  ["no keystore", () => '{"hello":"world"}'],
+  ["of version 1", (json: string) => json.replace('"version":3', '"version":1')],
+  ["without its ciphertext", (json: string) => json.replace(/"ciphertext":"[0-9a-f]+"/, '"ciphertext":"zz"')],
+  ["asking for a terabyte", (json: string) => json.replace('"n":2,', '"n":1073741824,')],
+])("a keystore that is %s is refused", async (_what, damage) => {
+  const files = await paths();
+  await createKeystore({ ...files, scryptN: 2 });
+  await writeFile(files.keystore, damage(await readFile(files.keystore, "utf8")));
+  await expect(openKeystore(files)).rejects.toMatchObject({
+    name: "UserError",
+    code: "KEYSTORE_CORRUPTED",
+    message: expect.stringContaining(files.keystore) as string,
+  });
+});
+
+test("a missing one is named", async () => {
+  const files = await paths();
+  await expect(openKeystore(files)).rejects.toMatchObject({
+    code: "FILE_UNREADABLE",
+    message: `${files.keystore} does not exist.`,
+  });
+});
+
+test("a given key is the one that is kept", async () => {
+  const files = await paths();
+  const privateKey = generatePrivateKey();
+  expect((await createKeystore({ ...files, scryptN: 2, privateKey })).address).toBe(
+    privateKeyToAccount(privateKey).address,
+  );
+});
