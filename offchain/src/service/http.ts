@@ -1,0 +1,336 @@
+/**
+ * The HTTP server every daemon starts from: schemas checked strictly, one form of error, health, readiness, metrics and
+ * OpenAPI, uploads as streams, limits on everything that a stranger can make large. Routes are the rooms' own plugins.
+ */
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
+import type { Server as HttpsServer } from "node:https";
+import { createSecureContext } from "node:tls";
+
+import rateLimit from "@fastify/rate-limit";
+import swagger from "@fastify/swagger";
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { InternalError, readFileBounded, RetryableError, UserError } from "../base/index.ts";
+import type { Logger } from "./logging.ts";
+import type { Metrics } from "./metrics.ts";
+import { isLoopback, LOOPBACK, withPort } from "./ports.ts";
+import { describeMiss, type SchemaMiss } from "./schema.ts";
+
+const MAX_PEM_BYTES = 1 << 20;
+
+/** A server whose routes are typed by their TypeBox schemas. */
+export type HttpApp = FastifyInstance<
+  HttpServer | HttpsServer,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** Certificate and key in PEM. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface HttpServerOptions {
+  readonly logger: Logger;
+  /** For OpenAPI. */
+  readonly title: string;
+  readonly version: string;
+  /** Largest body that is read into memory, in bytes; default 1 MiB. Streams are bounded by {@link readUpload}. */
+  readonly bodyLimit?: number;
+  readonly tls?: Tls | undefined;
+  /** A reverse proxy in front ends TLS: addresses of clients are taken from X-Forwarded-For. */
+  readonly behindProxy?: boolean;
+  readonly metrics?: Metrics;
+  /** Why the server is not ready, or undefined when it is. */
+  readonly notReady?: () => string | undefined;
+  /** Statuses of error codes; else 400 for the caller's mistakes, 503 where trying again helps, 500 for ours. */
+  readonly statusByCode?: Readonly<Record<string, number>>;
+  /** A request must have arrived whole within this, ms; default 300,000 (uploads over slow uplinks). */
+  readonly requestTimeout?: number;
+  /** A silent socket is closed after this, ms; default 60,000. */
+  readonly idleTimeout?: number;
+  /** Sockets at the same time; default 1,024. */
+  readonly maxConnections?: number;
+  /** Requests per minute and address; default 1,200 from elsewhere and 120,000 from this machine. */
+  readonly rateLimit?: { readonly remote?: number; readonly loopback?: number };
+}
+
+/**
+ * Makes the server; nothing listens yet. Register routes, then {@link listen}, or `inject` in tests. Every route should have
+ * schemas; handlers throw typed errors and never build error replies.
+ */
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpApp> {
+  const common = {
+    loggerInstance: options.logger as FastifyBaseLogger,
+    // A line per request would drown everything else; errors are logged below.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: options.bodyLimit ?? 1 << 20,
+    requestTimeout: options.requestTimeout ?? 300_000,
+    connectionTimeout: options.idleTimeout ?? 60_000,
+    keepAliveTimeout: 30_000,
+    trustProxy: options.behindProxy ?? false,
+    // Closing ends idle keep-alive sockets and lets requests in progress finish; the daemon's deadline bounds those.
+    forceCloseConnections: "idle" as const,
+    routerOptions: { maxParamLength: 256 },
+  };
+  const app = (options.tls ? fastify({ ...common, https: { ...options.tls } }) : fastify(common)) as unknown as HttpApp;
+  app.withTypeProvider<TypeBoxTypeProvider>();
+  app.server.maxConnections = options.maxConnections ?? 1_024;
+  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+
+  // The body stays a stream: whoever takes it hashes and bounds it on its way to the disk.
+  app.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
+
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply, options));
+  app.setNotFoundHandler((request, reply) =>
+    reply.status(404).send(errorBody("NOT_FOUND", `There is no ${request.method} ${request.url.split("?")[0]}.`)),
+  );
+
+  const { remote = 1_200, loopback = 120_000 } = options.rateLimit ?? {};
+  await app.register(rateLimit, {
+    max: (request: FastifyRequest) => (isLoopback(request.ip) ? loopback : remote),
+    timeWindow: 60_000,
+    cache: 10_000,
+    errorResponseBuilder: (_request, context) =>
+      new RateLimited(`Too many requests from this address: try again in ${Math.ceil(context.ttl / 1_000)} s.`),
+  });
+  await app.register(swagger, {
+    openapi: { openapi: "3.1.0", info: { title: options.title, version: options.version } },
+  });
+
+  const unlimited = { config: { rateLimit: false as const }, schema: { hide: true } };
+  app.get("/health", unlimited, async () => ({ status: "ok" }));
+  app.get("/ready", unlimited, async (_request, reply) => {
+    const reason = options.notReady?.();
+    return reason === undefined ? { ready: true } : reply.status(503).send({ ready: false, reason });
+  });
+  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  const { metrics } = options;
+  if (metrics) {
+    app.get("/metrics", unlimited, async (_request, reply) =>
+      reply.type(metrics.contentType).send(await metrics.text()),
+    );
+  }
+  return app;
+}
+
+export interface ListenOptions {
+  /** Default loopback. */
+  readonly host?: string;
+  readonly port: number;
+  /** The user named this port: no other is taken in its stead. */
+  readonly explicitPort: boolean;
+  readonly tls?: Tls | undefined;
+  readonly behindProxy?: boolean;
+  /** For the error when the port is taken. */
+  readonly purpose?: string;
+  readonly flag?: string;
+}
+
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  /** Where this machine reaches it: a wildcard host is given as loopback. */
+  readonly url: string;
+}
+
+/**
+ * Begins to listen. Beyond loopback this takes TLS, or an explicit word that a proxy in front has it.
+ * @throws UserError `TLS_REQUIRED`, `PORT_TAKEN`, `PORT_FORBIDDEN`, `HOST_UNAVAILABLE`
+ */
+export async function listen(app: HttpApp, options: ListenOptions): Promise<Listening> {
+  const host = options.host ?? LOOPBACK;
+  checkExposure(options, app.log);
+  await app.ready();
+  // Not app.listen: after a port that is taken, a Fastify instance cannot try the next one.
+  const port = await withPort(
+    {
+      port: options.port,
+      explicit: options.explicitPort,
+      host,
+      ...(options.purpose !== undefined && { purpose: options.purpose }),
+      ...(options.flag !== undefined && { flag: options.flag }),
+    },
+    (candidate) => listenOnce(app, candidate, host),
+  );
+  const reachable = host === "0.0.0.0" || host === "::" ? LOOPBACK : host;
+  const scheme = options.tls ? "https" : "http";
+  return { host, port, url: `${scheme}://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}` };
+}
+
+/**
+ * The rule for listening beyond this machine.
+ * @throws UserError `TLS_REQUIRED`
+ */
+export function checkExposure(
+  options: { readonly host?: string; readonly tls?: Tls | undefined; readonly behindProxy?: boolean },
+  logger?: Pick<FastifyBaseLogger, "warn">,
+): void {
+  const host = options.host ?? LOOPBACK;
+  if (isLoopback(host) || options.tls) return;
+  if (!options.behindProxy) {
+    throw new UserError(
+      "TLS_REQUIRED",
+      `Listening on ${host} reaches beyond this machine and needs TLS: give --tls-cert and --tls-key, or --behind-proxy when a proxy in front of it ends TLS.`,
+    );
+  }
+  logger?.warn(`listening on ${host} in plain HTTP: only a proxy that ends TLS may reach it`);
+}
+
+/**
+ * Reads certificate and key and checks that they belong together.
+ * @throws UserError `TLS_INVALID`, `FILE_UNREADABLE`
+ */
+export async function loadTls(certFile: string | undefined, keyFile: string | undefined): Promise<Tls | undefined> {
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  if (certFile === undefined || keyFile === undefined) {
+    throw new UserError("TLS_INVALID", "TLS takes both --tls-cert and --tls-key, or neither.");
+  }
+  const [cert, key] = await Promise.all(
+    [certFile, keyFile].map(async (file) => new TextDecoder().decode(await readFileBounded(file, MAX_PEM_BYTES))),
+  );
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw new UserError("TLS_INVALID", `${certFile} and ${keyFile} are not a certificate and its key in PEM.`, {
+      cause: error,
+    });
+  }
+  return { cert: cert!, key: key! };
+}
+
+/**
+ * The body of an `application/octet-stream` request, chunk by chunk.
+ * @throws UserError `BODY_TOO_LARGE` (413) before reading when the length is announced, else at the byte too many;
+ *   `BODY_MISSING` when the request has no such body
+ */
+export async function* readUpload(
+  request: Pick<FastifyRequest, "body" | "headers">,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const tooLarge = (): UserError =>
+    new UserError("BODY_TOO_LARGE", `The body is larger than the ${maxBytes} bytes allowed.`);
+  const { body } = request;
+  if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) {
+    throw new UserError("BODY_MISSING", "The body must be sent as application/octet-stream.");
+  }
+  if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw tooLarge();
+  let total = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    total += chunk.length;
+    if (total > maxBytes) throw tooLarge();
+    yield chunk;
+  }
+}
+
+class RateLimited extends RetryableError {
+  constructor(message: string) {
+    super("RATE_LIMITED", message);
+  }
+}
+
+function listenOnce(app: HttpApp, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const { server } = app;
+    const onError = (error: Error): void => {
+      server.off("listening", onListening);
+      reject(error);
+    };
+    const onListening = (): void => {
+      server.off("error", onError);
+      const address = server.address();
+      resolve(typeof address === "object" && address ? address.port : port);
+    };
+    server.once("error", onError);
+    server.once("listening", onListening);
+    server.listen({ port, host });
+  });
+}
+
+function errorBody(code: string, message: string, details?: CotrainError["details"]): object {
+  return { error: { code, message, ...(details && { details }) } };
+}
+
+/** Statuses that this room's own codes have everywhere. */
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  RATE_LIMITED: 429,
+  BODY_TOO_LARGE: 413,
+  STREAM_TOO_LARGE: 413,
+  JSON_TOO_LARGE: 413,
+  NOT_FOUND: 404,
+};
+
+/** Fastify's own errors by status, in our words. */
+const FRAMEWORK_CODES: Readonly<Record<number, readonly [code: string, message: string]>> = {
+  404: ["NOT_FOUND", "There is nothing here."],
+  405: ["METHOD_NOT_ALLOWED", "This method is not allowed here."],
+  408: ["REQUEST_TIMEOUT", "The request did not arrive in time."],
+  413: ["BODY_TOO_LARGE", "The body is larger than is allowed here."],
+  415: ["MEDIA_TYPE_UNSUPPORTED", "The body must be application/json, or application/octet-stream for uploads."],
+};
+
+function sendError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: HttpServerOptions,
+): FastifyReply {
+  // What is left of an upload is not worth reading; the socket ends with the reply.
+  if (!request.raw.complete) void reply.header("connection", "close");
+
+  if (error instanceof CotrainError && !(error instanceof InternalError)) {
+    const status = options.statusByCode?.[error.code] ?? STATUS_BY_CODE[error.code] ?? (error.retryable ? 503 : 400);
+    if (status === 503) void reply.header("retry-after", "1");
+    return reply.status(status).send(errorBody(error.code, error.message, error.details));
+  }
+  const misses = validationOf(error);
+  if (misses) {
+    const [first] = misses.list;
+    return reply
+      .status(400)
+      .send(
+        errorBody(
+          "REQUEST_INVALID",
+          `The request's ${misses.part} is not valid: ${first ? describeMiss(first) : "it has the wrong form"}.`,
+        ),
+      );
+  }
+  const status = statusOf(error);
+  if (status !== undefined && status < 500) {
+    const [code, message] = FRAMEWORK_CODES[status] ?? [
+      "REQUEST_INVALID",
+      error instanceof Error ? error.message : "The request is not valid.",
+    ];
+    return reply.status(status).send(errorBody(code, message));
+  }
+  // The caller learns nothing of our insides; the log has it all under the same id.
+  request.log.error({ err: error, requestId: request.id, method: request.method, url: request.url }, "request failed");
+  return reply
+    .status(500)
+    .send(errorBody("INTERNAL", `The server failed; its log has the reason under request ${request.id}.`));
+}
+
+function validationOf(error: unknown): { part: string; list: readonly SchemaMiss[] } | undefined {
+  if (!(error instanceof Error) || !("validation" in error) || !Array.isArray(error.validation)) return undefined;
+  const part = "validationContext" in error ? String(error.validationContext) : "body";
+  const list = error.validation as SchemaMiss[];
+  const named = list.filter((miss) => miss.keyword === "additionalProperties");
+  return { part: part === "querystring" ? "query" : part, list: named.length > 0 ? named : list };
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && "statusCode" in error && typeof error.statusCode === "number"
+    ? error.statusCode
+    : undefined;
+}
