@@ -3,8 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+
+import { nodeArgs } from "./processes/args.ts";
+
+export { nodeArgs };
 
 /** A directory that is gone after the test. */
 export async function temporaryDirectory(): Promise<string> {
@@ -12,13 +15,6 @@ export async function temporaryDirectory(): Promise<string> {
   onTestFinished(() => rm(path, { recursive: true, force: true }));
   return path;
 }
-
-export const programPath = (name: string): string => fileURLToPath(new URL(`./processes/${name}.ts`, import.meta.url));
-export const nodeArgs = (name: string, ...args: string[]): string[] => [
-  "--conditions=cotrain-source",
-  programPath(name),
-  ...args,
-];
 
 export interface Program {
   readonly child: ChildProcess;
@@ -29,11 +25,11 @@ export interface Program {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-/** Runs processes/<name>.ts as a process of its own; killed after the test if it is still there. */
+/** Runs processes/<name>.ts as a process of its own; killed after the test if it is still there. Not in concurrent tests. */
 export function runProgram(
   name: string,
   args: string[] = [],
-  stdio: ("pipe" | "ignore" | "ipc")[] = ["ignore", "pipe", "pipe"],
+  stdio: ("pipe" | "ignore")[] = ["ignore", "pipe", "pipe"],
 ): Program {
   const child = spawn(process.execPath, nodeArgs(name, ...args), { stdio });
   let output = "";

@@ -1,0 +1,47 @@
+/** A daemon of each kind that the tests of lifecycle and supervisor need. */
+import { appendFileSync } from "node:fs";
+
+import { RetryableError, UserError } from "../../../../offchain/src/base/index.ts";
+import { createLogger } from "../../../../offchain/src/service/logging.ts";
+import { runDaemon } from "../../../../offchain/src/service/lifecycle.ts";
+
+const [kind = "serve", journal] = process.argv.slice(2);
+const say = (text: string): void => {
+  if (journal) appendFileSync(journal, `${text}\n`);
+  else process.stdout.write(`${text}\n`);
+};
+
+await runDaemon(
+  async ({ signal, ready, onShutdown }) => {
+    onShutdown("first", () => say("closed first"));
+    onShutdown("second", () => say("closed second"));
+    switch (kind) {
+      case "user-error":
+        throw new UserError("PRESET_UNKNOWN", "There is no preset huge.");
+      case "retryable":
+        throw new RetryableError("RPC_DOWN", "The RPC is away.");
+      case "defect":
+        throw new TypeError("x is not a function");
+      case "unhandled":
+        void Promise.reject(new TypeError("nobody caught me"));
+        break;
+      case "code":
+        return 3;
+    }
+    say(`started ${process.pid}`);
+    ready({ port: 1_234 });
+    const alive = setInterval(() => undefined, 1_000);
+    await new Promise((resolve) => {
+      if (kind !== "stubborn") signal.addEventListener("abort", resolve);
+    });
+    clearInterval(alive);
+    if (kind === "rejects") throw signal.reason;
+    return undefined;
+  },
+  {
+    name: "test daemon",
+    logger: createLogger({ component: "test", level: "silent" }),
+    shutdownDeadline: 300,
+    ...(process.argv.includes("--stdin") && { orphanGuard: "stdin" as const }),
+  },
+);
