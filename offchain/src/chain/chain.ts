@@ -18,9 +18,9 @@ import { type Clock, RetryableError, systemClock, UserError } from "../base/inde
 import type { JobTable, Logger } from "../service/index.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { computeEpoch, dueEpoch } from "./epoch.ts";
-import { createEvidenceCache, type EvidenceCache } from "./evidence.ts";
+import { createEvidenceCache } from "./evidence.ts";
 import { type JournalOptions, openJournal, type PostingKind } from "./journal.ts";
-import type { BlobSource, ChainPort, ChainReader, HeadFields, HeadPosting, RootPosting } from "./ports.ts";
+import type { ChainPort, ChainReader, HeadFields, HeadPosting, RootPosting } from "./ports.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
 
 export interface ChainOptions extends ConnectionOptions, ReaderOptions {
@@ -187,12 +187,7 @@ export async function openChain(
   });
 
   const watch = watchPostings({ reader, journal, heads, roots, activations, options, clock });
-  const caches = new WeakMap<BlobSource, EvidenceCache>();
-  const evidenceOf = (blobs: BlobSource): EvidenceCache => {
-    const cache = caches.get(blobs) ?? createEvidenceCache(reader, blobs);
-    caches.set(blobs, cache);
-    return cache;
-  };
+  const evidence = createEvidenceCache(reader);
 
   return {
     ...reader,
@@ -228,7 +223,7 @@ export async function openChain(
       return posted(result);
     },
     dueEpoch: (modelId) => dueEpoch(reader, modelId),
-    computeEpoch: (input, blobs) => computeEpoch({ reader, blobs, evidence: evidenceOf(blobs) }, input),
+    computeEpoch: (input, blobs) => computeEpoch({ reader, blobs, evidence }, input),
     onReverted: watch.onReverted,
     close: async () => {
       await watch.stop();

@@ -154,7 +154,7 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
     return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
 
   const behind = new Map<string, Evidence>();
-  for (const { head, parent } of links) behind.set(head.head, await evidence.read(head, parent));
+  for (const { head, parent } of links) behind.set(head.head, await evidence.read(modules.blobs, head, parent));
   requireOnce([...behind.values()]);
   const verdicts = await countedVerdicts(reader, input.verdicts, links, behind, set.validators);
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));

@@ -162,13 +162,13 @@ export async function verifyReceipts(
 
 /** Evidence by head, each verified once: an epoch and the attestations after it read the same heads again and again. */
 export interface EvidenceCache {
-  read(head: PostedHead, parent: PostedHead | undefined): Promise<Evidence>;
+  read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<Evidence>;
 }
 
-export function createEvidenceCache(reader: ChainReader, blobs: BlobSource, capacity = 1_024): EvidenceCache {
+export function createEvidenceCache(reader: ChainReader, capacity = 1_024): EvidenceCache {
   const known = new Map<string, Promise<Evidence>>();
   return {
-    read: (head, parent) => {
+    read: (blobs, head, parent) => {
       const found = known.get(head.head);
       if (found) return found;
       const evidence = readEvidence(reader, blobs, head, parent);

@@ -328,7 +328,9 @@ export function openJournal(options: JournalOptions): Journal {
       const aborted = signal ? AbortSignal.any([signal, closing.signal]) : closing.signal;
       const added = await jobs.add({ kind: kind.kind, key, payload, queue });
       const before = added.state === "done" ? (added.result as Ending) : undefined;
-      if (added.state === "failed" || before?.kind === "refused") await jobs.reopen(kind.kind, key);
+      // What was done once may have been lost since, before anybody noticed.
+      const lost = before?.kind === "done" && (await kind.done(payload)) === undefined;
+      if (added.state === "failed" || before?.kind === "refused" || lost) await jobs.reopen(kind.kind, key);
       for (;;) {
         const job = await jobs.get(kind.kind, key);
         if (!job) throw new InternalError("POSTING_LOST", `Posting ${kind.kind}/${key} vanished from the journal.`);

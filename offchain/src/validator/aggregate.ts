@@ -1,0 +1,141 @@
+/** Recomputes one fragment of a head from published payloads, as the coordinator should have. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  asDigest,
+  type CheckpointFragment,
+  type Definition,
+  type Digest,
+  digestOfJson,
+  MAX_MANIFEST_BYTES,
+  MAX_PAYLOAD_HEADER_BYTES,
+  outerHyperparametersOf,
+  parseDocument,
+  PayloadHeader,
+  type RunParams,
+  tableDigest,
+} from "@cotrain/sdk/protocol";
+
+import { parseJsonBounded } from "../base/index.ts";
+import type { BlobSource, Evidence, PostedHead } from "../chain/index.ts";
+import {
+  codecOf,
+  type Contribution,
+  fragmentLayouts,
+  PayloadError,
+  reduceFragment,
+  sourceOf,
+} from "../diloco/index.ts";
+import { fragmentOf, FormatError, parseFragment, parseManifest } from "../storage/index.ts";
+
+export interface AggregateInput {
+  readonly head: PostedHead;
+  readonly parent: PostedHead;
+  readonly evidence: Evidence;
+  readonly definition: Definition;
+  /** Parameters of `head.paramsVersion`. */
+  readonly params: RunParams;
+  /** Drawn by lot. */
+  readonly fragment: number;
+}
+
+export interface AggregateFinding {
+  readonly holds: boolean;
+  /** Why not, in one sentence; empty when it holds. */
+  readonly reason: string;
+  /** sha256 of the canonical JSON of what was compared. */
+  readonly evidence: Digest;
+}
+
+/** What a published document says and the protocol does not allow; it makes the verdict 0. */
+class Forged extends CotrainError {
+  constructor(message: string) {
+    super("AGGREGATE_FORGED", message);
+  }
+}
+
+const sameShard = (a: CheckpointFragment, b: CheckpointFragment): boolean =>
+  a.digest === b.digest && a.parameters.digest === b.parameters.digest && a.outer.digest === b.outer.digest;
+
+/**
+ * @throws what `blobs` throws when something is not to be had: then there is no verdict yet. Everything that is had and wrong
+ *   makes `holds` false.
+ */
+export async function checkAggregate(blobs: BlobSource, input: AggregateInput): Promise<AggregateFinding> {
+  const { head, fragment, evidence } = input;
+  const published = evidence.manifest.fragments[fragment];
+  const finding = (recomputed: CheckpointFragment | null, reason: string): AggregateFinding => ({
+    holds: reason === "",
+    reason,
+    evidence: digestOfJson({ version: 1, head: head.head, fragment, published: published ?? null, recomputed }),
+  });
+  try {
+    if (!published) return finding(null, `There is no fragment ${fragment} in its manifest.`);
+    const recomputed = await recompute(blobs, input);
+    if (sameShard(published, recomputed)) return finding(recomputed, "");
+    return finding(recomputed, `Fragment ${fragment} is ${published.digest}; its payloads make ${recomputed.digest}.`);
+  } catch (error) {
+    if (error instanceof Forged || error instanceof PayloadError || error instanceof FormatError)
+      return finding(null, error.message);
+    throw error;
+  }
+}
+
+async function recompute(blobs: BlobSource, input: AggregateInput): Promise<CheckpointFragment> {
+  const { head, parent, evidence, definition, params, fragment } = input;
+  const { table } = definition;
+  const require = (holds: boolean, what: string): void => {
+    if (!holds) throw new Forged(what);
+  };
+  require(evidence.manifest.table === tableDigest(table), "Its fragment table is not the definition's.");
+  const before = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES)).fragments[
+    fragment
+  ];
+  const layout = fragmentLayouts(table)[fragment];
+  if (!before || !layout) throw new Forged(`The checkpoint before has no fragment ${fragment}.`);
+  const shard = await blobs.blob(head.runId, asDigest(before.digest), before.bytes);
+  const state = parseFragment(shard, table, before);
+
+  const contributions: Contribution[] = [];
+  const length = codecOf(params.codec).encodedLength(layout.elements);
+  for (const { receipt, tokens, outcome } of evidence.file?.receipts ?? []) {
+    if (outcome !== 0) continue;
+    const bytes = await blobs.blob(head.runId, asDigest(receipt.payloadDigest), MAX_PAYLOAD_HEADER_BYTES);
+    const header = headerOf(bytes, receipt.worker);
+    const part = header.fragments.find(({ index }) => index === fragment);
+    require(header.runId === head.runId &&
+      header.round === head.round - 1 &&
+      header.worker === receipt.worker &&
+      header.codec === params.codec &&
+      header.table === evidence.manifest.table, `The payload of ${receipt.worker} was made for something else.`);
+    if (!part || part.elements !== layout.elements || part.bytes !== length || part.base !== before.digest)
+      throw new Forged(`The payload of ${receipt.worker} has no such fragment ${fragment}.`);
+    const payload = await blobs.blob(head.runId, asDigest(part.digest), part.bytes);
+    contributions.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload) });
+  }
+  // A round in which nothing was fit to aggregate leaves everything as it was.
+  if (contributions.length === 0) return { ...before, index: fragment };
+  const reduced = await reduceFragment({
+    params: state.params,
+    buffer: state.outer,
+    contributions,
+    codec: params.codec,
+    outerOptimizer: params.outerOptimizer,
+    weighting: params.weighting,
+    outer: outerHyperparametersOf(params, head.round - 1),
+  });
+  return fragmentOf(table, fragment, { params: reduced.params, outer: reduced.buffer });
+}
+
+function headerOf(bytes: Uint8Array, worker: string): PayloadHeader {
+  try {
+    return parseDocument(
+      "header",
+      PayloadHeader,
+      parseJsonBounded(bytes, MAX_PAYLOAD_HEADER_BYTES, "the payload header"),
+    );
+  } catch (cause) {
+    throw new Forged(
+      `The payload header of ${worker} is malformed: ${cause instanceof Error ? cause.message : "unreadable"}`,
+    );
+  }
+}

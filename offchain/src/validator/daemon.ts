@@ -1,0 +1,140 @@
+/** A validator as a process: its state directory, its statements, its log and its readiness. What `cotrain validator` calls. */
+import { type ContractAddresses, createCoordinatorClient, type RunId } from "@cotrain/sdk/protocol";
+import type { LocalAccount } from "viem";
+
+import { RetryableError, systemClock, UserError } from "../base/index.ts";
+import { openReader } from "../chain/index.ts";
+import {
+  type DaemonContext,
+  type Logger,
+  openDatabase,
+  openRoleDirectory,
+  openStateDirectory,
+} from "../service/index.ts";
+import { createLossProcess } from "./loss.ts";
+import { runValidator, type ValidatorEvent } from "./runValidator.ts";
+import { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
+
+export interface ValidatorDaemonOptions {
+  /** Base URL of the coordinator. */
+  readonly coordinator: string;
+  /** Default: the coordinator's only run. */
+  readonly runId?: RunId | undefined;
+  /** State directory; with `role` the tree's root, whose sub-directory of that name the validator locks. */
+  readonly state: string;
+  readonly role?: string | undefined;
+  /** The protocol key, opened from its keystore. */
+  readonly account: LocalAccount;
+  readonly rpcUrl: string;
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  /** Block from which on the contracts exist. */
+  readonly fromBlock: number;
+  readonly confirmations?: number | undefined;
+  /** Ms between looks; default 1,000. */
+  readonly pollInterval?: number | undefined;
+  /** Measure held-out loss; default true. */
+  readonly loss?: boolean | undefined;
+  readonly onEvent?: ((event: ValidatorEvent) => void) | undefined;
+}
+
+/**
+ * The main function for the service room's `runDaemon`: works until it is told to stop. Ready is told when the run was found
+ * on-chain and at the coordinator; whatever is away is waited for.
+ * @returns exit code 0
+ * @throws UserError `WRONG_CHAIN`, `RUN_UNKNOWN`, `RUN_FOREIGN`, `STATE_*`
+ */
+export async function validatorDaemon(options: ValidatorDaemonOptions, context: DaemonContext): Promise<number> {
+  const { signal, logger } = context;
+  const directory =
+    options.role === undefined
+      ? await openStateDirectory(options.state, { create: true, lockWait: 5_000 })
+      : await openRoleDirectory(options.state, options.role, { create: true });
+  context.onShutdown("state directory", () => directory.close());
+  const database = await openDatabase<StatementSchema>(directory.resolve("statements.sqlite"), statementMigrations);
+  context.onShutdown("statements", () => database.close());
+  const coordinator = createCoordinatorClient(options.coordinator);
+  const loss =
+    options.loss === false
+      ? undefined
+      : createLossProcess({ coordinator: options.coordinator, cache: directory.resolve("blobs") });
+  if (loss) context.onShutdown("loss process", () => loss.close());
+
+  const waited = async <T>(work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (
+          !(error instanceof RetryableError) &&
+          !(error instanceof Error && "retryable" in error && error.retryable === true)
+        )
+          throw error;
+        logger.warn(error.message);
+        await systemClock.sleep(1_000, signal);
+      }
+    }
+  };
+  const { rpcUrl, chainId, contracts, fromBlock, confirmations } = options;
+  const reader = await waited(() =>
+    openReader({ rpcUrl, chainId, contracts, fromBlock, ...(confirmations === undefined ? {} : { confirmations }) }),
+  );
+  const runId = options.runId ?? (await waited(async () => onlyRun(await coordinator.runs(), coordinator.url)));
+
+  await runValidator(
+    { runId, signal, ...(options.pollInterval === undefined ? {} : { pollInterval: options.pollInterval }) },
+    {
+      reader,
+      coordinator,
+      account: options.account,
+      statements: openStatements(database),
+      ...(loss ? { loss } : {}),
+      onReady: () => context.ready({ validator: options.account.address }),
+      onEvent: (event) => {
+        logEvent(logger, event);
+        options.onEvent?.(event);
+      },
+    },
+  );
+  return 0;
+}
+
+function onlyRun(
+  { runs }: { readonly runs: readonly { readonly runId: string; readonly phase: string }[] },
+  url: string,
+): RunId {
+  const open = runs.filter(({ phase }) => phase !== "Finished");
+  const [only] = open;
+  if (only && open.length === 1) return only.runId as RunId;
+  // One that was just started has none yet.
+  if (open.length === 0) throw new RetryableError("RUN_NONE", `The coordinator at ${url} has no run to validate.`);
+  throw new UserError(
+    "RUN_AMBIGUOUS",
+    `The coordinator at ${url} has ${open.length} runs (${open.map((run) => run.runId).join(", ")}): name one with --run.`,
+  );
+}
+
+/** One line for everything that a validator says to others, and for what keeps it from saying more. */
+function logEvent(logger: Logger, event: ValidatorEvent): void {
+  const { type, ...fields } = event;
+  switch (event.type) {
+    case "judged":
+      if (event.holds) logger.info(fields, `checkpoint ${event.round}: fragment ${event.fragment} recomputed, equal`);
+      else logger.error(fields, `checkpoint ${event.round}: fragment ${event.fragment} does not hold: ${event.reason}`);
+      return;
+    case "measured":
+      logger.info(fields, `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte`);
+      return;
+    case "attested":
+      logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);
+      return;
+    case "refused":
+      logger.error(fields, `epoch ${event.epoch} is not signed: ${event.reason}`);
+      return;
+    case "retrying":
+      logger.warn(fields, `${event.what}: ${event.reason}`);
+      return;
+    default:
+      logger.warn(fields, type);
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * validator: checks the coordinator from outside. It follows heads on-chain, recomputes the fragment of the aggregate that the
+ * lot gives it, measures held-out loss, and signs an epoch only if it computed the same. May import base, engine, diloco, data,
+ * storage, service and chain, and @cotrain/sdk; never the coordinator or the worker. Start at runValidator.ts; statements.ts
+ * says why it cannot contradict itself.
+ */
+export { type AggregateFinding, type AggregateInput, checkAggregate } from "./aggregate.ts";
+export { type AttestModules, decide, type Decision } from "./attest.ts";
+export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
+export { createLossProcess, type LossMeter, type LossRequest, type LossResult, sampleOf } from "./loss.ts";
+export {
+  LOSS_SEQUENCES,
+  runValidator,
+  type ValidatorCoordinator,
+  type ValidatorEvent,
+  type ValidatorModules,
+  type ValidatorOptions,
+} from "./runValidator.ts";
+export {
+  keyOfVerdict,
+  openStatements,
+  type Statement,
+  statementMigrations,
+  type Statements,
+  type StatementSchema,
+} from "./statements.ts";

@@ -1,0 +1,408 @@
+/**
+ * The validator's loop: follows the heads on-chain, recomputes what the lot gives it, measures held-out loss, and signs
+ * epochs that it could compute itself. It trusts the chain; whatever the coordinator gives is checked against it.
+ */
+import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
+import {
+  asDigest,
+  type Address,
+  Definition,
+  type CoordinatorClient,
+  digestOfJson,
+  type Digest,
+  domainFor,
+  drawnFragment,
+  type EpochView,
+  LOT_DELAY_BLOCKS,
+  lotSeed,
+  parseDocument,
+  type RunId,
+  type RunView,
+  toWire,
+  typedDataOf,
+  type Verdict,
+  verdictKind,
+  type WireStruct,
+} from "@cotrain/sdk/protocol";
+import type { LocalAccount } from "viem";
+
+import { type Clock, systemClock, UserError } from "../base/index.ts";
+import {
+  type BlobSource,
+  type ChainReader,
+  createEvidenceCache,
+  epochAt,
+  EvidenceError,
+  type PostedHead,
+  readJson,
+} from "../chain/index.ts";
+import { FormatError } from "../storage/index.ts";
+import { checkAggregate } from "./aggregate.ts";
+import { decide } from "./attest.ts";
+import type { LossMeter } from "./loss.ts";
+import type { Statement, Statements } from "./statements.ts";
+
+/** Held-out sequences measured while training goes on, and when there is time: at rest and for checkpoint 0. */
+export const LOSS_SEQUENCES = { running: 64, resting: 512 } as const;
+
+const NOBODY: Address = `0x${"0".repeat(40)}`;
+
+export type ValidatorEvent =
+  | {
+      readonly type: "judged";
+      readonly head: string;
+      readonly round: number;
+      readonly fragment: number;
+      readonly holds: boolean;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "measured";
+      readonly head: string;
+      readonly round: number;
+      readonly microBitsPerByte: number;
+      readonly sequences: number;
+    }
+  | { readonly type: "attested"; readonly epoch: number; readonly root: string }
+  | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
+  | { readonly type: "not-a-member"; readonly set: number }
+  | { readonly type: "retrying"; readonly what: string; readonly reason: string };
+
+export interface ValidatorOptions {
+  readonly runId: RunId;
+  readonly signal: AbortSignal;
+  /** Ms between looks; default 1,000. */
+  readonly pollInterval?: number;
+}
+
+export type ValidatorCoordinator = Pick<
+  CoordinatorClient,
+  "run" | "epochs" | "blob" | "submitVerdict" | "submitAttestation"
+>;
+
+export interface ValidatorModules {
+  readonly reader: ChainReader;
+  readonly coordinator: ValidatorCoordinator;
+  /** The protocol key. */
+  readonly account: Pick<LocalAccount, "address" | "signTypedData">;
+  readonly statements: Statements;
+  /** Undefined measures nothing. */
+  readonly loss?: LossMeter;
+  readonly clock?: Clock;
+  readonly onEvent?: (event: ValidatorEvent) => void;
+  /** Called once, when the run was found on-chain and at the coordinator. */
+  readonly onReady?: () => void;
+}
+
+/** A statement that the coordinator will not take whatever is tried. */
+const settledAnswers = new Set(["DUPLICATE", "EQUIVOCATION"]);
+
+/**
+ * Runs until the signal aborts; whatever is away is waited for.
+ * @throws UserError `RUN_FOREIGN` when the coordinator serves another run than the chain knows; the database's errors
+ */
+export async function runValidator(options: ValidatorOptions, modules: ValidatorModules): Promise<void> {
+  const { runId, signal } = options;
+  const { reader, coordinator, account, statements } = modules;
+  const clock = modules.clock ?? systemClock;
+  const poll = options.pollInterval ?? 1_000;
+  const validator = account.address.toLowerCase() as Address;
+  const emit = (event: ValidatorEvent): void => modules.onEvent?.(event);
+  const verdictDomain = domainFor(reader.chainId, reader.contracts.runRegistry);
+  const attestationDomain = domainFor(reader.chainId, reader.contracts.computeRewards);
+  const blobs: BlobSource = { blob: (run, digest, limit) => coordinator.blob(run, digest, limit) };
+  const evidence = createEvidenceCache(reader);
+
+  /** Heads that have this validator's aggregate verdict. */
+  const judged = new Set<string>();
+  /** Epoch manifests that were refused, with the reason; content-addressed, so refused for good. */
+  const refusedEpochs = new Map<string, string>();
+  /** When the last look at the list of epochs began. */
+  let lastLook: number | undefined;
+  /** When the look before the one that first listed a manifest began: verdicts accepted earlier must count in it. */
+  const dueBefore = new Map<string, number>();
+  let measuring: Promise<void> | undefined;
+  let complained: number | undefined;
+
+  const issue = async (verdict: Verdict): Promise<Statement<WireStruct<"Verdict">>> => {
+    const statement = await statements.verdict(toWire("Verdict", verdict), () =>
+      account.signTypedData(typedDataOf(verdictDomain, "Verdict", verdict)),
+    );
+    return statement;
+  };
+  const about = (head: PostedHead, fields: Pick<Verdict, "kind" | "index" | "value" | "evidence">): Verdict => ({
+    runId,
+    // Checkpoint 0 has no round that led to it.
+    round: BigInt(Math.max(0, head.round - 1)),
+    head: head.head,
+    validator,
+    worker: NOBODY,
+    issuedAt: BigInt(clock.now()),
+    ...fields,
+  });
+
+  const description = await patiently("finding the run", async () => {
+    const [run, view] = await Promise.all([reader.run(runId), coordinator.run(runId)]);
+    if (view.definition !== run.definition || view.modelId !== run.modelId)
+      throw new UserError(
+        "RUN_FOREIGN",
+        `The coordinator serves run ${runId} with another definition or model than the chain.`,
+      );
+    const definition = parseDocument(
+      "definition",
+      Definition,
+      await readJson(blobs, runId, run.definition, "the definition"),
+    );
+    return { run, definition, schedule: await reader.schedule(run.modelId) };
+  });
+  const { run, definition, schedule } = description;
+  const { modelId } = run;
+  modules.onReady?.();
+
+  /** Tries until it succeeds; only a mistake that waiting cannot mend ends it. */
+  async function patiently<T>(what: string, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof CotrainError) || !error.retryable) throw error;
+        emit({ type: "retrying", what, reason: error.message });
+        await clock.sleep(poll, signal);
+      }
+    }
+  }
+
+  /** Sends what the coordinator has not taken yet. */
+  async function deliver(open: ReadonlySet<string>): Promise<void> {
+    for (const { key, struct, signature } of await statements.unsent()) {
+      if (struct.runId !== runId) continue;
+      try {
+        await coordinator.submitVerdict(runId, {
+          verdict: struct,
+          signature,
+        });
+      } catch (error) {
+        if (!(error instanceof CoordinatorError)) throw error;
+        if (error.retryable) throw error;
+        // What is about a head whose epoch is settled is of no use to anybody any more.
+        if (!settledAnswers.has(error.code) && open.has(struct.head)) {
+          emit({ type: "retrying", what: `verdict ${key}`, reason: error.message });
+          continue;
+        }
+      }
+      await statements.accepted(key);
+    }
+  }
+
+  /** The drawn fragment of one head, unless the block that decides the lot is still to come. */
+  async function judge(head: PostedHead, parent: PostedHead): Promise<void> {
+    if ((await statements.about(head.head)).some(({ struct }) => struct.kind === verdictKind.aggregate)) {
+      judged.add(head.head);
+      return;
+    }
+    const hash = await reader.blockHash(head.block + Number(LOT_DELAY_BLOCKS));
+    if (!hash) return;
+    const fragment = drawnFragment(lotSeed(hash, head.head, validator), run.fragments);
+    let finding: { holds: boolean; reason: string; evidence: Digest };
+    try {
+      const found = await evidence.read(blobs, head, parent);
+      const params = await reader.paramsOf(runId, head.paramsVersion);
+      finding = await checkAggregate(blobs, { head, parent, evidence: found, definition, params, fragment });
+    } catch (error) {
+      // What is there and wrong is the poster's doing; what is not there may come yet.
+      const wrong = error instanceof EvidenceError || error instanceof FormatError;
+      if (!wrong) throw error;
+      finding = {
+        holds: false,
+        reason: error.message,
+        evidence: digestOfJson({ version: 1, head: head.head, reason: error.code }),
+      };
+    }
+    const { holds, reason } = finding;
+    await issue(
+      about(head, {
+        kind: verdictKind.aggregate,
+        index: fragment,
+        value: holds ? 10_000n : 0n,
+        evidence: finding.evidence,
+      }),
+    );
+    judged.add(head.head);
+    emit({ type: "judged", head: head.head, round: head.round, fragment, holds, reason });
+  }
+
+  /** Held-out loss of one head. The sample's size is the verdict's index: another size is another statement. */
+  async function measure(loss: LossMeter, head: PostedHead, realisation: Digest, sequences: number): Promise<void> {
+    const result = await loss.measure(
+      { runId, definition: run.definition, realisation, checkpoint: head.checkpointDigest, sequences },
+      signal,
+    );
+    await issue(
+      about(head, {
+        kind: verdictKind.loss,
+        index: result.sequences,
+        value: BigInt(result.microBitsPerByte),
+        evidence: digestOfJson({ version: 1, head: head.head, realisation, sequences: result.sequences }),
+      }),
+    );
+    emit({
+      type: "measured",
+      head: head.head,
+      round: head.round,
+      microBitsPerByte: result.microBitsPerByte,
+      sequences: result.sequences,
+    });
+  }
+
+  /** What was measured or tried, by head and size of the sample. */
+  const measured = new Set<string>();
+  function measureNext(heads: readonly PostedHead[], view: RunView): void {
+    const { loss } = modules;
+    const realisation = view.realisations[0];
+    const [first] = heads;
+    const newest = heads.at(-1);
+    if (!loss || measuring || !realisation || !first || !newest) return;
+    const resting = view.phase === "Paused" || view.phase === "Finished";
+    // Checkpoint 0 tells where it began; after it always the newest, skipping what was missed.
+    const wanted: [PostedHead, number][] = [
+      [first, LOSS_SEQUENCES.resting],
+      [newest, resting ? LOSS_SEQUENCES.resting : LOSS_SEQUENCES.running],
+    ];
+    const next = wanted.find(([head, sequences]) => !measured.has(`${head.head}/${sequences}`));
+    if (!next) return;
+    const [head, sequences] = next;
+    measuring = (async () => {
+      const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
+      // A split may hold fewer sequences than asked for: then the one measurement stands for both.
+      if (known.some(({ struct }) => struct.index > LOSS_SEQUENCES.running || sequences === LOSS_SEQUENCES.running))
+        return;
+      if (!(await reader.isAdmitted(runId, asDigest(realisation)))) return;
+      await measure(loss, head, asDigest(realisation), sequences);
+    })()
+      .then(
+        () => void measured.add(`${head.head}/${sequences}`),
+        (error: unknown) => {
+          if (signal.aborted) return;
+          if (!(error instanceof CotrainError) || !error.retryable) measured.add(`${head.head}/${sequences}`);
+          emit({
+            type: "retrying",
+            what: `loss of checkpoint ${head.round}`,
+            reason: error instanceof Error ? error.message : String(error),
+          });
+        },
+      )
+      .finally(() => {
+        measuring = undefined;
+      });
+  }
+
+  async function attest(view: EpochView): Promise<void> {
+    if (view.state !== "collecting" || refusedEpochs.has(view.manifest)) return;
+    if (view.signatures.some((signature) => signature.validator === validator)) return;
+    const wire = view.attestation;
+    let statement = await statements.knownAttestation(wire);
+    if (statement?.struct.epochDigest !== wire.epochDigest) {
+      const limit = dueBefore.get(view.manifest) ?? 0;
+      const decision = await decide(
+        {
+          reader,
+          blobs,
+          evidence,
+          validator,
+          mustCount: async (head) =>
+            (await statements.about(head as `0x${string}`))
+              .filter(({ acceptedAt }) => acceptedAt !== null && acceptedAt < limit)
+              .map(({ struct }) => struct),
+        },
+        modelId,
+        runId,
+        view,
+      );
+      if (decision.kind === "refuse") {
+        refusedEpochs.set(view.manifest, decision.reason);
+        emit({ type: "refused", epoch: view.epoch, reason: decision.reason });
+        return;
+      }
+      const { attestation } = decision;
+      statement = await statements.attestation(toWire("Attestation", attestation), () =>
+        account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
+      );
+    }
+    await coordinator.submitAttestation(runId, view.epoch, {
+      epochDigest: wire.epochDigest,
+      validator,
+      signature: statement.signature,
+    });
+    emit({ type: "attested", epoch: view.epoch, root: wire.root });
+  }
+
+  async function attestOrRefuse(view: EpochView): Promise<void> {
+    try {
+      await attest(view);
+    } catch (error) {
+      // An active root covers it by now; or another value was signed before, which stands.
+      const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED"];
+      if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof EvidenceError))
+        throw error;
+      refusedEpochs.set(view.manifest, error.message);
+      emit({ type: "refused", epoch: view.epoch, reason: error.message });
+    }
+  }
+
+  /** One thing that fails must not keep the others from being done. */
+  async function attempt(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (!(error instanceof CotrainError)) throw error;
+      emit({ type: "retrying", what, reason: error.message });
+    }
+  }
+
+  async function look(): Promise<void> {
+    const view = await coordinator.run(runId);
+    const [heads, active, set] = await Promise.all([
+      reader.headsSince(runId, 0),
+      reader.activeRoot(modelId),
+      reader.validators(modelId),
+    ]);
+    if (!set.validators.includes(validator)) {
+      // Nobody counts what an outsider signs, and a set may take it in later.
+      if (complained !== set.version) emit({ type: "not-a-member", set: set.version });
+      complained = set.version;
+      return;
+    }
+    const settled = active?.epoch ?? 0;
+    const open = new Set<string>();
+    for (const [i, head] of heads.entries()) {
+      // Payloads of settled epochs are gone, and their verdicts count no more.
+      if (epochAt(schedule, head.anchoredAt) <= settled) continue;
+      open.add(head.head);
+      const parent = heads[i - 1];
+      if (parent && !judged.has(head.head)) await attempt(`checkpoint ${head.round}`, () => judge(head, parent));
+    }
+    measureNext(heads, view);
+    await attempt("sending verdicts", () => deliver(open));
+
+    const at = clock.now();
+    const { epochs } = await coordinator.epochs(runId);
+    for (const epoch of epochs) {
+      if (!dueBefore.has(epoch.manifest)) dueBefore.set(epoch.manifest, lastLook ?? 0);
+      await attempt(`epoch ${epoch.epoch}`, () => attestOrRefuse(epoch));
+    }
+    lastLook = at;
+  }
+
+  try {
+    for (;;) {
+      await attempt("looking at the run", look);
+      await clock.sleep(poll, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await measuring;
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * The statements of one validator: each is on the disk before anybody sees it, and a second one that would contradict it is
+ * never signed, whatever happened in between. Two contradicting signatures of one key are evidence for slashing.
+ */
+import { canonicalJson, type Hex, type WireStruct } from "@cotrain/sdk/protocol";
+import type { Kysely } from "kysely";
+
+import { type Clock, InternalError, systemClock, UserError } from "../base/index.ts";
+import { verdictKey } from "../chain/index.ts";
+import type { Database, Migration } from "../service/index.ts";
+
+/** One row. `value` is what must not differ between two statements of one key. */
+export interface StatementTable {
+  key: string;
+  kind: string;
+  /** The head that a verdict is about, the model of an attestation. */
+  subject: string;
+  value: string;
+  json: string;
+  signature: string;
+  signed_at: number;
+  accepted_at: number | null;
+}
+export interface StatementSchema {
+  statements: StatementTable;
+}
+
+export const statementMigrations: readonly Migration[] = [
+  {
+    name: "statements-1",
+    up: async (db) => {
+      await db.schema
+        .createTable("statements")
+        .addColumn("key", "text", (column) => column.primaryKey())
+        .addColumn("kind", "text", (column) => column.notNull())
+        .addColumn("subject", "text", (column) => column.notNull())
+        .addColumn("value", "text", (column) => column.notNull())
+        .addColumn("json", "text", (column) => column.notNull())
+        .addColumn("signature", "text", (column) => column.notNull())
+        .addColumn("signed_at", "bigint", (column) => column.notNull())
+        .addColumn("accepted_at", "bigint")
+        .execute();
+      await db.schema.createIndex("statements_subject").on("statements").columns(["subject"]).execute();
+      await db.schema.createIndex("statements_unsent").on("statements").columns(["kind", "accepted_at"]).execute();
+    },
+  },
+];
+
+/** A statement and its signature. */
+export interface Statement<T> {
+  readonly key: string;
+  readonly struct: T;
+  readonly signature: Hex;
+  /** Ms since 1970 when the coordinator accepted it; null before. */
+  readonly acceptedAt: number | null;
+}
+
+export interface Statements {
+  /**
+   * The verdict of its key: the one signed before if there is one, else this one, signed and written down.
+   * @throws UserError `EQUIVOCATION_REFUSED` when another value was signed before
+   */
+  verdict(verdict: WireStruct<"Verdict">, sign: () => Promise<Hex>): Promise<Statement<WireStruct<"Verdict">>>;
+  /** The same for an attestation; its key is what the contract compares. */
+  attestation(
+    attestation: WireStruct<"Attestation">,
+    sign: () => Promise<Hex>,
+  ): Promise<Statement<WireStruct<"Attestation">>>;
+  knownVerdict(key: string): Promise<Statement<WireStruct<"Verdict">> | undefined>;
+  knownAttestation(attestation: WireStruct<"Attestation">): Promise<Statement<WireStruct<"Attestation">> | undefined>;
+  /** Verdicts that the coordinator has not accepted yet, oldest first. */
+  unsent(): Promise<Statement<WireStruct<"Verdict">>[]>;
+  /** Verdicts about a head. */
+  about(head: Hex): Promise<Statement<WireStruct<"Verdict">>[]>;
+  accepted(key: string): Promise<void>;
+}
+
+/** Equal model, epoch, previousRoot, head, setVersion and deadline with another root, total or epochDigest contradict. */
+const attestationKey = (attestation: WireStruct<"Attestation">): string =>
+  [
+    "attestation",
+    attestation.modelId,
+    attestation.epoch,
+    attestation.previousRoot,
+    attestation.head,
+    attestation.setVersion,
+    attestation.deadline,
+  ].join(":");
+const attestationValue = ({ root, totalCumulative, epochDigest, runId }: WireStruct<"Attestation">): string =>
+  [root, totalCumulative, epochDigest, runId].join(":");
+
+/** Key of a verdict in the journal. */
+export const keyOfVerdict = (verdict: WireStruct<"Verdict">): string => `verdict:${verdictKey(verdict)}`;
+
+const toStatement = <T>(row: StatementTable): Statement<T> => ({
+  key: row.key,
+  struct: JSON.parse(row.json) as T,
+  signature: row.signature as Hex,
+  acceptedAt: row.accepted_at === null ? null : row.accepted_at,
+});
+
+export function openStatements<Schema extends StatementSchema>(
+  database: Database<Schema>,
+  clock: Clock = systemClock,
+): Statements {
+  const db = database.kysely as unknown as Kysely<StatementSchema>;
+
+  const find = async <T>(key: string): Promise<(Statement<T> & { readonly value: string }) | undefined> => {
+    const row = await db.selectFrom("statements").selectAll().where("key", "=", key).executeTakeFirst();
+    return row && { ...toStatement<T>(row), value: row.value };
+  };
+
+  const state = async <T>(
+    row: Pick<StatementTable, "kind" | "key" | "subject" | "value">,
+    struct: T,
+    sign: () => Promise<Hex>,
+  ): Promise<Statement<T>> => {
+    const { key, value } = row;
+    const before = await find<T>(key);
+    if (!before) {
+      const signature = await sign();
+      // The database decides: of two that come here at once, one is written.
+      await db
+        .insertInto("statements")
+        .values({
+          ...row,
+          json: canonicalJson(struct),
+          signature,
+          signed_at: clock.now(),
+          accepted_at: null,
+        })
+        .onConflict((conflict) => conflict.column("key").doNothing())
+        .execute();
+    }
+    const written = await find<T>(key);
+    if (!written) throw new InternalError("STATEMENT_LOST", `Statement ${key} was not written.`);
+    if (written.value !== value)
+      throw new UserError(
+        "EQUIVOCATION_REFUSED",
+        `Another value was signed before for ${key}: ${written.value}, now ${value}. Nothing is signed.`,
+        { details: { key, before: written.value, now: value } },
+      );
+    return written;
+  };
+
+  return {
+    verdict: (verdict, sign) => {
+      const { head: subject, value } = verdict;
+      return state({ kind: "verdict", key: keyOfVerdict(verdict), subject, value }, verdict, sign);
+    },
+    attestation: (attestation, sign) => {
+      const row = { key: attestationKey(attestation), value: attestationValue(attestation) };
+      return state({ kind: "attestation", subject: attestation.modelId, ...row }, attestation, sign);
+    },
+    knownVerdict: (key) => find(key),
+    knownAttestation: (attestation) => find(attestationKey(attestation)),
+    unsent: async () => {
+      const rows = await db
+        .selectFrom("statements")
+        .selectAll()
+        .where("kind", "=", "verdict")
+        .where("accepted_at", "is", null)
+        .orderBy("signed_at")
+        .execute();
+      return rows.map((row) => toStatement(row));
+    },
+    about: async (head) => {
+      const rows = await db
+        .selectFrom("statements")
+        .selectAll()
+        .where("kind", "=", "verdict")
+        .where("subject", "=", head)
+        .execute();
+      return rows.map((row) => toStatement(row));
+    },
+    accepted: async (key) => {
+      await db.updateTable("statements").set({ accepted_at: clock.now() }).where("key", "=", key).execute();
+    },
+  };
+}
