@@ -207,7 +207,10 @@ export async function fetchStepProgram(
  * The run to work on: the one asked for, or the only one that is not finished.
  * @throws UserError `RUN_UNKNOWN`, `RUN_AMBIGUOUS`, `RUN_NONE`
  */
-export async function findRun(client: CoordinatorClient, wanted: RunId | undefined): Promise<RunId> {
+export async function findRun(
+  client: Pick<CoordinatorClient, "url" | "runs">,
+  wanted: RunId | undefined,
+): Promise<RunId> {
   const { runs } = await client.runs();
   if (wanted !== undefined) {
     if (runs.some(({ runId }) => runId === wanted)) return wanted;

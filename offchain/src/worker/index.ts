@@ -4,7 +4,7 @@
  * storage, service and chain, and @cotrain/sdk; never the coordinator or the validator, which it knows by the protocol
  * alone. Start at runWorker.ts, then round.ts.
  */
-export { type Artefacts, type RunDescription, type RunRecordReader } from "./artefacts.ts";
+export { type Artefacts, createArtefacts, findRun, type RunDescription, type RunRecordReader } from "./artefacts.ts";
 export { openAssignmentSteps } from "./assignmentSteps.ts";
 export { type BackoffOptions, defaultBackoff, fullJitter, retrying } from "./backoff.ts";
 export { ArtefactError, type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
@@ -23,7 +23,7 @@ export { type EncodedFragment, encodeFragment, sha256Chunked } from "./encode.ts
 export type { RoundTimes, WorkerEvent } from "./events.ts";
 export { type Evidence, type EvidenceRow, openEvidence } from "./evidence.ts";
 export { AcknowledgementError, type SigningAccount, verifyAck } from "./receipt.ts";
-export { checkResources, machine, needsOf, type Surroundings } from "./resources.ts";
+export { checkResources, machine, type ModelSize, needsOf, type Needs, type Surroundings } from "./resources.ts";
 export { DivergedError } from "./round.ts";
 export {
   runWorker,
@@ -34,3 +34,4 @@ export {
   type WorkerOptions,
 } from "./runWorker.ts";
 export type { InnerSteps, StepReport, Trainer } from "./trainer.ts";
+export { createTurnstile, type Turnstile } from "./turnstile.ts";

@@ -181,6 +181,7 @@ async function prepare(
     vocabulary: description.data.vocabulary,
     microBatch: first.document.microBatch,
     sequence: description.definition.sequence,
+    model: description.definition.model,
   };
   const cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
   const dataBytes = description.data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);

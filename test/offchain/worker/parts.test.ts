@@ -1,0 +1,251 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import { commitmentRoot, type Digest, type Hex, outcomeCode, type TensorEntry } from "@cotrain/sdk/protocol";
+
+import { createManualClock, createRandom, sha256Bytes, UserError } from "../../../offchain/src/base/index.ts";
+import {
+  CHUNK_ELEMENTS,
+  encodePayload,
+  fragmentLayouts,
+  gatherFragment,
+  pseudoGradient,
+} from "../../../offchain/src/diloco/index.ts";
+import { presetOf, parameterCount } from "../../../offchain/src/engine/index.ts";
+import { openFileStore } from "../../../offchain/src/storage/index.ts";
+import {
+  blake3Of,
+  checkResources,
+  createArtefacts,
+  createCommitment,
+  createResidualLedger,
+  createTurnstile,
+  encodeFragment,
+  fedDigests,
+  findRun,
+  fullJitter,
+  needsOf,
+  residualTensors,
+  retrying,
+  segmentEnds,
+} from "../../../offchain/src/worker/index.ts";
+
+const hex = (byte: string): Hex => `0x${byte.repeat(32)}`;
+/** Fails some times, then succeeds. */
+const failing = (times: number, error: Error) => () => (times-- > 0 ? Promise.reject(error) : Promise.resolve("done"));
+const told = (byte: string, outcome: number) => ({ receiptHash: hex(byte), outcome });
+const sizeOf = (name: "1m" | "20m") => {
+  const { model, microBatch } = presetOf(name);
+  const { vocabulary, sequence } = model;
+  return { parameters: parameterCount(model), vocabulary, microBatch, sequence, model: { ...model } };
+};
+const client = (phases: string[]) => ({
+  url: "http://x",
+  runs: () => Promise.resolve({ runs: phases.map((phase, i) => ({ runId: hex(`0${i}`), modelId: hex("aa"), phase })) }),
+});
+const table: TensorEntry[] = [
+  { name: "a", shape: [3], fragment: 0 },
+  { name: "b", shape: [2], fragment: 1 },
+  { name: "c", shape: [4], fragment: 0 },
+];
+
+describe("waiting between tries", () => {
+  const options = { base: 100, maximum: 1_000 };
+  test("is uniform below a bound that doubles up to a maximum", () => {
+    expect([0, 1, 2, 3, 4, 60].map((attempt) => fullJitter(attempt, options, () => 0))).toEqual([
+      100, 200, 400, 800, 1_000, 1_000,
+    ]);
+    expect(fullJitter(3, options, () => 0.75)).toBe(200);
+    expect(fullJitter(0, options, () => 0.999_999)).toBeGreaterThan(0);
+  });
+
+  test("ends with what succeeds, what cannot be tried again, the last try, or the signal", async () => {
+    const clock = createManualClock();
+    const controller = new AbortController();
+    const retry = { clock, backoff: options, random: () => 0, signal: controller.signal };
+    const away = new CoordinatorError(0, "UNREACHABLE", "Away.", { retryable: true });
+    const finished = async <T>(work: Promise<T>): Promise<T> => {
+      work.catch(() => undefined);
+      for (let i = 0; i < 10; i++) await clock.advance(1_000);
+      return work;
+    };
+    await expect(finished(retrying(failing(3, away), retry))).resolves.toBe("done");
+    await expect(finished(retrying(failing(1, new UserError("NO", "No.")), retry))).rejects.toThrow("No.");
+    await expect(finished(retrying(failing(9, away), { ...retry, tries: 3 }))).rejects.toBe(away);
+    const endless = retrying(failing(99, away), retry);
+    endless.catch(() => undefined);
+    await clock.advance(150);
+    controller.abort(new UserError("STOPPED", "Stopped."));
+    await expect(endless).rejects.toThrow("Stopped.");
+  });
+});
+
+test("encoding in chunks gives the bytes and the residual of encoding the fragment whole", async () => {
+  const random = createRandom("encode");
+  const elements = CHUNK_ELEMENTS + 77;
+  const entries: TensorEntry[] = [
+    { name: "x", shape: [elements - 1_001], fragment: 0 },
+    { name: "y", shape: [1_001], fragment: 0 },
+  ];
+  const [layout] = fragmentLayouts(entries);
+  const values = (n: number): Float32Array<ArrayBuffer> => Float32Array.from({ length: n }, () => random.float() - 0.5);
+  const local = new Map(entries.map(({ name, shape }) => [name, values(shape[0]!)]));
+  const [base, residual] = [values(elements), values(elements)];
+  for (const codec of [0, 1]) {
+    const encoded = await encodeFragment({ codec, layout: layout!, base, local, residual });
+    const whole = encodePayload(codec, pseudoGradient(base, gatherFragment(local, layout!)), residual);
+    expect(Buffer.compare(encoded.bytes, whole.bytes)).toBe(0);
+    expect(encoded.residual).toEqual(whole.nextResidual);
+    expect(encoded.digest).toBe(sha256Bytes(whole.bytes));
+  }
+});
+
+describe("the residual", () => {
+  const layouts = fragmentLayouts(table);
+  const next = [new Float32Array(7).fill(1), new Float32Array(2).fill(2)];
+
+  test("starts at zero and advances only with outcome 0 of the very receipt", () => {
+    for (const [tell, expected] of [
+      [told("aa", outcomeCode.aggregated), "advanced"],
+      [told("aa", outcomeCode.late), "reverted"],
+      [told("bb", outcomeCode.aggregated), "reverted"],
+      [null, "reverted"],
+    ] as const) {
+      const ledger = createResidualLedger(layouts);
+      const zeros = ledger.current;
+      expect(zeros.map((values) => [...values])).toEqual([Array(7).fill(0), [0, 0]]);
+      expect(ledger.settle(null)).toBe("none");
+      ledger.submitted(hex("aa"), next);
+      expect(ledger.current).toBe(zeros);
+      expect(ledger.settle(tell)).toBe(expected);
+      expect(ledger.current).toBe(expected === "advanced" ? next : zeros);
+      expect(ledger.settle(tell)).toBe("none");
+    }
+  });
+
+  test("is hashed tensor by tensor in parameter order", async () => {
+    const tensors = residualTensors([Float32Array.of(1, 2, 3, 6, 7, 8, 9), Float32Array.of(4, 5)], layouts, table);
+    expect(tensors.map((tensor) => [...tensor])).toEqual([
+      [1, 2, 3],
+      [4, 5],
+      [6, 7, 8, 9],
+    ]);
+    expect(await blake3Of(tensors)).toBe(await blake3Of([Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9)]));
+  });
+});
+
+describe("the commitment", () => {
+  test("cuts a round into segments that its number of leaves alone determines", () => {
+    expect(segmentEnds(32, 32)).toEqual([32]);
+    expect(segmentEnds(64, 32)).toEqual([32, 64]);
+    expect(segmentEnds(33, 32)).toEqual([16, 33]);
+    expect(segmentEnds(4, 32)).toEqual([4]);
+  });
+
+  test("has a leaf per state, and the encoding in the last", () => {
+    const builder = createCommitment();
+    builder.start(7, hex("01"));
+    const fed = fedDigests(Uint16Array.of(1, 2, 3), [0.5], 7);
+    builder.segment(8, hex("02"), fed);
+    const { root, leaves } = builder.finish({
+      step: 9,
+      endState: hex("03"),
+      baseDigest: hex("04") as Digest,
+      newResidual: hex("05"),
+      payloadDigest: hex("06") as Digest,
+    });
+    expect(leaves.map(({ j, step, state }) => [j, step, state])).toEqual([
+      [0, 7n, hex("01")],
+      [1, 8n, hex("02")],
+      [2, 9n, hex("03")],
+    ]);
+    expect(leaves[1]).toMatchObject(fed);
+    expect(leaves[2]).toMatchObject({ data: hex("04"), scalars: hex("05"), update: hex("06") });
+    expect(root).toBe(commitmentRoot(leaves));
+  });
+
+  test("hashes ids as uint16, rates as fp32 and the optimizer's steps from 1 as uint64, little-endian", () => {
+    const scalars = Uint8Array.from([0, 0, 0, 0x3f, 8, 0, 0, 0, 0, 0, 0, 0]);
+    expect(fedDigests(Uint16Array.of(1, 258), [0.5], 7)).toEqual({
+      data: sha256Bytes(Uint8Array.of(1, 0, 2, 1)),
+      scalars: sha256Bytes(scalars),
+    });
+  });
+});
+
+test("a session's requests leave in the order in which they were begun", async () => {
+  const sent: string[] = [];
+  const turnstile = createTurnstile((_, init) => {
+    sent.push(new Headers(init?.headers).get("cotrain-counter") ?? "");
+    return new Promise<Response>(() => undefined);
+  });
+  const begin = (counter: string, delay: number): Promise<void> =>
+    turnstile.enter(async () => {
+      for (let i = 0; i < delay; i++) await Promise.resolve();
+      void turnstile.fetch("http://x", { headers: { "cotrain-counter": counter } });
+      // The answer never comes, and nobody behind waits for it.
+      if (counter !== "3") await new Promise(() => undefined);
+    });
+  void begin("1", 50);
+  void begin("2", 0);
+  await begin("3", 5);
+  expect(sent).toEqual(["1", "2", "3"]);
+});
+
+describe("resources", () => {
+  test("need grows with the model and is refused in one sentence", async () => {
+    const [small, large] = [needsOf(sizeOf("1m"), 1e6), needsOf(sizeOf("20m"), 1e6)];
+    expect(large.memory).toBeGreaterThan(2 * small.memory);
+    const surroundings = { availableMemory: () => 1e9, freeDisk: () => Promise.resolve(2e6) };
+    await expect(checkResources(small, "/tmp", surroundings)).resolves.toBeUndefined();
+    await expect(checkResources(large, "/tmp", surroundings)).rejects.toThrow(
+      /needs about .* GiB of memory and 0.93 GiB/,
+    );
+    await expect(checkResources({ ...small, disk: 3e6 }, "/tmp", surroundings)).rejects.toMatchObject({
+      code: "DISK_SHORT",
+    });
+  });
+});
+
+describe("finding the run", () => {
+  test("takes the one asked for, else the only one that is not finished", async () => {
+    expect(await findRun(client(["Finished", "Training"]), undefined)).toBe(hex("01"));
+    expect(await findRun(client(["Finished", "Training"]), hex("00") as never)).toBe(hex("00"));
+    await expect(findRun(client(["Training"]), hex("07") as never)).rejects.toMatchObject({ code: "RUN_UNKNOWN" });
+    await expect(findRun(client([]), undefined)).rejects.toMatchObject({ code: "RUN_NONE" });
+    await expect(findRun(client(["Training", "Paused"]), undefined)).rejects.toMatchObject({ code: "RUN_AMBIGUOUS" });
+  });
+});
+
+describe("the cache", () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "cotrain-cache-"));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  test("fetches once, keeps what was used last within its bound, and repairs what is corrupted", async () => {
+    const blobs = [1, 2, 3].map((byte) => new Uint8Array(100).fill(byte));
+    const digests = blobs.map((bytes) => sha256Bytes(bytes));
+    const fetched: number[] = [];
+    const store = await openFileStore(directory);
+    const artefacts = createArtefacts(store, {
+      whole: (digest) => {
+        const i = digests.indexOf(digest);
+        fetched.push(i);
+        return Promise.resolve(blobs[i]!);
+      },
+      part: () => Promise.reject(new UserError("NO", "No.")),
+    });
+    for (const i of [0, 1, 2, 0]) expect(await artefacts.get(digests[i]!, 100)).toEqual(blobs[i]);
+    expect(fetched).toEqual([0, 1, 2]);
+    await artefacts.trim(200);
+    expect(await Promise.all(digests.map((digest) => store.has(digest)))).toEqual([true, false, true]);
+    await artefacts.get(digests[1]!, 100);
+    expect(fetched).toEqual([0, 1, 2, 1]);
+  });
+});
