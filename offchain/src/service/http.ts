@@ -3,7 +3,7 @@
  * OpenAPI, uploads as streams, limits on everything that a stranger can make large. Routes are the rooms' own plugins.
  */
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import { Server as HttpsServer } from "node:https";
 import { createSecureContext } from "node:tls";
 
 import rateLimit from "@fastify/rate-limit";
@@ -131,7 +131,6 @@ export interface ListenOptions {
   readonly port: number;
   /** The user named this port: no other is taken in its stead. */
   readonly explicitPort: boolean;
-  readonly tls?: Tls | undefined;
   readonly behindProxy?: boolean;
   /** For the error when the port is taken. */
   readonly purpose?: string;
@@ -151,7 +150,8 @@ export interface Listening {
  */
 export async function listen(app: HttpApp, options: ListenOptions): Promise<Listening> {
   const host = options.host ?? LOOPBACK;
-  checkExposure(options, app.log);
+  const tls = app.server instanceof HttpsServer;
+  checkExposure({ host, tls, behindProxy: options.behindProxy ?? false }, app.log);
   await app.ready();
   // Not app.listen: after a port that is taken, a Fastify instance cannot try the next one.
   const port = await withPort(
@@ -165,7 +165,7 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
     (candidate) => listenOnce(app, candidate, host),
   );
   const reachable = host === "0.0.0.0" || host === "::" ? LOOPBACK : host;
-  const scheme = options.tls ? "https" : "http";
+  const scheme = tls ? "https" : "http";
   return { host, port, url: `${scheme}://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}` };
 }
 
@@ -174,7 +174,7 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
  * @throws UserError `TLS_REQUIRED`
  */
 export function checkExposure(
-  options: { readonly host?: string; readonly tls?: Tls | undefined; readonly behindProxy?: boolean },
+  options: { readonly host?: string; readonly tls?: boolean; readonly behindProxy?: boolean },
   logger?: Pick<FastifyBaseLogger, "warn">,
 ): void {
   const host = options.host ?? LOOPBACK;

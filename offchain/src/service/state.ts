@@ -114,7 +114,8 @@ export async function archiveStateDirectory(path: string, clock: Clock = systemC
   try {
     for (const directory of ["", ...entries]) {
       if (!existsSync(join(root, directory, LOCK_FILE))) continue;
-      locks.push(await waitForLock(join(root, directory), { clock, lockWait: 5_000 }));
+      // Whoever holds the tree's own lock means to stay; a role may just be ending after its supervisor was killed.
+      locks.push(await waitForLock(join(root, directory), { clock, lockWait: directory === "" ? 0 : 5_000 }));
     }
     // Windows moves no directory with open files in it; elsewhere the locks are kept until it is out of the way.
     if (process.platform === "win32") for (const lock of locks) lock.release();

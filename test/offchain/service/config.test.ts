@@ -21,7 +21,7 @@ import {
   toggle,
   url,
   variableOf,
-} from "../../../offchain/src/service/index.ts";
+} from "../../../offchain/src/service/config.ts";
 import { temporaryDirectory } from "./support.ts";
 
 const options = {

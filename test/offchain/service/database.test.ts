@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { expect, test } from "vitest";
 
-import { type Migration, openDatabase } from "../../../offchain/src/service/index.ts";
+import { type Migration, openDatabase } from "../../../offchain/src/service/database.ts";
 import { temporaryDirectory } from "./support.ts";
 
 interface Schema {

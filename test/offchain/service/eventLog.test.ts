@@ -4,9 +4,9 @@ import { sql } from "kysely";
 import { expect, test } from "vitest";
 
 import { canonicalJson } from "@cotrain/sdk/protocol";
+import { type Database, openDatabase } from "../../../offchain/src/service/database.ts";
 import {
   createEventLog,
-  type Database,
   type EventLog,
   eventLogMigrations,
   type EventLogSchema,
@@ -14,8 +14,7 @@ import {
   GENESIS_HASH,
   listLoggedRuns,
   type LoggedEvent,
-  openDatabase,
-} from "../../../offchain/src/service/index.ts";
+} from "../../../offchain/src/service/eventLog.ts";
 import { runProgram, temporaryDirectory } from "./support.ts";
 
 interface Ticked extends LoggedEvent {

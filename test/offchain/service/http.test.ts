@@ -12,14 +12,14 @@ import { InternalError, RetryableError, UserError } from "../../../offchain/src/
 import {
   checkExposure,
   createHttpServer,
-  createMetrics,
   type HttpApp,
   type HttpServerOptions,
   listen,
   loadTls,
   readUpload,
-  silentLogger,
-} from "../../../offchain/src/service/index.ts";
+} from "../../../offchain/src/service/http.ts";
+import { silentLogger } from "../../../offchain/src/service/logging.ts";
+import { createMetrics } from "../../../offchain/src/service/metrics.ts";
 import { temporaryDirectory } from "./support.ts";
 
 async function server(options: Partial<HttpServerOptions> = {}, routes?: (app: HttpApp) => void): Promise<HttpApp> {
@@ -250,7 +250,7 @@ test("with a certificate it speaks HTTPS; files that do not fit are refused", as
   execFileSync("openssl", [...make, "-keyout", key, "-out", cert], { stdio: "ignore" });
   const tls = await loadTls(cert, key);
   const app = await server({ tls });
-  const { url } = await listen(app, { host: "127.0.0.1", port: 0, explicitPort: true, tls });
+  const { url } = await listen(app, { host: "127.0.0.1", port: 0, explicitPort: true });
   const status = await new Promise((resolve, reject) => {
     const agent = new Agent({ ca: tls?.cert ?? "", checkServerIdentity: () => undefined });
     httpsRequest(`${url}/health`, { agent }, (response) => {

@@ -8,17 +8,16 @@ import {
   RetryableError,
   UserError,
 } from "../../../offchain/src/base/index.ts";
+import { type Database, openDatabase } from "../../../offchain/src/service/database.ts";
 import {
-  type Database,
   type JobHandler,
   jobMigrations,
   type JobSchema,
   type JobTable,
   type JobTableOptions,
-  openDatabase,
   openJobTable,
   startJobRunner,
-} from "../../../offchain/src/service/index.ts";
+} from "../../../offchain/src/service/jobs.ts";
 import { eventually, temporaryDirectory } from "./support.ts";
 
 interface Fixture {

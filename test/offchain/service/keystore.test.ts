@@ -10,7 +10,7 @@ import {
   ensureKeystore,
   openKeystore,
   SCRYPT_N_STANDARD,
-} from "../../../offchain/src/service/index.ts";
+} from "../../../offchain/src/service/keystore.ts";
 import { temporaryDirectory } from "./support.ts";
 
 async function paths(): Promise<{ keystore: string; passphrase: string }> {

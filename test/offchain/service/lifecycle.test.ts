@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { expect, test } from "vitest";
 
-import { isChildMessage } from "../../../offchain/src/service/index.ts";
+import { isChildMessage } from "../../../offchain/src/service/lifecycle.ts";
 import { nodeArgs, runProgram } from "./support.ts";
 
 test.each([

@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-import { createLogger, openLogFile } from "../../../offchain/src/service/index.ts";
+import { createLogger, openLogFile } from "../../../offchain/src/service/logging.ts";
 import { temporaryDirectory } from "./support.ts";
 
 function captured(pretty = false): { lines: string[]; logger: ReturnType<typeof createLogger> } {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { createMetrics } from "../../../offchain/src/service/index.ts";
+import { createMetrics } from "../../../offchain/src/service/metrics.ts";
 
 test("counters, gauges and histograms come out as Prometheus text", async () => {
   const metrics = createMetrics({ process: false });

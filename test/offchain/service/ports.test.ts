@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 
-import { findPort, isLoopback } from "../../../offchain/src/service/index.ts";
+import { findPort, isLoopback } from "../../../offchain/src/service/ports.ts";
 
 async function occupy(): Promise<number> {
   const server: Server = createServer();

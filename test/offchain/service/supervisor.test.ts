@@ -3,14 +3,14 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 
+import { silentLogger } from "../../../offchain/src/service/logging.ts";
 import {
   createSupervisor,
   type ProcessSpec,
-  silentLogger,
   supervise,
   type Supervisor,
   type SupervisorOptions,
-} from "../../../offchain/src/service/index.ts";
+} from "../../../offchain/src/service/supervisor.ts";
 import { eventually, isAlive, nodeArgs, runProgram, temporaryDirectory } from "./support.ts";
 
 function create(options: Partial<SupervisorOptions> = {}): Supervisor {
