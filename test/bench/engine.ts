@@ -10,10 +10,13 @@ import ort from "onnxruntime-node";
 
 import {
   buildPrograms,
+  conformance,
   initialParameters,
   openEngine,
+  presetNames,
   presetOf,
   productFlops,
+  readSignature,
   type PresetName,
 } from "../../offchain/src/engine/index.ts";
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
@@ -106,13 +109,37 @@ export async function gemmPeak(threads: number, seconds = 2): Promise<PeakBenchm
   return { threads, gflops: flops / time.seconds / 1e9, gflopsPerCpuSecond: flops / time.cpuSeconds / 1e9 };
 }
 
+export interface ExactnessResult {
+  readonly preset: PresetName;
+  /** State digest after three steps by number of threads; all equal where the rules of products.ts hold. */
+  readonly digests: ReadonlyMap<number, string>;
+  readonly exact: boolean;
+}
+
+/** Whether a preset's whole step gives the same bits on all numbers of threads that its program allows. */
+export async function exactness(
+  preset: PresetName,
+  threads: readonly number[] = [1, 2, 3, 7, 16, 32, 64, 128],
+): Promise<ExactnessResult> {
+  const { model, microBatch } = presetOf(preset);
+  const { step } = buildPrograms(model, { microBatch });
+  const { maxThreads = 1 } = readSignature(step.bytes).signature;
+  const digests = new Map<number, string>();
+  for (const count of threads.filter((count) => count <= maxThreads)) {
+    digests.set(count, await conformance(step.bytes, count));
+  }
+  return { preset, digests, exact: new Set(digests.values()).size === 1 };
+}
+
 if (import.meta.main) {
-  const names = process.argv.length > 2 ? process.argv.slice(2) : ["1m", "3.5m"];
+  const asked = process.argv.slice(2);
+  const names = presetNames.filter((name) => (asked.length > 0 ? asked.includes(name) : ["1m", "3.5m"].includes(name)));
+  for (const name of names) process.stdout.write(`${name} exact: ${(await exactness(name)).exact}\n`);
   for (const threads of [1, 2]) {
     const peak = await gemmPeak(threads);
     process.stdout.write(`${JSON.stringify(peak)}\n`);
     for (const name of names) {
-      const result = await benchmarkStep(name as PresetName, threads);
+      const result = await benchmarkStep(name, threads);
       const share = Math.round((100 * result.gflopsPerCpuSecond) / peak.gflopsPerCpuSecond);
       process.stdout.write(`${JSON.stringify(result)} ${share}% of the peak\n`);
     }

@@ -102,6 +102,7 @@ export interface Engine {
   restore(state: TrainingState): Promise<void>;
   /** BLAKE3 of the training state, the caller's residual and the optimizer's step; see `digestState`. */
   stateDigest(residual?: readonly Float32Array[]): Promise<Hex>;
+  /** Ends after the calls made before it (stop a long `train` by its signal); later calls reject with EngineClosedError. */
   close(): Promise<void>;
 }
 
