@@ -10,7 +10,7 @@ import type { Abi, Hex } from "viem";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const sources = join(root, "contracts");
-const stamp = join(root, "cache/cotrain-sources.sha256");
+const stamp = join(root, "cache/cotrain-build.sha256");
 
 /** Every contract that is deployed, and the folder of `contracts/` it lives in. */
 export const contractFolders = {
@@ -41,7 +41,7 @@ export interface Artifact {
 
 /** Reads one contract's artifact. @throws CotrainError ARTIFACT_MISSING */
 export async function loadArtifact(name: ContractName): Promise<Artifact> {
-  const file = join(root, `artifacts/contracts/${contractFolders[name]}/${name}.sol/${name}.json`);
+  const file = artifactFile(name);
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -57,9 +57,12 @@ export async function loadArtifact(name: ContractName): Promise<Artifact> {
   return JSON.parse(text) as Artifact;
 }
 
+const artifactFile = (name: ContractName): string =>
+  join(root, `artifacts/contracts/${contractFolders[name]}/${name}.sol/${name}.json`);
+
 let building: Promise<void> | undefined;
 
-/** Runs Hardhat's build where artifacts are missing or the sources are no longer those of the last build by this function. */
+/** Runs Hardhat's build where artifacts are missing, or they or the sources are not those of the last build by this function. */
 export function ensureBuilt(): Promise<void> {
   building ??= build().finally(() => {
     building = undefined;
@@ -68,14 +71,22 @@ export function ensureBuilt(): Promise<void> {
 }
 
 async function build(): Promise<void> {
-  const digest = await sourcesDigest();
-  const present = Object.entries(contractFolders).every(([name, folder]) =>
-    existsSync(join(root, `artifacts/contracts/${folder}/${name}.sol/${name}.json`)),
-  );
-  if (present && existsSync(stamp) && (await readFile(stamp, "utf8")) === digest) return;
+  const current = await buildDigest();
+  if (current !== undefined && existsSync(stamp) && (await readFile(stamp, "utf8")) === current) return;
   await hardhatBuild();
   await mkdir(dirname(stamp), { recursive: true });
-  await writeFile(stamp, digest);
+  await writeFile(stamp, (await buildDigest()) ?? "");
+}
+
+/** Of sources and artifacts together: a coverage run, say, leaves other artifacts of the same sources. Undefined where one is missing. */
+async function buildDigest(): Promise<string | undefined> {
+  const hash = createHash("sha256").update(await sourcesDigest());
+  try {
+    for (const name of Object.keys(contractFolders)) hash.update(await readFile(artifactFile(name as ContractName)));
+  } catch {
+    return undefined;
+  }
+  return hash.digest("hex");
 }
 
 async function sourcesDigest(): Promise<string> {

@@ -1,0 +1,256 @@
+/**
+ * What each operation costs, as a whole transaction with its calldata, against the table in test/contracts/gas.json.
+ * `UPDATE_GAS=1` writes the table anew. Signatures and ids change with the code, and with them the zero bytes of calldata:
+ * that is what the tolerance allows for.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import {
+  asDigest,
+  asHead,
+  asModelId,
+  asRunId,
+  type Attestation,
+  domainFor,
+  rewardTree,
+  type RunParams,
+  structHash,
+  typedDataOf,
+} from "@cotrain/sdk/protocol";
+import { network } from "hardhat";
+import {
+  type Abi,
+  type Address,
+  createPublicClient,
+  createWalletClient,
+  custom,
+  decodeEventLog,
+  encodeFunctionData,
+  type Hex,
+  keccak256,
+  stringToHex,
+} from "viem";
+import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
+import { describe, expect, it } from "vitest";
+import { type ContractName, deploy, ensureBuilt, loadArtifact, profileFor } from "../../deploy/deployment.ts";
+
+const table = new URL("../contracts/gas.json", import.meta.url);
+const tolerance = 600;
+const share = 10n ** 18n;
+const hash = (text: string): Hex => keccak256(stringToHex(text));
+const salt = hash("gas");
+
+const params: RunParams = {
+  innerSteps: 64,
+  rampInnerSteps: 8,
+  rampRounds: 6,
+  innerLrPpb: 2_000_000,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 700_000,
+  minWorkers: 1,
+  maxWorkers: 64,
+  roundDeadline: 60,
+  codec: 1,
+  downCodec: 0,
+  outerOptimizer: 0,
+  aggregator: 0,
+  aggregatorBps: 0,
+  delaySteps: 0,
+  mixingBps: 10_000,
+  weighting: 0,
+  innerState: 0,
+  admission: 0,
+  minStake: 0n,
+  replayBps: 0,
+};
+
+/** Hardhat's own accounts: organiser, poster, holders. */
+const accounts = Array.from({ length: 8 }, (_, index) =>
+  mnemonicToAccount("test test test test test test test test test test test junk", { addressIndex: index }),
+);
+const validators = Array.from({ length: 7 }, (_, index) => privateKeyToAccount(hash(`validator ${index}`))).sort(
+  (a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1),
+);
+
+async function measure(): Promise<Record<string, number>> {
+  await ensureBuilt();
+  const connection = await network.create({ override: { initialDate: new Date(1_800_000_000_000) } });
+  const transport = custom({ request: (call) => connection.provider.request(call) });
+  const publicClient = createPublicClient({ transport, pollingInterval: 5 });
+  const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
+  const { addresses } = await deploy({ publicClient, walletClient: walletOf(0), profile: "local" });
+  const { model } = profileFor("local", 31337);
+
+  const abis = new Map<ContractName, Abi>();
+  const abiOf = async (name: ContractName): Promise<Abi> => {
+    const abi = abis.get(name) ?? (await loadArtifact(name)).abi;
+    abis.set(name, abi);
+    return abi;
+  };
+  const send = async (
+    from: number,
+    to: Address,
+    name: ContractName,
+    functionName: string,
+    args: readonly unknown[],
+  ) => {
+    const data = encodeFunctionData({ abi: await abiOf(name), functionName, args });
+    const transaction = await walletOf(from).sendTransaction({ chain: null, to, data });
+    const receipt = await publicClient.waitForTransactionReceipt({ hash: transaction });
+    expect(receipt.status).toBe("success");
+    return receipt;
+  };
+  const read = async (to: Address, name: ContractName, functionName: string, args: readonly unknown[]) =>
+    publicClient.readContract({ address: to, abi: await abiOf(name), functionName, args });
+  const now = async (): Promise<bigint> => (await publicClient.getBlock()).timestamp;
+  /** The next block has this time. */
+  const at = (time: bigint) =>
+    connection.provider.request({ method: "evm_setNextBlockTimestamp", params: [Number(time)] });
+
+  const rows: Record<string, number> = {};
+  const row = (name: string, receipt: { readonly gasUsed: bigint }): void => {
+    rows[name] = Number(receipt.gasUsed);
+  };
+
+  const start = (await now()) + 10n;
+  await at(start);
+  const config = {
+    name: "Gas",
+    symbol: "GAS",
+    uri: "ipfs://terms",
+    organiser: accounts[0]!.address,
+    ...model,
+    validators: validators.map(({ address }) => address),
+    threshold: 5,
+  };
+  row("createModel", await send(0, addresses.modelRegistry, "ModelRegistry", "createModel", [config, salt]));
+  const modelId = asModelId(
+    (await read(addresses.modelRegistry, "ModelRegistry", "modelIdOf", [accounts[0]!.address, salt])) as Hex,
+  );
+  const of = async (what: string) => (await read(addresses.modelRegistry, "ModelRegistry", what, [modelId])) as Address;
+  const [shares, governor] = [await of("sharesOf"), await of("governorOf")];
+
+  const run = {
+    definition: hash("definition"),
+    initialCheckpoint: hash("checkpoint 0"),
+    fragments: 4,
+    poster: accounts[1]!.address,
+    realisations: [hash("cpu")],
+    params,
+    min: { ...params, innerSteps: 4 },
+    max: { ...params, innerSteps: 1_024 },
+  };
+  row("registerRun", await send(0, addresses.runRegistry, "RunRegistry", "registerRun", [modelId, salt, run]));
+  const runId = asRunId((await read(addresses.runRegistry, "RunRegistry", "runIdOf", [modelId, salt])) as Hex);
+
+  for (const [round, name] of ["post head, first", "post head, later", "post head, later"].entries()) {
+    const [parent] = (await read(addresses.checkpointRegistry, "CheckpointRegistry", "headOf", [runId])) as [Hex];
+    const args = [runId, parent, BigInt(round + 1), 1, hash(`checkpoint ${round}`), hash(`receipts ${round}`)];
+    row(name, await send(1, addresses.checkpointRegistry, "CheckpointRegistry", "post", args));
+  }
+
+  // 1,024 leaves: proofs of depth 10. Accounts 2 to 5 hold, of whom 3 and 5 delegate to themselves before they claim.
+  const amounts = new Map(
+    accounts.slice(2, 6).map(({ address }, index) => [address, [300n, 40n, 20n, 5n][index]! * share]),
+  );
+  const treeOf = (times: bigint) =>
+    rewardTree(modelId, [
+      ...[...amounts].map(([account, amount]) => ({ account, cumulative: amount * times })),
+      ...Array.from({ length: 1_020 }, (_, index) => ({
+        account: `0x${(index + 0x1000000).toString(16).padStart(40, "0")}` as Address,
+        cumulative: (share / 10n) * times,
+      })),
+    ]);
+  for (const delegating of [3, 5])
+    await send(delegating, shares, "ModelShares", "delegate", [accounts[delegating]!.address]);
+
+  let previousRoot: Hex = hash("").replace(/./g, (digit, index: number) => (index < 2 ? digit : "0")) as Hex;
+  for (const [index, when] of (["first", "later"] as const).entries()) {
+    const epoch = BigInt(index + 1);
+    const tree = treeOf(epoch);
+    const end = start + epoch * BigInt(model.epochLength);
+    const attestation: Attestation = {
+      modelId,
+      runId,
+      epoch,
+      epochDigest: asDigest(hash(`epoch ${index}`)),
+      head: asHead(hash("head")),
+      previousRoot,
+      root: tree.root,
+      totalCumulative: tree.total,
+      setVersion: 1,
+      deadline: end + BigInt(model.postingDelay),
+    };
+    const domain = domainFor(31337, addresses.computeRewards);
+    const signatures = await Promise.all(
+      validators
+        .slice(0, 5)
+        .map((validator) => validator.signTypedData(typedDataOf(domain, "Attestation", attestation))),
+    );
+    await at(end + 1n);
+    const posted = await send(2, addresses.computeRewards, "ComputeRewards", "postRoot", [attestation, signatures]);
+    row(`post root, 5 of 7, ${when}`, posted);
+    expect(decodeEventLog({ abi: await abiOf("ComputeRewards"), ...posted.logs[0]! }).eventName).toBe("RootPosted");
+    expect(structHash("Attestation", attestation)).toMatch(/^0x/);
+    await at(end + 1n + BigInt(model.window));
+    row(`activate root, ${when}`, await send(2, addresses.computeRewards, "ComputeRewards", "activate", [modelId]));
+    for (const [holder, kind] of [
+      [2, "undelegated"],
+      [3, "self-delegated"],
+      [4, undefined],
+      [5, undefined],
+    ] as const) {
+      const { address } = accounts[holder]!;
+      const { cumulative, proof } = tree.proofOf(address)!;
+      expect(proof).toHaveLength(10);
+      const args = [modelId, address, cumulative, proof];
+      const claimed = await send(holder, addresses.computeRewards, "ComputeRewards", "claim", args);
+      if (kind) row(`claim, depth 10, ${kind}, ${when}`, claimed);
+    }
+    previousRoot = tree.root;
+  }
+
+  // A quorum is a tenth of the supply of about 934; 5 votes are too few, 600 are enough.
+  await send(2, shares, "ModelShares", "delegate", [accounts[2]!.address]);
+  const call = encodeFunctionData({
+    abi: await abiOf("RunRegistry"),
+    functionName: "setParams",
+    args: [runId, { ...params, innerSteps: 128 }],
+  });
+  const proposal = [[addresses.runRegistry], [0n], [call], "H = 128"] as const;
+  const proposed = (await now()) + 2n;
+  await at(proposed);
+  row("propose", await send(3, governor, "ModelGovernor", "propose", proposal));
+  const described = [...proposal.slice(0, 3), hash("H = 128")];
+  const id = await read(governor, "ModelGovernor", "hashProposal", described);
+  for (const [index, [voter, name]] of (
+    [
+      [5, "castVote, before the quorum"],
+      [2, "castVote, reaching the quorum"],
+      [3, "castVote, after the quorum"],
+    ] as const
+  ).entries()) {
+    await at(proposed + 2n + BigInt(index));
+    row(name, await send(voter, governor, "ModelGovernor", "castVote", [id, 1]));
+  }
+  await at(proposed + 10n);
+  row("queue", await send(3, governor, "ModelGovernor", "queue", described));
+  await at(proposed + 14n);
+  row("execute (setParams)", await send(3, governor, "ModelGovernor", "execute", described));
+  expect(await read(addresses.runRegistry, "RunRegistry", "versionAt", [runId, Number(proposed) + 14])).toBe(2);
+  return rows;
+}
+
+describe("gas", () => {
+  it("of every operation is what the table says", async () => {
+    const rows = await measure();
+    if (process.env["UPDATE_GAS"] === "1") {
+      const about =
+        "gasUsed of whole transactions, calldata included: solc 0.8.37, 200 runs, no viaIR, hardfork osaka.";
+      await writeFile(table, `${JSON.stringify({ about, rows }, null, 2)}\n`);
+    }
+    const expected = (JSON.parse(await readFile(table, "utf8")) as { rows: Record<string, number> }).rows;
+    expect(Object.keys(rows)).toEqual(Object.keys(expected));
+    for (const [name, gas] of Object.entries(rows))
+      expect(Math.abs(gas - expected[name]!), name).toBeLessThanOrEqual(tolerance);
+  });
+});
