@@ -54,12 +54,14 @@ export interface JournalOptions {
 /** What was sent for a posting; the last one is the newest. All have the same nonce, so at most one is ever mined. */
 interface Progress {
   readonly nonce: number;
-  readonly sent: readonly {
-    readonly hash: Hex;
-    readonly raw: Hex;
-    readonly maxFeePerGas: string;
-    readonly tip: string;
-  }[];
+  readonly sent: readonly Sent[];
+}
+interface Sent {
+  readonly hash: Hex;
+  readonly raw: Hex;
+  readonly gas: string;
+  readonly maxFeePerGas: string;
+  readonly tip: string;
 }
 
 /** How a job ended: with its effect, or with the contract's refusal, which must not hold up the account's other postings. */
@@ -163,7 +165,10 @@ export function openJournal(options: JournalOptions): Journal {
     const last = before?.sent.at(-1);
     const [nonce, gas, fees] = await Promise.all([
       before ? before.nonce : nonceAt("pending"),
-      call((chain) => chain.estimateGas({ account: from, ...target })),
+      // Nodes estimate on the pending state, in which a transaction that waits to be replaced has done its work already.
+      last
+        ? BigInt(last.gas)
+        : call(async (chain) => ((await chain.estimateGas({ account: from, ...target })) * 5n) / 4n),
       call((chain) => chain.estimateFeesPerGas()),
     ]);
     const maxPriorityFeePerGas = last ? raised(last.tip, fees.maxPriorityFeePerGas) : fees.maxPriorityFeePerGas;
@@ -173,7 +178,7 @@ export function openJournal(options: JournalOptions): Journal {
       type: "eip1559",
       chainId: connection.chainId,
       nonce,
-      gas: (gas * 5n) / 4n,
+      gas,
       maxFeePerGas,
       maxPriorityFeePerGas,
       ...target,
@@ -181,6 +186,7 @@ export function openJournal(options: JournalOptions): Journal {
     const entry = {
       hash: keccak256(raw),
       raw,
+      gas: gas.toString(),
       maxFeePerGas: maxFeePerGas.toString(),
       tip: maxPriorityFeePerGas.toString(),
     };

@@ -37,9 +37,11 @@ export interface LossSettings {
   /** Where programs and held-out shards are kept. */
   readonly cache: string;
 }
-export type LossMessage =
-  | { readonly id: number; readonly settings: LossSettings; readonly request: LossRequest }
-  | { readonly id: number; readonly end: true };
+export interface LossMessage {
+  readonly id: number;
+  readonly settings: LossSettings;
+  readonly request: LossRequest;
+}
 export type LossAnswer =
   | { readonly id: number; readonly result: LossResult }
   | {

@@ -108,14 +108,13 @@ try {
   // Not allowed here; then it is measured at the parent's priority.
 }
 process.on("disconnect", () => process.exit(0));
-process.on("message", (message: LossMessage) => {
-  if ("end" in message) process.exit(0);
-  const answer = (value: LossAnswer): void => void process.send?.(value);
-  measure(message.settings, message.request).then(
-    (result) => answer({ id: message.id, result }),
+const answer = (value: LossAnswer): void => void process.send?.(value);
+process.on("message", ({ id, settings, request }: LossMessage) => {
+  measure(settings, request).then(
+    (result) => answer({ id, result }),
     (error: unknown) =>
       answer({
-        id: message.id,
+        id,
         error: {
           code: error instanceof CotrainError ? error.code : "LOSS_FAILED",
           message: error instanceof Error ? error.message : String(error),

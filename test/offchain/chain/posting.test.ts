@@ -1,0 +1,302 @@
+/** Posting against a real node that is killed, and by a real process that is killed. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import type { HeadHash } from "@cotrain/sdk/protocol";
+import { createTestClient, http } from "viem";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  type Chain,
+  type ChainOptions,
+  connect,
+  type HeadFields,
+  openChain,
+  openReader,
+  type Reverted,
+  startStateKeeper,
+} from "../../../offchain/src/chain/index.ts";
+import {
+  jobMigrations,
+  type JobSchema,
+  type JobTable,
+  openDatabase,
+  openJobTable,
+} from "../../../offchain/src/service/index.ts";
+import { createNode, type TestNode } from "./node.ts";
+import { createRelay, type Relay } from "./relay.ts";
+import { createWorld, keyOf, poster, type World } from "./world.ts";
+
+let node: TestNode;
+let relay: Relay;
+let world: World;
+/** Rounds made so far, oldest first; each is posted by some test. */
+let parent: HeadHash;
+const closing: (() => Promise<void>)[] = [];
+
+interface Journaled {
+  readonly chain: Chain;
+  readonly jobs: JobTable;
+  close(): Promise<void>;
+}
+
+async function open(url: string, extra: Partial<Parameters<typeof openChain>[0]> = {}): Promise<Journaled> {
+  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const jobs = await openJobTable(database, { random: createRandom("jobs"), backoffBase: 50 });
+  const options = { chainId: world.chainId, contracts: world.contracts, fromBlock: world.fromBlock, rpcUrl: url };
+  const chain = await openChain(
+    { ...options, pollInterval: 30, watchInterval: 100, gapPatience: 1_000, ...extra },
+    { account: poster, jobs },
+  );
+  let closed = false;
+  const close = async (): Promise<void> => {
+    if (closed) return;
+    closed = true;
+    await chain.close();
+    await database.close();
+  };
+  closing.push(close);
+  return { chain, jobs, close };
+}
+
+/** A fresh round on the newest head. */
+async function nextFields(): Promise<HeadFields> {
+  const { fields } = await world.publisher.round();
+  return { ...fields, parentHead: parent };
+}
+
+const nonce = () => world.client.getTransactionCount({ address: poster.address });
+const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
+
+async function eventually<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < 200; tries++) {
+    const found = await look();
+    if (found) return found;
+    await sleep(50);
+  }
+  throw new Error(`${what} did not come.`);
+}
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  world = await createWorld(node.url, node.directory);
+  relay = await createRelay(node.url);
+  const reader = await openReader({ ...world, rpcUrl: node.url });
+  parent = (await reader.head(world.runId)).head;
+}, 60_000);
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+  relay.onSend = () => "pass";
+});
+afterAll(async () => {
+  await relay?.close();
+  await node?.close();
+});
+
+describe("connecting", () => {
+  it("names the URL of an RPC that does not answer, and says that trying again may help", async () => {
+    await expect(connect({ rpcUrl: "http://127.0.0.1:9", chainId: 31_337, retries: 0 })).rejects.toMatchObject({
+      code: "CHAIN_UNREACHABLE",
+      retryable: true,
+      message: expect.stringContaining("http://127.0.0.1:9") as string,
+    });
+  });
+  it("refuses another chain and what is no URL", async () => {
+    await expect(connect({ rpcUrl: node.url, chainId: 1 })).rejects.toMatchObject({
+      code: "WRONG_CHAIN",
+      retryable: false,
+    });
+    await expect(connect({ rpcUrl: "ftp://x", chainId: 1 })).rejects.toMatchObject({ code: "RPC_URL_INVALID" });
+  });
+  it("shows no path or query of an RPC's URL, where providers put their keys", async () => {
+    await expect(connect({ rpcUrl: "http://127.0.0.1:9/v2/secret?k=1", chainId: 1, retries: 0 })).rejects.toMatchObject(
+      {
+        message: expect.not.stringContaining("secret") as string,
+      },
+    );
+  });
+});
+
+describe("postings", () => {
+  it("are made in order and once, however often they are asked for", async () => {
+    const { chain, close } = await open(node.url);
+    const before = await nonce();
+    const fields = await nextFields();
+    const first = await chain.postHead(fields, "order-1");
+    expect(await chain.postHead(fields, "order-1")).toEqual(first);
+    parent = first.head;
+    await close();
+    const again = await open(node.url);
+    expect(await again.chain.postHead(fields, "order-1")).toEqual(first);
+    expect(await nonce()).toBe(before + 1);
+  });
+
+  it("of what somebody else has posted already are successes", async () => {
+    const { chain, jobs } = await open(node.url);
+    const fields = await nextFields();
+    const first = await chain.postHead(fields, "twice-1");
+    const before = await nonce();
+    expect(await chain.postHead(fields, "twice-2")).toEqual(first);
+    expect(await nonce()).toBe(before);
+    expect((await jobs.get("chain.head", "twice-2"))?.progress).toBeNull();
+    parent = first.head;
+  });
+
+  it("that a contract refuses become its typed error and hold up no other", async () => {
+    const { chain } = await open(node.url);
+    const fields = await nextFields();
+    const stale = { ...fields, parentHead: `0x${"11".repeat(32)}` as HeadHash };
+    await expect(chain.postHead(stale, "refused-1")).rejects.toMatchObject({
+      code: "CHECKPOINT_REGISTRY_STALE_PARENT",
+      details: { revert: "CheckpointRegistryStaleParent" },
+    });
+    parent = (await chain.postHead(fields, "refused-2")).head;
+  });
+
+  it("that are stuck get higher fees under the same nonce", async () => {
+    const { chain, jobs } = await open(node.url, { stuckAfter: 200 });
+    await development().setAutomine(false);
+    const before = await nonce();
+    const fields = await nextFields();
+    const posting = chain.postHead(fields, "stuck-1");
+    const sent = await eventually("a replacement", async () => {
+      const progress = (await jobs.get("chain.head", "stuck-1"))?.progress as {
+        sent: { maxFeePerGas: string }[];
+      } | null;
+      return progress !== null && progress.sent.length >= 2 ? progress.sent : undefined;
+    });
+    expect(BigInt(sent[1]!.maxFeePerGas) * 100n).toBeGreaterThanOrEqual(BigInt(sent[0]!.maxFeePerGas) * 110n);
+    await development().mine({ blocks: 1 });
+    await development().setAutomine(true);
+    const posted = await posting;
+    expect((await chain.headsSince(world.runId, 0)).filter(({ head }) => head === posted.head)).toHaveLength(1);
+    expect(await nonce()).toBe(before + 1);
+    parent = posted.head;
+  });
+});
+
+describe("kill -9 of the poster", () => {
+  /** A process whose transaction meets this fate, and which is killed at that moment. */
+  async function killedWhilePosting(fields: HeadFields, key: string, fate: "swallow" | "pass-silently"): Promise<void> {
+    const options: ChainOptions = {
+      chainId: world.chainId,
+      contracts: world.contracts,
+      fromBlock: world.fromBlock,
+      rpcUrl: relay.url,
+    };
+    const input = { options, database: join(node.directory, "journal.sqlite"), fields, key, account: keyOf("poster") };
+    const script = join(import.meta.dirname, "postingProcess.ts");
+    const child = spawn(process.execPath, ["--conditions=cotrain-source", script, JSON.stringify(input)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    relay.onSend = () => {
+      child.kill("SIGKILL");
+      return fate;
+    };
+    const [, signal] = (await once(child, "exit")) as [number | null, string | null];
+    expect(signal).toBe("SIGKILL");
+    relay.onSend = () => "pass";
+  }
+
+  it.each([
+    ["before the node has its transaction", "swallow"],
+    ["between send and confirmation", "pass-silently"],
+  ] as const)("%s loses nothing and posts nothing twice", async (name, fate) => {
+    const fields = await nextFields();
+    const before = await nonce();
+    const key = `killed-${fate}`;
+    const seen = relay.seen.length;
+    await killedWhilePosting(fields, key, fate);
+    await sleep(100);
+    expect(await nonce()).toBe(fate === "swallow" ? before : before + 1);
+
+    // The next start finds it in the journal and ends it, even before anybody asks.
+    const { chain, jobs } = await open(relay.url);
+    await eventually(name, async () => (await jobs.get("chain.head", key))?.state === "done" || undefined);
+    const posted = await chain.postHead(fields, key);
+    expect(await nonce()).toBe(before + 1);
+    expect((await chain.headsSince(world.runId, 0)).filter(({ round }) => round === fields.round)).toHaveLength(1);
+    // The same signed bytes as before the kill, not a second transaction.
+    expect(new Set(relay.seen.slice(seen)).size).toBe(1);
+    parent = posted.head;
+  });
+});
+
+describe("kill -9 of the node", () => {
+  it("with its last second lost: what is missing is posted again, in order, with the same transactions", async () => {
+    const { chain } = await open(node.url);
+    const reverted: Reverted[] = [];
+    chain.onReverted((item) => reverted.push(item));
+    await sleep(1_200);
+    const saved = join(node.directory, "saved.json");
+    await copyFile(node.stateFile, saved);
+    const one = await chain.postHead(await nextFields(), "lost-1");
+    parent = one.head;
+    const two = await chain.postHead(await nextFields(), "lost-2");
+    parent = two.head;
+    const count = await nonce();
+
+    await node.end("SIGKILL");
+    await copyFile(saved, node.stateFile);
+    await node.start();
+    expect(await nonce()).toBe(count - 2);
+
+    await eventually("the heads", async () => (await chain.head(world.runId)).head === two.head || undefined);
+    const events = await chain.headsSince(world.runId, 0);
+    expect(events.slice(-2).map(({ transaction }) => transaction)).toEqual([one.transaction, two.transaction]);
+    expect(reverted.map((item) => item.kind === "head" && item.round)).toEqual([one.round, two.round]);
+    expect(await nonce()).toBe(count);
+  });
+
+  it("just after an acknowledged transaction: the next start has it, once", async () => {
+    const { chain } = await open(node.url);
+    const posted = await chain.postHead(await nextFields(), "sudden-1");
+    await node.end("SIGKILL");
+    await node.start();
+    await eventually("the head", async () => (await chain.head(world.runId)).head === posted.head || undefined);
+    parent = posted.head;
+    const next = await chain.postHead(await nextFields(), "sudden-2");
+    const rounds = (await chain.headsSince(world.runId, 0)).map(({ round }) => round);
+    expect(rounds).toEqual(Array.from({ length: next.round + 1 }, (_, round) => round));
+    parent = next.head;
+  });
+
+  it("while a head is being posted: posting waits until the node is back", async () => {
+    const { chain } = await open(node.url, { retries: 0 });
+    const fields = await nextFields();
+    await sleep(1_200);
+    await node.end("SIGKILL");
+    const posting = chain.postHead(fields, "away-1");
+    await sleep(300);
+    await node.start();
+    parent = (await posting).head;
+  });
+
+  it("in the middle of a dump: the copy takes its place", async () => {
+    const stop = startStateKeeper(node.stateFile, 100);
+    await sleep(1_500);
+    stop();
+    await node.end("SIGKILL");
+    const whole = await readFile(node.stateFile, "utf8");
+    await writeFile(node.stateFile, whole.slice(0, whole.length / 2));
+    await node.start();
+    expect(node.words()).toContain("torn");
+    const { chain } = await open(node.url);
+    expect((await chain.head(world.runId)).head).toBe(parent);
+  });
+
+  it("with file and copy torn: one sentence and exit 1", async () => {
+    await node.end("SIGTERM");
+    const whole = await readFile(node.stateFile, "utf8");
+    for (const file of [node.stateFile, `${node.stateFile}.previous`]) await writeFile(file, whole.slice(0, 500));
+    await expect(node.start()).rejects.toThrow(/damaged.*--fresh/s);
+    expect(await node.end()).toBe(1);
+    await writeFile(node.stateFile, whole);
+    await node.start();
+  });
+});

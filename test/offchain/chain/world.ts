@@ -1,0 +1,404 @@
+/** A deployment with a model, a run and everybody's keys, and rounds of that run made and published for real. */
+import { join } from "node:path";
+
+import { createModel, registerRun } from "@cotrain/sdk/actions";
+import {
+  type Ack,
+  type Address,
+  asModelId,
+  asRunId,
+  type Assignment,
+  canonicalJson,
+  type CheckpointManifest,
+  codecCode,
+  type ContractAddresses,
+  type Definition,
+  type Digest,
+  digestOfJson,
+  domainFor,
+  type Hex,
+  hashReceipt,
+  type ModelId,
+  outerHyperparametersOf,
+  type PayloadHeader,
+  type Receipt,
+  type ReceiptLeaf,
+  type ReceiptsFile,
+  receiptsRoot,
+  type RunId,
+  runIdOf,
+  type RunParams,
+  tableDigest,
+  type TensorEntry,
+  toWire,
+  typedDataOf,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import {
+  createPublicClient,
+  createWalletClient,
+  http,
+  keccak256,
+  type LocalAccount,
+  type PublicClient,
+  stringToHex,
+} from "viem";
+import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
+
+import { deploy, profileFor } from "../../../deploy/deployment.ts";
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import { type BlobSource, type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
+import { encodePayload, fragmentLayouts, reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import {
+  type BlobStore,
+  type FragmentState,
+  openFileStore,
+  writeCheckpoint,
+} from "../../../offchain/src/storage/index.ts";
+
+export const keyOf = (name: string): Hex => keccak256(stringToHex(`cotrain-test-${name}`));
+export const accountOf = (name: string): LocalAccount => privateKeyToAccount(keyOf(name));
+const lower = (account: LocalAccount): Address => account.address.toLowerCase() as Address;
+const ascending = (accounts: LocalAccount[]): LocalAccount[] => accounts.sort((a, b) => (lower(a) < lower(b) ? -1 : 1));
+
+export const poster = accountOf("poster");
+export const workers = ascending([accountOf("worker-1"), accountOf("worker-2"), accountOf("worker-3")]);
+export const validators = ascending([accountOf("validator-1"), accountOf("validator-2"), accountOf("validator-3")]);
+const organiser = mnemonicToAccount("test test test test test test test test test test test junk");
+
+export const table = [
+  { name: "embedding", shape: [40, 16], fragment: 2 },
+  { name: "layer.0.weight", shape: [16, 16], fragment: 0 },
+  { name: "layer.0.norm", shape: [16], fragment: 0 },
+  { name: "layer.1.weight", shape: [16, 16], fragment: 1 },
+  { name: "layer.1.norm", shape: [16], fragment: 1 },
+  { name: "head", shape: [16, 40], fragment: 3 },
+] satisfies TensorEntry[];
+export const fragments = 4;
+
+export const params: RunParams = {
+  innerSteps: 8,
+  rampInnerSteps: 4,
+  rampRounds: 1,
+  innerLrPpb: 1_000_000,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 700_000,
+  minWorkers: 1,
+  maxWorkers: 16,
+  roundDeadline: 60,
+  codec: codecCode["int8-b256"],
+  downCodec: codecCode.fp32,
+  outerOptimizer: 0,
+  aggregator: 0,
+  aggregatorBps: 0,
+  delaySteps: 0,
+  mixingBps: 0,
+  weighting: 0,
+  innerState: 0,
+  admission: 0,
+  minStake: 0n,
+  replayBps: 0,
+};
+export const batch = 2;
+export const sequence = 16;
+const realisation = digestOfJson("realisation");
+
+export interface World {
+  readonly url: string;
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  readonly fromBlock: number;
+  readonly modelId: ModelId;
+  readonly runId: RunId;
+  readonly client: PublicClient;
+  readonly store: BlobStore;
+  readonly blobs: BlobSource;
+  readonly definition: Definition;
+  readonly publisher: Publisher;
+}
+
+export const blobsOf = (store: BlobStore): BlobSource => ({ blob: (_run, digest, limit) => store.get(digest, limit) });
+
+/** Who runs it and where: what makes ids and signatures. */
+export interface Place {
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  readonly runId: RunId;
+}
+
+export interface Publisher {
+  readonly store: BlobStore;
+  /** Newest checkpoint and its state by fragment. */
+  readonly checkpoint: () => {
+    readonly digest: Digest;
+    readonly round: number;
+    readonly states: readonly FragmentState[];
+  };
+  /** Trains a round (random pseudo-gradients), publishes everything; `tamper` may change what is made. */
+  round(
+    options?: RoundOptions,
+  ): Promise<{ fields: Omit<HeadFields, "parentHead">; leaves: ReceiptLeaf[]; file: ReceiptsFile }>;
+}
+
+export interface RoundOptions {
+  readonly workers?: readonly LocalAccount[];
+  readonly paramsVersion?: number;
+  readonly steps?: (worker: Address) => number;
+  readonly outcome?: (worker: Address) => number;
+  /** Beneficiary of a worker; itself if not said. */
+  readonly beneficiary?: (worker: Address) => Address;
+  /** Changes the reduced state before it is published: a forged aggregate. */
+  readonly forge?: (states: FragmentState[]) => void;
+}
+
+const put = async (store: BlobStore, document: unknown): Promise<Digest> =>
+  (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+
+/** Checkpoint 0 with random parameters. */
+export async function createInitial(store: BlobStore, runId: RunId) {
+  const random = createRandom("initial");
+  const states: FragmentState[] = fragmentLayouts(table).map(({ elements }) => ({
+    params: Float32Array.from({ length: elements }, () => Math.fround(random.normal() * 0.1)),
+    outer: new Float32Array(elements),
+  }));
+  const checkpoint = await writeCheckpoint(store, table, states, {
+    runId,
+    round: 0,
+    step: 0,
+    tokens: "0",
+    paramsVersion: 1,
+    parent: null,
+    receipts: null,
+  });
+  const definition: Definition = {
+    version: 1,
+    model: { kind: "test" },
+    tokenizer: digestOfJson("tokenizer"),
+    data: digestOfJson("data"),
+    innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 },
+    schedule: { kind: "warmup-constant", warmupSteps: 10, freshWarmupSteps: 10 },
+    sequence,
+    table,
+    initialParameters: digestOfJson(checkpoint.manifest.fragments.map(({ digest }) => digest)),
+  };
+  await put(store, definition);
+  return { definition, states, digest: checkpoint.digest, manifest: checkpoint.manifest };
+}
+
+export function createPublisher(
+  store: BlobStore,
+  place: Place,
+  initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest },
+): Publisher {
+  let current = { digest: initial.digest, round: 0, states: initial.states, manifest: initial.manifest };
+  let assignmentId = 0;
+  let step = 0;
+  let tokensTrained = 0n;
+  const domain = domainFor(place.chainId, place.contracts.runRegistry);
+  const layouts = fragmentLayouts(table);
+
+  return {
+    store,
+    checkpoint: () => current,
+    round: async (options = {}) => {
+      const paramsVersion = options.paramsVersion ?? 1;
+      const { round } = current;
+      const random = createRandom(`round-${round}`);
+      const entries: ReceiptsFile["receipts"] = [];
+      const leaves: ReceiptLeaf[] = [];
+      const payloads: { worker: Address; tokens: number; fragments: Uint8Array[] }[] = [];
+      for (const account of options.workers ?? workers) {
+        const worker = lower(account);
+        const steps = options.steps?.(worker) ?? params.innerSteps;
+        assignmentId += 1;
+        const assignment: Assignment = {
+          version: 1,
+          runId: place.runId,
+          round,
+          worker,
+          assignmentId,
+          attempt: 0,
+          steps,
+          batch,
+          sequence,
+          ranges: [{ start: assignmentId * 1_000, count: steps * batch }],
+          seed: digestOfJson("seed"),
+          base: current.digest,
+          paramsVersion,
+          globalStep: step,
+          innerLrPpb: params.innerLrPpb,
+          codec: params.codec,
+        };
+        const encoded = layouts.map(({ elements }) => {
+          const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() * 0.01));
+          return encodePayload(params.codec, delta).bytes;
+        });
+        const stored = [];
+        for (const bytes of encoded) stored.push(await store.put(bytes));
+        const header: PayloadHeader = {
+          version: 1,
+          runId: place.runId,
+          round,
+          worker,
+          codec: params.codec,
+          table: tableDigest(table),
+          fragments: stored.map(({ digest, bytes }, index) => ({
+            index,
+            base: current.manifest.fragments[index]!.digest,
+            elements: layouts[index]!.elements,
+            bytes,
+            digest,
+          })),
+        };
+        const tokens = BigInt(steps * batch * sequence);
+        const receipt: Receipt = {
+          runId: place.runId,
+          round: BigInt(round),
+          worker,
+          beneficiary: options.beneficiary?.(worker) ?? worker,
+          assignmentId: BigInt(assignmentId),
+          attempt: 0,
+          assignment: digestOfJson(assignment),
+          steps,
+          paramsVersion,
+          realisation,
+          baseDigest: current.digest,
+          commitment: digestOfJson("commitment"),
+          leaves: 2,
+          payloadDigest: await put(store, header),
+        };
+        const receiptHash = hashReceipt(receipt);
+        const ack: Ack = {
+          runId: place.runId,
+          round: BigInt(round),
+          worker,
+          receiptHash,
+          tokens,
+          acceptedAt: 1_700_000_000_000n,
+        };
+        const outcome = options.outcome?.(worker) ?? 0;
+        entries.push({
+          receipt: toWire("Receipt", receipt),
+          signature: await account.signTypedData(typedDataOf(domain, "Receipt", receipt)),
+          ack: toWire("Ack", ack),
+          ackSignature: await poster.signTypedData(typedDataOf(domain, "Ack", ack)),
+          assignment,
+          tokens: tokens.toString(),
+          outcome,
+        });
+        leaves.push({ receiptHash, worker, beneficiary: receipt.beneficiary, tokens, outcome });
+        if (outcome === 0) payloads.push({ worker, tokens: Number(tokens), fragments: encoded });
+        tokensTrained += outcome === 0 ? tokens : 0n;
+      }
+      step += params.innerSteps;
+      const states: FragmentState[] = [];
+      for (const [index, { params: before, outer }] of current.states.entries()) {
+        const reduced = await reduceFragment({
+          params: before,
+          buffer: outer,
+          contributions: payloads.map(({ worker, tokens, fragments: parts }) => ({
+            worker,
+            tokens,
+            source: sourceOf(parts[index]!),
+          })),
+          codec: params.codec,
+          outerOptimizer: params.outerOptimizer,
+          weighting: params.weighting,
+          outer: outerHyperparametersOf(params, round),
+        });
+        states.push({ params: reduced.params, outer: reduced.buffer });
+      }
+      options.forge?.(states);
+      const file: ReceiptsFile = { version: 1, runId: place.runId, round, receipts: entries };
+      const checkpoint = await writeCheckpoint(store, table, states, {
+        runId: place.runId,
+        round: round + 1,
+        step,
+        tokens: tokensTrained.toString(),
+        paramsVersion,
+        parent: current.digest,
+        receipts: await put(store, file),
+      });
+      current = { digest: checkpoint.digest, round: round + 1, states, manifest: checkpoint.manifest };
+      return {
+        fields: {
+          runId: place.runId,
+          round: round + 1,
+          paramsVersion,
+          checkpointDigest: checkpoint.digest,
+          receiptsRoot: receiptsRoot(leaves),
+        },
+        leaves,
+        file,
+      };
+    },
+  };
+}
+
+/** Deploys, creates a model of three validators and registers a run. The node must mine on demand meanwhile, or it takes long. */
+export async function createWorld(url: string, directory: string): Promise<World> {
+  const transport = http(url);
+  const client = createPublicClient({ transport, pollingInterval: 20, cacheTime: 0 });
+  const walletClient = createWalletClient({ account: organiser, transport, pollingInterval: 20 });
+  const chainId = await client.getChainId();
+  const chain = developmentChain(url);
+  await chain.fund([poster, ...workers, ...validators].map(lower));
+  const deployment = await deploy({ walletClient, publicClient: client, profile: "local" });
+  const addresses = deployment.addresses as ContractAddresses;
+  const profile = profileFor("local", chainId);
+  const sync = { addresses, account: organiser, pollingInterval: 20 } as const;
+  const sender = createPublicClient({ transport, pollingInterval: 20 });
+  const created = await createModel.sync(sender, {
+    ...sync,
+    salt: zeroHash,
+    config: {
+      ...profile.model,
+      name: "Test",
+      symbol: "TEST",
+      uri: "",
+      organiser: organiser.address,
+      validators: validators.map(lower),
+      threshold: 2,
+    } as never,
+  });
+  const modelId = asModelId(created.event.modelId);
+  const store = await openFileStore(join(directory, "blobs"));
+  const runId = asRunId(runIdOf(BigInt(chainId), addresses.runRegistry, modelId, zeroHash));
+  const initial = await createInitial(store, runId);
+  await registerRun.sync(sender, {
+    ...sync,
+    modelId,
+    salt: zeroHash,
+    config: {
+      definition: digestOfJson(initial.definition),
+      initialCheckpoint: initial.digest,
+      fragments,
+      poster: poster.address,
+      realisations: [realisation],
+      params,
+      min: { ...params, innerSteps: fragments, rampInnerSteps: 0, rampRounds: 0, outerLrPpm: 0, outerMomentumPpm: 0 },
+      max: {
+        ...params,
+        innerSteps: 4_096,
+        rampInnerSteps: 4_096,
+        rampRounds: 1_000,
+        outerLrPpm: 2_000_000,
+        outerMomentumPpm: 999_999,
+      },
+    },
+  });
+  const publisher = createPublisher(store, { chainId, contracts: addresses, runId }, initial);
+  return {
+    url,
+    chainId,
+    contracts: addresses,
+    fromBlock: Math.min(...Object.values(deployment.blocks)),
+    modelId,
+    runId,
+    client,
+    store,
+    blobs: blobsOf(store),
+    definition: initial.definition,
+    publisher,
+  };
+}
