@@ -19,6 +19,7 @@ export {
   type TensorSpec,
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
+export { deviceClass, runtimeVersion, thisDevice, type Device } from "./device.ts";
 export {
   openEngine,
   type BatchShape,

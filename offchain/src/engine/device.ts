@@ -1,0 +1,48 @@
+/** What kind of machine this is, as far as bits are concerned, and which runtime computes them. */
+import { readFileSync } from "node:fs";
+import { arch as hostArch, platform as hostPlatform } from "node:os";
+
+import ort from "onnxruntime-node";
+
+import { errnoOf } from "../base/index.ts";
+import { EngineError } from "./errors.ts";
+
+/** What `deviceClass` looks at. */
+export interface Device {
+  /** As in os.arch(). */
+  readonly arch: string;
+  /** As in os.platform(). */
+  readonly platform: string;
+  /** Text of /proc/cpuinfo; undefined where there is none. */
+  readonly cpuInfo: string | undefined;
+}
+
+/** The machine that this process runs on. */
+export function thisDevice(): Device {
+  let cpuInfo: string | undefined;
+  try {
+    cpuInfo = readFileSync("/proc/cpuinfo", "utf8");
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error; // no such file outside Linux
+  }
+  return { arch: hostArch(), platform: hostPlatform(), cpuInfo };
+}
+
+/**
+ * The class that a machine claims. `exact-x86` (x86 with AVX2 and FMA) is proven only by the run's conformance vector:
+ * a machine that gets another digest belongs to a class of its own, whatever it claims here.
+ * @throws EngineError DEVICE_UNSUPPORTED for x86 without AVX2 or FMA, whose products round otherwise
+ */
+export function deviceClass({ arch, platform, cpuInfo }: Device = thisDevice()): string {
+  if (arch !== "x64") return `${arch}-${platform}`;
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuInfo ?? "")?.[1]?.split(" "));
+  if (flags.size > 0 && !(flags.has("avx2") && flags.has("fma"))) {
+    throw new EngineError("DEVICE_UNSUPPORTED", "This processor lacks AVX2 or FMA; training on x86 needs both.");
+  }
+  return "exact-x86";
+}
+
+/** Name and version of the runtime, as a realisation states it. */
+export function runtimeVersion(): string {
+  return `onnxruntime-node ${ort.env.versions.node ?? ort.env.versions.common}`;
+}
