@@ -1,0 +1,375 @@
+/** The HTTP API as one Fastify plugin over the runs of this process; routes and bodies are the protocol's own. */
+import { createHash, timingSafeEqual } from "node:crypto";
+
+import {
+  Accepted,
+  type Address,
+  Address20,
+  asAddress,
+  asDigest,
+  AttestationRequest,
+  canonicalJson,
+  CheckpointList,
+  contentDigestHeader,
+  ControlRequest,
+  type Digest,
+  digestOfCid,
+  EpochList,
+  ErrorBody,
+  FragmentReply,
+  Hash32,
+  Heartbeat,
+  HeartbeatReply,
+  JoinReply,
+  JoinRequest,
+  MAX_PAYLOAD_HEADER_BYTES,
+  ReceiptReply,
+  ReceiptRequest,
+  RewardView,
+  routes,
+  RunList,
+  type RunId,
+  RunView,
+  sessionHeaders,
+  SignedVerdict,
+  VerdictList,
+  WorkReply,
+  WorkRequest,
+} from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { FastifyRequest } from "fastify";
+import { type TSchema, Type } from "typebox";
+
+import { parseJsonBounded, sha256Bytes } from "../base/index.ts";
+import { BlobError } from "../storage/index.ts";
+import { type HttpApp, readUpload } from "../service/index.ts";
+import { createBlobServer } from "./blobs.ts";
+import { RefusedError } from "./errors.ts";
+import { acceptJoin } from "./joins.ts";
+import { workRefusal } from "./machine/rules.ts";
+import { fragmentCount } from "./machine/state.ts";
+import type { CoordinatorMetrics } from "./metrics.ts";
+import { acceptReceipt, fragmentBytes } from "./receipts.ts";
+import { rewardView } from "./rewards.ts";
+import type { Run } from "./run.ts";
+import { acceptAttestation, acceptVerdict } from "./statements.ts";
+import { checkpointList, epochList, heartbeatReply, runView, verdictList } from "./views.ts";
+import { awaitWork } from "./work.ts";
+
+const SMALL_BODY = 8 << 10;
+const RECEIPT_BODY = MAX_PAYLOAD_HEADER_BYTES + (16 << 10);
+/** sha256 of no bytes. */
+const emptyDigest = sha256Bytes(new Uint8Array());
+
+export interface ApiModules {
+  readonly runs: ReadonlyMap<RunId, Run>;
+  /** Bearer token of pause and resume. */
+  readonly operatorToken: string;
+  readonly metrics: CoordinatorMetrics;
+  /** Aborted when the coordinator ends: long polls are answered. */
+  readonly signal: AbortSignal;
+}
+
+const Integer = Type.String({ pattern: "^[0-9]{1,15}$" });
+const RunParam = Type.Object({ runId: Hash32 });
+
+/** A parameter of the path; the route's schema has checked its form. */
+const paramOf = (request: { readonly params: unknown }, name: string): string =>
+  (request.params as Readonly<Record<string, string>>)[name] ?? "";
+
+const headerOf = (request: FastifyRequest, name: string): string => {
+  const value = request.headers[name];
+  return typeof value === "string" ? value : "";
+};
+
+const hashOf = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** Schemas of a route, for validation and OpenAPI. */
+const schemaOf = (summary: string, reply: TSchema | undefined, parts: Record<string, TSchema> = {}) => ({
+  summary,
+  params: RunParam,
+  ...parts,
+  ...(reply && { response: { 200: reply, "4xx": ErrorBody, "5xx": ErrorBody } }),
+});
+
+/** The member whose session the request came under. @throws RefusedError */
+async function memberOf(run: Run, request: FastifyRequest, body: Digest): Promise<Address> {
+  const worker = headerOf(request, sessionHeaders.worker);
+  const counter = headerOf(request, sessionHeaders.counter);
+  if (!/^0x[0-9a-f]{40}$/.test(worker) || !/^[1-9][0-9]{0,14}$/.test(counter)) {
+    throw new RefusedError(
+      "SESSION_UNKNOWN",
+      `The request names no session: ${sessionHeaders.worker} and ${sessionHeaders.counter} are due.`,
+    );
+  }
+  const input = { method: request.method, path: request.raw.url ?? request.url, body, counter: Number(counter) };
+  await run.presence.authenticate(worker as Address, input, headerOf(request, sessionHeaders.mac));
+  return worker as Address;
+}
+
+export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> {
+  const { runs, metrics } = modules;
+  /** Digests of JSON bodies as they came, which is what the MAC is over. */
+  const bodies = new WeakMap<object, Digest>();
+
+  const runOf = (request: FastifyRequest): Run => {
+    const runId = paramOf(request, "runId") as RunId;
+    const run = runs.get(runId);
+    if (!run) throw new RefusedError("RUN_UNKNOWN", `This coordinator does not have run ${runId}.`);
+    return run;
+  };
+
+  const jsonMember = (run: Run, request: FastifyRequest): Promise<Address> =>
+    memberOf(run, request, bodies.get(request) ?? emptyDigest);
+
+  function requireOperator(request: FastifyRequest): void {
+    const [given, due] = [hashOf(headerOf(request, "authorization")), hashOf(`Bearer ${modules.operatorToken}`)];
+    if (timingSafeEqual(given, due)) return;
+    throw new RefusedError(
+      "OPERATOR_TOKEN",
+      "Only the operator controls a run: send its token as Authorization: Bearer.",
+    );
+  }
+
+  async function plugin(app: HttpApp): Promise<void> {
+    // Replies are made from typed views; the schemas of replies are for OpenAPI.
+    app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+    app.removeContentTypeParser("application/json");
+    app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
+      const bytes = body as Buffer;
+      bodies.set(request, sha256Bytes(bytes));
+      try {
+        done(null, parseJsonBounded(bytes, bytes.length, "The body"));
+      } catch (error) {
+        done(error as Error);
+      }
+    });
+    app.addHook("onError", async (_request, _reply, error) => {
+      if (error instanceof CotrainError) metrics.refused(error.code);
+    });
+    const blobServers = new Map(
+      [...runs.values()].map(
+        (run) => [run.runId, createBlobServer(run.modules.blobs, (bytes) => metrics.sent(bytes))] as const,
+      ),
+    );
+    app.addHook("onClose", async () => {
+      for (const server of blobServers.values()) await server.close();
+    });
+
+    app.get(
+      routes.runs(),
+      { schema: { summary: "Runs of this coordinator", response: { 200: RunList } } },
+      async () => ({
+        runs: [...runs.values()].map((run) => ({
+          runId: run.runId,
+          modelId: run.facts.modelId,
+          phase: run.driver.state.phase,
+        })),
+      }),
+    );
+    app.get(routes.run(":runId"), { schema: schemaOf("A run as it is now", RunView) }, async (request) =>
+      runView(runOf(request)),
+    );
+    app.get(routes.checkpoints(":runId"), { schema: schemaOf("All checkpoints", CheckpointList) }, async (request) =>
+      checkpointList(runOf(request)),
+    );
+    app.get(
+      routes.verdicts(":runId"),
+      { schema: schemaOf("Verdicts about heads that are not settled", VerdictList) },
+      async (request) => verdictList(runOf(request)),
+    );
+    app.get(
+      routes.epochs(":runId"),
+      { schema: schemaOf("Epochs and their attestations", EpochList) },
+      async (request) => epochList(runOf(request)),
+    );
+    app.get(
+      routes.reward(":runId", ":account"),
+      {
+        schema: schemaOf("What an account can claim", RewardView, {
+          params: Type.Object({ runId: Hash32, account: Address20 }),
+        }),
+      },
+      async (request) => rewardView(runOf(request), asAddress(paramOf(request, "account"))),
+    );
+    app.get(
+      routes.blob(":runId", ":cid"),
+      {
+        schema: schemaOf("A blob by CID", undefined, {
+          params: Type.Object({ runId: Hash32, cid: Type.String({ maxLength: 100 }) }),
+        }),
+      },
+      async (request, reply) => {
+        const run = runOf(request);
+        const digest = digestOfCid(paramOf(request, "cid"));
+        return blobServers.get(run.runId)?.send(request, reply, digest);
+      },
+    );
+
+    app.post(
+      routes.join(":runId"),
+      { bodyLimit: SMALL_BODY, schema: schemaOf("Join with a machine", JoinReply, { body: JoinRequest }) },
+      async (request) => acceptJoin(runOf(request), request.body as JoinRequest),
+    );
+    app.post(
+      routes.leave(":runId"),
+      { bodyLimit: SMALL_BODY, schema: schemaOf("Leave", Accepted) },
+      async (request) => {
+        const run = runOf(request);
+        const worker = await jsonMember(run, request);
+        await run.driver.submit({ type: "MemberLeft", worker, reason: "left" });
+        return { accepted: true };
+      },
+    );
+    app.post(
+      routes.heartbeat(":runId"),
+      {
+        bodyLimit: SMALL_BODY,
+        schema: schemaOf("Say that the member is alive, and how far", HeartbeatReply, { body: Heartbeat }),
+      },
+      async (request) => {
+        const run = runOf(request);
+        run.presence.beat(await jsonMember(run, request), request.body as Heartbeat);
+        return heartbeatReply(run);
+      },
+    );
+    app.post(
+      routes.work(":runId"),
+      { bodyLimit: SMALL_BODY, schema: schemaOf("Wait for work", WorkReply, { body: WorkRequest }) },
+      async (request, reply) => {
+        const run = runOf(request);
+        const worker = await jsonMember(run, request);
+        const gone = new AbortController();
+        reply.raw.once("close", () => gone.abort());
+        const release = run.presence.hold(worker);
+        try {
+          const { waitSeconds } = request.body as WorkRequest;
+          return await awaitWork(run, worker, waitSeconds * 1_000, AbortSignal.any([gone.signal, modules.signal]));
+        } finally {
+          release();
+        }
+      },
+    );
+    app.put(
+      routes.fragment(":runId", ":assignmentId", ":attempt", ":index"),
+      {
+        schema: schemaOf("Upload one fragment of a payload", FragmentReply, {
+          params: Type.Object({ runId: Hash32, assignmentId: Integer, attempt: Integer, index: Integer }),
+          headers: Type.Object({ [contentDigestHeader]: Hash32 }),
+        }),
+      },
+      async (request) => acceptFragment(runOf(request), request),
+    );
+    app.post(
+      routes.receipts(":runId"),
+      { bodyLimit: RECEIPT_BODY, schema: schemaOf("Submit a receipt", ReceiptReply, { body: ReceiptRequest }) },
+      async (request) => {
+        const run = runOf(request);
+        const worker = await jsonMember(run, request);
+        const body = request.body as ReceiptRequest;
+        if (Buffer.byteLength(canonicalJson(body.header)) > MAX_PAYLOAD_HEADER_BYTES) {
+          throw new RefusedError("BODY_TOO_LARGE", `A payload's header has ${MAX_PAYLOAD_HEADER_BYTES} bytes at most.`);
+        }
+        return acceptReceipt(run, worker, body);
+      },
+    );
+    app.post(
+      routes.verdicts(":runId"),
+      { bodyLimit: SMALL_BODY, schema: schemaOf("Submit a verdict", Accepted, { body: SignedVerdict }) },
+      async (request) => acceptVerdict(runOf(request), request.body as SignedVerdict),
+    );
+    app.post(
+      routes.attestations(":runId", ":epoch"),
+      {
+        bodyLimit: SMALL_BODY,
+        schema: schemaOf("Attest an epoch", Accepted, {
+          params: Type.Object({ runId: Hash32, epoch: Integer }),
+          body: AttestationRequest,
+        }),
+      },
+      async (request) =>
+        acceptAttestation(runOf(request), Number(paramOf(request, "epoch")), request.body as AttestationRequest),
+    );
+    app.post(
+      routes.control(":runId"),
+      { bodyLimit: SMALL_BODY, schema: schemaOf("Pause or resume", Accepted, { body: ControlRequest }) },
+      async (request) => {
+        const run = runOf(request);
+        requireOperator(request);
+        const { action } = request.body as ControlRequest;
+        const type = action === "pause" ? "PauseRequested" : "ResumeRequested";
+        try {
+          await run.driver.submit({ type, by: "operator" });
+        } catch (error) {
+          // It is so already.
+          if (!(error instanceof RefusedError) || error.code !== "OBSOLETE") throw error;
+        }
+        return { accepted: true };
+      },
+    );
+  }
+
+  /** Streams a fragment into the blob store, hashing on the way; nothing is kept of one that is not what it should be. */
+  async function acceptFragment(run: Run, request: FastifyRequest): Promise<FragmentReply> {
+    const digest = asDigest(headerOf(request, contentDigestHeader));
+    const worker = await memberOf(run, request, digest);
+    const place = {
+      worker,
+      assignmentId: Number(paramOf(request, "assignmentId")),
+      attempt: Number(paramOf(request, "attempt")),
+      index: Number(paramOf(request, "index")),
+    };
+    const {
+      driver,
+      modules: { blobs },
+    } = run;
+    const refusal = workRefusal(driver.state, { ...place, round: null });
+    if (refusal) throw new RefusedError(refusal.code, refusal.message);
+    if (place.index >= fragmentCount(driver.state)) {
+      throw new RefusedError(
+        "WRONG_SHAPE",
+        `There is no fragment ${place.index}; the run has ${fragmentCount(driver.state)}.`,
+      );
+    }
+    const bytes = fragmentBytes(driver.state, place.index);
+    const known = await blobs.has(digest);
+    try {
+      const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
+      metrics.received(stored.bytes);
+    } catch (error) {
+      throw uploadError(error, place.index, bytes);
+    }
+    try {
+      await driver.submit({ type: "FragmentAccepted", ...place, digest, bytes });
+    } catch (error) {
+      if (!known && !(await run.projections.hasPayload(digest))) await blobs.delete(digest);
+      throw error;
+    }
+    return { digest, bytes };
+  }
+
+  // Encapsulated: its parsers and serializer are its own.
+  return async (app) => {
+    await app.register((scope) => plugin(scope as unknown as HttpApp));
+  };
+}
+
+/** The blob store's words in the API's. */
+function uploadError(error: unknown, index: number, bytes: number): unknown {
+  if (error instanceof CotrainError && error.code === "BODY_MISSING") return error;
+  if (error instanceof BlobError && error.code === "BLOB_MISMATCH") {
+    const short = error.message.includes("end at");
+    return new RefusedError(
+      short ? "WRONG_SHAPE" : "WRONG_DIGEST",
+      short
+        ? `Fragment ${index} has ${bytes} bytes; fewer arrived.`
+        : `The bytes of fragment ${index} do not hash to the digest announced.`,
+      { cause: error },
+    );
+  }
+  const tooLarge =
+    error instanceof CotrainError && (error.code === "BODY_TOO_LARGE" || error.code === "BLOB_TOO_LARGE");
+  if (tooLarge)
+    return new RefusedError("BODY_TOO_LARGE", `Fragment ${index} has ${bytes} bytes; more arrived.`, { cause: error });
+  return error;
+}

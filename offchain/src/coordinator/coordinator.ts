@@ -1,0 +1,203 @@
+/** The coordinator: runs opened, effects begun, the chain watched, members watched, old blobs released. */
+import type { RunId } from "@cotrain/sdk/protocol";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { type Clock, InternalError, systemClock } from "../base/index.ts";
+import type { ChainPort } from "../chain/index.ts";
+import type { BlobStore } from "../storage/index.ts";
+import type { Database, HttpApp, Logger, Metrics } from "../service/index.ts";
+import { createApi } from "./api.ts";
+import { createChainWatch } from "./chainWatch.ts";
+import type { EffectHandlers } from "./driver.ts";
+import { stopping } from "./errors.ts";
+import type { RunEvent } from "./machine/events.ts";
+import type { RunState } from "./machine/state.ts";
+import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
+import type { PresenceOptions } from "./presence.ts";
+import type { CoordinatorSchema } from "./projections.ts";
+import { defaultRetention, release, type RetentionOptions } from "./retention.ts";
+import { reduceSync, storeCheckpoint } from "./rounds.ts";
+import { openRun, type Run, type RunOptions, type SigningAccount } from "./run.ts";
+import { activateRoot, anchorHead, computeEpoch, postRoot } from "./settlement.ts";
+
+export interface CoordinatorOptions {
+  readonly runs: readonly RunOptions[];
+  /** Bearer token of pause and resume. */
+  readonly operatorToken: string;
+  readonly presence?: Partial<PresenceOptions>;
+  readonly retention?: Partial<RetentionOptions>;
+  /** How often the chain is compared with the journal, ms; default 1,000. */
+  readonly watchInterval?: number;
+}
+
+export interface CoordinatorModules {
+  readonly chain: ChainPort;
+  readonly blobs: BlobStore;
+  /** Opened with eventLogMigrations and coordinatorMigrations. */
+  readonly database: Database<CoordinatorSchema>;
+  /** The key that acknowledges receipts; the runs' poster. */
+  readonly poster: SigningAccount;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock?: Clock;
+}
+
+export interface Coordinator {
+  readonly runs: ReadonlyMap<RunId, Run>;
+  /** Registers the HTTP API on a server made with `statusByCode`. */
+  readonly api: (app: HttpApp) => Promise<void>;
+  /** Begins pending effects and all that goes on by itself. */
+  start(): void;
+  /** Ends long polls and effects, writes snapshots. The database stays open. */
+  stop(): Promise<void>;
+  /** Rejects when a run cannot go on here. */
+  readonly failed: Promise<never>;
+}
+
+export const defaultPresence: PresenceOptions = { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 };
+
+/** Checks presence this often, ms. */
+const PRESENCE_INTERVAL = 500;
+/** Shards are looked through every so many rounds. */
+const RELEASE_EVERY_ROUNDS = 16;
+
+const handlersOf = (run: Run): EffectHandlers => ({
+  reduceSync: (effect, context) => {
+    if (effect.kind !== "reduceSync") throw misrouted(effect.kind);
+    return reduceSync(run, effect, context);
+  },
+  storeCheckpoint: (effect, context) => {
+    if (effect.kind !== "storeCheckpoint") throw misrouted(effect.kind);
+    return storeCheckpoint(run, effect, context);
+  },
+  anchorHead: (effect, context) => {
+    if (effect.kind !== "anchorHead") throw misrouted(effect.kind);
+    return anchorHead(run, effect, context);
+  },
+  computeEpoch: (effect, context) => {
+    if (effect.kind !== "computeEpoch") throw misrouted(effect.kind);
+    return computeEpoch(run, effect, context);
+  },
+  postRoot: (effect, context) => {
+    if (effect.kind !== "postRoot") throw misrouted(effect.kind);
+    return postRoot(run, effect, context);
+  },
+  activateRoot: (effect) => {
+    if (effect.kind !== "activateRoot") throw misrouted(effect.kind);
+    return activateRoot(run, effect);
+  },
+});
+
+const misrouted = (kind: string): InternalError =>
+  new InternalError("EFFECT_MISROUTED", `No handler takes ${kind} here.`);
+
+/**
+ * Opens runs and makes their API. Nothing happens before `start`.
+ * @throws as `openRun`
+ */
+export async function createCoordinator(
+  options: CoordinatorOptions,
+  modules: CoordinatorModules,
+): Promise<Coordinator> {
+  const clock = modules.clock ?? systemClock;
+  const { logger } = modules;
+  const metrics = createCoordinatorMetrics(modules.metrics);
+  const presence = { ...defaultPresence, ...options.presence };
+  const retention = { ...defaultRetention, ...options.retention };
+  const runs = new Map<RunId, Run>();
+  for (const run of options.runs) {
+    runs.set(run.runId, await openRun(run, presence, { ...modules, clock }));
+  }
+  const ending = new AbortController();
+  const loops: Promise<void>[] = [];
+  const releasing = new Map<RunId, Promise<void>>();
+
+  /** Does something again and again until the end; failures are logged once per kind in a row. */
+  async function repeat(what: string, interval: number, work: () => Promise<void>): Promise<void> {
+    let failing: string | undefined;
+    while (!ending.signal.aborted) {
+      try {
+        await work();
+        if (failing) logger.info({ what }, "works again");
+        failing = undefined;
+      } catch (error) {
+        const code = error instanceof CotrainError ? error.code : "UNEXPECTED";
+        if (failing !== code && !ending.signal.aborted)
+          logger.warn({ err: error, what }, "failed, will be tried again");
+        failing = code;
+      }
+      await clock.sleep(interval, ending.signal).catch(() => undefined);
+    }
+  }
+
+  function observe(run: Run): void {
+    metrics.watch(run);
+    const tidy = (): void => {
+      if (releasing.has(run.runId)) return;
+      const work = release(run, retention)
+        .catch((error: unknown) => logger.warn({ err: error }, "old blobs could not be deleted"))
+        .finally(() => releasing.delete(run.runId));
+      releasing.set(run.runId, work);
+    };
+    run.driver.onChange((state, event, before) => {
+      if (event.type === "MemberLeft") run.presence.forget(event.worker);
+      if (event.type === "CheckpointStored" && before) logRound(logger, metrics, state, event, before);
+      if (event.type === "EffectFailed") {
+        metrics.effectFailed(before?.pending[event.key]?.effect.kind ?? "unknown", event.code);
+      }
+      if (
+        event.type === "RootActivated" ||
+        (event.type === "CheckpointStored" && state.round % RELEASE_EVERY_ROUNDS === 0)
+      )
+        tidy();
+      if (event.type === "ParamsChanged")
+        logger.info({ version: event.version }, "parameters changed, in force from the next round");
+    });
+  }
+
+  return {
+    runs,
+    api: createApi({ runs, operatorToken: options.operatorToken, metrics, signal: ending.signal }),
+    failed: Promise.race([...runs.values()].map(({ driver }) => driver.failed)),
+    start: () => {
+      for (const run of runs.values()) {
+        observe(run);
+        run.driver.start(handlersOf(run));
+        const watch = createChainWatch(run);
+        loops.push(repeat("looking at the chain", options.watchInterval ?? 1_000, () => watch.look()));
+        loops.push(repeat("looking after members", PRESENCE_INTERVAL, () => run.presence.check()));
+      }
+    },
+    stop: async () => {
+      ending.abort(stopping());
+      await Promise.all([...runs.values()].map(({ driver }) => driver.stop()));
+      await Promise.all([...loops, ...releasing.values()]);
+    },
+  };
+}
+
+/** One line per round. */
+function logRound(
+  logger: Logger,
+  metrics: CoordinatorMetrics,
+  state: RunState,
+  event: RunEvent,
+  before: RunState,
+): void {
+  const summary = state.recent.at(-1);
+  if (!summary || event.type !== "CheckpointStored") return;
+  const seconds = (summary.durableAt - summary.openedAt) / 1_000;
+  metrics.roundEnded(seconds);
+  logger.info(
+    {
+      round: event.round,
+      seconds,
+      workers: summary.workers,
+      steps: before.current?.innerSteps,
+      tokens: summary.tokens,
+      total: state.checkpoint.tokens,
+      checkpoint: event.digest,
+    },
+    "round complete",
+  );
+}

@@ -1,0 +1,314 @@
+/**
+ * The single writer of a run: takes events in turn, checks each against the state as it is then, appends what passes (many
+ * in one durable transaction), applies it, answers, and only then lets the effects begin. A restart loads the snapshot,
+ * replays the rest and issues again what is pending.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
+import { canonicalJson, type RunId } from "@cotrain/sdk/protocol";
+import { type Clock, InternalError, UserError } from "../base/index.ts";
+import { createEventLog, type Database, type EventLog, FRESH_COMMAND, type Logger } from "../service/index.ts";
+import { RefusedError, stopping } from "./errors.ts";
+import type { Effect, EffectKind, PendingEffect } from "./machine/effects.ts";
+import type { RunCreated, RunEvent, Unstamped } from "./machine/events.ts";
+import { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine/machine.ts";
+import { refusalOf } from "./machine/rules.ts";
+import type { RunState } from "./machine/state.ts";
+import { type CoordinatorSchema, project } from "./projections.ts";
+
+/** Events in one transaction. */
+const MAX_BATCH = 256;
+const SNAPSHOT_EVERY = 500;
+
+export interface EffectContext {
+  /** The state when the effect begins. */
+  readonly state: RunState;
+  /** Aborted when nothing waits for the effect any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Does an effect; the event it returns ends it, an error becomes an EffectFailed. Timers are the driver's own. */
+export type EffectHandler = (effect: Effect, context: EffectContext) => Promise<Unstamped>;
+export type EffectHandlers = Readonly<Record<Exclude<EffectKind, "setTimer">, EffectHandler>>;
+
+export interface DriverOptions {
+  readonly runId: RunId;
+  readonly database: Database<CoordinatorSchema>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Makes the first event of a run whose log is empty. */
+  readonly create: () => Promise<Unstamped<RunCreated>>;
+  /** Events between snapshots. */
+  readonly snapshotEvery?: number;
+}
+
+export type ChangeListener = (state: RunState, event: RunEvent, before: RunState | null) => void;
+
+export interface Driver {
+  readonly state: RunState;
+  /** Seq of the last event. */
+  readonly seq: number;
+  /**
+   * Offers an event; resolves once it is durable and applied.
+   * @returns the state right after it
+   * @throws RefusedError when the rules refuse it; RetryableError when the database fails or the coordinator ends
+   */
+  submit(event: Unstamped): Promise<RunState>;
+  /** Called after each event, once it is durable. Returns the way to unsubscribe. */
+  onChange(listener: ChangeListener): () => void;
+  /** Begins the pending effects, and those to come. */
+  start(handlers: EffectHandlers): void;
+  /** Takes no more events, aborts effects, waits for what is being written, and keeps a snapshot. */
+  stop(): Promise<void>;
+  /** Rejects when the run cannot go on: another process wrote to its log. */
+  readonly failed: Promise<never>;
+}
+
+interface Offer {
+  readonly event: Unstamped;
+  resolve(state: RunState): void;
+  reject(error: unknown): void;
+}
+
+interface Accepted {
+  readonly offer: Offer;
+  readonly event: RunEvent;
+  readonly before: RunState;
+  readonly after: RunState;
+}
+
+interface Running {
+  readonly pending: PendingEffect;
+  readonly controller: AbortController;
+}
+
+/** The state that a log gives, and where it ends. Null when the log is empty. @throws UserError LOGIC_VERSION */
+export async function replay(log: EventLog<RunEvent>): Promise<{ state: RunState; seq: number } | null> {
+  const snapshot = await log.latestSnapshot<RunState>(LOGIC_VERSION);
+  let state = snapshot?.state ?? null;
+  let seq = snapshot?.seq ?? 0;
+  for await (const row of log.read(seq)) {
+    if (row.logicVersion !== LOGIC_VERSION || row.schemaVersion !== EVENT_SCHEMA_VERSION) {
+      throw new UserError(
+        "LOGIC_VERSION",
+        `The log of run ${row.runId} has events of logic version ${row.logicVersion}, but this Cotrain knows version ${LOGIC_VERSION} alone: use the Cotrain that wrote it, or put the state aside with "${FRESH_COMMAND}".`,
+        { details: { runId: row.runId, found: row.logicVersion, supported: LOGIC_VERSION } },
+      );
+    }
+    state = step(state, row.event).state;
+    seq = row.seq;
+  }
+  return state && { state, seq };
+}
+
+/** What the log gives back is what is applied: the form after JSON, live as in a replay. */
+function stamped(event: Unstamped, at: number): RunEvent {
+  return JSON.parse(canonicalJson({ ...event, at })) as RunEvent;
+}
+
+export async function openDriver(options: DriverOptions): Promise<Driver> {
+  const { database, clock, logger, runId } = options;
+  const snapshotEvery = options.snapshotEvery ?? SNAPSHOT_EVERY;
+  const log = createEventLog<RunEvent, CoordinatorSchema>(database, {
+    runId,
+    schemaVersion: EVENT_SCHEMA_VERSION,
+    logicVersion: LOGIC_VERSION,
+  });
+
+  async function create(): Promise<{ state: RunState; seq: number }> {
+    const event = stamped(await options.create(), clock.now());
+    const { state } = step(null, event);
+    await database.transaction(async (trx) => {
+      await log.append(0, [event], trx);
+      await project(trx, event, null, state);
+    });
+    return { state, seq: 1 };
+  }
+
+  const restored = await replay(log);
+  let { state, seq } = restored ?? (await create());
+  if (restored) logger.info({ runId, seq, round: state.round, phase: state.phase }, "run restored from its log");
+
+  const queue: Offer[] = [];
+  const listeners = new Set<ChangeListener>();
+  const running = new Map<string, Running>();
+  let handlers: EffectHandlers | undefined;
+  let stopped = false;
+  let sinceSnapshot = 0;
+  let writing: Promise<void> | undefined;
+  const { promise: failed, reject: fail } = Promise.withResolvers<never>();
+  failed.catch(() => undefined);
+
+  function decide(offers: readonly Offer[]): { accepted: Accepted[]; refused: { offer: Offer; error: unknown }[] } {
+    let working = state;
+    const accepted: Accepted[] = [];
+    const refused: { offer: Offer; error: unknown }[] = [];
+    for (const offer of offers) {
+      const refusal = refusalOf(working, offer.event);
+      if (refusal) {
+        refused.push({ offer, error: new RefusedError(refusal.code, refusal.message) });
+        continue;
+      }
+      try {
+        const event = stamped(offer.event, Math.max(clock.now(), working.at));
+        const after = step(working, event).state;
+        accepted.push({ offer, event, before: working, after });
+        working = after;
+      } catch (error) {
+        // Nothing that the machine cannot digest enters the log.
+        logger.error({ err: error, type: offer.event.type }, "event could not be applied");
+        refused.push({ offer, error });
+      }
+    }
+    return { accepted, refused };
+  }
+
+  async function commit(accepted: readonly Accepted[]): Promise<void> {
+    const last = accepted.at(-1);
+    if (!last) return;
+    const snapshot = sinceSnapshot + accepted.length >= snapshotEvery;
+    await database.transaction(async (trx) => {
+      await log.append(
+        seq,
+        accepted.map(({ event }) => event),
+        trx,
+      );
+      for (const { event, before, after } of accepted) await project(trx, event, before, after);
+      if (snapshot) await log.saveSnapshot(seq + accepted.length, LOGIC_VERSION, last.after, trx);
+    });
+    sinceSnapshot = snapshot ? 0 : sinceSnapshot + accepted.length;
+    seq += accepted.length;
+    state = last.after;
+  }
+
+  async function drain(): Promise<void> {
+    // What arrives within this turn of the event loop shares the transaction.
+    await Promise.resolve();
+    while (queue.length > 0) {
+      const { accepted, refused } = decide(queue.splice(0, MAX_BATCH));
+      try {
+        await commit(accepted);
+      } catch (error) {
+        for (const { offer } of accepted) offer.reject(error);
+        for (const each of refused) each.offer.reject(each.error);
+        if (error instanceof CotrainError && error.code === "EVENT_LOG_MOVED") {
+          stopped = true;
+          fail(error);
+        } else logger.error({ err: error }, "events could not be written");
+        continue;
+      }
+      for (const { event, before, after } of accepted) {
+        for (const listener of listeners) listener(after, event, before);
+      }
+      for (const { offer, after } of accepted) offer.resolve(after);
+      for (const { offer, error } of refused) offer.reject(error);
+      reconcile();
+    }
+    // In the same turn as the last look at the queue: an offer that comes later finds nobody writing and begins anew.
+    writing = undefined;
+  }
+
+  function submit(event: Unstamped): Promise<RunState> {
+    if (stopped) return Promise.reject(stopping());
+    return new Promise((resolve, reject) => {
+      queue.push({ event, resolve, reject });
+      writing ??= drain().catch((error: unknown) => {
+        stopped = true;
+        fail(error);
+      });
+    });
+  }
+
+  /** Begins what is pending and does not run, aborts what runs and is not pending any more. */
+  function reconcile(): void {
+    if (!handlers || stopped) return;
+    for (const [key, { pending, controller }] of running) {
+      if (state.pending[key] === pending) continue;
+      running.delete(key);
+      controller.abort(new InternalError("EFFECT_OBSOLETE", `Nothing waits for ${key} any more.`));
+    }
+    for (const [key, pending] of Object.entries(state.pending)) {
+      if (running.has(key)) continue;
+      const controller = new AbortController();
+      running.set(key, { pending, controller });
+      void perform(pending, controller.signal);
+    }
+  }
+
+  async function perform(pending: PendingEffect, signal: AbortSignal): Promise<void> {
+    const { effect, attempt } = pending;
+    let outcome: Unstamped;
+    try {
+      await until(effect.kind === "setTimer" ? effect.due : pending.notBefore, signal);
+      signal.throwIfAborted();
+      if (effect.kind === "setTimer") outcome = { type: "TimerFired", key: effect.key };
+      else outcome = await handlers![effect.kind](effect, { state, signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      const typed = error instanceof CotrainError ? error : undefined;
+      const level = typed?.retryable ? "info" : "warn";
+      logger[level]({ err: error, effect: effect.key, attempt }, "effect failed, will be tried again");
+      // What is of unknown kind may pass; only what says that it is final is.
+      const retryable = typed?.retryable ?? true;
+      outcome = { type: "EffectFailed", key: effect.key, code: typed?.code ?? "UNEXPECTED", attempt, retryable };
+    }
+    if (!signal.aborted) await conclude(outcome, pending, signal);
+  }
+
+  /** Hands in how an effect ended, again and again while the database is away: otherwise it would hang for ever. */
+  async function conclude(outcome: Unstamped, pending: PendingEffect, signal: AbortSignal): Promise<void> {
+    const { key } = pending.effect;
+    for (let event = outcome; ;) {
+      try {
+        await submit(event);
+        return;
+      } catch (error) {
+        if (signal.aborted || stopped || (error instanceof RefusedError && event.type === "EffectFailed")) return;
+        if (error instanceof RefusedError || (error instanceof CotrainError && !error.retryable)) {
+          logger.warn(
+            { effect: key, code: error.code },
+            "an effect's result does not fit the state, will be tried again",
+          );
+          event = { type: "EffectFailed", key, code: error.code, attempt: pending.attempt, retryable: true };
+          continue;
+        }
+        logger.error({ err: error, type: event.type }, "an effect's result could not be written, will be tried again");
+        await clock.sleep(1_000, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async function until(time: number, signal: AbortSignal): Promise<void> {
+    // Node's timers hold 31 bits of milliseconds.
+    for (let left = time - clock.now(); left > 0; left = time - clock.now()) {
+      await clock.sleep(Math.min(left, 2 ** 31 - 1), signal);
+    }
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    get seq() {
+      return seq;
+    },
+    failed,
+    submit,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    start: (given) => {
+      handlers = given;
+      reconcile();
+    },
+    stop: async () => {
+      if (stopped) return;
+      stopped = true;
+      for (const { controller } of running.values()) controller.abort(stopping());
+      running.clear();
+      for (const offer of queue.splice(0)) offer.reject(stopping());
+      await writing;
+      if (sinceSnapshot > 0) await log.saveSnapshot(seq, LOGIC_VERSION, state);
+    },
+  };
+}

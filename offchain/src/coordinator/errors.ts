@@ -1,0 +1,73 @@
+/** Refusals of the coordinator: a code per failure, and the HTTP status of each. */
+import { UserError, type ErrorOptions, RetryableError } from "../base/index.ts";
+import type { RefusalCode } from "./machine/rules.ts";
+
+export type ApiCode =
+  | RefusalCode
+  | "RUN_UNKNOWN"
+  | "WRONG_RUN"
+  | "PROTOCOL_VERSION"
+  | "REALISATION_UNKNOWN"
+  | "LEASE_UNKNOWN"
+  | "CLOCK_SKEW"
+  | "BAD_SIGNATURE"
+  | "SESSION_UNKNOWN"
+  | "BAD_MAC"
+  | "STALE_COUNTER"
+  | "FOREIGN_WALLET"
+  | "WRONG_DIGEST"
+  | "WRONG_SHAPE"
+  | "WRONG_BASE"
+  | "WRONG_PARAMS"
+  | "NON_FINITE"
+  | "SHORT_COMMITMENT"
+  | "BODY_TOO_LARGE"
+  | "BLOB_NOT_FOUND"
+  | "RANGE_INVALID"
+  | "NOT_A_VALIDATOR"
+  | "WRONG_VERDICT"
+  | "ACCOUNT_UNKNOWN"
+  | "OPERATOR_TOKEN";
+
+/** Something that was asked of the coordinator and refused; nothing changed. */
+export class RefusedError extends UserError {
+  override readonly name = "RefusedError";
+  declare readonly code: ApiCode;
+
+  constructor(code: ApiCode, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** The coordinator ends; whoever asks comes back to its successor. */
+export const stopping = (): RetryableError =>
+  new RetryableError("STOPPING", "The coordinator is shutting down; try again soon.");
+
+/** For createHttpServer; codes that are not listed are 400, or 503 where trying again helps. */
+export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
+  RUN_UNKNOWN: 404,
+  BLOB_NOT_FOUND: 404,
+  ACCOUNT_UNKNOWN: 404,
+  HEAD_UNKNOWN: 404,
+  EPOCH_UNKNOWN: 404,
+  // The member joins again and goes on.
+  SESSION_UNKNOWN: 401,
+  NOT_A_MEMBER: 401,
+  OPERATOR_TOKEN: 401,
+  BAD_SIGNATURE: 403,
+  BAD_MAC: 401,
+  STALE_COUNTER: 409,
+  FOREIGN_WALLET: 403,
+  NOT_A_VALIDATOR: 403,
+  RUN_FINISHED: 410,
+  RUN_FULL: 503,
+  STALE_JOIN: 409,
+  STALE_ROUND: 409,
+  STALE_ATTEMPT: 409,
+  ALREADY_SUBMITTED: 409,
+  EQUIVOCATION: 409,
+  DUPLICATE: 409,
+  TOO_MANY_UPLOADS: 429,
+  BODY_TOO_LARGE: 413,
+  RANGE_INVALID: 416,
+};

@@ -1,0 +1,86 @@
+/** Joining: a machine key signs whom it works for and what it can compute; the reply opens a session. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  asDigest,
+  fromWire,
+  type JoinReply,
+  type JoinRequest,
+  protocolVersion,
+  recoverSigner,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import { RefusedError } from "./errors.ts";
+import { JOIN_WINDOW_MS } from "./machine/members.ts";
+import { refusalOf } from "./machine/rules.ts";
+import type { Run } from "./run.ts";
+
+/** @throws RefusedError */
+export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinReply> {
+  const { join, signature } = request;
+  const struct = fromWire("Join", join);
+  if (join.runId !== run.runId) {
+    throw new RefusedError("WRONG_RUN", `The join is for run ${join.runId}; this is run ${run.runId}.`);
+  }
+  const protocol = Math.min(join.protocolMax, protocolVersion.max);
+  if (protocol < join.protocolMin || protocol < protocolVersion.min) {
+    throw new RefusedError(
+      "PROTOCOL_VERSION",
+      `The worker speaks protocol ${join.protocolMin} to ${join.protocolMax}, this coordinator ${protocolVersion.min} to ${protocolVersion.max}: update the older of the two.`,
+    );
+  }
+  const now = run.modules.clock.now();
+  if (Math.abs(Number(join.issuedAt) - now) > JOIN_WINDOW_MS) {
+    throw new RefusedError(
+      "CLOCK_SKEW",
+      `The join was issued at ${join.issuedAt} and it is ${now} here; they may differ by ${JOIN_WINDOW_MS / 60_000} minutes: set the clock.`,
+    );
+  }
+  const realisation = run.realisations.get(asDigest(join.realisation));
+  if (!realisation) {
+    throw new RefusedError(
+      "REALISATION_UNKNOWN",
+      `Realisation ${join.realisation} is not admitted to this run; admitted are ${[...run.realisations.keys()].join(", ")}.`,
+    );
+  }
+  if (join.lease !== zeroHash) {
+    throw new RefusedError(
+      "LEASE_UNKNOWN",
+      `Lease ${join.lease} is not known here; a machine of one's own has lease 0.`,
+    );
+  }
+  await requireSigner(run, struct, signature, join.worker);
+  const { driver, presence } = run;
+  const event = {
+    type: "MemberJoined",
+    join,
+    signature,
+    // Only machines that compute the same bits replay each other exactly.
+    machineClass: join.conformance === realisation.conformance ? realisation.deviceClass : `other:${join.conformance}`,
+    restarted: presence.knows(join.worker),
+  } as const;
+  const refusal = refusalOf(driver.state, event);
+  if (refusal) throw new RefusedError(refusal.code, refusal.message);
+  await driver.submit(event);
+  return { sessionKey: presence.open(join.worker), protocol, heartbeatSeconds: presence.options.heartbeatSeconds };
+}
+
+async function requireSigner(
+  run: Run,
+  struct: ReturnType<typeof fromWire<"Join">>,
+  signature: JoinRequest["signature"],
+  worker: Address,
+): Promise<void> {
+  let signer: Address | undefined;
+  try {
+    signer = await recoverSigner(run.domain, "Join", struct, signature);
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+  }
+  if (signer === worker) return;
+  throw new RefusedError(
+    "BAD_SIGNATURE",
+    `The signature of this join is ${signer ? `by ${signer}` : "malformed"}, not by ${worker}.`,
+  );
+}

@@ -1,0 +1,85 @@
+/** The journal of heads: computed as rounds end, posted strictly in order, posted again when the chain went back. */
+import { type Address, type Digest, headHash, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+
+import { interruptEpoch, maybeComputeEpoch, openEpoch } from "./epochs.ts";
+import type { HeadAnchored, HeadReverted } from "./events.ts";
+import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
+
+/** Heads kept beyond those that still matter, so that a chain that lost many is recognised. */
+const HEADS_KEPT = 64;
+
+export interface NewHead {
+  readonly round: number;
+  readonly paramsVersion: number;
+  readonly checkpoint: Digest;
+  readonly receiptsRoot: Hex;
+  readonly workers: readonly Address[];
+}
+
+/** Appends the next link and asks for its anchoring when it is its turn. */
+export function pushHead(draft: StateDraft, link: NewHead): void {
+  const parent = draft.heads.at(-1);
+  const sequence = (parent?.sequence ?? -1) + 1;
+  const parentHead = parent?.head ?? zeroHash;
+  const head = headHash({
+    chainId: BigInt(draft.facts.chainId),
+    registry: draft.facts.checkpointRegistry,
+    parentHead,
+    runId: draft.facts.runId,
+    sequence: BigInt(sequence),
+    round: BigInt(link.round),
+    paramsVersion: link.paramsVersion,
+    checkpointDigest: link.checkpoint,
+    receiptsRoot: link.receiptsRoot,
+  });
+  draft.heads.push({ ...link, workers: [...link.workers], sequence, parentHead, head, anchor: null, reverted: false });
+  anchorNext(draft);
+}
+
+function anchorNext(draft: StateDraft): void {
+  if (isPending(draft, "anchorHead")) return;
+  const next = draft.heads.find((entry) => entry.anchor === null);
+  if (!next) return;
+  issue(draft, {
+    kind: "anchorHead",
+    key: `anchorHead/${next.sequence}/${draft.reverts}`,
+    sequence: next.sequence,
+  });
+}
+
+export function onHeadAnchored(draft: StateDraft, event: HeadAnchored): void {
+  const entry = draft.heads.find(({ sequence }) => sequence === event.sequence);
+  if (!entry) return;
+  entry.anchor = { ...event.anchor };
+  entry.reverted = false;
+  endAll(draft, "anchorHead");
+  openEpoch(draft, event.anchor.epoch, event.epochEnd);
+  anchorNext(draft);
+  maybeComputeEpoch(draft, event.at);
+}
+
+export function onHeadReverted(draft: StateDraft, event: HeadReverted): void {
+  for (const entry of draft.heads) {
+    if (entry.sequence <= event.sequence || !entry.anchor) continue;
+    entry.anchor = null;
+    entry.reverted = true;
+  }
+  draft.reverts += 1;
+  endAll(draft, "anchorHead");
+  interruptEpoch(draft);
+  anchorNext(draft);
+}
+
+/** Forgets heads that an active root covers, and the verdicts about them. */
+export function pruneHeads(draft: StateDraft): void {
+  const removable = Math.max(0, draft.heads.length - HEADS_KEPT);
+  const kept = draft.heads.findIndex(
+    (entry, index) => index >= removable || !entry.anchor || entry.anchor.epoch > draft.settledEpoch,
+  );
+  if (kept <= 0) return;
+  draft.heads.splice(0, kept);
+  const heads = new Set<string>(draft.heads.map(({ head }) => head));
+  for (const [key, { verdict }] of Object.entries(draft.verdicts)) {
+    if (!heads.has(verdict.head)) delete draft.verdicts[key];
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * What the state machine wants done. Each effect has a key under which it is idempotent, stays pending until an event ends
+ * it, and is issued again after a restart.
+ */
+export type Effect =
+  | { readonly kind: "setTimer"; readonly key: string; /** Ms since 1970. */ readonly due: number }
+  /** Aggregate and outer step of one fragment of the closing round. */
+  | { readonly kind: "reduceSync"; readonly key: string; readonly round: number; readonly fragment: number }
+  | { readonly kind: "storeCheckpoint"; readonly key: string; readonly round: number }
+  | { readonly kind: "anchorHead"; readonly key: string; readonly sequence: number }
+  | { readonly kind: "computeEpoch"; readonly key: string; readonly epoch: number }
+  | { readonly kind: "postRoot"; readonly key: string; readonly epoch: number }
+  | { readonly kind: "activateRoot"; readonly key: string; readonly epoch: number };
+
+export type EffectKind = Effect["kind"];
+
+export interface PendingEffect {
+  readonly effect: Effect;
+  /** The try that is due, 1 for the first. */
+  readonly attempt: number;
+  /** Not before this time, ms since 1970. */
+  readonly notBefore: number;
+}
+
+/** Pause before try `attempt` + 1, ms: 0.5 s, doubled up to 30 s. */
+export const retryDelay = (attempt: number): number => Math.min(30_000, 500 * 2 ** Math.min(attempt - 1, 10));

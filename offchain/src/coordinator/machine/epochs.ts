@@ -1,0 +1,184 @@
+/** Epochs: computed when they are over, attested, posted, activated; one at a time, the newest first, since roots are cumulative. */
+import { retryDelay } from "./effects.ts";
+import type { AttestationAccepted, EpochComputed, RootActivated, RootPosted, RootReverted } from "./events.ts";
+import { end, endAll, issue, type StateDraft, timerKey } from "./pending.ts";
+
+/** Records kept for the list of epochs. */
+const EPOCHS_KEPT = 128;
+/** Chain time is read from blocks: a little later than the clock says, so that the block is there. */
+const CHAIN_LAG_MS = 250;
+
+type RecordDraft = StateDraft["epochs"][number];
+
+/** The epoch that is being computed, attested or activated. */
+const inProgress = (draft: StateDraft): RecordDraft | undefined =>
+  draft.epochs.findLast(({ state }) => state === "computing" || state === "collecting" || state === "posted");
+
+export function openEpoch(draft: StateDraft, epoch: number, epochEnd: number): void {
+  if (epoch <= draft.settledEpoch || draft.openEpochs[epoch]) return;
+  draft.openEpochs[epoch] = { end: epochEnd, over: false, passes: 0 };
+  issue(draft, { kind: "setTimer", key: timerKey.epoch(epoch), due: epochEnd * 1_000 + CHAIN_LAG_MS });
+}
+
+export function onEpochOver(draft: StateDraft, epoch: number, at: number): void {
+  const open = draft.openEpochs[epoch];
+  if (open) open.over = true;
+  maybeComputeEpoch(draft, at);
+}
+
+/** Begins with the newest epoch that is over, when none is in progress and no head has to be posted again first. */
+export function maybeComputeEpoch(draft: StateDraft, at: number): void {
+  if (inProgress(draft) || draft.heads.some(({ anchor, reverted }) => anchor === null && reverted)) return;
+  const epochs = Object.entries(draft.openEpochs).filter(([, { over }]) => over);
+  const epoch = Math.max(0, ...epochs.map(([number]) => Number(number)));
+  const open = draft.openEpochs[epoch];
+  if (!open) return;
+  open.passes += 1;
+  const pass = open.passes;
+  draft.epochs.push({
+    epoch,
+    pass,
+    state: "computing",
+    computed: null,
+    root: null,
+    signatures: [],
+    transaction: null,
+  });
+  draft.epochs.splice(0, Math.max(0, draft.epochs.length - EPOCHS_KEPT));
+  const key = `computeEpoch/${epoch}/${pass}`;
+  issue(draft, { kind: "computeEpoch", key, epoch }, pass === 1 ? 0 : at + retryDelay(pass - 1));
+}
+
+function endProgress(draft: StateDraft): void {
+  endAll(draft, "computeEpoch");
+  endAll(draft, "postRoot");
+  endAll(draft, "setTimer", "setTimer/attestation/");
+}
+
+/** Sets aside what is not posted yet, because what it was computed from changed. */
+export function interruptEpoch(draft: StateDraft): void {
+  const record = inProgress(draft);
+  if (!record || record.state === "posted") return;
+  record.state = "superseded";
+  endProgress(draft);
+}
+
+/** Gives up this attestation and computes again, with a later deadline. */
+export function computeAgain(draft: StateDraft, at: number): void {
+  interruptEpoch(draft);
+  maybeComputeEpoch(draft, at);
+}
+
+export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
+  const record = inProgress(draft);
+  const pending = draft.pending[event.key];
+  if (!record || record.state !== "computing" || !pending) return;
+  const { result } = event;
+  if (result && result.verdicts < draft.verdictsAccepted) {
+    // A verdict arrived meanwhile: it was accepted before the epoch was computed and has to count.
+    issue(draft, { ...pending.effect });
+    return;
+  }
+  end(draft, event.key);
+  if (!result) {
+    draft.epochs.splice(draft.epochs.indexOf(record), 1);
+    for (const epoch of Object.keys(draft.openEpochs).map(Number)) {
+      if (epoch > event.epoch) continue;
+      delete draft.openEpochs[epoch];
+      end(draft, timerKey.epoch(epoch));
+    }
+    maybeComputeEpoch(draft, event.at);
+    return;
+  }
+  const { manifest, rewards, attestation, validators, threshold } = result;
+  record.state = "collecting";
+  record.root = attestation.root;
+  record.computed = { manifest, rewards, attestation: { ...attestation }, validators: [...validators], threshold };
+  const same = draft.epochs.find(
+    ({ state, computed }) =>
+      state === "superseded" &&
+      computed?.manifest === manifest &&
+      computed.attestation.deadline === attestation.deadline &&
+      computed.attestation.setVersion === attestation.setVersion,
+  );
+  // The same statement again, after a reorg: what was signed is signed.
+  if (same) record.signatures = same.signatures.map((each) => ({ ...each }));
+  const key = timerKey.attestation(record.epoch, record.pass);
+  issue(draft, { kind: "setTimer", key, due: Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS });
+  postWhenSigned(draft, record);
+}
+
+function postWhenSigned(draft: StateDraft, record: RecordDraft): void {
+  const threshold = record.computed?.threshold ?? Infinity;
+  const key = `postRoot/${record.epoch}/${record.pass}/${draft.reverts}`;
+  if (record.signatures.length < threshold || draft.pending[key]) return;
+  issue(draft, { kind: "postRoot", key, epoch: record.epoch });
+}
+
+export function onAttestationAccepted(draft: StateDraft, event: AttestationAccepted): void {
+  const record = inProgress(draft);
+  if (!record || record.state !== "collecting" || record.computed?.manifest !== event.epochDigest) return;
+  record.signatures.push({ validator: event.validator, signature: event.signature });
+  postWhenSigned(draft, record);
+}
+
+export function onAttestationDeadline(draft: StateDraft, epoch: number, pass: number, at: number): void {
+  const record = inProgress(draft);
+  if (record?.state === "collecting" && record.epoch === epoch && record.pass === pass) computeAgain(draft, at);
+}
+
+/** The record of a root; one for a root that somebody else posted is made. All others in progress are set aside. */
+function settleRecord(draft: StateDraft, epoch: number, root: RootPosted["root"]): RecordDraft {
+  let found = draft.epochs.findLast((record) => record.epoch === epoch && record.root === root);
+  if (!found) {
+    draft.epochs.push({ epoch, pass: 0, state: "posted", computed: null, root, signatures: [], transaction: null });
+    draft.epochs.splice(0, Math.max(0, draft.epochs.length - EPOCHS_KEPT));
+    found = draft.epochs.at(-1)!;
+  }
+  for (const record of draft.epochs) {
+    if (record !== found && record.state !== "active") record.state = "superseded";
+  }
+  endProgress(draft);
+  return found;
+}
+
+export function onRootPosted(draft: StateDraft, event: RootPosted): void {
+  const record = settleRecord(draft, event.epoch, event.root);
+  record.state = "posted";
+  record.transaction = event.transaction ?? record.transaction;
+  endAll(draft, "activateRoot");
+  const key = `activateRoot/${event.epoch}/${draft.reverts}`;
+  issue(draft, { kind: "activateRoot", key, epoch: event.epoch }, event.activatableAt * 1_000 + CHAIN_LAG_MS);
+}
+
+export function onRootActivated(draft: StateDraft, event: RootActivated): void {
+  const record = settleRecord(draft, event.epoch, event.root);
+  record.state = "active";
+  endAll(draft, "activateRoot");
+  draft.settledEpoch = event.epoch;
+  for (const epoch of Object.keys(draft.openEpochs).map(Number)) {
+    if (epoch > event.epoch) continue;
+    delete draft.openEpochs[epoch];
+    end(draft, timerKey.epoch(epoch));
+  }
+  maybeComputeEpoch(draft, event.at);
+}
+
+export function onRootReverted(draft: StateDraft, event: RootReverted): void {
+  const record = draft.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
+  if (!record) return;
+  interruptEpoch(draft);
+  draft.reverts += 1;
+  draft.settledEpoch = event.settledEpoch;
+  endAll(draft, "activateRoot");
+  draft.openEpochs[event.epoch] ??= { end: Math.floor(event.at / 1_000), over: true, passes: record.pass };
+  if (record.computed && record.signatures.length >= record.computed.threshold) {
+    record.state = "collecting";
+    const due = Number(record.computed.attestation.deadline) * 1_000 + CHAIN_LAG_MS;
+    issue(draft, { kind: "setTimer", key: timerKey.attestation(record.epoch, record.pass), due });
+    postWhenSigned(draft, record);
+  } else {
+    record.state = "superseded";
+    maybeComputeEpoch(draft, event.at);
+  }
+}

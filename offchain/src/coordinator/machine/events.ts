@@ -1,0 +1,238 @@
+/**
+ * The inputs of a run, as they are logged: who asked for what, what an effect gave, what the chain holds. Decisions are
+ * not logged; the state machine takes them again when it replays.
+ */
+import type {
+  Address,
+  CheckpointFragment,
+  Digest,
+  HeadHash,
+  Hex,
+  PayloadHeader,
+  SignedVerdict,
+  WireRunParams,
+  WireStruct,
+} from "@cotrain/sdk/protocol";
+
+import type { Anchor, Checkpoint, RunFacts } from "./state.ts";
+
+interface Timed {
+  /** Ms since 1970, never falling within a log. */
+  readonly at: number;
+}
+
+export interface RunCreated extends Timed {
+  readonly type: "RunCreated";
+  readonly facts: RunFacts;
+  readonly params: WireRunParams;
+  readonly paramsVersion: number;
+  /** Checkpoint 0 and its head, which registerRun anchored. */
+  readonly checkpoint: Checkpoint;
+  readonly head: HeadHash;
+  readonly anchor: Anchor;
+  /** Chain seconds at which the anchor's epoch ends. */
+  readonly epochEnd: number;
+}
+
+export interface MemberJoined extends Timed {
+  readonly type: "MemberJoined";
+  readonly join: WireStruct<"Join">;
+  readonly signature: Hex;
+  readonly machineClass: string;
+  /** The worker's process is a new one: what it was working on is lost. */
+  readonly restarted: boolean;
+}
+
+/** No heartbeat for a grace period. A heartbeat after that is a MemberReturned. */
+export interface MemberSilent extends Timed {
+  readonly type: "MemberSilent";
+  readonly worker: Address;
+}
+
+export interface MemberReturned extends Timed {
+  readonly type: "MemberReturned";
+  readonly worker: Address;
+}
+
+export interface MemberLeft extends Timed {
+  readonly type: "MemberLeft";
+  readonly worker: Address;
+  readonly reason: "left" | "evicted";
+}
+
+/** A fragment lies in the blob store. */
+export interface FragmentAccepted extends Timed {
+  readonly type: "FragmentAccepted";
+  readonly worker: Address;
+  readonly assignmentId: number;
+  readonly attempt: number;
+  readonly index: number;
+  readonly digest: Digest;
+  readonly bytes: number;
+}
+
+/** Signature, form and payload were checked. */
+export interface ReceiptAccepted extends Timed {
+  readonly type: "ReceiptAccepted";
+  readonly receipt: WireStruct<"Receipt">;
+  readonly signature: Hex;
+  readonly receiptHash: Hex;
+  readonly header: PayloadHeader;
+}
+
+export interface TimerFired extends Timed {
+  readonly type: "TimerFired";
+  readonly key: string;
+}
+
+export interface SyncReduced extends Timed {
+  readonly type: "SyncReduced";
+  readonly key: string;
+  readonly round: number;
+  readonly fragment: number;
+  /** sha256 of the fragment's parameters and of its outer buffer; null when there are outcomes. */
+  readonly paramsDigest: Digest | null;
+  readonly outerDigest: Digest | null;
+  readonly shard: CheckpointFragment | null;
+  /** Payloads that could not be reduced, by `outcomeCode`: then all fragments are reduced again without them. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+}
+
+export interface CheckpointStored extends Timed {
+  readonly type: "CheckpointStored";
+  readonly key: string;
+  readonly round: number;
+  readonly digest: Digest;
+  /** Digest of the ReceiptsFile. */
+  readonly receipts: Digest;
+  readonly receiptsRoot: Hex;
+}
+
+export interface HeadAnchored extends Timed {
+  readonly type: "HeadAnchored";
+  readonly head: HeadHash;
+  readonly sequence: number;
+  readonly anchor: Anchor;
+  /** Chain seconds at which the anchor's epoch ends. */
+  readonly epochEnd: number;
+}
+
+/** The chain went backwards: its newest head of the run is this one now. */
+export interface HeadReverted extends Timed {
+  readonly type: "HeadReverted";
+  readonly head: HeadHash;
+  readonly sequence: number;
+}
+
+export interface ParamsChanged extends Timed {
+  readonly type: "ParamsChanged";
+  readonly version: number;
+  readonly params: WireRunParams;
+}
+
+export interface VerdictAccepted extends Timed {
+  readonly type: "VerdictAccepted";
+  readonly verdict: SignedVerdict;
+}
+
+export interface EpochComputed extends Timed {
+  readonly type: "EpochComputed";
+  readonly key: string;
+  readonly epoch: number;
+  /** Null when there is nothing to attest: nobody has earned anything yet. */
+  readonly result: {
+    readonly manifest: Digest;
+    readonly rewards: Digest;
+    readonly attestation: WireStruct<"Attestation">;
+    readonly validators: readonly Address[];
+    readonly threshold: number;
+    /** How many verdicts had been accepted when it was computed; when there are more by now, it is computed again. */
+    readonly verdicts: number;
+  } | null;
+}
+
+export interface AttestationAccepted extends Timed {
+  readonly type: "AttestationAccepted";
+  readonly epoch: number;
+  readonly epochDigest: Digest;
+  readonly validator: Address;
+  readonly signature: Hex;
+}
+
+/** A root is pending on-chain, whoever posted it. */
+export interface RootPosted extends Timed {
+  readonly type: "RootPosted";
+  readonly epoch: number;
+  readonly root: Hex;
+  readonly transaction: Hex | null;
+  /** Chain seconds. */
+  readonly activatableAt: number;
+}
+
+export interface RootActivated extends Timed {
+  readonly type: "RootActivated";
+  readonly epoch: number;
+  readonly root: Hex;
+}
+
+/** The chain went backwards and holds a posted or activated root no more. */
+export interface RootReverted extends Timed {
+  readonly type: "RootReverted";
+  readonly epoch: number;
+  readonly root: Hex;
+  /** The last epoch that the chain's active root covers now; 0 = none. */
+  readonly settledEpoch: number;
+}
+
+export interface PauseRequested extends Timed {
+  readonly type: "PauseRequested";
+  readonly by: "operator" | "chain";
+}
+
+export interface ResumeRequested extends Timed {
+  readonly type: "ResumeRequested";
+  readonly by: "operator" | "chain";
+}
+
+/** The holders ended the run. */
+export interface RunFinished extends Timed {
+  readonly type: "RunFinished";
+}
+
+export interface EffectFailed extends Timed {
+  readonly type: "EffectFailed";
+  readonly key: string;
+  readonly code: string;
+  /** Of the try that failed, 1 for the first. */
+  readonly attempt: number;
+  /** Whether the same may succeed later. */
+  readonly retryable: boolean;
+}
+
+export type RunEvent =
+  | RunCreated
+  | MemberJoined
+  | MemberSilent
+  | MemberReturned
+  | MemberLeft
+  | FragmentAccepted
+  | ReceiptAccepted
+  | TimerFired
+  | SyncReduced
+  | CheckpointStored
+  | HeadAnchored
+  | HeadReverted
+  | ParamsChanged
+  | VerdictAccepted
+  | EpochComputed
+  | AttestationAccepted
+  | RootPosted
+  | RootActivated
+  | RootReverted
+  | PauseRequested
+  | ResumeRequested
+  | RunFinished
+  | EffectFailed;
+
+/** An event before the log gave it its time. */
+export type Unstamped<E extends RunEvent = RunEvent> = E extends RunEvent ? Omit<E, "at"> : never;

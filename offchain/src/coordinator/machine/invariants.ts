@@ -1,0 +1,127 @@
+/** What must hold after every event; checked by the tests. */
+import { balanceOf } from "../../data/index.ts";
+import { fragmentCount, type RunState } from "./state.ts";
+import { isCollecting, outstandingOf, receiptsOf } from "./rounds.ts";
+import { timerKey } from "./pending.ts";
+
+/** Sentences about what is broken; empty when all is well. */
+export function violationsOf(state: RunState, before: RunState | null = null): string[] {
+  const found: string[] = [];
+  const claim = (holds: boolean, sentence: string): void => {
+    if (!holds) found.push(sentence);
+  };
+  const pendingOf = (kind: string) => Object.values(state.pending).filter(({ effect }) => effect.kind === kind);
+  const { current, heads } = state;
+
+  // Rounds.
+  claim(state.round === state.checkpoint.round, "the next round follows the newest checkpoint");
+  if (before) {
+    claim(state.round === before.round || state.round === before.round + 1, "rounds go up by one");
+    claim(state.at >= before.at, "time does not fall");
+    claim(state.checkpoint.tokens >= before.checkpoint.tokens, "trained tokens do not fall");
+    claim(
+      state.settledEpoch >= before.settledEpoch || state.reverts > before.reverts,
+      "settled epochs fall only by a reorg",
+    );
+    const lost = before.current && state.round === before.round ? receiptsOf(before.current) : [];
+    claim(
+      lost.every(
+        ({ receipt }) => state.current?.work[receipt!.receipt.worker]?.receipt?.receiptHash === receipt!.receiptHash,
+      ),
+      "an acknowledged receipt stays in its round",
+    );
+  }
+  for (const [key, pending] of Object.entries(state.pending)) {
+    claim(pending.effect.key === key, `pending ${key} has its own key`);
+  }
+  if (current) {
+    const collecting = isCollecting(current);
+    const statuses = current.syncs.map(({ status }) => status);
+    const reducing = statuses.filter((status) => status === "Closing").length;
+    claim(current.round === state.round, "the open round is the next one");
+    claim(current.base === state.checkpoint.digest, "a round starts from the newest checkpoint");
+    claim(current.syncs.length === fragmentCount(state), "every fragment has a sync");
+    claim(collecting || outstandingOf(current).length === 0, "a closed round waits for nobody");
+    claim(collecting || receiptsOf(current).length > 0, "a closed round has a receipt");
+    claim(pendingOf("reduceSync").length === reducing, "what is closing is being reduced");
+    claim(
+      pendingOf("storeCheckpoint").length === (statuses.every((status) => status === "Reduced") ? 1 : 0),
+      "what is reduced is being stored",
+    );
+    const timer = state.pending[timerKey.deadline(current.round, current.deadlines)];
+    claim((timer !== undefined) === (collecting && !current.overdue), "a collecting round has a deadline");
+    const ids = Object.values(current.work).map(({ assignment }) => assignment.assignmentId);
+    claim(new Set(ids).size === ids.length, "assignments of a round differ");
+    for (const [worker, work] of Object.entries(current.work)) {
+      claim(work.assignment.worker === worker, `work of ${worker} is its own`);
+      claim(
+        work.receipt !== null || state.members[worker as `0x${string}`] !== undefined,
+        `${worker} works as a member`,
+      );
+      claim(
+        work.receipt === null || work.receipt.receipt.assignment === work.digest,
+        `${worker}'s receipt names its assignment`,
+      );
+    }
+    const hashes = receiptsOf(current).map(({ receipt }) => receipt!.header.fragments.length);
+    claim(
+      hashes.every((length) => length === fragmentCount(state)),
+      "receipts list every fragment",
+    );
+  } else {
+    claim(
+      pendingOf("reduceSync").length + pendingOf("storeCheckpoint").length === 0,
+      "nothing is reduced between rounds",
+    );
+  }
+  claim(state.phase !== "Training" || current !== null, "training has a round");
+  claim(state.phase !== "Waiting" || current === null, "waiting has none");
+
+  // Ledger.
+  try {
+    balanceOf(state.ledger);
+  } catch (error) {
+    found.push(`the ledger balances (${String(error)})`);
+  }
+  const out = new Map(state.ledger.open.map(({ assignmentId, attempt }) => [assignmentId, attempt]));
+  const expected = current ? outstandingOf(current) : [];
+  claim(out.size === expected.length, "what is out in the ledger is being worked on");
+  for (const { assignment } of expected) {
+    claim(out.get(assignment.assignmentId) === assignment.attempt, `assignment ${assignment.assignmentId} is out`);
+  }
+
+  // Heads.
+  claim(heads.at(-1)?.checkpoint === state.checkpoint.digest, "the newest head holds the newest checkpoint");
+  for (const [i, entry] of heads.entries()) {
+    const previous = heads[i - 1];
+    if (!previous) continue;
+    claim(entry.sequence === previous.sequence + 1 && entry.parentHead === previous.head, "heads form a chain");
+    claim(entry.round === previous.round + 1, "heads go up by one round");
+    claim(previous.anchor !== null || entry.anchor === null, "heads are anchored in order");
+  }
+  const anchoring = pendingOf("anchorHead");
+  const next = heads.find(({ anchor }) => anchor === null);
+  claim(anchoring.length === (next ? 1 : 0), "one head at a time is posted");
+  claim(
+    !next || anchoring.every(({ effect }) => effect.kind === "anchorHead" && effect.sequence === next.sequence),
+    "the oldest head is posted first",
+  );
+
+  // Epochs.
+  const progress = state.epochs.filter(({ state: at }) => at === "computing" || at === "collecting" || at === "posted");
+  claim(progress.length <= 1, "one epoch is in progress at a time");
+  const record = progress[0];
+  claim(pendingOf("computeEpoch").length === (record?.state === "computing" ? 1 : 0), "computing has its effect");
+  claim(pendingOf("activateRoot").length === (record?.state === "posted" ? 1 : 0), "a posted root is being activated");
+  const signed =
+    record?.state === "collecting" && record.computed !== null && record.signatures.length >= record.computed.threshold;
+  claim(pendingOf("postRoot").length === (signed ? 1 : 0), "a signed root is being posted");
+  claim(!record || record.epoch > state.settledEpoch, "settled epochs are not settled again");
+  claim(
+    Object.keys(state.openEpochs).every((epoch) => Number(epoch) > state.settledEpoch),
+    "open epochs are not settled",
+  );
+  const signers = record?.signatures.map(({ validator }) => validator) ?? [];
+  claim(new Set(signers).size === signers.length, "each validator signs once");
+  return found;
+}

@@ -1,0 +1,214 @@
+/**
+ * What may enter the log: checked by the single writer against the state as it is at that moment, since between a request's
+ * arrival and its turn anything may have happened. Refused events leave no trace.
+ */
+import { unreachable } from "../../base/index.ts";
+import type {
+  AttestationAccepted,
+  FragmentAccepted,
+  MemberJoined,
+  ReceiptAccepted,
+  Unstamped,
+  VerdictAccepted,
+} from "./events.ts";
+import { isCollecting } from "./rounds.ts";
+import { fragmentCount, type RunState, verdictKey } from "./state.ts";
+
+export interface Refusal {
+  readonly code: RefusalCode;
+  /** One sentence: what, where, what is allowed. */
+  readonly message: string;
+}
+
+export type RefusalCode =
+  | "RUN_FINISHED"
+  | "STALE_JOIN"
+  | "RUN_FULL"
+  | "NOT_A_MEMBER"
+  | "STALE_ROUND"
+  | "STALE_ATTEMPT"
+  | "ALREADY_SUBMITTED"
+  | "TOO_MANY_UPLOADS"
+  | "FRAGMENT_MISSING"
+  | "HEAD_UNKNOWN"
+  | "EQUIVOCATION"
+  | "DUPLICATE"
+  | "EPOCH_UNKNOWN"
+  | "OBSOLETE";
+
+/** Each fragment may be sent this often per assignment. */
+const UPLOADS_PER_FRAGMENT = 4;
+
+const refuse = (code: RefusalCode, message: string): Refusal => ({ code, message });
+/** An effect's result or a timer that nothing waits for any more. */
+const obsolete = (what: string): Refusal => refuse("OBSOLETE", `Nothing waits for ${what} any more.`);
+
+/** Why an event may not enter the log now, or null. */
+export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
+  switch (event.type) {
+    case "RunCreated":
+      return obsolete("the run's creation");
+    case "MemberJoined":
+      return joinRefusal(state, event);
+    case "MemberSilent":
+      return state.members[event.worker]?.silent === false ? null : obsolete("the silence");
+    case "MemberReturned":
+      return state.members[event.worker]?.silent === true ? null : obsolete("the return");
+    case "MemberLeft":
+      return state.members[event.worker]
+        ? null
+        : refuse("NOT_A_MEMBER", `${event.worker} is not a member of this run.`);
+    case "FragmentAccepted":
+      return fragmentRefusal(state, event);
+    case "ReceiptAccepted":
+      return receiptRefusal(state, event);
+    case "HeadAnchored": {
+      const next = state.heads.find(({ anchor }) => anchor === null);
+      return next?.sequence === event.sequence && next.head === event.head ? null : obsolete(`head ${event.sequence}`);
+    }
+    case "HeadReverted": {
+      const entry = state.heads.find(({ head, sequence }) => head === event.head && sequence === event.sequence);
+      const later = state.heads.some(({ anchor, sequence }) => anchor !== null && sequence > event.sequence);
+      return entry?.anchor && later ? null : obsolete("the reorganisation");
+    }
+    case "ParamsChanged":
+      return event.version > (state.nextParams?.version ?? state.paramsVersion) ? null : obsolete("these parameters");
+    case "VerdictAccepted":
+      return verdictRefusal(state, event);
+    case "AttestationAccepted":
+      return attestationRefusal(state, event);
+    case "RootPosted": {
+      const known = state.epochs.some(
+        (record) => record.epoch === event.epoch && record.root === event.root && record.state === "posted",
+      );
+      return event.epoch > state.settledEpoch && !known ? null : obsolete("the posted root");
+    }
+    case "RootActivated":
+      return event.epoch > state.settledEpoch ? null : obsolete("the activated root");
+    case "RootReverted": {
+      const record = state.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
+      const was = record?.state === "posted" || (record?.state === "active" && event.settledEpoch < state.settledEpoch);
+      return was ? null : obsolete("the lost root");
+    }
+    case "PauseRequested":
+      return state.pausedBy[event.by] ? obsolete("the pause") : null;
+    case "ResumeRequested":
+      return state.pausedBy[event.by] ? null : obsolete("the resumption");
+    case "RunFinished":
+      return state.finished ? obsolete("the end") : null;
+    case "TimerFired":
+    case "SyncReduced":
+    case "CheckpointStored":
+    case "EpochComputed":
+      return state.pending[event.key] ? null : obsolete(event.key);
+    case "EffectFailed":
+      return state.pending[event.key]?.attempt === event.attempt ? null : obsolete(event.key);
+    default:
+      return unreachable(event);
+  }
+}
+
+function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
+  if (state.finished) return refuse("RUN_FINISHED", "This run is finished; nobody can join it any more.");
+  const last = state.joins[join.worker];
+  if (last !== undefined && Number(join.issuedAt) <= last) {
+    return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${last} was accepted already.`);
+  }
+  const others = Object.keys(state.members).filter((worker) => worker !== join.worker).length;
+  if (others >= state.params.maxWorkers) {
+    return refuse("RUN_FULL", `This run has its ${state.params.maxWorkers} workers; try again when one has left.`);
+  }
+  return null;
+}
+
+interface Place {
+  readonly worker: `0x${string}`;
+  readonly round: number | null;
+  readonly assignmentId: number;
+  readonly attempt: number;
+}
+
+/** Whether work at this place is being waited for. */
+export function workRefusal(state: RunState, place: Place): Refusal | null {
+  const { worker, round, assignmentId, attempt } = place;
+  if (!state.members[worker]) return refuse("NOT_A_MEMBER", `${worker} is not a member of this run: join first.`);
+  const { current } = state;
+  if (!current || (round !== null && round !== current.round)) {
+    const open = current ? `round ${current.round} is open` : "no round is open";
+    return refuse("STALE_ROUND", `Round ${round ?? "?"} takes no work; ${open}.`);
+  }
+  const work = current.work[worker];
+  if (!work || work.assignment.assignmentId !== assignmentId || work.assignment.attempt !== attempt) {
+    const due = work
+      ? `assignment ${work.assignment.assignmentId}, attempt ${work.assignment.attempt}, is`
+      : "nothing is";
+    return refuse(
+      "STALE_ATTEMPT",
+      `Assignment ${assignmentId}, attempt ${attempt}, is not open; ${due} expected of ${worker}.`,
+    );
+  }
+  if (work.receipt) {
+    return refuse(
+      "ALREADY_SUBMITTED",
+      `Assignment ${assignmentId} has its receipt already; one per round is accepted.`,
+    );
+  }
+  if (!isCollecting(current)) return refuse("STALE_ROUND", `Round ${current.round} is closed; wait for the next one.`);
+  return null;
+}
+
+function fragmentRefusal(state: RunState, event: Omit<FragmentAccepted, "at">): Refusal | null {
+  const refusal = workRefusal(state, { ...event, round: null });
+  if (refusal) return refusal;
+  const work = state.current?.work[event.worker];
+  if ((work?.uploaded ?? 0) >= UPLOADS_PER_FRAGMENT * fragmentCount(state)) {
+    return refuse(
+      "TOO_MANY_UPLOADS",
+      `Fragments of assignment ${event.assignmentId} were sent ${work?.uploaded} times; that is enough.`,
+    );
+  }
+  return null;
+}
+
+function receiptRefusal(state: RunState, { receipt, header }: Omit<ReceiptAccepted, "at">): Refusal | null {
+  const refusal = workRefusal(state, {
+    worker: receipt.worker,
+    round: Number(receipt.round),
+    assignmentId: Number(receipt.assignmentId),
+    attempt: receipt.attempt,
+  });
+  if (refusal) return refusal;
+  const uploads = state.current?.work[receipt.worker]?.uploads ?? {};
+  for (const { index, digest } of header.fragments) {
+    if (uploads[index]?.digest !== digest) {
+      return refuse("FRAGMENT_MISSING", `Fragment ${index} of the payload, ${digest}, was not uploaded.`);
+    }
+  }
+  return null;
+}
+
+function verdictRefusal(state: RunState, { verdict: { verdict } }: Omit<VerdictAccepted, "at">): Refusal | null {
+  const entry = state.heads.find(({ head }) => head === verdict.head);
+  if (!entry) return refuse("HEAD_UNKNOWN", `Head ${verdict.head} is not one that takes verdicts here.`);
+  const known = state.verdicts[verdictKey(verdict)];
+  if (!known) return null;
+  if (known.verdict.value !== verdict.value) {
+    return refuse(
+      "EQUIVOCATION",
+      `${verdict.validator} signed ${known.verdict.value} before and ${verdict.value} now for the same head, kind, worker and index.`,
+    );
+  }
+  return refuse("DUPLICATE", "This verdict was accepted already.");
+}
+
+function attestationRefusal(state: RunState, event: Omit<AttestationAccepted, "at">): Refusal | null {
+  const record = state.epochs.findLast(({ epoch, state: at }) => epoch === event.epoch && at === "collecting");
+  if (!record?.computed || record.computed.manifest !== event.epochDigest) {
+    return refuse(
+      "EPOCH_UNKNOWN",
+      `Epoch ${event.epoch} with manifest ${event.epochDigest} collects no attestations now.`,
+    );
+  }
+  const known = record.signatures.some(({ validator }) => validator === event.validator);
+  return known ? refuse("DUPLICATE", "This attestation was accepted already.") : null;
+}

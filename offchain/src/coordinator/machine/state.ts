@@ -1,0 +1,253 @@
+/**
+ * What a run's coordinator knows: digests, ids and integers, never tensors. JSON-serialisable, replaced and never changed,
+ * derived from the event log alone. Times are ms since 1970 unless a name says chain seconds.
+ */
+import type {
+  Address,
+  Assignment,
+  CheckpointFragment,
+  Digest,
+  HeadHash,
+  Hex,
+  ModelId,
+  PayloadHeader,
+  RunId,
+  SignedVerdict,
+  WireRunParams,
+  WireStruct,
+} from "@cotrain/sdk/protocol";
+
+import type { DataLedger } from "../../data/index.ts";
+import type { PendingEffect } from "./effects.ts";
+
+/** A realisation as far as decisions depend on it. */
+export interface RealisationFacts {
+  /** Sequences per inner step. */
+  readonly microBatch: number;
+  readonly deviceClass: string;
+  readonly conformance: Digest;
+}
+
+/** What stays the same for a run's whole life. */
+export interface RunFacts {
+  readonly runId: RunId;
+  readonly modelId: ModelId;
+  readonly chainId: number;
+  /** CheckpointRegistry, which stands in every head. */
+  readonly checkpointRegistry: Address;
+  /** Digest of the fragment table. */
+  readonly table: Digest;
+  /** Elements of each fragment, by index. */
+  readonly elements: readonly number[];
+  /** Tokens per sequence. */
+  readonly sequence: number;
+  /** Orders the data. */
+  readonly seed: Hex;
+  readonly realisations: Readonly<Record<Digest, RealisationFacts>>;
+}
+
+export type Phase = "Waiting" | "Training" | "Paused" | "Finished";
+export type SyncStatus = "Collecting" | "Closing" | "Reduced" | "Durable";
+
+/** The newest durable checkpoint: θ_r that the open round starts from. */
+export interface Checkpoint {
+  /** Rounds completed. */
+  readonly round: number;
+  readonly digest: Digest;
+  /** Inner steps of the run's schedule and tokens trained so far. */
+  readonly step: number;
+  readonly tokens: number;
+  readonly paramsVersion: number;
+  readonly fragments: readonly CheckpointFragment[];
+}
+
+export interface Member {
+  readonly worker: Address;
+  readonly beneficiary: Address;
+  readonly realisation: Digest;
+  /** Machines of one class replay each other exactly. */
+  readonly machineClass: string;
+  readonly joinedAt: number;
+  readonly silent: boolean;
+}
+
+export interface Upload {
+  readonly index: number;
+  readonly digest: Digest;
+  readonly bytes: number;
+}
+
+export interface AcceptedReceipt {
+  readonly receipt: WireStruct<"Receipt">;
+  readonly signature: Hex;
+  readonly header: PayloadHeader;
+  readonly receiptHash: Hex;
+  readonly tokens: number;
+  readonly acceptedAt: number;
+}
+
+/** One worker's part in the open round. */
+export interface Work {
+  readonly assignment: Assignment;
+  /** sha256 of the assignment's canonical JSON. */
+  readonly digest: Digest;
+  /** Newest upload of each fragment. */
+  readonly uploads: Readonly<Record<number, Upload>>;
+  /** Uploads accepted, replaced ones included. */
+  readonly uploaded: number;
+  readonly receipt: AcceptedReceipt | null;
+}
+
+export interface Sync {
+  readonly status: SyncStatus;
+  readonly shard: CheckpointFragment | null;
+  /** Why a worker's payload could not be reduced; 0s are left out. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+}
+
+export interface OpenRound {
+  readonly round: number;
+  readonly openedAt: number;
+  readonly deadline: number;
+  /** How often the deadline was set; part of its timer's key. */
+  readonly deadlines: number;
+  /** The deadline passed with too few receipts: the round closes as soon as there are enough. */
+  readonly overdue: boolean;
+  readonly paramsVersion: number;
+  readonly params: WireRunParams;
+  /** H of this round. */
+  readonly innerSteps: number;
+  /** Digest of the checkpoint that holds θ_r. */
+  readonly base: Digest;
+  readonly work: Readonly<Record<Address, Work>>;
+  /** By fragment index. */
+  readonly syncs: readonly Sync[];
+  /** How often the fragments were reduced; rises when a payload turns out to be unusable. */
+  readonly pass: number;
+  /** Outcomes of payloads that are left out of the reduction. */
+  readonly excluded: Readonly<Record<Address, number>>;
+}
+
+/** What became of a worker's last accepted receipt; decides whether its residual advances. */
+export interface LastOutcome {
+  readonly round: number;
+  readonly receiptHash: Hex;
+  readonly outcome: number;
+}
+
+export interface Anchor {
+  readonly transaction: Hex | null;
+  readonly block: number;
+  /** Chain seconds. */
+  readonly anchoredAt: number;
+  readonly epoch: number;
+}
+
+/** One link of the run's chain of checkpoints, computed here and posted in order. */
+export interface HeadEntry {
+  readonly sequence: number;
+  readonly round: number;
+  readonly parentHead: HeadHash;
+  readonly head: HeadHash;
+  readonly paramsVersion: number;
+  readonly checkpoint: Digest;
+  readonly receiptsRoot: Hex;
+  /** Workers with a receipt under receiptsRoot. */
+  readonly workers: readonly Address[];
+  readonly anchor: Anchor | null;
+  /** The chain had it and lost it again. */
+  readonly reverted: boolean;
+}
+
+/** An epoch in which heads were anchored and that no active root covers yet. */
+export interface OpenEpoch {
+  /** Chain seconds at which it ends. */
+  readonly end: number;
+  readonly over: boolean;
+  /** Computations so far. */
+  readonly passes: number;
+}
+
+export type EpochState = "computing" | "collecting" | "posted" | "active" | "superseded";
+
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly pass: number;
+  readonly state: EpochState;
+  /** Null while computing, and for a root that somebody else posted and whose documents are not here. */
+  readonly computed: {
+    readonly manifest: Digest;
+    readonly rewards: Digest;
+    readonly attestation: WireStruct<"Attestation">;
+    readonly validators: readonly Address[];
+    readonly threshold: number;
+  } | null;
+  readonly root: Hex | null;
+  readonly signatures: readonly { readonly validator: Address; readonly signature: Hex }[];
+  readonly transaction: Hex | null;
+}
+
+/** A round that is over, for speed. */
+export interface RoundSummary {
+  readonly round: number;
+  readonly openedAt: number;
+  readonly durableAt: number;
+  readonly tokens: number;
+  readonly workers: number;
+}
+
+/** Micro-bits per byte of a checkpoint, by the validators' lower median. */
+export interface HeldOut {
+  readonly round: number;
+  readonly microBitsPerByte: number;
+}
+
+export interface RunState {
+  readonly facts: RunFacts;
+  /** Time of the last event. */
+  readonly at: number;
+  readonly phase: Phase;
+  readonly pausedBy: { readonly operator: boolean; readonly chain: boolean };
+  readonly finished: boolean;
+  /** The round that is open or opens next; equals completed rounds. */
+  readonly round: number;
+  readonly checkpoint: Checkpoint;
+  readonly paramsVersion: number;
+  readonly params: WireRunParams;
+  /** Changed on-chain, in force from the next round on. */
+  readonly nextParams: { readonly version: number; readonly params: WireRunParams } | null;
+  readonly members: Readonly<Record<Address, Member>>;
+  /** issuedAt of each worker's last accepted join, as long as an older one could still be in time. */
+  readonly joins: Readonly<Record<Address, number>>;
+  /** Tokens of accepted receipts. */
+  readonly totals: Readonly<Record<Address, number>>;
+  readonly outcomes: Readonly<Record<Address, LastOutcome>>;
+  readonly ledger: DataLedger;
+  readonly current: OpenRound | null;
+  readonly recent: readonly RoundSummary[];
+  /** Oldest first: all that are not anchored or not covered by an active root, and some more. */
+  readonly heads: readonly HeadEntry[];
+  /** How often the chain went back; part of the keys of postings. */
+  readonly reverts: number;
+  readonly openEpochs: Readonly<Record<number, OpenEpoch>>;
+  /** Newest last, bounded. */
+  readonly epochs: readonly EpochRecord[];
+  /** The last epoch that an active root covers; 0 = none. */
+  readonly settledEpoch: number;
+  /** By `verdictKey`, as long as their head is in `heads`. */
+  readonly verdicts: Readonly<Record<string, SignedVerdict>>;
+  /** How many were accepted ever. */
+  readonly verdictsAccepted: number;
+  readonly heldOutFirst: HeldOut | null;
+  /** Bytes moved: payloads up, parameters down, and what synchronous data parallelism would have moved. */
+  readonly traffic: { readonly up: number; readonly down: number; readonly synchronous: number };
+  /** Effects that are due and not ended, by key. */
+  readonly pending: Readonly<Record<string, PendingEffect>>;
+}
+
+export const fragmentCount = (state: RunState): number => state.facts.elements.length;
+export const parametersOf = (facts: RunFacts): number => facts.elements.reduce((sum, n) => sum + n, 0);
+
+/** Of one key two verdicts with different values are an equivocation. */
+export const verdictKey = (verdict: WireStruct<"Verdict">): string =>
+  [verdict.head, verdict.validator, verdict.kind, verdict.worker, verdict.index].join("/");

@@ -1,0 +1,221 @@
+/**
+ * Tables beside the log that grow with the run, so that the state need not: every checkpoint, and the payload blobs that
+ * will be deleted. Written in the transaction that appends the event they follow from.
+ */
+import type { Kysely } from "kysely";
+
+import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "@cotrain/sdk/protocol";
+import type { Database, EventLogSchema, Migration, Queryable } from "../service/index.ts";
+import type { RunEvent } from "./machine/events.ts";
+import type { RunState } from "./machine/state.ts";
+
+export interface CheckpointTable {
+  run_id: string;
+  round: number;
+  digest: string;
+  params_version: number;
+  receipts: string | null;
+  head: string;
+  sequence: number;
+  transaction: string | null;
+  block: number | null;
+  /** Its shards were deleted. */
+  pruned: number;
+}
+
+export interface PayloadTable {
+  run_id: string;
+  round: number;
+  digest: string;
+}
+
+export interface CoordinatorSchema extends EventLogSchema {
+  coordinator_checkpoints: CheckpointTable;
+  coordinator_payloads: PayloadTable;
+}
+
+export const coordinatorMigrations: readonly Migration[] = [
+  {
+    name: "coordinator-1",
+    up: async (db) => {
+      await db.schema
+        .createTable("coordinator_checkpoints")
+        .addColumn("run_id", "text", (column) => column.notNull())
+        .addColumn("round", "integer", (column) => column.notNull())
+        .addColumn("digest", "text", (column) => column.notNull())
+        .addColumn("params_version", "integer", (column) => column.notNull())
+        .addColumn("receipts", "text")
+        .addColumn("head", "text", (column) => column.notNull())
+        .addColumn("sequence", "integer", (column) => column.notNull())
+        .addColumn("transaction", "text")
+        .addColumn("block", "integer")
+        .addColumn("pruned", "integer", (column) => column.notNull())
+        .addPrimaryKeyConstraint("coordinator_checkpoints_pk", ["run_id", "round"])
+        .execute();
+      await db.schema
+        .createTable("coordinator_payloads")
+        .addColumn("run_id", "text", (column) => column.notNull())
+        .addColumn("round", "integer", (column) => column.notNull())
+        .addColumn("digest", "text", (column) => column.notNull())
+        .addPrimaryKeyConstraint("coordinator_payloads_pk", ["run_id", "round", "digest"])
+        .execute();
+    },
+  },
+];
+
+/** What one event adds. @param state after the event */
+export async function project(
+  trx: Queryable<CoordinatorSchema>,
+  event: RunEvent,
+  before: RunState | null,
+  state: RunState,
+): Promise<void> {
+  const runId = state.facts.runId;
+  switch (event.type) {
+    case "RunCreated":
+    case "CheckpointStored": {
+      const entry = state.heads.at(-1);
+      if (!entry) return;
+      await trx
+        .insertInto("coordinator_checkpoints")
+        .values({
+          run_id: runId,
+          round: entry.round,
+          digest: entry.checkpoint,
+          params_version: entry.paramsVersion,
+          receipts: event.type === "CheckpointStored" ? event.receipts : null,
+          head: entry.head,
+          sequence: entry.sequence,
+          transaction: entry.anchor?.transaction ?? null,
+          block: entry.anchor?.block ?? null,
+          pruned: 0,
+        })
+        .execute();
+      return;
+    }
+    case "HeadAnchored":
+      await trx
+        .updateTable("coordinator_checkpoints")
+        .set({ transaction: event.anchor.transaction, block: event.anchor.block })
+        .where("run_id", "=", runId)
+        .where("sequence", "=", event.sequence)
+        .execute();
+      return;
+    case "HeadReverted":
+      await trx
+        .updateTable("coordinator_checkpoints")
+        .set({ transaction: null, block: null })
+        .where("run_id", "=", runId)
+        .where("sequence", ">", event.sequence)
+        .execute();
+      return;
+    case "FragmentAccepted":
+    case "ReceiptAccepted": {
+      const digest = event.type === "FragmentAccepted" ? event.digest : digestOfJson(event.header);
+      await trx
+        .insertInto("coordinator_payloads")
+        .values({ run_id: runId, round: before?.round ?? state.round, digest })
+        .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
+        .execute();
+      return;
+    }
+    default:
+  }
+}
+
+export interface CheckpointRow {
+  readonly round: number;
+  readonly digest: Digest;
+  readonly paramsVersion: number;
+  /** Digest of the ReceiptsFile. */
+  readonly receipts: Digest | null;
+  readonly head: HeadHash;
+  readonly sequence: number;
+  readonly transaction: Hex | null;
+  readonly block: number | null;
+  readonly pruned: boolean;
+}
+
+/** Reads and housekeeping over the tables of one run. */
+export interface Projections {
+  /** All checkpoints by ascending round. */
+  checkpoints(): Promise<CheckpointRow[]>;
+  checkpoint(round: number): Promise<CheckpointRow | undefined>;
+  /** Checkpoints whose shards are still there. */
+  unpruned(): Promise<CheckpointRow[]>;
+  markPruned(rounds: readonly number[]): Promise<void>;
+  /** Payload blobs of rounds below `round` that no later round has. */
+  payloadsBefore(round: number): Promise<Digest[]>;
+  /** Whether a payload blob belongs to some round. */
+  hasPayload(digest: Digest): Promise<boolean>;
+  forgetPayloadsBefore(round: number): Promise<void>;
+}
+
+export function createProjections(database: Database<CoordinatorSchema>, runId: RunId): Projections {
+  const db: Kysely<CoordinatorSchema> = database.kysely;
+  const all = () => db.selectFrom("coordinator_checkpoints").selectAll().where("run_id", "=", runId);
+  return {
+    checkpoints: async () => (await all().orderBy("round").execute()).map(toRow),
+    checkpoint: async (round) => {
+      const row = await all().where("round", "=", round).executeTakeFirst();
+      return row && toRow(row);
+    },
+    unpruned: async () => (await all().where("pruned", "=", 0).orderBy("round").execute()).map(toRow),
+    markPruned: async (rounds) => {
+      if (rounds.length === 0) return;
+      await db
+        .updateTable("coordinator_checkpoints")
+        .set({ pruned: 1 })
+        .where("run_id", "=", runId)
+        .where("round", "in", [...rounds])
+        .execute();
+    },
+    payloadsBefore: async (round) => {
+      const rows = await db
+        .selectFrom("coordinator_payloads as p")
+        .select("p.digest")
+        .distinct()
+        .where("p.run_id", "=", runId)
+        .where("p.round", "<", round)
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom("coordinator_payloads as later")
+                .select("later.digest")
+                .whereRef("later.digest", "=", "p.digest")
+                .where("later.run_id", "=", runId)
+                .where("later.round", ">=", round),
+            ),
+          ),
+        )
+        .execute();
+      return rows.map((row) => row.digest as Digest);
+    },
+    hasPayload: async (digest) => {
+      const row = await db
+        .selectFrom("coordinator_payloads")
+        .select("round")
+        .where("run_id", "=", runId)
+        .where("digest", "=", digest)
+        .limit(1)
+        .executeTakeFirst();
+      return row !== undefined;
+    },
+    forgetPayloadsBefore: async (round) => {
+      await db.deleteFrom("coordinator_payloads").where("run_id", "=", runId).where("round", "<", round).execute();
+    },
+  };
+}
+
+const toRow = (row: CheckpointTable): CheckpointRow => ({
+  round: row.round,
+  digest: row.digest as Digest,
+  paramsVersion: row.params_version,
+  receipts: row.receipts as Digest | null,
+  head: row.head as HeadHash,
+  sequence: row.sequence,
+  transaction: row.transaction as Hex | null,
+  block: row.block,
+  pruned: row.pruned === 1,
+});

@@ -1,0 +1,254 @@
+/**
+ * Receipts: every check of form before one enters the log. Signature, wallet, assignment, digests, sizes, finite numbers;
+ * a code for each failure, and nothing changed by any of them.
+ */
+import {
+  type Address,
+  asDigest,
+  canonicalJson,
+  type Digest,
+  digestOfJson,
+  fromWire,
+  hashReceipt,
+  type Hex,
+  parseDocument,
+  type ReceiptReply,
+  type ReceiptRequest,
+  ReceiptsFile,
+  recoverSigner,
+  type WireStruct,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { parseJsonBounded } from "../base/index.ts";
+import { codecOf, inspectPayload, PayloadError } from "../diloco/index.ts";
+import { BlobError } from "../storage/index.ts";
+import { ackOf } from "./acks.ts";
+import { RefusedError } from "./errors.ts";
+import { refusalOf, workRefusal } from "./machine/rules.ts";
+import { fragmentCount, type RunState, type Work } from "./machine/state.ts";
+import { sourceOfBlob } from "./rounds.ts";
+import type { Run } from "./run.ts";
+
+const MAX_RECEIPTS_BYTES = 64 << 20;
+
+/** Throws what a refusal says. */
+function orThrow(refusal: ReturnType<typeof refusalOf>): void {
+  if (refusal) throw new RefusedError(refusal.code, refusal.message);
+}
+
+/**
+ * Accepts a receipt, or one that was accepted before.
+ * @param session the member whose session the request came under
+ * @throws RefusedError with a code per failure
+ */
+export async function acceptReceipt(run: Run, session: Address, request: ReceiptRequest): Promise<ReceiptReply> {
+  const { receipt, signature, header } = request;
+  const struct = fromWire("Receipt", receipt);
+  if (receipt.runId !== run.runId) {
+    throw new RefusedError("WRONG_RUN", `The receipt is of run ${receipt.runId}; this is run ${run.runId}.`);
+  }
+  if (receipt.worker !== session) {
+    throw new RefusedError("FOREIGN_WALLET", `The receipt is of ${receipt.worker}, but ${session} sent it.`);
+  }
+  await requireSignature(run, struct, signature, receipt.worker);
+  const receiptHash = hashReceipt(struct);
+  const earlier = await earlierAck(run, receipt, receiptHash);
+  if (earlier) return earlier;
+
+  const { driver } = run;
+  checkWallet(driver.state, receipt);
+  const work = checkPlace(driver.state, receipt);
+  checkClaims(receipt, work);
+  checkHeader(run, request, work);
+  orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
+  await checkPayload(run, request);
+  await run.modules.blobs.put(new TextEncoder().encode(canonicalJson(header)), {
+    digest: asDigest(receipt.payloadDigest),
+  });
+  try {
+    await driver.submit({ type: "ReceiptAccepted", receipt, signature, receiptHash, header });
+  } catch (error) {
+    // The same receipt sent twice at once: one of the two came first, both get its acknowledgement.
+    const first = error instanceof RefusedError ? await earlierAck(run, receipt, receiptHash) : undefined;
+    if (first) return first;
+    throw error;
+  }
+  const accepted = driver.state.current?.work[receipt.worker]?.receipt;
+  if (accepted?.receiptHash === receiptHash) return ackOf(run, accepted);
+  const late = await earlierAck(run, receipt, receiptHash);
+  if (late) return late;
+  throw new RefusedError("STALE_ROUND", `Round ${receipt.round} is over.`);
+}
+
+async function requireSignature(
+  run: Run,
+  struct: ReturnType<typeof fromWire<"Receipt">>,
+  signature: Hex,
+  worker: Address,
+): Promise<void> {
+  let signer: Address | undefined;
+  try {
+    signer = await recoverSigner(run.domain, "Receipt", struct, signature);
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+  }
+  if (signer === worker) return;
+  throw new RefusedError(
+    "BAD_SIGNATURE",
+    `The signature of this receipt is ${signer ? `by ${signer}` : "malformed"}, not by ${worker}.`,
+  );
+}
+
+/** The acknowledgement of a receipt that is in the log already, from the open round or from the file of its round. */
+async function earlierAck(
+  run: Run,
+  receipt: WireStruct<"Receipt">,
+  receiptHash: Hex,
+): Promise<ReceiptReply | undefined> {
+  const { state } = run.driver;
+  const open = state.current?.work[receipt.worker]?.receipt;
+  if (open?.receiptHash === receiptHash) return ackOf(run, open);
+  if (Number(receipt.round) >= state.round) return undefined;
+  const row = await run.projections.checkpoint(Number(receipt.round) + 1);
+  if (!row?.receipts) return undefined;
+  const bytes = await run.modules.blobs.get(row.receipts, MAX_RECEIPTS_BYTES);
+  const file = parseDocument("The receipts", ReceiptsFile, parseJsonBounded(bytes, MAX_RECEIPTS_BYTES, "the receipts"));
+  const entry = file.receipts.find(({ ack }) => ack.receiptHash === receiptHash);
+  return entry && { ack: entry.ack, signature: entry.ackSignature };
+}
+
+function checkWallet(state: RunState, receipt: WireStruct<"Receipt">): void {
+  const member = state.members[receipt.worker];
+  if (!member) throw new RefusedError("NOT_A_MEMBER", `${receipt.worker} is not a member of this run: join first.`);
+  if (member.beneficiary !== receipt.beneficiary) {
+    throw new RefusedError(
+      "FOREIGN_WALLET",
+      `The receipt pays ${receipt.beneficiary}; ${receipt.worker} joined for ${member.beneficiary}.`,
+    );
+  }
+  if (member.realisation !== receipt.realisation) {
+    throw new RefusedError(
+      "REALISATION_UNKNOWN",
+      `The receipt names realisation ${receipt.realisation}; ${receipt.worker} joined with ${member.realisation}.`,
+    );
+  }
+}
+
+function checkPlace(state: RunState, receipt: WireStruct<"Receipt">): Work {
+  orThrow(
+    workRefusal(state, {
+      worker: receipt.worker,
+      round: Number(receipt.round),
+      assignmentId: Number(receipt.assignmentId),
+      attempt: receipt.attempt,
+    }),
+  );
+  const work = state.current?.work[receipt.worker];
+  if (!work) throw new RefusedError("STALE_ATTEMPT", `Nothing is expected of ${receipt.worker}.`);
+  return work;
+}
+
+/** What the receipt says of its assignment. */
+function checkClaims(receipt: WireStruct<"Receipt">, work: Work): void {
+  const { assignment } = work;
+  if (receipt.baseDigest !== assignment.base) {
+    throw new RefusedError(
+      "WRONG_BASE",
+      `The work started from ${receipt.baseDigest}; round ${receipt.round} starts from ${assignment.base}.`,
+    );
+  }
+  if (receipt.paramsVersion !== assignment.paramsVersion) {
+    throw new RefusedError(
+      "WRONG_PARAMS",
+      `The receipt is under parameters ${receipt.paramsVersion}; the round is under ${assignment.paramsVersion}.`,
+    );
+  }
+  if (receipt.assignment !== work.digest) {
+    throw new RefusedError(
+      "WRONG_DIGEST",
+      `The receipt names assignment ${receipt.assignment}; ${work.digest} was given.`,
+    );
+  }
+  if (receipt.steps !== assignment.steps) {
+    throw new RefusedError(
+      "WRONG_SHAPE",
+      `The receipt claims ${receipt.steps} steps; the assignment has ${assignment.steps}.`,
+    );
+  }
+  if (receipt.leaves < 2 || receipt.commitment === zeroHash) {
+    throw new RefusedError("SHORT_COMMITMENT", `A commitment has two leaves at least, not ${receipt.leaves}.`);
+  }
+}
+
+/** Exact bytes of each fragment under the round's codec. */
+export const fragmentBytes = (state: RunState, index: number): number =>
+  codecOf(state.current?.params.codec ?? state.params.codec).encodedLength(state.facts.elements[index] ?? 0);
+
+function checkHeader(run: Run, { receipt, header }: ReceiptRequest, work: Work): void {
+  const { state } = run.driver;
+  const digest: Digest = digestOfJson(header);
+  if (digest !== receipt.payloadDigest) {
+    throw new RefusedError(
+      "WRONG_DIGEST",
+      `The payload header hashes to ${digest}; the receipt names ${receipt.payloadDigest}.`,
+    );
+  }
+  if (header.runId !== run.runId || header.round !== work.assignment.round || header.worker !== receipt.worker) {
+    throw new RefusedError(
+      "STALE_ROUND",
+      `The payload is of ${header.worker} in round ${header.round} of run ${header.runId}.`,
+    );
+  }
+  if (header.codec !== work.assignment.codec || header.table !== run.facts.table) {
+    throw new RefusedError(
+      "WRONG_SHAPE",
+      `The payload has codec ${header.codec} and table ${header.table}; due are ${work.assignment.codec} and ${run.facts.table}.`,
+    );
+  }
+  const fragments = fragmentCount(state);
+  if (header.fragments.length !== fragments) {
+    throw new RefusedError(
+      "WRONG_SHAPE",
+      `The payload lists ${header.fragments.length} fragments; the run has ${fragments}.`,
+    );
+  }
+  for (const [index, fragment] of header.fragments.entries()) {
+    const elements = run.facts.elements[index];
+    const bytes = fragmentBytes(state, index);
+    if (fragment.index !== index || fragment.elements !== elements || fragment.bytes !== bytes) {
+      throw new RefusedError(
+        "WRONG_SHAPE",
+        `Place ${index} of the payload has fragment ${fragment.index} with ${fragment.elements} elements in ${fragment.bytes} bytes; due are fragment ${index}, ${elements} and ${bytes}.`,
+      );
+    }
+    const base = state.checkpoint.fragments[index]?.digest;
+    if (fragment.base !== base) {
+      throw new RefusedError(
+        "WRONG_BASE",
+        `Fragment ${index} was taken against ${fragment.base}; the round starts from ${base}.`,
+      );
+    }
+  }
+}
+
+/** Reads every payload once, in chunks that give others a turn: is it there, of the exact length, finite. */
+async function checkPayload(run: Run, { header }: ReceiptRequest): Promise<void> {
+  for (const { index, digest, elements } of header.fragments) {
+    try {
+      await using blob = await run.modules.blobs.open(asDigest(digest));
+      const { norm } = await inspectPayload(header.codec, sourceOfBlob(blob), elements);
+      if (!Number.isFinite(norm)) throw new PayloadError("PAYLOAD_VALUE", "Its values do not have a finite norm.");
+    } catch (error) {
+      if (error instanceof BlobError) {
+        throw new RefusedError("FRAGMENT_MISSING", `Fragment ${index} of the payload, ${digest}, was not uploaded.`, {
+          cause: error,
+        });
+      }
+      if (!(error instanceof PayloadError)) throw error;
+      const code = error.code === "PAYLOAD_LENGTH" ? "WRONG_SHAPE" : "NON_FINITE";
+      throw new RefusedError(code, `Fragment ${index} of the payload: ${error.message}`, { cause: error });
+    }
+  }
+}

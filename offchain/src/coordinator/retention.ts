@@ -1,0 +1,69 @@
+/**
+ * Bounded disk: payloads go when their epoch's root is active, shards of old checkpoints when the newest ones, checkpoint 0
+ * and all that validators may still need fill more than their share. Manifests and receipts stay: they are small, and
+ * `verify` walks them.
+ */
+import { asDigest, type Digest } from "@cotrain/sdk/protocol";
+
+import { readManifest } from "../storage/index.ts";
+import type { Run } from "./run.ts";
+
+export interface RetentionOptions {
+  /** Bytes of shards kept beyond those that must stay. */
+  readonly checkpointBytes: number;
+  /** Newest checkpoints that always stay. */
+  readonly checkpoints: number;
+}
+
+export const defaultRetention: RetentionOptions = { checkpointBytes: 2 ** 31, checkpoints: 8 };
+
+/** The first round whose receipts no active root covers, and whose checkpoint before it validators still read. */
+function firstNeeded(run: Run): number {
+  const { heads, settledEpoch, round } = run.driver.state;
+  const open = heads.find(({ anchor, sequence }) => sequence > 0 && (!anchor || anchor.epoch > settledEpoch));
+  // A head's round counts completed rounds: its receipts are of the round before.
+  return open ? open.round - 1 : round;
+}
+
+/** Deletes what is not needed any more. Safe to be interrupted at any point and to be run again. */
+export async function release(run: Run, options: RetentionOptions = defaultRetention): Promise<void> {
+  const needed = firstNeeded(run);
+  await releasePayloads(run, needed);
+  await releaseShards(run, needed, options);
+}
+
+async function releasePayloads(run: Run, needed: number): Promise<void> {
+  for (const digest of await run.projections.payloadsBefore(needed)) await run.modules.blobs.delete(digest);
+  await run.projections.forgetPayloadsBefore(needed);
+}
+
+async function releaseShards(run: Run, needed: number, options: RetentionOptions): Promise<void> {
+  const { blobs } = run.modules;
+  const rows = await run.projections.unpruned();
+  const newest = run.driver.state.checkpoint.round;
+  const sizes = new Map<Digest, number>();
+  const shardsOf = async (digest: Digest): Promise<Digest[]> => {
+    const manifest = await readManifest(blobs, digest);
+    for (const fragment of manifest.fragments) sizes.set(asDigest(fragment.digest), fragment.bytes);
+    return manifest.fragments.map((fragment) => asDigest(fragment.digest));
+  };
+  // Equal shards of different checkpoints are one blob: it goes with the last that holds it.
+  const kept = new Set<Digest>();
+  const removable: { round: number; shards: Digest[] }[] = [];
+  let bytes = 0;
+  for (const row of rows.toReversed()) {
+    const shards = await shardsOf(row.digest);
+    const must = row.round === 0 || row.round > newest - options.checkpoints || row.round >= needed;
+    const fresh = shards
+      .filter((digest) => !kept.has(digest))
+      .reduce((sum, digest) => sum + (sizes.get(digest) ?? 0), 0);
+    if (must || bytes + fresh <= options.checkpointBytes) {
+      for (const digest of shards) kept.add(digest);
+      if (!must) bytes += fresh;
+    } else removable.push({ round: row.round, shards });
+  }
+  for (const { shards } of removable) {
+    for (const digest of shards) if (!kept.has(digest)) await blobs.delete(digest);
+  }
+  await run.projections.markPruned(removable.map(({ round }) => round));
+}

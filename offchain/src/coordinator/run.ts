@@ -1,0 +1,236 @@
+/** One run as the coordinator holds it: its documents, its state and everything that its effects and routes need. */
+import {
+  type Address,
+  asDigest,
+  canonicalJson,
+  type CheckpointManifest,
+  type ContractAddresses,
+  Definition,
+  type Digest,
+  digestOfJson,
+  domainFor,
+  type Domain,
+  elementsOf,
+  parseDocument,
+  Realisation,
+  type RunId,
+  runParamsToWire,
+  type StructName,
+  type Struct,
+  tableDigest,
+  type TensorEntry,
+  typedDataOf,
+  type Hex,
+} from "@cotrain/sdk/protocol";
+
+import { type Clock, InternalError, parseJsonBounded, UserError } from "../base/index.ts";
+import type { ChainPort } from "../chain/index.ts";
+import { type BlobStore, readManifest } from "../storage/index.ts";
+import type { Database, Logger } from "../service/index.ts";
+import { type Driver, openDriver } from "./driver.ts";
+import type { RunCreated, Unstamped } from "./machine/events.ts";
+import type { RealisationFacts, RunFacts } from "./machine/state.ts";
+import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
+import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
+
+const MAX_DEFINITION_BYTES = 16 << 20;
+
+/** The poster's key; viem's local accounts are one. */
+export interface SigningAccount {
+  readonly address: Address;
+  signTypedData(data: {
+    readonly domain: Domain;
+    readonly types: Record<string, { name: string; type: string }[]>;
+    readonly primaryType: string;
+    readonly message: Record<string, unknown>;
+  }): Promise<Hex>;
+}
+
+/** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
+export interface RunOptions {
+  readonly runId: RunId;
+  /** Digests of the realisations that may join; those that the registry does not admit are left out. */
+  readonly realisations: readonly Digest[];
+  /** Block from which the run's heads are looked for; default 0. */
+  readonly fromBlock?: number;
+}
+
+/** What a run needs from outside. */
+export interface RunModules {
+  readonly chain: ChainPort;
+  readonly blobs: BlobStore;
+  readonly database: Database<CoordinatorSchema>;
+  readonly poster: SigningAccount;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface Run {
+  readonly runId: RunId;
+  readonly facts: RunFacts;
+  readonly definitionDigest: Digest;
+  readonly definition: Definition;
+  readonly table: readonly TensorEntry[];
+  readonly realisations: ReadonlyMap<Digest, Realisation>;
+  readonly contracts: ContractAddresses;
+  /** Domain of Join, Receipt, Ack, Verdict. */
+  readonly domain: Domain;
+  /** Domain of Attestation. */
+  readonly rewardsDomain: Domain;
+  readonly driver: Driver;
+  readonly presence: Presence;
+  readonly projections: Projections;
+  readonly modules: RunModules;
+}
+
+async function document(blobs: BlobStore, digest: Digest, what: string): Promise<unknown> {
+  return parseJsonBounded(await blobs.get(digest, MAX_DEFINITION_BYTES), MAX_DEFINITION_BYTES, what);
+}
+
+/** Signs as the poster; lower-case hex. */
+export async function signAsPoster<N extends StructName>(run: Run, name: N, struct: Struct<N>): Promise<Hex> {
+  const signature = await run.modules.poster.signTypedData(typedDataOf(run.domain, name, struct));
+  return signature.toLowerCase() as Hex;
+}
+
+/** Stores a document as canonical JSON. */
+export async function putDocument(blobs: BlobStore, value: unknown): Promise<Digest> {
+  const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson(value)));
+  return digest;
+}
+
+/**
+ * Opens a run: its documents, its log, its state.
+ * @throws UserError `RUN_UNKNOWN`, `FOREIGN_POSTER`, `NO_REALISATION`, `STATE_LOST`, LOGIC_VERSION; BlobError for documents
+ *   that are missing; RetryableError while the chain is away
+ */
+export async function openRun(options: RunOptions, presence: PresenceOptions, modules: RunModules): Promise<Run> {
+  const { chain, blobs, clock, logger } = modules;
+  const { runId } = options;
+  const record = await chain.run(runId);
+  if (record.poster.toLowerCase() !== modules.poster.address.toLowerCase()) {
+    throw new UserError(
+      "FOREIGN_POSTER",
+      `Run ${runId} is posted by ${record.poster}; this coordinator has the key of ${modules.poster.address}.`,
+    );
+  }
+  const definition = parseDocument(
+    "The run's definition",
+    Definition,
+    await document(blobs, record.definition, "the run's definition"),
+  );
+  const realisations = new Map<Digest, Realisation>();
+  for (const digest of options.realisations) {
+    if (!(await chain.isAdmitted(runId, digest))) continue;
+    const realisation = parseDocument("A realisation", Realisation, await document(blobs, digest, "a realisation"));
+    if (realisation.definition === record.definition) realisations.set(digest, realisation);
+  }
+  if (realisations.size === 0) {
+    throw new UserError(
+      "NO_REALISATION",
+      `Run ${runId} admits none of the ${options.realisations.length} realisations named.`,
+    );
+  }
+  const facts = factsOf(runId, record.modelId, chain, definition, realisations);
+  if (facts.elements.length !== record.fragments) {
+    throw new UserError(
+      "DEFINITION_MISMATCH",
+      `Run ${runId} has ${record.fragments} fragments on-chain and ${facts.elements.length} in its definition.`,
+    );
+  }
+  const driver = await openDriver({
+    runId,
+    database: modules.database,
+    clock,
+    logger,
+    create: () => created(options, facts, modules),
+  });
+  if (digestOfJson(driver.state.facts.elements) !== digestOfJson(facts.elements)) {
+    throw new InternalError("FACTS_MISMATCH", `The log of run ${runId} was written for another definition.`);
+  }
+  return {
+    runId,
+    facts: driver.state.facts,
+    definitionDigest: record.definition,
+    definition,
+    table: definition.table,
+    realisations,
+    contracts: chain.contracts,
+    domain: domainFor(chain.chainId, chain.contracts.runRegistry),
+    rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
+    driver,
+    presence: createPresence(driver, clock, logger, presence),
+    projections: createProjections(modules.database, runId),
+    modules,
+  };
+}
+
+function factsOf(
+  runId: RunId,
+  modelId: RunFacts["modelId"],
+  chain: ChainPort,
+  definition: Definition,
+  realisations: ReadonlyMap<Digest, Realisation>,
+): RunFacts {
+  const fragments = definition.table.reduce((most, { fragment }) => Math.max(most, fragment + 1), 0);
+  const elements = Array.from({ length: fragments }, (_, index) =>
+    definition.table
+      .filter(({ fragment }) => fragment === index)
+      .reduce((sum, { shape }) => sum + elementsOf(shape), 0),
+  );
+  const known: Record<Digest, RealisationFacts> = {};
+  for (const [digest, { microBatch, deviceClass, conformance }] of realisations) {
+    known[digest] = { microBatch, deviceClass, conformance: asDigest(conformance) };
+  }
+  return {
+    runId,
+    modelId,
+    chainId: chain.chainId,
+    checkpointRegistry: chain.contracts.checkpointRegistry.toLowerCase() as Address,
+    table: tableDigest(definition.table),
+    elements,
+    sequence: definition.sequence,
+    // Anybody can compute the order of the data from the run alone.
+    seed: runId,
+    realisations: known,
+  };
+}
+
+/** The first event of a log: checkpoint 0, as registerRun anchored it. */
+async function created(options: RunOptions, facts: RunFacts, modules: RunModules): Promise<Unstamped<RunCreated>> {
+  const { chain, blobs } = modules;
+  const heads = await chain.headsSince(facts.runId, options.fromBlock ?? 0);
+  const [first] = heads;
+  if (!first || first.sequence !== 0) {
+    throw new UserError(
+      "RUN_UNKNOWN",
+      `The chain holds no checkpoint 0 of run ${facts.runId} since block ${options.fromBlock ?? 0}.`,
+    );
+  }
+  if (heads.length > 1) {
+    throw new UserError(
+      "STATE_LOST",
+      `Run ${facts.runId} has ${heads.length - 1} rounds on-chain, but this coordinator has no log of them: use the state directory of the coordinator that posted them.`,
+    );
+  }
+  const manifest: CheckpointManifest = await readManifest(blobs, first.checkpointDigest);
+  const { version, params } = await chain.paramsInForce(facts.runId);
+  const epoch = await chain.epochOf(facts.modelId, first.anchoredAt);
+  return {
+    type: "RunCreated",
+    facts,
+    params: runParamsToWire(params),
+    paramsVersion: version,
+    checkpoint: {
+      round: manifest.round,
+      digest: first.checkpointDigest,
+      step: manifest.step,
+      tokens: Number(manifest.tokens),
+      paramsVersion: manifest.paramsVersion,
+      fragments: manifest.fragments,
+    },
+    head: first.head,
+    anchor: { transaction: first.transaction, block: first.block, anchoredAt: first.anchoredAt, epoch },
+    epochEnd: await chain.epochEnd(facts.modelId, epoch),
+  };
+}

@@ -1,0 +1,136 @@
+/** Effects on the chain: heads posted in order, epochs computed, attested roots posted and activated. */
+import { digestOfJson, fromWire, toWire } from "@cotrain/sdk/protocol";
+
+import { InternalError, RetryableError } from "../base/index.ts";
+import type { BlobSource, RootView } from "../chain/index.ts";
+import type { BlobStore } from "../storage/index.ts";
+import type { EffectContext } from "./driver.ts";
+import type { EpochComputed, HeadAnchored, RootActivated, RootPosted, Unstamped } from "./machine/events.ts";
+import { putDocument, type Run } from "./run.ts";
+
+/** The local store as `chain` reads published blobs. */
+export function blobSource(blobs: BlobStore): BlobSource {
+  return { blob: (_runId, digest, limit) => blobs.get(digest, limit) };
+}
+
+export async function anchorHead(
+  run: Run,
+  effect: { readonly key: string; readonly sequence: number },
+  context: EffectContext,
+): Promise<Unstamped<HeadAnchored>> {
+  const { chain } = run.modules;
+  const entry = context.state.heads.find(({ sequence }) => sequence === effect.sequence);
+  if (!entry) throw new InternalError("HEAD_GONE", `Head ${effect.sequence} is not in the journal.`);
+  const { parentHead, round, paramsVersion, receiptsRoot } = entry;
+  const fields = {
+    runId: run.runId,
+    parentHead,
+    round,
+    paramsVersion,
+    checkpointDigest: entry.checkpoint,
+    receiptsRoot,
+  };
+  const posted = await chain.postHead(fields, effect.key);
+  if (posted.head !== entry.head) {
+    throw new InternalError("HEAD_MISMATCH", `The chain holds head ${posted.head} where ${entry.head} was posted.`);
+  }
+  const { transaction, block, anchoredAt } = posted;
+  const { modelId } = run.facts;
+  const epoch = await chain.epochOf(modelId, anchoredAt);
+  return {
+    type: "HeadAnchored",
+    head: entry.head,
+    sequence: entry.sequence,
+    anchor: { transaction, block, anchoredAt, epoch },
+    epochEnd: await chain.epochEnd(modelId, epoch),
+  };
+}
+
+export const rootPosted = (root: RootView, transaction: RootPosted["transaction"]): Unstamped<RootPosted> => ({
+  type: "RootPosted",
+  epoch: root.epoch,
+  root: root.root,
+  transaction,
+  activatableAt: root.activatableAt,
+});
+
+export const rootActivated = (root: RootView): Unstamped<RootActivated> => ({
+  type: "RootActivated",
+  epoch: root.epoch,
+  root: root.root,
+});
+
+export async function computeEpoch(
+  run: Run,
+  effect: { readonly key: string; readonly epoch: number },
+  context: EffectContext,
+): Promise<Unstamped<EpochComputed> | Unstamped<RootPosted> | Unstamped<RootActivated>> {
+  const { chain, blobs } = run.modules;
+  const { modelId } = run.facts;
+  const { state } = context;
+  const [active, pending] = await Promise.all([chain.activeRoot(modelId), chain.pendingRoot(modelId)]);
+  // Somebody else was faster, or the chain went back: the journal takes over what stands there.
+  if (active && active.epoch > state.settledEpoch) return rootActivated(active);
+  if (pending) return rootPosted(pending, null);
+  if ((active?.epoch ?? 0) < state.settledEpoch) {
+    throw new RetryableError(
+      "CHAIN_MOVED",
+      `The chain's active root covers epoch ${active?.epoch ?? 0}, not ${state.settledEpoch} yet again.`,
+    );
+  }
+  const verdicts = Object.values(state.verdicts);
+  const { epoch } = effect;
+  const result = await chain.computeEpoch({ modelId, epoch, verdicts }, blobSource(blobs));
+  const event = { type: "EpochComputed", key: effect.key, epoch } as const;
+  if (result.kind === "nothing") {
+    run.modules.logger.debug({ epoch, reason: result.reason }, "epoch has nothing to attest");
+    return { ...event, result: null };
+  }
+  const { computation } = result;
+  await putDocument(blobs, computation.inputs);
+  await putDocument(blobs, computation.verdicts);
+  const rewards = await putDocument(blobs, computation.rewards);
+  const manifest = await putDocument(blobs, computation.manifest);
+  const attestation = toWire("Attestation", computation.attestation);
+  if (manifest !== attestation.epochDigest || manifest !== digestOfJson(computation.manifest)) {
+    throw new InternalError("EPOCH_DIGEST", `The manifest of epoch ${epoch} is not what its attestation names.`);
+  }
+  const set = await chain.validators(modelId, computation.attestation.setVersion);
+  return {
+    ...event,
+    result: {
+      manifest,
+      rewards,
+      attestation,
+      validators: set.validators,
+      threshold: set.threshold,
+      verdicts: state.verdictsAccepted,
+    },
+  };
+}
+
+function recordOf(context: EffectContext, epoch: number) {
+  const record = context.state.epochs.findLast((each) => each.epoch === epoch && each.state !== "superseded");
+  if (!record) throw new InternalError("EPOCH_GONE", `Epoch ${epoch} is not in the journal.`);
+  return record;
+}
+
+export async function postRoot(
+  run: Run,
+  effect: { readonly key: string; readonly epoch: number },
+  context: EffectContext,
+): Promise<Unstamped<RootPosted>> {
+  const { computed, signatures } = recordOf(context, effect.epoch);
+  if (!computed) throw new InternalError("EPOCH_GONE", `Epoch ${effect.epoch} has no attestation to post.`);
+  const attestation = fromWire("Attestation", computed.attestation);
+  const posted = await run.modules.chain.postRoot(attestation, signatures, effect.key);
+  return rootPosted(posted.root, posted.transaction);
+}
+
+export async function activateRoot(
+  run: Run,
+  effect: { readonly key: string; readonly epoch: number },
+): Promise<Unstamped<RootActivated>> {
+  const { root } = await run.modules.chain.activateRoot(run.facts.modelId, effect.epoch, effect.key);
+  return rootActivated(root);
+}

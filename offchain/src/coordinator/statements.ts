@@ -1,0 +1,146 @@
+/** What validators sign: verdicts about heads, attestations of epochs. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  type Accepted,
+  type Address,
+  type AttestationRequest,
+  type Domain,
+  fromWire,
+  type Hex,
+  recoverSigner,
+  type SignedVerdict,
+  type Struct,
+  type StructName,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
+
+import { RefusedError } from "./errors.ts";
+import { refusalOf } from "./machine/rules.ts";
+import { fragmentCount, type HeadEntry } from "./machine/state.ts";
+import type { Run } from "./run.ts";
+
+const accepted: Accepted = { accepted: true };
+const zeroAddress: Address = `0x${"0".repeat(40)}`;
+
+async function requireSigner<N extends StructName>(
+  domain: Domain,
+  name: N,
+  struct: Struct<N>,
+  signature: Hex,
+  validator: Address,
+): Promise<void> {
+  let signer: Address | undefined;
+  try {
+    signer = await recoverSigner(domain, name, struct, signature);
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+  }
+  if (signer === validator) return;
+  throw new RefusedError(
+    "BAD_SIGNATURE",
+    `The signature of this ${name} is ${signer ? `by ${signer}` : "malformed"}, not by ${validator}.`,
+  );
+}
+
+/** The set in force is read at most this often per run, ms. */
+const SET_MAX_AGE = 5_000;
+const sets = new WeakMap<Run, { readonly at: number; readonly validators: Promise<readonly Address[]> }>();
+
+function validatorsOf(run: Run): Promise<readonly Address[]> {
+  const now = run.modules.clock.now();
+  const known = sets.get(run);
+  if (known && now - known.at < SET_MAX_AGE) return known.validators;
+  const validators = run.modules.chain.validators(run.facts.modelId).then((set) => set.validators);
+  sets.set(run, { at: now, validators });
+  validators.catch(() => sets.delete(run));
+  return validators;
+}
+
+/** Rules of each kind; see Verdict in protocol.md. */
+function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEntry): void {
+  const wrong = (what: string): never => {
+    throw new RefusedError("WRONG_VERDICT", `Verdict of kind ${verdict.kind} about head ${verdict.head}: ${what}.`);
+  };
+  const value = BigInt(verdict.value);
+  const binary = value === 0n || value === 10_000n;
+  // The head's own round counts completed rounds, so its receipts are those of the round before; checkpoint 0 has none.
+  const round = Math.max(0, entry.round - 1);
+  if (Number(verdict.round) !== round) wrong(`its round is ${round}, not ${verdict.round}`);
+  switch (verdict.kind) {
+    case verdictKind.utility:
+    case verdictKind.replay:
+      if (!entry.workers.includes(verdict.worker)) wrong(`${verdict.worker} has no receipt under it`);
+      if (verdict.kind === verdictKind.replay ? !binary : value > 10_000n) wrong(`${verdict.value} is out of range`);
+      return;
+    case verdictKind.aggregate:
+      if (verdict.worker !== zeroAddress) wrong("it names a worker");
+      if (verdict.index >= fragmentCount(run.driver.state)) wrong(`there is no fragment ${verdict.index}`);
+      if (!binary) wrong(`its value is 0 or 10000, not ${verdict.value}`);
+      return;
+    case verdictKind.loss:
+      if (verdict.worker !== zeroAddress || verdict.index !== 0) wrong("it names a worker or an index");
+      if (value > BigInt(Number.MAX_SAFE_INTEGER)) wrong(`${verdict.value} is out of range`);
+      return;
+    default:
+      wrong("there is no such kind");
+  }
+}
+
+/** @throws RefusedError */
+export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Accepted> {
+  const { verdict, signature } = signed;
+  const struct = fromWire("Verdict", verdict);
+  if (verdict.runId !== run.runId) {
+    throw new RefusedError("WRONG_RUN", `The verdict is about run ${verdict.runId}; this is run ${run.runId}.`);
+  }
+  if (!(await validatorsOf(run)).includes(verdict.validator)) {
+    throw new RefusedError("NOT_A_VALIDATOR", `${verdict.validator} is not one of the model's validators.`);
+  }
+  await requireSigner(run.domain, "Verdict", struct, signature, verdict.validator);
+  const { driver } = run;
+  const event = { type: "VerdictAccepted", verdict: signed } as const;
+  const refusal = refusalOf(driver.state, event);
+  if (refusal?.code === "DUPLICATE") return accepted;
+  if (refusal) throw new RefusedError(refusal.code, refusal.message);
+  const entry = driver.state.heads.find(({ head }) => head === verdict.head);
+  if (entry) checkContent(run, verdict, entry);
+  return settle(driver.submit(event));
+}
+
+/** Said twice at once: the second is as good as the first. */
+async function settle(submitted: Promise<unknown>): Promise<Accepted> {
+  try {
+    await submitted;
+  } catch (error) {
+    if (!(error instanceof RefusedError) || error.code !== "DUPLICATE") throw error;
+  }
+  return accepted;
+}
+
+/** @throws RefusedError */
+export async function acceptAttestation(run: Run, epoch: number, request: AttestationRequest): Promise<Accepted> {
+  const { validator, signature } = request;
+  const { driver } = run;
+  const record = driver.state.epochs.findLast(
+    (each) => each.epoch === epoch && each.computed?.manifest === request.epochDigest && each.state !== "superseded",
+  );
+  if (!record?.computed) {
+    throw new RefusedError(
+      "EPOCH_UNKNOWN",
+      `Epoch ${epoch} with manifest ${request.epochDigest} collects no attestations now.`,
+    );
+  }
+  const { attestation, validators } = record.computed;
+  if (!validators.includes(validator)) {
+    throw new RefusedError(
+      "NOT_A_VALIDATOR",
+      `${validator} is not in version ${attestation.setVersion} of the model's validators.`,
+    );
+  }
+  await requireSigner(run.rewardsDomain, "Attestation", fromWire("Attestation", attestation), signature, validator);
+  // Enough others were faster.
+  if (record.state !== "collecting") return accepted;
+  return settle(
+    driver.submit({ type: "AttestationAccepted", epoch, epochDigest: record.computed.manifest, validator, signature }),
+  );
+}

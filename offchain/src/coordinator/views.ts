@@ -1,0 +1,158 @@
+/** What the API shows of a run: state, soft state and tables put into the protocol's messages. */
+import {
+  type Address,
+  type CheckpointList,
+  type ContractAddresses,
+  type EpochList,
+  type EpochView,
+  type HeartbeatReply,
+  type MemberView,
+  type RunView,
+  type VerdictList,
+} from "@cotrain/sdk/protocol";
+
+import { heldOutOf } from "./machine/heldOut.ts";
+import { receiptsOf } from "./machine/rounds.ts";
+import type { Member, RunState } from "./machine/state.ts";
+import type { Run } from "./run.ts";
+
+const lower = (address: Address): Address => address.toLowerCase() as Address;
+
+function memberView(run: Run, state: RunState, member: Member): MemberView {
+  const work = state.current?.work[member.worker];
+  const open = work && !work.receipt ? work : undefined;
+  const beat = run.presence.heartbeatOf(member.worker);
+  const current = beat && open && beat.round === open.assignment.round ? beat : undefined;
+  const activity = !open ? "waiting" : current?.uploading ? "uploading" : "training";
+  const steps = work?.assignment.steps ?? 0;
+  return {
+    worker: member.worker,
+    beneficiary: member.beneficiary,
+    state: member.silent ? "silent" : activity,
+    round: work?.assignment.round ?? null,
+    step: work?.receipt ? steps : (current?.step ?? 0),
+    steps,
+    loss: beat?.loss ?? null,
+    tokensPerSecond: beat?.tokensPerSecond ?? null,
+    tokens: String(state.totals[member.worker] ?? 0),
+  };
+}
+
+/** Accepted tokens over the time of the last rounds; before the first one is over, what the members report. */
+export function tokensPerSecond(state: RunState, members: readonly MemberView[]): number {
+  const recent = state.recent.slice(-8);
+  const [first, last] = [recent[0], recent.at(-1)];
+  if (!first || !last || last.durableAt <= first.openedAt) {
+    return members.reduce((sum, member) => sum + (member.state === "training" ? (member.tokensPerSecond ?? 0) : 0), 0);
+  }
+  return (recent.reduce((sum, { tokens }) => sum + tokens, 0) * 1_000) / (last.durableAt - first.openedAt);
+}
+
+/** Nats per token, weighted by the tokens that each member has trained. */
+function trainLoss(members: readonly MemberView[]): number | null {
+  let [sum, weight] = [0, 0];
+  for (const { loss, tokens } of members) {
+    if (loss === null) continue;
+    const share = Math.max(1, Number(tokens));
+    sum += loss * share;
+    weight += share;
+  }
+  return weight === 0 ? null : sum / weight;
+}
+
+export function runView(run: Run): RunView {
+  const { state } = run.driver;
+  const members = Object.values(state.members)
+    .toSorted((a, b) => (a.worker < b.worker ? -1 : 1))
+    .map((member) => memberView(run, state, member));
+  const anchored = state.heads.findLast(({ anchor }) => anchor !== null);
+  const { current } = state;
+  return {
+    runId: run.runId,
+    modelId: run.facts.modelId,
+    chainId: run.facts.chainId,
+    contracts: lowerAll(run.contracts),
+    definition: run.definitionDigest,
+    realisations: [...run.realisations.keys()],
+    poster: lower(run.modules.poster.address),
+    phase: state.phase,
+    round: state.round,
+    step: state.checkpoint.step,
+    tokens: String(state.checkpoint.tokens),
+    paramsVersion: current?.paramsVersion ?? state.paramsVersion,
+    params: current?.params ?? state.params,
+    checkpoint: { round: state.checkpoint.round, digest: state.checkpoint.digest },
+    anchored: anchored
+      ? {
+          round: anchored.round,
+          sequence: anchored.sequence,
+          head: anchored.head,
+          transaction: anchored.anchor?.transaction ?? null,
+        }
+      : null,
+    current: current
+      ? {
+          round: current.round,
+          innerSteps: current.innerSteps,
+          openedAt: current.openedAt,
+          deadline: current.deadline,
+          assigned: Object.keys(current.work).length,
+          received: receiptsOf(current).length,
+        }
+      : null,
+    members,
+    loss: { train: trainLoss(members), heldOut: heldOutOf(state, "newest"), heldOutFirst: state.heldOutFirst },
+    tokensPerSecond: tokensPerSecond(state, members),
+    traffic: { ...state.traffic },
+  };
+}
+
+function lowerAll(contracts: ContractAddresses): ContractAddresses {
+  return {
+    modelRegistry: lower(contracts.modelRegistry),
+    runRegistry: lower(contracts.runRegistry),
+    checkpointRegistry: lower(contracts.checkpointRegistry),
+    validatorSet: lower(contracts.validatorSet),
+    emission: lower(contracts.emission),
+    computeRewards: lower(contracts.computeRewards),
+  };
+}
+
+export async function checkpointList(run: Run): Promise<CheckpointList> {
+  const rows = await run.projections.checkpoints();
+  return {
+    checkpoints: rows.map((row) => ({
+      round: row.round,
+      digest: row.digest,
+      paramsVersion: row.paramsVersion,
+      // Its head is known before; only what stands on-chain is shown.
+      head: row.block === null ? null : row.head,
+      sequence: row.block === null ? null : row.sequence,
+      transaction: row.transaction,
+      block: row.block,
+    })),
+  };
+}
+
+export const verdictList = (run: Run): VerdictList => ({ verdicts: Object.values(run.driver.state.verdicts) });
+
+export function epochList(run: Run): EpochList {
+  const epochs: EpochView[] = [];
+  for (const { epoch, computed, state, signatures, transaction } of run.driver.state.epochs) {
+    if (!computed || state === "computing") continue;
+    epochs.push({
+      epoch,
+      manifest: computed.manifest,
+      attestation: computed.attestation,
+      signatures: [...signatures],
+      state,
+      transaction,
+    });
+  }
+  return { epochs };
+}
+
+export const heartbeatReply = (run: Run): HeartbeatReply => ({
+  round: run.driver.state.round,
+  phase: run.driver.state.phase,
+});

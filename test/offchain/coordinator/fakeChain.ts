@@ -1,0 +1,276 @@
+/** A chain in memory, with faults: it goes away, goes backwards, refuses. Its epochs pay every token one share wei. */
+import {
+  type Address,
+  type Attestation,
+  type ContractAddresses,
+  type Digest,
+  digestOfJson,
+  type EpochManifest,
+  headHash,
+  type HeadHash,
+  type Hex,
+  type ModelId,
+  parseDocument,
+  ReceiptsFile,
+  type RewardsFile,
+  rewardTree,
+  type RunId,
+  type RunParams,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import { type ManualClock, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import type { BlobSource, ChainPort, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
+import { parseManifest } from "../../../offchain/src/storage/index.ts";
+
+const address = (byte: string): Address => `0x${byte.repeat(20)}`;
+
+export const contracts: ContractAddresses = {
+  modelRegistry: address("a1"),
+  runRegistry: address("a2"),
+  checkpointRegistry: address("a3"),
+  validatorSet: address("a4"),
+  emission: address("a5"),
+  computeRewards: address("a6"),
+};
+
+/** Seconds. */
+export const EPOCH = 16;
+const POSTING_DELAY = 12;
+const WINDOW = 4;
+
+export interface FakeChainOptions {
+  readonly clock: ManualClock;
+  readonly runId: RunId;
+  readonly modelId: ModelId;
+  readonly definition: Digest;
+  readonly realisations: readonly Digest[];
+  readonly checkpoint: Digest;
+  readonly fragments: number;
+  readonly poster: Address;
+  readonly validators: readonly Address[];
+  readonly params: RunParams;
+}
+
+export interface FakeChain extends ChainPort {
+  /** Everything rejects while true. */
+  away: boolean;
+  status: number;
+  readonly heads: PostedHead[];
+  active: RootView | undefined;
+  pending: RootView | undefined;
+  /** Postings that were sent, by key. */
+  readonly sent: string[];
+  /** Called after a posting landed and before its caller learns of it. */
+  landed: () => Promise<void> | void;
+  changeParams(change: Partial<RunParams>): void;
+  /** Forgets all heads above a sequence. */
+  rewind(sequence: number): void;
+}
+
+export function createFakeChain(options: FakeChainOptions): FakeChain {
+  const { clock, runId, modelId } = options;
+  const start = Math.floor(clock.now() / 1_000);
+  const versions: RunParams[] = [options.params];
+  const sent: string[] = [];
+  const heads: PostedHead[] = [];
+  const time = (): number => Math.floor(clock.now() / 1_000);
+  const epochAt = (at: number): number => 1 + Math.floor((at - start) / EPOCH);
+  const endOf = (epoch: number): number => start + epoch * EPOCH;
+
+  const link = (
+    parentHead: HeadHash,
+    round: number,
+    paramsVersion: number,
+    checkpointDigest: Digest,
+    root: Hex,
+  ): void => {
+    const sequence = heads.length;
+    const head = headHash({
+      chainId: 31_337n,
+      registry: contracts.checkpointRegistry,
+      parentHead,
+      runId,
+      sequence: BigInt(sequence),
+      round: BigInt(round),
+      paramsVersion,
+      checkpointDigest,
+      receiptsRoot: root,
+    });
+    heads.push({
+      head,
+      sequence,
+      round,
+      runId,
+      parentHead,
+      paramsVersion,
+      checkpointDigest,
+      receiptsRoot: root,
+      block: 100 + time() - start,
+      blockHash: digestOfJson(time()),
+      logIndex: 0,
+      transaction: digestOfJson({ head }),
+      anchoredAt: time(),
+    });
+  };
+  link(zeroHash, 0, 1, options.checkpoint, zeroHash);
+
+  const present = (): void => {
+    if (chain.away) throw new RetryableError("CHAIN_UNREACHABLE", "The chain is away.");
+  };
+  const params = (): RunParams => versions.at(-1)!;
+
+  const chain: FakeChain = {
+    away: false,
+    status: 0,
+    heads,
+    active: undefined,
+    pending: undefined,
+    sent,
+    landed: () => undefined,
+    changeParams: (change) => void versions.push({ ...params(), ...change }),
+    rewind: (sequence) => void heads.splice(sequence + 1),
+    chainId: 31_337,
+    contracts,
+    chainTime: async () => (present(), time()),
+    settledTime: async () => (present(), time()),
+    blockNumber: async () => (present(), 100 + time() - start),
+    blockHash: async (block) => (present(), digestOfJson(block)),
+    head: async () => {
+      present();
+      const { head, sequence, round } = heads.at(-1)!;
+      return { head, sequence, round };
+    },
+    headsSince: async () => (present(), [...heads]),
+    run: async () => {
+      present();
+      return {
+        runId,
+        modelId,
+        definition: options.definition,
+        poster: options.poster,
+        status: chain.status,
+        fragments: options.fragments,
+        version: versions.length,
+      };
+    },
+    runStatus: async () => (present(), chain.status),
+    runsOf: async () => (present(), [runId]),
+    postersOf: async () => (present(), [options.poster]),
+    isAdmitted: async (_run, realisation) => (present(), options.realisations.includes(realisation)),
+    paramsInForce: async () => (present(), { version: versions.length, params: params() }),
+    paramsOf: async (_run, version) => (present(), versions[version - 1]!),
+    paramsVersionAt: async () => (present(), 1),
+    schedule: async () => (present(), { start, epochLength: EPOCH, postingDelay: POSTING_DELAY, window: WINDOW }),
+    epochOf: async (_model, at) => (present(), epochAt(at)),
+    epochEnd: async (_model, epoch) => (present(), endOf(epoch)),
+    computeBudget: async () => (present(), 10n ** 18n),
+    validators: async () => (present(), { version: 1, validators: options.validators, threshold: 2 }),
+    activeRoot: async () => (present(), chain.active),
+    pendingRoot: async () => (present(), chain.pending),
+    rootsOf: async () => (present(), []),
+    activationsOf: async () => (present(), []),
+    dueEpoch: async () => (present(), undefined),
+    postHead: async (fields, key) => {
+      present();
+      sent.push(key);
+      const found = heads.find(
+        ({ parentHead, checkpointDigest }) =>
+          parentHead === fields.parentHead && checkpointDigest === fields.checkpointDigest,
+      );
+      if (!found) {
+        if (fields.parentHead !== heads.at(-1)?.head)
+          throw new UserError("HEAD_PARENT", "The parent is not the newest head.");
+        link(fields.parentHead, fields.round, fields.paramsVersion, fields.checkpointDigest, fields.receiptsRoot);
+      }
+      await chain.landed();
+      const { head, sequence, round, transaction, block, anchoredAt } = found ?? heads.at(-1)!;
+      return { head, sequence, round, transaction, block, anchoredAt };
+    },
+    postRoot: async (attestation, signatures, key) => {
+      present();
+      sent.push(key);
+      if (signatures.length < 2) throw new UserError("QUORUM", "Too few signatures.");
+      if (time() > Number(attestation.deadline)) throw new UserError("DEADLINE", "The deadline has passed.");
+      chain.pending ??= {
+        root: attestation.root,
+        totalCumulative: attestation.totalCumulative,
+        epoch: Number(attestation.epoch),
+        activatableAt: time() + WINDOW,
+        deadline: Number(attestation.deadline),
+      };
+      await chain.landed();
+      return { transaction: digestOfJson({ key }), block: 1, root: chain.pending };
+    },
+    activateRoot: async (_model, epoch, key) => {
+      present();
+      sent.push(key);
+      if (chain.active?.epoch === epoch) return { transaction: null, block: null, root: chain.active };
+      if (chain.pending?.epoch !== epoch) throw new UserError("NO_ROOT", "No such root is pending.");
+      if (time() < chain.pending.activatableAt) throw new RetryableError("WINDOW_OPEN", "The window is open.");
+      chain.active = chain.pending;
+      chain.pending = undefined;
+      await chain.landed();
+      return { transaction: digestOfJson({ key }), block: 1, root: chain.active };
+    },
+    computeEpoch: async ({ epoch, verdicts }, blobs) => {
+      present();
+      if (time() < endOf(epoch)) throw new RetryableError("EPOCH_NOT_OVER", "The epoch is not over.");
+      const rewards = await rewardsOf(blobs);
+      if (!rewards) return { kind: "nothing", reason: "Nobody has earned anything." };
+      const tree = rewardTree(
+        modelId,
+        rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+      );
+      const inputs = { version: 1 as const, modelId, epochs: [] };
+      const counted = { version: 1 as const, modelId, verdicts: [...verdicts] };
+      const manifest: EpochManifest = {
+        version: 1,
+        modelId,
+        runId,
+        epoch,
+        head: heads.at(-1)!.head,
+        finished: [],
+        previous: null,
+        previousRoot: chain.active?.root ?? zeroHash,
+        root: tree.root,
+        totalCumulative: tree.total.toString(),
+        inputs: digestOfJson(inputs),
+        verdicts: digestOfJson(counted),
+        rewards: digestOfJson(rewards),
+      };
+      const late = Math.max(1, Math.ceil((time() + 1 - endOf(epoch)) / POSTING_DELAY));
+      const attestation: Attestation = {
+        modelId,
+        runId,
+        epoch: BigInt(epoch),
+        epochDigest: digestOfJson(manifest),
+        head: manifest.head,
+        previousRoot: manifest.previousRoot,
+        root: tree.root,
+        totalCumulative: tree.total,
+        setVersion: 1,
+        deadline: BigInt(endOf(epoch) + late * POSTING_DELAY),
+      };
+      return { kind: "computed", computation: { inputs, verdicts: counted, rewards, manifest, attestation } };
+    },
+  };
+
+  async function rewardsOf(blobs: BlobSource): Promise<RewardsFile | undefined> {
+    const earned = new Map<Address, number>();
+    for (const { checkpointDigest } of heads) {
+      const manifest = parseManifest(await blobs.blob(runId, checkpointDigest, 1 << 20));
+      if (!manifest.receipts) continue;
+      const text = new TextDecoder().decode(await blobs.blob(runId, manifest.receipts as Digest, 1 << 26));
+      const file = parseDocument("receipts", ReceiptsFile, JSON.parse(text) as unknown);
+      for (const { receipt, tokens } of file.receipts) {
+        earned.set(receipt.beneficiary, (earned.get(receipt.beneficiary) ?? 0) + Number(tokens));
+      }
+    }
+    const leaves = [...earned]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([account, tokens]) => ({ account, cumulative: String(tokens) }));
+    return leaves.length > 0 ? { version: 1, modelId, leaves } : undefined;
+  }
+  return chain;
+}

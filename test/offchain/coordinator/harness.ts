@@ -1,0 +1,462 @@
+/** A coordinator over a tiny run, a chain in memory and a clock that stands; workers that send what a test tells them. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import {
+  type Address,
+  type Assignment,
+  asDigest,
+  type Attestation,
+  canonicalJson,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  type Definition,
+  type Digest,
+  digestOfJson,
+  domainFor,
+  fromWire,
+  hashReceipt,
+  type Hex,
+  type ModelId,
+  type PayloadHeader,
+  type Realisation,
+  type Receipt,
+  type ReceiptReply,
+  type ReceiptRequest,
+  type RunId,
+  type RunParams,
+  type StructName,
+  type Struct,
+  tableDigest,
+  type TensorEntry,
+  toWire,
+  typedDataOf,
+  type Verdict,
+  type WorkReply,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
+
+import { createManualClock, type ManualClock, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import {
+  type Coordinator,
+  coordinatorMigrations,
+  type CoordinatorSchema,
+  createCoordinator,
+  type Run,
+  statusByCode,
+} from "../../../offchain/src/coordinator/index.ts";
+import { encodePayload } from "../../../offchain/src/diloco/index.ts";
+import {
+  createHttpServer,
+  createMetrics,
+  eventLogMigrations,
+  type HttpApp,
+  openDatabase,
+  silentLogger,
+} from "../../../offchain/src/service/index.ts";
+import {
+  type BlobStore,
+  type FragmentState,
+  openFileStore,
+  writeCheckpoint,
+} from "../../../offchain/src/storage/index.ts";
+import { contracts, createFakeChain, type FakeChain } from "./fakeChain.ts";
+
+export const START = 1_790_000_000_000;
+export const runId = `0x${"b1".repeat(32)}` as RunId;
+const modelId = `0x${"b2".repeat(32)}` as ModelId;
+export const OPERATOR = "operator-token-of-the-tests";
+export const domain = domainFor(31_337, contracts.runRegistry);
+const rewardsDomain = domainFor(31_337, contracts.computeRewards);
+
+const account = (byte: string): PrivateKeyAccount => privateKeyToAccount(`0x${byte.repeat(32)}`);
+const poster = account("11");
+export const validators = [account("21"), account("22"), account("23")];
+export const lower = (value: string): Address => value.toLowerCase() as Address;
+
+const ELEMENTS = [300, 256, 10, 700];
+const table: TensorEntry[] = ELEMENTS.map((elements, fragment) => ({
+  name: `t${fragment}`,
+  shape: [elements],
+  fragment,
+}));
+
+export const params: RunParams = {
+  innerSteps: 8,
+  rampInnerSteps: 4,
+  rampRounds: 1,
+  innerLrPpb: 2_000_000,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 700_000,
+  minWorkers: 2,
+  maxWorkers: 4,
+  roundDeadline: 60,
+  codec: 1,
+  downCodec: 0,
+  outerOptimizer: 0,
+  aggregator: 0,
+  aggregatorBps: 0,
+  delaySteps: 0,
+  mixingBps: 0,
+  weighting: 0,
+  innerState: 0,
+  admission: 0,
+  minStake: 0n,
+  replayBps: 0,
+};
+
+export async function sign<N extends StructName>(
+  signer: PrivateKeyAccount,
+  name: N,
+  struct: Struct<N>,
+  where = domain,
+): Promise<Hex> {
+  return lower(await signer.signTypedData(typedDataOf(where, name, struct)));
+}
+
+/** Lets everything that can run without time passing run. */
+export async function until(holds: () => boolean | Promise<boolean>, what = "the condition"): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new NotInTime(what);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
+    });
+  }
+}
+class NotInTime extends Error {
+  constructor(what: string) {
+    super(`${what} did not come about within 10 s`);
+  }
+}
+
+export interface Harness {
+  readonly directory: string;
+  readonly clock: ManualClock;
+  readonly chain: FakeChain;
+  readonly blobs: BlobStore;
+  readonly realisation: Digest;
+  readonly run: Run;
+  readonly app: HttpApp;
+  readonly client: CoordinatorClient;
+  /** sha256 of the state. */
+  digest(): Digest;
+  worker(byte: string, over?: { beneficiary?: Address }): TestWorker;
+  /** Ends this coordinator without a word and opens the next one on the same files. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface HarnessOptions {
+  readonly params?: Partial<RunParams>;
+}
+
+export async function openHarness(options: HarnessOptions = {}): Promise<Harness> {
+  const directory = await mkdtemp(join(tmpdir(), "cotrain-coordinator-"));
+  const clock = createManualClock(START);
+  const blobs = await openFileStore(join(directory, "blobs"));
+  const publish = async (document: unknown): Promise<Digest> =>
+    (await blobs.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+  const initial: FragmentState[] = ELEMENTS.map((elements) => ({
+    params: Float32Array.from({ length: elements }, (_, i) => Math.fround(i / 100)),
+    outer: new Float32Array(elements),
+  }));
+  const definition: Definition = {
+    version: 1,
+    model: { kind: "test" },
+    tokenizer: zeroHash,
+    data: zeroHash,
+    innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
+    schedule: { kind: "warmup-constant", warmupSteps: 4, freshWarmupSteps: 2 },
+    sequence: 16,
+    table: table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
+    initialParameters: zeroHash,
+  };
+  const definitionDigest = await publish(definition);
+  const realisation: Realisation = {
+    version: 1,
+    definition: definitionDigest,
+    graphs: { step: zeroHash, eval: zeroHash, logits: zeroHash },
+    microBatch: 2,
+    precision: "fp32",
+    runtime: "test",
+    deviceClass: "exact-test",
+    conformance: `0x${"c0".repeat(32)}`,
+  };
+  const realisationDigest = await publish(realisation);
+  const { digest: checkpoint } = await writeCheckpoint(blobs, table, initial, {
+    runId,
+    round: 0,
+    step: 0,
+    tokens: "0",
+    paramsVersion: 1,
+    parent: null,
+    receipts: null,
+  });
+  const chain = createFakeChain({
+    clock,
+    runId,
+    modelId,
+    definition: definitionDigest,
+    realisations: [realisationDigest],
+    checkpoint,
+    fragments: ELEMENTS.length,
+    poster: lower(poster.address),
+    validators: validators.map((validator) => lower(validator.address)).toSorted(),
+    params: { ...params, ...options.params },
+  });
+
+  async function open() {
+    const database = await openDatabase<CoordinatorSchema>(join(directory, "coordinator.sqlite"), [
+      ...eventLogMigrations,
+      ...coordinatorMigrations,
+    ]);
+    const logger = silentLogger();
+    const metrics = createMetrics({ process: false });
+    const coordinator: Coordinator = await createCoordinator(
+      {
+        runs: [{ runId, realisations: [realisationDigest] }],
+        operatorToken: OPERATOR,
+        presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
+      },
+      { chain, blobs, database, poster, logger, metrics, clock },
+    );
+    const app = await createHttpServer({
+      logger,
+      title: "test",
+      version: "1",
+      metrics,
+      statusByCode,
+    });
+    await coordinator.api(app);
+    coordinator.start();
+    await app.ready();
+    const client = createCoordinatorClient("http://coordinator.test", { fetch: injected(app) });
+    return { database, coordinator, app, client, run: coordinator.runs.get(runId)! };
+  }
+  let opened = await open();
+
+  const harness: Harness = {
+    directory,
+    clock,
+    chain,
+    blobs,
+    realisation: realisationDigest,
+    get run() {
+      return opened.run;
+    },
+    get app() {
+      return opened.app;
+    },
+    get client() {
+      return opened.client;
+    },
+    digest: () => digestOfJson(opened.run.driver.state),
+    worker: (byte, over) => createWorker(harness, account(byte), over),
+    restart: async () => {
+      // The database goes first: what a killed process had not written stays unwritten.
+      await opened.database.close();
+      await opened.coordinator.stop().catch(() => undefined);
+      await opened.app.close();
+      opened = await open();
+    },
+    close: async () => {
+      const closing = opened.coordinator.stop();
+      await opened.app.close();
+      await closing;
+      await opened.database.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  return harness;
+}
+
+/** `fetch` that goes to the server without a socket. */
+function injected(app: HttpApp): typeof fetch {
+  return async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const reply = await app.inject({
+      method: (init?.method ?? "GET") as "GET",
+      url: url.pathname + url.search,
+      headers: (init?.headers ?? {}) as Record<string, string>,
+      ...(init?.body != null && { payload: Buffer.from(init.body as string | Uint8Array) }),
+    });
+    const bodiless = reply.statusCode === 304 || reply.statusCode === 204;
+    return new Response(bodiless ? null : new Uint8Array(reply.rawPayload), {
+      status: reply.statusCode,
+      headers: Object.entries(reply.headers).map(([name, value]) => [name, String(value)] as [string, string]),
+    });
+  };
+}
+
+export interface Prepared {
+  readonly assignment: Assignment;
+  readonly payloads: Uint8Array<ArrayBuffer>[];
+  readonly header: PayloadHeader;
+  readonly receipt: Receipt;
+}
+
+export interface TestWorker {
+  readonly account: PrivateKeyAccount;
+  readonly address: Address;
+  readonly beneficiary: Address;
+  join(change?: Partial<Struct<"Join">>, signer?: PrivateKeyAccount): Promise<void>;
+  readonly session: ReturnType<CoordinatorClient["session"]>;
+  work(waitSeconds?: number): Promise<WorkReply>;
+  /** Waits for an assignment. */
+  assigned(): Promise<Assignment>;
+  /** Honest payloads, header and receipt of an assignment. */
+  prepare(assignment: Assignment): Prepared;
+  upload(prepared: Prepared): Promise<void>;
+  submit(prepared: Prepared, signer?: PrivateKeyAccount): Promise<ReceiptReply>;
+  /** A whole round, honestly. */
+  train(): Promise<{ prepared: Prepared; reply: ReceiptReply }>;
+}
+
+function createWorker(harness: Harness, signer: PrivateKeyAccount, over: { beneficiary?: Address } = {}): TestWorker {
+  const address = lower(signer.address);
+  const beneficiary = over.beneficiary ?? `0x${address.slice(2, 4).repeat(20)}`;
+  let session: ReturnType<CoordinatorClient["session"]> | undefined;
+  let lastIssuedAt = 0;
+  const worker: TestWorker = {
+    account: signer,
+    address,
+    beneficiary,
+    join: async (change = {}, by = signer) => {
+      lastIssuedAt = Math.max(harness.clock.now(), lastIssuedAt + 1);
+      const join: Struct<"Join"> = {
+        runId,
+        worker: address,
+        beneficiary,
+        lease: zeroHash,
+        realisation: harness.realisation,
+        conformance: `0x${"c0".repeat(32)}`,
+        protocolMin: 1,
+        protocolMax: 1,
+        issuedAt: BigInt(lastIssuedAt),
+        ...change,
+      };
+      const reply = await harness.client.join(join.runId as RunId, {
+        join: toWire("Join", join),
+        signature: await sign(by, "Join", join),
+      });
+      session = harness.client.session(runId, address, reply.sessionKey);
+    },
+    get session() {
+      if (!session) throw new NotInTime("a session");
+      return session;
+    },
+    work: (waitSeconds = 0) => worker.session.work({ waitSeconds }),
+    assigned: async () => {
+      let reply: WorkReply | undefined;
+      await until(async () => {
+        reply = await worker.work();
+        return reply.kind === "train";
+      }, `work for ${address}`);
+      if (reply?.kind !== "train") throw new NotInTime("work");
+      return reply.assignment;
+    },
+    prepare: (assignment) => {
+      const state = harness.run.driver.state;
+      const payloads = ELEMENTS.map((elements, index) => {
+        const delta = Float32Array.from({ length: elements }, (_, i) =>
+          Math.fround(((i % 17) - 8 + index + Number.parseInt(address.slice(2, 4), 16) / 16) / 1_000),
+        );
+        return encodePayload(assignment.codec, delta).bytes;
+      });
+      const header: PayloadHeader = {
+        version: 1,
+        runId,
+        round: assignment.round,
+        worker: address,
+        codec: assignment.codec,
+        table: tableDigest(table),
+        fragments: payloads.map((bytes, index) => ({
+          index,
+          base: state.checkpoint.fragments[index]!.digest,
+          elements: ELEMENTS[index]!,
+          bytes: bytes.length,
+          digest: sha256Bytes(bytes),
+        })),
+      };
+      const receipt: Receipt = {
+        runId,
+        round: BigInt(assignment.round),
+        worker: address,
+        beneficiary,
+        assignmentId: BigInt(assignment.assignmentId),
+        attempt: assignment.attempt,
+        assignment: digestOfJson(assignment),
+        steps: assignment.steps,
+        paramsVersion: assignment.paramsVersion,
+        realisation: harness.realisation,
+        baseDigest: assignment.base,
+        commitment: `0x${"cc".repeat(32)}`,
+        leaves: 2,
+        payloadDigest: digestOfJson(header),
+      };
+      return { assignment, payloads, header, receipt };
+    },
+    upload: async ({ assignment, payloads }) => {
+      for (const [index, bytes] of payloads.entries()) {
+        await worker.session.uploadFragment(
+          assignment.assignmentId,
+          assignment.attempt,
+          index,
+          bytes,
+          sha256Bytes(bytes),
+        );
+      }
+    },
+    submit: async ({ receipt, header }, by = signer) =>
+      worker.session.submitReceipt(await requestOf(receipt, header, by)),
+    train: async () => {
+      const prepared = worker.prepare(await worker.assigned());
+      await worker.upload(prepared);
+      return { prepared, reply: await worker.submit(prepared) };
+    },
+  };
+  return worker;
+}
+
+export async function requestOf(
+  receipt: Receipt,
+  header: PayloadHeader,
+  signer: PrivateKeyAccount,
+): Promise<ReceiptRequest> {
+  return { receipt: toWire("Receipt", receipt), signature: await sign(signer, "Receipt", receipt), header };
+}
+
+/** A verdict about a head of the journal. */
+export async function verdictOf(harness: Harness, validator: PrivateKeyAccount, change: Partial<Verdict>) {
+  const entry = harness.run.driver.state.heads.at(-1)!;
+  const verdict: Verdict = {
+    runId,
+    round: BigInt(Math.max(0, entry.round - 1)),
+    head: entry.head,
+    validator: lower(validator.address),
+    kind: 4,
+    worker: `0x${"0".repeat(40)}`,
+    index: 0,
+    value: 2_000_000n,
+    evidence: zeroHash,
+    issuedAt: BigInt(harness.clock.now()),
+    ...change,
+  };
+  return { verdict: toWire("Verdict", verdict), signature: await sign(validator, "Verdict", verdict) };
+}
+
+export async function attest(harness: Harness, validator: PrivateKeyAccount): Promise<void> {
+  const { epochs } = await harness.client.epochs(runId);
+  const epoch = epochs.findLast(({ state }) => state === "collecting")!;
+  const attestation: Attestation = fromWire("Attestation", epoch.attestation);
+  await harness.client.submitAttestation(runId, epoch.epoch, {
+    epochDigest: asDigest(epoch.manifest),
+    validator: lower(validator.address),
+    signature: await sign(validator, "Attestation", attestation, rewardsDomain),
+  });
+}
+
+export const hashOf = (receipt: Receipt): Hex => hashReceipt(receipt);
