@@ -112,11 +112,12 @@ export async function createWorld() {
   const request = ((call: { method: string; params?: unknown[] }) =>
     connection.provider.request(call)) as EIP1193RequestFn;
   const transport = custom({ request }, { retryCount: 0 });
-  const clientOf = (account?: Account) => createClient({ account, transport, pollingInterval: 5, cacheTime: 0 });
-  const client = clientOf();
+  const settings = { transport, pollingInterval: 5, cacheTime: 0 };
+  const client = createClient(settings);
+  const clientOf = (account: Account) => createClient({ ...settings, account });
   const { addresses, blocks } = await deploy({
-    walletClient: createWalletClient({ account: organiser, transport, pollingInterval: 5 }),
-    publicClient: createPublicClient({ transport, pollingInterval: 5, cacheTime: 0 }),
+    walletClient: createWalletClient({ ...settings, account: organiser }),
+    publicClient: createPublicClient(settings),
     profile: "local",
   });
 

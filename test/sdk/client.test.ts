@@ -1,0 +1,252 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import * as protocol from "@cotrain/sdk/protocol";
+import { CoordinatorError } from "@cotrain/sdk/errors";
+
+type Handler = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void;
+
+let server: Server;
+let url: string;
+let handler: Handler;
+let seen: { method: string | undefined; path: string | undefined; headers: IncomingMessage["headers"]; body: Buffer }[];
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks);
+      seen.push({ method: request.method, path: request.url, headers: request.headers, body });
+      handler(request, response, body);
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  seen = [];
+});
+
+const runId = protocol.asRunId(`0x${"1a".repeat(32)}`);
+const worker = protocol.asAddress(`0x${"ab".repeat(20)}`);
+const bytes = new TextEncoder().encode('{"version":1}');
+const digest = protocol.sha256(bytes);
+const answer =
+  (
+    body: string | Uint8Array,
+    status = 200,
+    headers: Record<string, string> = { "content-type": "application/json" },
+  ): Handler =>
+  (_, response) => {
+    response.writeHead(status, headers).end(body);
+  };
+const client = () => protocol.createCoordinatorClient(`${url}/`, { timeout: 2_000 });
+const failure = (fields: Readonly<Record<string, unknown>>) => expect.objectContaining(fields);
+
+describe("answers", () => {
+  it("come back typed when they fit their schema", async () => {
+    handler = answer('{"runs":[]}');
+    expect(await client().runs()).toEqual({ runs: [] });
+    expect(seen[0]).toMatchObject({ method: "GET", path: "/v1/runs" });
+  });
+
+  it.each([
+    ["another form", '{"runs":[{}]}', "MALFORMED_DOCUMENT"],
+    ["no JSON", "<html>", "NOT_A_COORDINATOR"],
+    ["no text", new Uint8Array([0x22, 0xff, 0x22]), "NOT_A_COORDINATOR"],
+    ["nothing", "", "NOT_A_COORDINATOR"],
+  ])("are refused when they are %s", async (_, body, code) => {
+    handler = answer(body);
+    await expect(client().runs()).rejects.toThrow(failure({ code, retryable: false }));
+  });
+
+  it("that are errors keep the coordinator's code and sentence", async () => {
+    const error = { code: "RUN_UNKNOWN", message: "There is no such run.", details: { run: "x" } };
+    handler = answer(JSON.stringify({ error }), 404);
+    const asked = client().run(runId);
+    await expect(asked).rejects.toBeInstanceOf(CoordinatorError);
+    await expect(asked).rejects.toThrow(
+      failure({
+        status: 404,
+        code: "RUN_UNKNOWN",
+        message: "There is no such run.",
+        retryable: false,
+        details: { run: "x" },
+      }),
+    );
+  });
+
+  it.each([
+    [500, true],
+    [503, true],
+    [429, true],
+    [400, false],
+    [409, false],
+  ])("of status %i: worth another try is %s", async (status, retryable) => {
+    handler = answer(JSON.stringify({ error: { code: "X", message: "No." } }), status);
+    await expect(client().runs()).rejects.toThrow(failure({ status, code: "X", retryable }));
+  });
+
+  it.each([
+    [502, true],
+    [404, false],
+  ])("of status %i by something that is no coordinator say so", async (status, retryable) => {
+    handler = answer("<html>nginx</html>", status);
+    await expect(client().runs()).rejects.toThrow(failure({ status, code: "NOT_A_COORDINATOR", retryable }));
+  });
+
+  it("that lead elsewhere are not followed", async () => {
+    handler = answer("", 302, { location: "http://127.0.0.1:1/" });
+    await expect(client().runs()).rejects.toThrow(failure({ code: "UNREACHABLE" }));
+  });
+
+  it("that break off, or do not come in time, can be asked for again", async () => {
+    handler = (_, response) => {
+      response.writeHead(200, { "content-length": "100" });
+      response.write("{");
+      setTimeout(() => response.destroy(), 20);
+    };
+    await expect(client().runs()).rejects.toThrow(failure({ code: "UNREACHABLE", retryable: true }));
+    handler = () => undefined;
+    const hasty = protocol.createCoordinatorClient(url, { timeout: 50 });
+    await expect(hasty.runs()).rejects.toThrow(failure({ code: "UNREACHABLE", retryable: true }));
+    handler = (_, response) => {
+      response.writeHead(200).write("{");
+    };
+    await expect(hasty.runs()).rejects.toThrow(failure({ code: "UNREACHABLE", retryable: true }));
+  });
+
+  it("of nobody are an unreachable coordinator", async () => {
+    const nobody = protocol.createCoordinatorClient("http://127.0.0.1:1");
+    await expect(nobody.runs()).rejects.toThrow(
+      failure({ status: 0, code: "UNREACHABLE", message: "The coordinator at http://127.0.0.1:1 does not answer." }),
+    );
+  });
+
+  it("may be given up by the caller, whose reason passes through", async () => {
+    handler = () => undefined;
+    const session = client().session(runId, worker, `0x${"77".repeat(32)}`);
+    const controller = new AbortController();
+    const asked = session.work({ waitSeconds: 5 }, controller.signal);
+    const reason = new CoordinatorError(0, "GIVEN_UP", "Enough.");
+    setTimeout(() => controller.abort(reason), 20);
+    await expect(asked).rejects.toBe(reason);
+  });
+});
+
+describe("blobs", () => {
+  it("come whole, by CID, and verified", async () => {
+    handler = answer(bytes);
+    expect(await client().blob(runId, digest, 100)).toEqual(new Uint8Array(bytes));
+    expect(seen[0]?.path).toBe(`/v1/runs/${runId}/blobs/${protocol.cidOf(digest)}`);
+  });
+
+  it("of another digest are refused", async () => {
+    handler = answer("something else");
+    await expect(client().blob(runId, digest, 100)).rejects.toThrow(failure({ code: "BLOB_MISMATCH" }));
+  });
+
+  it("above their limit are not read to the end", async () => {
+    let written = 0;
+    handler = (_, response) => {
+      const timer = setInterval(() => {
+        written += 64 << 10;
+        response.write(Buffer.alloc(64 << 10));
+      }, 1);
+      response.on("close", () => clearInterval(timer));
+      response.writeHead(200);
+    };
+    await expect(client().blob(runId, digest, 1_000)).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
+    expect(written).toBeLessThan(16 << 20);
+  });
+
+  it("are checked as documents: digest, then JSON, then schema", async () => {
+    const good = { version: 1, modelId: `0x${"11".repeat(32)}`, leaves: [{ account: worker, cumulative: "1" }] };
+    const text = protocol.canonicalJson(good);
+    handler = answer(text);
+    const of = protocol.digestOfJson(good);
+    expect(await client().document(runId, of, "Rewards", protocol.RewardsFile)).toEqual(good);
+    handler = answer(bytes);
+    await expect(client().document(runId, digest, "Rewards", protocol.RewardsFile)).rejects.toThrow(
+      failure({ code: "MALFORMED_DOCUMENT" }),
+    );
+    const noJson = new TextEncoder().encode("not json");
+    handler = answer(noJson);
+    await expect(client().document(runId, protocol.sha256(noJson), "Rewards", protocol.RewardsFile)).rejects.toThrow(
+      failure({ code: "NOT_A_COORDINATOR" }),
+    );
+  });
+
+  it("come in parts by range", async () => {
+    handler = (request, response) => {
+      expect(request.headers.range).toBe("bytes=2-5");
+      response.writeHead(206).end(bytes.subarray(2, 6));
+    };
+    expect(await client().blobPart(runId, digest, 2, 4)).toEqual(new Uint8Array(bytes.subarray(2, 6)));
+  });
+
+  it.each([
+    ["the whole blob", 200, bytes.subarray(0, 4), "BLOB_MISMATCH"],
+    ["too little", 206, bytes.subarray(0, 3), "BLOB_MISMATCH"],
+    ["too much", 206, bytes.subarray(0, 5), "ANSWER_TOO_LARGE"],
+  ])("are refused when a range is answered by %s", async (_, status, body, code) => {
+    handler = answer(body, status);
+    await expect(client().blobPart(runId, digest, 0, 4)).rejects.toThrow(failure({ code }));
+  });
+});
+
+describe("what is sent", () => {
+  const key: protocol.Hex = `0x${"77".repeat(32)}`;
+
+  it("carries the session's MAC over method, path, body and a rising counter", async () => {
+    handler = answer('{"round":3,"phase":"Training"}');
+    const session = client().session(runId, protocol.asAddress(worker), key);
+    const beat = { round: 3, step: 1, loss: null, tokensPerSecond: null, uploading: false };
+    await session.heartbeat(beat);
+    await session.heartbeat({ ...beat, step: 2 });
+    for (const [index, { method, path, headers, body }] of seen.entries()) {
+      expect(headers[protocol.sessionHeaders.worker]).toBe(worker);
+      expect(headers[protocol.sessionHeaders.counter]).toBe(String(index + 1));
+      const input = { method: method!, path: path!, body: protocol.sha256(body), counter: index + 1 };
+      expect(await protocol.verifySessionMac(key, input, String(headers[protocol.sessionHeaders.mac]))).toBe(true);
+      expect(JSON.parse(body.toString())).toEqual({ ...beat, step: index + 1 });
+    }
+  });
+
+  it("as a fragment is a stream of bytes under its digest", async () => {
+    handler = answer(JSON.stringify({ digest, bytes: bytes.length }));
+    const session = client().session(runId, worker, key);
+    expect(await session.uploadFragment(5, 1, 2, new Uint8Array(bytes), digest)).toEqual({
+      digest,
+      bytes: bytes.length,
+    });
+    const [{ method, path, headers, body } = seen[0]!] = seen;
+    expect([method, path]).toEqual(["PUT", `/v1/runs/${runId}/assignments/5/attempts/1/fragments/2`]);
+    expect(headers["content-type"]).toBe("application/octet-stream");
+    expect(headers[protocol.contentDigestHeader]).toBe(digest);
+    expect(new Uint8Array(body)).toEqual(new Uint8Array(bytes));
+    const input = { method: "PUT", path: path!, body: digest, counter: 1 };
+    expect(await protocol.verifySessionMac(key, input, String(headers[protocol.sessionHeaders.mac]))).toBe(true);
+  });
+
+  it("as control carries the organiser's token", async () => {
+    handler = answer('{"accepted":true}');
+    await client().control(runId, "secret", { action: "pause" });
+    expect(seen[0]).toMatchObject({ method: "POST", path: `/v1/runs/${runId}/control` });
+    expect(seen[0]?.headers.authorization).toBe("Bearer secret");
+  });
+
+  it("asks for rewards of an account in lower case", async () => {
+    const view = { account: worker, epoch: 1, root: `0x${"11".repeat(32)}`, cumulative: "5", proof: [] };
+    handler = answer(JSON.stringify(view));
+    expect(await client().reward(runId, worker.toUpperCase().replace("0X", "0x") as protocol.Address)).toEqual(view);
+    expect(seen[0]?.path).toBe(`/v1/runs/${runId}/rewards/${worker}`);
+  });
+});
