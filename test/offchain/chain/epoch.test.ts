@@ -1,0 +1,364 @@
+import {
+  type Address,
+  canonicalJson,
+  domainFor,
+  rewardTree,
+  type SignedVerdict,
+  toWire,
+  typedDataOf,
+  type Verdict,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import {
+  computeEpoch,
+  deadlineOf,
+  dueEpoch,
+  type EpochComputation,
+  epochAt,
+} from "../../../offchain/src/chain/index.ts";
+import { accounts, contracts, createLedger, type Ledger, modelId } from "./ledger.ts";
+import { validators } from "./world.ts";
+
+const [a, b, c] = accounts as [Address, Address, Address];
+const lower = (address: string): Address => address.toLowerCase() as Address;
+
+async function compute(
+  ledger: Ledger,
+  epoch: number,
+  verdicts: readonly SignedVerdict[] = [],
+): Promise<EpochComputation> {
+  const result = await computeEpoch(ledger.modules, { modelId, epoch, verdicts });
+  if (result.kind === "nothing") throw new Error(result.reason);
+  return result.computation;
+}
+const cumulative = ({ rewards }: EpochComputation): Record<string, bigint> =>
+  Object.fromEntries(rewards.leaves.map((leaf) => [leaf.account, BigInt(leaf.cumulative)]));
+
+async function verdict(
+  head: { head: string; runId: string; round: number },
+  fields: Partial<Verdict>,
+  who = 0,
+): Promise<SignedVerdict> {
+  const account = validators[who]!;
+  const struct: Verdict = {
+    runId: head.runId as `0x${string}`,
+    round: BigInt(Math.max(0, head.round - 1)),
+    head: head.head as `0x${string}`,
+    validator: lower(account.address),
+    kind: verdictKind.aggregate,
+    worker: `0x${"0".repeat(40)}`,
+    index: 0,
+    value: 10_000n,
+    evidence: `0x${"0".repeat(64)}`,
+    issuedAt: 1n,
+    ...fields,
+  };
+  const signature = await account.signTypedData(
+    typedDataOf(domainFor(31_337, contracts.runRegistry), "Verdict", struct),
+  );
+  return { verdict: toWire("Verdict", struct), signature };
+}
+const withValidators = (ledger: Ledger): Ledger => {
+  ledger.validators = validators.map(({ address }) => lower(address));
+  return ledger;
+};
+
+describe("an epoch's accounts", () => {
+  it("share the budget by tokens, rounded down", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({
+      anchoredAt: 1_005,
+      receipts: [
+        { account: a, tokens: 100n },
+        { account: b, tokens: 200n },
+      ],
+    });
+    ledger.now = 1_020;
+    expect(cumulative(await compute(ledger, 1))).toEqual({ [a]: 333n, [b]: 666n });
+  });
+
+  it("give an epoch's budget to the epoch in which a head was anchored, and skip epochs without heads", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_016, receipts: [{ account: b, tokens: 1n }] });
+    ledger.add({
+      anchoredAt: 1_016 + 16 * 5,
+      receipts: [
+        { account: a, tokens: 3n },
+        { account: b, tokens: 1n },
+      ],
+    });
+    ledger.now = 1_200;
+    const computation = await compute(ledger, 7);
+    expect(computation.inputs.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 7]);
+    expect(cumulative(computation)).toEqual({ [a]: 1_750n, [b]: 1_250n });
+  });
+
+  it("pay the same whether an epoch is settled at once or waits for the next", async () => {
+    const heads = [
+      {
+        anchoredAt: 1_002,
+        receipts: [
+          { account: a, tokens: 5n },
+          { account: b, tokens: 2n },
+        ],
+      },
+      {
+        anchoredAt: 1_018,
+        receipts: [
+          { account: b, tokens: 7n },
+          { account: c, tokens: 1n },
+        ],
+      },
+    ];
+    const waiting = createLedger();
+    for (const head of heads) waiting.add(head);
+    waiting.now = 1_033;
+    const together = await compute(waiting, 2);
+
+    const prompt = createLedger();
+    prompt.add(heads[0]!);
+    prompt.now = 1_017;
+    const first = await compute(prompt, 1);
+    prompt.activate(first);
+    prompt.add(heads[1]!);
+    prompt.now = 1_033;
+    const second = await compute(prompt, 2);
+    expect(second.rewards).toEqual(together.rewards);
+    expect(second.manifest).toMatchObject({ previousRoot: first.manifest.root, root: together.manifest.root });
+    expect(second.manifest.previous).toBe(first.attestation.epochDigest);
+    expect(second.inputs.epochs.map(({ epoch }) => epoch)).toEqual([2]);
+  });
+
+  it("pay nothing for work under parameters older than those at the start of the epoch before", async () => {
+    const ledger = createLedger();
+    ledger.versions.push({ from: 1_010, version: 2 });
+    // Epoch 2: the epoch before began at 1000, when version 1 was in force. Epoch 3: it began at 1016, under version 2.
+    ledger.add({ anchoredAt: 1_017, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_033, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_034, paramsVersion: 2, receipts: [{ account: b, tokens: 1n }] });
+    ledger.now = 1_050;
+    const computation = await compute(ledger, 3);
+    expect(cumulative(computation)).toEqual({ [a]: 1_000n, [b]: 1_000n });
+    expect(
+      computation.inputs.epochs.flatMap(({ heads }) => heads.map(({ minParamsVersion }) => minParamsVersion)),
+    ).toEqual([1, 2, 2]);
+  });
+
+  it("cover several runs of one model, and name the last heads of those that finished", async () => {
+    const ledger = createLedger();
+    const last = ledger.add({ run: 1, anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    const head = ledger.add({ run: 0, anchoredAt: 1_010, receipts: [{ account: b, tokens: 3n }] });
+    ledger.now = 1_016;
+    const { manifest, ...computation } = await compute(ledger, 1);
+    expect(manifest).toMatchObject({
+      runId: head.runId,
+      head: head.head,
+      finished: [{ runId: last.runId, head: last.head }],
+    });
+    expect(cumulative({ manifest, ...computation })).toEqual({ [a]: 250n, [b]: 750n });
+  });
+
+  it("find nothing to attest where nothing was anchored or earned", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.now = 1_040;
+    expect(await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [] })).toMatchObject({ kind: "nothing" });
+    expect(await computeEpoch(ledger.modules, { modelId, epoch: 2, verdicts: [] })).toMatchObject({ kind: "nothing" });
+    expect(await dueEpoch(ledger.modules.reader, modelId)).toBe(1);
+  });
+
+  it("refuse epochs that are not over, covered already, or behind a pending root", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_015;
+    expect(await dueEpoch(ledger.modules.reader, modelId)).toBeUndefined();
+    await expect(compute(ledger, 1)).rejects.toMatchObject({ code: "EPOCH_NOT_OVER", retryable: true });
+    ledger.now = 1_016;
+    const computation = await compute(ledger, 1);
+    ledger.pending = {
+      root: computation.manifest.root as `0x${string}`,
+      totalCumulative: 1n,
+      epoch: 1,
+      activatableAt: 0,
+      deadline: 0,
+    };
+    await expect(compute(ledger, 1)).rejects.toMatchObject({ code: "ROOT_PENDING", retryable: true });
+    ledger.pending = undefined;
+    ledger.activate(computation);
+    await expect(compute(ledger, 1)).rejects.toMatchObject({ code: "EPOCH_SUPERSEDED" });
+  });
+
+  it("refuse published rewards that are not those of the active root", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_016;
+    const computation = await compute(ledger, 1);
+    ledger.activate(computation);
+    ledger.active = { ...ledger.active!, root: `0x${"11".repeat(32)}` };
+    ledger.roots[0] = { ...ledger.roots[0]!, root: ledger.active.root };
+    ledger.add({ anchoredAt: 1_020, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_033;
+    await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "EVIDENCE_REWARDS" });
+  });
+
+  it("are due one posting delay after the end, later when that has passed, and never far ahead", async () => {
+    const { schedule } = createLedger();
+    expect(deadlineOf(schedule, 1, 1_016)).toBe(1_028);
+    expect(deadlineOf(schedule, 1, 1_025)).toBe(1_028);
+    expect(deadlineOf(schedule, 1, 1_026)).toBe(1_040);
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_020;
+    for (const deadline of [1_016, 1_029, 1_016 + 12 * 10])
+      await expect(computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], deadline })).rejects.toMatchObject({
+        code: "DEADLINE_REFUSED",
+      });
+  });
+});
+
+describe("verdicts", () => {
+  it("decide by more than half of the head's aggregate verdicts, and by the lower median of utility", async () => {
+    const ledger = withValidators(createLedger());
+    const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    const other = ledger.add({
+      anchoredAt: 1_002,
+      receipts: [
+        { account: b, tokens: 1n },
+        { account: c, tokens: 1n },
+      ],
+    });
+    ledger.now = 1_016;
+    const against = [
+      await verdict(head, { value: 0n }, 0),
+      await verdict(head, { value: 0n }, 1),
+      await verdict(head, {}, 2),
+    ];
+    const utility = [
+      await verdict(other, { kind: verdictKind.utility, worker: b, value: 5_000n }, 0),
+      await verdict(other, { kind: verdictKind.utility, worker: b, value: 9_000n }, 1),
+    ];
+    const computation = await compute(ledger, 1, [...against, ...utility]);
+    expect(cumulative(computation)).toEqual({ [b]: 333n, [c]: 666n });
+    expect(cumulative(await compute(ledger, 1, [against[0]!, against[2]!]))).toEqual({
+      [a]: 333n,
+      [b]: 333n,
+      [c]: 333n,
+    });
+  });
+
+  it("count only if signed by a member, about a head of the epochs, with a value of their kind, the first of its key", async () => {
+    const ledger = withValidators(createLedger());
+    const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_016;
+    const good = await verdict(head, {});
+    const forged = { ...(await verdict(head, { index: 1 })), signature: good.signature };
+    const elsewhere = await verdict({ ...head, head: `0x${"11".repeat(32)}` }, {});
+    const odd = await verdict(head, { value: 5_000n, index: 2 });
+    const beyond = await verdict(head, { index: 4 });
+    const second = await verdict(head, { value: 0n });
+    const wrongRound = await verdict(head, { index: 3, round: 9n });
+    const { verdicts } = await compute(ledger, 1, [good, forged, elsewhere, odd, beyond, second, wrongRound]);
+    expect(verdicts.verdicts).toEqual([good]);
+    ledger.validators = [lower(validators[1]!.address)];
+    expect((await compute(ledger, 1, [good])).verdicts.verdicts).toEqual([]);
+  });
+
+  it("in any order give the same documents", async () => {
+    const ledger = withValidators(createLedger());
+    const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_016;
+    const all = await Promise.all(
+      [0, 1, 2].flatMap((who) => [
+        verdict(head, { index: who }, who),
+        verdict(head, { kind: verdictKind.loss, value: 2_000_000n }, who),
+      ]),
+    );
+    const one = await compute(ledger, 1, all);
+    const two = await compute(ledger, 1, all.toReversed());
+    expect(canonicalJson(two.manifest)).toBe(canonicalJson(one.manifest));
+  });
+});
+
+describe("sums", () => {
+  const receipt = fc.record({
+    account: fc.constantFrom(...accounts),
+    tokens: fc.bigInt(1n, 1n << 40n),
+    outcome: fc.constantFrom(0, 0, 0, 3),
+  });
+  const plan = fc.record({
+    heads: fc.array(
+      fc.record({
+        gap: fc.integer({ min: 0, max: 40 }),
+        run: fc.constantFrom(0, 1),
+        receipts: fc.array(receipt, { maxLength: 5 }),
+      }),
+      { minLength: 1, maxLength: 12 },
+    ),
+    budgets: fc.array(fc.bigInt(0n, 10n ** 24n), { minLength: 1, maxLength: 5 }),
+    settleAfter: fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
+  });
+
+  it("never exceed the budgets of the epochs with work, never fall, and do not depend on when epochs are settled", async () => {
+    await fc.assert(
+      fc.asyncProperty(plan, async ({ heads, budgets, settleAfter }) => {
+        const settle = async (eager: boolean): Promise<EpochComputation | undefined> => {
+          const ledger = createLedger();
+          ledger.budget = (epoch) => budgets[epoch % budgets.length]!;
+          let time = 1_000;
+          let last: EpochComputation | undefined;
+          for (const [i, { gap, run, receipts }] of heads.entries()) {
+            time += gap;
+            if (eager && settleAfter[i]) last = (await settleDue(ledger, time)) ?? last;
+            ledger.add({ run, anchoredAt: time, receipts });
+          }
+          return (await settleDue(ledger, time + 40)) ?? last;
+        };
+        const settleDue = async (ledger: Ledger, now: number): Promise<EpochComputation | undefined> => {
+          ledger.now = Math.max(ledger.now, now);
+          const before = ledger.active;
+          const due = await dueEpoch(ledger.modules.reader, modelId);
+          if (due === undefined) return undefined;
+          const result = await computeEpoch(ledger.modules, { modelId, epoch: due, verdicts: [] });
+          if (result.kind === "nothing") return undefined;
+          const { computation } = result;
+          const added = computation.attestation.totalCumulative - (before?.totalCumulative ?? 0n);
+          let allowed = 0n;
+          for (let epoch = (before?.epoch ?? 0) + 1; epoch <= due; epoch++) allowed += ledger.budget(epoch);
+          expect(added).toBeGreaterThanOrEqual(0n);
+          expect(added).toBeLessThanOrEqual(allowed);
+          for (const { budget, contributions } of computation.inputs.epochs) {
+            const paid = contributions.reduce((sum, { amount }) => sum + BigInt(amount), 0n);
+            expect(paid).toBeLessThanOrEqual(BigInt(budget));
+          }
+          const leaves = computation.rewards.leaves.map(({ account, cumulative: sum }) => ({
+            account,
+            cumulative: BigInt(sum),
+          }));
+          expect(rewardTree(modelId, leaves).root).toBe(computation.attestation.root);
+          ledger.activate(computation);
+          return computation;
+        };
+        const eager = await settle(true);
+        const lazy = await settle(false);
+        expect(eager?.rewards.leaves ?? []).toEqual(lazy?.rewards.leaves ?? []);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("put every time into exactly one epoch", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1_000 }), fc.integer({ min: 0, max: 100_000 }), (epochLength, offset) => {
+        const schedule = { start: 1_000, epochLength, postingDelay: 1, window: 1 };
+        const epoch = epochAt(schedule, 1_000 + offset);
+        expect(1_000 + (epoch - 1) * epochLength).toBeLessThanOrEqual(1_000 + offset);
+        expect(1_000 + epoch * epochLength).toBeGreaterThan(1_000 + offset);
+      }),
+    );
+  });
+});

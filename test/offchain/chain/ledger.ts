@@ -1,0 +1,189 @@
+/** A chain in memory, as far as an epoch's accounts read it: for arithmetic that needs thousands of chains. */
+import {
+  type Address,
+  asDigest,
+  asHead,
+  asModelId,
+  asRunId,
+  canonicalJson,
+  type ContractAddresses,
+  digestOfJson,
+  type ReceiptLeaf,
+  type RunId,
+  sha256,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { stringToBytes } from "viem";
+
+import { InternalError } from "../../../offchain/src/base/index.ts";
+import type {
+  BlobSource,
+  ChainReader,
+  EpochComputation,
+  EpochModules,
+  ModelSchedule,
+  PostedHead,
+  PostedRoot,
+  RootView,
+} from "../../../offchain/src/chain/index.ts";
+
+const hash = (text: string): `0x${string}` => digestOfJson(text);
+export const modelId = asModelId(hash("model"));
+export const runs = [asRunId(hash("run-1")), asRunId(hash("run-2"))] as const;
+export const accounts = ["a", "b", "c", "d"].map((name) => `0x${hash(name).slice(2, 42)}` as Address);
+
+const contract = (name: string): Address => `0x${hash(name).slice(2, 42)}`;
+export const contracts: ContractAddresses = {
+  modelRegistry: contract("modelRegistry"),
+  runRegistry: contract("runRegistry"),
+  checkpointRegistry: contract("checkpointRegistry"),
+  validatorSet: contract("validatorSet"),
+  emission: contract("emission"),
+  computeRewards: contract("computeRewards"),
+};
+
+export interface LedgerHead {
+  readonly run?: number;
+  readonly anchoredAt: number;
+  readonly paramsVersion?: number;
+  readonly receipts: readonly { readonly account: Address; readonly tokens: bigint; readonly outcome?: number }[];
+}
+
+export interface Ledger {
+  readonly schedule: ModelSchedule;
+  now: number;
+  heads: PostedHead[];
+  /** Budget of an epoch. */
+  budget: (epoch: number) => bigint;
+  /** Versions of the parameters by the time from which they are in force. */
+  versions: { readonly from: number; readonly version: number }[];
+  active: RootView | undefined;
+  pending: RootView | undefined;
+  readonly roots: PostedRoot[];
+  validators: Address[];
+  readonly modules: EpochModules;
+  add(head: LedgerHead): PostedHead;
+  /** Publishes and activates what was computed. */
+  activate(computation: EpochComputation): void;
+}
+
+export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
+  const leaves = new Map<string, readonly ReceiptLeaf[]>();
+  const blobs = new Map<string, Uint8Array>();
+  const publish = (document: unknown): void => {
+    const bytes = stringToBytes(canonicalJson(document));
+    blobs.set(sha256(bytes), bytes);
+  };
+  const source: BlobSource = {
+    blob: async (_run, digest) => {
+      const found = blobs.get(digest);
+      if (!found) throw new InternalError("BLOB_MISSING", `No blob ${digest}.`);
+      return found;
+    },
+  };
+  const never = (): never => {
+    throw new InternalError("NOT_READ", "An epoch's accounts do not read this.");
+  };
+  const reader: ChainReader = {
+    chainId: 31_337,
+    contracts,
+    chainTime: async () => ledger.now,
+    settledTime: async () => ledger.now,
+    blockNumber: async () => ledger.now,
+    blockHash: never,
+    head: never,
+    headsSince: async (runId, block) => ledger.heads.filter((head) => head.runId === runId && head.block >= block),
+    run: never,
+    runStatus: never,
+    runsOf: async () => [...new Set<RunId>(ledger.heads.map(({ runId }) => runId))],
+    postersOf: never,
+    isAdmitted: never,
+    paramsInForce: never,
+    paramsOf: never,
+    paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
+    schedule: async () => ledger.schedule,
+    epochOf: never,
+    epochEnd: never,
+    computeBudget: async (_model, epoch) => (epoch <= (ledger.active?.epoch ?? 0) ? 0n : ledger.budget(epoch)),
+    validators: async () => ({ version: 1, validators: ledger.validators, threshold: 2 }),
+    activeRoot: async () => ledger.active,
+    pendingRoot: async () => ledger.pending,
+    rootsOf: async () => ledger.roots,
+    activationsOf: never,
+  };
+  const ledger: Ledger = {
+    schedule: { start: 1_000, epochLength: 16, postingDelay: 12, window: 4, ...schedule },
+    now: 1_000,
+    heads: [],
+    budget: () => 1_000n,
+    versions: [{ from: 0, version: 1 }],
+    active: undefined,
+    pending: undefined,
+    roots: [],
+    validators: [],
+    modules: {
+      reader,
+      blobs: source,
+      evidence: {
+        read: async (_blobs, head) => ({
+          manifest: { fragments: [1, 2, 3, 4] } as never,
+          file: null,
+          leaves: leaves.get(head.head) ?? [],
+        }),
+      },
+    },
+    add: ({ run = 0, anchoredAt, paramsVersion = 1, receipts }) => {
+      const runId = runs[run]!;
+      const before = ledger.heads.filter((head) => head.runId === runId);
+      const sequence = before.length;
+      const name = `${run}/${sequence}`;
+      const head: PostedHead = {
+        runId,
+        head: asHead(hash(`head-${name}`)),
+        parentHead: before.at(-1)?.head ?? zeroHash,
+        sequence,
+        round: sequence,
+        paramsVersion,
+        checkpointDigest: asDigest(hash(`checkpoint-${name}`)),
+        receiptsRoot: hash(`root-${name}`),
+        block: anchoredAt,
+        blockHash: hash(`block-${anchoredAt}`),
+        logIndex: ledger.heads.length,
+        transaction: hash(`transaction-${name}`),
+        anchoredAt,
+      };
+      leaves.set(
+        head.head,
+        receipts.map(({ account, tokens, outcome = 0 }, i) => ({
+          receiptHash: hash(`receipt-${name}-${i}`),
+          worker: account,
+          beneficiary: account,
+          tokens,
+          outcome,
+        })),
+      );
+      ledger.heads.push(head);
+      ledger.now = Math.max(ledger.now, anchoredAt);
+      return head;
+    },
+    activate: ({ manifest, rewards, attestation }) => {
+      publish(manifest);
+      publish(rewards);
+      const { root, totalCumulative, setVersion } = attestation;
+      const [epoch, deadline] = [Number(attestation.epoch), Number(attestation.deadline)];
+      const view = { root, totalCumulative, epoch, deadline, activatableAt: ledger.now };
+      ledger.active = view;
+      ledger.roots.push({
+        ...view,
+        modelId,
+        runId: asRunId(attestation.runId),
+        head: asHead(attestation.head),
+        epochDigest: asDigest(attestation.epochDigest),
+        setVersion,
+        block: ledger.now,
+        transaction: hash(`post-${epoch}`),
+      });
+    },
+  };
+  return ledger;
+}
