@@ -17,7 +17,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, UserError } from "../base/index.ts";
-import type { FragmentLayout } from "../diloco/index.ts";
+import type { FragmentLayout, Parameters } from "../diloco/index.ts";
 import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
 import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
@@ -128,9 +128,11 @@ export async function workRound(
   const trainedAt = clock.now();
 
   progress.uploading = true;
+  // Asked for first, so that encoding does not wait until the end state is hashed.
+  const local = trainer.parameters();
   const endState = trainer.digest(residual);
   endState.catch(() => undefined);
-  const { encoded, uploads } = await encodeAndSend(assignment, base, residual, context, signal);
+  const { encoded, uploads } = await encodeAndSend(assignment, base, await local, residual, context, signal);
   const next = encoded.map((fragment) => fragment.residual);
   const { header, payloadDigest } = payloadHeader({
     assignment,
@@ -237,11 +239,11 @@ async function train(
 async function encodeAndSend(
   assignment: Assignment,
   base: BaseCheckpoint,
+  local: Parameters,
   residual: Residual,
   context: RoundContext,
   signal: AbortSignal,
 ): Promise<{ encoded: EncodedFragment[]; uploads: Promise<unknown> }> {
-  const local = await context.trainer.parameters();
   const encoded: EncodedFragment[] = [];
   const running: Promise<void>[] = [];
   for (const [index, layout] of context.layouts.entries()) {

@@ -437,6 +437,7 @@ async function keepBeating(
   signal: AbortSignal,
   onRound: (openRound: number) => void,
 ): Promise<void> {
+  let failing = false;
   while (!signal.aborted) {
     await pause(clock, (session.heartbeatSeconds ?? 1) * 1_000, signal);
     if (signal.aborted) return;
@@ -444,9 +445,12 @@ async function keepBeating(
     const beat: Heartbeat = { ...progress };
     try {
       const { round } = await session.once((current) => current.heartbeat(beat), signal);
+      failing = false;
       onRound(round);
     } catch (error) {
-      if (!signal.aborted) onEvent(retryEvent("heartbeat", error, session.heartbeatSeconds * 1_000));
+      // One word at the beginning of a silence, not one per second of it.
+      if (!signal.aborted && !failing) onEvent(retryEvent("heartbeat", error, session.heartbeatSeconds * 1_000));
+      failing = true;
     }
   }
 }

@@ -114,7 +114,10 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       signal.throwIfAborted();
       const used = await current();
       try {
-        return await options.turnstile.enter(() => work(used));
+        return await unlessAborted(
+          options.turnstile.enter(() => work(used)),
+          signal,
+        );
       } catch (error) {
         if (!isSessionLost(error)) throw error;
         if (session === used) session = undefined;
@@ -146,6 +149,20 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       return heartbeatSeconds;
     },
   };
+}
+
+/** The same, but without waiting for it once the signal is aborted: large uploads have minutes to fail. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => undefined);
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 /** `lease` of a machine of one's own. */

@@ -54,6 +54,10 @@ export interface AcceptedReceipt extends ReceiptRequest {
 export interface Faults {
   /** Refuses receipts with this status and code. */
   refuseReceipt?: { status: number; code: string } | undefined;
+  /** Refuses joins likewise. */
+  refuseJoin?: { status: number; code: string } | undefined;
+  /** Lets uploads wait for ever. */
+  hangUploads?: boolean;
   /** Changes the acknowledgement before it is signed. */
   bendAck?: (ack: Ack) => Ack;
   /** Signs with another key. */
@@ -129,6 +133,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
   const payloads = new Map<string, Uint8Array>();
   const sessions = new Map<Address, { key: Hex; counter: number }>();
   const faults: Faults = {};
+  const ended = new AbortController();
   let states: FragmentState[] = fixture.initial;
   let rounds = options.rounds ?? 1;
   let round = 0;
@@ -260,6 +265,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.get(routes.runs(), () => ({ runs: [{ runId, modelId: fixture.modelId, phase: "Training" }] }));
     app.get(routes.run(":runId"), view);
     app.post(routes.join(":runId"), async (request) => {
+      if (faults.refuseJoin) throw new Refusal(faults.refuseJoin.status, faults.refuseJoin.code);
       const { join, signature } = parseDocument("join", JoinRequest, jsonOf(request));
       const signer = await recoverSigner(domain, "Join", fromWire("Join", join), signature);
       if (signer !== join.worker) throw new Refusal(403, "JOIN_SIGNATURE");
@@ -301,6 +307,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       if (Number(attempt) !== current?.attempt || Number(assignmentId) !== current.assignmentId) {
         throw new Refusal(409, "ATTEMPT_STALE");
       }
+      if (faults.hangUploads) await systemClock.sleep(20_000, ended.signal).catch(() => undefined);
       const bytes = request.body as Buffer;
       payloads.set(`${assignmentId}/${attempt}/${index}`, new Uint8Array(bytes));
       uploads.push({ assignmentId: Number(assignmentId), attempt: Number(attempt), index: Number(index) });
@@ -394,6 +401,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     },
     up: listen,
     close: async () => {
+      ended.abort();
       wake();
       await app?.close();
     },

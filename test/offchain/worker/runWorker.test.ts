@@ -335,7 +335,42 @@ describe("what it refuses", () => {
   });
 });
 
+describe("a refused join", () => {
+  test("of a finished run ends the worker as if it had been told to leave", async () => {
+    await start();
+    double.faults.refuseJoin = { status: 410, code: "RUN_FINISHED" };
+    expect(await run()).toMatchObject({ kind: "dismissed", rounds: 0 });
+  });
+
+  test("for a reason that the user must correct is thrown", async () => {
+    await start();
+    double.faults.refuseJoin = { status: 400, code: "PROTOCOL_VERSION" };
+    await expect(run()).rejects.toMatchObject({ code: "PROTOCOL_VERSION", retryable: false });
+  });
+
+  test("of a full run is tried again", async () => {
+    await start();
+    double.faults.dismissAfter = 1;
+    double.faults.refuseJoin = { status: 503, code: "RUN_FULL" };
+    const working = run();
+    await until("it is tried again", () => of("retrying").some(({ code }) => code === "RUN_FULL"));
+    double.faults.refuseJoin = undefined;
+    expect((await working).rounds).toBe(1);
+  });
+});
+
 describe("stopping", () => {
+  test("does not wait for an upload that hangs", async () => {
+    await start();
+    double.faults.hangUploads = true;
+    const working = run({ grace: 50 });
+    await until("it uploads", () => trainer.step >= 8);
+    await systemClock.sleep(100);
+    stop.abort();
+    expect(await working).toMatchObject({ kind: "stopped", rounds: 0 });
+    expect(double.left).toEqual([worker]);
+  });
+
   test("in mid-training the assignment is abandoned and the coordinator told", async () => {
     trainer.pace = 50;
     await start();
