@@ -140,9 +140,9 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         uint256 next = 0;
         for (uint256 i = 0; i < signatures.length; ++i) {
             address signer = ECDSA.recoverCalldata(digest, signatures[i]);
-            while (next < size && set.members[next] < signer) ++next;
-            if (next == size || set.members[next] != signer) revert ValidatorSetBadSigner(signer);
-            ++next;
+            address member = address(0);
+            while (member < signer && next < size) member = set.members[next++];
+            if (member != signer) revert ValidatorSetBadSigner(signer);
         }
     }
 

@@ -17,7 +17,7 @@ interface ICheckpointRegistry {
         bytes32 receiptsRoot
     );
 
-    /// @notice Only RunRegistry records checkpoint 0.
+    /// @notice Only RunRegistry opens a run here and says who posts for it.
     error CheckpointRegistryOnlyRunRegistry(address caller);
     /// @notice The caller is not the run's poster.
     error CheckpointRegistryNotPoster(bytes32 runId, address caller);
@@ -34,6 +34,10 @@ interface ICheckpointRegistry {
 
     /// @notice Records checkpoint 0; called by RunRegistry when it registers the run.
     function open(bytes32 runId, bytes32 checkpointDigest) external returns (bytes32 head);
+
+    /// @notice Tells who posts for a run, whether it takes heads, and its latest parameters; called by RunRegistry
+    /// whenever one of them changes, so that posting a head needs no call to another contract.
+    function update(bytes32 runId, address poster, bool isOpen, uint32 paramsVersion) external;
 
     /// @notice Adds a link. What equals the current head is a success and changes nothing, so that a poster may send
     /// again what it does not know to have arrived.

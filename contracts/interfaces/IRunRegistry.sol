@@ -138,9 +138,6 @@ interface IRunRegistry {
     /// @notice A run as it stands; reverts for a run that does not exist.
     function runOf(bytes32 runId) external view returns (Run memory);
 
-    /// @notice What the posting of a head needs to know of a run.
-    function postingOf(bytes32 runId) external view returns (address poster, Status status, uint32 version);
-
     /// @notice The model's run that is not finished, 0 if there is none.
     function openRunOf(bytes32 modelId) external view returns (bytes32);
 

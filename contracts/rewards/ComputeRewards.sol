@@ -29,6 +29,9 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     /// overwriting is cheaper than clearing, and there can never be two.
     mapping(bytes32 modelId => RewardRoot) private _posted;
 
+    /// @dev Kept here from the first activation on, which spares every claim a call to the registry.
+    mapping(bytes32 modelId => IERC20) private _shares;
+
     /// @inheritdoc IComputeRewards
     mapping(bytes32 modelId => mapping(address account => uint256)) public claimed;
 
@@ -87,6 +90,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         if (block.timestamp < next.activatableAt) revert ComputeRewardsWindowOpen(next.activatableAt);
 
         _active[modelId] = next;
+        if (last.epoch == 0) _shares[modelId] = IERC20(REGISTRY.sharesOf(modelId));
         uint256 minted = next.totalCumulative - last.totalCumulative;
         emit RootActivated(modelId, next.epoch, next.root, next.totalCumulative, minted);
         EMISSION.authorise(modelId, COMPUTE, uint64(last.epoch) + 1, next.epoch, next.deadline, minted);
@@ -142,7 +146,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         if (amount == 0) return 0;
         claimed[modelId][account] = cumulative;
         emit Claimed(modelId, account, amount, cumulative);
-        IERC20(REGISTRY.sharesOf(modelId)).safeTransfer(account, amount);
+        _shares[modelId].safeTransfer(account, amount);
     }
 
     function _requireTimes(Attestation calldata attestation, Schedule memory schedule) private view {

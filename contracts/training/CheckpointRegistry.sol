@@ -1,33 +1,49 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ICheckpointRegistry} from "../interfaces/ICheckpointRegistry.sol";
-import {IRunRegistry, Status} from "../interfaces/IRunRegistry.sol";
 import {Head} from "../interfaces/Statements.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 
 /// @title CheckpointRegistry
-/// @notice See ICheckpointRegistry. The last link of a run is rewritten in place.
+/// @notice See ICheckpointRegistry. The last link of a run is rewritten in place, beside what posting must know of the run.
 contract CheckpointRegistry is ICheckpointRegistry {
+    /// @dev Everything but the head fits one slot.
     struct Link {
         bytes32 head;
-        uint64 sequence;
-        uint64 round;
+        address poster;
+        uint32 sequence;
+        uint32 round;
+        uint24 paramsVersion;
+        bool isOpen;
     }
 
-    IRunRegistry private immutable RUNS;
+    address private immutable RUNS;
 
     mapping(bytes32 runId => Link) private _links;
 
-    /// @param runs Says who posts for a run, and whether it is open.
-    constructor(IRunRegistry runs) {
+    /// @param runs RunRegistry, which opens runs here and says who posts for them.
+    constructor(address runs) {
         RUNS = runs;
     }
 
+    modifier onlyRunRegistry() {
+        if (msg.sender != RUNS) revert CheckpointRegistryOnlyRunRegistry(msg.sender);
+        _;
+    }
+
     /// @inheritdoc ICheckpointRegistry
-    function open(bytes32 runId, bytes32 checkpointDigest) external returns (bytes32) {
-        if (msg.sender != address(RUNS)) revert CheckpointRegistryOnlyRunRegistry(msg.sender);
+    function open(bytes32 runId, bytes32 checkpointDigest) external onlyRunRegistry returns (bytes32) {
         return _extend(_head(runId, 0, 0, 0, 1, checkpointDigest, 0));
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function update(bytes32 runId, address poster, bool isOpen, uint32 paramsVersion) external onlyRunRegistry {
+        Link storage link = _links[runId];
+        link.poster = poster;
+        link.isOpen = isOpen;
+        link.paramsVersion = SafeCast.toUint24(paramsVersion);
     }
 
     /// @inheritdoc ICheckpointRegistry
@@ -54,11 +70,10 @@ contract CheckpointRegistry is ICheckpointRegistry {
             revert CheckpointRegistryStaleParent(runId, parentHead, link.head);
         }
 
-        (address poster, Status status, uint32 version) = RUNS.postingOf(runId);
-        if (msg.sender != poster) revert CheckpointRegistryNotPoster(runId, msg.sender);
-        if (status != Status.Open) revert CheckpointRegistryRunNotOpen(runId);
+        if (msg.sender != link.poster) revert CheckpointRegistryNotPoster(runId, msg.sender);
+        if (!link.isOpen) revert CheckpointRegistryRunNotOpen(runId);
         if (round <= link.round) revert CheckpointRegistryRoundNotAbove(runId, round, link.round);
-        if (paramsVersion == 0 || paramsVersion > version) {
+        if (paramsVersion == 0 || paramsVersion > link.paramsVersion) {
             revert CheckpointRegistryUnknownParams(runId, paramsVersion);
         }
 
@@ -75,7 +90,10 @@ contract CheckpointRegistry is ICheckpointRegistry {
     function _extend(Head memory head) private returns (bytes32 hash) {
         if (head.checkpointDigest == 0) revert CheckpointRegistryDigestMissing(head.runId);
         hash = ProtocolHashes.hashHead(head);
-        _links[head.runId] = Link(hash, head.sequence, head.round);
+        Link storage link = _links[head.runId];
+        link.head = hash;
+        link.sequence = SafeCast.toUint32(head.sequence);
+        link.round = SafeCast.toUint32(head.round);
         emit HeadPosted(
             head.runId,
             hash,

@@ -32,7 +32,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     mapping(bytes32 runId => mapping(bytes32 realisation => bool)) private _admitted;
 
     /// @param registry_ Says which timelock commands a model.
-    /// @param checkpoints Where checkpoint 0 is recorded.
+    /// @param checkpoints Where heads are posted.
     constructor(
         IModelRegistry registry_,
         ICheckpointRegistry checkpoints
@@ -86,6 +86,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     function setPoster(bytes32 runId, address poster) external onlyTimelockOf(runId) {
         if (poster == address(0)) revert RunRegistryZero("poster");
         _runs[runId].poster = poster;
+        _tellCheckpoints(runId);
         emit PosterSet(runId, poster);
     }
 
@@ -95,6 +96,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         if (run.status == Status.Finished) revert RunRegistryRunFinished(runId);
         run.status = status;
         if (status == Status.Finished) delete _runsOf[run.modelId].open;
+        _tellCheckpoints(runId);
         emit StatusSet(runId, status);
     }
 
@@ -102,12 +104,6 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     function runOf(bytes32 runId) external view returns (Run memory run) {
         run = _runs[runId];
         if (run.modelId == 0) revert RunRegistryUnknownRun(runId);
-    }
-
-    /// @inheritdoc IRunRegistry
-    function postingOf(bytes32 runId) external view returns (address poster, Status status, uint32 version) {
-        Run storage run = _runs[runId];
-        return (run.poster, run.status, run.version);
     }
 
     /// @inheritdoc IRunRegistry
@@ -181,6 +177,12 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         version = ++run.version;
         _params[runId][version] = params;
         _versions[runId].push(uint48(block.timestamp), version);
+        _tellCheckpoints(runId);
         emit RunParamsSet(runId, version, params);
+    }
+
+    function _tellCheckpoints(bytes32 runId) private {
+        Run storage run = _runs[runId];
+        CHECKPOINTS.update(runId, run.poster, run.status == Status.Open, run.version);
     }
 }

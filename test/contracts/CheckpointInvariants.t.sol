@@ -77,8 +77,8 @@ contract CheckpointHandler is Fixture {
         return checkpoints.headOf(runId);
     }
 
-    function _status() private view returns (Status status) {
-        (, status, ) = runs.postingOf(runId);
+    function _status() private view returns (Status) {
+        return runs.runOf(runId).status;
     }
 
     function _replay(uint64 expected) private {

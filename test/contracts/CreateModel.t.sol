@@ -98,6 +98,12 @@ contract CreateModelTest is Fixture {
         yes(registry.timelockOf(theirs) != registry.timelockOf(evil), "timelock");
     }
 
+    function test_singletonsKnowTheirRegistry() public view {
+        eq(runs.registry(), address(registry), "runs");
+        eq(validators.registry(), address(registry), "validators");
+        eq(emission.registry(), address(registry), "emission");
+    }
+
     function test_unknownModelsObeyNobody() public view {
         eq(registry.timelockOf("nothing"), address(0), "timelock");
         eq(registry.governorOf("nothing"), address(0), "governor");

@@ -167,8 +167,7 @@ contract GovernRunTest is Fixture {
     function test_thePosterCanBeReplacedButNotRemoved() public {
         vm.startPrank(address(timelock));
         runs.setPoster(runId, address(0xbeef));
-        (address poster, , ) = runs.postingOf(runId);
-        eq(poster, address(0xbeef), "poster");
+        eq(runs.runOf(runId).poster, address(0xbeef), "poster");
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("poster")));
         runs.setPoster(runId, address(0));
         vm.stopPrank();

@@ -89,11 +89,15 @@ contract RegisterRunTest is Fixture {
         eq(round, 0, "round");
     }
 
-    function test_onlyTheRunRegistryRecordsCheckpointZero() public {
+    function test_onlyTheRunRegistryOpensRunsAndSaysWhoPosts() public {
         vm.expectRevert(
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOnlyRunRegistry.selector, address(this))
         );
         checkpoints.open("run", "digest");
+        vm.expectRevert(
+            abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOnlyRunRegistry.selector, address(this))
+        );
+        checkpoints.update("run", address(this), true, 1);
     }
 
     function test_whatMustNotBeZeroIsNot() public {
