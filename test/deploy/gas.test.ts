@@ -152,13 +152,14 @@ async function measure(): Promise<Record<string, number>> {
   const amounts = new Map(
     accounts.slice(2, 6).map(({ address }, index) => [address, [300n, 40n, 20n, 5n][index]! * share]),
   );
+  const strangers = Array.from(
+    { length: 1_020 },
+    (_, index): Address => `0x${(index + 0x1000000).toString(16).padStart(40, "0")}`,
+  );
   const treeOf = (times: bigint) =>
     rewardTree(modelId, [
       ...[...amounts].map(([account, amount]) => ({ account, cumulative: amount * times })),
-      ...Array.from({ length: 1_020 }, (_, index) => ({
-        account: `0x${(index + 0x1000000).toString(16).padStart(40, "0")}`,
-        cumulative: (share / 10n) * times,
-      })),
+      ...strangers.map((account) => ({ account, cumulative: (share / 10n) * times })),
     ]);
   for (const delegating of [3, 5])
     await send(delegating, shares, "ModelShares", "delegate", [accounts[delegating]!.address]);
