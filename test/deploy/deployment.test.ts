@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { network } from "hardhat";
-import { createPublicClient, createWalletClient, custom, type Hex } from "viem";
+import { createPublicClient, createWalletClient, custom, type Hex, keccak256 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { defaultRecordPath, deploy, ensureBuilt, loadArtifact, profileFor } from "../../deploy/deployment.ts";
@@ -131,6 +131,31 @@ describe("the local profile", () => {
     const { clients } = await chain(31338);
     const deployment = await deploy({ ...clients, profile: "public", recordPath: join(folder, "31338.json") });
     expect(deployment.profile).toBe("public");
+  });
+});
+
+describe("models of either profile", () => {
+  it.each(["local", "public"] as const)("are within the limits: %s", async (name) => {
+    const { clients } = await chain();
+    const { addresses } = await deploy({ ...clients, profile: name });
+    const { abi } = await loadArtifact("ModelRegistry");
+    const config = {
+      name: "Model",
+      symbol: "MDL",
+      uri: "",
+      organiser: account.address,
+      ...profileFor(name, 31337).model,
+      validators: [account.address],
+      threshold: 1,
+    };
+    const { result } = await clients.publicClient.simulateContract({
+      account,
+      address: addresses.modelRegistry,
+      abi,
+      functionName: "createModel",
+      args: [config, keccak256("0x")],
+    });
+    expect(result).toMatch(/^0x[0-9a-f]{64}$/);
   });
 });
 
