@@ -1,0 +1,155 @@
+/** Real workers, real engine, real coordinator over HTTP; only the chain is in memory. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { privateKeyToAccount } from "viem/accounts";
+
+import type { Address } from "@cotrain/sdk/protocol";
+
+import { systemClock } from "../../offchain/src/base/index.ts";
+import {
+  coordinatorMigrations,
+  type CoordinatorSchema,
+  createCoordinator,
+  statusByCode,
+} from "../../offchain/src/coordinator/index.ts";
+import {
+  createHttpServer,
+  createMetrics,
+  eventLogMigrations,
+  listen,
+  openDatabase,
+  silentLogger,
+} from "../../offchain/src/service/index.ts";
+import { type BlobStore, openFileStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
+import { openEvidence, workerDaemon, type WorkerEvent } from "../../offchain/src/worker/index.ts";
+import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
+import { params } from "../offchain/coordinator/harness.ts";
+import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
+
+const account = (byte: string) => privateKeyToAccount(`0x${byte.repeat(32)}`);
+const lower = (address: string): Address => address.toLowerCase() as Address;
+const poster = account("11");
+
+let directory: string;
+let blobs: BlobStore;
+let fixture: RunFixture;
+let chain: FakeChain;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cotrain-e2e-"));
+  blobs = await openFileStore(join(directory, "blobs"));
+  fixture = await publishEngineRun(blobs, "0.1m");
+  const { runId, definition } = fixture;
+  const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, {
+    runId,
+    round: 0,
+    step: 0,
+    tokens: "0",
+    paramsVersion: 1,
+    parent: null,
+    receipts: null,
+  });
+  chain = createFakeChain({
+    clock: { ...systemClock, advance: () => Promise.resolve(), sleepers: 0 },
+    runId,
+    modelId: fixture.modelId,
+    definition: fixture.definitionDigest,
+    realisations: [fixture.realisationDigest],
+    checkpoint,
+    fragments: fixture.initial.length,
+    poster: lower(poster.address),
+    validators: ["21", "22", "23"].map((byte) => lower(account(byte).address)).toSorted(),
+    params: { ...params, innerSteps: 16, rampRounds: 0, minWorkers: 2 },
+  });
+});
+
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+async function openCoordinator(port: number) {
+  const database = await openDatabase<CoordinatorSchema>(join(directory, "coordinator.sqlite"), [
+    ...eventLogMigrations,
+    ...coordinatorMigrations,
+  ]);
+  const [logger, metrics] = [silentLogger(), createMetrics({ process: false })];
+  const coordinator = await createCoordinator(
+    { runs: [{ runId: fixture.runId, realisations: [fixture.realisationDigest] }], operatorToken: "token-of-the-test" },
+    { chain, blobs, database, poster, logger, metrics },
+  );
+  const app = await createHttpServer({
+    logger,
+    title: "test",
+    version: "1",
+    metrics,
+    statusByCode,
+  });
+  await coordinator.api(app);
+  coordinator.start();
+  const listening = await listen(app, { host: "127.0.0.1", port, explicitPort: port !== 0 });
+  return {
+    ...listening,
+    run: coordinator.runs.get(fixture.runId)!,
+    stop: async () => {
+      const closed = app.close();
+      await coordinator.stop();
+      // Both sides live in this process: a connection that a worker opened and never used would be waited for.
+      app.server.closeAllConnections();
+      await closed;
+      await database.close();
+    },
+  };
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 1_000 && !holds(); i++) await systemClock.sleep(20);
+  expect({ what, so: holds() }).toEqual({ what, so: true });
+}
+
+test("two workers train round after round, through a restart of the coordinator, and leave when told", async () => {
+  let coordinator = await openCoordinator(0);
+  const { port } = coordinator;
+  const stop = new AbortController();
+  const events: Record<string, WorkerEvent[]> = { "31": [], "32": [] };
+  const workers = Object.entries(events).map(([byte, seen]) =>
+    workerDaemon(
+      {
+        coordinator: `http://127.0.0.1:${port}`,
+        state: join(directory, "state"),
+        role: `worker-${byte}`,
+        account: account(byte),
+        threads: 1,
+        chain,
+        onEvent: (event) => seen.push(event),
+      },
+      { signal: stop.signal, logger: silentLogger(), ready: () => undefined, onShutdown: () => undefined },
+    ),
+  );
+  const acknowledged = (byte: string): number => events[byte]!.filter(({ type }) => type === "acknowledged").length;
+
+  await until("round 2", () => coordinator.run.driver.state.round >= 2);
+  await coordinator.stop();
+  coordinator = await openCoordinator(port);
+  const resumedAt = coordinator.run.driver.state.round;
+  await until("two rounds more", () => coordinator.run.driver.state.round >= resumedAt + 2);
+  stop.abort();
+  expect(await Promise.all(workers)).toEqual([0, 0]);
+  expect(Object.keys(coordinator.run.driver.state.members)).toEqual([]);
+
+  for (const [byte, seen] of Object.entries(events)) {
+    expect(acknowledged(byte)).toBeGreaterThanOrEqual(3);
+    // The coordinator forgot its sessions, not its members.
+    expect(seen.some((event) => event.type === "joined" && event.again)).toBe(true);
+    const outcomes = seen.flatMap((event) => (event.type === "outcome" ? [event.outcome] : []));
+    expect(outcomes.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(outcomes)).toEqual(new Set([0]));
+    const losses = seen.flatMap((event) => (event.type === "acknowledged" ? [event.loss] : []));
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    const evidence = await openEvidence(join(directory, "state", `worker-${byte}`, "evidence.sqlite"), systemClock);
+    const rows = await evidence.list(fixture.runId);
+    await evidence.close();
+    expect(rows.filter(({ ack }) => ack !== null)).toHaveLength(acknowledged(byte));
+  }
+  await coordinator.stop();
+});
