@@ -365,6 +365,25 @@ describe("governance", () => {
       expect(await actions.currentParamsVersion(client, { addresses, runId })).toBe(2);
       expect(await actions.paramsOf(client, { addresses, runId, version: 2 })).toEqual(change);
       expect(timelock).not.toBe(governor);
+
+      const from = 0n;
+      const made = await actions.getAllLogs(client, actions.proposalCreated({ governor }), { from });
+      expect(made.logs.map((log) => log.args.description)).toEqual([proposal.description]);
+      const votes = await actions.getAllLogs(client, actions.voteCast({ governor, voter: bob.address }), { from });
+      expect(votes.logs.map((log) => [log.args.support, log.args.weight])).toEqual([[0, 100n * share]]);
+      for (const query of [actions.proposalQueued({ governor }), actions.proposalExecuted({ governor })]) {
+        const { logs } = await actions.getAllLogs(client, query, { from });
+        expect(logs.map((log) => log.args.proposalId)).toEqual([proposalId]);
+      }
+      expect((await actions.getAllLogs(client, actions.proposalCanceled({ governor }), { from })).logs).toEqual([]);
+      const ofModel = { addresses, modelId: world.modelId };
+      const posted = await actions.getAllLogs(client, actions.rootPosted(ofModel), { from });
+      const activated = await actions.getAllLogs(client, actions.rootActivated(ofModel), { from });
+      expect(activated.logs.map((log) => log.args.root)).toEqual(posted.logs.map((log) => log.args.root));
+      const claims = await actions.getAllLogs(client, actions.rewardClaimed({ ...ofModel, account: bob.address }), {
+        from,
+      });
+      expect(claims.logs.map((log) => log.args.amount)).toEqual([100n * share]);
     });
   });
 
