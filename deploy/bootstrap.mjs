@@ -20,6 +20,7 @@ const entries = {
   test: ["test/run.ts"],
   bench: ["test/bench/run.ts"],
   check: ["deploy/check.ts"],
+  story: ["test/e2e/story.ts"],
 };
 
 function refuse(sentence) {

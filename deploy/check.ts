@@ -1,0 +1,30 @@
+/** `npm run check`: formatting, lint with the arrows between rooms, types, and whether the committed ABIs match the contracts. */
+import { spawnSync } from "node:child_process";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(fileURLToPath(import.meta.url), "../..");
+const solidity = ["contracts/**/*.sol", "test/contracts/**/*.sol"];
+
+const checks: readonly (readonly [what: string, command: string, args: readonly string[]])[] = [
+  ["format of TypeScript", "oxfmt", ["--check"]],
+  ["format of Solidity", "prettier", ["--check", "--log-level=warn", ...solidity]],
+  ["lint of TypeScript and arrows between rooms", "oxlint", ["--quiet"]],
+  ["lint of Solidity", "solhint", ["--quiet", "--max-warnings=0", "--noPoster", "contracts/**/*.sol"]],
+  ["types", "tsc", ["-p", "tsconfig.json"]],
+  ["contracts", "hardhat", ["build"]],
+  ["freshness of the ABIs", "node", ["sdk/scripts/generateAbis.ts", "--check"]],
+];
+
+let failed = 0;
+for (const [what, command, args] of checks) {
+  const { status, stdout, stderr } = spawnSync(join(root, "node_modules/.bin", command), args, {
+    cwd: root,
+    encoding: "utf8",
+  });
+  process.stdout.write(`${status === 0 ? "ok  " : "FAIL"} ${what}\n`);
+  if (status === 0) continue;
+  failed += 1;
+  process.stdout.write(`${stdout}${stderr}\n`);
+}
+process.exitCode = failed === 0 ? 0 : 1;

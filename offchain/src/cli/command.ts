@@ -1,0 +1,36 @@
+/**
+ * What a command is: a declaration (options, help, examples) and a function. Declarations are light; the function imports
+ * the rooms it needs when it runs, so that `--help` answers at once.
+ */
+import type { ConfigOf, OptionSet, ResolvedConfig } from "../service/index.ts";
+import type { Output } from "./output.ts";
+
+export interface CommandArgument {
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface CommandContext<S extends OptionSet> {
+  readonly options: ConfigOf<S>;
+  readonly config: ResolvedConfig<S>;
+  /** Positional arguments, one for each declared. */
+  readonly args: readonly string[];
+  readonly output: Output;
+}
+
+export interface Command<S extends OptionSet = OptionSet> {
+  /** Words after `cotrain`, e.g. `rewards list`. */
+  readonly name: string;
+  readonly summary: string;
+  readonly options: S;
+  readonly args?: readonly CommandArgument[];
+  /** Command lines that work as they stand, each with what it does. */
+  readonly examples: readonly (readonly [line: string, what: string])[];
+  /** Answers the exit code, nothing for 0. */
+  readonly run: (context: CommandContext<S>) => Promise<number | void>;
+}
+
+/** Keeps the options' types in `run`. */
+export function defineCommand<const S extends OptionSet>(command: Command<S>): Command {
+  return command as unknown as Command;
+}

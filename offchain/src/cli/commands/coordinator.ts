@@ -1,0 +1,107 @@
+import { readFile } from "node:fs/promises";
+
+import { asRunId } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import {
+  createLogger,
+  loadTls,
+  openKeystore,
+  openRoleDirectory,
+  runDaemon,
+  text,
+  toggle,
+} from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { layout, openLocalRun } from "../local.ts";
+import {
+  listenOptions,
+  logLevelOption,
+  passphraseFileOption,
+  rpcOption,
+  runOption,
+  stateOption,
+  walletOption,
+} from "../options.ts";
+import { openWallet } from "../up/wallets.ts";
+import { ownRealisation, readerOptions } from "../wiring.ts";
+
+/** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
+export const coordinatorCommand = defineCommand({
+  name: "coordinator",
+  summary: "run the rounds of this directory's run and serve its HTTP API",
+  options: {
+    state: stateOption,
+    run: runOption,
+    rpc: rpcOption,
+    wallet: walletOption,
+    passphraseFile: passphraseFileOption,
+    ...listenOptions,
+    behindProxy: toggle({
+      description: "listen beyond loopback in plain HTTP because a proxy adds TLS",
+      default: false,
+    }),
+    operatorTokenFile: text({
+      description: "file with the token that may pause and resume (default: in the state directory)",
+    }),
+    logLevel: logLevelOption,
+  },
+  examples: [
+    ["npx cotrain coordinator", "go on with the run of this directory without the rest of cotrain up"],
+    ["npx cotrain coordinator --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem", "for workers elsewhere"],
+  ],
+  async run({ options, config }) {
+    const { wallet, passphraseFile } = options;
+    const logger = createLogger({ component: "coordinator", level: options.logLevel });
+    return runDaemon(
+      async (daemon) => {
+        const run = await openLocalRun(options.state);
+        const poster =
+          wallet && passphraseFile
+            ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
+            : await openWallet(run.state, run.deployment.profile === "local" ? "poster" : "organiser");
+        const operatorToken = (
+          await readFile(options.operatorTokenFile ?? layout(run.state).operatorToken, "utf8")
+        ).trim();
+        if (operatorToken.length < 32)
+          throw new UserError("OPERATOR_TOKEN", "The operator's token must have 32 characters at least.");
+        const state = await openRoleDirectory(run.state, "coordinator", { create: true });
+        daemon.onShutdown("state directory", () => state.close());
+        const { startCoordinator } = await import("../../coordinator/index.ts");
+        const coordinator = await startCoordinator({
+          state,
+          blobs: run.blobs,
+          runs: [
+            {
+              runId: options.run === undefined ? run.runId : asRunId(options.run),
+              realisations: [ownRealisation(run)],
+            },
+          ],
+          operatorToken,
+          chain: readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment),
+          poster,
+          http: {
+            host: options.host,
+            port: options.port,
+            explicitPort: config.explicit("port"),
+            tls: await loadTls(options.tlsCert, options.tlsKey),
+            behindProxy: options.behindProxy,
+            purpose: "the coordinator",
+            flag: "--port",
+          },
+          logger,
+        });
+        daemon.onShutdown("coordinator", () => coordinator.stop());
+        daemon.ready({ port: coordinator.port });
+        await Promise.race([
+          coordinator.failed,
+          new Promise<void>((resolve) => {
+            if (daemon.signal.aborted) resolve();
+            daemon.signal.addEventListener("abort", () => resolve(), { once: true });
+          }),
+        ]);
+      },
+      { name: "cotrain coordinator", logger },
+    );
+  },
+});

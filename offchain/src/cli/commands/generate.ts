@@ -1,0 +1,64 @@
+import { asDigest } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import { openReader } from "../../chain/index.ts";
+import { integer, real, text } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { openLocalRun, withChain } from "../local.ts";
+import { stateOption, threadsOption } from "../options.ts";
+import { textFrom } from "../text.ts";
+import { ownRealisation, readerOptions } from "../wiring.ts";
+
+/** `cotrain generate`: text from a checkpoint. */
+export const generateCommand = defineCommand({
+  name: "generate",
+  summary: "let the trained model continue a text",
+  options: {
+    prompt: text({ description: "how the text begins", default: "The people of the town" }),
+    tokens: integer(1, 4_096, { description: "tokens to add", default: 120 }),
+    temperature: real(0, 5, { description: "0 always takes the likeliest token", default: 0.8 }),
+    topK: integer(1, 65_536, { description: "draw among this many likeliest tokens", default: 40 }),
+    seed: integer(0, 2 ** 31 - 1, { description: "seed of the draw", default: 0 }),
+    checkpoint: text({ description: "digest of the checkpoint (default: the newest that is anchored)" }),
+    state: stateOption,
+    threads: threadsOption,
+  },
+  examples: [
+    ['npx cotrain generate --prompt "The people of the town"', "120 tokens from the newest checkpoint"],
+    ["npx cotrain generate --temperature 0 --tokens 40", "the likeliest continuation, the same every time"],
+  ],
+  async run({ options, output }) {
+    const run = await openLocalRun(options.state);
+    const { definition, realisation, checkpoint } = await withChain(run, async ({ url, chainId }) => {
+      const reader = await openReader(readerOptions(url, chainId, run.deployment));
+      const [record, heads] = await Promise.all([reader.run(run.runId), reader.headsSince(run.runId, 0)]);
+      const digest = options.checkpoint === undefined ? heads.at(-1)?.checkpointDigest : asDigest(options.checkpoint);
+      if (digest === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
+      return {
+        definition: record.definition,
+        realisation: ownRealisation(run),
+        checkpoint: digest,
+      };
+    });
+    const { prompt, tokens, temperature, topK, seed } = options;
+    let written = "";
+    if (!output.json) process.stdout.write(prompt);
+    for await (const piece of textFrom({
+      blobs: run.blobs,
+      definition,
+      realisation,
+      checkpoint,
+      prompt,
+      tokens,
+      temperature,
+      topK,
+      seed,
+      threads: options.threads ?? 2,
+    })) {
+      written += piece;
+      if (!output.json) process.stdout.write(piece);
+    }
+    if (output.json) output.result({ prompt, text: written, checkpoint }, []);
+    else process.stdout.write("\n");
+  },
+});

@@ -1,0 +1,15 @@
+import { defineCommand } from "../command.ts";
+import { upOptions } from "../up/options.ts";
+
+/** `cotrain up`, what `npm start` calls. */
+export const upCommand = defineCommand({
+  name: "up",
+  summary: "train a model on this machine: chain, coordinator, validators and workers, all of it",
+  options: upOptions,
+  examples: [
+    ["npm start", "three minutes of training on the Brown corpus, then a summary; again: train further"],
+    ["npm start -- --for 45s --exit", "a short session that ends by itself"],
+    ["npm start -- --fresh --data book.txt --preset 3.5m", "a new run of a larger model on your own text"],
+  ],
+  run: async (context) => (await import("../up/up.ts")).up(context),
+});

@@ -1,0 +1,76 @@
+import { join, resolve } from "node:path";
+
+import { asRunId, createCoordinatorClient } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import {
+  createLogger,
+  ensureKeystore,
+  openKeystore,
+  runDaemon,
+  SCRYPT_N_STANDARD,
+  stateExists,
+  text,
+  toggle,
+  url,
+} from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { openLocalRun } from "../local.ts";
+import { logLevelOption, passphraseFileOption, rpcOption, runOption, stateOption, walletOption } from "../options.ts";
+import { openWallet, type Role } from "../up/wallets.ts";
+import { readerOptions, soleRun } from "../wiring.ts";
+
+/** `cotrain validator`: recomputes, measures and signs. */
+export const validatorCommand = defineCommand({
+  name: "validator",
+  summary: "recompute what a coordinator published, and sign what holds",
+  options: {
+    coordinator: url({ description: "URL of the coordinator to check", default: "http://127.0.0.1:7700" }),
+    run: runOption,
+    state: { ...stateOption, default: ".cotrain-validator" },
+    wallet: walletOption,
+    passphraseFile: passphraseFileOption,
+    rpc: rpcOption,
+    role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
+    loss: toggle({ description: "measure held-out loss too", default: true }),
+    logLevel: logLevelOption,
+  },
+  examples: [
+    [
+      "npx cotrain validator --coordinator http://127.0.0.1:7700 --rpc http://127.0.0.1:8545 --wallet me.json --passphrase-file pass",
+      "with the key that the model's validator set lists",
+    ],
+  ],
+  async run({ options }) {
+    const { role, wallet, passphraseFile } = options;
+    const logger = createLogger({ component: role ?? "validator", level: options.logLevel });
+    return runDaemon(
+      async (daemon) => {
+        const state = resolve(options.state);
+        const own = { keystore: join(state, "wallet.json"), passphrase: join(state, "passphrase") };
+        const account = role
+          ? await openWallet(state, role as Role)
+          : wallet && passphraseFile
+            ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
+            : await ensureKeystore({ ...own, scryptN: SCRYPT_N_STANDARD });
+        const { validatorDaemon } = await import("../../validator/index.ts");
+        const shared = { coordinator: options.coordinator, state, role, account, loss: options.loss };
+        if (role && stateExists(state)) {
+          const run = await openLocalRun(state);
+          const chain = readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment);
+          return validatorDaemon({ ...shared, ...chain, runId: run.runId }, daemon);
+        }
+        if (options.rpc === undefined)
+          throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
+        const client = createCoordinatorClient(options.coordinator);
+        const runId = options.run === undefined ? await soleRun(client, undefined) : asRunId(options.run);
+        const view = await client.run(runId);
+        return validatorDaemon(
+          { ...shared, runId, rpcUrl: options.rpc, chainId: view.chainId, contracts: view.contracts, fromBlock: 0 },
+          daemon,
+        );
+      },
+      { name: "cotrain validator", logger },
+    );
+  },
+});

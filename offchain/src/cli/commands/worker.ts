@@ -1,0 +1,87 @@
+import { join, resolve } from "node:path";
+
+import { asAddress, asRunId } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import {
+  createLogger,
+  ensureKeystore,
+  openKeystore,
+  runDaemon,
+  SCRYPT_N_STANDARD,
+  text,
+  url,
+} from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import {
+  logLevelOption,
+  passphraseFileOption,
+  rpcOption,
+  runOption,
+  stateOption,
+  threadsOption,
+  walletOption,
+} from "../options.ts";
+import { openWallet, type Role } from "../up/wallets.ts";
+import { recordReader } from "../wiring.ts";
+
+/** `cotrain worker`: trains for a coordinator, here or on another machine. */
+export const workerCommand = defineCommand({
+  name: "worker",
+  summary: "train for a coordinator and earn shares",
+  options: {
+    coordinator: url({ description: "URL of the coordinator to train for", default: "http://127.0.0.1:7700" }),
+    run: runOption,
+    state: { ...stateOption, default: ".cotrain-worker" },
+    wallet: walletOption,
+    passphraseFile: passphraseFileOption,
+    beneficiary: text({ description: "address that is paid (default: the worker's own wallet)" }),
+    rpc: rpcOption,
+    threads: threadsOption,
+    role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
+    logLevel: logLevelOption,
+  },
+  examples: [
+    [
+      "npx cotrain worker --coordinator http://127.0.0.1:7700",
+      "one more worker on this machine, with a wallet of its own",
+    ],
+    ["npx cotrain worker --coordinator https://train.example.org --threads 8", "on another machine"],
+  ],
+  async run({ options }) {
+    const { role, wallet, passphraseFile } = options;
+    const logger = createLogger({ component: role ?? "worker", level: options.logLevel });
+    return runDaemon(
+      async (daemon) => {
+        if ((wallet === undefined) !== (passphraseFile === undefined))
+          throw new UserError(
+            "WALLET_INCOMPLETE",
+            "--wallet and --passphrase-file belong together: name both or none.",
+          );
+        const state = resolve(options.state);
+        const own = { keystore: join(state, "wallet.json"), passphrase: join(state, "passphrase") };
+        const account = role
+          ? await openWallet(state, role as Role)
+          : wallet && passphraseFile
+            ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
+            : await ensureKeystore({ ...own, scryptN: SCRYPT_N_STANDARD });
+        const { workerDaemon } = await import("../../worker/index.ts");
+        return workerDaemon(
+          {
+            coordinator: options.coordinator,
+            runId: options.run === undefined ? undefined : asRunId(options.run),
+            state,
+            role,
+            account,
+            beneficiary: options.beneficiary === undefined ? undefined : asAddress(options.beneficiary),
+            threads: options.threads,
+            chain:
+              options.rpc === undefined ? undefined : await recordReader(options.rpc, options.coordinator, options.run),
+          },
+          daemon,
+        );
+      },
+      { name: "cotrain worker", logger },
+    );
+  },
+});

@@ -1,0 +1,246 @@
+/**
+ * Creating a run: everything that is content-addressed is made first (data, programs, checkpoint 0, definition,
+ * realisation), then the model and the run are registered on-chain. Each step can be repeated after a crash: ids follow from
+ * salts that are kept, blobs from their content.
+ */
+import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
+import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
+import {
+  aggregatorCode,
+  admissionCode,
+  canonicalJson,
+  codecCode,
+  type ContractAddresses,
+  type DataManifest,
+  type Definition,
+  type Digest,
+  digestOfJson,
+  fragmentTable,
+  type Hex,
+  innerStateCode,
+  modelIdOf,
+  type ModelId,
+  outerOptimizerCode,
+  type Realisation,
+  runIdOf,
+  type RunId,
+  type RunParams,
+  type TensorEntry,
+  weightingCode,
+} from "@cotrain/sdk/protocol";
+import type { Address, Client } from "viem";
+
+import { UserError } from "../base/index.ts";
+import { brownCorpus, loadTokenizer, prepareData, textCorpus, type Tokenizer } from "../data/index.ts";
+import { fragmentLayouts, gatherFragment } from "../diloco/index.ts";
+import {
+  buildPrograms,
+  conformance,
+  defaultOptimizer,
+  defaultSchedule,
+  initialParameters,
+  presetOf,
+  tensorSpecs,
+} from "../engine/index.ts";
+import { type BlobStore, type FragmentState, writeCheckpoint } from "../storage/index.ts";
+
+/** Fragments of every run made here; all four close together. */
+export const FRAGMENTS = 4;
+
+/** What a run is made of, before any chain knows of it. */
+export interface RunMaterial {
+  readonly definition: Definition;
+  readonly definitionDigest: Digest;
+  readonly realisation: Realisation;
+  readonly realisationDigest: Digest;
+  readonly table: readonly TensorEntry[];
+  /** Checkpoint 0's fragments, outer buffers of zeros. */
+  readonly initial: readonly FragmentState[];
+  readonly data: DataManifest;
+  readonly tokenizer: Tokenizer;
+}
+
+export interface MaterialOptions {
+  readonly preset: string;
+  /** The user's own text instead of the Brown corpus. */
+  readonly dataFile: string | undefined;
+  /** Seed of the initial parameters. */
+  readonly seed: string;
+}
+
+const storeJson = async (store: BlobStore, document: unknown): Promise<Digest> =>
+  (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+
+/**
+ * Tokenizes the text, builds the programs and checkpoint 0, and stores all of it by digest.
+ * @throws UserError for an unknown preset or a text that cannot be used
+ */
+export async function prepareRun(store: BlobStore, options: MaterialOptions): Promise<RunMaterial> {
+  const preset = presetOf(options.preset);
+  const tokenizer = await loadTokenizer();
+  if (preset.model.vocabulary !== tokenizer.vocabulary) {
+    throw new UserError(
+      "PRESET_TOKENIZER",
+      `The preset ${options.preset} needs a tokenizer of ${preset.model.vocabulary} tokens, but the one that is shipped has ${tokenizer.vocabulary}: choose a preset up to 20m.`,
+    );
+  }
+  const corpus = options.dataFile === undefined ? await brownCorpus() : await textCorpus(options.dataFile);
+  const { digest: dataDigest, manifest: data } = await prepareData(store, corpus, tokenizer);
+  await store.put(tokenizer.bytes);
+
+  const programs = buildPrograms(preset.model, { microBatch: preset.microBatch });
+  for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
+
+  const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
+  const parameters = new Map(
+    initialParameters(preset.model, options.seed).map(({ name, data: values }) => [name, values]),
+  );
+  const initial = fragmentLayouts(table).map((layout) => {
+    const params = gatherFragment(parameters, layout);
+    return { params, outer: new Float32Array(params.length) };
+  });
+  // Stored once here for the shards' digests; the manifest with the run's id follows when that is known.
+  const draft = await writeCheckpoint(store, table, initial, checkpointZero(`0x${"0".repeat(64)}` as RunId));
+  const definition: Definition = {
+    version: 1,
+    model: { ...preset.model },
+    tokenizer: tokenizer.digest,
+    data: dataDigest,
+    innerOptimizer: { ...defaultOptimizer, kind: "adamw" },
+    schedule: { ...defaultSchedule },
+    sequence: preset.model.sequence,
+    table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
+    initialParameters: digestOfJson(draft.manifest.fragments.map((fragment) => fragment.digest)),
+  };
+  await store.delete(draft.digest);
+  const definitionDigest = await storeJson(store, definition);
+  const realisation: Realisation = {
+    version: 1,
+    definition: definitionDigest,
+    graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
+    microBatch: preset.microBatch,
+    precision: "fp32",
+    runtime: "onnxruntime 1.30",
+    deviceClass: process.arch === "x64" ? "exact-x86" : `exact-${process.arch}`,
+    conformance: await conformance(programs.step.bytes),
+  };
+  const realisationDigest = await storeJson(store, realisation);
+  return { definition, definitionDigest, realisation, realisationDigest, table, initial, data, tokenizer };
+}
+
+const checkpointZero = (runId: RunId) => ({
+  runId,
+  round: 0,
+  step: 0,
+  tokens: "0",
+  paramsVersion: 1,
+  parent: null,
+  receipts: null,
+});
+
+/** Run parameters tuned for minutes of training on one machine; see test/bench/README.md. */
+export const demoParams: RunParams = {
+  innerSteps: 32,
+  rampInnerSteps: 8,
+  rampRounds: 0,
+  innerLrPpb: 3_000_000,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 700_000,
+  minWorkers: 1,
+  maxWorkers: 64,
+  roundDeadline: 60,
+  codec: codecCode["int8-b256"],
+  downCodec: codecCode.fp32,
+  outerOptimizer: outerOptimizerCode.nesterov,
+  aggregator: aggregatorCode.mean,
+  aggregatorBps: 0,
+  delaySteps: 0,
+  mixingBps: 0,
+  weighting: weightingCode.tokens,
+  innerState: innerStateCode.persist,
+  admission: admissionCode.open,
+  minStake: 0n,
+  replayBps: 0,
+};
+
+/** What holders may choose between; fields whose other values are not built are pinned. */
+export const paramsBounds: { readonly min: RunParams; readonly max: RunParams } = {
+  min: {
+    ...demoParams,
+    innerSteps: FRAGMENTS,
+    rampInnerSteps: FRAGMENTS,
+    rampRounds: 0,
+    innerLrPpb: 1_000,
+    outerLrPpm: 1_000,
+    outerMomentumPpm: 0,
+    minWorkers: 1,
+    maxWorkers: 1,
+    roundDeadline: 5,
+    codec: codecCode.fp32,
+  },
+  max: {
+    ...demoParams,
+    innerSteps: 4_096,
+    rampInnerSteps: 4_096,
+    rampRounds: 10_000,
+    innerLrPpb: 100_000_000,
+    outerLrPpm: 2_000_000,
+    outerMomentumPpm: 990_000,
+    minWorkers: 64,
+    maxWorkers: 1_024,
+    roundDeadline: 86_400,
+    codec: codecCode["int8-b256"],
+  },
+};
+
+export interface RegisterOptions {
+  /** A client with the organiser's account. */
+  readonly client: Client & { readonly account: { readonly address: Address } };
+  readonly chainId: number;
+  readonly addresses: Readonly<ContractAddresses>;
+  /** Kept by the caller before the first transaction, so that a second try finds what the first did. */
+  readonly salt: Hex;
+  readonly model: Omit<ModelConfig, "organiser">;
+  readonly poster: Address;
+  readonly params: RunParams;
+}
+
+export interface RegisteredRun {
+  readonly modelId: ModelId;
+  readonly runId: RunId;
+  readonly initialCheckpoint: Digest;
+}
+
+/** Registers model and run with checkpoint 0; what is there already is left as it is. */
+export async function registerRunOnChain(
+  store: BlobStore,
+  material: RunMaterial,
+  { client, chainId, addresses, salt, model, poster, params }: RegisterOptions,
+): Promise<RegisteredRun> {
+  const organiser = client.account.address;
+  const modelId = modelIdOf(BigInt(chainId), addresses.modelRegistry, organiser, salt);
+  const runId = runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt);
+  const { digest: initialCheckpoint } = await writeCheckpoint(
+    store,
+    material.table,
+    material.initial,
+    checkpointZero(runId),
+  );
+  const shares = await sharesOf(client, { addresses, modelId });
+  if (BigInt(shares) === 0n) await createModel.sync(client, { addresses, config: { ...model, organiser }, salt });
+  const config: RunConfig = {
+    definition: material.definitionDigest,
+    initialCheckpoint,
+    fragments: FRAGMENTS,
+    poster,
+    realisations: [material.realisationDigest],
+    params,
+    ...paramsBounds,
+  };
+  const registered = await runOf(client, { addresses, runId }).catch((error: unknown) => {
+    if (error instanceof RunRegistryUnknownRunError) return undefined;
+    throw error;
+  });
+  if (!registered) await registerRun.sync(client, { addresses, modelId, salt, config });
+  return { modelId, runId, initialCheckpoint };
+}

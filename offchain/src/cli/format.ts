@@ -1,0 +1,81 @@
+/** Numbers, durations, addresses and bars as people read them. */
+
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+export const formatCount = (value: number | bigint): string => grouped.format(value);
+
+/** 1,234 → "1.2 K", 2,100,000 → "2.1 M". */
+export function formatShort(value: number): string {
+  const units = ["", " K", " M", " G", " T"];
+  let unit = 0;
+  let rest = value;
+  while (rest >= 999.5 && unit < units.length - 1) {
+    rest /= 1_000;
+    unit += 1;
+  }
+  return `${unit === 0 ? grouped.format(rest) : rest.toFixed(rest < 9.95 ? 2 : rest < 99.5 ? 1 : 0)}${units[unit]}`;
+}
+
+export const formatBytes = (bytes: number): string => {
+  const text = formatShort(bytes);
+  return text.includes(" ") ? `${text}B` : `${text} B`;
+};
+
+const pad = (value: number): string => String(value).padStart(2, "0");
+
+/** Milliseconds → "1:05" or "2:03:04". */
+export function formatDuration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1_000));
+  const [hours, minutes, rest] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return hours > 0 ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
+}
+
+/** 0x1234…cdef. */
+export const shortHex = (hex: string): string => (hex.length <= 14 ? hex : `${hex.slice(0, 6)}…${hex.slice(-4)}`);
+
+/** Share wei (18 decimals) → "1,234.56", rounded down. */
+export function formatShares(wei: bigint): string {
+  const whole = wei / 10n ** 18n;
+  const cents = (wei % 10n ** 18n) / 10n ** 16n;
+  return `${grouped.format(whole)}.${String(cents).padStart(2, "0")}`;
+}
+
+/** Part of a whole in percent with one decimal. */
+export function formatPercent(part: bigint, whole: bigint): string {
+  if (whole === 0n) return "–";
+  const permille = (part * 1_000n + whole / 2n) / whole;
+  return `${permille / 10n}.${permille % 10n}%`;
+}
+
+/** Nats per token → bits per byte of text. */
+export const bitsPerByte = (natsPerToken: number, bytesPerToken: number): number =>
+  natsPerToken / Math.LN2 / bytesPerToken;
+
+const blocks = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/** A bar of `width` cells, filled to an eighth of a cell. */
+export function bar(fraction: number, width: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, Number.isFinite(fraction) ? fraction : 0)) * width * 8);
+  const full = Math.floor(eighths / 8);
+  return ("█".repeat(full) + (blocks[eighths % 8] ?? "")).padEnd(width, "░");
+}
+
+const levels = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+
+/** The last values as a curve of `width` cells; values that share a cell are averaged. */
+export function sparkline(values: readonly number[], width: number): string {
+  if (values.length === 0) return "";
+  const cells = Math.min(width, values.length);
+  const means = Array.from({ length: cells }, (_, cell) => {
+    const part = values.slice(
+      Math.floor((cell * values.length) / cells),
+      Math.floor(((cell + 1) * values.length) / cells),
+    );
+    return part.reduce((sum, value) => sum + value, 0) / part.length;
+  });
+  const low = Math.min(...means);
+  const high = Math.max(...means);
+  return means
+    .map((value) => levels[high === low ? 0 : Math.round(((value - low) / (high - low)) * (levels.length - 1))])
+    .join("");
+}

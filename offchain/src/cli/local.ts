@@ -1,0 +1,108 @@
+/**
+ * The state that `cotrain up` keeps, as other commands see it: where things are (`run.json`), which contracts
+ * (`deployment.json`), which wallets, which blobs. A command that finds the local chain down starts it for as long as it
+ * needs it.
+ */
+import { join, resolve } from "node:path";
+
+import { ContractAddresses, asModelId, asRunId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import { type Static, Type } from "typebox";
+
+import { UserError } from "../base/index.ts";
+import { anvilCommand, type ChainConnection, connect, DEVELOPMENT_CHAIN_ID } from "../chain/index.ts";
+import {
+  createSupervisor,
+  findPort,
+  openRoleDirectory,
+  readRunFile,
+  readStateFile,
+  type RunFile,
+  silentLogger,
+  stateExists,
+  writeStateFile,
+} from "../service/index.ts";
+import { type BlobStore, openFileStore } from "../storage/index.ts";
+
+/** Where things lie under a state directory. */
+export const layout = (state: string) => ({
+  deployment: join(state, "deployment.json"),
+  summary: join(state, "summary.json"),
+  blobs: join(state, "blobs"),
+  logs: join(state, "logs"),
+  chain: join(state, "chain"),
+  chainState: join(state, "chain", "state.json"),
+  operatorToken: join(state, "keys", "operator-token"),
+});
+
+/** `deployment.json`: what other commands need of a deployment. */
+export const DeploymentFile = Type.Object({
+  chainId: Type.Integer({ minimum: 1 }),
+  profile: Type.Union([Type.Literal("local"), Type.Literal("public")]),
+  addresses: ContractAddresses,
+  blocks: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
+});
+export type DeploymentFile = Static<typeof DeploymentFile>;
+
+export const writeDeployment = (state: string, deployment: DeploymentFile): Promise<void> =>
+  writeStateFile(layout(state).deployment, DeploymentFile, deployment);
+
+export const readDeployment = (state: string): Promise<DeploymentFile | undefined> =>
+  readStateFile(layout(state).deployment, DeploymentFile);
+
+/** A run that `cotrain up` made. */
+export interface LocalRun {
+  readonly state: string;
+  readonly file: RunFile;
+  readonly deployment: DeploymentFile;
+  readonly modelId: ModelId;
+  readonly runId: RunId;
+  readonly blobs: BlobStore;
+}
+
+/** @throws UserError `NO_LOCAL_RUN`, `STATE_CORRUPTED` */
+export async function openLocalRun(directory: string): Promise<LocalRun> {
+  const state = resolve(directory);
+  const file = stateExists(state) ? await readRunFile(state) : undefined;
+  const deployment = file && (await readDeployment(state));
+  if (!file?.runId || !file.modelId || !deployment) {
+    throw new UserError(
+      "NO_LOCAL_RUN",
+      `${state} holds no run: start one with "npm start", or name another directory with --state.`,
+    );
+  }
+  const blobs = await openFileStore(layout(state).blobs);
+  return { state, file, deployment, modelId: asModelId(file.modelId), runId: asRunId(file.runId), blobs };
+}
+
+/**
+ * Runs `work` with a connection to the run's chain. Where that is the embedded one and it is down, it is started from its
+ * state, without a clock of its own, and ended afterwards.
+ * @throws RetryableError `CHAIN_UNREACHABLE` where it is somebody else's chain
+ */
+export async function withChain<T>(run: LocalRun, work: (connection: ChainConnection) => Promise<T>): Promise<T> {
+  const { chainId, rpcUrl, embedded } = run.file.chain;
+  try {
+    return await work(await connect({ rpcUrl, chainId, ...(embedded ? { retries: 0, timeout: 5_000 } : {}) }));
+  } catch (error) {
+    if (!embedded || !isUnreachable(error)) throw error;
+  }
+  const lock = await openRoleDirectory(run.state, "chain");
+  const supervisor = createSupervisor({ logger: silentLogger(), logDirectory: layout(run.state).logs });
+  try {
+    const port = await findPort({ port: run.file.ports["chain"] ?? 8545, explicit: false, purpose: "the chain" });
+    const node = anvilCommand({
+      stateFile: layout(run.state).chainState,
+      port,
+      chainId: DEVELOPMENT_CHAIN_ID,
+      blockTime: 0,
+    });
+    await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
+    return await work(await connect({ rpcUrl: node.url, chainId }));
+  } finally {
+    await supervisor.stopAll();
+    lock.close();
+  }
+}
+
+const isUnreachable = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "CHAIN_UNREACHABLE";

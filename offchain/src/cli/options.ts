@@ -1,0 +1,25 @@
+/** Options that several commands share. */
+import { choice, integer, port, text, url } from "../service/index.ts";
+
+export const stateOption = text({ description: "directory of the local state", default: ".cotrain" });
+export const configOption = text({ description: "JSON file of settings" });
+export const coordinatorOption = url({ description: "URL of the coordinator" });
+export const rpcOption = url({ description: "JSON-RPC of an EVM chain" });
+export const walletOption = text({ description: "encrypted V3 keystore of the wallet to use" });
+export const passphraseFileOption = text({ description: "file that holds the keystore's passphrase (mode 0600)" });
+export const runOption = text({ description: "id of the run (default: the coordinator's only one)" });
+export const threadsOption = integer(1, 256, { description: "threads for training" });
+export const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {
+  description: "how much to log",
+  default: "info",
+});
+
+export const listenOptions = {
+  host: text({
+    description: "address to listen on; beyond loopback it needs TLS or --behind-proxy",
+    default: "127.0.0.1",
+  }),
+  port: port({ description: "port to listen on; a free one near it if it is taken", default: 7700 }),
+  tlsCert: text({ description: "PEM file of the TLS certificate" }),
+  tlsKey: text({ description: "PEM file of the TLS key" }),
+} as const;

@@ -1,0 +1,45 @@
+/**
+ * Where output goes: data on stdout (text, or one JSON document under --json), notices on stderr. Colour only on a TTY.
+ */
+import { styleText } from "node:util";
+
+type Style = Parameters<typeof styleText>[0];
+
+export interface Output {
+  readonly json: boolean;
+  /** Prints the command's result: the document under --json, else the lines. */
+  readonly result: (document: unknown, lines: readonly string[]) => void;
+  /** One line for people, on stderr. */
+  readonly notice: (line: string) => void;
+  readonly paint: (style: Style, text: string) => string;
+}
+
+const withoutBigints = (_key: string, value: unknown): unknown =>
+  typeof value === "bigint" ? value.toString() : value;
+
+export function createOutput(json: boolean): Output {
+  const colour = (process.stdout.isTTY ?? false) && process.env["NO_COLOR"] === undefined;
+  return {
+    json,
+    result(document, lines) {
+      process.stdout.write(
+        json ? `${JSON.stringify(document, withoutBigints, 2)}\n` : lines.map((line) => `${line}\n`).join(""),
+      );
+    },
+    notice: (line) => void process.stderr.write(`${line}\n`),
+    paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
+  };
+}
+
+/** Columns padded to their widest cell; `right` lists the columns that are aligned to the right. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        right.includes(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
+      .join("  ")
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,84 @@
+/** Text from a checkpoint: parameters and programs by digest, sampled token by token. */
+import { asDigest, Definition, type Digest, parseDocument, Realisation } from "@cotrain/sdk/protocol";
+
+import { parseJsonBounded, UserError } from "../base/index.ts";
+import { parseTokenizer } from "../data/index.ts";
+import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
+import { generate, openEngine } from "../engine/index.ts";
+import { type BlobReader, readCheckpoint } from "../storage/index.ts";
+
+export interface TextOptions {
+  readonly blobs: BlobReader;
+  readonly definition: Digest;
+  readonly realisation: Digest;
+  readonly checkpoint: Digest;
+  readonly prompt: string;
+  readonly tokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly seed: number;
+  readonly threads: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MAX_DOCUMENT_BYTES = 16 << 20;
+
+async function document<T extends typeof Definition | typeof Realisation>(
+  blobs: BlobReader,
+  digest: Digest,
+  what: string,
+  schema: T,
+) {
+  const bytes = await blobs.get(digest, MAX_DOCUMENT_BYTES);
+  return parseDocument(what, schema, parseJsonBounded(bytes, MAX_DOCUMENT_BYTES, what));
+}
+
+/** Yields the continuation of the prompt as text, piece by piece. @throws UserError `PROMPT_EMPTY` */
+export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
+  const { blobs } = options;
+  const definition = await document(blobs, options.definition, "the definition", Definition);
+  const realisation = await document(blobs, options.realisation, "the realisation", Realisation);
+  const tokenizer = parseTokenizer(await blobs.get(asDigest(definition.tokenizer)));
+  const prompt = tokenizer.encode(options.prompt);
+  if (prompt.length === 0) throw new UserError("PROMPT_EMPTY", "The prompt must not be empty.");
+  const { states } = await readCheckpoint(blobs, options.checkpoint, definition.table);
+  const parameters = new Map<string, Float32Array>(
+    definition.table.map(({ name, shape }) => [
+      name,
+      new Float32Array(shape.reduce((product, size) => product * size, 1)),
+    ]),
+  );
+  for (const layout of fragmentLayouts(definition.table)) {
+    const state = states[layout.index];
+    if (state) scatterFragment(state.params, layout, parameters);
+  }
+  const engine = await openEngine({
+    programs: { logits: await blobs.get(asDigest(realisation.graphs.logits)) },
+    threads: options.threads,
+  });
+  try {
+    await engine.setParameters([...parameters.values()]);
+    const ids: number[] = [];
+    let shown = "";
+    const { temperature, topK, seed } = options;
+    const stream = generate({
+      engine,
+      prompt: [...prompt],
+      maxTokens: options.tokens,
+      temperature,
+      topK,
+      seed,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    for await (const id of stream) {
+      ids.push(id);
+      const text = tokenizer.decode(ids);
+      // A token may end inside a character: it is shown when the rest of it has come.
+      if (text.endsWith("\uFFFD")) continue;
+      yield text.slice(shown.length);
+      shown = text;
+    }
+  } finally {
+    await engine.close();
+  }
+}

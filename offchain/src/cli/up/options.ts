@@ -1,0 +1,19 @@
+/** Options of `cotrain up`. */
+import { duration, integer, text, toggle, port } from "../../service/index.ts";
+import { listenOptions, passphraseFileOption, rpcOption, stateOption, walletOption } from "../options.ts";
+
+export const upOptions = {
+  for: duration({ description: "how long to train", default: 180_000 }),
+  exit: toggle({ description: "end after the summary instead of staying up", default: false }),
+  fresh: toggle({ description: "put the old state aside and start anew", default: false }),
+  state: stateOption,
+  preset: text({ description: "model preset of a new run: 0.1m, 1m, 3.5m or 20m", default: "1m" }),
+  data: text({ description: "text file to train on instead of the Brown corpus (new runs)" }),
+  workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
+  rpc: rpcOption,
+  wallet: walletOption,
+  passphraseFile: passphraseFileOption,
+  chainPort: port({ description: "port of the embedded chain; a free one near it if it is taken", default: 8545 }),
+  behindProxy: toggle({ description: "listen beyond loopback in plain HTTP because a proxy adds TLS", default: false }),
+  ...listenOptions,
+} as const;

@@ -1,0 +1,187 @@
+/** What the owners of the contributing wallets do on-chain: claim what they earned, take up their votes, decide together. */
+import {
+  castVote,
+  claim,
+  claimed,
+  delegate,
+  delegateOf,
+  execute,
+  governorOf,
+  type Proposal,
+  proposalIdOf,
+  proposalEta,
+  proposalOf,
+  type ProposalState,
+  proposalState,
+  proposalVotes,
+  propose,
+  queue,
+  setParams,
+  sharesOf,
+  votesOf,
+} from "@cotrain/sdk/actions";
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  type ContractAddresses,
+  type CoordinatorClient,
+  type Hex,
+  type ModelId,
+  type RunId,
+  type RunParams,
+} from "@cotrain/sdk/protocol";
+import { type Account, type Client, createWalletClient, http, type Transport } from "viem";
+
+import { getBlock } from "viem/actions";
+
+import { type Clock, RetryableError } from "../../base/index.ts";
+import { formatShares } from "../format.ts";
+
+/** A wallet that owns shares or will. */
+export interface Owner {
+  readonly name: string;
+  readonly client: Client<Transport, undefined, Account>;
+}
+
+/** A client that signs with this account; it asks the chain for blocks often, since local ones come every second. */
+export const ownerOf = (name: string, rpcUrl: string, account: Account): Owner => ({
+  name,
+  client: createWalletClient({
+    account,
+    transport: http(rpcUrl, { timeout: 10_000, retryCount: 2 }),
+    pollingInterval: 200,
+  }),
+});
+
+export interface Estate {
+  readonly addresses: Readonly<ContractAddresses>;
+  readonly modelId: ModelId;
+  readonly runId: RunId;
+  readonly coordinator: CoordinatorClient;
+  readonly owners: readonly Owner[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Told of everything that happened on-chain, in one line. */
+  readonly tell: (happening: string) => void;
+}
+
+export interface Claim {
+  readonly amount: bigint;
+  readonly transaction: Hex;
+}
+
+/** Claims what the active root holds for this owner and delegates to itself the first time; undefined when there is nothing. */
+async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined> {
+  const { addresses, modelId, runId, coordinator } = estate;
+  const account = owner.client.account.address;
+  const reward = await coordinator.reward(runId, account).catch((error: unknown) => {
+    if (error instanceof CoordinatorError && error.status === 404) return undefined;
+    throw error;
+  });
+  if (!reward) return undefined;
+  const before = await claimed(owner.client, { addresses, modelId, account });
+  const amount = BigInt(reward.cumulative) - before;
+  if (amount <= 0n) return undefined;
+  const { receipt } = await claim.sync(owner.client, {
+    addresses,
+    modelId,
+    beneficiary: account,
+    cumulative: BigInt(reward.cumulative),
+    proof: reward.proof,
+  });
+  const shares = await sharesOf(owner.client, { addresses, modelId });
+  if (BigInt(await delegateOf(owner.client, { shares, account })) === 0n)
+    await delegate.sync(owner.client, { shares, delegatee: account });
+  return { amount, transaction: receipt.transactionHash };
+}
+
+/** Every owner claims, each by its own wallet. @returns claims by owner's name */
+export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
+  const claims = await Promise.all(
+    estate.owners.map(async (owner) => [owner.name, await claimFor(estate, owner)] as const),
+  );
+  const made = new Map(claims.filter((entry): entry is [string, Claim] => entry[1] !== undefined));
+  if (made.size > 0) {
+    const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
+    estate.tell(`${made.size} wallets claimed ${formatShares(sum)} shares`);
+  }
+  return made;
+}
+
+/** A decision that went through, or as far as it went. */
+export interface Decision {
+  readonly proposalId: bigint;
+  readonly title: string;
+  readonly state: ProposalState;
+  readonly votesFor: bigint;
+  readonly votesAgainst: bigint;
+  readonly executed: Hex;
+}
+
+async function until(
+  estate: Estate,
+  governor: Address,
+  client: Client,
+  proposalId: bigint,
+  wanted: readonly ProposalState[],
+): Promise<void> {
+  for (;;) {
+    const state = await proposalState(client, { governor, proposalId });
+    if (wanted.includes(state)) return;
+    if (state === "defeated" || state === "canceled" || state === "expired")
+      throw new RetryableError("PROPOSAL_LOST", `The proposal ended as ${state}.`);
+    await estate.clock.sleep(300, estate.signal);
+  }
+}
+
+/**
+ * The holders change a run parameter: the one with the most votes proposes, all vote, anyone queues and executes.
+ * @throws RetryableError PROPOSAL_LOST, NO_VOTES
+ */
+export async function decide(estate: Estate, params: RunParams, title: string): Promise<Decision> {
+  const { addresses, modelId, runId, owners, tell } = estate;
+  const [first] = owners;
+  if (!first) throw new RetryableError("NO_VOTES", "There is nobody who could propose.");
+  const [governor, shares] = await Promise.all([
+    governorOf(first.client, { addresses, modelId }),
+    sharesOf(first.client, { addresses, modelId }),
+  ]);
+  const weights = await Promise.all(
+    owners.map(async (owner) => ({
+      owner,
+      votes: await votesOf(owner.client, { shares, account: owner.client.account.address }),
+    })),
+  );
+  const voters = weights.filter(({ votes }) => votes > 0n).sort((a, b) => (a.votes > b.votes ? -1 : 1));
+  const proposer = voters[0]?.owner;
+  if (!proposer) throw new RetryableError("NO_VOTES", "No holder has votes yet.");
+
+  const calls = [setParams.call({ addresses, runId, params })];
+  const proposal: Proposal = proposalOf(calls, title, proposer.client.account.address);
+  const proposalId = proposalIdOf(proposal);
+  await propose.sync(proposer.client, { governor, calls, description: title });
+  tell(`${proposer.name} proposed: ${title}`);
+
+  await until(estate, governor, proposer.client, proposalId, ["active"]);
+  await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
+  tell(`${voters.length} holders voted for it`);
+
+  await until(estate, governor, proposer.client, proposalId, ["succeeded"]);
+  await queue.sync(proposer.client, { governor, proposal });
+  tell("the proposal was accepted and waits in the timelock");
+
+  const eta = await proposalEta(proposer.client, { governor, proposalId });
+  while ((await getBlock(proposer.client)).timestamp < eta) await estate.clock.sleep(300, estate.signal);
+  const { receipt } = await execute.sync(proposer.client, { governor, proposal });
+  const votes = await proposalVotes(proposer.client, { governor, proposalId });
+  tell(`executed: ${title}`);
+  const state = await proposalState(proposer.client, { governor, proposalId });
+  return {
+    proposalId,
+    title,
+    state,
+    votesFor: votes.for,
+    votesAgainst: votes.against,
+    executed: receipt.transactionHash,
+  };
+}

@@ -1,0 +1,123 @@
+/**
+ * What `cotrain up` shows while it trains: a pure picture of the run (`drawScreen`) that a TTY redraws in place, and the
+ * same facts as one plain line per round elsewhere (`plainLine`).
+ */
+import type { MemberView, RunView } from "@cotrain/sdk/protocol";
+
+import {
+  bar,
+  bitsPerByte,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatPercent,
+  formatShort,
+  shortHex,
+  sparkline,
+} from "../format.ts";
+import type { Output } from "../output.ts";
+import { table } from "../output.ts";
+
+export interface Screen {
+  /** What is going on, e.g. "Training" or "Settling the last epoch". */
+  readonly activity: string;
+  readonly model: string;
+  readonly parameters: number;
+  readonly chainId: number;
+  readonly elapsed: number;
+  readonly goal: number;
+  readonly bytesPerToken: number;
+  readonly view: RunView | undefined;
+  /** Training loss so far, nats per token, one value a round. */
+  readonly losses: readonly number[];
+  /** Newest on-chain happenings, oldest first. */
+  readonly happenings: readonly string[];
+  /** Restarts and the like. */
+  readonly warning: string | undefined;
+}
+
+const heldOutBits = (loss: { microBitsPerByte: number } | null): string =>
+  loss === null ? "–" : (loss.microBitsPerByte / 1e6).toFixed(3);
+
+function memberRow(member: MemberView, total: bigint): string[] {
+  const progress = member.steps > 0 ? member.step / member.steps : 0;
+  return [
+    shortHex(member.worker),
+    member.state,
+    member.state === "training" ? `${bar(progress, 12)} ${String(member.step).padStart(3)}/${member.steps}` : "",
+    member.loss === null ? "–" : member.loss.toFixed(3),
+    member.tokensPerSecond === null ? "–" : formatCount(Math.round(member.tokensPerSecond)),
+    formatPercent(BigInt(member.tokens), total),
+  ];
+}
+
+const timesLess = (traffic: RunView["traffic"]): string => {
+  const sent = traffic.up + traffic.down;
+  return sent === 0 || traffic.synchronous === 0 ? "" : ` (${(traffic.synchronous / sent).toFixed(0)}× less)`;
+};
+
+export function drawScreen(screen: Screen, paint: Output["paint"], columns: number): string {
+  const label = (text: string): string => paint("dim", text.padEnd(10));
+  const wide = Math.max(20, Math.min(columns, 110) - 40);
+  const lines = [
+    `${paint("bold", "cotrain")} ${paint("dim", `· ${screen.model} · ${formatShort(screen.parameters)} parameters · chain ${screen.chainId}`)}`,
+    "",
+    `${label("now")}${paint("bold", screen.activity)}  ${bar(screen.elapsed / screen.goal, Math.min(24, wide))} ${formatDuration(screen.elapsed)} of ${formatDuration(screen.goal)}`,
+  ];
+  const { view } = screen;
+  if (view) {
+    const steps =
+      view.current === null
+        ? ""
+        : ` · ${view.current.received} of ${view.current.assigned} workers in · ${view.current.innerSteps} inner steps`;
+    lines.push(`${label("round")}${view.round}${steps}`);
+    const train =
+      view.loss.train === null
+        ? "–"
+        : `${view.loss.train.toFixed(3)} nats/token, ${bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3)} bits/byte`;
+    lines.push(`${label("loss")}train ${train} ${paint("cyan", sparkline(screen.losses, Math.min(40, wide)))}`);
+    const first = view.loss.heldOutFirst;
+    lines.push(
+      `${label("")}held-out ${heldOutBits(view.loss.heldOut)} bits/byte${first ? paint("dim", ` (${heldOutBits(first)} at the start)`) : ""}`,
+    );
+    lines.push(
+      `${label("speed")}${formatCount(Math.round(view.tokensPerSecond))} tokens/s · ${formatShort(Number(view.tokens))} tokens so far`,
+    );
+    lines.push(
+      `${label("traffic")}${formatBytes(view.traffic.up + view.traffic.down)} sent · ${formatBytes(view.traffic.synchronous)} by synchronous data parallelism${timesLess(view.traffic)}`,
+    );
+    const total = view.members.reduce((sum, member) => sum + BigInt(member.tokens), 0n);
+    const rows = [
+      ["worker", "state", "inner steps", "loss", "tokens/s", "share of tokens"],
+      ...view.members.map((member) => memberRow(member, total)),
+    ];
+    const [head, ...body] = table(rows, [3, 4, 5]);
+    lines.push("", `${label("")}${paint("dim", head ?? "")}`, ...body.map((row) => `${label("")}${row}`));
+    lines.push("");
+    if (view.anchored) {
+      const transaction = view.anchored.transaction ? ` in transaction ${shortHex(view.anchored.transaction)}` : "";
+      lines.push(`${label("on-chain")}checkpoint of round ${view.anchored.round} anchored${transaction}`);
+    }
+    for (const happening of screen.happenings.slice(-4)) lines.push(`${label("")}${happening}`);
+  }
+  if (screen.warning) lines.push(`${label("")}${paint("yellow", screen.warning)}`);
+  return lines.join("\n");
+}
+
+/** The run in one line, for terminals that cannot be redrawn. */
+export function plainLine(screen: Screen): string {
+  const { view } = screen;
+  if (!view) return `${formatDuration(screen.elapsed)}  ${screen.activity}`;
+  const active = view.members.filter((member) => member.state !== "silent").length;
+  const train = view.loss.train === null ? "–" : bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3);
+  return [
+    formatDuration(screen.elapsed),
+    screen.activity,
+    `round ${view.round}`,
+    `train ${train} held-out ${heldOutBits(view.loss.heldOut)} bits/byte`,
+    `${formatCount(Math.round(view.tokensPerSecond))} tokens/s`,
+    `${active} of ${view.members.length} workers`,
+    `${formatBytes(view.traffic.up + view.traffic.down)} sent, ${formatBytes(view.traffic.synchronous)} by synchronous data parallelism`,
+    view.anchored ? `anchored ${view.anchored.round}` : "nothing anchored yet",
+  ].join(" · ");
+}

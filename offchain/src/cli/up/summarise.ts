@@ -1,0 +1,162 @@
+/** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
+import { claimed, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
+import { asDigest, type RunView } from "@cotrain/sdk/protocol";
+
+import { parameterCount, presetOf } from "../../engine/index.ts";
+import { writeStateFile } from "../../service/index.ts";
+import { layout } from "../local.ts";
+import { textFrom } from "../text.ts";
+import type { Prepared } from "./prepare.ts";
+import { Summary } from "./summary.ts";
+import type { Session } from "./up.ts";
+
+const PROMPT = "The people of the town";
+const SAMPLE_TOKENS = 80;
+const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };
+
+async function sampleText(prepared: Prepared, view: RunView): Promise<string> {
+  const [realisation] = view.realisations;
+  if (!realisation) return "";
+  const stream = textFrom({
+    blobs: prepared.blobs,
+    definition: asDigest(view.definition),
+    realisation: asDigest(realisation),
+    checkpoint: asDigest(view.checkpoint.digest),
+    prompt: PROMPT,
+    tokens: SAMPLE_TOKENS,
+    temperature: 0.8,
+    topK: 40,
+    seed: view.round,
+    threads: 2,
+  });
+  let text = "";
+  for await (const piece of stream) text += piece;
+  return text;
+}
+
+async function walletsOf(prepared: Prepared, session: Session, view: RunView): Promise<Summary["wallets"]> {
+  const { addresses, modelId, runId, coordinator } = prepared;
+  return Promise.all(
+    prepared.owners.map(async ({ name, client }) => {
+      const account = client.account.address;
+      const shares = await sharesOf(client, { addresses, modelId });
+      const [paid, votes, reward] = await Promise.all([
+        claimed(client, { addresses, modelId, account }),
+        votesOf(client, { shares, account }),
+        coordinator.reward(runId, account).catch(() => undefined),
+      ]);
+      const member = view.members.find(({ beneficiary }) => beneficiary.toLowerCase() === account.toLowerCase());
+      return {
+        name,
+        account,
+        tokens: member?.tokens ?? "0",
+        earned: reward?.cumulative ?? paid.toString(),
+        claimed: paid.toString(),
+        votes: votes.toString(),
+        transaction: session.claims.get(name)?.transaction ?? null,
+      };
+    }),
+  );
+}
+
+const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+
+/** What cannot have happened yet on this chain, and when it is due. */
+async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pending"]> {
+  const { reader, modelId, runId } = prepared;
+  const pending: { what: string; due: string | null }[] = [];
+  if (view.anchored === null || view.anchored.round < view.checkpoint.round)
+    pending.push({ what: `anchoring of the checkpoint of round ${view.checkpoint.round}`, due: null });
+  const [active, waiting, heads] = await Promise.all([
+    reader.activeRoot(modelId),
+    reader.pendingRoot(modelId),
+    reader.headsSince(runId, 0),
+  ]);
+  if (waiting)
+    pending.push({ what: `activation of the reward root of epoch ${waiting.epoch}`, due: iso(waiting.activatableAt) });
+  const last = heads.at(-1);
+  if (last && last.round > 0) {
+    const epoch = await reader.epochOf(modelId, last.anchoredAt);
+    if (epoch > (active?.epoch ?? 0) && epoch > (waiting?.epoch ?? 0)) {
+      const end = await reader.epochEnd(modelId, epoch);
+      const { window } = await reader.schedule(modelId);
+      pending.push(
+        { what: `reward root of epoch ${epoch}`, due: iso(end) },
+        { what: `claims of epoch ${epoch}`, due: iso(end + window) },
+      );
+    }
+  }
+  return pending;
+}
+
+export async function summarise(prepared: Prepared, session: Session): Promise<Summary> {
+  const { coordinator, runId, modelId, addresses } = prepared;
+  const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
+  const [organiser] = prepared.owners;
+  const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));
+  const minted = organiser && shares ? await totalSupply(organiser.client, { shares }) : 0n;
+  const { decision } = session;
+  const text = await sampleText(prepared, view);
+  const summary: Summary = {
+    version: 1,
+    finishedAt: new Date().toISOString(),
+    chainId: prepared.chainId,
+    rpc: prepared.rpcUrl,
+    model: {
+      modelId,
+      runId,
+      name: SHARE_NAME.name,
+      preset: prepared.preset,
+      parameters: parameterCount(presetOf(prepared.preset).model),
+      text: prepared.data.source,
+    },
+    training: {
+      firstRound: session.first.round,
+      rounds: view.round,
+      steps: view.step,
+      tokens: view.tokens,
+      milliseconds: Math.round(session.milliseconds),
+      tokensPerSecond: Number(session.tokens) / (session.milliseconds / 1_000),
+      traffic: view.traffic,
+    },
+    heldOut: {
+      initial: view.loss.heldOutFirst?.microBitsPerByte ?? null,
+      before: (session.first.loss.heldOut ?? view.loss.heldOutFirst)?.microBitsPerByte ?? null,
+      after: view.loss.heldOut?.microBitsPerByte ?? null,
+    },
+    sample: { prompt: PROMPT, text },
+    checkpoints: list.checkpoints.map(({ round, sequence, digest, transaction, block }) => ({
+      round,
+      sequence,
+      digest,
+      transaction,
+      block,
+    })),
+    wallets: await walletsOf(prepared, session, view),
+    shares: { ...SHARE_NAME, minted: minted.toString() },
+    proposal: decision
+      ? {
+          id: decision.proposalId.toString(),
+          title: decision.title,
+          state: decision.state,
+          votesFor: decision.votesFor.toString(),
+          votesAgainst: decision.votesAgainst.toString(),
+          executed: decision.executed,
+          paramsVersion: view.paramsVersion,
+          appliedInRound: session.appliedInRound ?? null,
+        }
+      : null,
+    pending: await pendingOf(prepared, view),
+    commands: [
+      { command: "npm start", what: "train this run further" },
+      { command: "npx cotrain status", what: "where the run stands" },
+      { command: "npx cotrain verify", what: "check every checkpoint from the contracts alone" },
+      { command: `npx cotrain generate --prompt "${PROMPT}"`, what: "let the model write" },
+      { command: "npx cotrain rewards list", what: "what each wallet earned and can claim" },
+      { command: "npx cotrain rewards claim", what: "claim it" },
+      { command: "npx cotrain checkpoint export model.car", what: "take the newest checkpoint with you" },
+    ],
+  };
+  await writeStateFile(layout(prepared.state).summary, Summary, summary);
+  return summary;
+}

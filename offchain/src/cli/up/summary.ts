@@ -1,0 +1,144 @@
+/**
+ * The summary after training: one document (written to `.cotrain/summary.json`, printed under --json) and its picture.
+ */
+import { type Static, Type } from "typebox";
+
+import { formatBytes, formatCount, formatDuration, formatPercent, formatShares, shortHex } from "../format.ts";
+import { type Output, table } from "../output.ts";
+
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const Text = Type.String();
+const Whole = Type.Integer({ minimum: 0 });
+
+export const Summary = Type.Object({
+  version: Type.Literal(1),
+  finishedAt: Text,
+  chainId: Whole,
+  rpc: Text,
+  model: Type.Object({ modelId: Text, runId: Text, name: Text, preset: Text, parameters: Whole, text: Text }),
+  training: Type.Object({
+    /** Completed rounds before and after this session, inner steps and tokens since the run began. */
+    firstRound: Whole,
+    rounds: Whole,
+    steps: Whole,
+    tokens: Text,
+    /** Of this session. */
+    milliseconds: Whole,
+    tokensPerSecond: Type.Number(),
+    traffic: Type.Object({ up: Whole, down: Whole, synchronous: Whole }),
+  }),
+  /** Micro-bits per byte of held-out text, signed by the validators: of checkpoint 0, at the start of this session, at its end. */
+  heldOut: Type.Object({ initial: Nullable(Whole), before: Nullable(Whole), after: Nullable(Whole) }),
+  sample: Type.Object({ prompt: Text, text: Text }),
+  checkpoints: Type.Array(
+    Type.Object({
+      round: Whole,
+      sequence: Nullable(Whole),
+      digest: Text,
+      transaction: Nullable(Text),
+      block: Nullable(Whole),
+    }),
+  ),
+  /** Amounts in share wei. */
+  wallets: Type.Array(
+    Type.Object({
+      name: Text,
+      account: Text,
+      tokens: Text,
+      earned: Text,
+      claimed: Text,
+      votes: Text,
+      transaction: Nullable(Text),
+    }),
+  ),
+  shares: Type.Object({ name: Text, symbol: Text, minted: Text }),
+  proposal: Nullable(
+    Type.Object({
+      id: Text,
+      title: Text,
+      state: Text,
+      votesFor: Text,
+      votesAgainst: Text,
+      executed: Nullable(Text),
+      paramsVersion: Nullable(Whole),
+      appliedInRound: Nullable(Whole),
+    }),
+  ),
+  /** What has not happened yet on this chain, and when it can (ISO 8601). */
+  pending: Type.Array(Type.Object({ what: Text, due: Nullable(Text) })),
+  commands: Type.Array(Type.Object({ command: Text, what: Text })),
+});
+export type Summary = Static<typeof Summary>;
+
+const bits = (microBits: number | null): string => (microBits === null ? "not measured" : (microBits / 1e6).toFixed(3));
+
+/** At most `limit` rows, the first and the newest, with a line that says how many are between. */
+function excerpt(rows: readonly string[][], limit: number): string[][] {
+  if (rows.length <= limit) return [...rows];
+  const gap = ["…", `${rows.length - limit} more`, "", "", ""];
+  return [...rows.slice(0, 2), gap, ...rows.slice(rows.length - (limit - 2))];
+}
+
+export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
+  const { training, heldOut } = summary;
+  const heading = (text: string): string => paint("bold", text);
+  const sent = training.traffic.up + training.traffic.down;
+  const lines = [
+    "",
+    heading(`${summary.model.name}: trained together, owned together`),
+    `  ${formatCount(training.rounds)} rounds (${formatCount(training.rounds - training.firstRound)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens; ${formatCount(Math.round(training.tokensPerSecond))} tokens/s over ${formatDuration(training.milliseconds)}`,
+    `  held-out bits/byte ${bits(heldOut.before)} → ${paint("green", bits(heldOut.after))}${heldOut.initial !== heldOut.before ? ` (${bits(heldOut.initial)} before any training)` : ""}`,
+    `  ${formatBytes(sent)} sent between machines; synchronous data parallelism would have sent ${formatBytes(training.traffic.synchronous)}`,
+    "",
+    heading("What it writes"),
+    `  ${paint("dim", summary.sample.prompt)}${summary.sample.text.replaceAll(/\s+/g, " ")}`,
+    "",
+    heading(`Checkpoints on chain ${summary.chainId}`),
+  ];
+  const checkpoints = summary.checkpoints.map((checkpoint) => [
+    `round ${checkpoint.round}`,
+    checkpoint.sequence === null ? "not anchored yet" : `link ${checkpoint.sequence}`,
+    checkpoint.transaction ?? "",
+    checkpoint.block === null ? "" : `block ${checkpoint.block}`,
+    shortHex(checkpoint.digest),
+  ]);
+  lines.push(...table(excerpt(checkpoints, 12)).map((line) => `  ${line}`));
+  const total = summary.wallets.reduce((sum, wallet) => sum + BigInt(wallet.tokens), 0n);
+  const wallets = summary.wallets.map((wallet) => [
+    wallet.name,
+    shortHex(wallet.account),
+    formatCount(BigInt(wallet.tokens)),
+    formatPercent(BigInt(wallet.tokens), total),
+    formatShares(BigInt(wallet.earned)),
+    formatShares(BigInt(wallet.claimed)),
+    formatShares(BigInt(wallet.votes)),
+  ]);
+  const columns = ["wallet", "", "tokens", "of all", "earned", "claimed", "votes"];
+  lines.push(
+    "",
+    heading(
+      `Who owns it: ${summary.shares.name} (${summary.shares.symbol}), ${formatShares(BigInt(summary.shares.minted))} shares`,
+    ),
+    ...table([columns, ...wallets], [2, 3, 4, 5, 6]).map(
+      (line, index) => `  ${index === 0 ? paint("dim", line) : line}`,
+    ),
+    "",
+    heading("What the holders decided"),
+  );
+  const { proposal } = summary;
+  if (proposal) {
+    const applied = proposal.appliedInRound === null ? "" : `, in force since round ${proposal.appliedInRound}`;
+    const transaction = proposal.executed ? ` in ${proposal.executed}` : "";
+    lines.push(
+      `  ${proposal.title}`,
+      `  ${proposal.state}${transaction}${applied}; ${formatShares(BigInt(proposal.votesFor))} for, ${formatShares(BigInt(proposal.votesAgainst))} against`,
+    );
+  } else lines.push("  nothing yet: there were no shares to vote with");
+  if (summary.pending.length > 0) {
+    lines.push("", heading("Pending"));
+    lines.push(...summary.pending.map((item) => `  ${item.what}${item.due ? `, due ${item.due}` : ""}`));
+  }
+  lines.push("", heading("What to do next"));
+  lines.push(...table(summary.commands.map((item) => [item.command, item.what])).map((line) => `  ${line}`), "");
+  return lines;
+}

@@ -1,0 +1,305 @@
+/**
+ * `cotrain up`: the whole main job on one machine. Prepares the run (prepare.ts), supervises chain, coordinator, validators
+ * and workers as processes, shows what happens (screen.ts), lets the owners claim and decide (owners.ts), and closes with
+ * the summary (summary.ts).
+ */
+import type { CoordinatorClient, RunView } from "@cotrain/sdk/protocol";
+import { createLogUpdate } from "log-update";
+
+import { type Clock, RetryableError, systemClock } from "../../base/index.ts";
+import { developmentChain } from "../../chain/index.ts";
+import { runDaemon, type DaemonContext, createLogger, openLogFile } from "../../service/index.ts";
+import type { CommandContext } from "../command.ts";
+import { layout } from "../local.ts";
+import { type Decision, claimAll, type Claim, decide, type Estate } from "./owners.ts";
+import type { upOptions } from "./options.ts";
+import { prepare, type Prepared } from "./prepare.ts";
+import { drawScreen, plainLine, type Screen } from "./screen.ts";
+import { drawSummary } from "./summary.ts";
+import { summarise } from "./summarise.ts";
+
+type UpContext = CommandContext<typeof upOptions>;
+
+/** After `--for`: how long training goes on at most, so that a round under the executed change is seen. */
+const DECISION_GRACE_MS = 60_000;
+/** How long the last epoch may take to be settled, and the last checkpoint to be measured. */
+const SETTLE_MS = 90_000;
+const MEASURE_MS = 45_000;
+
+/** What a session of training left behind for the summary. */
+export interface Session {
+  readonly first: RunView;
+  readonly milliseconds: number;
+  readonly tokens: bigint;
+  readonly claims: ReadonlyMap<string, Claim>;
+  readonly decision: Decision | undefined;
+  /** First round that ran under the decision. */
+  readonly appliedInRound: number | undefined;
+}
+
+/** The picture on the terminal, redrawn in place on a TTY and in plain lines elsewhere. */
+interface Display {
+  readonly update: (change: Partial<Screen>) => void;
+  readonly tell: (happening: string) => void;
+  readonly close: () => void;
+}
+
+function openDisplay(context: UpContext, clock: Clock): Display {
+  const { output } = context;
+  const live = process.stderr.isTTY ?? false;
+  const log = live ? createLogUpdate(process.stderr) : undefined;
+  const started = clock.now();
+  let screen: Screen = {
+    activity: "Starting",
+    model: "",
+    parameters: 0,
+    chainId: 0,
+    elapsed: 0,
+    goal: context.options.for,
+    bytesPerToken: 1,
+    view: undefined,
+    losses: [],
+    happenings: [],
+    warning: undefined,
+  };
+  let shownRound = -1;
+  let shownActivity = "";
+  const draw = (): void => {
+    if (log) {
+      log(drawScreen(screen, output.paint, process.stderr.columns));
+      return;
+    }
+    const round = screen.view?.round ?? -1;
+    if (round === shownRound && screen.activity === shownActivity) return;
+    shownRound = round;
+    shownActivity = screen.activity;
+    output.notice(plainLine(screen));
+  };
+  const timer = live ? setInterval(draw, 250) : undefined;
+  return {
+    update(change) {
+      const view = change.view;
+      const loss = view && view.round !== screen.view?.round ? view.loss.train : null;
+      screen = { ...screen, ...change, losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000) };
+      draw();
+    },
+    tell(happening) {
+      const at = Math.round((clock.now() - started) / 1_000);
+      screen = { ...screen, happenings: [...screen.happenings, happening].slice(-20) };
+      if (!log) output.notice(`${String(at).padStart(4)} s  ${happening}`);
+    },
+    close() {
+      clearInterval(timer);
+      log?.clear();
+      log?.done();
+    },
+  };
+}
+
+/** Polls the coordinator until the picture of the run is as wanted. @returns undefined when `limit` passed before */
+async function viewWhen(
+  prepared: Prepared,
+  clock: Clock,
+  signal: AbortSignal,
+  wanted: (view: RunView) => boolean | Promise<boolean>,
+  limit: number,
+  each: (view: RunView) => void,
+): Promise<RunView | undefined> {
+  const end = clock.now() + limit;
+  for (;;) {
+    signal.throwIfAborted();
+    const view = await currentView(prepared.coordinator, prepared);
+    if (view) {
+      each(view);
+      if (await wanted(view)) return view;
+    }
+    if (clock.now() >= end) return undefined;
+    await clock.sleep(500, signal);
+  }
+}
+
+/** Undefined while the coordinator is away: it is being restarted. */
+async function currentView(coordinator: CoordinatorClient, prepared: Prepared): Promise<RunView | undefined> {
+  try {
+    return await coordinator.run(prepared.runId);
+  } catch {
+    return undefined;
+  }
+}
+
+async function train(
+  context: UpContext,
+  daemon: DaemonContext,
+  prepared: Prepared,
+  estate: Estate,
+  display: Display,
+): Promise<Session> {
+  const { clock, signal } = estate;
+  const { coordinator, local } = prepared;
+  const goal = context.options.for;
+  const claims = new Map<string, Claim>();
+  let decision: Decision | undefined;
+  let deciding = false;
+  let claiming = false;
+
+  const collect = async (): Promise<void> => {
+    if (claiming) return;
+    claiming = true;
+    try {
+      for (const [name, claim] of await claimAll(estate)) claims.set(name, claim);
+    } catch (error) {
+      daemon.logger.warn({ err: error }, "claiming failed and is tried again");
+    } finally {
+      claiming = false;
+    }
+  };
+  const govern = async (view: RunView): Promise<void> => {
+    if (deciding || !prepared.local) return;
+    deciding = true;
+    const from = view.params.innerSteps;
+    const to = from === 32 ? 48 : 32;
+    const params = { ...view.params, minStake: BigInt(view.params.minStake), innerSteps: to };
+    try {
+      decision = await decide(estate, params, `${from} → ${to} inner steps per round`);
+    } catch (error) {
+      daemon.logger.warn({ err: error }, "the decision failed and is tried again");
+      deciding = false;
+    }
+  };
+
+  display.update({ activity: "Waiting for workers" });
+  const first = await viewWhen(
+    prepared,
+    clock,
+    signal,
+    (view) => view.current !== null,
+    120_000,
+    (view) => display.update({ view }),
+  );
+  if (!first)
+    throw new RetryableError(
+      "NO_TRAINING",
+      `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
+    );
+  const started = clock.now();
+  const roundAtDecision = { current: undefined as number | undefined };
+  let collected = 0;
+  let jobs: Promise<void>[] = [];
+
+  const last = await viewWhen(
+    prepared,
+    clock,
+    signal,
+    (view) => {
+      const elapsed = clock.now() - started;
+      if (decision && roundAtDecision.current === undefined && view.current?.innerSteps === decisionSteps(decision))
+        roundAtDecision.current = view.current.round;
+      if (elapsed - collected >= 2_000) {
+        collected = elapsed;
+        jobs.push(collect());
+        if (claims.size > 0 || deciding) jobs.push(govern(view));
+        jobs = jobs.slice(-64);
+      }
+      if (elapsed < goal) return false;
+      if (!local || elapsed >= goal + DECISION_GRACE_MS) return true;
+      return roundAtDecision.current !== undefined && view.round > roundAtDecision.current;
+    },
+    goal + DECISION_GRACE_MS + 60_000,
+    (view) => display.update({ activity: "Training", view, elapsed: clock.now() - started }),
+  );
+  const milliseconds = clock.now() - started;
+
+  display.update({ activity: "Closing the last round" });
+  await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
+  const paused = await viewWhen(
+    prepared,
+    clock,
+    signal,
+    (view) => view.phase === "Paused" && view.current === null,
+    60_000,
+    (view) => display.update({ view }),
+  );
+  const end = paused ?? last ?? first;
+
+  if (local) {
+    display.update({ activity: "Settling the last epoch" });
+    const reader = prepared.reader;
+    await viewWhen(
+      prepared,
+      clock,
+      signal,
+      async (view) => {
+        if (view.anchored === null || view.anchored.round < view.checkpoint.round) return false;
+        const heads = await reader.headsSince(prepared.runId, 0);
+        const newest = heads.at(-1);
+        if (!newest || newest.round < view.checkpoint.round) return false;
+        const epoch = await reader.epochOf(prepared.modelId, newest.anchoredAt);
+        const active = await reader.activeRoot(prepared.modelId);
+        return active !== undefined && active.epoch >= epoch;
+      },
+      SETTLE_MS,
+      (view) => display.update({ view }),
+    );
+    await Promise.all(jobs);
+    await collect();
+  }
+  display.update({ activity: "Measuring the last checkpoint" });
+  await viewWhen(
+    prepared,
+    clock,
+    signal,
+    (view) => view.loss.heldOut !== null && view.loss.heldOut.round >= view.checkpoint.round,
+    MEASURE_MS,
+    (view) => display.update({ view }),
+  );
+  return {
+    first,
+    milliseconds,
+    tokens: BigInt(end.tokens) - BigInt(first.tokens),
+    claims,
+    decision,
+    appliedInRound: roundAtDecision.current,
+  };
+}
+
+const decisionSteps = (decision: Decision): number => Number(/→ (\d+)/.exec(decision.title)?.[1]);
+
+async function conduct(context: UpContext, daemon: DaemonContext): Promise<number> {
+  const clock = systemClock;
+  const display = openDisplay(context, clock);
+  daemon.onShutdown("display", () => display.close());
+  const prepared = await prepare(context, daemon, display, clock);
+  const estate: Estate = {
+    addresses: prepared.addresses,
+    modelId: prepared.modelId,
+    runId: prepared.runId,
+    coordinator: prepared.coordinator,
+    owners: prepared.owners,
+    clock,
+    signal: daemon.signal,
+    tell: display.tell,
+  };
+  const session = await train(context, daemon, prepared, estate, display);
+  display.update({ activity: "Writing the summary" });
+  const summary = await summarise(prepared, session);
+  display.close();
+  context.output.result(summary, drawSummary(summary, context.output.paint));
+  if (context.options.exit) return 0;
+  if (prepared.embedded) await developmentChain(prepared.rpcUrl).mineOnDemand();
+  context.output.notice(
+    `The run is paused. Everything stays up until Ctrl-C; workers may join at ${prepared.coordinator.url}.`,
+  );
+  await new Promise<void>((resolve) => {
+    if (daemon.signal.aborted) resolve();
+    daemon.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  // Ctrl-C is how a run that stays up is meant to end.
+  return 0;
+}
+
+/** Runs until the summary (`--exit`) or Ctrl-C; ends the process. */
+export function up(context: UpContext): Promise<never> {
+  const file = openLogFile(`${layout(context.options.state).logs}/up.log`);
+  const logger = createLogger({ component: "up", destination: file });
+  return runDaemon((daemon) => conduct(context, daemon), { name: "cotrain up", logger, shutdownDeadline: 30_000 });
+}

@@ -1,0 +1,107 @@
+/**
+ * The main job as a newcomer runs it: `npm start -- --for 45s --exit` twice in this clone, the summary checked, every command
+ * that the summary names executed, and no process left behind. Ends with 0 or with one sentence and 1.
+ */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Value } from "typebox/value";
+
+import { Summary } from "../../offchain/src/cli/up/summary.ts";
+
+const root = resolve(fileURLToPath(import.meta.url), "../../..");
+const state = join(root, ".cotrain");
+
+function check(condition: boolean, sentence: string): void {
+  if (condition) return;
+  process.stderr.write(`story: ${sentence}\n`);
+  process.exit(1);
+}
+
+/** Runs a command line in the clone; answers its stdout. */
+function run(command: string, seconds: number): string {
+  const started = Date.now();
+  process.stdout.write(`$ ${command}\n`);
+  const { status, signal, stdout } = spawnSync(command, {
+    cwd: root,
+    shell: true,
+    encoding: "utf8",
+    timeout: seconds * 1_000,
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 64 << 20,
+  });
+  process.stdout.write(stdout);
+  check(
+    status === 0,
+    `"${command}" ended with ${status ?? signal} after ${Math.round((Date.now() - started) / 1_000)} s instead of 0.`,
+  );
+  return stdout;
+}
+
+function readSummary(): Summary {
+  const summary: unknown = JSON.parse(readFileSync(join(state, "summary.json"), "utf8"));
+  check(Value.Check(Summary, summary), "summary.json does not have the summary's form.");
+  return summary as Summary;
+}
+
+/** Processes whose working directory or command line names the state directory. */
+function leftovers(): string[] {
+  const found: string[] = [];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      if (line.includes(state) || readlinkSync(`/proc/${pid}/cwd`).startsWith(state))
+        found.push(`${pid} ${line.slice(0, 200)}`);
+    } catch {
+      // Ended while we looked.
+    }
+  }
+  return found;
+}
+
+function checkSession(summary: Summary): void {
+  const { training, heldOut, checkpoints, wallets, proposal } = summary;
+  check(training.rounds > training.firstRound, "the round did not go up.");
+  check(
+    (heldOut.after ?? Infinity) < (heldOut.initial ?? 0),
+    `held-out bits/byte did not fall: ${heldOut.initial} → ${heldOut.after}.`,
+  );
+  check(summary.sample.text.length > 0, "no text was sampled.");
+  check(
+    checkpoints.every(({ transaction }) => transaction !== null),
+    "a checkpoint has no transaction.",
+  );
+  check(
+    wallets.length === 3 && wallets.every(({ earned, claimed }) => BigInt(earned) > 0n && earned === claimed),
+    "a wallet has not claimed all that it earned.",
+  );
+  check(BigInt(summary.shares.minted) > 0n, "no shares were minted.");
+  check(
+    proposal?.state === "executed" && proposal.appliedInRound !== null,
+    "the proposal was not executed and applied.",
+  );
+  check(summary.pending.length === 0, `something is pending on a local chain: ${JSON.stringify(summary.pending)}.`);
+}
+
+rmSync(state, { recursive: true, force: true });
+run("npm start -- --for 45s --exit", 420);
+const first = readSummary();
+checkSession(first);
+check(leftovers().length === 0, `processes were left behind:\n${leftovers().join("\n")}`);
+
+run("npm start -- --for 45s --exit", 420);
+const second = readSummary();
+checkSession(second);
+check(second.training.firstRound >= first.training.rounds, "the second start did not go on where the first ended.");
+check(second.model.runId === first.model.runId, "the second start made another run.");
+check(
+  (second.heldOut.after ?? Infinity) < (first.heldOut.after ?? 0),
+  "the second start did not make the model better.",
+);
+
+for (const { command } of second.commands)
+  if (command !== "npm start") check(run(command, 180).trim().length > 0, `"${command}" printed nothing.`);
+rmSync(join(root, "model.car"), { force: true });
+check(leftovers().length === 0, `processes were left behind:\n${leftovers().join("\n")}`);
+process.stdout.write("story: the main job ran twice, and every command of its summary works\n");

@@ -1,0 +1,65 @@
+/**
+ * `npm test`: builds the contracts, runs the Solidity suite in Hardhat and the TypeScript suite in Vitest, one after the
+ * other (both want all cores), and closes with one line that counts the tests of both.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(fileURLToPath(import.meta.url), "../..");
+const bin = (name: string): string => join(root, "node_modules/.bin", name);
+
+/** Runs a command with its output passed through; answers its exit code and what it printed. */
+function run(command: string, args: readonly string[]): Promise<{ code: number; output: string }> {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, CI: process.env["CI"] ?? "" },
+    });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      process.stdout.write(chunk);
+      output = (output + chunk.toString()).slice(-1_000_000);
+    });
+    child.on("error", fail);
+    child.on("close", (code) => done({ code: code ?? 1, output }));
+  });
+}
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+async function solidity(): Promise<Counts> {
+  const built = await run(bin("hardhat"), ["build"]);
+  if (built.code !== 0) return { passed: 0, failed: 1 };
+  const { code, output } = await run(bin("hardhat"), ["test", "solidity", "--no-compile"]);
+  const count = (word: string): number => Number(new RegExp(`(\\d+) ${word}`).exec(output)?.[1] ?? 0);
+  const failed = count("failing");
+  return { passed: count("passing"), failed: code !== 0 && failed === 0 ? 1 : failed };
+}
+
+async function typescript(filters: readonly string[]): Promise<Counts> {
+  const folder = mkdtempSync(join(tmpdir(), "cotrain-test-"));
+  try {
+    const file = join(folder, "vitest.json");
+    const args = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`, ...filters];
+    const { code } = await run(bin("vitest"), args);
+    const report = JSON.parse(readFileSync(file, "utf8")) as { numPassedTests: number; numFailedTests: number };
+    const failed = report.numFailedTests;
+    return { passed: report.numPassedTests, failed: code !== 0 && failed === 0 ? 1 : failed };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const filters = process.argv.slice(2);
+const results = filters.length > 0 ? [await typescript(filters)] : [await solidity(), await typescript([])];
+const passed = results.reduce((sum, { passed: count }) => sum + count, 0);
+const failed = results.reduce((sum, { failed: count }) => sum + count, 0);
+process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
