@@ -216,13 +216,15 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     session(runId: RunId, worker: Address, sessionKey: Hex) {
       let counter = 0;
       async function signed<T extends TSchema>(path: string, schema: T, init: RequestOptions & { digest: Digest }) {
+        // Taken before anything is awaited: requests of one session may overlap.
         counter += 1;
+        const own = counter;
         const method = init.method ?? "POST";
-        const mac = await sessionMac(sessionKey, { method, path, body: init.digest, counter });
+        const mac = await sessionMac(sessionKey, { method, path, body: init.digest, counter: own });
         const headers = {
           ...init.headers,
           [sessionHeaders.worker]: worker.toLowerCase(),
-          [sessionHeaders.counter]: String(counter),
+          [sessionHeaders.counter]: String(own),
           [sessionHeaders.mac]: mac,
         };
         return json(path, schema, { ...init, headers });

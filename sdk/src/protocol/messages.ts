@@ -171,7 +171,7 @@ export const Heartbeat = Type.Object(
   closed,
 );
 export type Heartbeat = Static<typeof Heartbeat>;
-/** `known` false: the session is not known (any more), join again. `round` is the open round. */
+/** `round` is the open round; a session that is not known any more is answered 401: join again. */
 export const HeartbeatReply = Type.Object({ round: Count, phase: Type.String() });
 export type HeartbeatReply = Static<typeof HeartbeatReply>;
 

@@ -277,7 +277,7 @@ export async function prepare(
     version: 1,
     startedAt: new Date(clock.now()).toISOString(),
     chain: { chainId: chain.chainId, rpcUrl: chain.url, embedded: rpc === undefined },
-    ports: { ...(chain.port === undefined ? {} : { chain: chain.port }) },
+    ports: chain.port === undefined ? {} : { chain: chain.port },
     urls: {},
     wallets: Object.fromEntries(walletEntries(wallets)),
     settings,
