@@ -36,6 +36,8 @@ import { fragmentLayouts, gatherFragment } from "../diloco/index.ts";
 import {
   buildPrograms,
   conformance,
+  deviceClass,
+  runtimeVersion,
   defaultOptimizer,
   defaultSchedule,
   initialParameters,
@@ -120,8 +122,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
     microBatch: preset.microBatch,
     precision: "fp32",
-    runtime: "onnxruntime 1.30",
-    deviceClass: process.arch === "x64" ? "exact-x86" : `exact-${process.arch}`,
+    runtime: `onnxruntime ${runtimeVersion()}`,
+    deviceClass: deviceClass(),
     conformance: await conformance(programs.step.bytes),
   };
   const realisationDigest = await storeJson(store, realisation);

@@ -8,7 +8,7 @@ import { layout } from "../local.ts";
 import { textFrom } from "../text.ts";
 import type { Prepared } from "./prepare.ts";
 import { Summary } from "./summary.ts";
-import type { Session } from "./up.ts";
+import type { Session } from "./session.ts";
 
 const PROMPT = "The people of the town";
 const SAMPLE_TOKENS = 80;

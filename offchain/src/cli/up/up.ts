@@ -16,6 +16,7 @@ import type { upOptions } from "./options.ts";
 import { prepare, type Prepared } from "./prepare.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 import { drawSummary } from "./summary.ts";
+import type { Session } from "./session.ts";
 import { summarise } from "./summarise.ts";
 
 type UpContext = CommandContext<typeof upOptions>;
@@ -25,17 +26,6 @@ const DECISION_GRACE_MS = 60_000;
 /** How long the last epoch may take to be settled, and the last checkpoint to be measured. */
 const SETTLE_MS = 90_000;
 const MEASURE_MS = 45_000;
-
-/** What a session of training left behind for the summary. */
-export interface Session {
-  readonly first: RunView;
-  readonly milliseconds: number;
-  readonly tokens: bigint;
-  readonly claims: ReadonlyMap<string, Claim>;
-  readonly decision: Decision | undefined;
-  /** First round that ran under the decision. */
-  readonly appliedInRound: number | undefined;
-}
 
 /** The picture on the terminal, redrawn in place on a TTY and in plain lines elsewhere. */
 interface Display {
