@@ -126,6 +126,18 @@ export async function until(holds: () => boolean | Promise<boolean>, what = "the
     });
   }
 }
+/** Moves time on, second by second, and lets what it wakes run, until something holds. */
+export async function elapse(harness: Harness, holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  await until(async () => {
+    if (await holds()) return true;
+    await harness.clock.advance(1_000);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+    return holds();
+  }, what);
+}
+
 class NotInTime extends Error {
   constructor(what: string) {
     super(`${what} did not come about within 10 s`);
@@ -233,10 +245,11 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     await coordinator.api(app);
     coordinator.start();
     await app.ready();
-    const client = createCoordinatorClient("http://coordinator.test", { fetch: injected(app) });
-    return { database, coordinator, app, client, run: coordinator.runs.get(runId)! };
+    return { database, coordinator, app, run: coordinator.runs.get(runId)! };
   }
   let opened = await open();
+  // Sessions outlive a coordinator, as those of real workers do.
+  const client = createCoordinatorClient("http://coordinator.test", { fetch: injected(() => opened.app) });
 
   const harness: Harness = {
     directory,
@@ -250,9 +263,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     get app() {
       return opened.app;
     },
-    get client() {
-      return opened.client;
-    },
+    client,
     digest: () => digestOfJson(opened.run.driver.state),
     worker: (byte, over) => createWorker(harness, account(byte), over),
     restart: async () => {
@@ -274,10 +285,10 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
 }
 
 /** `fetch` that goes to the server without a socket. */
-function injected(app: HttpApp): typeof fetch {
+function injected(app: () => HttpApp): typeof fetch {
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
-    const reply = await app.inject({
+    const reply = await app().inject({
       method: (init?.method ?? "GET") as "GET",
       url: url.pathname + url.search,
       headers: (init?.headers ?? {}) as Record<string, string>,
@@ -439,7 +450,8 @@ export async function verdictOf(harness: Harness, validator: PrivateKeyAccount, 
     validator: lower(validator.address),
     kind: 4,
     worker: `0x${"0".repeat(40)}`,
-    index: 0,
+    // How many held-out sequences were measured.
+    index: 8,
     value: 2_000_000n,
     evidence: zeroHash,
     issuedAt: BigInt(harness.clock.now()),

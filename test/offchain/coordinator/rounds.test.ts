@@ -1,13 +1,42 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { fromWire, recoverSigner } from "@cotrain/sdk/protocol";
-import { domain, type Harness, hashOf, openHarness, runId, until } from "./harness.ts";
+import {
+  asDigest,
+  fromWire,
+  parseDocument,
+  PayloadHeader,
+  ReceiptsFile,
+  receiptsRoot,
+  recoverSigner,
+} from "@cotrain/sdk/protocol";
+import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
+import {
+  domain,
+  elapse,
+  type Harness,
+  hashOf,
+  openHarness,
+  OPERATOR,
+  runId,
+  type TestWorker,
+  until,
+} from "./harness.ts";
 
 let harness: Harness;
 afterEach(() => harness.close());
 
-describe("rounds", () => {
-  it("opens when enough workers are there, closes when all have submitted, and opens the next at once", async () => {
+async function two(options?: Parameters<typeof openHarness>[0]): Promise<[TestWorker, TestWorker]> {
+  harness = await openHarness(options);
+  const workers: [TestWorker, TestWorker] = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  return workers;
+}
+const roundIs = (round: number) => until(() => harness.run.driver.state.round === round, `round ${round}`);
+const state = () => harness.run.driver.state;
+
+describe("a round", () => {
+  it("opens when enough workers are there, closes when all have submitted, and is followed at once", async () => {
     harness = await openHarness();
     const [a, b] = [harness.worker("31"), harness.worker("32")];
     await a.join();
@@ -21,22 +50,265 @@ describe("rounds", () => {
     expect(ack.receiptHash).toBe(hashOf(prepared.receipt));
     expect(ack.tokens).toBe(4n * 2n * 16n);
     expect(await recoverSigner(domain, "Ack", ack, reply.signature)).toBe(view.poster);
-    expect(await a.submit(prepared)).toEqual(reply);
 
     await b.train();
-    await until(() => harness.run.driver.state.round === 1, "round 1");
-    expect(await a.submit(prepared)).toEqual(reply);
+    await roundIs(1);
     const next = await harness.client.run(runId);
     expect(next).toMatchObject({ step: 4, tokens: "256", current: { round: 1, innerSteps: 8 } });
-    await until(() => harness.chain.heads.length === 2, "the anchor");
-    const { checkpoints } = await harness.client.checkpoints(runId);
-    expect(checkpoints.map(({ digest }) => digest)).toEqual(
-      harness.chain.heads.map(({ checkpointDigest }) => checkpointDigest),
-    );
     const work = await a.work();
     expect(work).toMatchObject({
       kind: "train",
       lastOutcome: { round: 0, outcome: 0, receiptHash: hashOf(prepared.receipt) },
     });
+  });
+
+  it("answers the same receipt with the same acknowledgement, at once, later and after a restart", async () => {
+    const [a, b] = await two();
+    const { prepared, reply } = await a.train();
+    expect(await a.submit(prepared)).toEqual(reply);
+    await b.train();
+    await roundIs(1);
+    expect(await a.submit(prepared)).toEqual(reply);
+    await harness.restart();
+    await harness.clock.advance(1);
+    await a.join();
+    expect(await a.submit(prepared)).toEqual(reply);
+    expect(state().checkpoint.tokens).toBe(256);
+  });
+
+  it("gives one receipt sent twice at the same time one acknowledgement", async () => {
+    const [a] = await two();
+    const prepared = a.prepare(await a.assigned());
+    await a.upload(prepared);
+    const seq = harness.run.driver.seq;
+    const replies = await Promise.all([a.submit(prepared), a.submit(prepared), a.submit(prepared)]);
+    expect(replies[1]).toEqual(replies[0]);
+    expect(replies[2]).toEqual(replies[0]);
+    expect(harness.run.driver.seq).toBe(seq + 1);
+  });
+
+  it("reduces to what anybody computes from the published payloads, and publishes all receipts", async () => {
+    const [a, b] = await two();
+    const done = [await a.train(), await b.train()];
+    await roundIs(1);
+    const checkpoint = state().checkpoint.digest;
+    const { manifest, states } = await readCheckpoint(harness.blobs, checkpoint, harness.run.table);
+    const before = await readCheckpoint(harness.blobs, asDigest(manifest.parent!), harness.run.table);
+    for (const [fragment, { params, outer }] of states.entries()) {
+      const expected = await reduceFragment({
+        params: before.states[fragment]!.params,
+        buffer: before.states[fragment]!.outer,
+        contributions: done.map(({ prepared }) => ({
+          worker: prepared.receipt.worker,
+          tokens: 128,
+          source: sourceOf(prepared.payloads[fragment]!),
+        })),
+        codec: 1,
+        outerOptimizer: 0,
+        weighting: 0,
+        // The ramp averages plainly.
+        outer: { lrPpm: 1_000_000, momentumPpm: 0 },
+      });
+      expect(params).toEqual(expected.params);
+      expect(outer).toEqual(expected.buffer);
+      expect(params).not.toEqual(before.states[fragment]!.params);
+    }
+    const file = parseDocument(
+      "receipts",
+      ReceiptsFile,
+      JSON.parse(new TextDecoder().decode(await harness.client.blob(runId, asDigest(manifest.receipts!), 1 << 20))),
+    );
+    expect(file.receipts.map(({ receipt }) => receipt.worker)).toEqual([a.address, b.address].toSorted());
+    const leaves = file.receipts.map(({ receipt, ack, tokens, outcome }) => ({
+      receiptHash: ack.receiptHash,
+      worker: receipt.worker,
+      beneficiary: receipt.beneficiary,
+      tokens: BigInt(tokens),
+      outcome,
+    }));
+    await until(() => harness.chain.heads.length === 2, "the anchor");
+    expect(harness.chain.heads[1]).toMatchObject({
+      receiptsRoot: receiptsRoot(leaves),
+      checkpointDigest: checkpoint,
+      round: 1,
+    });
+    // Validators find the payloads by what the receipts name.
+    const header = await harness.client.document(
+      runId,
+      asDigest(file.receipts[0]!.receipt.payloadDigest),
+      "header",
+      PayloadHeader,
+    );
+    for (const { digest, bytes } of header.fragments) {
+      expect((await harness.client.blob(runId, asDigest(digest), 1 << 20)).length).toBe(bytes);
+    }
+  });
+
+  it("closes at its deadline with who is there; the data of the others returns to the ledger", async () => {
+    const [a, b] = await two({ params: { minWorkers: 1 } });
+    // One worker was enough to open round 0; both train from round 1 on.
+    await a.train();
+    await roundIs(1);
+    await a.train();
+    const late = b.prepare(await b.assigned());
+    await b.upload(late);
+    const ranges = late.assignment.ranges;
+    await harness.clock.advance(59_000);
+    expect(state().round).toBe(1);
+    await a.session
+      .heartbeat({ round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false })
+      .catch(() => undefined);
+    await harness.clock.advance(1_500);
+    await roundIs(2);
+    await b.join().catch(() => undefined);
+    await expect(b.submit(late)).rejects.toMatchObject({ code: "STALE_ROUND" });
+    const again = Object.values(state().current?.work ?? {}).flatMap(({ assignment }) => assignment.ranges);
+    const returned = [...state().ledger.free, ...again];
+    expect(returned.some(({ start }) => start === ranges[0]!.start)).toBe(true);
+  });
+
+  it("closes without a worker that left, and takes in one that waits when too few are left", async () => {
+    const [a, b] = await two();
+    await a.train();
+    const lost = await b.assigned();
+    const c = harness.worker("33");
+    await c.join();
+    expect(await c.work()).toMatchObject({ kind: "wait" });
+    await b.session.leave();
+    // minWorkers is 2: the one that waits gets the work, under an assignment of its own.
+    const taken = await c.assigned();
+    expect(taken).toMatchObject({ round: 0, base: lost.base, ranges: lost.ranges });
+    expect(taken.assignmentId).not.toBe(lost.assignmentId);
+    await c.train();
+    await roundIs(1);
+  });
+
+  it("leaves out a payload that is damaged between acceptance and reduction, and says so", async () => {
+    const [a, b] = await two();
+    const { prepared } = await a.train();
+    await harness.blobs.delete(asDigest(prepared.header.fragments[2]!.digest));
+    await b.train();
+    await roundIs(1);
+    const manifest = await readManifest(harness.blobs, state().checkpoint.digest);
+    const file = JSON.parse(
+      new TextDecoder().decode(await harness.blobs.get(asDigest(manifest.receipts!))),
+    ) as ReceiptsFile;
+    const outcomes = Object.fromEntries(file.receipts.map(({ receipt, outcome }) => [receipt.worker, outcome]));
+    expect(outcomes).toEqual({ [a.address]: 1, [b.address]: 0 });
+    expect(manifest.tokens).toBe("128");
+    expect(await a.work()).toMatchObject({ lastOutcome: { outcome: 1 } });
+  });
+});
+
+describe("members", () => {
+  it("that are silent are marked, then evicted, and their data returns", async () => {
+    const [a, b] = await two();
+    await b.assigned();
+    const beat = () => a.session.heartbeat({ round: 0, step: 2, loss: 3.5, tokensPerSecond: 100, uploading: false });
+    for (let i = 0; i < 6; i++) {
+      await harness.clock.advance(1_000);
+      await beat();
+    }
+    const view = await harness.client.run(runId);
+    expect(view.members.find(({ worker }) => worker === b.address)?.state).toBe("silent");
+    expect(view.members.find(({ worker }) => worker === a.address)).toMatchObject({
+      state: "training",
+      step: 2,
+      loss: 3.5,
+    });
+    for (let i = 0; i < 11; i++) {
+      await harness.clock.advance(1_000);
+      await beat();
+    }
+    await until(() => state().members[b.address] === undefined, "the eviction");
+    expect(state().ledger.free.length).toBe(1);
+    await expect(b.work()).rejects.toMatchObject({ code: "SESSION_UNKNOWN", status: 401 });
+    await b.join();
+    // The round was short of workers, so it takes it in again.
+    expect(await b.assigned()).toMatchObject({ round: 0 });
+  });
+
+  it("that come back before are members as before", async () => {
+    const [, b] = await two();
+    await harness.clock.advance(6_000);
+    await until(() => state().members[b.address]?.silent === true, "the silence");
+    await b.work();
+    await until(() => state().members[b.address]?.silent === false, "the return");
+    expect(await b.work()).toMatchObject({ kind: "train" });
+  });
+
+  it("whose process is new lose what they were working on", async () => {
+    const [a, b] = await two();
+    await a.train();
+    const before = await b.assigned();
+    await harness.worker("33").join();
+    await harness.clock.advance(10);
+    await b.join();
+    const taken = Object.values(state().current?.work ?? {}).map(({ assignment }) => assignment.assignmentId);
+    expect(taken).not.toContain(before.assignmentId);
+  });
+
+  it("are answered the moment there is work for them", async () => {
+    harness = await openHarness();
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    const waiting = a.work(30);
+    await b.join();
+    expect(await waiting).toMatchObject({ kind: "train" });
+    const { prepared } = await b.train();
+    expect(prepared.assignment.round).toBe(0);
+    let idle: Awaited<ReturnType<typeof b.work>> | undefined;
+    const poll = b.work(20).then((reply) => (idle = reply));
+    await elapse(harness, () => idle !== undefined, "the end of the wait");
+    expect(await poll).toMatchObject({ kind: "wait" });
+    // Whose poll is open is there, however long it takes.
+    expect(state().members[b.address]).toBeDefined();
+  });
+});
+
+describe("a change", () => {
+  it("of parameters is in force from the next round on, never inside one", async () => {
+    const [a, b] = await two();
+    harness.chain.changeParams({ innerSteps: 12, rampRounds: 0 });
+    await harness.clock.advance(1_000);
+    await until(() => state().nextParams !== null, "the change");
+    expect(await a.assigned()).toMatchObject({ round: 0, steps: 4, paramsVersion: 1 });
+    await a.train();
+    await b.train();
+    await roundIs(1);
+    expect(await a.assigned()).toMatchObject({ round: 1, steps: 12, paramsVersion: 2 });
+    await until(() => harness.chain.heads.length === 2, "the anchor");
+    expect(harness.chain.heads[1]!.paramsVersion).toBe(1);
+  });
+
+  it("by the operator ends training at the round's end, and begins it again", async () => {
+    const [a, b] = await two();
+    await harness.client.control(runId, OPERATOR, { action: "pause" });
+    await harness.client.control(runId, OPERATOR, { action: "pause" });
+    await a.train();
+    expect((await harness.client.run(runId)).phase).toBe("Training");
+    await b.train();
+    await until(() => state().phase === "Paused", "the pause");
+    expect(await a.work()).toMatchObject({ kind: "wait", reason: "The run is paused." });
+    await harness.restart();
+    expect(state().phase).toBe("Paused");
+    await harness.client.control(runId, OPERATOR, { action: "resume" });
+    expect(state()).toMatchObject({ phase: "Training", round: 1 });
+  });
+
+  it("of status on-chain pauses, resumes and finishes", async () => {
+    const [a] = await two();
+    harness.chain.status = 1;
+    await harness.clock.advance(1_000);
+    await until(() => state().pausedBy.chain, "the pause");
+    harness.chain.status = 0;
+    await harness.clock.advance(1_000);
+    await until(() => !state().pausedBy.chain, "the resumption");
+    harness.chain.status = 2;
+    await harness.clock.advance(1_000);
+    await until(() => state().finished, "the end");
+    await harness.clock.advance(61_000);
+    await until(() => state().phase === "Finished", "the last round");
+    await expect(a.join()).rejects.toMatchObject({ code: "RUN_FINISHED" });
   });
 });

@@ -8,14 +8,22 @@ const lowerMedian = (values: readonly number[]): number => {
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
 };
 
-/** The lower median of the LOSS verdicts about the oldest or newest head that has any. */
+/**
+ * The lower median of the LOSS verdicts about the oldest or newest head that has any; of a head's verdicts those count that
+ * measured the most sequences (a verdict's index says how many).
+ */
 export function heldOutOf(state: Pick<RunState, "heads" | "verdicts">, which: "first" | "newest"): HeldOut | null {
-  const values = new Map<string, number[]>();
+  const measurements = new Map<string, { sequences: number; values: number[] }>();
   for (const { verdict } of Object.values(state.verdicts)) {
     if (verdict.kind !== verdictKind.loss) continue;
-    values.set(verdict.head, [...(values.get(verdict.head) ?? []), Number(verdict.value)]);
+    const best = measurements.get(verdict.head);
+    if (best && best.sequences > verdict.index) continue;
+    const values = best?.sequences === verdict.index ? best.values : [];
+    measurements.set(verdict.head, { sequences: verdict.index, values: [...values, Number(verdict.value)] });
   }
-  const measured = state.heads.filter(({ head }) => values.has(head));
+  const measured = state.heads.filter(({ head }) => measurements.has(head));
   const entry = which === "first" ? measured[0] : measured.at(-1);
-  return entry ? { round: entry.round, microBitsPerByte: lowerMedian(values.get(entry.head) ?? []) } : null;
+  return entry
+    ? { round: entry.round, microBitsPerByte: lowerMedian(measurements.get(entry.head)?.values ?? []) }
+    : null;
 }

@@ -23,6 +23,11 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
       state.settledEpoch >= before.settledEpoch || state.reverts > before.reverts,
       "settled epochs fall only by a reorg",
     );
+    const closed = before.current && isCollecting(before.current) && state.current && !isCollecting(state.current);
+    claim(
+      !closed || state.finished || receiptsOf(state.current).length >= Math.max(1, state.current.params.minWorkers),
+      "a round closes with enough receipts",
+    );
     const lost = before.current && state.round === before.round ? receiptsOf(before.current) : [];
     claim(
       lost.every(

@@ -1,0 +1,255 @@
+/** Killed at any moment, the next start goes on with the same round; nothing acknowledged is lost, nothing is posted twice. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, describe, expect, it } from "vitest";
+
+import { type RunId } from "@cotrain/sdk/protocol";
+import { replay } from "../../../offchain/src/coordinator/driver.ts";
+import type { CoordinatorSchema } from "../../../offchain/src/coordinator/index.ts";
+import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
+import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
+import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  await harness?.close();
+  harness = undefined;
+});
+
+describe("a coordinator that is killed", () => {
+  it("in a round goes on with the same round, and workers with their work", async () => {
+    harness = await openHarness();
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    const { prepared, reply } = await a.train();
+    const mine = b.prepare(await b.assigned());
+    await b.upload(mine);
+    const before = harness.digest();
+    await harness.restart();
+    expect(harness.digest()).toBe(before);
+    await expect(b.work()).rejects.toMatchObject({ code: "SESSION_UNKNOWN", status: 401 });
+    await a.join();
+    await b.join();
+    expect(await b.assigned()).toEqual(mine.assignment);
+    await b.submit(mine);
+    expect(await a.submit(prepared)).toEqual(reply);
+    await until(() => harness!.run.driver.state.round === 1, "round 1");
+    expect(harness.run.driver.state.checkpoint.tokens).toBe(256);
+  });
+
+  it("evicts nobody for one grace period", async () => {
+    harness = await openHarness();
+    const a = harness.worker("31");
+    await a.join();
+    await harness.clock.advance(14_000);
+    await harness.restart();
+    await harness.clock.advance(14_000);
+    expect(harness.run.driver.state.members[a.address]).toBeDefined();
+    await harness.clock.advance(2_000);
+    await until(() => harness!.run.driver.state.members[a.address] === undefined, "the eviction");
+  });
+
+  it("between posting and its confirmation posts nothing twice", async () => {
+    harness = await openHarness();
+    const { chain } = harness;
+    let reached = false;
+    // The transaction landed, the answer never comes.
+    chain.landed = () => {
+      reached = true;
+      return new Promise(() => undefined);
+    };
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    await a.train();
+    await b.train();
+    await until(() => reached, "the posting");
+    expect(harness.run.driver.state.heads.at(-1)?.anchor).toBeNull();
+    chain.landed = () => undefined;
+    await harness.restart();
+    await until(() => harness!.run.driver.state.heads.at(-1)?.anchor !== null, "the anchor");
+    expect(chain.heads.map(({ sequence }) => sequence)).toEqual([0, 1]);
+    expect(new Set(chain.sent).size).toBe(1);
+  });
+
+  it("while a round closes finishes it", async () => {
+    harness = await openHarness();
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    await a.train();
+    // Killed as soon as the last receipt is durable, before anything is reduced.
+    const { driver } = harness.run;
+    const closed = new Promise<void>((resolve) => {
+      driver.onChange((_state, event) => {
+        if (event.type === "ReceiptAccepted") resolve();
+      });
+    });
+    const last = b.train().catch(() => undefined);
+    await closed;
+    await harness.restart();
+    await last;
+    await until(() => harness!.run.driver.state.round === 1, "round 1");
+    expect(harness.run.driver.state.checkpoint.tokens).toBe(256);
+  });
+});
+
+describe("a chain", () => {
+  it("that is away does not stop training; heads are posted later, once, in order", async () => {
+    harness = await openHarness();
+    const { chain } = harness;
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    chain.away = true;
+    for (let round = 1; round <= 3; round++) {
+      await a.train();
+      await b.train();
+      await until(() => harness!.run.driver.state.round === round, `round ${round}`);
+    }
+    expect(chain.heads.length).toBe(1);
+    chain.away = false;
+    const anchored = (): boolean => harness!.run.driver.state.heads.every(({ anchor }) => anchor !== null);
+    await elapse(harness, anchored, "the anchors");
+    expect(chain.heads.map(({ round }) => round)).toEqual([0, 1, 2, 3]);
+  });
+
+  it("that lost its last blocks is noticed, and what was lost is posted again", async () => {
+    harness = await openHarness();
+    const { chain } = harness;
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    for (let round = 1; round <= 2; round++) {
+      await a.train();
+      await b.train();
+      await until(
+        () => harness!.run.driver.state.heads.filter(({ anchor }) => anchor).length === round + 1,
+        "the anchor",
+      );
+    }
+    const lost = chain.heads.at(-1)!.head;
+    chain.rewind(0);
+    await harness.clock.advance(500);
+    expect(harness.run.driver.state.reverts).toBe(0);
+    await elapse(harness, () => chain.heads.length === 3, "the second posting");
+    expect(harness.run.driver.state.reverts).toBe(1);
+    expect(chain.heads.at(-1)!.head).toBe(lost);
+    await until(() => harness!.run.driver.state.heads.every(({ anchor }) => anchor !== null), "the anchors");
+  });
+});
+
+describe("an epoch", () => {
+  it("is computed when it is over, attested, posted, activated and paid out, through kills at every step", async () => {
+    harness = await openHarness();
+    const { chain, clock } = harness;
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    const done = [await a.train(), await b.train()];
+    await until(() => chain.heads.length === 2, "the anchor");
+    const payload = done[0]!.prepared.header.fragments[0]!.digest as Parameters<typeof harness.blobs.has>[0];
+    await harness.client.control(runId, OPERATOR, { action: "pause" });
+
+    await clock.advance(17_000);
+    await until(async () => (await harness!.client.epochs(runId)).epochs[0]?.state === "collecting", "the epoch");
+    await attest(harness, validators[0]!);
+    await attest(harness, validators[0]!);
+    expect((await harness.client.epochs(runId)).epochs[0]?.signatures.length).toBe(1);
+    await harness.restart();
+    expect(await harness.blobs.has(payload)).toBe(true);
+
+    let reached = false;
+    chain.landed = () => {
+      reached = true;
+      return new Promise(() => undefined);
+    };
+    await attest(harness, validators[2]!);
+    await until(() => reached, "the posting");
+    chain.landed = () => undefined;
+    await harness.restart();
+    await until(() => harness!.run.driver.state.epochs.at(-1)?.state === "posted", "the journal");
+    expect(chain.sent.filter((key) => key.startsWith("postRoot")).length).toBe(2);
+    expect(new Set(chain.sent.filter((key) => key.startsWith("postRoot"))).size).toBe(1);
+
+    await clock.advance(5_000);
+    await until(() => harness!.run.driver.state.settledEpoch === 1, "the activation");
+    const reward = await harness.client.reward(runId, a.beneficiary);
+    expect(reward).toMatchObject({ account: a.beneficiary, epoch: 1, cumulative: "128", root: chain.active?.root });
+    expect((await harness.client.epochs(runId)).epochs[0]).toMatchObject({ state: "active", epoch: 1 });
+    // Payloads are kept until their epoch's root is active, and not longer.
+    await until(async () => !(await harness!.blobs.has(payload)), "the release");
+  });
+
+  it("whose deadline passes unsigned is computed again, and pays all at once", async () => {
+    harness = await openHarness();
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    await a.train();
+    await b.train();
+    await until(() => harness!.chain.heads.length === 2, "the anchor");
+    await harness.clock.advance(17_000);
+    await until(async () => (await harness!.client.epochs(runId)).epochs.length === 1, "the epoch");
+    const first = (await harness.client.epochs(runId)).epochs[0]!;
+    await attest(harness, validators[0]!);
+    const again = async (): Promise<boolean> => (await harness!.client.epochs(runId)).epochs[1]?.state === "collecting";
+    await elapse(harness, again, "the second attestation");
+    const { epochs } = await harness.client.epochs(runId);
+    expect(epochs[0]?.state).toBe("superseded");
+    expect(Number(epochs[1]?.attestation.deadline)).toBe(Number(first.attestation.deadline) + 12);
+    for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+    await elapse(harness, () => harness!.run.driver.state.settledEpoch === 1, "the activation");
+  });
+});
+
+describe("a log", () => {
+  it("replays to the live state, event by event", async () => {
+    harness = await openHarness();
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    for (let round = 1; round <= 3; round++) {
+      await a.train();
+      await b.train();
+      await until(
+        () => harness!.run.driver.state.heads.filter(({ anchor }) => anchor).length === round + 1,
+        "the anchor",
+      );
+    }
+    const live = harness.run.driver.state;
+    const database = await openDatabase(join(harness.directory, "copy.sqlite"), eventLogMigrations);
+    const copy = createEventLog<RunEvent>(database, { runId, schemaVersion: 1, logicVersion: 1 });
+    const original = createEventLog<RunEvent, CoordinatorSchema>(harness.run.modules.database, {
+      runId,
+      schemaVersion: 1,
+      logicVersion: 1,
+    });
+    let seq = 0;
+    for await (const row of original.read()) {
+      await copy.append(seq, [row.event]);
+      seq = row.seq;
+    }
+    expect((await replay(copy))?.state).toEqual(live);
+    expect(seq).toBe(harness.run.driver.seq);
+    await database.close();
+  });
+
+  it("of another logic version is refused with one sentence", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "cotrain-log-"));
+    const database = await openDatabase(join(directory, "log.sqlite"), eventLogMigrations);
+    const id = `0x${"77".repeat(32)}` as RunId;
+    const foreign = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: 9 });
+    await foreign.append(0, [{ type: "RunFinished", at: 1 }]);
+    const log = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: 1 });
+    await expect(replay(log)).rejects.toMatchObject({
+      code: "LOGIC_VERSION",
+      message: expect.stringMatching(/logic version 9, but this Cotrain knows version 1 alone: .*--fresh/),
+    });
+    await database.close();
+    await rm(directory, { recursive: true });
+  });
+});

@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+
+import { simulate } from "./simulation.ts";
+
+/** Seeds that once found something. */
+const FAILED: number[] = [];
+/** COTRAIN_SEEDS=5000 for a long search. */
+const SEEDS = Number(process.env["COTRAIN_SEEDS"] ?? 200);
+const ACTIONS = 300;
+
+describe("the state machine of a run", () => {
+  it.each(FAILED)("keeps what seed %i once broke", (seed) => {
+    expect(simulate(seed, ACTIONS).state.phase).toBe("Finished");
+  });
+
+  it(
+    `keeps its invariants, replays and goes on, whatever ${SEEDS} seeds bring`,
+    () => {
+      const total = { events: 0, restarts: 0, refused: 0, reverts: 0, rounds: 0, settled: 0 };
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const { log, restarts, refused, reverts, state } = simulate(seed, ACTIONS);
+        total.events += log.length;
+        total.restarts += restarts;
+        total.refused += refused;
+        total.reverts += reverts;
+        total.rounds += state.round;
+        total.settled += state.settledEpoch;
+      }
+      // A simulation in which nothing happens proves nothing.
+      const idle = Object.entries(total).filter(([, count]) => count <= SEEDS / 4);
+      expect(idle).toEqual([]);
+    },
+    SEEDS * 1_000,
+  );
+});

@@ -1,0 +1,512 @@
+/**
+ * A run in a world that a seed decides: workers that come, die, send late, twice or stale; effects that fail, land without
+ * an answer, or are lost with the process; a chain that goes away and backwards. Invariants are checked after every event,
+ * and the log is replayed at every restart.
+ */
+import {
+  type Address,
+  type CheckpointFragment,
+  type Digest,
+  digestOfJson,
+  headHash,
+  type HeadHash,
+  type Hex,
+  type ModelId,
+  runParamsToWire,
+  type RunId,
+  type SignedVerdict,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { expect } from "vitest";
+
+import { createRandom, type Random } from "../../../offchain/src/base/index.ts";
+import type { PendingEffect } from "../../../offchain/src/coordinator/machine/effects.ts";
+import type { ReceiptAccepted, RunEvent, Unstamped } from "../../../offchain/src/coordinator/machine/events.ts";
+import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
+import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
+import { outstandingOf, receiptsOf } from "../../../offchain/src/coordinator/machine/rounds.ts";
+import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
+import type { RunFacts, RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
+import { params } from "./harness.ts";
+
+const START = 1_790_000_000_000;
+const EPOCH = 16;
+const WINDOW = 4;
+const POSTING_DELAY = 12;
+const runId = `0x${"b1".repeat(32)}` as RunId;
+const registry: Address = `0x${"a3".repeat(20)}`;
+const realisation = `0x${"d1".repeat(32)}` as Digest;
+const elements = [300, 256];
+
+const facts: RunFacts = {
+  runId,
+  modelId: `0x${"b2".repeat(32)}` as ModelId,
+  chainId: 31_337,
+  checkpointRegistry: registry,
+  table: zeroHash,
+  elements,
+  sequence: 16,
+  seed: runId,
+  realisations: { [realisation]: { microBatch: 2, deviceClass: "x", conformance: zeroHash } },
+};
+
+const addressOf = (index: number): Address => `0x${(index + 16).toString(16).repeat(20)}`;
+const validators = [addressOf(100), addressOf(101), addressOf(102)];
+
+interface ChainHead {
+  readonly head: HeadHash;
+  readonly sequence: number;
+  readonly anchoredAt: number;
+}
+interface ChainRoot {
+  readonly epoch: number;
+  readonly root: Hex;
+  readonly activatableAt: number;
+}
+
+export interface SimulationResult {
+  readonly state: RunState;
+  readonly log: readonly RunEvent[];
+  readonly restarts: number;
+  readonly refused: number;
+  readonly reverts: number;
+}
+
+const fragmentOf = (name: string): CheckpointFragment => ({
+  index: 0,
+  digest: digestOfJson(name),
+  bytes: 100,
+  parameters: { offset: 0, bytes: 50, digest: digestOfJson(`${name}/p`) },
+  outer: { offset: 50, bytes: 50, digest: digestOfJson(`${name}/o`) },
+});
+
+export function simulate(seed: string | number, actions: number): SimulationResult {
+  const random: Random = createRandom(`coordinator/${seed}`);
+  const chance = (share: number): boolean => random.float() < share;
+  let now = START;
+  let restarts = 0;
+  let refused = 0;
+  const seconds = (): number => Math.floor(now / 1_000);
+  const epochAt = (at: number): number => 1 + Math.floor((at - START / 1_000) / EPOCH);
+  const endOf = (epoch: number): number => START / 1_000 + epoch * EPOCH;
+
+  // The chain.
+  const head0 = headHash({
+    chainId: 31_337n,
+    registry,
+    parentHead: zeroHash,
+    runId,
+    sequence: 0n,
+    round: 0n,
+    paramsVersion: 1,
+    checkpointDigest: digestOfJson("checkpoint 0"),
+    receiptsRoot: zeroHash,
+  });
+  let heads: ChainHead[] = [{ head: head0, sequence: 0, anchoredAt: seconds() }];
+  let active: ChainRoot | undefined;
+  /** The active root before the newest: what is left when an activation is lost. */
+  let before: ChainRoot | undefined;
+  let pendingRoot: ChainRoot | undefined;
+  let away = false;
+  let version = 1;
+
+  // The coordinator.
+  const created: RunEvent = {
+    type: "RunCreated",
+    at: now,
+    facts,
+    params: runParamsToWire(params),
+    paramsVersion: 1,
+    checkpoint: {
+      round: 0,
+      digest: digestOfJson("checkpoint 0"),
+      step: 0,
+      tokens: 0,
+      paramsVersion: 1,
+      fragments: elements.map((_, index) => ({ ...fragmentOf(`0/${index}`), index })),
+    },
+    head: head0,
+    anchor: { transaction: null, block: 1, anchoredAt: seconds(), epoch: 1 },
+    epochEnd: endOf(1),
+  };
+  const log: RunEvent[] = [created];
+  let state = step(null, created).state;
+  let snapshot: { state: string; seq: number } | undefined;
+  const running = new Map<string, PendingEffect>();
+  const counted = new Set<Hex>();
+  /** What each effect was asked to work on: a key stands for one thing. */
+  const inputs = new Map<string, string>();
+  let computedFrom = 0;
+  const past: Unstamped<ReceiptAccepted>[] = [];
+
+  function offer(event: Unstamped): boolean {
+    if (refusalOf(state, event)) {
+      refused += 1;
+      return false;
+    }
+    const stamped = JSON.parse(JSON.stringify({ ...event, at: now })) as RunEvent;
+    const before = state;
+    log.push(stamped);
+    state = step(state, stamped).state;
+    const violations = violationsOf(state, before);
+    if (violations.length > 0) expect.fail(`seed ${seed}, event ${log.length} ${event.type}: ${violations.join("; ")}`);
+    const record = state.epochs.at(-1);
+    if (stamped.type === "EpochComputed" && stamped.result && record?.state === "collecting") {
+      expect(computedFrom, `seed ${seed}: an epoch counts all verdicts accepted before`).toBe(state.verdictsAccepted);
+    }
+    for (const key of running.keys()) if (state.pending[key] !== running.get(key)) running.delete(key);
+    for (const [key, pending] of Object.entries(state.pending)) if (!running.has(key)) running.set(key, pending);
+    return true;
+  }
+  for (const [key, pending] of Object.entries(state.pending)) running.set(key, pending);
+
+  /** What a killed process leaves is its log and snapshot; what ran is asked for again. */
+  function restart(): void {
+    restarts += 1;
+    let replayed: RunState | null = null;
+    let from = 0;
+    if (snapshot && chance(0.7)) {
+      replayed = JSON.parse(snapshot.state) as RunState;
+      from = snapshot.seq;
+    }
+    for (const event of log.slice(from)) replayed = step(replayed, event).state;
+    expect(replayed, `seed ${seed}: a replay gives the same state`).toEqual(state);
+    state = replayed!;
+    running.clear();
+    for (const [key, pending] of Object.entries(state.pending)) running.set(key, pending);
+  }
+
+  // Workers.
+  function join(index: number): void {
+    offer({
+      type: "MemberJoined",
+      join: {
+        runId,
+        worker: addressOf(index),
+        beneficiary: addressOf(index + 50),
+        lease: zeroHash,
+        realisation,
+        conformance: zeroHash,
+        protocolMin: 1,
+        protocolMax: 1,
+        issuedAt: String(now),
+      },
+      signature: "0x",
+      machineClass: "x",
+      restarted: chance(0.5),
+    });
+  }
+
+  function receiptFor(work: Work): Unstamped<ReceiptAccepted> {
+    const { assignment } = work;
+    const { worker, round, assignmentId, attempt } = assignment;
+    const fragments = elements.map((count, index) => ({
+      index,
+      base: zeroHash,
+      elements: count,
+      bytes: count,
+      digest: digestOfJson({ worker, assignmentId, index }),
+    }));
+    const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
+    const receipt = {
+      runId,
+      round: String(round),
+      worker,
+      beneficiary: addressOf(50),
+      assignmentId: String(assignmentId),
+      attempt,
+      assignment: work.digest,
+      steps: assignment.steps,
+      paramsVersion: assignment.paramsVersion,
+      realisation,
+      baseDigest: assignment.base,
+      commitment: zeroHash,
+      leaves: 2,
+      payloadDigest: zeroHash,
+    };
+    return { type: "ReceiptAccepted", receipt, signature: "0x", receiptHash: digestOfJson(receipt), header };
+  }
+
+  function submit(work: Work, complete: boolean): void {
+    const event = receiptFor(work);
+    for (const { index, digest, bytes } of event.header.fragments) {
+      if (!complete && index > 0) continue;
+      const { worker, assignmentId, attempt } = work.assignment;
+      offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest: digest as Digest, bytes });
+    }
+    past.push(event);
+    if (offer(event)) {
+      expect(counted.has(event.receiptHash), `seed ${seed}: a payload is counted once`).toBe(false);
+      counted.add(event.receiptHash);
+    }
+  }
+
+  // Effects.
+  function perform(key: string, pending: PendingEffect, faults: boolean): void {
+    const { effect, attempt } = pending;
+    if (effect.kind === "setTimer") {
+      if (now >= effect.due) offer({ type: "TimerFired", key });
+      return;
+    }
+    if (now < pending.notBefore) return;
+    const fail = (code: string, retryable = true): void => {
+      offer({ type: "EffectFailed", key, code, attempt, retryable });
+    };
+    if (faults && chance(0.15)) return fail("FAULT");
+    // Done outside, and the answer lost with the process.
+    const lost = faults && chance(0.05);
+    const answer = (event: Unstamped): void => {
+      if (lost) restart();
+      else if (!offer(event)) fail("RESULT_REFUSED");
+    };
+    switch (effect.kind) {
+      case "reduceSync": {
+        const round = state.current!;
+        const included = receiptsOf(round)
+          .map(({ assignment }) => assignment.worker)
+          .filter((worker) => round.excluded[worker] === undefined);
+        const bad = faults && included.length > 0 && chance(0.03);
+        const outcomes = bad ? { [random.pick(included)]: 1 } : {};
+        const name = `${effect.round}/${effect.fragment}/${included.join()}`;
+        expect(inputs.get(key) ?? name, `seed ${seed}: ${key} stands for one set of payloads`).toBe(name);
+        inputs.set(key, name);
+        const shard = bad ? null : { ...fragmentOf(name), index: effect.fragment };
+        return answer({
+          type: "SyncReduced",
+          key,
+          round: effect.round,
+          fragment: effect.fragment,
+          paramsDigest: null,
+          outerDigest: null,
+          shard,
+          outcomes,
+        });
+      }
+      case "storeCheckpoint":
+        return answer({
+          type: "CheckpointStored",
+          key,
+          round: effect.round,
+          digest: digestOfJson(state.current!.syncs),
+          receipts: digestOfJson("receipts"),
+          receiptsRoot: digestOfJson({ root: effect.round }),
+        });
+      case "anchorHead": {
+        if (away) return fail("CHAIN_UNREACHABLE");
+        const entry = state.heads.find(({ sequence }) => sequence === effect.sequence)!;
+        let found = heads.find(({ head }) => head === entry.head);
+        if (!found) {
+          if (heads.at(-1)!.head !== entry.parentHead) return fail("HEAD_PARENT", false);
+          found = { head: entry.head, sequence: entry.sequence, anchoredAt: seconds() };
+          heads.push(found);
+        }
+        const { anchoredAt } = found;
+        const epoch = epochAt(anchoredAt);
+        return answer({
+          type: "HeadAnchored",
+          head: entry.head,
+          sequence: entry.sequence,
+          anchor: { transaction: null, block: 1, anchoredAt, epoch },
+          epochEnd: endOf(epoch),
+        });
+      }
+      case "computeEpoch": {
+        if (away) return fail("CHAIN_UNREACHABLE");
+        if (active && active.epoch > state.settledEpoch) return answer({ type: "RootActivated", ...active });
+        if (pendingRoot) return answer({ type: "RootPosted", ...pendingRoot, transaction: null });
+        if ((active?.epoch ?? 0) < state.settledEpoch) return fail("CHAIN_MOVED");
+        if (seconds() < endOf(effect.epoch)) return fail("EPOCH_NOT_OVER");
+        const verdicts = state.verdictsAccepted;
+        if (chance(0.1)) return answer({ type: "EpochComputed", key, epoch: effect.epoch, result: null });
+        // A verdict that arrives while the epoch is computed.
+        if (faults && chance(0.2)) verdict();
+        const manifest = digestOfJson({ epoch: effect.epoch, heads: heads.length, verdicts });
+        const late = Math.max(1, Math.ceil((seconds() + 3 - endOf(effect.epoch)) / POSTING_DELAY));
+        if (state.pending[key] !== pending) return;
+        computedFrom = verdicts;
+        return answer({
+          type: "EpochComputed",
+          key,
+          epoch: effect.epoch,
+          result: {
+            manifest,
+            rewards: manifest,
+            attestation: {
+              modelId: facts.modelId,
+              runId,
+              epoch: String(effect.epoch),
+              epochDigest: manifest,
+              head: heads.at(-1)!.head,
+              previousRoot: active?.root ?? zeroHash,
+              root: manifest,
+              totalCumulative: "1",
+              setVersion: 1,
+              deadline: String(endOf(effect.epoch) + late * POSTING_DELAY),
+            },
+            validators,
+            threshold: 2,
+            verdicts,
+          },
+        });
+      }
+      case "postRoot": {
+        if (away) return fail("CHAIN_UNREACHABLE");
+        const record = state.epochs.findLast(({ epoch, state: at }) => epoch === effect.epoch && at === "collecting")!;
+        const { attestation } = record.computed!;
+        if (pendingRoot?.root !== attestation.root) {
+          if (pendingRoot || Number(attestation.deadline) < seconds()) return fail("REFUSED", false);
+          if (attestation.previousRoot !== (active?.root ?? zeroHash)) return fail("REFUSED", false);
+          expect(record.signatures.length).toBeGreaterThanOrEqual(2);
+          pendingRoot = { epoch: effect.epoch, root: attestation.root, activatableAt: seconds() + WINDOW };
+        }
+        return answer({ type: "RootPosted", ...pendingRoot, transaction: null });
+      }
+      case "activateRoot": {
+        if (away) return fail("CHAIN_UNREACHABLE");
+        if (active?.epoch !== effect.epoch) {
+          if (pendingRoot?.epoch !== effect.epoch) return fail("NO_ROOT", false);
+          if (seconds() < pendingRoot.activatableAt) return fail("WINDOW_OPEN");
+          before = active;
+          active = pendingRoot;
+          pendingRoot = undefined;
+        }
+        return answer({ type: "RootActivated", epoch: active.epoch, root: active.root });
+      }
+    }
+  }
+
+  function verdict(): void {
+    const entry = random.pick(state.heads);
+    const value = String(random.below(3));
+    const signed: SignedVerdict = {
+      verdict: {
+        runId,
+        round: "0",
+        head: entry.head,
+        validator: random.pick(validators),
+        kind: 1 + random.below(4),
+        worker: addressOf(random.below(6)),
+        index: 0,
+        value,
+        evidence: zeroHash,
+        issuedAt: "1",
+      },
+      signature: `0x${"00".repeat(65)}`,
+    };
+    const count = Object.keys(state.verdicts).length;
+    const accepted = offer({ type: "VerdictAccepted", verdict: signed });
+    expect(Object.keys(state.verdicts).length).toBe(accepted ? count + 1 : count);
+  }
+
+  function attest(): void {
+    const record = state.epochs.findLast(({ state: at }) => at === "collecting");
+    if (!record?.computed) return;
+    const { manifest } = record.computed;
+    offer({
+      type: "AttestationAccepted",
+      epoch: record.epoch,
+      epochDigest: manifest,
+      validator: random.pick(validators),
+      signature: "0x",
+    });
+  }
+
+  /** The last blocks are gone. */
+  function rewind(): void {
+    const lost = random.below(Math.min(3, heads.length));
+    // As deep as the journal goes, which is deeper than a development chain forgets.
+    const oldest = state.heads[0]!.sequence;
+    heads = heads.filter(({ sequence }) => sequence <= Math.max(oldest, heads.length - 1 - lost));
+    if (pendingRoot && chance(0.5)) pendingRoot = undefined;
+    else if (active && !pendingRoot && chance(0.3)) {
+      pendingRoot = { ...active, activatableAt: seconds() + 1 };
+      active = before;
+    }
+  }
+  /** chainWatch.ts, twice at once. */
+  function watch(): void {
+    if (away) return;
+    const last = state.heads.findLast(({ anchor }) => anchor !== null)!;
+    const head = heads.at(-1)!;
+    if (head.sequence < last.sequence) offer({ type: "HeadReverted", head: head.head, sequence: head.sequence });
+    const covered = active?.epoch ?? 0;
+    if (active && covered > state.settledEpoch) offer({ type: "RootActivated", epoch: covered, root: active.root });
+    const journal = state.epochs.findLast(
+      ({ epoch, state: at }) => epoch > covered && (at === "posted" || at === "active"),
+    );
+    if (journal?.root && (pendingRoot?.root !== journal.root || journal.state === "active")) {
+      offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: covered });
+    }
+    if (pendingRoot && pendingRoot.epoch > state.settledEpoch) {
+      offer({ type: "RootPosted", ...pendingRoot, transaction: null });
+    }
+  }
+
+  function act(faults: boolean): void {
+    const outstanding = state.current ? outstandingOf(state.current) : [];
+    const dice = random.float();
+    if (dice < 0.3) now += random.below(faults ? 4_000 : 1_500);
+    else if (dice < 0.6) {
+      const keys = [...running];
+      if (keys.length > 0) perform(...random.pick(keys), faults);
+    } else if (dice < 0.75) {
+      const open = outstanding.filter(({ receipt }) => receipt === null);
+      if (open.length > 0) submit(random.pick(open), !faults || chance(0.9));
+    } else if (dice < 0.8) attest();
+    else if (dice < 0.83) verdict();
+    else if (dice < 0.86) join(random.below(faults ? 6 : 3));
+    else if (!faults) watch();
+    else if (dice < 0.88) offer({ type: "MemberLeft", worker: addressOf(random.below(6)), reason: "evicted" });
+    else if (dice < 0.9) {
+      const type = chance(0.5) ? "MemberSilent" : "MemberReturned";
+      offer({ type, worker: addressOf(random.below(6)) });
+    } else if (dice < 0.92) {
+      const again = past[random.below(Math.max(1, past.length))];
+      if (again && counted.has(again.receiptHash)) {
+        expect(offer(again), `seed ${seed}: a receipt is accepted once`).toBe(false);
+      }
+    } else if (dice < 0.94) restart();
+    else if (dice < 0.95) snapshot = { state: JSON.stringify(state), seq: log.length };
+    else if (dice < 0.965) rewind();
+    else if (dice < 0.972) away = !away;
+    else if (dice < 0.98) watch();
+    else if (dice < 0.99) {
+      const by = chance(0.5) ? "operator" : "chain";
+      offer({ type: state.pausedBy[by] ? "ResumeRequested" : "PauseRequested", by });
+    } else {
+      version += 1;
+      const innerSteps = 2 * (1 + random.below(8));
+      const change = { innerSteps, minWorkers: 1 + random.below(3), roundDeadline: 5 + random.below(30) };
+      offer({ type: "ParamsChanged", version, params: runParamsToWire({ ...params, ...change }) });
+    }
+  }
+
+  for (let i = 0; i < actions; i++) act(true);
+
+  // Nothing fails any more: the run must go on by itself, anchor all, and settle.
+  away = false;
+  for (const by of ["operator", "chain"] as const) offer({ type: "ResumeRequested", by });
+  for (const worker of Object.keys(state.members)) offer({ type: "MemberReturned", worker: worker as Address });
+  for (let i = 0; i < 3; i++) join(i);
+  const [round, epoch] = [state.round, state.settledEpoch];
+  const done = (): boolean =>
+    state.round >= round + 3 &&
+    state.settledEpoch > epoch &&
+    state.heads.slice(0, -3).every(({ anchor }) => anchor !== null);
+  for (let i = 0; !done(); i++) {
+    if (i > 5_000) {
+      const { heads: journal, ...rest } = state;
+      expect.fail(
+        `seed ${seed}: the run does not go on: ${JSON.stringify({ phase: rest.phase, round, now: rest.round, epochs: rest.epochs.slice(-3), pending: rest.pending, settled: [epoch, rest.settledEpoch], unanchored: journal.filter(({ anchor }) => !anchor).length, chain: { active, pendingRoot, heads: heads.length } })}`,
+      );
+    }
+    act(false);
+  }
+  offer({ type: "RunFinished" });
+  for (let i = 0; state.phase !== "Finished"; i++) {
+    if (i > 2_000) expect.fail(`seed ${seed}: the run does not end, it is ${state.phase} in round ${state.round}`);
+    act(false);
+  }
+  restart();
+  return { state, log, restarts, refused, reverts: state.reverts };
+}

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { asDigest, cidOf, routes } from "@cotrain/sdk/protocol";
+import { type Harness, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
+
+let harness: Harness;
+
+beforeAll(async () => {
+  harness = await openHarness();
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (let round = 1; round <= 2; round++) {
+    for (const worker of workers) await worker.train();
+    await harness.clock.advance(2_000);
+    await until(() => harness.chain.heads.length === round + 1, "the anchor");
+  }
+});
+afterAll(() => harness.close());
+
+describe("the API shows", () => {
+  it("the run, with what was moved against what synchronous training would have moved", async () => {
+    const view = await harness.client.run(runId);
+    const fp32 = 4 * (300 + 256 + 10 + 700);
+    const payload = harness.run.facts.elements.reduce((sum, n) => sum + n + 4 * Math.ceil(n / 256), 0);
+    // Two rounds of two workers; for the third both fetch their parameters already.
+    expect(view.traffic).toEqual({ up: 4 * payload, down: 6 * fp32, synchronous: 2 * (4 + 8) * 2 * fp32 });
+    expect(view).toMatchObject({ round: 2, step: 12, tokens: "768", phase: "Training" });
+    expect(view.tokensPerSecond).toBeGreaterThan(0);
+    expect(view.members.map(({ tokens }) => tokens)).toEqual(["384", "384"]);
+    expect((await harness.client.runs()).runs).toEqual([{ runId, modelId: view.modelId, phase: "Training" }]);
+  });
+
+  it("every checkpoint with its transaction", async () => {
+    await until(() => harness.run.driver.state.heads.every(({ anchor }) => anchor !== null), "the anchors");
+    const { checkpoints } = await harness.client.checkpoints(runId);
+    expect(checkpoints.map(({ round, head, transaction, digest }) => ({ round, head, transaction, digest }))).toEqual(
+      harness.chain.heads.map(({ round, head, transaction, checkpointDigest: digest }) => ({
+        round,
+        head,
+        transaction,
+        digest,
+      })),
+    );
+  });
+
+  it("held-out loss as the validators' median", async () => {
+    for (const [i, validator] of validators.entries()) {
+      const head = harness.run.driver.state.heads[0]!.head;
+      await harness.client.submitVerdict(
+        runId,
+        await verdictOf(harness, validator, { head, round: 0n, value: BigInt(100 + i) }),
+      );
+      await harness.client.submitVerdict(runId, await verdictOf(harness, validator, { value: BigInt(50 - i) }));
+    }
+    const { loss } = await harness.client.run(runId);
+    expect(loss.heldOutFirst).toEqual({ round: 0, microBitsPerByte: 101 });
+    expect(loss.heldOut).toEqual({ round: 2, microBitsPerByte: 49 });
+    expect((await harness.client.verdicts(runId)).verdicts.length).toBe(6);
+  });
+
+  it("blobs whole, in parts, and not again to whom has them", async () => {
+    const { fragments } = harness.run.driver.state.checkpoint;
+    const { digest, bytes, outer } = fragments[1]!;
+    const whole = await harness.client.blob(runId, asDigest(digest), bytes);
+    const part = await harness.client.blobPart(runId, asDigest(digest), outer.offset, outer.bytes);
+    expect(part).toEqual(whole.subarray(outer.offset, outer.offset + outer.bytes));
+    const url = routes.blob(runId, asDigest(digest));
+    const get = (headers: Record<string, string>) => harness.app.inject({ method: "GET", url, headers });
+    const tail = await get({ range: "bytes=-8" });
+    expect([tail.statusCode, tail.headers["content-range"]]).toEqual([206, `bytes ${bytes - 8}-${bytes - 1}/${bytes}`]);
+    expect(new Uint8Array(tail.rawPayload)).toEqual(whole.subarray(bytes - 8));
+    expect((await get({ range: `bytes=${bytes - 4}-999999` })).rawPayload.length).toBe(4);
+    expect((await get({ range: "bytes=5-2" })).statusCode).toBe(416);
+    expect((await get({ range: "bytes=0-1,3-4" })).statusCode).toBe(416);
+    const again = await get({ "if-none-match": `"${cidOf(asDigest(digest))}"` });
+    expect(again.statusCode).toBe(304);
+    expect((await get({})).headers["cache-control"]).toBe("public, max-age=31536000, immutable");
+  });
+
+  it("its routes as OpenAPI, and its metrics", async () => {
+    const document: { paths: Record<string, unknown> } = (await harness.app.inject({ url: "/openapi.json" })).json();
+    const paths = Object.keys(document.paths);
+    for (const route of [
+      routes.join(":runId"),
+      routes.work(":runId"),
+      routes.receipts(":runId"),
+      routes.epochs(":runId"),
+    ]) {
+      expect(paths).toContain(route.replace(":runId", "{runId}"));
+    }
+    const { body } = await harness.app.inject({ url: "/metrics" });
+    expect(body).toMatch(/cotrain_coordinator_completed_rounds 2/);
+    expect(body).toMatch(/cotrain_coordinator_received_bytes_total [1-9]/);
+  });
+});
