@@ -102,6 +102,8 @@ export async function openChain(
       round: BigInt(fields.round),
     });
 
+  /** Heads made due again for the sake of their children; once, lest one that is refused for good be tried for ever. */
+  const reopened = new Set<string>();
   const heads: PostingKind<HeadFields, HeadPosting> = {
     kind: "chain.head",
     done: async (fields) => {
@@ -125,9 +127,16 @@ export async function openChain(
       if (current.head === expectedHead(fields, current.sequence - 1)) return "wait";
       const events = await reader.headsSince(fields.runId, 0);
       if (events.some(({ head }) => head === fields.parentHead)) return "send";
-      const before = (await journal.finished(heads)).findLast(({ result }) => result.head === fields.parentHead);
       // The chain lost the head before this one: it is posted again first, and may find its own parent lost in turn.
-      if (before && (await journal.reopen(heads.kind, before.key))) return "wait";
+      const before = (await journal.all(heads)).findLast(
+        ({ payload }) => payload.runId === fields.runId && payload.round === fields.round - 1,
+      );
+      if (!before) return "send";
+      if (await heads.done(before.payload)) reopened.delete(before.key);
+      else if (!reopened.has(before.key) && (await journal.reopen(heads.kind, before.key))) {
+        reopened.add(before.key);
+        return "wait";
+      }
       return "send";
     },
     call: (fields) => postHead.call({ addresses, ...fields, round: BigInt(fields.round) }),
@@ -322,8 +331,9 @@ function watchPostings({ reader, journal, heads, roots, activations, options, cl
       try {
         for (const [key, item] of newest) {
           if (await isThere(item)) continue;
-          newest.delete(key);
           await reopenMissing(item);
+          // It is noted again when it is posted again; something newer may have been noted meanwhile.
+          if (newest.get(key) === item) newest.delete(key);
         }
       } catch (error) {
         // The chain is away: what it lost shows when it is back.

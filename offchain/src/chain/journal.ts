@@ -85,6 +85,8 @@ export interface Journal {
   submit<P, R>(kind: PostingKind<P, R>, key: string, payload: P, signal?: AbortSignal): Promise<R>;
   /** Postings of a kind that were done, oldest first. */
   finished<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P; readonly result: R }[]>;
+  /** All postings of a kind, in whatever state, oldest first. */
+  all<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P }[]>;
   /** Makes a done posting due again: the chain lost its effect. It comes before all later ones. */
   reopen(kind: string, key: string): Promise<boolean>;
   stop(): Promise<void>;
@@ -303,6 +305,8 @@ export function openJournal(options: JournalOptions): Journal {
         try {
           return await work(kind, job, context);
         } catch (error) {
+          // Told to stop: the posting goes on at the next start.
+          if (context.signal.aborted) throw error;
           // A chain that is away is waited for; how long is the caller's patience, not the journal's.
           if (error instanceof RetryableError && (error.code === "CHAIN_UNREACHABLE" || error.code === "CHAIN_RPC")) {
             log?.warn({ kind: kind.kind, posting: job.key, err: error }, "the chain is away, posting waits");
@@ -362,6 +366,10 @@ export function openJournal(options: JournalOptions): Journal {
           payload: job.payload as never,
           result: (job.result as { readonly result: unknown }).result as never,
         })),
+    all: async (kind) =>
+      (await jobs.list({ kind: kind.kind }))
+        .filter((job) => job.queue === queue)
+        .map((job) => ({ key: job.key, payload: job.payload as never })),
     reopen: (kind, key) => jobs.reopen(kind, key),
     stop: async () => {
       closing.abort();

@@ -9,7 +9,7 @@ import {
   type Verdict,
   verdictKind,
 } from "@cotrain/sdk/protocol";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
@@ -22,7 +22,7 @@ import {
 import { accounts, contracts, createLedger, type Ledger, modelId } from "./ledger.ts";
 import { validators } from "./world.ts";
 
-const [a, b, c] = accounts as [Address, Address, Address];
+const [a, b, c] = accounts;
 const lower = (address: string): Address => address.toLowerCase() as Address;
 
 async function compute(
@@ -284,6 +284,33 @@ describe("verdicts", () => {
   });
 });
 
+/** Settles what is due, if anything is, and checks every sum on the way. */
+const settleDue = async (ledger: Ledger, now: number): Promise<EpochComputation | undefined> => {
+  ledger.now = Math.max(ledger.now, now);
+  const before = ledger.active;
+  const due = await dueEpoch(ledger.modules.reader, modelId);
+  if (due === undefined) return undefined;
+  const result = await computeEpoch(ledger.modules, { modelId, epoch: due, verdicts: [] });
+  if (result.kind === "nothing") return undefined;
+  const { computation } = result;
+  const added = computation.attestation.totalCumulative - (before?.totalCumulative ?? 0n);
+  let allowed = 0n;
+  for (let epoch = (before?.epoch ?? 0) + 1; epoch <= due; epoch++) allowed += ledger.budget(epoch);
+  expect(added).toBeGreaterThanOrEqual(0n);
+  expect(added).toBeLessThanOrEqual(allowed);
+  for (const { budget, contributions } of computation.inputs.epochs) {
+    const paid = contributions.reduce((sum, { amount }) => sum + BigInt(amount), 0n);
+    expect(paid).toBeLessThanOrEqual(BigInt(budget));
+  }
+  const leaves = computation.rewards.leaves.map(({ account, cumulative: sum }) => ({
+    account,
+    cumulative: BigInt(sum),
+  }));
+  expect(rewardTree(modelId, leaves).root).toBe(computation.attestation.root);
+  ledger.activate(computation);
+  return computation;
+};
+
 describe("sums", () => {
   const receipt = fc.record({
     account: fc.constantFrom(...accounts),
@@ -317,31 +344,6 @@ describe("sums", () => {
             ledger.add({ run, anchoredAt: time, receipts });
           }
           return (await settleDue(ledger, time + 40)) ?? last;
-        };
-        const settleDue = async (ledger: Ledger, now: number): Promise<EpochComputation | undefined> => {
-          ledger.now = Math.max(ledger.now, now);
-          const before = ledger.active;
-          const due = await dueEpoch(ledger.modules.reader, modelId);
-          if (due === undefined) return undefined;
-          const result = await computeEpoch(ledger.modules, { modelId, epoch: due, verdicts: [] });
-          if (result.kind === "nothing") return undefined;
-          const { computation } = result;
-          const added = computation.attestation.totalCumulative - (before?.totalCumulative ?? 0n);
-          let allowed = 0n;
-          for (let epoch = (before?.epoch ?? 0) + 1; epoch <= due; epoch++) allowed += ledger.budget(epoch);
-          expect(added).toBeGreaterThanOrEqual(0n);
-          expect(added).toBeLessThanOrEqual(allowed);
-          for (const { budget, contributions } of computation.inputs.epochs) {
-            const paid = contributions.reduce((sum, { amount }) => sum + BigInt(amount), 0n);
-            expect(paid).toBeLessThanOrEqual(BigInt(budget));
-          }
-          const leaves = computation.rewards.leaves.map(({ account, cumulative: sum }) => ({
-            account,
-            cumulative: BigInt(sum),
-          }));
-          expect(rewardTree(modelId, leaves).root).toBe(computation.attestation.root);
-          ledger.activate(computation);
-          return computation;
         };
         const eager = await settle(true);
         const lazy = await settle(false);

@@ -30,16 +30,16 @@ import type {
 const hash = (text: string): `0x${string}` => digestOfJson(text);
 export const modelId = asModelId(hash("model"));
 export const runs = [asRunId(hash("run-1")), asRunId(hash("run-2"))] as const;
-export const accounts = ["a", "b", "c", "d"].map((name) => `0x${hash(name).slice(2, 42)}` as Address);
+const addressOf = (name: string): Address => `0x${hash(name).slice(2, 42)}`;
+export const accounts = [addressOf("a"), addressOf("b"), addressOf("c"), addressOf("d")] as const;
 
-const contract = (name: string): Address => `0x${hash(name).slice(2, 42)}`;
 export const contracts: ContractAddresses = {
-  modelRegistry: contract("modelRegistry"),
-  runRegistry: contract("runRegistry"),
-  checkpointRegistry: contract("checkpointRegistry"),
-  validatorSet: contract("validatorSet"),
-  emission: contract("emission"),
-  computeRewards: contract("computeRewards"),
+  modelRegistry: addressOf("modelRegistry"),
+  runRegistry: addressOf("runRegistry"),
+  checkpointRegistry: addressOf("checkpointRegistry"),
+  validatorSet: addressOf("validatorSet"),
+  emission: addressOf("emission"),
+  computeRewards: addressOf("computeRewards"),
 };
 
 export interface LedgerHead {
@@ -67,6 +67,10 @@ export interface Ledger {
   activate(computation: EpochComputation): void;
 }
 
+const never = (): never => {
+  throw new InternalError("NOT_READ", "An epoch's accounts do not read this.");
+};
+
 export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
   const leaves = new Map<string, readonly ReceiptLeaf[]>();
   const blobs = new Map<string, Uint8Array>();
@@ -80,9 +84,6 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       if (!found) throw new InternalError("BLOB_MISSING", `No blob ${digest}.`);
       return found;
     },
-  };
-  const never = (): never => {
-    throw new InternalError("NOT_READ", "An epoch's accounts do not read this.");
   };
   const reader: ChainReader = {
     chainId: 31_337,

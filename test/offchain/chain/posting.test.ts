@@ -41,7 +41,7 @@ const closing: (() => Promise<void>)[] = [];
 interface Journaled {
   readonly chain: Chain;
   readonly jobs: JobTable;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 async function open(url: string, extra: Partial<Parameters<typeof openChain>[0]> = {}): Promise<Journaled> {
@@ -180,29 +180,29 @@ describe("postings", () => {
   });
 });
 
-describe("kill -9 of the poster", () => {
-  /** A process whose transaction meets this fate, and which is killed at that moment. */
-  async function killedWhilePosting(fields: HeadFields, key: string, fate: "swallow" | "pass-silently"): Promise<void> {
-    const options: ChainOptions = {
-      chainId: world.chainId,
-      contracts: world.contracts,
-      fromBlock: world.fromBlock,
-      rpcUrl: relay.url,
-    };
-    const input = { options, database: join(node.directory, "journal.sqlite"), fields, key, account: keyOf("poster") };
-    const script = join(import.meta.dirname, "postingProcess.ts");
-    const child = spawn(process.execPath, ["--conditions=cotrain-source", script, JSON.stringify(input)], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    relay.onSend = () => {
-      child.kill("SIGKILL");
-      return fate;
-    };
-    const [, signal] = (await once(child, "exit")) as [number | null, string | null];
-    expect(signal).toBe("SIGKILL");
-    relay.onSend = () => "pass";
-  }
+/** A process whose transaction meets this fate, and which is killed at that moment. */
+async function killedWhilePosting(fields: HeadFields, key: string, fate: "swallow" | "pass-silently"): Promise<void> {
+  const options: ChainOptions = {
+    chainId: world.chainId,
+    contracts: world.contracts,
+    fromBlock: world.fromBlock,
+    rpcUrl: relay.url,
+  };
+  const input = { options, database: join(node.directory, "journal.sqlite"), fields, key, account: keyOf("poster") };
+  const script = join(import.meta.dirname, "postingProcess.ts");
+  const child = spawn(process.execPath, ["--conditions=cotrain-source", script, JSON.stringify(input)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  relay.onSend = () => {
+    child.kill("SIGKILL");
+    return fate;
+  };
+  const [, signal] = (await once(child, "exit")) as [number | null, string | null];
+  expect(signal).toBe("SIGKILL");
+  relay.onSend = () => "pass";
+}
 
+describe("kill -9 of the poster", () => {
   it.each([
     ["before the node has its transaction", "swallow"],
     ["between send and confirmation", "pass-silently"],
@@ -274,7 +274,9 @@ describe("kill -9 of the node", () => {
     const posting = chain.postHead(fields, "away-1");
     await sleep(300);
     await node.start();
-    parent = (await posting).head;
+    const posted = await posting;
+    expect(posted.round).toBe(fields.round);
+    parent = posted.head;
   });
 
   it("in the middle of a dump: the copy takes its place", async () => {

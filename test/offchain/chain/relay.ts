@@ -24,12 +24,15 @@ export async function createRelay(target: string): Promise<Relay> {
           relay.seen.push(params[0] ?? "");
           fate = relay.onSend(params[0] ?? "");
         }
-        if (fate === "swallow") return response.destroy();
+        if (fate === "swallow") {
+          response.destroy();
+          return;
+        }
         try {
           const answer = await fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body });
           const text = await answer.text();
-          if (fate === "pass-silently") return response.destroy();
-          response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
+          if (fate === "pass-silently") response.destroy();
+          else response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
         } catch {
           response.destroy();
         }

@@ -359,7 +359,7 @@ export async function createWorld(url: string, directory: string): Promise<World
       organiser: organiser.address,
       validators: validators.map(lower),
       threshold: 2,
-    } as never,
+    },
   });
   const modelId = asModelId(created.event.modelId);
   const store = await openFileStore(join(directory, "blobs"));

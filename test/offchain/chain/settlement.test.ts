@@ -1,0 +1,375 @@
+/** A run posted, settled and verified on a real node; then everything that can be tampered with is. */
+import { join } from "node:path";
+
+import { authorisable, claim, claimed } from "@cotrain/sdk/actions";
+import {
+  type Address,
+  asDigest,
+  canonicalJson,
+  type CheckpointManifest,
+  type Digest,
+  domainFor,
+  fromWire,
+  hashReceipt,
+  type HeadHash,
+  parseDocument,
+  ReceiptsFile,
+  receiptsRoot,
+  rewardTree,
+  sha256,
+  typedDataOf,
+} from "@cotrain/sdk/protocol";
+import { createTestClient, http, publicActions } from "viem";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  type BlobSource,
+  type Chain,
+  type ChainReader,
+  type EpochComputation,
+  type HeadReport,
+  openChain,
+  readEvidence,
+  verifyRun,
+  type VerifySummary,
+} from "../../../offchain/src/chain/index.ts";
+import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
+import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { createNode, type TestNode } from "./node.ts";
+import { accountOf, createWorld, poster, validators, workers, type World } from "./world.ts";
+
+let node: TestNode;
+let world: World;
+let chain: Chain;
+let close: () => Promise<void>;
+
+const lower = (address: string): Address => address.toLowerCase() as Address;
+const clock = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
+async function pass(seconds: number): Promise<void> {
+  await clock().increaseTime({ seconds });
+  await clock().mine({ blocks: 1 });
+}
+
+async function post(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const { head } = await chain.head(world.runId);
+    const { fields } = await world.publisher.round();
+    await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
+  }
+}
+
+async function compute(epoch: number): Promise<EpochComputation> {
+  const result = await chain.computeEpoch({ modelId: world.modelId, epoch, verdicts: [] }, world.blobs);
+  if (result.kind === "nothing") throw new Error(result.reason);
+  const { inputs, verdicts, rewards, manifest } = result.computation;
+  for (const document of [inputs, verdicts, rewards, manifest])
+    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
+  return result.computation;
+}
+
+const sign = ({ attestation }: EpochComputation, who = validators) =>
+  Promise.all(
+    who.map(async (account) => ({
+      validator: lower(account.address),
+      signature: await account.signTypedData(
+        typedDataOf(domainFor(world.chainId, world.contracts.computeRewards), "Attestation", attestation),
+      ),
+    })),
+  );
+
+async function verify(
+  reader: ChainReader = chain,
+  blobs: BlobSource = world.blobs,
+): Promise<{ reports: HeadReport[]; summary: VerifySummary }> {
+  const walk = verifyRun({ reader, blobs }, world.runId);
+  const reports: HeadReport[] = [];
+  for (;;) {
+    const next = await walk.next();
+    if (next.done) return { reports, summary: next.value };
+    reports.push(next.value);
+  }
+}
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  world = await createWorld(node.url, node.directory);
+  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const jobs = await openJobTable(database, { random: createRandom("jobs") });
+  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  chain = await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs });
+  close = async () => {
+    await chain.close();
+    await database.close();
+  };
+  await post(2);
+}, 60_000);
+afterAll(async () => {
+  await close?.();
+  await node?.close();
+});
+
+describe("the reader", () => {
+  it("agrees with the contracts on epochs, budgets and parameters", async () => {
+    const schedule = await chain.schedule(world.modelId);
+    expect(schedule).toMatchObject({ epochLength: 16, postingDelay: 12, window: 4 });
+    const now = await chain.chainTime();
+    const epoch = await chain.epochOf(world.modelId, now);
+    expect(await chain.epochEnd(world.modelId, epoch)).toBeGreaterThan(now);
+    expect(await chain.computeBudget(world.modelId, 1, now)).toBe(700n * 10n ** 18n);
+    expect(await chain.paramsInForce(world.runId)).toMatchObject({
+      version: 1,
+      params: { innerSteps: 8, minStake: 0n },
+    });
+    expect(await chain.paramsVersionAt(world.runId, now)).toBe(1);
+    expect(await chain.paramsVersionAt(world.runId, schedule.start - 1)).toBe(0);
+    expect(await chain.postersOf(world.runId)).toEqual([lower(poster.address)]);
+    expect(await chain.runsOf(world.modelId)).toEqual([world.runId]);
+    expect(await chain.validators(world.modelId)).toEqual({
+      version: 1,
+      validators: validators.map(({ address }) => lower(address)),
+      threshold: 2,
+    });
+    expect((await chain.headsSince(world.runId, 0)).map(({ round, sequence }) => [round, sequence])).toEqual([
+      [0, 0],
+      [1, 1],
+      [2, 2],
+    ]);
+  });
+  it("names a run that is not there", async () => {
+    await expect(chain.run(`0x${"11".repeat(32)}` as typeof world.runId)).rejects.toMatchObject({
+      code: "RUN_UNKNOWN",
+    });
+  });
+});
+
+describe("an epoch on-chain", () => {
+  let first: EpochComputation;
+
+  it("is computed, signed, posted, and activated after its window; wallets claim what it grants", async () => {
+    expect(await chain.dueEpoch(world.modelId)).toBeUndefined();
+    await pass(16);
+    const due = await chain.dueEpoch(world.modelId);
+    first = await compute(due!);
+    const signatures = await sign(first);
+    await expect(chain.postRoot(first.attestation, signatures.slice(0, 1), "root-short")).rejects.toMatchObject({
+      code: "ATTESTATION_UNSIGNED",
+    });
+    const posted = await chain.postRoot(first.attestation, signatures.toReversed(), "root-1");
+    expect(posted.root).toMatchObject({ root: first.attestation.root, epoch: due });
+    expect(await chain.postRoot(first.attestation, signatures.slice(1), "root-again")).toEqual(posted);
+    await expect(chain.activateRoot(world.modelId, due!, "activate-1")).rejects.toMatchObject({
+      code: "WINDOW_OPEN",
+      retryable: true,
+    });
+    await expect(compute(due!)).rejects.toMatchObject({ code: "ROOT_PENDING" });
+    await pass(4);
+    const activated = await chain.activateRoot(world.modelId, due!, "activate-1");
+    expect(activated.root.totalCumulative).toBe(first.attestation.totalCumulative);
+    expect(activated.transaction).toMatch(/^0x/);
+
+    const leaves = first.rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) }));
+    const worker = lower(workers[0]!.address);
+    const { cumulative, proof } = rewardTree(world.modelId, leaves).proofOf(worker)!;
+    const addresses = world.contracts;
+    await claim.sync(clock(), {
+      addresses,
+      account: workers[0]!,
+      modelId: world.modelId,
+      beneficiary: worker,
+      cumulative,
+      proof,
+      pollingInterval: 20,
+    });
+    expect(await claimed(clock(), { addresses, modelId: world.modelId, account: worker })).toBe(cumulative);
+    const left = await authorisable(clock(), {
+      addresses,
+      modelId: world.modelId,
+      kind: 1,
+      from: 1n,
+      to: BigInt(due!),
+      asOf: await chain.chainTime(),
+    });
+    expect(left).toBe(0n);
+  });
+
+  it("adds to the one before, found through the chain", async () => {
+    await post(1);
+    await pass(16);
+    const due = (await chain.dueEpoch(world.modelId))!;
+    const second = await compute(due);
+    expect(second.manifest).toMatchObject({
+      previous: first.attestation.epochDigest,
+      previousRoot: first.attestation.root,
+    });
+    expect(second.attestation.totalCumulative).toBeGreaterThan(first.attestation.totalCumulative);
+    await chain.postRoot(second.attestation, await sign(second), "root-2");
+    await pass(4);
+    await chain.activateRoot(world.modelId, due, "activate-2");
+    await post(1);
+  });
+
+  it("refused by the contract becomes its typed error", async () => {
+    const attestation = { ...first.attestation, root: `0x${"22".repeat(32)}` as const };
+    const other = { ...first, attestation };
+    await expect(chain.postRoot(other.attestation, await sign(other), "root-late")).rejects.toMatchObject({
+      details: { revert: expect.stringMatching(/^ComputeRewards/) as string },
+    });
+  });
+});
+
+const manifestOf = async (round: number): Promise<{ digest: Digest; manifest: CheckpointManifest }> => {
+  const head = (await chain.headsSince(world.runId, 0)).find((event) => event.round === round)!;
+  return { digest: head.checkpointDigest, manifest: parseManifest(await world.store.get(head.checkpointDigest)) };
+};
+/** Blobs as a verified source gives them, but for one. */
+const without = (digest: string): BlobSource => ({
+  blob: async (run, wanted, limit) => {
+    if (wanted === digest) throw new BlobError("BLOB_MISSING", "It is nowhere.");
+    return world.blobs.blob(run, wanted, limit);
+  },
+});
+/** A source that hands out other bytes and does not say so. */
+const instead = (digest: string, bytes: Uint8Array): BlobSource => ({
+  blob: async (run, wanted, limit) => (wanted === digest ? bytes : world.blobs.blob(run, wanted, limit)),
+});
+const flipped = (bytes: Uint8Array): Uint8Array => {
+  const copy = bytes.slice();
+  copy[copy.length - 1]! ^= 1;
+  return copy;
+};
+const conditions = ({ reports }: { reports: HeadReport[] }) => reports.map(({ condition }) => condition);
+
+/** The last head with its receipts changed, root, manifest and all made to fit: only what they say is wrong. */
+async function published(change: (file: ReceiptsFile) => void): Promise<unknown> {
+  const heads = await chain.headsSince(world.runId, 0);
+  const [parent, head] = [heads[1]!, heads[2]!];
+  const { manifest } = await manifestOf(2);
+  const original = parseDocument(
+    "receipts",
+    ReceiptsFile,
+    JSON.parse(new TextDecoder().decode(await world.store.get(asDigest(manifest.receipts!)))),
+  );
+  const file = structuredClone(original);
+  change(file);
+  const bytes = new TextEncoder().encode(canonicalJson(file));
+  const altered = new TextEncoder().encode(canonicalJson({ ...manifest, receipts: sha256(bytes) }));
+  const blobs: BlobSource = {
+    blob: async (run, digest, limit) =>
+      digest === sha256(bytes) ? bytes : digest === sha256(altered) ? altered : world.blobs.blob(run, digest, limit),
+  };
+  const root = receiptsRoot(
+    file.receipts.map(({ receipt, tokens, outcome }) => ({
+      receiptHash: hashReceipt(fromWire("Receipt", receipt)),
+      worker: receipt.worker,
+      beneficiary: receipt.beneficiary,
+      tokens: BigInt(tokens),
+      outcome,
+    })),
+  );
+  return readEvidence(chain, blobs, { ...head, checkpointDigest: sha256(altered), receiptsRoot: root }, parent);
+}
+
+describe("verifying from the contracts alone", () => {
+  it("finds an honest run whole and says which heads nobody has signed yet", async () => {
+    const { reports, summary } = await verify();
+    expect(summary).toEqual({ heads: 5, ok: 5, missing: 0, mismatch: 0, unsigned: 1, problems: [] });
+    expect(reports.map(({ signed }) => signed)).toEqual([true, true, true, true, false]);
+    expect(reports.every(({ bytes }) => bytes > 0)).toBe(true);
+    expect(reports.map(({ receipts }) => receipts)).toEqual([0, 3, 3, 3, 3]);
+  });
+
+  it.each(["shard", "manifest", "receipts"] as const)("says that a %s is missing", async (part) => {
+    const { digest, manifest } = await manifestOf(2);
+    const blob = { shard: manifest.fragments[1]!.digest, manifest: digest, receipts: manifest.receipts! }[part];
+    const found = await verify(chain, without(blob));
+    expect(conditions(found)).toEqual(["ok", "ok", "missing", "ok", "ok"]);
+    expect(found.summary).toMatchObject({ missing: 1 });
+  });
+
+  it.each(["parameters", "outer state"] as const)("finds changed %s in a shard", async (part) => {
+    const { manifest } = await manifestOf(1);
+    const fragment = manifest.fragments[0]!;
+    const bytes = (await world.store.get(asDigest(fragment.digest))).slice();
+    bytes[part === "parameters" ? fragment.parameters.offset : fragment.outer.offset]! ^= 1;
+    expect(conditions(await verify(chain, instead(fragment.digest, bytes)))).toEqual([
+      "ok",
+      "mismatch",
+      "ok",
+      "ok",
+      "ok",
+    ]);
+  });
+
+  it("finds a changed manifest", async () => {
+    const { digest, manifest } = await manifestOf(3);
+    const bytes = new TextEncoder().encode(canonicalJson({ ...manifest, round: 2 }));
+    expect(conditions(await verify(chain, instead(digest, bytes)))).toEqual(["ok", "ok", "ok", "mismatch", "ok"]);
+    expect(conditions(await verify(chain, instead(digest, flipped(await world.store.get(digest)))))).toEqual([
+      "ok",
+      "ok",
+      "ok",
+      "mismatch",
+      "ok",
+    ]);
+  });
+
+  it("finds a definition that is another", async () => {
+    const definition = { ...world.definition, initialParameters: `0x${"33".repeat(32)}` };
+    const bytes = new TextEncoder().encode(canonicalJson(definition));
+    const { definition: digest } = await chain.run(world.runId);
+    const { reports } = await verify(chain, instead(digest, bytes));
+    expect(reports[0]).toMatchObject({
+      condition: "mismatch",
+      problems: [expect.stringContaining("initial parameters")],
+    });
+  });
+
+  it.each([
+    ["checkpointDigest", `0x${"44".repeat(32)}`],
+    ["parentHead", `0x${"44".repeat(32)}`],
+    ["sequence", 7],
+    ["paramsVersion", 2],
+    ["receiptsRoot", `0x${"44".repeat(32)}`],
+  ])("finds an event whose %s is not what its head was made of", async (field, value) => {
+    const reader: ChainReader = {
+      ...chain,
+      headsSince: async (run, block) =>
+        (await chain.headsSince(run, block)).map((head) => (head.round === 2 ? { ...head, [field]: value } : head)),
+    };
+    const { reports } = await verify(reader);
+    expect(reports[2]!.condition).not.toBe("ok");
+    expect(reports[2]!.problems.join(" ")).toContain("hash to");
+  });
+
+  it("finds a registry whose head is not where its events lead", async () => {
+    const reader: ChainReader = {
+      ...chain,
+      head: async () => ({ head: `0x${"55".repeat(32)}` as HeadHash, sequence: 4, round: 4 }),
+    };
+    expect((await verify(reader)).summary.problems).toHaveLength(1);
+  });
+
+  describe("receipts that a poster published and should not have", () => {
+    const thief = lower(accountOf("thief").address);
+
+    it.each<[string, (file: ReceiptsFile) => void]>([
+      ["for another wallet", (file) => void (file.receipts[0]!.receipt.beneficiary = thief)],
+      ["with more tokens than were trained", (file) => void (file.receipts[0]!.tokens = "999999")],
+      ["with more steps than were assigned", (file) => void (file.receipts[0]!.receipt.steps = 99)],
+      ["with another assignment", (file) => void (file.receipts[0]!.assignment.batch = 99)],
+      ["signed by somebody else", (file) => void (file.receipts[0]!.signature = file.receipts[1]!.signature)],
+      ["acknowledged by somebody else", (file) => void (file.receipts[0]!.ackSignature = file.receipts[0]!.signature)],
+      ["with another's acknowledgement", (file) => void (file.receipts[0]!.ack = file.receipts[1]!.ack)],
+      ["twice", (file) => void file.receipts.splice(1, 0, file.receipts[0]!)],
+      ["out of order", (file) => void file.receipts.reverse()],
+      ["of another round", (file) => void (file.round = 7)],
+    ])("%s are found", async (_name, change) => {
+      await expect(published(change)).rejects.toMatchObject({ code: "EVIDENCE_RECEIPT" });
+    });
+    it("and hold when nothing was changed", async () => {
+      await expect(published(() => undefined)).resolves.toMatchObject({ leaves: [{}, {}, {}] });
+    });
+  });
+});
