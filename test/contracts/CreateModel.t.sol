@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
@@ -96,6 +97,11 @@ contract CreateModelTest is Fixture {
         yes(registry.sharesOf(theirs) != registry.sharesOf(evil), "shares");
         yes(registry.governorOf(theirs) != registry.governorOf(evil), "governor");
         yes(registry.timelockOf(theirs) != registry.timelockOf(evil), "timelock");
+
+        // The same sender and salt with other arguments would have had another address.
+        bytes32 salt = keccak256(abi.encode(evil, config));
+        address predicted = Clones.predictDeterministicAddress(address(sharesImplementation), salt, address(registry));
+        eq(registry.sharesOf(evil), predicted, "sender, salt and arguments make the address");
     }
 
     function test_singletonsKnowTheirRegistry() public view {
