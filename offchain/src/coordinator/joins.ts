@@ -37,11 +37,11 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
       `The join was issued at ${join.issuedAt} and it is ${now} here; they may differ by ${JOIN_WINDOW_MS / 60_000} minutes: set the clock.`,
     );
   }
-  const realisation = run.realisations.get(asDigest(join.realisation));
+  const realisation = await run.realisations.find(asDigest(join.realisation));
   if (!realisation) {
     throw new RefusedError(
       "REALISATION_UNKNOWN",
-      `Realisation ${join.realisation} is not admitted to this run; admitted are ${[...run.realisations.keys()].join(", ")}.`,
+      `Realisation ${join.realisation} is not admitted to this run; admitted are ${run.realisations.known.join(", ")}.`,
     );
   }
   if (join.lease !== zeroHash) {
@@ -58,6 +58,7 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
     signature,
     // Only machines that compute the same bits replay each other exactly.
     machineClass: join.conformance === realisation.conformance ? realisation.deviceClass : `other:${join.conformance}`,
+    batch: realisation.microBatch,
     restarted: presence.knows(join.worker),
   } as const;
   const refusal = refusalOf(driver.state, event);

@@ -13,7 +13,14 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { InternalError } from "../base/index.ts";
-import { type ChunkSource, type Contribution, inspectPayload, PayloadError, reduceFragment } from "../diloco/index.ts";
+import {
+  type ChunkSource,
+  type Contribution,
+  inspectPayload,
+  PayloadError,
+  type Reduced,
+  reduceFragment,
+} from "../diloco/index.ts";
 import { BlobError, type OpenBlob, readFragment, writeFragment, writeManifest } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
 import type { EffectContext } from "./driver.ts";
@@ -78,9 +85,7 @@ export async function reduceSync(
       try {
         const blob = await blobs.open(asDigest(part?.digest ?? ""));
         opened.push(blob);
-        const source = sourceOfBlob(blob);
-        await inspectPayload(params.codec, source, elements);
-        contributions.push({ worker, tokens: accepted.tokens, source });
+        contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob) });
       } catch (error) {
         outcomes[worker] = outcomeOfFailure(error);
       }
@@ -100,15 +105,31 @@ export async function reduceSync(
     }
     const before = await readFragment(blobs, run.table, base);
     context.signal.throwIfAborted();
-    const after = await reduceFragment({
+    const { codec, outerOptimizer, weighting } = params;
+    const outer = outerHyperparametersOf(params, round.round);
+    const input = {
       params: before.params,
       buffer: before.outer,
       contributions,
-      codec: params.codec,
-      outerOptimizer: params.outerOptimizer,
-      weighting: params.weighting,
-      outer: outerHyperparametersOf(params, round.round),
-    });
+      codec,
+      outerOptimizer,
+      weighting,
+      outer,
+    };
+    let after: Reduced;
+    try {
+      after = await reduceFragment(input);
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error;
+      // The bytes are those that passed when the receipt was accepted; whoever judges otherwise now says whose are bad.
+      for (const { worker, source } of contributions) {
+        await inspectPayload(codec, source, elements).catch((cause: unknown) => {
+          outcomes[worker] = outcomeOfFailure(cause);
+        });
+      }
+      if (Object.keys(outcomes).length === 0) throw error;
+      return { ...event, paramsDigest: null, outerDigest: null, shard: null };
+    }
     const shard = await writeFragment(blobs, run.table, fragment, { params: after.params, outer: after.buffer });
     return {
       ...event,

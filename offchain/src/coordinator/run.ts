@@ -1,7 +1,6 @@
 /** One run as the coordinator holds it: its documents, its state and everything that its effects and routes need. */
 import {
   type Address,
-  asDigest,
   canonicalJson,
   type CheckpointManifest,
   type ContractAddresses,
@@ -12,7 +11,6 @@ import {
   type Domain,
   elementsOf,
   parseDocument,
-  Realisation,
   type RunId,
   runParamsToWire,
   type StructName,
@@ -29,8 +27,9 @@ import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type Driver, openDriver } from "./driver.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
-import type { RealisationFacts, RunFacts } from "./machine/state.ts";
+import type { RunFacts } from "./machine/state.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
+import { createRealisations, type Realisations } from "./realisations.ts";
 import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
@@ -49,7 +48,7 @@ export interface SigningAccount {
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
   readonly runId: RunId;
-  /** Digests of the realisations that may join; those that the registry does not admit are left out. */
+  /** Digests of realisations that are expected; one of them must be admitted. More may be admitted later. */
   readonly realisations: readonly Digest[];
   /** Block from which the run's heads are looked for; default 0. */
   readonly fromBlock?: number;
@@ -71,7 +70,7 @@ export interface Run {
   readonly definitionDigest: Digest;
   readonly definition: Definition;
   readonly table: readonly TensorEntry[];
-  readonly realisations: ReadonlyMap<Digest, Realisation>;
+  readonly realisations: Realisations;
   readonly contracts: ContractAddresses;
   /** Domain of Join, Receipt, Ack, Verdict. */
   readonly domain: Domain;
@@ -119,19 +118,15 @@ export async function openRun(options: RunOptions, presence: PresenceOptions, mo
     Definition,
     await document(blobs, record.definition, "the run's definition"),
   );
-  const realisations = new Map<Digest, Realisation>();
-  for (const digest of options.realisations) {
-    if (!(await chain.isAdmitted(runId, digest))) continue;
-    const realisation = parseDocument("A realisation", Realisation, await document(blobs, digest, "a realisation"));
-    if (realisation.definition === record.definition) realisations.set(digest, realisation);
-  }
-  if (realisations.size === 0) {
+  const realisations = createRealisations(runId, record.definition, modules);
+  for (const digest of options.realisations) await realisations.find(digest);
+  if (realisations.known.length === 0) {
     throw new UserError(
       "NO_REALISATION",
       `Run ${runId} admits none of the ${options.realisations.length} realisations named.`,
     );
   }
-  const facts = factsOf(runId, record.modelId, chain, definition, realisations);
+  const facts = factsOf(runId, record.modelId, chain, definition);
   if (facts.elements.length !== record.fragments) {
     throw new UserError(
       "DEFINITION_MISMATCH",
@@ -165,23 +160,13 @@ export async function openRun(options: RunOptions, presence: PresenceOptions, mo
   };
 }
 
-function factsOf(
-  runId: RunId,
-  modelId: RunFacts["modelId"],
-  chain: ChainPort,
-  definition: Definition,
-  realisations: ReadonlyMap<Digest, Realisation>,
-): RunFacts {
+function factsOf(runId: RunId, modelId: RunFacts["modelId"], chain: ChainPort, definition: Definition): RunFacts {
   const fragments = definition.table.reduce((most, { fragment }) => Math.max(most, fragment + 1), 0);
   const elements = Array.from({ length: fragments }, (_, index) =>
     definition.table
       .filter(({ fragment }) => fragment === index)
       .reduce((sum, { shape }) => sum + elementsOf(shape), 0),
   );
-  const known: Record<Digest, RealisationFacts> = {};
-  for (const [digest, { microBatch, deviceClass, conformance }] of realisations) {
-    known[digest] = { microBatch, deviceClass, conformance: asDigest(conformance) };
-  }
   return {
     runId,
     modelId,
@@ -192,7 +177,6 @@ function factsOf(
     sequence: definition.sequence,
     // Anybody can compute the order of the data from the run alone.
     seed: runId,
-    realisations: known,
   };
 }
 

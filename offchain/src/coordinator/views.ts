@@ -73,7 +73,7 @@ export function runView(run: Run): RunView {
     chainId: run.facts.chainId,
     contracts: lowerAll(run.contracts),
     definition: run.definitionDigest,
-    realisations: [...run.realisations.keys()],
+    realisations: [...run.realisations.known],
     poster: lower(run.modules.poster.address),
     phase: state.phase,
     round: state.round,

@@ -44,7 +44,8 @@ export interface FakeChainOptions {
   readonly runId: RunId;
   readonly modelId: ModelId;
   readonly definition: Digest;
-  readonly realisations: readonly Digest[];
+  /** Admitted; the test may change it. */
+  readonly realisations: Digest[];
   readonly checkpoint: Digest;
   readonly fragments: number;
   readonly poster: Address;

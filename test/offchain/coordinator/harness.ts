@@ -41,6 +41,7 @@ import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import { createManualClock, type ManualClock, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import {
   type Coordinator,
+  type CoordinatorOptions,
   coordinatorMigrations,
   type CoordinatorSchema,
   createCoordinator,
@@ -150,6 +151,8 @@ export interface Harness {
   readonly chain: FakeChain;
   readonly blobs: BlobStore;
   readonly realisation: Digest;
+  /** What the registry admits. */
+  readonly admitted: Digest[];
   readonly run: Run;
   readonly app: HttpApp;
   readonly client: CoordinatorClient;
@@ -162,6 +165,7 @@ export interface Harness {
 }
 
 export interface HarnessOptions {
+  readonly retention?: CoordinatorOptions["retention"];
   readonly params?: Partial<RunParams>;
 }
 
@@ -207,12 +211,13 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     parent: null,
     receipts: null,
   });
+  const admitted = [realisationDigest];
   const chain = createFakeChain({
     clock,
     runId,
     modelId,
     definition: definitionDigest,
-    realisations: [realisationDigest],
+    realisations: admitted,
     checkpoint,
     fragments: ELEMENTS.length,
     poster: lower(poster.address),
@@ -231,6 +236,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       {
         runs: [{ runId, realisations: [realisationDigest] }],
         operatorToken: OPERATOR,
+        ...(options.retention && { retention: options.retention }),
         presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
       },
       { chain, blobs, database, poster, logger, metrics, clock },
@@ -257,6 +263,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     chain,
     blobs,
     realisation: realisationDigest,
+    admitted,
     get run() {
       return opened.run;
     },

@@ -2,9 +2,11 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import {
   asDigest,
+  canonicalJson,
   fromWire,
   parseDocument,
   PayloadHeader,
+  type Realisation,
   ReceiptsFile,
   receiptsRoot,
   recoverSigner,
@@ -294,6 +296,21 @@ describe("a change", () => {
     expect(state().phase).toBe("Paused");
     await harness.client.control(runId, OPERATOR, { action: "resume" });
     expect(state()).toMatchObject({ phase: "Training", round: 1 });
+  });
+
+  it("of what is admitted opens the run to one kind of machine and closes it to another", async () => {
+    const [a] = await two();
+    const document = JSON.parse(new TextDecoder().decode(await harness.blobs.get(harness.realisation))) as Realisation;
+    const bytes = new TextEncoder().encode(canonicalJson({ ...document, microBatch: 4 }));
+    const { digest } = await harness.blobs.put(bytes);
+    const c = harness.worker("33");
+    await expect(c.join({ realisation: digest })).rejects.toMatchObject({ code: "REALISATION_UNKNOWN" });
+    harness.admitted.splice(0, 1, digest);
+    await harness.clock.advance(11_000);
+    await c.join({ realisation: digest });
+    await expect(a.join()).rejects.toMatchObject({ code: "REALISATION_UNKNOWN" });
+    expect((await harness.client.run(runId)).realisations).toEqual([digest]);
+    expect(state().members[c.address]?.batch).toBe(4);
   });
 
   it("of status on-chain pauses, resumes and finishes", async () => {

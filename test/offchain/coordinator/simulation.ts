@@ -47,7 +47,6 @@ const facts: RunFacts = {
   elements,
   sequence: 16,
   seed: runId,
-  realisations: { [realisation]: { microBatch: 2, deviceClass: "x", conformance: zeroHash } },
 };
 
 const addressOf = (index: number): Address => `0x${(index + 16).toString(16).repeat(20)}`;
@@ -193,6 +192,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       },
       signature: "0x",
       machineClass: "x",
+      batch: 2,
       restarted: chance(0.5),
     });
   }

@@ -39,6 +39,8 @@ export interface MemberJoined extends Timed {
   readonly join: WireStruct<"Join">;
   readonly signature: Hex;
   readonly machineClass: string;
+  /** Sequences per inner step of the realisation. */
+  readonly batch: number;
   /** The worker's process is a new one: what it was working on is lost. */
   readonly restarted: boolean;
 }

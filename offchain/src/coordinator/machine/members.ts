@@ -1,5 +1,5 @@
 /** Membership: who may be given work. Heartbeats are soft state elsewhere; only what they lead to arrives here. */
-import type { Address } from "@cotrain/sdk/protocol";
+import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
 import type { MemberJoined, MemberLeft } from "./events.ts";
 import type { StateDraft } from "./pending.ts";
@@ -17,7 +17,8 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   draft.members[worker] = {
     worker,
     beneficiary,
-    realisation: realisation as keyof typeof draft.facts.realisations,
+    realisation: asDigest(realisation),
+    batch: event.batch,
     machineClass: event.machineClass,
     joinedAt: event.at,
     silent: false,

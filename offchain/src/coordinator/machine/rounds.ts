@@ -109,7 +109,7 @@ function openRound(draft: StateDraft, at: number): void {
 function assign(draft: StateDraft, round: NonNullable<StateDraft["current"]>, members: readonly Member[]): void {
   const places = round.params.maxWorkers - Object.keys(round.work).length;
   for (const member of members.slice(0, Math.max(0, places))) {
-    const batch = draft.facts.realisations[member.realisation]?.microBatch ?? 1;
+    const { batch } = member;
     const issued = issueAssignment(draft.ledger, { worker: member.worker, steps: round.innerSteps, batch });
     draft.ledger = castDraft(issued.ledger);
     const { assignmentId, attempt, ranges } = issued.assignment;

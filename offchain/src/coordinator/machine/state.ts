@@ -20,14 +20,6 @@ import type {
 import type { DataLedger } from "../../data/index.ts";
 import type { PendingEffect } from "./effects.ts";
 
-/** A realisation as far as decisions depend on it. */
-export interface RealisationFacts {
-  /** Sequences per inner step. */
-  readonly microBatch: number;
-  readonly deviceClass: string;
-  readonly conformance: Digest;
-}
-
 /** What stays the same for a run's whole life. */
 export interface RunFacts {
   readonly runId: RunId;
@@ -43,7 +35,6 @@ export interface RunFacts {
   readonly sequence: number;
   /** Orders the data. */
   readonly seed: Hex;
-  readonly realisations: Readonly<Record<Digest, RealisationFacts>>;
 }
 
 export type Phase = "Waiting" | "Training" | "Paused" | "Finished";
@@ -65,6 +56,8 @@ export interface Member {
   readonly worker: Address;
   readonly beneficiary: Address;
   readonly realisation: Digest;
+  /** Sequences per inner step of its realisation. */
+  readonly batch: number;
   /** Machines of one class replay each other exactly. */
   readonly machineClass: string;
   readonly joinedAt: number;
