@@ -1,0 +1,362 @@
+/** A validator against a real chain and a coordinator that may lie. */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  canonicalJson,
+  domainFor,
+  type EpochView,
+  fromWire,
+  recoverSigner,
+  type RunView,
+  type SignedVerdict,
+  toWire,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
+import { createTestClient, http } from "viem";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
+import { type Chain, type EpochComputation, openChain, verdictKey } from "../../../offchain/src/chain/index.ts";
+import {
+  type Database,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+} from "../../../offchain/src/service/index.ts";
+import {
+  openStatements,
+  runValidator,
+  statementMigrations,
+  type StatementSchema,
+  type ValidatorCoordinator,
+  type ValidatorEvent,
+} from "../../../offchain/src/validator/index.ts";
+import { createNode, type TestNode } from "../chain/node.ts";
+import { createWorld, poster, validators, type World } from "../chain/world.ts";
+
+const lower = (address: string): Address => address.toLowerCase() as Address;
+const [me, another] = [validators[0]!, validators[1]!];
+
+let node: TestNode;
+let world: World;
+let chain: Chain;
+let jobs: Database<JobSchema>;
+let stop: () => Promise<void> = async () => undefined;
+
+/** What a coordinator holds, as far as a validator sees it. */
+const board = {
+  verdicts: [] as SignedVerdict[],
+  attestations: [] as { epoch: number; signature: `0x${string}` }[],
+  epochs: [] as EpochView[],
+  /** Answers nothing for a while. */
+  away: false,
+};
+const unreachable = (): CoordinatorError =>
+  new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
+const coordinator: ValidatorCoordinator = {
+  run: async () => {
+    if (board.away) throw unreachable();
+    const run = await chain.run(world.runId);
+    return {
+      runId: world.runId,
+      modelId: run.modelId,
+      definition: run.definition,
+      realisations: [],
+      phase: "Training",
+    } as unknown as RunView;
+  },
+  epochs: async () => ({ epochs: board.epochs }),
+  blob: async (_run, digest, limit) => world.store.get(digest, limit),
+  submitVerdict: async (_run, signed) => {
+    if (board.away) throw unreachable();
+    const known = board.verdicts.find((each) => verdictKey(each.verdict) === verdictKey(signed.verdict));
+    if (known)
+      throw new CoordinatorError(
+        409,
+        known.verdict.value === signed.verdict.value ? "DUPLICATE" : "EQUIVOCATION",
+        "Known.",
+      );
+    board.verdicts.push(signed);
+    return { accepted: true };
+  },
+  submitAttestation: async (_run, epoch, { signature }) => {
+    board.attestations.push({ epoch, signature });
+    return { accepted: true };
+  },
+};
+
+async function start(account = me): Promise<{ events: ValidatorEvent[] }> {
+  const events: ValidatorEvent[] = [];
+  const database = await openDatabase<StatementSchema>(
+    join(node.directory, `${account.address}.sqlite`),
+    statementMigrations,
+  );
+  const controller = new AbortController();
+  const running = runValidator(
+    { runId: world.runId, signal: controller.signal, pollInterval: 40 },
+    {
+      reader: chain,
+      coordinator,
+      account,
+      statements: openStatements(database),
+      onEvent: (event) => void events.push(event),
+    },
+  );
+  stop = async () => {
+    controller.abort(new UserError("STOPPED", "Stopped."));
+    await running;
+    await database.close();
+    stop = async () => undefined;
+  };
+  return { events };
+}
+
+async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
+  for (let tries = 0; tries < 200; tries++) {
+    const found = look();
+    if (found !== undefined) return found;
+    await sleep(50);
+  }
+  throw new Error(`${what} did not come.`);
+}
+
+const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
+
+async function post(options: Parameters<World["publisher"]["round"]>[0] = {}): Promise<void> {
+  const { head } = await chain.head(world.runId);
+  const { fields } = await world.publisher.round(options);
+  await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
+}
+
+/** Publishes an epoch as the coordinator does. */
+async function publish(computation: EpochComputation): Promise<EpochView> {
+  const { inputs, verdicts, rewards, manifest, attestation } = computation;
+  for (const document of [inputs, verdicts, rewards, manifest])
+    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
+  return {
+    epoch: manifest.epoch,
+    manifest: attestation.epochDigest,
+    attestation: toWire("Attestation", attestation),
+    signatures: [],
+    state: "collecting",
+    transaction: null,
+  };
+}
+async function compute(epoch: number, verdicts: readonly SignedVerdict[]): Promise<EpochComputation> {
+  const result = await chain.computeEpoch({ modelId: world.modelId, epoch, verdicts }, world.blobs);
+  if (result.kind === "nothing") throw new Error(result.reason);
+  return result.computation;
+}
+const about = (round: number, verdicts = board.verdicts): SignedVerdict[] =>
+  verdicts.filter(({ verdict }) => verdict.kind === verdictKind.aggregate && verdict.round === String(round));
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  world = await createWorld(node.url, node.directory);
+  jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  const table = await openJobTable(jobs, { random: createRandom("jobs") });
+  chain = await openChain(
+    { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 },
+    { account: poster, jobs: table },
+  );
+}, 60_000);
+afterEach(() => stop());
+afterAll(async () => {
+  await chain?.close();
+  await jobs?.close();
+  await node?.close();
+});
+
+describe("a validator", () => {
+  it("waits for the block that decides the lot, then finds an honest fragment equal", async () => {
+    await post();
+    const { events } = await start();
+    await sleep(300);
+    expect(about(0)).toEqual([]);
+    await development().mine({ blocks: 2 });
+    const [signed] = await eventually("the verdict", () => (about(0).length > 0 ? about(0) : undefined));
+    expect(signed!.verdict).toMatchObject({
+      value: "10000",
+      validator: lower(me.address),
+      head: (await chain.head(world.runId)).head,
+    });
+    expect(signed!.verdict.index).toBeLessThan(4);
+    const domain = domainFor(world.chainId, world.contracts.runRegistry);
+    expect(await recoverSigner(domain, "Verdict", fromWire("Verdict", signed!.verdict), signed!.signature)).toBe(
+      lower(me.address),
+    );
+    expect(events).toContainEqual(expect.objectContaining({ type: "judged", round: 1, holds: true }));
+  });
+
+  it.each([
+    ["a forged aggregate", (values: Float32Array) => void (values[0]! += 1)],
+    ["an aggregate off by one bit", (values: Float32Array) => void (new Uint32Array(values.buffer)[0]! ^= 1)],
+  ])("signs 0 for %s, in whichever fragment it was drawn", async (_name, change) => {
+    const { round } = world.publisher.checkpoint();
+    await post({ forge: (states) => states.forEach(({ params }) => change(params)) });
+    await development().mine({ blocks: 2 });
+    await start();
+    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(signed!.verdict.value).toBe("0");
+  });
+
+  it("signs 0 for an outer state that does not follow", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post({ forge: (states) => states.forEach(({ outer }) => void (outer[outer.length - 1]! += 0.5)) });
+    await development().mine({ blocks: 2 });
+    await start();
+    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(signed!.verdict.value).toBe("0");
+  });
+
+  it("keeps what it has to say while the coordinator is away", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post();
+    await development().mine({ blocks: 2 });
+    board.away = true;
+    const { events } = await start();
+    await eventually("a retry", () => events.find(({ type }) => type === "retrying"));
+    board.away = false;
+    await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+  });
+
+  it("says the same and nothing else after a restart, whatever the lot says then", async () => {
+    const before = structuredClone(board.verdicts);
+    board.verdicts = [];
+    // Another chain of blocks draws other fragments; what was said stands.
+    const reader = chain.blockHash.bind(chain);
+    Object.assign(chain, { blockHash: async () => `0x${"77".repeat(32)}` as const });
+    await start();
+    await sleep(500);
+    Object.assign(chain, { blockHash: reader });
+    expect(board.verdicts).toEqual([]);
+    board.verdicts = before;
+  });
+
+  it("refuses to sign a second value for one key", async () => {
+    const database = await openDatabase<StatementSchema>(
+      join(node.directory, `${me.address}.sqlite`),
+      statementMigrations,
+    );
+    const statements = openStatements(database);
+    const [{ verdict }] = about(0) as [SignedVerdict];
+    let signed = 0;
+    const sign = async (): Promise<`0x${string}`> => {
+      signed += 1;
+      return "0x";
+    };
+    await expect(statements.verdict({ ...verdict, value: "0" }, sign)).rejects.toMatchObject({
+      code: "EQUIVOCATION_REFUSED",
+    });
+    expect((await statements.verdict({ ...verdict, issuedAt: "5" }, sign)).struct).toEqual(verdict);
+    expect(signed).toBe(0);
+    const epoch = await statements.attestation(
+      {
+        modelId: world.modelId,
+        runId: world.runId,
+        epoch: "9",
+        epochDigest: verdict.head,
+        head: verdict.head,
+        previousRoot: verdict.head,
+        root: verdict.head,
+        totalCumulative: "1",
+        setVersion: 1,
+        deadline: "7",
+      },
+      sign,
+    );
+    await expect(statements.attestation({ ...epoch.struct, totalCumulative: "2" }, sign)).rejects.toMatchObject({
+      code: "EQUIVOCATION_REFUSED",
+    });
+    await expect(
+      statements.attestation({ ...epoch.struct, totalCumulative: "2", deadline: "19" }, sign),
+    ).resolves.toBeDefined();
+    expect(signed).toBe(2);
+    await database.close();
+  });
+});
+
+describe("an epoch", () => {
+  let due: number;
+  beforeAll(async () => {
+    await development().increaseTime({ seconds: 16 });
+    await development().mine({ blocks: 1 });
+    due = (await chain.dueEpoch(world.modelId))!;
+  });
+
+  const refusal = async (view: EpochView, settle = 0): Promise<string> => {
+    board.epochs = [];
+    const { events } = await start();
+    // Looks that do not list it yet: what was accepted before them must count in it.
+    await sleep(settle);
+    board.epochs = [view];
+    const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
+    expect(board.attestations).toEqual([]);
+    return found.type === "refused" ? found.reason : "";
+  };
+
+  it("that leaves out a verdict of its own, accepted before, is not signed", async () => {
+    const others = board.verdicts.filter(({ verdict }) => verdict.round !== "1");
+    const view = await publish(await compute(due, others));
+    expect(await refusal(view, 300)).toContain("leaves out the verdict");
+  });
+
+  it.each<[string, (view: EpochView) => EpochView]>([
+    ["root", (view) => ({ ...view, attestation: { ...view.attestation, root: `0x${"11".repeat(32)}` } })],
+    ["total", (view) => ({ ...view, attestation: { ...view.attestation, totalCumulative: "1" } })],
+    [
+      "previousRoot",
+      (view) => ({ ...view, attestation: { ...view.attestation, previousRoot: `0x${"11".repeat(32)}` } }),
+    ],
+    ["setVersion", (view) => ({ ...view, attestation: { ...view.attestation, setVersion: 2 } })],
+    ["head", (view) => ({ ...view, attestation: { ...view.attestation, head: `0x${"11".repeat(32)}` } })],
+    ["manifest", (view) => ({ ...view, attestation: { ...view.attestation, epochDigest: `0x${"11".repeat(32)}` } })],
+  ])("whose %s is not what it computed is not signed", async (field, change) => {
+    const view = await publish(await compute(due, board.verdicts));
+    const reason = await refusal(change(view));
+    expect(reason).toMatch(field === "manifest" ? /another manifest/ : new RegExp(`recomputed: .*${field}`));
+  });
+
+  it("that it computed the same is signed, once, and by nobody outside the set", async () => {
+    const computation = await compute(due, board.verdicts);
+    // The forged checkpoints earn nothing: all verdicts about them are 0.
+    const paid = computation.inputs.epochs.flatMap(({ contributions }) =>
+      contributions.map(({ contribution }) => BigInt(contribution)),
+    );
+    expect(paid.every((contribution) => contribution === BigInt(2 * 8 * 2 * 16 * 10_000))).toBe(true);
+    const view = await publish(computation);
+    board.epochs = [view];
+    await start();
+    const { signature } = await eventually("the attestation", () => board.attestations[0]);
+    const domain = domainFor(world.chainId, world.contracts.computeRewards);
+    expect(await recoverSigner(domain, "Attestation", computation.attestation, signature)).toBe(lower(me.address));
+    await stop();
+
+    // After a restart it gives the same signature again, without computing anew.
+    board.attestations = [];
+    await start();
+    expect(await eventually("the attestation", () => board.attestations[0])).toMatchObject({ signature });
+    await stop();
+
+    board.attestations = [];
+    const { events } = await start(poster);
+    await eventually("word of it", () => events.find(({ type }) => type === "not-a-member"));
+    await stop();
+    expect(board.attestations).toEqual([]);
+
+    await start(another);
+    await eventually("the second", () => board.attestations[0]);
+    const signatures = [
+      { validator: lower(me.address), signature },
+      { validator: lower(another.address), signature: board.attestations[0]!.signature },
+    ];
+    const posted = await chain.postRoot(computation.attestation, signatures, "root-1");
+    expect(posted.root.root).toBe(computation.attestation.root);
+  });
+});
