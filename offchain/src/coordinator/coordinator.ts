@@ -155,10 +155,14 @@ export async function createCoordinator(
     });
   }
 
+  const failed = Promise.race([...runs.values()].map(({ driver }) => driver.failed));
+  // Who does not wait for it finds it in the log, not as an unhandled rejection.
+  failed.catch((error: unknown) => logger.error({ err: error }, "a run cannot go on here"));
+
   return {
     runs,
     api: createApi({ runs, operatorToken: options.operatorToken, metrics, signal: ending.signal }),
-    failed: Promise.race([...runs.values()].map(({ driver }) => driver.failed)),
+    failed,
     start: () => {
       for (const run of runs.values()) {
         observe(run);
