@@ -36,7 +36,8 @@ export function checkMachine({
   glibc = process.report.getReport().header.glibcVersionRuntime,
   cpuinfo = platform === "linux" && existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "",
 } = {}) {
-  if (Number(node.split(".")[0]) < 20) return `Node ${node} is too old: Node 20 or newer is needed (see https://nodejs.org).`;
+  if (Number(node.split(".")[0]) < 20)
+    return `Node ${node} is too old: Node 20 or newer is needed (see https://nodejs.org).`;
   if (!(`${platform}-${arch}` in runtimes))
     return `${platform} on ${arch} is not supported: ONNX Runtime has no build for it; use Linux (x64, arm64), macOS (arm64) or Windows (x64).`;
   if (platform === "linux" && !glibc)
@@ -58,7 +59,9 @@ function installDependencies() {
     ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ["ignore", 2, 2] })
     : spawnSync("npm", args, { cwd: root, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
   if (result.status !== 0) {
-    process.stderr.write("cotrain: npm ci failed (see above); check that the npm registry can be reached, then try again.\n");
+    process.stderr.write(
+      "cotrain: npm ci failed (see above); check that the npm registry can be reached, then try again.\n",
+    );
     process.exit(75);
   }
 }
@@ -69,10 +72,14 @@ export function run(name, args) {
   if (refusal) refuse(refusal);
   installDependencies();
   const node = join(root, "node_modules", runtimes[`${process.platform}-${process.arch}`]);
-  if (!existsSync(node)) refuse(`the bundled Node is missing at ${node}: delete node_modules and run the command again.`);
+  if (!existsSync(node))
+    refuse(`the bundled Node is missing at ${node}: delete node_modules and run the command again.`);
   const child = spawn(node, ["--conditions=cotrain-source", join(root, entries[name][0]), ...args], {
     stdio: "inherit",
-    env: { ...process.env, PATH: `${join(root, "node_modules/.bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH ?? ""}` },
+    env: {
+      ...process.env,
+      PATH: `${join(root, "node_modules/.bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH ?? ""}`,
+    },
   });
   // The terminal sends Ctrl-C to the whole group; the child decides when to end, this process only waits for it.
   process.on("SIGINT", () => {});

@@ -72,11 +72,19 @@ export type Summary = Static<typeof Summary>;
 
 const bits = (microBits: number | null): string => (microBits === null ? "not measured" : (microBits / 1e6).toFixed(3));
 
-/** At most `limit` rows, the first and the newest, with a line that says how many are between. */
-function excerpt(rows: readonly string[][], limit: number): string[][] {
-  if (rows.length <= limit) return [...rows];
-  const gap = ["…", `${rows.length - limit} more`, "", "", ""];
-  return [...rows.slice(0, 2), gap, ...rows.slice(rows.length - (limit - 2))];
+/** Every checkpoint of this session; what came before is counted. */
+function checkpointRows(summary: Summary): string[][] {
+  const from = summary.training.firstRound;
+  const shown = summary.checkpoints.filter(({ round }) => round >= from);
+  const rows = shown.map(({ round, sequence, transaction, block, digest }) => [
+    `round ${round}`,
+    sequence === null ? "not anchored yet" : `link ${sequence}`,
+    transaction ?? "",
+    block === null ? "" : `block ${block}`,
+    shortHex(digest),
+  ]);
+  const before = summary.checkpoints.length - shown.length;
+  return before === 0 ? rows : [[`${before} earlier`, "see npx cotrain verify", "", "", ""], ...rows];
 }
 
 export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
@@ -95,14 +103,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     "",
     heading(`Checkpoints on chain ${summary.chainId}`),
   ];
-  const checkpoints = summary.checkpoints.map((checkpoint) => [
-    `round ${checkpoint.round}`,
-    checkpoint.sequence === null ? "not anchored yet" : `link ${checkpoint.sequence}`,
-    checkpoint.transaction ?? "",
-    checkpoint.block === null ? "" : `block ${checkpoint.block}`,
-    shortHex(checkpoint.digest),
-  ]);
-  lines.push(...table(excerpt(checkpoints, 12)).map((line) => `  ${line}`));
+  lines.push(...table(checkpointRows(summary)).map((line) => `  ${line}`));
   const total = summary.wallets.reduce((sum, wallet) => sum + BigInt(wallet.tokens), 0n);
   const wallets = summary.wallets.map((wallet) => [
     wallet.name,
