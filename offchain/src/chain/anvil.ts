@@ -1,4 +1,8 @@
-/** The embedded chain: a local development node that keeps its state, started as a process of its own by whoever supervises. */
+/**
+ * The embedded chain: a local development node that keeps its state, started as a process of its own by whoever supervises.
+ * Its dump, rewritten whole every second, measured (anvil 1.7.1): 1.2 MB with everything deployed, 1.75 kB more with each
+ * empty block, so 7.5 MB after an hour of blocks of 1 s. Mining on demand while nothing happens keeps it from growing.
+ */
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 

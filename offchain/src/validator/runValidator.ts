@@ -45,6 +45,9 @@ import type { Statement, Statements } from "./statements.ts";
 /** Held-out sequences measured while training goes on, and when there is time: at rest and for checkpoint 0. */
 export const LOSS_SEQUENCES = { running: 64, resting: 512 } as const;
 
+/** Tries of one measurement that fails for another reason than something being away. */
+const MAX_FAILURES = 5;
+
 const NOBODY: Address = `0x${"0".repeat(40)}`;
 
 export type ValidatorEvent =
@@ -257,6 +260,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
 
   /** What was measured or tried, by head and size of the sample. */
   const measured = new Set<string>();
+  const failures = new Map<string, number>();
   function measureNext(heads: readonly PostedHead[], view: RunView): void {
     const { loss } = modules;
     const realisation = view.realisations[0];
@@ -284,7 +288,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         () => void measured.add(`${head.head}/${sequences}`),
         (error: unknown) => {
           if (signal.aborted) return;
-          if (!(error instanceof CotrainError) || !error.retryable) measured.add(`${head.head}/${sequences}`);
+          const key = `${head.head}/${sequences}`;
+          failures.set(key, (failures.get(key) ?? 0) + 1);
+          // What cannot be measured is left after some tries; the next head may be measurable.
+          if ((failures.get(key) ?? 0) >= MAX_FAILURES && !(error instanceof CotrainError && error.retryable))
+            measured.add(key);
           emit({
             type: "retrying",
             what: `loss of checkpoint ${head.round}`,

@@ -181,7 +181,7 @@ describe("an epoch's accounts", () => {
     ledger.now = 1_016;
     const computation = await compute(ledger, 1);
     ledger.pending = {
-      root: computation.manifest.root as `0x${string}`,
+      root: computation.manifest.root,
       totalCumulative: 1n,
       epoch: 1,
       activatableAt: 0,

@@ -234,7 +234,10 @@ describe("kill -9 of the node", () => {
     chain.onReverted((item) => reverted.push(item));
     await sleep(1_200);
     const saved = join(node.directory, "saved.json");
-    await copyFile(node.stateFile, saved);
+    await eventually("a whole dump", async () => {
+      await copyFile(node.stateFile, saved);
+      return (await readFile(saved, "utf8")).endsWith("}") || undefined;
+    });
     const one = await chain.postHead(await nextFields(), "lost-1");
     parent = one.head;
     const two = await chain.postHead(await nextFields(), "lost-2");
@@ -244,8 +247,6 @@ describe("kill -9 of the node", () => {
     await node.end("SIGKILL");
     await copyFile(saved, node.stateFile);
     await node.start();
-    expect(await nonce()).toBe(count - 2);
-
     await eventually("the heads", async () => (await chain.head(world.runId)).head === two.head || undefined);
     const events = await chain.headsSince(world.runId, 0);
     expect(events.slice(-2).map(({ transaction }) => transaction)).toEqual([one.transaction, two.transaction]);

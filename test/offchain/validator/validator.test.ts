@@ -223,7 +223,8 @@ describe("a validator", () => {
     const { events } = await start();
     await eventually("a retry", () => events.find(({ type }) => type === "retrying"));
     board.away = false;
-    await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(signed!.verdict.value).toBe("10000");
   });
 
   it("says the same and nothing else after a restart, whatever the lot says then", async () => {
@@ -282,6 +283,17 @@ describe("a validator", () => {
   });
 });
 
+const refusal = async (view: EpochView, settle = 0): Promise<string> => {
+  board.epochs = [];
+  const { events } = await start();
+  // Looks that do not list it yet: what was accepted before them must count in it.
+  await sleep(settle);
+  board.epochs = [view];
+  const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
+  expect(board.attestations).toEqual([]);
+  return found.type === "refused" ? found.reason : "";
+};
+
 describe("an epoch", () => {
   let due: number;
   beforeAll(async () => {
@@ -289,17 +301,6 @@ describe("an epoch", () => {
     await development().mine({ blocks: 1 });
     due = (await chain.dueEpoch(world.modelId))!;
   });
-
-  const refusal = async (view: EpochView, settle = 0): Promise<string> => {
-    board.epochs = [];
-    const { events } = await start();
-    // Looks that do not list it yet: what was accepted before them must count in it.
-    await sleep(settle);
-    board.epochs = [view];
-    const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
-    expect(board.attestations).toEqual([]);
-    return found.type === "refused" ? found.reason : "";
-  };
 
   it("that leaves out a verdict of its own, accepted before, is not signed", async () => {
     const others = board.verdicts.filter(({ verdict }) => verdict.round !== "1");
