@@ -112,19 +112,23 @@ export async function createCoordinator(
   const loops: Promise<void>[] = [];
   const releasing = new Map<RunId, Promise<void>>();
 
-  /** Does something again and again until the end; failures are logged once per kind in a row. */
+  /** Does something again and again until the end; of failures in a row one is logged, of passing ones the second. */
   async function repeat(what: string, interval: number, work: () => Promise<void>): Promise<void> {
-    let failing: string | undefined;
+    let failures = 0;
     while (!ending.signal.aborted) {
       try {
         await work();
-        if (failing) logger.info({ what }, "works again");
-        failing = undefined;
+        if (failures > 1) logger.info({ what, failures }, "works again");
+        failures = 0;
       } catch (error) {
-        const code = error instanceof CotrainError ? error.code : "UNEXPECTED";
-        if (failing !== code && !ending.signal.aborted)
-          logger.warn({ err: error, what }, "failed, will be tried again");
-        failing = code;
+        failures += 1;
+        const passing = error instanceof CotrainError && error.retryable;
+        if (failures === (passing ? 2 : 1) && !ending.signal.aborted) {
+          const { code, message } =
+            error instanceof CotrainError ? error : { code: "UNEXPECTED", message: String(error) };
+          const particulars = passing ? { code, reason: message.split("\n")[0] } : { err: error };
+          logger.warn({ what, ...particulars }, "failed, will be tried again");
+        }
       }
       await clock.sleep(interval, ending.signal).catch(() => undefined);
     }
