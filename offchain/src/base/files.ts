@@ -2,7 +2,8 @@
  * Durable writes: a reader sees the old file or the whole new one, and what was reported written survives a power cut.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { existsSync, mkdirSync } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { errnoOf, RetryableError, UserError } from "./errors.ts";
@@ -13,6 +14,27 @@ export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === "win32") return;
   await using directory = await open(path, "r");
   await directory.sync();
+}
+
+/**
+ * Makes a directory and those above it. Not mkdir's `recursive`: where the system refuses with ENOENT although the parent
+ * exists, as /proc does, Node tries for ever.
+ * @param mode permission bits of what is made (default 0o777 less umask)
+ * @throws UserError `PATH_UNWRITABLE`, or the operating system's error
+ */
+export function makeDirectories(path: string, mode = 0o777): void {
+  if (dirname(path) !== path && !existsSync(dirname(path))) makeDirectories(dirname(path), mode);
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return;
+    if (errnoOf(error) === "ENOENT") {
+      throw new UserError("PATH_UNWRITABLE", `${path} cannot be made: ${dirname(path)} takes no directories.`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
 }
 
 /**
@@ -29,7 +51,7 @@ export async function writeFileDurable(
   const directory = dirname(path);
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   try {
-    await mkdir(directory, { recursive: true });
+    makeDirectories(directory);
     {
       await using file = await open(temporary, "wx", options.mode ?? 0o666);
       if (typeof data === "string" || data instanceof Uint8Array) {

@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import pino, { type Logger as PinoLogger } from "pino";
 import pretty from "pino-pretty";
 
-import { makeDirectories } from "./state.ts";
+import { makeDirectories } from "../base/index.ts";
 
 export type Logger = PinoLogger;
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -96,7 +96,7 @@ export function openLogFile(path: string, maxBytes: number = 16 << 20): LogFile 
   let lost = 0;
   let closed = false;
   const open = (): number => {
-    makeDirectories(dirname(path));
+    makeDirectories(dirname(path), 0o700);
     const opened = openSync(path, "a", 0o600);
     bytes = fstatSync(opened).size;
     return opened;

@@ -2,7 +2,7 @@
  * The state directory (`.cotrain`): created private, stamped with a version, locked by whoever owns it, put aside whole.
  * `up` holds the tree's own lock; each coordinator, validator and worker has a sub-directory with a lock of its own.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readdir, rename } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
@@ -11,6 +11,7 @@ import Sqlite from "better-sqlite3";
 import {
   type Clock,
   errnoOf,
+  makeDirectories,
   readFileBounded,
   RetryableError,
   systemClock,
@@ -142,7 +143,7 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
       );
     }
     try {
-      makeDirectories(root);
+      makeDirectories(root, 0o700);
     } catch (error) {
       throw writeError(root, error);
     }
@@ -154,26 +155,6 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
   }
   if (!entries.every(isOwn)) throw foreign(root);
   return true;
-}
-
-/**
- * Makes a private directory and those above it. Not mkdir's `recursive`: where the system refuses with ENOENT although the
- * parent exists, as /proc does, Node tries for ever.
- * @throws UserError `PATH_UNWRITABLE`, or the operating system's error
- */
-export function makeDirectories(path: string): void {
-  if (dirname(path) !== path && !existsSync(dirname(path))) makeDirectories(dirname(path));
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) === "EEXIST") return;
-    if (errnoOf(error) === "ENOENT") {
-      throw new UserError("PATH_UNWRITABLE", `${path} cannot be made: ${dirname(path)} takes no directories.`, {
-        cause: error,
-      });
-    }
-    throw error;
-  }
 }
 
 /** What this file itself may have left in a directory that was never stamped, when it was killed between two steps. */

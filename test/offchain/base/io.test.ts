@@ -105,6 +105,13 @@ describe("durable write", () => {
     });
     expect((await readdir(directory)).sort()).toEqual(["file", "taken"]);
   });
+
+  it.runIf(process.platform === "linux")("gives up where the system takes no directories at all", async () => {
+    await expect(writeFileDurable("/proc/cotrain/deep/file", "x")).rejects.toMatchObject({
+      code: "PATH_UNWRITABLE",
+      message: "/proc/cotrain cannot be made: /proc takes no directories.",
+    });
+  });
 });
 
 describe("hash and bytes", () => {
