@@ -1,12 +1,14 @@
 import { join, resolve } from "node:path";
 
 import { asAddress, asRunId } from "@cotrain/sdk/protocol";
+import type { PrivateKeyAccount } from "viem/accounts";
 
 import { UserError } from "../../base/index.ts";
 import {
   createLogger,
   ensureKeystore,
   openKeystore,
+  openStateDirectory,
   runDaemon,
   SCRYPT_N_STANDARD,
   text,
@@ -24,6 +26,16 @@ import {
 } from "../options.ts";
 import { openWallet, type Role } from "../up/wallets.ts";
 import { recordReader } from "../wiring.ts";
+
+/** The wallet that a worker keeps in its own state directory, which is stamped as ours before anything is written to it. */
+async function ensureOwnWallet(state: string): Promise<PrivateKeyAccount> {
+  (await openStateDirectory(state, { create: true, lockWait: 5_000 })).close();
+  return ensureKeystore({
+    keystore: join(state, "wallet.json"),
+    passphrase: join(state, "passphrase"),
+    scryptN: SCRYPT_N_STANDARD,
+  });
+}
 
 /** `cotrain worker`: trains for a coordinator, here or on another machine. */
 export const workerCommand = defineCommand({
@@ -59,12 +71,11 @@ export const workerCommand = defineCommand({
             "--wallet and --passphrase-file belong together: name both or none.",
           );
         const state = resolve(options.state);
-        const own = { keystore: join(state, "wallet.json"), passphrase: join(state, "passphrase") };
         const account = role
           ? await openWallet(state, role as Role)
           : wallet && passphraseFile
             ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
-            : await ensureKeystore({ ...own, scryptN: SCRYPT_N_STANDARD });
+            : await ensureOwnWallet(state);
         const { workerDaemon } = await import("../../worker/index.ts");
         return workerDaemon(
           {

@@ -11,6 +11,9 @@ export const upOptions = {
   data: text({ description: "text file to train on instead of the Brown corpus (new runs)" }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   rpc: rpcOption,
+  deployments: text({
+    description: "directory that records deployments to public chains (default: deploy/deployments of this repository)",
+  }),
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
   chainPort: port({ description: "port of the embedded chain; a free one near it if it is taken", default: 8545 }),

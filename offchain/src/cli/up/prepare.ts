@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 
 import {
   asDigest,
@@ -39,14 +39,17 @@ import { readDataManifest } from "../../data/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import {
   archiveStateDirectory,
+  checkExposure,
   createSupervisor,
   type DaemonContext,
   findPort,
+  loadTls,
   openKeystore,
   openRoleDirectory,
   openStateDirectory,
   readRunFile,
   type RunFile,
+  type StateDirectory,
   type Supervisor,
   writeRunFile,
 } from "../../service/index.ts";
@@ -203,20 +206,37 @@ async function readDefinition(blobs: BlobStore, digest: string): Promise<Definit
   return parseDocument("the definition", Definition, parseJsonBounded(bytes, 16 << 20, "The definition"));
 }
 
+/** What would keep the coordinator from listening is said before anything is made. */
+async function checkListener({ options, config }: CommandContext<typeof upOptions>): Promise<void> {
+  const tls = await loadTls(options.tlsCert, options.tlsKey);
+  checkExposure({ host: options.host, tls: tls !== undefined, behindProxy: options.behindProxy });
+  const port = config.explicit("port") ? options.port : 0;
+  await findPort({ port, explicit: true, host: options.host, purpose: "the coordinator", flag: "--port" });
+}
+
+/**
+ * Opens, or makes, the state directory of this command. Comes before everything that writes into it.
+ * @throws UserError for what cannot be served or is not ours to use; nothing was made then
+ */
+export async function openState(context: CommandContext<typeof upOptions>, clock: Clock): Promise<StateDirectory> {
+  await checkListener(context);
+  const state = resolve(context.options.state);
+  if (context.options.fresh) {
+    const archived = await archiveStateDirectory(state, clock);
+    if (archived) context.output.notice(`The old state was put aside as ${archived}.`);
+  }
+  return openStateDirectory(state, { create: true, clock });
+}
+
 export async function prepare(
   context: CommandContext<typeof upOptions>,
   daemon: DaemonContext,
+  directory: StateDirectory,
   progress: Progress,
   clock: Clock,
 ): Promise<Prepared> {
   const { options } = context;
-  const state = resolve(options.state);
-  if (options.fresh) {
-    const archived = await archiveStateDirectory(state, clock);
-    if (archived) context.output.notice(`The old state was put aside as ${archived}.`);
-  }
-  const directory = await openStateDirectory(state, { create: true, clock });
-  daemon.onShutdown("state", () => directory.close());
+  const state = directory.path;
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
   supervisor.events.on("state", (status) => {
@@ -256,7 +276,7 @@ export async function prepare(
     walletClient: walletOf(organiser),
     publicClient: connection.client,
     profile: profile.name,
-    ...(rpc === undefined ? { recordPath: layout(state).deployment } : {}),
+    ...recordOf(options.deployments, rpc === undefined ? layout(state).deployment : undefined, chain.chainId),
   });
   await writeDeployment(state, {
     chainId: deployment.chainId,
@@ -358,6 +378,16 @@ export async function prepare(
     owners,
     supervisor,
   };
+}
+
+/** The embedded chain's deployment belongs to its state; any other is recorded where all that runs on it find it. */
+function recordOf(
+  directory: string | undefined,
+  own: string | undefined,
+  chainId: number,
+): { readonly recordPath?: string } {
+  if (own !== undefined) return { recordPath: own };
+  return directory === undefined ? {} : { recordPath: join(resolve(directory), `${chainId}.json`) };
 }
 
 function saltOf(file: RunFile | undefined): Hex {

@@ -8,12 +8,12 @@ import { createLogUpdate } from "log-update";
 
 import { type Clock, RetryableError, systemClock } from "../../base/index.ts";
 import { developmentChain } from "../../chain/index.ts";
-import { runDaemon, type DaemonContext, createLogger, openLogFile } from "../../service/index.ts";
+import { runDaemon, type DaemonContext, createLogger, openLogFile, type StateDirectory } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout } from "../local.ts";
 import { type Decision, claimAll, type Claim, decide, type Estate } from "./owners.ts";
 import type { upOptions } from "./options.ts";
-import { prepare, type Prepared } from "./prepare.ts";
+import { openState, prepare, type Prepared } from "./prepare.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 import { drawSummary } from "./summary.ts";
 import type { Session } from "./session.ts";
@@ -254,11 +254,12 @@ async function train(
 
 const decisionSteps = (decision: Decision): number => Number(/→ (\d+)/.exec(decision.title)?.[1]);
 
-async function conduct(context: UpContext, daemon: DaemonContext): Promise<number> {
+async function conduct(context: UpContext, daemon: DaemonContext, directory: StateDirectory): Promise<number> {
   const clock = systemClock;
+  daemon.onShutdown("state", () => directory.close());
   const display = openDisplay(context, clock);
   daemon.onShutdown("display", () => display.close());
-  const prepared = await prepare(context, daemon, display, clock);
+  const prepared = await prepare(context, daemon, directory, display, clock);
   const estate: Estate = {
     addresses: prepared.addresses,
     modelId: prepared.modelId,
@@ -288,8 +289,13 @@ async function conduct(context: UpContext, daemon: DaemonContext): Promise<numbe
 }
 
 /** Runs until the summary (`--exit`) or Ctrl-C; ends the process. */
-export function up(context: UpContext): Promise<never> {
-  const file = openLogFile(`${layout(context.options.state).logs}/up.log`);
+export async function up(context: UpContext): Promise<never> {
+  const directory = await openState(context, systemClock);
+  const file = openLogFile(`${layout(directory.path).logs}/up.log`);
   const logger = createLogger({ component: "up", destination: file });
-  return runDaemon((daemon) => conduct(context, daemon), { name: "cotrain up", logger, shutdownDeadline: 30_000 });
+  return runDaemon((daemon) => conduct(context, daemon, directory), {
+    name: "cotrain up",
+    logger,
+    shutdownDeadline: 30_000,
+  });
 }
