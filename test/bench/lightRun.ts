@@ -1,0 +1,208 @@
+/**
+ * A run with the real coordinator as a process of its own on an embedded chain, for members that do everything a worker
+ * does but train: they join, fetch θ_r, upload random int8 payloads and sign receipts.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import {
+  type Address,
+  asDigest,
+  type Assignment,
+  createCoordinatorClient,
+  type CoordinatorClient,
+  type Definition,
+  type Domain,
+  domainFor,
+  type RunId,
+  tableDigest,
+  toWire,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { createPublicClient, createWalletClient, http } from "viem";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
+
+import { deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
+import { createRandom, InternalError, sha256Bytes } from "../../offchain/src/base/index.ts";
+import { anvilCommand, developmentChain, DEVELOPMENT_CHAIN_ID } from "../../offchain/src/chain/index.ts";
+import { demoParams, prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
+import { layout, writeDeployment } from "../../offchain/src/cli/local.ts";
+import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
+import { ensureWallet } from "../../offchain/src/cli/up/wallets.ts";
+import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
+import {
+  createSupervisor,
+  findPort,
+  openStateDirectory,
+  silentLogger,
+  writeRunFile,
+} from "../../offchain/src/service/index.ts";
+import { openFileStore } from "../../offchain/src/storage/index.ts";
+import { type BlobSource, fetchBase } from "../../offchain/src/worker/index.ts";
+import { payloadHeader, receiptOf, signReceipt, signStruct } from "../../offchain/src/worker/receipt.ts";
+
+export interface LightRun extends AsyncDisposable {
+  /** Of the coordinator's process. */
+  readonly pid: number;
+  readonly coordinator: CoordinatorClient;
+  readonly runId: RunId;
+  readonly domain: Domain;
+  readonly material: RunMaterial;
+  readonly layouts: readonly FragmentLayout[];
+}
+
+/** Makes and registers a run whose rounds open when `workers` have joined, and starts its coordinator. */
+export async function openLightRun(preset: string, workers: number): Promise<LightRun> {
+  await using opened = new AsyncDisposableStack();
+  const state = await mkdtemp(join(tmpdir(), "cotrain-bench-"));
+  opened.defer(() => rm(state, { recursive: true, force: true }));
+  const directory = await openStateDirectory(state, { create: true });
+  opened.defer(() => directory.close());
+  const supervisor = createSupervisor({ logger: silentLogger(), logDirectory: layout(state).logs });
+  opened.defer(() => supervisor.stopAll());
+
+  await ensureBuilt();
+  const organiser = await ensureWallet(state, "organiser", true);
+  const poster = await ensureWallet(state, "poster", true);
+  await writeFile(layout(state).operatorToken, randomBytes(32).toString("hex"), { mode: 0o600 });
+  const port = await findPort({ port: 8645, explicit: false });
+  const node = anvilCommand({ stateFile: join(state, "chain.json"), port, blockTime: 0 });
+  await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
+  await developmentChain(node.url).fund([organiser.address, poster.address]);
+
+  const transport = http(node.url);
+  const walletClient = createWalletClient({ account: organiser, transport, pollingInterval: 50 });
+  const publicClient = createPublicClient({ transport, pollingInterval: 50 });
+  const deployment = await deploy({ walletClient, publicClient, profile: "local" });
+  const addresses = { ...deployment.addresses };
+  await writeDeployment(state, { ...deployment, addresses, blocks: { ...deployment.blocks } });
+  const blobs = await openFileStore(layout(state).blobs);
+  const material = await prepareRun(blobs, { preset, dataFile: undefined, seed: "bench" });
+  const { modelId, runId } = await registerRunOnChain(blobs, material, {
+    client: walletClient,
+    chainId: DEVELOPMENT_CHAIN_ID,
+    addresses,
+    salt: zeroHash,
+    poster: poster.address,
+    params: { ...demoParams, innerSteps: 4, minWorkers: workers, roundDeadline: 600 },
+    model: {
+      ...profileFor("local", DEVELOPMENT_CHAIN_ID).model,
+      name: "Bench",
+      symbol: "BENCH",
+      uri: "",
+      validators: [privateKeyToAccount(generatePrivateKey()).address],
+      threshold: 1,
+    },
+  });
+  await developmentChain(node.url).mineByInterval(1);
+  await writeRunFile(state, {
+    version: 1,
+    startedAt: new Date().toISOString(),
+    chain: { chainId: DEVELOPMENT_CHAIN_ID, rpcUrl: node.url, embedded: true },
+    ports: { chain: port },
+    urls: {},
+    settings: { realisation: material.realisationDigest },
+    modelId,
+    runId,
+  });
+  const coordinator = await supervisor.start(cotrainProcess("coordinator", ["coordinator", "--state", state]));
+  if (coordinator.pid === undefined) throw new InternalError("NO_PROCESS", "The coordinator has no process.");
+  const stack = opened.move();
+  return {
+    pid: coordinator.pid,
+    coordinator: createCoordinatorClient(`http://127.0.0.1:${coordinator.details["port"]}`, { timeout: 120_000 }),
+    runId,
+    domain: domainFor(DEVELOPMENT_CHAIN_ID, addresses.runRegistry),
+    material,
+    layouts: fragmentLayouts(material.table),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** Payloads of all fragments: random pseudo-gradients, encoded once for all members. */
+export function randomPayloads(layouts: readonly FragmentLayout[], codec: number): Uint8Array<ArrayBuffer>[] {
+  const random = createRandom("payload");
+  return layouts.map(({ elements }) => {
+    const delta = Float32Array.from({ length: elements }, () => random.normal() * 1e-3);
+    return encodePayload(codec, delta).bytes;
+  });
+}
+
+/** A member: joins, then takes part in rounds until it has done so many. */
+export async function lightMember(
+  run: LightRun,
+  payloads: readonly Uint8Array<ArrayBuffer>[],
+  index: number,
+  rounds: number,
+): Promise<void> {
+  const { coordinator, runId, domain, material } = run;
+  const account = privateKeyToAccount(generatePrivateKey());
+  const worker = account.address.toLowerCase() as Address;
+  const join = {
+    runId,
+    worker,
+    beneficiary: worker,
+    lease: zeroHash,
+    realisation: material.realisationDigest,
+    conformance: material.realisation.conformance as typeof zeroHash,
+    protocolMin: 1,
+    protocolMax: 1,
+    issuedAt: BigInt(Date.now()),
+  };
+  const signature = await signStruct(account, domain, "Join", join);
+  const { sessionKey } = await coordinator.join(runId, { join: toWire("Join", join), signature });
+  const session = coordinator.session(runId, worker, sessionKey);
+  const beat = { round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false };
+  const heartbeats = setInterval(() => void session.heartbeat(beat).catch(() => undefined), 1_000);
+  try {
+    for (let done = 0; done < rounds;) {
+      const work = await session.work({ waitSeconds: 10 });
+      if (work.kind !== "train") continue;
+      await submit(run, session, work.assignment, payloads, index, account);
+      done += 1;
+    }
+  } finally {
+    clearInterval(heartbeats);
+  }
+}
+
+async function submit(
+  { coordinator, runId, domain, material, layouts }: LightRun,
+  session: ReturnType<CoordinatorClient["session"]>,
+  assignment: Assignment,
+  payloads: readonly Uint8Array<ArrayBuffer>[],
+  index: number,
+  account: ReturnType<typeof privateKeyToAccount>,
+): Promise<void> {
+  const blobs: BlobSource = {
+    whole: (digest, limit) => coordinator.blob(runId, digest, limit),
+    part: (digest, offset, length) => coordinator.blobPart(runId, digest, offset, length),
+  };
+  const table = tableDigest((material.definition satisfies Definition).table);
+  const { manifest } = await fetchBase(assignment, { runId, layouts, table, blobs });
+  const fragments: Parameters<typeof payloadHeader>[0]["fragments"][number][] = [];
+  for (const [fragment, shared] of payloads.entries()) {
+    const bytes = shared.slice();
+    // Every payload is one of its own, or the store would keep them once.
+    bytes[bytes.length - 1] = index;
+    bytes[bytes.length - 2] = assignment.round % 100;
+    const digest = sha256Bytes(bytes);
+    await session.uploadFragment(assignment.assignmentId, assignment.attempt, fragment, bytes, digest);
+    const base = asDigest(manifest.fragments[fragment]?.digest ?? "");
+    const elements = layouts[fragment]?.elements ?? 0;
+    fragments.push({ index: fragment, base, elements, bytes: bytes.length, digest });
+  }
+  const { header, payloadDigest } = payloadHeader({ assignment, table, fragments });
+  const receipt = receiptOf({
+    assignment,
+    beneficiary: assignment.worker,
+    realisation: material.realisationDigest,
+    commitment: `0x${"cc".repeat(32)}`,
+    leaves: 2,
+    payloadDigest,
+  });
+  const signed = await signReceipt(account, domain, receipt);
+  await session.submitReceipt({ receipt: signed.receipt, signature: signed.signature, header });
+}

@@ -1,0 +1,62 @@
+/**
+ * Memory of the coordinator's process with 2 and with 16 members, all uploading at once. What would grow with workers ×
+ * model is 14 more payloads held at a time; the difference is set against that.
+ *
+ * Alone: node --conditions=cotrain-source test/bench/memory.ts [preset] [rounds]
+ */
+import { demoParams } from "../../offchain/src/cli/createRun.ts";
+import { lightMember, openLightRun, randomPayloads } from "./lightRun.ts";
+import { residentOf, resetPeak } from "./processTree.ts";
+import { type BenchOptions, mebibytes, percent, type Row } from "./report.ts";
+
+const [FEW, MANY] = [2, 16];
+
+interface CoordinatorMemory {
+  readonly workers: number;
+  /** Resident bytes before anybody joined, and at most during the rounds. */
+  readonly idle: number;
+  readonly peak: number;
+  /** Bytes of one worker's payload. */
+  readonly payload: number;
+}
+
+export async function coordinatorMemory(preset: string, workers: number, rounds: number): Promise<CoordinatorMemory> {
+  await using run = await openLightRun(preset, workers);
+  const payloads = randomPayloads(run.layouts, demoParams.codec);
+  resetPeak(run.pid);
+  const idle = residentOf(run.pid).now;
+  await Promise.all(Array.from({ length: workers }, (_, index) => lightMember(run, payloads, index, rounds)));
+  // The last round is reduced after its last receipt.
+  while ((await run.coordinator.run(run.runId)).checkpoint.round < rounds)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
+  const { peak } = residentOf(run.pid);
+  return { workers, idle, peak, payload: payloads.reduce((sum, { length }) => sum + length, 0) };
+}
+
+export async function benchmarkMemory({ quick, note }: BenchOptions): Promise<Row[]> {
+  if (process.platform !== "linux") return [{ what: "coordinator memory", result: "measured on Linux alone" }];
+  const [preset, rounds] = quick ? ["3.5m", 3] : ["20m", 6];
+  note(`the coordinator's memory with ${FEW} and ${MANY} members that upload payloads of the ${preset} preset`);
+  const few = await coordinatorMemory(preset, FEW, rounds);
+  const many = await coordinatorMemory(preset, MANY, rounds);
+  const more = many.peak - few.peak;
+  const payloads = (MANY - FEW) * few.payload;
+  return [
+    {
+      what: `coordinator's resident memory, ${preset} preset, ${rounds} rounds: ${FEW} and ${MANY} workers`,
+      goal: "does not grow with workers × model",
+      result:
+        `at most ${mebibytes(few.peak)} and ${mebibytes(many.peak)} (${mebibytes(few.idle)} at rest): ${mebibytes(more)} more, ` +
+        `${percent(more / payloads)} of ${MANY - FEW} payloads (${mebibytes(payloads)})`,
+      met: more < payloads / 4,
+    },
+  ];
+}
+
+if (import.meta.main) {
+  const [preset = "20m", rounds = "6"] = process.argv.slice(2);
+  for (const workers of [FEW, MANY])
+    process.stdout.write(`${JSON.stringify(await coordinatorMemory(preset, workers, Number(rounds)))}\n`);
+}

@@ -1,0 +1,224 @@
+/**
+ * The real run, as a newcomer starts it: `cotrain up` with chain, coordinator, three validators and three workers as
+ * processes of their own, watched from outside through the coordinator's API, the workers' logs and /proc.
+ *
+ * Alone: node --conditions=cotrain-source test/bench/realRun.ts [seconds]
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { asRunId, createCoordinatorClient, type RunView } from "@cotrain/sdk/protocol";
+
+import { RetryableError } from "../../offchain/src/base/index.ts";
+import { readRunFile } from "../../offchain/src/service/index.ts";
+import type { RoundTimes } from "../../offchain/src/worker/index.ts";
+import { benchmarkStep, type StepBenchmark } from "./engine.ts";
+import { treeOf } from "./processTree.ts";
+import { type BenchOptions, percent, type Row, whole } from "./report.ts";
+
+const PRESET = "1m";
+const main = fileURLToPath(new URL("../../offchain/src/cli/main.ts", import.meta.url));
+const POLL_MS = 500;
+
+interface Sample {
+  /** Ms since 1970. */
+  readonly at: number;
+  readonly view: RunView;
+  /** Processor seconds since its start by process, named after its role. */
+  readonly cpu: ReadonlyMap<string, number>;
+}
+
+export interface RealRun {
+  /** From the first round's opening to the end of the last round. */
+  readonly seconds: number;
+  readonly rounds: number;
+  /** Of accepted receipts. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  /** Processor seconds in that time, by role. */
+  readonly cpu: ReadonlyMap<string, number>;
+  /** Micro-bits per byte: of checkpoint 0, and of the newest checkpoint there was when the time asked for was over. */
+  readonly heldOut: { readonly first: number; readonly last: number; readonly round: number } | undefined;
+  /** What synchronous data parallelism would have moved over what was moved, both ways. */
+  readonly trafficRatio: number;
+  /** Mean of the workers' rounds, ms. */
+  readonly times: RoundTimes;
+}
+
+function roleOf(command: string): string {
+  if (command.includes("anvil")) return "chain";
+  if (command.includes("lossProcess")) return "held-out loss (lowest priority)";
+  const role = /main\.ts (coordinator|validator|worker|up)/.exec(command)?.[1];
+  return role === "up" || role === undefined ? "supervisor and owners" : `${role}${role === "coordinator" ? "" : "s"}`;
+}
+
+function cpuByRole(root: number): Map<string, number> {
+  const cpu = new Map<string, number>();
+  for (const { command, cpuSeconds } of treeOf(root)) {
+    const role = roleOf(command);
+    cpu.set(role, (cpu.get(role) ?? 0) + cpuSeconds);
+  }
+  return cpu;
+}
+
+/** Samples until the process ends. */
+async function watch(state: string, pid: number, ended: AbortSignal): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  let client: ReturnType<typeof createCoordinatorClient> | undefined;
+  let runId: ReturnType<typeof asRunId> | undefined;
+  while (!ended.aborted) {
+    await sleep(POLL_MS);
+    try {
+      if (!client || !runId) {
+        const file = await readRunFile(state);
+        if (!file?.runId || !file.urls["coordinator"]) continue;
+        client = createCoordinatorClient(file.urls["coordinator"]);
+        runId = asRunId(file.runId);
+      }
+      samples.push({ view: await client.run(runId), at: Date.now(), cpu: cpuByRole(pid) });
+    } catch {
+      // Not there yet, or gone.
+    }
+  }
+  return samples;
+}
+
+/** The workers' own accounts of their rounds, from their logs. */
+async function roundTimes(state: string, workers: number): Promise<RoundTimes> {
+  const all: RoundTimes[] = [];
+  for (let n = 1; n <= workers; n++) {
+    const log = await readFile(join(state, "logs", `worker-${n}.log`), "utf8");
+    for (const line of log.split("\n").filter((text) => text.includes('"times"')))
+      all.push((JSON.parse(line) as { times: RoundTimes }).times);
+  }
+  const mean = (key: keyof RoundTimes): number => all.reduce((sum, times) => sum + times[key], 0) / all.length;
+  return {
+    wait: mean("wait"),
+    prepare: mean("prepare"),
+    train: mean("train"),
+    send: mean("send"),
+    submit: mean("submit"),
+  };
+}
+
+function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes): RealRun {
+  const first = samples.find(({ view }) => view.current !== null);
+  const newest = samples.at(-1);
+  const last = samples.find(({ view }) => view.tokens === newest?.view.tokens);
+  if (!first?.view.current || !last || last.view.round === 0)
+    throw new RetryableError("NO_ROUND", "The run ended before its first round did.");
+  const startedAt = first.view.current.openedAt;
+  const elapsed = (last.at - startedAt) / 1_000;
+  const tokens = Number(last.view.tokens);
+  const cpu = new Map([...last.cpu].map(([role, used]) => [role, used - (first.cpu.get(role) ?? 0)]));
+
+  const losses = samples.flatMap(({ view }) => view.loss.heldOut ?? []);
+  const atEnd = samples.findLast(({ at }) => at <= startedAt + seconds * 1_000) ?? last;
+  const measured = losses.findLast(({ round }) => round <= atEnd.view.checkpoint.round);
+  const initial = newest?.view.loss.heldOutFirst;
+  const { up, down, synchronous } = last.view.traffic;
+  return {
+    seconds: elapsed,
+    rounds: last.view.round,
+    tokens,
+    tokensPerSecond: tokens / elapsed,
+    cpu,
+    heldOut:
+      measured && initial
+        ? { first: initial.microBitsPerByte, last: measured.microBitsPerByte, round: measured.round }
+        : undefined,
+    trafficRatio: synchronous / (up + down),
+    times,
+  };
+}
+
+/** Runs `cotrain up` in a state of its own for so many seconds of training. */
+export async function realRun(seconds: number): Promise<RealRun> {
+  const directory = await mkdtemp(join(tmpdir(), "cotrain-bench-"));
+  const state = join(directory, "state");
+  const args = ["up", "--preset", PRESET, "--for", `${seconds}s`, "--exit", "--state", state];
+  const child = spawn(process.execPath, [...process.execArgv, main, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  const stop = (): void => void child.kill("SIGTERM");
+  process.once("exit", stop);
+  let words = "";
+  child.stderr.on("data", (chunk: Buffer) => (words = (words + chunk.toString()).slice(-2_000)));
+  const ended = new AbortController();
+  const exit = once(child, "exit").finally(() => ended.abort());
+  try {
+    const samples = await watch(state, child.pid ?? 0, ended.signal);
+    const [code] = (await exit) as [number | null];
+    if (code !== 0) throw new RetryableError("RUN_FAILED", `cotrain up ended with ${code}: ${words}`);
+    return evaluate(samples, seconds, await roundTimes(state, 3));
+  } finally {
+    process.off("exit", stop);
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** The real run between two measurements of one engine alone with the machine's two threads. */
+export async function benchmarkRealRun({ quick, note }: BenchOptions): Promise<Row[]> {
+  const [seconds, alone] = quick ? [30, 4] : [180, 15];
+  note(`one engine alone, then the real run for ${seconds} s, then the engine again`);
+  const before = await benchmarkStep(PRESET, 2, alone);
+  const run = await realRun(seconds);
+  const after = await benchmarkStep(PRESET, 2, alone);
+  return [...speedRows(run, before, after), ...learningRows(run, seconds)];
+}
+
+function speedRows(run: RealRun, before: StepBenchmark, after: StepBenchmark): Row[] {
+  const mean = (pick: (step: StepBenchmark) => number): number => (pick(before) + pick(after)) / 2;
+  const alone = mean(({ tokensPerSecond }) => tokensPerSecond);
+  const perStep = before.tokensPerSecond * (before.millisecondsPerStep / 1_000);
+  const aloneByCpu = perStep / mean(({ cpuMillisecondsPerStep }) => cpuMillisecondsPerStep / 1_000);
+  const used = [...run.cpu.values()].reduce((sum, seconds) => sum + seconds, 0);
+  const share = run.tokensPerSecond / alone;
+  const cpu = [...run.cpu].sort(([, a], [, b]) => b - a).map(([role, seconds]) => `${role} ${percent(seconds / used)}`);
+  const { wait, prepare, train, send, submit } = run.times;
+  return [
+    {
+      what: `real run (${PRESET}, 3 workers of 1 thread, HTTP, chain, validators) over one engine alone with 2 threads`,
+      goal: "≥ 80%",
+      result: `${percent(share)}: ${whole(run.tokensPerSecond)} of ${whole(alone)} tokens/s (before ${whole(before.tokensPerSecond)}, after ${whole(after.tokensPerSecond)})`,
+      met: share >= 0.8,
+    },
+    {
+      what: "the same per second of processor time, which neighbours on the machine disturb less",
+      result: `${percent(run.tokens / used / aloneByCpu)}: ${whole(run.tokens / used)} of ${whole(aloneByCpu)} tokens; ${used.toFixed(0)} processor seconds in ${run.seconds.toFixed(0)} s`,
+    },
+    { what: "where the run's processor time goes", result: cpu.join(", ") },
+    {
+      what: "a worker's round, mean",
+      result: `wait ${whole(wait)}, prepare ${whole(prepare)}, train ${whole(train)}, send ${whole(send)}, submit ${whole(submit)} ms`,
+    },
+  ];
+}
+
+const bits = (micro: number): string => (micro / 1e6).toFixed(3);
+
+function learningRows(run: RealRun, seconds: number): Row[] {
+  const { heldOut } = run;
+  return [
+    {
+      what: `held-out bits/byte after ${seconds} s of training with the default settings`,
+      goal: "< 2.3 after 180 s",
+      result: heldOut
+        ? `${bits(heldOut.last)} (checkpoint of round ${heldOut.round}; ${bits(heldOut.first)} at the start)`
+        : "not measured",
+      ...(seconds >= 180 && heldOut ? { met: heldOut.last < 2_300_000 } : {}),
+    },
+    {
+      what: "whole session",
+      result: `${run.rounds} rounds, ${whole(run.tokens)} tokens in ${run.seconds.toFixed(0)} s; ${run.trafficRatio.toFixed(0)}× less traffic than synchronous data parallelism`,
+    },
+  ];
+}
+
+if (import.meta.main) {
+  const run = await realRun(Number(process.argv[2] ?? 60));
+  process.stdout.write(`${JSON.stringify({ ...run, cpu: Object.fromEntries(run.cpu) }, null, 2)}\n`);
+}
