@@ -1,8 +1,10 @@
 // The way in for `npm start`, `npm test`, `npm run bench` and `npm run check`. Plain JavaScript that runs on Node 20:
 // it refuses what cannot work, installs what is missing, and goes on under the Node 24 that the lockfile pins.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -47,23 +49,53 @@ export function checkMachine({
   return undefined;
 }
 
-/** `npm ci` where node_modules is missing or older than the lockfile; npm writes node_modules/.package-lock.json last. */
+/** Runs npm with the given Node; false when it failed. */
+function npm(node, cwd, args) {
+  const script = process.env.npm_execpath;
+  const options = {
+    cwd,
+    stdio: ["ignore", 2, 2],
+    env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ""}` },
+    shell: !script && process.platform === "win32",
+  };
+  const all = [...args, "--no-fund", "--no-audit", "--ignore-scripts", "--loglevel=error"];
+  return (script ? spawnSync(node, [script, ...all], options) : spawnSync("npm", all, options)).status === 0;
+}
+
+/**
+ * A Node that can install everything. npm leaves out optional packages whose `engines` its own Node does not meet, and some
+ * here want Node 22: an older one first fetches the pinned Node alone, by the lockfile's version and integrity.
+ */
+function installingNode(lockfile, folder) {
+  if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
+  const binary = runtimes[`${process.platform}-${process.arch}`];
+  const name = binary.slice(0, binary.indexOf("/"));
+  const { version, integrity } = JSON.parse(lockfile).packages[`node_modules/${name}`];
+  const dependencies = { [name]: version };
+  const packages = { "": { dependencies }, [`node_modules/${name}`]: { version, integrity } };
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies }));
+  writeFileSync(join(folder, "package-lock.json"), JSON.stringify({ lockfileVersion: 3, packages }));
+  return npm(process.execPath, folder, ["ci"]) ? join(folder, "node_modules", binary) : undefined;
+}
+
+/** Installs by the lockfile unless what is there was installed here by this very lockfile. */
 function installDependencies() {
-  const stamp = join(root, "node_modules/.package-lock.json");
-  const lock = join(root, "package-lock.json");
-  if (existsSync(stamp) && statSync(stamp).mtimeMs >= statSync(lock).mtimeMs) return;
+  const lockfile = readFileSync(join(root, "package-lock.json"));
+  const digest = createHash("sha256").update(lockfile).digest("hex");
+  const stamp = join(root, "node_modules/.cotrain-installed");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   process.stderr.write("cotrain: installing dependencies (once; about a minute) …\n");
-  const npm = process.env.npm_execpath;
-  const args = ["ci", "--no-fund", "--no-audit", "--loglevel=error"];
-  const result = npm
-    ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ["ignore", 2, 2] })
-    : spawnSync("npm", args, { cwd: root, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
-  if (result.status !== 0) {
+  const folder = mkdtempSync(join(tmpdir(), "cotrain-node-"));
+  const node = installingNode(lockfile.toString(), folder);
+  const installed = node !== undefined && npm(node, root, ["ci"]);
+  rmSync(folder, { recursive: true, force: true });
+  if (!installed) {
     process.stderr.write(
       "cotrain: npm ci failed (see above); check that the npm registry can be reached, then try again.\n",
     );
     process.exit(75);
   }
+  writeFileSync(stamp, digest);
 }
 
 /** Runs a TypeScript entry under the bundled Node and passes signals and the exit code through. */
@@ -78,7 +110,7 @@ export function run(name, args) {
     stdio: "inherit",
     env: {
       ...process.env,
-      PATH: `${join(root, "node_modules/.bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH ?? ""}`,
+      PATH: `${join(root, "node_modules/.bin")}${delimiter}${process.env.PATH ?? ""}`,
     },
   });
   // The terminal sends Ctrl-C to the whole group; the child decides when to end, this process only waits for it.
