@@ -13,6 +13,7 @@ export {
   redactUrl,
   startStateKeeper,
   waitForChain,
+  wrongChain,
 } from "./anvil.ts";
 export { type Chain, type ChainOptions, openChain, openReader, type Reverted } from "./chain.ts";
 export { type ChainConnection, chainError, connect, type ConnectionOptions } from "./connection.ts";

@@ -7,7 +7,7 @@ import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/i
 import type { Command } from "./command.ts";
 import { commands } from "./commands/index.ts";
 import { configOption } from "./options.ts";
-import { createOutput } from "./output.ts";
+import { complain, createOutput } from "./output.ts";
 
 const version = "0.1.0";
 const allKeys = [...new Set(commands.flatMap((command) => Object.keys(command.options)))];
@@ -30,7 +30,7 @@ async function runCommand(
     knownElsewhere: allKeys,
     ...(typeof file === "string" ? { file: await readConfigFile(file) } : {}),
   });
-  for (const warning of config.warnings) output.notice(`cotrain: ${warning}`);
+  for (const warning of config.warnings) complain(warning);
   return (await command.run({ options: config.values, config, args, output })) ?? 0;
 }
 
@@ -75,12 +75,10 @@ function buildProgram(finish: (work: Promise<number>) => void): Program {
 
 function report(error: unknown): number {
   if (error instanceof CotrainError) {
-    process.stderr.write(`cotrain: ${error.message}\n`);
+    complain(error.message);
     return exitCodeOf(error);
   }
-  process.stderr.write(
-    `cotrain: a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  complain(`a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return 70;
 }
 

@@ -11,11 +11,16 @@ export interface Output {
   readonly result: (document: unknown, lines: readonly string[]) => void;
   /** One line for people, on stderr. */
   readonly notice: (line: string) => void;
+  /** What went wrong, in one sentence on stderr. */
+  readonly complain: (sentence: string) => void;
   readonly paint: (style: Style, text: string) => string;
 }
 
 const withoutBigints = (_key: string, value: unknown): unknown =>
   typeof value === "bigint" ? value.toString() : value;
+
+/** One sentence on stderr that says who speaks. */
+export const complain = (sentence: string): void => void process.stderr.write(`cotrain: ${sentence}\n`);
 
 export function createOutput(json: boolean): Output {
   const colour = (process.stdout.isTTY ?? false) && process.env["NO_COLOR"] === undefined;
@@ -27,6 +32,7 @@ export function createOutput(json: boolean): Output {
       );
     },
     notice: (line) => void process.stderr.write(`${line}\n`),
+    complain,
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
   };
 }

@@ -50,7 +50,7 @@ export const coordinatorCommand = defineCommand({
     ["npx cotrain coordinator", "go on with the run of this directory without the rest of cotrain up"],
     ["npx cotrain coordinator --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem", "for workers elsewhere"],
   ],
-  async run({ options, config }) {
+  async run({ options, config, output }) {
     const { wallet, passphraseFile } = options;
     const logger = createLogger({ component: "coordinator", level: options.logLevel });
     return runDaemon(
@@ -101,7 +101,7 @@ export const coordinatorCommand = defineCommand({
           }),
         ]);
       },
-      { name: "cotrain coordinator", logger },
+      { name: "cotrain coordinator", logger, report: output.complain },
     );
   },
 });

@@ -41,7 +41,7 @@ export const validatorCommand = defineCommand({
       "with the key that the model's validator set lists",
     ],
   ],
-  async run({ options }) {
+  async run({ options, output }) {
     const { role, wallet, passphraseFile } = options;
     const logger = createLogger({ component: role ?? "validator", level: options.logLevel });
     return runDaemon(
@@ -70,7 +70,7 @@ export const validatorCommand = defineCommand({
           daemon,
         );
       },
-      { name: "cotrain validator", logger },
+      { name: "cotrain validator", logger, report: output.complain },
     );
   },
 });

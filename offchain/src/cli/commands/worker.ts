@@ -60,7 +60,7 @@ export const workerCommand = defineCommand({
     ],
     ["npx cotrain worker --coordinator https://train.example.org --threads 8", "on another machine"],
   ],
-  async run({ options }) {
+  async run({ options, output }) {
     const { role, wallet, passphraseFile } = options;
     const logger = createLogger({ component: role ?? "worker", level: options.logLevel });
     return runDaemon(
@@ -92,7 +92,7 @@ export const workerCommand = defineCommand({
           daemon,
         );
       },
-      { name: "cotrain worker", logger },
+      { name: "cotrain worker", logger, report: output.complain },
     );
   },
 });

@@ -39,17 +39,16 @@ import { readDataManifest } from "../../data/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import {
   archiveStateDirectory,
-  checkExposure,
   createSupervisor,
   type DaemonContext,
   findPort,
-  loadTls,
   openKeystore,
   openRoleDirectory,
   openStateDirectory,
   readRunFile,
   type RunFile,
   type StateDirectory,
+  stateExists,
   type Supervisor,
   writeRunFile,
 } from "../../service/index.ts";
@@ -60,6 +59,7 @@ import { layout, readDeployment, writeDeployment } from "../local.ts";
 import { cotrainProcess } from "../processes.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { upOptions } from "./options.ts";
+import { chainIdOf, checkRequest, type Request, withRemedy } from "./request.ts";
 import type { Screen } from "./screen.ts";
 import { ensureWallet, type Role } from "./wallets.ts";
 
@@ -101,28 +101,8 @@ interface Wallets {
 const numbered = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index + 1));
 
-/** Settings that a run keeps for ever: naming another value for an existing run is a mistake, not a wish to change it. */
-function keepSetting(
-  context: CommandContext<typeof upOptions>,
-  file: RunFile | undefined,
-  key: "preset" | "data" | "rpc",
-): string | undefined {
-  const wanted = context.options[key];
-  const kept = file?.settings?.[key];
-  if (!file?.settings) return wanted;
-  const before = typeof kept === "string" ? kept : undefined;
-  if (context.config.explicit(key) && wanted !== before)
-    throw new UserError(
-      "SETTING_KEPT",
-      `This state holds a run with ${key === "rpc" ? "the chain at" : key} ${before ?? "its default"}, not ${wanted ?? "its default"}: leave --${key} out to go on with it, or start anew with "npm start -- --fresh".`,
-    );
-  return before;
-}
-
 async function openWallets(state: string, context: CommandContext<typeof upOptions>, local: boolean): Promise<Wallets> {
   const { wallet, passphraseFile } = context.options;
-  if ((wallet === undefined) !== (passphraseFile === undefined))
-    throw new UserError("WALLET_INCOMPLETE", "--wallet and --passphrase-file belong together: name both or none.");
   const ensure = (role: Role): Promise<PrivateKeyAccount> => ensureWallet(state, role, local);
   // The first makes the passphrase that all share.
   const organiser =
@@ -170,20 +150,6 @@ async function openChainFor(
   return { url: node.url, port, chainId: DEVELOPMENT_CHAIN_ID };
 }
 
-async function chainIdOf(rpcUrl: string): Promise<number> {
-  const { createPublicClient, http } = await import("viem");
-  const client = createPublicClient({ transport: http(rpcUrl, { timeout: 10_000, retryCount: 1 }) });
-  try {
-    return await client.getChainId();
-  } catch (cause) {
-    throw new RetryableError(
-      "CHAIN_UNREACHABLE",
-      `The chain's RPC at ${rpcUrl} does not answer: try again when it does.`,
-      { cause },
-    );
-  }
-}
-
 /** The organiser of a real chain must be able to pay. */
 async function requireFunds(rpcUrl: string, chainId: number, organiser: Address): Promise<void> {
   const connection = await connect({ rpcUrl, chainId });
@@ -206,36 +172,48 @@ async function readDefinition(blobs: BlobStore, digest: string): Promise<Definit
   return parseDocument("the definition", Definition, parseJsonBounded(bytes, 16 << 20, "The definition"));
 }
 
-/** What would keep the coordinator from listening is said before anything is made. */
-async function checkListener({ options, config }: CommandContext<typeof upOptions>): Promise<void> {
-  const tls = await loadTls(options.tlsCert, options.tlsKey);
-  checkExposure({ host: options.host, tls: tls !== undefined, behindProxy: options.behindProxy });
-  const port = config.explicit("port") ? options.port : 0;
-  await findPort({ port, explicit: true, host: options.host, purpose: "the coordinator", flag: "--port" });
+/** The state directory, locked, with the run that it holds and what was asked for. */
+export interface OpenedState {
+  readonly directory: StateDirectory;
+  readonly file: RunFile | undefined;
+  readonly request: Request;
 }
 
 /**
  * Opens, or makes, the state directory of this command. Comes before everything that writes into it.
- * @throws UserError for what cannot be served or is not ours to use; nothing was made then
+ * @throws UserError or RetryableError for what cannot be done or is not ours to use; nothing was made or moved then
  */
-export async function openState(context: CommandContext<typeof upOptions>, clock: Clock): Promise<StateDirectory> {
-  await checkListener(context);
+export async function openState(context: CommandContext<typeof upOptions>, clock: Clock): Promise<OpenedState> {
   const state = resolve(context.options.state);
+  const anew = context.options.fresh || !stateExists(state);
+  const first = anew ? await checkRequest(context, undefined) : undefined;
   if (context.options.fresh) {
     const archived = await archiveStateDirectory(state, clock);
     if (archived) context.output.notice(`The old state was put aside as ${archived}.`);
   }
-  return openStateDirectory(state, { create: true, clock });
+  const directory = await openStateDirectory(state, { create: true, clock }).catch((error: unknown) => {
+    throw error instanceof UserError && error.code === "PATH_UNWRITABLE"
+      ? withRemedy(error, "name another directory with --state")
+      : error;
+  });
+  try {
+    const file = await readRunFile(state);
+    return { directory, file, request: first ?? (await checkRequest(context, file)) };
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
 }
 
 export async function prepare(
   context: CommandContext<typeof upOptions>,
   daemon: DaemonContext,
-  directory: StateDirectory,
+  { directory, file, request }: OpenedState,
   progress: Progress,
   clock: Clock,
 ): Promise<Prepared> {
   const { options } = context;
+  const { preset, dataFile, rpc } = request;
   const state = directory.path;
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
@@ -244,11 +222,6 @@ export async function prepare(
   });
   supervisor.events.on("failed", (_, error) => progress.update({ warning: error.message }));
 
-  const file = await readRunFile(state);
-  const rpc = keepSetting(context, file, "rpc");
-  const preset = keepSetting(context, file, "preset") ?? options.preset;
-  const dataFile = keepSetting(context, file, "data");
-  presetOf(preset);
   const blobs = await openFileStore(layout(state).blobs);
 
   // Compiling, tokenizing and the chain's start need nothing of each other.
@@ -290,7 +263,7 @@ export async function prepare(
     ...file?.settings,
     preset,
     salt: saltOf(file),
-    ...(dataFile === undefined ? {} : { data: resolve(dataFile) }),
+    ...(dataFile === undefined ? {} : { data: dataFile }),
     ...(rpc === undefined ? {} : { rpc }),
   };
   const run: RunFile = {

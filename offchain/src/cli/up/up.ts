@@ -8,12 +8,12 @@ import { createLogUpdate } from "log-update";
 
 import { type Clock, RetryableError, systemClock } from "../../base/index.ts";
 import { developmentChain } from "../../chain/index.ts";
-import { runDaemon, type DaemonContext, createLogger, openLogFile, type StateDirectory } from "../../service/index.ts";
+import { runDaemon, type DaemonContext, createLogger, openLogFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout } from "../local.ts";
 import { type Decision, claimAll, type Claim, decide, type Estate } from "./owners.ts";
 import type { upOptions } from "./options.ts";
-import { openState, prepare, type Prepared } from "./prepare.ts";
+import { type OpenedState, openState, prepare, type Prepared } from "./prepare.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 import { drawSummary } from "./summary.ts";
 import type { Session } from "./session.ts";
@@ -54,6 +54,7 @@ function openDisplay(context: UpContext, clock: Clock): Display {
   };
   let shownRound = -1;
   let shownActivity = "";
+  let closed = false;
   const draw = (): void => {
     if (log) {
       log(drawScreen(screen, output.paint, process.stderr.columns));
@@ -79,6 +80,8 @@ function openDisplay(context: UpContext, clock: Clock): Display {
       if (!log) output.notice(`${String(at).padStart(4)} s  ${happening}`);
     },
     close() {
+      if (closed) return;
+      closed = true;
       clearInterval(timer);
       log?.clear();
       log?.done();
@@ -254,12 +257,25 @@ async function train(
 
 const decisionSteps = (decision: Decision): number => Number(/→ (\d+)/.exec(decision.title)?.[1]);
 
-async function conduct(context: UpContext, daemon: DaemonContext, directory: StateDirectory): Promise<number> {
-  const clock = systemClock;
-  daemon.onShutdown("state", () => directory.close());
-  const display = openDisplay(context, clock);
-  daemon.onShutdown("display", () => display.close());
-  const prepared = await prepare(context, daemon, directory, display, clock);
+async function conduct(context: UpContext, daemon: DaemonContext, opened: OpenedState): Promise<number> {
+  daemon.onShutdown("state", () => opened.directory.close());
+  const display = openDisplay(context, systemClock);
+  try {
+    return await present(context, daemon, systemClock, display, opened);
+  } finally {
+    // Before an error is told: the picture would be cleared together with the sentence below it.
+    display.close();
+  }
+}
+
+async function present(
+  context: UpContext,
+  daemon: DaemonContext,
+  clock: Clock,
+  display: Display,
+  opened: OpenedState,
+): Promise<number> {
+  const prepared = await prepare(context, daemon, opened, display, clock);
   const estate: Estate = {
     addresses: prepared.addresses,
     modelId: prepared.modelId,
@@ -290,12 +306,13 @@ async function conduct(context: UpContext, daemon: DaemonContext, directory: Sta
 
 /** Runs until the summary (`--exit`) or Ctrl-C; ends the process. */
 export async function up(context: UpContext): Promise<never> {
-  const directory = await openState(context, systemClock);
-  const file = openLogFile(`${layout(directory.path).logs}/up.log`);
+  const opened = await openState(context, systemClock);
+  const file = openLogFile(`${layout(opened.directory.path).logs}/up.log`);
   const logger = createLogger({ component: "up", destination: file });
-  return runDaemon((daemon) => conduct(context, daemon, directory), {
+  return runDaemon((daemon) => conduct(context, daemon, opened), {
     name: "cotrain up",
     logger,
     shutdownDeadline: 30_000,
+    report: context.output.complain,
   });
 }

@@ -1,0 +1,141 @@
+/**
+ * What can be wrong with what `cotrain up` was asked for is found here, before anything is written, moved or started: a
+ * mistake leaves the state as it was.
+ */
+import { resolve } from "node:path";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { createPublicClient, http } from "viem";
+
+import { RetryableError, UserError } from "../../base/index.ts";
+import { redactUrl, wrongChain } from "../../chain/index.ts";
+import { loadTokenizer, textCorpus } from "../../data/index.ts";
+import { presetNames, presets } from "../../engine/index.ts";
+import {
+  checkExposure,
+  didYouMean,
+  findPort,
+  FRESH_COMMAND,
+  loadTls,
+  openKeystore,
+  type RunFile,
+} from "../../service/index.ts";
+import type { CommandContext } from "../command.ts";
+import type { upOptions } from "./options.ts";
+
+/** What to do, with the settings of the run that is there already. */
+export interface Request {
+  readonly preset: string;
+  /** Absolute path of the user's own text. */
+  readonly dataFile: string | undefined;
+  /** Undefined: the embedded chain. */
+  readonly rpc: string | undefined;
+}
+
+type Context = CommandContext<typeof upOptions>;
+
+const refuseOther = (flag: string, kept: string, wanted: string): UserError =>
+  new UserError(
+    "SETTING_KEPT",
+    `This state holds a run with ${kept}, not ${wanted}: leave --${flag} out to go on with it, or start anew with "${FRESH_COMMAND}".`,
+  );
+
+/** The model and text of a run stay what they are: naming others for an existing run is a mistake, not a wish to change it. */
+function keepSetting(context: Context, file: RunFile | undefined, key: "preset" | "data"): string | undefined {
+  const given = context.options[key];
+  const wanted = key === "data" && given !== undefined ? resolve(given) : given;
+  if (!file?.settings) return wanted;
+  const kept = file.settings[key];
+  const before = typeof kept === "string" ? kept : undefined;
+  if (context.config.explicit(key) && wanted !== before)
+    throw refuseOther(key, `${key} ${before ?? "its default"}`, wanted ?? "its default");
+  return before;
+}
+
+/** A run stays on its chain; another RPC of that chain will do. */
+function keepRpc(context: Context, file: RunFile | undefined): string | undefined {
+  const { rpc } = context.options;
+  if (!file?.settings) return rpc;
+  if (!file.chain.embedded) return rpc ?? file.chain.rpcUrl;
+  if (rpc !== undefined) throw refuseOther("rpc", "the embedded chain", redactUrl(rpc));
+  return undefined;
+}
+
+async function checkPreset(name: string): Promise<void> {
+  const { vocabulary } = await loadTokenizer();
+  const usable = presetNames.filter((each) => presets[each].model.vocabulary === vocabulary);
+  if (usable.some((each) => each === name)) return;
+  const list = `choose one of ${usable.join(", ")} with --preset`;
+  if (presetNames.some((each) => each === name))
+    throw new UserError(
+      "PRESET_TOKENIZER",
+      `The preset ${name} needs a larger tokenizer than the one of ${vocabulary} tokens that is shipped: ${list}.`,
+    );
+  throw new UserError("PRESET_UNKNOWN", `There is no model preset "${name}": ${list}.${didYouMean(name, usable)}`);
+}
+
+async function checkText(path: string): Promise<void> {
+  await textCorpus(path).catch((error: unknown) => {
+    throw withRemedy(error, "name another text with --data, or leave it out for the Brown corpus");
+  });
+}
+
+/** Says what the user can do about a mistake that a room below found. */
+export function withRemedy(error: unknown, remedy: string): unknown {
+  if (!(error instanceof CotrainError) || error.retryable) return error;
+  return new UserError(error.code, `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
+}
+
+async function checkChain(rpc: string, file: RunFile | undefined): Promise<void> {
+  const chainId = await chainIdOf(rpc);
+  if (file && file.chain.chainId !== chainId) throw wrongChain(rpc, chainId, file.chain.chainId);
+}
+
+/** @throws RetryableError `CHAIN_UNREACHABLE` */
+export async function chainIdOf(rpc: string): Promise<number> {
+  const client = createPublicClient({ transport: http(rpc, { timeout: 10_000, retryCount: 1 }) });
+  try {
+    return await client.getChainId();
+  } catch (cause) {
+    throw new RetryableError(
+      "CHAIN_UNREACHABLE",
+      `The chain's RPC at ${redactUrl(rpc)} does not answer: try again when it does, or name another with --rpc.`,
+      { cause },
+    );
+  }
+}
+
+/** Ports that the user named must be free, and the host this machine's; other ports give way when their time comes. */
+async function checkPorts({ options, config }: Context, embedded: boolean): Promise<void> {
+  const { port, chainPort, host } = options;
+  const chain = embedded && config.explicit("chainPort");
+  if (chain) await findPort({ port: chainPort, explicit: true, purpose: "the chain", flag: "--chain-port" });
+  const wanted = config.explicit("port") ? port : 0;
+  await findPort({ port: wanted, explicit: true, host, purpose: "the coordinator", flag: "--port" });
+  if (wanted === 0) return;
+  if (chain && port === chainPort)
+    throw new UserError("PORT_TAKEN", `--port and --chain-port are both ${port}: name two different ports.`);
+}
+
+/**
+ * Checks what was asked for against the run that is there, and against the machine.
+ * @param file of the run that the state holds, undefined when a new one is to begin
+ * @throws UserError, RetryableError: one sentence each
+ */
+export async function checkRequest(context: Context, file: RunFile | undefined): Promise<Request> {
+  const { options } = context;
+  const { wallet, passphraseFile } = options;
+  const rpc = keepRpc(context, file);
+  const preset = keepSetting(context, file, "preset") ?? options.preset;
+  const dataFile = keepSetting(context, file, "data");
+  await checkPreset(preset);
+  if (dataFile !== undefined && !file?.runId) await checkText(dataFile);
+  if ((wallet === undefined) !== (passphraseFile === undefined))
+    throw new UserError("WALLET_INCOMPLETE", "--wallet and --passphrase-file belong together: name both or none.");
+  if (wallet && passphraseFile) await openKeystore({ keystore: wallet, passphrase: passphraseFile });
+  const tls = (await loadTls(options.tlsCert, options.tlsKey)) !== undefined;
+  checkExposure({ host: options.host, tls, behindProxy: options.behindProxy });
+  await checkPorts(context, rpc === undefined);
+  if (rpc !== undefined) await checkChain(rpc, file);
+  return { preset, dataFile, rpc };
+}
