@@ -1,0 +1,54 @@
+/**
+ * `npm run bench`: the project's numbers, each a ratio of things measured in the same run, printed as one table. Nothing is
+ * asserted. `--quick` takes seconds where the real thing takes minutes; names of sections choose some of them.
+ *
+ *     npm run bench                       about ten minutes
+ *     npm run bench -- --quick step       one section, shortened
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
+
+import { runtimeVersion } from "../../offchain/src/engine/index.ts";
+import { benchmarkMemory } from "./memory.ts";
+import { benchmarkParts } from "./parts.ts";
+import { benchmarkRealRun } from "./realRun.ts";
+import { type BenchOptions, type Row, tableOf } from "./report.ts";
+import { benchmarkExactness, benchmarkSteps } from "./step.ts";
+
+const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>> = {
+  run: benchmarkRealRun,
+  step: benchmarkSteps,
+  exact: benchmarkExactness,
+  memory: benchmarkMemory,
+  parts: benchmarkParts,
+};
+
+function machine(): string {
+  const gibibytes = Math.round(totalmem() / 2 ** 30);
+  // Virtual machines hide the name; family and model say which core it is.
+  const info = process.platform === "linux" ? readFileSync("/proc/cpuinfo", "utf8") : "";
+  const field = (name: string): string => new RegExp(`^${name}\\s*: (.*)$`, "m").exec(info)?.[1] ?? "?";
+  const core = info === "" ? "" : ` (family ${field("cpu family")}, model ${field("model")})`;
+  return (
+    `${cpus()[0]?.model.trim() ?? "unknown CPU"}${core}, ${availableParallelism()} cores, ${gibibytes} GiB; ` +
+    `Node ${process.versions.node}, ${runtimeVersion()}; ${new Date().toISOString().slice(0, 10)}`
+  );
+}
+
+const load = (): string => loadavg()[0]?.toFixed(1) ?? "?";
+
+const given = process.argv.slice(2);
+const quick = given.includes("--quick");
+const asked = given.filter((name) => name !== "--quick");
+const unknown = asked.find((name) => !(name in sections));
+if (unknown === undefined) {
+  const note = (line: string): void => void process.stderr.write(`bench: ${line} (load ${load()})\n`);
+  const before = load();
+  const rows: Row[] = [];
+  for (const [name, measure] of Object.entries(sections))
+    if (asked.length === 0 || asked.includes(name)) rows.push(...(await measure({ quick, note })));
+  process.stdout.write(`${machine()}; load ${before} before\n\n${tableOf(rows)}\n`);
+} else {
+  process.stderr.write(`bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}.\n`);
+  process.exitCode = 1;
+}
