@@ -60,7 +60,7 @@ const readJson = async (blobs: BlobReader, digest: Digest, what: string): Promis
 
 /** Cumulative reward and proof of an account under the active root, from published documents that are checked against it. */
 export async function rewardsOf(
-  run: LocalRun,
+  run: Pick<LocalRun, "modelId" | "blobs">,
   reader: ChainReader,
   account: Address,
 ): Promise<{ readonly cumulative: bigint; readonly proof: Hex[] } | undefined> {

@@ -20,11 +20,9 @@ import {
   sharesOf,
   votesOf,
 } from "@cotrain/sdk/actions";
-import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
   type ContractAddresses,
-  type CoordinatorClient,
   type Hex,
   type ModelId,
   type RunId,
@@ -57,7 +55,8 @@ export interface Estate {
   readonly addresses: Readonly<ContractAddresses>;
   readonly modelId: ModelId;
   readonly runId: RunId;
-  readonly coordinator: CoordinatorClient;
+  /** Cumulative reward and proof of an account under the root that is active on-chain now. */
+  readonly reward: (account: Address) => Promise<{ readonly cumulative: bigint; readonly proof: Hex[] } | undefined>;
   readonly owners: readonly Owner[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -72,21 +71,18 @@ export interface Claim {
 
 /** Claims what the active root holds for this owner and delegates to itself the first time; undefined when there is nothing. */
 async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined> {
-  const { addresses, modelId, runId, coordinator } = estate;
+  const { addresses, modelId } = estate;
   const account = owner.client.account.address;
-  const reward = await coordinator.reward(runId, account).catch((error: unknown) => {
-    if (error instanceof CoordinatorError && error.status === 404) return undefined;
-    throw error;
-  });
+  const reward = await estate.reward(account);
   if (!reward) return undefined;
   const before = await claimed(owner.client, { addresses, modelId, account });
-  const amount = BigInt(reward.cumulative) - before;
+  const amount = reward.cumulative - before;
   if (amount <= 0n) return undefined;
   const { receipt } = await claim.sync(owner.client, {
     addresses,
     modelId,
     beneficiary: account,
-    cumulative: BigInt(reward.cumulative),
+    cumulative: reward.cumulative,
     proof: reward.proof,
   });
   const shares = await sharesOf(owner.client, { addresses, modelId });

@@ -6,6 +6,7 @@ import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
 import { textFrom } from "../text.ts";
+import { rewardsOf } from "../wiring.ts";
 import type { Prepared } from "./prepare.ts";
 import { Summary } from "./summary.ts";
 import type { Session } from "./session.ts";
@@ -35,7 +36,7 @@ async function sampleText(prepared: Prepared, view: RunView): Promise<string> {
 }
 
 async function walletsOf(prepared: Prepared, session: Session, view: RunView): Promise<Summary["wallets"]> {
-  const { addresses, modelId, runId, coordinator } = prepared;
+  const { addresses, modelId } = prepared;
   return Promise.all(
     prepared.owners.map(async ({ name, client }) => {
       const account = client.account.address;
@@ -43,14 +44,14 @@ async function walletsOf(prepared: Prepared, session: Session, view: RunView): P
       const [paid, votes, reward] = await Promise.all([
         claimed(client, { addresses, modelId, account }),
         votesOf(client, { shares, account }),
-        coordinator.reward(runId, account).catch(() => undefined),
+        rewardsOf(prepared, prepared.reader, account),
       ]);
       const member = view.members.find(({ beneficiary }) => beneficiary.toLowerCase() === account.toLowerCase());
       return {
         name,
         account,
         tokens: member?.tokens ?? "0",
-        earned: reward?.cumulative ?? paid.toString(),
+        earned: (reward?.cumulative ?? paid).toString(),
         claimed: paid.toString(),
         votes: votes.toString(),
         transaction: session.claims.get(name)?.transaction ?? null,

@@ -3,6 +3,7 @@
  * and workers as processes, shows what happens (screen.ts), lets the owners claim and decide (owners.ts), and closes with
  * the summary (summary.ts).
  */
+import { CotrainError } from "@cotrain/sdk/errors";
 import type { CoordinatorClient, RunView } from "@cotrain/sdk/protocol";
 import { createLogUpdate } from "log-update";
 
@@ -16,6 +17,7 @@ import type { upOptions } from "./options.ts";
 import { type OpenedState, openState, prepare, type Prepared } from "./prepare.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 import { drawSummary } from "./summary.ts";
+import { rewardsOf } from "../wiring.ts";
 import type { Session } from "./session.ts";
 import { summarise } from "./summarise.ts";
 
@@ -104,10 +106,20 @@ async function viewWhen(
     const view = await currentView(prepared.coordinator, prepared);
     if (view) {
       each(view);
-      if (await wanted(view)) return view;
+      if (await held(wanted(view))) return view;
     }
     if (clock.now() >= end) return undefined;
     await clock.sleep(500, signal);
+  }
+}
+
+/** Not yet, while the chain that is asked is away: it is being restarted. */
+async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof CotrainError && error.retryable) return false;
+    throw error;
   }
 }
 
@@ -135,13 +147,16 @@ async function train(
   let deciding = false;
   let claiming = false;
 
-  const collect = async (): Promise<void> => {
-    if (claiming) return;
+  /** Whether it went through. */
+  const collect = async (): Promise<boolean> => {
+    if (claiming) return false;
     claiming = true;
     try {
       for (const [name, claim] of await claimAll(estate)) claims.set(name, claim);
+      return true;
     } catch (error) {
       daemon.logger.warn({ err: error }, "claiming failed and is tried again");
+      return false;
     } finally {
       claiming = false;
     }
@@ -177,7 +192,7 @@ async function train(
   const started = clock.now();
   const roundAtDecision = { current: undefined as number | undefined };
   let collected = 0;
-  let jobs: Promise<void>[] = [];
+  let jobs: Promise<unknown>[] = [];
 
   const last = await viewWhen(
     prepared,
@@ -234,7 +249,7 @@ async function train(
       (view) => display.update({ view }),
     );
     await Promise.all(jobs);
-    await collect();
+    for (let tries = 0; tries < 10 && !(await collect()); tries++) await clock.sleep(500, signal);
   }
   display.update({ activity: "Measuring the last checkpoint" });
   await viewWhen(
@@ -280,7 +295,7 @@ async function present(
     addresses: prepared.addresses,
     modelId: prepared.modelId,
     runId: prepared.runId,
-    coordinator: prepared.coordinator,
+    reward: (account) => rewardsOf(prepared, prepared.reader, account),
     owners: prepared.owners,
     clock,
     signal: daemon.signal,
