@@ -29,6 +29,16 @@ export interface ChainConnection {
 /** viem's names for "no answer": the machine is away, not the request wrong. */
 const silent = new Set(["HttpRequestError", "TimeoutError", "WebSocketRequestError", "SocketClosedError"]);
 
+const OVERTAKEN_TRIES = 5;
+
+/**
+ * A node that keeps no history (the embedded one) takes "latest" for a block's number and finds, when the next block is
+ * mined before it reads, nothing left of it. The same question gets its answer at once.
+ */
+const isOvertaken = (error: unknown): boolean =>
+  error instanceof BaseError &&
+  error.walk((inner) => inner instanceof BaseError && inner.details?.includes("BlockOutOfRangeError")) !== null;
+
 /** What an RPC's failure is in our terms. */
 export function chainError(url: string, error: unknown): CotrainError {
   if (error instanceof CotrainError) return error;
@@ -69,10 +79,12 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
     cacheTime: 0,
   });
   const call = async <T>(work: (client: PublicClient) => Promise<T>): Promise<T> => {
-    try {
-      return await work(client);
-    } catch (error) {
-      throw chainError(url, error);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work(client);
+      } catch (error) {
+        if (tries >= OVERTAKEN_TRIES || !isOvertaken(error)) throw chainError(url, error);
+      }
     }
   };
   const actual = await call((chain) => chain.getChainId());
