@@ -7,9 +7,10 @@ import { join, resolve } from "node:path";
 
 import { ContractAddresses, asModelId, asRunId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
+import { BaseError } from "viem";
 
 import { UserError } from "../base/index.ts";
-import { anvilCommand, type ChainConnection, connect, DEVELOPMENT_CHAIN_ID } from "../chain/index.ts";
+import { anvilCommand, type ChainConnection, chainError, connect, DEVELOPMENT_CHAIN_ID } from "../chain/index.ts";
 import {
   createSupervisor,
   findPort,
@@ -81,11 +82,9 @@ export async function openLocalRun(directory: string): Promise<LocalRun> {
  */
 export async function withChain<T>(run: LocalRun, work: (connection: ChainConnection) => Promise<T>): Promise<T> {
   const { chainId, rpcUrl, embedded } = run.file.chain;
-  try {
-    return await work(await connect({ rpcUrl, chainId, ...(embedded ? { retries: 0, timeout: 5_000 } : {}) }));
-  } catch (error) {
-    if (!embedded || !isUnreachable(error)) throw error;
-  }
+  if (!embedded) return workOn(await connect({ rpcUrl, chainId }), work);
+  const running = await runningChain(run);
+  if (running) return workOn(running, work);
   const lock = await openRoleDirectory(run.state, "chain");
   const supervisor = createSupervisor({ logger: silentLogger(), logDirectory: layout(run.state).logs });
   try {
@@ -97,12 +96,30 @@ export async function withChain<T>(run: LocalRun, work: (connection: ChainConnec
       blockTime: 0,
     });
     await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
-    return await work(await connect({ rpcUrl: node.url, chainId }));
+    return await workOn(await connect({ rpcUrl: node.url, chainId }), work);
   } finally {
     await supervisor.stopAll();
     lock.close();
   }
 }
 
-const isUnreachable = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && error.code === "CHAIN_UNREACHABLE";
+/** The embedded chain if it runs. What answers at its address may be another state's, which lacks this one's contracts. */
+async function runningChain({ file, deployment }: LocalRun): Promise<ChainConnection | undefined> {
+  try {
+    const { chainId, rpcUrl } = file.chain;
+    const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
+    const code = await connection.client.getCode({ address: deployment.addresses.runRegistry });
+    return code === undefined || code === "0x" ? undefined : connection;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the chain's client throws is told in our terms. */
+async function workOn<T>(connection: ChainConnection, work: (connection: ChainConnection) => Promise<T>): Promise<T> {
+  try {
+    return await work(connection);
+  } catch (error) {
+    throw error instanceof BaseError ? chainError(connection.url, error) : error;
+  }
+}
