@@ -23,3 +23,9 @@ export const commands: readonly Command[] = [
   checkpointExportCommand,
   checkpointImportCommand,
 ];
+
+/** What the commands of two words have in common, by the first. */
+export const groupSummaries: Readonly<Record<string, string>> = {
+  rewards: "what wallets earned, and claiming it",
+  checkpoint: "checkpoints as files",
+};

@@ -1,0 +1,123 @@
+/** One command line: parses it, settles the options, runs the command, turns errors into sentences and exit codes. */
+import { Command as Program, CommanderError } from "commander";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { exitCodeOf, UserError } from "../base/index.ts";
+import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/index.ts";
+import type { Command } from "./command.ts";
+import { commands, groupSummaries } from "./commands/index.ts";
+import { configOption } from "./options.ts";
+import { complain, createOutput } from "./output.ts";
+
+const version = "0.1.0";
+const allKeys = [...new Set(commands.flatMap((command) => Object.keys(command.options)))];
+
+function addOption(program: Program, key: string, option: Option<unknown>): void {
+  const isToggle = option.allowed === "true or false";
+  const standard = option.default === undefined || isToggle ? "" : ` (default: ${JSON.stringify(option.default)})`;
+  program.option(`${flagOf(key)}${isToggle ? "" : " <value>"}`, `${option.description}${standard}`);
+}
+
+async function runCommand({ command, args, flags }: Line): Promise<number> {
+  const output = createOutput(flags["json"] === true);
+  const { config: file, json: _, ...rest } = flags;
+  const config = resolveConfig(command.options, {
+    flags: rest,
+    knownElsewhere: allKeys,
+    ...(typeof file === "string" ? { file: await readConfigFile(file) } : {}),
+  });
+  for (const warning of config.warnings) complain(warning);
+  return (await command.run({ options: config.values, config, args, output })) ?? 0;
+}
+
+function buildProgram(understood: (line: Line) => void): Program {
+  const program = new Program("cotrain")
+    .description("People who do not know each other train one AI model together and own it together.")
+    .version(version)
+    .showHelpAfterError(false)
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+  const groups = new Map<string, Program>();
+  for (const command of commands) {
+    const [first = "", second] = command.name.split(" ");
+    let parent = program;
+    if (second !== undefined) {
+      parent =
+        groups.get(first) ??
+        program
+          .command(first)
+          .description(groupSummaries[first] ?? first)
+          .exitOverride();
+      groups.set(first, parent);
+    }
+    const sub = parent
+      .command(second ?? first)
+      .description(command.summary)
+      .exitOverride();
+    sub.configureOutput({ outputError: () => undefined });
+    for (const argument of command.args ?? []) sub.argument(`<${argument.name}>`, argument.description);
+    for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
+    addOption(sub, "config", configOption);
+    sub.option("--json", "print one JSON document on stdout");
+    sub.addHelpText(
+      "after",
+      `\nExamples:\n${command.examples.map(([line, what]) => `  $ ${line}\n      ${what}`).join("\n")}`,
+    );
+    sub.action((...given: unknown[]) => {
+      const args = given.slice(0, command.args?.length ?? 0).map(String);
+      understood({ command, args, flags: sub.opts<Record<string, string | boolean | undefined>>() });
+    });
+  }
+  return program;
+}
+
+function report(error: unknown): number {
+  if (error instanceof CotrainError) {
+    complain(error.message);
+    return exitCodeOf(error);
+  }
+  complain(`a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return 70;
+}
+
+/** A command line that was understood. */
+export interface Line {
+  readonly command: Command;
+  readonly args: readonly string[];
+  /** Flags by the option's key, as typed. */
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+}
+
+/** Understands a command line; undefined when all it wanted, and got, was help. @throws UserError `USAGE` */
+export function parseLine(argv: readonly string[]): Line | undefined {
+  let line: Line | undefined;
+  const program = buildProgram((understood) => {
+    line = understood;
+  });
+  try {
+    program.parse([...argv], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    const sentence =
+      error.code === "commander.help"
+        ? "A command is missing"
+        : error.message
+            .replace(/^error: /, "")
+            .replaceAll(/\s*\n\s*/g, " ")
+            .replace(/\.?$/, "");
+    throw new UserError("USAGE", `${sentence}; see "cotrain --help".`);
+  }
+  return line;
+}
+
+/** Runs one command line. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    const line = parseLine(argv);
+    return line ? await runCommand(line) : 0;
+  } catch (error) {
+    return report(error);
+  }
+}
