@@ -42,7 +42,10 @@ export const generateCommand = defineCommand({
     });
     const { prompt, tokens, temperature, topK, seed } = options;
     let written = "";
-    if (!output.json) process.stdout.write(prompt);
+    // The prompt comes with the first piece, when nothing can be wrong any more.
+    const show = (piece: string): void => {
+      if (!output.json) process.stdout.write(written === "" ? prompt + piece : piece);
+    };
     for await (const piece of textFrom({
       blobs: run.blobs,
       definition,
@@ -55,8 +58,8 @@ export const generateCommand = defineCommand({
       seed,
       threads: options.threads ?? 2,
     })) {
+      show(piece);
       written += piece;
-      if (!output.json) process.stdout.write(piece);
     }
     if (output.json) output.result({ prompt, text: written, checkpoint }, []);
     else process.stdout.write("\n");

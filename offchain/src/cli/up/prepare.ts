@@ -16,11 +16,13 @@ import {
   createCoordinatorClient,
   Definition,
   type DataManifest,
+  type Digest,
   type Hex,
   type ModelId,
   parseDocument,
   type RunId,
 } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 
@@ -42,6 +44,7 @@ import {
   createSupervisor,
   type DaemonContext,
   findPort,
+  FRESH_COMMAND,
   openKeystore,
   openRoleDirectory,
   openStateDirectory,
@@ -52,7 +55,7 @@ import {
   type Supervisor,
   writeRunFile,
 } from "../../service/index.ts";
-import { type BlobStore, openFileStore } from "../../storage/index.ts";
+import { type BlobStore, exportCheckpoint, openFileStore } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { demoParams, prepareRun, registerRunOnChain } from "../createRun.ts";
 import { layout, readDeployment, writeDeployment } from "../local.ts";
@@ -327,6 +330,7 @@ export async function prepare(
     context,
     state,
     supervisor,
+    blobs,
     wallets,
     { ...run, modelId, runId },
     operatorToken,
@@ -377,6 +381,21 @@ const walletEntries = (wallets: Wallets): [string, string][] => [
   ...wallets.workers.map(({ address }, index): [string, string] => [`worker-${index + 1}`, address]),
 ];
 
+/** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
+async function checkCheckpoint(blobs: BlobStore, digest: Digest): Promise<void> {
+  try {
+    for await (const _ of exportCheckpoint(blobs, digest));
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    const file = error.details?.["file"];
+    throw new UserError(
+      "CHECKPOINT_DAMAGED",
+      `Checkpoint ${digest}, from which training goes on, is damaged${typeof file === "string" ? ` in ${file}` : ""}: put a copy back with "npx cotrain checkpoint import FILE", or start anew with "${FRESH_COMMAND}".`,
+      { cause: error },
+    );
+  }
+}
+
 /**
  * Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's.
  * `run.json` names the coordinator's URL from then on.
@@ -385,6 +404,7 @@ async function startProcesses(
   context: CommandContext<typeof upOptions>,
   state: string,
   supervisor: Supervisor,
+  blobs: BlobStore,
   wallets: Wallets,
   run: RunFile & { readonly runId: RunId },
   operatorToken: string,
@@ -422,6 +442,7 @@ async function startProcesses(
   const url = `${scheme}://${reachable}:${bound}`;
   await writeRunFile(state, { ...run, ports: { ...run.ports, coordinator: bound }, urls: { coordinator: url } });
   const coordinator = createCoordinatorClient(url);
+  await checkCheckpoint(blobs, asDigest((await coordinator.run(run.runId)).checkpoint.digest));
   await coordinator.control(run.runId, operatorToken, { action: "pause" });
   await supervisor.startGroup([
     ...wallets.validators.map((_, index) =>
