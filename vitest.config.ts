@@ -1,13 +1,34 @@
 import { defineConfig } from "vitest/config";
 
 const conditions = ["cotrain-source"];
+const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
 
+// Timeouts catch what hangs; they are no measure of speed, and two busy cores must not fail a test.
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    include: ["test/{offchain,sdk,e2e,deploy}/**/*.test.ts"],
-    testTimeout: 30_000,
     maxWorkers: 2,
+    projects: [
+      {
+        ...resolution,
+        test: {
+          name: "rooms",
+          include: ["test/{offchain,sdk,deploy}/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // Whole runs as real processes: one at a time, after everything else.
+        ...resolution,
+        test: {
+          name: "processes",
+          include: ["test/e2e/**/*.test.ts"],
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
   },
 });
