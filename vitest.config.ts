@@ -18,12 +18,11 @@ export default defineConfig({
         },
       },
       {
-        // Whole runs as real processes: one at a time, after everything else.
+        // Whole runs as real processes, which mostly wait: after everything else.
         ...resolution,
         test: {
           name: "processes",
           include: ["test/e2e/**/*.test.ts"],
-          fileParallelism: false,
           sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 300_000,
