@@ -12,10 +12,22 @@ import { complain, createOutput } from "./output.ts";
 const version = "0.1.0";
 const allKeys = [...new Set(commands.flatMap((command) => Object.keys(command.options)))];
 
+/** What stands for an option on the command line: what is on by default has a flag that turns it off. */
+export function flagFor(key: string, option: Option<unknown>): string {
+  return option.default === true ? flagOf(key).replace(/^--/, "--no-") : flagOf(key);
+}
+
 function addOption(program: Program, key: string, option: Option<unknown>): void {
   const isToggle = option.allowed === "true or false";
   const standard = option.default === undefined || isToggle ? "" : ` (default: ${JSON.stringify(option.default)})`;
-  program.option(`${flagOf(key)}${isToggle ? "" : " <value>"}`, `${option.description}${standard}`);
+  const description = option.default === true ? `do not ${option.description}` : option.description;
+  program.option(`${flagFor(key, option)}${isToggle ? "" : " <value>"}`, `${description}${standard}`);
+}
+
+/** Flags that were given; commander's own defaults would beat variables and the config file. */
+function givenFlags(program: Program): Line["flags"] {
+  const all = program.opts<Record<string, string | boolean | undefined>>();
+  return Object.fromEntries(Object.entries(all).filter(([key]) => program.getOptionValueSource(key) === "cli"));
 }
 
 async function runCommand({ command, args, flags }: Line): Promise<number> {
@@ -66,7 +78,7 @@ function buildProgram(understood: (line: Line) => void): Program {
     );
     sub.action((...given: unknown[]) => {
       const args = given.slice(0, command.args?.length ?? 0).map(String);
-      understood({ command, args, flags: sub.opts<Record<string, string | boolean | undefined>>() });
+      understood({ command, args, flags: givenFlags(sub) });
     });
   }
   return program;

@@ -1,17 +1,7 @@
-import { readFile } from "node:fs/promises";
-
 import { asRunId } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
-import {
-  createLogger,
-  loadTls,
-  openKeystore,
-  openRoleDirectory,
-  runDaemon,
-  text,
-  toggle,
-} from "../../service/index.ts";
+import { readFileBounded, UserError } from "../../base/index.ts";
+import { createLogger, loadTls, openRoleDirectory, runDaemon, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { layout, openLocalRun } from "../local.ts";
 import {
@@ -23,7 +13,7 @@ import {
   stateOption,
   walletOption,
 } from "../options.ts";
-import { openWallet } from "../up/wallets.ts";
+import { namedWallet, openWallet } from "../up/wallets.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
@@ -51,20 +41,20 @@ export const coordinatorCommand = defineCommand({
     ["npx cotrain coordinator --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem", "for workers elsewhere"],
   ],
   async run({ options, config, output }) {
-    const { wallet, passphraseFile } = options;
     const logger = createLogger({ component: "coordinator", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
         const run = await openLocalRun(options.state);
         const poster =
-          wallet && passphraseFile
-            ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
-            : await openWallet(run.state, run.deployment.profile === "local" ? "poster" : "organiser");
-        const operatorToken = (
-          await readFile(options.operatorTokenFile ?? layout(run.state).operatorToken, "utf8")
-        ).trim();
+          (await namedWallet(options)) ??
+          (await openWallet(run.state, run.deployment.profile === "local" ? "poster" : "organiser"));
+        const tokenFile = options.operatorTokenFile ?? layout(run.state).operatorToken;
+        const operatorToken = new TextDecoder().decode(await readFileBounded(tokenFile, 4_096)).trim();
         if (operatorToken.length < 32)
-          throw new UserError("OPERATOR_TOKEN", "The operator's token must have 32 characters at least.");
+          throw new UserError(
+            "OPERATOR_TOKEN",
+            `The operator's token in ${tokenFile} must have 32 characters at least.`,
+          );
         const state = await openRoleDirectory(run.state, "coordinator", { create: true });
         daemon.onShutdown("state directory", () => state.close());
         const { startCoordinator } = await import("../../coordinator/index.ts");

@@ -1,16 +1,15 @@
 import { claim, claimed, delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
 import { type ChainConnection, openReader } from "../../chain/index.ts";
-import { openKeystore, text, toggle } from "../../service/index.ts";
+import { text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatShares, shortHex } from "../format.ts";
 import { type LocalRun, openLocalRun, withChain } from "../local.ts";
 import { passphraseFileOption, stateOption, walletOption } from "../options.ts";
 import { table } from "../output.ts";
 import { ownerOf } from "../up/owners.ts";
-import { openWallet, type Role } from "../up/wallets.ts";
+import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import { readerOptions, rewardsOf } from "../wiring.ts";
 
 interface Entry {
@@ -103,12 +102,8 @@ export const rewardsClaimCommand = defineCommand({
     ["npx cotrain rewards claim --wallet me.json --passphrase-file pass", "for one wallet"],
   ],
   async run({ options, output }) {
-    const { wallet, passphraseFile } = options;
-    if ((wallet === undefined) !== (passphraseFile === undefined))
-      throw new UserError("WALLET_INCOMPLETE", "--wallet and --passphrase-file belong together: name both or none.");
+    const own = await namedWallet(options);
     const run = await openLocalRun(options.state);
-    const own =
-      wallet && passphraseFile ? await openKeystore({ keystore: wallet, passphrase: passphraseFile }) : undefined;
     const entries: Entry[] = own ? [{ name: "wallet", account: asAddress(own.address) }] : earners(run);
     const claims = await withChain(run, async (connection) => {
       const { addresses } = run.deployment;

@@ -1,23 +1,13 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 
 import { asRunId, createCoordinatorClient } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import {
-  createLogger,
-  ensureKeystore,
-  openKeystore,
-  runDaemon,
-  SCRYPT_N_STANDARD,
-  stateExists,
-  text,
-  toggle,
-  url,
-} from "../../service/index.ts";
+import { createLogger, runDaemon, stateExists, text, toggle, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun } from "../local.ts";
 import { logLevelOption, passphraseFileOption, rpcOption, runOption, stateOption, walletOption } from "../options.ts";
-import { openWallet, type Role } from "../up/wallets.ts";
+import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
 
 /** `cotrain validator`: recomputes, measures and signs. */
@@ -42,17 +32,13 @@ export const validatorCommand = defineCommand({
     ],
   ],
   async run({ options, output }) {
-    const { role, wallet, passphraseFile } = options;
+    const { role } = options;
     const logger = createLogger({ component: role ?? "validator", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
         const state = resolve(options.state);
-        const own = { keystore: join(state, "wallet.json"), passphrase: join(state, "passphrase") };
-        const account = role
-          ? await openWallet(state, role as Role)
-          : wallet && passphraseFile
-            ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
-            : await ensureKeystore({ ...own, scryptN: SCRYPT_N_STANDARD });
+        const named = await namedWallet(options);
+        const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { validatorDaemon } = await import("../../validator/index.ts");
         const shared = { coordinator: options.coordinator, state, role, account, loss: options.loss };
         if (role && stateExists(state)) {

@@ -1,19 +1,8 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 
 import { asAddress, asRunId } from "@cotrain/sdk/protocol";
-import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError } from "../../base/index.ts";
-import {
-  createLogger,
-  ensureKeystore,
-  openKeystore,
-  openStateDirectory,
-  runDaemon,
-  SCRYPT_N_STANDARD,
-  text,
-  url,
-} from "../../service/index.ts";
+import { createLogger, runDaemon, text, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
   logLevelOption,
@@ -24,18 +13,8 @@ import {
   threadsOption,
   walletOption,
 } from "../options.ts";
-import { openWallet, type Role } from "../up/wallets.ts";
+import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import { recordReader } from "../wiring.ts";
-
-/** The wallet that a worker keeps in its own state directory, which is stamped as ours before anything is written to it. */
-async function ensureOwnWallet(state: string): Promise<PrivateKeyAccount> {
-  (await openStateDirectory(state, { create: true, lockWait: 5_000 })).close();
-  return ensureKeystore({
-    keystore: join(state, "wallet.json"),
-    passphrase: join(state, "passphrase"),
-    scryptN: SCRYPT_N_STANDARD,
-  });
-}
 
 /** `cotrain worker`: trains for a coordinator, here or on another machine. */
 export const workerCommand = defineCommand({
@@ -61,21 +40,13 @@ export const workerCommand = defineCommand({
     ["npx cotrain worker --coordinator https://train.example.org --threads 8", "on another machine"],
   ],
   async run({ options, output }) {
-    const { role, wallet, passphraseFile } = options;
+    const { role } = options;
     const logger = createLogger({ component: role ?? "worker", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
-        if ((wallet === undefined) !== (passphraseFile === undefined))
-          throw new UserError(
-            "WALLET_INCOMPLETE",
-            "--wallet and --passphrase-file belong together: name both or none.",
-          );
         const state = resolve(options.state);
-        const account = role
-          ? await openWallet(state, role as Role)
-          : wallet && passphraseFile
-            ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
-            : await ensureOwnWallet(state);
+        const named = await namedWallet(options);
+        const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { workerDaemon } = await import("../../worker/index.ts");
         return workerDaemon(
           {

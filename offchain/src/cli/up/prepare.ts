@@ -45,7 +45,6 @@ import {
   type DaemonContext,
   findPort,
   FRESH_COMMAND,
-  openKeystore,
   openRoleDirectory,
   openStateDirectory,
   readRunFile,
@@ -64,7 +63,7 @@ import { type Owner, ownerOf } from "./owners.ts";
 import type { upOptions } from "./options.ts";
 import { chainIdOf, checkRequest, type Request, withRemedy } from "./request.ts";
 import type { Screen } from "./screen.ts";
-import { ensureWallet, type Role } from "./wallets.ts";
+import { ensureWallet, namedWallet, type Role } from "./wallets.ts";
 
 export const VALIDATORS = 3;
 const THRESHOLD = 2;
@@ -105,13 +104,9 @@ const numbered = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index + 1));
 
 async function openWallets(state: string, context: CommandContext<typeof upOptions>, local: boolean): Promise<Wallets> {
-  const { wallet, passphraseFile } = context.options;
   const ensure = (role: Role): Promise<PrivateKeyAccount> => ensureWallet(state, role, local);
   // The first makes the passphrase that all share.
-  const organiser =
-    wallet && passphraseFile
-      ? await openKeystore({ keystore: wallet, passphrase: passphraseFile })
-      : await ensure("organiser");
+  const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
   // On a real chain one account pays for everything, so that only one needs funds.
   const poster = local ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));

@@ -11,17 +11,10 @@ import { RetryableError, UserError } from "../../base/index.ts";
 import { redactUrl, wrongChain } from "../../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../../data/index.ts";
 import { presetNames, presets } from "../../engine/index.ts";
-import {
-  checkExposure,
-  didYouMean,
-  findPort,
-  FRESH_COMMAND,
-  loadTls,
-  openKeystore,
-  type RunFile,
-} from "../../service/index.ts";
+import { checkExposure, didYouMean, findPort, FRESH_COMMAND, loadTls, type RunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import type { upOptions } from "./options.ts";
+import { namedWallet } from "./wallets.ts";
 
 /** What to do, with the settings of the run that is there already. */
 export interface Request {
@@ -124,15 +117,12 @@ async function checkPorts({ options, config }: Context, embedded: boolean): Prom
  */
 export async function checkRequest(context: Context, file: RunFile | undefined): Promise<Request> {
   const { options } = context;
-  const { wallet, passphraseFile } = options;
   const rpc = keepRpc(context, file);
   const preset = keepSetting(context, file, "preset") ?? options.preset;
   const dataFile = keepSetting(context, file, "data");
   await checkPreset(preset);
   if (dataFile !== undefined && !file?.runId) await checkText(dataFile);
-  if ((wallet === undefined) !== (passphraseFile === undefined))
-    throw new UserError("WALLET_INCOMPLETE", "--wallet and --passphrase-file belong together: name both or none.");
-  if (wallet && passphraseFile) await openKeystore({ keystore: wallet, passphrase: passphraseFile });
+  await namedWallet(options);
   const tls = (await loadTls(options.tlsCert, options.tlsKey)) !== undefined;
   checkExposure({ host: options.host, tls, behindProxy: options.behindProxy });
   await checkPorts(context, rpc === undefined);

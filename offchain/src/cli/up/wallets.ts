@@ -3,7 +3,14 @@ import { join } from "node:path";
 
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { ensureKeystore, openKeystore, SCRYPT_N_LOCAL, SCRYPT_N_STANDARD } from "../../service/index.ts";
+import { UserError } from "../../base/index.ts";
+import {
+  ensureKeystore,
+  openKeystore,
+  openStateDirectory,
+  SCRYPT_N_LOCAL,
+  SCRYPT_N_STANDARD,
+} from "../../service/index.ts";
 
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …. */
 export type Role = "organiser" | "poster" | `validator-${number}` | `worker-${number}`;
@@ -19,3 +26,27 @@ export const ensureWallet = (state: string, role: Role, local: boolean): Promise
 
 export const openWallet = (state: string, role: Role): Promise<PrivateKeyAccount> =>
   openKeystore(keystorePaths(state, role));
+
+/**
+ * The wallet that the flags name, undefined when they name none.
+ * @throws UserError `WALLET_INCOMPLETE` for one flag without the other, and as the keystore
+ */
+export async function namedWallet(flags: {
+  readonly wallet?: string | undefined;
+  readonly passphraseFile?: string | undefined;
+}): Promise<PrivateKeyAccount | undefined> {
+  const { wallet, passphraseFile } = flags;
+  if ((wallet === undefined) !== (passphraseFile === undefined))
+    throw new UserError("WALLET_INCOMPLETE", "--wallet and --passphrase-file belong together: name both or none.");
+  return wallet && passphraseFile ? openKeystore({ keystore: wallet, passphrase: passphraseFile }) : undefined;
+}
+
+/** The wallet that a daemon keeps in its own state directory, which is stamped as ours before anything is written to it. */
+export async function ensureOwnWallet(state: string): Promise<PrivateKeyAccount> {
+  (await openStateDirectory(state, { create: true, lockWait: 5_000 })).close();
+  return ensureKeystore({
+    keystore: join(state, "wallet.json"),
+    passphrase: join(state, "passphrase"),
+    scryptN: SCRYPT_N_STANDARD,
+  });
+}
