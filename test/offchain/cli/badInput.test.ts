@@ -1,0 +1,303 @@
+/**
+ * Bad input, line by line: one sentence that says what, where and what to do; exit code 1, or 75 where trying again helps;
+ * nothing half-written. What needs a run that is there already is in finishedRun.test.ts, what needs another machine in
+ * test/deploy/bootstrap.test.ts.
+ */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { findPort, openStateDirectory } from "../../../offchain/src/service/index.ts";
+import {
+  contentOf,
+  cotrain,
+  cotrainHere,
+  refusal,
+  takenPort,
+  temporaryDirectory,
+  type Verdict,
+  verdictOf,
+} from "./support.ts";
+
+/** `cotrain up` on a state that does not exist yet; it must not exist afterwards either. */
+async function up(args: readonly string[], run = cotrainHere): Promise<Verdict> {
+  const directory = temporaryDirectory();
+  const ended = await run(["up", "--state", join(directory, "state"), "--preset", "0.1m", "--exit", ...args]);
+  expect(readdirSync(directory)).toEqual([]);
+  return verdictOf(ended);
+}
+
+const words = "All work and no play makes for a dull text to train on.\n";
+
+/** A file of this content in a directory of its own. */
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(temporaryDirectory(), name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** A JSON-RPC that knows one answer. */
+async function rpcOf(chainId: number): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.once("end", () => response.end(`{"jsonrpc":"2.0","id":0,"result":"0x${chainId.toString(16)}"}`));
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  return `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+}
+
+describe("text", () => {
+  test("that is not there", async () => {
+    expect(await up(["--data", "/no/such/book.txt"], cotrain)).toEqual(
+      refusal(1, /\/no\/such\/book\.txt does not exist: name another text with --data/),
+    );
+  });
+
+  test("that cannot be read", async () => {
+    const directory = temporaryDirectory();
+    expect(await up(["--data", directory])).toEqual(
+      refusal(1, `${directory} is not a regular file: name another text with --data`),
+    );
+  });
+
+  test("that is too short", async () => {
+    expect(await up(["--data", file("short.txt", words)])).toEqual(
+      refusal(1, /short\.txt has 56 bytes; a text to train on has at least 32768: name another text/),
+    );
+  });
+
+  test("that is no text", async () => {
+    const noise = Uint8Array.from({ length: 40_000 }, (_, index) => (index * 197) % 256);
+    expect(await up(["--data", file("noise.bin", noise)])).toEqual(
+      refusal(1, /noise\.bin is not a text in UTF-8: .*: name another text/),
+    );
+  });
+});
+
+describe("preset", () => {
+  test("that is unknown, with the nearest that is known", async () => {
+    expect(await up(["--preset", "3.5mm"])).toEqual(
+      refusal(
+        1,
+        /no model preset "3\.5mm": choose one of 0\.1m, 1m, 3\.5m, 20m with --preset\. Did you mean "3\.5m"\?/,
+      ),
+    );
+  });
+
+  test("that needs a tokenizer which is not shipped", async () => {
+    expect(await up(["--preset", "1b"])).toEqual(
+      refusal(1, /preset 1b needs a larger tokenizer .*: choose one of 0\.1m, 1m/),
+    );
+  });
+});
+
+describe("port that another program has", () => {
+  test("for the coordinator", async () => {
+    const port = await takenPort();
+    expect(await up(["--port", String(port)])).toEqual(
+      refusal(
+        1,
+        `Port ${port} on 127.0.0.1 is in use by another program, so the coordinator cannot listen there: stop that program, or name another port with --port.`,
+      ),
+    );
+  });
+
+  test("for the chain", async () => {
+    const port = await takenPort();
+    expect(await up(["--chain-port", String(port)])).toEqual(
+      refusal(
+        1,
+        `Port ${port} on 127.0.0.1 is in use by another program, so the chain cannot listen there: stop that program, or name another port with --chain-port.`,
+      ),
+    );
+  });
+
+  test("because both were given the same", async () => {
+    const port = String(await findPort({ port: 0, explicit: true }));
+    expect(await up(["--port", port, "--chain-port", port])).toEqual(
+      refusal(1, `--port and --chain-port are both ${port}: name two different ports.`),
+    );
+  });
+});
+
+describe("host", () => {
+  test("that is not this machine's", async () => {
+    expect(await up(["--host", "192.0.2.1", "--behind-proxy"])).toEqual(
+      refusal(1, /192\.0\.2\.1 is not an address of this machine: name one that is with --host/),
+    );
+  });
+
+  test("beyond loopback without TLS", async () => {
+    expect(await up(["--host", "0.0.0.0"])).toEqual(
+      refusal(
+        1,
+        /Listening on 0\.0\.0\.0 reaches beyond this machine and needs TLS: give --tls-cert and --tls-key, or --behind-proxy/,
+      ),
+    );
+  });
+
+  test("with half of what TLS needs, or a certificate that is none", async () => {
+    expect(await up(["--tls-cert", "cert.pem"])).toEqual(refusal(1, "TLS takes both --tls-cert and --tls-key"));
+    const pem = file("cert.pem", "nothing");
+    expect(await up(["--tls-cert", pem, "--tls-key", pem])).toEqual(refusal(1, /cert\.pem/));
+  });
+});
+
+describe("chain", () => {
+  test("whose RPC does not answer: try again", async () => {
+    expect(await up(["--rpc", "http://127.0.0.1:9"])).toEqual(
+      refusal(
+        75,
+        "The chain's RPC at http://127.0.0.1:9 does not answer: try again when it does, or name another with --rpc.",
+      ),
+    );
+  });
+
+  test("that is another than the run's", async () => {
+    const url = await rpcOf(424_242);
+    const state = join(temporaryDirectory(), "state");
+    (await openStateDirectory(state, { create: true })).close();
+    writeFileSync(join(state, "run.json"), JSON.stringify(runOn(url, 1_337)));
+    const before = contentOf(state);
+    const ended = await cotrainHere(["up", "--state", state, "--exit"]);
+    expect(verdictOf(ended)).toEqual(
+      refusal(1, `The RPC at ${url} is chain 424242, but this run lives on chain 1337: name another RPC.`),
+    );
+    expect(contentOf(state)).toEqual(before);
+    // The keys of providers, in paths and queries, are nobody's business.
+    expect(
+      verdictOf(await cotrainHere(["up", "--state", state, "--exit", "--rpc", `${url}/v3/SECRET?key=SECRET`])),
+    ).toEqual(refusal(1, /The RPC at http:\/\/127\.0\.0\.1:\d+\/… is chain 424242/));
+    expect(verdictOf(await cotrainHere(["generate", "--state", state]))).toEqual(
+      refusal(1, `${state} holds no run: start one with "npm start", or name another directory with --state.`),
+    );
+  });
+
+  test("that is no URL", async () => {
+    expect(await up(["--rpc", "localhost:8545"])).toEqual(refusal(1, /--rpc must be a URL that starts with http/));
+  });
+});
+
+const runOn = (rpcUrl: string, chainId: number) => ({
+  version: 1,
+  startedAt: "2026-11-24T00:00:00.000Z",
+  chain: { chainId, rpcUrl, embedded: false },
+  ports: {},
+  urls: {},
+  settings: { preset: "0.1m", rpc: rpcUrl },
+});
+
+describe("state directory", () => {
+  test("that cannot be written, even by the superuser", async () => {
+    expect(verdictOf(await cotrainHere(["up", "--state", "/proc/cotrain/state", "--exit"]))).toEqual(
+      refusal(1, "/proc/cotrain cannot be made: /proc takes no directories: name another directory with --state."),
+    );
+    expect(verdictOf(await cotrain(["worker", "--state", "/proc/cotrain/state"]))).toEqual(
+      refusal(1, /\/proc takes no directories/),
+    );
+  });
+
+  test("with a file in its way", async () => {
+    const path = file("in-the-way", "mine");
+    expect(verdictOf(await cotrainHere(["up", "--state", join(path, "state"), "--exit"]))).toEqual(
+      refusal(
+        1,
+        /in-the-way\/state cannot hold state: it, or something above it, is not a directory: name another directory with --state\./,
+      ),
+    );
+    expect(readFileSync(path, "utf8")).toBe("mine");
+  });
+
+  test("that holds something else", async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, "thesis.tex"), "\\begin{document}");
+    for (const more of [[], ["--fresh"]]) {
+      const ended = await cotrainHere(["up", "--state", directory, "--exit", ...more]);
+      expect(verdictOf(ended)).toEqual(
+        refusal(1, /is not empty and holds no Cotrain state .*: name an empty or new directory/),
+      );
+    }
+    expect(readdirSync(directory)).toEqual(["thesis.tex"]);
+  });
+
+  test("in which another process runs", async () => {
+    const state = join(temporaryDirectory(), "state");
+    const first = await openStateDirectory(state, { create: true });
+    onTestFinished(() => first.close());
+    const before = contentOf(state);
+    for (const more of [[], ["--fresh"]]) {
+      const ended = await cotrain(["up", "--state", state, "--exit", "--preset", "0.1m", ...more]);
+      expect(verdictOf(ended)).toEqual(
+        refusal(
+          1,
+          `${state} is in use by another Cotrain process: stop that one first, or name another directory with --state.`,
+        ),
+      );
+    }
+    expect(contentOf(state)).toEqual(before);
+  });
+
+  test.each([
+    ["2", "holds state of version 2, but this Cotrain supports version 1"],
+    ["?", "holds state of an unreadable version, but this Cotrain supports version 1"],
+  ])("of version %s, with the command that archives it", async (version, sentence) => {
+    const state = temporaryDirectory();
+    writeFileSync(join(state, "VERSION"), `${version}\n`);
+    writeFileSync(join(state, "precious"), "");
+    const before = contentOf(state);
+    const remedy = `${state} ${sentence}: put it aside and start anew with "npm start -- --fresh".`;
+    expect(verdictOf(await cotrainHere(["up", "--state", state, "--exit"]))).toEqual(refusal(1, remedy));
+    expect(verdictOf(await cotrain(["coordinator", "--state", state]))).toEqual(refusal(1, state));
+    expect(contentOf(state)).toEqual(before);
+  });
+
+  test("whose run.json is damaged", async () => {
+    const state = join(temporaryDirectory(), "state");
+    (await openStateDirectory(state, { create: true })).close();
+    const path = join(state, "run.json");
+    for (const [damage, fault] of [
+      ['{"version":1,"star', "is not valid JSON in UTF-8"],
+      ['{"version":1}', "is damaged ("],
+    ] as const) {
+      writeFileSync(path, damage);
+      const before = contentOf(state);
+      for (const command of [["up", "--exit"], ["status"], ["verify"]]) {
+        const ended = await cotrainHere([...command, "--state", state]);
+        expect(verdictOf(ended)).toEqual(refusal(1, `${path} ${fault}`));
+        expect(ended.stderr).toContain('put the state aside and start anew with "npm start -- --fresh"');
+      }
+      expect(contentOf(state)).toEqual(before);
+    }
+  });
+
+  test("a mistake in the request does not put the old state aside", async () => {
+    const directory = temporaryDirectory();
+    const state = join(directory, "state");
+    (await openStateDirectory(state, { create: true })).close();
+    const ended = await cotrainHere(["up", "--state", state, "--exit", "--fresh", "--preset", "huge"]);
+    expect(verdictOf(ended)).toEqual(refusal(1, 'no model preset "huge"'));
+    expect(readdirSync(directory)).toEqual(["state"]);
+  });
+});
+
+describe("wallet", () => {
+  test("without its passphrase, or the other way round", async () => {
+    const sentence = "--wallet and --passphrase-file belong together: name both or none.";
+    expect(await up(["--wallet", "me.json"])).toEqual(refusal(1, sentence));
+    expect(await up(["--passphrase-file", "pass"])).toEqual(refusal(1, sentence));
+  });
+
+  test("that is not there, or is none", async () => {
+    expect(await up(["--wallet", "/no/wallet.json", "--passphrase-file", "/no/pass"])).toEqual(refusal(1, /\/no\//));
+    const directory = temporaryDirectory();
+    mkdirSync(join(directory, "keys"));
+    const pass = file("pass", "secret\n");
+    expect(await up(["--wallet", file("wallet.json", "{}"), "--passphrase-file", pass])).toEqual(
+      refusal(1, /wallet\.json|pass/),
+    );
+  });
+});
