@@ -44,7 +44,8 @@ export const validatorCommand = defineCommand({
         if (role && stateExists(state)) {
           const run = await openLocalRun(state);
           const chain = readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment);
-          return validatorDaemon({ ...shared, ...chain, runId: run.runId }, daemon);
+          const runId = options.run === undefined ? run.runId : asRunId(options.run);
+          return validatorDaemon({ ...shared, ...chain, runId }, daemon);
         }
         if (options.rpc === undefined)
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");

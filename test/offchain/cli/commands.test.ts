@@ -1,0 +1,275 @@
+/** Every command and every option of it: help, examples that parse, where values come from, and what each option does. */
+import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { describe, expect, test, vi } from "vitest";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { commands } from "../../../offchain/src/cli/commands/index.ts";
+import { flagFor, parseLine } from "../../../offchain/src/cli/program.ts";
+import { resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
+import { cotrain, cotrainHere, type Ended, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+
+const names = commands.map(({ name }) => name);
+
+/** The words of a command line as a shell splits them. */
+const wordsOf = (line: string): string[] =>
+  [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "");
+
+/** What `cotrain` gets of a line of an example. */
+function argvOf(line: string): string[] {
+  const words = wordsOf(line);
+  if (words[0] === "npm") return ["up", ...words.slice(words.indexOf("--") === -1 ? words.length : 3)];
+  expect(words.slice(0, 2)).toEqual(["npx", "cotrain"]);
+  return words.slice(2);
+}
+
+describe("help", () => {
+  test("lists every command", async () => {
+    const { code, stdout } = await cotrainHere(["--help"]);
+    expect(code).toBe(0);
+    for (const name of names) expect(stdout).toMatch(new RegExp(`^  ${name.split(" ")[0]}\\b`, "m"));
+  });
+
+  test.each(names)("of %s shows its options and examples", async (name) => {
+    const command = commands.find((each) => each.name === name);
+    const { code, stdout } = await cotrainHere([...name.split(" "), "--help"]);
+    expect(code).toBe(0);
+    for (const [key, option] of Object.entries(command?.options ?? {}))
+      expect(stdout).toMatch(new RegExp(`^  ${flagFor(key, option)}\\b`, "m"));
+    expect(stdout).toContain("--json");
+    expect(command?.examples.length).toBeGreaterThan(0);
+    for (const [line, what] of command?.examples ?? []) expect(stdout).toContain(`  $ ${line}\n      ${what}`);
+  });
+
+  test.each(commands.flatMap(({ name, examples }) => examples.map(([line]) => [line, name] as const)))(
+    "the example “%s” is a line that %s takes",
+    (line, name) => {
+      const understood = parseLine(argvOf(line));
+      expect(understood?.command.name).toBe(name);
+      // Values are of the right form, too.
+      const { json: _, config: __, ...flags } = understood?.flags ?? {};
+      expect(() => resolveConfig(understood?.command.options ?? {}, { flags, environment: {} })).not.toThrow();
+    },
+  );
+});
+
+describe("what is not understood", () => {
+  test.each([
+    [["statsu"], "unknown command 'statsu' (Did you mean status?)"],
+    [["rewards", "clam"], "unknown command 'clam' (Did you mean claim?)"],
+    [["up", "--presets", "1m"], "unknown option '--presets' (Did you mean --preset?)"],
+    [["generate", "--prompt"], "option '--prompt <value>' argument missing"],
+    [["checkpoint", "export"], "missing required argument 'file'"],
+    [["verify", "everything"], "too many arguments for 'verify'"],
+  ])("cotrain %j", async (argv, sentence) => {
+    expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, sentence));
+  });
+
+  test("a command that is missing shows which there are", async () => {
+    const { code, stderr } = await cotrainHere([]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('A command is missing; see "cotrain --help".');
+  });
+
+  test("a value that is not allowed says where it stands and what is", async () => {
+    expect(verdictOf(await cotrainHere(["generate", "--temperature", "hot"]))).toEqual(
+      refusal(1, '--temperature must be a number from 0 to 5, not "hot".'),
+    );
+    expect(verdictOf(await cotrainHere(["up", "--for", "soon"]))).toEqual(
+      refusal(1, '--for must be a duration such as 45s, 3m or 1h, not "soon".'),
+    );
+  });
+
+  test("no run in the directory, no checkpoint of that name, no such file", async () => {
+    const state = join(temporaryDirectory(), "none");
+    for (const command of [["status"], ["verify"], ["generate"], ["rewards", "list"], ["checkpoint", "export", "x"]]) {
+      expect(verdictOf(await cotrainHere([...command, "--state", state]))).toEqual(
+        refusal(1, `${state} holds no run: start one with "npm start", or name another directory with --state.`),
+      );
+    }
+    expect(verdictOf(await cotrainHere(["status", "--config", join(state, "none.json")]))).toEqual(
+      refusal(1, "none.json does not exist."),
+    );
+  });
+});
+
+const show = (state: string): RegExp => new RegExp(`/${state} holds no run`);
+
+describe("where a value comes from", () => {
+  test("a flag, a variable, the config file, the default, in this order", async () => {
+    const directory = temporaryDirectory();
+    const config = join(directory, "settings.json");
+    writeFileSync(config, JSON.stringify({ state: join(directory, "by-file") }));
+    const variable = { COTRAIN_STATE: join(directory, "by-variable") };
+    const flag = ["--state", join(directory, "by-flag")];
+    const file = ["--config", config];
+    const told = async (argv: readonly string[], environment: Record<string, string>): Promise<string> =>
+      (await cotrain(["status", ...argv], { cwd: directory, environment })).stderr;
+    expect(await told([...flag, ...file], variable)).toMatch(show("by-flag"));
+    expect(await told(file, variable)).toMatch(show("by-variable"));
+    expect(await told(file, {})).toMatch(show("by-file"));
+    expect(await told([], {})).toMatch(show(String.raw`\.cotrain`));
+  });
+
+  test("a key of the file or a variable that nothing reads is pointed out", async () => {
+    const config = join(temporaryDirectory(), "settings.json");
+    writeFileSync(config, '{"presset":"1m"}');
+    expect(verdictOf(await cotrainHere(["status", "--config", config]))).toEqual(
+      refusal(1, 'settings.json has an unknown key "presset". Did you mean "preset"?'),
+    );
+    vi.stubEnv("COTRAIN_PRESSET", "1m");
+    const { stderr } = await cotrainHere(["status", "--state", "/no/state"]);
+    vi.unstubAllEnvs();
+    expect(stderr).toContain(
+      'The environment variable COTRAIN_PRESSET is not read by anything. Did you mean "COTRAIN_PRESET"?',
+    );
+  });
+
+  test("every option has a flag and a variable of its own", () => {
+    for (const { options } of commands) {
+      const keys = Object.keys(options);
+      expect(new Set(Object.entries(options).map(([key, option]) => flagFor(key, option))).size).toBe(keys.length);
+      expect(new Set(keys.map(variableOf)).size).toBe(keys.length);
+    }
+  });
+});
+
+/**
+ * Where each option is seen to do something: a file of tests that uses its flag, or for the few that need a machine or chain
+ * of their own, what reads it. An option that is added must be added here, with its test.
+ */
+const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  up: {
+    for: "../../e2e/finishedRun",
+    exit: "../../e2e/finishedRun",
+    fresh: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun",
+    preset: "../../e2e/finishedRun",
+    data: "badInput",
+    workers: "../../e2e/finishedRun",
+    rpc: "badInput",
+    deployments: "../../e2e/publicChain",
+    wallet: "badInput",
+    passphraseFile: "badInput",
+    chainPort: "badInput",
+    behindProxy: "badInput",
+    host: "badInput",
+    port: "badInput",
+    tlsCert: "badInput",
+    tlsKey: "badInput",
+  },
+  worker: {
+    coordinator: "daemons",
+    run: "daemons",
+    state: "daemons",
+    wallet: "daemons",
+    passphraseFile: "daemons",
+    beneficiary: "daemons",
+    rpc: "daemons",
+    threads: "daemons",
+    role: "daemons",
+    logLevel: "daemons",
+  },
+  coordinator: {
+    state: "daemons",
+    run: "daemons",
+    rpc: "daemons",
+    wallet: "daemons",
+    passphraseFile: "daemons",
+    host: "daemons",
+    port: "daemons",
+    tlsCert: "daemons",
+    tlsKey: "daemons",
+    behindProxy: "daemons",
+    operatorTokenFile: "daemons",
+    logLevel: "daemons",
+  },
+  validator: {
+    coordinator: "daemons",
+    run: "daemons",
+    state: "daemons",
+    wallet: "daemons",
+    passphraseFile: "daemons",
+    rpc: "daemons",
+    role: "daemons",
+    loss: "daemons",
+    logLevel: "daemons",
+  },
+  status: { state: "../../e2e/finishedRun", coordinator: "../../e2e/finishedRun", run: "../../e2e/finishedRun" },
+  verify: {
+    state: "../../e2e/finishedRun",
+    coordinator: "../../e2e/finishedRun",
+    rpc: "../../e2e/finishedRun",
+    run: "../../e2e/finishedRun",
+  },
+  generate: {
+    prompt: "../../e2e/finishedRun",
+    tokens: "../../e2e/finishedRun",
+    temperature: "../../e2e/finishedRun",
+    topK: "../../e2e/finishedRun",
+    seed: "../../e2e/finishedRun",
+    checkpoint: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun",
+    threads: "../../e2e/finishedRun",
+  },
+  "rewards list": { state: "../../e2e/finishedRun", account: "../../e2e/finishedRun" },
+  "rewards claim": {
+    state: "../../e2e/finishedRun",
+    wallet: "../../e2e/finishedRun",
+    passphraseFile: "../../e2e/finishedRun",
+    delegate: "../../e2e/finishedRun",
+  },
+  "checkpoint export": { state: "../../e2e/finishedRun", checkpoint: "../../e2e/finishedRun" },
+  "checkpoint import": { state: "../../e2e/finishedRun", checkpoint: "../../e2e/finishedRun" },
+};
+
+describe("options", () => {
+  test.each(commands.map((command) => [command.name, command] as const))(
+    "each of %s is used by a test that would miss it",
+    async (name, { options }) => {
+      const table = exercised[name] ?? {};
+      expect(Object.keys(table).sort()).toEqual(Object.keys(options).sort());
+      for (const [key, option] of Object.entries(options)) {
+        const file = `${table[key]}.test.ts`;
+        const flag = flagFor(key, option);
+        expect({ file, source: await readFile(new URL(file, import.meta.url), "utf8") }).toEqual({
+          file,
+          source: expect.stringMatching(new RegExp(`["\`]${flag}["=]`)),
+        });
+      }
+    },
+  );
+});
+
+/** `cotrain status`, failing with this error. */
+async function failing(error: unknown): Promise<Ended> {
+  const status = commands.find(({ name }) => name === "status");
+  if (!status) throw new TypeError("there is such a command");
+  const spy = vi.spyOn(status, "run").mockRejectedValue(error);
+  const ended = await cotrainHere(["status"]);
+  spy.mockRestore();
+  return ended;
+}
+
+describe("exit codes", () => {
+  test("a defect is 70, with a stack for the developer", async () => {
+    const { code, stderr } = await failing(new TypeError("cannot happen"));
+    expect(code).toBe(70);
+    expect(stderr).toMatch(/^cotrain: a defect: TypeError: cannot happen\n\s+at /);
+  });
+
+  test.each([
+    [false, 1],
+    [true, 75],
+  ])("a typed error that is retryable: %s is %i, without a stack", async (retryable, code) => {
+    const ended = await failing(new CotrainError("ANY", "It is so.", { retryable }));
+    expect(verdictOf(ended)).toEqual(refusal(code, /^It is so\.$/));
+  });
+
+  test("a reader that closes the pipe is no failure", async () => {
+    const ended = await cotrain(["up", "--help"], { onStart: (child) => child.stdout?.destroy() });
+    expect(ended).toMatchObject({ code: 0, stderr: "" });
+  });
+});

@@ -1,0 +1,283 @@
+/**
+ * What the options of the three daemons do: the command runs up to the daemon itself, whose place a stand-in takes and shows
+ * what it was given. The daemons themselves, as processes, are in test/e2e.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { createOutput } from "../../../offchain/src/cli/output.ts";
+import { openWallet } from "../../../offchain/src/cli/up/wallets.ts";
+import {
+  type DaemonOptions,
+  ensureKeystore,
+  openStateDirectory,
+  resolveConfig,
+  SCRYPT_N_LOCAL,
+} from "../../../offchain/src/service/index.ts";
+import { temporaryDirectory } from "./support.ts";
+
+const given = vi.hoisted(() => ({ daemon: undefined as unknown, level: "", readers: [] as unknown[] }));
+
+vi.mock("../../../offchain/src/worker/index.ts", () => ({
+  workerDaemon: (options: unknown) => void (given.daemon = options),
+}));
+vi.mock("../../../offchain/src/validator/index.ts", () => ({
+  validatorDaemon: (options: unknown) => void (given.daemon = options),
+}));
+vi.mock("../../../offchain/src/coordinator/index.ts", () => ({
+  startCoordinator: (options: unknown) => {
+    given.daemon = options;
+    return { port: 1, failed: Promise.resolve(), stop: () => undefined };
+  },
+}));
+vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
+  ...(await original<object>()),
+  openReader: (options: unknown) => {
+    given.readers.push(options);
+    return { reader: options };
+  },
+}));
+vi.mock("../../../offchain/src/service/index.ts", async (original) => ({
+  ...(await original<object>()),
+  runDaemon: async (main: (context: object) => Promise<number | void>, options: DaemonOptions) => {
+    given.level = options.logger.level;
+    const ends: (() => unknown)[] = [];
+    const onShutdown = (_: string, work: () => unknown): void => void ends.push(work);
+    try {
+      await main({ signal: AbortSignal.abort(), logger: options.logger, ready: () => undefined, onShutdown });
+    } finally {
+      for (const end of ends.toReversed()) await end();
+    }
+  },
+}));
+
+const runId = `0x${"11".repeat(32)}`;
+const otherRun = `0x${"22".repeat(32)}`;
+const modelId = `0x${"33".repeat(32)}`;
+const contract = (digit: string): string => `0x${digit.repeat(40)}`;
+const contracts = {
+  modelRegistry: contract("1"),
+  runRegistry: contract("2"),
+  checkpointRegistry: contract("3"),
+  validatorSet: contract("4"),
+  emission: contract("5"),
+  computeRewards: contract("6"),
+};
+const rpc = "http://127.0.0.1:8999";
+const coordinator = "http://127.0.0.1:7999";
+
+let state: string;
+let wallet: string;
+let passphrase: string;
+let own: string;
+const cleanups: (() => void)[] = [];
+
+beforeAll(async () => {
+  state = join(
+    temporaryDirectory((work) => cleanups.push(work)),
+    "state",
+  );
+  (await openStateDirectory(state, { create: true })).close();
+  mkdirSync(join(state, "keys"));
+  for (const role of ["poster", "worker-1", "validator-1"])
+    await ensureKeystore({
+      keystore: join(state, "keys", `${role}.json`),
+      passphrase: join(state, "keys", "passphrase"),
+      scryptN: SCRYPT_N_LOCAL,
+    });
+  wallet = join(state, "own.json");
+  passphrase = join(state, "own-passphrase");
+  own = (await ensureKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_LOCAL })).address;
+  writeFileSync(join(state, "keys", "operator-token"), `${"o".repeat(32)}\n`);
+  writeFileSync(
+    join(state, "run.json"),
+    JSON.stringify({
+      version: 1,
+      startedAt: "2026-11-24T00:00:00.000Z",
+      chain: { chainId: 31_337, rpcUrl: "http://127.0.0.1:8545", embedded: true },
+      ports: {},
+      urls: {},
+      modelId,
+      runId,
+      settings: { realisation: `0x${"44".repeat(32)}` },
+    }),
+  );
+  writeFileSync(
+    join(state, "deployment.json"),
+    JSON.stringify({ chainId: 31_337, profile: "local", addresses: contracts, blocks: { runRegistry: 7 } }),
+  );
+});
+afterAll(() => {
+  for (const work of cleanups) work();
+});
+
+beforeEach(() => {
+  given.daemon = undefined;
+  given.readers = [];
+});
+
+// A coordinator with one run, and whichever it is asked for.
+vi.mock("../../../sdk/src/protocol/client.ts", () => ({
+  createCoordinatorClient: (url: string) => ({
+    url,
+    runs: async () => ({ runs: [{ runId }] }),
+    run: async (id: string) => view(id),
+  }),
+}));
+
+const view = (id: string) => ({ runId: id, modelId, chainId: 31_337, contracts });
+
+/** What the daemon is given for this command line. */
+async function daemonOf(...argv: string[]): Promise<unknown> {
+  const line = parseLine(argv);
+  if (!line) throw new TypeError("no command");
+  const config = resolveConfig(line.command.options, { flags: line.flags, environment: {} });
+  await line.command.run({ options: config.values, config, args: line.args, output: createOutput(false) });
+  return given.daemon;
+}
+
+const withAddress = (address: string) => expect.objectContaining({ address });
+
+const worker = (...flags: string[]): Promise<unknown> =>
+  daemonOf("worker", "--state", state, "--role", "worker-1", ...flags);
+const validator = (...flags: string[]): Promise<unknown> =>
+  daemonOf("validator", "--state", state, "--role", "validator-1", ...flags);
+const serve = (...flags: string[]): Promise<unknown> => daemonOf("coordinator", "--state", state, ...flags);
+
+describe("worker", () => {
+  test("--coordinator, --run, --state, --threads, --beneficiary reach it", async () => {
+    const beneficiary = contract("b");
+    expect(
+      await worker("--coordinator", coordinator, "--run", otherRun, "--threads", "3", "--beneficiary", beneficiary),
+    ).toMatchObject({ coordinator, runId: otherRun, state, role: "worker-1", threads: 3, beneficiary });
+    expect(await worker()).toMatchObject({ coordinator: "http://127.0.0.1:7700", runId: undefined, chain: undefined });
+  });
+
+  test("--rpc: the run's record is checked on this chain", async () => {
+    expect(await worker("--coordinator", coordinator, "--rpc", rpc, "--run", otherRun)).toMatchObject({
+      chain: { reader: { rpcUrl: rpc, chainId: 31_337, contracts } },
+    });
+  });
+
+  test("--role takes the wallet of that name, --wallet and --passphrase-file another, neither makes one", async () => {
+    const { address } = await openWallet(state, "worker-1");
+    expect(await worker()).toMatchObject({ account: withAddress(address) });
+    expect(
+      await daemonOf("worker", "--state", state, "--wallet", wallet, "--passphrase-file", passphrase),
+    ).toMatchObject({ account: withAddress(own), role: undefined });
+    const fresh = join(temporaryDirectory(), "worker");
+    const first = await daemonOf("worker", "--state", fresh);
+    expect(await daemonOf("worker", "--state", fresh)).toMatchObject({
+      account: withAddress((first as { account: { address: string } }).account.address),
+    });
+    await expect(daemonOf("worker", "--state", state, "--wallet", wallet)).rejects.toMatchObject({
+      code: "WALLET_INCOMPLETE",
+    });
+  });
+
+  test("--log-level", async () => {
+    await worker("--log-level", "debug");
+    expect(given.level).toBe("debug");
+  });
+
+  test("an id or address that is none is refused", async () => {
+    await expect(worker("--run", "latest")).rejects.toThrow(/latest/);
+    await expect(worker("--beneficiary", "me")).rejects.toThrow(/me/);
+    await expect(worker("--coordinator", "train.example.org")).rejects.toThrow(/--coordinator must be a URL/);
+  });
+});
+
+describe("validator", () => {
+  test("--role works for the run of that state, on its chain or on that of --rpc", async () => {
+    const { address } = await openWallet(state, "validator-1");
+    expect(await validator("--coordinator", coordinator)).toMatchObject({
+      coordinator,
+      state,
+      runId,
+      role: "validator-1",
+      account: withAddress(address),
+      rpcUrl: "http://127.0.0.1:8545",
+      contracts,
+      fromBlock: 7,
+      loss: true,
+    });
+    expect(await validator("--rpc", rpc, "--run", otherRun)).toMatchObject({ rpcUrl: rpc, runId: otherRun });
+  });
+
+  test("--no-loss leaves measuring to others", async () => {
+    expect(await validator("--no-loss")).toMatchObject({ loss: false });
+  });
+
+  test("--log-level", async () => {
+    await validator("--log-level", "warn");
+    expect(given.level).toBe("warn");
+  });
+
+  test("elsewhere it needs --rpc, and takes --run, --wallet and --passphrase-file", async () => {
+    const elsewhere = join(temporaryDirectory(), "validator");
+    const flags = ["--state", elsewhere, "--wallet", wallet, "--passphrase-file", passphrase];
+    await expect(daemonOf("validator", ...flags)).rejects.toMatchObject({ code: "RPC_MISSING" });
+    expect(await daemonOf("validator", ...flags, "--rpc", rpc, "--run", otherRun)).toMatchObject({
+      runId: otherRun,
+      rpcUrl: rpc,
+      account: withAddress(own),
+      contracts,
+    });
+    expect(await daemonOf("validator", ...flags, "--rpc", rpc)).toMatchObject({ runId });
+    await expect(daemonOf("validator", "--state", elsewhere, "--wallet", wallet)).rejects.toMatchObject({
+      code: "WALLET_INCOMPLETE",
+    });
+  });
+});
+
+describe("coordinator", () => {
+  test("goes on with the run of --state, on its chain, with its poster and operator's token", async () => {
+    const { address } = await openWallet(state, "poster");
+    expect(await serve()).toMatchObject({
+      runs: [{ runId }],
+      operatorToken: "o".repeat(32),
+      poster: withAddress(address),
+      chain: { rpcUrl: "http://127.0.0.1:8545", chainId: 31_337, contracts, fromBlock: 7 },
+      http: { host: "127.0.0.1", port: 7_700, explicitPort: false, behindProxy: false, tls: undefined },
+    });
+  });
+
+  test("--run, --rpc, --host, --port, --behind-proxy", async () => {
+    expect(
+      await serve("--run", otherRun, "--rpc", rpc, "--host", "0.0.0.0", "--port", "7123", "--behind-proxy"),
+    ).toMatchObject({
+      runs: [{ runId: otherRun }],
+      chain: { rpcUrl: rpc },
+      http: { host: "0.0.0.0", port: 7_123, explicitPort: true, behindProxy: true },
+    });
+  });
+
+  test("--wallet and --passphrase-file", async () => {
+    expect(await serve("--wallet", wallet, "--passphrase-file", passphrase)).toMatchObject({
+      poster: withAddress(own),
+    });
+    await expect(serve("--wallet", wallet)).rejects.toMatchObject({ code: "WALLET_INCOMPLETE" });
+  });
+
+  test("--tls-cert and --tls-key", async () => {
+    await expect(serve("--tls-cert", wallet)).rejects.toThrow("--tls-cert and --tls-key");
+    await expect(serve("--tls-cert", "/no/cert.pem", "--tls-key", "/no/key.pem")).rejects.toThrow("/no/");
+  });
+
+  test("--operator-token-file", async () => {
+    const file = join(temporaryDirectory(), "token");
+    writeFileSync(file, "t".repeat(40));
+    expect(await serve("--operator-token-file", file)).toMatchObject({ operatorToken: "t".repeat(40) });
+    writeFileSync(file, "short");
+    await expect(serve("--operator-token-file", file)).rejects.toThrow(`${file} must have 32 characters`);
+    await expect(serve("--operator-token-file", "/no/token")).rejects.toThrow("/no/token does not exist.");
+  });
+
+  test("--log-level", async () => {
+    await serve("--log-level", "error");
+    expect(given.level).toBe("error");
+  });
+});
