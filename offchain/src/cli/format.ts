@@ -79,3 +79,18 @@ export function sparkline(values: readonly number[], width: number): string {
     .map((value) => levels[high === low ? 0 : Math.round(((value - low) / (high - low)) * (levels.length - 1))])
     .join("");
 }
+
+/** Text in lines of at most `width` characters, broken between words; a longer word is broken where it must. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/\s+/).filter((each) => each !== "")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = "";
+    }
+    line += line === "" ? word : ` ${word}`;
+    for (; line.length > width; line = line.slice(width)) lines.push(line.slice(0, width));
+  }
+  return line === "" ? lines : [...lines, line];
+}

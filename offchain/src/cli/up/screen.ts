@@ -56,52 +56,84 @@ const timesLess = (traffic: RunView["traffic"]): string => {
   return sent === 0 || traffic.synchronous === 0 ? "" : ` (${(traffic.synchronous / sent).toFixed(0)}× less)`;
 };
 
+/** Text and how it is painted. */
+type Piece = string | readonly [style: Parameters<Output["paint"]>[0], text: string];
+
+const textOf = (piece: Piece): string => (typeof piece === "string" ? piece : piece[1]);
+const widthOf = (pieces: readonly Piece[]): number => pieces.reduce((sum, piece) => sum + textOf(piece).length, 0);
+
+/** One line of at most `columns` characters: what does not fit is cut off, which a wrapped line would spoil the picture by. */
+function fit(pieces: readonly Piece[], columns: number, paint: Output["paint"]): string {
+  const tooLong = widthOf(pieces) > columns;
+  let room = tooLong ? columns - 1 : columns;
+  let line = "";
+  for (const piece of pieces) {
+    const text = textOf(piece).slice(0, room);
+    room -= text.length;
+    if (text !== "") line += typeof piece === "string" ? text : paint(piece[0], text);
+  }
+  return tooLong ? `${line}…` : line;
+}
+
+const LABEL = 10;
+const label = (text: string): Piece => ["dim", text.padEnd(LABEL)];
+
+/** @param columns of the terminal; no line is longer */
 export function drawScreen(screen: Screen, paint: Output["paint"], columns: number): string {
-  const label = (text: string): string => paint("dim", text.padEnd(10));
-  const wide = Math.max(20, Math.min(columns, 110) - 40);
-  const lines = [
-    `${paint("bold", "cotrain")} ${paint("dim", `· ${screen.model} · ${formatShort(screen.parameters)} parameters · chain ${screen.chainId}`)}`,
-    "",
-    `${label("now")}${paint("bold", screen.activity)}  ${bar(screen.elapsed / screen.goal, Math.min(24, wide))} ${formatDuration(screen.elapsed)} of ${formatDuration(screen.goal)}`,
+  const lines: Piece[][] = [
+    [
+      ["bold", "cotrain"],
+      ["dim", ` · ${screen.model} · ${formatShort(screen.parameters)} parameters · chain ${screen.chainId}`],
+    ],
+    [],
   ];
+  const time = `${formatDuration(screen.elapsed)} of ${formatDuration(screen.goal)}`;
+  const free = columns - LABEL - screen.activity.length - time.length - 3;
+  const progress = free >= 8 ? `${bar(screen.elapsed / screen.goal, Math.min(24, free))} ` : "";
+  lines.push([label("now"), ["bold", screen.activity], `  ${progress}${time}`]);
   const { view } = screen;
   if (view) {
     const steps =
       view.current === null
         ? ""
         : ` · ${view.current.received} of ${view.current.assigned} workers in · ${view.current.innerSteps} inner steps`;
-    lines.push(`${label("round")}${view.round}${steps}`);
-    const train =
+    lines.push([label("round"), `${view.round}${steps}`]);
+    const train: Piece[] = [
+      label("loss"),
       view.loss.train === null
-        ? "–"
-        : `${view.loss.train.toFixed(3)} nats/token, ${bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3)} bits/byte`;
-    lines.push(`${label("loss")}train ${train} ${paint("cyan", sparkline(screen.losses, Math.min(40, wide)))}`);
+        ? "train – "
+        : `train ${view.loss.train.toFixed(3)} nats/token, ${bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3)} bits/byte `,
+    ];
+    lines.push([...train, ["cyan", sparkline(screen.losses, Math.max(0, Math.min(40, columns - widthOf(train))))]]);
     const first = view.loss.heldOutFirst;
-    lines.push(
-      `${label("")}held-out ${heldOutBits(view.loss.heldOut)} bits/byte${first ? paint("dim", ` (${heldOutBits(first)} at the start)`) : ""}`,
-    );
-    lines.push(
-      `${label("speed")}${formatCount(Math.round(view.tokensPerSecond))} tokens/s · ${formatShort(Number(view.tokens))} tokens so far`,
-    );
-    lines.push(
-      `${label("traffic")}${formatBytes(view.traffic.up + view.traffic.down)} sent · ${formatBytes(view.traffic.synchronous)} by synchronous data parallelism${timesLess(view.traffic)}`,
-    );
+    lines.push([
+      label(""),
+      `held-out ${heldOutBits(view.loss.heldOut)} bits/byte`,
+      ["dim", first ? ` (${heldOutBits(first)} at the start)` : ""],
+    ]);
+    lines.push([
+      label("speed"),
+      `${formatCount(Math.round(view.tokensPerSecond))} tokens/s · ${formatShort(Number(view.tokens))} tokens so far`,
+    ]);
+    lines.push([
+      label("traffic"),
+      `${formatBytes(view.traffic.up + view.traffic.down)} sent · ${formatBytes(view.traffic.synchronous)} by synchronous data parallelism${timesLess(view.traffic)}`,
+    ]);
     const total = view.members.reduce((sum, member) => sum + BigInt(member.tokens), 0n);
     const rows = [
-      ["worker", "state", "inner steps", "loss", "tokens/s", "share of tokens"],
+      ["worker", "state", "inner steps", "loss", "tokens/s", "of all"],
       ...view.members.map((member) => memberRow(member, total)),
     ];
     const [head, ...body] = table(rows, [3, 4, 5]);
-    lines.push("", `${label("")}${paint("dim", head ?? "")}`, ...body.map((row) => `${label("")}${row}`));
-    lines.push("");
+    lines.push([], [label(""), ["dim", head ?? ""]], ...body.map((row): Piece[] => [label(""), row]), []);
     if (view.anchored) {
       const transaction = view.anchored.transaction ? ` in transaction ${shortHex(view.anchored.transaction)}` : "";
-      lines.push(`${label("on-chain")}checkpoint of round ${view.anchored.round} anchored${transaction}`);
+      lines.push([label("on-chain"), `checkpoint of round ${view.anchored.round} anchored${transaction}`]);
     }
-    for (const happening of screen.happenings.slice(-4)) lines.push(`${label("")}${happening}`);
+    for (const happening of screen.happenings.slice(-4)) lines.push([label(""), happening]);
   }
-  if (screen.warning) lines.push(`${label("")}${paint("yellow", screen.warning)}`);
-  return lines.join("\n");
+  if (screen.warning) lines.push([label(""), ["yellow", screen.warning]]);
+  return lines.map((pieces) => fit(pieces, columns, paint)).join("\n");
 }
 
 /** The run in one line, for terminals that cannot be redrawn. */

@@ -3,7 +3,7 @@
  */
 import { type Static, Type } from "typebox";
 
-import { formatBytes, formatCount, formatDuration, formatPercent, formatShares, shortHex } from "../format.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent, formatShares, shortHex, wrap } from "../format.ts";
 import { type Output, table } from "../output.ts";
 
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -99,7 +99,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     `  ${formatBytes(sent)} sent between machines; synchronous data parallelism would have sent ${formatBytes(training.traffic.synchronous)}`,
     "",
     heading("What it writes"),
-    `  ${paint("dim", summary.sample.prompt)}${summary.sample.text.replaceAll(/\s+/g, " ")}`,
+    ...wrap(`${summary.sample.prompt}${summary.sample.text}`, 76).map((line) => `  ${line}`),
     "",
     heading(`Checkpoints on chain ${summary.chainId}`),
   ];
@@ -129,11 +129,11 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
   const { proposal } = summary;
   if (proposal) {
     const applied = proposal.appliedInRound === null ? "" : `, in force since round ${proposal.appliedInRound}`;
-    const transaction = proposal.executed ? ` in ${proposal.executed}` : "";
     lines.push(
       `  ${proposal.title}`,
-      `  ${proposal.state}${transaction}${applied}; ${formatShares(BigInt(proposal.votesFor))} for, ${formatShares(BigInt(proposal.votesAgainst))} against`,
+      `  ${proposal.state}${applied}; ${formatShares(BigInt(proposal.votesFor))} for, ${formatShares(BigInt(proposal.votesAgainst))} against`,
     );
+    if (proposal.executed) lines.push(`  ${proposal.executed}`);
   } else lines.push("  nothing yet: there were no shares to vote with");
   if (summary.pending.length > 0) {
     lines.push("", heading("Pending"));

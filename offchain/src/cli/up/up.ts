@@ -59,7 +59,7 @@ function openDisplay(context: UpContext, clock: Clock): Display {
   let closed = false;
   const draw = (): void => {
     if (log) {
-      log(drawScreen(screen, output.paint, process.stderr.columns));
+      log(drawScreen(screen, output.paint, process.stderr.columns || 80));
       return;
     }
     const round = screen.view?.round ?? -1;
