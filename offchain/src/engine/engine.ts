@@ -364,7 +364,11 @@ async function openSession(bytes: Uint8Array, threads: number, kind: ProgramKind
       interOpNumThreads: 1,
       executionMode: "sequential",
       logSeverityLevel: 3,
-      extra: { session: { intra_op: { allow_spinning: "0" } } },
+      extra: {
+        session: { intra_op: { allow_spinning: "0" } },
+        // It would turn products back that the builder turned round to be exact (products.ts).
+        optimization: { disable_specified_optimizers: "GemmTransposeFusion" },
+      },
     });
   } catch (cause) {
     throw new EngineError("PROGRAM_REFUSED", `ONNX Runtime refuses the ${kind} program.`, { cause });
