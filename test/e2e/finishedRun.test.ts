@@ -1,0 +1,458 @@
+/**
+ * A small run made once by `cotrain up`, on a user's own text and with a worker that joins with a wallet of its own; then
+ * every command on what it left: the state at rest, copies of it, damaged copies.
+ */
+import { type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { basename, dirname, join } from "node:path";
+
+import { asDigest, CheckpointManifest, type Digest, parseDocument } from "@cotrain/sdk/protocol";
+import { Value } from "typebox/value";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { createRandom } from "../../offchain/src/base/index.ts";
+import { developmentChain } from "../../offchain/src/chain/index.ts";
+import { openLocalRun, withChain } from "../../offchain/src/cli/local.ts";
+import { Summary } from "../../offchain/src/cli/up/summary.ts";
+import { ensureKeystore, findPort, readRunFile, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
+import { openFileStore } from "../../offchain/src/storage/index.ts";
+import {
+  contentOf,
+  cotrain,
+  cotrainHere,
+  type Ended,
+  refusal,
+  temporaryDirectory,
+  verdictOf,
+} from "../offchain/cli/support.ts";
+
+const cleanups: (() => unknown)[] = [];
+const directory = temporaryDirectory((work) => cleanups.push(work));
+const state = join(directory, "state");
+const book = join(directory, "book.txt");
+const wallet = join(directory, "me.json");
+const passphrase = join(directory, "passphrase");
+/** In the environment of every process of this file, so that none is overlooked. */
+const mark = randomUUID();
+const environment = { FINISHED_RUN_TEST: mark };
+
+let first: Ended;
+let summary: Summary;
+let me: string;
+let joined: Ended;
+
+/** 150 KB of sentences that a small model can learn something from. */
+function writeBook(): void {
+  const random = createRandom("book");
+  const pick = (words: readonly string[]): string => words[random.below(words.length)] ?? "";
+  const sentence = (): string =>
+    `The ${pick(["old", "young", "quiet", "tired"])} ${pick(["miller", "sailor", "teacher", "farmer"])} ${pick(["saw", "met", "followed", "forgot"])} a ${pick(["red", "small", "strange"])} ${pick(["boat", "house", "bird", "letter"])} ${pick(["by the river", "in the town", "before dawn", "after the war"])}.`;
+  let text = "";
+  while (text.length < 150_000) text += `${sentence()} ${sentence()} ${sentence()}\n\n`;
+  writeFileSync(book, text);
+}
+
+/** Processes that live and bear the mark. */
+function leftovers(): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        if (!readFileSync(`/proc/${pid}/environ`, "latin1").includes(mark)) return [];
+        return / [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/, ""))
+          ? []
+          : [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")}`];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** The guard of a supervisor ends a moment after it. */
+const nothingLeft = (): Promise<void> => expect.poll(leftovers, { timeout: 30_000 }).toEqual([]);
+
+/** Keeps the default ports from `up`, unless somebody else does so already. */
+async function take(port: number): Promise<void> {
+  const server: Server = createServer();
+  await new Promise<void>((done) => {
+    server.once("error", () => done());
+    server.listen(port, "127.0.0.1", () => done());
+  });
+  cleanups.push(() => server.close());
+}
+
+/** A worker with a wallet of its own joins the run as soon as it trains; told to end when `up` has ended. */
+async function joinRun(worker: { child: ChildProcess | undefined }): Promise<Ended> {
+  const file = await readRunFile(state);
+  const url = file?.urls["coordinator"] ?? "";
+  await developmentChain(file?.chain.rpcUrl ?? "").fund([me as `0x${string}`]);
+  return cotrain(
+    [
+      "worker",
+      "--coordinator",
+      url,
+      "--state",
+      join(directory, "worker"),
+      "--wallet",
+      wallet,
+      "--passphrase-file",
+      passphrase,
+      "--threads",
+      "1",
+    ],
+    { environment, onStart: (child) => (worker.child = child) },
+  );
+}
+
+beforeAll(async () => {
+  writeBook();
+  me = (await ensureKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_LOCAL })).address.toLowerCase();
+  await Promise.all([take(8_545), take(7_700)]);
+  const worker: { child: ChildProcess | undefined } = { child: undefined };
+  let joining: Promise<Ended> | undefined;
+  first = await cotrain(
+    ["up", "--state", state, "--preset", "0.1m", "--data", book, "--workers", "1", "--for", "1s", "--exit", "--json"],
+    {
+      environment,
+      onStderr: (stderr) => {
+        if (/Training · round/.test(stderr)) joining ??= joinRun(worker);
+      },
+    },
+  );
+  worker.child?.kill("SIGTERM");
+  joined = (await joining) ?? { code: null, stdout: "", stderr: "" };
+  summary = JSON.parse(first.stdout) as Summary;
+});
+
+afterAll(async () => {
+  for (const work of cleanups.reverse()) await work();
+});
+
+/** `cotrain <args>` on the state, in this process. */
+const run = (...args: readonly string[]): Promise<Ended> => cotrainHere([...args, "--state", state]);
+
+/** The one document that a command prints under --json. */
+async function jsonOf(...args: readonly string[]): Promise<unknown> {
+  const { code, stdout, stderr } = await run(...args, "--json");
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return JSON.parse(stdout);
+}
+
+/** A copy of the state for one test. */
+function copyOf(): string {
+  const copy = join(temporaryDirectory(), "state");
+  cpSync(state, copy, { recursive: true });
+  return copy;
+}
+
+const newest = (): Digest => asDigest(summary.checkpoints.at(-1)?.digest ?? "");
+
+async function shardOf(where: string, checkpoint: Digest): Promise<string> {
+  const store = await openFileStore(join(where, "blobs"));
+  const manifest = parseDocument(
+    "manifest",
+    CheckpointManifest,
+    JSON.parse(new TextDecoder().decode(await store.get(checkpoint))),
+  );
+  const digest = manifest.fragments[0]?.digest.slice(2) ?? "";
+  return join(where, "blobs", digest.slice(0, 2), digest);
+}
+
+function flipByte(file: string, position: number): void {
+  const bytes = readFileSync(file);
+  bytes[position] = (bytes[position] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+}
+
+describe("up", () => {
+  test("ends with 0, prints one document, and leaves no process", async () => {
+    expect(first.code).toBe(0);
+    expect(Value.Check(Summary, summary)).toBe(true);
+    expect(JSON.parse(readFileSync(join(state, "summary.json"), "utf8"))).toEqual(summary);
+    await nothingLeft();
+  });
+
+  test("trains on the user's own text with the preset and the workers asked for", () => {
+    expect(summary.model).toMatchObject({ preset: "0.1m", text: expect.stringContaining("book.txt") });
+    expect(summary.training.rounds).toBeGreaterThan(0);
+    expect(summary.heldOut.after ?? Infinity).toBeLessThan(summary.heldOut.initial ?? 0);
+    expect(summary.wallets.map(({ name }) => name)).toEqual(["worker-1"]);
+  });
+
+  test("pays, and applies what holders decided", () => {
+    for (const { earned, claimed } of summary.wallets) {
+      expect(BigInt(earned)).toBeGreaterThan(0n);
+      expect(claimed).toBe(earned);
+    }
+    expect(summary.proposal).toMatchObject({ state: "executed", appliedInRound: expect.any(Number) });
+    expect(summary.pending).toEqual([]);
+  });
+
+  test("takes free ports where the default ones are taken, and writes them to run.json", async () => {
+    const ports = (await readRunFile(state))?.ports ?? {};
+    expect(Object.keys(ports).sort()).toEqual(["chain", "coordinator"]);
+    expect(ports["chain"]).not.toBe(8_545);
+    expect(ports["coordinator"]).not.toBe(7_700);
+  });
+
+  test("shows plain lines where there is no terminal", () => {
+    const lines = first.stderr.trimEnd().split("\n");
+    expect(lines.filter((line) => !/^(\d+:\d\d {2}| *\d+ s {2}|\d+:\d\d · )/.test(line))).toEqual([]);
+    expect(first.stderr).not.toContain("\u001b");
+  });
+
+  test("a worker of another wallet ends with 0 when told to", () => {
+    expect(joined.code).toBe(0);
+  });
+
+  test.each([
+    ["preset", "1m", "preset 0.1m, not 1m"],
+    ["data", "/other/book.txt", `data ${book}, not /other/book.txt`],
+    ["rpc", "http://127.0.0.1:9", "the embedded chain, not http://127.0.0.1:9"],
+  ])("refuses another --%s than that of the run", async (key, value, what) => {
+    const before = contentOf(state);
+    expect(verdictOf(await run("up", "--exit", `--${key}`, value))).toEqual(
+      refusal(
+        1,
+        `This state holds a run with ${what}: leave --${key} out to go on with it, or start anew with "npm start -- --fresh".`,
+      ),
+    );
+    expect(contentOf(state)).toEqual(before);
+  });
+});
+
+/** Twelve tokens after "The old". */
+async function text(...flags: readonly string[]): Promise<string> {
+  const document = await jsonOf("generate", "--prompt", "The old", "--tokens", "12", ...flags);
+  const { prompt, text: written } = document as { prompt: string; text: string };
+  expect(prompt).toBe("The old");
+  return written;
+}
+
+describe("commands on a run at rest start its chain and end it", () => {
+  test("status", async () => {
+    expect(await jsonOf("status")).toMatchObject({
+      running: false,
+      runId: summary.model.runId,
+      round: summary.training.rounds,
+    });
+    const { stdout } = await cotrain(["status", "--state", state], { environment });
+    expect(stdout).toMatch(/^phase +at rest \(open on chain 31337\)/m);
+    await nothingLeft();
+  });
+
+  test("verify", async () => {
+    expect(await jsonOf("verify")).toMatchObject({
+      sound: true,
+      heads: summary.checkpoints.length,
+      ok: summary.checkpoints.length,
+    });
+    const { code, stdout } = await run("verify");
+    expect(code).toBe(0);
+    expect(stdout.match(/^ok {3}round/gm)).toHaveLength(summary.checkpoints.length);
+  });
+
+  test("generate: --prompt, --tokens, --temperature, --top-k, --seed, --threads, --checkpoint", async () => {
+    const likeliest = await text("--temperature", "0");
+    expect(await text("--temperature", "0")).toBe(likeliest);
+    expect(await text("--temperature", "0", "--threads", "1", "--seed", "9")).toBe(likeliest);
+    expect(await text("--top-k", "1")).toBe(likeliest);
+    expect(await text("--seed", "1", "--temperature", "2")).not.toBe(await text("--seed", "2", "--temperature", "2"));
+    const untrained = summary.checkpoints[0]?.digest ?? "";
+    expect(await text("--temperature", "0", "--checkpoint", untrained)).not.toBe(likeliest);
+    const { stdout } = await cotrain(
+      ["generate", "--state", state, "--prompt", "The old", "--temperature", "0", "--tokens", "12"],
+      { environment },
+    );
+    expect(stdout).toBe(`The old${likeliest}\n`);
+  });
+
+  test("generate refuses a checkpoint that is not there, and a digest that is none", async () => {
+    const absent = `0x${"ab".repeat(32)}`;
+    expect(verdictOf(await run("generate", "--checkpoint", absent))).toEqual(refusal(1, absent));
+    expect(verdictOf(await run("generate", "--checkpoint", "newest"))).toEqual(
+      refusal(1, '64 hex digits, not "newest"'),
+    );
+  });
+
+  test("rewards list, of all wallets and of one --account", async () => {
+    const [paid] = summary.wallets;
+    expect(await jsonOf("rewards", "list")).toEqual([
+      {
+        name: "worker-1",
+        account: paid?.account.toLowerCase(),
+        earned: paid?.earned,
+        claimed: paid?.claimed,
+        claimable: "0",
+        votes: paid?.votes,
+      },
+    ]);
+    expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([{ account: me, claimed: "0", votes: "0" }]);
+  });
+
+  test("rewards claim: for one wallet, without its votes; then there is nothing more", async () => {
+    const flags = ["rewards", "claim", "--wallet", wallet, "--passphrase-file", passphrase];
+    const [claim] = (await jsonOf(...flags, "--no-delegate")) as { amount: string; transaction: string }[];
+    expect(claim).toMatchObject({ account: me, transaction: expect.stringMatching(/^0x[0-9a-f]{64}$/) });
+    expect(BigInt(claim?.amount ?? 0)).toBeGreaterThan(0n);
+    expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([
+      { claimed: claim?.amount, claimable: "0", votes: "0" },
+    ]);
+    expect(await jsonOf(...flags)).toMatchObject([{ amount: "0", transaction: null }]);
+    expect(await jsonOf("rewards", "claim")).toMatchObject([{ name: "worker-1", amount: "0", transaction: null }]);
+  });
+
+  test("checkpoint export, and import into another state", async () => {
+    const car = join(directory, "model.car");
+    expect(await jsonOf("checkpoint", "export", car)).toEqual({ checkpoint: newest(), file: car });
+    const other = copyOf();
+    rmSync(join(other, "blobs"), { recursive: true });
+    const into = (...more: readonly string[]): Promise<Ended> =>
+      cotrainHere(["checkpoint", "import", car, "--state", other, "--json", ...more]);
+
+    const untrained = summary.checkpoints[0]?.digest ?? "";
+    expect(verdictOf(await into("--checkpoint", untrained))).toEqual(refusal(1, `expected was ${untrained}`));
+    expect(JSON.parse((await into("--checkpoint", newest())).stdout)).toMatchObject({ checkpoint: newest() });
+    const again = join(directory, "again.car");
+    await cotrainHere(["checkpoint", "export", again, "--state", other, "--checkpoint", newest()]);
+    expect(readFileSync(again).equals(readFileSync(car))).toBe(true);
+
+    rmSync(join(other, "blobs"), { recursive: true });
+    flipByte(car, 50_000);
+    expect(verdictOf(await into())).toEqual(refusal(1, /hash/));
+    truncateSync(car, 50_000);
+    expect(verdictOf(await into())).toEqual(refusal(1, /ends in the middle of a block/));
+    expect(Object.keys(contentOf(join(other, "blobs")) ?? {})).toEqual([]);
+    expect(
+      verdictOf(await cotrainHere(["checkpoint", "import", join(directory, "none.car"), "--state", other])),
+    ).toEqual(refusal(1, /none\.car/));
+  });
+});
+
+describe("a coordinator of its own", () => {
+  test("serves status and verify to others, and ends by Ctrl-C with 130", async () => {
+    const copy = copyOf();
+    const port = String(await findPort({ port: 0, explicit: true }));
+    const coordinator = `http://127.0.0.1:${port}`;
+    await withChain(await openLocalRun(copy), async ({ url }) => {
+      let child: ChildProcess | undefined;
+      const serving = cotrain(["coordinator", "--state", copy, "--rpc", url, "--port", port], {
+        environment,
+        onStart: (started) => (child = started),
+      });
+      try {
+        await expect
+          .poll(
+            () =>
+              fetch(`${coordinator}/health`).then(
+                ({ ok }) => ok,
+                () => false,
+              ),
+            { timeout: 60_000 },
+          )
+          .toBe(true);
+        const { runId } = summary.model;
+        const status = ["status", "--coordinator", coordinator, "--json"];
+        const asked = await cotrainHere([...status, "--run", runId]);
+        expect(JSON.parse(asked.stdout)).toMatchObject({ runId, phase: "Paused", round: summary.training.rounds });
+        expect((await cotrainHere(status)).stdout).toBe(asked.stdout);
+        expect((await cotrainHere([...status, "--run", `0x${"ab".repeat(32)}`])).code).toBe(1);
+
+        const verify = ["verify", "--coordinator", coordinator, "--json"];
+        const verified = await cotrainHere([...verify, "--rpc", url, "--run", runId]);
+        expect(JSON.parse(verified.stdout)).toMatchObject({ sound: true, ok: summary.checkpoints.length });
+        expect(verdictOf(await cotrainHere(verify))).toEqual(refusal(1, "--coordinator needs --rpc"));
+      } finally {
+        child?.kill("SIGINT");
+      }
+      expect((await serving).code).toBe(130);
+    });
+    expect(verdictOf(await cotrainHere(["status", "--coordinator", coordinator]))).toEqual(refusal(75, coordinator));
+    await nothingLeft();
+  });
+});
+
+describe("damage", () => {
+  test("to a checkpoint: verify and the next start tell, an import mends it", async () => {
+    const copy = copyOf();
+    const car = join(dirname(copy), "model.car");
+    await cotrainHere(["checkpoint", "export", car, "--state", copy]);
+    const shard = await shardOf(copy, newest());
+    flipByte(shard, 5_000);
+
+    const verified = await cotrainHere(["verify", "--state", copy]);
+    expect(verified.code).toBe(1);
+    expect(verified.stdout).toMatch(new RegExp(`^FAIL round .*\\n.*${basename(shard)} is corrupted`, "m"));
+    expect(verified.stdout).toContain(" 1 wrong");
+    expect(verdictOf(await cotrainHere(["generate", "--state", copy]))).toEqual(
+      refusal(1, `${basename(shard)} is corrupted`),
+    );
+    const before = contentOf(join(copy, "blobs"));
+    expect(verdictOf(await cotrain(["up", "--state", copy, "--for", "1s", "--exit"], { environment }))).toEqual(
+      refusal(
+        1,
+        `from which training goes on, is damaged in ${shard}: put a copy back with "npx cotrain checkpoint import FILE"`,
+      ),
+    );
+    expect(contentOf(join(copy, "blobs"))).toEqual(before);
+    const half = join(dirname(copy), "half.car");
+    expect((await cotrainHere(["checkpoint", "export", half, "--state", copy])).code).toBe(1);
+    expect(existsSync(half)).toBe(false);
+
+    expect((await cotrainHere(["checkpoint", "import", car, "--state", copy])).code).toBe(0);
+    expect((await cotrainHere(["verify", "--state", copy])).code).toBe(0);
+  });
+
+  test("to the coordinator's database", async () => {
+    const copy = copyOf();
+    const database = join(copy, "coordinator", "coordinator.sqlite");
+    writeFileSync(database, "not a database ".repeat(1_000));
+    expect(verdictOf(await cotrain(["up", "--state", copy, "--for", "1s", "--exit"], { environment }))).toEqual(
+      refusal(
+        1,
+        new RegExp(`${database} is damaged .*: put the state aside and start anew with "npm start -- --fresh"`),
+      ),
+    );
+    await nothingLeft();
+  });
+
+  test("to the chain's state and its copy", async () => {
+    const copy = copyOf();
+    const file = join(copy, "chain", "state.json");
+    for (const each of [file, `${file}.previous`]) truncateSync(each, 5_000);
+    for (const command of [["up", "--for", "1s", "--exit"], ["status"]]) {
+      expect(verdictOf(await cotrain([...command, "--state", copy], { environment }))).toEqual(
+        refusal(1, /state\.json is damaged and so is its copy .*: put the state aside and start anew/),
+      );
+    }
+  });
+
+  test("to deployment.json", async () => {
+    const copy = copyOf();
+    const file = join(copy, "deployment.json");
+    for (const damage of ['{"chainId":', '{"chainId":31337}']) {
+      writeFileSync(file, damage);
+      expect(verdictOf(await cotrainHere(["verify", "--state", copy]))).toEqual(
+        refusal(1, new RegExp(`${file} is .*: put the state aside and start anew with "npm start -- --fresh"`)),
+      );
+    }
+  });
+});
+
+test("--fresh puts the state aside and begins anew; Ctrl-C ends it with 130 and leaves no process", async () => {
+  const copy = copyOf();
+  const ended = await cotrain(["up", "--state", copy, "--fresh", "--preset", "0.1m", "--for", "1s", "--exit"], {
+    environment,
+    onStderr: (stderr, child) => {
+      if (stderr.includes("Registering model and run")) child.kill("SIGINT");
+    },
+  });
+  expect(ended.code).toBe(130);
+  const archived = readdirSync(dirname(copy)).find((name) => /^state\.\d{8}T\d{6}Z$/.test(name));
+  expect(ended.stderr).toContain(`The old state was put aside as ${join(dirname(copy), archived ?? "?")}.`);
+  expect(existsSync(join(dirname(copy), archived ?? "", "summary.json"))).toBe(true);
+  expect(existsSync(join(copy, "summary.json"))).toBe(false);
+  await nothingLeft();
+});
