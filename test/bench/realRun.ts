@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { asRunId, createCoordinatorClient, type RunView } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../../offchain/src/base/index.ts";
+import { presetOf } from "../../offchain/src/engine/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { RoundTimes } from "../../offchain/src/worker/index.ts";
 import { benchmarkStep, type StepBenchmark } from "./engine.ts";
@@ -160,21 +161,35 @@ export async function realRun(seconds: number): Promise<RealRun> {
   }
 }
 
-/** The real run between two measurements of one engine alone with the machine's two threads. */
+/** One engine alone, with the machine's two threads and with one. */
+interface Alone {
+  readonly two: StepBenchmark;
+  readonly one: StepBenchmark;
+}
+
+const measureAlone = async (seconds: number): Promise<Alone> => ({
+  two: await benchmarkStep(PRESET, 2, seconds),
+  one: await benchmarkStep(PRESET, 1, seconds),
+});
+
+/** The real run between two measurements of one engine alone. */
 export async function benchmarkRealRun({ quick, note }: BenchOptions): Promise<Row[]> {
   const [seconds, alone] = quick ? [30, 4] : [180, 15];
   note(`one engine alone, then the real run for ${seconds} s, then the engine again`);
-  const before = await benchmarkStep(PRESET, 2, alone);
+  const before = await measureAlone(alone);
   const run = await realRun(seconds);
-  const after = await benchmarkStep(PRESET, 2, alone);
+  const after = await measureAlone(alone);
   return [...speedRows(run, before, after), ...learningRows(run, seconds)];
 }
 
-function speedRows(run: RealRun, before: StepBenchmark, after: StepBenchmark): Row[] {
-  const mean = (pick: (step: StepBenchmark) => number): number => (pick(before) + pick(after)) / 2;
-  const alone = mean(({ tokensPerSecond }) => tokensPerSecond);
-  const perStep = before.tokensPerSecond * (before.millisecondsPerStep / 1_000);
-  const aloneByCpu = perStep / mean(({ cpuMillisecondsPerStep }) => cpuMillisecondsPerStep / 1_000);
+/** The engine's better measurement counts: a neighbour on the machine only ever makes it slower. */
+function speedRows(run: RealRun, before: Alone, after: Alone): Row[] {
+  const best = (threads: keyof Alone): number =>
+    Math.max(before[threads].tokensPerSecond, after[threads].tokensPerSecond);
+  const alone = best("two");
+  const { microBatch, model } = presetOf(PRESET);
+  const cpuMilliseconds = Math.min(before.two.cpuMillisecondsPerStep, after.two.cpuMillisecondsPerStep);
+  const aloneByCpu = (microBatch * model.sequence * 1_000) / cpuMilliseconds;
   const used = [...run.cpu.values()].reduce((sum, seconds) => sum + seconds, 0);
   const share = run.tokensPerSecond / alone;
   const cpu = [...run.cpu].sort(([, a], [, b]) => b - a).map(([role, seconds]) => `${role} ${percent(seconds / used)}`);
@@ -183,11 +198,15 @@ function speedRows(run: RealRun, before: StepBenchmark, after: StepBenchmark): R
     {
       what: `real run (${PRESET}, 3 workers of 1 thread, HTTP, chain, validators) over one engine alone with 2 threads`,
       goal: "≥ 80%",
-      result: `${percent(share)}: ${whole(run.tokensPerSecond)} of ${whole(alone)} tokens/s (before ${whole(before.tokensPerSecond)}, after ${whole(after.tokensPerSecond)})`,
+      result: `${percent(share)}: ${whole(run.tokensPerSecond)} of ${whole(alone)} tokens/s (before ${whole(before.two.tokensPerSecond)}, after ${whole(after.two.tokensPerSecond)})`,
       met: share >= 0.8,
     },
     {
-      what: "the same per second of processor time, which neighbours on the machine disturb less",
+      what: "the same over twice one engine with 1 thread, which is what two cores could do without waiting for each other",
+      result: `${percent(run.tokensPerSecond / (2 * best("one")))} of ${whole(2 * best("one"))} tokens/s`,
+    },
+    {
+      what: "real run over one engine per second of processor time, which neighbours on the machine disturb less",
       result: `${percent(run.tokens / used / aloneByCpu)}: ${whole(run.tokens / used)} of ${whole(aloneByCpu)} tokens; ${used.toFixed(0)} processor seconds in ${run.seconds.toFixed(0)} s`,
     },
     { what: "where the run's processor time goes", result: cpu.join(", ") },
