@@ -105,6 +105,7 @@ describe("the live picture", () => {
 
   test("before anything is known, says what is going on", () => {
     const starting = { ...screen, activity: "Deploying the contracts", view: undefined, elapsed: 0, goal: 0 };
+    expect(drawScreen({ ...starting, model: "", parameters: 0, chainId: 0 }, plain, 80)).toMatch(/^cotrain\n\n/);
     expect(drawScreen(starting, plain, 80)).toContain("now       Deploying the contracts  ░");
     expect(drawScreen(starting, plain, 80)).not.toMatch(/NaN|undefined|null/);
   });

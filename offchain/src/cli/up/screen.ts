@@ -80,10 +80,16 @@ const label = (text: string): Piece => ["dim", text.padEnd(LABEL)];
 
 /** @param columns of the terminal; no line is longer */
 export function drawScreen(screen: Screen, paint: Output["paint"], columns: number): string {
+  const known = [
+    screen.model,
+    screen.parameters > 0 ? `${formatShort(screen.parameters)} parameters` : "",
+    screen.chainId > 0 ? `chain ${screen.chainId}` : "",
+  ];
+  const subject = known.filter((part) => part !== "").map((part) => ` · ${part}`);
   const lines: Piece[][] = [
     [
       ["bold", "cotrain"],
-      ["dim", ` · ${screen.model} · ${formatShort(screen.parameters)} parameters · chain ${screen.chainId}`],
+      ["dim", subject.join("")],
     ],
     [],
   ];
