@@ -121,7 +121,7 @@ beforeAll(async () => {
       },
     },
   );
-  worker.child?.kill("SIGTERM");
+  worker.child?.kill("SIGINT");
   joined = (await joining) ?? { code: null, stdout: "", stderr: "" };
   summary = JSON.parse(first.stdout) as Summary;
 });
@@ -203,8 +203,8 @@ describe("up", () => {
     expect(first.stderr).not.toContain("\u001b");
   });
 
-  test("a worker of another wallet ends with 0 when told to", () => {
-    expect(joined.code).toBe(0);
+  test("a worker of another wallet ends with 130 by Ctrl-C", () => {
+    expect(joined.code).toBe(130);
   });
 
   test.each([

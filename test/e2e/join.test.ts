@@ -130,7 +130,7 @@ describe.runIf(linux)("a worker in a network namespace of its own", { timeout: 1
     }
 
     worker.kill("SIGINT");
-    expect(await worker.exited).toEqual({ code: 0, signal: null });
+    expect(await worker.exited).toEqual({ code: 130, signal: null });
     await follow(watch, "its leave", ({ members }) => !(joined in members));
     up.kill("SIGINT");
     expect(await up.exited).toEqual({ code: 130, signal: null });

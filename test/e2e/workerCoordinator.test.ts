@@ -134,7 +134,7 @@ test("two workers train round after round, through a restart of the coordinator,
   const resumedAt = coordinator.run.driver.state.round;
   await until("two rounds more", () => coordinator.run.driver.state.round >= resumedAt + 2);
   stop.abort();
-  expect(await Promise.all(workers)).toEqual([0, 0]);
+  await Promise.all(workers);
   expect(Object.keys(coordinator.run.driver.state.members)).toEqual([]);
 
   for (const [byte, seen] of Object.entries(events)) {

@@ -165,6 +165,15 @@ export const demoParams: RunParams = {
   replayBps: 0,
 };
 
+/** Inner steps that make a round last some 5 s with three workers on two cores, longer than a local block as anchoring needs it. */
+const innerStepsOf: Readonly<Record<string, number>> = { "0.1m": 256, "1m": 32, "3.5m": 24, "20m": 8 };
+
+/** {@link demoParams} with rounds of a length that suits the preset. */
+export const demoParamsOf = (preset: string): RunParams => ({
+  ...demoParams,
+  innerSteps: innerStepsOf[preset] ?? demoParams.innerSteps,
+});
+
 /** What holders may choose between; fields whose other values are not built are pinned. */
 export const paramsBounds: { readonly min: RunParams; readonly max: RunParams } = {
   min: {

@@ -41,10 +41,9 @@ export interface ValidatorDaemonOptions {
 /**
  * The main function for the service room's `runDaemon`: works until it is told to stop. Ready is told when the run was found
  * on-chain and at the coordinator; whatever is away is waited for.
- * @returns exit code 0
  * @throws UserError `WRONG_CHAIN`, `RUN_UNKNOWN`, `RUN_FOREIGN`, `STATE_*`
  */
-export async function validatorDaemon(options: ValidatorDaemonOptions, context: DaemonContext): Promise<number> {
+export async function validatorDaemon(options: ValidatorDaemonOptions, context: DaemonContext): Promise<void> {
   const { signal, logger } = context;
   const directory =
     options.role === undefined
@@ -96,7 +95,6 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       },
     },
   );
-  return 0;
 }
 
 function onlyRun(

@@ -37,10 +37,9 @@ export interface WorkerDaemonOptions {
 /**
  * The main function for the service room's `runDaemon`: works until the daemon is told to stop or the coordinator
  * dismisses it. Ready is told when it has joined.
- * @returns exit code 0
  * @throws what `runWorker` throws; UserError `STATE_*` for the directory
  */
-export async function workerDaemon(options: WorkerDaemonOptions, context: DaemonContext): Promise<number> {
+export async function workerDaemon(options: WorkerDaemonOptions, context: DaemonContext): Promise<void> {
   const { state, role } = options;
   const directory =
     role === undefined
@@ -70,7 +69,6 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       },
     );
     context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
-    return 0;
   } finally {
     directory.close();
   }

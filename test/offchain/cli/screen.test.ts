@@ -74,7 +74,10 @@ const screen: Screen = {
   bytesPerToken: 2.5,
   view,
   losses: [7, 6, 5, 4.5],
-  happenings: ["3 wallets claimed 699.99 shares", "worker-1 proposed: 32 → 48 inner steps per round"],
+  happenings: [
+    { text: "3 wallets claimed 699.99 shares, 2,099.97 in all", kind: "claims" },
+    { text: "worker-1 proposed: 32 → 48 inner steps per round" },
+  ],
   warning: undefined,
 };
 
@@ -97,7 +100,7 @@ describe("the live picture", () => {
         "          0xcccc…cccc  silent                         3.250    12,345    0.0%",
         "",
         "on-chain  checkpoint of round 6 anchored in transaction 0x5555…5555",
-        "          3 wallets claimed 699.99 shares",
+        "          3 wallets claimed 699.99 shares, 2,099.97 in all",
         "          worker-1 proposed: 32 → 48 inner steps per round",
       ].join("\n"),
     );
@@ -218,9 +221,10 @@ describe("the summary", () => {
   test("has quality, text, checkpoints, owners, decision, what is pending and what to do next", () => {
     const shown = text();
     for (const part of [
-      "3 rounds (2 now), 96 inner steps, 294,912 tokens; 6,554 tokens/s over 0:45",
+      "3 rounds (2 now), 96 inner steps, 294,912 tokens",
+      "6,554 tokens/s over 0:45",
       "held-out bits/byte 3.000 → 2.500 (3.800 before any training)",
-      "3.00 MB sent between machines; synchronous data parallelism would have sent 300 MB",
+      "3.00 MB sent; 300 MB by synchronous data parallelism",
       hash("8"),
       "not anchored yet",
       "Cotrain Model (COTRAIN), 1,500.00 shares",
@@ -232,6 +236,29 @@ describe("the summary", () => {
     ])
       expect(shown).toContain(part);
     expect(shown).not.toMatch(/NaN|undefined|null|\[object/);
+  });
+
+  test("fits 80 columns after a long run of many", () => {
+    const long = {
+      ...summary,
+      training: { ...summary.training, firstRound: 998, rounds: 1_001, steps: 48_048, tokens: "147603456" },
+      checkpoints: [999, 1_000].map((round) => ({
+        round,
+        sequence: round,
+        digest: hash("7"),
+        transaction: hash("8"),
+        block: 5_000,
+      })),
+      wallets: summary.wallets.map((wallet, index) => ({
+        ...wallet,
+        name: `worker-${index + 10}`,
+        tokens: "49201152",
+        earned: "123456780000000000000000",
+        claimed: "123456780000000000000000",
+        votes: "123456780000000000000000",
+      })),
+    };
+    expect(drawSummary(long, plain).filter((line) => line.length > 80)).toEqual([]);
   });
 
   test("wraps the sampled text", () => {

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { type RunId } from "@cotrain/sdk/protocol";
 import { replay } from "../../../offchain/src/coordinator/driver.ts";
-import type { CoordinatorSchema } from "../../../offchain/src/coordinator/index.ts";
+import { type CoordinatorSchema, LOGIC_VERSION } from "../../../offchain/src/coordinator/index.ts";
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
 import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
@@ -222,11 +222,11 @@ describe("a log", () => {
     }
     const live = harness.run.driver.state;
     const database = await openDatabase(join(harness.directory, "copy.sqlite"), eventLogMigrations);
-    const copy = createEventLog<RunEvent>(database, { runId, schemaVersion: 1, logicVersion: 1 });
+    const copy = createEventLog<RunEvent>(database, { runId, schemaVersion: 1, logicVersion: LOGIC_VERSION });
     const original = createEventLog<RunEvent, CoordinatorSchema>(harness.run.modules.database, {
       runId,
       schemaVersion: 1,
-      logicVersion: 1,
+      logicVersion: LOGIC_VERSION,
     });
     let seq = 0;
     for await (const row of original.read()) {
@@ -244,10 +244,10 @@ describe("a log", () => {
     const id = `0x${"77".repeat(32)}` as RunId;
     const foreign = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: 9 });
     await foreign.append(0, [{ type: "RunFinished", at: 1 }]);
-    const log = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: 1 });
+    const log = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: LOGIC_VERSION });
     await expect(replay(log)).rejects.toMatchObject({
       code: "LOGIC_VERSION",
-      message: expect.stringMatching(/logic version 9, but this Cotrain knows version 1 alone: .*--fresh/),
+      message: expect.stringMatching(/logic version 9, but this Cotrain knows version \d+ alone: .*--fresh/),
     });
     await database.close();
     await rm(directory, { recursive: true });

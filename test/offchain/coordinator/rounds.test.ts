@@ -11,6 +11,8 @@ import {
   receiptsRoot,
   recoverSigner,
 } from "@cotrain/sdk/protocol";
+import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anchoring.ts";
+import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import {
@@ -62,6 +64,34 @@ describe("a round", () => {
       kind: "train",
       lastOutcome: { round: 0, outcome: 0, receiptHash: hashOf(prepared.receipt) },
     });
+  });
+
+  it("does not open while as many heads as allowed wait for the chain, and opens when one is anchored", async () => {
+    harness = await openHarness();
+    await harness.worker("31").join();
+    const before = state();
+    await harness.worker("32").join();
+    const [zero] = before.heads;
+    if (!zero?.anchor) throw new TypeError("checkpoint 0 is anchored");
+    const waiting = Array.from({ length: MAX_WAITING_HEADS }, (_, index) => ({
+      ...zero,
+      round: index + 1,
+      sequence: index + 1,
+      anchor: null,
+    }));
+    const backlogged = { ...before, members: state().members, heads: [zero, ...waiting] };
+    const nothing = { type: "TimerFired", key: "setTimer/epoch/0", at: before.at } as const;
+    expect(step(backlogged, nothing).state).toMatchObject({ current: null, phase: "Waiting" });
+    expect(step({ ...backlogged, heads: backlogged.heads.slice(0, -1) }, nothing).state.current).not.toBeNull();
+    const anchored = {
+      type: "HeadAnchored",
+      at: before.at,
+      head: zero.head,
+      sequence: 1,
+      anchor: zero.anchor,
+      epochEnd: Math.ceil(before.at / 1_000) + 16,
+    } as const;
+    expect(step(backlogged, anchored).state.current).not.toBeNull();
   });
 
   it("answers the same receipt with the same acknowledgement, at once, later and after a restart", async () => {

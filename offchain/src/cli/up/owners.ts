@@ -60,12 +60,14 @@ export interface Estate {
   readonly owners: readonly Owner[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Told of everything that happened on-chain, in one line. */
-  readonly tell: (happening: string) => void;
+  /** Told of everything that happened on-chain, in one line; of a named kind only the newest matters. */
+  readonly tell: (happening: string, kind?: string) => void;
 }
 
 export interface Claim {
   readonly amount: bigint;
+  /** With all claims before. */
+  readonly cumulative: bigint;
   readonly transaction: Hex;
 }
 
@@ -88,7 +90,7 @@ async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined
   const shares = await sharesOf(owner.client, { addresses, modelId });
   if (BigInt(await delegateOf(owner.client, { shares, account })) === 0n)
     await delegate.sync(owner.client, { shares, delegatee: account });
-  return { amount, transaction: receipt.transactionHash };
+  return { amount, cumulative: reward.cumulative, transaction: receipt.transactionHash };
 }
 
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
@@ -99,7 +101,9 @@ export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
   const made = new Map(claims.filter((entry): entry is [string, Claim] => entry[1] !== undefined));
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
-    estate.tell(`${made.size} wallets claimed ${formatShares(sum)} shares`);
+    const all = [...made.values()].reduce((total, { cumulative }) => total + cumulative, 0n);
+    const who = made.size === 1 ? "1 wallet" : `${made.size} wallets`;
+    estate.tell(`${who} claimed ${formatShares(sum)} shares, ${formatShares(all)} in all`, "claims");
   }
   return made;
 }
@@ -160,7 +164,7 @@ export async function decide(estate: Estate, params: RunParams, title: string): 
 
   await until(estate, governor, proposer.client, proposalId, ["active"]);
   await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
-  tell(`${voters.length} holders voted for it`);
+  tell(voters.length === 1 ? "its holder voted for it" : `${voters.length} holders voted for it`);
 
   await until(estate, governor, proposer.client, proposalId, ["succeeded"]);
   await queue.sync(proposer.client, { governor, proposal });

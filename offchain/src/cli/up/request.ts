@@ -79,13 +79,18 @@ export function withRemedy(error: unknown, remedy: string): unknown {
   return new UserError(error.code, `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
 }
 
-async function checkChain(rpc: string, file: RunFile | undefined): Promise<void> {
+/**
+ * The chain id behind an RPC, which must be that of the run where there is one.
+ * @throws UserError `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`
+ */
+export async function checkChain(rpc: string, file: RunFile | undefined): Promise<number> {
   const chainId = await chainIdOf(rpc);
   if (file && file.chain.chainId !== chainId) throw wrongChain(rpc, chainId, file.chain.chainId);
+  return chainId;
 }
 
 /** @throws RetryableError `CHAIN_UNREACHABLE` */
-export async function chainIdOf(rpc: string): Promise<number> {
+async function chainIdOf(rpc: string): Promise<number> {
   const client = createPublicClient({ transport: http(rpc, { timeout: 10_000, retryCount: 1 }) });
   try {
     return await client.getChainId();

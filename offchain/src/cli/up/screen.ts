@@ -30,8 +30,8 @@ export interface Screen {
   readonly view: RunView | undefined;
   /** Training loss so far, nats per token, one value a round. */
   readonly losses: readonly number[];
-  /** Newest on-chain happenings, oldest first. */
-  readonly happenings: readonly string[];
+  /** Newest on-chain happenings, oldest first, one of each named kind. */
+  readonly happenings: readonly { readonly text: string; readonly kind?: string | undefined }[];
   /** Restarts and the like. */
   readonly warning: string | undefined;
 }
@@ -136,7 +136,7 @@ export function drawScreen(screen: Screen, paint: Output["paint"], columns: numb
       const transaction = view.anchored.transaction ? ` in transaction ${shortHex(view.anchored.transaction)}` : "";
       lines.push([label("on-chain"), `checkpoint of round ${view.anchored.round} anchored${transaction}`]);
     }
-    for (const happening of screen.happenings.slice(-4)) lines.push([label(""), happening]);
+    for (const { text } of screen.happenings.slice(-4)) lines.push([label(""), text]);
   }
   if (screen.warning) lines.push([label(""), ["yellow", screen.warning]]);
   return lines.map((pieces) => fit(pieces, columns, paint)).join("\n");

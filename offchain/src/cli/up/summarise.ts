@@ -11,7 +11,7 @@ import type { Prepared } from "./prepare.ts";
 import { Summary } from "./summary.ts";
 import type { Session } from "./session.ts";
 
-const PROMPT = "The people of the town";
+const PROMPT = "The town";
 const SAMPLE_TOKENS = 80;
 const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };
 
@@ -151,9 +151,9 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
     commands: [
       { command: "npm start", what: "train this run further" },
       { command: "npx cotrain status", what: "where the run stands" },
-      { command: "npx cotrain verify", what: "check every checkpoint from the contracts alone" },
+      { command: "npx cotrain verify", what: "check every checkpoint on-chain" },
       { command: `npx cotrain generate --prompt "${PROMPT}"`, what: "let the model write" },
-      { command: "npx cotrain rewards list", what: "what each wallet earned and can claim" },
+      { command: "npx cotrain rewards list", what: "what each wallet earned" },
       { command: "npx cotrain rewards claim", what: "claim it" },
       { command: "npx cotrain checkpoint export model.car", what: "take the newest checkpoint with you" },
     ],

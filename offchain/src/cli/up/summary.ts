@@ -72,19 +72,13 @@ export type Summary = Static<typeof Summary>;
 
 const bits = (microBits: number | null): string => (microBits === null ? "not measured" : (microBits / 1e6).toFixed(3));
 
-/** Every checkpoint of this session; what came before is counted. */
+/** Every checkpoint of this session with its transaction, which leaves room for no more in 80 columns; earlier ones are counted. */
 function checkpointRows(summary: Summary): string[][] {
   const from = summary.training.firstRound;
   const shown = summary.checkpoints.filter(({ round }) => round >= from);
-  const rows = shown.map(({ round, sequence, transaction, block, digest }) => [
-    `round ${round}`,
-    sequence === null ? "not anchored yet" : `link ${sequence}`,
-    transaction ?? "",
-    block === null ? "" : `block ${block}`,
-    shortHex(digest),
-  ]);
+  const rows = shown.map(({ round, transaction }) => [`round ${round}`, transaction ?? "not anchored yet"]);
   const before = summary.checkpoints.length - shown.length;
-  return before === 0 ? rows : [[`${before} earlier`, "see npx cotrain verify", "", "", ""], ...rows];
+  return before === 0 ? rows : [[`${before} earlier`, "see npx cotrain verify"], ...rows];
 }
 
 export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
@@ -94,14 +88,15 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
   const lines = [
     "",
     heading(`${summary.model.name}: trained together, owned together`),
-    `  ${formatCount(training.rounds)} rounds (${formatCount(training.rounds - training.firstRound)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens; ${formatCount(Math.round(training.tokensPerSecond))} tokens/s over ${formatDuration(training.milliseconds)}`,
+    `  ${formatCount(training.rounds)} rounds (${formatCount(training.rounds - training.firstRound)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens`,
+    `  ${formatCount(Math.round(training.tokensPerSecond))} tokens/s over ${formatDuration(training.milliseconds)}`,
     `  held-out bits/byte ${bits(heldOut.before)} → ${paint("green", bits(heldOut.after))}${heldOut.initial !== heldOut.before ? ` (${bits(heldOut.initial)} before any training)` : ""}`,
-    `  ${formatBytes(sent)} sent between machines; synchronous data parallelism would have sent ${formatBytes(training.traffic.synchronous)}`,
+    `  ${formatBytes(sent)} sent; ${formatBytes(training.traffic.synchronous)} by synchronous data parallelism`,
     "",
     heading("What it writes"),
     ...wrap(`${summary.sample.prompt}${summary.sample.text}`, 76).map((line) => `  ${line}`),
     "",
-    heading(`Checkpoints on chain ${summary.chainId}`),
+    heading(`Checkpoints and their transactions on chain ${summary.chainId}`),
   ];
   lines.push(...table(checkpointRows(summary)).map((line) => `  ${line}`));
   const total = summary.wallets.reduce((sum, wallet) => sum + BigInt(wallet.tokens), 0n);

@@ -11,6 +11,7 @@ import { type Clock, RetryableError, systemClock } from "../../base/index.ts";
 import { developmentChain } from "../../chain/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
+import { demoParamsOf } from "../createRun.ts";
 import { layout } from "../local.ts";
 import { type Decision, claimAll, type Claim, decide, type Estate } from "./owners.ts";
 import type { upOptions } from "./options.ts";
@@ -32,13 +33,15 @@ const MEASURE_MS = 45_000;
 /** The picture on the terminal, redrawn in place on a TTY and in plain lines elsewhere. */
 interface Display {
   readonly update: (change: Partial<Screen>) => void;
-  readonly tell: (happening: string) => void;
+  /** On a TTY a happening of a named kind takes the place of the one before it. */
+  readonly tell: (happening: string, kind?: string) => void;
   readonly close: () => void;
 }
 
 function openDisplay(context: UpContext, clock: Clock): Display {
   const { output } = context;
-  const live = process.stderr.isTTY ?? false;
+  // Some terminals (a job without a window) have no size; a picture cannot be redrawn in place there.
+  const live = process.stderr.isTTY && process.stderr.columns > 0 && process.stderr.rows > 0;
   const log = live ? createLogUpdate(process.stderr) : undefined;
   const started = clock.now();
   let screen: Screen = {
@@ -59,7 +62,7 @@ function openDisplay(context: UpContext, clock: Clock): Display {
   let closed = false;
   const draw = (): void => {
     if (log) {
-      log(drawScreen(screen, output.paint, process.stderr.columns || 80));
+      log(drawScreen(screen, output.paint, process.stderr.columns));
       return;
     }
     const round = screen.view?.round ?? -1;
@@ -76,9 +79,10 @@ function openDisplay(context: UpContext, clock: Clock): Display {
       screen = { ...screen, ...change, losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000) };
       draw();
     },
-    tell(happening) {
+    tell(happening, kind) {
       const at = Math.round((clock.now() - started) / 1_000);
-      screen = { ...screen, happenings: [...screen.happenings, happening].slice(-20) };
+      const others = screen.happenings.filter((each) => kind === undefined || each.kind !== kind);
+      screen = { ...screen, happenings: [...others, { text: happening, kind }].slice(-20) };
       if (!log) output.notice(`${String(at).padStart(4)} s  ${happening}`);
     },
     close() {
@@ -165,7 +169,8 @@ async function train(
     if (deciding || !prepared.local) return;
     deciding = true;
     const from = view.params.innerSteps;
-    const to = from === 32 ? 48 : 32;
+    const usual = demoParamsOf(prepared.preset).innerSteps;
+    const to = from === usual ? (usual * 3) / 2 : usual;
     const params = { ...view.params, minStake: BigInt(view.params.minStake), innerSteps: to };
     try {
       decision = await decide(estate, params, `${from} → ${to} inner steps per round`);

@@ -8,6 +8,12 @@ import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
 /** Heads kept beyond those that still matter, so that a chain that lost many is recognised. */
 const HEADS_KEPT = 64;
 
+/**
+ * Heads that may wait for the chain: an outage of an hour and more does not halt training. With as many waiting no round opens
+ * until one is anchored, so that a chain whose blocks are slower than the rounds bounds them in the end.
+ */
+export const MAX_WAITING_HEADS = 1_024;
+
 export interface NewHead {
   readonly round: number;
   readonly paramsVersion: number;
@@ -34,6 +40,13 @@ export function pushHead(draft: StateDraft, link: NewHead): void {
   });
   draft.heads.push({ ...link, workers: [...link.workers], sequence, parentHead, head, anchor: null, reverted: false });
   anchorNext(draft);
+}
+
+/** Whether so many heads wait for the chain that no round may add another. */
+export function isBacklogged(draft: StateDraft): boolean {
+  // Heads are anchored in order: those that wait are the last.
+  const oldest = draft.heads.at(-MAX_WAITING_HEADS);
+  return oldest !== undefined && oldest.anchor === null;
 }
 
 function anchorNext(draft: StateDraft): void {

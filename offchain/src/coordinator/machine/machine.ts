@@ -34,7 +34,7 @@ import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below. A log is replayed by the version that wrote it, or from a snapshot that it wrote. */
-export const LOGIC_VERSION = 1;
+export const LOGIC_VERSION = 2;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 1;
 

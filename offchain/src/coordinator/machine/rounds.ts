@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { consumeAssignment, issueAssignment, returnAssignment, tokensOf } from "../../data/index.ts";
-import { pushHead } from "./anchoring.ts";
+import { isBacklogged, pushHead } from "./anchoring.ts";
 import type { CheckpointStored, FragmentAccepted, ReceiptAccepted, SyncReduced } from "./events.ts";
 import { end, endAll, issue, type StateDraft, timerKey } from "./pending.ts";
 import { type Member, type OpenRound, parametersOf, type RunState, type Work } from "./state.ts";
@@ -75,6 +75,7 @@ function advanceCollecting(
 }
 
 function openRound(draft: StateDraft, at: number): void {
+  if (isBacklogged(draft)) return;
   const next = draft.nextParams;
   const params = next?.params ?? draft.params;
   const members = candidates(draft);

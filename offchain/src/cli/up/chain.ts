@@ -1,0 +1,109 @@
+/** The chain of a run and the wallets on it: started or found, opened or made, and able to pay. */
+import { mkdir } from "node:fs/promises";
+
+import type { Address } from "viem";
+import type { PrivateKeyAccount } from "viem/accounts";
+
+import { developmentChainIds } from "../../../../deploy/deployment.ts";
+import { RetryableError } from "../../base/index.ts";
+import { anvilCommand, connect, developmentChain, DEVELOPMENT_CHAIN_ID, startStateKeeper } from "../../chain/index.ts";
+import { type DaemonContext, findPort, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
+import type { CommandContext } from "../command.ts";
+import { layout } from "../local.ts";
+import type { upOptions } from "./options.ts";
+import { checkChain } from "./request.ts";
+import { ensureWallet, namedWallet, type Role } from "./wallets.ts";
+
+const VALIDATORS = 3;
+
+export interface Wallets {
+  readonly organiser: PrivateKeyAccount;
+  readonly poster: PrivateKeyAccount;
+  readonly validators: readonly PrivateKeyAccount[];
+  readonly workers: readonly PrivateKeyAccount[];
+}
+
+const numbered = <T>(count: number, make: (n: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index + 1));
+
+async function openWallets(state: string, context: CommandContext<typeof upOptions>, local: boolean): Promise<Wallets> {
+  const ensure = (role: Role): Promise<PrivateKeyAccount> => ensureWallet(state, role, local);
+  // The first makes the passphrase that all share.
+  const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
+  // On a real chain one account pays for everything, so that only one needs funds.
+  const poster = local ? await ensure("poster") : organiser;
+  const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
+  const workers = await Promise.all(numbered(context.options.workers, (n) => ensure(`worker-${n}`)));
+  return { organiser, poster, validators, workers };
+}
+
+/** Starts the embedded chain unless another was named. */
+async function startChain(
+  context: CommandContext<typeof upOptions>,
+  daemon: DaemonContext,
+  state: string,
+  supervisor: Supervisor,
+  rpc: string | undefined,
+  file: RunFile | undefined,
+): Promise<{ url: string; port: number | undefined; chainId: number }> {
+  if (rpc !== undefined) return { url: rpc, port: undefined, chainId: await checkChain(rpc, file) };
+  await mkdir(layout(state).chain, { recursive: true, mode: 0o700 });
+  const lock = await openRoleDirectory(state, "chain", { create: true });
+  daemon.onShutdown("chain lock", () => lock.close());
+  const explicit = context.config.explicit("chainPort");
+  const port = await findPort({
+    port: explicit ? context.options.chainPort : (file?.ports["chain"] ?? context.options.chainPort),
+    explicit,
+    purpose: "the chain",
+    flag: "--chain-port",
+  });
+  const node = anvilCommand({ stateFile: layout(state).chainState, port });
+  daemon.onShutdown("chain state keeper", startStateKeeper(layout(state).chainState));
+  await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
+  return { url: node.url, port, chainId: DEVELOPMENT_CHAIN_ID };
+}
+
+/** The organiser of a real chain must be able to pay. */
+async function requireFunds(rpcUrl: string, chainId: number, organiser: Address): Promise<void> {
+  const connection = await connect({ rpcUrl, chainId });
+  const balance = await connection.call((client) => client.getBalance({ address: organiser }));
+  if (balance > 0n) return;
+  throw new RetryableError(
+    "ORGANISER_UNFUNDED",
+    `The organiser's wallet ${organiser} has no coins on chain ${chainId} to pay fees with: send it some, then run the same command again.`,
+  );
+}
+
+export interface OpenedChain {
+  readonly url: string;
+  /** Of the embedded chain. */
+  readonly port: number | undefined;
+  readonly chainId: number;
+  /** A development chain, with windows and votes of seconds. */
+  readonly local: boolean;
+  readonly wallets: Wallets;
+}
+
+/**
+ * The chain with wallets that can pay: the embedded one gives them coins, on another the organiser's must have some.
+ * @throws UserError `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`, `ORGANISER_UNFUNDED`
+ */
+export async function openChain(
+  context: CommandContext<typeof upOptions>,
+  daemon: DaemonContext,
+  state: string,
+  supervisor: Supervisor,
+  rpc: string | undefined,
+  file: RunFile | undefined,
+): Promise<OpenedChain> {
+  const chain = await startChain(context, daemon, state, supervisor, rpc, file);
+  const local = developmentChainIds.includes(chain.chainId);
+  const wallets = await openWallets(state, context, local);
+  const { organiser, poster, validators, workers } = wallets;
+  if (rpc === undefined)
+    await developmentChain(chain.url).fund(
+      [organiser, poster, ...validators, ...workers].map(({ address }) => address),
+    );
+  else await requireFunds(chain.url, chain.chainId, organiser.address);
+  return { ...chain, local, wallets };
+}

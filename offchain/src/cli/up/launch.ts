@@ -1,0 +1,111 @@
+/** Starts coordinator, validators and workers of a run that stands. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  asDigest,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  type Digest,
+  type RunId,
+} from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import { findPort, FRESH_COMMAND, type RunFile, type Supervisor, writeRunFile } from "../../service/index.ts";
+import { type BlobStore, exportCheckpoint } from "../../storage/index.ts";
+import type { CommandContext } from "../command.ts";
+import { layout, readDeployment } from "../local.ts";
+import { cotrainProcess } from "../processes.ts";
+import type { Wallets } from "./chain.ts";
+import type { upOptions } from "./options.ts";
+
+/** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
+async function checkCheckpoint(blobs: BlobStore, digest: Digest): Promise<void> {
+  try {
+    for await (const _ of exportCheckpoint(blobs, digest));
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    const file = error.details?.["file"];
+    throw new UserError(
+      "CHECKPOINT_DAMAGED",
+      `Checkpoint ${digest}, from which training goes on, is damaged${typeof file === "string" ? ` in ${file}` : ""}: put a copy back with "npx cotrain checkpoint import FILE", or start anew with "${FRESH_COMMAND}".`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's.
+ * `run.json` names the coordinator's URL from then on.
+ */
+export async function startProcesses(
+  context: CommandContext<typeof upOptions>,
+  state: string,
+  supervisor: Supervisor,
+  blobs: BlobStore,
+  wallets: Wallets,
+  run: RunFile & { readonly runId: RunId },
+  operatorToken: string,
+): Promise<CoordinatorClient> {
+  const { options, config } = context;
+  const known = await readDeployment(state);
+  if (!known)
+    throw new UserError(
+      "STATE_CORRUPTED",
+      `${layout(state).deployment} is gone: start anew with "npm start -- --fresh".`,
+    );
+  // A port that was found once is kept, so that workers elsewhere find the coordinator again after a restart.
+  const explicit = config.explicit("port");
+  const port = await findPort({
+    port: explicit ? options.port : (run.ports["coordinator"] ?? options.port),
+    explicit,
+    host: options.host,
+    purpose: "the coordinator",
+    flag: "--port",
+  });
+  const listen = ["--host", options.host, "--port", String(port)];
+  if (options.tlsCert) listen.push("--tls-cert", options.tlsCert);
+  if (options.tlsKey) listen.push("--tls-key", options.tlsKey);
+  if (options.behindProxy) listen.push("--behind-proxy");
+  const keys =
+    options.wallet && options.passphraseFile
+      ? ["--wallet", options.wallet, "--passphrase-file", options.passphraseFile]
+      : [];
+  const status = await supervisor.start(
+    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...keys]),
+  );
+  const scheme = options.tlsCert ? "https" : "http";
+  const bound = Number(status.details["port"] ?? port);
+  const reachable = ["0.0.0.0", "::"].includes(options.host) ? "127.0.0.1" : options.host;
+  const url = `${scheme}://${reachable}:${bound}`;
+  await writeRunFile(state, { ...run, ports: { ...run.ports, coordinator: bound }, urls: { coordinator: url } });
+  const coordinator = createCoordinatorClient(url);
+  await checkCheckpoint(blobs, asDigest((await coordinator.run(run.runId)).checkpoint.digest));
+  await coordinator.control(run.runId, operatorToken, { action: "pause" });
+  await supervisor.startGroup([
+    ...wallets.validators.map((_, index) =>
+      cotrainProcess(`validator-${index + 1}`, [
+        "validator",
+        "--state",
+        state,
+        "--role",
+        `validator-${index + 1}`,
+        "--coordinator",
+        url,
+      ]),
+    ),
+    ...wallets.workers.map((_, index) =>
+      cotrainProcess(`worker-${index + 1}`, [
+        "worker",
+        "--state",
+        state,
+        "--role",
+        `worker-${index + 1}`,
+        "--coordinator",
+        url,
+        "--threads",
+        "1",
+      ]),
+    ),
+  ]);
+  await coordinator.control(run.runId, operatorToken, { action: "resume" });
+  return coordinator;
+}
