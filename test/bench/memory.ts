@@ -2,7 +2,7 @@
  * Memory of the coordinator's process with 2 and with 16 members, all uploading at once. What would grow with workers ×
  * model is 14 more payloads held at a time; the difference is set against that.
  *
- * Alone: node --conditions=cotrain-source test/bench/memory.ts [preset] [rounds]
+ * Alone: node --conditions=cotrain-source --max-semi-space-size=2 test/bench/memory.ts [preset] [rounds] [workers …]
  */
 import { demoParams } from "../../offchain/src/cli/createRun.ts";
 import { lightMember, openLightRun, randomPayloads } from "./lightRun.ts";
@@ -64,7 +64,7 @@ export async function benchmarkMemory({ quick, note }: BenchOptions): Promise<Ro
 }
 
 if (import.meta.main) {
-  const [preset = "20m", rounds = "6"] = process.argv.slice(2);
-  for (const workers of [FEW, MANY])
+  const [preset = "20m", rounds = "6", ...counts] = process.argv.slice(2);
+  for (const workers of counts.length > 0 ? counts.map(Number) : [FEW, MANY])
     process.stdout.write(`${JSON.stringify(await coordinatorMemory(preset, workers, Number(rounds)))}\n`);
 }

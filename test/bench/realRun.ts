@@ -2,7 +2,7 @@
  * The real run, as a newcomer starts it: `cotrain up` with chain, coordinator, three validators and three workers as
  * processes of their own, watched from outside through the coordinator's API, the workers' logs and /proc.
  *
- * Alone: node --conditions=cotrain-source test/bench/realRun.ts [seconds]
+ * Alone: node --conditions=cotrain-source --max-semi-space-size=2 test/bench/realRun.ts [seconds]
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

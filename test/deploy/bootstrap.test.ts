@@ -68,7 +68,7 @@ beforeEach(() => {
   writeFileSync(
     join(tree, "offchain/src/cli/main.ts"),
     `const args: readonly string[] = process.argv.slice(2);
-     console.log(JSON.stringify({ args, node: process.version, conditions: process.execArgv, path: process.env["PATH"] }));
+     console.log(JSON.stringify({ args, node: process.version, flags: process.execArgv, path: process.env["PATH"] }));
      if (args[0] === "exit") process.exitCode = Number(args[1]);
      if (args[0] === "stay") {
        const timer = setInterval(() => undefined, 1_000);
@@ -207,7 +207,7 @@ describe("the command behind it", () => {
     expect(JSON.parse(stdout)).toEqual({
       args,
       node: process.version,
-      conditions: ["--conditions=cotrain-source"],
+      flags: ["--conditions=cotrain-source", "--max-semi-space-size=2"],
       path: expect.stringMatching(new RegExp(`^${join(tree, "node_modules/.bin")}${delimiter}`)),
     });
   });

@@ -7,7 +7,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import { RefusedError } from "./errors.ts";
 
-const CHUNK_BYTES = 1 << 20;
+/** One or two are in memory for each connection. */
+const CHUNK_BYTES = 256 << 10;
 /** Open files kept for the next request, so that ranges of one shard do not hash it again and again. */
 const KEPT_OPEN = 16;
 

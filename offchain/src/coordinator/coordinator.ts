@@ -64,7 +64,7 @@ const RELEASE_EVERY_ROUNDS = 16;
 const handlersOf = (run: Run): EffectHandlers => ({
   reduceSync: (effect, context) => {
     if (effect.kind !== "reduceSync") throw misrouted(effect.kind);
-    return reduceSync(run, effect, context);
+    return run.alone(() => reduceSync(run, effect, context));
   },
   storeCheckpoint: (effect, context) => {
     if (effect.kind !== "storeCheckpoint") throw misrouted(effect.kind);

@@ -63,7 +63,7 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   checkClaims(receipt, work);
   checkHeader(run, request, work);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
-  await checkPayload(run, request);
+  await run.alone(() => checkPayload(run, request));
   await run.modules.blobs.put(new TextEncoder().encode(canonicalJson(header)), {
     digest: asDigest(receipt.payloadDigest),
   });

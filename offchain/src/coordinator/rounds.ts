@@ -20,6 +20,7 @@ import {
   PayloadError,
   type Reduced,
   reduceFragment,
+  type SliceMemory,
 } from "../diloco/index.ts";
 import { BlobError, type OpenBlob, readFragment, writeFragment, writeManifest } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
@@ -29,13 +30,20 @@ import { outcomeOf, progressAfter, receiptsOf } from "./machine/rounds.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
 import { putDocument, type Run } from "./run.ts";
 
-/** Payload bytes; the event loop gets a turn before each slice, so that the API answers while tensors are reduced. */
-export function sourceOfBlob(blob: OpenBlob): ChunkSource {
+/**
+ * Payload bytes; the event loop gets a turn before each slice, so that the API answers while tensors are reduced. One buffer
+ * serves all slices, since fresh ones for every worker's payload would come faster than they are collected.
+ * @param memory shared by sources that are read in turn
+ */
+export function sourceOfBlob(blob: OpenBlob, memory: SliceMemory = []): ChunkSource {
   return {
     length: blob.length,
     read: async (offset, length) => {
       await nextTurn();
-      return blob.read(offset, length);
+      if ((memory[0]?.length ?? 0) < length) memory[0] = new Uint8Array(length);
+      const target = memory[0]!.subarray(0, length);
+      await blob.readInto(target, offset);
+      return target;
     },
   };
 }
@@ -71,12 +79,14 @@ export async function reduceSync(
   context: EffectContext,
 ): Promise<Unstamped<SyncReduced>> {
   const { key, fragment } = effect;
+  context.signal.throwIfAborted();
   const round = closing(context, effect.round);
   const { blobs } = run.modules;
   const params = runParamsFromWire(round.params);
   const elements = run.facts.elements[fragment] ?? 0;
   const outcomes: Record<Address, number> = {};
   const opened: OpenBlob[] = [];
+  const memory: SliceMemory = [];
   try {
     const contributions: Contribution[] = [];
     for (const { worker, accepted } of acceptedOf(round)) {
@@ -85,7 +95,7 @@ export async function reduceSync(
       try {
         const blob = await blobs.open(asDigest(part?.digest ?? ""));
         opened.push(blob);
-        contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob) });
+        contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory) });
       } catch (error) {
         outcomes[worker] = outcomeOfFailure(error);
       }

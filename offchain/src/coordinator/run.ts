@@ -20,6 +20,7 @@ import {
   typedDataOf,
   type Hex,
 } from "@cotrain/sdk/protocol";
+import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, parseJsonBounded, UserError } from "../base/index.ts";
 import type { ChainPort } from "../chain/index.ts";
@@ -79,6 +80,8 @@ export interface Run {
   readonly driver: Driver;
   readonly presence: Presence;
   readonly projections: Projections;
+  /** Runs work on tensors one piece at a time: it is the processor's anyway, and together its memory would add up. */
+  readonly alone: LimitFunction;
   readonly modules: RunModules;
 }
 
@@ -156,6 +159,7 @@ export async function openRun(options: RunOptions, presence: PresenceOptions, mo
     driver,
     presence: createPresence(driver, clock, logger, presence),
     projections: createProjections(modules.database, runId),
+    alone: pLimit(1),
     modules,
   };
 }

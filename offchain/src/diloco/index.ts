@@ -20,6 +20,7 @@ export {
   encodePayload,
   inspectPayload,
   type PayloadStatistics,
+  type SliceMemory,
   sourceOf,
 } from "./payload.ts";
 export { PayloadError, type PayloadErrorCode } from "./payloadError.ts";

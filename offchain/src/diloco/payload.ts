@@ -17,20 +17,31 @@ export function sourceOf(bytes: Uint8Array): ChunkSource {
 /** Elements per chunk: 1 MiB of fp32, a multiple of every codec's block. */
 export const CHUNK_ELEMENTS = 262_144;
 
-/** Reads the slices of a run of blocks. Copies, since a source may reuse its buffer. */
+/** Memory for one chunk's slices, used again for the next: what is read in passing must leave nothing to be collected. */
+export type SliceMemory = Uint8Array<ArrayBuffer>[];
+
+/**
+ * Reads the slices of a run of blocks. Copies them, since a source may reuse its buffer.
+ * @returns views of `memory`, or of the source's where there is but one
+ */
 export async function readSlices(
   codec: Codec,
   source: ChunkSource,
   elements: number,
   start: number,
   count: number,
+  memory: SliceMemory,
 ): Promise<Uint8Array[]> {
   const slices = codec.slices(elements, start, count);
   const parts: Uint8Array[] = [];
-  for (const { offset, length } of slices) {
+  for (const [index, { offset, length }] of slices.entries()) {
     const part = await source.read(offset, length);
     requireLength(part.byteLength, length);
-    parts.push(slices.length > 1 ? part.slice() : part);
+    if (slices.length === 1) return [part];
+    const kept = memory[index];
+    const space = kept && kept.length >= length ? kept : (memory[index] = new Uint8Array(length));
+    space.set(part);
+    parts.push(space.subarray(0, length));
   }
   return parts;
 }
@@ -53,12 +64,13 @@ export async function inspectPayload(code: number, source: ChunkSource, elements
   const codec = codecOf(code);
   requireLength(source.length, codec.encodedLength(elements));
   const chunk = new Float32Array(Math.min(CHUNK_ELEMENTS, elements));
+  const memory: SliceMemory = [];
   let squares = 0;
   let maximum = 0;
   let nonZero = 0;
   for (let start = 0; start < elements; start += CHUNK_ELEMENTS) {
     const out = chunk.subarray(0, Math.min(CHUNK_ELEMENTS, elements - start));
-    codec.decodeSlices(await readSlices(codec, source, elements, start, out.length), start, out);
+    codec.decodeSlices(await readSlices(codec, source, elements, start, out.length, memory), start, out);
     for (let i = 0; i < out.length; i++) {
       const value = out[i]!;
       squares += value * value;

@@ -6,7 +6,7 @@
 import { InternalError } from "../base/index.ts";
 import { codecOf } from "./codec.ts";
 import { type OuterHyperparameters, outerOptimizerOf } from "./outerOptimizer.ts";
-import { CHUNK_ELEMENTS, type ChunkSource, readSlices } from "./payload.ts";
+import { CHUNK_ELEMENTS, type ChunkSource, readSlices, type SliceMemory } from "./payload.ts";
 import { requireLength } from "./payloadError.ts";
 import { type Share, weigh } from "./weights.ts";
 
@@ -62,11 +62,13 @@ export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
   const params = new Float32Array(input.params);
   const buffer = new Float32Array(input.buffer);
   const chunk = new Float32Array(Math.min(chunkElements, n));
+  const memory: SliceMemory = [];
   for (let start = 0; start < n; start += chunkElements) {
     const end = Math.min(start + chunkElements, n);
     const gradient = chunk.subarray(0, end - start).fill(0);
     for (const { source, weight } of weighted) {
-      codec.addSlices(await readSlices(codec, source, n, start, end - start), start, weight, gradient);
+      const slices = await readSlices(codec, source, n, start, end - start, memory);
+      codec.addSlices(slices, start, weight, gradient);
     }
     optimizer.update(params.subarray(start, end), buffer.subarray(start, end), gradient, input.outer);
   }

@@ -13,6 +13,8 @@ export interface OpenBlob extends AsyncDisposable {
   readonly length: number;
   /** Exactly `length` bytes from `offset`, in memory of their own. */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Fills `target` with the bytes from `offset`. */
+  readInto(target: Uint8Array, offset: number): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ import {
 import type { BlobStore, Expected, Stored } from "./blobStore.ts";
 import { blobCorrupted, BlobError, blobMismatch, blobMissing, blobTooLarge } from "./errors.ts";
 
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 256 << 10;
 /** What lies in tmp/ longer than this was left by a process that died. */
 const STALE_MS = 3_600_000;
 
@@ -158,16 +158,20 @@ export async function openFileStore(root: string): Promise<BlobStore> {
           hash.update(buffer.subarray(0, filled));
         }
         if (hash.digest() !== digest) throw blobCorrupted(digest, pathOf(digest));
+        // Blobs never change, so a short read means that somebody meddled with the file since it was verified.
+        const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
+          if ((await readFully(file, target, offset)) !== target.length) throw blobCorrupted(digest, pathOf(digest));
+        };
         const close = (): Promise<void> => file.close();
         return {
           digest,
           length,
           read: async (offset, count) => {
             const bytes = new Uint8Array(count);
-            // Blobs never change, so a short read means that somebody meddled with the file since it was verified.
-            if ((await readFully(file, bytes, offset)) !== count) throw blobCorrupted(digest, pathOf(digest));
+            await readInto(bytes, offset);
             return bytes;
           },
+          readInto,
           close,
           [Symbol.asyncDispose]: close,
         };
