@@ -78,7 +78,7 @@ const training = (running: Running): Promise<boolean> =>
     () => {
       const exit = running.exit();
       if (exit) assert.fail(`cotrain up ended with ${exit.code ?? exit.signal}: ${running.stderr()}`);
-      return running.stderr().includes("· Training ·");
+      return running.stderr().includes("Training · round");
     },
     { context: running.stderr },
   );

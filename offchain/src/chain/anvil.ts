@@ -171,7 +171,10 @@ export interface DevelopmentChain {
 }
 
 export function developmentChain(url: string): DevelopmentChain {
-  const client = createTestClient({ mode: "anvil", transport: http(url, { timeout: 5_000, retryCount: 2 }) });
+  const transport = http(url, { timeout: 5_000, retryCount: 2 });
+  const client = createTestClient({ mode: "anvil", transport });
+  // The name that Hardhat's node knows is known to anvil too.
+  const purse = createTestClient({ mode: "hardhat", transport });
   const guarded = async (work: () => Promise<unknown>): Promise<void> => {
     try {
       await work();
@@ -181,7 +184,7 @@ export function developmentChain(url: string): DevelopmentChain {
   };
   return {
     fund: (accounts, balance = 10n ** 21n) =>
-      guarded(() => Promise.all(accounts.map((address) => client.setBalance({ address, value: balance })))),
+      guarded(() => Promise.all(accounts.map((address) => purse.setBalance({ address, value: balance })))),
     mineByInterval: (seconds) =>
       guarded(async () => {
         await client.setAutomine(false);

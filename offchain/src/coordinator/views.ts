@@ -38,9 +38,20 @@ function memberView(run: Run, state: RunState, member: Member): MemberView {
   };
 }
 
+/** Rounds follow each other at once; a longer pause between two means that the run rested. */
+const REST_MS = 5_000;
+
+/** The last rounds since the run rested. */
+function roundsInARow(state: RunState): RunState["recent"] {
+  const recent = state.recent.slice(-8);
+  const openings = [...recent.slice(1), ...(state.current ? [state.current] : [])].map(({ openedAt }) => openedAt);
+  const rest = recent.findLastIndex(({ durableAt }, index) => (openings[index] ?? durableAt) - durableAt > REST_MS);
+  return recent.slice(rest + 1);
+}
+
 /** Accepted tokens over the time of the last rounds; before the first one is over, what the members report. */
 export function tokensPerSecond(state: RunState, members: readonly MemberView[]): number {
-  const recent = state.recent.slice(-8);
+  const recent = roundsInARow(state);
   const [first, last] = [recent[0], recent.at(-1)];
   if (!first || !last || last.durableAt <= first.openedAt) {
     return members.reduce((sum, member) => sum + (member.state === "training" ? (member.tokensPerSecond ?? 0) : 0), 0);

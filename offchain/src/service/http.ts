@@ -2,7 +2,7 @@
  * The HTTP server every daemon starts from: schemas checked strictly, one form of error, health, readiness, metrics and
  * OpenAPI, uploads as streams, limits on everything that a stranger can make large. Routes are the rooms' own plugins.
  */
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import { createSecureContext } from "node:tls";
 
@@ -79,7 +79,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     requestTimeout: options.requestTimeout ?? 300_000,
     connectionTimeout: options.idleTimeout ?? 60_000,
     keepAliveTimeout: 30_000,
-    trustProxy: options.behindProxy ?? false,
+    // One hop: what a client writes into the header itself is not believed.
+    trustProxy: options.behindProxy ? (_: string, hop: number) => hop === 0 : false,
     // Closing ends idle keep-alive sockets and lets requests in progress finish; the daemon's deadline bounds those.
     forceCloseConnections: "idle" as const,
     routerOptions: { maxParamLength: 256 },
@@ -134,6 +135,8 @@ export interface ListenOptions {
   /** The user named this port: no other is taken in its stead. */
   readonly explicitPort: boolean;
   readonly behindProxy?: boolean;
+  /** Plain HTTP on loopback besides: this machine's processes need no certificate. Default none. */
+  readonly loopbackPort?: number | undefined;
   /** For the error when the port is taken. */
   readonly purpose?: string;
   readonly flag?: string;
@@ -142,7 +145,7 @@ export interface ListenOptions {
 export interface Listening {
   readonly host: string;
   readonly port: number;
-  /** Where this machine reaches it: a wildcard host is given as loopback. */
+  /** Where this machine reaches it: by the loopback port if there is one, and a wildcard host as loopback. */
   readonly url: string;
 }
 
@@ -154,7 +157,12 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
   const host = options.host ?? LOOPBACK;
   const tls = app.server instanceof HttpsServer;
   checkExposure({ host, tls, behindProxy: options.behindProxy ?? false }, app.log);
+  const door = options.loopbackPort === undefined ? undefined : loopbackDoor(app);
   await app.ready();
+  if (door)
+    await withPort({ port: options.loopbackPort ?? 0, explicit: true, flag: "--loopback-port" }, (candidate) =>
+      listenOnce(door, candidate, LOOPBACK),
+    );
   // Not app.listen: after a port that is taken, a Fastify instance cannot try the next one.
   const port = await withPort(
     {
@@ -164,8 +172,9 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
       ...(options.purpose !== undefined && { purpose: options.purpose }),
       ...(options.flag !== undefined && { flag: options.flag }),
     },
-    (candidate) => listenOnce(app, candidate, host),
+    (candidate) => listenOnce(app.server, candidate, host),
   );
+  if (door) return { host, port, url: `http://${LOOPBACK}:${options.loopbackPort}` };
   const reachable = host === "0.0.0.0" || host === "::" ? LOOPBACK : host;
   const scheme = tls ? "https" : "http";
   return { host, port, url: `${scheme}://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}` };
@@ -242,9 +251,20 @@ class RateLimited extends RetryableError {
   }
 }
 
-function listenOnce(app: HttpApp, port: number, host: string): Promise<number> {
+/** A second server before the same routes, with the same limits; it ends with the app. */
+function loopbackDoor(app: HttpApp): HttpServer {
+  const door = createServer((request, response) => app.routing(request, response));
+  const { maxConnections, requestTimeout, headersTimeout, keepAliveTimeout, timeout } = app.server;
+  Object.assign(door, { maxConnections, requestTimeout, headersTimeout, keepAliveTimeout, timeout });
+  app.addHook("preClose", async () => {
+    door.close();
+    setTimeout(() => door.closeAllConnections(), 2_000).unref();
+  });
+  return door;
+}
+
+function listenOnce(server: HttpServer | HttpsServer, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const { server } = app;
     const onError = (error: Error): void => {
       server.off("listening", onListening);
       reject(error);

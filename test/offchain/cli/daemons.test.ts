@@ -267,6 +267,10 @@ describe("coordinator", () => {
     await expect(serve("--tls-cert", "/no/cert.pem", "--tls-key", "/no/key.pem")).rejects.toThrow("/no/");
   });
 
+  test("--loopback-port", async () => {
+    expect(await serve("--loopback-port", "7999")).toMatchObject({ http: { loopbackPort: 7_999 } });
+  });
+
   test("--operator-token-file", async () => {
     const file = join(temporaryDirectory(), "token");
     writeFileSync(file, "t".repeat(40));

@@ -78,6 +78,7 @@ const screen: Screen = {
     { text: "3 wallets claimed 699.99 shares, 2,099.97 in all", kind: "claims" },
     { text: "worker-1 proposed: 32 → 48 inner steps per round" },
   ],
+  joinCommand: "npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
   warning: undefined,
 };
 
@@ -100,6 +101,7 @@ describe("the live picture", () => {
         "          0xcccc…cccc  silent                         3.250    12,345    0.0%",
         "",
         "on-chain  checkpoint of round 6 anchored in transaction 0x5555…5555",
+        "join by   npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
         "          3 wallets claimed 699.99 shares, 2,099.97 in all",
         "          worker-1 proposed: 32 → 48 inner steps per round",
       ].join("\n"),
@@ -138,9 +140,9 @@ describe("the live picture", () => {
 describe("the plain line", () => {
   test("says the same in one line", () => {
     expect(plainLine(screen)).toBe(
-      "1:05 · Training · round 7 · train 2.597 held-out 2.346 bits/byte · 24,690 tokens/s · 2 of 3 workers · 12.0 MB sent, 600 MB by synchronous data parallelism · anchored 6",
+      "Training · round 7 · train 2.597 held-out 2.346 bits/byte · 24,690 tokens/s · 2 of 3 workers · 12.0 MB sent, 600 MB by synchronous data parallelism · anchored 6",
     );
-    expect(plainLine({ ...screen, view: undefined })).toBe("1:05  Training");
+    expect(plainLine({ ...screen, view: undefined })).toBe("Training");
   });
 
   test("knows what is not known yet", () => {
@@ -271,7 +273,9 @@ describe("the summary", () => {
 
   test("says what did not happen", () => {
     const shown = text({ proposal: null, pending: [], heldOut: { initial: null, before: null, after: null } });
-    expect(shown).toContain("nothing yet: there were no shares to vote with");
+    expect(shown).toContain("nothing in this session");
+    const none = text({ proposal: null, shares: { ...summary.shares, minted: "0" } });
+    expect(none).toContain("nothing yet: there were no shares to vote with");
     expect(shown).toContain("not measured → not measured");
     expect(shown).not.toContain("Pending");
   });

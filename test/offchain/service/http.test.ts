@@ -9,6 +9,7 @@ import { Type } from "typebox";
 import { expect, onTestFinished, test } from "vitest";
 
 import { InternalError, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import { findPort } from "../../../offchain/src/service/ports.ts";
 import {
   checkExposure,
   createHttpServer,
@@ -250,7 +251,11 @@ test("with a certificate it speaks HTTPS; files that do not fit are refused", as
   execFileSync("openssl", [...make, "-keyout", key, "-out", cert], { stdio: "ignore" });
   const tls = await loadTls(cert, key);
   const app = await server({ tls });
-  const { url } = await listen(app, { host: "127.0.0.1", port: 0, explicitPort: true });
+  const loopbackPort = await findPort({ port: 0, explicit: true });
+  const { url: local, port } = await listen(app, { host: "127.0.0.1", port: 0, explicitPort: true, loopbackPort });
+  const url = `https://127.0.0.1:${port}`;
+  expect(local).toBe(`http://127.0.0.1:${loopbackPort}`);
+  expect((await fetch(`${local}/health`)).status).toBe(200);
   const status = await new Promise((resolve, reject) => {
     const agent = new Agent({ ca: tls?.cert ?? "", checkServerIdentity: () => undefined });
     httpsRequest(`${url}/health`, { agent }, (response) => {
@@ -261,7 +266,9 @@ test("with a certificate it speaks HTTPS; files that do not fit are refused", as
       .on("error", reject)
       .end();
   });
-  expect([url.slice(0, 8), status]).toEqual(["https://", 200]);
+  expect(status).toBe(200);
+  await app.close();
+  await expect(fetch(`${local}/health`)).rejects.toThrow();
   expect(await loadTls(undefined, undefined)).toBeUndefined();
   await expect(loadTls(cert, undefined)).rejects.toMatchObject({ code: "TLS_INVALID" });
   await expect(loadTls(cert, cert)).rejects.toMatchObject({ code: "TLS_INVALID" });

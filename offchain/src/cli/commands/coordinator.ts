@@ -1,7 +1,7 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { readFileBounded, UserError } from "../../base/index.ts";
-import { createLogger, loadTls, openRoleDirectory, runDaemon, text, toggle } from "../../service/index.ts";
+import { createLogger, loadTls, openRoleDirectory, port, runDaemon, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { layout, openLocalRun } from "../local.ts";
 import {
@@ -31,6 +31,7 @@ export const coordinatorCommand = defineCommand({
       description: "listen beyond loopback in plain HTTP because a proxy adds TLS",
       default: false,
     }),
+    loopbackPort: port({ description: "with TLS: port of plain HTTP besides, for this machine alone" }),
     operatorTokenFile: text({
       description: "file with the token that may pause and resume (default: in the state directory)",
     }),
@@ -76,13 +77,14 @@ export const coordinatorCommand = defineCommand({
             explicitPort: config.explicit("port"),
             tls: await loadTls(options.tlsCert, options.tlsKey),
             behindProxy: options.behindProxy,
+            loopbackPort: options.loopbackPort,
             purpose: "the coordinator",
             flag: "--port",
           },
           logger,
         });
         daemon.onShutdown("coordinator", () => coordinator.stop());
-        daemon.ready({ port: coordinator.port });
+        daemon.ready({ port: coordinator.port, url: coordinator.url });
         await Promise.race([
           coordinator.failed,
           new Promise<void>((resolve) => {

@@ -1,4 +1,7 @@
 /** Starts coordinator, validators and workers of a run that stands. */
+import { X509Certificate } from "node:crypto";
+import { hostname } from "node:os";
+
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
@@ -9,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import { findPort, FRESH_COMMAND, type RunFile, type Supervisor, writeRunFile } from "../../service/index.ts";
+import { findPort, FRESH_COMMAND, loadTls, type RunFile, type Supervisor, writeRunFile } from "../../service/index.ts";
 import { type BlobStore, exportCheckpoint } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout, readDeployment } from "../local.ts";
@@ -32,6 +35,26 @@ async function checkCheckpoint(blobs: BlobStore, digest: Digest): Promise<void> 
   }
 }
 
+export interface Launched {
+  readonly coordinator: CoordinatorClient;
+  /** The command line with which others join. */
+  readonly joinCommand: string;
+}
+
+/** How others reach the coordinator: by the name in its certificate, at the address it listens on, or through its proxy. */
+async function joinCommandFor(
+  { host, tlsCert, tlsKey, behindProxy }: CommandContext<typeof upOptions>["options"],
+  port: number,
+): Promise<string> {
+  const command = (url: string): string => `npm run cotrain -- worker --coordinator ${url}`;
+  if (behindProxy) return command("https://<your proxy>");
+  const wildcard = host === "0.0.0.0" || host === "::";
+  const tls = await loadTls(tlsCert, tlsKey);
+  if (!tls) return command(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  const name = /DNS:([^,\s]+)/.exec(new X509Certificate(tls.cert).subjectAltName ?? "")?.[1];
+  return command(`https://${name ?? (wildcard ? hostname() : host)}:${port}`);
+}
+
 /**
  * Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's.
  * `run.json` names the coordinator's URL from then on.
@@ -43,8 +66,9 @@ export async function startProcesses(
   blobs: BlobStore,
   wallets: Wallets,
   run: RunFile & { readonly runId: RunId },
+  local: boolean,
   operatorToken: string,
-): Promise<CoordinatorClient> {
+): Promise<Launched> {
   const { options, config } = context;
   const known = await readDeployment(state);
   if (!known)
@@ -62,21 +86,34 @@ export async function startProcesses(
     flag: "--port",
   });
   const listen = ["--host", options.host, "--port", String(port)];
+  // This machine's own processes need no certificate, whose name they could not know.
+  const door = options.tlsCert
+    ? await findPort({
+        port: run.ports["loopback"] ?? port + 1,
+        explicit: false,
+        exclude: new Set([port]),
+        purpose: "this machine's processes",
+      })
+    : undefined;
+  if (door !== undefined) listen.push("--loopback-port", String(door));
   if (options.tlsCert) listen.push("--tls-cert", options.tlsCert);
   if (options.tlsKey) listen.push("--tls-key", options.tlsKey);
   if (options.behindProxy) listen.push("--behind-proxy");
+  // Where fees are play money a wallet of its own posts; elsewhere the organiser's does.
   const keys =
-    options.wallet && options.passphraseFile
+    !local && options.wallet && options.passphraseFile
       ? ["--wallet", options.wallet, "--passphrase-file", options.passphraseFile]
       : [];
   const status = await supervisor.start(
     cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...keys]),
   );
-  const scheme = options.tlsCert ? "https" : "http";
   const bound = Number(status.details["port"] ?? port);
-  const reachable = ["0.0.0.0", "::"].includes(options.host) ? "127.0.0.1" : options.host;
-  const url = `${scheme}://${reachable}:${bound}`;
-  await writeRunFile(state, { ...run, ports: { ...run.ports, coordinator: bound }, urls: { coordinator: url } });
+  const url = String(status.details["url"]);
+  await writeRunFile(state, {
+    ...run,
+    ports: { ...run.ports, coordinator: bound, ...(door === undefined ? {} : { loopback: door }) },
+    urls: { coordinator: url },
+  });
   const coordinator = createCoordinatorClient(url);
   await checkCheckpoint(blobs, asDigest((await coordinator.run(run.runId)).checkpoint.digest));
   await coordinator.control(run.runId, operatorToken, { action: "pause" });
@@ -107,5 +144,5 @@ export async function startProcesses(
     ),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });
-  return coordinator;
+  return { coordinator, joinCommand: await joinCommandFor(options, bound) };
 }

@@ -66,6 +66,8 @@ export interface Prepared {
   readonly blobs: BlobStore;
   readonly reader: ChainReader;
   readonly coordinator: CoordinatorClient;
+  /** The command line with which others join. */
+  readonly joinCommand: string;
   readonly operatorToken: string;
   readonly owners: readonly Owner[];
   readonly supervisor: Supervisor;
@@ -139,7 +141,9 @@ export async function prepare(
 
   const blobs = await openFileStore(layout(state).blobs);
 
-  progress.update({ activity: "Compiling the contracts, preparing data and programs" });
+  progress.update({
+    activity: file?.runId ? "Opening the chain" : "Compiling the contracts, preparing data and programs",
+  });
   const opening = openChain(context, daemon, state, supervisor, rpc, file);
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
@@ -177,7 +181,8 @@ export async function prepare(
     version: 1,
     startedAt: new Date(clock.now()).toISOString(),
     chain: { chainId: chain.chainId, rpcUrl: chain.url, embedded: rpc === undefined },
-    ports: chain.port === undefined ? {} : { chain: chain.port },
+    // The coordinator's port is kept, so that workers elsewhere find it again.
+    ports: { ...file?.ports, ...(chain.port === undefined ? {} : { chain: chain.port }) },
     urls: {},
     wallets: Object.fromEntries(walletEntries(wallets)),
     settings,
@@ -230,15 +235,17 @@ export async function prepare(
     parameters: parameterCount(presetOf(preset).model),
     bytesPerToken: data.train.bytes / data.train.tokens,
   });
-  const coordinator = await startProcesses(
+  const { coordinator, joinCommand } = await startProcesses(
     context,
     state,
     supervisor,
     blobs,
     wallets,
     { ...run, modelId, runId },
+    local,
     operatorToken,
   );
+  progress.update({ joinCommand });
   const owners = wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain.url, account));
   return {
     state,
@@ -255,6 +262,7 @@ export async function prepare(
     blobs,
     reader,
     coordinator,
+    joinCommand,
     operatorToken,
     owners,
     supervisor,

@@ -32,6 +32,8 @@ export interface Screen {
   readonly losses: readonly number[];
   /** Newest on-chain happenings, oldest first, one of each named kind. */
   readonly happenings: readonly { readonly text: string; readonly kind?: string | undefined }[];
+  /** The command line with which others join. */
+  readonly joinCommand: string;
   /** Restarts and the like. */
   readonly warning: string | undefined;
 }
@@ -136,6 +138,7 @@ export function drawScreen(screen: Screen, paint: Output["paint"], columns: numb
       const transaction = view.anchored.transaction ? ` in transaction ${shortHex(view.anchored.transaction)}` : "";
       lines.push([label("on-chain"), `checkpoint of round ${view.anchored.round} anchored${transaction}`]);
     }
+    if (screen.joinCommand) lines.push([label("join by"), screen.joinCommand]);
     for (const { text } of screen.happenings.slice(-4)) lines.push([label(""), text]);
   }
   if (screen.warning) lines.push([label(""), ["yellow", screen.warning]]);
@@ -145,11 +148,10 @@ export function drawScreen(screen: Screen, paint: Output["paint"], columns: numb
 /** The run in one line, for terminals that cannot be redrawn. */
 export function plainLine(screen: Screen): string {
   const { view } = screen;
-  if (!view) return `${formatDuration(screen.elapsed)}  ${screen.activity}`;
+  if (!view) return screen.activity;
   const active = view.members.filter((member) => member.state !== "silent").length;
   const train = view.loss.train === null ? "–" : bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3);
   return [
-    formatDuration(screen.elapsed),
     screen.activity,
     `round ${view.round}`,
     `train ${train} held-out ${heldOutBits(view.loss.heldOut)} bits/byte`,

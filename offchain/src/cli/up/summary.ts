@@ -129,7 +129,8 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
       `  ${proposal.state}${applied}; ${formatShares(BigInt(proposal.votesFor))} for, ${formatShares(BigInt(proposal.votesAgainst))} against`,
     );
     if (proposal.executed) lines.push(`  ${proposal.executed}`);
-  } else lines.push("  nothing yet: there were no shares to vote with");
+  } else if (summary.shares.minted === "0") lines.push("  nothing yet: there were no shares to vote with");
+  else lines.push("  nothing in this session");
   if (summary.pending.length > 0) {
     lines.push("", heading("Pending"));
     lines.push(...summary.pending.map((item) => `  ${item.what}${item.due ? `, due ${item.due}` : ""}`));

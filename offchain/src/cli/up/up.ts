@@ -12,6 +12,7 @@ import { developmentChain } from "../../chain/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { demoParamsOf } from "../createRun.ts";
+import { formatDuration } from "../format.ts";
 import { layout } from "../local.ts";
 import { type Decision, claimAll, type Claim, decide, type Estate } from "./owners.ts";
 import type { upOptions } from "./options.ts";
@@ -35,7 +36,9 @@ interface Display {
   readonly update: (change: Partial<Screen>) => void;
   /** On a TTY a happening of a named kind takes the place of the one before it. */
   readonly tell: (happening: string, kind?: string) => void;
-  readonly close: () => void;
+  /** @param finished whether all was done */
+  readonly close: (finished?: boolean) => void;
+  readonly finished: () => boolean;
 }
 
 function openDisplay(context: UpContext, clock: Clock): Display {
@@ -55,11 +58,13 @@ function openDisplay(context: UpContext, clock: Clock): Display {
     view: undefined,
     losses: [],
     happenings: [],
+    joinCommand: "",
     warning: undefined,
   };
   let shownRound = -1;
   let shownActivity = "";
   let closed = false;
+  let done = false;
   const draw = (): void => {
     if (log) {
       log(drawScreen(screen, output.paint, process.stderr.columns));
@@ -69,25 +74,28 @@ function openDisplay(context: UpContext, clock: Clock): Display {
     if (round === shownRound && screen.activity === shownActivity) return;
     shownRound = round;
     shownActivity = screen.activity;
-    output.notice(plainLine(screen));
+    output.notice(`${formatDuration(clock.now() - started)}  ${plainLine(screen)}`);
   };
   const timer = live ? setInterval(draw, 250) : undefined;
   return {
     update(change) {
       const view = change.view;
       const loss = view && view.round !== screen.view?.round ? view.loss.train : null;
+      if (!log && change.joinCommand)
+        output.notice(`${formatDuration(clock.now() - started)}  others join with: ${change.joinCommand}`);
       screen = { ...screen, ...change, losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000) };
       draw();
     },
     tell(happening, kind) {
-      const at = Math.round((clock.now() - started) / 1_000);
       const others = screen.happenings.filter((each) => kind === undefined || each.kind !== kind);
       screen = { ...screen, happenings: [...others, { text: happening, kind }].slice(-20) };
-      if (!log) output.notice(`${String(at).padStart(4)} s  ${happening}`);
+      if (!log) output.notice(`${formatDuration(clock.now() - started)}  ${happening}`);
     },
-    close() {
+    finished: () => done,
+    close(finished = false) {
       if (closed) return;
       closed = true;
+      done = finished;
       clearInterval(timer);
       log?.clear();
       log?.done();
@@ -173,7 +181,9 @@ async function train(
     const to = from === usual ? (usual * 3) / 2 : usual;
     const params = { ...view.params, minStake: BigInt(view.params.minStake), innerSteps: to };
     try {
-      decision = await decide(estate, params, `${from} → ${to} inner steps per round`);
+      // Of two proposals with one text and one effect the second would be the first, executed long ago.
+      const title = `${from} → ${to} inner steps per round, proposed in round ${view.round}`;
+      decision = await decide(estate, params, title);
     } catch (error) {
       daemon.logger.warn({ err: error }, "the decision failed and is tried again");
       deciding = false;
@@ -218,7 +228,14 @@ async function train(
       return roundAtDecision.current !== undefined && view.round > roundAtDecision.current;
     },
     goal + DECISION_GRACE_MS + 60_000,
-    (view) => display.update({ activity: "Training", view, elapsed: clock.now() - started }),
+    (view) => {
+      const elapsed = clock.now() - started;
+      display.update({
+        activity: elapsed < goal ? "Training" : "Training on until the vote has taken effect",
+        view,
+        elapsed,
+      });
+    },
   );
   const milliseconds = clock.now() - started;
 
@@ -285,6 +302,8 @@ async function conduct(context: UpContext, daemon: DaemonContext, opened: Opened
   } finally {
     // Before an error is told: the picture would be cleared together with the sentence below it.
     display.close();
+    if (daemon.signal.aborted && !display.finished())
+      context.output.notice(`Stopped. The run is kept in ${opened.directory.path}; the next start goes on with it.`);
   }
 }
 
@@ -309,13 +328,12 @@ async function present(
   const session = await train(context, daemon, prepared, estate, display);
   display.update({ activity: "Writing the summary" });
   const summary = await summarise(prepared, session);
-  display.close();
+  display.close(true);
   context.output.result(summary, drawSummary(summary, context.output.paint));
   if (context.options.exit) return 0;
   if (prepared.embedded) await developmentChain(prepared.rpcUrl).mineOnDemand();
-  context.output.notice(
-    `The run is paused. Everything stays up until Ctrl-C; workers may join at ${prepared.coordinator.url}.`,
-  );
+  context.output.notice("The run is paused. Everything stays up until Ctrl-C; workers may join with");
+  context.output.notice(`  ${prepared.joinCommand}`);
   await new Promise<void>((resolve) => {
     if (daemon.signal.aborted) resolve();
     daemon.signal.addEventListener("abort", () => resolve(), { once: true });
