@@ -9,3 +9,4 @@ export * from "./files.ts";
 export * from "./hash.ts";
 export * from "./random.ts";
 export * from "./readers.ts";
+export * from "./redact.ts";

@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import pino, { type Logger as PinoLogger } from "pino";
 import pretty from "pino-pretty";
 
-import { makeDirectories } from "../base/index.ts";
+import { makeDirectories, redactUrls } from "../base/index.ts";
 
 export type Logger = PinoLogger;
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -55,14 +55,14 @@ export function createLogger(options: LoggerOptions): Logger {
       })()
     : out;
   const { file } = options;
-  const stream = file
-    ? {
-        write: (line: string) => {
-          formatted.write(line);
-          file.write(line);
-        },
-      }
-    : formatted;
+  // Causes of errors come from libraries, which name whole URLs with the keys in them.
+  const stream = {
+    write: (line: string) => {
+      const shown = redactUrls(line);
+      formatted.write(shown);
+      file?.write(shown);
+    },
+  };
   return pino(
     {
       level,

@@ -37,6 +37,23 @@ test("secrets are replaced wherever they stand, signatures and digests are not",
   expect(lines[2]).toContain('"signature":"0x51","digest":"0xd1"');
 });
 
+test("URLs show no user, path or query, in causes of errors either; this machine's keep their path", () => {
+  const { lines, logger } = captured();
+  const cause = new Error(
+    "fetch failed: https://me:SECRET1@rpc.example.org:8443/v3/SECRET2?k=SECRET3\nRequest: wss://a.b/SECRET4",
+  );
+  logger.warn(
+    { err: new Error("the chain is away", { cause }), rpc: "http://rpc.example.org/SECRET5" },
+    "posting waits",
+  );
+  logger.info({ url: "http://127.0.0.1:7700/v1/runs?token=SECRET6" });
+  expect(lines.join("")).not.toMatch(/SECRET/);
+  expect(lines[0]).toContain("https://rpc.example.org:8443/…");
+  expect(lines[1]).toContain("http://127.0.0.1:7700/v1/runs?…");
+  const { err } = JSON.parse(lines[0] ?? "") as { err: { stack: string } };
+  expect(err.stack).toContain("wss://a.b/…");
+});
+
 test("on a terminal the same line is for people", () => {
   const { lines, logger } = captured(true);
   logger.warn({ round: 7 }, "late");
