@@ -142,7 +142,7 @@ const checkpointZero = (runId: RunId) => ({
 
 /** Run parameters tuned for minutes of training on one machine; see test/bench/README.md. */
 export const demoParams: RunParams = {
-  innerSteps: 32,
+  innerSteps: 48,
   rampInnerSteps: 8,
   rampRounds: 0,
   innerLrPpb: 3_000_000,
@@ -165,8 +165,11 @@ export const demoParams: RunParams = {
   replayBps: 0,
 };
 
-/** Inner steps that make a round last some 5 s with three workers on two cores, longer than a local block as anchoring needs it. */
-const innerStepsOf: Readonly<Record<string, number>> = { "0.1m": 256, "1m": 32, "3.5m": 24, "20m": 8 };
+/**
+ * Inner steps that make a round last some 5 to 18 s with three workers on two cores: longer than a local block, in which one
+ * head is anchored, and short enough to see several in minutes. Each is a multiple of 3 × {@link FRAGMENTS}.
+ */
+const innerStepsOf: Readonly<Record<string, number>> = { "0.1m": 192, "1m": 48, "3.5m": 24, "20m": 12 };
 
 /** {@link demoParams} with rounds of a length that suits the preset. */
 export const demoParamsOf = (preset: string): RunParams => ({

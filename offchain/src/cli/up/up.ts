@@ -178,7 +178,7 @@ async function train(
     deciding = true;
     const from = view.params.innerSteps;
     const usual = demoParamsOf(prepared.preset).innerSteps;
-    const to = from === usual ? (usual * 3) / 2 : usual;
+    const to = from === usual ? (usual * 4) / 3 : usual;
     const params = { ...view.params, minStake: BigInt(view.params.minStake), innerSteps: to };
     try {
       // Of two proposals with one text and one effect the second would be the first, executed long ago.
