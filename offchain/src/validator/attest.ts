@@ -1,8 +1,12 @@
-/** Whether this validator signs an epoch: only what it computed itself, from the chain and published data, to the last bit. */
+/**
+ * Whether this validator signs an epoch: only what it computed itself, from the chain and published data, to the last bit, and
+ * only when it recomputed a fragment of every checkpoint that is paid there.
+ */
 import {
   type Address,
   asDigest,
   type Attestation,
+  type EpochHead,
   EpochManifest,
   type EpochView,
   fromWire,
@@ -12,6 +16,7 @@ import {
   type RunId,
   structHash,
   VerdictsFile,
+  verdictKind,
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
@@ -24,19 +29,24 @@ import {
   readJson,
   verdictKey,
 } from "../chain/index.ts";
+import type { Statement } from "./statements.ts";
 
 export interface AttestModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
   readonly evidence: EvidenceCache;
   readonly validator: Address;
-  /** This validator's verdicts that the coordinator had accepted before it computed the epoch. */
-  readonly mustCount: (head: string) => Promise<readonly WireStruct<"Verdict">[]>;
+  /** This validator's own verdicts about a head, sent or not. */
+  readonly verdictsAbout: (head: EpochHead["head"]) => Promise<readonly Statement<WireStruct<"Verdict">>[]>;
+  /** Ms since 1970: what the coordinator had accepted before then, it had before it computed the epoch. */
+  readonly acceptedBefore: number;
 }
 
 export type Decision =
   | { readonly kind: "sign"; readonly attestation: Attestation }
-  | { readonly kind: "refuse"; readonly reason: string };
+  | { readonly kind: "refuse"; readonly reason: string }
+  /** All is equal, but these heads, at least one, have no verdict of this validator yet. */
+  | { readonly kind: "wait"; readonly unjudged: readonly EpochHead[] };
 
 const refuse = (reason: string): Decision => ({ kind: "refuse", reason });
 
@@ -74,11 +84,11 @@ export async function decide(
   });
   if (result.kind === "nothing") return refuse(`There is nothing to attest: ${result.reason}`);
   const { computation } = result;
-  const missing = await missingVerdict(modules, computation);
+  const { missing, unjudged } = await compareVerdicts(modules, computation);
   if (missing) return refuse(missing);
   if (structHash("Attestation", computation.attestation) !== structHash("Attestation", attestation))
     return refuse(`It differs from what was recomputed: ${differences(attestation, computation).join(", ")}.`);
-  return { kind: "sign", attestation: computation.attestation };
+  return unjudged.length > 0 ? { kind: "wait", unjudged } : { kind: "sign", attestation: computation.attestation };
 }
 
 /** Names the fields that differ, down to the documents under the manifest's digest. */
@@ -92,20 +102,38 @@ function differences(published: Attestation, { attestation: own, manifest }: Epo
     );
 }
 
-/** A verdict of one's own that was accepted in time and is left out would change what others are paid. */
-async function missingVerdict(
-  { mustCount, validator }: AttestModules,
+/** A statement that a checkpoint does not follow from its payloads. */
+const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
+  kind === verdictKind.aggregate && BigInt(value) === 0n;
+
+/**
+ * This validator's verdicts against those that were counted, over the heads that the chain holds for the epochs covered.
+ * - One that was accepted in time and is left out would change what others are paid.
+ * - One that says "does not hold" must be counted in any case: else a coordinator that takes no such verdict would still have
+ *   this validator's signature under what it pays.
+ * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
+ */
+async function compareVerdicts(
+  { verdictsAbout, acceptedBefore, validator }: AttestModules,
   computation: EpochComputation,
-): Promise<string | undefined> {
+): Promise<{ readonly missing: string | undefined; readonly unjudged: readonly EpochHead[] }> {
   const counted = new Map(computation.verdicts.verdicts.map(({ verdict }) => [verdictKey(verdict), verdict.value]));
-  for (const { heads } of computation.inputs.epochs) {
-    for (const { head } of heads) {
-      for (const own of await mustCount(head)) {
-        const key = verdictKey(own);
-        if (own.validator === validator && counted.get(key) !== own.value)
-          return `It leaves out the verdict of kind ${own.kind} about head ${head} that this validator had sent in time.`;
+  const unjudged: EpochHead[] = [];
+  for (const entry of computation.inputs.epochs.flatMap(({ heads }) => heads)) {
+    const { head, round, sequence } = entry;
+    const own = (await verdictsAbout(head)).filter(({ struct }) => struct.validator === validator);
+    for (const { struct, acceptedAt } of own) {
+      if (counted.get(verdictKey(struct)) === struct.value) continue;
+      if (isAgainst(struct)) {
+        const missing = `It leaves out the verdict of this validator that checkpoint ${round} does not hold, head ${head}.`;
+        return { missing, unjudged };
+      }
+      if (acceptedAt !== null && acceptedAt < acceptedBefore) {
+        const missing = `It leaves out the verdict of kind ${struct.kind} about head ${head} that this validator had sent in time.`;
+        return { missing, unjudged };
       }
     }
+    if (sequence > 0 && !own.some(({ struct }) => struct.kind === verdictKind.aggregate)) unjudged.push(entry);
   }
-  return undefined;
+  return { missing: undefined, unjudged };
 }

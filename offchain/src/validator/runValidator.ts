@@ -5,6 +5,7 @@
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
+  asRunId,
   type Address,
   Definition,
   type CoordinatorClient,
@@ -12,6 +13,7 @@ import {
   type Digest,
   domainFor,
   drawnFragment,
+  type EpochHead,
   type EpochView,
   LOT_DELAY_BLOCKS,
   lotSeed,
@@ -35,6 +37,7 @@ import {
   EvidenceError,
   type PostedHead,
   readJson,
+  type RunRecord,
 } from "../chain/index.ts";
 import { FormatError } from "../storage/index.ts";
 import { checkAggregate } from "./aggregate.ts";
@@ -97,6 +100,12 @@ export interface ValidatorModules {
   readonly onReady?: () => void;
 }
 
+/** What of a run its heads are judged by. */
+interface Described {
+  readonly fragments: number;
+  readonly definition: Definition;
+}
+
 /** A statement that the coordinator will not take whatever is tried. */
 const settledAnswers = new Set(["DUPLICATE", "EQUIVOCATION"]);
 
@@ -124,6 +133,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   let lastLook: number | undefined;
   /** When the look before the one that first listed a manifest began: verdicts accepted earlier must count in it. */
   const dueBefore = new Map<string, number>();
+  /** Epoch manifests that would be signed if these heads had a verdict; told once. */
+  const waiting = new Map<string, readonly EpochHead[]>();
+  /** Runs whose heads are judged: this one, and others of the model while an epoch pays their heads too. */
+  const followed = new Set<RunId>([runId]);
   let measuring: Promise<void> | undefined;
   let complained: number | undefined;
 
@@ -134,7 +147,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     return statement;
   };
   const about = (head: PostedHead, fields: Pick<Verdict, "kind" | "index" | "value" | "evidence">): Verdict => ({
-    runId,
+    runId: head.runId,
     // Checkpoint 0 has no round that led to it.
     round: BigInt(Math.max(0, head.round - 1)),
     head: head.head,
@@ -151,16 +164,25 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         "RUN_FOREIGN",
         `The coordinator serves run ${runId} with another definition or model than the chain.`,
       );
-    const definition = parseDocument(
-      "definition",
-      Definition,
-      await readJson(blobs, runId, run.definition, "the definition"),
-    );
-    return { run, definition, schedule: await reader.schedule(run.modelId) };
+    return { run, definition: await readDefinition(run), schedule: await reader.schedule(run.modelId) };
   });
   const { run, definition, schedule } = description;
   const { modelId } = run;
+  const described = new Map<RunId, Described>([[runId, { fragments: run.fragments, definition }]]);
   modules.onReady?.();
+
+  async function readDefinition(of: Pick<RunRecord, "runId" | "definition">): Promise<Definition> {
+    return parseDocument("definition", Definition, await readJson(blobs, of.runId, of.definition, "the definition"));
+  }
+
+  async function describe(id: RunId): Promise<Described> {
+    const known = described.get(id);
+    if (known) return known;
+    const record = await reader.run(id);
+    const found = { fragments: record.fragments, definition: await readDefinition(record) };
+    described.set(id, found);
+    return found;
+  }
 
   /** Tries until it succeeds; only a mistake that waiting cannot mend ends it. */
   async function patiently<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -206,12 +228,20 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     }
     const hash = await reader.blockHash(head.block + Number(LOT_DELAY_BLOCKS));
     if (!hash) return;
-    const fragment = drawnFragment(lotSeed(hash, head.head, validator), run.fragments);
+    const of = await describe(head.runId);
+    const fragment = drawnFragment(lotSeed(hash, head.head, validator), of.fragments);
     let finding: { holds: boolean; reason: string; evidence: Digest };
     try {
       const found = await evidence.read(blobs, head, parent);
-      const params = await reader.paramsOf(runId, head.paramsVersion);
-      finding = await checkAggregate(blobs, { head, parent, evidence: found, definition, params, fragment });
+      const params = await reader.paramsOf(head.runId, head.paramsVersion);
+      finding = await checkAggregate(blobs, {
+        head,
+        parent,
+        evidence: found,
+        definition: of.definition,
+        params,
+        fragment,
+      });
     } catch (error) {
       // What is there and wrong is the poster's doing; what is not there may come yet.
       const wrong = error instanceof EvidenceError || error instanceof FormatError;
@@ -308,20 +338,20 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   async function attest(view: EpochView): Promise<void> {
     if (view.state !== "collecting" || refusedEpochs.has(view.manifest)) return;
     if (view.signatures.some((signature) => signature.validator === validator)) return;
+    const unjudged = waiting.get(view.manifest)?.filter(({ head }) => !judged.has(head)) ?? [];
+    // Nothing was learnt since: to compute it again would end the same.
+    if (unjudged.length > 0) return wait(view, unjudged);
     const wire = view.attestation;
     let statement = await statements.knownAttestation(wire);
     if (statement?.struct.epochDigest !== wire.epochDigest) {
-      const limit = dueBefore.get(view.manifest) ?? 0;
       const decision = await decide(
         {
           reader,
           blobs,
           evidence,
           validator,
-          mustCount: async (head) =>
-            (await statements.about(head as `0x${string}`))
-              .filter(({ acceptedAt }) => acceptedAt !== null && acceptedAt < limit)
-              .map(({ struct }) => struct),
+          verdictsAbout: (head) => statements.about(head),
+          acceptedBefore: dueBefore.get(view.manifest) ?? 0,
         },
         modelId,
         runId,
@@ -332,6 +362,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         emit({ type: "refused", epoch: view.epoch, reason: decision.reason });
         return;
       }
+      if (decision.kind === "wait") return wait(view, decision.unjudged);
       const { attestation } = decision;
       statement = await statements.attestation(toWire("Attestation", attestation), () =>
         account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
@@ -343,6 +374,17 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       signature: statement.signature,
     });
     emit({ type: "attested", epoch: view.epoch, root: wire.root });
+  }
+
+  /** Leaves a manifest for a later look, when the heads that it pays have this validator's verdicts. */
+  function wait({ epoch, manifest }: EpochView, unjudged: readonly EpochHead[]): void {
+    if (!waiting.has(manifest)) {
+      const rounds = unjudged.map(({ round }) => round).join(", ");
+      const reason = `It pays checkpoints that this validator has not judged yet (${rounds}); it is signed when they are.`;
+      emit({ type: "retrying", what: `epoch ${epoch}`, reason });
+    }
+    waiting.set(manifest, unjudged);
+    for (const head of unjudged) followed.add(asRunId(head.runId));
   }
 
   async function attestOrRefuse(view: EpochView): Promise<void> {
@@ -369,8 +411,23 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     }
   }
 
+  /**
+   * Judges what is open in a run.
+   * @returns its heads in epochs that no active root covers
+   */
+  async function judgeOpen(heads: readonly PostedHead[], settled: number): Promise<string[]> {
+    const open: string[] = [];
+    for (const [i, head] of heads.entries()) {
+      // Payloads of settled epochs are gone, and their verdicts count no more.
+      if (epochAt(schedule, head.anchoredAt) <= settled) continue;
+      open.push(head.head);
+      const parent = heads[i - 1];
+      if (parent && !judged.has(head.head)) await attempt(`checkpoint ${head.round}`, () => judge(head, parent));
+    }
+    return open;
+  }
+
   async function look(): Promise<void> {
-    const view = await coordinator.run(runId);
     const [heads, active, set] = await Promise.all([
       reader.headsSince(runId, 0),
       reader.activeRoot(modelId),
@@ -383,15 +440,14 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       return;
     }
     const settled = active?.epoch ?? 0;
-    const open = new Set<string>();
-    for (const [i, head] of heads.entries()) {
-      // Payloads of settled epochs are gone, and their verdicts count no more.
-      if (epochAt(schedule, head.anchoredAt) <= settled) continue;
-      open.add(head.head);
-      const parent = heads[i - 1];
-      if (parent && !judged.has(head.head)) await attempt(`checkpoint ${head.round}`, () => judge(head, parent));
+    const open = new Set(await judgeOpen(heads, settled));
+    for (const id of followed) {
+      if (id === runId) continue;
+      const others = await judgeOpen(await reader.headsSince(id, 0), settled);
+      if (others.length === 0) followed.delete(id);
     }
-    measureNext(heads, view);
+    // The run's state says what to measure; who measures nothing, or has not done yet, need not ask.
+    if (modules.loss && !measuring) measureNext(heads, await coordinator.run(runId));
     await attempt("sending verdicts", () => deliver(open));
 
     const at = clock.now();

@@ -9,17 +9,25 @@ import {
   domainFor,
   type EpochView,
   fromWire,
+  type ReceiptsFile,
   recoverSigner,
   type RunView,
   type SignedVerdict,
   toWire,
+  typedDataOf,
   verdictKind,
 } from "@cotrain/sdk/protocol";
 import { createTestClient, http } from "viem";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
-import { type Chain, type EpochComputation, openChain, verdictKey } from "../../../offchain/src/chain/index.ts";
+import {
+  type Chain,
+  type EpochComputation,
+  openChain,
+  readEvidence,
+  verdictKey,
+} from "../../../offchain/src/chain/index.ts";
 import {
   type Database,
   jobMigrations,
@@ -39,7 +47,7 @@ import { createNode, type TestNode } from "../chain/node.ts";
 import { createWorld, poster, validators, type World } from "../chain/world.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
-const [me, another] = [validators[0]!, validators[1]!];
+const [me, another, late] = [validators[0]!, validators[1]!, validators[2]!];
 
 let node: TestNode;
 let world: World;
@@ -54,6 +62,10 @@ const board = {
   epochs: [] as EpochView[],
   /** Answers nothing for a while. */
   away: false,
+  /** Answers that it has none of these blobs. */
+  withheld: new Set<string>(),
+  /** Takes no verdicts. */
+  deaf: false,
 };
 const unreachable = (): CoordinatorError =>
   new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
@@ -70,9 +82,13 @@ const coordinator: ValidatorCoordinator = {
     } as unknown as RunView;
   },
   epochs: async () => ({ epochs: board.epochs }),
-  blob: async (_run, digest, limit) => world.store.get(digest, limit),
+  blob: async (_run, digest, limit) => {
+    if (board.withheld.has(digest)) throw new CoordinatorError(404, "BLOB_NOT_FOUND", `There is no blob ${digest}.`);
+    return world.store.get(digest, limit);
+  },
   submitVerdict: async (_run, signed) => {
     if (board.away) throw unreachable();
+    if (board.deaf) throw new CoordinatorError(503, "OVERLOADED", "It takes nothing now.", { retryable: true });
     const known = board.verdicts.find((each) => verdictKey(each.verdict) === verdictKey(signed.verdict));
     if (known)
       throw new CoordinatorError(
@@ -126,10 +142,15 @@ async function eventually<T>(what: string, look: () => T | undefined): Promise<T
 
 const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
 
-async function post(options: Parameters<World["publisher"]["round"]>[0] = {}): Promise<void> {
-  const { head } = await chain.head(world.runId);
-  const { fields } = await world.publisher.round(options);
-  await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
+/** @returns the round's receipts */
+async function post(
+  options: Parameters<World["publisher"]["round"]>[0] = {},
+  publisher = world.publisher,
+): Promise<ReceiptsFile> {
+  const { fields, file } = await publisher.round(options);
+  const { head } = await chain.head(fields.runId);
+  await chain.postHead({ ...fields, parentHead: head }, `head-${fields.runId}-${fields.round}`);
+  return file;
 }
 
 /** Publishes an epoch as the coordinator does. */
@@ -325,6 +346,12 @@ describe("an epoch", () => {
   });
 
   it("that it computed the same is signed, once, and by nobody outside the set", async () => {
+    // The second validator has its say first: what it finds forged must be counted in what it signs.
+    const { round } = world.publisher.checkpoint();
+    const ofAnother = () => board.verdicts.filter(({ verdict }) => verdict.validator === lower(another.address));
+    await start(another);
+    await eventually("its verdicts", () => (ofAnother().length === round ? true : undefined));
+    await stop();
     const computation = await compute(due, board.verdicts);
     // The forged checkpoints earn nothing: all verdicts about them are 0.
     const paid = computation.inputs.epochs.flatMap(({ contributions }) =>
@@ -359,5 +386,132 @@ describe("an epoch", () => {
     ];
     const posted = await chain.postRoot(computation.attestation, signatures, "root-1");
     expect(posted.root.root).toBe(computation.attestation.root);
+  });
+});
+
+const forged: Parameters<typeof post>[0] = {
+  forge: (states) => states.forEach(({ params }) => void (params[0]! += 1)),
+};
+const payloads = ({ receipts }: ReceiptsFile): string[] => receipts.map(({ receipt }) => receipt.payloadDigest);
+const waits = (events: readonly ValidatorEvent[]): ValidatorEvent[] =>
+  events.filter(
+    (event) => event.type === "retrying" && event.what.startsWith("epoch") && event.reason.includes("judged"),
+  );
+const mine = (blocks: number): Promise<void> => development().mine({ blocks });
+/** Ends the epoch with one block, after `lot` blocks that belong to it. */
+async function endEpoch(lot = 2): Promise<number> {
+  if (lot > 0) await mine(lot);
+  await development().increaseTime({ seconds: 16 });
+  await mine(1);
+  return (await chain.dueEpoch(world.modelId))!;
+}
+/** Activates the pending root. */
+async function settle(): Promise<void> {
+  const pending = await chain.pendingRoot(world.modelId);
+  if (!pending) return;
+  await development().increaseTime({ seconds: 5 });
+  await mine(1);
+  await chain.activateRoot(world.modelId, pending.epoch, `activate-${pending.epoch}`);
+}
+const attested = (): Promise<true> =>
+  eventually("the attestation", () => (board.attestations.length > 0 ? true : undefined));
+
+describe("an epoch whose checkpoints it has not judged", () => {
+  beforeEach(async () => {
+    await settle();
+    board.epochs = [];
+    board.attestations = [];
+    board.withheld.clear();
+    board.deaf = false;
+  });
+
+  it("is not signed while the coordinator has no payloads to show, and refused when they show a forged checkpoint", async () => {
+    const { round } = world.publisher.checkpoint();
+    for (const digest of payloads(await post(forged))) board.withheld.add(digest);
+    const due = await endEpoch();
+    const { events } = await start();
+    board.epochs = [await publish(await compute(due, board.verdicts))];
+    await eventually("a word why", () => waits(events)[0]);
+    await sleep(400);
+    expect(board.attestations).toEqual([]);
+    expect(about(round)).toEqual([]);
+    expect(waits(events)).toEqual([
+      expect.objectContaining({ what: `epoch ${due}`, reason: expect.stringContaining(`(${round + 1})`) }),
+    ]);
+
+    board.withheld.clear();
+    const refused = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
+    expect(refused).toMatchObject({ reason: expect.stringContaining(`checkpoint ${round + 1} does not hold`) });
+    expect(board.attestations).toEqual([]);
+
+    // Computed again with the verdict, it is signed.
+    expect(about(round)).toHaveLength(1);
+    board.epochs = [await publish(await compute(due, board.verdicts))];
+    await attested();
+  });
+
+  it("is refused where it leaves out a verdict that a checkpoint does not hold, though the coordinator never took it", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post(forged);
+    const due = await endEpoch();
+    board.deaf = true;
+    const { events } = await start();
+    board.epochs = [await publish(await compute(due, board.verdicts))];
+    await eventually("the judgement", () =>
+      events.find((event) => event.type === "judged" && event.round === round + 1 && !event.holds),
+    );
+    const refused = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
+    expect(refused).toMatchObject({ reason: expect.stringContaining(`checkpoint ${round + 1} does not hold`) });
+    await sleep(200);
+    expect(board.attestations).toEqual([]);
+
+    board.deaf = false;
+    await eventually("the verdict", () => about(round)[0]);
+    board.epochs = [await publish(await compute(due, board.verdicts))];
+    await attested();
+  });
+
+  it("waits for the block that decides the lot of its last checkpoint, and not longer", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post();
+    const due = await endEpoch(0);
+    board.epochs = [await publish(await compute(due, board.verdicts))];
+    const { events } = await start();
+    await eventually("a word why", () => waits(events)[0]);
+    await sleep(300);
+    expect(board.attestations).toEqual([]);
+    await mine(1);
+    await attested();
+    expect(about(round)).toHaveLength(1);
+    expect(waits(events)).toHaveLength(1);
+  });
+
+  it("is signed without the checkpoints that an active root covers, by one that comes late and finds nothing of them", async () => {
+    const due = (await chain.dueEpoch(world.modelId))!;
+    const computation = await compute(due, board.verdicts);
+    await publish(computation);
+    const { attestation } = computation;
+    const signatures = await Promise.all(
+      [me, another].map(async (account) => ({
+        validator: lower(account.address),
+        signature: await account.signTypedData(
+          typedDataOf(domainFor(world.chainId, world.contracts.computeRewards), "Attestation", attestation),
+        ),
+      })),
+    );
+    await chain.postRoot(attestation, signatures, "root-2");
+    await settle();
+
+    const heads = await chain.headsSince(world.runId, 0);
+    for (const { head, ...each } of heads.slice(1)) {
+      const evidence = await readEvidence(chain, world.blobs, { head, ...each }, heads[each.sequence - 1]);
+      for (const digest of payloads(evidence.file!)) board.withheld.add(digest);
+    }
+    await post();
+    const next = await endEpoch();
+    board.epochs = [await publish(await compute(next, board.verdicts))];
+    const { events } = await start(late);
+    await attested();
+    expect(waits(events)).toEqual([]);
   });
 });
