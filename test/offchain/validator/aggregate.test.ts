@@ -1,0 +1,119 @@
+/** What of a payload's header is compared before its numbers are used: each alone makes the verdict 0. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import {
+  asDigest,
+  asHead,
+  asRunId,
+  canonicalJson,
+  type ContractAddresses,
+  type Definition,
+  digestOfJson,
+  MAX_MANIFEST_BYTES,
+  MAX_PAYLOAD_HEADER_BYTES,
+  type PayloadHeader,
+  type ReceiptsFile,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import type { PostedHead } from "../../../offchain/src/chain/index.ts";
+import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
+import { accounts, contracts } from "../chain/ledger.ts";
+import { blobsOf, createInitial, createPublisher, fragments, params } from "../chain/world.ts";
+
+const runId = asRunId(digestOfJson("run"));
+const fragment = 1;
+let directory: string;
+let store: BlobStore;
+let input: AggregateInput;
+
+const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({
+  runId,
+  head: asHead(digestOfJson(`head-${round}`)),
+  parentHead: asHead(zeroHash),
+  sequence: round,
+  round,
+  paramsVersion: 1,
+  checkpointDigest,
+  receiptsRoot: zeroHash,
+  block: round,
+  blockHash: zeroHash,
+  logIndex: 0,
+  transaction: zeroHash,
+  anchoredAt: 1_000 + round,
+});
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cotrain-aggregate-"));
+  store = await openFileStore(join(directory, "blobs"));
+  const initial = await createInitial(store, runId);
+  const definition: Definition = initial.definition;
+  const place = { chainId: 31_337, contracts: contracts satisfies ContractAddresses, runId };
+  const publisher = createPublisher(store, place, initial);
+  const { file, leaves } = await publisher.round();
+  const { digest } = publisher.checkpoint();
+  const manifest = parseManifest(await store.get(digest, MAX_MANIFEST_BYTES));
+  const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
+  input = { head, parent, evidence: { manifest, file, leaves }, definition, params, fragment };
+}, 60_000);
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** The finding where the first worker's receipt names a payload with another header; its numbers stay. */
+async function withHeader(change: (header: PayloadHeader) => PayloadHeader): Promise<AggregateFinding> {
+  const file: ReceiptsFile = input.evidence.file!;
+  const [first, ...others] = file.receipts;
+  const bytes = await store.get(asDigest(first!.receipt.payloadDigest), MAX_PAYLOAD_HEADER_BYTES);
+  const header = change(JSON.parse(new TextDecoder().decode(bytes)) as PayloadHeader);
+  const { digest } = await store.put(new TextEncoder().encode(canonicalJson(header)));
+  const receipts = [{ ...first!, receipt: { ...first!.receipt, payloadDigest: digest } }, ...others];
+  return checkAggregate(blobsOf(store), { ...input, evidence: { ...input.evidence, file: { ...file, receipts } } });
+}
+/** Changes one fragment's entry. */
+const entry =
+  (fields: Partial<PayloadHeader["fragments"][number]>, of = fragment) =>
+  (header: PayloadHeader): PayloadHeader => ({
+    ...header,
+    fragments: header.fragments.map((part) => (part.index === of ? { ...part, ...fields } : part)),
+  });
+
+describe("a recomputed aggregate", () => {
+  it("holds where every payload was made for it", async () => {
+    for (const drawn of Array.from({ length: fragments }, (_, i) => i)) {
+      expect(await checkAggregate(blobsOf(store), { ...input, fragment: drawn })).toMatchObject({ holds: true });
+    }
+    expect(await withHeader((header) => header)).toMatchObject({ holds: true, reason: "" });
+  });
+
+  it.each<[string, Partial<PayloadHeader>]>([
+    ["run", { runId: digestOfJson("another run") }],
+    ["round", { round: 1 }],
+    ["worker", { worker: accounts[0] }],
+    ["codec", { codec: params.codec + 1 }],
+    ["table", { table: digestOfJson("another table") }],
+  ])("does not hold where a payload names another %s, though its numbers fit", async (_name, fields) => {
+    expect(await withHeader((header) => ({ ...header, ...fields }))).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining("was made for something else"),
+    });
+  });
+
+  it.each<[string, Partial<PayloadHeader["fragments"][number]>]>([
+    ["was taken against another base", { base: digestOfJson("another base") }],
+    ["has another number of elements", { elements: 1 }],
+    ["has another length", { bytes: 1 }],
+    ["is another fragment", { index: fragments }],
+  ])("does not hold where the drawn fragment of a payload %s", async (_name, fields) => {
+    expect(await withHeader(entry(fields))).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining(`no such fragment ${fragment}`),
+    });
+  });
+
+  it("says nothing about the fragments that were not drawn", async () => {
+    expect(await withHeader(entry({ base: digestOfJson("another base") }, 0))).toMatchObject({ holds: true });
+  });
+});
