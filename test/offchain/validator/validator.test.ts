@@ -2,22 +2,28 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { registerRun, setStatus, timelockOf } from "@cotrain/sdk/actions";
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
+  asRunId,
   canonicalJson,
+  digestOfJson,
   domainFor,
   type EpochView,
   fromWire,
   type ReceiptsFile,
   recoverSigner,
+  type RunId,
+  runIdOf,
+  runStatus,
   type RunView,
   type SignedVerdict,
   toWire,
   typedDataOf,
   verdictKind,
 } from "@cotrain/sdk/protocol";
-import { createTestClient, http } from "viem";
+import { createTestClient, createWalletClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
@@ -44,7 +50,16 @@ import {
   type ValidatorEvent,
 } from "../../../offchain/src/validator/index.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
-import { createWorld, poster, validators, type World } from "../chain/world.ts";
+import {
+  createInitial,
+  createPublisher,
+  createWorld,
+  fragments,
+  params,
+  poster,
+  validators,
+  type World,
+} from "../chain/world.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
 const [me, another, late] = [validators[0]!, validators[1]!, validators[2]!];
@@ -324,9 +339,9 @@ describe("an epoch", () => {
   });
 
   it("that leaves out a verdict of its own, accepted before, is not signed", async () => {
-    const others = board.verdicts.filter(({ verdict }) => verdict.round !== "1");
+    const others = board.verdicts.filter(({ verdict }) => verdict.round !== "0");
     const view = await publish(await compute(due, others));
-    expect(await refusal(view, 300)).toContain("leaves out the verdict");
+    expect(await refusal(view, 300)).toContain("sent in time");
   });
 
   it.each<[string, (view: EpochView) => EpochView]>([
@@ -412,6 +427,31 @@ async function settle(): Promise<void> {
   await development().increaseTime({ seconds: 5 });
   await mine(1);
   await chain.activateRoot(world.modelId, pending.epoch, `activate-${pending.epoch}`);
+}
+/** Finishes the run and registers the model's next, as its holders would decide it. */
+async function nextRun(): Promise<World["publisher"] & { readonly runId: RunId }> {
+  const { modelId, contracts: addresses, chainId, client, store } = world;
+  const timelock = await timelockOf(client, { addresses, modelId });
+  await development().impersonateAccount({ address: timelock });
+  await development().setBalance({ address: timelock, value: 10n ** 18n });
+  const sender = createWalletClient({ account: timelock, transport: http(node.url), pollingInterval: 20 });
+  const sync = { addresses, account: timelock, pollingInterval: 20 } as const;
+  await setStatus.sync(sender, { ...sync, runId: world.runId, status: runStatus.finished });
+  const salt = `0x${"22".repeat(32)}` as const;
+  const runId = asRunId(runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt));
+  const initial = await createInitial(store, runId);
+  const config = {
+    definition: digestOfJson(initial.definition),
+    initialCheckpoint: initial.digest,
+    fragments,
+    poster: poster.address,
+    realisations: [digestOfJson("realisation")],
+    params,
+    min: params,
+    max: params,
+  };
+  await registerRun.sync(sender, { ...sync, modelId, salt, config });
+  return { ...createPublisher(store, { chainId, contracts: addresses, runId }, initial), runId };
 }
 const attested = (): Promise<true> =>
   eventually("the attestation", () => (board.attestations.length > 0 ? true : undefined));
@@ -513,5 +553,24 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const { events } = await start(late);
     await attested();
     expect(waits(events)).toEqual([]);
+  });
+
+  it("is not signed before the checkpoints of the model's other run in it are judged too", async () => {
+    const publisher = await nextRun();
+    const hidden = payloads(await post({}, publisher));
+    for (const digest of hidden) board.withheld.add(digest);
+    const due = await endEpoch();
+    board.epochs = [await publish(await compute(due, board.verdicts))];
+    const { events } = await start();
+    await eventually("a word why", () => waits(events)[0]);
+    await sleep(300);
+    expect(board.attestations).toEqual([]);
+
+    for (const digest of hidden) board.withheld.delete(digest);
+    await attested();
+    const [head] = (await chain.headsSince(publisher.runId, 0)).slice(1);
+    expect(events).toContainEqual(expect.objectContaining({ type: "judged", head: head!.head, holds: true }));
+    // The coordinator of one run takes no verdicts about another.
+    expect(board.verdicts.filter(({ verdict }) => verdict.head === head!.head)).toEqual([]);
   });
 });
