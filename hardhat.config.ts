@@ -9,7 +9,7 @@ const profile = {
   settings: { evmVersion: "osaka", optimizer: { enabled: true, runs: 200 } },
 };
 
-// `hardhat test solidity --test-profile thorough` is what CI runs at night; the default is for every `npm test`.
+// The default is for every `npm test`. Before a release: `npx hardhat test solidity --test-profile thorough`.
 const suite = {
   fsPermissions: { readDirectory: ["test/vectors"] },
   invariant: { runs: 32, depth: 32, failOnRevert: true },

@@ -2,7 +2,7 @@
  * `npm run bench`: the project's numbers, each a ratio of things measured in the same run, printed as one table. Nothing is
  * asserted. `--quick` takes seconds where the real thing takes minutes; names of sections choose some of them.
  *
- *     npm run bench                       about ten minutes
+ *     npm run bench                       about fifteen minutes
  *     npm run bench -- --quick step       one section, shortened
  */
 import { readFileSync } from "node:fs";
