@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { concat, keccak256 } from "ethers";
+import { type Static, type TSchema, Type } from "typebox";
 import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
 import * as protocol from "@cotrain/sdk/protocol";
@@ -231,6 +232,143 @@ describe("fragment tables", () => {
   it.each(vectors.tables)("$fragments fragments", ({ fragments, specs, table, digest }) => {
     expect(protocol.fragmentTable(specs, fragments)).toEqual(table);
     expect(protocol.tableDigest(table)).toBe(digest);
+  });
+});
+
+/** Every document's schema by its name. */
+const schemas = new Map(
+  Object.entries(protocol).flatMap(([name, item]): [string, TSchema][] =>
+    Type.IsObject(item) && "version" in item.properties ? [[name, item]] : [],
+  ),
+);
+
+describe("the documents of a round", () => {
+  const { round } = vectors;
+  const domain = protocol.domainFor(Number(round.chainId), round.runRegistry as protocol.Address);
+
+  /** The last vector of a document, parsed from its canonical text. */
+  function read<T extends TSchema>(name: string, schema: T): { digest: string; document: Static<T> } {
+    const { canonical, digest } = round.documents.findLast((vector) => vector.name === name)!;
+    return { digest, document: protocol.parseDocument(name, schema, JSON.parse(canonical)) };
+  }
+  const definition = read("Definition", protocol.Definition);
+  const checkpoint = read("CheckpointManifest", protocol.CheckpointManifest);
+  const receipts = read("ReceiptsFile", protocol.ReceiptsFile);
+  const verdicts = read("VerdictsFile", protocol.VerdictsFile);
+  const inputs = read("EpochInputs", protocol.EpochInputs);
+  const rewards = read("RewardsFile", protocol.RewardsFile);
+  const epoch = read("EpochManifest", protocol.EpochManifest);
+  const initial = round.documents.find(({ name }) => name === "CheckpointManifest")!;
+  const leaves = receipts.document.receipts.map(({ receipt, ack, tokens, outcome }) => ({
+    receiptHash: ack.receiptHash,
+    worker: receipt.worker,
+    beneficiary: receipt.beneficiary,
+    tokens: BigInt(tokens),
+    outcome,
+  }));
+
+  it("are of every kind", () => {
+    expect(new Set(round.documents.map(({ name }) => name))).toEqual(new Set(schemas.keys()));
+  });
+
+  it.each(round.documents)("$name: canonical text, digest, CID, and the document back", (vector) => {
+    expect(protocol.canonicalJson(vector.document)).toBe(vector.canonical);
+    expect(protocol.digestOfJson(vector.document)).toBe(vector.digest);
+    expect(protocol.sha256(new TextEncoder().encode(vector.canonical))).toBe(vector.digest);
+    expect(protocol.cidOf(protocol.asDigest(vector.digest))).toBe(vector.cid);
+    const parsed = protocol.parseDocument(vector.name, schemas.get(vector.name)!, JSON.parse(vector.canonical));
+    expect(parsed).toEqual(vector.document);
+  });
+
+  it("name the definition's parts", () => {
+    const { table, data, initialParameters } = definition.document;
+    expect(data).toBe(read("DataManifest", protocol.DataManifest).digest);
+    expect(read("Realisation", protocol.Realisation).document.definition).toBe(definition.digest);
+    expect(protocol.tableDigest(table)).toBe(checkpoint.document.table);
+    const specs = table.map(({ name, shape }) => ({ name, shape, ...(name.startsWith("layer.0.") && { layer: 0 }) }));
+    expect(protocol.fragmentTable(specs, 2)).toEqual(table);
+    const { fragments } = protocol.parseDocument("manifest", protocol.CheckpointManifest, initial.document);
+    expect(protocol.digestOfJson(fragments.map(({ digest }) => digest))).toBe(initialParameters);
+  });
+
+  it("hold receipts that their workers signed and the poster acknowledged", async () => {
+    expect(receipts.document.receipts[0]!.receipt).toMatchObject({
+      assignment: read("Assignment", protocol.Assignment).digest,
+      payloadDigest: read("PayloadHeader", protocol.PayloadHeader).digest,
+      realisation: read("Realisation", protocol.Realisation).digest,
+      baseDigest: initial.digest,
+      commitment: round.commitment.root,
+      leaves: round.commitment.leaves.length,
+    });
+    for (const entry of receipts.document.receipts) {
+      const receipt = protocol.fromWire("Receipt", entry.receipt);
+      const ack = protocol.fromWire("Ack", entry.ack);
+      expect(protocol.hashReceipt(receipt)).toBe(ack.receiptHash);
+      expect(protocol.digestOfJson(entry.assignment)).toBe(receipt.assignment);
+      expect(await protocol.recoverSigner(domain, "Receipt", receipt, entry.signature)).toBe(receipt.worker);
+      expect(await protocol.recoverSigner(domain, "Ack", ack, entry.ackSignature)).toBe(round.poster);
+    }
+  });
+
+  it("chain the checkpoint to the one before it", () => {
+    expect(checkpoint.document).toMatchObject({ parent: initial.digest, receipts: receipts.digest });
+    const root = protocol.receiptsRoot(leaves);
+    expect(root).toBe(round.receiptsRoot);
+    const headAt = (at: number, parentHead: string, checkpointDigest: string, receiptsRoot: Hex): string =>
+      protocol.headHash({
+        chainId: BigInt(round.chainId),
+        registry: protocol.asAddress(round.checkpointRegistry),
+        parentHead: protocol.asHead(parentHead),
+        runId: protocol.asRunId(checkpoint.document.runId),
+        sequence: BigInt(at),
+        round: BigInt(at),
+        paramsVersion: 1,
+        checkpointDigest: protocol.asDigest(checkpointDigest),
+        receiptsRoot,
+      });
+    expect(headAt(0, protocol.zeroHash, initial.digest, protocol.zeroHash)).toBe(round.initialHead);
+    expect(headAt(1, round.initialHead, checkpoint.digest, root)).toBe(round.head);
+  });
+
+  it("settle the epoch: verdicts and receipts give the inputs, these the rewards and their root", async () => {
+    const [counted] = inputs.document.epochs;
+    const [head] = counted!.heads;
+    expect(head).toMatchObject({
+      head: round.head,
+      checkpointDigest: checkpoint.digest,
+      receiptsRoot: round.receiptsRoot,
+    });
+    for (const { verdict, signature } of verdicts.document.verdicts) {
+      const struct = protocol.fromWire("Verdict", verdict);
+      expect(await protocol.recoverSigner(domain, "Verdict", struct, signature)).toBe(round.validator);
+    }
+    const contributions = protocol.contributionsOf(
+      [{ head: head!.head, paramsVersion: head!.paramsVersion, receipts: leaves }],
+      verdicts.document.verdicts.map(({ verdict }) => ({ ...verdict, value: BigInt(verdict.value) })),
+      head!.minParamsVersion,
+    );
+    const amounts = protocol.shareOut(contributions, BigInt(counted!.budget));
+    const earned = [...contributions].map(([account, contribution]) => ({
+      account,
+      contribution: String(contribution),
+      amount: String(amounts.get(account)),
+    }));
+    expect(counted!.contributions).toEqual(earned.sort(byAccount));
+    expect(rewards.document.leaves).toEqual(
+      counted!.contributions.map(({ account, amount }) => ({ account, cumulative: amount })),
+    );
+    const { root, total } = protocol.rewardTree(
+      protocol.asModelId(rewards.document.modelId),
+      rewards.document.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+    );
+    expect(epoch.document).toMatchObject({
+      head: round.head,
+      root,
+      totalCumulative: String(total),
+      inputs: inputs.digest,
+      verdicts: verdicts.digest,
+      rewards: rewards.digest,
+    });
   });
 });
 

@@ -4,55 +4,18 @@
  *     node --conditions=cotrain-source test/vectors/generate.ts
  *
  * Nothing here comes from the SDK: type strings are those of the protocol's page, hashes are ethers' and Node's, trees are
- * built by hand. All numbers are decimal strings, all bytes 0x-hex. `encoded` is always abi.encode of the fields in their
- * order, so that Solidity reads a case by one abi.decode.
+ * built by hand. Documents stand as they are; elsewhere all numbers are decimal strings, all bytes 0x-hex. `encoded` is
+ * always abi.encode of the fields in their order, so that Solidity reads a case by one abi.decode.
  */
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { AbiCoder, concat, keccak256, toUtf8Bytes, TypedDataEncoder, Wallet } from "ethers";
+import { concat, keccak256, TypedDataEncoder, Wallet } from "ethers";
+import { address, cidOf, coder, type Field, hash, parseType, sha256, tree, zero32 } from "./basics.ts";
+import { roundVectors } from "./round.ts";
+import { headType, structs } from "./structs.ts";
 
 export const vectorsPath = fileURLToPath(new URL("protocol.json", import.meta.url));
-
-const coder = AbiCoder.defaultAbiCoder();
-
-/** A recognisable hash for a field. */
-const hash = (label: string): string => keccak256(toUtf8Bytes(label));
-const sha256 = (data: string | Uint8Array): string => `0x${createHash("sha256").update(data).digest("hex")}`;
-const address = (label: string): string => `0x${hash(label).slice(-40)}`;
-const zero32 = `0x${"00".repeat(32)}`;
-
-interface Field {
-  readonly name: string;
-  readonly type: string;
-}
-
-function parseType(typeString: string): { name: string; fields: Field[] } {
-  const [, name = "", list = ""] = /^(\w+)\((.*)\)$/.exec(typeString) ?? [];
-  const fields = list.split(",").map((part) => {
-    const [type = "", field = ""] = part.split(" ");
-    return { name: field, type };
-  });
-  return { name, fields };
-}
-
-const structs = {
-  Join: "Join(bytes32 runId,address worker,address beneficiary,bytes32 lease,bytes32 realisation,bytes32 conformance,uint16 protocolMin,uint16 protocolMax,uint64 issuedAt)",
-  Receipt:
-    "Receipt(bytes32 runId,uint64 round,address worker,address beneficiary,uint64 assignmentId,uint32 attempt,bytes32 assignment,uint32 steps,uint32 paramsVersion,bytes32 realisation,bytes32 baseDigest,bytes32 commitment,uint32 leaves,bytes32 payloadDigest)",
-  Fragment:
-    "Fragment(bytes32 runId,uint64 round,address worker,uint64 assignmentId,uint32 attempt,uint32 index,bytes32 base,bytes32 digest)",
-  Ack: "Ack(bytes32 runId,uint64 round,address worker,bytes32 receiptHash,uint64 tokens,uint64 acceptedAt)",
-  Verdict:
-    "Verdict(bytes32 runId,uint64 round,bytes32 head,address validator,uint8 kind,address worker,uint32 index,uint64 value,bytes32 evidence,uint64 issuedAt)",
-  Attestation:
-    "Attestation(bytes32 modelId,bytes32 runId,uint64 epoch,bytes32 epochDigest,bytes32 head,bytes32 previousRoot,bytes32 root,uint256 totalCumulative,uint32 setVersion,uint64 deadline)",
-  Ruling:
-    "Ruling(bytes32 modelId,uint8 kind,bytes32 subject,uint64 dispute,address accused,uint8 outcome,bytes32 evidence,uint32 setVersion,uint64 deadline)",
-};
-
-const headType =
-  "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)";
 
 const runParamsType =
   "RunParams(uint32 innerSteps,uint32 rampInnerSteps,uint32 rampRounds,uint32 innerLrPpb,uint32 outerLrPpm,uint32 outerMomentumPpm,uint16 minWorkers,uint16 maxWorkers,uint32 roundDeadline,uint8 codec,uint8 downCodec,uint8 outerOptimizer,uint8 aggregator,uint16 aggregatorBps,uint16 delaySteps,uint16 mixingBps,uint8 weighting,uint8 innerState,uint8 admission,uint128 minStake,uint16 replayBps)";
@@ -159,26 +122,6 @@ function idVectors() {
     const runId = keccak256(coder.encode(idTypes, [chainId, runRegistry, modelId, salt]));
     return { chainId, modelRegistry, runRegistry, sender, salt, modelId, runId };
   });
-}
-
-/** OpenZeppelin's standard tree: leaves are double hashes, sorted; a node hashes its children in ascending order. */
-function tree(types: readonly string[], rows: readonly (readonly string[])[]) {
-  const leaves = rows.map((row) => {
-    const encoded = coder.encode([...types], [...row]);
-    return { encoded, leaf: keccak256(keccak256(encoded)) };
-  });
-  const sorted = leaves.map(({ leaf }) => leaf).sort();
-  const nodes: string[] = Array.from({ length: 2 * sorted.length - 1 }, () => "");
-  for (const [index, leaf] of sorted.entries()) nodes[nodes.length - 1 - index] = leaf;
-  for (let index = nodes.length - 1 - sorted.length; index >= 0; index--)
-    nodes[index] = keccak256(concat([nodes[2 * index + 1]!, nodes[2 * index + 2]!].sort()));
-  const proofOf = (leaf: string): string[] => {
-    const proof: string[] = [];
-    for (let index = nodes.indexOf(leaf); index > 0; index = Math.floor((index - 1) / 2))
-      proof.push(nodes[index % 2 === 1 ? index + 1 : index - 1]!);
-    return proof;
-  };
-  return { root: nodes[0]!, leaves: leaves.map((entry) => Object.assign(entry, { proof: proofOf(entry.leaf) })) };
 }
 
 const treeSizes = [1, 2, 3, 4, 7, 33];
@@ -318,19 +261,10 @@ function runParamsVector() {
   };
 }
 
-/** RFC 4648 base32 in lower case without padding. */
-function base32(bytes: Uint8Array): string {
-  let bits = "";
-  for (const byte of bytes) bits += byte.toString(2).padStart(8, "0");
-  const groups = bits.match(/.{1,5}/g) ?? [];
-  return groups.map((group) => "abcdefghijklmnopqrstuvwxyz234567"[Number.parseInt(group.padEnd(5, "0"), 2)]).join("");
-}
-
 function blobVectors() {
   return ["", "a", "cotrain", "checkpoint 0", "\u{1f600} é"].map((text) => {
     const digest = sha256(text);
-    const cid = `b${base32(Buffer.from(`01551220${digest.slice(2)}`, "hex"))}`;
-    return { bytes: `0x${Buffer.from(text).toString("hex")}`, digest, cid };
+    return { bytes: `0x${Buffer.from(text).toString("hex")}`, digest, cid: cidOf(digest) };
   });
 }
 
@@ -419,6 +353,14 @@ const amounts = (...pairs: [string, number, number][]) =>
     amount: String(amount),
   }));
 
+const receipt = (worker: string, beneficiary: string, tokens: number, outcome = 0) => ({
+  receiptHash: hash(`${worker} ${tokens}`),
+  worker,
+  beneficiary,
+  tokens: String(tokens),
+  outcome,
+});
+
 /** Each number worked out by hand beside the case. */
 function contributionVectors() {
   const h1 = hash("head 1");
@@ -429,13 +371,6 @@ function contributionVectors() {
   const nobody = `0x${"00".repeat(20)}`;
   const a = address("account a");
   const b = address("account b");
-  const receipt = (worker: string, beneficiary: string, tokens: number, outcome = 0) => ({
-    receiptHash: hash(`${worker} ${tokens}`),
-    worker,
-    beneficiary,
-    tokens: String(tokens),
-    outcome,
-  });
   const head = (id: string, paramsVersion: number, receipts: ReturnType<typeof receipt>[]) => ({
     head: id,
     paramsVersion,
@@ -503,6 +438,7 @@ export async function buildVectors() {
     sessions: sessionVectors(),
     tables: tableVectors(),
     contributions: contributionVectors(),
+    round: await roundVectors(),
   };
 }
 

@@ -1,0 +1,18 @@
+/** The type strings of the protocol's page. */
+export const structs = {
+  Join: "Join(bytes32 runId,address worker,address beneficiary,bytes32 lease,bytes32 realisation,bytes32 conformance,uint16 protocolMin,uint16 protocolMax,uint64 issuedAt)",
+  Receipt:
+    "Receipt(bytes32 runId,uint64 round,address worker,address beneficiary,uint64 assignmentId,uint32 attempt,bytes32 assignment,uint32 steps,uint32 paramsVersion,bytes32 realisation,bytes32 baseDigest,bytes32 commitment,uint32 leaves,bytes32 payloadDigest)",
+  Fragment:
+    "Fragment(bytes32 runId,uint64 round,address worker,uint64 assignmentId,uint32 attempt,uint32 index,bytes32 base,bytes32 digest)",
+  Ack: "Ack(bytes32 runId,uint64 round,address worker,bytes32 receiptHash,uint64 tokens,uint64 acceptedAt)",
+  Verdict:
+    "Verdict(bytes32 runId,uint64 round,bytes32 head,address validator,uint8 kind,address worker,uint32 index,uint64 value,bytes32 evidence,uint64 issuedAt)",
+  Attestation:
+    "Attestation(bytes32 modelId,bytes32 runId,uint64 epoch,bytes32 epochDigest,bytes32 head,bytes32 previousRoot,bytes32 root,uint256 totalCumulative,uint32 setVersion,uint64 deadline)",
+  Ruling:
+    "Ruling(bytes32 modelId,uint8 kind,bytes32 subject,uint64 dispute,address accused,uint8 outcome,bytes32 evidence,uint32 setVersion,uint64 deadline)",
+};
+
+export const headType =
+  "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)";
