@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import type { HeadHash } from "@cotrain/sdk/protocol";
+import Sqlite from "better-sqlite3";
 import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
@@ -44,13 +45,18 @@ interface Journaled {
   readonly close: () => Promise<void>;
 }
 
-async function open(url: string, extra: Partial<Parameters<typeof openChain>[0]> = {}): Promise<Journaled> {
+/** @param instead what the journal sees in place of the job table */
+async function open(
+  url: string,
+  extra: Partial<Parameters<typeof openChain>[0]> = {},
+  instead: (jobs: JobTable) => JobTable = (jobs) => jobs,
+): Promise<Journaled> {
   const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs"), backoffBase: 50 });
   const options = { chainId: world.chainId, contracts: world.contracts, fromBlock: world.fromBlock, rpcUrl: url };
   const chain = await openChain(
     { ...options, pollInterval: 30, watchInterval: 100, gapPatience: 1_000, ...extra },
-    { account: poster, jobs },
+    { account: poster, jobs: instead(jobs) },
   );
   let closed = false;
   const close = async (): Promise<void> => {
@@ -62,6 +68,15 @@ async function open(url: string, extra: Partial<Parameters<typeof openChain>[0]>
   closing.push(close);
   return { chain, jobs, close };
 }
+
+/** A disk that takes its time: whoever does not wait for it is seen. */
+const slowly = (jobs: JobTable): JobTable => ({
+  ...jobs,
+  note: async (id, progress) => {
+    await sleep(100);
+    await jobs.note(id, progress);
+  },
+});
 
 /** A fresh round on the newest head. */
 async function nextFields(): Promise<HeadFields> {
@@ -176,6 +191,44 @@ describe("postings", () => {
     const posted = await posting;
     expect((await chain.headsSince(world.runId, 0)).filter(({ head }) => head === posted.head)).toHaveLength(1);
     expect(await nonce()).toBe(before + 1);
+    parent = posted.head;
+  });
+
+  it("are written down before they are sent, replacements too", async () => {
+    const { chain } = await open(relay.url, { stuckAfter: 200 }, slowly);
+    const database = new Sqlite(join(node.directory, "journal.sqlite"), { readonly: true });
+    const written = database.prepare<[string], string | null>("select progress from jobs where key = ?").pluck();
+    const sent: { raw: string; noted: boolean }[] = [];
+    relay.onSend = (raw) => {
+      sent.push({ raw, noted: written.get("noted-1")?.includes(raw) ?? false });
+      return "pass";
+    };
+    try {
+      await development().setAutomine(false);
+      const posting = chain.postHead(await nextFields(), "noted-1");
+      await eventually("a replacement", async () => new Set(sent.map(({ raw }) => raw)).size >= 2 || undefined);
+      await development().mine({ blocks: 1 });
+      parent = (await posting).head;
+    } finally {
+      await development().setAutomine(true);
+      database.close();
+    }
+    expect(sent.filter(({ noted }) => !noted)).toEqual([]);
+  });
+
+  it("that the chain has lost since are made again when they are asked for again", async () => {
+    // Nobody looks meanwhile whether the chain still holds what was posted.
+    const { chain } = await open(node.url, { watchInterval: 3_600_000 });
+    const fields = await nextFields();
+    const id = await development().snapshot();
+    const posted = await chain.postHead(fields, "forgotten-1");
+    await development().revert({ id });
+    expect((await chain.head(world.runId)).head).toBe(parent);
+    expect(await chain.postHead(fields, "forgotten-1")).toMatchObject({
+      head: posted.head,
+      transaction: posted.transaction,
+    });
+    expect((await chain.head(world.runId)).head).toBe(posted.head);
     parent = posted.head;
   });
 });

@@ -11,6 +11,7 @@ import {
   domainFor,
   fromWire,
   hashReceipt,
+  headHash,
   type HeadHash,
   parseDocument,
   ReceiptsFile,
@@ -30,6 +31,7 @@ import {
   type EpochComputation,
   type HeadReport,
   openChain,
+  type PostedHead,
   readEvidence,
   verifyRun,
   type VerifySummary,
@@ -241,6 +243,26 @@ const flipped = (bytes: Uint8Array): Uint8Array => {
 };
 const conditions = ({ reports }: { reports: HeadReport[] }) => reports.map(({ condition }) => condition);
 
+/** A chain whose events say otherwise from round 2 on, every one with the hash of its fields and on the one before. */
+const retold = (change: Partial<PostedHead>): ChainReader => ({
+  ...chain,
+  headsSince: async (run, block) => {
+    const told: PostedHead[] = [];
+    for (const event of await chain.headsSince(run, block)) {
+      const before = told.at(-1);
+      const head = {
+        ...event,
+        ...(before && { parentHead: before.head, sequence: before.sequence + 1 }),
+        ...(event.round === 2 && change),
+      };
+      const { checkpointRegistry: registry } = chain.contracts;
+      const [sequence, round] = [BigInt(head.sequence), BigInt(head.round)];
+      told.push({ ...head, head: headHash({ ...head, chainId: BigInt(chain.chainId), registry, sequence, round }) });
+    }
+    return told;
+  },
+});
+
 /** The last head with its receipts changed, root, manifest and all made to fit: only what they say is wrong. */
 async function published(change: (file: ReceiptsFile) => void): Promise<unknown> {
   const heads = await chain.headsSince(world.runId, 0);
@@ -341,6 +363,21 @@ describe("verifying from the contracts alone", () => {
     const { reports } = await verify(reader);
     expect(reports[2]!.condition).not.toBe("ok");
     expect(reports[2]!.problems.join(" ")).toContain("hash to");
+  });
+
+  it.each<[string, Partial<PostedHead>, string[]]>([
+    ["nothing changed", {}, []],
+    [
+      "another parent",
+      { parentHead: `0x${"44".repeat(32)}` as HeadHash },
+      ["It does not continue the head before it."],
+    ],
+    ["a sequence left out", { sequence: 3 }, ["Its sequence 3 does not follow."]],
+    ["a sequence again", { sequence: 1 }, ["Its sequence 1 does not follow."]],
+  ])("walks links that hash rightly: %s", async (_name, change, problems) => {
+    const { reports } = await verify(retold(change));
+    expect(reports.map((report) => report.problems)).toEqual([[], [], problems, [], []]);
+    expect(reports[2]!.condition).toBe(problems.length === 0 ? "ok" : "mismatch");
   });
 
   it("finds a registry whose head is not where its events lead", async () => {
