@@ -1,0 +1,78 @@
+/** `npm test` in a folder where Hardhat and Vitest are programs that end as they are told. */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, onTestFinished, test } from "vitest";
+
+const script = resolve(fileURLToPath(import.meta.url), "../../run.ts");
+
+interface Ending {
+  readonly code: number;
+  /** What Hardhat prints; what Vitest reports, if it does. */
+  readonly words?: string;
+  readonly report?: { readonly numPassedTests: number; readonly numFailedTests: number };
+}
+
+const hardhat: Ending = { code: 0, words: "\n  14 passing\n" };
+const vitest: Ending = { code: 0, report: { numPassedTests: 3, numFailedTests: 0 } };
+
+function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): { code: number | null; line: string } {
+  const folder = mkdtempSync(join(tmpdir(), "cotrain-run-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const path of ["test", "node_modules/.bin"]) mkdirSync(join(folder, path), { recursive: true });
+  copyFileSync(script, join(folder, "test/run.ts"));
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  const program = (name: string, source: string): void =>
+    writeFileSync(join(folder, "node_modules/.bin", name), `#!${process.execPath}\n${source}`, { mode: 0o755 });
+  program(
+    "hardhat",
+    `if (process.argv[2] === "test") { console.log(${JSON.stringify(solidity.words ?? "")}); process.exitCode = ${solidity.code}; }`,
+  );
+  program(
+    "vitest",
+    `const file = process.argv.find((flag) => flag.startsWith("--outputFile.json=")).split("=")[1];
+    const report = ${JSON.stringify(typescript.report ?? null)};
+    if (report) require("node:fs").writeFileSync(file, JSON.stringify(report));
+    process.exitCode = ${typescript.code};`,
+  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, "test/run.ts"), ...filters], {
+    encoding: "utf8",
+  });
+  return { code: status, line: `${stderr}${stdout.trimEnd().split("\n").at(-1)}` };
+}
+
+describe("npm test", () => {
+  test("ends with 0 when both parts ran and passed", () => {
+    expect(runTests(hardhat, vitest)).toEqual({ code: 0, line: "17 passed, 0 failed" });
+  });
+
+  test("runs TypeScript alone where files are named", () => {
+    expect(runTests({ code: 1 }, vitest, "test/sdk")).toEqual({ code: 0, line: "3 passed, 0 failed" });
+  });
+
+  test.each<[string, Ending, Ending, string]>([
+    ["Hardhat ran nothing and ended with 0", { code: 0 }, vitest, "test: no Solidity test ran.\n3 passed, 1 failed"],
+    ["Hardhat counts none", { code: 0, words: "0 passing" }, vitest, "test: no Solidity test ran.\n3 passed, 1 failed"],
+    [
+      "Vitest counts none",
+      hardhat,
+      { code: 0, report: { numPassedTests: 0, numFailedTests: 0 } },
+      "test: no TypeScript test ran.\n14 passed, 1 failed",
+    ],
+    ["Vitest wrote no report", hardhat, { code: 0 }, "test: no TypeScript test ran.\n14 passed, 1 failed"],
+    ["Solidity tests fail", { code: 1, words: "13 passing\n2 failing" }, vitest, "16 passed, 2 failed"],
+    ["Hardhat fails without a count", { code: 1, words: "14 passing" }, vitest, "17 passed, 1 failed"],
+    [
+      "TypeScript tests fail",
+      hardhat,
+      { code: 1, report: { numPassedTests: 2, numFailedTests: 1 } },
+      "16 passed, 1 failed",
+    ],
+    ["Vitest fails without a count", hardhat, { ...vitest, code: 1 }, "17 passed, 1 failed"],
+  ])("ends with 1 when %s", (_name, solidity, typescript, line) => {
+    expect(runTests(solidity, typescript)).toEqual({ code: 1, line });
+  });
+});
