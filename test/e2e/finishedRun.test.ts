@@ -27,6 +27,7 @@ import {
   temporaryDirectory,
   verdictOf,
 } from "../offchain/cli/support.ts";
+import { processesMarked } from "./processes.ts";
 
 const cleanups: (() => unknown)[] = [];
 const directory = temporaryDirectory((work) => cleanups.push(work));
@@ -54,24 +55,8 @@ function writeBook(): void {
   writeFileSync(book, text);
 }
 
-/** Processes that live and bear the mark. */
-function leftovers(): string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        if (!readFileSync(`/proc/${pid}/environ`, "latin1").includes(mark)) return [];
-        return / [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\)/, ""))
-          ? []
-          : [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")}`];
-      } catch {
-        return [];
-      }
-    });
-}
-
 /** The guard of a supervisor ends a moment after it. */
-const nothingLeft = (): Promise<void> => expect.poll(leftovers, { timeout: 30_000 }).toEqual([]);
+const nothingLeft = (): Promise<void> => expect.poll(() => processesMarked(mark), { timeout: 30_000 }).toEqual([]);
 
 /** Keeps the default ports from `up`, unless somebody else does so already. */
 async function take(port: number): Promise<void> {

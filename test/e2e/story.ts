@@ -3,15 +3,20 @@
  * that the summary names executed, and no process left behind. Ends with 0 or with one sentence and 1.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Value } from "typebox/value";
 
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
+import { processesMarked } from "./processes.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 const state = join(root, ".cotrain");
+/** In the environment of every process that is started here, so that none is overlooked. */
+const mark = randomUUID();
 
 function check(condition: boolean, sentence: string): void {
   if (condition) return;
@@ -25,6 +30,7 @@ function run(command: string, seconds: number): string {
   process.stdout.write(`$ ${command}\n`);
   const { status, signal, stdout } = spawnSync(command, {
     cwd: root,
+    env: { ...process.env, STORY_MARK: mark },
     shell: true,
     encoding: "utf8",
     timeout: seconds * 1_000,
@@ -45,19 +51,11 @@ function readSummary(): Summary {
   return summary as Summary;
 }
 
-/** Processes whose working directory or command line names the state directory. */
-function leftovers(): string[] {
-  const found: string[] = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
-    try {
-      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-      if (line.includes(state) || readlinkSync(`/proc/${pid}/cwd`).startsWith(state))
-        found.push(`${pid} ${line.slice(0, 200)}`);
-    } catch {
-      // Ended while we looked.
-    }
-  }
-  return found;
+/** The guard of a supervisor ends a moment after it. */
+async function checkNothingLeft(): Promise<void> {
+  for (let tries = 0; tries < 30 && processesMarked(mark).length > 0; tries++) await sleep(1_000);
+  const left = processesMarked(mark);
+  check(left.length === 0, `processes were left behind:\n${left.join("\n")}`);
 }
 
 function checkSession(summary: Summary): void {
@@ -88,7 +86,7 @@ rmSync(state, { recursive: true, force: true });
 run("npm start -- --for 45s --exit", 420);
 const first = readSummary();
 checkSession(first);
-check(leftovers().length === 0, `processes were left behind:\n${leftovers().join("\n")}`);
+await checkNothingLeft();
 
 run("npm start -- --for 45s --exit", 420);
 const second = readSummary();
@@ -103,5 +101,5 @@ check(
 for (const { command } of second.commands)
   if (command !== "npm start") check(run(command, 180).trim().length > 0, `"${command}" printed nothing.`);
 rmSync(join(root, "model.car"), { force: true });
-check(leftovers().length === 0, `processes were left behind:\n${leftovers().join("\n")}`);
+await checkNothingLeft();
 process.stdout.write("story: the main job ran twice, and every command of its summary works\n");
