@@ -1,6 +1,6 @@
 /**
- * The main job as a newcomer runs it: `npm start -- --for 45s --exit` twice in this clone, the summary checked, every command
- * that the summary names executed, and no process left behind. Ends with 0 or with one sentence and 1.
+ * The main job as a newcomer runs it: `npm start -- --for 45s --exit` twice in this clone and a short third session, the
+ * summary checked, every command that it names executed, and no process left behind. Ends with 0 or with one sentence and 1.
  */
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -98,8 +98,14 @@ check(
   "the second start did not make the model better.",
 );
 
+// Holders decide in every session, also when it is what they decided two sessions before.
+run("npm start -- --for 1s --exit", 420);
+const third = readSummary();
+checkSession(third);
+check(third.proposal?.id !== first.proposal?.id, "the third session's proposal is the first's.");
+
 for (const { command } of second.commands)
   if (command !== "npm start") check(run(command, 180).trim().length > 0, `"${command}" printed nothing.`);
 rmSync(join(root, "model.car"), { force: true });
 await checkNothingLeft();
-process.stdout.write("story: the main job ran twice, and every command of its summary works\n");
+process.stdout.write("story: the main job ran three times, and every command of its summary works\n");
