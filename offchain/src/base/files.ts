@@ -76,8 +76,21 @@ export function writeError(path: string, error: unknown): unknown {
     case "EPERM":
     case "EROFS":
       return new UserError("PATH_UNWRITABLE", `${path} cannot be written by this user.`, { cause: error });
+    case "ENOENT":
+      return new UserError(
+        "PATH_UNWRITABLE",
+        `${path} cannot be written: ${dirname(path)} is not there or takes no files.`,
+        { cause: error },
+      );
+    case "ENAMETOOLONG":
+    case "ELOOP":
+    case "EINVAL":
+      return new UserError("PATH_UNWRITABLE", `${path} cannot be written: the system takes no such path.`, {
+        cause: error,
+      });
     case "ENOTDIR":
     case "EEXIST":
+    case "ENOTEMPTY":
     case "EISDIR":
       return new UserError("PATH_UNWRITABLE", `${path} cannot be written: something else is in its place.`, {
         cause: error,

@@ -44,6 +44,9 @@ describe("errors", () => {
     ["EACCES", "PATH_UNWRITABLE", "/x cannot be written by this user."],
     ["EROFS", "PATH_UNWRITABLE", "/x cannot be written by this user."],
     ["ENOTDIR", "PATH_UNWRITABLE", "/x cannot be written: something else is in its place."],
+    ["EISDIR", "PATH_UNWRITABLE", "/x cannot be written: something else is in its place."],
+    ["ENOENT", "PATH_UNWRITABLE", "/x cannot be written: / is not there or takes no files."],
+    ["ENAMETOOLONG", "PATH_UNWRITABLE", "/x cannot be written: the system takes no such path."],
     ["ENOSPC", "DISK_FULL", "/x cannot be written: the disk is full."],
   ])("name the path that %s kept from being written", (errno, code, message) => {
     expect(writeError("/x", Object.assign(new Error("os"), { code: errno }))).toMatchObject({ code, message });
