@@ -20,6 +20,8 @@ export interface Option<T> {
   readonly allowed: string;
   readonly description: string;
   readonly default?: T;
+  /** A value as {@link parse} would take it, for help; without it JSON is. */
+  show?(value: T): string;
   /** Not shown by {@link describeConfig}. */
   readonly secret?: boolean;
 }
@@ -53,18 +55,32 @@ function option<T, I extends OptionInit<T>>(
   allowed: string,
   parse: (text: string) => T | undefined,
   init: I,
+  show?: (value: T) => string,
 ): Defaulted<T, I> {
-  return { schema, allowed, parse, ...init } as unknown as Defaulted<T, I>;
+  return { schema, allowed, parse, ...(show ? { show } : {}), ...init } as unknown as Defaulted<T, I>;
 }
+
+const durationUnits: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
 
 /** Milliseconds of `500ms`, `45s`, `3m`, `1h`, `2d` or sums like `1h30m`; undefined when it is none. */
 export function parseDuration(text: string): number | undefined {
-  const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return undefined;
   let total = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g))
-    total += Number(amount) * (units[unit!] ?? 0);
+    total += Number(amount) * (durationUnits[unit!] ?? 0);
   return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : undefined;
+}
+
+/** 180,000 → `3m`, 5,400,000 → `1h30m`: what {@link parseDuration} takes. */
+export function showDuration(milliseconds: number): string {
+  let rest = milliseconds;
+  let shown = "";
+  for (const [unit, length] of Object.entries(durationUnits)) {
+    const amount = Math.floor(rest / length);
+    if (amount > 0) shown += `${amount}${unit}`;
+    rest -= amount * length;
+  }
+  return shown || "0s";
 }
 
 /** Bytes of `4096`, `64KiB`, `10MB`, `1.5GiB`; undefined when it is none. */
@@ -131,7 +147,13 @@ export const choice = <const C extends string, const I extends OptionInit<C>>(ch
 
 /** A time span; the value is in ms. */
 export const duration = <const I extends OptionInit<number>>(init: I) =>
-  option<number, I>(Type.Integer({ minimum: 0 }), "a duration such as 45s, 3m or 1h", parseDuration, init);
+  option<number, I>(
+    Type.Integer({ minimum: 0 }),
+    "a duration such as 45s, 3m or 1h",
+    parseDuration,
+    init,
+    showDuration,
+  );
 
 /** A number of bytes. */
 export const size = <const I extends OptionInit<number>>(init: I) =>

@@ -10,6 +10,7 @@ import {
   flagOf,
   integer,
   parseDuration,
+  showDuration,
   parsePort,
   parseSize,
   port,
@@ -133,6 +134,16 @@ test("config files are one JSON object", async () => {
   await expect(readConfigFile(path)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
   await writeFile(path, "{");
   await expect(readConfigFile(path)).rejects.toMatchObject({ code: "JSON_INVALID" });
+});
+
+test("durations are shown as they are typed", () => {
+  expect([180_000, 5_400_000, 250, 90_061_001, 0].map(showDuration)).toEqual([
+    "3m",
+    "1h30m",
+    "250ms",
+    "1d1h1m1s1ms",
+    "0s",
+  ]);
 });
 
 test("durations, sizes and ports", () => {
