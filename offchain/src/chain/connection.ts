@@ -39,8 +39,22 @@ const isOvertaken = (error: unknown): boolean =>
   error instanceof BaseError &&
   error.walk((inner) => inner instanceof BaseError && inner.details?.includes("BlockOutOfRangeError")) !== null;
 
-/** What an RPC's failure is in our terms. */
-export function chainError(url: string, error: unknown): CotrainError {
+/** Whose transaction it was: viem writes it among the request's arguments and keeps it nowhere else. */
+function senderOf(error: BaseError): string | undefined {
+  let sender: string | undefined;
+  error.walk((inner) => {
+    const lines = inner instanceof BaseError ? (inner.metaMessages ?? []) : [];
+    sender ??= /\bfrom:\s+(0x[0-9a-fA-F]{40})\b/.exec(lines.join("\n"))?.[1];
+    return false;
+  });
+  return sender;
+}
+
+/**
+ * What an RPC's failure is in our terms.
+ * @param chainId of the chain behind `url`, where it is known
+ */
+export function chainError(url: string, error: unknown, chainId?: number): CotrainError {
   if (error instanceof CotrainError) return error;
   const revert = decodeError(error);
   if (revert) return revert;
@@ -48,10 +62,15 @@ export function chainError(url: string, error: unknown): CotrainError {
     return new InternalError("CHAIN_CLIENT", "The chain's client failed.", { cause: error });
   const found = error.walk((inner) => inner instanceof Error && silent.has(inner.name));
   if (found) return unreachableChain(url, error);
-  if (error.walk((inner) => inner instanceof Error && inner.name === "InsufficientFundsError"))
-    return new RetryableError("CHAIN_UNFUNDED", "The posting account cannot pay for the transaction: fund it.", {
-      cause: error,
-    });
+  if (error.walk((inner) => inner instanceof Error && inner.name === "InsufficientFundsError")) {
+    const sender = senderOf(error);
+    const chain = chainId === undefined ? `the chain at ${redactUrl(url)}` : `chain ${chainId}`;
+    return new RetryableError(
+      "CHAIN_UNFUNDED",
+      `The account${sender ? ` ${sender}` : " that sends the transaction"} has too few coins on ${chain} to pay its fees: send it some, then try again.`,
+      { cause: error },
+    );
+  }
   return new RetryableError(
     "CHAIN_RPC",
     `The chain's RPC at ${redactUrl(url)} refused: ${error.shortMessage.split("\n")[0]}`,
@@ -83,7 +102,7 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
       try {
         return await work(client);
       } catch (error) {
-        if (tries >= OVERTAKEN_TRIES || !isOvertaken(error)) throw chainError(url, error);
+        if (tries >= OVERTAKEN_TRIES || !isOvertaken(error)) throw chainError(url, error, options.chainId);
       }
     }
   };

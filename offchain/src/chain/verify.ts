@@ -1,6 +1,7 @@
 /**
  * Walks a run's chain of checkpoints from the contracts alone: every link recomputed from its event, every document and
- * shard fetched by the digest that the link names, hashed, and its receipts and signatures checked.
+ * shard fetched by the digest that the link names, hashed, and its receipts and signatures checked. Shards of old checkpoints
+ * need not be kept (see the coordinator's retention.ts): a checkpoint without them is told apart from one that is whole.
  */
 import {
   asDigest,
@@ -21,8 +22,11 @@ import { parseFragment } from "../storage/index.ts";
 import { readEvidence, readJson } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 
-/** ok: all of it holds; missing: something is not to be had; mismatch: something is not what the chain says. */
-export type HeadCondition = "ok" | "missing" | "mismatch";
+/**
+ * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
+ * missing: something that must be there is not to be had; mismatch: something is not what the chain says.
+ */
+export type HeadCondition = "ok" | "pruned" | "missing" | "mismatch";
 
 export interface HeadReport extends PostedHead {
   readonly condition: HeadCondition;
@@ -39,6 +43,7 @@ export interface HeadReport extends PostedHead {
 export interface VerifySummary {
   readonly heads: number;
   readonly ok: number;
+  readonly pruned: number;
   readonly missing: number;
   readonly mismatch: number;
   readonly unsigned: number;
@@ -55,7 +60,7 @@ class Problems {
   readonly sentences: string[] = [];
   condition: HeadCondition = "ok";
 
-  add(condition: Exclude<HeadCondition, "ok">, sentence: string): void {
+  add(condition: "missing" | "mismatch", sentence: string): void {
     this.sentences.push(sentence);
     if (this.condition !== "mismatch") this.condition = condition;
   }
@@ -76,6 +81,17 @@ class Problems {
 /** Blob sources say so in words of their own: storage's and the coordinator's. */
 const isMissing = (error: CotrainError): boolean => error.retryable || /MISSING|NOT_FOUND|UNREACHABLE/.test(error.code);
 
+/** The source answers, and has no such blob: one that is merely away says nothing about what it keeps. */
+const isGone = (error: unknown): error is CotrainError =>
+  error instanceof CotrainError && (error.code === "BLOB_MISSING" || error.code === "BLOB_NOT_FOUND");
+
+/**
+ * Whether a head's shards may be gone: not those that training began with, not those from which it goes on, and not those of
+ * which validators have still to sign.
+ */
+const mayBePruned = (head: PostedHead, heads: readonly PostedHead[], signedThrough: number): boolean =>
+  head.sequence > 0 && head.sequence < (heads.at(-1)?.sequence ?? 0) && head.sequence <= signedThrough;
+
 /**
  * Verifies a run, oldest head first.
  * @yields one report per head as soon as it is done
@@ -91,13 +107,14 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
     parseDocument("definition", Definition, await readJson(blobs, runId, run.definition, "the definition")),
   );
   const signedThrough = await lastSigned(modules, runId, heads, whole);
-  const count = { heads: 0, ok: 0, missing: 0, mismatch: 0, unsigned: 0 };
+  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
 
   for (const [i, head] of heads.entries()) {
     const parent = heads[i - 1];
     const problems = new Problems();
     checkLink(reader, head, parent, problems);
     let bytes = 0;
+    const gone: CotrainError[] = [];
     const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent));
     if (evidence) {
       const { manifest } = evidence;
@@ -113,19 +130,30 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
         problems.add("mismatch", "Checkpoint 0 does not hold the initial parameters that the definition names.");
       for (const fragment of manifest.fragments) {
         await problems.attempt(async () => {
-          const shard = await blobs.blob(runId, asDigest(fragment.digest), fragment.bytes);
+          const shard = await blobs.blob(runId, asDigest(fragment.digest), fragment.bytes).catch((error: unknown) => {
+            if (!isGone(error)) throw error;
+            gone.push(error);
+          });
+          if (!shard) return;
           bytes += shard.length;
           if (definition) parseFragment(shard, definition.table, fragment);
         });
       }
     }
+    if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {
+      // The walk takes its time, and what was the newest when it began may be old by now.
+      const now = await reader.headsSince(runId, 0);
+      if (!mayBePruned(head, now, await lastSigned(modules, runId, now, whole)))
+        for (const { message } of gone) problems.add("missing", message);
+    }
+    const condition = problems.condition === "ok" && gone.length > 0 ? "pruned" : problems.condition;
     const signed = head.sequence <= signedThrough;
     count.heads += 1;
-    count[problems.condition] += 1;
+    count[condition] += 1;
     if (!signed) count.unsigned += 1;
     yield {
       ...head,
-      condition: problems.condition,
+      condition,
       problems: problems.sentences,
       signed,
       bytes,

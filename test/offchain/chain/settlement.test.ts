@@ -23,10 +23,11 @@ import {
 import { createTestClient, http, publicActions } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { createRandom } from "../../../offchain/src/base/index.ts";
+import { createRandom, RetryableError } from "../../../offchain/src/base/index.ts";
 import {
   type BlobSource,
   type Chain,
+  chainError,
   type ChainReader,
   type EpochComputation,
   type HeadReport,
@@ -221,10 +222,34 @@ describe("an epoch on-chain", () => {
   });
 });
 
+describe("an account without coins", () => {
+  it("is named, with its chain and what to do", async () => {
+    const poor = accountOf("poor");
+    const sent = claim.sync(clock(), {
+      addresses: world.contracts,
+      account: poor,
+      modelId: world.modelId,
+      beneficiary: lower(workers[0]!.address),
+      cumulative: 0n,
+      proof: [],
+      gas: 100_000n,
+    });
+    const error = await sent.then(
+      () => undefined,
+      (caught: unknown) => chainError(node.url, caught, world.chainId),
+    );
+    expect(error).toMatchObject({
+      code: "CHAIN_UNFUNDED",
+      message: `The account ${poor.address} has too few coins on chain ${world.chainId} to pay its fees: send it some, then try again.`,
+    });
+  });
+});
+
 const manifestOf = async (round: number): Promise<{ digest: Digest; manifest: CheckpointManifest }> => {
   const head = (await chain.headsSince(world.runId, 0)).find((event) => event.round === round)!;
   return { digest: head.checkpointDigest, manifest: parseManifest(await world.store.get(head.checkpointDigest)) };
 };
+const shardOf = async (round: number) => (await manifestOf(round)).manifest.fragments[1]!.digest;
 /** Blobs as a verified source gives them, but for one. */
 const without = (digest: string): BlobSource => ({
   blob: async (run, wanted, limit) => {
@@ -296,18 +321,51 @@ async function published(change: (file: ReceiptsFile) => void): Promise<unknown>
 describe("verifying from the contracts alone", () => {
   it("finds an honest run whole and says which heads nobody has signed yet", async () => {
     const { reports, summary } = await verify();
-    expect(summary).toEqual({ heads: 5, ok: 5, missing: 0, mismatch: 0, unsigned: 1, problems: [] });
+    expect(summary).toEqual({ heads: 5, ok: 5, pruned: 0, missing: 0, mismatch: 0, unsigned: 1, problems: [] });
     expect(reports.map(({ signed }) => signed)).toEqual([true, true, true, true, false]);
     expect(reports.every(({ bytes }) => bytes > 0)).toBe(true);
     expect(reports.map(({ receipts }) => receipts)).toEqual([0, 3, 3, 3, 3]);
   });
 
-  it.each(["shard", "manifest", "receipts"] as const)("says that a %s is missing", async (part) => {
+  it.each(["manifest", "receipts"] as const)("says that a %s is missing, however old", async (part) => {
     const { digest, manifest } = await manifestOf(2);
-    const blob = { shard: manifest.fragments[1]!.digest, manifest: digest, receipts: manifest.receipts! }[part];
-    const found = await verify(chain, without(blob));
+    const found = await verify(chain, without({ manifest: digest, receipts: manifest.receipts! }[part]));
     expect(conditions(found)).toEqual(["ok", "ok", "missing", "ok", "ok"]);
-    expect(found.summary).toMatchObject({ missing: 1 });
+    expect(found.summary).toMatchObject({ ok: 4, pruned: 0, missing: 1 });
+  });
+
+  it("tells a checkpoint whose shards are not kept any more from one that lacks what must be there", async () => {
+    const old = await verify(chain, without(await shardOf(2)));
+    expect(conditions(old)).toEqual(["ok", "ok", "pruned", "ok", "ok"]);
+    expect(old.summary).toMatchObject({ ok: 4, pruned: 1, missing: 0, mismatch: 0, problems: [] });
+    expect(old.reports[2]).toMatchObject({ problems: [], receipts: 3 });
+    expect(conditions(await verify(chain, without(await shardOf(0))))).toEqual(["missing", "ok", "ok", "ok", "ok"]);
+    expect(conditions(await verify(chain, without(await shardOf(4))))).toEqual(["ok", "ok", "ok", "ok", "missing"]);
+    // What nobody has signed yet is still needed by those who shall.
+    const unsigned: ChainReader = { ...chain, rootsOf: async () => [] };
+    expect(conditions(await verify(unsigned, without(await shardOf(2))))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
+  });
+
+  it("does not take a source that is away for one that keeps no shards", async () => {
+    const { manifest } = await manifestOf(2);
+    const away: BlobSource = {
+      blob: async (run, wanted, limit) => {
+        if (wanted === manifest.fragments[1]!.digest) throw new RetryableError("UNREACHABLE", "It does not answer.");
+        return world.blobs.blob(run, wanted, limit);
+      },
+    };
+    expect(conditions(await verify(chain, away))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
+  });
+
+  it("finds a wrong link under shards that are not kept", async () => {
+    const { manifest } = await manifestOf(2);
+    const reader: ChainReader = {
+      ...chain,
+      headsSince: async (run, block) =>
+        (await chain.headsSince(run, block)).map((head) => (head.round === 2 ? { ...head, sequence: 7 } : head)),
+    };
+    const { reports } = await verify(reader, without(manifest.fragments[1]!.digest));
+    expect(reports[2]!.condition).toBe("mismatch");
   });
 
   it.each(["parameters", "outer state"] as const)("finds changed %s in a shard", async (part) => {
