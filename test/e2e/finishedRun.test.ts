@@ -4,7 +4,7 @@
  */
 import { type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 
@@ -13,7 +13,6 @@ import { Value } from "typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { createRandom } from "../../offchain/src/base/index.ts";
-import { developmentChain } from "../../offchain/src/chain/index.ts";
 import { openLocalRun, withChain } from "../../offchain/src/cli/local.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { ensureKeystore, findPort, readRunFile, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
@@ -43,6 +42,8 @@ let first: Ended;
 let summary: Summary;
 let me: string;
 let joined: Ended;
+/** The state as `up` left it, before anything here claims. */
+const unclaimed = join(directory, "unclaimed");
 
 /** 150 KB of sentences that a small model can learn something from. */
 function writeBook(): void {
@@ -72,7 +73,6 @@ async function take(port: number): Promise<void> {
 async function joinRun(worker: { child: ChildProcess | undefined }): Promise<Ended> {
   const file = await readRunFile(state);
   const url = file?.urls["coordinator"] ?? "";
-  await developmentChain(file?.chain.rpcUrl ?? "").fund([me as `0x${string}`]);
   return cotrain(
     [
       "worker",
@@ -109,6 +109,7 @@ beforeAll(async () => {
   worker.child?.kill("SIGINT");
   joined = (await joining) ?? { code: null, stdout: "", stderr: "" };
   summary = JSON.parse(first.stdout) as Summary;
+  cpSync(state, unclaimed, { recursive: true });
 });
 
 afterAll(async () => {
@@ -236,7 +237,39 @@ describe("commands on a run at rest start its chain and end it", () => {
     });
     const { code, stdout } = await run("verify");
     expect(code).toBe(0);
-    expect(stdout.match(/^ok {3}round/gm)).toHaveLength(summary.checkpoints.length);
+    expect(stdout.match(/^ok +round/gm)).toHaveLength(summary.checkpoints.length);
+  });
+
+  test("verify: shards of an old checkpoint may be gone, those of the newest not", async () => {
+    const copy = copyOf();
+    rmSync(await shardOf(copy, asDigest(summary.checkpoints[1]?.digest ?? "")));
+    const pruned = await cotrainHere(["verify", "--state", copy]);
+    expect(pruned.stdout).toMatch(/^pruned round 1, link 1, .*; its shards are not kept any more$/m);
+    expect(pruned.stdout).toContain(`${summary.checkpoints.length - 1} ok, 1 pruned, 0 missing, 0 wrong`);
+    expect(pruned.code).toBe(0);
+    rmSync(await shardOf(copy, newest()));
+    const missing = await cotrainHere(["verify", "--state", copy]);
+    expect(missing.stdout).toContain("1 pruned, 1 missing, 0 wrong");
+    expect(missing.code).toBe(1);
+  });
+
+  test("--run, --rpc and --deployment of another run are refused", async () => {
+    const other = `0x${"ab".repeat(32)}`;
+    for (const command of [["verify"], ["status"], ["rewards", "list"]]) {
+      expect(verdictOf(await run(...command, "--run", other))).toEqual(
+        refusal(1, `holds run ${summary.model.runId}, not ${other}: leave --run out`),
+      );
+      expect((await run(...command, "--run", summary.model.runId, "--json")).code).toBe(0);
+    }
+    const foreign = join(directory, "foreign.json");
+    const deployment = JSON.parse(readFileSync(join(state, "deployment.json"), "utf8")) as { chainId: number };
+    writeFileSync(foreign, JSON.stringify({ ...deployment, chainId: 1 }));
+    for (const command of [["verify"], ["rewards", "claim"]]) {
+      expect(verdictOf(await run(...command, "--rpc", "http://127.0.0.1:9"))).toEqual(refusal(75, "127.0.0.1:9"));
+      expect(verdictOf(await run(...command, "--deployment", foreign))).toEqual(
+        refusal(1, `names the chain 31337, but ${foreign} has 1`),
+      );
+    }
   });
 
   test("generate: --prompt, --tokens, --temperature, --top-k, --seed, --threads, --checkpoint", async () => {
@@ -264,16 +297,19 @@ describe("commands on a run at rest start its chain and end it", () => {
 
   test("rewards list, of all wallets and of one --account", async () => {
     const [paid] = summary.wallets;
-    expect(await jsonOf("rewards", "list")).toEqual([
-      {
-        name: "worker-1",
-        account: paid?.account.toLowerCase(),
-        earned: paid?.earned,
-        claimed: paid?.claimed,
-        claimable: "0",
-        votes: paid?.votes,
-      },
-    ]);
+    expect(await jsonOf("rewards", "list")).toEqual(
+      [
+        {
+          name: "worker-1",
+          account: paid?.account.toLowerCase(),
+          earned: paid?.earned,
+          claimed: paid?.claimed,
+          claimable: "0",
+          votes: paid?.votes,
+        },
+        { name: "elsewhere", account: me, earned: expect.stringMatching(/^[1-9]/), claimed: "0", votes: "0" },
+      ].map((row) => expect.objectContaining(row)),
+    );
     expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([{ account: me, claimed: "0", votes: "0" }]);
   });
 
@@ -287,6 +323,28 @@ describe("commands on a run at rest start its chain and end it", () => {
     ]);
     expect(await jsonOf(...flags)).toMatchObject([{ amount: "0", transaction: null }]);
     expect(await jsonOf("rewards", "claim")).toMatchObject([{ name: "worker-1", amount: "0", transaction: null }]);
+  });
+
+  test("checkpoint export writes over an earlier one, over nothing else, and makes no directories", async () => {
+    const car = join(directory, "twice.car");
+    for (let times = 0; times < 2; times++) expect((await run("checkpoint", "export", car)).code).toBe(0);
+    const thesis = join(directory, "thesis.tex");
+    writeFileSync(thesis, "\\begin{document}");
+    expect(verdictOf(await run("checkpoint", "export", thesis))).toEqual(
+      refusal(1, `${thesis} exists and is no exported checkpoint: name another file, or overwrite it with --force.`),
+    );
+    expect(readFileSync(thesis, "utf8")).toBe("\\begin{document}");
+    expect((await run("checkpoint", "export", thesis, "--force")).code).toBe(0);
+    expect(readFileSync(thesis).equals(readFileSync(car))).toBe(true);
+    const deep = join(directory, "none", "model.car");
+    for (const [file, sentence] of [
+      [deep, `there is no directory ${dirname(deep)}`],
+      [directory, "no regular file"],
+      ["/dev/null", "no regular file"],
+      ["/proc/x.car", "/proc is not there or takes no files"],
+    ] as const)
+      expect(verdictOf(await run("checkpoint", "export", file, "--force"))).toEqual(refusal(1, sentence));
+    expect(existsSync(dirname(deep))).toBe(false);
   });
 
   test("checkpoint export, and import into another state", async () => {
@@ -316,9 +374,72 @@ describe("commands on a run at rest start its chain and end it", () => {
   });
 });
 
+/** Without a deployment of one's own the contracts are a coordinator's word, and that is said. */
+async function verifyFrom(coordinator: string, rpc: string, deployment: string): Promise<void> {
+  const verify = ["verify", "--coordinator", coordinator, "--rpc", rpc];
+  const { addresses } = JSON.parse(readFileSync(deployment, "utf8")) as { addresses: Record<string, string> };
+  const believed = await cotrainHere(verify);
+  expect(believed.stdout).toMatch(/^The contracts are the coordinator's word alone/);
+  for (const each of [summary.model.runId, addresses["runRegistry"], addresses["checkpointRegistry"]])
+    expect(believed.stdout).toContain(each);
+  const { runId } = summary.model;
+  expect(JSON.parse((await cotrainHere([...verify, "--json"])).stdout)).toMatchObject({
+    contractsFrom: "coordinator",
+    runId,
+    contracts: addresses,
+  });
+  const pinned = await cotrainHere([...verify, "--deployment", deployment]);
+  expect(pinned.code).toBe(0);
+  expect(pinned.stdout).toMatch(/^ok +round 0/);
+  const liar = join(directory, "liar.json");
+  const registry = `0x${"9".repeat(40)}`;
+  writeFileSync(
+    liar,
+    JSON.stringify({
+      chainId: 31_337,
+      profile: "local",
+      blocks: {},
+      addresses: { ...addresses, runRegistry: registry },
+    }),
+  );
+  for (const command of [verify, ["rewards", "claim", ...verify.slice(1)]])
+    expect(verdictOf(await cotrainHere([...command, "--deployment", liar]))).toEqual(
+      refusal(1, `names the runRegistry ${addresses["runRegistry"]}, but ${liar} has ${registry}`),
+    );
+}
+
+/** A worker elsewhere has its directory and two URLs; its wallet has never had coins. */
+async function claimFrom(coordinator: string, rpc: string, deployment: string): Promise<void> {
+  const elsewhere = join(directory, "elsewhere");
+  mkdirSync(elsewhere);
+  cpSync(wallet, join(elsewhere, "wallet.json"));
+  cpSync(passphrase, join(elsewhere, "passphrase"));
+  const where = ["--coordinator", coordinator, "--rpc", rpc, "--run", summary.model.runId, "--json"];
+  const json = async (...args: readonly string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await cotrainHere([...args, ...where]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    return JSON.parse(stdout);
+  };
+  const [mine, other] = (await json("rewards", "list", "--state", elsewhere)) as Record<string, string>[];
+  expect(mine).toMatchObject({ name: "wallet", account: me, claimed: "0", claimable: mine?.["earned"] });
+  expect(other).toMatchObject({ name: "elsewhere", account: summary.wallets[0]?.account.toLowerCase() });
+  expect(verdictOf(await cotrainHere(["rewards", "claim", ...where, "--state", join(directory, "nobody")]))).toEqual(
+    refusal(1, "holds no worker's wallet"),
+  );
+  expect(verdictOf(await cotrainHere(["rewards", "list", "--state", elsewhere]))).toEqual(
+    refusal(1, "name its coordinator and chain with --coordinator and --rpc"),
+  );
+  const claim = ["rewards", "claim", "--state", elsewhere, "--deployment", deployment];
+  expect(await json(...claim)).toMatchObject([{ account: me, amount: mine?.["earned"] }]);
+  expect(await json("rewards", "list", "--state", elsewhere)).toMatchObject([
+    { account: me, claimed: mine?.["earned"], claimable: "0", votes: mine?.["earned"] },
+    {},
+  ]);
+}
+
 describe("a coordinator of its own", () => {
-  test("serves status and verify to others, and ends by Ctrl-C with 130", async () => {
-    const copy = copyOf();
+  test("serves status, verify and rewards to others, and ends by Ctrl-C with 130", async () => {
+    const copy = unclaimed;
     const port = String(await findPort({ port: 0, explicit: true }));
     const coordinator = `http://127.0.0.1:${port}`;
     await withChain(await openLocalRun(copy), async ({ url }) => {
@@ -341,7 +462,12 @@ describe("a coordinator of its own", () => {
         const { runId } = summary.model;
         const status = ["status", "--coordinator", coordinator, "--json"];
         const asked = await cotrainHere([...status, "--run", runId]);
-        expect(JSON.parse(asked.stdout)).toMatchObject({ runId, phase: "Paused", round: summary.training.rounds });
+        expect(JSON.parse(asked.stdout)).toMatchObject({
+          running: true,
+          runId,
+          phase: "Paused",
+          round: summary.training.rounds,
+        });
         expect((await cotrainHere(status)).stdout).toBe(asked.stdout);
         expect((await cotrainHere([...status, "--run", `0x${"ab".repeat(32)}`])).code).toBe(1);
 
@@ -349,6 +475,8 @@ describe("a coordinator of its own", () => {
         const verified = await cotrainHere([...verify, "--rpc", url, "--run", runId]);
         expect(JSON.parse(verified.stdout)).toMatchObject({ sound: true, ok: summary.checkpoints.length });
         expect(verdictOf(await cotrainHere(verify))).toEqual(refusal(1, "--coordinator needs --rpc"));
+        await verifyFrom(coordinator, url, join(copy, "deployment.json"));
+        await claimFrom(coordinator, url, join(copy, "deployment.json"));
       } finally {
         child?.kill("SIGINT");
       }
@@ -369,7 +497,7 @@ describe("damage", () => {
 
     const verified = await cotrainHere(["verify", "--state", copy]);
     expect(verified.code).toBe(1);
-    expect(verified.stdout).toMatch(new RegExp(`^FAIL round .*\\n.*${basename(shard)} is corrupted`, "m"));
+    expect(verified.stdout).toMatch(new RegExp(`^FAIL +round .*\\n.*${basename(shard)} is corrupted`, "m"));
     expect(verified.stdout).toContain(" 1 wrong");
     expect(verdictOf(await cotrainHere(["generate", "--state", copy]))).toEqual(
       refusal(1, `${basename(shard)} is corrupted`),

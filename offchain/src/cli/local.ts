@@ -35,7 +35,7 @@ export const layout = (state: string) => ({
   operatorToken: join(state, "keys", "operator-token"),
 });
 
-/** `deployment.json`: what other commands need of a deployment. */
+/** `deployment.json`: what other commands need of a deployment. The records of deploy/deployments hold that and more. */
 export const DeploymentFile = Type.Object({
   chainId: Type.Integer({ minimum: 1 }),
   profile: Type.Union([Type.Literal("local"), Type.Literal("public")]),
@@ -49,6 +49,17 @@ export const writeDeployment = (state: string, deployment: DeploymentFile): Prom
 
 export const readDeployment = (state: string): Promise<DeploymentFile | undefined> =>
   readStateFile(layout(state).deployment, DeploymentFile);
+
+/**
+ * A deployment that the user names, whose word counts more than a coordinator's.
+ * @throws UserError `FILE_UNREADABLE`, `STATE_CORRUPTED`
+ */
+export async function readNamedDeployment(path: string): Promise<DeploymentFile> {
+  const remedy = "name a deployment.json that cotrain up wrote, or a record of deploy/deployments, with --deployment";
+  const deployment = await readStateFile(path, DeploymentFile, remedy);
+  if (!deployment) throw new UserError("FILE_UNREADABLE", `${path} does not exist: ${remedy}.`);
+  return deployment;
+}
 
 /** A run that `cotrain up` made. */
 export interface LocalRun {
@@ -75,13 +86,28 @@ export async function openLocalRun(directory: string): Promise<LocalRun> {
   return { state, file, deployment, modelId: asModelId(file.modelId), runId: asRunId(file.runId), blobs };
 }
 
+/** @throws UserError `RUN_UNKNOWN` when this state's run is not the one that is named */
+export function requireRun(run: LocalRun, named: string | undefined): void {
+  if (named === undefined || asRunId(named) === run.runId) return;
+  throw new UserError(
+    "RUN_UNKNOWN",
+    `${run.state} holds run ${run.runId}, not ${named}: leave --run out, or name another directory with --state.`,
+  );
+}
+
 /**
  * Runs `work` with a connection to the run's chain. Where that is the embedded one and it is down, it is started from its
  * state, without a clock of its own, and ended afterwards.
- * @throws RetryableError `CHAIN_UNREACHABLE` where it is somebody else's chain
+ * @param rpc another RPC of the same chain, instead of the one that the run was made with
+ * @throws RetryableError `CHAIN_UNREACHABLE` where it is somebody else's chain; UserError `WRONG_CHAIN`
  */
-export async function withChain<T>(run: LocalRun, work: (connection: ChainConnection) => Promise<T>): Promise<T> {
+export async function withChain<T>(
+  run: LocalRun,
+  work: (connection: ChainConnection) => Promise<T>,
+  rpc?: string,
+): Promise<T> {
   const { chainId, rpcUrl, embedded } = run.file.chain;
+  if (rpc !== undefined) return workOn(await connect({ rpcUrl: rpc, chainId }), work);
   if (!embedded) return workOn(await connect({ rpcUrl, chainId }), work);
   const running = await runningChain(run);
   if (running) return workOn(running, work);
@@ -115,11 +141,14 @@ async function runningChain({ file, deployment }: LocalRun): Promise<ChainConnec
   }
 }
 
-/** What the chain's client throws is told in our terms. */
-async function workOn<T>(connection: ChainConnection, work: (connection: ChainConnection) => Promise<T>): Promise<T> {
+/** Runs `work` on a chain; what the chain's client throws is told in our terms. */
+export async function workOn<T>(
+  connection: ChainConnection,
+  work: (connection: ChainConnection) => Promise<T>,
+): Promise<T> {
   try {
     return await work(connection);
   } catch (error) {
-    throw error instanceof BaseError ? chainError(connection.url, error) : error;
+    throw error instanceof BaseError ? chainError(connection.url, error, connection.chainId) : error;
   }
 }

@@ -7,7 +7,11 @@ export const coordinatorOption = url({ description: "URL of the coordinator" });
 export const rpcOption = url({ description: "JSON-RPC of an EVM chain" });
 export const walletOption = text({ description: "encrypted V3 keystore of the wallet to use" });
 export const passphraseFileOption = text({ description: "file that holds the keystore's passphrase (mode 0600)" });
-export const runOption = text({ description: "id of the run (default: the coordinator's only one)" });
+export const runOption = text({ description: "id of the run (default: the only one there is)" });
+export const deploymentOption = text({
+  description:
+    "deployment.json that cotrain up wrote, or a record of deploy/deployments: chain id and contracts are taken from it",
+});
 export const threadsOption = integer(1, 256, { description: "threads for training" });
 export const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {
   description: "how much to log",

@@ -5,7 +5,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { exitCodeOf, UserError } from "../base/index.ts";
 import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/index.ts";
 import type { Command } from "./command.ts";
-import { commands, groupSummaries } from "./commands/index.ts";
+import { commands, groupSummaries, withoutDocument } from "./commands/index.ts";
 import { configOption } from "./options.ts";
 import { complain, createOutput } from "./output.ts";
 
@@ -19,7 +19,9 @@ export function flagFor(key: string, option: Option<unknown>): string {
 
 function addOption(program: Program, key: string, option: Option<unknown>): void {
   const isToggle = option.allowed === "true or false";
-  const standard = option.default === undefined || isToggle ? "" : ` (default: ${JSON.stringify(option.default)})`;
+  const shown =
+    option.default !== undefined && option.show ? option.show(option.default) : JSON.stringify(option.default);
+  const standard = option.default === undefined || isToggle ? "" : ` (default: ${shown})`;
   const description = option.default === true ? `do not ${option.description}` : option.description;
   program.option(`${flagFor(key, option)}${isToggle ? "" : " <value>"}`, `${description}${standard}`);
 }
@@ -42,7 +44,12 @@ async function runCommand({ command, args, flags }: Line): Promise<number> {
   return (await command.run({ options: config.values, config, args, output })) ?? 0;
 }
 
-function buildProgram(understood: (line: Line) => void): Program {
+/** @param refused told the words of the command that a line was not understood by */
+function buildProgram(understood: (line: Line) => void, refused: (words: string) => void): Program {
+  const tellRefusal = (words: string) => (error: CommanderError) => {
+    if (error.exitCode !== 0) refused(words);
+    throw error;
+  };
   const program = new Program("cotrain")
     .description("People who do not know each other train one AI model together and own it together.")
     .version(version)
@@ -60,21 +67,22 @@ function buildProgram(understood: (line: Line) => void): Program {
         program
           .command(first)
           .description(groupSummaries[first] ?? first)
-          .exitOverride();
+          .exitOverride(tellRefusal(first));
       groups.set(first, parent);
     }
     const sub = parent
       .command(second ?? first)
       .description(command.summary)
-      .exitOverride();
+      .exitOverride(tellRefusal(command.name));
     sub.configureOutput({ outputError: () => undefined });
     for (const argument of command.args ?? []) sub.argument(`<${argument.name}>`, argument.description);
     for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
     addOption(sub, "config", configOption);
-    sub.option("--json", "print one JSON document on stdout");
+    if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
+    const notes = command.notes ? `\n${command.notes.join("\n")}\n` : "";
     sub.addHelpText(
       "after",
-      `\nExamples:\n${command.examples.map(([line, what]) => `  $ ${line}\n      ${what}`).join("\n")}`,
+      `${notes}\nExamples:\n${command.examples.map(([line, what]) => `  $ ${line}\n      ${what}`).join("\n")}`,
     );
     sub.action((...given: unknown[]) => {
       const args = given.slice(0, command.args?.length ?? 0).map(String);
@@ -101,12 +109,22 @@ export interface Line {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
 }
 
+/** npm keeps options for itself unless they stand after `--`, and leaves their values behind. npx does not. */
+function npmHint(error: CommanderError): string {
+  const script = process.env["npm_lifecycle_event"];
+  return error.code === "commander.excessArguments" && script !== undefined && script !== "npx"
+    ? '; npm takes options for itself: write them after "--", as in "npm start -- --for 45s"'
+    : "";
+}
+
 /** Understands a command line; undefined when all it wanted, and got, was help. @throws UserError `USAGE` */
 export function parseLine(argv: readonly string[]): Line | undefined {
   let line: Line | undefined;
-  const program = buildProgram((understood) => {
-    line = understood;
-  });
+  let words = "";
+  const program = buildProgram(
+    (understood) => void (line = understood),
+    (command) => void (words = `${command} `),
+  );
   try {
     program.parse([...argv], { from: "user" });
   } catch (error) {
@@ -119,7 +137,7 @@ export function parseLine(argv: readonly string[]): Line | undefined {
             .replace(/^error: /, "")
             .replaceAll(/\s*\n\s*/g, " ")
             .replace(/\.?$/, "");
-    throw new UserError("USAGE", `${sentence}; see "cotrain --help".`);
+    throw new UserError("USAGE", `${sentence}${npmHint(error)}; see "cotrain ${words}--help".`);
   }
   return line;
 }

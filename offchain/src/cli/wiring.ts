@@ -1,29 +1,38 @@
 /** How the command line joins the rooms: readers for a deployment, blob sources, the sole run of a coordinator. */
 import {
   type Address,
+  asAddress,
   asDigest,
   asRunId,
+  type ContractAddresses,
   type CoordinatorClient,
   createCoordinatorClient,
   type Digest,
   EpochManifest,
   type Hex,
+  type ModelId,
   parseDocument,
   rewardTree,
   RewardsFile,
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { parseJsonBounded, UserError } from "../base/index.ts";
-import { type BlobSource, type ChainReader, MAX_DOCUMENT_BYTES, openReader } from "../chain/index.ts";
+import { UserError } from "../base/index.ts";
+import { type BlobSource, type ChainReader, openReader, readJson } from "../chain/index.ts";
 import type { BlobReader } from "../storage/index.ts";
-import type { DeploymentFile, LocalRun } from "./local.ts";
+import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
+
+/** The block from which on a deployment's logs are read; the chain's first where it does not say. */
+function firstBlockOf(deployment: DeploymentFile): number {
+  const blocks = Object.values(deployment.blocks);
+  return blocks.length === 0 ? 0 : Math.min(...blocks);
+}
 
 export const readerOptions = (rpcUrl: string, chainId: number, deployment: DeploymentFile) => ({
   rpcUrl,
   chainId,
   contracts: deployment.addresses,
-  fromBlock: Math.min(...Object.values(deployment.blocks)),
+  fromBlock: firstBlockOf(deployment),
 });
 
 /** A blob store as the chain room reads it. */
@@ -44,44 +53,110 @@ export async function soleRun(client: CoordinatorClient, runId: string | undefin
   return asRunId(only.runId);
 }
 
-/** A reader of the chain that a coordinator's run says it lives on. */
-export async function recordReader(
-  rpcUrl: string,
-  coordinator: string,
-  runId: string | undefined,
-): Promise<ChainReader> {
-  const client = createCoordinatorClient(coordinator);
-  const view = await client.run(await soleRun(client, runId));
-  return openReader({ rpcUrl, chainId: view.chainId, contracts: view.contracts, fromBlock: 0 });
+export interface RemoteOptions {
+  readonly coordinator: string;
+  readonly run?: string | undefined;
+  /** A file that pins chain and contracts. */
+  readonly deployment?: string | undefined;
 }
 
-const readJson = async (blobs: BlobReader, digest: Digest, what: string): Promise<unknown> =>
-  parseJsonBounded(await blobs.get(digest, MAX_DOCUMENT_BYTES), MAX_DOCUMENT_BYTES, what);
+/** A run that a coordinator serves, and where it lives on-chain. */
+export interface RemoteRun {
+  readonly client: CoordinatorClient;
+  readonly runId: RunId;
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  readonly fromBlock: number;
+  /** Whether chain and contracts are those of a deployment that the user named; else they are the coordinator's word. */
+  readonly pinned: boolean;
+}
 
-/** Cumulative reward and proof of an account under the active root, from published documents that are checked against it. */
-export async function rewardsOf(
-  run: Pick<LocalRun, "modelId" | "blobs">,
+/**
+ * Asks a coordinator for a run.
+ * @throws UserError `RUN_AMBIGUOUS`, `DEPLOYMENT_MISMATCH` when it names another chain or contract than the deployment
+ */
+export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> {
+  const pinned = options.deployment === undefined ? undefined : await readNamedDeployment(options.deployment);
+  const client = createCoordinatorClient(options.coordinator);
+  const runId = await soleRun(client, options.run);
+  const { chainId, contracts } = await client.run(runId);
+  if (!pinned) return { client, runId, chainId, contracts, fromBlock: 0, pinned: false };
+  const who = `The coordinator at ${client.url}`;
+  requireDeployment(options.deployment ?? "", pinned, who, { chainId, addresses: contracts });
+  const { addresses } = pinned;
+  return {
+    client,
+    runId,
+    chainId: pinned.chainId,
+    contracts: addresses,
+    fromBlock: firstBlockOf(pinned),
+    pinned: true,
+  };
+}
+
+/** Refuses a deployment that is not the one of the file. @param who names it, as the subject of a sentence */
+function requireDeployment(
+  file: string,
+  pinned: DeploymentFile,
+  who: string,
+  named: Pick<DeploymentFile, "chainId" | "addresses">,
+): void {
+  const pairs: [what: string, theirs: string | number, ours: string | number][] = [
+    ["chain", named.chainId, pinned.chainId],
+    ...(Object.keys(pinned.addresses) as (keyof ContractAddresses)[]).map((key): [string, string, string] => [
+      key,
+      named.addresses[key].toLowerCase(),
+      pinned.addresses[key].toLowerCase(),
+    ]),
+  ];
+  const other = pairs.find(([, theirs, ours]) => theirs !== ours);
+  if (!other) return;
+  const [what, theirs, ours] = other;
+  throw new UserError(
+    "DEPLOYMENT_MISMATCH",
+    `${who} names the ${what} ${theirs}, but ${file} has ${ours}: it serves another deployment, or it lies.`,
+  );
+}
+
+/** Refuses a local state whose deployment is not the one of a file that the user names. */
+export async function requireNamedDeployment(run: LocalRun, file: string | undefined): Promise<void> {
+  if (file !== undefined) requireDeployment(file, await readNamedDeployment(file), run.state, run.deployment);
+}
+
+/** A reader of the chain that a coordinator's run lives on. @throws as {@link openRemoteRun} and the connection */
+export async function remoteReader(rpcUrl: string, options: RemoteOptions): Promise<ChainReader> {
+  const { chainId, contracts, fromBlock } = await openRemoteRun(options);
+  return openReader({ rpcUrl, chainId, contracts, fromBlock });
+}
+
+/** What the active root pays, from published documents that are checked against it. */
+export interface ActiveRewards {
+  readonly accounts: readonly Address[];
+  /** Undefined for an account that it does not pay. */
+  readonly of: (account: Address) => { readonly cumulative: bigint; readonly proof: Hex[] } | undefined;
+}
+
+/** @returns undefined while no root is active. @throws UserError `REWARDS_MISMATCH`; what `blobs` throws */
+export async function activeRewards(
+  modelId: ModelId,
+  blobs: BlobSource,
   reader: ChainReader,
-  account: Address,
-): Promise<{ readonly cumulative: bigint; readonly proof: Hex[] } | undefined> {
-  const active = await reader.activeRoot(run.modelId);
+): Promise<ActiveRewards | undefined> {
+  const active = await reader.activeRoot(modelId);
   if (!active) return undefined;
-  const posted = (await reader.rootsOf(run.modelId)).findLast(
+  const posted = (await reader.rootsOf(modelId)).findLast(
     ({ root, epoch }) => root === active.root && epoch === active.epoch,
   );
   if (!posted) return undefined;
+  const { runId } = posted;
   const manifest = parseDocument(
     "epoch manifest",
     EpochManifest,
-    await readJson(run.blobs, posted.epochDigest, "The epoch manifest"),
+    await readJson(blobs, runId, posted.epochDigest, "The epoch manifest"),
   );
-  const file = parseDocument(
-    "rewards",
-    RewardsFile,
-    await readJson(run.blobs, asDigest(manifest.rewards), "The rewards"),
-  );
+  const file = parseDocument("rewards", RewardsFile, await readJson(blobs, runId, manifest.rewards, "The rewards"));
   const tree = rewardTree(
-    run.modelId,
+    modelId,
     file.leaves.map((leaf) => ({ account: leaf.account, cumulative: BigInt(leaf.cumulative) })),
   );
   if (tree.root !== active.root)
@@ -89,7 +164,16 @@ export async function rewardsOf(
       "REWARDS_MISMATCH",
       `The published rewards of epoch ${active.epoch} do not have the active root ${active.root}.`,
     );
-  return tree.proofOf(account);
+  return { accounts: file.leaves.map(({ account }) => asAddress(account)), of: (account) => tree.proofOf(account) };
+}
+
+/** Cumulative reward and proof of an account under the active root. @throws as {@link activeRewards} */
+export async function rewardsOf(
+  run: Pick<LocalRun, "modelId" | "blobs">,
+  reader: ChainReader,
+  account: Address,
+): Promise<{ readonly cumulative: bigint; readonly proof: Hex[] } | undefined> {
+  return (await activeRewards(run.modelId, blobSourceOf(run.blobs), reader))?.of(account);
 }
 
 /** The realisation that the run was made with. @throws UserError `NO_LOCAL_RUN` */

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { commands } from "../../../offchain/src/cli/commands/index.ts";
@@ -38,9 +38,22 @@ describe("help", () => {
     expect(code).toBe(0);
     for (const [key, option] of Object.entries(command?.options ?? {}))
       expect(stdout).toMatch(new RegExp(`^  ${flagFor(key, option)}\\b`, "m"));
-    expect(stdout).toContain("--json");
+    expect(stdout.includes("--json")).toBe(!["worker", "coordinator", "validator"].includes(name));
     expect(command?.examples.length).toBeGreaterThan(0);
     for (const [line, what] of command?.examples ?? []) expect(stdout).toContain(`  $ ${line}\n      ${what}`);
+  });
+
+  test.each([
+    ["rewards", ["list", "claim"]],
+    ["checkpoint", ["export", "import"]],
+  ])("of the group %s shows its commands", async (group, words) => {
+    const { code, stdout } = await cotrainHere([group, "--help"]);
+    expect(code).toBe(0);
+    for (const word of words) expect(stdout).toMatch(new RegExp(`^  ${word}\\b`, "m"));
+  });
+
+  test("shows durations as they are typed", async () => {
+    expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/--for <value> .*\(default: 3m\)/);
   });
 
   test.each(commands.flatMap(({ name, examples }) => examples.map(([line]) => [line, name] as const)))(
@@ -65,6 +78,26 @@ describe("what is not understood", () => {
     [["verify", "everything"], "too many arguments for 'verify'"],
   ])("cotrain %j", async (argv, sentence) => {
     expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, sentence));
+  });
+
+  test.each([
+    [["rewards", "list", "--presets", "1m"], "cotrain rewards list --help"],
+    [["rewards", "clam"], "cotrain rewards --help"],
+    [["statsu"], "cotrain --help"],
+    [["worker", "--json"], "cotrain worker --help"],
+  ])("cotrain %j points to “%s”", async (argv, help) => {
+    expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, `; see "${help}".`));
+  });
+
+  test("options that npm took for itself are explained, where npm runs the command", async () => {
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const hint = 'write them after "--", as in "npm start -- --for 45s"; see "cotrain up --help".';
+    vi.stubEnv("npm_lifecycle_event", "start");
+    expect(verdictOf(await cotrainHere(["up", "45s"]))).toEqual(refusal(1, hint));
+    for (const script of ["npx", undefined]) {
+      vi.stubEnv("npm_lifecycle_event", script);
+      expect((await cotrainHere(["up", "45s"])).stderr).not.toContain("npm start");
+    }
   });
 
   test("a command that is missing shows which there are", async () => {
@@ -168,6 +201,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "daemons",
     beneficiary: "daemons",
     rpc: "daemons",
+    deployment: "daemons",
     threads: "daemons",
     role: "daemons",
     logLevel: "daemons",
@@ -193,6 +227,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     wallet: "daemons",
     passphraseFile: "daemons",
     rpc: "daemons",
+    deployment: "daemons",
     role: "daemons",
     loss: "daemons",
     logLevel: "daemons",
@@ -203,6 +238,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     coordinator: "../../e2e/finishedRun",
     rpc: "../../e2e/finishedRun",
     run: "../../e2e/finishedRun",
+    deployment: "../../e2e/finishedRun",
   },
   generate: {
     prompt: "../../e2e/finishedRun",
@@ -214,14 +250,29 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     state: "../../e2e/finishedRun",
     threads: "../../e2e/finishedRun",
   },
-  "rewards list": { state: "../../e2e/finishedRun", account: "../../e2e/finishedRun" },
+  "rewards list": {
+    state: "../../e2e/finishedRun",
+    coordinator: "../../e2e/finishedRun",
+    rpc: "../../e2e/finishedRun",
+    run: "../../e2e/finishedRun",
+    deployment: "../../e2e/finishedRun",
+    account: "../../e2e/finishedRun",
+  },
   "rewards claim": {
     state: "../../e2e/finishedRun",
+    coordinator: "../../e2e/finishedRun",
+    rpc: "../../e2e/finishedRun",
+    run: "../../e2e/finishedRun",
+    deployment: "../../e2e/finishedRun",
     wallet: "../../e2e/finishedRun",
     passphraseFile: "../../e2e/finishedRun",
     delegate: "../../e2e/finishedRun",
   },
-  "checkpoint export": { state: "../../e2e/finishedRun", checkpoint: "../../e2e/finishedRun" },
+  "checkpoint export": {
+    state: "../../e2e/finishedRun",
+    checkpoint: "../../e2e/finishedRun",
+    force: "../../e2e/finishedRun",
+  },
   "checkpoint import": { state: "../../e2e/finishedRun", checkpoint: "../../e2e/finishedRun" },
 };
 

@@ -162,6 +162,23 @@ describe("worker", () => {
     });
   });
 
+  test("--deployment: the record is checked in the contracts that it names, and none other", async () => {
+    const file = join(state, "deployment.json");
+    const pinned = ["--coordinator", coordinator, "--rpc", rpc, "--deployment"];
+    expect(await worker(...pinned, file)).toMatchObject({
+      chain: { reader: { rpcUrl: rpc, chainId: 31_337, contracts, fromBlock: 7 } },
+    });
+    const other = join(temporaryDirectory(), "other.json");
+    const addresses = { ...contracts, checkpointRegistry: contract("9") };
+    writeFileSync(other, JSON.stringify({ chainId: 31_337, profile: "local", addresses, blocks: {} }));
+    await expect(worker(...pinned, other)).rejects.toMatchObject({
+      code: "DEPLOYMENT_MISMATCH",
+      message: `The coordinator at ${coordinator} names the checkpointRegistry ${contract("3")}, but ${other} has ${contract("9")}: it serves another deployment, or it lies.`,
+    });
+    await expect(worker(...pinned, "/no/deployment.json")).rejects.toThrow("/no/deployment.json does not exist");
+    await expect(worker("--deployment", file)).rejects.toMatchObject({ code: "RPC_MISSING" });
+  });
+
   test("--role takes the wallet of that name, --wallet and --passphrase-file another, neither makes one", async () => {
     const { address } = await openWallet(state, "worker-1");
     expect(await worker()).toMatchObject({ account: withAddress(address) });
@@ -226,7 +243,9 @@ describe("validator", () => {
       account: withAddress(own),
       contracts,
     });
-    expect(await daemonOf("validator", ...flags, "--rpc", rpc)).toMatchObject({ runId });
+    expect(await daemonOf("validator", ...flags, "--rpc", rpc)).toMatchObject({ runId, fromBlock: 0 });
+    const deployment = ["--deployment", join(state, "deployment.json")];
+    expect(await daemonOf("validator", ...flags, "--rpc", rpc, ...deployment)).toMatchObject({ runId, fromBlock: 7 });
     await expect(daemonOf("validator", "--state", elsewhere, "--wallet", wallet)).rejects.toMatchObject({
       code: "WALLET_INCOMPLETE",
     });

@@ -24,6 +24,9 @@ export const commands: readonly Command[] = [
   checkpointImportCommand,
 ];
 
+/** Daemons: they log, and have no result that --json could print. */
+export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordinator", "validator"]);
+
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
   rewards: "what wallets earned, and claiming it",

@@ -1,62 +1,200 @@
-import { claim, claimed, delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 
-import { type ChainConnection, openReader } from "../../chain/index.ts";
-import { text, toggle } from "../../service/index.ts";
+import { claim, claimed, delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type ContractAddresses, type Hex, type ModelId } from "@cotrain/sdk/protocol";
+import type { PrivateKeyAccount } from "viem/accounts";
+
+import { UserError } from "../../base/index.ts";
+import {
+  type ChainConnection,
+  connect,
+  createReader,
+  DEVELOPMENT_CHAIN_ID,
+  developmentChain,
+} from "../../chain/index.ts";
+import { openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatShares, shortHex } from "../format.ts";
-import { type LocalRun, openLocalRun, withChain } from "../local.ts";
-import { passphraseFileOption, stateOption, walletOption } from "../options.ts";
+import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
+import {
+  coordinatorOption,
+  deploymentOption,
+  passphraseFileOption,
+  rpcOption,
+  runOption,
+  walletOption,
+} from "../options.ts";
 import { table } from "../output.ts";
 import { ownerOf } from "../up/owners.ts";
 import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
-import { readerOptions, rewardsOf } from "../wiring.ts";
+import {
+  type ActiveRewards,
+  activeRewards,
+  blobSourceOf,
+  openRemoteRun,
+  readerOptions,
+  requireNamedDeployment,
+} from "../wiring.ts";
 
+/** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
+const placeOptions = {
+  state: text({
+    description:
+      "directory of the local state, or with --coordinator of the worker (default: .cotrain, .cotrain-worker)",
+  }),
+  coordinator: coordinatorOption,
+  rpc: rpcOption,
+  run: runOption,
+  deployment: deploymentOption,
+};
+
+interface PlaceFlags {
+  readonly state?: string | undefined;
+  readonly coordinator?: string | undefined;
+  readonly rpc?: string | undefined;
+  readonly run?: string | undefined;
+  readonly deployment?: string | undefined;
+}
+
+/** A wallet that can earn; its key is asked for when it is used. */
 interface Entry {
   readonly name: string;
   readonly account: Address;
+  readonly open: () => Promise<PrivateKeyAccount>;
 }
+
+interface Place {
+  readonly connection: ChainConnection;
+  readonly modelId: ModelId;
+  readonly addresses: ContractAddresses;
+  readonly rewards: ActiveRewards | undefined;
+  /** Wallets whose keys are here. */
+  readonly entries: readonly Entry[];
+}
+
+const entryOf = (account: PrivateKeyAccount): Entry => ({
+  name: "wallet",
+  account: asAddress(account.address),
+  open: async () => account,
+});
 
 /** Wallets of this state that can earn. */
 const earners = (run: LocalRun): Entry[] =>
   Object.entries(run.file.wallets ?? {})
     .filter(([role]) => role.startsWith("worker-"))
-    .map(([name, account]) => ({ name, account: asAddress(account) }));
+    .map(([name, account]) => ({
+      name,
+      account: asAddress(account),
+      open: () => openWallet(run.state, name as Role),
+    }));
 
-async function standing(run: LocalRun, connection: ChainConnection, entry: Entry) {
+const workerKeystore = (state: string) => ({
+  keystore: join(state, "wallet.json"),
+  passphrase: join(state, "passphrase"),
+});
+
+/** Runs `work` at the place that the flags name. @param own the wallet that they name, instead of the directory's */
+async function atPlace<T>(
+  flags: PlaceFlags,
+  own: PrivateKeyAccount | undefined,
+  work: (place: Place) => Promise<T>,
+): Promise<T> {
+  const { coordinator, rpc, run: named, deployment } = flags;
+  const ownEntries = own && [entryOf(own)];
+  if (coordinator !== undefined) {
+    if (rpc === undefined)
+      throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what is paid is read from the chain itself.");
+    const state = resolve(flags.state ?? ".cotrain-worker");
+    const keystore = workerKeystore(state);
+    const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
+    const { client, runId, chainId, contracts, fromBlock } = await openRemoteRun({
+      coordinator,
+      run: named,
+      deployment,
+    });
+    return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
+      const reader = createReader(connection, { contracts, fromBlock });
+      // The model is the one of the run's record on-chain, whatever the coordinator says.
+      const { modelId } = await reader.run(runId);
+      const rewards = await activeRewards(modelId, client, reader);
+      return work({ connection, modelId, addresses: contracts, rewards, entries });
+    });
+  }
+  const state = resolve(flags.state ?? ".cotrain");
+  if (existsSync(workerKeystore(state).keystore) && !existsSync(join(state, "run.json")))
+    throw new UserError(
+      "COORDINATOR_MISSING",
+      `${state} belongs to a worker of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
+    );
+  const run = await openLocalRun(state);
+  requireRun(run, named);
+  await requireNamedDeployment(run, deployment);
+  return withChain(
+    run,
+    async (connection) => {
+      const { modelId, deployment: own } = run;
+      const reader = createReader(connection, readerOptions(connection.url, connection.chainId, own));
+      const rewards = await activeRewards(modelId, blobSourceOf(run.blobs), reader);
+      const entries = ownEntries ?? earners(run);
+      return work({ connection, modelId, addresses: own.addresses, rewards, entries });
+    },
+    rpc,
+  );
+}
+
+async function standing({ connection, modelId, addresses, rewards }: Place, account: Address) {
   const { client } = connection;
-  const { addresses } = run.deployment;
-  const { modelId } = run;
-  const reader = await openReader(readerOptions(connection.url, connection.chainId, run.deployment));
-  const [reward, paid, shares] = await Promise.all([
-    rewardsOf(run, reader, entry.account),
-    claimed(client, { addresses, modelId, account: entry.account }),
+  const [paid, shares] = await Promise.all([
+    claimed(client, { addresses, modelId, account }),
     sharesOf(client, { addresses, modelId }),
   ]);
+  const reward = rewards?.of(account);
   const earned = reward?.cumulative ?? paid;
   return {
-    ...entry,
+    account,
     shares,
     earned,
     claimed: paid,
     claimable: earned - paid,
     proof: reward?.proof ?? [],
-    votes: await votesOf(client, { shares, account: entry.account }),
+    votes: await votesOf(client, { shares, account }),
   };
 }
+
+/** This directory's wallets first, then everyone else whom the active root pays. */
+function listed({ entries, rewards }: Place): Address[] {
+  return [...new Set([...entries.map(({ account }) => account), ...(rewards?.accounts ?? [])])];
+}
+
+/** Accounts asked about at a time: an RPC takes no thousands of requests at once. */
+const ASKED_AT_ONCE = 16;
 
 /** `cotrain rewards list`. */
 export const rewardsListCommand = defineCommand({
   name: "rewards list",
   summary: "what wallets earned, claimed and can claim",
-  options: { state: stateOption, account: text({ description: "only this address" }) },
-  examples: [["npx cotrain rewards list", "the wallets of this directory"]],
+  options: { ...placeOptions, account: text({ description: "only this address" }) },
+  examples: [
+    ["npx cotrain rewards list", "everyone whom the run of this directory pays"],
+    [
+      "npx cotrain rewards list --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "everyone whom somebody else's run pays, this directory's worker among them",
+    ],
+  ],
   async run({ options, output }) {
-    const run = await openLocalRun(options.state);
-    const entries = options.account === undefined ? earners(run) : [{ name: "", account: asAddress(options.account) }];
-    const rows = await withChain(run, (connection) =>
-      Promise.all(entries.map((entry) => standing(run, connection, entry))),
-    );
+    const only = options.account === undefined ? undefined : asAddress(options.account);
+    const rows = await atPlace(options, undefined, async (place) => {
+      const names = new Map(place.entries.map(({ name, account }) => [account, name]));
+      const accounts = only === undefined ? listed(place) : [only];
+      const found: ({ readonly name: string } & Awaited<ReturnType<typeof standing>>)[] = [];
+      for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
+        const some = accounts.slice(at, at + ASKED_AT_ONCE);
+        for (const each of await Promise.all(some.map((account) => standing(place, account))))
+          found.push({ name: names.get(each.account) ?? "elsewhere", ...each });
+      }
+      return found;
+    });
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
         name,
@@ -84,12 +222,24 @@ export const rewardsListCommand = defineCommand({
   },
 });
 
+/** Coins below which a wallet on the local chain gets some, in wei: a claim costs a hundredth of it. */
+const LOCAL_LEAST = 10n ** 17n;
+
+/** Fees on the local chain are play money, for whoever joined too. */
+async function fundLocally({ client, chainId, url }: ChainConnection, account: Address): Promise<void> {
+  if (chainId !== DEVELOPMENT_CHAIN_ID || (await client.getBalance({ address: account })) >= LOCAL_LEAST) return;
+  // A development node of another make refuses; the claim itself says then who cannot pay.
+  await developmentChain(url)
+    .fund([account])
+    .catch(() => undefined);
+}
+
 /** `cotrain rewards claim`. */
 export const rewardsClaimCommand = defineCommand({
   name: "rewards claim",
   summary: "claim what was earned; each wallet pays its own gas",
   options: {
-    state: stateOption,
+    ...placeOptions,
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
     delegate: toggle({
@@ -100,35 +250,39 @@ export const rewardsClaimCommand = defineCommand({
   examples: [
     ["npx cotrain rewards claim", "for every worker's wallet of this directory"],
     ["npx cotrain rewards claim --wallet me.json --passphrase-file pass", "for one wallet"],
+    [
+      "npx cotrain rewards claim --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "for this directory's worker in somebody else's run",
+    ],
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const run = await openLocalRun(options.state);
-    const entries: Entry[] = own ? [{ name: "wallet", account: asAddress(own.address) }] : earners(run);
-    const claims = await withChain(run, async (connection) => {
-      const { addresses } = run.deployment;
+    const claims = await atPlace(options, own, async (place) => {
+      const { connection, addresses, modelId, entries } = place;
+      if (entries.length === 0)
+        throw new UserError(
+          "WALLET_MISSING",
+          `${resolve(options.state ?? ".cotrain-worker")} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
+        );
       const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
-      for (const entry of entries) {
-        const { claimable, earned, proof, shares } = await standing(run, connection, entry);
+      for (const { name, account, open } of entries) {
+        const { claimable, earned, proof, shares } = await standing(place, account);
         let transaction: Hex | null = null;
         if (claimable > 0n) {
-          const { client } = ownerOf(
-            entry.name,
-            connection.url,
-            own ?? (await openWallet(run.state, entry.name as Role)),
-          );
+          await fundLocally(connection, account);
+          const { client } = ownerOf(name, connection.url, await open());
           const { receipt } = await claim.sync(client, {
             addresses,
-            modelId: run.modelId,
-            beneficiary: entry.account,
+            modelId,
+            beneficiary: account,
             cumulative: earned,
             proof,
           });
           transaction = receipt.transactionHash;
-          if (options.delegate && BigInt(await delegateOf(client, { shares, account: entry.account })) === 0n)
-            await delegate.sync(client, { shares, delegatee: entry.account });
+          if (options.delegate && BigInt(await delegateOf(client, { shares, account })) === 0n)
+            await delegate.sync(client, { shares, delegatee: account });
         }
-        made.push({ name: entry.name, account: entry.account, amount: claimable, transaction });
+        made.push({ name, account, amount: claimable, transaction });
       }
       return made;
     });

@@ -4,7 +4,7 @@ import { openReader } from "../../chain/index.ts";
 import { readStateFile } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatBytes, formatCount, shortHex } from "../format.ts";
-import { layout, type LocalRun, openLocalRun, withChain } from "../local.ts";
+import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { table } from "../output.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
@@ -29,10 +29,16 @@ function viewLines(view: RunView): string[] {
   const members = view.members.map((member) => [
     shortHex(member.worker),
     member.state,
-    `${formatCount(BigInt(member.tokens))} tokens`,
+    formatCount(BigInt(member.tokens)),
   ]);
-  return [...table(rows), ...(members.length > 0 ? ["", ...table([["worker", "state", ""], ...members])] : [])];
+  return [
+    ...table(rows),
+    ...(members.length > 0 ? ["", ...table([["worker", "state", "tokens"], ...members], [2])] : []),
+  ];
 }
+
+/** Both forms of the document say which they are. */
+const runningDocument = (view: RunView) => ({ running: true, ...view });
 
 /** What chain and files say when no coordinator runs. */
 async function restingStatus(run: LocalRun) {
@@ -86,10 +92,11 @@ export const statusCommand = defineCommand({
     if (options.coordinator !== undefined) {
       const client = createCoordinatorClient(options.coordinator);
       const view = await client.run(await soleRun(client, options.run));
-      output.result(view, viewLines(view));
+      output.result(runningDocument(view), viewLines(view));
       return;
     }
     const run = await openLocalRun(options.state);
+    requireRun(run, options.run);
     const url = run.file.urls["coordinator"];
     const view =
       url === undefined
@@ -98,7 +105,7 @@ export const statusCommand = defineCommand({
             .run(run.runId)
             .catch(() => undefined);
     if (view) {
-      output.result(view, viewLines(view));
+      output.result(runningDocument(view), viewLines(view));
       return;
     }
     const { document, lines } = await restingStatus(run);

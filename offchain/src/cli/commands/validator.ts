@@ -1,14 +1,22 @@
 import { resolve } from "node:path";
 
-import { asRunId, createCoordinatorClient } from "@cotrain/sdk/protocol";
+import { asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
 import { createLogger, runDaemon, stateExists, text, toggle, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun } from "../local.ts";
-import { logLevelOption, passphraseFileOption, rpcOption, runOption, stateOption, walletOption } from "../options.ts";
+import {
+  deploymentOption,
+  logLevelOption,
+  passphraseFileOption,
+  rpcOption,
+  runOption,
+  stateOption,
+  walletOption,
+} from "../options.ts";
 import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
-import { readerOptions, soleRun } from "../wiring.ts";
+import { openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
 
 /** `cotrain validator`: recomputes, measures and signs. */
 export const validatorCommand = defineCommand({
@@ -21,6 +29,7 @@ export const validatorCommand = defineCommand({
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
     rpc: rpcOption,
+    deployment: deploymentOption,
     role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
     loss: toggle({ description: "measure held-out loss too", default: true }),
     logLevel: logLevelOption,
@@ -43,19 +52,15 @@ export const validatorCommand = defineCommand({
         const shared = { coordinator: options.coordinator, state, role, account, loss: options.loss };
         if (role && stateExists(state)) {
           const run = await openLocalRun(state);
+          await requireNamedDeployment(run, options.deployment);
           const chain = readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment);
           const runId = options.run === undefined ? run.runId : asRunId(options.run);
           return validatorDaemon({ ...shared, ...chain, runId }, daemon);
         }
         if (options.rpc === undefined)
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
-        const client = createCoordinatorClient(options.coordinator);
-        const runId = options.run === undefined ? await soleRun(client, undefined) : asRunId(options.run);
-        const view = await client.run(runId);
-        return validatorDaemon(
-          { ...shared, runId, rpcUrl: options.rpc, chainId: view.chainId, contracts: view.contracts, fromBlock: 0 },
-          daemon,
-        );
+        const { runId, chainId, contracts, fromBlock } = await openRemoteRun(options);
+        return validatorDaemon({ ...shared, runId, rpcUrl: options.rpc, chainId, contracts, fromBlock }, daemon);
       },
       { name: "cotrain validator", logger, report: output.complain },
     );

@@ -2,9 +2,11 @@ import { resolve } from "node:path";
 
 import { asAddress, asRunId } from "@cotrain/sdk/protocol";
 
+import { UserError } from "../../base/index.ts";
 import { createLogger, runDaemon, text, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
+  deploymentOption,
   logLevelOption,
   passphraseFileOption,
   rpcOption,
@@ -14,7 +16,7 @@ import {
   walletOption,
 } from "../options.ts";
 import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
-import { recordReader } from "../wiring.ts";
+import { remoteReader } from "../wiring.ts";
 
 /** `cotrain worker`: trains for a coordinator, here or on another machine. */
 export const workerCommand = defineCommand({
@@ -28,6 +30,7 @@ export const workerCommand = defineCommand({
     passphraseFile: passphraseFileOption,
     beneficiary: text({ description: "address that is paid (default: the worker's own wallet)" }),
     rpc: rpcOption,
+    deployment: deploymentOption,
     threads: threadsOption,
     role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
     logLevel: logLevelOption,
@@ -38,9 +41,15 @@ export const workerCommand = defineCommand({
       "one more worker on this machine, with a wallet of its own",
     ],
     ["npx cotrain worker --coordinator https://train.example.org --threads 8", "on another machine"],
+    [
+      "npx cotrain worker --coordinator https://train.example.org --rpc https://rpc.example.org --deployment deployment.json",
+      "checked against the contracts that you know, not those that the coordinator names",
+    ],
   ],
   async run({ options, output }) {
-    const { role } = options;
+    const { role, coordinator, rpc, run, deployment } = options;
+    if (deployment !== undefined && rpc === undefined)
+      throw new UserError("RPC_MISSING", "--deployment needs --rpc: the contracts that it names are asked there.");
     const logger = createLogger({ component: role ?? "worker", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
@@ -50,15 +59,14 @@ export const workerCommand = defineCommand({
         const { workerDaemon } = await import("../../worker/index.ts");
         return workerDaemon(
           {
-            coordinator: options.coordinator,
-            runId: options.run === undefined ? undefined : asRunId(options.run),
+            coordinator,
+            runId: run === undefined ? undefined : asRunId(run),
             state,
             role,
             account,
             beneficiary: options.beneficiary === undefined ? undefined : asAddress(options.beneficiary),
             threads: options.threads,
-            chain:
-              options.rpc === undefined ? undefined : await recordReader(options.rpc, options.coordinator, options.run),
+            chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),
           },
           daemon,
         );
