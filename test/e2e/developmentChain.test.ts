@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => stage?.close(), 30_000);
 
 it("is trained on, anchored, paid and governed to the end", { timeout: 240_000 }, async () => {
-  const running = await stage.cotrain([
+  const running = stage.cotrain([
     "up",
     `--state=${stage.state}`,
     "--preset=0.1m",

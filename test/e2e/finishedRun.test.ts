@@ -164,14 +164,16 @@ describe("up", () => {
     expect(summary.model).toMatchObject({ preset: "0.1m", text: expect.stringContaining("book.txt") });
     expect(summary.training.rounds).toBeGreaterThan(0);
     expect(summary.heldOut.after ?? Infinity).toBeLessThan(summary.heldOut.initial ?? 0);
-    expect(summary.wallets.map(({ name }) => name)).toEqual(["worker-1"]);
+    expect(summary.wallets.map(({ name }) => name)).toEqual(["worker-1", "elsewhere"]);
+    expect(summary.wallets[1]?.account.toLowerCase()).toBe(me);
   });
 
   test("pays, and applies what holders decided", () => {
-    for (const { earned, claimed } of summary.wallets) {
-      expect(BigInt(earned)).toBeGreaterThan(0n);
-      expect(claimed).toBe(earned);
-    }
+    const [own, elsewhere] = summary.wallets;
+    expect(BigInt(own?.earned ?? 0)).toBeGreaterThan(0n);
+    expect(own?.claimed).toBe(own?.earned);
+    expect(BigInt(elsewhere?.earned ?? 0)).toBeGreaterThan(0n);
+    expect(elsewhere?.claimed).toBe("0");
     expect(summary.proposal).toMatchObject({ state: "executed", appliedInRound: expect.any(Number) });
     expect(summary.pending).toEqual([]);
   });

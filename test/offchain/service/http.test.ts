@@ -268,7 +268,7 @@ test("with a certificate it speaks HTTPS; files that do not fit are refused", as
   });
   expect(status).toBe(200);
   await app.close();
-  await expect(fetch(`${local}/health`)).rejects.toThrow();
+  await expect(fetch(`${local}/health`)).rejects.toThrow("fetch failed");
   expect(await loadTls(undefined, undefined)).toBeUndefined();
   await expect(loadTls(cert, undefined)).rejects.toMatchObject({ code: "TLS_INVALID" });
   await expect(loadTls(cert, cert)).rejects.toMatchObject({ code: "TLS_INVALID" });

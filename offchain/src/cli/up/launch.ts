@@ -41,18 +41,19 @@ export interface Launched {
   readonly joinCommand: string;
 }
 
+const joinAt = (url: string): string => `npm run cotrain -- worker --coordinator ${url}`;
+
 /** How others reach the coordinator: by the name in its certificate, at the address it listens on, or through its proxy. */
 async function joinCommandFor(
   { host, tlsCert, tlsKey, behindProxy }: CommandContext<typeof upOptions>["options"],
   port: number,
 ): Promise<string> {
-  const command = (url: string): string => `npm run cotrain -- worker --coordinator ${url}`;
-  if (behindProxy) return command("https://<your proxy>");
+  if (behindProxy) return joinAt("https://<your proxy>");
   const wildcard = host === "0.0.0.0" || host === "::";
   const tls = await loadTls(tlsCert, tlsKey);
-  if (!tls) return command(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  if (!tls) return joinAt(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
   const name = /DNS:([^,\s]+)/.exec(new X509Certificate(tls.cert).subjectAltName ?? "")?.[1];
-  return command(`https://${name ?? (wildcard ? hostname() : host)}:${port}`);
+  return joinAt(`https://${name ?? (wildcard ? hostname() : host)}:${port}`);
 }
 
 /**

@@ -6,7 +6,7 @@ import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
 import { textFrom } from "../text.ts";
-import { rewardsOf } from "../wiring.ts";
+import { activeRewards, blobSourceOf } from "../wiring.ts";
 import type { Prepared } from "./prepare.ts";
 import { Summary } from "./summary.ts";
 import type { Session } from "./session.ts";
@@ -37,20 +37,28 @@ async function sampleText(prepared: Prepared, view: RunView): Promise<string> {
 
 async function walletsOf(prepared: Prepared, session: Session, view: RunView): Promise<Summary["wallets"]> {
   const { addresses, modelId } = prepared;
+  const [asker] = prepared.owners;
+  if (!asker) return [];
+  const { client } = asker;
+  const rewards = await activeRewards(modelId, blobSourceOf(prepared.blobs), prepared.reader);
+  const own = prepared.owners.map((owner) => ({ name: owner.name, account: owner.client.account.address }));
+  const known = new Set(own.map(({ account }) => account.toLowerCase()));
+  const elsewhere = [...(rewards?.accounts ?? []), ...view.members.map(({ beneficiary }) => beneficiary)]
+    .filter((account) => !known.has(account.toLowerCase()) && known.add(account.toLowerCase()))
+    .map((account) => ({ name: "elsewhere", account }));
   return Promise.all(
-    prepared.owners.map(async ({ name, client }) => {
-      const account = client.account.address;
+    [...own, ...elsewhere].map(async ({ name, account }) => {
       const shares = await sharesOf(client, { addresses, modelId });
-      const [paid, votes, reward] = await Promise.all([
+      const [paid, votes] = await Promise.all([
         claimed(client, { addresses, modelId, account }),
         votesOf(client, { shares, account }),
-        rewardsOf(prepared, prepared.reader, account),
       ]);
-      const member = view.members.find(({ beneficiary }) => beneficiary.toLowerCase() === account.toLowerCase());
+      const reward = rewards?.of(account);
+      const theirs = view.members.filter(({ beneficiary }) => beneficiary.toLowerCase() === account.toLowerCase());
       return {
         name,
         account,
-        tokens: member?.tokens ?? "0",
+        tokens: theirs.length === 0 ? null : String(theirs.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n)),
         earned: (reward?.cumulative ?? paid).toString(),
         claimed: paid.toString(),
         votes: votes.toString(),

@@ -39,12 +39,13 @@ export const Summary = Type.Object({
       block: Nullable(Whole),
     }),
   ),
-  /** Amounts in share wei. */
+  /** Amounts in share wei. Wallets that are not this machine's are named "elsewhere". */
   wallets: Type.Array(
     Type.Object({
       name: Text,
       account: Text,
-      tokens: Text,
+      /** Trained so far; null for who has left the run. */
+      tokens: Nullable(Text),
       earned: Text,
       claimed: Text,
       votes: Text,
@@ -99,12 +100,12 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     heading(`Checkpoints and their transactions on chain ${summary.chainId}`),
   ];
   lines.push(...table(checkpointRows(summary)).map((line) => `  ${line}`));
-  const total = summary.wallets.reduce((sum, wallet) => sum + BigInt(wallet.tokens), 0n);
+  const total = BigInt(training.tokens);
   const wallets = summary.wallets.map((wallet) => [
     wallet.name,
     shortHex(wallet.account),
-    formatCount(BigInt(wallet.tokens)),
-    formatPercent(BigInt(wallet.tokens), total),
+    wallet.tokens === null ? "–" : formatCount(BigInt(wallet.tokens)),
+    wallet.tokens === null ? "–" : formatPercent(BigInt(wallet.tokens), total),
     formatShares(BigInt(wallet.earned)),
     formatShares(BigInt(wallet.claimed)),
     formatShares(BigInt(wallet.votes)),
