@@ -24,6 +24,7 @@ export default defineConfig({
           name: "processes",
           include: ["test/e2e/**/*.test.ts"],
           sequence: { groupOrder: 1 },
+          maxWorkers: 3,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

@@ -217,6 +217,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     tlsCert: "daemons",
     tlsKey: "daemons",
     behindProxy: "daemons",
+    loopbackPort: "daemons",
     operatorTokenFile: "daemons",
     logLevel: "daemons",
   },
