@@ -6,6 +6,7 @@
  */
 import { cpuUsage } from "node:process";
 
+import "../../offchain/src/engine/noTelemetry.ts";
 import ort from "onnxruntime-node";
 
 import {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { arch as hostArch, platform as hostPlatform } from "node:os";
 
+import "./noTelemetry.ts";
 import ort from "onnxruntime-node";
 
 import { errnoOf } from "../base/index.ts";

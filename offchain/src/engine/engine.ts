@@ -2,6 +2,8 @@
  * The engine: ONNX Runtime sessions of a run's programs around one training state. It is driven by the programs'
  * signatures alone and knows no model. `host.ts` puts it into a thread of its own, behind the same interface.
  */
+import "./noTelemetry.ts";
+
 import type { Hex } from "@cotrain/sdk/protocol";
 import ort from "onnxruntime-node";
 

@@ -4,6 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 
+import "./noTelemetry.ts";
 import type { Engine, EngineOptions, TrainOptions } from "./engine.ts";
 import { EngineClosedError, RuntimeError } from "./errors.ts";
 import { unpackError, type Method, type Reply, type Request } from "./hostMessages.ts";
