@@ -1,12 +1,19 @@
-/** URLs as they may be shown: providers' hold keys in user, path and query. */
+/** URLs as they may be shown: those of RPC providers hold keys in user, path and query. */
 
-const URLS = /\b(https?|wss?):\/\/([^\s"'`\\/?#]+)([^\s"'`\\]*)/g;
-const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/;
+/** A URL's scheme, host and port. */
+export function redactUrl(url: string): string {
+  try {
+    const { protocol, host, pathname, search } = new URL(url);
+    return `${protocol}//${host}${pathname.length > 1 || search ? "/…" : ""}`;
+  } catch {
+    return "(not a URL)";
+  }
+}
 
-/** A text whose URLs show scheme, host and port only; those of this machine keep their path. */
+const URLS = /\b(?:https?|wss?):\/\/[^\s"'`\\]+/g;
+/** Of this machine, without a user in front: its path tells what was asked and is nobody's key. */
+const LOOPBACK = /^\w+:\/\/(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:[/?#]|$)/;
+
+/** A text whose URLs are redacted; those of this machine keep their path. */
 export const redactUrls = (text: string): string =>
-  text.replace(URLS, (_, scheme: string, authority: string, rest: string) => {
-    const host = authority.slice(authority.lastIndexOf("@") + 1);
-    if (LOOPBACK.test(host)) return `${scheme}://${host}${rest.replace(/[?#].*$/, "?…")}`;
-    return `${scheme}://${host}${rest.length > 1 ? "/…" : ""}`;
-  });
+  text.replace(URLS, (url) => (LOOPBACK.test(url) ? url.replace(/[?#].*$/, "?…") : redactUrl(url)));

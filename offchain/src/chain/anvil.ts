@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 import { type Address, createTestClient, http } from "viem";
 
-import { RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
+import { redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
 import { LOOPBACK } from "../service/index.ts";
 import { copyState } from "./anvilState.ts";
 
@@ -148,16 +148,6 @@ export function unreachableChain(url: string, cause: unknown): RetryableError {
     `The chain's RPC at ${redactUrl(url)} does not answer: try again when it does.`,
     { cause },
   );
-}
-
-/** RPC URLs of providers hold keys in path and query: messages show scheme, host and port only. */
-export function redactUrl(url: string): string {
-  try {
-    const { protocol, host, pathname, search } = new URL(url);
-    return `${protocol}//${host}${pathname.length > 1 || search ? "/…" : ""}`;
-  } catch {
-    return "(not a URL)";
-  }
 }
 
 /** Controls that only a development node has. Reject with RetryableError `CHAIN_UNREACHABLE`. */

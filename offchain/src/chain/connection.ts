@@ -2,8 +2,8 @@
 import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
 import { BaseError, createPublicClient, http, type PublicClient } from "viem";
 
-import { InternalError, RetryableError, UserError } from "../base/index.ts";
-import { redactUrl, unreachableChain, wrongChain } from "./anvil.ts";
+import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
+import { unreachableChain, wrongChain } from "./anvil.ts";
 
 export interface ConnectionOptions {
   readonly rpcUrl: string;

@@ -10,7 +10,6 @@ export {
   type DevelopmentChain,
   developmentChain,
   DEVELOPMENT_CHAIN_ID,
-  redactUrl,
   startStateKeeper,
   waitForChain,
   wrongChain,

@@ -169,12 +169,12 @@ export const demoParams: RunParams = {
  * Inner steps that make a round last some 5 to 18 s with three workers on two cores: longer than a local block, in which one
  * head is anchored, and short enough to see several in minutes. Each is a multiple of 3 × {@link FRAGMENTS}.
  */
-const innerStepsOf: Readonly<Record<string, number>> = { "0.1m": 192, "1m": 48, "3.5m": 24, "20m": 12 };
+const demoInnerSteps: Readonly<Record<string, number>> = { "0.1m": 192, "1m": 48, "3.5m": 24, "20m": 12 };
 
 /** {@link demoParams} with rounds of a length that suits the preset. */
 export const demoParamsOf = (preset: string): RunParams => ({
   ...demoParams,
-  innerSteps: innerStepsOf[preset] ?? demoParams.innerSteps,
+  innerSteps: demoInnerSteps[preset] ?? demoParams.innerSteps,
 });
 
 /** What holders may choose between; fields whose other values are not built are pinned. */

@@ -35,7 +35,7 @@ interface Subject {
   readonly contractsFrom: "deployment" | "coordinator";
 }
 
-/** Contracts that a liar deployed for himself verify as well as any: who looks must be able to compare. */
+/** Contracts that a lying coordinator deployed verify as well as the true ones: who looks must be able to compare. */
 const warning = (chainId: number, runId: RunId, contracts: ContractAddresses): string[] => [
   "The contracts are the coordinator's word alone: compare them with what you know, or pin them with --deployment and --run.",
   `  run                 ${runId}`,

@@ -37,15 +37,27 @@ async function openWallets(state: string, context: CommandContext<typeof upOptio
   return { organiser, poster, validators, workers };
 }
 
+export interface ChainRequest {
+  readonly context: CommandContext<typeof upOptions>;
+  readonly daemon: DaemonContext;
+  /** The state directory. */
+  readonly state: string;
+  readonly supervisor: Supervisor;
+  /** Undefined: the embedded chain. */
+  readonly rpc: string | undefined;
+  /** Of the run that the state holds. */
+  readonly file: RunFile | undefined;
+}
+
 /** Starts the embedded chain unless another was named. */
-async function startChain(
-  context: CommandContext<typeof upOptions>,
-  daemon: DaemonContext,
-  state: string,
-  supervisor: Supervisor,
-  rpc: string | undefined,
-  file: RunFile | undefined,
-): Promise<{ url: string; port: number | undefined; chainId: number }> {
+async function startChain({
+  context,
+  daemon,
+  state,
+  supervisor,
+  rpc,
+  file,
+}: ChainRequest): Promise<{ url: string; port: number | undefined; chainId: number }> {
   if (rpc !== undefined) return { url: rpc, port: undefined, chainId: await checkChain(rpc, file) };
   await mkdir(layout(state).chain, { recursive: true, mode: 0o700 });
   const lock = await openRoleDirectory(state, "chain", { create: true });
@@ -92,15 +104,9 @@ export interface OpenedChain {
  * The chain with wallets that can pay: a development chain gives them coins, on another the organiser's must have some.
  * @throws UserError `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`, `WALLET_UNFUNDED`
  */
-export async function openChain(
-  context: CommandContext<typeof upOptions>,
-  daemon: DaemonContext,
-  state: string,
-  supervisor: Supervisor,
-  rpc: string | undefined,
-  file: RunFile | undefined,
-): Promise<OpenedChain> {
-  const chain = await startChain(context, daemon, state, supervisor, rpc, file);
+export async function openChain(request: ChainRequest): Promise<OpenedChain> {
+  const { context, state } = request;
+  const chain = await startChain(request);
   const local = developmentChainIds.includes(chain.chainId);
   const wallets = await openWallets(state, context, local);
   const { organiser, poster, validators, workers } = wallets;

@@ -12,7 +12,15 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import { findPort, FRESH_COMMAND, loadTls, type RunFile, type Supervisor, writeRunFile } from "../../service/index.ts";
+import {
+  findPort,
+  FRESH_COMMAND,
+  loadTls,
+  type ProcessSpec,
+  type RunFile,
+  type Supervisor,
+  writeRunFile,
+} from "../../service/index.ts";
 import { type BlobStore, exportCheckpoint } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout, readDeployment } from "../local.ts";
@@ -118,31 +126,13 @@ export async function startProcesses(
   const coordinator = createCoordinatorClient(url);
   await checkCheckpoint(blobs, asDigest((await coordinator.run(run.runId)).checkpoint.digest));
   await coordinator.control(run.runId, operatorToken, { action: "pause" });
+  const memberOf = (kind: "validator" | "worker", index: number, ...flags: readonly string[]): ProcessSpec => {
+    const role = `${kind}-${index + 1}`;
+    return cotrainProcess(role, [kind, "--state", state, "--role", role, "--coordinator", url, ...flags]);
+  };
   await supervisor.startGroup([
-    ...wallets.validators.map((_, index) =>
-      cotrainProcess(`validator-${index + 1}`, [
-        "validator",
-        "--state",
-        state,
-        "--role",
-        `validator-${index + 1}`,
-        "--coordinator",
-        url,
-      ]),
-    ),
-    ...wallets.workers.map((_, index) =>
-      cotrainProcess(`worker-${index + 1}`, [
-        "worker",
-        "--state",
-        state,
-        "--role",
-        `worker-${index + 1}`,
-        "--coordinator",
-        url,
-        "--threads",
-        "1",
-      ]),
-    ),
+    ...wallets.validators.map((_, index) => memberOf("validator", index)),
+    ...wallets.workers.map((_, index) => memberOf("worker", index, "--threads", "1")),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });
   return { coordinator, joinCommand: await joinCommandFor(options, bound) };

@@ -144,7 +144,7 @@ export async function prepare(
   progress.update({
     activity: file?.runId ? "Opening the chain" : "Compiling the contracts, preparing data and programs",
   });
-  const opening = openChain(context, daemon, state, supervisor, rpc, file);
+  const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
   const material = file?.runId ? undefined : prepareRun(blobs, { preset, dataFile, seed: "cotrain" });

@@ -7,8 +7,8 @@ import { resolve } from "node:path";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient, http } from "viem";
 
-import { RetryableError, UserError } from "../../base/index.ts";
-import { redactUrl, wrongChain } from "../../chain/index.ts";
+import { redactUrl, RetryableError, UserError } from "../../base/index.ts";
+import { wrongChain } from "../../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../../data/index.ts";
 import { presetNames, presets } from "../../engine/index.ts";
 import { checkExposure, didYouMean, findPort, FRESH_COMMAND, loadTls, type RunFile } from "../../service/index.ts";

@@ -36,9 +36,7 @@ interface Display {
   readonly update: (change: Partial<Screen>) => void;
   /** On a TTY a happening of a named kind takes the place of the one before it. */
   readonly tell: (happening: string, kind?: string) => void;
-  /** @param finished whether all was done */
-  readonly close: (finished?: boolean) => void;
-  readonly finished: () => boolean;
+  readonly close: () => void;
 }
 
 function openDisplay(context: UpContext, clock: Clock): Display {
@@ -64,7 +62,6 @@ function openDisplay(context: UpContext, clock: Clock): Display {
   let shownRound = -1;
   let shownActivity = "";
   let closed = false;
-  let done = false;
   const draw = (): void => {
     if (log) {
       log(drawScreen(screen, output.paint, process.stderr.columns));
@@ -91,11 +88,9 @@ function openDisplay(context: UpContext, clock: Clock): Display {
       screen = { ...screen, happenings: [...others, { text: happening, kind }].slice(-20) };
       if (!log) output.notice(`${formatDuration(clock.now() - started)}  ${happening}`);
     },
-    finished: () => done,
-    close(finished = false) {
+    close() {
       if (closed) return;
       closed = true;
-      done = finished;
       clearInterval(timer);
       log?.clear();
       log?.done();
@@ -299,11 +294,12 @@ async function conduct(context: UpContext, daemon: DaemonContext, opened: Opened
   const display = openDisplay(context, systemClock);
   try {
     return await present(context, daemon, systemClock, display, opened);
-  } finally {
-    // Before an error is told: the picture would be cleared together with the sentence below it.
+  } catch (error) {
+    // Before anything is told: the picture would be cleared together with the sentence below it.
     display.close();
-    if (daemon.signal.aborted && !display.finished())
+    if (daemon.signal.aborted)
       context.output.notice(`Stopped. The run is kept in ${opened.directory.path}; the next start goes on with it.`);
+    throw error;
   }
 }
 
@@ -328,7 +324,7 @@ async function present(
   const session = await train(context, daemon, prepared, estate, display);
   display.update({ activity: "Writing the summary" });
   const summary = await summarise(prepared, session);
-  display.close(true);
+  display.close();
   context.output.result(summary, drawSummary(summary, context.output.paint));
   if (context.options.exit) return 0;
   if (prepared.embedded) await developmentChain(prepared.rpcUrl).mineOnDemand();
