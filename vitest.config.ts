@@ -18,12 +18,23 @@ export default defineConfig({
         },
       },
       {
+        // What a hostile stranger may try, each against the real thing on loopback: `npm run attack`.
+        ...resolution,
+        test: {
+          name: "attack",
+          include: ["test/attack/**/*.test.ts"],
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
         // Whole runs as real processes, which mostly wait: after everything else.
         ...resolution,
         test: {
           name: "processes",
           include: ["test/e2e/**/*.test.ts"],
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           maxWorkers: 3,
           testTimeout: 300_000,
           hookTimeout: 300_000,
