@@ -13,8 +13,19 @@ export default defineConfig({
         test: {
           name: "rooms",
           include: ["test/{offchain,sdk,deploy}/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        // One whole run made by `cotrain up`, and every command on what it left: the last part of `npm test`.
+        ...resolution,
+        test: {
+          name: "run",
+          include: ["test/e2e/finishedRun.test.ts"],
+          sequence: { groupOrder: 1 },
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       {
@@ -23,21 +34,22 @@ export default defineConfig({
         test: {
           name: "attack",
           include: ["test/attack/**/*.test.ts"],
-          sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
       {
-        // Whole runs as real processes, which mostly wait: after everything else.
+        // Other runs as real processes, which mostly wait: after everything else, in `.ci/run` alone.
         ...resolution,
         test: {
           name: "processes",
           include: ["test/e2e/**/*.test.ts"],
-          sequence: { groupOrder: 2 },
+          exclude: ["test/e2e/finishedRun.test.ts"],
+          sequence: { groupOrder: 3 },
           maxWorkers: 3,
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -23,6 +23,7 @@ const entries = {
   bench: ["test/bench/run.ts"],
   check: ["deploy/check.ts"],
   story: ["test/e2e/story.ts"],
+  ci: ["test/ci.ts"],
 };
 
 function refuse(sentence) {

@@ -1,9 +1,10 @@
 /**
- * `npm test`: builds the contracts, runs the Solidity suite in Hardhat and the TypeScript suite in Vitest, one after the
- * other (both want all cores), and closes with one line that counts the tests of both.
+ * `npm test`: builds the contracts, runs the Solidity suite in Hardhat, then in Vitest the tests of the rooms and one whole
+ * run, one after the other (all want all cores), and closes with one line that counts the tests of both. With arguments it
+ * runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -65,9 +66,16 @@ async function typescript(filters: readonly string[]): Promise<Counts> {
   }
 }
 
+/** State directories in the tree; tests have theirs elsewhere. */
+const states = (): string[] => readdirSync(root).filter((name) => name.startsWith(".cotrain"));
+
+const daily = ["--project=rooms", "--project=run"];
 const filters = process.argv.slice(2);
-const results = filters.length > 0 ? [await typescript(filters)] : [await solidity(), await typescript([])];
+const before = states();
+const results = filters.length > 0 ? [await typescript(filters)] : [await solidity(), await typescript(daily)];
 const passed = results.reduce((sum, { passed: count }) => sum + count, 0);
-const failed = results.reduce((sum, { failed: count }) => sum + count, 0);
+const left = states().filter((name) => !before.includes(name));
+if (left.length > 0) process.stderr.write(`test: a test left ${left.join(", ")} in the tree.\n`);
+const failed = results.reduce((sum, { failed: count }) => sum + count, left.length > 0 ? 1 : 0);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -1,6 +1,6 @@
 /** `npm test` in a folder where Hardhat and Vitest are programs that end as they are told. */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,15 +11,25 @@ const script = resolve(fileURLToPath(import.meta.url), "../../run.ts");
 
 interface Ending {
   readonly code: number;
+  /** A directory that one of its tests makes in the tree. */
+  readonly leaves?: string;
   /** What Hardhat prints; what Vitest reports, if it does. */
   readonly words?: string;
   readonly report?: { readonly numPassedTests: number; readonly numFailedTests: number };
 }
 
+interface Ran {
+  readonly code: number | null;
+  /** Those that Vitest was asked for. */
+  readonly projects: readonly string[];
+  readonly line: string;
+}
+
+const daily = ["--project=rooms", "--project=run"];
 const hardhat: Ending = { code: 0, words: "\n  14 passing\n" };
 const vitest: Ending = { code: 0, report: { numPassedTests: 3, numFailedTests: 0 } };
 
-function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): { code: number | null; line: string } {
+function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): Ran {
   const folder = mkdtempSync(join(tmpdir(), "cotrain-run-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   for (const path of ["test", "node_modules/.bin"]) mkdirSync(join(folder, path), { recursive: true });
@@ -36,21 +46,28 @@ function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): {
     `const file = process.argv.find((flag) => flag.startsWith("--outputFile.json=")).split("=")[1];
     const report = ${JSON.stringify(typescript.report ?? null)};
     if (report) require("node:fs").writeFileSync(file, JSON.stringify(report));
+    if (${JSON.stringify(typescript.leaves ?? "")}) require("node:fs").mkdirSync(${JSON.stringify(typescript.leaves ?? "")});
+    require("node:fs").writeFileSync("arguments.json", JSON.stringify(process.argv.filter((flag) => flag.startsWith("--project"))));
     process.exitCode = ${typescript.code};`,
   );
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, "test/run.ts"), ...filters], {
     encoding: "utf8",
   });
-  return { code: status, line: `${stderr}${stdout.trimEnd().split("\n").at(-1)}` };
+  const projects = JSON.parse(readFileSync(join(folder, "arguments.json"), "utf8")) as string[];
+  return { code: status, projects, line: `${stderr}${stdout.trimEnd().split("\n").at(-1)}` };
 }
 
 describe("npm test", () => {
   test("ends with 0 when both parts ran and passed", () => {
-    expect(runTests(hardhat, vitest)).toEqual({ code: 0, line: "17 passed, 0 failed" });
+    expect(runTests(hardhat, vitest)).toEqual({ code: 0, projects: daily, line: "17 passed, 0 failed" });
   });
 
   test("runs TypeScript alone where files are named", () => {
-    expect(runTests({ code: 1 }, vitest, "test/sdk")).toEqual({ code: 0, line: "3 passed, 0 failed" });
+    expect(runTests({ code: 1 }, vitest, "test/sdk")).toEqual({
+      code: 0,
+      projects: [],
+      line: "3 passed, 0 failed",
+    });
   });
 
   test.each<[string, Ending, Ending, string]>([
@@ -71,8 +88,14 @@ describe("npm test", () => {
       { code: 1, report: { numPassedTests: 2, numFailedTests: 1 } },
       "16 passed, 1 failed",
     ],
+    [
+      "a test leaves a state directory in the tree",
+      hardhat,
+      { ...vitest, leaves: ".cotrain" },
+      "test: a test left .cotrain in the tree.\n17 passed, 1 failed",
+    ],
     ["Vitest fails without a count", hardhat, { ...vitest, code: 1 }, "17 passed, 1 failed"],
   ])("ends with 1 when %s", (_name, solidity, typescript, line) => {
-    expect(runTests(solidity, typescript)).toEqual({ code: 1, line });
+    expect(runTests(solidity, typescript)).toEqual({ code: 1, projects: daily, line });
   });
 });

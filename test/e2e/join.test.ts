@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../offchain/src/base/index.ts";
 import { openLocalRun } from "../../offchain/src/cli/local.ts";
 import { openEvidence } from "../../offchain/src/worker/index.ts";
+import { canRun } from "../needs.ts";
 import { follow, openStage, openWatch, type Stage, until, type Watch } from "./harness.ts";
 
 const names = { organiser: `cotrain-a-${process.pid}`, worker: `cotrain-b-${process.pid}` };
@@ -25,9 +26,6 @@ const NAME = "train.cotrain.test";
 let stage: Stage;
 let watch: Watch | undefined;
 
-/** Linux is the platform that this project is tested on; others have no network namespaces. */
-const linux = process.platform === "linux";
-
 function ip(...args: readonly string[]): void {
   const { status, error, stderr } = spawnSync("ip", [...args], { encoding: "utf8" });
   assert(
@@ -38,7 +36,9 @@ function ip(...args: readonly string[]): void {
 
 const inside = (namespace: string): string[] => ["ip", "netns", "exec", namespace];
 
-describe.runIf(linux)("a worker in a network namespace of its own", { timeout: 150_000 }, () => {
+const possible = canRun("a worker in a network namespace of its own", "linux", "root", "ip", "openssl");
+
+describe.runIf(possible)("a worker in a network namespace of its own", { timeout: 150_000 }, () => {
   beforeAll(() => {
     stage = openStage();
     for (const name of Object.values(names)) ip("netns", "add", name);

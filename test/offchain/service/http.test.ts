@@ -21,6 +21,7 @@ import {
 } from "../../../offchain/src/service/http.ts";
 import { silentLogger } from "../../../offchain/src/service/logging.ts";
 import { createMetrics } from "../../../offchain/src/service/metrics.ts";
+import { canRun } from "../../needs.ts";
 import { temporaryDirectory } from "./support.ts";
 
 async function server(options: Partial<HttpServerOptions> = {}, routes?: (app: HttpApp) => void): Promise<HttpApp> {
@@ -232,7 +233,8 @@ test("beyond loopback there is TLS, or a proxy that has it, or nothing", async (
   expect(() => checkExposure({ host: "127.0.0.1" })).not.toThrow();
 });
 
-test("with a certificate it speaks HTTPS; files that do not fit are refused", async () => {
+const possible = canRun("HTTPS with a certificate", "openssl");
+test.runIf(possible)("with a certificate it speaks HTTPS; files that do not fit are refused", async () => {
   const directory = await temporaryDirectory();
   const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
   const make = [

@@ -1,0 +1,85 @@
+/**
+ * What `.ci/run` runs: everything that a change must pass, part by part, all of them even when one fails. It prints the
+ * seconds of each part as it ends, and a table at the end. `npm run ci -- PART…` runs some of them.
+ */
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(fileURLToPath(import.meta.url), "../..");
+/** No part takes nearly as long; one that hangs ends all the same. */
+const LIMIT_MINUTES = 45;
+
+interface Part {
+  readonly name: string;
+  /** For `deploy/bootstrap.mjs`. */
+  readonly args: readonly string[];
+}
+
+const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  scripts: Readonly<Record<string, string>>;
+};
+
+const parts: readonly Part[] = [
+  { name: "test", args: ["test"] },
+  { name: "check", args: ["check"] },
+  { name: "processes", args: ["test", "--project=processes"] },
+  { name: "attack", args: ["test", "--project=attack"] },
+  // The main job as a newcomer runs it, three sessions, and every command that its summary names.
+  { name: "story", args: ["story"] },
+  ...("interop" in scripts ? [{ name: "interop", args: ["interop", "--required"] }] : []),
+  ...("chaos" in scripts ? [{ name: "chaos", args: ["chaos", "--minutes", "2"] }] : []),
+  ...("thorough" in scripts ? [{ name: "thorough", args: ["thorough", "--sample"] }] : []),
+];
+
+interface Result {
+  readonly name: string;
+  readonly verdict: "passed" | "FAILED";
+  readonly seconds: number;
+}
+
+function run({ name, args }: Part): Promise<Result> {
+  process.stdout.write(`\n== ${name}\n`);
+  const started = performance.now();
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [join(root, "deploy/bootstrap.mjs"), ...args], {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      // Here nothing may be left out for want of a tool (test/needs.ts).
+      env: { ...process.env, CI: "true" },
+      timeout: LIMIT_MINUTES * 60_000,
+    });
+    child.on("error", fail);
+    child.on("close", (code) => {
+      const seconds = Math.round((performance.now() - started) / 1_000);
+      const verdict = code === 0 ? "passed" : "FAILED";
+      process.stdout.write(`== ${name} ${verdict} in ${seconds} s\n`);
+      done({ name, verdict, seconds });
+    });
+  });
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => parts.every((part) => part.name !== name));
+if (unknown.length > 0) {
+  process.stderr.write(`ci: no part is called ${unknown.join(", ")}: ${parts.map(({ name }) => name).join(", ")}.\n`);
+  process.exit(1);
+}
+const results: Result[] = [];
+for (const part of parts) {
+  if (wanted.length === 0 || wanted.includes(part.name)) results.push(await run(part));
+}
+const total = results.reduce((sum, { seconds }) => sum + seconds, 0);
+process.stdout.write("\npart          seconds\n");
+for (const { name, verdict, seconds } of [
+  ...results,
+  {
+    name: "in all",
+    verdict: results.every(({ verdict }) => verdict === "passed") ? "passed" : "FAILED",
+    seconds: total,
+  },
+]) {
+  process.stdout.write(`${name.padEnd(12)} ${String(seconds).padStart(8)}  ${verdict}\n`);
+}
+process.exitCode = results.every(({ verdict }) => verdict === "passed") ? 0 : 1;

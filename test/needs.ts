@@ -1,0 +1,25 @@
+/** What some tests need of the machine. Elsewhere they are left out and say why; in CI (CI=true) they run whatever is missing. */
+import { spawnSync } from "node:child_process";
+
+const runs = (command: string, ...args: readonly string[]): boolean =>
+  spawnSync(command, [...args], { stdio: "ignore" }).status === 0;
+
+const needed = {
+  linux: { there: () => process.platform === "linux", why: "it is for Linux alone" },
+  root: { there: () => process.getuid?.() === 0, why: "it must make network namespaces, for which one is root" },
+  ip: { there: () => runs("ip", "-V"), why: '"ip" (iproute2) is not installed' },
+  openssl: { there: () => runs("openssl", "version"), why: '"openssl" is not installed' },
+  go: { there: () => runs("go", "version"), why: '"go", which builds geth from its modules, is not installed' },
+  python: { there: () => runs("python3", "--version"), why: '"python3" is not installed' },
+} as const;
+
+export type Need = keyof typeof needed;
+
+/** Whether a test can be run here, for `describe.runIf` and `test.runIf`; prints "not run: why" when it cannot. */
+export function canRun(what: string, ...needs: readonly Need[]): boolean {
+  if (process.env["CI"] === "true") return true;
+  const missing = needs.find((need) => !needed[need].there());
+  if (missing === undefined) return true;
+  process.stderr.write(`not run: ${what}: ${needed[missing].why}\n`);
+  return false;
+}
