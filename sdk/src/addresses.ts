@@ -1,9 +1,9 @@
 /** @cotrain/sdk/addresses: where Cotrain's contracts are. Models' own contracts (shares, governor, timelock) are in ModelRegistry. */
 import type { Client } from "viem";
 import { DeploymentUnknownError } from "./baseErrors.ts";
-import type { ContractAddresses } from "./protocol/messages.ts";
+import type { ContractAddresses } from "./protocol/documents.ts";
 
-export type { ContractAddresses } from "./protocol/messages.ts";
+export type { ContractAddresses } from "./protocol/documents.ts";
 
 export type ContractName = keyof ContractAddresses;
 

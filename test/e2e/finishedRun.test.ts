@@ -351,7 +351,7 @@ describe("commands on a run at rest start its chain and end it", () => {
 
   test("checkpoint export, and import into another state", async () => {
     const car = join(directory, "model.car");
-    expect(await jsonOf("checkpoint", "export", car)).toEqual({ checkpoint: newest(), file: car });
+    expect(await jsonOf("checkpoint", "export", car)).toMatchObject({ checkpoint: newest(), file: car });
     const other = copyOf();
     rmSync(join(other, "blobs"), { recursive: true });
     const into = (...more: readonly string[]): Promise<Ended> =>
@@ -373,6 +373,48 @@ describe("commands on a run at rest start its chain and end it", () => {
     expect(
       verdictOf(await cotrainHere(["checkpoint", "import", join(directory, "none.car"), "--state", other])),
     ).toEqual(refusal(1, /none\.car/));
+  });
+
+  test("checkpoint import into an empty directory gives a model that generate and verify take", async () => {
+    const car = join(directory, "travelling.car");
+    await jsonOf("checkpoint", "export", car);
+    const elsewhere = join(temporaryDirectory(), "state");
+    const there = (...args: readonly string[]): Promise<Ended> => cotrainHere([...args, "--state", elsewhere]);
+
+    truncateSync(join(directory, "twice.car"), 10_000);
+    expect(verdictOf(await there("checkpoint", "import", join(directory, "twice.car")))).toEqual(
+      refusal(1, /ends in the middle/),
+    );
+    expect(existsSync(elsewhere)).toBe(false);
+
+    const imported = await there("checkpoint", "import", car, "--json");
+    expect(JSON.parse(imported.stdout)).toMatchObject({
+      checkpoint: newest(),
+      runId: summary.model.runId,
+      chainId: 31_337,
+    });
+    const prompt = ["generate", "--prompt", "The old miller", "--tokens", "12", "--json"];
+    expect(JSON.parse((await there(...prompt)).stdout)).toEqual(await jsonOf(...prompt));
+    const untrained = summary.checkpoints[0]?.digest ?? "";
+    expect(verdictOf(await there("generate", "--checkpoint", untrained))).toEqual(refusal(1, `not ${untrained}`));
+
+    const alone = await there("verify", "--json");
+    expect(JSON.parse(alone.stdout)).toMatchObject({ sound: true, checkpoint: newest(), anchored: null });
+    await withChain(await openLocalRun(state), async ({ url }) => {
+      const held = await there("verify", "--rpc", url, "--deployment", join(state, "deployment.json"), "--json");
+      expect(JSON.parse(held.stdout)).toMatchObject({ sound: true, anchored: { sequence: expect.any(Number) } });
+    });
+    const shard = await shardOf(elsewhere, newest());
+    flipByte(shard, 400);
+    expect(verdictOf(await there("verify"))).toEqual(refusal(1, /corrupted/));
+    expect((await there("checkpoint", "import", car)).code).toBe(0);
+    expect((await there("verify")).code).toBe(0);
+
+    const again = join(directory, "travelled.car");
+    expect((await there("checkpoint", "export", again)).code).toBe(0);
+    expect(readFileSync(again).equals(readFileSync(car))).toBe(true);
+    // A run's own checkpoints count where there is a run, and another run's model has no place there.
+    expect((await run("checkpoint", "import", car)).code).toBe(0);
   });
 });
 

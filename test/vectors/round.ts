@@ -349,6 +349,41 @@ function carVector(root: string, blocks: readonly Buffer[]) {
   };
 }
 
+/** In the order of a CAR. */
+const modelTexts = ["a tokenizer", "step graph", "eval graph", "logits graph"];
+
+const named = (bytes: Buffer): { digest: string; bytes: number } => ({ digest: sha256(bytes), bytes: bytes.length });
+
+/** A checkpoint with all that is needed to use it, and its CAR. */
+function modelVector(manifest: Json & { readonly [key: string]: Json }) {
+  const documents = [manifest, definition, realisation].map((document) => Buffer.from(canonical(document)));
+  const texts = modelTexts.map((text) => Buffer.from(text));
+  const [checkpoint, ofDefinition, ofRealisation] = documents.map(named);
+  const [tokenizer, step, evaluation, logits] = texts.map(named);
+  const bundle = {
+    version: 1,
+    chainId: Number(chainId),
+    contracts: {
+      modelRegistry: address("a model registry"),
+      runRegistry,
+      checkpointRegistry,
+      validatorSet: address("a validator set"),
+      emission: address("an emission"),
+      computeRewards: address("compute rewards"),
+    },
+    modelId,
+    runId,
+    checkpoint: checkpoint!,
+    definition: ofDefinition!,
+    realisation: ofRealisation!,
+    tokenizer: tokenizer!,
+    programs: { step: step!, eval: evaluation!, logits: logits! },
+  };
+  const shards = nextShards.map(({ bytes }) => Buffer.from(bytes.slice(2), "hex"));
+  const car = carVector(digestOf(bundle), [Buffer.from(canonical(bundle)), ...documents, ...texts, ...shards]);
+  return { bundle, car };
+}
+
 async function verdictsFile(head: string) {
   const verdict = (kind: number, worker: string, index: number, value: string) => ({
     runId,
@@ -448,6 +483,8 @@ export async function roundVectors() {
     rewards: digestOf(rewards),
   };
 
+  const model = modelVector(nextManifest);
+
   return {
     chainId,
     runRegistry,
@@ -470,14 +507,14 @@ export async function roundVectors() {
       documentVector("EpochInputs", inputs),
       documentVector("RewardsFile", rewards),
       documentVector("EpochManifest", epochManifest),
+      documentVector("ModelBundle", model.bundle),
     ],
     /** By checkpoint, by fragment. */
     shards: [initialShards, nextShards],
-    /** Of checkpoint 1. */
-    car: carVector(digestOf(nextManifest), [
-      Buffer.from(canonical(nextManifest)),
-      ...nextShards.map(({ bytes }) => Buffer.from(bytes.slice(2), "hex")),
-    ]),
+    /** What the digests of tokenizer and programs stand for, as UTF-8. */
+    modelTexts,
+    /** The model of checkpoint 1. */
+    car: model.car,
     commitment,
   };
 }

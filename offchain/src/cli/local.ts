@@ -28,6 +28,7 @@ import { type BlobStore, openFileStore } from "../storage/index.ts";
 export const layout = (state: string) => ({
   deployment: join(state, "deployment.json"),
   summary: join(state, "summary.json"),
+  model: join(state, "model.json"),
   blobs: join(state, "blobs"),
   logs: join(state, "logs"),
   chain: join(state, "chain"),

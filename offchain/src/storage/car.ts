@@ -1,24 +1,15 @@
 /**
- * A checkpoint as one file: a CARv1 (https://ipld.io/specs/transport/car/carv1/) whose root is the manifest and whose
- * blocks are the manifest and then each shard once, in the manifest's order.
+ * CARv1 files (https://ipld.io/specs/transport/car/carv1/) of raw blocks with one root.
  *
  * The header is written and read by @ipld/car. Blocks are framed here, because that library holds whole blocks in
  * memory and does not compare a block with its CID: a shard may be gigabytes, and a file from elsewhere is hostile.
  */
 import { CarReader, CarWriter } from "@ipld/car";
-import {
-  asDigest,
-  type CheckpointManifest,
-  cidOf,
-  type Digest,
-  digestOfCid,
-  MAX_MANIFEST_BYTES,
-} from "@cotrain/sdk/protocol";
+import { cidOf, type Digest, digestOfCid } from "@cotrain/sdk/protocol";
 import { CID } from "multiformats/cid";
 
-import { type ByteChunks, readStreamBounded, sha256Bytes } from "../base/index.ts";
-import type { BlobReader, BlobStore } from "./blobStore.ts";
-import { parseManifest } from "./checkpoint.ts";
+import { type ByteChunks, readStreamBounded } from "../base/index.ts";
+import type { BlobReader } from "./blobStore.ts";
 import { FormatError } from "./errors.ts";
 
 /** A header with one root takes 59 bytes. */
@@ -26,8 +17,8 @@ const MAX_CAR_HEADER = 1024;
 /** CIDv1, raw, SHA-256: 4 bytes of prefix and 32 of digest. */
 const CID_BYTES = 36;
 
-const invalid = (message: string, cause?: unknown): FormatError =>
-  new FormatError("CAR_INVALID", `Not a checkpoint's CAR file: ${message}.`, { cause });
+export const invalidCar = (message: string, cause?: unknown): FormatError =>
+  new FormatError("CAR_INVALID", `Not a model's CAR file: ${message}.`, { cause });
 
 function varint(value: number): Uint8Array {
   const bytes: number[] = [];
@@ -43,23 +34,18 @@ async function headerOf(root: Digest): Promise<Uint8Array> {
   return header;
 }
 
-/** Digests and lengths of a checkpoint's blocks in order, each once. */
-function blocksOf(digest: Digest, manifest: CheckpointManifest, manifestBytes: number): Map<Digest, number> {
-  const blocks = new Map([[digest, manifestBytes]]);
-  for (const fragment of manifest.fragments) blocks.set(asDigest(fragment.digest), fragment.bytes);
-  return blocks;
-}
-
 /**
- * A checkpoint's CAR in chunks; memory is one chunk. Every block is verified as it is read, so a corrupted one ends the
- * stream with an error: write it to a file durably, all or nothing.
- * @param digest the checkpoint's
- * @throws BlobError, FormatError
+ * A CAR in chunks; memory is one chunk. Every block is verified as it is read, so a corrupted one ends the stream with an
+ * error: write it to a file durably, all or nothing.
+ * @param blocks digests and lengths in their order, the root first
+ * @throws BlobError
  */
-export async function* exportCheckpoint(reader: BlobReader, digest: Digest): AsyncGenerator<Uint8Array> {
-  const raw = await reader.get(digest, MAX_MANIFEST_BYTES);
-  const blocks = blocksOf(digest, parseManifest(raw), raw.length);
-  yield await headerOf(digest);
+export async function* writeCar(
+  reader: BlobReader,
+  root: Digest,
+  blocks: ReadonlyMap<Digest, number>,
+): AsyncGenerator<Uint8Array> {
+  yield await headerOf(root);
   for (const [block, length] of blocks) {
     yield varint(CID_BYTES + length);
     yield CID.parse(cidOf(block)).bytes;
@@ -91,7 +77,7 @@ class Cursor {
   async *take(count: number): AsyncGenerator<Uint8Array> {
     for (let left = count; left > 0;) {
       const chunk = await this.some(left);
-      if (chunk.length === 0) throw invalid("it ends in the middle of a block");
+      if (chunk.length === 0) throw invalidCar("it ends in the middle of a block");
       left -= chunk.length;
       yield chunk;
     }
@@ -107,9 +93,9 @@ class Cursor {
     for (let factor = 1; ; factor *= 128) {
       const [byte] = await this.some(1);
       if (byte === undefined && factor === 1) return undefined;
-      if (byte === undefined) throw invalid("it ends in the middle of a length");
+      if (byte === undefined) throw invalidCar("it ends in the middle of a length");
       value += (byte & 127) * factor;
-      if (!Number.isSafeInteger(value) || factor > 2 ** 49) throw invalid("a length in it is too large");
+      if (!Number.isSafeInteger(value) || factor > 2 ** 49) throw invalidCar("a length in it is too large");
       if (byte < 128) return value;
     }
   }
@@ -120,95 +106,71 @@ class Cursor {
   }
 }
 
-/**
- * Reads a CAR into a store, in one pass and bounded memory. Every block is verified against its CID; blocks that the
- * manifest does not name, or names with another length, are refused before they are stored, and so is a file with a
- * block missing or twice. On failure, what this call added is removed again.
- * @param options.expected refuses another checkpoint than this
- * @param options.maxBytes limit of the shards' sum; default 1 TiB
- * @throws FormatError `CAR_INVALID`, `CHECKPOINT_INVALID`; BlobError
- */
-export async function importCheckpoint(
-  store: BlobStore,
-  chunks: ByteChunks,
-  options: { readonly expected?: Digest; readonly maxBytes?: number } = {},
-): Promise<{ digest: Digest; manifest: CheckpointManifest }> {
+/** A block's head; its bytes come next. */
+export interface BlockHead {
+  readonly digest: Digest;
+  readonly bytes: number;
+}
+
+/** A CAR that is read once, from its beginning to its end. */
+export interface CarSource {
+  readonly root: Digest;
+  /** The next block's head, undefined at the end of the file. The block before must have been read whole. */
+  next(): Promise<BlockHead | undefined>;
+  /** The bytes of the block whose head came last, not compared with its digest. */
+  take(bytes: number): AsyncGenerator<Uint8Array>;
+  /** Ends the source early, so that a file behind it is closed. */
+  close(): Promise<void>;
+}
+
+/** Reads a CAR's header. @throws FormatError `CAR_INVALID`, here and from what it answers */
+export async function openCar(chunks: ByteChunks): Promise<CarSource> {
   const cursor = new Cursor(chunks);
-  const added: Digest[] = [];
-  const keep = async (digest: Digest, data: Uint8Array | ByteChunks, bytes: number): Promise<void> => {
-    const fresh = !(await store.has(digest));
-    await store.put(data, { digest, bytes });
-    if (fresh) added.push(digest);
-  };
   try {
-    const digest = await readRoot(cursor);
-    if (options.expected !== undefined && digest !== options.expected) {
-      throw invalid(`it holds checkpoint ${digest}, expected was ${options.expected}`);
-    }
-    const first = await readBlockHead(cursor);
-    if (first?.digest !== digest) throw invalid("its first block is not its root");
-    if (first.bytes > MAX_MANIFEST_BYTES)
-      throw invalid(`its manifest has ${first.bytes} bytes, allowed are ${MAX_MANIFEST_BYTES}`);
-    const raw = await cursor.exactly(first.bytes);
-    if (sha256Bytes(raw) !== digest) throw invalid("its manifest does not hash to its CID");
-    const manifest = parseManifest(raw);
-    const needed = blocksOf(digest, manifest, raw.length);
-    needed.delete(digest);
-    const sum = [...needed.values()].reduce((total, bytes) => total + bytes, 0);
-    const limit = options.maxBytes ?? 2 ** 40;
-    if (sum > limit) throw invalid(`its shards have ${sum} bytes, allowed are ${limit}`);
-    for (let head = await readBlockHead(cursor); head; head = await readBlockHead(cursor)) {
-      const bytes = needed.get(head.digest);
-      if (bytes === undefined) throw invalid(`block ${cidOf(head.digest)} is not needed, or is there twice`);
-      if (bytes !== head.bytes)
-        throw invalid(`block ${cidOf(head.digest)} has ${head.bytes} bytes, its manifest says ${bytes}`);
-      needed.delete(head.digest);
-      await keep(head.digest, cursor.take(bytes), bytes);
-    }
-    const [missing] = needed.keys();
-    if (missing !== undefined) throw invalid(`block ${cidOf(missing)} is missing`);
-    // The manifest comes last: where it is, its shards are.
-    await keep(digest, raw, raw.length);
-    return { digest, manifest };
+    const root = await readRoot(cursor);
+    return {
+      root,
+      next: () => readBlockHead(cursor),
+      take: (bytes) => cursor.take(bytes),
+      close: () => cursor.close(),
+    };
   } catch (error) {
-    for (const digest of added) await store.delete(digest);
-    throw error;
-  } finally {
     await cursor.close();
+    throw error;
   }
 }
 
 async function readRoot(cursor: Cursor): Promise<Digest> {
   const length = await cursor.varint();
   if (length === undefined || length === 0 || length > MAX_CAR_HEADER) {
-    throw invalid(`its header has ${length ?? 0} bytes, allowed are 1 to ${MAX_CAR_HEADER}`);
+    throw invalidCar(`its header has ${length ?? 0} bytes, allowed are 1 to ${MAX_CAR_HEADER}`);
   }
   const body = await cursor.exactly(length);
   let roots: CID[];
   try {
     const reader = await CarReader.fromBytes(Uint8Array.from([...varint(length), ...body]));
-    if (reader.version !== 1) throw invalid(`its version is ${reader.version}, only 1 is read here`);
+    if (reader.version !== 1) throw invalidCar(`its version is ${reader.version}, only 1 is read here`);
     roots = await reader.getRoots();
   } catch (error) {
-    throw error instanceof FormatError ? error : invalid("its header cannot be read", error);
+    throw error instanceof FormatError ? error : invalidCar("its header cannot be read", error);
   }
   const [root] = roots;
-  if (root === undefined || roots.length !== 1) throw invalid(`it has ${roots.length} roots where one is due`);
+  if (root === undefined || roots.length !== 1) throw invalidCar(`it has ${roots.length} roots where one is due`);
   try {
     return digestOfCid(root.toString());
   } catch (error) {
-    throw invalid("its root is a CID other than v1, raw, SHA-256", error);
+    throw invalidCar("its root is a CID other than v1, raw, SHA-256", error);
   }
 }
 
-async function readBlockHead(cursor: Cursor): Promise<{ digest: Digest; bytes: number } | undefined> {
+async function readBlockHead(cursor: Cursor): Promise<BlockHead | undefined> {
   const length = await cursor.varint();
   if (length === undefined) return undefined;
-  if (length < CID_BYTES) throw invalid(`a block in it has ${length} bytes, its CID alone takes ${CID_BYTES}`);
+  if (length < CID_BYTES) throw invalidCar(`a block in it has ${length} bytes, its CID alone takes ${CID_BYTES}`);
   const bytes = await cursor.exactly(CID_BYTES);
   try {
     return { digest: digestOfCid(CID.decode(bytes).toString()), bytes: length - CID_BYTES };
   } catch (error) {
-    throw invalid("a block in it has a CID other than v1, raw, SHA-256", error);
+    throw invalidCar("a block in it has a CID other than v1, raw, SHA-256", error);
   }
 }

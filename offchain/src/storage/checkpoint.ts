@@ -262,3 +262,12 @@ export async function readCheckpoint(
   for (const fragment of manifest.fragments) states.push(await readFragment(reader, table, fragment));
   return { manifest, states };
 }
+
+/**
+ * Reads and hashes all of a checkpoint: of blobs that will be needed it is good to know early.
+ * @throws BlobError, FormatError
+ */
+export async function checkBlobs(reader: BlobReader, digest: Digest): Promise<void> {
+  const { fragments } = await readManifest(reader, digest);
+  for (const fragment of fragments) for await (const _ of reader.stream(asDigest(fragment.digest)));
+}

@@ -45,13 +45,13 @@ export function blobTooLarge(what: string, maxBytes: number): BlobError {
   });
 }
 
-/** A file or document whose form is wrong: safetensors, CAR, checkpoint manifest. */
+/** A file or document whose form is wrong: safetensors, CAR, checkpoint manifest, model. */
 export class FormatError extends UserError {
   override readonly name = "FormatError";
-  declare readonly code: "SAFETENSORS_INVALID" | "CAR_INVALID" | "CHECKPOINT_INVALID";
+  declare readonly code: "SAFETENSORS_INVALID" | "CAR_INVALID" | "CHECKPOINT_INVALID" | "MODEL_INVALID";
 
   constructor(
-    code: "SAFETENSORS_INVALID" | "CAR_INVALID" | "CHECKPOINT_INVALID",
+    code: "SAFETENSORS_INVALID" | "CAR_INVALID" | "CHECKPOINT_INVALID" | "MODEL_INVALID",
     message: string,
     options: ErrorOptions = {},
   ) {

@@ -1,11 +1,11 @@
 /**
  * storage: content addressing. Blob stores that verify what they read, read-through from untrusted peers, safetensors,
- * checkpoints (shards and manifest) and their CAR files. May import base and @cotrain/sdk/protocol. Start at
+ * checkpoints (shards and manifest), models that travel as CAR files. May import base and @cotrain/sdk/protocol. Start at
  * blobStore.ts, then checkpoint.ts.
  */
 export type { BlobReader, BlobStore, Expected, OpenBlob, Stored } from "./blobStore.ts";
-export { exportCheckpoint, importCheckpoint } from "./car.ts";
 export {
+  checkBlobs,
   type CheckpointFacts,
   fragmentOf,
   type FragmentState,
@@ -21,6 +21,7 @@ export {
 } from "./checkpoint.ts";
 export { BlobError, type BlobErrorCode, FormatError } from "./errors.ts";
 export { openFileStore } from "./fileStore.ts";
+export { bundleModel, exportModel, importModel, type Model, type ModelFacts, readModel, verifyBlobs } from "./model.ts";
 export { type BlobSource, createReadThrough, type ReadThrough } from "./readThrough.ts";
 export {
   decodeSafetensors,

@@ -26,7 +26,7 @@ import { call, sendTransaction, waitForTransactionReceipt } from "viem/actions";
 import { addressesFor } from "../addresses.ts";
 import { AccountMissingError, EventMissingError, TransactionRevertedError } from "../baseErrors.ts";
 import { decodeError, withContractErrors } from "../decodeError.ts";
-import type { ContractAddresses } from "../protocol/messages.ts";
+import type { ContractAddresses } from "../protocol/documents.ts";
 
 /** Singletons' addresses; what they are asked about is in the rest of the arguments. */
 export interface Addressed {

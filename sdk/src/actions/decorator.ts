@@ -1,7 +1,7 @@
 /** All actions on one client: `client.extend(cotrainActions({ addresses }))`. Import single actions to keep a bundle small. */
 import type { Client } from "viem";
 import { addressesFor } from "../addresses.ts";
-import type { ContractAddresses } from "../protocol/messages.ts";
+import type { ContractAddresses } from "../protocol/documents.ts";
 import type { Call, ClientArgs, SyncOptions, Write, WriteArgs } from "./action.ts";
 import { headOf, postHead } from "./checkpoints.ts";
 import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget } from "./emission.ts";

@@ -357,6 +357,44 @@ export const EpochManifest = Type.Object(
 );
 export type EpochManifest = Static<typeof EpochManifest>;
 
+/** Addresses of the contracts a run lives in; the name is the contract's. */
+export const ContractAddresses = Type.Object(
+  {
+    modelRegistry: Address20,
+    runRegistry: Address20,
+    checkpointRegistry: Address20,
+    validatorSet: Address20,
+    emission: Address20,
+    computeRewards: Address20,
+  },
+  closed,
+);
+export type ContractAddresses = Static<typeof ContractAddresses>;
+
+/** A blob that is named with its length, so that who fetches it knows when to stop. */
+const BlobName = Type.Object({ digest: Hash32, bytes: Count }, closed);
+
+/** Everything that is needed to use a checkpoint elsewhere, and where its run lives: root of a model's CAR. */
+export const ModelBundle = Type.Object(
+  {
+    version: Version1,
+    /** Where the checkpoint is anchored. */
+    chainId: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    contracts: ContractAddresses,
+    modelId: Hash32,
+    runId: Hash32,
+    /** Its CheckpointManifest, which names the shards. */
+    checkpoint: BlobName,
+    definition: BlobName,
+    realisation: BlobName,
+    tokenizer: BlobName,
+    /** The realisation's graphs. */
+    programs: Type.Object({ step: BlobName, eval: BlobName, logits: BlobName }, closed),
+  },
+  closed,
+);
+export type ModelBundle = Static<typeof ModelBundle>;
+
 /**
  * Checks a document that came from outside.
  * @throws ProtocolError MALFORMED_DOCUMENT that names the place

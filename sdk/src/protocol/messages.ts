@@ -3,6 +3,7 @@ import { type Static, Type } from "typebox";
 import {
   Address20,
   Assignment,
+  ContractAddresses,
   Count,
   Decimal,
   Hash32,
@@ -56,20 +57,6 @@ export const RunParamsWire = Type.Object(
   },
   closed,
 );
-
-/** Addresses of the contracts a run lives in; the name is the contract's. */
-export const ContractAddresses = Type.Object(
-  {
-    modelRegistry: Address20,
-    runRegistry: Address20,
-    checkpointRegistry: Address20,
-    validatorSet: Address20,
-    emission: Address20,
-    computeRewards: Address20,
-  },
-  closed,
-);
-export type ContractAddresses = Static<typeof ContractAddresses>;
 
 export const MemberView = Type.Object({
   worker: Address20,

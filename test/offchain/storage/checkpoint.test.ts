@@ -1,22 +1,18 @@
 import { writeFile } from "node:fs/promises";
 
-import { CarReader, CarWriter } from "@ipld/car";
-import { asDigest, canonicalJson, cidOf, type Digest, digestOfCid } from "@cotrain/sdk/protocol";
-import { CID } from "multiformats/cid";
+import { asDigest, canonicalJson, type Digest } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
-import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { sha256Bytes } from "../../../offchain/src/base/index.ts";
 import {
   type BlobStore,
-  exportCheckpoint,
   fragmentOf,
-  importCheckpoint,
   readCheckpoint,
   readFragment,
   readManifest,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
-import { collect, digestsIn, facts, fileOf, fragmentStates, table, temporaryStore } from "./fixtures.ts";
+import { facts, fileOf, fragmentStates, table, temporaryStore } from "./fixtures.ts";
 
 const states = fragmentStates("checkpoint");
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -102,132 +98,5 @@ describe("checkpoint", () => {
     }
     const swapped = { ...second!, parameters: { ...second!.parameters, digest: second!.outer.digest } };
     await expect(readFragment(store, table, swapped)).rejects.toMatchObject(bad);
-  });
-});
-
-/** A stored checkpoint and its CAR. */
-async function exported(): Promise<{ store: BlobStore; digest: Digest; car: Uint8Array; shards: Digest[] }> {
-  const { store } = await temporaryStore();
-  const { digest, manifest } = await writeCheckpoint(store, table, states, facts);
-  const car = new Uint8Array(Buffer.concat(await collect(exportCheckpoint(store, digest))));
-  return { store, digest, car, shards: manifest.fragments.map((fragment) => asDigest(fragment.digest)) };
-}
-
-/** A CAR of any blocks, by the library. */
-async function carOf(roots: string[], blocks: [string, Uint8Array][]): Promise<Uint8Array> {
-  const { writer, out } = CarWriter.create(roots.map((root) => CID.parse(root)));
-  const written = (async () => {
-    for (const [cid, bytes] of blocks) await writer.put({ cid: CID.parse(cid), bytes });
-    await writer.close();
-  })();
-  const chunks = await collect(out);
-  await written;
-  return new Uint8Array(Buffer.concat(chunks));
-}
-
-describe("CAR", () => {
-  it("is read by @ipld/car: the manifest as root and first, then every shard", async () => {
-    const { store, digest, car, shards } = await exported();
-    const reader = await CarReader.fromBytes(car);
-    expect((await reader.getRoots()).map(String)).toEqual([cidOf(digest)]);
-    const blocks = await collect(reader.blocks());
-    expect(blocks.map(({ cid }) => digestOfCid(cid.toString()))).toEqual([digest, ...shards]);
-    for (const { cid, bytes } of blocks)
-      expect(await store.get(digestOfCid(cid.toString()))).toEqual(new Uint8Array(bytes));
-  });
-
-  it("is imported from chunks of any size, and exported again gives the same bytes", async () => {
-    const { digest, car } = await exported();
-    for (const size of [1, 7, 1000, car.length]) {
-      const { store } = await temporaryStore();
-      const chunks = Array.from({ length: Math.ceil(car.length / size) }, (_, i) =>
-        car.subarray(i * size, (i + 1) * size),
-      );
-      expect((await importCheckpoint(store, chunks, { expected: digest })).digest).toBe(digest);
-      expect((await readCheckpoint(store, digest, table)).states).toEqual(states);
-      expect(Buffer.concat(await collect(exportCheckpoint(store, digest)))).toEqual(Buffer.from(car));
-    }
-  });
-
-  it("is refused, and nothing of it kept, for any changed byte and any cut", async () => {
-    const { digest, car } = await exported();
-    const { store } = await temporaryStore();
-    const random = createRandom("car damage");
-    const damaged = [
-      ...Array.from({ length: 150 }, () => {
-        const at = random.below(car.length);
-        return car.with(at, car[at]! ^ (1 << random.below(8)));
-      }),
-      ...Array.from({ length: 40 }, () => car.subarray(0, random.below(car.length))),
-    ];
-    for (const bytes of damaged) {
-      await expect(importCheckpoint(store, [bytes], { expected: digest })).rejects.toMatchObject({
-        code: expect.stringMatching(/^(CAR_INVALID|CHECKPOINT_INVALID|BLOB_MISMATCH)$/),
-      });
-    }
-    expect(await digestsIn(store)).toEqual([]);
-  });
-
-  it("keeps blocks that were there before when the import fails", async () => {
-    const { digest, car, shards, store: full } = await exported();
-    const { store } = await temporaryStore();
-    await store.put(await full.get(shards[0]!));
-    await expect(importCheckpoint(store, [car.subarray(0, car.length - 1)], { expected: digest })).rejects.toThrow(
-      /in the middle/,
-    );
-    expect(await digestsIn(store)).toEqual([shards[0]]);
-  });
-
-  it("is refused with a block unknown, twice, missing, of another length or order, and with other roots", async () => {
-    const { store, digest, shards } = await exported();
-    const block = async (of: Digest): Promise<[string, Uint8Array]> => [cidOf(of), await store.get(of)];
-    const [root, a, b] = [await block(digest), await block(shards[0]!), await block(shards[1]!)];
-    const stranger: [string, Uint8Array] = [cidOf(sha256Bytes(utf8("x"))), utf8("x")];
-    const cases: [RegExp, string[], [string, Uint8Array][]][] = [
-      [/not needed/, [root[0]], [root, a, stranger, b]],
-      [/twice/, [root[0]], [root, a, a, b]],
-      [/missing/, [root[0]], [root, a]],
-      [/not its root/, [root[0]], [a, root, b]],
-      [/not its root/, [root[0]], []],
-      [/manifest says/, [root[0]], [root, [a[0], a[1].subarray(1)], b]],
-      [/hash to/, [root[0]], [root, [a[0], a[1].with(0, 1)], b]],
-      [/does not hash to its CID/, [root[0]], [[root[0], root[1].with(0, 1)], a, b]],
-      [/0 roots/, [], [root, a, b]],
-      [/2 roots/, [root[0], a[0]], [root, a, b]],
-      [/v1, raw, SHA-256/, ["QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"], [root, a, b]],
-      [/v1, raw, SHA-256/, [root[0]], [root, ["bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", a[1]], b]],
-    ];
-    const { store: target } = await temporaryStore();
-    for (const [sentence, roots, blocks] of cases) {
-      await expect(importCheckpoint(target, [await carOf(roots, blocks)])).rejects.toThrow(sentence);
-    }
-    const good = await carOf([root[0]], [root, b, a]);
-    await expect(importCheckpoint(target, [good], { expected: shards[0]! })).rejects.toThrow(/expected was/);
-    await expect(importCheckpoint(target, [good], { maxBytes: 100 })).rejects.toThrow(/allowed are 100/);
-    expect(await digestsIn(target)).toEqual([]);
-    expect((await importCheckpoint(target, [good])).digest).toBe(digest);
-  });
-
-  it("is refused without waiting for bytes that its lengths promise", async () => {
-    const { store } = await temporaryStore();
-    let produced = 0;
-    function* endless(head: number[]): Generator<Uint8Array> {
-      yield Uint8Array.from(head);
-      for (;;) {
-        produced++;
-        yield new Uint8Array(1000);
-      }
-    }
-    await expect(importCheckpoint(store, endless([0xff, 0xff, 0xff, 0xff, 0x0f]))).rejects.toThrow(/header/);
-    await expect(importCheckpoint(store, endless(Array.from({ length: 12 }, () => 0xff)))).rejects.toThrow(/too large/);
-    const { digest, car } = await exported();
-    const header = car[0]! + 1;
-    await expect(
-      importCheckpoint(
-        store,
-        endless([...car.subarray(0, header), 0xff, 0xff, 0xff, 0x7f, ...CID.parse(cidOf(digest)).bytes]),
-      ),
-    ).rejects.toThrow(/its manifest has/);
-    expect(produced).toBeLessThan(3);
   });
 });

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { asRunId, type Digest, type TensorEntry } from "@cotrain/sdk/protocol";
+import { asRunId, type Definition, type Digest, type TensorEntry } from "@cotrain/sdk/protocol";
 import { onTestFinished } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -62,3 +62,16 @@ export function fragmentStates(seed: string): FragmentState[] {
     outer: Float32Array.from({ length: elements }, () => random.normal()),
   }));
 }
+
+/** A definition with the table of {@link table}. */
+export const definitionOf = (tokenizer: Digest): Definition => ({
+  version: 1,
+  model: { layers: 2 },
+  tokenizer,
+  data: `0x${"9a".repeat(32)}`,
+  innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
+  schedule: { kind: "warmup-constant", warmupSteps: 1, freshWarmupSteps: 1 },
+  sequence: 8,
+  table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
+  initialParameters: `0x${"bc".repeat(32)}`,
+});

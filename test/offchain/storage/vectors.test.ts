@@ -1,15 +1,25 @@
-/** Shards, manifests and the CAR of the protocol's vectors, whose bytes were put together by hand. */
+/** Shards, manifests and a CAR of the protocol's vectors, whose bytes were put together by hand. */
 import { readFileSync } from "node:fs";
 
-import { asDigest, canonicalJson, cidOf, Definition, parseDocument } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  asModelId,
+  asRunId,
+  canonicalJson,
+  cidOf,
+  Definition,
+  ModelBundle,
+  parseDocument,
+} from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { float32Of, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import {
+  bundleModel,
   decodeSafetensors,
-  exportCheckpoint,
+  exportModel,
   fragmentOf,
-  importCheckpoint,
+  importModel,
   parseFragment,
   parseManifest,
   readCheckpoint,
@@ -81,25 +91,44 @@ describe.each([0, 1])("checkpoint %i", (which) => {
   });
 });
 
-describe("a checkpoint's CAR", () => {
+describe("a model's CAR", () => {
+  const bundle = documentOf("ModelBundle")[0]!;
   const checkpoint = manifests[1]!;
+  const parts = [checkpoint, documentOf("Definition")[0]!, documentOf("Realisation")[0]!];
+  const texts = round.modelTexts.map((text) => new TextEncoder().encode(text));
 
   it("is exported to the vector's bytes", async () => {
     const { store } = await temporaryStore();
-    await store.put(new TextEncoder().encode(checkpoint.canonical));
-    for (const { bytes } of round.shards[1]!) await store.put(bytesFrom(bytes));
-    const car = new Uint8Array(Buffer.concat(await collect(exportCheckpoint(store, asDigest(checkpoint.digest)))));
+    for (const { canonical } of parts) await store.put(new TextEncoder().encode(canonical));
+    for (const bytes of [...texts, ...round.shards[1]!.map(({ bytes: hex }) => bytesFrom(hex))]) await store.put(bytes);
+    const { chainId, contracts, modelId, runId } = parseDocument("bundle", ModelBundle, bundle.document);
+    const model = await bundleModel(store, {
+      chainId,
+      contracts,
+      modelId: asModelId(modelId),
+      runId: asRunId(runId),
+      checkpoint: asDigest(checkpoint.digest),
+      realisation: asDigest(parts[2]!.digest),
+    });
+    expect(model.digest).toBe(bundle.digest);
+    const car = new Uint8Array(Buffer.concat(await collect(exportModel(store, model))));
     expect(car).toEqual(bytesFrom(round.car.bytes));
     expect(sha256Bytes(car)).toBe(round.car.digest);
-    expect(round.car.root).toBe(checkpoint.cid);
-    expect(round.car.blocks).toEqual([checkpoint.cid, ...round.shards[1]!.map(({ cid }) => cid)]);
+    expect(round.car.root).toBe(bundle.cid);
+    expect(round.car.blocks).toEqual([
+      bundle.cid,
+      ...parts.map(({ cid }) => cid),
+      ...texts.map((text) => cidOf(sha256Bytes(text))),
+      ...round.shards[1]!.map(({ cid }) => cid),
+    ]);
   });
 
-  it("gives the checkpoint back when it is imported", async () => {
+  it("gives the model back when it is imported", async () => {
     const { store } = await temporaryStore();
-    const { digest, manifest } = await importCheckpoint(store, [bytesFrom(round.car.bytes)]);
-    expect(digest).toBe(checkpoint.digest);
+    const { digest, manifest } = await importModel(store, [bytesFrom(round.car.bytes)]);
+    expect(digest).toBe(bundle.digest);
     expect(manifest).toEqual(checkpoint.document);
-    expect((await readCheckpoint(store, digest, table)).states).toEqual(statesOf(1));
+    expect((await readCheckpoint(store, asDigest(checkpoint.digest), table)).states).toEqual(statesOf(1));
+    for (const text of texts) expect(await store.get(sha256Bytes(text))).toEqual(text);
   });
 });

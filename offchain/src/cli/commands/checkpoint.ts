@@ -7,11 +7,12 @@ import { asDigest } from "@cotrain/sdk/protocol";
 import { errnoOf, UserError, writeError, writeFileDurable } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { text, toggle } from "../../service/index.ts";
-import { exportCheckpoint, importCheckpoint } from "../../storage/index.ts";
+import { type BlobStore, bundleModel, exportModel, importModel, type Model } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { openLocalRun, withChain } from "../local.ts";
+import { type LocalRun, openLocalRun, withChain } from "../local.ts";
+import { holdsRun, keepModel, openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption } from "../options.ts";
-import { readerOptions } from "../wiring.ts";
+import { ownRealisation, readerOptions } from "../wiring.ts";
 
 /** What a CAR begins with, after the length of its header: a CBOR map whose first key is "roots". */
 const CAR_MAGIC = Buffer.from([0xa2, 0x65, ...Buffer.from("roots")]);
@@ -51,54 +52,118 @@ async function requirePlace(file: string, force: boolean): Promise<void> {
     );
 }
 
+/** Refuses a file that cannot be opened before a directory is made for it. @throws UserError `FILE_UNREADABLE` */
+async function requireReadable(file: string): Promise<void> {
+  try {
+    await (await open(file, "r")).close();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError("FILE_UNREADABLE", `${file} cannot be read: ${reason}.`, { cause: error });
+  }
+}
+
+/** The model of a run's checkpoint: the one that is named, or the newest that is anchored. */
+async function modelOfRun(run: LocalRun, named: string | undefined): Promise<Model> {
+  const checkpoint =
+    named === undefined
+      ? await withChain(run, async ({ url, chainId }) => {
+          const reader = await openReader(readerOptions(url, chainId, run.deployment));
+          return (await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest;
+        })
+      : asDigest(named);
+  if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
+  return bundleModel(run.blobs, {
+    chainId: run.deployment.chainId,
+    contracts: run.deployment.addresses,
+    modelId: run.modelId,
+    runId: run.runId,
+    checkpoint,
+    realisation: ownRealisation(run),
+  });
+}
+
 /** `cotrain checkpoint export`. */
 export const checkpointExportCommand = defineCommand({
   name: "checkpoint export",
-  summary: "write a checkpoint as one CAR file",
+  summary: "write a model as one CAR file: a checkpoint with all that is needed to use it elsewhere",
   args: [{ name: "file", description: "the CAR file to write" }],
   options: {
     state: stateOption,
     checkpoint: text({ description: "digest of the checkpoint (default: the newest that is anchored)" }),
     force: toggle({ description: "overwrite a file that is no exported checkpoint", default: false }),
   },
-  examples: [["npx cotrain checkpoint export model.car", "the newest checkpoint, shards and manifest"]],
+  examples: [["npx cotrain checkpoint export model.car", "the newest checkpoint, definition, tokenizer and programs"]],
   async run({ options, args, output }) {
     const [file = ""] = args;
-    const run = await openLocalRun(options.state);
+    const imported = await openImportedModel(options.state);
+    const run = imported ? undefined : await openLocalRun(options.state);
     await requirePlace(file, options.force);
-    const digest =
-      options.checkpoint === undefined
-        ? await withChain(run, async ({ url, chainId }) => {
-            const reader = await openReader(readerOptions(url, chainId, run.deployment));
-            return (await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest;
-          })
-        : asDigest(options.checkpoint);
-    if (digest === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
-    await writeFileDurable(file, exportCheckpoint(run.blobs, digest));
-    output.result({ checkpoint: digest, file }, [`checkpoint ${digest} written to ${file}`]);
+    if (imported) requireCheckpoint(imported, options.checkpoint);
+    const model = imported?.model ?? (await modelOfRun(run!, options.checkpoint));
+    await writeFileDurable(file, exportModel((imported ?? run!).blobs, model));
+    const { digest } = model.bundle.checkpoint;
+    output.result({ checkpoint: digest, model: model.digest, file }, [
+      `checkpoint ${digest} with definition, tokenizer and programs written to ${file}`,
+    ]);
   },
 });
+
+/** Reads a CAR into blobs; a model of another run than `runId`, or of another checkpoint, is refused before it is stored. */
+async function readCar(
+  file: string,
+  blobs: BlobStore,
+  expected: { readonly checkpoint?: string | undefined; readonly run?: LocalRun },
+): Promise<Model> {
+  const { checkpoint, run } = expected;
+  const wanted = checkpoint === undefined ? undefined : asDigest(checkpoint);
+  const check = ({ bundle }: Model): void => {
+    if (wanted !== undefined && bundle.checkpoint.digest !== wanted)
+      throw new UserError(
+        "CHECKPOINT_UNKNOWN",
+        `${file} holds checkpoint ${bundle.checkpoint.digest}, expected was ${wanted}.`,
+      );
+    if (run && bundle.runId !== run.runId)
+      throw new UserError(
+        "RUN_UNKNOWN",
+        `${file} holds a model of run ${bundle.runId}, but ${run.state} holds run ${run.runId}: import it into a directory of its own with --state.`,
+      );
+  };
+  return importModel(blobs, createReadStream(file), { check }).catch((error: unknown) => {
+    if (error instanceof Error && "syscall" in error)
+      throw new UserError("FILE_UNREADABLE", `${file} cannot be read: ${error.message}.`, { cause: error });
+    throw error;
+  });
+}
 
 /** `cotrain checkpoint import`. */
 export const checkpointImportCommand = defineCommand({
   name: "checkpoint import",
-  summary: "read a checkpoint from a CAR file, every block verified",
+  summary: "read a model from a CAR file, every block verified",
   args: [{ name: "file", description: "the CAR file to read" }],
-  options: { state: stateOption, checkpoint: text({ description: "digest that it must have" }) },
-  examples: [["npx cotrain checkpoint import model.car", "into the blobs of this directory's run"]],
+  options: { state: stateOption, checkpoint: text({ description: "digest that its checkpoint must have" }) },
+  examples: [
+    [
+      "npx cotrain checkpoint import model.car",
+      "into this directory's run, or as the model of a directory without one",
+    ],
+    ["npx cotrain checkpoint import model.car --state elsewhere", "then: npx cotrain generate --state elsewhere"],
+  ],
   async run({ options, args, output }) {
     const [file = ""] = args;
-    const run = await openLocalRun(options.state);
-    const expected = options.checkpoint === undefined ? {} : { expected: asDigest(options.checkpoint) };
-    const { digest, manifest } = await importCheckpoint(run.blobs, createReadStream(file), expected).catch(
-      (error: unknown) => {
-        if (error instanceof Error && "syscall" in error)
-          throw new UserError("FILE_UNREADABLE", `${file} cannot be read: ${error.message}.`, { cause: error });
-        throw error;
-      },
+    const { checkpoint, state } = options;
+    await requireReadable(file);
+    let model: Model;
+    if (await holdsRun(state)) {
+      const run = await openLocalRun(state);
+      model = await readCar(file, run.blobs, { checkpoint, run });
+    } else model = await keepModel(state, (blobs) => readCar(file, blobs, { checkpoint }));
+    const { bundle, manifest } = model;
+    output.result(
+      { checkpoint: bundle.checkpoint.digest, round: manifest.round, runId: bundle.runId, chainId: bundle.chainId },
+      [
+        `checkpoint ${bundle.checkpoint.digest} of round ${manifest.round} imported`,
+        `It says of itself: run ${bundle.runId} on chain ${bundle.chainId}; compare it with the chain by npx cotrain verify --rpc URL.`,
+      ],
     );
-    output.result({ checkpoint: digest, round: manifest.round }, [
-      `checkpoint ${digest} of round ${manifest.round} imported`,
-    ]);
   },
 });

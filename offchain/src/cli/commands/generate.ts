@@ -5,9 +5,35 @@ import { openReader } from "../../chain/index.ts";
 import { integer, real, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun, withChain } from "../local.ts";
+import { openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
-import { textFrom } from "../text.ts";
+import { textFrom, type TextOptions } from "../text.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
+
+type Subject = Pick<TextOptions, "blobs" | "definition" | "realisation" | "checkpoint">;
+
+/** What writes: the checkpoint of this directory's run, or its imported model. */
+async function subject(state: string, named: string | undefined): Promise<Subject> {
+  const imported = await openImportedModel(state);
+  if (imported) {
+    requireCheckpoint(imported, named);
+    const { bundle } = imported.model;
+    return {
+      blobs: imported.blobs,
+      definition: asDigest(bundle.definition.digest),
+      realisation: asDigest(bundle.realisation.digest),
+      checkpoint: asDigest(bundle.checkpoint.digest),
+    };
+  }
+  const run = await openLocalRun(state);
+  return withChain(run, async ({ url, chainId }) => {
+    const reader = await openReader(readerOptions(url, chainId, run.deployment));
+    const [record, heads] = await Promise.all([reader.run(run.runId), reader.headsSince(run.runId, 0)]);
+    const checkpoint = named === undefined ? heads.at(-1)?.checkpointDigest : asDigest(named);
+    if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
+    return { blobs: run.blobs, definition: record.definition, realisation: ownRealisation(run), checkpoint };
+  });
+}
 
 /** `cotrain generate`: text from a checkpoint. */
 export const generateCommand = defineCommand({
@@ -28,18 +54,7 @@ export const generateCommand = defineCommand({
     ["npx cotrain generate --temperature 0 --tokens 40", "the likeliest continuation, the same every time"],
   ],
   async run({ options, output }) {
-    const run = await openLocalRun(options.state);
-    const { definition, realisation, checkpoint } = await withChain(run, async ({ url, chainId }) => {
-      const reader = await openReader(readerOptions(url, chainId, run.deployment));
-      const [record, heads] = await Promise.all([reader.run(run.runId), reader.headsSince(run.runId, 0)]);
-      const digest = options.checkpoint === undefined ? heads.at(-1)?.checkpointDigest : asDigest(options.checkpoint);
-      if (digest === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
-      return {
-        definition: record.definition,
-        realisation: ownRealisation(run),
-        checkpoint: digest,
-      };
-    });
+    const { blobs, definition, realisation, checkpoint } = await subject(options.state, options.checkpoint);
     const { prompt, tokens, temperature, topK, seed } = options;
     let written = "";
     // The prompt comes with the first piece, when nothing can be wrong any more.
@@ -47,7 +62,7 @@ export const generateCommand = defineCommand({
       if (!output.json) process.stdout.write(written === "" ? prompt + piece : piece);
     };
     for await (const piece of textFrom({
-      blobs: run.blobs,
+      blobs,
       definition,
       realisation,
       checkpoint,

@@ -1,4 +1,4 @@
-import type { ContractAddresses, RunId } from "@cotrain/sdk/protocol";
+import { asDigest, asRunId, type ContractAddresses, type RunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
 import {
@@ -6,12 +6,15 @@ import {
   type ChainReader,
   type HeadReport,
   openReader,
+  type PostedHead,
   verifyRun,
   type VerifySummary,
 } from "../../chain/index.ts";
+import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatBytes } from "../format.ts";
-import { openLocalRun, requireRun, withChain } from "../local.ts";
+import { openLocalRun, readNamedDeployment, requireRun, withChain } from "../local.ts";
+import { type ImportedModel, openImportedModel } from "../model.ts";
 import { coordinatorOption, deploymentOption, rpcOption, runOption, stateOption } from "../options.ts";
 import type { Output } from "../output.ts";
 import { blobSourceOf, openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
@@ -69,6 +72,66 @@ async function walk({ reader, blobs, runId, contractsFrom }: Subject, output: Ou
   return sound ? 0 : 1;
 }
 
+/** Where an imported model's contracts are known from, and what the chain says of its checkpoint. */
+async function anchorOf(
+  { model }: ImportedModel,
+  { rpc, deployment }: { readonly rpc: string; readonly deployment: string | undefined },
+  problems: string[],
+): Promise<PostedHead | undefined> {
+  const { bundle } = model;
+  const pinned = deployment === undefined ? undefined : await readNamedDeployment(deployment);
+  const contracts = pinned?.addresses ?? bundle.contracts;
+  const chainId = pinned?.chainId ?? bundle.chainId;
+  const reader = await openReader({ rpcUrl: rpc, chainId, contracts, fromBlock: 0 });
+  const runId = asRunId(bundle.runId);
+  const record = await reader.run(runId);
+  if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
+  if (!(await reader.isAdmitted(runId, asDigest(bundle.realisation.digest))))
+    problems.push("Its programs are not admitted to the run.");
+  const head = (await reader.headsSince(runId, 0)).find(
+    ({ checkpointDigest, round }) => checkpointDigest === bundle.checkpoint.digest && round === model.manifest.round,
+  );
+  if (!head) problems.push("Its checkpoint is not anchored in the run.");
+  return head;
+}
+
+/** An imported model: every blob against its digest, the documents against each other and, with an RPC, against the chain. */
+async function verifyModel(
+  imported: ImportedModel,
+  { rpc, deployment }: { readonly rpc: string | undefined; readonly deployment: string | undefined },
+  output: Output,
+): Promise<number> {
+  const { bundle, manifest } = imported.model;
+  const { blobs, bytes } = await verifyBlobs(imported.blobs, imported.model);
+  const problems: string[] = [];
+  const head = rpc === undefined ? undefined : await anchorOf(imported, { rpc, deployment }, problems);
+  const sound = problems.length === 0;
+  const whose = deployment === undefined ? "the file's word; pin them with --deployment" : `those of ${deployment}`;
+  const chain = head
+    ? [`anchored as link ${head.sequence} of run ${bundle.runId}, chain ${bundle.chainId}; the contracts are ${whose}`]
+    : [];
+  output.result(
+    {
+      sound,
+      checkpoint: bundle.checkpoint.digest,
+      round: manifest.round,
+      runId: bundle.runId,
+      chainId: bundle.chainId,
+      blobs,
+      bytes,
+      anchored: head ? { sequence: head.sequence, head: head.head } : null,
+      problems,
+    },
+    [
+      ...problems.map((problem) => `FAIL   ${problem}`),
+      `${sound ? "ok    " : "FAIL  "} imported model of round ${manifest.round}: ${blobs} blobs, ${formatBytes(bytes)} hashed`,
+      ...chain,
+      ...(rpc === undefined ? ["Not compared with the chain: name its RPC with --rpc."] : []),
+    ],
+  );
+  return sound ? 0 : 1;
+}
+
 /** `cotrain verify`: needs nobody's word, only the contracts and the blobs they name. */
 export const verifyCommand = defineCommand({
   name: "verify",
@@ -91,7 +154,8 @@ export const verifyCommand = defineCommand({
     "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and",
     "every shard that is there. Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no",
     "failure. Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every",
-    "manifest and every file of receipts. Ends with 1 when anything is missing or wrong.",
+    "manifest and every file of receipts. Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition",
+    "and programs are looked up in the contracts. Ends with 1 when anything is missing or wrong.",
   ],
   async run({ options, output }) {
     const { coordinator, rpc } = options;
@@ -105,6 +169,8 @@ export const verifyCommand = defineCommand({
       const reader = await openReader({ rpcUrl: rpc, ...where });
       return walk({ reader, blobs: client, runId, contractsFrom: pinned ? "deployment" : "coordinator" }, output);
     }
+    const imported = await openImportedModel(options.state);
+    if (imported) return verifyModel(imported, options, output);
     const run = await openLocalRun(options.state);
     requireRun(run, options.run);
     await requireNamedDeployment(run, options.deployment);

@@ -21,7 +21,7 @@ import {
   type Supervisor,
   writeRunFile,
 } from "../../service/index.ts";
-import { type BlobStore, exportCheckpoint } from "../../storage/index.ts";
+import { type BlobStore, checkBlobs } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout, readDeployment } from "../local.ts";
 import { cotrainProcess } from "../processes.ts";
@@ -31,7 +31,7 @@ import type { upOptions } from "./options.ts";
 /** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
 async function checkCheckpoint(blobs: BlobStore, digest: Digest): Promise<void> {
   try {
-    for await (const _ of exportCheckpoint(blobs, digest));
+    await checkBlobs(blobs, digest);
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
     const file = error.details?.["file"];

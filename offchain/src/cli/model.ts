@@ -1,0 +1,74 @@
+/**
+ * A model that came by `cotrain checkpoint import` into a directory that holds no run: its blobs, and `model.json`, which names
+ * its bundle. Where a directory holds a run, the run's own checkpoints count.
+ */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { resolve } from "node:path";
+
+import { asDigest, Hash32 } from "@cotrain/sdk/protocol";
+import { type Static, Type } from "typebox";
+
+import { UserError } from "../base/index.ts";
+import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
+import { type BlobStore, openFileStore, type Model, readModel } from "../storage/index.ts";
+import { layout } from "./local.ts";
+
+const ModelFile = Type.Object({ bundle: Hash32 });
+type ModelFile = Static<typeof ModelFile>;
+
+export interface ImportedModel {
+  readonly state: string;
+  readonly blobs: BlobStore;
+  readonly model: Model;
+}
+
+/** Whether a directory holds a run of its own. */
+export async function holdsRun(directory: string): Promise<boolean> {
+  const state = resolve(directory);
+  return stateExists(state) && (await readRunFile(state))?.runId !== undefined;
+}
+
+/**
+ * The imported model of a directory, undefined where it holds a run of its own or nothing.
+ * @throws UserError `STATE_CORRUPTED`; BlobError, FormatError
+ */
+export async function openImportedModel(directory: string): Promise<ImportedModel | undefined> {
+  const state = resolve(directory);
+  if (!stateExists(state) || (await holdsRun(state))) return undefined;
+  const remedy = "import the model again with npx cotrain checkpoint import FILE";
+  const file: ModelFile | undefined = await readStateFile(layout(state).model, ModelFile, remedy);
+  if (!file) return undefined;
+  const blobs = await openFileStore(layout(state).blobs);
+  return { state, blobs, model: await readModel(blobs, asDigest(file.bundle)) };
+}
+
+/**
+ * Makes a directory of state for a model, or takes the one that is there, and runs `work` on its blobs; the model that it
+ * answers is the directory's from then on.
+ * @throws UserError as {@link openStateDirectory}
+ */
+export async function keepModel(directory: string, work: (blobs: BlobStore) => Promise<Model>): Promise<Model> {
+  const fresh = !existsSync(directory);
+  const state = await openStateDirectory(directory, { create: true });
+  try {
+    const model = await work(await openFileStore(layout(state.path).blobs));
+    await writeStateFile(layout(state.path).model, ModelFile, { bundle: model.digest });
+    return model;
+  } catch (error) {
+    if (fresh) await rm(state.path, { recursive: true, force: true });
+    throw error;
+  } finally {
+    state.close();
+  }
+}
+
+/** @throws UserError `CHECKPOINT_UNKNOWN` when another checkpoint is asked for than the one that is there */
+export function requireCheckpoint({ state, model }: ImportedModel, named: string | undefined): void {
+  const { checkpoint } = model.bundle;
+  if (named === undefined || asDigest(named) === checkpoint.digest) return;
+  throw new UserError(
+    "CHECKPOINT_UNKNOWN",
+    `${state} holds an imported model of checkpoint ${checkpoint.digest}, not ${named}: leave --checkpoint out.`,
+  );
+}

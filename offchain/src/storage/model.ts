@@ -1,0 +1,243 @@
+/**
+ * A trained model that travels: its checkpoint, the definition, the tokenizer and the programs, named with their lengths by
+ * a ModelBundle that also says where the run lives. As one file it is a CAR whose root is the bundle and whose blocks are, in
+ * this order, bundle, checkpoint manifest, definition, realisation, tokenizer, programs and shards, each once.
+ */
+import {
+  asDigest,
+  canonicalJson,
+  type CheckpointManifest,
+  cidOf,
+  type ContractAddresses,
+  Definition,
+  type Digest,
+  MAX_MANIFEST_BYTES,
+  type ModelId,
+  ModelBundle,
+  parseDocument,
+  Realisation,
+  type RunId,
+  tableDigest,
+} from "@cotrain/sdk/protocol";
+import type { Static, TSchema } from "typebox";
+
+import { type ByteChunks, parseJsonBounded, readStreamBounded, sha256Bytes } from "../base/index.ts";
+import type { BlobReader, BlobStore } from "./blobStore.ts";
+import { type CarSource, invalidCar, openCar, writeCar } from "./car.ts";
+import { parseManifest } from "./checkpoint.ts";
+import { blobMissing, FormatError } from "./errors.ts";
+
+const MAX_DEFINITION_BYTES = 16 << 20;
+const MAX_TOKENIZER_BYTES = 64 << 20;
+const MAX_PROGRAM_BYTES = 1 << 30;
+
+/** What a bundle is made from. */
+export interface ModelFacts {
+  readonly chainId: number;
+  readonly contracts: ContractAddresses;
+  readonly modelId: ModelId;
+  readonly runId: RunId;
+  readonly checkpoint: Digest;
+  /** It names the definition, which names the tokenizer. */
+  readonly realisation: Digest;
+}
+
+/** A bundle with the documents that it names, which hold together. */
+export interface Model {
+  readonly digest: Digest;
+  readonly bundle: ModelBundle;
+  readonly manifest: CheckpointManifest;
+  readonly definition: Definition;
+  readonly realisation: Realisation;
+}
+
+const invalid = (message: string, cause?: unknown): FormatError =>
+  new FormatError("MODEL_INVALID", `Not a model that can be used: ${message}.`, { cause });
+
+/** A document in canonical JSON. */
+function parseCanonical<T extends TSchema>(what: string, schema: T, bytes: Uint8Array, limit: number): Static<T> {
+  try {
+    const document = parseDocument(what, schema, parseJsonBounded(bytes, limit, what));
+    if (canonicalJson(document) === new TextDecoder().decode(bytes)) return document;
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message.replace(/\.$/, "") : `${what} cannot be read`, error);
+  }
+  throw invalid(`${what} is not canonical JSON`);
+}
+
+const parseBundle = (bytes: Uint8Array): ModelBundle =>
+  parseCanonical("the bundle", ModelBundle, bytes, MAX_MANIFEST_BYTES);
+
+/** The documents of a bundle, in the order in which a CAR has them, with their limits. */
+const documents = [
+  { key: "checkpoint", what: "the manifest", limit: MAX_MANIFEST_BYTES },
+  { key: "definition", what: "the definition", limit: MAX_DEFINITION_BYTES },
+  { key: "realisation", what: "the realisation", limit: MAX_MANIFEST_BYTES },
+] as const;
+
+/** Reads the documents that a bundle names by `get` and holds them against each other. */
+async function modelOf(
+  digest: Digest,
+  bundle: ModelBundle,
+  get: (named: { readonly digest: Digest; readonly bytes: number; readonly what: string }) => Promise<Uint8Array>,
+): Promise<Model> {
+  const raw: Uint8Array[] = [];
+  for (const { key, what, limit } of documents) {
+    const { digest: named, bytes } = bundle[key];
+    if (bytes > limit) throw invalid(`${what} has ${bytes} bytes, allowed are ${limit}`);
+    raw.push(await get({ digest: asDigest(named), bytes, what }));
+  }
+  const [manifestBytes, definitionBytes, realisationBytes] = raw as [Uint8Array, Uint8Array, Uint8Array];
+  const manifest = parseManifest(manifestBytes);
+  const definition = parseCanonical("the definition", Definition, definitionBytes, MAX_DEFINITION_BYTES);
+  const realisation = parseCanonical("the realisation", Realisation, realisationBytes, MAX_MANIFEST_BYTES);
+  const { programs, tokenizer } = bundle;
+  const links: readonly (readonly [holds: boolean, otherwise: string])[] = [
+    [manifest.runId === bundle.runId, "its checkpoint is another run's"],
+    [manifest.table === tableDigest(definition.table), "its checkpoint has another fragment table than its definition"],
+    [realisation.definition === bundle.definition.digest, "its programs are those of another definition"],
+    [definition.tokenizer === tokenizer.digest, "its tokenizer is not the definition's"],
+    [tokenizer.bytes <= MAX_TOKENIZER_BYTES, `its tokenizer is larger than ${MAX_TOKENIZER_BYTES} bytes`],
+    ...(["step", "eval", "logits"] as const).flatMap((role): [boolean, string][] => [
+      [programs[role].digest === realisation.graphs[role], `its ${role} program is not the realisation's`],
+      [programs[role].bytes <= MAX_PROGRAM_BYTES, `its ${role} program is larger than ${MAX_PROGRAM_BYTES} bytes`],
+    ]),
+  ];
+  const broken = links.find(([holds]) => !holds);
+  if (broken) throw invalid(broken[1]);
+  return { digest, bundle, manifest, definition, realisation };
+}
+
+/** Digests and lengths of all that belongs to a model in a CAR's order, the bundle and each once. */
+export function blocksOf({ digest, bundle, manifest }: Model): Map<Digest, number> {
+  const named = [
+    ...documents.map(({ key }) => bundle[key]),
+    bundle.tokenizer,
+    bundle.programs.step,
+    bundle.programs.eval,
+    bundle.programs.logits,
+    ...manifest.fragments,
+  ];
+  return new Map([
+    [digest, canonicalJson(bundle).length],
+    ...named.map((blob): [Digest, number] => [asDigest(blob.digest), blob.bytes]),
+  ]);
+}
+
+/**
+ * Stores the bundle of a checkpoint, whose parts the store has.
+ * @throws BlobError when a part is missing; FormatError `MODEL_INVALID`, `CHECKPOINT_INVALID`
+ */
+export async function bundleModel(store: BlobStore, facts: ModelFacts): Promise<Model> {
+  const named = async (digest: string): Promise<{ digest: Digest; bytes: number }> => {
+    const bytes = await store.size(asDigest(digest));
+    if (bytes === undefined) throw blobMissing(asDigest(digest), "this state");
+    return { digest: asDigest(digest), bytes };
+  };
+  const { checkpoint, realisation, ...where } = facts;
+  const read = async <T extends TSchema>(what: string, schema: T, digest: string): Promise<Static<T>> =>
+    parseCanonical(what, schema, await store.get(asDigest(digest), MAX_DEFINITION_BYTES), MAX_DEFINITION_BYTES);
+  const { graphs, definition } = await read("the realisation", Realisation, realisation);
+  const { tokenizer } = await read("the definition", Definition, definition);
+  const bundle: ModelBundle = {
+    version: 1,
+    ...where,
+    checkpoint: await named(checkpoint),
+    definition: await named(definition),
+    realisation: await named(realisation),
+    tokenizer: await named(tokenizer),
+    programs: { step: await named(graphs.step), eval: await named(graphs.eval), logits: await named(graphs.logits) },
+  };
+  const { digest } = await store.put(new TextEncoder().encode(canonicalJson(bundle)));
+  return readModel(store, digest);
+}
+
+/** Reads a bundle and its documents. @throws BlobError; FormatError `MODEL_INVALID`, `CHECKPOINT_INVALID` */
+export async function readModel(reader: BlobReader, digest: Digest): Promise<Model> {
+  const bundle = parseBundle(await reader.get(digest, MAX_MANIFEST_BYTES));
+  return modelOf(digest, bundle, ({ digest: named, bytes }) => reader.get(named, bytes));
+}
+
+/** A model's CAR in chunks. @throws BlobError, FormatError; see {@link writeCar} */
+export async function* exportModel(reader: BlobReader, model: Model): AsyncGenerator<Uint8Array> {
+  yield* writeCar(reader, model.digest, blocksOf(model));
+}
+
+/** The next block, which must be this one, whole and verified. */
+async function readDocument(
+  car: CarSource,
+  { digest, bytes, what }: { readonly digest: Digest; readonly bytes?: number; readonly what: string },
+): Promise<Uint8Array> {
+  const head = await car.next();
+  if (head?.digest !== digest) throw invalidCar(`${what} is not where it must stand`);
+  const limit = bytes ?? MAX_MANIFEST_BYTES;
+  if (head.bytes > limit || (bytes !== undefined && head.bytes !== bytes))
+    throw invalidCar(`${what} has ${head.bytes} bytes, ${bytes === undefined ? "allowed are" : "due are"} ${limit}`);
+  const raw = await readStreamBounded(car.take(head.bytes), head.bytes);
+  if (sha256Bytes(raw) !== digest) throw invalidCar(`${what} does not hash to its CID`);
+  return raw;
+}
+
+/**
+ * Reads a model's CAR into a store, in one pass and bounded memory. Every block is verified against its CID; blocks that
+ * neither bundle nor manifest name, or name with another length, are refused before they are stored, and so is a file with a
+ * block missing or twice. On failure, what this call added is removed again.
+ * @param options.check refuses a model before any of it is stored
+ * @param options.maxBytes limit of the sum of all blocks; default 1 TiB
+ * @throws FormatError `CAR_INVALID`, `MODEL_INVALID`, `CHECKPOINT_INVALID`; BlobError
+ */
+export async function importModel(
+  store: BlobStore,
+  chunks: ByteChunks,
+  options: { readonly check?: (model: Model) => void; readonly maxBytes?: number } = {},
+): Promise<Model> {
+  const car = await openCar(chunks);
+  const added: Digest[] = [];
+  const keep = async (digest: Digest, data: Uint8Array | ByteChunks, bytes: number): Promise<void> => {
+    const fresh = !(await store.has(digest));
+    await store.put(data, { digest, bytes });
+    if (fresh) added.push(digest);
+  };
+  try {
+    const kept = new Map<Digest, Uint8Array>();
+    const take = async (named: Parameters<typeof readDocument>[1]): Promise<Uint8Array> => {
+      const raw = await readDocument(car, named);
+      kept.set(named.digest, raw);
+      return raw;
+    };
+    const bundle = parseBundle(await take({ digest: car.root, what: "the bundle" }));
+    const model = await modelOf(car.root, bundle, take);
+    options.check?.(model);
+    const needed = blocksOf(model);
+    const sum = [...needed.values()].reduce((total, bytes) => total + bytes, 0);
+    const limit = options.maxBytes ?? 2 ** 40;
+    if (sum > limit) throw invalidCar(`its blocks have ${sum} bytes, allowed are ${limit}`);
+    for (const digest of kept.keys()) needed.delete(digest);
+    for (let head = await car.next(); head; head = await car.next()) {
+      const bytes = needed.get(head.digest);
+      if (bytes === undefined) throw invalidCar(`block ${cidOf(head.digest)} is not needed, or is there twice`);
+      if (bytes !== head.bytes)
+        throw invalidCar(`block ${cidOf(head.digest)} has ${head.bytes} bytes, ${bytes} are due`);
+      needed.delete(head.digest);
+      await keep(head.digest, car.take(bytes), bytes);
+    }
+    const [missing] = needed.keys();
+    if (missing !== undefined) throw invalidCar(`block ${cidOf(missing)} is missing`);
+    // The documents come last, the bundle after all: where it is, everything is.
+    for (const [digest, raw] of [...kept].toReversed()) await keep(digest, raw, raw.length);
+    return model;
+  } catch (error) {
+    for (const digest of added) await store.delete(digest);
+    throw error;
+  } finally {
+    await car.close();
+  }
+}
+
+/** Reads every block of a model and compares it with its digest. @throws BlobError */
+export async function verifyBlobs(reader: BlobReader, model: Model): Promise<{ blobs: number; bytes: number }> {
+  const blocks = blocksOf(model);
+  let bytes = 0;
+  for (const digest of blocks.keys()) for await (const chunk of reader.stream(digest)) bytes += chunk.length;
+  return { blobs: blocks.size, bytes };
+}
