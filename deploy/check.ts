@@ -1,4 +1,5 @@
-/** `npm run check`: formatting, lint with the arrows between rooms, types, and whether the committed ABIs match the contracts. */
+/** `npm run check`: formatting, lint with the arrows between rooms, types, whether the committed ABIs match the
+ * contracts, and whether the tables of docs/protocol.md say what the sources say. */
 import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +15,7 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
   ["types", "tsc", ["-p", "tsconfig.json"]],
   ["contracts", "hardhat", ["build"]],
   ["freshness of the ABIs", "node", ["sdk/scripts/generateAbis.ts", "--check"]],
+  ["tables of docs/protocol.md", "node", ["--conditions=cotrain-source", "deploy/protocolTables.ts", "--check"]],
 ];
 
 let failed = 0;
