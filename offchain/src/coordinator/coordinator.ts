@@ -1,5 +1,5 @@
 /** The coordinator: runs opened, effects begun, the chain watched, members watched, old blobs released. */
-import type { RunId } from "@cotrain/sdk/protocol";
+import type { Address, RunId } from "@cotrain/sdk/protocol";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { type Clock, InternalError, systemClock } from "../base/index.ts";
@@ -11,6 +11,7 @@ import { createChainWatch } from "./chainWatch.ts";
 import type { EffectHandlers } from "./driver.ts";
 import { stopping } from "./errors.ts";
 import type { RunEvent } from "./machine/events.ts";
+import { isDeadline } from "./machine/pending.ts";
 import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
@@ -62,6 +63,9 @@ const PRESENCE_INTERVAL = 500;
 const RELEASE_EVERY_ROUNDS = 16;
 
 const handlersOf = (run: Run): EffectHandlers => ({
+  // Most timers need no more than their key; a round's deadline is decided by what its members reported.
+  setTimer: async ({ key }) =>
+    isDeadline(key) ? { type: "TimerFired", key, reports: run.presence.reports() } : { type: "TimerFired", key },
   reduceSync: (effect, context) => {
     if (effect.kind !== "reduceSync") throw misrouted(effect.kind);
     return run.alone(() => reduceSync(run, effect, context));
@@ -87,6 +91,12 @@ const handlersOf = (run: Run): EffectHandlers => ({
     return activateRoot(run, effect);
   },
 });
+
+/** Who is no member any more: who left, or made room for another. */
+const goneBy = (event: RunEvent, state: RunState, before: RunState | null): Address[] =>
+  event.type === "MemberLeft" || event.type === "MemberJoined"
+    ? (Object.keys(before?.members ?? {}) as Address[]).filter((worker) => !state.members[worker])
+    : [];
 
 const misrouted = (kind: string): InternalError =>
   new InternalError("EFFECT_MISROUTED", `No handler takes ${kind} here.`);
@@ -144,7 +154,7 @@ export async function createCoordinator(
       releasing.set(run.runId, work);
     };
     run.driver.onChange((state, event, before) => {
-      if (event.type === "MemberLeft") run.presence.forget(event.worker);
+      for (const worker of goneBy(event, state, before)) run.presence.forget(worker);
       if (event.type === "CheckpointStored" && before) logRound(logger, metrics, state, event, before);
       if (event.type === "EffectFailed") {
         metrics.effectFailed(before?.pending[event.key]?.effect.kind ?? "unknown", event.code);

@@ -10,6 +10,7 @@ import { createEventLog, type Database, type EventLog, FRESH_COMMAND, type Logge
 import { RefusedError, stopping } from "./errors.ts";
 import type { Effect, EffectKind, PendingEffect } from "./machine/effects.ts";
 import type { RunCreated, RunEvent, Unstamped } from "./machine/events.ts";
+import { violationsOf } from "./machine/invariants.ts";
 import { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine/machine.ts";
 import { refusalOf } from "./machine/rules.ts";
 import type { RunState } from "./machine/state.ts";
@@ -26,9 +27,10 @@ export interface EffectContext {
   readonly signal: AbortSignal;
 }
 
-/** Does an effect; the event it returns ends it, an error becomes an EffectFailed. Timers are the driver's own. */
+/** Does an effect; the event it returns ends it, an error becomes an EffectFailed. */
 export type EffectHandler = (effect: Effect, context: EffectContext) => Promise<Unstamped>;
-export type EffectHandlers = Readonly<Record<Exclude<EffectKind, "setTimer">, EffectHandler>>;
+/** Timers are the driver's own; their handler says what is known when one fires. */
+export type EffectHandlers = Readonly<Record<EffectKind, EffectHandler>>;
 
 export interface DriverOptions {
   readonly runId: RunId;
@@ -143,6 +145,10 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     const accepted: Accepted[] = [];
     const refused: { offer: Offer; error: unknown }[] = [];
     for (const offer of offers) {
+      if (stopped) {
+        refused.push({ offer, error: stopping() });
+        continue;
+      }
       const refusal = refusalOf(working, offer.event);
       if (refusal) {
         refused.push({ offer, error: new RefusedError(refusal.code, refusal.message) });
@@ -151,12 +157,24 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
       try {
         const event = stamped(offer.event, Math.max(clock.now(), working.at));
         const after = step(working, event).state;
+        const violations = violationsOf(after, working);
+        if (violations.length > 0) {
+          throw new InternalError(
+            "INVARIANT_BROKEN",
+            `Event ${event.type} would break the run's state: ${violations.join("; ")}.`,
+          );
+        }
         accepted.push({ offer, event, before: working, after });
         working = after;
       } catch (error) {
         // Nothing that the machine cannot digest enters the log.
         logger.error({ err: error, type: offer.event.type }, "event could not be applied");
         refused.push({ offer, error });
+        // The decisions are wrong somewhere: better to stop, with a log that is sound, than to go on.
+        if (error instanceof InternalError && error.code === "INVARIANT_BROKEN") {
+          stopped = true;
+          fail(error);
+        }
       }
     }
     return { accepted, refused };
@@ -240,8 +258,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     try {
       await until(effect.kind === "setTimer" ? effect.due : pending.notBefore, signal);
       signal.throwIfAborted();
-      if (effect.kind === "setTimer") outcome = { type: "TimerFired", key: effect.key };
-      else outcome = await handlers![effect.kind](effect, { state, signal });
+      outcome = await handlers![effect.kind](effect, { state, signal });
     } catch (error) {
       if (signal.aborted) return;
       const typed = error instanceof CotrainError ? error : undefined;

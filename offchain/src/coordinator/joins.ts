@@ -59,6 +59,7 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
     // Only machines that compute the same bits replay each other exactly.
     machineClass: join.conformance === realisation.conformance ? realisation.deviceClass : `other:${join.conformance}`,
     batch: realisation.microBatch,
+    pace: request.stepMicros ?? null,
     restarted: presence.knows(join.worker),
   } as const;
   const refusal = refusalOf(driver.state, event);

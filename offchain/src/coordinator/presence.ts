@@ -9,6 +9,8 @@ import type { Clock } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
 import type { Driver } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
+import { outstandingOf } from "./machine/dealing.ts";
+import type { WorkReport } from "./machine/events.ts";
 
 /** Requests of one session may overtake each other by this many. */
 const COUNTER_WINDOW = 64;
@@ -46,6 +48,8 @@ export interface Presence {
   /** A member whose request stays open is there. @returns how to say that it ended */
   hold(worker: Address): () => void;
   heartbeatOf(worker: Address): Heartbeat | undefined;
+  /** What those who have not submitted in the open round reported of it last. */
+  reports(): Readonly<Record<Address, WorkReport>>;
   forget(worker: Address): void;
   /** Looks who has been silent for too long. */
   check(): Promise<void>;
@@ -107,6 +111,16 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
     },
     beat: (worker, heartbeat) => void heartbeats.set(worker, heartbeat),
     heartbeatOf: (worker) => heartbeats.get(worker),
+    reports: () => {
+      const { current } = driver.state;
+      const found: Record<Address, WorkReport> = {};
+      for (const { assignment } of current ? outstandingOf(current) : []) {
+        const beat = heartbeats.get(assignment.worker);
+        if (beat?.round !== assignment.round) continue;
+        found[assignment.worker] = { step: Math.min(beat.step, assignment.steps), uploading: beat.uploading };
+      }
+      return found;
+    },
     forget: (worker) => {
       sessions.delete(worker);
       heard.delete(worker);

@@ -26,7 +26,8 @@ import { BlobError, type OpenBlob, readFragment, writeFragment, writeManifest } 
 import { ackOf } from "./acks.ts";
 import type { EffectContext } from "./driver.ts";
 import type { CheckpointStored, SyncReduced, Unstamped } from "./machine/events.ts";
-import { outcomeOf, progressAfter, receiptsOf } from "./machine/rounds.ts";
+import { receiptsOf } from "./machine/dealing.ts";
+import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
 import { putDocument, type Run } from "./run.ts";
 

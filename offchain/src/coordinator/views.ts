@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { heldOutOf } from "./machine/heldOut.ts";
-import { receiptsOf } from "./machine/rounds.ts";
+import { receiptsOf } from "./machine/dealing.ts";
 import type { Member, RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 

@@ -1,7 +1,7 @@
 /** The long poll for work: answered as soon as there is an assignment, or when the wait is over. */
 import type { Address, WorkReply } from "@cotrain/sdk/protocol";
 
-import { isCollecting } from "./machine/rounds.ts";
+import { isCollecting } from "./machine/dealing.ts";
 import type { RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 

@@ -135,9 +135,18 @@ export const RunList = Type.Object({
 export interface JoinRequest {
   readonly join: WireStruct<"Join">;
   readonly signature: `0x${string}`;
+  /** µs that an inner step took when the machine computed its conformance value; a guess until work was measured. */
+  readonly stepMicros?: number;
 }
 export const JoinRequest = Type.Unsafe<JoinRequest>(
-  Type.Object({ join: wireSchema("Join"), signature: Signature65 }, closed),
+  Type.Object(
+    {
+      join: wireSchema("Join"),
+      signature: Signature65,
+      stepMicros: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000_000 })),
+    },
+    closed,
+  ),
 );
 export const JoinReply = Type.Object({
   /** 32 random bytes under which this session's requests carry a MAC. */

@@ -269,15 +269,22 @@ describe("members", () => {
     expect(await b.work()).toMatchObject({ kind: "train" });
   });
 
-  it("whose process is new lose what they were working on", async () => {
+  // point 3, point 15
+  it("whose process is new get their work again, under a higher attempt and the same deadline", async () => {
     const [a, b] = await two();
     await a.train();
     const before = await b.assigned();
-    await harness.worker("33").join();
-    await harness.clock.advance(10);
+    const lost = b.prepare(before);
+    const { deadline } = state().current!;
+    await harness.clock.advance(1_000);
     await b.join();
-    const taken = Object.values(state().current?.work ?? {}).map(({ assignment }) => assignment.assignmentId);
-    expect(taken).not.toContain(before.assignmentId);
+    const again = await b.assigned();
+    expect(again).toEqual({ ...before, attempt: before.attempt + 1 });
+    expect(state().current).toMatchObject({ deadline });
+    await expect(b.upload(lost)).rejects.toMatchObject({ code: "STALE_ATTEMPT" });
+    await b.train();
+    await roundIs(1);
+    expect(state().outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
   });
 
   it("are answered the moment there is work for them", async () => {

@@ -24,7 +24,7 @@ import type { PendingEffect } from "../../../offchain/src/coordinator/machine/ef
 import type { ReceiptAccepted, RunEvent, Unstamped } from "../../../offchain/src/coordinator/machine/events.ts";
 import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
-import { outstandingOf, receiptsOf } from "../../../offchain/src/coordinator/machine/rounds.ts";
+import { outstandingOf, receiptsOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import type { RunFacts, RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { params } from "./harness.ts";
@@ -193,6 +193,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       signature: "0x",
       machineClass: "x",
       batch: 2,
+      pace: chance(0.5) ? 1 + random.below(10_000_000) : null,
       restarted: chance(0.5),
     });
   }
@@ -241,11 +242,20 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     }
   }
 
+  /** What those who have not submitted say of their progress, true or not. */
+  function reports(): Record<Address, { step: number; uploading: boolean }> {
+    const said: Record<Address, { step: number; uploading: boolean }> = {};
+    for (const { assignment } of state.current ? outstandingOf(state.current) : []) {
+      if (chance(0.5)) said[assignment.worker] = { step: random.below(assignment.steps + 1), uploading: chance(0.2) };
+    }
+    return said;
+  }
+
   // Effects.
   function perform(key: string, pending: PendingEffect, faults: boolean): void {
     const { effect, attempt } = pending;
     if (effect.kind === "setTimer") {
-      if (now >= effect.due) offer({ type: "TimerFired", key });
+      if (now >= effect.due) offer({ type: "TimerFired", key, reports: reports() });
       return;
     }
     if (now < pending.notBefore) return;

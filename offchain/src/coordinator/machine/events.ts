@@ -41,6 +41,8 @@ export interface MemberJoined extends Timed {
   readonly machineClass: string;
   /** Sequences per inner step of the realisation. */
   readonly batch: number;
+  /** µs per inner step as the worker timed it, null when it did not say. */
+  readonly pace: number | null;
   /** The worker's process is a new one: what it was working on is lost. */
   readonly restarted: boolean;
 }
@@ -82,9 +84,18 @@ export interface ReceiptAccepted extends Timed {
   readonly header: PayloadHeader;
 }
 
+/** How far a member says it is with its work. */
+export interface WorkReport {
+  readonly step: number;
+  /** It has trained and is sending. */
+  readonly uploading: boolean;
+}
+
 export interface TimerFired extends Timed {
   readonly type: "TimerFired";
   readonly key: string;
+  /** With a round's deadline: what those who have not submitted reported last. */
+  readonly reports?: Readonly<Record<Address, WorkReport>>;
 }
 
 export interface SyncReduced extends Timed {

@@ -1,8 +1,13 @@
-/** What must hold after every event; checked by the tests. */
+/** What must hold after every event: the coordinator checks it before an event is written, the simulator too. */
+import type { Address } from "@cotrain/sdk/protocol";
+
 import { balanceOf } from "../../data/index.ts";
 import { fragmentCount, type RunState } from "./state.ts";
-import { isCollecting, outstandingOf, receiptsOf } from "./rounds.ts";
+import { candidates, expectedOf, GRACE_MS, isCollecting, minimumOf, outstandingOf, receiptsOf } from "./dealing.ts";
+import { MAX_STRETCH } from "./pace.ts";
 import { timerKey } from "./pending.ts";
+
+const isPaused = ({ pausedBy }: RunState): boolean => pausedBy.operator || pausedBy.chain;
 
 /** Sentences about what is broken; empty when all is well. */
 export function violationsOf(state: RunState, before: RunState | null = null): string[] {
@@ -54,7 +59,31 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
       "what is reduced is being stored",
     );
     const timer = state.pending[timerKey.deadline(current.round, current.deadlines)];
-    claim((timer !== undefined) === (collecting && !current.overdue), "a collecting round has a deadline");
+    const out = outstandingOf(current);
+    claim((timer !== undefined) === (collecting && out.length > 0), "whoever is waited for has a deadline");
+    claim(!collecting || Object.keys(current.work).length > 0, "a round that collects gave out work");
+    const limit = MAX_STRETCH * current.params.roundDeadline * 1_000;
+    claim(
+      out.every(({ dealtAt }) => dealtAt <= state.at) &&
+        current.deadline <= Math.max(current.latest, state.at) + GRACE_MS,
+      "a deadline is not moved beyond its bound",
+    );
+    claim(current.latest <= state.at + limit, "nobody is waited for longer than the holders allow");
+    const short = collecting && state.phase === "Training" && !state.finished && !isPaused(state);
+    const lacking = minimumOf(current.params) - expectedOf(state, current);
+    const room = current.params.maxWorkers - Object.keys(current.work).length;
+    claim(
+      !short || lacking <= 0 || room <= 0 || candidates(state, 0, state.at).length === 0,
+      "who is ready has work while a round is short of workers",
+    );
+    const kept = Object.keys(current.work).some(
+      (worker) => before?.current?.work[worker as Address]?.digest === current.work[worker as Address]?.digest,
+    );
+    claim(!kept || current.params === before?.current?.params, "the parameters of an open round stay");
+    claim(
+      Object.values(current.work).every(({ assignment }) => assignment.paramsVersion === current.paramsVersion),
+      "work is given out under the round's parameters",
+    );
     const ids = Object.values(current.work).map(({ assignment }) => assignment.assignmentId);
     claim(new Set(ids).size === ids.length, "assignments of a round differ");
     for (const [worker, work] of Object.entries(current.work)) {

@@ -19,22 +19,16 @@ import {
   onRootReverted,
   openEpoch,
 } from "./epochs.ts";
-import type { EffectFailed, RunCreated, RunEvent, VerdictAccepted } from "./events.ts";
+import type { EffectFailed, RunCreated, RunEvent, TimerFired, VerdictAccepted } from "./events.ts";
 import { onMemberJoined, onMemberLeft, onSilence } from "./members.ts";
+import { onDeadline } from "./dealing.ts";
 import { end, type StateDraft, timerKey } from "./pending.ts";
-import {
-  advance,
-  onCheckpointStored,
-  onDeadline,
-  onFragmentAccepted,
-  onReceiptAccepted,
-  onSyncReduced,
-} from "./rounds.ts";
+import { advance, onCheckpointStored, onFragmentAccepted, onReceiptAccepted, onSyncReduced } from "./rounds.ts";
 import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below. A log is replayed by the version that wrote it, or from a snapshot that it wrote. */
-export const LOGIC_VERSION = 2;
+export const LOGIC_VERSION = 3;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 1;
 
@@ -88,6 +82,7 @@ function initialState(event: RunCreated): RunState {
     outcomes: {},
     ledger: createLedger(),
     current: null,
+    deadlines: 0,
     recent: [],
     heads: [],
     reverts: 0,
@@ -135,7 +130,7 @@ function apply(draft: StateDraft, event: RunEvent): void {
     case "ReceiptAccepted":
       return onReceiptAccepted(draft, event);
     case "TimerFired":
-      return onTimer(draft, event.key, event.at);
+      return onTimer(draft, event);
     case "SyncReduced":
       return onSyncReduced(draft, event);
     case "CheckpointStored":
@@ -176,11 +171,13 @@ function apply(draft: StateDraft, event: RunEvent): void {
   }
 }
 
-function onTimer(draft: StateDraft, key: string, at: number): void {
+function onTimer(draft: StateDraft, event: TimerFired): void {
+  const { key, at } = event;
   const [, what, first, second] = key.split("/");
   if (what === "epoch") onEpochOver(draft, Number(first), at);
   else if (what === "attestation") onAttestationDeadline(draft, Number(first), Number(second), at);
-  else if (draft.current && key === timerKey.deadline(draft.current.round, draft.current.deadlines)) onDeadline(draft);
+  else if (draft.current && key === timerKey.deadline(draft.current.round, draft.current.deadlines))
+    onDeadline(draft, event);
 }
 
 function onVerdict(draft: StateDraft, { verdict: signed }: VerdictAccepted): void {

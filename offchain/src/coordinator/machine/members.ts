@@ -1,19 +1,44 @@
-/** Membership: who may be given work. Heartbeats are soft state elsewhere; only what they lead to arrives here. */
+/** Membership: who may be given work, and whose place another may take. Heartbeats are soft state elsewhere; only what they lead to arrives here. */
 import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
 import type { MemberJoined, MemberLeft } from "./events.ts";
+import { dropWork, workAgain } from "./dealing.ts";
+import { MAX_PACE } from "./pace.ts";
 import type { StateDraft } from "./pending.ts";
-import { dropWork } from "./rounds.ts";
+import type { Member, RunState } from "./state.ts";
 
 /** issuedAt of a join may differ from our clock by this much, either way. */
 export const JOIN_WINDOW_MS = 300_000;
+/** A place is kept for this many rounds, or missed deadlines, without an accepted receipt. */
+export const PLACE_ROUNDS = 2;
+
+/** Whether another may take this member's place. */
+export const isIdle = (state: Pick<RunState, "round">, member: Pick<Member, "since" | "misses">): boolean =>
+  member.misses >= PLACE_ROUNDS || state.round - member.since >= PLACE_ROUNDS;
+
+/** Who makes room for the next in line when the run is full: of those who deliver nothing the one that missed most. */
+export function nextToGo(state: Pick<RunState, "round" | "members">): Address | null {
+  const idle = Object.values(state.members)
+    .filter((member) => isIdle(state, member))
+    .toSorted((a, b) => b.misses - a.misses || a.since - b.since || (a.worker < b.worker ? -1 : 1));
+  return idle[0]?.worker ?? null;
+}
+
+/** Places that are free or can be made free for those who are no members yet. */
+export function openPlaces(state: Pick<RunState, "round" | "members" | "params">): number {
+  const members = Object.values(state.members);
+  const idle = members.filter((member) => isIdle(state, member)).length;
+  return Math.max(0, state.params.maxWorkers - members.length + idle);
+}
 
 export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   const { worker, beneficiary, realisation, issuedAt } = event.join;
   const before = draft.members[worker];
-  if (event.restarted || (before && (before.realisation !== realisation || before.beneficiary !== beneficiary))) {
-    dropWork(draft, worker);
+  if (!before && Object.keys(draft.members).length >= draft.params.maxWorkers) {
+    const gone = nextToGo(draft);
+    if (gone) removeMember(draft, gone);
   }
+  const pace = event.pace === null ? null : Math.min(MAX_PACE, Math.max(1, event.pace));
   draft.members[worker] = {
     worker,
     beneficiary,
@@ -22,7 +47,15 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
     machineClass: event.machineClass,
     joinedAt: event.at,
     silent: false,
+    // What counts against it, and what was measured, stays: joining anew is no fresh start.
+    pace: before?.pace ?? pace,
+    measured: before?.measured ?? false,
+    since: before?.since ?? draft.round + (draft.current ? 1 : 0),
+    misses: before?.misses ?? 0,
+    benchedUntil: before?.benchedUntil ?? 0,
   };
+  const changed = before && (before.realisation !== realisation || before.beneficiary !== beneficiary);
+  if (event.restarted || changed) workAgain(draft, worker, event.at);
   draft.joins[worker] = Number(issuedAt);
   for (const [other, last] of Object.entries(draft.joins)) {
     if (last + 2 * JOIN_WINDOW_MS < event.at) delete draft.joins[other as Address];
@@ -35,6 +68,10 @@ export function onSilence(draft: StateDraft, worker: Address, silent: boolean): 
 }
 
 export function onMemberLeft(draft: StateDraft, event: MemberLeft): void {
-  dropWork(draft, event.worker);
-  delete draft.members[event.worker];
+  removeMember(draft, event.worker);
+}
+
+function removeMember(draft: StateDraft, worker: Address): void {
+  dropWork(draft, worker);
+  delete draft.members[worker];
 }

@@ -32,3 +32,6 @@ export const timerKey = {
   epoch: (epoch: number) => `setTimer/epoch/${epoch}`,
   attestation: (epoch: number, pass: number) => `setTimer/attestation/${epoch}/${pass}`,
 } as const;
+
+/** Whether a timer's key is that of a round's deadline. */
+export const isDeadline = (key: string): boolean => key.startsWith("setTimer/deadline/");

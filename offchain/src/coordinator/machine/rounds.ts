@@ -1,42 +1,28 @@
 /** Rounds: who trains what, when a round closes, what its checkpoint is. */
 import { castDraft } from "immer";
 
-import {
-  type Address,
-  type Assignment,
-  digestOfJson,
-  innerStepsOf,
-  type RunParams,
-  runParamsFromWire,
-  type WireRunParams,
-} from "@cotrain/sdk/protocol";
+import { type Address, innerStepsOf, type RunParams, runParamsFromWire } from "@cotrain/sdk/protocol";
 
-import { consumeAssignment, issueAssignment, returnAssignment, tokensOf } from "../../data/index.ts";
+import { consumeAssignment, tokensOf } from "../../data/index.ts";
 import { isBacklogged, pushHead } from "./anchoring.ts";
+import {
+  candidates,
+  deal,
+  dealAgain,
+  isCollecting,
+  minimumOf,
+  outstandingOf,
+  receiptsOf,
+  type RoundDraft,
+} from "./dealing.ts";
 import type { CheckpointStored, FragmentAccepted, ReceiptAccepted, SyncReduced } from "./events.ts";
-import { end, endAll, issue, type StateDraft, timerKey } from "./pending.ts";
-import { type Member, type OpenRound, parametersOf, type RunState, type Work } from "./state.ts";
+import { paceAfter } from "./pace.ts";
+import { end, issue, type StateDraft, timerKey } from "./pending.ts";
+import { type OpenRound, parametersOf, type RunState } from "./state.ts";
 
 const RECENT_ROUNDS = 16;
 /** Outcomes of workers that are no members any more are kept this many rounds. */
 const OUTCOMES_KEPT = 64;
-
-type Round = Pick<OpenRound, "work" | "syncs" | "params" | "overdue">;
-
-export const isCollecting = (round: Round): boolean => round.syncs.every(({ status }) => status === "Collecting");
-export const receiptsOf = (round: Round): Work[] => Object.values(round.work).filter((work) => work.receipt !== null);
-export const outstandingOf = (round: Round): Work[] =>
-  Object.values(round.work).filter((work) => work.receipt === null);
-const minimumOf = (params: WireRunParams): number => Math.max(1, params.minWorkers);
-
-const byAddress = (a: { worker: string }, b: { worker: string }): number => (a.worker < b.worker ? -1 : 1);
-
-/** Members that can be given work in the next, or in this, round, in a fixed order. */
-function candidates(draft: StateDraft): Member[] {
-  return Object.values(draft.members)
-    .filter((member) => !member.silent && draft.current?.work[member.worker] === undefined)
-    .toSorted(byAddress);
-}
 
 /** Takes the decisions that have become possible; called after every event. */
 export function advance(draft: StateDraft, at: number): void {
@@ -45,32 +31,24 @@ export function advance(draft: StateDraft, at: number): void {
   if (!draft.current && !paused && !draft.finished) openRound(draft, at);
 
   const { current } = draft;
-  const stalled = current !== null && isCollecting(current) && (current.overdue || outstandingOf(current).length === 0);
+  const stalled = current !== null && isCollecting(current) && outstandingOf(current).length === 0;
   if (current && !(paused && stalled)) draft.phase = "Training";
   else if (draft.finished && !current) draft.phase = "Finished";
   else draft.phase = paused ? "Paused" : "Waiting";
 }
 
-function advanceCollecting(
-  draft: StateDraft,
-  round: NonNullable<StateDraft["current"]>,
-  paused: boolean,
-  at: number,
-): void {
+function advanceCollecting(draft: StateDraft, round: RoundDraft, paused: boolean, at: number): void {
   const received = receiptsOf(round).length;
-  const outstanding = outstandingOf(round).length;
-  const settled = outstanding === 0 || round.overdue;
+  const settled = outstandingOf(round).length === 0;
+  // Whoever is waited for has a deadline, and nobody else.
+  if (settled) end(draft, timerKey.deadline(round.round, round.deadlines));
   if (settled && received > 0 && (received >= minimumOf(round.params) || draft.finished)) {
-    closeRound(draft, round);
-  } else if ((paused || draft.finished) && received === 0 && settled) {
-    abandonRound(draft, round);
-  } else if (!paused && !draft.finished && received + outstanding < minimumOf(round.params)) {
-    // Nobody is left who could bring the round to its end: it takes in those that wait for the next one.
-    const waiting = candidates(draft);
-    if (waiting.length > 0) {
-      assign(draft, round, waiting);
-      setDeadline(draft, round, at);
-    }
+    reduceAll(draft, round);
+  } else if (settled && received === 0) {
+    // Nothing was done under it: it opens again when there are enough, under what the holders decided meanwhile.
+    draft.current = null;
+  } else if (!paused && !draft.finished) {
+    dealAgain(draft, round, at);
   }
 }
 
@@ -78,7 +56,7 @@ function openRound(draft: StateDraft, at: number): void {
   if (isBacklogged(draft)) return;
   const next = draft.nextParams;
   const params = next?.params ?? draft.params;
-  const members = candidates(draft);
+  const members = candidates(draft, minimumOf(params), at);
   // What changed on-chain is in force from this boundary on, also while members are awaited.
   if (next) {
     draft.params = next.params;
@@ -86,12 +64,12 @@ function openRound(draft: StateDraft, at: number): void {
     draft.nextParams = null;
   }
   if (members.length < minimumOf(params)) return;
-  const round: NonNullable<StateDraft["current"]> = {
+  const round: RoundDraft = {
     round: draft.round,
     openedAt: at,
     deadline: at,
     deadlines: 0,
-    overdue: false,
+    latest: at,
     paramsVersion: draft.paramsVersion,
     params,
     innerSteps: innerStepsOf(runParamsFromWire(params), draft.round),
@@ -102,82 +80,10 @@ function openRound(draft: StateDraft, at: number): void {
     excluded: {},
   };
   draft.current = round;
-  assign(draft, round, members);
-  setDeadline(draft, round, at);
+  deal(draft, round, members, at);
 }
 
-/** Gives work to members in their order, up to the run's maximum. */
-function assign(draft: StateDraft, round: NonNullable<StateDraft["current"]>, members: readonly Member[]): void {
-  const places = round.params.maxWorkers - Object.keys(round.work).length;
-  for (const member of members.slice(0, Math.max(0, places))) {
-    const { batch } = member;
-    const issued = issueAssignment(draft.ledger, { worker: member.worker, steps: round.innerSteps, batch });
-    draft.ledger = castDraft(issued.ledger);
-    const { assignmentId, attempt, ranges } = issued.assignment;
-    const assignment: Assignment = {
-      version: 1,
-      runId: draft.facts.runId,
-      round: round.round,
-      worker: member.worker,
-      assignmentId,
-      attempt,
-      steps: round.innerSteps,
-      batch,
-      sequence: draft.facts.sequence,
-      ranges: ranges.map(({ start, count }) => ({ start, count })),
-      seed: draft.facts.seed,
-      base: round.base,
-      paramsVersion: round.paramsVersion,
-      globalStep: draft.checkpoint.step,
-      innerLrPpb: round.params.innerLrPpb,
-      codec: round.params.codec,
-    };
-    round.work[member.worker] = {
-      assignment,
-      digest: digestOfJson(assignment),
-      uploads: {},
-      uploaded: 0,
-      receipt: null,
-    };
-    // Each worker fetches θ_r once, in fp32.
-    draft.traffic.down += 4 * parametersOf(draft.facts);
-  }
-}
-
-function setDeadline(draft: StateDraft, round: NonNullable<StateDraft["current"]>, at: number): void {
-  end(draft, timerKey.deadline(round.round, round.deadlines));
-  round.deadlines += 1;
-  round.deadline = at + round.params.roundDeadline * 1_000;
-  round.overdue = false;
-  const key = timerKey.deadline(round.round, round.deadlines);
-  issue(draft, { kind: "setTimer", key, due: round.deadline });
-}
-
-/** Takes a worker's unfinished work back; its data returns to the ledger. */
-export function dropWork(draft: StateDraft, worker: Address): void {
-  const work = draft.current?.work[worker];
-  if (!draft.current || !work || work.receipt) return;
-  draft.ledger = castDraft(returnAssignment(draft.ledger, work.assignment.assignmentId));
-  delete draft.current.work[worker];
-}
-
-function dropOutstanding(draft: StateDraft, round: Round): void {
-  for (const { assignment } of outstandingOf(round)) dropWork(draft, assignment.worker);
-}
-
-function abandonRound(draft: StateDraft, round: NonNullable<StateDraft["current"]>): void {
-  dropOutstanding(draft, round);
-  endAll(draft, "setTimer", "setTimer/deadline/");
-  draft.current = null;
-}
-
-function closeRound(draft: StateDraft, round: NonNullable<StateDraft["current"]>): void {
-  dropOutstanding(draft, round);
-  endAll(draft, "setTimer", "setTimer/deadline/");
-  reduceAll(draft, round);
-}
-
-function reduceAll(draft: StateDraft, round: NonNullable<StateDraft["current"]>): void {
+function reduceAll(draft: StateDraft, round: RoundDraft): void {
   for (const [fragment, sync] of round.syncs.entries()) {
     sync.status = "Closing";
     sync.shard = null;
@@ -185,10 +91,6 @@ function reduceAll(draft: StateDraft, round: NonNullable<StateDraft["current"]>)
     const key = `reduceSync/${round.round}/${fragment}/${round.pass}`;
     issue(draft, { kind: "reduceSync", key, round: round.round, fragment });
   }
-}
-
-export function onDeadline(draft: StateDraft): void {
-  if (draft.current) draft.current.overdue = true;
 }
 
 export function onFragmentAccepted(draft: StateDraft, event: FragmentAccepted): void {
@@ -208,6 +110,15 @@ export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): vo
   work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt: at };
   draft.ledger = castDraft(consumeAssignment(draft.ledger, assignment).ledger);
   draft.totals[receipt.worker] = (draft.totals[receipt.worker] ?? 0) + tokens;
+  const member = draft.members[receipt.worker];
+  if (member) {
+    member.pace = paceAfter(member, at - work.dealtAt, assignment.steps);
+    member.measured = true;
+    // Delivered is forgiven.
+    member.misses = 0;
+    member.benchedUntil = 0;
+    member.since = draft.round + 1;
+  }
   // Synchronous data parallelism sends and receives the fp32 gradient at every inner step.
   draft.traffic.synchronous += assignment.steps * 2 * 4 * parametersOf(draft.facts);
 }

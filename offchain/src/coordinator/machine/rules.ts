@@ -11,7 +11,8 @@ import type {
   Unstamped,
   VerdictAccepted,
 } from "./events.ts";
-import { isCollecting } from "./rounds.ts";
+import { isCollecting } from "./dealing.ts";
+import { openPlaces, PLACE_ROUNDS } from "./members.ts";
 import { fragmentCount, type RunState, verdictKey } from "./state.ts";
 
 export interface Refusal {
@@ -114,9 +115,11 @@ function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refus
   if (last !== undefined && Number(join.issuedAt) <= last) {
     return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${last} was accepted already.`);
   }
-  const others = Object.keys(state.members).filter((worker) => worker !== join.worker).length;
-  if (others >= state.params.maxWorkers) {
-    return refuse("RUN_FULL", `This run has its ${state.params.maxWorkers} workers; try again when one has left.`);
+  if (!state.members[join.worker] && openPlaces(state) === 0) {
+    return refuse(
+      "RUN_FULL",
+      `This run has its ${state.params.maxWorkers} workers; try again: who delivers nothing for ${PLACE_ROUNDS} rounds makes room.`,
+    );
   }
   return null;
 }

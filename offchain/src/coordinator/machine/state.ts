@@ -62,6 +62,16 @@ export interface Member {
   readonly machineClass: string;
   readonly joinedAt: number;
   readonly silent: boolean;
+  /** µs per inner step, uploads and all; what it says of itself until it was measured, null when it says nothing. */
+  readonly pace: number | null;
+  /** Whether `pace` comes from an accepted receipt. */
+  readonly measured: boolean;
+  /** Its place is counted from this round: the one in which it could first work, or the one after its last receipt. */
+  readonly since: number;
+  /** Deadlines missed in a row since its last receipt. */
+  readonly misses: number;
+  /** Gets no work before this time unless nobody else is left. */
+  readonly benchedUntil: number;
 }
 
 export interface Upload {
@@ -88,6 +98,8 @@ export interface Work {
   readonly uploads: Readonly<Record<number, Upload>>;
   /** Uploads accepted, replaced ones included. */
   readonly uploaded: number;
+  /** When it was given out, or given out again. */
+  readonly dealtAt: number;
   readonly receipt: AcceptedReceipt | null;
 }
 
@@ -102,10 +114,10 @@ export interface OpenRound {
   readonly round: number;
   readonly openedAt: number;
   readonly deadline: number;
-  /** How often the deadline was set; part of its timer's key. */
+  /** Number of its newest deadline; part of the timer's key. */
   readonly deadlines: number;
-  /** The deadline passed with too few receipts: the round closes as soon as there are enough. */
-  readonly overdue: boolean;
+  /** The deadline is not moved beyond this time while the same work is out. */
+  readonly latest: number;
   readonly paramsVersion: number;
   readonly params: WireRunParams;
   /** H of this round. */
@@ -217,6 +229,8 @@ export interface RunState {
   readonly outcomes: Readonly<Record<Address, LastOutcome>>;
   readonly ledger: DataLedger;
   readonly current: OpenRound | null;
+  /** Deadlines set so far, over all rounds. */
+  readonly deadlines: number;
   readonly recent: readonly RoundSummary[];
   /** Oldest first: all that are not anchored or not covered by an active root, and some more. */
   readonly heads: readonly HeadEntry[];
