@@ -333,10 +333,12 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     }
     const bytes = fragmentBytes(driver.state, place.index);
     const known = await blobs.has(digest);
+    driver.blobDisk.check();
     try {
       const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
       metrics.received(stored.bytes);
     } catch (error) {
+      driver.blobDisk.report(error);
       throw uploadError(error, place.index, bytes);
     }
     try {

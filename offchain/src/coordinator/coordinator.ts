@@ -51,6 +51,8 @@ export interface Coordinator {
   start(): void;
   /** Ends long polls and effects, writes snapshots. The database stays open. */
   stop(): Promise<void>;
+  /** One sentence while a run waits for room on a disk, else undefined. */
+  readonly paused: () => string | undefined;
   /** Rejects when a run cannot go on here. */
   readonly failed: Promise<never>;
 }
@@ -177,6 +179,7 @@ export async function createCoordinator(
     runs,
     api: createApi({ runs, operatorToken: options.operatorToken, metrics, signal: ending.signal }),
     failed,
+    paused: () => [...runs.values()].map(({ driver }) => driver.paused).find((reason) => reason !== undefined),
     start: () => {
       for (const run of runs.values()) {
         observe(run);

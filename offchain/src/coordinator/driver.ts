@@ -6,7 +6,16 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { canonicalJson, type RunId } from "@cotrain/sdk/protocol";
 import { type Clock, InternalError, UserError } from "../base/index.ts";
-import { createEventLog, type Database, type EventLog, FRESH_COMMAND, type Logger } from "../service/index.ts";
+import {
+  createDiskGate,
+  createEventLog,
+  type Database,
+  type DiskGate,
+  type EventLog,
+  FRESH_COMMAND,
+  isDiskFull,
+  type Logger,
+} from "../service/index.ts";
 import { RefusedError, stopping } from "./errors.ts";
 import type { Effect, EffectKind, PendingEffect } from "./machine/effects.ts";
 import type { RunCreated, RunEvent, Unstamped } from "./machine/events.ts";
@@ -55,6 +64,10 @@ export interface Driver {
    * @throws RefusedError when the rules refuse it; RetryableError when the database fails or the coordinator ends
    */
   submit(event: Unstamped): Promise<RunState>;
+  /** Where blobs are written; the log's own disk is the database's. Both pause what needs them while they are full. */
+  readonly blobDisk: DiskGate;
+  /** One sentence while a disk is full and the run waits for room, else undefined. */
+  readonly paused: string | undefined;
   /** Called after each event, once it is durable. Returns the way to unsubscribe. */
   onChange(listener: ChangeListener): () => void;
   /** Begins the pending effects, and those to come. */
@@ -130,6 +143,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   let { state, seq } = restored ?? (await create());
   if (restored) logger.info({ runId, seq, round: state.round, phase: state.phase }, "run restored from its log");
 
+  const blobDisk = createDiskGate({ what: `The blob store of run ${runId}`, clock, logger });
   const queue: Offer[] = [];
   const listeners = new Set<ChangeListener>();
   const running = new Map<string, Running>();
@@ -211,7 +225,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
         if (error instanceof CotrainError && error.code === "EVENT_LOG_MOVED") {
           stopped = true;
           fail(error);
-        } else logger.error({ err: error }, "events could not be written");
+        } else if (!isDiskFull(error)) logger.error({ err: error }, "events could not be written");
         continue;
       }
       for (const { event, before, after } of accepted) {
@@ -258,7 +272,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     try {
       await until(effect.kind === "setTimer" ? effect.due : pending.notBefore, signal);
       signal.throwIfAborted();
-      outcome = await handlers![effect.kind](effect, { state, signal });
+      outcome = await outcomeOf(effect, signal);
     } catch (error) {
       if (signal.aborted) return;
       const typed = error instanceof CotrainError ? error : undefined;
@@ -271,6 +285,21 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     if (!signal.aborted) await conclude(outcome, pending, signal);
   }
 
+  /** Does an effect; while there is no room for what it writes it waits, without a word in the log. */
+  async function outcomeOf(effect: Effect, signal: AbortSignal): Promise<Unstamped> {
+    for (;;) {
+      try {
+        const outcome = await handlers![effect.kind](effect, { state, signal });
+        if (effect.kind === "storeCheckpoint") blobDisk.wrote();
+        return outcome;
+      } catch (error) {
+        if (!isDiskFull(error) || signal.aborted) throw error;
+        blobDisk.report(error);
+        await Promise.all([blobDisk.opened(signal), database.disk.opened(signal)]);
+      }
+    }
+  }
+
   /** Hands in how an effect ended, again and again while the database is away: otherwise it would hang for ever. */
   async function conclude(outcome: Unstamped, pending: PendingEffect, signal: AbortSignal): Promise<void> {
     const { key } = pending.effect;
@@ -280,7 +309,12 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
         return;
       } catch (error) {
         if (signal.aborted || stopped || (error instanceof RefusedError && event.type === "EffectFailed")) return;
-        if (error instanceof RefusedError || (error instanceof CotrainError && !error.retryable)) {
+        if (isDiskFull(error)) {
+          await database.disk.opened(signal).catch(() => undefined);
+          continue;
+        }
+        const final = error instanceof RefusedError || (error instanceof CotrainError && !error.retryable);
+        if (final && event.type !== "EffectFailed") {
           logger.warn(
             { effect: key, code: error.code },
             "an effect's result does not fit the state, will be tried again",
@@ -309,6 +343,10 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
       return seq;
     },
     failed,
+    blobDisk,
+    get paused() {
+      return database.disk.full ?? blobDisk.full;
+    },
     submit,
     onChange: (listener) => {
       listeners.add(listener);
@@ -324,8 +362,15 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
       for (const { controller } of running.values()) controller.abort(stopping());
       running.clear();
       for (const offer of queue.splice(0)) offer.reject(stopping());
+      blobDisk.close();
       await writing;
-      if (sinceSnapshot > 0) await log.saveSnapshot(seq, LOGIC_VERSION, state);
+      if (sinceSnapshot === 0) return;
+      try {
+        await log.saveSnapshot(seq, LOGIC_VERSION, state);
+      } catch (error) {
+        // The log has it all; the next start replays a little more.
+        if (!isDiskFull(error)) throw error;
+      }
     },
   };
 }

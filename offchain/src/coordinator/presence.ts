@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 
 import { type Address, type Heartbeat, type Hex, type MacInput, verifySessionMac } from "@cotrain/sdk/protocol";
 import type { Clock } from "../base/index.ts";
-import type { Logger } from "../service/index.ts";
+import { isDiskFull, type Logger } from "../service/index.ts";
 import type { Driver } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
 import { outstandingOf } from "./machine/dealing.ts";
@@ -67,7 +67,7 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
     try {
       await driver.submit(event);
     } catch (error) {
-      if (!(error instanceof RefusedError))
+      if (!(error instanceof RefusedError) && !isDiskFull(error))
         logger.warn({ err: error, type: event.type }, "presence could not be recorded");
     }
   };

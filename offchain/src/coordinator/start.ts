@@ -52,11 +52,11 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
   const { state, logger, poster } = options;
   const clock = options.clock ?? systemClock;
   await using opened = new AsyncDisposableStack();
-  const database = await openDatabase<CoordinatorSchema & JobSchema>(state.resolve("coordinator.sqlite"), [
-    ...eventLogMigrations,
-    ...jobMigrations,
-    ...coordinatorMigrations,
-  ]);
+  const database = await openDatabase<CoordinatorSchema & JobSchema>(
+    state.resolve("coordinator.sqlite"),
+    [...eventLogMigrations, ...jobMigrations, ...coordinatorMigrations],
+    { clock, logger },
+  );
   opened.defer(() => database.close());
   const jobs = await openJobTable(database, { clock, random: createRandom(`${poster.address}/${clock.now()}`) });
   const chain = await openChain({ clock, logger, ...options.chain }, { account: poster, jobs });
@@ -79,6 +79,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
     version: "1",
     metrics,
     statusByCode,
+    paused: coordinator.paused,
     tls: http.tls,
     ...(http.behindProxy !== undefined && { behindProxy: http.behindProxy }),
   });

@@ -2,12 +2,15 @@
  * The embedded database: SQLite in WAL mode, every commit on the disk before it returns, queried through Kysely so that
  * PostgreSQL can take its place. One connection: queries wait for each other, and everything else waits for a transaction.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, statfsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 
 import Sqlite from "better-sqlite3";
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql, type Transaction } from "kysely";
 
-import { InternalError, RetryableError, UserError } from "../base/index.ts";
+import { type Clock, InternalError, RetryableError, UserError } from "../base/index.ts";
+import { createDiskGate, type DiskGate } from "./diskGate.ts";
+import type { Logger } from "./logging.ts";
 import { FRESH_COMMAND } from "./state.ts";
 
 /** One step of a schema. Names are unique over all that share a database and never change once released. */
@@ -24,6 +27,8 @@ export type Queryable<Schema> = Kysely<Schema> | Transaction<Schema>;
 export interface Database<Schema> {
   readonly file: string;
   readonly kysely: Kysely<Schema>;
+  /** While the disk is full every write is refused with `DISK_FULL`, untried; this says so and when to come again. */
+  readonly disk: DiskGate;
   /**
    * Runs `work` in one transaction (BEGIN IMMEDIATE), committed when it resolves and rolled back when it rejects. Inside,
    * use the transaction it is handed only: a query on `kysely` would wait for the transaction, and so forever.
@@ -38,10 +43,15 @@ export interface DatabaseOptions {
   readonly busyTimeout?: number;
   /** Imperative clause in the error for a damaged file. */
   readonly remedy?: string;
+  /** For the pauses while the disk is full. */
+  readonly clock?: Clock;
+  readonly logger?: Logger;
 }
 
 /** Above this size the check of the whole file at opening takes too long; damage then shows at the first damaged page read. */
 const CHECK_BELOW_BYTES = 256 << 20;
+/** After the disk was full writing begins again with so much room: a transaction of the usual size. */
+const ROOM_TO_RESUME = 512 << 10;
 const CACHED_STATEMENTS = 256;
 
 /**
@@ -71,17 +81,31 @@ export async function openDatabase<Schema>(
     connection?.close();
     throw typed(error);
   }
-  const kysely = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(connection, typed) }) });
+  const opened = connection;
+  const disk = createDiskGate({
+    what: file,
+    clock: options.clock,
+    logger: options.logger,
+    probe: () => {
+      const { bavail, bsize } = statfsSync(dirname(file));
+      if (bavail * bsize < ROOM_TO_RESUME) throw new RetryableError("DISK_FULL", "There is no room yet.");
+      // One page, as it was: where a quota refuses what the filesystem has.
+      opened.exec("update schema_migrations set at = at where rowid = 1");
+    },
+  });
+  const kysely = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(opened, disk, typed) }) });
   let closed = false;
   const database: Database<Schema> = {
     file,
     kysely,
+    disk,
     transaction: (work) => kysely.transaction().execute(work),
     close: async () => {
       if (closed) return;
       closed = true;
+      disk.close();
       await kysely.destroy();
-      connection.close();
+      opened.close();
     },
   };
   try {
@@ -130,29 +154,44 @@ async function migrate<Schema>(database: Database<Schema>, migrations: readonly 
 
 /**
  * better-sqlite3 as Kysely sees it: statements prepared once, transactions that take the write lock at their beginning (a
- * deferred one can fail half-way when another process writes), and errors with our types.
+ * deferred one can fail half-way when another process writes), errors with our types, and no write while the disk is full.
  */
-function adapt(connection: Sqlite.Database, typed: (error: unknown) => unknown): SqliteDatabase {
+function adapt(connection: Sqlite.Database, disk: DiskGate, typed: (error: unknown) => unknown): SqliteDatabase {
   const statements = new Map<string, SqliteStatement>();
   const guarded = <T>(run: () => T): T => {
     try {
       return run();
     } catch (error) {
-      throw typed(error);
+      const known = typed(error);
+      disk.report(known);
+      throw known;
     }
+  };
+  const prepare = (text: string): SqliteStatement => {
+    const statement = guarded(() => connection.prepare(text === "begin" ? "begin immediate" : text));
+    const ends = text === "commit" || text === "rollback";
+    const writes = text === "begin" || (!ends && !statement.readonly);
+    const perform = <T>(run: () => T): T => {
+      // SQLite has rolled back by itself after some failures; a second rollback's error would hide the first.
+      if (text === "rollback" && !connection.inTransaction) return { changes: 0, lastInsertRowid: 0 } as T;
+      if (writes) disk.check();
+      const result = guarded(run);
+      if (text === "commit") disk.wrote();
+      return result;
+    };
+    return {
+      reader: statement.reader,
+      all: (parameters) => perform(() => statement.all(...parameters)),
+      run: (parameters) => perform(() => statement.run(...parameters)),
+      iterate: (parameters) => perform(() => statement.iterate(...parameters)),
+    };
   };
   return {
     close: () => undefined,
     prepare: (text) => {
       const cached = statements.get(text);
       if (cached) return cached;
-      const statement = guarded(() => connection.prepare(text === "begin" ? "begin immediate" : text));
-      const wrapped: SqliteStatement = {
-        reader: statement.reader,
-        all: (parameters) => guarded(() => statement.all(...parameters)),
-        run: (parameters) => guarded(() => statement.run(...parameters)),
-        iterate: (parameters) => guarded(() => statement.iterate(...parameters)),
-      };
+      const wrapped = prepare(text);
       if (statements.size >= CACHED_STATEMENTS) {
         const [oldest] = statements.keys();
         if (oldest !== undefined) statements.delete(oldest);
@@ -188,7 +227,8 @@ export function databaseError(file: string, error: unknown, remedy?: string): un
       cause: error,
     });
   }
-  if (code.startsWith("SQLITE_FULL")) {
+  // The second: the index of the log of writes could not grow.
+  if (code.startsWith("SQLITE_FULL") || code === "SQLITE_IOERR_SHMSIZE") {
     return new RetryableError("DISK_FULL", `${file} cannot be written: the disk is full.`, { cause: error });
   }
   if (code.startsWith("SQLITE_IOERR")) {

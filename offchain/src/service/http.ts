@@ -54,6 +54,8 @@ export interface HttpServerOptions {
   readonly metrics?: Metrics;
   /** Why the server is not ready, or undefined when it is. */
   readonly notReady?: () => string | undefined;
+  /** What the server waits for although it lives, e.g. room on the disk, or undefined: told by /health and /ready. */
+  readonly paused?: () => string | undefined;
   /** Statuses of error codes; else 400 for the caller's mistakes, 503 where trying again helps, 500 for ours. */
   readonly statusByCode?: Readonly<Record<string, number>>;
   /** A request must have arrived whole within this, ms; default 300,000 (uploads over slow uplinks). */
@@ -113,9 +115,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   });
 
   const unlimited = { config: { rateLimit: false as const }, schema: { hide: true } };
-  app.get("/health", unlimited, async () => ({ status: "ok" }));
+  // Alive is alive: what waits for room must not be killed and started again for it.
+  app.get("/health", unlimited, async () => {
+    const reason = options.paused?.();
+    return reason === undefined ? { status: "ok" } : { status: "paused", reason };
+  });
   app.get("/ready", unlimited, async (_request, reply) => {
-    const reason = options.notReady?.();
+    const reason = options.notReady?.() ?? options.paused?.();
     return reason === undefined ? { ready: true } : reply.status(503).send({ ready: false, reason });
   });
   app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());

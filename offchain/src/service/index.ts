@@ -6,6 +6,7 @@
  */
 export * from "./config.ts";
 export * from "./database.ts";
+export * from "./diskGate.ts";
 export * from "./eventLog.ts";
 export * from "./http.ts";
 export * from "./jobs.ts";

@@ -8,6 +8,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { canonicalJson } from "@cotrain/sdk/protocol";
 import { type Clock, exitCodeOf, InternalError, type Random, systemClock, UserError } from "../base/index.ts";
 import type { Database, Migration, Queryable } from "./database.ts";
+import { type DiskGate, isDiskFull } from "./diskGate.ts";
 import type { Logger } from "./logging.ts";
 
 /** ready: to be claimed at `nextAt`; running: claimed; done; failed: given up until {@link JobTable.reopen}. */
@@ -104,6 +105,8 @@ export interface JobTableOptions {
 }
 
 export interface JobTable {
+  /** Of the database: says when to come again after `DISK_FULL`. */
+  readonly disk: DiskGate;
   /**
    * Adds a job, or returns the one that has this kind and key already, in whatever state.
    * @param within a transaction to take part in
@@ -184,6 +187,7 @@ export async function openJobTable<Schema extends JobSchema>(
     .execute();
 
   return {
+    disk: database.disk,
     add: async (job, within = db) => {
       const payload = canonicalJson(job.payload);
       const now = clock.now();
@@ -408,6 +412,19 @@ export function startJobRunner(options: JobRunnerOptions): JobRunner {
   };
   const unsubscribe = table.onChange(wake);
 
+  /** What happened must be written down; while the disk is full it waits. At the end a restart finds the job as it was. */
+  const record = async <T>(write: () => Promise<T>): Promise<T | undefined> => {
+    for (;;) {
+      try {
+        return await write();
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        if (stopping.signal.aborted) return undefined;
+        await table.disk.opened(stopping.signal).catch(() => undefined);
+      }
+    }
+  };
+
   const work = async (job: Job): Promise<void> => {
     const handler = handlers[job.kind];
     if (!handler) return;
@@ -417,14 +434,15 @@ export function startJobRunner(options: JobRunnerOptions): JobRunner {
         note: (progress) => table.note(job.id, progress),
         later: (ms) => new Deferral(ms),
       });
-      if (result instanceof Deferral) await table.defer(job.id, result.ms);
-      else await table.complete(job.id, result);
+      if (result instanceof Deferral) await record(() => table.defer(job.id, result.ms));
+      else await record(() => table.complete(job.id, result));
     } catch (error) {
       if (stopping.signal.aborted) {
-        await table.defer(job.id, 0);
+        await record(() => table.defer(job.id, 0));
         return;
       }
-      const failed = await table.fail(job.id, error);
+      const failed = await record(() => table.fail(job.id, error));
+      if (!failed) return;
       const level = failed.state === "failed" ? "error" : "warn";
       options.logger?.[level](
         { kind: job.kind, job: job.key, attempts: failed.attempts, state: failed.state, err: error },
@@ -468,7 +486,8 @@ export function startJobRunner(options: JobRunnerOptions): JobRunner {
     try {
       while (!stopping.signal.aborted && faults.length === 0) {
         stirred = false;
-        for (const job of await table.claim(kinds, concurrency - running.size)) start(job);
+        const claimed = await record(() => table.claim(kinds, concurrency - running.size));
+        for (const job of claimed ?? []) start(job);
         await rest();
       }
     } catch (error) {

@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import pino, { type Logger as PinoLogger } from "pino";
 import pretty from "pino-pretty";
 
-import { makeDirectories, redactUrls } from "../base/index.ts";
+import { type Clock, makeDirectories, redactUrls, systemClock } from "../base/index.ts";
 
 export type Logger = PinoLogger;
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -37,6 +37,40 @@ export interface LoggerOptions {
   readonly destination?: { write(line: string): void };
   /** A file that gets every line too, as JSON. */
   readonly file?: LogFile;
+  /** For the limit on what is said again and again. */
+  readonly clock?: Clock;
+}
+
+/** One message is logged so often in {@link REPEAT_WINDOW_MS}; of what it is said more, the count alone. */
+const REPEAT_LINES = 100;
+const REPEAT_WINDOW_MS = 60_000;
+/** Messages that are counted at a time; the oldest goes. */
+const REPEAT_MESSAGES = 1_000;
+
+/**
+ * Whether a message may be logged again: a fault that repeats must not fill the disk.
+ * @returns how often it was held back since it was last logged, undefined when it is held back now
+ */
+export function createRepeatLimit(clock: Clock): (message: string) => number | undefined {
+  const windows = new Map<string, { since: number; said: number; held: number }>();
+  return (message) => {
+    const now = clock.now();
+    const known = windows.get(message);
+    const age = known ? now - known.since : Infinity;
+    if (known && age >= 0 && age < REPEAT_WINDOW_MS) {
+      if (known.said >= REPEAT_LINES) {
+        known.held += 1;
+        return undefined;
+      }
+      known.said += 1;
+      return 0;
+    }
+    windows.delete(message);
+    windows.set(message, { since: now, said: 1, held: 0 });
+    const [oldest] = windows.keys();
+    if (windows.size > REPEAT_MESSAGES && oldest !== undefined) windows.delete(oldest);
+    return known?.held ?? 0;
+  };
 }
 
 /** Makes the logger of a process. Parts of it speak through `logger.child({ component })`. */
@@ -55,6 +89,7 @@ export function createLogger(options: LoggerOptions): Logger {
       })()
     : out;
   const { file } = options;
+  const limit = createRepeatLimit(options.clock ?? systemClock);
   // Causes of errors come from libraries, which name whole URLs with the keys in them.
   const stream = {
     write: (line: string) => {
@@ -69,6 +104,15 @@ export function createLogger(options: LoggerOptions): Logger {
       base: { component: options.component },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: SECRET_PATHS, censor: "[secret]" },
+      hooks: {
+        logMethod(args, method, level) {
+          const text = [args[0], args[1]].find((arg) => typeof arg === "string") ?? "";
+          const held = limit(`${level} ${text.slice(0, 200)}`);
+          if (held === undefined) return;
+          if (held > 0) this.warn({ times: held, message: text.slice(0, 200) }, "a message was left out");
+          method.apply(this, args);
+        },
+      },
     },
     stream,
   );

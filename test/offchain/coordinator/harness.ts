@@ -53,7 +53,9 @@ import {
   createHttpServer,
   createMetrics,
   eventLogMigrations,
+  type Database,
   type HttpApp,
+  type Logger,
   openDatabase,
   silentLogger,
 } from "../../../offchain/src/service/index.ts";
@@ -155,6 +157,7 @@ export interface Harness {
   readonly admitted: Digest[];
   readonly run: Run;
   readonly app: HttpApp;
+  readonly database: Database<CoordinatorSchema>;
   readonly client: CoordinatorClient;
   /** sha256 of the state. */
   digest(): Digest;
@@ -167,10 +170,14 @@ export interface Harness {
 export interface HarnessOptions {
   readonly retention?: CoordinatorOptions["retention"];
   readonly params?: Partial<RunParams>;
+  /** Default: one that says nothing. */
+  readonly logger?: Logger;
+  /** Where the coordinator's files lie; default a temporary directory. */
+  readonly parent?: string;
 }
 
 export async function openHarness(options: HarnessOptions = {}): Promise<Harness> {
-  const directory = await mkdtemp(join(tmpdir(), "cotrain-coordinator-"));
+  const directory = await mkdtemp(join(options.parent ?? tmpdir(), "cotrain-coordinator-"));
   const clock = createManualClock(START);
   const blobs = await openFileStore(join(directory, "blobs"));
   const publish = async (document: unknown): Promise<Digest> =>
@@ -226,11 +233,12 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   });
 
   async function open() {
-    const database = await openDatabase<CoordinatorSchema>(join(directory, "coordinator.sqlite"), [
-      ...eventLogMigrations,
-      ...coordinatorMigrations,
-    ]);
-    const logger = silentLogger();
+    const logger = options.logger ?? silentLogger();
+    const database = await openDatabase<CoordinatorSchema>(
+      join(directory, "coordinator.sqlite"),
+      [...eventLogMigrations, ...coordinatorMigrations],
+      { clock, logger },
+    );
     const metrics = createMetrics({ process: false });
     const coordinator: Coordinator = await createCoordinator(
       {
@@ -247,6 +255,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       version: "1",
       metrics,
       statusByCode,
+      paused: coordinator.paused,
     });
     await coordinator.api(app);
     coordinator.start();
@@ -269,6 +278,9 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     },
     get app() {
       return opened.app;
+    },
+    get database() {
+      return opened.database;
     },
     client,
     digest: () => digestOfJson(opened.run.driver.state),

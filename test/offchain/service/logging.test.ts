@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
+import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { createLogger, openLogFile } from "../../../offchain/src/service/logging.ts";
 import { temporaryDirectory } from "./support.ts";
 
@@ -84,4 +85,26 @@ test("a log that cannot be written loses lines and nothing else", () => {
   file.write("x");
   expect(file.lost).toBe(1);
   file.close();
+});
+
+test("a message that is said again and again is held back, and told how often", async () => {
+  const clock = createManualClock(1_000);
+  const lines: { msg: string; times?: number }[] = [];
+  const logger = createLogger({
+    component: "c",
+    pretty: false,
+    clock,
+    destination: { write: (line) => void lines.push(JSON.parse(line) as { msg: string }) },
+  });
+  const child = logger.child({ component: "c.part" });
+  for (let i = 0; i < 27_000; i++) child.error({ i }, "events could not be written");
+  logger.info("something else");
+  expect(lines.filter(({ msg }) => msg === "events could not be written")).toHaveLength(100);
+  expect(lines.at(-1)?.msg).toBe("something else");
+  await clock.advance(60_000);
+  child.error("events could not be written");
+  expect(lines.slice(-2)).toEqual([
+    expect.objectContaining({ msg: "a message was left out", times: 26_900, message: "events could not be written" }),
+    expect.objectContaining({ msg: "events could not be written" }),
+  ]);
 });

@@ -1,0 +1,43 @@
+/** A real filesystem of a few megabytes, where this user may mount one (root on Linux). */
+import { spawnSync } from "node:child_process";
+import { statfsSync, writeFileSync, rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface SmallDisk {
+  readonly path: string;
+  /** Leaves not a page of room. */
+  fill(): void;
+  /** Gives back what {@link fill} took. */
+  empty(): void;
+  unmount(): Promise<void>;
+}
+
+/** Why a small disk cannot be mounted here, undefined where it can. */
+export const whyNoSmallDisk: string | undefined =
+  process.platform !== "linux" ? "no tmpfs" : process.getuid?.() !== 0 ? "needs root" : tryMount();
+
+function tryMount(): string | undefined {
+  const probe = spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+  return probe.status === 0 ? undefined : "may not mount a filesystem here";
+}
+
+export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
+  const path = await mkdtemp(join(tmpdir(), "cotrain-small-disk-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path], { encoding: "utf8" });
+  if (mounted.status !== 0) throw new Error(`mount failed: ${mounted.stderr}`);
+  const ballast = join(path, "ballast");
+  return {
+    path,
+    fill: () => {
+      const { bavail, bsize } = statfsSync(path);
+      writeFileSync(ballast, new Uint8Array(bavail * bsize));
+    },
+    empty: () => rmSync(ballast, { force: true }),
+    unmount: async () => {
+      spawnSync("umount", [path]);
+      await rm(path, { recursive: true, force: true });
+    },
+  };
+}
