@@ -61,6 +61,8 @@ export interface EngineOptions {
   /** ONNX bytes by kind; the first given one says what the parameters are, and all must agree. */
   readonly programs: Readonly<Partial<Record<ProgramKind, Uint8Array>>>;
   readonly threads: number;
+  /** Bytes that a program may take; default what the machine has left. */
+  readonly memory?: number | undefined;
 }
 
 /** Shape of a program's calls. */
@@ -326,7 +328,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
 }
 
-async function loadPrograms({ programs, threads }: EngineOptions): Promise<Partial<Record<ProgramKind, Loaded>>> {
+async function loadPrograms({
+  programs,
+  threads,
+  memory,
+}: EngineOptions): Promise<Partial<Record<ProgramKind, Loaded>>> {
   if (!Number.isSafeInteger(threads) || threads < 1) {
     throw new EngineError("THREADS_INVALID", `The number of threads must be a positive whole number, not ${threads}.`);
   }
@@ -335,7 +341,7 @@ async function loadPrograms({ programs, threads }: EngineOptions): Promise<Parti
   for (const kind of ["step", "eval", "logits"] as const) {
     const bytes = programs[kind];
     if (!bytes) continue;
-    const outline = readSignature(bytes);
+    const outline = readSignature(bytes, memory);
     const { signature } = outline;
     if (signature.kind !== kind) {
       throw new EngineError("PROGRAMS_DIFFER", `The ${kind} program says that it is a ${signature.kind} program.`);

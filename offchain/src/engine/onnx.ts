@@ -1,15 +1,11 @@
 /** Writes a graph as ONNX model bytes, the same bytes for the same graph: what a digest names and a session loads. */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import {
-  AttributeProto_AttributeType as Kind,
-  ModelProtoSchema,
-  TensorProto_DataType as DataType,
-  type ModelProto,
-} from "onnx-buf";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { AttributeProto_AttributeType as Kind, ModelProtoSchema, TensorProto_DataType as DataType } from "onnx-buf";
 
 import { bytesOf } from "../base/index.ts";
-import { EngineError, GraphError } from "./errors.ts";
+import { GraphError } from "./errors.ts";
 import { elements, type Attribute, type ElementType, type Graph, type Shape } from "./graph.ts";
+import { inspectProgram, type InspectedValue } from "./inspect/inspect.ts";
 
 /** Operators' version. ONNX Runtime 1.30 knows up to 26; 18 is the oldest that has all that the engine uses. */
 export const OPSET = 18;
@@ -107,43 +103,31 @@ export interface ModelOutline {
   readonly metadata: ReadonlyMap<string, string>;
   readonly inputs: ReadonlyMap<string, ValueOutline>;
   readonly outputs: ReadonlyMap<string, ValueOutline>;
+  /** Bytes that running it takes at the fullest moment. */
+  readonly peak: number;
 }
 
-/** Type and shape of an input or output; a dimension that is not fixed is −1. */
+/** Type and shape of an input or output. */
 export interface ValueOutline {
   readonly type: ElementType | "other";
   readonly shape: Shape;
   readonly elements: number;
 }
 
-function outlines(values: NonNullable<ModelProto["graph"]>["input"]): ReadonlyMap<string, ValueOutline> {
-  return new Map(
-    values.map(({ name, type }): [string, ValueOutline] => {
-      if (type?.value.case !== "tensorType") return [name, { type: "other", shape: [], elements: 1 }];
-      const { elemType, shape } = type.value.value;
-      const known = (["float32", "int64", "bool"] as const).find((candidate) => dataTypes[candidate] === elemType);
-      const sizes = (shape?.dim ?? []).map(({ value }) => (value.case === "dimValue" ? Number(value.value) : -1));
-      return [name, { type: known ?? "other", shape: sizes, elements: elements(sizes) }];
-    }),
+const outlines = (values: readonly InspectedValue[]): ReadonlyMap<string, ValueOutline> =>
+  new Map(
+    values.map(({ name, value: { type, shape } }) => [
+      name,
+      { type: type === "int32" ? "other" : type, shape, elements: elements(shape) },
+    ]),
   );
-}
 
 /**
- * Reads metadata, inputs and outputs of ONNX bytes.
- * @throws EngineError PROGRAM_UNREADABLE when the bytes are no ONNX model
+ * Reads metadata, inputs and outputs of a program's bytes, which are inspected first: there is no other way to them.
+ * @param memory bytes that the program may take
+ * @throws EngineError PROGRAM_UNREADABLE, PROGRAM_FORBIDDEN, PROGRAM_TOO_LARGE
  */
-export function readModel(bytes: Uint8Array): ModelOutline {
-  let model: ModelProto;
-  try {
-    model = fromBinary(ModelProtoSchema, bytes);
-  } catch (cause) {
-    throw new EngineError("PROGRAM_UNREADABLE", "The program's bytes are no ONNX model.", { cause });
-  }
-  if (!model.graph) throw new EngineError("PROGRAM_UNREADABLE", "The program's bytes hold no ONNX graph.");
-  const weights = new Set(model.graph.initializer.map(({ name }) => name));
-  return {
-    metadata: new Map(model.metadataProps.map(({ key, value }) => [key, value])),
-    inputs: outlines(model.graph.input.filter(({ name }) => !weights.has(name))),
-    outputs: outlines(model.graph.output),
-  };
+export function readModel(bytes: Uint8Array, memory: number): ModelOutline {
+  const { metadata, inputs, outputs, peak } = inspectProgram(bytes, memory);
+  return { metadata, inputs: outlines(inputs), outputs: outlines(outputs), peak };
 }

@@ -9,6 +9,8 @@
  * - `eval`: parameters and tokens [B, S + 1] in; the mean loss in nats per token out.
  * - `logits`: parameters and tokens [B, S] in; logits [B·S, V] or [B, S, V] out.
  */
+import { freemem } from "node:os";
+
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 
@@ -69,12 +71,16 @@ export interface ProgramOutline {
   readonly model: ModelOutline;
 }
 
+/** What a program may take here: what this process could still get, a container's limit respected. */
+export const machineMemory = (): number => process.availableMemory() || freemem();
+
 /**
- * Reads and checks a program's signature against its graph.
- * @throws EngineError PROGRAM_UNREADABLE, SIGNATURE_MISSING or SIGNATURE_INVALID, saying what does not fit
+ * Inspects a program and checks its signature against its graph: every entrance of programs leads through here.
+ * @param memory bytes that the program may take; default what the machine has left
+ * @throws EngineError PROGRAM_UNREADABLE, PROGRAM_FORBIDDEN, PROGRAM_TOO_LARGE, SIGNATURE_MISSING or SIGNATURE_INVALID
  */
-export function readSignature(bytes: Uint8Array): ProgramOutline {
-  const model = readModel(bytes);
+export function readSignature(bytes: Uint8Array, memory: number = machineMemory()): ProgramOutline {
+  const model = readModel(bytes, memory);
   const text = model.metadata.get(SIGNATURE_KEY);
   if (text === undefined) {
     throw new EngineError("SIGNATURE_MISSING", `The program has no ${SIGNATURE_KEY} among its metadata.`);
@@ -112,6 +118,9 @@ export function readSignature(bytes: Uint8Array): ProgramOutline {
     refuse(`a ${signature.kind} program must name its ${signature.kind === "logits" ? "logits" : "loss"}`);
   else fetch(result);
   if (signature.gradientNorm !== undefined) fetch(signature.gradientNorm);
+  const written = signature.kind === "step" ? [...signature.parameters, ...signature.state].map((x) => x.output) : [];
+  const described = new Set([...written, result, signature.gradientNorm]);
+  for (const name of model.outputs.keys()) if (!described.has(name)) refuse(`output ${name} is not described`);
   return { signature, batch: batch ?? 0, tokensPerSequence: tokensPerSequence ?? 0, parameters, state, model };
 }
 
