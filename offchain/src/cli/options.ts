@@ -1,5 +1,5 @@
 /** Options that several commands share. */
-import { choice, integer, port, text, url } from "../service/index.ts";
+import { choice, duration, integer, port, size, text, url } from "../service/index.ts";
 
 export const stateOption = text({ description: "directory of the local state", default: ".cotrain" });
 export const configOption = text({ description: "JSON file of settings" });
@@ -26,4 +26,13 @@ export const listenOptions = {
   port: port({ description: "port to listen on; a free one near it if it is taken", default: 7700 }),
   tlsCert: text({ description: "PEM file of the TLS certificate" }),
   tlsKey: text({ description: "PEM file of the TLS key" }),
+} as const;
+
+/** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
+export const retentionOptions = {
+  keepPayloads: duration({
+    description: "how long payloads stay after the root that pays for them became active (default: not longer)",
+  }),
+  keepCheckpoints: integer(1, 1_000_000, { description: "newest checkpoints that stay in any case (default: 8)" }),
+  keepBytes: size({ description: "bytes of older checkpoints' shards that stay (default: 2GiB)" }),
 } as const;

@@ -16,7 +16,7 @@ import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projections.ts";
-import { defaultRetention, release, type RetentionOptions } from "./retention.ts";
+import { defaultRetention, keptFrom, release, type RetentionOptions } from "./retention.ts";
 import { reduceSync, storeCheckpoint } from "./rounds.ts";
 import { openRun, type Run, type RunOptions, type SigningAccount } from "./run.ts";
 import { activateRoot, anchorHead, computeEpoch, postRoot } from "./settlement.ts";
@@ -63,6 +63,8 @@ export const defaultPresence: PresenceOptions = { heartbeatSeconds: 1, silentAft
 const PRESENCE_INTERVAL = 500;
 /** Shards are looked through every so many rounds. */
 const RELEASE_EVERY_ROUNDS = 16;
+/** And payloads as often as this, ms, whether they have been kept long enough. */
+const RELEASE_INTERVAL = 10_000;
 
 const handlersOf = (run: Run): EffectHandlers => ({
   // Most timers need no more than their key; a round's deadline is decided by what its members reported.
@@ -118,11 +120,29 @@ export async function createCoordinator(
   const retention = { ...defaultRetention, ...options.retention };
   const runs = new Map<RunId, Run>();
   for (const run of options.runs) {
-    runs.set(run.runId, await openRun(run, presence, { ...modules, clock }));
+    runs.set(run.runId, await openRun(run, { presence, retention }, { ...modules, clock }));
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];
   const releasing = new Map<RunId, Promise<void>>();
+
+  const tidy = (run: Run): void => {
+    if (releasing.has(run.runId)) return;
+    const work = release(run)
+      .catch((error: unknown) => logger.warn({ err: error }, "old blobs could not be deleted"))
+      .finally(() => releasing.delete(run.runId));
+    releasing.set(run.runId, work);
+  };
+
+  /** What time alone releases; rounds and roots release the rest. */
+  function watchTime(run: Run): () => Promise<void> {
+    let before = 0;
+    return async () => {
+      const from = await keptFrom(run);
+      if (from > before) tidy(run);
+      before = from;
+    };
+  }
 
   /** Does something again and again until the end; of failures in a row one is logged, of passing ones the second. */
   async function repeat(what: string, interval: number, work: () => Promise<void>): Promise<void> {
@@ -148,13 +168,6 @@ export async function createCoordinator(
 
   function observe(run: Run): void {
     metrics.watch(run);
-    const tidy = (): void => {
-      if (releasing.has(run.runId)) return;
-      const work = release(run, retention)
-        .catch((error: unknown) => logger.warn({ err: error }, "old blobs could not be deleted"))
-        .finally(() => releasing.delete(run.runId));
-      releasing.set(run.runId, work);
-    };
     run.driver.onChange((state, event, before) => {
       for (const worker of goneBy(event, state, before)) run.presence.forget(worker);
       if (event.type === "CheckpointStored" && before) logRound(logger, metrics, state, event, before);
@@ -165,7 +178,7 @@ export async function createCoordinator(
         event.type === "RootActivated" ||
         (event.type === "CheckpointStored" && state.round % RELEASE_EVERY_ROUNDS === 0)
       )
-        tidy();
+        tidy(run);
       if (event.type === "ParamsChanged")
         logger.info({ version: event.version }, "parameters changed, in force from the next round");
     });
@@ -187,6 +200,7 @@ export async function createCoordinator(
         const watch = createChainWatch(run);
         loops.push(repeat("looking at the chain", options.watchInterval ?? 1_000, () => watch.look()));
         loops.push(repeat("looking after members", PRESENCE_INTERVAL, () => run.presence.check()));
+        loops.push(repeat("looking for old payloads", RELEASE_INTERVAL, watchTime(run)));
       }
     },
     stop: async () => {

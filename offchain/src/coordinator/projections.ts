@@ -29,9 +29,17 @@ export interface PayloadTable {
   digest: string;
 }
 
+/** Rounds below `round` are covered by an active root since `at`, ms. */
+interface SettledTable {
+  run_id: string;
+  round: number;
+  at: number;
+}
+
 export interface CoordinatorSchema extends EventLogSchema {
   coordinator_checkpoints: CheckpointTable;
   coordinator_payloads: PayloadTable;
+  coordinator_settled: SettledTable;
 }
 
 export const coordinatorMigrations: readonly Migration[] = [
@@ -61,7 +69,26 @@ export const coordinatorMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    name: "coordinator-2",
+    up: async (db) => {
+      await db.schema
+        .createTable("coordinator_settled")
+        .addColumn("run_id", "text", (column) => column.notNull())
+        .addColumn("round", "integer", (column) => column.notNull())
+        .addColumn("at", "bigint", (column) => column.notNull())
+        .addPrimaryKeyConstraint("coordinator_settled_pk", ["run_id", "round"])
+        .execute();
+    },
+  },
 ];
+
+/** The first round whose receipts no active root covers, and whose checkpoint before it validators still read. */
+export function firstOpenRound({ heads, settledEpoch, round }: RunState): number {
+  const open = heads.find(({ anchor, sequence }) => sequence > 0 && (!anchor || anchor.epoch > settledEpoch));
+  // A head's round counts completed rounds: its receipts are of the round before.
+  return open ? open.round - 1 : round;
+}
 
 /** What one event adds. @param state after the event */
 export async function project(
@@ -119,6 +146,20 @@ export async function project(
         .execute();
       return;
     }
+    case "RootActivated":
+      await trx
+        .insertInto("coordinator_settled")
+        .values({ run_id: runId, round: firstOpenRound(state), at: event.at })
+        .onConflict((conflict) => conflict.columns(["run_id", "round"]).doNothing())
+        .execute();
+      return;
+    case "RootReverted":
+      await trx
+        .deleteFrom("coordinator_settled")
+        .where("run_id", "=", runId)
+        .where("round", ">", firstOpenRound(state))
+        .execute();
+      return;
     default:
   }
 }
@@ -149,6 +190,8 @@ export interface Projections {
   /** Whether a payload blob belongs to some round. */
   hasPayload(digest: Digest): Promise<boolean>;
   forgetPayloadsBefore(round: number): Promise<void>;
+  /** The round below which all are covered by roots that became active at `time` or before; 0 for none. */
+  settledBy(time: number): Promise<number>;
 }
 
 export function createProjections(database: Database<CoordinatorSchema>, runId: RunId): Projections {
@@ -203,7 +246,19 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
       return row !== undefined;
     },
     forgetPayloadsBefore: async (round) => {
-      await db.deleteFrom("coordinator_payloads").where("run_id", "=", runId).where("round", "<", round).execute();
+      for (const table of ["coordinator_payloads", "coordinator_settled"] as const)
+        await db.deleteFrom(table).where("run_id", "=", runId).where("round", "<", round).execute();
+    },
+    settledBy: async (time) => {
+      const row = await db
+        .selectFrom("coordinator_settled")
+        .select("round")
+        .where("run_id", "=", runId)
+        .where("at", "<=", time)
+        .orderBy("round", "desc")
+        .limit(1)
+        .executeTakeFirst();
+      return row?.round ?? 0;
     },
   };
 }

@@ -1,35 +1,38 @@
 /**
- * Bounded disk: payloads go when their epoch's root is active, shards of old checkpoints when the newest ones, checkpoint 0
- * and all that validators may still need fill more than their share. Manifests and receipts stay: they are small, and
- * `verify` walks them.
+ * Bounded disk, and an announced schedule of what is served how long: payloads go some time after their epoch's root became
+ * active, shards of old checkpoints when the newest ones, checkpoint 0 and all that is needed to recompute a round whose
+ * payloads are there fill more than their share. Manifests and receipts stay: they are small, and `verify` walks them.
  */
 import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 
 import { readManifest } from "../storage/index.ts";
+import { firstOpenRound } from "./projections.ts";
 import type { Run } from "./run.ts";
 
 export interface RetentionOptions {
+  /** How long payloads stay after the root that pays for them became active, ms. */
+  readonly payloads: number;
   /** Bytes of shards kept beyond those that must stay. */
   readonly checkpointBytes: number;
   /** Newest checkpoints that always stay. */
   readonly checkpoints: number;
 }
 
-export const defaultRetention: RetentionOptions = { checkpointBytes: 2 ** 31, checkpoints: 8 };
+/** A root becomes active when its window to dispute it is over: so long payloads stay in any case. */
+export const defaultRetention: RetentionOptions = { payloads: 0, checkpointBytes: 2 ** 31, checkpoints: 8 };
 
-/** The first round whose receipts no active root covers, and whose checkpoint before it validators still read. */
-function firstNeeded(run: Run): number {
-  const { heads, settledEpoch, round } = run.driver.state;
-  const open = heads.find(({ anchor, sequence }) => sequence > 0 && (!anchor || anchor.epoch > settledEpoch));
-  // A head's round counts completed rounds: its receipts are of the round before.
-  return open ? open.round - 1 : round;
+/** The first round whose payloads, and the checkpoints before and after it, are kept. */
+export async function keptFrom(run: Run): Promise<number> {
+  const { payloads } = run.retention;
+  const settled = await run.projections.settledBy(run.modules.clock.now() - payloads);
+  return Math.min(settled, firstOpenRound(run.driver.state));
 }
 
 /** Deletes what is not needed any more. Safe to be interrupted at any point and to be run again. */
-export async function release(run: Run, options: RetentionOptions = defaultRetention): Promise<void> {
-  const needed = firstNeeded(run);
+export async function release(run: Run): Promise<void> {
+  const needed = await keptFrom(run);
   await releasePayloads(run, needed);
-  await releaseShards(run, needed, options);
+  await releaseShards(run, needed, run.retention);
 }
 
 async function releasePayloads(run: Run, needed: number): Promise<void> {

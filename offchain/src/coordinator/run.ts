@@ -29,6 +29,7 @@ import type { Database, Logger } from "../service/index.ts";
 import { type Driver, openDriver } from "./driver.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
+import type { RetentionOptions } from "./retention.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
 import { createRealisations, type Realisations } from "./realisations.ts";
 import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
@@ -53,6 +54,12 @@ export interface RunOptions {
   readonly realisations: readonly Digest[];
   /** Block from which the run's heads are looked for; default 0. */
   readonly fromBlock?: number;
+}
+
+/** What all runs of a coordinator have in common. */
+export interface RunSettings {
+  readonly presence: PresenceOptions;
+  readonly retention: RetentionOptions;
 }
 
 /** What a run needs from outside. */
@@ -80,6 +87,7 @@ export interface Run {
   readonly driver: Driver;
   readonly presence: Presence;
   readonly projections: Projections;
+  readonly retention: RetentionOptions;
   /** Runs work on tensors one piece at a time: it is the processor's anyway, and together its memory would add up. */
   readonly alone: LimitFunction;
   readonly modules: RunModules;
@@ -106,7 +114,7 @@ export async function putDocument(blobs: BlobStore, value: unknown): Promise<Dig
  * @throws UserError `RUN_UNKNOWN`, `FOREIGN_POSTER`, `NO_REALISATION`, `STATE_LOST`, LOGIC_VERSION; BlobError for documents
  *   that are missing; RetryableError while the chain is away
  */
-export async function openRun(options: RunOptions, presence: PresenceOptions, modules: RunModules): Promise<Run> {
+export async function openRun(options: RunOptions, settings: RunSettings, modules: RunModules): Promise<Run> {
   const { chain, blobs, clock, logger } = modules;
   const { runId } = options;
   const record = await chain.run(runId);
@@ -157,8 +165,9 @@ export async function openRun(options: RunOptions, presence: PresenceOptions, mo
     domain: domainFor(chain.chainId, chain.contracts.runRegistry),
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,
-    presence: createPresence(driver, clock, logger, presence),
+    presence: createPresence(driver, clock, logger, settings.presence),
     projections: createProjections(modules.database, runId),
+    retention: settings.retention,
     alone: pLimit(1),
     modules,
   };

@@ -115,6 +115,11 @@ export function runView(run: Run): RunView {
     loss: { train: trainLoss(members), heldOut: heldOutOf(state, "newest"), heldOutFirst: state.heldOutFirst },
     tokensPerSecond: tokensPerSecond(state, members),
     traffic: { ...state.traffic },
+    kept: {
+      payloadSeconds: Math.floor(run.retention.payloads / 1_000),
+      checkpoints: run.retention.checkpoints,
+      checkpointBytes: run.retention.checkpointBytes,
+    },
   };
 }
 

@@ -125,6 +125,14 @@ export const RunView = Type.Object({
   tokensPerSecond: Real,
   /** Bytes moved between workers and coordinator, and what synchronous data parallelism would have moved for the same tokens. */
   traffic: Type.Object({ up: Count, down: Count, synchronous: Count }),
+  /** How long is served what an outsider needs to recompute the run; see docs/protocol.md, "Lifetimes". */
+  kept: Type.Object({
+    /** Seconds for which payloads stay after the root that pays for them became active. */
+    payloadSeconds: Count,
+    /** Newest checkpoints whose shards stay in any case, and bytes of the shards of older ones. */
+    checkpoints: Count,
+    checkpointBytes: Count,
+  }),
 });
 export type RunView = Static<typeof RunView>;
 

@@ -62,6 +62,7 @@ const view = {
   },
   tokensPerSecond: 24_690,
   traffic: { up: 4_000_000, down: 8_000_000, synchronous: 600_000_000 },
+  kept: { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 ** 31 },
 } as unknown as RunView;
 
 const screen: Screen = {

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from "vitest";
 
-import { asDigest } from "@cotrain/sdk/protocol";
+import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 import { release } from "../../../offchain/src/coordinator/retention.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
 import { attest, elapse, type Harness, openHarness, runId, until, validators } from "./harness.ts";
@@ -9,7 +9,7 @@ let harness: Harness;
 afterEach(() => harness.close());
 
 it("keeps checkpoint 0, the newest, and what validators may still need; deletes shards of the others but no manifest", async () => {
-  harness = await openHarness();
+  harness = await openHarness({ retention: { checkpointBytes: 0, checkpoints: 1 } });
   const state = () => harness.run.driver.state;
   const workers = [harness.worker("31"), harness.worker("32")];
   for (const worker of workers) await worker.join();
@@ -33,8 +33,7 @@ it("keeps checkpoint 0, the newest, and what validators may still need; deletes 
     return rounds;
   };
   for (let round = 1; round <= 4; round++) await train();
-  const options = { checkpointBytes: 0, checkpoints: 1 };
-  await release(harness.run, options);
+  await release(harness.run);
   // No root is active yet: validators may recompute all of it.
   expect(await kept()).toEqual([0, 1, 2, 3, 4]);
 
@@ -44,9 +43,45 @@ it("keeps checkpoint 0, the newest, and what validators may still need; deletes 
   await elapse(harness, () => state().settledEpoch === 1, "the activation");
   for (const worker of workers) await worker.join();
   await train();
-  await release(harness.run, options);
+  await release(harness.run);
   // The round in the open epoch starts from checkpoint 4.
   expect(await kept()).toEqual([0, 4, 5]);
-  await release(harness.run, options);
+  await release(harness.run);
   expect(await kept()).toEqual([0, 4, 5]);
+});
+
+// point 13
+it("keeps payloads, and the checkpoints around them, for as long as it announces after their root is active", async () => {
+  harness = await openHarness({ retention: { payloads: 60_000, checkpointBytes: 0, checkpoints: 1 } });
+  const state = () => harness.run.driver.state;
+  expect((await harness.client.run(runId)).kept).toEqual({ payloadSeconds: 60, checkpoints: 1, checkpointBytes: 0 });
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  const digests = [state().checkpoint.digest];
+  for (let round = 1; round <= 2; round++) {
+    for (const worker of workers) await worker.train();
+    await until(() => state().heads.at(-1)?.anchor != null && state().heads.length === round + 1, "the anchor");
+    digests.push(state().checkpoint.digest);
+  }
+  const payloads = await harness.run.projections.payloadsBefore(2);
+  expect(payloads.length).toBeGreaterThan(workers.length * 4);
+  const shardsOf = async (digest: Digest): Promise<Digest[]> =>
+    (await readManifest(harness.blobs, digest)).fragments.map((fragment) => asDigest(fragment.digest));
+  const needed = [...payloads, ...(await shardsOf(digests[1]!))];
+  const there = async (): Promise<number> => {
+    const found = await Promise.all(needed.map((digest) => harness.blobs.has(digest)));
+    return found.filter(Boolean).length;
+  };
+  await elapse(
+    harness,
+    async () => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting",
+    "the epoch",
+  );
+  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+  await elapse(harness, () => state().settledEpoch === 1, "the activation");
+  await harness.clock.advance(50_000);
+  await release(harness.run);
+  expect(await there()).toBe(needed.length);
+  // Time alone releases them: no round ends here, and no root.
+  await elapse(harness, async () => (await there()) === 0, "the release");
 });

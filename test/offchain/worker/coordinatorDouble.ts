@@ -237,6 +237,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     loss: { train: null, heldOut: null, heldOutFirst: null },
     tokensPerSecond: 0,
     traffic: { up: 0, down: 0, synchronous: 0 },
+    kept: { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 ** 31 },
   });
 
   async function member(request: FastifyRequest): Promise<Address> {

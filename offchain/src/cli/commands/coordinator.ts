@@ -8,6 +8,7 @@ import {
   listenOptions,
   logLevelOption,
   passphraseFileOption,
+  retentionOptions,
   rpcOption,
   runOption,
   stateOption,
@@ -35,6 +36,7 @@ export const coordinatorCommand = defineCommand({
     operatorTokenFile: text({
       description: "file with the token that may pause and resume (default: in the state directory)",
     }),
+    ...retentionOptions,
     logLevel: logLevelOption,
   },
   examples: [
@@ -69,6 +71,11 @@ export const coordinatorCommand = defineCommand({
             },
           ],
           operatorToken,
+          retention: {
+            ...(options.keepPayloads !== undefined && { payloads: options.keepPayloads }),
+            ...(options.keepCheckpoints !== undefined && { checkpoints: options.keepCheckpoints }),
+            ...(options.keepBytes !== undefined && { checkpointBytes: options.keepBytes }),
+          },
           chain: readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment),
           poster,
           http: {

@@ -1,7 +1,7 @@
 import { createCoordinatorClient, runStatus, type RunView } from "@cotrain/sdk/protocol";
 
 import { openReader } from "../../chain/index.ts";
-import { readStateFile } from "../../service/index.ts";
+import { readStateFile, showDuration } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatBytes, formatCount, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
@@ -26,6 +26,11 @@ function viewLines(view: RunView): string[] {
       `${formatBytes(view.traffic.up + view.traffic.down)}; synchronous data parallelism: ${formatBytes(view.traffic.synchronous)}`,
     ],
   ];
+  const { payloadSeconds, checkpoints, checkpointBytes } = view.kept;
+  rows.push([
+    "kept",
+    `payloads until ${payloadSeconds > 0 ? `${showDuration(payloadSeconds * 1_000)} after ` : ""}their root is active, the newest ${checkpoints} checkpoints and ${formatBytes(checkpointBytes)} of older ones`,
+  ]);
   const members = view.members.map((member) => [
     shortHex(member.worker),
     member.state,

@@ -18,6 +18,7 @@ import {
   loadTls,
   type ProcessSpec,
   type RunFile,
+  showDuration,
   type Supervisor,
   writeRunFile,
 } from "../../service/index.ts";
@@ -113,8 +114,14 @@ export async function startProcesses(
     !local && options.wallet && options.passphraseFile
       ? ["--wallet", options.wallet, "--passphrase-file", options.passphraseFile]
       : [];
+  const { keepPayloads, keepCheckpoints, keepBytes } = options;
+  const keep = [
+    ...(keepPayloads === undefined ? [] : ["--keep-payloads", showDuration(keepPayloads)]),
+    ...(keepCheckpoints === undefined ? [] : ["--keep-checkpoints", String(keepCheckpoints)]),
+    ...(keepBytes === undefined ? [] : ["--keep-bytes", String(keepBytes)]),
+  ];
   const status = await supervisor.start(
-    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...keys]),
+    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...keep, ...keys]),
   );
   const bound = Number(status.details["port"] ?? port);
   const url = String(status.details["url"]);

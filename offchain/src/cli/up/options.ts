@@ -1,6 +1,13 @@
 /** Options of `cotrain up`. */
 import { duration, integer, text, toggle, port } from "../../service/index.ts";
-import { listenOptions, passphraseFileOption, rpcOption, stateOption, walletOption } from "../options.ts";
+import {
+  listenOptions,
+  passphraseFileOption,
+  retentionOptions,
+  rpcOption,
+  stateOption,
+  walletOption,
+} from "../options.ts";
 
 export const upOptions = {
   for: duration({ description: "how long to train", default: 180_000 }),
@@ -19,4 +26,5 @@ export const upOptions = {
   chainPort: port({ description: "port of the embedded chain; a free one near it if it is taken", default: 8545 }),
   behindProxy: toggle({ description: "listen beyond loopback in plain HTTP because a proxy adds TLS", default: false }),
   ...listenOptions,
+  ...retentionOptions,
 } as const;
