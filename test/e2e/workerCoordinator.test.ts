@@ -53,7 +53,7 @@ beforeEach(async () => {
     receipts: null,
   });
   chain = createFakeChain({
-    clock: { ...systemClock, advance: () => Promise.resolve(), sleepers: 0 },
+    clock: { ...systemClock, advance: () => Promise.resolve(), step: () => undefined, sleepers: 0 },
     runId,
     modelId: fixture.modelId,
     definition: fixture.definitionDigest,

@@ -2,10 +2,12 @@
  * Time as a dependency: whoever waits or stamps takes a {@link Clock}, so that tests and simulations move time by hand.
  */
 
-/** Milliseconds since the Unix epoch and a wait that can be aborted. */
+/** The time of day, a time that only moves on, and a wait that can be aborted. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch. Whoever sets the machine's clock changes it by any amount: no measure of spans. */
   now(): number;
+  /** Milliseconds since some moment in the past; never set, never falls. For spans and deadlines. */
+  monotonic(): number;
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
@@ -13,6 +15,7 @@ export interface Clock {
 /** The machine's clock. A sleeping timer keeps the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) {
@@ -35,6 +38,8 @@ export const systemClock: Clock = {
 export interface ManualClock extends Clock {
   /** Moves time on by `ms`; sleepers wake in the order of their deadlines, each seeing its own deadline as `now()`. */
   advance(ms: number): Promise<void>;
+  /** Somebody sets the clock: `now()` changes by `ms`, no time passes and nobody wakes. */
+  step(ms: number): void;
   /** How many sleepers wait. */
   readonly sleepers: number;
 }
@@ -50,6 +55,8 @@ export function createManualClock(start = 0): ManualClock {
     wake: () => void;
   }
   let now = start;
+  /** By how much the clock was set. */
+  let set = 0;
   let order = 0;
   const sleepers = new Set<Sleeper>();
   const earliest = (): Sleeper | undefined => {
@@ -60,7 +67,11 @@ export function createManualClock(start = 0): ManualClock {
     return first;
   };
   return {
-    now: () => now,
+    now: () => now + set,
+    monotonic: () => now - start,
+    step: (ms) => {
+      set += ms;
+    },
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) {

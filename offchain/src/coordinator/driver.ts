@@ -5,14 +5,12 @@
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import { canonicalJson, type RunId } from "@cotrain/sdk/protocol";
-import { type Clock, InternalError, UserError } from "../base/index.ts";
+import { type Clock, InternalError } from "../base/index.ts";
 import {
   createDiskGate,
   createEventLog,
   type Database,
   type DiskGate,
-  type EventLog,
-  FRESH_COMMAND,
   isDiskFull,
   type Logger,
 } from "../service/index.ts";
@@ -20,14 +18,18 @@ import { RefusedError, stopping } from "./errors.ts";
 import type { Effect, EffectKind, PendingEffect } from "./machine/effects.ts";
 import type { RunCreated, RunEvent, Unstamped } from "./machine/events.ts";
 import { violationsOf } from "./machine/invariants.ts";
-import { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine/machine.ts";
+import { continued, type Logics, logics as allLogics, replay } from "./machine/logics.ts";
 import { refusalOf } from "./machine/rules.ts";
 import type { RunState } from "./machine/state.ts";
 import { type CoordinatorSchema, project } from "./projections.ts";
+import { createRunClock, readClock, writeClock } from "./runClock.ts";
 
 /** Events in one transaction. */
 const MAX_BATCH = 256;
 const SNAPSHOT_EVERY = 500;
+/** How often the clocks are compared, ms, and after how many looks the run's time is written down. */
+const CLOCK_INTERVAL = 1_000;
+const CLOCK_LOOKS = 5;
 
 export interface EffectContext {
   /** The state when the effect begins. */
@@ -50,6 +52,7 @@ export interface DriverOptions {
   readonly create: () => Promise<Unstamped<RunCreated>>;
   /** Events between snapshots. */
   readonly snapshotEvery?: number;
+  readonly logics?: Logics;
 }
 
 export type ChangeListener = (state: RunState, event: RunEvent, before: RunState | null) => void;
@@ -94,26 +97,13 @@ interface Accepted {
 interface Running {
   readonly pending: PendingEffect;
   readonly controller: AbortController;
+  /** Its time has not come yet. */
+  waiting: boolean;
 }
 
-/** The state that a log gives, and where it ends. Null when the log is empty. @throws UserError LOGIC_VERSION */
-export async function replay(log: EventLog<RunEvent>): Promise<{ state: RunState; seq: number } | null> {
-  const snapshot = await log.latestSnapshot<RunState>(LOGIC_VERSION);
-  let state = snapshot?.state ?? null;
-  let seq = snapshot?.seq ?? 0;
-  for await (const row of log.read(seq)) {
-    if (row.logicVersion !== LOGIC_VERSION || row.schemaVersion !== EVENT_SCHEMA_VERSION) {
-      throw new UserError(
-        "LOGIC_VERSION",
-        `The log of run ${row.runId} has events of logic version ${row.logicVersion}, but this Cotrain knows version ${LOGIC_VERSION} alone: use the Cotrain that wrote it, or put the state aside with "${FRESH_COMMAND}".`,
-        { details: { runId: row.runId, found: row.logicVersion, supported: LOGIC_VERSION } },
-      );
-    }
-    state = step(state, row.event).state;
-    seq = row.seq;
-  }
-  return state && { state, seq };
-}
+/** Whether what runs is still what is asked for: a step of the clock changes only when. */
+const isSameTry = (asked: PendingEffect | undefined, { effect, attempt }: PendingEffect): boolean =>
+  asked?.effect === effect && asked.attempt === attempt;
 
 /** What the log gives back is what is applied: the form after JSON, live as in a replay. */
 function stamped(event: Unstamped, at: number): RunEvent {
@@ -123,11 +113,10 @@ function stamped(event: Unstamped, at: number): RunEvent {
 export async function openDriver(options: DriverOptions): Promise<Driver> {
   const { database, clock, logger, runId } = options;
   const snapshotEvery = options.snapshotEvery ?? SNAPSHOT_EVERY;
-  const log = createEventLog<RunEvent, CoordinatorSchema>(database, {
-    runId,
-    schemaVersion: EVENT_SCHEMA_VERSION,
-    logicVersion: LOGIC_VERSION,
-  });
+  const logics = options.logics ?? allLogics;
+  const { present } = logics;
+  const { step, schemaVersion } = logics.known[present]!;
+  const log = createEventLog<RunEvent, CoordinatorSchema>(database, { runId, schemaVersion, logicVersion: present });
 
   async function create(): Promise<{ state: RunState; seq: number }> {
     const event = stamped(await options.create(), clock.now());
@@ -139,9 +128,25 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     return { state, seq: 1 };
   }
 
-  const restored = await replay(log);
-  let { state, seq } = restored ?? (await create());
-  if (restored) logger.info({ runId, seq, round: state.round, phase: state.phase }, "run restored from its log");
+  /** What the log gives; where another logic wrote it, its last state is kept, and the present one goes on from there. */
+  async function restore(): Promise<{ state: RunState; seq: number } | undefined> {
+    const reached = await replay(log, logics);
+    if (!reached) return undefined;
+    const { seq, logicVersion } = reached;
+    const state = continued(runId, reached, present, logics);
+    if (logicVersion !== present) {
+      await database.transaction(async (trx) => {
+        await log.saveSnapshot(seq, logicVersion, reached.state, trx);
+        await log.saveSnapshot(seq, present, state, trx);
+      });
+      logger.info({ runId, seq, from: logicVersion, to: present }, "the run goes on under newer logic");
+    }
+    logger.info({ runId, seq, round: state.round, phase: state.phase }, "run restored from its log");
+    return { state, seq };
+  }
+
+  let { state, seq } = (await restore()) ?? (await create());
+  const runClock = createRunClock(clock, Math.max(state.at, await readClock(database.kysely, runId)));
 
   const blobDisk = createDiskGate({ what: `The blob store of run ${runId}`, clock, logger });
   const queue: Offer[] = [];
@@ -158,6 +163,8 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     let working = state;
     const accepted: Accepted[] = [];
     const refused: { offer: Offer; error: unknown }[] = [];
+    /** What a step of the clock among these events moves the rest by. */
+    let shift = 0;
     for (const offer of offers) {
       if (stopped) {
         refused.push({ offer, error: stopping() });
@@ -169,7 +176,10 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
         continue;
       }
       try {
-        const event = stamped(offer.event, Math.max(clock.now(), working.at));
+        const steps = offer.event.type === "ClockStepped";
+        const at = steps ? clock.now() : Math.max(runClock.now() + shift, working.at);
+        if (steps) shift = at - runClock.now();
+        const event = stamped(offer.event, at);
         const after = step(working, event).state;
         const violations = violationsOf(after, working);
         if (violations.length > 0) {
@@ -198,6 +208,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     const last = accepted.at(-1);
     if (!last) return;
     const snapshot = sinceSnapshot + accepted.length >= snapshotEvery;
+    const step = accepted.findLast(({ event }) => event.type === "ClockStepped")?.event;
     await database.transaction(async (trx) => {
       await log.append(
         seq,
@@ -205,8 +216,10 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
         trx,
       );
       for (const { event, before, after } of accepted) await project(trx, event, before, after);
-      if (snapshot) await log.saveSnapshot(seq + accepted.length, LOGIC_VERSION, last.after, trx);
+      if (snapshot) await log.saveSnapshot(seq + accepted.length, present, last.after, trx);
+      if (step) await writeClock(trx, runId, step.at);
     });
+    if (step) runClock.rebase(step.at);
     sinceSnapshot = snapshot ? 0 : sinceSnapshot + accepted.length;
     seq += accepted.length;
     state = last.after;
@@ -233,6 +246,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
       }
       for (const { offer, after } of accepted) offer.resolve(after);
       for (const { offer, error } of refused) offer.reject(error);
+      if (accepted.some(({ event }) => event.type === "ClockStepped")) waitAnew();
       reconcile();
     }
     // In the same turn as the last look at the queue: an offer that comes later finds nobody writing and begins anew.
@@ -250,28 +264,40 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     });
   }
 
+  /** What waits for a time of the chain's is nearer or further now. */
+  function waitAnew(): void {
+    for (const [key, { waiting, controller }] of running) {
+      if (!waiting) continue;
+      running.delete(key);
+      controller.abort(new InternalError("CLOCK_STEPPED", `The clock was set while ${key} waited.`));
+    }
+  }
+
   /** Begins what is pending and does not run, aborts what runs and is not pending any more. */
   function reconcile(): void {
     if (!handlers || stopped) return;
     for (const [key, { pending, controller }] of running) {
-      if (state.pending[key] === pending) continue;
+      if (isSameTry(state.pending[key], pending)) continue;
       running.delete(key);
       controller.abort(new InternalError("EFFECT_OBSOLETE", `Nothing waits for ${key} any more.`));
     }
     for (const [key, pending] of Object.entries(state.pending)) {
       if (running.has(key)) continue;
-      const controller = new AbortController();
-      running.set(key, { pending, controller });
-      void perform(pending, controller.signal);
+      const one: Running = { pending, controller: new AbortController(), waiting: true };
+      running.set(key, one);
+      void perform(one);
     }
   }
 
-  async function perform(pending: PendingEffect, signal: AbortSignal): Promise<void> {
+  async function perform(one: Running): Promise<void> {
+    const { pending } = one;
+    const { signal } = one.controller;
     const { effect, attempt } = pending;
     let outcome: Unstamped;
     try {
-      await until(effect.kind === "setTimer" ? effect.due : pending.notBefore, signal);
+      await until(Math.max("due" in effect ? effect.due : 0, pending.notBefore), signal);
       signal.throwIfAborted();
+      one.waiting = false;
       outcome = await outcomeOf(effect, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -330,10 +356,34 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
 
   async function until(time: number, signal: AbortSignal): Promise<void> {
     // Node's timers hold 31 bits of milliseconds.
-    for (let left = time - clock.now(); left > 0; left = time - clock.now()) {
+    for (let left = time - runClock.now(); left > 0; left = time - runClock.now()) {
       await clock.sleep(Math.min(left, 2 ** 31 - 1), signal);
     }
   }
+
+  /** Has a step of the clock logged, when there was one. */
+  async function compareClocks(): Promise<void> {
+    if (runClock.stepped() !== undefined) await submit({ type: "ClockStepped", was: runClock.now() });
+  }
+
+  async function watchClocks(signal: AbortSignal): Promise<void> {
+    for (let look = 1; ; look++) {
+      await clock.sleep(CLOCK_INTERVAL, signal);
+      try {
+        await compareClocks();
+        if (look % CLOCK_LOOKS === 0) await writeClock(database.kysely, runId, runClock.now());
+      } catch (error) {
+        // A disk that is full, a database that is closing: whatever is written next meets it too, and says so.
+        logger.debug({ err: error }, "the run's time could not be written down");
+      }
+    }
+  }
+
+  await compareClocks().catch((error: unknown) => {
+    // Soon tried again; a full disk keeps no coordinator from answering.
+    if (!isDiskFull(error)) throw error;
+  });
+  const ending = new AbortController();
 
   return {
     get state() {
@@ -355,18 +405,20 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     start: (given) => {
       handlers = given;
       reconcile();
+      watchClocks(ending.signal).catch(() => undefined);
     },
     stop: async () => {
       if (stopped) return;
       stopped = true;
+      ending.abort(stopping());
       for (const { controller } of running.values()) controller.abort(stopping());
       running.clear();
       for (const offer of queue.splice(0)) offer.reject(stopping());
       blobDisk.close();
       await writing;
-      if (sinceSnapshot === 0) return;
       try {
-        await log.saveSnapshot(seq, LOGIC_VERSION, state);
+        if (sinceSnapshot > 0) await log.saveSnapshot(seq, present, state);
+        await writeClock(database.kysely, runId, runClock.now());
       } catch (error) {
         // The log has it all; the next start replays a little more.
         if (!isDiskFull(error)) throw error;

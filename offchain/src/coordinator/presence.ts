@@ -56,7 +56,7 @@ export interface Presence {
 }
 
 export function createPresence(driver: Driver, clock: Clock, logger: Logger, options: PresenceOptions): Presence {
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   const sessions = new Map<Address, Session>();
   const heard = new Map<Address, number>();
   const heartbeats = new Map<Address, Heartbeat>();
@@ -74,7 +74,7 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
 
   const hear = (worker: Address): void => {
     if (!driver.state.members[worker]) return;
-    heard.set(worker, clock.now());
+    heard.set(worker, clock.monotonic());
     if (driver.state.members[worker]?.silent) void offer({ type: "MemberReturned", worker });
   };
 
@@ -84,7 +84,7 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
       const key: Hex = `0x${randomBytes(32).toString("hex")}`;
       sessions.set(worker, { key, used: false, highest: 0, seen: 0n });
       heartbeats.delete(worker);
-      heard.set(worker, clock.now());
+      heard.set(worker, clock.monotonic());
       return key;
     },
     knows: (worker) => sessions.get(worker)?.used ?? false,
@@ -127,10 +127,10 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
       heartbeats.delete(worker);
     },
     check: async () => {
-      const now = clock.now();
+      const now = clock.monotonic();
       for (const member of Object.values(driver.state.members)) {
         if (held.has(member.worker)) continue;
-        const quiet = now - (heard.get(member.worker) ?? Math.max(startedAt, member.joinedAt));
+        const quiet = now - (heard.get(member.worker) ?? startedAt);
         if (quiet >= options.evictAfter) {
           await offer({ type: "MemberLeft", worker: member.worker, reason: "evicted" });
           logger.info({ worker: member.worker, quietMs: quiet }, "member evicted");

@@ -8,6 +8,7 @@ import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "
 import type { Database, EventLogSchema, Migration, Queryable } from "../service/index.ts";
 import type { RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
+import { clockMigrations, type ClockSchema } from "./runClock.ts";
 
 export interface CheckpointTable {
   run_id: string;
@@ -36,13 +37,14 @@ interface SettledTable {
   at: number;
 }
 
-export interface CoordinatorSchema extends EventLogSchema {
+export interface CoordinatorSchema extends EventLogSchema, ClockSchema {
   coordinator_checkpoints: CheckpointTable;
   coordinator_payloads: PayloadTable;
   coordinator_settled: SettledTable;
 }
 
 export const coordinatorMigrations: readonly Migration[] = [
+  ...clockMigrations,
   {
     name: "coordinator-1",
     up: async (db) => {

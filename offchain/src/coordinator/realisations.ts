@@ -51,7 +51,7 @@ export function createRealisations(
     },
     find: async (digest) => {
       const answer = answers.get(digest);
-      if (answer && clock.now() - answer.at < MAX_AGE) return answer.realisation;
+      if (answer && clock.monotonic() - answer.at < MAX_AGE) return answer.realisation;
       let realisation: Realisation | undefined;
       try {
         realisation = await ask(digest);
@@ -60,7 +60,7 @@ export function createRealisations(
         if (answer?.realisation && error instanceof CotrainError && error.retryable) return answer.realisation;
         throw error;
       }
-      answers.set(digest, { at: clock.now(), realisation });
+      answers.set(digest, { at: clock.monotonic(), realisation });
       for (const [oldest, { realisation: admitted }] of answers) {
         if (answers.size <= KEPT) break;
         if (!admitted) answers.delete(oldest);

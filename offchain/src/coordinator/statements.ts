@@ -47,7 +47,7 @@ const SET_MAX_AGE = 5_000;
 const sets = new WeakMap<Run, { readonly at: number; readonly validators: Promise<readonly Address[]> }>();
 
 function validatorsOf(run: Run): Promise<readonly Address[]> {
-  const now = run.modules.clock.now();
+  const now = run.modules.clock.monotonic();
   const known = sets.get(run);
   if (known && now - known.at < SET_MAX_AGE) return known.validators;
   const validators = run.modules.chain.validators(run.facts.modelId).then((set) => set.validators);

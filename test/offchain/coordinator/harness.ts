@@ -297,7 +297,8 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       await opened.app.close();
       await closing;
       await opened.database.close();
-      await rm(directory, { recursive: true, force: true });
+      // What an aborted effect was writing may still land.
+      await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     },
   };
   return harness;

@@ -6,9 +6,13 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { type RunId } from "@cotrain/sdk/protocol";
-import { replay } from "../../../offchain/src/coordinator/driver.ts";
-import { type CoordinatorSchema, LOGIC_VERSION } from "../../../offchain/src/coordinator/index.ts";
+import {
+  type CoordinatorSchema,
+  EVENT_SCHEMA_VERSION,
+  LOGIC_VERSION,
+} from "../../../offchain/src/coordinator/index.ts";
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
+import { replay } from "../../../offchain/src/coordinator/machine/logics.ts";
 import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
 
@@ -222,10 +226,14 @@ describe("a log", () => {
     }
     const live = harness.run.driver.state;
     const database = await openDatabase(join(harness.directory, "copy.sqlite"), eventLogMigrations);
-    const copy = createEventLog<RunEvent>(database, { runId, schemaVersion: 1, logicVersion: LOGIC_VERSION });
+    const copy = createEventLog<RunEvent>(database, {
+      runId,
+      schemaVersion: EVENT_SCHEMA_VERSION,
+      logicVersion: LOGIC_VERSION,
+    });
     const original = createEventLog<RunEvent, CoordinatorSchema>(harness.run.modules.database, {
       runId,
-      schemaVersion: 1,
+      schemaVersion: EVENT_SCHEMA_VERSION,
       logicVersion: LOGIC_VERSION,
     });
     let seq = 0;
@@ -244,10 +252,16 @@ describe("a log", () => {
     const id = `0x${"77".repeat(32)}` as RunId;
     const foreign = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: 9 });
     await foreign.append(0, [{ type: "RunFinished", at: 1 }]);
-    const log = createEventLog<RunEvent>(database, { runId: id, schemaVersion: 1, logicVersion: LOGIC_VERSION });
+    const log = createEventLog<RunEvent>(database, {
+      runId: id,
+      schemaVersion: EVENT_SCHEMA_VERSION,
+      logicVersion: LOGIC_VERSION,
+    });
     await expect(replay(log)).rejects.toMatchObject({
       code: "LOGIC_VERSION",
-      message: expect.stringMatching(/logic version 9, but this Cotrain knows version \d+ alone: .*--fresh/),
+      message: expect.stringMatching(
+        /written by logic version 9, which this Cotrain cannot go on with \(it knows \d+\): .*--fresh/,
+      ),
     });
     await database.close();
     await rm(directory, { recursive: true });

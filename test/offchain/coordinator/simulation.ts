@@ -85,7 +85,9 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   let now = START;
   let restarts = 0;
   let refused = 0;
-  const seconds = (): number => Math.floor(now / 1_000);
+  /** By how much the wall clock was set; the chain has its own. */
+  let set = 0;
+  const seconds = (): number => Math.floor((now - set) / 1_000);
   const epochAt = (at: number): number => 1 + Math.floor((at - START / 1_000) / EPOCH);
   const endOf = (epoch: number): number => START / 1_000 + epoch * EPOCH;
 
@@ -147,14 +149,16 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     const before = state;
     log.push(stamped);
     state = step(state, stamped).state;
+    if (stamped.type !== "ClockStepped")
+      expect(state.at, `seed ${seed}: time does not fall`).toBeGreaterThanOrEqual(before.at);
     const violations = violationsOf(state, before);
     if (violations.length > 0) expect.fail(`seed ${seed}, event ${log.length} ${event.type}: ${violations.join("; ")}`);
     const record = state.epochs.at(-1);
     if (stamped.type === "EpochComputed" && stamped.result && record?.state === "collecting") {
       expect(computedFrom, `seed ${seed}: an epoch counts all verdicts accepted before`).toBe(state.verdictsAccepted);
     }
-    for (const key of running.keys()) if (state.pending[key] !== running.get(key)) running.delete(key);
-    for (const [key, pending] of Object.entries(state.pending)) if (!running.has(key)) running.set(key, pending);
+    running.clear();
+    for (const [key, pending] of Object.entries(state.pending)) running.set(key, pending);
     return true;
   }
   for (const [key, pending] of Object.entries(state.pending)) running.set(key, pending);
@@ -173,6 +177,19 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     state = replayed!;
     running.clear();
     for (const [key, pending] of Object.entries(state.pending)) running.set(key, pending);
+  }
+
+  /** The wall clock is set, by up to an hour either way: what a round waits for is as far away as before. */
+  function stepClock(ms: number): void {
+    const left = (): number[] =>
+      Object.values(state.pending).flatMap(({ effect }) =>
+        effect.kind === "setTimer" && effect.clock === "run" ? [effect.due - now] : [],
+      );
+    const [was, before] = [now, left()];
+    now += ms;
+    set += ms;
+    expect(offer({ type: "ClockStepped", was })).toBe(true);
+    expect(left(), `seed ${seed}: deadlines do not move`).toEqual(before);
   }
 
   // Workers.
@@ -475,7 +492,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       if (again && counted.has(again.receiptHash)) {
         expect(offer(again), `seed ${seed}: a receipt is accepted once`).toBe(false);
       }
-    } else if (dice < 0.94) restart();
+    } else if (dice < 0.935) restart();
+    else if (dice < 0.94) stepClock(random.below(7_200_000) - 3_600_000);
     else if (dice < 0.95) snapshot = { state: JSON.stringify(state), seq: log.length };
     else if (dice < 0.965) rewind();
     else if (dice < 0.972) away = !away;
@@ -495,6 +513,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
 
   // Nothing fails any more: the run must go on by itself, anchor all, and settle.
   away = false;
+  stepClock(-set);
   for (const by of ["operator", "chain"] as const) offer({ type: "ResumeRequested", by });
   for (const worker of Object.keys(state.members)) offer({ type: "MemberReturned", worker: worker as Address });
   for (let i = 0; i < 3; i++) join(i);

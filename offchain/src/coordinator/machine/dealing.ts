@@ -126,7 +126,7 @@ function setDeadline(draft: StateDraft, round: RoundDraft, deadline: number): vo
   round.deadlines = draft.deadlines;
   round.deadline = deadline;
   const key = timerKey.deadline(round.round, round.deadlines);
-  issue(draft, { kind: "setTimer", key, due: deadline });
+  issue(draft, { kind: "setTimer", key, due: deadline, clock: "run" });
 }
 
 /**

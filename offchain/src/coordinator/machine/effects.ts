@@ -3,14 +3,27 @@
  * it, and is issued again after a restart.
  */
 export type Effect =
-  | { readonly kind: "setTimer"; readonly key: string; /** Ms since 1970. */ readonly due: number }
+  | {
+      readonly kind: "setTimer";
+      readonly key: string;
+      /** Ms since 1970. */
+      readonly due: number;
+      /** What `due` means: a span that a step of the clock does not change (run), or a time that the chain set. */
+      readonly clock: "run" | "chain";
+    }
   /** Aggregate and outer step of one fragment of the closing round. */
   | { readonly kind: "reduceSync"; readonly key: string; readonly round: number; readonly fragment: number }
   | { readonly kind: "storeCheckpoint"; readonly key: string; readonly round: number }
   | { readonly kind: "anchorHead"; readonly key: string; readonly sequence: number }
   | { readonly kind: "computeEpoch"; readonly key: string; readonly epoch: number }
   | { readonly kind: "postRoot"; readonly key: string; readonly epoch: number }
-  | { readonly kind: "activateRoot"; readonly key: string; readonly epoch: number };
+  | {
+      readonly kind: "activateRoot";
+      readonly key: string;
+      readonly epoch: number;
+      /** Ms since 1970 at which the chain lets it happen. */
+      readonly due: number;
+    };
 
 export type EffectKind = Effect["kind"];
 

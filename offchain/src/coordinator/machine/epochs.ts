@@ -17,7 +17,7 @@ const inProgress = (draft: StateDraft): RecordDraft | undefined =>
 export function openEpoch(draft: StateDraft, epoch: number, epochEnd: number): void {
   if (epoch <= draft.settledEpoch || draft.openEpochs[epoch]) return;
   draft.openEpochs[epoch] = { end: epochEnd, over: false, passes: 0 };
-  issue(draft, { kind: "setTimer", key: timerKey.epoch(epoch), due: epochEnd * 1_000 + CHAIN_LAG_MS });
+  issue(draft, { kind: "setTimer", key: timerKey.epoch(epoch), due: epochEnd * 1_000 + CHAIN_LAG_MS, clock: "chain" });
 }
 
 export function onEpochOver(draft: StateDraft, epoch: number, at: number): void {
@@ -104,7 +104,8 @@ export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   // The same statement again, after a reorg: what was signed is signed.
   if (same) record.signatures = same.signatures.map((each) => ({ ...each }));
   const key = timerKey.attestation(record.epoch, record.pass);
-  issue(draft, { kind: "setTimer", key, due: Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS });
+  const due = Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS;
+  issue(draft, { kind: "setTimer", key, due, clock: "chain" });
   postWhenSigned(draft, record);
 }
 
@@ -148,7 +149,7 @@ export function onRootPosted(draft: StateDraft, event: RootPosted): void {
   record.transaction = event.transaction ?? record.transaction;
   endAll(draft, "activateRoot");
   const key = `activateRoot/${event.epoch}/${draft.reverts}`;
-  issue(draft, { kind: "activateRoot", key, epoch: event.epoch }, event.activatableAt * 1_000 + CHAIN_LAG_MS);
+  issue(draft, { kind: "activateRoot", key, epoch: event.epoch, due: event.activatableAt * 1_000 + CHAIN_LAG_MS });
 }
 
 export function onRootActivated(draft: StateDraft, event: RootActivated): void {
@@ -175,7 +176,7 @@ export function onRootReverted(draft: StateDraft, event: RootReverted): void {
   if (record.computed && record.signatures.length >= record.computed.threshold) {
     record.state = "collecting";
     const due = Number(record.computed.attestation.deadline) * 1_000 + CHAIN_LAG_MS;
-    issue(draft, { kind: "setTimer", key: timerKey.attestation(record.epoch, record.pass), due });
+    issue(draft, { kind: "setTimer", key: timerKey.attestation(record.epoch, record.pass), due, clock: "chain" });
     postWhenSigned(draft, record);
   } else {
     record.state = "superseded";

@@ -17,7 +17,7 @@ import type {
 import type { Anchor, Checkpoint, RunFacts } from "./state.ts";
 
 interface Timed {
-  /** Ms since 1970, never falling within a log. */
+  /** Ms since 1970, by the wall clock; falls within a log at a ClockStepped alone. */
   readonly at: number;
 }
 
@@ -62,6 +62,16 @@ export interface MemberLeft extends Timed {
   readonly type: "MemberLeft";
   readonly worker: Address;
   readonly reason: "left" | "evicted";
+}
+
+/**
+ * The wall clock was set, or the coordinator was down. `at` is what the wall clock says now; `was` is where the run's own
+ * time had come to. What the run waits for stays as far away as it was.
+ */
+export interface ClockStepped extends Timed {
+  readonly type: "ClockStepped";
+  /** Ms since 1970. */
+  readonly was: number;
 }
 
 /** A fragment lies in the blob store. */
@@ -245,6 +255,7 @@ export type RunEvent =
   | PauseRequested
   | ResumeRequested
   | RunFinished
+  | ClockStepped
   | EffectFailed;
 
 /** An event before the log gave it its time. */

@@ -9,6 +9,16 @@ import { timerKey } from "./pending.ts";
 
 const isPaused = ({ pausedBy }: RunState): boolean => pausedBy.operator || pausedBy.chain;
 
+/** When what the state tells of happened. */
+function momentsOf({ members, recent, current }: RunState): number[] {
+  return [
+    ...Object.values(members).map(({ joinedAt }) => joinedAt),
+    ...recent.flatMap(({ openedAt, durableAt }) => [openedAt, durableAt]),
+    ...(current ? [current.openedAt] : []),
+    ...Object.values(current?.work ?? {}).flatMap(({ dealtAt, receipt }) => [dealtAt, receipt?.acceptedAt ?? 0]),
+  ];
+}
+
 /** Sentences about what is broken; empty when all is well. */
 export function violationsOf(state: RunState, before: RunState | null = null): string[] {
   const found: string[] = [];
@@ -20,9 +30,12 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
 
   // Rounds.
   claim(state.round === state.checkpoint.round, "the next round follows the newest checkpoint");
+  claim(
+    momentsOf(state).every((time) => time <= state.at),
+    "nothing that happened lies in the future",
+  );
   if (before) {
     claim(state.round === before.round || state.round === before.round + 1, "rounds go up by one");
-    claim(state.at >= before.at, "time does not fall");
     claim(state.checkpoint.tokens >= before.checkpoint.tokens, "trained tokens do not fall");
     claim(
       state.settledEpoch >= before.settledEpoch || state.reverts > before.reverts,

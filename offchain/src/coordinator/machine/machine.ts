@@ -7,6 +7,7 @@ import { produce } from "immer";
 import { InternalError, unreachable } from "../../base/index.ts";
 import { createLedger } from "../../data/index.ts";
 import { onHeadAnchored, onHeadReverted, pruneHeads, pushHead } from "./anchoring.ts";
+import { onClockStepped } from "./clock.ts";
 import { type Effect, retryDelay } from "./effects.ts";
 import {
   computeAgain,
@@ -27,10 +28,10 @@ import { advance, onCheckpointStored, onFragmentAccepted, onReceiptAccepted, onS
 import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
-/** Version of the decisions below. A log is replayed by the version that wrote it, or from a snapshot that it wrote. */
+/** Version of the decisions below: raised when one of them changes, see logics.ts. */
 export const LOGIC_VERSION = 3;
 /** Version of the events' form. */
-export const EVENT_SCHEMA_VERSION = 1;
+export const EVENT_SCHEMA_VERSION = 2;
 
 export interface Step {
   readonly state: RunState;
@@ -164,6 +165,8 @@ function apply(draft: StateDraft, event: RunEvent): void {
     case "RunFinished":
       draft.finished = true;
       return;
+    case "ClockStepped":
+      return onClockStepped(draft, event);
     case "EffectFailed":
       return onEffectFailed(draft, event);
     default:

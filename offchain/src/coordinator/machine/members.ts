@@ -9,6 +9,8 @@ import type { Member, RunState } from "./state.ts";
 
 /** issuedAt of a join may differ from our clock by this much, either way. */
 export const JOIN_WINDOW_MS = 300_000;
+/** Joins of one worker that are remembered. */
+export const JOINS_KEPT = 16;
 /** A place is kept for this many rounds, or missed deadlines, without an accepted receipt. */
 export const PLACE_ROUNDS = 2;
 
@@ -56,9 +58,9 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   };
   const changed = before && (before.realisation !== realisation || before.beneficiary !== beneficiary);
   if (event.restarted || changed) workAgain(draft, worker, event.at);
-  draft.joins[worker] = Number(issuedAt);
-  for (const [other, last] of Object.entries(draft.joins)) {
-    if (last + 2 * JOIN_WINDOW_MS < event.at) delete draft.joins[other as Address];
+  draft.joins[worker] = [...(draft.joins[worker] ?? []), Number(issuedAt)].slice(-JOINS_KEPT);
+  for (const [other, times] of Object.entries(draft.joins)) {
+    if (times.every((time) => time + 2 * JOIN_WINDOW_MS < event.at)) delete draft.joins[other as Address];
   }
 }
 

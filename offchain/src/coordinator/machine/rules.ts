@@ -2,6 +2,8 @@
  * What may enter the log: checked by the single writer against the state as it is at that moment, since between a request's
  * arrival and its turn anything may have happened. Refused events leave no trace.
  */
+import type { Address } from "@cotrain/sdk/protocol";
+
 import { unreachable } from "../../base/index.ts";
 import type {
   AttestationAccepted,
@@ -12,7 +14,7 @@ import type {
   VerdictAccepted,
 } from "./events.ts";
 import { isCollecting } from "./dealing.ts";
-import { openPlaces, PLACE_ROUNDS } from "./members.ts";
+import { JOINS_KEPT, openPlaces, PLACE_ROUNDS } from "./members.ts";
 import { fragmentCount, type RunState, verdictKey } from "./state.ts";
 
 export interface Refusal {
@@ -95,6 +97,8 @@ export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
       return state.pausedBy[event.by] ? obsolete("the pause") : null;
     case "ResumeRequested":
       return state.pausedBy[event.by] ? null : obsolete("the resumption");
+    case "ClockStepped":
+      return event.was >= state.at ? null : obsolete("this step of the clock");
     case "RunFinished":
       return state.finished ? obsolete("the end") : null;
     case "TimerFired":
@@ -109,12 +113,21 @@ export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
   }
 }
 
+/**
+ * The accepted join that makes another stale: each counts once, and not after a newer one. One from the future is not newer:
+ * the clock of worker and coordinator was wrong then, and the worker must not have to wait until that time has come.
+ */
+function staleness(state: RunState, worker: Address, issuedAt: number): number | undefined {
+  const times = state.joins[worker] ?? [];
+  if (times.length === JOINS_KEPT && issuedAt < Math.min(...times)) return Math.min(...times);
+  return times.findLast((time) => time === issuedAt || (time > issuedAt && time <= state.at));
+}
+
 function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
   if (state.finished) return refuse("RUN_FINISHED", "This run is finished; nobody can join it any more.");
-  const last = state.joins[join.worker];
-  if (last !== undefined && Number(join.issuedAt) <= last) {
-    return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${last} was accepted already.`);
-  }
+  const stale = staleness(state, join.worker, Number(join.issuedAt));
+  if (stale)
+    return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${stale} was accepted already.`);
   if (!state.members[join.worker] && openPlaces(state) === 0) {
     return refuse(
       "RUN_FULL",

@@ -222,8 +222,8 @@ export interface RunState {
   /** Changed on-chain, in force from the next round on. */
   readonly nextParams: { readonly version: number; readonly params: WireRunParams } | null;
   readonly members: Readonly<Record<Address, Member>>;
-  /** issuedAt of each worker's last accepted join, as long as an older one could still be in time. */
-  readonly joins: Readonly<Record<Address, number>>;
+  /** issuedAt of each worker's newest accepted joins, oldest first, as long as one of them could still be in time. */
+  readonly joins: Readonly<Record<Address, readonly number[]>>;
   /** Tokens of accepted receipts. */
   readonly totals: Readonly<Record<Address, number>>;
   readonly outcomes: Readonly<Record<Address, LastOutcome>>;

@@ -1,0 +1,36 @@
+/**
+ * Time in a run: what people read is the wall clock's, what a run waits for is measured by a clock that no one sets. When the
+ * two part (the wall clock was set, or the coordinator was down), everything that is waited for moves with the wall clock, so
+ * that it is exactly as far away as before.
+ */
+import type { ClockStepped } from "./events.ts";
+import type { StateDraft } from "./pending.ts";
+
+export function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): void {
+  const shift = at - was;
+  for (const pending of Object.values(draft.pending)) {
+    // What was due stays due.
+    pending.notBefore = pending.notBefore > was ? pending.notBefore + shift : Math.min(pending.notBefore, at);
+    if (pending.effect.kind === "setTimer" && pending.effect.clock === "run") pending.effect.due += shift;
+  }
+  for (const member of Object.values(draft.members)) {
+    if (member.benchedUntil > was) member.benchedUntil += shift;
+    // What has happened does not lie in the future, also where it was written down while the clock was ahead.
+    member.joinedAt = Math.min(member.joinedAt, at);
+  }
+  for (const summary of draft.recent) {
+    const ahead = Math.max(0, summary.durableAt - at);
+    summary.openedAt -= ahead;
+    summary.durableAt -= ahead;
+  }
+  const { current } = draft;
+  if (!current) return;
+  // Spans are measured from these: what was trained while the coordinator was down is not held against anybody.
+  current.openedAt += shift;
+  current.deadline += shift;
+  current.latest += shift;
+  for (const work of Object.values(current.work)) {
+    work.dealtAt += shift;
+    if (work.receipt) work.receipt.acceptedAt += shift;
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The logics that this tree knows, by version. The rule: events are applied by the logic that wrote them and by no other. A log
+ * whose last events an older logic wrote is replayed to its end by that logic; the state it comes to is kept as a snapshot,
+ * which the present logic continues; from there on it writes.
+ *
+ * When a decision changes: raise LOGIC_VERSION; if states or logs of the version before are to stay usable, copy `machine/` to
+ * `machine/vN`, list its step below, and say in `continues` how its state becomes one of the present logic (the identity where
+ * the form is the same). `machine/vN` goes when no log with a tail of it is about; a log that was stopped in order ends in a
+ * snapshot and needs `continues` alone. A change of what is signed or published raises STATE_VERSION of the state directory
+ * instead, which refuses older state as a whole.
+ */
+import { UserError } from "../../base/index.ts";
+import { type EventRow, FRESH_COMMAND, type Snapshot } from "../../service/index.ts";
+import type { RunEvent } from "./events.ts";
+import { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine.ts";
+import type { RunState } from "./state.ts";
+
+/** How one version decides. States of versions other than the present one are opaque to all but their own logic. */
+export interface Logic {
+  /** Version of the events' form that it reads. */
+  readonly schemaVersion: number;
+  readonly step: (state: RunState | null, event: RunEvent) => { readonly state: RunState };
+  /** By the version of another logic that left a snapshot: that state as one of this logic. */
+  readonly continues: Readonly<Record<number, (state: RunState) => RunState>>;
+}
+
+export interface Logics {
+  /** The version that writes. */
+  readonly present: number;
+  readonly known: Readonly<Record<number, Logic>>;
+}
+
+export const logics: Logics = {
+  present: LOGIC_VERSION,
+  known: { [LOGIC_VERSION]: { schemaVersion: EVENT_SCHEMA_VERSION, step, continues: {} } },
+};
+
+/** Where a log has come to, and which logic brought it there. */
+export interface Replayed {
+  readonly state: RunState;
+  readonly seq: number;
+  readonly logicVersion: number;
+}
+
+interface ReadableLog {
+  readonly runId: string;
+  read(afterSeq?: number): AsyncGenerator<EventRow<RunEvent>, void, undefined>;
+  latestSnapshot<S>(): Promise<Snapshot<S> | undefined>;
+}
+
+/**
+ * The state that a log gives, each event applied by its writer's logic. Null when the log is empty.
+ * @throws UserError LOGIC_VERSION when a logic that is needed is not known here
+ */
+export async function replay(log: ReadableLog, known: Logics = logics): Promise<Replayed | null> {
+  const snapshot = await log.latestSnapshot<RunState>();
+  let reached: Replayed | null = snapshot
+    ? { state: snapshot.state, seq: snapshot.seq, logicVersion: snapshot.logicVersion }
+    : null;
+  for await (const row of log.read(reached?.seq ?? 0)) {
+    const logic = known.known[row.logicVersion];
+    if (!logic || logic.schemaVersion !== row.schemaVersion) throw unknownLogic(log.runId, row.logicVersion, known);
+    const before: RunState | null = reached && continued(log.runId, reached, row.logicVersion, known);
+    reached = { state: logic.step(before, row.event).state, seq: row.seq, logicVersion: row.logicVersion };
+  }
+  return reached;
+}
+
+/**
+ * The state under another logic than the one that brought it about.
+ * @throws UserError LOGIC_VERSION when that logic cannot continue it
+ */
+export function continued(runId: string, reached: Replayed, version: number, known: Logics = logics): RunState {
+  if (reached.logicVersion === version) return reached.state;
+  const convert = known.known[version]?.continues[reached.logicVersion];
+  if (!convert) throw unknownLogic(runId, reached.logicVersion, known);
+  return convert(reached.state);
+}
+
+function unknownLogic(runId: string, found: number, { present, known }: Logics): UserError {
+  const supported = [...new Set([...Object.keys(known), ...Object.keys(known[present]?.continues ?? {})])];
+  return new UserError(
+    "LOGIC_VERSION",
+    `The log of run ${runId} was written by logic version ${found}, which this Cotrain cannot go on with (it knows ${supported.join(", ")}): use the Cotrain that wrote it, or put the state aside with "${FRESH_COMMAND}".`,
+    { details: { runId, found, supported: supported.join() } },
+  );
+}

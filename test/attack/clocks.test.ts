@@ -1,0 +1,120 @@
+/** Whoever sets the machine's clock, or leaves the coordinator down, changes nothing about how long a round may last. */
+import { afterEach, describe, expect, it } from "vitest";
+
+import { isDeadline } from "../../offchain/src/coordinator/machine/pending.ts";
+import { type Harness, openHarness, START, until } from "../offchain/coordinator/harness.ts";
+
+const HOUR = 3_600_000;
+
+let harness: Harness;
+afterEach(async () => {
+  await harness.close();
+});
+
+/** What happened in the run without anybody asking, and how much time had passed by then, in whole seconds. */
+function record(from: Harness): [string, number][] {
+  const seen: [string, number][] = [];
+  from.run.driver.onChange((_state, event) => {
+    const deadline = event.type === "TimerFired" && isDeadline(event.key);
+    if (deadline || event.type === "MemberSilent" || event.type === "MemberLeft") {
+      seen.push([event.type, Math.floor(from.clock.monotonic() / 1_000)]);
+    }
+  });
+  return seen;
+}
+
+const past = (time: number): boolean => time <= harness.clock.now();
+
+/** Two workers, of whom the second falls silent in round 1; the clock is set when the round is `after` ms old. */
+async function oneRound(after: number, step: number): Promise<[string, number][]> {
+  harness = await openHarness({ params: { minWorkers: 1 } });
+  const { clock } = harness;
+  const [a, b] = [harness.worker("31"), harness.worker("32")];
+  await a.join();
+  await b.join();
+  await a.train();
+  await until(() => harness.run.driver.state.round === 1, "round 1");
+  const seen = record(harness);
+  await a.train();
+  await b.assigned();
+  await clock.advance(after);
+  clock.step(step);
+  for (let second = 0; second < 70; second++) {
+    await clock.advance(1_000);
+    await new Promise(setImmediate);
+  }
+  await until(() => harness.run.driver.state.round === 2, "round 2");
+  return seen;
+}
+
+// point 8
+describe("the wall clock, set by an hour", () => {
+  it("forward or back, ends no round and no membership earlier or later", async () => {
+    const undisturbed = await oneRound(20_000, 0);
+    expect(undisturbed.map(([type]) => type)).toEqual(expect.arrayContaining(["TimerFired", "MemberSilent"]));
+    for (const step of [HOUR, -HOUR]) {
+      await harness.close();
+      expect(await oneRound(20_000, step)).toEqual(undisturbed);
+      const { state } = harness.run.driver;
+      expect(state.at).toBeGreaterThanOrEqual(harness.clock.now() - 2_000);
+      expect(past(state.at)).toBe(true);
+      expect(state.recent.every(({ openedAt, durableAt }) => past(openedAt) && past(durableAt))).toBe(true);
+      const longest = Math.max(...state.recent.map(({ openedAt, durableAt }) => durableAt - openedAt));
+      expect(longest).toBeLessThan(100_000);
+    }
+  });
+
+  it("and back again before anybody looked, is not noticed at all", async () => {
+    harness = await openHarness();
+    const { seq } = harness.run.driver;
+    harness.clock.step(HOUR);
+    harness.clock.step(-HOUR);
+    await harness.clock.advance(5_000);
+    expect(harness.run.driver.seq).toBe(seq);
+  });
+
+  it("shuts nobody out: a join is judged by the clock as it is now, and each counts once", async () => {
+    harness = await openHarness();
+    const { clock } = harness;
+    const a = harness.worker("31");
+    clock.step(HOUR);
+    await clock.advance(2_000);
+    const ahead = BigInt(clock.now());
+    await a.join({ issuedAt: ahead });
+    clock.step(-HOUR);
+    await clock.advance(2_000);
+    await expect(a.join({ issuedAt: ahead })).rejects.toMatchObject({ code: "CLOCK_SKEW" });
+    const now = BigInt(clock.now());
+    await a.join({ issuedAt: now });
+    await expect(a.join({ issuedAt: now })).rejects.toMatchObject({ code: "STALE_JOIN" });
+    await expect(a.join({ issuedAt: now - 1n })).rejects.toMatchObject({ code: "STALE_JOIN" });
+    // When the time has come that the clock once showed too early, the join of then is still a used one.
+    clock.step(HOUR);
+    await clock.advance(2_000);
+    await expect(a.join({ issuedAt: ahead })).rejects.toMatchObject({ code: "STALE_JOIN" });
+  });
+});
+
+describe("a coordinator that was down", () => {
+  it.each([
+    ["an hour", HOUR],
+    ["and finds the clock set back an hour", -HOUR],
+  ])("for a while (%s) gives a round the time that was left of it", async (_, step) => {
+    harness = await openHarness();
+    const { clock } = harness;
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    const { deadline } = harness.run.driver.state.current!;
+    await clock.advance(10_000);
+    clock.step(step);
+    await harness.restart();
+    const { state } = harness.run.driver;
+    expect(past(state.current!.openedAt)).toBe(true);
+    expect(Object.values(state.members).every(({ joinedAt }) => past(joinedAt))).toBe(true);
+    // The time since the last event is written down every five seconds.
+    const left = deadline - START - 10_000;
+    expect(state.current!.deadline - clock.now()).toBeGreaterThanOrEqual(left);
+    expect(state.current!.deadline - clock.now()).toBeLessThanOrEqual(left + 6_000);
+  });
+});
