@@ -128,11 +128,13 @@ export async function openChain(
       const events = await reader.headsSince(fields.runId, 0);
       if (events.some(({ head }) => head === fields.parentHead)) return "send";
       // The chain lost the head before this one: it is posted again first, and may find its own parent lost in turn.
-      const before = (await journal.all(heads)).findLast(
+      // The oldest posting of it, which stands before this one in the queue.
+      const before = (await journal.all(heads)).find(
         ({ payload }) => payload.runId === fields.runId && payload.round === fields.round - 1,
       );
       if (!before) return "send";
       if (await heads.done(before.payload)) reopened.delete(before.key);
+      else if (await journal.isOpen(heads.kind, before.key)) return "wait";
       else if (!reopened.has(before.key) && (await journal.reopen(heads.kind, before.key))) {
         reopened.add(before.key);
         return "wait";

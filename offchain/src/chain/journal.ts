@@ -12,6 +12,7 @@ import { BaseError, keccak256, type LocalAccount, type TransactionReceipt } from
 
 import { type Clock, InternalError, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
+  Deferral,
   type Job,
   type JobContext,
   type JobHandler,
@@ -87,6 +88,8 @@ export interface Journal {
   finished<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P; readonly result: R }[]>;
   /** All postings of a kind, in whatever state, oldest first. */
   all<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P }[]>;
+  /** Whether a posting is due or being worked on. */
+  isOpen(kind: string, key: string): Promise<boolean>;
   /** Makes a done posting due again: the chain lost its effect. It comes before all later ones. */
   reopen(kind: string, key: string): Promise<boolean>;
   stop(): Promise<void>;
@@ -208,6 +211,14 @@ export function openJournal(options: JournalOptions): Journal {
     }
   };
 
+  /** Since when postings wait for nonces before theirs, by job; they give way to others meanwhile. */
+  const gaps = new Map<number, number>();
+  const waitedForGap = (id: number): number => {
+    const since = gaps.get(id) ?? clock.now();
+    gaps.set(id, since);
+    return clock.now() - since;
+  };
+
   /** Works on one posting until its effect is there, it is refused, or something must come first. */
   const work = async (kind: PostingKind<unknown, unknown>, job: Job, context: JobContext): Promise<unknown> => {
     const { payload } = job;
@@ -268,7 +279,7 @@ export function openJournal(options: JournalOptions): Journal {
           continue;
         }
         const waited = clock.now() - sentAt;
-        if (next < progress.nonce && waited > gapPatience) {
+        if (next < progress.nonce && waitedForGap(job.id) > gapPatience) {
           // The chain moved backwards and lost transactions before this one that nobody sends again.
           log?.warn(
             { kind: kind.kind, posting: job.key, nonce: progress.nonce, next },
@@ -278,6 +289,12 @@ export function openJournal(options: JournalOptions): Journal {
           continue;
         }
         if (newest && !(await isKnown(newest.hash))) await broadcast(newest.raw);
+        if (next < progress.nonce) {
+          // What the chain lost stands before this in the queue, once it is due again: it must not wait for this posting.
+          await kind.prepare(payload);
+          return context.later(poll);
+        }
+        gaps.delete(job.id);
         if (next === progress.nonce && waited > stuckAfter) {
           const ready = await kind.prepare(payload);
           if (ready === "wait") return context.later(poll);
@@ -303,7 +320,9 @@ export function openJournal(options: JournalOptions): Journal {
       kind.kind,
       async (job: Job, context: JobContext) => {
         try {
-          return await work(kind, job, context);
+          const ending = await work(kind, job, context);
+          if (!(ending instanceof Deferral)) gaps.delete(job.id);
+          return ending;
         } catch (error) {
           // Told to stop: the posting goes on at the next start.
           if (context.signal.aborted) throw error;
@@ -370,6 +389,7 @@ export function openJournal(options: JournalOptions): Journal {
       (await jobs.list({ kind: kind.kind }))
         .filter((job) => job.queue === queue)
         .map((job) => ({ key: job.key, payload: job.payload as never })),
+    isOpen: async (kind, key) => ["ready", "running"].includes((await jobs.get(kind, key))?.state ?? ""),
     reopen: (kind, key) => jobs.reopen(kind, key),
     stop: async () => {
       closing.abort();

@@ -206,6 +206,17 @@ describe("an epoch's accounts", () => {
     await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "EVIDENCE_REWARDS" });
   });
 
+  it("refuse a receipt that stands under two heads, which would be paid twice", async () => {
+    const ledger = createLedger();
+    const receiptHash = `0x${"5a".repeat(32)}` as const;
+    ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n, receiptHash }] });
+    ledger.now = 1_016;
+    await expect(compute(ledger, 1)).resolves.toBeDefined();
+    ledger.add({ anchoredAt: 1_017, receipts: [{ account: a, tokens: 1n, receiptHash }] });
+    ledger.now = 1_033;
+    await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "EVIDENCE_RECEIPT", details: { receiptHash } });
+  });
+
   it("are due one posting delay after the end, later when that has passed, and never far ahead", async () => {
     const { schedule } = createLedger();
     expect(deadlineOf(schedule, 1, 1_016)).toBe(1_028);

@@ -46,7 +46,13 @@ export interface LedgerHead {
   readonly run?: number;
   readonly anchoredAt: number;
   readonly paramsVersion?: number;
-  readonly receipts: readonly { readonly account: Address; readonly tokens: bigint; readonly outcome?: number }[];
+  readonly receipts: readonly {
+    readonly account: Address;
+    readonly tokens: bigint;
+    readonly outcome?: number;
+    /** Its own unless said. */
+    readonly receiptHash?: `0x${string}`;
+  }[];
 }
 
 export interface Ledger {
@@ -155,8 +161,8 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       };
       leaves.set(
         head.head,
-        receipts.map(({ account, tokens, outcome = 0 }, i) => ({
-          receiptHash: hash(`receipt-${name}-${i}`),
+        receipts.map(({ account, tokens, outcome = 0, receiptHash }, i) => ({
+          receiptHash: receiptHash ?? hash(`receipt-${name}-${i}`),
           worker: account,
           beneficiary: account,
           tokens,

@@ -1,7 +1,8 @@
 /** Posting against a real node that is killed, and by a real process that is killed. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -69,11 +70,11 @@ async function open(
   return { chain, jobs, close };
 }
 
-/** A disk that takes its time: whoever does not wait for it is seen. */
+/** A disk that writes a moment later, after all that is due now: whoever does not wait for it is seen. */
 const slowly = (jobs: JobTable): JobTable => ({
   ...jobs,
   note: async (id, progress) => {
-    await sleep(100);
+    for (let turns = 0; turns < 100; turns++) await new Promise(setImmediate);
     await jobs.note(id, progress);
   },
 });
@@ -88,12 +89,25 @@ const nonce = () => world.client.getTransactionCount({ address: poster.address }
 const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
 
 async function eventually<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 2_000; tries++) {
     const found = await look();
     if (found) return found;
     await sleep(50);
   }
   throw new Error(`${what} did not come.`);
+}
+
+/** Until the node has written its state, to the block that it is at, since it does so once a second. */
+async function dumped(): Promise<void> {
+  const tip = await world.client.getBlockNumber({ cacheTime: 0 });
+  await eventually("a whole dump", async () => {
+    try {
+      const { block } = JSON.parse(await readFile(node.stateFile, "utf8")) as { block: { number: string } };
+      return BigInt(block.number) >= tip || undefined;
+    } catch {
+      return undefined;
+    }
+  });
 }
 
 beforeAll(async () => {
@@ -265,7 +279,8 @@ describe("kill -9 of the poster", () => {
     const key = `killed-${fate}`;
     const seen = relay.seen.length;
     await killedWhilePosting(fields, key, fate);
-    await sleep(100);
+    // What was let through arrives a moment after the sender's death.
+    if (fate !== "swallow") await eventually("the transaction", async () => (await nonce()) > before || undefined);
     expect(await nonce()).toBe(fate === "swallow" ? before : before + 1);
 
     // The next start finds it in the journal and ends it, even before anybody asks.
@@ -280,12 +295,65 @@ describe("kill -9 of the poster", () => {
   });
 });
 
+describe("kill -9 of the poster, its transaction in the node's pool", () => {
+  it("the next start knows what it sent, and sends no other", async () => {
+    const fields = await nextFields();
+    const before = await nonce();
+    const seen = relay.seen.length;
+    await development().setAutomine(false);
+    try {
+      await killedWhilePosting(fields, "pooled-1", "pass-silently");
+      const pooled = () => world.client.getTransactionCount({ address: poster.address, blockTag: "pending" });
+      await eventually("the transaction", async () => (await pooled()) > before || undefined);
+      const { chain } = await open(relay.url);
+      const posting = chain.postHead(fields, "pooled-1");
+      // It looks for the receipt of what it sent, or sends something.
+      const looks = () => relay.calls.get("eth_getTransactionReceipt") ?? 0;
+      const [asked, sent] = [looks(), relay.seen.length];
+      await eventually("a look", async () => looks() > asked + 1 || relay.seen.length > sent || undefined);
+      await development().mine({ blocks: 1 });
+      await development().setAutomine(true);
+      parent = (await posting).head;
+    } finally {
+      await development().setAutomine(true);
+    }
+    expect(await nonce()).toBe(before + 1);
+    expect(new Set(relay.seen.slice(seen)).size).toBe(1);
+  });
+});
+
+describe("a chain that went back", () => {
+  it("behind several heads while the next is on its way: each is posted again as soon as the one before is there", async () => {
+    // Nobody watches, and nobody's patience ends: the posting that lost its parent sees to it by itself.
+    const { chain, jobs } = await open(node.url, { watchInterval: 3_600_000, gapPatience: 3_600_000 });
+    const before = await nonce();
+    const id = await development().snapshot();
+    const heads: HeadHash[] = [];
+    for (const key of ["gap-1", "gap-2", "gap-3"]) {
+      parent = (await chain.postHead(await nextFields(), key)).head;
+      heads.push(parent);
+    }
+    await development().setAutomine(false);
+    const posting = chain.postHead(await nextFields(), "gap-4");
+    await eventually("its transaction", async () => (await jobs.get("chain.head", "gap-4"))?.progress ?? undefined);
+    await development().revert({ id });
+    await development().setAutomine(true);
+    await eventually("the heads", async () => {
+      await development().mine({ blocks: 1 });
+      return (await nonce()) === before + 4 || undefined;
+    });
+    parent = (await posting).head;
+    const now = (await chain.headsSince(world.runId, 0)).map(({ head }) => head);
+    expect(now.slice(-4)).toEqual([...heads, parent]);
+  });
+});
+
 describe("kill -9 of the node", () => {
   it("with its last second lost: what is missing is posted again, in order, with the same transactions", async () => {
     const { chain } = await open(node.url);
     const reverted: Reverted[] = [];
     chain.onReverted((item) => reverted.push(item));
-    await sleep(1_200);
+    await dumped();
     const saved = join(node.directory, "saved.json");
     await eventually("a whole dump", async () => {
       await copyFile(node.stateFile, saved);
@@ -321,12 +389,16 @@ describe("kill -9 of the node", () => {
   });
 
   it("while a head is being posted: posting waits until the node is back", async () => {
-    const { chain } = await open(node.url, { retries: 0 });
+    const { chain, jobs } = await open(node.url, { retries: 0 });
     const fields = await nextFields();
-    await sleep(1_200);
+    await dumped();
     await node.end("SIGKILL");
     const posting = chain.postHead(fields, "away-1");
-    await sleep(300);
+    await eventually("a try", async () => {
+      const job = await jobs.get("chain.head", "away-1");
+      // Tried, and put off: nothing was sent.
+      return (job?.state === "ready" && job.nextAt > job.createdAt && job.progress === null) || undefined;
+    });
     await node.start();
     const posted = await posting;
     expect(posted.round).toBe(fields.round);
@@ -334,8 +406,11 @@ describe("kill -9 of the node", () => {
   });
 
   it("in the middle of a dump: the copy takes its place", async () => {
+    await dumped();
+    const previous = `${node.stateFile}.previous`;
+    await rm(previous, { force: true });
     const stop = startStateKeeper(node.stateFile, 100);
-    await sleep(1_500);
+    await eventually("a copy", async () => existsSync(previous) || undefined);
     stop();
     await node.end("SIGKILL");
     const whole = await readFile(node.stateFile, "utf8");

@@ -8,6 +8,8 @@ export interface Relay {
   onSend: (raw: string) => "pass" | "swallow" | "pass-silently";
   /** Raw transactions seen. */
   readonly seen: string[];
+  /** Calls of every kind so far, by their method. */
+  readonly calls: Map<string, number>;
   close(): Promise<void>;
 }
 
@@ -19,6 +21,7 @@ export async function createRelay(target: string): Promise<Relay> {
       void (async () => {
         const body = Buffer.concat(chunks).toString();
         const { method, params } = JSON.parse(body) as { method: string; params: string[] };
+        relay.calls.set(method, (relay.calls.get(method) ?? 0) + 1);
         let fate: ReturnType<Relay["onSend"]> = "pass";
         if (method === "eth_sendRawTransaction") {
           relay.seen.push(params[0] ?? "");
@@ -46,6 +49,7 @@ export async function createRelay(target: string): Promise<Relay> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     onSend: () => "pass",
     seen: [],
+    calls: new Map(),
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

@@ -137,6 +137,21 @@ test.each([
   await database.close();
 });
 
+test("a row of another history, whose own hash is right, does not follow here", async () => {
+  const { database, log } = await open();
+  await log.append(0, [tick(1), tick(2), tick(3)]);
+  const elsewhere = await open();
+  await elsewhere.log.append(0, [tick(1), tick(5), tick(3)]);
+  const row = await elsewhere.database.kysely
+    .selectFrom("events")
+    .selectAll()
+    .where("seq", "=", 3)
+    .executeTakeFirstOrThrow();
+  await database.kysely.updateTable("events").set(row).where("seq", "=", 3).execute();
+  await expect(log.verify()).rejects.toMatchObject({ code: "EVENT_LOG_CORRUPTED", details: { seq: 3 } });
+  for (const opened of [database, elsewhere.database]) await opened.close();
+});
+
 test("the newest snapshot is found, by logic version too; old ones go", async () => {
   const { database, log } = await open();
   expect(await log.latestSnapshot()).toBeUndefined();

@@ -10,8 +10,11 @@ import {
   canonicalJson,
   digestOfJson,
   domainFor,
+  drawnFragment,
   type EpochView,
   fromWire,
+  LOT_DELAY_BLOCKS,
+  lotSeed,
   type ReceiptsFile,
   recoverSigner,
   type RunId,
@@ -368,6 +371,13 @@ describe("an epoch", () => {
     await eventually("its verdicts", () => (ofAnother().length === round ? true : undefined));
     await stop();
     const computation = await compute(due, board.verdicts);
+    // Each about the fragment that the lot gave its validator, which no coordinator can foresee.
+    for (const { verdict } of board.verdicts) {
+      const [head] = (await chain.headsSince(world.runId, 0)).filter((each) => each.head === verdict.head);
+      const hash = await chain.blockHash(head!.block + Number(LOT_DELAY_BLOCKS));
+      expect(verdict.index).toBe(drawnFragment(lotSeed(hash!, head!.head, verdict.validator), fragments));
+    }
+    expect(new Set(board.verdicts.map(({ verdict }) => verdict.index)).size).toBeGreaterThan(1);
     // The forged checkpoints earn nothing: all verdicts about them are 0.
     const paid = computation.inputs.epochs.flatMap(({ contributions }) =>
       contributions.map(({ contribution }) => BigInt(contribution)),
