@@ -110,8 +110,7 @@ describe("answers", () => {
   it("that break off, or do not come in time, can be asked for again", async () => {
     handler = (_, response) => {
       response.writeHead(200, { "content-length": "100" });
-      response.write("{");
-      setTimeout(() => response.destroy(), 20);
+      response.write("{", () => void response.destroy());
     };
     await expect(client().runs()).rejects.toThrow(failure({ code: "UNREACHABLE", retryable: true }));
     handler = () => undefined;
@@ -131,12 +130,11 @@ describe("answers", () => {
   });
 
   it("may be given up by the caller, whose reason passes through", async () => {
-    handler = () => undefined;
     const session = client().session(runId, worker, `0x${"77".repeat(32)}`);
     const controller = new AbortController();
-    const asked = session.work({ waitSeconds: 5 }, controller.signal);
     const reason = new CoordinatorError(0, "GIVEN_UP", "Enough.");
-    setTimeout(() => controller.abort(reason), 20);
+    handler = () => controller.abort(reason);
+    const asked = session.work({ waitSeconds: 5 }, controller.signal);
     await expect(asked).rejects.toBe(reason);
   });
 });

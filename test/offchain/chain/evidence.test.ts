@@ -101,12 +101,13 @@ describe("the evidence of a head", () => {
 
 type Entry = ReceiptsFile["receipts"][number];
 
-describe("a receipt", () => {
-  const verify = (change: (first: Entry) => Partial<Entry>) => {
-    const [first, ...rest] = file.receipts as [Entry, ...Entry[]];
-    return verifyReceipts(reader, { ...file, receipts: [{ ...first, ...change(first) }, ...rest] }, head, parent);
-  };
+/** Verifies the round's receipts, the first of them changed. */
+const verify = (change: (first: Entry) => Partial<Entry>) => {
+  const [first, ...rest] = file.receipts as [Entry, ...Entry[]];
+  return verifyReceipts(reader, { ...file, receipts: [{ ...first, ...change(first) }, ...rest] }, head, parent);
+};
 
+describe("a receipt", () => {
   it.each<[string, (first: Entry) => Partial<Entry>, RegExp]>([
     ["of another round", (e) => ({ receipt: { ...e.receipt, round: "7" } }), /of another round/],
     [

@@ -121,7 +121,7 @@ export async function sign<N extends StructName>(
 
 /** Lets everything that can run without time passing run. */
 export async function until(holds: () => boolean | Promise<boolean>, what = "the condition"): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 120_000;
   while (!(await holds())) {
     if (Date.now() > end) throw new NotInTime(what);
     await new Promise((resolve) => {
@@ -143,7 +143,7 @@ export async function elapse(harness: Harness, holds: () => boolean | Promise<bo
 
 class NotInTime extends Error {
   constructor(what: string) {
-    super(`${what} did not come about within 10 s`);
+    super(`${what} did not come about within 120 s`);
   }
 }
 

@@ -34,16 +34,14 @@ test("a second Ctrl-C ends at once", async () => {
   const program = runProgram("daemon", ["stubborn"]);
   await program.says(/started/);
   program.child.kill("SIGINT");
-  await new Promise((resolve) => {
-    setTimeout(resolve, 50);
-  });
+  await program.says(/told to stop/);
   program.child.kill("SIGINT");
   expect(await program.exited).toEqual({ code: 130, signal: null });
   expect(program.output()).not.toContain("closed");
 });
 
 test("what does not shut down in time is ended", async () => {
-  const program = runProgram("daemon", ["stubborn"]);
+  const program = runProgram("daemon", ["stubborn", "--hasty"]);
   await program.says(/started/);
   program.child.kill("SIGTERM");
   expect(await program.exited).toEqual({ code: 70, signal: null });

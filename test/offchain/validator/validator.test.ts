@@ -84,6 +84,8 @@ const board = {
   withheld: new Set<string>(),
   /** Takes no verdicts. */
   deaf: false,
+  /** How often it was asked for its epochs, with which each look of a validator ends. */
+  asked: 0,
 };
 const unreachable = (): CoordinatorError =>
   new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
@@ -99,7 +101,10 @@ const coordinator: ValidatorCoordinator = {
       phase: "Training",
     } as unknown as RunView;
   },
-  epochs: async () => ({ epochs: board.epochs }),
+  epochs: async () => {
+    board.asked += 1;
+    return { epochs: board.epochs };
+  },
   blob: async (_run, digest, limit) => {
     if (board.withheld.has(digest)) throw new CoordinatorError(404, "BLOB_NOT_FOUND", `There is no blob ${digest}.`);
     return world.store.get(digest, limit);
@@ -150,12 +155,19 @@ async function start(account = me): Promise<{ events: ValidatorEvent[] }> {
 }
 
 async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 2_000; tries++) {
     const found = look();
     if (found !== undefined) return found;
     await sleep(50);
   }
   throw new Error(`${what} did not come.`);
+}
+
+/** Until two looks are over that began after this: whatever the validator would do by now, it has done. */
+async function looked(): Promise<void> {
+  const before = board.asked;
+  // The look that is on now, two whole ones, and the beginning of the next.
+  await eventually("looks", () => (board.asked >= before + 4 ? true : undefined));
 }
 
 const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
@@ -216,7 +228,7 @@ describe("a validator", () => {
   it("waits for the block that decides the lot, then finds an honest fragment equal", async () => {
     await post();
     const { events } = await start();
-    await sleep(300);
+    await looked();
     expect(about(0)).toEqual([]);
     await development().mine({ blocks: 2 });
     const [signed] = await eventually("the verdict", () => (about(0).length > 0 ? about(0) : undefined));
@@ -273,7 +285,7 @@ describe("a validator", () => {
     const reader = chain.blockHash.bind(chain);
     Object.assign(chain, { blockHash: async () => `0x${"77".repeat(32)}` as const });
     await start();
-    await sleep(500);
+    await looked();
     Object.assign(chain, { blockHash: reader });
     expect(board.verdicts).toEqual([]);
     board.verdicts = before;
@@ -322,11 +334,11 @@ describe("a validator", () => {
   });
 });
 
-const refusal = async (view: EpochView, settle = 0): Promise<string> => {
+const refusal = async (view: EpochView): Promise<string> => {
   board.epochs = [];
   const { events } = await start();
   // Looks that do not list it yet: what was accepted before them must count in it.
-  await sleep(settle);
+  await looked();
   board.epochs = [view];
   const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
   expect(board.attestations).toEqual([]);
@@ -344,7 +356,7 @@ describe("an epoch", () => {
   it("that leaves out a verdict of its own, accepted before, is not signed", async () => {
     const others = board.verdicts.filter(({ verdict }) => verdict.round !== "0");
     const view = await publish(await compute(due, others));
-    expect(await refusal(view, 300)).toContain("sent in time");
+    expect(await refusal(view)).toContain("sent in time");
   });
 
   it.each<[string, (view: EpochView) => EpochView]>([
@@ -373,7 +385,7 @@ describe("an epoch", () => {
     const computation = await compute(due, board.verdicts);
     // Each about the fragment that the lot gave its validator, which no coordinator can foresee.
     for (const { verdict } of board.verdicts) {
-      const [head] = (await chain.headsSince(world.runId, 0)).filter((each) => each.head === verdict.head);
+      const head = (await chain.headsSince(world.runId, 0)).find((each) => each.head === verdict.head);
       const hash = await chain.blockHash(head!.block + Number(LOT_DELAY_BLOCKS));
       expect(verdict.index).toBe(drawnFragment(lotSeed(hash!, head!.head, verdict.validator), fragments));
     }
@@ -482,7 +494,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const { events } = await start();
     board.epochs = [await publish(await compute(due, board.verdicts))];
     await eventually("a word why", () => waits(events)[0]);
-    await sleep(400);
+    await looked();
     expect(board.attestations).toEqual([]);
     expect(about(round)).toEqual([]);
     expect(waits(events)).toEqual([
@@ -512,7 +524,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     );
     const refused = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
     expect(refused).toMatchObject({ reason: expect.stringContaining(`checkpoint ${round + 1} does not hold`) });
-    await sleep(200);
+    await looked();
     expect(board.attestations).toEqual([]);
 
     board.deaf = false;
@@ -528,7 +540,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.epochs = [await publish(await compute(due, board.verdicts))];
     const { events } = await start();
     await eventually("a word why", () => waits(events)[0]);
-    await sleep(300);
+    await looked();
     expect(board.attestations).toEqual([]);
     await mine(1);
     await attested();
@@ -573,7 +585,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.epochs = [await publish(await compute(due, board.verdicts))];
     const { events } = await start();
     await eventually("a word why", () => waits(events)[0]);
-    await sleep(300);
+    await looked();
     expect(board.attestations).toEqual([]);
 
     for (const digest of hidden) board.withheld.delete(digest);

@@ -78,6 +78,8 @@ export interface CoordinatorDouble {
   readonly beats: Heartbeat[];
   readonly left: Address[];
   /** PUTs of fragments that were answered. */
+  /** Fragments whose upload hangs. */
+  readonly hanging: number[];
   readonly uploads: { readonly assignmentId: number; readonly attempt: number; readonly index: number }[];
   readonly assignments: Assignment[];
   /** θ after the last closed round, by fragment. */
@@ -128,6 +130,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
   const joins: CoordinatorDouble["joins"] = [];
   const beats: Heartbeat[] = [];
   const left: Address[] = [];
+  const hanging: number[] = [];
   const uploads: { assignmentId: number; attempt: number; index: number }[] = [];
   const assignments: Assignment[] = [];
   const payloads = new Map<string, Uint8Array>();
@@ -308,7 +311,10 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       if (Number(attempt) !== current?.attempt || Number(assignmentId) !== current.assignmentId) {
         throw new Refusal(409, "ATTEMPT_STALE");
       }
-      if (faults.hangUploads) await systemClock.sleep(20_000, ended.signal).catch(() => undefined);
+      if (faults.hangUploads) {
+        hanging.push(Number(index));
+        await systemClock.sleep(3_600_000, ended.signal).catch(() => undefined);
+      }
       const bytes = request.body as Buffer;
       payloads.set(`${assignmentId}/${attempt}/${index}`, new Uint8Array(bytes));
       uploads.push({ assignmentId: Number(assignmentId), attempt: Number(attempt), index: Number(index) });
@@ -377,6 +383,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     joins,
     beats,
     left,
+    hanging,
     uploads,
     assignments,
     get states() {

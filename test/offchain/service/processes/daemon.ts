@@ -5,7 +5,7 @@ import { RetryableError, UserError } from "../../../../offchain/src/base/index.t
 import { createLogger } from "../../../../offchain/src/service/logging.ts";
 import { runDaemon } from "../../../../offchain/src/service/lifecycle.ts";
 
-const [kind = "serve", journal] = process.argv.slice(2);
+const [kind = "serve", journal] = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const say = (text: string): void => {
   if (journal) appendFileSync(journal, `${text}\n`);
   else process.stdout.write(`${text}\n`);
@@ -32,7 +32,7 @@ await runDaemon(
     ready({ port: 1_234 });
     const alive = setInterval(() => undefined, 1_000);
     await new Promise((resolve) => {
-      if (kind !== "stubborn") signal.addEventListener("abort", resolve);
+      signal.addEventListener("abort", kind === "stubborn" ? () => say("told to stop") : resolve);
     });
     clearInterval(alive);
     if (kind === "rejects") throw signal.reason;
@@ -41,7 +41,8 @@ await runDaemon(
   {
     name: "test daemon",
     logger: createLogger({ component: "test", level: "silent" }),
-    shutdownDeadline: 300,
+    // None ends by its deadline but where a test says so.
+    shutdownDeadline: process.argv.includes("--hasty") ? 300 : 120_000,
     ...(process.argv.includes("--stdin") && { orphanGuard: "stdin" as const }),
   },
 );
