@@ -21,7 +21,16 @@ export {
 } from "./checkpoint.ts";
 export { BlobError, type BlobErrorCode, FormatError } from "./errors.ts";
 export { openFileStore } from "./fileStore.ts";
-export { bundleModel, exportModel, importModel, type Model, type ModelFacts, readModel, verifyBlobs } from "./model.ts";
+export {
+  bundleModel,
+  exportModel,
+  importModel,
+  type Model,
+  type ModelFacts,
+  type ProgramRole,
+  readModel,
+  verifyBlobs,
+} from "./model.ts";
 export { type BlobSource, createReadThrough, type ReadThrough } from "./readThrough.ts";
 export {
   decodeSafetensors,

@@ -31,6 +31,9 @@ const MAX_DEFINITION_BYTES = 16 << 20;
 const MAX_TOKENIZER_BYTES = 64 << 20;
 const MAX_PROGRAM_BYTES = 1 << 30;
 
+const programRoles = ["step", "eval", "logits"] as const;
+export type ProgramRole = (typeof programRoles)[number];
+
 /** What a bundle is made from. */
 export interface ModelFacts {
   readonly chainId: number;
@@ -98,7 +101,7 @@ async function modelOf(
     [realisation.definition === bundle.definition.digest, "its programs are those of another definition"],
     [definition.tokenizer === tokenizer.digest, "its tokenizer is not the definition's"],
     [tokenizer.bytes <= MAX_TOKENIZER_BYTES, `its tokenizer is larger than ${MAX_TOKENIZER_BYTES} bytes`],
-    ...(["step", "eval", "logits"] as const).flatMap((role): [boolean, string][] => [
+    ...programRoles.flatMap((role): [boolean, string][] => [
       [programs[role].digest === realisation.graphs[role], `its ${role} program is not the realisation's`],
       [programs[role].bytes <= MAX_PROGRAM_BYTES, `its ${role} program is larger than ${MAX_PROGRAM_BYTES} bytes`],
     ]),
@@ -113,9 +116,7 @@ export function blocksOf({ digest, bundle, manifest }: Model): Map<Digest, numbe
   const named = [
     ...documents.map(({ key }) => bundle[key]),
     bundle.tokenizer,
-    bundle.programs.step,
-    bundle.programs.eval,
-    bundle.programs.logits,
+    ...programRoles.map((role) => bundle.programs[role]),
     ...manifest.fragments,
   ];
   return new Map([
@@ -183,13 +184,18 @@ async function readDocument(
  * neither bundle nor manifest name, or name with another length, are refused before they are stored, and so is a file with a
  * block missing or twice. On failure, what this call added is removed again.
  * @param options.check refuses a model before any of it is stored
+ * @param options.checkProgram refuses a program, whose bytes come from a stranger, before the model is there
  * @param options.maxBytes limit of the sum of all blocks; default 1 TiB
  * @throws FormatError `CAR_INVALID`, `MODEL_INVALID`, `CHECKPOINT_INVALID`; BlobError
  */
 export async function importModel(
   store: BlobStore,
   chunks: ByteChunks,
-  options: { readonly check?: (model: Model) => void; readonly maxBytes?: number } = {},
+  options: {
+    readonly check?: (model: Model) => void;
+    readonly checkProgram?: (bytes: Uint8Array, role: ProgramRole) => void;
+    readonly maxBytes?: number;
+  } = {},
 ): Promise<Model> {
   const car = await openCar(chunks);
   const added: Digest[] = [];
@@ -223,6 +229,8 @@ export async function importModel(
     }
     const [missing] = needed.keys();
     if (missing !== undefined) throw invalidCar(`block ${cidOf(missing)} is missing`);
+    for (const role of options.checkProgram ? programRoles : [])
+      options.checkProgram?.(await store.get(asDigest(bundle.programs[role].digest), MAX_PROGRAM_BYTES), role);
     // The documents come last, the bundle after all: where it is, everything is.
     for (const [digest, raw] of [...kept].toReversed()) await keep(digest, raw, raw.length);
     return model;

@@ -2,15 +2,28 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { asRunId, type Definition, type Digest, type TensorEntry } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  asModelId,
+  asRunId,
+  canonicalJson,
+  type Definition,
+  type Digest,
+  type Realisation,
+  type TensorEntry,
+} from "@cotrain/sdk/protocol";
 import { onTestFinished } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import {
   type BlobStore,
+  bundleModel,
   type CheckpointFacts,
   type FragmentState,
+  type Model,
   openFileStore,
+  type ProgramRole,
+  writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
 
 /** A directory that goes when the test ends. */
@@ -75,3 +88,41 @@ export const definitionOf = (tokenizer: Digest): Definition => ({
   table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
   initialParameters: `0x${"bc".repeat(32)}`,
 });
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
+const contracts = {
+  modelRegistry: address("1"),
+  runRegistry: address("2"),
+  checkpointRegistry: address("3"),
+  validatorSet: address("4"),
+  emission: address("5"),
+  computeRewards: address("6"),
+};
+
+/** Stores all parts of a model; `change` tampers with its realisation, programs are texts unless they are given. */
+export async function storedModel(
+  store: BlobStore,
+  change: Partial<Realisation> = {},
+  programs: Partial<Record<ProgramRole, Uint8Array>> = {},
+): Promise<Model> {
+  const { digest: checkpoint } = await writeCheckpoint(store, table, fragmentStates("checkpoint"), facts);
+  const { digest: tokenizer } = await store.put(utf8("a tokenizer"));
+  const graph = async (role: ProgramRole): Promise<Digest> => (await store.put(programs[role] ?? utf8(role))).digest;
+  const { digest: definition } = await store.put(utf8(canonicalJson(definitionOf(tokenizer))));
+  const realisation: Realisation = {
+    version: 1,
+    definition,
+    graphs: { step: await graph("step"), eval: await graph("eval"), logits: await graph("logits") },
+    microBatch: 1,
+    precision: "fp32",
+    runtime: "none",
+    deviceClass: "none",
+    conformance: asDigest(`0x${"ab".repeat(32)}`),
+    ...change,
+  };
+  const { digest } = await store.put(utf8(canonicalJson(realisation)));
+  const modelId = asModelId(`0x${"78".repeat(32)}`);
+  const where = { chainId: 31_337, contracts, modelId, runId: asRunId(facts.runId) };
+  return bundleModel(store, { ...where, checkpoint, realisation: digest });
+}

@@ -2,67 +2,32 @@
 import { writeFile } from "node:fs/promises";
 
 import { CarReader, CarWriter } from "@ipld/car";
-import {
-  asDigest,
-  asModelId,
-  asRunId,
-  canonicalJson,
-  cidOf,
-  type Digest,
-  digestOfCid,
-  type Realisation,
-} from "@cotrain/sdk/protocol";
+import { asDigest, canonicalJson, cidOf, type Digest, digestOfCid } from "@cotrain/sdk/protocol";
 import { CID } from "multiformats/cid";
 import { describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import {
   type BlobStore,
-  bundleModel,
   exportModel,
   importModel,
   type Model,
   readCheckpoint,
   verifyBlobs,
-  writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
-import { collect, definitionOf, digestsIn, facts, fileOf, fragmentStates, table, temporaryStore } from "./fixtures.ts";
+import {
+  collect,
+  definitionOf,
+  digestsIn,
+  fileOf,
+  fragmentStates,
+  storedModel,
+  table,
+  temporaryStore,
+} from "./fixtures.ts";
 
 const states = fragmentStates("checkpoint");
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
-const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
-const contracts = {
-  modelRegistry: address("1"),
-  runRegistry: address("2"),
-  checkpointRegistry: address("3"),
-  validatorSet: address("4"),
-  emission: address("5"),
-  computeRewards: address("6"),
-};
-
-/** Stores all parts of a model; `change` tampers with its realisation. */
-async function storedModel(store: BlobStore, change: Partial<Realisation> = {}): Promise<Model> {
-  const { digest: checkpoint } = await writeCheckpoint(store, table, states, facts);
-  const { digest: tokenizer } = await store.put(utf8("a tokenizer"));
-  const graph = async (name: string): Promise<Digest> => (await store.put(utf8(name))).digest;
-  const { digest: definition } = await store.put(utf8(canonicalJson(definitionOf(tokenizer))));
-  const realisation: Realisation = {
-    version: 1,
-    definition,
-    graphs: { step: await graph("step"), eval: await graph("eval"), logits: await graph("logits") },
-    microBatch: 1,
-    precision: "fp32",
-    runtime: "none",
-    deviceClass: "none",
-    conformance: asDigest(`0x${"ab".repeat(32)}`),
-    ...change,
-  };
-  const { digest } = await store.put(utf8(canonicalJson(realisation)));
-  const modelId = asModelId(`0x${"78".repeat(32)}`);
-  const where = { chainId: 31_337, contracts, modelId, runId: asRunId(facts.runId) };
-  return bundleModel(store, { ...where, checkpoint, realisation: digest });
-}
-
 /** A stored model and its CAR. */
 async function exported(): Promise<{
   root: string;

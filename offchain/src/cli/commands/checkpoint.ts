@@ -6,8 +6,16 @@ import { asDigest } from "@cotrain/sdk/protocol";
 
 import { errnoOf, UserError, writeError, writeFileDurable } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
+import { readSignature } from "../../engine/index.ts";
 import { text, toggle } from "../../service/index.ts";
-import { type BlobStore, bundleModel, exportModel, importModel, type Model } from "../../storage/index.ts";
+import {
+  type BlobStore,
+  bundleModel,
+  exportModel,
+  importModel,
+  type Model,
+  type ProgramRole,
+} from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type LocalRun, openLocalRun, withChain } from "../local.ts";
 import { holdsRun, keepModel, openImportedModel, requireCheckpoint } from "../model.ts";
@@ -128,7 +136,12 @@ async function readCar(
         `${file} holds a model of run ${bundle.runId}, but ${run.state} holds run ${run.runId}: import it into a directory of its own with --state.`,
       );
   };
-  return importModel(blobs, createReadStream(file), { check }).catch((error: unknown) => {
+  const checkProgram = (bytes: Uint8Array, role: ProgramRole): void => {
+    const { kind } = readSignature(bytes).signature;
+    if (kind !== role)
+      throw new UserError("PROGRAM_OTHER", `${file} holds a program for ${kind} where the one for ${role} is due.`);
+  };
+  return importModel(blobs, createReadStream(file), { check, checkProgram }).catch((error: unknown) => {
     if (error instanceof Error && "syscall" in error)
       throw new UserError("FILE_UNREADABLE", `${file} cannot be read: ${error.message}.`, { cause: error });
     throw error;

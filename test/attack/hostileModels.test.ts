@@ -1,0 +1,41 @@
+/** A model's CAR from a stranger: whatever its programs hold, `checkpoint import` refuses it and leaves nothing. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { describe, expect, test } from "vitest";
+
+import { exportModel, type ProgramRole } from "../../offchain/src/storage/index.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "../offchain/cli/support.ts";
+import { collect, storedModel, temporaryStore } from "../offchain/storage/fixtures.ts";
+import { goodPrograms, hostilePrograms } from "./hostileCorpus.ts";
+
+const { step, eval: evaluation, logits } = goodPrograms;
+const good = { step: step.bytes, eval: evaluation.bytes, logits: logits.bytes };
+
+/** Imports a model with these programs into a directory that is not there. */
+async function imported(programs: Partial<Record<ProgramRole, Uint8Array>>) {
+  const directory = temporaryDirectory();
+  const file = join(directory, "model.car");
+  const state = join(directory, "state");
+  const { store } = await temporaryStore();
+  const model = await storedModel(store, {}, { ...good, ...programs });
+  writeFileSync(file, Buffer.concat(await collect(exportModel(store, model))));
+  const ended = await cotrainHere(["checkpoint", "import", file, "--state", state]);
+  return { verdict: verdictOf(ended), code: ended.code, left: existsSync(state) };
+}
+
+describe("a model with a hostile program", () => {
+  test.each(hostilePrograms("/canary"))("$name", async ({ bytes, why }) => {
+    expect(await imported({ step: bytes })).toEqual({ verdict: refusal(1, why), code: 1, left: false });
+  });
+
+  test("of another role than it stands for", async () => {
+    const { verdict, left } = await imported({ eval: good.logits });
+    expect(verdict).toEqual(refusal(1, /a program for logits where the one for eval is due/));
+    expect(left).toBe(false);
+  });
+
+  test("is refused for its program alone: with good ones it is taken", async () => {
+    expect(await imported({})).toMatchObject({ code: 0, left: true });
+  });
+});
