@@ -1,4 +1,5 @@
 /** Numbers, durations, addresses and bars as people read them. */
+import { type Address, getAddress } from "viem";
 
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
@@ -33,18 +34,61 @@ export function formatDuration(milliseconds: number): string {
 /** 0x1234…cdef. */
 export const shortHex = (hex: string): string => (hex.length <= 14 ? hex : `${hex.slice(0, 6)}…${hex.slice(-4)}`);
 
-/** Share wei (18 decimals) → "1,234.56", rounded down. */
-export function formatShares(wei: bigint): string {
-  const whole = wei / 10n ** 18n;
-  const cents = (wei % 10n ** 18n) / 10n ** 16n;
-  return `${grouped.format(whole)}.${String(cents).padStart(2, "0")}`;
+/** An address as people compare it: with the checksum of EIP-55 in its casing, as wallets and explorers show it. */
+export const formatAddress = (address: string): Address => getAddress(address);
+
+/** {@link formatAddress}, shortened. */
+export const shortAddress = (address: string): string => shortHex(formatAddress(address));
+
+/**
+ * People count rounds from 1: round n makes checkpoint n of checkpoint n − 1. The protocol's structs name a round by the
+ * checkpoint that it starts from.
+ */
+export const roundNumber = (startsFrom: number): number => startsFrom + 1;
+
+/** Shares of each part in units of `unit`, rounded so that they add up to the rounded sum (method of the largest remainder). */
+function apportion(parts: readonly bigint[], unit: bigint): bigint[] {
+  const sum = parts.reduce((total, part) => total + part, 0n);
+  const floors = parts.map((part) => part / unit);
+  let missing = Number((sum + unit / 2n) / unit - floors.reduce((total, part) => total + part, 0n));
+  const byRemainder = parts.map((part, index) => ({ index, rest: part % unit }));
+  byRemainder.sort((a, b) => (a.rest === b.rest ? a.index - b.index : a.rest > b.rest ? -1 : 1));
+  for (const { index } of byRemainder) {
+    if (missing <= 0) break;
+    floors[index] = (floors[index] ?? 0n) + 1n;
+    missing -= 1;
+  }
+  return floors;
 }
+
+/** A hundredth of a share, in wei. */
+const CENT = 10n ** 16n;
+
+const showCents = (cents: bigint): string => `${grouped.format(cents / 100n)}.${String(cents % 100n).padStart(2, "0")}`;
+
+/** Share wei (18 decimals) → "1,234.56", to the nearest hundredth; less than half of one that is not nothing → "<0.01". */
+export function formatShares(wei: bigint): string {
+  const cents = (wei + CENT / 2n) / CENT;
+  return cents === 0n && wei > 0n ? "<0.01" : showCents(cents);
+}
+
+/** {@link formatShares} of parts, so that what is shown adds up to what is shown of their sum. */
+export const formatSharesAdding = (parts: readonly bigint[]): string[] => apportion(parts, CENT).map(showCents);
+
+const showPermille = (permille: bigint): string => `${permille / 10n}.${permille % 10n}%`;
 
 /** Part of a whole in percent with one decimal. */
 export function formatPercent(part: bigint, whole: bigint): string {
-  if (whole === 0n) return "–";
-  const permille = (part * 1_000n + whole / 2n) / whole;
-  return `${permille / 10n}.${permille % 10n}%`;
+  return whole === 0n ? "–" : showPermille((part * 1_000n + whole / 2n) / whole);
+}
+
+/** {@link formatPercent} of parts of a whole, so that what is shown adds up. */
+export function formatPercentAdding(parts: readonly bigint[], whole: bigint): string[] {
+  if (whole === 0n) return parts.map(() => "–");
+  return apportion(
+    parts.map((part) => part * 1_000n),
+    whole,
+  ).map(showPermille);
 }
 
 /** Nats per token → bits per byte of text. */
@@ -93,4 +137,18 @@ export function wrap(text: string, width: number): string[] {
     for (; line.length > width; line = line.slice(width)) lines.push(line.slice(0, width));
   }
   return line === "" ? lines : [...lines, line];
+}
+
+/** A command line in lines of at most `width` characters that a shell takes as one: broken between words, never cut. */
+export function wrapCommand(command: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of command.split(" ")) {
+    // Room for the backslash that says that it goes on.
+    if (line !== "" && line.length + 1 + word.length > width - 2) {
+      lines.push(`${line} \\`);
+      line = `  ${word}`;
+    } else line += line === "" ? word : ` ${word}`;
+  }
+  return [...lines, line];
 }

@@ -23,6 +23,8 @@ function addOption(program: Program, key: string, option: Option<unknown>): void
     option.default !== undefined && option.show ? option.show(option.default) : JSON.stringify(option.default);
   const standard = option.default === undefined || isToggle ? "" : ` (default: ${shown})`;
   const description = option.default === true ? `do not ${option.description}` : option.description;
+  // What has no default can be asked for and against.
+  if (isToggle && option.default === undefined) program.option(flagOf(key).replace(/^--/, "--no-"));
   program.option(`${flagFor(key, option)}${isToggle ? "" : " <value>"}`, `${description}${standard}`);
 }
 

@@ -1,8 +1,15 @@
 /** Text from a checkpoint: parameters and programs by digest, sampled token by token. */
-import { asDigest, Definition, type Digest, parseDocument, Realisation } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type DataManifest,
+  Definition,
+  type Digest,
+  parseDocument,
+  Realisation,
+} from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded, UserError } from "../base/index.ts";
-import { parseTokenizer } from "../data/index.ts";
+import { openSequences, parseTokenizer } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
 import { generate, openEngine } from "../engine/index.ts";
 import { type BlobReader, readCheckpoint } from "../storage/index.ts";
@@ -31,6 +38,33 @@ async function document<T extends typeof Definition | typeof Realisation>(
 ) {
   const bytes = await blobs.get(digest, MAX_DOCUMENT_BYTES);
   return parseDocument(what, schema, parseJsonBounded(bytes, MAX_DOCUMENT_BYTES, what));
+}
+
+/** Tokens of the held-out text among which a prompt is looked for. */
+const PROMPT_TOKENS = 256;
+const PROMPT_WORDS = 4;
+
+const wordsIn = (part: string): string[] => part.match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu) ?? [];
+
+/**
+ * How some sentence of a text begins: a few plain words, which a shell takes between quotes as they are. Where there is no
+ * sentence, the first words.
+ */
+export function promptIn(text: string): string {
+  const sentences = text.split(/(?<=[.!?])\s+|\n+/).slice(1);
+  const best = sentences.find((sentence) => /^\p{Lu}/u.test(sentence) && wordsIn(sentence).length > PROMPT_WORDS);
+  const found = wordsIn(best ?? text)
+    .slice(0, PROMPT_WORDS)
+    .join(" ");
+  return found === "" ? "The" : found;
+}
+
+/** A prompt that fits what the model was trained on: words from the part of its text that was held out. */
+export async function promptFor(blobs: BlobReader, data: DataManifest): Promise<string> {
+  const tokenizer = parseTokenizer(await blobs.get(asDigest(data.tokenizer)));
+  const length = Math.min(PROMPT_TOKENS, data.heldOut.tokens - 1);
+  if (length < 1) return promptIn("");
+  return promptIn(tokenizer.decode(await openSequences(blobs, data, "heldOut", length).tokens([0])));
 }
 
 /** Yields the continuation of the prompt as text, piece by piece. @throws UserError `PROMPT_EMPTY` */

@@ -13,7 +13,7 @@ import {
 
 import { heldOutOf } from "./machine/heldOut.ts";
 import { receiptsOf } from "./machine/dealing.ts";
-import type { Member, RunState } from "./machine/state.ts";
+import type { HeldOut, Member, RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
 const lower = (address: Address): Address => address.toLowerCase() as Address;
@@ -71,6 +71,9 @@ function trainLoss(members: readonly MemberView[]): number | null {
   return weight === 0 ? null : sum / weight;
 }
 
+const heldOutView = (found: HeldOut | null): RunView["loss"]["heldOut"] =>
+  found && { ...found, sequences: found.sequences ?? null };
+
 export function runView(run: Run): RunView {
   const { state } = run.driver;
   const members = Object.values(state.members)
@@ -112,7 +115,11 @@ export function runView(run: Run): RunView {
         }
       : null,
     members,
-    loss: { train: trainLoss(members), heldOut: heldOutOf(state, "newest"), heldOutFirst: state.heldOutFirst },
+    loss: {
+      train: trainLoss(members),
+      heldOut: heldOutView(heldOutOf(state, "newest")),
+      heldOutFirst: heldOutView(state.heldOutFirst),
+    },
     tokensPerSecond: tokensPerSecond(state, members),
     traffic: { ...state.traffic },
     kept: {

@@ -47,7 +47,7 @@ import {
   setStatus,
   versionAt,
 } from "./runs.ts";
-import { balanceOf, delegate, delegateOf, pastVotesOf, totalSupply, votesOf } from "./shares.ts";
+import { balanceOf, delegate, delegateOf, pastSupplyOf, pastVotesOf, totalSupply, votesOf } from "./shares.ts";
 import { countSigners, currentSetVersion, setOf, setValidators } from "./validators.ts";
 
 const reads = {
@@ -73,6 +73,7 @@ const reads = {
   openRunOf,
   organiserOf,
   paramsOf,
+  pastSupplyOf,
   pastVotesOf,
   pendingRoot,
   proposalDeadline,

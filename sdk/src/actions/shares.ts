@@ -40,6 +40,12 @@ export const balanceOf = (client: Client, args: AccountArgs): Promise<bigint> =>
 export const totalSupply = (client: Client, args: SharesReadArgs): Promise<bigint> =>
   withContractErrors(readContract(client, { ...contract(args), functionName: "totalSupply" }));
 
+/** Shares in existence at a time in the past (chain seconds), in wei: what votes are a part of. @throws ERC5805FutureLookupError */
+export const pastSupplyOf = (client: Client, args: SharesReadArgs & { readonly timepoint: bigint }): Promise<bigint> =>
+  withContractErrors(
+    readContract(client, { ...contract(args), functionName: "getPastTotalSupply", args: [args.timepoint] }),
+  );
+
 /** Votes of an account now. */
 export const votesOf = (client: Client, args: AccountArgs): Promise<bigint> =>
   withContractErrors(readContract(client, { ...contract(args), functionName: "getVotes", args: [args.account] }));

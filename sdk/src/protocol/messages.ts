@@ -79,6 +79,9 @@ export const MemberView = Type.Object({
 });
 export type MemberView = Static<typeof MemberView>;
 
+/** Held-out loss of checkpoint `round`; `sequences` is the size of the sample that it was measured on, null where not known. */
+const HeldOutView = Type.Object({ round: Count, microBitsPerByte: Count, sequences: Nullable(Count) });
+
 export const RunView = Type.Object({
   runId: Hash32,
   modelId: Hash32,
@@ -118,9 +121,9 @@ export const RunView = Type.Object({
   loss: Type.Object({
     /** Nats per token, token-weighted over the members' latest. */
     train: Nullable(Real),
-    /** Validators' median, micro-bits per byte, of the newest head that has it, and the first one. */
-    heldOut: Nullable(Type.Object({ round: Count, microBitsPerByte: Count })),
-    heldOutFirst: Nullable(Type.Object({ round: Count, microBitsPerByte: Count })),
+    /** Validators' median of the newest checkpoint that has one, and the first one. */
+    heldOut: Nullable(HeldOutView),
+    heldOutFirst: Nullable(HeldOutView),
   }),
   tokensPerSecond: Real,
   /** Bytes moved between workers and coordinator, and what synchronous data parallelism would have moved for the same tokens. */

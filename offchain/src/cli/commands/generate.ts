@@ -1,13 +1,16 @@
-import { asDigest } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import { asDigest, Definition, type Digest, parseDocument } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
+import { parseJsonBounded, UserError } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
+import { readDataManifest } from "../../data/index.ts";
 import { integer, real, text } from "../../service/index.ts";
+import type { BlobReader } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun, withChain } from "../local.ts";
 import { openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
-import { textFrom, type TextOptions } from "../text.ts";
+import { promptFor, textFrom, type TextOptions } from "../text.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
 type Subject = Pick<TextOptions, "blobs" | "definition" | "realisation" | "checkpoint">;
@@ -35,12 +38,31 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
   });
 }
 
+const MAX_DEFINITION_BYTES = 16 << 20;
+const ANY_PROMPT = "The people of the town";
+
+/** Words of the run's held-out text; an imported model comes without it. */
+async function promptOf(blobs: BlobReader, digest: Digest): Promise<string> {
+  const bytes = await blobs.get(digest, MAX_DEFINITION_BYTES);
+  const { data } = parseDocument(
+    "the definition",
+    Definition,
+    parseJsonBounded(bytes, MAX_DEFINITION_BYTES, "The definition"),
+  );
+  try {
+    return await promptFor(blobs, await readDataManifest(blobs, asDigest(data)));
+  } catch (error) {
+    if (error instanceof CotrainError && error.code === "BLOB_MISSING") return ANY_PROMPT;
+    throw error;
+  }
+}
+
 /** `cotrain generate`: text from a checkpoint. */
 export const generateCommand = defineCommand({
   name: "generate",
   summary: "let the trained model continue a text",
   options: {
-    prompt: text({ description: "how the text begins", default: "The people of the town" }),
+    prompt: text({ description: "how the text begins (default: words of the run's held-out text)" }),
     tokens: integer(1, 4_096, { description: "tokens to add", default: 120 }),
     temperature: real(0, 5, { description: "0 always takes the likeliest token", default: 0.8 }),
     topK: integer(1, 65_536, { description: "draw among this many likeliest tokens", default: 40 }),
@@ -55,7 +77,8 @@ export const generateCommand = defineCommand({
   ],
   async run({ options, output }) {
     const { blobs, definition, realisation, checkpoint } = await subject(options.state, options.checkpoint);
-    const { prompt, tokens, temperature, topK, seed } = options;
+    const { tokens, temperature, topK, seed } = options;
+    const prompt = options.prompt ?? (await promptOf(blobs, definition));
     let written = "";
     // The prompt comes with the first piece, when nothing can be wrong any more.
     const show = (piece: string): void => {

@@ -10,7 +10,10 @@ import {
 } from "../options.ts";
 
 export const upOptions = {
-  for: duration({ description: "how long to train", default: 180_000 }),
+  for: duration({ description: "how long to train; settling takes half a minute more", default: 180_000 }),
+  vote: toggle({
+    description: "whether the holders vote in this session (default: once, in the first of 1:30 or more)",
+  }),
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),
   fresh: toggle({ description: "put the old state aside and start anew", default: false }),
   state: stateOption,

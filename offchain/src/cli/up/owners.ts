@@ -7,10 +7,12 @@ import {
   delegateOf,
   execute,
   governorOf,
+  pastSupplyOf,
   type Proposal,
   proposalIdOf,
   proposalEta,
   proposalOf,
+  proposalSnapshot,
   type ProposalState,
   proposalState,
   proposalVotes,
@@ -18,6 +20,7 @@ import {
   queue,
   setParams,
   sharesOf,
+  totalSupply,
   votesOf,
 } from "@cotrain/sdk/actions";
 import {
@@ -93,6 +96,11 @@ async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined
   return { amount, cumulative: reward.cumulative, transaction: receipt.transactionHash };
 }
 
+/** What all holders have together, whoever they are. */
+async function supplyOf({ addresses, modelId }: Estate, { client }: Owner): Promise<bigint> {
+  return totalSupply(client, { shares: await sharesOf(client, { addresses, modelId }) });
+}
+
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
 export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
   const claims = await Promise.all(
@@ -101,9 +109,10 @@ export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
   const made = new Map(claims.filter((entry): entry is [string, Claim] => entry[1] !== undefined));
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
-    const all = [...made.values()].reduce((total, { cumulative }) => total + cumulative, 0n);
+    const [asker] = estate.owners;
+    const all = asker ? await supplyOf(estate, asker) : sum;
     const who = made.size === 1 ? "1 wallet" : `${made.size} wallets`;
-    estate.tell(`${who} claimed ${formatShares(sum)} shares, ${formatShares(all)} in all`, "claims");
+    estate.tell(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(all)}`, "claims");
   }
   return made;
 }
@@ -112,10 +121,14 @@ export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
 export interface Decision {
   readonly proposalId: bigint;
   readonly title: string;
+  readonly innerSteps: number;
   readonly state: ProposalState;
   readonly votesFor: bigint;
   readonly votesAgainst: bigint;
-  readonly executed: Hex;
+  /** Supply at the snapshot, undefined before voting began. */
+  readonly supply: bigint | undefined;
+  /** The transaction, undefined before that. */
+  readonly executed: Hex | undefined;
 }
 
 async function until(
@@ -136,9 +149,15 @@ async function until(
 
 /**
  * The holders change a run parameter: the one with the most votes proposes, all vote, anyone queues and executes.
+ * @param progress told how far it is, from the proposal on
  * @throws RetryableError PROPOSAL_LOST, NO_VOTES
  */
-export async function decide(estate: Estate, params: RunParams, title: string): Promise<Decision> {
+export async function decide(
+  estate: Estate,
+  params: RunParams,
+  title: string,
+  progress: (decision: Decision) => void,
+): Promise<void> {
   const { addresses, modelId, runId, owners, tell } = estate;
   const [first] = owners;
   if (!first) throw new RetryableError("NO_VOTES", "There is nobody who could propose.");
@@ -160,28 +179,41 @@ export async function decide(estate: Estate, params: RunParams, title: string): 
   const proposal: Proposal = proposalOf(calls, title, proposer.client.account.address);
   const proposalId = proposalIdOf(proposal);
   await propose.sync(proposer.client, { governor, calls, description: title });
+  const report = async (executed?: Hex): Promise<void> => {
+    const { client } = proposer;
+    const [state, votes, timepoint] = await Promise.all([
+      proposalState(client, { governor, proposalId }),
+      proposalVotes(client, { governor, proposalId }),
+      proposalSnapshot(client, { governor, proposalId }),
+    ]);
+    const supply = state === "pending" ? undefined : await pastSupplyOf(client, { shares, timepoint });
+    progress({
+      proposalId,
+      title,
+      innerSteps: params.innerSteps,
+      state,
+      votesFor: votes.for,
+      votesAgainst: votes.against,
+      supply,
+      executed,
+    });
+  };
+  await report();
   tell(`${proposer.name} proposed: ${title}`);
 
   await until(estate, governor, proposer.client, proposalId, ["active"]);
   await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
+  await report();
   tell(voters.length === 1 ? "its holder voted for it" : `${voters.length} holders voted for it`);
 
   await until(estate, governor, proposer.client, proposalId, ["succeeded"]);
   await queue.sync(proposer.client, { governor, proposal });
+  await report();
   tell("the proposal was accepted and waits in the timelock");
 
   const eta = await proposalEta(proposer.client, { governor, proposalId });
   while ((await getBlock(proposer.client)).timestamp < eta) await estate.clock.sleep(300, estate.signal);
   const { receipt } = await execute.sync(proposer.client, { governor, proposal });
-  const votes = await proposalVotes(proposer.client, { governor, proposalId });
+  await report(receipt.transactionHash);
   tell(`executed: ${title}`);
-  const state = await proposalState(proposer.client, { governor, proposalId });
-  return {
-    proposalId,
-    title,
-    state,
-    votesFor: votes.for,
-    votesAgainst: votes.against,
-    executed: receipt.transactionHash,
-  };
 }

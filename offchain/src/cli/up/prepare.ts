@@ -40,6 +40,7 @@ import {
 } from "../../service/index.ts";
 import { type BlobStore, openFileStore } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
+import { chainFacts, type ChainFacts } from "../facts.ts";
 import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
 import { layout, writeDeployment } from "../local.ts";
 import { openChain, type Wallets } from "./chain.ts";
@@ -58,6 +59,8 @@ export interface Prepared {
   readonly rpcUrl: string;
   readonly chainId: number;
   readonly addresses: Readonly<ContractAddresses>;
+  /** Where the run stands on-chain, for people. */
+  readonly facts: ChainFacts;
   readonly modelId: ModelId;
   readonly runId: RunId;
   readonly preset: string;
@@ -224,7 +227,10 @@ export async function prepare(
     contracts: { ...addresses },
     fromBlock: Math.min(...Object.values(deployment.blocks)),
   });
-  const record = await reader.run(runId);
+  const [record, facts] = await Promise.all([
+    reader.run(runId),
+    chainFacts(organiser.client, { chainId: chain.chainId, rpcUrl: chain.url, addresses, modelId }),
+  ]);
   const definition = await readDefinition(blobs, record.definition);
   const data = await readDataManifest(blobs, asDigest(definition.data));
   const operatorToken = await readOperatorToken(state);
@@ -234,6 +240,8 @@ export async function prepare(
     model: data.source,
     parameters: parameterCount(presetOf(preset).model),
     bytesPerToken: data.train.bytes / data.train.tokens,
+    sequence: definition.sequence,
+    rpc: facts.rpc,
   });
   const { coordinator, joinCommand } = await startProcesses(
     context,
@@ -254,6 +262,7 @@ export async function prepare(
     rpcUrl: chain.url,
     chainId: chain.chainId,
     addresses,
+    facts,
     modelId,
     runId,
     preset,

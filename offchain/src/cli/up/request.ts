@@ -122,6 +122,7 @@ async function checkPorts({ options, config }: Context, embedded: boolean): Prom
  */
 export async function checkRequest(context: Context, file: RunFile | undefined): Promise<Request> {
   const { options } = context;
+  if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
   const rpc = keepRpc(context, file);
   const preset = keepSetting(context, file, "preset") ?? options.preset;
   const dataFile = keepSetting(context, file, "data");

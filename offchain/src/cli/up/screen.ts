@@ -2,7 +2,7 @@
  * What `cotrain up` shows while it trains: a pure picture of the run (`drawScreen`) that a TTY redraws in place, and the
  * same facts as one plain line per round elsewhere (`plainLine`).
  */
-import type { MemberView, RunView } from "@cotrain/sdk/protocol";
+import { codecCode, type MemberView, type RunView } from "@cotrain/sdk/protocol";
 
 import {
   bar,
@@ -10,10 +10,12 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
-  formatPercent,
+  formatPercentAdding,
   formatShort,
-  shortHex,
+  roundNumber,
+  shortAddress,
   sparkline,
+  wrapCommand,
 } from "../format.ts";
 import type { Output } from "../output.ts";
 import { table } from "../output.ts";
@@ -24,9 +26,13 @@ export interface Screen {
   readonly model: string;
   readonly parameters: number;
   readonly chainId: number;
+  /** The chain's RPC as it may be shown. */
+  readonly rpc: string;
   readonly elapsed: number;
   readonly goal: number;
   readonly bytesPerToken: number;
+  /** Tokens of a sequence. */
+  readonly sequence: number;
   readonly view: RunView | undefined;
   /** Training loss so far, nats per token, one value a round. */
   readonly losses: readonly number[];
@@ -38,28 +44,68 @@ export interface Screen {
   readonly warning: string | undefined;
 }
 
-const heldOutBits = (loss: { microBitsPerByte: number } | null): string =>
-  loss === null ? "–" : (loss.microBitsPerByte / 1e6).toFixed(3);
+type HeldOut = RunView["loss"]["heldOut"];
 
-function memberRow(member: MemberView, total: bigint): string[] {
+const heldOutBits = (loss: HeldOut): string => (loss === null ? "–" : (loss.microBitsPerByte / 1e6).toFixed(3));
+
+/** On how much text a held-out figure rests. */
+export const sampleOf = (sequences: number | null, sequence: number): string =>
+  sequences === null || sequence === 0 ? "" : ` on ${formatCount(sequences * sequence)} tokens`;
+
+/** Who trains at this moment; what the others report is about work that is over. */
+const isActive = ({ state }: MemberView): boolean => state === "training" || state === "uploading";
+
+const speedOf = (member: MemberView): number =>
+  isActive(member) && member.tokensPerSecond !== null ? Math.round(member.tokensPerSecond) : 0;
+
+/** Tokens a second of the workers that train at this moment: the sum of what the picture shows of each. */
+export function liveSpeed(view: RunView): { readonly tokensPerSecond: number; readonly workers: number } {
+  const active = view.members.filter(isActive);
+  return { tokensPerSecond: active.reduce((sum, member) => sum + speedOf(member), 0), workers: active.length };
+}
+
+function memberRow(member: MemberView, share: string): string[] {
   const progress = member.steps > 0 ? member.step / member.steps : 0;
   return [
-    shortHex(member.worker),
+    shortAddress(member.worker),
     member.state,
     member.state === "training" ? `${bar(progress, 12)} ${String(member.step).padStart(3)}/${member.steps}` : "",
     member.loss === null ? "–" : member.loss.toFixed(3),
-    member.tokensPerSecond === null ? "–" : formatCount(Math.round(member.tokensPerSecond)),
-    formatPercent(BigInt(member.tokens), total),
+    speedOf(member) === 0 ? "–" : formatCount(speedOf(member)),
+    share,
   ];
 }
 
-const timesLess = (traffic: RunView["traffic"]): string => {
-  const sent = traffic.up + traffic.down;
-  return sent === 0 || traffic.synchronous === 0 ? "" : ` (${(traffic.synchronous / sent).toFixed(0)}× less)`;
-};
+const codecNames = { [codecCode.fp32]: "fp32, uncompressed", [codecCode["int8-b256"]]: "int8" };
+const codecName = (code: number): string => codecNames[code as keyof typeof codecNames] ?? `codec ${code}`;
+
+/**
+ * What was moved and what two ways of synchronous data parallelism would have: each worker sends its fp32 gradient to a server
+ * and fetches the mean at every step (`traffic.synchronous`, 8 bytes a parameter and step), or n workers pass bf16 gradients
+ * round a ring, each sending 2 (n − 1)/n × 2 bytes a parameter.
+ */
+export function trafficLines(
+  view: { readonly traffic: RunView["traffic"]; readonly params: Pick<RunView["params"], "codec" | "downCodec"> },
+  workers: number,
+): string[] {
+  const { up, down, synchronous } = view.traffic;
+  const sent = up + down;
+  const times = (baseline: number): string => (sent === 0 ? "" : ` (${(baseline / sent).toFixed(0)}×)`);
+  const ring = workers > 1 ? (synchronous * (workers - 1)) / (2 * workers) : 0;
+  return [
+    `${formatBytes(sent)}: ${formatBytes(up)} up (${codecName(view.params.codec)}), ${formatBytes(down)} down (${codecName(view.params.downCodec)})`,
+    `${formatBytes(synchronous)}${times(synchronous)} if every step went in fp32 both ways`,
+    ...(ring > 0 ? [`${formatBytes(ring)}${times(ring)} by a ring all-reduce of ${workers} in bf16`] : []),
+  ];
+}
 
 /** Text and how it is painted. */
 type Piece = string | readonly [style: Parameters<Output["paint"]>[0], text: string];
+/** A line, and how soon it gives way on a terminal that is too low: the highest first, 0 never. */
+interface Line {
+  readonly pieces: readonly Piece[];
+  readonly spare: number;
+}
 
 const textOf = (piece: Piece): string => (typeof piece === "string" ? piece : piece[1]);
 const widthOf = (pieces: readonly Piece[]): number => pieces.reduce((sum, piece) => sum + textOf(piece).length, 0);
@@ -77,87 +123,126 @@ function fit(pieces: readonly Piece[], columns: number, paint: Output["paint"]):
   return tooLong ? `${line}…` : line;
 }
 
+/** As many lines as `rows` has room for. */
+function fitHeight(lines: readonly Line[], rows: number): readonly Line[] {
+  const kept = [...lines];
+  for (let spare = 9; spare > 0; spare--)
+    for (let at = kept.length - 1; at >= 0 && kept.length > rows; at--)
+      if (kept[at]?.spare === spare) kept.splice(at, 1);
+  return kept;
+}
+
 const LABEL = 10;
 const label = (text: string): Piece => ["dim", text.padEnd(LABEL)];
+const line = (pieces: readonly Piece[], spare = 0): Line => ({ pieces, spare });
 
-/** @param columns of the terminal; no line is longer */
-export function drawScreen(screen: Screen, paint: Output["paint"], columns: number): string {
-  const known = [
-    screen.model,
-    screen.parameters > 0 ? `${formatShort(screen.parameters)} parameters` : "",
-    screen.chainId > 0 ? `chain ${screen.chainId}` : "",
+function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Line[] {
+  const { train, heldOut, heldOutFirst } = view.loss;
+  const pieces: Piece[] = [
+    label("loss"),
+    train === null
+      ? "train – "
+      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, bytesPerToken).toFixed(3)} bits/byte of the newest steps `,
   ];
+  const curve = sparkline(losses, Math.max(0, Math.min(40, columns - widthOf(pieces))));
+  return [
+    line([...pieces, ["cyan", curve]]),
+    line([
+      label(""),
+      `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}`,
+      ["dim", heldOutFirst ? ` (${heldOutBits(heldOutFirst)} at the start)` : ""],
+    ]),
+  ];
+}
+
+function workerLines(view: RunView): Line[] {
+  const tokens = view.members.map((member) => BigInt(member.tokens));
+  const total = tokens.reduce((sum, each) => sum + each, 0n);
+  const shares = formatPercentAdding(tokens, total);
+  const rows = [
+    ["worker", "state", "inner steps", "loss", "tokens/s", "of work"],
+    ...view.members.map((member, index) => memberRow(member, shares[index] ?? "")),
+  ];
+  const [head, ...body] = table(rows, [3, 4, 5]);
+  return [
+    line([], 9),
+    line([label(""), ["dim", head ?? ""]]),
+    ...body.map((row, index) => line([label(""), row], index < 3 ? 0 : 5)),
+    line([], 9),
+  ];
+}
+
+function runLines(screen: Screen & { view: RunView }, columns: number): Line[] {
+  const { view } = screen;
+  const { current, anchored } = view;
+  const round = current
+    ? `${roundNumber(current.round)} · ${current.received} of ${current.assigned} workers in · ${current.innerSteps} inner steps`
+    : `${view.round} completed`;
+  const { tokensPerSecond, workers } = liveSpeed(view);
+  const traffic = trafficLines(view, view.members.filter(({ state }) => state !== "silent").length);
+  const lines: Line[] = [
+    line([label("round"), round]),
+    ...lossLines(screen, columns),
+    line([
+      label("speed"),
+      `${formatCount(tokensPerSecond)} tokens/s by ${workers} active · ${formatShort(Number(view.tokens))} tokens so far`,
+    ]),
+    ...traffic.map((text, index) => line([label(index === 0 ? "traffic" : ""), text], index === 0 ? 0 : 4)),
+    ...workerLines(view),
+    line([label("on-chain"), `chain ${screen.chainId}, RPC ${screen.rpc}`], 3),
+  ];
+  if (anchored) {
+    lines.push(line([label(""), `checkpoint ${anchored.round} is anchored in the transaction`]));
+    if (anchored.transaction) lines.push(line([label(""), anchored.transaction]));
+  }
+  for (const { text } of screen.happenings.slice(-4)) lines.push(line([label(""), text], 6));
+  for (const [index, text] of wrapCommand(screen.joinCommand, columns - LABEL).entries())
+    if (text !== "") lines.push(line([label(index === 0 ? "join by" : ""), text], 2));
+  return lines;
+}
+
+/**
+ * @param columns of the terminal; no line is longer
+ * @param rows of the terminal; what matters least is left out of a picture that is higher
+ */
+export function drawScreen(screen: Screen, paint: Output["paint"], columns: number, rows = Infinity): string {
+  const known = [screen.model, screen.parameters > 0 ? `${formatShort(screen.parameters)} parameters` : ""];
   const subject = known.filter((part) => part !== "").map((part) => ` · ${part}`);
-  const lines: Piece[][] = [
-    [
-      ["bold", "cotrain"],
-      ["dim", subject.join("")],
-    ],
-    [],
-  ];
   const time = `${formatDuration(screen.elapsed)} of ${formatDuration(screen.goal)}`;
   const free = columns - LABEL - screen.activity.length - time.length - 3;
   const progress = free >= 8 ? `${bar(screen.elapsed / screen.goal, Math.min(24, free))} ` : "";
-  lines.push([label("now"), ["bold", screen.activity], `  ${progress}${time}`]);
   const { view } = screen;
-  if (view) {
-    const steps =
-      view.current === null
-        ? ""
-        : ` · ${view.current.received} of ${view.current.assigned} workers in · ${view.current.innerSteps} inner steps`;
-    lines.push([label("round"), `${view.round}${steps}`]);
-    const train: Piece[] = [
-      label("loss"),
-      view.loss.train === null
-        ? "train – "
-        : `train ${view.loss.train.toFixed(3)} nats/token, ${bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3)} bits/byte `,
-    ];
-    lines.push([...train, ["cyan", sparkline(screen.losses, Math.max(0, Math.min(40, columns - widthOf(train))))]]);
-    const first = view.loss.heldOutFirst;
-    lines.push([
-      label(""),
-      `held-out ${heldOutBits(view.loss.heldOut)} bits/byte`,
-      ["dim", first ? ` (${heldOutBits(first)} at the start)` : ""],
-    ]);
-    lines.push([
-      label("speed"),
-      `${formatCount(Math.round(view.tokensPerSecond))} tokens/s · ${formatShort(Number(view.tokens))} tokens so far`,
-    ]);
-    lines.push([
-      label("traffic"),
-      `${formatBytes(view.traffic.up + view.traffic.down)} sent · ${formatBytes(view.traffic.synchronous)} by synchronous data parallelism${timesLess(view.traffic)}`,
-    ]);
-    const total = view.members.reduce((sum, member) => sum + BigInt(member.tokens), 0n);
-    const rows = [
-      ["worker", "state", "inner steps", "loss", "tokens/s", "of all"],
-      ...view.members.map((member) => memberRow(member, total)),
-    ];
-    const [head, ...body] = table(rows, [3, 4, 5]);
-    lines.push([], [label(""), ["dim", head ?? ""]], ...body.map((row): Piece[] => [label(""), row]), []);
-    if (view.anchored) {
-      const transaction = view.anchored.transaction ? ` in transaction ${shortHex(view.anchored.transaction)}` : "";
-      lines.push([label("on-chain"), `checkpoint of round ${view.anchored.round} anchored${transaction}`]);
-    }
-    if (screen.joinCommand) lines.push([label("join by"), screen.joinCommand]);
-    for (const { text } of screen.happenings.slice(-4)) lines.push([label(""), text]);
-  }
-  if (screen.warning) lines.push([label(""), ["yellow", screen.warning]]);
-  return lines.map((pieces) => fit(pieces, columns, paint)).join("\n");
+  const lines: Line[] = [
+    line([
+      ["bold", "cotrain"],
+      ["dim", subject.join("")],
+    ]),
+    line([], 9),
+    line([label("now"), ["bold", screen.activity], `  ${progress}${time}`]),
+    ...(view ? runLines({ ...screen, view }, columns) : []),
+    ...(screen.warning ? [line([label(""), ["yellow", screen.warning]])] : []),
+  ];
+  return fitHeight(lines, rows)
+    .map(({ pieces }) => fit(pieces, columns, paint))
+    .join("\n");
 }
 
 /** The run in one line, for terminals that cannot be redrawn. */
 export function plainLine(screen: Screen): string {
   const { view } = screen;
   if (!view) return screen.activity;
-  const active = view.members.filter((member) => member.state !== "silent").length;
-  const train = view.loss.train === null ? "–" : bitsPerByte(view.loss.train, screen.bytesPerToken).toFixed(3);
+  const { tokensPerSecond, workers } = liveSpeed(view);
+  const { train, heldOut } = view.loss;
+  const bits = train === null ? "–" : bitsPerByte(train, screen.bytesPerToken).toFixed(3);
+  const { anchored } = view;
   return [
     screen.activity,
-    `round ${view.round}`,
-    `train ${train} held-out ${heldOutBits(view.loss.heldOut)} bits/byte`,
-    `${formatCount(Math.round(view.tokensPerSecond))} tokens/s`,
-    `${active} of ${view.members.length} workers`,
-    `${formatBytes(view.traffic.up + view.traffic.down)} sent, ${formatBytes(view.traffic.synchronous)} by synchronous data parallelism`,
-    view.anchored ? `anchored ${view.anchored.round}` : "nothing anchored yet",
+    view.current ? `round ${roundNumber(view.current.round)}` : `${view.round} rounds completed`,
+    `train ${bits} held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, screen.sequence) : ""}`,
+    `${formatCount(tokensPerSecond)} tokens/s by ${workers} of ${view.members.length} workers`,
+    `${formatBytes(view.traffic.up + view.traffic.down)} moved, ${formatBytes(view.traffic.synchronous)} if every step went in fp32 both ways`,
+    anchored
+      ? `checkpoint ${anchored.round} anchored${anchored.transaction ? ` in ${anchored.transaction}` : ""}`
+      : "nothing anchored yet",
   ].join(" · ");
 }

@@ -1,15 +1,243 @@
-/** One session of training, from the first round after a start to the pause. */
+/**
+ * One session of training: from the first round after a start to the pause, then what follows from it on-chain. `--for` bounds
+ * the training; settling has half a minute of its own.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
 import type { RunView } from "@cotrain/sdk/protocol";
 
-import type { Claim, Decision } from "./owners.ts";
+import { RetryableError } from "../../base/index.ts";
+import type { Logger } from "../../service/index.ts";
+import { demoParamsOf } from "../createRun.ts";
+import { formatDuration, roundNumber } from "../format.ts";
+import { layout } from "../local.ts";
+import type { Display } from "./display.ts";
+import { claimAll, type Claim, decide, type Decision, type Estate } from "./owners.ts";
+import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
 export interface Session {
   readonly first: RunView;
+  /** From the first round's opening to the last round's close. */
   readonly milliseconds: number;
+  /** Trained in that time. */
   readonly tokens: bigint;
   readonly claims: ReadonlyMap<string, Claim>;
   readonly decision: Decision | undefined;
-  /** First round that ran under the decision. */
+  /** Why there was no decision. */
+  readonly noVote: string | undefined;
+  /** First round that ran under the decision, counted from 1. */
   readonly appliedInRound: number | undefined;
+}
+
+export interface SessionOptions {
+  /** How long to train, ms. */
+  readonly goal: number;
+  /** Whether holders decide in this session; undefined: in a run's first that is long enough. */
+  readonly vote: boolean | undefined;
+  readonly logger: Logger;
+}
+
+/** After the last round's close: how long the epoch may take to be settled, and the last checkpoint to be measured. */
+export const SETTLE_MS = 30_000;
+/** Sooner than this nobody has claimed, voted and seen a round under the result. */
+const VOTE_LEAST_MS = 90_000;
+/** How long the round that is open at the end may take. */
+const CLOSE_MS = 60_000;
+const FIRST_ROUND_MS = 120_000;
+const POLL_MS = 500;
+const COLLECT_EVERY_MS = 2_000;
+
+/** Why no vote is held, undefined where one is. */
+export function reasonAgainstVote(
+  vote: boolean | undefined,
+  goal: number,
+  local: boolean,
+  paramsVersion: number,
+): string | undefined {
+  if (!local) return "a vote takes days on this chain";
+  if (vote !== undefined) return vote ? undefined : "no vote, as --no-vote asks";
+  if (paramsVersion > 1) return "the holders decided in an earlier session; --vote lets them decide again";
+  return goal < VOTE_LEAST_MS
+    ? `a session shorter than ${formatDuration(VOTE_LEAST_MS)} has no time for a vote; --vote begins one all the same`
+    : undefined;
+}
+
+/** Whether one more round after the open one would end later than the session may. */
+export function isLastRound(progress: {
+  readonly elapsed: number;
+  /** Of this session. */
+  readonly completed: number;
+  /** When the open round was first seen. */
+  readonly roundSince: number;
+  readonly goal: number;
+}): boolean {
+  const { elapsed, completed, roundSince, goal } = progress;
+  if (elapsed >= goal) return true;
+  const usual = completed === 0 ? 0 : roundSince / completed;
+  return roundSince + 2 * Math.max(usual, elapsed - roundSince) > goal;
+}
+
+/** Undefined while the coordinator is away: it is being restarted. */
+async function currentView({ coordinator, runId }: Prepared): Promise<RunView | undefined> {
+  try {
+    return await coordinator.run(runId);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Not yet, while the chain that is asked is away: it is being restarted. */
+async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof CotrainError && error.retryable) return false;
+    throw error;
+  }
+}
+
+export async function runSession(
+  prepared: Prepared,
+  estate: Estate,
+  display: Display,
+  options: SessionOptions,
+): Promise<Session> {
+  const { clock, signal } = estate;
+  const { coordinator } = prepared;
+  const { goal, logger } = options;
+
+  /** Polls until the picture of the run is as wanted. @returns undefined when `until` passed before */
+  const viewWhen = async (
+    wanted: (view: RunView) => boolean | Promise<boolean>,
+    until: number,
+  ): Promise<RunView | undefined> => {
+    for (;;) {
+      signal.throwIfAborted();
+      const view = await currentView(prepared);
+      if (view) {
+        display.update({ view });
+        if (await held(wanted(view))) return view;
+      }
+      if (clock.now() >= until) return undefined;
+      await clock.sleep(POLL_MS, signal);
+    }
+  };
+
+  display.update({ activity: "Waiting for workers" });
+  const first = await viewWhen((view) => view.current !== null, clock.now() + FIRST_ROUND_MS);
+  if (!first)
+    throw new RetryableError(
+      "NO_TRAINING",
+      `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
+    );
+  const started = clock.now();
+  const noVote = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
+  const owners = followOwners(prepared, estate, logger, noVote === undefined);
+  if (noVote !== undefined) estate.tell(noVote);
+
+  display.update({ activity: "Training" });
+  let open = { round: first.round, since: 0 };
+  await viewWhen((view) => {
+    const elapsed = clock.now() - started;
+    display.update({ elapsed });
+    if (view.round !== open.round) open = { round: view.round, since: elapsed };
+    owners.look(view);
+    return isLastRound({ elapsed, completed: view.round - first.round, roundSince: open.since, goal });
+  }, started + goal);
+
+  display.update({ activity: "Closing the last round" });
+  await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
+  const paused = await viewWhen((view) => {
+    display.update({ elapsed: Math.min(goal, clock.now() - started) });
+    owners.look(view);
+    return view.phase === "Paused" && view.current === null;
+  }, clock.now() + CLOSE_MS);
+  const milliseconds = clock.now() - started;
+  const end = paused ?? (await currentView(prepared)) ?? first;
+  const tokens = BigInt(end.tokens) - BigInt(first.tokens);
+
+  const settled = clock.now() + SETTLE_MS;
+  if (prepared.local) {
+    display.update({ activity: "Settling the last epoch" });
+    await viewWhen((view) => {
+      owners.look(view);
+      return isSettled(prepared, view);
+    }, settled);
+    await owners.finish(settled);
+  }
+  display.update({ activity: "Measuring the last checkpoint" });
+  await viewWhen((view) => view.loss.heldOut !== null && view.loss.heldOut.round >= view.checkpoint.round, settled);
+  const { claims, decision, appliedInRound } = owners.seen();
+  const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
+  return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
+}
+
+/** Whether the newest checkpoint is anchored and its epoch paid. */
+async function isSettled({ reader, runId, modelId }: Prepared, view: RunView): Promise<boolean> {
+  if (view.anchored === null || view.anchored.round < view.checkpoint.round) return false;
+  const newest = (await reader.headsSince(runId, 0)).at(-1);
+  if (!newest || newest.round < view.checkpoint.round) return false;
+  const epoch = await reader.epochOf(modelId, newest.anchoredAt);
+  const active = await reader.activeRoot(modelId);
+  return active !== undefined && active.epoch >= epoch;
+}
+
+/** The owners beside the training: they claim as often as there is something, and decide once. */
+function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: boolean) {
+  const { clock } = estate;
+  const claims = new Map<string, Claim>();
+  let decision: Decision | undefined;
+  let appliedInRound: number | undefined;
+  let collecting: Promise<boolean> | undefined;
+  let collected = -Infinity;
+  let deciding = false;
+
+  /** Whether it went through. */
+  const collect = (): Promise<boolean> => {
+    collecting ??= claimAll(estate)
+      .then(
+        (made) => {
+          for (const [name, claim] of made) claims.set(name, claim);
+          return true;
+        },
+        (error: unknown) => {
+          logger.warn({ err: error }, "claiming failed and is tried again");
+          return false;
+        },
+      )
+      .finally(() => (collecting = undefined));
+    return collecting;
+  };
+  const govern = async (view: RunView): Promise<void> => {
+    if (deciding) return;
+    deciding = true;
+    const from = view.params.innerSteps;
+    const usual = demoParamsOf(prepared.preset).innerSteps;
+    const to = from === usual ? (usual * 4) / 3 : usual;
+    const params = { ...view.params, minStake: BigInt(view.params.minStake), innerSteps: to };
+    try {
+      // Of two proposals with one text and one effect the second would be the first, executed long ago.
+      const title = `${from} → ${to} inner steps per round, proposed in round ${roundNumber(view.round)}`;
+      await decide(estate, params, title, (progress) => (decision = progress));
+    } catch (error) {
+      logger.warn({ err: error }, "the decision failed and is tried again");
+      deciding = false;
+    }
+  };
+  return {
+    look(view: RunView): void {
+      if (!prepared.local) return;
+      if (decision?.executed && appliedInRound === undefined && view.current?.innerSteps === decision.innerSteps)
+        appliedInRound = roundNumber(view.current.round);
+      if (clock.now() - collected < COLLECT_EVERY_MS) return;
+      collected = clock.now();
+      void collect();
+      if (vote && claims.size > 0 && view.phase === "Training") void govern(view);
+    },
+    /** Claims what the last epoch pays. */
+    async finish(until: number): Promise<void> {
+      while (!(await collect()) && clock.now() < until) await clock.sleep(POLL_MS, estate.signal);
+    },
+    seen: () => ({ claims, decision, appliedInRound }),
+  };
 }

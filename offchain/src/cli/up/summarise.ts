@@ -1,38 +1,43 @@
 /** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
-import { claimed, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
+import { balanceOf, claimed, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
-import { textFrom } from "../text.ts";
+import { formatAddress } from "../format.ts";
+import { promptFor, textFrom } from "../text.ts";
 import { activeRewards, blobSourceOf } from "../wiring.ts";
 import type { Prepared } from "./prepare.ts";
 import { Summary } from "./summary.ts";
 import type { Session } from "./session.ts";
 
-const PROMPT = "The town";
 const SAMPLE_TOKENS = 80;
 const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };
 
-async function sampleText(prepared: Prepared, view: RunView): Promise<string> {
+/** The model's text before any training and now: one prompt, one seed. */
+async function sample(prepared: Prepared, view: RunView, initial: string): Promise<Summary["sample"]> {
+  const { blobs, data } = prepared;
+  const prompt = await promptFor(blobs, data);
   const [realisation] = view.realisations;
-  if (!realisation) return "";
-  const stream = textFrom({
-    blobs: prepared.blobs,
-    definition: asDigest(view.definition),
-    realisation: asDigest(realisation),
-    checkpoint: asDigest(view.checkpoint.digest),
-    prompt: PROMPT,
-    tokens: SAMPLE_TOKENS,
-    temperature: 0.8,
-    topK: 40,
-    seed: view.round,
-    threads: 2,
-  });
-  let text = "";
-  for await (const piece of stream) text += piece;
-  return text;
+  const write = async (checkpoint: string): Promise<string> => {
+    let text = "";
+    const stream = textFrom({
+      blobs,
+      definition: asDigest(view.definition),
+      realisation: asDigest(realisation ?? ""),
+      checkpoint: asDigest(checkpoint),
+      prompt,
+      tokens: SAMPLE_TOKENS,
+      temperature: 0.8,
+      topK: 40,
+      seed: 1,
+      threads: 2,
+    });
+    for await (const piece of stream) text += piece;
+    return text;
+  };
+  return { prompt, before: await write(initial), after: await write(view.checkpoint.digest) };
 }
 
 async function walletsOf(prepared: Prepared, session: Session, view: RunView): Promise<Summary["wallets"]> {
@@ -49,18 +54,20 @@ async function walletsOf(prepared: Prepared, session: Session, view: RunView): P
   return Promise.all(
     [...own, ...elsewhere].map(async ({ name, account }) => {
       const shares = await sharesOf(client, { addresses, modelId });
-      const [paid, votes] = await Promise.all([
+      const [paid, balance, votes] = await Promise.all([
         claimed(client, { addresses, modelId, account }),
+        balanceOf(client, { shares, account }),
         votesOf(client, { shares, account }),
       ]);
       const reward = rewards?.of(account);
       const theirs = view.members.filter(({ beneficiary }) => beneficiary.toLowerCase() === account.toLowerCase());
       return {
         name,
-        account,
+        account: formatAddress(account),
         tokens: theirs.length === 0 ? null : String(theirs.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n)),
         earned: (reward?.cumulative ?? paid).toString(),
         claimed: paid.toString(),
+        balance: balance.toString(),
         votes: votes.toString(),
         transaction: session.claims.get(name)?.transaction ?? null,
       };
@@ -98,19 +105,61 @@ async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pe
   return pending;
 }
 
+/** Lines that work as they stand; the prompt is the one that the text above them begins with. */
+const commandsFor = (prompt: string): Summary["commands"] => [
+  { command: "npm start", what: "train this run further" },
+  { command: "npx cotrain status", what: "where the run stands" },
+  { command: "npx cotrain verify", what: "check every checkpoint on-chain" },
+  { command: `npx cotrain generate --prompt "${prompt}"`, what: "let the model write" },
+  { command: "npx cotrain rewards list", what: "what each wallet earned" },
+  { command: "npx cotrain rewards claim", what: "claim it" },
+  { command: "npx cotrain checkpoint export model.car", what: "take the newest checkpoint with you" },
+];
+
+function proposalOf({ decision, appliedInRound }: Session, view: RunView): Summary["proposal"] {
+  if (!decision) return null;
+  return {
+    id: decision.proposalId.toString(),
+    title: decision.title,
+    state: decision.state,
+    votesFor: decision.votesFor.toString(),
+    votesAgainst: decision.votesAgainst.toString(),
+    supply: decision.supply?.toString() ?? null,
+    executed: decision.executed ?? null,
+    paramsVersion: view.paramsVersion,
+    appliedInRound: appliedInRound ?? null,
+  };
+}
+
+function trainingOf(session: Session, view: RunView): Summary["training"] {
+  return {
+    firstRound: session.first.round,
+    rounds: view.round,
+    steps: view.step,
+    tokens: view.tokens,
+    milliseconds: Math.round(session.milliseconds),
+    sessionTokens: session.tokens.toString(),
+    tokensPerSecond: Number(session.tokens) / (session.milliseconds / 1_000),
+    traffic: view.traffic,
+    codec: view.params.codec,
+    downCodec: view.params.downCodec,
+    workers: view.members.filter(({ state }) => state !== "silent").length,
+  };
+}
+
 export async function summarise(prepared: Prepared, session: Session): Promise<Summary> {
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
   const [organiser] = prepared.owners;
   const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));
   const minted = organiser && shares ? await totalSupply(organiser.client, { shares }) : 0n;
-  const { decision } = session;
-  const text = await sampleText(prepared, view);
+  const text = await sample(prepared, view, list.checkpoints[0]?.digest ?? view.checkpoint.digest);
   const summary: Summary = {
-    version: 1,
+    version: 2,
     finishedAt: new Date().toISOString(),
-    chainId: prepared.chainId,
-    rpc: prepared.rpcUrl,
+    chainId: prepared.facts.chainId,
+    rpc: prepared.facts.rpc,
+    contracts: { ...prepared.facts.contracts },
     model: {
       modelId,
       runId,
@@ -119,21 +168,15 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
       parameters: parameterCount(presetOf(prepared.preset).model),
       text: prepared.data.source,
     },
-    training: {
-      firstRound: session.first.round,
-      rounds: view.round,
-      steps: view.step,
-      tokens: view.tokens,
-      milliseconds: Math.round(session.milliseconds),
-      tokensPerSecond: Number(session.tokens) / (session.milliseconds / 1_000),
-      traffic: view.traffic,
-    },
+    training: trainingOf(session, view),
     heldOut: {
       initial: view.loss.heldOutFirst?.microBitsPerByte ?? null,
       before: (session.first.loss.heldOut ?? view.loss.heldOutFirst)?.microBitsPerByte ?? null,
       after: view.loss.heldOut?.microBitsPerByte ?? null,
+      sequences: view.loss.heldOut?.sequences ?? null,
+      sequence: prepared.definition.sequence,
     },
-    sample: { prompt: PROMPT, text },
+    sample: text,
     checkpoints: list.checkpoints.map(({ round, sequence, digest, transaction, block }) => ({
       round,
       sequence,
@@ -143,28 +186,10 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
     })),
     wallets: await walletsOf(prepared, session, view),
     shares: { ...SHARE_NAME, minted: minted.toString() },
-    proposal: decision
-      ? {
-          id: decision.proposalId.toString(),
-          title: decision.title,
-          state: decision.state,
-          votesFor: decision.votesFor.toString(),
-          votesAgainst: decision.votesAgainst.toString(),
-          executed: decision.executed,
-          paramsVersion: view.paramsVersion,
-          appliedInRound: session.appliedInRound ?? null,
-        }
-      : null,
+    proposal: proposalOf(session, view),
+    noVote: session.noVote ?? null,
     pending: await pendingOf(prepared, view),
-    commands: [
-      { command: "npm start", what: "train this run further" },
-      { command: "npx cotrain status", what: "where the run stands" },
-      { command: "npx cotrain verify", what: "check every checkpoint on-chain" },
-      { command: `npx cotrain generate --prompt "${PROMPT}"`, what: "let the model write" },
-      { command: "npx cotrain rewards list", what: "what each wallet earned" },
-      { command: "npx cotrain rewards claim", what: "claim it" },
-      { command: "npx cotrain checkpoint export model.car", what: "take the newest checkpoint with you" },
-    ],
+    commands: commandsFor(text.prompt),
   };
   await writeStateFile(layout(prepared.state).summary, Summary, summary);
   return summary;

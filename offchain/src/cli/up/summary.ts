@@ -3,18 +3,33 @@
  */
 import { type Static, Type } from "typebox";
 
-import { formatBytes, formatCount, formatDuration, formatPercent, formatShares, shortHex, wrap } from "../format.ts";
+import { factLines } from "../facts.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatPercent,
+  formatPercentAdding,
+  formatShares,
+  formatSharesAdding,
+  formatShort,
+  shortAddress,
+  wrap,
+} from "../format.ts";
 import { type Output, table } from "../output.ts";
+import { sampleOf, trafficLines } from "./screen.ts";
 
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 const Text = Type.String();
 const Whole = Type.Integer({ minimum: 0 });
 
 export const Summary = Type.Object({
-  version: Type.Literal(1),
+  version: Type.Literal(2),
   finishedAt: Text,
   chainId: Whole,
+  /** As it may be shown. */
   rpc: Text,
+  /** The deployment's contracts and the model's own by name, in the casing of EIP-55. */
+  contracts: Type.Record(Text, Text),
   model: Type.Object({ modelId: Text, runId: Text, name: Text, preset: Text, parameters: Whole, text: Text }),
   training: Type.Object({
     /** Completed rounds before and after this session, inner steps and tokens since the run began. */
@@ -22,14 +37,30 @@ export const Summary = Type.Object({
     rounds: Whole,
     steps: Whole,
     tokens: Text,
-    /** Of this session. */
+    /** Of this session: from the first round's opening to the last round's close. */
     milliseconds: Whole,
+    sessionTokens: Text,
     tokensPerSecond: Type.Number(),
     traffic: Type.Object({ up: Whole, down: Whole, synchronous: Whole }),
+    /** As `codecCode`: payloads up, parameters down. */
+    codec: Whole,
+    downCodec: Whole,
+    /** Workers of the last round. */
+    workers: Whole,
   }),
-  /** Micro-bits per byte of held-out text, signed by the validators: of checkpoint 0, at the start of this session, at its end. */
-  heldOut: Type.Object({ initial: Nullable(Whole), before: Nullable(Whole), after: Nullable(Whole) }),
-  sample: Type.Object({ prompt: Text, text: Text }),
+  /**
+   * Micro-bits per byte of held-out text, signed by the validators: of checkpoint 0, at the start of this session, at its end;
+   * `sequences` of `sequence` tokens each were measured.
+   */
+  heldOut: Type.Object({
+    initial: Nullable(Whole),
+    before: Nullable(Whole),
+    after: Nullable(Whole),
+    sequences: Nullable(Whole),
+    sequence: Whole,
+  }),
+  /** The same prompt, seed and settings: by checkpoint 0, and by the newest. */
+  sample: Type.Object({ prompt: Text, before: Text, after: Text }),
   checkpoints: Type.Array(
     Type.Object({
       round: Whole,
@@ -48,11 +79,16 @@ export const Summary = Type.Object({
       tokens: Nullable(Text),
       earned: Text,
       claimed: Text,
+      /** Shares held now. */
+      balance: Text,
       votes: Text,
       transaction: Nullable(Text),
     }),
   ),
+  /** `minted` is the supply: what all holders have. */
   shares: Type.Object({ name: Text, symbol: Text, minted: Text }),
+  /** Why there was no vote in this session, where there was none. */
+  noVote: Nullable(Text),
   proposal: Nullable(
     Type.Object({
       id: Text,
@@ -60,8 +96,11 @@ export const Summary = Type.Object({
       state: Text,
       votesFor: Text,
       votesAgainst: Text,
+      /** Supply at the proposal's snapshot, which votes are a part of; null before voting began. */
+      supply: Nullable(Text),
       executed: Nullable(Text),
       paramsVersion: Nullable(Whole),
+      /** First round that ran under it, counted from 1: round n makes checkpoint n. */
       appliedInRound: Nullable(Whole),
     }),
   ),
@@ -77,66 +116,126 @@ const bits = (microBits: number | null): string => (microBits === null ? "not me
 function checkpointRows(summary: Summary): string[][] {
   const from = summary.training.firstRound;
   const shown = summary.checkpoints.filter(({ round }) => round >= from);
-  const rows = shown.map(({ round, transaction }) => [`round ${round}`, transaction ?? "not anchored yet"]);
+  const rows = shown.map(({ round, transaction }) => [String(round), transaction ?? "not anchored yet"]);
   const before = summary.checkpoints.length - shown.length;
-  return before === 0 ? rows : [[`${before} earlier`, "see npx cotrain verify"], ...rows];
+  return before === 0 ? rows : [["…", `${before} earlier: npx cotrain checkpoint list`], ...rows];
+}
+
+const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
+
+function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
+  const now = training.rounds - training.firstRound;
+  const before = heldOut.initial === heldOut.before ? "" : ` (${bits(heldOut.initial)} before any training)`;
+  const sample = heldOut.after === null ? "" : sampleOf(heldOut.sequences, heldOut.sequence);
+  const traffic = trafficLines(
+    { traffic: training.traffic, params: { codec: training.codec, downCodec: training.downCodec } },
+    training.workers,
+  );
+  return indent([
+    `${formatCount(training.rounds)} rounds (${formatCount(now)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens`,
+    `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,
+    `held-out bits/byte ${bits(heldOut.before)} → ${paint("green", bits(heldOut.after))}${sample}${before}`,
+    `moved ${traffic[0]}`,
+    ...traffic.slice(1).map((line) => `      ${line}`),
+  ]);
+}
+
+/** What can be expected of a text by a model of this size after this much training. */
+const expectation = ({ model, training }: Summary): string =>
+  `${formatShort(model.parameters)} parameters that have seen ${formatShort(Number(training.tokens))} tokens know frequent words and what often follows them, no sense yet: that takes a larger --preset and hours.`;
+
+function sampleLines(summary: Summary): string[] {
+  const { prompt, before, after } = summary.sample;
+  const rounds = formatCount(summary.training.rounds);
+  return indent([
+    `before any training, from “${prompt}”:`,
+    ...indent(wrap(`${prompt}${before}`, 74)),
+    `after ${rounds} rounds, from the same prompt and seed:`,
+    ...indent(wrap(`${prompt}${after}`, 74)),
+    ...wrap(expectation(summary), 76),
+  ]);
+}
+
+/** Work and ownership side by side; every column of numbers adds up. */
+function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint"]): string[] {
+  const known = wallets.map(({ tokens }) => BigInt(tokens ?? 0));
+  const sum = known.reduce((total, each) => total + each, 0n);
+  const all = BigInt(training.tokens);
+  // What was trained by who has left the run since, or the tokens of payloads that were left out of the aggregate.
+  const gone = all > sum ? all - sum : 0n;
+  const work = formatPercentAdding([...known, gone], sum + gone);
+  const balances = wallets.map(({ balance }) => BigInt(balance));
+  const supply = BigInt(shares.minted);
+  const held = balances.reduce((total, each) => total + each, 0n);
+  const others = supply > held ? supply - held : 0n;
+  const owned = formatPercentAdding([...balances, others], supply);
+  const earned = formatSharesAdding(wallets.map((wallet) => BigInt(wallet.earned)));
+  const holds = formatSharesAdding([...balances, others]);
+  const rows = wallets.map((wallet, row) => [
+    wallet.name,
+    shortAddress(wallet.account),
+    ...(wallet.tokens === null ? ["–", "–"] : [formatCount(BigInt(wallet.tokens)), work[row] ?? ""]),
+    earned[row] ?? "",
+    holds[row] ?? "",
+    owned[row] ?? "",
+  ]);
+  if (gone > 0n) rows.push(["left since", "", formatCount(gone), work.at(-1) ?? "", "–", "–", "–"]);
+  if (others > 0n) rows.push(["others", "", "–", "–", "–", holds.at(-1) ?? "", owned.at(-1) ?? ""]);
+  const head = ["wallet", "", "tokens", "of work", "earned", "holds", "owns"];
+  const lines = table([head, ...rows], [2, 3, 4, 5, 6]);
+  return indent(lines.map((line, index) => (index === 0 ? paint("dim", line) : line)));
+}
+
+function decisionLines({ proposal, shares, noVote }: Summary): string[] {
+  if (!proposal)
+    return indent(
+      wrap(
+        shares.minted === "0" ? "nothing yet: there are no shares to vote with" : (noVote ?? "nothing in this session"),
+        76,
+      ),
+    );
+  const applied = proposal.appliedInRound === null ? "" : `, in force from round ${proposal.appliedInRound}`;
+  const supply = proposal.supply === null ? undefined : BigInt(proposal.supply);
+  const part = (votes: string): string =>
+    `${formatShares(BigInt(votes))}${supply === undefined ? "" : ` (${formatPercent(BigInt(votes), supply)})`}`;
+  const of = supply === undefined ? "" : ` of ${formatShares(supply)} shares when voting began`;
+  return indent([
+    proposal.title,
+    `${proposal.state}${applied}`,
+    `${part(proposal.votesFor)} for, ${part(proposal.votesAgainst)} against${of}`,
+    ...(proposal.executed ? ["executed in the transaction", proposal.executed] : []),
+  ]);
 }
 
 export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
-  const { training, heldOut } = summary;
   const heading = (text: string): string => paint("bold", text);
-  const sent = training.traffic.up + training.traffic.down;
-  const lines = [
+  const { shares } = summary;
+  const pending = summary.pending.map((item) => `  ${item.what}${item.due ? `, due ${item.due}` : ""}`);
+  return [
     "",
     heading(`${summary.model.name}: trained together, owned together`),
-    `  ${formatCount(training.rounds)} rounds (${formatCount(training.rounds - training.firstRound)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens`,
-    `  ${formatCount(Math.round(training.tokensPerSecond))} tokens/s over ${formatDuration(training.milliseconds)}`,
-    `  held-out bits/byte ${bits(heldOut.before)} → ${paint("green", bits(heldOut.after))}${heldOut.initial !== heldOut.before ? ` (${bits(heldOut.initial)} before any training)` : ""}`,
-    `  ${formatBytes(sent)} sent; ${formatBytes(training.traffic.synchronous)} by synchronous data parallelism`,
+    ...trainingLines(summary, paint),
     "",
     heading("What it writes"),
-    ...wrap(`${summary.sample.prompt}${summary.sample.text}`, 76).map((line) => `  ${line}`),
+    ...sampleLines(summary),
     "",
-    heading(`Checkpoints and their transactions on chain ${summary.chainId}`),
-  ];
-  lines.push(...table(checkpointRows(summary)).map((line) => `  ${line}`));
-  const total = BigInt(training.tokens);
-  const wallets = summary.wallets.map((wallet) => [
-    wallet.name,
-    shortHex(wallet.account),
-    wallet.tokens === null ? "–" : formatCount(BigInt(wallet.tokens)),
-    wallet.tokens === null ? "–" : formatPercent(BigInt(wallet.tokens), total),
-    formatShares(BigInt(wallet.earned)),
-    formatShares(BigInt(wallet.claimed)),
-    formatShares(BigInt(wallet.votes)),
-  ]);
-  const columns = ["wallet", "", "tokens", "of all", "earned", "claimed", "votes"];
-  lines.push(
+    heading("Where it stands on-chain"),
+    ...indent(factLines(summary)),
+    "",
+    heading("Checkpoints and their transactions"),
+    ...indent(table(checkpointRows(summary), [0])),
     "",
     heading(
-      `Who owns it: ${summary.shares.name} (${summary.shares.symbol}), ${formatShares(BigInt(summary.shares.minted))} shares`,
+      `Who owns it: ${shares.name} (${shares.symbol}), ${formatShares(BigInt(shares.minted))} shares of all holders`,
     ),
-    ...table([columns, ...wallets], [2, 3, 4, 5, 6]).map(
-      (line, index) => `  ${index === 0 ? paint("dim", line) : line}`,
-    ),
+    ...ownerLines(summary, paint),
     "",
     heading("What the holders decided"),
-  );
-  const { proposal } = summary;
-  if (proposal) {
-    const applied = proposal.appliedInRound === null ? "" : `, in force since round ${proposal.appliedInRound}`;
-    lines.push(
-      `  ${proposal.title}`,
-      `  ${proposal.state}${applied}; ${formatShares(BigInt(proposal.votesFor))} for, ${formatShares(BigInt(proposal.votesAgainst))} against`,
-    );
-    if (proposal.executed) lines.push(`  ${proposal.executed}`);
-  } else if (summary.shares.minted === "0") lines.push("  nothing yet: there were no shares to vote with");
-  else lines.push("  nothing in this session");
-  if (summary.pending.length > 0) {
-    lines.push("", heading("Pending"));
-    lines.push(...summary.pending.map((item) => `  ${item.what}${item.due ? `, due ${item.due}` : ""}`));
-  }
-  lines.push("", heading("What to do next"));
-  lines.push(...table(summary.commands.map((item) => [item.command, item.what])).map((line) => `  ${line}`), "");
-  return lines;
+    ...decisionLines(summary),
+    ...(pending.length > 0 ? ["", heading("Pending"), ...pending] : []),
+    "",
+    heading("What to do next"),
+    ...indent(table(summary.commands.map((item) => [item.command, item.what]))),
+    "",
+  ];
 }

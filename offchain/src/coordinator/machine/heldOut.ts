@@ -23,7 +23,8 @@ export function heldOutOf(state: Pick<RunState, "heads" | "verdicts">, which: "f
   }
   const measured = state.heads.filter(({ head }) => measurements.has(head));
   const entry = which === "first" ? measured[0] : measured.at(-1);
-  return entry
-    ? { round: entry.round, microBitsPerByte: lowerMedian(measurements.get(entry.head)?.values ?? []) }
+  const found = entry && measurements.get(entry.head);
+  return entry && found
+    ? { round: entry.round, microBitsPerByte: lowerMedian(found.values), sequences: found.sequences }
     : null;
 }

@@ -205,6 +205,8 @@ export interface RoundSummary {
 export interface HeldOut {
   readonly round: number;
   readonly microBitsPerByte: number;
+  /** Held-out sequences that it was measured on; a state from before this was kept does not say. */
+  readonly sequences?: number;
 }
 
 export interface RunState {

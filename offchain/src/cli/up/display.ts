@@ -1,0 +1,132 @@
+/**
+ * The picture of a session: redrawn in place on a terminal, plain lines elsewhere. What is said once (the chain's facts, the
+ * join line) stays above the picture.
+ */
+import { createLogUpdate } from "log-update";
+
+import type { Clock } from "../../base/index.ts";
+import { formatDuration, wrapCommand } from "../format.ts";
+import type { Output } from "../output.ts";
+import { drawScreen, plainLine, type Screen } from "./screen.ts";
+
+export interface Display {
+  readonly update: (change: Partial<Screen>) => void;
+  /** On a terminal a happening of a named kind takes the place of the one before it. */
+  readonly tell: (happening: string, kind?: string) => void;
+  /** Lines that stay. */
+  readonly say: (lines: readonly string[]) => void;
+  readonly close: () => void;
+}
+
+/** What a picture is drawn on: stderr. */
+export type Terminal = Pick<NodeJS.WriteStream, "write" | "isTTY" | "columns" | "rows" | "on" | "off">;
+
+export interface DisplayOptions {
+  readonly output: Pick<Output, "notice" | "paint">;
+  readonly clock: Clock;
+  /** Length of the session, ms. */
+  readonly goal: number;
+  readonly terminal: Terminal;
+}
+
+/** Clears what is visible and goes to its corner; what was scrolled away stays. */
+const CLEAR_SCREEN = "\u001B[2J\u001B[H";
+
+/** The beginning of every session. */
+const blank = (goal: number): Screen => ({
+  activity: "Starting",
+  model: "",
+  parameters: 0,
+  chainId: 0,
+  rpc: "",
+  elapsed: 0,
+  goal,
+  bytesPerToken: 1,
+  sequence: 0,
+  view: undefined,
+  losses: [],
+  happenings: [],
+  joinCommand: "",
+  warning: undefined,
+});
+
+/** Redraws in place. A terminal that was resized has wrapped what stood there: it is cleared and drawn anew. */
+function openPicture({ output, terminal }: DisplayOptions, screen: () => Screen) {
+  const log = createLogUpdate(terminal as NodeJS.WriteStream);
+  let said: string[] = [];
+  // One row is the cursor's.
+  const draw = (): void => log(drawScreen(screen(), output.paint, terminal.columns, terminal.rows - 1));
+  const onResize = (): void => {
+    log.done();
+    terminal.write(CLEAR_SCREEN);
+    if (said.length > 0) log.persist(said.join("\n"));
+    draw();
+  };
+  terminal.on("resize", onResize);
+  const timer = setInterval(draw, 250);
+  return {
+    draw,
+    say(lines: readonly string[]): void {
+      said = [...said, ...lines].slice(-100);
+      log.persist(lines.join("\n"));
+      draw();
+    },
+    close(): void {
+      clearInterval(timer);
+      terminal.off("resize", onResize);
+      log.clear();
+      log.done();
+    },
+  };
+}
+
+export function openDisplay(options: DisplayOptions): Display {
+  const { output, clock, terminal } = options;
+  // Some terminals (a job without a window) have no size; a picture cannot be redrawn in place there.
+  const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
+  const started = clock.now();
+  const notice = (text: string): void => output.notice(`${formatDuration(clock.now() - started)}  ${text}`);
+  let screen = blank(options.goal);
+  const picture = live ? openPicture(options, () => screen) : undefined;
+  let shown = "";
+  let closed = false;
+  const draw = (): void => {
+    if (picture) return picture.draw();
+    const key = `${screen.view?.round ?? -1} ${screen.activity}`;
+    if (key === shown) return;
+    shown = key;
+    notice(plainLine(screen));
+  };
+  return {
+    update(change) {
+      const { view } = change;
+      const loss = view && view.round !== screen.view?.round ? view.loss.train : null;
+      screen = { ...screen, ...change, losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000) };
+      draw();
+    },
+    tell(happening, kind) {
+      const others = screen.happenings.filter((each) => kind === undefined || each.kind !== kind);
+      screen = { ...screen, happenings: [...others, { text: happening, kind }].slice(-20) };
+      if (!picture) notice(happening);
+    },
+    say(lines) {
+      if (picture) picture.say(lines);
+      else for (const each of lines) if (each !== "") notice(each);
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      picture?.close();
+    },
+  };
+}
+
+/** Columns of what is said once; a log wraps nothing. */
+export const columnsOf = (terminal: Pick<NodeJS.WriteStream, "isTTY" | "columns">): number =>
+  terminal.isTTY && terminal.columns > 0 ? terminal.columns : Infinity;
+
+/** How others join, on lines of at most `columns` characters that are one command. */
+export const joinLines = (command: string, columns: number): string[] => [
+  "others join with",
+  ...wrapCommand(command, columns - 2).map((text) => `  ${text}`),
+];

@@ -1,0 +1,156 @@
+/** How long a session trains, when its holders vote, and the picture on a terminal that changes its size. */
+import { EventEmitter } from "node:events";
+import { stripVTControlCharacters } from "node:util";
+
+import * as fc from "fast-check";
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { promptIn } from "../../../offchain/src/cli/text.ts";
+import { columnsOf, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
+import { isLastRound, reasonAgainstVote } from "../../../offchain/src/cli/up/session.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+
+describe("the length of a session", () => {
+  test("training ends by --for where rounds are of one length, and not a whole round sooner", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 31, max: 600 }), (length, goal) => {
+        const at = (elapsed: number) => {
+          const completed = Math.floor(elapsed / length);
+          return { elapsed, completed, roundSince: completed * length, goal };
+        };
+        let elapsed = 0;
+        while (!isLastRound(at(elapsed))) elapsed += 1;
+        const end = at(elapsed).roundSince + length;
+        // The run is looked at once a unit: a first round of half the session may end between two looks.
+        expect(end).toBeLessThanOrEqual(goal + 2);
+        expect(end + length).toBeGreaterThanOrEqual(goal);
+      }),
+    );
+  });
+
+  test("a first round that has taken more than half of --for is the last", () => {
+    expect(isLastRound({ elapsed: 22, completed: 0, roundSince: 0, goal: 45 })).toBe(false);
+    expect(isLastRound({ elapsed: 23, completed: 0, roundSince: 0, goal: 45 })).toBe(true);
+  });
+
+  test("a session of no length is refused before anything is made", async () => {
+    const directory = temporaryDirectory();
+    const ended = await cotrainHere(["up", "--for", "0s", "--state", `${directory}/state`]);
+    expect(verdictOf(ended)).toEqual(refusal(1, "--for must be longer than nothing: try 45s, 3m or 1h."));
+  });
+});
+
+const voteOf = (...flags: readonly string[]): unknown => parseLine(["up", ...flags])?.flags["vote"];
+
+describe("the vote", () => {
+  test("is asked for by --vote and against by --no-vote; without either there is no word", () => {
+    expect([voteOf("--vote"), voteOf("--no-vote"), voteOf()]).toEqual([true, false, undefined]);
+  });
+
+  test.each([
+    ["the first session of the usual length", undefined, 180_000, true, 1, undefined],
+    ["the shortest that has one by itself", undefined, 90_000, true, 1, undefined],
+    [
+      "a short first session",
+      undefined,
+      45_000,
+      true,
+      1,
+      /^a session shorter than 1:30 has no time for a vote; --vote/,
+    ],
+    ["a session after a decision", undefined, 180_000, true, 2, /--vote lets them decide again$/],
+    ["a short one that is told to", true, 45_000, true, 1, undefined],
+    ["a later one that is told to", true, 180_000, true, 5, undefined],
+    ["one that is told not to", false, 180_000, true, 1, /--no-vote/],
+    ["a chain where it takes days", true, 180_000, false, 1, /takes days/],
+  ] as const)("%s", (_, vote, goal, local, version, reason) => {
+    const told = reasonAgainstVote(vote, goal, local, version);
+    expect(told ?? "held").toMatch(reason ?? /^held$/);
+  });
+});
+
+/** A terminal that keeps what was written to it. */
+class FakeTerminal extends EventEmitter {
+  isTTY = true;
+  columns = 100;
+  rows = 40;
+  written = "";
+  write(text: string): boolean {
+    this.written += text;
+    return true;
+  }
+}
+
+function open(terminal: FakeTerminal) {
+  const notices: string[] = [];
+  const display = openDisplay({
+    output: { notice: (line) => notices.push(line), paint: (_, text) => text },
+    clock: createManualClock(),
+    goal: 60_000,
+    terminal: terminal as unknown as Terminal,
+  });
+  onTestFinished(() => display.close());
+  return { display, notices };
+}
+
+describe("the display", () => {
+  test("on a resize the screen is cleared and drawn anew, with what was said before", () => {
+    const terminal = new FakeTerminal();
+    const { display } = open(terminal);
+    display.update({ activity: "Training" });
+    display.say(["chain id  31337"]);
+    terminal.written = "";
+    terminal.columns = 60;
+    terminal.emit("resize");
+    const cleared = terminal.written.indexOf("\u001B[2J\u001B[H");
+    expect(cleared).toBeGreaterThanOrEqual(0);
+    const after = stripVTControlCharacters(terminal.written.slice(cleared));
+    expect(after.split("\n").filter((line) => line.startsWith("now "))).toHaveLength(1);
+    expect(after).toMatch(/chain id {2}31337[^]*now {7}Training/);
+    display.close();
+    expect(terminal.listenerCount("resize")).toBe(0);
+  });
+
+  test("where nothing can be redrawn, lines are printed once each", () => {
+    const { display, notices } = open(Object.assign(new FakeTerminal(), { isTTY: false }));
+    display.update({ activity: "Training" });
+    display.update({ activity: "Training" });
+    display.say(["chain id  31337"]);
+    display.tell("worker-1 proposed");
+    expect(notices).toEqual(["0:00  Training", "0:00  chain id  31337", "0:00  worker-1 proposed"]);
+  });
+
+  test("the join line is one command, whatever the width", () => {
+    const command = `npm run cotrain -- worker --coordinator http://127.0.0.1:7700 --run 0x${"1".repeat(64)}`;
+    for (const width of [60, 80, 100, Infinity]) {
+      const [head, ...lines] = joinLines(command, width);
+      expect(head).toBe("others join with");
+      expect(lines.map((line) => line.trim().replace(/ \\$/, "")).join(" ")).toBe(command);
+    }
+    expect(columnsOf({ isTTY: true, columns: 80 })).toBe(80);
+    expect(columnsOf({ isTTY: false, columns: 0 })).toBe(Infinity);
+  });
+});
+
+describe("a prompt that fits the data", () => {
+  test.each([
+    ["half a sentence. The old miller saw a boat. More.", "The old miller saw"],
+    ["no sentence at all", "no sentence at all"],
+    ['ended. "Quoted $(rm) `x`" he said. He went home to the river.', "He went home to"],
+    ["", "The"],
+    ["… — !!!", "The"],
+    ["один. Старый мельник увидел лодку утром.", "Старый мельник увидел лодку"],
+  ])("%j → %j", (text, prompt) => {
+    expect(promptIn(text)).toBe(prompt);
+  });
+
+  test("is safe between a shell's quotes, whatever the text", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        expect(promptIn(text)).toMatch(/^[^"$`\\\n!]+$/);
+      }),
+    );
+  });
+});
