@@ -47,6 +47,7 @@ const patterns: Readonly<Record<string, string>> = {
   "^0x[0-9a-f]{40}$": "address",
   "^0x[0-9a-f]{130}$": "signature",
   "^(0|[1-9][0-9]{0,77})$": "decimal",
+  "^[A-Za-z0-9+/]{170}[AEIMQUYcgkosw048]=$": "sketch",
 };
 
 /** Ranges that have a word. */

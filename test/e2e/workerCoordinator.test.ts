@@ -51,6 +51,7 @@ beforeEach(async () => {
     paramsVersion: 1,
     parent: null,
     receipts: null,
+    screening: null,
   });
   chain = createFakeChain({
     clock: { ...systemClock, advance: () => Promise.resolve(), step: () => undefined, sleepers: 0 },

@@ -80,6 +80,7 @@ const documents = {
       sequence: 128,
       table: [{ name: "embedding", shape: [1_024, 128], fragment: 0 }],
       initialParameters: hash("3"),
+      screening: protocol.defaultScreening,
     },
   },
   Realisation: {
@@ -119,6 +120,7 @@ const documents = {
       table: hash("2"),
       parent: null,
       receipts: null,
+      screening: null,
       fragments: [{ index: 0, digest: hash("1"), bytes: 8, parameters: part, outer: part }],
     },
   },
@@ -141,6 +143,32 @@ const documents = {
       runId: hash("1"),
       round: 0,
       receipts: [{ receipt, signature, ack, ackSignature: signature, assignment, tokens: "8192", outcome: 0 }],
+    },
+  },
+  ScreeningFile: {
+    schema: protocol.ScreeningFile,
+    good: {
+      version: 1,
+      runId: hash("1"),
+      round: 0,
+      paramsVersion: 1,
+      workers: [
+        {
+          worker: account,
+          steps: 8,
+          outcome: 8,
+          copyOf: { round: 0, worker: account },
+          fragments: [{ digest: hash("2"), norm: 0x3f80_0000, clipPpm: 500_000, sketch: `${"A".repeat(171)}=` }],
+        },
+      ],
+      medians: [0x3f80_0000],
+      gate: {
+        seed: hash("3"),
+        realisation: hash("4"),
+        sequences: [0, 7],
+        before: 2_000_000,
+        passes: [{ after: 2_100_000, without: [{ worker: account, loss: 1_990_000 }], leftOut: account }],
+      },
     },
   },
   VerdictsFile: {
@@ -283,6 +311,19 @@ describe("bounds of documents", () => {
       PayloadHeader,
       { fragments: Array.from({ length: protocol.MAX_FRAGMENTS + 1 }, () => PayloadHeader.good.fragments[0]) },
     ],
+    [
+      "a norm that is not finite",
+      documents.ScreeningFile,
+      {
+        workers: [
+          {
+            ...documents.ScreeningFile.good.workers[0]!,
+            fragments: [{ ...documents.ScreeningFile.good.workers[0]!.fragments[0]!, norm: 0x7f80_0000 }],
+          },
+        ],
+      },
+    ],
+    ["a run that leaves nobody out ever", Definition, { screening: { ...protocol.defaultScreening, strikes: 0 } }],
     ["rewards of nobody", RewardsFile, { leaves: [] }],
   ])("refuse %s", (_, { schema, good }, change) => {
     expect(() => protocol.parseDocument("It", schema, { ...good, ...change })).toThrow(refused);

@@ -254,6 +254,7 @@ describe("the documents of a round", () => {
   const definition = read("Definition", protocol.Definition);
   const checkpoint = read("CheckpointManifest", protocol.CheckpointManifest);
   const receipts = read("ReceiptsFile", protocol.ReceiptsFile);
+  const screening = read("ScreeningFile", protocol.ScreeningFile);
   const verdicts = read("VerdictsFile", protocol.VerdictsFile);
   const inputs = read("EpochInputs", protocol.EpochInputs);
   const rewards = read("RewardsFile", protocol.RewardsFile);
@@ -311,7 +312,14 @@ describe("the documents of a round", () => {
   });
 
   it("chain the checkpoint to the one before it", () => {
-    expect(checkpoint.document).toMatchObject({ parent: initial.digest, receipts: receipts.digest });
+    expect(checkpoint.document).toMatchObject({
+      parent: initial.digest,
+      receipts: receipts.digest,
+      screening: screening.digest,
+    });
+    expect(screening.document.workers.map(({ worker, outcome }) => [worker, outcome])).toEqual(
+      leaves.map(({ worker, outcome }) => [worker, outcome]),
+    );
     const root = protocol.receiptsRoot(leaves);
     expect(root).toBe(round.receiptsRoot);
     const headAt = (at: number, parentHead: string, checkpointDigest: string, receiptsRoot: Hex): string =>

@@ -141,6 +141,20 @@ const definition = {
   sequence,
   table,
   initialParameters: digestOf(initialShards.map(({ fragment }) => fragment.digest)),
+  screening: {
+    history: 8,
+    maxRatio: 20,
+    emptyRatio: 1_000,
+    copyBps: 9_950,
+    copySteps: 8,
+    gateSequences: 3,
+    gateBound: 50_000,
+    gateTolerance: 1_000,
+    gateSuspects: 4,
+    gatePasses: 4,
+    auditOneIn: 4,
+    strikes: 3,
+  },
 };
 const realisation = {
   version: 1,
@@ -162,6 +176,7 @@ const initialManifest = {
   table: digestOf(table),
   parent: null,
   receipts: null,
+  screening: null,
   fragments: initialShards.map(({ fragment }) => fragment),
 };
 
@@ -315,6 +330,82 @@ async function receiptsFile() {
   return { version: 1, runId, round: 0, receipts: await Promise.all(receipts) };
 }
 
+/** Murmur3's finaliser over 32-bit words, in integers. */
+function mixed(word: bigint): bigint {
+  const mask = 0xffff_ffffn;
+  const multiplied = (value: bigint, factor: bigint): bigint => (value * factor) & mask;
+  const once = multiplied(word ^ (word >> 16n), 0x85eb_ca6bn);
+  const twice = multiplied(once ^ (once >> 13n), 0xc2b2_ae35n);
+  return twice ^ (twice >> 16n);
+}
+
+/** Bits of the nearest fp32, and back. */
+const bitsOf = (value: number): number => littleEndian.fp32([value]).readUInt32LE();
+function numberOf(bits: number): number {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(bits);
+  return bytes.readFloatLE();
+}
+
+/** The nearest integer, ties to even. */
+function halfEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+}
+
+/** A fragment of one block, the first: norm as the bits of an fp32, sketch as signed bytes. */
+function measured(values: readonly number[], fragment: number): { norm: number; sketch: string } {
+  const place = mixed((0x85eb_ca77n * BigInt(fragment) + 0x1656_67b1n) & 0xffff_ffffn);
+  const signs = mixed(place ^ 0x27d4_eb2fn);
+  const sums = Array.from({ length: 128 }, () => 0);
+  for (const [i, value] of values.entries()) {
+    const negative = (signs >> BigInt(i % 32)) & 1n;
+    sums[(i ^ Number(place & 255n)) % 128]! += negative === 1n ? -value : value;
+  }
+  const scale = Math.max(...sums.map(Math.abs)) / 127;
+  return {
+    norm: bitsOf(Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))),
+    sketch: Buffer.from(sums.map((sum) => halfEven(sum / scale) & 255)).toString("base64"),
+  };
+}
+
+function screeningFile(receiptHashes: readonly string[]) {
+  const judged = workers.map((worker, i) => ({
+    worker: lower(worker),
+    steps,
+    outcome: 0,
+    copyOf: null,
+    fragments: fragments.map((index) => {
+      const bytes = payloadOf(i, index);
+      const values = Array.from(bytes.subarray(4), (byte) => ((byte << 24) >> 24) * bytes.readFloatLE(0));
+      return { digest: sha256(bytes), clipPpm: 1_000_000, ...measured(values, index) };
+    }),
+  }));
+  const round = Buffer.alloc(8);
+  const seed = sha256(Buffer.concat([runId, hexOf(round), ...receiptHashes].map((hex) => Buffer.from(hex.slice(2), "hex"))));
+  // 20 tokens hold ⌊19 ÷ 4⌋ sequences; 3 are asked for, one a batch.
+  const first = Number(BigInt(seed.slice(0, 14)) % 4n);
+  return {
+    version: 1,
+    runId,
+    round: 0,
+    paramsVersion: 1,
+    workers: judged,
+    // The upper one of two.
+    medians: fragments.map((index) =>
+      Math.max(...judged.map((worker) => bitsOf(numberOf(worker.fragments[index]!.norm) / Math.sqrt(steps)))),
+    ),
+    gate: {
+      seed,
+      realisation: digestOf(realisation),
+      sequences: [0, 1, 2].map((k) => (first + Math.floor((k * 4) / 3)) % 4),
+      before: 2_100_000,
+      passes: [{ after: 2_000_000, without: [], leftOut: null }],
+    },
+  };
+}
+
 const headOf = (parentHead: string, at: number, checkpointDigest: string, receiptsRoot: string): string => {
   const types = parseType(headType).fields.map(({ type }) => type);
   const fields = [chainId, checkpointRegistry, parentHead, runId, at, at, 1, checkpointDigest, receiptsRoot];
@@ -415,6 +506,7 @@ export async function roundVectors() {
       String(outcome),
     ]),
   );
+  const screening = screeningFile(receipts.receipts.map(({ ack }) => ack.receiptHash));
   const nextManifest = {
     ...initialManifest,
     round: 1,
@@ -422,6 +514,7 @@ export async function roundVectors() {
     tokens: String(2 * Number(tokens)),
     parent: digestOf(initialManifest),
     receipts: digestOf(receipts),
+    screening: digestOf(screening),
     fragments: nextShards.map(({ fragment }) => fragment),
   };
   const initialHead = headOf(zero32, 0, digestOf(initialManifest), zero32);
@@ -502,6 +595,7 @@ export async function roundVectors() {
       documentVector("Assignment", assignments[0]!),
       documentVector("PayloadHeader", payloadHeaders[0]!),
       documentVector("ReceiptsFile", receipts),
+      documentVector("ScreeningFile", screening),
       documentVector("CheckpointManifest", nextManifest),
       documentVector("VerdictsFile", verdicts),
       documentVector("EpochInputs", inputs),

@@ -6,6 +6,7 @@
 import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
+  defaultScreening,
   aggregatorCode,
   admissionCode,
   canonicalJson,
@@ -113,6 +114,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     sequence: preset.model.sequence,
     table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
     initialParameters: digestOfJson(draft.manifest.fragments.map((fragment) => fragment.digest)),
+    screening: defaultScreening,
   };
   await store.delete(draft.digest);
   const definitionDigest = await storeJson(store, definition);
@@ -138,6 +140,7 @@ const checkpointZero = (runId: RunId) => ({
   paramsVersion: 1,
   parent: null,
   receipts: null,
+  screening: null,
 });
 
 /** Run parameters tuned for minutes of training on one machine; see test/bench/README.md. */

@@ -201,6 +201,7 @@ export async function storeCheckpoint(
     paramsVersion: round.paramsVersion,
     parent: round.base,
     receipts,
+    screening: null,
   });
   return { type: "CheckpointStored", key, round: round.round, digest, receipts, receiptsRoot: receiptsRoot(leaves) };
 }

@@ -19,7 +19,23 @@ export const innerStateCode = { persist: 0 } as const;
 export const admissionCode = { open: 0 } as const;
 
 /** Receipt leaf outcome: 0 means aggregated and paid, anything else is the reason it was not. */
-export const outcomeCode = { aggregated: 0, payloadMissing: 1, payloadMalformed: 2, nonFinite: 3, late: 4 } as const;
+export const outcomeCode = {
+  aggregated: 0,
+  payloadMissing: 1,
+  payloadMalformed: 2,
+  nonFinite: 3,
+  late: 4,
+  /** A fragment's norm is beyond the definition's bound over the others'. */
+  normTooLarge: 5,
+  /** With it the held-out loss rose beyond the definition's bound, without it not. */
+  lossHarm: 6,
+  /** All zero, or next to nothing beside the others. */
+  empty: 7,
+  /** Equal, or nearly, to a payload that was accepted before. */
+  copy: 8,
+  /** The loss rose, and no single payload was to blame: nothing of the round was aggregated. */
+  roundDiscarded: 9,
+} as const;
 export type Outcome = (typeof outcomeCode)[keyof typeof outcomeCode];
 
 /** Verdict.kind. */

@@ -5,26 +5,22 @@
 import { type Static, type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
 import { ProtocolError } from "../baseErrors.ts";
-
-const closed = { additionalProperties: false } as const;
-
-export const Hash32 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{64}$" }));
-export const Address20 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{40}$" }));
-export const Signature65 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{130}$" }));
-export const Decimal = Type.String({ pattern: "^(0|[1-9][0-9]{0,77})$" });
-export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-export const Uint32 = Type.Integer({ minimum: 0, maximum: 0xffff_ffff });
-export const Uint16 = Type.Integer({ minimum: 0, maximum: 0xffff });
-export const Uint8 = Type.Integer({ minimum: 0, maximum: 0xff });
-const Version1 = Type.Literal(1);
-const Name = Type.String({ minLength: 1, maxLength: 200 });
-
-/** Fragments of a run at most; a table's rows at most. */
-export const MAX_FRAGMENTS = 256;
-export const MAX_TENSORS = 65_536;
-/** Manifests are raw blocks of this size at most; longer parts are blobs of their own. */
-export const MAX_MANIFEST_BYTES = 1 << 20;
-export const MAX_PAYLOAD_HEADER_BYTES = 64 << 10;
+import {
+  Address20,
+  closed,
+  Count,
+  Decimal,
+  Hash32,
+  MAX_FRAGMENTS,
+  MAX_TENSORS,
+  Name,
+  Signature65,
+  Uint16,
+  Uint32,
+  Uint8,
+  Version1,
+} from "./fields.ts";
+import { ScreeningRules } from "./screening.ts";
 
 export const TensorEntrySchema = Type.Object(
   {
@@ -66,6 +62,7 @@ export const Definition = Type.Object(
     table: Type.Array(TensorEntrySchema, { minItems: 1, maxItems: MAX_TENSORS }),
     /** sha256 of the canonical JSON list of checkpoint 0's shard digests, by fragment. */
     initialParameters: Hash32,
+    screening: ScreeningRules,
   },
   closed,
 );
@@ -180,6 +177,8 @@ export const CheckpointManifest = Type.Object(
     parent: Type.Union([Hash32, Type.Null()]),
     /** Digest of the ReceiptsFile of the round that led here; null in checkpoint 0. */
     receipts: Type.Union([Hash32, Type.Null()]),
+    /** Digest of the ScreeningFile of that round; null in checkpoint 0 alone. */
+    screening: Type.Union([Hash32, Type.Null()]),
     fragments: Type.Array(CheckpointFragment, { minItems: 1, maxItems: MAX_FRAGMENTS }),
   },
   closed,

@@ -1,19 +1,7 @@
 /** The coordinator's HTTP API: one schema per body, the single source for validation, OpenAPI and the client's types. */
 import { type Static, Type } from "typebox";
-import {
-  Address20,
-  Assignment,
-  ContractAddresses,
-  Count,
-  Decimal,
-  Hash32,
-  PayloadHeader,
-  Signature65,
-  SignedVerdict,
-  Uint16,
-  Uint32,
-  Uint8,
-} from "./documents.ts";
+import { Assignment, ContractAddresses, PayloadHeader, SignedVerdict } from "./documents.ts";
+import { Address20, Count, Decimal, Hash32, Signature65, Uint16, Uint32, Uint8 } from "./fields.ts";
 import { wireSchema, type WireStruct } from "./typedData.ts";
 
 const closed = { additionalProperties: false } as const;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { createModel, registerRun } from "@cotrain/sdk/actions";
 import {
+  defaultScreening,
   type Ack,
   type Address,
   asModelId,
@@ -169,6 +170,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     paramsVersion: 1,
     parent: null,
     receipts: null,
+    screening: null,
   });
   const definition: Definition = {
     version: 1,
@@ -180,6 +182,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     sequence,
     table,
     initialParameters: digestOfJson(checkpoint.manifest.fragments.map(({ digest }) => digest)),
+    screening: defaultScreening,
   };
   await put(store, definition);
   return { definition, states, digest: checkpoint.digest, manifest: checkpoint.manifest };
@@ -318,6 +321,7 @@ export function createPublisher(
         paramsVersion,
         parent: current.digest,
         receipts: await put(store, file),
+        screening: null,
       });
       current = { digest: checkpoint.digest, round: round + 1, states, manifest: checkpoint.manifest };
       return {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import {
+  defaultScreening,
   type Address,
   type Assignment,
   asDigest,
@@ -196,6 +197,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     sequence: 16,
     table: table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
     initialParameters: zeroHash,
+    screening: defaultScreening,
   };
   const definitionDigest = await publish(definition);
   const realisation: Realisation = {
@@ -217,6 +219,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     paramsVersion: 1,
     parent: null,
     receipts: null,
+    screening: null,
   });
   const admitted = [realisationDigest];
   const chain = createFakeChain({

@@ -7,6 +7,7 @@ import {
   asModelId,
   asRunId,
   canonicalJson,
+  defaultScreening,
   type Definition,
   type Digest,
   type Realisation,
@@ -66,6 +67,7 @@ export const facts: CheckpointFacts = {
   paramsVersion: 1,
   parent: `0x${"34".repeat(32)}`,
   receipts: `0x${"56".repeat(32)}`,
+  screening: `0x${"57".repeat(32)}`,
 };
 
 export function fragmentStates(seed: string): FragmentState[] {
@@ -87,6 +89,7 @@ export const definitionOf = (tokenizer: Digest): Definition => ({
   sequence: 8,
   table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
   initialParameters: `0x${"bc".repeat(32)}`,
+  screening: defaultScreening,
 });
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -43,7 +43,16 @@ beforeAll(async () => {
   const text = join(directory, "text.txt");
   await writeFile(text, Array.from({ length: 400 }, paragraph).join("\n\n"));
   material = await prepareRun(store, { preset: "0.1m", dataFile: text, seed: "loss" });
-  const facts = { runId, round: 0, step: 0, tokens: "0", paramsVersion: 1, parent: null, receipts: null };
+  const facts = {
+    runId,
+    round: 0,
+    step: 0,
+    tokens: "0",
+    paramsVersion: 1,
+    parent: null,
+    receipts: null,
+    screening: null,
+  };
   checkpoint = (await writeCheckpoint(store, material.table, [...material.initial], facts)).digest;
   server = createServer((incoming, response) => {
     void (async () => {

@@ -161,6 +161,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       paramsVersion: 1,
       parent: null,
       receipts: null,
+      screening: null,
     });
     return digest;
   }

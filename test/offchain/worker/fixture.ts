@@ -1,5 +1,6 @@
 /** Runs to work on in tests: one without any engine, whose trainer is plain arithmetic, and one that the engine trains. */
 import {
+  defaultScreening,
   type Address,
   canonicalJson,
   type ContractAddresses,
@@ -105,6 +106,7 @@ export async function publishRun(store: BlobStore, parts: RunParts): Promise<Run
     sequence: parts.sequence,
     table: parts.table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
     initialParameters: digestOfJson(parts.initial.map((state) => sha256Bytes(bytesOf(state.params)))),
+    screening: defaultScreening,
   };
   const definitionDigest = await publish(store, definition);
   const put = async (bytes: Uint8Array): Promise<Digest> => (await store.put(bytes)).digest;

@@ -1,0 +1,22 @@
+/** Fields that documents and messages are made of, and the sizes that bound them. */
+import { Type } from "typebox";
+
+export const closed = { additionalProperties: false } as const;
+
+export const Hash32 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{64}$" }));
+export const Address20 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{40}$" }));
+export const Signature65 = Type.Unsafe<`0x${string}`>(Type.String({ pattern: "^0x[0-9a-f]{130}$" }));
+export const Decimal = Type.String({ pattern: "^(0|[1-9][0-9]{0,77})$" });
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+export const Uint32 = Type.Integer({ minimum: 0, maximum: 0xffff_ffff });
+export const Uint16 = Type.Integer({ minimum: 0, maximum: 0xffff });
+export const Uint8 = Type.Integer({ minimum: 0, maximum: 0xff });
+export const Version1 = Type.Literal(1);
+export const Name = Type.String({ minLength: 1, maxLength: 200 });
+
+/** Fragments of a run at most; a table's rows at most. */
+export const MAX_FRAGMENTS = 256;
+export const MAX_TENSORS = 65_536;
+/** Manifests are raw blocks of this size at most; longer parts are blobs of their own. */
+export const MAX_MANIFEST_BYTES = 1 << 20;
+export const MAX_PAYLOAD_HEADER_BYTES = 64 << 10;
