@@ -93,6 +93,9 @@ function logEvent(logger: Logger, event: WorkerEvent): void {
     case "acknowledged":
       logger.info(fields, `round ${event.round} acknowledged: loss ${event.loss.toFixed(3)}`);
       return;
+    case "acknowledgedLate":
+      logger.info(fields, `round ${event.round} acknowledged, now that it was asked again`);
+      return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);
       return;

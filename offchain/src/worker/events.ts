@@ -59,6 +59,8 @@ export type WorkerEvent =
       readonly sentBytes: number;
       readonly times: RoundTimes;
     }
+  /** The acknowledgement of a receipt whose first answer was lost. */
+  | { readonly type: "acknowledgedLate"; readonly round: number; readonly receiptHash: Hex; readonly tokens: number }
   /** How a round that this worker had a receipt in ended for it; 0 = aggregated. */
   | { readonly type: "outcome"; readonly round: number; readonly receiptHash: Hex; readonly outcome: number }
   | {

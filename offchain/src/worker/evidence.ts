@@ -59,12 +59,29 @@ export interface Evidence {
   sent(receipt: SignedReceipt, header: PayloadHeader): Promise<void>;
   /** After its acknowledgement was verified. Durable when it resolves. */
   acknowledged(receiptHash: Hex, reply: ReceiptReply): Promise<void>;
-  /** When the coordinator told how it ended. */
-  ended(receiptHash: Hex, outcome: number): Promise<void>;
+  /** When the coordinator told how it ended. @returns whether that is news */
+  ended(receiptHash: Hex, outcome: number): Promise<boolean>;
+  /** Receipts of a run that were accepted, since their outcome was told, but whose acknowledgement is missing; the newest few. */
+  unanswered(runId: string): Promise<EvidenceRow[]>;
   /** All receipts of a run by round. */
   list(runId: string): Promise<EvidenceRow[]>;
   close(): Promise<void>;
 }
+
+/** Acknowledgements that are asked for at a time. */
+const ASKED_AGAIN = 4;
+
+const toRow = (row: EvidenceTables["receipts"]): EvidenceRow => ({
+  receipt: JSON.parse(row.receipt) as SignedReceipt["receipt"],
+  signature: row.signature as Hex,
+  receiptHash: row.receipt_hash as Hex,
+  header: JSON.parse(row.header) as PayloadHeader,
+  ack:
+    row.ack === null || row.ack_signature === null
+      ? null
+      : { ack: JSON.parse(row.ack) as ReceiptReply["ack"], signature: row.ack_signature as Hex },
+  outcome: row.outcome,
+});
 
 /** Opens the journal. @throws as `openDatabase` of the service room */
 export async function openEvidence(file: string, clock: Clock): Promise<Evidence> {
@@ -99,7 +116,25 @@ export async function openEvidence(file: string, clock: Clock): Promise<Evidence
         .execute();
     },
     ended: async (receiptHash, outcome) => {
-      await kysely.updateTable("receipts").set({ outcome }).where("receipt_hash", "=", receiptHash).execute();
+      const { numUpdatedRows } = await kysely
+        .updateTable("receipts")
+        .set({ outcome })
+        .where("receipt_hash", "=", receiptHash)
+        .where("outcome", "is", null)
+        .executeTakeFirst();
+      return numUpdatedRows > 0n;
+    },
+    unanswered: async (runId) => {
+      const rows = await kysely
+        .selectFrom("receipts")
+        .selectAll()
+        .where("run_id", "=", runId)
+        .where("outcome", "is not", null)
+        .where("ack", "is", null)
+        .orderBy("round", "desc")
+        .limit(ASKED_AGAIN)
+        .execute();
+      return rows.map(toRow);
     },
     list: async (runId) => {
       const rows = await kysely
@@ -109,17 +144,7 @@ export async function openEvidence(file: string, clock: Clock): Promise<Evidence
         .orderBy("round")
         .orderBy("sent_at")
         .execute();
-      return rows.map((row) => ({
-        receipt: JSON.parse(row.receipt) as SignedReceipt["receipt"],
-        signature: row.signature as Hex,
-        receiptHash: row.receipt_hash as Hex,
-        header: JSON.parse(row.header) as PayloadHeader,
-        ack:
-          row.ack === null || row.ack_signature === null
-            ? null
-            : { ack: JSON.parse(row.ack) as ReceiptReply["ack"], signature: row.ack_signature as Hex },
-        outcome: row.outcome,
-      }));
+      return rows.map(toRow);
     },
     close: () => database.close(),
   };

@@ -115,47 +115,46 @@ export async function signReceipt(account: SigningAccount, domain: Domain, recei
 export const tokensOf = ({ steps, batch, sequence }: Pick<Assignment, "steps" | "batch" | "sequence">): number =>
   steps * batch * sequence;
 
+/** What a receipt's acknowledgement has to name. */
+export interface AckDue {
+  readonly runId: string;
+  readonly worker: string;
+  readonly receiptHash: Hex;
+  readonly round: number;
+  readonly tokens: number;
+}
+
 /**
  * Checks that an answer is the poster's signed acknowledgement of this very receipt, for all its tokens.
  * @param poster whose key must have signed
  * @throws AcknowledgementError `ACK_WRONG` or `ACK_SIGNER`
  */
-export async function verifyAck(
-  domain: Domain,
-  poster: Address,
-  assignment: Assignment,
-  receiptHash: Hex,
-  reply: ReceiptReply,
-): Promise<Ack> {
+export async function verifyAck(domain: Domain, poster: Address, due: AckDue, reply: ReceiptReply): Promise<Ack> {
   const ack = fromWire("Ack", reply.ack);
-  const wrong = (what: string, given: unknown, due: unknown): never => {
+  const wrong = (what: string, given: unknown, expected: unknown): never => {
     throw new AcknowledgementError(
       "ACK_WRONG",
-      `The coordinator acknowledged round ${assignment.round} with ${what} ${String(given)} where ${String(due)} is due.`,
+      `The coordinator acknowledged round ${due.round} with ${what} ${String(given)} where ${String(expected)} is due.`,
     );
   };
-  if (ack.receiptHash !== receiptHash) wrong("receipt", ack.receiptHash, receiptHash);
-  if (ack.runId !== assignment.runId) wrong("run", ack.runId, assignment.runId);
-  if (ack.round !== BigInt(assignment.round)) wrong("round", ack.round, assignment.round);
-  if (ack.worker !== assignment.worker) wrong("worker", ack.worker, assignment.worker);
-  if (ack.tokens !== BigInt(tokensOf(assignment))) wrong("tokens", ack.tokens, tokensOf(assignment));
+  if (ack.receiptHash !== due.receiptHash) wrong("receipt", ack.receiptHash, due.receiptHash);
+  if (ack.runId !== due.runId) wrong("run", ack.runId, due.runId);
+  if (ack.round !== BigInt(due.round)) wrong("round", ack.round, due.round);
+  if (ack.worker !== due.worker) wrong("worker", ack.worker, due.worker);
+  if (ack.tokens !== BigInt(due.tokens)) wrong("tokens", ack.tokens, due.tokens);
   let signer: Address;
   try {
     signer = await recoverSigner(domain, "Ack", ack, reply.signature);
   } catch (cause) {
     if (!(cause instanceof CotrainError)) throw cause;
-    throw new AcknowledgementError(
-      "ACK_SIGNER",
-      `The acknowledgement of round ${assignment.round} has no valid signature.`,
-      {
-        cause,
-      },
-    );
+    throw new AcknowledgementError("ACK_SIGNER", `The acknowledgement of round ${due.round} has no valid signature.`, {
+      cause,
+    });
   }
   if (signer !== poster) {
     throw new AcknowledgementError(
       "ACK_SIGNER",
-      `The acknowledgement of round ${assignment.round} is signed by ${signer}, not by the run's poster ${poster}.`,
+      `The acknowledgement of round ${due.round} is signed by ${signer}, not by the run's poster ${poster}.`,
     );
   }
   return ack;

@@ -23,8 +23,10 @@ export interface ToldOutcome {
 export interface ResidualLedger {
   /** What the next pseudo-gradient is encoded with. */
   readonly current: Residual;
-  /** Notes the residual that a submitted receipt's encoding left behind. */
+  /** Notes, before the receipt is sent, the residual that its encoding left behind. */
   submitted(receiptHash: Hex, next: Residual): void;
+  /** The receipt whose fate is not known. */
+  readonly pending: Hex | undefined;
   /**
    * Decides what was submitted last.
    * @param told the coordinator's last outcome for this worker, null when it has none
@@ -43,6 +45,9 @@ export function createResidualLedger(layouts: readonly FragmentLayout[]): Residu
   return {
     get current() {
       return current;
+    },
+    get pending() {
+      return pending?.receiptHash;
     },
     submitted: (receiptHash, next) => {
       pending = { receiptHash, next };

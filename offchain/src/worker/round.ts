@@ -23,17 +23,10 @@ import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./co
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
 import type { RoundTimes, WorkerEvent } from "./events.ts";
 import type { Evidence } from "./evidence.ts";
-import {
-  payloadHeader,
-  receiptOf,
-  type SignedReceipt,
-  type SigningAccount,
-  signReceipt,
-  tokensOf,
-  verifyAck,
-} from "./receipt.ts";
-import { blake3Of, type Residual, residualTensors } from "./residual.ts";
+import { payloadHeader, receiptOf, type SignedReceipt, type SigningAccount, signReceipt, tokensOf } from "./receipt.ts";
+import { blake3Of, type Residual, type ResidualLedger, residualTensors } from "./residual.ts";
 import type { SessionKeeper } from "./session.ts";
+import { verifyAnyPoster } from "./settling.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
 
 /** Training produced what cannot be sent; the optimizer's state is worth nothing any more. */
@@ -78,8 +71,6 @@ export interface Progress {
 
 export interface RoundResult {
   readonly receiptHash: Hex;
-  /** What the next round is encoded with if this one is aggregated. */
-  readonly residual: Residual;
   readonly commitment: Commitment;
   readonly header: PayloadHeader;
 }
@@ -93,7 +84,8 @@ const PROGRESS_EVERY = 200;
 
 /**
  * Works on an assignment.
- * @param residual error feedback of the rounds before
+ * @param residuals error feedback of the rounds before; told of the receipt before it is sent, since from then on it may be
+ *   accepted without this worker's hearing of it
  * @param waitedSince when the worker became idle, ms
  * @throws the signal's reason; CoordinatorError when the coordinator refuses (a stale attempt, …); ArtefactError;
  *   AcknowledgementError; DivergedError
@@ -101,12 +93,13 @@ const PROGRESS_EVERY = 200;
 export async function workRound(
   assignment: Assignment,
   context: RoundContext,
-  residual: Residual,
+  residuals: ResidualLedger,
   progress: Progress,
   waitedSince: number,
   signal: AbortSignal,
 ): Promise<RoundResult> {
   const { clock, trainer } = context;
+  const residual = residuals.current;
   const startedAt = clock.now();
   const aborted = new Promise<never>((_, reject) => {
     if (signal.aborted) reject(signal.reason);
@@ -159,10 +152,13 @@ export async function workRound(
   const signed = await signReceipt(context.account, context.domain, receipt);
   await context.evidence.sent(signed, header);
   await uploads;
+  residuals.submitted(signed.receiptHash, next);
   const sentAt = clock.now();
 
   const reply = await submit(assignment, signed, header, encoded, context, signal);
-  await verify(assignment, signed.receiptHash, reply, context);
+  const { runId, worker, round } = assignment;
+  const due = { runId, worker, round, receiptHash: signed.receiptHash, tokens: tokensOf(assignment) };
+  await verifyAnyPoster(due, context, reply);
   await context.evidence.acknowledged(signed.receiptHash, reply);
   const endedAt = clock.now();
   progress.uploading = false;
@@ -184,7 +180,7 @@ export async function workRound(
     sentBytes: encoded.reduce((sum, fragment) => sum + fragment.bytes.length, 0),
     times,
   });
-  return { receiptHash: signed.receiptHash, residual: next, commitment: closed, header };
+  return { receiptHash: signed.receiptHash, commitment: closed, header };
 }
 
 /** Runs the inner steps segment by segment and notes what was fed. */
@@ -306,20 +302,6 @@ async function submit(
     if (!lacksFragments(error)) throw error;
     for (const fragment of encoded) await send(assignment, fragment, context, signal);
     return once();
-  }
-}
-
-async function verify(
-  assignment: Assignment,
-  receiptHash: Hex,
-  reply: ReceiptReply,
-  { domain, poster }: RoundContext,
-): Promise<void> {
-  try {
-    await verifyAck(domain, await poster(false), assignment, receiptHash, reply);
-  } catch (error) {
-    if (!(error instanceof UserError) || error.code !== "ACK_SIGNER") throw error;
-    await verifyAck(domain, await poster(true), assignment, receiptHash, reply);
   }
 }
 

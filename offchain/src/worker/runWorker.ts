@@ -32,11 +32,12 @@ import { DEFAULT_SEGMENT_STEPS } from "./commitment.ts";
 import type { WorkerEvent } from "./events.ts";
 import { openEvidence } from "./evidence.ts";
 import { AcknowledgementError, type SigningAccount } from "./receipt.ts";
-import { createResidualLedger, type ResidualLedger } from "./residual.ts";
+import { createResidualLedger } from "./residual.ts";
 import { checkResources, type ModelSize, needsOf, type Surroundings } from "./resources.ts";
 import { checkAssignment, DivergedError, type Progress, type RoundContext, workRound } from "./round.ts";
 import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
+import { settle } from "./settling.ts";
 import { createTurnstile } from "./turnstile.ts";
 
 export interface WorkerOptions {
@@ -142,6 +143,7 @@ interface Prepared extends RoundContext {
   readonly random: () => number;
   readonly backoff: BackoffOptions;
   readonly batch: number;
+  readonly sequence: number;
 }
 
 async function prepare(
@@ -239,6 +241,7 @@ async function prepare(
     beneficiary,
     realisation: realisation.digest,
     batch: realisation.document.microBatch,
+    sequence: description.definition.sequence,
     table: description.table,
     layouts: description.layouts,
     tensors: description.definition.table,
@@ -329,8 +332,10 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
         continue;
       }
       const { assignment } = reply;
-      const residual = await settle(reply, residuals, context);
-      checkAssignment(assignment, { ...context, sequence: context.description.definition.sequence });
+      const { residual, late } = await settle(reply, residuals, context, signal);
+      tally.rounds += late.length;
+      tally.tokens += late.reduce((sum, tokens) => sum + tokens, 0);
+      checkAssignment(assignment, context);
       const { round, assignmentId, attempt, steps } = assignment;
       const tokens = steps * assignment.batch * assignment.sequence;
       onEvent({ type: "assigned", round, assignmentId, attempt, steps, tokens, residual });
@@ -341,13 +346,12 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
       current = { round, closed: (reason) => controller.abort(reason) };
       last = assignment;
       try {
-        const result = await workRound(assignment, context, residuals.current, progress, idleSince, controller.signal);
-        residuals.submitted(result.receiptHash, result.residual);
+        await workRound(assignment, context, residuals, progress, idleSince, controller.signal);
         tally.rounds += 1;
         tally.tokens += tokens;
         refusals = 0;
       } catch (error) {
-        const drop = dropOf(error, controller.signal);
+        const drop = dropOf(error, controller.signal, residuals.pending !== undefined);
         if (!drop) throw error;
         if (error instanceof DivergedError) {
           await context.trainer.reset();
@@ -389,20 +393,6 @@ async function nextWork(session: SessionKeeper, signal: AbortSignal): Promise<Wo
 const isSame = (a: Assignment, b: Assignment | undefined): boolean =>
   b !== undefined && a.assignmentId === b.assignmentId && a.attempt === b.attempt;
 
-/** Lets the residual advance or go back by what the coordinator tells, and notes the outcome. */
-async function settle(
-  { lastOutcome }: Extract<WorkReply, { kind: "train" }>,
-  residuals: ResidualLedger,
-  { evidence, onEvent }: Prepared,
-): Promise<"none" | "advanced" | "reverted"> {
-  const residual = residuals.settle(lastOutcome);
-  if (lastOutcome) {
-    await evidence.ended(lastOutcome.receiptHash, lastOutcome.outcome);
-    if (residual !== "none") onEvent({ type: "outcome", ...lastOutcome });
-  }
-  return residual;
-}
-
 /** What a request to stop does to a round: abandoned while it trains, given some time when only sending is left. */
 function stopper(options: WorkerOptions, progress: Progress, controller: AbortController): () => void {
   return () => {
@@ -413,9 +403,17 @@ function stopper(options: WorkerOptions, progress: Progress, controller: AbortCo
 }
 
 /** How a failed round is dropped, undefined for what ends the worker. `stale`: the round went on, nothing is wrong here. */
-function dropOf(error: unknown, signal: AbortSignal): { code: string; message: string; stale: boolean } | undefined {
+function dropOf(
+  error: unknown,
+  signal: AbortSignal,
+  sent: boolean,
+): { code: string; message: string; stale: boolean } | undefined {
   if (signal.aborted) {
     const { reason } = signal as { reason: unknown };
+    if (sent) {
+      const message = "The answer to its receipt had not come yet: what became of it is told with the next work.";
+      return { code: "UNANSWERED", message, stale: true };
+    }
     if (reason instanceof RoundClosed) return { code: reason.code, message: reason.message, stale: true };
     return { code: "ABANDONED", message: "The worker was asked to stop.", stale: true };
   }

@@ -76,8 +76,9 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
   let heartbeatSeconds: number | undefined;
 
   async function join(): Promise<Session> {
-    // Above the last one even when the clock stands or steps back: the coordinator takes nothing else.
-    lastIssuedAt = Math.max(clock.now(), lastIssuedAt + 1);
+    // Each counts once: above the last one within a second, and by the clock again when that was set.
+    const now = clock.now();
+    lastIssuedAt = now <= lastIssuedAt && lastIssuedAt - now < 1_000 ? lastIssuedAt + 1 : now;
     const struct: Join = {
       ...membership,
       worker,

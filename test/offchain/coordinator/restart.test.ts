@@ -14,7 +14,7 @@ import {
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
 import { replay } from "../../../offchain/src/coordinator/machine/logics.ts";
 import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
-import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
+import { attest, elapse, hashOf, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
 
 let harness: Harness | undefined;
 afterEach(async () => {
@@ -92,12 +92,21 @@ describe("a coordinator that is killed", () => {
         if (event.type === "ReceiptAccepted") resolve();
       });
     });
-    const last = b.train().catch(() => undefined);
+    const prepared = b.prepare(await b.assigned());
+    await b.upload(prepared);
+    const last = b.submit(prepared).catch(() => undefined);
     await closed;
     await harness.restart();
     await last;
     await until(() => harness!.run.driver.state.round === 1, "round 1");
     expect(harness.run.driver.state.checkpoint.tokens).toBe(256);
+    // point 9: nobody heard of it yet; the next work tells, and the receipt is acknowledged as then.
+    await b.join();
+    const receiptHash = hashOf(prepared.receipt);
+    await a.join();
+    await b.assigned();
+    expect(await b.work()).toMatchObject({ lastOutcome: { round: 0, receiptHash, outcome: 0 } });
+    expect(await b.submit(prepared)).toMatchObject({ ack: { receiptHash, round: "0" } });
   });
 });
 

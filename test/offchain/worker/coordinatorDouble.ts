@@ -58,6 +58,8 @@ export interface Faults {
   refuseJoin?: { status: number; code: string } | undefined;
   /** Lets uploads wait for ever. */
   hangUploads?: boolean;
+  /** Called when a receipt is accepted and its round is over; the reply waits for it, or never comes when it rejects. */
+  beforeReply?: (() => Promise<void>) | undefined;
   /** Changes the acknowledgement before it is signed. */
   bendAck?: (ack: Ack) => Ack;
   /** Signs with another key. */
@@ -355,6 +357,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       const accepted = { ...body, assignment: current, payloads: parts, reply };
       receipts.push(accepted);
       await closeRound(accepted);
+      await faults.beforeReply?.();
       return reply;
     });
     app.get(routes.blob(":runId", ":cid"), async (request, reply: FastifyReply) => {

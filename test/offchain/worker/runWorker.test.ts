@@ -273,6 +273,87 @@ describe("sessions", () => {
   });
 });
 
+/** The residual that each round began with. */
+const starts = (): (readonly Float32Array[])[] => trainer.residuals.filter((_, i) => i % 2 === 0);
+const isZero = (residual: readonly Float32Array[]): boolean => residual.every((part) => part.every((v) => v === 0));
+
+// point 9
+describe("a receipt that was accepted", () => {
+  test("is settled by its hash when the reply comes later than a heartbeat that names the next round", async () => {
+    await start({ rounds: 3 });
+    const { promise: never, resolve: release } = Promise.withResolvers<void>();
+    double.faults.beforeReply = () => never;
+    const working = run();
+    await until("the worker goes on without the reply", () => of("dropped").length === 1);
+    expect(of("dropped")[0]).toMatchObject({ code: "UNANSWERED", round: 0 });
+    double.faults.beforeReply = undefined;
+    double.faults.dismissAfter = 2;
+    const end = await working;
+    release();
+    expect(end).toMatchObject({ rounds: 2, tokens: 2 * 8 * 2 * 16 });
+    expect(of("assigned").map(({ round, residual }) => [round, residual])).toEqual([
+      [0, "none"],
+      [1, "advanced"],
+    ]);
+    expect(starts().map(isZero)).toEqual([true, false]);
+    expect(of("acknowledgedLate").map(({ round }) => round)).toEqual([0]);
+    await using evidence = await journal();
+    const [first] = await evidence.list(fixture.runId);
+    expect(first).toMatchObject({ outcome: 0, ack: double.receipts[0]!.reply });
+  });
+
+  test("but not aggregated leaves the residual where it was, also when its reply was lost", async () => {
+    await start({ rounds: 3 });
+    const { promise: never, resolve: release } = Promise.withResolvers<void>();
+    double.faults.beforeReply = () => never;
+    double.faults.outcome = outcomeCode.nonFinite;
+    double.faults.dismissAfter = 2;
+    const working = run();
+    await until("the worker goes on without the reply", () => of("dropped").length === 1);
+    double.faults.beforeReply = undefined;
+    await working;
+    release();
+    expect(of("assigned").map(({ residual }) => residual)).toEqual(["none", "reverted"]);
+    expect(starts().map(isZero)).toEqual([true, true]);
+    await using evidence = await journal();
+    expect((await evidence.list(fixture.runId))[0]).toMatchObject({ outcome: outcomeCode.nonFinite });
+  });
+
+  test("by a coordinator that dies right after is acknowledged by the one that comes back", async () => {
+    await start({ rounds: 3 });
+    let killed: Promise<void> | undefined;
+    double.faults.beforeReply = () => {
+      killed ??= double.down();
+      return new Promise(() => undefined);
+    };
+    double.faults.dismissAfter = 2;
+    const working = run();
+    await until("the coordinator is gone", () => killed !== undefined);
+    await killed;
+    double.faults.beforeReply = undefined;
+    await double.up();
+    expect(await working).toMatchObject({ rounds: 2 });
+    expect(of("assigned").map(({ residual }) => residual)).toEqual(["none", "advanced"]);
+    await using evidence = await journal();
+    expect((await evidence.list(fixture.runId))[0]?.ack).toEqual(double.receipts[0]!.reply);
+  });
+
+  test("and never answered is known as accepted by the next worker process too", async () => {
+    await start({ rounds: 3 });
+    double.faults.beforeReply = () => new Promise(() => undefined);
+    const first = run({ grace: 1 });
+    await until("the receipt is accepted", () => double.receipts.length === 1);
+    stop.abort();
+    await first;
+    double.faults.beforeReply = undefined;
+    double.faults.dismissAfter = 2;
+    stop = new AbortController();
+    await run();
+    await using evidence = await journal();
+    expect((await evidence.list(fixture.runId))[0]).toMatchObject({ outcome: 0, ack: double.receipts[0]!.reply });
+  });
+});
+
 describe("what it refuses", () => {
   test("wrong bytes of the base, after asking again", async () => {
     await start();

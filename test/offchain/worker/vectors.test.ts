@@ -143,7 +143,16 @@ describe("what a worker signs for", () => {
       receiptHash: entry!.ack.receiptHash,
     });
     const reply = { ack: entry!.ack, signature: entry!.ackSignature };
-    const ack = await verifyAck(domain, round.poster as Address, assignment, signed.receiptHash, reply);
+    const ack = await verifyAck(
+      domain,
+      round.poster as Address,
+      {
+        ...assignment,
+        receiptHash: signed.receiptHash,
+        tokens: assignment.steps * assignment.batch * assignment.sequence,
+      },
+      reply,
+    );
     expect(toWire("Ack", ack)).toEqual(entry!.ack);
   });
 });

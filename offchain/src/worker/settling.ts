@@ -1,0 +1,91 @@
+/**
+ * What became of the receipts that were sent. An answer may be lost: a heartbeat names the next round while it is under way,
+ * or the coordinator dies right after accepting. The receipt stays in the journal; the next work tells the hash and the
+ * outcome of the last one that was accepted, by which the residual advances or not, and the acknowledgement is asked for again.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { Address, Domain, WorkReply } from "@cotrain/sdk/protocol";
+
+import { InternalError, UserError } from "../base/index.ts";
+import type { WorkerEvent } from "./events.ts";
+import type { Evidence, EvidenceRow } from "./evidence.ts";
+import { AcknowledgementError, type AckDue, verifyAck } from "./receipt.ts";
+import type { ResidualLedger } from "./residual.ts";
+import type { SessionKeeper } from "./session.ts";
+
+export interface SettlingContext {
+  readonly runId: string;
+  readonly domain: Domain;
+  /** Sequences per inner step, tokens per sequence. */
+  readonly batch: number;
+  readonly sequence: number;
+  readonly session: SessionKeeper;
+  readonly evidence: Evidence;
+  readonly onEvent: (event: WorkerEvent) => void;
+  readonly poster: (refresh: boolean) => Promise<Address>;
+}
+
+/** Checks an acknowledgement against the poster that is known, and against a new one where that one did not sign it. */
+export async function verifyAnyPoster(
+  due: AckDue,
+  { domain, poster }: Pick<SettlingContext, "domain" | "poster">,
+  reply: Parameters<typeof verifyAck>[3],
+): Promise<void> {
+  try {
+    await verifyAck(domain, await poster(false), due, reply);
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== "ACK_SIGNER") throw error;
+    await verifyAck(domain, await poster(true), due, reply);
+  }
+}
+
+/**
+ * Settles by what the coordinator tells with the next work.
+ * @returns what happened to the residual, and the tokens of acknowledgements that arrived only now
+ * @throws AcknowledgementError when one of them is no acknowledgement
+ */
+export async function settle(
+  { lastOutcome }: Extract<WorkReply, { kind: "train" }>,
+  residuals: ResidualLedger,
+  context: SettlingContext,
+  signal: AbortSignal,
+): Promise<{ residual: "none" | "advanced" | "reverted"; late: readonly number[] }> {
+  const residual = residuals.settle(lastOutcome);
+  if (!lastOutcome) return { residual, late: [] };
+  const { evidence, onEvent } = context;
+  if (await evidence.ended(lastOutcome.receiptHash, lastOutcome.outcome)) onEvent({ type: "outcome", ...lastOutcome });
+  const late: number[] = [];
+  for (const row of await evidence.unanswered(context.runId)) {
+    const tokens = await askAgain(row, context, signal);
+    if (tokens !== undefined) late.push(tokens);
+  }
+  return { residual, late };
+}
+
+/** Sends a receipt that was accepted once more: it is answered with the acknowledgement of then. */
+async function askAgain(
+  { receipt, signature, receiptHash, header }: EvidenceRow,
+  context: SettlingContext,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const round = Number(receipt.round);
+  const tokens = receipt.steps * context.batch * context.sequence;
+  const due = { runId: receipt.runId, worker: receipt.worker, receiptHash, round, tokens };
+  try {
+    const reply = await context.session.once(
+      (current) => current.submitReceipt({ receipt, signature, header }),
+      signal,
+    );
+    await verifyAnyPoster(due, context, reply);
+    await context.evidence.acknowledged(receiptHash, reply);
+  } catch (error) {
+    if (!(error instanceof CotrainError) || error instanceof AcknowledgementError) throw error;
+    if (error instanceof InternalError) throw error;
+    // It is asked for with the next work again: training does not wait for it.
+    const { code, message } = error;
+    context.onEvent({ type: "retrying", what: `acknowledgement of round ${round}`, code, reason: message, waitMs: 0 });
+    return undefined;
+  }
+  context.onEvent({ type: "acknowledgedLate", round, receiptHash, tokens });
+  return tokens;
+}
