@@ -9,9 +9,9 @@ import { dealOf, paceAfterMiss } from "./pace.ts";
 import { end, issue, type StateDraft, timerKey } from "./pending.ts";
 import { fragmentCount, type Member, type OpenRound, parametersOf, type RunState, type Work } from "./state.ts";
 
-/** Deadlines missed in a row from which on a member is benched: one deadline, then two, four, …, at most MAX_BENCH. */
+/** Deadlines missed in a row from which on a member is benched: for four deadlines, eight, sixteen, …, at most MAX_BENCH. */
 const BENCH_FROM = 2;
-const MAX_BENCH = 32;
+const MAX_BENCH = 64;
 /** How long what is being sent is waited for at a deadline, ms. */
 export const GRACE_MS = 3_000;
 /** A report of half the steps done in t means t × this for the other half: sending comes on top. */
@@ -166,7 +166,7 @@ function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, rep
       const done = reports?.[assignment.worker]?.step ?? 0;
       member.pace = paceAfterMiss(member.pace, at - dealtAt, assignment.steps, done);
       member.misses += 1;
-      const times = Math.min(MAX_BENCH, 2 ** Math.min(30, member.misses - BENCH_FROM));
+      const times = Math.min(MAX_BENCH, 2 ** Math.min(30, member.misses));
       if (member.misses >= BENCH_FROM) member.benchedUntil = at + times * roundDeadline;
     }
     dropWork(draft, assignment.worker);
@@ -183,7 +183,8 @@ export function onDeadline(draft: StateDraft, { at, reports }: TimerFired): void
   const ends = outstandingOf(round).flatMap((work) => {
     const member = draft.members[work.assignment.worker];
     const report = reports?.[work.assignment.worker];
-    return !member || member.silent ? [] : [endOf(work, report, at)];
+    // Who missed the last deadline and has not delivered since is not believed again.
+    return !member || member.silent || member.misses > 0 ? [] : [endOf(work, report, at)];
   });
   const hopeful = ends.filter((time) => time <= round.latest);
   const sending = ends.some((time) => time === at + GRACE_MS);

@@ -10,6 +10,8 @@ export const MAX_STRETCH = 4;
 const GOAL = 1.5;
 /** What a deal waits for at most, in whole rounds of the reference: members that are slower than that are not waited for. */
 const SPREAD = 3;
+/** A deal's budget over the time that is expected of its slowest member. */
+const PATIENCE = 1.5;
 /** A member gets this share of the run's inner steps at least, so that nobody's haste starves the slow. */
 const LEAST_SHARE = 4;
 /** What a member says of itself counts within these factors of what was measured of others. */
@@ -66,7 +68,7 @@ export function dealOf(
   const expected = Math.min(longest, SPREAD * reference * innerSteps) / 1_000;
   // Before anything was measured nobody gets less time than the holders allow.
   const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
-  const budget = Math.min(Math.max(Math.ceil(2 * expected), floor), limit / 2);
+  const budget = Math.min(Math.max(Math.ceil(PATIENCE * expected), floor), limit / 2);
   return { steps, budget, latest: measured ? Math.min(limit, 2 * budget) : limit };
 }
 

@@ -1,0 +1,329 @@
+/**
+ * Rounds in simulated time: honest workers of different speed beside members that do everything but deliver. What is looked
+ * at is not whether the state is sound (simulation.ts does that too) but whether those who work get work and are paid.
+ */
+import {
+  type Address,
+  type Digest,
+  digestOfJson,
+  headHash,
+  type Hex,
+  type ModelId,
+  type RunId,
+  type RunParams,
+  runParamsToWire,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { expect } from "vitest";
+
+import { createRandom, type Random } from "../../../offchain/src/base/index.ts";
+import { GRACE_MS, isCollecting, outstandingOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import type { RunEvent, Unstamped, WorkReport } from "../../../offchain/src/coordinator/machine/events.ts";
+import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
+import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
+import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
+import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
+import type { RunFacts, RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
+import { params as harnessParams } from "./harness.ts";
+
+const START = 1_790_000_000_000;
+/** Ms of one tick. */
+const TICK = 250;
+const runId = `0x${"b1".repeat(32)}` as RunId;
+const realisation = `0x${"d1".repeat(32)}` as Digest;
+const elements = [300, 256];
+const facts: RunFacts = {
+  runId,
+  modelId: `0x${"b2".repeat(32)}` as ModelId,
+  chainId: 31_337,
+  checkpointRegistry: `0x${"a3".repeat(20)}`,
+  table: zeroHash,
+  elements,
+  sequence: 16,
+  seed: runId,
+};
+const shardOf = (name: string, index: number) => ({
+  index,
+  digest: digestOfJson(name),
+  bytes: 100,
+  parameters: { offset: 0, bytes: 50, digest: digestOfJson(`${name}/p`) },
+  outer: { offset: 50, bytes: 50, digest: digestOfJson(`${name}/o`) },
+});
+
+/**
+ * honest: works and delivers. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
+ * deadline. garbler: sends receipts of nothing. restarter: starts anew every few seconds. flapper: leaves and comes back.
+ */
+export type Kind = "honest" | "idle" | "boaster" | "late" | "garbler" | "restarter" | "flapper";
+export const HOSTILE: readonly Kind[] = ["idle", "boaster", "late", "garbler", "restarter", "flapper"];
+
+export interface Actor {
+  readonly kind: Kind;
+  /** Ms per inner step. */
+  readonly pace: number;
+  /** Ms for base and upload. */
+  readonly overhead?: number;
+  /** What it says of its pace when it joins, µs; default the truth, null nothing. */
+  readonly claim?: number | null;
+  /** Ms after the start at which it comes; default at once. */
+  readonly from?: number;
+  /** Chance per tick that an honest one loses its progress and starts anew. */
+  readonly crash?: number;
+}
+
+export interface Scene {
+  readonly actors: readonly Actor[];
+  readonly params?: Partial<RunParams>;
+  /** Simulated ms. */
+  readonly time: number;
+  readonly seed?: string | number;
+  /** Called after every tick. */
+  readonly each?: (state: RunState, now: number) => void;
+}
+
+export interface Outcome {
+  readonly state: RunState;
+  /** Per actor: rounds paid, and inner steps of them. */
+  readonly paid: readonly { readonly rounds: number; readonly steps: number }[];
+  /** Rounds in which an actor had work and was not paid. */
+  readonly lost: readonly number[];
+  /** Longest wait of an honest actor for work, in deadlines that passed meanwhile. */
+  readonly longestWait: number;
+  /** Longest time without a closed round, ms. */
+  readonly longestRound: number;
+}
+
+export const addressOf = (index: number): Address => `0x${(index + 16).toString(16).padStart(4, "0").repeat(10)}`;
+
+export function play(scene: Scene): Outcome {
+  const random: Random = createRandom(`liveness/${scene.seed ?? 0}`);
+  const params: RunParams = { ...harnessParams, rampRounds: 0, innerSteps: 64, ...scene.params };
+  const limit = MAX_STRETCH * params.roundDeadline * 1_000 + GRACE_MS;
+  let now = START;
+  let state = begin(params);
+  const actors = scene.actors.map((actor, index) => ({
+    ...actor,
+    worker: addressOf(index),
+    held: null as { digest: Digest; since: number } | null,
+    waited: 0,
+    joins: 0,
+  }));
+  const outcome = { lost: actors.map(() => 0), longestWait: 0, longestRound: 0 };
+  const paid = actors.map(() => ({ rounds: 0, steps: 0 }));
+  let closedAt = now;
+
+  function offer(event: Unstamped): boolean {
+    if (refusalOf(state, event)) return false;
+    const before = state;
+    const stamped = JSON.parse(JSON.stringify({ ...event, at: now })) as RunEvent;
+    state = step(state, stamped).state;
+    const violations = violationsOf(state, before);
+    if (violations.length > 0) expect.fail(`seed ${scene.seed}, ${event.type}: ${violations.join("; ")}`);
+    note(before);
+    return true;
+  }
+
+  /** Counts deadlines that passed: a round that closed, or work that was taken back and dealt again. */
+  function note(before: RunState): void {
+    const [old, current] = [before.current, state.current];
+    const closed = old && isCollecting(old) && !(current && isCollecting(current) && current.round === old.round);
+    const again = old && current && old.latest !== current.latest && isCollecting(current);
+    for (const [i, { worker }] of actors.entries()) {
+      const had = old?.work[worker];
+      const has = current?.work[worker];
+      if (closed && had && !had.receipt && !has?.receipt) outcome.lost[i]! += 1;
+      else if (had && !had.receipt && !has && state.members[worker]) outcome.lost[i]! += 1;
+    }
+    if (state.round > before.round) closedAt = now;
+    for (const actor of actors) {
+      if (actor.kind !== "honest" || !state.members[actor.worker] || state.current?.work[actor.worker])
+        actor.waited = 0;
+      else if (closed || again) actor.waited += 1;
+      outcome.longestWait = Math.max(outcome.longestWait, actor.waited);
+    }
+  }
+
+  function join(actor: (typeof actors)[number], restarted: boolean): void {
+    actor.joins += 1;
+    const claim = actor.claim === undefined ? actor.pace * 1_000 : actor.claim;
+    offer({
+      type: "MemberJoined",
+      join: {
+        runId,
+        worker: actor.worker,
+        beneficiary: actor.worker,
+        lease: zeroHash,
+        realisation,
+        conformance: zeroHash,
+        protocolMin: 1,
+        protocolMax: 1,
+        issuedAt: String(now + actor.joins),
+      },
+      signature: "0x",
+      machineClass: "x",
+      batch: 2,
+      pace: claim,
+      restarted,
+    });
+  }
+
+  const openWork = (worker: Address): Work | undefined => {
+    const { current } = state;
+    const work = current?.work[worker];
+    return current && isCollecting(current) && work && !work.receipt ? work : undefined;
+  };
+  const progressOf = (actor: (typeof actors)[number], work: Work): number => {
+    const since = actor.held?.digest === work.digest ? actor.held.since : now;
+    return Math.max(0, Math.floor((now - since - (actor.overhead ?? 0) / 2) / actor.pace));
+  };
+
+  function reports(): Record<Address, WorkReport> {
+    const said: Record<Address, WorkReport> = {};
+    for (const actor of actors) {
+      const work = openWork(actor.worker);
+      if (!work) continue;
+      const { steps } = work.assignment;
+      const done = Math.min(steps, progressOf(actor, work));
+      if (actor.kind === "honest" || actor.kind === "late")
+        said[actor.worker] = { step: done, uploading: done === steps };
+      else if (actor.kind === "boaster") said[actor.worker] = { step: steps - 1, uploading: random.float() < 0.5 };
+      else said[actor.worker] = { step: 0, uploading: false };
+    }
+    return said;
+  }
+
+  function perform(): void {
+    for (const [key, { effect }] of Object.entries(state.pending)) {
+      if (!state.pending[key]) continue;
+      if (effect.kind === "setTimer" && now >= effect.due) offer({ type: "TimerFired", key, reports: reports() });
+      else if (effect.kind === "reduceSync") {
+        const { round, fragment } = effect;
+        const shard = shardOf(`${round}/${fragment}`, fragment);
+        offer({
+          type: "SyncReduced",
+          key,
+          round,
+          fragment,
+          paramsDigest: null,
+          outerDigest: null,
+          shard,
+          outcomes: {},
+        });
+      } else if (effect.kind === "storeCheckpoint") {
+        const digest = digestOfJson({ checkpoint: effect.round });
+        offer({ type: "CheckpointStored", key, round: effect.round, digest, receipts: digest, receiptsRoot: digest });
+      } else if (effect.kind === "anchorHead") {
+        const { head, sequence } = state.heads.find((entry) => entry.sequence === effect.sequence)!;
+        const anchor = { transaction: null, block: 1, anchoredAt: Math.floor(now / 1_000), epoch: 1 };
+        offer({ type: "HeadAnchored", head, sequence, anchor, epochEnd: 2_000_000_000 });
+      }
+    }
+  }
+
+  function deliver(actor: (typeof actors)[number], work: Work, complete: boolean): void {
+    const { worker, round, assignmentId, attempt, steps } = work.assignment;
+    const fragments = elements.map((count, index) => ({
+      index,
+      base: zeroHash,
+      elements: count,
+      bytes: count,
+      digest: digestOfJson({ worker, assignmentId, attempt, index }),
+    }));
+    if (complete) {
+      for (const { index, digest, bytes } of fragments)
+        offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest: digest as Digest, bytes });
+    }
+    const receipt = {
+      runId,
+      round: String(round),
+      worker,
+      beneficiary: worker,
+      assignmentId: String(assignmentId),
+      attempt,
+      assignment: work.digest,
+      steps,
+      paramsVersion: work.assignment.paramsVersion,
+      realisation,
+      baseDigest: work.assignment.base,
+      commitment: zeroHash,
+      leaves: 2,
+      payloadDigest: zeroHash,
+    };
+    const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
+    const receiptHash: Hex = digestOfJson(receipt);
+    if (!offer({ type: "ReceiptAccepted", receipt, signature: "0x", receiptHash, header })) return;
+    const sum = paid[actors.indexOf(actor)]!;
+    sum.rounds += 1;
+    sum.steps += steps;
+  }
+
+  function act(actor: (typeof actors)[number]): void {
+    const { worker, kind } = actor;
+    if (!state.members[worker]) return join(actor, false);
+    const work = openWork(worker);
+    if (!work) return;
+    if (actor.held?.digest !== work.digest) {
+      // Late ones go on with what they have, whatever is due meanwhile.
+      actor.held = { digest: work.digest, since: now };
+    }
+    const done = progressOf(actor, work) >= work.assignment.steps;
+    const finished = done && now - actor.held.since >= (actor.overhead ?? 0) + actor.pace * work.assignment.steps;
+    if (kind === "honest" && actor.crash && random.float() < actor.crash) {
+      actor.held = null;
+      join(actor, true);
+    } else if (kind === "honest" && finished) deliver(actor, work, true);
+    else if (kind === "late" && now > (state.current?.latest ?? now) + 2 * GRACE_MS) deliver(actor, work, true);
+    else if (kind === "garbler") deliver(actor, work, false);
+    else if (kind === "restarter" && random.float() < 0.1) join(actor, true);
+    else if (kind === "flapper" && random.float() < 0.1) offer({ type: "MemberLeft", worker, reason: "left" });
+  }
+
+  for (let elapsed = 0; elapsed < scene.time; elapsed += TICK, now += TICK) {
+    perform();
+    for (const actor of actors) if (elapsed >= (actor.from ?? 0)) act(actor);
+    const ready = actors.filter(({ kind, worker }) => kind === "honest" && state.members[worker]).length;
+    if (ready < params.minWorkers) closedAt = now;
+    outcome.longestRound = Math.max(outcome.longestRound, now - closedAt);
+    scene.each?.(state, now);
+    const out = state.current ? outstandingOf(state.current) : [];
+    const overdue = out.filter(({ dealtAt }) => now > dealtAt + 2 * limit);
+    expect(
+      overdue.map(({ assignment }) => assignment.worker),
+      `seed ${scene.seed}: work is out for ever`,
+    ).toEqual([]);
+  }
+  return { state, paid, ...outcome };
+}
+
+function begin(params: RunParams): RunState {
+  const checkpoint = digestOfJson("checkpoint 0");
+  const head = headHash({
+    chainId: 31_337n,
+    registry: facts.checkpointRegistry,
+    parentHead: zeroHash,
+    runId,
+    sequence: 0n,
+    round: 0n,
+    paramsVersion: 1,
+    checkpointDigest: checkpoint,
+    receiptsRoot: zeroHash,
+  });
+  return step(null, {
+    type: "RunCreated",
+    at: START,
+    facts,
+    params: runParamsToWire(params),
+    paramsVersion: 1,
+    checkpoint: {
+      round: 0,
+      digest: checkpoint,
+      step: 0,
+      tokens: 0,
+      paramsVersion: 1,
+      fragments: elements.map((_, index) => shardOf(`0/${index}`, index)),
+    },
+    head,
+    anchor: { transaction: null, block: 1, anchoredAt: START / 1_000, epoch: 1 },
+    epochEnd: 2_000_000_000,
+  }).state;
+}
