@@ -12,8 +12,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { RefusedError } from "./errors.ts";
-import { JOIN_WINDOW_MS } from "./machine/members.ts";
-import { refusalOf } from "./machine/rules.ts";
+import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
+import { refusalOf, runFull } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
 /** @throws RefusedError */
@@ -63,7 +63,12 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
     restarted: presence.knows(join.worker),
   } as const;
   const refusal = refusalOf(driver.state, event);
-  if (refusal) throw new RefusedError(refusal.code, refusal.message);
+  if (refusal && refusal.code !== "RUN_FULL") throw new RefusedError(refusal.code, refusal.message);
+  const { state } = driver;
+  if (!state.members[join.worker] && !run.line.turn(join.worker, openPlaces(state), now)) {
+    const full = runFull(state);
+    throw new RefusedError(full.code, full.message);
+  }
   await driver.submit(event);
   return { sessionKey: presence.open(join.worker), protocol, heartbeatSeconds: presence.options.heartbeatSeconds };
 }

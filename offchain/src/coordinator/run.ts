@@ -27,6 +27,7 @@ import type { ChainPort } from "../chain/index.ts";
 import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type Driver, openDriver } from "./driver.ts";
+import { createLine, type Line } from "./line.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retention.ts";
@@ -86,6 +87,7 @@ export interface Run {
   readonly rewardsDomain: Domain;
   readonly driver: Driver;
   readonly presence: Presence;
+  readonly line: Line;
   readonly projections: Projections;
   readonly retention: RetentionOptions;
   /** Runs work on tensors one piece at a time: it is the processor's anyway, and together its memory would add up. */
@@ -166,6 +168,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,
     presence: createPresence(driver, clock, logger, settings.presence),
+    line: createLine(),
     projections: createProjections(modules.database, runId),
     retention: settings.retention,
     alone: pLimit(1),

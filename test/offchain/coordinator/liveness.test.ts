@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
+import { createLine } from "../../../offchain/src/coordinator/line.ts";
 import { GRACE_MS } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import { isIdle, openPlaces } from "../../../offchain/src/coordinator/machine/members.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
-import { type Actor, HOSTILE, play } from "./liveness.ts";
+import { type Actor, addressOf, HOSTILE, play } from "./liveness.ts";
 
 const SEEDS = Number(process.env["COTRAIN_SEEDS"] ?? 60);
 const R = 20;
@@ -14,6 +16,7 @@ describe("a round beside members that do everything but deliver", () => {
   it(
     `closes, and who is ready has work within two deadlines, whatever ${SEEDS} seeds bring`,
     () => {
+      const failed: unknown[] = [];
       for (let seed = 1; seed <= SEEDS; seed++) {
         const random = createRandom(`cast/${seed}`);
         const honest: Actor[] = Array.from({ length: 2 + random.below(4) }, () => ({
@@ -36,13 +39,121 @@ describe("a round beside members that do everything but deliver", () => {
           params: { minWorkers, maxWorkers: 16, roundDeadline: R },
           time: 600_000,
         });
-        const context = `seed ${seed}: ${JSON.stringify({ minWorkers, honest, hostile: hostile.map(({ kind }) => kind), round: state.round, longestWait, longestRound, paid })}`;
-        expect(longestWait, context).toBeLessThanOrEqual(2);
-        expect(longestRound, context).toBeLessThanOrEqual(2 * LIMIT);
-        expect(state.round, context).toBeGreaterThanOrEqual(8);
-        for (const [index] of honest.entries()) expect(paid[index]!.rounds, context).toBeGreaterThan(state.round / 3);
+        const least = Math.min(...honest.map((_, index) => paid[index]!.rounds));
+        const fine = longestWait <= 2 && longestRound <= 2 * LIMIT && state.round >= 8 && least > state.round / 3;
+        const kinds = hostile.map(({ kind }) => kind);
+        if (!fine) failed.push({ seed, round: state.round, longestWait, longestRound, least, kinds });
       }
+      expect(failed).toEqual([]);
     },
     SEEDS * 2_000,
   );
+});
+
+const equal = (count: number, pace: number, over: Partial<Actor> = {}): Actor[] =>
+  Array.from({ length: count }, () => ({ kind: "honest", pace, overhead: 500, ...over }));
+/** Rounds in which somebody had work and was not paid, and how far the paid rounds are apart. */
+const shortfall = ({ lost, paid }: ReturnType<typeof play>): { lost: number; apart: number } => {
+  const rounds = paid.map((each) => each.rounds);
+  return { lost: Math.max(...lost), apart: Math.max(...rounds) - Math.min(...rounds) };
+};
+
+// point 19
+describe("time for a round", () => {
+  it("is enough for workers of equal speed on a machine that is too slow for the deadline", () => {
+    // 64 steps of 340 ms are 22 s where the holders allow 20; alone, before the others began, a step took a third of it.
+    const actors = equal(3, 340, { claim: 113_000 }).map((actor, i) => ({ ...actor, overhead: 500 + 1_400 * i }));
+    const outcome = play({ actors, params: { minWorkers: 1, roundDeadline: R }, time: 300_000 });
+    expect(outcome.state.round).toBeGreaterThan(8);
+    expect(shortfall(outcome).lost).toBe(0);
+    // The first worker may have begun alone, the others in the round after.
+    expect(shortfall(outcome).apart).toBeLessThanOrEqual(1);
+  });
+
+  it("is enough for one at a third of the speed, which gets fewer inner steps and waits for nobody", () => {
+    const actors = [...equal(2, 100), ...equal(1, 300)];
+    const outcome = play({ actors, params: { minWorkers: 3, roundDeadline: R }, time: 300_000 });
+    expect(outcome.state.round).toBeGreaterThan(20);
+    expect(shortfall(outcome).lost).toBe(0);
+    expect(shortfall(outcome).apart).toBeLessThanOrEqual(1);
+    const perRound = outcome.paid.map(({ steps, rounds }) => steps / rounds);
+    expect(perRound.slice(0, 2)).toEqual([64, 64]);
+    expect(perRound[2]).toBeGreaterThanOrEqual(16);
+    expect(perRound[2]).toBeLessThanOrEqual(40);
+  });
+
+  it("is found where nobody said how fast it is, and the holders thought of faster machines", () => {
+    // A whole round would take three deadlines.
+    const actors = equal(2, 940, { claim: null });
+    const { paid, state } = play({ actors, params: { minWorkers: 2, roundDeadline: R }, time: 900_000 });
+    expect(state.round).toBeGreaterThan(10);
+    for (const { rounds } of paid) expect(rounds).toBeGreaterThan(10);
+  });
+
+  it("does not follow what one member says of itself", () => {
+    const actors: Actor[] = [...equal(3, 100), { kind: "idle", pace: 1, claim: 3_600_000_000, from: 60_000 }];
+    const { state } = play({ actors, params: { minWorkers: 1, roundDeadline: R }, time: 300_000 });
+    // Rounds of 7 s; the idle one costs two deadlines before it sits on the bench.
+    expect(state.round).toBeGreaterThan(25);
+  });
+});
+
+// point 5
+describe("places", () => {
+  it("go to who delivers: newcomers that ask get in although throw-away members had taken nearly all", () => {
+    const hostile: Actor[] = Array.from({ length: 63 }, () => ({ kind: "idle", pace: 100, claim: 100_000 }));
+    const first: Actor = { kind: "honest", pace: 100 };
+    const newcomers: Actor[] = Array.from({ length: 10 }, () => ({ kind: "honest", pace: 120, from: 30_000 }));
+    const joinedAt = new Map<number, number>();
+    const actors = [first, ...hostile, ...newcomers];
+    const { state, paid } = play({
+      actors,
+      params: { minWorkers: 1, maxWorkers: 64, roundDeadline: R },
+      time: 400_000,
+      each: (now, at) => {
+        for (const [i] of newcomers.entries()) {
+          if (now.members[addressOf(64 + i)] && !joinedAt.has(i)) joinedAt.set(i, at);
+        }
+      },
+    });
+    expect(joinedAt.size).toBe(10);
+    for (const [i] of newcomers.entries()) expect(paid[64 + i]!.rounds).toBeGreaterThan(3);
+    // Who delivers has kept its place all the time.
+    expect(state.members[addressOf(0)]?.joinedAt).toBe(1_790_000_000_000);
+    expect(paid[0]!.rounds).toBeGreaterThanOrEqual(state.round - 1);
+  });
+
+  it("are not lost by joining again, nor won back by it", () => {
+    const { state } = play({
+      actors: [
+        { kind: "honest", pace: 100 },
+        { kind: "restarter", pace: 100 },
+      ],
+      params: { minWorkers: 1, maxWorkers: 2, roundDeadline: R },
+      time: 200_000,
+    });
+    const restarter = state.members[addressOf(1)]!;
+    expect(restarter.joinedAt).toBeGreaterThan(1_790_000_000_000);
+    expect(isIdle(state, restarter)).toBe(true);
+    expect(isIdle(state, state.members[addressOf(0)]!)).toBe(false);
+    expect(openPlaces(state)).toBe(1);
+  });
+
+  it("that become free go to the first who still asks", () => {
+    const line = createLine();
+    const [a, b, c] = [addressOf(1), addressOf(2), addressOf(3)];
+    expect(line.turn(a, 1, 0)).toBe(true);
+    expect([line.turn(b, 0, 0), line.turn(c, 0, 1)]).toEqual([false, false]);
+    // However often c asks, b came first.
+    for (let at = 2; at < 30_000; at += 1_000) expect(line.turn(c, 1, at)).toBe(false);
+    expect(line.turn(b, 1, 30_000)).toBe(true);
+    expect(line.turn(c, 1, 30_001)).toBe(true);
+    // Who does not come back holds nobody up for more than a minute.
+    expect([line.turn(b, 0, 40_000), line.turn(c, 1, 99_000)]).toEqual([false, false]);
+    expect(line.turn(c, 1, 100_001)).toBe(true);
+    // Whatever comes, the line has its bound.
+    for (let i = 0; i < 5_000; i++) line.turn(addressOf(i), 0, 200_000);
+    expect(line.turn(addressOf(4_999), 1_024, 200_000)).toBe(false);
+    expect(line.turn(addressOf(4_999), 1_025, 200_000)).toBe(true);
+  });
 });

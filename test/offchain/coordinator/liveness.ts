@@ -231,7 +231,7 @@ export function play(scene: Scene): Outcome {
     }));
     if (complete) {
       for (const { index, digest, bytes } of fragments)
-        offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest: digest as Digest, bytes });
+        offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest, bytes });
     }
     const receipt = {
       runId,

@@ -75,6 +75,7 @@ export function deal(draft: StateDraft, round: RoundDraft, members: readonly Mem
   const { steps, budget, latest } = dealOf(dealt, round.innerSteps, fragmentCount(draft), roundDeadline);
   for (const [i, member] of dealt.entries()) assign(draft, round, member, steps[i] ?? round.innerSteps, at);
   const out = outstandingOf(round).length > dealt.length;
+  round.graced = false;
   round.latest = Math.max(out ? round.latest : 0, at + latest);
   setDeadline(draft, round, Math.max(out ? round.deadline : 0, at + budget));
 }
@@ -180,22 +181,25 @@ function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, rep
 export function onDeadline(draft: StateDraft, { at, reports }: TimerFired): void {
   const round = draft.current;
   if (!round) return;
-  const ends = outstandingOf(round).flatMap((work) => {
-    const member = draft.members[work.assignment.worker];
-    const report = reports?.[work.assignment.worker];
+  const present = outstandingOf(round).filter(({ assignment: { worker } }) => draft.members[worker]?.silent === false);
+  const ends = present
     // Who missed the last deadline and has not delivered since is not believed again.
-    return !member || member.silent || member.misses > 0 ? [] : [endOf(work, report, at)];
-  });
-  const hopeful = ends.filter((time) => time <= round.latest);
-  const sending = ends.some((time) => time === at + GRACE_MS);
-  if (hopeful.length > 0) setDeadline(draft, round, Math.max(at + 1, ...hopeful));
-  else if (sending && round.deadline <= round.latest) setDeadline(draft, round, at + GRACE_MS);
-  else giveUpOutstanding(draft, round, at, reports);
+    .filter(({ assignment: { worker } }) => draft.members[worker]?.misses === 0)
+    .map((work) => endOf(work, reports?.[work.assignment.worker], at))
+    .filter((time) => time <= round.latest);
+  if (ends.length > 0) return setDeadline(draft, round, Math.max(...ends));
+  const sending = present.some((work) => isSending(work, reports?.[work.assignment.worker]));
+  if (!sending || round.graced) return giveUpOutstanding(draft, round, at, reports);
+  round.graced = true;
+  setDeadline(draft, round, at + GRACE_MS);
 }
 
-/** When a member will be done by what it reports; `at` + grace when it is sending already. */
+const isSending = (work: Work, report: WorkReport | undefined): boolean =>
+  report?.uploading === true || Object.keys(work.uploads).length > 0;
+
+/** When a member will be done by what it reports. */
 function endOf(work: Work, report: WorkReport | undefined, at: number): number {
-  if (report?.uploading || Object.keys(work.uploads).length > 0) return at + GRACE_MS;
+  if (isSending(work, report)) return at + GRACE_MS;
   const { steps } = work.assignment;
   const done = Math.min(report?.step ?? 0, steps);
   if (done === 0) return Infinity;

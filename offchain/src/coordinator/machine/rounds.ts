@@ -70,6 +70,7 @@ function openRound(draft: StateDraft, at: number): void {
     deadline: at,
     deadlines: 0,
     latest: at,
+    graced: false,
     paramsVersion: draft.paramsVersion,
     params,
     innerSteps: innerStepsOf(runParamsFromWire(params), draft.round),

@@ -128,14 +128,15 @@ function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refus
   const stale = staleness(state, join.worker, Number(join.issuedAt));
   if (stale)
     return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${stale} was accepted already.`);
-  if (!state.members[join.worker] && openPlaces(state) === 0) {
-    return refuse(
-      "RUN_FULL",
-      `This run has its ${state.params.maxWorkers} workers; try again: who delivers nothing for ${PLACE_ROUNDS} rounds makes room.`,
-    );
-  }
+  if (!state.members[join.worker] && openPlaces(state) === 0) return runFull(state);
   return null;
 }
+
+export const runFull = ({ params }: Pick<RunState, "params">): Refusal =>
+  refuse(
+    "RUN_FULL",
+    `This run has its ${params.maxWorkers} workers; ask again: who delivers nothing for ${PLACE_ROUNDS} rounds makes room for the next in line.`,
+  );
 
 interface Place {
   readonly worker: `0x${string}`;

@@ -118,6 +118,8 @@ export interface OpenRound {
   readonly deadlines: number;
   /** The deadline is not moved beyond this time while the same work is out. */
   readonly latest: number;
+  /** Those who were sending at the deadline have got their moment more. */
+  readonly graced: boolean;
   readonly paramsVersion: number;
   readonly params: WireRunParams;
   /** H of this round. */
