@@ -12,7 +12,7 @@ export default defineConfig({
         ...resolution,
         test: {
           name: "rooms",
-          include: ["test/{offchain,sdk,deploy}/**/*.test.ts"],
+          include: ["test/{offchain,sdk,deploy,thorough}/**/*.test.ts"],
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -24,6 +24,8 @@ const entries = {
   check: ["deploy/check.ts"],
   story: ["test/e2e/story.ts"],
   ci: ["test/ci.ts"],
+  chaos: ["test/e2e/chaos.ts"],
+  thorough: ["test/thorough/run.ts"],
 };
 
 function refuse(sentence) {

@@ -1,5 +1,7 @@
-/** `npm run check`: formatting, lint with the arrows between rooms, types, whether the committed ABIs match the
- * contracts, and whether the tables of docs/protocol.md say what the sources say. */
+/**
+ * `npm run check`: formatting, lint with the arrows between rooms, types, whether the committed ABIs match the contracts, the
+ * tables of docs/protocol.md the sources, and the results of the thorough tests the sources that they were got from.
+ */
 import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +17,7 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
   ["types", "tsc", ["-p", "tsconfig.json"]],
   ["contracts", "hardhat", ["build"]],
   ["freshness of the ABIs", "node", ["sdk/scripts/generateAbis.ts", "--check"]],
+  ["results of the thorough tests", "node", ["--conditions=cotrain-source", "test/thorough/run.ts", "--check"]],
   ["tables of docs/protocol.md", "node", ["--conditions=cotrain-source", "deploy/protocolTables.ts", "--check"]],
 ];
 

@@ -232,7 +232,7 @@ describe("the command behind it", () => {
   test("must be one that there is", async () => {
     expect(await start(["cotrian"]).ended).toMatchObject({
       code: 1,
-      stderr: "cotrain: deploy/bootstrap.mjs runs one of: cotrain, test, bench, check, story.\n",
+      stderr: expect.stringMatching(/^cotrain: deploy\/bootstrap\.mjs runs one of: cotrain, test, .*\.\n$/),
     });
     expect(installations()).toEqual([]);
   });

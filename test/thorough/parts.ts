@@ -1,0 +1,157 @@
+/** The parts of `npm run thorough`: what each looks at, what it tries one by one, and how one try ends. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+
+import { breakages } from "./breakages.ts";
+import { copyTree, root } from "./copy.ts";
+import { allGuards, idOf, tryGuard } from "./guards.ts";
+import { tryBreakage } from "./tryBreakage.ts";
+import { trainLong } from "./training.ts";
+
+/** A part that is being worked on. */
+export interface Work {
+  /** @returns what is wrong, if something is */
+  readonly attempt: (item: string) => Promise<string | undefined>;
+  readonly close: () => Promise<void> | void;
+}
+
+export interface Part {
+  readonly name: string;
+  readonly what: string;
+  /** Below these lies all that its result depends on. */
+  readonly sources: readonly string[];
+  /** What is tried, one by one; a run that is interrupted goes on behind the last. */
+  readonly items: () => readonly string[];
+  readonly open: () => Work;
+  /** How many of its items `.ci/run` tries, or an item that stands for it there. */
+  readonly sample?: number | string;
+}
+
+const nothing = (): void => undefined;
+
+/** Runs an entry of deploy/bootstrap.mjs with its output shown; answers what is wrong. */
+function entry(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string | undefined> {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [join(root, "deploy/bootstrap.mjs"), ...args], {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...environment },
+    });
+    child.on("error", fail);
+    child.on("close", (code) => done(code === 0 ? undefined : `"${args.join(" ")}" ended with ${code}`));
+  });
+}
+
+/** Four processes that take what they can get of the machine. */
+function busy(): ChildProcess[] {
+  return [1, 2, 3, 4].map(() => spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }));
+}
+
+const code = ["sdk", "offchain", "deploy", "package-lock.json"];
+
+export const parts: readonly Part[] = [
+  {
+    name: "guards",
+    what: "each guard of the contracts removed: the Solidity tests notice",
+    sources: ["contracts", "test/contracts", "test/vectors", "hardhat.config.ts", "test/thorough/guards.ts"],
+    items: () => allGuards().map(idOf),
+    open: () => {
+      const copy = copyTree();
+      const guards = new Map(allGuards().map((guard) => [idOf(guard), guard]));
+      return {
+        attempt: async (item) => {
+          const guard = guards.get(item);
+          return guard ? tryGuard(copy, guard) : "there is no such guard";
+        },
+        close: copy.remove,
+      };
+    },
+    sample: 2,
+  },
+  {
+    name: "fuzz",
+    what: "10,000 runs of each Solidity fuzz test, 256 × 100 of each invariant",
+    sources: ["contracts", "test/contracts", "test/vectors", "hardhat.config.ts"],
+    items: () => ["all contracts"],
+    open: () => {
+      const copy = copyTree();
+      return {
+        attempt: async () => {
+          const { code, output } = await copy.run("hardhat", ["test", "solidity", "--test-profile", "thorough"], 60);
+          return code === 0 && /\d+ passing/.test(output) ? undefined : output.slice(-1_000);
+        },
+        close: copy.remove,
+      };
+    },
+  },
+  {
+    name: "losses",
+    what: "long training: held-out loss falls below its bound, and the run verifies",
+    sources: ["sdk/src/protocol", "offchain/src", "package-lock.json", "test/thorough/training.ts"],
+    items: () => ["0.1m for 10 minutes", "1m for 20 minutes"],
+    open: () => ({ attempt: trainLong, close: nothing }),
+  },
+  {
+    name: "loaded",
+    what: "npm test passes five times beside four busy loops",
+    sources: [...code, "test", "contracts", "vitest.config.ts"],
+    items: () => ["first", "second", "third", "fourth", "fifth"],
+    open: () => {
+      const loops = busy();
+      return {
+        attempt: () => entry(["test"]),
+        close: () => {
+          for (const loop of loops) loop.kill("SIGKILL");
+        },
+      };
+    },
+  },
+  {
+    name: "chaos",
+    what: "thirty minutes of kill -9 and standstills, then a sound run",
+    sources: [...code, "test/e2e/chaos.ts", "test/e2e/harness.ts"],
+    items: () => ["30 minutes"],
+    open: () => ({ attempt: () => entry(["chaos", "--minutes", "30", "--seed", "30"]), close: nothing }),
+  },
+  {
+    name: "simulations",
+    what: "5,000 simulated runs of the coordinator's state machine with faults",
+    sources: [
+      "sdk/src/protocol",
+      "offchain/src/base",
+      "offchain/src/data",
+      "offchain/src/coordinator",
+      "test/offchain/coordinator",
+    ],
+    items: () => ["5000 seeds"],
+    open: () => ({
+      attempt: (item) =>
+        entry(["test", "test/offchain/coordinator/simulation.test.ts"], {
+          COTRAIN_SEEDS: item.replace(" seeds", ""),
+        }),
+      close: nothing,
+    }),
+    sample: "400 seeds",
+  },
+  {
+    name: "breakages",
+    what: "each defence of the table taken out: its tests notice",
+    sources: [...code, "contracts", "test", "vitest.config.ts"],
+    items: () => breakages.map(({ name }) => name),
+    open: () => {
+      const copy = copyTree();
+      const rows = new Map(breakages.map((breakage) => [breakage.name, breakage]));
+      return {
+        attempt: async (item) => {
+          const breakage = rows.get(item);
+          return breakage ? tryBreakage(copy, breakage) : "there is no such row";
+        },
+        close: copy.remove,
+      };
+    },
+    sample: 3,
+  },
+];
