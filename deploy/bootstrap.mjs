@@ -26,6 +26,7 @@ const entries = {
   ci: ["test/ci.ts"],
   chaos: ["test/e2e/chaos.ts"],
   thorough: ["test/thorough/run.ts"],
+  interop: ["test/interop/run.ts"],
 };
 
 function refuse(sentence) {

@@ -62,6 +62,9 @@ const divide = (a: number, b: number): number => {
   return single({ num: sign * x.num * y.den, den: x.den * abs(y.num) });
 };
 
+/** Rationals know no −0, which a state's hash tells from 0: it is the sum of two −0 alone. */
+const sumOf = (a: number, b: number): number => (Object.is(a, -0) && Object.is(b, -0) ? -0 : add(a, b));
+
 /** Encoder of int8-b256; bytes are written one value at a time by DataView. */
 export function encodeInt8(
   delta: readonly number[],
@@ -72,7 +75,7 @@ export function encodeInt8(
   const out = new DataView(bytes.buffer);
   const nextResidual: number[] = [];
   for (let block = 0; block < blocks; block++) {
-    const xs = delta.slice(block * 256, block * 256 + 256).map((value, i) => add(value, residual[block * 256 + i]!));
+    const xs = delta.slice(block * 256, block * 256 + 256).map((value, i) => sumOf(value, residual[block * 256 + i]!));
     const largest = xs.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     const s = divide(largest, 127);
     out.setFloat32(block * 4, s, true);
@@ -84,7 +87,8 @@ export function encodeInt8(
         q = Math.min(127, Math.max(-127, q));
       }
       out.setInt8(blocks * 4 + block * 256 + i, q);
-      nextResidual.push(subtract(x, multiply(q, s)));
+      // Where x is −0, q is 0: −0 − 0 is −0.
+      nextResidual.push(Object.is(x, -0) ? -0 : subtract(x, multiply(q, s)));
     }
   }
   return { bytes, nextResidual };

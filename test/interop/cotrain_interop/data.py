@@ -1,0 +1,72 @@
+"""Sequences of a split, and the order in which a run reads them (protocol.md, "Data")."""
+
+import hashlib
+
+import numpy
+
+from .base import equal, require, unhex
+from .blobs import Blobs
+
+
+def check_split(split: dict, what: str) -> None:
+    shards = split["shards"]
+    require(len(shards) > 0, f"the {what} split has no shards")
+    size = shards[0]["tokens"]
+    for index, shard in enumerate(shards):
+        last = index == len(shards) - 1
+        require(0 < shard["tokens"] <= size if last else shard["tokens"] == size, f"shard {index} of {what} is irregular")
+    for key in ("tokens", "bytes"):
+        equal(f"the {key} of {what}", sum(shard[key] for shard in shards), split[key])
+
+
+def read_split(blobs: Blobs, run_id: str, manifest: dict, name: str) -> numpy.ndarray:
+    """All token ids of a split."""
+    parts = []
+    for index, shard in enumerate(manifest[name]["shards"]):
+        data = blobs.get(run_id, shard["digest"], f"shard {index} of {name}", 2 * shard["tokens"])
+        ids = numpy.frombuffer(data, dtype="<u2")
+        require(int(ids.max()) < manifest["vocabulary"], f"shard {index} of {name} has ids outside the vocabulary")
+        parts.append(ids)
+    return numpy.concatenate(parts)
+
+
+def sequence_count(tokens: int, length: int) -> int:
+    return max(0, (tokens - 1) // length)
+
+
+def sequences(ids: numpy.ndarray, length: int, indices: list[int]) -> numpy.ndarray:
+    """Sequence i is the S + 1 tokens from token i·S: [len(indices), S + 1]."""
+    return numpy.stack([ids[index * length : index * length + length + 1] for index in indices]).astype(numpy.int64)
+
+
+def held_out_sample(available: int, count: int) -> list[int]:
+    return [i * available // count if available >= count else i % available for i in range(count)]
+
+
+def _fmix32(x: int) -> int:
+    x ^= x >> 16
+    x = x * 0x85EBCA6B & 0xFFFFFFFF
+    x ^= x >> 13
+    x = x * 0xC2B2AE35 & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+def order(seed: str, passed: int, count: int):
+    """The permutation of one pass over `count` sequences."""
+    digest = hashlib.sha256(b"cotrain data order" + unhex(seed) + passed.to_bytes(8, "little")).digest()
+    keys = [int.from_bytes(digest[4 * i : 4 * i + 4], "little") for i in range(8)]
+    half = 2
+    while half * half < count:
+        half *= 2
+
+    def at(index: int) -> int:
+        value = index
+        while True:
+            left, right = divmod(value, half)
+            for key in keys:
+                left, right = right, left ^ (_fmix32(right ^ key) % half)
+            value = left * half + right
+            if value < count:
+                return value
+
+    return at

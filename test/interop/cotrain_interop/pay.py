@@ -1,0 +1,282 @@
+"""Verdicts that count, contributions, the reward tree and its signatures (protocol.md, "Verdicts" and "Pay")."""
+
+from .base import ZERO, Mismatch, digest_of_json, encode, equal, keccak, require, tohex, unword
+from .blobs import Blobs
+from .chain import Chain, Event
+from .facts import Head, ModelFacts
+from .report import Report
+from .rounds import Round
+from .signing import domain_separator, signer_of, struct_digest
+from .spec import Spec
+from .trees import rewards_root
+
+FULL = 10_000
+MAX_AGE = 30 * 86_400
+
+
+def verdict_key(verdict: dict) -> str:
+    return ":".join(str(verdict[key]) for key in ("head", "kind", "worker", "index", "validator"))
+
+
+def quality(kinds: dict, head: Head, leaf: list, verdicts: list[dict], least: int) -> int:
+    """In bps, of one receipt's leaf."""
+    if leaf[4] != 0 or head["paramsVersion"] < least:
+        return 0
+    about = [verdict for verdict in verdicts if verdict["head"] == head["head"]]
+
+    def values(kind: str, worker: str | None) -> list[int]:
+        return [
+            int(verdict["value"])
+            for verdict in about
+            if verdict["kind"] == kinds[kind] and worker in (None, verdict["worker"])
+        ]
+
+    for found in (values("aggregate", None), values("replay", leaf[1].lower())):
+        if found.count(0) * 2 > len(found):
+            return 0
+    utility = sorted(values("utility", leaf[1].lower()))
+    return utility[(len(utility) - 1) // 2] if utility else FULL
+
+
+def share_out(contributions: dict[str, int], budget: int) -> dict[str, int]:
+    total = sum(contributions.values())
+    return {account: budget * value // total for account, value in contributions.items()} if total else {}
+
+
+def least_version(model: ModelFacts, head: Head) -> int:
+    """Version in force at the start of the epoch before the anchor's."""
+    schedule = model.schedule
+    time = schedule.end_of(schedule.epoch_of(head.time) - 2)
+    return model.runs[head.run_id].version_at(time) if time > 0 else 0
+
+
+def budget_of(model: ModelFacts, epoch: int, active: int, deadline: int) -> int:
+    horizon = model.schedule.start + MAX_AGE
+    young = 1 if deadline <= horizon else -(-(deadline - horizon) // model.schedule.epoch_length)
+    if epoch <= active or epoch < young:
+        return 0
+    in_force = {event["fromEpoch"]: event for event in model.budgets if event["fromEpoch"] <= epoch}
+    require(bool(in_force), f"epoch {epoch} has no budget")
+    event = in_force[max(in_force)]
+    return event["perEpoch"] * event["bps"][0] // 10_000
+
+
+class Books:
+    """The accounts of a model, root after root."""
+
+    def __init__(self, spec: Spec, chain: Chain, blobs: Blobs, model: ModelFacts, rounds: dict[str, Round], report: Report):
+        self.spec = spec
+        self.chain = chain
+        self.blobs = blobs
+        self.model = model
+        self.rounds = rounds
+        self.report = report
+        self.verdict_separator = domain_separator(model.chain_id, chain.contracts["runRegistry"])
+        self.separator = domain_separator(model.chain_id, chain.contracts["computeRewards"])
+        # Verdicts under the manifests, by key.
+        self.verdicts: dict[str, dict] = {}
+        self.active = {"epoch": 0, "root": ZERO, "total": 0, "digest": None, "rewards": {}}
+
+    def check_all(self) -> None:
+        activated = {(event["epoch"], event["root"]): event for event in self.model.activated}
+        for event in self.model.posted:
+            with self.report.about(f"the root of epoch {event['epoch']}"):
+                leaves = self._root(event)
+                self.report.count("reward roots")
+                activation = activated.pop((event["epoch"], event["root"]), None)
+                if activation is None:
+                    continue
+                self._activation(event, activation)
+                self.active = {
+                    "epoch": event["epoch"],
+                    "root": event["root"],
+                    "total": event["totalCumulative"],
+                    "digest": event["epochDigest"],
+                    "rewards": leaves,
+                }
+        for epoch, root in activated:
+            with self.report.about(f"the root of epoch {epoch}"):
+                raise Mismatch(f"{root} became active and was never posted")
+        for event in self.model.claimed:
+            with self.report.about(f"the claim of {event['account']}"):
+                due = int(self.active["rewards"].get(event["account"], "0"))
+                require(0 < event["amount"] <= event["cumulative"] <= due, f"{event['cumulative']} were claimed of {due}")
+                self.report.count("claims")
+
+    def _activation(self, posted: Event, activated: Event) -> None:
+        equal("the total that became active", activated["totalCumulative"], posted["totalCumulative"])
+        equal("what was minted", activated["minted"], posted["totalCumulative"] - self.active["total"])
+        require(self.chain.block(activated.block)["time"] >= posted["activatableAt"], "the root became active in its window")
+
+    def _root(self, event: Event) -> dict[str, str]:
+        """One RootPosted event against everything; answers the rewards by account."""
+        run_id, model = event["runId"], self.model
+        manifest = self.blobs.document(run_id, event["epochDigest"], "EpochManifest", "the epoch's manifest")
+        inputs = self.blobs.document(run_id, manifest["inputs"], "EpochInputs", "the epoch's inputs")
+        counted = self.blobs.document(run_id, manifest["verdicts"], "VerdictsFile", "the epoch's verdicts")
+        rewards = self.blobs.document(run_id, manifest["rewards"], "RewardsFile", "the rewards")
+        epoch = event["epoch"]
+        covered = [
+            head for head in model.heads() if self.active["epoch"] < model.schedule.epoch_of(head.time) <= epoch
+        ]
+        require(bool(covered), "it covers no head")
+        last = covered[-1]
+        equal("the epoch of the last head", model.schedule.epoch_of(last.time), epoch)
+        self._verdicts(counted, covered, event["setVersion"])
+        verdicts = [each["verdict"] for each in counted["verdicts"]]
+        equal("the inputs", inputs, self._inputs(covered, verdicts, event["deadline"]))
+        leaves = self._leaves(inputs)
+        due_rewards = {"version": 1, "modelId": model.model_id, "leaves": leaves}
+        equal("the rewards", rewards, due_rewards)
+        finished = {head.run_id: head["head"] for head in covered if head.run_id != last.run_id}
+        root = rewards_root(model.model_id, leaves)
+        total = sum(int(leaf["cumulative"]) for leaf in leaves)
+        equal(
+            "the epoch's manifest",
+            manifest,
+            {
+                "version": 1,
+                "modelId": model.model_id,
+                "runId": last.run_id,
+                "epoch": epoch,
+                "head": last["head"],
+                "finished": [{"runId": run, "head": head} for run, head in sorted(finished.items())],
+                "previous": self.active["digest"],
+                "previousRoot": self.active["root"],
+                "root": root,
+                "totalCumulative": str(total),
+                "inputs": digest_of_json(inputs),
+                "verdicts": digest_of_json(counted),
+                "rewards": digest_of_json(rewards),
+            },
+        )
+        for key, value in {"root": root, "runId": last.run_id, "head": last["head"], "totalCumulative": total}.items():
+            equal(f"the posted {key}", event[key], value)
+        self._attested(event)
+        return {leaf["account"]: leaf["cumulative"] for leaf in leaves}
+
+    def _inputs(self, covered: list[Head], verdicts: list[dict], deadline: int) -> dict:
+        schedule = self.model.schedule
+        epochs = []
+        for epoch in sorted({schedule.epoch_of(head.time) for head in covered}):
+            heads = [head for head in covered if schedule.epoch_of(head.time) == epoch]
+            sums: dict[str, int] = {}
+            entries = []
+            for head in heads:
+                least = least_version(self.model, head)
+                entries.append(self._head_entry(head, least))
+                require(head["head"] in self.rounds, f"checkpoint {head['round']} does not hold")
+                for leaf in self.rounds[head["head"]].leaves:
+                    value = leaf[3] * quality(self.spec.codes["verdictKind"], head, leaf, verdicts, least)
+                    if value > 0:
+                        sums[leaf[2]] = sums.get(leaf[2], 0) + value
+            budget = budget_of(self.model, epoch, self.active["epoch"], deadline)
+            amounts = share_out(sums, budget)
+            contributions = [
+                {"account": account, "contribution": str(value), "amount": str(amounts[account])}
+                for account, value in sorted(sums.items())
+            ]
+            self.report.count("contributions", len(contributions))
+            epochs.append({"epoch": epoch, "budget": str(budget), "heads": entries, "contributions": contributions})
+        return {"version": 1, "modelId": self.model.model_id, "epochs": epochs}
+
+    @staticmethod
+    def _head_entry(head: Head, least: int) -> dict:
+        names = ("head", "sequence", "round", "paramsVersion", "checkpointDigest", "receiptsRoot")
+        entry = {name: head[name] for name in names}
+        return {"runId": head.run_id, **entry, "anchoredAt": head.time, "minParamsVersion": least}
+
+    def _leaves(self, inputs: dict) -> list[dict]:
+        sums = {account: int(value) for account, value in self.active["rewards"].items()}
+        for epoch in inputs["epochs"]:
+            for each in epoch["contributions"]:
+                sums[each["account"]] = sums.get(each["account"], 0) + int(each["amount"])
+        return [{"account": account, "cumulative": str(value)} for account, value in sorted(sums.items()) if value > 0]
+
+    def _verdicts(self, counted: dict, covered: list[Head], set_version: int) -> None:
+        equal("the verdicts' model", counted["modelId"], self.model.model_id)
+        keys = [verdict_key(each["verdict"]) for each in counted["verdicts"]]
+        equal("the order of the verdicts", keys, sorted(set(keys)))
+        heads = {head["head"]: head for head in covered}
+        members = self.model.sets[set_version]["validators"]
+        for key, each in zip(keys, counted["verdicts"]):
+            check_verdict(self.spec, each, heads, self.model, members, self.verdict_separator)
+            self.verdicts[key] = each["verdict"]
+            self.report.count("verdicts")
+
+    def _attested(self, event: Event) -> None:
+        """The calldata of postRoot: the attestation that was signed, and by whom."""
+        data = self.chain.calldata(event.transaction)
+        fields = self.spec.structs["Attestation"]
+        kinds = [kind for _, kind in fields]
+        signature = f"postRoot(({','.join(kinds)}),bytes[])"
+        equal("the function that was called", tohex(data[:4]), tohex(keccak(signature.encode())[:4]))
+        words = data[4:]
+        attestation = {
+            name: unword(kind, words[32 * i : 32 * i + 32]) for i, (name, kind) in enumerate(fields)
+        }
+        due = {
+            **{name: event[name] for name in ("modelId", "runId", "epoch", "epochDigest", "head", "root", "totalCumulative")},
+            "setVersion": event["setVersion"],
+            "deadline": event["deadline"],
+            "previousRoot": self.active["root"],
+        }
+        equal("the attestation", attestation, due)
+        schedule = self.model.schedule
+        late = event["deadline"] - schedule.end_of(event["epoch"])
+        posted = self.chain.block(event.block)["time"]
+        require(late > 0 and late % schedule.posting_delay == 0, "the deadline is not the epoch's end plus posting delays")
+        require(schedule.end_of(event["epoch"]) <= posted <= event["deadline"], "the root was posted out of its time")
+        equal("when it may become active", event["activatableAt"], posted + schedule.window)
+        equal("the calldata", words, encode(kinds, list(attestation.values())) + _bytes_array(words, len(kinds)))
+        digest = struct_digest(self.spec, "Attestation", attestation, self.separator)
+        signers = [signer_of(digest, tohex(each)) for each in _signatures(words, len(kinds))]
+        set_ = self.model.sets[event["setVersion"]]
+        require(set_["effectiveAt"] <= posted, "the validator set is not in force yet")
+        equal("the order of the signers", signers, sorted(set(signers)))
+        require(all(signer in set_["validators"] for signer in signers), "a signer is no member of the set")
+        require(len(signers) >= set_["threshold"], f"{len(signers)} signed where {set_['threshold']} must")
+        self.report.count("signatures of roots", len(signers))
+
+
+def _signatures(words: bytes, fields: int) -> list[bytes]:
+    start = unword("uint256", words[32 * fields : 32 * fields + 32])
+    count = unword("uint256", words[start : start + 32])
+    require(count <= 64, "a root has 64 signatures at most")
+    out = []
+    for i in range(count):
+        at = start + 32 + unword("uint256", words[start + 32 * (i + 1) : start + 32 * (i + 2)])
+        length = unword("uint256", words[at : at + 32])
+        out.append(words[at + 32 : at + 32 + length])
+    return out
+
+
+def _bytes_array(words: bytes, fields: int) -> bytes:
+    """What abi.encode makes of the signatures, with their offset before it."""
+    items = _signatures(words, fields)
+    heads, tails = b"", b""
+    for item in items:
+        heads += (32 * len(items) + len(tails)).to_bytes(32, "big")
+        tails += len(item).to_bytes(32, "big") + item + bytes(-len(item) % 32)
+    return (32 * (fields + 1)).to_bytes(32, "big") + len(items).to_bytes(32, "big") + heads + tails
+
+
+def check_verdict(spec: Spec, signed: dict, heads: dict, model: ModelFacts, members: list[str], separator: bytes) -> None:
+    """Form, subject and signature of one verdict."""
+    verdict = signed["verdict"]
+    require(verdict["head"] in heads, "a verdict is about a head that is not covered")
+    head = heads[verdict["head"]]
+    kinds = spec.codes["verdictKind"]
+    value = int(verdict["value"])
+    equal("a verdict's run", verdict["runId"], head.run_id)
+    equal("a verdict's round", verdict["round"], str(max(0, head["round"] - 1)))
+    require(verdict["kind"] in kinds.values(), f"{verdict['kind']} is no kind of verdict")
+    if verdict["kind"] == kinds["utility"]:
+        require(value <= FULL, "a utility lies above 10,000")
+    if verdict["kind"] in (kinds["replay"], kinds["aggregate"]):
+        require(value in (0, FULL), f"a verdict says {value}")
+    if verdict["kind"] == kinds["aggregate"]:
+        require(verdict["index"] < model.runs[head.run_id].fragments, "a verdict is about a fragment that is not there")
+    require(verdict["validator"] in members, "a verdict is of one who is not in the set")
+    signer = signer_of(struct_digest(spec, "Verdict", verdict, separator), signed["signature"])
+    equal("a verdict's signer", signer, verdict["validator"])

@@ -1,0 +1,215 @@
+"""Checkpoints and the rounds between them: manifests, shards, receipts, payloads, the aggregate."""
+
+from dataclasses import dataclass
+
+import numpy
+
+from . import diloco, trees
+from .base import ZERO, Missing, digest_of_json, equal, require, tohex
+from .blobs import Blobs
+from .facts import Head, RunFacts
+from .report import Report
+from .signing import signer_of, struct_digest, struct_hash
+from .spec import Spec
+
+MAX_MANIFEST = 1 << 20
+
+
+@dataclass
+class RunDocuments:
+    """What the checks of a run's rounds rest on."""
+
+    run: RunFacts
+    definition: dict
+    realisations: dict[str, dict]
+    table_digest: str
+    separator: bytes
+    # Token ids of the held-out split, and what the data manifest says of it.
+    held_out: numpy.ndarray
+    split: dict
+
+
+@dataclass
+class Round:
+    """A head's manifest, the receipts under it, and whether its fragments follow from their payloads (None: not to be had)."""
+
+    head: Head
+    manifest: dict
+    file: dict | None
+    leaves: list[list]
+    holds: dict[int, bool | None]
+
+
+def inner_steps(params: dict, round_: int) -> int:
+    return params["rampInnerSteps"] if round_ < params["rampRounds"] else params["innerSteps"]
+
+
+def outer_size(params: dict, round_: int) -> tuple[int, int]:
+    """Learning rate and momentum in ppm; the ramp averages plainly."""
+    return (1_000_000, 0) if round_ < params["rampRounds"] else (params["outerLrPpm"], params["outerMomentumPpm"])
+
+
+def check_manifest(docs: RunDocuments, head: Head, manifest: dict) -> None:
+    parent = head.parent
+    equal("the manifest's run", manifest["runId"], head.run_id)
+    equal("the manifest's round", manifest["round"], head["round"])
+    equal("the manifest's version of the parameters", manifest["paramsVersion"], head["paramsVersion"])
+    equal("the manifest's parent", manifest["parent"], parent["checkpointDigest"] if parent else None)
+    equal("the manifest's table", manifest["table"], docs.table_digest)
+    equal("the manifest's fragments", [each["index"] for each in manifest["fragments"]], list(range(docs.run.fragments)))
+    if not parent:
+        equal("the first manifest's progress", (manifest["step"], manifest["tokens"], manifest["receipts"]), (0, "0", None))
+        digests = [each["digest"] for each in manifest["fragments"]]
+        equal("the initial parameters", digest_of_json(digests), docs.definition["initialParameters"])
+
+
+def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry: dict) -> list:
+    """One receipt with all that belongs to it; answers its leaf."""
+    receipt, ack, assignment = entry["receipt"], entry["ack"], entry["assignment"]
+    params = docs.run.params(head["paramsVersion"])
+    round_ = head["round"] - 1
+    equal("the receipt's run", receipt["runId"], head.run_id)
+    equal("the receipt's round", receipt["round"], str(round_))
+    equal("the receipt's base", receipt["baseDigest"], head.parent["checkpointDigest"])
+    equal("the receipt's version", receipt["paramsVersion"], head["paramsVersion"])
+    equal("the digest of the assignment", digest_of_json(assignment), receipt["assignment"])
+    due = {
+        "runId": head.run_id,
+        "round": round_,
+        "worker": receipt["worker"],
+        "assignmentId": int(receipt["assignmentId"]),
+        "attempt": receipt["attempt"],
+        "paramsVersion": receipt["paramsVersion"],
+        "base": receipt["baseDigest"],
+        "seed": head.run_id,
+        "sequence": docs.definition["sequence"],
+        "globalStep": before["step"],
+        "innerLrPpb": params["innerLrPpb"],
+        "codec": params["codec"],
+    }
+    for key, value in due.items():
+        equal(f"the assignment's {key}", assignment[key], value)
+    positions = sum(each["count"] for each in assignment["ranges"])
+    equal("the positions of the assignment", positions, assignment["steps"] * assignment["batch"])
+    require(0 < receipt["steps"] <= assignment["steps"], "the receipt claims more steps than were assigned")
+    require(receipt["realisation"] in docs.realisations, "the receipt's realisation was never admitted")
+    equal("the assignment's batch", assignment["batch"], docs.realisations[receipt["realisation"]]["microBatch"])
+    require(receipt["leaves"] >= 2, "the commitment has less than two leaves")
+    tokens = receipt["steps"] * assignment["batch"] * assignment["sequence"]
+    equal("the tokens", entry["tokens"], str(tokens))
+    receipt_hash = tohex(struct_hash(spec, "Receipt", receipt))
+    for key, value in {
+        "runId": head.run_id,
+        "round": receipt["round"],
+        "worker": receipt["worker"],
+        "receiptHash": receipt_hash,
+        "tokens": str(tokens),
+    }.items():
+        equal(f"the acknowledgement's {key}", ack[key], value)
+    signer = signer_of(struct_digest(spec, "Receipt", receipt, docs.separator), entry["signature"])
+    equal("the receipt's signer", signer, receipt["worker"])
+    poster = signer_of(struct_digest(spec, "Ack", ack, docs.separator), entry["ackSignature"])
+    require(poster in docs.run.posters, f"the acknowledgement is signed by {poster}, who never was the run's poster")
+    require(entry["outcome"] in spec.codes["outcomeCode"].values(), f"{entry['outcome']} is no outcome")
+    return [receipt_hash, receipt["worker"], receipt["beneficiary"], tokens, entry["outcome"]]
+
+
+def check_receipts(spec: Spec, docs: RunDocuments, head: Head, before: dict, file: dict, report: Report) -> list[list]:
+    equal("the receipts' run", file["runId"], head.run_id)
+    equal("the receipts' round", file["round"], head["round"] - 1)
+    workers = [entry["receipt"]["worker"] for entry in file["receipts"]]
+    equal("the order of the receipts", workers, sorted(set(workers)))
+    leaves = []
+    for entry in file["receipts"]:
+        leaves.append(check_entry(spec, docs, head, before, entry))
+        report.count("receipts")
+        report.count("acknowledgements")
+    equal("the receipts' root", trees.receipts_root(leaves), head["receiptsRoot"])
+    return leaves
+
+
+def read_payload(docs: RunDocuments, blobs: Blobs, head: Head, before: dict, entry: dict) -> dict[int, numpy.ndarray]:
+    """The decoded fragments of one receipt's payload."""
+    receipt = entry["receipt"]
+    who = f"the payload of {receipt['worker']}"
+    header = blobs.document(head.run_id, receipt["payloadDigest"], "PayloadHeader", f"the payload header of {receipt['worker']}")
+    for key, value in {
+        "runId": head.run_id,
+        "round": head["round"] - 1,
+        "worker": receipt["worker"],
+        "codec": entry["assignment"]["codec"],
+        "table": docs.table_digest,
+    }.items():
+        equal(f"{who}: {key}", header[key], value)
+    equal(f"{who}: fragments", [each["index"] for each in header["fragments"]], list(range(docs.run.fragments)))
+    out = {}
+    for part in header["fragments"]:
+        elements = sum(count for _, _, count in diloco.layout(docs.definition["table"], part["index"]))
+        equal(f"{who}: elements", part["elements"], elements)
+        equal(f"{who}: base", part["base"], before["fragments"][part["index"]]["digest"])
+        data = blobs.get(head.run_id, part["digest"], who, part["bytes"])
+        out[part["index"]] = diloco.decode(header["codec"], data, elements)
+    return out
+
+
+def aggregate(docs: RunDocuments, blobs: Blobs, head: Head, before: dict, file: dict | None) -> dict[int, dict]:
+    """The entries of the manifest that the payloads make of the checkpoint before, by fragment."""
+    table = docs.definition["table"]
+    params = docs.run.params(head["paramsVersion"])
+    used = [entry for entry in (file or {"receipts": []})["receipts"] if entry["outcome"] == 0]
+    if not used:
+        return dict(enumerate(before["fragments"]))
+    payloads = [read_payload(docs, blobs, head, before, entry) for entry in used]
+    weights = diloco.weights([int(entry["tokens"]) for entry in used])
+    lr, momentum = outer_size(params, head["round"] - 1)
+    out = {}
+    for fragment, entry in enumerate(before["fragments"]):
+        shard = blobs.get(head.run_id, entry["digest"], f"the shard of fragment {fragment}", entry["bytes"])
+        theta, buffer = diloco.read_shard(table, entry, shard)
+        total = numpy.zeros(len(theta), numpy.float32)
+        for weight, payload in zip(weights, payloads):
+            total = total + weight * payload[fragment]
+        out[fragment] = diloco.shard_entry(table, fragment, *diloco.outer_step(theta, buffer, total, lr, momentum))[0]
+    return out
+
+
+def check_round(spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, report: Report) -> Round:
+    """All of one checkpoint and the round that led to it."""
+    what = f"the manifest of checkpoint {head['round']}"
+    manifest = blobs.document(head.run_id, head["checkpointDigest"], "CheckpointManifest", what)
+    require(len(blobs.get(head.run_id, head["checkpointDigest"], what)) <= MAX_MANIFEST, f"{what} is too large")
+    check_manifest(docs, head, manifest)
+    report.count("manifests")
+    found = Round(head, manifest, None, [], {})
+    if before is None:
+        return found
+    if manifest["receipts"] is None:
+        equal("the receipts' root", head["receiptsRoot"], ZERO)
+    else:
+        found.file = blobs.document(head.run_id, manifest["receipts"], "ReceiptsFile", "the receipts")
+        found.leaves = check_receipts(spec, docs, head, before, found.file, report)
+    if manifest["screening"] is not None:
+        blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
+    params = docs.run.params(head["paramsVersion"])
+    equal("the step", manifest["step"], before["step"] + inner_steps(params, head["round"] - 1))
+    trained = sum(leaf[3] for leaf in found.leaves if leaf[4] == 0)
+    equal("the tokens", manifest["tokens"], str(int(before["tokens"]) + trained))
+    try:
+        made = aggregate(docs, blobs, head, before, found.file)
+    except Missing:
+        found.holds = dict.fromkeys(range(docs.run.fragments))
+        return found
+    found.holds = {fragment: made[fragment] == manifest["fragments"][fragment] for fragment in made}
+    report.count("fragments recomputed", len(made))
+    return found
+
+
+def check_shards(docs: RunDocuments, blobs: Blobs, found: Round, report: Report) -> dict[int, numpy.ndarray]:
+    """Every shard of a checkpoint; answers the parameters by fragment."""
+    out = {}
+    for entry in found.manifest["fragments"]:
+        what = f"the shard of fragment {entry['index']}"
+        shard = blobs.get(found.head.run_id, entry["digest"], what, entry["bytes"])
+        out[entry["index"]] = diloco.read_shard(docs.definition["table"], entry, shard)[0]
+        report.count("shards")
+    return out

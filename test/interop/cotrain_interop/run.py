@@ -1,0 +1,214 @@
+"""A whole run, from the chain down to the last payload: where to start reading."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy
+
+from . import data, diloco, model as network
+from .base import Missing, digest_of_json, equal, require
+from .blobs import Blobs
+from .chain import Chain
+from .facts import LOT_DELAY, Head, ModelFacts, RunFacts, check_link, drawn_fragment, read_model
+from .pay import FULL, Books
+from .report import Report
+from .rounds import Round, RunDocuments, check_round, check_shards
+from .signing import domain_separator
+from .spec import Spec
+
+# Millionths of a bit per byte.
+LOSS_TOLERANCE = 100
+
+
+class Memory:
+    """Results of work that depends on a key and on the blobs that it reads alone, so that it is done once."""
+
+    def __init__(self):
+        self.results: dict[str, tuple[set[str], object, Counter]] = {}
+
+    def recall(self, key: str, blobs: Blobs, report: Report, work: Callable[[Report], object]) -> object:
+        """What `work` answers; it is told a report of its own, whose counts are added to `report` every time."""
+        known = self.results.get(key)
+        if known is None or known[0] & blobs.altered:
+            outer, blobs.reads = blobs.reads, set()
+            own = Report(report.first_only)
+            try:
+                known = (blobs.reads, work(own), own.checked)
+            finally:
+                outer |= blobs.reads
+                blobs.reads = outer
+                report.lines += own.lines
+            if not blobs.altered:
+                self.results[key] = known
+        report.checked.update(known[2])
+        return known[1]
+
+
+class Verifier:
+    """One verification. `complete`: every payload and shard must be there; else what retention may drop is passed over."""
+
+    def __init__(
+        self, spec: Spec, chain: Chain, blobs: Blobs, run_id: str, report: Report, complete: bool, memory: Memory | None = None
+    ):
+        self.spec = spec
+        self.chain = chain
+        self.blobs = blobs
+        self.run_id = run_id
+        self.report = report
+        self.complete = complete
+        self.rounds: dict[str, Round] = {}
+        self.docs: dict[str, RunDocuments] = {}
+        self.memory = memory or Memory()
+
+    def verify(self) -> None:
+        with self.report.about("the chain"):
+            facts = read_model(self.chain, self.run_id)
+            for run in facts.runs.values():
+                self._run(facts, run)
+            books = Books(self.spec, self.chain, self.blobs, facts, self.rounds, self.report)
+            books.check_all()
+            for verdict in books.verdicts.values():
+                head = self.rounds[verdict["head"]].head if verdict["head"] in self.rounds else None
+                with self.report.about(f"the verdict of {verdict['validator']} about {verdict['head']}"):
+                    require(head is not None, "its head does not hold")
+                    self._verdict(verdict, head)
+            if self.complete:
+                self._enough(facts)
+
+    def _enough(self, facts: ModelFacts) -> None:
+        """A run without anything to check is no run that passes."""
+        for what in ("receipts", "fragments recomputed", "verdicts", "losses", "reward roots", "signatures of roots"):
+            require(self.report.checked[what] > 0, f"there are no {what} to check")
+        require(len(facts.heads()) > 1, "there is no round")
+
+    def _run(self, facts: ModelFacts, run: RunFacts) -> None:
+        with self.report.about(f"run {run.run_id}"):
+            key = f"documents {run.run_id} {run.definition} {run.realisations} {facts.chain_id} {run.fragments}"
+            docs = self.memory.recall(key, self.blobs, self.report, lambda report: self._documents(facts, run, report))
+            docs.run = run
+            self.docs[run.run_id] = docs
+            positions: set[tuple[int, int]] = set()
+            seen: set[str] = set()
+            before = None
+            for head in run.heads:
+                with self.report.about(f"checkpoint {head['round']}"):
+                    check_link(facts.chain_id, self.chain.contracts["checkpointRegistry"], head)
+                    self.report.count("heads")
+                    found = self._round(docs, head, before)
+                    self.rounds[head["head"]] = found
+                    self._once(found, positions, seen)
+                    self._aggregate(found)
+                    before = found.manifest
+
+    def _round(self, docs: RunDocuments, head: Head, before: dict | None) -> Round:
+        def work(report: Report) -> Round:
+            found = check_round(self.spec, docs, self.blobs, head, before, report)
+            self._shards(docs, found, report)
+            return found
+
+        parent = head.parent.values if head.parent else None
+        key = f"round {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
+        found = self.memory.recall(key, self.blobs, self.report, work)
+        return replace(found, head=head)
+
+    def _once(self, found: Round, positions: set, seen: set[str]) -> None:
+        """No receipt stands under two heads, and no position of the data in two receipts."""
+        for leaf in found.leaves:
+            require(leaf[0] not in seen, f"the receipt of {leaf[1]} stands under two heads")
+            seen.add(leaf[0])
+        for entry in found.file["receipts"] if found.file else []:
+            left = entry["receipt"]["steps"] * entry["assignment"]["batch"]
+            for each in entry["assignment"]["ranges"]:
+                taken = range(each["start"], each["start"] + min(each["count"], left))
+                left -= len(taken)
+                require(positions.isdisjoint(taken), f"{entry['receipt']['worker']} was given data that another had")
+                positions.update(taken)
+
+    def _aggregate(self, found: Round) -> None:
+        wrong = [fragment for fragment, holds in found.holds.items() if holds is False]
+        require(not wrong, f"fragments {wrong} are not what the payloads make")
+        gone = [fragment for fragment, holds in found.holds.items() if holds is None]
+        require(not (gone and self.complete), "its payloads are not there")
+
+    def _shards(self, docs: RunDocuments, found: Round, report: Report) -> None:
+        try:
+            check_shards(docs, self.blobs, found, report)
+        except Missing:
+            require(not self.complete and found.head["round"] > 0, "its shards are not there")
+            report.count("checkpoints without shards")
+
+    def _documents(self, facts: ModelFacts, run: RunFacts, report: Report) -> RunDocuments:
+        """Definition, realisations and data."""
+        blobs, run_id = self.blobs, run.run_id
+        definition = blobs.document(run_id, run.definition, "Definition", "the definition")
+        network.check_table(definition["model"], definition["table"], run.fragments, diloco.fragment_table)
+        equal("the length of sequences", definition["sequence"], definition["model"]["sequence"])
+        realisations = {}
+        for digest in run.realisations:
+            realisation = blobs.document(run_id, digest, "Realisation", "a realisation")
+            equal("the realisation's definition", realisation["definition"], run.definition)
+            for kind, graph in realisation["graphs"].items():
+                blobs.get(run_id, graph, f"the {kind} program")
+            realisations[digest] = realisation
+        blobs.get(run_id, definition["tokenizer"], "the tokenizer")
+        manifest = blobs.document(run_id, definition["data"], "DataManifest", "the data manifest")
+        equal("the data's tokenizer", manifest["tokenizer"], definition["tokenizer"])
+        equal("the vocabulary", manifest["vocabulary"], definition["model"]["vocabulary"])
+        for name in ("train", "heldOut"):
+            data.check_split(manifest[name], name)
+            ids = data.read_split(blobs, run_id, manifest, name)
+            report.count("data shards", len(manifest[name]["shards"]))
+        separator = domain_separator(facts.chain_id, self.chain.contracts["runRegistry"])
+        table = digest_of_json(definition["table"])
+        return RunDocuments(run, definition, realisations, table, separator, ids, manifest["heldOut"])
+
+    def _verdict(self, verdict: dict, head: Head) -> None:
+        """What a verdict says against what was recomputed."""
+        kinds = self.spec.codes["verdictKind"]
+        docs, found = self.docs[head.run_id], self.rounds[head["head"]]
+        if verdict["kind"] == kinds["aggregate"]:
+            lot = self.chain.block(head.block + LOT_DELAY)["hash"]
+            due = drawn_fragment(lot, head["head"], verdict["validator"], docs.run.fragments)
+            equal("the fragment that it drew", verdict["index"], due)
+            holds = found.holds.get(due)
+            if holds is None:
+                return
+            equal("its value", int(verdict["value"]), FULL if holds else 0)
+            published = found.manifest["fragments"][due]
+            evidence = {"version": 1, "head": head["head"], "fragment": due, "published": published, "recomputed": published}
+            equal("its evidence", verdict["evidence"], digest_of_json(evidence))
+            self.report.count("aggregate verdicts recomputed")
+        elif verdict["kind"] == kinds["loss"]:
+            self._loss(verdict, head, docs, found)
+
+    def _loss(self, verdict: dict, head: Head, docs: RunDocuments, found: Round) -> None:
+        evidences = [
+            digest_of_json({"version": 1, "head": head["head"], "realisation": each, "sequences": verdict["index"]})
+            for each in docs.realisations
+        ]
+        require(verdict["evidence"] in evidences, "its evidence is not that of an admitted realisation")
+        def work(_: Report) -> int | None:
+            try:
+                fragments = check_shards(docs, self.blobs, found, Report(True))
+            except Missing:
+                require(not self.complete, "its shards are not there")
+                return None
+            return self._measure(docs, fragments, verdict["index"])
+
+        key = f"loss {docs.run.definition} {digest_of_json(found.manifest)} {verdict['index']}"
+        loss = self.memory.recall(key, self.blobs, self.report, work)
+        if loss is None:
+            return
+        far = abs(loss - int(verdict["value"]))
+        require(far <= LOSS_TOLERANCE, f"it says {verdict['value']} millionths of a bit per byte, which are {loss}")
+        self.report.count("losses")
+
+    def _measure(self, docs: RunDocuments, fragments: dict[int, numpy.ndarray], count: int) -> int:
+        ids, split = docs.held_out, docs.split
+        length = docs.definition["sequence"]
+        require(0 < count <= 1 << 20, f"{count} sequences cannot be measured")
+        indices = data.held_out_sample(data.sequence_count(len(ids), length), count)
+        parameters = network.parameters_of(docs.definition["table"], fragments)
+        nats = network.loss(docs.definition["model"], parameters, data.sequences(ids, length, indices))
+        return network.micro_bits_per_byte(nats, split)

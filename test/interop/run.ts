@@ -1,0 +1,178 @@
+/**
+ * `npm run interop`: a fresh small run, recomputed by the verifier of this folder, which is written in Python from
+ * docs/protocol.md alone. While the run is up it verifies through the coordinator's HTTP; at rest, with the chain alone, it
+ * verifies the blobs on the disk, and notices every byte of its inputs that is flipped.
+ *
+ *     npm run interop                   where Python or its packages are missing it says "not run: why" and ends with 0
+ *     npm run interop -- --required     there it fails
+ *     npm run interop -- --state DIR    verifies what `cotrain up --keep-payloads 1d` left in DIR instead of a fresh run
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { layout, openLocalRun, withChain } from "../../offchain/src/cli/local.ts";
+import { readRunFile } from "../../offchain/src/service/index.ts";
+
+const root = resolve(fileURLToPath(import.meta.url), "../../..");
+const folder = join(root, "test/interop");
+const main = join(root, "offchain/src/cli/main.ts");
+/** The whole session, its training of half a minute included. */
+const LIMIT_MS = 600_000;
+
+class NotRun extends Error {}
+
+/** Python of at least 3.11, which numpy asks for. */
+function findPython(): string {
+  for (const command of ["python3", "python"]) {
+    const { status, stdout } = spawnSync(command, ["-c", "import sys, venv; print(*sys.version_info[:2])"], {
+      encoding: "utf8",
+    });
+    const [major = 0, minor = 0] = (stdout ?? "").trim().split(" ").map(Number);
+    if (status === 0 && (major > 3 || (major === 3 && minor >= 11))) return command;
+  }
+  throw new NotRun("there is no Python 3.11 or newer here");
+}
+
+const pythonIn = (environment: string): string =>
+  process.platform === "win32" ? join(environment, "Scripts/python.exe") : join(environment, "bin/python");
+
+/** The packages, by their hashes, in an environment outside the clone, made once for each list of them. */
+function openEnvironment(): string {
+  const python = findPython();
+  const requirements = join(folder, "requirements.txt");
+  const { stdout: version } = spawnSync(python, ["--version"], { encoding: "utf8" });
+  const name = createHash("sha256").update(version).update(readFileSync(requirements)).digest("hex").slice(0, 16);
+  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "cotrain-interop");
+  const environment = join(cache, name);
+  if (existsSync(environment)) return pythonIn(environment);
+  mkdirSync(cache, { recursive: true });
+  const fresh = mkdtempSync(join(cache, "new-"));
+  const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+  const steps = [
+    [python, "-m", "venv", fresh],
+    [pythonIn(fresh), ...install, "--require-hashes", "-r", requirements],
+  ] as const;
+  for (const [command, ...args] of steps) {
+    const { status, stderr } = spawnSync(command, args, { encoding: "utf8", timeout: LIMIT_MS });
+    if (status === 0) continue;
+    rmSync(fresh, { recursive: true, force: true });
+    throw new NotRun(`the Python packages could not be installed: ${stderr?.trim().split("\n").at(-1) ?? "no answer"}`);
+  }
+  try {
+    renameSync(fresh, environment);
+  } catch (error) {
+    // Another process was first.
+    rmSync(fresh, { recursive: true, force: true });
+    if (!existsSync(environment)) throw error;
+  }
+  return pythonIn(environment);
+}
+
+/** Runs the verifier; its lines go through. */
+function verifier(python: string, args: readonly string[]): Promise<boolean> {
+  process.stdout.write(`interop: ${args.join(" ")}\n`);
+  return new Promise((done, fail) => {
+    const child = spawn(python, ["-m", "cotrain_interop", ...args], {
+      cwd: folder,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    child.once("error", fail);
+    child.once("close", (code) => done(code === 0));
+  });
+}
+
+/** Starts `cotrain up` and waits until its summary is written; what it tells is shown where it fails. */
+async function trainRun(state: string): Promise<ChildProcess> {
+  const size = ["--preset", "0.1m", "--workers", "2", "--for", "30s"];
+  process.stdout.write("interop: a run of half a minute\n");
+  const keep = ["--keep-payloads", "1d", "--keep-checkpoints", "100000"];
+  const up = spawn(
+    process.execPath,
+    ["--conditions=cotrain-source", main, "up", "--state", state, ...size, ...keep, "--json"],
+    { cwd: root, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let told = "";
+  up.stderr?.on("data", (chunk: Buffer) => {
+    told = (told + chunk.toString()).slice(-8_192);
+  });
+  const ended = new Promise<never>((_, fail) => {
+    up.once("error", fail);
+    up.once("exit", (code, signal) => fail(new Error(`cotrain up ended with ${code ?? signal} before its summary`)));
+  });
+  ended.catch(() => undefined);
+  const summary = async (): Promise<void> => {
+    for (const end = Date.now() + LIMIT_MS; !existsSync(layout(state).summary); await sleep(200))
+      if (Date.now() > end) throw new Error("cotrain up wrote no summary in time");
+  };
+  try {
+    await Promise.race([summary(), ended]);
+  } catch (error) {
+    process.stderr.write(told);
+    await end(up);
+    throw error;
+  }
+  return up;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise((done) => child.once("exit", done));
+  child.kill("SIGINT");
+  await Promise.race([exited, sleep(60_000)]);
+  if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+}
+
+/** Verifies a run that is up, through the coordinator alone. */
+async function verifyLive(python: string, state: string): Promise<boolean> {
+  const file = await readRunFile(state);
+  const [rpc = "", coordinator = ""] = [file?.chain.rpcUrl, file?.urls["coordinator"]];
+  const where = ["--rpc", rpc, "--blobs", coordinator, "--deployment", layout(state).deployment];
+  return verifier(python, ["verify", "--complete", ...where, "--run", file?.runId ?? ""]);
+}
+
+/** Verifies a run at rest: its chain is started for that, its blobs are files. */
+async function verifyAtRest(python: string, state: string): Promise<boolean> {
+  const run = await openLocalRun(state);
+  return withChain(run, async ({ url }) => {
+    const where = ["--rpc", url, "--blobs", layout(run.state).blobs, "--deployment", layout(run.state).deployment];
+    const those = [...where, "--run", run.runId];
+    const sound = await verifier(python, ["verify", "--complete", ...those]);
+    return sound && verifier(python, ["flips", ...those]);
+  });
+}
+
+async function run(python: string, named: string | undefined): Promise<boolean> {
+  if (!(await verifier(python, ["vectors"]))) return false;
+  if (named !== undefined) return verifyAtRest(python, named);
+  const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
+  const state = join(directory, "state");
+  try {
+    const up = await trainRun(state);
+    let sound = false;
+    try {
+      sound = await verifyLive(python, state);
+    } finally {
+      await end(up);
+    }
+    return sound && (await verifyAtRest(python, state));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const { values } = parseArgs({ options: { required: { type: "boolean", default: false }, state: { type: "string" } } });
+try {
+  const sound = await run(openEnvironment(), values.state);
+  process.stdout.write(sound ? "interop: the second implementation agrees\n" : "interop: FAILED\n");
+  process.exitCode = sound ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof NotRun)) throw error;
+  process.stdout.write(`interop: not run: ${error.message}\n`);
+  process.exitCode = values.required ? 1 : 0;
+}
