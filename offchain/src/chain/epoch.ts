@@ -31,6 +31,7 @@ import {
 
 import { RetryableError, UserError } from "../base/index.ts";
 import { type Evidence, EvidenceError, type EvidenceCache, readJson } from "./evidence.ts";
+import { drawnBy } from "./lot.ts";
 import type {
   BlobSource,
   ChainReader,
@@ -348,7 +349,10 @@ function fits(kind: number, value: bigint, index: number, fragments: number): bo
   return kind === verdictKind.loss;
 }
 
-/** Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key; in one fixed order. */
+/**
+ * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
+ * where the lot sent its validator; in one fixed order.
+ */
 async function countedVerdicts(
   reader: ChainReader,
   verdicts: readonly SignedVerdict[],
@@ -369,7 +373,12 @@ async function countedVerdicts(
     const about = struct.runId === head.runId && struct.round === BigInt(Math.max(0, head.round - 1));
     if (!about || !fits(struct.kind, struct.value, struct.index, fragments)) continue;
     const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
-    if (signer === verdict.validator) counted.set(key, signed);
+    if (signer !== verdict.validator) continue;
+    if (struct.kind === verdictKind.aggregate) {
+      const drawn = await drawnBy(reader, head, verdict.validator, fragments);
+      if (drawn !== struct.index) continue;
+    }
+    counted.set(key, signed);
   }
   return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);
 }

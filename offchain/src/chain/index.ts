@@ -27,6 +27,7 @@ export {
   readJson,
   verifyReceipts,
 } from "./evidence.ts";
+export { drawnBy } from "./lot.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

@@ -26,6 +26,8 @@ export type ApiCode =
   | "RANGE_INVALID"
   | "NOT_A_VALIDATOR"
   | "WRONG_VERDICT"
+  | "NOT_DRAWN"
+  | "LOT_PENDING"
   | "ACCOUNT_UNKNOWN"
   | "OPERATOR_TOKEN";
 
@@ -67,6 +69,8 @@ export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
   ALREADY_SUBMITTED: 409,
   EQUIVOCATION: 409,
   DUPLICATE: 409,
+  NOT_DRAWN: 409,
+  LOT_PENDING: 503,
   TOO_MANY_UPLOADS: 429,
   BODY_TOO_LARGE: 413,
   RANGE_INVALID: 416,

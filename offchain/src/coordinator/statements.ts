@@ -14,6 +14,7 @@ import {
   verdictKind,
 } from "@cotrain/sdk/protocol";
 
+import { drawnBy } from "../chain/index.ts";
 import { RefusedError } from "./errors.ts";
 import { refusalOf } from "./machine/rules.ts";
 import { fragmentCount, type HeadEntry } from "./machine/state.ts";
@@ -88,6 +89,30 @@ function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEn
   }
 }
 
+/** Whoever could choose what it looks at would look where nothing is wrong, or where something is. */
+async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry): Promise<void> {
+  const { chain } = run.modules;
+  const drawn =
+    entry.anchor &&
+    (await drawnBy(
+      chain,
+      { head: entry.head, block: entry.anchor.block },
+      verdict.validator,
+      run.facts.elements.length,
+    ));
+  if (drawn === verdict.index) return;
+  if (drawn == null) {
+    throw new RefusedError(
+      "LOT_PENDING",
+      `Which fragment of head ${verdict.head} is drawn is decided by a block that is still to come.`,
+    );
+  }
+  throw new RefusedError(
+    "NOT_DRAWN",
+    `${verdict.validator} drew fragment ${drawn} of head ${verdict.head}; its verdict is about fragment ${verdict.index}.`,
+  );
+}
+
 /** @throws RefusedError */
 export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Accepted> {
   const { verdict, signature } = signed;
@@ -105,7 +130,10 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Ac
   if (refusal?.code === "DUPLICATE") return accepted;
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
   const entry = driver.state.heads.find(({ head }) => head === verdict.head);
-  if (entry) checkContent(run, verdict, entry);
+  if (entry) {
+    checkContent(run, verdict, entry);
+    if (verdict.kind === verdictKind.aggregate) await checkLot(run, signed, entry);
+  }
   return settle(driver.submit(event));
 }
 

@@ -38,6 +38,8 @@ export interface AttestModules {
   readonly validator: Address;
   /** This validator's own verdicts about a head, sent or not. */
   readonly verdictsAbout: (head: EpochHead["head"]) => Promise<readonly Statement<WireStruct<"Verdict">>[]>;
+  /** The fragment of a head that this validator drew and has a verdict about. */
+  readonly drawn: (head: EpochHead["head"]) => number | undefined;
   /** Ms since 1970: what the coordinator had accepted before then, it had before it computed the epoch. */
   readonly acceptedBefore: number;
 }
@@ -114,14 +116,19 @@ const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
  * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
  */
 async function compareVerdicts(
-  { verdictsAbout, acceptedBefore, validator }: AttestModules,
+  { verdictsAbout, drawn, acceptedBefore, validator }: AttestModules,
   computation: EpochComputation,
 ): Promise<{ readonly missing: string | undefined; readonly unjudged: readonly EpochHead[] }> {
   const counted = new Map(computation.verdicts.verdicts.map(({ verdict }) => [verdictKey(verdict), verdict.value]));
   const unjudged: EpochHead[] = [];
   for (const entry of computation.inputs.epochs.flatMap(({ heads }) => heads)) {
     const { head, round, sequence } = entry;
-    const own = (await verdictsAbout(head)).filter(({ struct }) => struct.validator === validator);
+    const fragment = drawn(head);
+    // What was said of a fragment that a reorganisation drew no more counts for nobody.
+    const own = (await verdictsAbout(head)).filter(
+      ({ struct: { validator: by, kind, index } }) =>
+        by === validator && (kind !== verdictKind.aggregate || index === fragment),
+    );
     for (const { struct, acceptedAt } of own) {
       if (counted.get(verdictKey(struct)) === struct.value) continue;
       if (isAgainst(struct)) {

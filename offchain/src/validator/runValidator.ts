@@ -12,11 +12,9 @@ import {
   digestOfJson,
   type Digest,
   domainFor,
-  drawnFragment,
   type EpochHead,
   type EpochView,
-  LOT_DELAY_BLOCKS,
-  lotSeed,
+  type Hex,
   parseDocument,
   type RunId,
   type RunView,
@@ -33,6 +31,7 @@ import {
   type BlobSource,
   type ChainReader,
   createEvidenceCache,
+  drawnBy,
   epochAt,
   EvidenceError,
   type PostedHead,
@@ -125,8 +124,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const blobs: BlobSource = { blob: (run, digest, limit) => coordinator.blob(run, digest, limit) };
   const evidence = createEvidenceCache(reader);
 
-  /** Heads that have this validator's aggregate verdict. */
-  const judged = new Set<string>();
+  /** Heads that have this validator's aggregate verdict, and the fragment that it drew of each. */
+  const judged = new Map<string, number>();
+  /** A block that was there at the last look: while it is, nothing before it has changed, the lots included. */
+  let tip: { readonly block: number; readonly hash: Hex } | undefined;
   /** Epoch manifests that were refused, with the reason; content-addressed, so refused for good. */
   const refusedEpochs = new Map<string, string>();
   /** When the last look at the list of epochs began. */
@@ -210,6 +211,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       } catch (error) {
         if (!(error instanceof CoordinatorError)) throw error;
         if (error.retryable) throw error;
+        // Said about a fragment that was drawn before the chain went back, and may be drawn again when it goes on.
+        if (error.code === "NOT_DRAWN" && open.has(struct.head)) continue;
         // What is about a head whose epoch is settled is of no use to anybody any more.
         if (!settledAnswers.has(error.code) && open.has(struct.head)) {
           emit({ type: "retrying", what: `verdict ${key}`, reason: error.message });
@@ -222,14 +225,16 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
 
   /** The drawn fragment of one head, unless the block that decides the lot is still to come. */
   async function judge(head: PostedHead, parent: PostedHead): Promise<void> {
-    if ((await statements.about(head.head)).some(({ struct }) => struct.kind === verdictKind.aggregate)) {
-      judged.add(head.head);
+    const of = await describe(head.runId);
+    const fragment = await drawnBy(reader, head, validator, of.fragments);
+    if (fragment === undefined) return;
+    const said = (await statements.about(head.head)).some(
+      ({ struct }) => struct.kind === verdictKind.aggregate && struct.index === fragment,
+    );
+    if (said) {
+      judged.set(head.head, fragment);
       return;
     }
-    const hash = await reader.blockHash(head.block + Number(LOT_DELAY_BLOCKS));
-    if (!hash) return;
-    const of = await describe(head.runId);
-    const fragment = drawnFragment(lotSeed(hash, head.head, validator), of.fragments);
     let finding: { holds: boolean; reason: string; evidence: Digest };
     try {
       const found = await evidence.read(blobs, head, parent);
@@ -261,7 +266,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         evidence: finding.evidence,
       }),
     );
-    judged.add(head.head);
+    judged.set(head.head, fragment);
     emit({ type: "judged", head: head.head, round: head.round, fragment, holds, reason });
   }
 
@@ -351,6 +356,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
           evidence,
           validator,
           verdictsAbout: (head) => statements.about(head),
+          drawn: (head) => judged.get(head),
           acceptedBefore: dueBefore.get(view.manifest) ?? 0,
         },
         modelId,
@@ -427,7 +433,16 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     return open;
   }
 
+  /** Forgets what was drawn when the chain lost a block: other blocks decide other lots. */
+  async function watchTip(): Promise<void> {
+    if (tip && (await reader.blockHash(tip.block)) !== tip.hash) judged.clear();
+    const block = await reader.blockNumber();
+    const hash = await reader.blockHash(block);
+    tip = hash && { block, hash };
+  }
+
   async function look(): Promise<void> {
+    await watchTip();
     const [heads, active, set] = await Promise.all([
       reader.headsSince(runId, 0),
       reader.activeRoot(modelId),

@@ -1,7 +1,10 @@
 import {
   type Address,
   canonicalJson,
+  digestOfJson,
   domainFor,
+  drawnFragment,
+  lotSeed,
   rewardTree,
   type SignedVerdict,
   toWire,
@@ -18,6 +21,7 @@ import {
   dueEpoch,
   type EpochComputation,
   epochAt,
+  type PostedHead,
 } from "../../../offchain/src/chain/index.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId } from "./ledger.ts";
 import { validators } from "./world.ts";
@@ -61,6 +65,9 @@ async function verdict(
   );
   return { verdict: toWire("Verdict", struct), signature };
 }
+/** The fragment that a validator drew. */
+const drawn = (head: Pick<PostedHead, "head" | "block">, who: number, ledger: Ledger): number =>
+  drawnFragment(lotSeed(ledger.blockHash(head.block + 2)!, head.head, lower(validators[who]!.address)), 4);
 const withValidators = (ledger: Ledger): Ledger => {
   ledger.validators = validators.map(({ address }) => lower(address));
   return ledger;
@@ -245,9 +252,9 @@ describe("verdicts", () => {
     });
     ledger.now = 1_016;
     const against = [
-      await verdict(head, { value: 0n }, 0),
-      await verdict(head, { value: 0n }, 1),
-      await verdict(head, {}, 2),
+      await verdict(head, { value: 0n, index: drawn(head, 0, ledger) }, 0),
+      await verdict(head, { value: 0n, index: drawn(head, 1, ledger) }, 1),
+      await verdict(head, { index: drawn(head, 2, ledger) }, 2),
     ];
     const utility = [
       await verdict(other, { kind: verdictKind.utility, worker: b, value: 5_000n }, 0),
@@ -266,17 +273,42 @@ describe("verdicts", () => {
     const ledger = withValidators(createLedger());
     const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
     ledger.now = 1_016;
-    const good = await verdict(head, {});
-    const forged = { ...(await verdict(head, { index: 1 })), signature: good.signature };
-    const elsewhere = await verdict({ ...head, head: `0x${"11".repeat(32)}` }, {});
-    const odd = await verdict(head, { value: 5_000n, index: 2 });
+    const index = drawn(head, 0, ledger);
+    const good = await verdict(head, { index });
+    const forged = { ...(await verdict(head, { index }, 1)), signature: good.signature };
+    const elsewhere = await verdict({ ...head, head: `0x${"11".repeat(32)}` }, { index });
+    const odd = await verdict(head, { value: 5_000n, index: drawn(head, 1, ledger) }, 1);
     const beyond = await verdict(head, { index: 4 });
-    const second = await verdict(head, { value: 0n });
-    const wrongRound = await verdict(head, { index: 3, round: 9n });
+    const second = await verdict(head, { value: 0n, index });
+    const wrongRound = await verdict(head, { index: drawn(head, 2, ledger), round: 9n }, 2);
     const { verdicts } = await compute(ledger, 1, [good, forged, elsewhere, odd, beyond, second, wrongRound]);
     expect(verdicts.verdicts).toEqual([good]);
     ledger.validators = [lower(validators[1]!.address)];
     expect((await compute(ledger, 1, [good])).verdicts.verdicts).toEqual([]);
+  });
+
+  // point 15
+  it("about an aggregate count only where the lot sent their validator, by the blocks as they are now", async () => {
+    const ledger = withValidators(createLedger());
+    const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_002, receipts: [{ account: b, tokens: 1n }] });
+    ledger.now = 1_016;
+    const index = drawn(head, 0, ledger);
+    // Whoever looked where it liked would decide the pay with one honest verdict less against it.
+    const all = await Promise.all([0, 1, 2, 3].map((each) => verdict(head, { index: each, value: 0n })));
+    const counted = async () => (await compute(ledger, 1, all)).verdicts.verdicts.map((each) => each.verdict.index);
+    expect(await counted()).toEqual([index]);
+    const before = ledger.blockHash;
+    let salt = 0;
+    do {
+      salt += 1;
+      const other = digestOfJson({ salt });
+      ledger.blockHash = () => other;
+    } while (drawn(head, 0, ledger) === index);
+    expect(await counted()).toEqual([drawn(head, 0, ledger)]);
+    // The block that decides is still to come: nobody can have drawn.
+    ledger.blockHash = (block) => (block > head.block ? undefined : before(block));
+    expect(await counted()).toEqual([]);
   });
 
   it("in any order give the same documents", async () => {
@@ -285,7 +317,7 @@ describe("verdicts", () => {
     ledger.now = 1_016;
     const all = await Promise.all(
       [0, 1, 2].flatMap((who) => [
-        verdict(head, { index: who }, who),
+        verdict(head, { index: drawn(head, who, ledger) }, who),
         verdict(head, { kind: verdictKind.loss, value: 2_000_000n }, who),
       ]),
     );

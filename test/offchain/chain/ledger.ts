@@ -63,6 +63,8 @@ export interface Ledger {
   budget: (epoch: number) => bigint;
   /** Versions of the parameters by the time from which they are in force. */
   versions: { readonly from: number; readonly version: number }[];
+  /** Hash of a block; undefined when it is still to come. */
+  blockHash: (block: number) => `0x${string}` | undefined;
   active: RootView | undefined;
   pending: RootView | undefined;
   readonly roots: PostedRoot[];
@@ -97,7 +99,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     chainTime: async () => ledger.now,
     settledTime: async () => ledger.now,
     blockNumber: async () => ledger.now,
-    blockHash: never,
+    blockHash: async (block) => ledger.blockHash(block),
     head: never,
     headsSince: async (runId, block) => ledger.heads.filter((head) => head.runId === runId && head.block >= block),
     run: never,
@@ -123,6 +125,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     now: 1_000,
     heads: [],
     budget: () => 1_000n,
+    blockHash: (block) => hash(`block-${block}`),
     versions: [{ from: 0, version: 1 }],
     active: undefined,
     pending: undefined,

@@ -6,6 +6,7 @@ import { registerRun, setStatus, timelockOf } from "@cotrain/sdk/actions";
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
+  asHead,
   asRunId,
   canonicalJson,
   digestOfJson,
@@ -25,6 +26,7 @@ import {
   toWire,
   typedDataOf,
   verdictKind,
+  zeroHash,
 } from "@cotrain/sdk/protocol";
 import { createTestClient, createWalletClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -278,16 +280,34 @@ describe("a validator", () => {
     expect(signed!.verdict.value).toBe("10000");
   });
 
-  it("says the same and nothing else after a restart, whatever the lot says then", async () => {
+  it("says the same and nothing else after a restart", async () => {
     const before = structuredClone(board.verdicts);
     board.verdicts = [];
-    // Another chain of blocks draws other fragments; what was said stands.
-    const reader = chain.blockHash.bind(chain);
-    Object.assign(chain, { blockHash: async () => `0x${"77".repeat(32)}` as const });
     await start();
     await looked();
-    Object.assign(chain, { blockHash: reader });
     expect(board.verdicts).toEqual([]);
+    board.verdicts = before;
+  });
+
+  // point 15
+  it("has its say about the fragment that is drawn now when the chain went back", async () => {
+    const before = structuredClone(board.verdicts);
+    const [{ verdict: first }] = about(0) as [SignedVerdict];
+    await start();
+    const reader = chain.blockHash.bind(chain);
+    let hash: `0x${string}` = zeroHash;
+    for (let salt = 0; drawnFragment(lotSeed(hash, asHead(first.head), lower(me.address)), 4) === first.index; salt++)
+      hash = digestOfJson({ salt });
+    // Other blocks draw other fragments.
+    Object.assign(chain, { blockHash: async () => hash });
+    const again = () => about(0).find(({ verdict }) => verdict.index !== first.index);
+    const { verdict } = await eventually("the verdict", again);
+    await stop();
+    Object.assign(chain, { blockHash: reader });
+    expect(verdict).toMatchObject({ head: first.head, value: "10000" });
+    expect(verdict.index).toBe(drawnFragment(lotSeed(hash, asHead(first.head), lower(me.address)), 4));
+    // What it said before stands beside it; the chain decides which of the two counts.
+    expect(about(0).map((each) => each.verdict.index)).toContain(first.index);
     board.verdicts = before;
   });
 

@@ -1,0 +1,45 @@
+/** A validator's verdict about an aggregate is about the fragment that it drew, by the blocks as they are now. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import { type Digest, digestOfJson, drawnFragment, lotSeed } from "@cotrain/sdk/protocol";
+import { afterEach, expect, it } from "vitest";
+
+import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+// point 15
+it("a verdict about another fragment than the lot gave its validator is refused, also when the chain went back", async () => {
+  harness = await openHarness();
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (const worker of workers) await worker.train();
+  const head = () => harness.run.driver.state.heads.at(-1)!;
+  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+  const submit = async (index: number): Promise<string> => {
+    const signed = await verdictOf(harness, validators[0]!, { kind: 3, index, value: 0n });
+    try {
+      await harness.client.submitVerdict(runId, signed);
+      return "accepted";
+    } catch (error) {
+      if (!(error instanceof CotrainError)) throw error;
+      return `${error.code}${error.retryable ? ", later" : ""}`;
+    }
+  };
+  const lot = (hash: Digest) => drawnFragment(lotSeed(hash, head().head, lower(validators[0]!.address)), 4);
+  const drawn = lot(digestOfJson(harness.chain.heads.at(-1)!.block + 2));
+  for (const index of [0, 1, 2, 3].filter((each) => each !== drawn)) expect(await submit(index)).toBe("NOT_DRAWN");
+
+  // The block that decides is still to come.
+  const blockHash = harness.chain.blockHash.bind(harness.chain);
+  Object.assign(harness.chain, { blockHash: async () => undefined });
+  expect(await submit(drawn)).toBe("LOT_PENDING, later");
+  // The chain went back: another block decides.
+  let other = digestOfJson("other");
+  while (lot(other) === drawn) other = digestOfJson(other);
+  Object.assign(harness.chain, { blockHash: async () => other });
+  expect(await submit(drawn)).toBe("NOT_DRAWN");
+  expect(harness.run.driver.state.verdictsAccepted).toBe(0);
+  Object.assign(harness.chain, { blockHash });
+  expect(await submit(drawn)).toBe("accepted");
+});
