@@ -8,7 +8,15 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, trunc
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 
-import { asDigest, CheckpointManifest, type Digest, parseDocument } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  asRunId,
+  CheckpointManifest,
+  createCoordinatorClient,
+  type Digest,
+  parseDocument,
+  type RunView,
+} from "@cotrain/sdk/protocol";
 import { Value } from "typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -42,6 +50,8 @@ let first: Ended;
 let summary: Summary;
 let me: string;
 let joined: Ended;
+/** The run as its coordinator shows it while it trains. */
+let announced: RunView;
 /** The state as `up` left it, before anything here claims. */
 const unclaimed = join(directory, "unclaimed");
 
@@ -73,6 +83,7 @@ async function take(port: number): Promise<void> {
 async function joinRun(worker: { child: ChildProcess | undefined }): Promise<Ended> {
   const file = await readRunFile(state);
   const url = file?.urls["coordinator"] ?? "";
+  announced = await createCoordinatorClient(url).run(asRunId(file?.runId ?? ""));
   return cotrain(
     [
       "worker",
@@ -108,6 +119,12 @@ beforeAll(async () => {
       book,
       "--workers",
       "1",
+      "--keep-payloads",
+      "2h",
+      "--keep-checkpoints",
+      "5",
+      "--keep-bytes",
+      "3GiB",
       "--for",
       "75s",
       "--vote",
@@ -199,6 +216,10 @@ describe("up", () => {
     expect(Object.keys(ports).sort()).toEqual(["chain", "coordinator"]);
     expect(ports["chain"]).not.toBe(8_545);
     expect(ports["coordinator"]).not.toBe(7_700);
+  });
+
+  test("announces how long payloads and checkpoints are kept", () => {
+    expect(announced.kept).toEqual({ payloadSeconds: 7_200, checkpoints: 5, checkpointBytes: 3 * 2 ** 30 });
   });
 
   test("shows plain lines where there is no terminal", () => {
@@ -504,7 +525,8 @@ describe("a coordinator of its own", () => {
     const coordinator = `http://127.0.0.1:${port}`;
     await withChain(await openLocalRun(copy), async ({ url }) => {
       let child: ChildProcess | undefined;
-      const serving = cotrain(["coordinator", "--state", copy, "--rpc", url, "--port", port], {
+      const keep = ["--keep-payloads", "1d", "--keep-checkpoints", "9", "--keep-bytes", "1GiB"];
+      const serving = cotrain(["coordinator", "--state", copy, "--rpc", url, "--port", port, ...keep], {
         environment,
         onStart: (started) => (child = started),
       });
@@ -529,6 +551,11 @@ describe("a coordinator of its own", () => {
           round: summary.training.rounds,
         });
         expect((await cotrainHere(status)).stdout).toBe(asked.stdout);
+        expect((await createCoordinatorClient(coordinator).run(asRunId(runId))).kept).toEqual({
+          payloadSeconds: 86_400,
+          checkpoints: 9,
+          checkpointBytes: 2 ** 30,
+        });
         expect((await cotrainHere([...status, "--run", `0x${"ab".repeat(32)}`])).code).toBe(1);
 
         const verify = ["verify", "--coordinator", coordinator, "--json"];
@@ -563,7 +590,8 @@ describe("damage", () => {
       refusal(1, `${basename(shard)} is corrupted`),
     );
     const before = contentOf(join(copy, "blobs"));
-    expect(verdictOf(await cotrain(["up", "--state", copy, "--for", "1s", "--exit"], { environment }))).toEqual(
+    const again = ["up", "--state", copy, "--keep-payloads", "2h", "--for", "1s", "--exit"];
+    expect(verdictOf(await cotrain(again, { environment }))).toEqual(
       refusal(
         1,
         `from which training goes on, is damaged in ${shard}: put a copy back with "npx cotrain checkpoint import FILE"`,
