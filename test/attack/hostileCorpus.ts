@@ -519,7 +519,10 @@ export function hostilePrograms(canaryPath: string): HostileProgram[] {
   const groups: [RegExp, [string, Uint8Array][]][] = [
     [/external data/, externals(canaryPath)],
     [/external data|operators?\b|nests/, controlFlow(canaryPath)],
-    [/MiB of memory|more than 40000 nodes|bytes; 67108864|size -1|must be a list|too large/, bombs()],
+    [
+      /MiB of memory|more than 40000 nodes|bytes; 67108864|larger than 67108864|size -1|must be a list|too large/,
+      bombs(),
+    ],
     [/functions|training information|standard one|version is|operator set|metadata|is not among those/, foreignCode()],
     [
       /sparse|segments|quantization|texts|elements|twice|axes|axis|size|described|said to be|before it|types|attribute|one int|functions/,

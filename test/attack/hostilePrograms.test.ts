@@ -2,30 +2,41 @@
  * Programs are hostile bytes: every entrance refuses the whole corpus in one sentence, nothing of the canary files leaves,
  * and good programs still pass.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { EngineError, readSignature } from "../../offchain/src/engine/index.ts";
-import { openEngine } from "../../offchain/src/engine/engine.ts";
-import { operators } from "../../offchain/src/engine/inspect/operators.ts";
+import { CotrainError } from "@cotrain/sdk/errors";
+
+import { readSignature } from "../../offchain/src/engine/index.ts";
 import { inspectProgram } from "../../offchain/src/engine/inspect/inspect.ts";
+import { operators } from "../../offchain/src/engine/inspect/operators.ts";
 import { CANARY, CANARY_FILE, conditionals, goodPrograms, hostilePrograms } from "./hostileCorpus.ts";
+import { createWorld, entrancesOf, MEMORY } from "./hostileEntrances.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cotrain-canary-"));
 const home = process.cwd();
-const canaryPath = join(root, "a", "b", CANARY_FILE);
+const working = join(root, "a", "b");
+const canaryPath = join(working, CANARY_FILE);
 const corpus = hostilePrograms(canaryPath);
+let world: Awaited<ReturnType<typeof createWorld>>;
+let entrances: ReturnType<typeof entrancesOf>;
 
-beforeAll(() => {
-  mkdirSync(join(root, "a", "b", "keys"), { recursive: true });
+beforeAll(async () => {
+  mkdirSync(join(working, "keys"), { recursive: true });
   for (const place of ["a/b", "a/b/keys", "a", "."]) writeFileSync(join(root, place, CANARY_FILE), CANARY.repeat(8));
-  process.chdir(join(root, "a", "b")); // where a careless runtime would look first
+  mkdirSync(join(root, "world"));
+  world = await createWorld(join(root, "world"));
+  entrances = entrancesOf(world);
+  process.chdir(working); // where a careless runtime would look first
 });
-afterAll(() => {
+afterAll(async () => {
   process.chdir(home);
+  await world?.close();
   rmSync(root, { recursive: true, force: true });
 });
 
@@ -33,30 +44,79 @@ afterAll(() => {
 const told = (error: unknown): string =>
   error instanceof Error ? `${error.message} ${JSON.stringify(error)} ${told(error.cause)}` : String(error);
 
-async function refusal(load: () => unknown): Promise<EngineError> {
+async function refusal(load: () => Promise<unknown>): Promise<CotrainError> {
   try {
     await load();
   } catch (error) {
-    if (error instanceof EngineError) return error;
+    if (error instanceof CotrainError) return error;
     throw error;
   }
   throw new RangeError("it was accepted");
 }
 
-const MEMORY = 4 * 2 ** 30;
-const entrances: Readonly<Record<string, (program: Uint8Array) => unknown>> = {
-  "reading a signature": (program) => readSignature(program, MEMORY),
-  "the engine": (program) => openEngine({ programs: { step: program }, threads: 1, memory: MEMORY }),
-};
-
-describe.each(Object.entries(entrances))("a hostile program at %s", (_, load) => {
-  test.each(corpus)("$name", async ({ bytes, why }) => {
-    const error = await refusal(() => load(bytes));
-    expect(error.code).toMatch(/^(PROGRAM_(FORBIDDEN|UNREADABLE|TOO_LARGE)|SIGNATURE_INVALID)$/);
-    expect(error.message).toMatch(why);
-    expect(error.message).toMatch(/^[^\n]{10,400}\.$/);
-    expect(told(error)).not.toContain("canary");
+// point 1
+describe.each([
+  "the reading of a signature",
+  "the engine itself",
+  "the engine's process",
+  "conformance",
+  "a worker's trainer",
+  "a validator's held-out loss",
+  "cotrain generate",
+  "cotrain checkpoint import",
+])("a hostile program at %s", (entrance) => {
+  test("is refused, whatever is hostile about it", { timeout: 300_000 }, async () => {
+    const load = entrances[entrance];
+    if (!load) throw new RangeError(`no entrance ${entrance}`);
+    expect(corpus.length).toBeGreaterThan(80);
+    for (const { name, bytes, why } of corpus) {
+      const error = await refusal(() => load(bytes));
+      const { message, retryable } = error;
+      const leaked = told(error).includes("canary");
+      expect({ name, message, retryable, leaked }).toEqual({
+        name,
+        message: expect.stringMatching(why),
+        retryable: false,
+        leaked: false,
+      });
+      expect(message).toMatch(/^[^\n]{10,400}\.$/);
+    }
   });
+});
+
+test("an import that is refused leaves nothing behind", async () => {
+  await refusal(() => entrances["cotrain checkpoint import"]!(corpus[0]!.bytes));
+  expect(readdirSync(join(root, "world", "imported"))).toEqual([]);
+});
+
+test("every entrance is in the list", () => {
+  expect(Object.keys(entrances)).toHaveLength(8);
+});
+
+test("without the inspection ONNX Runtime does read the canary", async () => {
+  // The attack is real: this is what the corpus's first program does in a process that has the runtime and a file.
+  const [first] = corpus;
+  writeFileSync(join(working, "hostile.onnx"), first!.bytes);
+  const script = `
+    const ort = require(${JSON.stringify(join(home, "node_modules/onnxruntime-node"))});
+    const { readFileSync } = require("node:fs");
+    (async () => {
+      const session = await ort.InferenceSession.create(readFileSync("hostile.onnx"), { logSeverityLevel: 4 });
+      const feeds = {};
+      for (const { name, type, shape } of session.inputMetadata) {
+        const size = shape.reduce((a, b) => a * b, 1);
+        feeds[name] = type === "int64"
+          ? new ort.Tensor("int64", new BigInt64Array(size), shape)
+          : new ort.Tensor("float32", new Float32Array(size).fill(shape.length === 0 ? 1 : 0), shape);
+      }
+      const { "next.model.norm.weight": leaked } = await session.run(feeds, ["next.model.norm.weight"]);
+      process.stdout.write(Buffer.from(leaked.data.buffer, leaked.data.byteOffset, 40));
+    })();`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", script], {
+    cwd: working,
+    env: { ORT_DISABLE_TELEMETRY: "1" },
+  });
+  expect(stdout).toBe(CANARY.repeat(2).slice(0, 40));
 });
 
 describe("the table", () => {
@@ -79,4 +139,16 @@ describe("the table", () => {
     expect(() => inspectProgram(forms.external, MEMORY, allowing)).toThrow(/external data/);
     expect(() => inspectProgram(forms.random, MEMORY, allowing)).toThrow(/"RandomNormal" is not among/);
   });
+});
+
+test("the runtime is loaded by the engine alone, and the engine by its process alone", () => {
+  const rooms = join(home, "offchain", "src");
+  const importing = (pattern: RegExp): string[] =>
+    readdirSync(rooms, { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts") && pattern.test(readFileSync(join(rooms, path), "utf8")))
+      .sort();
+  expect(importing(/from "onnxruntime-node"|import\("onnxruntime|require\("onnxruntime-node"\)/)).toEqual([
+    "engine/engine.ts",
+  ]);
+  expect(importing(/^import (?!type ).*openEngine\b.*engine\.ts"/m)).toEqual(["engine/host/process.ts"]);
 });

@@ -13,13 +13,13 @@ import {
   buildPrograms,
   conformance,
   initialParameters,
-  openEngine,
   presetNames,
   presetOf,
   productFlops,
   readSignature,
   type PresetName,
 } from "../../offchain/src/engine/index.ts";
+import { openEngine } from "../../offchain/src/engine/engine.ts";
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../offchain/src/engine/onnx.ts";
 import { gemm } from "../../offchain/src/engine/ops.ts";

@@ -11,7 +11,7 @@ import {
 import { parseJsonBounded, UserError } from "../base/index.ts";
 import { openSequences, parseTokenizer } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import { generate, openEngine } from "../engine/index.ts";
+import { generate, openEngineHost } from "../engine/index.ts";
 import { type BlobReader, readCheckpoint } from "../storage/index.ts";
 
 export interface TextOptions {
@@ -86,7 +86,7 @@ export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
     const state = states[layout.index];
     if (state) scatterFragment(state.params, layout, parameters);
   }
-  const engine = await openEngine({
+  const engine = await openEngineHost({
     programs: { logits: await blobs.get(asDigest(realisation.graphs.logits)) },
     threads: options.threads,
   });

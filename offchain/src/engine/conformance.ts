@@ -5,8 +5,8 @@
 import type { Hex } from "@cotrain/sdk/protocol";
 
 import { createRandom } from "../base/index.ts";
-import { openEngine } from "./engine.ts";
 import { elements } from "./graph.ts";
+import { openEngineHost } from "./host/host.ts";
 import { readSignature } from "./signature.ts";
 
 const STEPS = 3;
@@ -20,11 +20,11 @@ function fill(name: string, shape: readonly number[]): Float32Array {
 
 /**
  * State digest after three steps of a step program from fixed parameters, fresh optimizer state and fixed tokens.
- * @throws what `openEngine` throws
+ * @throws what `openEngineHost` throws
  */
 export async function conformance(step: Uint8Array, threads = 1): Promise<Hex> {
   const { parameters, signature, batch, tokensPerSequence } = readSignature(step);
-  const engine = await openEngine({ programs: { step }, threads });
+  const engine = await openEngineHost({ programs: { step }, threads });
   try {
     await engine.setParameters(parameters.map(({ name, shape }) => fill(name, shape)));
     const random = createRandom("conformance tokens");

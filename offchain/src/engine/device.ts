@@ -1,9 +1,7 @@
 /** What kind of machine this is, as far as bits are concerned, and which runtime computes them. */
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { arch as hostArch, platform as hostPlatform } from "node:os";
-
-import "./noTelemetry.ts";
-import ort from "onnxruntime-node";
 
 import { errnoOf } from "../base/index.ts";
 import { EngineError } from "./errors.ts";
@@ -43,7 +41,8 @@ export function deviceClass({ arch, platform, cpuInfo }: Device = thisDevice()):
   return "exact-x86";
 }
 
-/** Name and version of the runtime, as a realisation states it. */
+/** Name and version of the runtime, as a realisation states it; the library itself is loaded by the engine's process alone. */
 export function runtimeVersion(): string {
-  return `onnxruntime-node ${ort.env.versions.node ?? ort.env.versions.common}`;
+  const { version }: { version: string } = createRequire(import.meta.url)("onnxruntime-node/package.json");
+  return `onnxruntime-node ${version}`;
 }

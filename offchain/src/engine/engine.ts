@@ -1,6 +1,7 @@
 /**
  * The engine: ONNX Runtime sessions of a run's programs around one training state. It is driven by the programs'
- * signatures alone and knows no model. `host.ts` puts it into a thread of its own, behind the same interface.
+ * signatures alone and knows no model. Other rooms reach it through `host/host.ts` alone, which runs it in a process of its
+ * own behind the same interface.
  */
 import "./noTelemetry.ts";
 
@@ -87,6 +88,8 @@ export interface Engine {
   readonly shapes: Readonly<Partial<Record<ProgramKind, BatchShape>>>;
   /** Parameters in order. */
   readonly tensors: readonly TensorShape[];
+  /** The process that it runs in, where that is another one. */
+  readonly pid?: number | undefined;
   /** One inner step. */
   step(input: StepInput): Promise<StepResult>;
   /** Several inner steps; fewer results than steps if it was stopped by a signal. */

@@ -33,7 +33,7 @@ export class RuntimeError extends InternalError {
   override readonly name: string = "RuntimeError";
 }
 
-/** The engine's thread is gone: it was closed, or it died. A new host may succeed. */
+/** The engine's process is gone: it was closed, or it died. A new host may succeed. */
 export class EngineClosedError extends RetryableError {
   override readonly name: string = "EngineClosedError";
   constructor(message = "The engine is closed.", options: ErrorOptions = {}) {

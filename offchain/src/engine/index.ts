@@ -1,8 +1,8 @@
 /**
  * engine: the inner step as an ONNX program. Builds it (graph, automatic differentiation, model, AdamW), runs it (ONNX
- * Runtime on the CPU, also in a thread of its own), samples from it, hashes its state. May import base and the SDK's
+ * Runtime on the CPU, in a process of its own), samples from it, hashes its state. May import base and the SDK's
  * errors and protocol. Start at model.ts (the model), rules.ts (operations and their gradients), then engine.ts (the
- * runtime); products.ts says what makes a step bit-exact.
+ * runtime); inspect/ says which programs are accepted, host/ runs them; products.ts says what makes a step bit-exact.
  */
 export {
   checkConfig,
@@ -20,23 +20,23 @@ export {
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
 export { deviceClass, runtimeVersion, thisDevice, type Device } from "./device.ts";
-export {
-  openEngine,
-  type BatchShape,
-  type Engine,
-  type EngineOptions,
-  type EvaluateInput,
-  type EvaluateResult,
-  type StepInput,
-  type StepResult,
-  type TensorShape,
-  type Tokens,
-  type TrainInput,
-  type TrainOptions,
+export type {
+  BatchShape,
+  Engine,
+  EngineOptions,
+  EvaluateInput,
+  EvaluateResult,
+  StepInput,
+  StepResult,
+  TensorShape,
+  Tokens,
+  TrainInput,
+  TrainOptions,
 } from "./engine.ts";
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample, type GenerateOptions } from "./generate.ts";
-export { openEngineHost } from "./host.ts";
+export { programLimits } from "./inspect/inspect.ts";
+export { openEngineHost } from "./host/host.ts";
 export { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
 export { buildPrograms, productFlops, type Program, type ProgramOptions, type Programs } from "./programs.ts";
 export { defaultSchedule, learningRateAt, type Schedule, type StepClock } from "./schedule.ts";

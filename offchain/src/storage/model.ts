@@ -29,7 +29,8 @@ import { blobMissing, FormatError } from "./errors.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
 const MAX_TOKENIZER_BYTES = 64 << 20;
-const MAX_PROGRAM_BYTES = 1 << 30;
+/** The engine takes no larger ones. */
+const MAX_PROGRAM_BYTES = 64 << 20;
 
 const programRoles = ["step", "eval", "logits"] as const;
 export type ProgramRole = (typeof programRoles)[number];

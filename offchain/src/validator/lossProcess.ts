@@ -16,7 +16,7 @@ import type { Static, TSchema } from "typebox";
 import { parseJsonBounded, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import { type Engine, openEngine } from "../engine/index.ts";
+import { type Engine, openEngineHost, programLimits } from "../engine/index.ts";
 import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
 import {
   type LossAnswer,
@@ -58,8 +58,8 @@ async function open(settings: LossSettings, request: LossRequest): Promise<Setup
   if (realisation.definition !== request.definition)
     throw new UserError("REALISATION_FOREIGN", `Realisation ${request.realisation} is of another definition.`);
   const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
-  const program = await kept.get(realisation.graphs.eval as Digest, MAX_BLOB_BYTES);
-  const engine = await openEngine({ programs: { eval: program }, threads: 1 });
+  const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
+  const engine = await openEngineHost({ programs: { eval: program }, threads: 1 });
   return {
     definition,
     manifest,

@@ -20,6 +20,7 @@ import type { Static, TSchema } from "typebox";
 
 import { parseJsonBounded, UserError } from "../base/index.ts";
 import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
+import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough } from "../storage/index.ts";
 import { ArtefactError, type BlobSource } from "./base.ts";
 import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
@@ -200,7 +201,7 @@ export async function fetchStepProgram(
   artefacts: Artefacts,
   { document: realisation }: AdmittedRealisation,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return artefacts.get(realisation.graphs.step as Digest, MAX_PROGRAM_BYTES);
+  return artefacts.get(realisation.graphs.step as Digest, programLimits.bytes);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The default trainer: the engine's host, which runs a realisation's step program in a thread of its own. */
+/** The default trainer: the engine's host, which runs a realisation's step program in a process of its own. */
 import { availableParallelism } from "node:os";
 
 import { InternalError, UserError } from "../base/index.ts";
@@ -8,7 +8,7 @@ import { residualTensors } from "./residual.ts";
 import type { TrainerInput } from "./runWorker.ts";
 import type { Trainer } from "./trainer.ts";
 
-/** Steps handed to the engine's thread at once: few enough to stop soon, many enough that handing over costs nothing. */
+/** Steps handed to the engine's process at once: few enough to stop soon, many enough that handing over costs nothing. */
 const TARGET_CALL_MS = 500;
 
 /**
@@ -51,9 +51,8 @@ export async function openEngineTrainer({ description, program, threads }: Train
         const count = stepMs === undefined ? 1 : Math.max(1, Math.round(TARGET_CALL_MS / stepMs));
         const to = Math.min(learningRates.length, from + count);
         const startedAt = performance.now();
-        // A copy of just these: what is posted to a thread takes its whole buffer along.
         const part = {
-          tokens: tokens.slice(from * batch, to * batch),
+          tokens: tokens.subarray(from * batch, to * batch),
           learningRate: learningRates.slice(from, to),
         };
         const results = await engine.train(part, { progress: (_, result) => onStep(result), signal });

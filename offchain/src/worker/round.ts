@@ -1,6 +1,6 @@
 /**
  * One assignment, from its base to the verified acknowledgement. What can overlap does: θ_r and tokens arrive together,
- * a fragment is encoded while the one before is being sent, the end state is hashed in the trainer's thread meanwhile.
+ * a fragment is encoded while the one before is being sent, the end state is hashed by the trainer meanwhile.
  */
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import {

@@ -30,7 +30,7 @@ export interface Trainer {
    * @param fragments flat parameters by fragment index, in table order
    */
   load(fragments: readonly Float32Array[]): Promise<void>;
-  /** Runs inner steps in order, in a thread of its own. Stops between two steps when the signal is aborted and rejects with its reason. */
+  /** Runs inner steps in order, beside this process's event loop. Stops between two steps when the signal is aborted and rejects with its reason. */
   train(steps: InnerSteps, onStep: (report: StepReport) => void, signal: AbortSignal): Promise<void>;
   /** BLAKE3 of the training state: θ, optimizer, residual, step. */
   digest(residual: Residual): Promise<Hex>;

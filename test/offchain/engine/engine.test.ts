@@ -8,11 +8,11 @@ import {
   EngineError,
   generate,
   initialParameters,
-  openEngine,
   openEngineHost,
   presets,
   type Engine,
 } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const programs = buildPrograms(model, { microBatch });
@@ -52,7 +52,7 @@ describe("training", () => {
     expect(losses.at(-1)).toBeLessThan(2.5);
   });
 
-  test("repeats, threads and the host's thread give the same bits", async () => {
+  test("repeats, threads and the host's process give the same bits", async () => {
     const { digest } = await trained(openEngine, 1);
     expect((await trained(openEngine, 1)).digest).toBe(digest);
     expect((await trained(openEngine, 2)).digest).toBe(digest);

@@ -6,10 +6,10 @@ import {
   buildPrograms,
   defaultOptimizer,
   GraphError,
-  openEngine,
   tensorSpecs,
   type ModelConfig,
 } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
 import {
   createGraph,

@@ -5,11 +5,11 @@ import {
   buildPrograms,
   EngineError,
   generate,
-  openEngine,
   sample,
   tensorSpecs,
   type ModelConfig,
 } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { normal } from "./run.ts";
 
 const config: ModelConfig = {

@@ -7,9 +7,9 @@ import {
   EngineError,
   initialParameters,
   learningRateAt,
-  openEngine,
   type OptimizerConfig,
 } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 
 const config = {
   vocabulary: 11,

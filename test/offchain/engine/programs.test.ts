@@ -7,7 +7,6 @@ import {
   checkConfig,
   conformance,
   EngineError,
-  openEngine,
   parameterCount,
   presetNames,
   presetOf,
@@ -17,6 +16,7 @@ import {
   SIGNATURE_KEY,
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
 import { createGraph, input, output, scalar } from "../../../offchain/src/engine/graph.ts";
 import { OPSET, writeModel } from "../../../offchain/src/engine/onnx.ts";

@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 
 const program = (opener: string): string => `
-  const { buildPrograms, initialParameters, ${opener}, presetOf } = await import("./offchain/src/engine/index.ts");
+  const { buildPrograms, initialParameters, presetOf } = await import("./offchain/src/engine/index.ts");
+  const { ${opener} } = await import("./offchain/src/engine/${opener === "openEngine" ? "engine" : "host/host"}.ts");
   const { model, microBatch } = presetOf("0.1m");
   const programs = buildPrograms(model, { microBatch });
   const engine = await ${opener}({ programs: { logits: programs.logits.bytes }, threads: 1 });

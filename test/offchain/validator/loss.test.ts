@@ -13,7 +13,7 @@ import { createRandom } from "../../../offchain/src/base/index.ts";
 import { prepareRun, type RunMaterial } from "../../../offchain/src/cli/createRun.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../../../offchain/src/diloco/index.ts";
-import { openEngine } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { type BlobStore, openFileStore, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
 import { createLossProcess, type LossMeter, sampleOf } from "../../../offchain/src/validator/index.ts";
 

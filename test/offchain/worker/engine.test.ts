@@ -10,7 +10,7 @@ import { asDigest, commitmentRoot, type CommitmentLeaf, type Digest, fromWire, z
 
 import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { decodePayload, fragmentLayouts, gatherFragment } from "../../../offchain/src/diloco/index.ts";
-import { openEngine } from "../../../offchain/src/engine/index.ts";
+import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
 import {

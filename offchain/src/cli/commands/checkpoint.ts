@@ -22,6 +22,9 @@ import { holdsRun, keepModel, openImportedModel, requireCheckpoint } from "../mo
 import { stateOption } from "../options.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
+/** Programs may be for a larger machine than this one: where they are used, their memory is held against that. */
+const LARGEST_MACHINE = 2 ** 40;
+
 /** What a CAR begins with, after the length of its header: a CBOR map whose first key is "roots". */
 const CAR_MAGIC = Buffer.from([0xa2, 0x65, ...Buffer.from("roots")]);
 
@@ -137,7 +140,7 @@ async function readCar(
       );
   };
   const checkProgram = (bytes: Uint8Array, role: ProgramRole): void => {
-    const { kind } = readSignature(bytes).signature;
+    const { kind } = readSignature(bytes, LARGEST_MACHINE).signature;
     if (kind !== role)
       throw new UserError("PROGRAM_OTHER", `${file} holds a program for ${kind} where the one for ${role} is due.`);
   };

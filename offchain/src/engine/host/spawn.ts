@@ -1,0 +1,74 @@
+/**
+ * Starts the engine's process with nothing of this one: an empty working directory that is removed as soon as the process
+ * stands, an environment by allow-list, two pipes. Node's permission model is a second wall: it keeps the process's
+ * JavaScript from files, processes and network tools, but does not bind native code; the first wall is the inspection.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** What of the environment the process gets: where libraries are, nothing else. */
+const ENVIRONMENT = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SystemRoot", "LANG"] as const;
+
+/**
+ * glibc keeps what was freed in an arena a thread; with these it gives large buffers back (mallopt(3)). ONNX Runtime takes
+ * its own memory in large pieces, so it is not slowed.
+ */
+const givingBack = { MALLOC_ARENA_MAX: "2", MALLOC_TRIM_THRESHOLD_: "131072" };
+
+const source = import.meta.url.endsWith(".ts");
+const entry = fileURLToPath(new URL(source ? "./process.ts" : "./process.js", import.meta.url));
+/** The offchain package, the repository around it. */
+const offchain = fileURLToPath(new URL("../../../", import.meta.url));
+const repository = dirname(offchain);
+
+/** Code, and no state directory beside it. */
+const readable = [
+  ...["src", "dist", "package.json", "node_modules"].map((name) => join(offchain, name)),
+  ...["sdk", "package.json", "node_modules"].map((name) => join(repository, name)),
+];
+
+function permissions(): string[] {
+  if (!process.allowedNodeEnvironmentFlags.has("--permission")) return [];
+  return ["--permission", "--allow-addons", "--allow-worker", ...readable.map((path) => `--allow-fs-read=${path}`)];
+}
+
+export interface EngineProcess {
+  readonly child: ChildProcess;
+  /** Removes the working directory: what it was is then a directory in which nothing can be. */
+  readonly leaveDirectory: () => void;
+}
+
+/** Starts the process in a session of its own, so that a terminal's signals do not reach it. */
+export function spawnEngine(): EngineProcess {
+  const directory = mkdtempSync(join(tmpdir(), "cotrain-engine-"));
+  const environment: Record<string, string> = { ...givingBack, HOME: directory, TMPDIR: directory, TEMP: directory };
+  for (const name of ENVIRONMENT) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  const child = spawn(
+    process.execPath,
+    [
+      ...permissions(),
+      "--disable-warning=SecurityWarning",
+      "--disable-warning=ExperimentalWarning",
+      ...(source ? ["--conditions=cotrain-source"] : []),
+      entry,
+    ],
+    { cwd: directory, env: environment, detached: true, windowsHide: true, stdio: ["pipe", "ignore", "pipe", "pipe"] },
+  );
+  child.once("close", () => rmSync(directory, { recursive: true, force: true }));
+  return {
+    child,
+    leaveDirectory: () => {
+      try {
+        rmdirSync(directory);
+      } catch {
+        // Some systems keep a directory that is in use; it goes when the process has ended.
+      }
+    },
+  };
+}

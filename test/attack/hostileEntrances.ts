@@ -1,0 +1,152 @@
+/** Every way by which a program of somebody else's comes into this machine, fed with any bytes. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { asModelId, asRunId, canonicalJson, type Digest, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
+
+import { createRandom, writeFileDurable } from "../../offchain/src/base/index.ts";
+import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpoint.ts";
+import { prepareRun, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
+import { createOutput } from "../../offchain/src/cli/output.ts";
+import { textFrom } from "../../offchain/src/cli/text.ts";
+import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
+import { openEngine } from "../../offchain/src/engine/engine.ts";
+import { conformance, openEngineHost, readSignature } from "../../offchain/src/engine/index.ts";
+import {
+  type BlobStore,
+  bundleModel,
+  exportModel,
+  openFileStore,
+  writeCheckpoint,
+} from "../../offchain/src/storage/index.ts";
+import { createLossProcess } from "../../offchain/src/validator/index.ts";
+import { openEngineTrainer, type TrainerInput } from "../../offchain/src/worker/index.ts";
+
+/** Enough for good programs, whatever else this machine does. */
+export const MEMORY = 4 * 2 ** 30;
+
+interface World {
+  readonly store: BlobStore;
+  readonly material: RunMaterial;
+  readonly checkpoint: Digest;
+  readonly url: string;
+  readonly directory: string;
+  close(): Promise<void>;
+}
+
+export const runId = asRunId(digestOfJson("run"));
+
+/** A run's blobs, and a coordinator that serves them. */
+export async function createWorld(directory: string): Promise<World> {
+  const store = await openFileStore(join(directory, "store"));
+  const random = createRandom("text");
+  const words = ["model", "head", "round", "worker", "share", "epoch", "trains", "signs", "the", "a", "of", "and"];
+  const paragraph = (): string => `${Array.from({ length: 60 }, () => random.pick(words)).join(" ")}.`;
+  const dataFile = join(directory, "text.txt");
+  await writeFile(dataFile, Array.from({ length: 400 }, paragraph).join("\n\n"));
+  const material = await prepareRun(store, { preset: "0.1m", dataFile, seed: "hostile" });
+  const facts = {
+    runId,
+    round: 0,
+    step: 0,
+    tokens: "0",
+    paramsVersion: 1,
+    parent: null,
+    receipts: null,
+    screening: null,
+  };
+  const { digest: checkpoint } = await writeCheckpoint(store, material.table, [...material.initial], facts);
+  const server = createServer((incoming, response) => {
+    void (async () => {
+      try {
+        response.end(await store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
+      } catch {
+        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
+        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      }
+    })();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  return {
+    store,
+    material,
+    checkpoint,
+    directory,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+    },
+  };
+}
+
+/** Stores a realisation whose programs are all these bytes. */
+async function realisationOf({ store, material }: World, program: Uint8Array): Promise<Digest> {
+  const { digest: graph } = await store.put(program);
+  const realisation = { ...material.realisation, graphs: { step: graph, eval: graph, logits: graph } };
+  return (await store.put(new TextEncoder().encode(canonicalJson(realisation)))).digest;
+}
+
+const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
+
+/** A CAR of the model with these bytes as its programs, read by `cotrain checkpoint import` into an empty directory. */
+async function importing(world: World, program: Uint8Array): Promise<void> {
+  const { store, checkpoint, directory } = world;
+  const model = await bundleModel(store, {
+    chainId: 31_337,
+    contracts: {
+      modelRegistry: address("1"),
+      runRegistry: address("2"),
+      checkpointRegistry: address("3"),
+      validatorSet: address("4"),
+      emission: address("5"),
+      computeRewards: address("6"),
+    },
+    modelId: asModelId(`0x${"78".repeat(32)}`),
+    runId,
+    checkpoint,
+    realisation: await realisationOf(world, program),
+  });
+  const file = join(directory, "model.car");
+  await writeFileDurable(file, exportModel(store, model));
+  const state = join(directory, "imported", model.digest.slice(2, 18));
+  await mkdir(join(directory, "imported"), { recursive: true });
+  await checkpointImportCommand.run({
+    options: { state, checkpoint: undefined },
+    args: [file],
+    output: { ...createOutput(true), result: () => undefined },
+  } as never);
+}
+
+/** Entrance by name; each must refuse what is hostile. */
+export function entrancesOf(world: World): Readonly<Record<string, (program: Uint8Array) => Promise<unknown>>> {
+  const { store, material, checkpoint, url, directory } = world;
+  const { definition, definitionDigest } = material;
+  const loss = createLossProcess({ coordinator: url, cache: join(directory, "cache") });
+  const trainer = { definition, layouts: fragmentLayouts(definition.table) };
+  return {
+    "the reading of a signature": async (program) => readSignature(program, MEMORY),
+    "the engine itself": (program) => openEngine({ programs: { step: program }, threads: 1, memory: MEMORY }),
+    "the engine's process": (program) => openEngineHost({ programs: { step: program }, threads: 1, memory: MEMORY }),
+    conformance: (program) => conformance(program),
+    "a worker's trainer": (program) =>
+      openEngineTrainer({ description: trainer, program, threads: 1 } as unknown as TrainerInput),
+    "a validator's held-out loss": async (program) => {
+      const realisation = await realisationOf(world, program);
+      const request = { runId, definition: definitionDigest, realisation, checkpoint, sequences: 4 };
+      return loss.measure(request, new AbortController().signal);
+    },
+    "cotrain generate": async (program) => {
+      const realisation = await realisationOf(world, program);
+      const options = { prompt: "the", tokens: 1, temperature: 1, topK: 4, seed: 1, threads: 1 };
+      return textFrom({ blobs: store, definition: definitionDigest, realisation, checkpoint, ...options }).next();
+    },
+    "cotrain checkpoint import": (program) => importing(world, program),
+  };
+}

@@ -1,0 +1,200 @@
+/** The engine's process: what it is started with, how it ends, and that its word is not taken for granted. */
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { PassThrough } from "node:stream";
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, test } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  buildPrograms,
+  EngineClosedError,
+  initialParameters,
+  openEngineHost,
+  presets,
+  readSignature,
+} from "../../../offchain/src/engine/index.ts";
+import { createSender, receive } from "../../../offchain/src/engine/host/frames.ts";
+import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/host/replies.ts";
+
+const { model, microBatch } = presets["0.1m"];
+const { step } = buildPrograms(model, { microBatch });
+const linux = process.platform === "linux";
+
+/** Ends when the process is gone, or is a zombie that nobody has waited for. */
+async function gone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      process.kill(pid, 0);
+      if (linux && /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) return;
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
+// point 1
+describe.skipIf(!linux)("the engine's process", () => {
+  test("has an empty directory that is gone, an environment by allow-list and no way to this one's files", async () => {
+    process.env["COTRAIN_SECRET"] = "canary";
+    process.env["NODE_OPTIONS"] = "";
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1 });
+    try {
+      const of = (name: string): string => readFileSync(`/proc/${engine.pid}/${name}`, "utf8");
+      const names = of("environ")
+        .split("\0")
+        .filter(Boolean)
+        .map((line) => line.split("=")[0]);
+      expect(names.length).toBeGreaterThan(0);
+      const allowed = new Set([
+        "HOME",
+        "TMPDIR",
+        "TEMP",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "MALLOC_ARENA_MAX",
+        "MALLOC_TRIM_THRESHOLD_",
+      ]);
+      expect(names.filter((name) => !allowed.has(name ?? ""))).toEqual([]);
+      const directory = readlinkSync(`/proc/${engine.pid}/cwd`);
+      expect(directory).toMatch(/cotrain-engine-\w+ \(deleted\)$/);
+      expect(readdirSync(tmpdir())).not.toContain(directory.replace(/^.*\/| \(deleted\)$/g, ""));
+      expect(of("cmdline")).toContain("--permission");
+      const session = Number(
+        of("stat")
+          .replace(/^.*\) /, "")
+          .split(" ")[3],
+      );
+      expect(session).toBe(engine.pid);
+    } finally {
+      delete process.env["COTRAIN_SECRET"];
+      await engine.close();
+    }
+    await gone(engine.pid ?? 0);
+  });
+
+  test("ends with its host at kill -9, even in the middle of a step that takes hours", async () => {
+    const script = fileURLToPath(new URL("./endlessHost.ts", import.meta.url));
+    const host = spawn(process.execPath, ["--conditions=cotrain-source", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const pid = await new Promise<number>((resolve, reject) => {
+      host.stdout.once("data", (line: Buffer) => resolve(Number(line.toString())));
+      host.once("exit", () => reject(new RangeError("the host ended by itself")));
+    });
+    expect(() => process.kill(pid, 0)).not.toThrow();
+    host.removeAllListeners("exit");
+    host.kill("SIGKILL");
+    await gone(pid);
+  });
+
+  test("killed, it rejects what was asked and what is asked later, in one sentence", async () => {
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1 });
+    await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
+    const rows = microBatch * (model.sequence + 1);
+    const training = engine.train(
+      { tokens: new Uint16Array(1000 * rows), learningRate: 1e-3 },
+      { progress: (done) => void (done === 1 && process.kill(engine.pid ?? 0, "SIGKILL")) },
+    );
+    await expect(training).rejects.toBeInstanceOf(EngineClosedError);
+    await expect(training).rejects.toMatchObject({ retryable: true, message: "The engine's process ended (SIGKILL)." });
+    await expect(engine.parameters()).rejects.toBeInstanceOf(EngineClosedError);
+    await engine.close();
+  });
+});
+
+const frame = (text: string, rest = Buffer.alloc(0)): Buffer => {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(Buffer.byteLength(text));
+  return Buffer.concat([length, Buffer.from(text), rest]);
+};
+
+describe("messages", () => {
+  test("cross with arrays, undefined and what JSON lacks, however the stream cuts them", async () => {
+    const random = createRandom("frames");
+    const sent = [
+      { id: 1, given: [undefined, [Number.NaN, -Infinity], "x"], none: null },
+      { id: 2, given: [Float32Array.of(1, Number.NaN, 3), new Uint16Array(0), BigInt64Array.of(-1n)] },
+      { id: 3, given: [Float32Array.from({ length: 50_000 }, (_, i) => i)], deep: [{ data: Int32Array.of(7) }] },
+    ];
+    const wire: Buffer[] = [];
+    const sink = new PassThrough();
+    sink.on("data", (chunk: Buffer) => void wire.push(chunk));
+    const send = createSender(sink);
+    await Promise.all(sent.map(send));
+    const bytes = Buffer.concat(wire);
+    const stream = new PassThrough();
+    const received: unknown[] = [];
+    const all = new Promise<void>((resolve, reject) => {
+      const onMessage = (message: unknown): void => void (received.push(message) === sent.length && resolve());
+      receive(stream, () => 1 << 20, onMessage, reject);
+    });
+    for (let at = 0; at < bytes.length;) {
+      const size = 1 + random.below(at < 2_000 ? 7 : 9_000);
+      stream.write(bytes.subarray(at, at + size));
+      at += size;
+    }
+    await all;
+    expect(received).toEqual(sent);
+  });
+
+  test.each([
+    ["a text of 4 GiB", Buffer.from([0xff, 0xff, 0xff, 0xff])],
+    ["no JSON", frame("{{{{")],
+    ["another form", frame('{"body":1}')],
+    ["an array of 1 TiB", frame('{"body":0,"arrays":[{"kind":"Float32Array","bytes":1099511627776}]}')],
+    ["many small arrays", frame(`{"body":0,"arrays":[${Array.from({ length: 100_001 }, () => "0").join()}]}`)],
+    ["a negative size", frame('{"body":0,"arrays":[{"kind":"Float32Array","bytes":-4}]}')],
+    ["a kind of its own", frame('{"body":0,"arrays":[{"kind":"__proto__","bytes":4}]}')],
+    ["half an element", frame('{"body":0,"arrays":[{"kind":"Float32Array","bytes":6}]}')],
+    ["an array that is not there", frame('{"body":{"$array":3},"arrays":[]}')],
+    ["depth", frame(`{"body":${"[".repeat(5000)}${"]".repeat(5000)},"arrays":[]}`)],
+  ])("with %s are refused, and nothing is read after them", async (_, bytes) => {
+    const stream = new PassThrough();
+    const failure = new Promise<Error>((resolve, reject) => {
+      receive(
+        stream,
+        () => 1 << 20,
+        () => reject(new RangeError("it was taken")),
+        resolve,
+      );
+    });
+    stream.write(bytes);
+    expect((await failure).message).toMatch(/^A message between the engine's process and its host/);
+  });
+
+  test("that answer with something else are refused", () => {
+    const layout = layoutOf([readSignature(step.bytes)]);
+    const parameters = layout.parameters.map(({ name, shape }) => ({
+      name,
+      shape,
+      data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
+    }));
+    expect(checkReply(layout, "parameters", parameters)).toBe(parameters);
+    for (const [method, result] of [
+      ["parameters", parameters.slice(1)],
+      ["parameters", parameters.map((tensor) => ({ ...tensor, data: new Float32Array(1) }))],
+      ["parameters", { length: parameters.length }],
+      ["train", [{ loss: "0", gradientNorm: 1 }]],
+      ["stateDigest", "0x12"],
+      ["evaluate", undefined],
+      ["setParameters", 1],
+    ] as const) {
+      expect(() => checkReply(layout, method, result)).toThrow(/answered/);
+    }
+    for (const message of [
+      null,
+      1,
+      {},
+      { kind: "result" },
+      { kind: "error", id: 1, error: { name: 1 } },
+      { kind: "progress", id: 1, done: 1 },
+    ])
+      expect(() => readReply(message)).toThrow(/no answer/);
+  });
+});
