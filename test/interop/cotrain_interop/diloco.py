@@ -7,11 +7,24 @@ import json
 
 import numpy
 
-from .base import equal, require, sha256, tohex
+from .base import Mismatch, equal, require, sha256, tohex
 
 F32 = numpy.float32
 BLOCK = 256
 MAX_SCALE = F32(2.6793883890187504e36)
+
+
+class Unreadable(Mismatch):
+    """A payload that no encoder writes, and the outcome that it has for that."""
+
+    def __init__(self, outcome: str, what: str):
+        super().__init__(what)
+        self.outcome = outcome
+
+
+def _refuse_unless(holds: object, what: str) -> None:
+    if not bool(holds):
+        raise Unreadable("nonFinite", what)
 
 
 def payload_length(codec: int, elements: int) -> int:
@@ -20,18 +33,19 @@ def payload_length(codec: int, elements: int) -> int:
 
 def decode(codec: int, data: bytes, elements: int) -> numpy.ndarray:
     """The pseudo-gradient of a payload; refuses what no encoder writes."""
-    equal("the length of a payload", len(data), payload_length(codec, elements))
+    if len(data) != payload_length(codec, elements):
+        raise Unreadable("payloadMalformed", f"a payload has {len(data)} bytes where {payload_length(codec, elements)} are due")
     if codec == 0:
         values = numpy.frombuffer(data, dtype="<f4")
-        require(bool(numpy.isfinite(values).all()), "a payload has a value that is not finite")
+        _refuse_unless(numpy.isfinite(values).all(), "a payload has a value that is not finite")
         return values
     equal("the codec", codec, 1)
     blocks = -(-elements // BLOCK)
     scales = numpy.frombuffer(data, dtype="<f4", count=blocks)
-    require(bool((scales >= 0).all() and (scales <= MAX_SCALE).all()), "a payload has a scale that is not allowed")
-    require(not bool(numpy.signbit(scales).any()), "a payload has a scale of −0")
+    _refuse_unless((scales >= 0).all() and (scales <= MAX_SCALE).all(), "a payload has a scale that is not allowed")
+    _refuse_unless(not numpy.signbit(scales).any(), "a payload has a scale of −0")
     values = numpy.frombuffer(data, dtype="i1", offset=4 * blocks)
-    require(not bool((values == -128).any()), "a payload has a byte of −128")
+    _refuse_unless(not (values == -128).any(), "a payload has a byte of −128")
     return values.astype(F32) * numpy.repeat(scales, BLOCK)[:elements]
 
 

@@ -7,26 +7,14 @@ import numpy
 from . import diloco, trees
 from .base import ZERO, Missing, digest_of_json, equal, require, tohex
 from .blobs import Blobs
-from .facts import Head, RunFacts
+from .closing import Closing, RunDocuments, inner_steps
+from .facts import Head
 from .report import Report
+from .screening import WHOLE
 from .signing import signer_of, struct_digest, struct_hash
 from .spec import Spec
 
 MAX_MANIFEST = 1 << 20
-
-
-@dataclass
-class RunDocuments:
-    """What the checks of a run's rounds rest on."""
-
-    run: RunFacts
-    definition: dict
-    realisations: dict[str, dict]
-    table_digest: str
-    separator: bytes
-    # Token ids of the held-out split, and what the data manifest says of it.
-    held_out: numpy.ndarray
-    split: dict
 
 
 @dataclass
@@ -38,15 +26,7 @@ class Round:
     file: dict | None
     leaves: list[list]
     holds: dict[int, bool | None]
-
-
-def inner_steps(params: dict, round_: int) -> int:
-    return params["rampInnerSteps"] if round_ < params["rampRounds"] else params["innerSteps"]
-
-
-def outer_size(params: dict, round_: int) -> tuple[int, int]:
-    """Learning rate and momentum in ppm; the ramp averages plainly."""
-    return (1_000_000, 0) if round_ < params["rampRounds"] else (params["outerLrPpm"], params["outerMomentumPpm"])
+    screening: dict | None = None
 
 
 def check_manifest(docs: RunDocuments, head: Head, manifest: dict) -> None:
@@ -128,53 +108,10 @@ def check_receipts(spec: Spec, docs: RunDocuments, head: Head, before: dict, fil
     return leaves
 
 
-def read_payload(docs: RunDocuments, blobs: Blobs, head: Head, before: dict, entry: dict) -> dict[int, numpy.ndarray]:
-    """The decoded fragments of one receipt's payload."""
-    receipt = entry["receipt"]
-    who = f"the payload of {receipt['worker']}"
-    header = blobs.document(head.run_id, receipt["payloadDigest"], "PayloadHeader", f"the payload header of {receipt['worker']}")
-    for key, value in {
-        "runId": head.run_id,
-        "round": head["round"] - 1,
-        "worker": receipt["worker"],
-        "codec": entry["assignment"]["codec"],
-        "table": docs.table_digest,
-    }.items():
-        equal(f"{who}: {key}", header[key], value)
-    equal(f"{who}: fragments", [each["index"] for each in header["fragments"]], list(range(docs.run.fragments)))
-    out = {}
-    for part in header["fragments"]:
-        elements = sum(count for _, _, count in diloco.layout(docs.definition["table"], part["index"]))
-        equal(f"{who}: elements", part["elements"], elements)
-        equal(f"{who}: base", part["base"], before["fragments"][part["index"]]["digest"])
-        data = blobs.get(head.run_id, part["digest"], who, part["bytes"])
-        out[part["index"]] = diloco.decode(header["codec"], data, elements)
-    return out
-
-
-def aggregate(docs: RunDocuments, blobs: Blobs, head: Head, before: dict, file: dict | None) -> dict[int, dict]:
-    """The entries of the manifest that the payloads make of the checkpoint before, by fragment."""
-    table = docs.definition["table"]
-    params = docs.run.params(head["paramsVersion"])
-    used = [entry for entry in (file or {"receipts": []})["receipts"] if entry["outcome"] == 0]
-    if not used:
-        return dict(enumerate(before["fragments"]))
-    payloads = [read_payload(docs, blobs, head, before, entry) for entry in used]
-    weights = diloco.weights([int(entry["tokens"]) for entry in used])
-    lr, momentum = outer_size(params, head["round"] - 1)
-    out = {}
-    for fragment, entry in enumerate(before["fragments"]):
-        shard = blobs.get(head.run_id, entry["digest"], f"the shard of fragment {fragment}", entry["bytes"])
-        theta, buffer = diloco.read_shard(table, entry, shard)
-        total = numpy.zeros(len(theta), numpy.float32)
-        for weight, payload in zip(weights, payloads):
-            total = total + weight * payload[fragment]
-        out[fragment] = diloco.shard_entry(table, fragment, *diloco.outer_step(theta, buffer, total, lr, momentum))[0]
-    return out
-
-
-def check_round(spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, report: Report) -> Round:
-    """All of one checkpoint and the round that led to it."""
+def check_round(
+    spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, past: list[dict], report: Report
+) -> Round:
+    """All of one checkpoint and the round that led to it. `past`: the screening files of the rounds before."""
     what = f"the manifest of checkpoint {head['round']}"
     manifest = blobs.document(head.run_id, head["checkpointDigest"], "CheckpointManifest", what)
     require(len(blobs.get(head.run_id, head["checkpointDigest"], what)) <= MAX_MANIFEST, f"{what} is too large")
@@ -188,17 +125,22 @@ def check_round(spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before
     else:
         found.file = blobs.document(head.run_id, manifest["receipts"], "ReceiptsFile", "the receipts")
         found.leaves = check_receipts(spec, docs, head, before, found.file, report)
-    if manifest["screening"] is not None:
-        blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
     params = docs.run.params(head["paramsVersion"])
     equal("the step", manifest["step"], before["step"] + inner_steps(params, head["round"] - 1))
     trained = sum(leaf[3] for leaf in found.leaves if leaf[4] == 0)
     equal("the tokens", manifest["tokens"], str(int(before["tokens"]) + trained))
+    if manifest["screening"] is not None:
+        found.screening = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
+    closing = Closing(spec, docs, blobs, head, before, found.file)
     try:
-        made = aggregate(docs, blobs, head, before, found.file)
+        closing.read()
     except Missing:
         found.holds = dict.fromkeys(range(docs.run.fragments))
         return found
+    clips = {leaf[1]: [WHOLE] * docs.run.fragments for leaf in found.leaves if leaf[4] == 0}
+    if found.screening is not None:
+        clips = closing.screen(found.screening, past, report).clips()
+    made = closing.entries(clips)
     found.holds = {fragment: made[fragment] == manifest["fragments"][fragment] for fragment in made}
     report.count("fragments recomputed", len(made))
     return found

@@ -13,12 +13,10 @@ from .chain import Chain
 from .facts import LOT_DELAY, Head, ModelFacts, RunFacts, check_link, drawn_fragment, read_model
 from .pay import FULL, Books
 from .report import Report
-from .rounds import Round, RunDocuments, check_round, check_shards
+from .closing import LOSS_TOLERANCE, RunDocuments
+from .rounds import Round, check_round, check_shards
 from .signing import domain_separator
 from .spec import Spec
-
-# Millionths of a bit per byte.
-LOSS_TOLERANCE = 100
 
 
 class Memory:
@@ -90,25 +88,27 @@ class Verifier:
             self.docs[run.run_id] = docs
             positions: set[tuple[int, int]] = set()
             seen: set[str] = set()
-            before = None
+            before, past = None, []
             for head in run.heads:
                 with self.report.about(f"checkpoint {head['round']}"):
                     check_link(facts.chain_id, self.chain.contracts["checkpointRegistry"], head)
                     self.report.count("heads")
-                    found = self._round(docs, head, before)
+                    found = self._round(docs, head, before, past)
                     self.rounds[head["head"]] = found
                     self._once(found, positions, seen)
                     self._aggregate(found)
                     before = found.manifest
+                    past += [found.screening] if found.screening else []
 
-    def _round(self, docs: RunDocuments, head: Head, before: dict | None) -> Round:
+    def _round(self, docs: RunDocuments, head: Head, before: dict | None, past: list[dict]) -> Round:
         def work(report: Report) -> Round:
-            found = check_round(self.spec, docs, self.blobs, head, before, report)
+            found = check_round(self.spec, docs, self.blobs, head, before, past, report)
             self._shards(docs, found, report)
             return found
 
         parent = head.parent.values if head.parent else None
-        key = f"round {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
+        history = digest_of_json(past[-docs.definition["screening"]["history"] :])
+        key = f"round {history} {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
         found = self.memory.recall(key, self.blobs, self.report, work)
         return replace(found, head=head)
 

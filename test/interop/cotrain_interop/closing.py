@@ -1,0 +1,188 @@
+"""How a round closes: which payloads are aggregated, and what they make of the checkpoint before (protocol.md, "Closing a round")."""
+
+from dataclasses import dataclass
+
+import numpy
+
+from . import data, diloco
+from . import model as network
+from .base import Missing, Mismatch, equal, require, tohex
+from .blobs import Blobs
+from .facts import Head, RunFacts
+from .report import Report
+from .screening import WHOLE, Gate, Payload, Screening, norm_of, sample_of
+from .signing import struct_hash
+from .spec import Spec
+
+# Millionths of a bit per byte.
+LOSS_TOLERANCE = 100
+
+
+@dataclass
+class RunDocuments:
+    """What the checks of a run's rounds rest on."""
+
+    run: RunFacts
+    definition: dict
+    realisations: dict[str, dict]
+    table_digest: str
+    separator: bytes
+    # Token ids of the held-out split, and what the data manifest says of it.
+    held_out: numpy.ndarray
+    split: dict
+
+
+def inner_steps(params: dict, round_: int) -> int:
+    return params["rampInnerSteps"] if round_ < params["rampRounds"] else params["innerSteps"]
+
+
+def outer_size(params: dict, round_: int) -> tuple[int, int]:
+    """Learning rate and momentum in ppm; the ramp averages plainly."""
+    return (1_000_000, 0) if round_ < params["rampRounds"] else (params["outerLrPpm"], params["outerMomentumPpm"])
+
+
+def read_payload(
+    docs: RunDocuments, blobs: Blobs, head: Head, before: dict, entry: dict
+) -> tuple[list[str], list[numpy.ndarray]]:
+    """Digests and decoded values of the fragments of one receipt's payload."""
+    receipt = entry["receipt"]
+    who = f"the payload of {receipt['worker']}"
+    header = blobs.document(head.run_id, receipt["payloadDigest"], "PayloadHeader", f"the payload header of {receipt['worker']}")
+    for key, value in {
+        "runId": head.run_id,
+        "round": head["round"] - 1,
+        "worker": receipt["worker"],
+        "codec": entry["assignment"]["codec"],
+        "table": docs.table_digest,
+    }.items():
+        equal(f"{who}: {key}", header[key], value)
+    equal(f"{who}: fragments", [each["index"] for each in header["fragments"]], list(range(docs.run.fragments)))
+    digests, values = [], []
+    for part in header["fragments"]:
+        elements = sum(count for _, _, count in diloco.layout(docs.definition["table"], part["index"]))
+        equal(f"{who}: elements", part["elements"], elements)
+        equal(f"{who}: base", part["base"], before["fragments"][part["index"]]["digest"])
+        payload = blobs.get(head.run_id, part["digest"], who, part["bytes"])
+        digests.append(part["digest"])
+        values.append(diloco.decode(header["codec"], payload, elements))
+    return digests, values
+
+
+class Closing:
+    """One round's payloads on the checkpoint before."""
+
+    def __init__(self, spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict, file: dict | None):
+        self.spec = spec
+        self.docs = docs
+        self.blobs = blobs
+        self.head = head
+        self.before = before
+        self.receipts = file["receipts"] if file else []
+        self.params = docs.run.params(head["paramsVersion"])
+        self.round = head["round"] - 1
+        self.states: list[tuple[numpy.ndarray, numpy.ndarray]] = []
+        self.payloads: dict[str, Payload] = {}
+
+    def read(self) -> None:
+        """Everything that the round is a function of. @raises Missing"""
+        table = self.docs.definition["table"]
+        for entry in self.before["fragments"]:
+            what = f"the shard of fragment {entry['index']}"
+            shard = self.blobs.get(self.head.run_id, entry["digest"], what, entry["bytes"])
+            self.states.append(diloco.read_shard(table, entry, shard))
+        codes = self.spec.codes["outcomeCode"]
+        for entry in self.receipts:
+            outcome, digests, values = 0, [], []
+            try:
+                digests, values = read_payload(self.docs, self.blobs, self.head, self.before, entry)
+                if not all(numpy.isfinite(norm_of(each)) for each in values):
+                    outcome, digests, values = codes["nonFinite"], [], []
+            except diloco.Unreadable as error:
+                outcome, digests, values = codes[error.outcome], [], []
+            except Missing:
+                # What is missing now may have been there then, unless the round itself says so.
+                if entry["outcome"] != codes["payloadMissing"]:
+                    raise
+                outcome = codes["payloadMissing"]
+            receipt = entry["receipt"]
+            receipt_hash = tohex(struct_hash(self.spec, "Receipt", receipt))
+            accepted_at = int(entry["ack"]["acceptedAt"])
+            self.payloads[receipt["worker"]] = Payload(
+                receipt["worker"], receipt_hash, receipt["steps"], accepted_at, outcome, digests, values
+            )
+
+    def aggregate(self, clips: dict[str, list[int]]) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
+        """Parameters and buffer of each fragment, from the payloads of these workers."""
+        used = [entry for entry in self.receipts if entry["receipt"]["worker"] in clips]
+        if not used:
+            return self.states
+        weights = diloco.weights([int(entry["tokens"]) for entry in used])
+        lr, momentum = outer_size(self.params, self.round)
+        out = []
+        for fragment, (theta, buffer) in enumerate(self.states):
+            total = numpy.zeros(len(theta), numpy.float32)
+            for weight, entry in zip(weights, used):
+                worker = entry["receipt"]["worker"]
+                clip = clips[worker][fragment]
+                if clip < WHOLE:
+                    weight = weight * numpy.float32(clip / WHOLE)
+                total = total + weight * self.payloads[worker].values[fragment]
+            out.append(diloco.outer_step(theta, buffer, total, lr, momentum))
+        return out
+
+    def entries(self, clips: dict[str, list[int]]) -> dict[int, dict]:
+        """The manifest's entries of the fragments."""
+        if not clips:
+            return dict(enumerate(self.before["fragments"]))
+        table = self.docs.definition["table"]
+        return {
+            fragment: diloco.shard_entry(table, fragment, *state)[0] for fragment, state in enumerate(self.aggregate(clips))
+        }
+
+    def loss(self, states: list, sample: list[int]) -> int | None:
+        """Millionths of a bit per byte; None where something is not finite."""
+        if not all(numpy.isfinite(part).all() for state in states for part in state):
+            return None
+        table, length = self.docs.definition["table"], self.docs.definition["sequence"]
+        parameters = network.parameters_of(table, {fragment: state[0] for fragment, state in enumerate(states)})
+        sequences = data.sequences(self.docs.held_out, length, sample)
+        try:
+            return network.micro_bits_per_byte(network.loss(self.docs.definition["model"], parameters, sequences), self.docs.split)
+        except Mismatch:
+            return None
+
+    def screen(self, recorded: dict, past: list[dict], report: Report) -> Screening:
+        """Computes the round's screening again and holds it against its record."""
+        docs, rules = self.docs, self.docs.definition["screening"]
+        version, gate = self.head["paramsVersion"], recorded["gate"]
+        require(gate["realisation"] in docs.realisations, "the gate's realisation was never admitted")
+        screening = Screening(self.spec.codes["outcomeCode"], rules, self.params, self.round, version, past)
+        screening.judge([self.payloads[entry["receipt"]["worker"]] for entry in self.receipts])
+        batch = docs.realisations[gate["realisation"]]["microBatch"]
+        available = data.sequence_count(len(docs.held_out), docs.definition["sequence"])
+        hashes = [self.payloads[entry["receipt"]["worker"]].receipt_hash for entry in self.receipts]
+        seed, sample = sample_of(self.head.run_id, self.round, hashes, available, rules["gateSequences"], batch)
+
+        def close(what: str, found: int | None, due: int | None) -> None:
+            if found is None or due is None:
+                equal(what, found, due)
+                return
+            require(abs(found - due) <= LOSS_TOLERANCE, f"{what} is recorded as {found}, which is {due}")
+            report.count("losses of the gate")
+
+        before = self.loss(self.states, sample) if screening.left() else None
+        Gate(screening, gate, lambda clips: self.loss(self.aggregate(clips), sample), close).run(before)
+        due = {
+            "version": 1,
+            "runId": self.head.run_id,
+            "round": self.round,
+            "paramsVersion": version,
+            "workers": list(screening.entries.values()),
+            "medians": screening.medians(docs.run.fragments),
+            "gate": {**gate, "seed": seed, "sequences": sample},
+        }
+        equal("the screening", recorded, due)
+        outcomes = [entry["outcome"] for entry in self.receipts]
+        equal("the outcomes", outcomes, [each["outcome"] for each in screening.entries.values()])
+        report.count("screenings")
+        return screening

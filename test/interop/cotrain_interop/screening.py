@@ -1,0 +1,292 @@
+"""What a round's payloads must stand before they are aggregated (protocol.md, "Closing a round", "Screening").
+
+Everything of a screening file is computed again; of its losses, each is measured again and may differ by the tolerance of a second
+implementation, while the decisions follow from the losses as they are recorded.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy
+
+from .base import Mismatch, equal, require, unhex
+
+UNREADABLE = ("payloadMissing", "payloadMalformed", "nonFinite")
+WHOLE = 1_000_000
+# Which worker's payload clipped by how much counts: the aggregate of these, and its loss or None.
+Measure = Callable[[dict[str, list[int]]], int | None]
+
+
+@dataclass
+class Payload:
+    """One receipt's payload, decoded; no values where it could not be read."""
+
+    worker: str
+    receipt_hash: str
+    steps: int
+    accepted_at: int
+    outcome: int
+    digests: list[str]
+    values: list[numpy.ndarray]
+
+
+def _fmix32(x: numpy.ndarray) -> numpy.ndarray:
+    mask = numpy.uint64(0xFFFFFFFF)
+    x = x ^ (x >> numpy.uint64(16))
+    x = (x * numpy.uint64(0x85EBCA6B)) & mask
+    x = x ^ (x >> numpy.uint64(13))
+    x = (x * numpy.uint64(0xC2B2AE35)) & mask
+    return x ^ (x >> numpy.uint64(16))
+
+
+def sketch_of(values: numpy.ndarray, fragment: int) -> bytes:
+    i = numpy.arange(len(values), dtype=numpy.uint64)
+    block, j = i // numpy.uint64(256), i % numpy.uint64(256)
+    mixed = numpy.uint64(0x9E3779B1) * block + numpy.uint64((0x85EBCA77 * fragment + 0x165667B1) % 2**32)
+    p = _fmix32(mixed & numpy.uint64(0xFFFFFFFF))
+    g = _fmix32(p ^ numpy.uint64(0x27D4EB2F))
+    place = ((j ^ p) % numpy.uint64(128)).astype(numpy.int64)
+    falls = (g >> (j % numpy.uint64(32))) & numpy.uint64(1) == 1
+    signed = numpy.where(falls, -values.astype(numpy.float64), values.astype(numpy.float64))
+    sums = numpy.zeros(128)
+    # One after the other in the order of the elements, as nothing else in numpy promises.
+    numpy.add.at(sums, place, signed)
+    largest = numpy.abs(sums).max()
+    if largest == 0:
+        return bytes(128)
+    return numpy.rint(sums / (largest / 127)).astype(numpy.int8).tobytes()
+
+
+def norm_of(values: numpy.ndarray) -> numpy.float32:
+    """The sum of squares is taken in the order of the elements."""
+    squares = values.astype(numpy.float64) ** 2
+    with numpy.errstate(over="ignore"):
+        return numpy.float32(math.sqrt(numpy.add.accumulate(squares)[-1])) if len(squares) else numpy.float32(0)
+
+
+def bits_of(value: numpy.float32) -> int:
+    return int(numpy.float32(value).view(numpy.uint32))
+
+
+def value_of(bits: int) -> float:
+    return float(numpy.uint32(bits).view(numpy.float32))
+
+
+def measured(payload: Payload) -> list[dict]:
+    """The entries of a payload's fragments, not clipped yet."""
+    out = []
+    for fragment, (digest, values) in enumerate(zip(payload.digests, payload.values)):
+        sketch = base64.b64encode(sketch_of(values, fragment)).decode()
+        out.append({"digest": digest, "norm": bits_of(norm_of(values)), "clipPpm": WHOLE, "sketch": sketch})
+    return out
+
+
+def _norms(entry: dict) -> list[float]:
+    return [value_of(each["norm"]) for each in entry["fragments"]]
+
+
+def repeats(rules: dict, one: dict, other: dict) -> bool:
+    """Whether an entry is equal, or nearly, to another."""
+    pairs = list(zip(one["fragments"], other["fragments"]))
+    if any(a["digest"] == b["digest"] and a["norm"] > 0 for a, b in pairs):
+        return True
+    x, y = _norms(one), _norms(other)
+    if not pairs or min(one["steps"], other["steps"]) < rules["copySteps"] or not any(x) or not any(y):
+        return False
+    dot, left, right = 0.0, 0.0, 0.0
+    for (a, b), p, q in zip(pairs, x, y):
+        dot += _cosine(a["sketch"], b["sketch"]) * (p * q)
+        left += p * p
+        right += q * q
+    return dot >= (rules["copyBps"] / 10_000) * (math.sqrt(left) * math.sqrt(right))
+
+
+def _cosine(a: str, b: str) -> float:
+    x, y = (numpy.frombuffer(base64.b64decode(each), numpy.int8).astype(numpy.int64) for each in (a, b))
+    both = int(x @ x) * int(y @ y)
+    return int(x @ y) / math.sqrt(both) if both else 0.0
+
+
+def _upper_median(values: list) -> object:
+    return sorted(values)[len(values) // 2]
+
+
+class Screening:
+    """One round's, from its payloads and the files of the rounds before."""
+
+    def __init__(self, spec_codes: dict, rules: dict, params: dict, round_: int, version: int, past: list[dict]):
+        self.codes = spec_codes
+        self.rules = rules
+        self.params = params
+        self.round = round_
+        self.version = version
+        # Newest first.
+        self.past = past[::-1][: rules["history"]]
+        self.entries: dict[str, dict] = {}
+
+    def judge(self, payloads: list[Payload]) -> None:
+        for payload in payloads:
+            self.entries[payload.worker] = {
+                "worker": payload.worker,
+                "steps": payload.steps,
+                "outcome": payload.outcome,
+                "copyOf": None,
+                "fragments": measured(payload),
+            }
+        self._copies(sorted(payloads, key=lambda payload: payload.accepted_at))
+        self._bounds()
+
+    def left(self) -> list[dict]:
+        return [entry for entry in self.entries.values() if entry["outcome"] == 0]
+
+    def _copies(self, payloads: list[Payload]) -> None:
+        before: list[tuple[int, dict]] = []
+        older = [(file["round"], entry) for file in self.past for entry in file["workers"]]
+        for payload in payloads:
+            entry = self.entries[payload.worker]
+            if entry["outcome"] != 0:
+                continue
+            if not any(each["norm"] for each in entry["fragments"]):
+                entry["outcome"] = self.codes["empty"]
+                continue
+            for round_, other in before + older:
+                if repeats(self.rules, entry, other):
+                    entry["outcome"] = self.codes["copy"]
+                    entry["copyOf"] = {"round": round_, "worker": other["worker"]}
+                    break
+            before.append((self.round, entry))
+
+    def _bounds(self) -> None:
+        """Outcomes 5 and 7, and clipping, by each fragment's norm against the others'."""
+        among = self.left()
+        medians = [file["medians"] for file in self.past if file["paramsVersion"] == self.version]
+        verdicts = []
+        for entry in among:
+            ratios = [self._ratio(entry, fragment, among, medians) for fragment in range(len(entry["fragments"]))]
+            verdicts.append((entry, ratios))
+        for entry, ratios in verdicts:
+            if any(ratio is not None and ratio > self.rules["maxRatio"] for ratio in ratios):
+                entry["outcome"] = self.codes["normTooLarge"]
+            elif all(ratio is not None and ratio * self.rules["emptyRatio"] < 1 for ratio in ratios):
+                entry["outcome"] = self.codes["empty"]
+            else:
+                for each, ratio in zip(entry["fragments"], ratios):
+                    each["clipPpm"] = self._clip(ratio)
+
+    @staticmethod
+    def _per_step(entry: dict, fragment: int) -> float:
+        return value_of(entry["fragments"][fragment]["norm"]) / math.sqrt(entry["steps"])
+
+    def _ratio(self, entry: dict, fragment: int, among: list[dict], medians: list[list[int]]) -> float | None:
+        pool = [self._per_step(other, fragment) for other in among if other is not entry]
+        pool += [value_of(each[fragment]) for each in medians if each[fragment] > 0]
+        if len(pool) < 2:
+            return None
+        reference = _upper_median(pool)
+        return self._per_step(entry, fragment) / reference if reference > 0 else None
+
+    def _clip(self, ratio: float | None) -> int:
+        bps = self.params["aggregatorBps"]
+        if ratio is None or ratio == 0 or bps == 0:
+            return WHOLE
+        return min(WHOLE, math.floor((1e10 / bps) / ratio))
+
+    def clips(self, without: str | None = None) -> dict[str, list[int]]:
+        """Who is aggregated, and by how much each fragment is multiplied."""
+        return {
+            entry["worker"]: [each["clipPpm"] for each in entry["fragments"]]
+            for entry in self.left()
+            if entry["worker"] != without
+        }
+
+    def medians(self, fragments: int) -> list[int]:
+        found = self.left()
+        out = []
+        for fragment in range(fragments):
+            values = []
+            for entry in found:
+                each = entry["fragments"][fragment]
+                clipped = value_of(each["norm"]) * (each["clipPpm"] / WHOLE) / math.sqrt(entry["steps"])
+                values.append(bits_of(numpy.float32(clipped)))
+            out.append(_upper_median(values) if values else 0)
+        return out
+
+
+class Gate:
+    """The loss gate of one round: its sample, and its decisions from the losses that are recorded."""
+
+    def __init__(self, screening: Screening, recorded: dict, measure: Measure, close: Callable[[str, object, object], None]):
+        self.screening = screening
+        self.rules = screening.rules
+        self.recorded = recorded
+        self.measure = measure
+        self.close = close
+
+    def run(self, before: int | None) -> None:
+        """Goes through the passes; changes the outcomes. @param before measured anew"""
+        screening, recorded = self.screening, self.recorded
+        if not screening.left():
+            equal("the gate", (recorded["before"], recorded["passes"]), (None, []))
+            return
+        self.close("the loss before", recorded["before"], before)
+        left_out = 0
+        for index, each in enumerate(recorded["passes"]):
+            last = index == len(recorded["passes"]) - 1
+            self.close("the loss after", each["after"], self.measure(screening.clips()))
+            bound = (recorded["before"] or 0) + self.rules["gateBound"]
+            if each["after"] is not None and each["after"] <= bound:
+                equal("a pass that holds", (each["without"], each["leftOut"], last), ([], None, True))
+                return
+            if left_out == self.rules["gatePasses"]:
+                equal("the pass after all that are allowed", (each["without"], each["leftOut"], last), ([], None, True))
+                self._discard()
+                return
+            worst = self._trial(each, recorded["before"])
+            equal("who is left out", each["leftOut"], worst)
+            if worst is None:
+                require(last, "the round was discarded, and a pass follows")
+                self._discard()
+                return
+            screening.entries[worst]["outcome"] = screening.codes["lossHarm"]
+            left_out += 1
+            if not screening.left():
+                require(last, "nobody is left, and a pass follows")
+                return
+        raise Mismatch("the gate has too few passes")
+
+    def _trial(self, each: dict, before: int | None) -> str | None:
+        """Without whom the loss is lowest, if that helps."""
+        suspects = sorted(self.screening.left(), key=lambda entry: (-self._weight(entry), entry["worker"]))
+        due = [entry["worker"] for entry in suspects[: self.rules["gateSuspects"]]]
+        equal("the suspects", [trial["worker"] for trial in each["without"]], due)
+        for trial in each["without"]:
+            clips = self.screening.clips(trial["worker"])
+            self.close("a loss on trial", trial["loss"], self.measure(clips) if clips else before)
+
+        def worth(loss: int | None) -> float:
+            return math.inf if loss is None else loss
+
+        best = min(each["without"], key=lambda trial: worth(trial["loss"]))
+        return best["worker"] if worth(best["loss"]) < worth(each["after"]) else None
+
+    @staticmethod
+    def _weight(entry: dict) -> float:
+        total = 0.0
+        for norm in _norms(entry):
+            total += norm * norm
+        return total / entry["steps"]
+
+    def _discard(self) -> None:
+        for entry in self.screening.left():
+            entry["outcome"] = self.screening.codes["roundDiscarded"]
+
+
+def sample_of(run_id: str, round_: int, hashes: list[str], available: int, wanted: int, batch: int) -> tuple[str, list[int]]:
+    """The gate's seed, and the held-out sequences that it measures."""
+    seed = hashlib.sha256(unhex(run_id) + round_.to_bytes(8, "big") + b"".join(map(unhex, hashes))).digest()
+    count = -(-wanted // batch) * batch
+    first = int.from_bytes(seed[:6], "big") % available
+    return "0x" + seed.hex(), [(first + k * available // count) % available for k in range(count)]
