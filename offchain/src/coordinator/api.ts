@@ -229,8 +229,9 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       },
       async (request) => {
         const run = runOf(request);
-        run.presence.beat(await jsonMember(run, request), request.body as Heartbeat);
-        return heartbeatReply(run);
+        const worker = await jsonMember(run, request);
+        run.presence.beat(worker, request.body as Heartbeat);
+        return heartbeatReply(run, worker);
       },
     );
     app.post(

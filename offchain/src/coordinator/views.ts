@@ -175,7 +175,11 @@ export function epochList(run: Run): EpochList {
   return { epochs };
 }
 
-export const heartbeatReply = (run: Run): HeartbeatReply => ({
-  round: run.driver.state.round,
-  phase: run.driver.state.phase,
-});
+export function heartbeatReply({ driver: { state } }: Run, worker: Address): HeartbeatReply {
+  const assignment = state.current?.work[worker]?.assignment;
+  return {
+    round: state.round,
+    phase: state.phase,
+    work: assignment ? { assignmentId: assignment.assignmentId, attempt: assignment.attempt } : null,
+  };
+}

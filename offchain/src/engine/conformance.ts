@@ -22,7 +22,12 @@ function fill(name: string, shape: readonly number[]): Float32Array {
  * State digest after three steps of a step program from fixed parameters, fresh optimizer state and fixed tokens.
  * @throws what `openEngineHost` throws
  */
-export async function conformance(step: Uint8Array, threads = 1): Promise<Hex> {
+export async function conformance(
+  step: Uint8Array,
+  threads = 1,
+  /** Told what a step took, µs: a first guess at the machine's speed. */
+  timed: (micros: number) => void = () => undefined,
+): Promise<Hex> {
   const { parameters, signature, batch, tokensPerSequence } = readSignature(step);
   const engine = await openEngineHost({ programs: { step }, threads });
   try {
@@ -31,7 +36,9 @@ export async function conformance(step: Uint8Array, threads = 1): Promise<Hex> {
     const tokens = Int32Array.from({ length: STEPS * batch * tokensPerSequence }, () =>
       random.below(signature.vocabulary),
     );
+    const startedAt = performance.now();
     await engine.train({ tokens, learningRate: 1e-3 });
+    timed(Math.max(1, Math.round(((performance.now() - startedAt) * 1_000) / STEPS)));
     return await engine.stateDigest();
   } finally {
     await engine.close();

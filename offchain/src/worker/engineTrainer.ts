@@ -31,12 +31,19 @@ export async function openEngineTrainer({ description, program, threads }: Train
   const parameters = new Map(due.map(({ name, shape }) => [name, new Float32Array(shape.reduce((a, b) => a * b, 1))]));
   let step = 0;
   let stepMs: number | undefined;
+  let stepMicros: number | undefined;
 
   return {
     get step() {
       return step;
     },
-    conformance: () => conformance(program),
+    conformance: () =>
+      conformance(program, 1, (micros) => {
+        stepMicros = micros;
+      }),
+    get stepMicros() {
+      return stepMicros;
+    },
     load: async (fragments) => {
       for (const layout of layouts) {
         const values = fragments[layout.index];

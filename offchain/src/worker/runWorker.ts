@@ -9,6 +9,7 @@ import {
   createCoordinatorClient,
   domainFor,
   type Heartbeat,
+  type HeartbeatReply,
   type Hex,
   type RunId,
   type WorkReply,
@@ -214,6 +215,7 @@ async function prepare(
       lease: options.lease ?? OWN_MACHINE,
       realisation: realisation.digest,
       conformance,
+      stepMicros: trainer.stepMicros,
     },
     clock,
     random,
@@ -303,10 +305,15 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
   const ended = new AbortController();
   const tally = { rounds: 0, tokens: 0 };
   /** Aborts what is being worked on; set while there is something. */
-  let current: { round: number; closed: (reason: RoundClosed) => void } | undefined;
-  const heartbeats = keepBeating(context, progress, ended.signal, (openRound) => {
-    if (!current || openRound <= current.round) return;
-    current.closed(new RoundClosed("ROUND_CLOSED", `Round ${current.round} closed while this worker was in it.`));
+  let current: { assignment: Assignment; closed: (reason: RoundClosed) => void } | undefined;
+  const heartbeats = keepBeating(context, progress, ended.signal, () => {
+    const asked = current;
+    return (reply) => {
+      // What the coordinator said before this work was given out says nothing about it.
+      if (!asked || asked !== current) return;
+      const over = supersededBy(reply, asked.assignment, progress);
+      if (over) asked.closed(over);
+    };
   });
 
   const finish = async (kind: WorkerEnd["kind"], reason: string): Promise<WorkerEnd> => {
@@ -343,7 +350,7 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
       const stopRound = stopper(options, progress, controller);
       signal.addEventListener("abort", stopRound, { once: true });
       if (signal.aborted) stopRound();
-      current = { round, closed: (reason) => controller.abort(reason) };
+      current = { assignment, closed: (reason) => controller.abort(reason) };
       last = assignment;
       try {
         await workRound(assignment, context, residuals, progress, idleSince, controller.signal);
@@ -377,6 +384,18 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
     await heartbeats;
     await leave(session);
   }
+}
+
+/** Why work is over by what the coordinator says, undefined while it is due. */
+function supersededBy(
+  { round, work }: HeartbeatReply,
+  { round: mine, assignmentId, attempt }: Assignment,
+  { uploading }: Progress,
+): RoundClosed | undefined {
+  if (round > mine) return new RoundClosed("ROUND_CLOSED", `Round ${mine} closed while this worker was in it.`);
+  // What is being sent is refused, or taken, by the one who gets it.
+  if (uploading || (work?.assignmentId === assignmentId && work.attempt === attempt)) return undefined;
+  return new RoundClosed("SUPERSEDED", `Assignment ${assignmentId}, attempt ${attempt}, is not due any more.`);
 }
 
 /** The next work, undefined once the worker is to stop. */
@@ -433,7 +452,8 @@ async function keepBeating(
   { session, clock, onEvent }: Prepared,
   progress: Progress,
   signal: AbortSignal,
-  onRound: (openRound: number) => void,
+  /** Called before each heartbeat; what it gives is called with the reply. */
+  asking: () => (reply: HeartbeatReply) => void,
 ): Promise<void> {
   let failing = false;
   while (!signal.aborted) {
@@ -442,9 +462,10 @@ async function keepBeating(
     if (session.heartbeatSeconds === undefined) continue;
     const beat: Heartbeat = { ...progress };
     try {
-      const { round } = await session.once((current) => current.heartbeat(beat), signal);
+      const answered = asking();
+      const reply = await session.once((current) => current.heartbeat(beat), signal);
       failing = false;
-      onRound(round);
+      answered(reply);
     } catch (error) {
       // One word at the beginning of a silence, not one per second of it.
       if (!signal.aborted && !failing) onEvent(retryEvent("heartbeat", error, session.heartbeatSeconds * 1_000));

@@ -31,6 +31,8 @@ export interface Membership {
   readonly lease: Hex;
   readonly realisation: Digest;
   readonly conformance: Hex;
+  /** µs that an inner step took when the conformance value was computed. */
+  readonly stepMicros?: number | undefined;
 }
 
 export interface SessionKeeperOptions {
@@ -79,15 +81,20 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
     // Each counts once: above the last one within a second, and by the clock again when that was set.
     const now = clock.now();
     lastIssuedAt = now <= lastIssuedAt && lastIssuedAt - now < 1_000 ? lastIssuedAt + 1 : now;
+    const { stepMicros, ...signed } = membership;
     const struct: Join = {
-      ...membership,
+      ...signed,
       worker,
       protocolMin: protocolVersion.min,
       protocolMax: protocolVersion.max,
       issuedAt: BigInt(lastIssuedAt),
     };
     const signature = await signStruct(account, domain, "Join", struct);
-    const reply = await client.join(membership.runId, { join: toWire("Join", struct), signature });
+    const reply = await client.join(membership.runId, {
+      join: toWire("Join", struct),
+      signature,
+      ...(stepMicros !== undefined && { stepMicros }),
+    });
     if (reply.protocol < protocolVersion.min || reply.protocol > protocolVersion.max) {
       throw new UserError(
         "PROTOCOL_VERSION",

@@ -25,6 +25,8 @@ export interface Trainer {
   readonly step: number;
   /** State digest after 3 steps from fixed inputs; leaves a fresh trainer behind. */
   conformance(): Promise<Hex>;
+  /** µs that a step took then; undefined before, or where nobody timed it. */
+  readonly stepMicros?: number | undefined;
   /**
    * Starts a round: θ becomes these parameters, the optimizer keeps its state.
    * @param fragments flat parameters by fragment index, in table order

@@ -166,8 +166,15 @@ export const Heartbeat = Type.Object(
   closed,
 );
 export type Heartbeat = Static<typeof Heartbeat>;
-/** `round` is the open round; a session that is not known any more is answered 401: join again. */
-export const HeartbeatReply = Type.Object({ round: Count, phase: Type.String() });
+/**
+ * `round` is the open round, `work` what the member has in it, submitted or not: whoever works on something else stops. A
+ * session that is not known any more is answered 401: join again.
+ */
+export const HeartbeatReply = Type.Object({
+  round: Count,
+  phase: Type.String(),
+  work: Nullable(Type.Object({ assignmentId: Count, attempt: Count })),
+});
 export type HeartbeatReply = Static<typeof HeartbeatReply>;
 
 /** Long poll for work: answers at once when there is an assignment for this worker above `after`, else within `waitSeconds`. */

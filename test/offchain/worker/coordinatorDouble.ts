@@ -76,7 +76,7 @@ export interface CoordinatorDouble {
   readonly url: string;
   readonly faults: Faults;
   readonly receipts: AcceptedReceipt[];
-  readonly joins: { readonly worker: Address; readonly at: number }[];
+  readonly joins: { readonly worker: Address; readonly at: number; readonly stepMicros: number | undefined }[];
   readonly beats: Heartbeat[];
   readonly left: Address[];
   /** PUTs of fragments that were answered. */
@@ -273,13 +273,13 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.get(routes.run(":runId"), view);
     app.post(routes.join(":runId"), async (request) => {
       if (faults.refuseJoin) throw new Refusal(faults.refuseJoin.status, faults.refuseJoin.code);
-      const { join, signature } = parseDocument("join", JoinRequest, jsonOf(request));
+      const { join, signature, stepMicros } = parseDocument("join", JoinRequest, jsonOf(request));
       const signer = await recoverSigner(domain, "Join", fromWire("Join", join), signature);
       if (signer !== join.worker) throw new Refusal(403, "JOIN_SIGNATURE");
       if (joins.some((known) => known.worker === signer && known.at >= Number(join.issuedAt))) {
         throw new Refusal(403, "JOIN_STALE");
       }
-      joins.push({ worker: signer, at: Number(join.issuedAt) });
+      joins.push({ worker: signer, at: Number(join.issuedAt), stepMicros });
       const key: Hex = `0x${randomBytes(32).toString("hex")}`;
       sessions.set(signer, { key, counter: 0 });
       return { sessionKey: key, protocol: 1, heartbeatSeconds: options.heartbeatSeconds ?? 1 };
@@ -291,7 +291,8 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.post(routes.heartbeat(":runId"), async (request) => {
       await member(request);
       beats.push(parseDocument("heartbeat", Heartbeat, jsonOf(request)));
-      return { round, phase: "Training" };
+      const work = current ? { assignmentId: current.assignmentId, attempt: current.attempt } : null;
+      return { round, phase: "Training", work };
     });
     app.post(routes.work(":runId"), async (request): Promise<WorkReply> => {
       const worker = await member(request);

@@ -257,6 +257,23 @@ describe("sessions", () => {
     expect(double.receipts[0]!.assignment.attempt).toBe(2);
   });
 
+  // point 19
+  test("superseded work is stopped in mid-training, as soon as the coordinator says so", async () => {
+    trainer.pace = 400;
+    await start();
+    double.faults.dismissAfter = 1;
+    const working = run();
+    await until("it trains", () => trainer.step >= 1);
+    double.reissue();
+    await until("it is stopped", () => of("dropped").length === 1);
+    expect(of("dropped")[0]).toMatchObject({ code: "SUPERSEDED" });
+    expect(trainer.step).toBeLessThan(8);
+    expect(double.uploads).toEqual([]);
+    trainer.pace = 1;
+    await working;
+    expect(double.receipts.map(({ assignment }) => assignment.attempt)).toEqual([2]);
+  });
+
   test("a round that closes without the worker is abandoned in mid-training", async () => {
     trainer.pace = 500;
     await start({ rounds: 2 });

@@ -1,0 +1,113 @@
+/** Keys cost nothing: whoever makes many may take every place of a run, and must not keep them, nor hold its rounds up. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { isCollecting } from "../../offchain/src/coordinator/machine/dealing.ts";
+import { type Harness, openHarness, runId, type TestWorker, until } from "../offchain/coordinator/harness.ts";
+
+const DEADLINE = 20;
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+/** Throw-away keys. */
+const crowd = (count: number): TestWorker[] =>
+  Array.from({ length: count }, (_, i) => harness.worker((0x40 + i).toString(16)));
+
+const state = () => harness.run.driver.state;
+const joined = async (worker: TestWorker): Promise<string> => {
+  try {
+    await worker.join();
+    return "joined";
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return `${error.code}${error.retryable ? ", try again" : ""}`;
+  }
+};
+
+/** A second passes in which everybody in the run says that it works, and how far it is. */
+async function second(members: readonly TestWorker[], step = 0): Promise<void> {
+  // What is computed takes no time here.
+  await until(() => state().current !== null && isCollecting(state().current!), "a round that takes work");
+  for (const member of members) {
+    if (!state().members[member.address]) continue;
+    const beat = { round: state().round, step, loss: 3, tokensPerSecond: 1, uploading: false };
+    await member.session.heartbeat(beat);
+  }
+  await harness.clock.advance(1_000);
+  await new Promise(setImmediate);
+}
+
+/** Trains when there is work. @returns whether there was */
+async function trainIfDue(worker: TestWorker): Promise<boolean> {
+  if (!state().members[worker.address]) return false;
+  const due = await worker.work();
+  if (due.kind !== "train") return false;
+  await worker.train();
+  return true;
+}
+
+// point 5, point 3
+describe("members that only say that they work", () => {
+  it("lose their places to newcomers that train, while who delivers keeps its own, and rounds go on", async () => {
+    harness = await openHarness({ params: { minWorkers: 1, maxWorkers: 16, roundDeadline: DEADLINE, rampRounds: 0 } });
+    const [first, ...newcomers] = ["31", "32", "33", "34"].map((byte) => harness.worker(byte));
+    const hostile = crowd(15);
+    await first!.join();
+    await first!.train();
+    await until(() => state().round === 1, "the first round");
+    for (const each of hostile) expect(await joined(each)).toBe("joined");
+    expect(await joined(newcomers[0]!)).toBe("RUN_FULL, try again");
+
+    const honest = [first!, ...newcomers];
+    const rounds = new Map(honest.map((worker) => [worker.address, 0]));
+    const missing = () => newcomers.filter(({ address }) => !state().members[address]);
+    // Each of the crowd may hold two rounds up to their deadline; then it makes room and sits on the bench.
+    for (let elapsed = 0; elapsed < 12 * DEADLINE && Math.min(...rounds.values()) < 3; elapsed++) {
+      for (const worker of missing()) await joined(worker);
+      for (const worker of honest) {
+        if (await trainIfDue(worker)) rounds.set(worker.address, rounds.get(worker.address)! + 1);
+      }
+      await second([...honest, ...hostile]);
+    }
+    expect(missing()).toEqual([]);
+    expect(Math.min(...rounds.values())).toBeGreaterThanOrEqual(3);
+    const place = (await harness.client.run(runId)).members.find(({ worker }) => worker === first!.address);
+    expect(Number(place!.tokens)).toBeGreaterThan(0);
+  });
+
+  it("cannot hold up a round by boasting: it is waited for who is nearly done, within bounds, and not twice", async () => {
+    harness = await openHarness({ params: { minWorkers: 1, roundDeadline: DEADLINE, rampRounds: 0 } });
+    const [honest, boaster] = [harness.worker("31"), harness.worker("40")];
+    await honest.join();
+    await honest.train();
+    await until(() => state().round === 1, "the first round");
+    await boaster.join();
+    await honest.train();
+    await until(() => state().round === 2, "the round with both");
+    const opened = harness.clock.now();
+    const ends: number[] = [];
+    harness.run.driver.onChange((after, _event, before) => {
+      if (before && after.round > before.round) ends.push(harness.clock.now() - opened);
+    });
+    for (let elapsed = 0; elapsed < 10 * DEADLINE && ends.length < 8; elapsed++) {
+      await trainIfDue(honest);
+      await second([honest, boaster], state().current?.innerSteps);
+    }
+    // Four deadlines for the first round at most, one for the second; then the boaster is on the bench.
+    expect(ends[0]).toBeLessThanOrEqual(4_000 * DEADLINE + 5_000);
+    expect(ends[1]! - ends[0]!).toBeLessThanOrEqual(1_000 * DEADLINE + 5_000);
+    expect(ends[6]! - ends[1]!).toBeLessThanOrEqual(1_000 * DEADLINE);
+    expect(state().members[boaster.address]).toMatchObject({ measured: false });
+    expect(state().members[boaster.address]!.misses).toBe(2);
+  });
+});
+
+describe("many honest workers", () => {
+  it("behind one address join, all 64 of them", async () => {
+    harness = await openHarness({ params: { minWorkers: 64, maxWorkers: 64 } });
+    const workers = crowd(64);
+    for (const worker of workers) expect(await joined(worker)).toBe("joined");
+    expect(Object.keys(state().current?.work ?? {}).length).toBe(64);
+  });
+});
