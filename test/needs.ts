@@ -7,6 +7,10 @@ const runs = (command: string, ...args: readonly string[]): boolean =>
 const needed = {
   linux: { there: () => process.platform === "linux", why: "it is for Linux alone" },
   root: { there: () => process.getuid?.() === 0, why: "it must make network namespaces, for which one is root" },
+  mount: {
+    there: () => runs("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
+    why: "it mounts a small filesystem, for which one is root on Linux",
+  },
   ip: { there: () => runs("ip", "-V"), why: '"ip" (iproute2) is not installed' },
   openssl: { there: () => runs("openssl", "version"), why: '"openssl" is not installed' },
   go: { there: () => runs("go", "version"), why: '"go", which builds geth from its modules, is not installed' },

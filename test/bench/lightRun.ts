@@ -26,19 +26,19 @@ import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 
 import { deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 import { createRandom, InternalError, sha256Bytes } from "../../offchain/src/base/index.ts";
-import { anvilCommand, developmentChain, DEVELOPMENT_CHAIN_ID } from "../../offchain/src/chain/index.ts";
+import {
+  anvilCommand,
+  developmentChain,
+  DEVELOPMENT_CHAIN_ID,
+  openChainDoor,
+  openNodeLink,
+} from "../../offchain/src/chain/index.ts";
 import { demoParams, prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
 import { layout, writeDeployment } from "../../offchain/src/cli/local.ts";
 import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
 import { ensureWallet } from "../../offchain/src/cli/up/wallets.ts";
 import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
-import {
-  createSupervisor,
-  findPort,
-  openStateDirectory,
-  silentLogger,
-  writeRunFile,
-} from "../../offchain/src/service/index.ts";
+import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
 import { openFileStore } from "../../offchain/src/storage/index.ts";
 import { type BlobSource, fetchBase } from "../../offchain/src/worker/index.ts";
 import { payloadHeader, receiptOf, signReceipt, signStruct } from "../../offchain/src/worker/receipt.ts";
@@ -67,12 +67,14 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
   const organiser = await ensureWallet(state, "organiser", true);
   const poster = await ensureWallet(state, "poster", true);
   await writeFile(layout(state).operatorToken, randomBytes(32).toString("hex"), { mode: 0o600 });
-  const port = await findPort({ port: 8645, explicit: false });
-  const node = anvilCommand({ stateFile: join(state, "chain.json"), port, blockTime: 0 });
+  const node = anvilCommand({ stateFile: join(state, "chain.json"), blockTime: 0 });
   await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
-  await developmentChain(node.url).fund([organiser.address, poster.address]);
+  const link = openNodeLink(node.socket);
+  await developmentChain(link).fund([organiser.address, poster.address]);
+  const door = await openChainDoor({ link, port: { port: 8645, explicit: false } });
+  opened.defer(() => door.close());
 
-  const transport = http(node.url);
+  const transport = http(door.url);
   const walletClient = createWalletClient({ account: organiser, transport, pollingInterval: 50 });
   const publicClient = createPublicClient({ transport, pollingInterval: 50 });
   const deployment = await deploy({ walletClient, publicClient, profile: "local" });
@@ -96,12 +98,12 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
       threshold: 1,
     },
   });
-  await developmentChain(node.url).mineByInterval(1);
+  await developmentChain(link).mineByInterval(1);
   await writeRunFile(state, {
     version: 1,
     startedAt: new Date().toISOString(),
-    chain: { chainId: DEVELOPMENT_CHAIN_ID, rpcUrl: node.url, embedded: true },
-    ports: { chain: port },
+    chain: { chainId: DEVELOPMENT_CHAIN_ID, rpcUrl: door.url, embedded: true },
+    ports: { chain: door.port },
     urls: {},
     settings: { realisation: material.realisationDigest },
     modelId,

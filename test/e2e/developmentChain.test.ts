@@ -1,22 +1,17 @@
 /** A development chain that somebody else runs, named by --rpc: it funds the wallets, and all happens as on the embedded one. */
-import { join } from "node:path";
-
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { anvilCommand, openReader } from "../../offchain/src/chain/index.ts";
+import { openReader } from "../../offchain/src/chain/index.ts";
 import { openLocalRun } from "../../offchain/src/cli/local.ts";
 import { readerOptions } from "../../offchain/src/cli/wiring.ts";
-import { freePort, openStage, type Stage, until } from "./harness.ts";
+import { freePort, openStage, plainNode, type Stage, until } from "./harness.ts";
 
 let stage: Stage;
 let url: string;
 
 beforeAll(async () => {
   stage = openStage();
-  const node = anvilCommand({ stateFile: join(stage.directory, "chain.json"), port: await freePort() });
-  url = node.url;
-  stage.run(node.command, [...node.args]);
-  await node.ready.check(AbortSignal.timeout(60_000));
+  ({ url } = await plainNode(stage));
 }, 90_000);
 afterAll(() => stage?.close(), 30_000);
 

@@ -22,7 +22,13 @@ import {
 import { createPublicClient, http } from "viem";
 
 import { systemClock } from "../../offchain/src/base/index.ts";
-import { anvilCommand, DEVELOPMENT_CHAIN_ID, openReader } from "../../offchain/src/chain/index.ts";
+import {
+  anvilCommand,
+  DEVELOPMENT_CHAIN_ID,
+  openChainDoor,
+  openNodeLink,
+  openReader,
+} from "../../offchain/src/chain/index.ts";
 import { layout, type LocalRun, openLocalRun } from "../../offchain/src/cli/local.ts";
 import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { balanceOf } from "../../offchain/src/data/index.ts";
@@ -410,9 +416,13 @@ describe("afterwards the books", { timeout: 150_000 }, () => {
     const run = await openLocalRun(stage.state);
     const url = `http://127.0.0.1:${ports.chain}`;
     // Any command would start the chain from its state; here it must stay for several questions.
-    const node = anvilCommand({ stateFile: layout(stage.state).chainState, port: ports.chain, blockTime: 0 });
+    const node = anvilCommand({ stateFile: layout(stage.state).chainState, blockTime: 0 });
     const running = stage.run(node.command, node.args);
     await node.ready.check(AbortSignal.timeout(60_000));
+    const door = await openChainDoor({
+      link: openNodeLink(node.socket),
+      port: { port: ports.chain, explicit: true },
+    });
     const reader = await openReader(readerOptions(url, DEVELOPMENT_CHAIN_ID, run.deployment));
     const heads = await reader.headsSince(run.runId, 0);
     expect(heads.length).toBeGreaterThan(8);
@@ -431,6 +441,7 @@ describe("afterwards the books", { timeout: 150_000 }, () => {
     const verify = stage.cotrain(["verify", "--state", stage.state, "--json"]);
     expect(await verify.exited).toEqual({ code: 0, signal: null });
     expect(JSON.parse(verify.stdout())).toMatchObject({ sound: true, heads: heads.length, ok: heads.length });
+    await door.close();
     running.kill("SIGTERM");
     await running.exited;
     await stage.empty(15);

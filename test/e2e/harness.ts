@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 
 import Sqlite from "better-sqlite3";
 
+import { anvilBinary } from "../../offchain/src/chain/index.ts";
 import { findPort } from "../../offchain/src/service/index.ts";
 import { type RunEvent, type RunState, step } from "../../offchain/src/coordinator/index.ts";
 
@@ -197,6 +198,24 @@ function nameOf(args: readonly string[]): string {
   }
   if (args.some((arg) => /^anvil(Launcher.ts)?$/.test(basename(arg)))) return "chain";
   return basename(args.find((arg) => arg.endsWith(".ts")) ?? args[0] ?? "");
+}
+
+/** A development node that somebody else runs: it listens for all, and takes every method. */
+export async function plainNode(
+  stage: Stage,
+  args: readonly string[] = [],
+): Promise<{ url: string; running: Running }> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const running = stage.run(anvilBinary(), ["--port", String(port), "--block-time", "1", "--silent", ...args]);
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId" });
+  await until("a development node", async () => {
+    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body }).catch(
+      () => undefined,
+    );
+    return answer?.ok;
+  });
+  return { url, running };
 }
 
 /** A port that nobody has at this moment. */

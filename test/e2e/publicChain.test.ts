@@ -9,13 +9,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createTestClient, http, publicActions } from "viem";
 
-import { anvilCommand, openReader } from "../../offchain/src/chain/index.ts";
+import { openReader } from "../../offchain/src/chain/index.ts";
 import { openLocalRun } from "../../offchain/src/cli/local.ts";
 import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { createKeystore, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
 import { Value } from "typebox/value";
-import { freePort, openStage, readJson, root, type Running, type Stage, until } from "./harness.ts";
+import { freePort, openStage, plainNode, readJson, root, type Running, type Stage, until } from "./harness.ts";
 
 const CHAIN_ID = 4_242;
 const DAY = 86_400;
@@ -61,15 +61,9 @@ const reader = async () => {
 beforeAll(async () => {
   stage = openStage();
   records = join(stage.directory, "deployments");
-  const node = anvilCommand({
-    stateFile: join(stage.directory, "chain.json"),
-    port: await freePort(),
-    chainId: CHAIN_ID,
-  });
-  url = node.url;
   // The chain lives a day ago, so that the coordinator's clock sees the first epoch end while the chain, told to, catches up.
-  stage.run(node.command, [...node.args, "--timestamp", String(Math.floor(Date.now() / 1_000) - DAY + 20)]);
-  await node.ready.check(AbortSignal.timeout(60_000));
+  const began = Math.floor(Date.now() / 1_000) - DAY + 20;
+  ({ url } = await plainNode(stage, ["--chain-id", String(CHAIN_ID), "--timestamp", String(began), "--prune-history"]));
 }, 90_000);
 afterAll(() => stage?.close(), 30_000);
 

@@ -1,16 +1,21 @@
 /**
  * The embedded chain: a local development node that keeps its state, started as a process of its own by whoever supervises.
  * Its dump, rewritten whole every second, measured (anvil 1.7.1): 1.2 MB with everything deployed, 1.75 kB more with each
- * empty block, so 7.5 MB after an hour of blocks of 1 s. Mining on demand while nothing happens keeps it from growing.
+ * empty block, so 7.5 MB after an hour of blocks of 1 s: hence fewer while nothing happens (chainPace.ts).
  */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { type Address, createTestClient, http } from "viem";
+import { type Address, createClient, createTestClient, custom, http } from "viem";
 
 import { redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
-import { LOOPBACK } from "../service/index.ts";
 import { copyState } from "./anvilState.ts";
+import { FUND_METHOD } from "./chainDoor.ts";
+import { type NodeLink, openNodeLink } from "./nodeLink.ts";
 
 /** Chain id of development nodes. */
 export const DEVELOPMENT_CHAIN_ID = 31_337;
@@ -37,11 +42,8 @@ export function anvilBinary(): string {
 }
 
 export interface AnvilOptions {
-  /** Where the state is kept; a copy lies beside it. */
+  /** Where the state is kept; a copy lies beside it. Its directory must be this user's alone: the node's socket lies there. */
   readonly stateFile: string;
-  /** A free port; see `findPort` of service. */
-  readonly port: number;
-  readonly host?: string;
   readonly chainId?: number;
   /** Seconds between blocks; 0 mines on demand. Default 1: the lot needs later blocks, and the clock must not stand. */
   readonly blockTime?: number;
@@ -49,37 +51,48 @@ export interface AnvilOptions {
 
 /** What a supervisor needs to run the node: a ProcessSpec without its name. */
 export interface AnvilCommand {
-  readonly url: string;
+  /** Where the node is reached, see `openNodeLink`. Everything else goes through `openChainDoor`. */
+  readonly socket: string;
   readonly command: string;
   readonly args: readonly string[];
   /** Resolves when the node answers with its chain id. */
   readonly ready: { readonly kind: "check"; readonly check: (signal: AbortSignal) => Promise<void> };
 }
 
+/** A socket's path has 104 bytes at most on some systems, its end included. */
+const LONGEST_SOCKET = 100;
+
+/** A socket that this user alone reaches: in the state's private directory, else in a new one with a shorter path. */
+function socketFor(directory: string): string {
+  if (process.platform === "win32") return `\\\\.\\pipe\\cotrain-${randomBytes(16).toString("hex")}`;
+  const path = join(directory, "node.sock");
+  if (Buffer.byteLength(path) <= LONGEST_SOCKET) return path;
+  const shorter = mkdtempSync(join(tmpdir(), "cotrain-"));
+  process.once("exit", () => rmSync(shorter, { recursive: true, force: true }));
+  return join(shorter, "node.sock");
+}
+
 /**
- * The command that starts the node from its state, repairing a state file that a crash tore. Its ten well-known accounts
- * are there for anyone who asks, like on every development node; the ones of Cotrain are funded by {@link fund}.
+ * The command that starts the node from its state, repairing a state file that a crash tore. It serves its socket alone: see
+ * anvilLauncher.ts for the port that it cannot be told to do without. Its ten well-known accounts are there as on every
+ * development node; the ones of Cotrain are funded by {@link DevelopmentChain.fund}.
  */
 export function anvilCommand(options: AnvilOptions): AnvilCommand {
   const chainId = options.chainId ?? DEVELOPMENT_CHAIN_ID;
-  const host = options.host ?? LOOPBACK;
   const blockTime = options.blockTime ?? 1;
-  const url = `http://${host}:${options.port}`;
+  const socket = socketFor(dirname(resolve(options.stateFile)));
   const launcher = fileURLToPath(
     new URL(`./anvilLauncher${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
   );
   return {
-    url,
+    socket,
     command: process.execPath,
     args: [
       "--disable-warning=ExperimentalWarning",
       launcher,
       anvilBinary(),
       options.stateFile,
-      "--host",
-      host,
-      "--port",
-      String(options.port),
+      socket,
       "--chain-id",
       String(chainId),
       ...(blockTime > 0 ? ["--block-time", String(blockTime)] : []),
@@ -88,45 +101,31 @@ export function anvilCommand(options: AnvilOptions): AnvilCommand {
       "--state-interval",
       "1",
       "--prune-history",
+      "--no-cors",
       "--silent",
     ],
-    ready: { kind: "check", check: (signal) => waitForChain(url, chainId, signal) },
+    ready: { kind: "check", check: (signal) => waitForChain(socket, chainId, signal) },
   };
 }
 
 /**
- * Resolves as soon as the node at `url` answers with this chain id.
+ * Resolves as soon as the node behind a socket answers with this chain id.
  * @throws the signal's reason; UserError `WRONG_CHAIN`
  */
-export async function waitForChain(
-  url: string,
+async function waitForChain(
+  socket: string,
   chainId: number,
   signal: AbortSignal,
   clock: Clock = systemClock,
 ): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
-    const answer = await chainIdAt(url, AbortSignal.any([signal, AbortSignal.timeout(2_000)]));
-    if (answer === chainId) return;
-    if (answer !== undefined) throw wrongChain(url, answer, chainId);
+    const link = openNodeLink(socket, { timeout: 2_000 });
+    const answer = await link.request("eth_chainId").catch(() => undefined);
+    link.close();
+    if (typeof answer === "string" && Number(answer) === chainId) return;
+    if (typeof answer === "string") throw wrongChain(socket, Number(answer), chainId);
     await clock.sleep(50, signal);
-  }
-}
-
-/** The chain id that an RPC reports, undefined when it does not answer. */
-async function chainIdAt(url: string, signal: AbortSignal): Promise<number | undefined> {
-  try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_chainId", params: [] }),
-      signal,
-    });
-    const body: unknown = await response.json();
-    const result = typeof body === "object" && body !== null && "result" in body ? body.result : undefined;
-    return typeof result === "string" ? Number(result) : undefined;
-  } catch {
-    return undefined;
   }
 }
 
@@ -156,12 +155,14 @@ export interface DevelopmentChain {
   fund(accounts: readonly Address[], balance?: bigint): Promise<void>;
   /** A block every so many seconds. */
   mineByInterval(seconds: number): Promise<void>;
-  /** A block for every transaction and none between them: for an idle chain that is left standing. */
-  mineOnDemand(): Promise<void>;
 }
 
-export function developmentChain(url: string): DevelopmentChain {
-  const transport = http(url, { timeout: 5_000, retryCount: 2 });
+/** @param target URL of a development node that somebody runs, or the private way to the embedded one */
+export function developmentChain(target: string | NodeLink): DevelopmentChain {
+  const transport =
+    typeof target === "string"
+      ? http(target, { timeout: 5_000, retryCount: 2 })
+      : custom({ request: ({ method, params }) => target.request(method, params) });
   const client = createTestClient({ mode: "anvil", transport });
   // The name that Hardhat's node knows is known to anvil too.
   const purse = createTestClient({ mode: "hardhat", transport });
@@ -169,7 +170,7 @@ export function developmentChain(url: string): DevelopmentChain {
     try {
       await work();
     } catch (error) {
-      throw unreachableChain(url, error);
+      throw unreachableChain(typeof target === "string" ? target : "its socket", error);
     }
   };
   return {
@@ -180,13 +181,16 @@ export function developmentChain(url: string): DevelopmentChain {
         await client.setAutomine(false);
         await client.setIntervalMining({ interval: seconds });
       }),
-    // In this order: automining alone would keep the interval, the interval's end alone would mine nothing ever again.
-    mineOnDemand: () =>
-      guarded(async () => {
-        await client.setIntervalMining({ interval: 0 });
-        await client.setAutomine(true);
-      }),
   };
+}
+
+/**
+ * Asks the embedded chain's door for play money, for an account with next to none.
+ * @throws viem's errors where there is no such door
+ */
+export async function requestFunds(url: string, account: Address): Promise<void> {
+  const client = createClient({ transport: http(url, { timeout: 5_000, retryCount: 2 }) });
+  await client.request({ method: FUND_METHOD, params: [account] } as never);
 }
 
 /**

@@ -9,12 +9,15 @@ export {
   type AnvilOptions,
   type DevelopmentChain,
   developmentChain,
+  anvilBinary,
   DEVELOPMENT_CHAIN_ID,
+  requestFunds,
   startStateKeeper,
-  waitForChain,
   wrongChain,
 } from "./anvil.ts";
 export { type Chain, type ChainOptions, openChain, openReader, type Reverted } from "./chain.ts";
+export { type ChainPace, createChainPace } from "./chainPace.ts";
+export { type ChainDoor, type ChainDoorOptions, openChainDoor } from "./chainDoor.ts";
 export { type ChainConnection, chainError, connect, type ConnectionOptions } from "./connection.ts";
 export { computeEpoch, deadlineOf, dueEpoch, endOfEpoch, epochAt, type EpochModules, verdictKey } from "./epoch.ts";
 export {
@@ -28,6 +31,7 @@ export {
   verifyReceipts,
 } from "./evidence.ts";
 export { drawnBy } from "./lot.ts";
+export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

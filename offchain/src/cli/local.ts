@@ -10,10 +10,18 @@ import { type Static, Type } from "typebox";
 import { BaseError } from "viem";
 
 import { UserError } from "../base/index.ts";
-import { anvilCommand, type ChainConnection, chainError, connect, DEVELOPMENT_CHAIN_ID } from "../chain/index.ts";
+import {
+  anvilCommand,
+  type ChainConnection,
+  type ChainDoor,
+  chainError,
+  connect,
+  DEVELOPMENT_CHAIN_ID,
+  openChainDoor,
+  openNodeLink,
+} from "../chain/index.ts";
 import {
   createSupervisor,
-  findPort,
   openRoleDirectory,
   readRunFile,
   readStateFile,
@@ -113,18 +121,18 @@ export async function withChain<T>(
   const running = await runningChain(run);
   if (running) return workOn(running, work);
   const lock = await openRoleDirectory(run.state, "chain");
+  let door: ChainDoor | undefined;
   const supervisor = createSupervisor({ logger: silentLogger(), logDirectory: layout(run.state).logs });
   try {
-    const port = await findPort({ port: run.file.ports["chain"] ?? 8545, explicit: false, purpose: "the chain" });
-    const node = anvilCommand({
-      stateFile: layout(run.state).chainState,
-      port,
-      chainId: DEVELOPMENT_CHAIN_ID,
-      blockTime: 0,
-    });
+    const node = anvilCommand({ stateFile: layout(run.state).chainState, chainId: DEVELOPMENT_CHAIN_ID, blockTime: 0 });
     await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
-    return await workOn(await connect({ rpcUrl: node.url, chainId }), work);
+    door = await openChainDoor({
+      link: openNodeLink(node.socket),
+      port: { port: run.file.ports["chain"] ?? 8545, explicit: false, purpose: "the chain" },
+    });
+    return await workOn(await connect({ rpcUrl: door.url, chainId }), work);
   } finally {
+    await door?.close();
     await supervisor.stopAll();
     lock.close();
   }

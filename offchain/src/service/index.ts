@@ -20,3 +20,4 @@ export * from "./schema.ts";
 export * from "./state.ts";
 export * from "./stateFile.ts";
 export * from "./supervisor.ts";
+export * from "./webGuard.ts";

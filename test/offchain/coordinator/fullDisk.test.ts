@@ -3,7 +3,8 @@ import { sql } from "kysely";
 import { expect, onTestFinished, test } from "vitest";
 
 import { createLogger } from "../../../offchain/src/service/index.ts";
-import { mountSmallDisk, whyNoSmallDisk } from "../service/smallDisk.ts";
+import { canRun } from "../../needs.ts";
+import { mountSmallDisk } from "../service/smallDisk.ts";
 import { type Harness, type HarnessOptions, openHarness, runId, until } from "./harness.ts";
 
 async function open(options: HarnessOptions = {}) {
@@ -74,12 +75,9 @@ test("writing pauses while the database may not grow; one line for each pause; i
   expect(written).toBeGreaterThan(0);
 });
 
-test.skipIf(whyNoSmallDisk !== undefined)(
-  `the same on a real disk that is full${whyNoSmallDisk === undefined ? "" : ` (not run: ${whyNoSmallDisk})`}`,
-  async () => {
-    const disk = await mountSmallDisk(8);
-    onTestFinished(() => disk.unmount());
-    const { harness, lines } = await open({ parent: disk.path });
-    expect(await live(harness, lines, disk)).toBeGreaterThan(0);
-  },
-);
+test.runIf(canRun("a real disk that is full", "mount"))("the same on a real disk that is full", async () => {
+  const disk = await mountSmallDisk(8);
+  onTestFinished(() => disk.unmount());
+  const { harness, lines } = await open({ parent: disk.path });
+  expect(await live(harness, lines, disk)).toBeGreaterThan(0);
+});

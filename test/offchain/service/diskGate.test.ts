@@ -7,7 +7,8 @@ import { type Database, type Migration, openDatabase } from "../../../offchain/s
 import { createDiskGate } from "../../../offchain/src/service/diskGate.ts";
 import { jobMigrations, type JobSchema, openJobTable, startJobRunner } from "../../../offchain/src/service/jobs.ts";
 import { createLogger } from "../../../offchain/src/service/logging.ts";
-import { mountSmallDisk, whyNoSmallDisk } from "./smallDisk.ts";
+import { canRun } from "../../needs.ts";
+import { mountSmallDisk } from "./smallDisk.ts";
 import { eventually, temporaryDirectory } from "./support.ts";
 
 const full = new RetryableError("DISK_FULL", "It is full.");
@@ -128,28 +129,25 @@ test("the job runner waits for room, writes down what happened, and goes on", as
 });
 
 // Elsewhere the tests above have SQLite's own report of a full disk.
-test.skipIf(whyNoSmallDisk !== undefined)(
-  `a real disk that is full pauses and resumes${whyNoSmallDisk === undefined ? "" : ` (not run: ${whyNoSmallDisk})`}`,
-  async () => {
-    const disk = await mountSmallDisk(2);
-    onTestFinished(() => disk.unmount());
-    const clock = createManualClock();
-    const database = await openDatabase<Schema>(join(disk.path, "d.sqlite"), [notes], { clock });
-    onTestFinished(() => database.close());
-    const write = (): Promise<void> =>
-      database.transaction(async (trx) => {
-        await trx.insertInto("notes").values({ text: large }).execute();
-      });
-    await write();
-    disk.fill();
-    await expect(write()).rejects.toMatchObject({ code: "DISK_FULL" });
-    expect(database.disk.full).toContain("the disk is full");
-    await clock.advance(10_000);
-    expect(database.disk.full).toContain("the disk is full");
-    disk.empty();
-    await clock.advance(30_000);
-    expect(database.disk.full).toBeUndefined();
-    await write();
-    expect(await database.kysely.selectFrom("notes").selectAll().execute()).toHaveLength(2);
-  },
-);
+test.runIf(canRun("a real disk that is full", "mount"))("a real disk that is full pauses and resumes", async () => {
+  const disk = await mountSmallDisk(2);
+  onTestFinished(() => disk.unmount());
+  const clock = createManualClock();
+  const database = await openDatabase<Schema>(join(disk.path, "d.sqlite"), [notes], { clock });
+  onTestFinished(() => database.close());
+  const write = (): Promise<void> =>
+    database.transaction(async (trx) => {
+      await trx.insertInto("notes").values({ text: large }).execute();
+    });
+  await write();
+  disk.fill();
+  await expect(write()).rejects.toMatchObject({ code: "DISK_FULL" });
+  expect(database.disk.full).toContain("the disk is full");
+  await clock.advance(10_000);
+  expect(database.disk.full).toContain("the disk is full");
+  disk.empty();
+  await clock.advance(30_000);
+  expect(database.disk.full).toBeUndefined();
+  await write();
+  expect(await database.kysely.selectFrom("notes").selectAll().execute()).toHaveLength(2);
+});

@@ -14,15 +14,6 @@ export interface SmallDisk {
   unmount(): Promise<void>;
 }
 
-/** Why a small disk cannot be mounted here, undefined where it can. */
-export const whyNoSmallDisk: string | undefined =
-  process.platform !== "linux" ? "no tmpfs" : process.getuid?.() !== 0 ? "needs root" : tryMount();
-
-function tryMount(): string | undefined {
-  const probe = spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
-  return probe.status === 0 ? undefined : "may not mount a filesystem here";
-}
-
 export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
   const path = await mkdtemp(join(tmpdir(), "cotrain-small-disk-"));
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path], { encoding: "utf8" });

@@ -12,6 +12,7 @@ import {
   createReader,
   DEVELOPMENT_CHAIN_ID,
   developmentChain,
+  requestFunds,
 } from "../../chain/index.ts";
 import { openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -228,9 +229,10 @@ const LOCAL_LEAST = 10n ** 17n;
 /** Fees on the local chain are play money, for whoever joined too. */
 async function fundLocally({ client, chainId, url }: ChainConnection, account: Address): Promise<void> {
   if (chainId !== DEVELOPMENT_CHAIN_ID || (await client.getBalance({ address: account })) >= LOCAL_LEAST) return;
-  // A development node of another make refuses; the claim itself says then who cannot pay.
-  await developmentChain(url)
-    .fund([account])
+  // The embedded chain's door gives some; a node that somebody runs himself is told to. Where neither will, the claim itself
+  // says who cannot pay.
+  await requestFunds(url, account)
+    .catch(() => developmentChain(url).fund([account]))
     .catch(() => undefined);
 }
 

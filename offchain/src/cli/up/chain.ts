@@ -6,8 +6,20 @@ import type { PrivateKeyAccount } from "viem/accounts";
 
 import { developmentChainIds } from "../../../../deploy/deployment.ts";
 import { RetryableError } from "../../base/index.ts";
-import { anvilCommand, connect, developmentChain, DEVELOPMENT_CHAIN_ID, startStateKeeper } from "../../chain/index.ts";
-import { type DaemonContext, findPort, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
+import {
+  anvilCommand,
+  type ChainDoor,
+  type ChainPace,
+  connect,
+  createChainPace,
+  developmentChain,
+  DEVELOPMENT_CHAIN_ID,
+  openChainDoor,
+  openNodeLink,
+  type NodeLink,
+  startStateKeeper,
+} from "../../chain/index.ts";
+import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout } from "../local.ts";
 import type { upOptions } from "./options.ts";
@@ -49,30 +61,50 @@ export interface ChainRequest {
   readonly file: RunFile | undefined;
 }
 
+/** The embedded chain: its node by the private way, its door for all others, and how fast it goes. */
+export interface EmbeddedChain {
+  readonly link: NodeLink;
+  readonly door: ChainDoor;
+  readonly pace: ChainPace;
+}
+
+interface StartedChain {
+  readonly url: string;
+  readonly chainId: number;
+  /** Undefined where another chain was named. */
+  readonly embedded: EmbeddedChain | undefined;
+}
+
 /** Starts the embedded chain unless another was named. */
-async function startChain({
-  context,
-  daemon,
-  state,
-  supervisor,
-  rpc,
-  file,
-}: ChainRequest): Promise<{ url: string; port: number | undefined; chainId: number }> {
-  if (rpc !== undefined) return { url: rpc, port: undefined, chainId: await checkChain(rpc, file) };
+async function startChain(request: ChainRequest): Promise<StartedChain> {
+  const { context, daemon, state, supervisor, rpc, file } = request;
+  if (rpc !== undefined) return { url: rpc, chainId: await checkChain(rpc, file), embedded: undefined };
   await mkdir(layout(state).chain, { recursive: true, mode: 0o700 });
   const lock = await openRoleDirectory(state, "chain", { create: true });
   daemon.onShutdown("chain lock", () => lock.close());
   const explicit = context.config.explicit("chainPort");
-  const port = await findPort({
-    port: explicit ? context.options.chainPort : (file?.ports["chain"] ?? context.options.chainPort),
-    explicit,
-    purpose: "the chain",
-    flag: "--chain-port",
-  });
-  const node = anvilCommand({ stateFile: layout(state).chainState, port });
+  const node = anvilCommand({ stateFile: layout(state).chainState });
   daemon.onShutdown("chain state keeper", startStateKeeper(layout(state).chainState));
   await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
-  return { url: node.url, port, chainId: DEVELOPMENT_CHAIN_ID };
+  const link = openNodeLink(node.socket, { onConnect: () => pace.restarted() });
+  const pace = createChainPace(developmentChain(link));
+  const door = await openChainDoor({
+    link,
+    port: {
+      port: explicit ? context.options.chainPort : (file?.ports["chain"] ?? context.options.chainPort),
+      explicit,
+      purpose: "the chain",
+      flag: "--chain-port",
+    },
+    onTransaction: () => pace.stirred(),
+  });
+  daemon.onShutdown("chain door", async () => {
+    // Those behind it go first: what they do at their end may need the chain.
+    await supervisor.stopAll();
+    pace.stop();
+    await door.close();
+  });
+  return { url: door.url, chainId: DEVELOPMENT_CHAIN_ID, embedded: { link, door, pace } };
 }
 
 /** Whoever sends transactions to a chain that gives no coins away must have some. */
@@ -92,8 +124,7 @@ async function requireFunds(
 
 export interface OpenedChain {
   readonly url: string;
-  /** Of the embedded chain. */
-  readonly port: number | undefined;
+  readonly embedded: EmbeddedChain | undefined;
   readonly chainId: number;
   /** A development chain, with windows and votes of seconds. */
   readonly local: boolean;
@@ -113,7 +144,7 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   if (!local) await requireFunds(chain, { organiser: organiser.address });
   else {
     const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);
-    const funded = await developmentChain(chain.url)
+    const funded = await developmentChain(chain.embedded?.link ?? chain.url)
       .fund(all)
       .then(
         () => true,

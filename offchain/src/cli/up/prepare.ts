@@ -23,7 +23,7 @@ import {
 
 import { deploy, ensureBuilt, profileFor } from "../../../../deploy/deployment.ts";
 import { type Clock, parseJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
-import { type ChainReader, connect, developmentChain, openReader } from "../../chain/index.ts";
+import { type ChainReader, connect, openReader } from "../../chain/index.ts";
 import { readDataManifest } from "../../data/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import {
@@ -43,7 +43,7 @@ import type { CommandContext } from "../command.ts";
 import { chainFacts, type ChainFacts } from "../facts.ts";
 import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
 import { layout, writeDeployment } from "../local.ts";
-import { openChain, type Wallets } from "./chain.ts";
+import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
 import { startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { upOptions } from "./options.ts";
@@ -55,7 +55,8 @@ const THRESHOLD = 2;
 export interface Prepared {
   readonly state: string;
   readonly local: boolean;
-  readonly embedded: boolean;
+  /** The embedded chain, undefined where another was named. */
+  readonly embedded: EmbeddedChain | undefined;
   readonly rpcUrl: string;
   readonly chainId: number;
   readonly addresses: Readonly<ContractAddresses>;
@@ -157,7 +158,6 @@ export async function prepare(
   progress.update({ activity: "Deploying the contracts", chainId: chain.chainId });
   const organiser = ownerOf("organiser", chain.url, wallets.organiser);
   const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
-  if (rpc === undefined) await developmentChain(chain.url).mineByInterval(1);
   const profile = profileFor(local ? "local" : "public", chain.chainId);
   const deployment = await deploy({
     walletClient: walletOf(organiser),
@@ -185,7 +185,7 @@ export async function prepare(
     startedAt: new Date(clock.now()).toISOString(),
     chain: { chainId: chain.chainId, rpcUrl: chain.url, embedded: rpc === undefined },
     // The coordinator's port is kept, so that workers elsewhere find it again.
-    ports: { ...file?.ports, ...(chain.port === undefined ? {} : { chain: chain.port }) },
+    ports: { ...file?.ports, ...(chain.embedded && { chain: chain.embedded.door.port }) },
     urls: {},
     wallets: Object.fromEntries(walletEntries(wallets)),
     settings,
@@ -254,11 +254,12 @@ export async function prepare(
     operatorToken,
   );
   progress.update({ joinCommand });
+  chain.embedded?.door.admit(new URL(coordinator.url).origin);
   const owners = wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain.url, account));
   return {
     state,
     local,
-    embedded: rpc === undefined,
+    embedded: chain.embedded,
     rpcUrl: chain.url,
     chainId: chain.chainId,
     addresses,

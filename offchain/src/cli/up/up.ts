@@ -4,7 +4,6 @@
  * closes with the summary (summary.ts).
  */
 import { type Clock, systemClock } from "../../base/index.ts";
-import { developmentChain } from "../../chain/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
@@ -75,7 +74,7 @@ async function present(
   display.close();
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;
-  if (prepared.embedded) await developmentChain(prepared.rpcUrl).mineOnDemand();
+  prepared.embedded?.pace.rest();
   output.notice("The run is paused and stays up, open to whoever joins, until Ctrl-C.");
   await new Promise<void>((resolve) => {
     if (daemon.signal.aborted) resolve();

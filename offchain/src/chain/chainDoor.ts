@@ -1,0 +1,232 @@
+/**
+ * The door of the embedded chain: what other programs of this machine, wallets and joiners through a tunnel reach by HTTP.
+ * The node behind it does whatever it is told (set a balance, move the clock); the door lets through the methods of an
+ * ordinary RPC alone, and no web page.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { isAddress } from "viem";
+
+import { parseJsonBounded, readStreamBounded } from "../base/index.ts";
+import { isExtensionOrigin, isLoopbackHost, LOOPBACK, type PortRequest, withPort } from "../service/index.ts";
+import { NodeError, type NodeLink } from "./nodeLink.ts";
+
+/** What an ordinary RPC answers and wallets, explorers and libraries ask. Nothing of anvil_*, evm_*, hardhat_*, debug_*. */
+export const PUBLIC_METHODS: ReadonlySet<string> = new Set([
+  "eth_blockNumber",
+  "eth_call",
+  "eth_chainId",
+  "eth_createAccessList",
+  "eth_estimateGas",
+  "eth_feeHistory",
+  "eth_gasPrice",
+  "eth_getBalance",
+  "eth_getBlockByHash",
+  "eth_getBlockByNumber",
+  "eth_getBlockReceipts",
+  "eth_getBlockTransactionCountByHash",
+  "eth_getBlockTransactionCountByNumber",
+  "eth_getCode",
+  "eth_getFilterChanges",
+  "eth_getFilterLogs",
+  "eth_getLogs",
+  "eth_getProof",
+  "eth_getStorageAt",
+  "eth_getTransactionByBlockHashAndIndex",
+  "eth_getTransactionByBlockNumberAndIndex",
+  "eth_getTransactionByHash",
+  "eth_getTransactionCount",
+  "eth_getTransactionReceipt",
+  "eth_maxPriorityFeePerGas",
+  "eth_newBlockFilter",
+  "eth_newFilter",
+  "eth_newPendingTransactionFilter",
+  "eth_sendRawTransaction",
+  "eth_syncing",
+  "eth_uninstallFilter",
+  "net_listening",
+  "net_version",
+  "web3_clientVersion",
+]);
+
+/** Gives an address play money for fees, where it has next to none: `[address]`. The door's own. */
+export const FUND_METHOD = "cotrain_fund";
+const FUND_BELOW = 10n ** 17n;
+const FUND_TO = 10n ** 21n;
+
+const MAX_BODY_BYTES = 2 << 20;
+const MAX_BATCH = 100;
+/** Requests at work at the same time; more are told to come again. */
+const MOST_AT_WORK = 128;
+
+export interface ChainDoorOptions {
+  readonly link: NodeLink;
+  /** Where to listen, on loopback. */
+  readonly port: Omit<PortRequest, "host">;
+  /** Told of every transaction that was let through. */
+  readonly onTransaction?: () => void;
+}
+
+export interface ChainDoor {
+  readonly url: string;
+  readonly port: number;
+  /** Lets in pages of this origin: the coordinator's own. */
+  admit(origin: string): void;
+  close(): Promise<void>;
+}
+
+type Answer = Readonly<Record<string, unknown>>;
+
+const failure = (id: unknown, code: number, message: string): Answer => ({
+  jsonrpc: "2.0",
+  id,
+  error: { code, message },
+});
+
+/** Why a request is refused before its body is read. */
+function refusalOf(request: IncomingMessage, admitted: ReadonlySet<string>): [status: number, why: string] | undefined {
+  const { host, origin } = request.headers;
+  if (!isLoopbackHost(host)) return [403, "This RPC answers under loopback names alone."];
+  if (origin !== undefined && !isExtensionOrigin(origin) && !admitted.has(origin))
+    return [403, "This RPC answers no web page but the coordinator's own."];
+  if (request.method === "OPTIONS") return undefined;
+  if (request.method !== "POST") return [405, "This RPC takes POST."];
+  // A form can be sent without a preflight, and without this.
+  if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
+    return [415, "This RPC takes application/json."];
+  if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES)
+    return [413, `A request has ${MAX_BODY_BYTES} bytes at most.`];
+  return undefined;
+}
+
+/** Only raises a balance, and only of who has next to nothing: more than its fees is of no use to anybody. */
+async function fund(link: NodeLink, params: unknown): Promise<boolean> {
+  const [account] = Array.isArray(params) ? (params as unknown[]) : [];
+  if (typeof account !== "string" || !isAddress(account, { strict: false }))
+    throw new NodeError({ code: -32_602, message: `${FUND_METHOD} takes one address` });
+  if (BigInt(String(await link.request("eth_getBalance", [account, "latest"]))) >= FUND_BELOW) return false;
+  await link.request("anvil_setBalance", [account, `0x${FUND_TO.toString(16)}`]);
+  return true;
+}
+
+async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOptions): Promise<Answer> {
+  const { id = null, method, params = [] } = typeof call === "object" && call !== null ? (call as Answer) : {};
+  const known = typeof id === "string" || typeof id === "number" ? id : null;
+  if (typeof method !== "string") return failure(known, -32_600, "A request names a method.");
+  try {
+    if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await fund(link, params) };
+    if (!PUBLIC_METHODS.has(method))
+      return failure(known, -32_601, `The method ${method.slice(0, 80)} is not for use from outside.`);
+    const result = await link.request(method, params);
+    if (method === "eth_sendRawTransaction") onTransaction?.();
+    return { jsonrpc: "2.0", id: known, result };
+  } catch (error) {
+    if (error instanceof NodeError) return { jsonrpc: "2.0", id: known, error: error.answer };
+    throw error;
+  }
+}
+
+async function answerBody(body: Uint8Array, options: ChainDoorOptions): Promise<Answer | readonly Answer[]> {
+  let value: unknown;
+  try {
+    value = parseJsonBounded(body, MAX_BODY_BYTES, "The request");
+  } catch {
+    return failure(null, -32_700, "The request is no JSON.");
+  }
+  if (!Array.isArray(value)) return answerOne(value, options);
+  if (value.length === 0 || value.length > MAX_BATCH)
+    return failure(null, -32_600, `A batch has one request at least and ${MAX_BATCH} at most.`);
+  const answers: Answer[] = [];
+  // One after another: a batch is no way to ask more at once than others may.
+  for (const call of value) answers.push(await answerOne(call, options));
+  return answers;
+}
+
+/** What lets a page of an admitted origin read the answer; others get nothing of the kind. */
+function corsOf(origin: string | undefined): Record<string, string> {
+  if (origin === undefined) return {};
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-allow-headers": "content-type",
+    "access-control-allow-methods": "POST",
+    vary: "origin",
+  };
+}
+
+function serve(options: ChainDoorOptions, admitted: ReadonlySet<string>): Server {
+  let atWork = 0;
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const send = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
+      if (!request.complete) headers["connection"] = "close";
+      response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+    };
+    const refusal = refusalOf(request, admitted);
+    if (refusal) {
+      send(refusal[0], failure(null, -32_600, refusal[1]));
+      return;
+    }
+    const cors = corsOf(request.headers.origin);
+    if (request.method === "OPTIONS") {
+      response.writeHead(204, cors).end();
+      return;
+    }
+    if (atWork >= MOST_AT_WORK) {
+      send(503, failure(null, -32_005, "Too many requests at once: try again."), { "retry-after": "1" });
+      return;
+    }
+    atWork += 1;
+    try {
+      const body = await readStreamBounded(request as AsyncIterable<Uint8Array>, MAX_BODY_BYTES, "The request");
+      send(200, await answerBody(body, options), cors);
+    } catch (error) {
+      if (error instanceof CotrainError && error.code === "STREAM_TOO_LARGE")
+        send(413, failure(null, -32_600, error.message));
+      // As if nothing listened: the client's rules for a chain that is away are the right ones.
+      else if (error instanceof CotrainError) send(503, failure(null, -32_000, error.message));
+      else response.destroy();
+    } finally {
+      atWork -= 1;
+    }
+  };
+  return createServer(
+    { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 },
+    (request, response) => {
+      void handle(request, response);
+    },
+  );
+}
+
+/**
+ * Opens the door on loopback.
+ * @throws as `withPort` of service
+ */
+export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoor> {
+  const admitted = new Set<string>();
+  const server = serve(options, admitted);
+  server.maxConnections = 512;
+  server.keepAliveTimeout = 30_000;
+  const port = await withPort(
+    { ...options.port, host: LOOPBACK },
+    (candidate) =>
+      new Promise<number>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen({ port: candidate, host: LOOPBACK }, () => {
+          server.off("error", reject);
+          const address = server.address();
+          resolve(typeof address === "object" && address ? address.port : candidate);
+        });
+      }),
+  );
+  return {
+    url: `http://${LOOPBACK}:${port}`,
+    port,
+    admit: (origin) => void admitted.add(origin),
+    close: () =>
+      new Promise((resolve) => {
+        options.link.close();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

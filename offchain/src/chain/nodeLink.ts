@@ -1,0 +1,132 @@
+/**
+ * The private way to the embedded node: JSON-RPC over its socket in a directory of this user's alone, one answer a line.
+ * Connects when it is first asked and again after the node was started again.
+ */
+import { connect, type Socket } from "node:net";
+
+import { RetryableError, UserError } from "../base/index.ts";
+
+/** A call that the node answered with an error of its own. */
+export class NodeError extends UserError {
+  override readonly name = "NodeError";
+  /** As JSON-RPC has it: code, message, data. */
+  readonly answer: { readonly code: number; readonly message: string };
+
+  constructor(answer: { readonly code: number; readonly message: string }) {
+    super("NODE_REFUSED", `The embedded chain refused a call: ${answer.message}.`);
+    this.answer = answer;
+  }
+}
+
+export interface NodeLink {
+  /** @throws RetryableError `CHAIN_UNREACHABLE` without an answer; {@link NodeError} for one that is an error */
+  request(method: string, params?: unknown): Promise<unknown>;
+  close(): void;
+}
+
+export interface NodeLinkOptions {
+  /** Ms until a call is given up; default 30,000. */
+  readonly timeout?: number;
+  /** Told whenever a connection was made. */
+  readonly onConnect?: () => void;
+}
+
+/** Calls under way; more are refused. */
+const MOST_PENDING = 1_024;
+const MAX_ANSWER_BYTES = 64 << 20;
+
+interface Pending {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+const unreachable = (why: string, cause?: unknown): RetryableError =>
+  new RetryableError("CHAIN_UNREACHABLE", `The embedded chain ${why}: try again in a moment.`, {
+    ...(cause !== undefined && { cause }),
+  });
+
+/** @param path of the node's socket, or the name of its pipe on Windows */
+export function openNodeLink(path: string, options: NodeLinkOptions = {}): NodeLink {
+  const timeout = options.timeout ?? 30_000;
+  const pending = new Map<number, Pending>();
+  let socket: Socket | undefined;
+  let lastId = 0;
+  let closed = false;
+
+  const settle = (id: number): Pending | undefined => {
+    const call = pending.get(id);
+    pending.delete(id);
+    if (call) clearTimeout(call.timer);
+    return call;
+  };
+
+  const drop = (from: Socket, error: RetryableError): void => {
+    from.destroy();
+    if (socket !== from) return;
+    socket = undefined;
+    for (const id of pending.keys()) settle(id)?.reject(error);
+  };
+
+  function answer(from: Socket, line: string): void {
+    let message: { id?: unknown; result?: unknown; error?: { code: number; message: string } };
+    try {
+      message = JSON.parse(line) as typeof message;
+    } catch (error) {
+      drop(from, unreachable("answered with something that is no JSON", error));
+      return;
+    }
+    const call = typeof message.id === "number" ? settle(message.id) : undefined;
+    if (message.error) call?.reject(new NodeError(message.error));
+    else call?.resolve(message.result);
+  }
+
+  function open(): Socket {
+    const opened = connect(path);
+    let parts: Buffer[] = [];
+    let bytes = 0;
+    opened.on("connect", () => options.onConnect?.());
+    opened.on("data", (chunk: Buffer) => {
+      let rest = chunk;
+      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+        parts.push(rest.subarray(0, end));
+        answer(opened, Buffer.concat(parts).toString());
+        parts = [];
+        bytes = 0;
+        rest = rest.subarray(end + 1);
+      }
+      bytes += rest.length;
+      if (rest.length > 0) parts.push(rest);
+      if (bytes > MAX_ANSWER_BYTES) drop(opened, unreachable("answered at too great a length"));
+    });
+    opened.on("error", (error) => drop(opened, unreachable("does not answer", error)));
+    opened.on("close", () => drop(opened, unreachable("ended")));
+    // What waits for an answer has its timer; the socket alone keeps nothing alive.
+    opened.unref();
+    return opened;
+  }
+
+  return {
+    request: (method, params = []) =>
+      new Promise((resolve, reject) => {
+        if (closed) {
+          reject(unreachable("is being shut down"));
+          return;
+        }
+        if (pending.size >= MOST_PENDING) {
+          reject(unreachable("is asked too much at once"));
+          return;
+        }
+        lastId += 1;
+        const id = lastId;
+        const timer = setTimeout(() => settle(id)?.reject(unreachable("did not answer in time")), timeout);
+        pending.set(id, { resolve, reject, timer });
+        socket ??= open();
+        socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+      }),
+    close: () => {
+      closed = true;
+      if (socket) drop(socket, unreachable("is being shut down"));
+    },
+  };
+}
