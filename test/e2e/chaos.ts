@@ -44,6 +44,8 @@ const up = (...args: readonly string[]): Running =>
     "--json",
     `--port=${ports.coordinator}`,
     `--chain-port=${ports.chain}`,
+    // So that the second implementation finds what it recomputes.
+    "--keep-payloads=1h",
     ...args,
   ]);
 const forHours = (): Running => up("--for=600m");
@@ -140,6 +142,13 @@ async function verify(): Promise<void> {
   if (code !== 0 || sound !== true)
     throw new Fault(`cotrain verify ended with ${code}: ${JSON.stringify({ sound, heads, mismatch, missing })}`);
   say(`cotrain verify: ${String(heads)} checkpoints, all sound`);
+  await stage.empty(60);
+  const interop = ["--conditions=cotrain-source", join(root, "test/interop/run.ts"), "--state", stage.state];
+  if (process.env["CI"]) interop.push("--required");
+  const second = stage.run(process.execPath, interop);
+  const verdict = await second.exited;
+  if (verdict.code !== 0) throw new Fault(`the second implementation does not agree: ${second.stdout().slice(-2_000)}`);
+  say(second.stdout().trim().split("\n").at(-1) ?? "");
   await stage.empty(60);
 }
 
