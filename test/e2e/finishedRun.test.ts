@@ -104,7 +104,7 @@ async function joinRun(worker: { child: ChildProcess | undefined }): Promise<End
 
 beforeAll(async () => {
   writeBook();
-  me = (await ensureKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_LOCAL })).address.toLowerCase();
+  me = (await ensureKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_LOCAL })).address;
   await Promise.all([take(8_545), take(7_700)]);
   const worker: { child: ChildProcess | undefined } = { child: undefined };
   let joining: Promise<Ended> | undefined;
@@ -197,7 +197,7 @@ describe("up", () => {
     expect(summary.training.rounds).toBeGreaterThan(0);
     expect(summary.heldOut.after ?? Infinity).toBeLessThan(summary.heldOut.initial ?? 0);
     expect(summary.wallets.map(({ name }) => name)).toEqual(["worker-1", "elsewhere"]);
-    expect(summary.wallets[1]?.account.toLowerCase()).toBe(me);
+    expect(summary.wallets[1]?.account).toBe(me);
   });
 
   test("pays, and applies what holders decided", () => {
@@ -266,6 +266,35 @@ describe("commands on a run at rest start its chain and end it", () => {
     const { stdout } = await cotrain(["status", "--state", state], { environment });
     expect(stdout).toMatch(/^phase +at rest \(open on chain 31337\)/m);
     await nothingLeft();
+  });
+
+  test("status names the chain's RPC, every contract and every checkpoint's transaction", async () => {
+    const told = (await jsonOf("status")) as {
+      contracts: unknown;
+      rpc: string;
+      checkpoints: { transaction: string }[];
+    };
+    expect(told.contracts).toEqual(summary.contracts);
+    expect(told.rpc).toBe(summary.rpc);
+    const transactions = summary.checkpoints.map(({ transaction }) => transaction);
+    expect(told.checkpoints.map(({ transaction }) => transaction)).toEqual(transactions);
+    const { stdout } = await run("status");
+    for (const address of Object.values(summary.contracts)) expect(stdout).toContain(address);
+    expect(stdout).toContain(String(transactions.at(-1)));
+  });
+
+  test("checkpoint list, from the chain; where a coordinator is named, from that alone", async () => {
+    const list = (await jsonOf("checkpoint", "list", "--run", summary.model.runId)) as object[];
+    expect(list).toEqual(
+      summary.checkpoints.map(({ round, digest, transaction, block }) => ({ round, digest, transaction, block })),
+    );
+    const { stdout } = await run("checkpoint", "list");
+    for (const { digest, transaction } of summary.checkpoints) {
+      expect(stdout).toContain(digest);
+      expect(stdout).toContain(transaction ?? "none");
+    }
+    const away = await cotrainHere(["checkpoint", "list", "--coordinator", "http://127.0.0.1:9"]);
+    expect(away.code).toBe(75);
   });
 
   test("verify", async () => {
@@ -340,7 +369,7 @@ describe("commands on a run at rest start its chain and end it", () => {
       [
         {
           name: "worker-1",
-          account: paid?.account.toLowerCase(),
+          account: paid?.account,
           earned: paid?.earned,
           claimed: paid?.claimed,
           claimable: "0",
@@ -503,7 +532,7 @@ async function claimFrom(coordinator: string, rpc: string, deployment: string): 
   };
   const [mine, other] = (await json("rewards", "list", "--state", elsewhere)) as Record<string, string>[];
   expect(mine).toMatchObject({ name: "wallet", account: me, claimed: "0", claimable: mine?.["earned"] });
-  expect(other).toMatchObject({ name: "elsewhere", account: summary.wallets[0]?.account.toLowerCase() });
+  expect(other).toMatchObject({ name: "elsewhere", account: summary.wallets[0]?.account });
   expect(verdictOf(await cotrainHere(["rewards", "claim", ...where, "--state", join(directory, "nobody")]))).toEqual(
     refusal(1, "holds no worker's wallet"),
   );

@@ -108,7 +108,7 @@ describe.runIf(possible)("a worker in a network namespace of its own", { timeout
       assert(up.exit() === undefined, up.stderr());
       return up.stderr().includes("Training · round");
     });
-    expect(up.stderr()).toContain(`npm run cotrain -- worker --coordinator https://${NAME}:${PORT}\n`);
+    expect(up.stderr()).toContain(`npm run cotrain -- worker --coordinator https://${NAME}:${PORT} --run 0x`);
     const state = join(stage.directory, "elsewhere");
     // Whoever signs their own certificate hands it out.
     const worker = stage.cotrain(

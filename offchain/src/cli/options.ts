@@ -28,6 +28,10 @@ export const listenOptions = {
   tlsKey: text({ description: "PEM file of the TLS key" }),
 } as const;
 
+export const publicRpcOption = url({
+  description: "JSON-RPC that joiners are told (default: the one in use, where its URL can hold no key)",
+});
+
 /** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
 export const retentionOptions = {
   keepPayloads: duration({

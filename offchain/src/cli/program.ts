@@ -5,7 +5,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { exitCodeOf, UserError } from "../base/index.ts";
 import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/index.ts";
 import type { Command } from "./command.ts";
-import { commands, groupSummaries, withoutDocument } from "./commands/index.ts";
+import { commands, groupSummaries, rootExamples, withoutDocument } from "./commands/index.ts";
 import { configOption } from "./options.ts";
 import { complain, createOutput } from "./output.ts";
 
@@ -46,6 +46,13 @@ async function runCommand({ command, args, flags }: Line): Promise<number> {
   return (await command.run({ options: config.values, config, args, output })) ?? 0;
 }
 
+/** The first example of each command of a group. */
+const groupExamples = (group: string): Command["examples"] =>
+  commands.filter(({ name }) => name.startsWith(`${group} `)).flatMap(({ examples }) => examples.slice(0, 1));
+
+const examplesText = (examples: Command["examples"]): string =>
+  `\nExamples:\n${examples.map(([line, what]) => `  $ ${line}\n      ${what}`).join("\n")}`;
+
 /** @param refused told the words of the command that a line was not understood by */
 function buildProgram(understood: (line: Line) => void, refused: (words: string) => void): Program {
   const tellRefusal = (words: string) => (error: CommanderError) => {
@@ -58,7 +65,8 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
     .showHelpAfterError(false)
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => undefined })
-    .exitOverride();
+    .exitOverride()
+    .addHelpText("after", examplesText(rootExamples));
   const groups = new Map<string, Program>();
   for (const command of commands) {
     const [first = "", second] = command.name.split(" ");
@@ -69,6 +77,7 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
         program
           .command(first)
           .description(groupSummaries[first] ?? first)
+          .addHelpText("after", examplesText(groupExamples(first)))
           .exitOverride(tellRefusal(first));
       groups.set(first, parent);
     }
@@ -82,10 +91,7 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
     addOption(sub, "config", configOption);
     if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
     const notes = command.notes ? `\n${command.notes.join("\n")}\n` : "";
-    sub.addHelpText(
-      "after",
-      `${notes}\nExamples:\n${command.examples.map(([line, what]) => `  $ ${line}\n      ${what}`).join("\n")}`,
-    );
+    sub.addHelpText("after", `${notes}${examplesText(command.examples)}`);
     sub.action((...given: unknown[]) => {
       const args = given.slice(0, command.args?.length ?? 0).map(String);
       understood({ command, args, flags: givenFlags(sub) });

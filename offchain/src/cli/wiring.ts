@@ -23,7 +23,7 @@ import type { BlobReader } from "../storage/index.ts";
 import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
 
 /** The block from which on a deployment's logs are read; the chain's first where it does not say. */
-function firstBlockOf(deployment: DeploymentFile): number {
+function firstBlockOf(deployment: Pick<DeploymentFile, "blocks">): number {
   const blocks = Object.values(deployment.blocks);
   return blocks.length === 0 ? 0 : Math.min(...blocks);
 }
@@ -66,6 +66,8 @@ export interface RemoteRun {
   readonly runId: RunId;
   readonly chainId: number;
   readonly contracts: ContractAddresses;
+  /** An RPC that the coordinator tells of. */
+  readonly rpcUrl: string | null;
   readonly fromBlock: number;
   /** Whether chain and contracts are those of a deployment that the user named; else they are the coordinator's word. */
   readonly pinned: boolean;
@@ -79,8 +81,8 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
   const pinned = options.deployment === undefined ? undefined : await readNamedDeployment(options.deployment);
   const client = createCoordinatorClient(options.coordinator);
   const runId = await soleRun(client, options.run);
-  const { chainId, contracts } = await client.run(runId);
-  if (!pinned) return { client, runId, chainId, contracts, fromBlock: 0, pinned: false };
+  const { chainId, contracts, rpcUrl, deployment } = await client.run(runId);
+  if (!pinned) return { client, runId, chainId, contracts, rpcUrl, fromBlock: firstBlockOf(deployment), pinned: false };
   const who = `The coordinator at ${client.url}`;
   requireDeployment(options.deployment ?? "", pinned, who, { chainId, addresses: contracts });
   const { addresses } = pinned;
@@ -89,6 +91,7 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
     runId,
     chainId: pinned.chainId,
     contracts: addresses,
+    rpcUrl,
     fromBlock: firstBlockOf(pinned),
     pinned: true,
   };

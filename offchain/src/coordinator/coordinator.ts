@@ -18,7 +18,7 @@ import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projections.ts";
 import { defaultRetention, keptFrom, release, type RetentionOptions } from "./retention.ts";
 import { reduceSync, storeCheckpoint } from "./rounds.ts";
-import { openRun, type Run, type RunOptions, type SigningAccount } from "./run.ts";
+import { type Announced, openRun, type Run, type RunOptions, type SigningAccount } from "./run.ts";
 import { activateRoot, anchorHead, computeEpoch, postRoot } from "./settlement.ts";
 
 export interface CoordinatorOptions {
@@ -27,6 +27,8 @@ export interface CoordinatorOptions {
   readonly operatorToken: string;
   readonly presence?: Partial<PresenceOptions>;
   readonly retention?: Partial<RetentionOptions>;
+  /** Default: no RPC, no blocks. */
+  readonly announced?: Announced;
   /** How often the chain is compared with the journal, ms; default 1,000. */
   readonly watchInterval?: number;
 }
@@ -118,9 +120,10 @@ export async function createCoordinator(
   const metrics = createCoordinatorMetrics(modules.metrics);
   const presence = { ...defaultPresence, ...options.presence };
   const retention = { ...defaultRetention, ...options.retention };
+  const announced = options.announced ?? { rpcUrl: null, profile: "unknown", blocks: {} };
   const runs = new Map<RunId, Run>();
   for (const run of options.runs) {
-    runs.set(run.runId, await openRun(run, { presence, retention }, { ...modules, clock }));
+    runs.set(run.runId, await openRun(run, { presence, retention, announced }, { ...modules, clock }));
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];

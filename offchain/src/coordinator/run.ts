@@ -61,6 +61,16 @@ export interface RunOptions {
 export interface RunSettings {
   readonly presence: PresenceOptions;
   readonly retention: RetentionOptions;
+  readonly announced: Announced;
+}
+
+/** What joiners are told of the chain beside its id and the contracts. */
+export interface Announced {
+  /** An RPC that they may ask; null for none. */
+  readonly rpcUrl: string | null;
+  readonly profile: string;
+  /** First block of each contract. */
+  readonly blocks: Readonly<Record<string, number>>;
 }
 
 /** What a run needs from outside. */
@@ -90,6 +100,7 @@ export interface Run {
   readonly line: Line;
   readonly projections: Projections;
   readonly retention: RetentionOptions;
+  readonly announced: Announced;
   /** Runs work on tensors one piece at a time: it is the processor's anyway, and together its memory would add up. */
   readonly alone: LimitFunction;
   readonly modules: RunModules;
@@ -171,6 +182,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     line: createLine(),
     projections: createProjections(modules.database, runId),
     retention: settings.retention,
+    announced: settings.announced,
     alone: pLimit(1),
     modules,
   };

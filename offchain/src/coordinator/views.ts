@@ -86,6 +86,8 @@ export function runView(run: Run): RunView {
     modelId: run.facts.modelId,
     chainId: run.facts.chainId,
     contracts: lowerAll(run.contracts),
+    rpcUrl: run.announced.rpcUrl,
+    deployment: { profile: run.announced.profile, blocks: { ...run.announced.blocks } },
     definition: run.definitionDigest,
     realisations: [...run.realisations.known],
     poster: lower(run.modules.poster.address),

@@ -75,6 +75,10 @@ export const RunView = Type.Object({
   modelId: Hash32,
   chainId: Count,
   contracts: ContractAddresses,
+  /** Where a joiner can ask the chain; null where the organiser tells of none. The coordinator's word, like the contracts. */
+  rpcUrl: Nullable(Type.String({ maxLength: 500 })),
+  /** Of the contracts: their profile, and the block from which on each is there. */
+  deployment: Type.Object({ profile: Type.String({ maxLength: 64 }), blocks: Type.Record(Type.String(), Count) }),
   definition: Hash32,
   realisations: Type.Array(Hash32),
   poster: Address20,

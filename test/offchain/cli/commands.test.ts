@@ -45,12 +45,23 @@ describe("help", () => {
 
   test.each([
     ["rewards", ["list", "claim"]],
-    ["checkpoint", ["export", "import"]],
+    ["checkpoint", ["list", "export", "import"]],
   ])("of the group %s shows its commands", async (group, words) => {
     const { code, stdout } = await cotrainHere([group, "--help"]);
     expect(code).toBe(0);
     for (const word of words) expect(stdout).toMatch(new RegExp(`^  ${word}\\b`, "m"));
   });
+
+  test.each([[], ["rewards"], ["checkpoint"]])(
+    "of the root and of groups has examples that work: %j",
+    async (...words) => {
+      const { code, stdout } = await cotrainHere([...words, "--help"]);
+      expect(code).toBe(0);
+      const lines = [...stdout.matchAll(/^ {2}\$ (.+)$/gm)].map(([, line]) => line ?? "");
+      expect(lines.length).toBeGreaterThan(1);
+      for (const line of lines) expect(parseLine(argvOf(line))).toBeDefined();
+    },
+  );
 
   test("shows durations as they are typed", async () => {
     expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/--for <value> [^]*?\(default: 3m\)/);
@@ -176,6 +187,7 @@ describe("where a value comes from", () => {
 const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   up: {
     vote: "session",
+    publicRpc: "launch",
     for: "../../e2e/finishedRun",
     exit: "../../e2e/finishedRun",
     fresh: "../../e2e/finishedRun",
@@ -211,6 +223,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     logLevel: "daemons",
   },
   coordinator: {
+    publicRpc: "launch",
     state: "daemons",
     run: "daemons",
     rpc: "daemons",
@@ -276,6 +289,12 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "../../e2e/finishedRun",
     delegate: "../../e2e/finishedRun",
   },
+  "checkpoint list": {
+    state: "../../e2e/finishedRun",
+    coordinator: "../../e2e/finishedRun",
+    run: "../../e2e/finishedRun",
+  },
+  clean: { state: "clean", yes: "clean" },
   "checkpoint export": {
     state: "../../e2e/finishedRun",
     checkpoint: "../../e2e/finishedRun",

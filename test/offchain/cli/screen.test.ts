@@ -64,7 +64,7 @@ const view = {
   loss: {
     train: 4.5,
     heldOut: { round: 7, microBitsPerByte: 2_345_678, sequences: 64 },
-    heldOutFirst: { round: 0, microBitsPerByte: 3_800_000, sequences: 64 },
+    heldOutFirst: { round: 0, microBitsPerByte: 3_800_000, sequences: 16 },
   },
   tokensPerSecond: 24_690,
   traffic: { up: 4_000_000, down: 8_000_000, synchronous: 600_000_000 },
@@ -100,7 +100,7 @@ describe("the live picture", () => {
         "now       Training  ████████▋░░░░░░░░░░░░░░░ 1:05 of 3:00",
         "round     8 · 1 of 3 workers in · 32 inner steps",
         "loss      train 4.500 nats/token, 2.597 bits/byte of the newest steps █▅▂▁",
-        "          held-out 2.346 bits/byte on 8,192 tokens (3.800 at the start)",
+        "          held-out 2.346 bits/byte on 8,192 tokens; at the start 3.800 on 2,048",
         "speed     12,345 tokens/s by 1 active · 197 K tokens so far",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
         "          600 MB (50×) if every step went in fp32 both ways",
@@ -240,7 +240,13 @@ const summary: Summary = {
     downCodec: 0,
     workers: 3,
   },
-  heldOut: { initial: 3_800_000, before: 3_000_000, after: 2_500_000, sequences: 64, sequence: 128 },
+  heldOut: {
+    initial: 3_800_000,
+    before: 3_000_000,
+    after: 2_500_000,
+    sequences: { initial: 16, before: 32, after: 64 },
+    sequence: 128,
+  },
   sample: { prompt: "The people", before: "qx zv ".repeat(9), after: " of the\n\ntown ".repeat(12) },
   checkpoints: [0, 1, 2, 3].map((round) => ({
     round,
@@ -307,7 +313,8 @@ describe("the summary", () => {
     for (const part of [
       "3 rounds (2 now), 96 inner steps, 294,912 tokens",
       "196,608 tokens in 0:45: 4,369 tokens/s",
-      "held-out bits/byte 3.000 → 2.500 on 8,192 tokens (3.800 before any training)",
+      "held-out bits/byte 3.000 on 4,096 tokens → 2.500 on 8,192 tokens",
+      "3.800 on 2,048 tokens before any training",
       "moved 3.00 MB: 1.00 MB up (int8), 2.00 MB down (fp32, uncompressed)",
       "      300 MB (100×) if every step went in fp32 both ways",
       "      100 MB (33×) by a ring all-reduce of 3 in bf16",
@@ -365,7 +372,13 @@ describe("the summary", () => {
   });
 
   test("says what did not happen", () => {
-    const none = { initial: null, before: null, after: null, sequences: null, sequence: 128 };
+    const none = {
+      initial: null,
+      before: null,
+      after: null,
+      sequences: { initial: null, before: null, after: null },
+      sequence: 128,
+    };
     const shown = text({ proposal: null, pending: [], heldOut: none });
     expect(shown).toContain("nothing in this session");
     expect(text({ proposal: null, noVote: "no vote, as --no-vote asks" })).toContain("  no vote, as --no-vote asks");

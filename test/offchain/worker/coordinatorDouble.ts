@@ -227,6 +227,8 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     modelId: fixture.modelId,
     chainId: fixture.chainId,
     contracts: fixture.contracts,
+    rpcUrl: null,
+    deployment: { profile: "local", blocks: {} },
     definition: fixture.definitionDigest,
     realisations: [fixture.realisationDigest],
     poster: lower(poster.address),

@@ -3,11 +3,13 @@ import { asRunId } from "@cotrain/sdk/protocol";
 import { readFileBounded, UserError } from "../../base/index.ts";
 import { createLogger, loadTls, openRoleDirectory, port, runDaemon, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
+import { publicRpcOf } from "../facts.ts";
 import { layout, openLocalRun } from "../local.ts";
 import {
   listenOptions,
   logLevelOption,
   passphraseFileOption,
+  publicRpcOption,
   retentionOptions,
   rpcOption,
   runOption,
@@ -25,6 +27,7 @@ export const coordinatorCommand = defineCommand({
     state: stateOption,
     run: runOption,
     rpc: rpcOption,
+    publicRpc: publicRpcOption,
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
     ...listenOptions,
@@ -60,6 +63,8 @@ export const coordinatorCommand = defineCommand({
           );
         const state = await openRoleDirectory(run.state, "coordinator", { create: true });
         daemon.onShutdown("state directory", () => state.close());
+        const rpcUrl = options.rpc ?? run.file.chain.rpcUrl;
+        const { profile, blocks } = run.deployment;
         const { startCoordinator } = await import("../../coordinator/index.ts");
         const coordinator = await startCoordinator({
           state,
@@ -76,7 +81,8 @@ export const coordinatorCommand = defineCommand({
             ...(options.keepCheckpoints !== undefined && { checkpoints: options.keepCheckpoints }),
             ...(options.keepBytes !== undefined && { checkpointBytes: options.keepBytes }),
           },
-          chain: readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment),
+          chain: readerOptions(rpcUrl, run.deployment.chainId, run.deployment),
+          announced: { rpcUrl: options.publicRpc ?? publicRpcOf(rpcUrl) ?? null, profile, blocks },
           poster,
           http: {
             host: options.host,

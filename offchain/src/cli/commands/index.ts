@@ -1,6 +1,8 @@
 /** All commands, in the order of `cotrain --help`. */
 import type { Command } from "../command.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
+import { checkpointListCommand } from "./checkpointList.ts";
+import { cleanCommand } from "./clean.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { generateCommand } from "./generate.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
@@ -20,8 +22,10 @@ export const commands: readonly Command[] = [
   generateCommand,
   rewardsListCommand,
   rewardsClaimCommand,
+  checkpointListCommand,
   checkpointExportCommand,
   checkpointImportCommand,
+  cleanCommand,
 ];
 
 /** Daemons: they log, and have no result that --json could print. */
@@ -30,5 +34,15 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
   rewards: "what wallets earned, and claiming it",
-  checkpoint: "checkpoints as files",
+  checkpoint: "checkpoints: which there are, and as files",
 };
+
+/** What stands under `cotrain --help`: the way through, from the first start to what one does with the result. */
+export const rootExamples: Command["examples"] = [
+  ["npm start", "train on this machine for three minutes: chain, coordinator, validators, workers, all of it"],
+  ["npx cotrain status", "where the run stands, which contracts, which transactions"],
+  ['npx cotrain generate --prompt "The people of the town"', "let the model write"],
+  ["npx cotrain rewards list", "who earned what"],
+  ["npx cotrain verify", "recompute the history of the run from the contracts alone"],
+  ["npx cotrain worker --coordinator https://train.example.org", "train for somebody else's run"],
+];

@@ -16,7 +16,7 @@ import {
 } from "../../chain/index.ts";
 import { openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { formatShares, shortHex } from "../format.ts";
+import { formatAddress, formatSharesAdding, formatShares, shortAddress } from "../format.ts";
 import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
 import {
   coordinatorOption,
@@ -196,10 +196,13 @@ export const rewardsListCommand = defineCommand({
       }
       return found;
     });
+    const columns = (["earned", "claimed", "claimable", "votes"] as const).map((key) =>
+      formatSharesAdding(rows.map((row) => row[key])),
+    );
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
         name,
-        account,
+        account: formatAddress(account),
         earned,
         claimed: paid,
         claimable,
@@ -208,13 +211,10 @@ export const rewardsListCommand = defineCommand({
       table(
         [
           ["wallet", "", "earned", "claimed", "claimable", "votes"],
-          ...rows.map((row) => [
+          ...rows.map((row, index) => [
             row.name,
-            shortHex(row.account),
-            formatShares(row.earned),
-            formatShares(row.claimed),
-            formatShares(row.claimable),
-            formatShares(row.votes),
+            shortAddress(row.account),
+            ...columns.map((column) => column[index] ?? ""),
           ]),
         ],
         [2, 3, 4, 5],
@@ -284,7 +284,7 @@ export const rewardsClaimCommand = defineCommand({
           if (options.delegate && BigInt(await delegateOf(client, { shares, account })) === 0n)
             await delegate.sync(client, { shares, delegatee: account });
         }
-        made.push({ name, account, amount: claimable, transaction });
+        made.push({ name, account: formatAddress(account), amount: claimable, transaction });
       }
       return made;
     });
@@ -292,8 +292,8 @@ export const rewardsClaimCommand = defineCommand({
       claims,
       claims.map(({ name, account, amount, transaction }) =>
         transaction
-          ? `${name} ${shortHex(account)} claimed ${formatShares(amount)} shares in ${transaction}`
-          : `${name} ${shortHex(account)} has nothing to claim`,
+          ? `${name} ${shortAddress(account)} claimed ${formatShares(amount)} shares in ${transaction}`
+          : `${name} ${shortAddress(account)} has nothing to claim`,
       ),
     );
   },

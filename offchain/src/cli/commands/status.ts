@@ -1,66 +1,152 @@
-import { createCoordinatorClient, runStatus, type RunView } from "@cotrain/sdk/protocol";
+import { createCoordinatorClient, type CheckpointList, runStatus, type RunView } from "@cotrain/sdk/protocol";
 
-import { openReader } from "../../chain/index.ts";
-import { readStateFile, showDuration } from "../../service/index.ts";
+import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
+import { readStateFile } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { formatBytes, formatCount, shortHex } from "../format.ts";
+import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
+import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { table } from "../output.ts";
+import { findPutAside, type PutAside } from "../putAside.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
+import { liveSpeed, trafficLines } from "../up/screen.ts";
 import { Summary } from "../up/summary.ts";
 
-function viewLines(view: RunView): string[] {
+/** Checkpoints whose transactions are shown; `--json` has all. */
+const SHOWN_CHECKPOINTS = 8;
+
+type Checkpoint = Pick<CheckpointList["checkpoints"][number], "round" | "digest" | "transaction" | "block">;
+
+function checkpointLines(checkpoints: readonly Checkpoint[]): string[] {
+  const shown = checkpoints.slice(-SHOWN_CHECKPOINTS);
+  const rows = shown.map(({ round, transaction }) => [String(round), transaction ?? "not anchored yet"]);
+  const earlier = checkpoints.length - shown.length;
+  if (earlier > 0) rows.unshift(["…", `${earlier} earlier: npx cotrain checkpoint list`]);
+  return rows.length === 0 ? [] : ["", "checkpoints and their transactions", ...table(rows, [0])];
+}
+
+const putAsideLines = (states: readonly PutAside[]): string[] =>
+  states.length === 0
+    ? []
+    : [
+        "",
+        'old states that --fresh put aside; "npx cotrain clean" removes them',
+        ...table(states.map(({ path, bytes }) => [path, formatBytes(bytes)])),
+      ];
+
+function roundText({ current, round }: RunView): string {
+  if (!current) return `${round} completed`;
+  return `${roundNumber(current.round)} is open, ${current.received} of ${current.assigned} workers in; ${round} completed`;
+}
+
+function viewLines(view: RunView, facts: ChainFacts | undefined, checkpoints: readonly Checkpoint[]): string[] {
+  const active = view.members.filter(({ state }) => state !== "silent").length;
+  const { heldOut } = view.loss;
+  const [moved = "", ...baselines] = trafficLines(view, active);
   const rows = [
     ["run", view.runId],
     ["model", view.modelId],
     ["phase", view.phase],
-    ["round", String(view.round)],
+    ["round", roundText(view)],
     ["tokens", formatCount(BigInt(view.tokens))],
+    ["speed", `${formatCount(liveSpeed(view).tokensPerSecond)} tokens/s now`],
     ["inner steps per round", `${view.params.innerSteps} (parameters version ${view.paramsVersion})`],
-    ["held-out bits/byte", view.loss.heldOut ? (view.loss.heldOut.microBitsPerByte / 1e6).toFixed(3) : "not measured"],
-    ["checkpoint", `round ${view.checkpoint.round}, ${view.checkpoint.digest}`],
-    ["anchored", view.anchored ? `round ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     [
-      "sent",
-      `${formatBytes(view.traffic.up + view.traffic.down)}; synchronous data parallelism: ${formatBytes(view.traffic.synchronous)}`,
+      "held-out bits/byte",
+      heldOut
+        ? `${(heldOut.microBitsPerByte / 1e6).toFixed(3)} (checkpoint ${heldOut.round}${heldOut.sequences === null ? "" : `, ${formatCount(heldOut.sequences)} sequences`})`
+        : "not measured",
     ],
+    ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
+    ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
+    ["moved", moved],
+    ...baselines.map((line) => ["", line]),
+    ...factRows(facts ?? remoteFacts(view)),
   ];
-  const { payloadSeconds, checkpoints, checkpointBytes } = view.kept;
-  rows.push([
-    "kept",
-    `payloads until ${payloadSeconds > 0 ? `${showDuration(payloadSeconds * 1_000)} after ` : ""}their root is active, the newest ${checkpoints} checkpoints and ${formatBytes(checkpointBytes)} of older ones`,
-  ]);
   const members = view.members.map((member) => [
-    shortHex(member.worker),
+    shortAddress(member.worker),
     member.state,
     formatCount(BigInt(member.tokens)),
   ]);
   return [
     ...table(rows),
     ...(members.length > 0 ? ["", ...table([["worker", "state", "tokens"], ...members], [2])] : []),
+    ...checkpointLines(checkpoints),
   ];
 }
 
+/** What a coordinator says of the chain. */
+const remoteFacts = (view: RunView): ChainFacts => ({
+  chainId: view.chainId,
+  rpc: view.rpcUrl ?? "not told by the coordinator",
+  contracts: Object.fromEntries(
+    Object.entries(view.contracts).map(([name, address]) => [name, formatAddress(address)]),
+  ),
+});
+
 /** Both forms of the document say which they are. */
-const runningDocument = (view: RunView) => ({ running: true, ...view });
+const runningDocument = (
+  view: RunView,
+  facts: ChainFacts,
+  checkpoints: readonly Checkpoint[],
+  old: readonly PutAside[],
+) => ({
+  running: true,
+  ...view,
+  contracts: facts.contracts,
+  rpc: facts.rpc,
+  checkpoints,
+  putAside: old,
+});
+
+const checkpointOf = ({ round, checkpointDigest, transaction, block }: PostedHead): Checkpoint => ({
+  round,
+  digest: checkpointDigest,
+  transaction,
+  block,
+});
+
+/** What this directory knows about the chain, undefined while that does not answer. */
+async function localFacts(run: LocalRun): Promise<ChainFacts | undefined> {
+  const { chainId, rpcUrl } = run.file.chain;
+  try {
+    const { client } = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
+    return await chainFacts(client, { chainId, rpcUrl, addresses: run.deployment.addresses, modelId: run.modelId });
+  } catch {
+    return undefined;
+  }
+}
+
+async function headsOf(reader: ChainReader, run: LocalRun): Promise<Checkpoint[]> {
+  return (await reader.headsSince(run.runId, 0)).map(checkpointOf);
+}
 
 /** What chain and files say when no coordinator runs. */
-async function restingStatus(run: LocalRun) {
-  const summary = await readStateFile(layout(run.state).summary, Summary);
-  return withChain(run, async ({ url, chainId }) => {
-    const reader = await openReader(readerOptions(url, chainId, run.deployment));
-    const [head, record, active] = await Promise.all([
+async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
+  // A summary of another version, or a damaged one, is no reason to say nothing.
+  const summary = await readStateFile(layout(run.state).summary, Summary).catch(() => undefined);
+  return withChain(run, async (connection) => {
+    const { url, chainId, client } = connection;
+    const { addresses } = run.deployment;
+    const reader = createReader(connection, readerOptions(url, chainId, run.deployment));
+    const [head, record, active, checkpoints, found] = await Promise.all([
       reader.head(run.runId),
       reader.run(run.runId),
       reader.activeRoot(run.modelId),
+      headsOf(reader, run),
+      chainFacts(client, { chainId, rpcUrl: url, addresses, modelId: run.modelId }),
     ]);
+    const embedded = run.file.chain.embedded;
+    const facts = { ...found, rpc: embedded ? `${run.file.chain.rpcUrl} (while it runs)` : found.rpc };
     const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
     const document = {
       running: false,
       runId: run.runId,
       modelId: run.modelId,
       chainId,
+      rpc: embedded ? run.file.chain.rpcUrl : found.rpc,
+      contracts: facts.contracts,
       status,
       round: head.round,
       head: head.head,
@@ -69,25 +155,28 @@ async function restingStatus(run: LocalRun) {
       activeEpoch: active?.epoch ?? null,
       tokens: summary?.training.tokens ?? null,
       heldOut: summary?.heldOut.after ?? null,
+      checkpoints,
+      putAside: old,
     };
     const rows = [
       ["run", run.runId],
       ["model", run.modelId],
       ["phase", `at rest (${status} on chain ${chainId}); "npm start" trains it further`],
-      ["round", String(head.round)],
-      ["anchored", `round ${head.round}, link ${head.sequence}, ${head.head}`],
+      ["round", `${head.round} completed`],
+      ["anchored", `checkpoint ${head.round}, link ${head.sequence}, ${head.head}`],
       ["rewards active through epoch", String(active?.epoch ?? "none")],
       ...(summary ? [["tokens", formatCount(BigInt(summary.training.tokens))]] : []),
       ...(summary?.heldOut.after ? [["held-out bits/byte", (summary.heldOut.after / 1e6).toFixed(3)]] : []),
+      ...factRows(facts),
     ];
-    return { document, lines: table(rows) };
+    return { document, lines: [...table(rows), ...checkpointLines(checkpoints), ...putAsideLines(old)] };
   });
 }
 
 /** `cotrain status`. */
 export const statusCommand = defineCommand({
   name: "status",
-  summary: "where a run stands",
+  summary: "where a run stands, here and on-chain",
   options: { state: stateOption, coordinator: coordinatorOption, run: runOption },
   examples: [
     ["npx cotrain status", "the run of this directory, running or at rest"],
@@ -96,24 +185,37 @@ export const statusCommand = defineCommand({
   async run({ options, output }) {
     if (options.coordinator !== undefined) {
       const client = createCoordinatorClient(options.coordinator);
-      const view = await client.run(await soleRun(client, options.run));
-      output.result(runningDocument(view), viewLines(view));
+      const runId = await soleRun(client, options.run);
+      const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
+      output.result(runningDocument(view, remoteFacts(view), checkpoints, []), viewLines(view, undefined, checkpoints));
       return;
     }
     const run = await openLocalRun(options.state);
     requireRun(run, options.run);
+    const old = await findPutAside(run.state);
     const url = run.file.urls["coordinator"];
-    const view =
-      url === undefined
-        ? undefined
-        : await createCoordinatorClient(url, { timeout: 3_000 })
-            .run(run.runId)
-            .catch(() => undefined);
-    if (view) {
-      output.result(runningDocument(view), viewLines(view));
+    const running = url === undefined ? undefined : await runningView(run, url);
+    if (running) {
+      const { view, checkpoints } = running;
+      const facts = await localFacts(run);
+      output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, old), [
+        ...viewLines(view, facts, checkpoints),
+        ...putAsideLines(old),
+      ]);
       return;
     }
-    const { document, lines } = await restingStatus(run);
+    const { document, lines } = await restingStatus(run, old);
     output.result(document, lines);
   },
 });
+
+/** The run as its coordinator has it, undefined where none answers. */
+async function runningView({ runId }: LocalRun, url: string) {
+  const client = createCoordinatorClient(url, { timeout: 3_000 });
+  try {
+    const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
+    return { view, checkpoints };
+  } catch {
+    return undefined;
+  }
+}

@@ -166,7 +166,7 @@ export const verifyCommand = defineCommand({
           "--coordinator needs --rpc: a coordinator's own word about the chain proves nothing.",
         );
       const { client, runId, pinned, ...where } = await openRemoteRun({ ...options, coordinator });
-      const reader = await openReader({ rpcUrl: rpc, ...where });
+      const reader = await openReader({ ...where, rpcUrl: rpc });
       return walk({ reader, blobs: client, runId, contractsFrom: pinned ? "deployment" : "coordinator" }, output);
     }
     const imported = await openImportedModel(options.state);

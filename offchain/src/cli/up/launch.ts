@@ -50,19 +50,33 @@ export interface Launched {
   readonly joinCommand: string;
 }
 
-const joinAt = (url: string): string => `npm run cotrain -- worker --coordinator ${url}`;
+/** Whether an address is this machine's alone. */
+const isLoopback = (url: string): boolean => {
+  const { hostname: host } = new URL(url);
+  return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+};
 
 /** How others reach the coordinator: by the name in its certificate, at the address it listens on, or through its proxy. */
-async function joinCommandFor(
+async function addressFor(
   { host, tlsCert, tlsKey, behindProxy }: CommandContext<typeof upOptions>["options"],
   port: number,
 ): Promise<string> {
-  if (behindProxy) return joinAt("https://<your proxy>");
+  if (behindProxy) return "https://<your proxy>";
   const wildcard = host === "0.0.0.0" || host === "::";
   const tls = await loadTls(tlsCert, tlsKey);
-  if (!tls) return joinAt(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  if (!tls) return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   const name = /DNS:([^,\s]+)/.exec(new X509Certificate(tls.cert).subjectAltName ?? "")?.[1];
-  return joinAt(`https://${name ?? (wildcard ? hostname() : host)}:${port}`);
+  return `https://${name ?? (wildcard ? hostname() : host)}:${port}`;
+}
+
+/**
+ * All that a joiner needs: where the coordinator is, which run, and the chain's RPC to check it against, unless that is an
+ * address of this machine and the joiner is not here.
+ */
+export function joinCommandFor(coordinator: string, runId: RunId, rpcUrl: string | null): string {
+  const here = !coordinator.includes("<") && isLoopback(coordinator);
+  const rpc = rpcUrl !== null && (here || !isLoopback(rpcUrl)) ? ` --rpc ${rpcUrl}` : "";
+  return `npm run cotrain -- worker --coordinator ${coordinator} --run ${runId}${rpc}`;
 }
 
 /**
@@ -120,8 +134,9 @@ export async function startProcesses(
     ...(keepCheckpoints === undefined ? [] : ["--keep-checkpoints", String(keepCheckpoints)]),
     ...(keepBytes === undefined ? [] : ["--keep-bytes", String(keepBytes)]),
   ];
+  const announce = options.publicRpc === undefined ? [] : ["--public-rpc", options.publicRpc];
   const status = await supervisor.start(
-    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...keep, ...keys]),
+    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...announce, ...keep, ...keys]),
   );
   const bound = Number(status.details["port"] ?? port);
   const url = String(status.details["url"]);
@@ -131,7 +146,8 @@ export async function startProcesses(
     urls: { coordinator: url },
   });
   const coordinator = createCoordinatorClient(url);
-  await checkCheckpoint(blobs, asDigest((await coordinator.run(run.runId)).checkpoint.digest));
+  const view = await coordinator.run(run.runId);
+  await checkCheckpoint(blobs, asDigest(view.checkpoint.digest));
   await coordinator.control(run.runId, operatorToken, { action: "pause" });
   const memberOf = (kind: "validator" | "worker", index: number, ...flags: readonly string[]): ProcessSpec => {
     const role = `${kind}-${index + 1}`;
@@ -142,5 +158,5 @@ export async function startProcesses(
     ...wallets.workers.map((_, index) => memberOf("worker", index, "--threads", "1")),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });
-  return { coordinator, joinCommand: await joinCommandFor(options, bound) };
+  return { coordinator, joinCommand: joinCommandFor(await addressFor(options, bound), run.runId, view.rpcUrl) };
 }

@@ -3,6 +3,7 @@ import { duration, integer, text, toggle, port } from "../../service/index.ts";
 import {
   listenOptions,
   passphraseFileOption,
+  publicRpcOption,
   retentionOptions,
   rpcOption,
   stateOption,
@@ -21,6 +22,7 @@ export const upOptions = {
   data: text({ description: "text file to train on instead of the Brown corpus (new runs)" }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   rpc: rpcOption,
+  publicRpc: publicRpcOption,
   deployments: text({
     description: "directory that records deployments to public chains (default: deploy/deployments of this repository)",
   }),

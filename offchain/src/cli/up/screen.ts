@@ -150,7 +150,12 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
     line([
       label(""),
       `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}`,
-      ["dim", heldOutFirst ? ` (${heldOutBits(heldOutFirst)} at the start)` : ""],
+      [
+        "dim",
+        heldOutFirst
+          ? `; at the start ${heldOutBits(heldOutFirst)}${sampleOf(heldOutFirst.sequences, sequence).replace(" tokens", "")}`
+          : "",
+      ],
     ]),
   ];
 }

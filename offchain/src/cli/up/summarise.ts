@@ -147,6 +147,21 @@ function trainingOf(session: Session, view: RunView): Summary["training"] {
   };
 }
 
+function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Summary["heldOut"] {
+  const before = first.loss.heldOut ?? loss.heldOutFirst;
+  return {
+    initial: loss.heldOutFirst?.microBitsPerByte ?? null,
+    before: before?.microBitsPerByte ?? null,
+    after: loss.heldOut?.microBitsPerByte ?? null,
+    sequences: {
+      initial: loss.heldOutFirst?.sequences ?? null,
+      before: before?.sequences ?? null,
+      after: loss.heldOut?.sequences ?? null,
+    },
+    sequence,
+  };
+}
+
 export async function summarise(prepared: Prepared, session: Session): Promise<Summary> {
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
@@ -169,13 +184,7 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
       text: prepared.data.source,
     },
     training: trainingOf(session, view),
-    heldOut: {
-      initial: view.loss.heldOutFirst?.microBitsPerByte ?? null,
-      before: (session.first.loss.heldOut ?? view.loss.heldOutFirst)?.microBitsPerByte ?? null,
-      after: view.loss.heldOut?.microBitsPerByte ?? null,
-      sequences: view.loss.heldOut?.sequences ?? null,
-      sequence: prepared.definition.sequence,
-    },
+    heldOut: heldOutOf(session, view, prepared.definition.sequence),
     sample: text,
     checkpoints: list.checkpoints.map(({ round, sequence, digest, transaction, block }) => ({
       round,

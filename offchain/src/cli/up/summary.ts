@@ -50,13 +50,13 @@ export const Summary = Type.Object({
   }),
   /**
    * Micro-bits per byte of held-out text, signed by the validators: of checkpoint 0, at the start of this session, at its end;
-   * `sequences` of `sequence` tokens each were measured.
+   * each on so many sequences of `sequence` tokens.
    */
   heldOut: Type.Object({
     initial: Nullable(Whole),
     before: Nullable(Whole),
     after: Nullable(Whole),
-    sequences: Nullable(Whole),
+    sequences: Type.Object({ initial: Nullable(Whole), before: Nullable(Whole), after: Nullable(Whole) }),
     sequence: Whole,
   }),
   /** The same prompt, seed and settings: by checkpoint 0, and by the newest. */
@@ -125,8 +125,8 @@ const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${
 
 function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
   const now = training.rounds - training.firstRound;
-  const before = heldOut.initial === heldOut.before ? "" : ` (${bits(heldOut.initial)} before any training)`;
-  const sample = heldOut.after === null ? "" : sampleOf(heldOut.sequences, heldOut.sequence);
+  const figure = (when: "initial" | "before" | "after"): string =>
+    `${bits(heldOut[when])}${sampleOf(heldOut.sequences[when], heldOut.sequence)}`;
   const traffic = trafficLines(
     { traffic: training.traffic, params: { codec: training.codec, downCodec: training.downCodec } },
     training.workers,
@@ -134,7 +134,8 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
   return indent([
     `${formatCount(training.rounds)} rounds (${formatCount(now)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens`,
     `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,
-    `held-out bits/byte ${bits(heldOut.before)} → ${paint("green", bits(heldOut.after))}${sample}${before}`,
+    `held-out bits/byte ${figure("before")} → ${paint("green", figure("after"))}`,
+    ...(heldOut.initial === heldOut.before ? [] : [`      ${figure("initial")} before any training`]),
     `moved ${traffic[0]}`,
     ...traffic.slice(1).map((line) => `      ${line}`),
   ]);

@@ -1,0 +1,63 @@
+import { createInterface } from "node:readline/promises";
+
+import { UserError } from "../../base/index.ts";
+import { openStateDirectory, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { formatBytes } from "../format.ts";
+import { stateOption } from "../options.ts";
+import { findPutAside, type PutAside, remove } from "../putAside.ts";
+
+/** Whether the person at the terminal says yes. */
+async function agreed(found: readonly PutAside[]): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY)
+    throw new UserError(
+      "CONFIRMATION_MISSING",
+      "Nothing was removed: confirm it with --yes where nobody can be asked.",
+    );
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const what = found.length === 1 ? "it" : `all ${found.length}`;
+    const answer = await prompt.question(`Remove ${what} for ever? The wallets in there go too. [y/N] `);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    prompt.close();
+  }
+}
+
+/** @throws UserError `STATE_LOCKED` for one that somebody opened by --state; state of another version can go. */
+async function requireUnused({ path }: PutAside): Promise<void> {
+  try {
+    (await openStateDirectory(path)).close();
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== "STATE_VERSION") throw error;
+  }
+}
+
+/** `cotrain clean`: removes the states that --fresh put aside. */
+export const cleanCommand = defineCommand({
+  name: "clean",
+  summary: "remove old states that --fresh put aside",
+  options: {
+    state: stateOption,
+    yes: toggle({ description: "remove without asking", default: false }),
+  },
+  examples: [
+    ["npx cotrain clean", "shows what --fresh put aside beside .cotrain, asks, and removes it"],
+    ["npx cotrain clean --yes", "without asking"],
+  ],
+  notes: ["The state itself is never touched. Old states hold wallets: claim what they earned first."],
+  async run({ options, output }) {
+    const found = await findPutAside(options.state);
+    const total = found.reduce((sum, { bytes }) => sum + bytes, 0);
+    const done = (removed: readonly PutAside[], line: string): void =>
+      output.result({ removed, bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0) }, [line]);
+    if (found.length === 0) return done([], "There is nothing that --fresh put aside.");
+    for (const each of found) await requireUnused(each);
+    if (!options.yes) {
+      for (const { path, bytes } of found) output.notice(`${path}  ${formatBytes(bytes)}`);
+      if (!(await agreed(found))) return done([], "Nothing was removed.");
+    }
+    for (const each of found) await remove(each);
+    done(found, `Removed ${found.length === 1 ? "1 old state" : `${found.length} old states`}, ${formatBytes(total)}.`);
+  },
+});

@@ -1,0 +1,52 @@
+/** States that `--fresh` put aside: `<state>.<time>` beside the state, where they are, and how much they hold. */
+import { type Dirent, existsSync } from "node:fs";
+import { lstat, readdir, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+
+import { errnoOf, writeError } from "../base/index.ts";
+
+export interface PutAside {
+  readonly path: string;
+  /** When, ISO 8601. */
+  readonly since: string;
+  readonly bytes: number;
+}
+
+const TIME = /^\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z(-\d+)?$/;
+
+/** Bytes of all files below; what goes away meanwhile counts nothing, and links are not followed. */
+async function sizeOf(directory: string): Promise<number> {
+  const gone = (error: unknown): undefined => {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  };
+  const entries: Dirent[] = (await readdir(directory, { withFileTypes: true, recursive: true }).catch(gone)) ?? [];
+  let bytes = 0;
+  for (const entry of entries)
+    if (entry.isFile()) bytes += (await lstat(join(entry.parentPath, entry.name)).catch(gone))?.size ?? 0;
+  return bytes;
+}
+
+/** States that were put aside from `state`, oldest first. Only what carries the stamp of a state is one. */
+export async function findPutAside(state: string): Promise<PutAside[]> {
+  const root = resolve(state);
+  const names = await readdir(dirname(root)).catch(() => []);
+  const found: PutAside[] = [];
+  for (const name of names.toSorted()) {
+    if (!name.startsWith(`${basename(root)}.`)) continue;
+    const time = TIME.exec(name.slice(basename(root).length));
+    const path = join(dirname(root), name);
+    if (!time || !existsSync(join(path, "VERSION"))) continue;
+    const [, year, month, day, hours, minutes, seconds] = time;
+    const since = `${year}-${month}-${day}T${hours}:${minutes}:${seconds}Z`;
+    found.push({ path, since, bytes: await sizeOf(path) });
+  }
+  return found;
+}
+
+/** @throws UserError `PATH_UNWRITABLE` */
+export async function remove({ path }: PutAside): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+    throw writeError(path, error);
+  });
+}

@@ -1,0 +1,83 @@
+/** States that --fresh put aside: found with their size, told by status, removed by clean and by nothing else. */
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { archiveStateDirectory, openStateDirectory } from "../../../offchain/src/service/index.ts";
+import { findPutAside } from "../../../offchain/src/cli/putAside.ts";
+import { contentOf, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+
+/** A state beside two that were put aside, and things of others with names like theirs. */
+async function withOldStates(): Promise<{ state: string; old: string[] }> {
+  const directory = temporaryDirectory();
+  const state = join(directory, ".cotrain");
+  const old: string[] = [];
+  for (const size of [1_000, 500]) {
+    (await openStateDirectory(state, { create: true })).close();
+    mkdirSync(join(state, "keys"));
+    writeFileSync(join(state, "keys", "worker-1.json"), "x".repeat(size));
+    old.push((await archiveStateDirectory(state)) ?? "");
+  }
+  (await openStateDirectory(state, { create: true })).close();
+  mkdirSync(join(directory, ".cotrain.20261124T154100Z"));
+  mkdirSync(join(directory, ".cotrain.backup"));
+  writeFileSync(join(directory, ".cotrain.backup", "VERSION"), "1\n");
+  return { state, old };
+}
+
+describe("what --fresh put aside", () => {
+  test("is found with when and how large; what only looks like it is not", async () => {
+    const { state, old } = await withOldStates();
+    const found = await findPutAside(state);
+    expect(found.map(({ path }) => path).toSorted()).toEqual(old.toSorted());
+    const sizes = found.map(({ bytes }) => bytes).toSorted((a, b) => b - a);
+    expect((sizes[0] ?? 0) - (sizes[1] ?? 0)).toBe(500);
+    expect(sizes[1]).toBeGreaterThanOrEqual(502);
+    for (const { since } of found) expect(new Date(since).toISOString().slice(0, 19)).toBe(since.slice(0, 19));
+  });
+
+  test("clean removes it with --yes, and leaves the state and all else as it was", async () => {
+    const { state, old } = await withOldStates();
+    const before = contentOf(state);
+    const { code, stdout } = await cotrainHere(["clean", "--state", state, "--yes", "--json"]);
+    expect(code).toBe(0);
+    const { removed } = JSON.parse(stdout) as { removed: { path: string }[] };
+    expect(removed.map(({ path }) => path).toSorted()).toEqual(old.toSorted());
+    expect(old.filter((path) => existsSync(path))).toEqual([]);
+    expect(contentOf(state)).toEqual(before);
+    for (const name of [".cotrain.backup", ".cotrain.20261124T154100Z"])
+      expect(existsSync(join(state, "..", name))).toBe(true);
+    const again = await cotrainHere(["clean", "--state", state, "--yes"]);
+    expect(again).toMatchObject({ code: 0, stdout: "There is nothing that --fresh put aside.\n" });
+  });
+
+  test("without --yes, where nobody can be asked, nothing goes", async () => {
+    const { state, old } = await withOldStates();
+    const ended = await cotrainHere(["clean", "--state", state]);
+    expect(ended.code).toBe(1);
+    for (const path of old) {
+      expect(ended.stderr).toContain(basename(path));
+      expect(existsSync(path)).toBe(true);
+    }
+    expect(verdictOf(ended).sentence).toBe("Nothing was removed: confirm it with --yes where nobody can be asked.");
+  });
+
+  test("one that somebody works in stays, and so do the others", async () => {
+    const { state, old } = await withOldStates();
+    const used = await openStateDirectory(old[1] ?? "");
+    onTestFinished(() => used.close());
+    expect(verdictOf(await cotrainHere(["clean", "--state", state, "--yes"]))).toEqual(
+      refusal(1, "is in use by another Cotrain process"),
+    );
+    expect(old.filter((path) => existsSync(path))).toEqual(old);
+  });
+
+  test("one of another version goes too", async () => {
+    const { state, old } = await withOldStates();
+    writeFileSync(join(old[0] ?? "", "VERSION"), "0\n");
+    cpSync(old[0] ?? "", `${state}.20200101T000000Z`, { recursive: true });
+    expect((await cotrainHere(["clean", "--state", state, "--yes"])).code).toBe(0);
+    expect(await findPutAside(state)).toEqual([]);
+  });
+});

@@ -1,0 +1,65 @@
+/** What a joiner is told: the join line, the RPC that may be shown, and the flag that names another. */
+import { asRunId } from "@cotrain/sdk/protocol";
+import { describe, expect, test } from "vitest";
+
+import { factLines, publicRpcOf } from "../../../offchain/src/cli/facts.ts";
+import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { joinCommandFor } from "../../../offchain/src/cli/up/launch.ts";
+
+const runId = asRunId(`0x${"ab".repeat(32)}`);
+const here = "http://127.0.0.1:7700";
+const far = "https://train.example.org:7700";
+
+describe("the join line", () => {
+  test.each([
+    [here, "http://127.0.0.1:8545", "http://127.0.0.1:8545"],
+    [far, "https://rpc.example.org", "https://rpc.example.org"],
+    [far, "http://127.0.0.1:8545", undefined],
+    [far, "http://localhost:8545", undefined],
+    [far, "http://[::1]:8545", undefined],
+    ["https://<your proxy>", "https://rpc.example.org", "https://rpc.example.org"],
+    ["https://<your proxy>", "http://127.0.0.1:8545", undefined],
+    [here, null, undefined],
+  ])("of %s with the RPC %s names it where the joiner reaches it", (coordinator, rpcUrl, told) => {
+    const command = joinCommandFor(coordinator, runId, rpcUrl);
+    const rpc = told === undefined ? "" : ` --rpc ${told}`;
+    expect(command).toBe(`npm run cotrain -- worker --coordinator ${coordinator} --run ${runId}${rpc}`);
+  });
+
+  test("is a command line that the worker takes", () => {
+    const line = parseLine(joinCommandFor(far, runId, "https://rpc.example.org").split(" ").slice(4));
+    expect(line?.flags).toEqual({ coordinator: far, run: runId, rpc: "https://rpc.example.org" });
+  });
+});
+
+describe("an RPC", () => {
+  test.each([
+    ["http://127.0.0.1:8545", true],
+    ["https://rpc.example.org/", true],
+    ["https://rpc.example.org/v2/0123456789abcdef", false],
+    ["https://rpc.example.org?key=0123456789abcdef", false],
+    ["https://user:secret@rpc.example.org", false],
+  ])("%s is told to others: %s", (url, told) => {
+    expect(publicRpcOf(url)).toBe(told ? url : undefined);
+  });
+
+  test("another for the others is named by --public-rpc", () => {
+    for (const command of ["up", "coordinator"])
+      expect(parseLine([command, "--public-rpc", "https://rpc.example.org"])?.flags["publicRpc"]).toBe(
+        "https://rpc.example.org",
+      );
+  });
+});
+
+test("the facts of a chain are one to a line", () => {
+  const lines = factLines({
+    chainId: 1,
+    rpc: "https://rpc.example.org/…",
+    contracts: { shares: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" },
+  });
+  expect(lines).toEqual([
+    "chain id                    1",
+    "RPC                         https://rpc.example.org/…",
+    "shares (ERC-20 with votes)  0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+  ]);
+});
