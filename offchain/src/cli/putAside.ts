@@ -14,12 +14,13 @@ export interface PutAside {
 
 const TIME = /^\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z(-\d+)?$/;
 
+const gone = (error: unknown): undefined => {
+  if (errnoOf(error) === "ENOENT") return undefined;
+  throw error;
+};
+
 /** Bytes of all files below; what goes away meanwhile counts nothing, and links are not followed. */
 async function sizeOf(directory: string): Promise<number> {
-  const gone = (error: unknown): undefined => {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw error;
-  };
   const entries: Dirent[] = (await readdir(directory, { withFileTypes: true, recursive: true }).catch(gone)) ?? [];
   let bytes = 0;
   for (const entry of entries)
@@ -32,7 +33,7 @@ export async function findPutAside(state: string): Promise<PutAside[]> {
   const root = resolve(state);
   const names = await readdir(dirname(root)).catch(() => []);
   const found: PutAside[] = [];
-  for (const name of names.toSorted()) {
+  for (const name of names.toSorted((a, b) => (a < b ? -1 : 1))) {
     if (!name.startsWith(`${basename(root)}.`)) continue;
     const time = TIME.exec(name.slice(basename(root).length));
     const path = join(dirname(root), name);

@@ -8,6 +8,8 @@ import { archiveStateDirectory, openStateDirectory } from "../../../offchain/src
 import { findPutAside } from "../../../offchain/src/cli/putAside.ts";
 import { contentOf, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
+const byText = (a: string, b: string): number => (a < b ? -1 : 1);
+
 /** A state beside two that were put aside, and things of others with names like theirs. */
 async function withOldStates(): Promise<{ state: string; old: string[] }> {
   const directory = temporaryDirectory();
@@ -30,7 +32,7 @@ describe("what --fresh put aside", () => {
   test("is found with when and how large; what only looks like it is not", async () => {
     const { state, old } = await withOldStates();
     const found = await findPutAside(state);
-    expect(found.map(({ path }) => path).toSorted()).toEqual(old.toSorted());
+    expect(found.map(({ path }) => path).toSorted(byText)).toEqual(old.toSorted(byText));
     const sizes = found.map(({ bytes }) => bytes).toSorted((a, b) => b - a);
     expect((sizes[0] ?? 0) - (sizes[1] ?? 0)).toBe(500);
     expect(sizes[1]).toBeGreaterThanOrEqual(502);
@@ -43,7 +45,7 @@ describe("what --fresh put aside", () => {
     const { code, stdout } = await cotrainHere(["clean", "--state", state, "--yes", "--json"]);
     expect(code).toBe(0);
     const { removed } = JSON.parse(stdout) as { removed: { path: string }[] };
-    expect(removed.map(({ path }) => path).toSorted()).toEqual(old.toSorted());
+    expect(removed.map(({ path }) => path).toSorted(byText)).toEqual(old.toSorted(byText));
     expect(old.filter((path) => existsSync(path))).toEqual([]);
     expect(contentOf(state)).toEqual(before);
     for (const name of [".cotrain.backup", ".cotrain.20261124T154100Z"])

@@ -210,6 +210,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     tlsKey: "badInput",
   },
   worker: {
+    log: "workerTerminal",
     coordinator: "daemons",
     run: "daemons",
     state: "daemons",

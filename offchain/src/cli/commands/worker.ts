@@ -1,9 +1,9 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 
 import { asAddress, asRunId } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
-import { createLogger, runDaemon, text, url } from "../../service/index.ts";
+import { systemClock, UserError } from "../../base/index.ts";
+import { choice, createLogger, type LogFile, openLogFile, runDaemon, text, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
   deploymentOption,
@@ -18,6 +18,8 @@ import {
 import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import { remoteReader } from "../wiring.ts";
 
+const DEFAULT_STATE = ".cotrain-worker";
+
 /** `cotrain worker`: trains for a coordinator, here or on another machine. */
 export const workerCommand = defineCommand({
   name: "worker",
@@ -25,7 +27,7 @@ export const workerCommand = defineCommand({
   options: {
     coordinator: url({ description: "URL of the coordinator to train for", default: "http://127.0.0.1:7700" }),
     run: runOption,
-    state: { ...stateOption, default: ".cotrain-worker" },
+    state: { ...stateOption, default: DEFAULT_STATE },
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
     beneficiary: text({ description: "address that is paid (default: the worker's own wallet)" }),
@@ -33,6 +35,9 @@ export const workerCommand = defineCommand({
     deployment: deploymentOption,
     threads: threadsOption,
     role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
+    log: choice(["text", "json"], {
+      description: "what stderr gets: lines for people, or every event as JSON (default: text on a terminal)",
+    }),
     logLevel: logLevelOption,
   },
   examples: [
@@ -41,6 +46,7 @@ export const workerCommand = defineCommand({
       "one more worker on this machine, with a wallet of its own",
     ],
     ["npx cotrain worker --coordinator https://train.example.org --threads 8", "on another machine"],
+    ["npx cotrain worker --log json", "every event as a line of JSON, for machines"],
     [
       "npx cotrain worker --coordinator https://train.example.org --rpc https://rpc.example.org --deployment deployment.json",
       "checked against the contracts that you know, not those that the coordinator names",
@@ -50,15 +56,37 @@ export const workerCommand = defineCommand({
     const { role, coordinator, rpc, run, deployment } = options;
     if (deployment !== undefined && rpc === undefined)
       throw new UserError("RPC_MISSING", "--deployment needs --rpc: the contracts that it names are asked there.");
-    const logger = createLogger({ component: role ?? "worker", level: options.logLevel });
+    const component = role ?? "worker";
+    const people = (options.log ?? (process.stderr.isTTY && role === undefined ? "text" : "json")) === "text";
+    // What people see is the terminal's; the log goes to a file of the state, as soon as that is there.
+    let file: LogFile | undefined;
+    const logger = people
+      ? createLogger({ component, level: options.logLevel, destination: { write: (line) => file?.write(line) } })
+      : createLogger({ component, level: options.logLevel, pretty: false });
     return runDaemon(
       async (daemon) => {
         const state = resolve(options.state);
         const named = await namedWallet(options);
         const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { workerDaemon } = await import("../../worker/index.ts");
-        return workerDaemon(
+        if (people) file = openLogFile(join(state, "logs", `${component}.log`));
+        const { openWorkerTerminal } = await import("../workerTerminal.ts");
+        const terminal = people
+          ? openWorkerTerminal({
+              output,
+              clock: systemClock,
+              terminal: process.stderr,
+              coordinator,
+              runId: run === undefined ? undefined : asRunId(run),
+              rpc,
+              deployment,
+              state: options.state === DEFAULT_STATE ? undefined : options.state,
+              signal: daemon.signal,
+            })
+          : undefined;
+        const working = workerDaemon(
           {
+            ...(terminal ? { onEvent: terminal.onEvent } : {}),
             coordinator,
             runId: run === undefined ? undefined : asRunId(run),
             state,
@@ -70,6 +98,7 @@ export const workerCommand = defineCommand({
           },
           daemon,
         );
+        return working.finally(() => terminal?.close());
       },
       { name: "cotrain worker", logger, report: output.complain },
     );

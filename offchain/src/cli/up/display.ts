@@ -51,11 +51,10 @@ const blank = (goal: number): Screen => ({
 });
 
 /** Redraws in place. A terminal that was resized has wrapped what stood there: it is cleared and drawn anew. */
-function openPicture({ output, terminal }: DisplayOptions, screen: () => Screen) {
+export function openPicture(terminal: Terminal, picture: () => string) {
   const log = createLogUpdate(terminal as NodeJS.WriteStream);
   let said: string[] = [];
-  // One row is the cursor's.
-  const draw = (): void => log(drawScreen(screen(), output.paint, terminal.columns, terminal.rows - 1));
+  const draw = (): void => log(picture());
   const onResize = (): void => {
     log.done();
     terminal.write(CLEAR_SCREEN);
@@ -87,7 +86,10 @@ export function openDisplay(options: DisplayOptions): Display {
   const started = clock.now();
   const notice = (text: string): void => output.notice(`${formatDuration(clock.now() - started)}  ${text}`);
   let screen = blank(options.goal);
-  const picture = live ? openPicture(options, () => screen) : undefined;
+  const picture = live
+    ? // One row is the cursor's.
+      openPicture(terminal, () => drawScreen(screen, output.paint, terminal.columns, terminal.rows - 1))
+    : undefined;
   let shown = "";
   let closed = false;
   const draw = (): void => {

@@ -51,7 +51,7 @@ export interface Launched {
 }
 
 /** Whether an address is this machine's alone. */
-const isLoopback = (url: string): boolean => {
+export const isLoopback = (url: string): boolean => {
   const { hostname: host } = new URL(url);
   return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
 };

@@ -1,0 +1,200 @@
+/**
+ * What `cotrain worker` shows to whoever lends the machine: what it does now, what that is worth, how to claim it. A fold of
+ * the worker's events (`afterEvent`) and a pure picture of the outcome (`drawWorker`), or a line per happening (`workerLine`).
+ */
+import type { WorkerEvent } from "../worker/index.ts";
+import {
+  bar,
+  formatCount,
+  formatPercent,
+  formatShares,
+  formatShort,
+  roundNumber,
+  shortAddress,
+  wrap,
+  wrapCommand,
+} from "./format.ts";
+import type { Output } from "./output.ts";
+
+/** What the work is worth, as far as it can be asked. */
+export interface Standing {
+  /** Accepted tokens of this worker, and of all. */
+  readonly tokens: bigint;
+  readonly allTokens: bigint;
+  /** Shares in wei, undefined where they could not be asked for. */
+  readonly earned: bigint | undefined;
+  readonly claimable: bigint | undefined;
+}
+
+export interface WorkerScreen {
+  readonly coordinator: string;
+  readonly activity: string;
+  readonly worker: string | undefined;
+  /** Who is paid where it is not the worker itself. */
+  readonly beneficiary: string | undefined;
+  /** As the protocol counts: the checkpoint that the open round starts from. */
+  readonly round: number | undefined;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number | undefined;
+  readonly tokensPerSecond: number | undefined;
+  /** Rounds and tokens that were accepted from this process. */
+  readonly rounds: number;
+  readonly tokens: number;
+  readonly standing: Standing | undefined;
+  /** What is tried again; `since`: when it began to fail. */
+  readonly retry: { readonly what: string; readonly reason: string; readonly since: number } | undefined;
+  /** The last work that was for nothing, and why. */
+  readonly dropped: string | undefined;
+  readonly claimCommand: string;
+}
+
+export const blankWorker = (coordinator: string, claimCommand: string): WorkerScreen => ({
+  coordinator,
+  activity: "starting",
+  worker: undefined,
+  beneficiary: undefined,
+  round: undefined,
+  step: 0,
+  steps: 0,
+  loss: undefined,
+  tokensPerSecond: undefined,
+  rounds: 0,
+  tokens: 0,
+  standing: undefined,
+  retry: undefined,
+  dropped: undefined,
+  claimCommand,
+});
+
+/** The picture after an event. @param now ms, of the event */
+export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number): WorkerScreen {
+  // Whatever else happens: what was tried again has worked.
+  const calm = event.type === "retrying" ? screen : { ...screen, retry: undefined };
+  switch (event.type) {
+    case "preparing":
+      return { ...calm, activity: event.what };
+    case "ready": {
+      const { worker, beneficiary } = event;
+      return { ...calm, activity: "joining", worker, beneficiary: beneficiary === worker ? undefined : beneficiary };
+    }
+    case "joined":
+      return { ...calm, activity: "waiting for the next round" };
+    case "waiting":
+      return { ...calm, activity: `waiting: ${event.reason}`, step: 0, steps: 0 };
+    case "assigned":
+      return { ...calm, activity: "training", round: event.round, step: 0, steps: event.steps };
+    case "progress": {
+      const { round, step, steps, loss, tokensPerSecond } = event;
+      return { ...calm, activity: step >= steps ? "sending" : "training", round, step, steps, loss, tokensPerSecond };
+    }
+    case "acknowledged":
+      return {
+        ...calm,
+        activity: "waiting for the others",
+        rounds: calm.rounds + 1,
+        tokens: calm.tokens + event.tokens,
+        loss: event.loss,
+        tokensPerSecond: event.tokensPerSecond,
+        dropped: undefined,
+      };
+    case "dropped":
+      return {
+        ...calm,
+        activity: "waiting for the next round",
+        dropped: `round ${roundNumber(event.round)}: ${event.reason}`,
+      };
+    case "retrying": {
+      const { what, reason } = event;
+      return { ...screen, retry: { what, reason, since: screen.retry?.since ?? now } };
+    }
+    case "left":
+      return { ...calm, activity: "has left" };
+    default:
+      return calm;
+  }
+}
+
+/** Longer than this something is wrong that does not pass by itself. */
+const ADVISE_AFTER_MS = 60_000;
+
+/** What to look at when the same thing has failed for a minute, undefined before. */
+export const adviceFor = ({ retry, coordinator }: WorkerScreen, now: number): string | undefined =>
+  retry === undefined || now - retry.since < ADVISE_AFTER_MS
+    ? undefined
+    : `This has failed for ${Math.floor((now - retry.since) / 60_000)} min: see whether ${coordinator}/health answers from this machine, and ask who runs it. The worker goes on trying; Ctrl-C ends it, and nothing that was accepted is lost.`;
+
+function shareText({ standing }: WorkerScreen): string {
+  if (!standing) return "–";
+  return `${formatPercent(standing.tokens, standing.allTokens)} of the run's work`;
+}
+
+function earnedText({ standing }: WorkerScreen): string {
+  if (standing?.earned === undefined) return "not known yet";
+  const claimable = standing.claimable === undefined ? "" : `, ${formatShares(standing.claimable)} claimable`;
+  return `${formatShares(standing.earned)} shares${claimable}`;
+}
+
+const LABEL = 10;
+
+/** @param now ms. @returns lines of at most `columns` characters */
+export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
+  const width = Math.max(20, columns - LABEL);
+  const { activity, round, step, steps, loss, tokensPerSecond, retry, dropped, worker, beneficiary } = screen;
+  const progress = steps > 0 && activity === "training" ? `  ${bar(step / steps, 20)} ${step}/${steps}` : "";
+  const rows: [label: string, lines: string[]][] = [
+    ["worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)],
+    ...(beneficiary ? [["pays", [shortAddress(beneficiary)]] as [string, string[]]] : []),
+    ["now", wrap(`${activity}${progress}`, width)],
+    [
+      "round",
+      [
+        `${round === undefined ? "–" : roundNumber(round)} · ${screen.rounds} accepted, ${formatShort(screen.tokens)} tokens`,
+      ],
+    ],
+    ["loss", [loss === undefined ? "–" : `${loss.toFixed(3)} nats/token of the newest steps`]],
+    ["speed", [tokensPerSecond === undefined ? "–" : `${formatCount(Math.round(tokensPerSecond))} tokens/s`]],
+    ["share", [shareText(screen)]],
+    ["earned", [earnedText(screen)]],
+    ["claim by", wrapCommand(screen.claimCommand, width)],
+  ];
+  if (dropped) rows.push(["dropped", wrap(dropped, width)]);
+  if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}`, width)]);
+  const advice = adviceFor(screen, now);
+  if (advice) rows.push(["", wrap(advice, width)]);
+  return [
+    paint("bold", "cotrain worker"),
+    "",
+    ...rows.flatMap(([label, lines]) =>
+      lines.map((line, index) => `${paint("dim", (index === 0 ? label : "").padEnd(LABEL))}${line}`),
+    ),
+  ].join("\n");
+}
+
+/** What is worth a line where nothing can be redrawn, undefined for what is not. @param screen after the event */
+export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | undefined {
+  switch (event.type) {
+    case "preparing":
+      return event.what;
+    case "ready":
+      return `worker ${shortAddress(event.worker)}, ${formatShort(event.parameters)} parameters`;
+    case "joined":
+      return event.again ? "joined again" : `joined; claim what it earns with ${screen.claimCommand}`;
+    case "acknowledged":
+      return [
+        `round ${roundNumber(event.round)} accepted`,
+        `loss ${event.loss.toFixed(3)}`,
+        `${formatCount(Math.round(event.tokensPerSecond))} tokens/s`,
+        shareText(screen),
+        `earned ${earnedText(screen)}`,
+      ].join(" · ");
+    case "dropped":
+      return `round ${roundNumber(event.round)} dropped: ${event.reason}`;
+    case "retrying":
+      return `${event.what}: ${event.reason} Trying again in ${Math.ceil(event.waitMs / 1_000)} s.`;
+    case "left":
+      return `left: ${event.reason}`;
+    default:
+      return undefined;
+  }
+}

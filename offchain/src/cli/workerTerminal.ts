@@ -1,0 +1,126 @@
+/** A worker's own terminal: its events and what they are worth, as a picture or as lines. */
+import { claimed } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
+
+import type { Clock } from "../base/index.ts";
+import { connect, createReader } from "../chain/index.ts";
+import type { WorkerEvent } from "../worker/index.ts";
+import { formatDuration, formatShort } from "./format.ts";
+import type { Output } from "./output.ts";
+import { openPicture, type Terminal } from "./up/display.ts";
+import { isLoopback } from "./up/launch.ts";
+import { activeRewards, openRemoteRun } from "./wiring.ts";
+import { adviceFor, afterEvent, blankWorker, drawWorker, type Standing, workerLine } from "./workerScreen.ts";
+
+/** How often the work's worth is asked for. */
+const STANDING_EVERY_MS = 10_000;
+
+export interface WorkerTerminalOptions {
+  readonly output: Pick<Output, "notice" | "paint">;
+  readonly clock: Clock;
+  readonly terminal: Terminal;
+  readonly coordinator: string;
+  readonly runId: RunId | undefined;
+  readonly rpc: string | undefined;
+  readonly deployment: string | undefined;
+  /** Where the worker's wallet is, as the claim command names it; undefined for the default. */
+  readonly state: string | undefined;
+  /** Ends the asking. */
+  readonly signal: AbortSignal;
+  /** Default: asks coordinator and chain. */
+  readonly standing?: (account: { worker: Address; beneficiary: Address }) => Promise<Standing>;
+}
+
+export interface WorkerTerminal {
+  readonly onEvent: (event: WorkerEvent) => void;
+  readonly close: () => void;
+}
+
+/** The command that claims what a worker earned; `URL` stands for an RPC that is not known here. */
+export const claimCommandFor = (
+  coordinator: string,
+  rpc: string | undefined,
+  runId: RunId | undefined,
+  state: string | undefined,
+): string =>
+  [
+    `npm run cotrain -- rewards claim --coordinator ${coordinator} --rpc ${rpc ?? "URL"}`,
+    ...(runId === undefined ? [] : [`--run ${runId}`]),
+    ...(state === undefined ? [] : [`--state ${state}`]),
+  ].join(" ");
+
+/** Asks the coordinator for the work and, where its RPC can be asked, the chain for the pay. */
+function standingFrom(options: WorkerTerminalOptions) {
+  const { coordinator, runId: run, deployment } = options;
+  return async ({ worker, beneficiary }: { worker: Address; beneficiary: Address }): Promise<Standing> => {
+    const remote = await openRemoteRun({ coordinator, run, deployment });
+    const { client, runId, chainId, contracts, fromBlock } = remote;
+    const view = await client.run(runId);
+    const mine = view.members.find((member) => asAddress(member.worker) === worker);
+    const work = { tokens: BigInt(mine?.tokens ?? 0), allTokens: BigInt(view.tokens) };
+    const told = remote.rpcUrl !== null && (isLoopback(coordinator) || !isLoopback(remote.rpcUrl));
+    const rpcUrl = options.rpc ?? (told ? remote.rpcUrl : null);
+    if (rpcUrl === null) return { ...work, earned: undefined, claimable: undefined };
+    const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
+    const reader = createReader(connection, { contracts, fromBlock });
+    const { modelId } = await reader.run(runId);
+    const rewards = await activeRewards(modelId, client, reader);
+    const paid = await claimed(connection.client, { addresses: contracts, modelId, account: beneficiary });
+    const earned = rewards?.of(beneficiary)?.cumulative ?? paid;
+    return { ...work, earned, claimable: earned - paid };
+  };
+}
+
+export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTerminal {
+  const { output, clock, terminal, signal } = options;
+  const started = clock.now();
+  const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
+  const claim = claimCommandFor(options.coordinator, options.rpc, options.runId, options.state);
+  let screen = blankWorker(options.coordinator, claim);
+  const picture = live
+    ? openPicture(terminal, () => drawWorker(screen, output.paint, terminal.columns, clock.now()))
+    : undefined;
+  const say = (line: string): void => output.notice(`${formatDuration(clock.now() - started)}  ${line}`);
+  const ask = options.standing ?? standingFrom(options);
+  let accounts: { worker: Address; beneficiary: Address } | undefined;
+  let advised = false;
+  const ended = new AbortController();
+  signal.addEventListener("abort", () => ended.abort(), { once: true });
+  let closed = false;
+
+  const follow = async (): Promise<void> => {
+    while (!ended.signal.aborted) {
+      // What cannot be asked now is asked again; the work does not wait for it.
+      const standing = accounts && (await ask(accounts).catch(() => undefined));
+      if (standing) screen = { ...screen, standing };
+      await clock.sleep(STANDING_EVERY_MS, ended.signal).catch(() => undefined);
+    }
+  };
+  let following = false;
+  return {
+    onEvent(event) {
+      screen = afterEvent(screen, event, clock.now());
+      if (event.type === "ready") {
+        accounts = { worker: asAddress(event.worker), beneficiary: asAddress(event.beneficiary) };
+        if (!following) void follow();
+        following = true;
+      }
+      if (picture) return picture.draw();
+      const line = workerLine(screen, event);
+      if (line !== undefined) say(line);
+      const advice = adviceFor(screen, clock.now());
+      if (advice !== undefined && !advised) say(advice);
+      advised = advice !== undefined;
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      ended.abort();
+      picture?.close();
+      if (screen.rounds === 0) return;
+      const times = screen.rounds === 1 ? "1 round was" : `${screen.rounds} rounds were`;
+      output.notice(`${times} accepted, ${formatShort(screen.tokens)} tokens. Claim what they earned with`);
+      output.notice(`  ${screen.claimCommand}`);
+    },
+  };
+}

@@ -1,0 +1,217 @@
+/** A worker's own terminal: the picture, the lines, what the work is worth, and advice where nothing goes on. */
+import { EventEmitter } from "node:events";
+import { stripVTControlCharacters } from "node:util";
+
+import { asAddress, asRunId } from "@cotrain/sdk/protocol";
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { formatAddress, shortAddress } from "../../../offchain/src/cli/format.ts";
+import type { Terminal } from "../../../offchain/src/cli/up/display.ts";
+import {
+  adviceFor,
+  afterEvent,
+  blankWorker,
+  drawWorker,
+  type Standing,
+  workerLine,
+  type WorkerScreen,
+} from "../../../offchain/src/cli/workerScreen.ts";
+import { claimCommandFor, openWorkerTerminal } from "../../../offchain/src/cli/workerTerminal.ts";
+import type { WorkerEvent } from "../../../offchain/src/worker/index.ts";
+import { cotrain, temporaryDirectory } from "./support.ts";
+
+const worker = asAddress(`0x${"a1".repeat(20)}`);
+const coordinator = "https://train.example.org";
+const claim = claimCommandFor(coordinator, "https://rpc.example.org", undefined, undefined);
+const plain = (_: unknown, text: string): string => text;
+const share = 10n ** 18n;
+
+const ready = { type: "ready", worker, beneficiary: worker, parameters: 919_000, conforms: true } as WorkerEvent;
+const progress = { type: "progress", round: 22, step: 17, steps: 64, loss: 3.612, tokensPerSecond: 8_575.4 } as const;
+const acknowledged = {
+  type: "acknowledged",
+  round: 22,
+  tokens: 49_152,
+  loss: 3.6,
+  tokensPerSecond: 8_500,
+} as WorkerEvent;
+const retrying = {
+  type: "retrying",
+  what: "work",
+  code: "COORDINATOR_UNREACHABLE",
+  reason: "The coordinator does not answer.",
+  waitMs: 2_500,
+} as const;
+const standing: Standing = {
+  tokens: 1_000n,
+  allTokens: 3_000n,
+  earned: 700n * share,
+  claimable: (700n * share) / 3n,
+};
+
+const after = (events: readonly WorkerEvent[], start: WorkerScreen = blankWorker(coordinator, claim)): WorkerScreen =>
+  events.reduce((screen, event) => afterEvent(screen, event, 1_000), start);
+
+describe("the picture", () => {
+  test("shows round, progress, speed, share, earned, claimable, and how to claim", () => {
+    const joined = { type: "joined", again: false, heartbeatSeconds: 1 } as const;
+    const screen = { ...after([ready, joined, acknowledged, progress]), standing };
+    expect(drawWorker(screen, plain, 80, 1_000)).toBe(
+      [
+        "cotrain worker",
+        "",
+        `worker    ${shortAddress(worker)} for https://train.example.org`,
+        "now       training █████▍░░░░░░░░░░░░░░ 17/64",
+        "round     23 · 1 accepted, 49.2 K tokens",
+        "loss      3.612 nats/token of the newest steps",
+        "speed     8,575 tokens/s",
+        "share     33.3% of the run's work",
+        "earned    700.00 shares, 233.33 claimable",
+        "claim by  npm run cotrain -- rewards claim --coordinator \\",
+        "            https://train.example.org --rpc https://rpc.example.org",
+      ].join("\n"),
+    );
+  });
+
+  test("says what is not known, and who is paid where it is another", () => {
+    const beneficiary = asAddress(`0x${"b2".repeat(20)}`);
+    const shown = drawWorker(after([{ ...ready, beneficiary } as WorkerEvent]), plain, 80, 0);
+    expect(shown).toContain(`pays      ${shortAddress(beneficiary)}`);
+    expect(shown).toContain("earned    not known yet");
+    expect(shown).not.toMatch(/undefined|NaN|null/);
+  });
+
+  test.each([50, 60, 80, 200])("no line is longer than %i columns, and the claim command is whole", (columns) => {
+    const screen = after([ready, { ...retrying, reason: "word ".repeat(60) }]);
+    const lines = drawWorker(screen, plain, columns, 120_000).split("\n");
+    const fits = lines.filter((line) => !line.includes("https://"));
+    for (const line of fits) expect(line.length).toBeLessThanOrEqual(columns);
+    const words = lines.map((line) => line.slice(10).replace(/ \\$/, "").trim()).join(" ");
+    expect(words).toContain(claim);
+  });
+});
+
+describe("what is tried again", () => {
+  test("is one line each, and is advised about after a minute", () => {
+    const screen = after([ready, retrying]);
+    expect(workerLine(screen, retrying)).toBe("work: The coordinator does not answer. Trying again in 3 s.");
+    expect(adviceFor(screen, 60_999)).toBeUndefined();
+    expect(adviceFor(screen, 61_000)).toMatch(/failed for 1 min: see whether https:\/\/train\.example\.org\/health/);
+  });
+
+  test("counts from its first failure, and is forgotten when something works", () => {
+    const first = afterEvent(after([ready]), retrying, 5_000);
+    expect(afterEvent(first, retrying, 50_000).retry?.since).toBe(5_000);
+    expect(afterEvent(first, progress, 50_000).retry).toBeUndefined();
+  });
+});
+
+/** Not a terminal. */
+const pipe = Object.assign(new EventEmitter(), { isTTY: false, columns: 0, rows: 0, write: () => true });
+
+function open(terminal: object, ask: () => Promise<Standing>) {
+  const clock = createManualClock();
+  const controller = new AbortController();
+  const notices: string[] = [];
+  const opened = openWorkerTerminal({
+    output: { notice: (line) => notices.push(line), paint: plain },
+    clock,
+    terminal: terminal as Terminal,
+    coordinator,
+    runId: undefined,
+    rpc: "https://rpc.example.org",
+    deployment: undefined,
+    state: undefined,
+    signal: controller.signal,
+    standing: ask,
+  });
+  onTestFinished(() => {
+    controller.abort();
+    opened.close();
+  });
+  return { opened, clock, notices };
+}
+
+describe("the terminal", () => {
+  test("prints a line per happening where nothing can be redrawn, with what the work is worth", async () => {
+    const asked = Promise.withResolvers<void>();
+    const { opened, notices } = open(pipe, async () => {
+      asked.resolve();
+      return standing;
+    });
+    opened.onEvent(ready);
+    await asked.promise;
+    await Promise.resolve();
+    opened.onEvent(progress);
+    opened.onEvent(acknowledged);
+    opened.close();
+    expect(notices).toEqual([
+      `0:00  worker ${shortAddress(worker)}, 919 K parameters`,
+      "0:00  round 23 accepted · loss 3.600 · 8,500 tokens/s · 33.3% of the run's work · earned 700.00 shares, 233.33 claimable",
+      "1 round was accepted, 49.2 K tokens. Claim what they earned with",
+      `  ${claim}`,
+    ]);
+  });
+
+  test("advises once, however often it is tried", async () => {
+    const { opened, clock, notices } = open(pipe, () => Promise.reject(new Error("away")));
+    opened.onEvent(retrying);
+    await clock.advance(61_000);
+    for (let tries = 0; tries < 3; tries++) opened.onEvent(retrying);
+    expect(notices.filter((line) => line.includes("/health"))).toHaveLength(1);
+    expect(notices).toHaveLength(5);
+  });
+
+  test("goes on when coordinator and chain cannot be asked", async () => {
+    const { opened, notices } = open(pipe, () => Promise.reject(new Error("away")));
+    opened.onEvent(ready);
+    await Promise.resolve();
+    opened.onEvent(acknowledged);
+    expect(notices.at(-1)).toContain("earned not known yet");
+  });
+
+  test("redraws a picture on a terminal", () => {
+    let written = "";
+    const terminal = Object.assign(new EventEmitter(), {
+      isTTY: true,
+      columns: 90,
+      rows: 30,
+      write: (text: string) => {
+        written += text;
+        return true;
+      },
+    });
+    const { opened, notices } = open(terminal, async () => standing);
+    opened.onEvent(ready);
+    opened.onEvent(progress);
+    expect(stripVTControlCharacters(written)).toContain("17/64");
+    expect(notices).toEqual([]);
+  });
+});
+
+test("the claim command names the run and the wallet's place where they are not the usual ones", () => {
+  const run = asRunId(`0x${"ab".repeat(32)}`);
+  expect(claimCommandFor(coordinator, undefined, run, "elsewhere")).toBe(
+    `npm run cotrain -- rewards claim --coordinator ${coordinator} --rpc URL --run ${run} --state elsewhere`,
+  );
+});
+
+/** Ends a worker as soon as it looks for its run. */
+const stop = (stderr: string, child: { kill: (signal: NodeJS.Signals) => unknown }): void => {
+  if (stderr.includes("looking for the run")) child.kill("SIGTERM");
+};
+
+test("--log json is JSON, --log text is not", async () => {
+  const state = temporaryDirectory();
+  const lines = async (log: string): Promise<string[]> => {
+    const args = ["worker", "--coordinator", "http://127.0.0.1:9", "--state", `${state}/${log}`, "--log", log];
+    return (await cotrain(args, { onStderr: stop })).stderr.trimEnd().split("\n");
+  };
+  for (const line of await lines("json")) expect(JSON.parse(line)).toMatchObject({ component: "worker" });
+  expect((await lines("text"))[0]).toMatch(/^0:00 {2}looking for the run at http:\/\/127\.0\.0\.1:9$/);
+});
+
+test("addresses on it have the casing of EIP-55", () => {
+  expect(workerLine(after([]), ready)).toContain(formatAddress(worker).slice(0, 6));
+});
