@@ -21,7 +21,7 @@ import {
   openFileStore,
   writeCheckpoint,
 } from "../../offchain/src/storage/index.ts";
-import { createLossProcess } from "../../offchain/src/validator/index.ts";
+import { createLossMeter } from "../../offchain/src/validator/index.ts";
 import { openEngineTrainer, type TrainerInput } from "../../offchain/src/worker/index.ts";
 
 /** Enough for good programs, whatever else this machine does. */
@@ -128,7 +128,7 @@ async function importing(world: World, program: Uint8Array): Promise<void> {
 export function entrancesOf(world: World): Readonly<Record<string, (program: Uint8Array) => Promise<unknown>>> {
   const { store, material, checkpoint, url, directory } = world;
   const { definition, definitionDigest } = material;
-  const loss = createLossProcess({ coordinator: url, cache: join(directory, "cache") });
+  const loss = createLossMeter({ coordinator: url, cache: join(directory, "cache") });
   const trainer = { definition, layouts: fragmentLayouts(definition.table) };
   return {
     "the reading of a signature": async (program) => readSignature(program, MEMORY),

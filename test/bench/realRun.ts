@@ -51,17 +51,21 @@ export interface RealRun {
   readonly times: RoundTimes;
 }
 
-function roleOf(command: string): string {
+function roleOf(command: string, parent: string): string {
   if (command.includes("anvil")) return "chain";
-  if (command.includes("lossProcess")) return "held-out loss (lowest priority)";
+  // The engines run in processes of their own: a worker's trains, a validator's measures.
+  if (command.includes("engine/host/process"))
+    return parent.includes("main.ts validator") ? "held-out loss (lowest priority)" : roleOf(parent, "");
   const role = /main\.ts (coordinator|validator|worker|up)/.exec(command)?.[1];
   return role === "up" || role === undefined ? "supervisor and owners" : `${role}${role === "coordinator" ? "" : "s"}`;
 }
 
 function cpuByRole(root: number): Map<string, number> {
   const cpu = new Map<string, number>();
-  for (const { command, cpuSeconds } of treeOf(root)) {
-    const role = roleOf(command);
+  const tree = treeOf(root);
+  const commands = new Map(tree.map(({ pid, command }) => [pid, command]));
+  for (const { command, parent, cpuSeconds } of tree) {
+    const role = roleOf(command, commands.get(parent) ?? "");
     cpu.set(role, (cpu.get(role) ?? 0) + cpuSeconds);
   }
   return cpu;

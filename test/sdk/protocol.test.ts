@@ -250,6 +250,19 @@ describe("heads", () => {
     }
     for (const count of counts) expect(count).toBeGreaterThan(60);
   });
+
+  it("orders who measures a head by head and set alone, each being first about equally often", () => {
+    const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
+    const firsts = new Map(set.map((validator) => [validator, 0]));
+    for (let i = 0; i < 600; i++) {
+      const head = protocol.asHead(`0x${i.toString(16).padStart(64, "0")}`);
+      const order = protocol.measuringOrder(head, set);
+      expect(order.toSorted()).toEqual(set);
+      expect(protocol.measuringOrder(head, set.toReversed())).toEqual(order);
+      firsts.set(order[0]!, (firsts.get(order[0]!) ?? 0) + 1);
+    }
+    for (const count of firsts.values()) expect(count).toBeGreaterThan(150);
+  });
 });
 
 /** Whether a leaf lies under a root: OpenZeppelin's MerkleProof, by hand. */

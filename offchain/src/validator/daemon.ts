@@ -11,7 +11,7 @@ import {
   openRoleDirectory,
   openStateDirectory,
 } from "../service/index.ts";
-import { createLossProcess } from "./loss.ts";
+import { createLossMeter } from "./loss.ts";
 import { runValidator, type ValidatorEvent } from "./runValidator.ts";
 import { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
 
@@ -56,8 +56,8 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
   const loss =
     options.loss === false
       ? undefined
-      : createLossProcess({ coordinator: options.coordinator, cache: directory.resolve("blobs") });
-  if (loss) context.onShutdown("loss process", () => loss.close());
+      : createLossMeter({ coordinator: options.coordinator, cache: directory.resolve("blobs") });
+  if (loss) context.onShutdown("held-out loss", () => loss.close());
 
   const waited = async <T>(work: () => Promise<T>): Promise<T> => {
     for (;;) {
@@ -121,7 +121,10 @@ function logEvent(logger: Logger, event: ValidatorEvent): void {
       else logger.error(fields, `checkpoint ${event.round}: fragment ${event.fragment} does not hold: ${event.reason}`);
       return;
     case "measured":
-      logger.info(fields, `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte`);
+      logger.info(
+        fields,
+        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine`,
+      );
       return;
     case "attested":
       logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);

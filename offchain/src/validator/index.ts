@@ -7,7 +7,7 @@
 export { type AggregateFinding, type AggregateInput, checkAggregate } from "./aggregate.ts";
 export { type AttestModules, decide, type Decision } from "./attest.ts";
 export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
-export { createLossProcess, type LossMeter, type LossRequest, type LossResult, sampleOf } from "./loss.ts";
+export { createLossMeter, type LossMeter, type LossRequest, type LossResult, restAfter, sampleOf } from "./loss.ts";
 export {
   LOSS_SEQUENCES,
   runValidator,

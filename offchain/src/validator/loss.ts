@@ -1,10 +1,28 @@
-/** Held-out loss of a checkpoint, measured in a process of the lowest priority, so that training is not slowed. */
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+/**
+ * Held-out loss of a checkpoint. The program runs in the engine's process, which takes only what nobody else wants of the
+ * processor, and while a run trains no more than a share of the machine.
+ */
+import { availableParallelism } from "node:os";
 
-import type { Digest, RunId } from "@cotrain/sdk/protocol";
+import {
+  createCoordinatorClient,
+  DataManifest,
+  Definition,
+  type Digest,
+  parseDocument,
+  Realisation,
+  type RunId,
+} from "@cotrain/sdk/protocol";
+import type { Static, TSchema } from "typebox";
 
-import { RetryableError, UserError } from "../base/index.ts";
+import { type Clock, parseJsonBounded, systemClock, UserError } from "../base/index.ts";
+import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
+import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
+import { type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
+import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
+
+const MAX_BLOB_BYTES = 2 ** 31;
+const MAX_DOCUMENT_BYTES = 16 << 20;
 
 export interface LossRequest {
   readonly runId: RunId;
@@ -14,6 +32,8 @@ export interface LossRequest {
   readonly checkpoint: Digest;
   /** Held-out sequences at most; all of them if there are fewer. */
   readonly sequences: number;
+  /** Share of the machine's processor time that it may take, 0 … 1; default all that is left. */
+  readonly share?: number | undefined;
 }
 
 export interface LossResult {
@@ -22,6 +42,10 @@ export interface LossResult {
   readonly microBitsPerByte: number;
   /** Sequences measured: a whole number of the program's batches, evenly spaced over the held-out split. */
   readonly sequences: number;
+  /** Processor time of the engine's process, ms. */
+  readonly cpu: number;
+  /** Ms from the first batch to the last. */
+  readonly elapsed: number;
 }
 
 /** Measures; one request at a time. */
@@ -31,83 +55,140 @@ export interface LossMeter {
   close(): void;
 }
 
-/** What the process is told once, then per request; what it answers. */
 export interface LossSettings {
   readonly coordinator: string;
   /** Where programs and held-out shards are kept. */
   readonly cache: string;
 }
-export interface LossMessage {
-  readonly id: number;
-  readonly settings: LossSettings;
-  readonly request: LossRequest;
+
+/** All that is needed for the checkpoints of one realisation. */
+interface Setup {
+  readonly definition: Definition;
+  readonly manifest: DataManifest;
+  readonly engine: Engine;
+  readonly heldOut: Sequences;
+  /** Shards of checkpoints: not kept. */
+  readonly passing: BlobReader;
 }
-export type LossAnswer =
-  | { readonly id: number; readonly result: LossResult }
-  | {
-      readonly id: number;
-      readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean };
-    };
 
-const isAnswer = (value: unknown): value is LossAnswer =>
-  typeof value === "object" && value !== null && "id" in value && ("result" in value || "error" in value);
-
-/** The process starts with the first request and again after its death. */
-export function createLossProcess(settings: LossSettings): LossMeter {
-  let child: ChildProcess | undefined;
-  let next = 0;
-  const start = (): ChildProcess => {
-    if (child?.connected) return child;
-    const typescript = import.meta.url.endsWith(".ts");
-    child = fork(fileURLToPath(new URL(`./lossProcess${typescript ? ".ts" : ".js"}`, import.meta.url)), {
-      execArgv: typescript ? ["--conditions=cotrain-source"] : [],
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    return child;
-  };
+/** The engine starts with the first request and again after its death. */
+export function createLossMeter(settings: LossSettings, clock: Clock = systemClock): LossMeter {
+  const setups = new Map<string, Promise<Setup>>();
+  const engines = new Set<Engine>();
   return {
-    measure: (request, signal) =>
-      new Promise((resolve, reject) => {
-        signal.throwIfAborted();
-        const process = start();
-        const id = next++;
-        const done = (): void => {
-          process.off("message", onMessage);
-          process.off("exit", onExit);
-          signal.removeEventListener("abort", onAbort);
-        };
-        const onMessage = (answer: unknown): void => {
-          if (!isAnswer(answer) || answer.id !== id) return;
-          done();
-          if ("result" in answer) resolve(answer.result);
-          else {
-            const { code, message, retryable } = answer.error;
-            reject(retryable ? new RetryableError(code, message) : new UserError(code, message));
-          }
-        };
-        const onExit = (): void => {
-          done();
-          reject(
-            new RetryableError(
-              "LOSS_PROCESS_ENDED",
-              "The process that measures held-out loss ended; it is started again.",
-            ),
-          );
-        };
-        const onAbort = (): void => {
-          done();
-          reject(signal.reason);
-        };
-        process.on("message", onMessage);
-        process.once("exit", onExit);
-        signal.addEventListener("abort", onAbort, { once: true });
-        process.send({ id, settings, request } satisfies LossMessage, (error) => error && onExit());
-      }),
+    measure: async (request, signal) => {
+      signal.throwIfAborted();
+      const key = `${request.definition}/${request.realisation}`;
+      const opening = setups.get(key) ?? open(settings, request);
+      setups.set(key, opening);
+      try {
+        const setup = await opening;
+        engines.add(setup.engine);
+        return await unlessAborted(measure(setup, request, clock, signal), signal);
+      } catch (error) {
+        if (error instanceof EngineClosedError || !(await opening.catch(() => undefined))) setups.delete(key);
+        throw error;
+      }
+    },
     close: () => {
-      child?.kill("SIGKILL");
-      child = undefined;
+      for (const { pid } of engines) {
+        try {
+          if (pid !== undefined) process.kill(pid, "SIGKILL"); // what it computes is no longer wanted
+        } catch {
+          // It has ended.
+        }
+      }
+      engines.clear();
+      setups.clear();
     },
   };
+}
+
+/** What goes on after the signal is of no interest to anybody. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => undefined);
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+async function open(settings: LossSettings, request: LossRequest): Promise<Setup> {
+  const client = createCoordinatorClient(settings.coordinator);
+  const { runId } = request;
+  const fetch = (digest: Digest, limit: number): Promise<Uint8Array> => client.blob(runId, digest, limit);
+  const kept = createReadThrough(
+    await openFileStore(settings.cache),
+    [{ name: "the coordinator", fetch }],
+    MAX_BLOB_BYTES,
+  );
+  const document = async <T extends TSchema>(digest: Digest, what: string, schema: T): Promise<Static<T>> =>
+    parseDocument(what, schema, parseJsonBounded(await kept.get(digest, MAX_DOCUMENT_BYTES), MAX_DOCUMENT_BYTES, what));
+  const definition = await document(request.definition, "the definition", Definition);
+  const realisation = await document(request.realisation, "the realisation", Realisation);
+  if (realisation.definition !== request.definition)
+    throw new UserError("REALISATION_FOREIGN", `Realisation ${request.realisation} is of another definition.`);
+  const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
+  const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
+  const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields: true });
+  return {
+    definition,
+    manifest,
+    engine,
+    heldOut: openSequences(kept, manifest, "heldOut", definition.sequence),
+    passing: {
+      ...kept,
+      get: async (digest, limit = MAX_BLOB_BYTES) => new Uint8Array(await fetch(digest, limit)),
+    },
+  };
+}
+
+async function measure(setup: Setup, request: LossRequest, clock: Clock, signal: AbortSignal): Promise<LossResult> {
+  const { manifest, engine, heldOut } = setup;
+  await engine.setParameters(await parametersOf(setup, request.checkpoint));
+  const batch = engine.shapes.eval?.batch ?? 1;
+  const indices = sampleOf(heldOut.count, request.sequences, batch);
+  const startedAt = clock.now();
+  const cpuBefore = await engine.cpuTime();
+  let sum = 0;
+  let cpu = 0;
+  for (let from = 0; from < indices.length; from += batch) {
+    signal.throwIfAborted();
+    const { loss } = await engine.evaluate({ tokens: await heldOut.tokens(indices.slice(from, from + batch)) });
+    sum += loss;
+    cpu = (await engine.cpuTime()) - cpuBefore;
+    if (request.share !== undefined && from + batch < indices.length)
+      await clock.sleep(restAfter(cpu, clock.now() - startedAt, request.share), signal);
+  }
+  const loss = sum / (indices.length / batch);
+  return {
+    loss,
+    microBitsPerByte: Math.round(bitsPerByte(loss, manifest.heldOut) * 1_000_000),
+    sequences: indices.length,
+    cpu,
+    elapsed: clock.now() - startedAt,
+  };
+}
+
+/** Ms to rest, so that processor time stays within a share of what the machine had since the start. */
+export function restAfter(cpu: number, elapsed: number, share: number, processors = availableParallelism()): number {
+  return Math.max(0, Math.ceil(cpu / (share * processors) - elapsed));
+}
+
+async function parametersOf({ definition, passing }: Setup, digest: Digest): Promise<Float32Array[]> {
+  const { table } = definition;
+  const checkpoint = await readManifest(passing, digest);
+  const parameters = new Map(
+    table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((product, size) => product * size, 1))]),
+  );
+  for (const layout of fragmentLayouts(table)) {
+    const fragment = checkpoint.fragments[layout.index];
+    if (!fragment) throw new UserError("CHECKPOINT_INVALID", `Checkpoint ${digest} lacks fragment ${layout.index}.`);
+    const shard = await passing.get(fragment.digest as Digest, fragment.bytes);
+    scatterFragment(parseFragment(shard, table, fragment).params, layout, parameters);
+  }
+  return [...parameters.values()];
 }
 
 /**

@@ -2,9 +2,12 @@
  * The validator's loop: follows the heads on-chain, recomputes what the lot gives it, measures held-out loss, and signs
  * epochs that it could compute itself. It trusts the chain; whatever the coordinator gives is checked against it.
  */
+import { availableParallelism } from "node:os";
+
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
+  asHead,
   asRunId,
   type Address,
   Definition,
@@ -15,6 +18,7 @@ import {
   type EpochHead,
   type EpochView,
   type Hex,
+  measuringOrder,
   parseDocument,
   type RunId,
   type RunView,
@@ -41,11 +45,15 @@ import {
 import { FormatError } from "../storage/index.ts";
 import { checkAggregate } from "./aggregate.ts";
 import { decide } from "./attest.ts";
-import type { LossMeter } from "./loss.ts";
+import type { LossMeter, LossRequest } from "./loss.ts";
 import type { Statement, Statements } from "./statements.ts";
 
-/** Held-out sequences measured while training goes on, and when there is time: at rest and for checkpoint 0. */
+/** Held-out sequences measured while training goes on, and when there is time. */
 export const LOSS_SEQUENCES = { running: 64, resting: 512 } as const;
+/** Of the machine's processor time, what measuring may take while the run trains. */
+export const LOSS_SHARE = 0.05;
+/** Ms for which a validator leaves a head to each of those before it in the order. */
+const STEP_IN_MS = { running: 120_000, resting: 30_000 } as const;
 
 /** Tries of one measurement that fails for another reason than something being away. */
 const MAX_FAILURES = 5;
@@ -67,6 +75,8 @@ export type ValidatorEvent =
       readonly round: number;
       readonly microBitsPerByte: number;
       readonly sequences: number;
+      /** Processor time of it, as a share of what the machine had meanwhile. */
+      readonly share: number;
     }
   | { readonly type: "attested"; readonly epoch: number; readonly root: string }
   | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
@@ -271,9 +281,14 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   }
 
   /** Held-out loss of one head. The sample's size is the verdict's index: another size is another statement. */
-  async function measure(loss: LossMeter, head: PostedHead, realisation: Digest, sequences: number): Promise<void> {
+  async function measure(
+    loss: LossMeter,
+    head: PostedHead,
+    realisation: Digest,
+    { sequences, share }: Pick<LossRequest, "sequences" | "share">,
+  ): Promise<void> {
     const result = await loss.measure(
-      { runId, definition: run.definition, realisation, checkpoint: head.checkpointDigest, sequences },
+      { runId, definition: run.definition, realisation, checkpoint: head.checkpointDigest, sequences, share },
       signal,
     );
     await issue(
@@ -290,34 +305,52 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       round: head.round,
       microBitsPerByte: result.microBitsPerByte,
       sequences: result.sequences,
+      share: result.cpu / Math.max(1, result.elapsed * availableParallelism()),
     });
   }
 
   /** What was measured or tried, by head and size of the sample. */
   const measured = new Set<string>();
   const failures = new Map<string, number>();
-  function measureNext(heads: readonly PostedHead[], view: RunView): void {
+  /** When a measurement was first seen to be due. */
+  const dueSince = new Map<string, number>();
+
+  /** Whether it is this validator's turn: the head's order says who is first, the others step in when that one is silent. */
+  function isTurn(head: PostedHead, sequences: number, resting: boolean, order: readonly Address[]): boolean {
+    const key = `${head.head}/${sequences}`;
+    if (!dueSince.has(key)) dueSince.set(key, clock.now());
+    const place = measuringOrder(asHead(head.head), order).indexOf(validator);
+    const patience = place * STEP_IN_MS[resting ? "resting" : "running"];
+    return clock.now() - (dueSince.get(key) ?? 0) >= patience;
+  }
+
+  function measureNext(heads: readonly PostedHead[], view: RunView, members: readonly Address[]): void {
     const { loss } = modules;
     const realisation = view.realisations[0];
     const [first] = heads;
     const newest = heads.at(-1);
     if (!loss || measuring || !realisation || !first || !newest) return;
     const resting = view.phase === "Paused" || view.phase === "Finished";
-    // Checkpoint 0 tells where it began; after it always the newest, skipping what was missed.
-    const wanted: [PostedHead, number][] = [
-      [first, LOSS_SEQUENCES.resting],
-      [newest, resting ? LOSS_SEQUENCES.resting : LOSS_SEQUENCES.running],
-    ];
-    const next = wanted.find(([head, sequences]) => !measured.has(`${head.head}/${sequences}`));
-    if (!next) return;
-    const [head, sequences] = next;
+    const sequences = resting ? LOSS_SEQUENCES.resting : LOSS_SEQUENCES.running;
+    const { heldOut, heldOutFirst } = view.loss;
+    // Somebody has measured it; a split may hold fewer sequences than asked for, then one measurement stands for both.
+    const done = ({ round }: PostedHead): boolean =>
+      [heldOut, heldOutFirst].some(
+        (found) => found?.round === round && (!resting || (found.sequences ?? 0) > LOSS_SEQUENCES.running),
+      );
+    // Checkpoint 0 tells where it began; after it always the newest, skipping what was missed. At rest what is new goes first.
+    const wanted = resting ? [newest, first] : [first, newest];
+    const head = wanted.find(
+      (each) => !measured.has(`${each.head}/${sequences}`) && !done(each) && isTurn(each, sequences, resting, members),
+    );
+    if (!head) return;
     measuring = (async () => {
       const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
       // A split may hold fewer sequences than asked for: then the one measurement stands for both.
       if (known.some(({ struct }) => struct.index > LOSS_SEQUENCES.running || sequences === LOSS_SEQUENCES.running))
         return;
       if (!(await reader.isAdmitted(runId, asDigest(realisation)))) return;
-      await measure(loss, head, asDigest(realisation), sequences);
+      await measure(loss, head, asDigest(realisation), { sequences, share: resting ? undefined : LOSS_SHARE });
     })()
       .then(
         () => void measured.add(`${head.head}/${sequences}`),
@@ -462,7 +495,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     // The run's state says what to measure; who measures nothing, or has not done yet, need not ask.
-    if (modules.loss && !measuring) measureNext(heads, await coordinator.run(runId));
+    if (modules.loss && !measuring) measureNext(heads, await coordinator.run(runId), set.validators);
     await attempt("sending verdicts", () => deliver(open));
 
     const at = clock.now();

@@ -69,3 +69,24 @@ export function lotSeed(blockHash: Hex, head: HeadHash, validator: Address): big
 
 /** The fragment of the aggregate that this validator recomputes. */
 export const drawnFragment = (seed: bigint, fragments: number): number => Number(seed % BigInt(fragments));
+
+/** Keeps this order apart from other uses of the same hash. */
+const MEASURING = keccak256(stringToHex("Cotrain held-out loss"));
+
+/**
+ * Who measures a head's held-out loss: the first of this order; the others step in one after the other when it is silent.
+ * A function of head and set alone, so that all agree; who orders blocks gains nothing by steering it.
+ */
+export function measuringOrder(head: HeadHash, validators: readonly Address[]): Address[] {
+  const rank = (validator: Address): Hex =>
+    keccak256(
+      encodeAbiParameters(
+        [{ type: "bytes32" }, { type: "bytes32" }, { type: "address" }],
+        [MEASURING, head, validator],
+      ),
+    );
+  return validators
+    .map((validator) => ({ validator, rank: rank(validator) }))
+    .sort((a, b) => (a.rank < b.rank ? -1 : 1))
+    .map(({ validator }) => validator);
+}

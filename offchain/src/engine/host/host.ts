@@ -11,6 +11,7 @@ import { EngineClosedError, EngineError, RuntimeError } from "../errors.ts";
 import { readSignature, type ProgramOutline } from "../signature.ts";
 import { createSender, receive } from "./frames.ts";
 import { unpackError, type Method, type Request } from "./messages.ts";
+import { yieldAlways } from "./priority.ts";
 import { spawnEngine } from "./spawn.ts";
 import { checkReply, layoutOf, readReply, replyBytes, type Layout } from "./replies.ts";
 
@@ -51,6 +52,7 @@ export async function openEngineHost(options: EngineOptions): Promise<Engine> {
   try {
     await connection.standing;
     leaveDirectory();
+    if (options.yields && child.pid !== undefined) await yieldAlways(child.pid);
     await connection.send({ call: "open", options });
   } catch (error) {
     child.kill("SIGKILL");
@@ -176,6 +178,7 @@ function engineOver(layout: Layout, pid: number | undefined, { send, number, end
     save: call("save"),
     restore: call("restore"),
     stateDigest: call("stateDigest"),
+    cpuTime: call("cpuTime"),
     close: async () => {
       if (ended()) return;
       await call("close")();

@@ -65,6 +65,7 @@ const checks: Readonly<Record<Method | "train", Check>> = {
     areTensors(layout.parameters, fields(value)["parameters"]) && isOptimizer(layout, fields(value)["optimizer"]),
   restore: isNothing,
   stateDigest: (_, value) => typeof value === "string" && /^0x[0-9a-f]{64}$/.test(value),
+  cpuTime: (_, value) => typeof value === "number" && value >= 0,
   close: isNothing,
 };
 

@@ -1,0 +1,41 @@
+/**
+ * Lets a process have only what nobody else wants. Niceness alone does not: where the kernel groups processes by session
+ * (sched_autogroup_enabled, 1 on most systems), each group gets an equal share and niceness counts within the group only
+ * (sched(7)). So the group's own niceness is set too; the engine's process has a session, and so a group, of its own.
+ * Inside a container's control group there are no such groups, and the idle policy decides.
+ */
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { constants, setPriority } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+
+import { errnoOf } from "../../base/index.ts";
+
+/** The kernel takes one such write in a tenth of a second from all users together. */
+const TRIES = 8;
+const PAUSE_MS = 120;
+
+async function niceGroup(pid: number): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    try {
+      return await writeFile(`/proc/${pid}/autogroup`, "19");
+    } catch (error) {
+      if (errnoOf(error) !== "EAGAIN") return; // no such groups here
+      await sleep(PAUSE_MS);
+    }
+  }
+}
+
+/** What does not work on this system is left out; niceness works everywhere. */
+export async function yieldAlways(pid: number): Promise<void> {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It has ended, or this is not allowed here.
+  }
+  if (process.platform !== "linux") return;
+  await niceGroup(pid);
+  // SCHED_IDLE, for the threads that are there; those to come inherit it.
+  await promisify(execFile)("chrt", ["--all-tasks", "--idle", "--pid", "0", String(pid)]).catch(() => undefined);
+}
