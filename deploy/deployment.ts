@@ -280,7 +280,7 @@ async function sendAll(
     } catch (cause) {
       // The copy that an earlier run had sent may have arrived meanwhile.
       if (((await publicClient.getCode({ address: creates })) ?? "0x") !== "0x") return undefined;
-      const reason = cause instanceof BaseError ? cause.shortMessage : String(cause);
+      const reason = cause instanceof BaseError ? [cause.shortMessage, cause.details].join(" ").trim() : String(cause);
       throw new CotrainError("DEPLOYMENT_FAILED", `The chain refuses the deployment by ${account.address}: ${reason}`, {
         cause,
       });

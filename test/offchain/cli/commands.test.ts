@@ -188,6 +188,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   up: {
     vote: "session",
     publicRpc: "launch",
+    yes: "funding",
     for: "../../e2e/finishedRun",
     exit: "../../e2e/finishedRun",
     fresh: "../../e2e/finishedRun",

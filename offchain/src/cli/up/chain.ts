@@ -22,6 +22,7 @@ import {
 import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { layout } from "../local.ts";
+import { estimateCost, requireAffordable } from "./funding.ts";
 import type { upOptions } from "./options.ts";
 import { checkChain } from "./request.ts";
 import { ensureWallet, namedWallet, type Role } from "./wallets.ts";
@@ -122,6 +123,21 @@ async function requireFunds(
   }
 }
 
+/** Where coins cost, the one account that pays must have what a start takes. */
+async function requireCoins(
+  { url, chainId }: { readonly url: string; readonly chainId: number },
+  address: Address,
+  { context, file }: ChainRequest,
+): Promise<void> {
+  const connection = await connect({ rpcUrl: url, chainId });
+  const [balance, gasPrice] = await connection.call((client) =>
+    Promise.all([client.getBalance({ address }), client.getGasPrice()]),
+  );
+  const started = file?.runId !== undefined;
+  const cost = estimateCost(gasPrice, started);
+  requireAffordable({ address, chainId, balance, cost, started, confirmed: context.options.yes });
+}
+
 export interface OpenedChain {
   readonly url: string;
   readonly embedded: EmbeddedChain | undefined;
@@ -141,7 +157,7 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const local = developmentChainIds.includes(chain.chainId);
   const wallets = await openWallets(state, context, local);
   const { organiser, poster, validators, workers } = wallets;
-  if (!local) await requireFunds(chain, { organiser: organiser.address });
+  if (!local) await requireCoins(chain, organiser.address, request);
   else {
     const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);
     const funded = await developmentChain(chain.embedded?.link ?? chain.url)

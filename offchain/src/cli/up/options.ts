@@ -15,6 +15,7 @@ export const upOptions = {
   vote: toggle({
     description: "whether the holders vote in this session (default: once, in the first of 1:30 or more)",
   }),
+  yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),
   fresh: toggle({ description: "put the old state aside and start anew", default: false }),
   state: stateOption,

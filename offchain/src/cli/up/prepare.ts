@@ -21,7 +21,7 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { deploy, ensureBuilt, profileFor } from "../../../../deploy/deployment.ts";
+import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../../deploy/deployment.ts";
 import { type Clock, parseJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
 import { type ChainReader, connect, openReader } from "../../chain/index.ts";
 import { readDataManifest } from "../../data/index.ts";
@@ -80,6 +80,7 @@ export interface Prepared {
 interface Progress {
   readonly update: (change: Partial<Screen>) => void;
   readonly tell: (happening: string, kind?: string) => void;
+  readonly say: (lines: readonly string[]) => void;
 }
 
 async function readOperatorToken(state: string): Promise<string> {
@@ -159,12 +160,18 @@ export async function prepare(
   const organiser = ownerOf("organiser", chain.url, wallets.organiser);
   const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
   const profile = profileFor(local ? "local" : "public", chain.chainId);
+  const place = recordOf(options.deployments, rpc === undefined ? layout(state).deployment : undefined, chain.chainId);
+  // A public chain's record lies in the tree of sources, where a new file is a surprise.
+  const recordPath = rpc === undefined ? undefined : (place.recordPath ?? defaultRecordPath(chain.chainId));
+  const recorded = recordPath !== undefined && existsSync(recordPath);
   const deployment = await deploy({
     walletClient: walletOf(organiser),
     publicClient: connection.client,
     profile: profile.name,
-    ...recordOf(options.deployments, rpc === undefined ? layout(state).deployment : undefined, chain.chainId),
+    ...place,
   });
+  if (recordPath !== undefined && !recorded && existsSync(recordPath))
+    progress.say([`The deployment is recorded in ${recordPath}, a new file: keep it with the sources.`]);
   await writeDeployment(state, {
     chainId: deployment.chainId,
     profile: deployment.profile,

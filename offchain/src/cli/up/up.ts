@@ -75,7 +75,7 @@ async function present(
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;
   prepared.embedded?.pace.rest();
-  output.notice("The run is paused and stays up, open to whoever joins, until Ctrl-C.");
+  output.notice("The run is paused. Everything stays up until Ctrl-C, and others may join meanwhile.");
   await new Promise<void>((resolve) => {
     if (daemon.signal.aborted) resolve();
     daemon.signal.addEventListener("abort", () => resolve(), { once: true });

@@ -1,0 +1,75 @@
+/** What a start costs where coins are worth something: the estimate, the sentence, the confirmation. */
+import { readFile } from "node:fs/promises";
+
+import { asAddress } from "@cotrain/sdk/protocol";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { contractFolders, type ContractName, ensureBuilt, loadArtifact } from "../../../deploy/artifacts.ts";
+import {
+  estimateCost,
+  FIRST_START_GAS,
+  formatCoins,
+  requireAffordable,
+  SESSION_GAS,
+  UNASKED_LIMIT,
+} from "../../../offchain/src/cli/up/funding.ts";
+import { formatAddress } from "../../../offchain/src/cli/format.ts";
+import { parseLine } from "../../../offchain/src/cli/program.ts";
+
+const address = asAddress(`0x${"a1".repeat(20)}`);
+const payer = { address, chainId: 8_453, balance: 10n ** 18n, cost: 10n ** 16n, started: false, confirmed: false };
+const sizeOf = (hex: string): bigint => BigInt(hex.length / 2 - 1);
+
+describe("the estimate", () => {
+  test("covers the compiled contracts and the transactions of a first start, and not much more", async () => {
+    await ensureBuilt();
+    const names = Object.keys(contractFolders) as ContractName[];
+    let gas = 0n;
+    for (const { bytecode, deployedBytecode } of await Promise.all(names.map((name) => loadArtifact(name))))
+      // Base fee of a creation, 200 a byte of code, up to 16 a byte of calldata and 2 a word of it.
+      gas += 53_000n + 200n * sizeOf(deployedBytecode) + 16n * sizeOf(bytecode) + sizeOf(bytecode) / 16n;
+    const table = new URL("../../contracts/gas.json", import.meta.url);
+    const { rows } = JSON.parse(await readFile(table, "utf8")) as { rows: Record<string, number> };
+    const of = (name: string): bigint => BigInt(rows[name] ?? Number.NaN);
+    const needed = gas + of("createModel") + of("registerRun") + of("post head, first");
+    expect(FIRST_START_GAS).toBeGreaterThan(needed);
+    expect(FIRST_START_GAS).toBeLessThan((needed * 5n) / 4n);
+    expect(SESSION_GAS).toBeGreaterThan(100n * of("post head, later") + of("post root, 5 of 7, later"));
+  });
+
+  test("is told rounded up, so that what is sent suffices", () => {
+    fc.assert(
+      fc.property(fc.bigInt(1n, 10n ** 24n), (wei) => {
+        const told = BigInt(Math.round(Number(formatCoins(wei)) * 1e9));
+        expect(told).toBeGreaterThanOrEqual(wei / 10n ** 9n);
+        expect(Number(formatCoins(wei)) * 1e18).toBeLessThanOrEqual(Number(wei) * 1.002);
+      }),
+    );
+    expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
+    expect(estimateCost(10n ** 9n, false)).toBe(27_500_000_000_000_000n);
+  });
+});
+
+describe("before anything is sent", () => {
+  test.each([
+    [0n, "has no coins on chain 8453", "send at least 0.01,"],
+    [4n * 10n ** 15n, "has 0.004 coins on chain 8453", "send at least 0.006,"],
+  ])("a wallet with %i wei is told what it lacks", (balance, has, send) => {
+    const pay = (): void => requireAffordable({ ...payer, balance });
+    expect(pay).toThrow(`The organiser's wallet ${formatAddress(address)} ${has}`);
+    expect(pay).toThrow("The first start, which deploys the contracts, costs about 0.01 at the present price of gas");
+    expect(pay).toThrow(send);
+    expect(pay).toThrow(/run the same command again\.$/);
+    expect(pay).toThrow(expect.objectContaining({ code: "WALLET_UNFUNDED", retryable: true }));
+  });
+
+  test("above an amount --yes is asked for, and suffices", () => {
+    const dear = { ...payer, cost: UNASKED_LIMIT + 1n };
+    expect(() => requireAffordable(dear)).toThrow(expect.objectContaining({ code: "COST_UNCONFIRMED" }));
+    expect(() => requireAffordable(dear)).toThrow("confirm with --yes to spend more than 0.1; nothing was sent.");
+    requireAffordable({ ...dear, confirmed: true });
+    requireAffordable({ ...payer, cost: UNASKED_LIMIT });
+    expect(parseLine(["up", "--yes"])?.flags["yes"]).toBe(true);
+  });
+});
