@@ -146,10 +146,12 @@ class Closing:
         table, length = self.docs.definition["table"], self.docs.definition["sequence"]
         parameters = network.parameters_of(table, {fragment: state[0] for fragment, state in enumerate(states)})
         sequences = data.sequences(self.docs.held_out, length, sample)
+        nats = network.loss(self.docs.definition["model"], parameters, sequences)
         try:
-            return network.micro_bits_per_byte(network.loss(self.docs.definition["model"], parameters, sequences), self.docs.split)
+            found = network.micro_bits_per_byte(nats, self.docs.split)
         except Mismatch:
             return None
+        return found if found < 2**53 else None
 
     def screen(self, recorded: dict, past: list[dict], report: Report) -> Screening:
         """Computes the round's screening again and holds it against its record."""

@@ -43,11 +43,15 @@ def share_out(contributions: dict[str, int], budget: int) -> dict[str, int]:
     return {account: budget * value // total for account, value in contributions.items()} if total else {}
 
 
-def least_version(model: ModelFacts, head: Head) -> int:
-    """Version in force at the start of the epoch before the anchor's."""
-    schedule = model.schedule
-    time = schedule.end_of(schedule.epoch_of(head.time) - 2)
-    return model.runs[head.run_id].version_at(time) if time > 0 else 0
+def least_version(spec: Spec, model: ModelFacts, head: Head) -> int:
+    """The version that was in force long enough before the anchor."""
+    run, schedule = model.runs[head.run_id], model.schedule
+    if spec.version_slack is None:
+        time = schedule.end_of(schedule.epoch_of(head.time) - 2)
+    else:
+        deadline = run.params(head["paramsVersion"])["roundDeadline"]
+        time = head.time - max(schedule.epoch_length, spec.version_slack * deadline)
+    return run.version_at(time) if time > 0 else 0
 
 
 def budget_of(model: ModelFacts, epoch: int, active: int, deadline: int) -> int:
@@ -163,7 +167,7 @@ class Books:
             sums: dict[str, int] = {}
             entries = []
             for head in heads:
-                least = least_version(self.model, head)
+                least = least_version(self.spec, self.model, head)
                 entries.append(self._head_entry(head, least))
                 require(head["head"] in self.rounds, f"checkpoint {head['round']} does not hold")
                 for leaf in self.rounds[head["head"]].leaves:
