@@ -49,6 +49,7 @@ import { acceptJoin } from "./joins.ts";
 import { workRefusal } from "./machine/rules.ts";
 import { fragmentCount } from "./machine/state.ts";
 import type { CoordinatorMetrics } from "./metrics.ts";
+import { isSealed } from "./payloads.ts";
 import { acceptReceipt, fragmentBytes } from "./receipts.ts";
 import { rewardView } from "./rewards.ts";
 import type { Run } from "./run.ts";
@@ -202,6 +203,9 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       async (request, reply) => {
         const run = runOf(request);
         const digest = digestOfCid(paramOf(request, "cid"));
+        if (isSealed(run.driver.state, digest)) {
+          throw new RefusedError("PAYLOAD_SEALED", "Payloads of a round are served when it has closed.");
+        }
         return blobServers.get(run.runId)?.send(request, reply, digest);
       },
     );

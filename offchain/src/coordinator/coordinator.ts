@@ -18,7 +18,8 @@ import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projections.ts";
 import { defaultRetention, keptFrom, release, type RetentionOptions } from "./retention.ts";
 import { reduceSync, storeCheckpoint } from "./rounds.ts";
-import { type Announced, openRun, type Run, type RunOptions, type SigningAccount } from "./run.ts";
+import { type Announced, openRun, type Run, type RunModules, type RunOptions, type SigningAccount } from "./run.ts";
+import { gateRound, screenRound } from "./screening.ts";
 import { activateRoot, anchorHead, computeEpoch, postRoot } from "./settlement.ts";
 
 export interface CoordinatorOptions {
@@ -43,6 +44,7 @@ export interface CoordinatorModules {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock?: Clock;
+  readonly gate?: RunModules["gate"];
 }
 
 export interface Coordinator {
@@ -69,6 +71,14 @@ const RELEASE_EVERY_ROUNDS = 16;
 const RELEASE_INTERVAL = 10_000;
 
 const handlersOf = (run: Run): EffectHandlers => ({
+  screenRound: (effect, context) => {
+    if (effect.kind !== "screenRound") throw misrouted(effect.kind);
+    return run.alone(() => screenRound(run, effect, context));
+  },
+  gateRound: (effect, context) => {
+    if (effect.kind !== "gateRound") throw misrouted(effect.kind);
+    return run.alone(() => gateRound(run, effect, context));
+  },
   // Most timers need no more than their key; a round's deadline is decided by what its members reported.
   setTimer: async ({ key }) =>
     isDeadline(key) ? { type: "TimerFired", key, reports: run.presence.reports() } : { type: "TimerFired", key },
@@ -98,9 +108,12 @@ const handlersOf = (run: Run): EffectHandlers => ({
   },
 });
 
-/** Who is no member any more: who left, or made room for another. */
+/** Events by which members may lose their places. */
+const leaving: ReadonlySet<string> = new Set(["MemberLeft", "MemberJoined", "CheckpointStored"]);
+
+/** Who is no member any more: who left, made room for another, or was left out too often. */
 const goneBy = (event: RunEvent, state: RunState, before: RunState | null): Address[] =>
-  event.type === "MemberLeft" || event.type === "MemberJoined"
+  leaving.has(event.type)
     ? (Object.keys(before?.members ?? {}) as Address[]).filter((worker) => !state.members[worker])
     : [];
 
@@ -209,6 +222,7 @@ export async function createCoordinator(
     stop: async () => {
       ending.abort(stopping());
       await Promise.all([...runs.values()].map(({ driver }) => driver.stop()));
+      await Promise.all([...runs.values()].map(({ gate }) => gate.close()));
       await Promise.all([...loops, ...releasing.values()]);
     },
   };

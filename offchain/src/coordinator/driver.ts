@@ -363,7 +363,8 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
 
   /** Has a step of the clock logged, when there was one. */
   async function compareClocks(): Promise<void> {
-    if (runClock.stepped() !== undefined) await submit({ type: "ClockStepped", was: runClock.now() });
+    if (runClock.stepped() !== undefined)
+      await submit({ type: "ClockStepped", was: Math.max(runClock.now(), state.at) });
   }
 
   async function watchClocks(signal: AbortSignal): Promise<void> {

@@ -23,6 +23,7 @@ export type ApiCode =
   | "SHORT_COMMITMENT"
   | "BODY_TOO_LARGE"
   | "BLOB_NOT_FOUND"
+  | "PAYLOAD_SEALED"
   | "RANGE_INVALID"
   | "NOT_A_VALIDATOR"
   | "WRONG_VERDICT"
@@ -60,6 +61,7 @@ export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
   BAD_MAC: 401,
   STALE_COUNTER: 409,
   FOREIGN_WALLET: 403,
+  PAYLOAD_SEALED: 403,
   NOT_A_VALIDATOR: 403,
   RUN_FINISHED: 410,
   RUN_FULL: 503,

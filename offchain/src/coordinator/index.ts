@@ -11,6 +11,7 @@ export {
   defaultPresence,
 } from "./coordinator.ts";
 export { type ApiCode, RefusedError, statusByCode } from "./errors.ts";
+export { createGateMeter, type GateMeter } from "./gateMeter.ts";
 export { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine/machine.ts";
 export type { Effect, EffectKind } from "./machine/effects.ts";
 export type { RunEvent } from "./machine/events.ts";

@@ -28,7 +28,7 @@ import { ackOf } from "./acks.ts";
 import { RefusedError } from "./errors.ts";
 import { refusalOf, workRefusal } from "./machine/rules.ts";
 import { fragmentCount, type RunState, type Work } from "./machine/state.ts";
-import { sourceOfBlob } from "./rounds.ts";
+import { sourceOfBlob } from "./payloads.ts";
 import type { Run } from "./run.ts";
 
 const MAX_RECEIPTS_BYTES = 64 << 20;

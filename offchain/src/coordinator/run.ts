@@ -31,6 +31,7 @@ import { createLine, type Line } from "./line.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retention.ts";
+import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
 import { createRealisations, type Realisations } from "./realisations.ts";
 import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
@@ -81,6 +82,8 @@ export interface RunModules {
   readonly poster: SigningAccount;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Measures held-out loss for the gate; by default the run's own program does. */
+  readonly gate?: ((definition: Definition) => GateMeter) | undefined;
 }
 
 export interface Run {
@@ -96,6 +99,7 @@ export interface Run {
   /** Domain of Attestation. */
   readonly rewardsDomain: Domain;
   readonly driver: Driver;
+  readonly gate: GateMeter;
   readonly presence: Presence;
   readonly line: Line;
   readonly projections: Projections;
@@ -178,6 +182,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     domain: domainFor(chain.chainId, chain.contracts.runRegistry),
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,
+    gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, realisations),
     presence: createPresence(driver, clock, logger, settings.presence),
     line: createLine(),
     projections: createProjections(modules.database, runId),
@@ -205,6 +210,7 @@ function factsOf(runId: RunId, modelId: RunFacts["modelId"], chain: ChainPort, d
     sequence: definition.sequence,
     // Anybody can compute the order of the data from the run alone.
     seed: runId,
+    screening: definition.screening,
   };
 }
 

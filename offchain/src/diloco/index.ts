@@ -1,6 +1,6 @@
 /**
  * diloco: the outer loop as pure functions on typed arrays: pseudo-gradients, codecs, weights, reducing, the outer
- * optimizer, the fragment schedule. No I/O; what is not in memory is read through ChunkSource. May import base and
+ * optimizer, the fragment schedule, and which payloads count (screening.ts, gate.ts). No I/O; what is not in memory is read through ChunkSource. May import base and
  * @cotrain/sdk/protocol. Start at reduce.ts, then int8.ts. Formulas: protocol.md "Payload" and "Reduce".
  */
 export { type Codec, codecOf, type Encoded, type Slice } from "./codec.ts";
@@ -12,6 +12,8 @@ export {
   scatterFragment,
   type TensorPlace,
 } from "./fragments.ts";
+export { blamed, gateOutcomes, type GatePass, gateSample, gateSeed, passHolds, suspectsOf } from "./gate.ts";
+export { bitsOfFp32, fp32OfBits, type Measured, measureFragment } from "./measure.ts";
 export { nesterov, type OuterHyperparameters, type OuterOptimizer, outerOptimizerOf } from "./outerOptimizer.ts";
 export {
   CHUNK_ELEMENTS,
@@ -26,5 +28,13 @@ export {
 export { PayloadError, type PayloadErrorCode } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
 export { type Contribution, type Reduced, reduceFragment, type ReduceInput } from "./reduce.ts";
+export {
+  type MeasuredPayload,
+  mediansOf,
+  screen,
+  type ScreeningEntry,
+  type ScreeningInput,
+  WHOLE_PPM,
+} from "./screening.ts";
 export { syncSteps } from "./schedule.ts";
 export { type Share, weigh, type Weighted } from "./weights.ts";

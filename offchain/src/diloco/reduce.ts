@@ -8,11 +8,14 @@ import { codecOf } from "./codec.ts";
 import { type OuterHyperparameters, outerOptimizerOf } from "./outerOptimizer.ts";
 import { CHUNK_ELEMENTS, type ChunkSource, readSlices, type SliceMemory } from "./payload.ts";
 import { requireLength } from "./payloadError.ts";
+import { WHOLE_PPM } from "./screening.ts";
 import { type Share, weigh } from "./weights.ts";
 
 /** One worker's payload of one fragment. */
 export interface Contribution extends Share {
   readonly source: ChunkSource;
+  /** What the pseudo-gradient is multiplied by, millionths; absent = all of it. */
+  readonly clipPpm?: number;
 }
 
 /** What the aggregate of one fragment is a function of. */
@@ -40,6 +43,10 @@ export interface Reduced {
   readonly buffer: Float32Array<ArrayBuffer>;
 }
 
+/** Weight of a payload: fround(w · fround(clipPpm ÷ 10⁶)) of one that is clipped. */
+const clipped = (weight: number, clipPpm: number): number =>
+  clipPpm < WHOLE_PPM ? Math.fround(weight * Math.fround(clipPpm / WHOLE_PPM)) : weight;
+
 /**
  * Weighted mean in ascending order of address, acc = fround(acc + fround(w · d)), then one outer step. Inputs are not
  * changed.
@@ -49,7 +56,10 @@ export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
   const n = input.params.length;
   const codec = codecOf(input.codec);
   const optimizer = outerOptimizerOf(input.outerOptimizer);
-  const weighted = weigh(input.contributions, input.weighting);
+  const weighted = weigh(input.contributions, input.weighting).map(({ source, weight, clipPpm = WHOLE_PPM }) => ({
+    source,
+    weight: clipped(weight, clipPpm),
+  }));
   const chunkElements = input.chunkElements ?? CHUNK_ELEMENTS;
   if (input.buffer.length !== n || chunkElements < 1 || chunkElements % codec.block !== 0) {
     throw new InternalError(

@@ -161,20 +161,24 @@ class Screening:
 
     def _bounds(self) -> None:
         """Outcomes 5 and 7, and clipping, by each fragment's norm against the others'."""
-        among = self.left()
         medians = [file["medians"] for file in self.past if file["paramsVersion"] == self.version]
-        verdicts = []
-        for entry in among:
-            ratios = [self._ratio(entry, fragment, among, medians) for fragment in range(len(entry["fragments"]))]
-            verdicts.append((entry, ratios))
-        for entry, ratios in verdicts:
+        for entry, ratios in self._ratios(medians):
             if any(ratio is not None and ratio > self.rules["maxRatio"] for ratio in ratios):
                 entry["outcome"] = self.codes["normTooLarge"]
-            elif all(ratio is not None and ratio * self.rules["emptyRatio"] < 1 for ratio in ratios):
+        for entry, ratios in self._ratios(medians):
+            if all(ratio is not None and ratio * self.rules["emptyRatio"] < 1 for ratio in ratios):
                 entry["outcome"] = self.codes["empty"]
             else:
                 for each, ratio in zip(entry["fragments"], ratios):
                     each["clipPpm"] = self._clip(ratio)
+
+    def _ratios(self, medians: list[list[int]]) -> list[tuple[dict, list[float | None]]]:
+        """Of those that are left, all computed before any is judged."""
+        among = self.left()
+        return [
+            (entry, [self._ratio(entry, fragment, among, medians) for fragment in range(len(entry["fragments"]))])
+            for entry in among
+        ]
 
     @staticmethod
     def _per_step(entry: dict, fragment: int) -> float:

@@ -39,13 +39,14 @@ import {
 } from "@cotrain/sdk/protocol";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 
-import { createManualClock, type ManualClock, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { createManualClock, createRandom, type ManualClock, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import {
   type Coordinator,
   type CoordinatorOptions,
   coordinatorMigrations,
   type CoordinatorSchema,
   createCoordinator,
+  type GateMeter,
   type Run,
   statusByCode,
 } from "../../../offchain/src/coordinator/index.ts";
@@ -169,6 +170,8 @@ export interface Harness {
 }
 
 export interface HarnessOptions {
+  /** Held-out loss in bits per byte of the parameters by fragment; by default how far they are from the first. */
+  readonly loss?: (fragments: readonly Float32Array[]) => number;
   readonly retention?: CoordinatorOptions["retention"];
   readonly params?: Partial<RunParams>;
   /** Default: one that says nothing. */
@@ -177,6 +180,24 @@ export interface HarnessOptions {
   readonly parent?: string;
 }
 
+const initialValue = (i: number): number => Math.fround(i / 100);
+const distance = (fragments: readonly Float32Array[]): number =>
+  1 +
+  fragments
+    .flatMap((values) => [...values].map((value, i) => (value - initialValue(i)) ** 2))
+    .reduce((a, b) => a + b, 0) /
+    1_266;
+
+/** What the run's program is elsewhere: a loss of the parameters. */
+const gateOf = (loss: NonNullable<HarnessOptions["loss"]>): GateMeter => ({
+  describe: async () => ({ realisation: zeroHash, batch: 2, available: 100 }),
+  loss: async (fragments) => {
+    const value = Math.round(1_000_000 * loss(fragments));
+    return Number.isSafeInteger(value) ? value : null;
+  },
+  close: async () => undefined,
+});
+
 export async function openHarness(options: HarnessOptions = {}): Promise<Harness> {
   const directory = await mkdtemp(join(options.parent ?? tmpdir(), "cotrain-coordinator-"));
   const clock = createManualClock(START);
@@ -184,7 +205,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const publish = async (document: unknown): Promise<Digest> =>
     (await blobs.put(new TextEncoder().encode(canonicalJson(document)))).digest;
   const initial: FragmentState[] = ELEMENTS.map((elements) => ({
-    params: Float32Array.from({ length: elements }, (_, i) => Math.fround(i / 100)),
+    params: Float32Array.from({ length: elements }, (_, i) => initialValue(i)),
     outer: new Float32Array(elements),
   }));
   const definition: Definition = {
@@ -250,7 +271,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         ...(options.retention && { retention: options.retention }),
         presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
       },
-      { chain, blobs, database, poster, logger, metrics, clock },
+      { chain, blobs, database, poster, logger, metrics, clock, gate: () => gateOf(options.loss ?? distance) },
     );
     const app = await createHttpServer({
       logger,
@@ -394,10 +415,10 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: { benef
     },
     prepare: (assignment) => {
       const state = harness.run.driver.state;
-      const payloads = ELEMENTS.map((elements, index) => {
-        const delta = Float32Array.from({ length: elements }, (_, i) =>
-          Math.fround(((i % 17) - 8 + index + Number.parseInt(address.slice(2, 4), 16) / 16) / 1_000),
-        );
+      // No two alike, and none like one of an earlier round.
+      const random = createRandom(`${address}/${assignment.round}`);
+      const payloads = ELEMENTS.map((elements) => {
+        const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() / 200));
         return encodePayload(assignment.codec, delta).bytes;
       });
       const header: PayloadHeader = {

@@ -4,6 +4,7 @@
  */
 import {
   type Address,
+  defaultScreening,
   type Digest,
   digestOfJson,
   headHash,
@@ -41,6 +42,7 @@ const facts: RunFacts = {
   elements,
   sequence: 16,
   seed: runId,
+  screening: defaultScreening,
 };
 const shardOf = (name: string, index: number) => ({
   index,
@@ -115,7 +117,7 @@ export function play(scene: Scene): Outcome {
   function offer(event: Unstamped): boolean {
     if (refusalOf(state, event)) return false;
     const before = state;
-    const stamped = JSON.parse(JSON.stringify({ ...event, at: now })) as RunEvent;
+    const stamped = JSON.parse(JSON.stringify({ ...event, at: Math.max(now, state.at) })) as RunEvent;
     state = step(state, stamped).state;
     const violations = violationsOf(state, before);
     if (violations.length > 0) expect.fail(`seed ${scene.seed}, ${event.type}: ${violations.join("; ")}`);
@@ -209,6 +211,12 @@ export function play(scene: Scene): Outcome {
           shard,
           outcomes: {},
         });
+      } else if (effect.kind === "screenRound") {
+        offer({ type: "RoundScreened", key, round: effect.round, record: digestOfJson(key), outcomes: {} });
+      } else if (effect.kind === "gateRound") {
+        const pass = { after: 1, without: [], leftOut: null };
+        const gated = { type: "RoundGated", key, round: effect.round, before: 1, pass, outcomes: {} } as const;
+        offer({ ...gated, screening: digestOfJson(key) });
       } else if (effect.kind === "storeCheckpoint") {
         const digest = digestOfJson({ checkpoint: effect.round });
         offer({ type: "CheckpointStored", key, round: effect.round, digest, receipts: digest, receiptsRoot: digest });

@@ -4,6 +4,8 @@
  * and the log is replayed at every restart.
  */
 import {
+  defaultScreening,
+  outcomeCode,
   type Address,
   type CheckpointFragment,
   type Digest,
@@ -47,6 +49,7 @@ const facts: RunFacts = {
   elements,
   sequence: 16,
   seed: runId,
+  screening: defaultScreening,
 };
 
 const addressOf = (index: number): Address => `0x${(index + 16).toString(16).repeat(20)}`;
@@ -145,7 +148,9 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       refused += 1;
       return false;
     }
-    const stamped = JSON.parse(JSON.stringify({ ...event, at: now })) as RunEvent;
+    const stamped = JSON.parse(
+      JSON.stringify({ ...event, at: event.type === "ClockStepped" ? now : Math.max(now, state.at) }),
+    ) as RunEvent;
     const before = state;
     log.push(stamped);
     state = step(state, stamped).state;
@@ -181,15 +186,16 @@ export function simulate(seed: string | number, actions: number): SimulationResu
 
   /** The wall clock is set, by up to an hour either way: what a round waits for is as far away as before. */
   function stepClock(ms: number): void {
-    const left = (): number[] =>
+    const left = (at: number): number[] =>
       Object.values(state.pending).flatMap(({ effect }) =>
-        effect.kind === "setTimer" && effect.clock === "run" ? [effect.due - now] : [],
+        effect.kind === "setTimer" && effect.clock === "run" ? [effect.due - at] : [],
       );
-    const [was, before] = [now, left()];
+    const was = Math.max(now, state.at);
+    const before = left(was);
     now += ms;
     set += ms;
     expect(offer({ type: "ClockStepped", was })).toBe(true);
-    expect(left(), `seed ${seed}: deadlines do not move`).toEqual(before);
+    expect(left(now), `seed ${seed}: deadlines do not move`).toEqual(before);
   }
 
   // Workers.
@@ -307,6 +313,33 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           outerDigest: null,
           shard,
           outcomes,
+        });
+      }
+      case "screenRound": {
+        const copies = receiptsOf(state.current!).filter(() => faults && chance(0.05));
+        const outcomes = Object.fromEntries(copies.map(({ assignment }) => [assignment.worker, outcomeCode.copy]));
+        return answer({ type: "RoundScreened", key, round: effect.round, record: digestOfJson(key), outcomes });
+      }
+      case "gateRound": {
+        const { excluded, gate } = state.current!;
+        const left = receiptsOf(state.current!)
+          .map(({ assignment }) => assignment.worker)
+          .filter((worker) => excluded[worker] === undefined);
+        const harmful = left.length > 0 && faults && chance(0.1);
+        const worker = harmful && chance(0.7) ? random.pick(left) : null;
+        const after = harmful ? 3_000_000 : 2_000_000;
+        return answer({
+          type: "RoundGated",
+          key,
+          round: effect.round,
+          before: left.length > 0 ? 2_000_000 : gate.before,
+          pass: left.length > 0 ? { after, without: [], leftOut: worker } : null,
+          outcomes: !harmful
+            ? {}
+            : worker
+              ? { [worker]: outcomeCode.lossHarm }
+              : Object.fromEntries(left.map((each) => [each, outcomeCode.roundDiscarded])),
+          screening: harmful ? null : digestOfJson({ screening: effect.round }),
         });
       }
       case "storeCheckpoint":

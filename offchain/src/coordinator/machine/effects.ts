@@ -11,8 +11,12 @@ export type Effect =
       /** What `due` means: a span that a step of the clock does not change (run), or a time that the chain set. */
       readonly clock: "run" | "chain";
     }
+  /** Norms, copies and clip factors of the closing round's payloads. */
+  | { readonly kind: "screenRound"; readonly key: string; readonly round: number }
   /** Aggregate and outer step of one fragment of the closing round. */
   | { readonly kind: "reduceSync"; readonly key: string; readonly round: number; readonly fragment: number }
+  /** Held-out loss of the aggregate against that of the base. */
+  | { readonly kind: "gateRound"; readonly key: string; readonly round: number }
   | { readonly kind: "storeCheckpoint"; readonly key: string; readonly round: number }
   | { readonly kind: "anchorHead"; readonly key: string; readonly sequence: number }
   | { readonly kind: "computeEpoch"; readonly key: string; readonly epoch: number }

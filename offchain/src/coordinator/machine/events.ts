@@ -14,6 +14,7 @@ import type {
   WireStruct,
 } from "@cotrain/sdk/protocol";
 
+import type { GatePass } from "../../diloco/index.ts";
 import type { Anchor, Checkpoint, RunFacts } from "./state.ts";
 
 interface Timed {
@@ -119,6 +120,32 @@ export interface SyncReduced extends Timed {
   readonly shard: CheckpointFragment | null;
   /** Payloads that could not be reduced, by `outcomeCode`: then all fragments are reduced again without them. */
   readonly outcomes: Readonly<Record<Address, number>>;
+}
+
+/** The payloads of a closing round were measured and judged. */
+export interface RoundScreened extends Timed {
+  readonly type: "RoundScreened";
+  readonly key: string;
+  readonly round: number;
+  /** Blob with the entries of the screening, for the reduction and the gate. */
+  readonly record: Digest;
+  /** Those that are left out, by `outcomeCode`. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+}
+
+/** The loss gate looked at the aggregate. */
+export interface RoundGated extends Timed {
+  readonly type: "RoundGated";
+  readonly key: string;
+  readonly round: number;
+  /** Held-out loss of the round's base, micro-bits per byte; null when nothing was measured. */
+  readonly before: number | null;
+  /** What was measured; null when nobody's payload is left. */
+  readonly pass: GatePass | null;
+  /** Those that are left out for it: then all fragments are reduced again without them. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+  /** Digest of the ScreeningFile, once the aggregate stands. */
+  readonly screening: Digest | null;
 }
 
 export interface CheckpointStored extends Timed {
@@ -241,7 +268,9 @@ export type RunEvent =
   | FragmentAccepted
   | ReceiptAccepted
   | TimerFired
+  | RoundScreened
   | SyncReduced
+  | RoundGated
   | CheckpointStored
   | HeadAnchored
   | HeadReverted

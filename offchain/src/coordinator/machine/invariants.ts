@@ -66,11 +66,13 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
     claim(current.syncs.length === fragmentCount(state), "every fragment has a sync");
     claim(collecting || outstandingOf(current).length === 0, "a closed round waits for nobody");
     claim(collecting || receiptsOf(current).length > 0, "a closed round has a receipt");
-    claim(pendingOf("reduceSync").length === reducing, "what is closing is being reduced");
-    claim(
-      pendingOf("storeCheckpoint").length === (statuses.every((status) => status === "Reduced") ? 1 : 0),
-      "what is reduced is being stored",
-    );
+    const screened = current.record !== null;
+    const reduced = statuses.every((status) => status === "Reduced");
+    claim(pendingOf("screenRound").length === (collecting || screened ? 0 : 1), "what is closing is being screened");
+    claim(pendingOf("reduceSync").length === (screened ? reducing : 0), "what is screened is being reduced");
+    const gating = reduced && current.screening === null;
+    claim(pendingOf("gateRound").length === (gating ? 1 : 0), "what is reduced is at the gate");
+    claim(pendingOf("storeCheckpoint").length === (reduced && !gating ? 1 : 0), "what stands is being stored");
     const timer = state.pending[timerKey.deadline(current.round, current.deadlines)];
     const out = outstandingOf(current);
     claim((timer !== undefined) === (collecting && out.length > 0), "whoever is waited for has a deadline");
@@ -117,7 +119,7 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
     );
   } else {
     claim(
-      pendingOf("reduceSync").length + pendingOf("storeCheckpoint").length === 0,
+      ["screenRound", "reduceSync", "gateRound", "storeCheckpoint"].every((kind) => pendingOf(kind).length === 0),
       "nothing is reduced between rounds",
     );
   }

@@ -24,12 +24,20 @@ import type { EffectFailed, RunCreated, RunEvent, TimerFired, VerdictAccepted } 
 import { onMemberJoined, onMemberLeft, onSilence } from "./members.ts";
 import { onDeadline } from "./dealing.ts";
 import { end, type StateDraft, timerKey } from "./pending.ts";
-import { advance, onCheckpointStored, onFragmentAccepted, onReceiptAccepted, onSyncReduced } from "./rounds.ts";
+import {
+  advance,
+  onCheckpointStored,
+  onFragmentAccepted,
+  onReceiptAccepted,
+  onRoundGated,
+  onRoundScreened,
+  onSyncReduced,
+} from "./rounds.ts";
 import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 3;
+export const LOGIC_VERSION = 4;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 2;
 
@@ -81,6 +89,8 @@ function initialState(event: RunCreated): RunState {
     joins: {},
     totals: {},
     outcomes: {},
+    strikes: {},
+    screenings: [],
     ledger: createLedger(),
     current: null,
     deadlines: 0,
@@ -132,8 +142,12 @@ function apply(draft: StateDraft, event: RunEvent): void {
       return onReceiptAccepted(draft, event);
     case "TimerFired":
       return onTimer(draft, event);
+    case "RoundScreened":
+      return onRoundScreened(draft, event);
     case "SyncReduced":
       return onSyncReduced(draft, event);
+    case "RoundGated":
+      return onRoundGated(draft, event);
     case "CheckpointStored":
       return onCheckpointStored(draft, event);
     case "HeadAnchored":

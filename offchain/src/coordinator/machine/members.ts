@@ -73,7 +73,7 @@ export function onMemberLeft(draft: StateDraft, event: MemberLeft): void {
   removeMember(draft, event.worker);
 }
 
-function removeMember(draft: StateDraft, worker: Address): void {
+export function removeMember(draft: StateDraft, worker: Address): void {
   dropWork(draft, worker);
   delete draft.members[worker];
 }

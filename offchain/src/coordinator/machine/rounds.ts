@@ -1,7 +1,7 @@
 /** Rounds: who trains what, when a round closes, what its checkpoint is. */
 import { castDraft } from "immer";
 
-import { type Address, innerStepsOf, type RunParams, runParamsFromWire } from "@cotrain/sdk/protocol";
+import { type Address, innerStepsOf, outcomeCode, type RunParams, runParamsFromWire } from "@cotrain/sdk/protocol";
 
 import { consumeAssignment, tokensOf } from "../../data/index.ts";
 import { isBacklogged, pushHead } from "./anchoring.ts";
@@ -15,7 +15,15 @@ import {
   receiptsOf,
   type RoundDraft,
 } from "./dealing.ts";
-import type { CheckpointStored, FragmentAccepted, ReceiptAccepted, SyncReduced } from "./events.ts";
+import type {
+  CheckpointStored,
+  FragmentAccepted,
+  ReceiptAccepted,
+  RoundGated,
+  RoundScreened,
+  SyncReduced,
+} from "./events.ts";
+import { removeMember } from "./members.ts";
 import { paceAfter } from "./pace.ts";
 import { end, issue, type StateDraft, timerKey } from "./pending.ts";
 import { type OpenRound, parametersOf, type RunState } from "./state.ts";
@@ -43,7 +51,7 @@ function advanceCollecting(draft: StateDraft, round: RoundDraft, paused: boolean
   // Whoever is waited for has a deadline, and nobody else.
   if (settled) end(draft, timerKey.deadline(round.round, round.deadlines));
   if (settled && received > 0 && (received >= minimumOf(round.params) || draft.finished)) {
-    reduceAll(draft, round);
+    close(draft, round);
   } else if (settled && received === 0) {
     // Nothing was done under it: it opens again when there are enough, under what the holders decided meanwhile.
     draft.current = null;
@@ -79,9 +87,26 @@ function openRound(draft: StateDraft, at: number): void {
     syncs: draft.facts.elements.map(() => ({ status: "Collecting", shard: null, outcomes: {} })),
     pass: 0,
     excluded: {},
+    record: null,
+    gate: { before: null, passes: [] },
+    screening: null,
   };
   draft.current = round;
   deal(draft, round, members, at);
+}
+
+/** From here on the set of payloads is fixed: they are screened, reduced, and held against the loss gate. */
+function close(draft: StateDraft, round: RoundDraft): void {
+  for (const sync of round.syncs) sync.status = "Closing";
+  issue(draft, { kind: "screenRound", key: `screenRound/${round.round}`, round: round.round });
+}
+
+export function onRoundScreened(draft: StateDraft, event: RoundScreened): void {
+  const round = draft.current;
+  if (!round) return;
+  round.record = event.record;
+  round.excluded = { ...event.outcomes };
+  reduceAll(draft, round);
 }
 
 function reduceAll(draft: StateDraft, round: RoundDraft): void {
@@ -108,7 +133,11 @@ export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): vo
   if (!work) return;
   const { assignment } = work;
   const tokens = tokensOf(assignment);
-  work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt: at };
+  // Of two receipts one is the later; the state's own time goes along, so that nothing lies in its future.
+  const last = Math.max(...Object.values(draft.current?.work ?? {}).map((each) => each.receipt?.acceptedAt ?? 0));
+  const acceptedAt = Math.max(at, last + 1);
+  draft.at = Math.max(draft.at, acceptedAt);
+  work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt };
   draft.ledger = castDraft(consumeAssignment(draft.ledger, assignment).ledger);
   draft.totals[receipt.worker] = (draft.totals[receipt.worker] ?? 0) + tokens;
   const member = draft.members[receipt.worker];
@@ -135,11 +164,31 @@ export function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
   const found = Object.assign({}, ...round.syncs.map(({ outcomes }) => outcomes)) as Record<Address, number>;
   if (Object.keys(found).length > 0) {
     // The aggregate is a function of one set of payloads: all fragments are reduced again without the unusable ones.
-    round.excluded = { ...round.excluded, ...found };
+    // What the gate measured with them says nothing any more.
+    const screened = Object.entries(round.excluded).filter(([, outcome]) => !gateOutcomes.has(outcome));
+    round.excluded = { ...Object.fromEntries(screened), ...found };
+    round.gate.passes = [];
     round.pass += 1;
     reduceAll(draft, round);
     return;
   }
+  issue(draft, { kind: "gateRound", key: `gateRound/${round.round}/${round.pass}`, round: round.round });
+}
+
+const gateOutcomes: ReadonlySet<number> = new Set([outcomeCode.lossHarm, outcomeCode.roundDiscarded]);
+
+export function onRoundGated(draft: StateDraft, event: RoundGated): void {
+  const round = draft.current;
+  if (!round) return;
+  round.gate.before = event.before;
+  if (event.pass) round.gate.passes.push(castDraft(event.pass));
+  if (Object.keys(event.outcomes).length > 0) {
+    round.excluded = { ...round.excluded, ...event.outcomes };
+    round.pass += 1;
+    reduceAll(draft, round);
+    return;
+  }
+  round.screening = event.screening;
   issue(draft, { kind: "storeCheckpoint", key: `storeCheckpoint/${round.round}`, round: round.round });
 }
 
@@ -179,8 +228,13 @@ export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): 
   }
   for (const [worker, outcome] of Object.entries(draft.outcomes)) {
     const known = draft.members[worker as Address] !== undefined;
-    if (!known && outcome.round + OUTCOMES_KEPT < round.round) delete draft.outcomes[worker as Address];
+    if (known || outcome.round + OUTCOMES_KEPT >= round.round) continue;
+    delete draft.outcomes[worker as Address];
+    delete draft.strikes[worker as Address];
   }
+  strike(draft, round);
+  if (round.screening) draft.screenings.unshift(round.screening);
+  draft.screenings.splice(draft.facts.screening.history);
   draft.recent.push({
     round: round.round,
     openedAt: round.openedAt,
@@ -199,6 +253,29 @@ export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): 
   draft.round = round.round + 1;
   draft.current = null;
 }
+
+/** Who is left out again and again for what it sent loses its place; one payload that counts clears it. */
+function strike(draft: StateDraft, round: RoundDraft): void {
+  for (const { assignment } of receiptsOf(round)) {
+    const { worker } = assignment;
+    const outcome = outcomeOf(round, worker);
+    if (outcome === outcomeCode.aggregated) delete draft.strikes[worker];
+    // Blobs that are gone and rounds that nobody in particular spoilt are held against nobody.
+    if (!blamable.has(outcome)) continue;
+    const strikes = (draft.strikes[worker] ?? 0) + 1;
+    draft.strikes[worker] = strikes;
+    if (strikes >= draft.facts.screening.strikes) removeMember(draft, worker);
+  }
+}
+
+const blamable: ReadonlySet<number> = new Set([
+  outcomeCode.payloadMalformed,
+  outcomeCode.nonFinite,
+  outcomeCode.normTooLarge,
+  outcomeCode.lossHarm,
+  outcomeCode.empty,
+  outcomeCode.copy,
+]);
 
 /** The parameters of a round as the SDK's functions take them. */
 export const roundParams = (round: Pick<OpenRound, "params">): RunParams => runParamsFromWire(round.params);

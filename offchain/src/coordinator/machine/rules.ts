@@ -102,7 +102,9 @@ export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
     case "RunFinished":
       return state.finished ? obsolete("the end") : null;
     case "TimerFired":
+    case "RoundScreened":
     case "SyncReduced":
+    case "RoundGated":
     case "CheckpointStored":
     case "EpochComputed":
       return state.pending[event.key] ? null : obsolete(event.key);

@@ -12,12 +12,14 @@ import type {
   ModelId,
   PayloadHeader,
   RunId,
+  ScreeningRules,
   SignedVerdict,
   WireRunParams,
   WireStruct,
 } from "@cotrain/sdk/protocol";
 
 import type { DataLedger } from "../../data/index.ts";
+import type { GatePass } from "../../diloco/index.ts";
 import type { PendingEffect } from "./effects.ts";
 
 /** What stays the same for a run's whole life. */
@@ -35,6 +37,8 @@ export interface RunFacts {
   readonly sequence: number;
   /** Orders the data. */
   readonly seed: Hex;
+  /** What payloads must stand, from the definition. */
+  readonly screening: ScreeningRules;
 }
 
 export type Phase = "Waiting" | "Training" | "Paused" | "Finished";
@@ -133,6 +137,12 @@ export interface OpenRound {
   readonly pass: number;
   /** Outcomes of payloads that are left out of the reduction. */
   readonly excluded: Readonly<Record<Address, number>>;
+  /** Blob with the entries of the screening; null before it. */
+  readonly record: Digest | null;
+  /** What the loss gate measured so far. */
+  readonly gate: { readonly before: number | null; readonly passes: readonly GatePass[] };
+  /** Digest of the ScreeningFile; null until the aggregate stands. */
+  readonly screening: Digest | null;
 }
 
 /** What became of a worker's last accepted receipt; decides whether its residual advances. */
@@ -231,6 +241,10 @@ export interface RunState {
   /** Tokens of accepted receipts. */
   readonly totals: Readonly<Record<Address, number>>;
   readonly outcomes: Readonly<Record<Address, LastOutcome>>;
+  /** Rounds in a row in which a worker was left out for what it sent; 0s are not kept. */
+  readonly strikes: Readonly<Record<Address, number>>;
+  /** Digests of the last rounds' ScreeningFiles, newest first. */
+  readonly screenings: readonly Digest[];
   readonly ledger: DataLedger;
   readonly current: OpenRound | null;
   /** Deadlines set so far, over all rounds. */

@@ -1,0 +1,95 @@
+/** Held-out loss for the gate: the eval program of the run's realisation, in an engine that opens when it is first needed. */
+import { type Definition, type Digest, DataManifest, parseDocument, Realisation } from "@cotrain/sdk/protocol";
+import type { Static, TSchema } from "typebox";
+
+import { InternalError, parseJsonBounded } from "../base/index.ts";
+import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
+import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
+import { type Engine, openEngineHost } from "../engine/index.ts";
+import type { BlobStore } from "../storage/index.ts";
+import type { Realisations } from "./realisations.ts";
+
+const MAX_MANIFEST_BYTES = 1 << 20;
+const MAX_PROGRAM_BYTES = 64 << 20;
+
+export interface GateMeter {
+  /** What it measures with: sequences per batch, and how many the held-out split has. */
+  describe(): Promise<{ readonly realisation: Digest; readonly batch: number; readonly available: number }>;
+  /**
+   * Mean loss in micro-bits per byte.
+   * @param fragments parameters by fragment, each flat in table order
+   * @returns null when it is not a number that the record can hold
+   */
+  loss(fragments: readonly Float32Array[], sequences: readonly number[]): Promise<number | null>;
+  close(): Promise<void>;
+}
+
+interface Opened {
+  readonly realisation: Digest;
+  readonly engine: Engine;
+  readonly heldOut: Sequences;
+  readonly manifest: DataManifest;
+}
+
+export function createGateMeter(blobs: BlobStore, definition: Definition, realisations: Realisations): GateMeter {
+  let opening: Promise<Opened> | undefined;
+  let closed = false;
+
+  const document = async <T extends TSchema>(digest: Digest, what: string, schema: T): Promise<Static<T>> =>
+    parseDocument(
+      what,
+      schema,
+      parseJsonBounded(await blobs.get(digest, MAX_MANIFEST_BYTES), MAX_MANIFEST_BYTES, what),
+    );
+
+  async function open(): Promise<Opened> {
+    const [realisation] = realisations.known;
+    if (!realisation) throw new InternalError("NO_REALISATION", "The run has no realisation to measure with.");
+    const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
+    const heldOut = openSequences(blobs, manifest, "heldOut", definition.sequence);
+    const { graphs } = await document(realisation, "the realisation", Realisation);
+    const program = await blobs.get(graphs.eval as Digest, MAX_PROGRAM_BYTES);
+    // One thread: the coordinator's machine may be a worker's, too.
+    const engine = await openEngineHost({ programs: { eval: program }, threads: 1 });
+    return { realisation, engine, heldOut, manifest };
+  }
+  const opened = (): Promise<Opened> => {
+    if (closed) return Promise.reject(new InternalError("METER_CLOSED", "The gate's meter is closed."));
+    const attempt = (opening ??= open());
+    // What failed may pass, and an engine that died is opened anew.
+    attempt.catch(() => {
+      if (opening === attempt) opening = undefined;
+    });
+    return attempt;
+  };
+
+  return {
+    describe: async () => {
+      const { realisation, engine, heldOut } = await opened();
+      return { realisation, batch: engine.shapes.eval?.batch ?? 1, available: heldOut.count };
+    },
+    loss: async (fragments, sequences) => {
+      const { engine, heldOut, manifest } = await opened();
+      const parameters = new Map(
+        definition.table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((n, size) => n * size, 1))]),
+      );
+      for (const layout of fragmentLayouts(definition.table))
+        scatterFragment(fragments[layout.index] ?? new Float32Array(), layout, parameters);
+      const tokens = await heldOut.tokens(sequences);
+      let loss: number;
+      try {
+        ({ loss } = await engine.evaluate({ tokens, parameters: [...parameters.values()] }));
+      } catch (error) {
+        opening = undefined;
+        await engine.close().catch(() => undefined);
+        throw error;
+      }
+      const value = Math.round(bitsPerByte(loss, manifest.heldOut) * 1_000_000);
+      return Number.isSafeInteger(value) && value >= 0 ? value : null;
+    },
+    close: async () => {
+      closed = true;
+      await (await opening?.catch(() => undefined))?.engine.close();
+    },
+  };
+}

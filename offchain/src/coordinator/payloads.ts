@@ -1,0 +1,107 @@
+/** Payloads of a closing round: read from the blob store, judged unusable where they cannot be, weighed as the screening says. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+import { type Address, asDigest, type Digest, outcomeCode } from "@cotrain/sdk/protocol";
+
+import { InternalError, parseJsonBounded } from "../base/index.ts";
+import {
+  type ChunkSource,
+  type Contribution,
+  PayloadError,
+  type ScreeningEntry,
+  type SliceMemory,
+} from "../diloco/index.ts";
+import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
+import type { EffectContext } from "./driver.ts";
+import { isCollecting, receiptsOf } from "./machine/dealing.ts";
+import type { AcceptedReceipt, OpenRound, RunState } from "./machine/state.ts";
+import type { Run } from "./run.ts";
+
+/** Screenings, and their entries. */
+export const MAX_SCREENING_BYTES = 64 << 20;
+
+/**
+ * Payload bytes; the event loop gets a turn before each slice, so that the API answers while tensors are reduced. One buffer
+ * serves all slices, since fresh ones for every worker's payload would come faster than they are collected.
+ * @param memory shared by sources that are read in turn
+ */
+export function sourceOfBlob(blob: OpenBlob, memory: SliceMemory = []): ChunkSource {
+  return {
+    length: blob.length,
+    read: async (offset, length) => {
+      await nextTurn();
+      if ((memory[0]?.length ?? 0) < length) memory[0] = new Uint8Array(length);
+      const target = memory[0]!.subarray(0, length);
+      await blob.readInto(target, offset);
+      return target;
+    },
+  };
+}
+
+export function closing(context: EffectContext, round: number): OpenRound {
+  const { current } = context.state;
+  if (current?.round !== round) throw new InternalError("ROUND_GONE", `Round ${round} is not the one that is closing.`);
+  return current;
+}
+
+/** Receipts of a round by ascending worker. */
+export const acceptedOf = (round: OpenRound): { worker: Address; accepted: AcceptedReceipt }[] =>
+  receiptsOf(round)
+    .flatMap(({ assignment, receipt }) => (receipt ? [{ worker: assignment.worker, accepted: receipt }] : []))
+    .toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
+
+/** Whether a blob is part of a payload that another member could still send as its own. */
+export function isSealed({ current }: Pick<RunState, "current">, digest: Digest): boolean {
+  if (!current || !isCollecting(current)) return false;
+  return Object.values(current.work).some(
+    ({ uploads, receipt }) =>
+      receipt?.receipt.payloadDigest === digest || Object.values(uploads).some((upload) => upload.digest === digest),
+  );
+}
+
+/** Outcome of a payload that cannot be reduced. */
+export function outcomeOfFailure(error: unknown): number {
+  if (error instanceof PayloadError) {
+    return error.code === "PAYLOAD_LENGTH" ? outcomeCode.payloadMalformed : outcomeCode.nonFinite;
+  }
+  if (error instanceof BlobError) return outcomeCode.payloadMissing;
+  throw error;
+}
+
+/** The entries that `screenRound` left, with what was found since. */
+export async function entriesOf(blobs: BlobStore, round: OpenRound): Promise<ScreeningEntry[]> {
+  if (!round.record) throw new InternalError("ROUND_UNSCREENED", `Round ${round.round} was not screened.`);
+  const bytes = await blobs.get(round.record, MAX_SCREENING_BYTES);
+  const entries = parseJsonBounded(bytes, MAX_SCREENING_BYTES, "the entries") as ScreeningEntry[];
+  return entries.map((entry) => ({ ...entry, outcome: round.excluded[entry.worker] ?? 0 }));
+}
+
+/**
+ * What of one fragment is aggregated, from the payloads of these entries. Blobs that it opens are closed with `opened`.
+ * @returns also the outcomes of those that are not to be had
+ */
+export async function contributionsOf(
+  run: Run,
+  round: OpenRound,
+  fragment: number,
+  entries: readonly ScreeningEntry[],
+  opened: AsyncDisposableStack,
+): Promise<{ contributions: Contribution[]; outcomes: Record<Address, number> }> {
+  const contributions: Contribution[] = [];
+  const outcomes: Record<Address, number> = {};
+  const memory: SliceMemory = [];
+  for (const entry of entries) {
+    const { worker } = entry;
+    const accepted = round.work[worker]?.receipt;
+    if (!accepted) throw new InternalError("ENTRY_FOREIGN", `The screening judges ${worker}, who sent no receipt.`);
+    const { clipPpm = 0 } = entry.fragments[fragment] ?? {};
+    try {
+      const blob: OpenBlob = await run.modules.blobs.open(asDigest(accepted.header.fragments[fragment]?.digest ?? ""));
+      opened.defer(() => blob.close());
+      contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory), clipPpm });
+    } catch (error) {
+      outcomes[worker] = outcomeOfFailure(error);
+    }
+  }
+  return { contributions, outcomes };
+}

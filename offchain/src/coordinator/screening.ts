@@ -1,0 +1,206 @@
+/**
+ * Effects between a round's close and its checkpoint: payloads are measured and judged, their aggregate is held against the
+ * loss gate, and the record of both is published. What is decided is in diloco's screening.ts and gate.ts; here is what they
+ * are told, and where it is kept.
+ */
+import {
+  type Address,
+  asDigest,
+  type Digest,
+  outcomeCode,
+  outerHyperparametersOf,
+  parseDocument,
+  runParamsFromWire,
+  ScreeningFile,
+} from "@cotrain/sdk/protocol";
+
+import { InternalError, parseJsonBounded } from "../base/index.ts";
+import {
+  blamed,
+  type GatePass,
+  gateSample,
+  gateSeed,
+  type MeasuredPayload,
+  measureFragment,
+  mediansOf,
+  passHolds,
+  reduceFragment,
+  screen,
+  type ScreeningEntry,
+  type SliceMemory,
+  suspectsOf,
+} from "../diloco/index.ts";
+import { type BlobStore, type FragmentState, readFragment } from "../storage/index.ts";
+import type { EffectContext } from "./driver.ts";
+import type { RoundGated, RoundScreened, Unstamped } from "./machine/events.ts";
+import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
+import {
+  acceptedOf,
+  closing,
+  contributionsOf,
+  entriesOf,
+  MAX_SCREENING_BYTES,
+  outcomeOfFailure,
+  sourceOfBlob,
+} from "./payloads.ts";
+import { putDocument, type Run } from "./run.ts";
+
+interface RoundEffect {
+  readonly key: string;
+  readonly round: number;
+}
+
+/** A record of an earlier round. */
+async function readScreening(blobs: BlobStore, digest: Digest): Promise<ScreeningFile> {
+  const bytes = await blobs.get(digest, MAX_SCREENING_BYTES);
+  return parseDocument("The screening", ScreeningFile, parseJsonBounded(bytes, MAX_SCREENING_BYTES, "the screening"));
+}
+
+async function measure(run: Run, worker: Address, accepted: AcceptedReceipt): Promise<MeasuredPayload> {
+  const { header, receipt, acceptedAt } = accepted;
+  const payload = { worker, steps: receipt.steps, acceptedAt };
+  const memory: SliceMemory = [];
+  const fragments: MeasuredPayload["fragments"][number][] = [];
+  try {
+    for (const { index, digest, elements } of header.fragments) {
+      await using blob = await run.modules.blobs.open(asDigest(digest));
+      fragments.push({ digest, ...(await measureFragment(header.codec, sourceOfBlob(blob, memory), elements, index)) });
+    }
+  } catch (error) {
+    return { ...payload, outcome: outcomeOfFailure(error), fragments: [] };
+  }
+  return { ...payload, outcome: 0, fragments };
+}
+
+/** Measures the payloads of a closing round and judges them by each other and by the rounds before. */
+export async function screenRound(
+  run: Run,
+  { key, round: number }: RoundEffect,
+  context: EffectContext,
+): Promise<Unstamped<RoundScreened>> {
+  const round = closing(context, number);
+  const { blobs } = run.modules;
+  const payloads: MeasuredPayload[] = [];
+  for (const { worker, accepted } of acceptedOf(round)) {
+    context.signal.throwIfAborted();
+    payloads.push(await measure(run, worker, accepted));
+  }
+  const past: ScreeningFile[] = [];
+  for (const digest of context.state.screenings) past.push(await readScreening(blobs, digest));
+  const entries = screen({
+    rules: run.definition.screening,
+    round: number,
+    paramsVersion: round.paramsVersion,
+    aggregatorBps: round.params.aggregatorBps,
+    payloads,
+    past,
+  });
+  const left = entries.filter(({ outcome }) => outcome !== 0).map(({ worker, outcome }) => [worker, outcome] as const);
+  const record = await putDocument(blobs, entries);
+  return { type: "RoundScreened", key, round: number, record, outcomes: Object.fromEntries(left) };
+}
+
+const isFinite = (values: Float32Array): boolean => values.every((value) => Number.isFinite(value));
+
+/** Held-out loss of a state of all fragments; null when it, or the loss, is not finite. */
+async function lossOf(
+  run: Run,
+  states: readonly FragmentState[],
+  sequences: readonly number[],
+): Promise<number | null> {
+  if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;
+  return run.gate.loss(
+    states.map(({ params }) => params),
+    sequences,
+  );
+}
+
+/** θ′ and its outer state without one of the payloads, not stored. */
+async function without(
+  run: Run,
+  round: OpenRound,
+  base: readonly FragmentState[],
+  entries: readonly ScreeningEntry[],
+  suspect: Address,
+): Promise<FragmentState[]> {
+  const others = entries.filter(({ outcome, worker }) => outcome === 0 && worker !== suspect);
+  const params = runParamsFromWire(round.params);
+  const states: FragmentState[] = [];
+  for (const [fragment, state] of base.entries()) {
+    await using opened = new AsyncDisposableStack();
+    const { contributions } = await contributionsOf(run, round, fragment, others, opened);
+    const { codec, outerOptimizer, weighting } = params;
+    const reduced = await reduceFragment({
+      params: state.params,
+      buffer: state.outer,
+      contributions,
+      codec,
+      outerOptimizer,
+      weighting,
+      outer: outerHyperparametersOf(params, round.round),
+    });
+    states.push({ params: reduced.params, outer: reduced.buffer });
+  }
+  return states;
+}
+
+/** Holds the aggregate against the loss of the checkpoint before, and looks for whom to blame if it does not stand. */
+export async function gateRound(
+  run: Run,
+  { key, round: number }: RoundEffect,
+  context: EffectContext,
+): Promise<Unstamped<RoundGated>> {
+  const round = closing(context, number);
+  const { blobs } = run.modules;
+  const rules = run.definition.screening;
+  const entries = await entriesOf(blobs, round);
+  const left = entries.filter(({ outcome }) => outcome === 0);
+  const { realisation, batch, available } = await run.gate.describe();
+  const seed = gateSeed(
+    run.runId,
+    number,
+    acceptedOf(round).map(({ accepted }) => accepted.receiptHash),
+  );
+  const sequences = gateSample(seed, available, rules.gateSequences, batch);
+  const { passes } = round.gate;
+  const event = { type: "RoundGated", key, round: number } as const;
+  const stands = async (before: number | null, pass: GatePass | null): Promise<Unstamped<RoundGated>> => {
+    const file: ScreeningFile = {
+      version: 1,
+      runId: run.runId,
+      round: number,
+      paramsVersion: round.paramsVersion,
+      workers: entries,
+      medians: mediansOf(entries, run.facts.elements.length),
+      gate: { seed, realisation, sequences, before, passes: pass ? [...passes, pass] : [...passes] },
+    };
+    return { ...event, before, pass, outcomes: {}, screening: await putDocument(blobs, file) };
+  };
+  if (left.length === 0) return stands(round.gate.before, null);
+
+  const base: FragmentState[] = [];
+  for (const fragment of context.state.checkpoint.fragments) base.push(await readFragment(blobs, run.table, fragment));
+  const next: FragmentState[] = [];
+  for (const { shard } of round.syncs) if (shard) next.push(await readFragment(blobs, run.table, shard));
+  context.signal.throwIfAborted();
+  const before = round.gate.before ?? (await lossOf(run, base, sequences));
+  if (before === null)
+    throw new InternalError("BASE_NOT_FINITE", `The checkpoint before round ${number} is not finite.`);
+  const after = await lossOf(run, next, sequences);
+  if (passHolds(before, after, rules)) return stands(before, { after, without: [], leftOut: null });
+
+  const tried: GatePass["without"] = [];
+  const suspects = passes.length < rules.gatePasses ? suspectsOf(left, rules) : [];
+  for (const worker of suspects) {
+    context.signal.throwIfAborted();
+    const loss =
+      left.length === 1 ? before : await lossOf(run, await without(run, round, base, entries, worker), sequences);
+    tried.push({ worker, loss });
+  }
+  const leftOut = blamed({ after, without: tried }, passes.length, rules);
+  const outcomes: Record<Address, number> = leftOut
+    ? { [leftOut]: outcomeCode.lossHarm }
+    : Object.fromEntries(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
+  run.modules.logger.warn({ round: number, before, after, tried, leftOut }, "a round would raise the held-out loss");
+  return { ...event, before, pass: { after, without: tried, leftOut }, outcomes, screening: null };
+}

@@ -1,0 +1,281 @@
+import { readFileSync } from "node:fs";
+
+import { defaultScreening, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import {
+  bitsOfFp32,
+  blamed,
+  encodePayload,
+  gateOutcomes,
+  gateSample,
+  gateSeed,
+  type MeasuredPayload,
+  measureFragment,
+  mediansOf,
+  reduceFragment,
+  screen,
+  type ScreeningEntry,
+  type ScreeningInput,
+  sourceOf,
+  suspectsOf,
+} from "../../../offchain/src/diloco/index.ts";
+
+const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
+const rules: ScreeningRules = defaultScreening;
+const n = 2_000;
+
+const normal = (seed: string, size = 1e-2): Float32Array<ArrayBuffer> => {
+  const random = createRandom(seed);
+  return Float32Array.from({ length: n }, () => random.normal() * size);
+};
+let accepted = 0;
+
+async function payload(worker: number, fragments: readonly Float32Array[], steps = 48): Promise<MeasuredPayload> {
+  const measured = await Promise.all(
+    fragments.map(async (values, index) => {
+      const { bytes } = encodePayload(0, values);
+      const digest = `0x${Buffer.from(bytes.subarray(0, 32)).toString("hex")}`;
+      return { digest, ...(await measureFragment(0, sourceOf(bytes), values.length, index)) };
+    }),
+  );
+  return { worker: address(worker), steps, acceptedAt: ++accepted, outcome: 0, fragments: measured };
+}
+const honest = (worker: number, round = 0, size = 1e-2, steps = 48): Promise<MeasuredPayload> =>
+  payload(worker, [normal(`${worker}/${round}/0`, size), normal(`${worker}/${round}/1`, size)], steps);
+
+const judge = (payloads: readonly MeasuredPayload[], over: Partial<ScreeningInput> = {}): ScreeningEntry[] =>
+  screen({ rules, round: 5, paramsVersion: 1, aggregatorBps: 5_000, payloads, past: [], ...over });
+const outcomes = (entries: readonly ScreeningEntry[]): number[] => entries.map(({ outcome }) => outcome);
+const fileOf = (round: number, workers: ScreeningEntry[], paramsVersion = 1): ScreeningFile => ({
+  version: 1,
+  runId: `0x${"1".repeat(64)}`,
+  round,
+  paramsVersion,
+  workers,
+  medians: mediansOf(workers, 2),
+  gate: { seed: `0x${"2".repeat(64)}`, realisation: `0x${"3".repeat(64)}`, sequences: [], before: null, passes: [] },
+});
+
+describe("measuring", () => {
+  it("gives the norm and the sketch of the vectors, which another program wrote", async () => {
+    const { round } = JSON.parse(readFileSync(new URL("../../vectors/protocol.json", import.meta.url), "utf8"));
+    const of = (name: string) => round.documents.find((each: { name: string }) => each.name === name).document;
+    const [worker] = of("ScreeningFile").workers;
+    // The payload of the first worker, as the generator makes it: one scale of 2^-7, then a byte per element.
+    for (const [index, entry] of worker.fragments.entries()) {
+      const elements = index === 0 ? 8 : 10;
+      const bytes = new Uint8Array(4 + elements);
+      new DataView(bytes.buffer).setFloat32(0, 2 ** -7, true);
+      for (let i = 0; i < elements; i++) bytes[4 + i] = (i * 37) % 256;
+      expect(await measureFragment(1, sourceOf(bytes), elements, index)).toEqual({
+        norm: entry.norm,
+        sketch: entry.sketch,
+      });
+    }
+  });
+
+  it("does not depend on how it is read, and refuses a norm beyond fp32", async () => {
+    const huge = encodePayload(0, new Float32Array(n).fill(3e37)).bytes;
+    await expect(measureFragment(0, sourceOf(huge), n, 0)).rejects.toMatchObject({ code: "PAYLOAD_VALUE" });
+  });
+});
+
+describe("screening", () => {
+  it("lets honest payloads pass whole", async () => {
+    const entries = judge([await honest(1), await honest(2), await honest(3)]);
+    expect(entries.map(({ outcome, fragments }) => [outcome, ...fragments.map(({ clipPpm }) => clipPpm)])).toEqual(
+      [1, 2, 3].map(() => [0, 1_000_000, 1_000_000]),
+    );
+  });
+
+  it("clips what is beyond the ratio to it, leaves out what is beyond the bound, and neither shrinks the others", async () => {
+    const large = await honest(9, 0, 5e-2);
+    const entries = judge([await honest(1), await honest(2), large]);
+    expect(outcomes(entries)).toEqual([0, 0, 0]);
+    // Five times as large as the others, twice are allowed.
+    for (const { clipPpm } of entries[2]!.fragments) expect(clipPpm / 1e6).toBeCloseTo(2 / 5, 1);
+    expect(entries.slice(0, 2).flatMap(({ fragments }) => fragments.map(({ clipPpm }) => clipPpm))).toEqual(
+      Array.from({ length: 4 }, () => 1_000_000),
+    );
+    for (const size of [1, 1e4, 1e30])
+      expect(outcomes(judge([await honest(1), await honest(2), await honest(9, 0, size)]))).toEqual([
+        0,
+        0,
+        outcomeCode.normTooLarge,
+      ]);
+  });
+
+  it("compares by steps, so that who was given less work is not the measure of the others", async () => {
+    const entries = judge([
+      await honest(1, 0, 1e-2, 48),
+      await honest(2, 0, 1e-2 / 3, 12),
+      await honest(3, 0, 1e-2 / 3, 12),
+    ]);
+    expect(entries[0]!.fragments.every(({ clipPpm }) => clipPpm === 1_000_000)).toBe(true);
+  });
+
+  it("takes past rounds as its measure where a tiny or a huge one is the only other, unless parameters changed", async () => {
+    const past = [0, 1, 2].map(async (round) => fileOf(round, judge([await honest(1, round), await honest(2, round)])));
+    const files = (await Promise.all(past)).toReversed();
+    const [first, tiny] = judge([await honest(1, 9), await honest(2, 9, 1e-9)], { past: files });
+    expect(first!.fragments[0]!.clipPpm).toBe(1_000_000);
+    expect(tiny!.outcome).toBe(outcomeCode.empty);
+    expect(outcomes(judge([await honest(1, 9), await honest(2, 9, 1e3)], { past: files }))).toEqual([
+      0,
+      outcomeCode.normTooLarge,
+    ]);
+    expect(outcomes(judge([await honest(1, 9), await honest(2, 9, 1e3)], { past: files, paramsVersion: 2 }))).toEqual([
+      0, 0,
+    ]);
+  });
+
+  it("gives nothing for zeros", async () => {
+    const zeros = await payload(2, [new Float32Array(n), new Float32Array(n)]);
+    expect(outcomes(judge([await honest(1), zeros]))).toEqual([0, outcomeCode.empty]);
+  });
+
+  it("gives nothing for the later of two that are alike: equal in a fragment, or nearly equal in all", async () => {
+    const [a, b] = [normal("a"), normal("b")];
+    const original = await payload(7, [a, b]);
+    const part = await payload(3, [a, normal("c")]);
+    const noisy = (values: Float32Array, seed: string) => {
+      const noise = normal(seed, 5e-4);
+      return values.map((value, i) => value + noise[i]!);
+    };
+    const near = await payload(1, [noisy(a, "x"), noisy(b, "y")]);
+    const [first, second, third] = judge([original, part, near]);
+    expect(third!.outcome).toBe(0);
+    expect(second).toMatchObject({ outcome: outcomeCode.copy, copyOf: { round: 5, worker: address(7) } });
+    expect(first).toMatchObject({ outcome: outcomeCode.copy, copyOf: { round: 5, worker: address(7) } });
+    // Of few steps all payloads point the same way: only equal bytes count.
+    expect(
+      outcomes(
+        judge([
+          { ...original, steps: 4 },
+          { ...near, steps: 4 },
+        ]),
+      ),
+    ).toEqual([0, 0]);
+  });
+
+  it("knows a payload of an earlier round again, also scaled, within the rounds that count", async () => {
+    const old = await honest(1, 0);
+    const past = [fileOf(4, judge([old, await honest(2, 0)]))];
+    const again = await payload(
+      3,
+      [0, 1].map((f) => normal(`1/0/${f}`).map((value) => value * 0.5)),
+    );
+    const [, entry] = judge([await honest(1, 9), again], { past });
+    expect(entry).toMatchObject({ outcome: outcomeCode.copy, copyOf: { round: 4, worker: address(1) } });
+    expect(outcomes(judge([await honest(1, 9), again], { past, rules: { ...rules, history: 0 } }))).toEqual([0, 0]);
+  });
+
+  it("has no false hit among payloads that point the same way by 0.978, the most that honest ones did", async () => {
+    const shared = normal("shared");
+    const payloads = await Promise.all(
+      Array.from({ length: 24 }, (_, i) =>
+        payload(
+          i + 1,
+          [0, 1].map((f) => normal(`own/${i}/${f}`, 1e-2 * Math.sqrt(1 / 0.978 - 1)).map((v, k) => v + shared[k]!)),
+        ),
+      ),
+    );
+    expect(outcomes(judge(payloads))).toEqual(payloads.map(() => 0));
+  });
+});
+
+describe("a clipped payload", () => {
+  it("weighs fround(w · fround(clipPpm ÷ 10⁶))", async () => {
+    const [one, two] = [normal("one"), normal("two")];
+    const reduce = async (clipPpm?: number) =>
+      reduceFragment({
+        params: new Float32Array(n),
+        buffer: new Float32Array(n),
+        codec: 0,
+        outerOptimizer: 0,
+        weighting: 0,
+        outer: { lrPpm: 1_000_000, momentumPpm: 0 },
+        contributions: [
+          { worker: address(1), tokens: 1, source: sourceOf(encodePayload(0, one).bytes) },
+          {
+            worker: address(2),
+            tokens: 2,
+            source: sourceOf(encodePayload(0, two).bytes),
+            ...(clipPpm !== undefined && { clipPpm }),
+          },
+        ],
+      });
+    const [w1, w2] = [Math.fround(1 / 3), Math.fround(Math.fround(2 / 3) * Math.fround(0.4))];
+    const due = one.map((value, i) => -Math.fround(Math.fround(w1 * value) + Math.fround(w2 * two[i]!)));
+    expect((await reduce(400_000)).params).toEqual(due);
+    expect((await reduce(1_000_000)).params).toEqual((await reduce()).params);
+  });
+});
+
+const entry = (i: number, size: number): ScreeningEntry => ({
+  worker: address(i),
+  steps: 4,
+  outcome: 0,
+  copyOf: null,
+  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(size), clipPpm: 1_000_000, sketch: "" }],
+});
+
+describe("the loss gate", () => {
+  const three = [entry(1, 1), entry(2, 3), entry(3, 2)];
+
+  it("draws a whole number of batches, spread over the split from a place that the receipts give", () => {
+    const seed = gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"2".repeat(64)}`]);
+    const sample = gateSample(seed, 1_000, 15, 4);
+    expect(sample).toHaveLength(16);
+    expect(new Set(sample).size).toBe(16);
+    expect(sample.every((index) => index >= 0 && index < 1_000)).toBe(true);
+    expect(gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"3".repeat(64)}`])).not.toBe(seed);
+    expect(gateSample(seed, 3, 8, 4).every((index) => index < 3)).toBe(true);
+  });
+
+  it("suspects the largest first, and blames the one without whom the loss is lowest", () => {
+    expect(suspectsOf(three, { gateSuspects: 2 })).toEqual([address(2), address(3)]);
+    const without = [
+      { worker: address(2), loss: 1_900 },
+      { worker: address(3), loss: 1_000 },
+    ];
+    expect(blamed({ after: 2_000, without }, 0, rules)).toBe(address(3));
+    expect(blamed({ after: 900, without }, 0, rules)).toBeNull();
+    expect(blamed({ after: null, without }, 0, rules)).toBe(address(3));
+    expect(blamed({ after: 2_000, without }, rules.gatePasses, rules)).toBeNull();
+  });
+
+  it("takes a record for what its losses say, and no other", () => {
+    const suspects = [address(2), address(3), address(1)];
+    const failed = {
+      after: 3_000_000,
+      without: suspects.map((worker, i) => ({ worker, loss: 2_500_000 - i })),
+      leftOut: address(1),
+    };
+    const stood = { after: 2_000_000, without: [], leftOut: null };
+    const gate = { before: 2_000_000, passes: [failed, stood] };
+    expect(gateOutcomes(three, gate, rules)).toEqual({
+      outcomes: new Map([[address(1), outcomeCode.lossHarm]]),
+      problem: "",
+    });
+    const problemOf = (passes: typeof gate.passes, before: number | null = 2_000_000): string =>
+      gateOutcomes(three, { before, passes }, rules).problem;
+    expect(problemOf([{ ...failed, leftOut: address(2) }, stood])).toContain("left out");
+    expect(problemOf([failed])).toContain("ends without");
+    expect(problemOf([{ ...failed, without: failed.without.slice(1) }, stood])).toContain("tried others");
+    expect(problemOf([stood, failed])).toContain("not the last");
+    expect(problemOf([stood], null)).toContain("no loss");
+    expect(problemOf([{ ...failed, after: 2_050_001 }, stood])).toContain("left out");
+    const hopeless = {
+      after: 3_000_000,
+      without: failed.without.map((each) => ({ ...each, loss: 3_000_000 })),
+      leftOut: null,
+    };
+    expect(gateOutcomes(three, { before: 2_000_000, passes: [hopeless] }, rules)).toEqual({
+      outcomes: new Map(three.map(({ worker }) => [worker, outcomeCode.roundDiscarded])),
+      problem: "",
+    });
+  });
+});
