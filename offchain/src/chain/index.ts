@@ -3,6 +3,7 @@
  * journal, an epoch's accounts, and verification from the contracts. May import base, storage and service. Start at ports.ts
  * for what others use, at journal.ts for how posting survives crashes, at epoch.ts for who is paid what.
  */
+export { pastScreenings, problemOfScreening, readScreening } from "./screening.ts";
 export {
   type AnvilCommand,
   anvilCommand,

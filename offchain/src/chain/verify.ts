@@ -12,6 +12,7 @@ import {
   MAX_MANIFEST_BYTES,
   parseDocument,
   type RunId,
+  type ScreeningFile,
   tableDigest,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -21,6 +22,7 @@ import { RetryableError } from "../base/index.ts";
 import { parseFragment } from "../storage/index.ts";
 import { readEvidence, readJson } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
+import { problemOfScreening, readScreening } from "./screening.ts";
 
 /**
  * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
@@ -109,6 +111,8 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const signedThrough = await lastSigned(modules, runId, heads, whole);
   const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
 
+  /** Records of the rounds before, newest first. */
+  const past: ScreeningFile[] = [];
   for (const [i, head] of heads.entries()) {
     const parent = heads[i - 1];
     const problems = new Problems();
@@ -139,6 +143,21 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
           if (definition) parseFragment(shard, definition.table, fragment);
         });
       }
+    }
+    if (evidence && definition && parent) {
+      await problems.attempt(async () => {
+        const { file, manifest } = evidence;
+        if (manifest.screening === null || !file) {
+          if (file) problems.add("mismatch", "Its manifest names no screening of its round.");
+          return;
+        }
+        const screening = await readScreening(blobs, runId, manifest.screening);
+        const params = await reader.paramsOf(runId, head.paramsVersion);
+        const problem = problemOfScreening({ definition, params, file: screening, receipts: file, past });
+        if (problem !== "") problems.add("mismatch", problem);
+        past.unshift(screening);
+        past.splice(definition.screening.history);
+      });
     }
     if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {
       // The walk takes its time, and what was the newest when it began may be old by now.

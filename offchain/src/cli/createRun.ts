@@ -161,7 +161,8 @@ export const demoParams: RunParams = {
   downCodec: codecCode.fp32,
   outerOptimizer: outerOptimizerCode.nesterov,
   aggregator: aggregatorCode.mean,
-  aggregatorBps: 0,
+  // Clipped from twice the reference on.
+  aggregatorBps: 5_000,
   delaySteps: 0,
   mixingBps: 0,
   weighting: weightingCode.tokens,
@@ -197,6 +198,8 @@ export const paramsBounds: { readonly min: RunParams; readonly max: RunParams } 
     maxWorkers: 1,
     roundDeadline: 5,
     codec: codecCode.fp32,
+    // At ten times at the latest, and never below the others' own.
+    aggregatorBps: 1_000,
   },
   max: {
     ...demoParams,
@@ -210,6 +213,7 @@ export const paramsBounds: { readonly min: RunParams; readonly max: RunParams } 
     maxWorkers: 1_024,
     roundDeadline: 86_400,
     codec: codecCode["int8-b256"],
+    aggregatorBps: 10_000,
   },
 };
 

@@ -3,24 +3,35 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
   type CheckpointFragment,
+  type CheckpointManifest,
   type Definition,
   type Digest,
   digestOfJson,
   MAX_MANIFEST_BYTES,
   MAX_PAYLOAD_HEADER_BYTES,
+  outcomeCode,
   outerHyperparametersOf,
   parseDocument,
   PayloadHeader,
   type RunParams,
+  type ScreeningFile,
   tableDigest,
 } from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded } from "../base/index.ts";
-import type { BlobSource, Evidence, PostedHead } from "../chain/index.ts";
+import {
+  type BlobSource,
+  type Evidence,
+  pastScreenings,
+  type PostedHead,
+  problemOfScreening,
+  readScreening,
+} from "../chain/index.ts";
 import {
   codecOf,
   type Contribution,
   fragmentLayouts,
+  measureFragment,
   PayloadError,
   reduceFragment,
   sourceOf,
@@ -53,6 +64,9 @@ class Forged extends CotrainError {
   }
 }
 
+const isMalformed = (error: unknown): error is CotrainError =>
+  error instanceof CotrainError && error.code === "MALFORMED_DOCUMENT";
+
 const sameShard = (a: CheckpointFragment, b: CheckpointFragment): boolean =>
   a.digest === b.digest && a.parameters.digest === b.parameters.digest && a.outer.digest === b.outer.digest;
 
@@ -74,7 +88,7 @@ export async function checkAggregate(blobs: BlobSource, input: AggregateInput): 
     if (sameShard(published, recomputed)) return finding(recomputed, "");
     return finding(recomputed, `Fragment ${fragment} is ${published.digest}; its payloads make ${recomputed.digest}.`);
   } catch (error) {
-    if (error instanceof Forged || error instanceof PayloadError || error instanceof FormatError)
+    if (error instanceof Forged || error instanceof PayloadError || error instanceof FormatError || isMalformed(error))
       return finding(null, error.message);
     throw error;
   }
@@ -87,18 +101,23 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     if (!holds) throw new Forged(what);
   };
   require(evidence.manifest.table === tableDigest(table), "Its fragment table is not the definition's.");
-  const before = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES)).fragments[
-    fragment
-  ];
+  const parentManifest = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES));
+  const before = parentManifest.fragments[fragment];
   const layout = fragmentLayouts(table)[fragment];
   if (!before || !layout) throw new Forged(`The checkpoint before has no fragment ${fragment}.`);
   const shard = await blobs.blob(head.runId, asDigest(before.digest), before.bytes);
   const state = parseFragment(shard, table, before);
 
+  const screened = await screening(blobs, input, parentManifest);
   const contributions: Contribution[] = [];
   const length = codecOf(params.codec).encodedLength(layout.elements);
-  for (const { receipt, tokens, outcome } of evidence.file?.receipts ?? []) {
-    if (outcome !== 0) continue;
+  for (const [i, { receipt, tokens, outcome }] of (evidence.file?.receipts ?? []).entries()) {
+    const entry = screened?.workers[i]?.fragments[fragment];
+    // What could not be read when it was screened is nothing that anybody could read now.
+    if (!entry || (outcome !== 0 && unreadable.has(outcome))) {
+      require(outcome !== 0, `The payload of ${receipt.worker} was aggregated without being measured.`);
+      continue;
+    }
     const bytes = await blobs.blob(head.runId, asDigest(receipt.payloadDigest), MAX_PAYLOAD_HEADER_BYTES);
     const header = headerOf(bytes, receipt.worker);
     const part = header.fragments.find(({ index }) => index === fragment);
@@ -110,7 +129,14 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     if (!part || part.elements !== layout.elements || part.bytes !== length || part.base !== before.digest)
       throw new Forged(`The payload of ${receipt.worker} has no such fragment ${fragment}.`);
     const payload = await blobs.blob(head.runId, asDigest(part.digest), part.bytes);
-    contributions.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload) });
+    // Also of those that are left out: whoever was, was so for what it sent.
+    const { norm, sketch } = await measureFragment(params.codec, sourceOf(payload), layout.elements, fragment);
+    require(entry.digest === part.digest &&
+      entry.norm === norm &&
+      entry.sketch === sketch, `The payload of ${receipt.worker} was measured as something else than it is.`);
+    if (outcome !== 0) continue;
+    const { clipPpm } = entry;
+    contributions.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload), clipPpm });
   }
   // A round in which nothing was fit to aggregate leaves everything as it was.
   if (contributions.length === 0) return { ...before, index: fragment };
@@ -125,6 +151,28 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
   });
   return fragmentOf(table, fragment, { params: reduced.params, outer: reduced.buffer });
 }
+
+/** The record of the round's screening, which must follow from its measurements and from the rounds before. */
+async function screening(
+  blobs: BlobSource,
+  { head, evidence, definition, params }: AggregateInput,
+  parent: CheckpointManifest,
+): Promise<ScreeningFile | null> {
+  if (!evidence.file) return null;
+  if (evidence.manifest.screening === null) throw new Forged("Its manifest names no screening of its round.");
+  const past = await pastScreenings(blobs, head.runId, parent, definition.screening.history);
+  const file = await readScreening(blobs, head.runId, evidence.manifest.screening);
+  const problem = problemOfScreening({ definition, params, file, receipts: evidence.file, past });
+  if (problem !== "") throw new Forged(problem);
+  return file;
+}
+
+/** Outcomes of payloads that nobody can read. */
+const unreadable: ReadonlySet<number> = new Set([
+  outcomeCode.payloadMissing,
+  outcomeCode.payloadMalformed,
+  outcomeCode.nonFinite,
+]);
 
 function headerOf(bytes: Uint8Array, worker: string): PayloadHeader {
   try {

@@ -25,6 +25,7 @@ import {
   type Receipt,
   type ReceiptLeaf,
   type ReceiptsFile,
+  type ScreeningFile,
   receiptsRoot,
   type RunId,
   runIdOf,
@@ -49,7 +50,17 @@ import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { deploy, profileFor } from "../../../deploy/deployment.ts";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { type BlobSource, type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
-import { encodePayload, fragmentLayouts, reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import {
+  encodePayload,
+  fragmentLayouts,
+  gateSeed,
+  type MeasuredPayload,
+  measureFragment,
+  mediansOf,
+  reduceFragment,
+  screen,
+  sourceOf,
+} from "../../../offchain/src/diloco/index.ts";
 import {
   type BlobStore,
   type FragmentState,
@@ -150,6 +161,8 @@ export interface RoundOptions {
   readonly beneficiary?: (worker: Address) => Address;
   /** Changes the reduced state before it is published: a forged aggregate. */
   readonly forge?: (states: FragmentState[]) => void;
+  /** Changes the record of the screening before it is published. */
+  readonly forgeScreening?: (file: ScreeningFile) => void;
 }
 
 const put = async (store: BlobStore, document: unknown): Promise<Digest> =>
@@ -188,6 +201,42 @@ export async function createInitial(store: BlobStore, runId: RunId) {
   return { definition, states, digest: checkpoint.digest, manifest: checkpoint.manifest };
 }
 
+interface ScreenedRound {
+  readonly round: number;
+  readonly paramsVersion: number;
+  readonly measured: readonly MeasuredPayload[];
+  readonly leaves: readonly ReceiptLeaf[];
+  readonly past: readonly ScreeningFile[];
+}
+
+/** The record of a round whose aggregate stood at once. */
+function screeningOf(runId: RunId, { round, paramsVersion, measured, leaves, past }: ScreenedRound): ScreeningFile {
+  const { aggregatorBps } = params;
+  const input = { rules: defaultScreening, round, paramsVersion, aggregatorBps, payloads: measured, past };
+  const workers = screen(input);
+  const ordered = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
+  const left = workers.some(({ outcome }) => outcome === 0);
+  return {
+    version: 1,
+    runId,
+    round,
+    paramsVersion,
+    workers,
+    medians: mediansOf(workers, fragmentLayouts(table).length),
+    gate: {
+      seed: gateSeed(
+        runId,
+        round,
+        ordered.map(({ receiptHash }) => receiptHash),
+      ),
+      realisation,
+      sequences: [0],
+      before: left ? 2_000_000 : null,
+      passes: left ? [{ after: 2_000_000, without: [], leftOut: null }] : [],
+    },
+  };
+}
+
 export function createPublisher(
   store: BlobStore,
   place: Place,
@@ -200,6 +249,8 @@ export function createPublisher(
   const domain = domainFor(place.chainId, place.contracts.runRegistry);
   const layouts = fragmentLayouts(table);
 
+  const screenings: ScreeningFile[] = [];
+
   return {
     store,
     checkpoint: () => current,
@@ -210,6 +261,7 @@ export function createPublisher(
       const entries: ReceiptsFile["receipts"] = [];
       const leaves: ReceiptLeaf[] = [];
       const payloads: { worker: Address; tokens: number; fragments: Uint8Array[] }[] = [];
+      const measured: MeasuredPayload[] = [];
       for (const account of options.workers ?? workers) {
         const worker = lower(account);
         const steps = options.steps?.(worker) ?? params.innerSteps;
@@ -277,7 +329,7 @@ export function createPublisher(
           worker,
           receiptHash,
           tokens,
-          acceptedAt: 1_700_000_000_000n,
+          acceptedAt: 1_700_000_000_000n + BigInt(entries.length),
         };
         const outcome = options.outcome?.(worker) ?? 0;
         entries.push({
@@ -288,6 +340,19 @@ export function createPublisher(
           assignment,
           tokens: tokens.toString(),
           outcome,
+        });
+        const parts = [];
+        for (const [index, bytes] of encoded.entries()) {
+          const { elements } = layouts[index]!;
+          const seen = await measureFragment(params.codec, sourceOf(bytes), elements, index);
+          parts.push({ digest: stored[index]!.digest, ...seen });
+        }
+        measured.push({
+          worker,
+          steps,
+          acceptedAt: Number(ack.acceptedAt),
+          outcome,
+          fragments: outcome === 0 ? parts : [],
         });
         leaves.push({ receiptHash, worker, beneficiary: receipt.beneficiary, tokens, outcome });
         if (outcome === 0) payloads.push({ worker, tokens: Number(tokens), fragments: encoded });
@@ -313,6 +378,9 @@ export function createPublisher(
       }
       options.forge?.(states);
       const file: ReceiptsFile = { version: 1, runId: place.runId, round, receipts: entries };
+      const screening = screeningOf(place.runId, { round, paramsVersion, measured, leaves, past: screenings });
+      options.forgeScreening?.(screening);
+      screenings.unshift(screening);
       const checkpoint = await writeCheckpoint(store, table, states, {
         runId: place.runId,
         round: round + 1,
@@ -321,7 +389,7 @@ export function createPublisher(
         paramsVersion,
         parent: current.digest,
         receipts: await put(store, file),
-        screening: null,
+        screening: await put(store, screening),
       });
       current = { digest: checkpoint.digest, round: round + 1, states, manifest: checkpoint.manifest };
       return {

@@ -15,6 +15,7 @@ import {
   MAX_PAYLOAD_HEADER_BYTES,
   type PayloadHeader,
   type ReceiptsFile,
+  type ScreeningFile,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -115,5 +116,46 @@ describe("a recomputed aggregate", () => {
 
   it("says nothing about the fragments that were not drawn", async () => {
     expect(await withHeader(entry({ base: digestOfJson("another base") }, 0))).toMatchObject({ holds: true });
+  });
+
+  /** The finding where the record of the screening is another one. */
+  async function withScreening(change: (file: ScreeningFile) => void): Promise<AggregateFinding> {
+    const { manifest } = input.evidence;
+    const bytes = await store.get(asDigest(manifest.screening!), MAX_MANIFEST_BYTES);
+    const file = JSON.parse(new TextDecoder().decode(bytes)) as ScreeningFile;
+    change(file);
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
+    const evidence = { ...input.evidence, manifest: { ...manifest, screening: digest } };
+    return checkAggregate(blobsOf(store), { ...input, evidence });
+  }
+  const partOf = (file: ScreeningFile, worker = 0) => file.workers[worker]!.fragments[fragment]!;
+
+  it("does not hold on a record that does not follow from its measurements", async () => {
+    expect(await withScreening(() => undefined)).toMatchObject({ holds: true });
+    for (const [change, reason] of [
+      [(file: ScreeningFile) => (partOf(file).clipPpm = 400_000), "clipped by another factor"],
+      [(file: ScreeningFile) => (file.workers[0]!.outcome = 5), "something else"],
+      [(file: ScreeningFile) => (file.medians[0]! += 1), "medians"],
+      [(file: ScreeningFile) => (file.gate.seed = digestOfJson("another")), "sample"],
+      [(file: ScreeningFile) => (file.gate.passes[0]!.after = 9_000_000), "loss gate"],
+      [(file: ScreeningFile) => file.workers.pop(), "every receipt"],
+    ] as const)
+      expect(await withScreening((file) => void change(file))).toMatchObject({
+        holds: false,
+        reason: expect.stringContaining(reason),
+      });
+  });
+
+  it("does not hold on measurements that are not those of the payload", async () => {
+    const forged = (sketch: string): string => (sketch.startsWith("A") ? "B" : "A") + sketch.slice(1);
+    expect(await withScreening((file) => (partOf(file).sketch = forged(partOf(file).sketch)))).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining("was measured as something else"),
+    });
+  });
+
+  it("does not hold without a record", async () => {
+    const evidence = { ...input.evidence, manifest: { ...input.evidence.manifest, screening: null } };
+    expect(await checkAggregate(blobsOf(store), { ...input, evidence })).toMatchObject({ holds: false });
   });
 });

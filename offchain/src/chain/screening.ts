@@ -1,0 +1,114 @@
+/** Whether the record of a round's screening is what its own measurements, the receipts and the rounds before say. */
+import {
+  asDigest,
+  type CheckpointManifest,
+  type Definition,
+  MAX_MANIFEST_BYTES,
+  outcomeCode,
+  parseDocument,
+  type ReceiptsFile,
+  type RunId,
+  type RunParams,
+  ScreeningFile,
+} from "@cotrain/sdk/protocol";
+
+import { gateOutcomes, gateSeed, mediansOf, screen } from "../diloco/index.ts";
+import { parseManifest } from "../storage/index.ts";
+import { readJson } from "./evidence.ts";
+import type { BlobSource } from "./ports.ts";
+
+export interface ScreeningCheck {
+  readonly definition: Pick<Definition, "screening" | "table">;
+  readonly params: Pick<RunParams, "aggregatorBps">;
+  readonly file: ScreeningFile;
+  readonly receipts: ReceiptsFile;
+  /** Newest first. */
+  readonly past: readonly ScreeningFile[];
+}
+
+/** Outcomes of payloads that could not be read. */
+const unreadable: ReadonlySet<number> = new Set([
+  outcomeCode.payloadMissing,
+  outcomeCode.payloadMalformed,
+  outcomeCode.nonFinite,
+]);
+
+/** @returns one sentence, empty when the record holds; norms and sketches are taken as they stand */
+export function problemOfScreening({ definition, params, file, receipts, past }: ScreeningCheck): string {
+  const rules = definition.screening;
+  const { workers } = file;
+  if (file.runId !== receipts.runId || file.round !== receipts.round) return "The screening is of another round.";
+  const moments = new Set(receipts.receipts.map(({ ack }) => ack.acceptedAt));
+  if (moments.size !== receipts.receipts.length) return "Two receipts were accepted at one time.";
+  if (receipts.receipts.length !== workers.length) return "The screening does not judge every receipt.";
+  for (const [i, { receipt, outcome }] of receipts.receipts.entries()) {
+    const entry = workers[i];
+    if (entry?.worker !== receipt.worker || entry.steps !== receipt.steps || entry.outcome !== outcome)
+      return `The screening says something else of ${receipt.worker} than its receipt.`;
+    if (file.paramsVersion !== receipt.paramsVersion) return "The screening is under other parameters.";
+  }
+  const judged = screen({
+    rules,
+    round: file.round,
+    paramsVersion: file.paramsVersion,
+    aggregatorBps: params.aggregatorBps,
+    payloads: workers.map((entry, i) => ({
+      worker: entry.worker,
+      steps: entry.steps,
+      acceptedAt: Number(receipts.receipts[i]?.ack.acceptedAt),
+      outcome: entry.fragments.length === 0 ? entry.outcome : 0,
+      fragments: entry.fragments,
+    })),
+    past,
+  });
+  for (const [i, due] of judged.entries()) {
+    const entry = workers[i]!;
+    if (entry.fragments.length === 0 && !unreadable.has(entry.outcome)) return `${entry.worker} was judged unseen.`;
+    if (due.outcome !== 0 && due.outcome !== entry.outcome)
+      return `${entry.worker} has outcome ${entry.outcome}; its measurements say ${due.outcome}.`;
+    if (JSON.stringify(due.copyOf) !== JSON.stringify(entry.copyOf) && due.copyOf?.worker !== entry.copyOf?.worker)
+      return `${entry.worker} is said to repeat ${entry.copyOf?.worker}; it repeats ${due.copyOf?.worker}.`;
+    const clip = due.fragments.findIndex(({ clipPpm }, f) => clipPpm !== entry.fragments[f]?.clipPpm);
+    if (clip >= 0) return `Fragment ${clip} of ${entry.worker} is clipped by another factor than its norm gives.`;
+  }
+  const left = judged.filter(({ outcome }, i) => outcome === 0 && !unreadable.has(workers[i]!.outcome));
+  const { outcomes, problem } = gateOutcomes(left, file.gate, rules);
+  if (problem !== "") return `The loss gate: ${problem}.`;
+  const wrong = left.find(
+    ({ worker }) => (outcomes.get(worker) ?? 0) !== workers.find((e) => e.worker === worker)?.outcome,
+  );
+  if (wrong) return `The loss gate gives ${wrong.worker} outcome ${outcomes.get(wrong.worker) ?? 0}.`;
+  const fragments = definition.table.reduce((most, { fragment }) => Math.max(most, fragment + 1), 0);
+  if (mediansOf(workers, fragments).join() !== file.medians.join()) return "The medians are not those of the norms.";
+  const seed = gateSeed(
+    file.runId,
+    file.round,
+    receipts.receipts.map(({ ack }) => ack.receiptHash),
+  );
+  return seed === file.gate.seed ? "" : "The gate's sample is not the one that the receipts choose.";
+}
+
+/**
+ * The records of the rounds before a checkpoint, newest first.
+ * @param parent manifest of the checkpoint that the round started from
+ * @throws what `blobs` throws; ProtocolError, FormatError for what is malformed
+ */
+export async function pastScreenings(
+  blobs: BlobSource,
+  runId: RunId,
+  parent: CheckpointManifest,
+  history: number,
+): Promise<ScreeningFile[]> {
+  const found: ScreeningFile[] = [];
+  for (let manifest = parent; manifest.screening !== null && found.length < history;) {
+    found.push(await readScreening(blobs, runId, manifest.screening));
+    if (manifest.parent === null || found.length === history) break;
+    manifest = parseManifest(await blobs.blob(runId, asDigest(manifest.parent), MAX_MANIFEST_BYTES));
+  }
+  return found;
+}
+
+/** @throws ProtocolError MALFORMED_DOCUMENT; what `blobs` throws */
+export async function readScreening(blobs: BlobSource, runId: RunId, digest: string): Promise<ScreeningFile> {
+  return parseDocument("screening", ScreeningFile, await readJson(blobs, runId, digest, "the screening"));
+}

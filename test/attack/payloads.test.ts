@@ -1,0 +1,194 @@
+/** Payloads that would ruin the model or earn for nothing, against a coordinator whose honest members go on learning. */
+import {
+  asDigest,
+  digestOfJson,
+  outcomeCode,
+  type PayloadHeader,
+  type ReceiptsFile,
+  type ScreeningFile,
+} from "@cotrain/sdk/protocol";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
+import { encodePayload } from "../../offchain/src/diloco/index.ts";
+import { readCheckpoint, readManifest } from "../../offchain/src/storage/index.ts";
+import { type Harness, openHarness, type Prepared, type TestWorker, until } from "../offchain/coordinator/harness.ts";
+
+/** The harness begins at i ÷ 100; what is to be learnt lies 1 below that everywhere. */
+const target = (i: number): number => i / 100 - 1;
+const loss = (fragments: readonly Float32Array[]): number =>
+  fragments.reduce((sum, values) => sum + values.reduce((s, value, i) => s + (value - target(i)) ** 2, 0), 0) / 1_266;
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  await harness?.close();
+  harness = undefined;
+});
+
+async function open(params: Record<string, number> = {}): Promise<{ harness: Harness; workers: TestWorker[] }> {
+  harness = await openHarness({ loss, params: { innerSteps: 64, minWorkers: 4, aggregatorBps: 5_000, ...params } });
+  const workers = ["31", "32", "33", "34"].map((byte) => harness!.worker(byte));
+  for (const worker of workers) await worker.join();
+  return { harness, workers };
+}
+
+async function parameters(of: Harness): Promise<Float32Array[]> {
+  const { states } = await readCheckpoint(of.blobs, of.run.driver.state.checkpoint.digest, of.run.table);
+  return states.map(({ params }) => params);
+}
+
+/** A third of the way to what is to be learnt, with noise of half that size, as batches that differ give it. */
+async function lesson(of: Harness, seed: string): Promise<Float32Array<ArrayBuffer>[]> {
+  const random = createRandom(seed);
+  return (await parameters(of)).map((values) =>
+    Float32Array.from(values, (value, i) => 0.3 * (value - target(i)) + 0.15 * random.normal()),
+  );
+}
+
+const encoded = (deltas: readonly Float32Array[]): Uint8Array<ArrayBuffer>[] =>
+  deltas.map((delta) => encodePayload(1, delta).bytes);
+
+/** The same receipt and header, about other payloads. */
+function about({ assignment, header, receipt }: Prepared, payloads: Uint8Array<ArrayBuffer>[]): Prepared {
+  const next: PayloadHeader = {
+    ...header,
+    fragments: header.fragments.map((each, i) => ({ ...each, digest: sha256Bytes(payloads[i]!) })),
+  };
+  return { assignment, payloads, header: next, receipt: { ...receipt, payloadDigest: digestOfJson(next) } };
+}
+
+async function send(worker: TestWorker, payloads: Uint8Array<ArrayBuffer>[]): Promise<void> {
+  const prepared = about(worker.prepare(await worker.assigned()), payloads);
+  await worker.upload(prepared);
+  await worker.submit(prepared);
+}
+
+/** One round: the first ones honestly, then the last with what it is given. @returns outcome of each in order */
+async function round(
+  of: Harness,
+  workers: readonly TestWorker[],
+  attack?: (honest: readonly Uint8Array<ArrayBuffer>[][]) => Uint8Array<ArrayBuffer>[],
+): Promise<number[]> {
+  const before = of.run.driver.state.round;
+  const honest: Uint8Array<ArrayBuffer>[][] = [];
+  for (const [i, worker] of workers.entries()) {
+    const last = i === workers.length - 1;
+    const payloads = last && attack ? attack(honest) : encoded(await lesson(of, `${worker.address}/${before}`));
+    honest.push(payloads);
+    await send(worker, payloads);
+  }
+  await until(() => of.run.driver.state.round === before + 1, "the round's end");
+  const { receipts } = await documents(of);
+  return workers.map(({ address }) => receipts.receipts.find((each) => each.receipt.worker === address)!.outcome);
+}
+
+async function documents(of: Harness): Promise<{ receipts: ReceiptsFile; screening: ScreeningFile }> {
+  const manifest = await readManifest(of.blobs, of.run.driver.state.checkpoint.digest);
+  const read = async (digest: string | null): Promise<unknown> =>
+    JSON.parse(new TextDecoder().decode(await of.blobs.get(asDigest(digest ?? ""), 1 << 24)));
+  return {
+    receipts: (await read(manifest.receipts)) as ReceiptsFile,
+    screening: (await read(manifest.screening)) as ScreeningFile,
+  };
+}
+
+const normals = (size: number): Uint8Array<ArrayBuffer>[] => {
+  const random = createRandom(`noise of ${size}`);
+  return encoded([300, 256, 10, 700].map((n) => Float32Array.from({ length: n }, () => random.normal() * size)));
+};
+
+/** The largest scale that the codec takes, in every block. */
+function largestScales(honest: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[] {
+  return [300, 256, 10, 700].map((n, f) => {
+    const bytes = new Uint8Array(honest[f]!);
+    const scales = new DataView(bytes.buffer, 0, 4 * Math.ceil(n / 256));
+    for (let at = 0; at < scales.byteLength; at += 4) scales.setFloat32(at, 2.6793883890187504e36, true);
+    return bytes.fill(127, scales.byteLength);
+  });
+}
+
+describe("one accepted payload", () => {
+  let earlier: Uint8Array<ArrayBuffer>[] = [];
+  const zero = () => encoded([300, 256, 10, 700].map((n) => new Float32Array(n)));
+  const nearly = (payloads: readonly Uint8Array<ArrayBuffer>[]) =>
+    payloads.map((bytes, f) => {
+      const copy = new Uint8Array(bytes);
+      // The scales stay, every tenth value moves by one.
+      for (let i = 4 * Math.ceil([300, 256, 10, 700][f]! / 256); i < copy.length; i += 10)
+        copy[i] = copy[i]! === 0 ? 1 : copy[i]! - (copy[i]! === 129 ? -1 : 1);
+      return copy;
+    });
+
+  it.each([
+    [
+      "of the largest scale that the codec has",
+      outcomeCode.nonFinite,
+      (all: Uint8Array<ArrayBuffer>[][]) => largestScales(all[0]!),
+    ],
+    ["of σ = 1e4", outcomeCode.normTooLarge, () => normals(1e4)],
+    ["of σ = 1e36, which would end in NaN", outcomeCode.normTooLarge, () => normals(1e36)],
+    ["of zeros", outcomeCode.empty, zero],
+    ["of next to nothing", outcomeCode.empty, () => normals(1e-9)],
+    ["that is another's", outcomeCode.copy, (all: Uint8Array<ArrayBuffer>[][]) => all[1]!],
+    ["that is nearly another's", outcomeCode.copy, (all: Uint8Array<ArrayBuffer>[][]) => nearly(all[2]!)],
+    ["that was paid for before", outcomeCode.copy, () => earlier],
+  ] as const)("%s harms nobody and earns nothing", async (_, outcome, attack) => {
+    const { harness: of, workers } = await open();
+    const start = loss(await parameters(of));
+    await round(of, workers, (all) => (earlier = nearly(all[0]!)));
+    const middle = loss(await parameters(of));
+    expect(middle).toBeLessThan(start);
+    expect(await round(of, workers, attack as never)).toEqual([0, 0, 0, outcome]);
+    const { screening } = await documents(of);
+    expect(screening.workers.find(({ worker }) => worker === workers[3]!.address)!.outcome).toBe(outcome);
+    expect(loss(await parameters(of))).toBeLessThan(middle);
+  });
+
+  it("that is large but not absurd is clipped, paid, and does not stop the others' learning", async () => {
+    const { harness: of, workers } = await open();
+    await round(of, workers);
+    const middle = loss(await parameters(of));
+    expect(await round(of, workers, () => normals(3))).toEqual([0, 0, 0, 0]);
+    const { screening } = await documents(of);
+    const clips = screening.workers.find(({ worker }) => worker === workers[3]!.address)!.fragments;
+    for (const { clipPpm } of clips) expect(clipPpm).toBeLessThan(1_000_000);
+    await round(of, workers);
+    expect(loss(await parameters(of))).toBeLessThan(middle);
+  });
+
+  it("that raises the loss within the norm's bound is found by leaving it out, and the others are paid", async () => {
+    const { harness: of, workers } = await open({ aggregatorBps: 0 });
+    await round(of, workers);
+    const middle = loss(await parameters(of));
+    const poison = (await parameters(of)).map((values) =>
+      Float32Array.from(values, (value, i) => -4 * (value - target(i))),
+    );
+    expect(await round(of, workers, () => encoded(poison))).toEqual([0, 0, 0, outcomeCode.lossHarm]);
+    const { screening } = await documents(of);
+    const [failed, stood] = screening.gate.passes;
+    expect(failed).toMatchObject({ leftOut: workers[3]!.address });
+    expect(failed!.without[0]).toMatchObject({ worker: workers[3]!.address, loss: stood!.after });
+    expect(loss(await parameters(of))).toBeLessThan(middle);
+  });
+
+  it("is not served to others before its round has closed", async () => {
+    const { harness: of, workers } = await open();
+    const payloads = encoded(await lesson(of, "early"));
+    await send(workers[0]!, payloads);
+    const digest = sha256Bytes(payloads[0]!);
+    await expect(of.client.blob(of.run.runId, digest, 1 << 20)).rejects.toMatchObject({ code: "PAYLOAD_SEALED" });
+    for (const worker of workers.slice(1)) await send(worker, encoded(await lesson(of, worker.address)));
+    await until(() => of.run.driver.state.round === 1, "the round's end");
+    expect(await of.client.blob(of.run.runId, digest, 1 << 20)).toEqual(payloads[0]);
+  });
+
+  it("after the other costs its sender the place, and one more does when it joins anew", async () => {
+    const { harness: of, workers } = await open();
+    const attacker = workers[3]!.address;
+    for (let i = 0; i < 3; i++) expect((await round(of, workers, zero)).at(-1)).toBe(outcomeCode.empty);
+    expect(of.run.driver.state.members[attacker]).toBeUndefined();
+    await workers[3]!.join();
+    expect(await round(of, workers, zero)).toEqual([0, 0, 0, outcomeCode.empty]);
+    expect(of.run.driver.state.members[attacker]).toBeUndefined();
+  });
+});
