@@ -81,6 +81,19 @@ const entry =
     fragments: header.fragments.map((part) => (part.index === of ? { ...part, ...fields } : part)),
   });
 
+/** The finding where the record of the screening is another one. */
+async function withScreening(change: (file: ScreeningFile) => void): Promise<AggregateFinding> {
+  const { manifest } = input.evidence;
+  const bytes = await store.get(asDigest(manifest.screening!), MAX_MANIFEST_BYTES);
+  const file = JSON.parse(new TextDecoder().decode(bytes)) as ScreeningFile;
+  change(file);
+  const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
+  const evidence = { ...input.evidence, manifest: { ...manifest, screening: digest } };
+  return checkAggregate(blobsOf(store), { ...input, evidence });
+}
+const partOf = (file: ScreeningFile, worker = 0) => file.workers[worker]!.fragments[fragment]!;
+const forged = (sketch: string): string => (sketch.startsWith("A") ? "B" : "A") + sketch.slice(1);
+
 describe("a recomputed aggregate", () => {
   it("holds where every payload was made for it", async () => {
     for (const drawn of Array.from({ length: fragments }, (_, i) => i)) {
@@ -118,18 +131,6 @@ describe("a recomputed aggregate", () => {
     expect(await withHeader(entry({ base: digestOfJson("another base") }, 0))).toMatchObject({ holds: true });
   });
 
-  /** The finding where the record of the screening is another one. */
-  async function withScreening(change: (file: ScreeningFile) => void): Promise<AggregateFinding> {
-    const { manifest } = input.evidence;
-    const bytes = await store.get(asDigest(manifest.screening!), MAX_MANIFEST_BYTES);
-    const file = JSON.parse(new TextDecoder().decode(bytes)) as ScreeningFile;
-    change(file);
-    const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
-    const evidence = { ...input.evidence, manifest: { ...manifest, screening: digest } };
-    return checkAggregate(blobsOf(store), { ...input, evidence });
-  }
-  const partOf = (file: ScreeningFile, worker = 0) => file.workers[worker]!.fragments[fragment]!;
-
   it("does not hold on a record that does not follow from its measurements", async () => {
     expect(await withScreening(() => undefined)).toMatchObject({ holds: true });
     for (const [change, reason] of [
@@ -147,7 +148,6 @@ describe("a recomputed aggregate", () => {
   });
 
   it("does not hold on measurements that are not those of the payload", async () => {
-    const forged = (sketch: string): string => (sketch.startsWith("A") ? "B" : "A") + sketch.slice(1);
     expect(await withScreening((file) => (partOf(file).sketch = forged(partOf(file).sketch)))).toMatchObject({
       holds: false,
       reason: expect.stringContaining("was measured as something else"),
