@@ -9,7 +9,6 @@ export { type AttestModules, decide, type Decision } from "./attest.ts";
 export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
 export { createLossMeter, type LossMeter, type LossRequest, type LossResult, restAfter, sampleOf } from "./loss.ts";
 export {
-  LOSS_SEQUENCES,
   runValidator,
   type ValidatorCoordinator,
   type ValidatorEvent,
@@ -24,3 +23,4 @@ export {
   type Statements,
   type StatementSchema,
 } from "./statements.ts";
+export { LOSS_SEQUENCES } from "./turn.ts";

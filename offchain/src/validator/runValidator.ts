@@ -7,7 +7,6 @@ import { availableParallelism } from "node:os";
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
-  asHead,
   asRunId,
   type Address,
   Definition,
@@ -18,7 +17,6 @@ import {
   type EpochHead,
   type EpochView,
   type Hex,
-  measuringOrder,
   parseDocument,
   type RunId,
   type RunView,
@@ -47,13 +45,7 @@ import { checkAggregate } from "./aggregate.ts";
 import { decide } from "./attest.ts";
 import type { LossMeter, LossRequest } from "./loss.ts";
 import type { Statement, Statements } from "./statements.ts";
-
-/** Held-out sequences measured while training goes on, and when there is time. */
-export const LOSS_SEQUENCES = { running: 64, resting: 512 } as const;
-/** Of the machine's processor time, what measuring may take while the run trains. */
-export const LOSS_SHARE = 0.05;
-/** Ms for which a validator leaves a head to each of those before it in the order. */
-const STEP_IN_MS = { running: 120_000, resting: 30_000 } as const;
+import { createTurns, LOSS_SEQUENCES } from "./turn.ts";
 
 /** Tries of one measurement that fails for another reason than something being away. */
 const MAX_FAILURES = 5;
@@ -312,51 +304,26 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   /** What was measured or tried, by head and size of the sample. */
   const measured = new Set<string>();
   const failures = new Map<string, number>();
-  /** When a measurement was first seen to be due. */
-  const dueSince = new Map<string, number>();
-
-  /** Whether it is this validator's turn: the head's order says who is first, the others step in when that one is silent. */
-  function isTurn(head: PostedHead, sequences: number, resting: boolean, order: readonly Address[]): boolean {
-    const key = `${head.head}/${sequences}`;
-    if (!dueSince.has(key)) dueSince.set(key, clock.now());
-    const place = measuringOrder(asHead(head.head), order).indexOf(validator);
-    const patience = place * STEP_IN_MS[resting ? "resting" : "running"];
-    return clock.now() - (dueSince.get(key) ?? 0) >= patience;
-  }
-
+  const turns = createTurns(validator, clock);
   function measureNext(heads: readonly PostedHead[], view: RunView, members: readonly Address[]): void {
     const { loss } = modules;
     const realisation = view.realisations[0];
-    const [first] = heads;
-    const newest = heads.at(-1);
-    if (!loss || measuring || !realisation || !first || !newest) return;
-    const resting = view.phase === "Paused" || view.phase === "Finished";
-    const sequences = resting ? LOSS_SEQUENCES.resting : LOSS_SEQUENCES.running;
-    const { heldOut, heldOutFirst } = view.loss;
-    // Somebody has measured it; a split may hold fewer sequences than asked for, then one measurement stands for both.
-    const done = ({ round }: PostedHead): boolean =>
-      [heldOut, heldOutFirst].some(
-        (found) => found?.round === round && (!resting || (found.sequences ?? 0) > LOSS_SEQUENCES.running),
-      );
-    // Checkpoint 0 tells where it began; after it always the newest, skipping what was missed. At rest what is new goes first.
-    const wanted = resting ? [newest, first] : [first, newest];
-    const head = wanted.find(
-      (each) => !measured.has(`${each.head}/${sequences}`) && !done(each) && isTurn(each, sequences, resting, members),
-    );
-    if (!head) return;
+    if (!loss || measuring || !realisation) return;
+    const next = turns.next(heads, view, members, measured);
+    if (!next) return;
+    const { head, sequences, key } = next;
     measuring = (async () => {
       const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
       // A split may hold fewer sequences than asked for: then the one measurement stands for both.
       if (known.some(({ struct }) => struct.index > LOSS_SEQUENCES.running || sequences === LOSS_SEQUENCES.running))
         return;
       if (!(await reader.isAdmitted(runId, asDigest(realisation)))) return;
-      await measure(loss, head, asDigest(realisation), { sequences, share: resting ? undefined : LOSS_SHARE });
+      await measure(loss, head, asDigest(realisation), next);
     })()
       .then(
-        () => void measured.add(`${head.head}/${sequences}`),
+        () => void measured.add(key),
         (error: unknown) => {
           if (signal.aborted) return;
-          const key = `${head.head}/${sequences}`;
           failures.set(key, (failures.get(key) ?? 0) + 1);
           // What cannot be measured is left after some tries; the next head may be measurable.
           if ((failures.get(key) ?? 0) >= MAX_FAILURES && !(error instanceof CotrainError && error.retryable))
