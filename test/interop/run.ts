@@ -9,7 +9,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,6 +18,7 @@ import { parseArgs } from "node:util";
 
 import { layout, openLocalRun, withChain } from "../../offchain/src/cli/local.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
+import { screeningCases } from "./screenings.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 const folder = join(root, "test/interop");
@@ -147,8 +148,20 @@ async function verifyAtRest(python: string, state: string, whole: boolean): Prom
   });
 }
 
+/** Hostile rounds that the product judged, judged again. */
+async function verifyScreenings(python: string): Promise<boolean> {
+  const directory = mkdtempSync(join(tmpdir(), "cotrain-screenings-"));
+  try {
+    const cases = join(directory, "cases.json");
+    writeFileSync(cases, await screeningCases());
+    return await verifier(python, ["screenings", "--cases", cases]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 async function run(python: string, named: string | undefined): Promise<boolean> {
-  if (!(await verifier(python, ["vectors"]))) return false;
+  if (!(await verifier(python, ["vectors"])) || !(await verifyScreenings(python))) return false;
   if (named !== undefined) return verifyAtRest(python, named, false);
   const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
   const state = join(directory, "state");

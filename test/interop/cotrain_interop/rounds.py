@@ -10,7 +10,6 @@ from .blobs import Blobs
 from .closing import Closing, RunDocuments, inner_steps
 from .facts import Head
 from .report import Report
-from .screening import WHOLE
 from .signing import signer_of, struct_digest, struct_hash
 from .spec import Spec
 
@@ -38,7 +37,8 @@ def check_manifest(docs: RunDocuments, head: Head, manifest: dict) -> None:
     equal("the manifest's table", manifest["table"], docs.table_digest)
     equal("the manifest's fragments", [each["index"] for each in manifest["fragments"]], list(range(docs.run.fragments)))
     if not parent:
-        equal("the first manifest's progress", (manifest["step"], manifest["tokens"], manifest["receipts"]), (0, "0", None))
+        found = tuple(manifest[name] for name in ("step", "tokens", "receipts", "screening"))
+        equal("the first manifest's progress", found, (0, "0", None, None))
         digests = [each["digest"] for each in manifest["fragments"]]
         equal("the initial parameters", digest_of_json(digests), docs.definition["initialParameters"])
 
@@ -129,18 +129,15 @@ def check_round(
     equal("the step", manifest["step"], before["step"] + inner_steps(params, head["round"] - 1))
     trained = sum(leaf[3] for leaf in found.leaves if leaf[4] == 0)
     equal("the tokens", manifest["tokens"], str(int(before["tokens"]) + trained))
-    if manifest["screening"] is not None:
-        found.screening = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
+    require(manifest["screening"] is not None, "the manifest names no screening")
+    found.screening = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
     closing = Closing(spec, docs, blobs, head, before, found.file)
     try:
         closing.read()
     except Missing:
         found.holds = dict.fromkeys(range(docs.run.fragments))
         return found
-    clips = {leaf[1]: [WHOLE] * docs.run.fragments for leaf in found.leaves if leaf[4] == 0}
-    if found.screening is not None:
-        clips = closing.screen(found.screening, past, report).clips()
-    made = closing.entries(clips)
+    made = closing.entries(closing.screen(found.screening, past, report).clips())
     found.holds = {fragment: made[fragment] == manifest["fragments"][fragment] for fragment in made}
     report.count("fragments recomputed", len(made))
     return found

@@ -76,7 +76,7 @@ class Verifier:
 
     def _enough(self, facts: ModelFacts) -> None:
         """A run without anything to check is no run that passes."""
-        for what in ("receipts", "fragments recomputed", "verdicts", "losses", "reward roots", "signatures of roots"):
+        for what in ("receipts", "fragments recomputed", "screenings", "verdicts", "losses", "reward roots", "signatures of roots"):
             require(self.report.checked[what] > 0, f"there are no {what} to check")
         require(len(facts.heads()) > 1, "there is no round")
 

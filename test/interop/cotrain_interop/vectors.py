@@ -1,5 +1,6 @@
 """test/vectors/*.json against this implementation: every struct, document and layout that the page describes."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ from .base import cid_of, digest_of_json, canonical, encode, equal, keccak, pars
 from .facts import HEAD_TYPE, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
+from .screening import WHOLE, Payload, Screening
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
 from .spec import Spec
 
@@ -311,3 +313,30 @@ def _reduce(vectors: list[dict]) -> int:
         for key, values in zip(("nextParams", "nextBuffer"), after):
             equal(f"{case['name']}: {key}", values.astype("<f4").tobytes().hex(), case[key])
     return len(vectors)
+
+
+def check_screenings(spec: Spec, file: Path, report: Report) -> None:
+    """Rounds that the product judged (test/interop/screenings.ts), judged again."""
+    seen: set[int] = set()
+    for number, case in enumerate(json.loads(file.read_text(encoding="utf-8"))):
+        with report.about(f"case {number}"):
+            payloads = []
+            for each in sorted(case["sent"], key=lambda each: each["measured"]["worker"]):
+                told = each["measured"]
+                values = [numpy.frombuffer(base64.b64decode(text), "<f4") for text in each["values"]]
+                digests = [fragment["digest"] for fragment in told["fragments"]]
+                payloads.append(
+                    Payload(told["worker"], "", told["steps"], told["acceptedAt"], told["outcome"], digests, values)
+                )
+            codes, params = spec.codes["outcomeCode"], {"aggregatorBps": case["aggregatorBps"]}
+            screening = Screening(codes, case["rules"], params, case["round"], case["paramsVersion"], case["past"])
+            screening.judge(payloads)
+            equal("the entries", list(screening.entries.values()), case["entries"])
+            equal("the medians", screening.medians(len(case["medians"])), case["medians"])
+            report.count("screenings")
+            clipped = any(each["clipPpm"] < WHOLE for entry in case["entries"] for each in entry["fragments"])
+            seen |= {entry["outcome"] for entry in case["entries"]} | ({-1} if clipped else set())
+    with report.about("the cases"):
+        codes = spec.codes["outcomeCode"]
+        wanted = {codes[name] for name in ("aggregated", "nonFinite", "normTooLarge", "empty", "copy")} | {-1}
+        equal("what occurs in them", sorted(seen), sorted(wanted))

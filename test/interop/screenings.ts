@@ -1,0 +1,106 @@
+/**
+ * Rounds that no honest run has, for the verifier in Python to judge again: payloads that are huge, empty, repeated, nearly
+ * repeated or unreadable, over a history of rounds under changing parameters. What it compares is what the product decided.
+ */
+import { defaultScreening, outcomeCode, type ScreeningFile } from "@cotrain/sdk/protocol";
+
+import { createRandom, type Random } from "../../offchain/src/base/index.ts";
+import {
+  encodePayload,
+  type MeasuredPayload,
+  measureFragment,
+  mediansOf,
+  screen,
+  sourceOf,
+} from "../../offchain/src/diloco/index.ts";
+
+const SIZES = [700, 300];
+const RUNS = 12;
+const ROUNDS = 8;
+const zero = `0x${"0".repeat(64)}` as const;
+const rules = { ...defaultScreening, history: 4 };
+const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
+
+interface Sent {
+  readonly measured: MeasuredPayload;
+  /** fp32, by fragment, base64. */
+  readonly values: readonly string[];
+}
+
+/** Δ of one fragment: of ordinary size, far too large, next to nothing, zero, or another's with some noise. */
+function delta(random: Random, size: number, before: readonly Float32Array[], fragment: number): Float32Array {
+  const pick = random.below(10);
+  const other = before.length > 0 ? before[random.below(before.length)] : undefined;
+  if (pick === 0) return new Float32Array(size);
+  if (pick <= 2 && other?.length === size)
+    return other.map((value) => value * (pick === 1 ? 1 : 1 + random.normal() * 0.05));
+  const scale = pick === 3 ? 1e4 : pick === 4 ? 1e-8 : 1e-2 * (1 + random.below(4) * (fragment + 1));
+  return Float32Array.from({ length: size }, () => random.normal() * scale);
+}
+
+async function send(random: Random, worker: number, before: Float32Array[][], acceptedAt: number): Promise<Sent> {
+  const steps = [4, 12, 48][random.below(3)] ?? 48;
+  const fragments = SIZES.map((size, fragment) => {
+    const values = delta(
+      random,
+      size,
+      before.flatMap((each) => each[fragment] ?? []),
+      fragment,
+    );
+    return values;
+  });
+  if (random.below(12) === 0) {
+    const measured = { worker: address(worker), steps, acceptedAt, outcome: outcomeCode.nonFinite, fragments: [] };
+    return { measured, values: [] };
+  }
+  before.push(fragments);
+  const encoded = fragments.map((values) => encodePayload(0, values).bytes);
+  const measured = await Promise.all(
+    encoded.map(async (bytes, fragment) => ({
+      digest: `0x${Buffer.from(bytes.subarray(0, 32)).toString("hex")}`,
+      ...(await measureFragment(0, sourceOf(bytes), SIZES[fragment] ?? 0, fragment)),
+    })),
+  );
+  return {
+    measured: { worker: address(worker), steps, acceptedAt, outcome: 0, fragments: measured },
+    values: encoded.map((bytes) => Buffer.from(bytes).toString("base64")),
+  };
+}
+
+/** One round after the other, each judged over those before. */
+async function runOf(seed: string): Promise<unknown[]> {
+  const random = createRandom(seed);
+  const past: ScreeningFile[] = [];
+  const before: Float32Array[][] = [];
+  const cases: unknown[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const workers = 2 + random.below(5);
+    const order = random.shuffle(Array.from({ length: workers }, (_, i) => i));
+    const sent: Sent[] = [];
+    for (let i = 0; i < workers; i++) sent.push(await send(random, i + 1, before, 1_000 * round + (order[i] ?? 0)));
+    const paramsVersion = round < 5 ? 1 : 2;
+    const aggregatorBps = [0, 5_000, 9_000][random.below(3)] ?? 0;
+    const payloads = sent.map(({ measured }) => measured);
+    const entries = screen({ rules, round, paramsVersion, aggregatorBps, payloads, past: past.toReversed() });
+    const medians = mediansOf(entries, SIZES.length);
+    cases.push({ rules, round, paramsVersion, aggregatorBps, past: [...past], sent, entries, medians });
+    past.push({
+      version: 1,
+      runId: zero,
+      round,
+      paramsVersion,
+      workers: entries,
+      medians,
+      gate: { seed: zero, realisation: zero, sequences: [], before: null, passes: [] },
+    });
+    before.splice(0, Math.max(0, before.length - 12));
+  }
+  return cases;
+}
+
+/** The cases as JSON. */
+export async function screeningCases(): Promise<string> {
+  const cases: unknown[] = [];
+  for (let run = 0; run < RUNS; run++) cases.push(...(await runOf(`screening ${run}`)));
+  return JSON.stringify(cases);
+}
