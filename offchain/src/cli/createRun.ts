@@ -32,7 +32,7 @@ import {
 import type { Address, Client } from "viem";
 
 import { UserError } from "../base/index.ts";
-import { brownCorpus, loadTokenizer, prepareData, textCorpus, type Tokenizer } from "../data/index.ts";
+import { brownCorpus, loadTokenizer, prepareData, sequenceCount, textCorpus, type Tokenizer } from "../data/index.ts";
 import { fragmentLayouts, gatherFragment } from "../diloco/index.ts";
 import {
   buildPrograms,
@@ -90,6 +90,13 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const corpus = options.dataFile === undefined ? await brownCorpus() : await textCorpus(options.dataFile);
   const { digest: dataDigest, manifest: data } = await prepareData(store, corpus, tokenizer);
   await store.put(tokenizer.bytes);
+  // The loss gate of every round measures on it.
+  if (sequenceCount(data.heldOut.tokens, preset.model.sequence) === 0) {
+    throw new UserError(
+      "DATA_TOO_SHORT",
+      `The part of the text that is held out has ${data.heldOut.tokens} tokens; the preset ${options.preset} needs ${preset.model.sequence + 1}: give a longer text.`,
+    );
+  }
 
   const programs = buildPrograms(preset.model, { microBatch: preset.microBatch });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });

@@ -257,7 +257,7 @@ export async function publishEngineRun(store: BlobStore, name: PresetName): Prom
       tokenizer: hash("dd"),
       vocabulary: model.vocabulary,
       train: split,
-      heldOut: { tokens: 0, bytes: 0, shards: [] },
+      heldOut: split,
     },
   });
 }
