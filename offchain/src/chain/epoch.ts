@@ -26,6 +26,7 @@ import {
   type SignedVerdict,
   verdictKind,
   type VerdictsFile,
+  versionSlack,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
@@ -165,9 +166,7 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   for (const [number, group] of groupBy(links, ({ head }) => epochAt(schedule, head.anchoredAt))) {
     const heads: EpochHead[] = [];
     for (const { head } of group) {
-      // "Version in force at the start of the epoch before"; epoch 1 has none before it.
-      const minParamsVersion = await reader.paramsVersionAt(head.runId, endOfEpoch(schedule, number - 2));
-      heads.push(epochHeadOf(head, minParamsVersion));
+      heads.push(epochHeadOf(head, await leastVersion(reader, schedule, head)));
     }
     const contributions = contributionsIn(heads, behind, parsed);
     const budget = await reader.computeBudget(modelId, number, deadline);
@@ -230,6 +229,12 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   if (activeNow?.epoch !== active?.epoch || pendingNow)
     throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
   return { kind: "computed", computation: { inputs, verdicts: counted, rewards, manifest, attestation } };
+}
+
+/** The version that a head must carry to be paid for: the one that was in force long enough before its anchor. */
+async function leastVersion(reader: ChainReader, schedule: ModelSchedule, head: PostedHead): Promise<number> {
+  const { roundDeadline } = await reader.paramsOf(head.runId, head.paramsVersion);
+  return reader.paramsVersionAt(head.runId, head.anchoredAt - versionSlack(schedule.epochLength, roundDeadline));
 }
 
 const epochHeadOf = (head: PostedHead, minParamsVersion: number): EpochHead => ({

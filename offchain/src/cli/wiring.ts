@@ -18,7 +18,14 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import { type BlobSource, type ChainReader, openReader, readJson } from "../chain/index.ts";
+import {
+  type BlobSource,
+  type ChainReader,
+  openReader,
+  readJson,
+  type UnpaidWork,
+  unpaidWork,
+} from "../chain/index.ts";
 import type { BlobReader } from "../storage/index.ts";
 import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
 
@@ -135,6 +142,8 @@ export async function remoteReader(rpcUrl: string, options: RemoteOptions): Prom
 /** What the active root pays, from published documents that are checked against it. */
 export interface ActiveRewards {
   readonly accounts: readonly Address[];
+  /** What earned nothing in the newest epochs, and why. */
+  readonly unpaid: () => Promise<readonly UnpaidWork[]>;
   /** Undefined for an account that it does not pay. */
   readonly of: (account: Address) => { readonly cumulative: bigint; readonly proof: Hex[] } | undefined;
 }
@@ -167,7 +176,11 @@ export async function activeRewards(
       "REWARDS_MISMATCH",
       `The published rewards of epoch ${active.epoch} do not have the active root ${active.root}.`,
     );
-  return { accounts: file.leaves.map(({ account }) => asAddress(account)), of: (account) => tree.proofOf(account) };
+  return {
+    accounts: file.leaves.map(({ account }) => asAddress(account)),
+    unpaid: () => unpaidWork(blobs, runId, posted.epochDigest),
+    of: (account) => tree.proofOf(account),
+  };
 }
 
 /** Cumulative reward and proof of an account under the active root. @throws as {@link activeRewards} */

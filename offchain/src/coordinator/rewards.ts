@@ -1,4 +1,4 @@
-/** What an account can claim under the active root. */
+/** What an account can claim under the active root, and what of its work earned nothing. */
 import {
   type Address,
   type Digest,
@@ -9,39 +9,65 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded } from "../base/index.ts";
+import { type UnpaidWork, unpaidWork } from "../chain/index.ts";
 import { RefusedError } from "./errors.ts";
 import type { Run } from "./run.ts";
+import { blobSource } from "./settlement.ts";
 
 const MAX_REWARDS_BYTES = 64 << 20;
+const MAX_UNPAID = 256;
 
-/** The tree of the newest active root; building one takes a while, so it is kept. */
-const trees = new WeakMap<Run, { readonly digest: Digest; readonly tree: Promise<ReturnType<typeof rewardTree>> }>();
+interface Settled {
+  readonly tree: ReturnType<typeof rewardTree>;
+  readonly unpaid: readonly UnpaidWork[];
+}
 
-function treeOf(run: Run, digest: Digest): Promise<ReturnType<typeof rewardTree>> {
-  const known = trees.get(run);
-  if (known?.digest === digest) return known.tree;
-  const tree = run.modules.blobs.get(digest, MAX_REWARDS_BYTES).then((bytes) => {
+/** What the newest active root says; putting it together takes a while, so it is kept. */
+const settled = new WeakMap<Run, { readonly digest: Digest; readonly found: Promise<Settled> }>();
+
+function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Settled> {
+  const known = settled.get(run);
+  if (known?.digest === manifest) return known.found;
+  const { blobs } = run.modules;
+  const read = async (): Promise<Settled> => {
+    const bytes = await blobs.get(rewards, MAX_REWARDS_BYTES);
     const file = parseDocument("The rewards", RewardsFile, parseJsonBounded(bytes, MAX_REWARDS_BYTES, "the rewards"));
-    return rewardTree(
-      run.facts.modelId,
-      file.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
-    );
-  });
-  trees.set(run, { digest, tree });
-  tree.catch(() => trees.delete(run));
-  return tree;
+    const leaves = file.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) }));
+    return {
+      tree: rewardTree(run.facts.modelId, leaves),
+      unpaid: await unpaidWork(blobSource(blobs), run.runId, manifest),
+    };
+  };
+  const found = read();
+  settled.set(run, { digest: manifest, found });
+  found.catch(() => settled.delete(run));
+  return found;
 }
 
 /** @throws RefusedError ACCOUNT_UNKNOWN */
 export async function rewardView(run: Run, account: Address): Promise<RewardView> {
   const record = run.driver.state.epochs.findLast(({ state, computed }) => state === "active" && computed !== null);
-  const tree = record?.computed ? await treeOf(run, record.computed.rewards) : undefined;
-  const leaf = tree?.proofOf(account);
-  if (!record || !tree || !leaf) {
+  const under = record?.computed && (await settledUnder(run, record.computed.manifest, record.computed.rewards));
+  const leaf = under?.tree.proofOf(account);
+  const unpaid = (under?.unpaid ?? []).filter((work) => work.account === account).slice(0, MAX_UNPAID);
+  if (!record || !under || (!leaf && unpaid.length === 0)) {
     throw new RefusedError(
       "ACCOUNT_UNKNOWN",
-      `${account} has earned nothing under ${record ? "the active root" : "any active root"} yet.`,
+      `${account} has earned nothing under ${record ? "the active root" : "any active root"} yet, and there is no settled work of it.`,
     );
   }
-  return { account, epoch: record.epoch, root: tree.root, cumulative: leaf.cumulative.toString(), proof: leaf.proof };
+  return {
+    account,
+    epoch: record.epoch,
+    root: under.tree.root,
+    cumulative: (leaf?.cumulative ?? 0n).toString(),
+    proof: leaf?.proof ?? [],
+    unpaid: unpaid.map(({ epoch, round, worker, tokens, reason }) => ({
+      epoch,
+      round,
+      worker,
+      tokens: tokens.toString(),
+      reason,
+    })),
+  };
 }

@@ -3,7 +3,7 @@
  * validator gets the same root.
  */
 import type { Address, Hex } from "viem";
-import { verdictKind } from "./codes.ts";
+import { nameOfCode, type Outcome, outcomeCode, verdictKind } from "./codes.ts";
 import type { ReceiptLeaf } from "./leaves.ts";
 
 export const FULL_QUALITY = 10_000n;
@@ -23,12 +23,88 @@ export interface ContributionHead {
   readonly receipts: readonly ReceiptLeaf[];
 }
 
+/** A round's work may be out for this many times the governed roundDeadline. */
+export const MAX_ROUND_STRETCH = 4;
+
+/**
+ * How long after a change of parameters a head may still be anchored with those before it, in seconds: an epoch, or twice the
+ * longest that a round may last, whichever is more, so that a round that was open while the holders decided is paid.
+ * @param roundDeadline seconds, of the version that the head carries
+ */
+export const versionSlack = (epochLength: number, roundDeadline: number): number =>
+  Math.max(epochLength, 2 * MAX_ROUND_STRETCH * roundDeadline);
+
+type OutcomeName = Exclude<keyof typeof outcomeCode, "aggregated">;
+/** Why work earned nothing. */
+export type ZeroReason =
+  | OutcomeName
+  | "unknownOutcome"
+  | "parametersTooOld"
+  | "aggregateRejected"
+  | "replayRejected"
+  | "noUtility"
+  | "noBudget"
+  | "tooLittle";
+
+/** Each reason as a clause for people. */
+export const zeroReasons: Readonly<Record<ZeroReason, string>> = {
+  payloadMissing: "its payload was missing",
+  payloadMalformed: "its payload was malformed",
+  nonFinite: "its payload held numbers that are not finite",
+  late: "it came too late",
+  normTooLarge: "its update was far larger than the others'",
+  lossHarm: "its update made the model worse",
+  empty: "its update was all but zero",
+  copy: "its update was a copy of another",
+  roundDiscarded: "the round made the model worse, and all of it was left out",
+  unknownOutcome: "it was left out for a reason that this version does not know",
+  parametersTooOld: "the round was trained under parameters that the holders had changed long before",
+  aggregateRejected: "validators found the round's aggregate wrong",
+  replayRejected: "validators could not reproduce its training",
+  noUtility: "validators found no use in its update",
+  noBudget: "the epoch had no budget for compute",
+  tooLittle: "its part of the epoch's budget is below the smallest unit",
+};
+
 const mostlyZero = (values: readonly bigint[]): boolean =>
   values.filter((value) => value === 0n).length * 2 > values.length;
 
 function lowerMedian(values: readonly bigint[]): bigint | undefined {
   const sorted = [...values].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   return sorted[Math.floor((sorted.length - 1) / 2)];
+}
+
+/** Verdicts about a head, and of those the ones about a worker. */
+function about(head: ContributionHead, { worker }: ReceiptLeaf, verdicts: readonly ContributionVerdict[]) {
+  const ofHead = verdicts.filter((verdict) => verdict.head === head.head);
+  const ofWorker = (kind: number): bigint[] =>
+    ofHead
+      .filter((verdict) => verdict.kind === kind && verdict.worker.toLowerCase() === worker.toLowerCase())
+      .map((verdict) => verdict.value);
+  const aggregate = ofHead.filter((verdict) => verdict.kind === verdictKind.aggregate).map((verdict) => verdict.value);
+  return {
+    aggregate,
+    replay: ofWorker(verdictKind.replay),
+    utility: lowerMedian(ofWorker(verdictKind.utility)) ?? FULL_QUALITY,
+  };
+}
+
+/** Why a receipt's quality is 0, undefined where it is not. */
+export function zeroReasonOf(
+  head: ContributionHead,
+  receipt: ReceiptLeaf,
+  verdicts: readonly ContributionVerdict[],
+  minParamsVersion: number,
+): ZeroReason | undefined {
+  if (receipt.outcome !== 0) {
+    const name = nameOfCode(outcomeCode, receipt.outcome as Outcome);
+    return name === undefined || name === "aggregated" ? "unknownOutcome" : name;
+  }
+  if (head.paramsVersion < minParamsVersion) return "parametersTooOld";
+  const { aggregate, replay, utility } = about(head, receipt, verdicts);
+  if (mostlyZero(aggregate)) return "aggregateRejected";
+  if (mostlyZero(replay)) return "replayRejected";
+  return utility === 0n ? "noUtility" : undefined;
 }
 
 /**
@@ -41,15 +117,8 @@ export function quality(
   verdicts: readonly ContributionVerdict[],
   minParamsVersion: number,
 ): bigint {
-  if (receipt.outcome !== 0 || head.paramsVersion < minParamsVersion) return 0n;
-  const ofHead = verdicts.filter((verdict) => verdict.head === head.head);
-  const ofWorker = (kind: number): bigint[] =>
-    ofHead
-      .filter((verdict) => verdict.kind === kind && verdict.worker.toLowerCase() === receipt.worker.toLowerCase())
-      .map((verdict) => verdict.value);
-  const aggregate = ofHead.filter((verdict) => verdict.kind === verdictKind.aggregate).map((verdict) => verdict.value);
-  if (mostlyZero(aggregate) || mostlyZero(ofWorker(verdictKind.replay))) return 0n;
-  return lowerMedian(ofWorker(verdictKind.utility)) ?? FULL_QUALITY;
+  const zero = zeroReasonOf(head, receipt, verdicts, minParamsVersion);
+  return zero === undefined ? about(head, receipt, verdicts).utility : 0n;
 }
 
 /** c_ie = Σ tokens × q by beneficiary (lower-case address), beneficiaries with 0 left out. */

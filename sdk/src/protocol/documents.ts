@@ -289,7 +289,7 @@ export const EpochHead = Type.Object(
     receiptsRoot: Hash32,
     /** Chain time of the anchor, seconds. */
     anchoredAt: Count,
-    /** Version that was in force in this head's run at the start of the epoch before; work under an older one counts 0. */
+    /** Version that was in force in this head's run `versionSlack` before the anchor; work under an older one counts 0. */
     minParamsVersion: Uint32,
   },
   closed,

@@ -268,13 +268,27 @@ export const AttestationRequest = Type.Object(
 );
 export type AttestationRequest = Static<typeof AttestationRequest>;
 
-/** What an account can claim under the active root. */
+/** What an account can claim under the active root, and what of its work earned nothing. */
 export const RewardView = Type.Object({
   account: Address20,
   epoch: Count,
   root: Hash32,
+  /** 0 for who worked and earned nothing; then there is no proof. */
   cumulative: Decimal,
   proof: Type.Array(Hash32, { maxItems: 64 }),
+  /** Newest first, bounded. */
+  unpaid: Type.Array(
+    Type.Object({
+      epoch: Count,
+      /** Checkpoint that the round led to; null for what is about the whole epoch. */
+      round: Nullable(Count),
+      worker: Nullable(Address20),
+      tokens: Decimal,
+      /** A `ZeroReason`. */
+      reason: Type.String({ maxLength: 64 }),
+    }),
+    { maxItems: 256 },
+  ),
 });
 export type RewardView = Static<typeof RewardView>;
 

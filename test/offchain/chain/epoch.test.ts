@@ -141,19 +141,31 @@ describe("an epoch's accounts", () => {
     expect(second.inputs.epochs.map(({ epoch }) => epoch)).toEqual([2]);
   });
 
-  it("pay nothing for work under parameters older than those at the start of the epoch before", async () => {
+  // point 10
+  it("pay a round that was open while the holders decided, and nothing for work under parameters of long ago", async () => {
     const ledger = createLedger();
+    // Twice the longest round, 24 seconds, is more than the epoch of 16.
+    ledger.roundDeadline = 3;
     ledger.versions.push({ from: 1_010, version: 2 });
-    // Epoch 2: the epoch before began at 1000, when version 1 was in force. Epoch 3: it began at 1016, under version 2.
     ledger.add({ anchoredAt: 1_017, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
     ledger.add({ anchoredAt: 1_033, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
-    ledger.add({ anchoredAt: 1_034, paramsVersion: 2, receipts: [{ account: b, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_034, paramsVersion: 1, receipts: [{ account: c, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_035, paramsVersion: 2, receipts: [{ account: b, tokens: 1n }] });
     ledger.now = 1_050;
     const computation = await compute(ledger, 3);
-    expect(cumulative(computation)).toEqual({ [a]: 1_000n, [b]: 1_000n });
+    expect(cumulative(computation)).toEqual({ [a]: 1_500n, [b]: 500n });
     expect(
       computation.inputs.epochs.flatMap(({ heads }) => heads.map(({ minParamsVersion }) => minParamsVersion)),
-    ).toEqual([1, 2, 2]);
+    ).toEqual([1, 1, 2, 2]);
+  });
+
+  it("have an epoch's time for a change at least, however short the rounds", async () => {
+    const ledger = createLedger();
+    ledger.versions.push({ from: 1_010, version: 2 });
+    ledger.add({ anchoredAt: 1_025, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_026, paramsVersion: 1, receipts: [{ account: b, tokens: 1n }] });
+    ledger.now = 1_050;
+    expect(cumulative(await compute(ledger, 2))).toEqual({ [a]: 1_000n });
   });
 
   it("cover several runs of one model, and name the last heads of those that finished", async () => {

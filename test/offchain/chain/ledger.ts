@@ -16,6 +16,7 @@ import {
 import { stringToBytes } from "viem";
 
 import { InternalError } from "../../../offchain/src/base/index.ts";
+import { params } from "./world.ts";
 import type {
   BlobSource,
   ChainReader,
@@ -65,6 +66,8 @@ export interface Ledger {
   versions: { readonly from: number; readonly version: number }[];
   /** Hash of a block; undefined when it is still to come. */
   blockHash: (block: number) => `0x${string}` | undefined;
+  /** Seconds, of every version. */
+  roundDeadline: number;
   active: RootView | undefined;
   pending: RootView | undefined;
   readonly roots: PostedRoot[];
@@ -108,7 +111,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     postersOf: never,
     isAdmitted: never,
     paramsInForce: never,
-    paramsOf: never,
+    paramsOf: async () => ({ ...params, roundDeadline: ledger.roundDeadline }),
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
     schedule: async () => ledger.schedule,
     epochOf: never,
@@ -127,6 +130,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     budget: () => 1_000n,
     blockHash: (block) => hash(`block-${block}`),
     versions: [{ from: 0, version: 1 }],
+    roundDeadline: 1,
     active: undefined,
     pending: undefined,
     roots: [],

@@ -255,6 +255,7 @@ const summary: Summary = {
     transaction: round === 3 ? null : hash("8"),
     block: round === 3 ? null : 40 + round,
   })),
+  unpaid: ["worker-2 0x1234…cdef: nothing for round 3 (1,024 tokens): its update was a copy of another"],
   wallets: [
     {
       name: "worker-1",
@@ -318,6 +319,8 @@ describe("the summary", () => {
       "moved 3.00 MB: 1.00 MB up (int8), 2.00 MB down (fp32, uncompressed)",
       "      300 MB (100×) if every step went in fp32 both ways",
       "      100 MB (33×) by a ring all-reduce of 3 in bf16",
+      "What earned nothing, and why",
+      "its update was a copy of another",
       "before any training, from “The people”:",
       "after 3 rounds, from the same prompt and seed:",
       "1.05 M parameters that have seen 295 K tokens know frequent words",

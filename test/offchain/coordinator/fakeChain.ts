@@ -58,6 +58,8 @@ export interface FakeChain extends ChainPort {
   away: boolean;
   status: number;
   readonly heads: PostedHead[];
+  /** Heads under older parameters are not paid. */
+  leastVersion: number;
   active: RootView | undefined;
   pending: RootView | undefined;
   /** Postings that were sent, by key. */
@@ -125,6 +127,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     away: false,
     status: 0,
     heads,
+    leastVersion: 1,
     active: undefined,
     pending: undefined,
     sent,
@@ -223,7 +226,19 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         modelId,
         rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
       );
-      const inputs = { version: 1 as const, modelId, epochs: [] };
+      const paid = heads.slice(1).map((head) => ({
+        runId,
+        head: head.head,
+        sequence: head.sequence,
+        round: head.round,
+        paramsVersion: head.paramsVersion,
+        checkpointDigest: head.checkpointDigest,
+        receiptsRoot: head.receiptsRoot,
+        anchoredAt: head.anchoredAt,
+        minParamsVersion: chain.leastVersion,
+      }));
+      const epochs = [{ epoch, budget: "1000", heads: paid, contributions: [] }];
+      const inputs = { version: 1 as const, modelId, epochs };
       const counted = { version: 1 as const, modelId, verdicts: [...verdicts] };
       const manifest: EpochManifest = {
         version: 1,
@@ -259,12 +274,13 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
 
   async function rewardsOf(blobs: BlobSource): Promise<RewardsFile | undefined> {
     const earned = new Map<Address, number>();
-    for (const { checkpointDigest } of heads) {
+    for (const { checkpointDigest, paramsVersion } of heads) {
       const manifest = parseManifest(await blobs.blob(runId, checkpointDigest, 1 << 20));
       if (!manifest.receipts) continue;
       const text = new TextDecoder().decode(await blobs.blob(runId, manifest.receipts as Digest, 1 << 26));
       const file = parseDocument("receipts", ReceiptsFile, JSON.parse(text) as unknown);
-      for (const { receipt, tokens } of file.receipts) {
+      for (const { receipt, tokens, outcome } of file.receipts) {
+        if (outcome !== 0 || paramsVersion < chain.leastVersion) continue;
         earned.set(receipt.beneficiary, (earned.get(receipt.beneficiary) ?? 0) + Number(tokens));
       }
     }

@@ -13,6 +13,7 @@ import {
   DEVELOPMENT_CHAIN_ID,
   developmentChain,
   requestFunds,
+  type UnpaidWork,
 } from "../../chain/index.ts";
 import { openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -27,6 +28,7 @@ import {
   walletOption,
 } from "../options.ts";
 import { table } from "../output.ts";
+import { unpaidLines } from "../unpaid.ts";
 import { ownerOf } from "../up/owners.ts";
 import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import {
@@ -163,9 +165,10 @@ async function standing({ connection, modelId, addresses, rewards }: Place, acco
   };
 }
 
-/** This directory's wallets first, then everyone else whom the active root pays. */
-function listed({ entries, rewards }: Place): Address[] {
-  return [...new Set([...entries.map(({ account }) => account), ...(rewards?.accounts ?? [])])];
+/** This directory's wallets first, then everyone else whom the active root pays or whose work earned nothing. */
+function listed({ entries, rewards }: Place, unpaid: readonly UnpaidWork[]): Address[] {
+  const others = [...(rewards?.accounts ?? []), ...unpaid.map(({ account }) => account)];
+  return [...new Set([...entries.map(({ account }) => account), ...others])];
 }
 
 /** Accounts asked about at a time: an RPC takes no thousands of requests at once. */
@@ -185,16 +188,18 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account === undefined ? undefined : asAddress(options.account);
-    const rows = await atPlace(options, undefined, async (place) => {
-      const names = new Map(place.entries.map(({ name, account }) => [account, name]));
-      const accounts = only === undefined ? listed(place) : [only];
+    const { rows, unpaid, names } = await atPlace(options, undefined, async (place) => {
+      const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
+      const all = (await place.rewards?.unpaid()) ?? [];
+      const unpaid = all.filter(({ account }) => only === undefined || account === only);
+      const accounts = only === undefined ? listed(place, unpaid) : [only];
       const found: ({ readonly name: string } & Awaited<ReturnType<typeof standing>>)[] = [];
       for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
         const some = accounts.slice(at, at + ASKED_AT_ONCE);
         for (const each of await Promise.all(some.map((account) => standing(place, account))))
           found.push({ name: names.get(each.account) ?? "elsewhere", ...each });
       }
-      return found;
+      return { rows: found, unpaid, names };
     });
     const columns = (["earned", "claimed", "claimable", "votes"] as const).map((key) =>
       formatSharesAdding(rows.map((row) => row[key])),
@@ -207,18 +212,24 @@ export const rewardsListCommand = defineCommand({
         claimed: paid,
         claimable,
         votes,
+        unpaid: unpaid
+          .filter((work) => work.account === account)
+          .map(({ epoch, round, worker, tokens, reason }) => ({ epoch, round, worker, tokens, reason })),
       })),
-      table(
-        [
-          ["wallet", "", "earned", "claimed", "claimable", "votes"],
-          ...rows.map((row, index) => [
-            row.name,
-            shortAddress(row.account),
-            ...columns.map((column) => column[index] ?? ""),
-          ]),
-        ],
-        [2, 3, 4, 5],
-      ),
+      [
+        ...table(
+          [
+            ["wallet", "", "earned", "claimed", "claimable", "votes"],
+            ...rows.map((row, index) => [
+              row.name,
+              shortAddress(row.account),
+              ...columns.map((column) => column[index] ?? ""),
+            ]),
+          ],
+          [2, 3, 4, 5],
+        ),
+        ...unpaidLines(unpaid, (account) => names.get(account)),
+      ],
     );
   },
 });

@@ -7,7 +7,8 @@ import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
 import { formatAddress } from "../format.ts";
 import { promptFor, textFrom } from "../text.ts";
-import { activeRewards, blobSourceOf } from "../wiring.ts";
+import { unpaidLines } from "../unpaid.ts";
+import { type ActiveRewards, activeRewards, blobSourceOf } from "../wiring.ts";
 import type { Prepared } from "./prepare.ts";
 import { Summary } from "./summary.ts";
 import type { Session } from "./session.ts";
@@ -40,12 +41,16 @@ async function sample(prepared: Prepared, view: RunView, initial: string): Promi
   return { prompt, before: await write(initial), after: await write(view.checkpoint.digest) };
 }
 
-async function walletsOf(prepared: Prepared, session: Session, view: RunView): Promise<Summary["wallets"]> {
+async function walletsOf(
+  prepared: Prepared,
+  session: Session,
+  view: RunView,
+  rewards: ActiveRewards | undefined,
+): Promise<Summary["wallets"]> {
   const { addresses, modelId } = prepared;
   const [asker] = prepared.owners;
   if (!asker) return [];
   const { client } = asker;
-  const rewards = await activeRewards(modelId, blobSourceOf(prepared.blobs), prepared.reader);
   const own = prepared.owners.map((owner) => ({ name: owner.name, account: owner.client.account.address }));
   const known = new Set(own.map(({ account }) => account.toLowerCase()));
   const elsewhere = [...(rewards?.accounts ?? []), ...view.members.map(({ beneficiary }) => beneficiary)]
@@ -169,6 +174,8 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
   const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));
   const minted = organiser && shares ? await totalSupply(organiser.client, { shares }) : 0n;
   const text = await sample(prepared, view, list.checkpoints[0]?.digest ?? view.checkpoint.digest);
+  const rewards = await activeRewards(modelId, blobSourceOf(prepared.blobs), prepared.reader);
+  const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const summary: Summary = {
     version: 2,
     finishedAt: new Date().toISOString(),
@@ -193,7 +200,8 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
       transaction,
       block,
     })),
-    wallets: await walletsOf(prepared, session, view),
+    wallets: await walletsOf(prepared, session, view, rewards),
+    unpaid: unpaidLines((await rewards?.unpaid()) ?? [], (account) => names.get(account.toLowerCase())),
     shares: { ...SHARE_NAME, minted: minted.toString() },
     proposal: proposalOf(session, view),
     noVote: session.noVote ?? null,

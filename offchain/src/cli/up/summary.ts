@@ -85,6 +85,8 @@ export const Summary = Type.Object({
       transaction: Nullable(Text),
     }),
   ),
+  /** Work that earned nothing, and why, one line each. */
+  unpaid: Type.Array(Text),
   /** `minted` is the supply: what all holders have. */
   shares: Type.Object({ name: Text, symbol: Text, minted: Text }),
   /** Why there was no vote in this session, where there was none. */
@@ -231,6 +233,9 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     ),
     ...ownerLines(summary, paint),
     "",
+    ...(summary.unpaid.length > 0
+      ? [heading("What earned nothing, and why"), ...indent(summary.unpaid.flatMap((line) => wrap(line, 76))), ""]
+      : []),
     heading("What the holders decided"),
     ...decisionLines(summary),
     ...(pending.length > 0 ? ["", heading("Pending"), ...pending] : []),

@@ -2,10 +2,12 @@
  * How long work takes: whose pace is believed, how many inner steps a member gets, how long a deal of work may last. Pure
  * arithmetic on integers; times are ms, paces µs per inner step with everything around it (base, upload) included.
  */
+import { MAX_ROUND_STRETCH } from "@cotrain/sdk/protocol";
+
 import type { Member } from "./state.ts";
 
-/** A deal never lasts longer than this many times the governed roundDeadline. */
-export const MAX_STRETCH = 4;
+/** A deal never lasts longer than this many times the governed roundDeadline; pay counts on it (`versionSlack`). */
+export const MAX_STRETCH = MAX_ROUND_STRETCH;
 /** Who would take longer than this many times the reference's whole round gets fewer inner steps. */
 const GOAL = 1.5;
 /** What a deal waits for at most, in whole rounds of the reference: members that are slower than that are not waited for. */

@@ -1,0 +1,42 @@
+/** What earned nothing and why, as lines for people. */
+import { zeroReasons } from "@cotrain/sdk/protocol";
+
+import type { UnpaidWork } from "../chain/index.ts";
+import { formatCount, shortAddress } from "./format.ts";
+
+/** Lines shown; the rest is counted. */
+const SHOWN = 12;
+
+/**
+ * One line per account, epoch and reason.
+ * @param nameOf how an account is called here
+ */
+export function unpaidLines(unpaid: readonly UnpaidWork[], nameOf: (account: string) => string | undefined): string[] {
+  const groups = new Map<string, UnpaidWork[]>();
+  for (const work of unpaid) {
+    const key = [work.account, work.epoch, work.reason, work.round === null].join();
+    groups.set(key, [...(groups.get(key) ?? []), work]);
+  }
+  const lines = [...groups.values()].map((works) => {
+    const [first] = works;
+    const { account, epoch, reason } = first!;
+    const rounds = works.flatMap(({ round }) => (round === null ? [] : [round])).toSorted((a, b) => a - b);
+    const which = [...new Set(rounds)];
+    const what = which.length === 0 ? `epoch ${epoch}` : `${which.length === 1 ? "round" : "rounds"} ${runsOf(which)}`;
+    const tokens = formatCount(works.reduce((sum, work) => sum + work.tokens, 0n));
+    return `${nameOf(account) ?? "elsewhere"} ${shortAddress(account)}: nothing for ${what} (${tokens} tokens): ${zeroReasons[reason]}`;
+  });
+  const more = lines.length - SHOWN;
+  return more > 0 ? [...lines.slice(0, SHOWN), `and ${more} more, all of them under --json`] : lines;
+}
+
+/** 1, 2, 3, 7 → "1–3, 7". */
+function runsOf(sorted: readonly number[]): string {
+  const runs: [number, number][] = [];
+  for (const number of sorted) {
+    const last = runs.at(-1);
+    if (last && number === last[1] + 1) last[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs.map(([from, to]) => (from === to ? String(from) : `${from}–${to}`)).join(", ");
+}

@@ -1,0 +1,63 @@
+/** Every zero has its reason: in the API, and in the lines that commands show. */
+import { asDigest } from "@cotrain/sdk/protocol";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { unpaidWork } from "../../../offchain/src/chain/index.ts";
+import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
+import { blobSource } from "../../../offchain/src/coordinator/settlement.ts";
+import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
+
+let harness: Harness;
+afterEach(async () => {
+  await harness.close();
+});
+
+/** One round of two workers, of which the first one's payload is lost before it is reduced; then its epoch is settled. */
+async function settled() {
+  harness = await openHarness();
+  const [a, b] = [harness.worker("31"), harness.worker("32")];
+  await a.join();
+  await b.join();
+  const { prepared } = await a.train();
+  await harness.blobs.delete(asDigest(prepared.header.fragments[2]!.digest));
+  await b.train();
+  await until(() => harness.chain.heads.length === 2, "the anchor");
+  return { a, b };
+}
+
+async function activate(): Promise<void> {
+  await harness.client.control(runId, OPERATOR, { action: "pause" });
+  await harness.clock.advance(17_000);
+  await until(async () => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting", "the epoch");
+  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+  await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
+}
+
+// point 10
+describe("work that earned nothing", () => {
+  it("has its reason in the API, for who earned nothing at all too", async () => {
+    const { a, b } = await settled();
+    await activate();
+    const view = await harness.client.reward(runId, a.beneficiary);
+    expect(view).toMatchObject({ cumulative: "0", proof: [] });
+    expect(view.unpaid).toEqual([{ epoch: 1, round: 1, worker: a.address, tokens: "128", reason: "payloadMissing" }]);
+    expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128", unpaid: [] });
+    const stranger = harness.worker("39").beneficiary;
+    await expect(harness.client.reward(runId, stranger)).rejects.toMatchObject({ code: "ACCOUNT_UNKNOWN" });
+  });
+
+  it("has its reason in lines for people, by name", async () => {
+    const { a } = await settled();
+    await activate();
+    const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
+    const found = await unpaidWork(blobSource(harness.blobs), runId, manifest);
+    const lines = unpaidLines(found, (account) => (account === a.beneficiary ? "worker-1" : undefined));
+    expect(lines).toEqual([
+      expect.stringMatching(/^worker-1 0x\w+…\w+: nothing for round 1 \(128 tokens\): its payload was missing$/),
+    ]);
+    const many = [2, 3, 5].flatMap((round) => found.map((work) => ({ ...work, round, reason: "noBudget" as const })));
+    expect(unpaidLines(many, () => undefined)).toEqual([
+      expect.stringMatching(/nothing for rounds 2–3, 5 \(384 tokens\): the epoch had no budget for compute$/),
+    ]);
+  });
+});
