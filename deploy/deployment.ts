@@ -16,6 +16,7 @@ import {
   encodeAbiParameters,
   encodeDeployData,
   encodeFunctionData,
+  getContractAddress,
   getCreate2Address,
   type Hex,
   keccak256,
@@ -92,7 +93,7 @@ export interface DeployOptions {
 
 /**
  * Deploys what is not there yet, checks what is, and records the result.
- * @throws CotrainError LOCAL_PROFILE_REFUSED, WRONG_CODE, DEPLOYMENT_FAILED, PROXY_MISSING, ARTIFACT_MISSING
+ * @throws CotrainError LOCAL_PROFILE_REFUSED, WRONG_CODE, DEPLOYMENT_FAILED, ARTIFACT_MISSING
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
   const { publicClient, walletClient, artifacts = loadArtifact } = options;
@@ -203,23 +204,12 @@ interface Creation {
   readonly code: Hex;
 }
 
+/** Nonces of the deploying account that are looked through for a deployer of its own. */
+const OWN_DEPLOYER_NONCES = 256;
+
 async function ensureDeployer(options: DeployOptions, artifact: Artifact) {
   const { publicClient, walletClient } = options;
-  const address = getCreate2Address({
-    from: proxy.address,
-    salt,
-    bytecode: artifact.bytecode,
-  }).toLowerCase() as Address;
-  if (!(await holdsCode(publicClient, address, artifact))) {
-    await ensureProxy(options);
-    await sendAll(options, [{ creates: address, to: proxy.address, data: concatHex([salt, artifact.bytecode]) }]);
-    if (!(await holdsCode(publicClient, address, artifact)))
-      throw new CotrainError(
-        "DEPLOYMENT_FAILED",
-        `The deployer did not get its code at ${address}: run the deployment again.`,
-        { retryable: true },
-      );
-  }
+  const address = await findDeployer(options, artifact);
   const read = (functionName: string, args: readonly unknown[]) =>
     publicClient.readContract({ address, abi: artifact.abi, functionName, args });
   return {
@@ -240,25 +230,72 @@ async function ensureDeployer(options: DeployOptions, artifact: Artifact) {
   };
 }
 
-async function ensureProxy({ publicClient, walletClient }: DeployOptions): Promise<void> {
+/**
+ * The deployer: the one at the address that is the same on every chain where the proxy is there or can be had, else one that
+ * the deploying account creates itself, found again by its nonce.
+ */
+async function findDeployer(options: DeployOptions, artifact: Artifact): Promise<Address> {
+  const { publicClient, walletClient } = options;
+  const common = getCreate2Address({ from: proxy.address, salt, bytecode: artifact.bytecode }).toLowerCase() as Address;
+  if (await holdsCode(publicClient, common, artifact)) return common;
+  const own = await ownDeployer(options, artifact);
+  if (own) return own;
+  if (await ensureProxy(options)) {
+    await sendAll(options, [{ creates: common, to: proxy.address, data: concatHex([salt, artifact.bytecode]) }]);
+    if (await holdsCode(publicClient, common, artifact)) return common;
+  } else {
+    const hash = await walletClient.sendTransaction({ chain: null, data: artifact.bytecode });
+    await publicClient.waitForTransactionReceipt({ hash });
+    const made = await ownDeployer(options, artifact);
+    if (made) return made;
+  }
+  throw new CotrainError("DEPLOYMENT_FAILED", `The deployer did not get its code: run the deployment again.`, {
+    retryable: true,
+  });
+}
+
+/** The deployer that this account created by a transaction of its own, where there is one. */
+async function ownDeployer({ publicClient, walletClient }: DeployOptions, artifact: Artifact) {
+  const from = walletClient.account.address;
+  const used = Math.min(await publicClient.getTransactionCount({ address: from }), OWN_DEPLOYER_NONCES);
+  const expected = withoutImmutables(artifact.deployedBytecode, artifact);
+  for (let nonce = 0; nonce < used; nonce++) {
+    const address = getContractAddress({ from, nonce: BigInt(nonce) }).toLowerCase() as Address;
+    const code = (await publicClient.getCode({ address })) ?? "0x";
+    if (code !== "0x" && withoutImmutables(code, artifact) === expected) return address;
+  }
+  return undefined;
+}
+
+/**
+ * Sees to it that the proxy is there. Its creation is signed without a chain id, which some nodes refuse (geth since 1.10,
+ * EIP-155): then nothing is spent, and the deployment does without.
+ * @returns whether it is there
+ */
+async function ensureProxy({ publicClient, walletClient }: DeployOptions): Promise<boolean> {
   const present = async (): Promise<boolean> =>
     ((await publicClient.getCode({ address: proxy.address })) ?? "0x") !== "0x";
-  if (await present()) return;
-  try {
-    const missing = proxy.cost - (await publicClient.getBalance({ address: proxy.creator }));
-    if (missing > 0n) {
-      const funding = await walletClient.sendTransaction({ chain: null, to: proxy.creator, value: missing });
-      await publicClient.waitForTransactionReceipt({ hash: funding });
-    }
+  if (await present()) return true;
+  const create = async (): Promise<boolean> => {
     const hash = await publicClient.sendRawTransaction({ serializedTransaction: proxy.transaction });
     await publicClient.waitForTransactionReceipt({ hash });
-  } catch (cause) {
-    if (!(await present()))
-      throw new CotrainError(
-        "PROXY_MISSING",
-        `This chain has no deployment proxy at ${proxy.address} and does not take the transaction that creates it: see https://github.com/Arachnid/deterministic-deployment-proxy.`,
-        { cause },
-      );
+    return present();
+  };
+  try {
+    const missing = proxy.cost - (await publicClient.getBalance({ address: proxy.creator }));
+    if (missing <= 0n) return await create();
+    // Asked before its creator is given coins: a node that takes no such transaction must cost nothing.
+    const refused = await create().then(
+      () => undefined,
+      (error: unknown) => (error instanceof BaseError ? error.message : String(error)),
+    );
+    if (refused === undefined) return await present();
+    if (!/insufficient funds|lack of funds|not enough|enough funds/i.test(refused)) return false;
+    const funding = await walletClient.sendTransaction({ chain: null, to: proxy.creator, value: missing });
+    await publicClient.waitForTransactionReceipt({ hash: funding });
+    return await create();
+  } catch {
+    return present();
   }
 }
 

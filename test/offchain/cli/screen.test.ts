@@ -320,7 +320,6 @@ describe("the summary", () => {
       "      300 MB (100×) if every step went in fp32 both ways",
       "      100 MB (33×) by a ring all-reduce of 3 in bf16",
       "What earned nothing, and why",
-      "its update was a copy of another",
       "before any training, from “The people”:",
       "after 3 rounds, from the same prompt and seed:",
       "1.05 M parameters that have seen 295 K tokens know frequent words",

@@ -53,7 +53,7 @@ export const coordinatorCommand = defineCommand({
         const run = await openLocalRun(options.state);
         const poster =
           (await namedWallet(options)) ??
-          (await openWallet(run.state, run.deployment.profile === "local" ? "poster" : "organiser"));
+          (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
         const tokenFile = options.operatorTokenFile ?? layout(run.state).operatorToken;
         const operatorToken = new TextDecoder().decode(await readFileBounded(tokenFile, 4_096)).trim();
         if (operatorToken.length < 32)

@@ -5,7 +5,6 @@ import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { developmentChainIds } from "../../../../deploy/deployment.ts";
-import { RetryableError } from "../../base/index.ts";
 import {
   anvilCommand,
   type ChainDoor,
@@ -23,6 +22,7 @@ import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } 
 import type { CommandContext } from "../command.ts";
 import { layout } from "../local.ts";
 import { estimateCost, requireAffordable } from "./funding.ts";
+import { fundOwners, startTicker } from "./funds.ts";
 import type { upOptions } from "./options.ts";
 import { checkChain } from "./request.ts";
 import { ensureWallet, namedWallet, type Role } from "./wallets.ts";
@@ -39,12 +39,17 @@ export interface Wallets {
 const numbered = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index + 1));
 
-async function openWallets(state: string, context: CommandContext<typeof upOptions>, local: boolean): Promise<Wallets> {
+/** @param embedded whether the chain is ours: on another one account pays for everything, so that only one needs coins */
+async function openWallets(
+  state: string,
+  context: CommandContext<typeof upOptions>,
+  local: boolean,
+  embedded: boolean,
+): Promise<Wallets> {
   const ensure = (role: Role): Promise<PrivateKeyAccount> => ensureWallet(state, role, local);
   // The first makes the passphrase that all share.
   const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
-  // On a real chain one account pays for everything, so that only one needs funds.
-  const poster = local ? await ensure("poster") : organiser;
+  const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
   const workers = await Promise.all(numbered(context.options.workers, (n) => ensure(`worker-${n}`)));
   return { organiser, poster, validators, workers };
@@ -108,21 +113,6 @@ async function startChain(request: ChainRequest): Promise<StartedChain> {
   return { url: door.url, chainId: DEVELOPMENT_CHAIN_ID, embedded: { link, door, pace } };
 }
 
-/** Whoever sends transactions to a chain that gives no coins away must have some. */
-async function requireFunds(
-  { url, chainId }: { readonly url: string; readonly chainId: number },
-  payers: Readonly<Record<string, Address>>,
-): Promise<void> {
-  const connection = await connect({ rpcUrl: url, chainId });
-  for (const [role, address] of Object.entries(payers)) {
-    if ((await connection.call((client) => client.getBalance({ address }))) > 0n) continue;
-    throw new RetryableError(
-      "WALLET_UNFUNDED",
-      `The ${role}'s wallet ${address} has no coins on chain ${chainId} to pay fees with: send it some, then run the same command again.`,
-    );
-  }
-}
-
 /** Where coins cost, the one account that pays must have what a start takes. */
 async function requireCoins(
   { url, chainId }: { readonly url: string; readonly chainId: number },
@@ -134,8 +124,12 @@ async function requireCoins(
     Promise.all([client.getBalance({ address }), client.getGasPrice()]),
   );
   const started = file?.runId !== undefined;
-  const cost = estimateCost(gasPrice, started);
-  requireAffordable({ address, chainId, balance, cost, started, confirmed: context.options.yes });
+  // On a development chain the wallet also gives the owners what their claims and votes cost.
+  const development = developmentChainIds.includes(chainId);
+  const cost = estimateCost(gasPrice, started) * (development ? 6n : 1n);
+  // Coins of a development chain are play money.
+  const confirmed = context.options.yes || development;
+  requireAffordable({ address, chainId, balance, cost, started, confirmed });
 }
 
 export interface OpenedChain {
@@ -148,31 +142,34 @@ export interface OpenedChain {
 }
 
 /**
- * The chain with wallets that can pay: a development chain gives them coins, on another the organiser's must have some.
+ * The chain with wallets that can pay: the embedded one gives them coins, on another the organiser's pays for all.
  * @throws UserError `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`, `WALLET_UNFUNDED`
  */
 export async function openChain(request: ChainRequest): Promise<OpenedChain> {
-  const { context, state } = request;
+  const { context, daemon, state } = request;
   const chain = await startChain(request);
+  const { embedded } = chain;
   const local = developmentChainIds.includes(chain.chainId);
-  const wallets = await openWallets(state, context, local);
+  const wallets = await openWallets(state, context, local, embedded !== undefined);
   const { organiser, poster, validators, workers } = wallets;
-  if (!local) await requireCoins(chain, organiser.address, request);
-  else {
+  if (embedded) {
     const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);
-    const funded = await developmentChain(chain.embedded?.link ?? chain.url)
-      .fund(all)
-      .then(
-        () => true,
-        () => false,
-      );
-    // A development node of another kind sets no balances when told to: its owner has to send coins.
-    if (!funded)
-      await requireFunds(chain, {
-        organiser: organiser.address,
-        poster: poster.address,
-        ...Object.fromEntries(workers.map(({ address }, index) => [`worker-${index + 1}`, address])),
-      });
+    await developmentChain(embedded.link).fund(all);
+    return { ...chain, local, wallets };
+  }
+  // A development node of some makes gives coins away; of others its owner has to send them.
+  if (local)
+    await developmentChain(chain.url)
+      .fund([organiser.address])
+      .catch(() => undefined);
+  await requireCoins(chain, organiser.address, request);
+  // Where windows and votes take seconds, owners claim and vote in the session itself, with coins of the one wallet's.
+  if (local) {
+    const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
+    const [ticker] = validators;
+    const owners = workers.map(({ address }) => address);
+    await fundOwners(connection, organiser, ticker ? [...owners, ticker.address] : owners);
+    if (ticker) daemon.onShutdown("chain ticker", startTicker(connection, ticker, daemon.logger));
   }
   return { ...chain, local, wallets };
 }

@@ -90,7 +90,6 @@ export async function startProcesses(
   blobs: BlobStore,
   wallets: Wallets,
   run: RunFile & { readonly runId: RunId },
-  local: boolean,
   operatorToken: string,
 ): Promise<Launched> {
   const { options, config } = context;
@@ -123,9 +122,9 @@ export async function startProcesses(
   if (options.tlsCert) listen.push("--tls-cert", options.tlsCert);
   if (options.tlsKey) listen.push("--tls-key", options.tlsKey);
   if (options.behindProxy) listen.push("--behind-proxy");
-  // Where fees are play money a wallet of its own posts; elsewhere the organiser's does.
+  // On the embedded chain a wallet of its own posts; elsewhere the organiser's does.
   const keys =
-    !local && options.wallet && options.passphraseFile
+    !run.chain.embedded && options.wallet && options.passphraseFile
       ? ["--wallet", options.wallet, "--passphrase-file", options.passphraseFile]
       : [];
   const { keepPayloads, keepCheckpoints, keepBytes } = options;

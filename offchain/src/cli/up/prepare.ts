@@ -44,6 +44,7 @@ import { chainFacts, type ChainFacts } from "../facts.ts";
 import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
 import { layout, writeDeployment } from "../local.ts";
 import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
+import { keepWallets } from "./funds.ts";
 import { startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { upOptions } from "./options.ts";
@@ -109,9 +110,11 @@ export async function openState(context: CommandContext<typeof upOptions>, clock
   const state = resolve(context.options.state);
   const anew = context.options.fresh || !stateExists(state);
   const first = anew ? await checkRequest(context, undefined) : undefined;
+  let former: string | undefined;
   if (context.options.fresh) {
     const archived = await archiveStateDirectory(state, clock);
     if (archived) context.output.notice(`The old state was put aside as ${archived}.`);
+    former = archived;
   }
   const directory = await openStateDirectory(state, { create: true, clock }).catch((error: unknown) => {
     throw error instanceof UserError && error.code === "PATH_UNWRITABLE"
@@ -119,6 +122,9 @@ export async function openState(context: CommandContext<typeof upOptions>, clock
       : error;
   });
   try {
+    // Coins on a chain that is not ours stay with who begins anew.
+    if (former !== undefined && first?.rpc !== undefined && (await keepWallets(former, state)))
+      context.output.notice("Its wallets are kept.");
     const file = await readRunFile(state);
     return { directory, file, request: first ?? (await checkRequest(context, file)) };
   } catch (error) {
@@ -257,7 +263,6 @@ export async function prepare(
     blobs,
     wallets,
     { ...run, modelId, runId },
-    local,
     operatorToken,
   );
   progress.update({ joinCommand });

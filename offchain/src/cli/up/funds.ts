@@ -1,0 +1,78 @@
+/** Coins on a development chain that is not ours: one wallet pays for everything, and `--fresh` keeps it. */
+import { cp } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import { type Address, createWalletClient, http } from "viem";
+import type { PrivateKeyAccount } from "viem/accounts";
+
+import type { ChainConnection } from "../../chain/index.ts";
+import type { Logger } from "../../service/index.ts";
+
+/** Gas of an owner's claims and votes in a session. */
+const OWNER_GAS = 2_000_000n;
+/** Fees may rise until the coins arrive. */
+const HEADROOM = 2n;
+const TICK_MS = 1_000;
+/** A chain whose newest block is older stands until somebody sends it a transaction, seconds. */
+const STANDS_AFTER = 3n;
+
+const keys = (state: string): string => join(state, "keys");
+
+/** What a unit of gas costs at most, wei. */
+async function gasPriceOf(connection: ChainConnection): Promise<bigint> {
+  return connection.call(async (client) => {
+    const { maxFeePerGas } = await client.estimateFeesPerGas().catch(() => ({ maxFeePerGas: undefined }));
+    return maxFeePerGas ?? (await client.getGasPrice());
+  });
+}
+
+const balanceOf = ({ call }: ChainConnection, address: Address): Promise<bigint> =>
+  call((client) => client.getBalance({ address }));
+
+/** Gives those that claim and vote in the session what they need for it. */
+export async function fundOwners(
+  connection: ChainConnection,
+  organiser: PrivateKeyAccount,
+  owners: readonly Address[],
+): Promise<void> {
+  const least = OWNER_GAS * (await gasPriceOf(connection));
+  const client = createWalletClient({ account: organiser, transport: http(connection.url, { timeout: 10_000 }) });
+  for (const to of owners) {
+    if ((await balanceOf(connection, to)) >= least) continue;
+    const hash = await client.sendTransaction({ chain: null, to, value: HEADROOM * least });
+    await connection.call((chain) => chain.waitForTransactionReceipt({ hash }));
+  }
+}
+
+/**
+ * Keeps the time of a development chain going that makes blocks for transactions alone, as `geth --dev` does: windows and
+ * votes end by the chain's clock.
+ * @returns how to end it
+ */
+export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccount, logger: Logger): () => void {
+  const client = createWalletClient({ account: ticker, transport: http(connection.url, { timeout: 10_000 }) });
+  let busy = false;
+  const tick = async (): Promise<void> => {
+    const { timestamp } = await connection.call((chain) => chain.getBlock());
+    if (BigInt(Math.floor(Date.now() / 1_000)) - timestamp < STANDS_AFTER) return;
+    await client.sendTransaction({ chain: null, to: ticker.address, value: 0n });
+  };
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    tick()
+      .catch((error: unknown) => logger.debug({ err: error }, "the chain's clock could not be moved"))
+      .finally(() => {
+        busy = false;
+      });
+  }, TICK_MS);
+  return () => clearInterval(timer);
+}
+
+/** Takes the wallets of a state that was put aside into the one that begins: coins may lie on them. */
+export async function keepWallets(archived: string, state: string): Promise<boolean> {
+  if (!existsSync(keys(archived))) return false;
+  await cp(keys(archived), keys(state), { recursive: true, preserveTimestamps: true });
+  return true;
+}

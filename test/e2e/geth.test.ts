@@ -1,0 +1,108 @@
+/**
+ * A run on an unmodified `geth --dev`: the owner of the node sends one sum to one wallet, and the same command goes from the
+ * first start to claims and a vote. The node takes no transaction without a chain id and makes blocks for transactions alone.
+ */
+import { spawnSync } from "node:child_process";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+import { Value } from "typebox/value";
+import { createPublicClient, http, parseEther } from "viem";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { openReader } from "../../offchain/src/chain/index.ts";
+import { openLocalRun } from "../../offchain/src/cli/local.ts";
+import { Summary } from "../../offchain/src/cli/up/summary.ts";
+import { readerOptions } from "../../offchain/src/cli/wiring.ts";
+import { freePort, openStage, type Running, type Stage, until } from "./harness.ts";
+
+const CHAIN_ID = 1_337;
+/** Where CI builds it from its Go module, or on the path. */
+const candidates = [process.env["GETH"], join(homedir(), ".cache/cotrain-geth/geth"), "geth"];
+const geth = candidates.find(
+  (command) => command !== undefined && spawnSync(command, ["version"], { stdio: "ignore" }).status === 0,
+);
+if (geth === undefined) process.stderr.write("not run: a run on geth --dev: geth is not installed\n");
+
+let stage: Stage;
+let url: string;
+
+/** Sends coins from the account that a node in development mode has. */
+async function send(to: string, coins: string): Promise<void> {
+  const client = createPublicClient({ transport: http(url) });
+  const [from] = await client.request<{ Method: string; Parameters?: undefined; ReturnType: string[] }>({
+    method: "eth_accounts",
+  });
+  const value = `0x${parseEther(coins).toString(16)}`;
+  const hash = await client.request<{ Method: string; Parameters: unknown[]; ReturnType: `0x${string}` }>({
+    method: "eth_sendTransaction",
+    params: [{ from, to, value }],
+  });
+  await client.waitForTransactionReceipt({ hash });
+}
+
+const up = async (extra: readonly string[]): Promise<Running> =>
+  stage.cotrain([
+    "up",
+    `--state=${stage.state}`,
+    "--preset=0.1m",
+    `--rpc=${url}`,
+    `--deployments=${join(stage.directory, "deployments")}`,
+    `--port=${await freePort()}`,
+    "--json",
+    ...extra,
+  ]);
+
+beforeAll(async () => {
+  if (geth === undefined) return;
+  stage = openStage();
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}`;
+  stage.run(geth, ["--dev", "--http", `--http.port=${port}`, "--ipcdisable", "--authrpc.port=0", "--port=0"]);
+  const client = createPublicClient({ transport: http(url, { retryCount: 0 }) });
+  await until("the node", () =>
+    client.getChainId().then(
+      (id) => id === CHAIN_ID,
+      () => false,
+    ),
+  );
+}, 120_000);
+afterAll(() => stage?.close(), 60_000);
+
+// point 11
+describe.runIf(geth !== undefined)("on an unmodified geth --dev", { timeout: 280_000 }, () => {
+  let wallet: string;
+  let sum: string;
+
+  it("one wallet is named, with one sum that stays the same, also when starting anew", async () => {
+    const told: (readonly (string | undefined)[])[] = [];
+    for (const flags of [[], [], ["--fresh"]]) {
+      const running = await up(["--for=10s", "--exit", ...flags]);
+      expect(await running.exited).toEqual({ code: 75, signal: null });
+      const [sentence = ""] = running.stderr().trim().split("\n").slice(-1);
+      expect(sentence).toMatch(/then run the same command again\.$/);
+      told.push(
+        /wallet (0x[0-9a-fA-F]{40}) has no coins .* send at least ([0-9.]+[0-9]), then/.exec(sentence)?.slice(1) ?? [],
+      );
+    }
+    expect(told[0]).toHaveLength(2);
+    expect(told[1]).toEqual(told[0]);
+    expect(told[2]).toEqual(told[0]);
+    [wallet = "", sum = ""] = told[0] as string[];
+  });
+
+  it("that sum is enough from the deployment to claims and a vote", async () => {
+    await send(wallet, sum);
+    const running = await up(["--for=45s", "--vote", "--exit"]);
+    expect({ ...(await running.exited), stderr: running.stderr() }).toMatchObject({ code: 0 });
+    const summary = JSON.parse(running.stdout()) as Summary;
+    expect(Value.Errors(Summary, summary)).toEqual([]);
+    expect(summary.chainId).toBe(CHAIN_ID);
+    expect(summary.proposal).toMatchObject({ state: "executed" });
+    expect(summary.wallets.filter(({ claimed }) => BigInt(claimed) > 0n).length).toBeGreaterThan(0);
+    const run = await openLocalRun(stage.state);
+    const reader = await openReader(readerOptions(url, CHAIN_ID, run.deployment));
+    expect((await reader.run(run.runId)).poster.toLowerCase()).toBe(wallet.toLowerCase());
+    expect((await reader.activeRoot(run.modelId))?.epoch).toBeGreaterThan(0);
+  });
+});
