@@ -28,6 +28,7 @@ function memberView(run: Run, state: RunState, member: Member): MemberView {
   return {
     worker: member.worker,
     beneficiary: member.beneficiary,
+    machineClass: member.machineClass,
     state: member.silent ? "silent" : activity,
     round: work?.assignment.round ?? null,
     step: work?.receipt ? steps : (current?.step ?? 0),

@@ -49,6 +49,8 @@ export const RunParamsWire = Type.Object(
 export const MemberView = Type.Object({
   worker: Address20,
   beneficiary: Address20,
+  /** Machines of one class compute the same bits; `other:` + its conformance value for one that is alone with what it computes. */
+  machineClass: Type.String(),
   /** training: has an open assignment; waiting: for the next round; silent: heartbeats stopped. */
   state: Type.Union([
     Type.Literal("training"),

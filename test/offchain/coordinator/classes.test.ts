@@ -1,7 +1,7 @@
 /** Which class a machine belongs to follows from what it computed, not from what it says of itself. */
 import { afterEach, beforeEach, expect, it } from "vitest";
 
-import { openHarness, type Harness } from "./harness.ts";
+import { type Harness, openHarness, runId } from "./harness.ts";
 
 let harness: Harness;
 beforeEach(async () => {
@@ -14,7 +14,7 @@ it("a machine that computes the organiser's bits is of its class; one that compu
   await same.join();
   const conformance = `0x${"0d".repeat(32)}` as const;
   await other.join({ conformance });
-  const { members } = harness.run.driver.state;
-  expect(members[same.address]?.machineClass).toBe("exact-test");
-  expect(members[other.address]?.machineClass).toBe(`other:${conformance}`);
+  const { members } = await harness.client.run(runId);
+  const classes = Object.fromEntries(members.map(({ worker, machineClass }) => [worker, machineClass]));
+  expect(classes).toEqual({ [same.address]: "exact-test", [other.address]: `other:${conformance}` });
 });

@@ -96,6 +96,26 @@ describe("time for a round", () => {
     // Rounds of 7 s; the idle one costs two deadlines before it sits on the bench.
     expect(state.round).toBeGreaterThan(25);
   });
+
+  it("has a moment more for what is being sent, after which the round closes", () => {
+    const rounds = (overhead: number) => {
+      const { paid, state } = play({
+        actors: [
+          { kind: "honest", pace: 400, overhead: 0 },
+          // Trained in time; its upload, which nobody can foresee, is not through when the round ends.
+          { kind: "honest", pace: 400, overhead },
+        ],
+        params: { minWorkers: 1, roundDeadline: 5, innerSteps: 8 },
+        time: 120_000,
+      });
+      return { paid: paid[1]!.rounds, state };
+    };
+    expect(rounds(3_000).paid).toBeGreaterThan(5);
+    // What never comes is waited for no longer than the holders allow.
+    const never = rounds(1_000_000);
+    expect(never.paid).toBe(0);
+    expect(never.state.round).toBeGreaterThan(10);
+  });
 });
 
 // point 5

@@ -320,6 +320,37 @@ describe("a change", () => {
     expect(harness.chain.heads[1]!.paramsVersion).toBe(1);
   });
 
+  // point 16
+  it("of parameters does not reach work that is given out, or given again, later in the same round", async () => {
+    const [a, b] = await two();
+    const before = state().current!;
+    await a.train();
+    harness.chain.changeParams({ innerSteps: 12, rampRounds: 0, roundDeadline: 5, minWorkers: 1, innerLrPpb: 9 });
+    await harness.clock.advance(1_000);
+    await until(() => state().nextParams !== null, "the change");
+    // minWorkers is 1 by now: this round still waits for two.
+    await b.assigned();
+    await b.join();
+    expect(await b.assigned()).toMatchObject({
+      round: 0,
+      attempt: 2,
+      steps: 4,
+      paramsVersion: 1,
+      innerLrPpb: 2_000_000,
+    });
+    const c = harness.worker("33");
+    await c.join();
+    await b.session.leave();
+    expect(await c.assigned()).toMatchObject({ round: 0, steps: 4, paramsVersion: 1, innerLrPpb: 2_000_000 });
+    expect(state().current).toMatchObject({ round: 0, params: before.params, paramsVersion: 1, deadlines: 2 });
+    expect(state().current!.deadline - state().at).toBeGreaterThan(50_000);
+    await c.train();
+    await roundIs(1);
+    await until(() => harness.chain.heads.length === 2, "the anchor");
+    expect(harness.chain.heads[1]!.paramsVersion).toBe(1);
+    expect(await a.assigned()).toMatchObject({ round: 1, steps: 12, paramsVersion: 2, innerLrPpb: 9 });
+  });
+
   it("by the operator ends training at the round's end, and begins it again", async () => {
     const [a, b] = await two();
     await harness.client.control(runId, OPERATOR, { action: "pause" });

@@ -4,7 +4,7 @@ import { type ChainReader, connect, createReader, type PostedHead } from "../../
 import { readStateFile } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
-import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress } from "../format.ts";
+import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { table } from "../output.ts";
@@ -64,16 +64,22 @@ function viewLines(view: RunView, facts: ChainFacts | undefined, checkpoints: re
     ...baselines.map((line) => ["", line]),
     ...factRows(facts ?? remoteFacts(view)),
   ];
-  const members = view.members.map((member) => [
-    shortAddress(member.worker),
-    member.state,
-    formatCount(BigInt(member.tokens)),
-  ]);
-  return [
-    ...table(rows),
-    ...(members.length > 0 ? ["", ...table([["worker", "state", "tokens"], ...members], [2])] : []),
-    ...checkpointLines(checkpoints),
-  ];
+  return [...table(rows), ...memberLines(view.members), ...checkpointLines(checkpoints)];
+}
+
+/** Who is there, and whether its machine computes the same bits as others: those of one class replay each other exactly. */
+export function memberLines(members: RunView["members"]): string[] {
+  if (members.length === 0) return [];
+  const rows = members.map(({ worker, state, machineClass, tokens }) => {
+    const [known, conformance] = machineClass.split(":");
+    return [
+      shortAddress(worker),
+      state,
+      conformance ? `${known} ${shortHex(conformance)}` : machineClass,
+      formatCount(BigInt(tokens)),
+    ];
+  });
+  return ["", ...table([["worker", "state", "computes as", "tokens"], ...rows], [3])];
 }
 
 /** What a coordinator says of the chain. */

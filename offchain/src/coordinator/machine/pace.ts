@@ -46,7 +46,7 @@ export interface Deal {
  * @param roundDeadline the governed deadline, ms
  */
 export function dealOf(
-  members: readonly Pick<Member, "pace" | "measured">[],
+  members: readonly Pick<Member, "pace" | "measured" | "misses">[],
   innerSteps: number,
   fragments: number,
   roundDeadline: number,
@@ -68,8 +68,9 @@ export function dealOf(
     return given;
   });
   const expected = Math.min(longest, SPREAD * reference * innerSteps) / 1_000;
-  // Before anything was measured nobody gets less time than the holders allow.
-  const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
+  // Whose way to here was never measured gets the time that the holders allow, once.
+  const unknown = members.some((member) => !member.measured && member.misses === 0);
+  const floor = unknown || !measured ? roundDeadline : Math.ceil(roundDeadline / MAX_STRETCH);
   const budget = Math.min(Math.max(Math.ceil(PATIENCE * expected), floor), limit / 2);
   return { steps, budget, latest: measured ? Math.min(limit, 2 * budget) : limit };
 }

@@ -1,0 +1,26 @@
+import type { MemberView } from "@cotrain/sdk/protocol";
+import { expect, it } from "vitest";
+
+import { memberLines } from "../../../offchain/src/cli/commands/status.ts";
+
+const member = (byte: string, machineClass: string): MemberView => ({
+  worker: `0x${byte.repeat(20)}`,
+  beneficiary: `0x${byte.repeat(20)}`,
+  machineClass,
+  state: "training",
+  round: 1,
+  step: 1,
+  steps: 8,
+  loss: null,
+  tokensPerSecond: null,
+  tokens: "1024",
+});
+
+// point 15
+it("status tells of each machine whether it computes as the organiser's does", () => {
+  const lines = memberLines([member("31", "exact-x86"), member("32", `other:0x${"0d".repeat(32)}`)]);
+  expect(lines[1]).toMatch(/worker +state +computes as +tokens/);
+  expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024/);
+  expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024/);
+  expect(memberLines([])).toEqual([]);
+});
