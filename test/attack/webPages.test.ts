@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { createHttpServer, type HttpApp, listen, silentLogger } from "../../offchain/src/service/index.ts";
 import { connects, type Embedded, listeningAddresses, openEmbedded, type Reply, send } from "./node.ts";
 
 const RICH = "0x000000000000000000000000000000000000dEaD";
@@ -156,4 +157,45 @@ describe("the embedded chain", () => {
       expect(await connects("127.0.0.2", chain.door.port)).toBe(false);
     },
   );
+});
+
+describe("the coordinator", () => {
+  let app: HttpApp;
+  let url: string;
+  beforeAll(async () => {
+    app = await createHttpServer({ logger: silentLogger(), title: "Test", version: "1" });
+    ({ url } = await listen(app, { port: 0, explicitPort: true }));
+  });
+  afterAll(() => app?.close());
+  const ask = (headers: Record<string, string>): Promise<Reply> => send(`${url}/health`, { method: "GET", headers });
+
+  test("answers under addresses and loopback names, and no name that can be pointed here", async () => {
+    for (const host of ["localhost", "localhost:7700", "127.0.0.1:1", "[::1]", "192.0.2.7:7700"])
+      expect([host, (await ask({ host })).status]).toEqual([host, 200]);
+    for (const host of ["evil.example", "evil.example:7700", "127.0.0.1.evil.example", "localhost.evil.example"])
+      expect([host, (await ask({ host })).status]).toEqual([host, 403]);
+  });
+
+  test("answers no other site's page", async () => {
+    const host = "127.0.0.1:7700";
+    for (const origin of ["https://evil.example", "null", "http://127.0.0.1:7701", "http://evil.example:7700"]) {
+      const reply = await ask({ host, origin });
+      expect([origin, reply.status, reply.headers["access-control-allow-origin"]]).toEqual([origin, 403, undefined]);
+    }
+    for (const origin of [`http://${host}`, `https://${host}`, "chrome-extension://nkbihfbeogaeaoehlefnkodbefgpgknn"])
+      expect([origin, (await ask({ host, origin })).status]).toEqual([origin, 200]);
+  });
+
+  test("behind a proxy answers under the proxy's name, when the proxy asks", async () => {
+    const proxied = await createHttpServer({
+      logger: silentLogger(),
+      title: "Test",
+      version: "1",
+      behindProxy: "127.0.0.1",
+    });
+    const { url: at } = await listen(proxied, { port: 0, explicitPort: true, behindProxy: "127.0.0.1" });
+    const headers = { host: "train.example.org", origin: "https://train.example.org" };
+    expect((await send(`${at}/health`, { method: "GET", headers })).status).toBe(200);
+    await proxied.close();
+  });
 });

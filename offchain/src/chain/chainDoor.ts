@@ -9,7 +9,14 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { isAddress } from "viem";
 
 import { parseJsonBounded, readStreamBounded } from "../base/index.ts";
-import { isExtensionOrigin, isLoopbackHost, LOOPBACK, type PortRequest, withPort } from "../service/index.ts";
+import {
+  createConnectionLimit,
+  isExtensionOrigin,
+  isLoopbackHost,
+  LOOPBACK,
+  type PortRequest,
+  withPort,
+} from "../service/index.ts";
 import { NodeError, type NodeLink } from "./nodeLink.ts";
 
 /** What an ordinary RPC answers and wallets, explorers and libraries ask. Nothing of anvil_*, evm_*, hardhat_*, debug_*. */
@@ -204,7 +211,7 @@ function serve(options: ChainDoorOptions, admitted: ReadonlySet<string>): Server
 export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoor> {
   const admitted = new Set<string>();
   const server = serve(options, admitted);
-  server.maxConnections = 512;
+  createConnectionLimit({ total: 1_024, perAddress: 512 })(server);
   server.keepAliveTimeout = 30_000;
   const port = await withPort(
     { ...options.port, host: LOOPBACK },

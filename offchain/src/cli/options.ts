@@ -18,6 +18,10 @@ export const logLevelOption = choice(["trace", "debug", "info", "warn", "error"]
   default: "info",
 });
 
+export const behindProxyOption = text({
+  description: "address, or range such as 10.0.0.0/24, of a proxy that adds TLS: others are heard through it alone",
+});
+
 export const listenOptions = {
   host: text({
     description: "address to listen on; beyond loopback it needs TLS or --behind-proxy",

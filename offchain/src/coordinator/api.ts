@@ -59,6 +59,8 @@ import { awaitWork } from "./work.ts";
 
 const SMALL_BODY = 8 << 10;
 const RECEIPT_BODY = MAX_PAYLOAD_HEADER_BYTES + (16 << 10);
+/** From one address: 64 workers behind one NAT may each try four times. */
+const JOINS_PER_MINUTE = 256;
 /** sha256 of no bytes. */
 const emptyDigest = sha256Bytes(new Uint8Array());
 
@@ -193,14 +195,14 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       },
       async (request) => rewardView(runOf(request), asAddress(paramOf(request, "account"))),
     );
-    app.get(
-      routes.blob(":runId", ":cid"),
-      {
-        schema: schemaOf("A blob by CID", undefined, {
-          params: Type.Object({ runId: Hash32, cid: Type.String({ maxLength: 100 }) }),
-        }),
-      },
-      async (request, reply) => {
+    app.route({
+      // Not Fastify's own HEAD, which says how long the body is that it does not send: none.
+      method: ["GET", "HEAD"],
+      url: routes.blob(":runId", ":cid"),
+      schema: schemaOf("A blob by CID", undefined, {
+        params: Type.Object({ runId: Hash32, cid: Type.String({ maxLength: 100 }) }),
+      }),
+      handler: async (request, reply) => {
         const run = runOf(request);
         const digest = digestOfCid(paramOf(request, "cid"));
         if (isSealed(run.driver.state, digest)) {
@@ -208,11 +210,15 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
         }
         return blobServers.get(run.runId)?.send(request, reply, digest);
       },
-    );
+    });
 
     app.post(
       routes.join(":runId"),
-      { bodyLimit: SMALL_BODY, schema: schemaOf("Join with a machine", JoinReply, { body: JoinRequest }) },
+      {
+        bodyLimit: SMALL_BODY,
+        config: { rateLimit: { max: JOINS_PER_MINUTE } },
+        schema: schemaOf("Join with a machine", JoinReply, { body: JoinRequest }),
+      },
       async (request) => acceptJoin(runOf(request), request.body as JoinRequest),
     );
     app.post(
@@ -263,7 +269,12 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
           headers: Type.Object({ [contentDigestHeader]: Hash32 }),
         }),
       },
-      async (request) => acceptFragment(runOf(request), request),
+      async (request) => {
+        const run = runOf(request);
+        const digest = asDigest(headerOf(request, contentDigestHeader));
+        const worker = await memberOf(run, request, digest);
+        return run.offences.watch(worker, () => acceptFragment(run, request, worker, digest));
+      },
     );
     app.post(
       routes.receipts(":runId"),
@@ -275,7 +286,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
         if (Buffer.byteLength(canonicalJson(body.header)) > MAX_PAYLOAD_HEADER_BYTES) {
           throw new RefusedError("BODY_TOO_LARGE", `A payload's header has ${MAX_PAYLOAD_HEADER_BYTES} bytes at most.`);
         }
-        return acceptReceipt(run, worker, body);
+        return run.offences.watch(worker, () => acceptReceipt(run, worker, body));
       },
     );
     app.post(
@@ -315,9 +326,12 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
   }
 
   /** Streams a fragment into the blob store, hashing on the way; nothing is kept of one that is not what it should be. */
-  async function acceptFragment(run: Run, request: FastifyRequest): Promise<FragmentReply> {
-    const digest = asDigest(headerOf(request, contentDigestHeader));
-    const worker = await memberOf(run, request, digest);
+  async function acceptFragment(
+    run: Run,
+    request: FastifyRequest,
+    worker: Address,
+    digest: Digest,
+  ): Promise<FragmentReply> {
     const place = {
       worker,
       assignmentId: Number(paramOf(request, "assignmentId")),

@@ -1,16 +1,23 @@
-/** Blobs over HTTP: verified before the first byte is sent, whole or by one range, cacheable for ever. */
+/**
+ * Blobs over HTTP: verified before the first byte is sent, once for each file and not for each request, whole or by one range,
+ * cacheable for ever. What is not read in time is cut off.
+ */
 import { Readable } from "node:stream";
 
 import { cidOf, type Digest } from "@cotrain/sdk/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import pLimit from "p-limit";
 
+import { createReaderLimit, type Reader, type ReaderLimits } from "../service/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import { RefusedError } from "./errors.ts";
 
 /** One or two are in memory for each connection. */
-const CHUNK_BYTES = 256 << 10;
-/** Open files kept for the next request, so that ranges of one shard do not hash it again and again. */
+const CHUNK_BYTES = 64 << 10;
+/** Open files kept for the next request. */
 const KEPT_OPEN = 16;
+/** Files that are hashed at the same time, when they are asked for the first time. */
+const VERIFIED_AT_ONCE = 2;
 
 interface Entry {
   readonly blob: Promise<OpenBlob>;
@@ -23,12 +30,18 @@ export interface BlobServer {
 }
 
 /** @param onSent told how many bytes go out */
-export function createBlobServer(store: BlobStore, onSent: (bytes: number) => void): BlobServer {
+export function createBlobServer(
+  store: BlobStore,
+  onSent: (bytes: number) => void,
+  limits: ReaderLimits = {},
+): BlobServer {
+  const readers = createReaderLimit(limits);
+  const verifying = pLimit(VERIFIED_AT_ONCE);
   /** Least recently used first. */
   const entries = new Map<Digest, Entry>();
 
   function acquire(digest: Digest): Entry {
-    const entry = entries.get(digest) ?? { blob: store.open(digest), users: 0 };
+    const entry = entries.get(digest) ?? { blob: verifying(() => store.open(digest, { again: false })), users: 0 };
     entries.delete(digest);
     entries.set(digest, entry);
     entry.users += 1;
@@ -45,16 +58,30 @@ export function createBlobServer(store: BlobStore, onSent: (bytes: number) => vo
     }
   }
 
-  async function* chunks(entry: Entry, blob: OpenBlob, start: number, end: number): AsyncGenerator<Uint8Array> {
-    try {
-      for (let at = start; at < end; at += CHUNK_BYTES) {
-        const length = Math.min(CHUNK_BYTES, end - at);
-        yield await blob.read(at, length);
-        onSent(length);
-      }
-    } finally {
-      await release(entry);
+  async function* chunks(blob: OpenBlob, start: number, end: number, reader: Reader): AsyncGenerator<Uint8Array> {
+    for (let at = start; at < end; at += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, end - at);
+      yield await blob.read(at, length);
+      reader.progress();
+      onSent(length);
     }
+  }
+
+  /** Streams a part; file and place are free again when the reply is over, however it ends. */
+  function stream(
+    reply: FastifyReply,
+    entry: Entry,
+    blob: OpenBlob,
+    start: number,
+    end: number,
+    reader: Reader,
+  ): FastifyReply {
+    reply.raw.once("close", () => {
+      reader.end();
+      void release(entry);
+    });
+    const source = Readable.from(chunks(blob, start, end, reader), { objectMode: false, highWaterMark: CHUNK_BYTES });
+    return reply.send(source);
   }
 
   return {
@@ -66,6 +93,20 @@ export function createBlobServer(store: BlobStore, onSent: (bytes: number) => vo
         throw new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`);
       const range = rangeOf(request.headers.range, size);
       const [start, end] = range ?? [0, size];
+      const describe = (): void => {
+        void reply.headers({
+          "content-type": "application/octet-stream",
+          "cache-control": "public, max-age=31536000, immutable",
+          "accept-ranges": "bytes",
+          "content-length": end - start,
+          etag,
+        });
+        if (range) void reply.status(206).header("content-range", `bytes ${start}-${end - 1}/${size}`);
+      };
+      if (request.method === "HEAD") {
+        describe();
+        return reply.send("");
+      }
       const entry = acquire(digest);
       let blob: OpenBlob;
       try {
@@ -76,21 +117,14 @@ export function createBlobServer(store: BlobStore, onSent: (bytes: number) => vo
           cause: error,
         });
       }
-      void reply
-        .headers({
-          "content-type": "application/octet-stream",
-          "cache-control": "public, max-age=31536000, immutable",
-          "accept-ranges": "bytes",
-          etag,
-        })
-        .header("content-length", end - start);
-      if (range) void reply.status(206).header("content-range", `bytes ${start}-${end - 1}/${size}`);
-      // An iterator that was never begun runs no `finally`: without a body there is nothing to read.
-      if (request.method === "HEAD" || end === start) {
+      try {
+        const reader = readers.begin(request.ip, () => reply.raw.destroy());
+        describe();
+        return stream(reply, entry, blob, start, end, reader);
+      } catch (error) {
         await release(entry);
-        return reply.send("");
+        throw error;
       }
-      return reply.send(Readable.from(chunks(entry, blob, start, end), { objectMode: false }));
     },
     close: async () => {
       for (const { blob } of entries.values()) await (await blob).close();

@@ -20,6 +20,7 @@ export type ApiCode =
   | "WRONG_BASE"
   | "WRONG_PARAMS"
   | "NON_FINITE"
+  | "TOO_MANY_FAILURES"
   | "SHORT_COMMITMENT"
   | "BODY_TOO_LARGE"
   | "BLOB_NOT_FOUND"
@@ -74,6 +75,7 @@ export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
   NOT_DRAWN: 409,
   LOT_PENDING: 503,
   TOO_MANY_UPLOADS: 429,
+  TOO_MANY_FAILURES: 429,
   BODY_TOO_LARGE: 413,
   RANGE_INVALID: 416,
 };

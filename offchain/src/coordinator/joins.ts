@@ -1,4 +1,7 @@
-/** Joining: a machine key signs whom it works for and what it can compute; the reply opens a session. */
+/**
+ * Joining: a machine key signs whom it works for and what it can compute; the reply opens a session. What costs nothing to
+ * check comes first, then the signature, at last what the chain is asked for.
+ */
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
   type Address,
@@ -37,6 +40,14 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
       `The join was issued at ${join.issuedAt} and it is ${now} here; they may differ by ${JOIN_WINDOW_MS / 60_000} minutes: set the clock.`,
     );
   }
+  if (join.lease !== zeroHash) {
+    throw new RefusedError(
+      "LEASE_UNKNOWN",
+      `Lease ${join.lease} is not known here; a machine of one's own has lease 0.`,
+    );
+  }
+  // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
+  await requireSigner(run, struct, signature, join.worker);
   const realisation = await run.realisations.find(asDigest(join.realisation));
   if (!realisation) {
     throw new RefusedError(
@@ -44,13 +55,6 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
       `Realisation ${join.realisation} is not admitted to this run; admitted are ${run.realisations.known.join(", ")}.`,
     );
   }
-  if (join.lease !== zeroHash) {
-    throw new RefusedError(
-      "LEASE_UNKNOWN",
-      `Lease ${join.lease} is not known here; a machine of one's own has lease 0.`,
-    );
-  }
-  await requireSigner(run, struct, signature, join.worker);
   const { driver, presence } = run;
   const event = {
     type: "MemberJoined",

@@ -1,42 +1,17 @@
 /** Payloads of a closing round: read from the blob store, judged unusable where they cannot be, weighed as the screening says. */
-import { setImmediate as nextTurn } from "node:timers/promises";
-
 import { type Address, asDigest, type Digest, outcomeCode } from "@cotrain/sdk/protocol";
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
-import {
-  type ChunkSource,
-  type Contribution,
-  PayloadError,
-  type ScreeningEntry,
-  type SliceMemory,
-} from "../diloco/index.ts";
+import { type Contribution, PayloadError, type ScreeningEntry, type SliceMemory } from "../diloco/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import type { EffectContext } from "./driver.ts";
 import { isCollecting, receiptsOf } from "./machine/dealing.ts";
 import type { AcceptedReceipt, OpenRound, RunState } from "./machine/state.ts";
+import { sourceOfBlob } from "./payloadSource.ts";
 import type { Run } from "./run.ts";
 
 /** Screenings, and their entries. */
 export const MAX_SCREENING_BYTES = 64 << 20;
-
-/**
- * Payload bytes; the event loop gets a turn before each slice, so that the API answers while tensors are reduced. One buffer
- * serves all slices, since fresh ones for every worker's payload would come faster than they are collected.
- * @param memory shared by sources that are read in turn
- */
-export function sourceOfBlob(blob: OpenBlob, memory: SliceMemory = []): ChunkSource {
-  return {
-    length: blob.length,
-    read: async (offset, length) => {
-      await nextTurn();
-      if ((memory[0]?.length ?? 0) < length) memory[0] = new Uint8Array(length);
-      const target = memory[0]!.subarray(0, length);
-      await blob.readInto(target, offset);
-      return target;
-    },
-  };
-}
 
 export function closing(context: EffectContext, round: number): OpenRound {
   const { current } = context.state;

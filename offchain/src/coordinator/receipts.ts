@@ -22,13 +22,11 @@ import {
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parseJsonBounded } from "../base/index.ts";
-import { codecOf, inspectPayload, PayloadError } from "../diloco/index.ts";
-import { BlobError } from "../storage/index.ts";
+import { codecOf } from "../diloco/index.ts";
 import { ackOf } from "./acks.ts";
 import { RefusedError } from "./errors.ts";
 import { refusalOf, workRefusal } from "./machine/rules.ts";
 import { fragmentCount, type RunState, type Work } from "./machine/state.ts";
-import { sourceOfBlob } from "./payloads.ts";
 import type { Run } from "./run.ts";
 
 const MAX_RECEIPTS_BYTES = 64 << 20;
@@ -63,7 +61,7 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   checkClaims(receipt, work);
   checkHeader(run, request, work);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
-  await run.alone(() => checkPayload(run, request));
+  await run.scans.check(header);
   await run.modules.blobs.put(new TextEncoder().encode(canonicalJson(header)), {
     digest: asDigest(receipt.payloadDigest),
   });
@@ -229,26 +227,6 @@ function checkHeader(run: Run, { receipt, header }: ReceiptRequest, work: Work):
         "WRONG_BASE",
         `Fragment ${index} was taken against ${fragment.base}; the round starts from ${base}.`,
       );
-    }
-  }
-}
-
-/** Reads every payload once, in chunks that give others a turn: is it there, of the exact length, finite. */
-async function checkPayload(run: Run, { header }: ReceiptRequest): Promise<void> {
-  for (const { index, digest, elements } of header.fragments) {
-    try {
-      await using blob = await run.modules.blobs.open(asDigest(digest));
-      const { norm } = await inspectPayload(header.codec, sourceOfBlob(blob), elements);
-      if (!Number.isFinite(norm)) throw new PayloadError("PAYLOAD_VALUE", "Its values do not have a finite norm.");
-    } catch (error) {
-      if (error instanceof BlobError) {
-        throw new RefusedError("FRAGMENT_MISSING", `Fragment ${index} of the payload, ${digest}, was not uploaded.`, {
-          cause: error,
-        });
-      }
-      if (!(error instanceof PayloadError)) throw error;
-      const code = error.code === "PAYLOAD_LENGTH" ? "WRONG_SHAPE" : "NON_FINITE";
-      throw new RefusedError(code, `Fragment ${index} of the payload: ${error.message}`, { cause: error });
     }
   }
 }

@@ -33,6 +33,7 @@ import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retention.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
+import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createRealisations, type Realisations } from "./realisations.ts";
 import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
 
@@ -56,6 +57,8 @@ export interface RunOptions {
   readonly realisations: readonly Digest[];
   /** Block from which the run's heads are looked for; default 0. */
   readonly fromBlock?: number;
+  /** Refusals that a member is forgiven before it is not heard for a while; default 8. */
+  readonly forgiven?: number;
 }
 
 /** What all runs of a coordinator have in common. */
@@ -107,6 +110,8 @@ export interface Run {
   readonly announced: Announced;
   /** Runs work on tensors one piece at a time: it is the processor's anyway, and together its memory would add up. */
   readonly alone: LimitFunction;
+  readonly scans: PayloadScans;
+  readonly offences: Offences;
   readonly modules: RunModules;
 }
 
@@ -189,6 +194,8 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     retention: settings.retention,
     announced: settings.announced,
     alone: pLimit(1),
+    scans: createPayloadScans(blobs),
+    offences: createOffences(clock, options.forgiven),
     modules,
   };
 }

@@ -34,15 +34,8 @@ import { type BlobStore, type FragmentState, readFragment } from "../storage/ind
 import type { EffectContext } from "./driver.ts";
 import type { RoundGated, RoundScreened, Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
-import {
-  acceptedOf,
-  closing,
-  contributionsOf,
-  entriesOf,
-  MAX_SCREENING_BYTES,
-  outcomeOfFailure,
-  sourceOfBlob,
-} from "./payloads.ts";
+import { acceptedOf, closing, contributionsOf, entriesOf, MAX_SCREENING_BYTES, outcomeOfFailure } from "./payloads.ts";
+import { sourceOfBlob } from "./payloadSource.ts";
 import { putDocument, type Run } from "./run.ts";
 
 interface RoundEffect {

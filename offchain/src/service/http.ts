@@ -18,11 +18,14 @@ import fastify, {
 } from "fastify";
 
 import { CotrainError } from "@cotrain/sdk/errors";
+import { addressGroup, parseProxy } from "./addresses.ts";
+import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
 import { InternalError, readFileBounded, RetryableError, UserError } from "../base/index.ts";
 import type { Logger } from "./logging.ts";
 import type { Metrics } from "./metrics.ts";
 import { isLoopback, LOOPBACK, withPort } from "./ports.ts";
 import { describeMiss, type SchemaMiss } from "./schema.ts";
+import { refuseStrangers } from "./webGuard.ts";
 
 const MAX_PEM_BYTES = 1 << 20;
 
@@ -49,8 +52,11 @@ export interface HttpServerOptions {
   /** Largest body that is read into memory, in bytes; default 1 MiB. Streams are bounded by {@link readUpload}. */
   readonly bodyLimit?: number;
   readonly tls?: Tls | undefined;
-  /** A reverse proxy in front ends TLS: addresses of clients are taken from X-Forwarded-For. */
-  readonly behindProxy?: boolean;
+  /**
+   * Address, or range of addresses, of a reverse proxy in front that ends TLS. What comes from there has its client's address
+   * in X-Forwarded-For, where the proxy put it last; nobody else's header is believed.
+   */
+  readonly behindProxy?: string | undefined;
   readonly metrics?: Metrics;
   /** Why the server is not ready, or undefined when it is. */
   readonly notReady?: () => string | undefined;
@@ -62,8 +68,9 @@ export interface HttpServerOptions {
   readonly requestTimeout?: number;
   /** A silent socket is closed after this, ms; default 60,000. */
   readonly idleTimeout?: number;
-  /** Sockets at the same time; default 1,024. */
-  readonly maxConnections?: number;
+  /** A request's headers must have arrived within this, ms; default 10,000. */
+  readonly headersTimeout?: number;
+  readonly connections?: Omit<ConnectionLimits, "exempt">;
   /** Requests per minute and address; default 1,200 from elsewhere and 120,000 from this machine. */
   readonly rateLimit?: { readonly remote?: number; readonly loopback?: number };
 }
@@ -73,6 +80,8 @@ export interface HttpServerOptions {
  * schemas; handlers throw typed errors and never build error replies.
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpApp> {
+  const isProxy = options.behindProxy === undefined ? () => false : parseProxy(options.behindProxy);
+  const timeouts = { headersTimeout: options.headersTimeout ?? 10_000, connectionsCheckingInterval: 1_000 };
   const common = {
     loggerInstance: options.logger as FastifyBaseLogger,
     // A line per request would drown everything else; errors are logged below.
@@ -82,14 +91,19 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     connectionTimeout: options.idleTimeout ?? 60_000,
     keepAliveTimeout: 30_000,
     // One hop: what a client writes into the header itself is not believed.
-    trustProxy: options.behindProxy ? (_: string, hop: number) => hop === 0 : false,
+    trustProxy: (address: string, hop: number) => hop === 0 && isProxy(address),
     // Closing ends idle keep-alive sockets and lets requests in progress finish; the daemon's deadline bounds those.
     forceCloseConnections: "idle" as const,
     routerOptions: { maxParamLength: 256 },
   };
-  const app = (options.tls ? fastify({ ...common, https: { ...options.tls } }) : fastify(common)) as unknown as HttpApp;
+  const app = (options.tls
+    ? fastify({ ...common, https: { ...options.tls, ...timeouts, handshakeTimeout: 10_000 } })
+    : fastify({ ...common, http: timeouts })) as unknown as HttpApp;
   app.withTypeProvider<TypeBoxTypeProvider>();
-  app.server.maxConnections = options.maxConnections ?? 1_024;
+  const limitConnections = createConnectionLimit({ ...options.connections, exempt: isProxy });
+  limitConnections(app.server);
+  connectionLimits.set(app, limitConnections);
+  app.addHook("onRequest", async (request) => refuseStrangers(request, isProxy));
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   // A client that keeps a socket without using it must not hold the end up: after two seconds what is still open is cut.
   app.addHook("preClose", async () => void setTimeout(() => app.server.closeAllConnections(), 2_000).unref());
@@ -107,6 +121,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     max: (request: FastifyRequest) => (isLoopback(request.ip) ? loopback : remote),
     timeWindow: 60_000,
     cache: 10_000,
+    keyGenerator: (request: FastifyRequest) => addressGroup(request.ip),
     errorResponseBuilder: (_request, context) =>
       new RateLimited(`Too many requests from this address: try again in ${Math.ceil(context.ttl / 1_000)} s.`),
   });
@@ -140,7 +155,7 @@ export interface ListenOptions {
   readonly port: number;
   /** The user named this port: no other is taken in its stead. */
   readonly explicitPort: boolean;
-  readonly behindProxy?: boolean;
+  readonly behindProxy?: string | undefined;
   /** Plain HTTP on loopback besides: this machine's processes need no certificate. Default none. */
   readonly loopbackPort?: number | undefined;
   /** For the error when the port is taken. */
@@ -162,7 +177,7 @@ export interface Listening {
 export async function listen(app: HttpApp, options: ListenOptions): Promise<Listening> {
   const host = options.host ?? LOOPBACK;
   const tls = app.server instanceof HttpsServer;
-  checkExposure({ host, tls, behindProxy: options.behindProxy ?? false }, app.log);
+  checkExposure({ host, tls, behindProxy: options.behindProxy }, app.log);
   const door = options.loopbackPort === undefined ? undefined : loopbackDoor(app);
   await app.ready();
   if (door)
@@ -188,21 +203,24 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
 
 /**
  * The rule for listening beyond this machine.
- * @throws UserError `TLS_REQUIRED`
+ * @throws UserError `TLS_REQUIRED`, `PROXY_INVALID`
  */
 export function checkExposure(
-  options: { readonly host?: string; readonly tls?: boolean; readonly behindProxy?: boolean },
+  options: { readonly host?: string; readonly tls?: boolean; readonly behindProxy?: string | undefined },
   logger?: Pick<FastifyBaseLogger, "warn">,
 ): void {
   const host = options.host ?? LOOPBACK;
+  if (options.behindProxy !== undefined) parseProxy(options.behindProxy);
   if (isLoopback(host) || options.tls) return;
-  if (!options.behindProxy) {
+  if (options.behindProxy === undefined) {
     throw new UserError(
       "TLS_REQUIRED",
-      `Listening on ${host} reaches beyond this machine and needs TLS: give --tls-cert and --tls-key, or --behind-proxy when a proxy in front of it ends TLS.`,
+      `Listening on ${host} reaches beyond this machine and needs TLS: give --tls-cert and --tls-key, or --behind-proxy ADDRESS when a proxy there ends TLS.`,
     );
   }
-  logger?.warn(`listening on ${host} in plain HTTP: only a proxy that ends TLS may reach it`);
+  logger?.warn(
+    `listening on ${host} in plain HTTP: it answers the proxy at ${options.behindProxy} and this machine alone`,
+  );
 }
 
 /**
@@ -251,6 +269,9 @@ export async function* readUpload(
   }
 }
 
+/** How each server counts its sockets; its second door counts with it. */
+const connectionLimits = new WeakMap<HttpApp, ReturnType<typeof createConnectionLimit>>();
+
 class RateLimited extends RetryableError {
   constructor(message: string) {
     super("RATE_LIMITED", message);
@@ -259,9 +280,12 @@ class RateLimited extends RetryableError {
 
 /** A second server before the same routes, with the same limits; it ends with the app. */
 function loopbackDoor(app: HttpApp): HttpServer {
-  const door = createServer((request, response) => app.routing(request, response));
-  const { maxConnections, requestTimeout, headersTimeout, keepAliveTimeout, timeout } = app.server;
-  Object.assign(door, { maxConnections, requestTimeout, headersTimeout, keepAliveTimeout, timeout });
+  const door = createServer({ connectionsCheckingInterval: 1_000 }, (request, response) =>
+    app.routing(request, response),
+  );
+  const { requestTimeout, headersTimeout, keepAliveTimeout, timeout } = app.server;
+  Object.assign(door, { requestTimeout, headersTimeout, keepAliveTimeout, timeout });
+  connectionLimits.get(app)?.(door);
   app.addHook("preClose", async () => {
     door.close();
     setTimeout(() => door.closeAllConnections(), 2_000).unref();
@@ -293,6 +317,9 @@ function errorBody(code: string, message: string, details?: CotrainError["detail
 /** Statuses that this room's own codes have everywhere. */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   RATE_LIMITED: 429,
+  HOST_FORBIDDEN: 403,
+  PROXY_REQUIRED: 403,
+  ORIGIN_FORBIDDEN: 403,
   BODY_TOO_LARGE: 413,
   STREAM_TOO_LARGE: 413,
   JSON_TOO_LARGE: 413,

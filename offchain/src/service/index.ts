@@ -4,7 +4,9 @@
  * the SDK's errors and protocol (by the arrows also engine, diloco, data and storage, which it has no need of). Start at
  * state.ts for what lies on disk, at lifecycle.ts for how a process lives.
  */
+export * from "./addresses.ts";
 export * from "./config.ts";
+export * from "./connections.ts";
 export * from "./database.ts";
 export * from "./diskGate.ts";
 export * from "./eventLog.ts";
@@ -16,6 +18,7 @@ export * from "./lock.ts";
 export * from "./logging.ts";
 export * from "./metrics.ts";
 export * from "./ports.ts";
+export * from "./readers.ts";
 export * from "./schema.ts";
 export * from "./state.ts";
 export * from "./stateFile.ts";

@@ -4,7 +4,10 @@
  */
 import { isIP } from "node:net";
 
-import { isLoopback } from "./ports.ts";
+import type { FastifyRequest } from "fastify";
+
+import { UserError } from "../base/index.ts";
+import { isLoopback, LOOPBACK } from "./ports.ts";
 
 /** A browser extension's page or worker, as wallets are: the user installed it, no site can take its origin. */
 const EXTENSION = /^(chrome|moz|safari-web)-extension:\/\/[0-9a-zA-Z-]{1,64}$/;
@@ -33,4 +36,30 @@ export function isUnboundHost(header: string | undefined): boolean {
 export function isOwnOrigin(origin: string, host: string | undefined): boolean {
   const match = /^https?:\/\/(.+)$/.exec(origin);
   return match?.[1] !== undefined && match[1].toLowerCase() === host?.toLowerCase();
+}
+
+class Forbidden extends UserError {}
+
+/**
+ * Who may ask at all. In plain HTTP: the proxy, and whoever reaches this machine by an address or a loopback name, since a
+ * name that somebody else owns may be pointed here for his page (DNS rebinding). Of pages: the server's own, and extensions.
+ */
+export async function refuseStrangers(
+  request: FastifyRequest,
+  isProxy: (address: string | undefined) => boolean,
+): Promise<void> {
+  const { host, origin } = request.headers;
+  const encrypted = "encrypted" in request.socket && request.socket.encrypted === true;
+  const { remoteAddress, localAddress = LOOPBACK } = request.socket;
+  if (!encrypted && !isProxy(remoteAddress)) {
+    if (!isUnboundHost(host))
+      throw new Forbidden(
+        "HOST_FORBIDDEN",
+        "This server is reached by this machine's address, or by TLS, not by that name.",
+      );
+    if (!isLoopback(localAddress) && remoteAddress !== localAddress)
+      throw new Forbidden("PROXY_REQUIRED", "From other machines this server is reached through its proxy alone.");
+  }
+  if (origin !== undefined && !isOwnOrigin(origin, host) && !isExtensionOrigin(origin))
+    throw new Forbidden("ORIGIN_FORBIDDEN", "This server answers no other site's pages.");
 }

@@ -26,8 +26,13 @@ export interface BlobReader {
    * @throws BlobError `BLOB_MISSING`, `BLOB_CORRUPTED` or `BLOB_TOO_LARGE`
    */
   get(digest: Digest, maxBytes?: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Opens for random reads after one pass that verifies. @throws BlobError like `get` */
-  open(digest: Digest): Promise<OpenBlob>;
+  /**
+   * Opens for random reads after one pass that verifies.
+   * @param options.again false: a file that this store has verified before, and that is the same file since (size, time of
+   *   change, place on the disk), is not read once more; for bytes whose receiver verifies them himself
+   * @throws BlobError like `get`
+   */
+  open(digest: Digest, options?: { readonly again?: boolean }): Promise<OpenBlob>;
   /** The content in order; a wrong hash is thrown in place of the last chunk. @throws BlobError like `get` */
   stream(digest: Digest): AsyncIterable<Uint8Array>;
   /** Whether the blob is there; its content is not looked at. */

@@ -25,6 +25,15 @@ const CHUNK_BYTES = 256 << 10;
 /** What lies in tmp/ longer than this was left by a process that died. */
 const STALE_MS = 3_600_000;
 
+/** Verified digests that are remembered: 100 bytes each or so. */
+const MOST_VERIFIED = 65_536;
+
+/** Which file it is, and as of when: another file, or one that was written to, has another. */
+async function identityOf(file: FileHandle): Promise<{ identity: string; size: number }> {
+  const { size, mtimeNs, ctimeNs, ino, dev } = await file.stat({ bigint: true });
+  return { identity: `${dev}/${ino}/${size}/${mtimeNs}/${ctimeNs}`, size: Number(size) };
+}
+
 /** Refuses a length that is not the expected one. `at` is what came so far, `complete` whether that is all. */
 function checkLength(at: number, expected: Expected, complete: boolean): void {
   const limit = Math.min(expected.bytes ?? Infinity, expected.maxBytes ?? Infinity);
@@ -65,6 +74,14 @@ export async function openFileStore(root: string): Promise<BlobStore> {
   const directoryOf = (digest: Digest): string => join(root, digest.slice(2, 4));
   const pathOf = (digest: Digest): string => join(directoryOf(digest), digest.slice(2));
   const made = new Set<string>();
+  /** Digests that were verified, and which file it was then; the oldest goes. */
+  const verified = new Map<Digest, string>();
+  const remember = (digest: Digest, identity: string): void => {
+    verified.delete(digest);
+    verified.set(digest, identity);
+    const [oldest] = verified.keys();
+    if (verified.size > MOST_VERIFIED && oldest !== undefined) verified.delete(oldest);
+  };
 
   const openToRead = async (digest: Digest): Promise<FileHandle> => {
     try {
@@ -132,6 +149,22 @@ export async function openFileStore(root: string): Promise<BlobStore> {
     if (held) yield held;
   }
 
+  /** Hashes a whole file. @returns its length */
+  const verify = async (file: FileHandle, digest: Digest): Promise<number> => {
+    const hash = createSha256();
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    let length = 0;
+    for (;;) {
+      const filled = await readFully(file, buffer, length);
+      if (filled === 0) break;
+      length += filled;
+      hash.update(buffer.subarray(0, filled));
+    }
+    if (hash.digest() === digest) return length;
+    verified.delete(digest);
+    throw blobCorrupted(digest, pathOf(digest));
+  };
+
   const store: BlobStore = {
     put,
     stream,
@@ -145,19 +178,13 @@ export async function openFileStore(root: string): Promise<BlobStore> {
       }
       return bytes;
     },
-    open: async (digest) => {
+    open: async (digest, { again = true } = {}) => {
       const file = await openToRead(digest);
       try {
-        const hash = createSha256();
-        const buffer = new Uint8Array(CHUNK_BYTES);
-        let length = 0;
-        for (;;) {
-          const filled = await readFully(file, buffer, length);
-          if (filled === 0) break;
-          length += filled;
-          hash.update(buffer.subarray(0, filled));
-        }
-        if (hash.digest() !== digest) throw blobCorrupted(digest, pathOf(digest));
+        const { identity, size } = await identityOf(file);
+        const known = !again && verified.get(digest) === identity;
+        const length = known ? size : await verify(file, digest);
+        if (!known) remember(digest, identity);
         // Blobs never change, so a short read means that somebody meddled with the file since it was verified.
         const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
           if ((await readFully(file, target, offset)) !== target.length) throw blobCorrupted(digest, pathOf(digest));

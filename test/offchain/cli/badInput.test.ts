@@ -126,7 +126,7 @@ describe("port that another program has", () => {
 
 describe("host", () => {
   test("that is not this machine's", async () => {
-    expect(await up(["--host", "192.0.2.1", "--behind-proxy"])).toEqual(
+    expect(await up(["--host", "192.0.2.1", "--behind-proxy", "192.0.2.2"])).toEqual(
       refusal(1, /192\.0\.2\.1 is not an address of this machine: name one that is with --host/),
     );
   });

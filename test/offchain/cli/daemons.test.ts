@@ -260,17 +260,17 @@ describe("coordinator", () => {
       operatorToken: "o".repeat(32),
       poster: withAddress(address),
       chain: { rpcUrl: "http://127.0.0.1:8545", chainId: 31_337, contracts, fromBlock: 7 },
-      http: { host: "127.0.0.1", port: 7_700, explicitPort: false, behindProxy: false, tls: undefined },
+      http: { host: "127.0.0.1", port: 7_700, explicitPort: false, behindProxy: undefined, tls: undefined },
     });
   });
 
   test("--run, --rpc, --host, --port, --behind-proxy", async () => {
     expect(
-      await serve("--run", otherRun, "--rpc", rpc, "--host", "0.0.0.0", "--port", "7123", "--behind-proxy"),
+      await serve("--run", otherRun, "--rpc", rpc, "--host", "0.0.0.0", "--port", "7123", "--behind-proxy", "10.0.0.1"),
     ).toMatchObject({
       runs: [{ runId: otherRun }],
       chain: { rpcUrl: rpc },
-      http: { host: "0.0.0.0", port: 7_123, explicitPort: true, behindProxy: true },
+      http: { host: "0.0.0.0", port: 7_123, explicitPort: true, behindProxy: "10.0.0.1" },
     });
   });
 

@@ -176,6 +176,8 @@ export interface HarnessOptions {
   readonly params?: Partial<RunParams>;
   /** Default: one that says nothing. */
   readonly logger?: Logger;
+  readonly behindProxy?: string;
+  readonly forgiven?: number;
   /** Where the coordinator's files lie; default a temporary directory. */
   readonly parent?: string;
 }
@@ -266,7 +268,13 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     const metrics = createMetrics({ process: false });
     const coordinator: Coordinator = await createCoordinator(
       {
-        runs: [{ runId, realisations: [realisationDigest] }],
+        runs: [
+          {
+            runId,
+            realisations: [realisationDigest],
+            ...(options.forgiven !== undefined && { forgiven: options.forgiven }),
+          },
+        ],
         operatorToken: OPERATOR,
         ...(options.retention && { retention: options.retention }),
         presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
@@ -280,6 +288,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       metrics,
       statusByCode,
       paused: coordinator.paused,
+      behindProxy: options.behindProxy,
     });
     await coordinator.api(app);
     coordinator.start();

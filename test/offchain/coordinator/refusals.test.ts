@@ -38,7 +38,7 @@ let assignment: Assignment;
 let prepared: Prepared;
 
 beforeAll(async () => {
-  harness = await openHarness();
+  harness = await openHarness({ forgiven: 1_000 });
   worker = harness.worker("31");
   other = harness.worker("32");
   await worker.join();

@@ -197,7 +197,7 @@ test("a client's address comes from the proxy only when there is one", async () 
     ip: "127.0.0.1",
   });
   expect(
-    (await (await server({ behindProxy: true }, whoami)).inject({ url: "/ip", headers: forwarded })).json(),
+    (await (await server({ behindProxy: "127.0.0.1" }, whoami)).inject({ url: "/ip", headers: forwarded })).json(),
   ).toEqual({
     ip: "203.0.113.9",
   });
@@ -228,7 +228,10 @@ test("beyond loopback there is TLS, or a proxy that has it, or nothing", async (
     message: expect.stringMatching(/--tls-cert and --tls-key, or --behind-proxy/) as string,
   });
   const warnings: unknown[] = [];
-  checkExposure({ host: "0.0.0.0", behindProxy: true }, { warn: (...args: unknown[]) => void warnings.push(args) });
+  checkExposure(
+    { host: "0.0.0.0", behindProxy: "10.0.0.0/24" },
+    { warn: (...args: unknown[]) => void warnings.push(args) },
+  );
   expect(warnings.length).toBe(1);
   expect(() => checkExposure({ host: "127.0.0.1" })).not.toThrow();
 });

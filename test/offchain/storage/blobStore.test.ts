@@ -1,4 +1,4 @@
-import { appendFile, readdir, truncate, utimes, writeFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
@@ -16,6 +16,24 @@ async function* failing(): AsyncGenerator<Uint8Array> {
 }
 
 describe("file store", () => {
+  it("reads a file that it has verified no second time, unless it is another file since", async () => {
+    const { root, store } = await temporaryStore();
+    const { digest } = await store.put(random.bytes(100_000));
+    await (await store.open(digest, { again: false })).close();
+    // One byte changes, and with it the file's time of change: what was verified is not this.
+    const path = fileOf(root, digest);
+    const bytes = await readFile(path);
+    const before = await stat(path);
+    bytes[5]! ^= 1;
+    await writeFile(path, bytes);
+    await utimes(path, before.atime, before.mtime);
+    await expect(store.open(digest, { again: false })).rejects.toMatchObject({ code: "BLOB_CORRUPTED" });
+    bytes[5]! ^= 1;
+    await writeFile(path, bytes);
+    await (await store.open(digest, { again: false })).close();
+    await expect(store.open(digest)).resolves.toMatchObject({ length: 100_000 });
+  });
+
   it.each(sizes)("gives back %i bytes by get, stream and ranges", async (size) => {
     const { store } = await temporaryStore();
     const bytes = random.bytes(size);

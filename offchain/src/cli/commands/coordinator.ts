@@ -1,11 +1,12 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { readFileBounded, UserError } from "../../base/index.ts";
-import { createLogger, loadTls, openRoleDirectory, port, runDaemon, text, toggle } from "../../service/index.ts";
+import { createLogger, loadTls, openRoleDirectory, port, runDaemon, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { publicRpcOf } from "../facts.ts";
 import { layout, openLocalRun } from "../local.ts";
 import {
+  behindProxyOption,
   listenOptions,
   logLevelOption,
   passphraseFileOption,
@@ -31,10 +32,7 @@ export const coordinatorCommand = defineCommand({
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
     ...listenOptions,
-    behindProxy: toggle({
-      description: "listen beyond loopback in plain HTTP because a proxy adds TLS",
-      default: false,
-    }),
+    behindProxy: behindProxyOption,
     loopbackPort: port({ description: "with TLS: port of plain HTTP besides, for this machine alone" }),
     operatorTokenFile: text({
       description: "file with the token that may pause and resume (default: in the state directory)",

@@ -121,7 +121,7 @@ export async function startProcesses(
   if (door !== undefined) listen.push("--loopback-port", String(door));
   if (options.tlsCert) listen.push("--tls-cert", options.tlsCert);
   if (options.tlsKey) listen.push("--tls-key", options.tlsKey);
-  if (options.behindProxy) listen.push("--behind-proxy");
+  if (options.behindProxy) listen.push("--behind-proxy", options.behindProxy);
   // On the embedded chain a wallet of its own posts; elsewhere the organiser's does.
   const keys =
     !run.chain.embedded && options.wallet && options.passphraseFile

@@ -1,6 +1,7 @@
 /** Options of `cotrain up`. */
 import { duration, integer, text, toggle, port } from "../../service/index.ts";
 import {
+  behindProxyOption,
   listenOptions,
   passphraseFileOption,
   publicRpcOption,
@@ -30,7 +31,7 @@ export const upOptions = {
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
   chainPort: port({ description: "port of the embedded chain; a free one near it if it is taken", default: 8545 }),
-  behindProxy: toggle({ description: "listen beyond loopback in plain HTTP because a proxy adds TLS", default: false }),
+  behindProxy: behindProxyOption,
   ...listenOptions,
   ...retentionOptions,
 } as const;

@@ -1,0 +1,56 @@
+/** Addresses of clients: whom a limit counts as one, and which proxy is vouched for. */
+import { BlockList, isIP } from "node:net";
+
+import { UserError } from "../base/index.ts";
+
+const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+
+/** IPv4 in its own form where a dual socket gives it inside IPv6. */
+export const plainAddress = (address: string): string => MAPPED.exec(address)?.[1] ?? address;
+
+/** The eight groups of an IPv6 address, without leading zeros. */
+function groupsOf(address: string): string[] {
+  const [head = "", tail] = address.split("%", 1)[0]!.toLowerCase().split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const gap = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => "0");
+  return [...left, ...(tail === undefined ? [] : gap), ...right].map((group) => group.replace(/^0+(?=.)/, ""));
+}
+
+/** Whom a limit per address counts as one: an IPv4 address, or a /64 of IPv6, of which one machine has as many as it likes. */
+export function addressGroup(address: string): string {
+  const plain = plainAddress(address);
+  return isIP(plain) === 6 ? `${groupsOf(plain).slice(0, 4).join(":")}::/64` : plain;
+}
+
+/**
+ * The proxy of `--behind-proxy ADDRESS|CIDR`.
+ * @returns whether an address is its
+ * @throws UserError `PROXY_INVALID`
+ */
+export function parseProxy(text: string): (address: string | undefined) => boolean {
+  const [address = "", prefix, more] = text.split("/");
+  const family = isIP(address);
+  const bits = family === 4 ? 32 : 128;
+  const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
+  if (family === 0 || more !== undefined || !(length <= bits)) {
+    throw new UserError(
+      "PROXY_INVALID",
+      `--behind-proxy takes the proxy's address, or a range of them such as 10.0.0.0/24, not "${text}".`,
+    );
+  }
+  const list = new BlockList();
+  const type = family === 4 ? "ipv4" : "ipv6";
+  if (length === 0)
+    list.addRange(
+      family === 4 ? "0.0.0.0" : "::",
+      family === 4 ? "255.255.255.255" : "f".repeat(4).concat(":ffff".repeat(7)),
+      type,
+    );
+  else list.addSubnet(address, length, type);
+  return (candidate) => {
+    const plain = plainAddress(candidate ?? "");
+    const version = isIP(plain);
+    return version !== 0 && list.check(plain, version === 4 ? "ipv4" : "ipv6");
+  };
+}

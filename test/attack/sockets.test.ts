@@ -1,0 +1,313 @@
+/**
+ * Sockets held open, replies not read, one byte at a time, receipts that are bad again and again: whatever a stranger holds, an
+ * honest request beside it is answered.
+ */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { randomBytes } from "node:crypto";
+
+import { type Digest, digestOfJson, routes } from "@cotrain/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+
+import { sha256Bytes } from "../../offchain/src/base/index.ts";
+import { createBlobServer } from "../../offchain/src/coordinator/blobs.ts";
+import {
+  addressGroup,
+  createHttpServer,
+  type HttpApp,
+  listen,
+  parseProxy,
+  silentLogger,
+} from "../../offchain/src/service/index.ts";
+import { type BlobStore, openFileStore } from "../../offchain/src/storage/index.ts";
+import { canRun } from "../needs.ts";
+import { type Harness, openHarness, requestOf, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
+import { eventually, temporaryDirectory } from "../offchain/service/support.ts";
+import { send } from "./node.ts";
+
+const SHARD = 1 << 20;
+
+interface Served {
+  readonly app: HttpApp;
+  readonly port: number;
+  readonly url: string;
+  readonly digests: readonly Digest[];
+  /** How often the store was asked to open with and without reading all of it. */
+  readonly store: BlobStore;
+}
+
+/** A server with blobs on a real port, with small limits. */
+async function serve(limits: Parameters<typeof createBlobServer>[2] = {}, shards = 1): Promise<Served> {
+  const store = await openFileStore(await temporaryDirectory());
+  const digests: Digest[] = [];
+  for (let index = 0; index < shards; index++) digests.push((await store.put(randomBytes(SHARD))).digest);
+  const app = await createHttpServer({
+    logger: silentLogger(),
+    title: "Test",
+    version: "1",
+    headersTimeout: 500,
+    connections: { perAddress: 32, total: 64 },
+    rateLimit: { loopback: 1_000_000 },
+  });
+  const blobs = createBlobServer(store, () => undefined, limits);
+  app.route<{ Params: { cid: string } }>({
+    method: ["GET", "HEAD"],
+    url: "/blob/:cid",
+    handler: (request, reply) => blobs.send(request, reply, request.params.cid as Digest),
+  });
+  const { port, url } = await listen(app, { port: 0, explicitPort: true });
+  onTestFinished(async () => {
+    await app.close();
+    await blobs.close();
+  });
+  return { app, port, url, digests, store };
+}
+
+/** A socket that sends some text and is then as it is. */
+async function open(port: number, text = "", host = "127.0.0.1", from?: string): Promise<Socket> {
+  const socket = connect({ port, host, ...(from !== undefined && { localAddress: from }) });
+  socket.on("error", () => undefined);
+  onTestFinished(() => void socket.destroy());
+  await Promise.race([once(socket, "connect"), once(socket, "close")]);
+  socket.write(text);
+  return socket;
+}
+
+describe("idle connections", () => {
+  test("of one address, ten times as many as it may have, keep nobody out", async () => {
+    const { port, url } = await serve();
+    const idle: Socket[] = [];
+    let answered = 0;
+    for (let round = 0; round < 10; round++) {
+      for (let index = 0; index < 32; index++) idle.push(await open(port));
+      if ((await send(`${url}/health`, { method: "GET" })).status === 200) answered += 1;
+    }
+    expect(answered).toBe(10);
+    await eventually(
+      () => idle.filter((socket) => !socket.destroyed).length <= 32,
+      "the end of those that are too many",
+    );
+  });
+
+  test.runIf(canRun("many addresses of loopback", "linux"))(
+    "of many addresses, more than there are places, keep nobody out",
+    async () => {
+      const { port, url } = await serve();
+      for (let host = 2; host < 12; host++)
+        for (let index = 0; index < 16; index++) await open(port, "", "127.0.0.1", `127.0.0.${host}`);
+      for (let tries = 0; tries < 10; tries++)
+        expect((await send(`${url}/health`, { method: "GET" })).status).toBe(200);
+    },
+  );
+
+  test("that began a request and do not end its headers are closed", async () => {
+    const { port, url } = await serve();
+    const slow = await Promise.all(
+      Array.from({ length: 8 }, () => open(port, "GET /health HTTP/1.1\r\nhost: localhost\r\n")),
+    );
+    expect((await send(`${url}/health`, { method: "GET" })).status).toBe(200);
+    for (const socket of slow) socket.resume();
+    await eventually(() => slow.every((socket) => socket.closed), "the end of headers that do not come");
+  });
+});
+
+/** Asks for the shard so often in a row on one socket that no buffer of the kernel takes the answers. */
+const greedy = (digest: Digest): string => `GET /blob/${digest} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(32);
+
+describe("slow readers", () => {
+  test("are cut when they do not take a chunk in time", async () => {
+    const { app, port, url, digests } = await serve({ writeTimeout: 200, perAddress: 512 });
+    const [digest] = digests as [Digest];
+    const readers = await Promise.all(Array.from({ length: 8 }, () => open(port, greedy(digest))));
+    for (const reader of readers) reader.pause();
+    const reply = await fetch(`${url}/blob/${digest}`);
+    expect(sha256Bytes(new Uint8Array(await reply.arrayBuffer()))).toBe(digest);
+    // They never read; the server lets go of them all. The honest one's connection may stay.
+    const connections = (): Promise<number> =>
+      new Promise((resolve) => {
+        app.server.getConnections((_error, count) => resolve(count));
+      });
+    await eventually(async () => (await connections()) <= 1, "the end of those that read nothing");
+  });
+
+  test("have so many places and no more, and lose them to who reads", async () => {
+    const { port, url, digests } = await serve({ perAddress: 4, stallTimeout: 0, writeTimeout: 600_000 });
+    const [digest] = digests as [Digest];
+    for (let index = 0; index < 20; index++) (await open(port, greedy(digest))).pause();
+    let answered = 0;
+    for (let tries = 0; tries < 5; tries++) {
+      const reply = await fetch(`${url}/blob/${digest}`);
+      if (reply.status === 200 && sha256Bytes(new Uint8Array(await reply.arrayBuffer())) === digest) answered += 1;
+    }
+    expect(answered).toBe(5);
+  });
+
+  test("that do read keep theirs; who is too many is told to come again", async () => {
+    const { url, digests } = await serve({ perAddress: 1, stallTimeout: 600_000, writeTimeout: 600_000 });
+    const [digest] = digests as [Digest];
+    const { port } = new URL(url);
+    const reader = await open(Number(port), greedy(digest));
+    reader.pause();
+    await eventually(async () => (await fetch(`${url}/blob/${digest}`)).status === 503, "a place that is taken");
+    const refused = await fetch(`${url}/blob/${digest}`);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+    reader.destroy();
+    await eventually(async () => (await fetch(`${url}/blob/${digest}`)).status === 200, "a free place");
+  });
+});
+
+describe("ranges of one byte", () => {
+  test("over more shards than are kept open read each shard once, and HEAD reads none", async () => {
+    const { url, digests, store } = await serve({}, 24);
+    const hashed = new Map<Digest, number>();
+    const reallyOpen = store.open.bind(store);
+    const reads: (boolean | undefined)[] = [];
+    store.open = async (digest, options) => {
+      reads.push(options?.again);
+      const blob = await reallyOpen(digest, options);
+      hashed.set(digest, (hashed.get(digest) ?? 0) + 1);
+      return blob;
+    };
+    for (const digest of digests) {
+      const head = await send(`${url}/blob/${digest}`, { method: "HEAD" });
+      expect([head.status, head.headers["content-length"], head.text]).toEqual([200, String(SHARD), ""]);
+    }
+    expect(reads).toEqual([]);
+    let answered = 0;
+    for (let round = 0; round < 4; round++) {
+      for (const digest of digests) {
+        const reply = await fetch(`${url}/blob/${digest}`, { headers: { range: "bytes=7-7" } });
+        if (reply.status === 206 && (await reply.arrayBuffer()).byteLength === 1) answered += 1;
+      }
+    }
+    expect(answered).toBe(4 * digests.length);
+    // Never asked to read it all again; that a second opening reads nothing is blobStore.test.ts's.
+    expect(new Set(reads)).toEqual(new Set([false]));
+  });
+});
+
+describe("bad receipts", () => {
+  let harness: Harness;
+  let [bad, good]: TestWorker[] = [];
+  beforeAll(async () => {
+    harness = await openHarness();
+    bad = harness.worker("a1");
+    good = harness.worker("a2");
+    await bad.join();
+    await good.join();
+  });
+  afterAll(() => harness?.close());
+
+  test("of a member cost one reading, do not wait for the run's lock, and end in a pause for that member alone", async () => {
+    const { blobs } = harness;
+    const opened = new Map<Digest, number>();
+    const reallyOpen = blobs.open.bind(blobs);
+    blobs.open = (digest, options) => {
+      opened.set(digest, (opened.get(digest) ?? 0) + 1);
+      return reallyOpen(digest, options);
+    };
+    // Something long holds the lock.
+    const lock = Promise.withResolvers<void>();
+    const held = harness.run.alone(() => lock.promise);
+    onTestFinished(async () => {
+      lock.resolve();
+      await held;
+    });
+    const prepared = bad!.prepare(await bad!.assigned());
+    const payloads = prepared.payloads.map((bytes) => new Uint8Array(bytes));
+    // The first four bytes of a block are its scale: not a number.
+    new DataView(payloads[1]!.buffer).setUint32(0, 0x7fc00000, true);
+    const spoiled = { ...prepared, payloads };
+    const header = {
+      ...prepared.header,
+      fragments: prepared.header.fragments.map((fragment, index) => ({
+        ...fragment,
+        digest: sha256Bytes(payloads[index]!),
+      })),
+    };
+    const receipt = { ...prepared.receipt, payloadDigest: digestOfJson(header) };
+    await bad!.upload(spoiled);
+    const codes: string[] = [];
+    for (let tries = 0; tries < 40; tries++) {
+      codes.push(
+        await bad!.session.submitReceipt(await requestOf(receipt, header, bad!.account)).then(
+          () => "accepted",
+          (error: { code: string }) => error.code,
+        ),
+      );
+    }
+    expect(codes.slice(0, 8)).toEqual(Array.from({ length: 8 }, () => "NON_FINITE"));
+    expect(codes.slice(8)).toEqual(Array.from({ length: 32 }, () => "TOO_MANY_FAILURES"));
+    expect(opened.get(header.fragments[1]!.digest)).toBe(1);
+    const { reply } = await good!.train();
+    expect(reply.ack.worker).toBe(good!.address);
+    expect(harness.run.driver.state.current?.work[good!.address]?.receipt).toBeTruthy();
+  });
+});
+
+describe("who asks", () => {
+  test("is told apart by IPv4 address and by /64 of IPv6", () => {
+    expect(addressGroup("203.0.113.9")).toBe("203.0.113.9");
+    expect(addressGroup("::ffff:203.0.113.9")).toBe("203.0.113.9");
+    expect(addressGroup("2001:db8::1")).toBe(addressGroup("2001:0db8:0:0:ffff::2"));
+    expect(addressGroup("2001:db8:0:1::1")).not.toBe(addressGroup("2001:db8::1"));
+    expect(addressGroup("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
+  });
+
+  test("is who the proxy says, and nobody else is believed", async () => {
+    const isProxy = parseProxy("10.1.0.0/16");
+    expect(["10.1.2.3", "::ffff:10.1.2.3", "10.2.0.1", "::1", undefined].map((each) => isProxy(each))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect(parseProxy("2001:db8::/32")("2001:db8:7::1")).toBe(true);
+    for (const text of ["", "true", "10.0.0.1/33", "10.0.0.1/", "example.org", "10.0.0.0/8/8"])
+      expect(() => parseProxy(text)).toThrow(/--behind-proxy takes/);
+  });
+
+  test("floods joins from one address and leaves room for 64 workers behind another, and behind a NAT", async () => {
+    const harness = await openHarness({ params: { maxWorkers: 64 }, behindProxy: "127.0.0.1" });
+    onTestFinished(() => harness.close());
+    const join = (from: string): Promise<number> =>
+      harness.app
+        .inject({
+          method: "POST",
+          url: routes.join(runId),
+          headers: { "x-forwarded-for": `192.0.2.7, ${from}` },
+          payload: { join: {}, signature: "0x" },
+        })
+        .then(({ statusCode }) => statusCode);
+    const flood: number[] = [];
+    // Another address of the same /64 each time.
+    for (let index = 0; index < 400; index++) flood.push(await join(`2001:db8::${(index + 1).toString(16)}`));
+    expect(flood.filter((status) => status === 429)).toHaveLength(400 - 256);
+    const nat: number[] = [];
+    for (let index = 0; index < 64 * 4; index++) nat.push(await join("203.0.113.9"));
+    expect(nat.filter((status) => status === 429)).toHaveLength(0);
+  });
+
+  test("gets the chain asked for nothing without a signature that fits", async () => {
+    const harness = await openHarness();
+    onTestFinished(() => harness.close());
+    let asked = 0;
+    const isAdmitted = harness.chain.isAdmitted.bind(harness.chain);
+    harness.chain.isAdmitted = (...args) => {
+      asked += 1;
+      return isAdmitted(...args);
+    };
+    const forger = harness.worker("a1");
+    const other = harness.worker("a2");
+    for (let index = 0; index < 16; index++) {
+      const realisation = `0x${index.toString(16).padStart(64, "0")}` as Digest;
+      await expect(forger.join({ realisation }, other.account)).rejects.toMatchObject({ code: "BAD_SIGNATURE" });
+    }
+    expect(asked).toBe(0);
+    await expect(forger.join({ realisation: `0x${"9".repeat(64)}` as Digest })).rejects.toMatchObject({
+      code: "REALISATION_UNKNOWN",
+    });
+    expect(asked).toBe(1);
+  });
+});
