@@ -21,6 +21,8 @@ export const SCRYPT_N_STANDARD = 131_072;
 const MAX_KEYSTORE_BYTES = 64 << 10;
 /** A keystore names its own N, r and p; more than this would be an attack on memory (128 × N × r bytes). */
 const MAX_SCRYPT_BYTES = 1 << 30;
+const MAX_SCRYPT_LANES = 16;
+const MAX_PBKDF2_ROUNDS = 10_000_000;
 
 // OpenSSL's scrypt off the main thread instead of ethers' JavaScript one: 131,072 takes 0.4 s and not several.
 ethersScrypt.register(
@@ -109,7 +111,7 @@ function field(value: unknown, name: string): unknown {
   return Object.entries(value).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
-/** Refuses what is no V3 keystore, or one whose scrypt would take more memory than any honest one. */
+/** Refuses, before anything is derived, what is no V3 keystore, or one that would take more memory or time than any honest one. */
 function checkForm(file: string, json: string): void {
   let parsed: unknown;
   try {
@@ -123,6 +125,11 @@ function checkForm(file: string, json: string): void {
   if (field(crypto, "kdf") === "scrypt") {
     const [n, r] = [field(kdfParams, "n"), field(kdfParams, "r")];
     if (typeof n !== "number" || typeof r !== "number" || !(128 * n * r <= MAX_SCRYPT_BYTES)) throw corrupted(file);
+    const p = field(kdfParams, "p");
+    if (typeof p !== "number" || !(p >= 1 && p <= MAX_SCRYPT_LANES)) throw corrupted(file);
+  } else {
+    const c = field(kdfParams, "c");
+    if (typeof c !== "number" || !(c >= 1 && c <= MAX_PBKDF2_ROUNDS)) throw corrupted(file);
   }
 }
 

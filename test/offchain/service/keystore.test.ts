@@ -110,3 +110,16 @@ test("a given key is the one that is kept", async () => {
     privateKeyToAccount(privateKey).address,
   );
 });
+
+// point 8
+test.each([
+  ["scrypt", { n: 4, r: 8, p: 2 ** 31, dklen: 32, salt: "00" }],
+  ["scrypt", { n: 2 ** 31, r: 8, p: 1, dklen: 32, salt: "00" }],
+  ["pbkdf2", { c: 2 ** 31, prf: "hmac-sha256", dklen: 32, salt: "00" }],
+])("a keystore whose %s would take hours is refused before anything is derived", async (kdf, kdfparams) => {
+  const directory = await temporaryDirectory();
+  const files = { keystore: join(directory, "key.json"), passphrase: join(directory, "passphrase") };
+  await createKeystore({ ...files, scryptN: 2 });
+  await writeFile(files.keystore, JSON.stringify({ version: 3, crypto: { kdf, kdfparams } }));
+  await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_CORRUPTED" });
+});
