@@ -25,24 +25,31 @@ function record(from: Harness): [string, number][] {
 
 const past = (time: number): boolean => time <= harness.clock.now();
 
-/** Two workers, of whom the second falls silent in round 1; the clock is set when the round is `after` ms old. */
+/**
+ * Three workers, of whom in round 1 the second only beats, which the deadline ends, and the third falls silent; the clock is
+ * set when the round is `after` ms old.
+ */
 async function oneRound(after: number, step: number): Promise<[string, number][]> {
   harness = await openHarness({ params: { minWorkers: 1 } });
   const { clock } = harness;
-  const [a, b] = [harness.worker("31"), harness.worker("32")];
-  await a.join();
-  await b.join();
+  const [a, b, c] = [harness.worker("31"), harness.worker("32"), harness.worker("33")];
+  for (const each of [a, b, c]) await each.join();
   await a.train();
   await until(() => harness.run.driver.state.round === 1, "round 1");
   const seen = record(harness);
   await a.train();
   await b.assigned();
-  await clock.advance(after);
+  await c.assigned();
+  const pass = async (seconds: number): Promise<void> => {
+    for (let second = 0; second < seconds; second++) {
+      await b.session.heartbeat({ round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false });
+      await clock.advance(1_000);
+      await new Promise(setImmediate);
+    }
+  };
+  await pass(after / 1_000);
   clock.step(step);
-  for (let second = 0; second < 70; second++) {
-    await clock.advance(1_000);
-    await new Promise(setImmediate);
-  }
+  await pass(70);
   await until(() => harness.run.driver.state.round === 2, "round 2");
   return seen;
 }

@@ -25,9 +25,13 @@ async function imported(programs: Partial<Record<ProgramRole, Uint8Array>>) {
 }
 
 describe("a model with a hostile program", () => {
-  test.each(hostilePrograms("/canary"))("$name", async ({ bytes, why }) => {
-    expect(await imported({ step: bytes })).toEqual({ verdict: refusal(1, why), code: 1, left: false });
-  });
+  // One that is too long is refused already by the bundle that names its length (test/offchain/storage/model.test.ts).
+  test.each(hostilePrograms("/canary").filter(({ bytes }) => bytes.length <= 64 << 20))(
+    "$name",
+    async ({ bytes, why }) => {
+      expect(await imported({ step: bytes })).toEqual({ verdict: refusal(1, why), code: 1, left: false });
+    },
+  );
 
   test("of another role than it stands for", async () => {
     const { verdict, left } = await imported({ eval: good.logits });

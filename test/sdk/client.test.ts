@@ -204,7 +204,7 @@ describe("what is sent", () => {
   const key: protocol.Hex = `0x${"77".repeat(32)}`;
 
   it("carries the session's MAC over method, path, body and a rising counter", async () => {
-    handler = answer('{"round":3,"phase":"Training"}');
+    handler = answer('{"round":3,"phase":"Training","work":null}');
     const session = client().session(runId, protocol.asAddress(worker), key);
     const beat = { round: 3, step: 1, loss: null, tokensPerSecond: null, uploading: false };
     await session.heartbeat(beat);
@@ -242,7 +242,7 @@ describe("what is sent", () => {
   });
 
   it("asks for rewards of an account in lower case", async () => {
-    const view = { account: worker, epoch: 1, root: `0x${"11".repeat(32)}`, cumulative: "5", proof: [] };
+    const view = { account: worker, epoch: 1, root: `0x${"11".repeat(32)}`, cumulative: "5", proof: [], unpaid: [] };
     handler = answer(JSON.stringify(view));
     expect(await client().reward(runId, worker.toUpperCase().replace("0X", "0x") as protocol.Address)).toEqual(view);
     expect(seen[0]?.path).toBe(`/v1/runs/${runId}/rewards/${worker}`);

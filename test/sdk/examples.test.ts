@@ -49,7 +49,14 @@ beforeAll(async () => {
   coordinator = await listen(async (path) => {
     const account = leaves.find((leaf) => path.endsWith(leaf.account.toLowerCase()))!.account;
     const { cumulative, proof } = tree.proofOf(account)!;
-    return { account: account.toLowerCase(), epoch: 1, root: tree.root, cumulative: String(cumulative), proof };
+    return {
+      account: account.toLowerCase(),
+      epoch: 1,
+      root: tree.root,
+      cumulative: String(cumulative),
+      proof,
+      unpaid: [],
+    };
   });
 }, 60_000);
 afterAll(async () => {

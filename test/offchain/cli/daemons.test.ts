@@ -128,7 +128,8 @@ vi.mock("../../../sdk/src/protocol/client.ts", () => ({
   }),
 }));
 
-const view = (id: string) => ({ runId: id, modelId, chainId: 31_337, contracts });
+const deployment = { profile: "local", blocks: {} };
+const view = (id: string) => ({ runId: id, modelId, chainId: 31_337, contracts, rpcUrl: null, deployment });
 
 /** What the daemon is given for this command line. */
 async function daemonOf(...argv: string[]): Promise<unknown> {

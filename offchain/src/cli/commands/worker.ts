@@ -84,21 +84,24 @@ export const workerCommand = defineCommand({
               signal: daemon.signal,
             })
           : undefined;
-        const working = workerDaemon(
-          {
-            ...(terminal ? { onEvent: terminal.onEvent } : {}),
-            coordinator,
-            runId: run === undefined ? undefined : asRunId(run),
-            state,
-            role,
-            account,
-            beneficiary: options.beneficiary === undefined ? undefined : asAddress(options.beneficiary),
-            threads: options.threads,
-            chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),
-          },
-          daemon,
-        );
-        return working.finally(() => terminal?.close());
+        try {
+          return await workerDaemon(
+            {
+              ...(terminal ? { onEvent: terminal.onEvent } : {}),
+              coordinator,
+              runId: run === undefined ? undefined : asRunId(run),
+              state,
+              role,
+              account,
+              beneficiary: options.beneficiary === undefined ? undefined : asAddress(options.beneficiary),
+              threads: options.threads,
+              chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),
+            },
+            daemon,
+          );
+        } finally {
+          terminal?.close();
+        }
       },
       { name: "cotrain worker", logger, report: output.complain },
     );
