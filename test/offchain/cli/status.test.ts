@@ -1,7 +1,7 @@
 import type { MemberView } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import { memberLines } from "../../../offchain/src/cli/commands/status.ts";
+import { keptLine, memberLines } from "../../../offchain/src/cli/commands/status.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
   worker: `0x${byte.repeat(20)}`,
@@ -23,4 +23,13 @@ it("status tells of each machine whether it computes as the organiser's does", (
   expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024/);
   expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024/);
   expect(memberLines([])).toEqual([]);
+});
+
+// point 13
+it("status announces how long an auditor finds payloads and checkpoints", () => {
+  const kept = { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 ** 31 };
+  expect(keptLine(kept)).toMatch(
+    /^payloads until their root is active, the newest 8 checkpoints and .* of older ones$/,
+  );
+  expect(keptLine({ ...kept, payloadSeconds: 7_200 })).toMatch(/^payloads until 2h after their root is active/);
 });

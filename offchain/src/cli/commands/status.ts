@@ -1,7 +1,7 @@
 import { createCoordinatorClient, type CheckpointList, runStatus, type RunView } from "@cotrain/sdk/protocol";
 
 import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
-import { readStateFile } from "../../service/index.ts";
+import { readStateFile, showDuration } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
 import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress, shortHex } from "../format.ts";
@@ -62,9 +62,16 @@ function viewLines(view: RunView, facts: ChainFacts | undefined, checkpoints: re
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     ["moved", moved],
     ...baselines.map((line) => ["", line]),
+    ["kept", keptLine(view.kept)],
     ...factRows(facts ?? remoteFacts(view)),
   ];
   return [...table(rows), ...memberLines(view.members), ...checkpointLines(checkpoints)];
+}
+
+/** How long an auditor finds what it needs. */
+export function keptLine({ payloadSeconds, checkpoints, checkpointBytes }: RunView["kept"]): string {
+  const later = payloadSeconds > 0 ? `${showDuration(payloadSeconds * 1_000)} after ` : "";
+  return `payloads until ${later}their root is active, the newest ${checkpoints} checkpoints and ${formatBytes(checkpointBytes)} of older ones`;
 }
 
 /** Who is there, and whether its machine computes the same bits as others: those of one class replay each other exactly. */
