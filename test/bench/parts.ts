@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import blake from "@napi-rs/blake-hash";
 import Sqlite from "better-sqlite3";
 
-import { codecCode, outerOptimizerCode, weightingCode } from "@cotrain/sdk/protocol";
+import { codecCode, outerOptimizerCode, SEGMENT_STEPS, weightingCode } from "@cotrain/sdk/protocol";
 import { bytesOf, createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { decodePayload, encodePayload, reduceFragment, sourceOf } from "../../offchain/src/diloco/index.ts";
 import { parameterCount, presetOf } from "../../offchain/src/engine/index.ts";
@@ -29,7 +29,6 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { openFileStore } from "../../offchain/src/storage/index.ts";
-import { DEFAULT_SEGMENT_STEPS } from "../../offchain/src/worker/index.ts";
 import { benchmarkStep } from "./engine.ts";
 import { type BenchOptions, percent, type Row, whole } from "./report.ts";
 
@@ -157,9 +156,9 @@ async function hashRows(seconds: number): Promise<Row[]> {
     const { millisecondsPerStep } = await benchmarkStep(preset, 1, seconds);
     // θ, m, v and the residual, once per segment.
     const hashed = (16 * parameterCount(presetOf(preset).model) * 1_000) / blake3;
-    const share = hashed / (DEFAULT_SEGMENT_STEPS * millisecondsPerStep);
+    const share = hashed / (SEGMENT_STEPS * millisecondsPerStep);
     rows.push({
-      what: `commitment: hashing the state of ${preset} each ${DEFAULT_SEGMENT_STEPS} steps, share of the steps' time on 1 thread`,
+      what: `commitment: hashing the state of ${preset} each ${SEGMENT_STEPS} steps, share of the steps' time on 1 thread`,
       goal: "≤ 1%",
       result: `${percent(share, 2)} (${hashed.toFixed(1)} ms)`,
       met: share <= 0.01,

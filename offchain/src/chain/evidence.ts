@@ -5,6 +5,7 @@
 import {
   type Address,
   asDigest,
+  commitmentLeaves,
   type CheckpointManifest,
   digestOfJson,
   domainFor,
@@ -136,6 +137,8 @@ export async function verifyReceipts(
       assignment.paramsVersion === receipt.paramsVersion &&
       assignment.base === receipt.baseDigest, "the assignment is another one");
     require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
+    require(receipt.leaves === commitmentLeaves(receipt.steps) &&
+      receipt.commitment !== zeroHash, "its commitment is not the one to its steps");
     const tokens = BigInt(receipt.steps) * BigInt(assignment.batch) * BigInt(assignment.sequence);
     require(BigInt(entry.tokens) === tokens, `it counts ${entry.tokens} tokens where ${tokens} are due`);
     const receiptHash = hashReceipt(receipt);

@@ -4,13 +4,25 @@
  */
 import { randomBytes } from "node:crypto";
 
-import { type Address, type Heartbeat, type Hex, type MacInput, verifySessionMac } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  type Assignment,
+  type Heartbeat,
+  type Hex,
+  type MacInput,
+  verifySessionMac,
+} from "@cotrain/sdk/protocol";
 import type { Clock } from "../base/index.ts";
 import { isDiskFull, type Logger } from "../service/index.ts";
 import type { Driver } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
 import { outstandingOf } from "./machine/dealing.ts";
 import type { WorkReport } from "./machine/events.ts";
+
+/** Nats per token; an even guess over 65,536 tokens has 11. What a member says beyond it counts as not said. */
+const MAX_LOSS = 100;
+/** Tokens per second of one member, the same. */
+const MAX_SPEED = 1e8;
 
 /** Requests of one session may overtake each other by this many. */
 const COUNTER_WINDOW = 64;
@@ -44,10 +56,13 @@ export interface Presence {
    * @throws RefusedError SESSION_UNKNOWN, BAD_MAC, STALE_COUNTER
    */
   authenticate(worker: Address, input: MacInput, mac: string): Promise<void>;
+  /** Notes what a member says of itself; numbers that nobody can have measured count as not said. */
   beat(worker: Address, heartbeat: Heartbeat): void;
   /** A member whose request stays open is there. @returns how to say that it ended */
   hold(worker: Address): () => void;
   heartbeatOf(worker: Address): Heartbeat | undefined;
+  /** What the member said of this assignment; nothing where it claims more steps than there are. */
+  progressOf(assignment: Pick<Assignment, "worker" | "round" | "steps">): Heartbeat | undefined;
   /** What those who have not submitted in the open round reported of it last. */
   reports(): Readonly<Record<Address, WorkReport>>;
   forget(worker: Address): void;
@@ -76,6 +91,11 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
     if (!driver.state.members[worker]) return;
     heard.set(worker, clock.monotonic());
     if (driver.state.members[worker]?.silent) void offer({ type: "MemberReturned", worker });
+  };
+
+  const progressOf: Presence["progressOf"] = ({ worker, round, steps }) => {
+    const beat = heartbeats.get(worker);
+    return beat?.round === round && beat.step <= steps ? beat : undefined;
   };
 
   return {
@@ -109,15 +129,20 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
         hear(worker);
       };
     },
-    beat: (worker, heartbeat) => void heartbeats.set(worker, heartbeat),
+    beat: (worker, heartbeat) =>
+      void heartbeats.set(worker, {
+        ...heartbeat,
+        loss: within(heartbeat.loss, MAX_LOSS),
+        tokensPerSecond: within(heartbeat.tokensPerSecond, MAX_SPEED),
+      }),
     heartbeatOf: (worker) => heartbeats.get(worker),
+    progressOf,
     reports: () => {
       const { current } = driver.state;
       const found: Record<Address, WorkReport> = {};
       for (const { assignment } of current ? outstandingOf(current) : []) {
-        const beat = heartbeats.get(assignment.worker);
-        if (beat?.round !== assignment.round) continue;
-        found[assignment.worker] = { step: Math.min(beat.step, assignment.steps), uploading: beat.uploading };
+        const beat = progressOf(assignment);
+        if (beat) found[assignment.worker] = { step: beat.step, uploading: beat.uploading };
       }
       return found;
     },
@@ -141,6 +166,9 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
     },
   };
 }
+
+const within = (value: number | null, most: number): number | null =>
+  value !== null && value >= 0 && value <= most ? value : null;
 
 /** A counter counts once, and not when it lies too far behind. @throws RefusedError STALE_COUNTER */
 function claimCounter(session: Session, counter: number): void {

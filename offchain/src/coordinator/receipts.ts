@@ -6,6 +6,7 @@ import {
   type Address,
   asDigest,
   canonicalJson,
+  commitmentLeaves,
   type Digest,
   digestOfJson,
   fromWire,
@@ -175,8 +176,15 @@ function checkClaims(receipt: WireStruct<"Receipt">, work: Work): void {
       `The receipt claims ${receipt.steps} steps; the assignment has ${assignment.steps}.`,
     );
   }
-  if (receipt.leaves < 2 || receipt.commitment === zeroHash) {
-    throw new RefusedError("SHORT_COMMITMENT", `A commitment has two leaves at least, not ${receipt.leaves}.`);
+  const leaves = commitmentLeaves(assignment.steps);
+  if (receipt.leaves !== leaves) {
+    throw new RefusedError(
+      "WRONG_COMMITMENT",
+      `The commitment to ${assignment.steps} steps has ${leaves} leaves, not ${receipt.leaves}.`,
+    );
+  }
+  if (receipt.commitment === zeroHash) {
+    throw new RefusedError("WRONG_COMMITMENT", "The receipt has no commitment: its root is zero.");
   }
 }
 

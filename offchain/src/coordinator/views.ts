@@ -22,7 +22,7 @@ function memberView(run: Run, state: RunState, member: Member): MemberView {
   const work = state.current?.work[member.worker];
   const open = work && !work.receipt ? work : undefined;
   const beat = run.presence.heartbeatOf(member.worker);
-  const current = beat && open && beat.round === open.assignment.round ? beat : undefined;
+  const current = open && run.presence.progressOf(open.assignment);
   const activity = !open ? "waiting" : current?.uploading ? "uploading" : "training";
   const steps = work?.assignment.steps ?? 0;
   return {

@@ -16,9 +16,6 @@ import { type CommitmentLeaf, commitmentRoot, type Digest, type Hex, zeroHash } 
 
 import { bytesOf, InternalError, sha256Bytes } from "../base/index.ts";
 
-/** Steps per segment at most; hashing a state every so often costs well under 1% (BLAKE3). */
-export const DEFAULT_SEGMENT_STEPS = 32;
-
 /** The steps of a round after which a state is hashed: the end of each segment, [segments], the last one `steps`. */
 export function segmentEnds(steps: number, segmentSteps: number): number[] {
   const segments = Math.max(1, Math.ceil(steps / segmentSteps));

@@ -13,6 +13,7 @@ import {
   type PayloadHeader,
   type ReceiptReply,
   type RunId,
+  SEGMENT_STEPS,
   type TensorEntry,
 } from "@cotrain/sdk/protocol";
 
@@ -46,7 +47,6 @@ export interface RoundContext {
   /** The fragment table itself: tensors in parameter order. */
   readonly tensors: readonly TensorEntry[];
   readonly domain: Domain;
-  readonly segmentSteps: number;
   readonly account: SigningAccount;
   readonly trainer: Trainer;
   readonly session: SessionKeeper;
@@ -213,7 +213,7 @@ async function train(
     context.onEvent({ type: "progress", round, step: done, steps: count, loss: smoothed, tokensPerSecond });
   };
   let from = 0;
-  for (const end of segmentEnds(count, context.segmentSteps)) {
+  for (const end of segmentEnds(count, SEGMENT_STEPS)) {
     const tokens = steps.tokens.subarray(from * perStep, end * perStep);
     const learningRates = steps.learningRates.slice(from, end);
     const before = trainer.step;

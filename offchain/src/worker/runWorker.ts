@@ -29,7 +29,6 @@ import {
   type RunRecordReader,
 } from "./artefacts.ts";
 import { type BackoffOptions, defaultBackoff, fullJitter, type RetryOptions, retrying } from "./backoff.ts";
-import { DEFAULT_SEGMENT_STEPS } from "./commitment.ts";
 import type { WorkerEvent } from "./events.ts";
 import { openEvidence } from "./evidence.ts";
 import { AcknowledgementError, type SigningAccount } from "./receipt.ts";
@@ -54,8 +53,6 @@ export interface WorkerOptions {
   readonly lease?: Hex;
   /** Threads of the engine; default its own choice. */
   readonly threads?: number;
-  /** Inner steps per committed segment; default {@link DEFAULT_SEGMENT_STEPS}. */
-  readonly segmentSteps?: number;
   /** Bytes of artefacts kept on the disk; default 4 GiB. */
   readonly cacheBytes?: number;
   /** How long a coordinator that does not answer is waited for at the start, ms; default 60,000. Later there is no limit. */
@@ -248,7 +245,6 @@ async function prepare(
     layouts: description.layouts,
     tensors: description.definition.table,
     domain,
-    segmentSteps: options.segmentSteps ?? DEFAULT_SEGMENT_STEPS,
     account: modules.account,
     trainer,
     session,

@@ -88,6 +88,12 @@ export function rewardTree(modelId: ModelId, leaves: readonly RewardLeaf[]) {
   };
 }
 
+/** Inner steps of a commitment's segment at most; hashing a state so often costs well under 1% of a round. */
+export const SEGMENT_STEPS = 32;
+
+/** Leaves of the commitment to a round of so many inner steps: the start, and the end of each segment. */
+export const commitmentLeaves = (steps: number): number => 1 + Math.max(1, Math.ceil(steps / SEGMENT_STEPS));
+
 /** Root of a worker's commitment: two leaves at least, the start and the end with its encoding. @throws ProtocolError SHORT_COMMITMENT */
 export function commitmentRoot(leaves: readonly CommitmentLeaf[]): Hex {
   if (leaves.length < 2)

@@ -14,6 +14,7 @@ from .signing import signer_of, struct_digest, struct_hash
 from .spec import Spec
 
 MAX_MANIFEST = 1 << 20
+SEGMENT_STEPS = 32
 
 
 @dataclass
@@ -74,7 +75,8 @@ def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry:
     require(0 < receipt["steps"] <= assignment["steps"], "the receipt claims more steps than were assigned")
     require(receipt["realisation"] in docs.realisations, "the receipt's realisation was never admitted")
     equal("the assignment's batch", assignment["batch"], docs.realisations[receipt["realisation"]]["microBatch"])
-    require(receipt["leaves"] >= 2, "the commitment has less than two leaves")
+    equal("the commitment's leaves", receipt["leaves"], 1 + max(1, -(-receipt["steps"] // SEGMENT_STEPS)))
+    require(receipt["commitment"] != ZERO, "the receipt has no commitment")
     tokens = receipt["steps"] * assignment["batch"] * assignment["sequence"]
     equal("the tokens", entry["tokens"], str(tokens))
     receipt_hash = tohex(struct_hash(spec, "Receipt", receipt))

@@ -123,6 +123,13 @@ describe("a receipt", () => {
     ],
     ["with another attempt", (e) => ({ receipt: { ...e.receipt, attempt: 1 } }), /the assignment is another one/],
     ["with more steps than were assigned", (e) => ({ receipt: { ...e.receipt, steps: 9 } }), /more steps/],
+    // point 8
+    [
+      "whose commitment has other leaves than its steps make",
+      (e) => ({ receipt: { ...e.receipt, leaves: e.receipt.leaves + 1 } }),
+      /not the one to its steps/,
+    ],
+    ["without a commitment", (e) => ({ receipt: { ...e.receipt, commitment: zeroHash } }), /not the one to its steps/],
     ["that counts other tokens", () => ({ tokens: "1" }), /counts 1 tokens/],
     [
       "with another's acknowledgement",

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { createModel, registerRun } from "@cotrain/sdk/actions";
 import {
+  commitmentLeaves,
   defaultScreening,
   type Ack,
   type Address,
@@ -319,7 +320,7 @@ export function createPublisher(
           realisation,
           baseDigest: current.digest,
           commitment: digestOfJson("commitment"),
-          leaves: 2,
+          leaves: commitmentLeaves(steps),
           payloadDigest: await put(store, header),
         };
         const receiptHash = hashReceipt(receipt);

@@ -10,6 +10,7 @@ import {
   asDigest,
   type Attestation,
   canonicalJson,
+  commitmentLeaves,
   type CoordinatorClient,
   createCoordinatorClient,
   type Definition,
@@ -458,7 +459,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: { benef
         realisation: harness.realisation,
         baseDigest: assignment.base,
         commitment: `0x${"cc".repeat(32)}`,
-        leaves: 2,
+        leaves: commitmentLeaves(assignment.steps),
         payloadDigest: digestOfJson(header),
       };
       return { assignment, payloads, header, receipt };

@@ -145,8 +145,11 @@ describe("a receipt is refused", () => {
     expect(await receiptWith({ steps: 3 })).toBe("WRONG_SHAPE");
   });
   it("without a commitment", async () => {
-    expect(await receiptWith({ leaves: 1 })).toBe("SHORT_COMMITMENT");
-    expect(await receiptWith({ commitment: zeroHash })).toBe("SHORT_COMMITMENT");
+    expect(await receiptWith({ commitment: zeroHash })).toBe("WRONG_COMMITMENT");
+  });
+  // point 8
+  it("whose commitment has other leaves than its steps make", async () => {
+    for (const leaves of [0, 1, 3, 0xffff_ffff]) expect(await receiptWith({ leaves })).toBe("WRONG_COMMITMENT");
   });
   it("with a header of another shape", async () => {
     expect(await headerWith({ fragments: prepared.header.fragments.slice(0, 3) })).toBe("WRONG_SHAPE");
