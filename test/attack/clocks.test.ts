@@ -102,6 +102,27 @@ describe("the wall clock, set by an hour", () => {
   });
 });
 
+describe("an acknowledgement", () => {
+  it.each([HOUR, -HOUR])("stays as it was signed when the clock is set by %i ms", async (step) => {
+    harness = await openHarness({ params: { minWorkers: 2 } });
+    const { clock } = harness;
+    const [a, b] = [harness.worker("31"), harness.worker("32")];
+    await a.join();
+    await b.join();
+    const prepared = a.prepare(await a.assigned());
+    await a.upload(prepared);
+    const first = await a.submit(prepared);
+    clock.step(step);
+    await clock.advance(2_000);
+    expect(await a.submit(prepared)).toEqual(first);
+    // Who comes later is later, whatever the clock says.
+    const later = b.prepare(await b.assigned());
+    await b.upload(later);
+    const second = await b.submit(later);
+    expect(Number(second.ack.acceptedAt)).toBeGreaterThan(Number(first.ack.acceptedAt));
+  });
+});
+
 describe("a coordinator that was down", () => {
   it.each([
     ["an hour", HOUR],

@@ -9,13 +9,13 @@ import { timerKey } from "./pending.ts";
 
 const isPaused = ({ pausedBy }: RunState): boolean => pausedBy.operator || pausedBy.chain;
 
-/** When what the state tells of happened. */
+/** When what the state tells of happened; not when receipts were accepted, which is signed and stays when the clock is set back. */
 function momentsOf({ members, recent, current }: RunState): number[] {
   return [
     ...Object.values(members).map(({ joinedAt }) => joinedAt),
     ...recent.flatMap(({ openedAt, durableAt }) => [openedAt, durableAt]),
     ...(current ? [current.openedAt] : []),
-    ...Object.values(current?.work ?? {}).flatMap(({ dealtAt, receipt }) => [dealtAt, receipt?.acceptedAt ?? 0]),
+    ...Object.values(current?.work ?? {}).map(({ dealtAt }) => dealtAt),
   ];
 }
 

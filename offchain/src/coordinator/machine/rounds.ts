@@ -133,10 +133,9 @@ export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): vo
   if (!work) return;
   const { assignment } = work;
   const tokens = tokensOf(assignment);
-  // Of two receipts one is the later; the state's own time goes along, so that nothing lies in its future.
+  // Of two receipts one is the later, also within a millisecond and where the clock was set back.
   const last = Math.max(...Object.values(draft.current?.work ?? {}).map((each) => each.receipt?.acceptedAt ?? 0));
   const acceptedAt = Math.max(at, last + 1);
-  draft.at = Math.max(draft.at, acceptedAt);
   work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt };
   draft.ledger = castDraft(consumeAssignment(draft.ledger, assignment).ledger);
   draft.totals[receipt.worker] = (draft.totals[receipt.worker] ?? 0) + tokens;
