@@ -251,6 +251,21 @@ describe("heads", () => {
     for (const count of counts) expect(count).toBeGreaterThan(60);
   });
 
+  it("lets a validator audit the gate of one head in so many, whatever fragment it draws", () => {
+    const head = protocol.asHead(`0x${"33".repeat(32)}`);
+    const [counts, fragments] = [[0, 0, 0, 0], 4];
+    for (let index = 0; index < 1_600; index++) {
+      const seed = protocol.lotSeed(
+        keccak256(`0x${index.toString(16).padStart(4, "0")}`) as Hex,
+        head,
+        `0x${"55".repeat(20)}`,
+      );
+      expect(protocol.drawsGateAudit(seed, fragments, 1)).toBe(true);
+      if (protocol.drawsGateAudit(seed, fragments, 4)) counts[protocol.drawnFragment(seed, fragments)]! += 1;
+    }
+    for (const count of counts) expect(Math.abs(count - 100)).toBeLessThan(40);
+  });
+
   it("orders who measures a head by head and set alone, each being first about equally often", () => {
     const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
     const firsts = new Map(set.map((validator) => [validator, 0]));

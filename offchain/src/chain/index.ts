@@ -3,7 +3,7 @@
  * journal, an epoch's accounts, and verification from the contracts. May import base, storage and service. Start at ports.ts
  * for what others use, at journal.ts for how posting survives crashes, at epoch.ts for who is paid what.
  */
-export { pastScreenings, problemOfScreening, readScreening } from "./screening.ts";
+export { pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
 export {
   type AnvilCommand,
   anvilCommand,
@@ -31,7 +31,7 @@ export {
   readJson,
   verifyReceipts,
 } from "./evidence.ts";
-export { drawnBy } from "./lot.ts";
+export { auditsGate, drawnBy } from "./lot.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";

@@ -149,6 +149,8 @@ export interface ChainReader {
   /** Every key that is or was the run's poster, lower case. */
   postersOf(runId: RunId): Promise<Address[]>;
   isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
+  /** All that were ever admitted, withdrawn or not. */
+  realisationsOf(runId: RunId): Promise<Digest[]>;
   paramsInForce(runId: RunId): Promise<{ readonly version: number; readonly params: RunParams }>;
   paramsOf(runId: RunId, version: number): Promise<RunParams>;
   /** Version in force at a time; 0 before the run's registration. */

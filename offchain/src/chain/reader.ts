@@ -9,6 +9,7 @@ import {
   paramsOf,
   pendingRoot,
   posterSet,
+  realisationAdmitted,
   rootActivated,
   rootPosted,
   runOf,
@@ -181,6 +182,14 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     }),
   );
 
+  const admissions = histories((runId: RunId) =>
+    createHistory({
+      ...shared,
+      query: realisationAdmitted({ addresses, runId }),
+      map: (logs) => logs.filter(({ args }) => args.admitted).map(({ args }) => asDigest(args.realisation)),
+    }),
+  );
+
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
     const found = await call((chain) => scheduleOf(chain, { addresses, modelId }));
     if (found.start === 0)
@@ -246,6 +255,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       return [...new Set<Address>([...first.map((registered) => registered.poster), ...changes, poster])];
     },
     isAdmitted: (runId, realisation) => call((chain) => isAdmitted(chain, { addresses, runId, realisation })),
+    realisationsOf: async (runId) => [...new Set(await admissions(runId))],
     paramsInForce: async (runId) => {
       const { version } = await run(runId);
       return { version, params: await params(runId, version) };

@@ -2,17 +2,21 @@
 import {
   asDigest,
   type CheckpointManifest,
+  DataManifest,
   type Definition,
+  digestOfJson,
   MAX_MANIFEST_BYTES,
   outcomeCode,
   parseDocument,
+  Realisation,
   type ReceiptsFile,
   type RunId,
   type RunParams,
   ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { gateOutcomes, gateSeed, mediansOf, screen } from "../diloco/index.ts";
+import { sequenceCount } from "../data/index.ts";
+import { gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import { readJson } from "./evidence.ts";
 import type { BlobSource } from "./ports.ts";
@@ -86,6 +90,38 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
     receipts.receipts.map(({ ack }) => ack.receiptHash),
   );
   return seed === file.gate.seed ? "" : "The gate's sample is not the one that the receipts choose.";
+}
+
+export interface SampleCheck {
+  readonly runId: RunId;
+  readonly definition: Definition;
+  /** Digests that the registry admitted to the run, withdrawn or not. */
+  readonly realisations: readonly string[];
+  readonly gate: Pick<ScreeningFile["gate"], "seed" | "realisation" | "sequences">;
+}
+
+/**
+ * Whether a gate measured with a program of the run, and the held-out sequences that its seed draws.
+ * @returns one sentence, empty when it did
+ * @throws ProtocolError MALFORMED_DOCUMENT; what `blobs` throws
+ */
+export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Promise<string> {
+  const { runId, definition, gate } = check;
+  if (!check.realisations.includes(gate.realisation))
+    return `The loss gate measured with realisation ${gate.realisation}, which was never admitted.`;
+  const [realisation, data] = await Promise.all([
+    readJson(blobs, runId, gate.realisation, "the realisation"),
+    readJson(blobs, runId, definition.data, "the data manifest"),
+  ]);
+  const { definition: of, microBatch } = parseDocument("realisation", Realisation, realisation);
+  if (of !== digestOfJson(definition))
+    return `The loss gate's realisation ${gate.realisation} is of another definition.`;
+  const { heldOut } = parseDocument("data manifest", DataManifest, data);
+  const available = sequenceCount(heldOut.tokens, definition.sequence);
+  const due = gateSample(gate.seed, available, definition.screening.gateSequences, microBatch);
+  return due.join() === gate.sequences.join()
+    ? ""
+    : "The loss gate measured other held-out sequences than its seed draws.";
 }
 
 /**

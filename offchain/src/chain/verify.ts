@@ -22,7 +22,7 @@ import { RetryableError } from "../base/index.ts";
 import { parseFragment } from "../storage/index.ts";
 import { readEvidence, readJson } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
-import { problemOfScreening, readScreening } from "./screening.ts";
+import { problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
 
 /**
  * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
@@ -154,9 +154,12 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
         const screening = await readScreening(blobs, runId, manifest.screening);
         const params = await reader.paramsOf(runId, head.paramsVersion);
         const problem = problemOfScreening({ definition, params, file: screening, receipts: file, past });
-        if (problem !== "") problems.add("mismatch", problem);
         past.unshift(screening);
         past.splice(definition.screening.history);
+        if (problem !== "") problems.add("mismatch", problem);
+        const realisations = await reader.realisationsOf(runId);
+        const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: screening.gate });
+        if (sample !== "") problems.add("mismatch", sample);
       });
     }
     if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {

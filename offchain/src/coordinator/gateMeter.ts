@@ -5,7 +5,7 @@ import type { Static, TSchema } from "typebox";
 import { InternalError, parseJsonBounded } from "../base/index.ts";
 import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import { type Engine, openEngineHost } from "../engine/index.ts";
+import { deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Realisations } from "./realisations.ts";
 
@@ -42,12 +42,22 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
       parseJsonBounded(await blobs.get(digest, MAX_MANIFEST_BYTES), MAX_MANIFEST_BYTES, what),
     );
 
+  /** The first whose class this machine is, else the first: validators of its class hold the losses to the last bit. */
+  async function chooseRealisation(): Promise<{ realisation: Digest; graphs: Realisation["graphs"] }> {
+    let chosen: { realisation: Digest; graphs: Realisation["graphs"] } | undefined;
+    for (const realisation of realisations.known) {
+      const found = await document(realisation, "the realisation", Realisation);
+      if (found.deviceClass === deviceClass()) return { realisation, graphs: found.graphs };
+      chosen ??= { realisation, graphs: found.graphs };
+    }
+    if (!chosen) throw new InternalError("NO_REALISATION", "The run has no realisation to measure with.");
+    return chosen;
+  }
+
   async function open(): Promise<Opened> {
-    const [realisation] = realisations.known;
-    if (!realisation) throw new InternalError("NO_REALISATION", "The run has no realisation to measure with.");
+    const { realisation, graphs } = await chooseRealisation();
     const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
     const heldOut = openSequences(blobs, manifest, "heldOut", definition.sequence);
-    const { graphs } = await document(realisation, "the realisation", Realisation);
     const program = await blobs.get(graphs.eval as Digest, MAX_PROGRAM_BYTES);
     // One thread: the coordinator's machine may be a worker's, too.
     const engine = await openEngineHost({ programs: { eval: program }, threads: 1 });

@@ -24,6 +24,7 @@ import {
   type Evidence,
   pastScreenings,
   type PostedHead,
+  problemOfSample,
   problemOfScreening,
   readScreening,
 } from "../chain/index.ts";
@@ -45,6 +46,8 @@ export interface AggregateInput {
   readonly definition: Definition;
   /** Parameters of `head.paramsVersion`. */
   readonly params: RunParams;
+  /** Digests that the registry admitted to the run, withdrawn or not. */
+  readonly realisations: readonly string[];
   /** Drawn by lot. */
   readonly fragment: number;
 }
@@ -155,7 +158,7 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 /** The record of the round's screening, which must follow from its measurements and from the rounds before. */
 async function screening(
   blobs: BlobSource,
-  { head, evidence, definition, params }: AggregateInput,
+  { head, evidence, definition, params, realisations }: AggregateInput,
   parent: CheckpointManifest,
 ): Promise<ScreeningFile | null> {
   if (!evidence.file) return null;
@@ -164,6 +167,8 @@ async function screening(
   const file = await readScreening(blobs, head.runId, evidence.manifest.screening);
   const problem = problemOfScreening({ definition, params, file, receipts: evidence.file, past });
   if (problem !== "") throw new Forged(problem);
+  const sample = await problemOfSample(blobs, { runId: head.runId, definition, realisations, gate: file.gate });
+  if (sample !== "") throw new Forged(sample);
   return file;
 }
 

@@ -126,6 +126,9 @@ function logEvent(logger: Logger, event: ValidatorEvent): void {
         `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine`,
       );
       return;
+    case "audited":
+      logger.info(fields, `checkpoint ${event.round}: ${event.losses} losses of its gate measured, as recorded`);
+      return;
     case "attested":
       logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);
       return;

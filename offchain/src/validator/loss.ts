@@ -18,7 +18,14 @@ import type { Static, TSchema } from "typebox";
 import { type Clock, parseJsonBounded, systemClock, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import { type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
+import {
+  conformance,
+  deviceClass,
+  type Engine,
+  EngineClosedError,
+  openEngineHost,
+  programLimits,
+} from "../engine/index.ts";
 import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
 
 const MAX_BLOB_BYTES = 2 ** 31;
@@ -28,10 +35,10 @@ export interface LossRequest {
   readonly runId: RunId;
   readonly definition: Digest;
   readonly realisation: Digest;
-  /** Digest of the checkpoint's manifest. */
-  readonly checkpoint: Digest;
-  /** Held-out sequences at most; all of them if there are fewer. */
-  readonly sequences: number;
+  /** Digest of the checkpoint's manifest, or parameters by fragment, each flat in table order. */
+  readonly checkpoint: Digest | readonly Float32Array[];
+  /** Held-out sequences at most, all of them if there are fewer; or which ones, a whole number of the program's batches. */
+  readonly sequences: number | readonly number[];
   /** Share of the machine's processor time that it may take, 0 … 1; default all that is left. */
   readonly share?: number | undefined;
 }
@@ -40,7 +47,7 @@ export interface LossResult {
   /** Nats per token. */
   readonly loss: number;
   readonly microBitsPerByte: number;
-  /** Sequences measured: a whole number of the program's batches, evenly spaced over the held-out split. */
+  /** Sequences measured: a whole number of the program's batches, evenly spaced over the held-out split if not named. */
   readonly sequences: number;
   /** Processor time of the engine's process, ms. */
   readonly cpu: number;
@@ -52,6 +59,8 @@ export interface LossResult {
 export interface LossMeter {
   /** @throws RetryableError when something is not to be had or the process ended; UserError for what cannot be measured */
   measure(request: LossRequest, signal: AbortSignal): Promise<LossResult>;
+  /** Whether this machine computes the realisation's conformance value, as machines of its class do; computed once. */
+  conforms(request: Origin, signal: AbortSignal): Promise<boolean>;
   close(): void;
 }
 
@@ -61,12 +70,15 @@ export interface LossSettings {
   readonly cache: string;
 }
 
+type Origin = Pick<LossRequest, "runId" | "definition" | "realisation">;
+
 /** All that is needed for the checkpoints of one realisation. */
 interface Setup {
   readonly definition: Definition;
   readonly manifest: DataManifest;
   readonly engine: Engine;
   readonly heldOut: Sequences;
+  readonly conforms: () => Promise<boolean>;
   /** Shards of checkpoints: not kept. */
   readonly passing: BlobReader;
 }
@@ -75,21 +87,23 @@ interface Setup {
 export function createLossMeter(settings: LossSettings, clock: Clock = systemClock): LossMeter {
   const setups = new Map<string, Promise<Setup>>();
   const engines = new Set<Engine>();
+  const within = async <T>(request: Origin, signal: AbortSignal, work: (setup: Setup) => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    const key = `${request.definition}/${request.realisation}`;
+    const opening = setups.get(key) ?? open(settings, request);
+    setups.set(key, opening);
+    try {
+      const setup = await opening;
+      engines.add(setup.engine);
+      return await unlessAborted(work(setup), signal);
+    } catch (error) {
+      if (error instanceof EngineClosedError || !(await opening.catch(() => undefined))) setups.delete(key);
+      throw error;
+    }
+  };
   return {
-    measure: async (request, signal) => {
-      signal.throwIfAborted();
-      const key = `${request.definition}/${request.realisation}`;
-      const opening = setups.get(key) ?? open(settings, request);
-      setups.set(key, opening);
-      try {
-        const setup = await opening;
-        engines.add(setup.engine);
-        return await unlessAborted(measure(setup, request, clock, signal), signal);
-      } catch (error) {
-        if (error instanceof EngineClosedError || !(await opening.catch(() => undefined))) setups.delete(key);
-        throw error;
-      }
-    },
+    measure: (request, signal) => within(request, signal, (setup) => measure(setup, request, clock, signal)),
+    conforms: (request, signal) => within(request, signal, (setup) => setup.conforms()),
     close: () => {
       for (const { pid } of engines) {
         try {
@@ -114,7 +128,7 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-async function open(settings: LossSettings, request: LossRequest): Promise<Setup> {
+async function open(settings: LossSettings, request: Origin): Promise<Setup> {
   const client = createCoordinatorClient(settings.coordinator);
   const { runId } = request;
   const fetch = (digest: Digest, limit: number): Promise<Uint8Array> => client.blob(runId, digest, limit);
@@ -132,10 +146,21 @@ async function open(settings: LossSettings, request: LossRequest): Promise<Setup
   const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
   const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
   const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields: true });
+  let own: Promise<boolean> | undefined;
+  const compute = async (): Promise<boolean> => {
+    if (deviceClass() !== realisation.deviceClass) return false;
+    const step = await kept.get(realisation.graphs.step as Digest, programLimits.bytes);
+    return (await conformance(step)) === realisation.conformance;
+  };
   return {
     definition,
     manifest,
     engine,
+    conforms: () => {
+      const computing = (own ??= compute());
+      computing.catch(() => (own = undefined));
+      return computing;
+    },
     heldOut: openSequences(kept, manifest, "heldOut", definition.sequence),
     passing: {
       ...kept,
@@ -148,7 +173,8 @@ async function measure(setup: Setup, request: LossRequest, clock: Clock, signal:
   const { manifest, engine, heldOut } = setup;
   await engine.setParameters(await parametersOf(setup, request.checkpoint));
   const batch = engine.shapes.eval?.batch ?? 1;
-  const indices = sampleOf(heldOut.count, request.sequences, batch);
+  const { sequences } = request;
+  const indices = typeof sequences === "number" ? sampleOf(heldOut.count, sequences, batch) : sequences;
   const startedAt = clock.now();
   const cpuBefore = await engine.cpuTime();
   let sum = 0;
@@ -176,15 +202,23 @@ export function restAfter(cpu: number, elapsed: number, share: number, processor
   return Math.max(0, Math.ceil(cpu / (share * processors) - elapsed));
 }
 
-async function parametersOf({ definition, passing }: Setup, digest: Digest): Promise<Float32Array[]> {
+async function parametersOf(
+  { definition, passing }: Setup,
+  source: LossRequest["checkpoint"],
+): Promise<Float32Array[]> {
   const { table } = definition;
-  const checkpoint = await readManifest(passing, digest);
   const parameters = new Map(
     table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((product, size) => product * size, 1))]),
   );
-  for (const layout of fragmentLayouts(table)) {
+  const layouts = fragmentLayouts(table);
+  if (typeof source !== "string") {
+    for (const layout of layouts) scatterFragment(source[layout.index] ?? new Float32Array(), layout, parameters);
+    return [...parameters.values()];
+  }
+  const checkpoint = await readManifest(passing, source);
+  for (const layout of layouts) {
     const fragment = checkpoint.fragments[layout.index];
-    if (!fragment) throw new UserError("CHECKPOINT_INVALID", `Checkpoint ${digest} lacks fragment ${layout.index}.`);
+    if (!fragment) throw new UserError("CHECKPOINT_INVALID", `Checkpoint ${source} lacks fragment ${layout.index}.`);
     const shard = await passing.get(fragment.digest as Digest, fragment.bytes);
     scatterFragment(parseFragment(shard, table, fragment).params, layout, parameters);
   }

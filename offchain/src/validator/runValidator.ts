@@ -28,8 +28,9 @@ import {
 } from "@cotrain/sdk/protocol";
 import type { LocalAccount } from "viem";
 
-import { type Clock, systemClock, UserError } from "../base/index.ts";
+import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
+  auditsGate,
   type BlobSource,
   type ChainReader,
   createEvidenceCache,
@@ -40,15 +41,20 @@ import {
   readJson,
   type RunRecord,
 } from "../chain/index.ts";
+import { PayloadError } from "../diloco/index.ts";
 import { FormatError } from "../storage/index.ts";
-import { checkAggregate } from "./aggregate.ts";
+import { type AggregateInput, checkAggregate } from "./aggregate.ts";
 import { decide } from "./attest.ts";
+import { auditGate } from "./audit.ts";
 import type { LossMeter, LossRequest } from "./loss.ts";
 import type { Statement, Statements } from "./statements.ts";
-import { createTurns, LOSS_SEQUENCES } from "./turn.ts";
+import { createTurns, LOSS_SEQUENCES, LOSS_SHARE } from "./turn.ts";
 
 /** Tries of one measurement that fails for another reason than something being away. */
 const MAX_FAILURES = 5;
+
+/** Ms after which an audit that did not come to a finding is tried again. */
+const AUDIT_AGAIN = 10_000;
 
 const NOBODY: Address = `0x${"0".repeat(40)}`;
 
@@ -70,6 +76,8 @@ export type ValidatorEvent =
       /** Processor time of it, as a share of what the machine had meanwhile. */
       readonly share: number;
     }
+  /** The losses of a head's gate were measured and are those of its record. */
+  | { readonly type: "audited"; readonly head: string; readonly round: number; readonly losses: number }
   | { readonly type: "attested"; readonly epoch: number; readonly root: string }
   | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
   | { readonly type: "not-a-member"; readonly set: number }
@@ -105,6 +113,14 @@ export interface ValidatorModules {
 interface Described {
   readonly fragments: number;
   readonly definition: Definition;
+  readonly digest: Digest;
+}
+
+/** What a verdict about an aggregate is made of. */
+interface Finding {
+  readonly holds: boolean;
+  readonly reason: string;
+  readonly evidence: Digest;
 }
 
 /** A statement that the coordinator will not take whatever is tried. */
@@ -140,7 +156,12 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const waiting = new Map<string, readonly EpochHead[]>();
   /** Runs whose heads are judged: this one, and others of the model while an epoch pays their heads too. */
   const followed = new Set<RunId>([runId]);
+  /** What the engine measures now. */
   let measuring: Promise<void> | undefined;
+  /** Ends the measurement of held-out loss that is on. */
+  let heldOut: AbortController | undefined;
+  /** When an audit without a finding is tried again, by head. */
+  const auditAgain = new Map<string, number>();
   let complained: number | undefined;
 
   const issue = async (verdict: Verdict): Promise<Statement<WireStruct<"Verdict">>> => {
@@ -171,7 +192,9 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   });
   const { run, definition, schedule } = description;
   const { modelId } = run;
-  const described = new Map<RunId, Described>([[runId, { fragments: run.fragments, definition }]]);
+  const described = new Map<RunId, Described>([
+    [runId, { fragments: run.fragments, definition, digest: run.definition }],
+  ]);
   modules.onReady?.();
 
   async function readDefinition(of: Pick<RunRecord, "runId" | "definition">): Promise<Definition> {
@@ -182,7 +205,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const known = described.get(id);
     if (known) return known;
     const record = await reader.run(id);
-    const found = { fragments: record.fragments, definition: await readDefinition(record) };
+    const found = {
+      fragments: record.fragments,
+      definition: await readDefinition(record),
+      digest: record.definition,
+    };
     described.set(id, found);
     return found;
   }
@@ -237,28 +264,86 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       judged.set(head.head, fragment);
       return;
     }
-    let finding: { holds: boolean; reason: string; evidence: Digest };
+    const { loss } = modules;
+    const oneIn = of.definition.screening.auditOneIn;
+    if (!loss || !(await auditsGate(reader, head, validator, { fragments: of.fragments, oneIn }))) {
+      await conclude(head, fragment, await inspect(head, parent, of, fragment));
+      return;
+    }
+    // The engine measures one thing at a time; what is not judged now is judged at a later look. Held-out loss can wait.
+    if (clock.now() < (auditAgain.get(head.head) ?? 0)) return;
+    if (measuring) {
+      heldOut?.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
+      return;
+    }
+    const audit = (input: AggregateInput): Promise<Finding> => auditOf(loss, of, input);
+    measuring = (async () => {
+      const finding = await inspect(head, parent, of, fragment, audit);
+      // The chain may have gone back meanwhile.
+      if ((await drawnBy(reader, head, validator, of.fragments)) === fragment) await conclude(head, fragment, finding);
+    })()
+      .catch((error: unknown) => {
+        if (signal.aborted) return;
+        auditAgain.set(head.head, clock.now() + AUDIT_AGAIN);
+        const reason = error instanceof Error ? error.message : String(error);
+        emit({ type: "retrying", what: `the loss gate of checkpoint ${head.round}, not judged yet`, reason });
+      })
+      .finally(() => {
+        measuring = undefined;
+      });
+  }
+
+  /** @throws what says that there is no finding yet */
+  async function inspect(
+    head: PostedHead,
+    parent: PostedHead,
+    of: Described,
+    fragment: number,
+    audit?: (input: AggregateInput) => Promise<Finding>,
+  ): Promise<Finding> {
     try {
       const found = await evidence.read(blobs, head, parent);
       const params = await reader.paramsOf(head.runId, head.paramsVersion);
-      finding = await checkAggregate(blobs, {
-        head,
-        parent,
-        evidence: found,
-        definition: of.definition,
-        params,
-        fragment,
-      });
+      const realisations = await reader.realisationsOf(head.runId);
+      const { definition: rules } = of;
+      const input = { head, parent, evidence: found, definition: rules, params, realisations, fragment };
+      const finding = await checkAggregate(blobs, input);
+      const audited = finding.holds ? await audit?.(input) : undefined;
+      return audited && !audited.holds ? audited : finding;
     } catch (error) {
       // What is there and wrong is the poster's doing; what is not there may come yet.
-      const wrong = error instanceof EvidenceError || error instanceof FormatError;
+      const wrong = error instanceof EvidenceError || error instanceof FormatError || error instanceof PayloadError;
       if (!wrong) throw error;
-      finding = {
+      return {
         holds: false,
         reason: error.message,
         evidence: digestOfJson({ version: 1, head: head.head, reason: error.code }),
       };
     }
+  }
+
+  /** Measures a head's gate again, within the share that measuring may take while the run trains. */
+  async function auditOf(loss: LossMeter, of: Described, input: AggregateInput): Promise<Finding> {
+    const { head } = input;
+    const { phase } = await coordinator.run(runId);
+    const share = phase === "Paused" || phase === "Finished" ? undefined : LOSS_SHARE;
+    const origin = { runId: head.runId, definition: of.digest };
+    const { problem, losses, ...found } = await auditGate(
+      {
+        blobs,
+        measure: async (checkpoint, { realisation, sequences }) => {
+          const request = { ...origin, realisation: asDigest(realisation), checkpoint, sequences, share };
+          return (await loss.measure(request, signal)).microBitsPerByte;
+        },
+        conforms: (realisation) => loss.conforms({ ...origin, realisation }, signal),
+      },
+      input,
+    );
+    if (problem === "") emit({ type: "audited", head: head.head, round: head.round, losses });
+    return { holds: problem === "", reason: problem, evidence: found.evidence };
+  }
+
+  async function conclude(head: PostedHead, fragment: number, finding: Finding): Promise<void> {
     const { holds, reason } = finding;
     await issue(
       about(head, {
@@ -269,6 +354,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       }),
     );
     judged.set(head.head, fragment);
+    auditAgain.delete(head.head);
     emit({ type: "judged", head: head.head, round: head.round, fragment, holds, reason });
   }
 
@@ -278,10 +364,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     head: PostedHead,
     realisation: Digest,
     { sequences, share }: Pick<LossRequest, "sequences" | "share">,
+    until: AbortSignal,
   ): Promise<void> {
     const result = await loss.measure(
       { runId, definition: run.definition, realisation, checkpoint: head.checkpointDigest, sequences, share },
-      signal,
+      until,
     );
     await issue(
       about(head, {
@@ -312,18 +399,20 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const next = turns.next(heads, view, members, measured);
     if (!next) return;
     const { head, sequences, key } = next;
+    const controller = new AbortController();
+    heldOut = controller;
     measuring = (async () => {
       const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
       // A split may hold fewer sequences than asked for: then the one measurement stands for both.
       if (known.some(({ struct }) => struct.index > LOSS_SEQUENCES.running || sequences === LOSS_SEQUENCES.running))
         return;
       if (!(await reader.isAdmitted(runId, asDigest(realisation)))) return;
-      await measure(loss, head, asDigest(realisation), next);
+      await measure(loss, head, asDigest(realisation), next, AbortSignal.any([signal, controller.signal]));
     })()
       .then(
         () => void measured.add(key),
         (error: unknown) => {
-          if (signal.aborted) return;
+          if (signal.aborted || controller.signal.aborted) return;
           failures.set(key, (failures.get(key) ?? 0) + 1);
           // What cannot be measured is left after some tries; the next head may be measurable.
           if ((failures.get(key) ?? 0) >= MAX_FAILURES && !(error instanceof CotrainError && error.retryable))
@@ -337,6 +426,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       )
       .finally(() => {
         measuring = undefined;
+        heldOut = undefined;
       });
   }
 

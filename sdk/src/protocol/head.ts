@@ -70,6 +70,10 @@ export function lotSeed(blockHash: Hex, head: HeadHash, validator: Address): big
 /** The fragment of the aggregate that this validator recomputes. */
 export const drawnFragment = (seed: bigint, fragments: number): number => Number(seed % BigInt(fragments));
 
+/** Whether this validator measures the losses of the head's gate too: one head in `oneIn`, whatever the fragment. */
+export const drawsGateAudit = (seed: bigint, fragments: number, oneIn: number): boolean =>
+  (seed / BigInt(fragments)) % BigInt(oneIn) === 0n;
+
 /** Keeps this order apart from other uses of the same hash. */
 const MEASURING = keccak256(stringToHex("Cotrain held-out loss"));
 

@@ -110,6 +110,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     runsOf: async () => [...new Set<RunId>(ledger.heads.map(({ runId }) => runId))],
     postersOf: never,
     isAdmitted: never,
+    realisationsOf: never,
     paramsInForce: never,
     paramsOf: async () => ({ ...params, roundDeadline: ledger.roundDeadline }),
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,

@@ -8,6 +8,7 @@ import {
   canonicalJson,
   type CheckpointManifest,
   type Digest,
+  digestOfJson,
   domainFor,
   fromWire,
   hashReceipt,
@@ -17,6 +18,7 @@ import {
   ReceiptsFile,
   receiptsRoot,
   rewardTree,
+  type ScreeningFile,
   sha256,
   typedDataOf,
 } from "@cotrain/sdk/protocol";
@@ -393,6 +395,25 @@ describe("verifying from the contracts alone", () => {
       "mismatch",
       "ok",
     ]);
+  });
+
+  // point 2
+  it.each<[string, (file: ScreeningFile) => void, string]>([
+    ["held-out sequences", (file) => void file.gate.sequences.reverse(), "other held-out sequences"],
+    ["seed", (file) => void (file.gate.seed = digestOfJson("own")), "not the one that the receipts choose"],
+    ["realisation", (file) => void (file.gate.realisation = digestOfJson("own")), "never admitted"],
+    ["outcome", (file) => void (file.workers[0]!.outcome = 5), "something else"],
+    ["loss", (file) => void (file.gate.passes[0]!.after! += 1_000_000), "loss gate"],
+    ["factor", (file) => void (file.workers[1]!.fragments[2]!.clipPpm = 5), "clipped by another factor"],
+    ["median", (file) => void (file.medians[1]! ^= 1), "medians"],
+  ])("finds a record of the screening that was changed: another %s", async (_name, change, words) => {
+    const { screening } = (await manifestOf(2)).manifest;
+    const file = JSON.parse(new TextDecoder().decode(await world.store.get(asDigest(screening!)))) as ScreeningFile;
+    change(file);
+    const { reports } = await verify(chain, instead(screening!, new TextEncoder().encode(canonicalJson(file))));
+    expect(reports[2]).toMatchObject({ condition: "mismatch" });
+    expect(reports[2]!.problems.join(" ")).toContain(words);
+    expect(reports[1]).toMatchObject({ condition: "ok", problems: [] });
   });
 
   it("finds a definition that is another", async () => {

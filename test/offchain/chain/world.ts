@@ -14,6 +14,7 @@ import {
   type CheckpointManifest,
   codecCode,
   type ContractAddresses,
+  type DataManifest,
   type Definition,
   type Digest,
   digestOfJson,
@@ -25,8 +26,10 @@ import {
   type PayloadHeader,
   type Receipt,
   type ReceiptLeaf,
+  type Realisation,
   type ReceiptsFile,
   type ScreeningFile,
+  type ScreeningRules,
   receiptsRoot,
   type RunId,
   runIdOf,
@@ -54,6 +57,7 @@ import { type BlobSource, type HeadFields, developmentChain } from "../../../off
 import {
   encodePayload,
   fragmentLayouts,
+  gateSample,
   gateSeed,
   type MeasuredPayload,
   measureFragment,
@@ -114,7 +118,10 @@ export const params: RunParams = {
 };
 export const batch = 2;
 export const sequence = 16;
-const realisation = digestOfJson("realisation");
+/** Sequences per batch of the run's programs. */
+const microBatch = 4;
+/** Held-out sequences; more than the gate measures. */
+export const heldOut = 100;
 
 export interface World {
   readonly url: string;
@@ -166,8 +173,28 @@ export interface RoundOptions {
   readonly forgeScreening?: (file: ScreeningFile) => void;
 }
 
+const split = { tokens: heldOut * sequence + 1, bytes: 4 * heldOut * sequence, shards: [] };
+const data: DataManifest = {
+  version: 1,
+  source: "test",
+  tokenizer: digestOfJson("tokenizer"),
+  vocabulary: 40,
+  train: split,
+  heldOut: split,
+};
+const rules: ScreeningRules = { ...defaultScreening, auditOneIn: 2 };
+
 const put = async (store: BlobStore, document: unknown): Promise<Digest> =>
   (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+
+/**
+ * What stands for the held-out loss of a program in these tests, micro-bits per byte: it depends on all parameters and on the
+ * sample, and training does not raise it.
+ */
+export function lossOf(parameters: readonly Float32Array[], sequences: readonly number[]): number {
+  const size = parameters.reduce((sum, values) => values.reduce((part, value) => part + Math.abs(value), sum), 0);
+  return 2_000_000 + Math.round(1_000 * size) + sequences.reduce((sum, index, i) => sum + index * (i + 1), 0);
+}
 
 /** Checkpoint 0 with random parameters. */
 export async function createInitial(store: BlobStore, runId: RunId) {
@@ -190,16 +217,31 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     version: 1,
     model: { kind: "test" },
     tokenizer: digestOfJson("tokenizer"),
-    data: digestOfJson("data"),
+    data: await put(store, data),
     innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 },
     schedule: { kind: "warmup-constant", warmupSteps: 10, freshWarmupSteps: 10 },
     sequence,
     table,
     initialParameters: digestOfJson(checkpoint.manifest.fragments.map(({ digest }) => digest)),
-    screening: defaultScreening,
+    screening: rules,
   };
-  await put(store, definition);
-  return { definition, states, digest: checkpoint.digest, manifest: checkpoint.manifest };
+  const realisation: Realisation = {
+    version: 1,
+    definition: await put(store, definition),
+    graphs: { step: digestOfJson("step"), eval: digestOfJson("eval"), logits: digestOfJson("logits") },
+    microBatch,
+    precision: "fp32",
+    runtime: "test",
+    deviceClass: "test",
+    conformance: digestOfJson("conformance"),
+  };
+  return {
+    realisation: await put(store, realisation),
+    definition,
+    states,
+    digest: checkpoint.digest,
+    manifest: checkpoint.manifest,
+  };
 }
 
 interface ScreenedRound {
@@ -208,15 +250,28 @@ interface ScreenedRound {
   readonly measured: readonly MeasuredPayload[];
   readonly leaves: readonly ReceiptLeaf[];
   readonly past: readonly ScreeningFile[];
+  readonly realisation: Digest;
+  /** Parameters by fragment, before the round and after it. */
+  readonly before: readonly Float32Array[];
+  readonly after: readonly Float32Array[];
 }
 
 /** The record of a round whose aggregate stood at once. */
-function screeningOf(runId: RunId, { round, paramsVersion, measured, leaves, past }: ScreenedRound): ScreeningFile {
+function screeningOf(
+  runId: RunId,
+  { round, paramsVersion, measured, leaves, past, ...made }: ScreenedRound,
+): ScreeningFile {
   const { aggregatorBps } = params;
-  const input = { rules: defaultScreening, round, paramsVersion, aggregatorBps, payloads: measured, past };
+  const input = { rules, round, paramsVersion, aggregatorBps, payloads: measured, past };
   const workers = screen(input);
   const ordered = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
   const left = workers.some(({ outcome }) => outcome === 0);
+  const seed = gateSeed(
+    runId,
+    round,
+    ordered.map(({ receiptHash }) => receiptHash),
+  );
+  const sequences = gateSample(seed, heldOut, rules.gateSequences, microBatch);
   return {
     version: 1,
     runId,
@@ -225,15 +280,11 @@ function screeningOf(runId: RunId, { round, paramsVersion, measured, leaves, pas
     workers,
     medians: mediansOf(workers, fragmentLayouts(table).length),
     gate: {
-      seed: gateSeed(
-        runId,
-        round,
-        ordered.map(({ receiptHash }) => receiptHash),
-      ),
-      realisation,
-      sequences: [0],
-      before: left ? 2_000_000 : null,
-      passes: left ? [{ after: 2_000_000, without: [], leftOut: null }] : [],
+      seed,
+      realisation: made.realisation,
+      sequences,
+      before: left ? lossOf(made.before, sequences) : null,
+      passes: left ? [{ after: lossOf(made.after, sequences), without: [], leftOut: null }] : [],
     },
   };
 }
@@ -241,9 +292,10 @@ function screeningOf(runId: RunId, { round, paramsVersion, measured, leaves, pas
 export function createPublisher(
   store: BlobStore,
   place: Place,
-  initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest },
+  initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest; realisation: Digest },
 ): Publisher {
   let current = { digest: initial.digest, round: 0, states: initial.states, manifest: initial.manifest };
+  const { realisation } = initial;
   let assignmentId = 0;
   let step = 0;
   let tokensTrained = 0n;
@@ -379,7 +431,16 @@ export function createPublisher(
       }
       options.forge?.(states);
       const file: ReceiptsFile = { version: 1, runId: place.runId, round, receipts: entries };
-      const screening = screeningOf(place.runId, { round, paramsVersion, measured, leaves, past: screenings });
+      const screening = screeningOf(place.runId, {
+        round,
+        paramsVersion,
+        measured,
+        leaves,
+        past: screenings,
+        realisation,
+        before: current.states.map((state) => state.params),
+        after: states.map((state) => state.params),
+      });
       options.forgeScreening?.(screening);
       screenings.unshift(screening);
       const checkpoint = await writeCheckpoint(store, table, states, {
@@ -447,7 +508,7 @@ export async function createWorld(url: string, directory: string): Promise<World
       initialCheckpoint: initial.digest,
       fragments,
       poster: poster.address,
-      realisations: [realisation],
+      realisations: [initial.realisation],
       params,
       min: { ...params, innerSteps: fragments, rampInnerSteps: 0, rampRounds: 0, outerLrPpm: 0, outerMomentumPpm: 0 },
       max: {

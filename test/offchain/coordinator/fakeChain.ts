@@ -162,6 +162,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     runsOf: async () => (present(), [runId]),
     postersOf: async () => (present(), [options.poster]),
     isAdmitted: async (_run, realisation) => (present(), options.realisations.includes(realisation)),
+    realisationsOf: async () => (present(), options.realisations),
     paramsInForce: async () => (present(), { version: versions.length, params: params() }),
     paramsOf: async (_run, version) => (present(), versions[version - 1]!),
     paramsVersionAt: async () => (present(), 1),

@@ -59,7 +59,15 @@ beforeAll(async () => {
   const { digest } = publisher.checkpoint();
   const manifest = parseManifest(await store.get(digest, MAX_MANIFEST_BYTES));
   const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
-  input = { head, parent, evidence: { manifest, file, leaves }, definition, params, fragment };
+  input = {
+    head,
+    parent,
+    evidence: { manifest, file, leaves },
+    definition,
+    params,
+    realisations: [initial.realisation],
+    fragment,
+  };
 }, 60_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -140,6 +148,9 @@ describe("a recomputed aggregate", () => {
       [(file: ScreeningFile) => (file.gate.seed = digestOfJson("another")), "sample"],
       [(file: ScreeningFile) => (file.gate.passes[0]!.after = 9_000_000), "loss gate"],
       [(file: ScreeningFile) => file.workers.pop(), "every receipt"],
+      [(file: ScreeningFile) => file.gate.sequences.reverse(), "other held-out sequences"],
+      [(file: ScreeningFile) => (file.gate.sequences = [0, 1, 2, 3]), "other held-out sequences"],
+      [(file: ScreeningFile) => (file.gate.realisation = digestOfJson("its own")), "never admitted"],
     ] as const)
       expect(await withScreening((file) => void change(file))).toMatchObject({
         holds: false,

@@ -12,8 +12,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
 import { prepareRun, type RunMaterial } from "../../../offchain/src/cli/createRun.ts";
+import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
-import { fragmentLayouts, scatterFragment } from "../../../offchain/src/diloco/index.ts";
+import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { type BlobStore, openFileStore, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
 import { createLossMeter, type LossMeter, restAfter, sampleOf } from "../../../offchain/src/validator/index.ts";
@@ -127,6 +128,36 @@ describe("held-out loss", () => {
     expect(cpu).toBeGreaterThan(0);
     expect(elapsed).toBeGreaterThan(0);
     expect(await meter.measure(request(), signal)).toMatchObject(same);
+  });
+
+  // point 2
+  it("of parameters over named sequences is what the coordinator's gate measures, bit for bit", async () => {
+    const { signal } = new AbortController();
+    const { definition, realisationDigest, initial } = material;
+    const known = { known: [realisationDigest], find: async () => material.realisation };
+    const gate = createGateMeter(store, definition, known);
+    try {
+      const { realisation, available, batch } = await gate.describe();
+      expect(realisation).toBe(realisationDigest);
+      const sequences = gateSample(digestOfJson("seed"), available, 8, batch);
+      const parameters = initial.map(({ params }) => params.map((value) => value * 1.01));
+      const ask = { ...request(), checkpoint: parameters, sequences };
+      const { microBitsPerByte } = await meter.measure(ask, signal);
+      expect(microBitsPerByte).toBe(await gate.loss(parameters, sequences));
+      const others = await meter.measure(
+        { ...ask, sequences: sequences.map((index) => (index + 1) % available) },
+        signal,
+      );
+      expect(others.microBitsPerByte).not.toBe(microBitsPerByte);
+      const untouched = { ...ask, checkpoint: initial.map(({ params }) => params) };
+      expect(await meter.measure({ ...ask, checkpoint }, signal)).toMatchObject({
+        microBitsPerByte: (await meter.measure(untouched, signal)).microBitsPerByte,
+      });
+      // The realisation was made here.
+      await expect(meter.conforms(ask, signal)).resolves.toBe(true);
+    } finally {
+      await gate.close();
+    }
   });
 
   it("of a checkpoint that is not to be had is an error, and the process goes on", async () => {

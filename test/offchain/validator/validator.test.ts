@@ -487,7 +487,7 @@ async function nextRun(): Promise<World["publisher"] & { readonly runId: RunId }
     initialCheckpoint: initial.digest,
     fragments,
     poster: poster.address,
-    realisations: [digestOfJson("realisation")],
+    realisations: [initial.realisation],
     params,
     min: params,
     max: params,

@@ -1,0 +1,177 @@
+/** Measures the losses of a round's gate again, from published shards and payloads, and holds the record against them. */
+import {
+  type Address,
+  asDigest,
+  type CheckpointManifest,
+  type Digest,
+  digestOfJson,
+  MAX_MANIFEST_BYTES,
+  outcomeCode,
+  outerHyperparametersOf,
+  type ScreeningFile,
+} from "@cotrain/sdk/protocol";
+
+import { type BlobSource, EvidenceError, readScreening } from "../chain/index.ts";
+import { codecOf, type Contribution, fragmentLayouts, passHolds, reduceFragment, sourceOf } from "../diloco/index.ts";
+import { type FragmentState, parseFragment, parseManifest } from "../storage/index.ts";
+import type { AggregateInput } from "./aggregate.ts";
+
+export interface AuditModules {
+  readonly blobs: BlobSource;
+  /** Held-out loss of parameters by fragment over a gate's sample, micro-bits per byte. */
+  readonly measure: (parameters: readonly Float32Array[], gate: ScreeningFile["gate"]) => Promise<number>;
+  /** Whether this machine computes the same bits as the class that the gate's realisation names; asked where bits differ. */
+  readonly conforms: (realisation: Digest) => Promise<boolean>;
+}
+
+export interface AuditFinding {
+  /** One sentence, empty when the record holds. */
+  readonly problem: string;
+  /** Digest of the canonical JSON of what differs, if anything does. */
+  readonly evidence: Digest;
+  /** Losses that were measured. */
+  readonly losses: number;
+}
+
+type Input = Pick<AggregateInput, "head" | "parent" | "evidence" | "definition" | "params">;
+
+/** A loss of the record beside the one measured. */
+interface Compared {
+  /** Of which pass; null for the checkpoint before. */
+  readonly pass: number | null;
+  /** Who was left out on trial, if anybody. */
+  readonly without: Address | null;
+  readonly recorded: number | null;
+  readonly measured: number | null;
+}
+
+const isFinite = (values: Float32Array): boolean => values.every((value) => Number.isFinite(value));
+/** Outcomes of those whose payloads came to the gate. */
+const gated: ReadonlySet<number> = new Set([0, outcomeCode.lossHarm, outcomeCode.roundDiscarded]);
+
+/**
+ * Of a head whose record follows from its own numbers: whether those of the gate are true. What the round's aggregate was
+ * before somebody was left out is made anew from the payloads.
+ * @throws what `blobs` and `measure` throw: then there is no finding
+ */
+export async function auditGate(modules: AuditModules, input: Input): Promise<AuditFinding> {
+  const { head, evidence, definition } = input;
+  const rules = definition.screening;
+  const finding = (losses: number, wrong?: Compared, exactly = false): AuditFinding => ({
+    problem: wrong ? sentenceOf(wrong, exactly ? 0 : rules.gateTolerance) : "",
+    evidence: digestOfJson({ version: 1, head: head.head, gate: wrong ?? null }),
+    losses,
+  });
+  // Without receipts there was nothing to gate.
+  if (evidence.manifest.screening === null) return finding(0);
+  const file = await readScreening(modules.blobs, head.runId, evidence.manifest.screening);
+  let inexact: Compared | undefined;
+  let losses = 0;
+  for await (const compared of comparisons(modules, input, file)) {
+    const { recorded, measured } = compared;
+    losses += 1;
+    if (recorded === measured) continue;
+    if (recorded === null || measured === null || Math.abs(recorded - measured) > rules.gateTolerance)
+      return finding(losses, compared);
+    inexact ??= compared;
+  }
+  if (inexact && (await modules.conforms(asDigest(file.gate.realisation)))) return finding(losses, inexact, true);
+  return finding(losses);
+}
+
+function sentenceOf({ pass, without, recorded, measured }: Compared, tolerance: number): string {
+  const what = pass === null ? "the checkpoint before" : `pass ${pass}${without ? ` without ${without}` : ""}`;
+  const allowed = tolerance === 0 ? "of a machine of its class none" : `a tolerance of ${tolerance}`;
+  return `The loss gate records ${recorded} for ${what}, where ${measured} is measured; ${allowed} is allowed.`;
+}
+
+async function* comparisons(
+  { blobs, measure }: AuditModules,
+  input: Input,
+  { workers, gate }: ScreeningFile,
+): AsyncGenerator<Compared> {
+  if (gate.before === null) return;
+  const { head, parent, evidence, definition } = input;
+  const parentManifest = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES));
+  const base = await statesOf(blobs, input, parentManifest);
+  const lossOf = async (states: readonly FragmentState[]): Promise<number | null> => {
+    if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;
+    const parameters = states.map(({ params }) => params);
+    const loss = await measure(parameters, gate);
+    // What the record cannot hold is null there.
+    return Number.isSafeInteger(loss) && loss >= 0 ? loss : null;
+  };
+  yield { pass: null, without: null, recorded: gate.before, measured: await lossOf(base) };
+
+  let left = workers.filter(({ outcome }) => gated.has(outcome));
+  for (const [pass, { after, without, leftOut }] of gate.passes.entries()) {
+    const stands = passHolds(gate.before, after, definition.screening);
+    const states = stands
+      ? await statesOf(blobs, input, evidence.manifest)
+      : await aggregateOf(blobs, input, base, left);
+    yield { pass, without: null, recorded: after, measured: await lossOf(states) };
+    for (const { worker, loss } of without) {
+      const others = left.filter((entry) => entry.worker !== worker);
+      // Without anybody the checkpoint stays as it was.
+      const measured = others.length === 0 ? gate.before : await lossOf(await aggregateOf(blobs, input, base, others));
+      yield { pass, without: worker, recorded: loss, measured };
+    }
+    left = left.filter(({ worker }) => worker !== leftOut);
+  }
+}
+
+async function statesOf(
+  blobs: BlobSource,
+  { head, definition: { table } }: Input,
+  manifest: CheckpointManifest,
+): Promise<FragmentState[]> {
+  const states: FragmentState[] = [];
+  if (manifest.fragments.length !== fragmentLayouts(table).length)
+    throw new EvidenceError("EVIDENCE_MANIFEST", `Checkpoint ${manifest.round} does not have the table's fragments.`);
+  for (const fragment of manifest.fragments) {
+    const shard = await blobs.blob(head.runId, asDigest(fragment.digest), fragment.bytes);
+    states.push(parseFragment(shard, table, fragment));
+  }
+  return states;
+}
+
+/** θ′ and its outer state out of the payloads of some. */
+async function aggregateOf(
+  blobs: BlobSource,
+  { head, evidence, definition, params }: Input,
+  base: readonly FragmentState[],
+  of: ScreeningFile["workers"],
+): Promise<FragmentState[]> {
+  const { codec, outerOptimizer, weighting } = params;
+  const tokensOf = new Map(evidence.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
+  const states: FragmentState[] = [];
+  for (const { index, elements } of fragmentLayouts(definition.table)) {
+    const contributions: Contribution[] = [];
+    for (const { worker, fragments } of of) {
+      const entry = fragments[index];
+      if (!entry)
+        throw new EvidenceError(
+          "EVIDENCE_SCREENING",
+          `The payload of ${worker} was gated and fragment ${index} not measured.`,
+        );
+      const payload = await blobs.blob(head.runId, asDigest(entry.digest), codecOf(codec).encodedLength(elements));
+      contributions.push({
+        worker,
+        tokens: tokensOf.get(worker) ?? 0,
+        source: sourceOf(payload),
+        clipPpm: entry.clipPpm,
+      });
+    }
+    const reduced = await reduceFragment({
+      params: base[index]!.params,
+      buffer: base[index]!.outer,
+      contributions,
+      codec,
+      outerOptimizer,
+      weighting,
+      outer: outerHyperparametersOf(params, head.round - 1),
+    });
+    states.push({ params: reduced.params, outer: reduced.buffer });
+  }
+  return states;
+}

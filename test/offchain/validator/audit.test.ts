@@ -1,0 +1,183 @@
+/** The losses of a round's gate, measured again by a validator. What stands for a program's loss is a function of parameters. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import {
+  type Address,
+  asHead,
+  asRunId,
+  canonicalJson,
+  digestOfJson,
+  MAX_MANIFEST_BYTES,
+  type ScreeningFile,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import type { PostedHead } from "../../../offchain/src/chain/index.ts";
+import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
+import { contracts } from "../chain/ledger.ts";
+import { blobsOf, createInitial, createPublisher, lossOf, params, type RoundOptions, workers } from "../chain/world.ts";
+
+const runId = asRunId(digestOfJson("run"));
+const place = { chainId: 31_337, contracts, runId };
+const addresses = workers.map(({ address }) => address.toLowerCase() as Address);
+let directory: string;
+let store: BlobStore;
+let initial: Awaited<ReturnType<typeof createInitial>>;
+let input: AggregateInput;
+let record: ScreeningFile;
+
+const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({
+  runId,
+  head: asHead(digestOfJson(`head-${round}`)),
+  parentHead: asHead(zeroHash),
+  sequence: round,
+  round,
+  paramsVersion: 1,
+  checkpointDigest,
+  receiptsRoot: zeroHash,
+  block: round,
+  blockHash: zeroHash,
+  logIndex: 0,
+  transaction: zeroHash,
+  anchoredAt: 1_000 + round,
+});
+
+/** Parameters by fragment after a first round from the same start. */
+async function trained(options: RoundOptions = {}): Promise<Float32Array[]> {
+  const publisher = createPublisher(store, place, initial);
+  await publisher.round(options);
+  return publisher.checkpoint().states.map((state) => state.params);
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cotrain-audit-"));
+  store = await openFileStore(join(directory, "blobs"));
+  initial = await createInitial(store, runId);
+  const publisher = createPublisher(store, place, initial);
+  const { file, leaves } = await publisher.round();
+  const { digest } = publisher.checkpoint();
+  const manifest = parseManifest(await store.get(digest, MAX_MANIFEST_BYTES));
+  record = JSON.parse(new TextDecoder().decode(await store.get(manifest.screening as typeof digest))) as ScreeningFile;
+  const { definition, realisation } = initial;
+  const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
+  const evidence = { manifest, file, leaves };
+  input = { head, parent, evidence, definition, params, realisations: [realisation], fragment: 0 };
+}, 60_000);
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** The finding where the record's gate is another one. */
+async function audited(
+  gate: Partial<ScreeningFile["gate"]>,
+  options: { conforms?: boolean; measure?: typeof lossOf } = {},
+): Promise<AuditFinding & { asked: number }> {
+  const file: ScreeningFile = { ...record, gate: { ...record.gate, ...gate } };
+  const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
+  const { evidence } = input;
+  const measure = options.measure ?? lossOf;
+  let asked = 0;
+  const finding = await auditGate(
+    {
+      blobs: blobsOf(store),
+      measure: async (parameters, { sequences }) => measure(parameters, sequences),
+      conforms: async () => ((asked += 1), options.conforms ?? true),
+    },
+    {
+      ...input,
+      evidence: { ...evidence, manifest: { ...evidence.manifest, screening: digest } },
+    },
+  );
+  return { ...finding, asked };
+}
+/** A loss that rises with training, so that no pass holds. */
+const rising: typeof lossOf = (parameters, sequences) =>
+  lossOf(parameters, sequences) + (parameters[0]![0] === initial.states[0]!.params[0] ? 0 : 500_000);
+const passOf = (after: number | null): ScreeningFile["gate"]["passes"] => [{ after, without: [], leftOut: null }];
+
+// point 2
+describe("an audit of a loss gate", () => {
+  it("finds true losses true, without computing whose class the machine is of", async () => {
+    expect(await audited({})).toMatchObject({ problem: "", losses: 2, asked: 0 });
+  });
+
+  it("finds a forged loss of θ, and of θ′", async () => {
+    const { before, passes } = record.gate;
+    const { after } = passes[0]!;
+    for (const gate of [{ before: before! + 1_001 }, { before: before! - 1_001 }])
+      expect((await audited(gate)).problem).toContain(
+        `records ${gate.before} for the checkpoint before, where ${before}`,
+      );
+    for (const forged of [after! + 1_001, after! - 1_001])
+      expect((await audited({ passes: passOf(forged) })).problem).toContain(
+        `records ${forged} for pass 0, where ${after}`,
+      );
+  });
+
+  it("allows another class the tolerance, its own none", async () => {
+    const { before } = record.gate;
+    const gate = { before: before! + 1_000 };
+    expect(await audited(gate, { conforms: false })).toMatchObject({ problem: "", asked: 1 });
+    const own = await audited({ before: before! + 1 }, { conforms: true });
+    expect(own).toMatchObject({ problem: expect.stringContaining("of its class"), asked: 1 });
+    expect(own.evidence).not.toBe((await audited({})).evidence);
+  });
+
+  it("finds a loss that was invented to leave somebody out", async () => {
+    const truth = lossOf(await trained(), record.gate.sequences);
+    const passes = [
+      {
+        after: 9_000_000,
+        without: addresses.map((worker, i) => ({ worker, loss: truth + i })),
+        leftOut: addresses[0]!,
+      },
+      ...passOf(truth),
+    ];
+    expect((await audited({ passes })).problem).toContain(`records 9000000 for pass 0, where ${truth} is measured`);
+  });
+
+  it("makes anew what was tried without somebody", async () => {
+    const { sequences, before } = record.gate;
+    const without: { worker: Address; loss: number }[] = [];
+    for (const worker of addresses) {
+      const others = await trained({ outcome: (each) => (each === worker ? 1 : 0) });
+      without.push({ worker, loss: rising(others, sequences) });
+    }
+    const after = rising(await trained(), sequences);
+    const passes = [{ after, without, leftOut: null }];
+    expect(await audited({ before, passes }, { measure: rising })).toMatchObject({ problem: "", losses: 5, asked: 0 });
+    const [first, second, third] = without;
+    const forged = [{ after, without: [first!, { ...second!, loss: second!.loss - 5_000 }, third!], leftOut: null }];
+    expect((await audited({ before, passes: forged }, { measure: rising })).problem).toContain(
+      `without ${second!.worker}`,
+    );
+  });
+
+  it("takes no number for a loss that is none, nor none for a number", async () => {
+    const { after } = record.gate.passes[0]!;
+    expect((await audited({ passes: passOf(null) })).problem).toContain(`records null for pass 0, where ${after}`);
+    for (const nothing of [NaN, Infinity])
+      expect((await audited({}, { measure: () => nothing })).problem).toContain("where null is measured");
+  });
+
+  it("has no finding where a shard is not to be had", async () => {
+    const gone = input.evidence.manifest.fragments[2]!.digest;
+    const blobs = blobsOf(store);
+    const found = auditGate(
+      {
+        blobs: {
+          blob: async (run, digest, limit) => {
+            if (digest === gone) throw new RangeError("It is nowhere.");
+            return blobs.blob(run, digest, limit);
+          },
+        },
+        measure: async (parameters, { sequences }) => lossOf(parameters, sequences),
+        conforms: async () => true,
+      },
+      input,
+    );
+    await expect(found).rejects.toThrow("It is nowhere.");
+  });
+});

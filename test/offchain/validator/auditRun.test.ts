@@ -1,0 +1,219 @@
+/** A validator that measures, on a real chain: which gates its lot gives it, and what it says of a forged loss. */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  asHead,
+  digestOfJson,
+  drawsGateAudit,
+  type Hex,
+  lotSeed,
+  type RunView,
+  type ScreeningFile,
+  type SignedVerdict,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+
+import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
+import { type Chain, openChain } from "../../../offchain/src/chain/index.ts";
+import {
+  type Database,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+} from "../../../offchain/src/service/index.ts";
+import {
+  type LossMeter,
+  openStatements,
+  runValidator,
+  statementMigrations,
+  type StatementSchema,
+  type ValidatorCoordinator,
+  type ValidatorEvent,
+} from "../../../offchain/src/validator/index.ts";
+import { createNode, type TestNode } from "../chain/node.ts";
+import { createWorld, fragments, lossOf, poster, type RoundOptions, validators, type World } from "../chain/world.ts";
+
+let node: TestNode;
+let world: World;
+let chain: Chain;
+let jobs: Database<JobSchema>;
+let stop: () => Promise<void> = async () => undefined;
+const me = validators[0]!;
+const address = me.address.toLowerCase() as Address;
+let verdicts: SignedVerdict[] = [];
+/** A blob that the coordinator does not have. */
+let withheld: string | undefined;
+/** Shards that were asked for while it was withheld. */
+let refused = 0;
+
+const coordinator: ValidatorCoordinator = {
+  run: async () => {
+    const run = await chain.run(world.runId);
+    const { modelId, definition } = run;
+    return { runId: world.runId, modelId, definition, realisations: [], phase: "Training" } as unknown as RunView;
+  },
+  epochs: async () => ({ epochs: [] }),
+  blob: async (_run, digest, limit) => {
+    if (digest === withheld) {
+      refused += 1;
+      throw new CoordinatorError(404, "BLOB_NOT_FOUND", `There is no blob ${digest}.`);
+    }
+    return world.store.get(digest, limit);
+  },
+  submitVerdict: async (_run, signed) => {
+    verdicts.push(signed);
+    return { accepted: true };
+  },
+  submitAttestation: async () => ({ accepted: true }),
+};
+
+/** The function that this world's losses are, in place of a program; a machine of the realisation's class. */
+const loss: LossMeter = {
+  measure: async ({ checkpoint, sequences }) => {
+    if (typeof checkpoint === "string" || typeof sequences === "number")
+      throw new UserError("NOT_A_GATE", "Only gates are measured here.");
+    return {
+      loss: 0,
+      microBitsPerByte: lossOf(checkpoint, sequences),
+      sequences: sequences.length,
+      cpu: 0,
+      elapsed: 0,
+    };
+  },
+  conforms: async () => true,
+  close: () => undefined,
+};
+
+async function start(): Promise<ValidatorEvent[]> {
+  const events: ValidatorEvent[] = [];
+  const file = join(node.directory, `${crypto.randomUUID()}.sqlite`);
+  const database = await openDatabase<StatementSchema>(file, statementMigrations);
+  const controller = new AbortController();
+  const running = runValidator(
+    { runId: world.runId, signal: controller.signal, pollInterval: 20 },
+    {
+      reader: chain,
+      coordinator,
+      account: me,
+      statements: openStatements(database),
+      loss,
+      onEvent: (event) => void events.push(event),
+    },
+  );
+  stop = async () => {
+    controller.abort(new UserError("STOPPED", "Stopped."));
+    await running;
+    await database.close();
+    stop = async () => undefined;
+  };
+  return events;
+}
+
+async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
+  for (let tries = 0; tries < 2_000; tries++) {
+    const found = look();
+    if (found !== undefined) return found;
+    await sleep(20);
+  }
+  throw new Error(`${what} did not come.`);
+}
+
+/** Posts a round; the block that decides the lot is one by which the newest head's audit is drawn by this validator, or not. */
+async function post(drawn: boolean, options: RoundOptions = {}): Promise<{ round: number; head: string }> {
+  const { head: parentHead } = await chain.head(world.runId);
+  const { fields } = await world.publisher.round(options);
+  await chain.postHead({ ...fields, parentHead }, `head-${fields.round}`);
+  const { head } = await chain.head(world.runId);
+  let hash: Hex = digestOfJson({ salt: 0 });
+  const { auditOneIn } = world.definition.screening;
+  for (let salt = 1; drawsGateAudit(lotSeed(hash, asHead(head), address), fragments, auditOneIn) !== drawn; salt++)
+    hash = digestOfJson({ salt });
+  Object.assign(chain, { blockHash: async () => hash });
+  return { round: fields.round, head };
+}
+const judgement = (events: readonly ValidatorEvent[], of: number) =>
+  eventually("the judgement", () => events.find((event) => event.type === "judged" && event.round === of)) as Promise<
+    Extract<ValidatorEvent, { type: "judged" }>
+  >;
+const sent = (head: string) =>
+  eventually("the verdict", () =>
+    verdicts.find(({ verdict }) => verdict.head === head && verdict.kind === verdictKind.aggregate),
+  );
+/** A loss of θ′ that would stand by itself and is not what the parameters give. */
+const forgeScreening = ({ gate }: ScreeningFile): void => void (gate.passes[0]!.after! -= 20_000);
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  world = await createWorld(node.url, node.directory);
+  jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  const table = await openJobTable(jobs, { random: createRandom("jobs") });
+  const options = { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
+  chain = await openChain(options, { account: poster, jobs: table });
+}, 60_000);
+afterEach(async () => {
+  await stop();
+  verdicts = [];
+  withheld = undefined;
+});
+afterAll(async () => {
+  await chain?.close();
+  await jobs?.close();
+  await node?.close();
+});
+
+// point 2
+it("a validator measures the gate that its lot gives it and finds an honest record true", async () => {
+  const { round, head } = await post(true);
+  const events = await start();
+  expect(await judgement(events, round)).toMatchObject({ holds: true, reason: "" });
+  expect(events).toContainEqual({ type: "audited", head, round, losses: 2 });
+  expect((await sent(head)).verdict.value).toBe("10000");
+});
+
+it("a validator signs 0 for a forged loss, where its lot says so", async () => {
+  const { round, head } = await post(true, { forgeScreening });
+  const events = await start();
+  expect(await judgement(events, round)).toMatchObject({
+    holds: false,
+    reason: expect.stringMatching(/The loss gate records \d+ for pass 0, where \d+ is measured/),
+  });
+  expect((await sent(head)).verdict.value).toBe("0");
+  expect(events.some((event) => event.type === "audited" && event.round === round)).toBe(false);
+});
+
+it("a validator leaves the other gates to others", async () => {
+  const { round, head } = await post(false, { forgeScreening });
+  const events = await start();
+  expect(await judgement(events, round)).toMatchObject({ holds: true });
+  expect((await sent(head)).verdict.value).toBe("10000");
+  expect(events.some((event) => event.type === "audited" && event.round === round)).toBe(false);
+});
+
+it("a validator without the shards of a drawn gate says so and does not judge the head", async () => {
+  const { round, head } = await post(true);
+  const lot = await chain.blockHash(0);
+  const fragment = Number(lotSeed(lot!, asHead(head), address) % BigInt(fragments));
+  const { checkpointDigest } = (await chain.headsSince(world.runId, 0)).at(-1)!;
+  const manifest = JSON.parse(new TextDecoder().decode(await world.store.get(checkpointDigest))) as {
+    fragments: { digest: string }[];
+  };
+  // Of the fragment that it recomputes it needs no published shard.
+  withheld = manifest.fragments[(fragment + 1) % fragments]!.digest;
+  const events = await start();
+  const said = await eventually("a word of it", () =>
+    events.find((event) => event.type === "retrying" && event.what.includes(`loss gate of checkpoint ${round}`)),
+  );
+  expect(said).toMatchObject({ reason: expect.stringContaining(withheld) });
+  expect(refused).toBeGreaterThan(0);
+  expect(verdicts.some(({ verdict }) => verdict.head === head)).toBe(false);
+  await stop();
+  withheld = undefined;
+  expect(await judgement(await start(), round)).toMatchObject({ holds: true });
+});
