@@ -1,9 +1,10 @@
 /** One RPC endpoint: a viem client with timeouts and bounded retries, errors with our types, and a check of the chain id. */
 import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
-import { BaseError, createPublicClient, http, type PublicClient } from "viem";
+import { BaseError, createPublicClient, http, type PublicClient, type Transport } from "viem";
 
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
+import { checkAnswer } from "./answers.ts";
 
 export interface ConnectionOptions {
   readonly rpcUrl: string;
@@ -20,10 +21,14 @@ export interface ChainConnection {
   readonly chainId: number;
   readonly client: PublicClient;
   /**
-   * Awaits a call to the chain.
-   * @throws ContractError for a revert; RetryableError `CHAIN_UNREACHABLE` or `CHAIN_RPC` for everything else the RPC does
+   * Awaits a call to the chain, and that the RPC is still the chain that is meant: what another one says is believed in
+   * nothing, neither a result nor a revert.
+   * @throws ContractError for a revert; RetryableError `CHAIN_UNREACHABLE`, `CHAIN_CHANGED` or `CHAIN_RPC` for everything
+   *   else the RPC does
    */
   readonly call: <T>(work: (client: PublicClient) => Promise<T>) => Promise<T>;
+  /** Asks the RPC which chain it is. @throws RetryableError as `call` */
+  readonly sameChain: () => Promise<void>;
 }
 
 /** viem's names for "no answer": the machine is away, not the request wrong. */
@@ -56,8 +61,15 @@ function senderOf(error: BaseError): string | undefined {
  */
 export function chainError(url: string, error: unknown, chainId?: number): CotrainError {
   if (error instanceof CotrainError) return error;
+  const own = error instanceof BaseError && error.walk((inner) => inner instanceof CotrainError);
+  if (own instanceof CotrainError && !(own instanceof ContractError)) return own;
   const revert = decodeError(error);
   if (revert) return revert;
+  // viem reads answers without looking at their form first.
+  if (error instanceof TypeError || error instanceof SyntaxError || error instanceof RangeError)
+    return new RetryableError("CHAIN_RPC", `The chain's RPC at ${redactUrl(url)} answered with what is no answer.`, {
+      cause: error,
+    });
   if (!(error instanceof BaseError))
     return new InternalError("CHAIN_CLIENT", "The chain's client failed.", { cause: error });
   const found = error.walk((inner) => inner instanceof Error && silent.has(inner.name));
@@ -80,6 +92,44 @@ export function chainError(url: string, error: unknown, chainId?: number): Cotra
   );
 }
 
+/** HTTP whose answers have the form of answers. */
+function checkedHttp(url: string, options: Parameters<typeof http>[1]): Transport {
+  const transport = http(url, options);
+  return (parameters) => {
+    const opened = transport(parameters);
+    const request = async (asked: { method: string; params?: unknown }, settings?: object): Promise<unknown> => {
+      const answer: unknown = await opened.request(asked as never, settings);
+      checkAnswer(url, asked.method, answer);
+      return answer;
+    };
+    return { ...opened, request: request as typeof opened.request };
+  };
+}
+
+/** Whether the RPC still is the chain; whoever asks at the same time shares the answer, which none of them precedes. */
+function chainCheck(url: string, client: PublicClient, chainId: number): () => Promise<void> {
+  let next: Promise<void> | undefined;
+  const ask = async (): Promise<void> => {
+    await Promise.resolve();
+    next = undefined;
+    let actual: number;
+    try {
+      actual = await client.getChainId();
+    } catch (error) {
+      throw chainError(url, error, chainId);
+    }
+    if (actual !== chainId) throw changedChain(url, actual, chainId);
+  };
+  return () => (next ??= ask());
+}
+
+const changedChain = (url: string, actual: number, expected: number): RetryableError =>
+  new RetryableError(
+    "CHAIN_CHANGED",
+    `The RPC at ${redactUrl(url)} now is chain ${actual}, not ${expected}: nothing is read or sent there until it is chain ${expected} again.`,
+    { details: { actual, expected } },
+  );
+
 /**
  * Connects, which asks for the chain id.
  * @throws UserError `RPC_URL_INVALID`, `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`
@@ -92,24 +142,44 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
       `"${url.slice(0, 100)}" is not the URL of an RPC: it must begin with http:// or https://.`,
     );
   const client = createPublicClient({
-    transport: http(url, { timeout: options.timeout ?? 10_000, retryCount: options.retries ?? 2, retryDelay: 100 }),
+    transport: checkedHttp(url, {
+      timeout: options.timeout ?? 10_000,
+      retryCount: options.retries ?? 2,
+      retryDelay: 100,
+    }),
     // The polling of viem's own helpers; ours waits with the clock.
     pollingInterval: 250,
     cacheTime: 0,
   });
+  const sameChain = chainCheck(url, client, options.chainId);
   const call = async <T>(work: (client: PublicClient) => Promise<T>): Promise<T> => {
     for (let tries = 1; ; tries++) {
+      let result: T;
       try {
-        return await work(client);
+        result = await work(client);
       } catch (error) {
-        if (tries >= OVERTAKEN_TRIES || !isOvertaken(error)) throw chainError(url, error, options.chainId);
+        if (tries < OVERTAKEN_TRIES && isOvertaken(error)) continue;
+        const found = chainError(url, error, options.chainId);
+        if (found.code !== "CHAIN_UNREACHABLE") await sameChain();
+        throw found;
       }
+      await sameChain();
+      return result;
     }
   };
-  const actual = await call((chain) => chain.getChainId());
-  if (actual !== options.chainId) throw wrongChain(url, actual, options.chainId);
-  return { url, chainId: options.chainId, client, call };
+  try {
+    await sameChain();
+  } catch (error) {
+    if (!(error instanceof RetryableError) || error.code !== "CHAIN_CHANGED") throw error;
+    throw wrongChain(url, Number(error.details?.["actual"]), options.chainId);
+  }
+  return { url, chainId: options.chainId, client, call, sameChain };
 }
+
+const away = new Set(["CHAIN_UNREACHABLE", "CHAIN_RPC", "CHAIN_CHANGED"]);
+
+/** Whether the chain is away, or its RPC answers nonsense or for another chain: it is waited for. */
+export const isAway = (error: unknown): boolean => error instanceof RetryableError && away.has(error.code);
 
 /** Whether an error says that a contract refused, as opposed to a chain that is away. */
 export const isRevert = (error: unknown): error is ContractError => error instanceof ContractError;

@@ -6,7 +6,7 @@
  * happens in between — kill -9 after the send, a node that forgets its last second, a stuck or replaced transaction, a front
  * runner — the next look at the chain tells what is left to do. The contracts make each effect possible once.
  */
-import { type ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
+import { type ContractError, CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 import { BaseError, keccak256, type LocalAccount, type TransactionReceipt } from "viem";
 
@@ -20,7 +20,7 @@ import {
   type Logger,
   startJobRunner,
 } from "../service/index.ts";
-import { type ChainConnection, isRevert } from "./connection.ts";
+import { type ChainConnection, isAway, isRevert } from "./connection.ts";
 
 /** One kind of posting. */
 export interface PostingKind<P, R> {
@@ -153,6 +153,7 @@ export function openJournal(options: JournalOptions): Journal {
 
   /** Hands a signed transaction to the node; that it knows it already, or its nonce is used, shows at the next look. */
   const broadcast = async (raw: Hex): Promise<void> => {
+    await connection.sameChain();
     try {
       await call((chain) => chain.sendRawTransaction({ serializedTransaction: raw }));
     } catch (error) {
@@ -204,10 +205,12 @@ export function openJournal(options: JournalOptions): Journal {
   /** Why a mined transaction reverted; the same call now fails the same way unless the chain moved on meanwhile. */
   const reasonOf = async (target: { readonly to: Address; readonly data: Hex }): Promise<ContractError | undefined> => {
     try {
-      await connection.client.call({ account: from, ...target });
+      await call((chain) => chain.call({ account: from, ...target }));
       return undefined;
     } catch (error) {
-      return decodeError(error);
+      if (isRevert(error)) return error;
+      if (error instanceof CotrainError && error.code === "CHAIN_RPC") return undefined;
+      throw error;
     }
   };
 
@@ -327,7 +330,7 @@ export function openJournal(options: JournalOptions): Journal {
           // Told to stop: the posting goes on at the next start.
           if (context.signal.aborted) throw error;
           // A chain that is away is waited for; how long is the caller's patience, not the journal's.
-          if (error instanceof RetryableError && (error.code === "CHAIN_UNREACHABLE" || error.code === "CHAIN_RPC")) {
+          if (isAway(error)) {
             log?.warn({ kind: kind.kind, posting: job.key, err: error }, "the chain is away, posting waits");
             return context.later(1_000);
           }

@@ -1,0 +1,54 @@
+/** An RPC before a real node that can be told to answer for another chain, or with what is no answer. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Answer {
+  readonly result?: unknown;
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: string };
+}
+
+export interface HostileRpc {
+  readonly url: string;
+  /** What it answers in the node's place; undefined: what the node does. */
+  instead: (method: string) => Answer | undefined;
+  /** Methods asked for so far, in their order. */
+  readonly asked: string[];
+  close(): Promise<void>;
+}
+
+export async function createHostileRpc(target: string): Promise<HostileRpc> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks).toString();
+      const { id, method } = JSON.parse(body) as { id: number; method: string };
+      rpc.asked.push(method);
+      const answer = rpc.instead(method);
+      const text =
+        answer === undefined
+          ? fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body }).then((reply) =>
+              reply.text(),
+            )
+          : Promise.resolve(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
+      text.then(
+        (content) => response.writeHead(200, { "content-type": "application/json" }).end(content),
+        () => response.destroy(),
+      );
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const rpc: HostileRpc = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    instead: () => undefined,
+    asked: [],
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+  return rpc;
+}

@@ -1,0 +1,221 @@
+/**
+ * An RPC is a stranger's machine: it may become another chain from one answer to the next, or answer with nothing. Readers say
+ * so and go on when it is over; nothing is sent to another chain, nothing is sent twice, and no posting ends by it.
+ */
+import { join } from "node:path";
+
+import type { HeadHash } from "@cotrain/sdk/protocol";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { createRandom } from "../../offchain/src/base/index.ts";
+import {
+  type Chain,
+  type ChainReader,
+  type HeadFields,
+  openChain,
+  openReader,
+  type Reverted,
+} from "../../offchain/src/chain/index.ts";
+import {
+  jobMigrations,
+  type JobSchema,
+  type JobTable,
+  openDatabase,
+  openJobTable,
+} from "../../offchain/src/service/index.ts";
+import { createNode, type TestNode } from "../offchain/chain/node.ts";
+import { createWorld, poster, type World } from "../offchain/chain/world.ts";
+import { until } from "../offchain/coordinator/harness.ts";
+import { type Answer, createHostileRpc, type HostileRpc } from "./hostileRpc.ts";
+
+let node: TestNode;
+let rpc: HostileRpc;
+let world: World;
+let reader: ChainReader;
+let parent: HeadHash;
+const closing: (() => Promise<void>)[] = [];
+const options = () => ({ ...world, rpcUrl: rpc.url, retries: 0 });
+
+async function open(
+  instead: (jobs: JobTable) => JobTable = (jobs) => jobs,
+): Promise<{ chain: Chain; jobs: JobTable; reverted: Reverted[] }> {
+  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const jobs = await openJobTable(database, { random: createRandom("jobs"), backoffBase: 50 });
+  const { chainId, contracts, fromBlock } = world;
+  const chain = await openChain(
+    { chainId, contracts, fromBlock, rpcUrl: rpc.url, retries: 0, pollInterval: 30, watchInterval: 30 },
+    { account: poster, jobs: instead(jobs) },
+  );
+  closing.push(async () => {
+    await chain.close();
+    await database.close();
+  });
+  const reverted: Reverted[] = [];
+  chain.onReverted((item) => reverted.push(item));
+  return { chain, jobs, reverted };
+}
+
+/** A fresh round on the newest head. */
+async function nextFields(): Promise<HeadFields> {
+  const { fields } = await world.publisher.round();
+  return { ...fields, parentHead: parent };
+}
+const nonce = () => world.client.getTransactionCount({ address: poster.address });
+const sends = () => rpc.asked.filter((method) => method === "eth_sendRawTransaction").length;
+const headsOfRound = async (round: number) =>
+  (await reader.headsSince(world.runId, 0)).filter((head) => head.round === round).length;
+
+const another: Answer = { result: "0xa4b1" };
+const nobody = `0x${"77".repeat(32)}`;
+/** Another chain, on which nothing of ours is, and which refuses every call. */
+const otherChain = (method: string): Answer | undefined => {
+  if (method === "eth_chainId") return another;
+  if (method === "eth_getLogs") return { result: [] };
+  if (method === "eth_call" || method === "eth_estimateGas")
+    return { error: { code: 3, message: "execution reverted", data: "0x08c379a0" } };
+  if (method === "eth_getTransactionCount") return { result: "0x0" };
+  if (method.startsWith("eth_getBlock")) return { result: { hash: nobody, number: "0x1", timestamp: "0x1" } };
+  return method === "eth_getTransactionReceipt" ? { result: null } : undefined;
+};
+const putOff = (jobs: JobTable, key: string) => async () => {
+  const job = await jobs.get("chain.head", key);
+  return job?.state === "ready" && job.nextAt > job.createdAt;
+};
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  world = await createWorld(node.url, node.directory);
+  rpc = await createHostileRpc(node.url);
+  reader = await openReader(options());
+  parent = (await reader.head(world.runId)).head;
+});
+afterEach(async () => {
+  rpc.instead = () => undefined;
+  for (const close of closing.splice(0)) await close();
+});
+afterAll(async () => {
+  await rpc?.close();
+  await node?.close();
+});
+
+// point 8
+describe("an RPC that becomes another chain", () => {
+  const reads: [string, () => Promise<unknown>][] = [
+    ["the newest head", () => reader.head(world.runId)],
+    ["the heads", () => reader.headsSince(world.runId, 0)],
+    ["the run", () => reader.run(world.runId)],
+    ["the time", () => reader.chainTime()],
+    ["a block", () => reader.blockHash(1)],
+    ["the root in force", () => reader.activeRoot(world.modelId)],
+  ];
+  it.each(reads)("is believed in nothing: %s", async (_what, read) => {
+    const before = await read();
+    rpc.instead = otherChain;
+    await expect(read()).rejects.toMatchObject({ code: "CHAIN_CHANGED", retryable: true });
+    rpc.instead = (method) => (method === "eth_chainId" ? another : undefined);
+    await expect(read()).rejects.toMatchObject({ message: expect.stringMatching(/now is chain 42161, not 31337/) });
+    rpc.instead = () => undefined;
+    expect(await read()).toEqual(before);
+  });
+
+  it("is refused by who begins there", async () => {
+    rpc.instead = otherChain;
+    await expect(openReader(options())).rejects.toMatchObject({ code: "WRONG_CHAIN", retryable: false });
+  });
+
+  it("gets no posting, and what it refuses or does not hold is neither refused nor lost", async () => {
+    const { chain, jobs, reverted } = await open();
+    parent = (await chain.postHead(await nextFields(), "before")).head;
+    const [count, sent] = [await nonce(), sends()];
+    rpc.instead = otherChain;
+    const fields = await nextFields();
+    const posting = chain.postHead(fields, "changed");
+    await until(putOff(jobs, "changed"), "a try");
+    // The watch has looked meanwhile, a few times.
+    const looked = rpc.asked.length;
+    await until(() => rpc.asked.slice(looked).filter((method) => method === "eth_chainId").length >= 4, "the watch");
+    expect(sends()).toBe(sent);
+    expect((await jobs.get("chain.head", "before"))?.state).toBe("done");
+    rpc.instead = () => undefined;
+    parent = (await posting).head;
+    expect(await nonce()).toBe(count + 1);
+    expect(await headsOfRound(fields.round)).toBe(1);
+    expect(reverted).toEqual([]);
+  });
+
+  it("between the signature and the send gets nothing either", async () => {
+    const noted = (jobs: JobTable): JobTable => ({
+      ...jobs,
+      note: async (id, progress) => {
+        await jobs.note(id, progress);
+        if (!switched) rpc.instead = otherChain;
+        switched = true;
+      },
+    });
+    let switched = false;
+    const { chain, jobs } = await open(noted);
+    const [count, sent] = [await nonce(), sends()];
+    const fields = await nextFields();
+    const posting = chain.postHead(fields, "signed");
+    await until(putOff(jobs, "signed"), "a try");
+    expect(switched).toBe(true);
+    expect((await jobs.get("chain.head", "signed"))?.progress).not.toBeNull();
+    expect(sends()).toBe(sent);
+    rpc.instead = () => undefined;
+    parent = (await posting).head;
+    expect(await nonce()).toBe(count + 1);
+    expect(sends()).toBe(sent + 1);
+  });
+});
+
+/** What is no answer to any of these. */
+const NONSENSE: readonly unknown[] = [null, {}, [null], "0xzz", 7, "7", [{ topics: null }], { hash: null }];
+
+// point 8
+describe("an RPC that answers with nothing", () => {
+  it.each<[string, () => Promise<unknown>]>([
+    ["eth_getBlockByNumber", () => reader.chainTime()],
+    ["eth_getLogs", () => reader.postersOf(world.runId)],
+    ["eth_blockNumber", () => reader.headsSince(world.runId, 0)],
+    ["eth_call", () => reader.head(world.runId)],
+    ["eth_chainId", () => reader.head(world.runId)],
+  ])("to %s is told from one that answers, and asked again", async (method, read) => {
+    // Histories that were read before are read on from where they were.
+    reader = await openReader(options());
+    for (const result of NONSENSE) {
+      rpc.instead = (asked) => (asked === method ? { result } : undefined);
+      await expect(read()).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
+    }
+    rpc.instead = () => undefined;
+    await expect(read()).resolves.toBeDefined();
+  });
+
+  it("once to every question of a posting: it is made once", async () => {
+    const { chain, reverted } = await open();
+    const count = await nonce();
+    const told = new Set<string>();
+    rpc.instead = (method) => {
+      if (told.has(method) || told.size >= 12) return undefined;
+      told.add(method);
+      return { result: null };
+    };
+    const fields = await nextFields();
+    parent = (await chain.postHead(fields, "nothing")).head;
+    expect([...told]).toEqual(
+      expect.arrayContaining([
+        "eth_blockNumber",
+        "eth_chainId",
+        "eth_estimateGas",
+        "eth_getBlockByNumber",
+        "eth_getLogs",
+        "eth_getTransactionCount",
+        "eth_getTransactionReceipt",
+        "eth_sendRawTransaction",
+      ]),
+    );
+    expect(await nonce()).toBe(count + 1);
+    expect(await headsOfRound(fields.round)).toBe(1);
+    expect(reverted).toEqual([]);
+  });
+});
