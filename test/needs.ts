@@ -13,7 +13,6 @@ const needed = {
   },
   ip: { there: () => runs("ip", "-V"), why: '"ip" (iproute2) is not installed' },
   openssl: { there: () => runs("openssl", "version"), why: '"openssl" is not installed' },
-  go: { there: () => runs("go", "version"), why: '"go", which builds geth from its modules, is not installed' },
   python: { there: () => runs("python3", "--version"), why: '"python3" is not installed' },
 } as const;
 

@@ -2,8 +2,6 @@
  * A run on an unmodified `geth --dev`: the owner of the node sends one sum to one wallet, and the same command goes from the
  * first start to claims and a vote. The node takes no transaction without a chain id and makes blocks for transactions alone.
  */
-import { spawnSync } from "node:child_process";
-import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { Value } from "typebox/value";
@@ -14,14 +12,11 @@ import { openReader } from "../../offchain/src/chain/index.ts";
 import { openLocalRun } from "../../offchain/src/cli/local.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { readerOptions } from "../../offchain/src/cli/wiring.ts";
+import { findGeth } from "../geth.ts";
 import { freePort, openStage, type Running, type Stage, until } from "./harness.ts";
 
 const CHAIN_ID = 1_337;
-/** Where CI builds it from its Go module, or on the path. */
-const candidates = [process.env["GETH"], join(homedir(), ".cache/cotrain-geth/geth"), "geth"];
-const geth = candidates.find(
-  (command) => command !== undefined && spawnSync(command, ["version"], { stdio: "ignore" }).status === 0,
-);
+const geth = findGeth();
 if (geth === undefined) process.stderr.write("not run: a run on geth --dev: geth is not installed\n");
 
 let stage: Stage;

@@ -1,0 +1,65 @@
+/** What `.ci/run` does for a geth, with a `go` that writes down what it was told. */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import { GETH_VERSION, prepareGeth } from "../geth.ts";
+
+let directory: string;
+let folder: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "cotrain-geth-"));
+  folder = join(directory, "bin");
+  vi.stubEnv("GETH", undefined);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function script(name: string, body: string): string {
+  const file = join(directory, name);
+  writeFileSync(file, `#!/bin/sh\n${body}\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+/** A `go` whose `install` leaves a geth of this version. */
+const goThatBuilds = (version: string): string =>
+  script(
+    "go",
+    `[ "$1" = version ] && exit 0
+echo "$@" >> ${directory}/told
+printf '#!/bin/sh\\nprintf "Geth\\\\nVersion: ${version}-stable\\\\n"\\n' > "$GOBIN/geth"
+chmod +x "$GOBIN/geth"`,
+  );
+
+describe.runIf(process.platform !== "win32")("geth for CI", () => {
+  it("is built once, from its Go module in the version that is pinned", () => {
+    const go = goThatBuilds(GETH_VERSION);
+    expect(prepareGeth(folder, go)).toMatchObject({
+      kind: "ready",
+      words: expect.stringMatching(/was built in \d+ s/),
+    });
+    expect(prepareGeth(folder, go)).toEqual({ kind: "ready", words: `geth ${GETH_VERSION} is there.` });
+    expect(readFileSync(join(directory, "told"), "utf8")).toBe(
+      `install github.com/ethereum/go-ethereum/cmd/geth@v${GETH_VERSION}\n`,
+    );
+  });
+
+  it("is built anew where another version lies", () => {
+    prepareGeth(folder, goThatBuilds("1.0.0"));
+    expect(prepareGeth(folder, goThatBuilds(GETH_VERSION))).toMatchObject({ kind: "ready" });
+  });
+
+  it("says why it is not there: no Go, or a build that failed", () => {
+    expect(prepareGeth(folder, join(directory, "nothing"))).toEqual({
+      kind: "not run",
+      words: 'not run: building geth: "go" is not installed.',
+    });
+    expect(existsSync(folder)).toBe(false);
+    expect(prepareGeth(folder, script("go", '[ "$1" = version ]'))).toMatchObject({ kind: "failed" });
+    expect(prepareGeth(folder, goThatBuilds("1.0.0"))).toMatchObject({ kind: "failed" });
+  });
+});
