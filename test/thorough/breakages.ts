@@ -35,6 +35,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
+    name: "a validator takes a gate's losses as they stand",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "return audited && !audited.holds ? audited : finding;",
+    instead: "return audited && audited.holds ? audited : finding;",
+    tests: ["test/offchain/validator/auditRun.test.ts"],
+  },
+  {
+    name: "a gate measures what sequences it likes",
+    file: "offchain/src/chain/screening.ts",
+    text: "due.join() === gate.sequences.join()",
+    instead: "due.length > 0",
+    tests: ["test/offchain/chain/settlement.test.ts"],
+  },
+  {
     name: "a machine whose arithmetic differs is put into the organiser's class",
     file: "offchain/src/coordinator/joins.ts",
     text: "join.conformance === realisation.conformance ?",

@@ -10,11 +10,13 @@ import {
   drawsGateAudit,
   type Hex,
   lotSeed,
+  measuringOrder,
   type RunView,
   type ScreeningFile,
   type SignedVerdict,
   verdictKind,
 } from "@cotrain/sdk/protocol";
+import type { LocalAccount } from "viem";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
 import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
@@ -43,8 +45,13 @@ let world: World;
 let chain: Chain;
 let jobs: Database<JobSchema>;
 let stop: () => Promise<void> = async () => undefined;
-const me = validators[0]!;
-const address = me.address.toLowerCase() as Address;
+/** Who measures checkpoint 0 first. */
+let me: LocalAccount;
+let address: Address;
+/** What the coordinator says can be measured with. */
+let realisations: string[] = [];
+/** Measurements of held-out loss that never come to an end by themselves, by whether they were ended. */
+const endless: { ended: boolean }[] = [];
 let verdicts: SignedVerdict[] = [];
 /** A blob that the coordinator does not have. */
 let withheld: string | undefined;
@@ -55,7 +62,9 @@ const coordinator: ValidatorCoordinator = {
   run: async () => {
     const run = await chain.run(world.runId);
     const { modelId, definition } = run;
-    return { runId: world.runId, modelId, definition, realisations: [], phase: "Training" } as unknown as RunView;
+    const measured = { heldOut: null, heldOutFirst: null };
+    const view = { runId: world.runId, modelId, definition, realisations, phase: "Training", loss: measured };
+    return view as unknown as RunView;
   },
   epochs: async () => ({ epochs: [] }),
   blob: async (_run, digest, limit) => {
@@ -74,9 +83,18 @@ const coordinator: ValidatorCoordinator = {
 
 /** The function that this world's losses are, in place of a program; a machine of the realisation's class. */
 const loss: LossMeter = {
-  measure: async ({ checkpoint, sequences }) => {
-    if (typeof checkpoint === "string" || typeof sequences === "number")
-      throw new UserError("NOT_A_GATE", "Only gates are measured here.");
+  measure: async ({ checkpoint, sequences }, signal) => {
+    if (typeof checkpoint === "string" || typeof sequences === "number") {
+      const measurement = { ended: false };
+      endless.push(measurement);
+      return new Promise((_resolve, reject) => {
+        const end = (): void => {
+          measurement.ended = true;
+          reject(signal.reason);
+        };
+        signal.addEventListener("abort", end, { once: true });
+      });
+    }
     return {
       loss: 0,
       microBitsPerByte: lossOf(checkpoint, sequences),
@@ -125,6 +143,8 @@ async function eventually<T>(what: string, look: () => T | undefined): Promise<T
 
 /** Posts a round; the block that decides the lot is one by which the newest head's audit is drawn by this validator, or not. */
 async function post(drawn: boolean, options: RoundOptions = {}): Promise<{ round: number; head: string }> {
+  // Until it is chosen the block is still to come.
+  Object.assign(chain, { blockHash: async () => undefined });
   const { head: parentHead } = await chain.head(world.runId);
   const { fields } = await world.publisher.round(options);
   await chain.postHead({ ...fields, parentHead }, `head-${fields.round}`);
@@ -156,6 +176,10 @@ beforeAll(async () => {
   const table = await openJobTable(jobs, { random: createRandom("jobs") });
   const options = { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
   chain = await openChain(options, { account: poster, jobs: table });
+  const set = validators.map((account) => account.address.toLowerCase() as Address);
+  const [first] = measuringOrder((await chain.head(world.runId)).head, set);
+  me = validators.find((account) => account.address.toLowerCase() === first)!;
+  address = first!;
 }, 60_000);
 afterEach(async () => {
   await stop();
@@ -216,4 +240,16 @@ it("a validator without the shards of a drawn gate says so and does not judge th
   await stop();
   withheld = undefined;
   expect(await judgement(await start(), round)).toMatchObject({ holds: true });
+});
+
+it("an audit does not wait for a measurement of held-out loss", async () => {
+  realisations = [(await chain.realisationsOf(world.runId))[0]!];
+  const events = await start();
+  const measurement = await eventually("a measurement", () => endless[0]);
+  const { round } = await post(true);
+  expect(await judgement(events, round)).toMatchObject({ holds: true });
+  expect(measurement.ended).toBe(true);
+  expect(events.some((event) => event.type === "retrying" && event.what.startsWith("loss of"))).toBe(false);
+  // It is due as before.
+  await eventually("the measurement, begun again", () => endless.find(({ ended }) => !ended));
 });
