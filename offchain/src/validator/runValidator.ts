@@ -160,6 +160,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   let measuring: Promise<void> | undefined;
   /** Ends the measurement of held-out loss that is on. */
   let heldOut: AbortController | undefined;
+  /** Whether an audit waits for the engine: until it has it, no measurement of held-out loss begins. */
+  let auditWaits = false;
   /** When an audit without a finding is tried again, by head. */
   const auditAgain = new Map<string, number>();
   let complained: number | undefined;
@@ -273,6 +275,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     // The engine measures one thing at a time; what is not judged now is judged at a later look. Held-out loss can wait.
     if (clock.now() < (auditAgain.get(head.head) ?? 0)) return;
     if (measuring) {
+      auditWaits = true;
       heldOut?.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
       return;
     }
@@ -545,6 +548,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       return;
     }
     const settled = active?.epoch ?? 0;
+    auditWaits = false;
     const open = new Set(await judgeOpen(heads, settled));
     for (const id of followed) {
       if (id === runId) continue;
@@ -552,7 +556,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     // The run's state says what to measure; who measures nothing, or has not done yet, need not ask.
-    if (modules.loss && !measuring) measureNext(heads, await coordinator.run(runId), set.validators);
+    if (modules.loss && !measuring && !auditWaits) measureNext(heads, await coordinator.run(runId), set.validators);
     await attempt("sending verdicts", () => deliver(open));
 
     const at = clock.now();

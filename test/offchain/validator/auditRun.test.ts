@@ -84,6 +84,7 @@ const coordinator: ValidatorCoordinator = {
 /** The function that this world's losses are, in place of a program; a machine of the realisation's class. */
 const loss: LossMeter = {
   measure: async ({ checkpoint, sequences }, signal) => {
+    signal.throwIfAborted();
     if (typeof checkpoint === "string" || typeof sequences === "number") {
       const measurement = { ended: false };
       endless.push(measurement);
