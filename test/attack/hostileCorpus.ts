@@ -39,10 +39,13 @@ const node = (op: string, inputs: string[], outputs: string[], rest: NodeInit = 
   new onnx.NodeProto({ opType: op, input: inputs, output: outputs, ...rest });
 const ints = (name: string, values: number[]) =>
   new onnx.TensorProto({ name, dims: [values.length], dataType: INT64, int64Data: values });
+const narrow = (name: string, value: number) =>
+  new onnx.TensorProto({ name, dims: [1], dataType: 6, int32Data: [value] });
 const floats = (name: string, dims: number[], values: number[]) =>
   new onnx.TensorProto({ name, dims, dataType: FLOAT, floatData: values });
 const attribute = (name: string, type: keyof typeof onnx.AttributeProto.AttributeType, rest: object) =>
   new onnx.AttributeProto({ name, type: onnx.AttributeProto.AttributeType[type], ...rest });
+const castTo = (type: number) => ({ attribute: [attribute("to", "INT", { i: type })] });
 const info = (name: string, elemType: number, sizes: (number | string)[]) =>
   new onnx.ValueInfoProto({
     name,
@@ -173,6 +176,23 @@ function controlFlow(canaryPath: string): [string, Uint8Array][] {
 }
 
 const bombs = (): [string, Uint8Array][] => [
+  [
+    "a size that wraps around in the runtime",
+    added((graph) => {
+      graph.initializer.push(ints("list", [1 << 20, 1 << 20]), ints("from", [0]), ints("wide", [2 - 2 ** 32]));
+      graph.node.push(node("Cast", ["wide"], ["narrow"], castTo(6)), node("Cast", ["narrow"], ["end"], castTo(INT64)));
+      graph.node.push(node("Slice", ["list", "from", "end"], ["sizes"]));
+      graph.node.push(node("ConstantOfShape", ["sizes"], ["filled"]));
+    }),
+  ],
+  [
+    "a number of 32 bits that is longer",
+    added((graph) => {
+      graph.initializer.push(ints("list", [1 << 20, 1 << 20]), narrow("from", 0), narrow("end", 2 - 2 ** 32));
+      graph.node.push(node("Slice", ["list", "from", "end"], ["sizes"]));
+      graph.node.push(node("ConstantOfShape", ["sizes"], ["filled"]));
+    }),
+  ],
   [
     "ConstantOfShape of 4 TiB",
     added((graph) => {
@@ -520,7 +540,7 @@ export function hostilePrograms(canaryPath: string): HostileProgram[] {
     [/external data/, externals(canaryPath)],
     [/external data|operators?\b|nests/, controlFlow(canaryPath)],
     [
-      /MiB of memory|more than 40000 nodes|bytes; 67108864|larger than 67108864|size -1|must be a list|too large/,
+      /MiB of memory|more than 40000 nodes|bytes; 67108864|larger than 67108864|size -1|must be a list|must be a constant|does not fit|too large/,
       bombs(),
     ],
     [/functions|training information|standard one|version is|operator set|metadata|is not among those/, foreignCode()],

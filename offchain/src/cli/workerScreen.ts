@@ -9,6 +9,7 @@ import {
   formatPercent,
   formatShares,
   formatShort,
+  printable,
   roundNumber,
   shortAddress,
   wrap,
@@ -81,7 +82,7 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
     case "joined":
       return { ...calm, activity: "waiting for the next round" };
     case "waiting":
-      return { ...calm, activity: `waiting: ${event.reason}`, step: 0, steps: 0 };
+      return { ...calm, activity: `waiting: ${printable(event.reason)}`, step: 0, steps: 0 };
     case "assigned":
       return { ...calm, activity: "training", round: event.round, step: 0, steps: event.steps };
     case "progress": {
@@ -102,11 +103,11 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
       return {
         ...calm,
         activity: "waiting for the next round",
-        dropped: `round ${roundNumber(event.round)}: ${event.reason}`,
+        dropped: `round ${roundNumber(event.round)}: ${printable(event.reason)}`,
       };
     case "retrying": {
       const { what, reason } = event;
-      return { ...screen, retry: { what, reason, since: screen.retry?.since ?? now } };
+      return { ...screen, retry: { what, reason: printable(reason), since: screen.retry?.since ?? now } };
     }
     case "left":
       return { ...calm, activity: "has left" };
@@ -189,11 +190,11 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
         `earned ${earnedText(screen)}`,
       ].join(" · ");
     case "dropped":
-      return `round ${roundNumber(event.round)} dropped: ${event.reason}`;
+      return `round ${roundNumber(event.round)} dropped: ${printable(event.reason)}`;
     case "retrying":
-      return `${event.what}: ${event.reason} Trying again in ${Math.ceil(event.waitMs / 1_000)} s.`;
+      return `${event.what}: ${printable(event.reason)} Trying again in ${Math.ceil(event.waitMs / 1_000)} s.`;
     case "left":
-      return `left: ${event.reason}`;
+      return `left: ${printable(event.reason)}`;
     default:
       return undefined;
   }

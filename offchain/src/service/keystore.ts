@@ -122,14 +122,17 @@ function checkForm(file: string, json: string): void {
   const crypto = field(parsed, "crypto");
   const kdfParams = field(crypto, "kdfparams");
   if (field(parsed, "version") !== 3 || typeof kdfParams !== "object" || kdfParams === null) throw corrupted(file);
-  if (field(crypto, "kdf") === "scrypt") {
+  // The wallets' libraries read the name in either case, and so does this check.
+  const kdf = String(field(crypto, "kdf")).toLowerCase();
+  if (kdf === "scrypt") {
     const [n, r] = [field(kdfParams, "n"), field(kdfParams, "r")];
     if (typeof n !== "number" || typeof r !== "number" || !(128 * n * r <= MAX_SCRYPT_BYTES)) throw corrupted(file);
     const p = field(kdfParams, "p");
-    if (typeof p !== "number" || !(p >= 1 && p <= MAX_SCRYPT_LANES)) throw corrupted(file);
+    if (typeof p !== "number" || !(Number.isInteger(p) && p >= 1 && p <= MAX_SCRYPT_LANES)) throw corrupted(file);
   } else {
+    if (kdf !== "pbkdf2") throw corrupted(file);
     const c = field(kdfParams, "c");
-    if (typeof c !== "number" || !(c >= 1 && c <= MAX_PBKDF2_ROUNDS)) throw corrupted(file);
+    if (typeof c !== "number" || !(Number.isInteger(c) && c >= 1 && c <= MAX_PBKDF2_ROUNDS)) throw corrupted(file);
   }
 }
 

@@ -195,8 +195,8 @@ export const WorkReply = Type.Union([
     /** Outcome of this worker's last accepted receipt, which decides whether its residual advances. */
     lastOutcome: Nullable(Type.Object({ round: Count, receiptHash: Hash32, outcome: Uint16 })),
   }),
-  Type.Object({ kind: Type.Literal("wait"), reason: Type.String() }),
-  Type.Object({ kind: Type.Literal("leave"), reason: Type.String() }),
+  Type.Object({ kind: Type.Literal("wait"), reason: Type.String({ maxLength: 1_000 }) }),
+  Type.Object({ kind: Type.Literal("leave"), reason: Type.String({ maxLength: 1_000 }) }),
 ]);
 export type WorkReply = Static<typeof WorkReply>;
 

@@ -113,6 +113,8 @@ test("a given key is the one that is kept", async () => {
 
 // point 8
 test.each([
+  ["Scrypt", { n: 4, r: 8, p: 2 ** 31, c: 1, dklen: 32, salt: "00" }],
+  ["argon2", { n: 4, r: 8, p: 1, c: 1, dklen: 32, salt: "00" }],
   ["scrypt", { n: 4, r: 8, p: 2 ** 31, dklen: 32, salt: "00" }],
   ["scrypt", { n: 2 ** 31, r: 8, p: 1, dklen: 32, salt: "00" }],
   ["pbkdf2", { c: 2 ** 31, prf: "hmac-sha256", dklen: 32, salt: "00" }],

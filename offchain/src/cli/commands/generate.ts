@@ -7,6 +7,7 @@ import { readDataManifest } from "../../data/index.ts";
 import { integer, real, text } from "../../service/index.ts";
 import type { BlobReader } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
+import { printable } from "../format.ts";
 import { openLocalRun, withChain } from "../local.ts";
 import { openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
@@ -82,7 +83,7 @@ export const generateCommand = defineCommand({
     let written = "";
     // The prompt comes with the first piece, when nothing can be wrong any more.
     const show = (piece: string): void => {
-      if (!output.json) process.stdout.write(written === "" ? prompt + piece : piece);
+      if (!output.json) process.stdout.write(printable(written === "" ? prompt + piece : piece));
     };
     for await (const piece of textFrom({
       blobs,

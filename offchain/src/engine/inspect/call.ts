@@ -94,6 +94,12 @@ export function axesOf(call: Call, axes: readonly number[], rank: number): numbe
 /** Whole numbers beyond these stand for "to the end". */
 const clamp = (x: bigint): number => Number(x > 2n ** 52n ? 2n ** 52n : x < -(2n ** 52n) ? -(2n ** 52n) : x);
 
+/** Whether a type holds a whole number as it is. */
+export function fits(type: ElementName, x: number): boolean {
+  if (type === "bool") return x === 0 || x === 1;
+  return type !== "int32" || (x >= -(2 ** 31) && x < 2 ** 31);
+}
+
 /** A tensor that stands in the program: type, shape and that its data has exactly its elements. */
 export function tensorValue({ dims, dataType, raw, values }: TensorForm): Value {
   const type = elementName(dataType);
@@ -103,6 +109,8 @@ export function tensorValue({ dims, dataType, raw, values }: TensorForm): Value 
   const there = raw === undefined ? values.length : raw.length / bytesOf[type];
   if (there !== count) return forbidden(`a tensor of shape [${dims.join(", ")}] has ${there} elements`);
   if (type === "float32" || count > MAX_KNOWN || dims.length > 1) return shaped;
+  if (raw === undefined && !values.every((x) => fits(type, x)))
+    return forbidden(`a number in a tensor does not fit ${type}`);
   if (raw === undefined) return { ...shaped, known: values };
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
   const at = {
@@ -110,5 +118,8 @@ export function tensorValue({ dims, dataType, raw, values }: TensorForm): Value 
     int64: (i: number) => clamp(view.getBigInt64(i * 8, true)),
     bool: (i: number) => view.getUint8(i),
   }[type];
-  return { ...shaped, known: Array.from({ length: count }, (_, i) => at(i)) };
+  const known = Array.from({ length: count }, (_, i) => at(i));
+  return known.every((x) => fits(type, x))
+    ? { ...shaped, known }
+    : forbidden(`a number in a tensor does not fit ${type}`);
 }

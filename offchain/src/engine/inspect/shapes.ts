@@ -5,6 +5,7 @@ import {
   axisOf,
   elementName,
   intOf,
+  fits,
   knownOf,
   operand,
   tensorValue,
@@ -124,7 +125,8 @@ export const clip: ShapeRule = (call) => {
 export const cast: ShapeRule = (call) => {
   const { shape, known } = operand(call, 0);
   const to = elementName(intOf(call, "to", 0));
-  return [value(to, shape, to === "float32" ? undefined : known)];
+  // What does not fit wraps around in the runtime; no honest program computes its shapes so.
+  return [value(to, shape, to !== "float32" && known?.every((x) => fits(to, x)) ? known : undefined)];
 };
 
 /** Axes by the second input; all where it is left out or empty. */
