@@ -11,8 +11,8 @@ let harness: Harness;
 afterEach(() => harness.close());
 
 /** Throw-away keys. */
-const crowd = (count: number): TestWorker[] =>
-  Array.from({ length: count }, (_, i) => harness.worker((0x40 + i).toString(16)));
+const crowd = (count: number, from?: string): TestWorker[] =>
+  Array.from({ length: count }, (_, i) => harness.worker((0x40 + i).toString(16), from ? { from } : {}));
 
 const state = () => harness.run.driver.state;
 const joined = async (worker: TestWorker): Promise<string> => {
@@ -100,6 +100,25 @@ describe("members that only say that they work", () => {
     expect(ends[6]! - ends[1]!).toBeLessThanOrEqual(1_000 * DEADLINE);
     expect(state().members[boaster.address]).toMatchObject({ measured: false });
     expect(state().members[boaster.address]!.misses).toBe(2);
+  });
+});
+
+describe("a crowd of keys behind one address that waits for places", () => {
+  it("lets a single newcomer behind another address go second, whose queue is its own", async () => {
+    harness = await openHarness({ params: { minWorkers: 1, maxWorkers: 2 } });
+    const [first, other] = [harness.worker("31"), harness.worker("32")];
+    await first.join();
+    await other.join();
+    const hostile = crowd(60, "198.51.100.7");
+    const newcomer = harness.worker("33", { from: "203.0.113.9" });
+    for (const each of hostile) expect(await joined(each)).toBe("RUN_FULL, try again");
+    expect(await joined(newcomer)).toBe("RUN_FULL, try again");
+    await first.session.leave();
+    expect(await joined(newcomer)).toBe("RUN_FULL, try again");
+    expect(await joined(hostile[0]!)).toBe("joined");
+    await other.session.leave();
+    expect(await joined(hostile[1]!)).toBe("RUN_FULL, try again");
+    expect(await joined(newcomer)).toBe("joined");
   });
 });
 

@@ -219,7 +219,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
         config: { rateLimit: { max: JOINS_PER_MINUTE } },
         schema: schemaOf("Join with a machine", JoinReply, { body: JoinRequest }),
       },
-      async (request) => acceptJoin(runOf(request), request.body as JoinRequest),
+      async (request) => acceptJoin(runOf(request), request.body as JoinRequest, request.ip),
     );
     app.post(
       routes.leave(":runId"),

@@ -17,10 +17,14 @@ import {
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
 import { refusalOf, runFull } from "./machine/rules.ts";
+import { addressGroup } from "../service/index.ts";
 import type { Run } from "./run.ts";
 
-/** @throws RefusedError */
-export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinReply> {
+/**
+ * @param address the client's, by which the line for places is fair
+ * @throws RefusedError
+ */
+export async function acceptJoin(run: Run, request: JoinRequest, address: string): Promise<JoinReply> {
   const { join, signature } = request;
   const struct = fromWire("Join", join);
   if (join.runId !== run.runId) {
@@ -69,7 +73,7 @@ export async function acceptJoin(run: Run, request: JoinRequest): Promise<JoinRe
   const refusal = refusalOf(driver.state, event);
   if (refusal && refusal.code !== "RUN_FULL") throw new RefusedError(refusal.code, refusal.message);
   const { state } = driver;
-  if (!state.members[join.worker] && !run.line.turn(join.worker, openPlaces(state), now)) {
+  if (!state.members[join.worker] && !run.line.turn(join.worker, addressGroup(address), openPlaces(state), now)) {
     const full = runFull(state);
     throw new RefusedError(full.code, full.message);
   }

@@ -164,10 +164,16 @@ export interface Harness {
   readonly client: CoordinatorClient;
   /** sha256 of the state. */
   digest(): Digest;
-  worker(byte: string, over?: { beneficiary?: Address }): TestWorker;
+  worker(byte: string, over?: WorkerOptions): TestWorker;
   /** Ends this coordinator without a word and opens the next one on the same files. */
   restart(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface WorkerOptions {
+  readonly beneficiary?: Address;
+  /** The address its requests come from; default this machine. */
+  readonly from?: string;
 }
 
 export interface HarnessOptions {
@@ -298,7 +304,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   }
   let opened = await open();
   // Sessions outlive a coordinator, as those of real workers do.
-  const client = createCoordinatorClient("http://coordinator.test", { fetch: injected(() => opened.app) });
+  const client = clientOf(() => opened.app);
 
   const harness: Harness = {
     directory,
@@ -338,12 +344,16 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   return harness;
 }
 
+const clientOf = (app: () => HttpApp, from?: string): CoordinatorClient =>
+  createCoordinatorClient("http://coordinator.test", { fetch: injected(app, from) });
+
 /** `fetch` that goes to the server without a socket. */
-function injected(app: () => HttpApp): typeof fetch {
+function injected(app: () => HttpApp, from = "127.0.0.1"): typeof fetch {
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
     const reply = await app().inject({
       method: (init?.method ?? "GET") as "GET",
+      remoteAddress: from,
       url: url.pathname + url.search,
       headers: (init?.headers ?? {}) as Record<string, string>,
       ...(init?.body != null && { payload: Buffer.from(init.body as string | Uint8Array) }),
@@ -380,9 +390,10 @@ export interface TestWorker {
   train(): Promise<{ prepared: Prepared; reply: ReceiptReply }>;
 }
 
-function createWorker(harness: Harness, signer: PrivateKeyAccount, over: { beneficiary?: Address } = {}): TestWorker {
+function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerOptions = {}): TestWorker {
   const address = lower(signer.address);
   const beneficiary = over.beneficiary ?? `0x${address.slice(2, 4).repeat(20)}`;
+  const client = clientOf(() => harness.app, over.from);
   let session: ReturnType<CoordinatorClient["session"]> | undefined;
   let lastIssuedAt = 0;
   const worker: TestWorker = {
@@ -403,11 +414,11 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: { benef
         issuedAt: BigInt(lastIssuedAt),
         ...change,
       };
-      const reply = await harness.client.join(join.runId as RunId, {
+      const reply = await client.join(join.runId as RunId, {
         join: toWire("Join", join),
         signature: await sign(by, "Join", join),
       });
-      session = harness.client.session(runId, address, reply.sessionKey);
+      session = client.session(runId, address, reply.sessionKey);
     },
     get session() {
       if (!session) throw new NotInTime("a session");

@@ -1,3 +1,4 @@
+import type { Address } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -164,18 +165,50 @@ describe("places", () => {
   it("that become free go to the first who still asks", () => {
     const line = createLine();
     const [a, b, c] = [addressOf(1), addressOf(2), addressOf(3)];
-    expect(line.turn(a, 1, 0)).toBe(true);
-    expect([line.turn(b, 0, 0), line.turn(c, 0, 1)]).toEqual([false, false]);
+    const turn = (worker: Address, places: number, now: number) => line.turn(worker, "192.0.2.1", places, now);
+    expect(turn(a, 1, 0)).toBe(true);
+    expect([turn(b, 0, 0), turn(c, 0, 1)]).toEqual([false, false]);
     // However often c asks, b came first.
-    for (let at = 2; at < 30_000; at += 1_000) expect(line.turn(c, 1, at)).toBe(false);
-    expect(line.turn(b, 1, 30_000)).toBe(true);
-    expect(line.turn(c, 1, 30_001)).toBe(true);
+    for (let at = 2; at < 30_000; at += 1_000) expect(turn(c, 1, at)).toBe(false);
+    expect(turn(b, 1, 30_000)).toBe(true);
+    expect(turn(c, 1, 30_001)).toBe(true);
     // Who does not come back holds nobody up for more than a minute.
-    expect([line.turn(b, 0, 40_000), line.turn(c, 1, 99_000)]).toEqual([false, false]);
-    expect(line.turn(c, 1, 100_001)).toBe(true);
-    // Whatever comes, the line has its bound.
-    for (let i = 0; i < 5_000; i++) line.turn(addressOf(i), 0, 200_000);
-    expect(line.turn(addressOf(4_999), 1_024, 200_000)).toBe(false);
-    expect(line.turn(addressOf(4_999), 1_025, 200_000)).toBe(true);
+    expect([turn(b, 0, 40_000), turn(c, 1, 99_000)]).toEqual([false, false]);
+    expect(turn(c, 1, 100_001)).toBe(true);
+  });
+
+  it("that become free go to addresses in turn, however many ask from one of them", () => {
+    const line = createLine();
+    const [crowd, one, two] = ["192.0.2.1", "192.0.2.2", "2001:db8::/64"];
+    for (let i = 0; i < 10; i++) expect(line.turn(addressOf(i), crowd, 0, i)).toBe(false);
+    expect([line.turn(addressOf(20), one, 0, 10), line.turn(addressOf(30), two, 0, 11)]).toEqual([false, false]);
+    // The first of the crowd, then the two others, then the second of the crowd.
+    expect(line.turn(addressOf(20), one, 1, 12)).toBe(false);
+    expect(line.turn(addressOf(1), crowd, 3, 12)).toBe(false);
+    expect(line.turn(addressOf(0), crowd, 1, 12)).toBe(true);
+    expect([line.turn(addressOf(1), crowd, 2, 13), line.turn(addressOf(30), two, 1, 13)]).toEqual([false, false]);
+    expect(line.turn(addressOf(20), one, 1, 13)).toBe(true);
+    // Who was served before it left the line stands at the end when it comes back.
+    expect(line.turn(addressOf(21), one, 2, 14)).toBe(false);
+    expect(line.turn(addressOf(30), two, 1, 15)).toBe(true);
+    expect(line.turn(addressOf(1), crowd, 1, 15)).toBe(true);
+    // Another address gives it neither a second place in the line nor a new one.
+    expect(line.turn(addressOf(5), two, 4, 16)).toBe(false);
+    expect(line.turn(addressOf(5), two, 5, 16)).toBe(true);
+  });
+
+  it("have a line with a bound for each address and in all, in which the longest queue makes room", () => {
+    const line = createLine();
+    for (let i = 0; i < 100; i++) line.turn(addressOf(i), "192.0.2.1", 0, 0);
+    // Of the crowd 64 wait: who comes then is behind them all, and not written down.
+    expect(line.turn(addressOf(99), "192.0.2.1", 64, 0)).toBe(false);
+    expect(line.turn(addressOf(63), "192.0.2.1", 63, 0)).toBe(false);
+    for (let address = 2; address <= 16; address++)
+      for (let i = 0; i < 64; i++) line.turn(addressOf(1_000 * address + i), `192.0.2.${address}`, 0, 0);
+    // 1,024 wait. A newcomer of another address gets in, and comes to its turn after one of each of the 16.
+    expect(line.turn(addressOf(40_000), "192.0.2.99", 0, 0)).toBe(false);
+    expect(line.turn(addressOf(40_000), "192.0.2.99", 16, 0)).toBe(false);
+    expect(line.turn(addressOf(63), "192.0.2.1", 0, 0)).toBe(false);
+    expect(line.turn(addressOf(40_000), "192.0.2.99", 17, 0)).toBe(true);
   });
 });
