@@ -28,6 +28,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/epoch.test.ts"],
   },
   {
+    name: "who is given which data can be foretold",
+    file: "offchain/src/data/ledger.ts",
+    text: "random.below(sizeOf(free))",
+    instead: "0",
+    tests: ["test/attack/dealing.test.ts", "test/offchain/data/ledger.test.ts"],
+  },
+  {
+    name: "the data of every round are drawn from the same secret",
+    file: "offchain/src/coordinator/machine/rounds.ts",
+    text: "draft.secret = event.secret;",
+    instead: "",
+    tests: ["test/attack/dealing.test.ts"],
+  },
+  {
+    name: "two workers of a round may be given the same data",
+    file: "offchain/src/chain/evidence.ts",
+    text: "before !== undefined && start < before.start + before.count",
+    instead: "before !== undefined && start < before.start",
+    tests: ["test/offchain/chain/evidence.test.ts"],
+  },
+  {
     name: "a validator always draws fragment 0",
     file: "offchain/src/chain/lot.ts",
     text: "drawnFragment(lotSeed(hash, head, validator), fragments)",

@@ -13,6 +13,7 @@ import {
   hashReceipt,
   MAX_MANIFEST_BYTES,
   parseDocument,
+  type PositionRange,
   type ReceiptLeaf,
   ReceiptsFile,
   receiptsRoot,
@@ -110,6 +111,7 @@ export async function verifyReceipts(
   const posters = new Set(await reader.postersOf(head.runId));
   const round = head.round - 1;
   const leaves: ReceiptLeaf[] = [];
+  const trained: Trained[] = [];
   let previous = "";
   const fail = (worker: string, what: string): never => {
     throw new EvidenceError("EVIDENCE_RECEIPT", `Round ${round} of run ${head.runId}, receipt of ${worker}: ${what}.`, {
@@ -136,6 +138,8 @@ export async function verifyReceipts(
       assignment.attempt === receipt.attempt &&
       assignment.paramsVersion === receipt.paramsVersion &&
       assignment.base === receipt.baseDigest, "the assignment is another one");
+    require(assignment.seed === head.runId, "the assignment has another order of the data than the run");
+    trained.push(...prefixOf(assignment.ranges, receipt.steps * assignment.batch).map((part) => ({ ...part, worker })));
     require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
     require(receipt.leaves === commitmentLeaves(receipt.steps) &&
       receipt.commitment !== zeroHash, "its commitment is not the one to its steps");
@@ -160,7 +164,31 @@ export async function verifyReceipts(
       outcome: entry.outcome,
     });
   }
+  // Of two that are given the same data the later would be called a copy.
+  const twice = overlap(trained);
+  if (twice) fail(twice.worker, "it was given data that another had");
   return leaves;
+}
+
+type Trained = PositionRange & { readonly worker: Address };
+
+/** A part that begins inside another one. */
+function overlap(parts: readonly Trained[]): Trained | undefined {
+  const sorted = parts.toSorted((a, b) => a.start - b.start);
+  return sorted.find(({ start }, i) => {
+    const before = sorted[i - 1];
+    return before !== undefined && start < before.start + before.count;
+  });
+}
+
+/** The first `count` positions of ranges laid end to end. */
+function prefixOf(ranges: readonly PositionRange[], count: number): PositionRange[] {
+  let left = count;
+  return ranges.flatMap(({ start, count: length }) => {
+    const taken = Math.min(length, left);
+    left -= taken;
+    return taken > 0 ? [{ start, count: taken }] : [];
+  });
 }
 
 /** Evidence by head, each verified once: an epoch and the attestations after it read the same heads again and again. */

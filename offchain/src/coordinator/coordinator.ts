@@ -45,6 +45,7 @@ export interface CoordinatorModules {
   readonly metrics: Metrics;
   readonly clock?: Clock;
   readonly gate?: RunModules["gate"];
+  readonly secret?: RunModules["secret"];
 }
 
 export interface Coordinator {

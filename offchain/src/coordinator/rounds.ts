@@ -17,7 +17,7 @@ import type { CheckpointStored, SyncReduced, Unstamped } from "./machine/events.
 import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, contributionsOf, entriesOf, outcomeOfFailure } from "./payloads.ts";
-import { putDocument, type Run } from "./run.ts";
+import { putDocument, type Run, secretOf } from "./run.ts";
 
 /**
  * Aggregates one fragment and takes its outer step. A payload that turns out to be unusable is reported in the outcomes;
@@ -138,5 +138,13 @@ export async function storeCheckpoint(
     receipts,
     screening: round.screening,
   });
-  return { type: "CheckpointStored", key, round: round.round, digest, receipts, receiptsRoot: receiptsRoot(leaves) };
+  return {
+    type: "CheckpointStored",
+    key,
+    round: round.round,
+    digest,
+    receipts,
+    receiptsRoot: receiptsRoot(leaves),
+    secret: secretOf(run.modules),
+  };
 }

@@ -1,4 +1,6 @@
 /** One run as the coordinator holds it: its documents, its state and everything that its effects and routes need. */
+import { randomBytes } from "node:crypto";
+
 import {
   type Address,
   canonicalJson,
@@ -87,6 +89,8 @@ export interface RunModules {
   readonly logger: Logger;
   /** Measures held-out loss for the gate; by default the run's own program does. */
   readonly gate?: ((definition: Definition) => GateMeter) | undefined;
+  /** 32 bytes that nobody can foretell; by default from the system. */
+  readonly secret?: (() => Hex) | undefined;
 }
 
 export interface Run {
@@ -257,5 +261,9 @@ async function created(options: RunOptions, facts: RunFacts, modules: RunModules
     head: first.head,
     anchor: { transaction: first.transaction, block: first.block, anchoredAt: first.anchoredAt, epoch },
     epochEnd: await chain.epochEnd(facts.modelId, epoch),
+    secret: secretOf(modules),
   };
 }
+
+/** What the data of the next round are drawn from. */
+export const secretOf = ({ secret }: RunModules): Hex => secret?.() ?? `0x${randomBytes(32).toString("hex")}`;

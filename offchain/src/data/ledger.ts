@@ -1,15 +1,19 @@
 /**
  * The data ledger: which positions of the data are trained, which are out with a worker, which came back. Pure
  * functions on JSON-serialisable state, which lives in the coordinator's state (training.md, "The data ledger").
+ * Who is given which is drawn: who could foretell another's data could train on them first and make the other the copyist.
  *
  * Every position below `nextPosition` is at any time in exactly one place: consumed, in one open assignment, or free.
  */
 import type { Address, PositionRange } from "@cotrain/sdk/protocol";
 
-import { InternalError, UserError } from "../base/index.ts";
+import { InternalError, type Random, UserError } from "../base/index.ts";
 
 /** Ranges of one assignment at most, as in the Assignment document. */
 const MAX_RANGES = 1024;
+/** An assignment's data are drawn in this many pieces, among this many times as much. */
+const PIECES = 8;
+const CHOICE = 32;
 
 /** Data that is out with a worker; the ledger's part of the Assignment document. */
 export interface LedgerAssignment {
@@ -24,13 +28,13 @@ export interface LedgerAssignment {
 }
 
 export interface DataLedger {
-  /** The lowest position never issued. */
+  /** The lowest position that was never up for being issued. */
   readonly nextPosition: number;
   /** Rises forever, also over a rollback. */
   readonly nextAssignmentId: number;
   /** How many positions stand in accepted payloads. */
   readonly consumed: number;
-  /** Positions that came back: ascending, apart from each other, below `nextPosition`. Issued first. */
+  /** Positions to draw from, those that came back among them: ascending, apart from each other, below `nextPosition`. */
   readonly free: readonly PositionRange[];
   /** By ascending assignment id. */
   readonly open: readonly LedgerAssignment[];
@@ -102,23 +106,42 @@ function openAssignment(ledger: DataLedger, assignmentId: number): LedgerAssignm
   );
 }
 
+/** Takes `count` positions from `offset` on, both counted along the ranges; after the last comes the first. */
+function cut(ranges: readonly PositionRange[], offset: number, count: number): [PositionRange[], PositionRange[]] {
+  const [before, after] = splitRanges(ranges, offset);
+  const [taken, rest] = splitRanges([...after, ...before], count);
+  return [taken, mergeRanges(rest)];
+}
+
 /**
- * Issues data: positions that came back first, then new ones.
+ * Issues data, drawn: nobody who does not know `random` can tell which positions somebody else is given, whatever he was
+ * given himself.
  * @param wish.steps inner steps; `wish.batch` sequences per step
+ * @param random a stream that is used for this assignment alone
  */
 export function issueAssignment(
   ledger: DataLedger,
   wish: { readonly worker: Address; readonly steps: number; readonly batch: number },
+  random: Random,
 ): { ledger: DataLedger; assignment: LedgerAssignment } {
   requirePositive(wish.steps, "steps");
   requirePositive(wish.batch, "sequences per step");
   const size = wish.steps * wish.batch;
-  // One range is kept for new positions; what lies in further pieces waits for the next assignment.
-  const [pieces, kept] = [ledger.free.slice(0, MAX_RANGES - 1), ledger.free.slice(MAX_RANGES - 1)];
-  const [returned, rest] = splitRanges(pieces, size);
-  const fresh = size - sizeOf(returned);
-  const ranges = fresh > 0 ? mergeRanges([...returned, { start: ledger.nextPosition, count: fresh }]) : returned;
-  const nextPosition = ledger.nextPosition + fresh;
+  const added = Math.max(0, CHOICE * size - sizeOf(ledger.free));
+  let nextPosition = ledger.nextPosition + added;
+  let free = mergeRanges([...ledger.free, ...(added > 0 ? [{ start: ledger.nextPosition, count: added }] : [])]);
+  const ranges: PositionRange[] = [];
+  let left = size;
+  while (left > 0) {
+    const [piece, rest] = cut(free, random.below(sizeOf(free)), Math.min(left, Math.ceil(size / PIECES)));
+    // One range is kept for new positions: what is scattered further waits for another assignment.
+    if (ranges.length + piece.length >= MAX_RANGES) break;
+    ranges.push(...piece);
+    free = rest;
+    left -= sizeOf(piece);
+  }
+  if (left > 0) ranges.push({ start: nextPosition, count: left });
+  nextPosition += left;
   if (!Number.isSafeInteger(nextPosition)) throw new InternalError("LEDGER_INVALID", "Positions exceed 2^53.");
   const assignment: LedgerAssignment = {
     assignmentId: ledger.nextAssignmentId,
@@ -134,7 +157,7 @@ export function issueAssignment(
       ...ledger,
       nextPosition,
       nextAssignmentId: ledger.nextAssignmentId + 1,
-      free: [...rest, ...kept],
+      free,
       open: [...ledger.open, assignment],
     },
   };

@@ -121,6 +121,14 @@ describe("a receipt", () => {
       (e) => ({ assignment: { ...e.assignment, seed: digestOfJson("x") } }),
       /not the one that was signed/,
     ],
+    [
+      "whose data stand in another order than the run's",
+      ({ assignment, receipt }) => {
+        const other = { ...assignment, seed: digestOfJson("x") };
+        return { assignment: other, receipt: { ...receipt, assignment: digestOfJson(other) } };
+      },
+      /another order of the data/,
+    ],
     ["with another attempt", (e) => ({ receipt: { ...e.receipt, attempt: 1 } }), /the assignment is another one/],
     ["with more steps than were assigned", (e) => ({ receipt: { ...e.receipt, steps: 9 } }), /more steps/],
     // point 8
@@ -158,5 +166,22 @@ describe("a receipt", () => {
       await expect(verifyReceipts(reader, { ...file, receipts }, head, parent)).rejects.toMatchObject({
         message: expect.stringContaining("ascending order"),
       });
+  });
+
+  it("about data that another worker of the round was given is refused", async () => {
+    const store = await openFileStore(join(directory, "same"));
+    const initial = await createInitial(store, runId);
+    const same = await createPublisher(store, { chainId: 31_337, contracts, runId }, initial).round({ sameData: true });
+    await expect(
+      readEvidence(
+        reader,
+        blobsOf(store),
+        { ...head, ...same.fields },
+        { ...parent, checkpointDigest: initial.digest },
+      ),
+    ).rejects.toMatchObject({
+      code: "EVIDENCE_RECEIPT",
+      message: expect.stringContaining("data that another had"),
+    });
   });
 });

@@ -167,6 +167,8 @@ export interface RoundOptions {
   readonly outcome?: (worker: Address) => number;
   /** Beneficiary of a worker; itself if not said. */
   readonly beneficiary?: (worker: Address) => Address;
+  /** Gives all of them the same data. */
+  readonly sameData?: boolean;
   /** Changes the reduced state before it is published: a forged aggregate. */
   readonly forge?: (states: FragmentState[]) => void;
   /** Changes the record of the screening before it is published. */
@@ -329,8 +331,8 @@ export function createPublisher(
           steps,
           batch,
           sequence,
-          ranges: [{ start: assignmentId * 1_000, count: steps * batch }],
-          seed: digestOfJson("seed"),
+          ranges: [{ start: options.sameData ? 0 : assignmentId * 1_000, count: steps * batch }],
+          seed: place.runId,
           base: current.digest,
           paramsVersion,
           globalStep: step,

@@ -185,6 +185,8 @@ export interface HarnessOptions {
   readonly logger?: Logger;
   readonly behindProxy?: string;
   readonly forgiven?: number;
+  /** Seeds what the data of each round are drawn from. */
+  readonly secret?: string;
   /** Where the coordinator's files lie; default a temporary directory. */
   readonly parent?: string;
 }
@@ -265,6 +267,9 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     params: { ...params, ...options.params },
   });
 
+  const secrets = createRandom(options.secret ?? "what the data of each round are drawn from");
+  const secret = (): Hex => `0x${Buffer.from(secrets.bytes(32)).toString("hex")}`;
+
   async function open() {
     const logger = options.logger ?? silentLogger();
     const database = await openDatabase<CoordinatorSchema>(
@@ -286,7 +291,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         ...(options.retention && { retention: options.retention }),
         presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
       },
-      { chain, blobs, database, poster, logger, metrics, clock, gate: () => gateOf(options.loss ?? distance) },
+      { chain, blobs, database, poster, logger, metrics, clock, secret, gate: () => gateOf(options.loss ?? distance) },
     );
     const app = await createHttpServer({
       logger,

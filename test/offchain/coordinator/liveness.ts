@@ -219,7 +219,8 @@ export function play(scene: Scene): Outcome {
         offer({ ...gated, screening: digestOfJson(key) });
       } else if (effect.kind === "storeCheckpoint") {
         const digest = digestOfJson({ checkpoint: effect.round });
-        offer({ type: "CheckpointStored", key, round: effect.round, digest, receipts: digest, receiptsRoot: digest });
+        const stored = { digest, receipts: digest, receiptsRoot: digest, secret: digest };
+        offer({ type: "CheckpointStored", key, round: effect.round, ...stored });
       } else if (effect.kind === "anchorHead") {
         const { head, sequence } = state.heads.find((entry) => entry.sequence === effect.sequence)!;
         const anchor = { transaction: null, block: 1, anchoredAt: Math.floor(now / 1_000), epoch: 1 };
@@ -333,5 +334,6 @@ function begin(params: RunParams): RunState {
     head,
     anchor: { transaction: null, block: 1, anchoredAt: START / 1_000, epoch: 1 },
     epochEnd: 2_000_000_000,
+    secret: checkpoint,
   }).state;
 }

@@ -132,6 +132,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     head: head0,
     anchor: { transaction: null, block: 1, anchoredAt: seconds(), epoch: 1 },
     epochEnd: endOf(1),
+    secret: digestOfJson({ secret: -1, seed }),
   };
   const log: RunEvent[] = [created];
   let state = step(null, created).state;
@@ -350,6 +351,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           digest: digestOfJson(state.current!.syncs),
           receipts: digestOfJson("receipts"),
           receiptsRoot: digestOfJson({ root: effect.round }),
+          secret: digestOfJson({ secret: effect.round, seed }),
         });
       case "anchorHead": {
         if (away) return fail("CHAIN_UNREACHABLE");

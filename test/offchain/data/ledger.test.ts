@@ -20,47 +20,73 @@ import {
 const address = (i: number): Address => `0x${i.toString(16).padStart(40, "0")}`;
 const [alice, bob] = [address(1), address(2)];
 const answer = (assignment: LedgerAssignment, steps = assignment.steps) => ({ ...assignment, steps });
+/** With a stream of its own for each assignment. */
+const issue = (ledger: DataLedger, wish: Parameters<typeof issueAssignment>[1]) =>
+  issueAssignment(ledger, wish, createRandom(`assignment ${ledger.nextAssignmentId}`));
 const expand = (ranges: readonly PositionRange[]): number[] =>
   ranges.flatMap(({ start, count }) => Array.from({ length: count }, (_, i) => start + i));
 
 describe("data ledger", () => {
-  it("issues positions once, consumes a prefix, and issues what came back first", () => {
-    const first = issueAssignment(createLedger(), { worker: alice, steps: 4, batch: 2 });
-    expect(first.assignment).toEqual({
-      assignmentId: 0,
-      attempt: 1,
-      worker: alice,
-      steps: 4,
-      batch: 2,
-      ranges: [{ start: 0, count: 8 }],
-    });
-    const second = issueAssignment(first.ledger, { worker: bob, steps: 1, batch: 2 });
+  it("issues positions once and consumes a prefix; the rest can be drawn again", () => {
+    const first = issue(createLedger(), { worker: alice, steps: 4, batch: 2 });
+    expect(first.assignment).toMatchObject({ assignmentId: 0, attempt: 1, worker: alice, steps: 4, batch: 2 });
+    const positions = expand(first.assignment.ranges);
+    expect(new Set(positions).size).toBe(8);
+    const second = issue(first.ledger, { worker: bob, steps: 1, batch: 2 });
     const done = consumeAssignment(second.ledger, answer(first.assignment, 3));
-    expect(done.consumed).toEqual([{ start: 0, count: 6 }]);
-    expect(balanceOf(done.ledger)).toEqual({ issued: 10, consumed: 6, open: 2, free: 2 });
-    const third = issueAssignment(done.ledger, { worker: alice, steps: 2, batch: 2 });
-    expect(third.assignment.ranges).toEqual([
-      { start: 6, count: 2 },
-      { start: 10, count: 2 },
-    ]);
-    expect(third.assignment.assignmentId).toBe(2);
+    expect(expand(done.consumed)).toEqual(positions.slice(0, 6));
+    expect(balanceOf(done.ledger)).toEqual({ issued: 256, consumed: 6, open: 2, free: 248 });
+    expect(expand(done.ledger.free)).toEqual(expect.arrayContaining(positions.slice(6)));
+    expect(issue(done.ledger, { worker: alice, steps: 2, batch: 2 }).assignment.assignmentId).toBe(2);
+  });
+
+  it("draws from the whole of what may be issued, a piece here and a piece there, and each assignment otherwise", () => {
+    const wish = { worker: alice, steps: 16, batch: 4 };
+    const pieces = new Set<number>();
+    const orders = new Set<string>();
+    for (let i = 0; i < 200; i++) {
+      const { assignment } = issueAssignment(createLedger(), wish, createRandom(`draw ${i}`));
+      const positions = expand(assignment.ranges);
+      for (const position of positions) pieces.add(Math.floor(position / 64));
+      expect(Math.max(...positions)).toBeLessThan(32 * 64);
+      orders.add(positions.join());
+    }
+    expect(orders.size).toBe(200);
+    expect(pieces.size).toBe(32);
+    // The same stream gives the same.
+    const again = issueAssignment(createLedger(), wish, createRandom("draw 7")).assignment;
+    expect(issueAssignment(createLedger(), wish, createRandom("draw 7")).assignment).toEqual(again);
+  });
+
+  it("trains everything once: what was put up long ago is drawn sooner or later", () => {
+    let ledger = createLedger();
+    const trained = new Set<number>();
+    for (let i = 0; i < 400; i++) {
+      const { assignment, ledger: issued } = issueAssignment(
+        ledger,
+        { worker: alice, steps: 4, batch: 2 },
+        createRandom(`round ${i}`),
+      );
+      ledger = consumeAssignment(issued, answer(assignment)).ledger;
+      for (const position of expand(assignment.ranges)) trained.add(position);
+    }
+    expect(trained.size).toBe(400 * 8);
+    const missing = Array.from({ length: 50 * 8 }, (_, position) => position).filter((each) => !trained.has(each));
+    expect(missing).toEqual([]);
+    // It stays small: about as many ranges as there are pieces to choose from.
+    expect(ledger.free.length).toBeLessThan(2 * 256);
   });
 
   it("takes back the data of a lost worker and joins it with its neighbours", () => {
     let ledger = createLedger();
-    for (let i = 0; i < 3; i++) ledger = issueAssignment(ledger, { worker: address(i), steps: 2, batch: 5 }).ledger;
-    ledger = returnAssignment(returnAssignment(ledger, 2), 0);
-    expect(ledger.free).toEqual([
-      { start: 0, count: 10 },
-      { start: 20, count: 10 },
-    ]);
-    ledger = returnAssignment(ledger, 1);
-    expect(ledger.free).toEqual([{ start: 0, count: 30 }]);
+    for (let i = 0; i < 3; i++) ledger = issue(ledger, { worker: address(i), steps: 2, batch: 5 }).ledger;
+    for (const id of [2, 0, 1]) ledger = returnAssignment(ledger, id);
+    expect(ledger.free).toEqual([{ start: 0, count: ledger.nextPosition }]);
     expect(() => returnAssignment(ledger, 1)).toThrow(expect.objectContaining({ code: "ASSIGNMENT_CLOSED" }));
   });
 
   it("refuses an old attempt, another's assignment, a closed one, and steps that cannot be", () => {
-    const { ledger, assignment } = issueAssignment(createLedger(), { worker: alice, steps: 4, batch: 2 });
+    const { ledger, assignment } = issue(createLedger(), { worker: alice, steps: 4, batch: 2 });
     const again = reissueAssignment(ledger, assignment.assignmentId, bob);
     expect(again.assignment).toEqual({ ...assignment, attempt: 2, worker: bob });
     const refusal = (submission: Parameters<typeof checkSubmission>[1]): string => {
@@ -88,18 +114,22 @@ describe("data ledger", () => {
   it("keeps an assignment within 1,024 ranges, however scattered what came back is", () => {
     const scattered: DataLedger = {
       ...createLedger(),
-      nextPosition: 4000,
-      consumed: 2000,
-      free: Array.from({ length: 2000 }, (_, i) => ({ start: i * 2, count: 1 })),
+      nextPosition: 120_000,
+      consumed: 60_000,
+      free: Array.from({ length: 60_000 }, (_, i) => ({ start: i * 2, count: 1 })),
     };
-    const { ledger, assignment } = issueAssignment(scattered, { worker: alice, steps: 1500, batch: 1 });
-    expect(assignment.ranges).toHaveLength(1024);
-    expect(assignment.ranges.at(-1)).toEqual({ start: 4000, count: 477 });
-    expect(balanceOf(ledger)).toEqual({ issued: 4477, consumed: 2000, open: 1500, free: 977 });
+    const { ledger, assignment } = issue(scattered, { worker: alice, steps: 1500, batch: 1 });
+    expect(assignment.ranges.length).toBeLessThanOrEqual(1024);
+    const fresh = assignment.ranges.at(-1)!;
+    expect(fresh.start).toBe(120_000);
+    expect(fresh.count).toBeLessThan(750);
+    expect(balanceOf(ledger)).toMatchObject({ consumed: 60_000, open: 1500 });
   });
 
   it("notices a broken balance", () => {
-    const { ledger } = issueAssignment(createLedger(), { worker: alice, steps: 4, batch: 2 });
+    const ranges = [{ start: 0, count: 8 }];
+    const open = [{ assignmentId: 0, attempt: 1, worker: alice, steps: 4, batch: 2, ranges }];
+    const ledger: DataLedger = { nextPosition: 8, nextAssignmentId: 1, consumed: 0, free: [], open };
     expect(() => balanceOf({ ...ledger, consumed: 1 })).toThrow(/does not add up/);
     expect(() => balanceOf({ ...ledger, nextPosition: 10, free: [{ start: 7, count: 2 }] })).toThrow(/two places/);
     expect(() => balanceOf({ ...ledger, nextPosition: 10, free: [{ start: 10, count: 2 }] })).toThrow(/never issued/);
@@ -123,11 +153,8 @@ describe("data ledger", () => {
         const assignment = ledger.open.length > 0 ? random.pick(ledger.open) : undefined;
         const action = random.below(7);
         if (action <= 1 || !assignment) {
-          ledger = issueAssignment(ledger, {
-            worker: address(random.below(5)),
-            steps: 1 + random.below(6),
-            batch: 1 + random.below(4),
-          }).ledger;
+          const wish = { worker: address(random.below(5)), steps: 1 + random.below(6), batch: 1 + random.below(4) };
+          ledger = issueAssignment(ledger, wish, random).ledger;
         } else if (action === 2) {
           old.push(assignment);
           ledger = reissueAssignment(ledger, assignment.assignmentId, address(random.below(5))).ledger;

@@ -3,6 +3,7 @@ import { castDraft } from "immer";
 
 import { type Address, type Assignment, digestOfJson, type WireRunParams } from "@cotrain/sdk/protocol";
 
+import { createRandom } from "../../base/index.ts";
 import { issueAssignment, type LedgerAssignment, reissueAssignment, returnAssignment } from "../../data/index.ts";
 import type { TimerFired, WorkReport } from "./events.ts";
 import { dealOf, paceAfterMiss } from "./pace.ts";
@@ -82,7 +83,9 @@ export function deal(draft: StateDraft, round: RoundDraft, members: readonly Mem
 
 function assign(draft: StateDraft, round: RoundDraft, member: Member, steps: number, at: number): void {
   const { worker, batch } = member;
-  const issued = issueAssignment(draft.ledger, { worker, steps, batch });
+  // Ids rise for ever: no two assignments are drawn from the same stream.
+  const random = createRandom(draft.secret).split(`data of assignment ${draft.ledger.nextAssignmentId}`);
+  const issued = issueAssignment(draft.ledger, { worker, steps, batch }, random);
   draft.ledger = castDraft(issued.ledger);
   give(draft, round, issued.assignment, at);
 }

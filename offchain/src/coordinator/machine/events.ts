@@ -33,6 +33,8 @@ export interface RunCreated extends Timed {
   readonly anchor: Anchor;
   /** Chain seconds at which the anchor's epoch ends. */
   readonly epochEnd: number;
+  /** Of the first round, see `RunState.secret`. */
+  readonly secret: Hex;
 }
 
 export interface MemberJoined extends Timed {
@@ -156,6 +158,8 @@ export interface CheckpointStored extends Timed {
   /** Digest of the ReceiptsFile. */
   readonly receipts: Digest;
   readonly receiptsRoot: Hex;
+  /** Of the next round, see `RunState.secret`. */
+  readonly secret: Hex;
 }
 
 export interface HeadAnchored extends Timed {

@@ -37,9 +37,9 @@ import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 5;
+export const LOGIC_VERSION = 6;
 /** Version of the events' form. */
-export const EVENT_SCHEMA_VERSION = 2;
+export const EVENT_SCHEMA_VERSION = 3;
 
 export interface Step {
   readonly state: RunState;
@@ -92,6 +92,7 @@ function initialState(event: RunCreated): RunState {
     strikes: {},
     screenings: [],
     ledger: createLedger(),
+    secret: event.secret,
     current: null,
     deadlines: 0,
     recent: [],

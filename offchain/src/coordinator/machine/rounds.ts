@@ -250,6 +250,7 @@ export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): 
     fragments,
   };
   draft.round = round.round + 1;
+  draft.secret = event.secret;
   draft.current = null;
 }
 

@@ -246,6 +246,11 @@ export interface RunState {
   /** Digests of the last rounds' ScreeningFiles, newest first. */
   readonly screenings: readonly Digest[];
   readonly ledger: DataLedger;
+  /**
+   * 32 bytes that only the coordinator knows, fresh for each round: the data of an assignment are drawn from them. Never
+   * shown; what was drawn stands in the assignments, which their workers alone see until the round's receipts are published.
+   */
+  readonly secret: Hex;
   readonly current: OpenRound | null;
   /** Deadlines set so far, over all rounds. */
   readonly deadlines: number;
