@@ -1,6 +1,6 @@
 /**
  * What `.ci/run` runs: everything that a change must pass, part by part, all of them even when one fails. It prints the
- * seconds of each part as it ends, and a table at the end. `npm run ci -- PART…` runs some of them.
+ * seconds of each part as it ends, at the end what failed parts printed last, and a table. `npm run ci -- PART…` runs some.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -12,6 +12,8 @@ import { prepareGeth } from "./geth.ts";
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 /** No part takes nearly as long; one that hangs ends all the same. */
 const LIMIT_MINUTES = 45;
+/** Characters that a failed part is quoted with at the end: whoever sees only the end of the output must see why. */
+const LAST_WORDS = 5_000;
 
 interface Part {
   readonly name: string;
@@ -39,6 +41,8 @@ interface Result {
   readonly name: string;
   readonly verdict: "passed" | "FAILED" | "not run";
   readonly seconds: number;
+  /** What the part printed last. */
+  readonly lastWords?: string;
 }
 
 function run({ name, args }: Part): Promise<Result> {
@@ -47,17 +51,26 @@ function run({ name, args }: Part): Promise<Result> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [join(root, "deploy/bootstrap.mjs"), ...args], {
       cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
       // Here nothing may be left out for want of a tool (test/needs.ts).
       env: { ...process.env, CI: "true" },
       timeout: LIMIT_MINUTES * 60_000,
     });
+    let lastWords = "";
+    const pass = (from: NodeJS.ReadableStream, to: NodeJS.WriteStream): void => {
+      from.on("data", (chunk: Buffer) => {
+        to.write(chunk);
+        lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS);
+      });
+    };
+    pass(child.stdout, process.stdout);
+    pass(child.stderr, process.stderr);
     child.on("error", fail);
     child.on("close", (code) => {
       const seconds = Math.round((performance.now() - started) / 1_000);
       const verdict = code === 0 ? "passed" : "FAILED";
       process.stdout.write(`== ${name} ${verdict} in ${seconds} s\n`);
-      done({ name, verdict, seconds });
+      done({ name, verdict, seconds, lastWords });
     });
   });
 }
@@ -85,6 +98,9 @@ for (const part of parts) {
   results.push(await run(part));
 }
 const failed = results.some(({ verdict }) => verdict === "FAILED");
+for (const { name, verdict, lastWords } of results) {
+  if (verdict === "FAILED") process.stdout.write(`\n== ${name} FAILED; its last words:\n${lastWords ?? "none"}\n`);
+}
 const total = results.reduce((sum, { seconds }) => sum + seconds, 0);
 process.stdout.write("\npart          seconds\n");
 for (const { name, verdict, seconds } of [

@@ -65,7 +65,7 @@ beforeAll(async () => {
 afterAll(() => stage?.close(), 60_000);
 
 // point 11
-describe.runIf(geth !== undefined)("on an unmodified geth --dev", { timeout: 280_000 }, () => {
+describe.runIf(geth !== undefined)("on an unmodified geth --dev", { timeout: 400_000 }, () => {
   let wallet: string;
   let sum: string;
 
@@ -88,7 +88,8 @@ describe.runIf(geth !== undefined)("on an unmodified geth --dev", { timeout: 280
 
   it("that sum is enough from the deployment to claims and a vote", async () => {
     await send(wallet, sum);
-    const running = await up(["--for=45s", "--vote", "--exit"]);
+    // Long enough for a vote beside busy neighbours.
+    const running = await up(["--for=90s", "--vote", "--exit"]);
     expect({ ...(await running.exited), stderr: running.stderr() }).toMatchObject({ code: 0 });
     const summary = JSON.parse(running.stdout()) as Summary;
     expect(Value.Errors(Summary, summary)).toEqual([]);

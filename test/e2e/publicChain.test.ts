@@ -134,7 +134,8 @@ describe("on a chain with another id", { timeout: 200_000 }, () => {
     expect(second.model.runId).toBe(first.model.runId);
     expect(second.training.firstRound).toBe(first.training.rounds);
     expect(second.training.rounds).toBeGreaterThan(first.training.rounds);
-    expect(second.heldOut.initial).toBe(first.heldOut.initial);
+    // Checkpoint 0 has one loss; a validator may not have got to it within the first session.
+    expect([null, second.heldOut.initial]).toContain(first.heldOut.initial);
     expect(second.heldOut.after ?? Infinity).toBeLessThanOrEqual(first.heldOut.after ?? 0);
     const { run, reader: contracts } = await reader();
     const pending = await contracts.pendingRoot(run.modelId);

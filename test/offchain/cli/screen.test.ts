@@ -192,6 +192,12 @@ describe("the live picture", () => {
     );
   });
 
+  test("a first loss that is of a trained checkpoint is not called the start", () => {
+    const loss = { ...view.loss, heldOutFirst: { round: 3, microBitsPerByte: 3_100_000, sequences: 64 } };
+    expect(drawScreen(screen, plain, 100)).toContain("at the start 3.800");
+    expect(drawScreen({ ...screen, view: { ...view, loss } }, plain, 100)).not.toContain("at the start");
+  });
+
   test("at 80 columns nothing of the run itself is cut off", () => {
     const [head = "", ...rest] = drawScreen({ ...screen, model: "m".repeat(90) }, plain, 80).split("\n");
     expect(head).toMatch(/…$/);

@@ -2,6 +2,7 @@
 import { EventEmitter } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
+import type { RunView } from "@cotrain/sdk/protocol";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
@@ -9,7 +10,7 @@ import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
-import { isLastRound, reasonAgainstVote } from "../../../offchain/src/cli/up/session.ts";
+import { isLastRound, isMeasured, reasonAgainstVote } from "../../../offchain/src/cli/up/session.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 describe("the length of a session", () => {
@@ -39,6 +40,30 @@ describe("the length of a session", () => {
     const directory = temporaryDirectory();
     const ended = await cotrainHere(["up", "--for", "0s", "--state", `${directory}/state`]);
     expect(verdictOf(ended)).toEqual(refusal(1, "--for must be longer than nothing: try 45s, 3m or 1h."));
+  });
+});
+
+const lossOf = (round: number) => ({ round, microBitsPerByte: 3_000_000 - round, sequences: 64 });
+
+const viewOf = (heldOut: number | null, heldOutFirst: number | null): RunView =>
+  ({
+    checkpoint: { round: 7 },
+    loss: {
+      train: null,
+      heldOut: heldOut === null ? null : lossOf(heldOut),
+      heldOutFirst: heldOutFirst === null ? null : lossOf(heldOutFirst),
+    },
+  }) as RunView;
+
+describe("the end of a session waits for held-out losses", () => {
+  test.each([
+    ["nothing is measured", null, null, true, false],
+    ["the newest checkpoint alone is measured, first of all", 7, 7, true, false],
+    ["the newest and checkpoint 0 are measured", 7, 0, true, true],
+    ["an older one is the newest measured", 6, 0, true, false],
+    ["a later session has the newest, and nobody ever measured checkpoint 0", 7, 3, false, true],
+  ])("when %s", (_, heldOut, heldOutFirst, fromTheStart, measured) => {
+    expect(isMeasured(viewOf(heldOut, heldOutFirst), fromTheStart)).toBe(measured);
   });
 });
 

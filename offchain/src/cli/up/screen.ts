@@ -48,6 +48,10 @@ type HeldOut = RunView["loss"]["heldOut"];
 
 const heldOutBits = (loss: HeldOut): string => (loss === null ? "–" : (loss.microBitsPerByte / 1e6).toFixed(3));
 
+/** Held-out loss before any training. While nobody has measured checkpoint 0, the first loss known is of a trained one. */
+export const heldOutUntrained = ({ heldOutFirst }: RunView["loss"]): RunView["loss"]["heldOut"] | undefined =>
+  heldOutFirst?.round === 0 ? heldOutFirst : undefined;
+
 /** On how much text a held-out figure rests. */
 export const sampleOf = (sequences: number | null, sequence: number): string =>
   sequences === null || sequence === 0 ? "" : ` on ${formatCount(sequences * sequence)} tokens`;
@@ -137,7 +141,8 @@ const label = (text: string): Piece => ["dim", text.padEnd(LABEL)];
 const line = (pieces: readonly Piece[], spare = 0): Line => ({ pieces, spare });
 
 function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Line[] {
-  const { train, heldOut, heldOutFirst } = view.loss;
+  const { train, heldOut } = view.loss;
+  const untrained = heldOutUntrained(view.loss);
   const pieces: Piece[] = [
     label("loss"),
     train === null
@@ -152,8 +157,8 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
       `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}`,
       [
         "dim",
-        heldOutFirst
-          ? `; at the start ${heldOutBits(heldOutFirst)}${sampleOf(heldOutFirst.sequences, sequence).replace(" tokens", "")}`
+        untrained
+          ? `; at the start ${heldOutBits(untrained)}${sampleOf(untrained.sequences, sequence).replace(" tokens", "")}`
           : "",
       ],
     ]),

@@ -13,6 +13,7 @@ import { layout } from "../local.ts";
 import type { Display } from "./display.ts";
 import { claimAll, type Claim, decide, type Decision, type Estate } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";
+import { heldOutUntrained } from "./screen.ts";
 
 /** What a session of training left behind for the summary. */
 export interface Session {
@@ -166,11 +167,17 @@ export async function runSession(
     await owners.finish(settled);
   }
   display.update({ activity: "Measuring the last checkpoint" });
-  await viewWhen((view) => view.loss.heldOut !== null && view.loss.heldOut.round >= view.checkpoint.round, settled);
+  await viewWhen((view) => isMeasured(view, first.round === 0), settled);
   const { claims, decision, appliedInRound } = owners.seen();
   const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
   return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
 }
+
+/** Whether validators have told where the run stands and, for a session that began with the run, where it began. */
+export const isMeasured = ({ loss, checkpoint }: RunView, fromTheStart: boolean): boolean =>
+  loss.heldOut !== null &&
+  loss.heldOut.round >= checkpoint.round &&
+  (!fromTheStart || heldOutUntrained(loss) !== undefined);
 
 /** Whether the newest checkpoint is anchored and its epoch paid. */
 async function isSettled({ reader, runId, modelId }: Prepared, view: RunView): Promise<boolean> {

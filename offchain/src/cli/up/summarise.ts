@@ -10,6 +10,7 @@ import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { type ActiveRewards, activeRewards, blobSourceOf } from "../wiring.ts";
 import type { Prepared } from "./prepare.ts";
+import { heldOutUntrained } from "./screen.ts";
 import { Summary } from "./summary.ts";
 import type { Session } from "./session.ts";
 
@@ -153,13 +154,15 @@ function trainingOf(session: Session, view: RunView): Summary["training"] {
 }
 
 function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Summary["heldOut"] {
-  const before = first.loss.heldOut ?? loss.heldOutFirst;
+  const untrained = heldOutUntrained(loss);
+  // A later measurement of an earlier checkpoint than the session's first would make the session look better than it was.
+  const before = first.loss.heldOut ?? (first.round === 0 ? untrained : undefined);
   return {
-    initial: loss.heldOutFirst?.microBitsPerByte ?? null,
+    initial: untrained?.microBitsPerByte ?? null,
     before: before?.microBitsPerByte ?? null,
     after: loss.heldOut?.microBitsPerByte ?? null,
     sequences: {
-      initial: loss.heldOutFirst?.sequences ?? null,
+      initial: untrained?.sequences ?? null,
       before: before?.sequences ?? null,
       after: loss.heldOut?.sequences ?? null,
     },
