@@ -25,9 +25,14 @@ afterEach(async () => {
   harness = undefined;
 });
 
-async function open(params: Record<string, number> = {}): Promise<{ harness: Harness; workers: TestWorker[] }> {
-  harness = await openHarness({ loss, params: { innerSteps: 64, minWorkers: 4, aggregatorBps: 5_000, ...params } });
-  const workers = ["31", "32", "33", "34"].map((byte) => harness!.worker(byte));
+async function open(
+  params: Record<string, number> = {},
+  members = 4,
+  of = loss,
+): Promise<{ harness: Harness; workers: TestWorker[] }> {
+  const due = { innerSteps: 64, minWorkers: members, maxWorkers: members, aggregatorBps: 5_000, ...params };
+  harness = await openHarness({ loss: of, params: due });
+  const workers = Array.from({ length: members }, (_, i) => harness!.worker(String(31 + i)));
   for (const worker of workers) await worker.join();
   return { harness, workers };
 }
@@ -68,12 +73,15 @@ async function round(
   of: Harness,
   workers: readonly TestWorker[],
   attack?: (honest: readonly Uint8Array<ArrayBuffer>[][]) => Uint8Array<ArrayBuffer>[],
+  without?: (delta: Float32Array[]) => void,
 ): Promise<number[]> {
   const before = of.run.driver.state.round;
   const honest: Uint8Array<ArrayBuffer>[][] = [];
   for (const [i, worker] of workers.entries()) {
     const last = i === workers.length - 1;
-    const payloads = last && attack ? attack(honest) : encoded(await lesson(of, `${worker.address}/${before}`));
+    const taught = await lesson(of, `${worker.address}/${before}`);
+    without?.(taught);
+    const payloads = last && attack ? attack(honest) : encoded(taught);
     honest.push(payloads);
     await send(worker, payloads);
   }
@@ -96,6 +104,9 @@ const normals = (size: number): Uint8Array<ArrayBuffer>[] => {
   const random = createRandom(`noise of ${size}`);
   return encoded([300, 256, 10, 700].map((n) => Float32Array.from({ length: n }, () => random.normal() * size)));
 };
+
+/** Nothing in the last element of the last fragment. */
+const flat = (delta: Float32Array[]): void => void delta[3]!.fill(0, 699);
 
 /** The largest scale that the codec takes, in every block. */
 function largestScales(honest: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[] {
@@ -159,7 +170,7 @@ describe("one accepted payload", () => {
     expect(loss(await parameters(of))).toBeLessThan(middle);
   });
 
-  it("that raises the loss within the norm's bound is found by leaving it out, and the others are paid", async () => {
+  it("that raises the loss within the norm's bound is found by what it does alone, and the others are paid", async () => {
     const { harness: of, workers } = await open({ aggregatorBps: 0 });
     const middle = loss(await parameters(of));
     const poison = (await parameters(of)).map((values) =>
@@ -168,9 +179,30 @@ describe("one accepted payload", () => {
     expect(await round(of, workers, () => encoded(poison))).toEqual([0, 0, 0, outcomeCode.lossHarm]);
     const { screening } = await documents(of);
     const [failed, stood] = screening.gate.passes;
-    expect(failed).toMatchObject({ leftOut: workers[3]!.address });
-    expect(failed!.without[0]).toMatchObject({ worker: workers[3]!.address, loss: stood!.after });
+    expect(failed).toMatchObject({ leftOut: [workers[3]!.address] });
+    expect(failed!.tried.length).toBeGreaterThan(0);
+    expect(stood).toMatchObject({ tried: [], leftOut: [] });
     expect(loss(await parameters(of))).toBeLessThan(middle);
+  });
+
+  // point 2
+  it("of the smallest norm among eight, which raises the loss, is found, and the others are paid", async () => {
+    // Steep in one direction, in which nobody honest moves.
+    const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
+    const { harness: of, workers } = await open({}, 8, steep);
+    const before = loss(await parameters(of));
+    const poison = [300, 256, 10, 700].map((n) => new Float32Array(n));
+    poison[3]![699] = 3;
+    expect(await round(of, workers, () => encoded(poison), flat)).toEqual([0, 0, 0, 0, 0, 0, 0, outcomeCode.lossHarm]);
+    const { screening } = await documents(of);
+    const norms = screening.workers.map(({ fragments }) => fragments.reduce((sum, { norm }) => sum + norm, 0));
+    const own = screening.workers.findIndex(({ worker }) => worker === workers[7]!.address);
+    expect(norms[own]).toBe(Math.min(...norms));
+    const [failed, stood] = screening.gate.passes;
+    expect(failed!.leftOut).toEqual([workers[7]!.address]);
+    expect(failed!.tried.length).toBeLessThanOrEqual(6);
+    expect(stood).toMatchObject({ tried: [], leftOut: [] });
+    expect(loss(await parameters(of))).toBeLessThan(before);
   });
 
   it("is not served to others before its round has closed", async () => {

@@ -167,7 +167,7 @@ const documents = {
         realisation: hash("4"),
         sequences: [0, 7],
         before: 2_000_000,
-        passes: [{ after: 2_100_000, without: [{ worker: account, loss: 1_990_000 }], leftOut: account }],
+        passes: [{ after: 2_100_000, tried: [{ first: 0, count: 1, loss: 2_190_000 }], leftOut: [account] }],
       },
     },
   },

@@ -150,7 +150,7 @@ const definition = {
     gateSequences: 3,
     gateBound: 50_000,
     gateTolerance: 1_000,
-    gateSuspects: 4,
+    gateTrials: 32,
     gatePasses: 4,
     auditOneIn: 4,
     strikes: 3,
@@ -401,7 +401,7 @@ function screeningFile(receiptHashes: readonly string[]) {
       realisation: digestOf(realisation),
       sequences: [0, 1, 2].map((k) => (first + Math.floor((k * 4) / 3)) % 4),
       before: 2_100_000,
-      passes: [{ after: 2_000_000, without: [], leftOut: null }],
+      passes: [{ after: 2_000_000, tried: [], leftOut: [] }],
     },
   };
 }

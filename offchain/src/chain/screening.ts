@@ -76,7 +76,7 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
     if (clip >= 0) return `Fragment ${clip} of ${entry.worker} is clipped by another factor than its norm gives.`;
   }
   const left = judged.filter(({ outcome }, i) => outcome === 0 && !unreadable.has(workers[i]!.outcome));
-  const { outcomes, problem } = gateOutcomes(left, file.gate, rules);
+  const { outcomes, problem } = gateOutcomes(left, file.gate, past[0], rules);
   if (problem !== "") return `The loss gate: ${problem}.`;
   const wrong = left.find(
     ({ worker }) => (outcomes.get(worker) ?? 0) !== workers.find((e) => e.worker === worker)?.outcome,

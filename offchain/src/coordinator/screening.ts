@@ -16,7 +16,6 @@ import {
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
 import {
-  blamed,
   type GatePass,
   gateSample,
   gateSeed,
@@ -27,8 +26,8 @@ import {
   reduceFragment,
   screen,
   type ScreeningEntry,
+  searchHarm,
   type SliceMemory,
-  suspectsOf,
 } from "../diloco/index.ts";
 import { type BlobStore, type FragmentState, readFragment } from "../storage/index.ts";
 import type { EffectContext } from "./driver.ts";
@@ -108,20 +107,18 @@ async function lossOf(
   );
 }
 
-/** θ′ and its outer state without one of the payloads, not stored. */
-async function without(
+/** θ′ and its outer state out of these payloads alone, not stored. */
+async function aggregateOf(
   run: Run,
   round: OpenRound,
   base: readonly FragmentState[],
   entries: readonly ScreeningEntry[],
-  suspect: Address,
 ): Promise<FragmentState[]> {
-  const others = entries.filter(({ outcome, worker }) => outcome === 0 && worker !== suspect);
   const params = runParamsFromWire(round.params);
   const states: FragmentState[] = [];
   for (const [fragment, state] of base.entries()) {
     await using opened = new AsyncDisposableStack();
-    const { contributions } = await contributionsOf(run, round, fragment, others, opened);
+    const { contributions } = await contributionsOf(run, round, fragment, entries, opened);
     const { codec, outerOptimizer, weighting } = params;
     const reduced = await reduceFragment({
       params: state.params,
@@ -135,6 +132,36 @@ async function without(
     states.push({ params: reduced.params, outer: reduced.buffer });
   }
   return states;
+}
+
+interface Failed {
+  readonly round: OpenRound;
+  readonly base: readonly FragmentState[];
+  readonly left: readonly ScreeningEntry[];
+  readonly before: number;
+  readonly sequences: readonly number[];
+}
+
+/** Measures what the search for the harmful payloads asks for. */
+async function findHarm(
+  run: Run,
+  context: EffectContext,
+  { round, base, left, before, sequences }: Failed,
+): Promise<Pick<GatePass, "tried" | "leftOut">> {
+  const newest = context.state.screenings[0];
+  const past = newest && (await readScreening(run.modules.blobs, newest));
+  const search = searchHarm({ left, before, earlier: round.gate.passes, past }, run.definition.screening);
+  const tried: GatePass["tried"] = [];
+  let step = search.next();
+  while (!step.done) {
+    context.signal.throwIfAborted();
+    const { first, count } = step.value;
+    const group = left.slice(first, first + count);
+    const loss = await lossOf(run, await aggregateOf(run, round, base, group), sequences);
+    tried.push({ first, count, loss });
+    step = search.next(loss);
+  }
+  return { tried, leftOut: step.value };
 }
 
 /** Holds the aggregate against the loss of the checkpoint before, and looks for whom to blame if it does not stand. */
@@ -180,20 +207,13 @@ export async function gateRound(
   if (before === null)
     throw new InternalError("BASE_NOT_FINITE", `The checkpoint before round ${number} is not finite.`);
   const after = await lossOf(run, next, sequences);
-  if (passHolds(before, after, rules)) return stands(before, { after, without: [], leftOut: null });
+  if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
-  const tried: GatePass["without"] = [];
-  const suspects = passes.length < rules.gatePasses ? suspectsOf(left, rules) : [];
-  for (const worker of suspects) {
-    context.signal.throwIfAborted();
-    const loss =
-      left.length === 1 ? before : await lossOf(run, await without(run, round, base, entries, worker), sequences);
-    tried.push({ worker, loss });
-  }
-  const leftOut = blamed({ after, without: tried }, passes.length, rules);
-  const outcomes: Record<Address, number> = leftOut
-    ? { [leftOut]: outcomeCode.lossHarm }
-    : Object.fromEntries(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
+  const { tried, leftOut } = await findHarm(run, context, { round, base, left, before, sequences });
+  const outcomes: Record<Address, number> =
+    leftOut.length > 0
+      ? Object.fromEntries(leftOut.map((worker) => [worker, outcomeCode.lossHarm]))
+      : Object.fromEntries(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
   run.modules.logger.warn({ round: number, before, after, tried, leftOut }, "a round would raise the held-out loss");
-  return { ...event, before, pass: { after, without: tried, leftOut }, outcomes, screening: null };
+  return { ...event, before, pass: { after, tried, leftOut }, outcomes, screening: null };
 }

@@ -5,7 +5,6 @@
 import { type Address, type Digest, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
 
 import { sha256Bytes } from "../base/index.ts";
-import { fp32OfBits } from "./measure.ts";
 import type { ScreeningEntry } from "./screening.ts";
 
 export type GatePass = ScreeningFile["gate"]["passes"][number];
@@ -39,43 +38,71 @@ export function gateSample(seed: string, available: number, wanted: number, batc
   return Array.from({ length: count }, (_, k) => (first + Math.floor((k * available) / count)) % available);
 }
 
-const sizeOf = ({ fragments, steps }: ScreeningEntry): number =>
-  fragments.reduce((sum, { norm }) => sum + fp32OfBits(norm) * fp32OfBits(norm), 0) / steps;
-
-/** Whom to leave out on trial: the largest first. */
-export function suspectsOf(left: readonly ScreeningEntry[], rules: Pick<ScreeningRules, "gateSuspects">): Address[] {
-  return left
-    .map((entry) => ({ worker: entry.worker, size: sizeOf(entry) }))
-    .toSorted((a, b) => b.size - a.size || (a.worker < b.worker ? -1 : 1))
-    .slice(0, rules.gateSuspects)
-    .map(({ worker }) => worker);
-}
-
 /** Whether the aggregate may stand. */
 export const passHolds = (before: number, after: number | null, rules: Pick<ScreeningRules, "gateBound">): boolean =>
   after !== null && after <= before + rules.gateBound;
 
-/**
- * Who is left out by a pass that does not hold; null discards the round.
- * @param earlier how many were left out by passes before it
- */
-export function blamed(
-  pass: Pick<GatePass, "after" | "without">,
-  earlier: number,
-  rules: Pick<ScreeningRules, "gatePasses">,
-): Address | null {
-  if (earlier >= rules.gatePasses) return null;
-  let best: { readonly worker: Address; readonly loss: number } | undefined;
-  for (const { worker, loss } of pass.without) {
-    if (loss !== null && loss < (best?.loss ?? pass.after ?? Infinity)) best = { worker, loss };
-  }
-  return best?.worker ?? null;
+/** Payloads that stand side by side among those left, by ascending worker. */
+export interface Group {
+  readonly first: number;
+  readonly count: number;
 }
+
+/** What a search for the harmful ones is a function of. */
+export interface Suspicion {
+  readonly left: readonly ScreeningEntry[];
+  readonly before: number;
+  /** Those of this round that did not hold before this one. */
+  readonly earlier: readonly Pick<GatePass, "tried">[];
+  /** The record of the round before, if there is one. */
+  readonly past: ScreeningFile | undefined;
+}
+
+/** How many losses the passes of a round may take to search; after a round that was discarded as many as it takes. */
+function trialsAllowed({ past }: Suspicion, { gateTrials }: ScreeningRules): number {
+  return past?.workers.some(({ outcome }) => outcome === outcomeCode.roundDiscarded) ? Infinity : gateTrials;
+}
+
+/**
+ * Looks for the payloads that do harm by themselves: halves what does harm and measures each half's aggregate alone, the worse
+ * one first, down to single payloads. Of a mean that does harm one half does no less, where the loss is convex; who cancels
+ * another's poison is no cover for it alone.
+ * @yields groups; takes the loss of each
+ * @returns whom to leave out; nobody discards the round: where more than half of those left do harm it is not theirs
+ */
+export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Generator<Group, Address[], number | null> {
+  const { left, before, earlier } = suspicion;
+  if (earlier.length >= rules.gatePasses) return [];
+  let trials = trialsAllowed(suspicion, rules) - earlier.reduce((sum, { tried }) => sum + tried.length, 0);
+  const harmful: number[] = [];
+  const groups: Group[] = [{ first: 0, count: left.length }];
+  for (let group = groups.pop(); group; group = groups.pop()) {
+    const { first, count } = group;
+    if (count === 1) harmful.push(first);
+    if (count === 1 || trials < 2) continue;
+    trials -= 2;
+    const half = Math.ceil(count / 2);
+    const halves: Group[] = [
+      { first, count: half },
+      { first: first + half, count: count - half },
+    ];
+    const tried: { readonly group: Group; readonly loss: number | null }[] = [];
+    for (const each of halves) tried.push({ group: each, loss: yield each });
+    // The last one pushed is searched first.
+    for (const each of tried.toSorted((a, b) => worth(a.loss) - worth(b.loss) || b.group.first - a.group.first))
+      if (!passHolds(before, each.loss, rules)) groups.push(each.group);
+  }
+  if (2 * harmful.length > left.length) return [];
+  return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
+}
+
+const worth = (loss: number | null): number => loss ?? Number.MAX_VALUE;
 
 /** The outcomes that a gate's passes give, beside those that were there before: what a verifier holds a record against. */
 export function gateOutcomes(
   entries: readonly ScreeningEntry[],
   { before, passes }: Pick<ScreeningFile["gate"], "before" | "passes">,
+  past: ScreeningFile | undefined,
   rules: ScreeningRules,
 ): { readonly outcomes: ReadonlyMap<Address, number>; readonly problem: string } {
   const outcomes = new Map<Address, number>();
@@ -87,22 +114,29 @@ export function gateOutcomes(
     const last = i === passes.length - 1;
     if (passHolds(before, pass.after, rules)) {
       return found(
-        last && pass.leftOut === null && pass.without.length === 0 ? "" : `pass ${i} holds and is not the last`,
+        last && pass.leftOut.length === 0 && pass.tried.length === 0 ? "" : `pass ${i} holds and is not the last`,
       );
     }
-    const suspects = suspectsOf(left, rules);
-    if (pass.without.map(({ worker }) => worker).join() !== (i >= rules.gatePasses ? "" : suspects.join()))
-      return found(`pass ${i} tried others than ${suspects.join(", ")}`);
-    const blame = blamed(pass, i, rules);
-    if (pass.leftOut !== blame) return found(`pass ${i} left out ${pass.leftOut}, not ${blame}`);
-    if (blame === null) {
+    const search = searchHarm({ left, before, earlier: passes.slice(0, i), past }, rules);
+    let step = search.next();
+    for (const { first, count, loss } of pass.tried) {
+      if (step.done || step.value.first !== first || step.value.count !== count)
+        return found(`pass ${i} tried ${count} payloads from number ${first} on, which was not to be tried`);
+      step = search.next(loss);
+    }
+    if (!step.done)
+      return found(`pass ${i} did not try ${step.value.count} payloads from number ${step.value.first} on`);
+    const harmful = step.value;
+    if (pass.leftOut.join() !== harmful.join())
+      return found(`pass ${i} left out ${nameAll(pass.leftOut)}, not ${nameAll(harmful)}`);
+    if (harmful.length === 0) {
       for (const { worker } of left) outcomes.set(worker, outcomeCode.roundDiscarded);
       return found(last ? "" : `pass ${i} discarded the round and is not the last`);
     }
-    outcomes.set(blame, outcomeCode.lossHarm);
-    left = left.filter(({ worker }) => worker !== blame);
-    // Without anybody the checkpoint stays as it was.
-    if (left.length === 0) return found(last ? "" : `pass ${i} left nobody and is not the last`);
+    for (const worker of harmful) outcomes.set(worker, outcomeCode.lossHarm);
+    left = left.filter(({ worker }) => !harmful.includes(worker));
   }
   return found("it ends without a pass that holds");
 }
+
+const nameAll = (workers: readonly Address[]): string => workers.join(", ") || "nobody";

@@ -12,7 +12,16 @@ export {
   scatterFragment,
   type TensorPlace,
 } from "./fragments.ts";
-export { blamed, gateOutcomes, type GatePass, gateSample, gateSeed, passHolds, suspectsOf } from "./gate.ts";
+export {
+  gateOutcomes,
+  type GatePass,
+  gateSample,
+  gateSeed,
+  type Group,
+  passHolds,
+  searchHarm,
+  type Suspicion,
+} from "./gate.ts";
 export { bitsOfFp32, fp32OfBits, type Measured, measureFragment } from "./measure.ts";
 export { nesterov, type OuterHyperparameters, type OuterOptimizer, outerOptimizerOf } from "./outerOptimizer.ts";
 export {

@@ -22,7 +22,7 @@ import {
 import { type FileLock, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */
-export const STATE_VERSION = 2;
+export const STATE_VERSION = 3;
 
 /** The command that puts old state aside; every refusal names it. */
 export const FRESH_COMMAND = "npm start -- --fresh";

@@ -1,6 +1,5 @@
 /** Measures the losses of a round's gate again, from published shards and payloads, and holds the record against them. */
 import {
-  type Address,
   asDigest,
   type CheckpointManifest,
   type Digest,
@@ -12,7 +11,15 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type BlobSource, EvidenceError, readScreening } from "../chain/index.ts";
-import { codecOf, type Contribution, fragmentLayouts, passHolds, reduceFragment, sourceOf } from "../diloco/index.ts";
+import {
+  codecOf,
+  type Contribution,
+  fragmentLayouts,
+  type Group,
+  passHolds,
+  reduceFragment,
+  sourceOf,
+} from "../diloco/index.ts";
 import { type FragmentState, parseFragment, parseManifest } from "../storage/index.ts";
 import type { AggregateInput } from "./aggregate.ts";
 
@@ -39,8 +46,8 @@ type Input = Pick<AggregateInput, "head" | "parent" | "evidence" | "definition" 
 interface Compared {
   /** Of which pass; null for the checkpoint before. */
   readonly pass: number | null;
-  /** Who was left out on trial, if anybody. */
-  readonly without: Address | null;
+  /** Which of those left were tried alone; null for all of them. */
+  readonly tried: Group | null;
   readonly recorded: number | null;
   readonly measured: number | null;
 }
@@ -79,8 +86,9 @@ export async function auditGate(modules: AuditModules, input: Input): Promise<Au
   return finding(losses);
 }
 
-function sentenceOf({ pass, without, recorded, measured }: Compared, tolerance: number): string {
-  const what = pass === null ? "the checkpoint before" : `pass ${pass}${without ? ` without ${without}` : ""}`;
+function sentenceOf({ pass, tried, recorded, measured }: Compared, tolerance: number): string {
+  const alone = tried ? ` of ${tried.count} payloads from number ${tried.first} on` : "";
+  const what = pass === null ? "the checkpoint before" : `pass ${pass}${alone}`;
   const allowed = tolerance === 0 ? "of a machine of its class none" : `a tolerance of ${tolerance}`;
   return `The loss gate records ${recorded} for ${what}, where ${measured} is measured; ${allowed} is allowed.`;
 }
@@ -101,22 +109,21 @@ async function* comparisons(
     // What the record cannot hold is null there.
     return Number.isSafeInteger(loss) && loss >= 0 ? loss : null;
   };
-  yield { pass: null, without: null, recorded: gate.before, measured: await lossOf(base) };
+  yield { pass: null, tried: null, recorded: gate.before, measured: await lossOf(base) };
 
   let left = workers.filter(({ outcome }) => gated.has(outcome));
-  for (const [pass, { after, without, leftOut }] of gate.passes.entries()) {
+  for (const [pass, { after, tried, leftOut }] of gate.passes.entries()) {
     const stands = passHolds(gate.before, after, definition.screening);
     const states = stands
       ? await statesOf(blobs, input, evidence.manifest)
       : await aggregateOf(blobs, input, base, left);
-    yield { pass, without: null, recorded: after, measured: await lossOf(states) };
-    for (const { worker, loss } of without) {
-      const others = left.filter((entry) => entry.worker !== worker);
-      // Without anybody the checkpoint stays as it was.
-      const measured = others.length === 0 ? gate.before : await lossOf(await aggregateOf(blobs, input, base, others));
-      yield { pass, without: worker, recorded: loss, measured };
+    yield { pass, tried: null, recorded: after, measured: await lossOf(states) };
+    for (const { loss, ...group } of tried) {
+      const alone = left.slice(group.first, group.first + group.count);
+      const measured = await lossOf(await aggregateOf(blobs, input, base, alone));
+      yield { pass, tried: group, recorded: loss, measured };
     }
-    left = left.filter(({ worker }) => worker !== leftOut);
+    left = left.filter(({ worker }) => !leftOut.includes(worker));
   }
 }
 

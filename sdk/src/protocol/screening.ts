@@ -8,8 +8,8 @@ import { Address20, closed, Count, Hash32, MAX_FRAGMENTS, Uint16, Uint32, Versio
  */
 export const ScreeningRules = Type.Object(
   {
-    /** Rounds before this one whose medians and sketches count. */
-    history: Type.Integer({ minimum: 0, maximum: 64 }),
+    /** Rounds before this one whose medians and sketches count; of the last one whether it was discarded, too. */
+    history: Type.Integer({ minimum: 1, maximum: 64 }),
     /** Ratio from which on a payload is left out. Below it `RunParams.aggregatorBps` says from which on it is clipped. */
     maxRatio: Type.Integer({ minimum: 2, maximum: 1_000_000 }),
     /** Reference ÷ norm from which on a fragment counts as empty. */
@@ -22,8 +22,11 @@ export const ScreeningRules = Type.Object(
     /** Micro-bits per byte by which a round may raise the loss; by which a measurement on another class may differ. */
     gateBound: Uint32,
     gateTolerance: Uint32,
-    /** Payloads that are left out on trial, and how often one is left out before the round is discarded. */
-    gateSuspects: Type.Integer({ minimum: 1, maximum: 64 }),
+    /**
+     * Losses that a round's search for harmful payloads may take, unless the round before was discarded; and how often some are
+     * left out before the round is.
+     */
+    gateTrials: Type.Integer({ minimum: 2, maximum: 4_096 }),
     gatePasses: Type.Integer({ minimum: 1, maximum: 16 }),
     /** A validator measures the gate's losses of one head in so many, drawn by its lot. */
     auditOneIn: Type.Integer({ minimum: 1, maximum: 65_535 }),
@@ -44,7 +47,7 @@ export const defaultScreening: ScreeningRules = {
   gateSequences: 16,
   gateBound: 50_000,
   gateTolerance: 1_000,
-  gateSuspects: 4,
+  gateTrials: 32,
   gatePasses: 4,
   auditOneIn: 4,
   strikes: 3,
@@ -109,9 +112,12 @@ export const ScreeningFile = Type.Object(
             {
               /** Of θ′ with all that are left; null when it, its outer state or the loss is not finite. */
               after: MicroBits,
-              /** Of θ′ without one of them each, in the order of suspicion. */
-              without: Type.Array(Type.Object({ worker: Address20, loss: MicroBits }, closed), { maxItems: 64 }),
-              leftOut: Type.Union([Address20, Type.Null()]),
+              /** Of θ′ with `count` of them alone, from number `first` on by ascending worker: the search for the harmful. */
+              tried: Type.Array(Type.Object({ first: Count, count: Count, loss: MicroBits }, closed), {
+                maxItems: 131_072,
+              }),
+              /** By ascending worker; nobody where the pass holds or the round is discarded. */
+              leftOut: Type.Array(Address20, { maxItems: 65_535 }),
             },
             closed,
           ),

@@ -198,12 +198,12 @@ class Screening:
             return WHOLE
         return min(WHOLE, math.floor((1e10 / bps) / ratio))
 
-    def clips(self, without: str | None = None) -> dict[str, list[int]]:
+    def clips(self, among: list[str] | None = None) -> dict[str, list[int]]:
         """Who is aggregated, and by how much each fragment is multiplied."""
         return {
             entry["worker"]: [each["clipPpm"] for each in entry["fragments"]]
             for entry in self.left()
-            if entry["worker"] != without
+            if among is None or entry["worker"] in among
         }
 
     def medians(self, fragments: int) -> list[int]:
@@ -228,6 +228,9 @@ class Gate:
         self.recorded = recorded
         self.measure = measure
         self.close = close
+        newest = screening.past[0]["workers"] if screening.past else []
+        self.discarded_before = any(each["outcome"] == screening.codes["roundDiscarded"] for each in newest)
+        self.trials = 0
 
     def run(self, before: int | None) -> None:
         """Goes through the passes; changes the outcomes. @param before measured anew"""
@@ -236,56 +239,60 @@ class Gate:
             equal("the gate", (recorded["before"], recorded["passes"]), (None, []))
             return
         self.close("the loss before", recorded["before"], before)
-        left_out = 0
         for index, each in enumerate(recorded["passes"]):
             last = index == len(recorded["passes"]) - 1
             self.close("the loss after", each["after"], self.measure(screening.clips()))
-            bound = (recorded["before"] or 0) + self.rules["gateBound"]
-            if each["after"] is not None and each["after"] <= bound:
-                equal("a pass that holds", (each["without"], each["leftOut"], last), ([], None, True))
+            if self._holds(each["after"]):
+                equal("a pass that holds", (each["tried"], each["leftOut"], last), ([], [], True))
                 return
-            if left_out == self.rules["gatePasses"]:
-                equal("the pass after all that are allowed", (each["without"], each["leftOut"], last), ([], None, True))
-                self._discard()
-                return
-            worst = self._trial(each, recorded["before"])
-            equal("who is left out", each["leftOut"], worst)
-            if worst is None:
+            if index == self.rules["gatePasses"]:
+                equal("the pass after all that are allowed", each["tried"], [])
+                harmful = []
+            else:
+                harmful = self._search(each["tried"])
+            equal("who is left out", each["leftOut"], harmful)
+            for worker in harmful:
+                screening.entries[worker]["outcome"] = screening.codes["lossHarm"]
+            if not harmful:
                 require(last, "the round was discarded, and a pass follows")
-                self._discard()
-                return
-            screening.entries[worst]["outcome"] = screening.codes["lossHarm"]
-            left_out += 1
-            if not screening.left():
-                require(last, "nobody is left, and a pass follows")
+                for entry in screening.left():
+                    entry["outcome"] = screening.codes["roundDiscarded"]
                 return
         raise Mismatch("the gate has too few passes")
 
-    def _trial(self, each: dict, before: int | None) -> str | None:
-        """Without whom the loss is lowest, if that helps."""
-        suspects = sorted(self.screening.left(), key=lambda entry: (-self._weight(entry), entry["worker"]))
-        due = [entry["worker"] for entry in suspects[: self.rules["gateSuspects"]]]
-        equal("the suspects", [trial["worker"] for trial in each["without"]], due)
-        for trial in each["without"]:
-            clips = self.screening.clips(trial["worker"])
-            self.close("a loss on trial", trial["loss"], self.measure(clips) if clips else before)
+    def _holds(self, loss: int | None) -> bool:
+        return loss is not None and loss <= (self.recorded["before"] or 0) + self.rules["gateBound"]
 
-        def worth(loss: int | None) -> float:
-            return math.inf if loss is None else loss
+    def _search(self, tried: list[dict]) -> list[str]:
+        """Who does harm alone, by halving what does; nobody where that is more than half of them."""
+        left = [entry["worker"] for entry in self.screening.left()]
+        remaining = iter(tried)
+        harmful: list[int] = []
 
-        best = min(each["without"], key=lambda trial: worth(trial["loss"]))
-        return best["worker"] if worth(best["loss"]) < worth(each["after"]) else None
+        def loss_of(start: int, end: int) -> int | None:
+            trial = next(remaining, None)
+            require(trial is not None, "a trial is missing")
+            equal("a group on trial", (trial["first"], trial["count"]), (start, end - start))
+            self.close("a loss on trial", trial["loss"], self.measure(self.screening.clips(left[start:end])))
+            self.trials += 1
+            return trial["loss"]
 
-    @staticmethod
-    def _weight(entry: dict) -> float:
-        total = 0.0
-        for norm in _norms(entry):
-            total += norm * norm
-        return total / entry["steps"]
+        def descend(start: int, end: int) -> None:
+            if end - start == 1:
+                harmful.append(start)
+                return
+            if not self.discarded_before and self.trials + 2 > self.rules["gateTrials"]:
+                return
+            middle = start + (end - start + 1) // 2
+            halves = [(loss_of(start, middle), start, middle), (loss_of(middle, end), middle, end)]
+            # The worse half first, of equal ones the first; sorting keeps their order.
+            for loss, first, stop in sorted(halves, key=lambda half: -math.inf if half[0] is None else -half[0]):
+                if not self._holds(loss):
+                    descend(first, stop)
 
-    def _discard(self) -> None:
-        for entry in self.screening.left():
-            entry["outcome"] = self.screening.codes["roundDiscarded"]
+        descend(0, len(left))
+        require(next(remaining, None) is None, "more groups were tried than are due")
+        return [left[index] for index in sorted(harmful)] if 2 * len(harmful) <= len(left) else []
 
 
 def sample_of(run_id: str, round_: int, hashes: list[str], available: int, wanted: int, batch: int) -> tuple[str, list[int]]:

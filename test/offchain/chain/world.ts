@@ -286,7 +286,7 @@ function screeningOf(
       realisation: made.realisation,
       sequences,
       before: left ? lossOf(made.before, sequences) : null,
-      passes: left ? [{ after: lossOf(made.after, sequences), without: [], leftOut: null }] : [],
+      passes: left ? [{ after: lossOf(made.after, sequences), tried: [], leftOut: [] }] : [],
     },
   };
 }

@@ -214,7 +214,7 @@ export function play(scene: Scene): Outcome {
       } else if (effect.kind === "screenRound") {
         offer({ type: "RoundScreened", key, round: effect.round, record: digestOfJson(key), outcomes: {} });
       } else if (effect.kind === "gateRound") {
-        const pass = { after: 1, without: [], leftOut: null };
+        const pass = { after: 1, tried: [], leftOut: [] };
         const gated = { type: "RoundGated", key, round: effect.round, before: 1, pass, outcomes: {} } as const;
         offer({ ...gated, screening: digestOfJson(key) });
       } else if (effect.kind === "storeCheckpoint") {

@@ -334,7 +334,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           key,
           round: effect.round,
           before: left.length > 0 ? 2_000_000 : gate.before,
-          pass: left.length > 0 ? { after, without: [], leftOut: worker } : null,
+          pass: left.length > 0 ? { after, tried: [], leftOut: worker ? [worker] : [] } : null,
           outcomes: !harmful
             ? {}
             : worker

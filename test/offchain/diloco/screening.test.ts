@@ -6,9 +6,9 @@ import { describe, expect, it } from "vitest";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import {
   bitsOfFp32,
-  blamed,
   encodePayload,
   gateOutcomes,
+  type GatePass,
   gateSample,
   gateSeed,
   type MeasuredPayload,
@@ -18,8 +18,9 @@ import {
   screen,
   type ScreeningEntry,
   type ScreeningInput,
+  searchHarm,
   sourceOf,
-  suspectsOf,
+  type Suspicion,
 } from "../../../offchain/src/diloco/index.ts";
 
 const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
@@ -214,16 +215,34 @@ describe("a clipped payload", () => {
   });
 });
 
-const entry = (i: number, size: number): ScreeningEntry => ({
+const entry = (i: number): ScreeningEntry => ({
   worker: address(i),
   steps: 4,
   outcome: 0,
   copyOf: null,
-  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(size), clipPpm: 1_000_000, sketch: "" }],
+  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(1), clipPpm: 1_000_000, sketch: "" }],
 });
+const entriesOf = (count: number): ScreeningEntry[] => Array.from({ length: count }, (_, i) => entry(i + 1));
+
+/** A search in which the mean of a group does as much harm as these of it, by index, do on average. */
+function searched(count: number, harm: Readonly<Record<number, number>>, over: Partial<Suspicion> = {}) {
+  const search = searchHarm(
+    { left: entriesOf(count), before: 2_000_000, earlier: [], past: undefined, ...over },
+    rules,
+  );
+  const tried: GatePass["tried"] = [];
+  let step = search.next();
+  while (!step.done) {
+    const { first, count: size } = step.value;
+    const sum = Array.from({ length: size }, (_, k) => harm[first + k] ?? -10_000).reduce((all, each) => all + each, 0);
+    tried.push({ first, count: size, loss: sum === Infinity ? null : 2_000_000 + Math.round(sum / size) });
+    step = search.next(tried.at(-1)!.loss);
+  }
+  return { tried, leftOut: step.value };
+}
 
 describe("the loss gate", () => {
-  const three = [entry(1, 1), entry(2, 3), entry(3, 2)];
+  const three = entriesOf(3);
 
   it("draws a whole number of batches, spread over the split from a place that the receipts give", () => {
     const seed = gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"2".repeat(64)}`]);
@@ -235,45 +254,68 @@ describe("the loss gate", () => {
     expect(gateSample(seed, 3, 8, 4).every((index) => index < 3)).toBe(true);
   });
 
-  it("suspects the largest first, and blames the one without whom the loss is lowest", () => {
-    expect(suspectsOf(three, { gateSuspects: 2 })).toEqual([address(2), address(3)]);
-    const without = [
-      { worker: address(2), loss: 1_900 },
-      { worker: address(3), loss: 1_000 },
-    ];
-    expect(blamed({ after: 2_000, without }, 0, rules)).toBe(address(3));
-    expect(blamed({ after: 900, without }, 0, rules)).toBeNull();
-    expect(blamed({ after: null, without }, 0, rules)).toBe(address(3));
-    expect(blamed({ after: 2_000, without }, rules.gatePasses, rules)).toBeNull();
+  // point 2
+  it("finds who does harm alone by halving, whatever its norm, in twice as many losses as halvings", () => {
+    for (const count of [1, 2, 3, 8, 9, 64, 1_000])
+      for (const bad of [0, Math.floor(count / 2), count - 1]) {
+        const { tried, leftOut } = searched(count, { [bad]: 1e8 });
+        expect(leftOut).toEqual(count === 1 ? [] : [address(bad + 1)]);
+        expect(tried.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(count)));
+      }
+    expect(searched(8, { 5: Infinity }).leftOut).toEqual([address(6)]);
+  });
+
+  it("finds several at once, also two that hide each other where neither could be left out alone", () => {
+    expect(searched(16, { 2: 1e7, 3: 1e7, 14: 1e7 }).leftOut).toEqual([3, 4, 15].map(address));
+    // Each without the other is worse than both: what is without one of them tells nothing.
+    const search = searchHarm({ left: entriesOf(4), before: 2_000_000, earlier: [], past: undefined }, rules);
+    const losses = [2_500_000, 2_500_000, 1_990_000, 9_000_000, 9_000_000, 1_990_000];
+    let step = search.next();
+    while (!step.done) step = search.next(losses.shift()!);
+    expect(step.value).toEqual([address(2), address(3)]);
+  });
+
+  it("blames nobody where most do harm, or none alone", () => {
+    expect(searched(5, { 0: 1e7, 1: 1e7, 2: 1e7 }).leftOut).toEqual([]);
+    expect(searched(5, { 0: 1e7, 1: 1e7 }).leftOut).toEqual([1, 2].map(address));
+    expect(searched(5, {})).toMatchObject({ tried: [{}, {}], leftOut: [] });
+  });
+
+  it("takes no more losses than the rules allow a round, but all that it takes after a round that was discarded", () => {
+    const spread = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [5 * i, 1e9]));
+    const bounded = searched(64, spread);
+    expect(bounded.tried.length).toBe(rules.gateTrials);
+    expect(bounded.leftOut.length).toBeGreaterThan(1);
+    expect(searched(64, spread, { earlier: [bounded] })).toEqual({ tried: [], leftOut: [] });
+    const discarded = fileOf(4, [{ ...entry(1), outcome: outcomeCode.roundDiscarded }]);
+    expect(searched(64, spread, { past: discarded }).leftOut).toEqual(
+      Array.from({ length: 12 }, (_, i) => address(5 * i + 1)),
+    );
+    expect(searched(64, spread, { past: fileOf(4, [entry(1)]) })).toEqual(bounded);
   });
 
   it("takes a record for what its losses say, and no other", () => {
-    const suspects = [address(2), address(3), address(1)];
-    const failed = {
-      after: 3_000_000,
-      without: suspects.map((worker, i) => ({ worker, loss: 2_500_000 - i })),
-      leftOut: address(1),
-    };
-    const stood = { after: 2_000_000, without: [], leftOut: null };
-    const gate = { before: 2_000_000, passes: [failed, stood] };
-    expect(gateOutcomes(three, gate, rules)).toEqual({
+    const failed = { after: 3_000_000, ...searched(3, { 0: 3e6 }) };
+    expect(failed.tried).toHaveLength(4);
+    const stood = { after: 2_000_000, tried: [], leftOut: [] };
+    const before = 2_000_000;
+    const read = (passes: readonly GatePass[], of: number | null = before) =>
+      gateOutcomes(three, { before: of, passes: [...passes] }, undefined, rules);
+    expect(read([failed, stood])).toEqual({
       outcomes: new Map([[address(1), outcomeCode.lossHarm]]),
       problem: "",
     });
-    const problemOf = (passes: typeof gate.passes, before: number | null = 2_000_000): string =>
-      gateOutcomes(three, { before, passes }, rules).problem;
-    expect(problemOf([{ ...failed, leftOut: address(2) }, stood])).toContain("left out");
+    const problemOf = (passes: readonly GatePass[], of?: number | null): string => read(passes, of).problem;
+    expect(problemOf([{ ...failed, leftOut: [address(2)] }, stood])).toContain("left out");
     expect(problemOf([failed])).toContain("ends without");
-    expect(problemOf([{ ...failed, without: failed.without.slice(1) }, stood])).toContain("tried others");
+    expect(problemOf([{ ...failed, tried: failed.tried.slice(1) }, stood])).toContain("not to be tried");
+    expect(problemOf([{ ...failed, tried: failed.tried.slice(0, 2) }, stood])).toContain("did not try 1");
+    expect(problemOf([{ ...failed, tried: [...failed.tried, failed.tried[0]!] }, stood])).toContain("not to be tried");
     expect(problemOf([stood, failed])).toContain("not the last");
     expect(problemOf([stood], null)).toContain("no loss");
-    expect(problemOf([{ ...failed, after: 2_050_001 }, stood])).toContain("left out");
-    const hopeless = {
-      after: 3_000_000,
-      without: failed.without.map((each) => ({ ...each, loss: 3_000_000 })),
-      leftOut: null,
-    };
-    expect(gateOutcomes(three, { before: 2_000_000, passes: [hopeless] }, rules)).toEqual({
+    expect(problemOf([{ ...stood, after: 2_050_001 }, stood])).toContain("did not try");
+    const hopeless = { after: 3_000_000, ...searched(3, { 0: 3e6, 1: 3e6, 2: 3e6 }) };
+    expect(read([hopeless])).toEqual({
       outcomes: new Map(three.map(({ worker }) => [worker, outcomeCode.roundDiscarded])),
       problem: "",
     });

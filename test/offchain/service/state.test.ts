@@ -41,10 +41,10 @@ test("a new state directory is private and stamped, and opens again after it was
   const path = join(await temporaryDirectory(), "deep", ".cotrain");
   const first = await openStateDirectory(path, { create: true });
   expect((await stat(path)).mode & 0o777).toBe(0o700);
-  expect(await readFile(first.resolve("VERSION"), "utf8")).toBe("2\n");
+  expect(await readFile(first.resolve("VERSION"), "utf8")).toBe("3\n");
   first.close();
   const second = await openStateDirectory(path);
-  expect(second.version).toBe(2);
+  expect(second.version).toBe(3);
   second.close();
 });
 
@@ -104,7 +104,7 @@ test.each([
   const path = await temporaryDirectory();
   await writeFile(join(path, "VERSION"), content);
   await expect(openStateDirectory(path)).rejects.toEqual(
-    refusal("STATE_VERSION", path, found, "supports version 2", "npm start -- --fresh"),
+    refusal("STATE_VERSION", path, found, "supports version 3", "npm start -- --fresh"),
   );
   expect(await readdir(path)).toEqual(["VERSION"]);
 });
@@ -138,7 +138,7 @@ test("killed between making the directory and stamping it, the next start goes o
   await mkdir(path);
   await writeFile(join(path, ".VERSION.0a0a0a0a0a0a.tmp"), "");
   const state = await openStateDirectory(path, { create: true });
-  expect(await readFile(state.resolve("VERSION"), "utf8")).toBe("2\n");
+  expect(await readFile(state.resolve("VERSION"), "utf8")).toBe("3\n");
   state.close();
 });
 

@@ -95,7 +95,7 @@ async function audited(
 /** A loss that rises with training, so that no pass holds. */
 const rising: typeof lossOf = (parameters, sequences) =>
   lossOf(parameters, sequences) + (parameters[0]![0] === initial.states[0]!.params[0] ? 0 : 500_000);
-const passOf = (after: number | null): ScreeningFile["gate"]["passes"] => [{ after, without: [], leftOut: null }];
+const passOf = (after: number | null): ScreeningFile["gate"]["passes"] => [{ after, tried: [], leftOut: [] }];
 
 // point 2
 describe("an audit of a loss gate", () => {
@@ -130,28 +130,35 @@ describe("an audit of a loss gate", () => {
     const passes = [
       {
         after: 9_000_000,
-        without: addresses.map((worker, i) => ({ worker, loss: truth + i })),
-        leftOut: addresses[0]!,
+        tried: [{ first: 0, count: 2, loss: truth }],
+        leftOut: [addresses[0]!],
       },
       ...passOf(truth),
     ];
     expect((await audited({ passes })).problem).toContain(`records 9000000 for pass 0, where ${truth} is measured`);
   });
 
-  it("makes anew what was tried without somebody", async () => {
+  it("makes anew what was tried of some alone", async () => {
     const { sequences, before } = record.gate;
-    const without: { worker: Address; loss: number }[] = [];
-    for (const worker of addresses) {
-      const others = await trained({ outcome: (each) => (each === worker ? 1 : 0) });
-      without.push({ worker, loss: rising(others, sequences) });
-    }
+    const workers = addresses.toSorted();
+    const lossOfThose = async (first: number, count: number): Promise<number> => {
+      const those = new Set(workers.slice(first, first + count));
+      return rising(await trained({ outcome: (each) => (those.has(each) ? 0 : 1) }), sequences);
+    };
+    const tried: ScreeningFile["gate"]["passes"][number]["tried"] = [];
+    for (const [first, count] of [
+      [0, 2],
+      [2, 1],
+      [0, 1],
+      [1, 1],
+    ] as const)
+      tried.push({ first, count, loss: await lossOfThose(first, count) });
     const after = rising(await trained(), sequences);
-    const passes = [{ after, without, leftOut: null }];
-    expect(await audited({ before, passes }, { measure: rising })).toMatchObject({ problem: "", losses: 5, asked: 0 });
-    const [first, second, third] = without;
-    const forged = [{ after, without: [first!, { ...second!, loss: second!.loss - 5_000 }, third!], leftOut: null }];
+    const passes = [{ after, tried, leftOut: [] }];
+    expect(await audited({ before, passes }, { measure: rising })).toMatchObject({ problem: "", losses: 6, asked: 0 });
+    const forged = [{ after, tried: tried.with(1, { ...tried[1]!, loss: tried[1]!.loss! - 5_000 }), leftOut: [] }];
     expect((await audited({ before, passes: forged }, { measure: rising })).problem).toContain(
-      `without ${second!.worker}`,
+      "1 payloads from number 2 on",
     );
   });
 
