@@ -45,17 +45,19 @@ export function createBlobServer(
     entries.delete(digest);
     entries.set(digest, entry);
     entry.users += 1;
-    entry.blob.catch(() => entries.delete(digest));
+    entry.blob.catch(() => {
+      if (entries.get(digest) === entry) entries.delete(digest);
+    });
     return entry;
   }
 
   async function release(entry: Entry): Promise<void> {
     entry.users -= 1;
     const idle = [...entries].filter(([, { users }]) => users === 0);
-    for (const [digest, { blob }] of idle.slice(0, Math.max(0, entries.size - KEPT_OPEN))) {
-      entries.delete(digest);
-      await (await blob).close();
-    }
+    const gone = idle.slice(0, Math.max(0, entries.size - KEPT_OPEN));
+    // All at once, before anything is waited for: nobody takes what is about to be closed.
+    for (const [digest] of gone) entries.delete(digest);
+    for (const [, { blob }] of gone) await (await blob).close();
   }
 
   async function* chunks(blob: OpenBlob, start: number, end: number, reader: Reader): AsyncGenerator<Uint8Array> {
@@ -116,6 +118,11 @@ export function createBlobServer(
         throw new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`, {
           cause: error,
         });
+      }
+      // Who went meanwhile is told to nobody again.
+      if (reply.raw.destroyed) {
+        await release(entry);
+        return reply;
       }
       try {
         const reader = readers.begin(request.ip, () => reply.raw.destroy());
