@@ -56,6 +56,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/blobs.test.ts"],
   },
   {
+    name: "a run deletes payloads that another run of the store has",
+    file: "offchain/src/coordinator/projections.ts",
+    text: 'or("other.run_id", "!=", runId), ',
+    instead: "",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
+    name: "a run deletes shards that another run of the store has",
+    file: "offchain/src/coordinator/retention.ts",
+    text: "for (const shard of await shardsOf(digest)) kept.add(shard);",
+    instead: "await shardsOf(digest);",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
     name: "a validator always draws fragment 0",
     file: "offchain/src/chain/lot.ts",
     text: "drawnFragment(lotSeed(hash, head, validator), fragments)",

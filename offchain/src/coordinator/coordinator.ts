@@ -2,6 +2,8 @@
 import type { Address, RunId } from "@cotrain/sdk/protocol";
 
 import { CotrainError } from "@cotrain/sdk/errors";
+import pLimit from "p-limit";
+
 import { type Clock, InternalError, systemClock } from "../base/index.ts";
 import type { ChainPort } from "../chain/index.ts";
 import type { BlobStore } from "../storage/index.ts";
@@ -142,10 +144,12 @@ export async function createCoordinator(
   const ending = new AbortController();
   const loops: Promise<void>[] = [];
   const releasing = new Map<RunId, Promise<void>>();
+  /** One run after the other: of two that let go of the same blob at once each would leave it to the other. */
+  const oneByOne = pLimit(1);
 
   const tidy = (run: Run): void => {
     if (releasing.has(run.runId)) return;
-    const work = release(run)
+    const work = oneByOne(() => release(run))
       .catch((error: unknown) => logger.warn({ err: error }, "old blobs could not be deleted"))
       .finally(() => releasing.delete(run.runId));
     releasing.set(run.runId, work);

@@ -83,6 +83,16 @@ export const coordinatorMigrations: readonly Migration[] = [
         .execute();
     },
   },
+  {
+    name: "coordinator-3",
+    up: async (db) => {
+      await db.schema
+        .createIndex("coordinator_payloads_digest")
+        .on("coordinator_payloads")
+        .columns(["digest", "run_id", "round"])
+        .execute();
+    },
+  },
 ];
 
 /** The first round whose receipts no active root covers, and whose checkpoint before it validators still read. */
@@ -186,10 +196,12 @@ export interface Projections {
   checkpoint(round: number): Promise<CheckpointRow | undefined>;
   /** Checkpoints whose shards are still there. */
   unpruned(): Promise<CheckpointRow[]>;
+  /** Manifests of checkpoints of other runs whose shards are still there. */
+  unprunedOfOthers(): Promise<Digest[]>;
   markPruned(rounds: readonly number[]): Promise<void>;
-  /** Payload blobs of rounds below `round` that no later round has. */
+  /** Payload blobs of rounds below `round` that no later round and no other run has. */
   payloadsBefore(round: number): Promise<Digest[]>;
-  /** Whether a payload blob belongs to some round. */
+  /** Whether a payload blob belongs to some round, of whatever run. */
   hasPayload(digest: Digest): Promise<boolean>;
   forgetPayloadsBefore(round: number): Promise<void>;
   /** The round below which all are covered by roots that became active at `time` or before; 0 for none. */
@@ -206,6 +218,16 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
       return row && toRow(row);
     },
     unpruned: async () => (await all().where("pruned", "=", 0).orderBy("round").execute()).map(toRow),
+    unprunedOfOthers: async () => {
+      const rows = await db
+        .selectFrom("coordinator_checkpoints")
+        .select("digest")
+        .distinct()
+        .where("run_id", "!=", runId)
+        .where("pruned", "=", 0)
+        .execute();
+      return rows.map((row) => row.digest as Digest);
+    },
     markPruned: async (rounds) => {
       if (rounds.length === 0) return;
       await db
@@ -226,11 +248,10 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
           eb.not(
             eb.exists(
               eb
-                .selectFrom("coordinator_payloads as later")
-                .select("later.digest")
-                .whereRef("later.digest", "=", "p.digest")
-                .where("later.run_id", "=", runId)
-                .where("later.round", ">=", round),
+                .selectFrom("coordinator_payloads as other")
+                .select("other.digest")
+                .whereRef("other.digest", "=", "p.digest")
+                .where((or) => or.or([or("other.run_id", "!=", runId), or("other.round", ">=", round)])),
             ),
           ),
         )
@@ -241,7 +262,6 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
       const row = await db
         .selectFrom("coordinator_payloads")
         .select("round")
-        .where("run_id", "=", runId)
         .where("digest", "=", digest)
         .limit(1)
         .executeTakeFirst();

@@ -2,6 +2,7 @@
  * Bounded disk, and an announced schedule of what is served how long: payloads go some time after their epoch's root became
  * active, shards of old checkpoints when the newest ones, checkpoint 0 and all that is needed to recompute a round whose
  * payloads are there fill more than their share. Manifests and receipts stay: they are small, and `verify` walks them.
+ * The runs of a database share a store: what several of them have goes with the last that needs it.
  */
 import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 
@@ -65,6 +66,9 @@ async function releaseShards(run: Run, needed: number, options: RetentionOptions
       if (!must) bytes += fresh;
     } else removable.push({ round: row.round, shards });
   }
+  if (removable.length === 0) return;
+  for (const digest of await run.projections.unprunedOfOthers())
+    for (const shard of await shardsOf(digest)) kept.add(shard);
   for (const { shards } of removable) {
     for (const digest of shards) if (!kept.has(digest)) await blobs.delete(digest);
   }

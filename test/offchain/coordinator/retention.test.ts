@@ -1,6 +1,7 @@
-import { afterEach, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 
-import { asDigest, type Digest } from "@cotrain/sdk/protocol";
+import { asDigest, type Digest, type RunId } from "@cotrain/sdk/protocol";
+import { createProjections } from "../../../offchain/src/coordinator/projections.ts";
 import { release } from "../../../offchain/src/coordinator/retention.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
 import { attest, elapse, type Harness, openHarness, runId, until, validators } from "./harness.ts";
@@ -84,4 +85,50 @@ it("keeps payloads, and the checkpoints around them, for as long as it announces
   expect(await there()).toBe(needed.length);
   // Time alone releases them: no round ends here, and no root.
   await elapse(harness, async () => (await there()) === 0, "the release");
+});
+
+describe("what another run of the same store has too", () => {
+  const other = `0x${"0b".repeat(32)}`;
+
+  it("stays as long as that one needs it: payloads, and shards of checkpoints", async () => {
+    harness = await openHarness({ retention: { checkpointBytes: 0, checkpoints: 1 } });
+    const state = () => harness.run.driver.state;
+    const db = harness.database.kysely;
+    const workers = [harness.worker("31"), harness.worker("32")];
+    for (const worker of workers) await worker.join();
+    for (let round = 1; round <= 3; round++) {
+      for (const worker of workers) await worker.train();
+      await until(() => state().heads.length === round + 1 && state().heads.at(-1)?.anchor != null, "the anchor");
+    }
+    // The other run began from checkpoint 1 of this one, and a round of it has a payload of this one's first.
+    const first = (await harness.run.projections.checkpoint(1))!;
+    const { fragments } = await readManifest(harness.blobs, first.digest);
+    const shards = fragments.map(({ digest }) => asDigest(digest));
+    const [payload, ...others] = await harness.run.projections.payloadsBefore(1);
+    const theirs = await db.selectFrom("coordinator_checkpoints").selectAll().where("round", "=", 1).execute();
+    await db
+      .insertInto("coordinator_checkpoints")
+      .values(theirs.map((row) => ({ ...row, run_id: other })))
+      .execute();
+    await db.insertInto("coordinator_payloads").values({ run_id: other, round: 0, digest: payload! }).execute();
+
+    const attested = async (): Promise<boolean> =>
+      (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
+    await elapse(harness, attested, "the epoch");
+    for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    const there = async (digests: readonly Digest[]): Promise<number> =>
+      (await Promise.all(digests.map((digest) => harness.blobs.has(digest)))).filter(Boolean).length;
+    await until(async () => (await there(others)) === 0, "the release");
+    await release(harness.run);
+    expect((await harness.run.projections.checkpoint(1))!.pruned).toBe(true);
+    expect(await there([payload!, ...shards])).toBe(1 + shards.length);
+    expect(await harness.run.projections.hasPayload(payload!)).toBe(true);
+
+    // The other run lets go: it is the last.
+    const second = createProjections(harness.database, other as RunId);
+    expect(await second.payloadsBefore(1)).toEqual([payload]);
+    await db.updateTable("coordinator_checkpoints").set({ pruned: 1 }).where("run_id", "=", other).execute();
+    expect(await harness.run.projections.unprunedOfOthers()).toEqual([]);
+  });
 });
