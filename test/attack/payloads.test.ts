@@ -105,6 +105,9 @@ const normals = (size: number): Uint8Array<ArrayBuffer>[] => {
   return encoded([300, 256, 10, 700].map((n) => Float32Array.from({ length: n }, () => random.normal() * size)));
 };
 
+/** Does not look at the last element of the last fragment. */
+const blind = (of: readonly Float32Array[]): number => loss([...of.slice(0, 3), of[3]!.slice(0, 699)]);
+
 /** Nothing in the last element of the last fragment. */
 const flat = (delta: Float32Array[]): void => void delta[3]!.fill(0, 699);
 
@@ -203,6 +206,24 @@ describe("one accepted payload", () => {
     expect(failed!.tried.length).toBeLessThanOrEqual(6);
     expect(stood).toMatchObject({ tried: [], leftOut: [] });
     expect(loss(await parameters(of))).toBeLessThan(before);
+  });
+
+  // point 2
+  it("of a state that was mined where the loss does not look is bounded by the checkpoint's norms in the first round of two", async () => {
+    const theta = Math.hypot(...Array.from({ length: 700 }, (_, i) => i / 100));
+    for (const [size, outcome] of [
+      [1e6, outcomeCode.normTooLarge],
+      [20 * theta, 0],
+    ] as const) {
+      const { harness: of, workers } = await open({}, 2, blind);
+      const mine = [300, 256, 10, 700].map((n) => new Float32Array(n));
+      mine[3]![699] = size;
+      expect(await round(of, workers, () => encoded(mine))).toEqual([0, outcome]);
+      const moved = Math.abs((await parameters(of))[3]![699]! - 6.99);
+      // Half of three times the norm, by a learning rate of 0.7 with a momentum of 0.9.
+      expect(moved).toBeLessThan(1.5 * theta * 0.7 * 1.9 + 1);
+      await of.close();
+    }
   });
 
   it("is not served to others before its round has closed", async () => {

@@ -4,13 +4,19 @@
  */
 import { defaultScreening, outcomeCode, type ScreeningFile } from "@cotrain/sdk/protocol";
 
-import { createRandom, type Random } from "../../offchain/src/base/index.ts";
+import { createRandom, InternalError, type Random } from "../../offchain/src/base/index.ts";
 import {
   encodePayload,
+  gateOutcomes,
+  type GatePass,
   type MeasuredPayload,
   measureFragment,
   mediansOf,
+  parametersNorm,
+  passHolds,
   screen,
+  type ScreeningEntry,
+  searchHarm,
   sourceOf,
 } from "../../offchain/src/diloco/index.ts";
 
@@ -18,7 +24,7 @@ const SIZES = [700, 300];
 const RUNS = 12;
 const ROUNDS = 8;
 const zero = `0x${"0".repeat(64)}` as const;
-const rules = { ...defaultScreening, history: 4 };
+const rules = { ...defaultScreening, history: 4, gateTrials: 4 };
 const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
 
 interface Sent {
@@ -67,6 +73,52 @@ async function send(random: Random, worker: number, before: Float32Array[][], ac
   };
 }
 
+const base64 = (values: Float32Array): string =>
+  Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
+
+/** What a gate measured in which some do harm, and what follows from it. */
+function gateOf(random: Random, entries: readonly ScreeningEntry[], past: ScreeningFile | undefined) {
+  let left = entries.filter(({ outcome }) => outcome === 0);
+  const gate: ScreeningFile["gate"] = { seed: zero, realisation: zero, sequences: [], before: null, passes: [] };
+  if (left.length === 0) return { gate, outcomes: new Map<string, number>() };
+  const before = 2_000_000;
+  gate.before = before;
+  const share = [0, 0.2, 0.9][random.below(3)] ?? 0;
+  const harm = new Map(left.map(({ worker }) => [worker, random.float() < share ? 10 ** (5 + random.below(5)) : -1e4]));
+  const lossOf = (group: readonly ScreeningEntry[]): number | null => {
+    const sum = group.reduce((all, { worker }) => all + (harm.get(worker) ?? 0), 0);
+    return sum > 1e9 ? null : before + Math.round(sum / group.length);
+  };
+  for (;;) {
+    const after = lossOf(left);
+    if (passHolds(before, after, rules)) {
+      gate.passes.push({ after, tried: [], leftOut: [] });
+      break;
+    }
+    const search = searchHarm({ left, before, earlier: gate.passes, past }, rules);
+    const tried: GatePass["tried"] = [];
+    let step = search.next();
+    while (!step.done) {
+      const { first, count } = step.value;
+      const loss = lossOf(left.slice(first, first + count));
+      tried.push({ first, count, loss });
+      step = search.next(loss);
+    }
+    const leftOut = step.value;
+    gate.passes.push({ after, tried, leftOut });
+    if (leftOut.length === 0) break;
+    left = left.filter(({ worker }) => !leftOut.includes(worker));
+  }
+  const { outcomes, problem } = gateOutcomes(
+    entries.filter(({ outcome }) => outcome === 0),
+    gate,
+    past,
+    rules,
+  );
+  if (problem !== "") throw new InternalError("CASE_INVALID", problem);
+  return { gate, outcomes: outcomes as ReadonlyMap<string, number> };
+}
+
 /** One round after the other, each judged over those before. */
 async function runOf(seed: string): Promise<unknown[]> {
   const random = createRandom(seed);
@@ -74,24 +126,36 @@ async function runOf(seed: string): Promise<unknown[]> {
   const before: Float32Array[][] = [];
   const cases: unknown[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const workers = 2 + random.below(5);
-    const order = random.shuffle(Array.from({ length: workers }, (_, i) => i));
+    const count = 2 + random.below(8);
+    const order = random.shuffle(Array.from({ length: count }, (_, i) => i));
     const sent: Sent[] = [];
-    for (let i = 0; i < workers; i++) sent.push(await send(random, i + 1, before, 1_000 * round + (order[i] ?? 0)));
-    const paramsVersion = round < 5 ? 1 : 2;
+    for (let i = 0; i < count; i++) sent.push(await send(random, i + 1, before, 1_000 * round + (order[i] ?? 0)));
+    const innerLrPpb = round < 5 ? 3_000_000 : 5_000_000;
+    // Fragments of the size of what is sent, far smaller ones, and one of zeros.
+    const parameters = SIZES.map((size) => {
+      const scale = [1e-2, 1e-1, 1e-6, 0][random.below(4)] ?? 0;
+      return Float32Array.from({ length: size }, () => random.normal() * scale);
+    });
+    const theta = parameters.map(parametersNorm);
     const aggregatorBps = [0, 5_000, 9_000][random.below(3)] ?? 0;
     const payloads = sent.map(({ measured }) => measured);
-    const entries = screen({ rules, round, paramsVersion, aggregatorBps, payloads, past: past.toReversed() });
+    const told = { rules, round, aggregatorBps, innerLrPpb, theta };
+    const entries = screen({ ...told, elements: SIZES, payloads, past: past.toReversed() });
     const medians = mediansOf(entries, SIZES.length);
-    cases.push({ rules, round, paramsVersion, aggregatorBps, past: [...past], sent, entries, medians });
+    const { gate, outcomes } = gateOf(random, entries, past.at(-1));
+    const workers = entries.map((entry) => ({ ...entry, outcome: outcomes.get(entry.worker) ?? entry.outcome }));
+    const after = { gate, outcomes: workers.map(({ outcome }) => outcome) };
+    cases.push({ ...told, parameters: parameters.map(base64), past: [...past], sent, entries, medians, ...after });
     past.push({
       version: 1,
       runId: zero,
       round,
-      paramsVersion,
-      workers: entries,
-      medians,
-      gate: { seed: zero, realisation: zero, sequences: [], before: null, passes: [] },
+      paramsVersion: 1,
+      innerLrPpb,
+      theta,
+      workers,
+      medians: mediansOf(workers, SIZES.length),
+      gate,
     });
     before.splice(0, Math.max(0, before.length - 12));
   }

@@ -152,6 +152,8 @@ const documents = {
       runId: hash("1"),
       round: 0,
       paramsVersion: 1,
+      innerLrPpb: 3_000_000,
+      theta: [0x3f80_0000],
       workers: [
         {
           worker: account,

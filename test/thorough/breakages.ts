@@ -84,6 +84,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/validator/auditRun.test.ts"],
   },
   {
+    name: "a payload is measured by the others alone",
+    file: "offchain/src/diloco/screening.ts",
+    text: "if (squares === 0) return norms.map(() => Infinity);",
+    instead: "if (squares >= 0) return norms.map(() => Infinity);",
+    tests: ["test/attack/payloads.test.ts", "test/offchain/diloco/screening.test.ts"],
+  },
+  {
+    name: "a vote changes the measure of norms",
+    file: "offchain/src/diloco/screening.ts",
+    text: "fp32OfBits(bits) * (input.innerLrPpb / innerLrPpb)",
+    instead: "fp32OfBits(bits) * (input.innerLrPpb > 0 && innerLrPpb > 0 ? 1 : 0)",
+    tests: ["test/offchain/diloco/screening.test.ts"],
+  },
+  {
+    name: "a search for the harmful ends at the first group",
+    file: "offchain/src/diloco/gate.ts",
+    text: "if (!passHolds(before, each.loss, rules)) groups.push",
+    instead: "if (passHolds(before, each.loss, rules)) groups.push",
+    tests: ["test/attack/payloads.test.ts", "test/offchain/diloco/screening.test.ts"],
+  },
+  {
     name: "a gate measures what sequences it likes",
     file: "offchain/src/chain/screening.ts",
     text: "due.join() === gate.sequences.join()",

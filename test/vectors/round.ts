@@ -144,6 +144,7 @@ const definition = {
   screening: {
     history: 8,
     maxRatio: 20,
+    thetaBps: 30_000,
     emptyRatio: 1_000,
     copyBps: 9_950,
     copySteps: 8,
@@ -391,6 +392,10 @@ function screeningFile(receiptHashes: readonly string[]) {
     runId,
     round: 0,
     paramsVersion: 1,
+    innerLrPpb: 2_000_000,
+    theta: fragments.map((index) =>
+      bitsOf(Math.sqrt(valuesFrom(index, elementsIn(index)).reduce((sum, value) => sum + value * value, 0))),
+    ),
     workers: judged,
     // The upper one of two.
     medians: fragments.map((index) =>

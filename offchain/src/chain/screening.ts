@@ -16,14 +16,14 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { sequenceCount } from "../data/index.ts";
-import { gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
+import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import { readJson } from "./evidence.ts";
 import type { BlobSource } from "./ports.ts";
 
 export interface ScreeningCheck {
   readonly definition: Pick<Definition, "screening" | "table">;
-  readonly params: Pick<RunParams, "aggregatorBps">;
+  readonly params: Pick<RunParams, "aggregatorBps" | "innerLrPpb">;
   readonly file: ScreeningFile;
   readonly receipts: ReceiptsFile;
   /** Newest first. */
@@ -37,7 +37,7 @@ const unreadable: ReadonlySet<number> = new Set([
   outcomeCode.nonFinite,
 ]);
 
-/** @returns one sentence, empty when the record holds; norms and sketches are taken as they stand */
+/** @returns one sentence, empty when the record holds; norms, the checkpoint's too, and sketches are taken as they stand */
 export function problemOfScreening({ definition, params, file, receipts, past }: ScreeningCheck): string {
   const rules = definition.screening;
   const { workers } = file;
@@ -51,11 +51,16 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
       return `The screening says something else of ${receipt.worker} than its receipt.`;
     if (file.paramsVersion !== receipt.paramsVersion) return "The screening is under other parameters.";
   }
+  if (file.innerLrPpb !== params.innerLrPpb) return "The screening is under another learning rate.";
+  const elements = fragmentLayouts(definition.table).map((layout) => layout.elements);
+  if (file.theta.length !== elements.length) return "The screening does not have the norm of each fragment.";
   const judged = screen({
     rules,
     round: file.round,
-    paramsVersion: file.paramsVersion,
     aggregatorBps: params.aggregatorBps,
+    innerLrPpb: file.innerLrPpb,
+    theta: file.theta,
+    elements,
     payloads: workers.map((entry, i) => ({
       worker: entry.worker,
       steps: entry.steps,
@@ -82,8 +87,8 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
     ({ worker }) => (outcomes.get(worker) ?? 0) !== workers.find((e) => e.worker === worker)?.outcome,
   );
   if (wrong) return `The loss gate gives ${wrong.worker} outcome ${outcomes.get(wrong.worker) ?? 0}.`;
-  const fragments = definition.table.reduce((most, { fragment }) => Math.max(most, fragment + 1), 0);
-  if (mediansOf(workers, fragments).join() !== file.medians.join()) return "The medians are not those of the norms.";
+  if (mediansOf(workers, elements.length).join() !== file.medians.join())
+    return "The medians are not those of the norms.";
   const seed = gateSeed(
     file.runId,
     file.round,

@@ -19,8 +19,9 @@ import {
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { RetryableError } from "../base/index.ts";
+import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { readEvidence, readJson } from "./evidence.ts";
+import { type Evidence, readEvidence, readJson } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import { problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
 
@@ -113,12 +114,15 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
 
   /** Records of the rounds before, newest first. */
   const past: ScreeningFile[] = [];
+  /** Norms of the checkpoint before, by fragment, as far as its shards are to be had. */
+  let theta = new Map<number, number>();
   for (const [i, head] of heads.entries()) {
     const parent = heads[i - 1];
     const problems = new Problems();
     checkLink(reader, head, parent, problems);
     let bytes = 0;
     const gone: CotrainError[] = [];
+    const norms = new Map<number, number>();
     const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent));
     if (evidence) {
       const { manifest } = evidence;
@@ -140,34 +144,21 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
           });
           if (!shard) return;
           bytes += shard.length;
-          if (definition) parseFragment(shard, definition.table, fragment);
+          if (!definition) return;
+          const { params } = parseFragment(shard, definition.table, fragment);
+          norms.set(fragment.index, parametersNorm(params));
         });
       }
     }
-    if (evidence && definition && parent) {
-      await problems.attempt(async () => {
-        const { file, manifest } = evidence;
-        if (manifest.screening === null || !file) {
-          if (file) problems.add("mismatch", "Its manifest names no screening of its round.");
-          return;
-        }
-        const screening = await readScreening(blobs, runId, manifest.screening);
-        const params = await reader.paramsOf(runId, head.paramsVersion);
-        const problem = problemOfScreening({ definition, params, file: screening, receipts: file, past });
-        past.unshift(screening);
-        past.splice(definition.screening.history);
-        if (problem !== "") problems.add("mismatch", problem);
-        const realisations = await reader.realisationsOf(runId);
-        const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: screening.gate });
-        if (sample !== "") problems.add("mismatch", sample);
-      });
-    }
+    if (evidence && definition && parent)
+      await problems.attempt(() => checkScreening(modules, { head, definition, evidence, past, theta }, problems));
     if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {
       // The walk takes its time, and what was the newest when it began may be old by now.
       const now = await reader.headsSince(runId, 0);
       if (!mayBePruned(head, now, await lastSigned(modules, runId, now, whole)))
         for (const { message } of gone) problems.add("missing", message);
     }
+    theta = norms;
     const condition = problems.condition === "ok" && gone.length > 0 ? "pruned" : problems.condition;
     const signed = head.sequence <= signedThrough;
     count.heads += 1;
@@ -188,6 +179,39 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   if (current.sequence < (last?.sequence ?? -1) || (current.sequence === last?.sequence && current.head !== last.head))
     whole.add("mismatch", `The registry's head ${current.head} is not where its events lead.`);
   return { ...count, problems: whole.sentences };
+}
+
+interface Screened {
+  readonly head: PostedHead;
+  readonly definition: Definition;
+  readonly evidence: Evidence;
+  /** Records of the rounds before, newest first; this one joins them. */
+  readonly past: ScreeningFile[];
+  readonly theta: ReadonlyMap<number, number>;
+}
+
+async function checkScreening(
+  { reader, blobs }: VerifyModules,
+  { head, definition, evidence: { file, manifest }, past, theta }: Screened,
+  problems: Problems,
+): Promise<void> {
+  const { runId } = head;
+  if (manifest.screening === null || !file) {
+    if (file) problems.add("mismatch", "Its manifest names no screening of its round.");
+    return;
+  }
+  const screening = await readScreening(blobs, runId, manifest.screening);
+  const params = await reader.paramsOf(runId, head.paramsVersion);
+  const problem = problemOfScreening({ definition, params, file: screening, receipts: file, past });
+  past.unshift(screening);
+  past.splice(definition.screening.history);
+  if (problem !== "") problems.add("mismatch", problem);
+  for (const [f, norm] of theta)
+    if (screening.theta[f] !== norm)
+      problems.add("mismatch", `The screening gives fragment ${f} of the checkpoint before another norm.`);
+  const realisations = await reader.realisationsOf(runId);
+  const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: screening.gate });
+  if (sample !== "") problems.add("mismatch", sample);
 }
 
 /** The hash chain itself: nothing but the event and the link before it. */

@@ -22,6 +22,7 @@ import {
   type MeasuredPayload,
   measureFragment,
   mediansOf,
+  parametersNorm,
   passHolds,
   reduceFragment,
   screen,
@@ -79,14 +80,13 @@ export async function screenRound(
   }
   const past: ScreeningFile[] = [];
   for (const digest of context.state.screenings) past.push(await readScreening(blobs, digest));
-  const entries = screen({
-    rules: run.definition.screening,
-    round: number,
-    paramsVersion: round.paramsVersion,
-    aggregatorBps: round.params.aggregatorBps,
-    payloads,
-    past,
-  });
+  const { aggregatorBps, innerLrPpb } = round.params;
+  const { elements } = run.facts;
+  const theta: number[] = [];
+  for (const fragment of context.state.checkpoint.fragments)
+    theta.push(parametersNorm((await readFragment(blobs, run.table, fragment)).params));
+  const rules = run.definition.screening;
+  const entries = screen({ rules, round: number, aggregatorBps, innerLrPpb, theta, elements, payloads, past });
   const left = entries.filter(({ outcome }) => outcome !== 0).map(({ worker, outcome }) => [worker, outcome] as const);
   const record = await putDocument(blobs, entries);
   return { type: "RoundScreened", key, round: number, record, outcomes: Object.fromEntries(left) };
@@ -184,12 +184,17 @@ export async function gateRound(
   const sequences = gateSample(seed, available, rules.gateSequences, batch);
   const { passes } = round.gate;
   const event = { type: "RoundGated", key, round: number } as const;
+  const base: FragmentState[] = [];
+  for (const fragment of context.state.checkpoint.fragments) base.push(await readFragment(blobs, run.table, fragment));
+  const theta = base.map(({ params }) => parametersNorm(params));
   const stands = async (before: number | null, pass: GatePass | null): Promise<Unstamped<RoundGated>> => {
     const file: ScreeningFile = {
       version: 1,
       runId: run.runId,
       round: number,
       paramsVersion: round.paramsVersion,
+      innerLrPpb: round.params.innerLrPpb,
+      theta,
       workers: entries,
       medians: mediansOf(entries, run.facts.elements.length),
       gate: { seed, realisation, sequences, before, passes: pass ? [...passes, pass] : [...passes] },
@@ -198,8 +203,6 @@ export async function gateRound(
   };
   if (left.length === 0) return stands(round.gate.before, null);
 
-  const base: FragmentState[] = [];
-  for (const fragment of context.state.checkpoint.fragments) base.push(await readFragment(blobs, run.table, fragment));
   const next: FragmentState[] = [];
   for (const { shard } of round.syncs) if (shard) next.push(await readFragment(blobs, run.table, shard));
   context.signal.throwIfAborted();

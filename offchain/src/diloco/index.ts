@@ -22,7 +22,7 @@ export {
   searchHarm,
   type Suspicion,
 } from "./gate.ts";
-export { bitsOfFp32, fp32OfBits, type Measured, measureFragment } from "./measure.ts";
+export { bitsOfFp32, fp32OfBits, type Measured, measureFragment, parametersNorm } from "./measure.ts";
 export { nesterov, type OuterHyperparameters, type OuterOptimizer, outerOptimizerOf } from "./outerOptimizer.ts";
 export {
   CHUNK_ELEMENTS,

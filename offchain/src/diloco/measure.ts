@@ -67,6 +67,15 @@ export function sketchBytes(sketch: string): Int8Array {
   return Int8Array.from(atob(sketch), (character) => character.charCodeAt(0));
 }
 
+const LARGEST_FP32 = 0x7f7f_ffff;
+
+/** Bits of the norm of a fragment's parameters as fp32; those of the largest number where it is beyond. */
+export function parametersNorm(values: Float32Array): number {
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += values[i]! * values[i]!;
+  return Math.min(LARGEST_FP32, bitsOfFp32(Math.sqrt(squares)));
+}
+
 /**
  * Decodes a fragment once, in chunks, keeping nothing.
  * @throws PayloadError for what no honest encoder writes, and for a norm beyond fp32

@@ -1,6 +1,6 @@
 /**
  * Which of a round's payloads are aggregated and how much of each: empty ones, copies and those far beyond the others are
- * left out, large ones are clipped. A pure function of what was measured, of the rules in the run's definition and of the
+ * left out, large ones are clipped. A pure function of what was measured, of the checkpoint's norms, of the rules in the run's definition and of the
  * records of earlier rounds, so that everybody can repeat it (docs/protocol.md, "Screening").
  */
 import { type Address, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
@@ -24,8 +24,11 @@ export interface MeasuredPayload {
 export interface ScreeningInput {
   readonly rules: ScreeningRules;
   readonly round: number;
-  readonly paramsVersion: number;
   readonly aggregatorBps: number;
+  readonly innerLrPpb: number;
+  /** By fragment: bits of the norm of the checkpoint's parameters, and how many they are. */
+  readonly theta: readonly number[];
+  readonly elements: readonly number[];
   /** In any order. */
   readonly payloads: readonly MeasuredPayload[];
   /** Records of the rounds before, newest first; more than `rules.history` are not looked at. */
@@ -135,37 +138,63 @@ function repeats(a: Comparable, b: Comparable, rules: ScreeningRules): boolean {
 /** Leaves out what is far beyond the others, then, without those as anybody's measure, what is next to nothing; clips the rest. */
 function boundNorms(entries: readonly Draft[], input: ScreeningInput): void {
   const { rules, aggregatorBps } = input;
+  const limits = limitsOf(input);
+  // A vote changes norms by what it changes of the learning rate; what steps do is in √steps.
   const past = input.past
     .slice(0, rules.history)
-    .filter(({ paramsVersion }) => paramsVersion === input.paramsVersion)
-    .map(({ medians }) => medians);
-  for (const [i, own] of ratiosOf(entries, past).entries()) {
-    const tooLarge = own.some((ratio) => ratio !== null && ratio > rules.maxRatio);
-    if (tooLarge) entries[i]!.outcome = outcomeCode.normTooLarge;
+    .map(({ medians, innerLrPpb }) => medians.map((bits) => fp32OfBits(bits) * (input.innerLrPpb / innerLrPpb)));
+  for (const [i, own] of ratiosOf(entries, past, limits).entries()) {
+    const entry = entries[i]!;
+    const tooLarge = own.some(
+      (ratio, f) =>
+        (ratio !== null && ratio > rules.maxRatio) ||
+        fp32OfBits(entry.fragments[f]!.norm) > rules.maxRatio * limits[f]!,
+    );
+    if (tooLarge) entry.outcome = outcomeCode.normTooLarge;
   }
   const left = entries.filter(({ outcome }) => outcome === 0);
-  for (const [i, own] of ratiosOf(left, past).entries()) {
+  for (const [i, own] of ratiosOf(left, past, limits).entries()) {
     const entry = left[i]!;
-    const clip = entry.fragments.map((each, f) => ({ ...each, clipPpm: clipOf(own[f]!, aggregatorBps) }));
+    const clip = entry.fragments.map((each, f) => {
+      const absolute = Math.floor((limits[f]! / fp32OfBits(each.norm)) * WHOLE_PPM);
+      return { ...each, clipPpm: Math.min(absolute, clipOf(own[f]!, aggregatorBps)) };
+    });
     if (own.every((ratio) => ratio !== null && ratio * rules.emptyRatio < 1)) entry.outcome = outcomeCode.empty;
     else entry.fragments = clip;
   }
 }
 
 /**
- * Norm per √steps ÷ reference, by entry and fragment; null where there is nothing to compare with. The reference is the
- * upper median of the others' norms per √steps and of past rounds' medians.
+ * By fragment: the norm beyond which a payload is clipped whoever else there is. A fragment that begins near zero is measured by
+ * the whole's root mean square instead; nothing is, where all parameters are zero.
  */
-function ratiosOf(entries: readonly Draft[], past: readonly (readonly number[])[]): (number | null)[][] {
-  const scaled = entries.map(({ fragments, steps }) =>
-    fragments.map(({ norm }) => fp32OfBits(norm) / Math.sqrt(steps)),
+function limitsOf({ rules, theta, elements }: ScreeningInput): number[] {
+  const norms = theta.map(fp32OfBits);
+  const squares = norms.reduce((sum, norm) => sum + norm * norm, 0);
+  const all = elements.reduce((sum, n) => sum + n, 0);
+  if (squares === 0) return norms.map(() => Infinity);
+  return norms.map((norm, f) => (rules.thetaBps / 10_000) * Math.max(norm, Math.sqrt(squares * (elements[f]! / all))));
+}
+
+/**
+ * Norm per √steps ÷ reference, by entry and fragment; null where there is nothing to compare with. The reference is the
+ * upper median of the others' norms per √steps, none taken for more than its limit, and of past rounds' medians.
+ */
+function ratiosOf(
+  entries: readonly Draft[],
+  past: readonly (readonly number[])[],
+  limits: readonly number[],
+): (number | null)[][] {
+  const norms = entries.map(({ fragments }) => fragments.map(({ norm }) => fp32OfBits(norm)));
+  const scaled = entries.map(({ steps }, i) =>
+    norms[i]!.map((norm, f) => Math.min(norm, limits[f]!) / Math.sqrt(steps)),
   );
   return entries.map((entry, i) =>
     entry.fragments.map((_, f) => {
       const others = scaled.flatMap((norms, other) => (other === i ? [] : [norms[f] ?? 0]));
-      const pool = [...others, ...past.map((medians) => fp32OfBits(medians[f] ?? 0)).filter((median) => median > 0)];
+      const pool = [...others, ...past.map((medians) => medians[f] ?? 0).filter((median) => median > 0)];
       const reference = pool.length < 2 ? 0 : upperMedian(pool);
-      return reference === 0 ? null : scaled[i]![f]! / reference;
+      return reference === 0 ? null : norms[i]![f]! / Math.sqrt(entry.steps) / reference;
     }),
   );
 }

@@ -33,6 +33,7 @@ import {
   type Contribution,
   fragmentLayouts,
   measureFragment,
+  parametersNorm,
   PayloadError,
   reduceFragment,
   sourceOf,
@@ -112,6 +113,9 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
   const state = parseFragment(shard, table, before);
 
   const screened = await screening(blobs, input, parentManifest);
+  require(screened === null ||
+    screened.theta[fragment] ===
+      parametersNorm(state.params), `The screening gives fragment ${fragment} of the checkpoint before another norm.`);
   const contributions: Contribution[] = [];
   const length = codecOf(params.codec).encodedLength(layout.elements);
   for (const [i, { receipt, tokens, outcome }] of (evidence.file?.receipts ?? []).entries()) {

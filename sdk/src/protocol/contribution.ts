@@ -52,7 +52,7 @@ export const zeroReasons: Readonly<Record<ZeroReason, string>> = {
   payloadMalformed: "its payload was malformed",
   nonFinite: "its payload held numbers that are not finite",
   late: "it came too late",
-  normTooLarge: "its update was far larger than the others'",
+  normTooLarge: "its update was far larger than the others', or than the model bears",
   lossHarm: "its update made the model worse",
   empty: "its update was all but zero",
   copy: "its update was a copy of another",

@@ -12,6 +12,11 @@ export const ScreeningRules = Type.Object(
     history: Type.Integer({ minimum: 1, maximum: 64 }),
     /** Ratio from which on a payload is left out. Below it `RunParams.aggregatorBps` says from which on it is clipped. */
     maxRatio: Type.Integer({ minimum: 2, maximum: 1_000_000 }),
+    /**
+     * Norm ÷ that of the checkpoint's own fragment from which on a payload is clipped, with or without others to compare with;
+     * `maxRatio` times that it is left out.
+     */
+    thetaBps: Type.Integer({ minimum: 1, maximum: 100_000_000 }),
     /** Reference ÷ norm from which on a fragment counts as empty. */
     emptyRatio: Type.Integer({ minimum: 2, maximum: 1_000_000_000 }),
     /** Cosine from which on a payload is a copy, if both come from so many inner steps. */
@@ -41,6 +46,8 @@ export type ScreeningRules = Static<typeof ScreeningRules>;
 export const defaultScreening: ScreeningRules = {
   history: 8,
   maxRatio: 20,
+  // The most of honest first rounds was 1.8 (0.1m's embedding, 192 steps from its initial 0.02); later it is below 0.5.
+  thetaBps: 30_000,
   emptyRatio: 1_000,
   copyBps: 9_950,
   copySteps: 8,
@@ -67,6 +74,10 @@ export const ScreeningFile = Type.Object(
     runId: Hash32,
     round: Count,
     paramsVersion: Uint32,
+    /** The inner learning rate of these parameters: norms of rounds under others are scaled by it. */
+    innerLrPpb: Uint32,
+    /** By fragment: the parameters' norm in checkpoint `round`. */
+    theta: Type.Array(Fp32Bits, { minItems: 1, maxItems: MAX_FRAGMENTS }),
     workers: Type.Array(
       Type.Object(
         {

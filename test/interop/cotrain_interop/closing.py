@@ -158,7 +158,8 @@ class Closing:
         docs, rules = self.docs, self.docs.definition["screening"]
         version, gate = self.head["paramsVersion"], recorded["gate"]
         require(gate["realisation"] in docs.realisations, "the gate's realisation was never admitted")
-        screening = Screening(self.spec.codes["outcomeCode"], rules, self.params, self.round, version, past)
+        theta = [params for params, _ in self.states]
+        screening = Screening(self.spec.codes["outcomeCode"], rules, self.params, self.round, theta, past)
         screening.judge([self.payloads[entry["receipt"]["worker"]] for entry in self.receipts])
         batch = docs.realisations[gate["realisation"]]["microBatch"]
         available = data.sequence_count(len(docs.held_out), docs.definition["sequence"])
@@ -179,6 +180,8 @@ class Closing:
             "runId": self.head.run_id,
             "round": self.round,
             "paramsVersion": version,
+            "innerLrPpb": self.params["innerLrPpb"],
+            "theta": screening.theta,
             "workers": list(screening.entries.values()),
             "medians": screening.medians(docs.run.fragments),
             "gate": {**gate, "seed": seed, "sequences": sample},

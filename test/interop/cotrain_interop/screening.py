@@ -117,12 +117,15 @@ def _upper_median(values: list) -> object:
 class Screening:
     """One round's, from its payloads and the files of the rounds before."""
 
-    def __init__(self, spec_codes: dict, rules: dict, params: dict, round_: int, version: int, past: list[dict]):
+    def __init__(
+        self, spec_codes: dict, rules: dict, params: dict, round_: int, theta: list[numpy.ndarray], past: list[dict]
+    ):
         self.codes = spec_codes
         self.rules = rules
         self.params = params
         self.round = round_
-        self.version = version
+        self.theta = [min(bits_of(norm_of(values)), 0x7F7FFFFF) for values in theta]
+        self.limits = self._limits([len(values) for values in theta])
         # Newest first.
         self.past = past[::-1][: rules["history"]]
         self.entries: dict[str, dict] = {}
@@ -161,18 +164,34 @@ class Screening:
 
     def _bounds(self) -> None:
         """Outcomes 5 and 7, and clipping, by each fragment's norm against the others'."""
-        medians = [file["medians"] for file in self.past if file["paramsVersion"] == self.version]
+        most = self.rules["maxRatio"]
+        lr = self.params["innerLrPpb"]
+        medians = [[value_of(bits) * (lr / file["innerLrPpb"]) for bits in file["medians"]] for file in self.past]
         for entry, ratios in self._ratios(medians):
-            if any(ratio is not None and ratio > self.rules["maxRatio"] for ratio in ratios):
+            beyond = any(norm > most * limit for norm, limit in zip(_norms(entry), self.limits))
+            if beyond or any(ratio is not None and ratio > most for ratio in ratios):
                 entry["outcome"] = self.codes["normTooLarge"]
         for entry, ratios in self._ratios(medians):
             if all(ratio is not None and ratio * self.rules["emptyRatio"] < 1 for ratio in ratios):
                 entry["outcome"] = self.codes["empty"]
             else:
-                for each, ratio in zip(entry["fragments"], ratios):
-                    each["clipPpm"] = self._clip(ratio)
+                for each, ratio, limit in zip(entry["fragments"], ratios, self.limits):
+                    norm = value_of(each["norm"])
+                    within = norm <= limit
+                    each["clipPpm"] = min(self._clip(ratio), WHOLE if within else math.floor((limit / norm) * WHOLE))
 
-    def _ratios(self, medians: list[list[int]]) -> list[tuple[dict, list[float | None]]]:
+    def _limits(self, elements: list[int]) -> list[float]:
+        """By fragment: the norm that is clipped, whoever else there is."""
+        norms = [value_of(bits) for bits in self.theta]
+        squares = 0.0
+        for norm in norms:
+            squares += norm * norm
+        if squares == 0:
+            return [math.inf for _ in norms]
+        share = self.rules["thetaBps"] / 10_000
+        return [share * max(norm, math.sqrt(squares * (n / sum(elements)))) for norm, n in zip(norms, elements)]
+
+    def _ratios(self, medians: list[list[float]]) -> list[tuple[dict, list[float | None]]]:
         """Of those that are left, all computed before any is judged."""
         among = self.left()
         return [
@@ -181,12 +200,13 @@ class Screening:
         ]
 
     @staticmethod
-    def _per_step(entry: dict, fragment: int) -> float:
-        return value_of(entry["fragments"][fragment]["norm"]) / math.sqrt(entry["steps"])
+    def _per_step(entry: dict, fragment: int, limit: float = math.inf) -> float:
+        return min(value_of(entry["fragments"][fragment]["norm"]), limit) / math.sqrt(entry["steps"])
 
-    def _ratio(self, entry: dict, fragment: int, among: list[dict], medians: list[list[int]]) -> float | None:
-        pool = [self._per_step(other, fragment) for other in among if other is not entry]
-        pool += [value_of(each[fragment]) for each in medians if each[fragment] > 0]
+    def _ratio(self, entry: dict, fragment: int, among: list[dict], medians: list[list[float]]) -> float | None:
+        limit = self.limits[fragment]
+        pool = [self._per_step(other, fragment, limit) for other in among if other is not entry]
+        pool += [each[fragment] for each in medians if each[fragment] > 0]
         if len(pool) < 2:
             return None
         reference = _upper_median(pool)

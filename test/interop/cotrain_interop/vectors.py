@@ -13,7 +13,7 @@ from .base import cid_of, digest_of_json, canonical, encode, equal, keccak, pars
 from .facts import HEAD_TYPE, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
-from .screening import WHOLE, Payload, Screening
+from .screening import WHOLE, Gate, Payload, Screening
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
 from .spec import Spec
 
@@ -328,15 +328,24 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
                 payloads.append(
                     Payload(told["worker"], "", told["steps"], told["acceptedAt"], told["outcome"], digests, values)
                 )
-            codes, params = spec.codes["outcomeCode"], {"aggregatorBps": case["aggregatorBps"]}
-            screening = Screening(codes, case["rules"], params, case["round"], case["paramsVersion"], case["past"])
+            codes, params = spec.codes["outcomeCode"], {key: case[key] for key in ("aggregatorBps", "innerLrPpb")}
+            theta = [numpy.frombuffer(base64.b64decode(text), "<f4") for text in case["parameters"]]
+            screening = Screening(codes, case["rules"], params, case["round"], theta, case["past"])
+            equal("the parameters' norms", screening.theta, case["theta"])
             screening.judge(payloads)
             equal("the entries", list(screening.entries.values()), case["entries"])
             equal("the medians", screening.medians(len(case["medians"])), case["medians"])
+            gate = case["gate"]
+            if screening.left():
+                losses = iter([loss for each in gate["passes"] for loss in (each["after"], *(t["loss"] for t in each["tried"]))])
+                Gate(screening, gate, lambda clips: next(losses), lambda *_: None).run(gate["before"])
+            outcomes = [entry["outcome"] for entry in screening.entries.values()]
+            equal("the outcomes after the gate", outcomes, case["outcomes"])
+            seen |= set(outcomes)
             report.count("screenings")
             clipped = any(each["clipPpm"] < WHOLE for entry in case["entries"] for each in entry["fragments"])
             seen |= {entry["outcome"] for entry in case["entries"]} | ({-1} if clipped else set())
     with report.about("the cases"):
         codes = spec.codes["outcomeCode"]
-        wanted = {codes[name] for name in ("aggregated", "nonFinite", "normTooLarge", "empty", "copy")} | {-1}
+        wanted = {codes[name] for name in ("aggregated", "nonFinite", "normTooLarge", "lossHarm", "empty", "copy", "roundDiscarded")} | {-1}
         equal("what occurs in them", sorted(seen), sorted(wanted))

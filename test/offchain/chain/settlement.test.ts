@@ -405,6 +405,8 @@ describe("verifying from the contracts alone", () => {
     ["outcome", (file) => void (file.workers[0]!.outcome = 5), "something else"],
     ["loss", (file) => void (file.gate.passes[0]!.after! += 1_000_000), "loss gate"],
     ["factor", (file) => void (file.workers[1]!.fragments[2]!.clipPpm = 5), "clipped by another factor"],
+    ["norm of the checkpoint", (file) => void (file.theta[1]! += 1), "another norm"],
+    ["learning rate", (file) => void (file.innerLrPpb += 1), "another learning rate"],
     ["median", (file) => void (file.medians[1]! ^= 1), "medians"],
   ])("finds a record of the screening that was changed: another %s", async (_name, change, words) => {
     const { screening } = (await manifestOf(2)).manifest;

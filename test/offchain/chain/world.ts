@@ -62,6 +62,7 @@ import {
   type MeasuredPayload,
   measureFragment,
   mediansOf,
+  parametersNorm,
   reduceFragment,
   screen,
   sourceOf,
@@ -263,8 +264,10 @@ function screeningOf(
   runId: RunId,
   { round, paramsVersion, measured, leaves, past, ...made }: ScreenedRound,
 ): ScreeningFile {
-  const { aggregatorBps } = params;
-  const input = { rules, round, paramsVersion, aggregatorBps, payloads: measured, past };
+  const { aggregatorBps, innerLrPpb } = params;
+  const elements = fragmentLayouts(table).map((layout) => layout.elements);
+  const theta = made.before.map(parametersNorm);
+  const input = { rules, round, aggregatorBps, innerLrPpb, theta, elements, payloads: measured, past };
   const workers = screen(input);
   const ordered = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
   const left = workers.some(({ outcome }) => outcome === 0);
@@ -279,8 +282,10 @@ function screeningOf(
     runId,
     round,
     paramsVersion,
+    innerLrPpb,
+    theta,
     workers,
-    medians: mediansOf(workers, fragmentLayouts(table).length),
+    medians: mediansOf(workers, elements.length),
     gate: {
       seed,
       realisation: made.realisation,

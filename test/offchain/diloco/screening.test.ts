@@ -46,14 +46,20 @@ async function payload(worker: number, fragments: readonly Float32Array[], steps
 const honest = (worker: number, round = 0, size = 1e-2, steps = 48): Promise<MeasuredPayload> =>
   payload(worker, [normal(`${worker}/${round}/0`, size), normal(`${worker}/${round}/1`, size)], steps);
 
+/** Parameters of norm 2 in each fragment, where honest payloads have 0.45. */
+const place = { innerLrPpb: 3_000_000, theta: [2, 2].map(bitsOfFp32), elements: [n, n] };
 const judge = (payloads: readonly MeasuredPayload[], over: Partial<ScreeningInput> = {}): ScreeningEntry[] =>
-  screen({ rules, round: 5, paramsVersion: 1, aggregatorBps: 5_000, payloads, past: [], ...over });
+  screen({ ...place, rules, round: 5, aggregatorBps: 5_000, payloads, past: [], ...over });
 const outcomes = (entries: readonly ScreeningEntry[]): number[] => entries.map(({ outcome }) => outcome);
-const fileOf = (round: number, workers: ScreeningEntry[], paramsVersion = 1): ScreeningFile => ({
+const clips = (entries: readonly ScreeningEntry[]): number[] =>
+  entries.flatMap(({ fragments }) => fragments.map(({ clipPpm }) => clipPpm));
+const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
   version: 1,
   runId: `0x${"1".repeat(64)}`,
   round,
-  paramsVersion,
+  paramsVersion: 1,
+  innerLrPpb: place.innerLrPpb,
+  theta: place.theta,
   workers,
   medians: mediansOf(workers, 2),
   gate: { seed: `0x${"2".repeat(64)}`, realisation: `0x${"3".repeat(64)}`, sequences: [], before: null, passes: [] },
@@ -117,7 +123,7 @@ describe("screening", () => {
     expect(entries[0]!.fragments.every(({ clipPpm }) => clipPpm === 1_000_000)).toBe(true);
   });
 
-  it("takes past rounds as its measure where a tiny or a huge one is the only other, unless parameters changed", async () => {
+  it("takes past rounds as its measure where a tiny or a huge one is the only other", async () => {
     const past = [0, 1, 2].map(async (round) => fileOf(round, judge([await honest(1, round), await honest(2, round)])));
     const files = (await Promise.all(past)).toReversed();
     const [first, tiny] = judge([await honest(1, 9), await honest(2, 9, 1e-9)], { past: files });
@@ -127,9 +133,54 @@ describe("screening", () => {
       0,
       outcomeCode.normTooLarge,
     ]);
-    expect(outcomes(judge([await honest(1, 9), await honest(2, 9, 1e3)], { past: files, paramsVersion: 2 }))).toEqual([
-      0, 0,
+  });
+
+  // point 2
+  it("keeps past rounds as its measure through a vote, scaled by what it made of the learning rate", async () => {
+    const past = [0, 1, 2].map(async (round) => fileOf(round, judge([await honest(1, round), await honest(2, round)])));
+    const files = (await Promise.all(past)).toReversed();
+    const faster = { past: files, innerLrPpb: 4 * place.innerLrPpb };
+    const payloads = [await honest(1, 9, 4e-2), await honest(2, 9, 4e-2)];
+    expect(clips(judge(payloads, faster))).toEqual([1, 1, 1, 1].map(() => 1_000_000));
+    for (const clip of clips(judge(payloads, { past: files }))) expect(clip / 1e6).toBeCloseTo(2 / 4, 1);
+    expect(outcomes(judge([await honest(1, 9, 4e-2), await honest(2, 9, 1)], faster))).toEqual([
+      0,
+      outcomeCode.normTooLarge,
     ]);
+  });
+
+  // point 2
+  it("bounds a payload by the checkpoint's own norms where there is nobody and nothing else to compare with", async () => {
+    // Three times 2 is allowed; a norm of 0.45 · 40 is three times that.
+    const [honestly, large] = judge([await honest(1), await honest(2, 0, 4e-1)]);
+    expect(honestly!.fragments.map(({ clipPpm }) => clipPpm)).toEqual([1_000_000, 1_000_000]);
+    expect(large!.outcome).toBe(0);
+    for (const { clipPpm } of large!.fragments) expect(clipPpm / 1e6).toBeCloseTo(1 / 3, 1);
+    for (const size of [4, 1e4, 1e30]) {
+      expect(outcomes(judge([await honest(9, 0, size)]))).toEqual([outcomeCode.normTooLarge]);
+      expect(outcomes(judge([await honest(1), await honest(9, 0, size)]))).toEqual([0, outcomeCode.normTooLarge]);
+    }
+  });
+
+  it("measures a fragment that begins at zero, or near it, by the whole", async () => {
+    for (const small of [0, 1e-6]) {
+      const theta = [2, small].map(bitsOfFp32);
+      const [entry] = judge([await honest(1)], { theta });
+      expect(entry!.fragments.map(({ clipPpm }) => clipPpm)).toEqual([1_000_000, 1_000_000]);
+      expect(outcomes(judge([await honest(1, 0, 1e3)], { theta }))).toEqual([outcomeCode.normTooLarge]);
+      // Half of the elements, so √½ of the norm.
+      const [large] = judge([await payload(1, [normal("a"), normal("b", 4e-1)])], { theta });
+      expect(large!.fragments[1]!.clipPpm / 1e6).toBeCloseTo((3 * 2 * Math.SQRT1_2) / (0.4 * Math.sqrt(n)), 1);
+    }
+    expect(outcomes(judge([await honest(1)], { theta: [0, 0] }))).toEqual([0]);
+  });
+
+  // point 2
+  it("lets two of three not make the third look empty by what they send", async () => {
+    for (const size of [10, 1e3, 1e8]) {
+      const entries = judge([await honest(1), await honest(2, 0, size), await honest(3, 0, size)]);
+      expect(entries[0]!.outcome).toBe(0);
+    }
   });
 
   it("gives nothing for zeros", async () => {

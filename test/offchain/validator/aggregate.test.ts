@@ -163,6 +163,10 @@ describe("a recomputed aggregate", () => {
       holds: false,
       reason: expect.stringContaining("was measured as something else"),
     });
+    expect(await withScreening((file) => void (file.theta[fragment]! += 1))).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining("another norm"),
+    });
   });
 
   it("does not hold without a record", async () => {
