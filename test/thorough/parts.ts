@@ -56,7 +56,7 @@ export const parts: readonly Part[] = [
   {
     name: "guards",
     what: "each guard of the contracts removed: the Solidity tests notice",
-    sources: ["contracts", "test/contracts", "test/vectors", "hardhat.config.ts", "test/thorough/guards.ts"],
+    sources: ["contracts", "test/contracts", "test/vectors/protocol.json", "hardhat.config.ts", "test/thorough/guards.ts"],
     items: () => allGuards().map(idOf),
     open: () => {
       const copy = copyTree();
@@ -74,7 +74,7 @@ export const parts: readonly Part[] = [
   {
     name: "fuzz",
     what: "10,000 runs of each Solidity fuzz test, 256 × 100 of each invariant",
-    sources: ["contracts", "test/contracts", "test/vectors", "hardhat.config.ts"],
+    sources: ["contracts", "test/contracts", "test/vectors/protocol.json", "hardhat.config.ts"],
     items: () => ["all contracts"],
     open: () => {
       const copy = copyTree();
