@@ -54,6 +54,8 @@ contract QuorumTest is Fixture {
         bytes[] memory signatures = signedBy(signers, DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(0xbad)));
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(0xbad)));
+        validators.countSigners(modelId, 1, DIGEST, signatures);
     }
 
     function test_anotherDigestsSignaturesDoNotCount() public {

@@ -56,7 +56,13 @@ export const parts: readonly Part[] = [
   {
     name: "guards",
     what: "each guard of the contracts removed: the Solidity tests notice",
-    sources: ["contracts", "test/contracts", "test/vectors/protocol.json", "hardhat.config.ts", "test/thorough/guards.ts"],
+    sources: [
+      "contracts",
+      "test/contracts",
+      "test/vectors/protocol.json",
+      "hardhat.config.ts",
+      "test/thorough/guards.ts",
+    ],
     items: () => allGuards().map(idOf),
     open: () => {
       const copy = copyTree();
