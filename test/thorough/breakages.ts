@@ -70,6 +70,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/retention.test.ts"],
   },
   {
+    name: "any receipt is answered with another one's acknowledgement",
+    file: "offchain/src/coordinator/projections.ts",
+    text: '.where("receipt_hash", "=", receiptHash)',
+    instead: "",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
     name: "a validator always draws fragment 0",
     file: "offchain/src/chain/lot.ts",
     text: "drawnFragment(lotSeed(hash, head, validator), fragments)",

@@ -1,15 +1,21 @@
 /** Acknowledgements: what the poster signs for an accepted receipt, the same for the same receipt however often it is asked. */
-import { fromWire, type Hex, type ReceiptReply } from "@cotrain/sdk/protocol";
+import { fromWire, type Hex, type ReceiptReply, type WireStruct } from "@cotrain/sdk/protocol";
 
-import type { AcceptedReceipt } from "./machine/state.ts";
 import { type Run, signAsPoster } from "./run.ts";
 
 /** Signatures are deterministic (RFC 6979); keeping them only saves time. */
 const known = new WeakMap<Run, Map<Hex, ReceiptReply>>();
 const KEPT = 4_096;
 
-/** @param accepted a receipt whose event is durable */
-export async function ackOf(run: Run, accepted: AcceptedReceipt): Promise<ReceiptReply> {
+/** What is acknowledged: a receipt whose event is durable. */
+export interface Acknowledged {
+  readonly receipt: Pick<WireStruct<"Receipt">, "runId" | "round" | "worker">;
+  readonly receiptHash: Hex;
+  readonly tokens: number;
+  readonly acceptedAt: number;
+}
+
+export async function ackOf(run: Run, accepted: Acknowledged): Promise<ReceiptReply> {
   const cache = known.get(run) ?? new Map<Hex, ReceiptReply>();
   known.set(run, cache);
   const found = cache.get(accepted.receiptHash);

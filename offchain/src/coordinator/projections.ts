@@ -1,12 +1,12 @@
 /**
- * Tables beside the log that grow with the run, so that the state need not: every checkpoint, and the payload blobs that
- * will be deleted. Written in the transaction that appends the event they follow from.
+ * Tables beside the log that grow with the run, so that the state need not: every checkpoint, what was acknowledged, and the
+ * payload blobs that will be deleted. Written in the transaction that appends the event they follow from.
  */
 import type { Kysely } from "kysely";
 
 import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "@cotrain/sdk/protocol";
 import type { Database, EventLogSchema, Migration, Queryable } from "../service/index.ts";
-import type { RunEvent } from "./machine/events.ts";
+import type { ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { clockMigrations, type ClockSchema } from "./runClock.ts";
 
@@ -37,10 +37,19 @@ interface SettledTable {
   at: number;
 }
 
+/** What the acknowledgement of a receipt says beside the receipt. */
+interface ReceiptTable {
+  run_id: string;
+  receipt_hash: string;
+  tokens: number;
+  accepted_at: number;
+}
+
 export interface CoordinatorSchema extends EventLogSchema, ClockSchema {
   coordinator_checkpoints: CheckpointTable;
   coordinator_payloads: PayloadTable;
   coordinator_settled: SettledTable;
+  coordinator_receipts: ReceiptTable;
 }
 
 export const coordinatorMigrations: readonly Migration[] = [
@@ -90,6 +99,19 @@ export const coordinatorMigrations: readonly Migration[] = [
         .createIndex("coordinator_payloads_digest")
         .on("coordinator_payloads")
         .columns(["digest", "run_id", "round"])
+        .execute();
+    },
+  },
+  {
+    name: "coordinator-4",
+    up: async (db) => {
+      await db.schema
+        .createTable("coordinator_receipts")
+        .addColumn("run_id", "text", (column) => column.notNull())
+        .addColumn("receipt_hash", "text", (column) => column.notNull())
+        .addColumn("tokens", "bigint", (column) => column.notNull())
+        .addColumn("accepted_at", "bigint", (column) => column.notNull())
+        .addPrimaryKeyConstraint("coordinator_receipts_pk", ["run_id", "receipt_hash"])
         .execute();
     },
   },
@@ -156,6 +178,7 @@ export async function project(
         .values({ run_id: runId, round: before?.round ?? state.round, digest })
         .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
         .execute();
+      if (event.type === "ReceiptAccepted") await projectReceipt(trx, event, state);
       return;
     }
     case "RootActivated":
@@ -174,6 +197,20 @@ export async function project(
       return;
     default:
   }
+}
+
+async function projectReceipt(
+  trx: Queryable<CoordinatorSchema>,
+  { receipt, receiptHash }: ReceiptAccepted,
+  state: RunState,
+): Promise<void> {
+  const accepted = state.current?.work[receipt.worker]?.receipt;
+  if (accepted?.receiptHash !== receiptHash) return;
+  const { tokens, acceptedAt } = accepted;
+  await trx
+    .insertInto("coordinator_receipts")
+    .values({ run_id: state.facts.runId, receipt_hash: receiptHash, tokens, accepted_at: acceptedAt })
+    .execute();
 }
 
 export interface CheckpointRow {
@@ -206,6 +243,8 @@ export interface Projections {
   forgetPayloadsBefore(round: number): Promise<void>;
   /** The round below which all are covered by roots that became active at `time` or before; 0 for none. */
   settledBy(time: number): Promise<number>;
+  /** What the acknowledgement of a receipt says, of whatever round; undefined when it was not accepted. */
+  accepted(receiptHash: Hex): Promise<{ readonly tokens: number; readonly acceptedAt: number } | undefined>;
 }
 
 export function createProjections(database: Database<CoordinatorSchema>, runId: RunId): Projections {
@@ -281,6 +320,15 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
         .limit(1)
         .executeTakeFirst();
       return row?.round ?? 0;
+    },
+    accepted: async (receiptHash) => {
+      const row = await db
+        .selectFrom("coordinator_receipts")
+        .selectAll()
+        .where("run_id", "=", runId)
+        .where("receipt_hash", "=", receiptHash)
+        .executeTakeFirst();
+      return row && { tokens: row.tokens, acceptedAt: row.accepted_at };
     },
   };
 }

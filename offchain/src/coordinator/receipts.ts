@@ -12,25 +12,20 @@ import {
   fromWire,
   hashReceipt,
   type Hex,
-  parseDocument,
   type ReceiptReply,
   type ReceiptRequest,
-  ReceiptsFile,
   recoverSigner,
   type WireStruct,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { parseJsonBounded } from "../base/index.ts";
 import { codecOf } from "../diloco/index.ts";
 import { ackOf } from "./acks.ts";
 import { RefusedError } from "./errors.ts";
 import { refusalOf, workRefusal } from "./machine/rules.ts";
 import { fragmentCount, type RunState, type Work } from "./machine/state.ts";
 import type { Run } from "./run.ts";
-
-const MAX_RECEIPTS_BYTES = 64 << 20;
 
 /** Throws what a refusal says. */
 function orThrow(refusal: ReturnType<typeof refusalOf>): void {
@@ -74,10 +69,8 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
     if (first) return first;
     throw error;
   }
-  const accepted = driver.state.current?.work[receipt.worker]?.receipt;
-  if (accepted?.receiptHash === receiptHash) return ackOf(run, accepted);
-  const late = await earlierAck(run, receipt, receiptHash);
-  if (late) return late;
+  const accepted = await earlierAck(run, receipt, receiptHash);
+  if (accepted) return accepted;
   throw new RefusedError("STALE_ROUND", `Round ${receipt.round} is over.`);
 }
 
@@ -100,22 +93,14 @@ async function requireSignature(
   );
 }
 
-/** The acknowledgement of a receipt that is in the log already, from the open round or from the file of its round. */
+/** The acknowledgement of a receipt that is in the log already, of the open round or an earlier one: one row is looked up. */
 async function earlierAck(
   run: Run,
   receipt: WireStruct<"Receipt">,
   receiptHash: Hex,
 ): Promise<ReceiptReply | undefined> {
-  const { state } = run.driver;
-  const open = state.current?.work[receipt.worker]?.receipt;
-  if (open?.receiptHash === receiptHash) return ackOf(run, open);
-  if (Number(receipt.round) >= state.round) return undefined;
-  const row = await run.projections.checkpoint(Number(receipt.round) + 1);
-  if (!row?.receipts) return undefined;
-  const bytes = await run.modules.blobs.get(row.receipts, MAX_RECEIPTS_BYTES);
-  const file = parseDocument("The receipts", ReceiptsFile, parseJsonBounded(bytes, MAX_RECEIPTS_BYTES, "the receipts"));
-  const entry = file.receipts.find(({ ack }) => ack.receiptHash === receiptHash);
-  return entry && { ack: entry.ack, signature: entry.ackSignature };
+  const accepted = await run.projections.accepted(receiptHash);
+  return accepted && ackOf(run, { receipt, receiptHash, ...accepted });
 }
 
 function checkWallet(state: RunState, receipt: WireStruct<"Receipt">): void {
