@@ -46,49 +46,27 @@ export const shortAddress = (address: string): string => shortHex(formatAddress(
  */
 export const roundNumber = (startsFrom: number): number => startsFrom + 1;
 
-/** Shares of each part in units of `unit`, rounded so that they add up to the rounded sum (method of the largest remainder). */
-function apportion(parts: readonly bigint[], unit: bigint): bigint[] {
-  const sum = parts.reduce((total, part) => total + part, 0n);
-  const floors = parts.map((part) => part / unit);
-  let missing = Number((sum + unit / 2n) / unit - floors.reduce((total, part) => total + part, 0n));
-  const byRemainder = parts.map((part, index) => ({ index, rest: part % unit }));
-  byRemainder.sort((a, b) => (a.rest === b.rest ? a.index - b.index : a.rest > b.rest ? -1 : 1));
-  for (const { index } of byRemainder) {
-    if (missing <= 0) break;
-    floors[index] = (floors[index] ?? 0n) + 1n;
-    missing -= 1;
-  }
-  return floors;
-}
-
 /** A hundredth of a share, in wei. */
 const CENT = 10n ** 16n;
 
-const showCents = (cents: bigint): string => `${grouped.format(cents / 100n)}.${String(cents % 100n).padStart(2, "0")}`;
+/** Dust that divisions of whole numbers leave: a billionth of the unit, so that three thirds of a share are shown as one. */
+const DUST = 1_000_000_000n;
 
-/** Share wei (18 decimals) → "1,234.56", to the nearest hundredth; less than half of one that is not nothing → "<0.01". */
+/**
+ * Share wei (18 decimals) → "1,234.56", rounded down: equal amounts are shown as equal, and nobody is shown more than there is;
+ * less than a hundredth that is not nothing → "<0.01".
+ */
 export function formatShares(wei: bigint): string {
-  const cents = (wei + CENT / 2n) / CENT;
-  return cents === 0n && wei > 0n ? "<0.01" : showCents(cents);
+  const cents = (wei + CENT / DUST) / CENT;
+  if (cents === 0n && wei > 0n) return "<0.01";
+  return `${grouped.format(cents / 100n)}.${String(cents % 100n).padStart(2, "0")}`;
 }
 
-/** {@link formatShares} of parts, so that what is shown adds up to what is shown of their sum. */
-export const formatSharesAdding = (parts: readonly bigint[]): string[] => apportion(parts, CENT).map(showCents);
-
-const showPermille = (permille: bigint): string => `${permille / 10n}.${permille % 10n}%`;
-
-/** Part of a whole in percent with one decimal. */
+/** Part of a whole in percent with one decimal, rounded down as {@link formatShares}. */
 export function formatPercent(part: bigint, whole: bigint): string {
-  return whole === 0n ? "–" : showPermille((part * 1_000n + whole / 2n) / whole);
-}
-
-/** {@link formatPercent} of parts of a whole, so that what is shown adds up. */
-export function formatPercentAdding(parts: readonly bigint[], whole: bigint): string[] {
-  if (whole === 0n) return parts.map(() => "–");
-  return apportion(
-    parts.map((part) => part * 1_000n),
-    whole,
-  ).map(showPermille);
+  if (whole === 0n) return "–";
+  const permille = (part * 1_000n + whole / DUST) / whole;
+  return `${permille / 10n}.${permille % 10n}%`;
 }
 
 /** Nats per token → bits per byte of text. */

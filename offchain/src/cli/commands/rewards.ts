@@ -17,7 +17,7 @@ import {
 } from "../../chain/index.ts";
 import { openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { formatAddress, formatSharesAdding, formatShares, shortAddress } from "../format.ts";
+import { formatAddress, formatShares, shortAddress } from "../format.ts";
 import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
 import {
   coordinatorOption,
@@ -201,9 +201,6 @@ export const rewardsListCommand = defineCommand({
       }
       return { rows: found, unpaid, names };
     });
-    const columns = (["earned", "claimed", "claimable", "votes"] as const).map((key) =>
-      formatSharesAdding(rows.map((row) => row[key])),
-    );
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
         name,
@@ -220,10 +217,10 @@ export const rewardsListCommand = defineCommand({
         ...table(
           [
             ["wallet", "", "earned", "claimed", "claimable", "votes"],
-            ...rows.map((row, index) => [
+            ...rows.map((row) => [
               row.name,
               shortAddress(row.account),
-              ...columns.map((column) => column[index] ?? ""),
+              ...[row.earned, row.claimed, row.claimable, row.votes].map(formatShares),
             ]),
           ],
           [2, 3, 4, 5],

@@ -10,7 +10,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
-  formatPercentAdding,
+  formatPercent,
   formatShort,
   roundNumber,
   shortAddress,
@@ -166,12 +166,10 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
 }
 
 function workerLines(view: RunView): Line[] {
-  const tokens = view.members.map((member) => BigInt(member.tokens));
-  const total = tokens.reduce((sum, each) => sum + each, 0n);
-  const shares = formatPercentAdding(tokens, total);
+  const total = view.members.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
   const rows = [
     ["worker", "state", "inner steps", "loss", "tokens/s", "of work"],
-    ...view.members.map((member, index) => memberRow(member, shares[index] ?? "")),
+    ...view.members.map((member) => memberRow(member, formatPercent(BigInt(member.tokens), total))),
   ];
   const [head, ...body] = table(rows, [3, 4, 5]);
   return [

@@ -8,10 +8,9 @@ import {
   formatCount,
   formatDuration,
   formatPercent,
-  formatPercentAdding,
   formatShares,
-  formatSharesAdding,
   formatShort,
+  printable,
   shortAddress,
   wrap,
 } from "../format.ts";
@@ -148,42 +147,39 @@ const expectation = ({ model, training }: Summary): string =>
   `${formatShort(model.parameters)} parameters that have seen ${formatShort(Number(training.tokens))} tokens know frequent words and what often follows them, no sense yet: that takes a larger --preset and hours.`;
 
 function sampleLines(summary: Summary): string[] {
-  const { prompt, before, after } = summary.sample;
+  const { before, after } = summary.sample;
+  const prompt = printable(summary.sample.prompt);
   const rounds = formatCount(summary.training.rounds);
   return indent([
     `before any training, from “${prompt}”:`,
-    ...indent(wrap(`${prompt}${before}`, 74)),
+    ...indent(wrap(prompt + printable(before), 74)),
     `after ${rounds} rounds, from the same prompt and seed:`,
-    ...indent(wrap(`${prompt}${after}`, 74)),
+    ...indent(wrap(prompt + printable(after), 74)),
     ...wrap(expectation(summary), 76),
   ]);
 }
 
-/** Work and ownership side by side; every column of numbers adds up. */
+/** Work and ownership side by side. */
 function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint"]): string[] {
   const known = wallets.map(({ tokens }) => BigInt(tokens ?? 0));
   const sum = known.reduce((total, each) => total + each, 0n);
   const all = BigInt(training.tokens);
   // What was trained by who has left the run since, or the tokens of payloads that were left out of the aggregate.
   const gone = all > sum ? all - sum : 0n;
-  const work = formatPercentAdding([...known, gone], sum + gone);
-  const balances = wallets.map(({ balance }) => BigInt(balance));
+  const work = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, sum + gone)];
   const supply = BigInt(shares.minted);
-  const held = balances.reduce((total, each) => total + each, 0n);
+  const held = wallets.reduce((total, { balance }) => total + BigInt(balance), 0n);
   const others = supply > held ? supply - held : 0n;
-  const owned = formatPercentAdding([...balances, others], supply);
-  const earned = formatSharesAdding(wallets.map((wallet) => BigInt(wallet.earned)));
-  const holds = formatSharesAdding([...balances, others]);
-  const rows = wallets.map((wallet, row) => [
+  const owned = (balance: bigint): string[] => [formatShares(balance), formatPercent(balance, supply)];
+  const rows = wallets.map((wallet) => [
     wallet.name,
     shortAddress(wallet.account),
-    ...(wallet.tokens === null ? ["–", "–"] : [formatCount(BigInt(wallet.tokens)), work[row] ?? ""]),
-    earned[row] ?? "",
-    holds[row] ?? "",
-    owned[row] ?? "",
+    ...(wallet.tokens === null ? ["–", "–"] : work(BigInt(wallet.tokens))),
+    formatShares(BigInt(wallet.earned)),
+    ...owned(BigInt(wallet.balance)),
   ]);
-  if (gone > 0n) rows.push(["left since", "", formatCount(gone), work.at(-1) ?? "", "–", "–", "–"]);
-  if (others > 0n) rows.push(["others", "", "–", "–", "–", holds.at(-1) ?? "", owned.at(-1) ?? ""]);
+  if (gone > 0n) rows.push(["left since", "", ...work(gone), "–", "–", "–"]);
+  if (others > 0n) rows.push(["others", "", "–", "–", "–", ...owned(others)]);
   const head = ["wallet", "", "tokens", "of work", "earned", "holds", "owns"];
   const lines = table([head, ...rows], [2, 3, 4, 5, 6]);
   return indent(lines.map((line, index) => (index === 0 ? paint("dim", line) : line)));
@@ -203,7 +199,7 @@ function decisionLines({ proposal, shares, noVote }: Summary): string[] {
     `${formatShares(BigInt(votes))}${supply === undefined ? "" : ` (${formatPercent(BigInt(votes), supply)})`}`;
   const of = supply === undefined ? "" : ` of ${formatShares(supply)} shares when voting began`;
   return indent([
-    proposal.title,
+    printable(proposal.title),
     `${proposal.state}${applied}`,
     `${part(proposal.votesFor)} for, ${part(proposal.votesAgainst)} against${of}`,
     ...(proposal.executed ? ["executed in the transaction", proposal.executed] : []),
