@@ -226,6 +226,22 @@ describe("one accepted payload", () => {
     }
   });
 
+  // point 2
+  it("that raises the loss a round later by the momentum that it leaves stops no more than that round", async () => {
+    // Beyond 7 from where it began, in a direction that nobody honest moves in, the loss is another.
+    const cliff = (of: readonly Float32Array[]): number => loss(of) + (of[3]![699]! - 6.99 > 7 ? 1_000 : 0);
+    const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, 2, cliff);
+    const mine = [300, 256, 10, 700].map((n) => new Float32Array(n));
+    mine[3]![699] = -10;
+    expect(await round(of, workers, () => encoded(mine), flat)).toEqual([0, 0]);
+    expect((await parameters(of))[3]![699]! - 6.99).toBeLessThan(7);
+    const { roundDiscarded } = outcomeCode;
+    expect(await round(of, workers, undefined, flat)).toEqual([roundDiscarded, roundDiscarded]);
+    const before = loss(await parameters(of));
+    expect(await round(of, workers, undefined, flat)).toEqual([0, 0]);
+    expect(loss(await parameters(of))).toBeLessThan(before);
+  });
+
   it("is not served to others before its round has closed", async () => {
     const { harness: of, workers } = await open();
     const payloads = encoded(await lesson(of, "early"));

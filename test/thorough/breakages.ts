@@ -112,6 +112,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/payloads.test.ts", "test/offchain/diloco/screening.test.ts"],
   },
   {
+    name: "a discarded round leaves the momentum that spoilt it",
+    file: "offchain/src/diloco/reduce.ts",
+    text: "buffer: new Float32Array(n) };",
+    instead: "buffer: new Float32Array(input.buffer) };",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
     name: "a gate measures what sequences it likes",
     file: "offchain/src/chain/screening.ts",
     text: "due.join() === gate.sequences.join()",

@@ -41,15 +41,6 @@ export async function reduceSync(
   if (Object.keys(outcomes).length > 0) return { ...event, paramsDigest: null, outerDigest: null, shard: null };
   const base = context.state.checkpoint.fragments[fragment];
   if (!base) throw new InternalError("FRAGMENT_UNKNOWN", `The checkpoint has no fragment ${fragment}.`);
-  // Nobody's payload could be used: the fragment stays as it is.
-  if (contributions.length === 0) {
-    return {
-      ...event,
-      paramsDigest: asDigest(base.parameters.digest),
-      outerDigest: asDigest(base.outer.digest),
-      shard: base,
-    };
-  }
   const before = await readFragment(blobs, run.table, base);
   context.signal.throwIfAborted();
   const { codec, outerOptimizer, weighting } = params;

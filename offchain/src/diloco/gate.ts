@@ -50,7 +50,7 @@ export interface Group {
 
 /** What a search for the harmful ones is a function of. */
 export interface Suspicion {
-  readonly left: readonly ScreeningEntry[];
+  readonly left: readonly Pick<ScreeningEntry, "worker">[];
   readonly before: number;
   /** Those of this round that did not hold before this one. */
   readonly earlier: readonly Pick<GatePass, "tried">[];

@@ -48,12 +48,14 @@ const clipped = (weight: number, clipPpm: number): number =>
   clipPpm < WHOLE_PPM ? Math.fround(weight * Math.fround(clipPpm / WHOLE_PPM)) : weight;
 
 /**
- * Weighted mean in ascending order of address, acc = fround(acc + fround(w · d)), then one outer step. Inputs are not
- * changed.
+ * Weighted mean in ascending order of address, acc = fround(acc + fround(w · d)), then one outer step; without contributions
+ * no step, and an empty buffer. Inputs are not changed.
  * @throws PayloadError when a payload is malformed; what `source.read` throws
  */
 export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
   const n = input.params.length;
+  // Nothing was fit: what the buffer drives at may be why, and without it the next round begins anew.
+  if (input.contributions.length === 0) return { params: new Float32Array(input.params), buffer: new Float32Array(n) };
   const codec = codecOf(input.codec);
   const optimizer = outerOptimizerOf(input.outerOptimizer);
   const weighted = weigh(input.contributions, input.weighting).map(({ source, weight, clipPpm = WHOLE_PPM }) => ({

@@ -145,8 +145,6 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     const { clipPpm } = entry;
     contributions.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload), clipPpm });
   }
-  // A round in which nothing was fit to aggregate leaves everything as it was.
-  if (contributions.length === 0) return { ...before, index: fragment };
   const reduced = await reduceFragment({
     params: state.params,
     buffer: state.outer,

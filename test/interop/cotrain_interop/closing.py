@@ -114,8 +114,6 @@ class Closing:
     def aggregate(self, clips: dict[str, list[int]]) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
         """Parameters and buffer of each fragment, from the payloads of these workers."""
         used = [entry for entry in self.receipts if entry["receipt"]["worker"] in clips]
-        if not used:
-            return self.states
         weights = diloco.weights([int(entry["tokens"]) for entry in used])
         lr, momentum = outer_size(self.params, self.round)
         out = []
@@ -132,12 +130,9 @@ class Closing:
 
     def entries(self, clips: dict[str, list[int]]) -> dict[int, dict]:
         """The manifest's entries of the fragments."""
-        if not clips:
-            return dict(enumerate(self.before["fragments"]))
         table = self.docs.definition["table"]
-        return {
-            fragment: diloco.shard_entry(table, fragment, *state)[0] for fragment, state in enumerate(self.aggregate(clips))
-        }
+        states = self.aggregate(clips) if clips else [(theta, numpy.zeros_like(buffer)) for theta, buffer in self.states]
+        return {fragment: diloco.shard_entry(table, fragment, *state)[0] for fragment, state in enumerate(states)}
 
     def loss(self, states: list, sample: list[int]) -> int | None:
         """Millionths of a bit per byte; None where something is not finite."""

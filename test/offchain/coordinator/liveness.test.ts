@@ -1,4 +1,4 @@
-import type { Address } from "@cotrain/sdk/protocol";
+import { type Address, defaultScreening, outcomeCode } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -49,6 +49,26 @@ describe("a round beside members that do everything but deliver", () => {
     },
     SEEDS * 2_000,
   );
+});
+
+// point 2
+it("a member that poisons each round is left out of it, round after round, until that costs its place, and stops nobody", () => {
+  const honest = Array.from({ length: 7 }, (): Actor => ({ kind: "honest", pace: 150, overhead: 500 }));
+  const actors: Actor[] = [...honest.slice(0, 4), { kind: "poisoner", pace: 150, overhead: 500 }, ...honest.slice(4)];
+  const poisoner = addressOf(4);
+  let strikes = 0;
+  const each = (now: { strikes: Readonly<Record<Address, number>> }): void => {
+    strikes = Math.max(strikes, now.strikes[poisoner] ?? 0);
+  };
+  const params = { minWorkers: 4, maxWorkers: 8, roundDeadline: R };
+  const { excluded, state, paid } = play({ actors, params, time: 300_000, each });
+  expect(state.round).toBeGreaterThan(8);
+  expect(new Set([...excluded.values()].flatMap((round) => Object.keys(round)))).toEqual(new Set([poisoner]));
+  expect(new Set([...excluded.values()].flatMap((round) => Object.values(round)))).toEqual(
+    new Set([outcomeCode.lossHarm]),
+  );
+  expect(paid[4]!.rounds).toBeGreaterThan(2);
+  expect(strikes).toBeGreaterThanOrEqual(defaultScreening.strikes);
 });
 
 const equal = (count: number, pace: number, over: Partial<Actor> = {}): Actor[] =>

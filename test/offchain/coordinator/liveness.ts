@@ -10,6 +10,7 @@ import {
   headHash,
   type Hex,
   type ModelId,
+  outcomeCode,
   type RunId,
   type RunParams,
   runParamsToWire,
@@ -18,13 +19,19 @@ import {
 import { expect } from "vitest";
 
 import { createRandom, type Random } from "../../../offchain/src/base/index.ts";
-import { GRACE_MS, isCollecting, outstandingOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import {
+  GRACE_MS,
+  isCollecting,
+  outstandingOf,
+  receiptsOf,
+} from "../../../offchain/src/coordinator/machine/dealing.ts";
 import type { RunEvent, Unstamped, WorkReport } from "../../../offchain/src/coordinator/machine/events.ts";
 import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import type { RunFacts, RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
+import { type GatePass, passHolds, searchHarm } from "../../../offchain/src/diloco/index.ts";
 import { params as harnessParams } from "./harness.ts";
 
 const START = 1_790_000_000_000;
@@ -53,10 +60,10 @@ const shardOf = (name: string, index: number) => ({
 });
 
 /**
- * honest: works and delivers. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
+ * honest: works and delivers. poisoner: too, what raises the loss of whatever it is part of. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
  * deadline. garbler: sends receipts of nothing. restarter: starts anew every few seconds. flapper: leaves and comes back.
  */
-export type Kind = "honest" | "idle" | "boaster" | "late" | "garbler" | "restarter" | "flapper";
+export type Kind = "honest" | "poisoner" | "idle" | "boaster" | "late" | "garbler" | "restarter" | "flapper";
 export const HOSTILE: readonly Kind[] = ["idle", "boaster", "late", "garbler", "restarter", "flapper"];
 
 export interface Actor {
@@ -85,6 +92,8 @@ export interface Scene {
 
 export interface Outcome {
   readonly state: RunState;
+  /** By round: whose payload was left out, and why. */
+  readonly excluded: ReadonlyMap<number, Readonly<Record<Address, number>>>;
   /** Per actor: rounds paid, and inner steps of them. */
   readonly paid: readonly { readonly rounds: number; readonly steps: number }[];
   /** Rounds in which an actor had work and was not paid. */
@@ -112,6 +121,7 @@ export function play(scene: Scene): Outcome {
   }));
   const outcome = { lost: actors.map(() => 0), longestWait: 0, longestRound: 0 };
   const paid = actors.map(() => ({ rounds: 0, steps: 0 }));
+  const excluded = new Map<number, Readonly<Record<Address, number>>>();
   let closedAt = now;
 
   function offer(event: Unstamped): boolean {
@@ -186,7 +196,7 @@ export function play(scene: Scene): Outcome {
       if (!work) continue;
       const { steps } = work.assignment;
       const done = Math.min(steps, progressOf(actor, work));
-      if (actor.kind === "honest" || actor.kind === "late")
+      if (actor.kind === "honest" || actor.kind === "late" || actor.kind === "poisoner")
         said[actor.worker] = { step: done, uploading: done === steps };
       else if (actor.kind === "boaster") said[actor.worker] = { step: steps - 1, uploading: random.float() < 0.5 };
       else said[actor.worker] = { step: 0, uploading: false };
@@ -214,10 +224,9 @@ export function play(scene: Scene): Outcome {
       } else if (effect.kind === "screenRound") {
         offer({ type: "RoundScreened", key, round: effect.round, record: digestOfJson(key), outcomes: {} });
       } else if (effect.kind === "gateRound") {
-        const pass = { after: 1, tried: [], leftOut: [] };
-        const gated = { type: "RoundGated", key, round: effect.round, before: 1, pass, outcomes: {} } as const;
-        offer({ ...gated, screening: digestOfJson(key) });
+        offer(gated(key, effect.round));
       } else if (effect.kind === "storeCheckpoint") {
+        excluded.set(effect.round, state.current?.excluded ?? {});
         const digest = digestOfJson({ checkpoint: effect.round });
         const stored = { digest, receipts: digest, receiptsRoot: digest, secret: digest };
         offer({ type: "CheckpointStored", key, round: effect.round, ...stored });
@@ -227,6 +236,40 @@ export function play(scene: Scene): Outcome {
         offer({ type: "HeadAnchored", head, sequence, anchor, epochEnd: 2_000_000_000 });
       }
     }
+  }
+
+  /** The loss gate, where the mean of a group is as bad as the poison in it. */
+  function gated(key: string, round: number): Unstamped {
+    const current = state.current!;
+    const poison = new Set(actors.flatMap(({ kind, worker }) => (kind === "poisoner" ? [worker] : [])));
+    const left = receiptsOf(current)
+      .map(({ assignment }) => ({ worker: assignment.worker }))
+      .filter(({ worker }) => current.excluded[worker] === undefined)
+      .toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
+    const before = 2_000_000;
+    const lossOf = (group: typeof left): number =>
+      before + Math.round((1e8 * group.filter(({ worker }) => poison.has(worker)).length) / group.length);
+    const event = { type: "RoundGated", key, round, before } as const;
+    const screening = digestOfJson(key);
+    if (left.length === 0) return { ...event, before: current.gate.before, pass: null, outcomes: {}, screening };
+    const after = lossOf(left);
+    if (passHolds(before, after, facts.screening))
+      return { ...event, pass: { after, tried: [], leftOut: [] }, outcomes: {}, screening };
+    const search = searchHarm({ left, before, earlier: current.gate.passes, past: undefined }, facts.screening);
+    const tried: GatePass["tried"] = [];
+    let trial = search.next();
+    while (!trial.done) {
+      const { first, count } = trial.value;
+      const loss = lossOf(left.slice(first, first + count));
+      tried.push({ first, count, loss });
+      trial = search.next(loss);
+    }
+    const leftOut = trial.value;
+    const outcomes =
+      leftOut.length > 0
+        ? leftOut.map((worker) => [worker, outcomeCode.lossHarm])
+        : left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]);
+    return { ...event, pass: { after, tried, leftOut }, outcomes: Object.fromEntries(outcomes), screening: null };
   }
 
   function deliver(actor: (typeof actors)[number], work: Work, complete: boolean): void {
@@ -280,7 +323,7 @@ export function play(scene: Scene): Outcome {
     if (kind === "honest" && actor.crash && random.float() < actor.crash) {
       actor.held = null;
       join(actor, true);
-    } else if (kind === "honest" && finished) deliver(actor, work, true);
+    } else if ((kind === "honest" || kind === "poisoner") && finished) deliver(actor, work, true);
     else if (kind === "late" && now > (state.current?.latest ?? now) + 2 * GRACE_MS) deliver(actor, work, true);
     else if (kind === "garbler") deliver(actor, work, false);
     else if (kind === "restarter" && random.float() < 0.1) join(actor, true);
@@ -301,7 +344,7 @@ export function play(scene: Scene): Outcome {
       `seed ${scene.seed}: work is out for ever`,
     ).toEqual([]);
   }
-  return { state, paid, ...outcome };
+  return { state, paid, excluded, ...outcome };
 }
 
 function begin(params: RunParams): RunState {
