@@ -350,4 +350,18 @@ export const breakages: readonly Breakage[] = [
     instead: "if (!form || answer !== undefined) return;",
     tests: ["test/attack/rpc.test.ts"],
   },
+  {
+    name: "one address has the line for places for itself",
+    file: "offchain/src/coordinator/joins.ts",
+    text: "run.line.turn(join.worker, addressGroup(address), openPlaces",
+    instead: "run.line.turn(join.worker, addressGroup(address).slice(99), openPlaces",
+    tests: ["test/attack/joins.test.ts"],
+  },
+  {
+    name: "the engine's process takes what memory it likes",
+    file: "offchain/src/engine/host/memory.ts",
+    text: "`--data=${bound}`",
+    instead: "`--nofile=${bound % 100 + 512}`",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
 ];

@@ -23,6 +23,9 @@ export function addressGroup(address: string): string {
   return isIP(plain) === 6 ? `${groupsOf(plain).slice(0, 4).join(":")}::/64` : plain;
 }
 
+/** The widest ranges of private addresses, 10.0.0.0/8 and fc00::/7: a wider one has strangers in it, who would be believed. */
+const LEAST_PREFIX = { 4: 8, 6: 7 } as const;
+
 /**
  * The proxy of `--behind-proxy ADDRESS|CIDR`.
  * @returns whether an address is its
@@ -33,21 +36,20 @@ export function parseProxy(text: string): (address: string | undefined) => boole
   const family = isIP(address);
   const bits = family === 4 ? 32 : 128;
   const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
-  if (family === 0 || more !== undefined || !(length <= bits)) {
+  if ((family !== 4 && family !== 6) || more !== undefined || !(length <= bits)) {
     throw new UserError(
       "PROXY_INVALID",
       `--behind-proxy takes the proxy's address, or a range of them such as 10.0.0.0/24, not "${text}".`,
     );
   }
-  const list = new BlockList();
-  const type = family === 4 ? "ipv4" : "ipv6";
-  if (length === 0)
-    list.addRange(
-      family === 4 ? "0.0.0.0" : "::",
-      family === 4 ? "255.255.255.255" : "f".repeat(4).concat(":ffff".repeat(7)),
-      type,
+  if (length < LEAST_PREFIX[family]) {
+    throw new UserError(
+      "PROXY_INVALID",
+      `--behind-proxy ${text} would believe strangers: name the proxy's address, or a range of /${LEAST_PREFIX[family]} at most.`,
     );
-  else list.addSubnet(address, length, type);
+  }
+  const list = new BlockList();
+  list.addSubnet(address, length, family === 4 ? "ipv4" : "ipv6");
   return (candidate) => {
     const plain = plainAddress(candidate ?? "");
     const version = isIP(plain);

@@ -28,6 +28,8 @@ import { describeMiss, type SchemaMiss } from "./schema.ts";
 import { refuseStrangers } from "./webGuard.ts";
 
 const MAX_PEM_BYTES = 1 << 20;
+/** Where a proxy on this machine comes from. */
+const LOOPBACKS = [LOOPBACK, "::1"];
 
 /** A server whose routes are typed by their TypeBox schemas. */
 export type HttpApp = FastifyInstance<
@@ -210,17 +212,28 @@ export function checkExposure(
   logger?: Pick<FastifyBaseLogger, "warn">,
 ): void {
   const host = options.host ?? LOOPBACK;
-  if (options.behindProxy !== undefined) parseProxy(options.behindProxy);
+  const { behindProxy } = options;
+  const isProxy = behindProxy === undefined ? undefined : parseProxy(behindProxy);
+  const proxyIsHere = isProxy !== undefined && LOOPBACKS.some(isProxy);
+  if (isLoopback(host) && isProxy && !proxyIsHere) {
+    throw new UserError(
+      "PROXY_INVALID",
+      `No proxy at ${behindProxy} reaches ${host}: give --host an address that it reaches, or --behind-proxy ${LOOPBACK} when it runs on this machine.`,
+    );
+  }
+  if (proxyIsHere) {
+    logger?.warn(
+      `the proxy at ${behindProxy} is this machine: every program here may say whose requests it sends, and so escape limits per address`,
+    );
+  }
   if (isLoopback(host) || options.tls) return;
-  if (options.behindProxy === undefined) {
+  if (behindProxy === undefined) {
     throw new UserError(
       "TLS_REQUIRED",
       `Listening on ${host} reaches beyond this machine and needs TLS: give --tls-cert and --tls-key, or --behind-proxy ADDRESS when a proxy there ends TLS.`,
     );
   }
-  logger?.warn(
-    `listening on ${host} in plain HTTP: it answers the proxy at ${options.behindProxy} and this machine alone`,
-  );
+  logger?.warn(`listening on ${host} in plain HTTP: it answers the proxy at ${behindProxy} and this machine alone`);
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   openStateDirectory,
 } from "../service/index.ts";
 import { createLossMeter } from "./loss.ts";
+import { writeMeasuring } from "./measuring.ts";
 import { runValidator, type ValidatorEvent } from "./runValidator.ts";
 import { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
 
@@ -91,6 +92,8 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       onReady: () => context.ready({ validator: options.account.address }),
       onEvent: (event) => {
         logEvent(logger, event);
+        if (event.type === "measured")
+          writeMeasuring(directory.path, event).catch((error: Error) => logger.warn(error.message));
         options.onEvent?.(event);
       },
     },

@@ -9,6 +9,7 @@ export { type AttestModules, decide, type Decision } from "./attest.ts";
 export { auditGate, type AuditFinding, type AuditModules } from "./audit.ts";
 export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
 export { createLossMeter, type LossMeter, type LossRequest, type LossResult, restAfter, sampleOf } from "./loss.ts";
+export { type Measuring, readMeasuring } from "./measuring.ts";
 export {
   runValidator,
   type ValidatorCoordinator,

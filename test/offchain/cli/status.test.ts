@@ -1,7 +1,12 @@
-import type { MemberView } from "@cotrain/sdk/protocol";
-import { expect, it } from "vitest";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
-import { keptLine, memberLines } from "../../../offchain/src/cli/commands/status.ts";
+import type { MemberView } from "@cotrain/sdk/protocol";
+import { expect, it, onTestFinished } from "vitest";
+
+import { keptLine, measuringRows, measuringShares, memberLines } from "../../../offchain/src/cli/commands/status.ts";
+import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
   worker: `0x${byte.repeat(20)}`,
@@ -32,4 +37,21 @@ it("status announces how long an auditor finds payloads and checkpoints", () => 
     /^payloads until their root is active, the newest 8 checkpoints and .* of older ones$/,
   );
   expect(keptLine({ ...kept, payloadSeconds: 7_200 })).toMatch(/^payloads until 2h after their root is active/);
+});
+
+// point 20
+it("status shows what share of the machine each validator's measuring took", async () => {
+  const state = await mkdtemp(join(tmpdir(), "cotrain-status-"));
+  onTestFinished(() => rm(state, { recursive: true, force: true }));
+  expect(await measuringShares(join(state, "none"))).toEqual({});
+  for (const role of ["validator-1", "validator-2", "validator-3", "worker-1"]) await mkdir(join(state, role));
+  await writeMeasuring(join(state, "validator-1"), { round: 7, share: 0.0312 });
+  await writeMeasuring(join(state, "validator-2"), { round: 6, share: 0 });
+  await writeFile(join(state, "validator-3", "measuring.json"), "{");
+  const shares = await measuringShares(state);
+  expect(shares).toEqual({ "validator-1": { round: 7, share: 0.0312 }, "validator-2": { round: 6, share: 0 } });
+  expect(measuringRows(shares)).toEqual([
+    ["measuring took", "3.1% of the machine (validator-1, checkpoint 7)"],
+    ["", "0.0% of the machine (validator-2, checkpoint 6)"],
+  ]);
 });

@@ -16,6 +16,7 @@ import {
   presets,
   readSignature,
 } from "../../../offchain/src/engine/index.ts";
+import { allowanceFor } from "../../../offchain/src/engine/host/memory.ts";
 import { createSender, receive } from "../../../offchain/src/engine/host/frames.ts";
 import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/host/replies.ts";
 
@@ -75,6 +76,20 @@ describe.skipIf(!linux)("the engine's process", () => {
       delete process.env["COTRAIN_SECRET"];
       await engine.close();
     }
+    await gone(engine.pid ?? 0);
+  });
+
+  test("gets no more memory than its programs and the runtime need, whatever is asked of it", async () => {
+    const threads = 2;
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads });
+    const allowance = allowanceFor([readSignature(step.bytes).model.peak], threads);
+    const limits = readFileSync(`/proc/${engine.pid}/limits`, "utf8");
+    const [, soft, hard] = /^Max data size\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
+    expect(Number(soft)).toBeGreaterThan(allowance);
+    expect(hard).toBe(soft);
+    // More than it may have in one piece: without the bound it would be taken, and refused for its length.
+    const greedy = engine.setParameters([new Float32Array(allowance / 4)]);
+    await expect(greedy).rejects.toBeInstanceOf(EngineClosedError);
     await gone(engine.pid ?? 0);
   });
 

@@ -236,6 +236,22 @@ test("beyond loopback there is TLS, or a proxy that has it, or nothing", async (
   expect(() => checkExposure({ host: "127.0.0.1" })).not.toThrow();
 });
 
+/** What is said when the server would listen so. */
+const warned = (host: string, behindProxy: string): string[] => {
+  const warnings: string[] = [];
+  checkExposure({ host, behindProxy }, { warn: (message: unknown) => void warnings.push(String(message)) });
+  return warnings;
+};
+
+test("a proxy on this machine is told of, one that cannot reach the server or is everybody is refused", () => {
+  for (const proxy of ["127.0.0.1", "::1", "127.0.0.0/8"])
+    expect(warned("127.0.0.1", proxy)).toEqual([expect.stringMatching(/^the proxy at .* every program here/)]);
+  expect(warned("0.0.0.0", "127.0.0.1")).toHaveLength(2);
+  expect(() => warned("127.0.0.1", "10.0.0.1")).toThrow(/^No proxy at 10\.0\.0\.1 reaches 127\.0\.0\.1: give --host/);
+  for (const range of ["0.0.0.0/0", "192.0.0.0/7", "::/0", "2000::/3"])
+    expect(() => warned("0.0.0.0", range)).toThrow(/would believe strangers/);
+});
+
 const possible = canRun("HTTPS with a certificate", "openssl");
 test.runIf(possible)("with a certificate it speaks HTTPS; files that do not fit are refused", async () => {
   const directory = await temporaryDirectory();

@@ -1,3 +1,6 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+
 import { createCoordinatorClient, type CheckpointList, runStatus, type RunView } from "@cotrain/sdk/protocol";
 
 import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
@@ -40,7 +43,32 @@ function roundText({ current, round }: RunView): string {
   return `${roundNumber(current.round)} is open, ${current.received} of ${current.assigned} workers in; ${round} completed`;
 }
 
-function viewLines(view: RunView, facts: ChainFacts | undefined, checkpoints: readonly Checkpoint[]): string[] {
+/** What measuring held-out loss took of this machine, by validator of this directory. */
+export type MeasuringShares = Readonly<Record<string, { readonly round: number; readonly share: number }>>;
+
+export async function measuringShares(state: string): Promise<MeasuringShares> {
+  const { readMeasuring } = await import("../../validator/index.ts");
+  const entries = await readdir(state).catch(() => []);
+  const shares: Record<string, MeasuringShares[string]> = {};
+  for (const role of entries.filter((name) => /^validator-\d{1,3}$/.test(name)).toSorted()) {
+    const found = await readMeasuring(join(state, role));
+    if (found) shares[role] = { round: found.round, share: found.share };
+  }
+  return shares;
+}
+
+export const measuringRows = (shares: MeasuringShares): [string, string][] =>
+  Object.entries(shares).map(([role, { round, share }], index) => [
+    index === 0 ? "measuring took" : "",
+    `${(100 * share).toFixed(1)}% of the machine (${role}, checkpoint ${round})`,
+  ]);
+
+function viewLines(
+  view: RunView,
+  facts: ChainFacts | undefined,
+  checkpoints: readonly Checkpoint[],
+  measuring: MeasuringShares = {},
+): string[] {
   const active = view.members.filter(({ state }) => state !== "silent").length;
   const { heldOut } = view.loss;
   const [moved = "", ...baselines] = trafficLines(view, active);
@@ -58,6 +86,7 @@ function viewLines(view: RunView, facts: ChainFacts | undefined, checkpoints: re
         ? `${(heldOut.microBitsPerByte / 1e6).toFixed(3)} (checkpoint ${heldOut.round}${heldOut.sequences === null ? "" : `, ${formatCount(heldOut.sequences)} sequences`})`
         : "not measured",
     ],
+    ...measuringRows(measuring),
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     ["moved", moved],
@@ -104,11 +133,13 @@ const runningDocument = (
   facts: ChainFacts,
   checkpoints: readonly Checkpoint[],
   old: readonly PutAside[],
+  measuring: MeasuringShares = {},
 ) => ({
   running: true,
   ...view,
   contracts: facts.contracts,
   rpc: facts.rpc,
+  measuring,
   checkpoints,
   putAside: old,
 });
@@ -211,8 +242,9 @@ export const statusCommand = defineCommand({
     if (running) {
       const { view, checkpoints } = running;
       const facts = await localFacts(run);
-      output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, old), [
-        ...viewLines(view, facts, checkpoints),
+      const measuring = await measuringShares(run.state);
+      output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, old, measuring), [
+        ...viewLines(view, facts, checkpoints, measuring),
         ...putAsideLines(old),
       ]);
       return;

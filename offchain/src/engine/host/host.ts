@@ -11,6 +11,7 @@ import { EngineClosedError, EngineError, RuntimeError } from "../errors.ts";
 import { readSignature, type ProgramOutline } from "../signature.ts";
 import { createSender, receive } from "./frames.ts";
 import { unpackError, type Method, type Request } from "./messages.ts";
+import { allowanceFor, boundMemory } from "./memory.ts";
 import { yieldAlways } from "./priority.ts";
 import { spawnEngine } from "./spawn.ts";
 import { checkReply, layoutOf, readReply, replyBytes, type Layout } from "./replies.ts";
@@ -46,13 +47,18 @@ const LAST_WORDS = 4096;
  * @throws what `openEngine` throws
  */
 export async function openEngineHost(options: EngineOptions): Promise<Engine> {
-  const layout = layoutOf(inspected(options));
+  const outlines = inspected(options);
+  const layout = layoutOf(outlines);
   const { child, leaveDirectory } = spawnEngine();
   const connection = connect(child, layout);
   try {
     await connection.standing;
     leaveDirectory();
-    if (options.yields && child.pid !== undefined) await yieldAlways(child.pid);
+    if (child.pid !== undefined) {
+      const peaks = outlines.map(({ model }) => model.peak);
+      await boundMemory(child.pid, allowanceFor(peaks, options.threads));
+      if (options.yields) await yieldAlways(child.pid);
+    }
     await connection.send({ call: "open", options });
   } catch (error) {
     child.kill("SIGKILL");
