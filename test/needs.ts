@@ -1,6 +1,8 @@
 /** What some tests need of the machine. Elsewhere they are left out and say why; in CI (CI=true) they run whatever is missing. */
 import { spawnSync } from "node:child_process";
 
+import { findGeth } from "./geth.ts";
+
 const runs = (command: string, ...args: readonly string[]): boolean =>
   spawnSync(command, [...args], { stdio: "ignore" }).status === 0;
 
@@ -13,15 +15,29 @@ const needed = {
   },
   ip: { there: () => runs("ip", "-V"), why: '"ip" (iproute2) is not installed' },
   openssl: { there: () => runs("openssl", "version"), why: '"openssl" is not installed' },
+  chrt: {
+    there: () => process.platform === "linux" && runs("chrt", "--max"),
+    why: '"chrt" (util-linux) is not installed',
+  },
+  prlimit: {
+    there: () => process.platform === "linux" && runs("prlimit", "--version"),
+    why: '"prlimit" (util-linux) is not installed',
+  },
   python: { there: () => runs("python3", "--version"), why: '"python3" is not installed' },
+  geth: {
+    there: () => findGeth() !== undefined,
+    why: "geth is not there, nor go, with which .ci/run builds it",
+    // CI builds it where Go is, and says "not run" elsewhere: test/geth.ts.
+    optional: true,
+  },
 } as const;
 
 export type Need = keyof typeof needed;
 
 /** Whether a test can be run here, for `describe.runIf` and `test.runIf`; prints "not run: why" when it cannot. */
 export function canRun(what: string, ...needs: readonly Need[]): boolean {
-  if (process.env["CI"] === "true") return true;
-  const missing = needs.find((need) => !needed[need].there());
+  const ci = process.env["CI"] === "true";
+  const missing = needs.find((need) => !(ci && !("optional" in needed[need])) && !needed[need].there());
   if (missing === undefined) return true;
   process.stderr.write(`not run: ${what}: ${needed[missing].why}\n`);
   return false;

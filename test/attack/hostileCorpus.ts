@@ -540,7 +540,7 @@ export function hostilePrograms(canaryPath: string): HostileProgram[] {
     [/external data/, externals(canaryPath)],
     [/external data|operators?\b|nests/, controlFlow(canaryPath)],
     [
-      /MiB of memory|more than 40000 nodes|bytes; 67108864|larger than 67108864|size -1|must be a list|must be a constant|does not fit|too large/,
+      /MiB of memory|more than 40000 nodes|bytes; 67108864|larger than (the )?67108864|size -1|must be a list|must be a constant|does not fit|too large/,
       bombs(),
     ],
     [/functions|training information|standard one|version is|operator set|metadata|is not among those/, foreignCode()],

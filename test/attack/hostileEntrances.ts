@@ -11,6 +11,8 @@ import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpo
 import { prepareRun, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
 import { createOutput } from "../../offchain/src/cli/output.ts";
 import { textFrom } from "../../offchain/src/cli/text.ts";
+import { createGateMeter } from "../../offchain/src/coordinator/gateMeter.ts";
+import type { Realisations } from "../../offchain/src/coordinator/realisations.ts";
 import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../offchain/src/engine/engine.ts";
 import { conformance, openEngineHost, readSignature } from "../../offchain/src/engine/index.ts";
@@ -141,6 +143,16 @@ export function entrancesOf(world: World): Readonly<Record<string, (program: Uin
       const realisation = await realisationOf(world, program);
       const request = { runId, definition: definitionDigest, realisation, checkpoint, sequences: 4 };
       return loss.measure(request, new AbortController().signal);
+    },
+    "the coordinator's gate": async (program) => {
+      const realisation = await realisationOf(world, program);
+      const known: Realisations = { known: [realisation], find: async () => undefined };
+      const gate = createGateMeter(store, definition, known);
+      try {
+        return await gate.describe();
+      } finally {
+        await gate.close();
+      }
     },
     "cotrain generate": async (program) => {
       const realisation = await realisationOf(world, program);

@@ -4,17 +4,21 @@
  */
 import { join } from "node:path";
 
+import { delegate } from "@cotrain/sdk/actions";
 import type { HeadHash } from "@cotrain/sdk/protocol";
+import { sendTransaction } from "viem/actions";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom } from "../../offchain/src/base/index.ts";
 import {
   type Chain,
   type ChainReader,
+  developmentChain,
   type HeadFields,
   openChain,
   openReader,
   type Reverted,
+  walletOn,
 } from "../../offchain/src/chain/index.ts";
 import {
   jobMigrations,
@@ -24,7 +28,7 @@ import {
   openJobTable,
 } from "../../offchain/src/service/index.ts";
 import { createNode, type TestNode } from "../offchain/chain/node.ts";
-import { createWorld, poster, type World } from "../offchain/chain/world.ts";
+import { accountOf, createWorld, poster, type World } from "../offchain/chain/world.ts";
 import { until } from "../offchain/coordinator/harness.ts";
 import { type Answer, createHostileRpc, type HostileRpc } from "./hostileRpc.ts";
 
@@ -101,6 +105,23 @@ afterAll(async () => {
 
 // point 8
 describe("an RPC that becomes another chain", () => {
+  it("gets nothing signed by an owner's wallet, which posts without the journal", async () => {
+    const account = accountOf("owner");
+    await developmentChain(node.link).fund([account.address]);
+    const owner = walletOn({ url: rpc.url, chainId: world.chainId }, account);
+    const before = sends();
+    const pay = { chain: null, to: account.address, value: 1n } as const;
+    rpc.instead = (method) => (method === "eth_chainId" ? another : undefined);
+    await expect(sendTransaction(owner, pay)).rejects.toThrow(/says that it is chain 42161, not 31337/);
+    await expect(delegate(owner, { shares: account.address, delegatee: account.address })).rejects.toThrow(
+      /nothing is signed for another chain/,
+    );
+    expect(sends()).toBe(before);
+    rpc.instead = () => undefined;
+    await sendTransaction(owner, pay);
+    expect(sends()).toBe(before + 1);
+  });
+
   const reads: [string, () => Promise<unknown>][] = [
     ["the newest head", () => reader.head(world.runId)],
     ["the heads", () => reader.headsSince(world.runId, 0)],

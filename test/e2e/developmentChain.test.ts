@@ -15,16 +15,10 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => stage?.close(), 30_000);
 
-it("is trained on, anchored, and pays", { timeout: 240_000 }, async () => {
-  const running = stage.cotrain([
-    "up",
-    `--state=${stage.state}`,
-    "--preset=0.1m",
-    "--workers=1",
-    `--rpc=${url}`,
-    `--port=${await freePort()}`,
-    "--for=600s",
-  ]);
+it("is trained on, anchored, and pays", { timeout: 400_000 }, async () => {
+  const port = await freePort();
+  const flags = ["up", `--state=${stage.state}`, "--preset=0.1m", "--workers=1", `--rpc=${url}`, `--port=${port}`];
+  const running = stage.cotrain([...flags, "--for=600s"]);
   await until("a claim", () => {
     if (running.exit()) throw new Error(running.stderr());
     return /1 wallet claimed \d/.test(running.stderr());
@@ -36,4 +30,18 @@ it("is trained on, anchored, and pays", { timeout: 240_000 }, async () => {
   running.kill("SIGINT");
   expect(await running.exited).toEqual({ code: 130, signal: null });
   expect(running.stderr()).toContain(`Stopped. The run is kept in ${stage.state}; the next start goes on with it.`);
+
+  // After the summary the run stays up, and Ctrl-C is answered by one line.
+  const second = stage.cotrain([...flags, "--for=1s"]);
+  const stays = "The run is paused. Everything stays up until Ctrl-C, and others may join meanwhile.\n";
+  await until("the summary", () => {
+    if (second.exit()) throw new Error(second.stderr());
+    return second.stderr().endsWith(stays);
+  });
+  const told = second.stderr();
+  second.kill("SIGINT");
+  expect(await second.exited).toEqual({ code: 0, signal: null });
+  expect(second.stderr().slice(told.length)).toBe(
+    `Stopped. The run is kept in ${stage.state}; the next start goes on with it.\n`,
+  );
 });

@@ -13,11 +13,12 @@ import { openLocalRun } from "../../offchain/src/cli/local.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { findGeth } from "../geth.ts";
+import { canRun } from "../needs.ts";
 import { freePort, openStage, type Running, type Stage, until } from "./harness.ts";
 
 const CHAIN_ID = 1_337;
 const geth = findGeth();
-if (geth === undefined) process.stderr.write("not run: a run on geth --dev: geth is not installed\n");
+const possible = canRun("a run on geth --dev", "geth");
 
 let stage: Stage;
 let url: string;
@@ -65,7 +66,7 @@ beforeAll(async () => {
 afterAll(() => stage?.close(), 60_000);
 
 // point 11
-describe.runIf(geth !== undefined)("on an unmodified geth --dev", { timeout: 400_000 }, () => {
+describe.runIf(possible)("on an unmodified geth --dev", { timeout: 400_000 }, () => {
   let wallet: string;
   let sum: string;
 

@@ -5,7 +5,8 @@
  *
  *     npm run interop                   where Python or its packages are missing it says "not run: why" and ends with 0
  *     npm run interop -- --required     there it fails
- *     npm run interop -- --state DIR    verifies the run at rest in DIR instead, as far as its payloads are kept
+ *     npm run interop -- --state DIR    verifies the run at rest in DIR instead, as far as its payloads are kept;
+ *                                       with --complete nothing may be missing
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -137,14 +138,21 @@ async function verifyLive(python: string, state: string): Promise<boolean> {
   return verifier(python, ["verify", "--complete", ...where, "--run", file?.runId ?? ""]);
 }
 
-/** Verifies a run at rest: its chain is started for that, its blobs are files. `whole`: nothing may be missing, no flip be overlooked. */
-async function verifyAtRest(python: string, state: string, whole: boolean): Promise<boolean> {
+/** Verifies a run at rest: its chain is started for that, its blobs are files. */
+async function verifyAtRest(
+  python: string,
+  state: string,
+  {
+    complete,
+    flips,
+  }: { /** Nothing may be missing. */ complete: boolean; /** None may be overlooked. */ flips: boolean },
+): Promise<boolean> {
   const run = await openLocalRun(state);
   return withChain(run, async ({ url }) => {
     const where = ["--rpc", url, "--blobs", layout(run.state).blobs, "--deployment", layout(run.state).deployment];
     const those = [...where, "--run", run.runId];
-    const sound = await verifier(python, ["verify", ...(whole ? ["--complete"] : []), ...those]);
-    return sound && (!whole || (await verifier(python, ["flips", ...those])));
+    const sound = await verifier(python, ["verify", ...(complete ? ["--complete"] : []), ...those]);
+    return sound && (!flips || (await verifier(python, ["flips", ...those])));
   });
 }
 
@@ -160,9 +168,9 @@ async function verifyScreenings(python: string): Promise<boolean> {
   }
 }
 
-async function run(python: string, named: string | undefined): Promise<boolean> {
+async function run(python: string, named: string | undefined, complete: boolean): Promise<boolean> {
   if (!(await verifier(python, ["vectors"])) || !(await verifyScreenings(python))) return false;
-  if (named !== undefined) return verifyAtRest(python, named, false);
+  if (named !== undefined) return verifyAtRest(python, named, { complete, flips: false });
   const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
   const state = join(directory, "state");
   try {
@@ -173,15 +181,21 @@ async function run(python: string, named: string | undefined): Promise<boolean> 
     } finally {
       await end(up);
     }
-    return sound && (await verifyAtRest(python, state, true));
+    return sound && (await verifyAtRest(python, state, { complete: true, flips: true }));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-const { values } = parseArgs({ options: { required: { type: "boolean", default: false }, state: { type: "string" } } });
+const { values } = parseArgs({
+  options: {
+    required: { type: "boolean", default: false },
+    state: { type: "string" },
+    complete: { type: "boolean", default: false },
+  },
+});
 try {
-  const sound = await run(openEnvironment(), values.state);
+  const sound = await run(openEnvironment(), values.state, values.complete);
   process.stdout.write(sound ? "interop: the second implementation agrees\n" : "interop: FAILED\n");
   process.exitCode = sound ? 0 : 1;
 } catch (error) {

@@ -364,4 +364,25 @@ export const breakages: readonly Breakage[] = [
     instead: "`--nofile=${bound % 100 + 512}`",
     tests: ["test/offchain/engine/host.test.ts"],
   },
+  {
+    name: "an owner's wallet signs for whatever chain the RPC says it is",
+    file: "offchain/src/chain/wallet.ts",
+    text: "transaction.chainId !== chainId",
+    instead: "transaction.chainId === undefined",
+    tests: ["test/attack/rpc.test.ts"],
+  },
+  {
+    name: "a run goes on after an event that breaks its state",
+    file: "offchain/src/coordinator/driver.ts",
+    text: "if (violations.length > 0) {",
+    instead: "if (violations.length > 99) {",
+    tests: ["test/offchain/coordinator/logics.test.ts"],
+  },
+  {
+    name: "settling takes as long as it takes",
+    file: "offchain/src/cli/up/session.ts",
+    text: "const settled = clock.now() + SETTLE_MS;",
+    instead: "const settled = clock.now() + 20 * SETTLE_MS;",
+    tests: ["test/offchain/cli/session.test.ts"],
+  },
 ];

@@ -9,8 +9,24 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
-import { columnsOf, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
-import { isLastRound, isMeasured, reasonAgainstVote } from "../../../offchain/src/cli/up/session.ts";
+import {
+  columnsOf,
+  type Display,
+  joinLines,
+  openDisplay,
+  type Terminal,
+} from "../../../offchain/src/cli/up/display.ts";
+import type { Estate } from "../../../offchain/src/cli/up/owners.ts";
+import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
+import {
+  isLastRound,
+  isMeasured,
+  reasonAgainstVote,
+  runSession,
+  type Session,
+  SETTLE_MS,
+} from "../../../offchain/src/cli/up/session.ts";
+import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 describe("the length of a session", () => {
@@ -64,6 +80,60 @@ describe("the end of a session waits for held-out losses", () => {
     ["a later session has the newest, and nobody ever measured checkpoint 0", 7, 3, false, true],
   ])("when %s", (_, heldOut, heldOutFirst, fromTheStart, measured) => {
     expect(isMeasured(viewOf(heldOut, heldOutFirst), fromTheStart)).toBe(measured);
+  });
+});
+
+/** Enough of a coordinator's picture for a session. */
+const pictureOf = (change: Partial<RunView>): RunView =>
+  ({
+    round: 0,
+    phase: "Training",
+    tokens: "0",
+    paramsVersion: 1,
+    params: { innerSteps: 30 },
+    checkpoint: { round: 0 },
+    anchored: null,
+    current: { round: 0, innerSteps: 30 },
+    loss: { heldOut: null, heldOutFirst: null },
+    ...change,
+  }) as unknown as RunView;
+
+describe("settling", () => {
+  test("ends half a minute after the last round's close, whatever never comes: the anchor, the pay, the measurement", async () => {
+    const clock = createManualClock();
+    const closing = { at: Infinity };
+    const prepared = {
+      local: true,
+      runId: "0x",
+      operatorToken: "",
+      coordinator: {
+        run: async () => {
+          if (clock.now() < closing.at) return pictureOf({});
+          // Paused, with a checkpoint of which nothing ever is heard on-chain.
+          return pictureOf({ phase: "Paused", current: null, round: 1, checkpoint: { round: 1, digest: "0x" } });
+        },
+        control: async () => {
+          closing.at = clock.now() + 5_000;
+          return { accepted: true };
+        },
+      },
+    } as unknown as Prepared;
+    const estate = { clock, signal: new AbortController().signal, owners: [], tell: () => undefined };
+    const display = { update: () => undefined } as unknown as Display;
+    let session: Session | undefined;
+    const end = runSession(prepared, estate as unknown as Estate, display, {
+      goal: 20_000,
+      vote: false,
+      logger: silentLogger(),
+    }).then((ended) => (session = ended));
+    end.catch(() => undefined);
+    while (session === undefined && clock.now() < 600_000) await clock.advance(500);
+    await end;
+    const adds = clock.now() - closing.at;
+    expect(adds).toBeGreaterThanOrEqual(SETTLE_MS);
+    expect(adds).toBeLessThanOrEqual(SETTLE_MS + 2_000);
+    expect(SETTLE_MS).toBe(30_000);
+    expect(session).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
   });
 });
 

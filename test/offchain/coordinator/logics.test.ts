@@ -89,6 +89,36 @@ async function versions(): Promise<number[]> {
   return found;
 }
 
+describe("a logic that breaks an invariant", () => {
+  it("stops the run before its event is written; what was written before stays sound", async () => {
+    const broken: Logic = {
+      ...present,
+      step: (state, event) => {
+        const { state: next } = present.step(state, event);
+        return { state: event.type === "PauseRequested" ? { ...next, round: next.round + 1 } : next };
+      },
+    };
+    const driver = await drive({ present: logics.present, known: { [logics.present]: broken } });
+    const before = driver.state;
+    const refusal = {
+      code: "INVARIANT_BROKEN",
+      message: "Event PauseRequested would break the run's state: the next round follows the newest checkpoint.",
+    };
+    const failed = expect(driver.failed).rejects.toMatchObject({ code: "INVARIANT_BROKEN" });
+    await expect(driver.submit({ type: "PauseRequested", by: "operator" })).rejects.toMatchObject(refusal);
+    await failed;
+    expect(driver.state).toBe(before);
+    // Nothing follows, though it would be right by itself.
+    await expect(driver.submit({ type: "ResumeRequested", by: "operator" })).rejects.toThrow();
+    await driver.stop();
+    expect(await versions()).toEqual([logics.present]);
+    const next = await drive(logics);
+    expect(next.state).toEqual(before);
+    await pauses(next, 2);
+    await next.stop();
+  });
+});
+
 // point 12
 describe("a log under two logics", () => {
   it("is replayed by its writer's logic, and goes on under the present one", async () => {

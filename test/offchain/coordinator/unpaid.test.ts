@@ -1,5 +1,5 @@
 /** Every zero has its reason: in the API, and in the lines that commands show. */
-import { asDigest } from "@cotrain/sdk/protocol";
+import { asDigest, canonicalJson, type EpochInputs, type EpochManifest } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { unpaidWork } from "../../../offchain/src/chain/index.ts";
@@ -59,5 +59,35 @@ describe("work that earned nothing", () => {
     expect(unpaidLines(many, () => undefined)).toEqual([
       expect.stringMatching(/nothing for rounds 2–3, 5 \(384 tokens\): the epoch had no budget for compute$/),
     ]);
+  });
+
+  it("under parameters that were changed long before has its reason in both", async () => {
+    const { b } = await settled();
+    await activate();
+    const { blobs } = harness;
+    const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
+    const document = async <T>(digest: string): Promise<T> =>
+      JSON.parse(new TextDecoder().decode(await blobs.get(asDigest(digest)))) as T;
+    const publish = async (value: unknown) => (await blobs.put(new TextEncoder().encode(canonicalJson(value)))).digest;
+    const epoch = await document<EpochManifest>(manifest);
+    const inputs = await document<EpochInputs>(epoch.inputs);
+    // The same epoch, had the holders put version 2 in force before its round began.
+    for (const each of inputs.epochs) for (const head of each.heads) head.minParamsVersion = 2;
+    const found = await unpaidWork(
+      blobSource(blobs),
+      runId,
+      await publish({ ...epoch, inputs: await publish(inputs) }),
+    );
+    expect(found.find(({ account }) => account === b.beneficiary)).toMatchObject({
+      round: 1,
+      reason: "parametersTooOld",
+      tokens: 128n,
+    });
+    const lines = unpaidLines(found, (account) => (account === b.beneficiary ? "worker-2" : undefined));
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^worker-2 0x\w+…\w+: nothing for round 1 \(128 tokens\): the round was trained under parameters that the holders had changed long before$/,
+      ),
+    );
   });
 });

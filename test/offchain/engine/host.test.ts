@@ -1,6 +1,6 @@
 /** The engine's process: what it is started with, how it ends, and that its word is not taken for granted. */
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,7 @@ import {
 } from "../../../offchain/src/engine/index.ts";
 import { allowanceFor } from "../../../offchain/src/engine/host/memory.ts";
 import { createSender, receive } from "../../../offchain/src/engine/host/frames.ts";
+import { canRun } from "../../needs.ts";
 import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/host/replies.ts";
 
 const { model, microBatch } = presets["0.1m"];
@@ -79,19 +80,22 @@ describe.skipIf(!linux)("the engine's process", () => {
     await gone(engine.pid ?? 0);
   });
 
-  test("gets no more memory than its programs and the runtime need, whatever is asked of it", async () => {
-    const threads = 2;
-    const engine = await openEngineHost({ programs: { step: step.bytes }, threads });
-    const allowance = allowanceFor([readSignature(step.bytes).model.peak], threads);
-    const limits = readFileSync(`/proc/${engine.pid}/limits`, "utf8");
-    const [, soft, hard] = /^Max data size\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
-    expect(Number(soft)).toBeGreaterThan(allowance);
-    expect(hard).toBe(soft);
-    // More than it may have in one piece: without the bound it would be taken, and refused for its length.
-    const greedy = engine.setParameters([new Float32Array(allowance / 4)]);
-    await expect(greedy).rejects.toBeInstanceOf(EngineClosedError);
-    await gone(engine.pid ?? 0);
-  });
+  test.runIf(canRun("the bound on the engine's memory", "prlimit"))(
+    "gets no more memory than its programs and the runtime need, whatever is asked of it",
+    async () => {
+      const threads = 2;
+      const engine = await openEngineHost({ programs: { step: step.bytes }, threads });
+      const allowance = allowanceFor([readSignature(step.bytes).model.peak], threads);
+      const limits = readFileSync(`/proc/${engine.pid}/limits`, "utf8");
+      const [, soft, hard] = /^Max data size\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
+      expect(Number(soft)).toBeGreaterThan(allowance);
+      expect(hard).toBe(soft);
+      // More than it may have in one piece: without the bound it would be taken, and refused for its length.
+      const greedy = engine.setParameters([new Float32Array(allowance / 4)]);
+      await expect(greedy).rejects.toBeInstanceOf(EngineClosedError);
+      await gone(engine.pid ?? 0);
+    },
+  );
 
   test("ends with its host at kill -9, even in the middle of a step that takes hours", async () => {
     const script = fileURLToPath(new URL("./endlessHost.ts", import.meta.url));
@@ -121,6 +125,34 @@ describe.skipIf(!linux)("the engine's process", () => {
     await expect(engine.parameters()).rejects.toBeInstanceOf(EngineClosedError);
     await engine.close();
   });
+});
+
+const possible = canRun("the policy of a process that yields", "linux", "chrt");
+/** Of every thread: scheduling policy (5 is SCHED_IDLE) and niceness, see proc_pid_stat(5). */
+const policies = (pid: number): { policy: string; nice: string }[] =>
+  readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { policy: fields[38] ?? "", nice: fields[16] ?? "" };
+  });
+
+// point 20
+test.runIf(possible)("an engine that yields has only what nobody else wants, with all its threads", async () => {
+  for (const yields of [true, false]) {
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 2, yields });
+    try {
+      await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
+      const found = policies(engine.pid ?? 0);
+      expect(found.length).toBeGreaterThan(2);
+      expect([...new Set(found.map(({ policy }) => policy))]).toEqual([yields ? "5" : "0"]);
+      // The first thread's, which is what those that it starts inherit.
+      expect(found[0]!.nice === "19").toBe(yields);
+      const autogroup = `/proc/${engine.pid}/autogroup`;
+      if (yields && existsSync(autogroup)) expect(readFileSync(autogroup, "utf8")).toMatch(/nice 19$/m);
+    } finally {
+      await engine.close();
+    }
+  }
 });
 
 const frame = (text: string, rest = Buffer.alloc(0)): Buffer => {

@@ -280,7 +280,7 @@ export const rewardsClaimCommand = defineCommand({
         let transaction: Hex | null = null;
         if (claimable > 0n) {
           await fundLocally(connection, account);
-          const { client } = ownerOf(name, connection.url, await open());
+          const { client } = ownerOf(name, connection, await open());
           const { receipt } = await claim.sync(client, {
             addresses,
             modelId,

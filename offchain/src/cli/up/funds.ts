@@ -3,10 +3,11 @@ import { cp } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import { type Address, createWalletClient, http } from "viem";
+import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
+import { sendTransaction } from "viem/actions";
 
-import type { ChainConnection } from "../../chain/index.ts";
+import { type ChainConnection, walletOn } from "../../chain/index.ts";
 import type { Logger } from "../../service/index.ts";
 
 /** Gas of an owner's claims and votes in a session. */
@@ -37,10 +38,10 @@ export async function fundOwners(
   owners: readonly Address[],
 ): Promise<void> {
   const least = OWNER_GAS * (await gasPriceOf(connection));
-  const client = createWalletClient({ account: organiser, transport: http(connection.url, { timeout: 10_000 }) });
+  const client = walletOn(connection, organiser);
   for (const to of owners) {
     if ((await balanceOf(connection, to)) >= least) continue;
-    const hash = await client.sendTransaction({ chain: null, to, value: HEADROOM * least });
+    const hash = await sendTransaction(client, { chain: null, to, value: HEADROOM * least });
     await connection.call((chain) => chain.waitForTransactionReceipt({ hash }));
   }
 }
@@ -51,12 +52,12 @@ export async function fundOwners(
  * @returns how to end it
  */
 export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccount, logger: Logger): () => void {
-  const client = createWalletClient({ account: ticker, transport: http(connection.url, { timeout: 10_000 }) });
+  const client = walletOn(connection, ticker);
   let busy = false;
   const tick = async (): Promise<void> => {
     const { timestamp } = await connection.call((chain) => chain.getBlock());
     if (BigInt(Math.floor(Date.now() / 1_000)) - timestamp < STANDS_AFTER) return;
-    await client.sendTransaction({ chain: null, to: ticker.address, value: 0n });
+    await sendTransaction(client, { chain: null, to: ticker.address, value: 0n });
   };
   const timer = setInterval(() => {
     if (busy) return;

@@ -31,11 +31,12 @@ import {
   type RunId,
   type RunParams,
 } from "@cotrain/sdk/protocol";
-import { type Account, type Client, createWalletClient, http, type Transport } from "viem";
+import type { Account, Client, LocalAccount, Transport } from "viem";
 
 import { getBlock } from "viem/actions";
 
 import { type Clock, RetryableError } from "../../base/index.ts";
+import { walletOn } from "../../chain/index.ts";
 import { formatShares } from "../format.ts";
 
 /** A wallet that owns shares or will. */
@@ -44,15 +45,11 @@ export interface Owner {
   readonly client: Client<Transport, undefined, Account>;
 }
 
-/** A client that signs with this account; it asks the chain for blocks often, since local ones come every second. */
-export const ownerOf = (name: string, rpcUrl: string, account: Account): Owner => ({
-  name,
-  client: createWalletClient({
-    account,
-    transport: http(rpcUrl, { timeout: 10_000, retryCount: 2 }),
-    pollingInterval: 200,
-  }),
-});
+export const ownerOf = (
+  name: string,
+  chain: { readonly url: string; readonly chainId: number },
+  account: LocalAccount,
+): Owner => ({ name, client: walletOn(chain, account) });
 
 export interface Estate {
   readonly addresses: Readonly<ContractAddresses>;

@@ -163,7 +163,7 @@ export async function prepare(
   const { local, wallets } = chain;
 
   progress.update({ activity: "Deploying the contracts", chainId: chain.chainId });
-  const organiser = ownerOf("organiser", chain.url, wallets.organiser);
+  const organiser = ownerOf("organiser", chain, wallets.organiser);
   const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
   const profile = profileFor(local ? "local" : "public", chain.chainId);
   const place = recordOf(options.deployments, rpc === undefined ? layout(state).deployment : undefined, chain.chainId);
@@ -267,7 +267,7 @@ export async function prepare(
   );
   progress.update({ joinCommand });
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
-  const owners = wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain.url, account));
+  const owners = wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account));
   return {
     state,
     local,
