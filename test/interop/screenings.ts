@@ -79,7 +79,14 @@ const base64 = (values: Float32Array): string =>
 /** What a gate measured in which some do harm, and what follows from it. */
 function gateOf(random: Random, entries: readonly ScreeningEntry[], past: ScreeningFile | undefined) {
   let left = entries.filter(({ outcome }) => outcome === 0);
-  const gate: ScreeningFile["gate"] = { seed: zero, realisation: zero, sequences: [], before: null, passes: [] };
+  const gate: ScreeningFile["gate"] = {
+    seed: zero,
+    realisation: zero,
+    conformance: zero,
+    sequences: [],
+    before: null,
+    passes: [],
+  };
   if (left.length === 0) return { gate, outcomes: new Map<string, number>() };
   const before = 2_000_000;
   gate.before = before;

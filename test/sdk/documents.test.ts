@@ -167,6 +167,7 @@ const documents = {
       gate: {
         seed: hash("3"),
         realisation: hash("4"),
+        conformance: hash("5"),
         sequences: [0, 7],
         before: 2_000_000,
         passes: [{ after: 2_100_000, tried: [{ first: 0, count: 1, loss: 2_190_000 }], leftOut: [account] }],

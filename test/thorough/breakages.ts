@@ -385,4 +385,11 @@ export const breakages: readonly Breakage[] = [
     instead: "const settled = clock.now() + 20 * SETTLE_MS;",
     tests: ["test/offchain/cli/session.test.ts"],
   },
+  {
+    name: "an honest coordinator of another class is called a liar",
+    file: "offchain/src/validator/audit.ts",
+    text: "(await modules.conformance(asDigest(realisation))) === conformance;",
+    instead: "(await modules.conformance(asDigest(realisation))) !== conformance.slice(1);",
+    tests: ["test/offchain/validator/audit.test.ts"],
+  },
 ];

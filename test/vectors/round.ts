@@ -404,6 +404,7 @@ function screeningFile(receiptHashes: readonly string[]) {
     gate: {
       seed,
       realisation: digestOf(realisation),
+      conformance: realisation.conformance,
       sequences: [0, 1, 2].map((k) => (first + Math.floor((k * 4) / 3)) % 4),
       before: 2_100_000,
       passes: [{ after: 2_000_000, tried: [], leftOut: [] }],

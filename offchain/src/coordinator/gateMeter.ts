@@ -1,11 +1,18 @@
 /** Held-out loss for the gate: the eval program of the run's realisation, in an engine that opens when it is first needed. */
-import { type Definition, type Digest, DataManifest, parseDocument, Realisation } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type Definition,
+  type Digest,
+  DataManifest,
+  parseDocument,
+  Realisation,
+} from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
 import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import { deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
+import { conformance, deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Realisations } from "./realisations.ts";
 
@@ -13,8 +20,13 @@ const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_PROGRAM_BYTES = 64 << 20;
 
 export interface GateMeter {
-  /** What it measures with: sequences per batch, and how many the held-out split has. */
-  describe(): Promise<{ readonly realisation: Digest; readonly batch: number; readonly available: number }>;
+  /** What it measures with: what this machine computes as, sequences per batch, and how many the held-out split has. */
+  describe(): Promise<{
+    readonly realisation: Digest;
+    readonly conformance: Digest;
+    readonly batch: number;
+    readonly available: number;
+  }>;
   /**
    * Mean loss in micro-bits per byte.
    * @param fragments parameters by fragment, each flat in table order
@@ -26,6 +38,7 @@ export interface GateMeter {
 
 interface Opened {
   readonly realisation: Digest;
+  readonly conformance: Digest;
   readonly engine: Engine;
   readonly heldOut: Sequences;
   readonly manifest: DataManifest;
@@ -59,9 +72,11 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
     const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
     const heldOut = openSequences(blobs, manifest, "heldOut", definition.sequence);
     const program = await blobs.get(graphs.eval as Digest, MAX_PROGRAM_BYTES);
+    // Computed, not looked up: the record must say what this machine is, not what it should be.
+    const computed = asDigest(await conformance(await blobs.get(graphs.step as Digest, MAX_PROGRAM_BYTES)));
     // One thread: the coordinator's machine may be a worker's, too.
     const engine = await openEngineHost({ programs: { eval: program }, threads: 1 });
-    return { realisation, engine, heldOut, manifest };
+    return { realisation, conformance: computed, engine, heldOut, manifest };
   }
   const opened = (): Promise<Opened> => {
     if (closed) return Promise.reject(new InternalError("METER_CLOSED", "The gate's meter is closed."));
@@ -75,8 +90,8 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
 
   return {
     describe: async () => {
-      const { realisation, engine, heldOut } = await opened();
-      return { realisation, batch: engine.shapes.eval?.batch ?? 1, available: heldOut.count };
+      const { realisation, conformance: computed, engine, heldOut } = await opened();
+      return { realisation, conformance: computed, batch: engine.shapes.eval?.batch ?? 1, available: heldOut.count };
     },
     loss: async (fragments, sequences) => {
       const { engine, heldOut, manifest } = await opened();

@@ -27,8 +27,8 @@ export interface AuditModules {
   readonly blobs: BlobSource;
   /** Held-out loss of parameters by fragment over a gate's sample, micro-bits per byte. */
   readonly measure: (parameters: readonly Float32Array[], gate: ScreeningFile["gate"]) => Promise<number>;
-  /** Whether this machine computes the same bits as the class that the gate's realisation names; asked where bits differ. */
-  readonly conforms: (realisation: Digest) => Promise<boolean>;
+  /** What this machine computes for a realisation, as machines of its class do; asked where bits differ. */
+  readonly conformance: (realisation: Digest) => Promise<string>;
 }
 
 export interface AuditFinding {
@@ -82,8 +82,10 @@ export async function auditGate(modules: AuditModules, input: Input): Promise<Au
       return finding(losses, compared);
     inexact ??= compared;
   }
-  if (inexact && (await modules.conforms(asDigest(file.gate.realisation)))) return finding(losses, inexact, true);
-  return finding(losses);
+  const { realisation, conformance } = file.gate;
+  // Only those of one class have to agree to the last bit: that of whoever measured, which the record names.
+  const exact = inexact !== undefined && (await modules.conformance(asDigest(realisation))) === conformance;
+  return exact ? finding(losses, inexact, true) : finding(losses);
 }
 
 function sentenceOf({ pass, tried, recorded, measured }: Compared, tolerance: number): string {

@@ -18,14 +18,7 @@ import type { Static, TSchema } from "typebox";
 import { type Clock, parseJsonBounded, systemClock, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import {
-  conformance,
-  deviceClass,
-  type Engine,
-  EngineClosedError,
-  openEngineHost,
-  programLimits,
-} from "../engine/index.ts";
+import { conformance, type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
 import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
 
 const MAX_BLOB_BYTES = 2 ** 31;
@@ -59,8 +52,8 @@ export interface LossResult {
 export interface LossMeter {
   /** @throws RetryableError when something is not to be had or the process ended; UserError for what cannot be measured */
   measure(request: LossRequest, signal: AbortSignal): Promise<LossResult>;
-  /** Whether this machine computes the realisation's conformance value, as machines of its class do; computed once. */
-  conforms(request: Origin, signal: AbortSignal): Promise<boolean>;
+  /** What this machine computes for the realisation, as machines of its class do; computed once. */
+  conformance(request: Origin, signal: AbortSignal): Promise<string>;
   close(): void;
 }
 
@@ -78,7 +71,7 @@ interface Setup {
   readonly manifest: DataManifest;
   readonly engine: Engine;
   readonly heldOut: Sequences;
-  readonly conforms: () => Promise<boolean>;
+  readonly conformance: () => Promise<string>;
   /** Shards of checkpoints: not kept. */
   readonly passing: BlobReader;
 }
@@ -103,7 +96,7 @@ export function createLossMeter(settings: LossSettings, clock: Clock = systemClo
   };
   return {
     measure: (request, signal) => within(request, signal, (setup) => measure(setup, request, clock, signal)),
-    conforms: (request, signal) => within(request, signal, (setup) => setup.conforms()),
+    conformance: (request, signal) => within(request, signal, (setup) => setup.conformance()),
     close: () => {
       for (const { pid } of engines) {
         try {
@@ -146,17 +139,14 @@ async function open(settings: LossSettings, request: Origin): Promise<Setup> {
   const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
   const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
   const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields: true });
-  let own: Promise<boolean> | undefined;
-  const compute = async (): Promise<boolean> => {
-    if (deviceClass() !== realisation.deviceClass) return false;
-    const step = await kept.get(realisation.graphs.step as Digest, programLimits.bytes);
-    return (await conformance(step)) === realisation.conformance;
-  };
+  let own: Promise<string> | undefined;
+  const compute = async (): Promise<string> =>
+    conformance(await kept.get(realisation.graphs.step as Digest, programLimits.bytes));
   return {
     definition,
     manifest,
     engine,
-    conforms: () => {
+    conformance: () => {
       const computing = (own ??= compute());
       computing.catch(() => (own = undefined));
       return computing;

@@ -338,7 +338,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
           const request = { ...origin, realisation: asDigest(realisation), checkpoint, sequences, share };
           return (await loss.measure(request, signal)).microBitsPerByte;
         },
-        conforms: (realisation) => loss.conforms({ ...origin, realisation }, signal),
+        conformance: (realisation) => loss.conformance({ ...origin, realisation }, signal),
       },
       input,
     );

@@ -114,6 +114,8 @@ export const ScreeningFile = Type.Object(
         /** Chooses the sample: sha256 of what the round's receipts are. */
         seed: Hash32,
         realisation: Hash32,
+        /** State digest that the machine which measured gets for that realisation's step program: which class it is of. */
+        conformance: Hash32,
         /** Held-out sequences measured, in this order. */
         sequences: Type.Array(Count, { maxItems: 131_072 }),
         /** Micro-bits per byte of θ; null when nothing was to be aggregated. */

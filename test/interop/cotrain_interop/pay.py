@@ -46,11 +46,8 @@ def share_out(contributions: dict[str, int], budget: int) -> dict[str, int]:
 def least_version(spec: Spec, model: ModelFacts, head: Head) -> int:
     """The version that was in force long enough before the anchor."""
     run, schedule = model.runs[head.run_id], model.schedule
-    if spec.version_slack is None:
-        time = schedule.end_of(schedule.epoch_of(head.time) - 2)
-    else:
-        deadline = run.params(head["paramsVersion"])["roundDeadline"]
-        time = head.time - max(schedule.epoch_length, spec.version_slack * deadline)
+    deadline = run.params(head["paramsVersion"])["roundDeadline"]
+    time = head.time - max(schedule.epoch_length, spec.version_slack * deadline)
     return run.version_at(time) if time > 0 else 0
 
 

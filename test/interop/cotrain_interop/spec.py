@@ -43,9 +43,10 @@ class Spec:
                 self.codes[subject] = {row[1]: int(row[0]) for row in rows}
             elif kind == "params":
                 self.params = [(row[0], row[1]) for row in rows]
-        # Round deadlines for which parameters that were changed still count; without the sentence, an epoch's rule holds.
+        # Round deadlines for which parameters that were changed still count.
         slack = re.search(r"max\(epochLength, ([0-9]+) × roundDeadline\)", page)
-        self.version_slack = int(slack.group(1)) if slack else None
+        require(slack is not None, "the page does not say which version is the least")
+        self.version_slack = int(slack.group(1))
         require(bool(self.structs and self.documents and self.codes and self.params), "the page has no tables")
 
     def check(self, name: str, value: object) -> dict:

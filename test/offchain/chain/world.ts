@@ -7,6 +7,7 @@ import {
   defaultScreening,
   type Ack,
   type Address,
+  asDigest,
   asModelId,
   asRunId,
   type Assignment,
@@ -259,6 +260,9 @@ interface ScreenedRound {
   readonly after: readonly Float32Array[];
 }
 
+/** What the machine that measures the gate computes as. */
+export const conformance = asDigest(`0x${"c1".repeat(32)}`);
+
 /** The record of a round whose aggregate stood at once. */
 function screeningOf(
   runId: RunId,
@@ -289,6 +293,7 @@ function screeningOf(
     gate: {
       seed,
       realisation: made.realisation,
+      conformance,
       sequences,
       before: left ? lossOf(made.before, sequences) : null,
       passes: left ? [{ after: lossOf(made.after, sequences), tried: [], leftOut: [] }] : [],

@@ -201,7 +201,7 @@ const distance = (fragments: readonly Float32Array[]): number =>
 
 /** What the run's program is elsewhere: a loss of the parameters. */
 const gateOf = (loss: NonNullable<HarnessOptions["loss"]>): GateMeter => ({
-  describe: async () => ({ realisation: zeroHash, batch: 2, available: 100 }),
+  describe: async () => ({ realisation: zeroHash, conformance: zeroHash, batch: 2, available: 100 }),
   loss: async (fragments) => {
     const value = Math.round(1_000_000 * loss(fragments));
     return Number.isSafeInteger(value) ? value : null;

@@ -19,7 +19,16 @@ import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../chain/ledger.ts";
-import { blobsOf, createInitial, createPublisher, lossOf, params, type RoundOptions, workers } from "../chain/world.ts";
+import {
+  blobsOf,
+  conformance,
+  createInitial,
+  createPublisher,
+  lossOf,
+  params,
+  type RoundOptions,
+  workers,
+} from "../chain/world.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const place = { chainId: 31_337, contracts, runId };
@@ -72,7 +81,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 /** The finding where the record's gate is another one. */
 async function audited(
   gate: Partial<ScreeningFile["gate"]>,
-  options: { conforms?: boolean; measure?: typeof lossOf } = {},
+  options: { conformance?: string; measure?: typeof lossOf } = {},
 ): Promise<AuditFinding & { asked: number }> {
   const file: ScreeningFile = { ...record, gate: { ...record.gate, ...gate } };
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
@@ -83,7 +92,7 @@ async function audited(
     {
       blobs: blobsOf(store),
       measure: async (parameters, { sequences }) => measure(parameters, sequences),
-      conforms: async () => ((asked += 1), options.conforms ?? true),
+      conformance: async () => ((asked += 1), options.conformance ?? conformance),
     },
     {
       ...input,
@@ -119,8 +128,13 @@ describe("an audit of a loss gate", () => {
   it("allows another class the tolerance, its own none", async () => {
     const { before } = record.gate;
     const gate = { before: before! + 1_000 };
-    expect(await audited(gate, { conforms: false })).toMatchObject({ problem: "", asked: 1 });
-    const own = await audited({ before: before! + 1 }, { conforms: true });
+    const other = digestOfJson("a machine of another class");
+    expect(await audited(gate, { conformance: other })).toMatchObject({ problem: "", asked: 1 });
+    // Nor is it about the realisation's class: who measured honestly on another machine is no liar to those of that class.
+    expect(await audited({ ...gate, conformance: other })).toMatchObject({ problem: "", asked: 1 });
+    const foreign = await audited({ ...gate, conformance: other }, { conformance: other });
+    expect(foreign).toMatchObject({ problem: expect.stringContaining("of its class"), asked: 1 });
+    const own = await audited({ before: before! + 1 });
     expect(own).toMatchObject({ problem: expect.stringContaining("of its class"), asked: 1 });
     expect(own.evidence).not.toBe((await audited({})).evidence);
   });
@@ -181,7 +195,7 @@ describe("an audit of a loss gate", () => {
           },
         },
         measure: async (parameters, { sequences }) => lossOf(parameters, sequences),
-        conforms: async () => true,
+        conformance: async () => conformance,
       },
       input,
     );

@@ -38,7 +38,16 @@ import {
   type ValidatorEvent,
 } from "../../../offchain/src/validator/index.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
-import { createWorld, fragments, lossOf, poster, type RoundOptions, validators, type World } from "../chain/world.ts";
+import {
+  conformance,
+  createWorld,
+  fragments,
+  lossOf,
+  poster,
+  type RoundOptions,
+  validators,
+  type World,
+} from "../chain/world.ts";
 
 let node: TestNode;
 let world: World;
@@ -104,7 +113,7 @@ const loss: LossMeter = {
       elapsed: 0,
     };
   },
-  conforms: async () => true,
+  conformance: async () => conformance,
   close: () => undefined,
 };
 

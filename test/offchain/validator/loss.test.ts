@@ -154,7 +154,8 @@ describe("held-out loss", () => {
         microBitsPerByte: (await meter.measure(untouched, signal)).microBitsPerByte,
       });
       // The realisation was made here.
-      await expect(meter.conforms(ask, signal)).resolves.toBe(true);
+      await expect(meter.conformance(ask, signal)).resolves.toBe(material.realisation.conformance);
+      expect((await gate.describe()).conformance).toBe(material.realisation.conformance);
     } finally {
       await gate.close();
     }
