@@ -20,6 +20,7 @@ const runtimes = {
 const entries = {
   cotrain: ["offchain/src/cli/main.ts"],
   test: ["test/run.ts"],
+  attack: ["test/attack/run.ts"],
   bench: ["test/bench/run.ts"],
   check: ["deploy/check.ts"],
   story: ["test/e2e/story.ts"],

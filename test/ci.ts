@@ -29,7 +29,7 @@ const parts: readonly Part[] = [
   { name: "test", args: ["test"] },
   { name: "check", args: ["check"] },
   { name: "processes", args: ["test", "--project=processes"] },
-  { name: "attack", args: ["test", "--project=attack"] },
+  { name: "attack", args: ["attack"] },
   // The main job as a newcomer runs it, three sessions, and every command that its summary names.
   { name: "story", args: ["story"] },
   ...("interop" in scripts ? [{ name: "interop", args: ["interop", "--required"] }] : []),

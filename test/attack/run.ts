@@ -1,0 +1,22 @@
+/**
+ * `npm run attack`: every test that a row of docs/threat-model.md names, those of `test/attack` and those of the rooms, so that
+ * one command shows that each defence stands. What needs a whole run is named at the end with the command that shows it.
+ */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+
+import { root, rowsOfThreats } from "./rows.ts";
+
+const rows = rowsOfThreats();
+const named = [...new Set(rows.flatMap(({ files }) => files))].toSorted();
+const wholeRun = (file: string): boolean => file.startsWith("test/e2e/");
+const files = ["test/attack/", ...named.filter((file) => !file.startsWith("test/attack/") && !wholeRun(file))];
+const tests = ["--conditions=cotrain-source", join(root, "test/run.ts"), ...files, ...process.argv.slice(2)];
+const child = spawn(process.execPath, tests, { cwd: root, stdio: "inherit" });
+child.on("exit", (code) => {
+  const elsewhere = [...named.filter(wholeRun).map((file) => `npm test -- ${file}`), "npm run interop"];
+  process.stdout.write(
+    `attack: ${rows.length} rows of docs/threat-model.md; shown elsewhere: ${elsewhere.join(", ")}\n`,
+  );
+  process.exitCode = code ?? 1;
+});
