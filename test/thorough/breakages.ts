@@ -392,4 +392,11 @@ export const breakages: readonly Breakage[] = [
     instead: "(await modules.conformance(asDigest(realisation))) !== conformance.slice(1);",
     tests: ["test/offchain/validator/audit.test.ts"],
   },
+  {
+    name: "a next checkpoint that is not finite goes to the program",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;",
+    instead: "if (states.length === 0) return null;",
+    tests: ["test/offchain/coordinator/gate.test.ts"],
+  },
 ];

@@ -95,7 +95,7 @@ export async function screenRound(
 const isFinite = (values: Float32Array): boolean => values.every((value) => Number.isFinite(value));
 
 /** Held-out loss of a state of all fragments; null when it, or the loss, is not finite. */
-async function lossOf(
+export async function lossOf(
   run: Run,
   states: readonly FragmentState[],
   sequences: readonly number[],
