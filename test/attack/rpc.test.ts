@@ -111,7 +111,10 @@ describe("an RPC that becomes another chain", () => {
     const owner = walletOn({ url: rpc.url, chainId: world.chainId }, account);
     const before = sends();
     const pay = { chain: null, to: account.address, value: 1n } as const;
-    rpc.instead = (method) => (method === "eth_chainId" ? another : undefined);
+    // Where a node fills transactions in, the chain is taken from what it filled in; this one does not.
+    const unknown: Answer = { error: { code: -32_601, message: "Method not found" } };
+    const lies: Readonly<Record<string, Answer>> = { eth_chainId: another, eth_fillTransaction: unknown };
+    rpc.instead = (method) => lies[method];
     await expect(sendTransaction(owner, pay)).rejects.toThrow(/says that it is chain 42161, not 31337/);
     await expect(delegate(owner, { shares: account.address, delegatee: account.address })).rejects.toThrow(
       /nothing is signed for another chain/,

@@ -1,0 +1,57 @@
+/** Ctrl-C while the contracts are compiled: the terminal sends it to the compiler too, and only what is true is said. */
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+import { copyTree, type Copy } from "../thorough/copy.ts";
+import { freePort, openStage, root, type Stage, until } from "./harness.ts";
+
+let stage: Stage;
+let copy: Copy;
+
+beforeAll(() => {
+  stage = openStage();
+  copy = copyTree();
+  for (const made of ["artifacts", "cache"]) rmSync(join(copy.directory, made), { recursive: true, force: true });
+  // The engine's process may read what lies in the tree alone, which links do not.
+  for (const place of ["node_modules", "offchain/node_modules", "sdk/node_modules"]) {
+    const [from, to] = [join(root, place), join(copy.directory, place)];
+    if (!existsSync(from)) continue;
+    rmSync(to, { recursive: true });
+    if (spawnSync("cp", ["-al", from, to], { stdio: "ignore" }).status === 0) continue;
+    rmSync(to, { recursive: true, force: true });
+    cpSync(from, to, { recursive: true, verbatimSymlinks: true });
+  }
+});
+afterAll(async () => {
+  await stage?.close();
+  copy?.remove();
+});
+
+it("while the contracts are compiled it ends with 130, says what is kept, and takes nothing half built for done", async () => {
+  const [port, chainPort] = [await freePort(), await freePort()];
+  const running = stage.run("setsid", [
+    join(root, "node_modules/.bin/node"),
+    "--conditions=cotrain-source",
+    join(copy.directory, "offchain/src/cli/main.ts"),
+    "up",
+    `--state=${stage.state}`,
+    "--preset=0.1m",
+    `--port=${port}`,
+    `--chain-port=${chainPort}`,
+  ]);
+  // Hardhat makes its cache when it begins.
+  await until("the compiler", () => {
+    if (running.exit()) throw new Error(running.stderr());
+    return existsSync(join(copy.directory, "cache"));
+  });
+  process.kill(-running.pid, "SIGINT");
+  expect(await running.exited).toEqual({ code: 130, signal: null });
+  const lines = running.stderr().trimEnd().split("\n");
+  expect(lines.at(-1)).toBe("Stopped before there was a run; the next start begins again.");
+  expect(running.stderr()).not.toMatch(/error|failed|at .*:\d+:\d+/i);
+  expect(existsSync(join(copy.directory, "cache/cotrain-build.sha256"))).toBe(false);
+  await stage.empty(60);
+});
