@@ -77,6 +77,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/receipts.test.ts"],
   },
   {
+    name: "a document that was uploaded as a payload is deleted as one",
+    file: "offchain/src/coordinator/projections.ts",
+    text: 'if (event.type === "FragmentAccepted" && event.stays) return;',
+    instead: "",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
     name: "a validator always draws fragment 0",
     file: "offchain/src/chain/lot.ts",
     text: "drawnFragment(lotSeed(hash, head, validator), fragments)",

@@ -352,6 +352,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     }
     const bytes = fragmentBytes(driver.state, place.index);
     const known = await blobs.has(digest);
+    const stays = known && !(await run.projections.hasPayload(digest));
     driver.blobDisk.check();
     try {
       const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
@@ -361,7 +362,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       throw uploadError(error, place.index, bytes);
     }
     try {
-      await driver.submit({ type: "FragmentAccepted", ...place, digest, bytes });
+      await driver.submit({ type: "FragmentAccepted", ...place, digest, bytes, ...(stays && { stays }) });
     } catch (error) {
       if (!known && !(await run.projections.hasPayload(digest))) await blobs.delete(digest);
       throw error;

@@ -172,6 +172,7 @@ export async function project(
       return;
     case "FragmentAccepted":
     case "ReceiptAccepted": {
+      if (event.type === "FragmentAccepted" && event.stays) return;
       const digest = event.type === "FragmentAccepted" ? event.digest : digestOfJson(event.header);
       await trx
         .insertInto("coordinator_payloads")

@@ -132,3 +132,27 @@ describe("what another run of the same store has too", () => {
     expect(await harness.run.projections.unprunedOfOthers()).toEqual([]);
   });
 });
+
+it("keeps a document of the store that a member uploaded as a payload of its", async () => {
+  harness = await openHarness({ retention: { checkpointBytes: 0, checkpoints: 1 } });
+  const state = () => harness.run.driver.state;
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  // As long as the run's third fragment is.
+  const document = new TextEncoder().encode("just 14 bytes.");
+  const { digest } = await harness.blobs.put(document);
+  const [first, second] = workers;
+  const { assignmentId, attempt } = await first!.assigned();
+  await first!.session.uploadFragment(assignmentId, attempt, 2, document, digest);
+  expect(state().current?.work[first!.address]?.uploads[2]?.digest).toBe(digest);
+  const { prepared } = await first!.train();
+  await second!.train();
+  await until(() => state().heads.length === 2 && state().heads.at(-1)?.anchor != null, "the anchor");
+  const attested = async (): Promise<boolean> => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
+  await elapse(harness, attested, "the epoch");
+  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+  const payload = asDigest(prepared.header.fragments[2]!.digest);
+  await elapse(harness, async () => !(await harness.blobs.has(payload)), "the release");
+  await release(harness.run);
+  expect(await harness.blobs.has(digest)).toBe(true);
+});

@@ -86,6 +86,8 @@ export interface FragmentAccepted extends Timed {
   readonly index: number;
   readonly digest: Digest;
   readonly bytes: number;
+  /** These bytes were in the store as something else than a payload: they stay when payloads go. */
+  readonly stays?: boolean;
 }
 
 /** Signature, form and payload were checked. */
