@@ -56,7 +56,14 @@ async function send(random: Random, worker: number, before: Float32Array[][], ac
     return values;
   });
   if (random.below(12) === 0) {
-    const measured = { worker: address(worker), steps, acceptedAt, outcome: outcomeCode.nonFinite, fragments: [] };
+    const measured = {
+      worker: address(worker),
+      steps,
+      acceptedAt,
+      outcome: outcomeCode.nonFinite,
+      unreadable: 1,
+      fragments: [],
+    };
     return { measured, values: [] };
   }
   before.push(fragments);

@@ -35,6 +35,7 @@ export { auditsGate, drawnBy } from "./lot.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
+export { type PayloadPlace, problemOfUnreadable, readPart } from "./unreadable.ts";
 export { type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { walletOn } from "./wallet.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

@@ -6,7 +6,6 @@ import {
   type Definition,
   digestOfJson,
   MAX_MANIFEST_BYTES,
-  outcomeCode,
   parseDocument,
   Realisation,
   type ReceiptsFile,
@@ -20,6 +19,7 @@ import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen 
 import { parseManifest } from "../storage/index.ts";
 import { readJson } from "./evidence.ts";
 import type { BlobSource } from "./ports.ts";
+import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {
   readonly definition: Pick<Definition, "screening" | "table">;
@@ -30,17 +30,23 @@ export interface ScreeningCheck {
   readonly past: readonly ScreeningFile[];
 }
 
-/** Outcomes of payloads that could not be read. */
-const unreadable: ReadonlySet<number> = new Set([
-  outcomeCode.payloadMissing,
-  outcomeCode.payloadMalformed,
-  outcomeCode.nonFinite,
-]);
+/** Whether an entry has a measure of each fragment, or says which one could not be read. @returns empty when it does */
+function problemOfEntry(entry: ScreeningFile["workers"][number], fragments: number): string {
+  const { outcome, unreadable } = entry;
+  if (!unreadableOutcomes.has(outcome)) {
+    if (entry.fragments.length !== fragments) return "was judged unseen";
+    return unreadable === undefined ? "" : `has outcome ${outcome}, and a fragment that could not be read`;
+  }
+  // What was measured is held against others: nobody may count for that and be nobody's to read.
+  if (entry.fragments.length > 0) return "is said to be unreadable, and was measured";
+  return unreadable !== undefined && unreadable < fragments ? "" : "is said to be unreadable, but in no fragment";
+}
 
 /** @returns one sentence, empty when the record holds; norms, the checkpoint's too, and sketches are taken as they stand */
 export function problemOfScreening({ definition, params, file, receipts, past }: ScreeningCheck): string {
   const rules = definition.screening;
   const { workers } = file;
+  const elements = fragmentLayouts(definition.table).map((layout) => layout.elements);
   if (file.runId !== receipts.runId || file.round !== receipts.round) return "The screening is of another round.";
   const moments = new Set(receipts.receipts.map(({ ack }) => ack.acceptedAt));
   if (moments.size !== receipts.receipts.length) return "Two receipts were accepted at one time.";
@@ -50,9 +56,10 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
     if (entry?.worker !== receipt.worker || entry.steps !== receipt.steps || entry.outcome !== outcome)
       return `The screening says something else of ${receipt.worker} than its receipt.`;
     if (file.paramsVersion !== receipt.paramsVersion) return "The screening is under other parameters.";
+    const problem = problemOfEntry(entry, elements.length);
+    if (problem !== "") return `${entry.worker} ${problem}.`;
   }
   if (file.innerLrPpb !== params.innerLrPpb) return "The screening is under another learning rate.";
-  const elements = fragmentLayouts(definition.table).map((layout) => layout.elements);
   if (file.theta.length !== elements.length) return "The screening does not have the norm of each fragment.";
   const judged = screen({
     rules,
@@ -72,7 +79,6 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
   });
   for (const [i, due] of judged.entries()) {
     const entry = workers[i]!;
-    if (entry.fragments.length === 0 && !unreadable.has(entry.outcome)) return `${entry.worker} was judged unseen.`;
     if (due.outcome !== 0 && due.outcome !== entry.outcome)
       return `${entry.worker} has outcome ${entry.outcome}; its measurements say ${due.outcome}.`;
     if (JSON.stringify(due.copyOf) !== JSON.stringify(entry.copyOf) && due.copyOf?.worker !== entry.copyOf?.worker)
@@ -80,7 +86,7 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
     const clip = due.fragments.findIndex(({ clipPpm }, f) => clipPpm !== entry.fragments[f]?.clipPpm);
     if (clip >= 0) return `Fragment ${clip} of ${entry.worker} is clipped by another factor than its norm gives.`;
   }
-  const left = judged.filter(({ outcome }, i) => outcome === 0 && !unreadable.has(workers[i]!.outcome));
+  const left = judged.filter(({ outcome }) => outcome === 0);
   const { outcomes, problem } = gateOutcomes(left, file.gate, past[0], rules);
   if (problem !== "") return `The loss gate: ${problem}.`;
   const wrong = left.find(

@@ -5,6 +5,7 @@
  */
 import {
   asDigest,
+  type CheckpointManifest,
   Definition,
   digestOfJson,
   EpochManifest,
@@ -24,6 +25,7 @@ import { parseFragment } from "../storage/index.ts";
 import { type Evidence, readEvidence, readJson } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import { problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
+import { isGone, problemOfUnreadable } from "./unreadable.ts";
 
 /**
  * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
@@ -84,10 +86,6 @@ class Problems {
 /** Blob sources say so in words of their own: storage's and the coordinator's. */
 const isMissing = (error: CotrainError): boolean => error.retryable || /MISSING|NOT_FOUND|UNREACHABLE/.test(error.code);
 
-/** The source answers, and has no such blob: one that is merely away says nothing about what it keeps. */
-const isGone = (error: unknown): error is CotrainError =>
-  error instanceof CotrainError && (error.code === "BLOB_MISSING" || error.code === "BLOB_NOT_FOUND");
-
 /**
  * Whether a head's shards may be gone: not those that training began with, not those from which it goes on, and not those of
  * which validators have still to sign.
@@ -114,7 +112,8 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
 
   /** Records of the rounds before, newest first. */
   const past: ScreeningFile[] = [];
-  /** Norms of the checkpoint before, by fragment, as far as its shards are to be had. */
+  /** Of the checkpoint before: its manifest, and norms by fragment, as far as they are to be had. */
+  let before: CheckpointManifest | undefined;
   let theta = new Map<number, number>();
   for (const [i, head] of heads.entries()) {
     const parent = heads[i - 1];
@@ -150,8 +149,14 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
         });
       }
     }
-    if (evidence && definition && parent)
-      await problems.attempt(() => checkScreening(modules, { head, definition, evidence, past, theta }, problems));
+    if (evidence && definition && parent) {
+      // Payloads are kept until a root that pays for them is posted, which may be while this walks.
+      const mayBeGone = async (): Promise<boolean> =>
+        head.sequence <= signedThrough || head.sequence <= (await lastSigned(modules, runId, heads, whole));
+      const round = { head, parent: before, definition, evidence, past, theta, mayBeGone };
+      await problems.attempt(() => checkScreening(modules, round, problems));
+    }
+    before = evidence?.manifest;
     if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {
       // The walk takes its time, and what was the newest when it began may be old by now.
       const now = await reader.headsSince(runId, 0);
@@ -183,18 +188,20 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
 
 interface Screened {
   readonly head: PostedHead;
+  /** Manifest of the checkpoint before, where that holds. */
+  readonly parent: CheckpointManifest | undefined;
   readonly definition: Definition;
   readonly evidence: Evidence;
   /** Records of the rounds before, newest first; this one joins them. */
   readonly past: ScreeningFile[];
   readonly theta: ReadonlyMap<number, number>;
+  /** Whether the round's payloads need not be kept any more. */
+  readonly mayBeGone: () => Promise<boolean>;
 }
 
-async function checkScreening(
-  { reader, blobs }: VerifyModules,
-  { head, definition, evidence: { file, manifest }, past, theta }: Screened,
-  problems: Problems,
-): Promise<void> {
+async function checkScreening({ reader, blobs }: VerifyModules, round: Screened, problems: Problems): Promise<void> {
+  const { head, parent, definition, past, theta, mayBeGone } = round;
+  const { file, manifest } = round.evidence;
   const { runId } = head;
   if (manifest.screening === null || !file) {
     if (file) problems.add("mismatch", "Its manifest names no screening of its round.");
@@ -212,6 +219,10 @@ async function checkScreening(
   const realisations = await reader.realisationsOf(runId);
   const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: screening.gate });
   if (sample !== "") problems.add("mismatch", sample);
+  if (!parent) return;
+  const place = { head, parent, definition, params };
+  const forged = await problemOfUnreadable(blobs, place, file.receipts, screening.workers, mayBeGone);
+  if (forged !== "") problems.add("mismatch", forged);
 }
 
 /** The hash chain itself: nothing but the event and the link before it. */

@@ -353,6 +353,9 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     const bytes = fragmentBytes(driver.state, place.index);
     const known = await blobs.has(digest);
     const stays = known && !(await run.projections.hasPayload(digest));
+    // What a closed round's record calls missing stays missing: else whoever sends it later makes a forgery of the record.
+    if (!known && (await run.projections.hasEarlierPayload(digest, driver.state.round)))
+      throw new RefusedError("STALE_ROUND", `Fragment ${place.index} is of a payload whose round is over.`);
     driver.blobDisk.check();
     try {
       const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
@@ -364,9 +367,11 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     try {
       await driver.submit({ type: "FragmentAccepted", ...place, digest, bytes, ...(stays && { stays }) });
     } catch (error) {
-      if (!known && !(await run.projections.hasPayload(digest))) await blobs.delete(digest);
+      const needed = known || (!run.lost.has(digest) && (await run.projections.hasPayload(digest)));
+      if (!needed) await blobs.delete(digest);
       throw error;
     }
+    run.lost.delete(digest);
     return { digest, bytes };
   }
 

@@ -1,8 +1,8 @@
-/** Payloads of a closing round: read from the blob store, judged unusable where they cannot be, weighed as the screening says. */
+/** Payloads of a closing round: read from the blob store, left out where they are lost, weighed as the screening says. */
 import { type Address, asDigest, type Digest, outcomeCode } from "@cotrain/sdk/protocol";
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
-import { type Contribution, PayloadError, type ScreeningEntry, type SliceMemory } from "../diloco/index.ts";
+import type { Contribution, ScreeningEntry, SliceMemory } from "../diloco/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import type { EffectContext } from "./driver.ts";
 import { isCollecting, receiptsOf } from "./machine/dealing.ts";
@@ -12,6 +12,9 @@ import type { Run } from "./run.ts";
 
 /** Screenings, and their entries. */
 export const MAX_SCREENING_BYTES = 64 << 20;
+
+/** Lost fragments that are remembered; the oldest goes. */
+const MOST_LOST = 8_192;
 
 export function closing(context: EffectContext, round: number): OpenRound {
   const { current } = context.state;
@@ -34,13 +37,21 @@ export function isSealed({ current }: Pick<RunState, "current">, digest: Digest)
   );
 }
 
-/** Outcome of a payload that cannot be reduced. */
-export function outcomeOfFailure(error: unknown): number {
-  if (error instanceof PayloadError) {
-    return error.code === "PAYLOAD_LENGTH" ? outcomeCode.payloadMalformed : outcomeCode.nonFinite;
+/**
+ * Opens an accepted payload's fragment.
+ * @returns undefined where it is lost. What is left of it goes too: nothing is served that the record calls missing.
+ */
+export async function openPayload(run: Run, digest: Digest): Promise<OpenBlob | undefined> {
+  try {
+    return await run.modules.blobs.open(digest);
+  } catch (error) {
+    if (!(error instanceof BlobError)) throw error;
+    run.lost.add(digest);
+    const [oldest] = run.lost;
+    if (run.lost.size > MOST_LOST && oldest !== undefined) run.lost.delete(oldest);
+    await run.modules.blobs.delete(digest);
+    return undefined;
   }
-  if (error instanceof BlobError) return outcomeCode.payloadMissing;
-  throw error;
 }
 
 /** The entries that `screenRound` left, with what was found since. */
@@ -70,13 +81,13 @@ export async function contributionsOf(
     const accepted = round.work[worker]?.receipt;
     if (!accepted) throw new InternalError("ENTRY_FOREIGN", `The screening judges ${worker}, who sent no receipt.`);
     const { clipPpm = 0 } = entry.fragments[fragment] ?? {};
-    try {
-      const blob: OpenBlob = await run.modules.blobs.open(asDigest(accepted.header.fragments[fragment]?.digest ?? ""));
-      opened.defer(() => blob.close());
-      contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory), clipPpm });
-    } catch (error) {
-      outcomes[worker] = outcomeOfFailure(error);
+    const blob = await openPayload(run, asDigest(accepted.header.fragments[fragment]?.digest ?? ""));
+    if (!blob) {
+      outcomes[worker] = outcomeCode.payloadMissing;
+      continue;
     }
+    opened.defer(() => blob.close());
+    contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory), clipPpm });
   }
   return { contributions, outcomes };
 }

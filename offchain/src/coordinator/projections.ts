@@ -241,6 +241,8 @@ export interface Projections {
   payloadsBefore(round: number): Promise<Digest[]>;
   /** Whether a payload blob belongs to some round, of whatever run. */
   hasPayload(digest: Digest): Promise<boolean>;
+  /** Whether it belongs to a round of this run below `round`, or to another run. */
+  hasEarlierPayload(digest: Digest, round: number): Promise<boolean>;
   forgetPayloadsBefore(round: number): Promise<void>;
   /** The round below which all are covered by roots that became active at `time` or before; 0 for none. */
   settledBy(time: number): Promise<number>;
@@ -303,6 +305,16 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
         .selectFrom("coordinator_payloads")
         .select("round")
         .where("digest", "=", digest)
+        .limit(1)
+        .executeTakeFirst();
+      return row !== undefined;
+    },
+    hasEarlierPayload: async (digest, round) => {
+      const row = await db
+        .selectFrom("coordinator_payloads")
+        .select("round")
+        .where("digest", "=", digest)
+        .where((eb) => eb.or([eb("run_id", "!=", runId), eb("round", "<", round)]))
         .limit(1)
         .executeTakeFirst();
       return row !== undefined;

@@ -9,19 +9,19 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { InternalError } from "../base/index.ts";
-import { inspectPayload, PayloadError, type Reduced, reduceFragment } from "../diloco/index.ts";
+import { reduceFragment } from "../diloco/index.ts";
 import { readFragment, writeFragment, writeManifest } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
 import type { EffectContext } from "./driver.ts";
 import type { CheckpointStored, SyncReduced, Unstamped } from "./machine/events.ts";
 import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { OpenRound } from "./machine/state.ts";
-import { acceptedOf, closing, contributionsOf, entriesOf, outcomeOfFailure } from "./payloads.ts";
+import { acceptedOf, closing, contributionsOf, entriesOf } from "./payloads.ts";
 import { putDocument, type Run, secretOf } from "./run.ts";
 
 /**
- * Aggregates one fragment and takes its outer step. A payload that turns out to be unusable is reported in the outcomes;
- * the machine then asks again without it.
+ * Aggregates one fragment and takes its outer step. A payload that was lost since it was measured is reported in the outcomes;
+ * the round is then screened again.
  */
 export async function reduceSync(
   run: Run,
@@ -33,7 +33,6 @@ export async function reduceSync(
   const round = closing(context, effect.round);
   const { blobs } = run.modules;
   const params = runParamsFromWire(round.params);
-  const elements = run.facts.elements[fragment] ?? 0;
   await using opened = new AsyncDisposableStack();
   const entries = (await entriesOf(blobs, round)).filter(({ outcome }) => outcome === 0);
   const { contributions, outcomes } = await contributionsOf(run, round, fragment, entries, opened);
@@ -54,20 +53,7 @@ export async function reduceSync(
     weighting,
     outer,
   };
-  let after: Reduced;
-  try {
-    after = await reduceFragment(input);
-  } catch (error) {
-    if (!(error instanceof PayloadError)) throw error;
-    // The bytes are those that passed when the receipt was accepted; whoever judges otherwise now says whose are bad.
-    for (const { worker, source } of contributions) {
-      await inspectPayload(codec, source, elements).catch((cause: unknown) => {
-        outcomes[worker] = outcomeOfFailure(cause);
-      });
-    }
-    if (Object.keys(outcomes).length === 0) throw error;
-    return { ...event, paramsDigest: null, outerDigest: null, shard: null };
-  }
+  const after = await reduceFragment(input);
   const shard = await writeFragment(blobs, run.table, fragment, { params: after.params, outer: after.buffer });
   return {
     ...event,

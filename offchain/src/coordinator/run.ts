@@ -116,6 +116,8 @@ export interface Run {
   readonly alone: LimitFunction;
   readonly scans: PayloadScans;
   readonly offences: Offences;
+  /** Fragments of payloads that this process found lost: what is sent again too late does not bring them back. */
+  readonly lost: Set<Digest>;
   readonly modules: RunModules;
 }
 
@@ -200,6 +202,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     alone: pLimit(1),
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
+    lost: new Set(),
     modules,
   };
 }

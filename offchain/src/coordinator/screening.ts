@@ -24,6 +24,7 @@ import {
   mediansOf,
   parametersNorm,
   passHolds,
+  PayloadError,
   reduceFragment,
   screen,
   type ScreeningEntry,
@@ -34,7 +35,7 @@ import { type BlobStore, type FragmentState, readFragment } from "../storage/ind
 import type { EffectContext } from "./driver.ts";
 import type { RoundGated, RoundScreened, Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
-import { acceptedOf, closing, contributionsOf, entriesOf, MAX_SCREENING_BYTES, outcomeOfFailure } from "./payloads.ts";
+import { acceptedOf, closing, contributionsOf, entriesOf, MAX_SCREENING_BYTES, openPayload } from "./payloads.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 import { putDocument, type Run } from "./run.ts";
 
@@ -54,13 +55,15 @@ async function measure(run: Run, worker: Address, accepted: AcceptedReceipt): Pr
   const payload = { worker, steps: receipt.steps, acceptedAt };
   const memory: SliceMemory = [];
   const fragments: MeasuredPayload["fragments"][number][] = [];
-  try {
-    for (const { index, digest, elements } of header.fragments) {
-      await using blob = await run.modules.blobs.open(asDigest(digest));
+  for (const { index, digest, elements } of header.fragments) {
+    await using blob = await openPayload(run, asDigest(digest));
+    if (!blob) return { ...payload, outcome: outcomeCode.payloadMissing, unreadable: index, fragments: [] };
+    try {
       fragments.push({ digest, ...(await measureFragment(header.codec, sourceOfBlob(blob, memory), elements, index)) });
+    } catch (error) {
+      if (!(error instanceof PayloadError)) throw error;
+      return { ...payload, outcome: error.outcome, unreadable: index, fragments: [] };
     }
-  } catch (error) {
-    return { ...payload, outcome: outcomeOfFailure(error), fragments: [] };
   }
   return { ...payload, outcome: 0, fragments };
 }
@@ -107,18 +110,19 @@ export async function lossOf(
   );
 }
 
-/** θ′ and its outer state out of these payloads alone, not stored. */
+/** θ′ and its outer state out of these payloads alone, not stored; or whose payloads are lost. */
 async function aggregateOf(
   run: Run,
   round: OpenRound,
   base: readonly FragmentState[],
   entries: readonly ScreeningEntry[],
-): Promise<FragmentState[]> {
+): Promise<{ states: FragmentState[]; lost: Record<Address, number> }> {
   const params = runParamsFromWire(round.params);
   const states: FragmentState[] = [];
   for (const [fragment, state] of base.entries()) {
     await using opened = new AsyncDisposableStack();
-    const { contributions } = await contributionsOf(run, round, fragment, entries, opened);
+    const { contributions, outcomes } = await contributionsOf(run, round, fragment, entries, opened);
+    if (Object.keys(outcomes).length > 0) return { states, lost: outcomes };
     const { codec, outerOptimizer, weighting } = params;
     const reduced = await reduceFragment({
       params: state.params,
@@ -131,7 +135,7 @@ async function aggregateOf(
     });
     states.push({ params: reduced.params, outer: reduced.buffer });
   }
-  return states;
+  return { states, lost: {} };
 }
 
 interface Failed {
@@ -142,12 +146,12 @@ interface Failed {
   readonly sequences: readonly number[];
 }
 
-/** Measures what the search for the harmful payloads asks for. */
+/** Measures what the search for the harmful payloads asks for, until it is found that some are lost. */
 async function findHarm(
   run: Run,
   context: EffectContext,
   { round, base, left, before, sequences }: Failed,
-): Promise<Pick<GatePass, "tried" | "leftOut">> {
+): Promise<Pick<GatePass, "tried" | "leftOut"> & { readonly lost: Record<Address, number> }> {
   const newest = context.state.screenings[0];
   const past = newest && (await readScreening(run.modules.blobs, newest));
   const search = searchHarm({ left, before, earlier: round.gate.passes, past }, run.definition.screening);
@@ -157,11 +161,13 @@ async function findHarm(
     context.signal.throwIfAborted();
     const { first, count } = step.value;
     const group = left.slice(first, first + count);
-    const loss = await lossOf(run, await aggregateOf(run, round, base, group), sequences);
+    const { states, lost } = await aggregateOf(run, round, base, group);
+    if (Object.keys(lost).length > 0) return { tried, leftOut: [], lost };
+    const loss = await lossOf(run, states, sequences);
     tried.push({ first, count, loss });
     step = search.next(loss);
   }
-  return { tried, leftOut: step.value };
+  return { tried, leftOut: step.value, lost: {} };
 }
 
 /** Holds the aggregate against the loss of the checkpoint before, and looks for whom to blame if it does not stand. */
@@ -212,7 +218,8 @@ export async function gateRound(
   const after = await lossOf(run, next, sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
-  const { tried, leftOut } = await findHarm(run, context, { round, base, left, before, sequences });
+  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, before, sequences });
+  if (Object.keys(lost).length > 0) return { ...event, before, pass: null, outcomes: lost, screening: null };
   const outcomes: Record<Address, number> =
     leftOut.length > 0
       ? Object.fromEntries(leftOut.map((worker) => [worker, outcomeCode.lossHarm]))

@@ -1,3 +1,5 @@
+import { outcomeCode } from "@cotrain/sdk/protocol";
+
 import { type ErrorOptions, UserError } from "../base/index.ts";
 
 export type PayloadErrorCode = "PAYLOAD_LENGTH" | "PAYLOAD_SCALE" | "PAYLOAD_VALUE";
@@ -9,6 +11,11 @@ export class PayloadError extends UserError {
 
   constructor(code: PayloadErrorCode, message: string, options: ErrorOptions = {}) {
     super(code, message, options);
+  }
+
+  /** What a receipt earns whose payload cannot be read for that: `outcomeCode`. */
+  get outcome(): number {
+    return this.code === "PAYLOAD_LENGTH" ? outcomeCode.payloadMalformed : outcomeCode.nonFinite;
   }
 }
 

@@ -18,6 +18,8 @@ export interface MeasuredPayload {
   readonly acceptedAt: number;
   /** 0, or why it could not be read; then it has no fragments. */
   readonly outcome: number;
+  /** The first fragment that could not be read, where one could not. */
+  readonly unreadable?: number;
   readonly fragments: readonly (Measured & { readonly digest: string })[];
 }
 
@@ -51,6 +53,7 @@ export function screen(input: ScreeningInput): ScreeningEntry[] {
         steps: payload.steps,
         outcome: payload.outcome,
         copyOf: null as ScreeningEntry["copyOf"],
+        ...(payload.unreadable === undefined ? {} : { unreadable: payload.unreadable }),
         fragments: payload.fragments.map(({ digest, norm, sketch }) => ({
           digest: digest as FragmentEntry["digest"],
           norm,

@@ -3,33 +3,30 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
   type CheckpointFragment,
-  type CheckpointManifest,
   type Definition,
   type Digest,
   digestOfJson,
   MAX_MANIFEST_BYTES,
-  MAX_PAYLOAD_HEADER_BYTES,
-  outcomeCode,
   outerHyperparametersOf,
-  parseDocument,
-  PayloadHeader,
   type RunParams,
   type ScreeningFile,
   tableDigest,
 } from "@cotrain/sdk/protocol";
 
-import { parseJsonBounded } from "../base/index.ts";
 import {
   type BlobSource,
   type Evidence,
+  EvidenceError,
   pastScreenings,
+  type PayloadPlace,
   type PostedHead,
   problemOfSample,
   problemOfScreening,
+  problemOfUnreadable,
+  readPart,
   readScreening,
 } from "../chain/index.ts";
 import {
-  codecOf,
   type Contribution,
   fragmentLayouts,
   measureFragment,
@@ -61,13 +58,6 @@ export interface AggregateFinding {
   readonly evidence: Digest;
 }
 
-/** What a published document says and the protocol does not allow; it makes the verdict 0. */
-class Forged extends CotrainError {
-  constructor(message: string) {
-    super("AGGREGATE_FORGED", message);
-  }
-}
-
 const isMalformed = (error: unknown): error is CotrainError =>
   error instanceof CotrainError && error.code === "MALFORMED_DOCUMENT";
 
@@ -92,49 +82,42 @@ export async function checkAggregate(blobs: BlobSource, input: AggregateInput): 
     if (sameShard(published, recomputed)) return finding(recomputed, "");
     return finding(recomputed, `Fragment ${fragment} is ${published.digest}; its payloads make ${recomputed.digest}.`);
   } catch (error) {
-    if (error instanceof Forged || error instanceof PayloadError || error instanceof FormatError || isMalformed(error))
-      return finding(null, error.message);
+    const wrong = error instanceof EvidenceError || error instanceof PayloadError || error instanceof FormatError;
+    if (wrong || isMalformed(error)) return finding(null, error.message);
     throw error;
   }
 }
 
+const require = (holds: boolean, what: string): void => {
+  if (!holds) throw new EvidenceError("EVIDENCE_AGGREGATE", what);
+};
+
 async function recompute(blobs: BlobSource, input: AggregateInput): Promise<CheckpointFragment> {
   const { head, parent, evidence, definition, params, fragment } = input;
   const { table } = definition;
-  const require = (holds: boolean, what: string): void => {
-    if (!holds) throw new Forged(what);
-  };
   require(evidence.manifest.table === tableDigest(table), "Its fragment table is not the definition's.");
   const parentManifest = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES));
   const before = parentManifest.fragments[fragment];
   const layout = fragmentLayouts(table)[fragment];
-  if (!before || !layout) throw new Forged(`The checkpoint before has no fragment ${fragment}.`);
+  if (!before || !layout)
+    throw new EvidenceError("EVIDENCE_AGGREGATE", `The checkpoint before has no fragment ${fragment}.`);
   const shard = await blobs.blob(head.runId, asDigest(before.digest), before.bytes);
   const state = parseFragment(shard, table, before);
 
-  const screened = await screening(blobs, input, parentManifest);
+  const place = { head, parent: parentManifest, definition, params };
+  const screened = await screening(blobs, input, place);
   require(screened === null ||
     screened.theta[fragment] ===
       parametersNorm(state.params), `The screening gives fragment ${fragment} of the checkpoint before another norm.`);
   const contributions: Contribution[] = [];
-  const length = codecOf(params.codec).encodedLength(layout.elements);
   for (const [i, { receipt, tokens, outcome }] of (evidence.file?.receipts ?? []).entries()) {
     const entry = screened?.workers[i]?.fragments[fragment];
-    // What could not be read when it was screened is nothing that anybody could read now.
-    if (!entry || (outcome !== 0 && unreadable.has(outcome))) {
+    // Who could not be read was not measured; `screening` has looked whether that is so.
+    if (!entry) {
       require(outcome !== 0, `The payload of ${receipt.worker} was aggregated without being measured.`);
       continue;
     }
-    const bytes = await blobs.blob(head.runId, asDigest(receipt.payloadDigest), MAX_PAYLOAD_HEADER_BYTES);
-    const header = headerOf(bytes, receipt.worker);
-    const part = header.fragments.find(({ index }) => index === fragment);
-    require(header.runId === head.runId &&
-      header.round === head.round - 1 &&
-      header.worker === receipt.worker &&
-      header.codec === params.codec &&
-      header.table === evidence.manifest.table, `The payload of ${receipt.worker} was made for something else.`);
-    if (!part || part.elements !== layout.elements || part.bytes !== length || part.base !== before.digest)
-      throw new Forged(`The payload of ${receipt.worker} has no such fragment ${fragment}.`);
+    const part = await readPart(blobs, place, receipt, fragment);
     const payload = await blobs.blob(head.runId, asDigest(part.digest), part.bytes);
     // Also of those that are left out: whoever was, was so for what it sent.
     const { norm, sketch } = await measureFragment(params.codec, sourceOf(payload), layout.elements, fragment);
@@ -161,36 +144,18 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 async function screening(
   blobs: BlobSource,
   { head, evidence, definition, params, realisations }: AggregateInput,
-  parent: CheckpointManifest,
+  place: PayloadPlace,
 ): Promise<ScreeningFile | null> {
   if (!evidence.file) return null;
-  if (evidence.manifest.screening === null) throw new Forged("Its manifest names no screening of its round.");
-  const past = await pastScreenings(blobs, head.runId, parent, definition.screening.history);
+  if (evidence.manifest.screening === null)
+    throw new EvidenceError("EVIDENCE_SCREENING", "Its manifest names no screening of its round.");
+  const past = await pastScreenings(blobs, head.runId, place.parent, definition.screening.history);
   const file = await readScreening(blobs, head.runId, evidence.manifest.screening);
   const problem = problemOfScreening({ definition, params, file, receipts: evidence.file, past });
-  if (problem !== "") throw new Forged(problem);
+  if (problem !== "") throw new EvidenceError("EVIDENCE_SCREENING", problem);
   const sample = await problemOfSample(blobs, { runId: head.runId, definition, realisations, gate: file.gate });
-  if (sample !== "") throw new Forged(sample);
+  if (sample !== "") throw new EvidenceError("EVIDENCE_SCREENING", sample);
+  const forged = await problemOfUnreadable(blobs, place, evidence.file.receipts, file.workers);
+  if (forged !== "") throw new EvidenceError("EVIDENCE_SCREENING", forged);
   return file;
-}
-
-/** Outcomes of payloads that nobody can read. */
-const unreadable: ReadonlySet<number> = new Set([
-  outcomeCode.payloadMissing,
-  outcomeCode.payloadMalformed,
-  outcomeCode.nonFinite,
-]);
-
-function headerOf(bytes: Uint8Array, worker: string): PayloadHeader {
-  try {
-    return parseDocument(
-      "header",
-      PayloadHeader,
-      parseJsonBounded(bytes, MAX_PAYLOAD_HEADER_BYTES, "the payload header"),
-    );
-  } catch (cause) {
-    throw new Forged(
-      `The payload header of ${worker} is malformed: ${cause instanceof Error ? cause.message : "unreadable"}`,
-    );
-  }
 }

@@ -86,6 +86,8 @@ export const ScreeningFile = Type.Object(
           outcome: Uint16,
           /** Whose payload it repeats, for outcome 8. */
           copyOf: Type.Union([Type.Object({ round: Count, worker: Address20 }, closed), Type.Null()]),
+          /** The first fragment that could not be read, for outcomes 1 to 3 alone. */
+          unreadable: Type.Optional(Uint16),
           /** By index; none where the payload could not be read (outcomes 1 to 3). */
           fragments: Type.Array(
             Type.Object(

@@ -10,7 +10,7 @@ from .base import Missing, Mismatch, equal, require, tohex
 from .blobs import Blobs
 from .facts import Head, RunFacts
 from .report import Report
-from .screening import WHOLE, Gate, Payload, Screening, norm_of, sample_of
+from .screening import UNREADABLE, WHOLE, Gate, Payload, Screening, norm_of, sample_of
 from .signing import struct_hash
 from .spec import Spec
 
@@ -42,9 +42,9 @@ def outer_size(params: dict, round_: int) -> tuple[int, int]:
 
 
 def read_payload(
-    docs: RunDocuments, blobs: Blobs, head: Head, before: dict, entry: dict
+    docs: RunDocuments, blobs: Blobs, head: Head, before: dict, entry: dict, only: int | None = None
 ) -> tuple[list[str], list[numpy.ndarray]]:
-    """Digests and decoded values of the fragments of one receipt's payload."""
+    """Digests and decoded values of the fragments of one receipt's payload, or of one of them."""
     receipt = entry["receipt"]
     who = f"the payload of {receipt['worker']}"
     header = blobs.document(head.run_id, receipt["payloadDigest"], "PayloadHeader", f"the payload header of {receipt['worker']}")
@@ -58,13 +58,16 @@ def read_payload(
         equal(f"{who}: {key}", header[key], value)
     equal(f"{who}: fragments", [each["index"] for each in header["fragments"]], list(range(docs.run.fragments)))
     digests, values = [], []
-    for part in header["fragments"]:
+    for part in header["fragments"] if only is None else [header["fragments"][only]]:
         elements = sum(count for _, _, count in diloco.layout(docs.definition["table"], part["index"]))
         equal(f"{who}: elements", part["elements"], elements)
         equal(f"{who}: base", part["base"], before["fragments"][part["index"]]["digest"])
-        payload = blobs.get(head.run_id, part["digest"], who, part["bytes"])
+        equal(f"{who}: length", part["bytes"], diloco.payload_length(header["codec"], elements))
+        payload = blobs.get(head.run_id, part["digest"], who)
         digests.append(part["digest"])
         values.append(diloco.decode(header["codec"], payload, elements))
+        if not numpy.isfinite(norm_of(values[-1])):
+            raise diloco.Unreadable("nonFinite", f"the norm of {who} is beyond fp32")
     return digests, values
 
 
@@ -83,33 +86,44 @@ class Closing:
         self.states: list[tuple[numpy.ndarray, numpy.ndarray]] = []
         self.payloads: dict[str, Payload] = {}
 
-    def read(self) -> None:
+    def read(self, recorded: dict) -> None:
         """Everything that the round is a function of. @raises Missing"""
         table = self.docs.definition["table"]
         for entry in self.before["fragments"]:
             what = f"the shard of fragment {entry['index']}"
             shard = self.blobs.get(self.head.run_id, entry["digest"], what, entry["bytes"])
             self.states.append(diloco.read_shard(table, entry, shard))
-        codes = self.spec.codes["outcomeCode"]
+        said = {each["worker"]: each for each in recorded["workers"]}
         for entry in self.receipts:
-            outcome, digests, values = 0, [], []
-            try:
+            judged = said.get(entry["receipt"]["worker"], {})
+            digests, values, outcome, unreadable = [], [], 0, None
+            if judged.get("outcome") in [self.spec.codes["outcomeCode"][name] for name in UNREADABLE]:
+                unreadable = judged.get("unreadable")
+                outcome = self._unreadable(entry, unreadable)
+            else:
                 digests, values = read_payload(self.docs, self.blobs, self.head, self.before, entry)
-                if not all(numpy.isfinite(norm_of(each)) for each in values):
-                    outcome, digests, values = codes["nonFinite"], [], []
-            except diloco.Unreadable as error:
-                outcome, digests, values = codes[error.outcome], [], []
-            except Missing:
-                # What is missing now may have been there then, unless the round itself says so.
-                if entry["outcome"] != codes["payloadMissing"]:
-                    raise
-                outcome = codes["payloadMissing"]
             receipt = entry["receipt"]
             receipt_hash = tohex(struct_hash(self.spec, "Receipt", receipt))
             accepted_at = int(entry["ack"]["acceptedAt"])
             self.payloads[receipt["worker"]] = Payload(
-                receipt["worker"], receipt_hash, receipt["steps"], accepted_at, outcome, digests, values
+                receipt["worker"], receipt_hash, receipt["steps"], accepted_at, outcome, digests, values, unreadable
             )
+
+    def _unreadable(self, entry: dict, fragment: int | None) -> int:
+        """The outcome of a payload for the fragment that the record says could not be read. @raises Missing"""
+        codes = self.spec.codes["outcomeCode"]
+        who = f"the payload of {entry['receipt']['worker']}"
+        require(fragment is not None and fragment < self.docs.run.fragments, f"{who} is said to be unreadable, but in no fragment")
+        try:
+            read_payload(self.docs, self.blobs, self.head, self.before, entry, fragment)
+        except diloco.Unreadable as error:
+            return codes[error.outcome]
+        except Missing:
+            # What is missing now may have been there then, unless the round itself says so.
+            if entry["outcome"] != codes["payloadMissing"]:
+                raise
+            return codes["payloadMissing"]
+        raise Mismatch(f"{who} is said to be unreadable, and can be read")
 
     def aggregate(self, clips: dict[str, list[int]]) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
         """Parameters and buffer of each fragment, from the payloads of these workers."""

@@ -135,7 +135,7 @@ def check_round(
     found.screening = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
     closing = Closing(spec, docs, blobs, head, before, found.file)
     try:
-        closing.read()
+        closing.read(found.screening)
     except Missing:
         found.holds = dict.fromkeys(range(docs.run.fragments))
         return found

@@ -31,6 +31,8 @@ class Payload:
     outcome: int
     digests: list[str]
     values: list[numpy.ndarray]
+    # The fragment that could not be read.
+    unreadable: int | None = None
 
 
 def _fmix32(x: numpy.ndarray) -> numpy.ndarray:
@@ -139,6 +141,8 @@ class Screening:
                 "copyOf": None,
                 "fragments": measured(payload),
             }
+            if payload.unreadable is not None:
+                self.entries[payload.worker]["unreadable"] = payload.unreadable
         self._copies(sorted(payloads, key=lambda payload: payload.accepted_at))
         self._bounds()
 

@@ -326,7 +326,7 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
                 values = [numpy.frombuffer(base64.b64decode(text), "<f4") for text in each["values"]]
                 digests = [fragment["digest"] for fragment in told["fragments"]]
                 payloads.append(
-                    Payload(told["worker"], "", told["steps"], told["acceptedAt"], told["outcome"], digests, values)
+                    Payload(told["worker"], "", told["steps"], told["acceptedAt"], told["outcome"], digests, values, told.get("unreadable"))
                 )
             codes, params = spec.codes["outcomeCode"], {key: case[key] for key in ("aggregatorBps", "innerLrPpb")}
             theta = [numpy.frombuffer(base64.b64decode(text), "<f4") for text in case["parameters"]]

@@ -15,6 +15,7 @@ import {
   headHash,
   type HeadHash,
   parseDocument,
+  outcomeCode,
   ReceiptsFile,
   receiptsRoot,
   rewardTree,
@@ -42,7 +43,16 @@ import {
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { createNode, type TestNode } from "./node.ts";
-import { accountOf, createWorld, poster, validators, workers, type World } from "./world.ts";
+import {
+  accountOf,
+  createWorld,
+  poster,
+  type RoundOptions,
+  UNREADABLE,
+  validators,
+  workers,
+  type World,
+} from "./world.ts";
 
 let node: TestNode;
 let world: World;
@@ -56,10 +66,10 @@ async function pass(seconds: number): Promise<void> {
   await clock().mine({ blocks: 1 });
 }
 
-async function post(count: number): Promise<void> {
+async function post(count: number, options: RoundOptions = {}): Promise<void> {
   for (let i = 0; i < count; i++) {
     const { head } = await chain.head(world.runId);
-    const { fields } = await world.publisher.round();
+    const { fields } = await world.publisher.round(options);
     await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
   }
 }
@@ -488,6 +498,45 @@ describe("verifying from the contracts alone", () => {
     });
     it("and hold when nothing was changed", async () => {
       await expect(published(() => undefined)).resolves.toMatchObject({ leaves: [{}, {}, {}] });
+    });
+  });
+});
+
+const tailOf = async (...source: Parameters<typeof verify>) => (await verify(...source)).reports.slice(-4);
+
+// These rounds come after all that the tests before count.
+describe("verifying rounds with payloads that are said to be unreadable", () => {
+  const victim = lower(workers[1]!.address);
+  const ofVictim = (outcome: number) => (worker: Address) => (worker === victim ? outcome : 0);
+
+  it("finds the record forged where anybody can read the payload", async () => {
+    await post(1, { outcome: ofVictim(outcomeCode.payloadMissing) });
+    await post(1, { outcome: ofVictim(outcomeCode.nonFinite) });
+    await post(1, { forgeOutcome: ofVictim(outcomeCode.payloadMissing) });
+    await post(1, { outcome: ofVictim(outcomeCode.payloadMalformed), forgeOutcome: ofVictim(outcomeCode.nonFinite) });
+    const sentence = `Fragment ${UNREADABLE} of the payload of ${victim} is recorded as`;
+    expect((await tailOf()).map(({ condition, problems }) => [condition, ...problems])).toEqual([
+      ["ok"],
+      ["ok"],
+      ["mismatch", `${sentence} payloadMissing; it can be read.`],
+      ["mismatch", `${sentence} nonFinite; it is payloadMalformed.`],
+    ]);
+  });
+
+  it("misses the payload until validators have signed, and not when it need not be kept any more", async () => {
+    const { round } = await chain.head(world.runId);
+    const { manifest } = await manifestOf(round - 2);
+    const file = JSON.parse(
+      new TextDecoder().decode(await world.store.get(asDigest(manifest.receipts!))),
+    ) as ReceiptsFile;
+    const { payloadDigest } = file.receipts.find(({ receipt }) => receipt.worker === victim)!.receipt;
+    expect((await tailOf(chain, without(asDigest(payloadDigest))))[1]).toMatchObject({ condition: "missing" });
+    const head = (await chain.headsSince(world.runId, 0)).at(-3)!;
+    const [root] = await chain.rootsOf(world.modelId);
+    const signed: ChainReader = { ...chain, rootsOf: async () => [{ ...root!, head: head.head }] };
+    expect((await tailOf(signed, without(asDigest(payloadDigest))))[1]).toMatchObject({
+      condition: "ok",
+      problems: [],
     });
   });
 });

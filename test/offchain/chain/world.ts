@@ -23,6 +23,7 @@ import {
   type Hex,
   hashReceipt,
   type ModelId,
+  outcomeCode,
   outerHyperparametersOf,
   type PayloadHeader,
   type Receipt,
@@ -56,6 +57,7 @@ import { deploy, profileFor } from "../../../deploy/deployment.ts";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { type BlobSource, type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
 import {
+  codecOf,
   encodePayload,
   fragmentLayouts,
   gateSample,
@@ -166,7 +168,10 @@ export interface RoundOptions {
   readonly workers?: readonly LocalAccount[];
   readonly paramsVersion?: number;
   readonly steps?: (worker: Address) => number;
+  /** What becomes of a worker's payload, which is made to be so: lost, cut short, or with a scale that nobody writes. */
   readonly outcome?: (worker: Address) => number;
+  /** Like `outcome`, of a payload that anybody can read. */
+  readonly forgeOutcome?: (worker: Address) => number;
   /** Beneficiary of a worker; itself if not said. */
   readonly beneficiary?: (worker: Address) => Address;
   /** Gives all of them the same data. */
@@ -246,6 +251,16 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     digest: checkpoint.digest,
     manifest: checkpoint.manifest,
   };
+}
+
+/** The fragment that is spoilt where a payload is. */
+export const UNREADABLE = 2;
+
+/** A fragment's bytes as they must be for an outcome. */
+function spoiltBy(outcome: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (outcome === outcomeCode.payloadMalformed) return bytes.slice(1);
+  if (outcome === outcomeCode.nonFinite) new DataView(bytes.buffer).setFloat32(0, -1, true);
+  return bytes;
 }
 
 interface ScreenedRound {
@@ -349,9 +364,11 @@ export function createPublisher(
           innerLrPpb: params.innerLrPpb,
           codec: params.codec,
         };
-        const encoded = layouts.map(({ elements }) => {
+        const spoilt = options.outcome?.(worker) ?? 0;
+        const encoded = layouts.map(({ elements }, fragment) => {
           const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() * 0.01));
-          return encodePayload(params.codec, delta).bytes;
+          const { bytes } = encodePayload(params.codec, delta);
+          return fragment === UNREADABLE ? spoiltBy(spoilt, bytes) : bytes;
         });
         const stored = [];
         for (const bytes of encoded) stored.push(await store.put(bytes));
@@ -362,14 +379,15 @@ export function createPublisher(
           worker,
           codec: params.codec,
           table: tableDigest(table),
-          fragments: stored.map(({ digest, bytes }, index) => ({
+          fragments: stored.map(({ digest }, index) => ({
             index,
             base: current.manifest.fragments[index]!.digest,
             elements: layouts[index]!.elements,
-            bytes,
+            bytes: codecOf(params.codec).encodedLength(layouts[index]!.elements),
             digest,
           })),
         };
+        if (spoilt === outcomeCode.payloadMissing) await store.delete(stored[UNREADABLE]!.digest);
         const tokens = BigInt(steps * batch * sequence);
         const receipt: Receipt = {
           runId: place.runId,
@@ -396,7 +414,7 @@ export function createPublisher(
           tokens,
           acceptedAt: 1_700_000_000_000n + BigInt(entries.length),
         };
-        const outcome = options.outcome?.(worker) ?? 0;
+        const outcome = options.forgeOutcome?.(worker) ?? spoilt;
         entries.push({
           receipt: toWire("Receipt", receipt),
           signature: await account.signTypedData(typedDataOf(domain, "Receipt", receipt)),
@@ -407,7 +425,7 @@ export function createPublisher(
           outcome,
         });
         const parts = [];
-        for (const [index, bytes] of encoded.entries()) {
+        for (const [index, bytes] of outcome === 0 ? encoded.entries() : []) {
           const { elements } = layouts[index]!;
           const seen = await measureFragment(params.codec, sourceOf(bytes), elements, index);
           parts.push({ digest: stored[index]!.digest, ...seen });
@@ -417,7 +435,8 @@ export function createPublisher(
           steps,
           acceptedAt: Number(ack.acceptedAt),
           outcome,
-          fragments: outcome === 0 ? parts : [],
+          ...(outcome === 0 ? {} : { unreadable: UNREADABLE }),
+          fragments: parts,
         });
         leaves.push({ receiptHash, worker, beneficiary: receipt.beneficiary, tokens, outcome });
         if (outcome === 0) payloads.push({ worker, tokens: Number(tokens), fragments: encoded });

@@ -143,6 +143,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   const inputs = new Map<string, string>();
   let computedFrom = 0;
   const past: Unstamped<ReceiptAccepted>[] = [];
+  /** Payloads of the closing round that are lost. */
+  let missing: Record<Address, number> = {};
 
   function offer(event: Unstamped): boolean {
     if (refusalOf(state, event)) {
@@ -300,7 +302,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           .map(({ assignment }) => assignment.worker)
           .filter((worker) => round.excluded[worker] === undefined);
         const bad = faults && included.length > 0 && chance(0.03);
-        const outcomes = bad ? { [random.pick(included)]: 1 } : {};
+        const outcomes: Record<Address, number> = bad ? { [random.pick(included)]: outcomeCode.payloadMissing } : {};
+        Object.assign(missing, outcomes);
         const name = `${effect.round}/${effect.fragment}/${included.join()}`;
         expect(inputs.get(key) ?? name, `seed ${seed}: ${key} stands for one set of payloads`).toBe(name);
         inputs.set(key, name);
@@ -318,7 +321,10 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       }
       case "screenRound": {
         const copies = receiptsOf(state.current!).filter(() => faults && chance(0.05));
-        const outcomes = Object.fromEntries(copies.map(({ assignment }) => [assignment.worker, outcomeCode.copy]));
+        const found = Object.fromEntries(copies.map(({ assignment }) => [assignment.worker, outcomeCode.copy]));
+        // What is lost stays lost.
+        const outcomes = { ...found, ...(state.current!.pass > 0 ? missing : {}) };
+        if (state.current!.pass === 0) missing = {};
         return answer({ type: "RoundScreened", key, round: effect.round, record: digestOfJson(key), outcomes });
       }
       case "gateRound": {

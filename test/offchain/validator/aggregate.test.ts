@@ -13,24 +13,51 @@ import {
   digestOfJson,
   MAX_MANIFEST_BYTES,
   MAX_PAYLOAD_HEADER_BYTES,
+  outcomeCode,
   type PayloadHeader,
   type ReceiptsFile,
   type ScreeningFile,
   zeroHash,
 } from "@cotrain/sdk/protocol";
+import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../chain/ledger.ts";
-import { blobsOf, createInitial, createPublisher, fragments, params } from "../chain/world.ts";
+import {
+  blobsOf,
+  createInitial,
+  createPublisher,
+  fragments,
+  params,
+  type RoundOptions,
+  UNREADABLE,
+  workers,
+} from "../chain/world.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const fragment = 1;
 let directory: string;
 let store: BlobStore;
 let input: AggregateInput;
+
+/** A round of the same payloads in a store of its own. */
+async function played(name: string, options: RoundOptions = {}): Promise<{ blobs: BlobStore; input: AggregateInput }> {
+  const blobs = await openFileStore(join(directory, name));
+  const initial = await createInitial(blobs, runId);
+  const definition: Definition = initial.definition;
+  const place = { chainId: 31_337, contracts: contracts satisfies ContractAddresses, runId };
+  const publisher = createPublisher(blobs, place, initial);
+  const { file, leaves } = await publisher.round(options);
+  const { digest } = publisher.checkpoint();
+  const manifest = parseManifest(await blobs.get(digest, MAX_MANIFEST_BYTES));
+  const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
+  const { realisation } = initial;
+  const evidence = { manifest, file, leaves };
+  return { blobs, input: { head, parent, evidence, definition, params, realisations: [realisation], fragment } };
+}
 
 const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({
   runId,
@@ -50,24 +77,7 @@ const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"])
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-aggregate-"));
-  store = await openFileStore(join(directory, "blobs"));
-  const initial = await createInitial(store, runId);
-  const definition: Definition = initial.definition;
-  const place = { chainId: 31_337, contracts: contracts satisfies ContractAddresses, runId };
-  const publisher = createPublisher(store, place, initial);
-  const { file, leaves } = await publisher.round();
-  const { digest } = publisher.checkpoint();
-  const manifest = parseManifest(await store.get(digest, MAX_MANIFEST_BYTES));
-  const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
-  input = {
-    head,
-    parent,
-    evidence: { manifest, file, leaves },
-    definition,
-    params,
-    realisations: [initial.realisation],
-    fragment,
-  };
+  ({ blobs: store, input } = await played("blobs"));
 }, 60_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -172,5 +182,92 @@ describe("a recomputed aggregate", () => {
   it("does not hold without a record", async () => {
     const evidence = { ...input.evidence, manifest: { ...input.evidence.manifest, screening: null } };
     expect(await checkAggregate(blobsOf(store), { ...input, evidence })).toMatchObject({ holds: false });
+  });
+});
+
+// Outcomes 1 to 3: an acknowledged payload is left out because it cannot be read.
+describe("a payload that is recorded as unreadable", () => {
+  const victim = workers[1]!.address.toLowerCase();
+  const ofVictim = (outcome: number) => (worker: string) => (worker === victim ? outcome : 0);
+  const all = Array.from({ length: fragments }, (_, i) => i);
+  const { payloadMissing, payloadMalformed, nonFinite } = outcomeCode;
+  const judged = (file: ScreeningFile) => file.workers.find(({ worker }) => worker === victim)!;
+
+  it.each([
+    ["payloadMissing", payloadMissing],
+    ["payloadMalformed", payloadMalformed],
+    ["nonFinite", nonFinite],
+  ])(
+    "holds where it is %s, and is found forged whichever fragment was drawn where anybody can read it",
+    async (name, outcome) => {
+      const honest = await played(`honest-${outcome}`, { outcome: ofVictim(outcome) });
+      const forged = await played(`forged-${outcome}`, { outcome: () => 0, forgeOutcome: ofVictim(outcome) });
+      for (const drawn of all) {
+        expect(await checkAggregate(blobsOf(honest.blobs), { ...honest.input, fragment: drawn })).toMatchObject({
+          holds: true,
+          reason: "",
+        });
+        expect(await checkAggregate(blobsOf(forged.blobs), { ...forged.input, fragment: drawn })).toMatchObject({
+          holds: false,
+          reason: `Fragment ${UNREADABLE} of the payload of ${victim} is recorded as ${name}; it can be read.`,
+        });
+      }
+    },
+  );
+
+  it.each([
+    [nonFinite, payloadMalformed, "nonFinite"],
+    [payloadMalformed, payloadMissing, "payloadMalformed"],
+  ])("must have the outcome that the parser gives: %i is not %i", async (outcome, said, is) => {
+    const { blobs, input: of } = await played(`other-${outcome}`, {
+      outcome: ofVictim(outcome),
+      forgeOutcome: ofVictim(said),
+    });
+    expect(await checkAggregate(blobsOf(blobs), of)).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining(`; it is ${is}.`),
+    });
+  });
+
+  it("is not judged while what would show it is withheld, nor taken for missing from who does not answer", async () => {
+    const forged = await played("withheld", { forgeOutcome: ofVictim(nonFinite) });
+    const { receipt } = forged.input.evidence.file!.receipts.find((each) => each.receipt.worker === victim)!;
+    const header = JSON.parse(
+      new TextDecoder().decode(await forged.blobs.get(asDigest(receipt.payloadDigest))),
+    ) as PayloadHeader;
+    const digest = asDigest(header.fragments[UNREADABLE]!.digest);
+    await forged.blobs.delete(digest);
+    await expect(checkAggregate(blobsOf(forged.blobs), forged.input)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+
+    const missing = await played("away", { forgeOutcome: ofVictim(payloadMissing) });
+    const source = blobsOf(missing.blobs);
+    const away: BlobSource = {
+      blob: async (run, asked, limit) => {
+        if (asked === digest) throw new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
+        return source.blob(run, asked, limit);
+      },
+    };
+    await expect(checkAggregate(away, missing.input)).rejects.toMatchObject({ code: "UNREACHABLE" });
+  });
+
+  it("names the fragment, and has no measurements to be held against others", async () => {
+    const { blobs, input: of } = await played("form", { outcome: ofVictim(nonFinite) });
+    const bytes = await blobs.get(asDigest(of.evidence.manifest.screening!));
+    for (const [change, reason] of [
+      [(file: ScreeningFile) => void delete judged(file).unreadable, "unreadable, but in no fragment"],
+      [(file: ScreeningFile) => void (judged(file).unreadable = fragments), "unreadable, but in no fragment"],
+      [(file: ScreeningFile) => void (judged(file).fragments = file.workers[0]!.fragments), "and was measured"],
+      [(file: ScreeningFile) => void (file.workers[0]!.unreadable = 0), "a fragment that could not be read"],
+      [(file: ScreeningFile) => void file.workers[0]!.fragments.pop(), "was judged unseen"],
+    ] as const) {
+      const file = JSON.parse(new TextDecoder().decode(bytes)) as ScreeningFile;
+      change(file);
+      const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson(file)));
+      const evidence = { ...of.evidence, manifest: { ...of.evidence.manifest, screening: digest } };
+      expect(await checkAggregate(blobsOf(blobs), { ...of, evidence })).toMatchObject({
+        holds: false,
+        reason: expect.stringContaining(reason),
+      });
+    }
   });
 });

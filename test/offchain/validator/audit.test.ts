@@ -10,6 +10,7 @@ import {
   canonicalJson,
   digestOfJson,
   MAX_MANIFEST_BYTES,
+  outcomeCode,
   type ScreeningFile,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -157,7 +158,7 @@ describe("an audit of a loss gate", () => {
     const workers = addresses.toSorted();
     const lossOfThose = async (first: number, count: number): Promise<number> => {
       const those = new Set(workers.slice(first, first + count));
-      return rising(await trained({ outcome: (each) => (those.has(each) ? 0 : 1) }), sequences);
+      return rising(await trained({ outcome: (each) => (those.has(each) ? 0 : outcomeCode.nonFinite) }), sequences);
     };
     const tried: ScreeningFile["gate"]["passes"][number]["tried"] = [];
     for (const [first, count] of [

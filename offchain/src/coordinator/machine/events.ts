@@ -122,7 +122,7 @@ export interface SyncReduced extends Timed {
   readonly paramsDigest: Digest | null;
   readonly outerDigest: Digest | null;
   readonly shard: CheckpointFragment | null;
-  /** Payloads that could not be reduced, by `outcomeCode`: then all fragments are reduced again without them. */
+  /** Payloads that are lost, by `outcomeCode`: then the round is screened again. */
   readonly outcomes: Readonly<Record<Address, number>>;
 }
 
@@ -146,7 +146,7 @@ export interface RoundGated extends Timed {
   readonly before: number | null;
   /** What was measured; null when nobody's payload is left. */
   readonly pass: GatePass | null;
-  /** Those that are left out for it: then all fragments are reduced again without them. */
+  /** Those that are left out for it: then all fragments are reduced again without them. Lost ones: then the round is screened again. */
   readonly outcomes: Readonly<Record<Address, number>>;
   /** Digest of the ScreeningFile, once the aggregate stands. */
   readonly screening: Digest | null;

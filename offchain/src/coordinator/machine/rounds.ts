@@ -98,7 +98,11 @@ function openRound(draft: StateDraft, at: number): void {
 /** From here on the set of payloads is fixed: they are screened, reduced, and held against the loss gate. */
 function close(draft: StateDraft, round: RoundDraft): void {
   for (const sync of round.syncs) sync.status = "Closing";
-  issue(draft, { kind: "screenRound", key: `screenRound/${round.round}`, round: round.round });
+  screen(draft, round);
+}
+
+function screen(draft: StateDraft, round: RoundDraft): void {
+  issue(draft, { kind: "screenRound", key: `screenRound/${round.round}/${round.pass}`, round: round.round });
 }
 
 export function onRoundScreened(draft: StateDraft, event: RoundScreened): void {
@@ -160,26 +164,34 @@ export function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
   sync.shard = event.shard && { ...event.shard };
   sync.outcomes = { ...event.outcomes };
   if (!round.syncs.every(({ status }) => status === "Reduced")) return;
-  const found = Object.assign({}, ...round.syncs.map(({ outcomes }) => outcomes)) as Record<Address, number>;
-  if (Object.keys(found).length > 0) {
-    // The aggregate is a function of one set of payloads: all fragments are reduced again without the unusable ones.
-    // What the gate measured with them says nothing any more.
-    const screened = Object.entries(round.excluded).filter(([, outcome]) => !gateOutcomes.has(outcome));
-    round.excluded = { ...Object.fromEntries(screened), ...found };
-    round.gate.passes = [];
-    round.pass += 1;
-    reduceAll(draft, round);
+  if (round.syncs.some(({ outcomes }) => Object.keys(outcomes).length > 0)) {
+    screenAgain(draft, round);
     return;
   }
   issue(draft, { kind: "gateRound", key: `gateRound/${round.round}/${round.pass}`, round: round.round });
 }
 
-const gateOutcomes: ReadonlySet<number> = new Set([outcomeCode.lossHarm, outcomeCode.roundDiscarded]);
+/**
+ * A payload that was measured is lost. It was held against others as well, so that the round is judged anew by what there is;
+ * what the gate measured says nothing any more.
+ */
+function screenAgain(draft: StateDraft, round: RoundDraft): void {
+  round.record = null;
+  round.excluded = {};
+  round.gate.passes = [];
+  round.pass += 1;
+  for (const sync of round.syncs) sync.status = "Closing";
+  screen(draft, round);
+}
 
 export function onRoundGated(draft: StateDraft, event: RoundGated): void {
   const round = draft.current;
   if (!round) return;
   round.gate.before = event.before;
+  if (Object.values(event.outcomes).includes(outcomeCode.payloadMissing)) {
+    screenAgain(draft, round);
+    return;
+  }
   if (event.pass) round.gate.passes.push(castDraft(event.pass));
   if (Object.keys(event.outcomes).length > 0) {
     round.excluded = { ...round.excluded, ...event.outcomes };
