@@ -121,7 +121,14 @@ describe("reduce", () => {
     expect(global).toEqual(new Float32Array([1, 2, 3, 4]));
   });
 
-  it("refuses a malformed payload, an empty set, a worker twice, a wrong buffer, a source that gives too little", async () => {
+  it("takes no step without payloads, and begins the buffer anew", async () => {
+    const input = round("nobody", 600, 2);
+    const { params, buffer } = await reduceFragment({ ...input, contributions: [] });
+    expect(params).toEqual(input.params);
+    expect(buffer).toEqual(new Float32Array(600));
+  });
+
+  it("refuses a malformed payload, a worker twice, a wrong buffer, a source that gives too little", async () => {
     const input = round("refusals", 600, 2);
     const [first, second] = input.contributions;
     const tampered = new Uint8Array(await first!.source.read(0, first!.source.length));
@@ -135,7 +142,6 @@ describe("reduce", () => {
     await expect(
       reduceFragment(withFirst({ length: tampered.length, read: () => new Uint8Array(3) })),
     ).rejects.toMatchObject({ code: "PAYLOAD_LENGTH" });
-    await expect(reduceFragment({ ...input, contributions: [] })).rejects.toMatchObject({ code: "REDUCE_EMPTY" });
     await expect(reduceFragment({ ...input, contributions: [first!, first!] })).rejects.toMatchObject({
       code: "REDUCE_INVALID",
     });
