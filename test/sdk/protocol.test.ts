@@ -475,8 +475,9 @@ describe("contributions", () => {
       ]);
     const verdict = fc.record({
       head: fc.constantFrom(hash("1"), hash("2")),
-      kind: fc.integer({ min: 1, max: 4 }),
+      kind: fc.integer({ min: 1, max: 5 }),
       worker: account,
+      validator: account,
       value: fc.constantFrom(0n, 2_500n, 10_000n),
     });
     fc.assert(

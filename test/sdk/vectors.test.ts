@@ -384,7 +384,7 @@ describe("the documents of a round", () => {
 describe("work that counts nothing", () => {
   const [worker, head] = [`0x${"11".repeat(20)}`, `0x${"22".repeat(32)}`] as const;
   const leaf = { receiptHash: head, worker, beneficiary: worker, tokens: 5n, outcome: 0 } as const;
-  const verdict = (kind: number, value: bigint) => ({ head, kind, worker, value });
+  const verdict = (kind: number, value: bigint) => ({ head, kind, worker, validator: worker, value });
   const { replay, aggregate, utility } = protocol.verdictKind;
   it.each([
     [undefined, 0, 1, []],
@@ -418,10 +418,11 @@ describe("contributions", () => {
           outcome: leaf.outcome,
         })),
       })),
-      verdicts.map(({ head, kind, worker, value }) => ({
+      verdicts.map(({ head, kind, worker, validator, value }) => ({
         head: head as Hex,
         kind,
         worker: worker as protocol.Address,
+        validator: validator as protocol.Address,
         value: BigInt(value),
       })),
       minParamsVersion,

@@ -344,8 +344,9 @@ function tableVectors() {
   });
 }
 
+/** One of each validator, from the first on. */
 const verdicts = (id: string, kind: number, worker: string, ...values: number[]) =>
-  values.map((value) => ({ head: id, kind, worker, value: String(value) }));
+  values.map((value, i) => ({ head: id, kind, worker, validator: address(`validator ${i}`), value: String(value) }));
 const amounts = (...pairs: [string, number, number][]) =>
   pairs.map(([account, contribution, amount]) => ({
     account,
@@ -389,6 +390,18 @@ function contributionVectors() {
     { name: "half of the replays failed: still paid", ...base, verdicts: verdicts(h1, 2, w1, 0, 10000), result: amounts([a, 1_000_000, 333], [b, 2_000_000, 666]) },
     { name: "more than half of the replays failed: nothing for that worker", ...base, verdicts: verdicts(h1, 2, w1, 0, 10000, 0), result: amounts([b, 2_000_000, 1000]) },
     { name: "half of the aggregates failed: still paid", ...base, verdicts: verdicts(h1, 3, nobody, 10000, 0), result: amounts([a, 1_000_000, 333], [b, 2_000_000, 666]) },
+    {
+      name: "one of three found the aggregate wrong, another confirms it: nothing for the head",
+      ...base,
+      verdicts: [...verdicts(h1, 3, nobody, 0, 10000, 10000), ...verdicts(h1, 5, w3, 0, 0)],
+      result: [],
+    },
+    {
+      name: "a validator is one voice, however much it confirms: still paid",
+      ...base,
+      verdicts: [...verdicts(h1, 3, nobody, 0, 10000), ...verdicts(h1, 5, w2, 0), ...verdicts(h1, 5, w3, 0)],
+      result: amounts([a, 1_000_000, 333], [b, 2_000_000, 666]),
+    },
     { name: "more than half of the aggregates failed: nothing for the head", ...base, verdicts: verdicts(h1, 3, nobody, 0), result: [] },
     {
       name: "verdicts count for their own head and worker only; loss counts for nothing",

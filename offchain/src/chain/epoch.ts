@@ -24,6 +24,7 @@ import {
   rewardTree,
   shareOut,
   type SignedVerdict,
+  type Verdict,
   verdictKind,
   type VerdictsFile,
   versionSlack,
@@ -42,6 +43,8 @@ import type {
   PostedHead,
   RootView,
 } from "./ports.ts";
+
+const NOBODY: Address = `0x${"0".repeat(40)}`;
 
 export interface EpochModules {
   readonly reader: ChainReader;
@@ -351,12 +354,20 @@ function fits(kind: number, value: bigint, index: number, fragments: number): bo
   if (kind === verdictKind.utility) return value <= 10_000n;
   if (kind === verdictKind.replay) return value === 0n || value === 10_000n;
   if (kind === verdictKind.aggregate) return (value === 0n || value === 10_000n) && index < fragments;
+  if (kind === verdictKind.confirmation) return value === 0n && index < fragments;
   return kind === verdictKind.loss;
+}
+
+/** Who must have drawn the fragment that a verdict is about; undefined where a lot decides nothing, null if nobody could. */
+function drawerOf({ kind, worker, validator }: Verdict, members: readonly Address[]): Address | null | undefined {
+  if (kind === verdictKind.aggregate) return worker === NOBODY ? validator : null;
+  if (kind !== verdictKind.confirmation) return undefined;
+  return worker !== validator && members.includes(worker) ? worker : null;
 }
 
 /**
  * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
- * where the lot sent its validator; in one fixed order.
+ * where the lot sent its validator, or the one whose finding it confirms; in one fixed order.
  */
 async function countedVerdicts(
   reader: ChainReader,
@@ -379,10 +390,9 @@ async function countedVerdicts(
     if (!about || !fits(struct.kind, struct.value, struct.index, fragments)) continue;
     const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
     if (signer !== verdict.validator) continue;
-    if (struct.kind === verdictKind.aggregate) {
-      const drawn = await drawnBy(reader, head, verdict.validator, fragments);
-      if (drawn !== struct.index) continue;
-    }
+    const drawer = drawerOf(struct, members);
+    if (drawer === null) continue;
+    if (drawer && (await drawnBy(reader, head, drawer, fragments)) !== struct.index) continue;
     counted.set(key, signed);
   }
   return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);

@@ -31,7 +31,7 @@ export {
   readJson,
   verifyReceipts,
 } from "./evidence.ts";
-export { auditsGate, drawnBy } from "./lot.ts";
+export { drawnBy, type Lot, lotOf } from "./lot.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";

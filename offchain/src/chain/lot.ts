@@ -17,13 +17,26 @@ export async function drawnBy(
   return hash && drawnFragment(lotSeed(hash, head, validator), fragments);
 }
 
-/** Whether a validator measures the losses of a head's gate, once in `oneIn` heads; false while the block is still to come. */
-export async function auditsGate(
+/** What each validator looks at of one head. */
+export interface Lot {
+  /** Nobody can foresee it before the head stands. */
+  seedOf(validator: Address): bigint;
+  fragmentOf(validator: Address): number;
+  auditsGate(validator: Address): boolean;
+}
+
+/** All lots of a head at once; undefined while the block that decides them is still to come. */
+export async function lotOf(
   reader: Pick<ChainReader, "blockHash">,
   { head, block }: Pick<PostedHead, "head" | "block">,
-  validator: Address,
   { fragments, oneIn }: { readonly fragments: number; readonly oneIn: number },
-): Promise<boolean> {
+): Promise<Lot | undefined> {
   const hash = await reader.blockHash(block + Number(LOT_DELAY_BLOCKS));
-  return hash !== undefined && drawsGateAudit(lotSeed(hash, head, validator), fragments, oneIn);
+  if (!hash) return undefined;
+  const seedOf = (validator: Address): bigint => lotSeed(hash, head, validator);
+  return {
+    seedOf,
+    fragmentOf: (validator) => drawnFragment(seedOf(validator), fragments),
+    auditsGate: (validator) => drawsGateAudit(seedOf(validator), fragments, oneIn),
+  };
 }

@@ -78,6 +78,10 @@ function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEn
       if (verdict.index >= fragmentCount(run.driver.state)) wrong(`there is no fragment ${verdict.index}`);
       if (!binary) wrong(`its value is 0 or 10000, not ${verdict.value}`);
       return;
+    case verdictKind.confirmation:
+      if (verdict.worker === verdict.validator) wrong("it confirms what its own validator drew");
+      if (value !== 0n) wrong(`its value is 0, not ${verdict.value}`);
+      return;
     case verdictKind.loss:
       // Measuring more sequences later is no contradiction: the index says how many were measured.
       if (verdict.worker !== zeroAddress) wrong("it names a worker");
@@ -92,14 +96,16 @@ function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEn
 /** Whoever could choose what it looks at would look where nothing is wrong, or where something is. */
 async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry): Promise<void> {
   const { chain } = run.modules;
+  const drawer = verdict.kind === verdictKind.aggregate ? verdict.validator : verdict.worker;
+  if (!(await validatorsOf(run)).includes(drawer)) {
+    throw new RefusedError(
+      "WRONG_VERDICT",
+      `${drawer}, whose finding it confirms, is not one of the model's validators.`,
+    );
+  }
   const drawn =
     entry.anchor &&
-    (await drawnBy(
-      chain,
-      { head: entry.head, block: entry.anchor.block },
-      verdict.validator,
-      run.facts.elements.length,
-    ));
+    (await drawnBy(chain, { head: entry.head, block: entry.anchor.block }, drawer, run.facts.elements.length));
   if (drawn === verdict.index) return;
   if (drawn == null) {
     throw new RefusedError(
@@ -109,7 +115,7 @@ async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry):
   }
   throw new RefusedError(
     "NOT_DRAWN",
-    `${verdict.validator} drew fragment ${drawn} of head ${verdict.head}; its verdict is about fragment ${verdict.index}.`,
+    `${drawer} drew fragment ${drawn} of head ${verdict.head}; its verdict is about fragment ${verdict.index}.`,
   );
 }
 
@@ -132,7 +138,8 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Ac
   const entry = driver.state.heads.find(({ head }) => head === verdict.head);
   if (entry) {
     checkContent(run, verdict, entry);
-    if (verdict.kind === verdictKind.aggregate) await checkLot(run, signed, entry);
+    const byLot = verdict.kind === verdictKind.aggregate || verdict.kind === verdictKind.confirmation;
+    if (byLot) await checkLot(run, signed, entry);
   }
   return settle(driver.submit(event));
 }

@@ -1,9 +1,10 @@
 /**
  * Whether this validator signs an epoch: only what it computed itself, from the chain and published data, to the last bit, and
- * only when it recomputed a fragment of every checkpoint that is paid there.
+ * only when it recomputed a fragment of every checkpoint that is paid there; what others deny or are silent about is a claim.
  */
 import {
   type Address,
+  aggregateRejected,
   asDigest,
   type Attestation,
   type EpochHead,
@@ -26,9 +27,11 @@ import {
   computeEpoch,
   type EpochComputation,
   type EvidenceCache,
+  type Lot,
   readJson,
   verdictKey,
 } from "../chain/index.ts";
+import { boundClaims, type Claim, claimsOf } from "./claims.ts";
 import type { Statement } from "./statements.ts";
 
 export interface AttestModules {
@@ -40,12 +43,15 @@ export interface AttestModules {
   readonly verdictsAbout: (head: EpochHead["head"]) => Promise<readonly Statement<WireStruct<"Verdict">>[]>;
   /** The fragment of a head that this validator drew and has a verdict about. */
   readonly drawn: (head: EpochHead["head"]) => number | undefined;
+  /** What everybody drew of a head; undefined while the block that decides it is still to come. */
+  readonly lotOf: (head: EpochHead) => Promise<Lot | undefined>;
   /** Ms since 1970: what the coordinator had accepted before then, it had before it computed the epoch. */
   readonly acceptedBefore: number;
 }
 
 export type Decision =
-  | { readonly kind: "sign"; readonly attestation: Attestation }
+  /** To be signed when these claims are settled. */
+  | { readonly kind: "sign"; readonly attestation: Attestation; readonly claims: readonly Claim[] }
   | { readonly kind: "refuse"; readonly reason: string }
   /** All is equal, but these heads, at least one, have no verdict of this validator yet. */
   | { readonly kind: "wait"; readonly unjudged: readonly EpochHead[] };
@@ -86,11 +92,17 @@ export async function decide(
   });
   if (result.kind === "nothing") return refuse(`There is nothing to attest: ${result.reason}`);
   const { computation } = result;
-  const { missing, unjudged } = await compareVerdicts(modules, computation);
+  const { validators } = await modules.reader.validators(modelId, computation.attestation.setVersion);
+  const { missing, unjudged } = await compareVerdicts(modules, computation, validators);
   if (missing) return refuse(missing);
   if (structHash("Attestation", computation.attestation) !== structHash("Attestation", attestation))
     return refuse(`It differs from what was recomputed: ${differences(attestation, computation).join(", ")}.`);
-  return unjudged.length > 0 ? { kind: "wait", unjudged } : { kind: "sign", attestation: computation.attestation };
+  if (unjudged.length > 0) return { kind: "wait", unjudged };
+  const paid = paidAgainst(computation, modules.validator);
+  if (paid)
+    return refuse(`It pays for checkpoint ${paid.round}, which this validator found not to hold, head ${paid.head}.`);
+  const claims = await boundedBySeed(modules, claimsOf(computation, validators, modules.validator));
+  return { kind: "sign", attestation: computation.attestation, claims };
 }
 
 /** Names the fields that differ, down to the documents under the manifest's digest. */
@@ -106,7 +118,27 @@ function differences(published: Attestation, { attestation: own, manifest }: Epo
 
 /** A statement that a checkpoint does not follow from its payloads. */
 const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
-  kind === verdictKind.aggregate && BigInt(value) === 0n;
+  (kind === verdictKind.aggregate || kind === verdictKind.confirmation) && BigInt(value) === 0n;
+
+/** A head that this validator spoke against and that is paid for all the same, since too few agree. */
+function paidAgainst({ inputs, verdicts }: EpochComputation, validator: Address): EpochHead | undefined {
+  const parsed = verdicts.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
+  const against = new Set(
+    verdicts.verdicts
+      .filter(({ verdict }) => verdict.validator === validator && isAgainst(verdict))
+      .map(({ verdict }) => verdict.head),
+  );
+  return inputs.epochs
+    .flatMap(({ heads }) => heads)
+    .find(({ head }) => against.has(head) && !aggregateRejected(head, parsed));
+}
+
+async function boundedBySeed({ lotOf, validator }: AttestModules, claims: readonly Claim[]): Promise<readonly Claim[]> {
+  const ranks = new Map<string, bigint>();
+  for (const { head } of claims)
+    if (!ranks.has(head.head)) ranks.set(head.head, (await lotOf(head))?.seedOf(validator) ?? 0n);
+  return boundClaims(claims, ({ head }) => ranks.get(head) ?? 0n);
+}
 
 /**
  * This validator's verdicts against those that were counted, over the heads that the chain holds for the epochs covered.
@@ -116,19 +148,22 @@ const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
  * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
  */
 async function compareVerdicts(
-  { verdictsAbout, drawn, acceptedBefore, validator }: AttestModules,
+  { verdictsAbout, drawn, lotOf, acceptedBefore, validator }: AttestModules,
   computation: EpochComputation,
+  members: readonly Address[],
 ): Promise<{ readonly missing: string | undefined; readonly unjudged: readonly EpochHead[] }> {
   const counted = new Map(computation.verdicts.verdicts.map(({ verdict }) => [verdictKey(verdict), verdict.value]));
   const unjudged: EpochHead[] = [];
   for (const entry of computation.inputs.epochs.flatMap(({ heads }) => heads)) {
     const { head, round, sequence } = entry;
     const fragment = drawn(head);
-    // What was said of a fragment that a reorganisation drew no more counts for nobody.
-    const own = (await verdictsAbout(head)).filter(
-      ({ struct: { validator: by, kind, index } }) =>
-        by === validator && (kind !== verdictKind.aggregate || index === fragment),
-    );
+    const said = (await verdictsAbout(head)).filter(({ struct }) => struct.validator === validator);
+    const lot = said.some(({ struct }) => struct.kind === verdictKind.confirmation) ? await lotOf(entry) : undefined;
+    // What was said of a fragment that a reorganisation drew no more, or that nobody of the set drew, counts for nobody.
+    const own = said.filter(({ struct: { kind, index, worker } }) => {
+      if (kind === verdictKind.confirmation) return members.includes(worker) && lot?.fragmentOf(worker) === index;
+      return kind !== verdictKind.aggregate || index === fragment;
+    });
     for (const { struct, acceptedAt } of own) {
       if (counted.get(verdictKey(struct)) === struct.value) continue;
       if (isAgainst(struct)) {

@@ -123,6 +123,12 @@ function logEvent(logger: Logger, event: ValidatorEvent): void {
       if (event.holds) logger.info(fields, `checkpoint ${event.round}: fragment ${event.fragment} recomputed, equal`);
       else logger.error(fields, `checkpoint ${event.round}: fragment ${event.fragment} does not hold: ${event.reason}`);
       return;
+    case "confirmed":
+      logger.error(
+        fields,
+        `checkpoint ${event.round}: fragment ${event.fragment}, drawn by ${event.drawer}, does not hold: ${event.reason}`,
+      );
+      return;
     case "measured":
       logger.info(
         fields,

@@ -30,13 +30,14 @@ import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
-  auditsGate,
   type BlobSource,
   type ChainReader,
   createEvidenceCache,
   drawnBy,
   epochAt,
   EvidenceError,
+  type Lot,
+  lotOf,
   type PostedHead,
   readJson,
   type RunRecord,
@@ -46,6 +47,7 @@ import { FormatError } from "../storage/index.ts";
 import { type AggregateInput, checkAggregate } from "./aggregate.ts";
 import { decide } from "./attest.ts";
 import { auditGate } from "./audit.ts";
+import { type Claim, createClaims, type Draw } from "./claims.ts";
 import type { LossMeter, LossRequest } from "./loss.ts";
 import type { Statement, Statements } from "./statements.ts";
 import { createTurns, LOSS_SEQUENCES, LOSS_SHARE } from "./turn.ts";
@@ -53,7 +55,7 @@ import { createTurns, LOSS_SEQUENCES, LOSS_SHARE } from "./turn.ts";
 /** Tries of one measurement that fails for another reason than something being away. */
 const MAX_FAILURES = 5;
 
-/** Ms after which an audit that did not come to a finding is tried again. */
+/** Ms after which what did not come to a finding is tried again: an audit, or what is done in another's place. */
 const AUDIT_AGAIN = 10_000;
 
 const NOBODY: Address = `0x${"0".repeat(40)}`;
@@ -78,6 +80,15 @@ export type ValidatorEvent =
     }
   /** The losses of a head's gate were measured and are those of its record. */
   | { readonly type: "audited"; readonly head: string; readonly round: number; readonly losses: number }
+  /** What another validator drew of a head was found not to hold. */
+  | {
+      readonly type: "confirmed";
+      readonly head: string;
+      readonly round: number;
+      readonly fragment: number;
+      readonly drawer: Address;
+      readonly reason: string;
+    }
   | { readonly type: "attested"; readonly epoch: number; readonly root: string }
   | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
   | { readonly type: "not-a-member"; readonly set: number }
@@ -88,11 +99,13 @@ export interface ValidatorOptions {
   readonly signal: AbortSignal;
   /** Ms between looks; default 1,000. */
   readonly pollInterval?: number;
+  /** Ms that a validator which says nothing of its draw is waited for; default half of the model's posting delay. */
+  readonly patience?: number;
 }
 
 export type ValidatorCoordinator = Pick<
   CoordinatorClient,
-  "run" | "epochs" | "blob" | "submitVerdict" | "submitAttestation"
+  "run" | "epochs" | "blob" | "verdicts" | "submitVerdict" | "submitAttestation"
 >;
 
 export interface ValidatorModules {
@@ -154,6 +167,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const dueBefore = new Map<string, number>();
   /** Epoch manifests that would be signed if these heads had a verdict; told once. */
   const waiting = new Map<string, readonly EpochHead[]>();
+  /** Epoch manifests that would be signed if these claims were settled. */
+  const claimed = new Map<string, readonly Claim[]>();
+  /** Heads that no active root covers, each with the one before. */
+  const links = new Map<string, { readonly head: PostedHead; readonly parent: PostedHead }>();
   /** Runs whose heads are judged: this one, and others of the model while an epoch pays their heads too. */
   const followed = new Set<RunId>([runId]);
   /** What the engine measures now. */
@@ -162,7 +179,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   let heldOut: AbortController | undefined;
   /** Whether an audit waits for the engine: until it has it, no measurement of held-out loss begins. */
   let auditWaits = false;
-  /** When an audit without a finding is tried again, by head. */
+  /** When an audit without a finding is tried again, by head and fragment. */
   const auditAgain = new Map<string, number>();
   let complained: number | undefined;
 
@@ -197,6 +214,17 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const described = new Map<RunId, Described>([
     [runId, { fragments: run.fragments, definition, digest: run.definition }],
   ]);
+  const patience = options.patience ?? schedule.postingDelay * 500;
+  const claims = createClaims({
+    reader,
+    clock,
+    patience,
+    measures: modules.loss !== undefined,
+    verdicts: async () => (await coordinator.verdicts(runId)).verdicts,
+    lotOf: lotOfPaid,
+    examine: (claim, draw) =>
+      attempt(`checkpoint ${claim.head.round}, in ${claim.by}'s place`, () => stepIn(claim, draw)),
+  });
   modules.onReady?.();
 
   async function readDefinition(of: Pick<RunRecord, "runId" | "definition">): Promise<Definition> {
@@ -257,37 +285,83 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   /** The drawn fragment of one head, unless the block that decides the lot is still to come. */
   async function judge(head: PostedHead, parent: PostedHead): Promise<void> {
     const of = await describe(head.runId);
-    const fragment = await drawnBy(reader, head, validator, of.fragments);
-    if (fragment === undefined) return;
-    const said = (await statements.about(head.head)).some(
+    const lot = await lotOf(reader, head, lotRulesOf(of));
+    if (!lot) return;
+    const fragment = lot.fragmentOf(validator);
+    const said = (await statements.about(head.head)).find(
       ({ struct }) => struct.kind === verdictKind.aggregate && struct.index === fragment,
     );
     if (said) {
       judged.set(head.head, fragment);
+      if (said.struct.value !== "0") claims.found(head.head, { fragment, gate: false });
       return;
     }
+    const draw = { fragment, gate: modules.loss !== undefined && lot.auditsGate(validator) };
+    await examine(head, parent, draw, async (finding) => {
+      // The chain may have gone back meanwhile.
+      if ((await drawnBy(reader, head, validator, of.fragments)) === fragment) await conclude(head, draw, finding);
+    });
+  }
+
+  const lotRulesOf = ({ fragments, definition: { screening } }: Described) => ({
+    fragments,
+    oneIn: screening.auditOneIn,
+  });
+
+  async function lotOfPaid({ head }: Pick<EpochHead, "head">): Promise<Lot | undefined> {
+    const link = links.get(head);
+    return link && lotOf(reader, link.head, lotRulesOf(await describe(link.head.runId)));
+  }
+
+  /** Looks at what another validator drew, and says so if it does not hold either. */
+  async function stepIn({ head: { head: name }, drawer }: Claim, draw: Draw): Promise<void> {
+    const link = links.get(name);
+    if (!link) return;
+    const { head, parent } = link;
+    const key = `${name}/${draw.fragment}`;
+    if (clock.now() < (auditAgain.get(key) ?? 0)) return;
+    const tell = async ({ holds, reason, evidence: found }: Finding): Promise<void> => {
+      auditAgain.delete(key);
+      if (holds) return claims.found(name, draw);
+      const { fragment } = draw;
+      const said = { kind: verdictKind.confirmation, index: fragment, value: 0n, evidence: found };
+      await issue({ ...about(head, said), worker: drawer });
+      // What would be signed is decided anew: it is refused now.
+      claimed.clear();
+      emit({ type: "confirmed", head: name, round: head.round, fragment, drawer, reason });
+    };
+    try {
+      await examine(head, parent, draw, tell);
+    } catch (error) {
+      auditAgain.set(key, clock.now() + Math.min(AUDIT_AGAIN, patience));
+      throw error;
+    }
+  }
+
+  /** The engine measures one thing at a time: what is not examined now is examined at a later look. */
+  async function examine(
+    head: PostedHead,
+    parent: PostedHead,
+    { fragment, gate }: Draw,
+    tell: (finding: Finding) => Promise<void>,
+  ): Promise<void> {
+    const of = await describe(head.runId);
     const { loss } = modules;
-    const oneIn = of.definition.screening.auditOneIn;
-    if (!loss || !(await auditsGate(reader, head, validator, { fragments: of.fragments, oneIn }))) {
-      await conclude(head, fragment, await inspect(head, parent, of, fragment));
-      return;
-    }
-    // The engine measures one thing at a time; what is not judged now is judged at a later look. Held-out loss can wait.
-    if (clock.now() < (auditAgain.get(head.head) ?? 0)) return;
+    if (!loss || !gate) return tell(await inspect(head, parent, of, fragment));
+    const key = `${head.head}/${fragment}`;
+    if (clock.now() < (auditAgain.get(key) ?? 0)) return;
+    // Held-out loss can wait.
     if (measuring) {
       auditWaits = true;
       heldOut?.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
       return;
     }
     const audit = (input: AggregateInput): Promise<Finding> => auditOf(loss, of, input);
-    measuring = (async () => {
-      const finding = await inspect(head, parent, of, fragment, audit);
-      // The chain may have gone back meanwhile.
-      if ((await drawnBy(reader, head, validator, of.fragments)) === fragment) await conclude(head, fragment, finding);
-    })()
+    measuring = inspect(head, parent, of, fragment, audit)
+      .then(tell)
       .catch((error: unknown) => {
         if (signal.aborted) return;
-        auditAgain.set(head.head, clock.now() + AUDIT_AGAIN);
+        auditAgain.set(key, clock.now() + AUDIT_AGAIN);
         const reason = error instanceof Error ? error.message : String(error);
         emit({ type: "retrying", what: `the loss gate of checkpoint ${head.round}, not judged yet`, reason });
       })
@@ -346,7 +420,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     return { holds: problem === "", reason: problem, evidence: found.evidence };
   }
 
-  async function conclude(head: PostedHead, fragment: number, finding: Finding): Promise<void> {
+  async function conclude(head: PostedHead, draw: Draw, finding: Finding): Promise<void> {
+    const { fragment } = draw;
     const { holds, reason } = finding;
     await issue(
       about(head, {
@@ -357,7 +432,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       }),
     );
     judged.set(head.head, fragment);
-    auditAgain.delete(head.head);
+    auditAgain.delete(`${head.head}/${fragment}`);
+    if (holds) claims.found(head.head, draw);
     emit({ type: "judged", head: head.head, round: head.round, fragment, holds, reason });
   }
 
@@ -439,6 +515,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const unjudged = waiting.get(view.manifest)?.filter(({ head }) => !judged.has(head)) ?? [];
     // Nothing was learnt since: to compute it again would end the same.
     if (unjudged.length > 0) return wait(view, unjudged);
+    const open = claimed.get(view.manifest);
+    if (open && (await settle(view, open))) return;
     const wire = view.attestation;
     let statement = await statements.knownAttestation(wire);
     if (statement?.struct.epochDigest !== wire.epochDigest) {
@@ -450,6 +528,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
           validator,
           verdictsAbout: (head) => statements.about(head),
           drawn: (head) => judged.get(head),
+          lotOf: lotOfPaid,
           acceptedBefore: dueBefore.get(view.manifest) ?? 0,
         },
         modelId,
@@ -462,6 +541,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         return;
       }
       if (decision.kind === "wait") return wait(view, decision.unjudged);
+      if (!open && (await settle(view, decision.claims))) return;
       const { attestation } = decision;
       statement = await statements.attestation(toWire("Attestation", attestation), () =>
         account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
@@ -484,6 +564,21 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     }
     waiting.set(manifest, unjudged);
     for (const head of unjudged) followed.add(asRunId(head.runId));
+  }
+
+  /** Looks at what others deny or are silent about. @returns whether the manifest is left for a later look */
+  async function settle({ epoch, manifest }: EpochView, before: readonly Claim[]): Promise<boolean> {
+    const told = claimed.has(manifest);
+    claimed.set(manifest, before);
+    const open = await claims.settle(before);
+    // Something was found that does not hold.
+    if (!claimed.has(manifest)) return true;
+    claimed.set(manifest, open);
+    if (open.length === 0) return false;
+    const rounds = [...new Set(open.map(({ head }) => head.round))].join(", ");
+    const reason = `Others deny checkpoints that it pays, or say nothing of what they drew (${rounds}); it is signed when this validator has looked in their place.`;
+    if (!told) emit({ type: "retrying", what: `epoch ${epoch}`, reason });
+    return true;
   }
 
   async function attestOrRefuse(view: EpochView): Promise<void> {
@@ -521,6 +616,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (epochAt(schedule, head.anchoredAt) <= settled) continue;
       open.push(head.head);
       const parent = heads[i - 1];
+      if (parent) links.set(head.head, { head, parent });
       if (parent && !judged.has(head.head)) await attempt(`checkpoint ${head.round}`, () => judge(head, parent));
     }
     return open;
@@ -548,15 +644,18 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       return;
     }
     const settled = active?.epoch ?? 0;
-    auditWaits = false;
+    links.clear();
     const open = new Set(await judgeOpen(heads, settled));
     for (const id of followed) {
       if (id === runId) continue;
       const others = await judgeOpen(await reader.headsSince(id, 0), settled);
       if (others.length === 0) followed.delete(id);
     }
+    claims.keep(new Set(links.keys()));
     // The run's state says what to measure; who measures nothing, or has not done yet, need not ask.
     if (modules.loss && !measuring && !auditWaits) measureNext(heads, await coordinator.run(runId), set.validators);
+    // What waits from here on, waits for the next look.
+    auditWaits = false;
     await attempt("sending verdicts", () => deliver(open));
 
     const at = clock.now();
@@ -565,6 +664,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (!dueBefore.has(epoch.manifest)) dueBefore.set(epoch.manifest, lastLook ?? 0);
       await attempt(`epoch ${epoch.epoch}`, () => attestOrRefuse(epoch));
     }
+    for (const manifest of claimed.keys())
+      if (!epochs.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
     lastLook = at;
   }
 

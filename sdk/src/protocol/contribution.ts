@@ -13,6 +13,7 @@ export interface ContributionVerdict {
   readonly head: Hex;
   readonly kind: number;
   readonly worker: Address;
+  readonly validator: Address;
   readonly value: bigint;
 }
 
@@ -74,6 +75,23 @@ function lowerMedian(values: readonly bigint[]): bigint | undefined {
   return sorted[Math.floor((sorted.length - 1) / 2)];
 }
 
+/**
+ * Whether a head's work earns nothing: more than half of the validators that looked at its aggregate say that it does not hold,
+ * be it what they drew or what another drew. One validator is one voice, however much it says.
+ */
+export function aggregateRejected(
+  head: Hex,
+  verdicts: readonly Pick<ContributionVerdict, "head" | "kind" | "validator" | "value">[],
+): boolean {
+  const against = new Map<string, boolean>();
+  for (const { head: of, kind, validator, value } of verdicts) {
+    if (of !== head || (kind !== verdictKind.aggregate && kind !== verdictKind.confirmation)) continue;
+    const who = validator.toLowerCase();
+    against.set(who, value === 0n || against.get(who) === true);
+  }
+  return [...against.values()].filter(Boolean).length * 2 > against.size;
+}
+
 /** Verdicts about a head, and of those the ones about a worker. */
 function about(head: ContributionHead, { worker }: ReceiptLeaf, verdicts: readonly ContributionVerdict[]) {
   const ofHead = verdicts.filter((verdict) => verdict.head === head.head);
@@ -81,9 +99,7 @@ function about(head: ContributionHead, { worker }: ReceiptLeaf, verdicts: readon
     ofHead
       .filter((verdict) => verdict.kind === kind && verdict.worker.toLowerCase() === worker.toLowerCase())
       .map((verdict) => verdict.value);
-  const aggregate = ofHead.filter((verdict) => verdict.kind === verdictKind.aggregate).map((verdict) => verdict.value);
   return {
-    aggregate,
     replay: ofWorker(verdictKind.replay),
     utility: lowerMedian(ofWorker(verdictKind.utility)) ?? FULL_QUALITY,
   };
@@ -101,15 +117,15 @@ export function zeroReasonOf(
     return name === undefined || name === "aggregated" ? "unknownOutcome" : name;
   }
   if (head.paramsVersion < minParamsVersion) return "parametersTooOld";
-  const { aggregate, replay, utility } = about(head, receipt, verdicts);
-  if (mostlyZero(aggregate)) return "aggregateRejected";
+  if (aggregateRejected(head.head, verdicts)) return "aggregateRejected";
+  const { replay, utility } = about(head, receipt, verdicts);
   if (mostlyZero(replay)) return "replayRejected";
   return utility === 0n ? "noUtility" : undefined;
 }
 
 /**
  * Quality of one receipt in basis points: lower median of UTILITY verdicts, 10,000 without any; 0 if it was not aggregated,
- * if more than half of its REPLAY verdicts or of the head's AGGREGATE verdicts are 0, or if the head's parameters are too old.
+ * if more than half of its REPLAY verdicts are 0, if the head's aggregate is rejected, or if its parameters are too old.
  */
 export function quality(
   head: ContributionHead,

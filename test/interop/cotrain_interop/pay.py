@@ -11,11 +11,22 @@ from .spec import Spec
 from .trees import rewards_root
 
 FULL = 10_000
+NOBODY = "0x" + 40 * "0"
 MAX_AGE = 30 * 86_400
 
 
 def verdict_key(verdict: dict) -> str:
     return ":".join(str(verdict[key]) for key in ("head", "kind", "worker", "index", "validator"))
+
+
+def rejected(kinds: dict, about: list[dict]) -> bool:
+    """Whether more than half of those who looked at a head's aggregate say that it does not hold; one validator is one voice."""
+    voices: dict[str, bool] = {}
+    for verdict in about:
+        if verdict["kind"] in (kinds["aggregate"], kinds["confirmation"]):
+            against = int(verdict["value"]) == 0
+            voices[verdict["validator"]] = voices.get(verdict["validator"], False) or against
+    return sum(voices.values()) * 2 > len(voices)
 
 
 def quality(kinds: dict, head: Head, leaf: list, verdicts: list[dict], least: int) -> int:
@@ -24,17 +35,18 @@ def quality(kinds: dict, head: Head, leaf: list, verdicts: list[dict], least: in
         return 0
     about = [verdict for verdict in verdicts if verdict["head"] == head["head"]]
 
-    def values(kind: str, worker: str | None) -> list[int]:
+    def values(kind: str) -> list[int]:
+        worker = leaf[1].lower()
         return [
             int(verdict["value"])
             for verdict in about
-            if verdict["kind"] == kinds[kind] and worker in (None, verdict["worker"])
+            if verdict["kind"] == kinds[kind] and verdict["worker"] == worker
         ]
 
-    for found in (values("aggregate", None), values("replay", leaf[1].lower())):
-        if found.count(0) * 2 > len(found):
-            return 0
-    utility = sorted(values("utility", leaf[1].lower()))
+    replays = values("replay")
+    if rejected(kinds, about) or replays.count(0) * 2 > len(replays):
+        return 0
+    utility = sorted(values("utility"))
     return utility[(len(utility) - 1) // 2] if utility else FULL
 
 
@@ -277,6 +289,12 @@ def check_verdict(spec: Spec, signed: dict, heads: dict, model: ModelFacts, memb
     if verdict["kind"] in (kinds["replay"], kinds["aggregate"]):
         require(value in (0, FULL), f"a verdict says {value}")
     if verdict["kind"] == kinds["aggregate"]:
+        equal("the worker of a verdict about an aggregate", verdict["worker"], NOBODY)
+    if verdict["kind"] == kinds["confirmation"]:
+        require(value == 0, f"a confirmation says {value}")
+        require(verdict["worker"] in members, "a confirmation is of what one drew who is not in the set")
+        require(verdict["worker"] != verdict["validator"], "a confirmation is of what its own validator drew")
+    if verdict["kind"] in (kinds["aggregate"], kinds["confirmation"]):
         require(verdict["index"] < model.runs[head.run_id].fragments, "a verdict is about a fragment that is not there")
     require(verdict["validator"] in members, "a verdict is of one who is not in the set")
     signer = signer_of(struct_digest(spec, "Verdict", verdict, separator), signed["signature"])

@@ -167,9 +167,10 @@ class Verifier:
         """What a verdict says against what was recomputed."""
         kinds = self.spec.codes["verdictKind"]
         docs, found = self.docs[head.run_id], self.rounds[head["head"]]
-        if verdict["kind"] == kinds["aggregate"]:
+        if verdict["kind"] in (kinds["aggregate"], kinds["confirmation"]):
+            drawer = verdict["validator" if verdict["kind"] == kinds["aggregate"] else "worker"]
             lot = self.chain.block(head.block + LOT_DELAY)["hash"]
-            due = drawn_fragment(lot, head["head"], verdict["validator"], docs.run.fragments)
+            due = drawn_fragment(lot, head["head"], drawer, docs.run.fragments)
             equal("the fragment that it drew", verdict["index"], due)
             holds = found.holds.get(due)
             if holds is None:

@@ -323,6 +323,41 @@ describe("verdicts", () => {
     expect(await counted()).toEqual([]);
   });
 
+  it("confirm what another member drew and nothing else, and are one voice of their validator", async () => {
+    const ledger = withValidators(createLedger());
+    const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_002, receipts: [{ account: b, tokens: 1n }] });
+    ledger.now = 1_016;
+    const [first, second, third] = validators.map((each) => lower(each.address)) as [Address, Address, Address];
+    const own = await Promise.all([
+      verdict(head, { index: drawn(head, 0, ledger), value: 0n }, 0),
+      verdict(head, { index: drawn(head, 1, ledger) }, 1),
+      verdict(head, { index: drawn(head, 2, ledger) }, 2),
+    ]);
+    const confirmation = (worker: Address, index: number, who: number, value = 0n) =>
+      verdict(head, { kind: verdictKind.confirmation, worker, index, value }, who);
+    const index = drawn(head, 0, ledger);
+    const refused = [
+      await confirmation(first, (index + 1) % 4, 1),
+      await confirmation(first, index, 1, 10_000n),
+      await confirmation(second, drawn(head, 1, ledger), 1),
+      await confirmation(c, index, 1),
+      // One validator, who would have a voice for each name.
+      await verdict(head, { worker: third, index: drawn(head, 2, ledger), value: 0n }, 2),
+    ];
+    const one = await compute(ledger, 1, [...own, ...refused]);
+    expect(one.verdicts.verdicts).toHaveLength(3);
+    expect(cumulative(one)).toEqual({ [a]: 500n, [b]: 500n });
+    // What the first finds by itself it may confirm of others too: still one voice of three.
+    const alone = [
+      await confirmation(second, drawn(head, 1, ledger), 0),
+      await confirmation(third, drawn(head, 2, ledger), 0),
+    ];
+    expect(cumulative(await compute(ledger, 1, [...own, ...alone]))).toEqual({ [a]: 500n, [b]: 500n });
+    const two = await compute(ledger, 1, [...own, await confirmation(first, index, 1)]);
+    expect(cumulative(two)).toEqual({ [b]: 1_000n });
+  });
+
   it("in any order give the same documents", async () => {
     const ledger = withValidators(createLedger());
     const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });

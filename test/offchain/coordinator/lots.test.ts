@@ -43,3 +43,30 @@ it("a verdict about another fragment than the lot gave its validator is refused,
   Object.assign(harness.chain, { blockHash });
   expect(await submit(drawn)).toBe("accepted");
 });
+
+it("a confirmation is taken of what another of the set drew, and of nothing else", async () => {
+  harness = await openHarness();
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (const worker of workers) await worker.train();
+  const head = () => harness.run.driver.state.heads.at(-1)!;
+  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+  const [mine, other] = [lower(validators[0]!.address), lower(validators[1]!.address)];
+  const lot = (who: typeof mine) =>
+    drawnFragment(lotSeed(digestOfJson(harness.chain.heads.at(-1)!.block + 2), head().head, who), 4);
+  const submit = async (worker: typeof mine, index: number, value = 0n): Promise<string> => {
+    const signed = await verdictOf(harness, validators[0]!, { kind: 5, worker, index, value });
+    try {
+      await harness.client.submitVerdict(runId, signed);
+      return "accepted";
+    } catch (error) {
+      if (!(error instanceof CotrainError)) throw error;
+      return error.code;
+    }
+  };
+  expect(await submit(mine, lot(mine))).toBe("WRONG_VERDICT");
+  expect(await submit(lower(workers[0]!.account.address), 0)).toBe("WRONG_VERDICT");
+  expect(await submit(other, lot(other), 10_000n)).toBe("WRONG_VERDICT");
+  expect(await submit(other, (lot(other) + 1) % 4)).toBe("NOT_DRAWN");
+  expect(await submit(other, lot(other))).toBe("accepted");
+});

@@ -83,6 +83,7 @@ const coordinator: ValidatorCoordinator = {
     }
     return world.store.get(digest, limit);
   },
+  verdicts: async () => ({ verdicts }),
   submitVerdict: async (_run, signed) => {
     verdicts.push(signed);
     return { accepted: true };

@@ -111,6 +111,7 @@ const coordinator: ValidatorCoordinator = {
     if (board.withheld.has(digest)) throw new CoordinatorError(404, "BLOB_NOT_FOUND", `There is no blob ${digest}.`);
     return world.store.get(digest, limit);
   },
+  verdicts: async () => ({ verdicts: board.verdicts }),
   submitVerdict: async (_run, signed) => {
     if (board.away) throw unreachable();
     if (board.deaf) throw new CoordinatorError(503, "OVERLOADED", "It takes nothing now.", { retryable: true });
@@ -130,7 +131,7 @@ const coordinator: ValidatorCoordinator = {
   },
 };
 
-async function start(account = me): Promise<{ events: ValidatorEvent[] }> {
+async function start(account = me, patience = 0): Promise<{ events: ValidatorEvent[] }> {
   const events: ValidatorEvent[] = [];
   const database = await openDatabase<StatementSchema>(
     join(node.directory, `${account.address}.sqlite`),
@@ -138,7 +139,7 @@ async function start(account = me): Promise<{ events: ValidatorEvent[] }> {
   );
   const controller = new AbortController();
   const running = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 40 },
+    { runId: world.runId, signal: controller.signal, pollInterval: 40, patience },
     {
       reader: chain,
       coordinator,
@@ -173,6 +174,12 @@ async function looked(): Promise<void> {
 }
 
 const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
+/** A block so many seconds after the last. */
+async function later(seconds: number): Promise<void> {
+  const { timestamp } = await world.client.getBlock();
+  await development().setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
+  await development().mine({ blocks: 1 });
+}
 
 /** @returns the round's receipts */
 async function post(
@@ -210,6 +217,8 @@ const about = (round: number, verdicts = board.verdicts): SignedVerdict[] =>
 beforeAll(async () => {
   node = await createNode(0);
   await node.start();
+  // Time passes with blocks alone: no deadline is missed beside busy neighbours.
+  await development().setBlockTimestampInterval({ interval: 1 });
   world = await createWorld(node.url, node.directory);
   jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const { chainId, contracts, fromBlock, url: rpcUrl } = world;
@@ -368,8 +377,7 @@ const refusal = async (view: EpochView): Promise<string> => {
 describe("an epoch", () => {
   let due: number;
   beforeAll(async () => {
-    await development().increaseTime({ seconds: 16 });
-    await development().mine({ blocks: 1 });
+    await later(16);
     due = (await chain.dueEpoch(world.modelId))!;
   });
 
@@ -458,16 +466,14 @@ const mine = (blocks: number): Promise<void> => development().mine({ blocks });
 /** Ends the epoch with one block, after `lot` blocks that belong to it. */
 async function endEpoch(lot = 2): Promise<number> {
   if (lot > 0) await mine(lot);
-  await development().increaseTime({ seconds: 16 });
-  await mine(1);
+  await later(16);
   return (await chain.dueEpoch(world.modelId))!;
 }
 /** Activates the pending root. */
 async function settle(): Promise<void> {
   const pending = await chain.pendingRoot(world.modelId);
   if (!pending) return;
-  await development().increaseTime({ seconds: 5 });
-  await mine(1);
+  await later(5);
   await chain.activateRoot(world.modelId, pending.epoch, `activate-${pending.epoch}`);
 }
 /** Finishes the run and registers the model's next, as its holders would decide it. */

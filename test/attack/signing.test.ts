@@ -1,0 +1,480 @@
+/** A dishonest coordinator against three validators, of whom one alone drew what is forged, or is starved of what it drew. */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  asDigest,
+  asHead,
+  canonicalJson,
+  digestOfJson,
+  domainFor,
+  drawnFragment,
+  drawsGateAudit,
+  type EpochView,
+  type Hex,
+  lotSeed,
+  type PayloadHeader,
+  type ReceiptsFile,
+  type SignedVerdict,
+  toWire,
+  typedDataOf,
+  type Verdict,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
+import { createTestClient, http } from "viem";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { createRandom, UserError } from "../../offchain/src/base/index.ts";
+import {
+  type Chain,
+  computeEpoch,
+  createEvidenceCache,
+  type EpochComputation,
+  openChain,
+  verdictKey,
+} from "../../offchain/src/chain/index.ts";
+import {
+  type Database,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+} from "../../offchain/src/service/index.ts";
+import {
+  type LossMeter,
+  openStatements,
+  runValidator,
+  statementMigrations,
+  type StatementSchema,
+  type ValidatorCoordinator,
+  type ValidatorEvent,
+} from "../../offchain/src/validator/index.ts";
+import { createNode, type TestNode } from "../offchain/chain/node.ts";
+import {
+  conformance,
+  createWorld,
+  fragments,
+  lossOf,
+  poster,
+  type RoundOptions,
+  validators,
+  type World,
+} from "../offchain/chain/world.ts";
+
+const lower = (account: { readonly address: string }): Address => account.address.toLowerCase() as Address;
+/** Who alone draws what is forged or withheld, and the two who are enough to sign a root. */
+const [victim, first, second] = validators.map((account) => lower(account)) as [Address, Address, Address];
+const accountOf = (address: Address) => validators.find((account) => lower(account) === address)!;
+
+let node: TestNode;
+let world: World;
+let chain: Chain;
+let jobs: Database<JobSchema>;
+const running: (() => Promise<void>)[] = [];
+
+/** What the coordinator holds, shows and hides. */
+const board = {
+  verdicts: [] as SignedVerdict[],
+  epochs: [] as EpochView[],
+  signed: new Map<Address, Hex>(),
+  /** Digests that it says it does not have, by who asks. */
+  withheld: new Map<Address, Set<string>>(),
+  asked: new Map<Address, Set<string>>(),
+  /** It takes no verdicts of these. */
+  deaf: new Set<Address>(),
+  looks: 0,
+};
+/** The blocks that decide lots, chosen so that only the victim looks where something is wrong. */
+const decided = new Map<number, Hex>();
+
+const coordinatorOf = (me: Address): ValidatorCoordinator => ({
+  run: async () => {
+    const { modelId, definition } = await chain.run(world.runId);
+    return { runId: world.runId, modelId, definition, realisations: [], phase: "Training" } as unknown as Awaited<
+      ReturnType<ValidatorCoordinator["run"]>
+    >;
+  },
+  epochs: async () => {
+    board.looks += 1;
+    return { epochs: board.epochs };
+  },
+  verdicts: async () => ({ verdicts: board.verdicts }),
+  blob: async (_run, digest, limit) => {
+    board.asked.set(me, (board.asked.get(me) ?? new Set()).add(digest));
+    if (board.withheld.get(me)?.has(digest)) throw new CoordinatorError(404, "BLOB_NOT_FOUND", `No blob ${digest}.`);
+    return world.store.get(digest, limit);
+  },
+  submitVerdict: async (_run, signed) => {
+    if (board.deaf.has(me)) throw new CoordinatorError(503, "OVERLOADED", "Not now.", { retryable: true });
+    if (!board.verdicts.some(({ verdict }) => verdictKey(verdict) === verdictKey(signed.verdict)))
+      board.verdicts.push(signed);
+    return { accepted: true };
+  },
+  submitAttestation: async (_run, _epoch, { signature }) => {
+    board.signed.set(me, signature);
+    return { accepted: true };
+  },
+});
+
+/** The function that this world's losses are, in place of a program. */
+const loss: LossMeter = {
+  measure: async ({ checkpoint, sequences }) => {
+    if (typeof checkpoint === "string" || typeof sequences === "number") throw new UserError("UNUSED", "Not measured.");
+    const microBitsPerByte = lossOf(checkpoint, sequences);
+    return { loss: 0, microBitsPerByte, sequences: sequences.length, cpu: 0, elapsed: 0 };
+  },
+  conformance: async () => conformance,
+  close: () => undefined,
+};
+
+async function start(me: Address, patience = 0): Promise<ValidatorEvent[]> {
+  const events: ValidatorEvent[] = [];
+  const file = join(node.directory, `${me}.sqlite`);
+  const database = await openDatabase<StatementSchema>(file, statementMigrations);
+  const controller = new AbortController();
+  const done = runValidator(
+    { runId: world.runId, signal: controller.signal, pollInterval: 20, patience },
+    {
+      reader: chain,
+      coordinator: coordinatorOf(me),
+      account: accountOf(me),
+      statements: openStatements(database),
+      loss,
+      onEvent: (event) => void events.push(event),
+    },
+  );
+  running.push(async () => {
+    controller.abort(new UserError("STOPPED", "Stopped."));
+    await done;
+    await database.close();
+  });
+  return events;
+}
+async function stop(): Promise<void> {
+  await Promise.all(running.splice(0).map((end) => end()));
+}
+
+async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
+  for (let tries = 0; tries < 500; tries++) {
+    const found = look();
+    if (found !== undefined) return found;
+    await sleep(20);
+  }
+  throw new Error(`${what} did not come.`);
+}
+/** Until each of so many validators began a look and ended it after this. */
+async function looked(count: number): Promise<void> {
+  const before = board.looks;
+  await eventually("looks", () => (board.looks >= before + 4 * count ? true : undefined));
+}
+const signedBy = (who: Address): Promise<Hex> => eventually(`${who}'s signature`, () => board.signed.get(who));
+const found = <T extends ValidatorEvent["type"]>(events: readonly ValidatorEvent[], type: T) =>
+  eventually(type, () => events.find((event): event is Extract<ValidatorEvent, { type: T }> => event.type === type));
+
+const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
+/** A block so many seconds after the last. */
+async function later(seconds: number): Promise<void> {
+  const { timestamp } = await world.client.getBlock();
+  await development().setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
+  await development().mine({ blocks: 1 });
+}
+
+/** The fragment that the victim draws, and nobody else. */
+const VICTIMS = 2;
+
+interface Posted {
+  readonly head: string;
+  readonly round: number;
+  readonly file: ReceiptsFile;
+}
+
+/** @param gate whether the victim, and nobody else, audits the gate */
+async function post(options: RoundOptions = {}, gate = false): Promise<Posted> {
+  const { head: parentHead } = await chain.head(world.runId);
+  const { fields, file } = await world.publisher.round(options);
+  await chain.postHead({ ...fields, parentHead }, `head-${fields.round}`);
+  const { head } = await chain.head(world.runId);
+  const { block } = (await chain.headsSince(world.runId, 0)).at(-1)!;
+  const { auditOneIn } = world.definition.screening;
+  for (let salt = 0; ; salt++) {
+    const hash = digestOfJson({ salt });
+    const seeds = [victim, first, second].map((who) => lotSeed(hash, asHead(head), who));
+    const drawn = seeds.map((seed) => drawnFragment(seed, fragments));
+    const audits = seeds.map((seed) => drawsGateAudit(seed, fragments, auditOneIn));
+    if (drawn[0] !== VICTIMS || drawn.slice(1).includes(VICTIMS)) continue;
+    if (audits[0] !== gate || audits[1] || audits[2]) continue;
+    decided.set(block + 2, hash);
+    return { head, round: fields.round, file };
+  }
+}
+
+/** Ends the epoch and publishes it as the coordinator would have it signed. */
+async function publish(verdicts: readonly SignedVerdict[]): Promise<EpochComputation> {
+  const epoch = (await chain.dueEpoch(world.modelId))!;
+  const modules = { reader: chain, blobs: world.blobs, evidence: createEvidenceCache(chain) };
+  const result = await computeEpoch(modules, { modelId: world.modelId, epoch, verdicts });
+  if (result.kind === "nothing") throw new Error(result.reason);
+  const { inputs, verdicts: counted, rewards, manifest, attestation } = result.computation;
+  for (const document of [inputs, counted, rewards, manifest])
+    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
+  const view = { signatures: [], state: "collecting", transaction: null } as const;
+  board.signed.clear();
+  const { epochDigest } = attestation;
+  board.epochs = [{ epoch, manifest: epochDigest, attestation: toWire("Attestation", attestation), ...view }];
+  return result.computation;
+}
+async function endEpoch(): Promise<void> {
+  await development().mine({ blocks: 3 });
+  await later(16);
+}
+/** Posts and activates what the two signed. */
+async function pay({ attestation }: EpochComputation): Promise<void> {
+  const signatures = await Promise.all(
+    [first, second].map(async (validator) => ({ validator, signature: await signedBy(validator) })),
+  );
+  await chain.postRoot(attestation, signatures, `root-${attestation.epoch}`);
+  await later(5);
+  await chain.activateRoot(world.modelId, Number(attestation.epoch), `activate-${attestation.epoch}`);
+}
+
+const about = (head: string, who: Address, kind: number = verdictKind.aggregate) =>
+  board.verdicts.find(({ verdict }) => verdict.head === head && verdict.validator === who && verdict.kind === kind)
+    ?.verdict;
+const judged = (head: string, who: Address) => eventually("its verdict", () => about(head, who));
+
+/** Payloads of the victim's fragment. */
+async function payloadsOf({ file }: Posted): Promise<string[]> {
+  const headers = await Promise.all(
+    file.receipts.map(async ({ receipt }) => {
+      const bytes = await world.store.get(asDigest(receipt.payloadDigest));
+      return JSON.parse(new TextDecoder().decode(bytes)) as PayloadHeader;
+    }),
+  );
+  return headers.map((header) => header.fragments.find(({ index }) => index === VICTIMS)!.digest);
+}
+
+async function verdictOf(who: Address, { head, round }: Posted, value: bigint): Promise<SignedVerdict> {
+  const struct: Verdict = {
+    runId: world.runId,
+    round: BigInt(round - 1),
+    head: asHead(head),
+    validator: who,
+    kind: verdictKind.aggregate,
+    worker: `0x${"0".repeat(40)}`,
+    index: VICTIMS,
+    value,
+    evidence: digestOfJson("nothing"),
+    issuedAt: 1n,
+  };
+  const domain = domainFor(world.chainId, world.contracts.runRegistry);
+  const signature = await accountOf(who).signTypedData(typedDataOf(domain, "Verdict", struct));
+  return { verdict: toWire("Verdict", struct), signature };
+}
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  // Time passes with blocks alone: no deadline is missed beside busy neighbours.
+  await development().setBlockTimestampInterval({ interval: 1 });
+  world = await createWorld(node.url, node.directory);
+  jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  const table = await openJobTable(jobs, { random: createRandom("jobs") });
+  const options = { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
+  chain = await openChain(options, { account: poster, jobs: table });
+  const blockHash = chain.blockHash.bind(chain);
+  Object.assign(chain, { blockHash: async (block: number) => decided.get(block) ?? blockHash(block) });
+});
+beforeEach(() => {
+  board.epochs = [];
+  board.signed.clear();
+  board.withheld.clear();
+  board.asked.clear();
+  board.deaf.clear();
+});
+afterEach(stop);
+afterAll(async () => {
+  await chain?.close();
+  await jobs?.close();
+  await node?.close();
+});
+
+const forgeFragment: RoundOptions = { forge: (states) => void (states[VICTIMS]!.params[0]! += 1e-3) };
+const forgeGate: RoundOptions = { forgeScreening: ({ gate }) => void (gate.passes[0]!.after! -= 20_000) };
+
+const worth = ({ file }: Posted): bigint =>
+  file.receipts.reduce((sum, { tokens }) => sum + BigInt(tokens) * 10_000n, 0n);
+const worthOf = ({ inputs }: EpochComputation): bigint =>
+  inputs.epochs
+    .flatMap(({ contributions }) => contributions)
+    .reduce((sum, { contribution }) => sum + BigInt(contribution), 0n);
+
+/** Neither of the two signs what pays for it; what they say makes it worth nothing, whatever the coordinator counts. */
+async function expectUnpaid(posted: Posted, patience = 0): Promise<void> {
+  const events = [await start(first, patience), await start(second, patience)];
+  for (const who of [first, second]) expect(await judged(posted.head, who)).toMatchObject({ value: "10000" });
+  // Two of those who looked found nothing: by what was said so far it is paid.
+  await publish(board.verdicts);
+  for (const [i, who] of [first, second].entries()) {
+    expect(await found(events[i]!, "confirmed")).toMatchObject({
+      head: posted.head,
+      fragment: VICTIMS,
+      drawer: victim,
+    });
+    expect(await found(events[i]!, "refused")).toMatchObject({
+      reason: expect.stringContaining(`checkpoint ${posted.round} does not hold`),
+    });
+    expect(await eventually("the confirmation", () => about(posted.head, who, verdictKind.confirmation))).toMatchObject(
+      { worker: victim, index: VICTIMS, value: "0" },
+    );
+  }
+  expect(board.signed.size).toBe(0);
+}
+
+describe("a coordinator that pays for what it forged", () => {
+  it.each([
+    ["a fragment", forgeFragment, false],
+    ["the gate's losses", forgeGate, true],
+  ])(
+    "where one validator alone drew %s gets no signature, and a head that is worth nothing",
+    async (_, forge, gate) => {
+      const honest = await post();
+      const posted = await post(forge, gate);
+      await endEpoch();
+      await start(victim);
+      expect(await judged(posted.head, victim)).toMatchObject({ value: "0" });
+      await stop();
+      // What is denied is looked at at once.
+      await expectUnpaid(posted, 3_600_000);
+      // Computed again with all that was said it pays for the honest round alone, and is signed.
+      const again = await publish(board.verdicts);
+      expect(worthOf(again)).toBe(worth(honest));
+      await pay(again);
+    },
+  );
+
+  it("and hides that its finder says so gets none either", async () => {
+    await post();
+    const posted = await post(forgeFragment);
+    await endEpoch();
+    board.deaf.add(victim);
+    const events = await start(victim);
+    await eventually("its finding", () =>
+      events.find((event) => event.type === "judged" && event.head === posted.head && !event.holds),
+    );
+    await expectUnpaid(posted);
+    expect(about(posted.head, victim)).toBeUndefined();
+    await pay(await publish(board.verdicts));
+  });
+
+  it("and counts too few of those who say so gets no signature of theirs", async () => {
+    await post();
+    const posted = await post(forgeFragment);
+    await endEpoch();
+    await expectUnpaid(posted);
+    await stop();
+    // One voice of three is no majority: it is counted, and what it speaks against is paid.
+    const counted = board.verdicts.filter(
+      ({ verdict }) => verdict.kind !== verdictKind.confirmation || verdict.validator === first,
+    );
+    board.verdicts.push(await verdictOf(victim, posted, 10_000n));
+    await publish([...counted, board.verdicts.at(-1)!]);
+    const events = await start(first);
+    expect(await found(events, "refused")).toMatchObject({
+      reason: expect.stringContaining(`pays for checkpoint ${posted.round}`),
+    });
+    await stop();
+    await Promise.all([start(first), start(second)]);
+    await pay(await publish(board.verdicts));
+  });
+});
+
+const starve = async (posted: Posted, from: readonly Address[]): Promise<string[]> => {
+  const hidden = await payloadsOf(posted);
+  for (const who of from) board.withheld.set(who, new Set(hidden));
+  return hidden;
+};
+
+describe("a coordinator that withholds what one validator drew", () => {
+  it("from it alone has it recomputed by the others, and paid for where it is honest", async () => {
+    const posted = await post();
+    await endEpoch();
+    const hidden = await starve(posted, [victim]);
+    await Promise.all([start(victim), start(first), start(second)]);
+    await Promise.all([first, second].map((who) => judged(posted.head, who)));
+    const computation = await publish(board.verdicts);
+    await Promise.all([signedBy(first), signedBy(second)]);
+    for (const who of [first, second]) for (const digest of hidden) expect(board.asked.get(who)).toContain(digest);
+    expect(about(posted.head, victim)).toBeUndefined();
+    expect(board.signed.has(victim)).toBe(false);
+    await pay(computation);
+  });
+
+  it("because it is forged is found out", async () => {
+    const honest = await post();
+    const posted = await post(forgeFragment);
+    await endEpoch();
+    await starve(posted, [victim]);
+    await start(victim);
+    await expectUnpaid(posted);
+    const again = await publish(board.verdicts);
+    expect(worthOf(again)).toBe(worth(honest));
+    await pay(again);
+  });
+
+  it("from everybody gets no signature before it is there", async () => {
+    const posted = await post();
+    await endEpoch();
+    await starve(posted, [victim, first, second]);
+    await start(victim);
+    const events = [await start(first), await start(second)];
+    await Promise.all([first, second].map((who) => judged(posted.head, who)));
+    const computation = await publish(board.verdicts);
+    for (const each of events)
+      await eventually("a word of it", () =>
+        each.find((event) => event.type === "retrying" && event.what.includes(`in ${victim}'s place`)),
+      );
+    await looked(3);
+    expect(board.signed.size).toBe(0);
+    board.withheld.clear();
+    await pay(computation);
+  });
+});
+
+describe("a validator that lies", () => {
+  it("by saying 0 of what holds keeps nobody from signing, and takes nothing from anybody", async () => {
+    const posted = await post();
+    await endEpoch();
+    board.verdicts.push(await verdictOf(victim, posted, 0n));
+    await Promise.all([start(first), start(second)]);
+    await Promise.all([first, second].map((who) => judged(posted.head, who)));
+    const computation = await publish(board.verdicts);
+    await pay(computation);
+    expect(about(posted.head, first, verdictKind.confirmation)).toBeUndefined();
+    expect(about(posted.head, second, verdictKind.confirmation)).toBeUndefined();
+    expect(computation.inputs.epochs.at(-1)!.contributions).toHaveLength(posted.file.receipts.length);
+  });
+
+  it("by saying nothing, as if starved, is waited for and then done without", async () => {
+    const posted = await post();
+    await endEpoch();
+    const events = await start(first, 3_600_000);
+    await judged(posted.head, first);
+    await publish(board.verdicts);
+    await eventually("a word of it", () =>
+      events.find((event) => event.type === "retrying" && event.reason.includes("say nothing of what they drew")),
+    );
+    await looked(1);
+    expect(board.signed.size).toBe(0);
+    const [hidden] = await payloadsOf(posted);
+    expect(board.asked.get(first)).not.toContain(hidden);
+    await stop();
+
+    await Promise.all([start(first), start(second)]);
+    await Promise.all([signedBy(first), signedBy(second)]);
+    expect(board.asked.get(first)).toContain(hidden);
+    expect(about(posted.head, victim)).toBeUndefined();
+  });
+});
