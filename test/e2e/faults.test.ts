@@ -411,9 +411,10 @@ describe("afterwards the books", { timeout: 150_000 }, () => {
   });
 
   it("account for every position of the data", () => {
-    const { ledger, facts } = watch.state();
+    const { ledger, facts, totals, current } = watch.state();
     const balance = balanceOf(ledger);
-    const trained = Object.values(watch.state().totals).reduce((sum, tokens) => sum + tokens, 0);
+    const open = Object.values(current?.work ?? {}).map(({ receipt }) => receipt?.tokens ?? 0);
+    const trained = [...Object.values(totals), ...open].reduce((sum, tokens) => sum + tokens, 0);
     expect(balance.consumed * facts.sequence).toBe(trained);
     expect(balance.issued).toBe(balance.consumed + balance.open + balance.free);
   });

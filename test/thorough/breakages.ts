@@ -406,4 +406,32 @@ export const breakages: readonly Breakage[] = [
     instead: "if (states.length === 0) return null;",
     tests: ["test/offchain/coordinator/gate.test.ts"],
   },
+  {
+    name: "who leaves before each deadline has missed none",
+    file: "offchain/src/coordinator/machine/members.ts",
+    text: "if (member && out && !finished",
+    instead: "if (member && !out && !finished",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "joining anew is a fresh start",
+    file: "offchain/src/coordinator/machine/members.ts",
+    text: "misses: known?.misses ?? 0,",
+    instead: "misses: 0,",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "leaving and joining again is a fresh start",
+    file: "offchain/src/coordinator/machine/members.ts",
+    text: "const known = before ?? (absence && absence.keptUntil > event.at ? absence : undefined);",
+    instead: "const known = before ?? (absence && absence.keptUntil < event.at ? absence : undefined);",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "what is left out, or waits for its round to close, counts as a worker's share",
+    file: "offchain/src/coordinator/machine/rounds.ts",
+    text: "if (outcome === outcomeCode.aggregated) draft.totals",
+    instead: "draft.totals",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
 ];

@@ -64,7 +64,7 @@ export const MemberView = Type.Object({
   /** Training loss, nats per token, smoothed by the worker. */
   loss: Nullable(Real),
   tokensPerSecond: Nullable(Real),
-  /** Tokens of accepted receipts. */
+  /** Tokens of its receipts that stand in a checkpoint; over all workers ever they add up to the run's. */
   tokens: Decimal,
 });
 export type MemberView = Static<typeof MemberView>;

@@ -3,10 +3,12 @@ import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { createLine } from "../../../offchain/src/coordinator/line.ts";
-import { GRACE_MS } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import { GRACE_MS, outstandingOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { isIdle, openPlaces } from "../../../offchain/src/coordinator/machine/members.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
-import { type Actor, addressOf, HOSTILE, play } from "./liveness.ts";
+import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { type Actor, addressOf, HOSTILE, joined, left, play } from "./liveness.ts";
 
 const SEEDS = Number(process.env["COTRAIN_SEEDS"] ?? 60);
 const R = 20;
@@ -69,6 +71,63 @@ it("a member that poisons each round is left out of it, round after round, until
   );
   expect(paid[4]!.rounds).toBeGreaterThan(2);
   expect(strikes).toBeGreaterThanOrEqual(defaultScreening.strikes);
+});
+
+// point 3
+describe("who holds rounds up again and again", () => {
+  const TIME = 1_200_000;
+  const besides = (...hostile: Actor[]) =>
+    play({ actors: [...equal(3, 100), ...hostile], params: { minWorkers: 1, roundDeadline: R }, time: TIME });
+
+  it.each(["idle", "leaver", "rejoiner"] as const)("is benched, whatever it does to be forgiven (%s)", (kind) => {
+    const { state } = besides({ kind, pace: 200 });
+    const worker = addressOf(3);
+    const counted = state.members[worker] ?? state.absent[worker];
+    expect(counted!.misses).toBeGreaterThanOrEqual(4);
+    expect(counted!.benchedUntil).toBeGreaterThan(state.at - R * 1_000);
+    // Alone, the honest three make a round in 7 s.
+    expect(state.round).toBeGreaterThan(130);
+  });
+
+  it("is forgiven when it delivers, and forgotten when it stayed away for as long as the longest bench", () => {
+    const leaver = addressOf(3);
+    let { state } = besides({ kind: "leaver", pace: 200 });
+    if (state.members[leaver]) state = step(state, left(leaver, state.at)).state;
+    const { misses, keptUntil } = state.absent[leaver]!;
+    expect(keptUntil - state.at).toBeLessThanOrEqual(64 * R * 1_000);
+    expect(step(state, joined(leaver, state.at)).state.members[leaver]!.misses).toBe(misses);
+    expect(step(state, joined(leaver, keptUntil)).state.members[leaver]).toMatchObject({ misses: 0, benchedUntil: 0 });
+  });
+
+  it("is remembered within bounds, and throw-away members that left do not wash it out", () => {
+    const { state } = besides();
+    const [often, once] = [addressOf(900), addressOf(901)];
+    const absence = (misses: number, minutes: number) => ({
+      misses,
+      benchedUntil: state.at,
+      keptUntil: state.at + minutes * 60_000,
+    });
+    const crowd = Array.from({ length: 1_023 }, (_, i) => [addressOf(2_000 + i), absence(1, 2)] as const);
+    const absent = Object.fromEntries([...crowd, [often, absence(9, 1)]]);
+    let full: RunState = { ...state, absent };
+    full = step(full, joined(once, full.at)).state;
+    const dealt = full.members[once]!;
+    full = step({ ...full, members: { ...full.members, [once]: { ...dealt, misses: 1 } } }, left(once, full.at)).state;
+    expect(Object.keys(full.absent)).toHaveLength(1_024);
+    expect(full.absent[often]!.misses).toBe(9);
+    expect(full.absent[once]!.misses).toBe(1);
+    expect(full.absent[addressOf(2_000)]).toBeUndefined();
+  });
+
+  it("is told from who leaves without work, or while the run rests", () => {
+    const { state } = play({ actors: equal(3, 100), params: { minWorkers: 1, roundDeadline: R }, time: 3_000 });
+    const working = outstandingOf(state.current!)[0]!.assignment.worker;
+    const waiting = (Object.keys(state.members) as Address[]).find((worker) => !state.current!.work[worker])!;
+    expect(step(state, left(working, state.at)).state.absent).toMatchObject({ [working]: { misses: 1 } });
+    expect(step(state, left(waiting, state.at)).state.absent).toEqual({});
+    const paused = step(state, { type: "PauseRequested", by: "operator", at: state.at }).state;
+    expect(step(paused, left(working, state.at)).state.absent).toEqual({});
+  });
 });
 
 const equal = (count: number, pace: number, over: Partial<Actor> = {}): Actor[] =>

@@ -62,9 +62,29 @@ const shardOf = (name: string, index: number) => ({
 /**
  * honest: works and delivers. poisoner: too, what raises the loss of whatever it is part of. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
  * deadline. garbler: sends receipts of nothing. restarter: starts anew every few seconds. flapper: leaves and comes back.
+ * leaver: leaves just before each deadline and comes back at once. rejoiner: joins anew after each, without leaving.
  */
-export type Kind = "honest" | "poisoner" | "idle" | "boaster" | "late" | "garbler" | "restarter" | "flapper";
-export const HOSTILE: readonly Kind[] = ["idle", "boaster", "late", "garbler", "restarter", "flapper"];
+export type Kind =
+  | "honest"
+  | "poisoner"
+  | "idle"
+  | "boaster"
+  | "late"
+  | "garbler"
+  | "restarter"
+  | "flapper"
+  | "leaver"
+  | "rejoiner";
+export const HOSTILE: readonly Kind[] = [
+  "idle",
+  "boaster",
+  "late",
+  "garbler",
+  "restarter",
+  "flapper",
+  "leaver",
+  "rejoiner",
+];
 
 export interface Actor {
   readonly kind: Kind;
@@ -106,6 +126,33 @@ export interface Outcome {
 
 export const addressOf = (index: number): Address => `0x${(index + 16).toString(16).padStart(4, "0").repeat(10)}`;
 
+/** A member's join, of its own wallet, and its leave. */
+export const joined = (
+  worker: Address,
+  at: number,
+  over: { issuedAt?: number; pace?: number | null; restarted?: boolean } = {},
+): RunEvent => ({
+  type: "MemberJoined",
+  at,
+  join: {
+    runId,
+    worker,
+    beneficiary: worker,
+    lease: zeroHash,
+    realisation,
+    conformance: zeroHash,
+    protocolMin: 1,
+    protocolMax: 1,
+    issuedAt: String(over.issuedAt ?? at),
+  },
+  signature: "0x",
+  machineClass: "x",
+  batch: 2,
+  pace: over.pace ?? null,
+  restarted: over.restarted ?? false,
+});
+export const left = (worker: Address, at: number): RunEvent => ({ type: "MemberLeft", at, worker, reason: "left" });
+
 export function play(scene: Scene): Outcome {
   const random: Random = createRandom(`liveness/${scene.seed ?? 0}`);
   const params: RunParams = { ...harnessParams, rampRounds: 0, innerSteps: 64, ...scene.params };
@@ -118,6 +165,7 @@ export function play(scene: Scene): Outcome {
     held: null as { digest: Digest; since: number } | null,
     waited: 0,
     joins: 0,
+    missed: 0,
   }));
   const outcome = { lost: actors.map(() => 0), longestWait: 0, longestRound: 0 };
   const paid = actors.map(() => ({ rounds: 0, steps: 0 }));
@@ -158,25 +206,7 @@ export function play(scene: Scene): Outcome {
   function join(actor: (typeof actors)[number], restarted: boolean): void {
     actor.joins += 1;
     const claim = actor.claim === undefined ? actor.pace * 1_000 : actor.claim;
-    offer({
-      type: "MemberJoined",
-      join: {
-        runId,
-        worker: actor.worker,
-        beneficiary: actor.worker,
-        lease: zeroHash,
-        realisation,
-        conformance: zeroHash,
-        protocolMin: 1,
-        protocolMax: 1,
-        issuedAt: String(now + actor.joins),
-      },
-      signature: "0x",
-      machineClass: "x",
-      batch: 2,
-      pace: claim,
-      restarted,
-    });
+    offer(joined(actor.worker, now, { issuedAt: now + actor.joins, pace: claim, restarted }));
   }
 
   const openWork = (worker: Address): Work | undefined => {
@@ -312,6 +342,8 @@ export function play(scene: Scene): Outcome {
   function act(actor: (typeof actors)[number]): void {
     const { worker, kind } = actor;
     if (!state.members[worker]) return join(actor, false);
+    if (kind === "rejoiner" && state.members[worker].misses > actor.missed) join(actor, true);
+    actor.missed = state.members[worker].misses;
     const work = openWork(worker);
     if (!work) return;
     if (actor.held?.digest !== work.digest) {
@@ -328,6 +360,8 @@ export function play(scene: Scene): Outcome {
     else if (kind === "garbler") deliver(actor, work, false);
     else if (kind === "restarter" && random.float() < 0.1) join(actor, true);
     else if (kind === "flapper" && random.float() < 0.1) offer({ type: "MemberLeft", worker, reason: "left" });
+    else if (kind === "leaver" && (state.current?.deadline ?? Infinity) - now <= 500)
+      offer({ type: "MemberLeft", worker, reason: "left" });
   }
 
   for (let elapsed = 0; elapsed < scene.time; elapsed += TICK, now += TICK) {

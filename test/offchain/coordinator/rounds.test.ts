@@ -55,9 +55,14 @@ describe("a round", () => {
     expect(ack.tokens).toBe(4n * 2n * 16n);
     expect(await recoverSigner(domain, "Ack", ack, reply.signature)).toBe(view.poster);
 
+    // What is not in a checkpoint yet counts for nobody: the members' tokens add up to the run's at every moment.
+    const open = await harness.client.run(runId);
+    expect(open.current).toMatchObject({ received: 1 });
+    expect([open.tokens, ...open.members.map(({ tokens }) => tokens)]).toEqual(["0", "0", "0"]);
     await b.train();
     await roundIs(1);
     const next = await harness.client.run(runId);
+    expect(next.members.map(({ tokens }) => tokens)).toEqual(["128", "128"]);
     expect(next).toMatchObject({ step: 4, tokens: "256", current: { round: 1, innerSteps: 8 } });
     const work = await a.work();
     expect(work).toMatchObject({
@@ -231,6 +236,12 @@ describe("a round", () => {
     const outcomes = Object.fromEntries(file.receipts.map(({ receipt, outcome }) => [receipt.worker, outcome]));
     expect(outcomes).toEqual({ [a.address]: 1, [b.address]: 0 });
     expect(manifest.tokens).toBe("128");
+    // What was left out is nobody's share of the work.
+    const { members, tokens } = await harness.client.run(runId);
+    expect(Object.fromEntries(members.map((each) => [each.worker, each.tokens]))).toEqual({
+      [a.address]: "0",
+      [b.address]: tokens,
+    });
     expect(await a.work()).toMatchObject({ lastOutcome: { outcome: 1 } });
   });
 });

@@ -18,6 +18,10 @@ export function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): vo
     // What has happened does not lie in the future, also where it was written down while the clock was ahead.
     member.joinedAt = Math.min(member.joinedAt, at);
   }
+  for (const absence of Object.values(draft.absent)) {
+    if (absence.benchedUntil > was) absence.benchedUntil += shift;
+    if (absence.keptUntil > was) absence.keptUntil += shift;
+  }
   for (const summary of draft.recent) {
     const ahead = Math.max(0, summary.durableAt - at);
     summary.openedAt -= ahead;

@@ -12,7 +12,7 @@ import { fragmentCount, type Member, type OpenRound, parametersOf, type RunState
 
 /** Deadlines missed in a row from which on a member is benched: for four deadlines, eight, sixteen, …, at most MAX_BENCH. */
 const BENCH_FROM = 2;
-const MAX_BENCH = 64;
+export const MAX_BENCH = 64;
 /** How long what is being sent is waited for at a deadline, ms. */
 export const GRACE_MS = 3_000;
 /** A report of half the steps done in t means t × this for the other half: sending comes on top. */
@@ -161,17 +161,25 @@ export function dropWork(draft: StateDraft, worker: Address): void {
   delete draft.current.work[worker];
 }
 
+/** One miss more; benched when it is not the first. */
+export function countMiss(
+  member: { misses: number; benchedUntil: number },
+  at: number,
+  { roundDeadline }: Pick<WireRunParams, "roundDeadline">,
+): void {
+  member.misses += 1;
+  const times = Math.min(MAX_BENCH, 2 ** Math.min(30, member.misses));
+  if (member.misses >= BENCH_FROM) member.benchedUntil = at + times * roundDeadline * 1_000;
+}
+
 /** Gives up on those who are not there by the deadline: each missed it, and is benched when it is not the first time. */
 function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, reports: TimerFired["reports"]): void {
-  const roundDeadline = round.params.roundDeadline * 1_000;
   for (const { assignment, dealtAt } of outstandingOf(round)) {
     const member = draft.members[assignment.worker];
     if (member) {
       const done = reports?.[assignment.worker]?.step ?? 0;
       member.pace = paceAfterMiss(member.pace, at - dealtAt, assignment.steps, done);
-      member.misses += 1;
-      const times = Math.min(MAX_BENCH, 2 ** Math.min(30, member.misses));
-      if (member.misses >= BENCH_FROM) member.benchedUntil = at + times * roundDeadline;
+      countMiss(member, at, round.params);
     }
     dropWork(draft, assignment.worker);
   }

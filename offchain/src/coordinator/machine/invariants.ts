@@ -19,6 +19,8 @@ function momentsOf({ members, recent, current }: RunState): number[] {
   ];
 }
 
+const countedOf = ({ totals }: RunState): number => Object.values(totals).reduce((sum, tokens) => sum + tokens, 0);
+
 /** Sentences about what is broken; empty when all is well. */
 export function violationsOf(state: RunState, before: RunState | null = null): string[] {
   const found: string[] = [];
@@ -34,9 +36,15 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
     momentsOf(state).every((time) => time <= state.at),
     "nothing that happened lies in the future",
   );
+  claim(
+    Object.keys(state.absent).every((worker) => state.members[worker as Address] === undefined),
+    "who is a member is not absent",
+  );
   if (before) {
     claim(state.round === before.round || state.round === before.round + 1, "rounds go up by one");
-    claim(state.checkpoint.tokens >= before.checkpoint.tokens, "trained tokens do not fall");
+    const trained = state.checkpoint.tokens - before.checkpoint.tokens;
+    claim(trained >= 0, "trained tokens do not fall");
+    claim(countedOf(state) - countedOf(before) === trained, "the workers' tokens add up to the checkpoint's");
     claim(
       state.settledEpoch >= before.settledEpoch || state.reverts > before.reverts,
       "settled epochs fall only by a reorg",

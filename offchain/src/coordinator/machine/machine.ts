@@ -37,7 +37,7 @@ import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 9;
+export const LOGIC_VERSION = 10;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 3;
 
@@ -86,6 +86,7 @@ function initialState(event: RunCreated): RunState {
     params: event.params,
     nextParams: null,
     members: {},
+    absent: {},
     joins: {},
     totals: {},
     outcomes: {},

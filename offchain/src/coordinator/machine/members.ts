@@ -2,7 +2,7 @@
 import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
 import type { MemberJoined, MemberLeft } from "./events.ts";
-import { dropWork, workAgain } from "./dealing.ts";
+import { countMiss, dropWork, MAX_BENCH, outstandingOf, workAgain } from "./dealing.ts";
 import { MAX_PACE } from "./pace.ts";
 import type { StateDraft } from "./pending.ts";
 import type { Member, RunState } from "./state.ts";
@@ -13,6 +13,9 @@ export const JOIN_WINDOW_MS = 300_000;
 export const JOINS_KEPT = 16;
 /** A place is kept for this many rounds, or missed deadlines, without an accepted receipt. */
 export const PLACE_ROUNDS = 2;
+
+/** Workers that are no members any more of whom something is remembered. */
+const ABSENT_KEPT = 1_024;
 
 /** Whether another may take this member's place. */
 export const isIdle = (state: Pick<RunState, "round">, member: Pick<Member, "since" | "misses">): boolean =>
@@ -38,8 +41,12 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   const before = draft.members[worker];
   if (!before && Object.keys(draft.members).length >= draft.params.maxWorkers) {
     const gone = nextToGo(draft);
-    if (gone) removeMember(draft, gone);
+    if (gone) removeMember(draft, gone, event.at);
   }
+  // What counts against it, and what was measured, stays: joining anew is no fresh start, nor is leaving.
+  const absence = draft.absent[worker];
+  const known = before ?? (absence && absence.keptUntil > event.at ? absence : undefined);
+  delete draft.absent[worker];
   const pace = event.pace === null ? null : Math.min(MAX_PACE, Math.max(1, event.pace));
   draft.members[worker] = {
     worker,
@@ -49,12 +56,11 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
     machineClass: event.machineClass,
     joinedAt: event.at,
     silent: false,
-    // What counts against it, and what was measured, stays: joining anew is no fresh start.
     pace: before?.pace ?? pace,
     measured: before?.measured ?? false,
     since: before?.since ?? draft.round + (draft.current ? 1 : 0),
-    misses: before?.misses ?? 0,
-    benchedUntil: before?.benchedUntil ?? 0,
+    misses: known?.misses ?? 0,
+    benchedUntil: known?.benchedUntil ?? 0,
   };
   const changed = before && (before.realisation !== realisation || before.beneficiary !== beneficiary);
   if (event.restarted || changed) workAgain(draft, worker, event.at);
@@ -69,11 +75,39 @@ export function onSilence(draft: StateDraft, worker: Address, silent: boolean): 
   if (member) member.silent = silent;
 }
 
-export function onMemberLeft(draft: StateDraft, event: MemberLeft): void {
-  removeMember(draft, event.worker);
+/** Who leaves its work undone, by its will or evicted, missed a deadline as well; while the run rests nobody waits for it. */
+export function onMemberLeft(draft: StateDraft, { worker, at }: MemberLeft): void {
+  const { current, finished, pausedBy } = draft;
+  const member = draft.members[worker];
+  const out = current && outstandingOf(current).some(({ assignment }) => assignment.worker === worker);
+  if (member && out && !finished && !pausedBy.operator && !pausedBy.chain) countMiss(member, at, current.params);
+  removeMember(draft, worker, at);
 }
 
-export function removeMember(draft: StateDraft, worker: Address): void {
+export function removeMember(draft: StateDraft, worker: Address, at: number): void {
   dropWork(draft, worker);
+  const member = draft.members[worker];
   delete draft.members[worker];
+  if (!member || member.misses === 0) return;
+  const { misses, benchedUntil } = member;
+  // As long as the longest bench: who stays away for so long has held nobody up meanwhile.
+  draft.absent[worker] = {
+    misses,
+    benchedUntil,
+    keptUntil: at + MAX_BENCH * draft.params.roundDeadline * 1_000,
+  };
+  forgetAbsent(draft, at);
+}
+
+/** Forgets what is old, then who missed least: throw-away keys do not wash out who missed again and again. */
+function forgetAbsent(draft: StateDraft, at: number): void {
+  for (const [worker, { keptUntil }] of Object.entries(draft.absent)) {
+    if (keptUntil <= at) delete draft.absent[worker as Address];
+  }
+  const absent = Object.entries(draft.absent);
+  if (absent.length <= ABSENT_KEPT) return;
+  const least = absent.toSorted(
+    ([a, x], [b, y]) => x.misses - y.misses || x.keptUntil - y.keptUntil || (a < b ? -1 : 1),
+  );
+  for (const [worker] of least.slice(0, absent.length - ABSENT_KEPT)) delete draft.absent[worker as Address];
 }

@@ -142,7 +142,6 @@ export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): vo
   const acceptedAt = Math.max(at, last + 1);
   work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt };
   draft.ledger = castDraft(consumeAssignment(draft.ledger, assignment).ledger);
-  draft.totals[receipt.worker] = (draft.totals[receipt.worker] ?? 0) + tokens;
   const member = draft.members[receipt.worker];
   if (member) {
     member.pace = paceAfter(member, at - work.dealtAt, assignment.steps);
@@ -231,11 +230,10 @@ export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): 
   for (const { receipt } of receiptsOf(round)) {
     if (!receipt) continue;
     const worker = receipt.receipt.worker;
-    draft.outcomes[worker] = {
-      round: round.round,
-      receiptHash: receipt.receiptHash,
-      outcome: outcomeOf(round, worker),
-    };
+    const outcome = outcomeOf(round, worker);
+    draft.outcomes[worker] = { round: round.round, receiptHash: receipt.receiptHash, outcome };
+    // As `progressAfter` counts: the sum over all workers is what the checkpoint says.
+    if (outcome === outcomeCode.aggregated) draft.totals[worker] = (draft.totals[worker] ?? 0) + receipt.tokens;
   }
   for (const [worker, outcome] of Object.entries(draft.outcomes)) {
     const known = draft.members[worker as Address] !== undefined;
@@ -243,7 +241,7 @@ export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): 
     delete draft.outcomes[worker as Address];
     delete draft.strikes[worker as Address];
   }
-  strike(draft, round);
+  strike(draft, round, event.at);
   if (round.screening) draft.screenings.unshift(round.screening);
   draft.screenings.splice(draft.facts.screening.history);
   draft.recent.push({
@@ -267,7 +265,7 @@ export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): 
 }
 
 /** Who is left out again and again for what it sent loses its place; one payload that counts clears it. */
-function strike(draft: StateDraft, round: RoundDraft): void {
+function strike(draft: StateDraft, round: RoundDraft, at: number): void {
   for (const { assignment } of receiptsOf(round)) {
     const { worker } = assignment;
     const outcome = outcomeOf(round, worker);
@@ -276,7 +274,7 @@ function strike(draft: StateDraft, round: RoundDraft): void {
     if (!blamable.has(outcome)) continue;
     const strikes = (draft.strikes[worker] ?? 0) + 1;
     draft.strikes[worker] = strikes;
-    if (strikes >= draft.facts.screening.strikes) removeMember(draft, worker);
+    if (strikes >= draft.facts.screening.strikes) removeMember(draft, worker, at);
   }
 }
 

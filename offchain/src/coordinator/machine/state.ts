@@ -78,6 +78,15 @@ export interface Member {
   readonly benchedUntil: number;
 }
 
+/** What counts against a worker that is no member now. */
+export interface Absence {
+  /** As of its membership; leaving with work out is one more. */
+  readonly misses: number;
+  readonly benchedUntil: number;
+  /** Forgotten from this time on. */
+  readonly keptUntil: number;
+}
+
 export interface Upload {
   readonly index: number;
   readonly digest: Digest;
@@ -236,9 +245,11 @@ export interface RunState {
   /** Changed on-chain, in force from the next round on. */
   readonly nextParams: { readonly version: number; readonly params: WireRunParams } | null;
   readonly members: Readonly<Record<Address, Member>>;
+  /** Who left with something that counts against it: joining again is no fresh start. Bounded, see members.ts. */
+  readonly absent: Readonly<Record<Address, Absence>>;
   /** issuedAt of each worker's newest accepted joins, oldest first, as long as one of them could still be in time. */
   readonly joins: Readonly<Record<Address, readonly number[]>>;
-  /** Tokens of accepted receipts. */
+  /** Tokens of each worker that stand in a checkpoint: what was left out, or waits for its round to close, is none. */
   readonly totals: Readonly<Record<Address, number>>;
   readonly outcomes: Readonly<Record<Address, LastOutcome>>;
   /** Rounds in a row in which a worker was left out for what it sent; 0s are not kept. */
