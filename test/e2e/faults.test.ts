@@ -187,8 +187,16 @@ describe("kill -9", { timeout: 150_000 }, () => {
         ? { assignment: work.assignment, seq: watch.seq() }
         : undefined;
     });
-    signal(pid, "SIGKILL");
     const { round, assignmentId, ranges } = lost.assignment;
+    // Who would start it anew stands still meanwhile: where deadlines are long, a new one would still be in time.
+    const up = stage.pidOf("up");
+    signal(up, "SIGSTOP");
+    try {
+      signal(pid, "SIGKILL");
+      await follow(watch, "the close of the round", (state) => state.round > round);
+    } finally {
+      signal(up, "SIGCONT");
+    }
 
     await follow(watch, "rounds after the worker's death", (state) => state.round >= round + 3);
     const closed = watch.history.find(({ event }) => event.type === "CheckpointStored" && event.round === round);
