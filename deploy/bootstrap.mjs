@@ -2,7 +2,7 @@
 // it refuses what cannot work, installs what is missing, and goes on under the Node 24 that the lockfile pins.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -154,12 +154,27 @@ const sentences = {
   stalled: `nothing came from the npm registry for a while, so the download was given up; check the network and "npm config get registry", or wait longer by ${PATIENCE_VARIABLE}=900 (seconds), then try again: what npm has in its cache is not fetched again.`,
 };
 
+/** Refuses a clone that nothing can be installed into, before npm says so in its own words. */
+export function checkClone(folder = root, access = accessSync) {
+  for (const path of [folder, join(folder, "node_modules")]) {
+    if (!existsSync(path)) continue;
+    try {
+      access(path, constants.W_OK);
+    } catch {
+      return `${path} cannot be written by this user, and what Cotrain needs is installed there: become the user whose it is, or make a clone of your own.`;
+    }
+  }
+  return undefined;
+}
+
 /** Installs by the lockfile unless what is there was installed here by this very lockfile. */
 async function installDependencies() {
   const lockfile = readFileSync(join(root, "package-lock.json"));
   const digest = createHash("sha256").update(lockfile).digest("hex");
   const stamp = join(root, "node_modules/.cotrain-installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
+  const refusal = checkClone();
+  if (refusal) refuse(refusal);
   process.stderr.write("cotrain: installing dependencies (once; about a minute) …\n");
   let ended;
   const interrupt = (signal) => {

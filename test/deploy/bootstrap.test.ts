@@ -20,7 +20,8 @@ interface Facts {
   readonly cpuinfo?: string;
 }
 
-const { checkMachine } = (await import(pathToFileURL(join(root, "deploy/bootstrap.mjs")).href)) as {
+const { checkClone, checkMachine } = (await import(pathToFileURL(join(root, "deploy/bootstrap.mjs")).href)) as {
+  checkClone: (folder?: string, access?: (path: string, mode: number) => void) => string | undefined;
   checkMachine: (facts?: Facts) => string | undefined;
 };
 
@@ -54,6 +55,17 @@ describe("a machine", () => {
   test("is this one", () => {
     expect(checkMachine()).toBeUndefined();
   });
+});
+
+test("a clone of another user is refused as that, not as a registry that is away", () => {
+  expect(checkClone()).toBeUndefined();
+  for (const locked of [root, join(root, "node_modules")]) {
+    const refused = checkClone(root, (path) => {
+      if (path === locked) throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+    });
+    expect(refused).toMatch(`${locked} cannot be written by this user`);
+    expect(refused).toMatch(/make a clone of your own\.$/);
+  }
 });
 
 let tree: string;

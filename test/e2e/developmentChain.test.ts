@@ -29,7 +29,9 @@ it("is trained on, anchored, and pays", { timeout: 400_000 }, async () => {
   expect((await reader.head(run.runId)).round).toBeGreaterThan(0);
   running.kill("SIGINT");
   expect(await running.exited).toEqual({ code: 130, signal: null });
-  expect(running.stderr()).toContain(`Stopped. The run is kept in ${stage.state}; the next start goes on with it.`);
+  expect(running.stderr()).toContain(
+    `Stopped. The run is kept in ${stage.state}; "npm start -- --state ${stage.state}" goes on with it.`,
+  );
 
   // After the summary the run stays up, and Ctrl-C is answered by one line.
   const second = stage.cotrain([...flags, "--for=1s"]);
@@ -42,6 +44,6 @@ it("is trained on, anchored, and pays", { timeout: 400_000 }, async () => {
   second.kill("SIGINT");
   expect(await second.exited).toEqual({ code: 0, signal: null });
   expect(second.stderr().slice(told.length)).toBe(
-    `Stopped. The run is kept in ${stage.state}; the next start goes on with it.\n`,
+    `Stopped. The run is kept in ${stage.state}; "npm start -- --state ${stage.state}" goes on with it.\n`,
   );
 });

@@ -241,7 +241,7 @@ describe("up", () => {
     expect(verdictOf(await run("up", "--exit", `--${key}`, value))).toEqual(
       refusal(
         1,
-        `This state holds a run with ${what}: leave --${key} out to go on with it, or start anew with "npm start -- --fresh".`,
+        `This state holds a run with ${what}: leave --${key} out to go on with it, or start anew with "npm start -- --fresh --preset ${key === "preset" ? value : "0.1m"} --data ${key === "data" ? value : book}${key === "rpc" ? ` --rpc ${value}` : ""} --state ${state}".`,
       ),
     );
     expect(contentOf(state)).toEqual(before);
@@ -265,6 +265,17 @@ describe("commands on a run at rest start its chain and end it", () => {
     });
     const { stdout } = await cotrain(["status", "--state", state], { environment });
     expect(stdout).toMatch(/^phase +at rest \(open on chain 31337\)/m);
+    // A summary that is older than the chain's head is not mixed with it.
+    const copy = copyOf();
+    const { training } = summary;
+    const older = { ...summary, training: { ...training, rounds: training.rounds - 1, tokens: "1" } };
+    writeFileSync(join(copy, "summary.json"), JSON.stringify(older));
+    const told = await cotrainHere(["status", "--state", copy, "--json"]);
+    expect(JSON.parse(told.stdout)).toMatchObject({
+      round: training.rounds,
+      tokens: training.tokens,
+      heldOutOf: training.rounds - 1,
+    });
     await nothingLeft();
   });
 
@@ -642,7 +653,9 @@ describe("damage", () => {
     expect(verdictOf(await cotrain(["up", "--state", copy, "--for", "1s", "--exit"], { environment }))).toEqual(
       refusal(
         1,
-        new RegExp(`${database} is damaged .*: put the state aside and start anew with "npm start -- --fresh"`),
+        new RegExp(
+          `${database} is damaged .*: put the state aside and start anew with "npm start -- --fresh .*--state ${copy}"`,
+        ),
       ),
     );
     await nothingLeft();
@@ -665,7 +678,10 @@ describe("damage", () => {
     for (const damage of ['{"chainId":', '{"chainId":31337}']) {
       writeFileSync(file, damage);
       expect(verdictOf(await cotrainHere(["verify", "--state", copy]))).toEqual(
-        refusal(1, new RegExp(`${file} is .*: put the state aside and start anew with "npm start -- --fresh"`)),
+        refusal(
+          1,
+          new RegExp(`${file} is .*: put the state aside and start anew with "npm start -- --fresh .*--state ${copy}"`),
+        ),
       );
     }
   });

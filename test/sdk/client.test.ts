@@ -50,6 +50,9 @@ const answer =
 const client = () => protocol.createCoordinatorClient(`${url}/`, { timeout: 2_000 });
 const failure = (fields: Readonly<Record<string, unknown>>) => expect.objectContaining(fields);
 
+/** What Node's fetch throws. */
+const brokenBy = (code: string) => Object.assign(new TypeError("fetch failed"), { cause: { code } });
+
 describe("answers", () => {
   it("come back typed when they fit their schema", async () => {
     handler = answer('{"runs":[]}');
@@ -99,7 +102,14 @@ describe("answers", () => {
     [404, false],
   ])("of status %i by something that is no coordinator say so", async (status, retryable) => {
     handler = answer("<html>nginx</html>", status);
-    await expect(client().runs()).rejects.toThrow(failure({ status, code: "NOT_A_COORDINATOR", retryable }));
+    await expect(client().runs()).rejects.toThrow(
+      failure({
+        status,
+        code: "NOT_A_COORDINATOR",
+        retryable,
+        message: `What answers at ${url}/v1/runs is no coordinator: it says ${status} without an error that a coordinator gives.`,
+      }),
+    );
   });
 
   it("that lead elsewhere are not followed", async () => {
@@ -127,6 +137,40 @@ describe("answers", () => {
     await expect(nobody.runs()).rejects.toThrow(
       failure({ status: 0, code: "UNREACHABLE", message: "The coordinator at http://127.0.0.1:1 does not answer." }),
     );
+  });
+
+  it("of what speaks no TLS name the scheme to use, and are worth no other try", async () => {
+    const secure = protocol.createCoordinatorClient(url.replace("http:", "https:"));
+    await expect(secure.runs()).rejects.toThrow(
+      failure({
+        code: "NO_TLS",
+        retryable: false,
+        message: `What answers at ${new URL(url).host} speaks no TLS: write http:// in place of https://.`,
+      }),
+    );
+  });
+
+  it.each([
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "CERTIFICATE_UNTRUSTED", /put NODE_EXTRA_CA_CERTS=cert\.pem before/, false],
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERTIFICATE_UNTRUSTED", /signed by nobody whom this machine trusts/, false],
+    ["CERT_HAS_EXPIRED", "CERTIFICATE_EXPIRED", /has expired/, false],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "CERTIFICATE_OTHER", /another name than train\.example/, false],
+    ["ENOTFOUND", "HOST_UNKNOWN", /no host train\.example/, true],
+    ["ECONNREFUSED", "UNREACHABLE", /does not answer/, true],
+  ])("that fail by %s say %s", async (code, name, message, retryable) => {
+    let broken = true;
+    const fetcher = async (): Promise<Response> => {
+      if (broken) throw brokenBy(code);
+      return Response.json({ runs: [] });
+    };
+    const asked = protocol.createCoordinatorClient("https://train.example", { fetch: fetcher });
+    const said = { code: name, message: expect.stringMatching(message) as string };
+    await expect(asked.runs()).rejects.toThrow(failure({ ...said, retryable }));
+    // Of who has answered before, a certificate may be renewed: it is waited for.
+    broken = false;
+    await asked.runs();
+    broken = true;
+    await expect(asked.runs()).rejects.toThrow(failure({ ...said, retryable: true }));
   });
 
   it("may be given up by the caller, whose reason passes through", async () => {

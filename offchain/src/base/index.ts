@@ -4,6 +4,7 @@
  */
 export * from "./bytes.ts";
 export * from "./clock.ts";
+export * from "./commandLine.ts";
 export * from "./errors.ts";
 export * from "./files.ts";
 export * from "./hash.ts";

@@ -10,7 +10,7 @@ import { errnoOf, UserError } from "./errors.ts";
 export type ByteChunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** The sentence for what the operating system said of a path. */
-function describeErrno(error: unknown): string {
+export function describeErrno(error: unknown): string {
   switch (errnoOf(error)) {
     case "ENOENT":
       return "does not exist";

@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 
+import { freshCommand } from "../base/index.ts";
 import { copyOf, repairState } from "./anvilState.ts";
 
 const [binary, state, socket, ...given] = process.argv.slice(2);
@@ -19,7 +20,7 @@ if (binary === undefined || state === undefined || socket === undefined) {
 const condition = repairState(state);
 if (condition === "lost") {
   process.stderr.write(
-    `The chain's state ${state} is damaged and so is its copy ${copyOf(state)}: put the state aside and start anew with "npm start -- --fresh".\n`,
+    `The chain's state ${state} is damaged and so is its copy ${copyOf(state)}: put the state aside and start anew with "${freshCommand(state)}".\n`,
   );
   process.exit(1);
 }

@@ -1,6 +1,6 @@
 /** One RPC endpoint: a viem client with timeouts and bounded retries, errors with our types, and a check of the chain id. */
 import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
-import { BaseError, createPublicClient, http, type PublicClient, type Transport } from "viem";
+import { BaseError, createPublicClient, http, HttpRequestError, type PublicClient, type Transport } from "viem";
 
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
@@ -92,6 +92,23 @@ export function chainError(url: string, error: unknown, chainId?: number): Cotra
   );
 }
 
+/**
+ * The error for a URL at which something answers that is no JSON-RPC, undefined where it may be one. Only at first: of an RPC
+ * that has answered, whatever stands in front of it may say the same for a while.
+ */
+export function noRpc(url: string, error: unknown): UserError | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const status = at instanceof HttpRequestError ? at.status : undefined;
+    if (status === 404 || status === 405 || at instanceof SyntaxError)
+      return new UserError(
+        "CHAIN_NOT_RPC",
+        `What answers at ${redactUrl(url)} is no JSON-RPC of a chain: name the chain's own with --rpc.`,
+        { cause: error },
+      );
+  }
+  return undefined;
+}
+
 /** HTTP whose answers have the form of answers. */
 function checkedHttp(url: string, options: Parameters<typeof http>[1]): Transport {
   const transport = http(url, options);
@@ -132,7 +149,7 @@ const changedChain = (url: string, actual: number, expected: number): RetryableE
 
 /**
  * Connects, which asks for the chain id.
- * @throws UserError `RPC_URL_INVALID`, `WRONG_CHAIN`; RetryableError `CHAIN_UNREACHABLE`
+ * @throws UserError `RPC_URL_INVALID`, `WRONG_CHAIN`, `CHAIN_NOT_RPC`; RetryableError `CHAIN_UNREACHABLE`
  */
 export async function connect(options: ConnectionOptions): Promise<ChainConnection> {
   const url = options.rpcUrl;
@@ -170,7 +187,7 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
   try {
     await sameChain();
   } catch (error) {
-    if (!(error instanceof RetryableError) || error.code !== "CHAIN_CHANGED") throw error;
+    if (!(error instanceof RetryableError) || error.code !== "CHAIN_CHANGED") throw noRpc(url, error) ?? error;
     throw wrongChain(url, Number(error.details?.["actual"]), options.chainId);
   }
   return { url, chainId: options.chainId, client, call, sameChain };

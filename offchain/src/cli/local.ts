@@ -3,13 +3,15 @@
  * (`deployment.json`), which wallets, which blobs. A command that finds the local chain down starts it for as long as it
  * needs it.
  */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 import { ContractAddresses, asModelId, asRunId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 import { BaseError } from "viem";
 
-import { UserError } from "../base/index.ts";
+import { commandFor, describeErrno, errnoOf, startCommand, UserError } from "../base/index.ts";
 import {
   anvilCommand,
   type ChainConnection,
@@ -80,15 +82,36 @@ export interface LocalRun {
   readonly blobs: BlobStore;
 }
 
-/** @throws UserError `NO_LOCAL_RUN`, `STATE_CORRUPTED` */
+/** @throws UserError `STATE_UNREADABLE` for a directory that this user may not look into */
+async function requireReadable(state: string): Promise<void> {
+  try {
+    await readFile(join(state, "VERSION"));
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return;
+    throw new UserError(
+      "STATE_UNREADABLE",
+      `${state} ${describeErrno(error)}: become the user who began it, or name another directory with --state.`,
+      { cause: error },
+    );
+  }
+}
+
+/** @throws UserError `NO_LOCAL_RUN`, `STATE_UNREADABLE`, `STATE_CORRUPTED` */
 export async function openLocalRun(directory: string): Promise<LocalRun> {
   const state = resolve(directory);
+  await requireReadable(state);
   const file = stateExists(state) ? await readRunFile(state) : undefined;
   const deployment = file && (await readDeployment(state));
+  if (!file?.runId && existsSync(layout(state).model))
+    throw new UserError(
+      "NO_LOCAL_RUN",
+      `${state} holds an imported model and no run: let it write with "${commandFor(state, "generate")}", compare it with its chain with "${commandFor(state, "verify", "--rpc", "URL")}".`,
+    );
   if (!file?.runId || !file.modelId || !deployment) {
     throw new UserError(
       "NO_LOCAL_RUN",
-      `${state} holds no run: start one with "npm start", or name another directory with --state.`,
+      `${state} holds no run: start one with "${startCommand(state)}", or name another directory with --state.`,
     );
   }
   const blobs = await openFileStore(layout(state).blobs);

@@ -9,7 +9,7 @@ import { resolve } from "node:path";
 import { asDigest, Hash32 } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 
-import { UserError } from "../base/index.ts";
+import { commandFor, UserError } from "../base/index.ts";
 import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
 import { type BlobStore, openFileStore, type Model, readModel } from "../storage/index.ts";
 import { layout } from "./local.ts";
@@ -36,7 +36,7 @@ export async function holdsRun(directory: string): Promise<boolean> {
 export async function openImportedModel(directory: string): Promise<ImportedModel | undefined> {
   const state = resolve(directory);
   if (!stateExists(state) || (await holdsRun(state))) return undefined;
-  const remedy = "import the model again with npx cotrain checkpoint import FILE";
+  const remedy = `import the model again with "${commandFor(state, "checkpoint", "import", "FILE")}"`;
   const file: ModelFile | undefined = await readStateFile(layout(state).model, ModelFile, remedy);
   if (!file) return undefined;
   const blobs = await openFileStore(layout(state).blobs);

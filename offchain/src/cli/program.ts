@@ -145,7 +145,7 @@ export function parseLine(argv: readonly string[]): Line | undefined {
             .replace(/^error: /, "")
             .replaceAll(/\s*\n\s*/g, " ")
             .replace(/\.?$/, "");
-    throw new UserError("USAGE", `${sentence}${npmHint(error)}; see "cotrain ${words}--help".`);
+    throw new UserError("USAGE", `${sentence}${npmHint(error)}; see "npx cotrain ${words}--help".`);
   }
   return line;
 }

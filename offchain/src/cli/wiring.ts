@@ -17,7 +17,7 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
+import { freshCommand, UserError } from "../base/index.ts";
 import {
   type BlobSource,
   type ChainReader,
@@ -198,6 +198,6 @@ export function ownRealisation(run: LocalRun): Digest {
   if (typeof digest === "string") return asDigest(digest);
   throw new UserError(
     "NO_LOCAL_RUN",
-    `${run.state} does not say which programs its run has: start anew with "npm start -- --fresh".`,
+    `${run.state} does not say which programs its run has: start anew with "${freshCommand(run.state)}".`,
   );
 }

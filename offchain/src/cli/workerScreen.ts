@@ -25,6 +25,8 @@ export interface Standing {
   /** Shares in wei, undefined where they could not be asked for. */
   readonly earned: bigint | undefined;
   readonly claimable: bigint | undefined;
+  /** The RPC that was asked, which serves to claim too. */
+  readonly rpcUrl?: string | undefined;
 }
 
 export interface WorkerScreen {
@@ -48,9 +50,11 @@ export interface WorkerScreen {
   /** The last work that was for nothing, and why. */
   readonly dropped: string | undefined;
   readonly claimCommand: string;
+  /** Whether it names an RPC; else `URL` stands for one. */
+  readonly rpcKnown: boolean;
 }
 
-export const blankWorker = (coordinator: string, claimCommand: string): WorkerScreen => ({
+export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown = true): WorkerScreen => ({
   coordinator,
   activity: "starting",
   worker: undefined,
@@ -66,6 +70,7 @@ export const blankWorker = (coordinator: string, claimCommand: string): WorkerSc
   retry: undefined,
   dropped: undefined,
   claimCommand,
+  rpcKnown,
 });
 
 /** The picture after an event. @param now ms, of the event */
@@ -82,7 +87,13 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
     case "joined":
       return { ...calm, activity: "waiting for the next round" };
     case "waiting":
-      return { ...calm, activity: `waiting: ${printable(event.reason)}`, step: 0, steps: 0 };
+      return {
+        ...calm,
+        activity: `waiting: ${printable(event.reason)}`,
+        step: 0,
+        steps: 0,
+        tokensPerSecond: undefined,
+      };
     case "assigned":
       return { ...calm, activity: "training", round: event.round, step: 0, steps: event.steps };
     case "progress": {
@@ -136,6 +147,10 @@ function earnedText({ standing }: WorkerScreen): string {
   return `${formatShares(standing.earned)} shares${claimable}`;
 }
 
+/** Who can claim where it is not this machine. */
+export const elsewhereText = (beneficiary: string): string =>
+  `What it earns belongs to ${shortAddress(beneficiary)}, and only that wallet can claim it.`;
+
 const LABEL = 10;
 
 /** @param now ms. @returns lines of at most `columns` characters */
@@ -157,7 +172,9 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
     ["speed", [tokensPerSecond === undefined ? "–" : `${formatCount(Math.round(tokensPerSecond))} tokens/s`]],
     ["share", [shareText(screen)]],
     ["earned", [earnedText(screen)]],
-    ["claim by", wrapCommand(screen.claimCommand, width)],
+    beneficiary
+      ? ["claim", wrap(elsewhereText(beneficiary), width)]
+      : ["claim by", wrapCommand(screen.claimCommand, width)],
   ];
   if (dropped) rows.push(["dropped", wrap(dropped, width)]);
   if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}`, width)]);
@@ -180,7 +197,9 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
     case "ready":
       return `worker ${shortAddress(event.worker)}, ${formatShort(event.parameters)} parameters`;
     case "joined":
-      return event.again ? "joined again" : `joined; claim what it earns with ${screen.claimCommand}`;
+      if (event.again) return "joined again";
+      if (screen.beneficiary) return `joined. ${elsewhereText(screen.beneficiary)}`;
+      return screen.rpcKnown ? `joined; claim what it earns with ${screen.claimCommand}` : "joined";
     case "acknowledged":
       return [
         `round ${roundNumber(event.round)} accepted`,

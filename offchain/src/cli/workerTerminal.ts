@@ -1,8 +1,8 @@
 /** A worker's own terminal: its events and what they are worth, as a picture or as lines. */
 import { claimed } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type RunId, type RunView } from "@cotrain/sdk/protocol";
 
-import type { Clock } from "../base/index.ts";
+import { type Clock, shellWord } from "../base/index.ts";
 import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import { formatDuration, formatShort } from "./format.ts";
@@ -10,7 +10,15 @@ import type { Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
 import { isLoopback } from "./up/launch.ts";
 import { activeRewards, openRemoteRun } from "./wiring.ts";
-import { adviceFor, afterEvent, blankWorker, drawWorker, type Standing, workerLine } from "./workerScreen.ts";
+import {
+  adviceFor,
+  afterEvent,
+  blankWorker,
+  drawWorker,
+  elsewhereText,
+  type Standing,
+  workerLine,
+} from "./workerScreen.ts";
 
 /** How often the work's worth is asked for. */
 const STANDING_EVERY_MS = 10_000;
@@ -44,10 +52,16 @@ export const claimCommandFor = (
   state: string | undefined,
 ): string =>
   [
-    `npm run cotrain -- rewards claim --coordinator ${coordinator} --rpc ${rpc ?? "URL"}`,
+    `npm run cotrain -- rewards claim --coordinator ${shellWord(coordinator)} --rpc ${rpc === undefined ? "URL" : shellWord(rpc)}`,
     ...(runId === undefined ? [] : [`--run ${runId}`]),
-    ...(state === undefined ? [] : [`--state ${state}`]),
+    ...(state === undefined ? [] : [`--state ${shellWord(state)}`]),
   ].join(" ");
+
+/** What a worker did and what all did, of one moment. */
+export const workOf = (view: Pick<RunView, "members" | "accepted">, worker: Address) => ({
+  tokens: BigInt(view.members.find((member) => asAddress(member.worker) === worker)?.tokens ?? 0),
+  allTokens: BigInt(view.accepted.tokens),
+});
 
 /** Asks the coordinator for the work and, where its RPC can be asked, the chain for the pay. */
 function standingFrom(options: WorkerTerminalOptions) {
@@ -56,10 +70,9 @@ function standingFrom(options: WorkerTerminalOptions) {
     const remote = await openRemoteRun({ coordinator, run, deployment });
     const { client, runId, chainId, contracts, fromBlock } = remote;
     const view = await client.run(runId);
-    const mine = view.members.find((member) => asAddress(member.worker) === worker);
-    const work = { tokens: BigInt(mine?.tokens ?? 0), allTokens: BigInt(view.tokens) };
     const told = remote.rpcUrl !== null && (isLoopback(coordinator) || !isLoopback(remote.rpcUrl));
     const rpcUrl = options.rpc ?? (told ? remote.rpcUrl : null);
+    const work = { ...workOf(view, worker), rpcUrl: rpcUrl ?? undefined };
     if (rpcUrl === null) return { ...work, earned: undefined, claimable: undefined };
     const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
     const reader = createReader(connection, { contracts, fromBlock });
@@ -76,7 +89,7 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
   const started = clock.now();
   const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
   const claim = claimCommandFor(options.coordinator, options.rpc, options.runId, options.state);
-  let screen = blankWorker(options.coordinator, claim);
+  let screen = blankWorker(options.coordinator, claim, options.rpc !== undefined);
   const picture = live
     ? openPicture(terminal, () => drawWorker(screen, output.paint, terminal.columns, clock.now()))
     : undefined;
@@ -84,6 +97,7 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
   const ask = options.standing ?? standingFrom(options);
   let accounts: { worker: Address; beneficiary: Address } | undefined;
   let advised = false;
+  let claimUntold = false;
   const ended = new AbortController();
   signal.addEventListener("abort", () => ended.abort(), { once: true });
   let closed = false;
@@ -92,7 +106,15 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
     while (!ended.signal.aborted) {
       // What cannot be asked now is asked again; the work does not wait for it.
       const standing = accounts && (await ask(accounts).catch(() => undefined));
-      if (standing) screen = { ...screen, standing };
+      if (standing) {
+        // An RPC that the coordinator told of serves to claim, too.
+        const { coordinator, runId, state } = options;
+        const rpc = options.rpc ?? standing.rpcUrl;
+        const known = claimCommandFor(coordinator, rpc, runId, state);
+        screen = { ...screen, standing, claimCommand: known, rpcKnown: rpc !== undefined };
+        if (claimUntold && !picture) say(`claim what it earns with ${known}`);
+        claimUntold = false;
+      }
       await clock.sleep(STANDING_EVERY_MS, ended.signal).catch(() => undefined);
     }
   };
@@ -106,6 +128,8 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
         following = true;
       }
       if (picture) return picture.draw();
+      // Its RPC may be told with the first standing: a command without it would not work.
+      claimUntold ||= event.type === "joined" && !event.again && !screen.rpcKnown && !screen.beneficiary;
       const line = workerLine(screen, event);
       if (line !== undefined) say(line);
       const advice = adviceFor(screen, clock.now());
@@ -119,7 +143,13 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
       picture?.close();
       if (screen.rounds === 0) return;
       const times = screen.rounds === 1 ? "1 round was" : `${screen.rounds} rounds were`;
-      output.notice(`${times} accepted, ${formatShort(screen.tokens)} tokens. Claim what they earned with`);
+      const worked = `${times} accepted, ${formatShort(screen.tokens)} tokens.`;
+      if (screen.beneficiary) return output.notice(`${worked} ${elsewhereText(screen.beneficiary)}`);
+      output.notice(
+        screen.standing?.claimable === 0n
+          ? `${worked} Nothing can be claimed yet; when their epoch is settled, claim with`
+          : `${worked} Claim what they earned with`,
+      );
       output.notice(`  ${screen.claimCommand}`);
     },
   };

@@ -133,7 +133,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     const reached = await replay(log, logics);
     if (!reached) return undefined;
     const { seq, logicVersion } = reached;
-    const state = continued(runId, reached, present, logics);
+    const state = continued(log, reached, present, logics);
     if (logicVersion !== present) {
       await database.transaction(async (trx) => {
         await log.saveSnapshot(seq, logicVersion, reached.state, trx);

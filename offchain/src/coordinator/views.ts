@@ -75,6 +75,11 @@ function trainLoss(members: readonly MemberView[]): number | null {
 const heldOutView = (found: HeldOut | null): RunView["loss"]["heldOut"] =>
   found && { ...found, sequences: found.sequences ?? null };
 
+function acceptedOf({ totals }: RunState): RunView["accepted"] {
+  const all = Object.values(totals).filter((tokens) => tokens > 0);
+  return { workers: all.length, tokens: String(all.reduce((sum, tokens) => sum + tokens, 0)) };
+}
+
 export function runView(run: Run): RunView {
   const { state } = run.driver;
   const members = Object.values(state.members)
@@ -118,6 +123,7 @@ export function runView(run: Run): RunView {
         }
       : null,
     members,
+    accepted: acceptedOf(state),
     loss: {
       train: trainLoss(members),
       heldOut: heldOutView(heldOutOf(state, "newest")),

@@ -8,10 +8,9 @@ import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql, type Transaction } from "kysely";
 
-import { type Clock, InternalError, RetryableError, UserError } from "../base/index.ts";
+import { type Clock, freshCommand, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { createDiskGate, type DiskGate } from "./diskGate.ts";
 import type { Logger } from "./logging.ts";
-import { FRESH_COMMAND } from "./state.ts";
 
 /** One step of a schema. Names are unique over all that share a database and never change once released. */
 export interface Migration {
@@ -138,7 +137,7 @@ async function migrate<Schema>(database: Database<Schema>, migrations: readonly 
   if (unknown.length > 0) {
     throw new UserError(
       "DATABASE_NEWER",
-      `${database.file} was written by another version of Cotrain (it has ${unknown.join(", ")}): update Cotrain, or put the state aside with "${FRESH_COMMAND}".`,
+      `${database.file} was written by another version of Cotrain (it has ${unknown.join(", ")}): update Cotrain, or put the state aside with "${freshCommand(database.file)}".`,
     );
   }
   for (const migration of migrations) {
@@ -205,7 +204,7 @@ function adapt(connection: Sqlite.Database, disk: DiskGate, typed: (error: unkno
 function corrupted(file: string, remedy: string | undefined, detail: string, cause?: unknown): UserError {
   return new UserError(
     "DATABASE_CORRUPTED",
-    `${file} is damaged (${detail.split("\n")[0]}): ${remedy ?? `put the state aside and start anew with "${FRESH_COMMAND}"`}.`,
+    `${file} is damaged (${detail.split("\n")[0]}): ${remedy ?? `put the state aside and start anew with "${freshCommand(file)}"`}.`,
     cause === undefined ? {} : { cause },
   );
 }

@@ -5,9 +5,8 @@
 import { type Kysely, sql } from "kysely";
 
 import { canonicalJson, type Digest } from "@cotrain/sdk/protocol";
-import { InternalError, RetryableError, sha256Bytes, UserError } from "../base/index.ts";
+import { freshCommand, InternalError, RetryableError, sha256Bytes, UserError } from "../base/index.ts";
 import type { Database, Migration, Queryable } from "./database.ts";
-import { FRESH_COMMAND } from "./state.ts";
 
 /** `previousHash` of a run's first event. */
 export const GENESIS_HASH = `0x${"0".repeat(64)}` as Digest;
@@ -113,6 +112,8 @@ export const eventLogMigrations: readonly Migration[] = [
 
 export interface EventLog<E extends LoggedEvent> {
   readonly runId: string;
+  /** The database that holds it. */
+  readonly file: string;
   /** Where the log ends now. */
   head(): Promise<LogHead>;
   /**
@@ -181,7 +182,7 @@ export function createEventLog<E extends LoggedEvent, Schema extends EventLogSch
   const corrupted = (seq: number, what: string): UserError =>
     new UserError(
       "EVENT_LOG_CORRUPTED",
-      `${database.file} is damaged (event ${seq} of run ${runId}: ${what}): restore it from a copy, or put the state aside and start anew with "${FRESH_COMMAND}".`,
+      `${database.file} is damaged (event ${seq} of run ${runId}: ${what}): restore it from a copy, or put the state aside and start anew with "${freshCommand(database.file)}".`,
       { details: { runId, seq } },
     );
 
@@ -222,6 +223,7 @@ export function createEventLog<E extends LoggedEvent, Schema extends EventLogSch
 
   const log: EventLog<E> = {
     runId,
+    file: database.file,
     head: () => headIn(db),
     append: async (expectedSeq, events, within) => {
       if (events.length === 0) return [];

@@ -11,9 +11,12 @@ import Sqlite from "better-sqlite3";
 import {
   type Clock,
   errnoOf,
+  freshCommand,
   makeDirectories,
   readFileBounded,
   RetryableError,
+  startCommand,
+  stateOf,
   systemClock,
   UserError,
   writeError,
@@ -23,9 +26,6 @@ import { type FileLock, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */
 export const STATE_VERSION = 3;
-
-/** The command that puts old state aside; every refusal names it. */
-export const FRESH_COMMAND = "npm start -- --fresh";
 
 const VERSION_FILE = "VERSION";
 const LOCK_FILE = "lock.sqlite";
@@ -139,7 +139,7 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
     if (!create) {
       throw new UserError(
         "STATE_MISSING",
-        `There is no state at ${root}: run "npm start" first, or name the directory with --state.`,
+        `There is no state at ${root}: run "${startCommand(root)}" first, or name the directory with --state.`,
       );
     }
     try {
@@ -188,9 +188,13 @@ async function readVersion(root: string): Promise<number | undefined> {
   const text = new TextDecoder().decode(await readFileBounded(file, MAX_VERSION_BYTES)).trim();
   const found = /^\d{1,9}$/.test(text) ? Number(text) : undefined;
   if (found === STATE_VERSION) return found;
+  // A worker's or validator's own state holds its wallet, and is none that "npm start" makes.
+  const remedy = existsSync(join(stateOf(root), "run.json"))
+    ? `put it aside and start anew with "${freshCommand(root)}"`
+    : "move that directory away and begin again";
   throw new UserError(
     "STATE_VERSION",
-    `${root} holds state of ${found === undefined ? "an unreadable version" : `version ${found}`}, but this Cotrain supports version ${STATE_VERSION}: put it aside and start anew with "${FRESH_COMMAND}".`,
+    `${root} holds state of ${found === undefined ? "an unreadable version" : `version ${found}`}, but this Cotrain supports version ${STATE_VERSION}: ${remedy}.`,
     { details: { path: root, found: found ?? null, supported: STATE_VERSION } },
   );
 }

@@ -5,25 +5,21 @@ import { join } from "node:path";
 import { type Static, type TSchema, Type } from "typebox";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { readJsonBounded, UserError, writeFileDurable } from "../base/index.ts";
+import { freshCommand, readJsonBounded, UserError, writeFileDurable } from "../base/index.ts";
 import { findMiss } from "./schema.ts";
-import { FRESH_COMMAND } from "./state.ts";
 
 const MAX_STATE_FILE_BYTES = 1 << 20;
 
-/** What to do about a file that cannot be used, unless the caller knows something gentler. */
-const START_ANEW = `put the state aside and start anew with "${FRESH_COMMAND}"`;
-
 /**
  * Reads a JSON file of at most 1 MiB that must fit `schema`.
- * @param remedy imperative clause for the error, e.g. `delete it and run "cotrain init" again`
+ * @param remedy imperative clause for the error, where the caller knows something gentler than to start anew, e.g. `delete it and run "cotrain init" again`
  * @returns undefined when there is no such file
  * @throws UserError `STATE_CORRUPTED` naming file, fault and remedy
  */
 export async function readStateFile<S extends TSchema>(
   path: string,
   schema: S,
-  remedy: string = START_ANEW,
+  remedy = `put the state aside and start anew with "${freshCommand(path)}"`,
 ): Promise<Static<S> | undefined> {
   if (!existsSync(path)) return undefined;
   let value: unknown;

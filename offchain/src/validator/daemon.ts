@@ -1,6 +1,6 @@
 /** A validator as a process: its state directory, its statements, its log and its readiness. What `cotrain validator` calls. */
 import { type ContractAddresses, createCoordinatorClient, type RunId } from "@cotrain/sdk/protocol";
-import type { LocalAccount } from "viem";
+import { getAddress, type LocalAccount } from "viem";
 
 import { RetryableError, systemClock, UserError } from "../base/index.ts";
 import { openReader } from "../chain/index.ts";
@@ -116,7 +116,7 @@ function onlyRun(
 }
 
 /** One line for everything that a validator says to others, and for what keeps it from saying more. */
-function logEvent(logger: Logger, event: ValidatorEvent): void {
+export function logEvent(logger: Logger, event: ValidatorEvent): void {
   const { type, ...fields } = event;
   switch (event.type) {
     case "judged":
@@ -146,6 +146,12 @@ function logEvent(logger: Logger, event: ValidatorEvent): void {
       return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);
+      return;
+    case "not-a-member":
+      logger.warn(
+        fields,
+        `${getAddress(event.validator)} is not in this run's validator set (the model's holders decide it): nothing it signs counts`,
+      );
       return;
     default:
       logger.warn(fields, type);

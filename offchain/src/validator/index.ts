@@ -8,7 +8,7 @@ export { type AggregateFinding, type AggregateInput, checkAggregate } from "./ag
 export { type AttestModules, decide, type Decision } from "./attest.ts";
 export { auditGate, type AuditFinding, type AuditModules } from "./audit.ts";
 export { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "./claims.ts";
-export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
+export { logEvent, validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
 export { createLossMeter, type LossMeter, type LossRequest, type LossResult, restAfter, sampleOf } from "./loss.ts";
 export { type Measuring, readMeasuring } from "./measuring.ts";
 export {

@@ -91,7 +91,8 @@ export type ValidatorEvent =
     }
   | { readonly type: "attested"; readonly epoch: number; readonly root: string }
   | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
-  | { readonly type: "not-a-member"; readonly set: number }
+  /** Nothing that this key signs counts for the model; said once for each version of its set. */
+  | { readonly type: "not-a-member"; readonly validator: Address; readonly set: number }
   | { readonly type: "retrying"; readonly what: string; readonly reason: string };
 
 export interface ValidatorOptions {
@@ -639,7 +640,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     ]);
     if (!set.validators.includes(validator)) {
       // Nobody counts what an outsider signs, and a set may take it in later.
-      if (complained !== set.version) emit({ type: "not-a-member", set: set.version });
+      if (complained !== set.version) emit({ type: "not-a-member", validator, set: set.version });
       complained = set.version;
       return;
     }

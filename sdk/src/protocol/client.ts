@@ -68,6 +68,53 @@ async function readBounded(
   return bytes;
 }
 
+/** What says that it is TLS that a connection broke at, and which half of it: Node's codes, OpenSSL's names. */
+const NO_TLS = new Set(["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "EPROTO"]);
+const UNTRUSTED = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+]);
+
+/** The code of what a connection failed by, wherever among the causes it stands; browsers tell none. */
+function codeOf(error: unknown): string | undefined {
+  for (let at: unknown = error, depth = 0; typeof at === "object" && at !== null && depth < 5; depth++) {
+    if ("code" in at && typeof at.code === "string") return at.code;
+    at = "cause" in at ? at.cause : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * Why nothing came from a coordinator. What is wrong with its address or certificate does not pass by itself.
+ * @param answered it did answer before: then even that may pass
+ */
+function unanswered(base: string, cause: unknown, answered: boolean): CoordinatorError {
+  const code = codeOf(cause) ?? "";
+  const { host, hostname } = new URL(base);
+  const fail = (name: string, message: string, retryable = answered): CoordinatorError =>
+    new CoordinatorError(0, name, message, { retryable, cause });
+  if (NO_TLS.has(code))
+    return fail("NO_TLS", `What answers at ${host} speaks no TLS: write http:// in place of https://.`);
+  if (UNTRUSTED.has(code))
+    return fail(
+      "CERTIFICATE_UNTRUSTED",
+      `The certificate of ${base} is signed by nobody whom this machine trusts: where you know it, put NODE_EXTRA_CA_CERTS=cert.pem before the command.`,
+    );
+  if (code === "CERT_HAS_EXPIRED")
+    return fail("CERTIFICATE_EXPIRED", `The certificate of ${base} has expired: who runs it must renew it.`);
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return fail(
+      "CERTIFICATE_OTHER",
+      `The certificate of ${base} is for another name than ${hostname}: use the name that it has.`,
+    );
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return fail("HOST_UNKNOWN", `There is no host ${hostname}, or its name cannot be looked up now.`, true);
+  return fail("UNREACHABLE", `The coordinator at ${base} does not answer.`, true);
+}
+
 function errorOf(status: number, text: string, url: string): CotrainError {
   try {
     const parsed: unknown = JSON.parse(text);
@@ -82,7 +129,7 @@ function errorOf(status: number, text: string, url: string): CotrainError {
   return new CoordinatorError(
     status,
     "NOT_A_COORDINATOR",
-    `${url} answered ${status} without an error that a coordinator gives.`,
+    `What answers at ${url} is no coordinator: it says ${status} without an error that a coordinator gives.`,
     {
       retryable: status >= 500,
     },
@@ -93,7 +140,12 @@ function parseJson(status: number, bytes: Uint8Array, url: string): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new CoordinatorError(status, "NOT_A_COORDINATOR", `${url} did not answer JSON.`, { cause });
+    throw new CoordinatorError(
+      status,
+      "NOT_A_COORDINATOR",
+      `What answers at ${url} is no coordinator: its answer is no JSON.`,
+      { cause },
+    );
   }
 }
 
@@ -106,12 +158,14 @@ export type CoordinatorClient = ReturnType<typeof createCoordinatorClient>;
 
 /**
  * @param url base of the coordinator, e.g. http://127.0.0.1:7700
- * @throws CoordinatorError from every call: code UNREACHABLE (retryable), ANSWER_TOO_LARGE, the coordinator's own code, or
+ * @throws CoordinatorError from every call: code UNREACHABLE and HOST_UNKNOWN (retryable), NO_TLS and CERTIFICATE_* (retryable once it has answered),
+ * ANSWER_TOO_LARGE, the coordinator's own code, or
  * NOT_A_COORDINATOR; ProtocolError MALFORMED_DOCUMENT for an answer of another form. A caller's own abort passes through.
  */
 export function createCoordinatorClient(url: string, options: CoordinatorClientOptions = {}) {
   const base = url.replace(/\/+$/, "");
   const fetcher = options.fetch ?? fetch;
+  let answered = false;
 
   async function request(path: string, init: RequestOptions): Promise<Response> {
     const timeout = AbortSignal.timeout(init.timeout ?? options.timeout ?? 15_000);
@@ -127,11 +181,9 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
       });
     } catch (cause) {
       if (init.signal?.aborted) throw cause;
-      throw new CoordinatorError(0, "UNREACHABLE", `The coordinator at ${base} does not answer.`, {
-        retryable: true,
-        cause,
-      });
+      throw unanswered(base, cause, answered);
     }
+    answered = true;
     if (!response.ok) {
       const text = new TextDecoder().decode(await readBounded(response, 1 << 20, base + path));
       throw errorOf(response.status, text, base + path);

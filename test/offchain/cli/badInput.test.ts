@@ -3,12 +3,14 @@
  * nothing half-written. What needs a run that is there already is in finishedRun.test.ts, what needs another machine in
  * test/deploy/bootstrap.test.ts.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { connect } from "../../../offchain/src/chain/index.ts";
 import { findPort, openStateDirectory } from "../../../offchain/src/service/index.ts";
 import {
   contentOf,
@@ -173,8 +175,27 @@ describe("chain", () => {
       verdictOf(await cotrainHere(["up", "--state", state, "--exit", "--rpc", `${url}/v3/SECRET?key=SECRET`])),
     ).toEqual(refusal(1, /The RPC at http:\/\/127\.0\.0\.1:\d+\/… is chain 424242/));
     expect(verdictOf(await cotrainHere(["generate", "--state", state]))).toEqual(
-      refusal(1, `${state} holds no run: start one with "npm start", or name another directory with --state.`),
+      refusal(
+        1,
+        `${state} holds no run: start one with "npm start -- --state ${state}", or name another directory with --state.`,
+      ),
     );
+  });
+
+  test("whose RPC is the coordinator, or some page: it answers, but is none", async () => {
+    for (const [status, body] of [
+      [404, "<html>"],
+      [405, '{"error":{"code":"METHOD","message":"No."}}'],
+      [200, "<html>"],
+    ] as const) {
+      const server = createServer((_, response) => response.writeHead(status).end(body));
+      await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+      onTestFinished(() => void server.close());
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const sentence = `What answers at ${url} is no JSON-RPC of a chain: name the chain's own with --rpc.`;
+      expect(await up(["--rpc", url])).toEqual(refusal(1, sentence));
+      await expect(connect({ rpcUrl: url, chainId: 31_337, retries: 0 })).rejects.toThrow(sentence);
+    }
   });
 
   test("that is no URL", async () => {
@@ -248,8 +269,12 @@ describe("state directory", () => {
     const state = temporaryDirectory();
     writeFileSync(join(state, "VERSION"), `${version}\n`);
     writeFileSync(join(state, "precious"), "");
+    // A worker's own state looks like this: nothing that "npm start" could begin anew.
+    const away = `${state} ${sentence}: move that directory away and begin again.`;
+    expect(verdictOf(await cotrainHere(["up", "--state", state, "--exit"]))).toEqual(refusal(1, away));
+    writeFileSync(join(state, "run.json"), JSON.stringify({ settings: { preset: "0.1m" } }));
     const before = contentOf(state);
-    const remedy = `${state} ${sentence}: put it aside and start anew with "npm start -- --fresh".`;
+    const remedy = `${state} ${sentence}: put it aside and start anew with "npm start -- --fresh --preset 0.1m --state ${state}".`;
     expect(verdictOf(await cotrainHere(["up", "--state", state, "--exit"]))).toEqual(refusal(1, remedy));
     expect(verdictOf(await cotrain(["coordinator", "--state", state]))).toEqual(refusal(1, state));
     expect(contentOf(state)).toEqual(before);
@@ -268,10 +293,46 @@ describe("state directory", () => {
       for (const command of [["up", "--exit"], ["status"], ["verify"]]) {
         const ended = await cotrainHere([...command, "--state", state]);
         expect(verdictOf(ended)).toEqual(refusal(1, `${path} ${fault}`));
-        expect(ended.stderr).toContain('put the state aside and start anew with "npm start -- --fresh"');
+        expect(ended.stderr).toContain(
+          `put the state aside and start anew with "npm start -- --fresh --state ${state}"`,
+        );
       }
       expect(contentOf(state)).toEqual(before);
     }
+  });
+
+  test("of another user is not taken for one without a run", async () => {
+    // A link to itself: the system lets nobody through, the superuser neither.
+    const state = join(temporaryDirectory(), "state");
+    symlinkSync(state, state);
+    for (const command of [["status"], ["verify"], ["generate"], ["rewards", "list"]])
+      expect(verdictOf(await cotrainHere([...command, "--state", state]))).toEqual(
+        refusal(
+          1,
+          `${state} cannot be read (ELOOP): become the user who began it, or name another directory with --state.`,
+        ),
+      );
+  });
+
+  test("with an imported model: no other run is begun in its place", async () => {
+    const state = join(temporaryDirectory(), "state");
+    (await openStateDirectory(state, { create: true })).close();
+    writeFileSync(join(state, "model.json"), JSON.stringify({ bundle: `0x${"11".repeat(32)}` }));
+    const before = contentOf(state);
+    expect(verdictOf(await cotrainHere(["up", "--state", state, "--preset", "0.1m", "--exit"]))).toEqual(
+      refusal(
+        1,
+        `${state} holds an imported model, and a run of its own would begin with another, untrained one: name another directory with --state, or put the model aside with "npm start -- --fresh --state ${state}".`,
+      ),
+    );
+    expect(contentOf(state)).toEqual(before);
+    const status = verdictOf(await cotrainHere(["status", "--state", state]));
+    expect(status).toEqual(
+      refusal(
+        1,
+        `${state} holds an imported model and no run: let it write with "npx cotrain generate --state ${state}", compare it with its chain with "npx cotrain verify --rpc URL --state ${state}".`,
+      ),
+    );
   });
 
   test("a mistake in the request does not put the old state aside", async () => {
@@ -282,6 +343,18 @@ describe("state directory", () => {
     expect(verdictOf(ended)).toEqual(refusal(1, 'no model preset "huge"'));
     expect(readdirSync(directory)).toEqual(["state"]);
   });
+});
+
+test("a CAR file that is not there, or is none that can be read", async () => {
+  const directory = temporaryDirectory();
+  const state = join(directory, "state");
+  const importing = async (path: string) =>
+    verdictOf(await cotrainHere(["checkpoint", "import", path, "--state", state]));
+  const remedy = 'name a CAR file that "npx cotrain checkpoint export" wrote.';
+  const none = join(directory, "none.car");
+  expect(await importing(none)).toEqual(refusal(1, `${none} does not exist: ${remedy}`));
+  expect(await importing(directory)).toEqual(refusal(1, `${directory} is a directory, not a file: ${remedy}`));
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 describe("wallet", () => {

@@ -92,17 +92,17 @@ describe("what is not understood", () => {
   });
 
   test.each([
-    [["rewards", "list", "--presets", "1m"], "cotrain rewards list --help"],
-    [["rewards", "clam"], "cotrain rewards --help"],
-    [["statsu"], "cotrain --help"],
-    [["worker", "--json"], "cotrain worker --help"],
+    [["rewards", "list", "--presets", "1m"], "npx cotrain rewards list --help"],
+    [["rewards", "clam"], "npx cotrain rewards --help"],
+    [["statsu"], "npx cotrain --help"],
+    [["worker", "--json"], "npx cotrain worker --help"],
   ])("cotrain %j points to “%s”", async (argv, help) => {
     expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, `; see "${help}".`));
   });
 
   test("options that npm took for itself are explained, where npm runs the command", async () => {
     onTestFinished(() => void vi.unstubAllEnvs());
-    const hint = 'write them after "--", as in "npm start -- --for 45s"; see "cotrain up --help".';
+    const hint = 'write them after "--", as in "npm start -- --for 45s"; see "npx cotrain up --help".';
     vi.stubEnv("npm_lifecycle_event", "start");
     expect(verdictOf(await cotrainHere(["up", "45s"]))).toEqual(refusal(1, hint));
     for (const script of ["npx", undefined]) {
@@ -114,7 +114,7 @@ describe("what is not understood", () => {
   test("a command that is missing shows which there are", async () => {
     const { code, stderr } = await cotrainHere([]);
     expect(code).toBe(1);
-    expect(stderr).toContain('A command is missing; see "cotrain --help".');
+    expect(stderr).toContain('A command is missing; see "npx cotrain --help".');
   });
 
   test("a value that is not allowed says where it stands and what is", async () => {
@@ -130,7 +130,10 @@ describe("what is not understood", () => {
     const state = join(temporaryDirectory(), "none");
     for (const command of [["status"], ["verify"], ["generate"], ["rewards", "list"], ["checkpoint", "export", "x"]]) {
       expect(verdictOf(await cotrainHere([...command, "--state", state]))).toEqual(
-        refusal(1, `${state} holds no run: start one with "npm start", or name another directory with --state.`),
+        refusal(
+          1,
+          `${state} holds no run: start one with "npm start -- --state ${state}", or name another directory with --state.`,
+        ),
       );
     }
     expect(verdictOf(await cotrainHere(["status", "--config", join(state, "none.json")]))).toEqual(

@@ -2,11 +2,12 @@
  * What the options of the three daemons do: the command runs up to the daemon itself, whose place a stand-in takes and shows
  * what it was given. The daemons themselves, as processes, are in test/e2e.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
+import { commands } from "../../../offchain/src/cli/commands/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
 import { openWallet } from "../../../offchain/src/cli/up/wallets.ts";
@@ -17,7 +18,7 @@ import {
   resolveConfig,
   SCRYPT_N_LOCAL,
 } from "../../../offchain/src/service/index.ts";
-import { temporaryDirectory } from "./support.ts";
+import { root, temporaryDirectory } from "./support.ts";
 
 const given = vi.hoisted(() => ({ daemon: undefined as unknown, level: "", readers: [] as unknown[] }));
 
@@ -247,9 +248,18 @@ describe("validator", () => {
     expect(await daemonOf("validator", ...flags, "--rpc", rpc)).toMatchObject({ runId, fromBlock: 0 });
     const deployment = ["--deployment", join(state, "deployment.json")];
     expect(await daemonOf("validator", ...flags, "--rpc", rpc, ...deployment)).toMatchObject({ runId, fromBlock: 7 });
-    await expect(daemonOf("validator", "--state", elsewhere, "--wallet", wallet)).rejects.toMatchObject({
+    await expect(daemonOf("validator", "--state", elsewhere, "--rpc", rpc, "--wallet", wallet)).rejects.toMatchObject({
       code: "WALLET_INCOMPLETE",
     });
+  });
+
+  test("makes no wallet for what cannot begin, and what it makes is no part of the repository", async () => {
+    const elsewhere = join(temporaryDirectory(), "validator");
+    await expect(daemonOf("validator", "--state", elsewhere)).rejects.toMatchObject({ code: "RPC_MISSING" });
+    expect(existsSync(elsewhere)).toBe(false);
+    const wallets = commands.filter(({ name }) => ["up", "worker", "validator"].includes(name));
+    const ignored = readFileSync(join(root, ".gitignore"), "utf8").split("\n");
+    for (const { options } of wallets) expect(ignored).toContain(`${String(options["state"]?.default)}/`);
   });
 });
 

@@ -17,8 +17,8 @@ describe("the join line", () => {
     [far, "http://127.0.0.1:8545", undefined],
     [far, "http://localhost:8545", undefined],
     [far, "http://[::1]:8545", undefined],
-    ["https://<your proxy>", "https://rpc.example.org", "https://rpc.example.org"],
-    ["https://<your proxy>", "http://127.0.0.1:8545", undefined],
+    ["https://YOUR-PROXY", "https://rpc.example.org", "https://rpc.example.org"],
+    ["https://YOUR-PROXY", "http://127.0.0.1:8545", undefined],
     [here, null, undefined],
   ])("of %s with the RPC %s names it where the joiner reaches it", (coordinator, rpcUrl, told) => {
     const command = joinCommandFor(coordinator, runId, rpcUrl);

@@ -5,7 +5,13 @@ import { join } from "node:path";
 import type { MemberView } from "@cotrain/sdk/protocol";
 import { expect, it, onTestFinished } from "vitest";
 
-import { keptLine, measuringRows, measuringShares, memberLines } from "../../../offchain/src/cli/commands/status.ts";
+import {
+  heldOutAtRest,
+  keptLine,
+  measuringRows,
+  measuringShares,
+  memberLines,
+} from "../../../offchain/src/cli/commands/status.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
@@ -23,11 +29,26 @@ const member = (byte: string, machineClass: string): MemberView => ({
 
 // point 15
 it("status tells of each machine whether it computes as the organiser's does", () => {
-  const lines = memberLines([member("31", "exact-x86"), member("32", `other:0x${"0d".repeat(32)}`)]);
+  const accepted = { workers: 2, tokens: "2048" };
+  const lines = memberLines([member("31", "exact-x86"), member("32", `other:0x${"0d".repeat(32)}`)], accepted);
   expect(lines[1]).toMatch(/worker +state +computes as +tokens/);
   expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024/);
   expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024/);
-  expect(memberLines([])).toEqual([]);
+  expect(lines.join("\n")).not.toContain("left");
+  expect(memberLines([], { workers: 0, tokens: "0" })).toEqual([]);
+});
+
+it("status counts who has left, so that its table adds up to all that was accepted", () => {
+  const here = [member("31", "exact-x86"), { ...member("32", "exact-x86"), tokens: "0" }];
+  expect(memberLines(here, { workers: 2, tokens: "570368" }).at(-1)).toMatch(/^left +1 worker +569,344$/);
+  expect(memberLines(here, { workers: 4, tokens: "570368" }).at(-1)).toMatch(/^left +3 workers +569,344$/);
+  expect(memberLines([], { workers: 1, tokens: "5" }).at(-1)).toMatch(/^left +1 worker +5$/);
+});
+
+it("status at rest says of which round the held-out loss is, in tokens as everywhere", () => {
+  const heldOut = { after: 1_980_000, sequences: { initial: 1, before: 1, after: 512 }, sequence: 128 };
+  const summary = { heldOut, training: { rounds: 10 } } as unknown as Parameters<typeof heldOutAtRest>[0];
+  expect(heldOutAtRest(summary)).toBe("1.980 on 65,536 tokens, in the summary after round 10");
 });
 
 // point 13

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
-import { asAddress, asRunId } from "@cotrain/sdk/protocol";
+import { asAddress, asRunId, type MemberView } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
@@ -17,7 +17,7 @@ import {
   workerLine,
   type WorkerScreen,
 } from "../../../offchain/src/cli/workerScreen.ts";
-import { claimCommandFor, openWorkerTerminal } from "../../../offchain/src/cli/workerTerminal.ts";
+import { claimCommandFor, openWorkerTerminal, workOf } from "../../../offchain/src/cli/workerTerminal.ts";
 import type { WorkerEvent } from "../../../offchain/src/worker/index.ts";
 import { cotrain, temporaryDirectory } from "./support.ts";
 
@@ -79,6 +79,11 @@ describe("the picture", () => {
     const shown = drawWorker(after([{ ...ready, beneficiary } as WorkerEvent]), plain, 80, 0);
     expect(shown).toContain(`pays      ${shortAddress(beneficiary)}`);
     expect(shown).toContain("earned    not known yet");
+    // The command would find nothing to claim for this machine's wallet.
+    expect(shown).not.toContain("rewards claim");
+    expect(shown.replaceAll(/\s+/g, " ")).toContain(
+      `claim What it earns belongs to ${shortAddress(beneficiary)}, and only that wallet can claim it.`,
+    );
     expect(shown).not.toMatch(/undefined|NaN|null/);
   });
 
@@ -108,6 +113,19 @@ test("what a coordinator says cannot move the cursor or set the clipboard", () =
   }
 });
 
+test("at rest no speed is shown, as the organiser shows none", () => {
+  const resting = { type: "waiting", reason: "The run is paused." } as const;
+  const shown = drawWorker(after([ready, acknowledged, resting]), plain, 80, 1_000);
+  expect(shown).toContain("now       waiting: The run is paused.");
+  expect(shown).toContain("speed     –");
+});
+
+test("the share counts a worker's tokens and everybody's of one moment", () => {
+  const member = { worker, tokens: "500" } as MemberView;
+  const view = { members: [member], accepted: { workers: 2, tokens: "1500" }, tokens: "400" };
+  expect(workOf(view, worker)).toEqual({ tokens: 500n, allTokens: 1_500n });
+});
+
 describe("what is tried again", () => {
   test("is one line each, and is advised about after a minute", () => {
     const screen = after([ready, retrying]);
@@ -126,7 +144,7 @@ describe("what is tried again", () => {
 /** Not a terminal. */
 const pipe = Object.assign(new EventEmitter(), { isTTY: false, columns: 0, rows: 0, write: () => true });
 
-function open(terminal: object, ask: () => Promise<Standing>) {
+function open(terminal: object, ask: () => Promise<Standing>, rpc: string | null = "https://rpc.example.org") {
   const clock = createManualClock();
   const controller = new AbortController();
   const notices: string[] = [];
@@ -136,7 +154,7 @@ function open(terminal: object, ask: () => Promise<Standing>) {
     terminal: terminal as Terminal,
     coordinator,
     runId: undefined,
-    rpc: "https://rpc.example.org",
+    rpc: rpc ?? undefined,
     deployment: undefined,
     state: undefined,
     signal: controller.signal,
@@ -168,6 +186,48 @@ describe("the terminal", () => {
       "1 round was accepted, 49.2 K tokens. Claim what they earned with",
       `  ${claim}`,
     ]);
+  });
+
+  test("names the RPC that the coordinator told of, as soon as it did, and claims nothing that is not there", async () => {
+    const asked = Promise.withResolvers<void>();
+    const { opened, notices } = open(
+      pipe,
+      async () => {
+        asked.resolve();
+        return { ...standing, claimable: 0n, rpcUrl: "https://told.example.org" };
+      },
+      null,
+    );
+    opened.onEvent({ type: "joined", again: false, heartbeatSeconds: 1 });
+    opened.onEvent(ready);
+    await asked.promise;
+    await Promise.resolve();
+    opened.onEvent(acknowledged);
+    opened.close();
+    const told = claimCommandFor(coordinator, "https://told.example.org", undefined, undefined);
+    expect(notices.join("\n")).not.toContain("--rpc URL");
+    expect(notices.slice(0, 3)).toEqual([
+      "0:00  joined",
+      `0:00  worker ${shortAddress(worker)}, 919 K parameters`,
+      `0:00  claim what it earns with ${told}`,
+    ]);
+    expect(notices.slice(-2)).toEqual([
+      "1 round was accepted, 49.2 K tokens. Nothing can be claimed yet; when their epoch is settled, claim with",
+      `  ${told}`,
+    ]);
+  });
+
+  test("leaves claiming to the wallet that is paid", () => {
+    const beneficiary = asAddress(`0x${"b2".repeat(20)}`);
+    const { opened, notices } = open(pipe, () => Promise.reject(new Error("away")));
+    opened.onEvent({ ...ready, beneficiary } as WorkerEvent);
+    opened.onEvent({ type: "joined", again: false, heartbeatSeconds: 1 });
+    opened.onEvent(acknowledged);
+    opened.close();
+    expect(notices.join("\n")).not.toContain("rewards claim");
+    expect(notices.at(-1)).toBe(
+      `1 round was accepted, 49.2 K tokens. What it earns belongs to ${shortAddress(beneficiary)}, and only that wallet can claim it.`,
+    );
   });
 
   test("advises once, however often it is tried", async () => {

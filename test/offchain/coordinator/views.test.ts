@@ -4,10 +4,11 @@ import { asDigest, cidOf, routes } from "@cotrain/sdk/protocol";
 import { type Harness, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
 let harness: Harness;
+let workers: ReturnType<Harness["worker"]>[];
 
 beforeAll(async () => {
   harness = await openHarness();
-  const workers = [harness.worker("31"), harness.worker("32")];
+  workers = [harness.worker("31"), harness.worker("32")];
   for (const worker of workers) await worker.join();
   for (let round = 1; round <= 2; round++) {
     for (const worker of workers) await worker.train();
@@ -27,6 +28,7 @@ describe("the API shows", () => {
     expect(view).toMatchObject({ round: 2, step: 12, tokens: "768", phase: "Training" });
     expect(view.tokensPerSecond).toBeGreaterThan(0);
     expect(view.members.map(({ tokens }) => tokens)).toEqual(["384", "384"]);
+    expect(view.accepted).toEqual({ workers: 2, tokens: "768" });
     expect((await harness.client.runs()).runs).toEqual([{ runId, modelId: view.modelId, phase: "Training" }]);
   });
 
@@ -75,6 +77,27 @@ describe("the API shows", () => {
     const again = await get({ "if-none-match": `"${cidOf(asDigest(digest))}"` });
     expect(again.statusCode).toBe(304);
     expect((await get({})).headers["cache-control"]).toBe("public, max-age=31536000, immutable");
+  });
+
+  it("what was accepted of all, the open round's and that of who left among it", async () => {
+    const before = BigInt((await harness.client.run(runId)).accepted.tokens);
+    const third = harness.worker("33");
+    await third.join();
+    await until(async () => (await third.work()).kind !== "leave", "the join");
+    const { members, accepted } = await harness.client.run(runId);
+    expect(BigInt(accepted.tokens)).toBe(before);
+    expect(accepted.workers).toBe(2);
+    await workers[0]!.train();
+    const during = await harness.client.run(runId);
+    expect(members.length).toBe(3);
+    expect(BigInt(during.accepted.tokens)).toBeGreaterThan(BigInt(during.tokens));
+    const sum = (view: typeof during) => view.members.reduce((total, { tokens }) => total + BigInt(tokens), 0n);
+    expect(sum(during)).toBe(BigInt(during.accepted.tokens));
+    await workers[0]!.session.leave();
+    await until(async () => (await harness.client.run(runId)).members.length < 3, "the leaving");
+    const after = await harness.client.run(runId);
+    expect(after.accepted).toEqual(during.accepted);
+    expect(sum(after)).toBeLessThan(BigInt(after.accepted.tokens));
   });
 
   it("its routes as OpenAPI, and its metrics", async () => {

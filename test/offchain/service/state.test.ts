@@ -103,10 +103,11 @@ test.each([
 ])("state of another version (%j) is refused with the command that puts it aside", async (content, found) => {
   const path = await temporaryDirectory();
   await writeFile(join(path, "VERSION"), content);
+  await writeFile(join(path, "run.json"), "{}");
   await expect(openStateDirectory(path)).rejects.toEqual(
-    refusal("STATE_VERSION", path, found, "supports version 3", "npm start -- --fresh"),
+    refusal("STATE_VERSION", path, found, "supports version 3", `npm start -- --fresh --state ${path}`),
   );
-  expect(await readdir(path)).toEqual(["VERSION"]);
+  expect(await readdir(path)).toEqual(["VERSION", "run.json"]);
 });
 
 test("a directory of somebody else's things is not taken over", async () => {

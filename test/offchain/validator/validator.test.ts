@@ -53,6 +53,7 @@ import {
   type StatementSchema,
   type ValidatorCoordinator,
   type ValidatorEvent,
+  logEvent,
 } from "../../../offchain/src/validator/index.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import {
@@ -439,7 +440,12 @@ describe("an epoch", () => {
 
     board.attestations = [];
     const { events } = await start(poster);
-    await eventually("word of it", () => events.find(({ type }) => type === "not-a-member"));
+    const outside = await eventually("word of it", () => events.find(({ type }) => type === "not-a-member"));
+    const said: string[] = [];
+    logEvent({ warn: (_: object, text: string) => said.push(text) } as unknown as Logger, outside);
+    expect(said).toEqual([
+      `${poster.address} is not in this run's validator set (the model's holders decide it): nothing it signs counts`,
+    ]);
     await stop();
     expect(board.attestations).toEqual([]);
 

@@ -242,6 +242,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     anchored: null,
     current: null,
     members: [],
+    accepted: { workers: 0, tokens: "0" },
     loss: { train: null, heldOut: null, heldOutFirst: null },
     tokensPerSecond: 0,
     traffic: { up: 0, down: 0, synchronous: 0 },

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 
 import { asDigest } from "@cotrain/sdk/protocol";
 
-import { errnoOf, UserError, writeError, writeFileDurable } from "../../base/index.ts";
+import { commandFor, describeErrno, errnoOf, UserError, writeError, writeFileDurable } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { readSignature } from "../../engine/index.ts";
 import { text, toggle } from "../../service/index.ts";
@@ -63,13 +63,18 @@ async function requirePlace(file: string, force: boolean): Promise<void> {
     );
 }
 
+function unreadable(file: string, error: unknown): UserError {
+  const sentence = `${file} ${describeErrno(error)}: name a CAR file that "npx cotrain checkpoint export" wrote.`;
+  return new UserError("FILE_UNREADABLE", sentence, { cause: error });
+}
+
 /** Refuses a file that cannot be opened before a directory is made for it. @throws UserError `FILE_UNREADABLE` */
 async function requireReadable(file: string): Promise<void> {
   try {
-    await (await open(file, "r")).close();
+    await using opened = await open(file, "r");
+    await opened.read(Buffer.alloc(1), 0, 1, 0);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError("FILE_UNREADABLE", `${file} cannot be read: ${reason}.`, { cause: error });
+    throw unreadable(file, error);
   }
 }
 
@@ -145,8 +150,7 @@ async function readCar(
       throw new UserError("PROGRAM_OTHER", `${file} holds a program for ${kind} where the one for ${role} is due.`);
   };
   return importModel(blobs, createReadStream(file), { check, checkProgram }).catch((error: unknown) => {
-    if (error instanceof Error && "syscall" in error)
-      throw new UserError("FILE_UNREADABLE", `${file} cannot be read: ${error.message}.`, { cause: error });
+    if (error instanceof Error && "syscall" in error) throw unreadable(file, error);
     throw error;
   });
 }
@@ -178,7 +182,7 @@ export const checkpointImportCommand = defineCommand({
       { checkpoint: bundle.checkpoint.digest, round: manifest.round, runId: bundle.runId, chainId: bundle.chainId },
       [
         `checkpoint ${bundle.checkpoint.digest} of round ${manifest.round} imported`,
-        `It says of itself: run ${bundle.runId} on chain ${bundle.chainId}; compare it with the chain by npx cotrain verify --rpc URL.`,
+        `It says of itself: run ${bundle.runId} on chain ${bundle.chainId}; compare it with the chain by "${commandFor(state, "verify", "--rpc", "URL")}".`,
       ],
     );
   },

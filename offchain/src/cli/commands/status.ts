@@ -1,10 +1,22 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { createCoordinatorClient, type CheckpointList, runStatus, type RunView } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  asRunId,
+  type CheckpointList,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  Definition,
+  MAX_MANIFEST_BYTES,
+  runStatus,
+  type RunView,
+} from "@cotrain/sdk/protocol";
 
+import { commandFor, startCommand } from "../../base/index.ts";
 import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
 import { readStateFile, showDuration } from "../../service/index.ts";
+import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
 import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress, shortHex } from "../format.ts";
@@ -13,28 +25,32 @@ import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { table } from "../output.ts";
 import { findPutAside, type PutAside } from "../putAside.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
-import { liveSpeed, trafficLines } from "../up/screen.ts";
+import { liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
 import { Summary } from "../up/summary.ts";
+
+const listCommand = (state: string): string => commandFor(state, "checkpoint", "list");
 
 /** Checkpoints whose transactions are shown; `--json` has all. */
 const SHOWN_CHECKPOINTS = 8;
+const MAX_DEFINITION_BYTES = 16 << 20;
 
 type Checkpoint = Pick<CheckpointList["checkpoints"][number], "round" | "digest" | "transaction" | "block">;
 
-function checkpointLines(checkpoints: readonly Checkpoint[]): string[] {
+/** @param list the command that lists all */
+function checkpointLines(checkpoints: readonly Checkpoint[], list: string): string[] {
   const shown = checkpoints.slice(-SHOWN_CHECKPOINTS);
   const rows = shown.map(({ round, transaction }) => [String(round), transaction ?? "not anchored yet"]);
   const earlier = checkpoints.length - shown.length;
-  if (earlier > 0) rows.unshift(["…", `${earlier} earlier: npx cotrain checkpoint list`]);
+  if (earlier > 0) rows.unshift(["…", `${earlier} earlier: ${list}`]);
   return rows.length === 0 ? [] : ["", "checkpoints and their transactions", ...table(rows, [0])];
 }
 
-const putAsideLines = (states: readonly PutAside[]): string[] =>
+const putAsideLines = (state: string, states: readonly PutAside[]): string[] =>
   states.length === 0
     ? []
     : [
         "",
-        'old states that --fresh put aside; "npx cotrain clean" removes them',
+        `old states that --fresh put aside; "${commandFor(state, "clean")}" removes them`,
         ...table(states.map(({ path, bytes }) => [path, formatBytes(bytes)])),
       ];
 
@@ -65,8 +81,10 @@ export const measuringRows = (shares: MeasuringShares): [string, string][] =>
 
 function viewLines(
   view: RunView,
+  sequence: number,
   facts: ChainFacts | undefined,
   checkpoints: readonly Checkpoint[],
+  list: string,
   measuring: MeasuringShares = {},
 ): string[] {
   const active = view.members.filter(({ state }) => state !== "silent").length;
@@ -83,7 +101,7 @@ function viewLines(
     [
       "held-out bits/byte",
       heldOut
-        ? `${(heldOut.microBitsPerByte / 1e6).toFixed(3)} (checkpoint ${heldOut.round}${heldOut.sequences === null ? "" : `, ${formatCount(heldOut.sequences)} sequences`})`
+        ? `${(heldOut.microBitsPerByte / 1e6).toFixed(3)} (checkpoint ${heldOut.round}${sampleOf(heldOut.sequences, sequence)})`
         : "not measured",
     ],
     ...measuringRows(measuring),
@@ -94,7 +112,7 @@ function viewLines(
     ["kept", keptLine(view.kept)],
     ...factRows(facts ?? remoteFacts(view)),
   ];
-  return [...table(rows), ...memberLines(view.members), ...checkpointLines(checkpoints)];
+  return [...table(rows), ...memberLines(view.members, view.accepted), ...checkpointLines(checkpoints, list)];
 }
 
 /** How long an auditor finds what it needs. */
@@ -104,8 +122,9 @@ export function keptLine({ payloadSeconds, checkpoints, checkpointBytes }: RunVi
 }
 
 /** Who is there, and whether its machine computes the same bits as others: those of one class replay each other exactly. */
-export function memberLines(members: RunView["members"]): string[] {
-  if (members.length === 0) return [];
+export function memberLines(members: RunView["members"], accepted: RunView["accepted"]): string[] {
+  const left = accepted.workers - members.filter(({ tokens }) => tokens !== "0").length;
+  if (members.length === 0 && left === 0) return [];
   const rows = members.map(({ worker, state, machineClass, tokens }) => {
     const [known, conformance] = machineClass.split(":");
     return [
@@ -115,6 +134,8 @@ export function memberLines(members: RunView["members"]): string[] {
       formatCount(BigInt(tokens)),
     ];
   });
+  const theirs = BigInt(accepted.tokens) - members.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
+  if (left > 0) rows.push(["left", `${left} ${left === 1 ? "worker" : "workers"}`, "", formatCount(theirs)]);
   return ["", ...table([["worker", "state", "computes as", "tokens"], ...rows], [3])];
 }
 
@@ -162,9 +183,32 @@ async function localFacts(run: LocalRun): Promise<ChainFacts | undefined> {
   }
 }
 
+/** Tokens of a sequence, by the run's definition; 0 where that is not served. */
+async function sequenceOf(client: CoordinatorClient, { runId, definition }: RunView): Promise<number> {
+  const read = client.document(
+    asRunId(runId),
+    asDigest(definition),
+    "The definition",
+    Definition,
+    MAX_DEFINITION_BYTES,
+  );
+  return (await read.catch(() => undefined))?.sequence ?? 0;
+}
+
+/** Tokens trained up to a checkpoint, as its manifest says; undefined where that is not kept any more. */
+async function tokensOf(run: LocalRun, checkpoint: string | undefined): Promise<string | undefined> {
+  if (checkpoint === undefined) return undefined;
+  const read = run.blobs.get(asDigest(checkpoint), MAX_MANIFEST_BYTES).then((bytes) => parseManifest(bytes).tokens);
+  return read.catch(() => undefined);
+}
+
 async function headsOf(reader: ChainReader, run: LocalRun): Promise<Checkpoint[]> {
   return (await reader.headsSince(run.runId, 0)).map(checkpointOf);
 }
+
+/** The last summary's held-out loss, and of when it is: rounds may have followed. */
+export const heldOutAtRest = ({ heldOut, training }: Pick<Summary, "heldOut" | "training">): string =>
+  `${((heldOut.after ?? 0) / 1e6).toFixed(3)}${sampleOf(heldOut.sequences.after, heldOut.sequence)}, in the summary after round ${training.rounds}`;
 
 /** What chain and files say when no coordinator runs. */
 async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
@@ -181,6 +225,8 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       headsOf(reader, run),
       chainFacts(client, { chainId, rpcUrl: url, addresses, modelId: run.modelId }),
     ]);
+    // The summary is of the last session that came to its end; what was anchored since is newer.
+    const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
     const embedded = run.file.chain.embedded;
     const facts = { ...found, rpc: embedded ? `${run.file.chain.rpcUrl} (while it runs)` : found.rpc };
     const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
@@ -197,23 +243,31 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       sequence: head.sequence,
       paramsVersion: record.version,
       activeEpoch: active?.epoch ?? null,
-      tokens: summary?.training.tokens ?? null,
+      tokens: tokens ?? null,
       heldOut: summary?.heldOut.after ?? null,
+      heldOutOf: summary?.heldOut.after ? summary.training.rounds : null,
       checkpoints,
       putAside: old,
     };
     const rows = [
       ["run", run.runId],
       ["model", run.modelId],
-      ["phase", `at rest (${status} on chain ${chainId}); "npm start" trains it further`],
+      ["phase", `at rest (${status} on chain ${chainId}); "${startCommand(run.state)}" trains it further`],
       ["round", `${head.round} completed`],
       ["anchored", `checkpoint ${head.round}, link ${head.sequence}, ${head.head}`],
       ["rewards active through epoch", String(active?.epoch ?? "none")],
-      ...(summary ? [["tokens", formatCount(BigInt(summary.training.tokens))]] : []),
-      ...(summary?.heldOut.after ? [["held-out bits/byte", (summary.heldOut.after / 1e6).toFixed(3)]] : []),
+      ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))]]),
+      ...(summary?.heldOut.after ? [["held-out bits/byte", heldOutAtRest(summary)]] : []),
       ...factRows(facts),
     ];
-    return { document, lines: [...table(rows), ...checkpointLines(checkpoints), ...putAsideLines(old)] };
+    return {
+      document,
+      lines: [
+        ...table(rows),
+        ...checkpointLines(checkpoints, listCommand(run.state)),
+        ...putAsideLines(run.state, old),
+      ],
+    };
   });
 }
 
@@ -231,7 +285,16 @@ export const statusCommand = defineCommand({
       const client = createCoordinatorClient(options.coordinator);
       const runId = await soleRun(client, options.run);
       const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
-      output.result(runningDocument(view, remoteFacts(view), checkpoints, []), viewLines(view, undefined, checkpoints));
+      output.result(
+        runningDocument(view, remoteFacts(view), checkpoints, []),
+        viewLines(
+          view,
+          await sequenceOf(client, view),
+          undefined,
+          checkpoints,
+          `npx cotrain checkpoint list --coordinator ${options.coordinator} --run ${runId}`,
+        ),
+      );
       return;
     }
     const run = await openLocalRun(options.state);
@@ -240,12 +303,12 @@ export const statusCommand = defineCommand({
     const url = run.file.urls["coordinator"];
     const running = url === undefined ? undefined : await runningView(run, url);
     if (running) {
-      const { view, checkpoints } = running;
+      const { view, checkpoints, sequence } = running;
       const facts = await localFacts(run);
       const measuring = await measuringShares(run.state);
       output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, old, measuring), [
-        ...viewLines(view, facts, checkpoints, measuring),
-        ...putAsideLines(old),
+        ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), measuring),
+        ...putAsideLines(run.state, old),
       ]);
       return;
     }
@@ -259,7 +322,7 @@ async function runningView({ runId }: LocalRun, url: string) {
   const client = createCoordinatorClient(url, { timeout: 3_000 });
   try {
     const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
-    return { view, checkpoints };
+    return { view, checkpoints, sequence: await sequenceOf(client, view) };
   } catch {
     return undefined;
   }

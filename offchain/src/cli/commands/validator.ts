@@ -46,21 +46,23 @@ export const validatorCommand = defineCommand({
     return runDaemon(
       async (daemon) => {
         const state = resolve(options.state);
+        const ofUp = role !== undefined && stateExists(state);
+        // Before a wallet is made for what cannot begin.
+        if (!ofUp && options.rpc === undefined)
+          throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
         const named = await namedWallet(options);
         const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { validatorDaemon } = await import("../../validator/index.ts");
         const shared = { coordinator: options.coordinator, state, role, account, loss: options.loss };
-        if (role && stateExists(state)) {
+        if (ofUp) {
           const run = await openLocalRun(state);
           await requireNamedDeployment(run, options.deployment);
           const chain = readerOptions(options.rpc ?? run.file.chain.rpcUrl, run.deployment.chainId, run.deployment);
           const runId = options.run === undefined ? run.runId : asRunId(options.run);
           return validatorDaemon({ ...shared, ...chain, runId }, daemon);
         }
-        if (options.rpc === undefined)
-          throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
         const { runId, chainId, contracts, fromBlock } = await openRemoteRun(options);
-        return validatorDaemon({ ...shared, runId, rpcUrl: options.rpc, chainId, contracts, fromBlock }, daemon);
+        return validatorDaemon({ ...shared, runId, rpcUrl: options.rpc ?? "", chainId, contracts, fromBlock }, daemon);
       },
       { name: "cotrain validator", logger, report: output.complain },
     );

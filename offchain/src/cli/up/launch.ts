@@ -11,10 +11,9 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
+import { commandFor, freshCommand, UserError } from "../../base/index.ts";
 import {
   findPort,
-  FRESH_COMMAND,
   loadTls,
   type ProcessSpec,
   type RunFile,
@@ -30,7 +29,7 @@ import type { Wallets } from "./chain.ts";
 import type { upOptions } from "./options.ts";
 
 /** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
-async function checkCheckpoint(blobs: BlobStore, digest: Digest): Promise<void> {
+async function checkCheckpoint(state: string, blobs: BlobStore, digest: Digest): Promise<void> {
   try {
     await checkBlobs(blobs, digest);
   } catch (error) {
@@ -38,7 +37,7 @@ async function checkCheckpoint(blobs: BlobStore, digest: Digest): Promise<void> 
     const file = error.details?.["file"];
     throw new UserError(
       "CHECKPOINT_DAMAGED",
-      `Checkpoint ${digest}, from which training goes on, is damaged${typeof file === "string" ? ` in ${file}` : ""}: put a copy back with "npx cotrain checkpoint import FILE", or start anew with "${FRESH_COMMAND}".`,
+      `Checkpoint ${digest}, from which training goes on, is damaged${typeof file === "string" ? ` in ${file}` : ""}: put a copy back with "${commandFor(state, "checkpoint", "import", "FILE")}", or start anew with "${freshCommand(state)}".`,
       { cause: error },
     );
   }
@@ -61,7 +60,7 @@ async function addressFor(
   { host, tlsCert, tlsKey, behindProxy }: CommandContext<typeof upOptions>["options"],
   port: number,
 ): Promise<string> {
-  if (behindProxy) return "https://<your proxy>";
+  if (behindProxy) return "https://YOUR-PROXY";
   const wildcard = host === "0.0.0.0" || host === "::";
   const tls = await loadTls(tlsCert, tlsKey);
   if (!tls) return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -74,7 +73,7 @@ async function addressFor(
  * address of this machine and the joiner is not here.
  */
 export function joinCommandFor(coordinator: string, runId: RunId, rpcUrl: string | null): string {
-  const here = !coordinator.includes("<") && isLoopback(coordinator);
+  const here = isLoopback(coordinator);
   const rpc = rpcUrl !== null && (here || !isLoopback(rpcUrl)) ? ` --rpc ${rpcUrl}` : "";
   return `npm run cotrain -- worker --coordinator ${coordinator} --run ${runId}${rpc}`;
 }
@@ -97,7 +96,7 @@ export async function startProcesses(
   if (!known)
     throw new UserError(
       "STATE_CORRUPTED",
-      `${layout(state).deployment} is gone: start anew with "npm start -- --fresh".`,
+      `${layout(state).deployment} is gone: start anew with "${freshCommand(state)}".`,
     );
   // A port that was found once is kept, so that workers elsewhere find the coordinator again after a restart.
   const explicit = config.explicit("port");
@@ -146,7 +145,7 @@ export async function startProcesses(
   });
   const coordinator = createCoordinatorClient(url);
   const view = await coordinator.run(run.runId);
-  await checkCheckpoint(blobs, asDigest(view.checkpoint.digest));
+  await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
   await coordinator.control(run.runId, operatorToken, { action: "pause" });
   const memberOf = (kind: "validator" | "worker", index: number, ...flags: readonly string[]): ProcessSpec => {
     const role = `${kind}-${index + 1}`;

@@ -22,7 +22,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../../deploy/deployment.ts";
-import { type Clock, parseJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
+import { type Clock, freshCommand, parseJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
 import { type ChainReader, connect, openReader } from "../../chain/index.ts";
 import { readDataManifest } from "../../data/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
@@ -102,6 +102,15 @@ export interface OpenedState {
   readonly request: Request;
 }
 
+/** A run that begins beside an imported model would take its place, untrained. @throws UserError `MODEL_IMPORTED` */
+async function refuseImported(state: string): Promise<void> {
+  if (!existsSync(layout(state).model) || (await readRunFile(state)) !== undefined) return;
+  throw new UserError(
+    "MODEL_IMPORTED",
+    `${state} holds an imported model, and a run of its own would begin with another, untrained one: name another directory with --state, or put the model aside with "${freshCommand(state)}".`,
+  );
+}
+
 /**
  * Opens, or makes, the state directory of this command. Comes before everything that writes into it.
  * @throws UserError or RetryableError for what cannot be done or is not ours to use; nothing was made or moved then
@@ -109,6 +118,7 @@ export interface OpenedState {
 export async function openState(context: CommandContext<typeof upOptions>, clock: Clock): Promise<OpenedState> {
   const state = resolve(context.options.state);
   const anew = context.options.fresh || !stateExists(state);
+  if (!anew) await refuseImported(state);
   const first = anew ? await checkRequest(context, undefined) : undefined;
   let former: string | undefined;
   if (context.options.fresh) {

@@ -7,11 +7,11 @@ import { resolve } from "node:path";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient, http } from "viem";
 
-import { redactUrl, RetryableError, UserError } from "../../base/index.ts";
-import { wrongChain } from "../../chain/index.ts";
+import { freshCommand, redactUrl, RetryableError, UserError } from "../../base/index.ts";
+import { noRpc, wrongChain } from "../../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../../data/index.ts";
 import { presetNames, presets } from "../../engine/index.ts";
-import { checkExposure, didYouMean, findPort, FRESH_COMMAND, loadTls, type RunFile } from "../../service/index.ts";
+import { checkExposure, didYouMean, findPort, loadTls, type RunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import type { upOptions } from "./options.ts";
 import { namedWallet } from "./wallets.ts";
@@ -27,11 +27,20 @@ export interface Request {
 
 type Context = CommandContext<typeof upOptions>;
 
-const refuseOther = (flag: string, kept: string, wanted: string): UserError =>
-  new UserError(
+/** What the line asks for stands in the command that makes it so; the rest is the run's. */
+function refuseOther({ options, config }: Context, flag: string, kept: string, wanted: string): UserError {
+  const given = (key: "preset" | "data" | "rpc") => (config.explicit(key) ? options[key] : undefined);
+  const data = given("data");
+  const command = freshCommand(options.state, {
+    ...(given("preset") === undefined ? {} : { preset: given("preset") }),
+    ...(data === undefined ? {} : { data: resolve(data) }),
+    ...(given("rpc") === undefined ? {} : { rpc: given("rpc") }),
+  });
+  return new UserError(
     "SETTING_KEPT",
-    `This state holds a run with ${kept}, not ${wanted}: leave --${flag} out to go on with it, or start anew with "${FRESH_COMMAND}".`,
+    `This state holds a run with ${kept}, not ${wanted}: leave --${flag} out to go on with it, or start anew with "${command}".`,
   );
+}
 
 /** The model and text of a run stay what they are: naming others for an existing run is a mistake, not a wish to change it. */
 function keepSetting(context: Context, file: RunFile | undefined, key: "preset" | "data"): string | undefined {
@@ -41,7 +50,7 @@ function keepSetting(context: Context, file: RunFile | undefined, key: "preset" 
   const kept = file.settings[key];
   const before = typeof kept === "string" ? kept : undefined;
   if (context.config.explicit(key) && wanted !== before)
-    throw refuseOther(key, `${key} ${before ?? "its default"}`, wanted ?? "its default");
+    throw refuseOther(context, key, `${key} ${before ?? "its default"}`, wanted ?? "its default");
   return before;
 }
 
@@ -50,7 +59,7 @@ function keepRpc(context: Context, file: RunFile | undefined): string | undefine
   const { rpc } = context.options;
   if (!file?.settings) return rpc;
   if (!file.chain.embedded) return rpc ?? file.chain.rpcUrl;
-  if (rpc !== undefined) throw refuseOther("rpc", "the embedded chain", redactUrl(rpc));
+  if (rpc !== undefined) throw refuseOther(context, "rpc", "the embedded chain", redactUrl(rpc));
   return undefined;
 }
 
@@ -95,6 +104,8 @@ async function chainIdOf(rpc: string): Promise<number> {
   try {
     return await client.getChainId();
   } catch (cause) {
+    const other = noRpc(rpc, cause);
+    if (other) throw other;
     throw new RetryableError(
       "CHAIN_UNREACHABLE",
       `The chain's RPC at ${redactUrl(rpc)} does not answer: try again when it does, or name another with --rpc.`,

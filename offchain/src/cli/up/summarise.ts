@@ -2,6 +2,7 @@
 import { balanceOf, claimed, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { asDigest, type RunView } from "@cotrain/sdk/protocol";
 
+import { commandFor, startCommand } from "../../base/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
@@ -112,14 +113,15 @@ async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pe
 }
 
 /** Lines that work as they stand; the prompt is the one that the text above them begins with. */
-const commandsFor = (prompt: string): Summary["commands"] => [
-  { command: "npm start", what: "train this run further" },
-  { command: "npx cotrain status", what: "where the run stands" },
-  { command: "npx cotrain verify", what: "check every checkpoint on-chain" },
-  { command: `npx cotrain generate --prompt "${prompt}"`, what: "let the model write" },
-  { command: "npx cotrain rewards list", what: "what each wallet earned" },
-  { command: "npx cotrain rewards claim", what: "claim it" },
-  { command: "npx cotrain checkpoint export model.car", what: "take the newest checkpoint with you" },
+const commandsFor = (state: string, prompt: string): Summary["commands"] => [
+  { command: startCommand(state), what: "train this run further" },
+  { command: commandFor(state, "status"), what: "where the run stands" },
+  { command: commandFor(state, "checkpoint", "list"), what: "every checkpoint with its transaction" },
+  { command: commandFor(state, "verify"), what: "check every checkpoint on-chain" },
+  { command: commandFor(state, "generate", "--prompt", prompt), what: "let the model write" },
+  { command: commandFor(state, "rewards", "list"), what: "what each wallet earned" },
+  { command: commandFor(state, "rewards", "claim"), what: "claim it" },
+  { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
 ];
 
 function proposalOf({ decision, appliedInRound }: Session, view: RunView): Summary["proposal"] {
@@ -209,7 +211,7 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
     proposal: proposalOf(session, view),
     noVote: session.noVote ?? null,
     pending: await pendingOf(prepared, view),
-    commands: commandsFor(text.prompt),
+    commands: commandsFor(prepared.state, text.prompt),
   };
   await writeStateFile(layout(prepared.state).summary, Summary, summary);
   return summary;

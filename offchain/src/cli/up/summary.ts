@@ -119,7 +119,7 @@ function checkpointRows(summary: Summary): string[][] {
   const shown = summary.checkpoints.filter(({ round }) => round >= from);
   const rows = shown.map(({ round, transaction }) => [String(round), transaction ?? "not anchored yet"]);
   const before = summary.checkpoints.length - shown.length;
-  return before === 0 ? rows : [["…", `${before} earlier: npx cotrain checkpoint list`], ...rows];
+  return before === 0 ? rows : [["…", `${before} earlier`], ...rows];
 }
 
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);

@@ -3,7 +3,7 @@
  * and workers as processes, shows what happens (display.ts), trains and lets the owners claim and decide (session.ts), and
  * closes with the summary (summary.ts).
  */
-import { type Clock, systemClock } from "../../base/index.ts";
+import { type Clock, startCommand, systemClock } from "../../base/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
@@ -23,7 +23,7 @@ type UpContext = CommandContext<typeof upOptions>;
 async function whatIsKept(state: string): Promise<string> {
   const run = await readRunFile(state).catch(() => undefined);
   return run?.runId
-    ? `Stopped. The run is kept in ${state}; the next start goes on with it.`
+    ? `Stopped. The run is kept in ${state}; "${startCommand(state)}" goes on with it.`
     : "Stopped before there was a run; the next start begins again.";
 }
 

@@ -9,8 +9,8 @@
  * snapshot and needs `continues` alone. A change of what is signed or published raises STATE_VERSION of the state directory
  * instead, which refuses older state as a whole.
  */
-import { UserError } from "../../base/index.ts";
-import { type EventRow, FRESH_COMMAND, type Snapshot } from "../../service/index.ts";
+import { freshCommand, UserError } from "../../base/index.ts";
+import type { EventRow, Snapshot } from "../../service/index.ts";
 import type { RunEvent } from "./events.ts";
 import { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine.ts";
 import type { RunState } from "./state.ts";
@@ -42,8 +42,12 @@ export interface Replayed {
   readonly logicVersion: number;
 }
 
+/** Which log, for a sentence. */
+type NamedLog = Pick<ReadableLog, "runId" | "file">;
+
 interface ReadableLog {
   readonly runId: string;
+  readonly file: string;
   read(afterSeq?: number): AsyncGenerator<EventRow<RunEvent>, void, undefined>;
   latestSnapshot<S>(): Promise<Snapshot<S> | undefined>;
 }
@@ -59,8 +63,8 @@ export async function replay(log: ReadableLog, known: Logics = logics): Promise<
     : null;
   for await (const row of log.read(reached?.seq ?? 0)) {
     const logic = known.known[row.logicVersion];
-    if (!logic || logic.schemaVersion !== row.schemaVersion) throw unknownLogic(log.runId, row.logicVersion, known);
-    const before: RunState | null = reached && continued(log.runId, reached, row.logicVersion, known);
+    if (!logic || logic.schemaVersion !== row.schemaVersion) throw unknownLogic(log, row.logicVersion, known);
+    const before: RunState | null = reached && continued(log, reached, row.logicVersion, known);
     reached = { state: logic.step(before, row.event).state, seq: row.seq, logicVersion: row.logicVersion };
   }
   return reached;
@@ -70,18 +74,18 @@ export async function replay(log: ReadableLog, known: Logics = logics): Promise<
  * The state under another logic than the one that brought it about.
  * @throws UserError LOGIC_VERSION when that logic cannot continue it
  */
-export function continued(runId: string, reached: Replayed, version: number, known: Logics = logics): RunState {
+export function continued(log: NamedLog, reached: Replayed, version: number, known: Logics = logics): RunState {
   if (reached.logicVersion === version) return reached.state;
   const convert = known.known[version]?.continues[reached.logicVersion];
-  if (!convert) throw unknownLogic(runId, reached.logicVersion, known);
+  if (!convert) throw unknownLogic(log, reached.logicVersion, known);
   return convert(reached.state);
 }
 
-function unknownLogic(runId: string, found: number, { present, known }: Logics): UserError {
+function unknownLogic({ runId, file }: NamedLog, found: number, { present, known }: Logics): UserError {
   const supported = [...new Set([...Object.keys(known), ...Object.keys(known[present]?.continues ?? {})])];
   return new UserError(
     "LOGIC_VERSION",
-    `The log of run ${runId} was written by logic version ${found}, which this Cotrain cannot go on with (it knows ${supported.join(", ")}): use the Cotrain that wrote it, or put the state aside with "${FRESH_COMMAND}".`,
+    `The log of run ${runId} was written by logic version ${found}, which this Cotrain cannot go on with (it knows ${supported.join(", ")}): use the Cotrain that wrote it, or put the state aside with "${freshCommand(file)}".`,
     { details: { runId, found, supported: supported.join() } },
   );
 }
