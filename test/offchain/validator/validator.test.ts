@@ -40,6 +40,7 @@ import {
   verdictKey,
 } from "../../../offchain/src/chain/index.ts";
 import {
+  type Logger,
   type Database,
   jobMigrations,
   type JobSchema,
