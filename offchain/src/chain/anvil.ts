@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 
 import { type Address, createClient, createTestClient, custom, http } from "viem";
 
-import { redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
+import { freshCommand, redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
 import { copyState } from "./anvilState.ts";
 import { FUND_METHOD } from "./chainDoor.ts";
 import { type NodeLink, openNodeLink } from "./nodeLink.ts";
@@ -93,6 +93,7 @@ export function anvilCommand(options: AnvilOptions): AnvilCommand {
       anvilBinary(),
       options.stateFile,
       socket,
+      freshCommand(options.stateFile),
       "--chain-id",
       String(chainId),
       ...(blockTime > 0 ? ["--block-time", String(blockTime)] : []),

@@ -1,26 +1,27 @@
 /**
  * Becomes anvil: repairs the state file, then replaces itself by the node (same process id, so that signals reach the node
- * and nothing is left behind). Arguments: path of the binary, path of the state file, the node's socket, then its own
- * arguments.
+ * and nothing is left behind). Arguments: path of the binary, path of the state file, the node's socket, the
+ * command that starts anew, then its own arguments.
  */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 
-import { freshCommand } from "../base/index.ts";
 import { copyOf, repairState } from "./anvilState.ts";
 
-const [binary, state, socket, ...given] = process.argv.slice(2);
-if (binary === undefined || state === undefined || socket === undefined) {
-  process.stderr.write("The launcher takes a binary, a state file, a socket and the node's arguments.\n");
+const [binary, state, socket, fresh, ...given] = process.argv.slice(2);
+if (binary === undefined || state === undefined || socket === undefined || fresh === undefined) {
+  process.stderr.write(
+    "The launcher takes a binary, a state file, a socket, a command to recommend and the node's arguments.\n",
+  );
   process.exit(70);
 }
 
 const condition = repairState(state);
 if (condition === "lost") {
   process.stderr.write(
-    `The chain's state ${state} is damaged and so is its copy ${copyOf(state)}: put the state aside and start anew with "${freshCommand(state)}".\n`,
+    `The chain's state ${state} is damaged and so is its copy ${copyOf(state)}: put the state aside and start anew with "${fresh}".\n`,
   );
   process.exit(1);
 }
