@@ -13,6 +13,7 @@ import { loadTokenizer, textCorpus } from "../../data/index.ts";
 import { presetNames, presets } from "../../engine/index.ts";
 import { checkExposure, didYouMean, findPort, loadTls, type RunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
+import { diskFor, requireDisk } from "./disk.ts";
 import type { upOptions } from "./options.ts";
 import { namedWallet } from "./wallets.ts";
 
@@ -144,5 +145,6 @@ export async function checkRequest(context: Context, file: RunFile | undefined):
   checkExposure({ host: options.host, tls, behindProxy: options.behindProxy });
   await checkPorts(context, rpc === undefined);
   if (rpc !== undefined) await checkChain(rpc, file);
+  if (!file?.runId) await requireDisk(resolve(options.state), diskFor(preset, options.keepCheckpoints));
   return { preset, dataFile, rpc };
 }

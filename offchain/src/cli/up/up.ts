@@ -8,6 +8,7 @@ import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile }
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
 import { layout } from "../local.ts";
+import { diskError } from "./disk.ts";
 import { columnsOf, type Display, joinLines, openDisplay } from "./display.ts";
 import type { Estate } from "./owners.ts";
 import type { upOptions } from "./options.ts";
@@ -36,7 +37,7 @@ async function conduct(context: UpContext, daemon: DaemonContext, opened: Opened
   } catch (error) {
     // Before anything is told: the picture would be cleared together with the sentence below it.
     display.close();
-    if (!daemon.signal.aborted) throw error;
+    if (!daemon.signal.aborted) throw await diskError(opened.directory.path, error);
     output.notice(await whatIsKept(opened.directory.path));
     // Whatever failed since then failed because of it: a compiler that got the same Ctrl-C, say.
     if (error !== daemon.signal.reason) daemon.logger.info({ err: error }, "ended by the stop");

@@ -1,0 +1,54 @@
+/** Whether the disk holds what a new run needs, and what is said when it is full all the same. */
+import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { errnoOf, RetryableError, UserError } from "../../base/index.ts";
+import { parameterCount, presetOf } from "../../engine/index.ts";
+import { formatBytes } from "../format.ts";
+
+/** Chain, logs, databases and data beside the checkpoints. */
+const BESIDE_BYTES = 128 << 20;
+/** Of a parameter in a checkpoint: it and its outer momentum, fp32. */
+const CHECKPOINT_BYTES = 8;
+/** Checkpoints that stay in any case, unless said otherwise, and those that are being made and read. */
+const CHECKPOINTS = 8;
+const UNDER_WAY = 4;
+
+/** Bytes that a run of this preset takes until old checkpoints give way to new ones. */
+export const diskFor = (preset: string, keepCheckpoints = CHECKPOINTS): number =>
+  BESIDE_BYTES + parameterCount(presetOf(preset).model) * CHECKPOINT_BYTES * (keepCheckpoints + UNDER_WAY);
+
+/** Free bytes where a directory is, or will be. */
+export async function freeUnder(path: string): Promise<number> {
+  let at = path;
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  const { bavail, bsize } = await statfs(at);
+  return bavail * bsize;
+}
+
+/** @throws UserError `DISK_SHORT` */
+export async function requireDisk(state: string, needed: number, free = freeUnder): Promise<void> {
+  const there = await free(state);
+  if (there >= needed) return;
+  throw new UserError(
+    "DISK_SHORT",
+    `A new run needs about ${formatBytes(needed)} of disk under ${state} and ${formatBytes(there)} are free: make room, or name another directory with --state.`,
+    { details: { needed, available: there } },
+  );
+}
+
+/** What an error is whose cause is a full disk; any other as it is. */
+export async function diskError(state: string, error: unknown, free = freeUnder): Promise<unknown> {
+  let full = false;
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++)
+    full ||= ["ENOSPC", "EDQUOT"].includes(errnoOf(at) ?? "") || ("code" in at && at.code === "DISK_FULL");
+  if (!full) return error;
+  const there = await free(state).catch(() => undefined);
+  const room = there === undefined ? "" : ` (${formatBytes(there)} are free under ${state})`;
+  return new RetryableError(
+    "DISK_FULL",
+    `The disk is full${room}: make room and start again; the run goes on where it was.`,
+    { cause: error },
+  );
+}
