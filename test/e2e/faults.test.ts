@@ -344,7 +344,9 @@ describe("kill -9", { timeout: 150_000 }, () => {
     const second = stage.cotrain(["up", "--state", stage.state, "--preset", "0.1m"]);
     expect(await second.exited).toEqual({ code: 1, signal: null });
     expect(second.stdout()).toBe("");
-    expect(second.stderr().trim().split("\n").at(-1)).toMatch(/ is in use by another Cotrain process: .*\.$/);
+    expect(second.stderr().trim().split("\n").at(-1)).toMatch(
+      / is in use by another Cotrain process \(pid \d+\): .*\.$/,
+    );
 
     up.kill("SIGKILL");
     expect(await up.exited).toEqual({ code: null, signal: "SIGKILL" });

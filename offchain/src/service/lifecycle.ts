@@ -36,7 +36,15 @@ export interface DaemonOptions {
   readonly orphanGuard?: "ipc" | "stdin" | "none";
   /** Writes the one sentence of a user's mistake; default stderr. */
   readonly report?: (sentence: string) => void;
+  /**
+   * Where log and sentence go to the same place, only one of them tells: `log` for programs, `sentence` for people. Default
+   * both. A defect is logged in any case.
+   */
+  readonly tell?: "both" | "log" | "sentence";
 }
+
+/** What tells of an error where the log goes to stderr: lines of JSON go on being that, and people get a sentence. */
+export const tellOnStderr = (): "log" | "sentence" => (process.stderr.isTTY ? "sentence" : "log");
 
 /**
  * Runs a daemon and ends the process with its exit code: what `main` returns, else 0; 130 after Ctrl-C; by class of the error
@@ -116,13 +124,15 @@ async function run(
 async function report(error: unknown, options: DaemonOptions): Promise<number> {
   const exitCode = exitCodeOf(error);
   const typed = error instanceof CotrainError ? error : undefined;
-  if (typed && exitCode !== 70) options.logger.error({ code: typed.code, details: typed.details }, typed.message);
-  else options.logger.fatal({ err: error }, "unexpected error");
+  const { tell = "both" } = options;
+  if (typed && exitCode !== 70) {
+    if (tell !== "sentence") options.logger.error({ code: typed.code, details: typed.details }, typed.message);
+  } else options.logger.fatal({ err: error }, "unexpected error");
   const sentence =
     typed && exitCode !== 70
       ? typed.message
       : `Internal error in ${options.name}: ${error instanceof Error ? error.message : String(error)}`;
-  (options.report ?? ((text: string) => process.stderr.write(`${text}\n`)))(sentence);
+  if (tell !== "log") (options.report ?? ((text: string) => process.stderr.write(`${text}\n`)))(sentence);
   await reportToParent(error, exitCode);
   return exitCode;
 }

@@ -2,7 +2,29 @@
  * A lock that lives exactly as long as its process: an open exclusive transaction on an SQLite file. The kernel drops it
  * with the process, kill -9 included, so there are no stale lock files and no guessing by pid.
  */
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+
 import Sqlite from "better-sqlite3";
+
+/** Who holds a lock, as it said when it took it; undefined where it could not say. */
+export function holderOf(file: string): number | undefined {
+  try {
+    const text = readFileSync(`${file}.pid`, "utf8");
+    return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** For people alone: what decides is the lock. */
+function sayHolder(file: string, pid: number | undefined): void {
+  try {
+    if (pid === undefined) rmSync(`${file}.pid`, { force: true });
+    else writeFileSync(`${file}.pid`, String(pid), { mode: 0o600 });
+  } catch {
+    // A full disk must not keep a lock from being taken, or given back.
+  }
+}
 
 /** A lock that is held. */
 export interface FileLock {
@@ -28,10 +50,13 @@ export function tryLock(file: string): FileLock | undefined {
     throw error;
   }
   held.add(connection);
+  sayHolder(file, process.pid);
   return {
     file,
     release: () => {
-      if (held.delete(connection)) connection.close();
+      if (!held.delete(connection)) return;
+      sayHolder(file, undefined);
+      connection.close();
     },
   };
 }

@@ -22,7 +22,7 @@ import {
   writeError,
   writeFileDurable,
 } from "../base/index.ts";
-import { type FileLock, tryLock } from "./lock.ts";
+import { type FileLock, holderOf, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */
 export const STATE_VERSION = 3;
@@ -206,9 +206,10 @@ async function waitForLock(root: string, options: StateOptions): Promise<FileLoc
     const lock = takeLock(root);
     if (lock) return lock;
     if (clock.now() >= deadline) {
+      const pid = holderOf(join(root, LOCK_FILE));
       throw new UserError(
         "STATE_LOCKED",
-        `${root} is in use by another Cotrain process: stop that one first, or name another directory with --state.`,
+        `${root} is in use by another Cotrain process${pid === undefined ? "" : ` (pid ${pid})`}: stop that one first, or name another directory with --state.`,
         { details: { path: root } },
       );
     }

@@ -255,7 +255,7 @@ describe("state directory", () => {
       expect(verdictOf(ended)).toEqual(
         refusal(
           1,
-          `${state} is in use by another Cotrain process: stop that one first, or name another directory with --state.`,
+          `${state} is in use by another Cotrain process (pid ${process.pid}): stop that one first, or name another directory with --state.`,
         ),
       );
     }
@@ -355,6 +355,25 @@ test("a CAR file that is not there, or is none that can be read", async () => {
   expect(await importing(none)).toEqual(refusal(1, `${none} does not exist: ${remedy}`));
   expect(await importing(directory)).toEqual(refusal(1, `${directory} is a directory, not a file: ${remedy}`));
   expect(readdirSync(directory)).toEqual([]);
+});
+
+test("daemons whose log is JSON say what is wrong as one line of it, and nothing beside", async () => {
+  const state = join(temporaryDirectory(), "state");
+  for (const [command, sentence] of [
+    ["coordinator", "holds no run"],
+    ["validator", "A validator needs the chain itself"],
+    ["worker", "--deployment needs --rpc"],
+  ] as const) {
+    const flags = command === "worker" ? ["--deployment", "/no/deployment.json"] : [];
+    const { stderr, code } = await cotrain([command, "--state", state, ...flags]);
+    expect(code).toBe(1);
+    const told = stderr
+      .trimEnd()
+      .split("\n")
+      .filter((line) => line.includes(sentence));
+    expect(told).toHaveLength(1);
+    if (command !== "worker") expect(JSON.parse(told[0] ?? "")).toMatchObject({ level: 50 });
+  }
 });
 
 describe("wallet", () => {

@@ -100,7 +100,8 @@ export interface Verdict {
 export function verdictOf({ code, stdout, stderr }: Ended): Verdict {
   const lines = stderr.trimEnd().split("\n");
   const said = lines.filter((line) => !line.startsWith("{") && !/^\d+:\d\d {2}/.test(line));
-  const sentence = said.pop() ?? "";
+  // A daemon whose log goes to stderr as JSON says it there and nowhere else.
+  const sentence = said.pop() ?? (lines.at(-1)?.startsWith("{") ? String(JSON.parse(lines.at(-1) ?? "").msg) : "");
   return { code, sentence: sentence.replace(/^cotrain: /, ""), otherLines: said, stdout };
 }
 

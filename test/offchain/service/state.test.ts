@@ -84,6 +84,16 @@ test("a role that starts before there is a tree stamps the tree", async () => {
   (await openStateDirectory(path)).close();
 });
 
+test("a state in use names the process that has it, which forgets that when it ends", async () => {
+  const path = join(await temporaryDirectory(), "state");
+  const first = await openStateDirectory(path, { create: true });
+  await expect(openStateDirectory(path)).rejects.toEqual(
+    refusal("STATE_LOCKED", `is in use by another Cotrain process (pid ${process.pid}): stop that one first`),
+  );
+  first.close();
+  expect((await readdir(path)).filter((name) => name.endsWith(".pid"))).toEqual([]);
+});
+
 test("a lock that is being given up can be waited for", async () => {
   const clock = createManualClock();
   const path = join(await temporaryDirectory(), "state");

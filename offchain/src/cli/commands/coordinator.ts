@@ -1,7 +1,7 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { readFileBounded, UserError } from "../../base/index.ts";
-import { createLogger, loadTls, openRoleDirectory, port, runDaemon, text } from "../../service/index.ts";
+import { createLogger, loadTls, openRoleDirectory, port, runDaemon, tellOnStderr, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { publicRpcOf } from "../facts.ts";
 import { layout, openLocalRun } from "../local.ts";
@@ -104,7 +104,7 @@ export const coordinatorCommand = defineCommand({
           }),
         ]);
       },
-      { name: "cotrain coordinator", logger, report: output.complain },
+      { name: "cotrain coordinator", logger, report: output.complain, tell: tellOnStderr() },
     );
   },
 });

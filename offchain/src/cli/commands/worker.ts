@@ -103,7 +103,7 @@ export const workerCommand = defineCommand({
           terminal?.close();
         }
       },
-      { name: "cotrain worker", logger, report: output.complain },
+      { name: "cotrain worker", logger, report: output.complain, tell: people ? "both" : "log" },
     );
   },
 });

@@ -11,6 +11,9 @@ const say = (text: string): void => {
   else process.stdout.write(`${text}\n`);
 };
 
+const tell = (["log", "sentence"] as const).find((each) => process.argv.includes(`--tell=${each}`));
+const logged = { write: (line: string) => say(`logged: ${(JSON.parse(line) as { msg: string }).msg}`) };
+
 await runDaemon(
   async ({ signal, ready, onShutdown }) => {
     onShutdown("first", () => say("closed first"));
@@ -40,7 +43,10 @@ await runDaemon(
   },
   {
     name: "test daemon",
-    logger: createLogger({ component: "test", level: "silent" }),
+    logger: tell
+      ? createLogger({ component: "test", level: "error", pretty: false, destination: logged })
+      : createLogger({ component: "test", level: "silent" }),
+    ...(tell && { tell }),
     // None ends by its deadline but where a test says so.
     shutdownDeadline: process.argv.includes("--hasty") ? 300 : 120_000,
     ...(process.argv.includes("--stdin") && { orphanGuard: "stdin" as const }),
