@@ -24,8 +24,12 @@ function addOption(program: Program, key: string, option: Option<unknown>): void
   const standard = option.default === undefined || isToggle ? "" : ` (default: ${shown})`;
   const description = option.default === true ? `do not ${option.description}` : option.description;
   // What has no default can be asked for and against.
-  if (isToggle && option.default === undefined) program.option(flagOf(key).replace(/^--/, "--no-"));
-  program.option(`${flagFor(key, option)}${isToggle ? "" : " <value>"}`, `${description}${standard}`);
+  if (isToggle && option.default === undefined)
+    program.option(flagOf(key).replace(/^--/, "--no-"), `the contrary of ${flagOf(key)}`);
+  program.option(
+    `${flagFor(key, option)}${isToggle ? "" : ` <${option.value ?? "text"}>`}`,
+    `${description}${standard}`,
+  );
 }
 
 /** Flags that were given; commander's own defaults would beat variables and the config file. */

@@ -19,6 +19,8 @@ export interface Option<T> {
   /** What is allowed, as a clause: `a duration such as 45s, 3m or 1h`. */
   readonly allowed: string;
   readonly description: string;
+  /** What stands for the value in help: `url`, `file`. */
+  readonly value?: string;
   readonly default?: T;
   /** A value as {@link parse} would take it, for help; without it JSON is. */
   show?(value: T): string;
@@ -28,6 +30,7 @@ export interface Option<T> {
 
 export interface OptionInit<T> {
   readonly description: string;
+  readonly value?: string;
   readonly default?: T;
   readonly secret?: boolean;
 }
@@ -55,9 +58,16 @@ function option<T, I extends OptionInit<T>>(
   allowed: string,
   parse: (text: string) => T | undefined,
   init: I,
-  show?: (value: T) => string,
+  { value, show }: { readonly value?: string; readonly show?: (value: T) => string } = {},
 ): Defaulted<T, I> {
-  return { schema, allowed, parse, ...(show ? { show } : {}), ...init } as unknown as Defaulted<T, I>;
+  return {
+    schema,
+    allowed,
+    parse,
+    ...(show && { show }),
+    ...(value !== undefined && { value }),
+    ...init,
+  } as unknown as Defaulted<T, I>;
 }
 
 const durationUnits: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
@@ -113,6 +123,7 @@ export const integer = <const I extends OptionInit<number>>(minimum: number, max
       return number >= minimum && number <= maximum ? number : undefined;
     },
     init,
+    { value: "number" },
   );
 
 /** A number within bounds, both included. */
@@ -125,6 +136,7 @@ export const real = <const I extends OptionInit<number>>(minimum: number, maximu
       return number >= minimum && number <= maximum ? number : undefined;
     },
     init,
+    { value: "number" },
   );
 
 /** Yes or no. A flag without a value means yes. */
@@ -143,25 +155,27 @@ export const choice = <const C extends string, const I extends OptionInit<C>>(ch
     `one of ${choices.join(", ")}`,
     (value) => choices.find((each) => each === value),
     init,
+    { value: choices.join("|") },
   );
 
 /** A time span; the value is in ms. */
 export const duration = <const I extends OptionInit<number>>(init: I) =>
-  option<number, I>(
-    Type.Integer({ minimum: 0 }),
-    "a duration such as 45s, 3m or 1h",
-    parseDuration,
-    init,
-    showDuration,
-  );
+  option<number, I>(Type.Integer({ minimum: 0 }), "a duration such as 45s, 3m or 1h", parseDuration, init, {
+    value: "time",
+    show: showDuration,
+  });
 
 /** A number of bytes. */
 export const size = <const I extends OptionInit<number>>(init: I) =>
-  option<number, I>(Type.Integer({ minimum: 0 }), "a size such as 4096, 64KiB or 10MB", parseSize, init);
+  option<number, I>(Type.Integer({ minimum: 0 }), "a size such as 4096, 64KiB or 10MB", parseSize, init, {
+    value: "size",
+  });
 
 /** A TCP port; 0 means any free one. */
 export const port = <const I extends OptionInit<number>>(init: I) =>
-  option<number, I>(Type.Integer({ minimum: 0, maximum: 65_535 }), "a port from 0 to 65535", parsePort, init);
+  option<number, I>(Type.Integer({ minimum: 0, maximum: 65_535 }), "a port from 0 to 65535", parsePort, init, {
+    value: "port",
+  });
 
 /** An address of a server. */
 export const url = <const I extends OptionInit<string>>(init: I) =>
@@ -170,6 +184,7 @@ export const url = <const I extends OptionInit<string>>(init: I) =>
     "a URL that starts with http:// or https://",
     (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
     init,
+    { value: "url" },
   );
 
 export type Origin = "flag" | "environment" | "file" | "default" | "unset";

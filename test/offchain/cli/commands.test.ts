@@ -43,6 +43,17 @@ describe("help", () => {
     for (const [line, what] of command?.examples ?? []) expect(stdout).toContain(`  $ ${line}\n      ${what}`);
   });
 
+  test("says of every option what it does and of what kind its value is", async () => {
+    for (const { name, options } of commands) {
+      const { stdout } = await cotrainHere([...name.split(" "), "--help"]);
+      expect(stdout).not.toContain("<value>");
+      for (const line of stdout.split("\n").filter((each) => /^ {2}--/.test(each)))
+        expect(line).toMatch(/^ {2}--[\w-]+( <[^>]+>)? {2,}\S/);
+      if ("vote" in options) expect(stdout).toMatch(/--no-vote {2,}the contrary of --vote/);
+    }
+    expect((await cotrainHere(["generate", "--help"])).stdout).toMatch(/--threads <number> +threads to compute with/);
+  });
+
   test.each([
     ["rewards", ["list", "claim"]],
     ["checkpoint", ["list", "export", "import"]],
@@ -64,7 +75,7 @@ describe("help", () => {
   );
 
   test("shows durations as they are typed", async () => {
-    expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/--for <value> [^]*?\(default: 3m\)/);
+    expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/--for <time> [^]*?\(default: 3m\)/);
   });
 
   test.each(commands.flatMap(({ name, examples }) => examples.map(([line]) => [line, name] as const)))(
@@ -84,7 +95,7 @@ describe("what is not understood", () => {
     [["statsu"], "unknown command 'statsu' (Did you mean status?)"],
     [["rewards", "clam"], "unknown command 'clam' (Did you mean claim?)"],
     [["up", "--presets", "1m"], "unknown option '--presets' (Did you mean --preset?)"],
-    [["generate", "--prompt"], "option '--prompt <value>' argument missing"],
+    [["generate", "--prompt"], "option '--prompt <text>' argument missing"],
     [["checkpoint", "export"], "missing required argument 'file'"],
     [["verify", "everything"], "too many arguments for 'verify'"],
   ])("cotrain %j", async (argv, sentence) => {

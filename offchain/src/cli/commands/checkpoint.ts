@@ -105,7 +105,10 @@ export const checkpointExportCommand = defineCommand({
   args: [{ name: "file", description: "the CAR file to write" }],
   options: {
     state: stateOption,
-    checkpoint: text({ description: "digest of the checkpoint (default: the newest that is anchored)" }),
+    checkpoint: text({
+      value: "digest",
+      description: "digest of the checkpoint (default: the newest that is anchored)",
+    }),
     force: toggle({ description: "overwrite a file that is no exported checkpoint", default: false }),
   },
   examples: [["npx cotrain checkpoint export model.car", "the newest checkpoint, definition, tokenizer and programs"]],
@@ -160,7 +163,10 @@ export const checkpointImportCommand = defineCommand({
   name: "checkpoint import",
   summary: "read a model from a CAR file, every block verified",
   args: [{ name: "file", description: "the CAR file to read" }],
-  options: { state: stateOption, checkpoint: text({ description: "digest that its checkpoint must have" }) },
+  options: {
+    state: stateOption,
+    checkpoint: text({ value: "digest", description: "digest that its checkpoint must have" }),
+  },
   examples: [
     [
       "npx cotrain checkpoint import model.car",

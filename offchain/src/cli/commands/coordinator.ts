@@ -35,6 +35,7 @@ export const coordinatorCommand = defineCommand({
     behindProxy: behindProxyOption,
     loopbackPort: port({ description: "with TLS: port of plain HTTP besides, for this machine alone" }),
     operatorTokenFile: text({
+      value: "file",
       description: "file with the token that may pause and resume (default: in the state directory)",
     }),
     ...retentionOptions,

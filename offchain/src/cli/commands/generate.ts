@@ -68,7 +68,10 @@ export const generateCommand = defineCommand({
     temperature: real(0, 5, { description: "0 always takes the likeliest token", default: 0.8 }),
     topK: integer(1, 65_536, { description: "draw among this many likeliest tokens", default: 40 }),
     seed: integer(0, 2 ** 31 - 1, { description: "seed of the draw", default: 0 }),
-    checkpoint: text({ description: "digest of the checkpoint (default: the newest that is anchored)" }),
+    checkpoint: text({
+      value: "digest",
+      description: "digest of the checkpoint (default: the newest that is anchored)",
+    }),
     state: stateOption,
     threads: threadsOption,
   },

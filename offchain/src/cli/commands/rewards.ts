@@ -43,6 +43,7 @@ import {
 /** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
 const placeOptions = {
   state: text({
+    value: "directory",
     description:
       "directory of the local state, or with --coordinator of the worker (default: .cotrain, .cotrain-worker)",
   }),
@@ -178,7 +179,7 @@ const ASKED_AT_ONCE = 16;
 export const rewardsListCommand = defineCommand({
   name: "rewards list",
   summary: "what wallets earned, claimed and can claim",
-  options: { ...placeOptions, account: text({ description: "only this address" }) },
+  options: { ...placeOptions, account: text({ value: "address", description: "only this address" }) },
   examples: [
     ["npx cotrain rewards list", "everyone whom the run of this directory pays"],
     [

@@ -30,7 +30,7 @@ export const validatorCommand = defineCommand({
     passphraseFile: passphraseFileOption,
     rpc: rpcOption,
     deployment: deploymentOption,
-    role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
+    role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
     loss: toggle({ description: "measure held-out loss too", default: true }),
     logLevel: logLevelOption,
   },

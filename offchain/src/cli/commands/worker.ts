@@ -30,11 +30,11 @@ export const workerCommand = defineCommand({
     state: { ...stateOption, default: DEFAULT_STATE },
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
-    beneficiary: text({ description: "address that is paid (default: the worker's own wallet)" }),
+    beneficiary: text({ value: "address", description: "address that is paid (default: the worker's own wallet)" }),
     rpc: rpcOption,
     deployment: deploymentOption,
     threads: threadsOption,
-    role: text({ description: "sub-directory and wallet of a state that cotrain up keeps" }),
+    role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
     log: choice(["text", "json"], {
       description: "what stderr gets: lines for people, or every event as JSON (default: text on a terminal)",
     }),
