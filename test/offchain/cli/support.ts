@@ -101,7 +101,10 @@ export function verdictOf({ code, stdout, stderr }: Ended): Verdict {
   const lines = stderr.trimEnd().split("\n");
   const said = lines.filter((line) => !line.startsWith("{") && !/^\d+:\d\d {2}/.test(line));
   // A daemon whose log goes to stderr as JSON says it there and nowhere else.
-  const sentence = said.pop() ?? (lines.at(-1)?.startsWith("{") ? String(JSON.parse(lines.at(-1) ?? "").msg) : "");
+  const logged = lines
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as { level: number; msg: string });
+  const sentence = said.pop() ?? logged.findLast(({ level }) => level >= 50)?.msg ?? "";
   return { code, sentence: sentence.replace(/^cotrain: /, ""), otherLines: said, stdout };
 }
 
