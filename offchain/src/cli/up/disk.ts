@@ -19,12 +19,12 @@ const UNDER_WAY = 4;
 export const diskFor = (preset: string, keepCheckpoints = CHECKPOINTS): number =>
   BESIDE_BYTES + parameterCount(presetOf(preset).model) * CHECKPOINT_BYTES * (keepCheckpoints + UNDER_WAY);
 
-/** Free bytes where a directory is, or will be. */
+/** Free bytes where a directory is, or will be; what has no blocks is no disk (/proc), and whether it takes files is said elsewhere. */
 export async function freeUnder(path: string): Promise<number> {
   let at = path;
   while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
-  const { bavail, bsize } = await statfs(at);
-  return bavail * bsize;
+  const { bavail, blocks, bsize } = await statfs(at);
+  return blocks === 0 ? Infinity : bavail * bsize;
 }
 
 /** @throws UserError `DISK_SHORT` */
