@@ -362,17 +362,15 @@ test("daemons whose log is JSON say what is wrong as one line of it, and nothing
   for (const [command, sentence] of [
     ["coordinator", "holds no run"],
     ["validator", "A validator needs the chain itself"],
-    ["worker", "--deployment needs --rpc"],
   ] as const) {
-    const flags = command === "worker" ? ["--deployment", "/no/deployment.json"] : [];
-    const { stderr, code } = await cotrain([command, "--state", state, ...flags]);
+    const { stderr, code } = await cotrain([command, "--state", state]);
     expect(code).toBe(1);
     const told = stderr
       .trimEnd()
       .split("\n")
       .filter((line) => line.includes(sentence));
     expect(told).toHaveLength(1);
-    if (command !== "worker") expect(JSON.parse(told[0] ?? "")).toMatchObject({ level: 50 });
+    expect(JSON.parse(told[0] ?? "")).toMatchObject({ level: 50 });
   }
 });
 

@@ -26,9 +26,10 @@ test("what is free is asked of where the directory will be", async () => {
   expect(await freeUnder(`${directory}/not/there/yet`)).toBeGreaterThan(0);
 });
 
+const free = async (): Promise<number> => 12_288;
+
 test("a full disk is told as one, however deep it was found; anything else stays what it is", async () => {
   const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-  const free = async (): Promise<number> => 12_288;
   for (const error of [full, new Error("no", { cause: full }), new RetryableError("DISK_FULL", "x is full.")]) {
     const told = await diskError("/d/state", error, free);
     expect(told).toBeInstanceOf(RetryableError);
