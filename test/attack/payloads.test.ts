@@ -5,12 +5,17 @@ import {
   outcomeCode,
   type PayloadHeader,
   type ReceiptsFile,
+  routes,
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
+import { createApi } from "../../offchain/src/coordinator/api.ts";
+import { statusByCode } from "../../offchain/src/coordinator/errors.ts";
+import { createCoordinatorMetrics } from "../../offchain/src/coordinator/metrics.ts";
 import { encodePayload } from "../../offchain/src/diloco/index.ts";
+import { createHttpServer, createMetrics, silentLogger } from "../../offchain/src/service/index.ts";
 import { readCheckpoint, readManifest } from "../../offchain/src/storage/index.ts";
 import { type Harness, openHarness, type Prepared, type TestWorker, until } from "../offchain/coordinator/harness.ts";
 
@@ -251,6 +256,31 @@ describe("one accepted payload", () => {
     for (const worker of workers.slice(1)) await send(worker, encoded(await lesson(of, worker.address)));
     await until(() => of.run.driver.state.round === 1, "the round's end");
     expect(await of.client.blob(of.run.runId, digest, 1 << 20)).toEqual(payloads[0]);
+  });
+
+  it("is not served through another run of the same store either", async () => {
+    const { harness: of, workers } = await open();
+    const other = await openHarness();
+    onTestFinished(() => other.close());
+    const payloads = encoded(await lesson(of, "early"));
+    await send(workers[0]!, payloads);
+    const digest = sha256Bytes(payloads[0]!);
+    // Two runs of one coordinator share its store.
+    const otherId = `0x${"ab".repeat(32)}` as typeof of.run.runId;
+    const beside = { ...other.run, runId: otherId, modules: { ...other.run.modules, blobs: of.blobs } };
+    const app = await createHttpServer({ logger: silentLogger(), title: "Test", version: "1", statusByCode });
+    onTestFinished(() => app.close());
+    await createApi({
+      runs: new Map([
+        [of.run.runId, of.run],
+        [otherId, beside],
+      ]),
+      operatorToken: "of the test",
+      metrics: createCoordinatorMetrics(createMetrics({ process: false })),
+      signal: new AbortController().signal,
+    })(app);
+    const sealed = await app.inject(routes.blob(otherId, digest));
+    expect(sealed.json()).toMatchObject({ error: { code: "PAYLOAD_SEALED" } });
   });
 
   it("after the other costs its sender the place, and one more does when it joins anew", async () => {

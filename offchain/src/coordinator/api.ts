@@ -30,7 +30,6 @@ import {
   RunList,
   type RunId,
   RunView,
-  sessionHeaders,
   SignedVerdict,
   VerdictList,
   WorkReply,
@@ -40,12 +39,13 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import type { FastifyRequest } from "fastify";
 import { type TSchema, Type } from "typebox";
 
-import { parseJsonBounded, sha256Bytes } from "../base/index.ts";
+import { parseJsonBounded } from "../base/index.ts";
 import { BlobError } from "../storage/index.ts";
 import { type HttpApp, readUpload } from "../service/index.ts";
 import { createBlobServer } from "./blobs.ts";
 import { RefusedError } from "./errors.ts";
 import { acceptJoin } from "./joins.ts";
+import { createMemberRequests, headerOf } from "./memberRequests.ts";
 import { workRefusal } from "./machine/rules.ts";
 import { fragmentCount } from "./machine/state.ts";
 import type { CoordinatorMetrics } from "./metrics.ts";
@@ -61,8 +61,6 @@ const SMALL_BODY = 8 << 10;
 const RECEIPT_BODY = MAX_PAYLOAD_HEADER_BYTES + (16 << 10);
 /** From one address: 64 workers behind one NAT may each try four times. */
 const JOINS_PER_MINUTE = 256;
-/** sha256 of no bytes. */
-const emptyDigest = sha256Bytes(new Uint8Array());
 
 export interface ApiModules {
   readonly runs: ReadonlyMap<RunId, Run>;
@@ -80,11 +78,6 @@ const RunParam = Type.Object({ runId: Hash32 });
 const paramOf = (request: { readonly params: unknown }, name: string): string =>
   (request.params as Readonly<Record<string, string>>)[name] ?? "";
 
-const headerOf = (request: FastifyRequest, name: string): string => {
-  const value = request.headers[name];
-  return typeof value === "string" ? value : "";
-};
-
 const hashOf = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 /** Schemas of a route, for validation and OpenAPI. */
@@ -95,35 +88,18 @@ const schemaOf = (summary: string, reply: TSchema | undefined, parts: Record<str
   ...(reply && { response: { 200: reply, "4xx": ErrorBody, "5xx": ErrorBody } }),
 });
 
-/** The member whose session the request came under. @throws RefusedError */
-async function memberOf(run: Run, request: FastifyRequest, body: Digest): Promise<Address> {
-  const worker = headerOf(request, sessionHeaders.worker);
-  const counter = headerOf(request, sessionHeaders.counter);
-  if (!/^0x[0-9a-f]{40}$/.test(worker) || !/^[1-9][0-9]{0,14}$/.test(counter)) {
-    throw new RefusedError(
-      "SESSION_UNKNOWN",
-      `The request names no session: ${sessionHeaders.worker} and ${sessionHeaders.counter} are due.`,
-    );
-  }
-  const input = { method: request.method, path: request.raw.url ?? request.url, body, counter: Number(counter) };
-  await run.presence.authenticate(worker as Address, input, headerOf(request, sessionHeaders.mac));
-  return worker as Address;
-}
-
 export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> {
   const { runs, metrics } = modules;
-  /** Digests of JSON bodies as they came, which is what the MAC is over. */
-  const bodies = new WeakMap<object, Digest>();
 
+  const findRun = (request: FastifyRequest): Run | undefined => runs.get(paramOf(request, "runId") as RunId);
   const runOf = (request: FastifyRequest): Run => {
-    const runId = paramOf(request, "runId") as RunId;
-    const run = runs.get(runId);
-    if (!run) throw new RefusedError("RUN_UNKNOWN", `This coordinator does not have run ${runId}.`);
-    return run;
+    const run = findRun(request);
+    if (run) return run;
+    throw new RefusedError(
+      "RUN_UNKNOWN",
+      `This coordinator does not have run ${paramOf(request, "runId").slice(0, 80)}.`,
+    );
   };
-
-  const jsonMember = (run: Run, request: FastifyRequest): Promise<Address> =>
-    memberOf(run, request, bodies.get(request) ?? emptyDigest);
 
   function requireOperator(request: FastifyRequest): void {
     const [given, due] = [hashOf(headerOf(request, "authorization")), hashOf(`Bearer ${modules.operatorToken}`)];
@@ -138,15 +114,15 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     // Replies are made from typed views; the schemas of replies are for OpenAPI.
     app.setSerializerCompiler(() => (data) => JSON.stringify(data));
     app.removeContentTypeParser("application/json");
-    app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
-      const bytes = body as Buffer;
-      bodies.set(request, sha256Bytes(bytes));
-      try {
-        done(null, parseJsonBounded(bytes, bytes.length, "The body"));
-      } catch (error) {
-        done(error as Error);
-      }
-    });
+    const members = createMemberRequests(app, findRun, runOf);
+    app.addContentTypeParser(
+      "application/json",
+      { parseAs: "buffer" },
+      async (request: FastifyRequest, body: Buffer) => {
+        await members.admit(request, body);
+        return parseJsonBounded(body, body.length, "The body");
+      },
+    );
     app.addHook("onError", async (_request, _reply, error) => {
       if (error instanceof CotrainError) metrics.refused(error.code);
     });
@@ -205,7 +181,8 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       handler: async (request, reply) => {
         const run = runOf(request);
         const digest = digestOfCid(paramOf(request, "cid"));
-        if (isSealed(run.driver.state, digest)) {
+        // The runs share a store: what one of them keeps sealed, another does not serve.
+        if ([...runs.values()].some(({ driver }) => isSealed(driver.state, digest))) {
           throw new RefusedError("PAYLOAD_SEALED", "Payloads of a round are served when it has closed.");
         }
         return blobServers.get(run.runId)?.send(request, reply, digest);
@@ -223,10 +200,10 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     );
     app.post(
       routes.leave(":runId"),
-      { bodyLimit: SMALL_BODY, schema: schemaOf("Leave", Accepted) },
+      { bodyLimit: SMALL_BODY, ...members.hooks, schema: schemaOf("Leave", Accepted) },
       async (request) => {
         const run = runOf(request);
-        const worker = await jsonMember(run, request);
+        const worker = members.of(request);
         await run.driver.submit({ type: "MemberLeft", worker, reason: "left" });
         return { accepted: true };
       },
@@ -235,21 +212,22 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       routes.heartbeat(":runId"),
       {
         bodyLimit: SMALL_BODY,
+        ...members.hooks,
         schema: schemaOf("Say that the member is alive, and how far", HeartbeatReply, { body: Heartbeat }),
       },
       async (request) => {
         const run = runOf(request);
-        const worker = await jsonMember(run, request);
+        const worker = members.of(request);
         run.presence.beat(worker, request.body as Heartbeat);
         return heartbeatReply(run, worker);
       },
     );
     app.post(
       routes.work(":runId"),
-      { bodyLimit: SMALL_BODY, schema: schemaOf("Wait for work", WorkReply, { body: WorkRequest }) },
+      { bodyLimit: SMALL_BODY, ...members.hooks, schema: schemaOf("Wait for work", WorkReply, { body: WorkRequest }) },
       async (request, reply) => {
         const run = runOf(request);
-        const worker = await jsonMember(run, request);
+        const worker = members.of(request);
         const gone = new AbortController();
         reply.raw.once("close", () => gone.abort());
         const release = run.presence.hold(worker);
@@ -264,6 +242,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     app.put(
       routes.fragment(":runId", ":assignmentId", ":attempt", ":index"),
       {
+        ...members.hooks,
         schema: schemaOf("Upload one fragment of a payload", FragmentReply, {
           params: Type.Object({ runId: Hash32, assignmentId: Integer, attempt: Integer, index: Integer }),
           headers: Type.Object({ [contentDigestHeader]: Hash32 }),
@@ -272,16 +251,20 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       async (request) => {
         const run = runOf(request);
         const digest = asDigest(headerOf(request, contentDigestHeader));
-        const worker = await memberOf(run, request, digest);
+        const worker = members.of(request);
         return run.offences.watch(worker, () => acceptFragment(run, request, worker, digest));
       },
     );
     app.post(
       routes.receipts(":runId"),
-      { bodyLimit: RECEIPT_BODY, schema: schemaOf("Submit a receipt", ReceiptReply, { body: ReceiptRequest }) },
+      {
+        bodyLimit: RECEIPT_BODY,
+        ...members.hooks,
+        schema: schemaOf("Submit a receipt", ReceiptReply, { body: ReceiptRequest }),
+      },
       async (request) => {
         const run = runOf(request);
-        const worker = await jsonMember(run, request);
+        const worker = members.of(request);
         const body = request.body as ReceiptRequest;
         if (Buffer.byteLength(canonicalJson(body.header)) > MAX_PAYLOAD_HEADER_BYTES) {
           throw new RefusedError("BODY_TOO_LARGE", `A payload's header has ${MAX_PAYLOAD_HEADER_BYTES} bytes at most.`);

@@ -51,6 +51,8 @@ export interface Presence {
   open(worker: Address): Hex;
   /** Whether this process had a session that the member used: a new join then means that the member's process is new. */
   knows(worker: Address): boolean;
+  /** Whether the member has a session here, whose MAC is worth checking. */
+  has(worker: string): boolean;
   /**
    * Checks a request's MAC and marks the member as alive.
    * @throws RefusedError SESSION_UNKNOWN, BAD_MAC, STALE_COUNTER
@@ -108,6 +110,7 @@ export function createPresence(driver: Driver, clock: Clock, logger: Logger, opt
       return key;
     },
     knows: (worker) => sessions.get(worker)?.used ?? false,
+    has: (worker) => sessions.has(worker as Address) && driver.state.members[worker as Address] !== undefined,
     authenticate: async (worker, input, mac) => {
       const session = sessions.get(worker);
       if (!session || !driver.state.members[worker]) {

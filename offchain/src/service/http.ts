@@ -6,7 +6,6 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { Server as HttpsServer } from "node:https";
 import { createSecureContext } from "node:tls";
 
-import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import fastify, {
@@ -18,12 +17,13 @@ import fastify, {
 } from "fastify";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { addressGroup, parseProxy } from "./addresses.ts";
+import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
-import { InternalError, readFileBounded, RetryableError, UserError } from "../base/index.ts";
+import { InternalError, readFileBounded, UserError } from "../base/index.ts";
 import type { Logger } from "./logging.ts";
 import type { Metrics } from "./metrics.ts";
 import { isLoopback, LOOPBACK, withPort } from "./ports.ts";
+import { limitRates, type RateLimits } from "./rateLimits.ts";
 import { describeMiss, type SchemaMiss } from "./schema.ts";
 import { refuseStrangers } from "./webGuard.ts";
 
@@ -73,8 +73,7 @@ export interface HttpServerOptions {
   /** A request's headers must have arrived within this, ms; default 10,000. */
   readonly headersTimeout?: number;
   readonly connections?: Omit<ConnectionLimits, "exempt">;
-  /** Requests per minute and address; default 1,200 from elsewhere and 120,000 from this machine. */
-  readonly rateLimit?: { readonly remote?: number; readonly loopback?: number };
+  readonly rateLimit?: RateLimits;
 }
 
 /**
@@ -118,15 +117,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.status(404).send(errorBody("NOT_FOUND", `There is no ${request.method} ${request.url.split("?")[0]}.`)),
   );
 
-  const { remote = 1_200, loopback = 120_000 } = options.rateLimit ?? {};
-  await app.register(rateLimit, {
-    max: (request: FastifyRequest) => (isLoopback(request.ip) ? loopback : remote),
-    timeWindow: 60_000,
-    cache: 10_000,
-    keyGenerator: (request: FastifyRequest) => addressGroup(request.ip),
-    errorResponseBuilder: (_request, context) =>
-      new RateLimited(`Too many requests from this address: try again in ${Math.ceil(context.ttl / 1_000)} s.`),
-  });
+  await limitRates(app, options.rateLimit);
   await app.register(swagger, {
     openapi: { openapi: "3.1.0", info: { title: options.title, version: options.version } },
   });
@@ -284,12 +275,6 @@ export async function* readUpload(
 
 /** How each server counts its sockets; its second door counts with it. */
 const connectionLimits = new WeakMap<HttpApp, ReturnType<typeof createConnectionLimit>>();
-
-class RateLimited extends RetryableError {
-  constructor(message: string) {
-    super("RATE_LIMITED", message);
-  }
-}
 
 /** A second server before the same routes, with the same limits; it ends with the app. */
 function loopbackDoor(app: HttpApp): HttpServer {

@@ -11,6 +11,7 @@ export * from "./database.ts";
 export * from "./diskGate.ts";
 export * from "./eventLog.ts";
 export * from "./http.ts";
+export { addressRate, type RateCount, rateOf } from "./rateLimits.ts";
 export * from "./jobs.ts";
 export * from "./keystore.ts";
 export * from "./lifecycle.ts";

@@ -1,0 +1,111 @@
+/**
+ * Requests under a member's session. They are counted for each member, so that many behind one address do not pay for each
+ * other; those that are no member's are counted against the address, and cost nobody behind it his own.
+ */
+import { type Address, asDigest, contentDigestHeader, type Digest, sessionHeaders } from "@cotrain/sdk/protocol";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+
+import { InternalError, sha256Bytes } from "../base/index.ts";
+import { addressRate, type HttpApp, rateOf } from "../service/index.ts";
+import { RefusedError } from "./errors.ts";
+import type { Run } from "./run.ts";
+
+/** sha256 of no bytes. */
+const emptyDigest = sha256Bytes(new Uint8Array());
+
+export const headerOf = (request: FastifyRequest, name: string): string => {
+  const value = request.headers[name];
+  return typeof value === "string" ? value : "";
+};
+
+export interface MemberRequests {
+  /**
+   * Checks a request of a member's route by the digest of its body, before the body is parsed; others pass.
+   * @throws RefusedError as `Presence.authenticate`; RetryableError `RATE_LIMITED`
+   */
+  admit(request: FastifyRequest, body: Uint8Array): Promise<void>;
+  /** What a member's route takes into its options. */
+  readonly hooks: MemberHooks;
+  /** Whose request it is, in the handler of such a route. */
+  of(request: FastifyRequest): Address;
+}
+
+type Hook = (request: FastifyRequest) => Promise<void>;
+
+interface MemberHooks {
+  readonly config: { readonly rateLimit: false };
+  readonly onRequest: Hook;
+  readonly preValidation: Hook;
+}
+
+/** What is known of a request to a member's route. */
+interface Asked {
+  /** Whether its address was charged for it already. */
+  readonly charged: boolean;
+  worker?: Address;
+}
+
+export function createMemberRequests(
+  app: HttpApp,
+  findRun: (request: FastifyRequest) => Run | undefined,
+  runOf: (request: FastifyRequest) => Run,
+): MemberRequests {
+  const requests = new WeakMap<FastifyRequest, Asked>();
+  const counter = app as unknown as FastifyInstance;
+  const chargeAddress = addressRate(counter);
+  const of = (request: FastifyRequest): Address => {
+    const worker = requests.get(request)?.worker;
+    if (!worker) throw new InternalError("NOT_A_MEMBERS", "The route that was asked is no member's.");
+    return worker;
+  };
+  const chargeMember = rateOf(counter, "member", (request) => `${runOf(request).runId}/${of(request)}`);
+
+  const admit = async (request: FastifyRequest, body: Digest): Promise<void> => {
+    const asked = requests.get(request);
+    if (!asked || asked.worker) return;
+    try {
+      asked.worker = await authenticated(runOf(request), request, body);
+    } catch (error) {
+      // Anybody can send a member's name without its key: it is the address that pays, not the member.
+      if (!asked.charged) await chargeAddress(request);
+      throw error;
+    }
+    await chargeMember(request);
+  };
+
+  return {
+    admit: (request, body) => (requests.has(request) ? admit(request, sha256Bytes(body)) : Promise.resolve()),
+    of,
+    hooks: {
+      config: { rateLimit: false },
+      // Who names no session is charged before the body is read.
+      onRequest: async (request) => {
+        const charged = !findRun(request)?.presence.has(headerOf(request, sessionHeaders.worker));
+        requests.set(request, { charged });
+        if (charged) await chargeAddress(request);
+      },
+      // Those whose body is a stream, which announces its digest and is held against it as it comes, or who have none.
+      preValidation: (request) => admit(request, announcedDigest(request)),
+    },
+  };
+}
+
+function announcedDigest(request: FastifyRequest): Digest {
+  const text = headerOf(request, contentDigestHeader);
+  return request.body !== undefined && /^0x[0-9a-f]{64}$/.test(text) ? asDigest(text) : emptyDigest;
+}
+
+/** The member whose session the request came under. @throws RefusedError */
+async function authenticated(run: Run, request: FastifyRequest, body: Digest): Promise<Address> {
+  const worker = headerOf(request, sessionHeaders.worker);
+  const counter = headerOf(request, sessionHeaders.counter);
+  if (!/^0x[0-9a-f]{40}$/.test(worker) || !/^[1-9][0-9]{0,14}$/.test(counter)) {
+    throw new RefusedError(
+      "SESSION_UNKNOWN",
+      `The request names no session: ${sessionHeaders.worker} and ${sessionHeaders.counter} are due.`,
+    );
+  }
+  const input = { method: request.method, path: request.raw.url ?? request.url, body, counter: Number(counter) };
+  await run.presence.authenticate(worker as Address, input, headerOf(request, sessionHeaders.mac));
+  return worker as Address;
+}

@@ -1,0 +1,90 @@
+/**
+ * Many members behind one address, as in a lab or behind a provider's NAT, and a stranger among them: what the stranger sends
+ * is refused after a while, and costs none of the members his place.
+ */
+import { canonicalJson, routes, sessionHeaders } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import { afterEach, expect, it } from "vitest";
+
+import { type Harness, openHarness, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
+
+const NAT = "203.0.113.9";
+/** What one address may send in a minute, and a member too. */
+const LIMIT = 1_200;
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+/** Workers behind the NAT that joined. */
+async function crowd(count: number): Promise<TestWorker[]> {
+  harness = await openHarness({ params: { minWorkers: 1, maxWorkers: 64 } });
+  const workers = Array.from({ length: count }, (_, i) => harness.worker((0x40 + i).toString(16), { from: NAT }));
+  for (const worker of workers) await worker.join();
+  return workers;
+}
+
+const idle = { round: 0, step: 0, loss: null, tokensPerSecond: null, uploading: false };
+/** The code of what a heartbeat is refused with. */
+const beat = (worker: TestWorker): Promise<string> =>
+  worker.session.heartbeat(idle).then(
+    () => "heard",
+    (error: unknown) => (error instanceof CotrainError ? error.code : String(error)),
+  );
+const forged = async (worker: string, body = canonicalJson(idle)): Promise<number> => {
+  const { statusCode } = await harness.app.inject({
+    method: "POST",
+    url: routes.heartbeat(runId),
+    remoteAddress: NAT,
+    headers: {
+      "content-type": "application/json",
+      [sessionHeaders.worker]: worker,
+      [sessionHeaders.counter]: "1",
+      [sessionHeaders.mac]: `0x${"00".repeat(32)}`,
+    },
+    payload: body,
+  });
+  return statusCode;
+};
+/** Sends one more than an address may, and some. @returns the statuses, each once, and the last */
+async function flood(send: () => Promise<number>): Promise<{ statuses: number[]; last: number }> {
+  const statuses: number[] = [];
+  for (let n = 0; n < LIMIT + 10; n++) statuses.push(await send());
+  return { statuses: [...new Set(statuses)], last: statuses.at(-1)! };
+}
+
+it("64 members behind one address beat for a minute; none is refused or evicted", async () => {
+  const workers = await crowd(64);
+  const heard = new Set<string>();
+  for (let second = 0; second < 60; second++) {
+    for (const worker of workers) heard.add(await beat(worker));
+    await harness.clock.advance(1_000);
+    await harness.run.presence.check();
+  }
+  expect([...heard]).toEqual(["heard"]);
+  const { members } = harness.run.driver.state;
+  expect(Object.keys(members)).toHaveLength(64);
+  expect(Object.values(members).filter(({ silent }) => silent)).toEqual([]);
+});
+
+it("a flood from the members' own address without a session, or in a member's name, is limited and costs no member his own", async () => {
+  const [first, second] = await crowd(2);
+  const named = await flood(() => forged(first!.address));
+  expect(named).toEqual({ statuses: [401, 429], last: 429 });
+  // Bodies that cannot be parsed, of nobody, of a run that is not: all are the address's.
+  expect(await forged(first!.address, "{")).toBe(429);
+  expect(await forged("")).toBe(429);
+  expect(await forged(`0x${"ee".repeat(20)}`)).toBe(429);
+  const url = routes.heartbeat(`0x${"0".repeat(64)}` as typeof runId);
+  expect((await harness.app.inject({ method: "POST", url, remoteAddress: NAT })).statusCode).toBe(429);
+  for (const worker of [first!, second!]) expect(await beat(worker)).toBe("heard");
+  const { prepared } = await first!.train();
+  expect(prepared.assignment.worker).toBe(first!.address);
+});
+
+it("a member has as much as an address and no more, and takes it from nobody else", async () => {
+  const [greedy, other] = await crowd(2);
+  const codes: string[] = [];
+  for (let n = 0; n < LIMIT + 10; n++) codes.push(await beat(greedy!));
+  expect([codes.indexOf("RATE_LIMITED"), codes.at(-1)]).toEqual([LIMIT, "RATE_LIMITED"]);
+  expect(await beat(other!)).toBe("heard");
+});
