@@ -36,6 +36,8 @@ export interface DaemonOptions {
   readonly orphanGuard?: "ipc" | "stdin" | "none";
   /** Writes the one sentence of a user's mistake; default stderr. */
   readonly report?: (sentence: string) => void;
+  /** Last words where a second Ctrl-C ends at once; must not wait for anything. */
+  readonly onSecondInterrupt?: () => void;
   /**
    * Where log and sentence go to the same place, only one of them tells: `log` for programs, `sentence` for people. Default
    * both. A defect is logged in any case.
@@ -72,7 +74,10 @@ export async function runDaemon(
     }, deadline).unref();
   };
   process.on("SIGINT", () => {
-    if (interrupted) process.exit(EXIT_INTERRUPTED);
+    if (interrupted) {
+      options.onSecondInterrupt?.();
+      process.exit(EXIT_INTERRUPTED);
+    }
     interrupted = true;
     end("SIGINT");
   });

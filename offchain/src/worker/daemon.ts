@@ -81,8 +81,11 @@ function definedOnly<T extends object>(options: T): { [K in keyof T]?: Exclude<T
   };
 }
 
+/** People count rounds from 1, as the screens do; the field `round` beside is the protocol's. */
+const people = (round: number): number => round + 1;
+
 /** One line per event that matters, one status line per round. */
-function logEvent(logger: Logger, event: WorkerEvent): void {
+export function logEvent(logger: Logger, event: WorkerEvent): void {
   const { type, ...fields } = event;
   switch (event.type) {
     case "progress":
@@ -91,16 +94,16 @@ function logEvent(logger: Logger, event: WorkerEvent): void {
       logger.debug(fields, type);
       return;
     case "acknowledged":
-      logger.info(fields, `round ${event.round} acknowledged: loss ${event.loss.toFixed(3)}`);
+      logger.info(fields, `round ${people(event.round)} acknowledged: loss ${event.loss.toFixed(3)}`);
       return;
     case "acknowledgedLate":
-      logger.info(fields, `round ${event.round} acknowledged, now that it was asked again`);
+      logger.info(fields, `round ${people(event.round)} acknowledged, now that it was asked again`);
       return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);
       return;
     case "dropped":
-      logger.warn(fields, `round ${event.round} dropped: ${event.reason}`);
+      logger.warn(fields, `round ${people(event.round)} dropped: ${event.reason}`);
       return;
     case "preparing":
       logger.info(event.what);

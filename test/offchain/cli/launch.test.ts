@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { factLines, publicRpcOf } from "../../../offchain/src/cli/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { joinCommandFor } from "../../../offchain/src/cli/up/launch.ts";
+import { joinCommandFor, portLine } from "../../../offchain/src/cli/up/launch.ts";
 
 const runId = asRunId(`0x${"ab".repeat(32)}`);
 const here = "http://127.0.0.1:7700";
@@ -49,6 +49,21 @@ describe("an RPC", () => {
         "https://rpc.example.org",
       );
   });
+});
+
+const line = (ports: Parameters<typeof portLine>[2]) => portLine("the coordinator", "--port", ports);
+
+test("a port that is not the usual one is told in one line, by what it came to be", () => {
+  expect(line({ wanted: 7_700, got: 7_700, kept: undefined })).toBeUndefined();
+  expect(line({ wanted: 7_700, got: 7_700, kept: 7_701 })).toBeUndefined();
+  expect(line({ wanted: 0, got: 40_123, kept: undefined })).toBeUndefined();
+  expect(line({ wanted: 7_700, got: 7_701, kept: undefined })).toBe(
+    "Port 7700 is taken: the coordinator listens on 7701.",
+  );
+  expect(line({ wanted: 7_700, got: 7_702, kept: 7_701 })).toBe("Port 7701 is taken: the coordinator listens on 7702.");
+  expect(line({ wanted: 7_700, got: 7_701, kept: 7_701 })).toBe(
+    "The coordinator keeps port 7701, by which others know it; --port 7700 takes the usual one.",
+  );
 });
 
 test("the facts of a chain are one to a line", () => {

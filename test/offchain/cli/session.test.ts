@@ -208,6 +208,17 @@ describe("the display", () => {
     expect(terminal.listenerCount("resize")).toBe(0);
   });
 
+  test("once closed it is not drawn again under what is said after it", () => {
+    const terminal = new FakeTerminal();
+    const { display } = open(terminal);
+    display.update({ activity: "Training" });
+    display.close();
+    expect(display.closed).toBe(true);
+    terminal.written = "";
+    display.update({ activity: "Closing the last round" });
+    expect(terminal.written).toBe("");
+  });
+
   test("where nothing can be redrawn, lines are printed once each", () => {
     const { display, notices } = open(Object.assign(new FakeTerminal(), { isTTY: false }));
     display.update({ activity: "Training" });

@@ -19,6 +19,8 @@ import {
 } from "../../../offchain/src/cli/workerScreen.ts";
 import { claimCommandFor, openWorkerTerminal, workOf } from "../../../offchain/src/cli/workerTerminal.ts";
 import type { WorkerEvent } from "../../../offchain/src/worker/index.ts";
+import { logEvent } from "../../../offchain/src/worker/daemon.ts";
+import type { Logger } from "../../../offchain/src/service/index.ts";
 import { cotrain, temporaryDirectory } from "./support.ts";
 
 const worker = asAddress(`0x${"a1".repeat(20)}`);
@@ -290,4 +292,11 @@ test("--log json is JSON, --log text is not", async () => {
 
 test("addresses on it have the casing of EIP-55", () => {
   expect(workerLine(after([]), ready)).toContain(formatAddress(worker).slice(0, 6));
+});
+
+test("the log counts rounds from 1, as the screen does", () => {
+  const said: string[] = [];
+  const logger = { info: (_: object, text: string) => said.push(text) } as unknown as Logger;
+  logEvent(logger, { ...acknowledged, round: 0 } as WorkerEvent);
+  expect(said).toEqual(["round 1 acknowledged: loss 3.600"]);
 });

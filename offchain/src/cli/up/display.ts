@@ -16,6 +16,7 @@ export interface Display {
   /** Lines that stay. */
   readonly say: (lines: readonly string[]) => void;
   readonly close: () => void;
+  readonly closed: boolean;
 }
 
 /** What a picture is drawn on: stderr. */
@@ -93,6 +94,8 @@ export function openDisplay(options: DisplayOptions): Display {
   let shown = "";
   let closed = false;
   const draw = (): void => {
+    // What was closed is not drawn again under the lines that followed it.
+    if (closed) return;
     if (picture) return picture.draw();
     const key = `${screen.view?.round ?? -1} ${screen.activity}`;
     if (key === shown) return;
@@ -114,6 +117,9 @@ export function openDisplay(options: DisplayOptions): Display {
     say(lines) {
       if (picture) picture.say(lines);
       else for (const each of lines) if (each !== "") notice(each);
+    },
+    get closed() {
+      return closed;
     },
     close() {
       if (closed) return;

@@ -47,6 +47,8 @@ export interface Launched {
   readonly coordinator: CoordinatorClient;
   /** The command line with which others join. */
   readonly joinCommand: string;
+  /** Where the coordinator listens. */
+  readonly port: number;
 }
 
 /** Whether an address is this machine's alone. */
@@ -76,6 +78,22 @@ export function joinCommandFor(coordinator: string, runId: RunId, rpcUrl: string
   const here = isLoopback(coordinator);
   const rpc = rpcUrl !== null && (here || !isLoopback(rpcUrl)) ? ` --rpc ${rpcUrl}` : "";
   return `npm run cotrain -- worker --coordinator ${coordinator} --run ${runId}${rpc}`;
+}
+
+/**
+ * What is to be said of a port that is not the usual one: another program has that, or it was so when the run began, and those
+ * elsewhere know the run by the port that it got then.
+ * @param kept the one of earlier starts
+ */
+export function portLine(
+  what: string,
+  flag: string,
+  { wanted, got, kept }: { readonly wanted: number; readonly got: number; readonly kept: number | undefined },
+): string | undefined {
+  if (got === wanted || wanted === 0) return undefined;
+  return got === kept
+    ? `${what[0]?.toUpperCase()}${what.slice(1)} keeps port ${got}, by which others know it; ${flag} ${wanted} takes the usual one.`
+    : `Port ${kept ?? wanted} is taken: ${what} listens on ${got}.`;
 }
 
 /**
@@ -156,5 +174,6 @@ export async function startProcesses(
     ...wallets.workers.map((_, index) => memberOf("worker", index, "--threads", "1")),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });
-  return { coordinator, joinCommand: joinCommandFor(await addressFor(options, bound), run.runId, view.rpcUrl) };
+  const address = await addressFor(options, bound);
+  return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), port: bound };
 }

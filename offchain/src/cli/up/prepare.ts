@@ -45,7 +45,7 @@ import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
 import { layout, writeDeployment } from "../local.ts";
 import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
 import { keepWallets } from "./funds.ts";
-import { startProcesses } from "./launch.ts";
+import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { upOptions } from "./options.ts";
 import { checkRequest, type Request, withRemedy } from "./request.ts";
@@ -266,16 +266,23 @@ export async function prepare(
     sequence: definition.sequence,
     rpc: facts.rpc,
   });
-  const { coordinator, joinCommand } = await startProcesses(
-    context,
-    state,
-    supervisor,
-    blobs,
-    wallets,
-    { ...run, modelId, runId },
-    operatorToken,
-  );
+  const {
+    coordinator,
+    joinCommand,
+    port: boundPort,
+  } = await startProcesses(context, state, supervisor, blobs, wallets, { ...run, modelId, runId }, operatorToken);
   progress.update({ joinCommand });
+  progress.say(
+    [
+      portLine("the coordinator", "--port", { wanted: options.port, got: boundPort, kept: file?.ports["coordinator"] }),
+      chain.embedded &&
+        portLine("the chain", "--chain-port", {
+          wanted: options.chainPort,
+          got: chain.embedded.door.port,
+          kept: file?.ports["chain"],
+        }),
+    ].filter((line) => line !== undefined),
+  );
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
   const owners = wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account));
   return {

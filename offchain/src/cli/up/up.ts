@@ -20,6 +20,9 @@ import { summarise } from "./summarise.ts";
 
 type UpContext = CommandContext<typeof upOptions>;
 
+export const STOPPING = "Stopping. Ctrl-C once more ends it at once.";
+export const ENDED = "Ended at once: the next start takes up what was under way.";
+
 /** What is true of the state when a session was stopped. */
 async function whatIsKept(state: string): Promise<string> {
   const run = await readRunFile(state).catch(() => undefined);
@@ -32,11 +35,20 @@ async function conduct(context: UpContext, daemon: DaemonContext, opened: Opened
   daemon.onShutdown("state", () => opened.directory.close());
   const { output, options } = context;
   const display = openDisplay({ output, clock: systemClock, goal: options.for, terminal: process.stderr });
+  // Ending takes seconds: whoever pressed Ctrl-C is answered at once, unless the summary is out and it ends by the line below.
+  let answered = false;
+  const answer = (): void => {
+    if (display.closed) return;
+    display.close();
+    answered = true;
+    output.notice(STOPPING);
+  };
+  daemon.signal.addEventListener("abort", answer, { once: true });
   try {
     return await present(context, daemon, systemClock, display, opened);
   } catch (error) {
     // Before anything is told: the picture would be cleared together with the sentence below it.
-    display.close();
+    if (!answered) display.close();
     if (!daemon.signal.aborted) throw await diskError(opened.directory.path, error);
     output.notice(await whatIsKept(opened.directory.path));
     // Whatever failed since then failed because of it: a compiler that got the same Ctrl-C, say.
@@ -96,5 +108,6 @@ export async function up(context: UpContext): Promise<never> {
     logger,
     shutdownDeadline: 30_000,
     report: context.output.complain,
+    onSecondInterrupt: () => context.output.notice(ENDED),
   });
 }
