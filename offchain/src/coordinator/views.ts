@@ -61,7 +61,7 @@ export function tokensPerSecond(state: RunState, members: readonly MemberView[])
 }
 
 /** Nats per token, weighted by the tokens that each member has trained. */
-function trainLoss(members: readonly MemberView[]): number | null {
+export function trainLoss(members: readonly Pick<MemberView, "loss" | "tokens">[]): number | null {
   let [sum, weight] = [0, 0];
   for (const { loss, tokens } of members) {
     if (loss === null) continue;

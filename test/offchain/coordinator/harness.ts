@@ -174,6 +174,8 @@ export interface WorkerOptions {
   readonly beneficiary?: Address;
   /** The address its requests come from; default this machine. */
   readonly from?: string;
+  /** What it says of its pace when it joins, µs per inner step. */
+  readonly stepMicros?: number;
 }
 
 export interface HarnessOptions {
@@ -422,6 +424,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
       const reply = await client.join(join.runId as RunId, {
         join: toWire("Join", join),
         signature: await sign(by, "Join", join),
+        ...(over.stepMicros !== undefined && { stepMicros: over.stepMicros }),
       });
       session = client.session(runId, address, reply.sessionKey);
     },

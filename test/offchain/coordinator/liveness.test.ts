@@ -73,6 +73,59 @@ it("a member that poisons each round is left out of it, round after round, until
   expect(strikes).toBeGreaterThanOrEqual(defaultScreening.strikes);
 });
 
+const equal = (count: number, pace: number, over: Partial<Actor> = {}): Actor[] =>
+  Array.from({ length: count }, () => ({ kind: "honest", pace, overhead: 500, ...over }));
+
+// point 2
+describe("who is left out for what it sent", () => {
+  const states: RunState[] = [];
+  play({
+    actors: equal(2, 50),
+    params: { minWorkers: 2, roundDeadline: R },
+    time: 20_000,
+    each: (now) => void states.push(now),
+  });
+  const storing = states.find(({ pending }) => "storeCheckpoint/0" in pending)!;
+  const worker = addressOf(0);
+  const digest = storing.checkpoint.digest;
+  const afterwards = (outcome: number, strikes: number): RunState =>
+    step(
+      {
+        ...storing,
+        strikes: { [worker]: strikes },
+        current: { ...storing.current!, excluded: { [worker]: outcome } },
+      },
+      {
+        type: "CheckpointStored",
+        at: storing.at,
+        key: "storeCheckpoint/0",
+        round: 0,
+        digest,
+        receipts: digest,
+        receiptsRoot: digest,
+        secret: digest,
+      },
+    ).state;
+  const last = defaultScreening.strikes - 1;
+
+  it.each(["payloadMalformed", "nonFinite", "normTooLarge", "lossHarm", "empty", "copy"] as const)(
+    "so many times in a row loses its place (%s)",
+    (name) => {
+      expect(afterwards(outcomeCode[name], last - 1).members[worker]).toBeDefined();
+      expect(afterwards(outcomeCode[name], last).members[worker]).toBeUndefined();
+    },
+  );
+
+  it.each(["payloadMissing", "late", "roundDiscarded"] as const)(
+    "but not for what is no fault of its own (%s)",
+    (name) => {
+      const after = afterwards(outcomeCode[name], last);
+      expect(after.members[worker]).toBeDefined();
+      expect(after.strikes).toEqual({ [worker]: last });
+    },
+  );
+});
+
 // point 3
 describe("who holds rounds up again and again", () => {
   const TIME = 1_200_000;
@@ -130,8 +183,6 @@ describe("who holds rounds up again and again", () => {
   });
 });
 
-const equal = (count: number, pace: number, over: Partial<Actor> = {}): Actor[] =>
-  Array.from({ length: count }, () => ({ kind: "honest", pace, overhead: 500, ...over }));
 /** Rounds in which somebody had work and was not paid, and how far the paid rounds are apart. */
 const shortfall = ({ lost, paid }: ReturnType<typeof play>): { lost: number; apart: number } => {
   const rounds = paid.map((each) => each.rounds);

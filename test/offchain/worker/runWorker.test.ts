@@ -274,6 +274,23 @@ describe("sessions", () => {
     expect(double.receipts.map(({ assignment }) => assignment.attempt)).toEqual([2]);
   });
 
+  // point 19
+  test("what is being sent goes on being sent, whatever heartbeats are answered, until its receiver decides", async () => {
+    await start();
+    double.faults.refuseReceipt = { status: 503, code: "BUSY" };
+    double.faults.dismissAfter = 1;
+    const working = run();
+    const sendingBeats = (): number => double.beats.filter(({ uploading }) => uploading).length;
+    await until("it says that it is sending", () => sendingBeats() >= 1);
+    double.reissue();
+    const before = sendingBeats();
+    await until("it is told of another attempt, twice", () => sendingBeats() >= before + 2 || of("dropped").length > 0);
+    expect(of("dropped")).toEqual([]);
+    double.faults.refuseReceipt = undefined;
+    await working;
+    expect(of("dropped").map(({ code }) => code)).toEqual(["ATTEMPT_STALE"]);
+  });
+
   test("a round that closes without the worker is abandoned in mid-training", async () => {
     trainer.pace = 500;
     await start({ rounds: 2 });

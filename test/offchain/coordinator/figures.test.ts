@@ -1,0 +1,70 @@
+/** Figures that people see: of a run with rests, of members that trained unlike much, of measurements of unlike size. */
+import { type Address, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import { heldOutOf } from "../../../offchain/src/coordinator/machine/heldOut.ts";
+import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { tokensPerSecond, trainLoss } from "../../../offchain/src/coordinator/views.ts";
+import { play } from "./liveness.ts";
+
+const { state } = play({
+  actors: [{ kind: "honest", pace: 50 }],
+  params: { minWorkers: 1, roundDeadline: 20 },
+  time: 20_000,
+});
+
+const roundOf = (number: number, openedAt: number, tokens: number) => ({
+  round: number,
+  openedAt,
+  durableAt: openedAt + 10_000,
+  tokens,
+  workers: 1,
+});
+const speedOf = (recent: RunState["recent"]) => tokensPerSecond({ ...state, recent, current: null }, []);
+
+describe("speed", () => {
+  it("is that of the rounds since the run last rested", () => {
+    expect(speedOf([roundOf(0, 0, 1_000), roundOf(1, 10_000, 3_000)])).toBe(200);
+    // An hour's rest is no slow round, and what was before it says nothing about now.
+    expect(speedOf([roundOf(0, 0, 1_000), roundOf(1, 3_600_000, 5_000), roundOf(2, 3_610_000, 5_000)])).toBe(500);
+  });
+});
+
+const nobody: Address = `0x${"0".repeat(40)}`;
+
+describe("training loss", () => {
+  it("weighs by the tokens that each member trained; who has not said any counts for nothing", () => {
+    const members = [
+      { loss: 2, tokens: "3000" },
+      { loss: 6, tokens: "1000" },
+      { loss: null, tokens: "9000" },
+    ];
+    expect(trainLoss(members)).toBe(3);
+    expect(trainLoss([])).toBeNull();
+  });
+});
+
+// point 18
+describe("held-out loss", () => {
+  it("is the lower median of those alone that measured the largest sample", () => {
+    const { head, round } = state.heads.at(-1)!;
+    const verdict = (validator: number, sequences: number, value: number) => {
+      const address: Address = `0x${String(validator).repeat(40)}`;
+      const fields = { runId: state.facts.runId, round: "0", head, validator: address, kind: 4, index: sequences };
+      const rest = {
+        worker: nobody,
+        value: String(value),
+        evidence: zeroHash,
+        issuedAt: "1",
+      };
+      return [`${validator}/${sequences}`, { verdict: { ...fields, ...rest }, signature: "0x" as Hex }] as const;
+    };
+    const measured = (...all: ReturnType<typeof verdict>[]) =>
+      heldOutOf({ heads: state.heads, verdicts: Object.fromEntries(all) }, "newest");
+    const small = [verdict(1, 8, 10), verdict(2, 8, 11), verdict(3, 8, 12)];
+    const large = [verdict(1, 64, 900), verdict(2, 64, 800), verdict(3, 64, 700), verdict(4, 64, 600)];
+    expect(measured(...small, ...large)).toEqual({ round, microBitsPerByte: 700, sequences: 64 });
+    // In whatever order they came.
+    expect(measured(...large, ...small)).toEqual({ round, microBitsPerByte: 700, sequences: 64 });
+  });
+});

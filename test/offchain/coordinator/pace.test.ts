@@ -1,0 +1,75 @@
+/** Time for a deal of work: what members say of themselves, and what was measured of them. */
+import { afterEach, describe, expect, it } from "vitest";
+
+import { dealOf, MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
+import { type Harness, openHarness, until } from "./harness.ts";
+
+const measured = { pace: 100_000, measured: true, misses: 0 };
+const says = (pace: number) => ({ pace, measured: false, misses: 0 });
+const H = 64;
+const DEADLINE = 60_000;
+const deal = (...members: Parameters<typeof dealOf>[0]) => dealOf(members, H, 4, DEADLINE);
+
+// point 19
+describe("a deal of work", () => {
+  it("believes what a member says of itself within a quarter and eight times of what was measured of others", () => {
+    const steps = (claim: number) => deal(measured, says(claim)).steps[1];
+    expect(steps(100_000)).toBe(H);
+    // As slow as it says: as many steps as fit into half as long again as the others take.
+    expect(steps(200_000)).toBe(48);
+    const [eight, more] = [deal(measured, says(800_000)), deal(measured, says(3_600_000_000))];
+    expect(more).toEqual(eight);
+    expect(deal(measured, says(1))).toEqual(deal(measured, says(25_000)));
+  });
+
+  it("waits no longer than twice its budget once something was measured, before it as long as the holders allow", () => {
+    const slower = { ...measured, pace: 200_000 };
+    const known = deal(slower, slower);
+    // 12.8 s of work and half as much again.
+    expect(known).toMatchObject({ budget: 19_200, latest: 38_400 });
+    expect(deal(says(100_000), says(100_000))).toMatchObject({ budget: DEADLINE, latest: MAX_STRETCH * DEADLINE });
+    const slow = { ...measured, pace: 50_000_000 };
+    expect(deal(slow).latest).toBeLessThanOrEqual(MAX_STRETCH * DEADLINE);
+  });
+});
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  await harness?.close();
+  harness = undefined;
+});
+
+// point 19
+describe("a member's word", () => {
+  it("of its pace comes with its join", async () => {
+    harness = await openHarness();
+    const [quick, silent] = [harness.worker("31", { stepMicros: 123_456 }), harness.worker("32")];
+    await quick.join();
+    await silent.join();
+    const { members } = harness.run.driver.state;
+    expect([members[quick.address]?.pace, members[silent.address]?.pace]).toEqual([123_456, null]);
+  });
+
+  it("that it is nearly done, sent with a heartbeat, moves the deadline; who says nothing has missed it", async () => {
+    for (const nearly of [true, false]) {
+      harness = await openHarness({ params: { minWorkers: 1, rampRounds: 0 } });
+      const { clock, run } = harness;
+      const worker = harness.worker("31");
+      await worker.join();
+      const { steps, assignmentId } = await worker.assigned();
+      const { deadline } = run.driver.state.current!;
+      const beat = { round: 0, step: nearly ? steps - 1 : 0, loss: null, tokensPerSecond: null, uploading: false };
+      while (clock.now() < deadline) {
+        await worker.session.heartbeat(beat);
+        await clock.advance(1_000);
+      }
+      const work = () => run.driver.state.current?.work[worker.address]?.assignment;
+      const moved = () => (run.driver.state.current?.deadline ?? 0) > deadline;
+      await until(() => moved() || run.driver.state.members[worker.address]?.misses === 1, "a decision");
+      expect(work()?.assignmentId === assignmentId).toBe(nearly);
+      expect(run.driver.state.members[worker.address]?.misses).toBe(nearly ? 0 : 1);
+      await harness.close();
+      harness = undefined;
+    }
+  });
+});
