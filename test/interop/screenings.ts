@@ -101,7 +101,7 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: Screen
   const harm = new Map(left.map(({ worker }) => [worker, random.float() < share ? 10 ** (5 + random.below(5)) : -1e4]));
   const lossOf = (group: readonly ScreeningEntry[]): number | null => {
     const sum = group.reduce((all, { worker }) => all + (harm.get(worker) ?? 0), 0);
-    return sum > 1e9 ? null : before + Math.round(sum / group.length);
+    return sum > 1e9 ? null : before + Math.round(sum / Math.max(1, group.length));
   };
   for (;;) {
     const after = lossOf(left);
@@ -109,7 +109,7 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: Screen
       gate.passes.push({ after, tried: [], leftOut: [] });
       break;
     }
-    const search = searchHarm({ left, before, earlier: gate.passes, past }, rules);
+    const search = searchHarm({ left, earlier: gate.passes, past }, rules);
     const tried: GatePass["tried"] = [];
     let step = search.next();
     while (!step.done) {

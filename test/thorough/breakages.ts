@@ -114,8 +114,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a search for the harmful ends at the first group",
     file: "offchain/src/diloco/gate.ts",
-    text: "if (!passHolds(before, each.loss, rules)) groups.push",
-    instead: "if (passHolds(before, each.loss, rules)) groups.push",
+    text: "each.loss > nobody + rules.gateBound / 2",
+    instead: "each.loss < nobody + rules.gateBound / 2",
     tests: ["test/attack/payloads.test.ts", "test/offchain/diloco/screening.test.ts"],
   },
   {

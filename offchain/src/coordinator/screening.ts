@@ -16,6 +16,7 @@ import {
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
 import {
+  aloneOf,
   type GatePass,
   gateSample,
   gateSeed,
@@ -110,7 +111,7 @@ export async function lossOf(
   );
 }
 
-/** θ′ and its outer state out of these payloads alone, not stored; or whose payloads are lost. */
+/** θ′ and its outer state out of these payloads, not stored; or whose payloads are lost. */
 async function aggregateOf(
   run: Run,
   round: OpenRound,
@@ -142,7 +143,6 @@ interface Failed {
   readonly round: OpenRound;
   readonly base: readonly FragmentState[];
   readonly left: readonly ScreeningEntry[];
-  readonly before: number;
   readonly sequences: readonly number[];
 }
 
@@ -150,18 +150,17 @@ interface Failed {
 async function findHarm(
   run: Run,
   context: EffectContext,
-  { round, base, left, before, sequences }: Failed,
+  { round, base, left, sequences }: Failed,
 ): Promise<Pick<GatePass, "tried" | "leftOut"> & { readonly lost: Record<Address, number> }> {
   const newest = context.state.screenings[0];
   const past = newest && (await readScreening(run.modules.blobs, newest));
-  const search = searchHarm({ left, before, earlier: round.gate.passes, past }, run.definition.screening);
+  const search = searchHarm({ left, earlier: round.gate.passes, past }, run.definition.screening);
   const tried: GatePass["tried"] = [];
   let step = search.next();
   while (!step.done) {
     context.signal.throwIfAborted();
     const { first, count } = step.value;
-    const group = left.slice(first, first + count);
-    const { states, lost } = await aggregateOf(run, round, base, group);
+    const { states, lost } = await aggregateOf(run, round, base, aloneOf(left, { first, count }));
     if (Object.keys(lost).length > 0) return { tried, leftOut: [], lost };
     const loss = await lossOf(run, states, sequences);
     tried.push({ first, count, loss });
@@ -218,7 +217,7 @@ export async function gateRound(
   const after = await lossOf(run, next, sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
-  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, before, sequences });
+  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, sequences });
   if (Object.keys(lost).length > 0) return { ...event, before, pass: null, outcomes: lost, screening: null };
   const outcomes: Record<Address, number> =
     leftOut.length > 0

@@ -48,10 +48,20 @@ export interface Group {
   readonly count: number;
 }
 
+/**
+ * What is aggregated to see what a group does alone: all that are left, the others times 0, so that each weighs what it weighs in
+ * the whole. The mean of few is noisier than that of all: honest ones would do harm by it.
+ */
+export const aloneOf = (left: readonly ScreeningEntry[], { first, count }: Group): ScreeningEntry[] =>
+  left.map((entry, i) =>
+    i >= first && i < first + count
+      ? entry
+      : { ...entry, fragments: entry.fragments.map((each) => ({ ...each, clipPpm: 0 })) },
+  );
+
 /** What a search for the harmful ones is a function of. */
 export interface Suspicion {
   readonly left: readonly Pick<ScreeningEntry, "worker">[];
-  readonly before: number;
   /** Those of this round that did not hold before this one. */
   readonly earlier: readonly Pick<GatePass, "tried">[];
   /** The record of the round before, if there is one. */
@@ -64,16 +74,19 @@ function trialsAllowed({ past }: Suspicion, { gateTrials }: ScreeningRules): num
 }
 
 /**
- * Looks for the payloads that do harm by themselves: halves what does harm and measures each half's aggregate alone, the worse
- * one first, down to single payloads. Of a mean that does harm one half does no less, where the loss is convex; who cancels
- * another's poison is no cover for it alone.
+ * Looks for the payloads that do harm by themselves: halves what does harm and measures each half alone, the worse one first,
+ * down to single payloads. Harm is held against the loss with nobody's payload: what the outer momentum does is no payload's. Who
+ * cancels another's poison is no cover for it alone.
  * @yields groups; takes the loss of each
  * @returns whom to leave out; nobody discards the round: where more than half of those left do harm it is not theirs
  */
 export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Generator<Group, Address[], number | null> {
-  const { left, before, earlier } = suspicion;
+  const { left, earlier } = suspicion;
   if (earlier.length >= rules.gatePasses) return [];
   let trials = trialsAllowed(suspicion, rules) - earlier.reduce((sum, { tried }) => sum + tried.length, 0);
+  trials -= 1;
+  const nobody = trials < 0 ? null : yield { first: 0, count: 0 };
+  if (nobody === null) return [];
   const harmful: number[] = [];
   const groups: Group[] = [{ first: 0, count: left.length }];
   for (let group = groups.pop(); group; group = groups.pop()) {
@@ -90,7 +103,7 @@ export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Genera
     for (const each of halves) tried.push({ group: each, loss: yield each });
     // The last one pushed is searched first.
     for (const each of tried.toSorted((a, b) => worth(a.loss) - worth(b.loss) || b.group.first - a.group.first))
-      if (!passHolds(before, each.loss, rules)) groups.push(each.group);
+      if (each.loss === null || each.loss > nobody + rules.gateBound / 2) groups.push(each.group);
   }
   if (2 * harmful.length > left.length) return [];
   return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
@@ -117,7 +130,7 @@ export function gateOutcomes(
         last && pass.leftOut.length === 0 && pass.tried.length === 0 ? "" : `pass ${i} holds and is not the last`,
       );
     }
-    const search = searchHarm({ left, before, earlier: passes.slice(0, i), past }, rules);
+    const search = searchHarm({ left, earlier: passes.slice(0, i), past }, rules);
     let step = search.next();
     for (const { first, count, loss } of pass.tried) {
       if (step.done || step.value.first !== first || step.value.count !== count)

@@ -17,6 +17,7 @@ export {
   type GatePass,
   gateSample,
   gateSeed,
+  aloneOf,
   type Group,
   passHolds,
   searchHarm,

@@ -12,6 +12,7 @@ import {
 
 import { type BlobSource, EvidenceError, readScreening } from "../chain/index.ts";
 import {
+  aloneOf,
   codecOf,
   type Contribution,
   fragmentLayouts,
@@ -121,8 +122,7 @@ async function* comparisons(
       : await aggregateOf(blobs, input, base, left);
     yield { pass, tried: null, recorded: after, measured: await lossOf(states) };
     for (const { loss, ...group } of tried) {
-      const alone = left.slice(group.first, group.first + group.count);
-      const measured = await lossOf(await aggregateOf(blobs, input, base, alone));
+      const measured = await lossOf(await aggregateOf(blobs, input, base, aloneOf(left, group)));
       yield { pass, tried: group, recorded: loss, measured };
     }
     left = left.filter(({ worker }) => !leftOut.includes(worker));

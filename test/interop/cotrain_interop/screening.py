@@ -223,11 +223,10 @@ class Screening:
         return min(WHOLE, math.floor((1e10 / bps) / ratio))
 
     def clips(self, among: list[str] | None = None) -> dict[str, list[int]]:
-        """Who is aggregated, and by how much each fragment is multiplied."""
+        """Who is aggregated, and by how much each fragment is multiplied: by 0 who is not among these."""
         return {
-            entry["worker"]: [each["clipPpm"] for each in entry["fragments"]]
+            entry["worker"]: [each["clipPpm"] if among is None or entry["worker"] in among else 0 for each in entry["fragments"]]
             for entry in self.left()
-            if among is None or entry["worker"] in among
         }
 
     def medians(self, fragments: int) -> list[int]:
@@ -311,10 +310,13 @@ class Gate:
             halves = [(loss_of(start, middle), start, middle), (loss_of(middle, end), middle, end)]
             # The worse half first, of equal ones the first; sorting keeps their order.
             for loss, first, stop in sorted(halves, key=lambda half: -math.inf if half[0] is None else -half[0]):
-                if not self._holds(loss):
+                if loss is None or loss > nobody + self.rules["gateBound"] / 2:
                     descend(first, stop)
 
-        descend(0, len(left))
+        unlimited = self.discarded_before
+        nobody = loss_of(0, 0) if unlimited or self.trials < self.rules["gateTrials"] else None
+        if nobody is not None:
+            descend(0, len(left))
         require(next(remaining, None) is None, "more groups were tried than are due")
         return [left[index] for index in sorted(harmful)] if 2 * len(harmful) <= len(left) else []
 

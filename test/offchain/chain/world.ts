@@ -172,6 +172,8 @@ export interface RoundOptions {
   readonly outcome?: (worker: Address) => number;
   /** Like `outcome`, of a payload that anybody can read. */
   readonly forgeOutcome?: (worker: Address) => number;
+  /** Whose payload is aggregated times 0. */
+  readonly silent?: readonly Address[];
   /** Beneficiary of a worker; itself if not said. */
   readonly beneficiary?: (worker: Address) => Address;
   /** Gives all of them the same data. */
@@ -452,6 +454,7 @@ export function createPublisher(
             worker,
             tokens,
             source: sourceOf(parts[index]!),
+            clipPpm: options.silent?.includes(worker) ? 0 : 1_000_000,
           })),
           codec: params.codec,
           outerOptimizer: params.outerOptimizer,

@@ -278,14 +278,14 @@ export function play(scene: Scene): Outcome {
       .toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
     const before = 2_000_000;
     const lossOf = (group: typeof left): number =>
-      before + Math.round((1e8 * group.filter(({ worker }) => poison.has(worker)).length) / group.length);
+      before + Math.round((1e8 * group.filter(({ worker }) => poison.has(worker)).length) / Math.max(1, group.length));
     const event = { type: "RoundGated", key, round, before } as const;
     const screening = digestOfJson(key);
     if (left.length === 0) return { ...event, before: current.gate.before, pass: null, outcomes: {}, screening };
     const after = lossOf(left);
     if (passHolds(before, after, facts.screening))
       return { ...event, pass: { after, tried: [], leftOut: [] }, outcomes: {}, screening };
-    const search = searchHarm({ left, before, earlier: current.gate.passes, past: undefined }, facts.screening);
+    const search = searchHarm({ left, earlier: current.gate.passes, past: undefined }, facts.screening);
     const tried: GatePass["tried"] = [];
     let trial = search.next();
     while (!trial.done) {
