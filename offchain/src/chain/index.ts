@@ -38,4 +38,5 @@ export { createReader, type ReaderOptions } from "./reader.ts";
 export { type PayloadPlace, problemOfUnreadable, readPart } from "./unreadable.ts";
 export { type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { walletOn } from "./wallet.ts";
+export { workOf } from "./work.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

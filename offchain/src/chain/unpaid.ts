@@ -107,7 +107,12 @@ async function unpaidUnder(
   return found;
 }
 
-async function receiptsOf(blobs: BlobSource, runId: RunId, checkpoint: string): Promise<ReceiptsFile["receipts"]> {
+/** The receipts of the round that led to a checkpoint. */
+export async function receiptsOf(
+  blobs: BlobSource,
+  runId: RunId,
+  checkpoint: string,
+): Promise<ReceiptsFile["receipts"]> {
   const manifest = parseManifest(await blobs.blob(runId, asDigest(checkpoint), MAX_MANIFEST_BYTES));
   if (manifest.receipts === null) return [];
   const file = await readJson(blobs, runId, manifest.receipts, "the receipts");
@@ -115,7 +120,7 @@ async function receiptsOf(blobs: BlobSource, runId: RunId, checkpoint: string): 
 }
 
 /** What `read` gives, undefined for what is not kept any more. */
-async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
+export async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {

@@ -121,7 +121,8 @@ export function wrap(text: string, width: number): string[] {
 export function wrapCommand(command: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of command.split(" ")) {
+  // What stands between quotes is one word: the indentation of a line would become part of it.
+  for (const word of command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+|["']/g) ?? []) {
     // Room for the backslash that says that it goes on.
     if (line !== "" && line.length + 1 + word.length > width - 2) {
       lines.push(`${line} \\`);

@@ -37,6 +37,32 @@ export function createOutput(json: boolean): Output {
   };
 }
 
+/**
+ * Labels and what they stand for, on lines of at most `columns` characters: broken between words; a word that has no room
+ * beside the labels, a hash say, has a line of its own and is never cut.
+ */
+export function factTable(rows: readonly (readonly [label: string, value: string])[], columns: number): string[] {
+  const width = Math.max(0, ...rows.map(([label]) => label.length)) + 2;
+  return rows.flatMap(([label, value]) => {
+    const lines: string[] = [];
+    let line = label.padEnd(width);
+    for (const word of value.split(" ")) {
+      const alone = word.length > columns - width;
+      if (alone || line.length + word.length > columns) {
+        if (line.trim() !== "") lines.push(line);
+        line = " ".repeat(width);
+      }
+      if (alone) lines.push(`  ${word}`);
+      else line += `${word} `;
+    }
+    return [...lines, ...(line.trim() === "" ? [] : [line])].map((each) => each.trimEnd());
+  });
+}
+
+/** Columns of a terminal; what goes elsewhere is wrapped by nothing. */
+export const columnsOf = (terminal: Pick<NodeJS.WriteStream, "isTTY" | "columns">): number =>
+  terminal.isTTY && terminal.columns > 0 ? terminal.columns : Infinity;
+
 /** Columns padded to their widest cell; `right` lists the columns that are aligned to the right. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));

@@ -23,6 +23,7 @@ import {
 } from "../../../offchain/src/cli/format.ts";
 import { createOutput, type Output, table } from "../../../offchain/src/cli/output.ts";
 import { drawScreen, liveSpeed, plainLine, type Screen, trafficLines } from "../../../offchain/src/cli/up/screen.ts";
+import { unclaimedBy } from "../../../offchain/src/cli/up/summarise.ts";
 import { drawSummary, type Summary } from "../../../offchain/src/cli/up/summary.ts";
 
 const plain: Output["paint"] = (_, text) => text;
@@ -218,7 +219,7 @@ describe("the plain line", () => {
 });
 
 const summary: Summary = {
-  version: 2,
+  version: 3,
   finishedAt: "2026-11-24T16:00:00.000Z",
   chainId: 31_337,
   rpc: "http://127.0.0.1:8545",
@@ -282,7 +283,7 @@ const summary: Summary = {
       transaction: null,
     },
   ],
-  shares: { name: "Cotrain Model", symbol: "COTRAIN", minted: "1500000000000000000000" },
+  shares: { name: "Cotrain Model", symbol: "COTRAIN", minted: "1500000000000000000000", unclaimed: "0" },
   proposal: {
     id: "1",
     title: "32 → 48 inner steps per round",
@@ -334,7 +335,7 @@ describe("the summary", () => {
       `shares (ERC-20 with votes)  ${formatAddress(address("a"))}`,
       hash("8"),
       "not anchored yet",
-      "Cotrain Model (COTRAIN), 1,500.00 shares of all holders",
+      "Cotrain Model (COTRAIN), 1,500.00 shares",
       "67.8%",
       "executed, in force from round 2",
       "700.00 (33.3%) for, 0.00 (0.0%) against of 2,100.00 shares when voting began",
@@ -419,6 +420,31 @@ describe("the summary", () => {
     expect(rows.map((row) => row.slice(3))).toEqual(["a", "b", "c"].map(() => ["33.3%", "233.33", "233.33", "33.3%"]));
   });
 
+  test("what is minted and not claimed yet is nobody's holding", () => {
+    const [own] = summary.wallets;
+    const elsewhere = { ...own!, name: "elsewhere", account: address("c"), balance: "0", claimed: "0", tokens: "0" };
+    const wallets = [
+      { ...own!, tokens: "294912" },
+      { ...elsewhere, earned: String(500n * 10n ** 18n) },
+    ];
+    const shares = { ...summary.shares, minted: String(2_000n * 10n ** 18n), unclaimed: String(500n * 10n ** 18n) };
+    expect(owners({ wallets, shares }).map(([name, ...cells]) => [name, ...cells.slice(-4)])).toEqual([
+      ["worker-1", "100.0%", "1,500.00", "1,500.00", "75.0%"],
+      ["elsewhere", "0.0%", "500.00", "0.00", "0.0%"],
+      ["not claimed yet", "–", "–", "500.00", "25.0%"],
+    ]);
+  });
+
+  test("what this machine's wallets earned and did not claim is named as pending", () => {
+    const [own] = summary.wallets;
+    const late = { ...own!, claimed: String(1_325n * 10n ** 18n) };
+    const wallets = [own!, late, { ...late, name: "worker-3" }, { ...late, name: "elsewhere" }];
+    expect(unclaimedBy(wallets)).toEqual([
+      { what: "claim of 350.00 shares that worker-1, worker-3 earned, possible now", due: null },
+    ]);
+    expect(unclaimedBy([own!])).toEqual([]);
+  });
+
   // A model may write anything: escapes that move cursors, carriage returns that hide what was said.
   test("what a model writes reaches the terminal without control characters", () => {
     const hostile = "town\u001b[2J\u000bhid\rden\u009b1m";
@@ -431,7 +457,7 @@ describe("the summary", () => {
     expect(shown.match(/town\uFFFD\[2J\uFFFDhid\uFFFDden\uFFFD1m/g)?.length).toBeGreaterThanOrEqual(4);
   });
 
-  test("what others hold and who left the run has a row of its own", () => {
+  test("what others trained and hold has a row of its own", () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ tokens: fc.bigInt(0n, 10n ** 9n), wei: fc.bigInt(0n, 10n ** 24n) }), {
@@ -440,7 +466,8 @@ describe("the summary", () => {
         }),
         fc.bigInt(0n, 10n ** 9n),
         fc.bigInt(0n, 10n ** 24n),
-        (each, gone, others) => {
+        fc.bigInt(0n, 10n ** 24n),
+        (each, gone, others, unclaimed) => {
           const wallets = each.map(({ tokens, wei }, index) => ({
             name: `worker-${index + 1}`,
             account: address(String(index + 1)),
@@ -452,11 +479,11 @@ describe("the summary", () => {
             transaction: null,
           }));
           const sum = each.reduce((total, { tokens }) => total + tokens, gone);
-          const minted = each.reduce((total, { wei }) => total + wei, others);
+          const minted = each.reduce((total, { wei }) => total + wei, others + unclaimed);
           const shown = owners({
             wallets,
             training: { ...summary.training, tokens: String(sum) },
-            shares: { ...summary.shares, minted: String(minted) },
+            shares: { ...summary.shares, minted: String(minted), unclaimed: String(unclaimed) },
           });
           // The place where rows of no wallet have no address.
           const rows = shown.map((row) => (row.length === 6 ? [row[0]!, "", ...row.slice(1)] : row));

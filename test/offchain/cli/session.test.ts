@@ -9,16 +9,12 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
-import {
-  columnsOf,
-  type Display,
-  joinLines,
-  openDisplay,
-  type Terminal,
-} from "../../../offchain/src/cli/up/display.ts";
-import type { Estate } from "../../../offchain/src/cli/up/owners.ts";
+import { columnsOf } from "../../../offchain/src/cli/output.ts";
+import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
+import { type Estate, proposalNews } from "../../../offchain/src/cli/up/owners.ts";
 import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
 import {
+  createCollector,
   isLastRound,
   isMeasured,
   reasonAgainstVote,
@@ -135,6 +131,26 @@ describe("settling", () => {
     expect(SETTLE_MS).toBe(30_000);
     expect(ended[0]).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
   });
+
+test("what the last root pays is claimed though a collection that knew nothing of it was going on", async () => {
+  let active = 1;
+  const claimed: number[] = [];
+  const asked: (() => void)[] = [];
+  const collector = createCollector(async () => {
+    const root = active;
+    await new Promise<void>((answer) => asked.push(answer));
+    claimed.push(root);
+    return true;
+  });
+  const usual = collector.collect();
+  expect(collector.collect()).toBe(usual);
+  active = 2;
+  const last = collector.collectAnew();
+  asked[0]?.();
+  await expect.poll(() => asked.length).toBe(2);
+  asked[1]?.();
+  expect(await last).toBe(true);
+  expect(claimed).toEqual([1, 2]);
 });
 
 const voteOf = (...flags: readonly string[]): unknown => parseLine(["up", ...flags])?.flags["vote"];
@@ -226,6 +242,34 @@ describe("the display", () => {
     display.say(["chain id  31337"]);
     display.tell("worker-1 proposed");
     expect(notices).toEqual(["0:00  Training", "0:00  chain id  31337", "0:00  worker-1 proposed"]);
+  });
+
+  test("what happens to a proposal names it, and on a terminal only its newest step stays", () => {
+    const terminal = new FakeTerminal();
+    const loss = { train: null, heldOut: null, heldOutFirst: null };
+    const view = {
+      members: [],
+      loss,
+      params: { codec: 1, downCodec: 0 },
+      round: 8,
+      traffic: { up: 0, down: 0, synchronous: 0 },
+      tokens: "0",
+    };
+    const { display } = open(terminal);
+    const title = "48 → 64 inner steps per round, proposed in round 6";
+    const steps = [
+      proposalNews.proposed("worker-1", title),
+      proposalNews.voted(1),
+      proposalNews.voted(3),
+      proposalNews.accepted(),
+      proposalNews.executed(title),
+    ];
+    for (const each of steps) expect(each).toMatch(/propos/);
+    for (const each of steps) display.tell(each, "proposal");
+    terminal.written = "";
+    display.update({ view: { ...view, current: null, anchored: null } as unknown as RunView });
+    const shown = stripVTControlCharacters(terminal.written).replaceAll(/\s+/g, " ");
+    expect(steps.filter((each) => shown.includes(each))).toEqual([proposalNews.executed(title)]);
   });
 
   test("the join line is one command, whatever the width", () => {

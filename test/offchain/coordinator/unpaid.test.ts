@@ -2,7 +2,7 @@
 import { asDigest, canonicalJson, type EpochInputs, type EpochManifest } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { unpaidWork } from "../../../offchain/src/chain/index.ts";
+import { unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
 import { blobSource } from "../../../offchain/src/coordinator/settlement.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
@@ -90,4 +90,20 @@ describe("work that earned nothing", () => {
       ),
     );
   });
+});
+
+it("work stays with the beneficiary that its receipts named, whomever the worker is paid for now", async () => {
+  const { a, b } = await settled();
+  const moved = harness.worker("32", { beneficiary: `0x${"de".repeat(20)}` });
+  await moved.join({ issuedAt: BigInt(harness.clock.now() + 1) });
+  await Promise.all([moved.train(), a.train()]);
+  await until(() => harness.chain.heads.length === 3, "the second anchor");
+  const { checkpoints } = await harness.client.checkpoints(runId);
+  const digests = checkpoints.map(({ digest }) => asDigest(digest));
+  const work = await workOf(blobSource(harness.blobs), runId, digests);
+  expect([...work.keys()].toSorted()).toEqual([a.beneficiary, b.beneficiary, moved.beneficiary].toSorted());
+  expect(work.get(b.beneficiary)).toBe(128n);
+  // The first payload of a was left out: it is in no checkpoint.
+  const { tokens } = await harness.client.run(runId);
+  expect([...work.values()].reduce((sum, each) => sum + each, 0n)).toBe(BigInt(tokens));
 });

@@ -129,10 +129,6 @@ export function openDisplay(options: DisplayOptions): Display {
   };
 }
 
-/** Columns of what is said once; a log wraps nothing. */
-export const columnsOf = (terminal: Pick<NodeJS.WriteStream, "isTTY" | "columns">): number =>
-  terminal.isTTY && terminal.columns > 0 ? terminal.columns : Infinity;
-
 /** How others join, on lines of at most `columns` characters that are one command. */
 export const joinLines = (command: string, columns: number): string[] => [
   "others join with",

@@ -1,5 +1,6 @@
 /** What the owners of the contributing wallets do on-chain: claim what they earned, take up their votes, decide together. */
 import {
+  balanceOf,
   castVote,
   claim,
   claimed,
@@ -37,7 +38,7 @@ import { getBlock } from "viem/actions";
 
 import { type Clock, RetryableError } from "../../base/index.ts";
 import { walletOn } from "../../chain/index.ts";
-import { formatShares } from "../format.ts";
+import { formatCount, formatShares } from "../format.ts";
 
 /** A wallet that owns shares or will. */
 export interface Owner {
@@ -93,9 +94,11 @@ async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined
   return { amount, cumulative: reward.cumulative, transaction: receipt.transactionHash };
 }
 
-/** What all holders have together, whoever they are. */
-async function supplyOf({ addresses, modelId }: Estate, { client }: Owner): Promise<bigint> {
-  return totalSupply(client, { shares: await sharesOf(client, { addresses, modelId }) });
+/** What all holders have together, whoever they are: without what waits to be claimed. */
+async function heldByAll({ addresses, modelId }: Estate, { client }: Owner): Promise<bigint> {
+  const shares = await sharesOf(client, { addresses, modelId });
+  const unclaimed = await balanceOf(client, { shares, account: addresses.computeRewards });
+  return (await totalSupply(client, { shares })) - unclaimed;
 }
 
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
@@ -107,12 +110,21 @@ export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
     const [asker] = estate.owners;
-    const all = asker ? await supplyOf(estate, asker) : sum;
+    const all = asker ? await heldByAll(estate, asker) : sum;
     const who = made.size === 1 ? "1 wallet" : `${made.size} wallets`;
     estate.tell(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(all)}`, "claims");
   }
   return made;
 }
+
+/** How a proposal fares, each step with its subject: other happenings come between. Only the newest step stays on a picture. */
+export const proposalNews = {
+  proposed: (who: string, title: string): string => `${who} proposed: ${title}`,
+  voted: (holders: number): string =>
+    holders === 1 ? "its holder voted for the proposal" : `${formatCount(holders)} holders voted for the proposal`,
+  accepted: (): string => "the proposal was accepted and waits in the timelock",
+  executed: (title: string): string => `the proposal was executed: ${title}`,
+} as const;
 
 /** A decision that went through, or as far as it went. */
 export interface Decision {
@@ -155,7 +167,8 @@ export async function decide(
   title: string,
   progress: (decision: Decision) => void,
 ): Promise<void> {
-  const { addresses, modelId, runId, owners, tell } = estate;
+  const { addresses, modelId, runId, owners } = estate;
+  const news = (happening: string): void => estate.tell(happening, "proposal");
   const [first] = owners;
   if (!first) throw new RetryableError("NO_VOTES", "There is nobody who could propose.");
   const [governor, shares] = await Promise.all([
@@ -196,21 +209,21 @@ export async function decide(
     });
   };
   await report();
-  tell(`${proposer.name} proposed: ${title}`);
+  news(proposalNews.proposed(proposer.name, title));
 
   await until(estate, governor, proposer.client, proposalId, ["active"]);
   await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
   await report();
-  tell(voters.length === 1 ? "its holder voted for it" : `${voters.length} holders voted for it`);
+  news(proposalNews.voted(voters.length));
 
   await until(estate, governor, proposer.client, proposalId, ["succeeded"]);
   await queue.sync(proposer.client, { governor, proposal });
   await report();
-  tell("the proposal was accepted and waits in the timelock");
+  news(proposalNews.accepted());
 
   const eta = await proposalEta(proposer.client, { governor, proposalId });
   while ((await getBlock(proposer.client)).timestamp < eta) await estate.clock.sleep(300, estate.signal);
   const { receipt } = await execute.sync(proposer.client, { governor, proposal });
   await report(receipt.transactionHash);
-  tell(`executed: ${title}`);
+  news(proposalNews.executed(title));
 }

@@ -164,10 +164,10 @@ export async function runSession(
       owners.look(view);
       return isSettled(prepared, view);
     }, settled);
-    await owners.finish(settled);
   }
   display.update({ activity: "Measuring the last checkpoint" });
   await viewWhen((view) => isMeasured(view, first.round === 0), settled);
+  if (prepared.local) await owners.finish(settled);
   const { claims, decision, appliedInRound } = owners.seen();
   const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
   return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
@@ -189,32 +189,41 @@ async function isSettled({ reader, runId, modelId }: Prepared, view: RunView): P
   return active !== undefined && active.epoch >= epoch;
 }
 
+/** One collection at a time. @param claim tells whether it went through */
+export function createCollector(claim: () => Promise<boolean>) {
+  let going: Promise<boolean> | undefined;
+  const collect = (): Promise<boolean> => {
+    going ??= claim().finally(() => (going = undefined));
+    return going;
+  };
+  return {
+    collect,
+    /** A collection that begins now: one that is going on may have looked before the last root became active. */
+    async collectAnew(): Promise<boolean> {
+      await going;
+      return collect();
+    },
+  };
+}
+
 /** The owners beside the training: they claim as often as there is something, and decide once. */
 function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: boolean) {
   const { clock } = estate;
   const claims = new Map<string, Claim>();
   let decision: Decision | undefined;
   let appliedInRound: number | undefined;
-  let collecting: Promise<boolean> | undefined;
   let collected = -Infinity;
   let deciding = false;
 
-  /** Whether it went through. */
-  const collect = (): Promise<boolean> => {
-    collecting ??= claimAll(estate)
-      .then(
-        (made) => {
-          for (const [name, claim] of made) claims.set(name, claim);
-          return true;
-        },
-        (error: unknown) => {
-          logger.warn({ err: error }, "claiming failed and is tried again");
-          return false;
-        },
-      )
-      .finally(() => (collecting = undefined));
-    return collecting;
-  };
+  const collector = createCollector(async () => {
+    try {
+      for (const [name, claim] of await claimAll(estate)) claims.set(name, claim);
+      return true;
+    } catch (error) {
+      logger.warn({ err: error }, "claiming failed and is tried again");
+      return false;
+    }
+  });
   const govern = async (view: RunView): Promise<void> => {
     if (deciding) return;
     deciding = true;
@@ -238,12 +247,12 @@ function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: 
         appliedInRound = roundNumber(view.current.round);
       if (clock.now() - collected < COLLECT_EVERY_MS) return;
       collected = clock.now();
-      void collect();
+      void collector.collect();
       if (vote && claims.size > 0 && view.phase === "Training") void govern(view);
     },
     /** Claims what the last epoch pays. */
     async finish(until: number): Promise<void> {
-      while (!(await collect()) && clock.now() < until) await clock.sleep(POLL_MS, estate.signal);
+      while (!(await collector.collectAnew()) && clock.now() < until) await clock.sleep(POLL_MS, estate.signal);
     },
     seen: () => ({ claims, decision, appliedInRound }),
   };

@@ -1,12 +1,13 @@
 /** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
 import { balanceOf, claimed, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
-import { asDigest, type RunView } from "@cotrain/sdk/protocol";
+import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { commandFor, startCommand } from "../../base/index.ts";
+import { workOf } from "../../chain/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
-import { formatAddress } from "../format.ts";
+import { formatAddress, formatShares } from "../format.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { type ActiveRewards, activeRewards, blobSourceOf } from "../wiring.ts";
@@ -43,10 +44,13 @@ async function sample(prepared: Prepared, view: RunView, initial: string): Promi
   return { prompt, before: await write(initial), after: await write(view.checkpoint.digest) };
 }
 
+/** Wallets of others that are named one by one, those that trained most. */
+const SHOWN_ELSEWHERE = 16;
+
 async function walletsOf(
   prepared: Prepared,
   session: Session,
-  view: RunView,
+  work: ReadonlyMap<Address, bigint>,
   rewards: ActiveRewards | undefined,
 ): Promise<Summary["wallets"]> {
   const { addresses, modelId } = prepared;
@@ -54,9 +58,12 @@ async function walletsOf(
   if (!asker) return [];
   const { client } = asker;
   const own = prepared.owners.map((owner) => ({ name: owner.name, account: owner.client.account.address }));
+  const trained = (account: Address): bigint => work.get(account.toLowerCase() as Address) ?? 0n;
   const known = new Set(own.map(({ account }) => account.toLowerCase()));
-  const elsewhere = [...(rewards?.accounts ?? []), ...view.members.map(({ beneficiary }) => beneficiary)]
+  const elsewhere = [...(rewards?.accounts ?? []), ...work.keys()]
     .filter((account) => !known.has(account.toLowerCase()) && known.add(account.toLowerCase()))
+    .toSorted((a, b) => (trained(a) === trained(b) ? 0 : trained(a) > trained(b) ? -1 : 1))
+    .slice(0, SHOWN_ELSEWHERE)
     .map((account) => ({ name: "elsewhere", account }));
   return Promise.all(
     [...own, ...elsewhere].map(async ({ name, account }) => {
@@ -67,11 +74,10 @@ async function walletsOf(
         votesOf(client, { shares, account }),
       ]);
       const reward = rewards?.of(account);
-      const theirs = view.members.filter(({ beneficiary }) => beneficiary.toLowerCase() === account.toLowerCase());
       return {
         name,
         account: formatAddress(account),
-        tokens: theirs.length === 0 ? null : String(theirs.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n)),
+        tokens: trained(account).toString(),
         earned: (reward?.cumulative ?? paid).toString(),
         claimed: paid.toString(),
         balance: balance.toString(),
@@ -110,6 +116,18 @@ async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pe
     }
   }
   return pending;
+}
+
+/** What this machine's wallets earned and have not claimed, whatever hindered them. */
+export function unclaimedBy(wallets: Summary["wallets"]): Summary["pending"] {
+  const left = wallets.flatMap(({ name, earned, claimed: paid }) => {
+    const amount = BigInt(earned) - BigInt(paid);
+    return name === "elsewhere" || amount <= 0n ? [] : [{ name, amount }];
+  });
+  if (left.length === 0) return [];
+  const sum = left.reduce((total, { amount }) => total + amount, 0n);
+  const who = left.map(({ name }) => name).join(", ");
+  return [{ what: `claim of ${formatShares(sum)} shares that ${who} earned, possible now`, due: null }];
 }
 
 /** Lines that work as they stand; the prompt is the one that the text above them begins with. */
@@ -176,13 +194,25 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
   const [organiser] = prepared.owners;
-  const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));
-  const minted = organiser && shares ? await totalSupply(organiser.client, { shares }) : 0n;
   const text = await sample(prepared, view, list.checkpoints[0]?.digest ?? view.checkpoint.digest);
-  const rewards = await activeRewards(modelId, blobSourceOf(prepared.blobs), prepared.reader);
+  const source = blobSourceOf(prepared.blobs);
+  const digests = list.checkpoints.map(({ digest }) => asDigest(digest));
+  const work = await workOf(source, runId, digests);
+  // Before the rewards: a root that becomes active between the two is then named as waiting, or as to be claimed.
+  const pending = await pendingOf(prepared, view);
+  const rewards = await activeRewards(modelId, source, prepared.reader);
+  const wallets = await walletsOf(prepared, session, work, rewards);
+  const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));
+  const [minted, unclaimed] =
+    organiser && shares
+      ? await Promise.all([
+          totalSupply(organiser.client, { shares }),
+          balanceOf(organiser.client, { shares, account: addresses.computeRewards }),
+        ])
+      : [0n, 0n];
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const summary: Summary = {
-    version: 2,
+    version: 3,
     finishedAt: new Date().toISOString(),
     chainId: prepared.facts.chainId,
     rpc: prepared.facts.rpc,
@@ -205,12 +235,12 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
       transaction,
       block,
     })),
-    wallets: await walletsOf(prepared, session, view, rewards),
+    wallets,
     unpaid: unpaidLines((await rewards?.unpaid()) ?? [], (account) => names.get(account.toLowerCase())),
-    shares: { ...SHARE_NAME, minted: minted.toString() },
+    shares: { ...SHARE_NAME, minted: minted.toString(), unclaimed: unclaimed.toString() },
     proposal: proposalOf(session, view),
     noVote: session.noVote ?? null,
-    pending: await pendingOf(prepared, view),
+    pending: [...pending, ...unclaimedBy(wallets)],
     commands: commandsFor(prepared.state, text.prompt),
   };
   await writeStateFile(layout(prepared.state).summary, Summary, summary);

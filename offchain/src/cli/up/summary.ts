@@ -22,7 +22,7 @@ const Text = Type.String();
 const Whole = Type.Integer({ minimum: 0 });
 
 export const Summary = Type.Object({
-  version: Type.Literal(2),
+  version: Type.Literal(3),
   finishedAt: Text,
   chainId: Whole,
   /** As it may be shown. */
@@ -74,8 +74,8 @@ export const Summary = Type.Object({
     Type.Object({
       name: Text,
       account: Text,
-      /** Trained so far; null for who has left the run. */
-      tokens: Nullable(Text),
+      /** In the newest checkpoint, trained for this account. */
+      tokens: Text,
       earned: Text,
       claimed: Text,
       /** Shares held now. */
@@ -86,8 +86,8 @@ export const Summary = Type.Object({
   ),
   /** Work that earned nothing, and why, one line each. */
   unpaid: Type.Array(Text),
-  /** `minted` is the supply: what all holders have. */
-  shares: Type.Object({ name: Text, symbol: Text, minted: Text }),
+  /** `minted` is the supply; `unclaimed` is the part of it that waits for those who earned it. */
+  shares: Type.Object({ name: Text, symbol: Text, minted: Text, unclaimed: Text }),
   /** Why there was no vote in this session, where there was none. */
   noVote: Nullable(Text),
   proposal: Nullable(
@@ -161,25 +161,23 @@ function sampleLines(summary: Summary): string[] {
 
 /** Work and ownership side by side. */
 function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint"]): string[] {
-  const known = wallets.map(({ tokens }) => BigInt(tokens ?? 0));
-  const sum = known.reduce((total, each) => total + each, 0n);
-  const all = BigInt(training.tokens);
-  // What was trained by who has left the run since, or the tokens of payloads that were left out of the aggregate.
-  const gone = all > sum ? all - sum : 0n;
-  const work = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, sum + gone)];
-  const supply = BigInt(shares.minted);
-  const held = wallets.reduce((total, { balance }) => total + BigInt(balance), 0n);
-  const others = supply > held ? supply - held : 0n;
+  const sumOf = (key: "tokens" | "balance"): bigint =>
+    wallets.reduce((total, wallet) => total + BigInt(wallet[key]), 0n);
+  const rest = (all: bigint, known: bigint): bigint => (all > known ? all - known : 0n);
+  const [all, supply, unclaimed] = [BigInt(training.tokens), BigInt(shares.minted), BigInt(shares.unclaimed)];
+  const others = { tokens: rest(all, sumOf("tokens")), balance: rest(supply, sumOf("balance") + unclaimed) };
+  const work = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, all)];
   const owned = (balance: bigint): string[] => [formatShares(balance), formatPercent(balance, supply)];
   const rows = wallets.map((wallet) => [
     wallet.name,
     shortAddress(wallet.account),
-    ...(wallet.tokens === null ? ["–", "–"] : work(BigInt(wallet.tokens))),
+    ...work(BigInt(wallet.tokens)),
     formatShares(BigInt(wallet.earned)),
     ...owned(BigInt(wallet.balance)),
   ]);
-  if (gone > 0n) rows.push(["left since", "", ...work(gone), "–", "–", "–"]);
-  if (others > 0n) rows.push(["others", "", "–", "–", "–", ...owned(others)]);
+  if (others.tokens > 0n || others.balance > 0n)
+    rows.push(["others", "", ...work(others.tokens), "–", ...owned(others.balance)]);
+  if (unclaimed > 0n) rows.push(["not claimed yet", "", "–", "–", "–", ...owned(unclaimed)]);
   const head = ["wallet", "", "tokens", "of work", "earned", "holds", "owns"];
   const lines = table([head, ...rows], [2, 3, 4, 5, 6]);
   return indent(lines.map((line, index) => (index === 0 ? paint("dim", line) : line)));
@@ -224,9 +222,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     heading("Checkpoints and their transactions"),
     ...indent(table(checkpointRows(summary), [0])),
     "",
-    heading(
-      `Who owns it: ${shares.name} (${shares.symbol}), ${formatShares(BigInt(shares.minted))} shares of all holders`,
-    ),
+    heading(`Who owns it: ${shares.name} (${shares.symbol}), ${formatShares(BigInt(shares.minted))} shares`),
     ...ownerLines(summary, paint),
     "",
     ...(summary.unpaid.length > 0

@@ -8,8 +8,9 @@ import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile }
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
 import { layout } from "../local.ts";
+import { columnsOf } from "../output.ts";
 import { diskError } from "./disk.ts";
-import { columnsOf, type Display, joinLines, openDisplay } from "./display.ts";
+import { type Display, joinLines, openDisplay } from "./display.ts";
 import type { Estate } from "./owners.ts";
 import type { upOptions } from "./options.ts";
 import { type OpenedState, openState, prepare } from "./prepare.ts";
@@ -88,7 +89,7 @@ async function present(
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;
   prepared.embedded?.pace.rest();
-  output.notice("The run is paused. Everything stays up until Ctrl-C, and others may join meanwhile.");
+  output.notice("The run is paused. All stays up until Ctrl-C, and others may join meanwhile.");
   await new Promise<void>((resolve) => {
     if (daemon.signal.aborted) resolve();
     daemon.signal.addEventListener("abort", () => resolve(), { once: true });
