@@ -53,10 +53,12 @@ export async function chainFacts(
 }
 
 /** A line for the chain, one for its RPC, one for each contract. */
-export const factRows = (facts: Pick<ChainFacts, "chainId" | "rpc" | "contracts">): string[][] => [
+export const factRows = (
+  facts: Pick<ChainFacts, "chainId" | "rpc" | "contracts">,
+): [label: string, value: string][] => [
   ["chain id", String(facts.chainId)],
   ["RPC", facts.rpc],
-  ...Object.entries(facts.contracts).map(([key, address]) => [names[key] ?? key, address]),
+  ...Object.entries(facts.contracts).map(([key, address]): [string, string] => [names[key] ?? key, address]),
 ];
 
 export const factLines = (facts: Pick<ChainFacts, "chainId" | "rpc" | "contracts">): string[] => table(factRows(facts));

@@ -105,10 +105,10 @@ describe("the live picture", () => {
         "          600 MB (50×) if every step went in fp32 both ways",
         "          150 MB (13×) by a ring all-reduce of 2 in bf16",
         "",
-        "          worker       state     inner steps           loss  tokens/s  of work",
-        `          ${shortAddress(address("a"))}  training  ████▌░░░░░░░  12/32  3.250    12,345    50.0%`,
-        `          ${shortAddress(address("b"))}  waiting                            –         –    50.0%`,
-        `          ${shortAddress(address("c"))}  silent                         3.250         –     0.0%`,
+        "          worker       state     inner steps       loss  tokens/s  of work",
+        `          ${shortAddress(address("a"))}  training  ███░░░░░  12/32  3.250    12,345    50.0%`,
+        `          ${shortAddress(address("b"))}  waiting                        –         –    50.0%`,
+        `          ${shortAddress(address("c"))}  silent                     3.250         –     0.0%`,
         "",
         "on-chain  chain 31337, RPC http://127.0.0.1:8545",
         "          checkpoint 6 is anchored in the transaction",
@@ -142,8 +142,16 @@ describe("the live picture", () => {
       "225 MB (19×) by a ring all-reduce of 4 in bf16",
     ]);
     expect(trafficLines(view, 1)).toHaveLength(2);
-    const none = { ...view, traffic: { up: 0, down: 0, synchronous: 0 } };
-    expect(trafficLines(none, 3)[1]).toBe("0 B if every step went in fp32 both ways");
+  });
+
+  test("before anything was trained nothing is compared with it", () => {
+    const traffic = { up: 0, down: 4_000_000, synchronous: 0 };
+    expect(trafficLines({ ...view, traffic }, 3)).toEqual([
+      "4.00 MB: 0 B up (int8), 4.00 MB down (fp32, uncompressed)",
+    ]);
+    const line = plainLine({ ...screen, view: { ...view, traffic } });
+    expect(line).toContain(" · 4.00 MB moved · ");
+    expect(line).not.toContain("0 B");
   });
 
   test("the join line is wrapped and never cut, however long it is", () => {
@@ -195,6 +203,26 @@ describe("the live picture", () => {
     const loss = { ...view.loss, heldOutFirst: { round: 3, microBitsPerByte: 3_100_000, sequences: 64 } };
     expect(drawScreen(screen, plain, 100)).toContain("at the start 3.800");
     expect(drawScreen({ ...screen, view: { ...view, loss } }, plain, 100)).not.toContain("at the start");
+  });
+
+  test("at 80 columns what is long goes on between words, and no number is cut", () => {
+    const members = ["a", "b"].map((digit) =>
+      member(digit, { state: "uploading", step: 1_024, steps: 1_024, loss: 10.125, tokensPerSecond: 1_234_567 }),
+    );
+    const heldOut = { round: 7, microBitsPerByte: 12_345_678, sequences: 2_048 };
+    const loss = { train: 10.5, heldOut, heldOutFirst: { ...heldOut, round: 0 } };
+    const traffic = { up: 123_000_000_000, down: 456_000_000_000, synchronous: 123_456_000_000_000 };
+    const happenings = [
+      { text: "the holders decided in an earlier session; --vote lets them decide again" },
+      { text: "the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006" },
+    ];
+    const long = { ...screen, happenings, view: { ...view, members, loss, traffic } as unknown as RunView };
+    const rows = drawScreen(long, coloured, 80).split("\n").map(stripVTControlCharacters);
+    expect(rows.filter((row) => row.length > 80 || row.endsWith("…"))).toEqual([]);
+    const words = rows.join(" ").replaceAll(/\s+/g, " ");
+    for (const { text: happening } of happenings) expect(words).toContain(happening);
+    expect(words).toContain("held-out 12.346 bits/byte on 262,144 tokens; at the start 12.346 on 262,144");
+    expect(rows.filter((row) => row.includes("1,234,567") && row.endsWith("50.0%"))).toHaveLength(2);
   });
 
   test("at 80 columns nothing of the run itself is cut off", () => {
@@ -369,6 +397,32 @@ describe("the summary", () => {
       })),
     };
     expect(drawSummary(long, plain).filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test("at 80 columns no word is broken: what is long goes on in the next line, commands as a shell takes them", () => {
+    const proposal = {
+      ...summary.proposal!,
+      title: "48 → 64 inner steps per round and a good many other words, proposed in round 12,345",
+      votesFor: "1400000000000000000000000",
+      supply: "1400000000000000000000000",
+    };
+    const state = "/home/somebody/a/rather/long/path/to/the/state";
+    const commands = [
+      {
+        command: `npx cotrain generate --prompt "The people  of the town" --state ${state}`,
+        what: "let the model write",
+      },
+      { command: `npx cotrain status --state ${state}`, what: "where the run stands" },
+    ];
+    const pending = [{ what: `claim of 350.00 shares that ${"worker-1, ".repeat(9)}worker-2 earned`, due: null }];
+    const lines = drawSummary({ ...summary, proposal, commands, pending }, plain);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    const words = lines.join(" ").replaceAll(/\s+/g, " ");
+    expect(words).toContain(proposal.title);
+    expect(words).toContain("against of 1,400,000.00 shares when voting began");
+    expect(words).toContain(pending[0]!.what);
+    const shell = lines.join("\n").replaceAll(/ \\\n +/g, " ");
+    for (const { command, what } of commands) expect(shell).toContain(`  ${what}\n    ${command}`);
   });
 
   test("wraps the sampled text, before and after", () => {

@@ -2,15 +2,17 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { MemberView } from "@cotrain/sdk/protocol";
+import type { MemberView, RunView } from "@cotrain/sdk/protocol";
 import { expect, it, onTestFinished } from "vitest";
 
+import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import {
   heldOutAtRest,
   keptLine,
   measuringRows,
   measuringShares,
   memberLines,
+  viewLines,
 } from "../../../offchain/src/cli/commands/status.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 
@@ -74,5 +76,52 @@ it("status shows what share of the machine each validator's measuring took", asy
   expect(measuringRows(shares)).toEqual([
     ["measuring took", "3.1% of the machine (validator-1, checkpoint 7)"],
     ["", "0.0% of the machine (validator-2, checkpoint 6)"],
+  ]);
+});
+
+const hash = (digit: string) => `0x${digit.repeat(64)}` as const;
+
+it("status and checkpoint list break no word on a terminal of 80 columns, and give hashes lines of their own", () => {
+  const view = {
+    runId: hash("1"),
+    modelId: hash("2"),
+    phase: "Training",
+    round: 12,
+    tokens: "1234567",
+    accepted: "1234567",
+    paramsVersion: 2,
+    params: { innerSteps: 48, codec: 1, downCodec: 0 },
+    current: { round: 12, received: 1, assigned: 3 },
+    checkpoint: { round: 12, digest: hash("3") },
+    anchored: { round: 11, sequence: 11 },
+    traffic: { up: 10 ** 9, down: 10 ** 9, synchronous: 10 ** 12 },
+    members: [member("31", "exact-x86")],
+    loss: { heldOut: { round: 11, microBitsPerByte: 2_345_678, sequences: 512 } },
+    kept: { payloadSeconds: 7_200, checkpoints: 8, checkpointBytes: 2 ** 31 },
+    chainId: 31_337,
+    rpcUrl: "http://127.0.0.1:8545",
+    contracts: { checkpointRegistry: `0x${"4".repeat(40)}` },
+  } as unknown as RunView;
+  const checkpoints = [{ round: 11, digest: hash("5"), transaction: hash("6"), block: 40 }];
+  const wide = viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", Infinity);
+  const narrow = viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", 80);
+  expect(wide.some((line) => line.length > 80)).toBe(true);
+  expect(narrow.filter((line) => line.length > 80)).toEqual([]);
+  const words = (lines: readonly string[]): string[] => lines.join(" ").split(/\s+/);
+  expect(words(narrow)).toEqual(words(wide));
+  expect(narrow).toContain(`  ${hash("3")}`);
+
+  const list = [
+    { ...checkpoints[0]!, block: 123_456_789 },
+    { round: 12, digest: hash("7"), transaction: null, block: null },
+  ];
+  expect(listedLines(list, Infinity)).toHaveLength(3);
+  expect(listedLines(list, 80)).toEqual([
+    "checkpoint 11, block 123456789",
+    `  transaction ${hash("6")}`,
+    `  digest      ${hash("5")}`,
+    "checkpoint 12, block –",
+    "  transaction not anchored yet",
+    `  digest      ${hash("7")}`,
   ]);
 });

@@ -4,10 +4,10 @@ import { openReader } from "../../chain/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
-import { table } from "../output.ts";
+import { columnsOf, table } from "../output.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
 
-interface Listed {
+export interface Listed {
   readonly round: number;
   readonly digest: string;
   readonly transaction: string | null;
@@ -36,6 +36,24 @@ async function ofCoordinator(url: string, named: string | undefined): Promise<Li
   return checkpoints.map(({ round, digest, transaction, block }) => ({ round, digest, transaction, block }));
 }
 
+/** A row each; where a terminal has no room for it, each hash has a line of its own. */
+export function listedLines(list: readonly Listed[], columns: number): string[] {
+  const blockOf = ({ block }: Listed): string => (block === null ? "–" : String(block));
+  const rows = list.map((each) => [
+    String(each.round),
+    each.transaction ?? "not anchored yet",
+    blockOf(each),
+    each.digest,
+  ]);
+  const lines = table([["checkpoint", "transaction", "block", "digest"], ...rows], [0, 2]);
+  if (lines.every((line) => line.length <= columns)) return lines;
+  return list.flatMap((each) => [
+    `checkpoint ${each.round}, block ${blockOf(each)}`,
+    `  transaction ${each.transaction ?? "not anchored yet"}`,
+    `  digest      ${each.digest}`,
+  ]);
+}
+
 /** `cotrain checkpoint list`. */
 export const checkpointListCommand = defineCommand({
   name: "checkpoint list",
@@ -48,12 +66,6 @@ export const checkpointListCommand = defineCommand({
   async run({ options, output }) {
     const { state, coordinator, run } = options;
     const list = coordinator === undefined ? await ofState(state, run) : await ofCoordinator(coordinator, run);
-    const rows = list.map(({ round, transaction, block, digest }) => [
-      String(round),
-      transaction ?? "not anchored yet",
-      block === null ? "–" : String(block),
-      digest,
-    ]);
-    output.result(list, table([["checkpoint", "transaction", "block", "digest"], ...rows], [0, 2]));
+    output.result(list, listedLines(list, columnsOf(process.stdout)));
   },
 });

@@ -22,7 +22,7 @@ import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
 import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
-import { table } from "../output.ts";
+import { columnsOf, factTable, table } from "../output.ts";
 import { findPutAside, type PutAside } from "../putAside.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
 import { liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
@@ -79,18 +79,20 @@ export const measuringRows = (shares: MeasuringShares): [string, string][] =>
     `${(100 * share).toFixed(1)}% of the machine (${role}, checkpoint ${round})`,
   ]);
 
-function viewLines(
+/** @returns lines of at most `columns` characters */
+export function viewLines(
   view: RunView,
   sequence: number,
   facts: ChainFacts | undefined,
   checkpoints: readonly Checkpoint[],
   list: string,
+  columns: number,
   measuring: MeasuringShares = {},
 ): string[] {
   const active = view.members.filter(({ state }) => state !== "silent").length;
   const { heldOut } = view.loss;
   const [moved = "", ...baselines] = trafficLines(view, active);
-  const rows = [
+  const rows: [string, string][] = [
     ["run", view.runId],
     ["model", view.modelId],
     ["phase", view.phase],
@@ -108,11 +110,11 @@ function viewLines(
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     ["moved", moved],
-    ...baselines.map((line) => ["", line]),
+    ...baselines.map((line): [string, string] => ["", line]),
     ["kept", keptLine(view.kept)],
     ...factRows(facts ?? remoteFacts(view)),
   ];
-  return [...table(rows), ...memberLines(view.members, view.accepted), ...checkpointLines(checkpoints, list)];
+  return [...factTable(rows, columns), ...memberLines(view.members, view.accepted), ...checkpointLines(checkpoints, list)];
 }
 
 /** How long an auditor finds what it needs. */
@@ -249,21 +251,21 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       checkpoints,
       putAside: old,
     };
-    const rows = [
+    const rows: [string, string][] = [
       ["run", run.runId],
       ["model", run.modelId],
       ["phase", `at rest (${status} on chain ${chainId}); "${startCommand(run.state)}" trains it further`],
       ["round", `${head.round} completed`],
       ["anchored", `checkpoint ${head.round}, link ${head.sequence}, ${head.head}`],
       ["rewards active through epoch", String(active?.epoch ?? "none")],
-      ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))]]),
-      ...(summary?.heldOut.after ? [["held-out bits/byte", heldOutAtRest(summary)]] : []),
+      ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))] as [string, string]]),
+      ...(summary?.heldOut.after ? [["held-out bits/byte", heldOutAtRest(summary)] as [string, string]] : []),
       ...factRows(facts),
     ];
     return {
       document,
       lines: [
-        ...table(rows),
+        ...factTable(rows, columnsOf(process.stdout)),
         ...checkpointLines(checkpoints, listCommand(run.state)),
         ...putAsideLines(run.state, old),
       ],
@@ -293,6 +295,7 @@ export const statusCommand = defineCommand({
           undefined,
           checkpoints,
           `npx cotrain checkpoint list --coordinator ${options.coordinator} --run ${runId}`,
+          columnsOf(process.stdout),
         ),
       );
       return;
@@ -307,7 +310,7 @@ export const statusCommand = defineCommand({
       const facts = await localFacts(run);
       const measuring = await measuringShares(run.state);
       output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, old, measuring), [
-        ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), measuring),
+        ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), columnsOf(process.stdout), measuring),
         ...putAsideLines(run.state, old),
       ]);
       return;

@@ -73,7 +73,7 @@ function memberRow(member: MemberView, share: string): string[] {
   return [
     shortAddress(member.worker),
     member.state,
-    member.state === "training" ? `${bar(progress, 12)} ${String(member.step).padStart(3)}/${member.steps}` : "",
+    member.state === "training" ? `${bar(progress, 8)} ${String(member.step).padStart(3)}/${member.steps}` : "",
     member.loss === null ? "–" : member.loss.toFixed(3),
     speedOf(member) === 0 ? "–" : formatCount(speedOf(member)),
     share,
@@ -96,8 +96,11 @@ export function trafficLines(
   const sent = up + down;
   const times = (baseline: number): string => (sent === 0 ? "" : ` (${(baseline / sent).toFixed(0)}×)`);
   const ring = workers > 1 ? (synchronous * (workers - 1)) / (2 * workers) : 0;
+  const moved = `${formatBytes(sent)}: ${formatBytes(up)} up (${codecName(view.params.codec)}), ${formatBytes(down)} down (${codecName(view.params.downCodec)})`;
+  // Before anything was trained there is nothing to compare with.
+  if (synchronous === 0) return [moved];
   return [
-    `${formatBytes(sent)}: ${formatBytes(up)} up (${codecName(view.params.codec)}), ${formatBytes(down)} down (${codecName(view.params.downCodec)})`,
+    moved,
     `${formatBytes(synchronous)}${times(synchronous)} if every step went in fp32 both ways`,
     ...(ring > 0 ? [`${formatBytes(ring)}${times(ring)} by a ring all-reduce of ${workers} in bf16`] : []),
   ];
@@ -127,6 +130,26 @@ function fit(pieces: readonly Piece[], columns: number, paint: Output["paint"]):
   return tooLong ? `${line}…` : line;
 }
 
+/** A line broken between words, its other lines under where its text begins; too narrow a terminal gets it cut instead. */
+function flow({ pieces, spare }: Line, columns: number): Line[] {
+  if (widthOf(pieces) <= columns || columns < 4 * LABEL) return [{ pieces, spare }];
+  const [first = "", ...rest] = pieces;
+  const lines: Piece[][] = [[first]];
+  let width = textOf(first).length;
+  for (const piece of rest)
+    for (const word of textOf(piece).split(/(?= )/)) {
+      const fresh = width > LABEL && width + word.length > columns;
+      if (fresh) {
+        lines.push([label("")]);
+        width = LABEL;
+      }
+      const text = fresh ? word.trimStart() : word;
+      lines.at(-1)?.push(typeof piece === "string" ? text : [piece[0], text]);
+      width += text.length;
+    }
+  return lines.map((each) => line(each, spare));
+}
+
 /** As many lines as `rows` has room for. */
 function fitHeight(lines: readonly Line[], rows: number): readonly Line[] {
   const kept = [...lines];
@@ -152,16 +175,19 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
   const curve = sparkline(losses, Math.max(0, Math.min(40, columns - widthOf(pieces))));
   return [
     line([...pieces, ["cyan", curve]]),
-    line([
-      label(""),
-      `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}`,
-      [
-        "dim",
-        untrained
-          ? `; at the start ${heldOutBits(untrained)}${sampleOf(untrained.sequences, sequence).replace(" tokens", "")}`
-          : "",
-      ],
-    ]),
+    ...flow(
+      line([
+        label(""),
+        `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}${untrained ? ";" : ""}`,
+        [
+          "dim",
+          untrained
+            ? ` at the start ${heldOutBits(untrained)}${sampleOf(untrained.sequences, sequence).replace(" tokens", "")}`
+            : "",
+        ],
+      ]),
+      columns,
+    ),
   ];
 }
 
@@ -189,21 +215,26 @@ function runLines(screen: Screen & { view: RunView }, columns: number): Line[] {
   const { tokensPerSecond, workers } = liveSpeed(view);
   const traffic = trafficLines(view, view.members.filter(({ state }) => state !== "silent").length);
   const lines: Line[] = [
-    line([label("round"), round]),
+    ...flow(line([label("round"), round]), columns),
     ...lossLines(screen, columns),
-    line([
-      label("speed"),
-      `${formatCount(tokensPerSecond)} tokens/s by ${workers} active · ${formatShort(Number(view.tokens))} tokens so far`,
-    ]),
-    ...traffic.map((text, index) => line([label(index === 0 ? "traffic" : ""), text], index === 0 ? 0 : 4)),
+    ...flow(
+      line([
+        label("speed"),
+        `${formatCount(tokensPerSecond)} tokens/s by ${workers} active · ${formatShort(Number(view.tokens))} tokens so far`,
+      ]),
+      columns,
+    ),
+    ...traffic.flatMap((text, index) =>
+      flow(line([label(index === 0 ? "traffic" : ""), text], index === 0 ? 0 : 4), columns),
+    ),
     ...workerLines(view),
-    line([label("on-chain"), `chain ${screen.chainId}, RPC ${screen.rpc}`], 3),
+    ...flow(line([label("on-chain"), `chain ${screen.chainId}, RPC ${screen.rpc}`], 3), columns),
   ];
   if (anchored) {
     lines.push(line([label(""), `checkpoint ${anchored.round} is anchored in the transaction`]));
     if (anchored.transaction) lines.push(line([label(""), anchored.transaction]));
   }
-  for (const { text } of screen.happenings.slice(-4)) lines.push(line([label(""), text], 6));
+  for (const { text } of screen.happenings.slice(-4)) lines.push(...flow(line([label(""), text], 6), columns));
   for (const [index, text] of wrapCommand(screen.joinCommand, columns - LABEL).entries())
     if (text !== "") lines.push(line([label(index === 0 ? "join by" : ""), text], 2));
   return lines;
@@ -228,7 +259,7 @@ export function drawScreen(screen: Screen, paint: Output["paint"], columns: numb
     line([], 9),
     line([label("now"), ["bold", screen.activity], `  ${progress}${time}`]),
     ...(view ? runLines({ ...screen, view }, columns) : []),
-    ...(screen.warning ? [line([label(""), ["yellow", screen.warning]])] : []),
+    ...(screen.warning ? flow(line([label(""), ["yellow", screen.warning]]), columns) : []),
   ];
   return fitHeight(lines, rows)
     .map(({ pieces }) => fit(pieces, columns, paint))
@@ -248,7 +279,7 @@ export function plainLine(screen: Screen): string {
     view.current ? `round ${roundNumber(view.current.round)}` : `${view.round} rounds completed`,
     `train ${bits} held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, screen.sequence) : ""}`,
     `${formatCount(tokensPerSecond)} tokens/s by ${workers} of ${view.members.length} workers`,
-    `${formatBytes(view.traffic.up + view.traffic.down)} moved, ${formatBytes(view.traffic.synchronous)} if every step went in fp32 both ways`,
+    `${formatBytes(view.traffic.up + view.traffic.down)} moved${view.traffic.synchronous === 0 ? "" : `, ${formatBytes(view.traffic.synchronous)} if every step went in fp32 both ways`}`,
     anchored
       ? `checkpoint ${anchored.round} anchored${anchored.transaction ? ` in ${anchored.transaction}` : ""}`
       : "nothing anchored yet",

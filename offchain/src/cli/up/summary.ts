@@ -13,6 +13,7 @@ import {
   printable,
   shortAddress,
   wrap,
+  wrapCommand,
 } from "../format.ts";
 import { type Output, table } from "../output.ts";
 import { sampleOf, trafficLines } from "./screen.ts";
@@ -122,6 +123,9 @@ function checkpointRows(summary: Summary): string[][] {
   return before === 0 ? rows : [["…", `${before} earlier`], ...rows];
 }
 
+/** Characters of an indented line on a terminal of 80 columns. */
+const ROOM = 78;
+
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 
 function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
@@ -155,7 +159,7 @@ function sampleLines(summary: Summary): string[] {
     ...indent(wrap(prompt + printable(before), 74)),
     `after ${rounds} rounds, from the same prompt and seed:`,
     ...indent(wrap(prompt + printable(after), 74)),
-    ...wrap(expectation(summary), 76),
+    ...wrap(expectation(summary), ROOM),
   ]);
 }
 
@@ -188,7 +192,7 @@ function decisionLines({ proposal, shares, noVote }: Summary): string[] {
     return indent(
       wrap(
         shares.minted === "0" ? "nothing yet: there are no shares to vote with" : (noVote ?? "nothing in this session"),
-        76,
+        ROOM,
       ),
     );
   const applied = proposal.appliedInRound === null ? "" : `, in force from round ${proposal.appliedInRound}`;
@@ -197,17 +201,24 @@ function decisionLines({ proposal, shares, noVote }: Summary): string[] {
     `${formatShares(BigInt(votes))}${supply === undefined ? "" : ` (${formatPercent(BigInt(votes), supply)})`}`;
   const of = supply === undefined ? "" : ` of ${formatShares(supply)} shares when voting began`;
   return indent([
-    printable(proposal.title),
+    ...wrap(printable(proposal.title), ROOM),
     `${proposal.state}${applied}`,
-    `${part(proposal.votesFor)} for, ${part(proposal.votesAgainst)} against${of}`,
+    ...wrap(`${part(proposal.votesFor)} for, ${part(proposal.votesAgainst)} against${of}`, ROOM),
     ...(proposal.executed ? ["executed in the transaction", proposal.executed] : []),
   ]);
+}
+
+/** What to do and the command beside it; where some line has no room for both, the command below it. */
+function commandLines({ commands }: Summary): string[] {
+  const beside = table(commands.map(({ command, what }) => [command, what]));
+  if (beside.every((line) => line.length <= ROOM)) return beside;
+  return commands.flatMap(({ command, what }) => [what, ...indent(wrapCommand(command, ROOM - 2))]);
 }
 
 export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
   const heading = (text: string): string => paint("bold", text);
   const { shares } = summary;
-  const pending = summary.pending.map((item) => `  ${item.what}${item.due ? `, due ${item.due}` : ""}`);
+  const pending = summary.pending.map(({ what, due }) => `${what}${due ? `, due ${due}` : ""}`);
   return [
     "",
     heading(`${summary.model.name}: trained together, owned together`),
@@ -226,14 +237,14 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     ...ownerLines(summary, paint),
     "",
     ...(summary.unpaid.length > 0
-      ? [heading("What earned nothing, and why"), ...indent(summary.unpaid.flatMap((line) => wrap(line, 76))), ""]
+      ? [heading("What earned nothing, and why"), ...indent(summary.unpaid.flatMap((line) => wrap(line, ROOM))), ""]
       : []),
     heading("What the holders decided"),
     ...decisionLines(summary),
-    ...(pending.length > 0 ? ["", heading("Pending"), ...pending] : []),
+    ...(pending.length > 0 ? ["", heading("Pending"), ...indent(pending.flatMap((line) => wrap(line, ROOM)))] : []),
     "",
     heading("What to do next"),
-    ...indent(table(summary.commands.map((item) => [item.command, item.what]))),
+    ...indent(commandLines(summary)),
     "",
   ];
 }
