@@ -122,8 +122,11 @@ export const RunView = Type.Object({
     heldOutFirst: Nullable(HeldOutView),
   }),
   tokensPerSecond: Real,
-  /** Bytes moved between workers and coordinator, and what synchronous data parallelism would have moved for the same tokens. */
-  traffic: Type.Object({ up: Count, down: Count, synchronous: Count }),
+  /**
+   * Bytes moved between workers and coordinator, and what synchronous data parallelism would have moved for the same tokens:
+   * every gradient in fp32 both ways, or in bf16 by a ring of the workers of each round.
+   */
+  traffic: Type.Object({ up: Count, down: Count, synchronous: Count, ring: Count }),
   /** How long is served what an outsider needs to recompute the run; see docs/protocol.md, "Lifetimes". */
   kept: Type.Object({
     /** Seconds for which payloads stay after the root that pays for them became active. */

@@ -66,7 +66,7 @@ const view = {
     heldOutFirst: { round: 0, microBitsPerByte: 3_800_000, sequences: 16 },
   },
   tokensPerSecond: 24_690,
-  traffic: { up: 4_000_000, down: 8_000_000, synchronous: 600_000_000 },
+  traffic: { up: 4_000_000, down: 8_000_000, synchronous: 600_000_000, ring: 150_000_000 },
   kept: { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 ** 31 },
 } as unknown as RunView;
 
@@ -103,7 +103,7 @@ describe("the live picture", () => {
         "speed     12,345 tokens/s by 1 active · 197 K tokens so far",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
         "          600 MB (50×) if every step went in fp32 both ways",
-        "          150 MB (13×) by a ring all-reduce of 2 in bf16",
+        "          150 MB (13×) by a ring all-reduce in bf16",
         "",
         "          worker       state     inner steps       loss  tokens/s  of work",
         `          ${shortAddress(address("a"))}  training  ███░░░░░  12/32  3.250    12,345    50.0%`,
@@ -137,18 +137,18 @@ describe("the live picture", () => {
   });
 
   test("the baselines of the traffic are named, and of one worker there is no ring", () => {
-    expect(trafficLines(view, 4).slice(1)).toEqual([
+    expect(trafficLines(view).slice(1)).toEqual([
       "600 MB (50×) if every step went in fp32 both ways",
-      "225 MB (19×) by a ring all-reduce of 4 in bf16",
+      "150 MB (13×) by a ring all-reduce in bf16",
     ]);
-    expect(trafficLines(view, 1)).toHaveLength(2);
+    const left = view.members.map((each) => ({ ...each, state: "silent" as const }));
+    expect(trafficLines({ ...view, members: left } as RunView)).toEqual(trafficLines(view));
+    expect(trafficLines({ ...view, traffic: { ...view.traffic, ring: 0 } })).toHaveLength(2);
   });
 
   test("before anything was trained nothing is compared with it", () => {
-    const traffic = { up: 0, down: 4_000_000, synchronous: 0 };
-    expect(trafficLines({ ...view, traffic }, 3)).toEqual([
-      "4.00 MB: 0 B up (int8), 4.00 MB down (fp32, uncompressed)",
-    ]);
+    const traffic = { up: 0, down: 4_000_000, synchronous: 0, ring: 0 };
+    expect(trafficLines({ ...view, traffic })).toEqual(["4.00 MB: 0 B up (int8), 4.00 MB down (fp32, uncompressed)"]);
     const line = plainLine({ ...screen, view: { ...view, traffic } });
     expect(line).toContain(" · 4.00 MB moved · ");
     expect(line).not.toContain("0 B");
@@ -211,7 +211,12 @@ describe("the live picture", () => {
     );
     const heldOut = { round: 7, microBitsPerByte: 12_345_678, sequences: 2_048 };
     const loss = { train: 10.5, heldOut, heldOutFirst: { ...heldOut, round: 0 } };
-    const traffic = { up: 123_000_000_000, down: 456_000_000_000, synchronous: 123_456_000_000_000 };
+    const traffic = {
+      up: 123_000_000_000,
+      down: 456_000_000_000,
+      synchronous: 123_456_000_000_000,
+      ring: 40_000_000_000_000,
+    };
     const happenings = [
       { text: "the holders decided in an earlier session; --vote lets them decide again" },
       { text: "the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006" },
@@ -268,10 +273,9 @@ const summary: Summary = {
     milliseconds: 45_000,
     sessionTokens: "196608",
     tokensPerSecond: 4_369.1,
-    traffic: { up: 1_000_000, down: 2_000_000, synchronous: 300_000_000 },
+    traffic: { up: 1_000_000, down: 2_000_000, synchronous: 300_000_000, ring: 100_000_000 },
     codec: 1,
     downCodec: 0,
-    workers: 3,
   },
   heldOut: {
     initial: 3_800_000,
@@ -353,7 +357,7 @@ describe("the summary", () => {
       "3.800 on 2,048 tokens before any training",
       "moved 3.00 MB: 1.00 MB up (int8), 2.00 MB down (fp32, uncompressed)",
       "      300 MB (100×) if every step went in fp32 both ways",
-      "      100 MB (33×) by a ring all-reduce of 3 in bf16",
+      "      100 MB (33×) by a ring all-reduce in bf16",
       "What earned nothing, and why",
       "before any training, from “The people”:",
       "after 3 rounds, from the same prompt and seed:",

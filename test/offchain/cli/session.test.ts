@@ -131,6 +131,7 @@ describe("settling", () => {
     expect(SETTLE_MS).toBe(30_000);
     expect(ended[0]).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
   });
+});
 
 test("what the last root pays is claimed though a collection that knew nothing of it was going on", async () => {
   let active = 1;
@@ -252,7 +253,7 @@ describe("the display", () => {
       loss,
       params: { codec: 1, downCodec: 0 },
       round: 8,
-      traffic: { up: 0, down: 0, synchronous: 0 },
+      traffic: { up: 0, down: 0, synchronous: 0, ring: 0 },
       tokens: "0",
     };
     const { display } = open(terminal);

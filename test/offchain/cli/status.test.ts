@@ -94,7 +94,7 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     current: { round: 12, received: 1, assigned: 3 },
     checkpoint: { round: 12, digest: hash("3") },
     anchored: { round: 11, sequence: 11 },
-    traffic: { up: 10 ** 9, down: 10 ** 9, synchronous: 10 ** 12 },
+    traffic: { up: 10 ** 9, down: 10 ** 9, synchronous: 10 ** 12, ring: 10 ** 11 },
     members: [member("31", "exact-x86")],
     loss: { heldOut: { round: 11, microBitsPerByte: 2_345_678, sequences: 512 } },
     kept: { payloadSeconds: 7_200, checkpoints: 8, checkpointBytes: 2 ** 31 },

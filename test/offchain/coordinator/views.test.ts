@@ -24,7 +24,9 @@ describe("the API shows", () => {
     const fp32 = 4 * (300 + 256 + 10 + 700);
     const payload = harness.run.facts.elements.reduce((sum, n) => sum + n + 4 * Math.ceil(n / 256), 0);
     // Two rounds of two workers; for the third both fetch their parameters already.
-    expect(view.traffic).toEqual({ up: 4 * payload, down: 6 * fp32, synchronous: 2 * (4 + 8) * 2 * fp32 });
+    const synchronous = 2 * (4 + 8) * 2 * fp32;
+    // Of two workers each sends one bf16 gradient a step.
+    expect(view.traffic).toEqual({ up: 4 * payload, down: 6 * fp32, synchronous, ring: synchronous / 4 });
     expect(view).toMatchObject({ round: 2, step: 12, tokens: "768", phase: "Training" });
     expect(view.tokensPerSecond).toBeGreaterThan(0);
     expect(view.members.map(({ tokens }) => tokens)).toEqual(["384", "384"]);

@@ -245,7 +245,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     accepted: { workers: 0, tokens: "0" },
     loss: { train: null, heldOut: null, heldOutFirst: null },
     tokensPerSecond: 0,
-    traffic: { up: 0, down: 0, synchronous: 0 },
+    traffic: { up: 0, down: 0, synchronous: 0, ring: 0 },
     kept: { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 ** 31 },
   });
 

@@ -89,9 +89,8 @@ export function viewLines(
   columns: number,
   measuring: MeasuringShares = {},
 ): string[] {
-  const active = view.members.filter(({ state }) => state !== "silent").length;
   const { heldOut } = view.loss;
-  const [moved = "", ...baselines] = trafficLines(view, active);
+  const [moved = "", ...baselines] = trafficLines(view);
   const rows: [string, string][] = [
     ["run", view.runId],
     ["model", view.modelId],
@@ -114,7 +113,11 @@ export function viewLines(
     ["kept", keptLine(view.kept)],
     ...factRows(facts ?? remoteFacts(view)),
   ];
-  return [...factTable(rows, columns), ...memberLines(view.members, view.accepted), ...checkpointLines(checkpoints, list)];
+  return [
+    ...factTable(rows, columns),
+    ...memberLines(view.members, view.accepted),
+    ...checkpointLines(checkpoints, list),
+  ];
 }
 
 /** How long an auditor finds what it needs. */

@@ -85,24 +85,23 @@ const codecName = (code: number): string => codecNames[code as keyof typeof code
 
 /**
  * What was moved and what two ways of synchronous data parallelism would have: each worker sends its fp32 gradient to a server
- * and fetches the mean at every step (`traffic.synchronous`, 8 bytes a parameter and step), or n workers pass bf16 gradients
- * round a ring, each sending 2 (n − 1)/n × 2 bytes a parameter.
+ * and fetches the mean at every step (8 bytes a parameter and step), or the n workers of a round pass bf16 gradients round a
+ * ring, each sending 2 (n − 1)/n × 2 bytes a parameter and step.
  */
-export function trafficLines(
-  view: { readonly traffic: RunView["traffic"]; readonly params: Pick<RunView["params"], "codec" | "downCodec"> },
-  workers: number,
-): string[] {
-  const { up, down, synchronous } = view.traffic;
+export function trafficLines(view: {
+  readonly traffic: RunView["traffic"];
+  readonly params: Pick<RunView["params"], "codec" | "downCodec">;
+}): string[] {
+  const { up, down, synchronous, ring } = view.traffic;
   const sent = up + down;
   const times = (baseline: number): string => (sent === 0 ? "" : ` (${(baseline / sent).toFixed(0)}×)`);
-  const ring = workers > 1 ? (synchronous * (workers - 1)) / (2 * workers) : 0;
-  const moved = `${formatBytes(sent)}: ${formatBytes(up)} up (${codecName(view.params.codec)}), ${formatBytes(down)} down (${codecName(view.params.downCodec)})`;
-  // Before anything was trained there is nothing to compare with.
-  if (synchronous === 0) return [moved];
   return [
-    moved,
-    `${formatBytes(synchronous)}${times(synchronous)} if every step went in fp32 both ways`,
-    ...(ring > 0 ? [`${formatBytes(ring)}${times(ring)} by a ring all-reduce of ${workers} in bf16`] : []),
+    `${formatBytes(sent)}: ${formatBytes(up)} up (${codecName(view.params.codec)}), ${formatBytes(down)} down (${codecName(view.params.downCodec)})`,
+    // Before anything was trained there is nothing to compare with; a worker alone has no ring.
+    ...(synchronous > 0
+      ? [`${formatBytes(synchronous)}${times(synchronous)} if every step went in fp32 both ways`]
+      : []),
+    ...(ring > 0 ? [`${formatBytes(ring)}${times(ring)} by a ring all-reduce in bf16`] : []),
   ];
 }
 
@@ -213,7 +212,7 @@ function runLines(screen: Screen & { view: RunView }, columns: number): Line[] {
     ? `${roundNumber(current.round)} · ${current.received} of ${current.assigned} workers in · ${current.innerSteps} inner steps`
     : `${view.round} completed`;
   const { tokensPerSecond, workers } = liveSpeed(view);
-  const traffic = trafficLines(view, view.members.filter(({ state }) => state !== "silent").length);
+  const traffic = trafficLines(view);
   const lines: Line[] = [
     ...flow(line([label("round"), round]), columns),
     ...lossLines(screen, columns),

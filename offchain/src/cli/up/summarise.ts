@@ -169,7 +169,6 @@ function trainingOf(session: Session, view: RunView): Summary["training"] {
     traffic: view.traffic,
     codec: view.params.codec,
     downCodec: view.params.downCodec,
-    workers: view.members.filter(({ state }) => state !== "silent").length,
   };
 }
 

@@ -41,12 +41,10 @@ export const Summary = Type.Object({
     milliseconds: Whole,
     sessionTokens: Text,
     tokensPerSecond: Type.Number(),
-    traffic: Type.Object({ up: Whole, down: Whole, synchronous: Whole }),
+    traffic: Type.Object({ up: Whole, down: Whole, synchronous: Whole, ring: Whole }),
     /** As `codecCode`: payloads up, parameters down. */
     codec: Whole,
     downCodec: Whole,
-    /** Workers of the last round. */
-    workers: Whole,
   }),
   /**
    * Micro-bits per byte of held-out text, signed by the validators: of checkpoint 0, at the start of this session, at its end;
@@ -132,10 +130,8 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
   const now = training.rounds - training.firstRound;
   const figure = (when: "initial" | "before" | "after"): string =>
     `${bits(heldOut[when])}${sampleOf(heldOut.sequences[when], heldOut.sequence)}`;
-  const traffic = trafficLines(
-    { traffic: training.traffic, params: { codec: training.codec, downCodec: training.downCodec } },
-    training.workers,
-  );
+  const { traffic: bytes, codec, downCodec } = training;
+  const traffic = trafficLines({ traffic: bytes, params: { codec, downCodec } });
   return indent([
     `${formatCount(training.rounds)} rounds (${formatCount(now)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens`,
     `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,

@@ -37,7 +37,7 @@ import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 10;
+export const LOGIC_VERSION = 11;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 3;
 
@@ -105,7 +105,7 @@ function initialState(event: RunCreated): RunState {
     verdicts: {},
     verdictsAccepted: 0,
     heldOutFirst: null,
-    traffic: { up: 0, down: 0, synchronous: 0 },
+    traffic: { up: 0, down: 0, synchronous: 0, ring: 0 },
     pending: {},
   };
 }

@@ -140,6 +140,7 @@ export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): vo
   // Of two receipts one is the later, also within a millisecond and where the clock was set back.
   const last = Math.max(...Object.values(draft.current?.work ?? {}).map((each) => each.receipt?.acceptedAt ?? 0));
   const acceptedAt = Math.max(at, last + 1);
+  const before = ringBytes(draft);
   work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt };
   draft.ledger = castDraft(consumeAssignment(draft.ledger, assignment).ledger);
   const member = draft.members[receipt.worker];
@@ -153,6 +154,18 @@ export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): vo
   }
   // Synchronous data parallelism sends and receives the fp32 gradient at every inner step.
   draft.traffic.synchronous += assignment.steps * 2 * 4 * parametersOf(draft.facts);
+  draft.traffic.ring += ringBytes(draft) - before;
+}
+
+/**
+ * What the steps of the open round would have moved, had they been those of a ring all-reduce of the n workers that have
+ * delivered: at every step each sends 2 (n − 1)/n bf16 gradients.
+ */
+function ringBytes({ current, facts }: StateDraft): number {
+  const delivered = Object.values(current?.work ?? {}).filter(({ receipt }) => receipt);
+  const steps = delivered.reduce((sum, { assignment }) => sum + assignment.steps, 0);
+  const n = delivered.length;
+  return n === 0 ? 0 : Math.floor((steps * 2 * 2 * parametersOf(facts) * (n - 1)) / n);
 }
 
 export function onSyncReduced(draft: StateDraft, event: SyncReduced): void {

@@ -280,8 +280,16 @@ export interface RunState {
   /** How many were accepted ever. */
   readonly verdictsAccepted: number;
   readonly heldOutFirst: HeldOut | null;
-  /** Bytes moved: payloads up, parameters down, and what synchronous data parallelism would have moved. */
-  readonly traffic: { readonly up: number; readonly down: number; readonly synchronous: number };
+  /**
+   * Bytes moved: payloads up, parameters down, and what synchronous data parallelism would have moved: every gradient in fp32
+   * both ways, or in bf16 by a ring of the workers of each round.
+   */
+  readonly traffic: {
+    readonly up: number;
+    readonly down: number;
+    readonly synchronous: number;
+    readonly ring: number;
+  };
   /** Effects that are due and not ended, by key. */
   readonly pending: Readonly<Record<string, PendingEffect>>;
 }
