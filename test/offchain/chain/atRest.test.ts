@@ -31,6 +31,7 @@ import {
   openChain,
   openChainDoor,
 } from "../../../offchain/src/chain/index.ts";
+import { executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { createNode, type TestNode } from "./node.ts";
 import { createWorld, params, poster, validators, workers, type World } from "./world.ts";
@@ -134,8 +135,12 @@ test("votes and timelocks pass while nobody but the holder asks for anything", a
     await new Promise((resolve) => {
       setTimeout(resolve, 200);
     });
-  await execute.sync(client, { governor, proposal });
+  expect(await executedProposals(client, governor, world.fromBlock)).toEqual([]);
+  const { receipt: executed } = await execute.sync(client, { governor, proposal });
   await becomes("executed");
+  expect(await executedProposals(client, governor, world.fromBlock)).toEqual([
+    { id: proposalId, title: "12 inner steps", transaction: executed.transactionHash },
+  ]);
   expect(await currentParamsVersion(client, { addresses, runId })).toBe(2);
   expect((await paramsOf(client, { addresses, runId, version: 2 })).innerSteps).toBe(12);
   pace.stop();

@@ -328,6 +328,7 @@ const summary: Summary = {
     appliedInRound: 2,
   },
   noVote: null,
+  decided: [],
   pending: [{ what: "reward root of epoch 9", due: "2026-11-25T00:00:00.000Z" }],
   commands: [{ command: "npx cotrain status", what: "where the run stands" }],
 };
@@ -453,6 +454,14 @@ describe("the summary", () => {
     expect(unowned).toContain("nothing yet: there are no shares to vote with");
     expect(shown).toContain("not measured → not measured");
     expect(shown).not.toContain("Pending");
+  });
+
+  test("what holders decided in earlier sessions is told with its transaction", () => {
+    const decided = [{ title: "48 → 64 inner steps per round\u001b[2J", transaction: hash("a") }];
+    const noVote = "the holders decided in an earlier session; --vote lets them decide again";
+    expect(text({ proposal: null, noVote, decided })).toContain(
+      `  ${noVote}\n  earlier: 48 → 64 inner steps per round\uFFFD[2J, executed in the transaction\n  ${hash("a")}\n`,
+    );
   });
 
   test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {

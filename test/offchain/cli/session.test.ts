@@ -12,11 +12,12 @@ import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";
 import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
 import { type Estate, proposalNews } from "../../../offchain/src/cli/up/owners.ts";
-import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
+import { activitiesOf, type Prepared } from "../../../offchain/src/cli/up/prepare.ts";
 import {
   createCollector,
   isLastRound,
   isMeasured,
+  LAST_ROUND,
   reasonAgainstVote,
   runSession,
   type Session,
@@ -98,6 +99,7 @@ describe("settling", () => {
   test("ends half a minute after the last round's close, whatever never comes: the anchor, the pay, the measurement", async () => {
     const clock = createManualClock();
     const closing = { at: Infinity };
+    const told: string[] = [];
     const prepared = {
       local: true,
       runId: "0x",
@@ -114,7 +116,7 @@ describe("settling", () => {
         },
       },
     } as unknown as Prepared;
-    const estate = { clock, signal: new AbortController().signal, owners: [], tell: () => undefined };
+    const estate = { clock, signal: new AbortController().signal, owners: [], tell: (text: string) => told.push(text) };
     const display = { update: () => undefined } as unknown as Display;
     const ended: Session[] = [];
     const end = runSession(prepared, estate as unknown as Estate, display, {
@@ -129,6 +131,9 @@ describe("settling", () => {
     expect(adds).toBeGreaterThanOrEqual(SETTLE_MS);
     expect(adds).toBeLessThanOrEqual(SETTLE_MS + 2_000);
     expect(SETTLE_MS).toBe(30_000);
+    // The first round takes longer than half of the session: the second is not begun, ten seconds before the end.
+    expect(told).toEqual(["no vote, as --no-vote asks", LAST_ROUND]);
+    expect(LAST_ROUND).toMatch(/would not end within --for$/);
     expect(ended[0]).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
   });
 });
@@ -152,6 +157,12 @@ test("what the last root pays is claimed though a collection that knew nothing o
   asked[1]?.();
   expect(await last).toBe(true);
   expect(claimed).toEqual([1, 2]);
+});
+
+test("a session that goes on with a run deploys nothing and says so", () => {
+  expect(Object.values(activitiesOf({ runId: `0x${"1".repeat(64)}` })).join()).not.toMatch(/Deploy|Compil/);
+  expect(activitiesOf(undefined).contracts).toBe("Deploying the contracts");
+  expect(activitiesOf({}).contracts).toBe("Deploying the contracts");
 });
 
 const voteOf = (...flags: readonly string[]): unknown => parseLine(["up", ...flags])?.flags["vote"];

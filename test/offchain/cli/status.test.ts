@@ -79,6 +79,7 @@ it("status shows what share of the machine each validator's measuring took", asy
   ]);
 });
 
+const words = (lines: readonly string[]): string[] => lines.join(" ").split(/\s+/);
 const hash = (digit: string) => `0x${digit.repeat(64)}` as const;
 
 it("status and checkpoint list break no word on a terminal of 80 columns, and give hashes lines of their own", () => {
@@ -88,7 +89,7 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     phase: "Training",
     round: 12,
     tokens: "1234567",
-    accepted: "1234567",
+    accepted: { tokens: "1024", workers: 1 },
     paramsVersion: 2,
     params: { innerSteps: 48, codec: 1, downCodec: 0 },
     current: { round: 12, received: 1, assigned: 3 },
@@ -107,7 +108,6 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   const narrow = viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", 80);
   expect(wide.some((line) => line.length > 80)).toBe(true);
   expect(narrow.filter((line) => line.length > 80)).toEqual([]);
-  const words = (lines: readonly string[]): string[] => lines.join(" ").split(/\s+/);
   expect(words(narrow)).toEqual(words(wide));
   expect(narrow).toContain(`  ${hash("3")}`);
 

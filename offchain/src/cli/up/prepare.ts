@@ -69,6 +69,8 @@ export interface Prepared {
   readonly data: DataManifest;
   readonly definition: Definition;
   readonly blobs: BlobStore;
+  /** The first block that has anything of the deployment. */
+  readonly fromBlock: number;
   readonly reader: ChainReader;
   readonly coordinator: CoordinatorClient;
   /** The command line with which others join. */
@@ -94,6 +96,12 @@ async function readDefinition(blobs: BlobStore, digest: string): Promise<Definit
   const bytes = await blobs.get(asDigest(digest), 16 << 20);
   return parseDocument("the definition", Definition, parseJsonBounded(bytes, 16 << 20, "The definition"));
 }
+
+/** What is done before and with the contracts; those of a run that stands are only looked up. */
+export const activitiesOf = (file: Pick<RunFile, "runId"> | undefined) =>
+  file?.runId
+    ? { before: "Opening the chain", contracts: "Finding the contracts" }
+    : { before: "Compiling the contracts, preparing data and programs", contracts: "Deploying the contracts" };
 
 /** The state directory, locked, with the run that it holds and what was asked for. */
 export interface OpenedState {
@@ -162,9 +170,8 @@ export async function prepare(
 
   const blobs = await openFileStore(layout(state).blobs);
 
-  progress.update({
-    activity: file?.runId ? "Opening the chain" : "Compiling the contracts, preparing data and programs",
-  });
+  const activities = activitiesOf(file);
+  progress.update({ activity: activities.before });
   const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
@@ -172,7 +179,7 @@ export async function prepare(
   const [chain] = await Promise.all([opening, ensureBuilt(), material]);
   const { local, wallets } = chain;
 
-  progress.update({ activity: "Deploying the contracts", chainId: chain.chainId });
+  progress.update({ activity: activities.contracts, chainId: chain.chainId });
   const organiser = ownerOf("organiser", chain, wallets.organiser);
   const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
   const profile = profileFor(local ? "local" : "public", chain.chainId);
@@ -244,11 +251,12 @@ export async function prepare(
   const runId = asRunId(ids.runId ?? "");
   await writeRunFile(state, { ...run, modelId, runId });
 
+  const fromBlock = Math.min(...Object.values(deployment.blocks));
   const reader = await openReader({
     rpcUrl: chain.url,
     chainId: chain.chainId,
     contracts: { ...addresses },
-    fromBlock: Math.min(...Object.values(deployment.blocks)),
+    fromBlock,
   });
   const [record, facts] = await Promise.all([
     reader.run(runId),
@@ -299,6 +307,7 @@ export async function prepare(
     data,
     definition,
     blobs,
+    fromBlock,
     reader,
     coordinator,
     joinCommand,

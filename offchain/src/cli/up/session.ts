@@ -46,6 +46,8 @@ const VOTE_LEAST_MS = 90_000;
 const CLOSE_MS = 60_000;
 const FIRST_ROUND_MS = 120_000;
 const POLL_MS = 500;
+/** Why training ends before its time. */
+export const LAST_ROUND = "the open round is the last: another one would not end within --for";
 const COLLECT_EVERY_MS = 2_000;
 
 /** Why no vote is held, undefined where one is. */
@@ -146,6 +148,7 @@ export async function runSession(
     return isLastRound({ elapsed, completed: view.round - first.round, roundSince: open.since, goal });
   }, started + goal);
 
+  if (clock.now() - started < goal) estate.tell(LAST_ROUND);
   display.update({ activity: "Closing the last round" });
   await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
   const paused = await viewWhen((view) => {

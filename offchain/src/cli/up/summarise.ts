@@ -1,5 +1,5 @@
 /** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
-import { balanceOf, claimed, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
+import { balanceOf, claimed, governorOf, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { commandFor, startCommand } from "../../base/index.ts";
@@ -11,6 +11,7 @@ import { formatAddress, formatShares } from "../format.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { type ActiveRewards, activeRewards, blobSourceOf } from "../wiring.ts";
+import { executedProposals } from "./decisions.ts";
 import type { Prepared } from "./prepare.ts";
 import { heldOutUntrained } from "./screen.ts";
 import { Summary } from "./summary.ts";
@@ -157,6 +158,17 @@ function proposalOf({ decision, appliedInRound }: Session, view: RunView): Summa
   };
 }
 
+/** What holders decided, but for this session's proposal. */
+async function decidedBefore({ owners, addresses, modelId, fromBlock }: Prepared, { decision }: Session) {
+  const [asker] = owners;
+  if (!asker) return [];
+  const governor = await governorOf(asker.client, { addresses, modelId });
+  const executed = await executedProposals(asker.client, governor, fromBlock);
+  return executed
+    .filter(({ id }) => id !== decision?.proposalId)
+    .map(({ title, transaction }) => ({ title, transaction }));
+}
+
 function trainingOf(session: Session, view: RunView): Summary["training"] {
   return {
     firstRound: session.first.round,
@@ -239,6 +251,7 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
     shares: { ...SHARE_NAME, minted: minted.toString(), unclaimed: unclaimed.toString() },
     proposal: proposalOf(session, view),
     noVote: session.noVote ?? null,
+    decided: await decidedBefore(prepared, session),
     pending: [...pending, ...unclaimedBy(wallets)],
     commands: commandsFor(prepared.state, text.prompt),
   };

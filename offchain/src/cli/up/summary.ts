@@ -104,6 +104,8 @@ export const Summary = Type.Object({
       appliedInRound: Nullable(Whole),
     }),
   ),
+  /** What holders decided before, oldest first, each with the transaction that executed it. */
+  decided: Type.Array(Type.Object({ title: Text, transaction: Text })),
   /** What has not happened yet on this chain, and when it can (ISO 8601). */
   pending: Type.Array(Type.Object({ what: Text, due: Nullable(Text) })),
   commands: Type.Array(Type.Object({ command: Text, what: Text })),
@@ -159,13 +161,14 @@ function sampleLines(summary: Summary): string[] {
   ]);
 }
 
+const restOf = (all: bigint, known: bigint): bigint => (all > known ? all - known : 0n);
+
 /** Work and ownership side by side. */
 function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint"]): string[] {
   const sumOf = (key: "tokens" | "balance"): bigint =>
     wallets.reduce((total, wallet) => total + BigInt(wallet[key]), 0n);
-  const rest = (all: bigint, known: bigint): bigint => (all > known ? all - known : 0n);
   const [all, supply, unclaimed] = [BigInt(training.tokens), BigInt(shares.minted), BigInt(shares.unclaimed)];
-  const others = { tokens: rest(all, sumOf("tokens")), balance: rest(supply, sumOf("balance") + unclaimed) };
+  const others = { tokens: restOf(all, sumOf("tokens")), balance: restOf(supply, sumOf("balance") + unclaimed) };
   const work = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, all)];
   const owned = (balance: bigint): string[] => [formatShares(balance), formatPercent(balance, supply)];
   const rows = wallets.map((wallet) => [
@@ -183,25 +186,31 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
   return indent(lines.map((line, index) => (index === 0 ? paint("dim", line) : line)));
 }
 
-function decisionLines({ proposal, shares, noVote }: Summary): string[] {
+function decisionLines(summary: Summary): string[] {
+  const earlier = summary.decided.flatMap(({ title, transaction }) => [
+    ...wrap(`earlier: ${printable(title)}, executed in the transaction`, ROOM),
+    transaction,
+  ]);
+  return indent([...newestDecision(summary), ...earlier]);
+}
+
+function newestDecision({ proposal, shares, noVote }: Summary): string[] {
   if (!proposal)
-    return indent(
-      wrap(
-        shares.minted === "0" ? "nothing yet: there are no shares to vote with" : (noVote ?? "nothing in this session"),
-        ROOM,
-      ),
+    return wrap(
+      shares.minted === "0" ? "nothing yet: there are no shares to vote with" : (noVote ?? "nothing in this session"),
+      ROOM,
     );
   const applied = proposal.appliedInRound === null ? "" : `, in force from round ${proposal.appliedInRound}`;
   const supply = proposal.supply === null ? undefined : BigInt(proposal.supply);
   const part = (votes: string): string =>
     `${formatShares(BigInt(votes))}${supply === undefined ? "" : ` (${formatPercent(BigInt(votes), supply)})`}`;
   const of = supply === undefined ? "" : ` of ${formatShares(supply)} shares when voting began`;
-  return indent([
+  return [
     ...wrap(printable(proposal.title), ROOM),
     `${proposal.state}${applied}`,
     ...wrap(`${part(proposal.votesFor)} for, ${part(proposal.votesAgainst)} against${of}`, ROOM),
     ...(proposal.executed ? ["executed in the transaction", proposal.executed] : []),
-  ]);
+  ];
 }
 
 /** What to do and the command beside it; where some line has no room for both, the command below it. */
