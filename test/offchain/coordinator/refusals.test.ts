@@ -232,6 +232,13 @@ describe("a fragment is refused", () => {
     expect(await refusal(() => other.session.uploadFragment(assignmentId, attempt, 1, bytes, digest))).toBe(
       "TOO_MANY_UPLOADS",
     );
+    // Whoever restarts is given the work again, and no more uploads.
+    await other.join();
+    const again = await other.assigned();
+    expect(again.attempt).toBeGreaterThan(attempt);
+    expect(await refusal(() => other.session.uploadFragment(again.assignmentId, again.attempt, 1, bytes, digest))).toBe(
+      "TOO_MANY_UPLOADS",
+    );
   });
 });
 
