@@ -112,7 +112,7 @@ export const RunView = Type.Object({
     }),
   ),
   members: Type.Array(MemberView),
-  /** All who ever had a receipt accepted, members or not, and the sum of their `tokens`: of what a member's are a part. */
+  /** All whose work stands in a checkpoint, members or not, and the sum of their `tokens`: of what a member's are a part. */
   accepted: Type.Object({ workers: Count, tokens: Decimal }),
   loss: Type.Object({
     /** Nats per token, token-weighted over the members' latest. */
