@@ -283,8 +283,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "who misses deadline after deadline is never benched",
     file: "offchain/src/coordinator/machine/dealing.ts",
-    text: "if (member.misses >= BENCH_FROM) member.benchedUntil = at + times * roundDeadline;",
-    instead: "if (member.misses < 0) member.benchedUntil = at + times * roundDeadline;",
+    text: "if (member.misses >= BENCH_FROM) member.benchedUntil = at + times * roundDeadline * 1_000;",
+    instead: "if (member.misses < 0) member.benchedUntil = at + times * roundDeadline * 1_000;",
     tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
   {
