@@ -35,7 +35,7 @@ it("is trained on, anchored, and pays", { timeout: 400_000 }, async () => {
 
   // After the summary the run stays up, and Ctrl-C is answered by one line.
   const second = stage.cotrain([...flags, "--for=1s"]);
-  const stays = "The run is paused. Everything stays up until Ctrl-C, and others may join meanwhile.\n";
+  const stays = "The run is paused. All stays up until Ctrl-C, and others may join meanwhile.\n";
   await until("the summary", () => {
     if (second.exit()) throw new Error(second.stderr());
     return second.stderr().endsWith(stays);

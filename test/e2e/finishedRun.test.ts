@@ -634,7 +634,7 @@ describe("damage", () => {
     expect(verdictOf(await cotrain(again, { environment }))).toEqual(
       refusal(
         1,
-        `from which training goes on, is damaged in ${shard}: put a copy back with "npx cotrain checkpoint import FILE"`,
+        `from which training goes on, is damaged in ${shard}: put a copy back with "npx cotrain checkpoint import FILE --state ${copy}"`,
       ),
     );
     expect(contentOf(join(copy, "blobs"))).toEqual(before);

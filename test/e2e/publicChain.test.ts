@@ -87,7 +87,7 @@ describe("on a chain with another id", { timeout: 200_000 }, () => {
     const running = await up(["--for=2s"]);
     await until("the summary", () => {
       if (running.exit()) throw new Error(running.stderr());
-      return running.stderr().includes("Everything stays up until Ctrl-C");
+      return running.stderr().includes("All stays up until Ctrl-C");
     });
     first = summaryOf(running);
     expect(first.chainId).toBe(CHAIN_ID);
