@@ -203,7 +203,7 @@ describe("kill -9", { timeout: 150_000 }, () => {
     expect(Object.keys(closed?.before?.current?.work ?? {})).toHaveLength(2);
     expect(closed?.before?.current?.work[worker]).toBeUndefined();
 
-    // Back in the ledger, or drawn by others and trained on.
+    // Back in the ledger, or drawn by others, who train on them or have.
     const back = watch.history.find(
       ({ seq, after }) => seq > lost.seq && after.ledger.open.every((open) => open.assignmentId !== assignmentId),
     );
@@ -215,8 +215,9 @@ describe("kill -9", { timeout: 150_000 }, () => {
           .filter((work) => work.receipt !== null && work.assignment.assignmentId > assignmentId)
           .flatMap((work) => work.assignment.ranges),
       );
-    const free = watch.state().ledger.free;
-    expect(positions.filter((position) => !within([...free, ...assignedLater], position))).toEqual([]);
+    const { free, open } = watch.state().ledger;
+    const out = open.flatMap((assignment) => assignment.ranges);
+    expect(positions.filter((position) => !within([...free, ...out, ...assignedLater], position))).toEqual([]);
     expect(balanceOf(watch.state().ledger).issued).toBe(watch.state().ledger.nextPosition);
 
     const rejoined = await follow(watch, "the killed worker's next receipt", () =>
