@@ -15,9 +15,13 @@ const CHECKPOINT_BYTES = 8;
 const CHECKPOINTS = 8;
 const UNDER_WAY = 4;
 
-/** Bytes that a run of this preset takes until old checkpoints give way to new ones. */
+/**
+ * Bytes without which a run of this preset does not come far. Who keeps more checkpoints than usual may stop before there are so
+ * many: only fewer count.
+ */
 export const diskFor = (preset: string, keepCheckpoints = CHECKPOINTS): number =>
-  BESIDE_BYTES + parameterCount(presetOf(preset).model) * CHECKPOINT_BYTES * (keepCheckpoints + UNDER_WAY);
+  BESIDE_BYTES +
+  parameterCount(presetOf(preset).model) * CHECKPOINT_BYTES * (Math.min(keepCheckpoints, CHECKPOINTS) + UNDER_WAY);
 
 /** Free bytes where a directory is, or will be; what has no blocks is no disk (/proc), and whether it takes files is said elsewhere. */
 export async function freeUnder(path: string): Promise<number> {
