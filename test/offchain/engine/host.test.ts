@@ -90,8 +90,9 @@ describe.skipIf(!linux)("the engine's process", () => {
       const [, soft, hard] = /^Max data size\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
       expect(Number(soft)).toBeGreaterThan(allowance);
       expect(hard).toBe(soft);
-      // More than it may have in one piece: without the bound it would be taken, and refused for its length.
-      const greedy = engine.setParameters([new Float32Array(allowance / 4)]);
+      // Half as much again as it may have in one piece, since what it had may have shrunk: without the bound it would be taken,
+      // and refused for its length.
+      const greedy = engine.setParameters([new Float32Array(Math.ceil((1.5 * allowance) / 4))]);
       await expect(greedy).rejects.toBeInstanceOf(EngineClosedError);
       await gone(engine.pid ?? 0);
     },
