@@ -64,8 +64,29 @@ const FUND_TO = 10n ** 21n;
 
 const MAX_BODY_BYTES = 2 << 20;
 const MAX_BATCH = 100;
-/** Requests at work at the same time; more are told to come again. */
-const MOST_AT_WORK = 128;
+
+/** What strangers may take of the door; the defaults are {@link DOOR_LIMITS}. */
+export interface DoorLimits {
+  /** Sockets at the same time, in all and of one address. */
+  readonly sockets: number;
+  readonly socketsPerAddress: number;
+  /** Requests at work at the same time; more are told to come again. */
+  readonly atWork: number;
+  /** Ms in which a request's headers, and the whole of it, must have come. */
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  /** Ms that a socket stays without a request. */
+  readonly keepAliveTimeout: number;
+}
+
+export const DOOR_LIMITS: DoorLimits = {
+  sockets: 1_024,
+  socketsPerAddress: 512,
+  atWork: 128,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 30_000,
+};
 
 export interface ChainDoorOptions {
   readonly link: NodeLink;
@@ -73,6 +94,7 @@ export interface ChainDoorOptions {
   readonly port: Omit<PortRequest, "host">;
   /** Told of every transaction that was let through. */
   readonly onTransaction?: () => void;
+  readonly limits?: Partial<DoorLimits>;
 }
 
 export interface ChainDoor {
@@ -161,7 +183,7 @@ function corsOf(origin: string | undefined): Record<string, string> {
   };
 }
 
-function serve(options: ChainDoorOptions, admitted: ReadonlySet<string>): Server {
+function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: ReadonlySet<string>): Server {
   let atWork = 0;
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const send = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
@@ -178,7 +200,7 @@ function serve(options: ChainDoorOptions, admitted: ReadonlySet<string>): Server
       response.writeHead(204, cors).end();
       return;
     }
-    if (atWork >= MOST_AT_WORK) {
+    if (atWork >= limits.atWork) {
       send(503, failure(null, -32_005, "Too many requests at once: try again."), { "retry-after": "1" });
       return;
     }
@@ -196,12 +218,13 @@ function serve(options: ChainDoorOptions, admitted: ReadonlySet<string>): Server
       atWork -= 1;
     }
   };
-  return createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 },
-    (request, response) => {
-      void handle(request, response);
-    },
-  );
+  const { headersTimeout, requestTimeout, keepAliveTimeout } = limits;
+  const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout };
+  // How often sockets are looked through for those whose time is over.
+  const connectionsCheckingInterval = headersTimeout / 2;
+  return createServer({ ...timeouts, connectionsCheckingInterval }, (request, response) => {
+    void handle(request, response);
+  });
 }
 
 /**
@@ -210,9 +233,9 @@ function serve(options: ChainDoorOptions, admitted: ReadonlySet<string>): Server
  */
 export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoor> {
   const admitted = new Set<string>();
-  const server = serve(options, admitted);
-  createConnectionLimit({ total: 1_024, perAddress: 512 })(server);
-  server.keepAliveTimeout = 30_000;
+  const limits = { ...DOOR_LIMITS, ...options.limits };
+  const server = serve(options, limits, admitted);
+  createConnectionLimit({ total: limits.sockets, perAddress: limits.socketsPerAddress })(server);
   const port = await withPort(
     { ...options.port, host: LOOPBACK },
     (candidate) =>

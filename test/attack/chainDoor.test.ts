@@ -1,0 +1,175 @@
+/** What a program of this machine, or a joiner through a tunnel, can take of the embedded chain's door: sockets, time, memory. */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+import { expect, onTestFinished, test } from "vitest";
+
+import { RetryableError } from "../../offchain/src/base/index.ts";
+import {
+  type ChainDoor,
+  DOOR_LIMITS,
+  type DoorLimits,
+  type NodeLink,
+  openChainDoor,
+} from "../../offchain/src/chain/index.ts";
+import { eventually } from "../offchain/service/support.ts";
+import { type Reply, send } from "./node.ts";
+
+const MAX_BODY_BYTES = 2 << 20;
+/** Ms after which every test would have given up. */
+const NEVER = 600_000;
+/** For tests that hang without their defence. */
+const HANGS = { timeout: 30_000 };
+const headers = { "content-type": "application/json" };
+const CALL = '{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}';
+const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+
+interface Opened {
+  readonly door: ChainDoor;
+  readonly ask: () => Promise<Reply>;
+  /** Calls that wait at the node, and how many there ever were. */
+  readonly waiting: (() => void)[];
+  readonly calls: () => number;
+}
+
+/** A real door before a node that answers at once, or when it is told to. */
+async function open(limits: Partial<DoorLimits> = {}, node: "prompt" | "slow" | "away" = "prompt"): Promise<Opened> {
+  const waiting: (() => void)[] = [];
+  let calls = 0;
+  const link: NodeLink = {
+    request: async () => {
+      calls += 1;
+      if (node === "away") throw new RetryableError("CHAIN_UNREACHABLE", "The embedded chain ended.");
+      if (node === "slow") await new Promise<void>((resolve) => void waiting.push(resolve));
+      return "0x7a69";
+    },
+    close: () => waiting.splice(0).forEach((answer) => answer()),
+  };
+  const door = await openChainDoor({ link, port: { port: 0, explicit: true }, limits });
+  onTestFinished(() => door.close());
+  return { door, ask: () => send(door.url, { headers, body: CALL }), waiting, calls: () => calls };
+}
+
+/** A socket that sends some text; `said` is what came back. */
+async function speak({ port }: ChainDoor, text = ""): Promise<{ socket: Socket; said: () => string }> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  let said = "";
+  socket.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  socket.on("error", () => undefined);
+  onTestFinished(() => void socket.destroy());
+  await Promise.race([once(socket, "connect"), once(socket, "close")]);
+  socket.write(text);
+  return { socket, said: () => said };
+}
+
+test("a body that says that it is too long is refused before it comes, the longest that is allowed is read", async () => {
+  const { door, calls } = await open();
+  const { socket, said } = await speak(door, `${HEAD}content-length: ${MAX_BODY_BYTES + 1}\r\n\r\n`);
+  await eventually(() => socket.closed, "the end of the socket");
+  expect(said()).toMatch(/^HTTP\/1\.1 413 [^]*connection: close[^]*has 2097152 bytes at most/i);
+  expect(calls()).toBe(0);
+  expect((await send(door.url, { headers, body: CALL.padEnd(MAX_BODY_BYTES) })).status).toBe(200);
+});
+
+test("a body that does not say how long it is is read as far as is allowed", async () => {
+  const { door, ask, calls } = await open();
+  const body = CALL.padEnd(MAX_BODY_BYTES + 1);
+  const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  const { socket, said } = await speak(door, `${HEAD}transfer-encoding: chunked\r\nconnection: close\r\n\r\n${chunk}`);
+  await eventually(() => socket.closed, "the end of the socket");
+  expect(said()).toMatch(/^HTTP\/1\.1 413 /);
+  expect(calls()).toBe(0);
+  expect((await ask()).status).toBe(200);
+});
+
+test("a batch has a hundred requests at most, one at the node at a time", async () => {
+  const { door, waiting, calls } = await open({}, "slow");
+  const batch = (length: number): Promise<Reply> =>
+    send(door.url, { headers, body: JSON.stringify(Array.from({ length }, () => JSON.parse(CALL) as unknown)) });
+  expect(JSON.parse((await batch(101)).text)).toMatchObject({ error: { code: -32_600 } });
+  expect(calls()).toBe(0);
+  const answered = batch(100);
+  for (let each = 1; each <= 100; each++) {
+    await eventually(() => waiting.length > 0, `request ${each} of the batch`);
+    expect([waiting.length, calls()]).toEqual([1, each]);
+    waiting.pop()?.();
+  }
+  expect(JSON.parse((await answered).text)).toHaveLength(100);
+});
+
+test(
+  "so many requests are at work at once; more are told to come again, and find room when some are done",
+  HANGS,
+  async () => {
+    const { ask, waiting, calls } = await open({}, "slow");
+    const atWork = Array.from({ length: DOOR_LIMITS.atWork }, ask);
+    await eventually(() => waiting.length === DOOR_LIMITS.atWork, "all of them at the node");
+    const refused = await ask();
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([503, "1"]);
+    expect(JSON.parse(refused.text)).toMatchObject({ error: { code: -32_005 } });
+    expect(calls()).toBe(DOOR_LIMITS.atWork);
+    waiting.shift()?.();
+    await Promise.race(atWork);
+    const next = ask();
+    await eventually(() => waiting.length === DOOR_LIMITS.atWork, "the next one at the node");
+    waiting.splice(0).forEach((answer) => answer());
+    for (const reply of await Promise.all([...atWork, next])) expect(reply.status).toBe(200);
+  },
+);
+
+test("who goes away, and what fails, holds no place", HANGS, async () => {
+  const { door, ask } = await open({ atWork: 2 }, "away");
+  const left = await Promise.all([1, 2].map(() => speak(door, `${HEAD}content-length: 40\r\n\r\n{`)));
+  await eventually(async () => (await ask()).headers["retry-after"] === "1", "no place being left");
+  for (const { socket } of left) socket.destroy();
+  await eventually(async () => (await ask()).headers["retry-after"] === undefined, "places being free again");
+  for (let each = 0; each < 4; each++) {
+    const reply = await ask();
+    expect([reply.status, reply.headers["retry-after"]]).toEqual([503, undefined]);
+    expect(JSON.parse(reply.text)).toMatchObject({ error: { code: -32_000 } });
+  }
+});
+
+test("idle sockets of one address keep nobody out, however many come", async () => {
+  const { door, ask } = await open();
+  const idle: Socket[] = [];
+  const held = (): Socket[] => idle.filter((socket) => !socket.destroyed);
+  for (let each = 0; each < DOOR_LIMITS.socketsPerAddress + 8; each++) idle.push((await speak(door)).socket);
+  await eventually(() => held().length <= DOOR_LIMITS.socketsPerAddress, "the end of those that are too many");
+  expect((await ask()).status).toBe(200);
+  expect(idle.slice(0, 8).every((socket) => socket.destroyed)).toBe(true);
+});
+
+test("sockets are bounded in all, whatever one address may have", async () => {
+  const { door, ask } = await open({ sockets: 4 });
+  const idle: Socket[] = [];
+  for (let each = 0; each < 12; each++) idle.push((await speak(door)).socket);
+  await eventually(() => idle.filter((socket) => !socket.destroyed).length <= 4, "the end of those that are too many");
+  expect((await ask()).status).toBe(200);
+});
+
+test.each([
+  ["that says nothing", ""],
+  ["whose headers never end", "POST / HTTP/1.1\r\nhost: localhost\r\nx: "],
+])("a socket %s is closed", HANGS, async (_what, text) => {
+  const { door } = await open({ headersTimeout: 100, requestTimeout: NEVER, keepAliveTimeout: NEVER });
+  const { socket, said } = await speak(door, text);
+  await eventually(() => socket.closed, "the end of the socket");
+  expect(said()).toMatch(/^(HTTP\/1\.1 408 |$)/);
+});
+
+test("a request whose body never ends is given up", HANGS, async () => {
+  const { door } = await open({ headersTimeout: 100, requestTimeout: 100, keepAliveTimeout: NEVER });
+  const { socket, said } = await speak(door, `${HEAD}content-length: 40\r\n\r\n{`);
+  await eventually(() => socket.closed, "the end of the socket");
+  expect(said()).toMatch(/^(HTTP\/1\.1 408 |$)/);
+});
+
+test("a socket that asks nothing more is closed", HANGS, async () => {
+  const { door } = await open({ headersTimeout: NEVER, requestTimeout: NEVER, keepAliveTimeout: 100 });
+  const { socket, said } = await speak(door, `${HEAD}content-length: ${CALL.length}\r\n\r\n${CALL}`);
+  await eventually(() => socket.closed, "the end of the socket");
+  expect(said()).toMatch(/^HTTP\/1\.1 200 /);
+});
