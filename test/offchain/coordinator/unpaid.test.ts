@@ -2,7 +2,7 @@
 import { asDigest, canonicalJson, type EpochInputs, type EpochManifest } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
+import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
 import { blobSource } from "../../../offchain/src/coordinator/settlement.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
@@ -31,6 +31,19 @@ async function activate(): Promise<void> {
   await until(async () => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting", "the epoch");
   for (const validator of validators.slice(0, 2)) await attest(harness, validator);
   await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
+}
+
+/** What earned nothing, had the settled epoch been another one. */
+async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void): Promise<UnpaidWork[]> {
+  const { blobs } = harness;
+  const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
+  const document = async <T>(digest: string): Promise<T> =>
+    JSON.parse(new TextDecoder().decode(await blobs.get(asDigest(digest)))) as T;
+  const publish = async (value: unknown) => (await blobs.put(new TextEncoder().encode(canonicalJson(value)))).digest;
+  const epoch = await document<EpochManifest>(manifest);
+  const inputs = await document<EpochInputs>(epoch.inputs);
+  inputs.epochs.forEach(change);
+  return unpaidWork(blobSource(blobs), runId, await publish({ ...epoch, inputs: await publish(inputs) }));
 }
 
 // point 10
@@ -64,20 +77,8 @@ describe("work that earned nothing", () => {
   it("under parameters that were changed long before has its reason in both", async () => {
     const { b } = await settled();
     await activate();
-    const { blobs } = harness;
-    const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
-    const document = async <T>(digest: string): Promise<T> =>
-      JSON.parse(new TextDecoder().decode(await blobs.get(asDigest(digest)))) as T;
-    const publish = async (value: unknown) => (await blobs.put(new TextEncoder().encode(canonicalJson(value)))).digest;
-    const epoch = await document<EpochManifest>(manifest);
-    const inputs = await document<EpochInputs>(epoch.inputs);
     // The same epoch, had the holders put version 2 in force before its round began.
-    for (const each of inputs.epochs) for (const head of each.heads) head.minParamsVersion = 2;
-    const found = await unpaidWork(
-      blobSource(blobs),
-      runId,
-      await publish({ ...epoch, inputs: await publish(inputs) }),
-    );
+    const found = await unpaidHad(({ heads }) => heads.forEach((head) => (head.minParamsVersion = 2)));
     expect(found.find(({ account }) => account === b.beneficiary)).toMatchObject({
       round: 1,
       reason: "parametersTooOld",
@@ -89,6 +90,24 @@ describe("work that earned nothing", () => {
         /^worker-2 0x\w+…\w+: nothing for round 1 \(128 tokens\): the round was trained under parameters that the holders had changed long before$/,
       ),
     );
+  });
+
+  it.each([
+    ["0", "noBudget", "the epoch had no budget for compute"],
+    ["1", "tooLittle", "its part of the epoch's budget is below the smallest unit"],
+  ])("of a budget of %s has its reason: %s", async (budget, reason, sentence) => {
+    const { b } = await settled();
+    await activate();
+    const found = await unpaidHad((epoch) => {
+      epoch.budget = budget;
+      epoch.contributions = [{ account: b.beneficiary, contribution: "1280000", amount: "0" }];
+    });
+    const work = { epoch: 1, round: null, account: b.beneficiary, worker: null, tokens: 128n, reason };
+    expect(found.filter(({ account }) => account === b.beneficiary)).toEqual([work]);
+    const lines = unpaidLines(found, (account) => (account === b.beneficiary ? "worker-2" : undefined));
+    expect(lines.filter((line) => line.startsWith("worker-2"))).toEqual([
+      expect.stringMatching(new RegExp(`: nothing for epoch 1 \\(128 tokens\\): ${sentence}$`)),
+    ]);
   });
 });
 
