@@ -2,13 +2,13 @@
 import { zeroReasons } from "@cotrain/sdk/protocol";
 
 import type { UnpaidWork } from "../chain/index.ts";
-import { formatCount, shortAddress } from "./format.ts";
+import { formatCount, shortAddress, wrap } from "./format.ts";
 
-/** Lines shown; the rest is counted. */
+/** Lines that people are shown; the rest is counted. */
 const SHOWN = 12;
 
 /**
- * One line per account, epoch and reason.
+ * One line per account, epoch and reason: all of them.
  * @param nameOf how an account is called here
  */
 export function unpaidLines(unpaid: readonly UnpaidWork[], nameOf: (account: string) => string | undefined): string[] {
@@ -17,7 +17,7 @@ export function unpaidLines(unpaid: readonly UnpaidWork[], nameOf: (account: str
     const key = [work.account, work.epoch, work.reason, work.round === null].join();
     groups.set(key, [...(groups.get(key) ?? []), work]);
   }
-  const lines = [...groups.values()].map((works) => {
+  return [...groups.values()].map((works) => {
     const [first] = works;
     const { account, epoch, reason } = first!;
     const rounds = works.flatMap(({ round }) => (round === null ? [] : [round])).toSorted((a, b) => a - b);
@@ -26,8 +26,13 @@ export function unpaidLines(unpaid: readonly UnpaidWork[], nameOf: (account: str
     const tokens = formatCount(works.reduce((sum, work) => sum + work.tokens, 0n));
     return `${nameOf(account) ?? "elsewhere"} ${shortAddress(account)}: nothing for ${what} (${tokens} tokens): ${zeroReasons[reason]}`;
   });
+}
+
+/** As many of the lines as people are shown, each wrapped, and how many more there are. */
+export function shownUnpaid(lines: readonly string[], columns: number): string[] {
   const more = lines.length - SHOWN;
-  return more > 0 ? [...lines.slice(0, SHOWN), `and ${more} more, all of them under --json`] : lines;
+  const shown = more > 0 ? [...lines.slice(0, SHOWN), `and ${more} more, all of them under --json`] : lines;
+  return shown.flatMap((line) => wrap(line, columns));
 }
 
 /** 1, 2, 3, 7 → "1–3, 7". */

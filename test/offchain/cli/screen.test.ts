@@ -464,6 +464,14 @@ describe("the summary", () => {
     );
   });
 
+  test("shows a dozen lines of what earned nothing, and says how many more there are", () => {
+    const unpaid = Array.from({ length: 14 }, (_, epoch) => `worker-2 0x1234…cdef: nothing for epoch ${epoch}: why`);
+    const shown = text({ unpaid });
+    expect(shown).toContain("nothing for epoch 11: why\n  and 2 more, all of them under --json\n\n");
+    expect(shown).not.toContain("nothing for epoch 12");
+    expect(text({ unpaid: unpaid.slice(0, 12) })).toContain("nothing for epoch 11: why\n\n");
+  });
+
   test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {
     const proposal = { ...summary.proposal!, state: "pending", supply: null, executed: null, appliedInRound: null };
     const shown = text({ proposal });

@@ -72,6 +72,9 @@ describe("work that earned nothing", () => {
     expect(unpaidLines(many, () => undefined)).toEqual([
       expect.stringMatching(/nothing for rounds 2–3, 5 \(384 tokens\): the epoch had no budget for compute$/),
     ]);
+    // They are data too: whoever shows them cuts.
+    const long = Array.from({ length: 40 }, (_, epoch) => ({ ...found[0]!, epoch }));
+    expect(unpaidLines(long, () => undefined)).toHaveLength(40);
   });
 
   it("under parameters that were changed long before has its reason in both", async () => {

@@ -17,7 +17,7 @@ import {
 } from "../../chain/index.ts";
 import { openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { formatAddress, formatShares, shortAddress, wrap } from "../format.ts";
+import { formatAddress, formatShares, shortAddress } from "../format.ts";
 import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
 import {
   coordinatorOption,
@@ -28,7 +28,7 @@ import {
   walletOption,
 } from "../options.ts";
 import { columnsOf, table } from "../output.ts";
-import { unpaidLines } from "../unpaid.ts";
+import { shownUnpaid, unpaidLines } from "../unpaid.ts";
 import { ownerOf } from "../up/owners.ts";
 import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import {
@@ -226,8 +226,9 @@ export const rewardsListCommand = defineCommand({
           ],
           [2, 3, 4, 5],
         ),
-        ...unpaidLines(unpaid, (account) => names.get(account)).flatMap((line) =>
-          wrap(line, columnsOf(process.stdout)),
+        ...shownUnpaid(
+          unpaidLines(unpaid, (account) => names.get(account)),
+          columnsOf(process.stdout),
         ),
       ],
     );

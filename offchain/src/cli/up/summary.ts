@@ -16,6 +16,7 @@ import {
   wrapCommand,
 } from "../format.ts";
 import { type Output, table } from "../output.ts";
+import { shownUnpaid } from "../unpaid.ts";
 import { sampleOf, trafficLines } from "./screen.ts";
 
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -242,7 +243,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     ...ownerLines(summary, paint),
     "",
     ...(summary.unpaid.length > 0
-      ? [heading("What earned nothing, and why"), ...indent(summary.unpaid.flatMap((line) => wrap(line, ROOM))), ""]
+      ? [heading("What earned nothing, and why"), ...indent(shownUnpaid(summary.unpaid, ROOM)), ""]
       : []),
     heading("What the holders decided"),
     ...decisionLines(summary),
