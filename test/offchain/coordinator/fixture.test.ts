@@ -1,8 +1,8 @@
 /** Within one state version what was written stays readable: a state is kept in the tree, see test/fixtures/renew.ts. */
+import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 
 import { digestOfJson, type RunId } from "@cotrain/sdk/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -19,11 +19,9 @@ import {
   openDatabase,
   openStateDirectory,
   silentLogger,
-  STATE_VERSION,
 } from "../../../offchain/src/service/index.ts";
+import { allFixtures, fixtures, folder, outdated, present, refusalOf } from "../../fixtures/fixtures.ts";
 import { START } from "./harness.ts";
-
-const fixture = fileURLToPath(new URL(`../../fixtures/state-v${STATE_VERSION}`, import.meta.url));
 
 interface Expected {
   readonly runId: RunId;
@@ -35,19 +33,16 @@ interface Expected {
 let directory: string;
 let database: Database<CoordinatorSchema>;
 let expected: Expected;
-beforeEach(async () => {
+
+async function open(fixture: string): Promise<void> {
   directory = await mkdtemp(join(tmpdir(), "cotrain-fixture-"));
-  await cp(fixture, directory, { recursive: true });
+  await cp(join(folder, fixture), directory, { recursive: true });
   expected = JSON.parse(await readFile(join(directory, "expected.json"), "utf8")) as Expected;
   database = await openDatabase(join(directory, "coordinator.sqlite"), [
     ...eventLogMigrations,
     ...coordinatorMigrations,
   ]);
-});
-afterEach(async () => {
-  await database.close();
-  await rm(directory, { recursive: true });
-});
+}
 
 const logOf = () =>
   createEventLog<RunEvent, CoordinatorSchema>(database, {
@@ -57,7 +52,13 @@ const logOf = () =>
   });
 
 // point 12
-describe("a state of this version that was written before", () => {
+describe.each(fixtures())("a state of this version that was written before, %s,", (fixture) => {
+  beforeEach(() => open(fixture));
+  afterEach(async () => {
+    await database.close();
+    await rm(directory, { recursive: true });
+  });
+
   it("opens, from its snapshot and from its first event alike, with the same state", async () => {
     (await openStateDirectory(directory)).close();
     const fromSnapshot = await replay(logOf());
@@ -65,7 +66,7 @@ describe("a state of this version that was written before", () => {
     expect(digestOfJson(fromSnapshot!.state)).toBe(expected.digest);
     await database.kysely.deleteFrom("snapshots").execute();
     const fromFirst = await replay(logOf());
-    // When this fails, a decision changed: raise LOGIC_VERSION and keep the logic before, or renew the fixture.
+    // When this fails, a decision changed: raise LOGIC_VERSION and keep the logic before, see test/fixtures/renew.ts.
     expect(digestOfJson(fromFirst!.state)).toBe(expected.digest);
   });
 
@@ -81,5 +82,32 @@ describe("a state of this version that was written before", () => {
     expect(driver.state.pausedBy.operator).toBe(true);
     expect(driver.seq).toBeGreaterThan(expected.seq);
     await driver.stop();
+  });
+});
+
+describe("a state that is kept", () => {
+  it("is of this logic too, and all that are kept can be opened", () => {
+    expect(fixtures()).toContain(present);
+    expect(allFixtures()).toEqual(fixtures());
+  });
+
+  it("is not written over, with what to do instead, unless nothing that writes such states was released", () => {
+    expect(refusalOf(present, fixtures(), false)).toMatch(
+      new RegExp(`^test/fixtures/${present} is there, .* raise LOGIC_VERSION, .* raise STATE_VERSION.* --unreleased$`),
+    );
+    expect(refusalOf(present, fixtures(), true)).toBeUndefined();
+    const { error, status, stderr } = spawnSync(
+      process.execPath,
+      ["--conditions=cotrain-source", join(folder, "renew.ts")],
+      { encoding: "utf8" },
+    );
+    expect([error, status, stderr]).toEqual([undefined, 1, `fixture: ${refusalOf(present, fixtures(), false)}\n`]);
+  });
+
+  it("stays beside that of a new logic, and goes with its state version", () => {
+    const before = ["state-v2-logic7", ...fixtures()];
+    expect(refusalOf(`${present}0`, before, false)).toBeUndefined();
+    expect(outdated(before, false)).toEqual(["state-v2-logic7"]);
+    expect(outdated(before, true)).toEqual(before);
   });
 });

@@ -5,9 +5,10 @@
  *
  * When a decision changes: raise LOGIC_VERSION; if states or logs of the version before are to stay usable, copy `machine/` to
  * `machine/vN`, list its step below, and say in `continues` how its state becomes one of the present logic (the identity where
- * the form is the same). `machine/vN` goes when no log with a tail of it is about; a log that was stopped in order ends in a
- * snapshot and needs `continues` alone. A change of what is signed or published raises STATE_VERSION of the state directory
- * instead, which refuses older state as a whole.
+ * the form is the same). `npm run fixture` then keeps a state of the present logic beside those of the ones before, which a test
+ * holds to be opened as long as they are there: `continues` is empty where none is. `machine/vN` goes when no log with a tail of
+ * it is about; a log that was stopped in order ends in a snapshot and needs `continues` alone. A change of what is
+ * signed or published raises STATE_VERSION of the state directory instead, which refuses older state as a whole.
  */
 import { freshCommand, UserError } from "../../base/index.ts";
 import type { EventRow, Snapshot } from "../../service/index.ts";
