@@ -153,6 +153,14 @@ export const elsewhereText = (beneficiary: string): string =>
 
 const LABEL = 10;
 
+/** The command as a shell takes it; a terminal that would cut a word of it is told where it stands whole. */
+function claimLines({ claimCommand }: WorkerScreen, width: number): string[] {
+  const lines = wrapCommand(claimCommand, width);
+  return lines.every((line) => line.length <= width)
+    ? lines
+    : wrap("a command longer than this terminal is wide: it is told when the worker ends", width);
+}
+
 /** @param now ms. @returns lines of at most `columns` characters */
 export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
   const width = Math.max(20, columns - LABEL);
@@ -164,17 +172,16 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
     ["now", wrap(`${activity}${progress}`, width)],
     [
       "round",
-      [
+      wrap(
         `${round === undefined ? "–" : roundNumber(round)} · ${screen.rounds} accepted, ${formatShort(screen.tokens)} tokens`,
-      ],
+        width,
+      ),
     ],
-    ["loss", [loss === undefined ? "–" : `${loss.toFixed(3)} nats/token of the newest steps`]],
+    ["loss", wrap(loss === undefined ? "–" : `${loss.toFixed(3)} nats/token of the newest steps`, width)],
     ["speed", [tokensPerSecond === undefined ? "–" : `${formatCount(Math.round(tokensPerSecond))} tokens/s`]],
-    ["share", [shareText(screen)]],
-    ["earned", [earnedText(screen)]],
-    beneficiary
-      ? ["claim", wrap(elsewhereText(beneficiary), width)]
-      : ["claim by", wrapCommand(screen.claimCommand, width)],
+    ["share", wrap(shareText(screen), width)],
+    ["earned", wrap(earnedText(screen), width)],
+    beneficiary ? ["claim", wrap(elsewhereText(beneficiary), width)] : ["claim by", claimLines(screen, width)],
   ];
   if (dropped) rows.push(["dropped", wrap(dropped, width)]);
   if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}`, width)]);

@@ -1,6 +1,6 @@
 /** A worker's own terminal: its events and what they are worth, as a picture or as lines. */
 import { claimed } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type RunId, type RunView } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, shellWord } from "../base/index.ts";
 import { connect, createReader } from "../chain/index.ts";
@@ -10,6 +10,7 @@ import type { Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
 import { isLoopback } from "./up/launch.ts";
 import { activeRewards, openRemoteRun } from "./wiring.ts";
+import { allWork, workOf } from "./work.ts";
 import {
   adviceFor,
   afterEvent,
@@ -57,12 +58,6 @@ export const claimCommandFor = (
     ...(state === undefined ? [] : [`--state ${shellWord(state)}`]),
   ].join(" ");
 
-/** What a worker did and what all did, of one moment. */
-export const workOf = (view: Pick<RunView, "members" | "accepted">, worker: Address) => ({
-  tokens: BigInt(view.members.find((member) => asAddress(member.worker) === worker)?.tokens ?? 0),
-  allTokens: BigInt(view.accepted.tokens),
-});
-
 /** Asks the coordinator for the work and, where its RPC can be asked, the chain for the pay. */
 function standingFrom(options: WorkerTerminalOptions) {
   const { coordinator, runId: run, deployment } = options;
@@ -72,7 +67,7 @@ function standingFrom(options: WorkerTerminalOptions) {
     const view = await client.run(runId);
     const told = remote.rpcUrl !== null && (isLoopback(coordinator) || !isLoopback(remote.rpcUrl));
     const rpcUrl = options.rpc ?? (told ? remote.rpcUrl : null);
-    const work = { ...workOf(view, worker), rpcUrl: rpcUrl ?? undefined };
+    const work = { tokens: workOf(view, worker), allTokens: allWork(view), rpcUrl: rpcUrl ?? undefined };
     if (rpcUrl === null) return { ...work, earned: undefined, claimable: undefined };
     const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
     const reader = createReader(connection, { contracts, fromBlock });

@@ -1,7 +1,7 @@
 /** What people see: the live picture, the plain lines, the summary, and how numbers are written. Pure functions. */
 import { stripVTControlCharacters, styleText } from "node:util";
 
-import type { RunView } from "@cotrain/sdk/protocol";
+import { asAddress, type RunView } from "@cotrain/sdk/protocol";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
@@ -22,6 +22,9 @@ import {
   wrapCommand,
 } from "../../../offchain/src/cli/format.ts";
 import { createOutput, type Output, table } from "../../../offchain/src/cli/output.ts";
+import { memberLines } from "../../../offchain/src/cli/commands/status.ts";
+import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
+import { blankWorker, drawWorker } from "../../../offchain/src/cli/workerScreen.ts";
 import { drawScreen, liveSpeed, plainLine, type Screen, trafficLines } from "../../../offchain/src/cli/up/screen.ts";
 import { unclaimedBy } from "../../../offchain/src/cli/up/summarise.ts";
 import { drawSummary, type Summary } from "../../../offchain/src/cli/up/summary.ts";
@@ -36,6 +39,7 @@ const member = (digit: string, change: object = {}) => ({
   beneficiary: address(digit),
   state: "training",
   round: 7,
+  machineClass: "exact-x86",
   step: 12,
   steps: 32,
   loss: 3.25,
@@ -50,7 +54,7 @@ const view = {
   phase: "Training",
   round: 7,
   step: 224,
-  tokens: "196608",
+  tokens: "245760",
   checkpoint: { round: 7, digest: hash("3") },
   anchored: { round: 6, sequence: 6, head: hash("4"), transaction: hash("5") },
   params: { codec: 1, downCodec: 0 },
@@ -60,6 +64,7 @@ const view = {
     member("b", { state: "waiting", step: 0, steps: 0, loss: null, tokensPerSecond: null }),
     member("c", { state: "silent", tokens: "0" }),
   ],
+  accepted: { workers: 3, tokens: "245760" },
   loss: {
     train: 4.5,
     heldOut: { round: 7, microBitsPerByte: 2_345_678, sequences: 64 },
@@ -79,6 +84,7 @@ const screen: Screen = {
   sequence: 128,
   elapsed: 65_000,
   goal: 180_000,
+  statusCommand: "npx cotrain status",
   bytesPerToken: 2.5,
   view,
   losses: [7, 6, 5, 4.5],
@@ -90,6 +96,9 @@ const screen: Screen = {
   warning: undefined,
 };
 
+/** Words that have a digit, of whatever base, in them. */
+const wordsOf = (shown: string): string[] => shown.split(/\s+/).filter((word) => /[\da-f]/i.test(word));
+
 describe("the live picture", () => {
   test("has all that is promised", () => {
     expect(drawScreen(screen, plain, 100)).toBe(
@@ -100,15 +109,16 @@ describe("the live picture", () => {
         "round     8 · 1 of 3 workers in · 32 inner steps",
         "loss      train 4.500 nats/token, 2.597 bits/byte of the newest steps █▅▂▁",
         "          held-out 2.346 bits/byte on 8,192 tokens; at the start 3.800 on 2,048",
-        "speed     12,345 tokens/s by 1 active · 197 K tokens so far",
+        "speed     12,345 tokens/s by 1 active · 246 K tokens so far",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
         "          600 MB (50×) if every step went in fp32 both ways",
         "          150 MB (13×) by a ring all-reduce in bf16",
         "",
         "          worker       state     inner steps       loss  tokens/s  of work",
-        `          ${shortAddress(address("a"))}  training  ███░░░░░  12/32  3.250    12,345    50.0%`,
-        `          ${shortAddress(address("b"))}  waiting                        –         –    50.0%`,
+        `          ${shortAddress(address("a"))}  training  ███░░░░░  12/32  3.250    12,345    40.0%`,
+        `          ${shortAddress(address("b"))}  waiting                        –         –    40.0%`,
         `          ${shortAddress(address("c"))}  silent                     3.250         –     0.0%`,
+        "          1 left                                                     20.0%",
         "",
         "on-chain  chain 31337, RPC http://127.0.0.1:8545",
         "          checkpoint 6 is anchored in the transaction",
@@ -154,9 +164,10 @@ describe("the live picture", () => {
     expect(line).not.toContain("0 B");
   });
 
+  const run = hash("1");
+  const joinCommand = `npm run cotrain -- worker --coordinator https://train.example.org:7700 --run ${run} --rpc https://rpc.example.org`;
+
   test("the join line is wrapped and never cut, however long it is", () => {
-    const run = hash("1");
-    const joinCommand = `npm run cotrain -- worker --coordinator https://train.example.org:7700 --run ${run} --rpc https://rpc.example.org`;
     const lines = drawScreen({ ...screen, joinCommand }, plain, 80).split("\n");
     const from = lines.findIndex((line) => line.startsWith("join by"));
     const command = lines.slice(from).map((line) => line.slice(10));
@@ -164,13 +175,68 @@ describe("the live picture", () => {
     expect(command.length).toBeGreaterThan(1);
   });
 
+  test("where there is no room for all of the join line, it says which command shows it", () => {
+    for (const [columns, rows] of [
+      [60, 60],
+      [79, 60],
+      [80, 17],
+    ] as const) {
+      const shown = drawScreen({ ...screen, joinCommand }, plain, columns, rows);
+      expect(shown.split("\n").at(-1)).toBe("join by   a command that npx cotrain status shows");
+      expect(shown).not.toContain("npm run");
+    }
+  });
+
+  test.each([60, 80, 100, 120])("at %i columns no number, hash or address is cut", (columns) => {
+    const happenings = [
+      { text: `the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006` },
+      { text: "3 wallets claimed 1,234,567.00 shares; all holders have 12,345,678.00" },
+    ];
+    const warning =
+      "worker-3 ended 5 times in a minute: it is not started again; see /home/somebody/state/logs/worker-3.log";
+    const long = { ...screen, happenings, warning, joinCommand, rpc: "https://rpc.example.org:8545" };
+    const shown = drawScreen(long, plain, columns);
+    const lines = shown.split("\n");
+    expect(lines.filter((line) => line.length > columns || line.endsWith("…"))).toEqual([]);
+    const whole = new Set([...wordsOf(drawScreen(long, plain, 1_000)), shortHex(hash("5"))]);
+    const hints = new Set(
+      wordsOf("steps a command that npx cotrain status shows wider terminal state, inner loss, too"),
+    );
+    expect(wordsOf(shown).filter((word) => !whole.has(word) && !hints.has(word))).toEqual([]);
+    // Whatever gives way, what each did is there.
+    expect(lines.filter((line) => line.endsWith("40.0%"))).toHaveLength(2);
+  });
+
+  test("a terminal that has no room for a column says which", () => {
+    expect(drawScreen(screen, plain, 60)).toContain("a wider terminal shows loss, too");
+    expect(drawScreen(screen, plain, 80)).not.toContain("wider");
+  });
+
+  test("workers that have no row are counted, so that the shares are of all that was ever accepted", () => {
+    const digits = "0123456789abcdef".split("");
+    const members = digits.map((digit) => member(digit, { tokens: "6000" }));
+    const accepted = { workers: 18, tokens: "100000" };
+    const many = { ...screen, view: { ...view, members, accepted } as unknown as RunView };
+    const sharesIn = (rows: number): [rows: number, total: number] => {
+      const found = drawScreen(many, plain, 100, rows).match(/\d+\.\d(?=%)/g) ?? [];
+      return [found.length, found.reduce((sum, share) => sum + 10 * Number(share), 0)];
+    };
+    expect(sharesIn(60)).toEqual([17, 1_000]);
+    expect(sharesIn(24)).toEqual([expect.any(Number), 1_000]);
+    expect(sharesIn(15)).toEqual([5, 1_000]);
+    const low = drawScreen(many, plain, 100, 15);
+    expect(low).toMatch(/13 more +78\.0%/);
+    expect(low).toMatch(/2 left +4\.0%/);
+  });
+
   test("on a low terminal what matters least gives way, and the first line stays", () => {
     const full = drawScreen(screen, plain, 100).split("\n");
+    const hint = "join by   a command that npx cotrain status shows";
     fc.assert(
       fc.property(fc.integer({ min: 14, max: 40 }), (rows) => {
         const shown = drawScreen(screen, plain, 100, rows).split("\n");
         expect(shown.length).toBeLessThanOrEqual(Math.min(rows, full.length));
-        expect(full).toEqual(expect.arrayContaining(shown));
+        expect([...full, hint]).toEqual(expect.arrayContaining(shown));
         expect(shown[0]).toBe(full[0]);
         expect(shown.join("\n")).toContain(hash("5"));
       }),
@@ -178,9 +244,15 @@ describe("the live picture", () => {
   });
 
   test("before anything is known, says what is going on", () => {
-    const starting = { ...screen, activity: "Deploying the contracts", view: undefined, elapsed: 0, goal: 0 };
+    const starting = {
+      ...screen,
+      activity: "Deploying the contracts",
+      view: undefined,
+      elapsed: 12_000,
+      goal: undefined,
+    };
     expect(drawScreen({ ...starting, model: "", parameters: 0, chainId: 0 }, plain, 80)).toMatch(/^cotrain\n\n/);
-    expect(drawScreen(starting, plain, 80)).toContain("now       Deploying the contracts  ░");
+    expect(drawScreen(starting, plain, 80)).toMatch(/^now {7}Deploying the contracts {2}0:12$/m);
     expect(drawScreen(starting, plain, 80)).not.toMatch(/NaN|undefined|null/);
   });
 
@@ -227,13 +299,15 @@ describe("the live picture", () => {
     const words = rows.join(" ").replaceAll(/\s+/g, " ");
     for (const { text: happening } of happenings) expect(words).toContain(happening);
     expect(words).toContain("held-out 12.346 bits/byte on 262,144 tokens; at the start 12.346 on 262,144");
-    expect(rows.filter((row) => row.includes("1,234,567") && row.endsWith("50.0%"))).toHaveLength(2);
+    expect(rows.filter((row) => row.includes("1,234,567") && row.endsWith("40.0%"))).toHaveLength(2);
   });
 
-  test("at 80 columns nothing of the run itself is cut off", () => {
-    const [head = "", ...rest] = drawScreen({ ...screen, model: "m".repeat(90) }, plain, 80).split("\n");
-    expect(head).toMatch(/…$/);
-    expect(rest.join("\n")).not.toContain("…\n");
+  test("a subject longer than the terminal is wide goes on in the next line", () => {
+    const lines = drawScreen({ ...screen, model: `a long name ${"m".repeat(90)}` }, plain, 80).split("\n");
+    expect(lines.slice(0, 3).join("").replaceAll(/\s+/g, "")).toBe(
+      `cotrain·alongname${"m".repeat(90)}·1.05Mparameters`,
+    );
+    expect(lines.join("\n")).not.toContain("…\n");
   });
 });
 
@@ -575,6 +649,21 @@ describe("the summary", () => {
       ),
     );
   });
+});
+
+test("picture, status, a worker's own terminal and the summary divide work by the same: all that was accepted", () => {
+  const worker = asAddress(address("a"));
+  const wallet = { ...summary.wallets[0]!, account: worker, tokens: String(workOf(view, worker)) };
+  const standing = { tokens: workOf(view, worker), allTokens: allWork(view), earned: 0n, claimable: 0n };
+  const shown = [
+    drawScreen(screen, plain, 100),
+    memberLines(view).join("\n"),
+    drawWorker({ ...blankWorker("http://127.0.0.1:7700", ""), worker, standing }, plain, 100, 0),
+    text({ wallets: [wallet], training: { ...summary.training, tokens: view.tokens } }),
+  ];
+  for (const each of shown) expect(each).toMatch(/\b40\.0%/);
+  // One member has left with a fifth of the work.
+  for (const each of shown.slice(0, 2)) expect(each).toMatch(/left.* 20\.0%/);
 });
 
 describe("numbers", () => {

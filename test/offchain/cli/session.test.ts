@@ -207,15 +207,15 @@ class FakeTerminal extends EventEmitter {
 }
 
 function open(terminal: FakeTerminal) {
+  const clock = createManualClock();
   const notices: string[] = [];
   const display = openDisplay({
     output: { notice: (line) => notices.push(line), paint: (_, text) => text },
-    clock: createManualClock(),
-    goal: 60_000,
+    clock,
     terminal: terminal as unknown as Terminal,
   });
   onTestFinished(() => display.close());
-  return { display, notices };
+  return { display, notices, clock };
 }
 
 describe("the display", () => {
@@ -234,6 +234,40 @@ describe("the display", () => {
     expect(after).toMatch(/chain id {2}31337[^]*now {7}Training/);
     display.close();
     expect(terminal.listenerCount("resize")).toBe(0);
+  });
+
+  test("the time beside an activity moves, whatever is done, and counts from its beginning", async () => {
+    const terminal = new FakeTerminal();
+    const { display, clock } = open(terminal);
+    const shownAt = async (ms: number): Promise<string> => {
+      await clock.advance(ms);
+      terminal.written = "";
+      // As the timer does.
+      terminal.emit("resize");
+      return /now {7}(.*)/.exec(stripVTControlCharacters(terminal.written))?.[1] ?? "";
+    };
+    display.update({ activity: "Compiling the contracts" });
+    expect(await shownAt(7_000)).toBe("Compiling the contracts  0:07");
+    expect(await shownAt(61_000)).toBe("Compiling the contracts  1:08");
+    display.update({ activity: "Training", goal: 60_000 });
+    expect(await shownAt(2_000)).toMatch(/^Training {2}[^0]+ 0:02 of 1:00$/);
+    display.update({ activity: "Training" });
+    // Also while the coordinator is away and tells nothing.
+    expect(await shownAt(3_000)).toMatch(/0:05 of 1:00$/);
+    display.update({ activity: "Settling the last epoch" });
+    expect(await shownAt(9_000)).toBe("Settling the last epoch  0:09");
+  });
+
+  test("what stays above the picture is not wrapped by us: a terminal copies it as one line", () => {
+    const terminal = Object.assign(new FakeTerminal(), { columns: 60 });
+    const { display } = open(terminal);
+    display.update({ activity: "Training" });
+    const run = `0x${"1".repeat(64)}`;
+    display.say(joinLines(`npm run cotrain -- worker --coordinator http://127.0.0.1:7700 --run ${run}`, 60));
+    expect(stripVTControlCharacters(terminal.written)).toContain(run);
+    terminal.written = "";
+    terminal.emit("resize");
+    expect(stripVTControlCharacters(terminal.written)).toContain(run);
   });
 
   test("once closed it is not drawn again under what is said after it", () => {
@@ -261,6 +295,7 @@ describe("the display", () => {
     const loss = { train: null, heldOut: null, heldOutFirst: null };
     const view = {
       members: [],
+      accepted: { workers: 0, tokens: "0" },
       loss,
       params: { codec: 1, downCodec: 0 },
       round: 8,

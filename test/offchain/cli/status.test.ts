@@ -8,6 +8,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import {
   heldOutAtRest,
+  heldOutText,
   keptLine,
   measuringRows,
   measuringShares,
@@ -32,25 +33,52 @@ const member = (byte: string, machineClass: string): MemberView => ({
 // point 15
 it("status tells of each machine whether it computes as the organiser's does", () => {
   const accepted = { workers: 2, tokens: "2048" };
-  const lines = memberLines([member("31", "exact-x86"), member("32", `other:0x${"0d".repeat(32)}`)], accepted);
-  expect(lines[1]).toMatch(/worker +state +computes as +tokens/);
-  expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024/);
-  expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024/);
+  const lines = memberLines({
+    members: [member("31", "exact-x86"), member("32", `other:0x${"0d".repeat(32)}`)],
+    accepted,
+  });
+  expect(lines[1]).toMatch(/worker +state +computes as +tokens +of work/);
+  expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024 +50.0%/);
+  expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024 +50.0%/);
   expect(lines.join("\n")).not.toContain("left");
-  expect(memberLines([], { workers: 0, tokens: "0" })).toEqual([]);
+  expect(memberLines({ members: [], accepted: { workers: 0, tokens: "0" } })).toEqual([]);
 });
 
 it("status counts who has left, so that its table adds up to all that was accepted", () => {
   const here = [member("31", "exact-x86"), { ...member("32", "exact-x86"), tokens: "0" }];
-  expect(memberLines(here, { workers: 2, tokens: "570368" }).at(-1)).toMatch(/^left +1 worker +569,344$/);
-  expect(memberLines(here, { workers: 4, tokens: "570368" }).at(-1)).toMatch(/^left +3 workers +569,344$/);
-  expect(memberLines([], { workers: 1, tokens: "5" }).at(-1)).toMatch(/^left +1 worker +5$/);
+  expect(memberLines({ members: here, accepted: { workers: 2, tokens: "570368" } }).at(-1)).toMatch(
+    /^left +1 worker +569,344 +99.8%$/,
+  );
+  expect(memberLines({ members: here, accepted: { workers: 4, tokens: "570368" } }).at(-1)).toMatch(
+    /^left +3 workers +569,344 +99.8%$/,
+  );
+  expect(memberLines({ members: [], accepted: { workers: 1, tokens: "5" } }).at(-1)).toMatch(
+    /^left +1 worker +5 +100.0%$/,
+  );
 });
 
-it("status at rest says of which round the held-out loss is, in tokens as everywhere", () => {
-  const heldOut = { after: 1_980_000, sequences: { initial: 1, before: 1, after: 512 }, sequence: 128 };
+it("status says on how many tokens each loss was measured, running and at rest", () => {
+  const heldOut = {
+    initial: 3_820_000,
+    after: 1_980_000,
+    sequences: { initial: 16, before: 1, after: 512 },
+    sequence: 128,
+  };
   const summary = { heldOut, training: { rounds: 10 } } as unknown as Parameters<typeof heldOutAtRest>[0];
-  expect(heldOutAtRest(summary)).toBe("1.980 on 65,536 tokens, in the summary after round 10");
+  expect(heldOutAtRest(summary)).toBe(
+    "1.980 on 65,536 tokens (in the summary after round 10); at the start 3.820 on 2,048 tokens",
+  );
+  const unmeasured = { ...summary.heldOut, initial: null, sequences: { ...heldOut.sequences, initial: null } };
+  expect(heldOutAtRest({ ...summary, heldOut: unmeasured })).toBe(
+    "1.980 on 65,536 tokens (in the summary after round 10)",
+  );
+  expect(heldOutAtRest({ ...summary, heldOut: { ...summary.heldOut, after: null } })).toBeUndefined();
+  const loss = { microBitsPerByte: 2_319_000, sequences: 64 };
+  expect(heldOutText(loss, "checkpoint 7", loss, 128)).toBe(
+    "2.319 on 8,192 tokens (checkpoint 7); at the start 2.319 on 8,192 tokens",
+  );
+  // Where the definition is not served, what the validator said of its sample is still there.
+  expect(heldOutText(loss, "checkpoint 7", undefined, 0)).toBe("2.319 on 64 sequences (checkpoint 7)");
 });
 
 // point 13
@@ -79,6 +107,8 @@ it("status shows what share of the machine each validator's measuring took", asy
   ]);
 });
 
+/** How others join, as it is copied from the end of what status says. */
+const typed = (lines: readonly string[]): string => lines.slice(lines.indexOf("others join with") + 1).join("\n");
 const words = (lines: readonly string[]): string[] => lines.join(" ").split(/\s+/);
 const hash = (digit: string) => `0x${digit.repeat(64)}` as const;
 
@@ -97,18 +127,27 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     anchored: { round: 11, sequence: 11 },
     traffic: { up: 10 ** 9, down: 10 ** 9, synchronous: 10 ** 12, ring: 10 ** 11 },
     members: [member("31", "exact-x86")],
-    loss: { heldOut: { round: 11, microBitsPerByte: 2_345_678, sequences: 512 } },
+    loss: { heldOut: { round: 11, microBitsPerByte: 2_345_678, sequences: 512 }, heldOutFirst: null },
     kept: { payloadSeconds: 7_200, checkpoints: 8, checkpointBytes: 2 ** 31 },
     chainId: 31_337,
     rpcUrl: "http://127.0.0.1:8545",
     contracts: { checkpointRegistry: `0x${"4".repeat(40)}` },
   } as unknown as RunView;
   const checkpoints = [{ round: 11, digest: hash("5"), transaction: hash("6"), block: 40 }];
-  const wide = viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", Infinity);
-  const narrow = viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", 80);
+  const join = `npm run cotrain -- worker --coordinator http://127.0.0.1:7700 --run ${hash("8")}`;
+  const shownAt = (columns: number): string[] =>
+    viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", join, columns);
+  const [wide, narrow] = [shownAt(Infinity), shownAt(80)];
+  expect(wide.slice(-2)).toEqual(["others join with", `  ${join}`]);
+  for (const columns of [60, 80])
+    expect(
+      typed(shownAt(columns))
+        .replaceAll(/ \\\n +/g, " ")
+        .trim(),
+    ).toBe(join);
   expect(wide.some((line) => line.length > 80)).toBe(true);
   expect(narrow.filter((line) => line.length > 80)).toEqual([]);
-  expect(words(narrow)).toEqual(words(wide));
+  expect(words(narrow).filter((word) => word !== "\\")).toEqual(words(wide));
   expect(narrow).toContain(`  ${hash("3")}`);
 
   const list = [

@@ -19,14 +19,25 @@ import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
-import { formatAddress, formatBytes, formatCount, roundNumber, shortAddress, shortHex } from "../format.ts";
+import {
+  formatAddress,
+  formatBytes,
+  formatCount,
+  formatPercent,
+  roundNumber,
+  shortAddress,
+  shortHex,
+} from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { findPutAside, type PutAside } from "../putAside.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
-import { liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
+import { joinLines } from "../up/display.ts";
+import { joinCommandFor } from "../up/launch.ts";
+import { heldOutUntrained, liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
 import { Summary } from "../up/summary.ts";
+import { allWork, leftWork } from "../work.ts";
 
 const listCommand = (state: string): string => commandFor(state, "checkpoint", "list");
 
@@ -79,13 +90,31 @@ export const measuringRows = (shares: MeasuringShares): [string, string][] =>
     `${(100 * share).toFixed(1)}% of the machine (${role}, checkpoint ${round})`,
   ]);
 
-/** @returns lines of at most `columns` characters */
+type Loss = { readonly microBitsPerByte: number; readonly sequences: number | null };
+
+/**
+ * Held-out loss with what it rests on, beside that before any training.
+ * @param of which checkpoint it is of
+ */
+export const heldOutText = (newest: Loss, of: string, untrained: Loss | null | undefined, sequence: number): string =>
+  [newest, ...(untrained ? [untrained] : [])]
+    .map(({ microBitsPerByte, sequences }, index) => {
+      const figure = `${(microBitsPerByte / 1e6).toFixed(3)}${sampleOf(sequences, sequence)}`;
+      return index === 0 ? `${figure} (${of})` : `at the start ${figure}`;
+    })
+    .join("; ");
+
+/**
+ * @param join the command with which others join
+ * @returns lines of at most `columns` characters, but for longer words of a command
+ */
 export function viewLines(
   view: RunView,
   sequence: number,
   facts: ChainFacts | undefined,
   checkpoints: readonly Checkpoint[],
   list: string,
+  join: string,
   columns: number,
   measuring: MeasuringShares = {},
 ): string[] {
@@ -102,7 +131,7 @@ export function viewLines(
     [
       "held-out bits/byte",
       heldOut
-        ? `${(heldOut.microBitsPerByte / 1e6).toFixed(3)} (checkpoint ${heldOut.round}${sampleOf(heldOut.sequences, sequence)})`
+        ? heldOutText(heldOut, `checkpoint ${heldOut.round}`, heldOutUntrained(view.loss), sequence)
         : "not measured",
     ],
     ...measuringRows(measuring),
@@ -115,8 +144,10 @@ export function viewLines(
   ];
   return [
     ...factTable(rows, columns),
-    ...memberLines(view.members, view.accepted),
+    ...memberLines(view),
     ...checkpointLines(checkpoints, list),
+    "",
+    ...joinLines(join, columns),
   ];
 }
 
@@ -127,21 +158,23 @@ export function keptLine({ payloadSeconds, checkpoints, checkpointBytes }: RunVi
 }
 
 /** Who is there, and whether its machine computes the same bits as others: those of one class replay each other exactly. */
-export function memberLines(members: RunView["members"], accepted: RunView["accepted"]): string[] {
-  const left = accepted.workers - members.filter(({ tokens }) => tokens !== "0").length;
-  if (members.length === 0 && left === 0) return [];
+export function memberLines(view: Pick<RunView, "members" | "accepted">): string[] {
+  const { members } = view;
+  const left = leftWork(view);
+  if (members.length === 0 && left.workers === 0) return [];
+  const share = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, allWork(view))];
   const rows = members.map(({ worker, state, machineClass, tokens }) => {
     const [known, conformance] = machineClass.split(":");
     return [
       shortAddress(worker),
       state,
       conformance ? `${known} ${shortHex(conformance)}` : machineClass,
-      formatCount(BigInt(tokens)),
+      ...share(BigInt(tokens)),
     ];
   });
-  const theirs = BigInt(accepted.tokens) - members.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
-  if (left > 0) rows.push(["left", `${left} ${left === 1 ? "worker" : "workers"}`, "", formatCount(theirs)]);
-  return ["", ...table([["worker", "state", "computes as", "tokens"], ...rows], [3])];
+  if (left.workers > 0)
+    rows.push(["left", `${left.workers} ${left.workers === 1 ? "worker" : "workers"}`, "", ...share(left.tokens)]);
+  return ["", ...table([["worker", "state", "computes as", "tokens", "of work"], ...rows], [3, 4])];
 }
 
 /** What a coordinator says of the chain. */
@@ -158,11 +191,16 @@ const runningDocument = (
   view: RunView,
   facts: ChainFacts,
   checkpoints: readonly Checkpoint[],
+  sequence: number,
+  join: string,
   old: readonly PutAside[],
   measuring: MeasuringShares = {},
 ) => ({
   running: true,
   ...view,
+  /** Tokens of each of the sequences that losses are measured on; 0 where that is not known. */
+  sequence,
+  join,
   contracts: facts.contracts,
   rpc: facts.rpc,
   measuring,
@@ -211,9 +249,23 @@ async function headsOf(reader: ChainReader, run: LocalRun): Promise<Checkpoint[]
   return (await reader.headsSince(run.runId, 0)).map(checkpointOf);
 }
 
+type Measured = Pick<Summary, "heldOut" | "training">;
+
+const lossAtRest = ({ heldOut }: Measured, when: "initial" | "after"): Loss | undefined => {
+  const figure = heldOut[when];
+  return figure === null ? undefined : { microBitsPerByte: figure, sequences: heldOut.sequences[when] };
+};
+
 /** The last summary's held-out loss, and of when it is: rounds may have followed. */
-export const heldOutAtRest = ({ heldOut, training }: Pick<Summary, "heldOut" | "training">): string =>
-  `${((heldOut.after ?? 0) / 1e6).toFixed(3)}${sampleOf(heldOut.sequences.after, heldOut.sequence)}, in the summary after round ${training.rounds}`;
+export function heldOutAtRest(summary: Measured): string | undefined {
+  const newest = lossAtRest(summary, "after");
+  const of = `in the summary after round ${summary.training.rounds}`;
+  return newest && heldOutText(newest, of, lossAtRest(summary, "initial"), summary.heldOut.sequence);
+}
+
+/** On how many tokens a held-out loss of the last summary was measured. */
+const heldOutTokens = ({ heldOut }: Measured, when: "initial" | "after"): number | null =>
+  heldOut.sequences[when] === null ? null : heldOut.sequences[when] * heldOut.sequence;
 
 /** What chain and files say when no coordinator runs. */
 async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
@@ -232,6 +284,7 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
     ]);
     // The summary is of the last session that came to its end; what was anchored since is newer.
     const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
+    const measured = summary && heldOutAtRest(summary);
     const embedded = run.file.chain.embedded;
     const facts = { ...found, rpc: embedded ? `${run.file.chain.rpcUrl} (while it runs)` : found.rpc };
     const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
@@ -250,7 +303,10 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       activeEpoch: active?.epoch ?? null,
       tokens: tokens ?? null,
       heldOut: summary?.heldOut.after ?? null,
+      heldOutTokens: summary ? heldOutTokens(summary, "after") : null,
       heldOutOf: summary?.heldOut.after ? summary.training.rounds : null,
+      heldOutFirst: summary?.heldOut.initial ?? null,
+      heldOutFirstTokens: summary ? heldOutTokens(summary, "initial") : null,
       checkpoints,
       putAside: old,
     };
@@ -262,7 +318,7 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       ["anchored", `checkpoint ${head.round}, link ${head.sequence}, ${head.head}`],
       ["rewards active through epoch", String(active?.epoch ?? "none")],
       ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))] as [string, string]]),
-      ...(summary?.heldOut.after ? [["held-out bits/byte", heldOutAtRest(summary)] as [string, string]] : []),
+      ...(measured === undefined ? [] : [["held-out bits/byte", measured] as [string, string]]),
       ...factRows(facts),
     ];
     return {
@@ -290,14 +346,17 @@ export const statusCommand = defineCommand({
       const client = createCoordinatorClient(options.coordinator);
       const runId = await soleRun(client, options.run);
       const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
+      const sequence = await sequenceOf(client, view);
+      const join = joinCommandFor(client.url, runId, view.rpcUrl);
       output.result(
-        runningDocument(view, remoteFacts(view), checkpoints, []),
+        runningDocument(view, remoteFacts(view), checkpoints, sequence, join, []),
         viewLines(
           view,
-          await sequenceOf(client, view),
+          sequence,
           undefined,
           checkpoints,
           `npx cotrain checkpoint list --coordinator ${options.coordinator} --run ${runId}`,
+          join,
           columnsOf(process.stdout),
         ),
       );
@@ -312,8 +371,10 @@ export const statusCommand = defineCommand({
       const { view, checkpoints, sequence } = running;
       const facts = await localFacts(run);
       const measuring = await measuringShares(run.state);
-      output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, old, measuring), [
-        ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), columnsOf(process.stdout), measuring),
+      const join = joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, view.rpcUrl);
+      const columns = columnsOf(process.stdout);
+      output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, sequence, join, old, measuring), [
+        ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), join, columns, measuring),
         ...putAsideLines(run.state, old),
       ]);
       return;

@@ -10,7 +10,8 @@ import type { Output } from "../output.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 
 export interface Display {
-  readonly update: (change: Partial<Screen>) => void;
+  /** The time of an activity counts from its first mention. */
+  readonly update: (change: Partial<Omit<Screen, "elapsed">>) => void;
   /** On a terminal a happening of a named kind takes the place of the one before it. */
   readonly tell: (happening: string, kind?: string) => void;
   /** Lines that stay. */
@@ -25,8 +26,6 @@ export type Terminal = Pick<NodeJS.WriteStream, "write" | "isTTY" | "columns" | 
 export interface DisplayOptions {
   readonly output: Pick<Output, "notice" | "paint">;
   readonly clock: Clock;
-  /** Length of the session, ms. */
-  readonly goal: number;
   readonly terminal: Terminal;
 }
 
@@ -34,32 +33,38 @@ export interface DisplayOptions {
 const CLEAR_SCREEN = "\u001B[2J\u001B[H";
 
 /** The beginning of every session. */
-const blank = (goal: number): Screen => ({
+const blank: Screen = {
   activity: "Starting",
   model: "",
   parameters: 0,
   chainId: 0,
   rpc: "",
   elapsed: 0,
-  goal,
+  goal: undefined,
   bytesPerToken: 1,
   sequence: 0,
   view: undefined,
   losses: [],
   happenings: [],
   joinCommand: "",
+  statusCommand: "",
   warning: undefined,
-});
+};
 
 /** Redraws in place. A terminal that was resized has wrapped what stood there: it is cleared and drawn anew. */
 export function openPicture(terminal: Terminal, picture: () => string) {
   const log = createLogUpdate(terminal as NodeJS.WriteStream);
   let said: string[] = [];
   const draw = (): void => log(picture());
+  // Not wrapped here: what the terminal wraps is copied from it as one line.
+  const keep = (lines: readonly string[]): void => {
+    log.clear();
+    for (const line of lines) terminal.write(`${line}\n`);
+  };
   const onResize = (): void => {
     log.done();
     terminal.write(CLEAR_SCREEN);
-    if (said.length > 0) log.persist(said.join("\n"));
+    keep(said);
     draw();
   };
   terminal.on("resize", onResize);
@@ -68,7 +73,7 @@ export function openPicture(terminal: Terminal, picture: () => string) {
     draw,
     say(lines: readonly string[]): void {
       said = [...said, ...lines].slice(-100);
-      log.persist(lines.join("\n"));
+      keep(lines);
       draw();
     },
     close(): void {
@@ -86,11 +91,13 @@ export function openDisplay(options: DisplayOptions): Display {
   const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
   const started = clock.now();
   const notice = (text: string): void => output.notice(`${formatDuration(clock.now() - started)}  ${text}`);
-  let screen = blank(options.goal);
-  const picture = live
-    ? // One row is the cursor's.
-      openPicture(terminal, () => drawScreen(screen, output.paint, terminal.columns, terminal.rows - 1))
-    : undefined;
+  let screen = blank;
+  /** When the activity began, which time is shown from. */
+  let since = clock.monotonic();
+  const drawn = (): string =>
+    // One row is the cursor's.
+    drawScreen({ ...screen, elapsed: clock.monotonic() - since }, output.paint, terminal.columns, terminal.rows - 1);
+  const picture = live ? openPicture(terminal, drawn) : undefined;
   let shown = "";
   let closed = false;
   const draw = (): void => {
@@ -106,7 +113,14 @@ export function openDisplay(options: DisplayOptions): Display {
     update(change) {
       const { view } = change;
       const loss = view && view.round !== screen.view?.round ? view.loss.train : null;
-      screen = { ...screen, ...change, losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000) };
+      const begins = change.activity !== undefined && change.activity !== screen.activity;
+      if (begins) since = clock.monotonic();
+      screen = {
+        ...screen,
+        ...(begins && { goal: undefined }),
+        ...change,
+        losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000),
+      };
       draw();
     },
     tell(happening, kind) {

@@ -156,10 +156,11 @@ export async function startProcesses(
   );
   const bound = Number(status.details["port"] ?? port);
   const url = String(status.details["url"]);
+  const address = await addressFor(options, bound);
   await writeRunFile(state, {
     ...run,
     ports: { ...run.ports, coordinator: bound, ...(door === undefined ? {} : { loopback: door }) },
-    urls: { coordinator: url },
+    urls: { coordinator: url, join: address },
   });
   const coordinator = createCoordinatorClient(url);
   const view = await coordinator.run(run.runId);
@@ -174,6 +175,5 @@ export async function startProcesses(
     ...wallets.workers.map((_, index) => memberOf("worker", index, "--threads", "1")),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });
-  const address = await addressFor(options, bound);
   return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), port: bound };
 }

@@ -22,7 +22,14 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../../deploy/deployment.ts";
-import { type Clock, freshCommand, parseJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
+import {
+  type Clock,
+  commandFor,
+  freshCommand,
+  parseJsonBounded,
+  UserError,
+  writeFileDurable,
+} from "../../base/index.ts";
 import { type ChainReader, connect, openReader } from "../../chain/index.ts";
 import { readDataManifest } from "../../data/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
@@ -81,7 +88,7 @@ export interface Prepared {
 }
 
 interface Progress {
-  readonly update: (change: Partial<Screen>) => void;
+  readonly update: (change: Partial<Omit<Screen, "elapsed">>) => void;
   readonly tell: (happening: string, kind?: string) => void;
   readonly say: (lines: readonly string[]) => void;
 }
@@ -279,7 +286,7 @@ export async function prepare(
     joinCommand,
     port: boundPort,
   } = await startProcesses(context, state, supervisor, blobs, wallets, { ...run, modelId, runId }, operatorToken);
-  progress.update({ joinCommand });
+  progress.update({ joinCommand, statusCommand: commandFor(state, "status") });
   progress.say(
     [
       portLine("the coordinator", "--port", { wanted: options.port, got: boundPort, kept: file?.ports["coordinator"] }),

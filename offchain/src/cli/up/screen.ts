@@ -14,11 +14,13 @@ import {
   formatShort,
   roundNumber,
   shortAddress,
+  shortHex,
   sparkline,
   wrapCommand,
 } from "../format.ts";
 import type { Output } from "../output.ts";
 import { table } from "../output.ts";
+import { allWork, leftWork } from "../work.ts";
 
 export interface Screen {
   /** What is going on, e.g. "Training" or "Settling the last epoch". */
@@ -28,8 +30,10 @@ export interface Screen {
   readonly chainId: number;
   /** The chain's RPC as it may be shown. */
   readonly rpc: string;
+  /** Since the activity began, ms. */
   readonly elapsed: number;
-  readonly goal: number;
+  /** How long the activity is to take, ms, where that is known. */
+  readonly goal: number | undefined;
   readonly bytesPerToken: number;
   /** Tokens of a sequence. */
   readonly sequence: number;
@@ -38,8 +42,9 @@ export interface Screen {
   readonly losses: readonly number[];
   /** Newest on-chain happenings, oldest first, one of each named kind. */
   readonly happenings: readonly { readonly text: string; readonly kind?: string | undefined }[];
-  /** The command line with which others join. */
+  /** The command line with which others join, and the one that shows it where there is no room for it. */
   readonly joinCommand: string;
+  readonly statusCommand: string;
   /** Restarts and the like. */
   readonly warning: string | undefined;
 }
@@ -52,9 +57,11 @@ const heldOutBits = (loss: HeldOut): string => (loss === null ? "–" : (loss.mi
 export const heldOutUntrained = ({ heldOutFirst }: RunView["loss"]): RunView["loss"]["heldOut"] | undefined =>
   heldOutFirst?.round === 0 ? heldOutFirst : undefined;
 
-/** On how much text a held-out figure rests. */
-export const sampleOf = (sequences: number | null, sequence: number): string =>
-  sequences === null || sequence === 0 ? "" : ` on ${formatCount(sequences * sequence)} tokens`;
+/** On how much text a held-out figure rests. @param sequence tokens of a sequence, 0 where that is not known */
+export function sampleOf(sequences: number | null, sequence: number): string {
+  if (sequences === null) return "";
+  return sequence === 0 ? ` on ${formatCount(sequences)} sequences` : ` on ${formatCount(sequences * sequence)} tokens`;
+}
 
 /** Who trains at this moment; what the others report is about work that is over. */
 const isActive = ({ state }: MemberView): boolean => state === "training" || state === "uploading";
@@ -66,18 +73,6 @@ const speedOf = (member: MemberView): number =>
 export function liveSpeed(view: RunView): { readonly tokensPerSecond: number; readonly workers: number } {
   const active = view.members.filter(isActive);
   return { tokensPerSecond: active.reduce((sum, member) => sum + speedOf(member), 0), workers: active.length };
-}
-
-function memberRow(member: MemberView, share: string): string[] {
-  const progress = member.steps > 0 ? member.step / member.steps : 0;
-  return [
-    shortAddress(member.worker),
-    member.state,
-    member.state === "training" ? `${bar(progress, 8)} ${String(member.step).padStart(3)}/${member.steps}` : "",
-    member.loss === null ? "–" : member.loss.toFixed(3),
-    speedOf(member) === 0 ? "–" : formatCount(speedOf(member)),
-    share,
-  ];
 }
 
 const codecNames = { [codecCode.fp32]: "fp32, uncompressed", [codecCode["int8-b256"]]: "int8" };
@@ -107,36 +102,49 @@ export function trafficLines(view: {
 
 /** Text and how it is painted. */
 type Piece = string | readonly [style: Parameters<Output["paint"]>[0], text: string];
-/** A line, and how soon it gives way on a terminal that is too low: the highest first, 0 never. */
-interface Line {
-  readonly pieces: readonly Piece[];
+type Line = readonly Piece[];
+/** Lines that stand or go together. */
+interface Block {
+  readonly lines: readonly Line[];
+  /** How soon it gives way on a terminal that is too low: the highest first, 0 never. */
   readonly spare: number;
+  /** What stands in its place then; by default nothing. @param excess lines that are too many */
+  readonly shorter?: (excess: number) => Block;
 }
 
 const textOf = (piece: Piece): string => (typeof piece === "string" ? piece : piece[1]);
-const widthOf = (pieces: readonly Piece[]): number => pieces.reduce((sum, piece) => sum + textOf(piece).length, 0);
+const widthOf = (line: Line): number => line.reduce((sum, piece) => sum + textOf(piece).length, 0);
 
-/** One line of at most `columns` characters: what does not fit is cut off, which a wrapped line would spoil the picture by. */
-function fit(pieces: readonly Piece[], columns: number, paint: Output["paint"]): string {
-  const tooLong = widthOf(pieces) > columns;
+/** One line of at most `columns` characters. What is not wrapped already, on a terminal of next to no columns, is cut. */
+function fit(line: Line, columns: number, paint: Output["paint"]): string {
+  const tooLong = widthOf(line) > columns;
   let room = tooLong ? columns - 1 : columns;
-  let line = "";
-  for (const piece of pieces) {
+  let shown = "";
+  for (const piece of line) {
     const text = textOf(piece).slice(0, room);
     room -= text.length;
-    if (text !== "") line += typeof piece === "string" ? text : paint(piece[0], text);
+    if (text !== "") shown += typeof piece === "string" ? text : paint(piece[0], text);
   }
-  return tooLong ? `${line}…` : line;
+  return tooLong ? `${shown}…` : shown;
+}
+
+/** Words with the spaces before them. Of a hash that has no room both ends are shown; any other word goes on in the next line. */
+function wordsOf(text: string, room: number): string[] {
+  return text.split(/(?= )/).flatMap((word) => {
+    if (word.trimStart().length <= room) return [word];
+    const short = word.replaceAll(/0x[\da-f]{40,}/gi, shortHex);
+    return short.trimStart().length <= room ? [short] : (short.match(new RegExp(`.{1,${room}}`, "gu")) ?? []);
+  });
 }
 
 /** A line broken between words, its other lines under where its text begins; too narrow a terminal gets it cut instead. */
-function flow({ pieces, spare }: Line, columns: number): Line[] {
-  if (widthOf(pieces) <= columns || columns < 4 * LABEL) return [{ pieces, spare }];
-  const [first = "", ...rest] = pieces;
+function flow(line: Line, columns: number): Line[] {
+  if (widthOf(line) <= columns || columns < 4 * LABEL) return [line];
+  const [first = "", ...rest] = line;
   const lines: Piece[][] = [[first]];
   let width = textOf(first).length;
   for (const piece of rest)
-    for (const word of textOf(piece).split(/(?= )/)) {
+    for (const word of wordsOf(textOf(piece), columns - LABEL)) {
       const fresh = width > LABEL && width + word.length > columns;
       if (fresh) {
         lines.push([label("")]);
@@ -146,36 +154,46 @@ function flow({ pieces, spare }: Line, columns: number): Line[] {
       lines.at(-1)?.push(typeof piece === "string" ? text : [piece[0], text]);
       width += text.length;
     }
-  return lines.map((each) => line(each, spare));
+  return lines;
 }
 
-/** As many lines as `rows` has room for. */
-function fitHeight(lines: readonly Line[], rows: number): readonly Line[] {
-  const kept = [...lines];
+/** Lines of at most `rows` in all. */
+function fitHeight(blocks: readonly Block[], rows: number): Line[] {
+  const kept = [...blocks];
+  const excess = (): number => kept.reduce((sum, { lines }) => sum + lines.length, 0) - rows;
   for (let spare = 9; spare > 0; spare--)
-    for (let at = kept.length - 1; at >= 0 && kept.length > rows; at--)
-      if (kept[at]?.spare === spare) kept.splice(at, 1);
-  return kept;
+    for (let at = kept.length - 1; at >= 0 && excess() > 0; at--) {
+      const block = kept[at];
+      if (block?.spare !== spare) continue;
+      const shorter = block.shorter?.(excess());
+      kept.splice(at, 1, ...(shorter ? [shorter] : []));
+    }
+  return kept.flatMap(({ lines }) => lines);
 }
 
 const LABEL = 10;
 const label = (text: string): Piece => ["dim", text.padEnd(LABEL)];
-const line = (pieces: readonly Piece[], spare = 0): Line => ({ pieces, spare });
+const block = (lines: readonly Line[], spare = 0): Block => ({ lines, spare });
+const gap = block([[]], 9);
+
+/** Fewer cells of a curve say nothing. */
+const LEAST_CURVE = 4;
 
 function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Line[] {
   const { train, heldOut } = view.loss;
   const untrained = heldOutUntrained(view.loss);
-  const pieces: Piece[] = [
-    label("loss"),
+  const text =
     train === null
       ? "train – "
-      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, bytesPerToken).toFixed(3)} bits/byte of the newest steps `,
-  ];
-  const curve = sparkline(losses, Math.max(0, Math.min(40, columns - widthOf(pieces))));
+      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, bytesPerToken).toFixed(3)} bits/byte of the newest steps `;
+  const lines = flow([label("loss"), text], columns);
+  const room = columns - widthOf(lines.at(-1) ?? []);
+  const curve: Line = room < LEAST_CURVE ? [] : [["cyan", sparkline(losses, Math.min(40, room))]];
   return [
-    line([...pieces, ["cyan", curve]]),
+    ...lines.slice(0, -1),
+    [...(lines.at(-1) ?? []), ...curve],
     ...flow(
-      line([
+      [
         label(""),
         `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}${untrained ? ";" : ""}`,
         [
@@ -184,59 +202,147 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
             ? ` at the start ${heldOutBits(untrained)}${sampleOf(untrained.sequences, sequence).replace(" tokens", "")}`
             : "",
         ],
-      ]),
+      ],
       columns,
     ),
   ];
 }
 
-function workerLines(view: RunView): Line[] {
-  const total = view.members.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
-  const rows = [
-    ["worker", "state", "inner steps", "loss", "tokens/s", "of work"],
-    ...view.members.map((member) => memberRow(member, formatPercent(BigInt(member.tokens), total))),
+/** A column of the table of workers. */
+interface Column {
+  readonly head: string;
+  readonly of: (member: MemberView) => string;
+  readonly right?: boolean;
+}
+
+const stepsOf = ({ state, step, steps }: MemberView): string =>
+  state === "training" ? `${String(step).padStart(3)}/${steps}` : "";
+const columnOf = {
+  worker: { head: "worker", of: ({ worker }) => shortAddress(worker) },
+  state: { head: "state", of: ({ state }) => state },
+  progress: {
+    head: "inner steps",
+    of: (member) =>
+      member.state === "training"
+        ? `${bar(member.steps > 0 ? member.step / member.steps : 0, 8)} ${stepsOf(member)}`
+        : "",
+  },
+  steps: { head: "steps", of: stepsOf },
+  loss: { head: "loss", of: ({ loss }) => (loss === null ? "–" : loss.toFixed(3)), right: true },
+  speed: {
+    head: "tokens/s",
+    of: (member) => (speedOf(member) === 0 ? "–" : formatCount(speedOf(member))),
+    right: true,
+  },
+} as const satisfies Record<string, Column>;
+
+const { worker, state, progress, steps, loss, speed } = columnOf;
+/** What the table shows beside the share of the work, on ever narrower terminals, and what it says of what is missing. */
+const layouts: readonly (readonly [columns: readonly Column[], missing: string])[] = [
+  [[worker, state, progress, loss, speed], ""],
+  [[worker, state, steps, loss, speed], ""],
+  [[worker, state, steps, speed], "loss"],
+  [[worker, state, speed], "inner steps and loss"],
+  [[worker, speed], "state, inner steps and loss"],
+];
+
+/** Rows of the table that stay on a terminal that is too low. */
+const LEAST_ROWS = 3;
+
+/** The table of workers with so many rows; who has no row is counted, so that the shares add up to the whole. */
+function workerTable(view: RunView, columns: number, shown: number): Line[] {
+  const all = allWork(view);
+  const rest = view.members.slice(shown);
+  const left = leftWork(view);
+  const others: [who: string, tokens: bigint][] = [
+    ...(rest.length > 0
+      ? [[`${rest.length} more`, rest.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n)] as [string, bigint]]
+      : []),
+    ...(left.workers > 0 ? [[`${left.workers} left`, left.tokens] as [string, bigint]] : []),
   ];
-  const [head, ...body] = table(rows, [3, 4, 5]);
+  const draw = (layout: readonly Column[]): string[] =>
+    table(
+      [
+        [...layout.map(({ head }) => head), "of work"],
+        ...view.members
+          .slice(0, shown)
+          .map((member) => [...layout.map((column) => column.of(member)), formatPercent(BigInt(member.tokens), all)]),
+        ...others.map(([who, tokens]) => [who, ...layout.slice(1).map(() => ""), formatPercent(tokens, all)]),
+      ],
+      [...layout.flatMap(({ right }, index) => (right ? [index] : [])), layout.length],
+    );
+  const room = columns - LABEL;
+  const drawn = layouts.map(([layout, missing]) => ({ rows: draw(layout), missing }));
+  const { rows, missing } = drawn.find((each) => each.rows.every((row) => row.length <= room)) ?? drawn.at(-1)!;
+  const [head = "", ...body] = rows;
   return [
-    line([], 9),
-    line([label(""), ["dim", head ?? ""]]),
-    ...body.map((row, index) => line([label(""), row], index < 3 ? 0 : 5)),
-    line([], 9),
+    [label(""), ["dim", head]],
+    ...body.map((row): Line => [label(""), row]),
+    ...(missing === "" ? [] : flow([label(""), ["dim", `a wider terminal shows ${missing}, too`]], columns)),
   ];
 }
 
-function runLines(screen: Screen & { view: RunView }, columns: number): Line[] {
+function workerBlock(view: RunView, columns: number): Block {
+  const count = view.members.length;
+  const whole = workerTable(view, columns, count);
+  if (count <= LEAST_ROWS + 1) return block(whole);
+  return {
+    lines: whole,
+    spare: 5,
+    // One row more than what is too many: the one that counts them.
+    shorter: (excess) => block(workerTable(view, columns, Math.max(LEAST_ROWS, count - excess - 1))),
+  };
+}
+
+/** The command with which others join: whole, or where to see it. */
+function joinBlock({ joinCommand, statusCommand }: Screen, columns: number): Block {
+  if (joinCommand === "") return block([]);
+  const hint: Block = block(flow([label("join by"), `a command that ${statusCommand} shows`], columns), 1);
+  const command = wrapCommand(joinCommand, columns - LABEL);
+  if (command.some((text) => text.length > columns - LABEL)) return hint;
+  return {
+    lines: command.map((text, index): Line => [label(index === 0 ? "join by" : ""), text]),
+    spare: 2,
+    shorter: () => hint,
+  };
+}
+
+function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[] {
   const { view } = screen;
   const { current, anchored } = view;
   const round = current
     ? `${roundNumber(current.round)} · ${current.received} of ${current.assigned} workers in · ${current.innerSteps} inner steps`
     : `${view.round} completed`;
   const { tokensPerSecond, workers } = liveSpeed(view);
-  const traffic = trafficLines(view);
-  const lines: Line[] = [
-    ...flow(line([label("round"), round]), columns),
-    ...lossLines(screen, columns),
-    ...flow(
-      line([
-        label("speed"),
+  const text = (name: string, ...pieces: readonly Piece[]): Line[] => flow([label(name), ...pieces], columns);
+  const anchor = anchored ? text("", `checkpoint ${anchored.round} is anchored in the transaction`) : [];
+  const transaction = anchored?.transaction ? text("", anchored.transaction) : [];
+  return [
+    block(text("round", round)),
+    block(lossLines(screen, columns)),
+    block(
+      text(
+        "speed",
         `${formatCount(tokensPerSecond)} tokens/s by ${workers} active · ${formatShort(Number(view.tokens))} tokens so far`,
-      ]),
-      columns,
+      ),
     ),
-    ...traffic.flatMap((text, index) =>
-      flow(line([label(index === 0 ? "traffic" : ""), text], index === 0 ? 0 : 4), columns),
-    ),
-    ...workerLines(view),
-    ...flow(line([label("on-chain"), `chain ${screen.chainId}, RPC ${screen.rpc}`], 3), columns),
+    ...trafficLines(view).map((line, index) => block(text(index === 0 ? "traffic" : "", line), index === 0 ? 0 : 4)),
+    gap,
+    workerBlock(view, columns),
+    gap,
+    block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), 3),
+    block([...anchor, ...transaction]),
+    ...screen.happenings.slice(-4).map((happening) => block(text("", happening.text), 6)),
+    joinBlock(screen, columns),
   ];
-  if (anchored) {
-    lines.push(line([label(""), `checkpoint ${anchored.round} is anchored in the transaction`]));
-    if (anchored.transaction) lines.push(line([label(""), anchored.transaction]));
-  }
-  for (const { text } of screen.happenings.slice(-4)) lines.push(...flow(line([label(""), text], 6), columns));
-  for (const [index, text] of wrapCommand(screen.joinCommand, columns - LABEL).entries())
-    if (text !== "") lines.push(line([label(index === 0 ? "join by" : ""), text], 2));
-  return lines;
+}
+
+/** What is done now, and for how long. */
+function nowLines({ activity, elapsed, goal }: Screen, columns: number): Line[] {
+  const time = goal === undefined ? formatDuration(elapsed) : `${formatDuration(elapsed)} of ${formatDuration(goal)}`;
+  const free = goal === undefined ? 0 : columns - LABEL - activity.length - time.length - 3;
+  const done = goal !== undefined && free >= 8 ? `${bar(elapsed / goal, Math.min(24, free))} ` : "";
+  return flow([label("now"), ["bold", activity], `  ${done}${time}`], columns);
 }
 
 /**
@@ -246,22 +352,24 @@ function runLines(screen: Screen & { view: RunView }, columns: number): Line[] {
 export function drawScreen(screen: Screen, paint: Output["paint"], columns: number, rows = Infinity): string {
   const known = [screen.model, screen.parameters > 0 ? `${formatShort(screen.parameters)} parameters` : ""];
   const subject = known.filter((part) => part !== "").map((part) => ` · ${part}`);
-  const time = `${formatDuration(screen.elapsed)} of ${formatDuration(screen.goal)}`;
-  const free = columns - LABEL - screen.activity.length - time.length - 3;
-  const progress = free >= 8 ? `${bar(screen.elapsed / screen.goal, Math.min(24, free))} ` : "";
   const { view } = screen;
-  const lines: Line[] = [
-    line([
-      ["bold", "cotrain"],
-      ["dim", subject.join("")],
-    ]),
-    line([], 9),
-    line([label("now"), ["bold", screen.activity], `  ${progress}${time}`]),
-    ...(view ? runLines({ ...screen, view }, columns) : []),
-    ...(screen.warning ? flow(line([label(""), ["yellow", screen.warning]]), columns) : []),
+  const blocks: Block[] = [
+    block(
+      flow(
+        [
+          ["bold", "cotrain"],
+          ["dim", subject.join("")],
+        ],
+        columns,
+      ),
+    ),
+    gap,
+    block(nowLines(screen, columns)),
+    ...(view ? runBlocks({ ...screen, view }, columns) : []),
+    ...(screen.warning ? [block(flow([label(""), ["yellow", screen.warning]], columns))] : []),
   ];
-  return fitHeight(lines, rows)
-    .map(({ pieces }) => fit(pieces, columns, paint))
+  return fitHeight(blocks, rows)
+    .map((line) => fit(line, columns, paint))
     .join("\n");
 }
 

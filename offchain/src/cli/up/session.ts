@@ -138,11 +138,10 @@ export async function runSession(
   const owners = followOwners(prepared, estate, logger, noVote === undefined);
   if (noVote !== undefined) estate.tell(noVote);
 
-  display.update({ activity: "Training" });
+  display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };
   await viewWhen((view) => {
     const elapsed = clock.now() - started;
-    display.update({ elapsed });
     if (view.round !== open.round) open = { round: view.round, since: elapsed };
     owners.look(view);
     return isLastRound({ elapsed, completed: view.round - first.round, roundSince: open.since, goal });
@@ -152,7 +151,6 @@ export async function runSession(
   display.update({ activity: "Closing the last round" });
   await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
   const paused = await viewWhen((view) => {
-    display.update({ elapsed: Math.min(goal, clock.now() - started) });
     owners.look(view);
     return view.phase === "Paused" && view.current === null;
   }, clock.now() + CLOSE_MS);

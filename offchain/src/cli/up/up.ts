@@ -34,8 +34,8 @@ async function whatIsKept(state: string): Promise<string> {
 
 async function conduct(context: UpContext, daemon: DaemonContext, opened: OpenedState): Promise<number> {
   daemon.onShutdown("state", () => opened.directory.close());
-  const { output, options } = context;
-  const display = openDisplay({ output, clock: systemClock, goal: options.for, terminal: process.stderr });
+  const { output } = context;
+  const display = openDisplay({ output, clock: systemClock, terminal: process.stderr });
   // Ending takes seconds: whoever pressed Ctrl-C is answered at once, unless the summary is out and it ends by the line below.
   let answered = false;
   const answer = (): void => {
