@@ -316,14 +316,14 @@ describe("commands on a run at rest start its chain and end it", () => {
     });
     const { code, stdout } = await run("verify");
     expect(code).toBe(0);
-    expect(stdout.match(/^ok +round/gm)).toHaveLength(summary.checkpoints.length);
+    expect(stdout.match(/^ok +checkpoint/gm)).toHaveLength(summary.checkpoints.length);
   });
 
   test("verify: shards of an old checkpoint may be gone, those of the newest not", async () => {
     const copy = copyOf();
     rmSync(await shardOf(copy, asDigest(summary.checkpoints[1]?.digest ?? "")));
     const pruned = await cotrainHere(["verify", "--state", copy]);
-    expect(pruned.stdout).toMatch(/^pruned round 1, link 1, .*; its shards are not kept any more$/m);
+    expect(pruned.stdout).toMatch(/^pruned checkpoint 1, link 1, .*; its shards are not kept any more$/m);
     expect(pruned.stdout).toContain(`${summary.checkpoints.length - 1} ok, 1 pruned, 0 missing, 0 wrong`);
     expect(pruned.code).toBe(0);
     rmSync(await shardOf(copy, newest()));
@@ -511,7 +511,7 @@ async function verifyFrom(coordinator: string, rpc: string, deployment: string):
   });
   const pinned = await cotrainHere([...verify, "--deployment", deployment]);
   expect(pinned.code).toBe(0);
-  expect(pinned.stdout).toMatch(/^ok +round 0/);
+  expect(pinned.stdout).toMatch(/^ok +checkpoint 0/);
   const liar = join(directory, "liar.json");
   const registry = `0x${"9".repeat(40)}`;
   writeFileSync(
@@ -624,7 +624,7 @@ describe("damage", () => {
 
     const verified = await cotrainHere(["verify", "--state", copy]);
     expect(verified.code).toBe(1);
-    expect(verified.stdout).toMatch(new RegExp(`^FAIL +round .*\\n.*${basename(shard)} is corrupted`, "m"));
+    expect(verified.stdout).toMatch(new RegExp(`^FAIL +checkpoint .*\\n.*${basename(shard)} is corrupted`, "m"));
     expect(verified.stdout).toContain(" 1 wrong");
     expect(verdictOf(await cotrainHere(["generate", "--state", copy]))).toEqual(
       refusal(1, `${basename(shard)} is corrupted`),

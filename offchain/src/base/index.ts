@@ -11,3 +11,4 @@ export * from "./hash.ts";
 export * from "./random.ts";
 export * from "./readers.ts";
 export * from "./redact.ts";
+export * from "./rounds.ts";

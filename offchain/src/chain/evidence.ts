@@ -21,7 +21,7 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { type ErrorOptions, parseJsonBounded, UserError } from "../base/index.ts";
+import { type ErrorOptions, parseJsonBounded, roundNumber, UserError } from "../base/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 
@@ -73,7 +73,7 @@ export async function readEvidence(
   };
   const manifest = parseManifest(await blobs.blob(head.runId, head.checkpointDigest, MAX_MANIFEST_BYTES));
   require(manifest.runId === head.runId, "its manifest belongs to another run");
-  require(manifest.round === head.round, `its manifest says round ${manifest.round}`);
+  require(manifest.round === head.round, `its manifest says checkpoint ${manifest.round}`);
   require(manifest.paramsVersion ===
     head.paramsVersion, `its manifest says parameters ${manifest.paramsVersion}, its head ${head.paramsVersion}`);
   require(manifest.parent === (parent?.checkpointDigest ?? null), "its manifest names another checkpoint before it");
@@ -114,12 +114,16 @@ export async function verifyReceipts(
   const trained: Trained[] = [];
   let previous = "";
   const fail = (worker: string, what: string): never => {
-    throw new EvidenceError("EVIDENCE_RECEIPT", `Round ${round} of run ${head.runId}, receipt of ${worker}: ${what}.`, {
-      details: { head: head.head, worker },
-    });
+    throw new EvidenceError(
+      "EVIDENCE_RECEIPT",
+      `Round ${roundNumber(round)} of run ${head.runId}, receipt of ${worker}: ${what}.`,
+      {
+        details: { head: head.head, worker },
+      },
+    );
   };
   if (file.runId !== head.runId || file.round !== round)
-    fail("all workers", `the file is of round ${file.round} of run ${file.runId}`);
+    fail("all workers", `the file is of round ${roundNumber(file.round)} of run ${file.runId}`);
   for (const entry of file.receipts) {
     const receipt = fromWire("Receipt", entry.receipt);
     const ack = fromWire("Ack", entry.ack);

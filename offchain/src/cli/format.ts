@@ -40,12 +40,6 @@ export const formatAddress = (address: string): Address => getAddress(address);
 /** {@link formatAddress}, shortened. */
 export const shortAddress = (address: string): string => shortHex(formatAddress(address));
 
-/**
- * People count rounds from 1: round n makes checkpoint n of checkpoint n − 1. The protocol's structs name a round by the
- * checkpoint that it starts from.
- */
-export const roundNumber = (startsFrom: number): number => startsFrom + 1;
-
 /** A hundredth of a share, in wei. */
 const CENT = 10n ** 16n;
 

@@ -1,7 +1,7 @@
 /** Payloads of a closing round: read from the blob store, left out where they are lost, weighed as the screening says. */
 import { type Address, asDigest, type Digest, outcomeCode } from "@cotrain/sdk/protocol";
 
-import { InternalError, parseJsonBounded } from "../base/index.ts";
+import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
 import type { Contribution, ScreeningEntry, SliceMemory } from "../diloco/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import type { EffectContext } from "./driver.ts";
@@ -18,7 +18,8 @@ const MOST_LOST = 8_192;
 
 export function closing(context: EffectContext, round: number): OpenRound {
   const { current } = context.state;
-  if (current?.round !== round) throw new InternalError("ROUND_GONE", `Round ${round} is not the one that is closing.`);
+  if (current?.round !== round)
+    throw new InternalError("ROUND_GONE", `Round ${roundNumber(round)} is not the one that is closing.`);
   return current;
 }
 
@@ -56,7 +57,7 @@ export async function openPayload(run: Run, digest: Digest): Promise<OpenBlob | 
 
 /** The entries that `screenRound` left, with what was found since. */
 export async function entriesOf(blobs: BlobStore, round: OpenRound): Promise<ScreeningEntry[]> {
-  if (!round.record) throw new InternalError("ROUND_UNSCREENED", `Round ${round.round} was not screened.`);
+  if (!round.record) throw new InternalError("ROUND_UNSCREENED", `Round ${roundNumber(round.round)} was not screened.`);
   const bytes = await blobs.get(round.record, MAX_SCREENING_BYTES);
   const entries = parseJsonBounded(bytes, MAX_SCREENING_BYTES, "the entries") as ScreeningEntry[];
   return entries.map((entry) => ({ ...entry, outcome: round.excluded[entry.worker] ?? 0 }));

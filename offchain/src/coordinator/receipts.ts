@@ -20,6 +20,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { CotrainError } from "@cotrain/sdk/errors";
+import { roundNumber } from "../base/index.ts";
 import { codecOf } from "../diloco/index.ts";
 import { ackOf } from "./acks.ts";
 import { RefusedError } from "./errors.ts";
@@ -71,7 +72,7 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   }
   const accepted = await earlierAck(run, receipt, receiptHash);
   if (accepted) return accepted;
-  throw new RefusedError("STALE_ROUND", `Round ${receipt.round} is over.`);
+  throw new RefusedError("STALE_ROUND", `Round ${roundNumber(Number(receipt.round))} is over.`);
 }
 
 async function requireSignature(
@@ -140,7 +141,7 @@ function checkClaims(receipt: WireStruct<"Receipt">, work: Work): void {
   if (receipt.baseDigest !== assignment.base) {
     throw new RefusedError(
       "WRONG_BASE",
-      `The work started from ${receipt.baseDigest}; round ${receipt.round} starts from ${assignment.base}.`,
+      `The work started from ${receipt.baseDigest}; round ${roundNumber(Number(receipt.round))} starts from ${assignment.base}.`,
     );
   }
   if (receipt.paramsVersion !== assignment.paramsVersion) {
@@ -189,7 +190,7 @@ function checkHeader(run: Run, { receipt, header }: ReceiptRequest, work: Work):
   if (header.runId !== run.runId || header.round !== work.assignment.round || header.worker !== receipt.worker) {
     throw new RefusedError(
       "STALE_ROUND",
-      `The payload is of ${header.worker} in round ${header.round} of run ${header.runId}.`,
+      `The payload is of ${header.worker} in round ${roundNumber(header.round)} of run ${header.runId}.`,
     );
   }
   if (header.codec !== work.assignment.codec || header.table !== run.facts.table) {

@@ -14,7 +14,7 @@ import {
   ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { InternalError, parseJsonBounded } from "../base/index.ts";
+import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
 import {
   aloneOf,
   type GatePass,
@@ -213,7 +213,7 @@ export async function gateRound(
   context.signal.throwIfAborted();
   const before = round.gate.before ?? (await lossOf(run, base, sequences));
   if (before === null)
-    throw new InternalError("BASE_NOT_FINITE", `The checkpoint before round ${number} is not finite.`);
+    throw new InternalError("BASE_NOT_FINITE", `The checkpoint before round ${roundNumber(number)} is not finite.`);
   const after = await lossOf(run, next, sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 

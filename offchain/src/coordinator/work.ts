@@ -1,6 +1,7 @@
 /** The long poll for work: answered as soon as there is an assignment, or when the wait is over. */
 import type { Address, WorkReply } from "@cotrain/sdk/protocol";
 
+import { roundNumber } from "../base/index.ts";
 import { isCollecting } from "./machine/dealing.ts";
 import type { RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
@@ -28,8 +29,8 @@ function reasonOf(state: RunState, worker: Address): string {
       return `The run waits for ${Math.max(1, state.params.minWorkers)} workers; ${Object.keys(state.members).length} are here.`;
     default:
       return state.current?.work[worker]
-        ? `Round ${state.round} waits for the others.`
-        : `Round ${state.round} is on; work is given out when the next one opens.`;
+        ? `Round ${roundNumber(state.round)} waits for the others.`
+        : `Round ${roundNumber(state.round)} is on; work is given out when the next one opens.`;
   }
 }
 

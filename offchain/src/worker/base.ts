@@ -91,7 +91,7 @@ function checkManifest(
       `Checkpoint ${assignment.base} ${what}; the assignment cannot be worked on.`,
     );
   if (manifest.runId !== options.runId) throw foreign(`belongs to run ${manifest.runId}`);
-  if (manifest.round !== assignment.round) throw foreign(`is of round ${manifest.round}, not ${assignment.round}`);
+  if (manifest.round !== assignment.round) throw foreign(`is checkpoint ${manifest.round}, not ${assignment.round}`);
   if (manifest.table !== options.table) throw foreign("has another fragment table than the run's definition");
   if (manifest.fragments.length !== options.layouts.length) {
     throw foreign(`has ${manifest.fragments.length} fragments where ${options.layouts.length} are due`);

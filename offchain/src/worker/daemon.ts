@@ -1,6 +1,7 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
 import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
+import { roundNumber } from "../base/index.ts";
 import type { DaemonContext, Logger } from "../service/index.ts";
 import { openRoleDirectory, openStateDirectory } from "../service/index.ts";
 import type { RunRecordReader } from "./artefacts.ts";
@@ -81,9 +82,6 @@ function definedOnly<T extends object>(options: T): { [K in keyof T]?: Exclude<T
   };
 }
 
-/** People count rounds from 1, as the screens do; the field `round` beside is the protocol's. */
-const people = (round: number): number => round + 1;
-
 /** One line per event that matters, one status line per round. */
 export function logEvent(logger: Logger, event: WorkerEvent): void {
   const { type, ...fields } = event;
@@ -94,16 +92,16 @@ export function logEvent(logger: Logger, event: WorkerEvent): void {
       logger.debug(fields, type);
       return;
     case "acknowledged":
-      logger.info(fields, `round ${people(event.round)} acknowledged: loss ${event.loss.toFixed(3)}`);
+      logger.info(fields, `round ${roundNumber(event.round)} acknowledged: loss ${event.loss.toFixed(3)}`);
       return;
     case "acknowledgedLate":
-      logger.info(fields, `round ${people(event.round)} acknowledged, now that it was asked again`);
+      logger.info(fields, `round ${roundNumber(event.round)} acknowledged, now that it was asked again`);
       return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);
       return;
     case "dropped":
-      logger.warn(fields, `round ${people(event.round)} dropped: ${event.reason}`);
+      logger.warn(fields, `round ${roundNumber(event.round)} dropped: ${event.reason}`);
       return;
     case "preparing":
       logger.info(event.what);

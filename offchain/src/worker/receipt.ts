@@ -21,7 +21,7 @@ import {
   typedDataOf,
 } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
+import { roundNumber, UserError } from "../base/index.ts";
 
 /** A key that signs EIP-712 structs; viem's local accounts are one. */
 export interface SigningAccount {
@@ -134,12 +134,12 @@ export async function verifyAck(domain: Domain, poster: Address, due: AckDue, re
   const wrong = (what: string, given: unknown, expected: unknown): never => {
     throw new AcknowledgementError(
       "ACK_WRONG",
-      `The coordinator acknowledged round ${due.round} with ${what} ${String(given)} where ${String(expected)} is due.`,
+      `The coordinator acknowledged round ${roundNumber(due.round)} with ${what} ${String(given)} where ${String(expected)} is due.`,
     );
   };
   if (ack.receiptHash !== due.receiptHash) wrong("receipt", ack.receiptHash, due.receiptHash);
   if (ack.runId !== due.runId) wrong("run", ack.runId, due.runId);
-  if (ack.round !== BigInt(due.round)) wrong("round", ack.round, due.round);
+  if (ack.round !== BigInt(due.round)) wrong("round", roundNumber(Number(ack.round)), roundNumber(due.round));
   if (ack.worker !== due.worker) wrong("worker", ack.worker, due.worker);
   if (ack.tokens !== BigInt(due.tokens)) wrong("tokens", ack.tokens, due.tokens);
   let signer: Address;
@@ -147,14 +147,18 @@ export async function verifyAck(domain: Domain, poster: Address, due: AckDue, re
     signer = await recoverSigner(domain, "Ack", ack, reply.signature);
   } catch (cause) {
     if (!(cause instanceof CotrainError)) throw cause;
-    throw new AcknowledgementError("ACK_SIGNER", `The acknowledgement of round ${due.round} has no valid signature.`, {
-      cause,
-    });
+    throw new AcknowledgementError(
+      "ACK_SIGNER",
+      `The acknowledgement of round ${roundNumber(due.round)} has no valid signature.`,
+      {
+        cause,
+      },
+    );
   }
   if (signer !== poster) {
     throw new AcknowledgementError(
       "ACK_SIGNER",
-      `The acknowledgement of round ${due.round} is signed by ${signer}, not by the run's poster ${poster}.`,
+      `The acknowledgement of round ${roundNumber(due.round)} is signed by ${signer}, not by the run's poster ${poster}.`,
     );
   }
   return ack;

@@ -17,7 +17,7 @@ import {
   type TensorEntry,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, UserError } from "../base/index.ts";
+import { type Clock, roundNumber, UserError } from "../base/index.ts";
 import type { FragmentLayout, Parameters } from "../diloco/index.ts";
 import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
 import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
@@ -226,7 +226,10 @@ async function train(
   const { loss, tokensPerSecond } = progress;
   if (loss === null || !Number.isFinite(loss)) {
     progress.loss = null;
-    throw new DivergedError("TRAINING_DIVERGED", `The loss of round ${round} is ${loss}: training diverged.`);
+    throw new DivergedError(
+      "TRAINING_DIVERGED",
+      `The loss of round ${roundNumber(round)} is ${loss}: training diverged.`,
+    );
   }
   return { loss, tokensPerSecond: tokensPerSecond ?? 0 };
 }
@@ -276,7 +279,7 @@ async function send(
     throw new CoordinatorError(
       200,
       "FRAGMENT_MISMATCH",
-      `The coordinator took fragment ${index} of round ${round} for ${reply.digest} instead of ${digest}.`,
+      `The coordinator took fragment ${index} of round ${roundNumber(round)} for ${reply.digest} instead of ${digest}.`,
     );
   }
   onEvent({ type: "uploaded", round, fragment: index, bytes: bytes.length });
@@ -313,7 +316,7 @@ export function checkAssignment(
   const refuse = (what: string): never => {
     throw new UserError(
       "ASSIGNMENT_UNFIT",
-      `Assignment ${assignment.assignmentId} of round ${assignment.round} ${what}: refused.`,
+      `Assignment ${assignment.assignmentId} of round ${roundNumber(assignment.round)} ${what}: refused.`,
       { details: { assignment: digestOfJson(assignment) } },
     );
   };

@@ -15,7 +15,7 @@ import {
   type WorkReply,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, InternalError, systemClock, UserError } from "../base/index.ts";
+import { type Clock, InternalError, roundNumber, systemClock, UserError } from "../base/index.ts";
 import { openFileStore } from "../storage/index.ts";
 import {
   type AdmittedRealisation,
@@ -388,7 +388,8 @@ function supersededBy(
   { round: mine, assignmentId, attempt }: Assignment,
   { uploading }: Progress,
 ): RoundClosed | undefined {
-  if (round > mine) return new RoundClosed("ROUND_CLOSED", `Round ${mine} closed while this worker was in it.`);
+  if (round > mine)
+    return new RoundClosed("ROUND_CLOSED", `Round ${roundNumber(mine)} closed while this worker was in it.`);
   // What is being sent is refused, or taken, by the one who gets it.
   if (uploading || (work?.assignmentId === assignmentId && work.attempt === attempt)) return undefined;
   return new RoundClosed("SUPERSEDED", `Assignment ${assignmentId}, attempt ${attempt}, is not due any more.`);

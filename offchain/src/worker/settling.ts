@@ -6,7 +6,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Domain, WorkReply } from "@cotrain/sdk/protocol";
 
-import { InternalError, UserError } from "../base/index.ts";
+import { InternalError, roundNumber, UserError } from "../base/index.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { Evidence, EvidenceRow } from "./evidence.ts";
 import { AcknowledgementError, type AckDue, verifyAck } from "./receipt.ts";
@@ -83,7 +83,13 @@ async function askAgain(
     if (error instanceof InternalError) throw error;
     // It is asked for with the next work again: training does not wait for it.
     const { code, message } = error;
-    context.onEvent({ type: "retrying", what: `acknowledgement of round ${round}`, code, reason: message, waitMs: 0 });
+    context.onEvent({
+      type: "retrying",
+      what: `acknowledgement of round ${roundNumber(round)}`,
+      code,
+      reason: message,
+      waitMs: 0,
+    });
     return undefined;
   }
   context.onEvent({ type: "acknowledgedLate", round, receiptHash, tokens });

@@ -82,7 +82,7 @@ describe("the evidence of a head", () => {
 
   it.each<[string, () => [PostedHead, PostedHead?], RegExp]>([
     ["another run", () => [{ ...head, runId: asRunId(digestOfJson("other")) }], /belongs to another run/],
-    ["another round", () => [{ ...head, round: 2 }], /says round 1/],
+    ["another round", () => [{ ...head, round: 2 }], /says checkpoint 1/],
     ["other parameters", () => [{ ...head, paramsVersion: 2 }], /says parameters 1/],
     [
       "another checkpoint before it",

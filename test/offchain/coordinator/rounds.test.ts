@@ -183,10 +183,11 @@ describe("a round", () => {
 
   it("closes at its deadline with who is there; the data of the others returns to the ledger", async () => {
     const [a, b] = await two({ params: { minWorkers: 1 } });
-    // One worker was enough to open round 0; both train from round 1 on.
+    // One worker was enough to open the first round; both train from the second on.
     await a.train();
     await roundIs(1);
     await a.train();
+    expect(await a.work()).toEqual({ kind: "wait", reason: "Round 2 waits for the others." });
     const late = b.prepare(await b.assigned());
     await b.upload(late);
     const ranges = late.assignment.ranges;
@@ -198,7 +199,10 @@ describe("a round", () => {
     await harness.clock.advance(1_500);
     await roundIs(2);
     await b.join().catch(() => undefined);
-    await expect(b.submit(late)).rejects.toMatchObject({ code: "STALE_ROUND" });
+    await expect(b.submit(late)).rejects.toMatchObject({
+      code: "STALE_ROUND",
+      message: "Round 2 takes no work; round 3 is open.",
+    });
     const again = Object.values(state().current?.work ?? {}).flatMap(({ assignment }) => assignment.ranges);
     const returned = [...state().ledger.free, ...again];
     const [{ start: lost } = { start: -1 }] = ranges;

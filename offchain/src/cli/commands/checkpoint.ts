@@ -187,7 +187,7 @@ export const checkpointImportCommand = defineCommand({
     output.result(
       { checkpoint: bundle.checkpoint.digest, round: manifest.round, runId: bundle.runId, chainId: bundle.chainId },
       [
-        `checkpoint ${bundle.checkpoint.digest} of round ${manifest.round} imported`,
+        `checkpoint ${manifest.round}, ${bundle.checkpoint.digest}, imported`,
         `It says of itself: run ${bundle.runId} on chain ${bundle.chainId}; compare it with the chain by "${commandFor(state, "verify", "--rpc", "URL")}".`,
       ],
     );

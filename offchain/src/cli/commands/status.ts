@@ -13,21 +13,13 @@ import {
   type RunView,
 } from "@cotrain/sdk/protocol";
 
-import { commandFor, startCommand } from "../../base/index.ts";
+import { commandFor, roundNumber, startCommand } from "../../base/index.ts";
 import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
 import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
-import {
-  formatAddress,
-  formatBytes,
-  formatCount,
-  formatPercent,
-  roundNumber,
-  shortAddress,
-  shortHex,
-} from "../format.ts";
+import { formatAddress, formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, factTable, table } from "../output.ts";

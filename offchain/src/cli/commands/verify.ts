@@ -26,7 +26,7 @@ function line(report: HeadReport): string {
   const shards = condition === "pruned" ? "; its shards are not kept any more" : "";
   const signed = report.signed ? "" : " (not covered by a signed epoch)";
   const problems = report.problems.map((problem) => `\n       ${problem}`).join("");
-  return `${marks[condition]} round ${round}, link ${sequence}, ${receipts} receipts, ${formatBytes(bytes)} hashed${shards}${signed}${problems}`;
+  return `${marks[condition]} checkpoint ${round}, link ${sequence}, ${receipts} receipts, ${formatBytes(bytes)} hashed${shards}${signed}${problems}`;
 }
 
 /** What is walked, and whose word says that it is this. */
@@ -124,7 +124,7 @@ async function verifyModel(
     },
     [
       ...problems.map((problem) => `FAIL   ${problem}`),
-      `${sound ? "ok    " : "FAIL  "} imported model of round ${manifest.round}: ${blobs} blobs, ${formatBytes(bytes)} hashed`,
+      `${sound ? "ok    " : "FAIL  "} imported model of checkpoint ${manifest.round}: ${blobs} blobs, ${formatBytes(bytes)} hashed`,
       ...chain,
       ...(rpc === undefined ? ["Not compared with the chain: name its RPC with --rpc."] : []),
     ],

@@ -4,6 +4,7 @@
  */
 import { codecCode, type MemberView, type RunView } from "@cotrain/sdk/protocol";
 
+import { roundNumber } from "../../base/index.ts";
 import {
   bar,
   bitsPerByte,
@@ -12,7 +13,6 @@ import {
   formatDuration,
   formatPercent,
   formatShort,
-  roundNumber,
   shortAddress,
   shortHex,
   sparkline,

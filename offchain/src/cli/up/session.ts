@@ -5,10 +5,10 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../../base/index.ts";
+import { RetryableError, roundNumber } from "../../base/index.ts";
 import type { Logger } from "../../service/index.ts";
 import { demoParamsOf } from "../createRun.ts";
-import { formatDuration, roundNumber } from "../format.ts";
+import { formatDuration } from "../format.ts";
 import { layout } from "../local.ts";
 import type { Display } from "./display.ts";
 import { claimAll, type Claim, decide, type Decision, type Estate } from "./owners.ts";

@@ -96,7 +96,7 @@ async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pe
   const { reader, modelId, runId } = prepared;
   const pending: { what: string; due: string | null }[] = [];
   if (view.anchored === null || view.anchored.round < view.checkpoint.round)
-    pending.push({ what: `anchoring of the checkpoint of round ${view.checkpoint.round}`, due: null });
+    pending.push({ what: `anchoring of checkpoint ${view.checkpoint.round}`, due: null });
   const [active, waiting, heads] = await Promise.all([
     reader.activeRoot(modelId),
     reader.pendingRoot(modelId),

@@ -4,7 +4,7 @@
  */
 import type { Address } from "@cotrain/sdk/protocol";
 
-import { unreachable } from "../../base/index.ts";
+import { roundNumber, unreachable } from "../../base/index.ts";
 import type {
   AttestationAccepted,
   FragmentAccepted,
@@ -153,8 +153,11 @@ export function workRefusal(state: RunState, place: Place): Refusal | null {
   if (!state.members[worker]) return refuse("NOT_A_MEMBER", `${worker} is not a member of this run: join first.`);
   const { current } = state;
   if (!current || (round !== null && round !== current.round)) {
-    const open = current ? `round ${current.round} is open` : "no round is open";
-    return refuse("STALE_ROUND", `Round ${round ?? "?"} takes no work; ${open}.`);
+    const open = current ? `round ${roundNumber(current.round)} is open` : "no round is open";
+    return refuse(
+      "STALE_ROUND",
+      `${round === null ? "This round" : `Round ${roundNumber(round)}`} takes no work; ${open}.`,
+    );
   }
   const work = current.work[worker];
   if (!work || work.assignment.assignmentId !== assignmentId || work.assignment.attempt !== attempt) {
@@ -172,7 +175,8 @@ export function workRefusal(state: RunState, place: Place): Refusal | null {
       `Assignment ${assignmentId} has its receipt already; one per round is accepted.`,
     );
   }
-  if (!isCollecting(current)) return refuse("STALE_ROUND", `Round ${current.round} is closed; wait for the next one.`);
+  if (!isCollecting(current))
+    return refuse("STALE_ROUND", `Round ${roundNumber(current.round)} is closed; wait for the next one.`);
   return null;
 }
 
