@@ -2,11 +2,16 @@
  * Many members behind one address, as in a lab or behind a provider's NAT, and a stranger among them: what the stranger sends
  * is refused after a while, and costs none of the members his place.
  */
-import { canonicalJson, routes, sessionHeaders } from "@cotrain/sdk/protocol";
+import { asDigest, canonicalJson, routes, sessionHeaders, sessionMac } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { afterEach, expect, it } from "vitest";
 
-import { type Harness, openHarness, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
+import { sha256Bytes, systemClock } from "../../offchain/src/base/index.ts";
+import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
+import { createRemote } from "../../offchain/src/worker/artefacts.ts";
+import { defaultBackoff } from "../../offchain/src/worker/backoff.ts";
+import { fetchBase } from "../../offchain/src/worker/index.ts";
+import { type Harness, openHarness, runId, table, type TestWorker } from "../offchain/coordinator/harness.ts";
 
 const NAT = "203.0.113.9";
 /** What one address may send in a minute, and a member too. */
@@ -79,6 +84,80 @@ it("a flood from the members' own address without a session, or in a member's na
   for (const worker of [first!, second!]) expect(await beat(worker)).toBe("heard");
   const { prepared } = await first!.train();
   expect(prepared.assignment.worker).toBe(first!.address);
+});
+
+/** As a worker reads its base: the manifest, then its own part of each fragment's shard, two at a time. */
+async function download(worker: TestWorker, refused: string[]): Promise<void> {
+  const first = new AbortController();
+  const retry = {
+    clock: systemClock,
+    backoff: defaultBackoff,
+    random: Math.random,
+    signal: first.signal,
+    onRetry: (error: unknown) => {
+      refused.push(error instanceof CotrainError ? error.code : String(error));
+      first.abort();
+    },
+  };
+  const blobs = createRemote(worker.client, runId, retry, (call) => call(worker.session));
+  const { checkpoint, facts } = harness.run.driver.state;
+  const assignment = { round: checkpoint.round, base: checkpoint.digest };
+  await fetchBase(assignment, { runId, layouts: fragmentLayouts(table), table: facts.table, blobs });
+}
+
+it("64 members behind one address fetch the checkpoint of each round at once, ten times in a minute, also beside a stranger who downloads all that the address may; none is refused, none is silent", async () => {
+  const workers = await crowd(64);
+  const stranger = harness.worker("a0", { from: NAT });
+  const manifest = asDigest(harness.run.driver.state.checkpoint.digest);
+  const strange = await flood(() =>
+    stranger.client.blob(runId, manifest, 1 << 20).then(
+      () => 200,
+      (error: { status: number }) => error.status,
+    ),
+  );
+  expect(strange).toEqual({ statuses: [200, 429], last: 429 });
+  const refused: string[] = [];
+  for (let round = 0; round < 10; round++) {
+    const read = await Promise.allSettled(workers.map((worker) => download(worker, refused)));
+    expect(refused).toEqual([]);
+    expect(read.filter(({ status }) => status === "fulfilled")).toHaveLength(64);
+    await harness.clock.advance(4_000);
+    await harness.run.presence.check();
+  }
+  expect(Object.values(harness.run.driver.state.members).filter(({ silent }) => silent)).toEqual([]);
+  expect(Object.keys(harness.run.driver.state.members)).toHaveLength(64);
+});
+
+it("a download in a member's name without its key, or with a copy of its headers, is the stranger's", async () => {
+  const [member] = await crowd(1);
+  const url = routes.blob(runId, asDigest(harness.run.driver.state.checkpoint.digest));
+  const get = (headers: Record<string, string>) =>
+    harness.app.inject({ method: "GET", url, remoteAddress: NAT, headers });
+  const named = await flood(async () => {
+    const mac = `0x${"00".repeat(32)}`;
+    const headers = {
+      [sessionHeaders.worker]: member!.address,
+      [sessionHeaders.counter]: "1",
+      [sessionHeaders.mac]: mac,
+    };
+    return (await get(headers)).statusCode;
+  });
+  expect(named).toEqual({ statuses: [200, 429], last: 429 });
+  const mac = await sessionMac(member!.sessionKey, {
+    method: "GET",
+    path: url,
+    body: sha256Bytes(new Uint8Array()),
+    counter: 1,
+  });
+  const own = { [sessionHeaders.worker]: member!.address, [sessionHeaders.counter]: "1", [sessionHeaders.mac]: mac };
+  expect([(await get(own)).statusCode, (await get(own)).statusCode]).toEqual([200, 429]);
+});
+
+it("64 members whose coordinator lost their sessions join again at once", async () => {
+  const workers = await crowd(64);
+  await harness.restart();
+  const joined = await Promise.all(workers.map((worker) => worker.join().then(() => "joined", String)));
+  expect(new Set(joined)).toEqual(new Set(["joined"]));
 });
 
 it("a member has as much as an address and no more, and takes it from nobody else", async () => {

@@ -49,6 +49,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/evidence.test.ts"],
   },
   {
+    name: "downloads in a member's name are not held against its session",
+    file: "offchain/src/coordinator/memberRequests.ts",
+    text: "await authenticated(run, request, emptyDigest).catch(",
+    instead: "await Promise.resolve(headerOf(request, sessionHeaders.worker) as Address).catch(",
+    tests: ["test/attack/nat.test.ts"],
+  },
+  {
+    name: "members' downloads are counted for their address",
+    file: "offchain/src/coordinator/memberRequests.ts",
+    text: "if (!worker) return chargeAddress(request);",
+    instead: "await chargeAddress(request);\n    if (!worker) return;",
+    tests: ["test/attack/nat.test.ts"],
+  },
+  {
+    name: "what strangers download takes the members' places",
+    file: "offchain/src/service/readers.ts",
+    text: "(!member && !makeRoom(strangers(), total))",
+    instead: "!makeRoom([...entries], total)",
+    tests: ["test/offchain/service/limits.test.ts"],
+  },
+  {
     name: "a file is closed under somebody who took it again",
     file: "offchain/src/coordinator/blobs.ts",
     text: "    for (const [digest] of gone) entries.delete(digest);\n",

@@ -15,6 +15,7 @@ import {
   rewardTree,
   RewardsFile,
   type RunId,
+  type RunView,
 } from "@cotrain/sdk/protocol";
 
 import { freshCommand, UserError } from "../base/index.ts";
@@ -71,6 +72,8 @@ export interface RemoteOptions {
 export interface RemoteRun {
   readonly client: CoordinatorClient;
   readonly runId: RunId;
+  /** As it was when it was asked for. */
+  readonly view: RunView;
   readonly chainId: number;
   readonly contracts: ContractAddresses;
   /** An RPC that the coordinator tells of. */
@@ -88,14 +91,17 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
   const pinned = options.deployment === undefined ? undefined : await readNamedDeployment(options.deployment);
   const client = createCoordinatorClient(options.coordinator);
   const runId = await soleRun(client, options.run);
-  const { chainId, contracts, rpcUrl, deployment } = await client.run(runId);
-  if (!pinned) return { client, runId, chainId, contracts, rpcUrl, fromBlock: firstBlockOf(deployment), pinned: false };
+  const view = await client.run(runId);
+  const { chainId, contracts, rpcUrl, deployment } = view;
+  if (!pinned)
+    return { client, runId, view, chainId, contracts, rpcUrl, fromBlock: firstBlockOf(deployment), pinned: false };
   const who = `The coordinator at ${client.url}`;
   requireDeployment(options.deployment ?? "", pinned, who, { chainId, addresses: contracts });
   const { addresses } = pinned;
   return {
     client,
     runId,
+    view,
     chainId: pinned.chainId,
     contracts: addresses,
     rpcUrl,

@@ -21,8 +21,8 @@ import {
   workerLine,
 } from "./workerScreen.ts";
 
-/** How often the work's worth is asked for. */
-const STANDING_EVERY_MS = 10_000;
+/** How often the work's worth is asked for: three requests, which count for the address, and 64 terminals may be behind one. */
+const STANDING_EVERY_MS = 20_000;
 
 export interface WorkerTerminalOptions {
   readonly output: Pick<Output, "notice" | "paint">;
@@ -63,8 +63,7 @@ function standingFrom(options: WorkerTerminalOptions) {
   const { coordinator, runId: run, deployment } = options;
   return async ({ worker, beneficiary }: { worker: Address; beneficiary: Address }): Promise<Standing> => {
     const remote = await openRemoteRun({ coordinator, run, deployment });
-    const { client, runId, chainId, contracts, fromBlock } = remote;
-    const view = await client.run(runId);
+    const { client, runId, view, chainId, contracts, fromBlock } = remote;
     const told = remote.rpcUrl !== null && (isLoopback(coordinator) || !isLoopback(remote.rpcUrl));
     const rpcUrl = options.rpc ?? (told ? remote.rpcUrl : null);
     const work = { tokens: workOf(view, worker), allTokens: allWork(view), rpcUrl: rpcUrl ?? undefined };

@@ -175,6 +175,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       // Not Fastify's own HEAD, which says how long the body is that it does not send: none.
       method: ["GET", "HEAD"],
       url: routes.blob(":runId", ":cid"),
+      ...members.openHooks,
       schema: schemaOf("A blob by CID", undefined, {
         params: Type.Object({ runId: Hash32, cid: Type.String({ maxLength: 100 }) }),
       }),
@@ -185,7 +186,9 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
         if ([...runs.values()].some(({ driver }) => isSealed(driver.state, digest))) {
           throw new RefusedError("PAYLOAD_SEALED", "Payloads of a round are served when it has closed.");
         }
-        return blobServers.get(run.runId)?.send(request, reply, digest);
+        const member = members.vouched(request);
+        const asker = member ? { member: `${run.runId}/${member}` } : { address: request.ip };
+        return blobServers.get(run.runId)?.send(request, reply, digest, asker);
       },
     });
 

@@ -8,7 +8,7 @@ import { cidOf, type Digest } from "@cotrain/sdk/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import pLimit from "p-limit";
 
-import { createReaderLimit, type Reader, type ReaderLimits } from "../service/index.ts";
+import { type Asker, createReaderLimit, type Reader, type ReaderLimits } from "../service/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import { RefusedError } from "./errors.ts";
 
@@ -25,7 +25,8 @@ interface Entry {
 }
 
 export interface BlobServer {
-  send(request: FastifyRequest, reply: FastifyReply, digest: Digest): Promise<FastifyReply>;
+  /** @param asker whom the download is counted for; default the request's address */
+  send(request: FastifyRequest, reply: FastifyReply, digest: Digest, asker?: Asker): Promise<FastifyReply>;
   close(): Promise<void>;
 }
 
@@ -87,7 +88,7 @@ export function createBlobServer(
   }
 
   return {
-    send: async (request, reply, digest) => {
+    send: async (request, reply, digest, asker = { address: request.ip }) => {
       const etag = `"${cidOf(digest)}"`;
       if (request.headers["if-none-match"] === etag) return reply.status(304).send();
       const size = await store.size(digest);
@@ -125,7 +126,7 @@ export function createBlobServer(
         return reply;
       }
       try {
-        const reader = readers.begin(request.ip, () => reply.raw.destroy());
+        const reader = readers.begin(asker, () => reply.raw.destroy());
         describe();
         return stream(reply, entry, blob, start, end, reader);
       } catch (error) {

@@ -28,6 +28,10 @@ export interface MemberRequests {
   readonly hooks: MemberHooks;
   /** Whose request it is, in the handler of such a route. */
   of(request: FastifyRequest): Address;
+  /** What a route that anybody may GET takes, so that a request under a session is counted for its member. */
+  readonly openHooks: Pick<MemberHooks, "config" | "onRequest">;
+  /** Whose session vouches for the request to such a route; undefined: counted as a stranger's. */
+  vouched(request: FastifyRequest): Address | undefined;
 }
 
 type Hook = (request: FastifyRequest) => Promise<void>;
@@ -73,7 +77,22 @@ export function createMemberRequests(
     await chargeMember(request);
   };
 
+  /** A session that is over, or headers that somebody copied, make a stranger's request of it, which is answered all the same. */
+  const vouch: Hook = async (request) => {
+    const run = findRun(request);
+    const worker = run?.presence.has(headerOf(request, sessionHeaders.worker))
+      ? await authenticated(run, request, emptyDigest).catch((error: unknown) => {
+          if (!(error instanceof RefusedError)) throw error;
+        })
+      : undefined;
+    if (!worker) return chargeAddress(request);
+    requests.set(request, { charged: false, worker });
+    await chargeMember(request);
+  };
+
   return {
+    openHooks: { config: { rateLimit: false }, onRequest: vouch },
+    vouched: (request) => requests.get(request)?.worker,
     admit: (request, body) => (requests.has(request) ? admit(request, sha256Bytes(body)) : Promise.resolve()),
     of,
     hooks: {

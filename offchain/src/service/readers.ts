@@ -1,21 +1,26 @@
 /**
- * Limits on replies that are long in being read: so many at a time for each address and in all, and an end to those that are
- * not read. Each has a chunk or two in memory; a thousand that are never read must not add up.
+ * Limits on replies that are long in being read: so many at a time for each member, each address and all strangers, and an end to
+ * those that are not read. Each has a chunk or two in memory; a thousand that are never read must not add up.
  */
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
 import { addressGroup } from "./addresses.ts";
 
 export interface ReaderLimits {
-  /** Long replies at the same time; default 512. */
+  /** Long replies to strangers at the same time; default 512. */
   readonly total?: number;
   /** Long replies to one address at the same time; default 128: 64 workers behind one NAT with two each. */
   readonly perAddress?: number;
+  /** And to one member; default 4: a worker asks for two parts of a checkpoint, and for data. */
+  readonly perMember?: number;
   /** A chunk must be taken within this, ms; default 30,000. */
   readonly writeTimeout?: number;
   /** Where there is no room, who has taken nothing for this long makes some, ms; default 2,000. */
   readonly stallTimeout?: number;
   readonly clock?: Clock;
 }
+
+/** Who asks: a member, known by its session, is bounded for itself and takes no place of others. */
+export type Asker = { readonly member: string } | { readonly address: string };
 
 /** One long reply. */
 export interface Reader {
@@ -26,17 +31,18 @@ export interface Reader {
 
 export interface ReaderLimit {
   /**
-   * Begins a long reply to an address.
+   * Begins a long reply.
    * @param cut ends it at once
    * @throws RetryableError `READERS_BUSY`
    */
-  begin(address: string, cut: () => void): Reader;
+  begin(asker: Asker, cut: () => void): Reader;
   /** How many there are. */
   readonly size: number;
 }
 
 interface Entry {
   readonly group: string;
+  readonly member: boolean;
   readonly cut: () => void;
   since: number;
   ended: boolean;
@@ -44,7 +50,8 @@ interface Entry {
 }
 
 export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
-  const { total = 512, perAddress = 128, writeTimeout = 30_000, stallTimeout = 2_000, clock = systemClock } = limits;
+  const { total = 512, perAddress = 128, perMember = 4 } = limits;
+  const { writeTimeout = 30_000, stallTimeout = 2_000, clock = systemClock } = limits;
   /** By their last progress, the longest ago first. */
   const entries = new Set<Entry>();
 
@@ -67,14 +74,16 @@ export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
   };
 
   return {
-    begin: (address, cutReply) => {
-      const group = addressGroup(address);
+    begin: (asker, cutReply) => {
+      const member = "member" in asker;
+      const group = member ? `member ${asker.member}` : addressGroup(asker.address);
       const own = [...entries].filter((entry) => entry.group === group);
-      if (!makeRoom(own, perAddress) || !makeRoom([...entries], total))
+      const strangers = (): Entry[] => [...entries].filter((entry) => !entry.member);
+      if (!makeRoom(own, member ? perMember : perAddress) || (!member && !makeRoom(strangers(), total)))
         throw new RetryableError("READERS_BUSY", "Too many downloads at once: try again in a moment.");
       const timer = setTimeout(() => cut(entry), writeTimeout);
       timer.unref();
-      const entry: Entry = { group, cut: cutReply, since: clock.monotonic(), ended: false, timer };
+      const entry: Entry = { group, member, cut: cutReply, since: clock.monotonic(), ended: false, timer };
       entries.add(entry);
       return {
         progress: () => {

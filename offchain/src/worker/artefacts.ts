@@ -24,6 +24,7 @@ import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough } from "../storage/index.ts";
 import { ArtefactError, type BlobSource } from "./base.ts";
 import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
+import type { Session } from "./session.ts";
 
 /** Definitions list tensors (65,536 at most), manifests shards: a few MiB. */
 const MAX_DOCUMENT_BYTES = 16 << 20;
@@ -32,11 +33,16 @@ const MAX_PROGRAM_BYTES = 1 << 30;
 /** How often wrong bytes are asked for again before they are believed to be what is there. */
 const MISMATCH_TRIES = 3;
 
-/** The blobs of one run, over the network with patience: away means wait, wrong bytes mean ask again a few times. */
+/**
+ * The blobs of one run, over the network with patience: away means wait, wrong bytes mean ask again a few times.
+ * @param asMember makes a call under the worker's session, where there is one: it is then counted for the member
+ */
 export function createRemote(
   client: Pick<CoordinatorClient, "blob" | "blobPart">,
   runId: RunId,
   retry: Omit<RetryOptions, "tries" | "retryable">,
+  asMember: <T>(call: (session: Pick<Session, "blob" | "blobPart">) => Promise<T>) => Promise<T> | undefined = () =>
+    undefined,
 ): BlobSource {
   const patiently = <T>(work: () => Promise<T>): Promise<T> => {
     let mismatches = 0;
@@ -47,8 +53,14 @@ export function createRemote(
     return retrying(work, { ...retry, retryable });
   };
   return {
-    whole: (digest, limit) => patiently(() => client.blob(runId, digest, limit)),
-    part: (digest, offset, length) => patiently(() => client.blobPart(runId, digest, offset, length)),
+    whole: (digest, limit) =>
+      patiently(() => asMember((session) => session.blob(digest, limit)) ?? client.blob(runId, digest, limit)),
+    part: (digest, offset, length) =>
+      patiently(
+        () =>
+          asMember((session) => session.blobPart(digest, offset, length)) ??
+          client.blobPart(runId, digest, offset, length),
+      ),
   };
 }
 

@@ -171,7 +171,8 @@ async function prepare(
   const view = await retrying(() => client.run(runId), found);
 
   const store = await openFileStore(join(options.directory, "blobs"));
-  const blobs = createRemote(client, runId, { ...retry, onRetry: onRetry("blob") });
+  let member: SessionKeeper | undefined;
+  const blobs = createRemote(client, runId, { ...retry, onRetry: onRetry("blob") }, (call) => member?.vouched(call));
   const artefacts = createArtefacts(store, blobs);
   preparing("reading the run's definition");
   const description = await describeRun(view, artefacts, modules.chain);
@@ -220,6 +221,7 @@ async function prepare(
     onJoin: ({ heartbeatSeconds }, again) => onEvent({ type: "joined", again, heartbeatSeconds }),
     onRetry: (what, error, waitMs) => onEvent(retryEvent(what, error, waitMs)),
   });
+  member = session;
   onEvent({
     type: "ready",
     runId,

@@ -59,6 +59,8 @@ export interface SessionKeeper {
   call<T>(what: string, work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** The same, once: nothing is repeated but for one new join. For heartbeats, whose next comes anyway. */
   once<T>(work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** Makes a call in the session's name where there is one now; undefined where there is none. */
+  vouched<T>(work: (session: Session) => Promise<T>): Promise<T> | undefined;
   /** Tells the coordinator that this worker goes, if there is a session; once, best effort. */
   leave(): Promise<void>;
   /** Seconds between heartbeats, undefined before the first join. */
@@ -148,6 +150,10 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       return retrying(() => once(work, signal), retry);
     },
     once,
+    vouched: (work) => {
+      const used = session;
+      return used && options.turnstile.enter(() => work(used));
+    },
     leave: async () => {
       const used = session;
       session = undefined;

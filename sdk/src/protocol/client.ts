@@ -25,8 +25,14 @@ interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The headers by which a session vouches for a GET of a path. */
+type Vouch = (path: string) => Promise<Readonly<Record<string, string>>>;
+
 /** Answers above this many bytes are refused, blobs excepted (they carry their own limit). */
 const MAX_ANSWER_BYTES = 64 << 20;
+
+/** sha256 of no bytes. */
+const NO_BODY = sha256(new Uint8Array());
 
 /** The body, at most `limit` bytes of it. By a reader: not every browser can iterate a stream. */
 async function readBounded(
@@ -203,10 +209,11 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     digest: Digest,
     offset: number,
     length: number,
+    vouch?: Vouch,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const path = routes.blob(runId, digest);
     const response = await request(path, {
-      headers: { range: `bytes=${offset}-${offset + length - 1}` },
+      headers: { range: `bytes=${offset}-${offset + length - 1}`, ...(await vouch?.(path)) },
       timeout: 300_000,
     });
     const bytes = await readBounded(response, length, base + path);
@@ -220,9 +227,9 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
   }
 
   /** A whole blob of at most `limit` bytes, verified. @throws CoordinatorError BLOB_MISMATCH, BLOB_NOT_FOUND */
-  async function blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  async function blob(runId: RunId, digest: Digest, limit: number, vouch?: Vouch): Promise<Uint8Array<ArrayBuffer>> {
     const path = routes.blob(runId, digest);
-    const response = await request(path, { timeout: 300_000 });
+    const response = await request(path, { headers: { ...(await vouch?.(path)) }, timeout: 300_000 });
     const bytes = await readBounded(response, limit, base + path);
     if ((await sha256Async(bytes)) !== digest)
       throw new CoordinatorError(
@@ -254,8 +261,8 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     epochs: (runId: RunId) => json(routes.epochs(runId), messages.EpochList),
     reward: (runId: RunId, account: Address) =>
       json(routes.reward(runId, account.toLowerCase() as Address), messages.RewardView),
-    blob,
-    blobPart,
+    blob: (runId: RunId, digest: Digest, limit: number) => blob(runId, digest, limit),
+    blobPart: (runId: RunId, digest: Digest, offset: number, length: number) => blobPart(runId, digest, offset, length),
     document,
     join: (runId: RunId, body: messages.JoinRequest) => json(routes.join(runId), messages.JoinReply, { json: body }),
     submitVerdict: (runId: RunId, body: SignedVerdict) =>
@@ -267,20 +274,22 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     /** The calls of a member whose join was accepted. */
     session(runId: RunId, worker: Address, sessionKey: Hex) {
       let counter = 0;
-      async function signed<T extends TSchema>(path: string, schema: T, init: RequestOptions & { digest: Digest }) {
+      async function headersFor(method: string, path: string, body: Digest) {
         // Taken before anything is awaited: requests of one session may overlap.
         counter += 1;
         const own = counter;
-        const method = init.method ?? "POST";
-        const mac = await sessionMac(sessionKey, { method, path, body: init.digest, counter: own });
-        const headers = {
-          ...init.headers,
+        const mac = await sessionMac(sessionKey, { method, path, body, counter: own });
+        return {
           [sessionHeaders.worker]: worker.toLowerCase(),
           [sessionHeaders.counter]: String(own),
           [sessionHeaders.mac]: mac,
         };
-        return json(path, schema, { ...init, headers });
       }
+      async function signed<T extends TSchema>(path: string, schema: T, init: RequestOptions & { digest: Digest }) {
+        const own = await headersFor(init.method ?? "POST", path, init.digest);
+        return json(path, schema, { ...init, headers: { ...init.headers, ...own } });
+      }
+      const vouch: Vouch = (path) => headersFor("GET", path, NO_BODY);
       const post = <T extends TSchema>(path: string, schema: T, body: unknown, extra: RequestOptions = {}) => {
         const text = JSON.stringify(body);
         const bytes = new Uint8Array(stringToBytes(text));
@@ -288,6 +297,10 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
         return signed(path, schema, { ...extra, method: "POST", body: bytes, headers, digest: sha256(bytes) });
       };
       return {
+        /** As {@link blob}, counted for the member and not for its address. */
+        blob: (digest: Digest, limit: number) => blob(runId, digest, limit, vouch),
+        /** As {@link blobPart}, likewise. */
+        blobPart: (digest: Digest, offset: number, length: number) => blobPart(runId, digest, offset, length, vouch),
         heartbeat: (body: messages.Heartbeat) => post(routes.heartbeat(runId), messages.HeartbeatReply, body),
         work: (body: messages.WorkRequest, signal?: AbortSignal) =>
           post(routes.work(runId), messages.WorkReply, body, { timeout: body.waitSeconds * 1_000 + 15_000, signal }),

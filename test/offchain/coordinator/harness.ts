@@ -83,7 +83,7 @@ export const validators = [account("21"), account("22"), account("23")];
 export const lower = (value: string): Address => value.toLowerCase() as Address;
 
 const ELEMENTS = [300, 256, 10, 700];
-const table: TensorEntry[] = ELEMENTS.map((elements, fragment) => ({
+export const table: TensorEntry[] = ELEMENTS.map((elements, fragment) => ({
   name: `t${fragment}`,
   shape: [elements],
   fragment,
@@ -386,6 +386,9 @@ export interface TestWorker {
   readonly beneficiary: Address;
   join(change?: Partial<Struct<"Join">>, signer?: PrivateKeyAccount): Promise<void>;
   readonly session: ReturnType<CoordinatorClient["session"]>;
+  readonly sessionKey: Hex;
+  /** Asks from the worker's address, under no session. */
+  readonly client: CoordinatorClient;
   work(waitSeconds?: number): Promise<WorkReply>;
   /** Waits for an assignment. */
   assigned(): Promise<Assignment>;
@@ -402,6 +405,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
   const beneficiary = over.beneficiary ?? `0x${address.slice(2, 4).repeat(20)}`;
   const client = clientOf(() => harness.app, over.from);
   let session: ReturnType<CoordinatorClient["session"]> | undefined;
+  let sessionKey: Hex | undefined;
   let lastIssuedAt = 0;
   const worker: TestWorker = {
     account: signer,
@@ -426,7 +430,13 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
         signature: await sign(by, "Join", join),
         ...(over.stepMicros !== undefined && { stepMicros: over.stepMicros }),
       });
-      session = client.session(runId, address, reply.sessionKey);
+      sessionKey = reply.sessionKey;
+      session = client.session(runId, address, sessionKey);
+    },
+    client,
+    get sessionKey() {
+      if (!sessionKey) throw new NotInTime("a session");
+      return sessionKey;
     },
     get session() {
       if (!session) throw new NotInTime("a session");

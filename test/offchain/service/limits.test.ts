@@ -65,7 +65,7 @@ test("long replies have so many places in all, whatever the addresses, and who s
   const clock = createManualClock(0);
   const limit = createReaderLimit({ total: 3, perAddress: 2, stallTimeout: 2_000, clock });
   const cut: number[] = [];
-  const begin = (n: number) => limit.begin(`192.0.2.${n}`, () => void cut.push(n));
+  const begin = (n: number) => limit.begin({ address: `192.0.2.${n}` }, () => void cut.push(n));
   const readers = [begin(1), begin(2), begin(3)];
   onTestFinished(() => readers.forEach((reader) => reader.end()));
   expect(() => begin(4)).toThrow(/Too many downloads/);
@@ -73,4 +73,19 @@ test("long replies have so many places in all, whatever the addresses, and who s
   readers[0]!.progress();
   readers.push(begin(4));
   expect([cut, limit.size]).toEqual([[2], 3]);
+});
+
+test("a member's long replies are bounded for itself; what strangers hold, of its address and in all, keeps it from none", () => {
+  const limit = createReaderLimit({ total: 2, perAddress: 2, perMember: 2, clock: createManualClock(0) });
+  const begin = (asker: Parameters<typeof limit.begin>[0]) => {
+    const reader = limit.begin(asker, () => undefined);
+    onTestFinished(() => reader.end());
+  };
+  for (let n = 0; n < 2; n++) begin({ address: "192.0.2.1" });
+  expect(() => begin({ address: "192.0.2.1" })).toThrow(/Too many downloads/);
+  for (const member of ["a", "b"]) for (let n = 0; n < 2; n++) begin({ member });
+  expect(() => begin({ member: "a" })).toThrow(/Too many downloads/);
+  // Nor do members take the places of strangers.
+  expect(() => begin({ address: "192.0.2.2" })).toThrow(/Too many downloads/);
+  expect(limit.size).toBe(6);
 });
