@@ -2,8 +2,7 @@
  * Sockets held open, replies not read, one byte at a time, receipts that are bad again and again: whatever a stranger holds, an
  * honest request beside it is answered.
  */
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { randomBytes } from "node:crypto";
 
 import { type Digest, digestOfJson, routes } from "@cotrain/sdk/protocol";
@@ -24,6 +23,7 @@ import { canRun } from "../needs.ts";
 import { type Harness, openHarness, requestOf, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
 import { eventually, temporaryDirectory } from "../offchain/service/support.ts";
 import { send } from "./node.ts";
+import { greedyRequests, openSocket, spoiled } from "./sockets.ts";
 
 const SHARD = 1 << 20;
 
@@ -63,13 +63,10 @@ async function serve(limits: Parameters<typeof createBlobServer>[2] = {}, shards
   return { app, port, url, digests, store };
 }
 
-/** A socket that sends some text and is then as it is. */
-async function open(port: number, text = "", host = "127.0.0.1", from?: string): Promise<Socket> {
-  const socket = connect({ port, host, ...(from !== undefined && { localAddress: from }) });
-  socket.on("error", () => undefined);
+/** One that ends with the test. */
+async function open(port: number, text = "", from?: string): Promise<Socket> {
+  const socket = await openSocket({ port, from }, text);
   onTestFinished(() => void socket.destroy());
-  await Promise.race([once(socket, "connect"), once(socket, "close")]);
-  socket.write(text);
   return socket;
 }
 
@@ -94,7 +91,7 @@ describe("idle connections", () => {
     async () => {
       const { port, url } = await serve();
       for (let host = 2; host < 12; host++)
-        for (let index = 0; index < 16; index++) await open(port, "", "127.0.0.1", `127.0.0.${host}`);
+        for (let index = 0; index < 16; index++) await open(port, "", `127.0.0.${host}`);
       for (let tries = 0; tries < 10; tries++)
         expect((await send(`${url}/health`, { method: "GET" })).status).toBe(200);
     },
@@ -111,8 +108,7 @@ describe("idle connections", () => {
   });
 });
 
-/** Asks for the shard so often in a row on one socket that no buffer of the kernel takes the answers. */
-const greedy = (digest: Digest): string => `GET /blob/${digest} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(32);
+const greedy = (digest: Digest): string => greedyRequests(`/blob/${digest}`);
 
 describe("slow readers", () => {
   test("are cut when they do not take a chunk in time", async () => {
@@ -214,10 +210,7 @@ describe("bad receipts", () => {
       await held;
     });
     const prepared = bad!.prepare(await bad!.assigned());
-    const payloads = prepared.payloads.map((bytes) => new Uint8Array(bytes));
-    // The first four bytes of a block are its scale: not a number.
-    new DataView(payloads[1]!.buffer).setUint32(0, 0x7fc00000, true);
-    const spoiled = { ...prepared, payloads };
+    const payloads = prepared.payloads.map((bytes, index) => (index === 1 ? spoiled(bytes) : bytes));
     const header = {
       ...prepared.header,
       fragments: prepared.header.fragments.map((fragment, index) => ({
@@ -226,7 +219,7 @@ describe("bad receipts", () => {
       })),
     };
     const receipt = { ...prepared.receipt, payloadDigest: digestOfJson(header) };
-    await bad!.upload(spoiled);
+    await bad!.upload({ ...prepared, payloads });
     const codes: string[] = [];
     for (let tries = 0; tries < 40; tries++) {
       codes.push(

@@ -16,6 +16,7 @@ import {
   type Definition,
   type Domain,
   domainFor,
+  type ReceiptRequest,
   type RunId,
   tableDigest,
   toWire,
@@ -39,18 +40,25 @@ import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
 import { ensureWallet } from "../../offchain/src/cli/up/wallets.ts";
 import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
-import { openFileStore } from "../../offchain/src/storage/index.ts";
+import { type BlobStore, openFileStore } from "../../offchain/src/storage/index.ts";
 import { type BlobSource, fetchBase } from "../../offchain/src/worker/index.ts";
 import { payloadHeader, receiptOf, signReceipt, signStruct } from "../../offchain/src/worker/receipt.ts";
 
-export interface LightRun extends AsyncDisposable {
-  /** Of the coordinator's process. */
-  readonly pid: number;
+/** What a member must know of a run. */
+export interface KnownRun {
   readonly coordinator: CoordinatorClient;
   readonly runId: RunId;
   readonly domain: Domain;
-  readonly material: RunMaterial;
+  readonly material: Pick<RunMaterial, "definition" | "realisation" | "realisationDigest">;
   readonly layouts: readonly FragmentLayout[];
+}
+
+export interface LightRun extends KnownRun, AsyncDisposable {
+  /** Of the coordinator's process. */
+  readonly pid: number;
+  readonly material: RunMaterial;
+  /** The coordinator's. */
+  readonly blobs: BlobStore;
 }
 
 /** Makes and registers a run whose rounds open when `workers` have joined, and starts its coordinator. */
@@ -119,6 +127,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
     domain: domainFor(DEVELOPMENT_CHAIN_ID, addresses.runRegistry),
     material,
     layouts: fragmentLayouts(material.table),
+    blobs,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
@@ -132,14 +141,13 @@ export function randomPayloads(layouts: readonly FragmentLayout[], codec: number
   });
 }
 
-/** A member: joins, then takes part in rounds until it has done so many. */
-export async function lightMember(
-  run: LightRun,
-  payloads: readonly Uint8Array<ArrayBuffer>[],
-  index: number,
-  rounds: number,
-): Promise<void> {
-  const { coordinator, runId, domain, material } = run;
+export interface Member {
+  readonly account: ReturnType<typeof privateKeyToAccount>;
+  readonly session: ReturnType<CoordinatorClient["session"]>;
+}
+
+/** Joins with a key of its own. */
+export async function joinMember({ coordinator, runId, domain, material }: KnownRun): Promise<Member> {
   const account = privateKeyToAccount(generatePrivateKey());
   const worker = account.address.toLowerCase() as Address;
   const join = {
@@ -155,29 +163,53 @@ export async function lightMember(
   };
   const signature = await signStruct(account, domain, "Join", join);
   const { sessionKey } = await coordinator.join(runId, { join: toWire("Join", join), signature });
-  const session = coordinator.session(runId, worker, sessionKey);
-  const beat = { round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false };
-  const heartbeats = setInterval(() => void session.heartbeat(beat).catch(() => undefined), 1_000);
+  return { account, session: coordinator.session(runId, worker, sessionKey) };
+}
+
+/** Of a member that waits. */
+export const idleBeat = { round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false };
+
+/** Waits for an assignment. */
+export async function nextAssignment({ session }: Member): Promise<Assignment> {
+  for (;;) {
+    const work = await session.work({ waitSeconds: 10 });
+    if (work.kind === "train") return work.assignment;
+  }
+}
+
+/** A member: joins, then takes part in rounds until it has done so many. */
+export async function lightMember(
+  run: KnownRun,
+  payloads: readonly Uint8Array<ArrayBuffer>[],
+  index: number,
+  rounds: number,
+): Promise<void> {
+  const member = await joinMember(run);
+  const heartbeats = setInterval(() => void member.session.heartbeat(idleBeat).catch(() => undefined), 1_000);
   try {
-    for (let done = 0; done < rounds;) {
-      const work = await session.work({ waitSeconds: 10 });
-      if (work.kind !== "train") continue;
-      await submit(run, session, work.assignment, payloads, index, account);
-      done += 1;
+    for (let done = 0; done < rounds; done++) {
+      const assignment = await nextAssignment(member);
+      const own = payloads.map((shared) => {
+        const bytes = shared.slice();
+        // Every payload is one of its own, or the store would keep them once.
+        bytes[bytes.length - 1] = index;
+        bytes[bytes.length - 2] = assignment.round % 100;
+        return bytes;
+      });
+      await member.session.submitReceipt(await uploadAll(run, member, assignment, own));
     }
   } finally {
     clearInterval(heartbeats);
   }
 }
 
-async function submit(
-  { coordinator, runId, domain, material, layouts }: LightRun,
-  session: ReturnType<CoordinatorClient["session"]>,
+/** Fetches the base, uploads payloads. @returns the receipt for them, signed */
+export async function uploadAll(
+  { coordinator, runId, domain, material, layouts }: KnownRun,
+  { account, session }: Member,
   assignment: Assignment,
   payloads: readonly Uint8Array<ArrayBuffer>[],
-  index: number,
-  account: ReturnType<typeof privateKeyToAccount>,
-): Promise<void> {
+): Promise<ReceiptRequest> {
   const blobs: BlobSource = {
     whole: (digest, limit) => coordinator.blob(runId, digest, limit),
     part: (digest, offset, length) => coordinator.blobPart(runId, digest, offset, length),
@@ -185,11 +217,7 @@ async function submit(
   const table = tableDigest((material.definition satisfies Definition).table);
   const { manifest } = await fetchBase(assignment, { runId, layouts, table, blobs });
   const fragments: Parameters<typeof payloadHeader>[0]["fragments"][number][] = [];
-  for (const [fragment, shared] of payloads.entries()) {
-    const bytes = shared.slice();
-    // Every payload is one of its own, or the store would keep them once.
-    bytes[bytes.length - 1] = index;
-    bytes[bytes.length - 2] = assignment.round % 100;
+  for (const [fragment, bytes] of payloads.entries()) {
     const digest = sha256Bytes(bytes);
     await session.uploadFragment(assignment.assignmentId, assignment.attempt, fragment, bytes, digest);
     const base = asDigest(manifest.fragments[fragment]?.digest ?? "");
@@ -206,5 +234,5 @@ async function submit(
     payloadDigest,
   });
   const signed = await signReceipt(account, domain, receipt);
-  await session.submitReceipt({ receipt: signed.receipt, signature: signed.signature, header });
+  return { receipt: signed.receipt, signature: signed.signature, header };
 }

@@ -13,6 +13,7 @@ import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkRealRun } from "./realRun.ts";
 import { type BenchOptions, type Row, tableOf } from "./report.ts";
+import { benchmarkSockets } from "./sockets.ts";
 import { benchmarkExactness, benchmarkSteps } from "./step.ts";
 
 const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>> = {
@@ -21,6 +22,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   exact: benchmarkExactness,
   memory: benchmarkMemory,
   parts: benchmarkParts,
+  sockets: benchmarkSockets,
 };
 
 function machine(): string {
