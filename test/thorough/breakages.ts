@@ -35,6 +35,24 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/dealing.test.ts", "test/offchain/data/ledger.test.ts"],
   },
   {
+    name: "a shard that is too short is read for ever",
+    file: "offchain/src/data/sequences.ts",
+    text: "if (part.length === 0)",
+    instead: "if (done > width)",
+    tests: ["test/offchain/data/prepare.test.ts"],
+  },
+  {
+    name: "a data manifest need not add up",
+    file: "offchain/src/data/prepare.ts",
+    text: "if (!regular || tokens === 0 ||",
+    instead: "if (tokens === 0 && regular &&",
+    tests: [
+      "test/offchain/data/prepare.test.ts",
+      "test/offchain/validator/loss.test.ts",
+      "test/offchain/worker/runWorker.test.ts",
+    ],
+  },
+  {
     name: "the data of every round are drawn from the same secret",
     file: "offchain/src/coordinator/machine/rounds.ts",
     text: "draft.secret = event.secret;",

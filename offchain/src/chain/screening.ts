@@ -2,7 +2,6 @@
 import {
   asDigest,
   type CheckpointManifest,
-  DataManifest,
   type Definition,
   digestOfJson,
   MAX_MANIFEST_BYTES,
@@ -14,7 +13,7 @@ import {
   ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { sequenceCount } from "../data/index.ts";
+import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import { readJson } from "./evidence.ts";
@@ -114,20 +113,19 @@ export interface SampleCheck {
 /**
  * Whether a gate measured with a program of the run, and the held-out sequences that its seed draws.
  * @returns one sentence, empty when it did
- * @throws ProtocolError MALFORMED_DOCUMENT; what `blobs` throws
+ * @throws ProtocolError MALFORMED_DOCUMENT; DataError; what `blobs` throws
  */
 export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Promise<string> {
   const { runId, definition, gate } = check;
   if (!check.realisations.includes(gate.realisation))
     return `The loss gate measured with realisation ${gate.realisation}, which was never admitted.`;
-  const [realisation, data] = await Promise.all([
+  const [realisation, { heldOut }] = await Promise.all([
     readJson(blobs, runId, gate.realisation, "the realisation"),
-    readJson(blobs, runId, definition.data, "the data manifest"),
+    readDataManifest({ get: (digest, limit) => blobs.blob(runId, digest, limit) }, asDigest(definition.data)),
   ]);
   const { definition: of, microBatch } = parseDocument("realisation", Realisation, realisation);
   if (of !== digestOfJson(definition))
     return `The loss gate's realisation ${gate.realisation} is of another definition.`;
-  const { heldOut } = parseDocument("data manifest", DataManifest, data);
   const available = sequenceCount(heldOut.tokens, definition.sequence);
   const due = gateSample(gate.seed, available, definition.screening.gateSequences, microBatch);
   return due.join() === gate.sequences.join()

@@ -1,22 +1,21 @@
 /** Held-out loss for the gate: the eval program of the run's realisation, in an engine that opens when it is first needed. */
 import {
   asDigest,
+  type DataManifest,
   type Definition,
   type Digest,
-  DataManifest,
+  MAX_MANIFEST_BYTES,
   parseDocument,
   Realisation,
 } from "@cotrain/sdk/protocol";
-import type { Static, TSchema } from "typebox";
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
-import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
+import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
 import { conformance, deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Realisations } from "./realisations.ts";
 
-const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_PROGRAM_BYTES = 64 << 20;
 
 export interface GateMeter {
@@ -48,18 +47,20 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
   let opening: Promise<Opened> | undefined;
   let closed = false;
 
-  const document = async <T extends TSchema>(digest: Digest, what: string, schema: T): Promise<Static<T>> =>
-    parseDocument(
-      what,
-      schema,
-      parseJsonBounded(await blobs.get(digest, MAX_MANIFEST_BYTES), MAX_MANIFEST_BYTES, what),
+  const readRealisation = async (digest: Digest): Promise<Realisation> => {
+    const bytes = await blobs.get(digest, MAX_MANIFEST_BYTES);
+    return parseDocument(
+      "the realisation",
+      Realisation,
+      parseJsonBounded(bytes, MAX_MANIFEST_BYTES, "the realisation"),
     );
+  };
 
   /** The first whose class this machine is, else the first: validators of its class hold the losses to the last bit. */
   async function chooseRealisation(): Promise<{ realisation: Digest; graphs: Realisation["graphs"] }> {
     let chosen: { realisation: Digest; graphs: Realisation["graphs"] } | undefined;
     for (const realisation of realisations.known) {
-      const found = await document(realisation, "the realisation", Realisation);
+      const found = await readRealisation(realisation);
       if (found.deviceClass === deviceClass()) return { realisation, graphs: found.graphs };
       chosen ??= { realisation, graphs: found.graphs };
     }
@@ -69,7 +70,7 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
 
   async function open(): Promise<Opened> {
     const { realisation, graphs } = await chooseRealisation();
-    const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
+    const manifest = await readDataManifest(blobs, asDigest(definition.data));
     const heldOut = openSequences(blobs, manifest, "heldOut", definition.sequence);
     const program = await blobs.get(graphs.eval as Digest, MAX_PROGRAM_BYTES);
     // Computed, not looked up: the record must say what this machine is, not what it should be.

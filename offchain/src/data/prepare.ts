@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { bytesOf, parseJsonBounded } from "../base/index.ts";
-import type { BlobReader, BlobStore } from "../storage/index.ts";
+import type { BlobStore } from "../storage/index.ts";
 import { type Corpus, heldOutBy } from "./corpus.ts";
 import { DataError } from "./errors.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -96,10 +96,13 @@ export async function prepareData(
 }
 
 /**
- * Reads and checks a data manifest.
+ * Reads and checks a data manifest; whoever opens its sequences reads it by this, since it comes from who registered the run.
  * @throws BlobError; ProtocolError for the form; DataError `DATA_INVALID` when its sums do not add up
  */
-export async function readDataManifest(reader: BlobReader, digest: Digest): Promise<DataManifest> {
+export async function readDataManifest(
+  reader: { get(digest: Digest, maxBytes: number): Promise<Uint8Array> },
+  digest: Digest,
+): Promise<DataManifest> {
   const bytes = await reader.get(digest, MAX_MANIFEST_BYTES);
   const manifest = parseDocument(
     "data manifest",

@@ -59,7 +59,8 @@ export function openSequences(
   }
 
   const load = async (index: number): Promise<Uint16Array> => {
-    const shard = shards[index]!;
+    const shard = shards[index];
+    if (!shard) throw new DataError("DATA_INVALID", `The data manifest names ${shards.length} shards, none ${index}.`);
     const ids = uint16Of(await reader.get(asDigest(shard.digest), shard.tokens * 2));
     if (ids.length !== shard.tokens || ids.some((id) => id >= manifest.vocabulary)) {
       throw new DataError(
@@ -98,6 +99,9 @@ export function openSequences(
         const ids = await shardOf(Math.floor((first + done) / shardTokens));
         const offset = (first + done) % shardTokens;
         const part = ids.subarray(offset, offset + width - done);
+        // Shards that are shorter than the first would never fill the row.
+        if (part.length === 0)
+          throw new DataError("DATA_INVALID", `A shard ends before token ${first + done}, which the manifest counts.`);
         out.set(part, row * width + done);
         done += part.length;
       }

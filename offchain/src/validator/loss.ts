@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 
 import {
   createCoordinatorClient,
-  DataManifest,
+  type DataManifest,
   Definition,
   type Digest,
   parseDocument,
@@ -16,7 +16,7 @@ import {
 import type { Static, TSchema } from "typebox";
 
 import { type Clock, parseJsonBounded, systemClock, UserError } from "../base/index.ts";
-import { bitsPerByte, openSequences, type Sequences } from "../data/index.ts";
+import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
 import { conformance, type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
 import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
@@ -136,7 +136,7 @@ async function open(settings: LossSettings, request: Origin): Promise<Setup> {
   const realisation = await document(request.realisation, "the realisation", Realisation);
   if (realisation.definition !== request.definition)
     throw new UserError("REALISATION_FOREIGN", `Realisation ${request.realisation} is of another definition.`);
-  const manifest = await document(definition.data as Digest, "the data manifest", DataManifest);
+  const manifest = await readDataManifest(kept, definition.data as Digest);
   const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
   const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields: true });
   let own: Promise<string> | undefined;

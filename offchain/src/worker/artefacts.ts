@@ -6,7 +6,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
   type CoordinatorClient,
-  DataManifest,
+  type DataManifest,
   Definition,
   type Digest,
   MAX_MANIFEST_BYTES,
@@ -19,6 +19,7 @@ import {
 import type { Static, TSchema } from "typebox";
 
 import { parseJsonBounded, UserError } from "../base/index.ts";
+import { readDataManifest } from "../data/index.ts";
 import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough } from "../storage/index.ts";
@@ -26,7 +27,7 @@ import { ArtefactError, type BlobSource } from "./base.ts";
 import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
 import type { Session } from "./session.ts";
 
-/** Definitions list tensors (65,536 at most), manifests shards: a few MiB. */
+/** Definitions list tensors (65,536 at most): a few MiB. */
 const MAX_DOCUMENT_BYTES = 16 << 20;
 const MAX_PROGRAM_BYTES = 1 << 30;
 
@@ -162,7 +163,7 @@ export interface RunRecordReader {
 
 /**
  * Fetches a run's documents and checks that they belong together, and to what the chain says where it can be asked.
- * @throws ArtefactError `RUN_FOREIGN`; ProtocolError for malformed documents; what the cache throws
+ * @throws ArtefactError `RUN_FOREIGN`; ProtocolError, DataError for malformed documents; what the cache throws
  */
 export async function describeRun(
   view: RunView,
@@ -195,13 +196,7 @@ export async function describeRun(
     realisations.push({ digest, document: realisation });
   }
   if (realisations.length === 0) throw foreign("no admitted realisation");
-  const data = await document(
-    artefacts,
-    definition.data as Digest,
-    "The data manifest",
-    DataManifest,
-    MAX_DOCUMENT_BYTES,
-  );
+  const data = await readDataManifest(artefacts.reader, definition.data as Digest);
   if (data.tokenizer !== definition.tokenizer) throw foreign("data of another tokenizer than the definition's");
   const layouts = fragmentLayouts(definition.table);
   const parameters = layouts.reduce((sum, layout) => sum + layout.elements, 0);

@@ -184,7 +184,8 @@ export interface RoundOptions {
   readonly forgeScreening?: (file: ScreeningFile) => void;
 }
 
-const split = { tokens: heldOut * sequence + 1, bytes: 4 * heldOut * sequence, shards: [] };
+const heldOutSize = { tokens: heldOut * sequence + 1, bytes: 4 * heldOut * sequence };
+const split = { ...heldOutSize, shards: [{ digest: digestOfJson("tokens"), ...heldOutSize }] };
 const data: DataManifest = {
   version: 1,
   source: "test",

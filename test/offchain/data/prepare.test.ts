@@ -151,6 +151,22 @@ describe("sequences", () => {
     await expect(sequences.batch([0])).rejects.toMatchObject({ code: "DATA_INVALID" });
   });
 
+  it("are refused, not waited for, where shards end before the tokens that the manifest counts", async () => {
+    const store = await temporaryStore();
+    const { manifest } = await prepareData(store, corpusOf(documents), tokenizer, { shardTokens: 100 });
+    const [first, second] = manifest.train.shards;
+    const short = { digest: (await store.put(new Uint8Array(20))).digest, tokens: 10, bytes: 10 };
+    for (const shards of [[first!, short, second!], [short, first!], [first!], [{ ...first!, tokens: 0 }], []]) {
+      const sequences = openSequences(
+        store,
+        { ...manifest, train: { tokens: 1_000, bytes: 1_000, shards } },
+        "train",
+        40,
+      );
+      await expect(sequences.tokens([4, 2, 3])).rejects.toMatchObject({ code: "DATA_INVALID" });
+    }
+  });
+
   it("are read again after a shard was missing for a while", async () => {
     const store = await temporaryStore();
     const { manifest } = await prepareData(store, corpusOf(documents), tokenizer);

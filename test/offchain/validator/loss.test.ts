@@ -7,10 +7,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { asRunId, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
+import { asRunId, canonicalJson, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
+import { problemOfSample } from "../../../offchain/src/chain/index.ts";
 import { prepareRun, type RunMaterial } from "../../../offchain/src/cli/createRun.ts";
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
@@ -159,6 +160,27 @@ describe("held-out loss", () => {
     } finally {
       await gate.close();
     }
+  });
+
+  it("is not measured on data of which the manifest counts more than its shards hold", async () => {
+    const { data, definition, realisation } = material;
+    const publish = async (document: unknown) =>
+      (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+    const heldOut = { ...data.heldOut, tokens: data.heldOut.tokens + 1_000 };
+    const other = { ...definition, data: await publish({ ...data, heldOut }) };
+    const otherDigest = await publish(other);
+    const origin = {
+      ...request(),
+      definition: otherDigest,
+      realisation: await publish({ ...realisation, definition: otherDigest }),
+    };
+    await expect(meter.measure(origin, new AbortController().signal)).rejects.toMatchObject({ code: "DATA_INVALID" });
+    const gate = createGateMeter(store, other, { known: [origin.realisation], find: async () => realisation });
+    await expect(gate.describe()).rejects.toMatchObject({ code: "DATA_INVALID" });
+    const gated = { seed: digestOfJson("seed"), realisation: origin.realisation, sequences: [] };
+    const sample = { runId, definition: other, realisations: [origin.realisation], gate: gated };
+    const blobs = { blob: (_: unknown, digest: typeof checkpoint, limit: number) => store.get(digest, limit) };
+    await expect(problemOfSample(blobs, sample)).rejects.toMatchObject({ code: "DATA_INVALID" });
   });
 
   it("of a checkpoint that is not to be had is an error, and the process goes on", async () => {

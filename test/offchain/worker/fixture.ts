@@ -145,13 +145,16 @@ const plainTable: TensorEntry[] = [
 ];
 export const PLAIN_CONFORMANCE: Hex = hash("cc");
 
-/** A run of 707 parameters in 2 fragments. */
-export async function publishPlainRun(store: BlobStore): Promise<RunFixture> {
+/**
+ * A run of 707 parameters in 2 fragments.
+ * @param tokens how many its data manifest says that its shard of 64 holds
+ */
+export async function publishPlainRun(store: BlobStore, tokens = 64): Promise<RunFixture> {
   const initial = fragmentLayouts(plainTable).map(({ elements, index }) => ({
     params: Float32Array.from({ length: elements }, (_, i) => Math.sin(i + index)),
     outer: new Float32Array(elements),
   }));
-  const split = { tokens: 0, bytes: 0, shards: [] };
+  const split = { tokens, bytes: 64, shards: [{ digest: hash("ee"), tokens: 64, bytes: 64 }] };
   return publishRun(store, {
     model: { kind: "plain" },
     table: plainTable,

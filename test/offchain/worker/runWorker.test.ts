@@ -407,6 +407,13 @@ describe("what it refuses", () => {
     expect(double.joins).toHaveLength(0);
   });
 
+  test("data of which the manifest counts more than its shards hold", async () => {
+    fixture = await publishPlainRun(store, 1_000);
+    await start();
+    await expect(run()).rejects.toMatchObject({ code: "DATA_INVALID" });
+    expect(double.joins).toHaveLength(0);
+  });
+
   test("an acknowledgement of fewer tokens", async () => {
     await start();
     double.faults.bendAck = (ack) => ({ ...ack, tokens: ack.tokens - 1n });
