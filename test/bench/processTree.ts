@@ -42,7 +42,9 @@ export function treeOf(root: number): ProcessUse[] {
 /** Resident bytes of a process: now, and at most since its start or the last {@link resetPeak}. */
 export function residentOf(pid: number): { readonly now: number; readonly peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const field = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
+  // One that is ending has no memory any more, and no such line.
+  const field = (name: string): number =>
+    1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
   return { now: field("VmRSS"), peak: field("VmHWM") };
 }
 

@@ -18,7 +18,7 @@ const record =
   (value) =>
     value === null || (isObject(value) && Object.entries(fields).every(([name, form]) => form(value[name])));
 
-const block = record({ hash: isHash, number: isQuantity, timestamp: isQuantity });
+const block = record({ hash: isHash, parentHash: isHash, number: isQuantity, timestamp: isQuantity });
 const log = record({
   address: isData,
   topics: (topics) => Array.isArray(topics) && topics.every(isHash),

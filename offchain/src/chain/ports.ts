@@ -132,7 +132,8 @@ export interface ChainReader {
   chainTime(): Promise<number>;
   /** Timestamp of the newest confirmed block: whatever is anchored later bears a later time. */
   settledTime(): Promise<number>;
-  blockNumber(): Promise<number>;
+  /** The latest block. */
+  tip(): Promise<{ readonly block: number; readonly hash: Hex; readonly parentHash: Hex }>;
   /** Undefined for a block that does not exist (yet). */
   blockHash(block: number): Promise<Hex | undefined>;
 

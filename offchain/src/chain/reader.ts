@@ -231,7 +231,10 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       if (confirmations === 0) return Number(newest.timestamp);
       return settled < 0n ? 0 : Number((await call((chain) => chain.getBlock({ blockNumber: settled }))).timestamp);
     },
-    blockNumber: async () => Number((await latest()).number),
+    tip: async () => {
+      const { number, hash, parentHash } = await latest();
+      return { block: Number(number), hash, parentHash };
+    },
     blockHash: (block) =>
       call(async (chain) => {
         try {

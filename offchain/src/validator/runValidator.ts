@@ -625,10 +625,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
 
   /** Forgets what was drawn when the chain lost a block: other blocks decide other lots. */
   async function watchTip(): Promise<void> {
-    if (tip && (await reader.blockHash(tip.block)) !== tip.hash) judged.clear();
-    const block = await reader.blockNumber();
-    const hash = await reader.blockHash(block);
-    tip = hash && { block, hash };
+    const newest = await reader.tip();
+    const follows = tip && (newest.hash === tip.hash || newest.parentHash === tip.hash);
+    if (tip && !follows && (await reader.blockHash(tip.block)) !== tip.hash) judged.clear();
+    tip = newest;
   }
 
   async function look(): Promise<void> {

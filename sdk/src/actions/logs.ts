@@ -9,13 +9,14 @@ import {
   type ContractEventName,
   type GetContractEventsParameters,
   type GetContractEventsReturnType,
+  type GetBlockReturnType,
   type Hash,
   HttpRequestError,
   RpcError,
   RpcRequestError,
   UnknownRpcError,
 } from "viem";
-import { getBlock, getBlockNumber, getContractEvents } from "viem/actions";
+import { getBlock, getContractEvents } from "viem/actions";
 import { ChainReorganisedError } from "../baseErrors.ts";
 import { withContractErrors } from "../decodeError.ts";
 
@@ -59,10 +60,18 @@ export interface LogPage<Logs> {
   readonly done: boolean;
 }
 
-async function checkCursor(client: Client, { next, lastHash }: LogCursor): Promise<void> {
+type Tip = Pick<GetBlockReturnType, "hash" | "number" | "parentHash">;
+
+/** The hash of a block. Near the tip the tip knows it: who follows a chain asks for one block each time, not for three. */
+async function hashOf(client: Client, number: bigint, tip: Tip): Promise<Hash | undefined> {
+  if (number === tip.number) return tip.hash;
+  if (number + 1n === tip.number) return tip.parentHash;
+  return (await getBlock(client, { blockNumber: number }).catch(() => undefined))?.hash;
+}
+
+async function checkCursor(client: Client, { next, lastHash }: LogCursor, tip: Tip): Promise<void> {
   if (lastHash === null || next === 0n) return;
-  const block = await getBlock(client, { blockNumber: next - 1n }).catch(() => undefined);
-  if (block?.hash !== lastHash) throw new ChainReorganisedError(next - 1n);
+  if ((await hashOf(client, next - 1n, tip)) !== lastHash) throw new ChainReorganisedError(next - 1n);
 }
 
 /**
@@ -79,25 +88,28 @@ export async function getLogPage<const abi extends Abi, name extends ContractEve
 ): Promise<LogPage<EventLogs<abi, name>>> {
   const { confirmations = 0, range = 2_000 } = options;
   const cursor = typeof options.from === "bigint" ? { next: options.from, lastHash: null } : options.from;
-  const tip = (await getBlockNumber(client, { cacheTime: 0 })) - BigInt(confirmations);
-  await checkCursor(client, cursor);
-  const last = options.to !== undefined && options.to < tip ? options.to : tip;
+  const tip = await getBlock(client, { blockTag: "latest" });
+  await checkCursor(client, cursor, tip);
+  const settled = tip.number - BigInt(confirmations);
+  const last = options.to !== undefined && options.to < settled ? options.to : settled;
   if (cursor.next > last) return { logs: [] as unknown as EventLogs<abi, name>, cursor, done: true };
 
   let size = BigInt(range);
   for (;;) {
     const end = cursor.next + size - 1n < last ? cursor.next + size - 1n : last;
     try {
-      const [logs, block] = await Promise.all([
+      const [logs, lastHash] = await Promise.all([
         getContractEvents(client, {
           ...query,
           fromBlock: cursor.next,
           toBlock: end,
           strict: true,
         } as unknown as GetContractEventsParameters<abi, name, true, bigint, bigint>),
-        getBlock(client, { blockNumber: end }),
+        hashOf(client, end, tip),
       ]);
-      const next: LogCursor = { next: end + 1n, lastHash: block.hash };
+      // Lost between the questions, as the next page would notice.
+      if (lastHash === undefined) throw new ChainReorganisedError(end);
+      const next: LogCursor = { next: end + 1n, lastHash };
       return { logs: logs as unknown as EventLogs<abi, name>, cursor: next, done: end === last };
     } catch (error) {
       // Nodes word "too many blocks" and "too many results" in many ways; a smaller range answers to all of them.

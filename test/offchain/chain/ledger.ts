@@ -101,7 +101,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     contracts,
     chainTime: async () => ledger.now,
     settledTime: async () => ledger.now,
-    blockNumber: async () => ledger.now,
+    tip: never,
     blockHash: async (block) => ledger.blockHash(block),
     head: never,
     headsSince: async (runId, block) => ledger.heads.filter((head) => head.runId === runId && head.block >= block),

@@ -138,7 +138,11 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     contracts,
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),
-    blockNumber: async () => (present(), 100 + time() - start),
+    tip: async () => {
+      present();
+      const block = 100 + time() - start;
+      return { block, hash: digestOfJson(block), parentHash: digestOfJson(block - 1) };
+    },
     blockHash: async (block) => (present(), digestOfJson(block)),
     head: async () => {
       present();
