@@ -1,5 +1,5 @@
 /** Heartbeats are a member's word: whatever numbers it puts there, views and deadlines go by what can be. */
-import { type Heartbeat, type Hex, routes, sessionHeaders, sessionMac } from "@cotrain/sdk/protocol";
+import { type Heartbeat, type Hex, routes, sessionHeaders, sessionMac, asAddress } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { sha256Bytes } from "../../offchain/src/base/index.ts";
@@ -23,7 +23,11 @@ afterAll(() => harness.close());
 
 const shown = async () => {
   const { members, loss, tokensPerSecond } = await harness.client.run(runId);
-  const { step, loss: own, tokensPerSecond: speed } = members.find(({ worker }) => worker === hostile.address)!;
+  const {
+    step,
+    loss: own,
+    tokensPerSecond: speed,
+  } = members.find(({ worker }) => asAddress(worker) === hostile.address)!;
   return { train: loss.train, tokensPerSecond, hostile: { step, loss: own, tokensPerSecond: speed } };
 };
 const nothing = { step: 0, loss: null, tokensPerSecond: null };

@@ -286,6 +286,7 @@ describe("commands on a run at rest start its chain and end it", () => {
       checkpoints: { transaction: string }[];
     };
     expect(told.contracts).toEqual(summary.contracts);
+    expect(Object.entries(announced.contracts)).toEqual(Object.entries(summary.contracts));
     expect(told.rpc).toBe(summary.rpc);
     const transactions = summary.checkpoints.map(({ transaction }) => transaction);
     expect(told.checkpoints.map(({ transaction }) => transaction)).toEqual(transactions);
@@ -501,13 +502,13 @@ async function verifyFrom(coordinator: string, rpc: string, deployment: string):
   const { addresses } = JSON.parse(readFileSync(deployment, "utf8")) as { addresses: Record<string, string> };
   const believed = await cotrainHere(verify);
   expect(believed.stdout).toMatch(/^The contracts are the coordinator's word alone/);
-  for (const each of [summary.model.runId, addresses["runRegistry"], addresses["checkpointRegistry"]])
+  for (const each of [summary.model.runId, ...Object.values(summary.contracts)])
     expect(believed.stdout).toContain(each);
   const { runId } = summary.model;
   expect(JSON.parse((await cotrainHere([...verify, "--json"])).stdout)).toMatchObject({
     contractsFrom: "coordinator",
     runId,
-    contracts: addresses,
+    contracts: summary.contracts,
   });
   const pinned = await cotrainHere([...verify, "--deployment", deployment]);
   expect(pinned.code).toBe(0);

@@ -2,6 +2,7 @@
  * What other rooms see of the chain: plain data and promises, no viem clients. Integers that documents hold as JSON numbers
  * (rounds, sequences, epochs, blocks, seconds) are numbers here too; amounts of shares are bigints. Times are chain seconds.
  */
+import type { ModelContracts } from "@cotrain/sdk/actions";
 import type {
   Address,
   Attestation,
@@ -157,6 +158,8 @@ export interface ChainReader {
   /** Version in force at a time; 0 before the run's registration. */
   paramsVersionAt(runId: RunId, time: number): Promise<number>;
 
+  /** The model's own contracts, beside the deployment's. */
+  modelContracts(modelId: ModelId): Promise<ModelContracts>;
   schedule(modelId: ModelId): Promise<ModelSchedule>;
   /** Counted from 1; 0 before the model's creation. */
   epochOf(modelId: ModelId, time: number): Promise<number>;

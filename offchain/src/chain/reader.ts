@@ -6,6 +6,7 @@ import {
   headOf,
   headPosted,
   isAdmitted,
+  modelContractsOf,
   paramsOf,
   pendingRoot,
   posterSet,
@@ -266,6 +267,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     paramsOf: params,
     paramsVersionAt: async (runId, time) =>
       time <= 0 ? 0 : call((chain) => versionAt(chain, { addresses, runId, timestamp: time })),
+    modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
     schedule,
     epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),
     epochEnd: async (modelId, epoch) => endOfEpoch(await schedule(modelId), epoch),

@@ -1,6 +1,6 @@
 /** Where a run lives on-chain, so that a wallet, a block explorer or a script finds it without us. */
 import { modelContractsOf } from "@cotrain/sdk/actions";
-import type { Address, ContractAddresses, ModelId } from "@cotrain/sdk/protocol";
+import type { ContractAddresses, ModelId } from "@cotrain/sdk/protocol";
 import type { Client } from "viem";
 
 import { redactUrl } from "../base/index.ts";
@@ -42,15 +42,14 @@ export async function chainFacts(
 ): Promise<ChainFacts> {
   const { addresses, modelId } = where;
   const own = await modelContractsOf(client, { addresses, modelId });
-  const contracts: Record<string, Address> = { ...own, ...addresses };
-  return {
-    chainId: where.chainId,
-    rpc: redactUrl(where.rpcUrl),
-    contracts: Object.fromEntries(
-      Object.keys(names).flatMap((key) => (contracts[key] ? [[key, formatAddress(contracts[key])]] : [])),
-    ),
-  };
+  return { chainId: where.chainId, rpc: redactUrl(where.rpcUrl), contracts: shownContracts({ ...own, ...addresses }) };
 }
+
+/** Contracts in the order in which they are shown, in the casing of EIP-55. */
+export const shownContracts = (contracts: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.keys(names).flatMap((key) => (contracts[key] ? [[key, formatAddress(contracts[key])]] : [])),
+  );
 
 /** A line for the chain, one for its RPC, one for each contract. */
 export const factRows = (
@@ -58,7 +57,10 @@ export const factRows = (
 ): [label: string, value: string][] => [
   ["chain id", String(facts.chainId)],
   ["RPC", facts.rpc],
-  ...Object.entries(facts.contracts).map(([key, address]): [string, string] => [names[key] ?? key, address]),
+  ...contractRows(facts.contracts),
 ];
+
+export const contractRows = (contracts: Readonly<Record<string, string>>): [label: string, value: string][] =>
+  Object.entries(contracts).map(([key, address]) => [names[key] ?? key, address]);
 
 export const factLines = (facts: Pick<ChainFacts, "chainId" | "rpc" | "contracts">): string[] => table(factRows(facts));

@@ -4,7 +4,6 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import {
   Accepted,
   type Address,
-  Address20,
   asAddress,
   asDigest,
   AttestationRequest,
@@ -30,6 +29,7 @@ import {
   RunList,
   type RunId,
   RunView,
+  ShownAddress,
   SignedVerdict,
   VerdictList,
   WorkReply,
@@ -166,7 +166,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       routes.reward(":runId", ":account"),
       {
         schema: schemaOf("What an account can claim", RewardView, {
-          params: Type.Object({ runId: Hash32, account: Address20 }),
+          params: Type.Object({ runId: Hash32, account: ShownAddress }),
         }),
       },
       async (request) => rewardView(runOf(request), asAddress(paramOf(request, "account"))),

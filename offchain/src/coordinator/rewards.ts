@@ -7,6 +7,7 @@ import {
   rewardTree,
   type RewardView,
 } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
 
 import { parseJsonBounded } from "../base/index.ts";
 import { type UnpaidWork, unpaidWork } from "../chain/index.ts";
@@ -53,11 +54,11 @@ export async function rewardView(run: Run, account: Address): Promise<RewardView
   if (!record || !under || (!leaf && unpaid.length === 0)) {
     throw new RefusedError(
       "ACCOUNT_UNKNOWN",
-      `${account} has earned nothing under ${record ? "the active root" : "any active root"} yet, and there is no settled work of it.`,
+      `${getAddress(account)} has earned nothing under ${record ? "the active root" : "any active root"} yet, and there is no settled work of it.`,
     );
   }
   return {
-    account,
+    account: getAddress(account),
     epoch: record.epoch,
     root: under.tree.root,
     cumulative: (leaf?.cumulative ?? 0n).toString(),
@@ -65,7 +66,7 @@ export async function rewardView(run: Run, account: Address): Promise<RewardView
     unpaid: unpaid.map(({ epoch, round, worker, tokens, reason }) => ({
       epoch,
       round,
-      worker,
+      worker: worker && getAddress(worker),
       tokens: tokens.toString(),
       reason,
     })),

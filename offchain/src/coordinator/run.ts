@@ -5,7 +5,6 @@ import {
   type Address,
   canonicalJson,
   type CheckpointManifest,
-  type ContractAddresses,
   Definition,
   type Digest,
   digestOfJson,
@@ -13,6 +12,7 @@ import {
   type Domain,
   elementsOf,
   parseDocument,
+  type RunContracts,
   type RunId,
   runParamsToWire,
   type StructName,
@@ -100,7 +100,7 @@ export interface Run {
   readonly definition: Definition;
   readonly table: readonly TensorEntry[];
   readonly realisations: Realisations;
-  readonly contracts: ContractAddresses;
+  readonly contracts: RunContracts;
   /** Domain of Join, Receipt, Ack, Verdict. */
   readonly domain: Domain;
   /** Domain of Attestation. */
@@ -189,7 +189,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     definition,
     table: definition.table,
     realisations,
-    contracts: chain.contracts,
+    contracts: { ...(await chain.modelContracts(record.modelId)), ...chain.contracts },
     domain: domainFor(chain.chainId, chain.contracts.runRegistry),
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,

@@ -2,21 +2,20 @@
 import {
   type Address,
   type CheckpointList,
-  type ContractAddresses,
   type EpochList,
   type EpochView,
   type HeartbeatReply,
   type MemberView,
+  type RunContracts,
   type RunView,
   type VerdictList,
 } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
 
 import { heldOutOf } from "./machine/heldOut.ts";
 import { receiptsOf } from "./machine/dealing.ts";
 import type { HeldOut, Member, RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
-
-const lower = (address: Address): Address => address.toLowerCase() as Address;
 
 function memberView(run: Run, state: RunState, member: Member): MemberView {
   const work = state.current?.work[member.worker];
@@ -26,8 +25,8 @@ function memberView(run: Run, state: RunState, member: Member): MemberView {
   const activity = !open ? "waiting" : current?.uploading ? "uploading" : "training";
   const steps = work?.assignment.steps ?? 0;
   return {
-    worker: member.worker,
-    beneficiary: member.beneficiary,
+    worker: getAddress(member.worker),
+    beneficiary: getAddress(member.beneficiary),
     machineClass: member.machineClass,
     state: member.silent ? "silent" : activity,
     round: work?.assignment.round ?? null,
@@ -91,12 +90,12 @@ export function runView(run: Run): RunView {
     runId: run.runId,
     modelId: run.facts.modelId,
     chainId: run.facts.chainId,
-    contracts: lowerAll(run.contracts),
+    contracts: shown(run.contracts),
     rpcUrl: run.announced.rpcUrl,
     deployment: { profile: run.announced.profile, blocks: { ...run.announced.blocks } },
     definition: run.definitionDigest,
     realisations: [...run.realisations.known],
-    poster: lower(run.modules.poster.address),
+    poster: getAddress(run.modules.poster.address),
     phase: state.phase,
     round: state.round,
     step: state.checkpoint.step,
@@ -139,16 +138,18 @@ export function runView(run: Run): RunView {
   };
 }
 
-function lowerAll(contracts: ContractAddresses): ContractAddresses {
-  return {
-    modelRegistry: lower(contracts.modelRegistry),
-    runRegistry: lower(contracts.runRegistry),
-    checkpointRegistry: lower(contracts.checkpointRegistry),
-    validatorSet: lower(contracts.validatorSet),
-    emission: lower(contracts.emission),
-    computeRewards: lower(contracts.computeRewards),
-  };
-}
+/** In the casing of EIP-55, as all addresses that people read. */
+const shown = (contracts: RunContracts): RunContracts => ({
+  shares: getAddress(contracts.shares),
+  governor: getAddress(contracts.governor),
+  timelock: getAddress(contracts.timelock),
+  checkpointRegistry: getAddress(contracts.checkpointRegistry),
+  runRegistry: getAddress(contracts.runRegistry),
+  modelRegistry: getAddress(contracts.modelRegistry),
+  validatorSet: getAddress(contracts.validatorSet),
+  emission: getAddress(contracts.emission),
+  computeRewards: getAddress(contracts.computeRewards),
+});
 
 export async function checkpointList(run: Run): Promise<CheckpointList> {
   const rows = await run.projections.checkpoints();

@@ -5,6 +5,7 @@
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
+  asAddress,
   type CoordinatorClient,
   type DataManifest,
   Definition,
@@ -177,7 +178,8 @@ export async function describeRun(
     const record = await chain.run(runId);
     if (record.definition !== view.definition) throw foreign("another definition than the chain records");
     const posters = await chain.postersOf(runId);
-    if (!posters.includes(view.poster)) throw foreign(`poster ${view.poster}, which the chain does not name`);
+    if (!posters.includes(asAddress(view.poster)))
+      throw foreign(`poster ${view.poster}, which the chain does not name`);
   }
   const definition = await document(
     artefacts,

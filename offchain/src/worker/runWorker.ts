@@ -231,7 +231,7 @@ async function prepare(
     parameters: description.parameters,
     conforms: conformance === realisation.document.conformance,
   });
-  let poster = view.poster;
+  let poster = asAddress(view.poster);
   return {
     description,
     artefacts,
@@ -257,7 +257,7 @@ async function prepare(
     stepsOf,
     poster: async (refresh) => {
       if (!refresh) return poster;
-      const now = (await client.run(runId)).poster;
+      const now = asAddress((await client.run(runId)).poster);
       // A new poster is believed from the chain; where it cannot be asked, from the coordinator, as at the start.
       if (!modules.chain || (await modules.chain.postersOf(runId)).includes(now)) poster = now;
       return poster;

@@ -1,7 +1,7 @@
 /** The coordinator's HTTP API: one schema per body, the single source for validation, OpenAPI and the client's types. */
 import { type Static, Type } from "typebox";
-import { Assignment, ContractAddresses, PayloadHeader, SignedVerdict } from "./documents.ts";
-import { Address20, Count, Decimal, Hash32, Signature65, Uint16, Uint32, Uint8 } from "./fields.ts";
+import { Assignment, PayloadHeader, SignedVerdict } from "./documents.ts";
+import { Address20, Count, Decimal, Hash32, ShownAddress, Signature65, Uint16, Uint32, Uint8 } from "./fields.ts";
 import { wireSchema, type WireStruct } from "./typedData.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -47,8 +47,8 @@ export const RunParamsWire = Type.Object(
 );
 
 export const MemberView = Type.Object({
-  worker: Address20,
-  beneficiary: Address20,
+  worker: ShownAddress,
+  beneficiary: ShownAddress,
   /** Machines of one class compute the same bits; `other:` + its conformance value for one that is alone with what it computes. */
   machineClass: Type.String(),
   /** training: has an open assignment; waiting: for the next round; silent: heartbeats stopped. */
@@ -72,18 +72,32 @@ export type MemberView = Static<typeof MemberView>;
 /** Held-out loss of checkpoint `round`; `sequences` is the size of the sample that it was measured on, null where not known. */
 const HeldOutView = Type.Object({ round: Count, microBitsPerByte: Count, sequences: Nullable(Count) });
 
+/** Every contract that a run lives in: the model's own, then the deployment's. */
+export const RunContracts = Type.Object({
+  shares: ShownAddress,
+  governor: ShownAddress,
+  timelock: ShownAddress,
+  checkpointRegistry: ShownAddress,
+  runRegistry: ShownAddress,
+  modelRegistry: ShownAddress,
+  validatorSet: ShownAddress,
+  emission: ShownAddress,
+  computeRewards: ShownAddress,
+});
+export type RunContracts = Static<typeof RunContracts>;
+
 export const RunView = Type.Object({
   runId: Hash32,
   modelId: Hash32,
   chainId: Count,
-  contracts: ContractAddresses,
+  contracts: RunContracts,
   /** Where a joiner can ask the chain; null where the organiser tells of none. The coordinator's word, like the contracts. */
   rpcUrl: Nullable(Type.String({ maxLength: 500 })),
   /** Of the contracts: their profile, and the block from which on each is there. */
   deployment: Type.Object({ profile: Type.String({ maxLength: 64 }), blocks: Type.Record(Type.String(), Count) }),
   definition: Hash32,
   realisations: Type.Array(Hash32),
-  poster: Address20,
+  poster: ShownAddress,
   phase: Type.Union([
     Type.Literal("Waiting"),
     Type.Literal("Training"),
@@ -277,7 +291,7 @@ export type AttestationRequest = Static<typeof AttestationRequest>;
 
 /** What an account can claim under the active root, and what of its work earned nothing. */
 export const RewardView = Type.Object({
-  account: Address20,
+  account: ShownAddress,
   epoch: Count,
   root: Hash32,
   /** 0 for who worked and earned nothing; then there is no proof. */
@@ -289,7 +303,7 @@ export const RewardView = Type.Object({
       epoch: Count,
       /** Checkpoint that the round led to; null for what is about the whole epoch. */
       round: Nullable(Count),
-      worker: Nullable(Address20),
+      worker: Nullable(ShownAddress),
       tokens: Decimal,
       /** A `ZeroReason`. */
       reason: Type.String({ maxLength: 64 }),

@@ -113,6 +113,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     realisationsOf: never,
     paramsInForce: never,
     paramsOf: async () => ({ ...params, roundDeadline: ledger.roundDeadline }),
+    modelContracts: never,
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
     schedule: async () => ledger.schedule,
     epochOf: never,

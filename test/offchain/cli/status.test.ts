@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { MemberView, RunView } from "@cotrain/sdk/protocol";
+import { type MemberView, RunContracts, type RunView } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
 import { expect, it, onTestFinished } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
@@ -131,7 +132,7 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     kept: { payloadSeconds: 7_200, checkpoints: 8, checkpointBytes: 2 ** 31 },
     chainId: 31_337,
     rpcUrl: "http://127.0.0.1:8545",
-    contracts: { checkpointRegistry: `0x${"4".repeat(40)}` },
+    contracts: Object.fromEntries(Object.keys(RunContracts.properties).map((name) => [name, `0x${"4b".repeat(20)}`])),
   } as unknown as RunView;
   const checkpoints = [{ round: 11, digest: hash("5"), transaction: hash("6"), block: 40 }];
   const join = `npm run cotrain -- worker --coordinator http://127.0.0.1:7700 --run ${hash("8")}`;
@@ -149,6 +150,12 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   expect(narrow.filter((line) => line.length > 80)).toEqual([]);
   expect(words(narrow).filter((word) => word !== "\\")).toEqual(words(wide));
   expect(narrow).toContain(`  ${hash("3")}`);
+  // What a coordinator tells of is shown as what a directory knows: every contract, by the same name.
+  const address = getAddress(`0x${"4b".repeat(20)}`);
+  const labels = ["shares (ERC-20 with votes)", "governor", "timelock", "checkpoint registry", "run registry"];
+  labels.push("model registry", "validator set", "emission", "compute rewards");
+  const rows = wide.filter((line) => line.endsWith(address)).map((line) => line.slice(0, -address.length).trimEnd());
+  expect(rows).toEqual(labels);
 
   const list = [
     { ...checkpoints[0]!, block: 123_456_789 },

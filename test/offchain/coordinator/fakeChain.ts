@@ -25,6 +25,7 @@ import { parseManifest } from "../../../offchain/src/storage/index.ts";
 
 const address = (byte: string): Address => `0x${byte.repeat(20)}`;
 
+export const modelContracts = { shares: address("a7"), governor: address("a8"), timelock: address("a9") };
 export const contracts: ContractAddresses = {
   modelRegistry: address("a1"),
   runRegistry: address("a2"),
@@ -136,6 +137,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     rewind: (sequence) => void heads.splice(sequence + 1),
     chainId: 31_337,
     contracts,
+    modelContracts: async () => modelContracts,
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),
     tip: async () => {

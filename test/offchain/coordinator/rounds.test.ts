@@ -10,6 +10,7 @@ import {
   ReceiptsFile,
   receiptsRoot,
   recoverSigner,
+  asAddress,
 } from "@cotrain/sdk/protocol";
 import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anchoring.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
@@ -53,7 +54,7 @@ describe("a round", () => {
     const ack = fromWire("Ack", reply.ack);
     expect(ack.receiptHash).toBe(hashOf(prepared.receipt));
     expect(ack.tokens).toBe(4n * 2n * 16n);
-    expect(await recoverSigner(domain, "Ack", ack, reply.signature)).toBe(view.poster);
+    expect(await recoverSigner(domain, "Ack", ack, reply.signature)).toBe(asAddress(view.poster));
 
     // What is not in a checkpoint yet counts for nobody: the members' tokens add up to the run's at every moment.
     const open = await harness.client.run(runId);
@@ -242,7 +243,7 @@ describe("a round", () => {
     expect(manifest.tokens).toBe("128");
     // What was left out is nobody's share of the work.
     const { members, tokens } = await harness.client.run(runId);
-    expect(Object.fromEntries(members.map((each) => [each.worker, each.tokens]))).toEqual({
+    expect(Object.fromEntries(members.map((each) => [asAddress(each.worker), each.tokens]))).toEqual({
       [a.address]: "0",
       [b.address]: tokens,
     });
@@ -260,8 +261,8 @@ describe("members", () => {
       await beat();
     }
     const view = await harness.client.run(runId);
-    expect(view.members.find(({ worker }) => worker === b.address)?.state).toBe("silent");
-    expect(view.members.find(({ worker }) => worker === a.address)).toMatchObject({
+    expect(view.members.find(({ worker }) => asAddress(worker) === b.address)?.state).toBe("silent");
+    expect(view.members.find(({ worker }) => asAddress(worker) === a.address)).toMatchObject({
       state: "training",
       step: 2,
       loss: 3.5,

@@ -1,5 +1,6 @@
 /** Every zero has its reason: in the API, and in the lines that commands show. */
-import { asDigest, canonicalJson, type EpochInputs, type EpochManifest } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
+import { asDigest, canonicalJson, type EpochInputs, type EpochManifest, routes } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
@@ -53,8 +54,13 @@ describe("work that earned nothing", () => {
     await activate();
     const view = await harness.client.reward(runId, a.beneficiary);
     expect(view).toMatchObject({ cumulative: "0", proof: [] });
-    expect(view.unpaid).toEqual([{ epoch: 1, round: 1, worker: a.address, tokens: "128", reason: "payloadMissing" }]);
+    expect(view.account).toBe(getAddress(a.beneficiary));
+    expect(view.unpaid).toEqual([
+      { epoch: 1, round: 1, worker: getAddress(a.address), tokens: "128", reason: "payloadMissing" },
+    ]);
     expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128", unpaid: [] });
+    const url = routes.reward(runId, getAddress(b.beneficiary));
+    expect((await harness.app.inject({ url })).json()).toMatchObject({ cumulative: "128" });
     const stranger = harness.worker("39").beneficiary;
     await expect(harness.client.reward(runId, stranger)).rejects.toMatchObject({ code: "ACCOUNT_UNKNOWN" });
   });

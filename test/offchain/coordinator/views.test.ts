@@ -1,6 +1,8 @@
+import { getAddress } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { asDigest, cidOf, routes } from "@cotrain/sdk/protocol";
+import { asDigest, cidOf, routes, RunContracts } from "@cotrain/sdk/protocol";
+import { contracts, modelContracts } from "./fakeChain.ts";
 import { type Harness, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
 let harness: Harness;
@@ -32,6 +34,16 @@ describe("the API shows", () => {
     expect(view.members.map(({ tokens }) => tokens)).toEqual(["384", "384"]);
     expect(view.accepted).toEqual({ workers: 2, tokens: "768" });
     expect((await harness.client.runs()).runs).toEqual([{ runId, modelId: view.modelId, phase: "Training" }]);
+  });
+
+  it("every contract that the run lives in, the model's own too, and addresses in the casing of EIP-55", async () => {
+    const { contracts: shown, poster, members } = await harness.client.run(runId);
+    const all: Record<string, string> = { ...contracts, ...modelContracts };
+    expect(shown).toEqual(Object.fromEntries(Object.entries(all).map(([name, each]) => [name, getAddress(each)])));
+    expect(Object.keys(shown)).toEqual(Object.keys(RunContracts.properties));
+    expect(poster).toBe(getAddress(poster));
+    const workersOf = workers.flatMap(({ address, beneficiary }) => [getAddress(address), getAddress(beneficiary)]);
+    expect(members.flatMap(({ worker, beneficiary }) => [worker, beneficiary])).toEqual(workersOf);
   });
 
   it("every checkpoint with its transaction", async () => {
@@ -103,7 +115,7 @@ describe("the API shows", () => {
   });
 
   it("its routes as OpenAPI, and its metrics", async () => {
-    const document: { paths: Record<string, unknown> } = (await harness.app.inject({ url: "/openapi.json" })).json();
+    const document: { paths: Record<string, object> } = (await harness.app.inject({ url: "/openapi.json" })).json();
     const paths = Object.keys(document.paths);
     for (const route of [
       routes.join(":runId"),
@@ -113,6 +125,16 @@ describe("the API shows", () => {
     ]) {
       expect(paths).toContain(route.replace(":runId", "{runId}"));
     }
+    const properties = Object.fromEntries(
+      Object.keys(RunContracts.properties).map((name) => [name, expect.anything()]),
+    );
+    expect(document.paths["/v1/runs/{runId}"]).toMatchObject({
+      get: {
+        responses: {
+          200: { content: { "application/json": { schema: { properties: { contracts: { properties } } } } } },
+        },
+      },
+    });
     const { body } = await harness.app.inject({ url: "/metrics" });
     expect(body).toMatch(/cotrain_coordinator_completed_rounds 2/);
     expect(body).toMatch(/cotrain_coordinator_received_bytes_total [1-9]/);

@@ -4,6 +4,7 @@ import {
   type Address,
   canonicalJson,
   type ContractAddresses,
+  type RunContracts,
   type DataManifest,
   type Definition,
   type Digest,
@@ -35,6 +36,7 @@ export interface RunFixture {
   readonly modelId: ModelId;
   readonly chainId: number;
   readonly contracts: ContractAddresses;
+  readonly modelContracts: Pick<RunContracts, "shares" | "governor" | "timelock">;
   readonly params: WireRunParams;
   readonly definition: Definition;
   readonly definitionDigest: Digest;
@@ -46,6 +48,7 @@ export interface RunFixture {
 const address = (byte: string): Address => `0x${byte.repeat(20)}`;
 const hash = (byte: string): Hex => `0x${byte.repeat(32)}`;
 
+const modelContracts = { shares: address("a7"), governor: address("a8"), timelock: address("a9") };
 const contracts: ContractAddresses = {
   modelRegistry: address("a1"),
   runRegistry: address("a2"),
@@ -129,6 +132,7 @@ export async function publishRun(store: BlobStore, parts: RunParts): Promise<Run
     modelId: hash("b2") as ModelId,
     chainId: 31_337,
     contracts,
+    modelContracts,
     params,
     definition,
     definitionDigest,

@@ -18,8 +18,8 @@ import { type ChainReader, connect, createReader, type PostedHead } from "../../
 import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { type ChainFacts, chainFacts, factRows } from "../facts.ts";
-import { formatAddress, formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
+import { type ChainFacts, chainFacts, factRows, shownContracts } from "../facts.ts";
+import { formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, factTable, table } from "../output.ts";
@@ -173,9 +173,7 @@ export function memberLines(view: Pick<RunView, "members" | "accepted">): string
 const remoteFacts = (view: RunView): ChainFacts => ({
   chainId: view.chainId,
   rpc: view.rpcUrl ?? "not told by the coordinator",
-  contracts: Object.fromEntries(
-    Object.entries(view.contracts).map(([name, address]) => [name, formatAddress(address)]),
-  ),
+  contracts: shownContracts(view.contracts),
 });
 
 /** Both forms of the document say which they are. */

@@ -1,4 +1,4 @@
-import { asDigest, asRunId, type ContractAddresses, type RunId } from "@cotrain/sdk/protocol";
+import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
 import {
@@ -12,11 +12,12 @@ import {
 } from "../../chain/index.ts";
 import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
+import { type ChainFacts, contractRows, shownContracts } from "../facts.ts";
 import { formatBytes } from "../format.ts";
 import { openLocalRun, readNamedDeployment, requireRun, withChain } from "../local.ts";
 import { type ImportedModel, openImportedModel } from "../model.ts";
 import { coordinatorOption, deploymentOption, rpcOption, runOption, stateOption } from "../options.ts";
-import type { Output } from "../output.ts";
+import { type Output, table } from "../output.ts";
 import { blobSourceOf, openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  " } as const;
@@ -39,16 +40,15 @@ interface Subject {
 }
 
 /** Contracts that a lying coordinator deployed verify as well as the true ones: who looks must be able to compare. */
-const warning = (chainId: number, runId: RunId, contracts: ContractAddresses): string[] => [
+const warning = (chainId: number, runId: RunId, contracts: ChainFacts["contracts"]): string[] => [
   "The contracts are the coordinator's word alone: compare them with what you know, or pin them with --deployment and --run.",
-  `  run                 ${runId}`,
-  `  chain               ${chainId}`,
-  `  RunRegistry         ${contracts.runRegistry}`,
-  `  CheckpointRegistry  ${contracts.checkpointRegistry}`,
+  ...table([["run", runId], ["chain id", String(chainId)], ...contractRows(contracts)]).map((line) => `  ${line}`),
 ];
 
 async function walk({ reader, blobs, runId, contractsFrom }: Subject, output: Output): Promise<number> {
-  const { chainId, contracts } = reader;
+  const { chainId } = reader;
+  const { modelId } = await reader.run(runId);
+  const contracts = shownContracts({ ...reader.contracts, ...(await reader.modelContracts(modelId)) });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const reports: HeadReport[] = [];
   const walking = verifyRun({ reader, blobs }, runId);
