@@ -37,6 +37,12 @@ export const shortHex = (hex: string): string => (hex.length <= 14 ? hex : `${he
 /** An address as people compare it: with the checksum of EIP-55 in its casing, as wallets and explorers show it. */
 export const formatAddress = (address: string): Address => getAddress(address);
 
+/** Hex in the one casing that it is shown in: addresses as {@link formatAddress}, hashes in lower case; other text as it is. */
+export function shownHex(text: string): string {
+  if (/^0x[0-9a-f]{40}$/i.test(text)) return formatAddress(text);
+  return /^0x[0-9a-f]{64}$/i.test(text) ? text.toLowerCase() : text;
+}
+
 /** {@link formatAddress}, shortened. */
 export const shortAddress = (address: string): string => shortHex(formatAddress(address));
 

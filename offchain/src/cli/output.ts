@@ -3,6 +3,8 @@
  */
 import { styleText } from "node:util";
 
+import { shownHex } from "./format.ts";
+
 type Style = Parameters<typeof styleText>[0];
 
 export interface Output {
@@ -16,8 +18,11 @@ export interface Output {
   readonly paint: (style: Style, text: string) => string;
 }
 
-const withoutBigints = (_key: string, value: unknown): unknown =>
-  typeof value === "bigint" ? value.toString() : value;
+/** Wide integers as decimal text, hex in one casing. */
+function asShown(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  return typeof value === "string" ? shownHex(value) : value;
+}
 
 /** One sentence on stderr that says who speaks. */
 export const complain = (sentence: string): void => void process.stderr.write(`cotrain: ${sentence}\n`);
@@ -28,7 +33,7 @@ export function createOutput(json: boolean): Output {
     json,
     result(document, lines) {
       process.stdout.write(
-        json ? `${JSON.stringify(document, withoutBigints, 2)}\n` : lines.map((line) => `${line}\n`).join(""),
+        json ? `${JSON.stringify(document, asShown, 2)}\n` : lines.map((line) => `${line}\n`).join(""),
       );
     },
     notice: (line) => void process.stderr.write(`${line}\n`),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { type MemberView, RunContracts, type RunView } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import {
@@ -16,6 +16,7 @@ import {
   memberLines,
   viewLines,
 } from "../../../offchain/src/cli/commands/status.ts";
+import { createOutput } from "../../../offchain/src/cli/output.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
@@ -170,4 +171,20 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     "  transaction not anchored yet",
     `  digest      ${hash("7")}`,
   ]);
+});
+
+it("what --json prints has each address in the casing of EIP-55, hashes in lower case, and nothing else changed", () => {
+  const address = getAddress(`0x${"ab".repeat(20)}`);
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  onTestFinished(() => write.mockRestore());
+  createOutput(true).result(
+    { a: [address.toLowerCase(), { b: `0x${"AB".repeat(20)}` }], hash: `0x${"AB".repeat(32)}`, data: "0xAB", sum: 5n },
+    [],
+  );
+  expect(JSON.parse(String(write.mock.calls[0]?.[0]))).toEqual({
+    a: [address, { b: address }],
+    hash: `0x${"ab".repeat(32)}`,
+    data: "0xAB",
+    sum: "5",
+  });
 });
