@@ -87,6 +87,16 @@ it("stays open for who takes it while others are being closed", async () => {
   expect(await again).toBe("blob 1");
 });
 
+it("stays open for who reads it, whoever else has read it and however many others are asked for meanwhile", async () => {
+  const { get, hold } = await serve();
+  const reading = hold("read", 0);
+  const slow = get(0);
+  await reading.reached;
+  for (let i = 0; i <= 20; i++) expect(await get(i)).toBe(`blob ${i}`);
+  reading.go();
+  expect(await slow).toBe("blob 0");
+});
+
 it("is free again when who asked for it went before it was open", async () => {
   const { get, hold, open, app } = await serve();
   const opening = hold("open", 0);

@@ -35,7 +35,8 @@ async function live(
   await b.join();
   await a.assigned();
   await b.assigned();
-  const { seq } = harness.run.driver;
+  const { seq, state } = harness.run.driver;
+  const deadline = Object.keys(state.pending).find((key) => key.startsWith("setTimer/deadline/"))!;
   await disk.fill();
   for (let tries = 0; tries < 50; tries++) {
     await expect(c.join()).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
@@ -54,6 +55,9 @@ async function live(
     return ((await health(harness)) as { status: string }).status === "ok";
   }, "room");
   await c.join();
+  // What ended meanwhile is handed in: the round's deadline, which passed.
+  const fired = harness.database.kysely.selectFrom("events").select("json").where("type", "=", "TimerFired");
+  await until(async () => (await fired.execute()).some(({ json }) => json.includes(deadline)), "the deadline");
   return harness.run.driver.seq - seq;
 }
 
