@@ -2,8 +2,10 @@
  * Settings: a flag wins over a COTRAIN_* variable, that over the config file, that over the default; each value remembers
  * where it came from. Every option is declared once, with its schema, its parser and its one line of help.
  */
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import leven from "leven";
 import { type TSchema, Type } from "typebox";
+import { getAddress } from "viem";
 
 import { readJsonBounded, UserError } from "../base/index.ts";
 import { findMiss } from "./schema.ts";
@@ -185,6 +187,28 @@ export const url = <const I extends OptionInit<string>>(init: I) =>
     (value) => (/^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
     init,
     { value: "url" },
+  );
+
+/**
+ * An account on a chain as a person types it: mixed case is the checksum of EIP-55, and one that does not fit tells of a slip.
+ * Nobody has the key of the zero address.
+ */
+export function parseAddress(text: string): Address | undefined {
+  const [, digits] = /^0x([0-9a-fA-F]{40})$/.exec(text) ?? [];
+  if (digits === undefined || /^0*$/.test(digits)) return undefined;
+  const address = asAddress(text);
+  const oneCase = digits === digits.toLowerCase() || digits === digits.toUpperCase();
+  return oneCase || text === getAddress(address) ? address : undefined;
+}
+
+/** An account on a chain; the value is in lower case. */
+export const account = <const I extends OptionInit<Address>>(init: I) =>
+  option<Address, I>(
+    Type.String({ pattern: "^0x[0-9a-f]{40}$" }),
+    "an address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing",
+    parseAddress,
+    init,
+    { value: "address" },
   );
 
 export type Origin = "flag" | "environment" | "file" | "default" | "unset";

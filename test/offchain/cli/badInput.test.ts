@@ -97,6 +97,20 @@ describe("preset", () => {
   });
 });
 
+test("an address that nobody has the key of, or with a slip in it, is paid nothing: nothing is made", async () => {
+  const state = join(temporaryDirectory(), "state");
+  const address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+  for (const slip of [`0x${"0".repeat(40)}`, address.replace("5aA", "5AA")])
+    for (const command of [
+      ["worker", "--beneficiary"],
+      ["rewards", "list", "--account"],
+    ])
+      expect(verdictOf(await cotrainHere([...command, slip, "--state", state]))).toEqual(
+        refusal(1, `${command.at(-1)} must be an address of 0x and 40 hex digits that is not zero`),
+      );
+  expect(contentOf(state)).toBeUndefined();
+});
+
 describe("port that another program has", () => {
   test("for the coordinator", async () => {
     const port = await takenPort();

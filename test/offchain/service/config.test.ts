@@ -3,12 +3,14 @@ import { join } from "node:path";
 import { expect, expectTypeOf, test } from "vitest";
 
 import {
+  account,
   choice,
   describeConfig,
   didYouMean,
   duration,
   flagOf,
   integer,
+  parseAddress,
   parseDuration,
   showDuration,
   parsePort,
@@ -35,6 +37,7 @@ const options = {
   bodyLimit: size({ description: "Largest body", default: 1_048_576 }),
   exit: toggle({ description: "End after the summary", default: false }),
   outerLr: real(0, 2, { description: "Outer learning rate", default: 0.7 }),
+  payee: account({ description: "Who is paid" }),
 };
 const none = { environment: {} };
 
@@ -87,6 +90,10 @@ test.each([
     '"outerLr" in c.json must be a number from 0 to 2, not "fast".',
   ],
   [{ file: { path: "c.json", values: { exit: null } } }, '"exit" in c.json must be true or false, not null.'],
+  [
+    { flags: { payee: `0x${"0".repeat(40)}` } },
+    `--payee must be an address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing, not "0x${"0".repeat(40)}".`,
+  ],
   [{ flags: { token: "" } }, "--token must be a text that is not empty."],
 ])("a value that is not allowed names its source and what is: %j", (sources, message) => {
   expect(() => resolveConfig(options, { ...none, ...sources })).toThrow(
@@ -159,6 +166,17 @@ test("durations, sizes and ports", () => {
   expect(["", "-1", "1e3", "5XB", "KiB"].map(parseSize)).toEqual(Array(5).fill(undefined));
   expect(["0", "80", "65535"].map(parsePort)).toEqual([0, 80, 65_535]);
   expect(["65536", "-1", "8080a", ""].map(parsePort)).toEqual(Array(4).fill(undefined));
+});
+
+test("an address as people type it: a casing that is no checksum tells of a slip, and nobody has the key of zero", () => {
+  // From EIP-55.
+  const right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+  const lower = right.toLowerCase();
+  expect([right, lower, `0x${lower.slice(2).toUpperCase()}`].map(parseAddress)).toEqual([lower, lower, lower]);
+  const slips = [right.replace("5aA", "5AA"), right.replace("6053", "6035"), right.slice(0, -1), right.slice(2), ""];
+  for (const slip of [...slips, `${right}0`, ` ${right}`, `0X${lower.slice(2)}`, `0x${"0".repeat(40)}`])
+    expect(parseAddress(slip)).toBeUndefined();
+  expect(resolveConfig(options, { ...none, flags: { payee: right } }).values.payee).toBe(lower);
 });
 
 test("one name in three spellings", () => {

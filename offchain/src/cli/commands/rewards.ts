@@ -15,7 +15,7 @@ import {
   requestFunds,
   type UnpaidWork,
 } from "../../chain/index.ts";
-import { openKeystore, text, toggle } from "../../service/index.ts";
+import { account as accountOption, openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatAddress, formatShares, shortAddress } from "../format.ts";
 import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
@@ -179,7 +179,7 @@ const ASKED_AT_ONCE = 16;
 export const rewardsListCommand = defineCommand({
   name: "rewards list",
   summary: "what wallets earned, claimed and can claim",
-  options: { ...placeOptions, account: text({ value: "address", description: "only this address" }) },
+  options: { ...placeOptions, account: accountOption({ description: "only this address" }) },
   examples: [
     ["npx cotrain rewards list", "everyone whom the run of this directory pays"],
     [
@@ -188,7 +188,7 @@ export const rewardsListCommand = defineCommand({
     ],
   ],
   async run({ options, output }) {
-    const only = options.account === undefined ? undefined : asAddress(options.account);
+    const only = options.account;
     const { rows, unpaid, names } = await atPlace(options, undefined, async (place) => {
       const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
       const all = (await place.rewards?.unpaid()) ?? [];

@@ -1,9 +1,9 @@
 import { join, resolve } from "node:path";
 
-import { asAddress, asRunId } from "@cotrain/sdk/protocol";
+import { asRunId } from "@cotrain/sdk/protocol";
 
 import { systemClock, UserError } from "../../base/index.ts";
-import { choice, createLogger, type LogFile, openLogFile, runDaemon, text, url } from "../../service/index.ts";
+import { account, choice, createLogger, type LogFile, openLogFile, runDaemon, text, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
   deploymentOption,
@@ -30,7 +30,7 @@ export const workerCommand = defineCommand({
     state: { ...stateOption, default: DEFAULT_STATE },
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
-    beneficiary: text({ value: "address", description: "address that is paid (default: the worker's own wallet)" }),
+    beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
     rpc: rpcOption,
     deployment: deploymentOption,
     threads: threadsOption,
@@ -67,7 +67,7 @@ export const workerCommand = defineCommand({
       async (daemon) => {
         const state = resolve(options.state);
         const named = await namedWallet(options);
-        const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
+        const own = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { workerDaemon } = await import("../../worker/index.ts");
         if (people) file = openLogFile(join(state, "logs", `${component}.log`));
         const { openWorkerTerminal } = await import("../workerTerminal.ts");
@@ -92,8 +92,8 @@ export const workerCommand = defineCommand({
               runId: run === undefined ? undefined : asRunId(run),
               state,
               role,
-              account,
-              beneficiary: options.beneficiary === undefined ? undefined : asAddress(options.beneficiary),
+              account: own,
+              beneficiary: options.beneficiary,
               threads: options.threads,
               chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),
             },
