@@ -384,17 +384,15 @@ describe("the documents of a round", () => {
 describe("work that counts nothing", () => {
   const [worker, head] = [`0x${"11".repeat(20)}`, `0x${"22".repeat(32)}`] as const;
   const leaf = { receiptHash: head, worker, beneficiary: worker, tokens: 5n, outcome: 0 } as const;
-  const verdict = (kind: number, value: bigint) => ({ head, kind, worker, validator: worker, value });
+  const verdict = (kind: number, value: bigint) => ({ head, kind, validator: worker, value });
   const { replay, aggregate, utility } = protocol.verdictKind;
   it.each([
     [undefined, 0, 1, []],
-    [undefined, 0, 1, [verdict(replay, 0n), verdict(replay, 10_000n)]],
+    [undefined, 0, 1, [verdict(replay, 0n), verdict(utility, 0n)]],
     ["late", 4, 1, []],
     ["unknownOutcome", 65_535, 1, []],
     ["parametersTooOld", 0, 2, []],
-    ["replayRejected", 0, 1, [verdict(replay, 0n)]],
     ["aggregateRejected", 0, 1, [verdict(aggregate, 0n)]],
-    ["noUtility", 0, 1, [verdict(utility, 0n)]],
   ] as const)("has a reason exactly where its quality is 0: %s", (reason, outcome, least, verdicts) => {
     const receipt = { ...leaf, outcome };
     const of = { head, paramsVersion: 1, receipts: [receipt] };

@@ -482,20 +482,19 @@ function modelVector(manifest: Json & { readonly [key: string]: Json }) {
 }
 
 async function verdictsFile(head: string) {
-  const verdict = (kind: number, worker: string, index: number, value: string) => ({
+  const verdict = (kind: number, index: number, value: string) => ({
     runId,
     round: "1",
     head,
     validator: lower(validator),
     kind,
-    worker,
+    worker: `0x${"00".repeat(20)}`,
     index,
     value,
     evidence: zero32,
     issuedAt: "1700000060",
   });
-  // The second worker's contribution is worth half; the aggregate holds.
-  const given = [verdict(1, lower(workers[1]!), 0, "5000"), verdict(3, `0x${"00".repeat(20)}`, 1, "10000")];
+  const given = [verdict(3, 1, "10000"), verdict(4, 64, "2345678")];
   const verdicts = given.map(async (item) => ({ verdict: item, signature: await sign(validator, "Verdict", item) }));
   return { version: 1, modelId, verdicts: await Promise.all(verdicts) };
 }
@@ -528,10 +527,10 @@ export async function roundVectors() {
 
   const verdicts = await verdictsFile(head);
   const budget = 700n * 10n ** 18n;
-  // 20 tokens at 10,000 basis points and 20 at 5,000: two thirds and one third, rounded down.
+  // 20 tokens each at 10,000 basis points: half each.
   const contributions = [
-    { account: beneficiaries[0]!, contribution: "200000", amount: String((budget * 2n) / 3n) },
-    { account: beneficiaries[1]!, contribution: "100000", amount: String(budget / 3n) },
+    { account: beneficiaries[0]!, contribution: "200000", amount: String(budget / 2n) },
+    { account: beneficiaries[1]!, contribution: "200000", amount: String(budget / 2n) },
   ].sort((a, b) => (a.account < b.account ? -1 : 1));
   const inputs = {
     version: 1,

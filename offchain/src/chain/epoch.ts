@@ -349,10 +349,8 @@ async function previousRewards(
 export const verdictKey = (verdict: SignedVerdict["verdict"]): string =>
   [verdict.head, verdict.kind, verdict.worker, verdict.index, verdict.validator].join(":");
 
-/** Whether the value is one that the kind allows. */
+/** Whether the kind is one that validators issue, and the value one that it allows. */
 function fits(kind: number, value: bigint, index: number, fragments: number): boolean {
-  if (kind === verdictKind.utility) return value <= 10_000n;
-  if (kind === verdictKind.replay) return value === 0n || value === 10_000n;
   if (kind === verdictKind.aggregate) return (value === 0n || value === 10_000n) && index < fragments;
   if (kind === verdictKind.confirmation) return value === 0n && index < fragments;
   return kind === verdictKind.loss;

@@ -63,20 +63,14 @@ function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEn
     throw new RefusedError("WRONG_VERDICT", `Verdict of kind ${verdict.kind} about head ${verdict.head}: ${what}.`);
   };
   const value = BigInt(verdict.value);
-  const binary = value === 0n || value === 10_000n;
   // The head's own round counts completed rounds, so its receipts are those of the round before; checkpoint 0 has none.
   const round = Math.max(0, entry.round - 1);
   if (Number(verdict.round) !== round) wrong(`its round is ${round}, not ${verdict.round}`);
   switch (verdict.kind) {
-    case verdictKind.utility:
-    case verdictKind.replay:
-      if (!entry.workers.includes(verdict.worker)) wrong(`${verdict.worker} has no receipt under it`);
-      if (verdict.kind === verdictKind.replay ? !binary : value > 10_000n) wrong(`${verdict.value} is out of range`);
-      return;
     case verdictKind.aggregate:
       if (verdict.worker !== zeroAddress) wrong("it names a worker");
       if (verdict.index >= fragmentCount(run.driver.state)) wrong(`there is no fragment ${verdict.index}`);
-      if (!binary) wrong(`its value is 0 or 10000, not ${verdict.value}`);
+      if (value !== 0n && value !== 10_000n) wrong(`its value is 0 or 10000, not ${verdict.value}`);
       return;
     case verdictKind.confirmation:
       if (verdict.worker === verdict.validator) wrong("it confirms what its own validator drew");
@@ -89,7 +83,7 @@ function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEn
       if (value > BigInt(Number.MAX_SAFE_INTEGER)) wrong(`${verdict.value} is out of range`);
       return;
     default:
-      wrong("there is no such kind");
+      wrong("validators issue none of that kind");
   }
 }
 

@@ -12,7 +12,6 @@ export const FULL_QUALITY = 10_000n;
 export interface ContributionVerdict {
   readonly head: Hex;
   readonly kind: number;
-  readonly worker: Address;
   readonly validator: Address;
   readonly value: bigint;
 }
@@ -42,8 +41,6 @@ export type ZeroReason =
   | "unknownOutcome"
   | "parametersTooOld"
   | "aggregateRejected"
-  | "replayRejected"
-  | "noUtility"
   | "noBudget"
   | "tooLittle";
 
@@ -61,28 +58,15 @@ export const zeroReasons: Readonly<Record<ZeroReason, string>> = {
   unknownOutcome: "it was left out for a reason that this version does not know",
   parametersTooOld: "the round was trained under parameters that the holders had changed long before",
   aggregateRejected: "validators found the round's aggregate wrong",
-  replayRejected: "validators could not reproduce its training",
-  noUtility: "validators found no use in its update",
   noBudget: "the epoch had no budget for compute",
   tooLittle: "its part of the epoch's budget is below the smallest unit",
 };
-
-const mostlyZero = (values: readonly bigint[]): boolean =>
-  values.filter((value) => value === 0n).length * 2 > values.length;
-
-function lowerMedian(values: readonly bigint[]): bigint | undefined {
-  const sorted = [...values].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  return sorted[Math.floor((sorted.length - 1) / 2)];
-}
 
 /**
  * Whether a head's work earns nothing: more than half of the validators that looked at its aggregate say that it does not hold,
  * be it what they drew or what another drew. One validator is one voice, however much it says.
  */
-export function aggregateRejected(
-  head: Hex,
-  verdicts: readonly Pick<ContributionVerdict, "head" | "kind" | "validator" | "value">[],
-): boolean {
+export function aggregateRejected(head: Hex, verdicts: readonly ContributionVerdict[]): boolean {
   const against = new Map<string, boolean>();
   for (const { head: of, kind, validator, value } of verdicts) {
     if (of !== head || (kind !== verdictKind.aggregate && kind !== verdictKind.confirmation)) continue;
@@ -90,19 +74,6 @@ export function aggregateRejected(
     against.set(who, value === 0n || against.get(who) === true);
   }
   return [...against.values()].filter(Boolean).length * 2 > against.size;
-}
-
-/** Verdicts about a head, and of those the ones about a worker. */
-function about(head: ContributionHead, { worker }: ReceiptLeaf, verdicts: readonly ContributionVerdict[]) {
-  const ofHead = verdicts.filter((verdict) => verdict.head === head.head);
-  const ofWorker = (kind: number): bigint[] =>
-    ofHead
-      .filter((verdict) => verdict.kind === kind && verdict.worker.toLowerCase() === worker.toLowerCase())
-      .map((verdict) => verdict.value);
-  return {
-    replay: ofWorker(verdictKind.replay),
-    utility: lowerMedian(ofWorker(verdictKind.utility)) ?? FULL_QUALITY,
-  };
 }
 
 /** Why a receipt's quality is 0, undefined where it is not. */
@@ -117,15 +88,12 @@ export function zeroReasonOf(
     return name === undefined || name === "aggregated" ? "unknownOutcome" : name;
   }
   if (head.paramsVersion < minParamsVersion) return "parametersTooOld";
-  if (aggregateRejected(head.head, verdicts)) return "aggregateRejected";
-  const { replay, utility } = about(head, receipt, verdicts);
-  if (mostlyZero(replay)) return "replayRejected";
-  return utility === 0n ? "noUtility" : undefined;
+  return aggregateRejected(head.head, verdicts) ? "aggregateRejected" : undefined;
 }
 
 /**
- * Quality of one receipt in basis points: lower median of UTILITY verdicts, 10,000 without any; 0 if it was not aggregated,
- * if more than half of its REPLAY verdicts are 0, if the head's aggregate is rejected, or if its parameters are too old.
+ * Quality of one receipt in basis points: 10,000, or 0 if it was not aggregated, if the head's aggregate is rejected, or if its
+ * parameters are too old. What nobody can judge yet, a worker's use and its replay, counts for nothing.
  */
 export function quality(
   head: ContributionHead,
@@ -133,8 +101,7 @@ export function quality(
   verdicts: readonly ContributionVerdict[],
   minParamsVersion: number,
 ): bigint {
-  const zero = zeroReasonOf(head, receipt, verdicts, minParamsVersion);
-  return zero === undefined ? about(head, receipt, verdicts).utility : 0n;
+  return zeroReasonOf(head, receipt, verdicts, minParamsVersion) === undefined ? FULL_QUALITY : 0n;
 }
 
 /** c_ie = Σ tokens × q by beneficiary (lower-case address), beneficiaries with 0 left out. */

@@ -34,20 +34,7 @@ def quality(kinds: dict, head: Head, leaf: list, verdicts: list[dict], least: in
     if leaf[4] != 0 or head["paramsVersion"] < least:
         return 0
     about = [verdict for verdict in verdicts if verdict["head"] == head["head"]]
-
-    def values(kind: str) -> list[int]:
-        worker = leaf[1].lower()
-        return [
-            int(verdict["value"])
-            for verdict in about
-            if verdict["kind"] == kinds[kind] and verdict["worker"] == worker
-        ]
-
-    replays = values("replay")
-    if rejected(kinds, about) or replays.count(0) * 2 > len(replays):
-        return 0
-    utility = sorted(values("utility"))
-    return utility[(len(utility) - 1) // 2] if utility else FULL
+    return 0 if rejected(kinds, about) else FULL
 
 
 def share_out(contributions: dict[str, int], budget: int) -> dict[str, int]:
@@ -283,12 +270,10 @@ def check_verdict(spec: Spec, signed: dict, heads: dict, model: ModelFacts, memb
     value = int(verdict["value"])
     equal("a verdict's run", verdict["runId"], head.run_id)
     equal("a verdict's round", verdict["round"], str(max(0, head["round"] - 1)))
-    require(verdict["kind"] in kinds.values(), f"{verdict['kind']} is no kind of verdict")
-    if verdict["kind"] == kinds["utility"]:
-        require(value <= FULL, "a utility lies above 10,000")
-    if verdict["kind"] in (kinds["replay"], kinds["aggregate"]):
-        require(value in (0, FULL), f"a verdict says {value}")
+    issued = [kinds[name] for name in ("aggregate", "loss", "confirmation")]
+    require(verdict["kind"] in issued, f"{verdict['kind']} is no kind of verdict that validators issue")
     if verdict["kind"] == kinds["aggregate"]:
+        require(value in (0, FULL), f"a verdict says {value}")
         equal("the worker of a verdict about an aggregate", verdict["worker"], NOBODY)
     if verdict["kind"] == kinds["confirmation"]:
         require(value == 0, f"a confirmation says {value}")

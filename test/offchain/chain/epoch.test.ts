@@ -252,7 +252,7 @@ describe("an epoch's accounts", () => {
 });
 
 describe("verdicts", () => {
-  it("decide by more than half of the head's aggregate verdicts, and by the lower median of utility", async () => {
+  it("decide by more than half of the head's aggregate verdicts, and by nothing that nobody can judge yet", async () => {
     const ledger = withValidators(createLedger());
     const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
     const other = ledger.add({
@@ -268,12 +268,14 @@ describe("verdicts", () => {
       await verdict(head, { value: 0n, index: drawn(head, 1, ledger) }, 1),
       await verdict(head, { index: drawn(head, 2, ledger) }, 2),
     ];
-    const utility = [
-      await verdict(other, { kind: verdictKind.utility, worker: b, value: 5_000n }, 0),
-      await verdict(other, { kind: verdictKind.utility, worker: b, value: 9_000n }, 1),
+    // One member alone would take everybody else's pay.
+    const invented = [
+      await verdict(other, { kind: verdictKind.utility, worker: b, value: 0n }, 0),
+      await verdict(other, { kind: verdictKind.replay, worker: b, value: 0n }, 0),
     ];
-    const computation = await compute(ledger, 1, [...against, ...utility]);
-    expect(cumulative(computation)).toEqual({ [b]: 333n, [c]: 666n });
+    const computation = await compute(ledger, 1, [...against, ...invented]);
+    expect(cumulative(computation)).toEqual({ [b]: 500n, [c]: 500n });
+    expect(computation.verdicts.verdicts).toHaveLength(3);
     expect(cumulative(await compute(ledger, 1, [against[0]!, against[2]!]))).toEqual({
       [a]: 333n,
       [b]: 333n,

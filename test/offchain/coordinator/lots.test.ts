@@ -44,6 +44,22 @@ it("a verdict about another fragment than the lot gave its validator is refused,
   expect(await submit(drawn)).toBe("accepted");
 });
 
+it("a verdict of a kind that nobody can judge yet is refused, also about a worker that has a receipt", async () => {
+  harness = await openHarness();
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (const worker of workers) await worker.train();
+  const head = () => harness.run.driver.state.heads.at(-1)!;
+  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+  expect(head().workers).toContain(workers[0]!.address);
+  for (const kind of [1, 2]) {
+    const fields = { kind, worker: workers[0]!.address, index: 0, value: 0n };
+    const signed = await verdictOf(harness, validators[0]!, fields);
+    await expect(harness.client.submitVerdict(runId, signed)).rejects.toMatchObject({ code: "WRONG_VERDICT" });
+  }
+  expect(harness.run.driver.state.verdictsAccepted).toBe(0);
+});
+
 it("a confirmation is taken of what another of the set drew, and of nothing else", async () => {
   harness = await openHarness();
   const workers = [harness.worker("31"), harness.worker("32")];
