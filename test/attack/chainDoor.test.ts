@@ -84,13 +84,15 @@ test("a body that does not say how long it is is read as far as is allowed", asy
   expect((await ask()).status).toBe(200);
 });
 
+const batch = ({ url }: ChainDoor, length: number): Promise<Reply> =>
+  send(url, { headers, body: JSON.stringify(Array.from({ length }, () => JSON.parse(CALL) as unknown)) });
+
 test("a batch has a hundred requests at most, one at the node at a time", async () => {
+  const refusing = await open();
+  expect(JSON.parse((await batch(refusing.door, 101)).text)).toMatchObject({ error: { code: -32_600 } });
+  expect(refusing.calls()).toBe(0);
   const { door, waiting, calls } = await open({}, "slow");
-  const batch = (length: number): Promise<Reply> =>
-    send(door.url, { headers, body: JSON.stringify(Array.from({ length }, () => JSON.parse(CALL) as unknown)) });
-  expect(JSON.parse((await batch(101)).text)).toMatchObject({ error: { code: -32_600 } });
-  expect(calls()).toBe(0);
-  const answered = batch(100);
+  const answered = batch(door, 100);
   for (let each = 1; each <= 100; each++) {
     await eventually(() => waiting.length > 0, `request ${each} of the batch`);
     expect([waiting.length, calls()]).toEqual([1, each]);
