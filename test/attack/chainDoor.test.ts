@@ -18,6 +18,8 @@ import { type Reply, send } from "./node.ts";
 const MAX_BODY_BYTES = 2 << 20;
 /** Ms after which every test would have given up. */
 const NEVER = 600_000;
+/** So that nothing but the number of sockets closes one. */
+const PATIENT = { headersTimeout: NEVER, requestTimeout: NEVER, keepAliveTimeout: NEVER };
 /** For tests that hang without their defence. */
 const HANGS = { timeout: 30_000 };
 const headers = { "content-type": "application/json" };
@@ -134,8 +136,8 @@ test("who goes away, and what fails, holds no place", HANGS, async () => {
   }
 });
 
-test("idle sockets of one address keep nobody out, however many come", async () => {
-  const { door, ask } = await open();
+test("idle sockets of one address keep nobody out, however many come", HANGS, async () => {
+  const { door, ask } = await open(PATIENT);
   const idle: Socket[] = [];
   const held = (): Socket[] => idle.filter((socket) => !socket.destroyed);
   for (let each = 0; each < DOOR_LIMITS.socketsPerAddress + 8; each++) idle.push((await speak(door)).socket);
@@ -144,8 +146,8 @@ test("idle sockets of one address keep nobody out, however many come", async () 
   expect(idle.slice(0, 8).every((socket) => socket.destroyed)).toBe(true);
 });
 
-test("sockets are bounded in all, whatever one address may have", async () => {
-  const { door, ask } = await open({ sockets: 4 });
+test("sockets are bounded in all, whatever one address may have", HANGS, async () => {
+  const { door, ask } = await open({ ...PATIENT, sockets: 4 });
   const idle: Socket[] = [];
   for (let each = 0; each < 12; each++) idle.push((await speak(door)).socket);
   await eventually(() => idle.filter((socket) => !socket.destroyed).length <= 4, "the end of those that are too many");
