@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 
 import { RetryableError } from "../../offchain/src/base/index.ts";
 import {
+  BLOCK_GAS_LIMIT,
   type ChainDoor,
   DOOR_LIMITS,
   type DoorLimits,
@@ -32,15 +33,17 @@ interface Opened {
   /** Calls that wait at the node, and how many there ever were. */
   readonly waiting: (() => void)[];
   readonly calls: () => number;
+  /** What the node was asked last. */
+  readonly last: () => readonly [method: string, params: unknown] | undefined;
 }
 
 /** A real door before a node that answers at once, or when it is told to. */
 async function open(limits: Partial<DoorLimits> = {}, node: "prompt" | "slow" | "away" = "prompt"): Promise<Opened> {
   const waiting: (() => void)[] = [];
-  let calls = 0;
+  const calls: [string, unknown][] = [];
   const link: NodeLink = {
-    request: async () => {
-      calls += 1;
+    request: async (method, params) => {
+      calls.push([method, params]);
       if (node === "away") throw new RetryableError("CHAIN_UNREACHABLE", "The embedded chain ended.");
       if (node === "slow") await new Promise<void>((resolve) => void waiting.push(resolve));
       return "0x7a69";
@@ -49,7 +52,12 @@ async function open(limits: Partial<DoorLimits> = {}, node: "prompt" | "slow" | 
   };
   const door = await openChainDoor({ link, port: { port: 0, explicit: true }, limits });
   onTestFinished(() => door.close());
-  return { door, ask: () => send(door.url, { headers, body: CALL }), waiting, calls: () => calls };
+  const ask = (): Promise<Reply> => send(door.url, { headers, body: CALL });
+  return { door, ask, waiting, calls: () => calls.length, last: () => calls.at(-1) };
+}
+
+async function call({ url }: ChainDoor, method: string, params: readonly unknown[]): Promise<unknown> {
+  return JSON.parse((await send(url, { headers, body: JSON.stringify({ id: 1, method, params }) })).text) as unknown;
 }
 
 /** A socket that sends some text; `said` is what came back. */
@@ -176,4 +184,62 @@ test("a socket that asks nothing more is closed", HANGS, async () => {
   const { socket, said } = await speak(door, `${HEAD}content-length: ${CALL.length}\r\n\r\n${CALL}`);
   await eventually(() => socket.closed, "the end of the socket");
   expect(said()).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test.each([
+  ["eth_newFilter", [{ address: [] }]],
+  ["eth_newBlockFilter", []],
+  ["eth_newPendingTransactionFilter", []],
+  ["eth_getFilterChanges", ["0x1"]],
+  ["eth_getFilterLogs", ["0x1"]],
+  ["eth_uninstallFilter", ["0x1"]],
+])("the node is told to keep nothing for anybody: %s", async (method, params) => {
+  const { door, calls } = await open();
+  expect(await call(door, method, params)).toMatchObject({ error: { code: -32_601 } });
+  expect(calls()).toBe(0);
+});
+
+const trials = ["eth_call", "eth_estimateGas", "eth_createAccessList"];
+const limit = `0x${BLOCK_GAS_LIMIT.toString(16)}`;
+
+test.each(trials)("%s has no more gas than a block has, by either of its names", async (method) => {
+  const { door, last } = await open();
+  const to = "0x00000000000000000000000000000000000000aa";
+  for (const [given, left] of [
+    [
+      { to, gas: "0x7fffffffffffffff" },
+      { to, gas: limit },
+    ],
+    [
+      { to, gasLimit: "0x7fffffffffffffff" },
+      { to, gas: limit },
+    ],
+    [
+      { to, gas: null, gasLimit: `0x${"f".repeat(64)}` },
+      { to, gas: limit },
+    ],
+    [
+      { to, gas: "0x5208" },
+      { to, gas: "0x5208" },
+    ],
+    [{ to }, { to }],
+  ]) {
+    expect(await call(door, method, [given, "latest"])).toMatchObject({ result: "0x7a69" });
+    expect(last()).toEqual([method, [left, "latest"]]);
+  }
+});
+
+test.each(trials)("%s takes no code that nobody deployed, and no gas that is no number", async (method) => {
+  const { door, calls } = await open();
+  const overrides = { "0x00000000000000000000000000000000000000aa": { code: "0x00" } };
+  for (const params of [
+    [{}, "latest", overrides],
+    [{}, "latest", null, { gasLimit: "0xffffffffff" }],
+    [{ gas: 2 ** 62 }, "latest"],
+    [{ gas: "9223372036854775807" }, "latest"],
+    [null],
+    [],
+  ])
+    expect(await call(door, method, params)).toMatchObject({ error: { code: -32_602 } });
+  expect(calls()).toBe(0);
 });

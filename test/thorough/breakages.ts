@@ -704,4 +704,32 @@ export const breakages: readonly Breakage[] = [
     instead: "uploaded: 0,",
     tests: ["test/offchain/coordinator/refusals.test.ts"],
   },
+  {
+    name: "strangers have the embedded chain keep filters for them",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: '  "eth_getLogs",\n',
+    instead: '  "eth_getLogs",\n  "eth_newFilter",\n',
+    tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/chainDoor.test.ts"],
+  },
+  {
+    name: "libraries are not told that they have to do without filters",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "does not exist for callers from outside.`",
+    instead: "is not for callers from outside.`",
+    tests: ["test/offchain/chain/chainDoor.test.ts"],
+  },
+  {
+    name: "a call at the chain's door goes on for as long as its caller likes",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "BigInt(named) > BLOCK_GAS_LIMIT",
+    instead: "BigInt(named) < 0n",
+    tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/chainDoor.test.ts"],
+  },
+  {
+    name: "a call at the chain's door runs code that nobody deployed",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: 'if (rest.length > 1) throw refuse("takes no overrides here");',
+    instead: "",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
 ];

@@ -14,7 +14,7 @@ import { type Address, createClient, createTestClient, custom, http } from "viem
 
 import { freshCommand, redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
 import { copyState } from "./anvilState.ts";
-import { FUND_METHOD } from "./chainDoor.ts";
+import { BLOCK_GAS_LIMIT, FUND_METHOD } from "./chainDoor.ts";
 import { type NodeLink, openNodeLink } from "./nodeLink.ts";
 
 /** Chain id of development nodes. */
@@ -96,6 +96,8 @@ export function anvilCommand(options: AnvilOptions): AnvilCommand {
       freshCommand(options.stateFile),
       "--chain-id",
       String(chainId),
+      "--gas-limit",
+      String(BLOCK_GAS_LIMIT),
       ...(blockTime > 0 ? ["--block-time", String(blockTime)] : []),
       "--state",
       options.stateFile,

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { isAddress } from "viem";
+import { isAddress, toHex } from "viem";
 
 import { parseJsonBounded, readStreamBounded } from "../base/index.ts";
 import {
@@ -19,7 +19,10 @@ import {
 } from "../service/index.ts";
 import { NodeError, type NodeLink } from "./nodeLink.ts";
 
-/** What an ordinary RPC answers and wallets, explorers and libraries ask. Nothing of anvil_*, evm_*, hardhat_*, debug_*. */
+/**
+ * What an ordinary RPC answers and wallets, explorers and libraries ask. Nothing of anvil_*, evm_*, hardhat_*, debug_*, and no
+ * filters, which the node keeps for whoever makes them: libraries watch events by eth_getLogs instead.
+ */
 export const PUBLIC_METHODS: ReadonlySet<string> = new Set([
   "eth_blockNumber",
   "eth_call",
@@ -35,8 +38,6 @@ export const PUBLIC_METHODS: ReadonlySet<string> = new Set([
   "eth_getBlockTransactionCountByHash",
   "eth_getBlockTransactionCountByNumber",
   "eth_getCode",
-  "eth_getFilterChanges",
-  "eth_getFilterLogs",
   "eth_getLogs",
   "eth_getProof",
   "eth_getStorageAt",
@@ -46,16 +47,17 @@ export const PUBLIC_METHODS: ReadonlySet<string> = new Set([
   "eth_getTransactionCount",
   "eth_getTransactionReceipt",
   "eth_maxPriorityFeePerGas",
-  "eth_newBlockFilter",
-  "eth_newFilter",
-  "eth_newPendingTransactionFilter",
   "eth_sendRawTransaction",
   "eth_syncing",
-  "eth_uninstallFilter",
   "net_listening",
   "net_version",
   "web3_clientVersion",
 ]);
+
+/** Those that run a transaction without sending it. */
+const TRIAL_METHODS: ReadonlySet<string> = new Set(["eth_call", "eth_createAccessList", "eth_estimateGas"]);
+/** What a block of the embedded chain may use. Left alone, a trial that is given more goes on for as long. */
+export const BLOCK_GAS_LIMIT = 30_000_000n;
 
 /** Gives an address play money for fees, where it has next to none: `[address]`. The door's own. */
 export const FUND_METHOD = "cotrain_fund";
@@ -139,6 +141,24 @@ async function fund(link: NodeLink, params: unknown): Promise<boolean> {
   return true;
 }
 
+/**
+ * What a trial may say: a transaction with no more gas than a block has, and a block. Overrides would let it run code that
+ * nobody deployed.
+ * @returns the parameters for the node
+ */
+function trialParams(method: string, params: unknown): readonly unknown[] {
+  const [call, ...rest] = Array.isArray(params) ? (params as unknown[]) : [];
+  const refuse = (why: string): NodeError => new NodeError({ code: -32_602, message: `${method} ${why}` });
+  if (typeof call !== "object" || call === null) throw refuse("takes a transaction and a block");
+  if (rest.length > 1) throw refuse("takes no overrides here");
+  // The node knows both names.
+  const { gas, gasLimit, ...others } = call as Answer;
+  const named = gas ?? gasLimit ?? undefined;
+  if (named === undefined) return [others, ...rest];
+  if (typeof named !== "string" || !/^0x[\da-f]{1,64}$/i.test(named)) throw refuse("takes gas as a number in hex");
+  return [{ ...others, gas: BigInt(named) > BLOCK_GAS_LIMIT ? toHex(BLOCK_GAS_LIMIT) : named }, ...rest];
+}
+
 async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOptions): Promise<Answer> {
   const { id = null, method, params = [] } = typeof call === "object" && call !== null ? (call as Answer) : {};
   const known = typeof id === "string" || typeof id === "number" ? id : null;
@@ -146,8 +166,9 @@ async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOption
   try {
     if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await fund(link, params) };
     if (!PUBLIC_METHODS.has(method))
-      return failure(known, -32_601, `The method ${method.slice(0, 80)} is not for use from outside.`);
-    const result = await link.request(method, params);
+      // In the words by which ethers knows that it has to do without a method.
+      return failure(known, -32_601, `The method ${method.slice(0, 80)} does not exist for callers from outside.`);
+    const result = await link.request(method, TRIAL_METHODS.has(method) ? trialParams(method, params) : params);
     if (method === "eth_sendRawTransaction") onTransaction?.();
     return { jsonrpc: "2.0", id: known, result };
   } catch (error) {
