@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { type Digest, digestOfJson, routes } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 
-import { sha256Bytes } from "../../offchain/src/base/index.ts";
+import { createManualClock, type ManualClock, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { createBlobServer } from "../../offchain/src/coordinator/blobs.ts";
 import {
   addressGroup,
@@ -16,6 +16,7 @@ import {
   type HttpApp,
   listen,
   parseProxy,
+  readUpload,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { type BlobStore, openFileStore } from "../../offchain/src/storage/index.ts";
@@ -105,6 +106,93 @@ describe("idle connections", () => {
     expect((await send(`${url}/health`, { method: "GET" })).status).toBe(200);
     for (const socket of slow) socket.resume();
     await eventually(() => slow.every((socket) => socket.closed), "the end of headers that do not come");
+  });
+});
+
+/** A body that is longer than what comes of it. */
+const HEAD =
+  "POST /small HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 8000\r\n\r\n{";
+
+interface Slow {
+  readonly port: number;
+  readonly clock: ManualClock;
+  /** Requests that began, bytes that came in all, and those that were read of payloads. */
+  readonly seen: { requests: number; readonly bytes: number; payload: number };
+  readonly healthy: () => Promise<number>;
+}
+
+/** A server that counts what comes, whose clock the test turns. */
+async function slowServer(perAddress: number, total: number): Promise<Slow> {
+  const clock = createManualClock(0);
+  const app = await createHttpServer({
+    logger: silentLogger(),
+    title: "Test",
+    version: "1",
+    connections: { perAddress, total, clock },
+  });
+  app.post("/small", { bodyLimit: 8_192 }, async () => ({}));
+  app.post("/payload", async (request) => {
+    for await (const chunk of readUpload(request, 1 << 20)) seen.payload += chunk.length;
+    return {};
+  });
+  const sockets: Socket[] = [];
+  app.server.on("connection", (socket: Socket) => sockets.push(socket));
+  app.server.on("request", () => (seen.requests += 1));
+  const seen = {
+    requests: 0,
+    payload: 0,
+    get bytes() {
+      return sockets.reduce((sum, { bytesRead }) => sum + bytesRead, 0);
+    },
+  };
+  const { port, url } = await listen(app, { port: 0, explicitPort: true });
+  onTestFinished(() => app.close());
+  return {
+    port,
+    clock,
+    seen,
+    healthy: async () => (await send(`${url}/health`, { method: "GET" }).catch(() => ({ status: 0 }))).status,
+  };
+}
+
+describe("requests that come in slowly", () => {
+  test.runIf(canRun("many addresses of loopback", "linux")).each([
+    ["not come on", 1],
+    ["come on", 5_000],
+  ])("and %s, from few addresses that fill all places with them, keep nobody out", async (_what, bytes) => {
+    const { port, clock, seen, healthy } = await slowServer(8, 32);
+    const slow: Socket[] = [];
+    for (let host = 2; host < 6; host++)
+      for (let index = 0; index < 8; index++) slow.push(await open(port, HEAD, `127.0.0.${host}`));
+    await eventually(() => seen.requests === 32, "the requests");
+    for (const socket of slow) socket.write(" ".repeat(bytes));
+    await eventually(() => seen.bytes === 32 * (HEAD.length + bytes), "what comes of them");
+    await clock.advance(2_000);
+    for (let tries = 0; tries < 4; tries++) expect(await healthy()).toBe(200);
+  });
+
+  test("but come on are let through at 20 kB a second, also beside such of the same address", async () => {
+    const { port, clock, seen, healthy } = await slowServer(8, 32);
+    const [seconds, rate] = [12, 20_000];
+    const length = `content-length: ${seconds * rate}`;
+    const upload = await open(
+      port,
+      `POST /payload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n${length}\r\n\r\n`,
+    );
+    let said = "";
+    upload.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    await eventually(() => seen.requests === 1, "the upload");
+    for (let second = 1; second <= seconds; second++) {
+      // They take all other places of the address, each time from those before.
+      const before = seen.requests;
+      for (let index = 0; index < 7; index++) await open(port, HEAD);
+      upload.write(" ".repeat(rate));
+      await eventually(() => seen.requests === before + 7 && seen.payload === second * rate, "what was sent");
+      await clock.advance(1_100);
+      expect(await healthy()).toBe(200);
+    }
+    await eventually(() => said !== "", "the answer to the upload");
+    expect(said).toMatch(/^HTTP\/1\.1 200 /);
   });
 });
 

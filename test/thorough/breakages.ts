@@ -732,4 +732,25 @@ export const breakages: readonly Breakage[] = [
     instead: "",
     tests: ["test/attack/chainDoor.test.ts"],
   },
+  {
+    name: "requests that do not come on keep their sockets",
+    file: "offchain/src/service/connections.ts",
+    text: "if (behind > MOST_BEHIND) group",
+    instead: "if (behind > 99 * MOST_BEHIND) group",
+    tests: ["test/attack/sockets.test.ts"],
+  },
+  {
+    name: "few addresses hold all sockets by requests that come on",
+    file: "offchain/src/service/connections.ts",
+    text: "coming.size > total / 16",
+    instead: "coming.size > total",
+    tests: ["test/attack/sockets.test.ts"],
+  },
+  {
+    name: "an upload over a slow link loses its socket",
+    file: "offchain/src/service/connections.ts",
+    text: "const LEAST_RATE = 2_048;",
+    instead: "const LEAST_RATE = 204_800;",
+    tests: ["test/attack/sockets.test.ts"],
+  },
 ];
