@@ -12,8 +12,8 @@ let harness: Harness;
 afterEach(() => harness.close());
 
 /** Throw-away keys. */
-const crowd = (count: number, from?: string): TestWorker[] =>
-  Array.from({ length: count }, (_, i) => harness.worker((0x40 + i).toString(16), from ? { from } : {}));
+const crowd = (count: number, from?: (i: number) => string): TestWorker[] =>
+  Array.from({ length: count }, (_, i) => harness.worker((0x40 + i).toString(16), from ? { from: from(i) } : {}));
 
 const state = () => harness.run.driver.state;
 const joined = async (worker: TestWorker): Promise<string> => {
@@ -104,13 +104,17 @@ describe("members that only say that they work", () => {
   });
 });
 
-describe("a crowd of keys behind one address that waits for places", () => {
-  it("lets a single newcomer behind another address go second, whose queue is its own", async () => {
+describe("a crowd of keys that waits for places", () => {
+  it.each([
+    ["behind one address", () => "198.51.100.7"],
+    ["that owns a /48 of IPv6", (i: number) => `2001:db8:7:${i.toString(16)}::1`],
+    ["that owns a /24 of IPv4", (i: number) => `198.51.100.${i}`],
+  ])("%s lets a single newcomer elsewhere go second, whose queue is its own", async (_what, from) => {
     harness = await openHarness({ params: { minWorkers: 1, maxWorkers: 2 } });
     const [first, other] = [harness.worker("31"), harness.worker("32")];
     await first.join();
     await other.join();
-    const hostile = crowd(60, "198.51.100.7");
+    const hostile = crowd(60, from);
     const newcomer = harness.worker("33", { from: "203.0.113.9" });
     for (const each of hostile) expect(await joined(each)).toBe("RUN_FULL, try again");
     expect(await joined(newcomer)).toBe("RUN_FULL, try again");

@@ -12,6 +12,7 @@ import { createManualClock, type ManualClock, sha256Bytes } from "../../offchain
 import { createBlobServer } from "../../offchain/src/coordinator/blobs.ts";
 import {
   addressGroup,
+  addressPrefixes,
   createHttpServer,
   type HttpApp,
   listen,
@@ -333,6 +334,8 @@ describe("who asks", () => {
     expect(addressGroup("2001:db8::1")).toBe(addressGroup("2001:0db8:0:0:ffff::2"));
     expect(addressGroup("2001:db8:0:1::1")).not.toBe(addressGroup("2001:db8::1"));
     expect(addressGroup("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
+    expect(addressPrefixes("::ffff:203.0.113.9")).toEqual(["203.0.113.0/24", "203.0.113.9"]);
+    expect(addressPrefixes("2001:db8:7::9")).toEqual(["2001:db8::/32", "2001:db8:7::/48", "2001:db8:7:0::/64"]);
   });
 
   test("is who the proxy says, and nobody else is believed", async () => {

@@ -343,7 +343,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "whoever asks first gets a place, also before those in line",
     file: "offchain/src/coordinator/line.ts",
-    text: "      if (before(waiting, address, worker) < places) {",
+    text: "      if (before(all, path, worker) < places) {",
     instead: "      if (places > 0) {",
     tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
@@ -406,8 +406,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "one address has the line for places for itself",
     file: "offchain/src/coordinator/joins.ts",
-    text: "run.line.turn(join.worker, addressGroup(address), openPlaces",
-    instead: "run.line.turn(join.worker, addressGroup(address).slice(99), openPlaces",
+    text: "run.line.turn(join.worker, address, openPlaces",
+    instead: "run.line.turn(join.worker, address.slice(99), openPlaces",
     tests: ["test/attack/joins.test.ts"],
   },
   {
@@ -731,6 +731,20 @@ export const breakages: readonly Breakage[] = [
     text: 'if (rest.length > 1) throw refuse("takes no overrides here");',
     instead: "",
     tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "who owns a network has a turn for each of its addresses",
+    file: "offchain/src/service/addresses.ts",
+    text: '  return [`${groups.slice(0, 2).join(":")}::/32`, `${groups.slice(0, 3).join(":")}::/48`, group];\n',
+    instead: "  return groups.length > 0 ? [group] : groups;\n",
+    tests: ["test/attack/joins.test.ts", "test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "who owns a network keeps newcomers out of the line",
+    file: "offchain/src/coordinator/line.ts",
+    text: "if (last === undefined) return false;",
+    instead: "if (last !== worker) return false;",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
   {
     name: "requests that do not come on keep their sockets",

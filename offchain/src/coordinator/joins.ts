@@ -17,7 +17,6 @@ import {
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
 import { refusalOf, runFull } from "./machine/rules.ts";
-import { addressGroup } from "../service/index.ts";
 import type { Run } from "./run.ts";
 
 /**
@@ -73,7 +72,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   const refusal = refusalOf(driver.state, event);
   if (refusal && refusal.code !== "RUN_FULL") throw new RefusedError(refusal.code, refusal.message);
   const { state } = driver;
-  if (!state.members[join.worker] && !run.line.turn(join.worker, addressGroup(address), openPlaces(state), now)) {
+  if (!state.members[join.worker] && !run.line.turn(join.worker, address, openPlaces(state), now)) {
     const full = runFull(state);
     throw new RefusedError(full.code, full.message);
   }

@@ -1,76 +1,129 @@
 /**
  * Who asked for a place while all were taken. Soft state, like presence: a place that becomes free goes to one who still
- * asks. Addresses take turns, and behind one address who came first: asking often is no advantage over having asked first,
- * nor is a crowd of keys behind one address over a single worker behind another.
+ * asks. Networks take turns, within one its smaller networks, then its addresses, and behind one address who came first: asking
+ * often is no advantage over having asked first, nor is a crowd of keys, or of addresses that one owns, over a single worker
+ * elsewhere.
  */
 import type { Address } from "@cotrain/sdk/protocol";
+
+import { addressPrefixes } from "../service/index.ts";
 
 /** Who has not asked again for this long, ms, has lost its turn; workers ask twice in it. */
 const PATIENCE_MS = 60_000;
 /** Who comes when so many wait behind its address is not written down; the workers of one NAT fit. */
 const MAX_OF_ADDRESS = 64;
-/** With so many in all the last behind the address with most of them makes room. */
+/** With so many in all the last of the network with most of them makes room. */
 const MAX_WAITING = 1_024;
 
 export interface Line {
-  /**
-   * Whether it is this worker's turn, with so many places open; if not it keeps or takes its place in the line.
-   * @param address whom a limit per address counts as one
-   */
+  /** Whether it is this worker's turn, with so many places open; if not it keeps or takes its place in the line. */
   turn(worker: Address, address: string, places: number, now: number): boolean;
 }
 
-/** Behind each address when each worker asked last; Maps keep the order of the first time. */
-type Waiting = Map<string, Map<Address, number>>;
+/** Who waits behind a network: in smaller ones, whose order is that of their turns, or at an address in the order of coming. */
+interface Network {
+  readonly parts: Map<string, Network>;
+  readonly workers: Set<Address>;
+}
+
+const emptyNetwork = (): Network => ({ parts: new Map(), workers: new Set() });
+
+function sizeOf({ parts, workers }: Network): number {
+  let size = workers.size;
+  for (const part of parts.values()) size += sizeOf(part);
+  return size;
+}
 
 export function createLine(): Line {
-  const waiting: Waiting = new Map();
+  const all = emptyNetwork();
+  /** When each asked last, and behind which networks it waits. */
+  const waiting = new Map<Address, { readonly path: readonly string[]; readonly at: number }>();
+  const forget = (worker: Address, path: readonly string[]): void => {
+    waiting.delete(worker);
+    takeOut(all, path, worker, false);
+  };
   return {
     turn: (worker, from, places, now) => {
-      forget(waiting, now);
+      for (const [other, { path, at }] of waiting) if (now - at > PATIENCE_MS) forget(other, path);
       // A worker whose address changes keeps its place, and has but one.
-      const address = [...waiting].find(([, workers]) => workers.has(worker))?.[0] ?? from;
-      const workers = waiting.get(address) ?? new Map<Address, number>();
-      if (before(waiting, address, worker) < places) {
-        workers.delete(worker);
-        // Who comes to its turn lets the other addresses go first.
-        if (waiting.delete(address) && workers.size > 0) waiting.set(address, workers);
+      const path = waiting.get(worker)?.path ?? addressPrefixes(from);
+      if (before(all, path, worker) < places) {
+        waiting.delete(worker);
+        takeOut(all, path, worker, true);
         return true;
       }
-      if (!workers.has(worker) && (workers.size >= MAX_OF_ADDRESS || !hasRoom(waiting, workers.size))) return false;
-      waiting.set(address, workers.set(worker, now));
+      if (!waiting.has(worker)) {
+        if ((find(all, path)?.workers.size ?? 0) >= MAX_OF_ADDRESS) return false;
+        if (waiting.size >= MAX_WAITING) {
+          const last = lastOfFullest(all, path);
+          if (last === undefined) return false;
+          forget(last, waiting.get(last)!.path);
+        }
+        putIn(all, path, worker);
+      }
+      waiting.set(worker, { path, at: now });
       return false;
     },
   };
 }
 
-function forget(waiting: Waiting, now: number): void {
-  for (const [address, workers] of waiting) {
-    for (const [worker, askedAt] of workers) if (now - askedAt > PATIENCE_MS) workers.delete(worker);
-    if (workers.size === 0) waiting.delete(address);
+const find = (network: Network, path: readonly string[]): Network | undefined =>
+  path.reduce((found: Network | undefined, prefix) => found?.parts.get(prefix), network);
+
+function putIn(network: Network, [prefix, ...rest]: readonly string[], worker: Address): void {
+  if (prefix === undefined) {
+    network.workers.add(worker);
+    return;
   }
+  const part = network.parts.get(prefix) ?? emptyNetwork();
+  network.parts.set(prefix, part);
+  putIn(part, rest, worker);
 }
 
-/** How many come before it when the addresses take turns, in their order. */
-function before(waiting: Waiting, address: string, worker: Address): number {
-  const own = [...(waiting.get(address)?.keys() ?? [])];
-  const at = own.indexOf(worker);
-  const turns = at < 0 ? own.length : at;
+/** Where it had its turn, its networks let the others go first. */
+function takeOut(network: Network, [prefix, ...rest]: readonly string[], worker: Address, served: boolean): void {
+  if (prefix === undefined) {
+    network.workers.delete(worker);
+    return;
+  }
+  const part = network.parts.get(prefix);
+  if (!part) return;
+  takeOut(part, rest, worker, served);
+  const empty = sizeOf(part) === 0;
+  if (served || empty) network.parts.delete(prefix);
+  if (served && !empty) network.parts.set(prefix, part);
+}
+
+/** How many come before it when networks take turns, in their order. */
+function before(network: Network, [prefix, ...rest]: readonly string[], worker: Address): number {
+  if (prefix === undefined) {
+    const at = [...network.workers].indexOf(worker);
+    return at < 0 ? network.workers.size : at;
+  }
+  const own = network.parts.get(prefix);
+  const turns = own ? before(own, rest, worker) : 0;
   let count = turns;
   let earlier = true;
-  for (const [other, { size }] of waiting) {
-    if (other === address) earlier = false;
-    else count += Math.min(size, earlier ? turns + 1 : turns);
+  for (const [other, part] of network.parts) {
+    if (other === prefix) earlier = false;
+    else count += Math.min(sizeOf(part), earlier ? turns + 1 : turns);
   }
   return count;
 }
 
-/** Whether one more fits behind an address that has so many; one behind the fullest address may have to go. */
-function hasRoom(waiting: Waiting, own: number): boolean {
-  const all = [...waiting.values()];
-  if (all.reduce((sum, { size }) => sum + size, 0) < MAX_WAITING) return true;
-  const fullest = all.reduce((most, workers) => (workers.size > most.size ? workers : most));
-  if (fullest.size <= own + 1) return false;
-  fullest.delete([...fullest.keys()].at(-1)!);
-  return true;
+/** Of equally full ones the last. */
+const fullestOf = ({ parts }: Network): Network | undefined =>
+  [...parts.values()].reduce<Network | undefined>(
+    (most, part) => (most === undefined || sizeOf(part) >= sizeOf(most) ? part : most),
+    undefined,
+  );
+
+/** Who makes room for one more behind some networks: the last of the widest one that has more waiting, if there is such. */
+function lastOfFullest(network: Network, [prefix, ...rest]: readonly string[]): Address | undefined {
+  if (prefix === undefined) return undefined;
+  const own = network.parts.get(prefix);
+  let fullest = fullestOf(network);
+  if (!fullest || sizeOf(fullest) <= (own ? sizeOf(own) : 0) + 1) return own && lastOfFullest(own, rest);
+  for (let part: Network | undefined = fullest; part; part = fullestOf(part)) fullest = part;
+  return [...fullest.workers].at(-1);
 }

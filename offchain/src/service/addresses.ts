@@ -23,6 +23,20 @@ export function addressGroup(address: string): string {
   return isIP(plain) === 6 ? `${groupsOf(plain).slice(0, 4).join(":")}::/64` : plain;
 }
 
+/**
+ * The networks that an address is in, the widest first, itself as {@link addressGroup} last: who owns a network has all the
+ * addresses in it, a site commonly a /48 of IPv6, a provider a /32.
+ */
+export function addressPrefixes(address: string): readonly string[] {
+  const plain = plainAddress(address);
+  const version = isIP(plain);
+  const group = addressGroup(address);
+  if (version === 4) return [`${plain.split(".").slice(0, 3).join(".")}.0/24`, group];
+  if (version !== 6) return [group];
+  const groups = groupsOf(plain);
+  return [`${groups.slice(0, 2).join(":")}::/32`, `${groups.slice(0, 3).join(":")}::/48`, group];
+}
+
 /** The widest ranges of private addresses, 10.0.0.0/8 and fc00::/7: a wider one has strangers in it, who would be believed. */
 const LEAST_PREFIX = { 4: 8, 6: 7 } as const;
 

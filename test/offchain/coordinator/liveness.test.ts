@@ -309,7 +309,7 @@ describe("places", () => {
 
   it("that become free go to addresses in turn, however many ask from one of them", () => {
     const line = createLine();
-    const [crowd, one, two] = ["192.0.2.1", "192.0.2.2", "2001:db8::/64"];
+    const [crowd, one, two] = ["192.0.2.1", "198.51.100.2", "2001:db8::1"];
     for (let i = 0; i < 10; i++) expect(line.turn(addressOf(i), crowd, 0, i)).toBe(false);
     expect([line.turn(addressOf(20), one, 0, 10), line.turn(addressOf(30), two, 0, 11)]).toEqual([false, false]);
     // The first of the crowd, then the two others, then the second of the crowd.
@@ -325,6 +325,26 @@ describe("places", () => {
     // Another address gives it neither a second place in the line nor a new one.
     expect(line.turn(addressOf(5), two, 4, 16)).toBe(false);
     expect(line.turn(addressOf(5), two, 5, 16)).toBe(true);
+  });
+
+  it.each([
+    ["a /48", (n: number) => `2001:db8:1:${n.toString(16)}::1`, "2001:db8:2::1"],
+    ["a /32", (n: number) => `2001:db8:${n.toString(16)}::1`, "2001:db9::1"],
+    ["a /24 of IPv4", (n: number) => `198.51.100.${n % 256}`, "203.0.113.9"],
+  ])("that become free go to a newcomer beside a crowd that owns %s and fills the line", (_what, from, elsewhere) => {
+    const line = createLine();
+    for (let i = 0; i < 1_024; i++) expect(line.turn(addressOf(i), from(i), 0, 0)).toBe(false);
+    // One of the crowd more finds no room; a newcomer does, and comes second.
+    expect(line.turn(addressOf(2_000), from(2_000), 0, 0)).toBe(false);
+    expect(line.turn(addressOf(2_000), from(2_000), 1_024, 0)).toBe(false);
+    expect(line.turn(addressOf(40_000), elsewhere, 0, 1)).toBe(false);
+    expect(line.turn(addressOf(40_000), elsewhere, 1, 1)).toBe(false);
+    expect(line.turn(addressOf(1), from(1), 1, 2)).toBe(false);
+    const first = Array.from({ length: 1_024 }, (_, i) => i).find((i) => line.turn(addressOf(i), from(i), 1, 3));
+    expect(first).toBe(0);
+    expect(line.turn(addressOf(1), from(1), 1, 4)).toBe(false);
+    expect(line.turn(addressOf(40_000), elsewhere, 1, 5)).toBe(true);
+    expect(line.turn(addressOf(1), from(1), 1, 6)).toBe(true);
   });
 
   it("have a line with a bound for each address and in all, in which the longest queue makes room", () => {
