@@ -131,6 +131,13 @@ test(
   },
 );
 
+test("bodies that do not come keep nobody out", HANGS, async () => {
+  const { door, ask } = await open({ atWork: 2, bodyPatience: 0, requestTimeout: NEVER });
+  const slow = await Promise.all([1, 2, 3, 4].map(() => speak(door, `${HEAD}content-length: 40\r\n\r\n{`)));
+  await eventually(() => slow.filter(({ socket }) => socket.closed).length === 2, "room for two of them");
+  expect((await ask()).status).toBe(200);
+});
+
 test("who goes away, and what fails, holds no place", HANGS, async () => {
   const { door, ask } = await open({ atWork: 2 }, "away");
   const left = await Promise.all([1, 2].map(() => speak(door, `${HEAD}content-length: 40\r\n\r\n{`)));

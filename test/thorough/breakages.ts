@@ -574,14 +574,14 @@ export const breakages: readonly Breakage[] = [
   {
     name: "any number of requests is at work at the chain's door",
     file: "offchain/src/chain/chainDoor.ts",
-    text: "if (atWork >= limits.atWork) {",
+    text: "if (atWork >= limits.atWork && !makeRoom()) {",
     instead: "if (atWork >= 1_000 * limits.atWork) {",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
     name: "who went away holds a place at the chain's door",
     file: "offchain/src/chain/chainDoor.ts",
-    text: "    } finally {\n      atWork -= 1;\n    }\n",
+    text: "    } finally {\n      reading.delete(request);\n      atWork -= 1;\n    }\n",
     instead: "    }\n    atWork -= atWork > limits.atWork ? 1 : 0;\n",
     tests: ["test/attack/chainDoor.test.ts"],
   },
@@ -766,5 +766,12 @@ export const breakages: readonly Breakage[] = [
     text: "const LEAST_RATE = 2_048;",
     instead: "const LEAST_RATE = 204_800;",
     tests: ["test/attack/sockets.test.ts"],
+  },
+  {
+    name: "bodies that do not come keep their places at the chain's door",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "      reading.set(request, systemClock.monotonic());\n",
+    instead: "",
+    tests: ["test/attack/chainDoor.test.ts"],
   },
 ];

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { isAddress, toHex } from "viem";
 
-import { parseJsonBounded, readStreamBounded } from "../base/index.ts";
+import { parseJsonBounded, readStreamBounded, systemClock } from "../base/index.ts";
 import {
   createConnectionLimit,
   isExtensionOrigin,
@@ -74,6 +74,8 @@ export interface DoorLimits {
   readonly socketsPerAddress: number;
   /** Requests at work at the same time; more are told to come again. */
   readonly atWork: number;
+  /** Ms after which a request whose body has not come makes room for another. */
+  readonly bodyPatience: number;
   /** Ms in which a request's headers, and the whole of it, must have come. */
   readonly headersTimeout: number;
   readonly requestTimeout: number;
@@ -85,6 +87,7 @@ export const DOOR_LIMITS: DoorLimits = {
   sockets: 1_024,
   socketsPerAddress: 512,
   atWork: 128,
+  bodyPatience: 1_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 30_000,
@@ -206,6 +209,15 @@ function corsOf(origin: string | undefined): Record<string, string> {
 
 function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: ReadonlySet<string>): Server {
   let atWork = 0;
+  /** Since when those at work are read whose body has not come, the first first. */
+  const reading = new Map<IncomingMessage, number>();
+  const makeRoom = (): boolean => {
+    const [[slowest, since] = []] = reading;
+    if (!slowest || systemClock.monotonic() - since! < limits.bodyPatience) return false;
+    reading.delete(slowest);
+    slowest.destroy();
+    return true;
+  };
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const send = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
       if (!request.complete) headers["connection"] = "close";
@@ -221,13 +233,15 @@ function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: Readonly
       response.writeHead(204, cors).end();
       return;
     }
-    if (atWork >= limits.atWork) {
+    if (atWork >= limits.atWork && !makeRoom()) {
       send(503, failure(null, -32_005, "Too many requests at once: try again."), { "retry-after": "1" });
       return;
     }
     atWork += 1;
     try {
+      reading.set(request, systemClock.monotonic());
       const body = await readStreamBounded(request as AsyncIterable<Uint8Array>, MAX_BODY_BYTES, "The request");
+      reading.delete(request);
       send(200, await answerBody(body, options), cors);
     } catch (error) {
       if (error instanceof CotrainError && error.code === "STREAM_TOO_LARGE")
@@ -236,6 +250,7 @@ function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: Readonly
       else if (error instanceof CotrainError) send(503, failure(null, -32_000, error.message));
       else response.destroy();
     } finally {
+      reading.delete(request);
       atWork -= 1;
     }
   };
