@@ -1,10 +1,12 @@
 /** States that --fresh put aside: found with their size, told by status, removed by clean and by nothing else. */
 import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { PassThrough } from "node:stream";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { archiveStateDirectory, openStateDirectory } from "../../../offchain/src/service/index.ts";
+import { askRemoval } from "../../../offchain/src/cli/commands/clean.ts";
 import { findPutAside } from "../../../offchain/src/cli/putAside.ts";
 import { contentOf, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
@@ -63,6 +65,21 @@ describe("what --fresh put aside", () => {
       expect(existsSync(path)).toBe(true);
     }
     expect(verdictOf(ended).sentence).toBe("Nothing was removed: confirm it with --yes where nobody can be asked.");
+  });
+
+  test.each([
+    ["y\r", "yes"],
+    ["Yes\r", "yes"],
+    ["\r", "no"],
+    ["nay\r", "no"],
+    ["\u0004", "no"],
+    ["y\u0003", "interrupted"],
+  ] as const)("who is asked and types %j says %s", async (typed, answer) => {
+    const [keyboard, screen] = [new PassThrough(), new PassThrough()];
+    const asked = askRemoval("Remove it? ", keyboard, screen);
+    keyboard.write(typed);
+    expect(await asked).toBe(answer);
+    expect(String(screen.read())).toContain("Remove it? ");
   });
 
   test("one that somebody works in stays, and so do the others", async () => {

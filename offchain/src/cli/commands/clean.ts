@@ -1,27 +1,52 @@
 import { createInterface } from "node:readline/promises";
 
 import { UserError } from "../../base/index.ts";
-import { openStateDirectory, toggle } from "../../service/index.ts";
+import { EXIT_INTERRUPTED, openStateDirectory, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatBytes } from "../format.ts";
 import { stateOption } from "../options.ts";
 import { findPutAside, type PutAside, remove } from "../putAside.ts";
 
-/** Whether the person at the terminal says yes. */
-async function agreed(found: readonly PutAside[]): Promise<boolean> {
+/**
+ * What the person at the terminal answers: an end of the input (Ctrl-D) is no yes.
+ * @param input a terminal in raw mode, as `readline` makes it: Ctrl-C comes as a character and not as a signal
+ */
+export async function askRemoval(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<"yes" | "no" | "interrupted"> {
+  const prompt = createInterface({ input, output, terminal: true });
+  const asking = new AbortController();
+  let interrupted = false;
+  prompt.once("SIGINT", () => {
+    interrupted = true;
+    prompt.close();
+  });
+  prompt.once("close", () => asking.abort());
+  try {
+    const answer = await prompt.question(question, { signal: asking.signal });
+    return /^y(es)?$/i.test(answer.trim()) ? "yes" : "no";
+  } catch (error) {
+    if (!asking.signal.aborted) throw error;
+    // The line of the question has not ended.
+    output.write("\n");
+    return interrupted ? "interrupted" : "no";
+  } finally {
+    prompt.close();
+  }
+}
+
+/** @throws UserError `CONFIRMATION_MISSING` where nobody can be asked */
+function confirmed(found: readonly PutAside[]): ReturnType<typeof askRemoval> {
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new UserError(
       "CONFIRMATION_MISSING",
       "Nothing was removed: confirm it with --yes where nobody can be asked.",
     );
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const what = found.length === 1 ? "it" : `all ${found.length}`;
-    const answer = await prompt.question(`Remove ${what} for ever? The wallets in there go too. [y/N] `);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    prompt.close();
-  }
+  const what = found.length === 1 ? "it" : `all ${found.length}`;
+  const question = `Remove ${what} for ever? The wallets in there go too. [y/N] `;
+  return askRemoval(question, process.stdin, process.stderr);
 }
 
 /** @throws UserError `STATE_LOCKED` for one that somebody opened by --state; state of another version can go. */
@@ -55,7 +80,10 @@ export const cleanCommand = defineCommand({
     for (const each of found) await requireUnused(each);
     if (!options.yes) {
       for (const { path, bytes } of found) output.notice(`${path}  ${formatBytes(bytes)}`);
-      if (!(await agreed(found))) return done([], "Nothing was removed.");
+      const answer = await confirmed(found);
+      if (answer !== "yes") done([], "Nothing was removed.");
+      if (answer === "no") return;
+      if (answer === "interrupted") return EXIT_INTERRUPTED;
     }
     for (const each of found) await remove(each);
     done(found, `Removed ${found.length === 1 ? "1 old state" : `${found.length} old states`}, ${formatBytes(total)}.`);
