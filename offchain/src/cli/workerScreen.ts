@@ -45,8 +45,10 @@ export interface WorkerScreen {
   readonly rounds: number;
   readonly tokens: number;
   readonly standing: Standing | undefined;
-  /** What is tried again; `since`: when it began to fail. */
-  readonly retry: { readonly what: string; readonly reason: string; readonly since: number } | undefined;
+  /** What is tried again; `since`: when it began to fail; `endless`: until the worker is ended. */
+  readonly retry:
+    | { readonly what: string; readonly reason: string; readonly since: number; readonly endless: boolean }
+    | undefined;
   /** The last work that was for nothing, and why. */
   readonly dropped: string | undefined;
   readonly claimCommand: string;
@@ -118,7 +120,8 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
       };
     case "retrying": {
       const { what, reason } = event;
-      return { ...screen, retry: { what, reason: printable(reason), since: screen.retry?.since ?? now } };
+      const [since, endless] = [screen.retry?.since ?? now, event.patienceMs === undefined];
+      return { ...screen, retry: { what, reason: printable(reason), since, endless } };
     }
     case "left":
       return { ...calm, activity: "has left" };
@@ -130,9 +133,11 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
 /** Longer than this something is wrong that does not pass by itself. */
 const ADVISE_AFTER_MS = 60_000;
 
-/** What to look at when the same thing has failed for a minute, undefined before. */
+/**
+ * What to look at when the same thing has failed for a minute, undefined before; of what is given up, the error at the end tells.
+ */
 export const adviceFor = ({ retry, coordinator }: WorkerScreen, now: number): string | undefined =>
-  retry === undefined || now - retry.since < ADVISE_AFTER_MS
+  retry === undefined || !retry.endless || now - retry.since < ADVISE_AFTER_MS
     ? undefined
     : `This has failed for ${Math.floor((now - retry.since) / 60_000)} min: see whether ${coordinator}/health answers from this machine, and ask who runs it. The worker goes on trying; Ctrl-C ends it, and nothing that was accepted is lost.`;
 

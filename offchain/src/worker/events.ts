@@ -77,5 +77,7 @@ export type WorkerEvent =
       readonly code: string;
       readonly reason: string;
       readonly waitMs: number;
+      /** Of what is not tried for ever: after how long without success the worker gives up, ms. */
+      readonly patienceMs?: number;
     }
   | { readonly type: "left"; readonly reason: string };

@@ -15,7 +15,7 @@ import {
   type WorkReply,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, InternalError, roundNumber, systemClock, UserError } from "../base/index.ts";
+import { type Clock, InternalError, RetryableError, roundNumber, systemClock, UserError } from "../base/index.ts";
 import { openFileStore } from "../storage/index.ts";
 import {
   type AdmittedRealisation,
@@ -28,7 +28,14 @@ import {
   type RunDescription,
   type RunRecordReader,
 } from "./artefacts.ts";
-import { type BackoffOptions, defaultBackoff, fullJitter, type RetryOptions, retrying } from "./backoff.ts";
+import {
+  type BackoffOptions,
+  defaultBackoff,
+  fullJitter,
+  type RetryOptions,
+  retrying,
+  saysRetryable,
+} from "./backoff.ts";
 import type { WorkerEvent } from "./events.ts";
 import { openEvidence } from "./evidence.ts";
 import { AcknowledgementError, type SigningAccount } from "./receipt.ts";
@@ -102,6 +109,7 @@ export interface WorkerEnd {
   readonly tokens: number;
 }
 
+const DEFAULT_PATIENCE_MS = 60_000;
 const DEFAULT_CACHE_BYTES = 4 * 2 ** 30;
 /** How long one request for work may wait, s. */
 const POLL_SECONDS = 20;
@@ -161,14 +169,11 @@ async function prepare(
   const preparing = (what: string): void => onEvent({ type: "preparing", what });
 
   preparing(`looking for the run at ${client.url}`);
-  const giveUpAt = clock.now() + (options.patience ?? 60_000);
-  const found: RetryOptions = {
-    ...retry,
-    onRetry: onRetry("run"),
-    retryable: (error) => error instanceof CotrainError && error.retryable && clock.now() < giveUpAt,
-  };
-  const runId = await retrying(() => findRun(client, options.runId), found);
-  const view = await retrying(() => client.run(runId), found);
+  const patience = options.patience ?? DEFAULT_PATIENCE_MS;
+  const { runId, view } = await patiently(client.url, patience, { ...retry, onEvent }, async (found) => {
+    const runId = await retrying(() => findRun(client, options.runId), found);
+    return { runId, view: await retrying(() => client.run(runId), found) };
+  });
 
   const store = await openFileStore(join(options.directory, "blobs"));
   let member: SessionKeeper | undefined;
@@ -265,7 +270,36 @@ async function prepare(
   };
 }
 
-function retryEvent(what: string, error: unknown, waitMs: number): WorkerEvent {
+/**
+ * The first that a worker asks of its coordinator: where nobody answers the address may be wrong, which trying on does not mend.
+ * @throws RetryableError `COORDINATOR_AWAY` once it was patient
+ */
+async function patiently<T>(
+  url: string,
+  patience: number,
+  retry: Omit<RetryOptions, "onRetry" | "retryable"> & { readonly onEvent: (event: WorkerEvent) => void },
+  work: (found: RetryOptions) => Promise<T>,
+): Promise<T> {
+  const { clock, signal, onEvent } = retry;
+  const giveUpAt = clock.now() + patience;
+  try {
+    return await work({
+      ...retry,
+      onRetry: (error, waitMs) => onEvent({ ...retryEvent("run", error, waitMs), patienceMs: patience }),
+      retryable: (error) => saysRetryable(error) && clock.now() < giveUpAt,
+    });
+  } catch (error) {
+    if (signal.aborted || !saysRetryable(error)) throw error;
+    const reason = (error as CotrainError).message.replace(/\.$/, "");
+    throw new RetryableError(
+      "COORDINATOR_AWAY",
+      `${reason}, and it was tried for ${Math.round(patience / 1_000)} s: see whether ${url}/health answers from this machine, ask who runs it, and start the worker again when it does.`,
+      { cause: error },
+    );
+  }
+}
+
+function retryEvent(what: string, error: unknown, waitMs: number): WorkerEvent & { type: "retrying" } {
   const code = error instanceof CotrainError ? error.code : "UNKNOWN";
   return { type: "retrying", what, code, reason: error instanceof Error ? error.message : String(error), waitMs };
 }

@@ -241,7 +241,13 @@ describe("sessions", () => {
   test("a coordinator that stays away at the start is told as something to try again", async () => {
     await start();
     await double.down();
-    await expect(run({ patience: 100 })).rejects.toMatchObject({ code: "UNREACHABLE", retryable: true });
+    const { url } = double;
+    await expect(run({ patience: 100 })).rejects.toMatchObject({
+      code: "COORDINATOR_AWAY",
+      retryable: true,
+      message: `The coordinator at ${url} does not answer, and it was tried for 0 s: see whether ${url}/health answers from this machine, ask who runs it, and start the worker again when it does.`,
+    });
+    for (const tried of of("retrying")) expect(tried.patienceMs).toBe(100);
   });
 
   test("a stale attempt is dropped, and the worker goes on with the new one", async () => {
