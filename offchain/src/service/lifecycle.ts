@@ -62,10 +62,12 @@ export async function runDaemon(
   const controller = new AbortController();
   const shutdown: { name: string; work: () => Promise<void> | void }[] = [];
   let interrupted = false;
+  let told = false;
 
   const end = (why: string): void => {
     if (controller.signal.aborted) return;
-    logger.info({ why }, "shutting down");
+    // Where people were told a sentence, that was the last word.
+    logger[told ? "debug" : "info"]({ why }, "shutting down");
     controller.abort(new UserError("STOPPED", `${options.name} was told to stop (${why}).`));
     const deadline = options.shutdownDeadline ?? 10_000;
     setTimeout(() => {
@@ -102,6 +104,7 @@ export async function runDaemon(
     .then((returned) => returned ?? (interrupted ? EXIT_INTERRUPTED : 0))
     .catch((error: unknown) => {
       if (controller.signal.aborted && error === controller.signal.reason) return interrupted ? EXIT_INTERRUPTED : 0;
+      told = options.tell === "sentence";
       return report(error, options);
     });
   end("done");

@@ -44,7 +44,12 @@ await runDaemon(
   {
     name: "test daemon",
     logger: tell
-      ? createLogger({ component: "test", level: "error", pretty: false, destination: logged })
+      ? createLogger({
+          component: "test",
+          level: tell === "sentence" ? "info" : "error",
+          pretty: false,
+          destination: logged,
+        })
       : createLogger({ component: "test", level: "silent" }),
     ...(tell && { tell }),
     // None ends by its deadline but where a test says so.
