@@ -131,10 +131,3 @@ export function wrapCommand(command: string, width: number): string[] {
   }
   return [...lines, line];
 }
-
-/**
- * Text of a stranger as a terminal may show it: without the control characters that move cursors, set clipboards or hide
- * lines (ECMA-48: C0 but newline and tab, DEL, C1).
- */
-// oxlint-disable-next-line no-control-regex -- these are what it is about
-export const printable = (text: string): string => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\uFFFD");

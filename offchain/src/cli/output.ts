@@ -1,16 +1,34 @@
 /**
  * Where output goes: data on stdout (text, or one JSON document under --json), notices on stderr. Colour only on a TTY.
+ * Coordinators, RPCs and models write part of it: all that leaves here is made printable here, and nowhere before.
  */
-import { styleText } from "node:util";
+import { inspect, styleText } from "node:util";
 
+import { printable, printableJson } from "../base/index.ts";
 import { shownHex } from "./format.ts";
 
-type Style = Parameters<typeof styleText>[0];
+const styles = ["bold", "dim", "cyan", "green", "yellow"] as const;
+export type Style = (typeof styles)[number];
+/** Parameters of the sequences that {@link Output.paint} writes. */
+const painted = new Set(styles.flatMap((style) => inspect.colors[style]?.map(String)));
+
+/** Painted text as a terminal may show it: of escape codes those of `paint` alone, which at worst make a stranger bold. */
+export const printableInColour = (text: string): string =>
+  text
+    // oxlint-disable-next-line no-control-regex -- this is what it is about
+    .split(/(\u001b\[\d+m)/)
+    .map((part) => (painted.has(part.slice(2, -1)) && part.startsWith("\u001b[") ? part : printable(part)))
+    .join("");
+
+/** A stranger's newline begins no line. */
+const inOneLine = (text: string): string => text.replaceAll("\n", " ");
 
 export interface Output {
   readonly json: boolean;
   /** Prints the command's result: the document under --json, else the lines. */
   readonly result: (document: unknown, lines: readonly string[]) => void;
+  /** Text that goes on, on stdout; nothing under --json. */
+  readonly text: (piece: string) => void;
   /** One line for people, on stderr. */
   readonly notice: (line: string) => void;
   /** What went wrong, in one sentence on stderr. */
@@ -24,19 +42,24 @@ function asShown(_key: string, value: unknown): unknown {
   return typeof value === "string" ? shownHex(value) : value;
 }
 
-/** One sentence on stderr that says who speaks. */
-export const complain = (sentence: string): void => void process.stderr.write(`cotrain: ${sentence}\n`);
+/** One sentence on stderr that says who speaks; a stack follows it on lines of its own, indented. */
+export const complain = (sentence: string): void =>
+  void process.stderr.write(`cotrain: ${printable(sentence).replaceAll("\n", "\n  ")}\n`);
 
 export function createOutput(json: boolean): Output {
   const colour = (process.stdout.isTTY ?? false) && process.env["NO_COLOR"] === undefined;
   return {
     json,
     result(document, lines) {
+      const shown = colour ? printableInColour : printable;
       process.stdout.write(
-        json ? `${JSON.stringify(document, asShown, 2)}\n` : lines.map((line) => `${line}\n`).join(""),
+        json
+          ? `${printableJson(JSON.stringify(document, asShown, 2))}\n`
+          : lines.map((line) => `${shown(inOneLine(line))}\n`).join(""),
       );
     },
-    notice: (line) => void process.stderr.write(`${line}\n`),
+    text: (piece) => void (json || process.stdout.write(printable(piece))),
+    notice: (line) => void process.stderr.write(`${printable(inOneLine(line))}\n`),
     complain,
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
   };

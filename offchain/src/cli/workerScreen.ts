@@ -10,7 +10,6 @@ import {
   formatPercent,
   formatShares,
   formatShort,
-  printable,
   shortAddress,
   wrap,
   wrapCommand,
@@ -91,7 +90,7 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
     case "waiting":
       return {
         ...calm,
-        activity: `waiting: ${printable(event.reason)}`,
+        activity: `waiting: ${event.reason}`,
         step: 0,
         steps: 0,
         tokensPerSecond: undefined,
@@ -116,12 +115,12 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
       return {
         ...calm,
         activity: "waiting for the next round",
-        dropped: `round ${roundNumber(event.round)}: ${printable(event.reason)}`,
+        dropped: `round ${roundNumber(event.round)}: ${event.reason}`,
       };
     case "retrying": {
       const { what, reason } = event;
       const [since, endless] = [screen.retry?.since ?? now, event.patienceMs === undefined];
-      return { ...screen, retry: { what, reason: printable(reason), since, endless } };
+      return { ...screen, retry: { what, reason, since, endless } };
     }
     case "left":
       return { ...calm, activity: "has left" };
@@ -221,11 +220,11 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
         `earned ${earnedText(screen)}`,
       ].join(" · ");
     case "dropped":
-      return `round ${roundNumber(event.round)} dropped: ${printable(event.reason)}`;
+      return `round ${roundNumber(event.round)} dropped: ${event.reason}`;
     case "retrying":
-      return `${event.what}: ${printable(event.reason)} Trying again in ${Math.ceil(event.waitMs / 1_000)} s.`;
+      return `${event.what}: ${event.reason} Trying again in ${Math.ceil(event.waitMs / 1_000)} s.`;
     case "left":
-      return `left: ${printable(event.reason)}`;
+      return `left: ${event.reason}`;
     default:
       return undefined;
   }

@@ -3,7 +3,7 @@
  * nothing hangs past its deadline.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { exitCodeOf, InternalError, UserError } from "../base/index.ts";
+import { exitCodeOf, InternalError, printable, UserError } from "../base/index.ts";
 import type { Logger } from "./logging.ts";
 
 /** What a supervised child tells its supervisor over Node's IPC channel. */
@@ -140,7 +140,7 @@ async function report(error: unknown, options: DaemonOptions): Promise<number> {
     typed && exitCode !== 70
       ? typed.message
       : `Internal error in ${options.name}: ${error instanceof Error ? error.message : String(error)}`;
-  if (tell !== "log") (options.report ?? ((text: string) => process.stderr.write(`${text}\n`)))(sentence);
+  if (tell !== "log") (options.report ?? ((text: string) => process.stderr.write(`${printable(text)}\n`)))(sentence);
   await reportToParent(error, exitCode);
   return exitCode;
 }

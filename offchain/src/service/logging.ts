@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import pino, { type Logger as PinoLogger } from "pino";
 import pretty from "pino-pretty";
 
-import { type Clock, makeDirectories, redactUrls, systemClock } from "../base/index.ts";
+import { type Clock, makeDirectories, printable, printableJson, redactUrls, systemClock } from "../base/index.ts";
 
 export type Logger = PinoLogger;
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -73,6 +73,13 @@ export function createRepeatLimit(clock: Clock): (message: string) => number | u
   };
 }
 
+/** What is parsed from a line of JSON, for a terminal: names and texts may be a stranger's. */
+function printableValue(_name: string, value: unknown): unknown {
+  if (typeof value === "string") return printable(value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [printable(name), each]));
+}
+
 /** Makes the logger of a process. Parts of it speak through `logger.child({ component })`. */
 export function createLogger(options: LoggerOptions): Logger {
   const level = options.level ?? "info";
@@ -85,7 +92,7 @@ export function createLogger(options: LoggerOptions): Logger {
           ignore: "pid,hostname",
           translateTime: "SYS:HH:MM:ss",
         });
-        return { write: (line: string) => out.write(format(line)) };
+        return { write: (line: string) => out.write(format(JSON.parse(line, printableValue))) };
       })()
     : out;
   const { file } = options;
@@ -93,7 +100,7 @@ export function createLogger(options: LoggerOptions): Logger {
   // Causes of errors come from libraries, which name whole URLs with the keys in them.
   const stream = {
     write: (line: string) => {
-      const shown = redactUrls(line);
+      const shown = printableJson(redactUrls(line));
       formatted.write(shown);
       file?.write(shown);
     },

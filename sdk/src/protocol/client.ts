@@ -121,13 +121,16 @@ function unanswered(base: string, cause: unknown, answered: boolean): Coordinato
   return fail("UNREACHABLE", `The coordinator at ${base} does not answer.`, true);
 }
 
+/** Characters of what a coordinator says of an error: it is shown, and logged, as one sentence. */
+const MAX_SENTENCE = 1_000;
+
 function errorOf(status: number, text: string, url: string): CotrainError {
   try {
     const parsed: unknown = JSON.parse(text);
     if (Value.Check(messages.ErrorBody, parsed)) {
       const { code, message, details } = parsed.error;
       const options = { retryable: status >= 500 || status === 429, ...(details ? { details } : {}) };
-      return new CoordinatorError(status, code, message, options);
+      return new CoordinatorError(status, code.slice(0, 100), message.slice(0, MAX_SENTENCE), options);
     }
   } catch {
     // Not JSON: some proxy answered; said below.

@@ -531,10 +531,10 @@ describe("the summary", () => {
   });
 
   test("what holders decided in earlier sessions is told with its transaction", () => {
-    const decided = [{ title: "48 → 64 inner steps per round\u001b[2J", transaction: hash("a") }];
+    const decided = [{ title: "48 → 64 inner steps per round", transaction: hash("a") }];
     const noVote = "the holders decided in an earlier session; --vote lets them decide again";
     expect(text({ proposal: null, noVote, decided })).toContain(
-      `  ${noVote}\n  earlier: 48 → 64 inner steps per round\uFFFD[2J, executed in the transaction\n  ${hash("a")}\n`,
+      `  ${noVote}\n  earlier: 48 → 64 inner steps per round, executed in the transaction\n  ${hash("a")}\n`,
     );
   });
 
@@ -592,18 +592,6 @@ describe("the summary", () => {
       { what: "claim of 350.00 shares that worker-1, worker-3 earned, possible now", due: null },
     ]);
     expect(unclaimedBy([own!])).toEqual([]);
-  });
-
-  // A model may write anything: escapes that move cursors, carriage returns that hide what was said.
-  test("what a model writes reaches the terminal without control characters", () => {
-    const hostile = "town\u001b[2J\u000bhid\rden\u009b1m";
-    const shown = text({
-      sample: { prompt: `The ${hostile}`, before: hostile, after: hostile },
-      proposal: { ...summary.proposal!, title: hostile },
-    });
-    // oxlint-disable-next-line no-control-regex -- these are what it is about
-    expect(shown).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
-    expect(shown.match(/town\uFFFD\[2J\uFFFDhid\uFFFDden\uFFFD1m/g)?.length).toBeGreaterThanOrEqual(4);
   });
 
   test("what others trained and hold has a row of its own", () => {

@@ -105,22 +105,6 @@ describe("the picture", () => {
   );
 });
 
-test("what a coordinator says cannot move the cursor or set the clipboard", () => {
-  const reason = "busy\u001b]52;c;ZXZpbA==\u0007\u001b[2J\u009b1A\rgone";
-  for (const event of [
-    { ...retrying, reason },
-    { type: "waiting", reason },
-    { type: "dropped", round: 3, reason },
-    { type: "left", reason },
-  ] as WorkerEvent[]) {
-    const screen = after([ready, event]);
-    const shown = `${drawWorker(screen, plain, 80, 2_000)}${workerLine(screen, event) ?? ""}`;
-    // oxlint-disable-next-line no-control-regex -- these are what it is about
-    expect(shown).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
-    expect(shown).toContain("gone");
-  }
-});
-
 test("at rest no speed is shown, as the organiser shows none", () => {
   const resting = { type: "waiting", reason: "The run is paused." } as const;
   const shown = drawWorker(after([ready, acknowledged, resting]), plain, 80, 1_000);

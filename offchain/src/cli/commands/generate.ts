@@ -7,7 +7,6 @@ import { readDataManifest } from "../../data/index.ts";
 import { integer, real, text } from "../../service/index.ts";
 import type { BlobReader } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { printable } from "../format.ts";
 import { openLocalRun, withChain } from "../local.ts";
 import { openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
@@ -85,9 +84,6 @@ export const generateCommand = defineCommand({
     const prompt = options.prompt ?? (await promptOf(blobs, definition));
     let written = "";
     // The prompt comes with the first piece, when nothing can be wrong any more.
-    const show = (piece: string): void => {
-      if (!output.json) process.stdout.write(printable(written === "" ? prompt + piece : piece));
-    };
     for await (const piece of textFrom({
       blobs,
       definition,
@@ -100,10 +96,10 @@ export const generateCommand = defineCommand({
       seed,
       threads: options.threads ?? 2,
     })) {
-      show(piece);
+      output.text(written === "" ? prompt + piece : piece);
       written += piece;
     }
     if (output.json) output.result({ prompt, text: written, checkpoint }, []);
-    else process.stdout.write("\n");
+    else output.text("\n");
   },
 });

@@ -22,12 +22,12 @@ import { blobSourceOf, openRemoteRun, readerOptions, requireNamedDeployment } fr
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  " } as const;
 
-function line(report: HeadReport): string {
+function linesOf(report: HeadReport): string[] {
   const { condition, round, sequence, receipts, bytes } = report;
   const shards = condition === "pruned" ? "; its shards are not kept any more" : "";
   const signed = report.signed ? "" : " (not covered by a signed epoch)";
-  const problems = report.problems.map((problem) => `\n       ${problem}`).join("");
-  return `${marks[condition]} checkpoint ${round}, link ${sequence}, ${receipts} receipts, ${formatBytes(bytes)} hashed${shards}${signed}${problems}`;
+  const head = `${marks[condition]} checkpoint ${round}, link ${sequence}, ${receipts} receipts, ${formatBytes(bytes)} hashed${shards}${signed}`;
+  return [head, ...report.problems.map((problem) => `       ${problem}`)];
 }
 
 /** What is walked, and whose word says that it is this. */
@@ -60,7 +60,7 @@ async function walk({ reader, blobs, runId, contractsFrom }: Subject, output: Ou
       break;
     }
     reports.push(next.value);
-    if (!output.json) output.result(undefined, [line(next.value)]);
+    if (!output.json) output.result(undefined, linesOf(next.value));
   }
   const { heads, ok, pruned, missing, mismatch, unsigned, problems } = summary;
   const sound = missing === 0 && mismatch === 0 && problems.length === 0;

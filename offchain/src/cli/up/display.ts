@@ -6,7 +6,7 @@ import { createLogUpdate } from "log-update";
 
 import type { Clock } from "../../base/index.ts";
 import { formatDuration, wrapCommand } from "../format.ts";
-import type { Output } from "../output.ts";
+import { type Output, printableInColour } from "../output.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 
 export interface Display {
@@ -55,11 +55,11 @@ const blank: Screen = {
 export function openPicture(terminal: Terminal, picture: () => string) {
   const log = createLogUpdate(terminal as NodeJS.WriteStream);
   let said: string[] = [];
-  const draw = (): void => log(picture());
+  const draw = (): void => log(printableInColour(picture()));
   // Not wrapped here: what the terminal wraps is copied from it as one line.
   const keep = (lines: readonly string[]): void => {
     log.clear();
-    for (const line of lines) terminal.write(`${line}\n`);
+    for (const line of lines) terminal.write(`${printableInColour(line)}\n`);
   };
   const onResize = (): void => {
     log.done();

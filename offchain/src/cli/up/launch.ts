@@ -11,7 +11,7 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { commandFor, freshCommand, UserError } from "../../base/index.ts";
+import { commandFor, freshCommand, shellWord, UserError } from "../../base/index.ts";
 import {
   findPort,
   loadTls,
@@ -76,7 +76,9 @@ async function addressFor(
  */
 export function joinCommandFor(coordinator: string, runId: RunId, rpcUrl: string | null): string {
   const here = isLoopback(coordinator);
-  const rpc = rpcUrl !== null && (here || !isLoopback(rpcUrl)) ? ` --rpc ${rpcUrl}` : "";
+  // It may be a stranger's word, and is copied into a shell.
+  const told = rpcUrl !== null && URL.canParse(rpcUrl) && (here || !isLoopback(rpcUrl));
+  const rpc = told ? ` --rpc ${shellWord(rpcUrl)}` : "";
   return `npm run cotrain -- worker --coordinator ${coordinator} --run ${runId}${rpc}`;
 }
 

@@ -18,8 +18,7 @@ import {
   sparkline,
   wrapCommand,
 } from "../format.ts";
-import type { Output } from "../output.ts";
-import { table } from "../output.ts";
+import { type Output, type Style, table } from "../output.ts";
 import { allWork, leftWork } from "../work.ts";
 
 export interface Screen {
@@ -101,7 +100,7 @@ export function trafficLines(view: {
 }
 
 /** Text and how it is painted. */
-type Piece = string | readonly [style: Parameters<Output["paint"]>[0], text: string];
+type Piece = string | readonly [style: Style, text: string];
 type Line = readonly Piece[];
 /** Lines that stand or go together. */
 interface Block {

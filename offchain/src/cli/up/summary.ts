@@ -10,7 +10,6 @@ import {
   formatPercent,
   formatShares,
   formatShort,
-  printable,
   shortAddress,
   wrap,
   wrapCommand,
@@ -151,13 +150,13 @@ const expectation = ({ model, training }: Summary): string =>
 
 function sampleLines(summary: Summary): string[] {
   const { before, after } = summary.sample;
-  const prompt = printable(summary.sample.prompt);
+  const prompt = summary.sample.prompt;
   const rounds = formatCount(summary.training.rounds);
   return indent([
     `before any training, from “${prompt}”:`,
-    ...indent(wrap(prompt + printable(before), 74)),
+    ...indent(wrap(prompt + before, 74)),
     `after ${rounds} rounds, from the same prompt and seed:`,
-    ...indent(wrap(prompt + printable(after), 74)),
+    ...indent(wrap(prompt + after, 74)),
     ...wrap(expectation(summary), ROOM),
   ]);
 }
@@ -189,7 +188,7 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
 
 function decisionLines(summary: Summary): string[] {
   const earlier = summary.decided.flatMap(({ title, transaction }) => [
-    ...wrap(`earlier: ${printable(title)}, executed in the transaction`, ROOM),
+    ...wrap(`earlier: ${title}, executed in the transaction`, ROOM),
     transaction,
   ]);
   return indent([...newestDecision(summary), ...earlier]);
@@ -207,7 +206,7 @@ function newestDecision({ proposal, shares, noVote }: Summary): string[] {
     `${formatShares(BigInt(votes))}${supply === undefined ? "" : ` (${formatPercent(BigInt(votes), supply)})`}`;
   const of = supply === undefined ? "" : ` of ${formatShares(supply)} shares when voting began`;
   return [
-    ...wrap(printable(proposal.title), ROOM),
+    ...wrap(proposal.title, ROOM),
     `${proposal.state}${applied}`,
     ...wrap(`${part(proposal.votesFor)} for, ${part(proposal.votesAgainst)} against${of}`, ROOM),
     ...(proposal.executed ? ["executed in the transaction", proposal.executed] : []),

@@ -1,0 +1,211 @@
+/** What a coordinator says reaches a terminal without control characters, whichever command prints it, and JSON as the same value. */
+import { EventEmitter } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+
+import { createManualClock, printable } from "../../offchain/src/base/index.ts";
+import { createOutput, printableInColour } from "../../offchain/src/cli/output.ts";
+import { openDisplay, type Terminal } from "../../offchain/src/cli/up/display.ts";
+import { createLogger } from "../../offchain/src/service/index.ts";
+import { cotrainHere } from "../offchain/cli/support.ts";
+
+/** Sets the title, clears the screen, hides what follows; in C0 and in C1; then a line of its own. */
+const HOSTILE = "ok\u001b]0;owned\u0007\u001b[2J\u001b[8m\u009b1A\u007f\rgone\ncotrain: all is well";
+// oxlint-disable-next-line no-control-regex -- these are what it is about
+const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
+
+const hash = (byte: string): string => `0x${byte.repeat(32)}`;
+const address = (byte: string): string => `0x${byte.repeat(20)}`;
+const view = {
+  runId: hash("b1"),
+  modelId: hash("b2"),
+  chainId: 31_337,
+  contracts: {
+    modelRegistry: address("a1"),
+    runRegistry: address("a2"),
+    checkpointRegistry: address("a3"),
+    validatorSet: address("a4"),
+    emission: address("a5"),
+    computeRewards: address("a6"),
+    shares: address("a7"),
+    governor: address("a8"),
+    timelock: address("a9"),
+  },
+  rpcUrl: `http://x/${HOSTILE}`,
+  deployment: { profile: "local", blocks: {} },
+  definition: hash("d1"),
+  realisations: [hash("e1")],
+  poster: address("11"),
+  phase: "Training",
+  round: 1,
+  step: 1,
+  tokens: "1",
+  paramsVersion: 1,
+  params: {
+    innerSteps: 8,
+    rampInnerSteps: 4,
+    rampRounds: 1,
+    innerLrPpb: 1,
+    outerLrPpm: 1,
+    outerMomentumPpm: 0,
+    minWorkers: 1,
+    maxWorkers: 4,
+    roundDeadline: 60,
+    codec: 1,
+    downCodec: 0,
+    outerOptimizer: 0,
+    aggregator: 0,
+    aggregatorBps: 0,
+    delaySteps: 0,
+    mixingBps: 0,
+    weighting: 0,
+    innerState: 0,
+    admission: 0,
+    minStake: "0",
+    replayBps: 0,
+  },
+  checkpoint: { round: 1, digest: hash("c1") },
+  anchored: null,
+  current: null,
+  members: [
+    {
+      worker: address("77"),
+      beneficiary: address("77"),
+      machineClass: HOSTILE,
+      state: "training",
+      round: 1,
+      step: 1,
+      steps: 8,
+      loss: 1,
+      tokensPerSecond: 1,
+      tokens: "1",
+    },
+  ],
+  accepted: { workers: 1, tokens: "1" },
+  loss: { train: null, heldOut: null, heldOutFirst: null },
+  tokensPerSecond: 1,
+  traffic: { up: 1, down: 1, synchronous: 1, ring: 1 },
+  kept: { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 1 },
+};
+
+/** @param answers whether it serves a run; else it answers everything with an error */
+async function hostileCoordinator(answers: boolean): Promise<string> {
+  const server = createServer((request, response) => {
+    const say = (status: number, body: unknown): void =>
+      void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    if (answers && request.url === "/v1/runs")
+      return say(200, { runs: [{ runId: view.runId, modelId: view.modelId, phase: "Training" }] });
+    if (answers && request.url === `/v1/runs/${view.runId}`) return say(200, view);
+    if (answers && request.url?.endsWith("/checkpoints")) return say(200, { checkpoints: [] });
+    return say(400, { error: { code: "BAD", message: HOSTILE + "x".repeat(100_000) } });
+  });
+  await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe("a command's terminal", () => {
+  test("of a coordinator that answers", async () => {
+    const coordinator = await hostileCoordinator(true);
+    const { code, stdout } = await cotrainHere(["status", "--coordinator", coordinator]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("\uFFFD[2J");
+    // Also in the command that joins, which is copied into a shell.
+    expect(stdout).toContain(`--rpc "http://x/ok\uFFFD`);
+    expect(stdout).toContain("\uFFFDgone");
+    expect(stdout).not.toMatch(CONTROLS);
+    expect(stdout).not.toMatch(/^cotrain: all is well/m);
+
+    const document = await cotrainHere(["status", "--coordinator", coordinator, "--json"]);
+    expect(JSON.parse(document.stdout)).toMatchObject({ rpc: view.rpcUrl, members: [{ machineClass: HOSTILE }] });
+    expect(document.stdout).not.toMatch(CONTROLS);
+  });
+
+  test("of one whose errors are hostile", async () => {
+    const coordinator = await hostileCoordinator(false);
+    const rpc = ["--rpc", "http://127.0.0.1:9"];
+    for (const args of [["status"], ["verify", ...rpc], ["rewards", "list", ...rpc]]) {
+      const { code, stdout, stderr } = await cotrainHere([...args, "--coordinator", coordinator]);
+      expect(code).toBe(1);
+      expect(stdout).toBe("");
+      expect(stderr).toContain("cotrain: ok\uFFFD]0;owned\uFFFD");
+      expect(stderr).not.toMatch(CONTROLS);
+      expect(stderr).not.toMatch(/^cotrain: all is well/m);
+      expect(stderr.length).toBeLessThan(2_000);
+    }
+  });
+});
+
+describe("what leaves for a terminal", () => {
+  test("keeps of escape codes those alone that colours are made of", () => {
+    const { isTTY } = process.stdout;
+    onTestFinished(() => {
+      process.stdout.isTTY = isTTY;
+      vi.unstubAllEnvs();
+      vi.restoreAllMocks();
+    });
+    vi.stubEnv("NO_COLOR", undefined);
+    process.stdout.isTTY = true;
+    const written: string[] = [];
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => written.push(String(text)) > 0);
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(String(text)) > 0);
+    const output = createOutput(false);
+    output.result(undefined, [`${output.paint("green", "2.3")} ${HOSTILE}`]);
+    output.text(HOSTILE);
+    output.notice(HOSTILE);
+    output.complain(HOSTILE);
+    const [line = "", ...others] = written;
+    const clean = printable(HOSTILE);
+    const oneLine = clean.replace("\n", " ");
+    expect(line).toBe(`\u001b[32m2.3\u001b[39m ${oneLine}\n`);
+    expect(others).toEqual([clean, `${oneLine}\n`, `cotrain: ${clean.replace("\n", "\n  ")}\n`]);
+    expect(printableInColour("\u001b[8mhidden\u001b[31mred\u001b[1;31m")).toBe(
+      "\uFFFD[8mhidden\uFFFD[31mred\uFFFD[1;31m",
+    );
+  });
+
+  test("is clean in the picture, and above it", () => {
+    const written: string[] = [];
+    const write = (text: string): boolean => written.push(text) > 0;
+    const terminal = Object.assign(new EventEmitter(), {
+      write,
+      isTTY: true,
+      columns: 80,
+      rows: 40,
+    }) as unknown as Terminal;
+    const display = openDisplay({ output: createOutput(false), clock: createManualClock(), terminal });
+    display.tell(HOSTILE);
+    display.update({ activity: HOSTILE });
+    display.say([HOSTILE]);
+    display.close();
+    const shown = written.join("");
+    expect(shown).toContain("\uFFFD[2J");
+    // What draws the picture moves the cursor itself; what it was given does not.
+    for (const code of ["]0;owned", "[2J", "[8m"]) expect(shown).not.toContain(`\u001b${code}`);
+    expect(shown).not.toMatch(/[\u0007\u007f-\u009f]/);
+  });
+
+  test("is clean in a log for people, and one of JSON says the same", () => {
+    const lines: string[] = [];
+    for (const pretty of [true, false]) {
+      const logger = createLogger({
+        component: "validator",
+        pretty,
+        destination: { write: (line) => lines.push(line) },
+      });
+      logger.warn({ reason: HOSTILE, [HOSTILE]: [HOSTILE] }, HOSTILE);
+    }
+    const [people = "", json = ""] = lines;
+    // The colours are the logger's own, where there are any.
+    // oxlint-disable-next-line no-control-regex -- these are what it is about
+    expect(people.replaceAll(/\u001b\[\d+m/g, "")).not.toMatch(CONTROLS);
+    expect(people).not.toContain("\u001b[8m");
+    expect(json).not.toMatch(CONTROLS);
+    expect(JSON.parse(json)).toMatchObject({ reason: HOSTILE, [HOSTILE]: [HOSTILE], msg: HOSTILE });
+  });
+});
