@@ -187,6 +187,7 @@ describe("what leaves for a terminal", () => {
     expect(shown).toContain("\uFFFD[2J");
     // What draws the picture moves the cursor itself; what it was given does not.
     for (const code of ["]0;owned", "[2J", "[8m"]) expect(shown).not.toContain(`\u001b${code}`);
+    // oxlint-disable-next-line no-control-regex -- these are what it is about
     expect(shown).not.toMatch(/[\u0007\u007f-\u009f]/);
   });
 

@@ -446,6 +446,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/terminal.test.ts"],
   },
   {
+    name: "what cannot be taken back is believed at once",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "clock.monotonic() });\n          return false;",
+    instead: "clock.monotonic() });\n          return true;",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "what cannot be taken back is believed before its confirmations",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "return block > first.block ? settled >= first.time :",
+    instead: "return block > first.block ? settled >= 0 :",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "any version of the parameters is believed",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "if (version <= blocks) return false;",
+    instead: "if (version > 0) return false;",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
     name: "an owner's wallet signs for whatever chain the RPC says it is",
     file: "offchain/src/chain/wallet.ts",
     text: "transaction.chainId !== chainId",

@@ -2,16 +2,51 @@
  * What changes on-chain without the coordinator: parameters and status that the holders decided, and a chain that went
  * backwards. Read periodically; what differs from the journal becomes an event.
  */
-import { runParamsToWire, runStatus } from "@cotrain/sdk/protocol";
+import { canonicalJson, runParamsToWire, runStatus } from "@cotrain/sdk/protocol";
 
 import { RefusedError } from "./errors.ts";
 import type { Unstamped } from "./machine/events.ts";
-import type { Run } from "./run.ts";
+import type { Run, RunModules } from "./run.ts";
 import { rootActivated, rootPosted } from "./settlement.ts";
 
 export interface ChainWatch {
   /** Looks once. Rejects when the chain is away. */
   look(): Promise<void>;
+}
+
+/** Where no blocks come, as on a chain that makes them for transactions alone, so long stands for another block. */
+const NO_BLOCK_MS = 60_000;
+
+/** One look at what cannot be taken back once it is believed. */
+interface Look {
+  /** Whether every look since an earlier block has seen this, and that block has its confirmations: as heads are believed. */
+  readonly lasts: (what: string) => Promise<boolean>;
+  /** Forgets what was not seen in this look. */
+  readonly end: () => void;
+}
+
+function createLooks({ chain, clock }: Pick<RunModules, "chain" | "clock">): () => Promise<Look> {
+  /** The first of the looks in a row that have seen something; time in chain seconds, `at` monotonic ms. */
+  let firsts = new Map<string, { readonly block: number; readonly time: number; readonly at: number }>();
+  return async () => {
+    // Asked before what is looked at, which so is of this block or a newer one.
+    const [{ block }, settled] =
+      firsts.size > 0 ? await Promise.all([chain.tip(), chain.settledTime()]) : [{ block: 0 }, 0];
+    const seen: typeof firsts = new Map();
+    return {
+      lasts: async (what) => {
+        const first = firsts.get(what);
+        if (!first) {
+          const [tip, time] = await Promise.all([chain.tip(), chain.chainTime()]);
+          seen.set(what, { block: tip.block, time, at: clock.monotonic() });
+          return false;
+        }
+        seen.set(what, first);
+        return block > first.block ? settled >= first.time : clock.monotonic() - first.at >= NO_BLOCK_MS;
+      },
+      end: () => void (firsts = seen),
+    };
+  };
 }
 
 /** A reorganisation is believed when it was seen twice, since nodes behind one address may lag behind each other. */
@@ -20,8 +55,10 @@ const SIGHTINGS = 2;
 export function createChainWatch(run: Run): ChainWatch {
   const { driver, facts, runId } = run;
   const { chain, logger } = run.modules;
+  const begin = createLooks(run.modules);
   const sightings = new Map<string, number>();
   let foreign: string | undefined;
+  let absurd: number | undefined;
 
   async function offer(event: Unstamped): Promise<void> {
     try {
@@ -40,17 +77,30 @@ export function createChainWatch(run: Run): ChainWatch {
     return count >= SIGHTINGS;
   }
 
-  async function lookAtGovernance(): Promise<void> {
+  async function lookAtGovernance({ lasts }: Look): Promise<void> {
     const { version, params } = await chain.paramsInForce(runId);
     const { nextParams, paramsVersion } = driver.state;
-    if (version > (nextParams?.version ?? paramsVersion)) {
-      await offer({ type: "ParamsChanged", version, params: runParamsToWire(params) });
+    if (version > (nextParams?.version ?? paramsVersion) && !(await isAbsurd(version))) {
+      const wire = runParamsToWire(params);
+      if (await lasts(`params/${version}/${canonicalJson(wire)}`))
+        await offer({ type: "ParamsChanged", version, params: wire });
     }
     const status = await chain.runStatus(runId);
-    if (status === runStatus.finished && !driver.state.finished) await offer({ type: "RunFinished" });
+    if (status === runStatus.finished && !driver.state.finished && (await lasts("finished")))
+      await offer({ type: "RunFinished" });
     if (status === runStatus.paused && !driver.state.pausedBy.chain)
       await offer({ type: "PauseRequested", by: "chain" });
     if (status === runStatus.open && driver.state.pausedBy.chain) await offer({ type: "ResumeRequested", by: "chain" });
+  }
+
+  /** A version takes a transaction of the holders': there are not more of them than blocks. */
+  async function isAbsurd(version: number): Promise<boolean> {
+    const { block: blocks } = await chain.tip();
+    if (version <= blocks) return false;
+    if (absurd !== version)
+      logger.error({ version, blocks }, "the RPC names a version of the parameters that cannot be: it is not believed");
+    absurd = version;
+    return true;
   }
 
   async function lookAtHeads(): Promise<boolean> {
@@ -78,11 +128,15 @@ export function createChainWatch(run: Run): ChainWatch {
     logger.error({ head }, "the chain holds a head of this run that this coordinator did not make");
   }
 
-  async function lookAtRoots(): Promise<boolean> {
+  async function lookAtRoots({ lasts }: Look): Promise<boolean> {
     const before = driver.state;
     const [active, pending] = await Promise.all([chain.activeRoot(facts.modelId), chain.pendingRoot(facts.modelId)]);
     const settled = active?.epoch ?? 0;
-    if (active && settled > before.settledEpoch) await offer(rootActivated(active));
+    if (active && settled > before.settledEpoch) {
+      // Until it is believed, nothing can be said of what was posted after it.
+      if (!(await lasts(`active/${settled}/${active.root}`))) return false;
+      await offer(rootActivated(active));
+    }
     const journal = before.epochs.findLast(
       ({ epoch, state }) => epoch > settled && (state === "posted" || state === "active"),
     );
@@ -103,8 +157,10 @@ export function createChainWatch(run: Run): ChainWatch {
 
   return {
     look: async () => {
-      await lookAtGovernance();
-      const odd = [await lookAtHeads(), await lookAtRoots()];
+      const look = await begin();
+      await lookAtGovernance(look);
+      const odd = [await lookAtHeads(), await lookAtRoots(look)];
+      look.end();
       if (!odd.includes(true)) sightings.clear();
     },
   };

@@ -11,11 +11,13 @@ import {
   receiptsRoot,
   recoverSigner,
   asAddress,
+  zeroHash,
 } from "@cotrain/sdk/protocol";
 import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anchoring.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
+import type { FakeChain } from "./fakeChain.ts";
 import {
   domain,
   elapse,
@@ -23,6 +25,7 @@ import {
   hashOf,
   openHarness,
   OPERATOR,
+  params,
   runId,
   type TestWorker,
   until,
@@ -328,8 +331,7 @@ describe("a change", () => {
   it("of parameters is in force from the next round on, never inside one", async () => {
     const [a, b] = await two();
     harness.chain.changeParams({ innerSteps: 12, rampRounds: 0 });
-    await harness.clock.advance(1_000);
-    await until(() => state().nextParams !== null, "the change");
+    await elapse(harness, () => state().nextParams !== null, "the change");
     expect(await a.assigned()).toMatchObject({ round: 0, steps: 4, paramsVersion: 1 });
     await a.train();
     await b.train();
@@ -345,8 +347,7 @@ describe("a change", () => {
     const before = state().current!;
     await a.train();
     harness.chain.changeParams({ innerSteps: 12, rampRounds: 0, roundDeadline: 5, minWorkers: 1, innerLrPpb: 9 });
-    await harness.clock.advance(1_000);
-    await until(() => state().nextParams !== null, "the change");
+    await elapse(harness, () => state().nextParams !== null, "the change");
     // minWorkers is 1 by now: this round still waits for two.
     await b.assigned();
     await b.join();
@@ -409,10 +410,86 @@ describe("a change", () => {
     await harness.clock.advance(1_000);
     await until(() => !state().pausedBy.chain, "the resumption");
     harness.chain.status = 2;
-    await harness.clock.advance(1_000);
-    await until(() => state().finished, "the end");
+    await elapse(harness, () => state().finished, "the end");
     await harness.clock.advance(61_000);
     await until(() => state().phase === "Finished", "the last round");
     await expect(a.join()).rejects.toMatchObject({ code: "RUN_FINISHED" });
+  });
+});
+
+/** Answers in place of the chain; each look asks once. @param times how often, for ever if not said */
+function lie<K extends "runStatus" | "paramsInForce" | "activeRoot">(
+  name: K,
+  answer: FakeChain[K],
+  times = Infinity,
+): { asked: number } {
+  const honest = harness.chain[name];
+  const told = { asked: 0 };
+  harness.chain[name] = ((...args: [never]) =>
+    told.asked++ < times ? answer(...args) : honest(...args)) as FakeChain[K];
+  return told;
+}
+const looks = (told: { readonly asked: number }, count: number) =>
+  elapse(harness, () => told.asked >= count, "looks at the chain");
+const finished = () => Promise.resolve(2);
+
+describe("what the chain says of things that are for ever", () => {
+  it("is not believed when it was said once", async () => {
+    await two();
+    const lies = [
+      lie("runStatus", finished, 1),
+      lie("paramsInForce", async () => ({ version: 7, params }), 1),
+      lie(
+        "activeRoot",
+        async () => ({
+          root: zeroHash,
+          totalCumulative: 1n,
+          epoch: 4_000_000_000,
+          activatableAt: 0,
+          deadline: 0,
+        }),
+        1,
+      ),
+    ];
+    for (const told of lies) await looks(told, 4);
+    expect(state()).toMatchObject({ finished: false, nextParams: null, paramsVersion: 1, settledEpoch: 0 });
+    harness.chain.changeParams({ innerLrPpb: 1_000_000 });
+    await elapse(harness, () => state().nextParams !== null, "the change that was decided");
+    expect(state().nextParams).toMatchObject({ version: 2, params: { innerLrPpb: 1_000_000 } });
+  });
+
+  it("is not believed of one block, nor before its confirmations", async () => {
+    await two();
+    const tip = harness.chain.tip.bind(harness.chain);
+    const settledTime = harness.chain.settledTime.bind(harness.chain);
+    harness.chain.tip = async () => ({ ...(await tip()), block: 200 });
+    const told = lie("runStatus", finished);
+    await looks(told, 6);
+    expect(state().finished).toBe(false);
+    harness.chain.settledTime = () => Promise.resolve(0);
+    harness.chain.tip = async () => {
+      const newest = await tip();
+      return { ...newest, block: 200 + newest.block };
+    };
+    await looks(told, 12);
+    expect(state().finished).toBe(false);
+    harness.chain.settledTime = settledTime;
+    await elapse(harness, () => state().finished, "the end");
+  });
+
+  it("is believed after a minute where no blocks come", async () => {
+    await two();
+    const tip = harness.chain.tip.bind(harness.chain);
+    harness.chain.tip = async () => ({ ...(await tip()), block: 200 });
+    const told = lie("runStatus", finished);
+    await elapse(harness, () => state().finished, "the end");
+    expect(told.asked).toBeGreaterThan(30);
+  });
+
+  it("is never believed where it cannot be: more versions than blocks", async () => {
+    await two();
+    const told = lie("paramsInForce", async () => ({ version: 4_000_000_000, params }));
+    await looks(told, 6);
+    expect(state()).toMatchObject({ nextParams: null, paramsVersion: 1 });
   });
 });
