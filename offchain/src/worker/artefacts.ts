@@ -14,6 +14,7 @@ import {
   parseDocument,
   Realisation,
   type RunId,
+  type RunParams,
   type RunView,
   tableDigest,
 } from "@cotrain/sdk/protocol";
@@ -160,6 +161,7 @@ export interface RunRecordReader {
   isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
   /** Every key that is or was the run's poster, lower case. */
   postersOf(runId: RunId): Promise<readonly Address[]>;
+  paramsOf(runId: RunId, version: number): Promise<RunParams>;
 }
 
 /**

@@ -51,7 +51,7 @@ const CONCURRENT = 2;
  * @throws ArtefactError `BLOB_MISMATCH`, `CHECKPOINT_FOREIGN`; FormatError; what the source throws
  */
 export async function fetchBase(
-  assignment: Pick<Assignment, "round" | "base">,
+  assignment: Pick<Assignment, "round" | "base" | "globalStep">,
   options: BaseOptions,
 ): Promise<BaseCheckpoint> {
   const base = assignment.base as Digest;
@@ -82,7 +82,7 @@ async function fetchParameters({ digest, parameters }: Fragment, source: BlobSou
 
 function checkManifest(
   manifest: CheckpointManifest,
-  assignment: { round: number; base: string },
+  assignment: Pick<Assignment, "round" | "base" | "globalStep">,
   options: BaseOptions,
 ): void {
   const foreign = (what: string): ArtefactError =>
@@ -92,6 +92,9 @@ function checkManifest(
     );
   if (manifest.runId !== options.runId) throw foreign(`belongs to run ${manifest.runId}`);
   if (manifest.round !== assignment.round) throw foreign(`is checkpoint ${manifest.round}, not ${assignment.round}`);
+  // Where the schedule stands is the run's matter, not that of whoever deals out work.
+  if (manifest.step !== assignment.globalStep)
+    throw foreign(`is of inner step ${manifest.step}, not ${assignment.globalStep}`);
   if (manifest.table !== options.table) throw foreign("has another fragment table than the run's definition");
   if (manifest.fragments.length !== options.layouts.length) {
     throw foreign(`has ${manifest.fragments.length} fragments where ${options.layouts.length} are due`);

@@ -10,9 +10,11 @@ import {
   digestOfJson,
   type Domain,
   type Hex,
+  innerStepsOf,
   type PayloadHeader,
   type ReceiptReply,
   type RunId,
+  type RunParams,
   SEGMENT_STEPS,
   type TensorEntry,
 } from "@cotrain/sdk/protocol";
@@ -308,10 +310,24 @@ async function submit(
   }
 }
 
-/** What makes an assignment one of this worker's that it can compute; the sentence says what does not fit. */
+/** Token ids of an assignment, which are all held at once: 512 MiB. */
+const MAX_ASSIGNMENT_IDS = 2 ** 28;
+
+/**
+ * What makes an assignment one of this worker's that it can compute, and one of the run's: a receipt for another earns nothing.
+ * Its `globalStep` is held against its base.
+ * @param due.params those of the version that the assignment names
+ * @throws UserError `ASSIGNMENT_UNFIT` that says what does not fit
+ */
 export function checkAssignment(
   assignment: Assignment,
-  due: { runId: string; worker: Address; batch: number; sequence: number },
+  due: {
+    readonly runId: string;
+    readonly worker: Address;
+    readonly batch: number;
+    readonly sequence: number;
+    readonly params: Pick<RunParams, "innerSteps" | "rampInnerSteps" | "rampRounds" | "innerLrPpb" | "codec">;
+  },
 ): void {
   const refuse = (what: string): never => {
     throw new UserError(
@@ -330,4 +346,12 @@ export function checkAssignment(
   if (assignment.steps < 1 || assignment.steps * assignment.batch !== sequences) {
     refuse(`has ${sequences} sequences for ${assignment.steps} steps of ${assignment.batch}`);
   }
+  const { params } = due;
+  const innerSteps = innerStepsOf(params, assignment.round);
+  if (assignment.steps > innerSteps) refuse(`has ${assignment.steps} steps; its round has ${innerSteps}`);
+  if (assignment.innerLrPpb !== params.innerLrPpb)
+    refuse(`has a learning rate of ${assignment.innerLrPpb} ppb; the run's is ${params.innerLrPpb}`);
+  if (assignment.codec !== params.codec) refuse(`has codec ${assignment.codec}; the run's is ${params.codec}`);
+  const ids = sequences * (assignment.sequence + 1);
+  if (ids > MAX_ASSIGNMENT_IDS) refuse(`has ${ids} token ids; ${MAX_ASSIGNMENT_IDS} at most can be held`);
 }

@@ -12,6 +12,8 @@ import {
   type HeartbeatReply,
   type Hex,
   type RunId,
+  type RunParams,
+  runParamsFromWire,
   type WorkReply,
 } from "@cotrain/sdk/protocol";
 
@@ -150,6 +152,8 @@ interface Prepared extends RoundContext {
   readonly backoff: BackoffOptions;
   readonly batch: number;
   readonly sequence: number;
+  /** The run's parameters of a version; undefined for one that the coordinator tells nothing of, or once the worker is to stop. */
+  readonly paramsOf: (version: number) => Promise<RunParams | undefined>;
 }
 
 async function prepare(
@@ -237,6 +241,8 @@ async function prepare(
     conforms: conformance === realisation.document.conformance,
   });
   let poster = asAddress(view.poster);
+  let told = view;
+  const asked = { ...retry, onRetry: onRetry("parameters") };
   return {
     description,
     artefacts,
@@ -266,6 +272,18 @@ async function prepare(
       // A new poster is believed from the chain; where it cannot be asked, from the coordinator, as at the start.
       if (!modules.chain || (await modules.chain.postersOf(runId)).includes(now)) poster = now;
       return poster;
+    },
+    // As with the poster: from the chain, or else the coordinator's word.
+    paramsOf: async (version) => {
+      try {
+        const { chain } = modules;
+        if (chain) return await retrying(() => chain.paramsOf(runId, version), asked);
+        if (told.paramsVersion !== version) told = await retrying(() => client.run(runId), asked);
+        return told.paramsVersion === version ? runParamsFromWire(told.params) : undefined;
+      } catch (error) {
+        if (signal.aborted) return undefined;
+        throw error;
+      }
     },
   };
 }
@@ -361,20 +379,25 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
       const reply = await nextWork(session, signal);
       if (reply === undefined) return await finish("stopped", "It was asked to stop.");
       if (reply.kind === "leave") return await finish("dismissed", reply.reason);
-      if (reply.kind === "wait" || isSame(reply.assignment, last)) {
-        onEvent({
-          type: "waiting",
-          reason: reply.kind === "wait" ? reply.reason : "The round goes on without this worker.",
-        });
+      const wait = async (reason: string): Promise<void> => {
+        onEvent({ type: "waiting", reason });
         // A coordinator that answers at once, over and over, is not asked in a tight loop.
         if (clock.now() - askedAt < 200) await pause(clock, fullJitter(0, context.backoff, context.random), signal);
+      };
+      if (reply.kind === "wait" || isSame(reply.assignment, last)) {
+        await wait(reply.kind === "wait" ? reply.reason : "The round goes on without this worker.");
         continue;
       }
       const { assignment } = reply;
       const { residual, late } = await settle(reply, residuals, context, signal);
       tally.rounds += late.length;
       tally.tokens += late.reduce((sum, tokens) => sum + tokens, 0);
-      checkAssignment(assignment, context);
+      const params = await context.paramsOf(assignment.paramsVersion);
+      if (!params) {
+        await wait(`The coordinator does not tell the parameters ${assignment.paramsVersion} of its work.`);
+        continue;
+      }
+      checkAssignment(assignment, { ...context, params });
       const { round, assignmentId, attempt, steps } = assignment;
       const tokens = steps * assignment.batch * assignment.sequence;
       onEvent({ type: "assigned", round, assignmentId, attempt, steps, tokens, residual });

@@ -69,8 +69,10 @@ export const runParamsToWire = (params: RunParams): WireRunParams => ({
 export const runParamsFromWire = (wire: WireRunParams): RunParams => ({ ...wire, minStake: BigInt(wire.minStake) });
 
 /** H of a round (0-based): the ramp's, then the run's. */
-export const innerStepsOf = (params: RunParams, round: number): number =>
-  round < params.rampRounds ? params.rampInnerSteps : params.innerSteps;
+export const innerStepsOf = (
+  params: Pick<RunParams, "innerSteps" | "rampInnerSteps" | "rampRounds">,
+  round: number,
+): number => (round < params.rampRounds ? params.rampInnerSteps : params.innerSteps);
 
 /** Outer learning rate and momentum of a round: plain averaging in the ramp. Both in ppm. */
 export function outerHyperparametersOf(params: RunParams, round: number): { lrPpm: number; momentumPpm: number } {

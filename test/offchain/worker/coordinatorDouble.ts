@@ -66,6 +66,8 @@ export interface Faults {
   forgeAck?: boolean;
   /** Flips a bit of this blob. */
   corrupt?: Digest | undefined;
+  /** Changes what is assigned. */
+  bendAssignment?: ((assignment: Assignment) => Assignment) | undefined;
   /** Outcome told for the next receipts. */
   outcome?: number;
   /** Steps after which nothing more is offered, told as `leave`. */
@@ -186,9 +188,10 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       base,
       paramsVersion: 1,
       globalStep,
-      innerLrPpb: 2_000_000,
+      innerLrPpb: fixture.params.innerLrPpb,
       codec,
     };
+    current = faults.bendAssignment?.(current) ?? current;
     assignments.push(current);
     return current;
   }
@@ -237,7 +240,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     step: globalStep,
     tokens: "0",
     paramsVersion: 1,
-    params: fixture.params,
+    params: { ...fixture.params, innerSteps: steps, codec },
     checkpoint: { round, digest: base },
     anchored: null,
     current: null,

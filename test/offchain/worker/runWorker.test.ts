@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { privateKeyToAccount } from "viem/accounts";
 
 import {
+  type Address,
+  type Assignment,
   type Digest,
   digestOfJson,
   domainFor,
@@ -13,6 +15,7 @@ import {
   hashReceipt,
   outcomeCode,
   recoverSigner,
+  runParamsFromWire,
 } from "@cotrain/sdk/protocol";
 
 import { systemClock } from "../../../offchain/src/base/index.ts";
@@ -25,7 +28,7 @@ import {
   type WorkerModules,
   type WorkerOptions,
 } from "../../../offchain/src/worker/index.ts";
-import { type CoordinatorDouble, type DoubleOptions, startDouble } from "./coordinatorDouble.ts";
+import { type CoordinatorDouble, type DoubleOptions, poster, startDouble } from "./coordinatorDouble.ts";
 import { createPlainTrainer, plainSteps, type PlainTrainer, publishPlainRun, type RunFixture } from "./fixture.ts";
 
 const account = privateKeyToAccount(`0x${"22".repeat(32)}`);
@@ -440,12 +443,63 @@ describe("what it refuses", () => {
     await expect(refused).rejects.toThrow(/needs about .* of memory/);
   });
 
+  test.each<[string, Partial<Assignment>, string, RegExp]>([
+    [
+      "of more steps than its round has",
+      { steps: 2 ** 30, ranges: [{ start: 0, count: 2 ** 31 }] },
+      "ASSIGNMENT_UNFIT",
+      /has 1073741824 steps; its round has 8/,
+    ],
+    ["at another learning rate", { innerLrPpb: 4_290_000_000 }, "ASSIGNMENT_UNFIT", /learning rate of 4290000000 ppb/],
+    ["of another codec", { codec: 0 }, "ASSIGNMENT_UNFIT", /has codec 0; the run's is 1/],
+    ["at another place of the schedule", { globalStep: 8 }, "CHECKPOINT_FOREIGN", /is of inner step 0, not 8/],
+  ])("an assignment %s", async (_name, change, code, words) => {
+    await start();
+    double.faults.bendAssignment = (assignment) => ({ ...assignment, ...change });
+    await expect(run()).rejects.toMatchObject({ code, message: expect.stringMatching(words) });
+  });
+
+  test("an assignment that nobody can hold, under parameters that the coordinator makes up", async () => {
+    await start({ steps: 2 ** 30 });
+    await expect(run()).rejects.toMatchObject({
+      code: "ASSIGNMENT_UNFIT",
+      message: expect.stringMatching(/token ids; 268435456 at most can be held/),
+    });
+  });
+
+  test("an assignment under parameters that nobody tells, without ending over it", async () => {
+    await start();
+    double.faults.bendAssignment = (assignment) => ({ ...assignment, paramsVersion: 2 });
+    const working = run();
+    await until("it waits", () => of("waiting").some(({ reason }) => /does not tell the parameters 2/.test(reason)));
+    double.faults.bendAssignment = undefined;
+    await double.closeRound();
+    double.rounds = 2;
+    double.faults.dismissAfter = 1;
+    expect((await working).rounds).toBe(1);
+  });
+
+  test("an assignment under parameters that are not the chain's", async () => {
+    await start({ steps: 64 });
+    const chain: NonNullable<WorkerModules["chain"]> = {
+      run: () => Promise.resolve({ definition: fixture.definitionDigest }),
+      isAdmitted: () => Promise.resolve(true),
+      postersOf: () => Promise.resolve([poster.address.toLowerCase() as Address]),
+      paramsOf: () => Promise.resolve(runParamsFromWire(fixture.params)),
+    };
+    await expect(run({}, { chain })).rejects.toMatchObject({
+      code: "ASSIGNMENT_UNFIT",
+      message: expect.stringMatching(/has 64 steps; its round has 8/),
+    });
+  });
+
   test("a definition that the chain does not record", async () => {
     await start();
     const chain: NonNullable<WorkerModules["chain"]> = {
       run: () => Promise.resolve({ definition: fixture.realisationDigest }),
       isAdmitted: () => Promise.resolve(true),
       postersOf: () => Promise.resolve([]),
+      paramsOf: () => Promise.resolve(runParamsFromWire(fixture.params)),
     };
     await expect(run({}, { chain })).rejects.toMatchObject({ code: "RUN_FOREIGN" });
   });
