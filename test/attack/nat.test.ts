@@ -101,7 +101,7 @@ async function download(worker: TestWorker, refused: string[]): Promise<void> {
   };
   const blobs = createRemote(worker.client, runId, retry, (call) => call(worker.session));
   const { checkpoint, facts } = harness.run.driver.state;
-  const assignment = { round: checkpoint.round, base: checkpoint.digest };
+  const assignment = { round: checkpoint.round, base: checkpoint.digest, globalStep: checkpoint.step };
   await fetchBase(assignment, { runId, layouts: fragmentLayouts(table), table: facts.table, blobs });
 }
 

@@ -60,6 +60,7 @@ import {
   poster,
   type RoundOptions,
   validators,
+  workers,
   type World,
 } from "../offchain/chain/world.ts";
 
@@ -476,5 +477,22 @@ describe("a validator that lies", () => {
     await Promise.all([signedBy(first), signedBy(second)]);
     expect(board.asked.get(first)).toContain(hidden);
     expect(about(posted.head, victim)).toBeUndefined();
+  });
+});
+
+// After it nothing more of this model is paid here: a head whose receipts do not hold has no accounts.
+describe("a coordinator and its own worker", () => {
+  it("that invent the tokens of an assignment are found out by every validator", async () => {
+    const thief = lower(workers[1]!);
+    const posted = await post({
+      forgeAssignment: (honest) =>
+        honest.worker === thief
+          ? { ...honest, batch: 1 << 20, sequence: 1 << 20, ranges: [{ start: honest.ranges[0]!.start, count: 1 }] }
+          : honest,
+    });
+    await endEpoch();
+    const all = [victim, first, second];
+    await Promise.all(all.map((who) => start(who)));
+    for (const who of all) expect(await judged(posted.head, who)).toMatchObject({ value: "0" });
   });
 });

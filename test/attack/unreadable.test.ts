@@ -56,7 +56,7 @@ async function audited(of: Harness): Promise<{ outcomes: number[]; problems: str
   const past = parent.screening ? [(await read(parent.screening)) as ScreeningFile] : [];
   const place = { head: { runId, round }, parent, definition, params: { ...params, aggregatorBps: 0 } };
   const problems = [
-    problemOfScreening({ definition, params: place.params, file, receipts, past }),
+    problemOfScreening({ definition, params: place.params, paramsVersion: 1, file, receipts, past }),
     await problemOfUnreadable(of.client, place, receipts.receipts, file.workers),
   ];
   return { outcomes: file.workers.map(({ outcome }) => outcome), problems: problems.filter((each) => each !== "") };

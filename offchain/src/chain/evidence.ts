@@ -7,17 +7,24 @@ import {
   asDigest,
   commitmentLeaves,
   type CheckpointManifest,
+  Definition,
+  type Digest,
   digestOfJson,
   domainFor,
   fromWire,
   hashReceipt,
+  innerStepsOf,
   MAX_MANIFEST_BYTES,
+  outcomeCode,
   parseDocument,
   type PositionRange,
+  Realisation,
   type ReceiptLeaf,
   ReceiptsFile,
   receiptsRoot,
   recoverSigner,
+  type RunId,
+  type RunParams,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
@@ -56,6 +63,46 @@ export async function readJson(
   return parseJsonBounded(await blobs.blob(run, asDigest(digest), limit), limit, what);
 }
 
+/** What a run's rounds are held against beside the chain: each document is read when first needed, once. */
+export interface RunDocuments {
+  definition(): Promise<Definition>;
+  /** Undefined for one that the registry never admitted; withdrawn or not makes no difference. */
+  realisation(digest: string): Promise<Realisation | undefined>;
+}
+
+export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunId): RunDocuments {
+  let definition: Promise<Definition> | undefined;
+  const realisations = new Map<string, Promise<Realisation | undefined>>();
+  const readDefinition = async (): Promise<Definition> => {
+    const { definition: digest } = await reader.run(runId);
+    return parseDocument("definition", Definition, await readJson(blobs, runId, digest, "the definition"));
+  };
+  const readRealisation = async (digest: string): Promise<Realisation | undefined> => {
+    if (!(await reader.realisationsOf(runId)).includes(digest as Digest)) return undefined;
+    const found = parseDocument("realisation", Realisation, await readJson(blobs, runId, digest, "the realisation"));
+    if (found.definition === (await reader.run(runId)).definition) return found;
+    throw new EvidenceError(
+      "EVIDENCE_REALISATION",
+      `Realisation ${digest} is of another definition than run ${runId}.`,
+    );
+  };
+  return {
+    definition: () => {
+      const reading = (definition ??= readDefinition());
+      reading.catch(() => (definition = undefined));
+      return reading;
+    },
+    realisation: (digest) => {
+      const reading = realisations.get(digest) ?? readRealisation(digest);
+      realisations.set(digest, reading);
+      // What was not admitted, or not to be had, may be next time.
+      const forget = (): void => void realisations.delete(digest);
+      reading.then((found) => found ?? forget(), forget);
+      return reading;
+    },
+  };
+}
+
 /**
  * Reads and verifies the evidence of one head.
  * @param parent the link before it, undefined for checkpoint 0
@@ -66,12 +113,16 @@ export async function readEvidence(
   blobs: BlobSource,
   head: PostedHead,
   parent: PostedHead | undefined,
+  documents = runDocuments(reader, blobs, head.runId),
 ): Promise<Evidence> {
   const place = `Checkpoint ${head.round} of run ${head.runId}`;
   const require = (holds: boolean, what: string): void => {
     if (!holds) throw new EvidenceError("EVIDENCE_MANIFEST", `${place}: ${what}.`, { details: { head: head.head } });
   };
-  const manifest = parseManifest(await blobs.blob(head.runId, head.checkpointDigest, MAX_MANIFEST_BYTES));
+  const definition = await documents.definition();
+  const manifestOf = async ({ checkpointDigest }: PostedHead): Promise<CheckpointManifest> =>
+    parseManifest(await blobs.blob(head.runId, checkpointDigest, MAX_MANIFEST_BYTES), definition.table);
+  const manifest = await manifestOf(head);
   require(manifest.runId === head.runId, "its manifest belongs to another run");
   require(manifest.round === head.round, `its manifest says checkpoint ${manifest.round}`);
   require(manifest.paramsVersion ===
@@ -79,25 +130,46 @@ export async function readEvidence(
   require(manifest.parent === (parent?.checkpointDigest ?? null), "its manifest names another checkpoint before it");
   if (!parent) {
     require(manifest.receipts === null && head.receiptsRoot === zeroHash, "the first checkpoint has receipts");
+    require(manifest.screening === null, "the first checkpoint has a screening");
+    require(manifest.step === 0 && manifest.tokens === "0", "the first checkpoint was trained");
     return { manifest, file: null, leaves: [] };
   }
   require(head.round === parent.round + 1, `it follows checkpoint ${parent.round}`);
-  if (manifest.receipts === null) {
-    require(head.receiptsRoot === zeroHash, "its manifest names no receipts, its head does");
-    return { manifest, file: null, leaves: [] };
-  }
+  // Also of a round in which nobody's work counts: nothing else tells what became of it.
+  if (manifest.receipts === null || manifest.screening === null)
+    throw new EvidenceError("EVIDENCE_MANIFEST", `${place}: its manifest names no receipts or no screening.`, {
+      details: { head: head.head },
+    });
+  const before = await manifestOf(parent);
+  const params = await reader.paramsOf(head.runId, head.paramsVersion);
+  const step = before.step + innerStepsOf(params, head.round - 1);
+  require(manifest.step === step, `its manifest says step ${manifest.step}, where ${step} is due`);
   const file = parseDocument(
     "receipts",
     ReceiptsFile,
     await readJson(blobs, head.runId, manifest.receipts, "the receipts"),
   );
-  const leaves = await verifyReceipts(reader, file, head, parent);
+  const leaves = await verifyReceipts(reader, file, head, parent, { definition, params, before, documents });
+  const aggregated = leaves.filter(({ outcome }) => outcome === outcomeCode.aggregated);
+  const tokens = aggregated.reduce((sum, leaf) => sum + leaf.tokens, BigInt(before.tokens));
+  require(BigInt(manifest.tokens) === tokens, `its manifest says ${manifest.tokens} tokens, where ${tokens} are due`);
   require(receiptsRoot(leaves) === head.receiptsRoot, "its receipts do not have the root that its head names");
   return { manifest, file, leaves };
 }
 
+/** What the assignments of a round must be made of. */
+export interface RoundRules {
+  readonly definition: Pick<Definition, "sequence">;
+  /** Of the version that the head names. */
+  readonly params: RunParams;
+  /** Manifest of the checkpoint that the round started from. */
+  readonly before: Pick<CheckpointManifest, "step">;
+  readonly documents: Pick<RunDocuments, "realisation">;
+}
+
 /**
- * Checks every receipt of a round: what it says, who signed it, and that the poster acknowledged it.
+ * Checks every receipt of a round: what it says, that its assignment is one of the run's, who signed it, and that the poster
+ * acknowledged it.
  * @returns the leaves of the receipts root
  * @throws EvidenceError `EVIDENCE_RECEIPT`
  */
@@ -106,6 +178,7 @@ export async function verifyReceipts(
   file: ReceiptsFile,
   head: PostedHead,
   parent: PostedHead,
+  { definition, params, before, documents }: RoundRules,
 ): Promise<ReceiptLeaf[]> {
   const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
   const posters = new Set(await reader.postersOf(head.runId));
@@ -143,6 +216,25 @@ export async function verifyReceipts(
       assignment.paramsVersion === receipt.paramsVersion &&
       assignment.base === receipt.baseDigest, "the assignment is another one");
     require(assignment.seed === head.runId, "the assignment has another order of the data than the run");
+    const realisation = await documents.realisation(receipt.realisation);
+    if (!realisation) return fail(worker, `its realisation ${receipt.realisation} was never admitted`);
+    // Tokens are paid: nothing that they are counted by, or trained under, is the poster's to choose.
+    const innerSteps = innerStepsOf(params, round);
+    require(assignment.steps <=
+      innerSteps, `it was assigned ${assignment.steps} steps, ${innerSteps} at most are those of the round`);
+    const due = {
+      batch: realisation.microBatch,
+      sequence: definition.sequence,
+      globalStep: before.step,
+      innerLrPpb: params.innerLrPpb,
+      codec: params.codec,
+    };
+    for (const key of Object.keys(due) as (keyof typeof due)[])
+      require(assignment[key] === due[key], `its assignment has ${key} ${assignment[key]} where ${due[key]} is due`);
+    const positions = assignment.ranges.reduce((sum, { count }) => sum + count, 0);
+    require(positions ===
+      assignment.steps *
+        assignment.batch, `its assignment has ${positions} positions for ${assignment.steps} steps of ${assignment.batch}`);
     trained.push(...prefixOf(assignment.ranges, receipt.steps * assignment.batch).map((part) => ({ ...part, worker })));
     require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
     require(receipt.leaves === commitmentLeaves(receipt.steps) &&
@@ -202,11 +294,14 @@ export interface EvidenceCache {
 
 export function createEvidenceCache(reader: ChainReader, capacity = 1_024): EvidenceCache {
   const known = new Map<string, Promise<Evidence>>();
+  const documents = new Map<RunId, RunDocuments>();
   return {
     read: (blobs, head, parent) => {
       const found = known.get(head.head);
       if (found) return found;
-      const evidence = readEvidence(reader, blobs, head, parent);
+      const ofRun = documents.get(head.runId) ?? runDocuments(reader, blobs, head.runId);
+      documents.set(head.runId, ofRun);
+      const evidence = readEvidence(reader, blobs, head, parent, ofRun);
       known.set(head.head, evidence);
       // A blob that was missing may be there next time.
       evidence.catch(() => known.delete(head.head));

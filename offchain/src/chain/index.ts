@@ -3,7 +3,14 @@
  * journal, an epoch's accounts, and verification from the contracts. May import base, storage and service. Start at ports.ts
  * for what others use, at journal.ts for how posting survives crashes, at epoch.ts for who is paid what.
  */
-export { pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
+export {
+  createRecordReader,
+  pastScreenings,
+  problemOfSample,
+  problemOfScreening,
+  readScreening,
+  type RecordReader,
+} from "./screening.ts";
 export {
   type AnvilCommand,
   anvilCommand,
@@ -36,6 +43,8 @@ export {
   MAX_DOCUMENT_BYTES,
   readEvidence,
   readJson,
+  type RunDocuments,
+  runDocuments,
   verifyReceipts,
 } from "./evidence.ts";
 export { drawnBy, type Lot, lotOf } from "./lot.ts";

@@ -1,7 +1,6 @@
 /** Whether the record of a round's screening is what its own measurements, the receipts and the rounds before say. */
 import {
   asDigest,
-  type CheckpointManifest,
   type Definition,
   digestOfJson,
   MAX_MANIFEST_BYTES,
@@ -16,13 +15,15 @@ import {
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
-import { readJson } from "./evidence.ts";
-import type { BlobSource } from "./ports.ts";
+import { EvidenceError, readJson } from "./evidence.ts";
+import type { BlobSource, PostedHead } from "./ports.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {
   readonly definition: Pick<Definition, "screening" | "table">;
   readonly params: Pick<RunParams, "aggregatorBps" | "innerLrPpb">;
+  /** Version of `params`. */
+  readonly paramsVersion: number;
   readonly file: ScreeningFile;
   readonly receipts: ReceiptsFile;
   /** Newest first. */
@@ -42,11 +43,13 @@ function problemOfEntry(entry: ScreeningFile["workers"][number], fragments: numb
 }
 
 /** @returns one sentence, empty when the record holds; norms, the checkpoint's too, and sketches are taken as they stand */
-export function problemOfScreening({ definition, params, file, receipts, past }: ScreeningCheck): string {
+export function problemOfScreening(check: ScreeningCheck): string {
+  const { definition, params, file, receipts, past } = check;
   const rules = definition.screening;
   const { workers } = file;
   const elements = fragmentLayouts(definition.table).map((layout) => layout.elements);
   if (file.runId !== receipts.runId || file.round !== receipts.round) return "The screening is of another round.";
+  if (file.paramsVersion !== check.paramsVersion) return "The screening is under other parameters.";
   const moments = new Set(receipts.receipts.map(({ ack }) => ack.acceptedAt));
   if (moments.size !== receipts.receipts.length) return "Two receipts were accepted at one time.";
   if (receipts.receipts.length !== workers.length) return "The screening does not judge every receipt.";
@@ -54,7 +57,6 @@ export function problemOfScreening({ definition, params, file, receipts, past }:
     const entry = workers[i];
     if (entry?.worker !== receipt.worker || entry.steps !== receipt.steps || entry.outcome !== outcome)
       return `The screening says something else of ${receipt.worker} than its receipt.`;
-    if (file.paramsVersion !== receipt.paramsVersion) return "The screening is under other parameters.";
     const problem = problemOfEntry(entry, elements.length);
     if (problem !== "") return `${entry.worker} ${problem}.`;
   }
@@ -133,23 +135,45 @@ export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Pr
     : "The loss gate measured other held-out sequences than its seed draws.";
 }
 
+/** Reads the record of the round that led to a head. */
+export type RecordReader = (head: PostedHead) => Promise<ScreeningFile>;
+
 /**
- * The records of the rounds before a checkpoint, newest first.
- * @param parent manifest of the checkpoint that the round started from
- * @throws what `blobs` throws; ProtocolError, FormatError for what is malformed
+ * Reads records as the manifests of the chain's own heads name them, and remembers the last ones.
+ * @throws, by the reader, EvidenceError `EVIDENCE_SCREENING` where a head but the first has none of its round; what `blobs`
+ *   throws; ProtocolError, FormatError for what is malformed
+ */
+export function createRecordReader(blobs: BlobSource, capacity = 0): RecordReader {
+  const known = new Map<string, ScreeningFile>();
+  return async (head) => {
+    const found = known.get(head.head);
+    if (found) return found;
+    const { screening } = parseManifest(await blobs.blob(head.runId, head.checkpointDigest, MAX_MANIFEST_BYTES));
+    const file = screening === null ? undefined : await readScreening(blobs, head.runId, screening);
+    if (file?.runId !== head.runId || file.round !== head.round - 1)
+      throw new EvidenceError(
+        "EVIDENCE_SCREENING",
+        `Checkpoint ${head.round} names no screening of its round: neither it nor what is judged by it holds.`,
+      );
+    known.set(head.head, file);
+    const [oldest] = known.keys();
+    if (known.size > capacity && oldest !== undefined) known.delete(oldest);
+    return file;
+  };
+}
+
+/**
+ * The records by which a head's round is judged, newest first: of the rounds before it, as many as there are and count. Which
+ * they are says the chain, so that no manifest can leave one out or name others.
+ * @param before the heads before it, from checkpoint 0 on
  */
 export async function pastScreenings(
-  blobs: BlobSource,
-  runId: RunId,
-  parent: CheckpointManifest,
+  read: RecordReader,
+  before: readonly PostedHead[],
   history: number,
 ): Promise<ScreeningFile[]> {
   const found: ScreeningFile[] = [];
-  for (let manifest = parent; manifest.screening !== null && found.length < history;) {
-    found.push(await readScreening(blobs, runId, manifest.screening));
-    if (manifest.parent === null || found.length === history) break;
-    manifest = parseManifest(await blobs.blob(runId, asDigest(manifest.parent), MAX_MANIFEST_BYTES));
-  }
+  for (const head of before.slice(1).slice(-history).toReversed()) found.push(await read(head));
   return found;
 }
 

@@ -6,15 +6,13 @@
 import {
   asDigest,
   type CheckpointManifest,
-  Definition,
+  type Definition,
   digestOfJson,
   EpochManifest,
   headHash,
   MAX_MANIFEST_BYTES,
   parseDocument,
   type RunId,
-  type ScreeningFile,
-  tableDigest,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
@@ -22,9 +20,16 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { type Evidence, readEvidence, readJson } from "./evidence.ts";
+import { type Evidence, readEvidence, readJson, runDocuments } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
-import { problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
+import {
+  createRecordReader,
+  pastScreenings,
+  problemOfSample,
+  problemOfScreening,
+  readScreening,
+  type RecordReader,
+} from "./screening.ts";
 import { isGone, problemOfUnreadable } from "./unreadable.ts";
 
 /**
@@ -104,14 +109,12 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const run = await reader.run(runId);
   const heads = await reader.headsSince(runId, 0);
   const whole = new Problems();
-  const definition = await whole.attempt(async () =>
-    parseDocument("definition", Definition, await readJson(blobs, runId, run.definition, "the definition")),
-  );
+  const documents = runDocuments(reader, blobs, runId);
+  const definition = await whole.attempt(() => documents.definition());
   const signedThrough = await lastSigned(modules, runId, heads, whole);
   const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
 
-  /** Records of the rounds before, newest first. */
-  const past: ScreeningFile[] = [];
+  const records = createRecordReader(blobs, definition?.screening.history);
   /** Of the checkpoint before: its manifest, and norms by fragment, as far as they are to be had. */
   let before: CheckpointManifest | undefined;
   let theta = new Map<number, number>();
@@ -122,13 +125,11 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
     let bytes = 0;
     const gone: CotrainError[] = [];
     const norms = new Map<number, number>();
-    const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent));
+    const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent, documents));
     if (evidence) {
       const { manifest } = evidence;
       if (manifest.fragments.length !== run.fragments)
         problems.add("mismatch", `Its manifest has ${manifest.fragments.length} fragments, the run ${run.fragments}.`);
-      if (definition && manifest.table !== tableDigest(definition.table))
-        problems.add("mismatch", "Its manifest's fragment table is not the definition's.");
       if (
         definition &&
         !parent &&
@@ -153,7 +154,16 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
       // Payloads are kept until a root that pays for them is posted, which may be while this walks.
       const mayBeGone = async (): Promise<boolean> =>
         head.sequence <= signedThrough || head.sequence <= (await lastSigned(modules, runId, heads, whole));
-      const round = { head, parent: before, definition, evidence, past, theta, mayBeGone };
+      const round = {
+        head,
+        before: heads.slice(0, i),
+        parent: before,
+        definition,
+        evidence,
+        records,
+        theta,
+        mayBeGone,
+      };
       await problems.attempt(() => checkScreening(modules, round, problems));
     }
     before = evidence?.manifest;
@@ -188,40 +198,38 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
 
 interface Screened {
   readonly head: PostedHead;
+  /** Those before it, from checkpoint 0 on. */
+  readonly before: readonly PostedHead[];
   /** Manifest of the checkpoint before, where that holds. */
   readonly parent: CheckpointManifest | undefined;
   readonly definition: Definition;
   readonly evidence: Evidence;
-  /** Records of the rounds before, newest first; this one joins them. */
-  readonly past: ScreeningFile[];
+  readonly records: RecordReader;
   readonly theta: ReadonlyMap<number, number>;
   /** Whether the round's payloads need not be kept any more. */
   readonly mayBeGone: () => Promise<boolean>;
 }
 
 async function checkScreening({ reader, blobs }: VerifyModules, round: Screened, problems: Problems): Promise<void> {
-  const { head, parent, definition, past, theta, mayBeGone } = round;
-  const { file, manifest } = round.evidence;
-  const { runId } = head;
-  if (manifest.screening === null || !file) {
-    if (file) problems.add("mismatch", "Its manifest names no screening of its round.");
-    return;
-  }
-  const screening = await readScreening(blobs, runId, manifest.screening);
-  const params = await reader.paramsOf(runId, head.paramsVersion);
-  const problem = problemOfScreening({ definition, params, file: screening, receipts: file, past });
-  past.unshift(screening);
-  past.splice(definition.screening.history);
+  const { head, before, parent, definition, records, theta, mayBeGone } = round;
+  const { file: receipts, manifest } = round.evidence;
+  const { runId, paramsVersion } = head;
+  // Who has the evidence of a head but the first has both.
+  if (manifest.screening === null || !receipts) return;
+  const file = await readScreening(blobs, runId, manifest.screening);
+  const params = await reader.paramsOf(runId, paramsVersion);
+  const past = await pastScreenings(records, before, definition.screening.history);
+  const problem = problemOfScreening({ definition, params, paramsVersion, file, receipts, past });
   if (problem !== "") problems.add("mismatch", problem);
   for (const [f, norm] of theta)
-    if (screening.theta[f] !== norm)
+    if (file.theta[f] !== norm)
       problems.add("mismatch", `The screening gives fragment ${f} of the checkpoint before another norm.`);
   const realisations = await reader.realisationsOf(runId);
-  const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: screening.gate });
+  const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: file.gate });
   if (sample !== "") problems.add("mismatch", sample);
   if (!parent) return;
   const place = { head, parent, definition, params };
-  const forged = await problemOfUnreadable(blobs, place, file.receipts, screening.workers, mayBeGone);
+  const forged = await problemOfUnreadable(blobs, place, receipts.receipts, file.workers, mayBeGone);
   if (forged !== "") problems.add("mismatch", forged);
 }
 

@@ -18,7 +18,13 @@ import {
 import { bytesOf, createSha256, float32Of, InternalError, parseJsonBounded, sha256Bytes } from "../base/index.ts";
 import type { BlobReader, BlobStore } from "./blobStore.ts";
 import { FormatError } from "./errors.ts";
-import { parseSafetensorsHeader, safetensorsChunks, type SafetensorsHeader, type Tensor } from "./safetensors.ts";
+import {
+  parseSafetensorsHeader,
+  safetensorsChunks,
+  safetensorsHeader,
+  type SafetensorsHeader,
+  type Tensor,
+} from "./safetensors.ts";
 
 /** Prefix of the outer buffer's tensors. */
 export const OUTER_PREFIX = "outer.";
@@ -37,6 +43,15 @@ const invalid = (message: string, cause?: unknown): FormatError =>
 
 const entriesOf = (table: readonly TensorEntry[], index: number): TensorEntry[] =>
   table.filter((entry) => entry.fragment === index);
+
+const fragmentsOf = (table: readonly TensorEntry[]): number =>
+  table.reduce((most, entry) => Math.max(most, entry.fragment + 1), 0);
+
+/** Names and shapes of a shard's tensors: the parameters, then the outer buffer. */
+const shardTensors = (entries: readonly TensorEntry[]): Pick<Tensor, "name" | "shape">[] => [
+  ...entries.map(({ name, shape }) => ({ name, shape })),
+  ...entries.map(({ name, shape }) => ({ name: OUTER_PREFIX + name, shape })),
+];
 
 /** The shard's tensors as views of the two flat arrays. */
 function tensorsOf(table: readonly TensorEntry[], index: number, state: FragmentState): Tensor[] {
@@ -110,7 +125,7 @@ export async function writeManifest(
   fragments: readonly CheckpointFragment[],
   facts: CheckpointFacts,
 ): Promise<{ digest: Digest; manifest: CheckpointManifest }> {
-  const count = table.reduce((most, entry) => Math.max(most, entry.fragment + 1), 0);
+  const count = fragmentsOf(table);
   if (fragments.length !== count || fragments.some((fragment, i) => fragment.index !== i)) {
     throw new InternalError(
       "CHECKPOINT_INCOMPLETE",
@@ -145,9 +160,11 @@ export async function writeCheckpoint(
 
 /**
  * Checks the bytes of a manifest: size, form, and that they are its canonical JSON.
+ * @param table of the run: whoever goes on to read shards gives it, so that their lengths are the table's and not whatever a
+ *   manifest says
  * @throws FormatError `CHECKPOINT_INVALID`
  */
-export function parseManifest(bytes: Uint8Array): CheckpointManifest {
+export function parseManifest(bytes: Uint8Array, table?: readonly TensorEntry[]): CheckpointManifest {
   let manifest: CheckpointManifest;
   try {
     manifest = parseDocument(
@@ -166,24 +183,45 @@ export function parseManifest(bytes: Uint8Array): CheckpointManifest {
       throw invalid(`the parts of fragment ${i} do not fill its shard`);
     }
   }
+  if (table) checkTable(manifest, table);
   return manifest;
+}
+
+/** Checks that a manifest's fragments are those of the table, each shard as long as its tensors make it. */
+function checkTable(manifest: CheckpointManifest, table: readonly TensorEntry[]): void {
+  if (manifest.table !== tableDigest(table))
+    throw invalid(`it belongs to another model: its fragment table is ${manifest.table}`);
+  const count = fragmentsOf(table);
+  if (manifest.fragments.length !== count)
+    throw invalid(`its manifest has ${manifest.fragments.length} fragments, the fragment table ${count}`);
+  for (const { index, parameters } of manifest.fragments) {
+    const entries = entriesOf(table, index);
+    const offset = safetensorsHeader(shardTensors(entries), shardMetadata(index)).length;
+    const bytes = 4 * entries.reduce((sum, { shape }) => sum + elementsOf(shape), 0);
+    // The rest of the shard follows from these two.
+    if (parameters.offset !== offset || parameters.bytes !== bytes)
+      throw invalid(
+        `its manifest has ${parameters.bytes} bytes of parameters from byte ${parameters.offset} of fragment ${index}; the fragment table makes ${bytes} from ${offset}`,
+      );
+  }
 }
 
 /**
  * Reads a checkpoint's manifest.
+ * @see parseManifest
  * @throws BlobError, FormatError
  */
-export async function readManifest(reader: BlobReader, digest: Digest): Promise<CheckpointManifest> {
-  return parseManifest(await reader.get(digest, MAX_MANIFEST_BYTES));
+export async function readManifest(
+  reader: BlobReader,
+  digest: Digest,
+  table?: readonly TensorEntry[],
+): Promise<CheckpointManifest> {
+  return parseManifest(await reader.get(digest, MAX_MANIFEST_BYTES), table);
 }
 
 /** Checks that a shard's header lists exactly what the table says, where the manifest says. */
 function checkShard(header: SafetensorsHeader, table: readonly TensorEntry[], fragment: CheckpointFragment): void {
-  const entries = entriesOf(table, fragment.index);
-  const expected = [
-    ...entries.map(({ name, shape }) => ({ name, shape })),
-    ...entries.map(({ name, shape }) => ({ name: OUTER_PREFIX + name, shape })),
-  ];
+  const expected = shardTensors(entriesOf(table, fragment.index));
   const same =
     expected.length === header.tensors.length &&
     expected.every(({ name, shape }, i) => {
@@ -255,9 +293,7 @@ export async function readCheckpoint(
   digest: Digest,
   table: readonly TensorEntry[],
 ): Promise<{ manifest: CheckpointManifest; states: FragmentState[] }> {
-  const manifest = await readManifest(reader, digest);
-  if (manifest.table !== tableDigest(table))
-    throw invalid(`it belongs to another model: its fragment table is ${manifest.table}`);
+  const manifest = await readManifest(reader, digest, table);
   const states: FragmentState[] = [];
   for (const fragment of manifest.fragments) states.push(await readFragment(reader, table, fragment));
   return { manifest, states };

@@ -17,7 +17,6 @@ import {
   parseDocument,
   Realisation,
   type RunId,
-  tableDigest,
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
 
@@ -92,13 +91,12 @@ async function modelOf(
     raw.push(await get({ digest: asDigest(named), bytes, what }));
   }
   const [manifestBytes, definitionBytes, realisationBytes] = raw as [Uint8Array, Uint8Array, Uint8Array];
-  const manifest = parseManifest(manifestBytes);
   const definition = parseCanonical("the definition", Definition, definitionBytes, MAX_DEFINITION_BYTES);
+  const manifest = parseManifest(manifestBytes, definition.table);
   const realisation = parseCanonical("the realisation", Realisation, realisationBytes, MAX_MANIFEST_BYTES);
   const { programs, tokenizer } = bundle;
   const links: readonly (readonly [holds: boolean, otherwise: string])[] = [
     [manifest.runId === bundle.runId, "its checkpoint is another run's"],
-    [manifest.table === tableDigest(definition.table), "its checkpoint has another fragment table than its definition"],
     [realisation.definition === bundle.definition.digest, "its programs are those of another definition"],
     [definition.tokenizer === tokenizer.digest, "its tokenizer is not the definition's"],
     [tokenizer.bytes <= MAX_TOKENIZER_BYTES, `its tokenizer is larger than ${MAX_TOKENIZER_BYTES} bytes`],

@@ -3,6 +3,8 @@
  * the header, then the tensors' data without holes. Only F32 is read and written here. The reader takes bytes for
  * hostile and accepts nothing that the reference implementation refuses.
  */
+import { elementsOf } from "@cotrain/sdk/protocol";
+
 import { bytesOf, float32Of, parseJsonBounded } from "../base/index.ts";
 import { FormatError } from "./errors.ts";
 
@@ -41,25 +43,23 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
- * The file as chunks: header, then each tensor's data, which is not copied. The header is padded with spaces to a
- * multiple of 8, so that data can be viewed as fp32 in place. Equal input gives equal bytes.
- * @throws FormatError when names repeat, shapes do not fit the values or the header is too large
+ * The header of a file of these tensors. It is padded with spaces to a multiple of 8, so that data can be viewed as fp32 in
+ * place. Equal input gives equal bytes.
+ * @throws FormatError when names repeat or the header is too large
  */
-export function safetensorsChunks(
-  tensors: readonly Tensor[],
+export function safetensorsHeader(
+  tensors: readonly Pick<Tensor, "name" | "shape">[],
   metadata: Readonly<Record<string, string>> = {},
-): { header: Uint8Array<ArrayBuffer>; chunks: Uint8Array[]; bytes: number } {
+): Uint8Array<ArrayBuffer> {
   const entries: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
   const names = new Set(["__metadata__"]);
   let at = 0;
-  for (const { name, shape, values } of tensors) {
+  for (const { name, shape } of tensors) {
     if (names.has(name)) throw invalid(`the name ${name} is not allowed or there twice`);
     names.add(name);
-    if (shape.reduce((product, size) => product * size, 1) !== values.length) {
-      throw invalid(`tensor ${name} has ${values.length} values, its shape is [${shape.join(", ")}]`);
-    }
-    entries.push([name, { dtype: "F32", shape, data_offsets: [at, at + values.byteLength] }]);
-    at += values.byteLength;
+    const bytes = 4 * elementsOf(shape);
+    entries.push([name, { dtype: "F32", shape, data_offsets: [at, at + bytes] }]);
+    at += bytes;
   }
   // Written entry by entry: an object would put names that look like integers first.
   const json = `{${entries.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",")}}`;
@@ -69,7 +69,26 @@ export function safetensorsChunks(
   const header = new Uint8Array(8 + length).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(text, 8);
-  return { header, chunks: [header, ...tensors.map(({ values }) => bytesOf(values))], bytes: header.length + at };
+  return header;
+}
+
+/**
+ * The file as chunks: header, then each tensor's data, which is not copied.
+ * @throws FormatError when names repeat, shapes do not fit the values or the header is too large
+ */
+export function safetensorsChunks(
+  tensors: readonly Tensor[],
+  metadata: Readonly<Record<string, string>> = {},
+): { header: Uint8Array<ArrayBuffer>; chunks: Uint8Array[]; bytes: number } {
+  for (const { name, shape, values } of tensors) {
+    if (elementsOf(shape) !== values.length) {
+      throw invalid(`tensor ${name} has ${values.length} values, its shape is [${shape.join(", ")}]`);
+    }
+  }
+  const header = safetensorsHeader(tensors, metadata);
+  const data = tensors.map(({ values }) => bytesOf(values));
+  const bytes = data.reduce((sum, { length }) => sum + length, header.length);
+  return { header, chunks: [header, ...data], bytes };
 }
 
 /** The file in memory. @see safetensorsChunks */

@@ -10,11 +10,11 @@ import {
   outerHyperparametersOf,
   type RunParams,
   type ScreeningFile,
-  tableDigest,
 } from "@cotrain/sdk/protocol";
 
 import {
   type BlobSource,
+  createRecordReader,
   type Evidence,
   EvidenceError,
   pastScreenings,
@@ -40,6 +40,8 @@ import { fragmentOf, FormatError, parseFragment, parseManifest } from "../storag
 export interface AggregateInput {
   readonly head: PostedHead;
   readonly parent: PostedHead;
+  /** The run's heads before it, from checkpoint 0 to the parent. */
+  readonly before: readonly PostedHead[];
   readonly evidence: Evidence;
   readonly definition: Definition;
   /** Parameters of `head.paramsVersion`. */
@@ -95,8 +97,8 @@ const require = (holds: boolean, what: string): void => {
 async function recompute(blobs: BlobSource, input: AggregateInput): Promise<CheckpointFragment> {
   const { head, parent, evidence, definition, params, fragment } = input;
   const { table } = definition;
-  require(evidence.manifest.table === tableDigest(table), "Its fragment table is not the definition's.");
-  const parentManifest = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES));
+  const parentBytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
+  const parentManifest = parseManifest(parentBytes, table);
   const before = parentManifest.fragments[fragment];
   const layout = fragmentLayouts(table)[fragment];
   if (!before || !layout)
@@ -106,12 +108,11 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 
   const place = { head, parent: parentManifest, definition, params };
   const screened = await screening(blobs, input, place);
-  require(screened === null ||
-    screened.theta[fragment] ===
-      parametersNorm(state.params), `The screening gives fragment ${fragment} of the checkpoint before another norm.`);
+  require(screened.theta[fragment] ===
+    parametersNorm(state.params), `The screening gives fragment ${fragment} of the checkpoint before another norm.`);
   const contributions: Contribution[] = [];
   for (const [i, { receipt, tokens, outcome }] of (evidence.file?.receipts ?? []).entries()) {
-    const entry = screened?.workers[i]?.fragments[fragment];
+    const entry = screened.workers[i]?.fragments[fragment];
     // Who could not be read was not measured; `screening` has looked whether that is so.
     if (!entry) {
       require(outcome !== 0, `The payload of ${receipt.worker} was aggregated without being measured.`);
@@ -143,19 +144,20 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 /** The record of the round's screening, which must follow from its measurements and from the rounds before. */
 async function screening(
   blobs: BlobSource,
-  { head, evidence, definition, params, realisations }: AggregateInput,
+  { head, before, evidence, definition, params, realisations }: AggregateInput,
   place: PayloadPlace,
-): Promise<ScreeningFile | null> {
-  if (!evidence.file) return null;
-  if (evidence.manifest.screening === null)
+): Promise<ScreeningFile> {
+  const { file: receipts, manifest } = evidence;
+  if (!receipts || manifest.screening === null)
     throw new EvidenceError("EVIDENCE_SCREENING", "Its manifest names no screening of its round.");
-  const past = await pastScreenings(blobs, head.runId, place.parent, definition.screening.history);
-  const file = await readScreening(blobs, head.runId, evidence.manifest.screening);
-  const problem = problemOfScreening({ definition, params, file, receipts: evidence.file, past });
+  const past = await pastScreenings(createRecordReader(blobs), before, definition.screening.history);
+  const file = await readScreening(blobs, head.runId, manifest.screening);
+  const { paramsVersion } = head;
+  const problem = problemOfScreening({ definition, params, paramsVersion, file, receipts, past });
   if (problem !== "") throw new EvidenceError("EVIDENCE_SCREENING", problem);
   const sample = await problemOfSample(blobs, { runId: head.runId, definition, realisations, gate: file.gate });
   if (sample !== "") throw new EvidenceError("EVIDENCE_SCREENING", sample);
-  const forged = await problemOfUnreadable(blobs, place, evidence.file.receipts, file.workers);
+  const forged = await problemOfUnreadable(blobs, place, receipts.receipts, file.workers);
   if (forged !== "") throw new EvidenceError("EVIDENCE_SCREENING", forged);
   return file;
 }

@@ -70,7 +70,7 @@ export async function auditGate(modules: AuditModules, input: Input): Promise<Au
     evidence: digestOfJson({ version: 1, head: head.head, gate: wrong ?? null }),
     losses,
   });
-  // Without receipts there was nothing to gate.
+  // Checkpoint 0 came of no round.
   if (evidence.manifest.screening === null) return finding(0);
   const file = await readScreening(modules.blobs, head.runId, evidence.manifest.screening);
   let inexact: Compared | undefined;
@@ -103,7 +103,8 @@ async function* comparisons(
 ): AsyncGenerator<Compared> {
   if (gate.before === null) return;
   const { head, parent, evidence, definition } = input;
-  const parentManifest = parseManifest(await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES));
+  const bytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
+  const parentManifest = parseManifest(bytes, definition.table);
   const base = await statesOf(blobs, input, parentManifest);
   const lossOf = async (states: readonly FragmentState[]): Promise<number | null> => {
     if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;

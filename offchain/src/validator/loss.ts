@@ -205,10 +205,9 @@ async function parametersOf(
     for (const layout of layouts) scatterFragment(source[layout.index] ?? new Float32Array(), layout, parameters);
     return [...parameters.values()];
   }
-  const checkpoint = await readManifest(passing, source);
+  const checkpoint = await readManifest(passing, source, table);
   for (const layout of layouts) {
-    const fragment = checkpoint.fragments[layout.index];
-    if (!fragment) throw new UserError("CHECKPOINT_INVALID", `Checkpoint ${source} lacks fragment ${layout.index}.`);
+    const fragment = checkpoint.fragments[layout.index]!;
     const shard = await passing.get(fragment.digest as Digest, fragment.bytes);
     scatterFragment(parseFragment(shard, table, fragment).params, layout, parameters);
   }

@@ -382,9 +382,15 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     try {
       const found = await evidence.read(blobs, head, parent);
       const params = await reader.paramsOf(head.runId, head.paramsVersion);
-      const realisations = await reader.realisationsOf(head.runId);
+      const [realisations, heads] = await Promise.all([
+        reader.realisationsOf(head.runId),
+        reader.headsSince(head.runId, 0),
+      ]);
       const { definition: rules } = of;
-      const input = { head, parent, evidence: found, definition: rules, params, realisations, fragment };
+      const at = heads.findIndex((each) => each.head === head.head);
+      if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds checkpoint ${head.round} no more.`);
+      const before = heads.slice(0, at);
+      const input = { head, parent, before, evidence: found, definition: rules, params, realisations, fragment };
       const finding = await checkAggregate(blobs, input);
       const audited = finding.holds ? await audit?.(input) : undefined;
       return audited && !audited.holds ? audited : finding;

@@ -73,6 +73,7 @@ def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry:
     positions = sum(each["count"] for each in assignment["ranges"])
     equal("the positions of the assignment", positions, assignment["steps"] * assignment["batch"])
     require(0 < receipt["steps"] <= assignment["steps"], "the receipt claims more steps than were assigned")
+    require(assignment["steps"] <= inner_steps(params, round_), "more steps were assigned than the round has")
     require(receipt["realisation"] in docs.realisations, "the receipt's realisation was never admitted")
     equal("the assignment's batch", assignment["batch"], docs.realisations[receipt["realisation"]]["microBatch"])
     equal("the commitment's leaves", receipt["leaves"], 1 + max(1, -(-receipt["steps"] // SEGMENT_STEPS)))
@@ -122,11 +123,9 @@ def check_round(
     found = Round(head, manifest, None, [], {})
     if before is None:
         return found
-    if manifest["receipts"] is None:
-        equal("the receipts' root", head["receiptsRoot"], ZERO)
-    else:
-        found.file = blobs.document(head.run_id, manifest["receipts"], "ReceiptsFile", "the receipts")
-        found.leaves = check_receipts(spec, docs, head, before, found.file, report)
+    require(manifest["receipts"] is not None, "the manifest names no receipts")
+    found.file = blobs.document(head.run_id, manifest["receipts"], "ReceiptsFile", "the receipts")
+    found.leaves = check_receipts(spec, docs, head, before, found.file, report)
     params = docs.run.params(head["paramsVersion"])
     equal("the step", manifest["step"], before["step"] + inner_steps(params, head["round"] - 1))
     trained = sum(leaf[3] for leaf in found.leaves if leaf[4] == 0)

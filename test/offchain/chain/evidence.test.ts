@@ -4,29 +4,64 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import {
+  type Assignment,
   asDigest,
   asHead,
   asRunId,
+  canonicalJson,
+  type Digest,
   digestOfJson,
+  outcomeCode,
   type ReceiptsFile,
   receiptsRoot,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { type ChainReader, type PostedHead, readEvidence, verifyReceipts } from "../../../offchain/src/chain/index.ts";
-import { openFileStore } from "../../../offchain/src/storage/index.ts";
+import {
+  type ChainReader,
+  type PostedHead,
+  readEvidence,
+  runDocuments,
+  verifyReceipts,
+  verifyRun,
+} from "../../../offchain/src/chain/index.ts";
+import { openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts } from "./ledger.ts";
-import { blobsOf, createInitial, createPublisher, poster, type Publisher } from "./world.ts";
+import {
+  blobsOf,
+  createInitial,
+  createPublisher,
+  fragments,
+  params,
+  poster,
+  type Publisher,
+  type RoundOptions,
+  workers,
+} from "./world.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const reader = {
   chainId: 31_337,
   contracts,
   postersOf: async () => [poster.address.toLowerCase()],
+  run: async () => ({ runId, fragments, definition: digestOfJson(initial.definition) }),
+  realisationsOf: async () => admitted,
+  paramsOf: async () => params,
 } as unknown as ChainReader;
+const posted = {
+  runId,
+  paramsVersion: 1,
+  block: 1,
+  blockHash: zeroHash,
+  logIndex: 0,
+  transaction: zeroHash,
+  anchoredAt: 1,
+};
 
 let directory: string;
+let initial: Awaited<ReturnType<typeof createInitial>>;
+let admitted: Digest[];
 let publisher: Publisher;
 let parent: PostedHead;
 let head: PostedHead;
@@ -35,17 +70,9 @@ let file: ReceiptsFile;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-evidence-"));
   const store = await openFileStore(join(directory, "blobs"));
-  const initial = await createInitial(store, runId);
+  initial = await createInitial(store, runId);
+  admitted = [initial.realisation];
   publisher = createPublisher(store, { chainId: 31_337, contracts, runId }, initial);
-  const posted = {
-    runId,
-    paramsVersion: 1,
-    block: 1,
-    blockHash: zeroHash,
-    logIndex: 0,
-    transaction: zeroHash,
-    anchoredAt: 1,
-  };
   const zero = asHead(digestOfJson("head 0"));
   parent = {
     ...posted,
@@ -99,13 +126,40 @@ describe("the evidence of a head", () => {
   });
 });
 
+/** What becomes of a round that follows those given, all from the same checkpoint 0. */
+async function played(options: RoundOptions, ...earlier: RoundOptions[]): ReturnType<typeof readEvidence> {
+  const { store } = publisher;
+  const own = createPublisher(store, { chainId: 31_337, contracts, runId }, initial);
+  for (const each of earlier) await own.round(each);
+  const before = own.checkpoint();
+  const { fields } = await own.round(options);
+  return readEvidence(
+    reader,
+    blobsOf(store),
+    { ...head, ...fields },
+    { ...parent, round: before.round, checkpointDigest: before.digest },
+  );
+}
+
 type Entry = ReceiptsFile["receipts"][number];
 
 /** Verifies the round's receipts, the first of them changed. */
 const verify = (change: (first: Entry) => Partial<Entry>) => {
   const [first, ...rest] = file.receipts as [Entry, ...Entry[]];
-  return verifyReceipts(reader, { ...file, receipts: [{ ...first, ...change(first) }, ...rest] }, head, parent);
+  return verifyReceipts(
+    reader,
+    { ...file, receipts: [{ ...first, ...change(first) }, ...rest] },
+    head,
+    parent,
+    rules(),
+  );
 };
+const rules = () => ({
+  definition: initial.definition,
+  params,
+  before: initial.manifest,
+  documents: runDocuments(reader, blobsOf(publisher.store), runId),
+});
 
 describe("a receipt", () => {
   it.each<[string, (first: Entry) => Partial<Entry>, RegExp]>([
@@ -163,25 +217,131 @@ describe("a receipt", () => {
       [first, first, second, third],
       [second, first, third],
     ])
-      await expect(verifyReceipts(reader, { ...file, receipts }, head, parent)).rejects.toMatchObject({
+      await expect(verifyReceipts(reader, { ...file, receipts }, head, parent, rules())).rejects.toMatchObject({
         message: expect.stringContaining("ascending order"),
       });
   });
 
   it("about data that another worker of the round was given is refused", async () => {
-    const store = await openFileStore(join(directory, "same"));
-    const initial = await createInitial(store, runId);
-    const same = await createPublisher(store, { chainId: 31_337, contracts, runId }, initial).round({ sameData: true });
-    await expect(
-      readEvidence(
-        reader,
-        blobsOf(store),
-        { ...head, ...same.fields },
-        { ...parent, checkpointDigest: initial.digest },
-      ),
-    ).rejects.toMatchObject({
+    await expect(played({ sameData: true })).rejects.toMatchObject({
       code: "EVIDENCE_RECEIPT",
       message: expect.stringContaining("data that another had"),
     });
+  });
+});
+
+/** One of three is the poster's accomplice, who signs whatever it is told to. */
+const thief = workers[1]!.address.toLowerCase();
+const ofThief = (change: (honest: Assignment) => Partial<Assignment>): RoundOptions => ({
+  forgeAssignment: (honest) => (honest.worker === thief ? { ...honest, ...change(honest) } : honest),
+});
+
+describe("an assignment", () => {
+  it.each<[string, RoundOptions, RegExp]>([
+    [
+      "of a million sequences of a million tokens over one position",
+      ofThief(({ ranges: [range] }) => ({
+        batch: 1 << 20,
+        sequence: 1 << 20,
+        ranges: [{ start: range!.start, count: 1 }],
+      })),
+      /batch 1048576 where 2 is due/,
+    ],
+    ["of longer sequences", ofThief(() => ({ sequence: 1 << 20 })), /sequence 1048576 where 16 is due/],
+    [
+      "of more steps than a round of the ramp has",
+      {
+        steps: (worker) => (worker === thief ? 8 : 4),
+        ...ofThief(() => ({ ranges: [{ start: 10 ** 12, count: 16 }] })),
+      },
+      /it was assigned 8 steps, 4 at most/,
+    ],
+    [
+      "of too few positions",
+      ofThief(({ ranges: [range] }) => ({ ranges: [{ start: range!.start, count: 1 }] })),
+      /1 positions for 4 steps of 2/,
+    ],
+    [
+      "of too many positions",
+      ofThief(({ ranges: [range] }) => ({ ranges: [range!, { start: 10 ** 12, count: 1 }] })),
+      /9 positions for 4 steps of 2/,
+    ],
+    ["at another learning rate", ofThief(() => ({ innerLrPpb: 4_000_000_000 })), /innerLrPpb 4000000000 where/],
+    ["at another place of the schedule", ofThief(() => ({ globalStep: 10 ** 12 })), /globalStep 1000000000000 where 0/],
+    ["of another codec", ofThief(() => ({ codec: 0 })), /codec 0 where 1 is due/],
+    ["of a realisation that nobody admitted", { realisation: asDigest(digestOfJson("own")) }, /was never admitted/],
+  ])("%s is refused", async (_name, options, words) => {
+    await expect(played(options)).rejects.toMatchObject({
+      code: "EVIDENCE_RECEIPT",
+      message: expect.stringMatching(words),
+    });
+  });
+
+  it("of more steps than a round after the ramp has is refused, and of as many taken", async () => {
+    const fitting: RoundOptions = { steps: () => params.innerSteps };
+    await expect(played(fitting, {})).resolves.toMatchObject({ leaves: [{}, {}, {}] });
+    await expect(played({ steps: () => 12 }, {})).rejects.toMatchObject({
+      message: expect.stringMatching(/8 at most/),
+    });
+  });
+
+  it("of a realisation of another definition is refused", async () => {
+    const { store } = publisher;
+    const document = JSON.parse(new TextDecoder().decode(await store.get(initial.realisation))) as object;
+    const other = new TextEncoder().encode(canonicalJson({ ...document, definition: digestOfJson("other") }));
+    const { digest } = await store.put(other);
+    admitted.push(digest);
+    await expect(played({ realisation: digest })).rejects.toMatchObject({ code: "EVIDENCE_REALISATION" });
+  });
+});
+
+describe("the manifest of a head", () => {
+  it.each<[string, RoundOptions, RegExp]>([
+    ["another step", { forgeManifest: (facts) => ({ ...facts, step: facts.step + 4 }) }, /says step 8, where 4 is due/],
+    ["other tokens", { forgeManifest: (facts) => ({ ...facts, tokens: "1000000" }) }, /says 1000000 tokens, where 384/],
+    ["no receipts", { forgeManifest: (facts) => ({ ...facts, receipts: null }) }, /no receipts or no screening/],
+    ["no screening", { forgeManifest: (facts) => ({ ...facts, screening: null }) }, /no receipts or no screening/],
+    [
+      "no screening of a round without work",
+      { workers: [], forgeManifest: (facts) => ({ ...facts, screening: null }) },
+      /no receipts or no screening/,
+    ],
+  ])("is refused with %s", async (_name, options, words) => {
+    for (const earlier of [[], [{}]])
+      await expect(played(options, ...earlier)).rejects.toMatchObject({ code: "EVIDENCE_MANIFEST" });
+    await expect(played(options)).rejects.toMatchObject({ message: expect.stringMatching(words) });
+  });
+
+  it("counts the tokens of those alone who were aggregated", async () => {
+    const { manifest } = await played({ outcome: (worker) => (worker === thief ? outcomeCode.nonFinite : 0) });
+    expect(manifest.tokens).toBe(String(2 * 4 * 2 * 16));
+  });
+
+  // A manifest's lengths are what its poster says.
+  it("is refused where its shards are longer than the run's table makes them, before one is read", async () => {
+    const { store } = publisher;
+    const manifest = parseManifest(await store.get(initial.digest));
+    const grown = manifest.fragments.map((part) => {
+      const [bytes, { offset }] = [2 ** 48, part.parameters];
+      return {
+        ...part,
+        bytes: offset + 2 * bytes,
+        parameters: { ...part.parameters, bytes },
+        outer: { ...part.outer, offset: offset + bytes, bytes },
+      };
+    });
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...manifest, fragments: grown })));
+    const first = { ...parent, checkpointDigest: digest };
+    const limits: number[] = [];
+    const chain = { ...reader, headsSince: async () => [first], head: async () => first, rootsOf: async () => [] };
+    const blobs = {
+      blob: async (_run: unknown, asked: Digest, limit: number) => (limits.push(limit), store.get(asked, limit)),
+    };
+    const { value: report } = await verifyRun({ reader: chain, blobs }, runId).next();
+    expect(report).toMatchObject({
+      condition: "mismatch",
+      problems: expect.arrayContaining([expect.stringContaining(`has ${2 ** 48} bytes of parameters`)]),
+    });
+    expect(Math.max(...limits)).toBeLessThanOrEqual(1 << 26);
   });
 });

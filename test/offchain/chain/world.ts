@@ -22,6 +22,7 @@ import {
   domainFor,
   type Hex,
   hashReceipt,
+  innerStepsOf,
   type ModelId,
   outcomeCode,
   outerHyperparametersOf,
@@ -73,6 +74,7 @@ import {
 import {
   type BlobStore,
   type FragmentState,
+  type CheckpointFacts,
   openFileStore,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
@@ -120,10 +122,9 @@ export const params: RunParams = {
   minStake: 0n,
   replayBps: 0,
 };
+/** Sequences per batch of the run's programs. */
 export const batch = 2;
 export const sequence = 16;
-/** Sequences per batch of the run's programs. */
-const microBatch = 4;
 /** Held-out sequences; more than the gate measures. */
 export const heldOut = 100;
 
@@ -182,6 +183,12 @@ export interface RoundOptions {
   readonly forge?: (states: FragmentState[]) => void;
   /** Changes the record of the screening before it is published. */
   readonly forgeScreening?: (file: ScreeningFile) => void;
+  /** What workers are given, and sign, in place of an honest assignment. */
+  readonly forgeAssignment?: (assignment: Assignment) => Assignment;
+  /** What receipts name as what computed them. */
+  readonly realisation?: Digest;
+  /** Changes what the checkpoint's manifest says. */
+  readonly forgeManifest?: (facts: CheckpointFacts) => CheckpointFacts;
 }
 
 const heldOutSize = { tokens: heldOut * sequence + 1, bytes: 4 * heldOut * sequence };
@@ -241,7 +248,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     version: 1,
     definition: await put(store, definition),
     graphs: { step: digestOfJson("step"), eval: digestOfJson("eval"), logits: digestOfJson("logits") },
-    microBatch,
+    microBatch: batch,
     precision: "fp32",
     runtime: "test",
     deviceClass: "test",
@@ -298,7 +305,7 @@ function screeningOf(
     round,
     ordered.map(({ receiptHash }) => receiptHash),
   );
-  const sequences = gateSample(seed, heldOut, rules.gateSequences, microBatch);
+  const sequences = gateSample(seed, heldOut, rules.gateSequences, batch);
   return {
     version: 1,
     runId,
@@ -347,9 +354,9 @@ export function createPublisher(
       const measured: MeasuredPayload[] = [];
       for (const account of options.workers ?? workers) {
         const worker = lower(account);
-        const steps = options.steps?.(worker) ?? params.innerSteps;
+        const steps = options.steps?.(worker) ?? innerStepsOf(params, round);
         assignmentId += 1;
-        const assignment: Assignment = {
+        const honest: Assignment = {
           version: 1,
           runId: place.runId,
           round,
@@ -367,6 +374,7 @@ export function createPublisher(
           innerLrPpb: params.innerLrPpb,
           codec: params.codec,
         };
+        const assignment = options.forgeAssignment?.(honest) ?? honest;
         const spoilt = options.outcome?.(worker) ?? 0;
         const encoded = layouts.map(({ elements }, fragment) => {
           const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() * 0.01));
@@ -391,7 +399,7 @@ export function createPublisher(
           })),
         };
         if (spoilt === outcomeCode.payloadMissing) await store.delete(stored[UNREADABLE]!.digest);
-        const tokens = BigInt(steps * batch * sequence);
+        const tokens = BigInt(steps) * BigInt(assignment.batch) * BigInt(assignment.sequence);
         const receipt: Receipt = {
           runId: place.runId,
           round: BigInt(round),
@@ -402,7 +410,7 @@ export function createPublisher(
           assignment: digestOfJson(assignment),
           steps,
           paramsVersion,
-          realisation,
+          realisation: options.realisation ?? realisation,
           baseDigest: current.digest,
           commitment: digestOfJson("commitment"),
           leaves: commitmentLeaves(steps),
@@ -445,7 +453,7 @@ export function createPublisher(
         if (outcome === 0) payloads.push({ worker, tokens: Number(tokens), fragments: encoded });
         tokensTrained += outcome === 0 ? tokens : 0n;
       }
-      step += params.innerSteps;
+      step += innerStepsOf(params, round);
       const states: FragmentState[] = [];
       for (const [index, { params: before, outer }] of current.states.entries()) {
         const reduced = await reduceFragment({
@@ -478,7 +486,7 @@ export function createPublisher(
       });
       options.forgeScreening?.(screening);
       screenings.unshift(screening);
-      const checkpoint = await writeCheckpoint(store, table, states, {
+      const facts: CheckpointFacts = {
         runId: place.runId,
         round: round + 1,
         step,
@@ -487,7 +495,8 @@ export function createPublisher(
         parent: current.digest,
         receipts: await put(store, file),
         screening: await put(store, screening),
-      });
+      };
+      const checkpoint = await writeCheckpoint(store, table, states, options.forgeManifest?.(facts) ?? facts);
       current = { digest: checkpoint.digest, round: round + 1, states, manifest: checkpoint.manifest };
       return {
         fields: {

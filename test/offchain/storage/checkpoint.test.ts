@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 
-import { asDigest, canonicalJson, type Digest } from "@cotrain/sdk/protocol";
+import { asDigest, canonicalJson, type CheckpointFragment, type Digest } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { sha256Bytes } from "../../../offchain/src/base/index.ts";
@@ -73,6 +73,33 @@ describe("checkpoint", () => {
     const other = table.map((entry) => (entry.name === "layer0.b" ? { ...entry, shape: [1, 5] } : entry));
     await expect(readCheckpoint(store, digest, other)).rejects.toThrow(/another model/);
     await expect(readFragment(store, other, manifest.fragments[0]!)).rejects.toThrow(/fragment table/);
+  });
+
+  it("refuses shards that are longer than the table makes them, or more of them, before one is read", async () => {
+    const { store } = await temporaryStore();
+    const { digest, manifest } = await writeCheckpoint(store, table, states, facts);
+    await expect(readManifest(store, digest, table)).resolves.toEqual(manifest);
+    const [first, second] = manifest.fragments as [CheckpointFragment, CheckpointFragment];
+    const of = (offset: number, bytes: number): CheckpointFragment => ({
+      ...second,
+      bytes: offset + 2 * bytes,
+      parameters: { ...second.parameters, offset, bytes },
+      outer: { ...second.outer, offset: offset + bytes, bytes },
+    });
+    const { offset, bytes } = second.parameters;
+    for (const fragments of [
+      [first, of(offset, 2 ** 48)],
+      [first, of(offset + 2 ** 40, bytes)],
+      [first],
+      [first, second, { ...second, index: 2 }],
+    ]) {
+      const grown = await putManifest(store, { ...manifest, fragments });
+      await expect(readManifest(store, grown)).resolves.toMatchObject({ fragments });
+      await expect(readCheckpoint(store, grown, table)).rejects.toMatchObject({
+        code: "CHECKPOINT_INVALID",
+        message: expect.stringMatching(/the fragment table (makes )?\d/),
+      });
+    }
   });
 
   it("refuses manifests that are malformed, not canonical or do not add up", async () => {

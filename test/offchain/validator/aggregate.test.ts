@@ -22,7 +22,7 @@ import {
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { BlobSource, PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, Evidence, PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../chain/ledger.ts";
@@ -43,20 +43,24 @@ let directory: string;
 let store: BlobStore;
 let input: AggregateInput;
 
-/** A round of the same payloads in a store of its own. */
-async function played(name: string, options: RoundOptions = {}): Promise<{ blobs: BlobStore; input: AggregateInput }> {
+/** The last of some rounds, whose payloads are always the same, in a store of its own. */
+async function played(name: string, ...rounds: RoundOptions[]): Promise<{ blobs: BlobStore; input: AggregateInput }> {
   const blobs = await openFileStore(join(directory, name));
   const initial = await createInitial(blobs, runId);
   const definition: Definition = initial.definition;
   const place = { chainId: 31_337, contracts: contracts satisfies ContractAddresses, runId };
   const publisher = createPublisher(blobs, place, initial);
-  const { file, leaves } = await publisher.round(options);
-  const { digest } = publisher.checkpoint();
-  const manifest = parseManifest(await blobs.get(digest, MAX_MANIFEST_BYTES));
-  const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
-  const { realisation } = initial;
-  const evidence = { manifest, file, leaves };
-  return { blobs, input: { head, parent, evidence, definition, params, realisations: [realisation], fragment } };
+  const heads = [headOf(0, initial.digest)];
+  let evidence: Evidence | undefined;
+  for (const options of rounds.length > 0 ? rounds : [{}]) {
+    const { file, leaves } = await publisher.round(options);
+    const { digest, round } = publisher.checkpoint();
+    heads.push(headOf(round, digest));
+    evidence = { manifest: parseManifest(await blobs.get(digest, MAX_MANIFEST_BYTES)), file, leaves };
+  }
+  const [head, parent, before] = [heads.at(-1)!, heads.at(-2)!, heads.slice(0, -1)];
+  const realisations = [initial.realisation];
+  return { blobs, input: { head, parent, before, evidence: evidence!, definition, params, realisations, fragment } };
 }
 
 const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({
@@ -182,6 +186,65 @@ describe("a recomputed aggregate", () => {
   it("does not hold without a record", async () => {
     const evidence = { ...input.evidence, manifest: { ...input.evidence.manifest, screening: null } };
     expect(await checkAggregate(blobsOf(store), { ...input, evidence })).toMatchObject({ holds: false });
+  });
+
+  it("of nobody's work has a record like any other", async () => {
+    const nobody = { workers: [] };
+    const honest = await played("nobody", {}, nobody);
+    expect(await checkAggregate(blobsOf(honest.blobs), honest.input)).toMatchObject({ holds: true, reason: "" });
+    const forgeries: [(file: ScreeningFile) => void, string][] = [
+      [(file) => void (file.medians = file.medians.map(() => 0x3727c5ac)), "medians"],
+      [(file) => void (file.theta[fragment]! += 1), "another norm"],
+      [(file) => void (file.paramsVersion += 1), "other parameters"],
+      [(file) => void (file.gate.before = 1), "loss gate"],
+    ];
+    for (const [i, [change, reason]] of forgeries.entries()) {
+      const forged = await played(`nobody-${i}`, {}, { ...nobody, forgeScreening: change });
+      expect(await checkAggregate(blobsOf(forged.blobs), forged.input)).toMatchObject({
+        holds: false,
+        reason: expect.stringContaining(reason),
+      });
+    }
+  });
+
+  it("is judged by the records of all heads of the chain before it", async () => {
+    const { blobs, input: of } = await played("history", {}, {}, {});
+    expect(await checkAggregate(blobsOf(blobs), of)).toMatchObject({ holds: true });
+    const [zero, first, second] = of.before as [PostedHead, PostedHead, PostedHead];
+    const bytes = await blobs.get(first.checkpointDigest);
+    const manifest = parseManifest(bytes);
+    const { screening } = parseManifest(await blobs.get(second.checkpointDigest));
+    // None, or the record of another round.
+    for (const change of [{ screening: null }, { screening }]) {
+      const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson({ ...manifest, ...change })));
+      const before = [zero, { ...first, checkpointDigest: digest }, second];
+      expect(await checkAggregate(blobsOf(blobs), { ...of, before })).toMatchObject({
+        holds: false,
+        reason: expect.stringContaining("Checkpoint 1 names no screening of its round"),
+      });
+    }
+  });
+
+  it("reads no more of a shard than the run's fragment table makes it", async () => {
+    const bytes = await store.get(input.parent.checkpointDigest);
+    const manifest = parseManifest(bytes);
+    const grown = manifest.fragments.map((part) => {
+      const [length, { offset }] = [2 ** 48, part.parameters];
+      const parameters = { ...part.parameters, bytes: length };
+      const outer = { ...part.outer, offset: offset + length, bytes: length };
+      return { ...part, parameters, outer, bytes: offset + 2 * length };
+    });
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...manifest, fragments: grown })));
+    const limits: number[] = [];
+    const source: BlobSource = {
+      blob: async (run, asked, limit) => (limits.push(limit), blobsOf(store).blob(run, asked, limit)),
+    };
+    const parent = { ...input.parent, checkpointDigest: digest };
+    expect(await checkAggregate(source, { ...input, parent })).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining(`has ${2 ** 48} bytes of parameters`),
+    });
+    expect(Math.max(...limits)).toBeLessThanOrEqual(MAX_MANIFEST_BYTES);
   });
 });
 

@@ -74,7 +74,8 @@ beforeAll(async () => {
   const { definition, realisation } = initial;
   const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
   const evidence = { manifest, file, leaves };
-  input = { head, parent, evidence, definition, params, realisations: [realisation], fragment: 0 };
+  const realisations = [realisation];
+  input = { head, parent, before: [parent], evidence, definition, params, realisations, fragment: 0 };
 }, 60_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 

@@ -424,7 +424,7 @@ describe("an epoch", () => {
     const paid = computation.inputs.epochs.flatMap(({ contributions }) =>
       contributions.map(({ contribution }) => BigInt(contribution)),
     );
-    expect(paid.every((contribution) => contribution === BigInt(2 * 8 * 2 * 16 * 10_000))).toBe(true);
+    expect(paid.every((contribution) => contribution === BigInt((4 + 8) * 2 * 16 * 10_000))).toBe(true);
     const view = await publish(computation);
     board.epochs = [view];
     await start();
