@@ -140,7 +140,7 @@ async function runOf(seed: string): Promise<unknown[]> {
   const before: Float32Array[][] = [];
   const cases: unknown[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const count = 2 + random.below(8);
+    const count = 1 + random.below(9);
     const order = random.shuffle(Array.from({ length: count }, (_, i) => i));
     const sent: Sent[] = [];
     for (let i = 0; i < count; i++) sent.push(await send(random, i + 1, before, 1_000 * round + (order[i] ?? 0)));

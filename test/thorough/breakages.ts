@@ -151,6 +151,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/payloads.test.ts", "test/offchain/diloco/screening.test.ts"],
   },
   {
+    name: "each past round has a voice of its own in what norms are measured by",
+    file: "offchain/src/diloco/screening.ts",
+    text: "undecided ? [...present, upperMedian(past)] : present;",
+    instead: "undecided || past.length > 0 ? [...present, ...past] : present;",
+    tests: ["test/offchain/diloco/screening.test.ts"],
+  },
+  {
+    name: "the past has no voice between two halves of a round",
+    file: "offchain/src/diloco/screening.ts",
+    text: "present.length % 2 === 0 && past.length > 0;",
+    instead: "present.length % 2 === 0 && past.length > 64;",
+    tests: ["test/offchain/diloco/screening.test.ts"],
+  },
+  {
     name: "a vote changes the measure of norms",
     file: "offchain/src/diloco/screening.ts",
     text: "fp32OfBits(bits) * (input.innerLrPpb / innerLrPpb)",

@@ -179,27 +179,32 @@ function limitsOf({ rules, theta, elements }: ScreeningInput): number[] {
   return norms.map((norm, f) => (rules.thetaBps / 10_000) * Math.max(norm, Math.sqrt(squares * (elements[f]! / all))));
 }
 
-/**
- * Norm per √steps ÷ reference, by entry and fragment; null where there is nothing to compare with. The reference is the
- * upper median of the others' norms per √steps, none taken for more than its limit, and of past rounds' medians.
- */
+/** Norm per √steps ÷ reference, by entry and fragment; null where there is too little to compare with. */
 function ratiosOf(
   entries: readonly Draft[],
   past: readonly (readonly number[])[],
   limits: readonly number[],
 ): (number | null)[][] {
   const norms = entries.map(({ fragments }) => fragments.map(({ norm }) => fp32OfBits(norm)));
-  const scaled = entries.map(({ steps }, i) =>
-    norms[i]!.map((norm, f) => Math.min(norm, limits[f]!) / Math.sqrt(steps)),
+  const references = limits.map((limit, f) =>
+    referenceOf(
+      entries.map(({ steps }, i) => Math.min(norms[i]![f]!, limit) / Math.sqrt(steps)),
+      past.map((medians) => medians[f] ?? 0).filter((median) => median > 0),
+    ),
   );
-  return entries.map((entry, i) =>
-    entry.fragments.map((_, f) => {
-      const others = scaled.flatMap((norms, other) => (other === i ? [] : [norms[f] ?? 0]));
-      const pool = [...others, ...past.map((medians) => medians[f] ?? 0).filter((median) => median > 0)];
-      const reference = pool.length < 2 ? 0 : upperMedian(pool);
-      return reference === 0 ? null : norms[i]![f]! / Math.sqrt(entry.steps) / reference;
-    }),
+  return entries.map(({ steps }, i) =>
+    norms[i]!.map((norm, f) => (references[f] === 0 ? null : norm / Math.sqrt(steps) / references[f]!)),
   );
+}
+
+/**
+ * The median of what there is in this round. Past rounds have one voice together, and only where it decides: between two equal
+ * halves, so that those who came first cannot shut out a majority that came later. Who is alone is held against the past alone.
+ */
+function referenceOf(present: readonly number[], past: readonly number[]): number {
+  const undecided = present.length % 2 === 0 && past.length > 0;
+  const pool = present.length === 1 ? past : undecided ? [...present, upperMedian(past)] : present;
+  return pool.length < 3 ? 0 : upperMedian(pool);
 }
 
 function clipOf(ratio: number | null, aggregatorBps: number): number {

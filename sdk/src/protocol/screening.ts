@@ -4,7 +4,7 @@ import { Address20, closed, Count, Hash32, MAX_FRAGMENTS, Uint16, Uint32, Versio
 
 /**
  * What a round's payloads must stand before they are aggregated: constants of the run, so that a screening is a function of
- * published data. Norm ratios are against the reference, the upper median of the others' norms (docs/protocol.md).
+ * published data. Norm ratios are against the reference, the median of the round's norms (docs/protocol.md).
  */
 export const ScreeningRules = Type.Object(
   {

@@ -167,7 +167,7 @@ class Screening:
             before.append((self.round, entry))
 
     def _bounds(self) -> None:
-        """Outcomes 5 and 7, and clipping, by each fragment's norm against the others'."""
+        """Outcomes 5 and 7, and clipping, by each fragment's norm against the reference."""
         most = self.rules["maxRatio"]
         lr = self.params["innerLrPpb"]
         medians = [[value_of(bits) * (lr / file["innerLrPpb"]) for bits in file["medians"]] for file in self.past]
@@ -209,9 +209,13 @@ class Screening:
 
     def _ratio(self, entry: dict, fragment: int, among: list[dict], medians: list[list[float]]) -> float | None:
         limit = self.limits[fragment]
-        pool = [self._per_step(other, fragment, limit) for other in among if other is not entry]
-        pool += [each[fragment] for each in medians if each[fragment] > 0]
-        if len(pool) < 2:
+        pool = [self._per_step(each, fragment, limit) for each in among]
+        older = [each[fragment] for each in medians if each[fragment] > 0]
+        if len(among) == 1:
+            pool = older
+        elif len(among) % 2 == 0 and older:
+            pool.append(_upper_median(older))
+        if len(pool) < 3:
             return None
         reference = _upper_median(pool)
         return self._per_step(entry, fragment) / reference if reference > 0 else None

@@ -149,7 +149,9 @@ describe("screening", () => {
     const faster = { past: files, innerLrPpb: 4 * place.innerLrPpb };
     const payloads = [await honest(1, 9, 4e-2), await honest(2, 9, 4e-2)];
     expect(clips(judge(payloads, faster))).toEqual([1, 1, 1, 1].map(() => 1_000_000));
-    for (const clip of clips(judge(payloads, { past: files }))) expect(clip / 1e6).toBeCloseTo(2 / 4, 1);
+    const one = payloads.slice(0, 1);
+    expect(clips(judge(one, faster))).toEqual([1_000_000, 1_000_000]);
+    for (const clip of clips(judge(one, { past: files }))) expect(clip / 1e6).toBeCloseTo(2 / 4, 1);
     expect(outcomes(judge([await honest(1, 9, 4e-2), await honest(2, 9, 1)], faster))).toEqual([
       0,
       outcomeCode.normTooLarge,
@@ -242,6 +244,86 @@ describe("screening", () => {
       ),
     );
     expect(outcomes(judge(payloads))).toEqual(payloads.map(() => 0));
+  });
+});
+
+/** A payload of one fragment whose norm is known; its sketch is like nobody else's. */
+function ofNorm(worker: number, norm: number, steps = 64): MeasuredPayload {
+  const random = createRandom(`${++accepted}`);
+  const sketch = Buffer.from(Array.from({ length: 128 }, () => random.below(256))).toString("base64");
+  const fragments = [
+    { digest: `0x${String(accepted).padStart(64, "0")}`, norm: bitsOfFp32(Math.fround(norm)), sketch },
+  ];
+  return { worker: address(worker), steps, acceptedAt: accepted, outcome: 0, fragments };
+}
+
+/** Round after round; each is judged over the `history` before it. */
+function rounds(count: number, payloadsOf: (round: number) => readonly MeasuredPayload[]): ScreeningEntry[][] {
+  const past: ScreeningFile[] = [];
+  return Array.from({ length: count }, (_, round) => {
+    const entries = judge(payloadsOf(round), { round, past, theta: [bitsOfFp32(2)], elements: [n] });
+    past.unshift({ ...fileOf(round, entries), medians: mediansOf(entries, 1) });
+    past.splice(rules.history);
+    return entries;
+  });
+}
+const members = (count: number, from: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+
+describe("norms", () => {
+  const HONEST = 100;
+  const of = (entries: readonly ScreeningEntry[], honestly: boolean): ScreeningEntry[] =>
+    entries.filter(({ worker }) => Number(worker) >= HONEST === honestly);
+  const random = createRandom("norms");
+  const around = (norm: number): number => norm * Math.exp(0.3 * random.normal());
+
+  it.each([1e-9, 1e-5, 1e-2, 3, 100, 1e3])(
+    "of those who were there first shut out no majority that comes later (%s times the honest ones')",
+    (size) => {
+      for (const few of [1, 2, 3, 5])
+        for (const many of [few + 1, few + 2, 2 * few + 1]) {
+          const entries = rounds(24, (round) => [
+            ...members(few, 1).map((worker) => ofNorm(worker, around(0.2 * size))),
+            ...(round < 8 ? [] : members(many, HONEST).map((worker) => ofNorm(worker, around(0.2)))),
+          ]).slice(8);
+          expect(outcomes(of(entries.flat(), true))).toEqual(Array.from({ length: 16 * many }, () => 0));
+        }
+    },
+  );
+
+  it("of the past decide between equal halves, and for one that is alone", () => {
+    // All of this is within the checkpoint's own norms.
+    for (const [size, due] of [
+      [1e-4, outcomeCode.empty],
+      [100, outcomeCode.normTooLarge],
+    ] as const) {
+      for (const count of [1, 2, 4]) {
+        const entries = rounds(16, (round) => [
+          ...members(count, HONEST).map((worker) => ofNorm(worker, around(0.2))),
+          ...(round < 8 ? [] : members(count, 1).map((worker) => ofNorm(worker, around(0.2 * size)))),
+        ]).slice(8);
+        expect(new Set(outcomes(of(entries.flat(), true)))).toEqual(new Set([0]));
+        expect(new Set(outcomes(of(entries.flat(), false)))).toEqual(new Set([due]));
+      }
+      const alone = rounds(9, (round) => [ofNorm(HONEST, around(round < 8 ? 0.2 : 0.2 * size))]);
+      expect(outcomes(alone.flat())).toEqual([0, 0, 0, 0, 0, 0, 0, 0, due]);
+    }
+  });
+
+  it("of honest runs leave nobody out: few or many members, unlike steps, a warm-up, norms that fall", () => {
+    for (let run = 0; run < 60; run++) {
+      const warmUp = 1 + random.below(6);
+      // Steps that point the same way make norms grow as they are many; others as their root.
+      const grows = 0.5 + 0.5 * random.float();
+      const most = 1 + random.below(9);
+      const entries = rounds(30, (round) => {
+        const size = (0.3 * Math.min(1, (round + 1) / warmUp)) / Math.sqrt(1 + round / 4);
+        return members(1 + random.below(most), 1).map((worker) => {
+          const steps = 64 / (1 + random.below(4));
+          return ofNorm(worker, around(size * (steps / 64) ** grows), steps);
+        });
+      });
+      expect(new Set(outcomes(entries.flat()))).toEqual(new Set([0]));
+    }
   });
 });
 
