@@ -188,11 +188,13 @@ describe("requests that come in slowly", () => {
       const before = seen.requests;
       for (let index = 0; index < 7; index++) await open(port, HEAD);
       upload.write(" ".repeat(rate));
-      await eventually(() => seen.requests === before + 7 && seen.payload === second * rate, "what was sent");
+      const sent = (): boolean => seen.requests === before + 7 && seen.payload === second * rate;
+      await eventually(() => upload.closed || sent(), "what was sent");
+      expect(upload.closed).toBe(false);
       await clock.advance(1_100);
       expect(await healthy()).toBe(200);
     }
-    await eventually(() => said !== "", "the answer to the upload");
+    await eventually(() => upload.closed || said !== "", "the answer to the upload");
     expect(said).toMatch(/^HTTP\/1\.1 200 /);
   });
 });
