@@ -918,4 +918,11 @@ export const breakages: readonly Breakage[] = [
     instead: "if (manifest.step > assignment.globalStep)",
     tests: ["test/offchain/worker/runWorker.test.ts"],
   },
+  {
+    name: "keys that come and never ask again keep their network in front of everybody",
+    file: "offchain/src/coordinator/line.ts",
+    text: 'const hadTurn = why === "served" || (why === "late" && before(part, rest, worker) === 0);',
+    instead: 'const hadTurn = why === "served";',
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
 ];

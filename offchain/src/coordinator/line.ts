@@ -38,18 +38,17 @@ export function createLine(): Line {
   const all = emptyNetwork();
   /** When each asked last, and behind which networks it waits. */
   const waiting = new Map<Address, { readonly path: readonly string[]; readonly at: number }>();
-  const forget = (worker: Address, path: readonly string[]): void => {
+  const remove = (worker: Address, path: readonly string[], why: Reason): void => {
     waiting.delete(worker);
-    takeOut(all, path, worker, false);
+    takeOut(all, path, worker, why);
   };
   return {
     turn: (worker, from, places, now) => {
-      for (const [other, { path, at }] of waiting) if (now - at > PATIENCE_MS) forget(other, path);
+      for (const [other, { path, at }] of waiting) if (now - at > PATIENCE_MS) remove(other, path, "late");
       // A worker whose address changes keeps its place, and has but one.
       const path = waiting.get(worker)?.path ?? addressPrefixes(from);
       if (before(all, path, worker) < places) {
-        waiting.delete(worker);
-        takeOut(all, path, worker, true);
+        remove(worker, path, "served");
         return true;
       }
       if (!waiting.has(worker)) {
@@ -57,7 +56,7 @@ export function createLine(): Line {
         if (waiting.size >= MAX_WAITING) {
           const last = lastOfFullest(all, path);
           if (last === undefined) return false;
-          forget(last, waiting.get(last)!.path);
+          remove(last, waiting.get(last)!.path, "crowded out");
         }
         putIn(all, path, worker);
       }
@@ -80,18 +79,25 @@ function putIn(network: Network, [prefix, ...rest]: readonly string[], worker: A
   putIn(part, rest, worker);
 }
 
-/** Where it had its turn, its networks let the others go first. */
-function takeOut(network: Network, [prefix, ...rest]: readonly string[], worker: Address, served: boolean): void {
+/** Why somebody waits no longer. */
+type Reason = "served" | "late" | "crowded out";
+
+/**
+ * Where it had its turn, its networks let the others go first; also where it let the turn pass, or keys that come and never ask
+ * again would keep their network in front of everybody.
+ */
+function takeOut(network: Network, [prefix, ...rest]: readonly string[], worker: Address, why: Reason): void {
   if (prefix === undefined) {
     network.workers.delete(worker);
     return;
   }
   const part = network.parts.get(prefix);
   if (!part) return;
-  takeOut(part, rest, worker, served);
+  const hadTurn = why === "served" || (why === "late" && before(part, rest, worker) === 0);
+  takeOut(part, rest, worker, why);
   const empty = sizeOf(part) === 0;
-  if (served || empty) network.parts.delete(prefix);
-  if (served && !empty) network.parts.set(prefix, part);
+  if (hadTurn || empty) network.parts.delete(prefix);
+  if (hadTurn && !empty) network.parts.set(prefix, part);
 }
 
 /** How many come before it when networks take turns, in their order. */

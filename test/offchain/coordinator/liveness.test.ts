@@ -347,6 +347,24 @@ describe("places", () => {
     expect(line.turn(addressOf(1), from(1), 1, 6)).toBe(true);
   });
 
+  it.each([
+    ["addresses", (n: number) => `2001:db8:1:${n.toString(16)}::1`],
+    ["keys", () => "198.51.100.7"],
+  ])("that become free go to a newcomer beside new %s that never ask again", (_what, from) => {
+    const line = createLine();
+    expect([line.turn(addressOf(0), from(0), 0, 0), line.turn(addressOf(40_000), "203.0.113.9", 0, 1)]).toEqual([
+      false,
+      false,
+    ]);
+    let [second, served] = [0, false];
+    while (!served && second < 600) {
+      second += 1;
+      line.turn(addressOf(second), from(second), 1, 1_000 * second);
+      served = line.turn(addressOf(40_000), "203.0.113.9", 1, 1_000 * second);
+    }
+    expect(second).toBeLessThanOrEqual(61);
+  });
+
   it("have a line with a bound for each address and in all, in which the longest queue makes room", () => {
     const line = createLine();
     for (let i = 0; i < 100; i++) line.turn(addressOf(i), "192.0.2.1", 0, 0);
