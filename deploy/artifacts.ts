@@ -62,18 +62,21 @@ const artifactFile = (name: ContractName): string =>
 
 let building: Promise<void> | undefined;
 
-/** Runs Hardhat's build where artifacts are missing, or they or the sources are not those of the last build by this function. */
-export function ensureBuilt(): Promise<void> {
-  building ??= build().finally(() => {
+/**
+ * Runs Hardhat's build where artifacts are missing, or they or the sources are not those of the last build by this function.
+ * @param signal ends the compiler; of the first of those that wait for one build
+ */
+export function ensureBuilt(signal?: AbortSignal): Promise<void> {
+  building ??= build(signal).finally(() => {
     building = undefined;
   });
   return building;
 }
 
-async function build(): Promise<void> {
+async function build(signal: AbortSignal | undefined): Promise<void> {
   const current = await buildDigest();
   if (current !== undefined && existsSync(stamp) && (await readFile(stamp, "utf8")) === current) return;
-  await hardhatBuild();
+  await hardhatBuild(signal);
   await mkdir(dirname(stamp), { recursive: true });
   await writeFile(stamp, (await buildDigest()) ?? "");
 }
@@ -104,10 +107,14 @@ async function sourcesDigest(): Promise<string> {
   return hash.digest("hex");
 }
 
-function hardhatBuild(): Promise<void> {
+function hardhatBuild(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((done, fail) => {
     const command = [join(root, "node_modules/hardhat/dist/src/cli.js"), "build", "--no-tests"];
-    const child = spawn(process.execPath, command, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, command, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...(signal && { signal }),
+    });
     let output = "";
     const keep = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-4_000);

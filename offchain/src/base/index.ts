@@ -2,6 +2,7 @@
  * base: what every room needs and no field owns: typed errors, time, seeded randomness, bounded reads, durable writes,
  * hashes, bytes. May import @cotrain/sdk/{errors,protocol} and Node, nothing else of offchain. Start at errors.ts.
  */
+export * from "./abort.ts";
 export * from "./bytes.ts";
 export * from "./clock.ts";
 export * from "./commandLine.ts";

@@ -17,7 +17,7 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, UserError } from "../base/index.ts";
+import { type Clock, unlessAborted, UserError } from "../base/index.ts";
 import { type BackoffOptions, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
 import { signStruct, type SigningAccount } from "./receipt.ts";
 import type { Turnstile } from "./turnstile.ts";
@@ -124,6 +124,7 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       signal.throwIfAborted();
       const used = await current();
       try {
+        // Large uploads have minutes to fail.
         return await unlessAborted(
           options.turnstile.enter(() => work(used)),
           signal,
@@ -163,20 +164,6 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       return heartbeatSeconds;
     },
   };
-}
-
-/** The same, but without waiting for it once the signal is aborted: large uploads have minutes to fail. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => undefined);
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 /** `lease` of a machine of one's own. */

@@ -124,11 +124,13 @@ export function openDisplay(options: DisplayOptions): Display {
       draw();
     },
     tell(happening, kind) {
+      if (closed) return;
       const others = screen.happenings.filter((each) => kind === undefined || each.kind !== kind);
       screen = { ...screen, happenings: [...others, { text: happening, kind }].slice(-20) };
       if (!picture) notice(happening);
     },
     say(lines) {
+      if (closed) return;
       if (picture) picture.say(lines);
       else for (const each of lines) if (each !== "") notice(each);
     },

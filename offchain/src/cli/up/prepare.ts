@@ -183,7 +183,7 @@ export async function prepare(
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
   const material = file?.runId ? undefined : prepareRun(blobs, { preset, dataFile, seed: "cotrain" });
-  const [chain] = await Promise.all([opening, ensureBuilt(), material]);
+  const [chain] = await Promise.all([opening, ensureBuilt(daemon.signal), material]);
   const { local, wallets } = chain;
 
   progress.update({ activity: activities.contracts, chainId: chain.chainId });

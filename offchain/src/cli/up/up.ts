@@ -3,7 +3,7 @@
  * and workers as processes, shows what happens (display.ts), trains and lets the owners claim and decide (session.ts), and
  * closes with the summary (summary.ts).
  */
-import { type Clock, startCommand, systemClock } from "../../base/index.ts";
+import { type Clock, startCommand, systemClock, unlessAborted } from "../../base/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
@@ -66,7 +66,8 @@ async function present(
   opened: OpenedState,
 ): Promise<number> {
   const { options, output } = context;
-  const prepared = await prepare(context, daemon, opened, display, clock);
+  // Whatever is under way may be cut short at any moment: the next start takes it up.
+  const prepared = await unlessAborted(prepare(context, daemon, opened, display, clock), daemon.signal);
   display.say([...factLines(prepared.facts), ...joinLines(prepared.joinCommand, columnsOf(process.stderr)), ""]);
   const estate: Estate = {
     addresses: prepared.addresses,
