@@ -243,3 +243,66 @@ describe("an RPC that answers with nothing", () => {
     expect(reverted).toEqual([]);
   });
 });
+
+const quantity = (value: bigint): Answer => ({ result: `0x${value.toString(16)}` });
+
+describe("an RPC that names its fees", () => {
+  const unknown: Answer = { error: { code: -32_601, message: "Method not found" } };
+  /** 0.003 coins a gas. */
+  const tip = quantity(3n * 10n ** 15n);
+
+  it("gets no posting, which waits until it asks for less", async () => {
+    const { chain, jobs } = await open();
+    const [fields, before] = [await nextFields(), { nonce: await nonce(), sends: sends() }];
+    rpc.instead = (method) => (method === "eth_maxPriorityFeePerGas" ? tip : undefined);
+    const posting = chain.postHead(fields, "dear");
+    posting.catch(() => undefined);
+    await until(putOff(jobs, "dear"), "the posting that waits");
+    rpc.instead = (method) => (method === "eth_estimateGas" ? quantity(2n ** 40n) : undefined);
+    const asked = rpc.asked.length;
+    await until(
+      () => rpc.asked.slice(asked).filter((method) => method === "eth_estimateGas").length > 1,
+      "another try",
+    );
+    expect({ nonce: await nonce(), sends: sends() }).toEqual(before);
+    rpc.instead = () => undefined;
+    const { head } = await posting;
+    parent = head;
+    expect(await nonce()).toBe(before.nonce + 1);
+  });
+
+  it("gets nothing signed by an owner's wallet, which says what is asked for and what is allowed", async () => {
+    const account = accountOf("dear owner");
+    await developmentChain(node.link).fund([account.address]);
+    const owner = (maxFee?: bigint) =>
+      walletOn({ url: rpc.url, chainId: world.chainId, ...(maxFee !== undefined && { maxFee }) }, account);
+    const pay = { chain: null, to: account.address, value: 1n } as const;
+    const before = sends();
+    const lies: Record<string, Answer> = { eth_fillTransaction: unknown, eth_maxPriorityFeePerGas: tip };
+    rpc.instead = (method) => lies[method];
+    // 21,000 gas, and the tip's part of a tenth of a coin.
+    await expect(sendTransaction(owner(), pay)).rejects.toThrow(
+      /asks for fees of 63\.\d* coins for one transaction \(21000 gas at 3000\d*\.?\d* gwei\); 0\.1 are allowed/,
+    );
+    // 0.042 coins of 0.1: too much for the tip alone.
+    lies["eth_maxPriorityFeePerGas"] = quantity(2n * 10n ** 12n);
+    await expect(sendTransaction(owner(), pay)).rejects.toThrow(/asks for a tip of 0\.042 coins .*0\.025 are allowed/);
+    const filled = {
+      type: "0x2",
+      chainId: `0x${world.chainId.toString(16)}`,
+      nonce: "0x0",
+      gas: "0x5208",
+      maxFeePerGas: "0xffffffffffff",
+      maxPriorityFeePerGas: "0x1",
+      to: account.address,
+      value: "0x1",
+      input: "0x",
+    };
+    lies["eth_fillTransaction"] = { result: { raw: "0x", tx: filled } };
+    await expect(sendTransaction(owner(), pay)).rejects.toThrow(/asks for fees of/);
+    expect(sends()).toBe(before);
+    lies["eth_fillTransaction"] = unknown;
+    await sendTransaction(owner(10n ** 18n), pay);
+    expect(sends()).toBe(before + 1);
+  });
+});

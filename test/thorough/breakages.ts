@@ -481,6 +481,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
+    name: "the poster pays what the RPC asks",
+    file: "offchain/src/chain/journal.ts",
+    text: "    requireFee({ gas, price: maxFeePerGas, tip: maxPriorityFeePerGas }, connection.maxFee);\n",
+    instead: "",
+    tests: ["test/attack/rpc.test.ts"],
+  },
+  {
+    name: "an owner pays what the RPC asks",
+    file: "offchain/src/chain/wallet.ts",
+    text: "      requireFee({ gas, price: maxFeePerGas, tip: maxPriorityFeePerGas }, maxFee);\n",
+    instead: "",
+    tests: ["test/attack/rpc.test.ts"],
+  },
+  {
+    name: "a tip may be all of the fees",
+    file: "offchain/src/chain/fees.ts",
+    text: "const TIP_PART = 4n;",
+    instead: "const TIP_PART = 1n;",
+    tests: ["test/attack/rpc.test.ts"],
+  },
+  {
     name: "an owner's wallet signs for whatever chain the RPC says it is",
     file: "offchain/src/chain/wallet.ts",
     text: "transaction.chainId !== chainId",

@@ -5,6 +5,7 @@ import { BaseError, createPublicClient, http, HttpRequestError, type PublicClien
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
 import { checkAnswer } from "./answers.ts";
+import { DEFAULT_MAX_FEE } from "./fees.ts";
 
 export interface ConnectionOptions {
   readonly rpcUrl: string;
@@ -14,12 +15,16 @@ export interface ConnectionOptions {
   readonly timeout?: number;
   /** Further tries of a request that got no answer; default 2. */
   readonly retries?: number;
+  /** Wei that the fees of one transaction may take; default {@link DEFAULT_MAX_FEE}. */
+  readonly maxFee?: bigint;
 }
 
 export interface ChainConnection {
   readonly url: string;
   readonly chainId: number;
   readonly client: PublicClient;
+  /** Wei that the fees of one transaction may take. */
+  readonly maxFee: bigint;
   /**
    * Awaits a call to the chain, and that the RPC is still the chain that is meant: what another one says is believed in
    * nothing, neither a result nor a revert.
@@ -190,7 +195,8 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
     if (!(error instanceof RetryableError) || error.code !== "CHAIN_CHANGED") throw noRpc(url, error) ?? error;
     throw wrongChain(url, Number(error.details?.["actual"]), options.chainId);
   }
-  return { url, chainId: options.chainId, client, call, sameChain };
+  const { chainId, maxFee = DEFAULT_MAX_FEE } = options;
+  return { url, chainId, client, maxFee, call, sameChain };
 }
 
 const away = new Set(["CHAIN_UNREACHABLE", "CHAIN_RPC", "CHAIN_CHANGED"]);

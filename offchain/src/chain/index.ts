@@ -47,12 +47,13 @@ export {
   runDocuments,
   verifyReceipts,
 } from "./evidence.ts";
+export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { drawnBy, type Lot, lotOf } from "./lot.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
 export { type PayloadPlace, problemOfUnreadable, readPart } from "./unreadable.ts";
 export { type UnpaidWork, unpaidWork } from "./unpaid.ts";
-export { walletOn } from "./wallet.ts";
+export { type WalletChain, walletOn } from "./wallet.ts";
 export { workOf } from "./work.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

@@ -21,6 +21,7 @@ import {
   startJobRunner,
 } from "../service/index.ts";
 import { type ChainConnection, isAway, isRevert } from "./connection.ts";
+import { isTooDear, requireFee } from "./fees.ts";
 
 /** One kind of posting. */
 export interface PostingKind<P, R> {
@@ -180,6 +181,7 @@ export function openJournal(options: JournalOptions): Journal {
     const maxPriorityFeePerGas = last ? raised(last.tip, fees.maxPriorityFeePerGas) : fees.maxPriorityFeePerGas;
     const suggested = last ? raised(last.maxFeePerGas, fees.maxFeePerGas) : fees.maxFeePerGas;
     const maxFeePerGas = suggested > maxPriorityFeePerGas ? suggested : maxPriorityFeePerGas;
+    requireFee({ gas, price: maxFeePerGas, tip: maxPriorityFeePerGas }, connection.maxFee);
     const raw = await account.signTransaction({
       type: "eip1559",
       chainId: connection.chainId,
@@ -332,6 +334,11 @@ export function openJournal(options: JournalOptions): Journal {
           // A chain that is away is waited for; how long is the caller's patience, not the journal's.
           if (isAway(error)) {
             log?.warn({ kind: kind.kind, posting: job.key, err: error }, "the chain is away, posting waits");
+            return context.later(1_000);
+          }
+          // So are lower fees; what was sent before is looked for meanwhile.
+          if (isTooDear(error)) {
+            log?.warn({ kind: kind.kind, posting: job.key, err: error }, "the chain is too dear, posting waits");
             return context.later(1_000);
           }
           // What trying again cannot help ends this posting, and must not hold up the account's others.

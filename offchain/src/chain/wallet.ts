@@ -1,40 +1,41 @@
 /**
- * Wallets that sign outside the posting journal. An RPC says which chain it is each time, and what is signed for another chain
- * is good there: so the account itself signs for its own chain alone.
+ * Wallets that sign outside the posting journal. An RPC says each time which chain it is and what the transaction costs, and
+ * what is signed is good wherever it says: so the account itself signs for its own chain alone, and within bounds of the fees.
  */
 import { type Account, type Client, createWalletClient, http, type LocalAccount, type Transport } from "viem";
 
-import { RetryableError } from "../base/index.ts";
+import type { ChainConnection } from "./connection.ts";
+import { DEFAULT_MAX_FEE, requireFee, UnsignedError } from "./fees.ts";
 
-class OtherChainError extends RetryableError {
-  /** What viem shows of a cause. */
-  readonly shortMessage = this.message;
-}
-
-/** The account, which signs no transaction for another chain. */
-export function accountOn(account: LocalAccount, chainId: number): LocalAccount {
+/** The account, which signs no transaction for another chain, and none whose fees may be higher. */
+function accountOn(account: LocalAccount, chainId: number, maxFee: bigint): LocalAccount {
   return {
     ...account,
     signTransaction: async (transaction, options) => {
       if (transaction.chainId !== chainId)
-        throw new OtherChainError(
+        throw new UnsignedError(
           "CHAIN_CHANGED",
           `The RPC says that it is chain ${transaction.chainId}, not ${chainId}: nothing is signed for another chain.`,
         );
+      const { gas = 0n, gasPrice = 0n, maxFeePerGas = gasPrice, maxPriorityFeePerGas = 0n } = transaction;
+      requireFee({ gas, price: maxFeePerGas, tip: maxPriorityFeePerGas }, maxFee);
       return account.signTransaction(transaction, options);
     },
   };
 }
 
+/** The chain that a wallet signs for; `maxFee` is the default if not said. */
+export type WalletChain = Pick<ChainConnection, "url" | "chainId"> & Partial<Pick<ChainConnection, "maxFee">>;
+
 export type WalletClient = Client<Transport, undefined, Account>;
 
 /** A client that signs with this account for one chain; it asks for blocks often, since local ones come every second. */
 export const walletOn = (
-  { url, chainId }: { readonly url: string; readonly chainId: number },
+  { url, chainId, maxFee = DEFAULT_MAX_FEE }: WalletChain,
   account: LocalAccount,
 ): WalletClient =>
   createWalletClient({
-    account: accountOn(account, chainId),
+    account: accountOn(account, chainId, maxFee),
     transport: http(url, { timeout: 10_000, retryCount: 2 }),
     pollingInterval: 200,
   });

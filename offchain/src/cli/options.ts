@@ -1,5 +1,8 @@
 /** Options that several commands share. */
-import { choice, duration, integer, port, size, text, url } from "../service/index.ts";
+import { formatEther } from "viem";
+
+import { DEFAULT_MAX_FEE } from "../chain/index.ts";
+import { choice, duration, integer, port, real, size, text, url } from "../service/index.ts";
 
 export const stateOption = text({
   value: "directory",
@@ -19,6 +22,11 @@ export const deploymentOption = text({
   value: "file",
   description:
     "deployment.json that cotrain up wrote, or a record of deploy/deployments: chain id and contracts are taken from it",
+});
+export const maxFeeOption = real(0.000_001, 1_000_000, {
+  value: "coins",
+  description: "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one waits",
+  default: Number(formatEther(DEFAULT_MAX_FEE)),
 });
 export const threadsOption = integer(1, 256, { description: "threads to compute with" });
 export const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {

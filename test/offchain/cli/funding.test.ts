@@ -13,6 +13,7 @@ import {
   requireAffordable,
   SESSION_GAS,
   UNASKED_LIMIT,
+  weiOf,
 } from "../../../offchain/src/cli/up/funding.ts";
 import { formatAddress } from "../../../offchain/src/cli/format.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
@@ -20,6 +21,15 @@ import { parseLine } from "../../../offchain/src/cli/program.ts";
 const address = asAddress(`0x${"a1".repeat(20)}`);
 const payer = { address, chainId: 8_453, balance: 10n ** 18n, cost: 10n ** 16n, started: false, confirmed: false };
 const sizeOf = (hex: string): bigint => BigInt(hex.length / 2 - 1);
+
+test("what a flag names in coins is wei, to a billionth of a coin", () => {
+  expect([0.1, 0.000_001, 1_000_000, 0.123_456_789].map(weiOf)).toEqual([
+    10n ** 17n,
+    10n ** 12n,
+    10n ** 24n,
+    123_456_789n * 10n ** 9n,
+  ]);
+});
 
 describe("the estimate", () => {
   test("covers the compiled contracts and the transactions of a first start, and not much more", async () => {

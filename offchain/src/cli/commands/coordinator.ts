@@ -9,6 +9,7 @@ import {
   behindProxyOption,
   listenOptions,
   logLevelOption,
+  maxFeeOption,
   passphraseFileOption,
   publicRpcOption,
   retentionOptions,
@@ -17,6 +18,7 @@ import {
   stateOption,
   walletOption,
 } from "../options.ts";
+import { weiOf } from "../up/funding.ts";
 import { namedWallet, openWallet } from "../up/wallets.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
@@ -28,6 +30,7 @@ export const coordinatorCommand = defineCommand({
     state: stateOption,
     run: runOption,
     rpc: rpcOption,
+    maxFee: maxFeeOption,
     publicRpc: publicRpcOption,
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
@@ -80,7 +83,10 @@ export const coordinatorCommand = defineCommand({
             ...(options.keepCheckpoints !== undefined && { checkpoints: options.keepCheckpoints }),
             ...(options.keepBytes !== undefined && { checkpointBytes: options.keepBytes }),
           },
-          chain: readerOptions(rpcUrl, run.deployment.chainId, run.deployment),
+          chain: {
+            ...readerOptions(rpcUrl, run.deployment.chainId, run.deployment),
+            maxFee: weiOf(options.maxFee),
+          },
           announced: { rpcUrl: options.publicRpc ?? publicRpcOf(rpcUrl) ?? null, profile, blocks },
           poster,
           http: {

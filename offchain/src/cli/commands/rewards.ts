@@ -22,6 +22,7 @@ import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../l
 import {
   coordinatorOption,
   deploymentOption,
+  maxFeeOption,
   passphraseFileOption,
   rpcOption,
   runOption,
@@ -29,6 +30,7 @@ import {
 } from "../options.ts";
 import { columnsOf, table } from "../output.ts";
 import { shownUnpaid, unpaidLines } from "../unpaid.ts";
+import { weiOf } from "../up/funding.ts";
 import { ownerOf } from "../up/owners.ts";
 import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
 import {
@@ -256,6 +258,7 @@ export const rewardsClaimCommand = defineCommand({
     ...placeOptions,
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
+    maxFee: maxFeeOption,
     delegate: toggle({
       description: "take up the votes too, by delegating to oneself, unless delegated already",
       default: true,
@@ -284,7 +287,7 @@ export const rewardsClaimCommand = defineCommand({
         let transaction: Hex | null = null;
         if (claimable > 0n) {
           await fundLocally(connection, account);
-          const { client } = ownerOf(name, connection, await open());
+          const { client } = ownerOf(name, { ...connection, maxFee: weiOf(options.maxFee) }, await open());
           const { receipt } = await claim.sync(client, {
             addresses,
             modelId,

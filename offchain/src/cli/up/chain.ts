@@ -20,8 +20,8 @@ import {
 } from "../../chain/index.ts";
 import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
-import { layout } from "../local.ts";
-import { estimateCost, requireAffordable } from "./funding.ts";
+import { layout, workOn } from "../local.ts";
+import { estimateCost, requireAffordable, weiOf } from "./funding.ts";
 import { fundOwners, startTicker } from "./funds.ts";
 import type { upOptions } from "./options.ts";
 import { checkChain } from "./request.ts";
@@ -136,6 +136,8 @@ export interface OpenedChain {
   readonly url: string;
   readonly embedded: EmbeddedChain | undefined;
   readonly chainId: number;
+  /** Wei that the fees of one transaction may take. */
+  readonly maxFee: bigint;
   /** A development chain, with windows and votes of seconds. */
   readonly local: boolean;
   readonly wallets: Wallets;
@@ -149,13 +151,14 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const { context, daemon, state } = request;
   const chain = await startChain(request);
   const { embedded } = chain;
+  const maxFee = weiOf(context.options.maxFee);
   const local = developmentChainIds.includes(chain.chainId);
   const wallets = await openWallets(state, context, local, embedded !== undefined);
   const { organiser, poster, validators, workers } = wallets;
   if (embedded) {
     const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);
     await developmentChain(embedded.link).fund(all);
-    return { ...chain, local, wallets };
+    return { ...chain, maxFee, local, wallets };
   }
   // A development node of some makes gives coins away; of others its owner has to send them.
   if (local)
@@ -165,11 +168,12 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   await requireCoins(chain, organiser.address, request);
   // Where windows and votes take seconds, owners claim and vote in the session itself, with coins of the one wallet's.
   if (local) {
-    const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
+    const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId, maxFee });
     const [ticker] = validators;
     const owners = workers.map(({ address }) => address);
-    await fundOwners(connection, organiser, ticker ? [...owners, ticker.address] : owners);
+    const funded = ticker ? [...owners, ticker.address] : owners;
+    await workOn(connection, () => fundOwners(connection, organiser, funded));
     if (ticker) daemon.onShutdown("chain ticker", startTicker(connection, ticker, daemon.logger));
   }
-  return { ...chain, local, wallets };
+  return { ...chain, maxFee, local, wallets };
 }

@@ -14,6 +14,9 @@ export const SESSION_GAS = 5_000_000n;
 /** Above this, in wei, a start is confirmed by --yes. */
 export const UNASKED_LIMIT = 10n ** 17n;
 
+/** Wei of coins that a flag names, to a billionth of one. */
+export const weiOf = (coins: number): bigint => BigInt(Math.round(coins * 1e9)) * 10n ** 9n;
+
 /** Prices rise between the estimate and the last transaction. */
 const withHeadroom = (wei: bigint): bigint => (wei * 5n) / 4n;
 

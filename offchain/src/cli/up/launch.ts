@@ -152,9 +152,10 @@ export async function startProcesses(
     ...(keepCheckpoints === undefined ? [] : ["--keep-checkpoints", String(keepCheckpoints)]),
     ...(keepBytes === undefined ? [] : ["--keep-bytes", String(keepBytes)]),
   ];
+  const fees = ["--max-fee", String(options.maxFee)];
   const announce = options.publicRpc === undefined ? [] : ["--public-rpc", options.publicRpc];
   const status = await supervisor.start(
-    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...announce, ...keep, ...keys]),
+    cotrainProcess("coordinator", ["coordinator", "--state", state, ...listen, ...announce, ...fees, ...keep, ...keys]),
   );
   const bound = Number(status.details["port"] ?? port);
   const url = String(status.details["url"]);

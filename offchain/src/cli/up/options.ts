@@ -3,6 +3,7 @@ import { duration, integer, text, toggle, port } from "../../service/index.ts";
 import {
   behindProxyOption,
   listenOptions,
+  maxFeeOption,
   passphraseFileOption,
   publicRpcOption,
   retentionOptions,
@@ -24,6 +25,7 @@ export const upOptions = {
   data: text({ value: "file", description: "text file to train on instead of the Brown corpus (new runs)" }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   rpc: rpcOption,
+  maxFee: maxFeeOption,
   publicRpc: publicRpcOption,
   deployments: text({
     value: "directory",

@@ -37,7 +37,7 @@ import type { Account, Client, LocalAccount, Transport } from "viem";
 import { getBlock } from "viem/actions";
 
 import { type Clock, RetryableError } from "../../base/index.ts";
-import { walletOn } from "../../chain/index.ts";
+import { type WalletChain, walletOn } from "../../chain/index.ts";
 import { formatCount, formatShares } from "../format.ts";
 
 /** A wallet that owns shares or will. */
@@ -46,11 +46,10 @@ export interface Owner {
   readonly client: Client<Transport, undefined, Account>;
 }
 
-export const ownerOf = (
-  name: string,
-  chain: { readonly url: string; readonly chainId: number },
-  account: LocalAccount,
-): Owner => ({ name, client: walletOn(chain, account) });
+export const ownerOf = (name: string, chain: WalletChain, account: LocalAccount): Owner => ({
+  name,
+  client: walletOn(chain, account),
+});
 
 export interface Estate {
   readonly addresses: Readonly<ContractAddresses>;

@@ -49,7 +49,7 @@ import { type BlobStore, openFileStore } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { chainFacts, type ChainFacts } from "../facts.ts";
 import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
-import { layout, writeDeployment } from "../local.ts";
+import { layout, workOn, writeDeployment } from "../local.ts";
 import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
 import { keepWallets } from "./funds.ts";
 import { portLine, startProcesses } from "./launch.ts";
@@ -194,12 +194,9 @@ export async function prepare(
   // A public chain's record lies in the tree of sources, where a new file is a surprise.
   const recordPath = rpc === undefined ? undefined : (place.recordPath ?? defaultRecordPath(chain.chainId));
   const recorded = recordPath !== undefined && existsSync(recordPath);
-  const deployment = await deploy({
-    walletClient: walletOf(organiser),
-    publicClient: connection.client,
-    profile: profile.name,
-    ...place,
-  });
+  const deployment = await workOn(connection, ({ client }) =>
+    deploy({ walletClient: walletOf(organiser), publicClient: client, profile: profile.name, ...place }),
+  );
   if (recordPath !== undefined && !recorded && existsSync(recordPath))
     progress.say([`The deployment is recorded in ${recordPath}, a new file: keep it with the sources.`]);
   await writeDeployment(state, {
@@ -233,26 +230,29 @@ export async function prepare(
   let ids = { modelId: file?.modelId, runId: file?.runId };
   if (material) {
     progress.update({ activity: "Registering model and run" });
-    const made = await registerRunOnChain(blobs, await material, {
-      client: organiser.client,
-      chainId: chain.chainId,
-      addresses,
-      salt: settings.salt,
-      poster: wallets.poster.address,
-      params: demoParamsOf(preset),
-      model: {
-        name: "Cotrain Model",
-        symbol: "COTRAIN",
-        uri: 'data:application/json,{"name":"Cotrain Model"}',
-        ...profile.model,
-        validators: wallets.validators
-          .map(({ address }) => address)
-          .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)),
-        threshold: THRESHOLD,
-      },
-    });
+    const described = await material;
+    const made = await workOn(connection, () =>
+      registerRunOnChain(blobs, described, {
+        client: organiser.client,
+        chainId: chain.chainId,
+        addresses,
+        salt: settings.salt,
+        poster: wallets.poster.address,
+        params: demoParamsOf(preset),
+        model: {
+          name: "Cotrain Model",
+          symbol: "COTRAIN",
+          uri: 'data:application/json,{"name":"Cotrain Model"}',
+          ...profile.model,
+          validators: wallets.validators
+            .map(({ address }) => address)
+            .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)),
+          threshold: THRESHOLD,
+        },
+      }),
+    );
     ids = made;
-    run.settings = { ...settings, realisation: (await material).realisationDigest };
+    run.settings = { ...settings, realisation: described.realisationDigest };
   }
   const modelId = asModelId(ids.modelId ?? "");
   const runId = asRunId(ids.runId ?? "");
