@@ -201,7 +201,7 @@ describe("an RPC that answers with nothing", () => {
   it.each<[string, () => Promise<unknown>]>([
     ["eth_getBlockByNumber", () => reader.chainTime()],
     ["eth_getLogs", () => reader.postersOf(world.runId)],
-    ["eth_blockNumber", () => reader.headsSince(world.runId, 0)],
+    ["eth_getBlockByNumber", () => reader.headsSince(world.runId, 0)],
     ["eth_call", () => reader.head(world.runId)],
     ["eth_chainId", () => reader.head(world.runId)],
   ])("to %s is told from one that answers, and asked again", async (method, read) => {
@@ -228,7 +228,6 @@ describe("an RPC that answers with nothing", () => {
     parent = (await chain.postHead(fields, "nothing")).head;
     expect([...told]).toEqual(
       expect.arrayContaining([
-        "eth_blockNumber",
         "eth_chainId",
         "eth_estimateGas",
         "eth_getBlockByNumber",
