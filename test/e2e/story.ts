@@ -105,7 +105,7 @@ check(
 const votes = [first, second].flatMap(({ proposal }) => proposal ?? []);
 check(votes.length === 0 && /--vote/.test(first.noVote ?? ""), "a short session held a vote, or did not say why not.");
 
-run("npm start -- --for 100s --vote --exit", 420);
+run("npm start -- --for 120s --vote --exit", 420);
 const third = readSummary();
 checkSession(third);
 const { proposal } = third;

@@ -148,7 +148,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const { runId, signal } = options;
   const { reader, coordinator, account, statements } = modules;
   const clock = modules.clock ?? systemClock;
-  const poll = options.pollInterval ?? 1_000;
+  const poll = options.pollInterval ?? 2_000;
   const validator = account.address.toLowerCase() as Address;
   const emit = (event: ValidatorEvent): void => modules.onEvent?.(event);
   const verdictDomain = domainFor(reader.chainId, reader.contracts.runRegistry);
