@@ -141,6 +141,14 @@ describe("a command's terminal", () => {
   });
 });
 
+// What they do is paid by the wallet.
+test("who claims is told that the contracts are a coordinator's word, before the chain is asked anything", async () => {
+  const flags = ["--coordinator", await hostileCoordinator(true), "--rpc", "http://127.0.0.1:9", "--max-fee", "0.02"];
+  const claim = await cotrainHere(["rewards", "claim", ...flags]);
+  expect(claim).toMatchObject({ code: 75, stdout: "" });
+  expect(claim.stderr).toMatch(/^The contracts are the coordinator's word alone, .* up to 0\.02 coins .* --deployment/);
+});
+
 describe("what leaves for a terminal", () => {
   test("keeps of escape codes those alone that colours are made of", () => {
     const { isTTY } = process.stdout;

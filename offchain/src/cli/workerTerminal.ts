@@ -51,11 +51,13 @@ export const claimCommandFor = (
   rpc: string | undefined,
   runId: RunId | undefined,
   state: string | undefined,
+  deployment: string | undefined,
 ): string =>
   [
     `npm run cotrain -- rewards claim --coordinator ${shellWord(coordinator)} --rpc ${rpc === undefined ? "URL" : shellWord(rpc)}`,
     ...(runId === undefined ? [] : [`--run ${runId}`]),
     ...(state === undefined ? [] : [`--state ${shellWord(state)}`]),
+    ...(deployment === undefined ? [] : [`--deployment ${shellWord(deployment)}`]),
   ].join(" ");
 
 /** Asks the coordinator for the work and, where its RPC can be asked, the chain for the pay. */
@@ -82,7 +84,7 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
   const { output, clock, terminal, signal } = options;
   const started = clock.now();
   const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
-  const claim = claimCommandFor(options.coordinator, options.rpc, options.runId, options.state);
+  const claim = claimCommandFor(options.coordinator, options.rpc, options.runId, options.state, options.deployment);
   let screen = blankWorker(options.coordinator, claim, options.rpc !== undefined);
   const picture = live
     ? openPicture(terminal, () => drawWorker(screen, output.paint, terminal.columns, clock.now()))
@@ -102,9 +104,9 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
       const standing = accounts && (await ask(accounts).catch(() => undefined));
       if (standing) {
         // An RPC that the coordinator told of serves to claim, too.
-        const { coordinator, runId, state } = options;
+        const { coordinator, runId, state, deployment } = options;
         const rpc = options.rpc ?? standing.rpcUrl;
-        const known = claimCommandFor(coordinator, rpc, runId, state);
+        const known = claimCommandFor(coordinator, rpc, runId, state, deployment);
         screen = { ...screen, standing, claimCommand: known, rpcKnown: rpc !== undefined };
         if (claimUntold && !picture) say(`claim what it earns with ${known}`);
         claimUntold = false;

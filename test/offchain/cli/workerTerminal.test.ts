@@ -26,7 +26,7 @@ import { cotrain, temporaryDirectory } from "./support.ts";
 
 const worker = asAddress(`0x${"a1".repeat(20)}`);
 const coordinator = "https://train.example.org";
-const claim = claimCommandFor(coordinator, "https://rpc.example.org", undefined, undefined);
+const claim = claimCommandFor(coordinator, "https://rpc.example.org", undefined, undefined, undefined);
 const plain = (_: unknown, text: string): string => text;
 const share = 10n ** 18n;
 
@@ -94,7 +94,7 @@ describe("the picture", () => {
     "no line is longer than %i columns, and the claim command is whole or not there",
     (columns) => {
       const run = asRunId(`0x${"1".repeat(64)}`);
-      const claimCommand = claimCommandFor(coordinator, "https://rpc.example.org", run, undefined);
+      const claimCommand = claimCommandFor(coordinator, "https://rpc.example.org", run, undefined, undefined);
       const screen = { ...after([ready, { ...retrying, reason: "word ".repeat(60) }]), claimCommand };
       const lines = drawWorker(screen, plain, columns, 120_000).split("\n");
       expect(lines.filter((line) => line.length > columns)).toEqual([]);
@@ -196,7 +196,7 @@ describe("the terminal", () => {
     await Promise.resolve();
     opened.onEvent(acknowledged);
     opened.close();
-    const told = claimCommandFor(coordinator, "https://told.example.org", undefined, undefined);
+    const told = claimCommandFor(coordinator, "https://told.example.org", undefined, undefined, undefined);
     expect(notices.join("\n")).not.toContain("--rpc URL");
     expect(notices.slice(0, 3)).toEqual([
       "0:00  joined",
@@ -258,10 +258,10 @@ describe("the terminal", () => {
   });
 });
 
-test("the claim command names the run and the wallet's place where they are not the usual ones", () => {
+test("the claim command names the run and the wallet's place where they are not the usual ones, and what pins the contracts", () => {
   const run = asRunId(`0x${"ab".repeat(32)}`);
-  expect(claimCommandFor(coordinator, undefined, run, "elsewhere")).toBe(
-    `npm run cotrain -- rewards claim --coordinator ${coordinator} --rpc URL --run ${run} --state elsewhere`,
+  expect(claimCommandFor(coordinator, undefined, run, "elsewhere", "its file.json")).toBe(
+    `npm run cotrain -- rewards claim --coordinator ${coordinator} --rpc URL --run ${run} --state elsewhere --deployment "its file.json"`,
   );
 });
 

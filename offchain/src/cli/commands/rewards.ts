@@ -100,11 +100,16 @@ const workerKeystore = (state: string) => ({
   passphrase: join(state, "passphrase"),
 });
 
-/** Runs `work` at the place that the flags name. @param own the wallet that they name, instead of the directory's */
+/**
+ * Runs `work` at the place that the flags name.
+ * @param own the wallet that they name, instead of the directory's
+ * @param unpinned called where the contracts are the coordinator's word alone, before the chain is asked anything
+ */
 async function atPlace<T>(
   flags: PlaceFlags,
   own: PrivateKeyAccount | undefined,
   work: (place: Place) => Promise<T>,
+  unpinned?: () => void,
 ): Promise<T> {
   const { coordinator, rpc, run: named, deployment } = flags;
   const ownEntries = own && [entryOf(own)];
@@ -114,11 +119,12 @@ async function atPlace<T>(
     const state = resolve(flags.state ?? ".cotrain-worker");
     const keystore = workerKeystore(state);
     const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
-    const { client, runId, chainId, contracts, fromBlock } = await openRemoteRun({
+    const { client, runId, chainId, contracts, fromBlock, pinned } = await openRemoteRun({
       coordinator,
       run: named,
       deployment,
     });
+    if (!pinned) unpinned?.();
     return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
       const reader = createReader(connection, { contracts, fromBlock });
       // The model is the one of the run's record on-chain, whatever the coordinator says.
@@ -272,37 +278,52 @@ export const rewardsClaimCommand = defineCommand({
       "for this directory's worker in somebody else's run",
     ],
   ],
+  notes: [
+    "With --coordinator the contracts are its word alone unless --deployment pins them: the wallet pays the gas of whatever they",
+    "do, up to --max-fee a transaction; no coins are sent along.",
+  ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const claims = await atPlace(options, own, async (place) => {
-      const { connection, addresses, modelId, entries } = place;
-      if (entries.length === 0)
-        throw new UserError(
-          "WALLET_MISSING",
-          `${resolve(options.state ?? ".cotrain-worker")} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
+    const warn = (): void => {
+      if (!output.json)
+        output.notice(
+          `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${options.maxFee} coins a transaction: pin them with --deployment and --run.`,
         );
-      const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
-      for (const { name, account, open } of entries) {
-        const { claimable, earned, proof, shares } = await standing(place, account);
-        let transaction: Hex | null = null;
-        if (claimable > 0n) {
-          await fundLocally(connection, account);
-          const { client } = ownerOf(name, { ...connection, maxFee: weiOf(options.maxFee) }, await open());
-          const { receipt } = await claim.sync(client, {
-            addresses,
-            modelId,
-            beneficiary: account,
-            cumulative: earned,
-            proof,
-          });
-          transaction = receipt.transactionHash;
-          if (options.delegate && BigInt(await delegateOf(client, { shares, account })) === 0n)
-            await delegate.sync(client, { shares, delegatee: account });
+    };
+    const claims = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const { connection, addresses, modelId, entries } = place;
+        if (entries.length === 0)
+          throw new UserError(
+            "WALLET_MISSING",
+            `${resolve(options.state ?? ".cotrain-worker")} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
+          );
+        const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
+        for (const { name, account, open } of entries) {
+          const { claimable, earned, proof, shares } = await standing(place, account);
+          let transaction: Hex | null = null;
+          if (claimable > 0n) {
+            await fundLocally(connection, account);
+            const { client } = ownerOf(name, { ...connection, maxFee: weiOf(options.maxFee) }, await open());
+            const { receipt } = await claim.sync(client, {
+              addresses,
+              modelId,
+              beneficiary: account,
+              cumulative: earned,
+              proof,
+            });
+            transaction = receipt.transactionHash;
+            if (options.delegate && BigInt(await delegateOf(client, { shares, account })) === 0n)
+              await delegate.sync(client, { shares, delegatee: account });
+          }
+          made.push({ name, account: formatAddress(account), amount: claimable, transaction });
         }
-        made.push({ name, account: formatAddress(account), amount: claimable, transaction });
-      }
-      return made;
-    });
+        return made;
+      },
+      warn,
+    );
     output.result(
       claims,
       claims.map(({ name, account, amount, transaction }) =>
