@@ -26,8 +26,8 @@ function record(from: Harness): [string, number][] {
 const past = (time: number): boolean => time <= harness.clock.now();
 
 /**
- * Three workers, of whom in round 1 the second only beats, which the deadline ends, and the third falls silent; the clock is
- * set when the round is `after` ms old.
+ * Three workers, of whom in round 1 the second only beats, which the deadline ends (3 s after the first delivered at once, as
+ * neither ever did), and the third falls silent; the clock is set when the round is `after` ms old.
  */
 async function oneRound(after: number, step: number): Promise<[string, number][]> {
   harness = await openHarness({ params: { minWorkers: 1 } });
@@ -57,13 +57,13 @@ async function oneRound(after: number, step: number): Promise<[string, number][]
 // point 8
 describe("the wall clock, set by an hour", () => {
   it("forward or back, ends no round and no membership earlier or later", async () => {
-    const undisturbed = await oneRound(20_000, 0);
+    const undisturbed = await oneRound(2_000, 0);
     expect(undisturbed.map(([type]) => type)).toEqual(expect.arrayContaining(["TimerFired", "MemberSilent"]));
     for (const step of [HOUR, -HOUR]) {
       await harness.close();
-      expect(await oneRound(20_000, step)).toEqual(undisturbed);
+      expect(await oneRound(2_000, step)).toEqual(undisturbed);
       const { state } = harness.run.driver;
-      expect(state.at).toBeGreaterThanOrEqual(harness.clock.now() - 2_000);
+      expect(state.at).toBeGreaterThanOrEqual(harness.clock.now() - 30_000);
       expect(past(state.at)).toBe(true);
       expect(state.recent.every(({ openedAt, durableAt }) => past(openedAt) && past(durableAt))).toBe(true);
       const longest = Math.max(...state.recent.map(({ openedAt, durableAt }) => durableAt - openedAt));

@@ -77,7 +77,7 @@ describe("members that only say that they work", () => {
     expect(Number(place!.tokens)).toBeGreaterThan(0);
   });
 
-  it("cannot hold up a round by boasting: it is waited for who is nearly done, within bounds, and not twice", async () => {
+  it("cannot hold up a round by boasting: who never delivered is not waited for longer than the others need", async () => {
     harness = await openHarness({ params: { minWorkers: 1, roundDeadline: DEADLINE, rampRounds: 0 } });
     const [honest, boaster] = [harness.worker("31"), harness.worker("40")];
     await honest.join();
@@ -95,10 +95,10 @@ describe("members that only say that they work", () => {
       await trainIfDue(honest);
       await second([honest, boaster], state().current?.innerSteps);
     }
-    // Four deadlines for the first round at most, one for the second; then the boaster is on the bench.
-    expect(ends[0]).toBeLessThanOrEqual(4_000 * DEADLINE + 5_000);
-    expect(ends[1]! - ends[0]!).toBeLessThanOrEqual(1_000 * DEADLINE + 5_000);
-    expect(ends[6]! - ends[1]!).toBeLessThanOrEqual(1_000 * DEADLINE);
+    // The honest one needs a second or two; nobody waits more than half as long again and 3 s, in any round.
+    const longest = Math.max(...ends.map((end, i) => end - (ends[i - 1] ?? 0)));
+    expect(ends).toHaveLength(8);
+    expect(longest).toBeLessThanOrEqual(7_000);
     expect(state().members[boaster.address]).toMatchObject({ measured: false });
     expect(state().members[boaster.address]!.misses).toBe(2);
   });

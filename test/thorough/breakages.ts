@@ -593,6 +593,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
+    name: "who never delivered is believed, and waited for, as who did",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "draft.members[worker]?.measured === true;",
+    instead: "draft.members[worker] !== undefined;",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "who never delivered is waited for as long as the holders allow",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "Math.min(patience + UNMEASURED_MS, budget)",
+    instead: "Math.max(patience + UNMEASURED_MS, roundDeadline)",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a newcomer's first work takes longer than the others'",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "if (measured && !member.measured) return fitting(pace, usual);",
+    instead: "if (measured && !member.measured) return innerSteps;",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
     name: "a deadline may move as far as the holders allow, always",
     file: "offchain/src/coordinator/machine/pace.ts",
     text: "latest: measured ? Math.min(limit, 2 * budget) : limit",

@@ -183,6 +183,57 @@ describe("who holds rounds up again and again", () => {
   });
 });
 
+describe("strangers with throw-away keys, who take work and say that they are nearly done,", () => {
+  const TIME = 600_000;
+  const lengthsOf = (actors: readonly Actor[]): number[] => {
+    const closed: number[] = [];
+    let last = -1;
+    const each = ({ round }: RunState, now: number): void => {
+      if (round !== last) closed.push(now);
+      last = round;
+    };
+    play({ actors, params: { minWorkers: 2, maxWorkers: 32, roundDeadline: 60 }, time: TIME, each });
+    // They come when the first rounds are over.
+    return closed.slice(1).flatMap((at, i) => (at - closed[0]! > 2 * 60_000 ? [at - closed[i]!] : []));
+  };
+
+  it.each([
+    { pace: 100, strangers: 1 },
+    { pace: 100, strangers: 2 },
+    { pace: 100, strangers: 25 },
+    { pace: 600, strangers: 4 },
+  ])("make no round longer than half as long again and 3 s ($strangers, $pace ms a step)", ({ pace, strangers }) => {
+    const hostile = Array.from({ length: strangers }, (_, i): Actor => {
+      const claim = [1, 3_600_000_000, null, pace * 1_000][i % 4]!;
+      return { kind: "stranger", pace: 200, from: 30_000 + 500 * i, claim };
+    });
+    const alone = lengthsOf(equal(3, pace));
+    const beset = lengthsOf([...equal(3, pace), ...hostile]);
+    // Ticks of the simulation come on top, one for each decision.
+    expect(Math.max(...beset)).toBeLessThanOrEqual(1.5 * Math.max(...alone) + 3_000 + 1_000);
+    expect(beset.length).toBeGreaterThanOrEqual(alone.length / 2);
+  });
+
+  it.each([
+    { pace: 100, claim: 100_000 },
+    { pace: 300, claim: 100_000 },
+    { pace: 600, claim: 600_000 },
+    { pace: 800, claim: null },
+  ])("do not keep an honest newcomer out, however slow ($pace ms a step, says $claim µs)", ({ pace, claim }) => {
+    const newcomer: Actor = { kind: "honest", pace, claim, overhead: 1_500, from: 60_000 };
+    const strangers = equal(2, 100, { kind: "stranger", from: 30_000 });
+    const from: number[] = [];
+    const { state, paid, lost } = play({
+      actors: [...equal(2, 100), newcomer, ...strangers],
+      params: { minWorkers: 1, maxWorkers: 8, roundDeadline: 60 },
+      time: 400_000,
+      each: (now) => void (now.members[addressOf(2)] && from.push(now.round)),
+    });
+    expect(lost[2]).toBeLessThanOrEqual(1);
+    expect(paid[2]!.rounds).toBeGreaterThanOrEqual(state.round - from[0]! - 3);
+  });
+});
+
 /** Rounds in which somebody had work and was not paid, and how far the paid rounds are apart. */
 const shortfall = ({ lost, paid }: ReturnType<typeof play>): { lost: number; apart: number } => {
   const rounds = paid.map((each) => each.rounds);
@@ -262,7 +313,7 @@ describe("places", () => {
     const { state, paid } = play({
       actors,
       params: { minWorkers: 1, maxWorkers: 64, roundDeadline: R },
-      time: 400_000,
+      time: 150_000,
       each: (now, at) => {
         for (const [i] of newcomers.entries()) {
           if (now.members[addressOf(64 + i)] && !joinedAt.has(i)) joinedAt.set(i, at);

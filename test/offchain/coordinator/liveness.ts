@@ -63,6 +63,7 @@ const shardOf = (name: string, index: number) => ({
  * honest: works and delivers. poisoner: too, what raises the loss of whatever it is part of. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
  * deadline. garbler: sends receipts of nothing. restarter: starts anew every few seconds. flapper: leaves and comes back.
  * leaver: leaves just before each deadline and comes back at once. rejoiner: joins anew after each, without leaving.
+ * stranger: a boaster that throws its key away when it is given up, and comes back with another.
  */
 export type Kind =
   | "honest"
@@ -74,7 +75,8 @@ export type Kind =
   | "restarter"
   | "flapper"
   | "leaver"
-  | "rejoiner";
+  | "rejoiner"
+  | "stranger";
 export const HOSTILE: readonly Kind[] = [
   "idle",
   "boaster",
@@ -84,6 +86,7 @@ export const HOSTILE: readonly Kind[] = [
   "flapper",
   "leaver",
   "rejoiner",
+  "stranger",
 ];
 
 export interface Actor {
@@ -167,6 +170,7 @@ export function play(scene: Scene): Outcome {
     joins: 0,
     missed: 0,
   }));
+  let keys = 0;
   const outcome = { lost: actors.map(() => 0), longestWait: 0, longestRound: 0 };
   const paid = actors.map(() => ({ rounds: 0, steps: 0 }));
   const excluded = new Map<number, Readonly<Record<Address, number>>>();
@@ -228,7 +232,8 @@ export function play(scene: Scene): Outcome {
       const done = Math.min(steps, progressOf(actor, work));
       if (actor.kind === "honest" || actor.kind === "late" || actor.kind === "poisoner")
         said[actor.worker] = { step: done, uploading: done === steps };
-      else if (actor.kind === "boaster") said[actor.worker] = { step: steps - 1, uploading: random.float() < 0.5 };
+      else if (actor.kind === "boaster" || actor.kind === "stranger")
+        said[actor.worker] = { step: steps - 1, uploading: random.float() < 0.5 };
       else said[actor.worker] = { step: 0, uploading: false };
     }
     return said;
@@ -342,6 +347,11 @@ export function play(scene: Scene): Outcome {
   function act(actor: (typeof actors)[number]): void {
     const { worker, kind } = actor;
     if (!state.members[worker]) return join(actor, false);
+    if (kind === "stranger" && state.members[worker].misses > 0) {
+      offer({ type: "MemberLeft", worker, reason: "left" });
+      actor.worker = addressOf(10_000 + keys++);
+      return join(actor, false);
+    }
     if (kind === "rejoiner" && state.members[worker].misses > actor.missed) join(actor, true);
     actor.missed = state.members[worker].misses;
     const work = openWork(worker);

@@ -4,24 +4,36 @@ import { afterEach, describe, expect, it } from "vitest";
 import { dealOf, MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
 import { type Harness, openHarness, until } from "./harness.ts";
 
-const measured = { pace: 100_000, measured: true, misses: 0 };
-const says = (pace: number) => ({ pace, measured: false, misses: 0 });
+const measured = { pace: 100_000, measured: true };
+const says = (pace: number) => ({ pace, measured: false });
 const H = 64;
 const DEADLINE = 60_000;
-const deal = (...members: Parameters<typeof dealOf>[0]) => dealOf(members, H, 4, DEADLINE);
+const deal = (...members: Parameters<typeof dealOf>[0]) => dealOf(members, members, H, 4, DEADLINE);
 
 // point 19
 describe("a deal of work", () => {
   it("believes what a member says of itself within a quarter and eight times of what was measured of others", () => {
     const steps = (claim: number) => deal(measured, says(claim)).steps[1];
     expect(steps(100_000)).toBe(H);
-    // As slow as it says: as many steps as fit into half as long again as the others take.
-    expect(steps(200_000)).toBe(48);
-    // Who missed a deadline has no more time than is expected of it: of eight times the others' pace, whatever it says.
-    const told = (claim: number) => deal(measured, { ...says(claim), misses: 1 });
-    expect(told(800_000).budget).toBe(19_200);
-    expect(told(3_600_000_000)).toEqual(told(800_000));
+    // As slow as it says: as many steps as fit into the time that the others take.
+    expect(steps(200_000)).toBe(32);
+    expect(steps(800_000)).toBe(8);
+    expect(deal(measured, says(3_600_000_000))).toEqual(deal(measured, says(800_000)));
     expect(deal(measured, says(1))).toEqual(deal(measured, says(25_000)));
+  });
+
+  it("waits for who never delivered no longer than the others need, whatever it says, and wherever they are", () => {
+    // 6.4 s of work, half as much again, and 3 s.
+    for (const claim of [1, 100_000, 3_600_000_000]) {
+      const due = deal(measured, says(claim));
+      expect(due).toEqual({ ...deal(measured), steps: due.steps });
+      expect(due.newcomers).toBe(12_600);
+      expect(dealOf([says(claim)], [measured, says(claim)], H, 4, DEADLINE)).toMatchObject({ newcomers: 12_600 });
+    }
+    // Nor longer than for the others, where rounds are long.
+    const slow = deal({ ...measured, pace: 800_000 }, says(1));
+    expect(slow.newcomers).toBe(slow.budget);
+    expect(deal(says(1), says(2)).newcomers).toBeNull();
   });
 
   it("waits no longer than twice its budget once something was measured, before it as long as the holders allow", () => {

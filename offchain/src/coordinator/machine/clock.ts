@@ -33,6 +33,7 @@ export function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): vo
   current.openedAt += shift;
   current.deadline += shift;
   current.latest += shift;
+  if (current.newcomers !== null) current.newcomers += shift;
   // When a receipt was accepted stays as it is: it stands in an acknowledgement that was signed.
   for (const work of Object.values(current.work)) work.dealtAt += shift;
 }

@@ -73,11 +73,19 @@ export function deal(draft: StateDraft, round: RoundDraft, members: readonly Mem
   const dealt = members.slice(0, Math.max(0, places));
   if (dealt.length === 0) return;
   const roundDeadline = round.params.roundDeadline * 1_000;
-  const { steps, budget, latest } = dealOf(dealt, round.innerSteps, fragmentCount(draft), roundDeadline);
+  const run = Object.values(draft.members);
+  const { steps, budget, latest, newcomers } = dealOf(
+    dealt,
+    run,
+    round.innerSteps,
+    fragmentCount(draft),
+    roundDeadline,
+  );
   for (const [i, member] of dealt.entries()) assign(draft, round, member, steps[i] ?? round.innerSteps, at);
   const out = outstandingOf(round).length > dealt.length;
   round.graced = false;
   round.latest = Math.max(out ? round.latest : 0, at + latest);
+  round.newcomers = newcomers === null ? null : Math.max(out ? (round.newcomers ?? 0) : 0, at + newcomers);
   setDeadline(draft, round, Math.max(out ? round.deadline : 0, at + budget));
 }
 
@@ -133,6 +141,18 @@ function setDeadline(draft: StateDraft, round: RoundDraft, deadline: number): vo
   issue(draft, { kind: "setTimer", key, due: deadline, clock: "run" });
 }
 
+/** Whether a member is waited for beyond what the others need: it delivered before, or nobody did. */
+const counts = (draft: StateDraft, round: RoundDraft, { assignment: { worker } }: Work): boolean =>
+  round.newcomers === null || draft.members[worker]?.measured === true;
+
+/** When all others are in, those who never delivered are waited for as long as these need, and no longer. */
+export function hurryNewcomers(draft: StateDraft, round: RoundDraft, at: number): void {
+  const out = outstandingOf(round);
+  if (round.newcomers === null || out.length === 0 || out.some((work) => counts(draft, round, work))) return;
+  const deadline = Math.max(round.newcomers, at);
+  if (deadline < round.deadline) setDeadline(draft, round, deadline);
+}
+
 /**
  * Gives a member that lost its progress its work again: the same data under a higher attempt, or other data where its
  * program takes other batches. The deadline stays, or restarting would be a way to hold a round open.
@@ -186,13 +206,15 @@ function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, rep
 }
 
 /**
- * At a deadline those who say that they are nearly done are waited for, up to the round's latest time; what is being sent
- * then gets a moment more. The others missed it: the round closes without them, or is dealt again.
+ * At a deadline those who delivered before and say that they are nearly done are waited for, up to the round's latest time; what
+ * they are sending then gets a moment more. The others missed it: the round closes without them, or is dealt again.
  */
 export function onDeadline(draft: StateDraft, { at, reports }: TimerFired): void {
   const round = draft.current;
   if (!round) return;
-  const present = outstandingOf(round).filter(({ assignment: { worker } }) => draft.members[worker]?.silent === false);
+  const present = outstandingOf(round).filter(
+    (work) => draft.members[work.assignment.worker]?.silent === false && counts(draft, round, work),
+  );
   const ends = present
     // Who missed the last deadline and has not delivered since is not believed again.
     .filter(({ assignment: { worker } }) => draft.members[worker]?.misses === 0)

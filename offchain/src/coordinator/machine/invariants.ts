@@ -92,6 +92,14 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
       "a deadline is not moved beyond its bound",
     );
     claim(current.latest <= state.at + limit, "nobody is waited for longer than the holders allow");
+    const newcomers = out.length > 0 && out.every(({ assignment }) => !state.members[assignment.worker]?.measured);
+    claim(
+      !collecting ||
+        !newcomers ||
+        current.newcomers === null ||
+        current.deadline <= Math.max(current.newcomers, state.at),
+      "who never delivered is waited for no longer than the others need",
+    );
     const short = collecting && state.phase === "Training" && !state.finished && !isPaused(state);
     const lacking = minimumOf(current.params) - expectedOf(state, current);
     const room = current.params.maxWorkers - Object.keys(current.work).length;

@@ -19,11 +19,15 @@ const LEAST_SHARE = 4;
 /** What a member says of itself counts within these factors of what was measured of others. */
 const CLAIM_BELOW = 4;
 const CLAIM_ABOVE = 8;
+/** What is between a newcomer's timed steps and what it delivers, and nobody has measured yet, takes so long at most, ms. */
+const UNMEASURED_MS = 3_000;
 /** µs per inner step; more is nonsense. */
 export const MAX_PACE = 3_600_000_000;
 
-/** The pace of the members that work is dealt to: the lower median of what was measured, else of what they say. */
-export function referenceOf(members: readonly Pick<Member, "pace" | "measured">[]): number | null {
+type Known = Pick<Member, "pace" | "measured">;
+
+/** The pace of members: the lower median of what was measured, else of what they say. */
+export function referenceOf(members: readonly Known[]): number | null {
   const measured = members.filter((member) => member.measured);
   const paces = (measured.length > 0 ? measured : members).flatMap(({ pace }) => (pace === null ? [] : [pace]));
   const sorted = paces.toSorted((a, b) => a - b);
@@ -37,42 +41,55 @@ export interface Deal {
   readonly budget: number;
   /** Ms after which everybody is. */
   readonly latest: number;
+  /**
+   * Ms after which who never delivered is waited for no more, once the others are in; null where nobody in the run ever did,
+   * so that all are waited for alike.
+   */
+  readonly newcomers: number | null;
 }
 
 /**
  * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one as many as fit
- * into {@link GOAL} times the time of the others.
+ * into {@link GOAL} times the time of the others. Who never delivered gets as many as fit into the time of the others by what it
+ * says, and is no reason to wait longer: keys cost nothing.
+ * @param run all members, who tell the pace where nobody among those that work is dealt to was measured
  * @param innerSteps the run's H, a multiple of `fragments`
  * @param roundDeadline the governed deadline, ms
  */
 export function dealOf(
-  members: readonly Pick<Member, "pace" | "measured" | "misses">[],
+  members: readonly Known[],
+  run: readonly Known[],
   innerSteps: number,
   fragments: number,
   roundDeadline: number,
 ): Deal {
-  const reference = referenceOf(members);
+  const measured = run.some((member) => member.measured);
+  const reference = referenceOf(measured && !members.some((member) => member.measured) ? run : members);
   const limit = MAX_STRETCH * roundDeadline;
   if (reference === null) {
-    return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit };
+    return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit, newcomers: null };
   }
-  const measured = members.some((member) => member.measured);
-  const room = Math.min(GOAL * reference * innerSteps, GOAL * roundDeadline * 1_000);
+  const whole = reference * innerSteps;
+  const room = Math.min(GOAL * whole, GOAL * roundDeadline * 1_000);
+  const least = aligned(innerSteps / LEAST_SHARE, fragments, innerSteps);
+  const fitting = (pace: number, time: number): number =>
+    pace * innerSteps <= time ? innerSteps : aligned(time / pace, fragments, innerSteps);
+  // What a whole round takes those who were measured, also where none of them is dealt work.
+  const usual = Math.min(whole, room);
   let longest = 0;
   const steps = members.map((member) => {
     const pace = member.measured ? (member.pace ?? reference) : believed(member.pace, reference, measured);
-    const least = aligned(innerSteps / LEAST_SHARE, fragments, innerSteps);
-    const most = pace * innerSteps <= room ? innerSteps : aligned(room / pace, fragments, innerSteps);
-    const given = Math.max(least, most);
+    if (measured && !member.measured) return fitting(pace, usual);
+    const given = Math.max(least, fitting(pace, room));
     longest = Math.max(longest, pace * given);
     return given;
   });
-  const expected = Math.min(longest, SPREAD * reference * innerSteps) / 1_000;
-  // Whose way to here was never measured gets the time that the holders allow, once.
-  const unknown = members.some((member) => !member.measured && member.misses === 0);
-  const floor = unknown || !measured ? roundDeadline : Math.ceil(roundDeadline / MAX_STRETCH);
-  const budget = Math.min(Math.max(Math.ceil(PATIENCE * expected), floor), limit / 2);
-  return { steps, budget, latest: measured ? Math.min(limit, 2 * budget) : limit };
+  const expected = Math.min(longest === 0 ? usual : longest, SPREAD * whole) / 1_000;
+  const patience = Math.ceil(PATIENCE * expected);
+  const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
+  const budget = Math.min(Math.max(patience, floor), limit / 2);
+  const newcomers = measured ? Math.min(patience + UNMEASURED_MS, budget) : null;
+  return { steps, budget, latest: measured ? Math.min(limit, 2 * budget) : limit, newcomers };
 }
 
 function believed(claim: number | null, reference: number, measured: boolean): number {

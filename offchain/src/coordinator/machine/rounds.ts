@@ -9,6 +9,7 @@ import {
   candidates,
   deal,
   dealAgain,
+  hurryNewcomers,
   isCollecting,
   minimumOf,
   outstandingOf,
@@ -39,6 +40,7 @@ export function advance(draft: StateDraft, at: number): void {
   if (!draft.current && !paused && !draft.finished) openRound(draft, at);
 
   const { current } = draft;
+  if (current && isCollecting(current)) hurryNewcomers(draft, current, at);
   const stalled = current !== null && isCollecting(current) && outstandingOf(current).length === 0;
   if (current && !(paused && stalled)) draft.phase = "Training";
   else if (draft.finished && !current) draft.phase = "Finished";
@@ -78,6 +80,7 @@ function openRound(draft: StateDraft, at: number): void {
     deadline: at,
     deadlines: 0,
     latest: at,
+    newcomers: null,
     graced: false,
     paramsVersion: draft.paramsVersion,
     params,

@@ -131,6 +131,8 @@ export interface OpenRound {
   readonly deadlines: number;
   /** The deadline is not moved beyond this time while the same work is out. */
   readonly latest: number;
+  /** Who never delivered is not waited for beyond this time when the others are in; null: all are waited for alike. */
+  readonly newcomers: number | null;
   /** Those who were sending at the deadline have got their moment more. */
   readonly graced: boolean;
   readonly paramsVersion: number;
