@@ -31,6 +31,7 @@ import {
   cotrainHere,
   type Ended,
   refusal,
+  root,
   temporaryDirectory,
   verdictOf,
 } from "../offchain/cli/support.ts";
@@ -232,9 +233,10 @@ describe("up", () => {
     expect(joined.code).toBe(130);
   });
 
+  const otherBook = join(root, "docs/protocol.md");
   test.each([
     ["preset", "1m", "preset 0.1m, not 1m"],
-    ["data", "/other/book.txt", `data ${book}, not /other/book.txt`],
+    ["data", otherBook, `data ${book}, not ${otherBook}`],
     ["rpc", "http://127.0.0.1:9", "the embedded chain, not http://127.0.0.1:9"],
   ])("refuses another --%s than that of the run", async (key, value, what) => {
     const before = contentOf(state);
@@ -369,10 +371,17 @@ describe("commands on a run at rest start its chain and end it", () => {
 
   test("generate refuses a checkpoint that is not there, and a digest that is none", async () => {
     const absent = `0x${"ab".repeat(32)}`;
-    expect(verdictOf(await run("generate", "--checkpoint", absent))).toEqual(refusal(1, absent));
-    expect(verdictOf(await run("generate", "--checkpoint", "newest"))).toEqual(
-      refusal(1, '64 hex digits, not "newest"'),
-    );
+    for (const command of [["generate"], ["checkpoint", "export", join(directory, "absent.car")]]) {
+      expect(verdictOf(await run(...command, "--checkpoint", absent))).toEqual(
+        refusal(
+          1,
+          `has no checkpoint ${absent}, or not all of it any more: "npx cotrain checkpoint list --state ${state}"`,
+        ),
+      );
+      expect(verdictOf(await run(...command, "--checkpoint", "newest"))).toEqual(
+        refusal(1, '--checkpoint must be 0x and 64 hex digits, not "newest".'),
+      );
+    }
   });
 
   test("rewards list, of all wallets and of one --account", async () => {
@@ -444,7 +453,9 @@ describe("commands on a run at rest start its chain and end it", () => {
 
     rmSync(join(other, "blobs"), { recursive: true });
     flipByte(car, 50_000);
-    expect(verdictOf(await into())).toEqual(refusal(1, /hash/));
+    expect(verdictOf(await into())).toEqual(
+      refusal(1, new RegExp(`^${car} cannot be imported: copy or export it again\\. .* hash`)),
+    );
     truncateSync(car, 50_000);
     expect(verdictOf(await into())).toEqual(refusal(1, /ends in the middle of a block/));
     expect(Object.keys(contentOf(join(other, "blobs")) ?? {})).toEqual([]);

@@ -26,7 +26,7 @@ export interface Command<S extends OptionSet = OptionSet> {
   readonly args?: readonly CommandArgument[];
   /** Command lines that work as they stand, each with what it does. */
   readonly examples: readonly (readonly [line: string, what: string])[];
-  /** Lines of help below the options: what the command promises. */
+  /** Sentences of help below the options: what the command promises. */
   readonly notes?: readonly string[];
   /** Answers the exit code, nothing for 0. */
   readonly run: (context: CommandContext<S>) => Promise<number | void>;

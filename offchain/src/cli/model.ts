@@ -11,7 +11,7 @@ import { type Static, Type } from "typebox";
 
 import { commandFor, UserError } from "../base/index.ts";
 import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
-import { type BlobStore, openFileStore, type Model, readModel } from "../storage/index.ts";
+import { BlobError, type BlobStore, openFileStore, type Model, readModel } from "../storage/index.ts";
 import { layout } from "./local.ts";
 
 const ModelFile = Type.Object({ bundle: Hash32 });
@@ -61,6 +61,17 @@ export async function keepModel(directory: string, work: (blobs: BlobStore) => P
   } finally {
     state.close();
   }
+}
+
+/** The error for a checkpoint that was named and of which a blob is not here; any other error as it is. */
+export function notKept(directory: string, named: string, error: unknown): unknown {
+  if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") return error;
+  const state = resolve(directory);
+  return new UserError(
+    "CHECKPOINT_UNKNOWN",
+    `${state} has no checkpoint ${named}, or not all of it any more: "${commandFor(state, "checkpoint", "list")}" tells which there are, the newest are kept.`,
+    { cause: error },
+  );
 }
 
 /** @throws UserError `CHECKPOINT_UNKNOWN` when another checkpoint is asked for than the one that is there */

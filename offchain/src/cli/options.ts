@@ -2,7 +2,7 @@
 import { formatEther } from "viem";
 
 import { DEFAULT_MAX_FEE } from "../chain/index.ts";
-import { choice, duration, integer, port, real, size, text, url } from "../service/index.ts";
+import { choice, duration, hash, integer, port, real, size, text, url } from "../service/index.ts";
 
 export const stateOption = text({
   value: "directory",
@@ -17,7 +17,7 @@ export const passphraseFileOption = text({
   value: "file",
   description: "file that holds the keystore's passphrase (mode 0600)",
 });
-export const runOption = text({ value: "id", description: "id of the run (default: the only one there is)" });
+export const runOption = hash({ value: "id", description: "id of the run (default: the only one there is)" });
 export const deploymentOption = text({
   value: "file",
   description:

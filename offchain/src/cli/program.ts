@@ -1,13 +1,14 @@
 /** One command line: parses it, settles the options, runs the command, turns errors into sentences and exit codes. */
 import { Command as Program, CommanderError } from "commander";
 
-import { CotrainError } from "@cotrain/sdk/errors";
+import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import { exitCodeOf, UserError } from "../base/index.ts";
 import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/index.ts";
 import type { Command } from "./command.ts";
 import { commands, groupSummaries, rootExamples, withoutDocument } from "./commands/index.ts";
+import { wrap, wrapCommand } from "./format.ts";
 import { configOption } from "./options.ts";
-import { complain, createOutput } from "./output.ts";
+import { columnsOf, complain, createOutput } from "./output.ts";
 
 const version = "0.1.0";
 const allKeys = [...new Set(commands.flatMap((command) => Object.keys(command.options)))];
@@ -23,13 +24,13 @@ function addOption(program: Program, key: string, option: Option<unknown>): void
     option.default !== undefined && option.show ? option.show(option.default) : JSON.stringify(option.default);
   const standard = option.default === undefined || isToggle ? "" : ` (default: ${shown})`;
   const description = option.default === true ? `do not ${option.description}` : option.description;
-  // What has no default can be asked for and against.
-  if (isToggle && option.default === undefined)
-    program.option(flagOf(key).replace(/^--/, "--no-"), `the contrary of ${flagOf(key)}`);
   program.option(
     `${flagFor(key, option)}${isToggle ? "" : ` <${option.value ?? "text"}>`}`,
     `${description}${standard}`,
   );
+  // What has no default can be asked for and against.
+  if (isToggle && option.default === undefined)
+    program.option(flagOf(key).replace(/^--/, "--no-"), `the contrary of ${flagOf(key)}`);
 }
 
 /** Flags that were given; commander's own defaults would beat variables and the config file. */
@@ -54,8 +55,26 @@ async function runCommand({ command, args, flags }: Line): Promise<number> {
 const groupExamples = (group: string): Command["examples"] =>
   commands.filter(({ name }) => name.startsWith(`${group} `)).flatMap(({ examples }) => examples.slice(0, 1));
 
-const examplesText = (examples: Command["examples"]): string =>
-  `\nExamples:\n${examples.map(([line, what]) => `  $ ${line}\n      ${what}`).join("\n")}`;
+/** Columns that help is wrapped to: the terminal's, and elsewhere what fits every terminal. */
+const HELP_COLUMNS = 80;
+const helpColumns = (): number => {
+  const columns = columnsOf(process.stdout);
+  return columns === Infinity ? HELP_COLUMNS : columns;
+};
+/** The longest flag leaves its description less room at 80 columns than commander thinks worth wrapping to. */
+const DESCRIPTION_LEAST = 20;
+
+const indented = (lines: readonly string[], first: string, rest: string): string[] =>
+  lines.map((line, index) => `${index === 0 ? first : rest}${line}`);
+
+function examplesText(examples: Command["examples"]): string {
+  const columns = helpColumns();
+  const lines = examples.flatMap(([line, what]) => [
+    ...indented(wrapCommand(line, columns - 4), "  $ ", "    "),
+    ...indented(wrap(what, columns - 6), "      ", "      "),
+  ]);
+  return `\nExamples:\n${lines.join("\n")}`;
+}
 
 /** @param refused told the words of the command that a line was not understood by */
 function buildProgram(understood: (line: Line) => void, refused: (words: string) => void): Program {
@@ -68,9 +87,10 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
     .version(version)
     .showHelpAfterError(false)
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: () => undefined })
+    .configureOutput({ outputError: () => undefined, getOutHelpWidth: helpColumns })
+    .configureHelp({ minWidthToWrap: DESCRIPTION_LEAST })
     .exitOverride()
-    .addHelpText("after", examplesText(rootExamples));
+    .addHelpText("after", () => examplesText(rootExamples));
   const groups = new Map<string, Program>();
   for (const command of commands) {
     const [first = "", second] = command.name.split(" ");
@@ -81,7 +101,7 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
         program
           .command(first)
           .description(groupSummaries[first] ?? first)
-          .addHelpText("after", examplesText(groupExamples(first)))
+          .addHelpText("after", () => examplesText(groupExamples(first)))
           .exitOverride(tellRefusal(first));
       groups.set(first, parent);
     }
@@ -94,8 +114,10 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
     for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
     addOption(sub, "config", configOption);
     if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
-    const notes = command.notes ? `\n${command.notes.join("\n")}\n` : "";
-    sub.addHelpText("after", `${notes}${examplesText(command.examples)}`);
+    sub.addHelpText("after", () => {
+      const notes = wrap(command.notes?.join(" ") ?? "", helpColumns()).map((line) => `\n${line}`);
+      return `${notes.join("")}${notes.length > 0 ? "\n" : ""}${examplesText(command.examples)}`;
+    });
     sub.action((...given: unknown[]) => {
       const args = given.slice(0, command.args?.length ?? 0).map(String);
       understood({ command, args, flags: givenFlags(sub) });
@@ -104,9 +126,15 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
   return program;
 }
 
+/** What is asked once is not tried again by itself. */
+const sentenceOf = (error: CotrainError): string =>
+  error instanceof CoordinatorError && error.code === "UNREACHABLE" && error.status === 0
+    ? `${error.message.replace(/\.$/, "")}: see whether its /health answers from this machine, or name another with --coordinator.`
+    : error.message;
+
 function report(error: unknown): number {
   if (error instanceof CotrainError) {
-    complain(error.message);
+    complain(sentenceOf(error));
     return exitCodeOf(error);
   }
   complain(`a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

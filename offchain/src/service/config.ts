@@ -211,6 +211,15 @@ export const account = <const I extends OptionInit<Address>>(init: I) =>
     { value: "address" },
   );
 
+/** A hash, of a run, a checkpoint or a file; the value is in lower case. */
+export const hash = <const I extends OptionInit<string>>(init: I) =>
+  option<string, I>(
+    Type.String({ pattern: "^0x[0-9a-f]{64}$" }),
+    "0x and 64 hex digits",
+    (value) => (/^0x[0-9a-fA-F]{64}$/.test(value) ? value.toLowerCase() : undefined),
+    init,
+  );
+
 export type Origin = "flag" | "environment" | "file" | "default" | "unset";
 
 export interface ResolvedConfig<S extends OptionSet> {

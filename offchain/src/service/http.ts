@@ -227,6 +227,16 @@ export function checkExposure(
   logger?.warn(`listening on ${host} in plain HTTP: it answers the proxy at ${behindProxy} and this machine alone`);
 }
 
+async function readPem(file: string, flag: string): Promise<string> {
+  const bytes = await readFileBounded(file, MAX_PEM_BYTES).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(error.code, `${error.message.replace(/\.$/, "")}: name a PEM file with ${flag}.`, {
+      cause: error,
+    });
+  });
+  return new TextDecoder().decode(bytes);
+}
+
 /**
  * Reads certificate and key and checks that they belong together.
  * @throws UserError `TLS_INVALID`, `FILE_UNREADABLE`
@@ -236,17 +246,19 @@ export async function loadTls(certFile: string | undefined, keyFile: string | un
   if (certFile === undefined || keyFile === undefined) {
     throw new UserError("TLS_INVALID", "TLS takes both --tls-cert and --tls-key, or neither.");
   }
-  const [cert, key] = await Promise.all(
-    [certFile, keyFile].map(async (file) => new TextDecoder().decode(await readFileBounded(file, MAX_PEM_BYTES))),
-  );
+  const [cert, key] = await Promise.all([readPem(certFile, "--tls-cert"), readPem(keyFile, "--tls-key")]);
   try {
     createSecureContext({ cert, key });
   } catch (error) {
-    throw new UserError("TLS_INVALID", `${certFile} and ${keyFile} are not a certificate and its key in PEM.`, {
-      cause: error,
-    });
+    throw new UserError(
+      "TLS_INVALID",
+      `${certFile} and ${keyFile} are not a certificate and its key in PEM: name those that belong together with --tls-cert and --tls-key.`,
+      {
+        cause: error,
+      },
+    );
   }
-  return { cert: cert!, key: key! };
+  return { cert, key };
 }
 
 /**

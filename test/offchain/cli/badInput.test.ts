@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { connect } from "../../../offchain/src/chain/index.ts";
 import { findPort, openStateDirectory } from "../../../offchain/src/service/index.ts";
@@ -90,6 +90,31 @@ describe("preset", () => {
     );
   });
 
+  test("or text that no run could have is refused as such where there is a run, before a start anew is advised", async () => {
+    const state = join(temporaryDirectory(), "state");
+    (await openStateDirectory(state, { create: true })).close();
+    writeFileSync(join(state, "run.json"), JSON.stringify(runOn("http://127.0.0.1:9", 1_337)));
+    const again = async (...more: readonly string[]) =>
+      verdictOf(await cotrainHere(["up", "--state", state, "--exit", ...more]));
+    expect(await again("--preset", "7m")).toEqual(refusal(1, /There is no model preset "7m": choose one of 0\.1m, 1m/));
+    const noise = file(
+      "noise.bin",
+      Uint8Array.from({ length: 40_000 }, (_, index) => (index * 197) % 256),
+    );
+    expect(await again("--data", noise)).toEqual(
+      refusal(1, /noise\.bin is not a text in UTF-8: .*: name another text/),
+    );
+    const book = file("book.txt", words.repeat(1_000));
+    expect(await again("--data", book)).toEqual(
+      refusal(1, `This state holds a run with the Brown corpus, not ${book}: leave --data out to go on with it`),
+    );
+    vi.stubEnv("COTRAIN_PRESET", "1m");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await again()).toEqual(
+      refusal(1, "This state holds a run with preset 0.1m, not 1m: unset COTRAIN_PRESET to go on with it"),
+    );
+  });
+
   test("that needs a tokenizer which is not shipped", async () => {
     expect(await up(["--preset", "1b"])).toEqual(
       refusal(1, /preset 1b needs a larger tokenizer .*: choose one of 0\.1m, 1m/),
@@ -109,6 +134,16 @@ test("an address that nobody has the key of, or with a slip in it, is paid nothi
         refusal(1, `${command.at(-1)} must be an address of 0x and 40 hex digits that is not zero`),
       );
   expect(contentOf(state)).toBeUndefined();
+});
+
+test("a coordinator that is asked once and does not answer, with what to look at", async () => {
+  for (const command of [["status"], ["checkpoint", "list"], ["verify", "--rpc", "http://127.0.0.1:9"]])
+    expect(verdictOf(await cotrainHere([...command, "--coordinator", "http://127.0.0.1:9"]))).toEqual(
+      refusal(
+        75,
+        "The coordinator at http://127.0.0.1:9 does not answer: see whether its /health answers from this machine, or name another with --coordinator.",
+      ),
+    );
 });
 
 describe("port that another program has", () => {
@@ -158,6 +193,9 @@ describe("host", () => {
 
   test("with half of what TLS needs, or a certificate that is none", async () => {
     expect(await up(["--tls-cert", "cert.pem"])).toEqual(refusal(1, "TLS takes both --tls-cert and --tls-key"));
+    expect(await up(["--tls-cert", "/no/such.pem", "--tls-key", "/no/such.pem"])).toEqual(
+      refusal(1, /\/no\/such\.pem does not exist: name a PEM file with --tls-(cert|key)\./),
+    );
     const pem = file("cert.pem", "nothing");
     expect(await up(["--tls-cert", pem, "--tls-key", pem])).toEqual(refusal(1, /cert\.pem/));
   });

@@ -40,7 +40,21 @@ describe("help", () => {
       expect(stdout).toMatch(new RegExp(`^  ${flagFor(key, option)}\\b`, "m"));
     expect(stdout.includes("--json")).toBe(!["worker", "coordinator", "validator"].includes(name));
     expect(command?.examples.length).toBeGreaterThan(0);
-    for (const [line, what] of command?.examples ?? []) expect(stdout).toContain(`  $ ${line}\n      ${what}`);
+    const shown = stdout.replaceAll(/( \\)?\n */g, " ").replaceAll(/ +/g, " ");
+    for (const [line, what] of command?.examples ?? []) expect(shown).toContain(` $ ${line} ${what}`);
+    for (const note of command?.notes ?? []) expect(shown).toContain(note);
+  });
+
+  test("fits 80 columns; examples that are longer go on as a shell takes them", async () => {
+    for (const words of [[], ["rewards"], ["checkpoint"], ...names.map((name) => name.split(" "))]) {
+      const { stdout } = await cotrainHere([...words, "--help"]);
+      expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    }
+    expect((await cotrainHere(["worker", "--help"])).stdout).toContain(" --rpc \\\n      https://rpc.example.org ");
+  });
+
+  test("what can be asked for stands before its contrary", async () => {
+    expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/^ {2}--vote .*\n( {4,}.*\n)* {2}--no-vote /m);
   });
 
   test("says of every option what it does and of what kind its value is", async () => {
@@ -68,7 +82,8 @@ describe("help", () => {
     async (...words) => {
       const { code, stdout } = await cotrainHere([...words, "--help"]);
       expect(code).toBe(0);
-      const lines = [...stdout.matchAll(/^ {2}\$ (.+)$/gm)].map(([, line]) => line ?? "");
+      const whole = stdout.replaceAll(/ \\\n +/g, " ");
+      const lines = [...whole.matchAll(/^ {2}\$ (.+)$/gm)].map(([, line]) => line ?? "");
       expect(lines.length).toBeGreaterThan(1);
       for (const line of lines) expect(parseLine(argvOf(line))).toBeDefined();
     },

@@ -9,6 +9,7 @@ import {
   didYouMean,
   duration,
   flagOf,
+  hash,
   integer,
   parseAddress,
   parseDuration,
@@ -38,6 +39,7 @@ const options = {
   exit: toggle({ description: "End after the summary", default: false }),
   outerLr: real(0, 2, { description: "Outer learning rate", default: 0.7 }),
   payee: account({ description: "Who is paid" }),
+  checkpoint: hash({ description: "Which checkpoint" }),
 };
 const none = { environment: {} };
 
@@ -94,6 +96,7 @@ test.each([
     { flags: { payee: `0x${"0".repeat(40)}` } },
     `--payee must be an address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing, not "0x${"0".repeat(40)}".`,
   ],
+  [{ flags: { checkpoint: "newest" } }, '--checkpoint must be 0x and 64 hex digits, not "newest".'],
   [{ flags: { token: "" } }, "--token must be a text that is not empty."],
 ])("a value that is not allowed names its source and what is: %j", (sources, message) => {
   expect(() => resolveConfig(options, { ...none, ...sources })).toThrow(

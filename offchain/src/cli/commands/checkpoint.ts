@@ -7,18 +7,20 @@ import { asDigest } from "@cotrain/sdk/protocol";
 import { commandFor, describeErrno, errnoOf, UserError, writeError, writeFileDurable } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { readSignature } from "../../engine/index.ts";
-import { text, toggle } from "../../service/index.ts";
+import { hash, toggle } from "../../service/index.ts";
 import {
+  BlobError,
   type BlobStore,
   bundleModel,
   exportModel,
+  FormatError,
   importModel,
   type Model,
   type ProgramRole,
 } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type LocalRun, openLocalRun, withChain } from "../local.ts";
-import { holdsRun, keepModel, openImportedModel, requireCheckpoint } from "../model.ts";
+import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption } from "../options.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
@@ -88,7 +90,7 @@ async function modelOfRun(run: LocalRun, named: string | undefined): Promise<Mod
         })
       : asDigest(named);
   if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
-  return bundleModel(run.blobs, {
+  const made = bundleModel(run.blobs, {
     chainId: run.deployment.chainId,
     contracts: run.deployment.addresses,
     modelId: run.modelId,
@@ -96,6 +98,7 @@ async function modelOfRun(run: LocalRun, named: string | undefined): Promise<Mod
     checkpoint,
     realisation: ownRealisation(run),
   });
+  return made.catch((error: unknown) => Promise.reject(named ? notKept(run.state, named, error) : error));
 }
 
 /** `cotrain checkpoint export`. */
@@ -105,7 +108,7 @@ export const checkpointExportCommand = defineCommand({
   args: [{ name: "file", description: "the CAR file to write" }],
   options: {
     state: stateOption,
-    checkpoint: text({
+    checkpoint: hash({
       value: "digest",
       description: "digest of the checkpoint (default: the newest that is anchored)",
     }),
@@ -154,7 +157,13 @@ async function readCar(
   };
   return importModel(blobs, createReadStream(file), { check, checkProgram }).catch((error: unknown) => {
     if (error instanceof Error && "syscall" in error) throw unreadable(file, error);
-    throw error;
+    const damaged =
+      (error instanceof BlobError && error.code === "BLOB_MISMATCH") ||
+      (error instanceof FormatError && error.code === "CAR_INVALID");
+    if (!damaged) throw error;
+    throw new UserError(error.code, `${file} cannot be imported: copy or export it again. ${error.message}`, {
+      cause: error,
+    });
   });
 }
 
@@ -165,7 +174,7 @@ export const checkpointImportCommand = defineCommand({
   args: [{ name: "file", description: "the CAR file to read" }],
   options: {
     state: stateOption,
-    checkpoint: text({ value: "digest", description: "digest that its checkpoint must have" }),
+    checkpoint: hash({ value: "digest", description: "digest that its checkpoint must have" }),
   },
   examples: [
     [

@@ -4,11 +4,11 @@ import { asDigest, Definition, type Digest, parseDocument } from "@cotrain/sdk/p
 import { parseJsonBounded, UserError } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { readDataManifest } from "../../data/index.ts";
-import { integer, real, text } from "../../service/index.ts";
+import { hash, integer, real, text } from "../../service/index.ts";
 import type { BlobReader } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun, withChain } from "../local.ts";
-import { openImportedModel, requireCheckpoint } from "../model.ts";
+import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
 import { promptFor, textFrom, type TextOptions } from "../text.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
@@ -67,7 +67,7 @@ export const generateCommand = defineCommand({
     temperature: real(0, 5, { description: "0 always takes the likeliest token", default: 0.8 }),
     topK: integer(1, 65_536, { description: "draw among this many likeliest tokens", default: 40 }),
     seed: integer(0, 2 ** 31 - 1, { description: "seed of the draw", default: 0 }),
-    checkpoint: text({
+    checkpoint: hash({
       value: "digest",
       description: "digest of the checkpoint (default: the newest that is anchored)",
     }),
@@ -84,7 +84,8 @@ export const generateCommand = defineCommand({
     const prompt = options.prompt ?? (await promptOf(blobs, definition));
     let written = "";
     // The prompt comes with the first piece, when nothing can be wrong any more.
-    for await (const piece of textFrom({
+    const { checkpoint: named } = options;
+    const pieces = textFrom({
       blobs,
       definition,
       realisation,
@@ -95,9 +96,14 @@ export const generateCommand = defineCommand({
       topK,
       seed,
       threads: options.threads ?? 2,
-    })) {
-      output.text(written === "" ? prompt + piece : piece);
-      written += piece;
+    });
+    try {
+      for await (const piece of pieces) {
+        output.text(written === "" ? prompt + piece : piece);
+        written += piece;
+      }
+    } catch (error) {
+      throw named === undefined ? error : notKept(options.state, named, error);
     }
     if (output.json) output.result({ prompt, text: written, checkpoint }, []);
     else output.text("\n");

@@ -11,7 +11,7 @@ import { freshCommand, redactUrl, RetryableError, UserError } from "../../base/i
 import { noRpc, wrongChain } from "../../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../../data/index.ts";
 import { presetNames, presets } from "../../engine/index.ts";
-import { checkExposure, didYouMean, findPort, loadTls, type RunFile } from "../../service/index.ts";
+import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { diskFor, requireDisk } from "./disk.ts";
 import type { upOptions } from "./options.ts";
@@ -29,7 +29,12 @@ export interface Request {
 type Context = CommandContext<typeof upOptions>;
 
 /** What the line asks for stands in the command that makes it so; the rest is the run's. */
-function refuseOther({ options, config }: Context, flag: string, kept: string, wanted: string): UserError {
+function refuseOther(
+  { options, config }: Context,
+  flag: "preset" | "data" | "rpc",
+  kept: string,
+  wanted: string,
+): UserError {
   const given = (key: "preset" | "data" | "rpc") => (config.explicit(key) ? options[key] : undefined);
   const data = given("data");
   const command = freshCommand(options.state, {
@@ -37,22 +42,30 @@ function refuseOther({ options, config }: Context, flag: string, kept: string, w
     ...(data === undefined ? {} : { data: resolve(data) }),
     ...(given("rpc") === undefined ? {} : { rpc: given("rpc") }),
   });
+  const leaveOut = config.origins[flag] === "environment" ? `unset ${variableOf(flag)}` : `leave ${flagOf(flag)} out`;
   return new UserError(
     "SETTING_KEPT",
-    `This state holds a run with ${kept}, not ${wanted}: leave --${flag} out to go on with it, or start anew with "${command}".`,
+    `This state holds a run with ${kept}, not ${wanted}: ${leaveOut} to go on with it, or start anew with "${command}".`,
   );
 }
 
-/** The model and text of a run stay what they are: naming others for an existing run is a mistake, not a wish to change it. */
-function keepSetting(context: Context, file: RunFile | undefined, key: "preset" | "data"): string | undefined {
+/**
+ * The model and text of a run stay what they are: naming others for an existing run is a mistake, not a wish to change it. One
+ * that no run could have is refused as such: a start anew would not take it either.
+ */
+async function keepSetting(
+  context: Context,
+  file: RunFile | undefined,
+  key: "preset" | "data",
+): Promise<string | undefined> {
   const given = context.options[key];
   const wanted = key === "data" && given !== undefined ? resolve(given) : given;
   if (!file?.settings) return wanted;
   const kept = file.settings[key];
   const before = typeof kept === "string" ? kept : undefined;
-  if (context.config.explicit(key) && wanted !== before)
-    throw refuseOther(context, key, `${key} ${before ?? "its default"}`, wanted ?? "its default");
-  return before;
+  if (!context.config.explicit(key) || wanted === undefined || wanted === before) return before;
+  await (key === "preset" ? checkPreset(wanted) : checkText(wanted));
+  throw refuseOther(context, key, before === undefined ? "the Brown corpus" : `${key} ${before}`, wanted);
 }
 
 /** A run stays on its chain; another RPC of that chain will do. */
@@ -136,8 +149,8 @@ export async function checkRequest(context: Context, file: RunFile | undefined):
   const { options } = context;
   if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
   const rpc = keepRpc(context, file);
-  const preset = keepSetting(context, file, "preset") ?? options.preset;
-  const dataFile = keepSetting(context, file, "data");
+  const preset = (await keepSetting(context, file, "preset")) ?? options.preset;
+  const dataFile = await keepSetting(context, file, "data");
   await checkPreset(preset);
   if (dataFile !== undefined && !file?.runId) await checkText(dataFile);
   await namedWallet(options);
