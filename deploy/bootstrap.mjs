@@ -64,7 +64,7 @@ let interrupted = false;
 /** How long it has taken and how much has come, on one line of a terminal; elsewhere a line now and then. */
 function showProgress(started, packages, done) {
   const seconds = Math.round((Date.now() - started) / 1_000);
-  const text = `cotrain: installing dependencies: ${packages} packages, ${seconds} s`;
+  const text = `cotrain: installing dependencies: ${packages} ${packages === 1 ? "package" : "packages"}, ${seconds} s`;
   if (process.stderr.isTTY) process.stderr.write(`\r${text}${done ? "\n" : ""}`);
   else if (done || seconds % 30 === 0) process.stderr.write(`${text}\n`);
 }

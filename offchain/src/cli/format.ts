@@ -5,6 +5,10 @@ const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 export const formatCount = (value: number | bigint): string => grouped.format(value);
 
+/** 1 → "1 round", 1,234 → "1,234 rounds". */
+export const countOf = (value: number | bigint, noun: string): string =>
+  `${formatCount(value)} ${noun}${BigInt(value) === 1n ? "" : "s"}`;
+
 /** 1,234 → "1.2 K", 2,100,000 → "2.1 M". */
 export function formatShort(value: number): string {
   const units = ["", " K", " M", " G", " T"];

@@ -5,8 +5,8 @@ import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
 import { type Clock, shellWord } from "../base/index.ts";
 import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
-import { formatDuration, formatShort } from "./format.ts";
-import type { Output } from "./output.ts";
+import { countOf, formatDuration, formatShort, wrap, wrapCommand } from "./format.ts";
+import { columnsOf, type Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
 import { isLoopback } from "./up/launch.ts";
 import { activeRewards, openRemoteRun } from "./wiring.ts";
@@ -138,15 +138,18 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
       ended.abort();
       picture?.close();
       if (screen.rounds === 0) return;
-      const times = screen.rounds === 1 ? "1 round was" : `${screen.rounds} rounds were`;
-      const worked = `${times} accepted, ${formatShort(screen.tokens)} tokens.`;
-      if (screen.beneficiary) return output.notice(`${worked} ${elsewhereText(screen.beneficiary)}`);
-      output.notice(
+      const worked = `${countOf(screen.rounds, "round")} ${screen.rounds === 1 ? "was" : "were"} accepted, ${formatShort(screen.tokens)} tokens.`;
+      const columns = columnsOf(terminal);
+      const tell = (text: string): void => {
+        for (const line of wrap(text, columns)) output.notice(line);
+      };
+      if (screen.beneficiary) return tell(`${worked} ${elsewhereText(screen.beneficiary)}`);
+      tell(
         screen.standing?.claimable === 0n
           ? `${worked} Nothing can be claimed yet; when their epoch is settled, claim with`
           : `${worked} Claim what they earned with`,
       );
-      output.notice(`  ${screen.claimCommand}`);
+      for (const line of wrapCommand(screen.claimCommand, columns - 2)) output.notice(`  ${line}`);
     },
   };
 }

@@ -8,6 +8,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   bar,
   bitsPerByte,
+  countOf,
   formatBytes,
   formatCount,
   formatDuration,
@@ -511,6 +512,19 @@ describe("the summary", () => {
     expect(sample.filter((line) => line.startsWith("    The people"))).toHaveLength(2);
     expect(sample.length).toBeGreaterThan(6);
     expect(sample.every((line) => line.length <= 78)).toBe(true);
+  });
+
+  test("counts one as one", () => {
+    const shown = text({ training: { ...summary.training, rounds: 1, firstRound: 0, steps: 1 } });
+    expect(shown).toContain("1 round (1 now), 1 inner step, ");
+    expect(shown).toContain("after 1 round, from the same prompt");
+    expect([0, 1, 1n, 2, 1_234].map((count) => countOf(count, "receipt"))).toEqual([
+      "0 receipts",
+      "1 receipt",
+      "1 receipt",
+      "2 receipts",
+      "1,234 receipts",
+    ]);
   });
 
   test("says what did not happen", () => {

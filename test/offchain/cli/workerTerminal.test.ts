@@ -126,6 +126,10 @@ describe("what is tried again", () => {
     expect(adviceFor(screen, 61_000)).toMatch(/failed for 1 min: see whether https:\/\/train\.example\.org\/health/);
   });
 
+  test("and given up in the end is not said to go on for ever", () => {
+    expect(adviceFor(after([{ ...retrying, what: "run", patienceMs: 60_000 }]), 120_000)).toBeUndefined();
+  });
+
   test("counts from its first failure, and is forgotten when something works", () => {
     const first = afterEvent(after([ready]), retrying, 5_000);
     expect(afterEvent(first, retrying, 50_000).retry?.since).toBe(5_000);
@@ -255,6 +259,15 @@ describe("the terminal", () => {
     opened.onEvent(progress);
     expect(stripVTControlCharacters(written)).toContain("17/64");
     expect(notices).toEqual([]);
+    // Its farewell goes on between words; a shell takes the command as one.
+    Object.assign(terminal, { columns: 80 });
+    opened.onEvent(acknowledged);
+    opened.close();
+    expect(notices.length).toBeGreaterThan(2);
+    expect(notices.filter((line) => line.length > 80)).toEqual([]);
+    expect(notices.join("\n").replaceAll(/ \\\n +/g, " ")).toContain(
+      "  npm run cotrain -- rewards claim --coordinator",
+    );
   });
 });
 

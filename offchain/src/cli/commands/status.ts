@@ -19,7 +19,7 @@ import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows, shownContracts } from "../facts.ts";
-import { formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
+import { countOf, formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, factTable, table } from "../output.ts";
@@ -146,7 +146,7 @@ export function viewLines(
 /** How long an auditor finds what it needs. */
 export function keptLine({ payloadSeconds, checkpoints, checkpointBytes }: RunView["kept"]): string {
   const later = payloadSeconds > 0 ? `${showDuration(payloadSeconds * 1_000)} after ` : "";
-  return `payloads until ${later}their root is active, the newest ${checkpoints} checkpoints and ${formatBytes(checkpointBytes)} of older ones`;
+  return `payloads until ${later}their root is active, the newest ${countOf(checkpoints, "checkpoint")} and ${formatBytes(checkpointBytes)} of older ones`;
 }
 
 /** Who is there, and whether its machine computes the same bits as others: those of one class replay each other exactly. */
@@ -164,8 +164,7 @@ export function memberLines(view: Pick<RunView, "members" | "accepted">): string
       ...share(BigInt(tokens)),
     ];
   });
-  if (left.workers > 0)
-    rows.push(["left", `${left.workers} ${left.workers === 1 ? "worker" : "workers"}`, "", ...share(left.tokens)]);
+  if (left.workers > 0) rows.push(["left", countOf(left.workers, "worker"), "", ...share(left.tokens)]);
   return ["", ...table([["worker", "state", "computes as", "tokens", "of work"], ...rows], [3, 4])];
 }
 

@@ -13,11 +13,11 @@ import {
 import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, contractRows, shownContracts } from "../facts.ts";
-import { formatBytes } from "../format.ts";
+import { countOf, formatBytes, wrap } from "../format.ts";
 import { openLocalRun, readNamedDeployment, requireRun, withChain } from "../local.ts";
 import { type ImportedModel, openImportedModel } from "../model.ts";
 import { coordinatorOption, deploymentOption, rpcOption, runOption, stateOption } from "../options.ts";
-import { type Output, table } from "../output.ts";
+import { columnsOf, type Output, table } from "../output.ts";
 import { blobSourceOf, openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  " } as const;
@@ -26,7 +26,7 @@ function linesOf(report: HeadReport): string[] {
   const { condition, round, sequence, receipts, bytes } = report;
   const shards = condition === "pruned" ? "; its shards are not kept any more" : "";
   const signed = report.signed ? "" : " (not covered by a signed epoch)";
-  const head = `${marks[condition]} checkpoint ${round}, link ${sequence}, ${receipts} receipts, ${formatBytes(bytes)} hashed${shards}${signed}`;
+  const head = `${marks[condition]} checkpoint ${round}, link ${sequence}, ${countOf(receipts, "receipt")}, ${formatBytes(bytes)} hashed${shards}${signed}`;
   return [head, ...report.problems.map((problem) => `       ${problem}`)];
 }
 
@@ -66,7 +66,10 @@ async function walk({ reader, blobs, runId, contractsFrom }: Subject, output: Ou
   const sound = missing === 0 && mismatch === 0 && problems.length === 0;
   const lines = [
     ...problems.map((problem) => `FAIL   ${problem}`),
-    `${heads} checkpoints: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not covered by a signed epoch`,
+    ...wrap(
+      `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not covered by a signed epoch`,
+      columnsOf(process.stdout),
+    ),
   ];
   output.result({ sound, runId, chainId, contractsFrom, contracts, ...summary, checkpoints: reports }, lines);
   return sound ? 0 : 1;
@@ -124,7 +127,7 @@ async function verifyModel(
     },
     [
       ...problems.map((problem) => `FAIL   ${problem}`),
-      `${sound ? "ok    " : "FAIL  "} imported model of checkpoint ${manifest.round}: ${blobs} blobs, ${formatBytes(bytes)} hashed`,
+      `${sound ? "ok    " : "FAIL  "} imported model of checkpoint ${manifest.round}: ${countOf(blobs, "blob")}, ${formatBytes(bytes)} hashed`,
       ...chain,
       ...(rpc === undefined ? ["Not compared with the chain: name its RPC with --rpc."] : []),
     ],
@@ -151,11 +154,11 @@ export const verifyCommand = defineCommand({
     ],
   ],
   notes: [
-    "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and",
-    "every shard that is there. Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no",
-    "failure. Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every",
-    "manifest and every file of receipts. Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition",
-    "and programs are looked up in the contracts. Ends with 1 when anything is missing or wrong.",
+    "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and every shard that is there.",
+    "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
+    "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
+    "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
+    "Ends with 1 when anything is missing or wrong.",
   ],
   async run({ options, output }) {
     const { coordinator, rpc } = options;

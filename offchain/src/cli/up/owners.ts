@@ -118,7 +118,7 @@ export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
 
 /** How a proposal fares, each step with its subject: other happenings come between. Only the newest step stays on a picture. */
 export const proposalNews = {
-  proposed: (who: string, title: string): string => `${who} proposed: ${title}`,
+  proposed: (who: string, title: string): string => `${who} made a proposal: ${title}`,
   voted: (holders: number): string =>
     holders === 1 ? "its holder voted for the proposal" : `${formatCount(holders)} holders voted for the proposal`,
   accepted: (): string => "the proposal was accepted and waits in the timelock",

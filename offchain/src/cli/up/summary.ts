@@ -5,6 +5,7 @@ import { type Static, Type } from "typebox";
 
 import { factLines } from "../facts.ts";
 import {
+  countOf,
   formatCount,
   formatDuration,
   formatPercent,
@@ -135,7 +136,7 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
   const { traffic: bytes, codec, downCodec } = training;
   const traffic = trafficLines({ traffic: bytes, params: { codec, downCodec } });
   return indent([
-    `${formatCount(training.rounds)} rounds (${formatCount(now)} now), ${formatCount(training.steps)} inner steps, ${formatCount(BigInt(training.tokens))} tokens`,
+    `${countOf(training.rounds, "round")} (${formatCount(now)} now), ${countOf(training.steps, "inner step")}, ${formatCount(BigInt(training.tokens))} tokens`,
     `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,
     `held-out bits/byte ${figure("before")} → ${paint("green", figure("after"))}`,
     ...(heldOut.initial === heldOut.before ? [] : [`      ${figure("initial")} before any training`]),
@@ -151,11 +152,10 @@ const expectation = ({ model, training }: Summary): string =>
 function sampleLines(summary: Summary): string[] {
   const { before, after } = summary.sample;
   const prompt = summary.sample.prompt;
-  const rounds = formatCount(summary.training.rounds);
   return indent([
     `before any training, from “${prompt}”:`,
     ...indent(wrap(prompt + before, 74)),
-    `after ${rounds} rounds, from the same prompt and seed:`,
+    `after ${countOf(summary.training.rounds, "round")}, from the same prompt and seed:`,
     ...indent(wrap(prompt + after, 74)),
     ...wrap(expectation(summary), ROOM),
   ]);
