@@ -58,6 +58,7 @@ export const MemberView = Type.Object({
     Type.Literal("waiting"),
     Type.Literal("silent"),
   ]),
+  /** As all rounds of the protocol from 0: the checkpoint that it starts from. */
   round: Nullable(Count),
   step: Count,
   steps: Count,
@@ -135,6 +136,7 @@ export const RunView = Type.Object({
     heldOut: Nullable(HeldOutView),
     heldOutFirst: Nullable(HeldOutView),
   }),
+  /** Accepted tokens over the time of the last rounds; before the first one is over, the sum of what members report. */
   tokensPerSecond: Real,
   /**
    * Bytes moved between workers and coordinator, and what synchronous data parallelism would have moved for the same tokens:

@@ -53,6 +53,14 @@ describe("help", () => {
     expect((await cotrainHere(["worker", "--help"])).stdout).toContain(" --rpc \\\n      https://rpc.example.org ");
   });
 
+  test.each(["status", "worker"])(
+    "of %s says what a round counts in JSON, where it is not what people read",
+    async (name) => {
+      const { stdout } = await cotrainHere([name, "--help"]);
+      expect(stdout.replaceAll("\n", " ")).toContain("`round` is the protocol's, which counts from 0");
+    },
+  );
+
   test("what can be asked for stands before its contrary", async () => {
     expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/^ {2}--vote .*\n( {4,}.*\n)* {2}--no-vote /m);
   });

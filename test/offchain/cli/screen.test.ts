@@ -320,6 +320,10 @@ describe("the plain line", () => {
     expect(plainLine({ ...screen, view: undefined })).toBe("Training");
   });
 
+  test("counts one round as one", () => {
+    expect(plainLine({ ...screen, view: { ...view, current: null, round: 1 } })).toContain(" · 1 round completed · ");
+  });
+
   test("knows what is not known yet", () => {
     const early = { ...view, anchored: null, loss: { train: null, heldOut: null, heldOutFirst: null } };
     expect(plainLine({ ...screen, view: early })).toMatch(/train – held-out – bits\/byte .* nothing anchored yet$/);

@@ -330,6 +330,10 @@ export const statusCommand = defineCommand({
     ["npx cotrain status", "the run of this directory, running or at rest"],
     ["npx cotrain status --coordinator http://127.0.0.1:7700 --json", "what a coordinator says, as JSON"],
   ],
+  notes: [
+    "With --json a `round` is the protocol's, which counts from 0: the checkpoint that the round starts from, one less than people count.",
+    "Its `tokensPerSecond` is what was accepted over the time of the last rounds; that of each member is what it reports now.",
+  ],
   async run({ options, output }) {
     if (options.coordinator !== undefined) {
       const client = createCoordinatorClient(options.coordinator);

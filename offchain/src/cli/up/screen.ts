@@ -8,6 +8,7 @@ import { roundNumber } from "../../base/index.ts";
 import {
   bar,
   bitsPerByte,
+  countOf,
   formatBytes,
   formatCount,
   formatDuration,
@@ -382,7 +383,7 @@ export function plainLine(screen: Screen): string {
   const { anchored } = view;
   return [
     screen.activity,
-    view.current ? `round ${roundNumber(view.current.round)}` : `${view.round} rounds completed`,
+    view.current ? `round ${roundNumber(view.current.round)}` : `${countOf(view.round, "round")} completed`,
     `train ${bits} held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, screen.sequence) : ""}`,
     `${formatCount(tokensPerSecond)} tokens/s by ${workers} of ${view.members.length} workers`,
     `${formatBytes(view.traffic.up + view.traffic.down)} moved${view.traffic.synchronous === 0 ? "" : `, ${formatBytes(view.traffic.synchronous)} if every step went in fp32 both ways`}`,
