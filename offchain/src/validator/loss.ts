@@ -15,7 +15,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
 
-import { type Clock, parseJsonBounded, systemClock, UserError } from "../base/index.ts";
+import { type Clock, parseJsonBounded, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
 import { conformance, type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
@@ -44,7 +44,7 @@ export interface LossResult {
   readonly sequences: number;
   /** Processor time of the engine's process, ms. */
   readonly cpu: number;
-  /** Ms from the first batch to the last. */
+  /** Ms from taking the parameters to the rest after the last batch. */
   readonly elapsed: number;
 }
 
@@ -111,16 +111,6 @@ export function createLossMeter(settings: LossSettings, clock: Clock = systemClo
   };
 }
 
-/** What goes on after the signal is of no interest to anybody. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => undefined);
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
-
 async function open(settings: LossSettings, request: Origin): Promise<Setup> {
   const client = createCoordinatorClient(settings.coordinator);
   const { runId } = request;
@@ -161,12 +151,13 @@ async function open(settings: LossSettings, request: Origin): Promise<Setup> {
 
 async function measure(setup: Setup, request: LossRequest, clock: Clock, signal: AbortSignal): Promise<LossResult> {
   const { manifest, engine, heldOut } = setup;
-  await engine.setParameters(await parametersOf(setup, request.checkpoint));
+  const parameters = await parametersOf(setup, request.checkpoint);
   const batch = engine.shapes.eval?.batch ?? 1;
   const { sequences } = request;
   const indices = typeof sequences === "number" ? sampleOf(heldOut.count, sequences, batch) : sequences;
   const startedAt = clock.now();
   const cpuBefore = await engine.cpuTime();
+  await engine.setParameters(parameters);
   let sum = 0;
   let cpu = 0;
   for (let from = 0; from < indices.length; from += batch) {
@@ -174,8 +165,8 @@ async function measure(setup: Setup, request: LossRequest, clock: Clock, signal:
     const { loss } = await engine.evaluate({ tokens: await heldOut.tokens(indices.slice(from, from + batch)) });
     sum += loss;
     cpu = (await engine.cpuTime()) - cpuBefore;
-    if (request.share !== undefined && from + batch < indices.length)
-      await clock.sleep(restAfter(cpu, clock.now() - startedAt, request.share), signal);
+    // After the last batch too: the share is of the whole measurement.
+    if (request.share !== undefined) await clock.sleep(restAfter(cpu, clock.now() - startedAt, request.share), signal);
   }
   const loss = sum / (indices.length / batch);
   return {

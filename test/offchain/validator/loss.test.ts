@@ -219,6 +219,20 @@ describe("its share of the machine", () => {
     await expect(measuring).rejects.toThrow("enough");
     bounded.close();
   });
+
+  it("is of the whole measurement, from the parameters to the last batch", async () => {
+    let now = 0;
+    const clock = {
+      ...createManualClock(),
+      now: () => now,
+      sleep: async (ms: number) => void (now += ms),
+    };
+    const bounded = createLossMeter({ coordinator: url, cache: join(directory, "cache") }, clock);
+    const { cpu, elapsed } = await bounded.measure({ ...request(), share: 0.05 }, new AbortController().signal);
+    expect(cpu).toBeGreaterThan(0);
+    expect(restAfter(cpu, elapsed, 0.05)).toBe(0);
+    bounded.close();
+  });
 });
 
 describe("the sample", () => {
