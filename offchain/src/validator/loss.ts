@@ -1,6 +1,6 @@
 /**
- * Held-out loss of a checkpoint. The program runs in the engine's process, which takes only what nobody else wants of the
- * processor, and while a run trains no more than a share of the machine.
+ * Held-out loss of a checkpoint. The program runs in the engine's process, which, while a run trains, takes only what nobody else
+ * wants of the processor, and no more than a share of the machine. At rest it is a process like others: somebody waits for it.
  */
 import { availableParallelism } from "node:os";
 
@@ -32,7 +32,7 @@ export interface LossRequest {
   readonly checkpoint: Digest | readonly Float32Array[];
   /** Held-out sequences at most, all of them if there are fewer; or which ones, a whole number of the program's batches. */
   readonly sequences: number | readonly number[];
-  /** Share of the machine's processor time that it may take, 0 … 1; default all that is left. */
+  /** Share of the machine's processor time that it may take, 0 … 1, of what nobody else wants; default no such bounds. */
   readonly share?: number | undefined;
 }
 
@@ -78,40 +78,56 @@ interface Setup {
 
 /** The engine starts with the first request and again after its death. */
 export function createLossMeter(settings: LossSettings, clock: Clock = systemClock): LossMeter {
-  const setups = new Map<string, Promise<Setup>>();
+  const setups = new Map<string, { readonly yields: boolean; readonly opening: Promise<Setup> }>();
   const engines = new Set<Engine>();
-  const within = async <T>(request: Origin, signal: AbortSignal, work: (setup: Setup) => Promise<T>): Promise<T> => {
-    signal.throwIfAborted();
-    const key = `${request.definition}/${request.realisation}`;
-    const opening = setups.get(key) ?? open(settings, request);
-    setups.set(key, opening);
+  const end = (engine: Engine): void => {
+    engines.delete(engine);
     try {
-      const setup = await opening;
-      engines.add(setup.engine);
-      return await unlessAborted(work(setup), signal);
+      if (engine.pid !== undefined) process.kill(engine.pid, "SIGKILL"); // what it computes is no longer wanted
+    } catch {
+      // It has ended.
+    }
+  };
+  /** The setup that is there, or one that yields or not as is asked: a process that yields cannot cease to. */
+  const setupOf = (request: Origin, yields: boolean | undefined) => {
+    const key = `${request.definition}/${request.realisation}`;
+    const before = setups.get(key);
+    if (before && (yields === undefined || before.yields === yields)) return { key, setup: before };
+    before?.opening.then(({ engine }) => end(engine)).catch(() => undefined);
+    const setup = { yields: yields ?? true, opening: open(settings, request, yields ?? true) };
+    setups.set(key, setup);
+    return { key, setup };
+  };
+  const within = async <T>(
+    request: Origin,
+    yields: boolean | undefined,
+    signal: AbortSignal,
+    work: (setup: Setup) => Promise<T>,
+  ): Promise<T> => {
+    signal.throwIfAborted();
+    const { key, setup } = setupOf(request, yields);
+    try {
+      const opened = await setup.opening;
+      engines.add(opened.engine);
+      return await unlessAborted(work(opened), signal);
     } catch (error) {
-      if (error instanceof EngineClosedError || !(await opening.catch(() => undefined))) setups.delete(key);
+      const gone = error instanceof EngineClosedError || !(await setup.opening.catch(() => undefined));
+      if (gone && setups.get(key) === setup) setups.delete(key);
       throw error;
     }
   };
   return {
-    measure: (request, signal) => within(request, signal, (setup) => measure(setup, request, clock, signal)),
-    conformance: (request, signal) => within(request, signal, (setup) => setup.conformance()),
+    measure: (request, signal) =>
+      within(request, request.share !== undefined, signal, (setup) => measure(setup, request, clock, signal)),
+    conformance: (request, signal) => within(request, undefined, signal, (setup) => setup.conformance()),
     close: () => {
-      for (const { pid } of engines) {
-        try {
-          if (pid !== undefined) process.kill(pid, "SIGKILL"); // what it computes is no longer wanted
-        } catch {
-          // It has ended.
-        }
-      }
-      engines.clear();
+      for (const engine of engines) end(engine);
       setups.clear();
     },
   };
 }
 
-async function open(settings: LossSettings, request: Origin): Promise<Setup> {
+async function open(settings: LossSettings, request: Origin, yields: boolean): Promise<Setup> {
   const client = createCoordinatorClient(settings.coordinator);
   const { runId } = request;
   const fetch = (digest: Digest, limit: number): Promise<Uint8Array> => client.blob(runId, digest, limit);
@@ -128,7 +144,7 @@ async function open(settings: LossSettings, request: Origin): Promise<Setup> {
     throw new UserError("REALISATION_FOREIGN", `Realisation ${request.realisation} is of another definition.`);
   const manifest = await readDataManifest(kept, definition.data as Digest);
   const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
-  const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields: true });
+  const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields });
   let own: Promise<string> | undefined;
   const compute = async (): Promise<string> =>
     conformance(await kept.get(realisation.graphs.step as Digest, programLimits.bytes));

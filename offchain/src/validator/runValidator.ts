@@ -50,7 +50,7 @@ import { auditGate } from "./audit.ts";
 import { type Claim, createClaims, type Draw } from "./claims.ts";
 import type { LossMeter, LossRequest } from "./loss.ts";
 import type { Statement, Statements } from "./statements.ts";
-import { createTurns, LOSS_SEQUENCES, LOSS_SHARE } from "./turn.ts";
+import { createTurns, isResting, LOSS_SEQUENCES, LOSS_SHARE } from "./turn.ts";
 
 /** Tries of one measurement that fails for another reason than something being away. */
 const MAX_FAILURES = 5;
@@ -176,8 +176,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const followed = new Set<RunId>([runId]);
   /** What the engine measures now. */
   let measuring: Promise<void> | undefined;
-  /** Ends the measurement of held-out loss that is on. */
-  let heldOut: AbortController | undefined;
+  /** The measurement of held-out loss that is on: how it is ended, and its share of the machine. */
+  let heldOut: { readonly controller: AbortController; readonly share: number | undefined } | undefined;
   /** Whether an audit waits for the engine: until it has it, no measurement of held-out loss begins. */
   let auditWaits = false;
   /** When an audit without a finding is tried again, by head and fragment. */
@@ -354,7 +354,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     // Held-out loss can wait.
     if (measuring) {
       auditWaits = true;
-      heldOut?.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
+      heldOut?.controller.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
       return;
     }
     const audit = (input: AggregateInput): Promise<Finding> => auditOf(loss, of, input);
@@ -410,7 +410,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   async function auditOf(loss: LossMeter, of: Described, input: AggregateInput): Promise<Finding> {
     const { head } = input;
     const { phase } = await coordinator.run(runId);
-    const share = phase === "Paused" || phase === "Finished" ? undefined : LOSS_SHARE;
+    const share = isResting({ phase }) ? undefined : LOSS_SHARE;
     const origin = { runId: head.runId, definition: of.digest };
     const { problem, losses, ...found } = await auditGate(
       {
@@ -486,7 +486,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     if (!next) return;
     const { head, sequences, key } = next;
     const controller = new AbortController();
-    heldOut = controller;
+    heldOut = { controller, share: next.share };
     measuring = (async () => {
       const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
       // A split may hold fewer sequences than asked for: then the one measurement stands for both.
@@ -659,8 +659,13 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     claims.keep(new Set(links.keys()));
-    // The run's state says what to measure; who measures nothing, or has not done yet, need not ask.
-    if (modules.loss && !measuring && !auditWaits) measureNext(heads, await coordinator.run(runId), set.validators);
+    // The run's state says what to measure; who measures nothing, or audits, need not ask.
+    if (modules.loss && !auditWaits && (!measuring || heldOut?.share !== undefined)) {
+      const view = await coordinator.run(runId);
+      if (!measuring) measureNext(heads, view, set.validators);
+      // What keeps to a share is begun anew without one: others may leave it next to nothing, and the session waits for it.
+      else if (isResting(view)) heldOut?.controller.abort(new RetryableError("AT_REST", "The run rests now."));
+    }
     // What waits from here on, waits for the next look.
     auditWaits = false;
     await attempt("sending verdicts", () => deliver(open));

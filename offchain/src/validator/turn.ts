@@ -11,6 +11,9 @@ export const LOSS_SHARE = 0.05;
 /** Ms for which a validator leaves a head to each of those before it in the order. */
 export const STEP_IN_MS = { running: 120_000, resting: 30_000 } as const;
 
+/** Nothing else of the run needs the machine. */
+export const isResting = ({ phase }: Pick<RunView, "phase">): boolean => phase === "Paused" || phase === "Finished";
+
 export interface Measurement<Head> {
   readonly head: Head;
   readonly sequences: number;
@@ -49,7 +52,7 @@ export function createTurns(validator: Address, clock: Clock): Turns {
       const [first] = heads;
       const newest = heads.at(-1);
       if (!first || !newest) return undefined;
-      const mode = phase === "Paused" || phase === "Finished" ? "resting" : "running";
+      const mode = isResting({ phase }) ? "resting" : "running";
       const sequences = LOSS_SEQUENCES[mode];
       // A split may hold fewer sequences than asked for: then one measurement stands for both.
       const done = ({ round }: Measurable): boolean =>

@@ -60,7 +60,8 @@ let address: Address;
 /** What the coordinator says can be measured with. */
 let realisations: string[] = [];
 /** Measurements of held-out loss that never come to an end by themselves, by whether they were ended. */
-const endless: { ended: boolean }[] = [];
+const endless: { ended: boolean; readonly share: number | undefined }[] = [];
+let phase: RunView["phase"] = "Training";
 let verdicts: SignedVerdict[] = [];
 /** A blob that the coordinator does not have. */
 let withheld: string | undefined;
@@ -72,7 +73,7 @@ const coordinator: ValidatorCoordinator = {
     const run = await chain.run(world.runId);
     const { modelId, definition } = run;
     const measured = { heldOut: null, heldOutFirst: null };
-    const view = { runId: world.runId, modelId, definition, realisations, phase: "Training", loss: measured };
+    const view = { runId: world.runId, modelId, definition, realisations, phase, loss: measured };
     return view as unknown as RunView;
   },
   epochs: async () => ({ epochs: [] }),
@@ -93,10 +94,10 @@ const coordinator: ValidatorCoordinator = {
 
 /** The function that this world's losses are, in place of a program; a machine of the realisation's class. */
 const loss: LossMeter = {
-  measure: async ({ checkpoint, sequences }, signal) => {
+  measure: async ({ checkpoint, sequences, share }, signal) => {
     signal.throwIfAborted();
     if (typeof checkpoint === "string" || typeof sequences === "number") {
-      const measurement = { ended: false };
+      const measurement = { ended: false, share };
       endless.push(measurement);
       return new Promise((_resolve, reject) => {
         const end = (): void => {
@@ -263,4 +264,20 @@ it("an audit does not wait for a measurement of held-out loss", async () => {
   expect(events.some((event) => event.type === "retrying" && event.what.startsWith("loss of"))).toBe(false);
   // It is due as before.
   await eventually("the measurement, begun again", () => endless.find(({ ended }) => !ended));
+});
+
+it("a measurement that keeps to its share is begun anew without one when the run rests", async () => {
+  realisations = [(await chain.realisationsOf(world.runId))[0]!];
+  endless.length = 0;
+  const events = await start();
+  const measurement = await eventually("a measurement", () => endless[0]);
+  expect(measurement.share).toBe(0.05);
+  phase = "Paused";
+  try {
+    const anew = await eventually("the measurement at rest", () => endless[1]);
+    expect([measurement.ended, anew.share]).toEqual([true, undefined]);
+    expect(events.some(({ type }) => type === "retrying")).toBe(false);
+  } finally {
+    phase = "Training";
+  }
 });

@@ -102,7 +102,7 @@ function groupNiceness(pid: number): number | undefined {
 describe("held-out loss", () => {
   it("is what the engine says of the same sequences, measured at the lowest priority", async () => {
     const { signal } = new AbortController();
-    const result = await meter.measure(request(), signal);
+    const result = await meter.measure({ ...request(), share: 1 }, signal);
     expect(result.sequences).toBe(8);
     const [measuring, ...others] = children();
     expect(others).toEqual([]);
@@ -129,6 +129,25 @@ describe("held-out loss", () => {
     expect(cpu).toBeGreaterThan(0);
     expect(elapsed).toBeGreaterThan(0);
     expect(await meter.measure(request(), signal)).toMatchObject(same);
+  });
+
+  it("at rest is measured at a common priority, by one process in the place of the one that yields", async () => {
+    const { signal } = new AbortController();
+    for (const [share, priority] of [
+      [1, /^IDL|^TS 19/],
+      [undefined, /^TS 0/],
+      [1, /^IDL|^TS 19/],
+    ] as const) {
+      await meter.measure({ ...request(), share }, signal);
+      let [only, ...others] = children();
+      while (others.length > 0) {
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
+        [only, ...others] = children();
+      }
+      expect(`${only?.policy} ${only?.niceness}`).toMatch(priority);
+    }
   });
 
   // point 2
