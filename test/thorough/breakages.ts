@@ -974,4 +974,32 @@ export const breakages: readonly Breakage[] = [
     instead: 'const hadTurn = why === "served";',
     tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
+  {
+    name: "who slips in typing an address pays a stranger",
+    file: "offchain/src/service/config.ts",
+    text: "return oneCase || text === getAddress(address) ? address : undefined;",
+    instead: "return oneCase || getAddress(address) ? address : undefined;",
+    tests: ["test/offchain/service/config.test.ts"],
+  },
+  {
+    name: "what is earned may be paid to the zero address",
+    file: "offchain/src/service/config.ts",
+    text: "if (digits === undefined || /^0*$/.test(digits)) return undefined;",
+    instead: "if (digits === undefined) return undefined;",
+    tests: ["test/offchain/service/config.test.ts"],
+  },
+  {
+    name: "a start that is told to stop goes on preparing",
+    file: "offchain/src/cli/up/up.ts",
+    text: "await unlessAborted(prepare(context, daemon, opened, display, clock), daemon.signal);",
+    instead: "await unlessAborted(prepare(context, daemon, opened, display, clock), new AbortController().signal);",
+    tests: ["test/e2e/interrupt.test.ts"],
+  },
+  {
+    name: "a measurement that keeps to its share keeps the session waiting at rest",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "else if (isResting(view)) heldOut",
+    instead: "else if (isResting(view) && !modules.loss) heldOut",
+    tests: ["test/offchain/validator/auditRun.test.ts"],
+  },
 ];
