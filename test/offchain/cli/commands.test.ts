@@ -241,6 +241,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     wallet: "badInput",
     passphraseFile: "badInput",
     chainPort: "badInput",
+    maxFee: "badInput",
     behindProxy: "badInput",
     host: "badInput",
     port: "badInput",
@@ -274,6 +275,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     tlsKey: "daemons",
     behindProxy: "daemons",
     loopbackPort: "daemons",
+    maxFee: "badInput",
     keepPayloads: "../../e2e/finishedRun",
     keepCheckpoints: "../../e2e/finishedRun",
     keepBytes: "../../e2e/finishedRun",
@@ -319,6 +321,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     account: "../../e2e/finishedRun",
   },
   "rewards claim": {
+    maxFee: "badInput",
     state: "../../e2e/finishedRun",
     coordinator: "../../e2e/finishedRun",
     rpc: "../../e2e/finishedRun",
