@@ -1002,4 +1002,18 @@ export const breakages: readonly Breakage[] = [
     instead: "else if (isResting(view) && !modules.loss) heldOut",
     tests: ["test/offchain/validator/auditRun.test.ts"],
   },
+  {
+    name: "who has no accepted receipt round after round keeps its place",
+    file: "offchain/src/coordinator/machine/members.ts",
+    text: "misses >= PLACE_ROUNDS || state.round - member.since >= PLACE_ROUNDS;",
+    instead: "misses >= PLACE_ROUNDS || state.round < member.since - PLACE_ROUNDS;",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "a silent member is relied on",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "!member.silent && member.misses < BENCH_FROM",
+    instead: "member.misses < BENCH_FROM",
+    tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
 ];

@@ -3,11 +3,12 @@ import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { createLine } from "../../../offchain/src/coordinator/line.ts";
-import { GRACE_MS, outstandingOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import { candidates, countMiss, GRACE_MS, outstandingOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { isIdle, openPlaces } from "../../../offchain/src/coordinator/machine/members.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
-import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { timerKey } from "../../../offchain/src/coordinator/machine/pending.ts";
+import type { Member, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { type Actor, addressOf, HOSTILE, joined, left, play } from "./liveness.ts";
 
 const SEEDS = Number(process.env["COTRAIN_SEEDS"] ?? 60);
@@ -234,6 +235,72 @@ describe("strangers with throw-away keys, who take work and say that they are ne
   });
 });
 
+const working = ({ current }: RunState): string[] => Object.keys(current!.work).toSorted();
+
+// point 3
+describe("an open round", () => {
+  const [a, b, c] = [addressOf(0), addressOf(1), addressOf(2)];
+  /** Two members that have work which neither has delivered, and a third that comes now; `over` is about the second. */
+  function dealt(over: Partial<Member> = {}, maxWorkers = 8): RunState {
+    const params = { minWorkers: 2, maxWorkers: 8, roundDeadline: R };
+    const { state } = play({ actors: equal(2, 100), params, time: 1_000 });
+    const { members, current } = state;
+    expect(outstandingOf(current!).map(({ assignment: { worker } }) => worker)).toEqual([a, b]);
+    const changed = {
+      ...state,
+      members: { ...members, [b]: { ...members[b]!, ...over } },
+      current: { ...current!, params: { ...current!.params, maxWorkers } },
+    };
+    return step(changed, joined(c, state.at)).state;
+  }
+
+  it("takes in who waits for one that is silent, or missed again and again, and for nobody else", () => {
+    expect(working(dealt())).toEqual([a, b]);
+    expect(working(dealt({ misses: 1 }))).toEqual([a, b]);
+    expect(working(dealt({ misses: 2 }))).toEqual([a, b, c]);
+    expect(working(dealt({ silent: true }))).toEqual([a, b, c]);
+  });
+
+  it("has work for no more than the run's maximum", () => {
+    expect(working(dealt({ silent: true }, 3))).toEqual([a, b, c]);
+    expect(working(dealt({ silent: true }, 2))).toEqual([a, b]);
+  });
+
+  it("is held open by who says that it is nearly done, unless it missed the last deadline and has not delivered since", () => {
+    const after = (misses: number): RunState => {
+      const state = dealt({ misses });
+      const { round, deadlines, deadline } = state.current!;
+      const reports = { [b]: { step: 63, uploading: false } };
+      const key = timerKey.deadline(round, deadlines);
+      return step(state, { type: "TimerFired", at: deadline, key, reports }).state;
+    };
+    expect(after(0).members[b]!.misses).toBe(0);
+    expect(after(0).current!.deadline).toBeGreaterThan(dealt().current!.deadline);
+    expect(after(1).members[b]!.misses).toBe(2);
+  });
+
+  it("goes to those first that missed less, and to who is on the bench only as far as there are too few", () => {
+    const { members, at } = dealt();
+    const state = {
+      current: null,
+      members: { [a]: { ...members[a]!, misses: 1 }, [b]: members[b]!, [c]: { ...members[c]!, benchedUntil: at + 1 } },
+    };
+    const first = (needed: number): Address[] => candidates(state, needed, at).map(({ worker }) => worker);
+    expect(first(2)).toEqual([b, a]);
+    expect(first(3)).toEqual([b, a, c]);
+  });
+
+  it("is missed from the bench for four deadlines, eight, and so on, at most 64", () => {
+    const member = { misses: 0, benchedUntil: 0 };
+    const benched = Array.from({ length: 40 }, () => {
+      countMiss(member, 1_000, { roundDeadline: R });
+      return (member.benchedUntil - 1_000) / (R * 1_000);
+    });
+    expect(benched.slice(1, 8)).toEqual([4, 8, 16, 32, 64, 64, 64]);
+    expect(Math.max(...benched)).toBe(64);
+  });
+});
+
 /** Rounds in which somebody had work and was not paid, and how far the paid rounds are apart. */
 const shortfall = ({ lost, paid }: ReturnType<typeof play>): { lost: number; apart: number } => {
   const rounds = paid.map((each) => each.rounds);
@@ -325,6 +392,25 @@ describe("places", () => {
     // Who delivers has kept its place all the time.
     expect(state.members[addressOf(0)]?.joinedAt).toBe(1_790_000_000_000);
     expect(paid[0]!.rounds).toBeGreaterThanOrEqual(state.round - 1);
+  });
+
+  it("are lost after two rounds without an accepted receipt, also by who missed no deadline; who waited longest goes first", () => {
+    const [a, b, c, newcomer] = [addressOf(0), addressOf(1), addressOf(2), addressOf(9)];
+    const params = { minWorkers: 1, maxWorkers: 3, roundDeadline: R };
+    const { state } = play({ actors: equal(3, 100), params, time: 60_000 });
+    /** So many rounds ago the members had their last receipt accepted, or joined. */
+    const since = (...rounds: number[]): RunState => {
+      const members = [a, b, c].map(
+        (worker, i) => [worker, { ...state.members[worker]!, misses: 0, since: state.round - rounds[i]! }] as const,
+      );
+      return { ...state, members: Object.fromEntries(members) };
+    };
+    const after = (from: RunState): string[] =>
+      Object.keys(step(from, joined(newcomer, from.at)).state.members).toSorted();
+    expect(openPlaces(since(0, 1, 1))).toBe(0);
+    expect(openPlaces(since(0, 2, 3))).toBe(2);
+    expect(after(since(0, 2, 0))).toEqual([a, c, newcomer]);
+    expect(after(since(0, 2, 3))).toEqual([a, b, newcomer]);
   });
 
   it("are not lost by joining again, nor won back by it", () => {
