@@ -1016,4 +1016,25 @@ export const breakages: readonly Breakage[] = [
     instead: "member.misses < BENCH_FROM",
     tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
+  {
+    name: "why work earned nothing is told of the newest epoch alone",
+    file: "offchain/src/chain/unpaid.ts",
+    text: "next = document.previous;",
+    instead: "next = null;",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "the summary does not say what earned nothing, and why",
+    file: "offchain/src/cli/up/summarise.ts",
+    text: "unpaidLines((await rewards?.unpaid()) ?? [],",
+    instead: "unpaidLines([],",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
+  {
+    name: "rewards list does not say what earned nothing, and why",
+    file: "offchain/src/cli/commands/rewards.ts",
+    text: "unpaidLines(unpaid, (account)",
+    instead: "unpaidLines([], (account)",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
 ];

@@ -1,6 +1,13 @@
 /** Every zero has its reason: in the API, and in the lines that commands show. */
 import { getAddress } from "viem";
-import { asDigest, canonicalJson, type EpochInputs, type EpochManifest, routes } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  canonicalJson,
+  digestOfJson,
+  type EpochInputs,
+  type EpochManifest,
+  routes,
+} from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
@@ -34,18 +41,25 @@ async function activate(): Promise<void> {
   await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
 }
 
-/** What earned nothing, had the settled epoch been another one. */
-async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void): Promise<UnpaidWork[]> {
+/** The documents of the store, as they are published. */
+async function settledDocuments() {
   const { blobs } = harness;
   const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
   const document = async <T>(digest: string): Promise<T> =>
     JSON.parse(new TextDecoder().decode(await blobs.get(asDigest(digest)))) as T;
   const publish = async (value: unknown) => (await blobs.put(new TextEncoder().encode(canonicalJson(value)))).digest;
   const epoch = await document<EpochManifest>(manifest);
-  const inputs = await document<EpochInputs>(epoch.inputs);
-  inputs.epochs.forEach(change);
-  return unpaidWork(blobSource(blobs), runId, await publish({ ...epoch, inputs: await publish(inputs) }));
+  return { manifest, epoch, inputs: await document<EpochInputs>(epoch.inputs), document, publish };
 }
+
+/** What earned nothing, had the settled epoch been another one. */
+async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void): Promise<UnpaidWork[]> {
+  const { epoch, inputs, publish } = await settledDocuments();
+  inputs.epochs.forEach(change);
+  return unpaidWork(blobSource(harness.blobs), runId, await publish({ ...epoch, inputs: await publish(inputs) }));
+}
+
+const told = (works: readonly UnpaidWork[]) => works.map((work) => [work.epoch, work.account, work.reason]);
 
 // point 10
 describe("work that earned nothing", () => {
@@ -81,6 +95,42 @@ describe("work that earned nothing", () => {
     // They are data too: whoever shows them cuts.
     const long = Array.from({ length: 40 }, (_, epoch) => ({ ...found[0]!, epoch }));
     expect(unpaidLines(long, () => undefined)).toHaveLength(40);
+  });
+
+  it("has its reason in later epochs too, newest first, for sixteen of them", async () => {
+    const { a, b } = await settled();
+    await activate();
+    const { manifest, epoch, inputs, publish } = await settledDocuments();
+    const [first] = inputs.epochs;
+    const contributions = [{ account: b.beneficiary, contribution: "1280000", amount: "0" }];
+    let newest: string = manifest;
+    const after = async (number: number): Promise<UnpaidWork[]> => {
+      const epochs = [{ ...first!, epoch: number, budget: "0", heads: [], contributions }];
+      const later = { ...epoch, epoch: number, previous: newest, inputs: await publish({ ...inputs, epochs }) };
+      newest = await publish(later);
+      return unpaidWork(blobSource(harness.blobs), runId, newest);
+    };
+    const missing = [1, a.beneficiary, "payloadMissing"];
+    expect(told(await after(2))).toEqual([[2, b.beneficiary, "noBudget"], missing]);
+    for (let number = 3; number < 16; number++) await after(number);
+    expect(told(await after(16)).at(-1)).toEqual(missing);
+    expect(told(await after(17)).map(([number]) => number)).toEqual(Array.from({ length: 16 }, (_, i) => 17 - i));
+  });
+
+  it("has its reason, but for what is not kept any more", async () => {
+    const { a, b } = await settled();
+    await activate();
+    const { epoch, inputs, document, publish } = await settledDocuments();
+    const contributions = [{ account: b.beneficiary, contribution: "1280000", amount: "0" }];
+    const [first] = inputs.epochs;
+    const rest = { ...inputs, epochs: [{ ...first!, budget: "0", contributions }] };
+    const manifest = await publish({ ...epoch, previous: digestOfJson("gone"), inputs: await publish(rest) });
+    const accounts = async (): Promise<string[]> =>
+      (await unpaidWork(blobSource(harness.blobs), runId, manifest)).map(({ account }) => account);
+    expect(await accounts()).toEqual([b.beneficiary, a.beneficiary]);
+    const { receipts } = await document<{ receipts: string }>(first!.heads.at(-1)!.checkpointDigest);
+    await harness.blobs.delete(asDigest(receipts));
+    expect(await accounts()).toEqual([b.beneficiary]);
   });
 
   it("under parameters that were changed long before has its reason in both", async () => {

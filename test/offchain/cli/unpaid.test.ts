@@ -1,0 +1,171 @@
+/** Why work earned nothing, where people look: `rewards list` and the summary, with stand-ins for the run and its chain. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Address } from "@cotrain/sdk/protocol";
+import { afterEach, describe, expect, test, vi } from "vitest";
+
+import type { UnpaidWork } from "../../../offchain/src/chain/index.ts";
+import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
+import { shortAddress } from "../../../offchain/src/cli/format.ts";
+import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
+import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
+import type { Session } from "../../../offchain/src/cli/up/session.ts";
+import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
+import { temporaryDirectory } from "./support.ts";
+
+const stand = vi.hoisted(() => ({ rewards: undefined as unknown, earned: 0n }));
+
+vi.mock("@cotrain/sdk/actions", async (original) => ({
+  ...(await original<object>()),
+  balanceOf: async () => 0n,
+  claimed: async () => 0n,
+  governorOf: async () => "0x",
+  sharesOf: async () => "0x",
+  totalSupply: async () => 0n,
+  votesOf: async () => 0n,
+}));
+vi.mock("../../../offchain/src/cli/wiring.ts", async (original) => ({
+  ...(await original<object>()),
+  activeRewards: async () => stand.rewards,
+  blobSourceOf: () => ({}),
+  readerOptions: () => ({}),
+  requireNamedDeployment: async () => undefined,
+}));
+vi.mock("../../../offchain/src/cli/local.ts", async (original) => ({
+  ...(await original<object>()),
+  openLocalRun: async () => ({ file: { wallets: { "worker-1": own } }, deployment: {} }),
+  requireRun: () => undefined,
+  withChain: (_run: unknown, work: (connection: object) => unknown) => work({ client: {} }),
+}));
+vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
+  ...(await original<object>()),
+  createReader: () => ({}),
+  workOf: async () => new Map(),
+}));
+vi.mock("../../../offchain/src/cli/up/decisions.ts", () => ({ executedProposals: async () => [] }));
+vi.mock("../../../offchain/src/cli/text.ts", () => ({
+  promptFor: async () => "The",
+  textFrom: () => ["text"],
+}));
+
+const own: Address = `0x${"a1".repeat(20)}`;
+const other: Address = `0x${"b2".repeat(20)}`;
+const work = (account: Address, epoch: number): UnpaidWork => ({
+  epoch,
+  round: 3,
+  account,
+  worker: account,
+  tokens: 128n,
+  reason: "copy",
+});
+const line = (name: string, account: Address): string =>
+  `${name} ${shortAddress(account)}: nothing for round 3 (128 tokens): its update was a copy of another`;
+const ownLine = line("worker-1", own);
+const otherLine = line("elsewhere", other);
+
+/** An active root under which this directory's worker and another account have work that earned nothing. */
+function active(unpaid: readonly UnpaidWork[] = [work(own, 2), work(other, 1)]): void {
+  stand.rewards = { accounts: [own], unpaid: async () => unpaid, of: () => ({ cumulative: stand.earned, proof: [] }) };
+}
+afterEach(() => {
+  Object.assign(stand, { rewards: undefined, earned: 0n });
+});
+
+/** What `rewards list` prints: the document, and the lines in one row of words. */
+async function list(account?: Address): Promise<{ rows: readonly { unpaid: unknown }[]; text: string }> {
+  let [rows, text]: [unknown, string] = [[], ""];
+  const result = (document: unknown, lines: readonly string[]): void => {
+    [rows, text] = [document, lines.join(" ").replaceAll(/\s+/g, " ")];
+  };
+  const context = { options: { account }, args: [], output: { result } };
+  await rewardsListCommand.run(context as unknown as Parameters<typeof rewardsListCommand.run>[0]);
+  return { rows: rows as { unpaid: unknown }[], text };
+}
+
+// point 10
+describe("what earned nothing stands with its reason", () => {
+  test("in rewards list, of everybody or of one account, in its text and in its document", async () => {
+    active();
+    const all = await list();
+    expect(all.text).toContain(ownLine);
+    expect(all.text).toContain(otherLine);
+    const { account: _account, ...told } = work(own, 2);
+    expect(all.rows.map(({ unpaid }) => unpaid)).toEqual([[told], [{ ...told, epoch: 1, worker: other }]]);
+    const one = await list(other);
+    expect(one.text).toContain(otherLine);
+    expect(one.text).not.toContain(ownLine);
+    expect(one.rows).toHaveLength(1);
+  });
+
+  test("in rewards list and in the summary, a dozen lines for people and how many more there are", async () => {
+    active(Array.from({ length: 15 }, (_, epoch) => work(other, epoch)));
+    const { text, rows } = await list();
+    expect(text.split(otherLine)).toHaveLength(13);
+    expect(text).toContain("and 3 more, all of them under --json");
+    expect(rows[1]!.unpaid).toHaveLength(15);
+    expect(shownUnpaid(["a", "b"], 80)).toEqual(["a", "b"]);
+  });
+
+  test("in the summary, and there what is pending and what can be claimed", async () => {
+    active();
+    stand.earned = 5n * 10n ** 18n;
+    const state = temporaryDirectory();
+    const prepared = preparedIn(state);
+    const summary = await summarise(prepared, session);
+    expect(summary.unpaid).toEqual([ownLine, otherLine]);
+    expect(summary.pending).toEqual([
+      { what: "anchoring of checkpoint 2", due: null },
+      { what: "activation of the reward root of epoch 4", due: "1970-01-01T00:16:40.000Z" },
+      { what: "reward root of epoch 5", due: "1970-01-01T00:33:20.000Z" },
+      { what: "claims of epoch 5", due: "1970-01-01T00:33:25.000Z" },
+      { what: "claim of 5.00 shares that worker-1 earned, possible now", due: null },
+    ]);
+    expect(JSON.parse(readFileSync(join(state, "summary.json"), "utf8"))).toMatchObject({
+      unpaid: summary.unpaid,
+      pending: summary.pending,
+    });
+  });
+});
+
+const view = {
+  definition: `0x${"44".repeat(32)}`,
+  realisations: [`0x${"55".repeat(32)}`],
+  checkpoint: { round: 2, digest: `0x${"22".repeat(32)}` },
+  anchored: { round: 1 },
+  round: 2,
+  step: 8,
+  tokens: "256",
+  params: { codec: 1, downCodec: 0 },
+  paramsVersion: 1,
+  traffic: { up: 0, down: 0, synchronous: 0, ring: 0 },
+  loss: { train: null, heldOut: null, heldOutFirst: null },
+};
+const session = {
+  first: view,
+  milliseconds: 1_000,
+  tokens: 256n,
+  claims: new Map(),
+} as unknown as Session;
+
+const preparedIn = (state: string): Prepared =>
+  ({
+    state,
+    preset: "0.1m",
+    data: { source: "a text" },
+    definition: { sequence: 16 },
+    addresses: { computeRewards: own },
+    facts: { chainId: 1, rpc: "http://127.0.0.1:1", contracts: {} },
+    runId: `0x${"11".repeat(32)}`,
+    modelId: `0x${"33".repeat(32)}`,
+    coordinator: { run: async () => view, checkpoints: async () => ({ checkpoints: [] }) },
+    owners: [{ name: "worker-1", client: { account: { address: own } } }],
+    reader: {
+      activeRoot: async () => ({ epoch: 3 }),
+      pendingRoot: async () => ({ epoch: 4, activatableAt: 1_000 }),
+      headsSince: async () => [{ round: 1, anchoredAt: 1 }],
+      epochOf: async () => 5,
+      epochEnd: async () => 2_000,
+      schedule: async () => ({ window: 5 }),
+    },
+  }) as unknown as Prepared;
