@@ -35,6 +35,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/epoch.test.ts"],
   },
   {
+    name: "an epoch is computed again as often as somebody says something",
+    file: "offchain/src/coordinator/machine/epochs.ts",
+    text: " && !effect.again)",
+    instead: ")",
+    tests: ["test/attack/verdicts.test.ts"],
+  },
+  {
+    name: "a validator may claim a sample of any size",
+    file: "offchain/src/coordinator/statements.ts",
+    text: "if (sizes.includes(verdict.index)) return;",
+    instead: "if (verdict.index > 0) return;",
+    tests: ["test/attack/verdicts.test.ts", "test/offchain/coordinator/refusals.test.ts"],
+  },
+  {
     name: "who is given which data can be foretold",
     file: "offchain/src/data/ledger.ts",
     text: "random.below(sizeOf(free))",

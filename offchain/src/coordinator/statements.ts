@@ -6,6 +6,8 @@ import {
   type AttestationRequest,
   type Domain,
   fromWire,
+  HELD_OUT_SEQUENCES,
+  heldOutSampleSize,
   type Hex,
   recoverSigner,
   type SignedVerdict,
@@ -77,14 +79,26 @@ function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEn
       if (value !== 0n) wrong(`its value is 0, not ${verdict.value}`);
       return;
     case verdictKind.loss:
-      // Measuring more sequences later is no contradiction: the index says how many were measured.
       if (verdict.worker !== zeroAddress) wrong("it names a worker");
-      if (verdict.index === 0) wrong("its index is the number of sequences measured, which cannot be 0");
       if (value > BigInt(Number.MAX_SAFE_INTEGER)) wrong(`${verdict.value} is out of range`);
       return;
     default:
       wrong("validators issue none of that kind");
   }
+}
+
+/**
+ * Measuring more sequences later is no contradiction: the index says how many were measured. Of whoever could name any number
+ * one statement more would be kept for each.
+ */
+async function checkSample(run: Run, { verdict }: SignedVerdict): Promise<void> {
+  const { available, batch } = await run.gate.describe();
+  const sizes = Object.values(HELD_OUT_SEQUENCES).map((wanted) => heldOutSampleSize(available, wanted, batch));
+  if (sizes.includes(verdict.index)) return;
+  throw new RefusedError(
+    "WRONG_VERDICT",
+    `Verdict of kind ${verdict.kind} about head ${verdict.head}: of held-out sequences ${sizes.join(" or ")} are measured, not ${verdict.index}.`,
+  );
 }
 
 /** Whoever could choose what it looks at would look where nothing is wrong, or where something is. */
@@ -134,6 +148,7 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Ac
     checkContent(run, verdict, entry);
     const byLot = verdict.kind === verdictKind.aggregate || verdict.kind === verdictKind.confirmation;
     if (byLot) await checkLot(run, signed, entry);
+    if (verdict.kind === verdictKind.loss) await checkSample(run, signed);
   }
   return settle(driver.submit(event));
 }

@@ -26,4 +26,3 @@ export {
   type Statements,
   type StatementSchema,
 } from "./statements.ts";
-export { LOSS_SEQUENCES } from "./turn.ts";

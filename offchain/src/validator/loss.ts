@@ -9,6 +9,7 @@ import {
   type DataManifest,
   Definition,
   type Digest,
+  heldOutSampleSize,
   parseDocument,
   Realisation,
   type RunId,
@@ -226,7 +227,7 @@ async function parametersOf(
  * batches, one at least; a split smaller than a batch is repeated.
  */
 export function sampleOf(available: number, wanted: number, batch: number): number[] {
-  const count = Math.max(1, Math.floor(Math.min(available, wanted) / batch)) * batch;
+  const count = heldOutSampleSize(available, wanted, batch);
   return Array.from({ length: count }, (_, i) =>
     available >= count ? Math.floor((i * available) / count) : i % available,
   );

@@ -16,6 +16,7 @@ import {
   domainFor,
   type EpochHead,
   type EpochView,
+  HELD_OUT_SEQUENCES,
   type Hex,
   parseDocument,
   type RunId,
@@ -50,7 +51,7 @@ import { auditGate } from "./audit.ts";
 import { type Claim, createClaims, type Draw } from "./claims.ts";
 import type { LossMeter, LossRequest } from "./loss.ts";
 import type { Statement, Statements } from "./statements.ts";
-import { createTurns, isResting, LOSS_SEQUENCES, LOSS_SHARE } from "./turn.ts";
+import { createTurns, isResting, LOSS_SHARE } from "./turn.ts";
 
 /** Tries of one measurement that fails for another reason than something being away. */
 const MAX_FAILURES = 5;
@@ -490,7 +491,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     measuring = (async () => {
       const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
       // A split may hold fewer sequences than asked for: then the one measurement stands for both.
-      if (known.some(({ struct }) => struct.index > LOSS_SEQUENCES.running || sequences === LOSS_SEQUENCES.running))
+      if (
+        known.some(
+          ({ struct }) => struct.index > HELD_OUT_SEQUENCES.running || sequences === HELD_OUT_SEQUENCES.running,
+        )
+      )
         return;
       if (!(await reader.isAdmitted(runId, asDigest(realisation)))) return;
       await measure(loss, head, asDigest(realisation), next, AbortSignal.any([signal, controller.signal]));

@@ -1,11 +1,9 @@
 /** Which checkpoint this validator measures next, if any: a matter of the lot, of what others have measured, and of time. */
-import { type Address, asHead, measuringOrder, type RunView } from "@cotrain/sdk/protocol";
+import { type Address, asHead, HELD_OUT_SEQUENCES, measuringOrder, type RunView } from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
 
-/** Held-out sequences measured while training goes on, and when there is time. */
-export const LOSS_SEQUENCES = { running: 64, resting: 512 } as const;
 /** Of the machine's processor time, what measuring may take while the run trains. */
 export const LOSS_SHARE = 0.05;
 /** Ms for which a validator leaves a head to each of those before it in the order. */
@@ -53,11 +51,12 @@ export function createTurns(validator: Address, clock: Clock): Turns {
       const newest = heads.at(-1);
       if (!first || !newest) return undefined;
       const mode = isResting({ phase }) ? "resting" : "running";
-      const sequences = LOSS_SEQUENCES[mode];
+      const sequences = HELD_OUT_SEQUENCES[mode];
       // A split may hold fewer sequences than asked for: then one measurement stands for both.
       const done = ({ round }: Measurable): boolean =>
         [heldOut, heldOutFirst].some(
-          (found) => found?.round === round && (mode === "running" || (found.sequences ?? 0) > LOSS_SEQUENCES.running),
+          (found) =>
+            found?.round === round && (mode === "running" || (found.sequences ?? 0) > HELD_OUT_SEQUENCES.running),
         );
       // Checkpoint 0 tells where it began; after it always the newest, skipping what was missed. At rest what is new goes first.
       for (const head of mode === "resting" ? [newest, first] : [first, newest]) {

@@ -74,6 +74,16 @@ export const drawnFragment = (seed: bigint, fragments: number): number => Number
 export const drawsGateAudit = (seed: bigint, fragments: number, oneIn: number): boolean =>
   (seed / BigInt(fragments)) % BigInt(oneIn) === 0n;
 
+/** Held-out sequences that are measured while training goes on, and when there is time. */
+export const HELD_OUT_SEQUENCES = { running: 64, resting: 512 } as const;
+
+/**
+ * Sequences in a sample of the held-out split: as many as wanted, or as the split has, rounded down to whole batches of the
+ * program that measures; one batch at least.
+ */
+export const heldOutSampleSize = (available: number, wanted: number, batch: number): number =>
+  Math.max(1, Math.floor(Math.min(available, wanted) / batch)) * batch;
+
 /** Keeps this order apart from other uses of the same hash. */
 const MEASURING = keccak256(stringToHex("Cotrain held-out loss"));
 

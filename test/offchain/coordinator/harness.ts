@@ -534,7 +534,7 @@ export async function verdictOf(harness: Harness, validator: PrivateKeyAccount, 
     kind: 4,
     worker: `0x${"0".repeat(40)}`,
     // How many held-out sequences were measured.
-    index: 8,
+    index: 64,
     value: 2_000_000n,
     evidence: zeroHash,
     issuedAt: BigInt(harness.clock.now()),

@@ -343,7 +343,7 @@ describe("a verdict is refused", () => {
     expect(await judged({ kind: 3, index: 0, value: 1n })).toBe("WRONG_VERDICT");
     expect(await judged({ kind: 3, index: 4, value: 0n })).toBe("WRONG_VERDICT");
     expect(await judged({ kind: 4, worker: worker.address })).toBe("WRONG_VERDICT");
-    expect(await judged({ kind: 4, index: 0 })).toBe("WRONG_VERDICT");
+    for (const index of [0, 8, 63, 512, 2 ** 32 - 1]) expect(await judged({ kind: 4, index })).toBe("WRONG_VERDICT");
     expect(await judged({ round: 5n })).toBe("WRONG_VERDICT");
   });
   it("when it contradicts the validator's own", async () => {

@@ -1,9 +1,16 @@
 /** Who measures a checkpoint, and when the others do. */
-import { type Address, asHead, type HeadHash, measuringOrder, type RunView } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asHead,
+  HELD_OUT_SEQUENCES,
+  type HeadHash,
+  measuringOrder,
+  type RunView,
+} from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { createTurns, LOSS_SEQUENCES, LOSS_SHARE, STEP_IN_MS } from "../../../offchain/src/validator/turn.ts";
+import { createTurns, LOSS_SHARE, STEP_IN_MS } from "../../../offchain/src/validator/turn.ts";
 
 const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
 const headOf = (round: number): { head: HeadHash; round: number } => ({
@@ -30,7 +37,7 @@ describe("a checkpoint's held-out loss", () => {
     expect(due.map((each) => each !== undefined)).toEqual(set.map((validator) => validator === order[0]));
     expect(due.find((each) => each)).toMatchObject({
       head: heads[0],
-      sequences: LOSS_SEQUENCES.running,
+      sequences: HELD_OUT_SEQUENCES.running,
       share: LOSS_SHARE,
     });
   });
@@ -53,10 +60,18 @@ describe("a checkpoint's held-out loss", () => {
     const clock = createManualClock();
     const [drawn] = measuringOrder(heads[1]!.head, set);
     const turns = createTurns(drawn!, clock);
-    const resting = view("Paused", measuredBy(7, LOSS_SEQUENCES.running), measuredBy(0, LOSS_SEQUENCES.running));
+    const resting = view(
+      "Paused",
+      measuredBy(7, HELD_OUT_SEQUENCES.running),
+      measuredBy(0, HELD_OUT_SEQUENCES.running),
+    );
     const next = turns.next(heads, resting, set, none);
-    expect(next).toMatchObject({ head: heads[1], sequences: LOSS_SEQUENCES.resting, share: undefined });
-    const settled = view("Paused", measuredBy(7, LOSS_SEQUENCES.resting), measuredBy(0, LOSS_SEQUENCES.resting));
+    expect(next).toMatchObject({ head: heads[1], sequences: HELD_OUT_SEQUENCES.resting, share: undefined });
+    const settled = view(
+      "Paused",
+      measuredBy(7, HELD_OUT_SEQUENCES.resting),
+      measuredBy(0, HELD_OUT_SEQUENCES.resting),
+    );
     expect(turns.next(heads, settled, set, none)).toBeUndefined();
     expect(turns.next(heads.slice(1), resting, set, new Set([next!.key]))).toBeUndefined();
   });

@@ -19,7 +19,13 @@ export type Effect =
   | { readonly kind: "gateRound"; readonly key: string; readonly round: number }
   | { readonly kind: "storeCheckpoint"; readonly key: string; readonly round: number }
   | { readonly kind: "anchorHead"; readonly key: string; readonly sequence: number }
-  | { readonly kind: "computeEpoch"; readonly key: string; readonly epoch: number }
+  | {
+      readonly kind: "computeEpoch";
+      readonly key: string;
+      readonly epoch: number;
+      /** Begun anew, since a verdict came while it was computed. */
+      readonly again?: boolean;
+    }
   | { readonly kind: "postRoot"; readonly key: string; readonly epoch: number }
   | {
       readonly kind: "activateRoot";

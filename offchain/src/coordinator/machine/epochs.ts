@@ -74,9 +74,10 @@ export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   const pending = draft.pending[event.key];
   if (!record || record.state !== "computing" || !pending) return;
   const { result } = event;
-  if (result && result.verdicts < draft.verdictsAccepted) {
-    // A verdict arrived meanwhile: it was accepted before the epoch was computed and has to count.
-    issue(draft, { ...pending.effect });
+  const { effect } = pending;
+  if (result && result.verdicts < draft.verdictsAccepted && effect.kind === "computeEpoch" && !effect.again) {
+    // A verdict arrived meanwhile and should count. Once: who said something during each computation would let none end.
+    issue(draft, { ...effect, again: true });
     return;
   }
   end(draft, event.key);

@@ -202,7 +202,7 @@ export interface EpochComputed extends Timed {
     readonly attestation: WireStruct<"Attestation">;
     readonly validators: readonly Address[];
     readonly threshold: number;
-    /** How many verdicts had been accepted when it was computed; when there are more by now, it is computed again. */
+    /** How many verdicts had been accepted when it was computed; when there are more by now, it is computed again, once. */
     readonly verdicts: number;
   } | null;
 }

@@ -1,0 +1,74 @@
+/** One validator of three against the coordinator: what it says, how often, and when. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import { drawnFragment, digestOfJson, lotSeed, type Verdict } from "@cotrain/sdk/protocol";
+import { afterEach, beforeEach, expect, it } from "vitest";
+
+import {
+  elapse,
+  type Harness,
+  lower,
+  openHarness,
+  runId,
+  until,
+  validators,
+  verdictOf,
+} from "../offchain/coordinator/harness.ts";
+
+const [liar, ...others] = validators;
+let harness: Harness;
+const head = () => harness.run.driver.state.heads.at(-1)!;
+
+beforeEach(async () => {
+  harness = await openHarness();
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (const worker of workers) await worker.train();
+  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+});
+afterEach(() => harness.close());
+
+async function say(change: Partial<Verdict>, validator = liar!): Promise<string> {
+  try {
+    await harness.client.submitVerdict(runId, await verdictOf(harness, validator, change));
+    return "accepted";
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return error.code;
+  }
+}
+const drawnBy = (validator: typeof liar): number => {
+  const block = harness.chain.heads.at(-1)!.block + 2;
+  return drawnFragment(lotSeed(digestOfJson(block), head().head, lower(validator!.address)), 4);
+};
+
+it("a validator has so many verdicts about a head, whatever it says", async () => {
+  for (let kind = 0; kind < 8; kind++)
+    for (const index of [0, 1, 2, 3, 4, 8, 63, 64, 65, 100, 512, 2 ** 31])
+      for (const worker of [`0x${"0".repeat(40)}`, ...validators.map(({ address }) => lower(address))] as const)
+        for (const value of [0n, 10_000n]) await say({ kind, index, worker, value });
+  const kept = Object.values(harness.run.driver.state.verdicts).map(({ verdict }) => verdict.kind);
+  // What it drew, two samples of the held-out text, and what each of the two others drew.
+  expect(kept.toSorted((a, b) => a - b)).toEqual([3, 4, 4, 5, 5]);
+});
+
+it("a verdict for each computation of an epoch does not keep it from being attested", async () => {
+  const honest = harness.chain.computeEpoch.bind(harness.chain);
+  const waiting: (() => Promise<string>)[] = [liar!, ...others].flatMap((validator) => [
+    () => say({ value: 1n }, validator),
+    () => say({ kind: 3, index: drawnBy(validator), value: 10_000n }, validator),
+  ]);
+  const said: string[] = [];
+  Object.assign(harness.chain, {
+    computeEpoch: async (...given: Parameters<typeof honest>) => {
+      const result = await honest(...given);
+      // What takes a moment in truth: meanwhile the next statement arrives.
+      const next = waiting.pop();
+      if (next) said.push(await next());
+      return result;
+    },
+  });
+  const collecting = async (): Promise<boolean> =>
+    (await harness.client.epochs(runId)).epochs.some(({ state }) => state === "collecting");
+  await elapse(harness, collecting, "an epoch to attest");
+  expect(said).toEqual(["accepted", "accepted"]);
+});
