@@ -41,6 +41,9 @@ const drawnBy = (validator: typeof liar): number => {
   return drawnFragment(lotSeed(digestOfJson(block), head().head, lower(validator!.address)), 4);
 };
 
+const anEpochToAttest = async (): Promise<boolean> =>
+  (await harness.client.epochs(runId)).epochs.some(({ state }) => state === "collecting");
+
 it("a validator has so many verdicts about a head, whatever it says", async () => {
   for (let kind = 0; kind < 8; kind++)
     for (const index of [0, 1, 2, 3, 4, 8, 63, 64, 65, 100, 512, 2 ** 31])
@@ -67,8 +70,37 @@ it("a verdict for each computation of an epoch does not keep it from being attes
       return result;
     },
   });
-  const collecting = async (): Promise<boolean> =>
-    (await harness.client.epochs(runId)).epochs.some(({ state }) => state === "collecting");
-  await elapse(harness, collecting, "an epoch to attest");
+  await elapse(harness, anEpochToAttest, "an epoch to attest");
   expect(said).toEqual(["accepted", "accepted"]);
+});
+
+it("a lone early 0 about an epoch's last head does not reject it before the others have spoken", async () => {
+  const honest = harness.chain.computeEpoch.bind(harness.chain);
+  const counted: number[] = [];
+  Object.assign(harness.chain, {
+    computeEpoch: async (...given: Parameters<typeof honest>) => {
+      const result = await honest(...given);
+      counted.push(given[0].verdicts.length);
+      return result;
+    },
+  });
+  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  const { epoch } = head().anchor!;
+  await elapse(harness, () => harness.run.driver.state.epochs.some(({ state }) => state === "computing"), "its end");
+  const end = await harness.chain.epochEnd(harness.run.facts.modelId, epoch);
+  await until(() => harness.clock.now() >= end * 1_000);
+  await harness.clock.advance(1_000);
+  expect(counted).toEqual([]);
+  for (const validator of others)
+    expect(await say({ kind: 3, index: drawnBy(validator), value: 10_000n }, validator)).toBe("accepted");
+  await elapse(harness, anEpochToAttest, "an epoch to attest");
+  expect(counted).toEqual([3]);
+});
+
+it("nor does who never speaks hold it up", async () => {
+  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  await elapse(harness, anEpochToAttest, "an epoch to attest");
+  const end = await harness.chain.epochEnd(harness.run.facts.modelId, head().anchor!.epoch);
+  // A quarter of a posting delay of twelve seconds.
+  expect(harness.clock.now()).toBeGreaterThanOrEqual((end + 3) * 1_000);
 });

@@ -49,6 +49,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/verdicts.test.ts", "test/offchain/coordinator/refusals.test.ts"],
   },
   {
+    name: "who speaks first about an epoch's last head is the only voice",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "  await hearOut(run, effect.epoch, context.signal);\n",
+    instead: "",
+    tests: ["test/attack/verdicts.test.ts"],
+  },
+  {
+    name: "an epoch is signed in which others reject what one found to hold, without one's own voice",
+    file: "offchain/src/validator/attest.ts",
+    text: "if (struct.kind === verdictKind.aggregate && aggregateRejected(head, parsed)) {",
+    instead: "if (struct.kind === verdictKind.loss && aggregateRejected(head, parsed)) {",
+    tests: ["test/offchain/validator/attest.test.ts"],
+  },
+  {
     name: "who is given which data can be foretold",
     file: "offchain/src/data/ledger.ts",
     text: "random.below(sizeOf(free))",

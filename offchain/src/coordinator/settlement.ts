@@ -1,11 +1,12 @@
 /** Effects on the chain: heads posted in order, epochs computed, attested roots posted and activated. */
-import { digestOfJson, fromWire, toWire } from "@cotrain/sdk/protocol";
+import { type Address, aggregateRejected, digestOfJson, fromWire, toWire, verdictKind } from "@cotrain/sdk/protocol";
 
 import { InternalError, RetryableError } from "../base/index.ts";
 import type { BlobSource, RootView } from "../chain/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { EffectContext } from "./driver.ts";
 import type { EpochComputed, HeadAnchored, RootActivated, RootPosted, Unstamped } from "./machine/events.ts";
+import type { RunState } from "./machine/state.ts";
 import { putDocument, type Run } from "./run.ts";
 
 /** The local store as `chain` reads published blobs. */
@@ -60,6 +61,39 @@ export const rootActivated = (root: RootView): Unstamped<RootActivated> => ({
   root: root.root,
 });
 
+/** Of a posting delay, how long after an epoch's end the rest are waited for where some say that a head does not hold. */
+const GRACE = 1 / 4;
+/** Ms between looks at what has been said meanwhile. */
+const LISTEN_MS = 500;
+
+/** Whether some reject a head of these epochs while others of the set have not spoken about it. */
+function isContested({ heads, verdicts }: RunState, epoch: number, members: readonly Address[]): boolean {
+  const voices = Object.values(verdicts)
+    .map(({ verdict }) => fromWire("Verdict", verdict))
+    .filter(({ kind }) => kind === verdictKind.aggregate || kind === verdictKind.confirmation)
+    .filter(({ validator }) => members.includes(validator));
+  const hasSpoken = (head: string, member: Address): boolean =>
+    voices.some((voice) => voice.head === head && voice.validator === member);
+  return heads.some(
+    ({ head, anchor }) =>
+      anchor !== null &&
+      anchor.epoch <= epoch &&
+      aggregateRejected(head, voices) &&
+      !members.every((member) => hasSpoken(head, member)),
+  );
+}
+
+/** Who speaks first about an epoch's last head must not be the only one who is counted: the others have hardly looked. */
+async function hearOut(run: Run, epoch: number, signal: AbortSignal): Promise<void> {
+  const { chain, clock } = run.modules;
+  const { modelId } = run.facts;
+  const { validators } = await chain.validators(modelId);
+  if (!isContested(run.driver.state, epoch, validators)) return;
+  const { postingDelay } = await chain.schedule(modelId);
+  const latest = ((await chain.epochEnd(modelId, epoch)) + GRACE * postingDelay) * 1_000;
+  while (clock.now() < latest && isContested(run.driver.state, epoch, validators)) await clock.sleep(LISTEN_MS, signal);
+}
+
 export async function computeEpoch(
   run: Run,
   effect: { readonly key: string; readonly epoch: number },
@@ -67,7 +101,8 @@ export async function computeEpoch(
 ): Promise<Unstamped<EpochComputed> | Unstamped<RootPosted> | Unstamped<RootActivated>> {
   const { chain, blobs } = run.modules;
   const { modelId } = run.facts;
-  const { state } = context;
+  await hearOut(run, effect.epoch, context.signal);
+  const { state } = run.driver;
   const [active, pending] = await Promise.all([chain.activeRoot(modelId), chain.pendingRoot(modelId)]);
   // Somebody else was faster, or the chain went back: the journal takes over what stands there.
   if (active && active.epoch > state.settledEpoch) return rootActivated(active);

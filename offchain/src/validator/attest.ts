@@ -45,8 +45,6 @@ export interface AttestModules {
   readonly drawn: (head: EpochHead["head"]) => number | undefined;
   /** What everybody drew of a head; undefined while the block that decides it is still to come. */
   readonly lotOf: (head: EpochHead) => Promise<Lot | undefined>;
-  /** Ms since 1970: what the coordinator had accepted before then, it had before it computed the epoch. */
-  readonly acceptedBefore: number;
 }
 
 export type Decision =
@@ -142,17 +140,19 @@ async function boundedBySeed({ lotOf, validator }: AttestModules, claims: readon
 
 /**
  * This validator's verdicts against those that were counted, over the heads that the chain holds for the epochs covered.
- * - One that was accepted in time and is left out would change what others are paid.
  * - One that says "does not hold" must be counted in any case: else a coordinator that takes no such verdict would still have
  *   this validator's signature under what it pays.
+ * - One that says "holds" must be counted where the head earns nothing: else who speaks first, or whom the coordinator hears,
+ *   would reject what more find to hold. Elsewhere it changes nobody's pay, as losses never do.
  * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
  */
 async function compareVerdicts(
-  { verdictsAbout, drawn, lotOf, acceptedBefore, validator }: AttestModules,
+  { verdictsAbout, drawn, lotOf, validator }: AttestModules,
   computation: EpochComputation,
   members: readonly Address[],
 ): Promise<{ readonly missing: string | undefined; readonly unjudged: readonly EpochHead[] }> {
   const counted = new Map(computation.verdicts.verdicts.map(({ verdict }) => [verdictKey(verdict), verdict.value]));
+  const parsed = computation.verdicts.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   const unjudged: EpochHead[] = [];
   for (const entry of computation.inputs.epochs.flatMap(({ heads }) => heads)) {
     const { head, round, sequence } = entry;
@@ -164,14 +164,14 @@ async function compareVerdicts(
       if (kind === verdictKind.confirmation) return members.includes(worker) && lot?.fragmentOf(worker) === index;
       return kind !== verdictKind.aggregate || index === fragment;
     });
-    for (const { struct, acceptedAt } of own) {
+    for (const { struct } of own) {
       if (counted.get(verdictKey(struct)) === struct.value) continue;
       if (isAgainst(struct)) {
         const missing = `It leaves out the verdict of this validator that checkpoint ${round} does not hold, head ${head}.`;
         return { missing, unjudged };
       }
-      if (acceptedAt !== null && acceptedAt < acceptedBefore) {
-        const missing = `It leaves out the verdict of kind ${struct.kind} about head ${head} that this validator had sent in time.`;
+      if (struct.kind === verdictKind.aggregate && aggregateRejected(head, parsed)) {
+        const missing = `It takes checkpoint ${round} for not holding without the verdict of this validator that it does, head ${head}.`;
         return { missing, unjudged };
       }
     }

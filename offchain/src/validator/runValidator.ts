@@ -163,10 +163,6 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   let tip: { readonly block: number; readonly hash: Hex } | undefined;
   /** Epoch manifests that were refused, with the reason; content-addressed, so refused for good. */
   const refusedEpochs = new Map<string, string>();
-  /** When the last look at the list of epochs began. */
-  let lastLook: number | undefined;
-  /** When the look before the one that first listed a manifest began: verdicts accepted earlier must count in it. */
-  const dueBefore = new Map<string, number>();
   /** Epoch manifests that would be signed if these heads had a verdict; told once. */
   const waiting = new Map<string, readonly EpochHead[]>();
   /** Epoch manifests that would be signed if these claims were settled. */
@@ -541,7 +537,6 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
           verdictsAbout: (head) => statements.about(head),
           drawn: (head) => judged.get(head),
           lotOf: lotOfPaid,
-          acceptedBefore: dueBefore.get(view.manifest) ?? 0,
         },
         modelId,
         runId,
@@ -675,15 +670,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     auditWaits = false;
     await attempt("sending verdicts", () => deliver(open));
 
-    const at = clock.now();
     const { epochs } = await coordinator.epochs(runId);
-    for (const epoch of epochs) {
-      if (!dueBefore.has(epoch.manifest)) dueBefore.set(epoch.manifest, lastLook ?? 0);
-      await attempt(`epoch ${epoch.epoch}`, () => attestOrRefuse(epoch));
-    }
+    for (const epoch of epochs) await attempt(`epoch ${epoch.epoch}`, () => attestOrRefuse(epoch));
     for (const manifest of claimed.keys())
       if (!epochs.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
-    lastLook = at;
   }
 
   try {

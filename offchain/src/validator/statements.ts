@@ -51,8 +51,6 @@ export interface Statement<T> {
   readonly key: string;
   readonly struct: T;
   readonly signature: Hex;
-  /** Ms since 1970 when the coordinator accepted it; null before. */
-  readonly acceptedAt: number | null;
 }
 
 export interface Statements {
@@ -96,7 +94,6 @@ const toStatement = <T>(row: StatementTable): Statement<T> => ({
   key: row.key,
   struct: JSON.parse(row.json) as T,
   signature: row.signature as Hex,
-  acceptedAt: row.accepted_at === null ? null : row.accepted_at,
 });
 
 export function openStatements<Schema extends StatementSchema>(

@@ -70,7 +70,7 @@ describe("the API shows", () => {
     }
     const { loss } = await harness.client.run(runId);
     expect(loss.heldOutFirst).toEqual({ round: 0, microBitsPerByte: 101, sequences: 64 });
-    expect(loss.heldOut).toEqual({ round: 2, microBitsPerByte: 49, sequences: 8 });
+    expect(loss.heldOut).toEqual({ round: 2, microBitsPerByte: 49, sequences: 64 });
     expect((await harness.client.verdicts(runId)).verdicts.length).toBe(6);
   });
 

@@ -368,7 +368,6 @@ describe("a validator", () => {
 const refusal = async (view: EpochView): Promise<string> => {
   board.epochs = [];
   const { events } = await start();
-  // Looks that do not list it yet: what was accepted before them must count in it.
   await looked();
   board.epochs = [view];
   const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
@@ -383,10 +382,27 @@ describe("an epoch", () => {
     due = (await chain.dueEpoch(world.modelId))!;
   });
 
-  it("that leaves out a verdict of its own, accepted before, is not signed", async () => {
+  it("in which a head is rejected without its own verdict that it holds is not signed", async () => {
     const others = board.verdicts.filter(({ verdict }) => verdict.round !== "0");
-    const view = await publish(await compute(due, others));
-    expect(await refusal(view)).toContain("sent in time");
+    const head = (await chain.headsSince(world.runId, 0)).find(({ round }) => round === 1)!;
+    const hash = await chain.blockHash(head.block + Number(LOT_DELAY_BLOCKS));
+    const struct = {
+      runId: world.runId,
+      round: 0n,
+      head: head.head,
+      validator: lower(another.address),
+      kind: verdictKind.aggregate,
+      worker: `0x${"0".repeat(40)}`,
+      index: drawnFragment(lotSeed(hash!, head.head, lower(another.address)), fragments),
+      value: 0n,
+      evidence: zeroHash,
+      issuedAt: 1n,
+    } as const;
+    const domain = domainFor(world.chainId, world.contracts.runRegistry);
+    const signature = await another.signTypedData(typedDataOf(domain, "Verdict", struct));
+    const denial = { verdict: toWire("Verdict", struct), signature };
+    const view = await publish(await compute(due, [...others, denial]));
+    expect(await refusal(view)).toContain("checkpoint 1 for not holding without the verdict of this validator");
   });
 
   it.each<[string, (view: EpochView) => EpochView]>([

@@ -1,0 +1,110 @@
+/** Whether an epoch is signed in which a head is rejected, by whose voices: on a chain in memory. */
+import {
+  type Address,
+  canonicalJson,
+  digestOfJson,
+  domainFor,
+  sha256,
+  toWire,
+  typedDataOf,
+  type Verdict,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
+import { expect, it } from "vitest";
+
+import { computeEpoch, drawnBy, type PostedHead } from "../../../offchain/src/chain/index.ts";
+import { type AttestModules, decide, type Decision } from "../../../offchain/src/validator/attest.ts";
+import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "../chain/ledger.ts";
+import { validators } from "../chain/world.ts";
+
+type Account = (typeof validators)[number];
+const [liar, honest, third] = validators as [Account, Account, Account];
+const lower = ({ address }: Account): Address => address.toLowerCase() as Address;
+const domain = domainFor(31_337, contracts.runRegistry);
+
+async function verdictOf(ledger: Ledger, who: Account, head: PostedHead, value: bigint) {
+  const struct: Verdict = {
+    runId: head.runId,
+    round: BigInt(head.round - 1),
+    head: head.head,
+    validator: lower(who),
+    kind: verdictKind.aggregate,
+    worker: `0x${"0".repeat(40)}`,
+    index: (await drawnBy(ledger.modules.reader, head, lower(who), 4))!,
+    value,
+    evidence: digestOfJson("nothing"),
+    issuedAt: 1n,
+  };
+  const signature = await who.signTypedData(typedDataOf(domain, "Verdict", struct));
+  return { key: head.head, struct: toWire("Verdict", struct), signature };
+}
+type Said = Awaited<ReturnType<typeof verdictOf>>;
+
+/** What the honest one, which found both heads to hold, makes of an epoch that counts these verdicts. */
+async function decided(
+  counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
+): Promise<Decision> {
+  const ledger = createLedger();
+  ledger.validators = validators.map(lower).toSorted();
+  ledger.add({ anchoredAt: 1_000, receipts: [] });
+  const paid = (account: Address) => ({ account, tokens: 100n });
+  const early = ledger.add({ anchoredAt: 1_003, receipts: accounts.slice(0, 1).map(paid) });
+  const last = ledger.add({ anchoredAt: 1_015, receipts: accounts.slice(1).map(paid) });
+  ledger.now = 1_017;
+  const verdicts = (await counted(ledger, [early, last])).map(({ struct, signature }) => ({
+    verdict: struct,
+    signature,
+  }));
+  const result = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts });
+  if (result.kind === "nothing") throw new Error(result.reason);
+  const { manifest, attestation, ...documents } = result.computation;
+  const published = new Map<string, Uint8Array>();
+  for (const document of [manifest, documents.inputs, documents.verdicts, documents.rewards]) {
+    const bytes = new TextEncoder().encode(canonicalJson(document));
+    published.set(sha256(bytes), bytes);
+  }
+  const own = new Map<string, Said>();
+  for (const head of [early, last]) own.set(head.head, await verdictOf(ledger, honest, head, 10_000n));
+  const modules: AttestModules = {
+    ...ledger.modules,
+    blobs: { blob: async (_run, digest) => published.get(digest)! },
+    validator: lower(honest),
+    verdictsAbout: async (head) => [own.get(head)].filter((each) => each !== undefined),
+    drawn: (head) => own.get(head)?.struct.index,
+    lotOf: async () => undefined,
+  };
+  return decide(modules, modelId, runs[0], {
+    epoch: 1,
+    manifest: attestation.epochDigest,
+    attestation: toWire("Attestation", attestation),
+    signatures: [],
+    state: "collecting",
+    transaction: null,
+  });
+}
+const all = (ledger: Ledger, head: PostedHead, ...values: bigint[]): Promise<Said[]> =>
+  Promise.all(values.map((value, i) => verdictOf(ledger, [liar, honest, third][i]!, head, value)));
+
+it("an epoch in which a lone 0 rejects what this validator found to hold is not signed", async () => {
+  const decision = await decided(async (ledger, [early, last]) => [
+    ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
+    ...(await all(ledger, last, 0n)),
+  ]);
+  expect(decision).toMatchObject({ kind: "refuse", reason: expect.stringContaining("checkpoint 2 for not holding") });
+});
+
+it("one in which more than half reject it, this validator's voice counted, is signed", async () => {
+  const decision = await decided(async (ledger, [early, last]) => [
+    ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
+    ...(await all(ledger, last, 0n, 10_000n, 0n)),
+  ]);
+  expect(decision).toMatchObject({ kind: "sign", claims: [] });
+});
+
+it("one in which it is paid although this validator's voice came too late is signed", async () => {
+  const decision = await decided(async (ledger, [early, last]) => [
+    ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
+    ...(await all(ledger, last, 10_000n)),
+  ]);
+  expect(decision).toMatchObject({ kind: "sign" });
+});
