@@ -1,6 +1,13 @@
 /** One validator of three against the coordinator: what it says, how often, and when. */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { drawnFragment, digestOfJson, lotSeed, type Verdict } from "@cotrain/sdk/protocol";
+import {
+  drawnFragment,
+  digestOfJson,
+  HELD_OUT_TURN_MS,
+  lotSeed,
+  measuringOrder,
+  type Verdict,
+} from "@cotrain/sdk/protocol";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 import {
@@ -103,4 +110,34 @@ it("nor does who never speaks hold it up", async () => {
   const end = await harness.chain.epochEnd(harness.run.facts.modelId, head().anchor!.epoch);
   // A quarter of a posting delay of twelve seconds.
   expect(harness.clock.now()).toBeGreaterThanOrEqual((end + 3) * 1_000);
+});
+
+it("a validator that is quick to claim a loss keeps nobody else from measuring, and is not what is shown", async () => {
+  const order = measuringOrder(
+    head().head,
+    validators.map(({ address }) => lower(address)),
+  );
+  const [first, second, third] = order.map((address) => validators.find((each) => lower(each.address) === address)!);
+  const heldOut = async () => (await harness.client.run(runId)).loss.heldOut;
+  expect([await say({ value: 1n }, third), await say({ index: 100, value: 1n }, third)]).toEqual([
+    "OUT_OF_TURN",
+    "OUT_OF_TURN",
+  ]);
+  expect(await heldOut()).toBeNull();
+  expect(await say({ value: 2_000_000n }, first)).toBe("accepted");
+  expect(await say({ index: 100, value: 1n }, third)).toBe("accepted");
+  expect(await heldOut()).toMatchObject({ microBitsPerByte: 2_000_000, sequences: 64 });
+  expect(await say({ value: 1_999_000n }, second)).toBe("accepted");
+  expect(await heldOut()).toMatchObject({ microBitsPerByte: 1_999_000, sequences: 64 });
+});
+
+it("nor is one that is silent waited for without end", async () => {
+  const [, second] = measuringOrder(
+    head().head,
+    validators.map(({ address }) => lower(address)),
+  );
+  const next = validators.find((each) => lower(each.address) === second)!;
+  expect(await say({}, next)).toBe("OUT_OF_TURN");
+  await harness.clock.advance(HELD_OUT_TURN_MS.running);
+  expect(await say({}, next)).toBe("accepted");
 });

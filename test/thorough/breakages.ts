@@ -63,6 +63,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/validator/attest.test.ts"],
   },
   {
+    name: "who is quickest to claim a loss is shown, and measured by nobody else",
+    file: "offchain/src/coordinator/statements.ts",
+    text: "      await checkTurn(run, signed, entry);\n",
+    instead: "",
+    tests: ["test/attack/verdicts.test.ts"],
+  },
+  {
+    name: "of two measurements the lower is shown",
+    file: "offchain/src/coordinator/machine/heldOut.ts",
+    text: "if (measurements.length === 2) {",
+    instead: "if (measurements.length === 0) {",
+    tests: ["test/attack/verdicts.test.ts", "test/offchain/coordinator/figures.test.ts"],
+  },
+  {
     name: "who is given which data can be foretold",
     file: "offchain/src/data/ledger.ts",
     text: "random.below(sizeOf(free))",
@@ -649,10 +663,10 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
-    name: "measurements of unlike size are mixed",
+    name: "the last sample that a validator measured is shown, not its largest",
     file: "offchain/src/coordinator/machine/heldOut.ts",
-    text: "if (best && best.sequences > verdict.index) continue;\n    const values = best?.sequences === verdict.index ? best.values : [];",
-    instead: "const values = best?.values ?? [];",
+    text: "    if ((ofHead.get(validator)?.sequences ?? 0) >= sequences) continue;\n",
+    instead: "",
     tests: ["test/offchain/coordinator/figures.test.ts"],
   },
   {

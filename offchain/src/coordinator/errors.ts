@@ -29,6 +29,7 @@ export type ApiCode =
   | "NOT_A_VALIDATOR"
   | "WRONG_VERDICT"
   | "NOT_DRAWN"
+  | "OUT_OF_TURN"
   | "LOT_PENDING"
   | "ACCOUNT_UNKNOWN"
   | "OPERATOR_TOKEN";
@@ -73,6 +74,7 @@ export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
   EQUIVOCATION: 409,
   DUPLICATE: 409,
   NOT_DRAWN: 409,
+  OUT_OF_TURN: 409,
   LOT_PENDING: 503,
   TOO_MANY_UPLOADS: 429,
   TOO_MANY_FAILURES: 429,

@@ -3,12 +3,15 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import {
   type Accepted,
   type Address,
+  asHead,
   type AttestationRequest,
   type Domain,
   fromWire,
   HELD_OUT_SEQUENCES,
+  HELD_OUT_TURN_MS,
   heldOutSampleSize,
   type Hex,
+  measuringOrder,
   recoverSigner,
   type SignedVerdict,
   type Struct,
@@ -101,6 +104,25 @@ async function checkSample(run: Run, { verdict }: SignedVerdict): Promise<void> 
   );
 }
 
+/** Of whoever measures first what it says is shown, and measured by nobody else: that must not be who is quickest to lie. */
+async function checkTurn(run: Run, { verdict }: SignedVerdict, { anchor }: HeadEntry): Promise<void> {
+  const order = measuringOrder(asHead(verdict.head), await validatorsOf(run));
+  const before = order.slice(0, order.indexOf(verdict.validator));
+  const { verdicts, phase } = run.driver.state;
+  const isSaid = Object.values(verdicts).some(
+    ({ verdict: { kind, head, validator } }) =>
+      kind === verdictKind.loss && head === verdict.head && before.includes(validator),
+  );
+  if (before.length === 0 || isSaid) return;
+  const patience = HELD_OUT_TURN_MS[phase === "Paused" || phase === "Finished" ? "resting" : "running"];
+  const turn = anchor === null ? Infinity : anchor.anchoredAt * 1_000 + before.length * patience;
+  if (run.modules.clock.now() >= turn) return;
+  throw new RefusedError(
+    "OUT_OF_TURN",
+    `The held-out loss of head ${verdict.head} is for ${before[0]} to measure; ${verdict.validator} is next when that was silent for long.`,
+  );
+}
+
 /** Whoever could choose what it looks at would look where nothing is wrong, or where something is. */
 async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry): Promise<void> {
   const { chain } = run.modules;
@@ -148,7 +170,10 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Ac
     checkContent(run, verdict, entry);
     const byLot = verdict.kind === verdictKind.aggregate || verdict.kind === verdictKind.confirmation;
     if (byLot) await checkLot(run, signed, entry);
-    if (verdict.kind === verdictKind.loss) await checkSample(run, signed);
+    if (verdict.kind === verdictKind.loss) {
+      await checkSample(run, signed);
+      await checkTurn(run, signed, entry);
+    }
   }
   return settle(driver.submit(event));
 }

@@ -1,13 +1,18 @@
 /** Which checkpoint this validator measures next, if any: a matter of the lot, of what others have measured, and of time. */
-import { type Address, asHead, HELD_OUT_SEQUENCES, measuringOrder, type RunView } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asHead,
+  HELD_OUT_SEQUENCES,
+  HELD_OUT_TURN_MS,
+  measuringOrder,
+  type RunView,
+} from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
 
 /** Of the machine's processor time, what measuring may take while the run trains. */
 export const LOSS_SHARE = 0.05;
-/** Ms for which a validator leaves a head to each of those before it in the order. */
-export const STEP_IN_MS = { running: 120_000, resting: 30_000 } as const;
 
 /** Nothing else of the run needs the machine. */
 export const isResting = ({ phase }: Pick<RunView, "phase">): boolean => phase === "Paused" || phase === "Finished";
@@ -61,7 +66,7 @@ export function createTurns(validator: Address, clock: Clock): Turns {
       // Checkpoint 0 tells where it began; after it always the newest, skipping what was missed. At rest what is new goes first.
       for (const head of mode === "resting" ? [newest, first] : [first, newest]) {
         const key = `${head.head}/${sequences}`;
-        if (measured.has(key) || done(head) || !isTurn(head, key, STEP_IN_MS[mode], validators)) continue;
+        if (measured.has(key) || done(head) || !isTurn(head, key, HELD_OUT_TURN_MS[mode], validators)) continue;
         return { head, sequences, share: mode === "running" ? LOSS_SHARE : undefined, key };
       }
       return undefined;

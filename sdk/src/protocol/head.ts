@@ -76,6 +76,8 @@ export const drawsGateAudit = (seed: bigint, fragments: number, oneIn: number): 
 
 /** Held-out sequences that are measured while training goes on, and when there is time. */
 export const HELD_OUT_SEQUENCES = { running: 64, resting: 512 } as const;
+/** Ms for which a head's held-out loss is left to each validator before the next in the measuring order. */
+export const HELD_OUT_TURN_MS = { running: 120_000, resting: 30_000 } as const;
 
 /**
  * Sequences in a sample of the held-out split: as many as wanted, or as the split has, rounded down to whole batches of the

@@ -1,5 +1,5 @@
 /** Figures that people see: of a run with rests, of members that trained unlike much, of measurements of unlike size. */
-import { type Address, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { type Address, asHead, type Hex, measuringOrder, zeroHash } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { heldOutOf } from "../../../offchain/src/coordinator/machine/heldOut.ts";
@@ -46,7 +46,7 @@ describe("training loss", () => {
 
 // point 18
 describe("held-out loss", () => {
-  it("is the lower median of those alone that measured the largest sample", () => {
+  it("is the lower median of the validators, each by the largest sample that it measured", () => {
     const { head, round } = state.heads.at(-1)!;
     const verdict = (validator: number, sequences: number, value: number) => {
       const address: Address = `0x${String(validator).repeat(40)}`;
@@ -64,6 +64,20 @@ describe("held-out loss", () => {
     const small = [verdict(1, 8, 10), verdict(2, 8, 11), verdict(3, 8, 12)];
     const large = [verdict(1, 64, 900), verdict(2, 64, 800), verdict(3, 64, 700), verdict(4, 64, 600)];
     expect(measured(...small, ...large)).toEqual({ round, microBitsPerByte: 700, sequences: 64 });
+    // Who claims the larger sample is one voice all the same.
+    expect(measured(verdict(1, 512, 1), verdict(2, 64, 800), verdict(3, 64, 810))).toMatchObject({
+      microBitsPerByte: 800,
+      sequences: 64,
+    });
+    // Of two, whoever the head's order names first.
+    const two = [verdict(1, 512, 1), verdict(2, 64, 800)] as const;
+    const [first] = measuringOrder(
+      asHead(head),
+      two.map(([, each]) => each.verdict.validator as Address),
+    );
+    for (const [, each] of two)
+      if (each.verdict.validator === first)
+        expect(measured(...two)).toMatchObject({ microBitsPerByte: Number(each.verdict.value) });
     // In whatever order they came.
     expect(measured(...large, ...small)).toEqual({ round, microBitsPerByte: 700, sequences: 64 });
   });

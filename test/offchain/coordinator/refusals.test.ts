@@ -7,6 +7,7 @@ import {
   type Digest,
   digestOfJson,
   type Hex,
+  measuringOrder,
   type PayloadHeader,
   type Receipt,
   routes,
@@ -347,9 +348,14 @@ describe("a verdict is refused", () => {
     expect(await judged({ round: 5n })).toBe("WRONG_VERDICT");
   });
   it("when it contradicts the validator's own", async () => {
-    await harness.client.submitVerdict(runId, await verdictOf(harness, validators[0]!, { value: 5n }));
-    expect(await judged({ value: 5n })).toBe("accepted");
-    expect(await judged({ value: 6n })).toBe("EQUIVOCATION");
+    const [first] = measuringOrder(
+      harness.run.driver.state.heads.at(-1)!.head,
+      validators.map(({ address }) => lower(address)),
+    );
+    const drawn = validators.find(({ address }) => lower(address) === first)!;
+    await harness.client.submitVerdict(runId, await verdictOf(harness, drawn, { value: 5n }));
+    expect(await judged({ value: 5n }, drawn)).toBe("accepted");
+    expect(await judged({ value: 6n }, drawn)).toBe("EQUIVOCATION");
   });
 });
 

@@ -1,9 +1,9 @@
 import { getAddress } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { asDigest, cidOf, routes, RunContracts } from "@cotrain/sdk/protocol";
+import { asDigest, cidOf, measuringOrder, routes, RunContracts } from "@cotrain/sdk/protocol";
 import { contracts, modelContracts } from "./fakeChain.ts";
-import { type Harness, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
+import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
 let harness: Harness;
 let workers: ReturnType<Harness["worker"]>[];
@@ -60,13 +60,18 @@ describe("the API shows", () => {
   });
 
   it("held-out loss as the validators' median", async () => {
-    for (const [i, validator] of validators.entries()) {
-      const head = harness.run.driver.state.heads[0]!.head;
-      await harness.client.submitVerdict(
-        runId,
-        await verdictOf(harness, validator, { head, round: 0n, value: BigInt(100 + i) }),
+    const { heads } = harness.run.driver.state;
+    for (const { head, round } of [heads[0]!, heads.at(-1)!]) {
+      const order = measuringOrder(
+        head,
+        validators.map(({ address }) => lower(address)),
       );
-      await harness.client.submitVerdict(runId, await verdictOf(harness, validator, { value: BigInt(50 - i) }));
+      for (const [i, address] of order.entries()) {
+        const validator = validators.find((each) => lower(each.address) === address)!;
+        const value = BigInt(round === 0 ? 100 + i : 50 - i);
+        const about = { head, round: BigInt(Math.max(0, round - 1)), value };
+        await harness.client.submitVerdict(runId, await verdictOf(harness, validator, about));
+      }
     }
     const { loss } = await harness.client.run(runId);
     expect(loss.heldOutFirst).toEqual({ round: 0, microBitsPerByte: 101, sequences: 64 });

@@ -3,6 +3,7 @@ import {
   type Address,
   asHead,
   HELD_OUT_SEQUENCES,
+  HELD_OUT_TURN_MS,
   type HeadHash,
   measuringOrder,
   type RunView,
@@ -10,7 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { createTurns, LOSS_SHARE, STEP_IN_MS } from "../../../offchain/src/validator/turn.ts";
+import { createTurns, LOSS_SHARE } from "../../../offchain/src/validator/turn.ts";
 
 const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
 const headOf = (round: number): { head: HeadHash; round: number } => ({
@@ -48,9 +49,9 @@ describe("a checkpoint's held-out loss", () => {
     const [, second, third] = order.map((validator) => createTurns(validator, clock));
     const asks = (turns = second): boolean => turns?.next(heads.slice(0, 1), view("Training"), set, none) !== undefined;
     expect([asks(second), asks(third)]).toEqual([false, false]);
-    await clock.advance(STEP_IN_MS.running);
+    await clock.advance(HELD_OUT_TURN_MS.running);
     expect([asks(second), asks(third)]).toEqual([true, false]);
-    await clock.advance(STEP_IN_MS.running);
+    await clock.advance(HELD_OUT_TURN_MS.running);
     expect(asks(third)).toBe(true);
     // Somebody's came meanwhile.
     expect(third?.next(heads.slice(0, 1), view("Training", measuredBy(0, 64)), set, none)).toBeUndefined();
@@ -79,7 +80,7 @@ describe("a checkpoint's held-out loss", () => {
   it("is not measured by a validator outside the set, nor where there is no checkpoint", async () => {
     const clock = createManualClock();
     const outsider = createTurns(`0x${"9".repeat(40)}`, clock);
-    await clock.advance(10 * STEP_IN_MS.running);
+    await clock.advance(10 * HELD_OUT_TURN_MS.running);
     expect(outsider.next(heads, view("Training"), set, none)).toBeUndefined();
     expect(createTurns(set[0]!, clock).next([], view("Training"), set, none)).toBeUndefined();
   });

@@ -1,30 +1,45 @@
 /** Held-out loss of checkpoints as the validators signed it. */
-import { verdictKind } from "@cotrain/sdk/protocol";
+import { type Address, asHead, measuringOrder, verdictKind } from "@cotrain/sdk/protocol";
 
 import type { HeldOut, RunState } from "./state.ts";
 
-const lowerMedian = (values: readonly number[]): number => {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
-};
+interface Measurement {
+  readonly validator: Address;
+  readonly microBitsPerByte: number;
+  readonly sequences: number;
+}
+
+/** The lower median. Two have no middle: who comes first in the head's measuring order, whom nobody could overtake, is shown. */
+function middleOf(head: string, measurements: readonly Measurement[]): Measurement | undefined {
+  if (measurements.length === 2) {
+    const [first] = measuringOrder(
+      asHead(head),
+      measurements.map(({ validator }) => validator),
+    );
+    return measurements.find(({ validator }) => validator === first);
+  }
+  const sorted = measurements.toSorted((a, b) => a.microBitsPerByte - b.microBitsPerByte);
+  return sorted[Math.floor((sorted.length - 1) / 2)];
+}
 
 /**
- * The lower median of the LOSS verdicts about the oldest or newest head that has any; of a head's verdicts those count that
- * measured the most sequences (a verdict's index says how many).
+ * Of the LOSS verdicts about the oldest or newest head that has any, the middle one: each validator is one voice, by the
+ * largest sample that it measured (a verdict's index says how many sequences).
  */
 export function heldOutOf(state: Pick<RunState, "heads" | "verdicts">, which: "first" | "newest"): HeldOut | null {
-  const measurements = new Map<string, { sequences: number; values: number[] }>();
+  const byHead = new Map<string, Map<Address, Measurement>>();
   for (const { verdict } of Object.values(state.verdicts)) {
     if (verdict.kind !== verdictKind.loss) continue;
-    const best = measurements.get(verdict.head);
-    if (best && best.sequences > verdict.index) continue;
-    const values = best?.sequences === verdict.index ? best.values : [];
-    measurements.set(verdict.head, { sequences: verdict.index, values: [...values, Number(verdict.value)] });
+    const { head, validator, index: sequences } = verdict;
+    const ofHead = byHead.get(head) ?? new Map<Address, Measurement>();
+    byHead.set(head, ofHead);
+    if ((ofHead.get(validator)?.sequences ?? 0) >= sequences) continue;
+    ofHead.set(validator, { validator, microBitsPerByte: Number(verdict.value), sequences });
   }
-  const measured = state.heads.filter(({ head }) => measurements.has(head));
+  const measured = state.heads.filter(({ head }) => byHead.has(head));
   const entry = which === "first" ? measured[0] : measured.at(-1);
-  const found = entry && measurements.get(entry.head);
+  const found = entry && middleOf(entry.head, [...(byHead.get(entry.head)?.values() ?? [])]);
   return entry && found
-    ? { round: entry.round, microBitsPerByte: lowerMedian(found.values), sequences: found.sequences }
+    ? { round: entry.round, microBitsPerByte: found.microBitsPerByte, sequences: found.sequences }
     : null;
 }
