@@ -136,7 +136,7 @@ async function start(me: Address, patience = 0): Promise<ValidatorEvent[]> {
   const database = await openDatabase<StatementSchema>(file, statementMigrations);
   const controller = new AbortController();
   const done = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 20, patience },
+    { runId: world.runId, signal: controller.signal, pollInterval: 20, patience, absence: 3_600_000 },
     {
       reader: chain,
       coordinator: coordinatorOf(me),

@@ -51,6 +51,8 @@ const drawnBy = (validator: typeof liar): number => {
 const anEpochToAttest = async (): Promise<boolean> =>
   (await harness.client.epochs(runId)).epochs.some(({ state }) => state === "collecting");
 
+const heldOut = async () => (await harness.client.run(runId)).loss.heldOut;
+
 it("a validator has so many verdicts about a head, whatever it says", async () => {
   for (let kind = 0; kind < 8; kind++)
     for (const index of [0, 1, 2, 3, 4, 8, 63, 64, 65, 100, 512, 2 ** 31])
@@ -118,7 +120,6 @@ it("a validator that is quick to claim a loss keeps nobody else from measuring, 
     validators.map(({ address }) => lower(address)),
   );
   const [first, second, third] = order.map((address) => validators.find((each) => lower(each.address) === address)!);
-  const heldOut = async () => (await harness.client.run(runId)).loss.heldOut;
   expect([await say({ value: 1n }, third), await say({ index: 100, value: 1n }, third)]).toEqual([
     "OUT_OF_TURN",
     "OUT_OF_TURN",

@@ -77,6 +77,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/verdicts.test.ts", "test/offchain/coordinator/figures.test.ts"],
   },
   {
+    name: "one head whose documents are gone ends all pay",
+    file: "offchain/src/chain/epoch.ts",
+    text: "if (!aggregateRejected(head.head, parsed)) behind.set(",
+    instead: "if (head.sequence >= 0) behind.set(",
+    tests: ["test/offchain/chain/epoch.test.ts"],
+  },
+  {
+    name: "a document that is none is waited for",
+    file: "offchain/src/chain/evidence.ts",
+    text: "if (!isMalformed(error)) throw error;",
+    instead: "if (error) throw error;",
+    tests: ["test/offchain/chain/evidence.test.ts"],
+  },
+  {
+    name: "what is gone is waited for without end",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "if (!wrong && !isGoneForGood(head, error)) throw error;",
+    instead: "if (!wrong) throw error;",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
     name: "who is given which data can be foretold",
     file: "offchain/src/data/ledger.ts",
     text: "random.below(sizeOf(free))",

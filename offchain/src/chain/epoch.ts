@@ -5,6 +5,7 @@
  */
 import {
   type Address,
+  aggregateRejected,
   type Attestation,
   type ContributionHead,
   type ContributionVerdict,
@@ -22,6 +23,7 @@ import {
   recoverSigner,
   RewardsFile,
   rewardTree,
+  type RunId,
   shareOut,
   type SignedVerdict,
   type Verdict,
@@ -158,11 +160,13 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch)
     return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
 
-  const behind = new Map<string, Evidence>();
-  for (const { head, parent } of links) behind.set(head.head, await evidence.read(modules.blobs, head, parent));
-  requireOnce([...behind.values()]);
-  const verdicts = await countedVerdicts(reader, input.verdicts, links, behind, set.validators);
+  const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
+  // What is rejected is not read: one head whose documents are gone or malformed would end all pay.
+  const behind = new Map<string, Evidence>();
+  for (const { head, parent } of links)
+    if (!aggregateRejected(head.head, parsed)) behind.set(head.head, await evidence.read(modules.blobs, head, parent));
+  requireOnce([...behind.values()]);
 
   const epochs: EpochInputs["epochs"] = [];
   const earned = new Map<Address, bigint>();
@@ -371,11 +375,13 @@ async function countedVerdicts(
   reader: ChainReader,
   verdicts: readonly SignedVerdict[],
   links: readonly Link[],
-  behind: ReadonlyMap<string, Evidence>,
   members: readonly Address[],
 ): Promise<SignedVerdict[]> {
   const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
   const heads = new Map(links.map(({ head }) => [head.head as string, head]));
+  const fragmentsOf = new Map<RunId, number>();
+  for (const runId of new Set(links.map(({ head }) => head.runId)))
+    fragmentsOf.set(runId, (await reader.run(runId)).fragments);
   const counted = new Map<string, SignedVerdict>();
   for (const signed of verdicts) {
     const { verdict } = signed;
@@ -383,7 +389,7 @@ async function countedVerdicts(
     const key = verdictKey(verdict);
     if (!head || counted.has(key) || !members.includes(verdict.validator)) continue;
     const struct = fromWire("Verdict", verdict);
-    const fragments = behind.get(head.head)?.manifest.fragments.length ?? 0;
+    const fragments = fragmentsOf.get(head.runId) ?? 0;
     const about = struct.runId === head.runId && struct.round === BigInt(Math.max(0, head.round - 1));
     if (!about || !fits(struct.kind, struct.value, struct.index, fragments)) continue;
     const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);

@@ -2,6 +2,7 @@
  * What stands behind a head: its checkpoint's manifest and the receipts of the round that led there, each checked against
  * the digest on-chain and every signature against its signer. Coordinator, validators and `verify` share it.
  */
+import { CotrainError, ProtocolError } from "@cotrain/sdk/errors";
 import {
   type Address,
   asDigest,
@@ -42,6 +43,11 @@ export class EvidenceError extends UserError {
     super(code, message, options);
   }
 }
+
+const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "ANSWER_TOO_LARGE", "BLOB_TOO_LARGE"]);
+/** A published document is there, and is none. */
+export const isMalformed = (error: unknown): error is CotrainError =>
+  error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code));
 
 /** What stands behind one head. */
 export interface Evidence {
@@ -114,6 +120,22 @@ export async function readEvidence(
   head: PostedHead,
   parent: PostedHead | undefined,
   documents = runDocuments(reader, blobs, head.runId),
+): Promise<Evidence> {
+  try {
+    return await readDocuments(reader, blobs, head, parent, documents);
+  } catch (error) {
+    if (!isMalformed(error)) throw error;
+    const place = `Checkpoint ${head.round} of run ${head.runId}`;
+    throw new EvidenceError("EVIDENCE_MALFORMED", `${place}: a document of it is malformed: ${error.message}`);
+  }
+}
+
+async function readDocuments(
+  reader: ChainReader,
+  blobs: BlobSource,
+  head: PostedHead,
+  parent: PostedHead | undefined,
+  documents: RunDocuments,
 ): Promise<Evidence> {
   const place = `Checkpoint ${head.round} of run ${head.runId}`;
   const require = (holds: boolean, what: string): void => {

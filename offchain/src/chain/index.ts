@@ -41,6 +41,7 @@ export {
   type EvidenceCache,
   EvidenceError,
   MAX_DOCUMENT_BYTES,
+  isMalformed,
   readEvidence,
   readJson,
   type RunDocuments,
@@ -52,7 +53,7 @@ export { drawnBy, type Lot, lotOf } from "./lot.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
-export { type PayloadPlace, problemOfUnreadable, readPart } from "./unreadable.ts";
+export { isGone, type PayloadPlace, problemOfUnreadable, readPart } from "./unreadable.ts";
 export { type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { type WalletChain, walletOn } from "./wallet.ts";
 export { workOf } from "./work.ts";

@@ -1,5 +1,4 @@
 /** Recomputes one fragment of a head from published payloads, as the coordinator should have. */
-import { CotrainError } from "@cotrain/sdk/errors";
 import {
   asDigest,
   type CheckpointFragment,
@@ -17,6 +16,7 @@ import {
   createRecordReader,
   type Evidence,
   EvidenceError,
+  isMalformed,
   pastScreenings,
   type PayloadPlace,
   type PostedHead,
@@ -59,9 +59,6 @@ export interface AggregateFinding {
   /** sha256 of the canonical JSON of what was compared. */
   readonly evidence: Digest;
 }
-
-const isMalformed = (error: unknown): error is CotrainError =>
-  error instanceof CotrainError && error.code === "MALFORMED_DOCUMENT";
 
 const sameShard = (a: CheckpointFragment, b: CheckpointFragment): boolean =>
   a.digest === b.digest && a.parameters.digest === b.parameters.digest && a.outer.digest === b.outer.digest;

@@ -37,6 +37,7 @@ import {
   drawnBy,
   epochAt,
   EvidenceError,
+  isGone,
   type Lot,
   lotOf,
   type PostedHead,
@@ -103,6 +104,8 @@ export interface ValidatorOptions {
   readonly pollInterval?: number;
   /** Ms that a validator which says nothing of its draw is waited for; default half of the model's posting delay. */
   readonly patience?: number;
+  /** Ms after which what the coordinator says that it does not have counts as gone; default the model's posting delay. */
+  readonly absence?: number;
 }
 
 export type ValidatorCoordinator = Pick<
@@ -179,6 +182,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   let auditWaits = false;
   /** When an audit without a finding is tried again, by head and fragment. */
   const auditAgain = new Map<string, number>();
+  /** Since when something that a head's verdict needs is said not to be there, by head. */
+  const goneSince = new Map<string, number>();
   let complained: number | undefined;
 
   const issue = async (verdict: Verdict): Promise<Statement<WireStruct<"Verdict">>> => {
@@ -213,6 +218,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     [runId, { fragments: run.fragments, definition, digest: run.definition }],
   ]);
   const patience = options.patience ?? schedule.postingDelay * 500;
+  const absence = options.absence ?? schedule.postingDelay * 1_000;
   const claims = createClaims({
     reader,
     clock,
@@ -390,17 +396,29 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       const input = { head, parent, before, evidence: found, definition: rules, params, realisations, fragment };
       const finding = await checkAggregate(blobs, input);
       const audited = finding.holds ? await audit?.(input) : undefined;
+      goneSince.delete(head.head);
       return audited && !audited.holds ? audited : finding;
     } catch (error) {
-      // What is there and wrong is the poster's doing; what is not there may come yet.
+      // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
       const wrong = error instanceof EvidenceError || error instanceof FormatError || error instanceof PayloadError;
-      if (!wrong) throw error;
+      if (!wrong && !isGoneForGood(head, error)) throw error;
       return {
         holds: false,
         reason: error.message,
         evidence: digestOfJson({ version: 1, head: head.head, reason: error.code }),
       };
     }
+  }
+
+  /** Whether the coordinator has said all along, for as long as is waited, that it does not have what a head's verdict needs. */
+  function isGoneForGood({ head }: PostedHead, error: unknown): error is CotrainError {
+    if (!isGone(error)) {
+      goneSince.delete(head);
+      return false;
+    }
+    const since = goneSince.get(head) ?? clock.monotonic();
+    goneSince.set(head, since);
+    return clock.monotonic() - since >= absence;
   }
 
   /** Measures a head's gate again, within the share that measuring may take while the run trains. */
@@ -659,6 +677,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     claims.keep(new Set(links.keys()));
+    for (const head of goneSince.keys()) if (!links.has(head)) goneSince.delete(head);
     // The run's state says what to measure; who measures nothing, or audits, need not ask.
     if (modules.loss && !auditWaits && (!measuring || heldOut?.share !== undefined)) {
       const view = await coordinator.run(runId);

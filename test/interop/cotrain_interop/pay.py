@@ -165,9 +165,12 @@ class Books:
             for head in heads:
                 least = least_version(self.spec, self.model, head)
                 entries.append(self._head_entry(head, least))
+                kinds = self.spec.codes["verdictKind"]
+                if rejected(kinds, [verdict for verdict in verdicts if verdict["head"] == head["head"]]):
+                    continue
                 require(head["head"] in self.rounds, f"checkpoint {head['round']} does not hold")
                 for leaf in self.rounds[head["head"]].leaves:
-                    value = leaf[3] * quality(self.spec.codes["verdictKind"], head, leaf, verdicts, least)
+                    value = leaf[3] * quality(kinds, head, leaf, verdicts, least)
                     if value > 0:
                         sums[leaf[2]] = sums.get(leaf[2], 0) + value
             budget = budget_of(self.model, epoch, self.active["epoch"], deadline)

@@ -69,8 +69,9 @@ class Verifier:
             for verdict in books.verdicts.values():
                 head = self.rounds[verdict["head"]].head if verdict["head"] in self.rounds else None
                 with self.report.about(f"the verdict of {verdict['validator']} about {verdict['head']}"):
-                    require(head is not None, "its head does not hold")
-                    self._verdict(verdict, head)
+                    require(head is not None or int(verdict["value"]) == 0, "its head does not hold")
+                    if head is not None:
+                        self._verdict(verdict, head)
             if self.complete:
                 self._enough(facts)
 

@@ -21,6 +21,7 @@ import {
   dueEpoch,
   type EpochComputation,
   epochAt,
+  EvidenceError,
   type PostedHead,
 } from "../../../offchain/src/chain/index.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId } from "./ledger.ts";
@@ -299,6 +300,29 @@ describe("verdicts", () => {
     expect(verdicts.verdicts).toEqual([good]);
     ledger.validators = [lower(validators[1]!.address)];
     expect((await compute(ledger, 1, [good])).verdicts.verdicts).toEqual([]);
+  });
+
+  it("void a head whose documents are gone, so that later epochs are paid, if more than half say so", async () => {
+    const ledger = withValidators(createLedger());
+    const lost = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_002, receipts: [{ account: b, tokens: 1n }] });
+    ledger.add({ anchoredAt: 1_017, receipts: [{ account: c, tokens: 1n }] });
+    ledger.now = 1_033;
+    const read = ledger.modules.evidence.read.bind(ledger.modules.evidence);
+    Object.assign(ledger.modules.evidence, {
+      read: async (...given: Parameters<typeof read>) => {
+        if (given[1].head === lost.head)
+          throw new EvidenceError("EVIDENCE_MALFORMED", "A document of it is malformed.");
+        return read(...given);
+      },
+    });
+    const said = (who: number, value: bigint) => verdict(lost, { value, index: drawn(lost, who, ledger) }, who);
+    const [no, neither, holds] = await Promise.all([said(0, 0n), said(1, 0n), said(2, 10_000n)]);
+    for (const verdicts of [[], [holds], [no, holds]])
+      await expect(compute(ledger, 2, verdicts)).rejects.toMatchObject({ code: "EVIDENCE_MALFORMED" });
+    const computation = await compute(ledger, 2, [no, neither, holds]);
+    expect(cumulative(computation)).toEqual({ [b]: 1_000n, [c]: 1_000n });
+    expect(computation.inputs.epochs.flatMap(({ heads }) => heads).map(({ head }) => head)).toContain(lost.head);
   });
 
   // point 15

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Assignment,
   asDigest,
@@ -19,14 +20,16 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import {
+  type BlobSource,
   type ChainReader,
+  EvidenceError,
   type PostedHead,
   readEvidence,
   runDocuments,
   verifyReceipts,
   verifyRun,
 } from "../../../offchain/src/chain/index.ts";
-import { openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { FormatError, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts } from "./ledger.ts";
 import {
   blobsOf,
@@ -92,6 +95,10 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 const read = (of: PostedHead = head, before: PostedHead | undefined = parent) =>
   readEvidence(reader, blobsOf(publisher.store), of, before);
 
+const tooLarge: BlobSource["blob"] = async () => {
+  throw new CoordinatorError(200, "ANSWER_TOO_LARGE", "It is larger than allowed.");
+};
+
 describe("the evidence of a head", () => {
   it("is found where all of it holds", async () => {
     const { leaves } = await read();
@@ -105,6 +112,25 @@ describe("the evidence of a head", () => {
         code: "EVIDENCE_MANIFEST",
         message: expect.stringContaining("do not have the root that its head names"),
       });
+  });
+
+  it("is refused, not waited for, when a document is there and is none", async () => {
+    const blobs = blobsOf(publisher.store);
+    const { receipts } = (await read()).manifest;
+    const texts = ["[]", "{", JSON.stringify({ ...file, more: 1 }), JSON.stringify({ ...file, receipts: [{}] })];
+    for (const text of texts)
+      for (const of of [receipts, head.checkpointDigest]) {
+        const blob: typeof blobs.blob = async (run, digest, limit) =>
+          digest === of ? new TextEncoder().encode(text) : blobs.blob(run, digest, limit);
+        const found = await readEvidence(reader, { blob }, head, parent).then(
+          () => "read",
+          (error: unknown) => (error instanceof EvidenceError || error instanceof FormatError ? "refused" : error),
+        );
+        expect(found).toBe("refused");
+      }
+    await expect(readEvidence(reader, { blob: tooLarge }, head, parent)).rejects.toMatchObject({
+      code: "EVIDENCE_MALFORMED",
+    });
   });
 
   it.each<[string, () => [PostedHead, PostedHead?], RegExp]>([

@@ -73,11 +73,10 @@ describe("held-out loss", () => {
     const two = [verdict(1, 512, 1), verdict(2, 64, 800)] as const;
     const [first] = measuringOrder(
       asHead(head),
-      two.map(([, each]) => each.verdict.validator as Address),
+      two.map(([, each]) => each.verdict.validator),
     );
-    for (const [, each] of two)
-      if (each.verdict.validator === first)
-        expect(measured(...two)).toMatchObject({ microBitsPerByte: Number(each.verdict.value) });
+    const drawn = two.find(([, each]) => each.verdict.validator === first)!;
+    expect(measured(...two)).toMatchObject({ microBitsPerByte: Number(drawn[1].verdict.value) });
     // In whatever order they came.
     expect(measured(...large, ...small)).toEqual({ round, microBitsPerByte: 700, sequences: 64 });
   });

@@ -40,6 +40,8 @@ async function verdictOf(ledger: Ledger, who: Account, head: PostedHead, value: 
 }
 type Said = Awaited<ReturnType<typeof verdictOf>>;
 
+const paid = (account: Address) => ({ account, tokens: 100n });
+
 /** What the honest one, which found both heads to hold, makes of an epoch that counts these verdicts. */
 async function decided(
   counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
@@ -47,7 +49,6 @@ async function decided(
   const ledger = createLedger();
   ledger.validators = validators.map(lower).toSorted();
   ledger.add({ anchoredAt: 1_000, receipts: [] });
-  const paid = (account: Address) => ({ account, tokens: 100n });
   const early = ledger.add({ anchoredAt: 1_003, receipts: accounts.slice(0, 1).map(paid) });
   const last = ledger.add({ anchoredAt: 1_015, receipts: accounts.slice(1).map(paid) });
   ledger.now = 1_017;

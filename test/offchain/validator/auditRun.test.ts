@@ -125,7 +125,7 @@ async function start(): Promise<ValidatorEvent[]> {
   const database = await openDatabase<StatementSchema>(file, statementMigrations);
   const controller = new AbortController();
   const running = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 20 },
+    { runId: world.runId, signal: controller.signal, pollInterval: 20, absence: 3_600_000 },
     {
       reader: chain,
       coordinator,

@@ -133,7 +133,7 @@ const coordinator: ValidatorCoordinator = {
   },
 };
 
-async function start(account = me, patience = 0): Promise<{ events: ValidatorEvent[] }> {
+async function start(account = me, patience = 0, absence = 3_600_000): Promise<{ events: ValidatorEvent[] }> {
   const events: ValidatorEvent[] = [];
   const database = await openDatabase<StatementSchema>(
     join(node.directory, `${account.address}.sqlite`),
@@ -141,7 +141,7 @@ async function start(account = me, patience = 0): Promise<{ events: ValidatorEve
   );
   const controller = new AbortController();
   const running = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 40, patience },
+    { runId: world.runId, signal: controller.signal, pollInterval: 40, patience, absence },
     {
       reader: chain,
       coordinator,
@@ -558,6 +558,20 @@ describe("an epoch whose checkpoints it has not judged", () => {
     // Computed again with the verdict, it is signed.
     expect(about(round)).toHaveLength(1);
     board.epochs = [await publish(await compute(due, board.verdicts))];
+    await attested();
+  });
+
+  it("is signed without a checkpoint whose documents are gone, which is taken for not holding after a while", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post();
+    board.withheld.add((await chain.headsSince(world.runId, 0)).at(-1)!.checkpointDigest);
+    const due = await endEpoch();
+    await start(me, 0, 100);
+    const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(verdict).toMatchObject({ value: "0" });
+    const computation = await compute(due, board.verdicts);
+    expect(computation.inputs.epochs.at(-1)!.contributions).toEqual([]);
+    board.epochs = [await publish(computation)];
     await attested();
   });
 
