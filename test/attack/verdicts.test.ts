@@ -53,11 +53,19 @@ const anEpochToAttest = async (): Promise<boolean> =>
 
 const heldOut = async () => (await harness.client.run(runId)).loss.heldOut;
 
+/** In the order in which they are to measure the head. */
+const inTurn = () =>
+  measuringOrder(
+    head().head,
+    validators.map(({ address }) => lower(address)),
+  ).map((address) => validators.find((each) => lower(each.address) === address)!);
+
 it("a validator has so many verdicts about a head, whatever it says", async () => {
+  const [first] = inTurn();
   for (let kind = 0; kind < 8; kind++)
     for (const index of [0, 1, 2, 3, 4, 8, 63, 64, 65, 100, 512, 2 ** 31])
       for (const worker of [`0x${"0".repeat(40)}`, ...validators.map(({ address }) => lower(address))] as const)
-        for (const value of [0n, 10_000n]) await say({ kind, index, worker, value });
+        for (const value of [0n, 10_000n]) await say({ kind, index, worker, value }, first);
   const kept = Object.values(harness.run.driver.state.verdicts).map(({ verdict }) => verdict.kind);
   // What it drew, two samples of the held-out text, and what each of the two others drew.
   expect(kept.toSorted((a, b) => a - b)).toEqual([3, 4, 4, 5, 5]);
@@ -65,10 +73,9 @@ it("a validator has so many verdicts about a head, whatever it says", async () =
 
 it("a verdict for each computation of an epoch does not keep it from being attested", async () => {
   const honest = harness.chain.computeEpoch.bind(harness.chain);
-  const waiting: (() => Promise<string>)[] = [liar!, ...others].flatMap((validator) => [
-    () => say({ value: 1n }, validator),
-    () => say({ kind: 3, index: drawnBy(validator), value: 10_000n }, validator),
-  ]);
+  const waiting = [liar!, ...others].map(
+    (validator) => () => say({ kind: 3, index: drawnBy(validator), value: 10_000n }, validator),
+  );
   const said: string[] = [];
   Object.assign(harness.chain, {
     computeEpoch: async (...given: Parameters<typeof honest>) => {
@@ -115,11 +122,7 @@ it("nor does who never speaks hold it up", async () => {
 });
 
 it("a validator that is quick to claim a loss keeps nobody else from measuring, and is not what is shown", async () => {
-  const order = measuringOrder(
-    head().head,
-    validators.map(({ address }) => lower(address)),
-  );
-  const [first, second, third] = order.map((address) => validators.find((each) => lower(each.address) === address)!);
+  const [first, second, third] = inTurn();
   expect([await say({ value: 1n }, third), await say({ index: 100, value: 1n }, third)]).toEqual([
     "OUT_OF_TURN",
     "OUT_OF_TURN",
@@ -133,11 +136,7 @@ it("a validator that is quick to claim a loss keeps nobody else from measuring, 
 });
 
 it("nor is one that is silent waited for without end", async () => {
-  const [, second] = measuringOrder(
-    head().head,
-    validators.map(({ address }) => lower(address)),
-  );
-  const next = validators.find((each) => lower(each.address) === second)!;
+  const [, next] = inTurn();
   expect(await say({}, next)).toBe("OUT_OF_TURN");
   await harness.clock.advance(HELD_OUT_TURN_MS.running);
   expect(await say({}, next)).toBe("accepted");
