@@ -1,7 +1,7 @@
 /** Time for a deal of work: what members say of themselves, and what was measured of them. */
 import { afterEach, describe, expect, it } from "vitest";
 
-import { dealOf, MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
+import { dealOf, MAX_PACE, MAX_STRETCH, paceAfterMiss } from "../../../offchain/src/coordinator/machine/pace.ts";
 import { type Harness, openHarness, until } from "./harness.ts";
 
 const measured = { pace: 100_000, measured: true };
@@ -44,6 +44,24 @@ describe("a deal of work", () => {
     expect(deal(says(100_000), says(100_000))).toMatchObject({ budget: DEADLINE, latest: MAX_STRETCH * DEADLINE });
     const slow = { ...measured, pace: 50_000_000 };
     expect(deal(slow).latest).toBeLessThanOrEqual(MAX_STRETCH * DEADLINE);
+  });
+
+  it("has as many steps as fit into half as long again as the holders allow, however slow all are", () => {
+    // All of them would take 128 s; 45 fit into 90 s, 44 of them are whole syncs.
+    const slow = { ...measured, pace: 2_000_000 };
+    expect(deal(slow, slow).steps).toEqual([44, 44]);
+    expect(deal({ ...slow, pace: 1_000_000 }).steps).toEqual([H]);
+    // A quarter is everybody's.
+    expect(deal({ ...slow, pace: 60_000_000 }).steps).toEqual([H / 4]);
+  });
+
+  it("that was missed makes the pace twice what was known, or what was reported", () => {
+    expect(paceAfterMiss(100_000, 6_400, H, 0)).toBe(200_000);
+    expect(paceAfterMiss(null, 6_400, H, 0)).toBe(200_000);
+    expect(paceAfterMiss(100_000, 6_400, H, 16)).toBe(400_000);
+    // Who says that it did more than it was given did all of it.
+    expect(paceAfterMiss(100_000, 6_400, H, 2 * H)).toBe(100_000);
+    expect(paceAfterMiss(MAX_PACE, 6_400, H, 0)).toBe(MAX_PACE);
   });
 });
 

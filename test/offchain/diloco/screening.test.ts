@@ -233,6 +233,53 @@ describe("screening", () => {
     expect(outcomes(judge([await honest(1, 9), again], { past, rules: { ...rules, history: 0 } }))).toEqual([0, 0]);
   });
 
+  it("knows a payload again that was left out itself, in this round or in an earlier one", async () => {
+    const [harmful, ...others] = judge([await honest(1), await honest(2)]);
+    const past = [fileOf(4, [{ ...harmful!, outcome: outcomeCode.lossHarm }, ...others])];
+    const [, again, third] = judge(
+      [await honest(2, 9), await honest(3, 9), { ...(await honest(1)), worker: address(4) }],
+      {
+        past,
+      },
+    );
+    expect(again!.outcome).toBe(0);
+    expect(third).toMatchObject({ outcome: outcomeCode.copy, copyOf: { round: 4, worker: address(1) } });
+    const huge = await honest(5, 0, 1e3);
+    const copied = judge([
+      await honest(6),
+      await honest(7),
+      huge,
+      { ...huge, worker: address(8), acceptedAt: ++accepted },
+    ]);
+    expect(outcomes(copied)).toEqual([outcomeCode.normTooLarge, 0, 0, outcomeCode.copy]);
+  });
+
+  it("takes nobody for a copy by a fragment of zeros, which all are alike", async () => {
+    const zeros = new Float32Array(n);
+    expect(outcomes(judge([await payload(1, [zeros, normal("a")]), await payload(2, [zeros, normal("b")])]))).toEqual([
+      0, 0,
+    ]);
+  });
+
+  it("leaves out for one fragment that is too large, but as empty only where all of them are next to nothing", async () => {
+    const others = [await honest(1), await honest(2), await honest(3)];
+    const outcomeOf = async (second: number): Promise<number | undefined> =>
+      outcomes(judge([...others, await payload(4, [normal("4/0"), normal("4/1", second)])])).at(-1);
+    expect(await outcomeOf(1e-2)).toBe(0);
+    expect(await outcomeOf(1)).toBe(outcomeCode.normTooLarge);
+    expect(await outcomeOf(1e-9)).toBe(0);
+    expect(outcomes(judge([...others, await honest(4, 0, 1e-9)])).at(-1)).toBe(outcomeCode.empty);
+  });
+
+  it("hands on to later rounds the norms of what was aggregated, as they were clipped", () => {
+    // Each of four steps: half of its norm per √step.
+    expect(mediansOf([clipped(4, 1_000_000)], 1)).toEqual([bitsOfFp32(2)]);
+    expect(mediansOf([clipped(4, 500_000)], 1)).toEqual([bitsOfFp32(1)]);
+    expect(mediansOf([clipped(4, 500_000), clipped(8, 1_000_000, outcomeCode.normTooLarge)], 1)).toEqual([
+      bitsOfFp32(1),
+    ]);
+  });
+
   it("has no false hit among payloads that point the same way by 0.978, the most that honest ones did", async () => {
     const shared = normal("shared");
     const payloads = await Promise.all(
@@ -364,6 +411,15 @@ const entry = (i: number): ScreeningEntry => ({
 });
 const entriesOf = (count: number): ScreeningEntry[] => Array.from({ length: count }, (_, i) => entry(i + 1));
 
+/** The same with a norm, and what is left of it. */
+const clipped = (norm: number, clipPpm: number, outcome = 0): ScreeningEntry => ({
+  ...entry(1),
+  outcome,
+  fragments: [{ ...entry(1).fragments[0]!, norm: bitsOfFp32(norm), clipPpm }],
+});
+/** A seed that gives this place. */
+const seedOf = (place: number): string => `0x${place.toString(16).padStart(12, "0")}${"7".repeat(52)}`;
+
 /** A search in which the mean of a group does as much harm as these of it, by index, do on average. */
 function searched(count: number, harm: Readonly<Record<number, number>>, over: Partial<Suspicion> = {}) {
   const search = searchHarm({ left: entriesOf(count), earlier: [], past: undefined, ...over }, rules);
@@ -389,6 +445,12 @@ describe("the loss gate", () => {
     expect(sample.every((index) => index >= 0 && index < 1_000)).toBe(true);
     expect(gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"3".repeat(64)}`])).not.toBe(seed);
     expect(gateSample(seed, 3, 8, 4).every((index) => index < 3)).toBe(true);
+  });
+
+  it("draws a sample that nobody knows before the receipts, which give its place in the split", () => {
+    expect(gateSample(seedOf(0), 1_000, 4, 4)).toEqual([0, 250, 500, 750]);
+    expect(gateSample(seedOf(3), 1_000, 4, 4)).toEqual([3, 253, 503, 753]);
+    expect(gateSample(seedOf(2_999), 1_000, 4, 4)).toEqual([999, 249, 499, 749]);
   });
 
   // point 2
@@ -424,6 +486,18 @@ describe("the loss gate", () => {
     expect(searched(5, { 0: 1e7, 1: 1e7, 2: 1e7 }).leftOut).toEqual([]);
     expect(searched(5, { 0: 1e7, 1: 1e7 }).leftOut).toEqual([1, 2].map(address));
     expect(searched(5, {})).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
+  });
+
+  it("takes for harm what raises the loss by more than half of what the aggregate may", () => {
+    const bound = rules.gateBound / 2;
+    expect(searched(2, { 0: bound })).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
+    expect(searched(2, { 0: bound + 1 }).leftOut).toEqual([address(1)]);
+  });
+
+  it("searches in so many passes of a round and no more, whatever losses are left to it", () => {
+    const passes = Array.from({ length: rules.gatePasses }, () => ({ tried: [] }));
+    expect(searched(8, { 5: 1e8 }, { earlier: passes.slice(1) }).leftOut).toEqual([address(6)]);
+    expect(searched(8, { 5: 1e8 }, { earlier: passes })).toEqual({ tried: [], leftOut: [] });
   });
 
   it("takes no more losses than the rules allow a round, but all that it takes after a round that was discarded", () => {
