@@ -1114,4 +1114,18 @@ export const breakages: readonly Breakage[] = [
     instead: "const first = seed.length % 1;",
     tests: ["test/offchain/diloco/screening.test.ts"],
   },
+  {
+    name: "a bench ends when the wall clock is set",
+    file: "offchain/src/coordinator/machine/clock.ts",
+    text: "if (member.benchedUntil > was) member.benchedUntil += shift;",
+    instead: "if (member.benchedUntil > was) member.benchedUntil += 0 * shift;",
+    tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
+  {
+    name: "one old checkpoint after the other is kept until the disk is full",
+    file: "offchain/src/coordinator/retention.ts",
+    text: "if (must || bytes + fresh <= options.checkpointBytes) {",
+    instead: "if (must || fresh <= options.checkpointBytes) {",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
 ];

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
 import { type RunId } from "@cotrain/sdk/protocol";
 import {
@@ -13,9 +13,18 @@ import {
   LOGIC_VERSION,
 } from "../../../offchain/src/coordinator/index.ts";
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
+import {
+  clockMigrations,
+  type ClockSchema,
+  readClock,
+  writeClock,
+} from "../../../offchain/src/coordinator/runClock.ts";
+import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
+import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { replay } from "../../../offchain/src/coordinator/machine/logics.ts";
 import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
 import { attest, elapse, hashOf, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
+import { addressOf, play } from "./liveness.ts";
 
 let harness: Harness | undefined;
 afterEach(async () => {
@@ -281,4 +290,59 @@ describe("a log", () => {
     await database.close();
     await rm(directory, { recursive: true });
   });
+});
+
+const HOUR = 3_600_000;
+
+// point 8
+describe("what is waited for, when the wall clock is set", () => {
+  const [member, other, gone] = [addressOf(0), addressOf(1), addressOf(9)];
+  const { state } = play({
+    actors: [
+      { kind: "honest", pace: 100 },
+      { kind: "honest", pace: 100 },
+    ],
+    params: { minWorkers: 1, roundDeadline: 20 },
+    time: 20_000,
+  });
+  const was = state.at;
+  const effect = { kind: "anchorHead", key: "anchorHead/999", sequence: 999 } as const;
+  /** Benches, memories of who left and effects that come again: each due so long after the clock was set, or before. */
+  const waiting = (ms: number): RunState => ({
+    ...state,
+    members: {
+      [member]: { ...state.members[member]!, benchedUntil: was + ms },
+      [other]: { ...state.members[other]!, benchedUntil: 0 },
+    },
+    absent: { [gone]: { misses: 3, benchedUntil: was + 2 * ms, keptUntil: was + 3 * ms } },
+    pending: { ...state.pending, [effect.key]: { effect, attempt: 2, notBefore: was + ms } },
+  });
+  const set = (from: RunState, by: number): RunState => step(from, { type: "ClockStepped", at: was + by, was }).state;
+
+  it.each([HOUR, -HOUR])("(by %i ms) is as far away as before", (by) => {
+    const after = set(waiting(40_000), by);
+    const now = was + by;
+    expect(after.members[member]!.benchedUntil - now).toBe(40_000);
+    expect(after.members[other]!.benchedUntil).toBe(0);
+    expect(after.absent[gone]).toEqual({ misses: 3, benchedUntil: now + 80_000, keptUntil: now + 120_000 });
+    expect(after.pending[effect.key]!.notBefore - now).toBe(40_000);
+  });
+
+  it.each([HOUR, -HOUR])("(by %i ms) is due where it was due", (by) => {
+    expect(set(waiting(-1), by).pending[effect.key]!.notBefore).toBeLessThanOrEqual(was + by);
+  });
+});
+
+it("how far a run's time has come is written down again and again, for each run", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "cotrain-clock-"));
+  const database = await openDatabase<ClockSchema>(join(directory, "clock.sqlite"), clockMigrations);
+  onTestFinished(async () => {
+    await database.close();
+    await rm(directory, { recursive: true });
+  });
+  const db = database.kysely;
+  expect(await readClock(db, "a")).toBe(0);
+  for (const at of [1_000, 6_000, 5_000]) await writeClock(db, "a", at);
+  await writeClock(db, "b", 9_000);
+  expect([await readClock(db, "a"), await readClock(db, "b")]).toEqual([5_000, 9_000]);
 });

@@ -2,53 +2,87 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { asDigest, type Digest, type RunId } from "@cotrain/sdk/protocol";
 import { createProjections } from "../../../offchain/src/coordinator/projections.ts";
-import { release } from "../../../offchain/src/coordinator/retention.ts";
+import { defaultRetention, release, type RetentionOptions } from "../../../offchain/src/coordinator/retention.ts";
+import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
 import { attest, elapse, type Harness, openHarness, runId, until, validators } from "./harness.ts";
 
 let harness: Harness;
 afterEach(() => harness.close());
 
-it("keeps checkpoint 0, the newest, and what validators may still need; deletes shards of the others but no manifest", async () => {
-  harness = await openHarness({ retention: { checkpointBytes: 0, checkpoints: 1 } });
+/** Two workers, and a run whose checkpoints they make. */
+async function openHistory(retention?: Partial<RetentionOptions>) {
+  harness = await openHarness({ ...(retention && { retention }) });
   const state = () => harness.run.driver.state;
   const workers = [harness.worker("31"), harness.worker("32")];
-  for (const worker of workers) await worker.join();
   const digests = [state().checkpoint.digest];
-  const train = async (): Promise<void> => {
-    for (const worker of workers) await worker.train();
-    await until(
-      () => state().heads.length === digests.length + 1 && state().heads.at(-1)?.anchor != null,
-      "the anchor",
-    );
-    digests.push(state().checkpoint.digest);
+  for (const worker of workers) await worker.join();
+  return {
+    digests,
+    train: async (): Promise<void> => {
+      for (const worker of workers) await worker.train();
+      await until(
+        () => state().heads.length === digests.length + 1 && state().heads.at(-1)?.anchor != null,
+        "the anchor",
+      );
+      digests.push(state().checkpoint.digest);
+    },
+    /** Has all rounds up to now paid, and goes on. */
+    settle: async (): Promise<void> => {
+      const attested = async (): Promise<boolean> =>
+        (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
+      await elapse(harness, attested, "the epoch");
+      for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+      await elapse(harness, () => state().settledEpoch === 1, "the activation");
+      for (const worker of workers) await worker.join();
+    },
+    /** Which checkpoints still have their shards. */
+    kept: async (): Promise<number[]> => {
+      const rounds: number[] = [];
+      for (const [round, digest] of digests.entries()) {
+        const { fragments } = await readManifest(harness.blobs, digest);
+        const there = await Promise.all(fragments.map((fragment) => harness.blobs.has(asDigest(fragment.digest))));
+        if (there.every(Boolean)) rounds.push(round);
+      }
+      return rounds;
+    },
   };
-  /** Which checkpoints still have their shards. */
-  const kept = async (): Promise<number[]> => {
-    const rounds: number[] = [];
-    for (const [round, digest] of digests.entries()) {
-      const { fragments } = await readManifest(harness.blobs, digest);
-      const there = await Promise.all(fragments.map((fragment) => harness.blobs.has(asDigest(fragment.digest))));
-      if (there.every(Boolean)) rounds.push(round);
-    }
-    return rounds;
-  };
+}
+
+it("keeps checkpoint 0, the newest, and what validators may still need; deletes shards of the others but no manifest", async () => {
+  const { train, settle, kept } = await openHistory({ checkpointBytes: 0, checkpoints: 1 });
   for (let round = 1; round <= 4; round++) await train();
   await release(harness.run);
   // No root is active yet: validators may recompute all of it.
   expect(await kept()).toEqual([0, 1, 2, 3, 4]);
-
-  const attested = async (): Promise<boolean> => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
-  await elapse(harness, attested, "the epoch");
-  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
-  await elapse(harness, () => state().settledEpoch === 1, "the activation");
-  for (const worker of workers) await worker.join();
+  await settle();
   await train();
   await release(harness.run);
   // The round in the open epoch starts from checkpoint 4.
   expect(await kept()).toEqual([0, 4, 5]);
   await release(harness.run);
   expect(await kept()).toEqual([0, 4, 5]);
+});
+
+// point 13
+it("keeps as many of the newest checkpoints as it announces, and of the others as many as fit into so many bytes", async () => {
+  const { digests, train, settle, kept } = await openHistory();
+  const announced = { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 * 1_024 ** 3 };
+  expect((await harness.client.run(runId)).kept).toEqual(announced);
+  for (let round = 1; round <= 4; round++) await train();
+  await settle();
+  await train();
+  const keptUnder = async (checkpoints: number, checkpointBytes: number): Promise<number[]> => {
+    const retention = { ...defaultRetention, checkpoints, checkpointBytes };
+    await release(Object.assign(Object.create(harness.run) as Run, { retention }));
+    return kept();
+  };
+  const { fragments } = await readManifest(harness.blobs, digests[2]!);
+  const size = fragments.reduce((sum, { bytes }) => sum + bytes, 0);
+  expect(await keptUnder(8, 0)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(await keptUnder(1, 3 * size)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(await keptUnder(3, size)).toEqual([0, 2, 3, 4, 5]);
+  expect(await keptUnder(3, size - 1)).toEqual([0, 3, 4, 5]);
 });
 
 // point 13
