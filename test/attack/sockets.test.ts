@@ -72,6 +72,7 @@ async function open(port: number, text = "", from?: string): Promise<Socket> {
   return socket;
 }
 
+// point 6
 describe("idle connections", () => {
   test("of one address, ten times as many as it may have, keep nobody out", async () => {
     const { port, url } = await serve();
@@ -156,6 +157,7 @@ async function slowServer(perAddress: number, total: number): Promise<Slow> {
   };
 }
 
+// point 6
 describe("requests that come in slowly", () => {
   test.runIf(canRun("many addresses of loopback", "linux")).each([
     ["not come on", 1],
@@ -201,6 +203,7 @@ describe("requests that come in slowly", () => {
 
 const greedy = (digest: Digest): string => greedyRequests(`/blob/${digest}`);
 
+// point 6
 describe("slow readers", () => {
   test("are cut when they do not take a chunk in time", async () => {
     const { app, port, url, digests } = await serve({ writeTimeout: 200, perAddress: 512 });
@@ -243,6 +246,7 @@ describe("slow readers", () => {
   });
 });
 
+// point 6, point 14
 describe("ranges of one byte", () => {
   test("over more shards than are kept open read each shard once, and HEAD reads none", async () => {
     const { url, digests, store } = await serve({}, 24);
@@ -273,6 +277,7 @@ describe("ranges of one byte", () => {
   });
 });
 
+// point 6
 describe("bad receipts", () => {
   let harness: Harness;
   let [bad, good]: TestWorker[] = [];

@@ -35,6 +35,7 @@ printf '#!/bin/sh\\nprintf "Geth\\\\nVersion: ${version}-stable\\\\n"\\n' > "$GO
 chmod +x "$GOBIN/geth"`,
   );
 
+// point 17
 describe.runIf(process.platform !== "win32")("geth for CI", () => {
   it("is built once, from its Go module in the version that is pinned", () => {
     const go = goThatBuilds(GETH_VERSION);

@@ -74,6 +74,7 @@ async function settle(node: TestNode, world: World): Promise<EpochComputation["r
   return rewards.leaves;
 }
 
+// point 14
 test("votes and timelocks pass while nobody but the holder asks for anything", async () => {
   const node = await createNode(0);
   onTestFinished(() => node.close());

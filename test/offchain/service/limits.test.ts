@@ -1,11 +1,13 @@
 /** Limits on who may ask, for how long a socket may be silent, and how many replies may be long. */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
+import type { Server as HttpServer } from "node:http";
 import { connect, type Socket } from "node:net";
 
 import type { FastifyRequest } from "fastify";
 import { expect, onTestFinished, test } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createConnectionLimit } from "../../../offchain/src/service/connections.ts";
 import { createHttpServer, type HttpServerOptions, listen } from "../../../offchain/src/service/http.ts";
 import { silentLogger } from "../../../offchain/src/service/logging.ts";
 import { findPort } from "../../../offchain/src/service/ports.ts";
@@ -88,4 +90,55 @@ test("a member's long replies are bounded for itself; what strangers hold, of it
   // Nor do members take the places of strangers.
   expect(() => begin({ address: "192.0.2.2" })).toThrow(/Too many downloads/);
   expect(limit.size).toBe(6);
+});
+
+// point 6
+test("what is not said is 128 long replies to an address, 512 to all strangers and 4 to a member", () => {
+  const limit = createReaderLimit({ clock: createManualClock(0) });
+  const finds = (asker: Parameters<typeof limit.begin>[0]): boolean => {
+    try {
+      const reader = limit.begin(asker, () => undefined);
+      onTestFinished(() => reader.end());
+      return true;
+    } catch (error) {
+      return (error as { code?: string }).code !== "READERS_BUSY";
+    }
+  };
+  /** How many of them find a place. */
+  const begun = (count: number, asker: Parameters<typeof limit.begin>[0]): number =>
+    Array.from({ length: count }, () => finds(asker)).filter(Boolean).length;
+  const addresses = [1, 2, 3, 4, 5].map((n) => begun(200, { address: `192.0.2.${n}` }));
+  expect(addresses).toEqual([128, 128, 128, 128, 0]);
+  expect(begun(10, { member: "a" })).toBe(4);
+});
+
+const openOf = (sockets: readonly Socket[]): number => sockets.filter(({ destroyed }) => !destroyed).length;
+
+// point 6
+test("what is not said is 768 sockets of an address and 4,096 in all", () => {
+  const server = new EventEmitter();
+  createConnectionLimit()(server as HttpServer);
+  let port = 0;
+  /** Idle sockets that come from an address. */
+  const opened = (count: number, address: string): Socket[] =>
+    Array.from({ length: count }, () => {
+      port += 1;
+      const socket = Object.assign(new EventEmitter(), {
+        remoteAddress: address,
+        remotePort: port,
+        localPort: 1,
+        destroyed: false,
+        destroy: () => void (socket.destroyed = true),
+      });
+      server.emit("connection", socket);
+      return socket as unknown as Socket;
+    });
+  const crowds = [1, 2, 3, 4, 5].map((n) => opened(800, `192.0.2.${n}`));
+  expect(crowds.map(openOf)).toEqual([768, 768, 768, 768, 768]);
+  // 256 are left to others, whoever they are; then the addresses with most lose one for each.
+  crowds.push(opened(256, "198.51.100.1"));
+  expect(crowds.map(openOf)).toEqual([768, 768, 768, 768, 768, 256]);
+  crowds.push(opened(100, "203.0.113.1"));
+  expect(crowds.map(openOf).reduce((sum, each) => sum + each, 0)).toBe(4_096);
+  expect(openOf(crowds.at(-1)!)).toBe(100);
 });
