@@ -146,7 +146,7 @@ describe("an epoch's accounts", () => {
   it("pay a round that was open while the holders decided, and nothing for work under parameters of long ago", async () => {
     const ledger = createLedger();
     // Twice the longest round, 24 seconds, is more than the epoch of 16.
-    ledger.roundDeadline = 3;
+    ledger.roundDeadline = () => 3;
     ledger.versions.push({ from: 1_010, version: 2 });
     ledger.add({ anchoredAt: 1_017, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
     ledger.add({ anchoredAt: 1_033, paramsVersion: 1, receipts: [{ account: a, tokens: 1n }] });
@@ -158,6 +158,16 @@ describe("an epoch's accounts", () => {
     expect(
       computation.inputs.epochs.flatMap(({ heads }) => heads.map(({ minParamsVersion }) => minParamsVersion)),
     ).toEqual([1, 1, 2, 2]);
+  });
+
+  // point 10
+  it("pay a round of as long as the parameters that it ran under let it be", async () => {
+    const ledger = createLedger();
+    ledger.roundDeadline = (version) => (version === 2 ? 3 : 1);
+    ledger.versions.push({ from: 1_010, version: 2 }, { from: 1_100, version: 3 });
+    ledger.add({ anchoredAt: 1_120, paramsVersion: 2, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_150;
+    expect(cumulative(await compute(ledger, 8))).toEqual({ [a]: 1_000n });
   });
 
   it("have an epoch's time for a change at least, however short the rounds", async () => {

@@ -209,6 +209,14 @@ describe("a receipt", () => {
       },
       /another order of the data/,
     ],
+    [
+      "with an assignment of another worker",
+      ({ assignment, receipt }) => {
+        const other = { ...assignment, worker: file.receipts[1]!.assignment.worker };
+        return { assignment: other, receipt: { ...receipt, assignment: digestOfJson(other) } };
+      },
+      /the assignment is another one/,
+    ],
     ["with another attempt", (e) => ({ receipt: { ...e.receipt, attempt: 1 } }), /the assignment is another one/],
     ["with more steps than were assigned", (e) => ({ receipt: { ...e.receipt, steps: 9 } }), /more steps/],
     // point 8

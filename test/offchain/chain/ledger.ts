@@ -66,8 +66,8 @@ export interface Ledger {
   versions: { readonly from: number; readonly version: number }[];
   /** Hash of a block; undefined when it is still to come. */
   blockHash: (block: number) => `0x${string}` | undefined;
-  /** Seconds, of every version. */
-  roundDeadline: number;
+  /** Seconds, by version. */
+  roundDeadline: (version: number) => number;
   active: RootView | undefined;
   pending: RootView | undefined;
   readonly roots: PostedRoot[];
@@ -120,7 +120,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     isAdmitted: never,
     realisationsOf: never,
     paramsInForce: never,
-    paramsOf: async () => ({ ...params, roundDeadline: ledger.roundDeadline }),
+    paramsOf: async (_run, version) => ({ ...params, roundDeadline: ledger.roundDeadline(version) }),
     modelContracts: never,
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
     schedule: async () => ledger.schedule,
@@ -140,7 +140,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     budget: () => 1_000n,
     blockHash: (block) => hash(`block-${block}`),
     versions: [{ from: 0, version: 1 }],
-    roundDeadline: 1,
+    roundDeadline: () => 1,
     active: undefined,
     pending: undefined,
     roots: [],

@@ -65,6 +65,7 @@ describe("before anything is sent", () => {
   test.each([
     [0n, "has no coins on chain 8453", "send at least 0.01,"],
     [4n * 10n ** 15n, "has 0.004 coins on chain 8453", "send at least 0.006,"],
+    [9n * 10n ** 15n, "has 0.009 coins on chain 8453", "send at least 0.001,"],
   ])("a wallet with %i wei is told what it lacks", (balance, has, send) => {
     const pay = (): void => requireAffordable({ ...payer, balance });
     expect(pay).toThrow(`The organiser's wallet ${formatAddress(address)} ${has}`);
@@ -80,6 +81,7 @@ describe("before anything is sent", () => {
     expect(() => requireAffordable(dear)).toThrow("confirm with --yes to spend more than 0.1; nothing was sent.");
     requireAffordable({ ...dear, confirmed: true });
     requireAffordable({ ...payer, cost: UNASKED_LIMIT });
+    requireAffordable({ ...payer, balance: payer.cost });
     expect(parseLine(["up", "--yes"])?.flags["yes"]).toBe(true);
   });
 });

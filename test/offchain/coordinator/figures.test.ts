@@ -1,5 +1,5 @@
 /** Figures that people see: of a run with rests, of members that trained unlike much, of measurements of unlike size. */
-import { type Address, asHead, type Hex, measuringOrder, zeroHash } from "@cotrain/sdk/protocol";
+import { type Address, asHead, type Hex, type MemberView, measuringOrder, zeroHash } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { heldOutOf } from "../../../offchain/src/coordinator/machine/heldOut.ts";
@@ -28,6 +28,32 @@ describe("speed", () => {
     // An hour's rest is no slow round, and what was before it says nothing about now.
     expect(speedOf([roundOf(0, 0, 1_000), roundOf(1, 3_600_000, 5_000), roundOf(2, 3_610_000, 5_000)])).toBe(500);
   });
+});
+
+const member = (byte: string, over: Partial<MemberView>): MemberView => ({
+  worker: `0x${byte.repeat(20)}`,
+  beneficiary: `0x${byte.repeat(20)}`,
+  machineClass: "exact-x86",
+  state: "training",
+  round: 1,
+  step: 1,
+  steps: 8,
+  loss: null,
+  tokensPerSecond: null,
+  tokens: "0",
+  ...over,
+});
+
+it("speed before the first round is over is what those say who train", () => {
+  const members = [
+    member("31", { tokensPerSecond: 100 }),
+    member("32", { tokensPerSecond: 30 }),
+    member("33", {}),
+    member("34", { tokensPerSecond: 5_000, state: "waiting" }),
+    member("35", { tokensPerSecond: 5_000, state: "uploading" }),
+    member("36", { tokensPerSecond: 5_000, state: "silent" }),
+  ];
+  expect(tokensPerSecond({ ...state, recent: [], current: null }, members)).toBe(130);
 });
 
 const nobody: Address = `0x${"0".repeat(40)}`;

@@ -155,6 +155,14 @@ describe("a log under two logics", () => {
     expect(await versions()).toEqual([OLD, OLD, logics.present, logics.present]);
   });
 
+  it("whose events have another form than that logic reads is left as it is", async () => {
+    await logOf(logics).append(0, events);
+    const other = { ...present, schemaVersion: present.schemaVersion + 1 };
+    const known: Logics = { present: logics.present, known: { [logics.present]: other } };
+    await expect(replay(logOf(logics), known)).rejects.toMatchObject({ code: "LOGIC_VERSION" });
+    expect((await replay(logOf(logics)))?.seq).toBe(events.length);
+  });
+
   it("of newer logic is left as it is, with one sentence", async () => {
     const newer: Logics = { present: NEW, known: { [NEW]: present } };
     const first = await drive(newer);

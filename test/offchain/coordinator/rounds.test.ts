@@ -309,6 +309,18 @@ describe("members", () => {
     expect(state().outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
   });
 
+  it("that join twice and ask for nothing in between are no new process: their work stays as it was", async () => {
+    const [a] = await two();
+    const attempt = () => state().current?.work[a.address]?.assignment.attempt;
+    await harness.clock.advance(1_000);
+    await a.join();
+    expect(attempt()).toBe(1);
+    await a.assigned();
+    await harness.clock.advance(1_000);
+    await a.join();
+    expect(attempt()).toBe(2);
+  });
+
   it("are answered the moment there is work for them", async () => {
     harness = await openHarness();
     const [a, b] = [harness.worker("31"), harness.worker("32")];

@@ -1,7 +1,7 @@
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { inspect } from "node:util";
 import { join } from "node:path";
-import { Wallet } from "ethers";
+import { encryptKeystoreJson, Wallet } from "ethers";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { expect, test } from "vitest";
 
@@ -124,4 +124,23 @@ test.each([
   await createKeystore({ ...files, scryptN: 2 });
   await writeFile(files.keystore, JSON.stringify({ version: 3, crypto: { kdf, kdfparams } }));
   await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_CORRUPTED" });
+});
+
+// point 8
+test("a keystore that another program made opens with up to sixteen lanes of scrypt", async () => {
+  const files = await paths();
+  await createKeystore({ ...files, scryptN: 2 });
+  const passphrase = (await readFile(files.passphrase, "utf8")).trim();
+  const privateKey = generatePrivateKey();
+  const { address } = privateKeyToAccount(privateKey);
+  const withLanes = async (p: number): Promise<string> => {
+    const json = await encryptKeystoreJson({ address, privateKey }, passphrase, { scrypt: { N: 2, r: 8, p } });
+    await writeFile(files.keystore, json);
+    return openKeystore(files).then(
+      (opened) => opened.address,
+      (error: { code: string }) => error.code,
+    );
+  };
+  expect(await withLanes(16)).toBe(address);
+  expect(await withLanes(17)).toBe("KEYSTORE_CORRUPTED");
 });

@@ -11,7 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { createTurns, LOSS_SHARE } from "../../../offchain/src/validator/turn.ts";
+import { createTurns } from "../../../offchain/src/validator/turn.ts";
 
 const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
 const headOf = (round: number): { head: HeadHash; round: number } => ({
@@ -39,7 +39,8 @@ describe("a checkpoint's held-out loss", () => {
     expect(due.find((each) => each)).toMatchObject({
       head: heads[0],
       sequences: HELD_OUT_SEQUENCES.running,
-      share: LOSS_SHARE,
+      // What docs/operations.md says.
+      share: 0.05,
     });
   });
 
@@ -75,6 +76,14 @@ describe("a checkpoint's held-out loss", () => {
     );
     expect(turns.next(heads, settled, set, none)).toBeUndefined();
     expect(turns.next(heads.slice(1), resting, set, new Set([next!.key]))).toBeUndefined();
+  });
+
+  it("is measured in its order by one that is alone: the first before the newest in training, at rest the newest", () => {
+    const turns = createTurns(set[0]!, createManualClock());
+    const first = (phase: RunView["phase"]) => turns.next(heads, view(phase), set.slice(0, 1), none)?.head;
+    expect(first("Training")).toBe(heads[0]);
+    expect(first("Paused")).toBe(heads[1]);
+    expect(first("Finished")).toBe(heads[1]);
   });
 
   it("is not measured by a validator outside the set, nor where there is no checkpoint", async () => {
