@@ -1117,7 +1117,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a bench ends when the wall clock is set",
     file: "offchain/src/coordinator/machine/clock.ts",
-    text: "if (member.benchedUntil > was) member.benchedUntil += shift;",
+    text: "member.benchedUntil = moved(member.benchedUntil);",
     instead: "if (member.benchedUntil > was) member.benchedUntil += 0 * shift;",
     tests: ["test/offchain/coordinator/restart.test.ts"],
   },

@@ -330,8 +330,11 @@ describe("what is waited for, when the wall clock is set", () => {
     expect(after.pending[effect.key]!.notBefore - now).toBe(40_000);
   });
 
-  it.each([HOUR, -HOUR])("(by %i ms) is due where it was due", (by) => {
-    expect(set(waiting(-1), by).pending[effect.key]!.notBefore).toBeLessThanOrEqual(was + by);
+  it.each([HOUR, -HOUR])("(by %i ms) is due where it was due, and over where it was over", (by) => {
+    const after = set(waiting(-1), by);
+    const { benchedUntil, keptUntil } = after.absent[gone]!;
+    const times = [after.pending[effect.key]!.notBefore, after.members[member]!.benchedUntil, benchedUntil, keptUntil];
+    for (const time of times) expect(time).toBeLessThanOrEqual(was + by);
   });
 });
 

@@ -8,19 +8,20 @@ import type { StateDraft } from "./pending.ts";
 
 export function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): void {
   const shift = at - was;
+  /** What is waited for is as far away as before; what was over stays over, where the clock was set back too. */
+  const moved = (time: number): number => (time > was ? time + shift : Math.min(time, at));
   for (const pending of Object.values(draft.pending)) {
-    // What was due stays due.
-    pending.notBefore = pending.notBefore > was ? pending.notBefore + shift : Math.min(pending.notBefore, at);
+    pending.notBefore = moved(pending.notBefore);
     if (pending.effect.kind === "setTimer" && pending.effect.clock === "run") pending.effect.due += shift;
   }
   for (const member of Object.values(draft.members)) {
-    if (member.benchedUntil > was) member.benchedUntil += shift;
+    member.benchedUntil = moved(member.benchedUntil);
     // What has happened does not lie in the future, also where it was written down while the clock was ahead.
     member.joinedAt = Math.min(member.joinedAt, at);
   }
   for (const absence of Object.values(draft.absent)) {
-    if (absence.benchedUntil > was) absence.benchedUntil += shift;
-    if (absence.keptUntil > was) absence.keptUntil += shift;
+    absence.benchedUntil = moved(absence.benchedUntil);
+    absence.keptUntil = moved(absence.keptUntil);
   }
   for (const summary of draft.recent) {
     const ahead = Math.max(0, summary.durableAt - at);
