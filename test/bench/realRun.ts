@@ -19,16 +19,19 @@ import { presetOf, type PresetName } from "../../offchain/src/engine/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { RoundTimes } from "../../offchain/src/worker/index.ts";
 import { benchmarkStep, type StepBenchmark } from "./engine.ts";
+import { enginesAlone } from "./enginesAlone.ts";
 import { residentOf, treeOf } from "./processTree.ts";
 import { type BenchOptions, mebibytes, percent, type Row, whole } from "./report.ts";
 
-/** What is run, and the share of one engine alone that is the goal. */
+/** What is run, and the share of its workers' engines alone that is the goal. */
 const subjects: readonly { readonly preset: PresetName; readonly goal: number }[] = [
   { preset: "1m", goal: 0.95 },
   { preset: "20m", goal: 0.85 },
 ];
 const main = fileURLToPath(new URL("../../offchain/src/cli/main.ts", import.meta.url));
 const POLL_MS = 500;
+/** As `cotrain up` starts them by default, each with one thread. */
+const WORKERS = 3;
 
 interface Sample {
   /** Ms since 1970. */
@@ -178,23 +181,24 @@ export async function realRun(preset: PresetName, seconds: number): Promise<Real
     const samples = await watch(state, child.pid ?? 0, ended.signal);
     const [code] = (await exit) as [number | null];
     if (code !== 0) throw new RetryableError("RUN_FAILED", `cotrain up ended with ${code}: ${words}`);
-    return evaluate(samples, seconds, await roundTimes(state, 3));
+    return evaluate(samples, seconds, await roundTimes(state, WORKERS));
   } finally {
     process.off("exit", stop);
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-/** The real run between two measurements of one engine alone, for each subject. */
+/** The real run between measurements of engines alone, for each subject. */
 export async function benchmarkRealRun({ quick, note }: BenchOptions): Promise<Row[]> {
   const [seconds, alone] = quick ? [30, 4] : [180, 15];
   const rows: Row[] = [];
   for (const { preset, goal } of quick ? subjects.slice(0, 1) : subjects) {
-    note(`one engine of ${preset} alone, then the real run for ${seconds} s, then the engine again`);
+    note(`engines of ${preset} alone, then the real run for ${seconds} s, then one engine again`);
+    const workers = await enginesAlone(preset, WORKERS, alone);
     const before = await benchmarkStep(preset, 2, alone);
     const run = await realRun(preset, seconds);
     const after = await benchmarkStep(preset, 2, alone);
-    rows.push(...speedRows({ preset, goal, run, before, after }), ...learningRows(preset, run, seconds));
+    rows.push(...speedRows({ preset, goal, run, workers, before, after }), ...learningRows(preset, run, seconds));
   }
   return rows;
 }
@@ -203,27 +207,33 @@ interface Compared {
   readonly preset: PresetName;
   readonly goal: number;
   readonly run: RealRun;
+  /** Tokens per second of the workers' engines alone, together. */
+  readonly workers: number;
   readonly before: StepBenchmark;
   readonly after: StepBenchmark;
 }
 
 /** The engine's better measurement counts: a neighbour on the machine only ever makes it slower. */
-function speedRows({ preset, goal, run, before, after }: Compared): Row[] {
+function speedRows({ preset, goal, run, workers, before, after }: Compared): Row[] {
   const alone = Math.max(before.tokensPerSecond, after.tokensPerSecond);
   const { microBatch, model } = presetOf(preset);
   const cpuMilliseconds = Math.min(before.cpuMillisecondsPerStep, after.cpuMillisecondsPerStep);
   const aloneByCpu = (microBatch * model.sequence * 1_000) / cpuMilliseconds;
   const used = [...run.cpu.values()].reduce((sum, seconds) => sum + seconds, 0);
-  const share = run.tokensPerSecond / alone;
+  const share = run.tokensPerSecond / workers;
   const cpu = [...run.cpu].sort(([, a], [, b]) => b - a).map(([role, seconds]) => `${role} ${percent(seconds / used)}`);
   const memory = [...run.memory].sort(([, a], [, b]) => b - a).map(([role, bytes]) => `${role} ${mebibytes(bytes)}`);
   const { wait, prepare, train, send, submit } = run.times;
   return [
     {
-      what: `real run (${preset}, 3 workers of 1 thread, HTTP, chain, validators) over one engine alone with 2 threads`,
+      what: `real run (${preset}, ${WORKERS} workers of 1 thread, HTTP, chain, validators) over the same engines alone, side by side`,
       goal: `≥ ${percent(goal)}`,
-      result: `${percent(share)}: ${whole(run.tokensPerSecond)} of ${whole(alone)} tokens/s (before ${whole(before.tokensPerSecond)}, after ${whole(after.tokensPerSecond)})`,
+      result: `${percent(share)}: ${whole(run.tokensPerSecond)} of ${whole(workers)} tokens/s`,
       met: share >= goal,
+    },
+    {
+      what: `${preset}: real run over one engine alone with 2 threads`,
+      result: `${percent(run.tokensPerSecond / alone)}: of ${whole(alone)} tokens/s (before ${whole(before.tokensPerSecond)}, after ${whole(after.tokensPerSecond)})`,
     },
     {
       what: `${preset}: real run over one engine per second of processor time, which neighbours on the machine disturb less`,
