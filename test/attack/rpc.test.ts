@@ -21,6 +21,7 @@ import {
   walletOn,
 } from "../../offchain/src/chain/index.ts";
 import {
+  createLogger,
   jobMigrations,
   type JobSchema,
   type JobTable,
@@ -42,12 +43,14 @@ const options = () => ({ ...world, rpcUrl: rpc.url, retries: 0 });
 
 async function open(
   instead: (jobs: JobTable) => JobTable = (jobs) => jobs,
-): Promise<{ chain: Chain; jobs: JobTable; reverted: Reverted[] }> {
+): Promise<{ chain: Chain; jobs: JobTable; reverted: Reverted[]; log: readonly string[] }> {
   const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs"), backoffBase: 50 });
   const { chainId, contracts, fromBlock } = world;
+  const log: string[] = [];
+  const logger = createLogger({ component: "poster", destination: { write: (line) => log.push(line) } });
   const chain = await openChain(
-    { chainId, contracts, fromBlock, rpcUrl: rpc.url, retries: 0, pollInterval: 30, watchInterval: 30 },
+    { chainId, contracts, fromBlock, rpcUrl: rpc.url, retries: 0, pollInterval: 30, watchInterval: 30, logger },
     { account: poster, jobs: instead(jobs) },
   );
   closing.push(async () => {
@@ -56,7 +59,7 @@ async function open(
   });
   const reverted: Reverted[] = [];
   chain.onReverted((item) => reverted.push(item));
-  return { chain, jobs, reverted };
+  return { chain, jobs, reverted, log };
 }
 
 /** A fresh round on the newest head. */
@@ -251,12 +254,14 @@ describe("an RPC that names its fees", () => {
   const tip = quantity(3n * 10n ** 15n);
 
   it("gets no posting, which waits until it asks for less", async () => {
-    const { chain, jobs } = await open();
+    const { chain, jobs, log } = await open();
     const [fields, before] = [await nextFields(), { nonce: await nonce(), sends: sends() }];
     rpc.instead = (method) => (method === "eth_maxPriorityFeePerGas" ? tip : undefined);
     const posting = chain.postHead(fields, "dear");
     posting.catch(() => undefined);
     await until(putOff(jobs, "dear"), "the posting that waits");
+    expect(chain.feeWait()).toMatchObject({ what: "fees", allowed: 10n ** 17n, since: expect.any(Number) as number });
+    expect(chain.feeWait()!.asked).toBeGreaterThan(10n ** 17n);
     rpc.instead = (method) => (method === "eth_estimateGas" ? quantity(2n ** 40n) : undefined);
     const asked = rpc.asked.length;
     await until(
@@ -268,6 +273,11 @@ describe("an RPC that names its fees", () => {
     const { head } = await posting;
     parent = head;
     expect(await nonce()).toBe(before.nonce + 1);
+    expect(chain.feeWait()).toBeUndefined();
+    // However often it was tried.
+    expect(
+      log.filter((line) => /too dear, posting waits. The chain's RPC asks for .* are allowed/.test(line)),
+    ).toHaveLength(1);
   });
 
   it("gets nothing signed by an owner's wallet, which says what is asked for and what is allowed", async () => {

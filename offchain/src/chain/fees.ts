@@ -11,9 +11,23 @@ export const DEFAULT_MAX_FEE = 10n ** 17n;
 /** A part of them may be the tip. The rest is burnt at the price that the chain itself counts, whatever was quoted. */
 const TIP_PART = 4n;
 
+/** What is asked for one transaction and what is allowed, wei; of a tip, its part of both. */
+export interface FeesAsked {
+  readonly what: "fees" | "tip";
+  readonly asked: bigint;
+  readonly allowed: bigint;
+}
+
 /** Why an account did not sign; viem shows the sentence of a cause, and reads `details` as text where there are any. */
 export class UnsignedError extends RetryableError {
   readonly shortMessage = this.message;
+  /** Of one that waits for lower fees. */
+  readonly fees: FeesAsked | undefined;
+
+  constructor(code: string, message: string, fees?: FeesAsked) {
+    super(code, message);
+    this.fees = fees;
+  }
 }
 
 /** What an RPC asks for one transaction. */
@@ -27,14 +41,18 @@ export interface Quote {
 
 /** @param maxFee wei that the transaction may cost. @throws UnsignedError `FEE_TOO_HIGH` */
 export function requireFee({ gas, price, tip }: Quote, maxFee: bigint): void {
-  const refuse = (what: string, perGas: bigint, most: bigint): UnsignedError =>
-    new UnsignedError(
+  const refuse = (what: FeesAsked["what"], perGas: bigint, allowed: bigint): UnsignedError => {
+    const asked = gas * perGas;
+    return new UnsignedError(
       "FEE_TOO_HIGH",
-      `The chain's RPC asks for ${what} of ${formatEther(gas * perGas)} coins for one transaction (${gas} gas at ${formatGwei(perGas)} gwei); ${formatEther(most)} are allowed. Nothing is sent until it asks for less, or --max-fee allows more.`,
+      `The chain's RPC asks for ${what === "tip" ? "a tip" : what} of ${formatEther(asked)} coins for one transaction (${gas} gas at ${formatGwei(perGas)} gwei); ${formatEther(allowed)} are allowed. Nothing is sent until it asks for less, or --max-fee allows more.`,
+      { what, asked, allowed },
     );
+  };
   if (gas * price > maxFee) throw refuse("fees", price, maxFee);
-  if (gas * tip > maxFee / TIP_PART) throw refuse("a tip", tip, maxFee / TIP_PART);
+  if (gas * tip > maxFee / TIP_PART) throw refuse("tip", tip, maxFee / TIP_PART);
 }
 
-/** Whether a transaction waits for lower fees. */
-export const isTooDear = (error: unknown): boolean => error instanceof UnsignedError && error.code === "FEE_TOO_HIGH";
+/** What is too dear where a transaction waits for lower fees, else undefined. */
+export const tooDear = (error: unknown): FeesAsked | undefined =>
+  error instanceof UnsignedError ? error.fees : undefined;

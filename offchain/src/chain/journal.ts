@@ -21,7 +21,8 @@ import {
   startJobRunner,
 } from "../service/index.ts";
 import { type ChainConnection, isAway, isRevert } from "./connection.ts";
-import { isTooDear, requireFee } from "./fees.ts";
+import { requireFee, tooDear } from "./fees.ts";
+import type { FeeWait } from "./ports.ts";
 
 /** One kind of posting. */
 export interface PostingKind<P, R> {
@@ -93,6 +94,8 @@ export interface Journal {
   isOpen(kind: string, key: string): Promise<boolean>;
   /** Makes a done posting due again: the chain lost its effect. It comes before all later ones. */
   reopen(kind: string, key: string): Promise<boolean>;
+  /** What the account's postings wait for while the chain is too dear. */
+  feeWait(): FeeWait | undefined;
   stop(): Promise<void>;
   /** Rejects when the journal itself breaks. */
   readonly closed: Promise<void>;
@@ -117,6 +120,9 @@ const raised = (old: string, now: bigint): bigint => {
   const least = (BigInt(old) * 9n) / 8n + 1n;
   return now > least ? now : least;
 };
+
+/** How often it is logged that the chain is still too dear. */
+const TELL_DEAR_EVERY_MS = 60_000;
 
 /** Opens the journal of one account; what an earlier process left unfinished goes on at once. */
 export function openJournal(options: JournalOptions): Journal {
@@ -224,6 +230,10 @@ export function openJournal(options: JournalOptions): Journal {
     return clock.now() - since;
   };
 
+  /** Postings that wait for lower fees, by job. */
+  const dear = new Map<number, FeeWait>();
+  let toldDearAt = -Infinity;
+
   /** Works on one posting until its effect is there, it is refused, or something must come first. */
   const work = async (kind: PostingKind<unknown, unknown>, job: Job, context: JobContext): Promise<unknown> => {
     const { payload } = job;
@@ -245,6 +255,7 @@ export function openJournal(options: JournalOptions): Journal {
           throw error;
         }
         sentAt = clock.now();
+        dear.delete(job.id);
         log?.info(
           { kind: kind.kind, posting: job.key, nonce: progress.nonce, transaction: progress.sent.at(-1)?.hash },
           "posting sent",
@@ -310,6 +321,7 @@ export function openJournal(options: JournalOptions): Journal {
             throw error;
           }
           sentAt = clock.now();
+          dear.delete(job.id);
           log?.warn(
             { kind: kind.kind, posting: job.key, nonce: progress.nonce },
             "posting was stuck, sent again with higher fees",
@@ -326,7 +338,10 @@ export function openJournal(options: JournalOptions): Journal {
       async (job: Job, context: JobContext) => {
         try {
           const ending = await work(kind, job, context);
-          if (!(ending instanceof Deferral)) gaps.delete(job.id);
+          if (!(ending instanceof Deferral)) {
+            gaps.delete(job.id);
+            dear.delete(job.id);
+          }
           return ending;
         } catch (error) {
           // Told to stop: the posting goes on at the next start.
@@ -337,10 +352,20 @@ export function openJournal(options: JournalOptions): Journal {
             return context.later(1_000);
           }
           // So are lower fees; what was sent before is looked for meanwhile.
-          if (isTooDear(error)) {
-            log?.warn({ kind: kind.kind, posting: job.key, err: error }, "the chain is too dear, posting waits");
+          const fees = tooDear(error);
+          if (fees) {
+            const now = clock.now();
+            const known = dear.get(job.id);
+            dear.set(job.id, { ...fees, since: known?.since ?? now });
+            // It may last for days, and is tried every second.
+            if (!known || Math.abs(now - toldDearAt) >= TELL_DEAR_EVERY_MS) {
+              toldDearAt = now;
+              const sentence = (error as Error).message;
+              log?.warn({ kind: kind.kind, posting: job.key }, `the chain is too dear, posting waits. ${sentence}`);
+            }
             return context.later(1_000);
           }
+          dear.delete(job.id);
           // What trying again cannot help ends this posting, and must not hold up the account's others.
           if (error instanceof CotrainError && !error.retryable) return refused(error);
           throw error;
@@ -401,6 +426,7 @@ export function openJournal(options: JournalOptions): Journal {
         .map((job) => ({ key: job.key, payload: job.payload as never })),
     isOpen: async (kind, key) => ["ready", "running"].includes((await jobs.get(kind, key))?.state ?? ""),
     reopen: (kind, key) => jobs.reopen(kind, key),
+    feeWait: () => [...dear.values()].toSorted((a, b) => a.since - b.since)[0],
     stop: async () => {
       closing.abort();
       await runner.stop();

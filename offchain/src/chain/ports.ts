@@ -19,6 +19,7 @@ import type {
   SignedVerdict,
   VerdictsFile,
 } from "@cotrain/sdk/protocol";
+import type { FeesAsked } from "./fees.ts";
 
 /** A run's last link; all zero for a run that does not exist. */
 export interface CurrentHead {
@@ -222,6 +223,11 @@ export interface RootPosting extends Posting {
   readonly root: RootView;
 }
 
+/** The oldest posting that waits for lower fees, and since when, ms. */
+export interface FeeWait extends FeesAsked {
+  readonly since: number;
+}
+
 /**
  * What the coordinator uses. Postings are idempotent by `key` (the effect's), journaled before they are sent, and resolve
  * when the transaction has the configured confirmations; "already posted with the same content" resolves too. They retry by
@@ -246,4 +252,6 @@ export interface ChainPort extends ChainReader {
   dueEpoch(modelId: ModelId): Promise<number | undefined>;
   /** @throws RetryableError `CHAIN_MOVED` when the active root changed meanwhile; UserError `EVIDENCE_…` for documents that do not verify */
   computeEpoch(input: ComputeEpochInput, blobs: BlobSource): Promise<EpochResult>;
+  /** What postings wait for while the chain asks for more than a transaction may cost; undefined while they do not. */
+  feeWait(): FeeWait | undefined;
 }

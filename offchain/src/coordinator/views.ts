@@ -86,6 +86,7 @@ export function runView(run: Run): RunView {
     .map((member) => memberView(run, state, member));
   const anchored = state.heads.findLast(({ anchor }) => anchor !== null);
   const { current } = state;
+  const feeWait = run.modules.chain.feeWait();
   return {
     runId: run.runId,
     modelId: run.facts.modelId,
@@ -111,6 +112,9 @@ export function runView(run: Run): RunView {
           transaction: anchored.anchor?.transaction ?? null,
         }
       : null,
+    ...(feeWait && {
+      feeWait: { ...feeWait, asked: feeWait.asked.toString(), allowed: feeWait.allowed.toString() },
+    }),
     current: current
       ? {
           round: current.round,

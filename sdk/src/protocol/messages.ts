@@ -115,6 +115,15 @@ export const RunView = Type.Object({
   checkpoint: Type.Object({ round: Count, digest: Hash32 }),
   /** Newest head seen on-chain. */
   anchored: Nullable(Type.Object({ round: Count, sequence: Count, head: Hash32, transaction: Nullable(Hash32) })),
+  /** While the chain asks for more than a transaction may cost, wei, and the next anchor waits: since when, ms since 1970. */
+  feeWait: Type.Optional(
+    Type.Object({
+      what: Type.Union([Type.Literal("fees"), Type.Literal("tip")]),
+      asked: Decimal,
+      allowed: Decimal,
+      since: Count,
+    }),
+  ),
   /** Open round, null between rounds. Times in ms since 1970. */
   current: Nullable(
     Type.Object({

@@ -23,6 +23,7 @@ import {
   wrapCommand,
 } from "../../../offchain/src/cli/format.ts";
 import { createOutput, type Output, table } from "../../../offchain/src/cli/output.ts";
+import { feeWaitText } from "../../../offchain/src/cli/feeWait.ts";
 import { memberLines } from "../../../offchain/src/cli/commands/status.ts";
 import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import { blankWorker, drawWorker } from "../../../offchain/src/cli/workerScreen.ts";
@@ -96,6 +97,11 @@ const screen: Screen = {
   joinCommand: "npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
   warning: undefined,
 };
+
+const feeWait = { what: "fees", asked: "212345678900000000", allowed: "100000000000000000", since: 1 } as const;
+const dear: RunView = { ...view, checkpoint: { ...view.checkpoint, round: 9 }, feeWait };
+const dearText =
+  "checkpoints 7 to 9 wait for lower fees: the chain asks for 0.2124 coins a transaction, --max-fee allows 0.1 coins";
 
 /** Words that have a digit, of whatever base, in them. */
 const wordsOf = (shown: string): string[] => shown.split(/\s+/).filter((word) => /[\da-f]/i.test(word));
@@ -303,6 +309,16 @@ describe("the live picture", () => {
     expect(rows.filter((row) => row.includes("1,234,567") && row.endsWith("40.0%"))).toHaveLength(2);
   });
 
+  test("says which checkpoints wait for lower fees, what the chain asks for and what is allowed", () => {
+    const shown = drawScreen({ ...screen, view: dear }, plain, 100, 20).replaceAll(/\s+/g, " ");
+    expect(shown).toContain(`${dearText} join by`);
+    const tip = { ...dear.feeWait!, what: "tip" as const, asked: "30000000000000000", allowed: "25000000000000000" };
+    expect(feeWaitText({ ...dear, feeWait: tip })).toMatch(/asks for a tip of 0\.03 coins .* allows a tip of 0\.025/);
+    expect(feeWaitText({ ...dear, checkpoint: { ...dear.checkpoint, round: 7 } })).toMatch(/^checkpoint 7 waits for/);
+    expect(feeWaitText({ ...dear, checkpoint: { ...dear.checkpoint, round: 6 } })).toMatch(/^what is to be sent waits/);
+    expect(feeWaitText(view)).toBeUndefined();
+  });
+
   test("a subject longer than the terminal is wide goes on in the next line", () => {
     const lines = drawScreen({ ...screen, model: `a long name ${"m".repeat(90)}` }, plain, 80).split("\n");
     expect(lines.slice(0, 3).join("").replaceAll(/\s+/g, "")).toBe(
@@ -318,6 +334,10 @@ describe("the plain line", () => {
       `Training · round 8 · train 2.597 held-out 2.346 bits/byte on 8,192 tokens · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
     );
     expect(plainLine({ ...screen, view: undefined })).toBe("Training");
+  });
+
+  test("says that checkpoints wait for lower fees", () => {
+    expect(plainLine({ ...screen, view: dear })).toMatch(new RegExp(`${dearText}$`));
   });
 
   test("counts one round as one", () => {

@@ -290,6 +290,15 @@ describe("the display", () => {
     expect(notices).toEqual(["0:00  Training", "0:00  chain id  31337", "0:00  worker-1 proposed"]);
   });
 
+  test("that checkpoints wait for lower fees begins a line of its own", () => {
+    const { display, notices } = open(Object.assign(new FakeTerminal(), { isTTY: false }));
+    const told = pictureOf({ members: [], traffic: { up: 0, down: 0, synchronous: 0, ring: 0 } });
+    const feeWait = { what: "fees", asked: "2", allowed: "1", since: 5 } as const;
+    display.update({ activity: "Training", view: told });
+    for (const view of [{ ...told, feeWait }, { ...told, feeWait }, told]) display.update({ view });
+    expect(notices.map((line) => line.includes("checkpoint 0 waits for lower fees"))).toEqual([false, true, false]);
+  });
+
   test("what happens to a proposal names it, and on a terminal only its newest step stays", () => {
     const terminal = new FakeTerminal();
     const loss = { train: null, heldOut: null, heldOutFirst: null };

@@ -151,6 +151,12 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   expect(narrow.filter((line) => line.length > 80)).toEqual([]);
   expect(words(narrow).filter((word) => word !== "\\")).toEqual(words(wide));
   expect(narrow).toContain(`  ${hash("3")}`);
+  const feeWait = { what: "fees", asked: "200000000000000000", allowed: "100000000000000000", since: 1 } as const;
+  expect(
+    viewLines({ ...view, feeWait }, 128, undefined, checkpoints, "list", join, Infinity).find((line) =>
+      line.includes("lower fees"),
+    ),
+  ).toMatch(/^ +checkpoint 12 waits for lower fees: the chain asks for 0\.2 coins .* --max-fee allows 0\.1 coins$/);
   // What a coordinator tells of is shown as what a directory knows: every contract, by the same name.
   const address = getAddress(`0x${"4b".repeat(20)}`);
   const labels = ["shares (ERC-20 with votes)", "governor", "timelock", "checkpoint registry", "run registry"];

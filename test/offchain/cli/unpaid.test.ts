@@ -116,6 +116,7 @@ describe("what earned nothing stands with its reason", () => {
     expect(summary.unpaid).toEqual([ownLine, otherLine]);
     expect(summary.pending).toEqual([
       { what: "anchoring of checkpoint 2", due: null },
+      { what: expect.stringMatching(/^checkpoint 2 waits for lower fees: .* 0\.3 coins/) as string, due: null },
       { what: "activation of the reward root of epoch 4", due: "1970-01-01T00:16:40.000Z" },
       { what: "reward root of epoch 5", due: "1970-01-01T00:33:20.000Z" },
       { what: "claims of epoch 5", due: "1970-01-01T00:33:25.000Z" },
@@ -133,6 +134,7 @@ const view = {
   realisations: [`0x${"55".repeat(32)}`],
   checkpoint: { round: 2, digest: `0x${"22".repeat(32)}` },
   anchored: { round: 1 },
+  feeWait: { what: "fees", asked: "300000000000000000", allowed: "1", since: 1 },
   round: 2,
   step: 8,
   tokens: "256",

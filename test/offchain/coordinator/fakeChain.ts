@@ -20,7 +20,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type ManualClock, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
-import type { BlobSource, ChainPort, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, ChainPort, FeeWait, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 
 const address = (byte: string): Address => `0x${byte.repeat(20)}`;
@@ -57,6 +57,8 @@ export interface FakeChainOptions {
 export interface FakeChain extends ChainPort {
   /** Everything rejects while true. */
   away: boolean;
+  /** What postings are said to wait for. */
+  dear: FeeWait | undefined;
   status: number;
   readonly heads: PostedHead[];
   /** Heads under older parameters are not paid. */
@@ -126,6 +128,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
 
   const chain: FakeChain = {
     away: false,
+    dear: undefined,
     status: 0,
     heads,
     leastVersion: 1,
@@ -182,6 +185,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     rootsOf: async () => (present(), []),
     activationsOf: async () => (present(), []),
     dueEpoch: async () => (present(), undefined),
+    feeWait: () => chain.dear,
     postHead: async (fields, key) => {
       present();
       sent.push(key);

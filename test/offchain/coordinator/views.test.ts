@@ -59,6 +59,14 @@ describe("the API shows", () => {
     );
   });
 
+  it("that the next anchor waits for lower fees, while it does", async () => {
+    expect(await harness.client.run(runId)).not.toHaveProperty("feeWait");
+    harness.chain.dear = { what: "fees", asked: 2n * 10n ** 17n, allowed: 10n ** 17n, since: 5 };
+    const { feeWait } = await harness.client.run(runId);
+    harness.chain.dear = undefined;
+    expect(feeWait).toEqual({ what: "fees", asked: "200000000000000000", allowed: "100000000000000000", since: 5 });
+  });
+
   it("held-out loss as the validators' median", async () => {
     const { heads } = harness.run.driver.state;
     for (const { head, round } of [heads[0]!, heads.at(-1)!]) {

@@ -19,6 +19,7 @@ import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows, shownContracts } from "../facts.ts";
+import { feeWaitText } from "../feeWait.ts";
 import { countOf, formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
 import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
@@ -111,6 +112,7 @@ export function viewLines(
   measuring: MeasuringShares = {},
 ): string[] {
   const { heldOut } = view.loss;
+  const dear = feeWaitText(view);
   const [moved = "", ...baselines] = trafficLines(view);
   const rows: [string, string][] = [
     ["run", view.runId],
@@ -129,6 +131,7 @@ export function viewLines(
     ...measuringRows(measuring),
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
+    ...(dear === undefined ? [] : [["", dear] as [string, string]]),
     ["moved", moved],
     ...baselines.map((line): [string, string] => ["", line]),
     ["kept", keptLine(view.kept)],

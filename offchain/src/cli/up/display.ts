@@ -104,7 +104,7 @@ export function openDisplay(options: DisplayOptions): Display {
     // What was closed is not drawn again under the lines that followed it.
     if (closed) return;
     if (picture) return picture.draw();
-    const key = `${screen.view?.round ?? -1} ${screen.activity}`;
+    const key = `${screen.view?.round ?? -1} ${screen.activity} ${screen.view?.feeWait?.since ?? ""}`;
     if (key === shown) return;
     shown = key;
     notice(plainLine(screen));

@@ -5,6 +5,7 @@
 import { codecCode, type MemberView, type RunView } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
+import { feeWaitText } from "../feeWait.ts";
 import {
   bar,
   bitsPerByte,
@@ -315,6 +316,7 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
     : `${view.round} completed`;
   const { tokensPerSecond, workers } = liveSpeed(view);
   const text = (name: string, ...pieces: readonly Piece[]): Line[] => flow([label(name), ...pieces], columns);
+  const dear = feeWaitText(view);
   const anchor = anchored ? text("", `checkpoint ${anchored.round} is anchored in the transaction`) : [];
   const transaction = anchored?.transaction ? text("", anchored.transaction) : [];
   return [
@@ -332,6 +334,7 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
     gap,
     block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), 3),
     block([...anchor, ...transaction]),
+    ...(dear ? [block(text("", ["yellow", dear]))] : []),
     ...screen.happenings.slice(-4).map((happening) => block(text("", happening.text), 6)),
     joinBlock(screen, columns),
   ];
@@ -390,5 +393,6 @@ export function plainLine(screen: Screen): string {
     anchored
       ? `checkpoint ${anchored.round} anchored${anchored.transaction ? ` in ${anchored.transaction}` : ""}`
       : "nothing anchored yet",
+    ...[feeWaitText(view) ?? []].flat(),
   ].join(" · ");
 }

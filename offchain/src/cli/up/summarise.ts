@@ -7,6 +7,7 @@ import { workOf } from "../../chain/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";
+import { feeWaitText } from "../feeWait.ts";
 import { formatAddress, formatShares } from "../format.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
@@ -98,6 +99,8 @@ async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pe
   const pending: { what: string; due: string | null }[] = [];
   if (view.anchored === null || view.anchored.round < view.checkpoint.round)
     pending.push({ what: `anchoring of checkpoint ${view.checkpoint.round}`, due: null });
+  const dear = feeWaitText(view);
+  if (dear !== undefined) pending.push({ what: dear, due: null });
   const [active, waiting, heads] = await Promise.all([
     reader.activeRoot(modelId),
     reader.pendingRoot(modelId),
