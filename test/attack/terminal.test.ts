@@ -5,16 +5,20 @@ import type { AddressInfo } from "node:net";
 
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
-import { createManualClock, printable } from "../../offchain/src/base/index.ts";
+import { createManualClock, printable, printableJson } from "../../offchain/src/base/index.ts";
 import { createOutput, printableInColour } from "../../offchain/src/cli/output.ts";
 import { openDisplay, type Terminal } from "../../offchain/src/cli/up/display.ts";
 import { createLogger } from "../../offchain/src/service/index.ts";
 import { cotrainHere } from "../offchain/cli/support.ts";
 
-/** Sets the title, clears the screen, hides what follows; in C0 and in C1; then a line of its own. */
-const HOSTILE = "ok\u001b]0;owned\u0007\u001b[2J\u001b[8m\u009b1A\u007f\rgone\ncotrain: all is well";
-// oxlint-disable-next-line no-control-regex -- these are what it is about
-const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
+/** Directions of text (embeddings, overrides, isolates, marks), and what has no shape: zero widths, a filler, a tag. */
+const UNSEEN =
+  "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u200b\u2060\ufeff\u00ad\u3164\u{e0041}\u2028";
+/** Sets the title, clears the screen, hides what follows; in C0 and in C1; then a line of its own, and what turns text round. */
+const HOSTILE = `ok\u001b]0;owned\u0007\u001b[2J\u001b[8m\u009b1A\u007f\rgone\ncotrain: all is well\u202e gpj.exe${UNSEEN}`;
+const CONTROLS =
+  // oxlint-disable-next-line no-control-regex -- these are what it is about
+  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad\u3164\u{e0041}]/u;
 
 const hash = (byte: string): string => `0x${byte.repeat(32)}`;
 const address = (byte: string): string => `0x${byte.repeat(20)}`;
@@ -150,6 +154,15 @@ test("who claims is told that the contracts are a coordinator's word, before the
 });
 
 describe("what leaves for a terminal", () => {
+  test("shows where text was turned round or hidden, and leaves scripts and emoji whole", () => {
+    for (const character of UNSEEN) expect(printable(`a${character}b`)).toBe("a\uFFFDb");
+    expect(printable("cotrain\u200d claim\ufe0f")).toBe("cotrain\uFFFD claim\uFFFD");
+    for (const text of ["می\u200cخواهم", "👩\u200d👧", "❤\ufe0f", "שלום, Größe\n\t→ 漢字"])
+      expect(printable(text)).toBe(text);
+    expect(printableJson(JSON.stringify({ [UNSEEN]: HOSTILE }))).not.toMatch(CONTROLS);
+    expect(JSON.parse(printableJson(JSON.stringify({ [UNSEEN]: HOSTILE })))).toEqual({ [UNSEEN]: HOSTILE });
+  });
+
   test("keeps of escape codes those alone that colours are made of", () => {
     const { isTTY } = process.stdout;
     onTestFinished(() => {
@@ -196,7 +209,7 @@ describe("what leaves for a terminal", () => {
     // What draws the picture moves the cursor itself; what it was given does not.
     for (const code of ["]0;owned", "[2J", "[8m"]) expect(shown).not.toContain(`\u001b${code}`);
     // oxlint-disable-next-line no-control-regex -- these are what it is about
-    expect(shown).not.toMatch(/[\u0007\u007f-\u009f]/);
+    expect(shown).not.toMatch(/[\u0007\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/);
   });
 
   test("is clean in a log for people, and one of JSON says the same", () => {

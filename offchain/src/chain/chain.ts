@@ -235,7 +235,7 @@ export async function openChain(
     },
     dueEpoch: (modelId) => dueEpoch(reader, modelId),
     computeEpoch: (input, blobs) => computeEpoch({ reader, blobs, evidence }, input),
-    feeWait: journal.feeWait,
+    feeWait: () => journal.feeWait(),
     onReverted: watch.onReverted,
     close: async () => {
       await watch.stop();
