@@ -523,6 +523,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/terminal.test.ts"],
   },
   {
+    name: "text is shown in whatever order a stranger gives it, and hidden text is not seen",
+    file: "offchain/src/base/printable.ts",
+    text: "|(?![${JOINERS}])[${SHAPELESS}]",
+    instead: "",
+    tests: ["test/attack/terminal.test.ts"],
+  },
+  {
     name: "a log for people shows what was told",
     file: "offchain/src/service/logging.ts",
     text: 'if (typeof value === "string") return printable(value);',
@@ -1089,7 +1096,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "the summary does not say what earned nothing, and why",
     file: "offchain/src/cli/up/summarise.ts",
-    text: "unpaidLines((await rewards?.unpaid()) ?? [],",
+    text: "unpaidLines(unpaid.works,",
     instead: "unpaidLines([],",
     tests: ["test/offchain/cli/unpaid.test.ts"],
   },

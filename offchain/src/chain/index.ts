@@ -54,7 +54,7 @@ export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
 export { isGone, type PayloadPlace, problemOfUnreadable, readPart } from "./unreadable.ts";
-export { type UnpaidWork, unpaidWork } from "./unpaid.ts";
+export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { type WalletChain, walletOn } from "./wallet.ts";
 export { workOf } from "./work.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";

@@ -36,22 +36,35 @@ export interface UnpaidWork {
   readonly reason: ZeroReason;
 }
 
-/** Epoch manifests that are looked through, and what is found in them, newest first. */
-const MANIFESTS = 16;
-const HEADS = 512;
-const MOST = 1_024;
+export interface Unpaid {
+  /** Newest first. */
+  readonly works: readonly UnpaidWork[];
+  /** What was not looked through: nothing; earlier epochs, which a larger number of them finds; those whose documents are gone. */
+  readonly rest: "none" | "beyond" | "gone";
+}
+
+/** Epochs that are looked through where nobody says more, and what is read for each on average at most. */
+export const UNPAID_EPOCHS = 16;
+const HEADS = 32;
+const MOST = 64;
 
 /**
- * Everything that earned nothing in the newest epochs up to a manifest, newest first. What is not published any more is left
- * out.
+ * Everything that earned nothing in the newest epochs up to a manifest. What is not published any more is left out.
  * @param manifest digest of the epoch manifest under the active root
+ * @param epochs manifests that are looked through
  * @throws what `blobs` throws but for missing blobs; UserError for a document that is not one
  */
-export async function unpaidWork(blobs: BlobSource, runId: RunId, manifest: string): Promise<UnpaidWork[]> {
+export async function unpaidWork(
+  blobs: BlobSource,
+  runId: RunId,
+  manifest: string,
+  epochs = UNPAID_EPOCHS,
+): Promise<Unpaid> {
   const found: UnpaidWork[] = [];
-  const budget = { heads: HEADS };
+  const budget = { heads: epochs * HEADS };
+  const most = epochs * MOST;
   let next: string | null = manifest;
-  for (let seen = 0; next !== null && seen < MANIFESTS && budget.heads > 0 && found.length < MOST; seen++) {
+  for (let seen = 0; next !== null && seen < epochs && budget.heads > 0 && found.length < most; seen++) {
     const digest: string = next;
     const document = await orMissing(async () =>
       parseDocument(
@@ -60,11 +73,12 @@ export async function unpaidWork(blobs: BlobSource, runId: RunId, manifest: stri
         await readJson(blobs, runId, digest, "the epoch manifest", MAX_MANIFEST_BYTES),
       ),
     );
-    if (!document) break;
+    if (!document) return { works: found, rest: "gone" };
     found.push(...((await orMissing(() => unpaidUnder(blobs, runId, document, budget))) ?? []));
     next = document.previous;
   }
-  return found.slice(0, MOST);
+  const whole = next === null && budget.heads >= 0 && found.length <= most;
+  return { works: found.slice(0, most), rest: whole ? "none" : "beyond" };
 }
 
 async function unpaidUnder(

@@ -1,8 +1,8 @@
 /** What earned nothing and why, as lines for people. */
 import { zeroReasons } from "@cotrain/sdk/protocol";
 
-import type { UnpaidWork } from "../chain/index.ts";
-import { formatCount, shortAddress, wrap } from "./format.ts";
+import type { Unpaid, UnpaidWork } from "../chain/index.ts";
+import { countOf, formatCount, shortAddress, wrap } from "./format.ts";
 
 /** Lines that people are shown; the rest is counted. */
 const SHOWN = 12;
@@ -33,6 +33,13 @@ export function shownUnpaid(lines: readonly string[], columns: number): string[]
   const more = lines.length - SHOWN;
   const shown = more > 0 ? [...lines.slice(0, SHOWN), `and ${more} more, all of them under --json`] : lines;
   return shown.flatMap((line) => wrap(line, columns));
+}
+
+/** What is not among the lines, and how to see it; empty where all is. @param epochs that were looked through */
+export function restText(rest: Unpaid["rest"], epochs: number): string {
+  if (rest === "none") return "";
+  if (rest === "gone") return "what earned nothing before that is not shown: its documents are not kept any more";
+  return `what earned nothing before the newest ${countOf(epochs, "epoch")} is not shown: --epochs ${4 * epochs} looks further back`;
 }
 
 /** 1, 2, 3, 7 → "1–3, 7". */

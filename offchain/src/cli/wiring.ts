@@ -19,14 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { freshCommand, UserError } from "../base/index.ts";
-import {
-  type BlobSource,
-  type ChainReader,
-  openReader,
-  readJson,
-  type UnpaidWork,
-  unpaidWork,
-} from "../chain/index.ts";
+import { type BlobSource, type ChainReader, openReader, readJson, type Unpaid, unpaidWork } from "../chain/index.ts";
 import type { BlobReader } from "../storage/index.ts";
 import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
 
@@ -148,8 +141,8 @@ export async function remoteReader(rpcUrl: string, options: RemoteOptions): Prom
 /** What the active root pays, from published documents that are checked against it. */
 export interface ActiveRewards {
   readonly accounts: readonly Address[];
-  /** What earned nothing in the newest epochs, and why. */
-  readonly unpaid: () => Promise<readonly UnpaidWork[]>;
+  /** What earned nothing in so many of the newest epochs, and why. */
+  readonly unpaid: (epochs?: number) => Promise<Unpaid>;
   /** Undefined for an account that it does not pay. */
   readonly of: (account: Address) => { readonly cumulative: bigint; readonly proof: Hex[] } | undefined;
 }
@@ -184,7 +177,7 @@ export async function activeRewards(
     );
   return {
     accounts: file.leaves.map(({ account }) => asAddress(account)),
-    unpaid: () => unpaidWork(blobs, runId, posted.epochDigest),
+    unpaid: (epochs) => unpaidWork(blobs, runId, posted.epochDigest, epochs),
     of: (account) => tree.proofOf(account),
   };
 }

@@ -36,7 +36,7 @@ function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Sett
     const leaves = file.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) }));
     return {
       tree: rewardTree(run.facts.modelId, leaves),
-      unpaid: await unpaidWork(blobSource(blobs), run.runId, manifest),
+      unpaid: (await unpaidWork(blobSource(blobs), run.runId, manifest)).works,
     };
   };
   const found = read();

@@ -153,6 +153,12 @@ test("a bound of fees that is no number", async () => {
     );
 });
 
+test("a number of epochs that is none", async () => {
+  expect(verdictOf(await cotrainHere(["rewards", "list", "--epochs", "0"]))).toEqual(
+    refusal(1, /^--epochs must be .* from 1 to 4096, not "0"\.$/),
+  );
+});
+
 describe("port that another program has", () => {
   test("for the coordinator", async () => {
     const port = await takenPort();

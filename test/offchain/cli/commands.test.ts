@@ -319,6 +319,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     run: "../../e2e/finishedRun",
     deployment: "../../e2e/finishedRun",
     account: "../../e2e/finishedRun",
+    epochs: "badInput",
   },
   "rewards claim": {
     maxFee: "badInput",

@@ -5,12 +5,13 @@ import { join } from "node:path";
 import type { Address } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import type { UnpaidWork } from "../../../offchain/src/chain/index.ts";
+import type { Unpaid, UnpaidWork } from "../../../offchain/src/chain/index.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
 import { shortAddress } from "../../../offchain/src/cli/format.ts";
 import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
 import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
 import type { Session } from "../../../offchain/src/cli/up/session.ts";
+import { drawSummary } from "../../../offchain/src/cli/up/summary.ts";
 import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
 import { temporaryDirectory } from "./support.ts";
 
@@ -65,20 +66,21 @@ const ownLine = line("worker-1", own);
 const otherLine = line("elsewhere", other);
 
 /** An active root under which this directory's worker and another account have work that earned nothing. */
-function active(unpaid: readonly UnpaidWork[] = [work(own, 2), work(other, 1)]): void {
-  stand.rewards = { accounts: [own], unpaid: async () => unpaid, of: () => ({ cumulative: stand.earned, proof: [] }) };
+function active(works: readonly UnpaidWork[] = [work(own, 2), work(other, 1)], rest: Unpaid["rest"] = "none"): void {
+  const unpaid = async (epochs: number): Promise<Unpaid> => ({ works, rest: epochs > 16 ? "none" : rest });
+  stand.rewards = { accounts: [own], unpaid, of: () => ({ cumulative: stand.earned, proof: [] }) };
 }
 afterEach(() => {
   Object.assign(stand, { rewards: undefined, earned: 0n });
 });
 
 /** What `rewards list` prints: the document, and the lines in one row of words. */
-async function list(account?: Address): Promise<{ rows: readonly { unpaid: unknown }[]; text: string }> {
+async function list(account?: Address, epochs = 16): Promise<{ rows: readonly { unpaid: unknown }[]; text: string }> {
   let [rows, text]: [unknown, string] = [[], ""];
   const result = (document: unknown, lines: readonly string[]): void => {
     [rows, text] = [document, lines.join(" ").replaceAll(/\s+/g, " ")];
   };
-  const context = { options: { account }, args: [], output: { result } };
+  const context = { options: { account, epochs }, args: [], output: { result } };
   await rewardsListCommand.run(context as unknown as Parameters<typeof rewardsListCommand.run>[0]);
   return { rows: rows as { unpaid: unknown }[], text };
 }
@@ -105,6 +107,34 @@ describe("what earned nothing stands with its reason", () => {
     expect(text).toContain("and 3 more, all of them under --json");
     expect(rows[1]!.unpaid).toHaveLength(15);
     expect(shownUnpaid(["a", "b"], 80)).toEqual(["a", "b"]);
+  });
+
+  test("in rewards list of the newest epochs, which says that there may be more, and finds it", async () => {
+    active([work(other, 3)], "beyond");
+    const { text } = await list();
+    expect(text).toContain(
+      `${otherLine} what earned nothing before the newest 16 epochs is not shown: --epochs 64 looks further back`,
+    );
+    expect((await list(undefined, 64)).text).not.toContain("not shown");
+    active([], "gone");
+    expect((await list()).text).toMatch(/what earned nothing before that is not shown: its documents are not kept/);
+  });
+
+  test("in the summary of the session that it was trained in; which command shows earlier ones is said", async () => {
+    const epoch: UnpaidWork = { ...work(own, 2), round: null, reason: "noBudget" };
+    active([work(own, 7), { ...epoch, epoch: 6 }, { ...epoch, epoch: 5 }, { ...work(other, 2), round: 1 }]);
+    const prepared = preparedIn(temporaryDirectory());
+    const second = { ...session, first: { ...session.first, round: 1 } };
+    const summary = await summarise(prepared, second);
+    expect(summary.unpaid).toEqual([ownLine, expect.stringContaining("nothing for epoch 6 ")]);
+    const shown = drawSummary(summary, (_, text) => text)
+      .join(" ")
+      .replaceAll(/\s+/g, " ");
+    expect(shown).toMatch(/of earlier sessions: npx cotrain rewards list/);
+    expect((await summarise(prepared, session)).unpaid).toHaveLength(4);
+    expect(await summarise(prepared, session)).not.toHaveProperty("unpaidEarlier");
+    active([work(own, 7)], "beyond");
+    expect(await summarise(prepared, session)).toHaveProperty("unpaidEarlier");
   });
 
   test("in the summary, and there what is pending and what can be claimed", async () => {
@@ -144,7 +174,7 @@ const view = {
   loss: { train: null, heldOut: null, heldOutFirst: null },
 };
 const session = {
-  first: view,
+  first: { ...view, round: 0 },
   milliseconds: 1_000,
   tokens: 256n,
   claims: new Map(),

@@ -53,11 +53,13 @@ async function settledDocuments() {
 }
 
 /** What earned nothing, had the settled epoch been another one. */
-async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void): Promise<UnpaidWork[]> {
+async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void): Promise<readonly UnpaidWork[]> {
   const { epoch, inputs, publish } = await settledDocuments();
   inputs.epochs.forEach(change);
-  return unpaidWork(blobSource(harness.blobs), runId, await publish({ ...epoch, inputs: await publish(inputs) }));
+  return unpaidUnder(await publish({ ...epoch, inputs: await publish(inputs) }));
 }
+const unpaidUnder = async (manifest: string): Promise<readonly UnpaidWork[]> =>
+  (await unpaidWork(blobSource(harness.blobs), runId, manifest)).works;
 
 const told = (works: readonly UnpaidWork[]) => works.map((work) => [work.epoch, work.account, work.reason]);
 
@@ -83,7 +85,7 @@ describe("work that earned nothing", () => {
     const { a } = await settled();
     await activate();
     const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
-    const found = await unpaidWork(blobSource(harness.blobs), runId, manifest);
+    const found = await unpaidUnder(manifest);
     const lines = unpaidLines(found, (account) => (account === a.beneficiary ? "worker-1" : undefined));
     expect(lines).toEqual([
       expect.stringMatching(/^worker-1 0x\w+…\w+: nothing for round 1 \(128 tokens\): its payload was missing$/),
@@ -97,24 +99,28 @@ describe("work that earned nothing", () => {
     expect(unpaidLines(long, () => undefined)).toHaveLength(40);
   });
 
-  it("has its reason in later epochs too, newest first, for sixteen of them", async () => {
+  it("has its reason in later epochs too, newest first, for sixteen of them or as many as are asked for", async () => {
     const { a, b } = await settled();
     await activate();
     const { manifest, epoch, inputs, publish } = await settledDocuments();
     const [first] = inputs.epochs;
     const contributions = [{ account: b.beneficiary, contribution: "1280000", amount: "0" }];
     let newest: string = manifest;
-    const after = async (number: number): Promise<UnpaidWork[]> => {
+    const after = async (number: number): Promise<readonly UnpaidWork[]> => {
       const epochs = [{ ...first!, epoch: number, budget: "0", heads: [], contributions }];
       const later = { ...epoch, epoch: number, previous: newest, inputs: await publish({ ...inputs, epochs }) };
       newest = await publish(later);
-      return unpaidWork(blobSource(harness.blobs), runId, newest);
+      return unpaidUnder(newest);
     };
+    const restIn = async (epochs?: number) => (await unpaidWork(blobSource(harness.blobs), runId, newest, epochs)).rest;
     const missing = [1, a.beneficiary, "payloadMissing"];
     expect(told(await after(2))).toEqual([[2, b.beneficiary, "noBudget"], missing]);
     for (let number = 3; number < 16; number++) await after(number);
     expect(told(await after(16)).at(-1)).toEqual(missing);
+    expect(await restIn()).toBe("none");
     expect(told(await after(17)).map(([number]) => number)).toEqual(Array.from({ length: 16 }, (_, i) => 17 - i));
+    // Whoever looks is told that there was more, and finds it.
+    expect([await restIn(), await restIn(17)]).toEqual(["beyond", "none"]);
   });
 
   it("has its reason, but for what is not kept any more", async () => {
@@ -125,8 +131,8 @@ describe("work that earned nothing", () => {
     const [first] = inputs.epochs;
     const rest = { ...inputs, epochs: [{ ...first!, budget: "0", contributions }] };
     const manifest = await publish({ ...epoch, previous: digestOfJson("gone"), inputs: await publish(rest) });
-    const accounts = async (): Promise<string[]> =>
-      (await unpaidWork(blobSource(harness.blobs), runId, manifest)).map(({ account }) => account);
+    const accounts = async (): Promise<string[]> => (await unpaidUnder(manifest)).map(({ account }) => account);
+    expect((await unpaidWork(blobSource(harness.blobs), runId, manifest)).rest).toBe("gone");
     expect(await accounts()).toEqual([b.beneficiary, a.beneficiary]);
     const { receipts } = await document<{ receipts: string }>(first!.heads.at(-1)!.checkpointDigest);
     await harness.blobs.delete(asDigest(receipts));

@@ -13,11 +13,12 @@ import {
   DEVELOPMENT_CHAIN_ID,
   developmentChain,
   requestFunds,
+  UNPAID_EPOCHS,
   type UnpaidWork,
 } from "../../chain/index.ts";
-import { account as accountOption, openKeystore, text, toggle } from "../../service/index.ts";
+import { account as accountOption, integer, openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { formatAddress, formatShares, shortAddress } from "../format.ts";
+import { formatAddress, formatShares, shortAddress, wrap } from "../format.ts";
 import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
 import {
   coordinatorOption,
@@ -29,7 +30,7 @@ import {
   walletOption,
 } from "../options.ts";
 import { columnsOf, table } from "../output.ts";
-import { shownUnpaid, unpaidLines } from "../unpaid.ts";
+import { restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
 import { weiOf } from "../up/funding.ts";
 import { ownerOf } from "../up/owners.ts";
 import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
@@ -187,7 +188,14 @@ const ASKED_AT_ONCE = 16;
 export const rewardsListCommand = defineCommand({
   name: "rewards list",
   summary: "what wallets earned, claimed and can claim",
-  options: { ...placeOptions, account: accountOption({ description: "only this address" }) },
+  options: {
+    ...placeOptions,
+    account: accountOption({ description: "only this address" }),
+    epochs: integer(1, 4_096, {
+      description: "newest epochs in which is looked for work that earned nothing",
+      default: UNPAID_EPOCHS,
+    }),
+  },
   examples: [
     ["npx cotrain rewards list", "everyone whom the run of this directory pays"],
     [
@@ -197,10 +205,10 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, unpaid, names } = await atPlace(options, undefined, async (place) => {
+    const { rows, unpaid, rest, names } = await atPlace(options, undefined, async (place) => {
       const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
-      const all = (await place.rewards?.unpaid()) ?? [];
-      const unpaid = all.filter(({ account }) => only === undefined || account === only);
+      const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
+      const unpaid = works.filter(({ account }) => only === undefined || account === only);
       const accounts = only === undefined ? listed(place, unpaid) : [only];
       const found: ({ readonly name: string } & Awaited<ReturnType<typeof standing>>)[] = [];
       for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
@@ -208,7 +216,7 @@ export const rewardsListCommand = defineCommand({
         for (const each of await Promise.all(some.map((account) => standing(place, account))))
           found.push({ name: names.get(each.account) ?? "elsewhere", ...each });
       }
-      return { rows: found, unpaid, names };
+      return { rows: found, unpaid, rest, names };
     });
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
@@ -238,6 +246,7 @@ export const rewardsListCommand = defineCommand({
           unpaidLines(unpaid, (account) => names.get(account)),
           columnsOf(process.stdout),
         ),
+        ...wrap(restText(rest, options.epochs), columnsOf(process.stdout)),
       ],
     );
   },

@@ -205,6 +205,15 @@ function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Sum
   };
 }
 
+/** What of this session's work earned nothing, and whether there is, or may be, more of earlier sessions'. */
+async function unpaidIn({ reader, runId, modelId }: Prepared, { first }: Session, rewards: ActiveRewards | undefined) {
+  const { works, rest } = (await rewards?.unpaid()) ?? { works: [], rest: "none" };
+  const last = first.round > 0 && (await reader.headsSince(runId, 0)).find(({ round }) => round === first.round);
+  const before = last ? await reader.epochOf(modelId, last.anchoredAt) : 0;
+  const own = works.filter(({ epoch, round }) => (round === null ? epoch > before : round > first.round));
+  return { works: own, earlier: own.length < works.length || rest === "beyond" };
+}
+
 export async function summarise(prepared: Prepared, session: Session): Promise<Summary> {
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
@@ -226,6 +235,7 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
         ])
       : [0n, 0n];
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
+  const unpaid = await unpaidIn(prepared, session, rewards);
   const summary: Summary = {
     version: 3,
     finishedAt: new Date().toISOString(),
@@ -251,7 +261,8 @@ export async function summarise(prepared: Prepared, session: Session): Promise<S
       block,
     })),
     wallets,
-    unpaid: unpaidLines((await rewards?.unpaid()) ?? [], (account) => names.get(account.toLowerCase())),
+    unpaid: unpaidLines(unpaid.works, (account) => names.get(account.toLowerCase())),
+    ...(unpaid.earlier && { unpaidEarlier: commandFor(prepared.state, "rewards", "list") }),
     shares: { ...SHARE_NAME, minted: minted.toString(), unclaimed: unclaimed.toString() },
     proposal: proposalOf(session, view),
     noVote: session.noVote ?? null,

@@ -84,8 +84,10 @@ export const Summary = Type.Object({
       transaction: Nullable(Text),
     }),
   ),
-  /** Work that earned nothing, and why, one line each. */
+  /** This session's work that earned nothing, and why, one line each. */
   unpaid: Type.Array(Text),
+  /** The command that shows what earned nothing before, where something did or may have. */
+  unpaidEarlier: Type.Optional(Text),
   /** `minted` is the supply; `unclaimed` is the part of it that waits for those who earned it. */
   shares: Type.Object({ name: Text, symbol: Text, minted: Text, unclaimed: Text }),
   /** Why there was no vote in this session, where there was none. */
@@ -115,10 +117,13 @@ export type Summary = Static<typeof Summary>;
 
 const bits = (microBits: number | null): string => (microBits === null ? "not measured" : (microBits / 1e6).toFixed(3));
 
-/** Every checkpoint of this session with its transaction, which leaves room for no more in 80 columns; earlier ones are counted. */
+/**
+ * Every checkpoint that this session made, with its transaction, which leaves room for no more in 80 columns; earlier ones are
+ * counted. Checkpoint 0 is the first session's.
+ */
 function checkpointRows(summary: Summary): string[][] {
-  const from = summary.training.firstRound;
-  const shown = summary.checkpoints.filter(({ round }) => round >= from);
+  const { firstRound } = summary.training;
+  const shown = summary.checkpoints.filter(({ round }) => firstRound === 0 || round > firstRound);
   const rows = shown.map(({ round, transaction }) => [String(round), transaction ?? "not anchored yet"]);
   const before = summary.checkpoints.length - shown.length;
   return before === 0 ? rows : [["…", `${before} earlier`], ...rows];
@@ -220,6 +225,12 @@ function commandLines({ commands }: Summary): string[] {
   return commands.flatMap(({ command, what }) => [what, ...indent(wrapCommand(command, ROOM - 2))]);
 }
 
+function unpaidBlock({ unpaid, unpaidEarlier }: Summary, heading: (text: string) => string): string[] {
+  const earlier = unpaidEarlier === undefined ? [] : wrap(`of earlier sessions: ${unpaidEarlier}`, ROOM);
+  const lines = [...shownUnpaid(unpaid, ROOM), ...earlier];
+  return lines.length === 0 ? [] : [heading("What earned nothing, and why"), ...indent(lines), ""];
+}
+
 export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
   const heading = (text: string): string => paint("bold", text);
   const { shares } = summary;
@@ -241,9 +252,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     heading(`Who owns it: ${shares.name} (${shares.symbol}), ${formatShares(BigInt(shares.minted))} shares`),
     ...ownerLines(summary, paint),
     "",
-    ...(summary.unpaid.length > 0
-      ? [heading("What earned nothing, and why"), ...indent(shownUnpaid(summary.unpaid, ROOM)), ""]
-      : []),
+    ...unpaidBlock(summary, heading),
     heading("What the holders decided"),
     ...decisionLines(summary),
     ...(pending.length > 0 ? ["", heading("Pending"), ...indent(pending.flatMap((line) => wrap(line, ROOM)))] : []),
