@@ -86,6 +86,7 @@ const screen: Screen = {
   sequence: 128,
   elapsed: 65_000,
   goal: 180_000,
+  waitsFor: [],
   statusCommand: "npx cotrain status",
   bytesPerToken: 2.5,
   view,
@@ -115,7 +116,7 @@ describe("the live picture", () => {
         "now       Training  ████████▋░░░░░░░░░░░░░░░ 1:05 of 3:00",
         "round     8 · 1 of 3 workers in · 32 inner steps",
         "loss      train 4.500 nats/token, 2.597 bits/byte of the newest steps █▅▂▁",
-        "          held-out 2.346 bits/byte on 8,192 tokens; at the start 3.800 on 2,048",
+        "          held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7); at the start 3.800 on 2,048",
         "speed     12,345 tokens/s by 1 active · 246 K tokens so far",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
         "          600 MB (50×) if every step went in fp32 both ways",
@@ -305,7 +306,10 @@ describe("the live picture", () => {
     expect(rows.filter((row) => row.length > 80 || row.endsWith("…"))).toEqual([]);
     const words = rows.join(" ").replaceAll(/\s+/g, " ");
     for (const { text: happening } of happenings) expect(words).toContain(happening);
-    expect(words).toContain("held-out 12.346 bits/byte on 262,144 tokens; at the start 12.346 on 262,144");
+    expect(rows.slice(rows.findIndex((row) => row.includes("held-out"))).slice(0, 2)).toEqual([
+      "          held-out 12.346 bits/byte on 262,144 tokens (checkpoint 7);",
+      "          at the start 12.346 on 262,144",
+    ]);
     expect(rows.filter((row) => row.includes("1,234,567") && row.endsWith("40.0%"))).toHaveLength(2);
   });
 
@@ -317,6 +321,21 @@ describe("the live picture", () => {
     expect(feeWaitText({ ...dear, checkpoint: { ...dear.checkpoint, round: 7 } })).toMatch(/^checkpoint 7 waits for/);
     expect(feeWaitText({ ...dear, checkpoint: { ...dear.checkpoint, round: 6 } })).toMatch(/^what is to be sent waits/);
     expect(feeWaitText(view)).toBeUndefined();
+  });
+
+  test("what is waited for stands beside how long at most", () => {
+    const settling = {
+      ...screen,
+      activity: "Settling",
+      elapsed: 15_000,
+      goal: 30_000,
+      waitsFor: ["the reward root of epoch 5", "the held-out loss of checkpoint 12"],
+    };
+    expect(drawScreen(settling, plain, 100).split("\n").slice(2, 4)).toEqual([
+      "now       Settling  ████████████░░░░░░░░░░░░ 0:15 of at most 0:30",
+      "          waits for the reward root of epoch 5, the held-out loss of checkpoint 12",
+    ]);
+    expect(plainLine(settling)).toMatch(/^Settling, waits for the reward root of epoch 5, .* checkpoint 12 · round 8 /);
   });
 
   test("a subject longer than the terminal is wide goes on in the next line", () => {
@@ -331,7 +350,7 @@ describe("the live picture", () => {
 describe("the plain line", () => {
   test("says the same in one line", () => {
     expect(plainLine(screen)).toBe(
-      `Training · round 8 · train 2.597 held-out 2.346 bits/byte on 8,192 tokens · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
+      `Training · round 8 · train 2.597 held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7) · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
     );
     expect(plainLine({ ...screen, view: undefined })).toBe("Training");
   });
@@ -527,6 +546,14 @@ describe("the summary", () => {
     expect(words).toContain(pending[0]!.what);
     const shell = lines.join("\n").replaceAll(/ \\\n +/g, " ");
     for (const { command, what } of commands) expect(shell).toContain(`  ${what}\n    ${command}`);
+  });
+
+  test("lists the checkpoints that the session made, the first one also the one that it began with", () => {
+    const listed = (firstRound: number): string[] =>
+      text({ training: { ...summary.training, firstRound } }).match(/^ {2} *(\d|…) {2}(?=\d earlier|0x|not)/gm) ?? [];
+    expect(listed(1).map((row) => row.trim())).toEqual(["…", "2", "3"]);
+    expect(listed(0).map((row) => row.trim())).toEqual(["0", "1", "2", "3"]);
+    expect(text()).toContain("2 earlier");
   });
 
   test("wraps the sampled text, before and after", () => {

@@ -12,16 +12,17 @@ import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";
 import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
 import { type Estate, proposalNews } from "../../../offchain/src/cli/up/owners.ts";
+import type { Screen } from "../../../offchain/src/cli/up/screen.ts";
 import { activitiesOf, type Prepared } from "../../../offchain/src/cli/up/prepare.ts";
 import {
   createCollector,
   isLastRound,
-  isMeasured,
   LAST_ROUND,
   reasonAgainstVote,
   runSession,
   type Session,
   SETTLE_MS,
+  unmeasured,
 } from "../../../offchain/src/cli/up/session.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -70,13 +71,15 @@ const viewOf = (heldOut: number | null, heldOutFirst: number | null): RunView =>
 
 describe("the end of a session waits for held-out losses", () => {
   test.each([
-    ["nothing is measured", null, null, true, false],
-    ["the newest checkpoint alone is measured, first of all", 7, 7, true, false],
-    ["the newest and checkpoint 0 are measured", 7, 0, true, true],
-    ["an older one is the newest measured", 6, 0, true, false],
-    ["a later session has the newest, and nobody ever measured checkpoint 0", 7, 3, false, true],
-  ])("when %s", (_, heldOut, heldOutFirst, fromTheStart, measured) => {
-    expect(isMeasured(viewOf(heldOut, heldOutFirst), fromTheStart)).toBe(measured);
+    ["nothing is measured", null, null, true, [7, 0]],
+    ["the newest checkpoint alone is measured, first of all", 7, 7, true, [0]],
+    ["the newest and checkpoint 0 are measured", 7, 0, true, []],
+    ["an older one is the newest measured", 6, 0, true, [7]],
+    ["a later session has the newest, and nobody ever measured checkpoint 0", 7, 3, false, []],
+  ])("when %s", (_, heldOut, heldOutFirst, fromTheStart, missing) => {
+    expect(unmeasured(viewOf(heldOut, heldOutFirst), fromTheStart)).toEqual(
+      missing.map((round) => `the held-out loss of checkpoint ${round}`),
+    );
   });
 });
 
@@ -90,7 +93,7 @@ const pictureOf = (change: Partial<RunView>): RunView =>
     params: { innerSteps: 30 },
     checkpoint: { round: 0 },
     anchored: null,
-    current: { round: 0, innerSteps: 30 },
+    current: { round: 0, innerSteps: 30, assigned: 3, received: 2 },
     loss: { heldOut: null, heldOutFirst: null },
     ...change,
   }) as unknown as RunView;
@@ -117,7 +120,13 @@ describe("settling", () => {
       },
     } as unknown as Prepared;
     const estate = { clock, signal: new AbortController().signal, owners: [], tell: (text: string) => told.push(text) };
-    const display = { update: () => undefined } as unknown as Display;
+    const shown = new Set<string>();
+    let [activity, goal]: [unknown, unknown] = [undefined, undefined];
+    const update = (change: Partial<Screen>): void => {
+      if (change.activity !== undefined) [activity, goal] = [change.activity, change.goal];
+      for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
+    };
+    const display = { update } as unknown as Display;
     const ended: Session[] = [];
     const end = runSession(prepared, estate as unknown as Estate, display, {
       goal: 20_000,
@@ -135,6 +144,13 @@ describe("settling", () => {
     expect(told).toEqual(["no vote, as --no-vote asks", LAST_ROUND]);
     expect(LAST_ROUND).toMatch(/would not end within --for$/);
     expect(ended[0]).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
+    expect([...shown]).toEqual([
+      "Closing the last round (60000): 1 of 3 workers in round 1",
+      `Settling (${SETTLE_MS}): the anchor of checkpoint 1 and its epoch's reward root`,
+      `Settling (${SETTLE_MS}): the held-out loss of checkpoint 1`,
+      `Settling (${SETTLE_MS}): the held-out loss of checkpoint 0`,
+      `Settling (${SETTLE_MS}): the claims of what was earned`,
+    ]);
   });
 });
 
@@ -254,8 +270,10 @@ describe("the display", () => {
     display.update({ activity: "Training" });
     // Also while the coordinator is away and tells nothing.
     expect(await shownAt(3_000)).toMatch(/0:05 of 1:00$/);
-    display.update({ activity: "Settling the last epoch" });
-    expect(await shownAt(9_000)).toBe("Settling the last epoch  0:09");
+    display.update({ waitsFor: ["the others"] });
+    expect(await shownAt(1_000)).toMatch(/0:06 of at most 1:00$/);
+    display.update({ activity: "Settling" });
+    expect(await shownAt(9_000)).toBe("Settling  0:09");
   });
 
   test("what stays above the picture is not wrapped by us: a terminal copies it as one line", () => {

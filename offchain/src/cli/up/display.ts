@@ -41,6 +41,7 @@ const blank: Screen = {
   rpc: "",
   elapsed: 0,
   goal: undefined,
+  waitsFor: [],
   bytesPerToken: 1,
   sequence: 0,
   view: undefined,
@@ -104,7 +105,7 @@ export function openDisplay(options: DisplayOptions): Display {
     // What was closed is not drawn again under the lines that followed it.
     if (closed) return;
     if (picture) return picture.draw();
-    const key = `${screen.view?.round ?? -1} ${screen.activity} ${screen.view?.feeWait?.since ?? ""}`;
+    const key = `${screen.view?.round ?? -1} ${screen.activity} ${screen.waitsFor.join()} ${screen.view?.feeWait?.since ?? ""}`;
     if (key === shown) return;
     shown = key;
     notice(plainLine(screen));
@@ -117,7 +118,7 @@ export function openDisplay(options: DisplayOptions): Display {
       if (begins) since = clock.monotonic();
       screen = {
         ...screen,
-        ...(begins && { goal: undefined }),
+        ...(begins && { goal: undefined, waitsFor: [] }),
         ...change,
         losses: loss === null ? screen.losses : [...screen.losses, loss].slice(-2_000),
       };

@@ -24,7 +24,7 @@ import { type Output, type Style, table } from "../output.ts";
 import { allWork, leftWork } from "../work.ts";
 
 export interface Screen {
-  /** What is going on, e.g. "Training" or "Settling the last epoch". */
+  /** What is going on, e.g. "Training" or "Settling". */
   readonly activity: string;
   readonly model: string;
   readonly parameters: number;
@@ -35,6 +35,8 @@ export interface Screen {
   readonly elapsed: number;
   /** How long the activity is to take, ms, where that is known. */
   readonly goal: number | undefined;
+  /** What the activity waits for, at most as long as its goal. */
+  readonly waitsFor: readonly string[];
   readonly bytesPerToken: number;
   /** Tokens of a sequence. */
   readonly sequence: number;
@@ -63,6 +65,9 @@ export function sampleOf(sequences: number | null, sequence: number): string {
   if (sequences === null) return "";
   return sequence === 0 ? ` on ${formatCount(sequences)} sequences` : ` on ${formatCount(sequences * sequence)} tokens`;
 }
+
+const heldOutText = (loss: HeldOut, sequence: number): string =>
+  `${heldOutBits(loss)} bits/byte${loss ? `${sampleOf(loss.sequences, sequence)} (checkpoint ${loss.round})` : ""}`;
 
 /** Who trains at this moment; what the others report is about work that is over. */
 const isActive = ({ state }: MemberView): boolean => state === "training" || state === "uploading";
@@ -193,20 +198,19 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
   return [
     ...lines.slice(0, -1),
     [...(lines.at(-1) ?? []), ...curve],
-    ...flow(
-      [
-        label(""),
-        `held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, sequence) : ""}${untrained ? ";" : ""}`,
-        [
-          "dim",
-          untrained
-            ? ` at the start ${heldOutBits(untrained)}${sampleOf(untrained.sequences, sequence).replace(" tokens", "")}`
-            : "",
-        ],
-      ],
-      columns,
-    ),
+    ...heldOutLines(heldOut, untrained, sequence, columns),
   ];
+}
+
+/** Each loss with what it rests on and the checkpoint that it is of; side by side where there is room. */
+function heldOutLines(heldOut: HeldOut, untrained: HeldOut | undefined, sequence: number, columns: number): Line[] {
+  const newest: Line = [label(""), `held-out ${heldOutText(heldOut, sequence)}${untrained ? ";" : ""}`];
+  if (!untrained) return flow(newest, columns);
+  const start = `at the start ${heldOutBits(untrained)}${sampleOf(untrained.sequences, sequence).replace(" tokens", "")}`;
+  const beside: Line = [...newest, ["dim", ` ${start}`]];
+  return widthOf(beside) <= columns
+    ? [beside]
+    : [...flow(newest, columns), ...flow([label(""), ["dim", start]], columns)];
 }
 
 /** A column of the table of workers. */
@@ -340,12 +344,19 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
   ];
 }
 
+const waitsText = (waitsFor: readonly string[]): string => `waits for ${waitsFor.join(", ")}`;
+
 /** What is done now, and for how long. */
-function nowLines({ activity, elapsed, goal }: Screen, columns: number): Line[] {
-  const time = goal === undefined ? formatDuration(elapsed) : `${formatDuration(elapsed)} of ${formatDuration(goal)}`;
+function nowLines({ activity, elapsed, goal, waitsFor }: Screen, columns: number): Line[] {
+  const waits = waitsFor.length > 0;
+  const of = goal === undefined ? "" : ` of ${waits ? "at most " : ""}${formatDuration(goal)}`;
+  const time = `${formatDuration(elapsed)}${of}`;
   const free = goal === undefined ? 0 : columns - LABEL - activity.length - time.length - 3;
   const done = goal !== undefined && free >= 8 ? `${bar(elapsed / goal, Math.min(24, free))} ` : "";
-  return flow([label("now"), ["bold", activity], `  ${done}${time}`], columns);
+  return [
+    ...flow([label("now"), ["bold", activity], `  ${done}${time}`], columns),
+    ...(waits ? flow([label(""), waitsText(waitsFor)], columns) : []),
+  ];
 }
 
 /**
@@ -379,15 +390,16 @@ export function drawScreen(screen: Screen, paint: Output["paint"], columns: numb
 /** The run in one line, for terminals that cannot be redrawn. */
 export function plainLine(screen: Screen): string {
   const { view } = screen;
-  if (!view) return screen.activity;
+  const activity = screen.waitsFor.length > 0 ? `${screen.activity}, ${waitsText(screen.waitsFor)}` : screen.activity;
+  if (!view) return activity;
   const { tokensPerSecond, workers } = liveSpeed(view);
   const { train, heldOut } = view.loss;
   const bits = train === null ? "–" : bitsPerByte(train, screen.bytesPerToken).toFixed(3);
   const { anchored } = view;
   return [
-    screen.activity,
+    activity,
     view.current ? `round ${roundNumber(view.current.round)}` : `${countOf(view.round, "round")} completed`,
-    `train ${bits} held-out ${heldOutBits(heldOut)} bits/byte${heldOut ? sampleOf(heldOut.sequences, screen.sequence) : ""}`,
+    `train ${bits} held-out ${heldOutText(heldOut, screen.sequence)}`,
     `${formatCount(tokensPerSecond)} tokens/s by ${workers} of ${view.members.length} workers`,
     `${formatBytes(view.traffic.up + view.traffic.down)} moved${view.traffic.synchronous === 0 ? "" : `, ${formatBytes(view.traffic.synchronous)} if every step went in fp32 both ways`}`,
     anchored

@@ -148,46 +148,59 @@ export async function runSession(
   }, started + goal);
 
   if (clock.now() - started < goal) estate.tell(LAST_ROUND);
-  display.update({ activity: "Closing the last round" });
+  /** Shows what is still waited for. */
+  const isOver = (waitsFor: readonly string[]): boolean => {
+    display.update({ waitsFor });
+    return waitsFor.length === 0;
+  };
+  display.update({ activity: "Closing the last round", goal: CLOSE_MS });
   await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
   const paused = await viewWhen((view) => {
     owners.look(view);
-    return view.phase === "Paused" && view.current === null;
+    return isOver(outstanding(view)) && view.phase === "Paused";
   }, clock.now() + CLOSE_MS);
   const milliseconds = clock.now() - started;
   const end = paused ?? (await currentView(prepared)) ?? first;
   const tokens = BigInt(end.tokens) - BigInt(first.tokens);
 
   const settled = clock.now() + SETTLE_MS;
+  display.update({ activity: "Settling", goal: SETTLE_MS });
+  await viewWhen(async (view) => {
+    owners.look(view);
+    const onChain = prepared.local ? await unsettled(prepared, view) : [];
+    return isOver([...onChain, ...unmeasured(view, first.round === 0)]);
+  }, settled);
   if (prepared.local) {
-    display.update({ activity: "Settling the last epoch" });
-    await viewWhen((view) => {
-      owners.look(view);
-      return isSettled(prepared, view);
-    }, settled);
+    display.update({ waitsFor: ["the claims of what was earned"] });
+    await owners.finish(settled);
   }
-  display.update({ activity: "Measuring the last checkpoint" });
-  await viewWhen((view) => isMeasured(view, first.round === 0), settled);
-  if (prepared.local) await owners.finish(settled);
   const { claims, decision, appliedInRound } = owners.seen();
   const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
   return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
 }
 
-/** Whether validators have told where the run stands and, for a session that began with the run, where it began. */
-export const isMeasured = ({ loss, checkpoint }: RunView, fromTheStart: boolean): boolean =>
-  loss.heldOut !== null &&
-  loss.heldOut.round >= checkpoint.round &&
-  (!fromTheStart || heldOutUntrained(loss) !== undefined);
+/** Of whom the open round waits. */
+const outstanding = ({ current }: RunView): string[] =>
+  current
+    ? [`${current.assigned - current.received} of ${current.assigned} workers in round ${roundNumber(current.round)}`]
+    : [];
 
-/** Whether the newest checkpoint is anchored and its epoch paid. */
-async function isSettled({ reader, runId, modelId }: Prepared, view: RunView): Promise<boolean> {
-  if (view.anchored === null || view.anchored.round < view.checkpoint.round) return false;
-  const newest = (await reader.headsSince(runId, 0)).at(-1);
-  if (!newest || newest.round < view.checkpoint.round) return false;
+/** What validators have not told yet of where the run stands and, for a session that began with the run, where it began. */
+export function unmeasured({ loss, checkpoint }: RunView, fromTheStart: boolean): string[] {
+  const newest = loss.heldOut !== null && loss.heldOut.round >= checkpoint.round ? [] : [checkpoint.round];
+  const start = fromTheStart && heldOutUntrained(loss) === undefined ? [0] : [];
+  return [...new Set([...newest, ...start])].map((round) => `the held-out loss of checkpoint ${round}`);
+}
+
+/** What is not on-chain yet of the anchor of the newest checkpoint and the pay of its epoch. */
+async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): Promise<string[]> {
+  const { round } = view.checkpoint;
+  const isAnchored = view.anchored !== null && view.anchored.round >= round;
+  const newest = isAnchored ? (await reader.headsSince(runId, 0)).at(-1) : undefined;
+  if (!newest || newest.round < round) return [`the anchor of checkpoint ${round} and its epoch's reward root`];
   const epoch = await reader.epochOf(modelId, newest.anchoredAt);
   const active = await reader.activeRoot(modelId);
-  return active !== undefined && active.epoch >= epoch;
+  return active !== undefined && active.epoch >= epoch ? [] : [`the reward root of epoch ${epoch}`];
 }
 
 /** One collection at a time. @param claim tells whether it went through */
