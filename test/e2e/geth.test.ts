@@ -91,7 +91,7 @@ describe.runIf(possible)("on an unmodified geth --dev", { timeout: 400_000 }, ()
     await send(wallet, sum);
     // Long enough for a vote beside busy neighbours.
     const running = await up(["--for=90s", "--vote", "--exit"]);
-    expect({ ...(await running.exited), stderr: running.stderr() }).toMatchObject({ code: 0 });
+    expect(await running.exited, running.stderr()).toMatchObject({ code: 0 });
     const summary = JSON.parse(running.stdout()) as Summary;
     expect(Value.Errors(Summary, summary)).toEqual([]);
     expect(summary.chainId).toBe(CHAIN_ID);

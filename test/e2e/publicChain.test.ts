@@ -129,7 +129,7 @@ describe("on a chain with another id", { timeout: 200_000 }, () => {
 
   it("the next session goes on with the same run and makes it better", async () => {
     const running = await up(["--for=2s", "--exit"]);
-    expect({ ...(await running.exited), stderr: running.stderr() }).toMatchObject({ code: 0, signal: null });
+    expect(await running.exited, running.stderr()).toMatchObject({ code: 0, signal: null });
     const second = summaryOf(running);
     expect(second.model.runId).toBe(first.model.runId);
     expect(second.training.firstRound).toBe(first.training.rounds);
@@ -158,7 +158,7 @@ describe("on a chain with another id", { timeout: 200_000 }, () => {
       `--wallet=${wallet}`,
       `--passphrase-file=${passphrase}`,
     ]);
-    expect({ ...(await running.exited), stderr: running.stderr() }).toMatchObject({ code: 0, signal: null });
+    expect(await running.exited, running.stderr()).toMatchObject({ code: 0, signal: null });
     const summary = summaryOf(running);
     expect(summary.model.runId).not.toBe(first.model.runId);
     expect(await chain().getTransactionCount({ address: account.address })).toBeGreaterThan(3);

@@ -474,6 +474,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/evidence.test.ts"],
   },
   {
+    name: "what a new block overtook is given up",
+    file: "offchain/src/chain/transport.ts",
+    text: "if (tries === OVERTAKEN_TRIES || !isOvertaken(error)) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/chain/transport.test.ts"],
+  },
+  {
     name: "an RPC's answers are read whatever they are",
     file: "offchain/src/chain/answers.ts",
     text: "if (!form || form(answer)) return;",

@@ -37,7 +37,8 @@ async function passes(copy: Copy, test: string): Promise<boolean> {
 
 /** @returns `passed`, `failed`, or what it said when it could not run */
 async function runTest(copy: Copy, test: string): Promise<string> {
-  const { code, output } = await copy.run("vitest", ["run", test, "--reporter=dot"]);
+  // One test that notices is enough, and others may then wait for what never comes.
+  const { code, output } = await copy.run("vitest", ["run", test, "--reporter=dot", "--bail=1"]);
   if (code === 0 && /Tests +\d+ passed/.test(output)) return "passed";
   // A test that failed noticed; one that could not run at all did not.
   return /Tests +.*\d+ failed/.test(output) || /Failed Suites/.test(output) ? "failed" : output.slice(-500);

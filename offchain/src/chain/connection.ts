@@ -1,11 +1,11 @@
 /** One RPC endpoint: a viem client with timeouts and bounded retries, errors with our types, and a check of the chain id. */
 import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
-import { BaseError, createPublicClient, http, HttpRequestError, type PublicClient, type Transport } from "viem";
+import { BaseError, createPublicClient, HttpRequestError, type PublicClient } from "viem";
 
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
-import { checkAnswer } from "./answers.ts";
 import { DEFAULT_MAX_FEE } from "./fees.ts";
+import { rpcTransport } from "./transport.ts";
 
 export interface ConnectionOptions {
   readonly rpcUrl: string;
@@ -38,16 +38,6 @@ export interface ChainConnection {
 
 /** viem's names for "no answer": the machine is away, not the request wrong. */
 const silent = new Set(["HttpRequestError", "TimeoutError", "WebSocketRequestError", "SocketClosedError"]);
-
-const OVERTAKEN_TRIES = 5;
-
-/**
- * A node that keeps no history (the embedded one) takes "latest" for a block's number and finds, when the next block is
- * mined before it reads, nothing left of it. The same question gets its answer at once.
- */
-const isOvertaken = (error: unknown): boolean =>
-  error instanceof BaseError &&
-  error.walk((inner) => inner instanceof BaseError && inner.details?.includes("BlockOutOfRangeError")) !== null;
 
 /** Whose transaction it was: viem writes it among the request's arguments and keeps it nowhere else. */
 function senderOf(error: BaseError): string | undefined {
@@ -114,20 +104,6 @@ export function noRpc(url: string, error: unknown): UserError | undefined {
   return undefined;
 }
 
-/** HTTP whose answers have the form of answers. */
-function checkedHttp(url: string, options: Parameters<typeof http>[1]): Transport {
-  const transport = http(url, options);
-  return (parameters) => {
-    const opened = transport(parameters);
-    const request = async (asked: { method: string; params?: unknown }, settings?: object): Promise<unknown> => {
-      const answer: unknown = await opened.request(asked as never, settings);
-      checkAnswer(url, asked.method, answer);
-      return answer;
-    };
-    return { ...opened, request: request as typeof opened.request };
-  };
-}
-
 /** Whether the RPC still is the chain; whoever asks at the same time shares the answer, which none of them precedes. */
 function chainCheck(url: string, client: PublicClient, chainId: number): () => Promise<void> {
   let next: Promise<void> | undefined;
@@ -164,30 +140,23 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
       `"${url.slice(0, 100)}" is not the URL of an RPC: it must begin with http:// or https://.`,
     );
   const client = createPublicClient({
-    transport: checkedHttp(url, {
-      timeout: options.timeout ?? 10_000,
-      retryCount: options.retries ?? 2,
-      retryDelay: 100,
-    }),
+    transport: rpcTransport(url, { timeout: options.timeout ?? 10_000, retries: options.retries ?? 2 }),
     // The polling of viem's own helpers; ours waits with the clock.
     pollingInterval: 250,
     cacheTime: 0,
   });
   const sameChain = chainCheck(url, client, options.chainId);
   const call = async <T>(work: (client: PublicClient) => Promise<T>): Promise<T> => {
-    for (let tries = 1; ; tries++) {
-      let result: T;
-      try {
-        result = await work(client);
-      } catch (error) {
-        if (tries < OVERTAKEN_TRIES && isOvertaken(error)) continue;
-        const found = chainError(url, error, options.chainId);
-        if (found.code !== "CHAIN_UNREACHABLE") await sameChain();
-        throw found;
-      }
-      await sameChain();
-      return result;
+    let result: T;
+    try {
+      result = await work(client);
+    } catch (error) {
+      const found = chainError(url, error, options.chainId);
+      if (found.code !== "CHAIN_UNREACHABLE") await sameChain();
+      throw found;
     }
+    await sameChain();
+    return result;
   };
   try {
     await sameChain();

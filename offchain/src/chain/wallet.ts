@@ -2,10 +2,11 @@
  * Wallets that sign outside the posting journal. An RPC says each time which chain it is and what the transaction costs, and
  * what is signed is good wherever it says: so the account itself signs for its own chain alone, and within bounds of the fees.
  */
-import { type Account, type Client, createWalletClient, http, type LocalAccount, type Transport } from "viem";
+import { type Account, type Client, createWalletClient, type LocalAccount, type Transport } from "viem";
 
 import type { ChainConnection } from "./connection.ts";
 import { DEFAULT_MAX_FEE, requireFee, UnsignedError } from "./fees.ts";
+import { rpcTransport } from "./transport.ts";
 
 /** The account, which signs no transaction for another chain, and none whose fees may be higher. */
 function accountOn(account: LocalAccount, chainId: number, maxFee: bigint): LocalAccount {
@@ -36,6 +37,6 @@ export const walletOn = (
 ): WalletClient =>
   createWalletClient({
     account: accountOn(account, chainId, maxFee),
-    transport: http(url, { timeout: 10_000, retryCount: 2 }),
+    transport: rpcTransport(url, { timeout: 10_000, retries: 2 }),
     pollingInterval: 200,
   });
