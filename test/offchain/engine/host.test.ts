@@ -59,7 +59,9 @@ describe.skipIf(!linux)("the engine's process", () => {
         "TEMP",
         "LANG",
         "LD_LIBRARY_PATH",
+        "GLIBC_TUNABLES",
         "MALLOC_ARENA_MAX",
+        "MALLOC_MMAP_THRESHOLD_",
         "MALLOC_TRIM_THRESHOLD_",
       ]);
       expect(names.filter((name) => !allowed.has(name ?? ""))).toEqual([]);
