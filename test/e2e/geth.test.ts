@@ -14,7 +14,7 @@ import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { findGeth } from "../geth.ts";
 import { canRun } from "../needs.ts";
-import { freePort, openStage, type Running, type Stage, until } from "./harness.ts";
+import { freePort, endsWell, openStage, type Running, type Stage, until } from "./harness.ts";
 
 const CHAIN_ID = 1_337;
 const geth = findGeth();
@@ -91,7 +91,7 @@ describe.runIf(possible)("on an unmodified geth --dev", { timeout: 400_000 }, ()
     await send(wallet, sum);
     // Long enough for a vote beside busy neighbours.
     const running = await up(["--for=90s", "--vote", "--exit"]);
-    expect(await running.exited, running.stderr()).toMatchObject({ code: 0 });
+    await endsWell(running);
     const summary = JSON.parse(running.stdout()) as Summary;
     expect(Value.Errors(Summary, summary)).toEqual([]);
     expect(summary.chainId).toBe(CHAIN_ID);

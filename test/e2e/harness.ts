@@ -218,6 +218,12 @@ export async function plainNode(
   return { url, running };
 }
 
+/** Waits for the end of a command that is to succeed; says its last words when it does not. */
+export async function endsWell(running: Running): Promise<void> {
+  const { code, signal } = await running.exited;
+  if (code !== 0) assert.fail(`It ended with ${code ?? signal}: ${running.stderr().slice(-2_000)}`);
+}
+
 /** A port that nobody has at this moment. */
 export const freePort = (): Promise<number> => findPort({ port: 0, explicit: false });
 

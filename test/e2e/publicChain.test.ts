@@ -15,7 +15,17 @@ import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { createKeystore, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
 import { Value } from "typebox/value";
-import { freePort, openStage, plainNode, readJson, root, type Running, type Stage, until } from "./harness.ts";
+import {
+  freePort,
+  endsWell,
+  openStage,
+  plainNode,
+  readJson,
+  root,
+  type Running,
+  type Stage,
+  until,
+} from "./harness.ts";
 
 const CHAIN_ID = 4_242;
 const DAY = 86_400;
@@ -129,7 +139,7 @@ describe("on a chain with another id", { timeout: 200_000 }, () => {
 
   it("the next session goes on with the same run and makes it better", async () => {
     const running = await up(["--for=2s", "--exit"]);
-    expect(await running.exited, running.stderr()).toMatchObject({ code: 0, signal: null });
+    await endsWell(running);
     const second = summaryOf(running);
     expect(second.model.runId).toBe(first.model.runId);
     expect(second.training.firstRound).toBe(first.training.rounds);
@@ -158,7 +168,7 @@ describe("on a chain with another id", { timeout: 200_000 }, () => {
       `--wallet=${wallet}`,
       `--passphrase-file=${passphrase}`,
     ]);
-    expect(await running.exited, running.stderr()).toMatchObject({ code: 0, signal: null });
+    await endsWell(running);
     const summary = summaryOf(running);
     expect(summary.model.runId).not.toBe(first.model.runId);
     expect(await chain().getTransactionCount({ address: account.address })).toBeGreaterThan(3);
