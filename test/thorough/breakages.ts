@@ -684,6 +684,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
+    name: "who reports that it is nearly done is waited for as long as the holders allow",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "const SPREAD = 4;",
+    instead: "const SPREAD = 40;",
+    tests: ["test/offchain/coordinator/liveness.test.ts", "test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "who was measured as slow is waited for as long as it needs",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "longest, GOAL * whole)",
+    instead: "longest, 10 * whole)",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a quarter of the steps is given to one for whom that is too much",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "Math.min(least, fitting(pace, shared))",
+    instead: "least",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
     name: "a newcomer's first work takes longer than the others'",
     file: "offchain/src/coordinator/machine/pace.ts",
     text: "if (measured && !member.measured) return fitting(pace, usual);",

@@ -184,20 +184,35 @@ describe("who holds rounds up again and again", () => {
   });
 });
 
-describe("strangers with throw-away keys, who take work and say that they are nearly done,", () => {
-  const TIME = 600_000;
-  const lengthsOf = (actors: readonly Actor[]): number[] => {
-    const closed: number[] = [];
-    let last = -1;
-    const each = ({ round }: RunState, now: number): void => {
-      if (round !== last) closed.push(now);
-      last = round;
-    };
-    play({ actors, params: { minWorkers: 2, maxWorkers: 32, roundDeadline: 60 }, time: TIME, each });
-    // They come when the first rounds are over.
-    return closed.slice(1).flatMap((at, i) => (at - closed[0]! > 2 * 60_000 ? [at - closed[i]!] : []));
+/** How long the rounds take, once those are over in which everybody is new. */
+const lengthsOf = (actors: readonly Actor[]): number[] => {
+  const closed: number[] = [];
+  let last = -1;
+  const each = ({ round }: RunState, now: number): void => {
+    if (round !== last) closed.push(now);
+    last = round;
   };
+  play({ actors, params: { minWorkers: 2, maxWorkers: 32, roundDeadline: 60 }, time: 600_000, each });
+  return closed.slice(1).flatMap((at, i) => (at - closed[0]! > 2 * 60_000 ? [at - closed[i]!] : []));
+};
 
+describe("who delivered once, and then delivers as late as it is waited for,", () => {
+  it.each([
+    { pace: 100, dawdlers: 1 },
+    { pace: 100, dawdlers: 2 },
+    { pace: 300, dawdlers: 1 },
+  ])(
+    "makes no round longer than four times what the others need ($dawdlers, $pace ms a step)",
+    ({ pace, dawdlers }) => {
+      const alone = lengthsOf(equal(3, pace));
+      const beset = lengthsOf([...equal(3, pace), ...equal(dawdlers, pace, { kind: "dawdler" })]);
+      expect(Math.max(...beset)).toBeGreaterThan(1.5 * Math.max(...alone));
+      expect(Math.max(...beset)).toBeLessThanOrEqual(4 * Math.max(...alone) + GRACE_MS + 1_000);
+    },
+  );
+});
+
+describe("strangers with throw-away keys, who take work and say that they are nearly done,", () => {
   it.each([
     { pace: 100, strangers: 1 },
     { pace: 100, strangers: 2 },
@@ -343,6 +358,14 @@ describe("time for a round", () => {
     expect(perRound.slice(0, 2)).toEqual([64, 64]);
     expect(perRound[2]).toBeGreaterThanOrEqual(16);
     expect(perRound[2]).toBeLessThanOrEqual(40);
+  });
+
+  it("is enough for one that is so slow that not even a quarter of the steps fits, which gets what does", () => {
+    const actors = [...equal(2, 100), ...equal(1, 1_000)];
+    const outcome = play({ actors, params: { minWorkers: 1, roundDeadline: R }, time: 300_000 });
+    expect(outcome.state.round).toBeGreaterThan(20);
+    expect(outcome.lost[2]).toBeLessThanOrEqual(1);
+    expect(outcome.paid[2]!.rounds).toBeGreaterThanOrEqual(outcome.state.round - 3);
   });
 
   it("is found where nobody said how fast it is, and the holders thought of faster machines", () => {

@@ -63,7 +63,7 @@ const shardOf = (name: string, index: number) => ({
  * honest: works and delivers. poisoner: too, what raises the loss of whatever it is part of. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
  * deadline. garbler: sends receipts of nothing. restarter: starts anew every few seconds. flapper: leaves and comes back.
  * leaver: leaves just before each deadline and comes back at once. rejoiner: joins anew after each, without leaving.
- * stranger: a boaster that throws its key away when it is given up, and comes back with another.
+ * dawdler: delivers once in time, and then each time as late as it is waited for. stranger: a boaster that throws its key away when it is given up, and comes back with another.
  */
 export type Kind =
   | "honest"
@@ -76,6 +76,7 @@ export type Kind =
   | "flapper"
   | "leaver"
   | "rejoiner"
+  | "dawdler"
   | "stranger";
 export const HOSTILE: readonly Kind[] = [
   "idle",
@@ -232,8 +233,8 @@ export function play(scene: Scene): Outcome {
       const done = Math.min(steps, progressOf(actor, work));
       if (actor.kind === "honest" || actor.kind === "late" || actor.kind === "poisoner")
         said[actor.worker] = { step: done, uploading: done === steps };
-      else if (actor.kind === "boaster" || actor.kind === "stranger")
-        said[actor.worker] = { step: steps - 1, uploading: random.float() < 0.5 };
+      else if (["boaster", "stranger", "dawdler"].includes(actor.kind))
+        said[actor.worker] = { step: steps - 1, uploading: actor.kind === "dawdler" || random.float() < 0.5 };
       else said[actor.worker] = { step: 0, uploading: false };
     }
     return said;
@@ -344,6 +345,12 @@ export function play(scene: Scene): Outcome {
     sum.steps += steps;
   }
 
+  /** Whether the open round's deadline comes now and is moved no more. */
+  const isLast = (): boolean => {
+    const { deadline, latest } = state.current!;
+    return deadline - now <= TICK && latest - now <= GRACE_MS + TICK;
+  };
+
   function act(actor: (typeof actors)[number]): void {
     const { worker, kind } = actor;
     if (!state.members[worker]) return join(actor, false);
@@ -366,6 +373,8 @@ export function play(scene: Scene): Outcome {
       actor.held = null;
       join(actor, true);
     } else if ((kind === "honest" || kind === "poisoner") && finished) deliver(actor, work, true);
+    else if (kind === "dawdler" && finished && (!state.members[worker].measured || isLast()))
+      deliver(actor, work, true);
     else if (kind === "late" && now > (state.current?.latest ?? now) + 2 * GRACE_MS) deliver(actor, work, true);
     else if (kind === "garbler") deliver(actor, work, false);
     else if (kind === "restarter" && random.float() < 0.1) join(actor, true);

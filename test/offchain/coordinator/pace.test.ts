@@ -36,12 +36,15 @@ describe("a deal of work", () => {
     expect(deal(says(1), says(2)).newcomers).toBeNull();
   });
 
-  it("waits no longer than twice its budget once something was measured, before it as long as the holders allow", () => {
+  it("waits no longer than four rounds of the others once something was measured, before it as long as the holders allow", () => {
     const slower = { ...measured, pace: 200_000 };
     const known = deal(slower, slower);
     // 12.8 s of work and half as much again.
-    expect(known).toMatchObject({ budget: 19_200, latest: 38_400 });
+    expect(known).toMatchObject({ budget: 19_200, latest: 51_200 });
     expect(deal(says(100_000), says(100_000))).toMatchObject({ budget: DEADLINE, latest: MAX_STRETCH * DEADLINE });
+    // Of three the second's 6.4 s count, however slow the third is: less than a quarter of what the holders allow.
+    const last = deal(measured, measured, { ...measured, pace: 10_000_000 });
+    expect(last).toEqual({ steps: [H, H, 4], budget: 15_000, latest: 25_600, newcomers: 15_000 });
     const slow = { ...measured, pace: 50_000_000 };
     expect(deal(slow).latest).toBeLessThanOrEqual(MAX_STRETCH * DEADLINE);
   });

@@ -10,11 +10,14 @@ import type { Member } from "./state.ts";
 export const MAX_STRETCH = MAX_ROUND_STRETCH;
 /** Who would take longer than this many times the reference's whole round gets fewer inner steps. */
 const GOAL = 1.5;
-/** What a deal waits for at most, in whole rounds of the reference: members that are slower than that are not waited for. */
-const SPREAD = 3;
+/**
+ * What a deal waits for at most, in whole rounds of the reference, whatever a member needed before or says that it needs: room for
+ * one that is at the goal and loses its progress just before it is done.
+ */
+const SPREAD = 4;
 /** A deal's budget over the time that is expected of its slowest member. */
 const PATIENCE = 1.5;
-/** A member gets this share of the run's inner steps at least, so that nobody's haste starves the slow. */
+/** A member gets this share of the run's inner steps, or what it can do while it is waited for: no haste starves the slow. */
 const LEAST_SHARE = 4;
 /** What a member says of itself counts within these factors of what was measured of others. */
 const CLAIM_BELOW = 4;
@@ -50,8 +53,9 @@ export interface Deal {
 
 /**
  * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one as many as fit
- * into {@link GOAL} times the time of the others. Who never delivered gets as many as fit into the time of the others by what it
- * says, and is no reason to wait longer: keys cost nothing.
+ * into {@link GOAL} times the time of the others. Nobody is waited for longer than {@link SPREAD} times that, or a quarter of the
+ * holders' deadline, below which no haste of some hurries the others. Who never delivered gets as many as fit into the time of
+ * the others by what it says, and is no reason to wait longer: keys cost nothing.
  * @param run all members, who tell the pace where nobody among those that work is dealt to was measured
  * @param innerSteps the run's H, a multiple of `fragments`
  * @param roundDeadline the governed deadline, ms
@@ -74,22 +78,25 @@ export function dealOf(
   const least = aligned(innerSteps / LEAST_SHARE, fragments, innerSteps);
   const fitting = (pace: number, time: number): number =>
     pace * innerSteps <= time ? innerSteps : aligned(time / pace, fragments, innerSteps);
+  const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
+  // So long is waited for everybody, as it would be for one that is at the goal.
+  const shared = Math.max(GOAL * whole, (floor * 1_000) / PATIENCE);
   // What a whole round takes those who were measured, also where none of them is dealt work.
   const usual = Math.min(whole, room);
   let longest = 0;
   const steps = members.map((member) => {
     const pace = member.measured ? (member.pace ?? reference) : believed(member.pace, reference, measured);
     if (measured && !member.measured) return fitting(pace, usual);
-    const given = Math.max(least, fitting(pace, room));
+    const given = Math.max(Math.min(least, fitting(pace, shared)), fitting(pace, room));
     longest = Math.max(longest, pace * given);
     return given;
   });
-  const expected = Math.min(longest === 0 ? usual : longest, SPREAD * whole) / 1_000;
+  const expected = Math.min(longest === 0 ? usual : longest, GOAL * whole) / 1_000;
   const patience = Math.ceil(PATIENCE * expected);
-  const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
   const budget = Math.min(Math.max(patience, floor), limit / 2);
   const newcomers = measured ? Math.min(patience + UNMEASURED_MS, budget) : null;
-  return { steps, budget, latest: measured ? Math.min(limit, 2 * budget) : limit, newcomers };
+  const latest = measured ? Math.min(limit, Math.max(budget, Math.ceil((SPREAD * whole) / 1_000))) : limit;
+  return { steps, budget, latest, newcomers };
 }
 
 function believed(claim: number | null, reference: number, measured: boolean): number {
