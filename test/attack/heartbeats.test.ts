@@ -1,5 +1,13 @@
 /** Heartbeats are a member's word: whatever numbers it puts there, views and deadlines go by what can be. */
-import { type Heartbeat, type Hex, routes, sessionHeaders, sessionMac, asAddress } from "@cotrain/sdk/protocol";
+import {
+  contentDigestHeader,
+  type Heartbeat,
+  type Hex,
+  routes,
+  sessionHeaders,
+  sessionMac,
+  asAddress,
+} from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { sha256Bytes } from "../../offchain/src/base/index.ts";
@@ -89,6 +97,7 @@ describe("a heartbeat with absurd numbers", () => {
           [sessionHeaders.worker]: join.address,
           [sessionHeaders.counter]: String(input.counter),
           [sessionHeaders.mac]: await sessionMac(key!, input),
+          [contentDigestHeader]: input.body,
         },
       });
       expect([field, value, reply.statusCode]).toEqual([field, value, 400]);

@@ -2,9 +2,11 @@
  * Many members behind one address, as in a lab or behind a provider's NAT, and a stranger among them: what the stranger sends
  * is refused after a while, and costs none of the members his place.
  */
+import { once } from "node:events";
+
 import { asDigest, canonicalJson, routes, sessionHeaders, sessionMac } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, onTestFinished } from "vitest";
 
 import { sha256Bytes, systemClock } from "../../offchain/src/base/index.ts";
 import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
@@ -12,6 +14,7 @@ import { createRemote } from "../../offchain/src/worker/artefacts.ts";
 import { defaultBackoff } from "../../offchain/src/worker/backoff.ts";
 import { fetchBase } from "../../offchain/src/worker/index.ts";
 import { type Harness, openHarness, runId, table, type TestWorker } from "../offchain/coordinator/harness.ts";
+import { openSocket } from "./sockets.ts";
 
 const NAT = "203.0.113.9";
 /** What one address may send in a minute, and a member too. */
@@ -84,6 +87,24 @@ it("a flood from the members' own address without a session, or in a member's na
   for (const worker of [first!, second!]) expect(await beat(worker)).toBe("heard");
   const { prepared } = await first!.train();
   expect(prepared.assignment.worker).toBe(first!.address);
+});
+
+it("a request in a member's name without its key is refused before its body has come, also where none does", async () => {
+  const [member] = await crowd(1);
+  const port = Number(new URL(await harness.app.listen({ port: 0, host: "127.0.0.1" })).port);
+  const headers = [
+    `POST ${routes.receipts(runId)} HTTP/1.1`,
+    "host: 127.0.0.1",
+    "content-type: application/json",
+    "content-length: 5000",
+    `${sessionHeaders.worker}: ${member!.address}`,
+    `${sessionHeaders.counter}: 1`,
+    `${sessionHeaders.mac}: 0x${"00".repeat(32)}`,
+  ];
+  const socket = await openSocket({ port }, `${headers.join("\r\n")}\r\n\r\n{`);
+  onTestFinished(() => void socket.destroy());
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 401 [\s\S]*BAD_MAC/);
 });
 
 /** As a worker reads its base: the manifest, then its own part of each fragment's shard, two at a time. */

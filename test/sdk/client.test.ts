@@ -257,6 +257,7 @@ describe("what is sent", () => {
       expect(headers[protocol.sessionHeaders.worker]).toBe(worker);
       expect(headers[protocol.sessionHeaders.counter]).toBe(String(index + 1));
       const input = { method: method!, path: path!, body: protocol.sha256(body), counter: index + 1 };
+      expect(headers[protocol.contentDigestHeader]).toBe(input.body);
       expect(await protocol.verifySessionMac(key, input, String(headers[protocol.sessionHeaders.mac]))).toBe(true);
       expect(JSON.parse(body.toString())).toEqual({ ...beat, step: index + 1 });
     }

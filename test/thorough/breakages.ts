@@ -144,6 +144,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/nat.test.ts"],
   },
   {
+    name: "the body of a request in a member's name is awaited before its MAC is checked",
+    file: "offchain/src/coordinator/memberRequests.ts",
+    text: "hooks: { config: { rateLimit: false }, onRequest: admit },",
+    instead: "hooks: { config: { rateLimit: false }, onRequest: async () => {}, preHandler: admit } as never,",
+    tests: ["test/attack/nat.test.ts"],
+  },
+  {
+    name: "a request may have another body than its MAC is about",
+    file: "offchain/src/coordinator/memberRequests.ts",
+    text: "if (due === undefined || due === sha256Bytes(body)) return;",
+    instead: "if (due === undefined || body) return;",
+    tests: ["test/offchain/coordinator/refusals.test.ts"],
+  },
+  {
     name: "members' downloads are counted for their address",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "if (!worker) return chargeAddress(request);",

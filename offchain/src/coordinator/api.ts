@@ -119,7 +119,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
       "application/json",
       { parseAs: "buffer" },
       async (request: FastifyRequest, body: Buffer) => {
-        await members.admit(request, body);
+        members.hold(request, body);
         return parseJsonBounded(body, body.length, "The body");
       },
     );

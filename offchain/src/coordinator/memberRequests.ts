@@ -1,6 +1,7 @@
 /**
- * Requests under a member's session. They are counted for each member, so that many behind one address do not pay for each
- * other; those that are no member's are counted against the address, and cost nobody behind it his own.
+ * Requests under a member's session. Whose they are is known from the headers, which announce the digest of the body, before any
+ * of the body is awaited. They are counted for each member, so that many behind one address do not pay for each other; those that
+ * are no member's are refused and counted against the address, and cost nobody behind it his own.
  */
 import { type Address, asDigest, contentDigestHeader, type Digest, sessionHeaders } from "@cotrain/sdk/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
@@ -20,16 +21,16 @@ export const headerOf = (request: FastifyRequest, name: string): string => {
 
 export interface MemberRequests {
   /**
-   * Checks a request of a member's route by the digest of its body, before the body is parsed; others pass.
-   * @throws RefusedError as `Presence.authenticate`; RetryableError `RATE_LIMITED`
+   * Holds the body of a request to a member's route against the digest that it announced, before the body is parsed.
+   * @throws RefusedError WRONG_DIGEST
    */
-  admit(request: FastifyRequest, body: Uint8Array): Promise<void>;
+  hold(request: FastifyRequest, body: Uint8Array): void;
   /** What a member's route takes into its options. */
   readonly hooks: MemberHooks;
   /** Whose request it is, in the handler of such a route. */
   of(request: FastifyRequest): Address;
   /** What a route that anybody may GET takes, so that a request under a session is counted for its member. */
-  readonly openHooks: Pick<MemberHooks, "config" | "onRequest">;
+  readonly openHooks: MemberHooks;
   /** Whose session vouches for the request to such a route; undefined: counted as a stranger's. */
   vouched(request: FastifyRequest): Address | undefined;
 }
@@ -39,14 +40,12 @@ type Hook = (request: FastifyRequest) => Promise<void>;
 interface MemberHooks {
   readonly config: { readonly rateLimit: false };
   readonly onRequest: Hook;
-  readonly preValidation: Hook;
 }
 
-/** What is known of a request to a member's route. */
+/** Whose a request is, and what its body is to be. */
 interface Asked {
-  /** Whether its address was charged for it already. */
-  readonly charged: boolean;
-  worker?: Address;
+  readonly worker: Address;
+  readonly body: Digest;
 }
 
 export function createMemberRequests(
@@ -64,14 +63,13 @@ export function createMemberRequests(
   };
   const chargeMember = rateOf(counter, "member", (request) => `${runOf(request).runId}/${of(request)}`);
 
-  const admit = async (request: FastifyRequest, body: Digest): Promise<void> => {
-    const asked = requests.get(request);
-    if (!asked || asked.worker) return;
+  const admit: Hook = async (request) => {
+    const body = announcedDigest(request);
     try {
-      asked.worker = await authenticated(runOf(request), request, body);
+      requests.set(request, { worker: await authenticated(runOf(request), request, body), body });
     } catch (error) {
       // Anybody can send a member's name without its key: it is the address that pays, not the member.
-      if (!asked.charged) await chargeAddress(request);
+      await chargeAddress(request);
       throw error;
     }
     await chargeMember(request);
@@ -86,32 +84,27 @@ export function createMemberRequests(
         })
       : undefined;
     if (!worker) return chargeAddress(request);
-    requests.set(request, { charged: false, worker });
+    requests.set(request, { worker, body: emptyDigest });
     await chargeMember(request);
   };
 
   return {
     openHooks: { config: { rateLimit: false }, onRequest: vouch },
     vouched: (request) => requests.get(request)?.worker,
-    admit: (request, body) => (requests.has(request) ? admit(request, sha256Bytes(body)) : Promise.resolve()),
-    of,
-    hooks: {
-      config: { rateLimit: false },
-      // Who names no session is charged before the body is read.
-      onRequest: async (request) => {
-        const charged = !findRun(request)?.presence.has(headerOf(request, sessionHeaders.worker));
-        requests.set(request, { charged });
-        if (charged) await chargeAddress(request);
-      },
-      // Those whose body is a stream, which announces its digest and is held against it as it comes, or who have none.
-      preValidation: (request) => admit(request, announcedDigest(request)),
+    hold: (request, body) => {
+      const due = requests.get(request)?.body;
+      if (due === undefined || due === sha256Bytes(body)) return;
+      throw new RefusedError("WRONG_DIGEST", `The body is not the one whose digest ${contentDigestHeader} announced.`);
     },
+    of,
+    hooks: { config: { rateLimit: false }, onRequest: admit },
   };
 }
 
+/** What the request says that its body is; without a word that it has none. */
 function announcedDigest(request: FastifyRequest): Digest {
   const text = headerOf(request, contentDigestHeader);
-  return request.body !== undefined && /^0x[0-9a-f]{64}$/.test(text) ? asDigest(text) : emptyDigest;
+  return /^0x[0-9a-f]{64}$/.test(text) ? asDigest(text) : emptyDigest;
 }
 
 /** The member whose session the request came under. @throws RefusedError */

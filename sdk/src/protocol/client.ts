@@ -290,7 +290,9 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
       }
       async function signed<T extends TSchema>(path: string, schema: T, init: RequestOptions & { digest: Digest }) {
         const own = await headersFor(init.method ?? "POST", path, init.digest);
-        return json(path, schema, { ...init, headers: { ...init.headers, ...own } });
+        // So that whose it is can be known before the body has come.
+        const announced = { [messages.contentDigestHeader]: init.digest };
+        return json(path, schema, { ...init, headers: { ...init.headers, ...announced, ...own } });
       }
       const vouch: Vouch = (path) => headersFor("GET", path, NO_BODY);
       const post = <T extends TSchema>(path: string, schema: T, body: unknown, extra: RequestOptions = {}) => {
@@ -320,7 +322,7 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
           signed(routes.fragment(runId, assignmentId, attempt, index), messages.FragmentReply, {
             method: "PUT",
             body: bytes,
-            headers: { "content-type": "application/octet-stream", [messages.contentDigestHeader]: digest },
+            headers: { "content-type": "application/octet-stream" },
             digest,
             timeout: 300_000,
           }),

@@ -230,7 +230,7 @@ export const WorkReply = Type.Union([
 ]);
 export type WorkReply = Static<typeof WorkReply>;
 
-/** Upload of one fragment: the body is the payload, its digest stands in the header's list and in the request's header. */
+/** Carries the digest of the body of a request under a session; of a fragment's upload that is the payload's, which its header lists. */
 export const contentDigestHeader = "cotrain-digest";
 export const FragmentReply = Type.Object({ digest: Hash32, bytes: Count });
 export type FragmentReply = Static<typeof FragmentReply>;

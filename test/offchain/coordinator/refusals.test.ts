@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
   type Assignment,
+  contentDigestHeader,
   type Digest,
   digestOfJson,
   type Hex,
@@ -250,10 +251,11 @@ describe("a request of a member is refused", () => {
     key: Hex,
     counter: number,
     body: unknown = beat,
+    announced: unknown = body,
   ): Promise<{ status: number; code: string }> => {
     const text = JSON.stringify(body);
     const path = routes.heartbeat(runId);
-    const digest = sha256Bytes(Buffer.from(text));
+    const digest = sha256Bytes(Buffer.from(JSON.stringify(announced)));
     const reply = await harness.app.inject({
       method: "POST",
       url: path,
@@ -263,6 +265,7 @@ describe("a request of a member is refused", () => {
         [sessionHeaders.worker]: worker,
         [sessionHeaders.counter]: String(counter),
         [sessionHeaders.mac]: await sessionMac(key, { method: "POST", path, body: digest, counter }),
+        [contentDigestHeader]: digest,
       },
     });
     const parsed: unknown = reply.json();
@@ -298,6 +301,7 @@ describe("a request of a member is refused", () => {
     expect(await raw(third.address, sessionKey, 5)).toEqual({ status: 409, code: "STALE_COUNTER" });
     expect(await raw(third.address, sessionKey, 3)).toEqual({ status: 200, code: "accepted" });
     expect(await raw(third.address, sessionKey, 3)).toEqual({ status: 409, code: "STALE_COUNTER" });
+    expect(await raw(third.address, sessionKey, 4, { ...beat, step: 2 }, beat)).toMatchObject({ code: "WRONG_DIGEST" });
     expect(await raw(third.address, sessionKey, 200)).toEqual({ status: 200, code: "accepted" });
     expect(await raw(third.address, sessionKey, 130)).toEqual({ status: 409, code: "STALE_COUNTER" });
     expect(await raw(third.address, sessionKey, 137)).toEqual({ status: 200, code: "accepted" });
