@@ -158,6 +158,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/refusals.test.ts"],
   },
   {
+    name: "a member may earn for the address zero",
+    file: "offchain/src/coordinator/joins.ts",
+    text: "if (join.beneficiary === zeroAddress) {",
+    instead: "if (join.beneficiary === join.runId) {",
+    tests: ["test/offchain/coordinator/refusals.test.ts"],
+  },
+  {
     name: "members' downloads are counted for their address",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "if (!worker) return chargeAddress(request);",

@@ -10,6 +10,7 @@ export type ApiCode =
   | "REALISATION_UNKNOWN"
   | "LEASE_UNKNOWN"
   | "CLOCK_SKEW"
+  | "ZERO_BENEFICIARY"
   | "BAD_SIGNATURE"
   | "SESSION_UNKNOWN"
   | "BAD_MAC"

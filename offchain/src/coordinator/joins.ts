@@ -13,6 +13,7 @@ import {
   recoverSigner,
   zeroHash,
 } from "@cotrain/sdk/protocol";
+import { zeroAddress } from "viem";
 
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
@@ -47,6 +48,12 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     throw new RefusedError(
       "LEASE_UNKNOWN",
       `Lease ${join.lease} is not known here; a machine of one's own has lease 0.`,
+    );
+  }
+  if (join.beneficiary === zeroAddress) {
+    throw new RefusedError(
+      "ZERO_BENEFICIARY",
+      "The join names the address zero as its beneficiary, which can claim nothing: name a wallet's.",
     );
   }
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.

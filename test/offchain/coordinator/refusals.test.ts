@@ -326,6 +326,9 @@ describe("a join is refused", () => {
     expect(await joined({ lease: hash("99") })).toBe("LEASE_UNKNOWN");
     expect(await joined({ runId: hash("99") })).toBe("RUN_UNKNOWN");
   });
+  it("for a beneficiary that nobody has the key of", async () => {
+    expect(await joined({ beneficiary: `0x${"00".repeat(20)}` })).toBe("ZERO_BENEFICIARY");
+  });
   it("when the run is full", async () => {
     // Three are here, four may be.
     await harness.worker("35").join();
