@@ -17,7 +17,7 @@ export interface ChainWatch {
 /** Where no blocks come, as on a chain that makes them for transactions alone, so long stands for another block. */
 const NO_BLOCK_MS = 60_000;
 
-/** One look at what cannot be taken back once it is believed. */
+/** One look at what stops, moves or ends a run, or cannot be taken back once it is believed. */
 interface Look {
   /** Whether every look since an earlier block has seen this, and that block has its confirmations: as heads are believed. */
   readonly lasts: (what: string) => Promise<boolean>;
@@ -88,9 +88,10 @@ export function createChainWatch(run: Run): ChainWatch {
     const status = await chain.runStatus(runId);
     if (status === runStatus.finished && !driver.state.finished && (await lasts("finished")))
       await offer({ type: "RunFinished" });
-    if (status === runStatus.paused && !driver.state.pausedBy.chain)
+    if (status === runStatus.paused && !driver.state.pausedBy.chain && (await lasts("paused")))
       await offer({ type: "PauseRequested", by: "chain" });
-    if (status === runStatus.open && driver.state.pausedBy.chain) await offer({ type: "ResumeRequested", by: "chain" });
+    if (status === runStatus.open && driver.state.pausedBy.chain && (await lasts("open")))
+      await offer({ type: "ResumeRequested", by: "chain" });
   }
 
   /** A version takes a transaction of the holders': there are not more of them than blocks. */
@@ -151,7 +152,12 @@ export function createChainWatch(run: Run): ChainWatch {
       if (!confirmed(`activation/${journal.epoch}/${before.reverts}`)) return true;
       await offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: settled });
     }
-    if (pending && pending.epoch > driver.state.settledEpoch) await offer(rootPosted(pending, null));
+    const { epochs, settledEpoch } = driver.state;
+    const known = epochs.some(
+      ({ epoch, root, state }) => epoch === pending?.epoch && root === pending.root && state === "posted",
+    );
+    if (pending && pending.epoch > settledEpoch && !known && (await lasts(`pending/${pending.epoch}/${pending.root}`)))
+      await offer(rootPosted(pending, null));
     return false;
   }
 

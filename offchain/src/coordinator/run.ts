@@ -14,6 +14,7 @@ import {
   parseDocument,
   type RunContracts,
   type RunId,
+  type RunParams,
   runParamsToWire,
   type StructName,
   type Struct,
@@ -24,7 +25,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import pLimit, { type LimitFunction } from "p-limit";
 
-import { type Clock, InternalError, parseJsonBounded, UserError } from "../base/index.ts";
+import { type Clock, InternalError, parseJsonBounded, RetryableError, UserError } from "../base/index.ts";
 import type { ChainPort } from "../chain/index.ts";
 import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
@@ -246,7 +247,9 @@ async function created(options: RunOptions, facts: RunFacts, modules: RunModules
     );
   }
   const manifest: CheckpointManifest = await readManifest(blobs, first.checkpointDigest);
-  const { version, params } = await chain.paramsInForce(facts.runId);
+  // Those that it was registered with, whatever one look shows: later versions are believed as any change is.
+  const version = manifest.paramsVersion;
+  const params = await seenTwice(chain, facts.runId, version);
   const epoch = await chain.epochOf(facts.modelId, first.anchoredAt);
   return {
     type: "RunCreated",
@@ -266,6 +269,16 @@ async function created(options: RunOptions, facts: RunFacts, modules: RunModules
     epochEnd: await chain.epochEnd(facts.modelId, epoch),
     secret: secretOf(modules),
   };
+}
+
+/** Parameters of which two looks say the same. @throws RetryableError CHAIN_MOVED */
+async function seenTwice(chain: ChainPort, runId: RunId, version: number): Promise<RunParams> {
+  const [params, again] = [await chain.paramsOf(runId, version), await chain.paramsOf(runId, version)];
+  if (canonicalJson(runParamsToWire(params)) === canonicalJson(runParamsToWire(again))) return params;
+  throw new RetryableError(
+    "CHAIN_MOVED",
+    `The RPC names two sets of parameters as version ${version} of run ${runId}.`,
+  );
 }
 
 /** What the data of the next round are drawn from. */

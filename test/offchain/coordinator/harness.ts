@@ -191,6 +191,8 @@ export interface HarnessOptions {
   readonly secret?: string;
   /** Where the coordinator's files lie; default a temporary directory. */
   readonly parent?: string;
+  /** Changes the chain before the coordinator asks it anything. */
+  readonly chain?: (chain: FakeChain) => void;
 }
 
 const initialValue = (i: number): number => Math.fround(i / 100);
@@ -268,6 +270,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     validators: validators.map((validator) => lower(validator.address)).toSorted(),
     params: { ...params, ...options.params },
   });
+  options.chain?.(chain);
 
   const secrets = createRandom(options.secret ?? "what the data of each round are drawn from");
   const secret = (): Hex => `0x${Buffer.from(secrets.bytes(32)).toString("hex")}`;

@@ -417,11 +417,9 @@ describe("a change", () => {
   it("of status on-chain pauses, resumes and finishes", async () => {
     const [a] = await two();
     harness.chain.status = 1;
-    await harness.clock.advance(1_000);
-    await until(() => state().pausedBy.chain, "the pause");
+    await elapse(harness, () => state().pausedBy.chain, "the pause");
     harness.chain.status = 0;
-    await harness.clock.advance(1_000);
-    await until(() => !state().pausedBy.chain, "the resumption");
+    await elapse(harness, () => !state().pausedBy.chain, "the resumption");
     harness.chain.status = 2;
     await elapse(harness, () => state().finished, "the end");
     await harness.clock.advance(61_000);
@@ -431,7 +429,7 @@ describe("a change", () => {
 });
 
 /** Answers in place of the chain; each look asks once. @param times how often, for ever if not said */
-function lie<K extends "runStatus" | "paramsInForce" | "activeRoot">(
+function lie<K extends "runStatus" | "paramsInForce" | "activeRoot" | "pendingRoot">(
   name: K,
   answer: FakeChain[K],
   times = Infinity,
@@ -469,6 +467,39 @@ describe("what the chain says of things that are for ever", () => {
     harness.chain.changeParams({ innerLrPpb: 1_000_000 });
     await elapse(harness, () => state().nextParams !== null, "the change that was decided");
     expect(state().nextParams).toMatchObject({ version: 2, params: { innerLrPpb: 1_000_000 } });
+  });
+
+  it("or that stop it, is not believed when it was said once: a pause, its end, a root that is pending", async () => {
+    await two();
+    const paused = lie("runStatus", () => Promise.resolve(1), 1);
+    const root = { root: zeroHash, totalCumulative: 1n, epoch: 7, activatableAt: 0, deadline: 0 };
+    const posted = lie("pendingRoot", async () => root, 1);
+    const seen: boolean[] = [];
+    await elapse(
+      harness,
+      () => {
+        seen.push(state().pausedBy.chain || state().epochs.some(({ epoch }) => epoch === 7));
+        return paused.asked >= 4 && posted.asked >= 4;
+      },
+      "looks at the chain",
+    );
+    expect(new Set(seen)).toEqual(new Set([false]));
+    harness.chain.status = 1;
+    await elapse(harness, () => state().pausedBy.chain, "the pause");
+    const opened = lie("runStatus", () => Promise.resolve(0), 1);
+    await looks(opened, 4);
+    expect(state().pausedBy.chain).toBe(true);
+  });
+
+  it("at the first start is not believed when it was said once: what is in force, or what a version holds", async () => {
+    const other = { ...params, innerLrPpb: 1_000_000 };
+    const paramsInForce = () => Promise.resolve({ version: 7, params: other });
+    harness = await openHarness({ chain: (made) => Object.assign(made, { paramsInForce }) });
+    expect(state()).toMatchObject({ paramsVersion: 1, nextParams: null, params: { innerLrPpb: params.innerLrPpb } });
+    const answers = [other, params];
+    const paramsOf = () => Promise.resolve(answers.shift()!);
+    const opening = openHarness({ chain: (made) => Object.assign(made, { paramsOf }) });
+    await expect(opening).rejects.toMatchObject({ code: "CHAIN_MOVED" });
   });
 
   it("is not believed of one block, nor before its confirmations", async () => {
