@@ -193,6 +193,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
+    name: "a shard of the data may be of any length",
+    file: "sdk/src/protocol/documents.ts",
+    text: "maximum: MAX_SHARD_TOKENS }",
+    instead: "maximum: Number.MAX_SAFE_INTEGER }",
+    tests: ["test/offchain/data/prepare.test.ts"],
+  },
+  {
     name: "members' downloads are counted for their address",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "if (!worker) return chargeAddress(request);",

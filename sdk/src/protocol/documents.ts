@@ -85,7 +85,12 @@ export const Realisation = Type.Object(
 );
 export type Realisation = Static<typeof Realisation>;
 
-export const DataShard = Type.Object({ digest: Hash32, tokens: Count, bytes: Count }, closed);
+/** Token ids of a shard at most, 32 MiB: whoever reads a sequence holds the shards that it lies in. */
+export const MAX_SHARD_TOKENS = 16_777_216;
+export const DataShard = Type.Object(
+  { digest: Hash32, tokens: Type.Integer({ minimum: 1, maximum: MAX_SHARD_TOKENS }), bytes: Count },
+  closed,
+);
 export type DataShard = Static<typeof DataShard>;
 const DataSplit = Type.Object(
   {

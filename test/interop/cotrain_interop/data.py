@@ -8,10 +8,14 @@ from .base import equal, require, unhex
 from .blobs import Blobs
 
 
+MAX_SHARD_TOKENS = 1 << 24
+
+
 def check_split(split: dict, what: str) -> None:
     shards = split["shards"]
     require(len(shards) > 0, f"the {what} split has no shards")
     size = shards[0]["tokens"]
+    require(size <= MAX_SHARD_TOKENS, f"the shards of {what} are longer than allowed")
     for index, shard in enumerate(shards):
         last = index == len(shards) - 1
         require(0 < shard["tokens"] <= size if last else shard["tokens"] == size, f"shard {index} of {what} is irregular")

@@ -1,4 +1,4 @@
-import { asDigest, canonicalJson, type DataManifest } from "@cotrain/sdk/protocol";
+import { asDigest, canonicalJson, type DataManifest, MAX_SHARD_TOKENS } from "@cotrain/sdk/protocol";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom, uint16Of } from "../../../offchain/src/base/index.ts";
@@ -19,6 +19,11 @@ import {
 } from "../../../offchain/src/data/index.ts";
 import type { BlobStore } from "../../../offchain/src/storage/index.ts";
 import { collect, corpusOf, temporaryFile, temporaryStore } from "./fixtures.ts";
+
+/** More tokens than a shard may have. */
+function* ids(): Generator<number> {
+  for (let i = 0; i <= MAX_SHARD_TOKENS; i++) yield 1;
+}
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
@@ -149,6 +154,21 @@ describe("sequences", () => {
     const { manifest } = await prepareData(store, corpusOf(documents), tokenizer);
     const sequences = openSequences(store, { ...manifest, vocabulary: 300 }, "train", 8);
     await expect(sequences.batch([0])).rejects.toMatchObject({ code: "DATA_INVALID" });
+  });
+
+  it("lie in shards of a bounded length, for who writes a manifest and for who reads it", async () => {
+    const store = await temporaryStore();
+    const { manifest } = await prepareData(store, corpusOf(documents), tokenizer);
+    const [shard] = manifest.train.shards;
+    const long = { ...shard!, tokens: MAX_SHARD_TOKENS + 1 };
+    const train = { ...manifest.train, tokens: long.tokens, shards: [long] };
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...manifest, train })));
+    await expect(readDataManifest(store, digest)).rejects.toMatchObject({ code: "MALFORMED_DOCUMENT" });
+    const text = corpusOf([...documents, "a ".repeat(MAX_SHARD_TOKENS)]);
+    const each = { ...tokenizer, encode: (document: string) => (document.length > MAX_SHARD_TOKENS ? ids() : [1]) };
+    await expect(
+      prepareData(store, text, each as unknown as typeof tokenizer, { shardTokens: 2 * MAX_SHARD_TOKENS }),
+    ).rejects.toMatchObject({ code: "MALFORMED_DOCUMENT" });
   });
 
   it("are refused, not waited for, where shards end before the tokens that the manifest counts", async () => {
