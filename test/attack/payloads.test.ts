@@ -11,13 +11,21 @@ import {
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
+import { problemOfScreening } from "../../offchain/src/chain/index.ts";
 import { createApi } from "../../offchain/src/coordinator/api.ts";
 import { statusByCode } from "../../offchain/src/coordinator/errors.ts";
 import { createCoordinatorMetrics } from "../../offchain/src/coordinator/metrics.ts";
 import { encodePayload } from "../../offchain/src/diloco/index.ts";
 import { createHttpServer, createMetrics, silentLogger } from "../../offchain/src/service/index.ts";
 import { readCheckpoint, readManifest } from "../../offchain/src/storage/index.ts";
-import { type Harness, openHarness, type Prepared, type TestWorker, until } from "../offchain/coordinator/harness.ts";
+import {
+  type Harness,
+  openHarness,
+  params,
+  type Prepared,
+  type TestWorker,
+  until,
+} from "../offchain/coordinator/harness.ts";
 
 /** The harness begins at i ÷ 100; what is to be learnt lies 1 below that everywhere. */
 const target = (i: number): number => i / 100 - 1;
@@ -164,6 +172,22 @@ describe("one accepted payload", () => {
     const { screening } = await documents(of);
     expect(screening.workers.find(({ worker }) => worker === workers[3]!.address)!.outcome).toBe(outcome);
     expect(loss(await parameters(of))).toBeLessThan(middle);
+  });
+
+  it("that is another's is recorded as that one's and no other's, of no other round", async () => {
+    const { harness: of, workers } = await open();
+    await round(of, workers, (all) => all[1]!);
+    const { screening: file, receipts } = await documents(of);
+    const due = { ...params, aggregatorBps: 5_000 };
+    const check = { definition: of.run.definition, params: due, paramsVersion: 1, receipts, past: [] };
+    expect(problemOfScreening({ ...check, file })).toBe("");
+    const elsewhere = workers[0]!.address === file.workers[0]!.worker ? workers[1]!.address : workers[0]!.address;
+    for (const change of [{ round: 1 }, { worker: elsewhere }]) {
+      const changed = file.workers.map((each) =>
+        each.copyOf ? { ...each, copyOf: { ...each.copyOf, ...change } } : each,
+      );
+      expect(problemOfScreening({ ...check, file: { ...file, workers: changed } })).toContain("is said to repeat");
+    }
   });
 
   it("that is large but not absurd is clipped, paid, and does not stop the others' learning", async () => {

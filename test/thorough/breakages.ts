@@ -200,6 +200,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/data/prepare.test.ts"],
   },
   {
+    name: "the round that a copy is said to repeat is not looked at",
+    file: "offchain/src/chain/screening.ts",
+    text: "if (nameOf(due.copyOf) !== nameOf(entry.copyOf))",
+    instead: "if (due.copyOf?.worker !== entry.copyOf?.worker)",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
     name: "members' downloads are counted for their address",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "if (!worker) return chargeAddress(request);",

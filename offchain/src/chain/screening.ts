@@ -12,6 +12,7 @@ import {
   ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
+import { roundNumber } from "../base/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
@@ -41,6 +42,9 @@ function problemOfEntry(entry: ScreeningFile["workers"][number], fragments: numb
   if (entry.fragments.length > 0) return "is said to be unreadable, and was measured";
   return unreadable !== undefined && unreadable < fragments ? "" : "is said to be unreadable, but in no fragment";
 }
+
+const nameOf = (copy: ScreeningFile["workers"][number]["copyOf"]): string =>
+  copy === null ? "nobody" : `${copy.worker} of round ${roundNumber(copy.round)}`;
 
 /** @returns one sentence, empty when the record holds; norms, the checkpoint's too, and sketches are taken as they stand */
 export function problemOfScreening(check: ScreeningCheck): string {
@@ -82,8 +86,8 @@ export function problemOfScreening(check: ScreeningCheck): string {
     const entry = workers[i]!;
     if (due.outcome !== 0 && due.outcome !== entry.outcome)
       return `${entry.worker} has outcome ${entry.outcome}; its measurements say ${due.outcome}.`;
-    if (JSON.stringify(due.copyOf) !== JSON.stringify(entry.copyOf) && due.copyOf?.worker !== entry.copyOf?.worker)
-      return `${entry.worker} is said to repeat ${entry.copyOf?.worker}; it repeats ${due.copyOf?.worker}.`;
+    if (nameOf(due.copyOf) !== nameOf(entry.copyOf))
+      return `${entry.worker} is said to repeat ${nameOf(entry.copyOf)}; it repeats ${nameOf(due.copyOf)}.`;
     const clip = due.fragments.findIndex(({ clipPpm }, f) => clipPpm !== entry.fragments[f]?.clipPpm);
     if (clip >= 0) return `Fragment ${clip} of ${entry.worker} is clipped by another factor than its norm gives.`;
   }
