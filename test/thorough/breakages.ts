@@ -207,6 +207,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/payloads.test.ts"],
   },
   {
+    name: "a validator does not hold a round's data against those of the rounds before",
+    file: "offchain/src/chain/evidence.ts",
+    text: "    sums.set(head.head, requireNewData(head, evidence, earlier));\n",
+    instead: "",
+    tests: ["test/offchain/chain/evidence.test.ts"],
+  },
+  {
+    name: "verify does not hold a round's data against those of the rounds before",
+    file: "offchain/src/chain/verify.ts",
+    text: "      trained = (await problems.attempt(async () => requireNewData(head, evidence, trained))) ?? trained;\n",
+    instead: "",
+    tests: ["test/offchain/chain/evidence.test.ts"],
+  },
+  {
     name: "members' downloads are counted for their address",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "if (!worker) return chargeAddress(request);",

@@ -18,7 +18,6 @@ import {
   MAX_MANIFEST_BYTES,
   outcomeCode,
   parseDocument,
-  type PositionRange,
   Realisation,
   type ReceiptLeaf,
   ReceiptsFile,
@@ -32,6 +31,7 @@ import {
 import { type ErrorOptions, parseJsonBounded, roundNumber, UserError } from "../base/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
+import { addRound, overlap, type Positions, trainedIn } from "./positions.ts";
 
 /** Documents of JSON other than manifests: receipts, verdicts, rewards. */
 export const MAX_DOCUMENT_BYTES = 64 << 20;
@@ -206,7 +206,6 @@ export async function verifyReceipts(
   const posters = new Set(await reader.postersOf(head.runId));
   const round = head.round - 1;
   const leaves: ReceiptLeaf[] = [];
-  const trained: Trained[] = [];
   let previous = "";
   const fail = (worker: string, what: string): never => {
     throw new EvidenceError(
@@ -257,7 +256,6 @@ export async function verifyReceipts(
     require(positions ===
       assignment.steps *
         assignment.batch, `its assignment has ${positions} positions for ${assignment.steps} steps of ${assignment.batch}`);
-    trained.push(...prefixOf(assignment.ranges, receipt.steps * assignment.batch).map((part) => ({ ...part, worker })));
     require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
     require(receipt.leaves === commitmentLeaves(receipt.steps) &&
       receipt.commitment !== zeroHash, "its commitment is not the one to its steps");
@@ -283,48 +281,82 @@ export async function verifyReceipts(
     });
   }
   // Of two that are given the same data the later would be called a copy.
-  const twice = overlap(trained);
+  const twice = overlap(trainedIn(file));
   if (twice) fail(twice.worker, "it was given data that another had");
   return leaves;
 }
 
-type Trained = PositionRange & { readonly worker: Address };
-
-/** A part that begins inside another one. */
-function overlap(parts: readonly Trained[]): Trained | undefined {
-  const sorted = parts.toSorted((a, b) => a.start - b.start);
-  return sorted.find(({ start }, i) => {
-    const before = sorted[i - 1];
-    return before !== undefined && start < before.start + before.count;
-  });
+/**
+ * Holds a round's data against what earlier rounds of the run were trained on.
+ * @returns what both were
+ * @throws EvidenceError `EVIDENCE_RECEIPT`
+ */
+export function requireNewData(head: PostedHead, { file }: Pick<Evidence, "file">, before: Positions): Positions {
+  const { sum, problem } = addRound(before, file ? trainedIn(file) : []);
+  if (problem === "") return sum;
+  const place = `Round ${roundNumber(head.round - 1)} of run ${head.runId}`;
+  throw new EvidenceError("EVIDENCE_RECEIPT", `${place}: ${problem}.`, { details: { head: head.head } });
 }
 
-/** The first `count` positions of ranges laid end to end. */
-function prefixOf(ranges: readonly PositionRange[], count: number): PositionRange[] {
-  let left = count;
-  return ranges.flatMap(({ start, count: length }) => {
-    const taken = Math.min(length, left);
-    left -= taken;
-    return taken > 0 ? [{ start, count: taken }] : [];
-  });
-}
-
-/** Evidence by head, each verified once: an epoch and the attestations after it read the same heads again and again. */
+/**
+ * Evidence by head, each verified once: an epoch and the attestations after it read the same heads again and again. A head is
+ * held against those before it that were read here, as far as they follow each other.
+ */
 export interface EvidenceCache {
   read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<Evidence>;
 }
 
+/** Heads of which {@link createEvidenceCache} keeps the positions up to there: the newest of the runs of a model. */
+const MAX_SUMS = 8;
+
+/** What is known of a head that was read. */
+interface Known {
+  readonly parent: string;
+  readonly evidence: Promise<Evidence>;
+}
+
 export function createEvidenceCache(reader: ChainReader, capacity = 1_024): EvidenceCache {
-  const known = new Map<string, Promise<Evidence>>();
+  const known = new Map<string, Known>();
   const documents = new Map<RunId, RunDocuments>();
+  /** Positions of the rounds up to the newest heads; others are added up again. */
+  const sums = new Map<string, Positions>();
+
+  /** What the rounds up to a head were trained on, as far as they were read. */
+  async function before({ parentHead }: PostedHead): Promise<Positions> {
+    const files: Evidence[] = [];
+    let name: string = parentHead;
+    for (;;) {
+      const link = known.get(name);
+      const found = await link?.evidence.catch(() => undefined);
+      if (sums.has(name) || !link || !found) break;
+      files.push(found);
+      name = link.parent;
+    }
+    return files.reduceRight<Positions>(
+      (sum, { file }) => addRound(sum, file ? trainedIn(file) : []).sum,
+      sums.get(name) ?? [],
+    );
+  }
+
+  async function read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<Evidence> {
+    const ofRun = documents.get(head.runId) ?? runDocuments(reader, blobs, head.runId);
+    documents.set(head.runId, ofRun);
+    const earlier = await before(head);
+    // Those after a head that does not hold are held against those before it.
+    sums.set(head.head, earlier);
+    const [oldest] = sums.keys();
+    if (sums.size > MAX_SUMS && oldest !== undefined) sums.delete(oldest);
+    const evidence = await readEvidence(reader, blobs, head, parent, ofRun);
+    sums.set(head.head, requireNewData(head, evidence, earlier));
+    return evidence;
+  }
+
   return {
     read: (blobs, head, parent) => {
       const found = known.get(head.head);
-      if (found) return found;
-      const ofRun = documents.get(head.runId) ?? runDocuments(reader, blobs, head.runId);
-      documents.set(head.runId, ofRun);
-      const evidence = readEvidence(reader, blobs, head, parent, ofRun);
-      known.set(head.head, evidence);
+      if (found) return found.evidence;
+      const evidence = read(blobs, head, parent);
+      known.set(head.head, { parent: head.parentHead, evidence });
       // A blob that was missing may be there next time.
       evidence.catch(() => known.delete(head.head));
       const [oldest] = known.keys();

@@ -20,8 +20,9 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { type Evidence, readEvidence, readJson, runDocuments } from "./evidence.ts";
+import { type Evidence, readEvidence, readJson, requireNewData, runDocuments } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
+import type { Positions } from "./positions.ts";
 import {
   createRecordReader,
   pastScreenings,
@@ -118,6 +119,8 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   /** Of the checkpoint before: its manifest, and norms by fragment, as far as they are to be had. */
   let before: CheckpointManifest | undefined;
   let theta = new Map<number, number>();
+  /** Positions of the data that the rounds so far were trained on. */
+  let trained: Positions = [];
   for (const [i, head] of heads.entries()) {
     const parent = heads[i - 1];
     const problems = new Problems();
@@ -127,6 +130,7 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
     const norms = new Map<number, number>();
     const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent, documents));
     if (evidence) {
+      trained = (await problems.attempt(async () => requireNewData(head, evidence, trained))) ?? trained;
       const { manifest } = evidence;
       if (manifest.fragments.length !== run.fragments)
         problems.add("mismatch", `Its manifest has ${manifest.fragments.length} fragments, the run ${run.fragments}.`);

@@ -22,6 +22,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type BlobSource,
   type ChainReader,
+  createEvidenceCache,
   EvidenceError,
   type PostedHead,
   readEvidence,
@@ -377,5 +378,74 @@ describe("the manifest of a head", () => {
       problems: expect.arrayContaining([expect.stringContaining(`has ${2 ** 48} bytes of parameters`)]),
     });
     expect(Math.max(...limits)).toBeLessThanOrEqual(1 << 26);
+  });
+});
+
+/** The heads of rounds in which workers were given data from these places on, three in a row each. */
+async function chainOf(...from: number[]): Promise<PostedHead[]> {
+  const made = createPublisher(publisher.store, { chainId: 31_337, contracts, runId }, initial);
+  const heads = [parent];
+  for (const [i, dataFrom] of from.entries()) {
+    const before = heads.at(-1)!;
+    const { fields } = await made.round({ dataFrom });
+    const name = asHead(digestOfJson({ from, head: i + 1 }));
+    heads.push({ ...posted, ...fields, head: name, parentHead: before.head, sequence: i + 1 });
+  }
+  return heads;
+}
+const inTurn = async (heads: readonly PostedHead[], capacity?: number): Promise<string[]> => {
+  const cache = createEvidenceCache(reader, capacity);
+  const found: string[] = [];
+  for (const [i, each] of heads.entries())
+    found.push(
+      await cache.read(blobsOf(publisher.store), each, heads[i - 1]).then(
+        () => "holds",
+        (error: EvidenceError) => error.message,
+      ),
+    );
+  return found.slice(1);
+};
+
+// point 4
+describe("data that an earlier round of the run was trained on", () => {
+  const again = expect.stringMatching(/was given data that an earlier round had/);
+
+  it("does not hold, however many rounds lie between, and whatever became of these", async () => {
+    const honest = await chainOf(1, 4, 7, 10);
+    expect(await inTurn(honest)).toEqual(["holds", "holds", "holds", "holds"]);
+    expect(await inTurn(await chainOf(1, 4, 3))).toEqual(["holds", "holds", again]);
+    expect(await inTurn(await chainOf(1, ...Array.from({ length: 12 }, (_, i) => 4 + 3 * i), 1))).toEqual([
+      ...Array.from({ length: 13 }, () => "holds"),
+      again,
+    ]);
+    // What was given to those of a head that does not hold is not theirs.
+    expect(await inTurn(await chainOf(1, 2, 5, 1, 8))).toEqual(["holds", again, "holds", again, "holds"]);
+  });
+
+  it("is told from the same data on another branch of the chain", async () => {
+    const cache = createEvidenceCache(reader);
+    const [zero, first, second] = await chainOf(1, 4);
+    const [, other] = await chainOf(4);
+    for (const [each, before] of [
+      [zero!, undefined],
+      [first!, zero],
+      [second!, first],
+      [other!, zero],
+    ] as const)
+      await expect(cache.read(blobsOf(publisher.store), each, before)).resolves.toBeDefined();
+  });
+
+  it("is found by who walks the chain", async () => {
+    const heads = await chainOf(1, 4, 5, 10);
+    const chain = {
+      ...reader,
+      headsSince: async () => heads,
+      head: async () => heads.at(-1)!,
+      rootsOf: async () => [],
+    } as unknown as ChainReader;
+    const found: boolean[] = [];
+    for await (const { problems } of verifyRun({ reader: chain, blobs: blobsOf(publisher.store) }, runId))
+      found.push(problems.some((problem) => problem.includes("data that an earlier round had")));
+    expect(found).toEqual([false, false, false, true, false]);
   });
 });

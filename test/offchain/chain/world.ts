@@ -179,6 +179,8 @@ export interface RoundOptions {
   readonly beneficiary?: (worker: Address) => Address;
   /** Gives all of them the same data. */
   readonly sameData?: boolean;
+  /** Where the data begin that the first of them is given, those of the others after it; default where nobody's were. */
+  readonly dataFrom?: number;
   /** Changes the reduced state before it is published: a forged aggregate. */
   readonly forge?: (states: FragmentState[]) => void;
   /** Changes the record of the screening before it is published. */
@@ -352,8 +354,9 @@ export function createPublisher(
       const leaves: ReceiptLeaf[] = [];
       const payloads: { worker: Address; tokens: number; fragments: Uint8Array[] }[] = [];
       const measured: MeasuredPayload[] = [];
-      for (const account of options.workers ?? workers) {
+      for (const [nth, account] of (options.workers ?? workers).entries()) {
         const worker = lower(account);
+        const from = options.dataFrom === undefined ? assignmentId + 1 : options.dataFrom + nth;
         const steps = options.steps?.(worker) ?? innerStepsOf(params, round);
         assignmentId += 1;
         const honest: Assignment = {
@@ -366,7 +369,7 @@ export function createPublisher(
           steps,
           batch,
           sequence,
-          ranges: [{ start: options.sameData ? 0 : assignmentId * 1_000, count: steps * batch }],
+          ranges: [{ start: options.sameData ? 0 : from * 1_000, count: steps * batch }],
           seed: place.runId,
           base: current.digest,
           paramsVersion,
