@@ -221,6 +221,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/evidence.test.ts"],
   },
   {
+    name: "an audit keeps to its share when the run rests",
+    file: "offchain/src/validator/runValidator.ts",
+    text: '    current = { of: "the gate", controller, share };\n',
+    instead: "",
+    tests: ["test/offchain/validator/auditRun.test.ts"],
+  },
+  {
     name: "members' downloads are counted for their address",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "if (!worker) return chargeAddress(request);",

@@ -134,6 +134,13 @@ interface Described {
   readonly digest: Digest;
 }
 
+/** A measurement that is on. */
+interface Measuring {
+  readonly of: "held-out loss" | "the gate";
+  readonly controller: AbortController;
+  readonly share: number | undefined;
+}
+
 /** What a verdict about an aggregate is made of. */
 interface Finding {
   readonly holds: boolean;
@@ -176,8 +183,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const followed = new Set<RunId>([runId]);
   /** What the engine measures now. */
   let measuring: Promise<void> | undefined;
-  /** The measurement of held-out loss that is on: how it is ended, and its share of the machine. */
-  let heldOut: { readonly controller: AbortController; readonly share: number | undefined } | undefined;
+  /** The measurement that is on, as soon as it is known: of what, how it is ended, and its share of the machine. */
+  let current: Measuring | undefined;
   /** Whether an audit waits for the engine: until it has it, no measurement of held-out loss begins. */
   let auditWaits = false;
   /** When an audit without a finding is tried again, by head and fragment. */
@@ -357,20 +364,23 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     // Held-out loss can wait.
     if (measuring) {
       auditWaits = true;
-      heldOut?.controller.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
+      if (current?.of === "held-out loss")
+        current.controller.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
       return;
     }
-    const audit = (input: AggregateInput): Promise<Finding> => auditOf(loss, of, input);
+    const controller = new AbortController();
+    const audit = (input: AggregateInput): Promise<Finding> => auditOf(loss, of, input, controller);
     measuring = inspect(head, parent, of, fragment, audit)
       .then(tell)
       .catch((error: unknown) => {
-        if (signal.aborted) return;
+        if (signal.aborted || controller.signal.aborted) return;
         auditAgain.set(key, clock.now() + AUDIT_AGAIN);
         const reason = error instanceof Error ? error.message : String(error);
         emit({ type: "retrying", what: `the loss gate of checkpoint ${head.round}, not judged yet`, reason });
       })
       .finally(() => {
         measuring = undefined;
+        current = undefined;
       });
   }
 
@@ -422,19 +432,26 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   }
 
   /** Measures a head's gate again, within the share that measuring may take while the run trains. */
-  async function auditOf(loss: LossMeter, of: Described, input: AggregateInput): Promise<Finding> {
+  async function auditOf(
+    loss: LossMeter,
+    of: Described,
+    input: AggregateInput,
+    controller: AbortController,
+  ): Promise<Finding> {
     const { head } = input;
     const { phase } = await coordinator.run(runId);
     const share = isResting({ phase }) ? undefined : LOSS_SHARE;
+    const until = AbortSignal.any([signal, controller.signal]);
+    current = { of: "the gate", controller, share };
     const origin = { runId: head.runId, definition: of.digest };
     const { problem, losses, ...found } = await auditGate(
       {
         blobs,
         measure: async (checkpoint, { realisation, sequences }) => {
           const request = { ...origin, realisation: asDigest(realisation), checkpoint, sequences, share };
-          return (await loss.measure(request, signal)).microBitsPerByte;
+          return (await loss.measure(request, until)).microBitsPerByte;
         },
-        conformance: (realisation) => loss.conformance({ ...origin, realisation }, signal),
+        conformance: (realisation) => loss.conformance({ ...origin, realisation }, until),
       },
       input,
     );
@@ -501,7 +518,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     if (!next) return;
     const { head, sequences, key } = next;
     const controller = new AbortController();
-    heldOut = { controller, share: next.share };
+    current = { of: "held-out loss", controller, share: next.share };
     measuring = (async () => {
       const known = (await statements.about(head.head)).filter(({ struct }) => struct.kind === verdictKind.loss);
       // A split may hold fewer sequences than asked for: then the one measurement stands for both.
@@ -531,7 +548,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       )
       .finally(() => {
         measuring = undefined;
-        heldOut = undefined;
+        current = undefined;
       });
   }
 
@@ -679,11 +696,12 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     claims.keep(new Set(links.keys()));
     for (const head of goneSince.keys()) if (!links.has(head)) goneSince.delete(head);
     // The run's state says what to measure; who measures nothing, or audits, need not ask.
-    if (modules.loss && !auditWaits && (!measuring || heldOut?.share !== undefined)) {
+    if (modules.loss && (measuring ? current?.share !== undefined : !auditWaits)) {
       const view = await coordinator.run(runId);
-      if (!measuring) measureNext(heads, view, set.validators);
+      if (!measuring && !auditWaits) measureNext(heads, view, set.validators);
       // What keeps to a share is begun anew without one: others may leave it next to nothing, and the session waits for it.
-      else if (isResting(view)) heldOut?.controller.abort(new RetryableError("AT_REST", "The run rests now."));
+      else if (isResting(view) && current?.share !== undefined)
+        current.controller.abort(new RetryableError("AT_REST", "The run rests now."));
     }
     // What waits from here on, waits for the next look.
     auditWaits = false;

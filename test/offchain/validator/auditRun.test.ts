@@ -61,6 +61,9 @@ let address: Address;
 let realisations: string[] = [];
 /** Measurements of held-out loss that never come to an end by themselves, by whether they were ended. */
 const endless: { ended: boolean; readonly share: number | undefined }[] = [];
+/** Shares of the machine that audits were given, and whether those that keep to one never come to an end. */
+const audits: (number | undefined)[] = [];
+let starved = false;
 let phase: RunView["phase"] = "Training";
 let verdicts: SignedVerdict[] = [];
 /** A blob that the coordinator does not have. */
@@ -107,6 +110,9 @@ const loss: LossMeter = {
         signal.addEventListener("abort", end, { once: true });
       });
     }
+    audits.push(share);
+    // Others leave it nothing.
+    if (starved && share !== undefined) await new Promise((_, reject) => signal.addEventListener("abort", reject));
     return {
       loss: 0,
       microBitsPerByte: lossOf(checkpoint, sequences),
@@ -279,5 +285,22 @@ it("a measurement that keeps to its share is begun anew without one when the run
     expect(events.some(({ type }) => type === "retrying")).toBe(false);
   } finally {
     phase = "Training";
+  }
+});
+
+it("an audit that keeps to its share is begun anew without one when the run rests", async () => {
+  const { round } = await post(true);
+  audits.length = 0;
+  starved = true;
+  const events = await start();
+  await eventually("the audit", () => audits[0]);
+  phase = "Paused";
+  try {
+    expect(await judgement(events, round)).toMatchObject({ holds: true });
+    expect(audits.filter((share) => share !== undefined)).toEqual([0.05]);
+    expect(events.some(({ type }) => type === "retrying")).toBe(false);
+  } finally {
+    phase = "Training";
+    starved = false;
   }
 });
