@@ -221,6 +221,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/evidence.test.ts"],
   },
   {
+    name: "what is not there for seconds is gone where posting delays are short",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "  Math.max(postingDelay * 1_000, LEAST_ABSENCE);",
+    instead: "  Math.max(postingDelay * 1_000, 0);",
+    tests: ["test/offchain/validator/turn.test.ts"],
+  },
+  {
     name: "an audit keeps to its share when the run rests",
     file: "offchain/src/validator/runValidator.ts",
     text: '    current = { of: "the gate", controller, share };\n',

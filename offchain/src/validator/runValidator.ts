@@ -40,6 +40,7 @@ import {
   isGone,
   type Lot,
   lotOf,
+  type ModelSchedule,
   type PostedHead,
   readJson,
   type RunRecord,
@@ -59,6 +60,13 @@ const MAX_FAILURES = 5;
 
 /** Ms after which what did not come to a finding is tried again: an audit, or what is done in another's place. */
 const AUDIT_AGAIN = 10_000;
+
+/** Ms for which a document that is not there may come back, where posting delays are shorter: a restart, a store that is late. */
+const LEAST_ABSENCE = 60_000;
+
+/** Ms after which what a coordinator says that it does not have is gone: a 0 for it cannot be taken back. */
+export const absenceOf = ({ postingDelay }: Pick<ModelSchedule, "postingDelay">): number =>
+  Math.max(postingDelay * 1_000, LEAST_ABSENCE);
 
 const NOBODY: Address = `0x${"0".repeat(40)}`;
 
@@ -104,7 +112,7 @@ export interface ValidatorOptions {
   readonly pollInterval?: number;
   /** Ms that a validator which says nothing of its draw is waited for; default half of the model's posting delay. */
   readonly patience?: number;
-  /** Ms after which what the coordinator says that it does not have counts as gone; default the model's posting delay. */
+  /** Ms after which what the coordinator says that it does not have counts as gone; default {@link absenceOf}. */
   readonly absence?: number;
 }
 
@@ -225,7 +233,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     [runId, { fragments: run.fragments, definition, digest: run.definition }],
   ]);
   const patience = options.patience ?? schedule.postingDelay * 500;
-  const absence = options.absence ?? schedule.postingDelay * 1_000;
+  const absence = options.absence ?? absenceOf(schedule);
   const claims = createClaims({
     reader,
     clock,

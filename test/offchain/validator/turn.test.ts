@@ -11,6 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { absenceOf } from "../../../offchain/src/validator/runValidator.ts";
 import { createTurns } from "../../../offchain/src/validator/turn.ts";
 
 const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
@@ -93,4 +94,9 @@ describe("a checkpoint's held-out loss", () => {
     expect(outsider.next(heads, view("Training"), set, none)).toBeUndefined();
     expect(createTurns(set[0]!, clock).next([], view("Training"), set, none)).toBeUndefined();
   });
+});
+
+it("what is not there for some seconds is not gone, however short posting delays are", () => {
+  expect(absenceOf({ postingDelay: 12 })).toBe(60_000);
+  expect(absenceOf({ postingDelay: 3_600 })).toBe(3_600_000);
 });
