@@ -1206,6 +1206,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
   {
+    name: "all fragments of a payload go up at once",
+    file: "offchain/src/worker/round.ts",
+    text: "const UPLOADS = 2;",
+    instead: "const UPLOADS = 9;",
+    tests: ["test/offchain/worker/engine.test.ts"],
+  },
+  {
     name: "why work earned nothing is told of the newest epoch alone",
     file: "offchain/src/chain/unpaid.ts",
     text: "next = document.previous;",

@@ -6,6 +6,7 @@ import { roundNumber } from "../base/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import {
   bar,
+  formatBytes,
   formatCount,
   formatPercent,
   formatShares,
@@ -44,9 +45,20 @@ export interface WorkerScreen {
   readonly rounds: number;
   readonly tokens: number;
   readonly standing: Standing | undefined;
-  /** What is tried again; `since`: when it began to fail; `endless`: until the worker is ended. */
+  /** Of the payload that is being sent, bytes. */
+  readonly upload: { readonly sent: number; readonly total: number } | undefined;
+  /**
+   * What is tried again; `since`: when it began to fail; `within`: how soon it is tried, s, never less than before;
+   * `endless`: until the worker is ended.
+   */
   readonly retry:
-    | { readonly what: string; readonly reason: string; readonly since: number; readonly endless: boolean }
+    | {
+        readonly what: string;
+        readonly reason: string;
+        readonly since: number;
+        readonly within: number;
+        readonly endless: boolean;
+      }
     | undefined;
   /** The last work that was for nothing, and why. */
   readonly dropped: string | undefined;
@@ -68,6 +80,7 @@ export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown 
   rounds: 0,
   tokens: 0,
   standing: undefined,
+  upload: undefined,
   retry: undefined,
   dropped: undefined,
   claimCommand,
@@ -96,11 +109,15 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
         tokensPerSecond: undefined,
       };
     case "assigned":
-      return { ...calm, activity: "training", round: event.round, step: 0, steps: event.steps };
+      return { ...calm, activity: "training", round: event.round, step: 0, steps: event.steps, upload: undefined };
     case "progress": {
       const { round, step, steps, loss, tokensPerSecond } = event;
       return { ...calm, activity: step >= steps ? "sending" : "training", round, step, steps, loss, tokensPerSecond };
     }
+    case "sending":
+      return { ...calm, activity: "sending", upload: { sent: 0, total: event.bytes } };
+    case "uploaded":
+      return { ...calm, upload: calm.upload && { ...calm.upload, sent: calm.upload.sent + event.bytes } };
     case "acknowledged":
       return {
         ...calm,
@@ -120,7 +137,9 @@ export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number
     case "retrying": {
       const { what, reason } = event;
       const [since, endless] = [screen.retry?.since ?? now, event.patienceMs === undefined];
-      return { ...screen, retry: { what, reason, since, endless } };
+      // What is tried beside it may have failed less often.
+      const within = Math.max(screen.retry?.within ?? 0, Math.ceil(event.withinMs / 1_000));
+      return { ...screen, retry: { what, reason, since, within, endless } };
     }
     case "left":
       return { ...calm, activity: "has left" };
@@ -165,11 +184,18 @@ function claimLines({ claimCommand }: WorkerScreen, width: number): string[] {
     : wrap("a command longer than this terminal is wide: it is told when the worker ends", width);
 }
 
+function progressText({ activity, step, steps, upload }: WorkerScreen): string {
+  if (activity === "training" && steps > 0) return `  ${bar(step / steps, 20)} ${step}/${steps}`;
+  if (activity !== "sending" || !upload) return "";
+  const { sent, total } = upload;
+  return `  ${bar(sent / total, 20)} ${formatBytes(sent)} of ${formatBytes(total)}`;
+}
+
 /** @param now ms. @returns lines of at most `columns` characters */
 export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
   const width = Math.max(20, columns - LABEL);
-  const { activity, round, step, steps, loss, tokensPerSecond, retry, dropped, worker, beneficiary } = screen;
-  const progress = steps > 0 && activity === "training" ? `  ${bar(step / steps, 20)} ${step}/${steps}` : "";
+  const { activity, round, loss, tokensPerSecond, retry, dropped, worker, beneficiary } = screen;
+  const progress = progressText(screen);
   const rows: [label: string, lines: string[]][] = [
     ["worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)],
     ...(beneficiary ? [["pays", [shortAddress(beneficiary)]] as [string, string[]]] : []),
@@ -188,7 +214,7 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
     beneficiary ? ["claim", wrap(elsewhereText(beneficiary), width)] : ["claim by", claimLines(screen, width)],
   ];
   if (dropped) rows.push(["dropped", wrap(dropped, width)]);
-  if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}`, width)]);
+  if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width)]);
   const advice = adviceFor(screen, now);
   if (advice) rows.push(["", wrap(advice, width)]);
   return [
@@ -199,6 +225,10 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
     ),
   ].join("\n");
 }
+
+/** How soon it is tried again; of what is asked with the next work, nothing. */
+const againText = (retry: WorkerScreen["retry"]): string =>
+  retry === undefined || retry.within === 0 ? "" : ` Trying again within ${retry.within} s.`;
 
 /** What is worth a line where nothing can be redrawn, undefined for what is not. @param screen after the event */
 export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | undefined {
@@ -222,7 +252,7 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
     case "dropped":
       return `round ${roundNumber(event.round)} dropped: ${event.reason}`;
     case "retrying":
-      return `${event.what}: ${event.reason} Trying again in ${Math.ceil(event.waitMs / 1_000)} s.`;
+      return `${event.what}: ${event.reason}${againText(screen.retry)}`;
     case "left":
       return `left: ${event.reason}`;
     default:

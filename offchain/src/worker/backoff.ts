@@ -12,6 +12,10 @@ export interface BackoffOptions {
 
 export const defaultBackoff: BackoffOptions = { base: 500, maximum: 30_000 };
 
+/** Upper bound of the wait before try `attempt` + 1, ms: it never falls from try to try. */
+export const backoffBound = (attempt: number, { base, maximum }: BackoffOptions): number =>
+  Math.min(maximum, base * 2 ** Math.min(attempt, 30));
+
 /**
  * Wait before try `attempt` + 1, uniform in (0, min(maximum, base · 2^attempt)].
  * Source: Brooker, "Exponential Backoff And Jitter" (AWS, 2015), the variant "full jitter".
@@ -19,9 +23,11 @@ export const defaultBackoff: BackoffOptions = { base: 500, maximum: 30_000 };
  * @param random uniform in [0, 1)
  */
 export function fullJitter(attempt: number, options: BackoffOptions, random: () => number): number {
-  const bound = Math.min(options.maximum, options.base * 2 ** Math.min(attempt, 30));
-  return Math.ceil(bound * (1 - random()));
+  return Math.ceil(backoffBound(attempt, options) * (1 - random()));
 }
+
+/** @param withinMs what the wait is at most, which is what people are told: it does not jump from try to try */
+export type OnRetry = (error: unknown, waitMs: number, withinMs: number) => void;
 
 export interface RetryOptions {
   readonly clock: Clock;
@@ -32,7 +38,7 @@ export interface RetryOptions {
   readonly tries?: number;
   /** Which errors are worth another try; default: those that say so. */
   readonly retryable?: (error: unknown) => boolean;
-  readonly onRetry?: (error: unknown, waitMs: number) => void;
+  readonly onRetry?: OnRetry;
 }
 
 /** Whether the error itself says that trying again can help. */
@@ -48,7 +54,7 @@ export async function retrying<T>(work: () => Promise<T>, options: RetryOptions)
     } catch (error) {
       if (options.signal.aborted || !retryable(error) || attempt + 1 >= (options.tries ?? Infinity)) throw error;
       const wait = fullJitter(attempt, options.backoff, options.random);
-      options.onRetry?.(error, wait);
+      options.onRetry?.(error, wait, backoffBound(attempt, options.backoff));
       await options.clock.sleep(wait, options.signal);
     }
   }

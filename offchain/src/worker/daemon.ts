@@ -87,6 +87,7 @@ export function logEvent(logger: Logger, event: WorkerEvent): void {
   const { type, ...fields } = event;
   switch (event.type) {
     case "progress":
+    case "sending":
     case "uploaded":
     case "waiting":
       logger.debug(fields, type);

@@ -48,6 +48,8 @@ export type WorkerEvent =
       readonly loss: number;
       readonly tokensPerSecond: number;
     }
+  /** A payload of so many bytes begins to be sent; also where it is sent again. */
+  | { readonly type: "sending"; readonly round: number; readonly bytes: number }
   | { readonly type: "uploaded"; readonly round: number; readonly fragment: number; readonly bytes: number }
   | {
       readonly type: "acknowledged";
@@ -77,6 +79,8 @@ export type WorkerEvent =
       readonly code: string;
       readonly reason: string;
       readonly waitMs: number;
+      /** What the wait is at most: it does not fall while the same fails on. */
+      readonly withinMs: number;
       /** Of what is not tried for ever: after how long without success the worker gives up, ms. */
       readonly patienceMs?: number;
     }

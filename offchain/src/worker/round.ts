@@ -20,7 +20,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, roundNumber, UserError } from "../base/index.ts";
-import type { FragmentLayout, Parameters } from "../diloco/index.ts";
+import { codecOf, type FragmentLayout, type Parameters } from "../diloco/index.ts";
 import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
 import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
@@ -247,6 +247,9 @@ async function encodeAndSend(
 ): Promise<{ encoded: EncodedFragment[]; uploads: Promise<unknown> }> {
   const encoded: EncodedFragment[] = [];
   const running: Promise<void>[] = [];
+  const codec = codecOf(assignment.codec);
+  const total = context.layouts.reduce((sum, { elements }) => sum + codec.encodedLength(elements), 0);
+  context.onEvent({ type: "sending", round: assignment.round, bytes: total });
   for (const [index, layout] of context.layouts.entries()) {
     signal.throwIfAborted();
     const input = { codec: assignment.codec, layout, base: base.fragments[index]!, local, residual: residual[index] };
@@ -305,6 +308,8 @@ async function submit(
     return await once();
   } catch (error) {
     if (!lacksFragments(error)) throw error;
+    const total = encoded.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    context.onEvent({ type: "sending", round: assignment.round, bytes: total });
     for (const fragment of encoded) await send(assignment, fragment, context, signal);
     return once();
   }

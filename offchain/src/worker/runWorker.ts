@@ -34,6 +34,7 @@ import {
   type BackoffOptions,
   defaultBackoff,
   fullJitter,
+  type OnRetry,
   type RetryOptions,
   retrying,
   saysRetryable,
@@ -168,7 +169,10 @@ async function prepare(
   const onEvent = modules.onEvent ?? (() => undefined);
   const turnstile = createTurnstile(modules.fetch);
   const client = createCoordinatorClient(options.coordinator, { fetch: turnstile.fetch });
-  const onRetry = (what: string) => (error: unknown, waitMs: number) => onEvent(retryEvent(what, error, waitMs));
+  const onRetry =
+    (what: string): OnRetry =>
+    (...tried) =>
+      onEvent(retryEvent(what, ...tried));
   const retry = { clock, random, backoff, signal };
   const preparing = (what: string): void => onEvent({ type: "preparing", what });
 
@@ -228,7 +232,7 @@ async function prepare(
     random,
     backoff,
     onJoin: ({ heartbeatSeconds }, again) => onEvent({ type: "joined", again, heartbeatSeconds }),
-    onRetry: (what, error, waitMs) => onEvent(retryEvent(what, error, waitMs)),
+    onRetry: (what, ...tried) => onEvent(retryEvent(what, ...tried)),
   });
   member = session;
   onEvent({
@@ -303,7 +307,7 @@ async function patiently<T>(
   try {
     return await work({
       ...retry,
-      onRetry: (error, waitMs) => onEvent({ ...retryEvent("run", error, waitMs), patienceMs: patience }),
+      onRetry: (...tried) => onEvent({ ...retryEvent("run", ...tried), patienceMs: patience }),
       retryable: (error) => saysRetryable(error) && clock.now() < giveUpAt,
     });
   } catch (error) {
@@ -317,9 +321,13 @@ async function patiently<T>(
   }
 }
 
-function retryEvent(what: string, error: unknown, waitMs: number): WorkerEvent & { type: "retrying" } {
+function retryEvent(
+  what: string,
+  ...[error, waitMs, withinMs]: Parameters<OnRetry>
+): WorkerEvent & { type: "retrying" } {
   const code = error instanceof CotrainError ? error.code : "UNKNOWN";
-  return { type: "retrying", what, code, reason: error instanceof Error ? error.message : String(error), waitMs };
+  const reason = error instanceof Error ? error.message : String(error);
+  return { type: "retrying", what, code, reason, waitMs, withinMs };
 }
 
 /** The first realisation whose conformance value this machine reproduces, else the first. */
@@ -524,7 +532,8 @@ async function keepBeating(
       answered(reply);
     } catch (error) {
       // One word at the beginning of a silence, not one per second of it.
-      if (!signal.aborted && !failing) onEvent(retryEvent("heartbeat", error, session.heartbeatSeconds * 1_000));
+      const waitMs = session.heartbeatSeconds * 1_000;
+      if (!signal.aborted && !failing) onEvent(retryEvent("heartbeat", error, waitMs, waitMs));
       failing = true;
     }
   }

@@ -18,7 +18,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, unlessAborted, UserError } from "../base/index.ts";
-import { type BackoffOptions, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
+import { type BackoffOptions, type OnRetry, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
 import { signStruct, type SigningAccount } from "./receipt.ts";
 import type { Turnstile } from "./turnstile.ts";
 
@@ -46,7 +46,7 @@ export interface SessionKeeperOptions {
   readonly backoff: BackoffOptions;
   readonly random: () => number;
   readonly onJoin: (reply: JoinReply, again: boolean) => void;
-  readonly onRetry: (what: string, error: unknown, waitMs: number) => void;
+  readonly onRetry: (what: string, ...tried: Parameters<OnRetry>) => void;
 }
 
 export interface SessionKeeper {
@@ -146,7 +146,7 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
         backoff: options.backoff,
         random: options.random,
         retryable: (error) => saysRetryable(error) || isSessionLost(error),
-        onRetry: (error, waitMs) => options.onRetry(what, error, waitMs),
+        onRetry: (...tried) => options.onRetry(what, ...tried),
       };
       return retrying(() => once(work, signal), retry);
     },

@@ -89,6 +89,7 @@ async function askAgain(
       code,
       reason: message,
       waitMs: 0,
+      withinMs: 0,
     });
     return undefined;
   }

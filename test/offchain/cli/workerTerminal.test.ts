@@ -44,7 +44,8 @@ const retrying = {
   what: "work",
   code: "COORDINATOR_UNREACHABLE",
   reason: "The coordinator does not answer.",
-  waitMs: 2_500,
+  waitMs: 1_100,
+  withinMs: 4_000,
 } as const;
 const standing: Standing = {
   tokens: 1_000n,
@@ -75,6 +76,21 @@ describe("the picture", () => {
         "            https://train.example.org --rpc https://rpc.example.org",
       ].join("\n"),
     );
+  });
+
+  test("shows of a payload on its way how many bytes are there", () => {
+    const done = { ...progress, step: 64 };
+    const sending = { type: "sending", round: 22, bytes: 14_000_000 } as const;
+    const uploaded = { type: "uploaded", round: 22, fragment: 0, bytes: 3_500_000 } as const;
+    const now = (...events: WorkerEvent[]): string | undefined =>
+      drawWorker(after([ready, done, ...events]), plain, 80, 1_000)
+        .split("\n")
+        .find((line) => line.startsWith("now"));
+    expect(now()).toBe("now       sending");
+    expect(now(sending)).toBe("now       sending ░░░░░░░░░░░░░░░░░░░░ 0 B of 14.0 MB");
+    expect(now(sending, uploaded)).toBe("now       sending █████░░░░░░░░░░░░░░░ 3.50 MB of 14.0 MB");
+    expect(now(sending, uploaded, sending, uploaded)).toBe(now(sending, uploaded));
+    expect(now(sending, uploaded, acknowledged)).toBe("now       waiting for the others");
   });
 
   test("says what is not known, and who is paid where it is another", () => {
@@ -121,9 +137,25 @@ test("the share counts a worker's tokens and everybody's of one moment", () => {
 describe("what is tried again", () => {
   test("is one line each, and is advised about after a minute", () => {
     const screen = after([ready, retrying]);
-    expect(workerLine(screen, retrying)).toBe("work: The coordinator does not answer. Trying again in 3 s.");
+    expect(workerLine(screen, retrying)).toBe("work: The coordinator does not answer. Trying again within 4 s.");
     expect(adviceFor(screen, 60_999)).toBeUndefined();
     expect(adviceFor(screen, 61_000)).toMatch(/failed for 1 min: see whether https:\/\/train\.example\.org\/health/);
+  });
+
+  test("says in whole seconds how soon, and never less than before while nothing works", () => {
+    const failed = (what: string, waitMs: number, withinMs: number) => ({ ...retrying, what, waitMs, withinMs });
+    const tries = [failed("work", 9, 500), failed("work", 1_990, 2_000), failed("heartbeat", 3, 1_000)];
+    tries.push(failed("work", 4, 30_000), failed("work", 29_999, 30_000));
+    let screen = after([ready]);
+    const told = tries.map((event) => {
+      screen = afterEvent(screen, event, 1_000);
+      expect(drawWorker(screen, plain, 100, 1_000)).toContain(workerLine(screen, event)!);
+      return /within (.*)\.$/.exec(workerLine(screen, event)!)?.[1];
+    });
+    expect(told).toEqual(["1 s", "2 s", "2 s", "30 s", "30 s"]);
+    screen = after([progress, failed("work", 1, 500)], screen);
+    expect(screen.retry?.within).toBe(1);
+    expect(workerLine(after([failed("late", 0, 0)]), retrying)).not.toContain("Trying");
   });
 
   test("and given up in the end is not said to go on for ever", () => {

@@ -58,6 +58,8 @@ export interface Faults {
   refuseJoin?: { status: number; code: string } | undefined;
   /** Lets uploads wait for ever. */
   hangUploads?: boolean;
+  /** An upload's answer waits for it: a slow link. */
+  beforeUploaded?: (() => Promise<void>) | undefined;
   /** Called when a receipt is accepted and its round is over; the reply waits for it, or never comes when it rejects. */
   beforeReply?: (() => Promise<void>) | undefined;
   /** Changes the acknowledgement before it is signed. */
@@ -81,9 +83,9 @@ export interface CoordinatorDouble {
   readonly joins: { readonly worker: Address; readonly at: number; readonly stepMicros: number | undefined }[];
   readonly beats: Heartbeat[];
   readonly left: Address[];
-  /** PUTs of fragments that were answered. */
   /** Fragments whose upload hangs. */
   readonly hanging: number[];
+  /** PUTs of fragments that were answered. */
   readonly uploads: { readonly assignmentId: number; readonly attempt: number; readonly index: number }[];
   readonly assignments: Assignment[];
   /** θ after the last closed round, by fragment. */
@@ -325,6 +327,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
         hanging.push(Number(index));
         await systemClock.sleep(3_600_000, ended.signal).catch(() => undefined);
       }
+      await faults.beforeUploaded?.();
       const bytes = request.body as Buffer;
       payloads.set(`${assignmentId}/${attempt}/${index}`, new Uint8Array(bytes));
       uploads.push({ assignmentId: Number(assignmentId), attempt: Number(attempt), index: Number(index) });

@@ -8,7 +8,7 @@ import { privateKeyToAccount } from "viem/accounts";
 
 import { asDigest, commitmentRoot, type CommitmentLeaf, type Digest, fromWire, zeroHash } from "@cotrain/sdk/protocol";
 
-import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { bytesOf, sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
 import { decodePayload, fragmentLayouts, gatherFragment } from "../../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
@@ -40,9 +40,8 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-test("payload, residual and commitment of two rounds are those of the training they stand for", async () => {
-  double = await startDouble({ fixture, store, rounds: 2, steps: 8 });
-  double.faults.dismissAfter = 2;
+/** Works until it is dismissed. */
+async function trained(): Promise<WorkerEvent[]> {
   const events: WorkerEvent[] = [];
   const stop = new AbortController();
   await workerDaemon(
@@ -56,6 +55,32 @@ test("payload, residual and commitment of two rounds are those of the training t
     },
     { signal: stop.signal, logger: silentLogger(), ready: () => undefined, onShutdown: () => undefined },
   );
+  return events;
+}
+
+test("on a slow link two fragments are on their way at a time, and the bytes that are there are told", async () => {
+  double = await startDouble({ fixture, store, rounds: 1, steps: 4 });
+  double.faults.dismissAfter = 1;
+  let [now, most] = [0, 0];
+  double.faults.beforeUploaded = async () => {
+    most = Math.max(most, ++now);
+    // All that would be sent meanwhile is encoded long before.
+    await systemClock.sleep(300);
+    now -= 1;
+  };
+  const events = await trained();
+  expect(double.uploads.map(({ index }) => index).toSorted()).toEqual([0, 1, 2, 3]);
+  expect(most).toBe(2);
+  const told = events.flatMap((event) => (event.type === "sending" || event.type === "uploaded" ? [event.bytes] : []));
+  const [total, ...parts] = told;
+  expect(parts).toHaveLength(4);
+  expect(parts.reduce((sum, bytes) => sum + bytes)).toBe(total);
+});
+
+test("payload, residual and commitment of two rounds are those of the training they stand for", async () => {
+  double = await startDouble({ fixture, store, rounds: 2, steps: 8 });
+  double.faults.dismissAfter = 2;
+  const events = await trained();
   expect(double.receipts).toHaveLength(2);
   expect(events.find((event) => event.type === "ready")).toMatchObject({ conforms: true });
 

@@ -63,6 +63,25 @@ describe("waiting between tries", () => {
     expect(fullJitter(0, options, () => 0.999_999)).toBeGreaterThan(0);
   });
 
+  test("tells what it waits and what it waits at most, which never falls", async () => {
+    const clock = createManualClock();
+    const told: number[][] = [];
+    const away = new CoordinatorError(0, "UNREACHABLE", "Away.", { retryable: true });
+    const draws = [0.9, 0, 0.95, 0.5, 0];
+    const done = retrying(failing(5, away), {
+      clock,
+      backoff: options,
+      random: () => draws[told.length] ?? 0,
+      signal: new AbortController().signal,
+      onRetry: (_error, waitMs, withinMs) => void told.push([waitMs, withinMs]),
+    });
+    for (let i = 0; i < 10; i++) await clock.advance(1_000);
+    await done;
+    expect(told.map(([, withinMs]) => withinMs)).toEqual([100, 200, 400, 800, 1_000]);
+    expect(told.every(([waitMs = 0, withinMs = 0]) => waitMs <= withinMs)).toBe(true);
+    expect(told[2]![0]).toBeLessThan(told[1]![0]!);
+  });
+
   test("ends with what succeeds, what cannot be tried again, the last try, or the signal", async () => {
     const clock = createManualClock();
     const controller = new AbortController();
