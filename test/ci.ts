@@ -1,12 +1,15 @@
 /**
  * What `.ci/run` runs: everything that a change must pass, part by part, all of them even when one fails. It prints the
- * seconds of each part as it ends, at the end what failed parts printed last, and a table. `npm run ci -- PART…` runs some.
+ * seconds of each part as it ends, at the end what failed parts printed last, a table, and each test that failed with its error.
+ * `npm run ci -- PART…` runs some.
  */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { type Failure, failureLines, failuresOf, REPORTS_VARIABLE } from "./failures.ts";
 import { prepareGeth } from "./geth.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
@@ -14,6 +17,9 @@ const root = resolve(fileURLToPath(import.meta.url), "../..");
 const LIMIT_MINUTES = 45;
 /** Characters that a failed part is quoted with at the end: whoever sees only the end of the output must see why. */
 const LAST_WORDS = 5_000;
+/** Characters that all failures together take at the very end, and those of a part's output that are looked through. */
+const FAILURES_ROOM = 3_000;
+const OUTPUT = 1_000_000;
 
 interface Part {
   readonly name: string;
@@ -43,24 +49,26 @@ interface Result {
   readonly seconds: number;
   /** What the part printed last. */
   readonly lastWords?: string;
+  readonly failures?: readonly Failure[];
 }
 
 function run({ name, args }: Part): Promise<Result> {
   process.stdout.write(`\n== ${name}\n`);
   const started = performance.now();
-  return new Promise((done, fail) => {
+  const reports = mkdtempSync(join(tmpdir(), "cotrain-reports-"));
+  return new Promise<Result>((done, fail) => {
     const child = spawn(process.execPath, [join(root, "deploy/bootstrap.mjs"), ...args], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
       // Here nothing may be left out for want of a tool (test/needs.ts).
-      env: { ...process.env, CI: "true" },
+      env: { ...process.env, CI: "true", [REPORTS_VARIABLE]: reports },
       timeout: LIMIT_MINUTES * 60_000,
     });
-    let lastWords = "";
+    let output = "";
     const pass = (from: NodeJS.ReadableStream, to: NodeJS.WriteStream): void => {
       from.on("data", (chunk: Buffer) => {
         to.write(chunk);
-        lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS);
+        output = (output + chunk.toString()).slice(-OUTPUT);
       });
     };
     pass(child.stdout, process.stdout);
@@ -70,9 +78,10 @@ function run({ name, args }: Part): Promise<Result> {
       const seconds = Math.round((performance.now() - started) / 1_000);
       const verdict = code === 0 ? "passed" : "FAILED";
       process.stdout.write(`== ${name} ${verdict} in ${seconds} s\n`);
-      done({ name, verdict, seconds, lastWords });
+      const failures = code === 0 ? [] : failuresOf(reports, output, root);
+      done({ name, verdict, seconds, lastWords: output.slice(-LAST_WORDS), failures });
     });
-  });
+  }).finally(() => rmSync(reports, { recursive: true, force: true }));
 }
 
 /** A node of another make, for those of the processes that run on one. */
@@ -82,7 +91,8 @@ function geth(): Result {
   const { kind, words } = prepareGeth();
   process.stdout.write(`== ${words}\n`);
   const verdict = ({ ready: "passed", "not run": "not run", failed: "FAILED" } as const)[kind];
-  return { name: "geth", verdict, seconds: Math.round((performance.now() - started) / 1_000) };
+  const seconds = Math.round((performance.now() - started) / 1_000);
+  return { name: "geth", verdict, seconds, failures: [{ name: words, words: [] }] };
 }
 
 const wanted = process.argv.slice(2);
@@ -112,5 +122,10 @@ for (const { name, verdict, seconds } of [
   },
 ]) {
   process.stdout.write(`${name.padEnd(12)} ${String(seconds).padStart(8)}  ${verdict}\n`);
+}
+const broken = results.filter(({ verdict }) => verdict === "FAILED");
+for (const { name, failures = [] } of broken) {
+  const lines = failureLines(failures, Math.floor(FAILURES_ROOM / broken.length));
+  process.stdout.write(`\n${[`${name}, what failed:`, ...lines].join("\n")}\n`);
 }
 process.exitCode = failed ? 1 : 0;

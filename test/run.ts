@@ -4,7 +4,7 @@
  * runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +18,8 @@ function run(command: string, args: readonly string[]): Promise<{ code: number; 
     const child = spawn(command, args, {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, CI: process.env["CI"] ?? "" },
+      // Tests of this file leave no reports.
+      env: { ...process.env, CI: process.env["CI"] ?? "", COTRAIN_TEST_REPORTS: undefined },
     });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => {
@@ -42,16 +43,29 @@ function countsOf(part: string, code: number, { passed, failed }: Counts): Count
   return { passed, failed: Math.max(failed, 1) };
 }
 
+/** Where `test/ci.ts` wants reports (test/failures.ts). */
+const reports = process.env["COTRAIN_TEST_REPORTS"];
+
+/** Hardhat tells what failed at its end, after the counts. */
+function reportSolidity(output: string): void {
+  if (reports === undefined) return;
+  const message = output.slice(Math.max(0, output.search(/^.*\bfailing\b/m)));
+  const testResults = [{ name: "Solidity", status: "failed", message, assertionResults: [] }];
+  writeFileSync(join(reports, "solidity.json"), JSON.stringify({ testResults }));
+}
+
 async function solidity(): Promise<Counts> {
   const built = await run(bin("hardhat"), ["build"]);
+  if (built.code !== 0) reportSolidity(built.output);
   if (built.code !== 0) return countsOf("Solidity", built.code, { passed: 0, failed: 0 });
   const { code, output } = await run(bin("hardhat"), ["test", "solidity", "--no-compile"]);
+  if (code !== 0) reportSolidity(output);
   const count = (word: string): number => Number(new RegExp(`(\\d+) ${word}`).exec(output)?.[1] ?? 0);
   return countsOf("Solidity", code, { passed: count("passing"), failed: count("failing") });
 }
 
 async function typescript(filters: readonly string[]): Promise<Counts> {
-  const folder = mkdtempSync(join(tmpdir(), "cotrain-test-"));
+  const folder = reports ?? mkdtempSync(join(tmpdir(), "cotrain-test-"));
   try {
     const file = join(folder, "vitest.json");
     const args = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`, ...filters];
@@ -62,7 +76,7 @@ async function typescript(filters: readonly string[]): Promise<Counts> {
       : { numPassedTests: 0, numFailedTests: 0 };
     return countsOf("TypeScript", code, { passed: report.numPassedTests, failed: report.numFailedTests });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (reports === undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 

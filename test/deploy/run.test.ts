@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 const script = resolve(fileURLToPath(import.meta.url), "../../run.ts");
 
@@ -46,6 +46,7 @@ function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): R
     `const file = process.argv.find((flag) => flag.startsWith("--outputFile.json=")).split("=")[1];
     const report = ${JSON.stringify(typescript.report ?? null)};
     if (report) require("node:fs").writeFileSync(file, JSON.stringify(report));
+    if (process.env.COTRAIN_TEST_REPORTS !== undefined) process.exit(9);
     if (${JSON.stringify(typescript.leaves ?? "")}) require("node:fs").mkdirSync(${JSON.stringify(typescript.leaves ?? "")});
     require("node:fs").writeFileSync("arguments.json", JSON.stringify(process.argv.filter((flag) => flag.startsWith("--project"))));
     process.exitCode = ${typescript.code};`,
@@ -58,6 +59,22 @@ function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): R
 }
 
 describe("npm test", () => {
+  test("leaves reports where .ci/run wants them, of Solidity too, and has what it runs leave none", () => {
+    const folder = mkdtempSync(join(tmpdir(), "cotrain-reports-"));
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    vi.stubEnv("COTRAIN_TEST_REPORTS", folder);
+    const words = "\n  13 passing\n  1 failing\n\n  Failure (1): testPause\n  Reason: Paused()\n";
+    expect(runTests({ code: 1, words }, vitest).line).toBe("16 passed, 1 failed");
+    const read = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), "utf8"));
+    expect(read("vitest.json")).toEqual(vitest.report);
+    expect(read("solidity.json")).toMatchObject({
+      testResults: [{ status: "failed", message: expect.stringMatching(/^ {2}1 failing[^]*Paused/) as string }],
+    });
+  });
+
   test("ends with 0 when both parts ran and passed", () => {
     expect(runTests(hardhat, vitest)).toEqual({ code: 0, projects: daily, line: "17 passed, 0 failed" });
   });

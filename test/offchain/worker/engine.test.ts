@@ -69,7 +69,7 @@ test("on a slow link two fragments are on their way at a time, and the bytes tha
     now -= 1;
   };
   const events = await trained();
-  expect(double.uploads.map(({ index }) => index).toSorted()).toEqual([0, 1, 2, 3]);
+  expect(new Set(double.uploads.map(({ index }) => index))).toEqual(new Set([0, 1, 2, 3]));
   expect(most).toBe(2);
   const told = events.flatMap((event) => (event.type === "sending" || event.type === "uploaded" ? [event.bytes] : []));
   const [total, ...parts] = told;
