@@ -482,8 +482,28 @@ describe("a validator that lies", () => {
 
 // After it nothing more of this model is paid here: a head whose receipts do not hold has no accounts.
 describe("a coordinator and its own worker", () => {
+  const thief = lower(workers[1]!);
+  const invented: [string, RoundOptions, string][] = [
+    [
+      "a norm of all others",
+      { tooLarge: (worker) => (worker === thief ? undefined : "invented") },
+      `measured as something else than it is, in fragment ${VICTIMS}`,
+    ],
+    ["a loss for which a round is discarded", { forgeDiscard: true }, "The loss gate records"],
+  ];
+  it.each(invented)("that invent %s are found out by those too whose lot it was not", async (_, forgery, reason) => {
+    const posted = await post(forgery);
+    await endEpoch();
+    const events = await Promise.all([start(first), start(second)]);
+    for (const who of [first, second]) expect(await judged(posted.head, who)).toMatchObject({ value: "0" });
+    for (const each of events)
+      expect(each.find((event) => event.type === "judged" && event.head === posted.head)).toMatchObject({
+        holds: false,
+        reason: expect.stringContaining(reason),
+      });
+  });
+
   it("that invent the tokens of an assignment are found out by every validator", async () => {
-    const thief = lower(workers[1]!);
     const posted = await post({
       forgeAssignment: (honest) =>
         honest.worker === thief

@@ -56,6 +56,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/verdicts.test.ts"],
   },
   {
+    name: "a record that leaves somebody out is measured in the drawn fragment alone",
+    file: "offchain/src/validator/aggregate.ts",
+    text: "if (blamesByMeasure(receipts)) {",
+    instead: "if (receipts.length < 0) {",
+    tests: ["test/offchain/validator/aggregate.test.ts", "test/attack/signing.test.ts"],
+  },
+  {
+    name: "losses for which somebody is left out are measured by those alone whose lot it is",
+    file: "offchain/src/chain/measured.ts",
+    text: "new Set([outcomeCode.lossHarm, outcomeCode.roundDiscarded]);",
+    instead: "new Set();",
+    tests: ["test/attack/signing.test.ts"],
+  },
+  {
+    name: "verify takes the norms for which somebody is left out as they stand",
+    file: "offchain/src/chain/verify.ts",
+    text: "if (!blamesByMeasure(receipts.receipts)) return;",
+    instead: "if (receipts.receipts.length > 0) return;",
+    tests: ["test/offchain/chain/settlement.test.ts"],
+  },
+  {
     name: "an epoch is signed in which others reject what one found to hold, without one's own voice",
     file: "offchain/src/validator/attest.ts",
     text: "if (struct.kind === verdictKind.aggregate && aggregateRejected(head, parsed)) {",

@@ -21,6 +21,7 @@ import { RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
 import { type Evidence, readEvidence, readJson, requireNewData, runDocuments } from "./evidence.ts";
+import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import type { Positions } from "./positions.ts";
 import {
@@ -235,6 +236,10 @@ async function checkScreening({ reader, blobs }: VerifyModules, round: Screened,
   const place = { head, parent, definition, params };
   const forged = await problemOfUnreadable(blobs, place, receipts.receipts, file.workers, mayBeGone);
   if (forged !== "") problems.add("mismatch", forged);
+  if (!blamesByMeasure(receipts.receipts)) return;
+  await requireMeasures(blobs, place, receipts.receipts, file.workers).catch(async (error: unknown) => {
+    if (!isGone(error) || !(await mayBeGone())) throw error;
+  });
 }
 
 /** The hash chain itself: nothing but the event and the link before it. */

@@ -12,6 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import {
+  blamesByMeasure,
   type BlobSource,
   createRecordReader,
   type Evidence,
@@ -23,13 +24,13 @@ import {
   problemOfSample,
   problemOfScreening,
   problemOfUnreadable,
-  readPart,
+  readMeasured,
   readScreening,
+  requireMeasures,
 } from "../chain/index.ts";
 import {
   type Contribution,
   fragmentLayouts,
-  measureFragment,
   parametersNorm,
   PayloadError,
   reduceFragment,
@@ -104,27 +105,34 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
   const state = parseFragment(shard, table, before);
 
   const place = { head, parent: parentManifest, definition, params };
+  const receipts = evidence.file?.receipts ?? [];
   const screened = await screening(blobs, input, place);
-  require(screened.theta[fragment] ===
-    parametersNorm(state.params), `The screening gives fragment ${fragment} of the checkpoint before another norm.`);
+  const requireNorm = (of: number, parameters: Float32Array): void =>
+    require(screened.theta[of] ===
+      parametersNorm(parameters), `The screening gives fragment ${of} of the checkpoint before another norm.`);
+  requireNorm(fragment, state.params);
   const contributions: Contribution[] = [];
-  for (const [i, { receipt, tokens, outcome }] of (evidence.file?.receipts ?? []).entries()) {
+  for (const [i, { receipt, tokens, outcome }] of receipts.entries()) {
     const entry = screened.workers[i]?.fragments[fragment];
     // Who could not be read was not measured; `screening` has looked whether that is so.
     if (!entry) {
       require(outcome !== 0, `The payload of ${receipt.worker} was aggregated without being measured.`);
       continue;
     }
-    const part = await readPart(blobs, place, receipt, fragment);
-    const payload = await blobs.blob(head.runId, asDigest(part.digest), part.bytes);
     // Also of those that are left out: whoever was, was so for what it sent.
-    const { norm, sketch } = await measureFragment(params.codec, sourceOf(payload), layout.elements, fragment);
-    require(entry.digest === part.digest &&
-      entry.norm === norm &&
-      entry.sketch === sketch, `The payload of ${receipt.worker} was measured as something else than it is.`);
+    const payload = await readMeasured(blobs, place, receipt, entry, fragment);
     if (outcome !== 0) continue;
     const { clipPpm } = entry;
     contributions.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload), clipPpm });
+  }
+  // Whose pay is taken for what was measured must not have lost it for a fragment that nobody drew.
+  if (blamesByMeasure(receipts)) {
+    for (const other of parentManifest.fragments) {
+      if (other.index === fragment) continue;
+      const bytes = await blobs.blob(head.runId, asDigest(other.digest), other.bytes);
+      requireNorm(other.index, parseFragment(bytes, table, other).params);
+    }
+    await requireMeasures(blobs, place, receipts, screened.workers, fragment);
   }
   const reduced = await reduceFragment({
     params: state.params,

@@ -31,6 +31,7 @@ import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
+  blamesByLoss,
   type BlobSource,
   type ChainReader,
   createEvidenceCache,
@@ -197,6 +198,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   let auditWaits = false;
   /** When an audit without a finding is tried again, by head and fragment. */
   const auditAgain = new Map<string, number>();
+  /** Heads whose gate this validator measured and found true. */
+  const soundGates = new Set<string>();
   /** Since when something that a head's verdict needs is said not to be there, by head. */
   const goneSince = new Map<string, number>();
   let complained: number | undefined;
@@ -366,7 +369,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   ): Promise<void> {
     const of = await describe(head.runId);
     const { loss } = modules;
-    if (!loss || !gate) return tell(await inspect(head, parent, of, fragment));
+    // What documents are gone or wrong, `inspect` says.
+    const leaves = loss && (await evidence.read(blobs, head, parent).catch(() => undefined))?.leaves;
+    const due = gate || (leaves !== undefined && blamesByLoss(leaves));
+    if (!loss || !due || soundGates.has(head.head)) return tell(await inspect(head, parent, of, fragment));
     const key = `${head.head}/${fragment}`;
     if (clock.now() < (auditAgain.get(key) ?? 0)) return;
     // Held-out loss can wait.
@@ -402,6 +408,12 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   ): Promise<Finding> {
     try {
       const found = await evidence.read(blobs, head, parent);
+      // Where losses of the gate took somebody's pay, whoever can measure them does, drawn or not.
+      if (modules.loss && !audit && blamesByLoss(found.leaves) && !soundGates.has(head.head))
+        throw new RetryableError(
+          "AUDIT_DUE",
+          `The losses of checkpoint ${head.round}'s gate are to be measured first.`,
+        );
       const params = await reader.paramsOf(head.runId, head.paramsVersion);
       const [realisations, heads] = await Promise.all([
         reader.realisationsOf(head.runId),
@@ -463,7 +475,10 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       },
       input,
     );
-    if (problem === "") emit({ type: "audited", head: head.head, round: head.round, losses });
+    if (problem === "") {
+      soundGates.add(head.head);
+      emit({ type: "audited", head: head.head, round: head.round, losses });
+    }
     return { holds: problem === "", reason: problem, evidence: found.evidence };
   }
 
@@ -702,7 +717,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     claims.keep(new Set(links.keys()));
-    for (const head of goneSince.keys()) if (!links.has(head)) goneSince.delete(head);
+    for (const known of [goneSince, soundGates])
+      for (const head of known.keys()) if (!links.has(head)) known.delete(head);
     // The run's state says what to measure; who measures nothing, or audits, need not ask.
     if (modules.loss && (measuring ? current?.share !== undefined : !auditWaits)) {
       const view = await coordinator.run(runId);

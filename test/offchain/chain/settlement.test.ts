@@ -507,6 +507,19 @@ describe("verifying from the contracts alone", () => {
 const tailOf = async (...source: Parameters<typeof verify>) => (await verify(...source)).reports.slice(-4);
 
 // These rounds come after all that the tests before count.
+describe("verifying rounds of which somebody was left out for a norm", () => {
+  it("measures the payloads while they must be there", async () => {
+    const victim = lower(workers[1]!.address);
+    const of = (how: "sent" | "invented") => (worker: Address) => (worker === victim ? how : undefined);
+    await post(1, { tooLarge: of("sent") });
+    await post(1, { tooLarge: of("invented") });
+    expect((await tailOf()).slice(-2).map(({ condition, problems }) => [condition, ...problems])).toEqual([
+      ["ok"],
+      ["mismatch", `The payload of ${victim} was measured as something else than it is, in fragment ${UNREADABLE}.`],
+    ]);
+  });
+});
+
 describe("verifying rounds with payloads that are said to be unreadable", () => {
   const victim = lower(workers[1]!.address);
   const ofVictim = (outcome: number) => (worker: Address) => (worker === victim ? outcome : 0);

@@ -173,6 +173,10 @@ export interface RoundOptions {
   readonly outcome?: (worker: Address) => number;
   /** Like `outcome`, of a payload that anybody can read. */
   readonly forgeOutcome?: (worker: Address) => number;
+  /** Who is left out for the norm of one fragment: a payload of that size, or one that is merely recorded as such. */
+  readonly tooLarge?: (worker: Address) => "sent" | "invented" | undefined;
+  /** Nobody's work counts, by a loss of the gate that was never measured. */
+  readonly forgeDiscard?: boolean;
   /** Whose payload is aggregated times 0. */
   readonly silent?: readonly Address[];
   /** Beneficiary of a worker; itself if not said. */
@@ -281,6 +285,7 @@ interface ScreenedRound {
   readonly measured: readonly MeasuredPayload[];
   readonly leaves: readonly ReceiptLeaf[];
   readonly past: readonly ScreeningFile[];
+  readonly discarded: boolean;
   readonly realisation: Digest;
   /** Parameters by fragment, before the round and after it. */
   readonly before: readonly Float32Array[];
@@ -290,7 +295,7 @@ interface ScreenedRound {
 /** What the machine that measures the gate computes as. */
 export const conformance = asDigest(`0x${"c1".repeat(32)}`);
 
-/** The record of a round whose aggregate stood at once. */
+/** The record of a round whose aggregate stood at once, or was discarded without a search. */
 function screeningOf(
   runId: RunId,
   { round, paramsVersion, measured, leaves, past, ...made }: ScreenedRound,
@@ -299,9 +304,12 @@ function screeningOf(
   const elements = fragmentLayouts(table).map((layout) => layout.elements);
   const theta = made.before.map(parametersNorm);
   const input = { rules, round, aggregatorBps, innerLrPpb, theta, elements, payloads: measured, past };
-  const workers = screen(input);
+  const { discarded } = made;
+  const workers = screen(input).map((entry) =>
+    discarded && entry.outcome === 0 ? { ...entry, outcome: outcomeCode.roundDiscarded } : entry,
+  );
   const ordered = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
-  const left = workers.some(({ outcome }) => outcome === 0);
+  const left = workers.some(({ outcome }) => outcome === 0 || outcome === outcomeCode.roundDiscarded);
   const seed = gateSeed(
     runId,
     round,
@@ -323,7 +331,13 @@ function screeningOf(
       conformance,
       sequences,
       before: left ? lossOf(made.before, sequences) : null,
-      passes: left ? [{ after: lossOf(made.after, sequences), tried: [], leftOut: [] }] : [],
+      passes: left
+        ? [
+            discarded
+              ? { after: 9_000_000, tried: [{ first: 0, count: 0, loss: null }], leftOut: [] }
+              : { after: lossOf(made.after, sequences), tried: [], leftOut: [] },
+          ]
+        : [],
     },
   };
 }
@@ -379,8 +393,10 @@ export function createPublisher(
         };
         const assignment = options.forgeAssignment?.(honest) ?? honest;
         const spoilt = options.outcome?.(worker) ?? 0;
+        const tooLarge = options.tooLarge?.(worker);
         const encoded = layouts.map(({ elements }, fragment) => {
-          const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() * 0.01));
+          const scale = tooLarge === "sent" && fragment === UNREADABLE ? 100 : 0.01;
+          const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() * scale));
           const { bytes } = encodePayload(params.codec, delta);
           return fragment === UNREADABLE ? spoiltBy(spoilt, bytes) : bytes;
         });
@@ -428,7 +444,10 @@ export function createPublisher(
           tokens,
           acceptedAt: 1_700_000_000_000n + BigInt(entries.length),
         };
-        const outcome = options.forgeOutcome?.(worker) ?? spoilt;
+        // Of what can be read: the rest has no measure.
+        const unreadable = options.forgeOutcome?.(worker) ?? spoilt;
+        const leftOut = options.forgeDiscard ? outcomeCode.roundDiscarded : 0;
+        const outcome = tooLarge ? outcomeCode.normTooLarge : unreadable || leftOut;
         entries.push({
           receipt: toWire("Receipt", receipt),
           signature: await account.signTypedData(typedDataOf(domain, "Receipt", receipt)),
@@ -439,17 +458,18 @@ export function createPublisher(
           outcome,
         });
         const parts = [];
-        for (const [index, bytes] of outcome === 0 ? encoded.entries() : []) {
+        for (const [index, bytes] of unreadable === 0 ? encoded.entries() : []) {
           const { elements } = layouts[index]!;
           const seen = await measureFragment(params.codec, sourceOf(bytes), elements, index);
-          parts.push({ digest: stored[index]!.digest, ...seen });
+          const invented = tooLarge === "invented" && index === UNREADABLE ? { norm: 0x7f00_0000 } : {};
+          parts.push({ digest: stored[index]!.digest, ...seen, ...invented });
         }
         measured.push({
           worker,
           steps,
           acceptedAt: Number(ack.acceptedAt),
-          outcome,
-          ...(outcome === 0 ? {} : { unreadable: UNREADABLE }),
+          outcome: unreadable,
+          ...(unreadable === 0 ? {} : { unreadable: UNREADABLE }),
           fragments: parts,
         });
         leaves.push({ receiptHash, worker, beneficiary: receipt.beneficiary, tokens, outcome });
@@ -483,6 +503,7 @@ export function createPublisher(
         measured,
         leaves,
         past: screenings,
+        discarded: options.forgeDiscard ?? false,
         realisation,
         before: current.states.map((state) => state.params),
         after: states.map((state) => state.params),

@@ -183,6 +183,33 @@ describe("a recomputed aggregate", () => {
     });
   });
 
+  it("of which somebody is left out for a measure holds in every fragment or in none", async () => {
+    const victim = workers[1]!.address.toLowerCase();
+    const of = (how: "sent" | "invented") => ({
+      tooLarge: (worker: string) => (worker === victim ? how : undefined),
+    });
+    const [honest, forged] = [await played("large", of("sent")), await played("framed", of("invented"))];
+    for (const drawn of Array.from({ length: fragments }, (_, i) => i)) {
+      expect(await checkAggregate(blobsOf(honest.blobs), { ...honest.input, fragment: drawn })).toMatchObject({
+        holds: true,
+        reason: "",
+      });
+      expect(await checkAggregate(blobsOf(forged.blobs), { ...forged.input, fragment: drawn })).toMatchObject({
+        holds: false,
+        reason: `The payload of ${victim} was measured as something else than it is, in fragment ${UNREADABLE}.`,
+      });
+    }
+    // So are the norms of the checkpoint's own fragments, by which all are bounded.
+    const elsewhere = await played("theta", {
+      ...of("sent"),
+      forgeScreening: ({ theta }) => void (theta[(fragment + 1) % fragments]! += 1),
+    });
+    expect(await checkAggregate(blobsOf(elsewhere.blobs), elsewhere.input)).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining("another norm"),
+    });
+  });
+
   it("does not hold without a record", async () => {
     const evidence = { ...input.evidence, manifest: { ...input.evidence.manifest, screening: null } };
     expect(await checkAggregate(blobsOf(store), { ...input, evidence })).toMatchObject({ holds: false });
