@@ -273,7 +273,11 @@ export const rewardsClaimCommand = defineCommand({
     ...placeOptions,
     wallet: walletOption,
     passphraseFile: passphraseFileOption,
-    maxFee: maxFeeOption,
+    maxFee: {
+      ...maxFeeOption,
+      description:
+        "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one is not sent (exit code 75)",
+    },
     delegate: toggle({
       description: "take up the votes too, by delegating to oneself, unless delegated already",
       default: true,
