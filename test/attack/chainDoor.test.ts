@@ -27,6 +27,9 @@ const headers = { "content-type": "application/json" };
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}';
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
 
+/** An answer that no buffer of the kernel takes. */
+const LONG = "x".repeat(16 << 20);
+
 interface Opened {
   readonly door: ChainDoor;
   readonly ask: () => Promise<Reply>;
@@ -38,7 +41,10 @@ interface Opened {
 }
 
 /** A real door before a node that answers at once, or when it is told to. */
-async function open(limits: Partial<DoorLimits> = {}, node: "prompt" | "slow" | "away" = "prompt"): Promise<Opened> {
+async function open(
+  limits: Partial<DoorLimits> = {},
+  node: "prompt" | "slow" | "away" | "long" = "prompt",
+): Promise<Opened> {
   const waiting: (() => void)[] = [];
   const calls: [string, unknown][] = [];
   const link: NodeLink = {
@@ -46,7 +52,7 @@ async function open(limits: Partial<DoorLimits> = {}, node: "prompt" | "slow" | 
       calls.push([method, params]);
       if (node === "away") throw new RetryableError("CHAIN_UNREACHABLE", "The embedded chain ended.");
       if (node === "slow") await new Promise<void>((resolve) => void waiting.push(resolve));
-      return "0x7a69";
+      return node === "long" ? LONG : "0x7a69";
     },
     close: () => waiting.splice(0).forEach((answer) => answer()),
   };
@@ -73,6 +79,22 @@ async function speak({ port }: ChainDoor, text = ""): Promise<{ socket: Socket; 
   socket.write(text);
   return { socket, said: () => said };
 }
+
+test("long answers that are not read are so many at a time and no more; one that is read is whole", async () => {
+  const { door, ask, calls } = await open({ longAnswers: 1 }, "long");
+  const length = `content-length: ${CALL.length}`;
+  const { socket } = await speak(door, `${HEAD}${length}\r\n\r\n${CALL}`);
+  socket.pause();
+  await eventually(() => calls() === 1, "the first call");
+  expect((await ask()).status).toBe(503);
+  socket.destroy();
+  let reply = await ask();
+  await eventually(async () => {
+    reply = await ask();
+    return reply.status === 200;
+  }, "a free place");
+  expect(JSON.parse(reply.text)).toMatchObject({ result: LONG });
+});
 
 test("a body that says that it is too long is refused before it comes, the longest that is allowed is read", async () => {
   const { door, calls } = await open();

@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
 
 import { type Digest, digestOfJson, routes } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -25,9 +26,9 @@ import { canRun } from "../needs.ts";
 import { type Harness, openHarness, requestOf, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
 import { eventually, temporaryDirectory } from "../offchain/service/support.ts";
 import { send } from "./node.ts";
-import { greedyRequests, openSocket, spoiled } from "./sockets.ts";
+import { getOf, greedyRequests, openSocket, spoiled } from "./sockets.ts";
 
-const SHARD = 1 << 20;
+const SHARD = 2 << 20;
 
 interface Served {
   readonly app: HttpApp;
@@ -121,6 +122,16 @@ interface Slow {
   /** Requests that began, bytes that came in all, and those that were read of payloads. */
   readonly seen: { requests: number; readonly bytes: number; payload: number };
   readonly healthy: () => Promise<number>;
+  /** The server's ends of the sockets, in the order in which they came. */
+  readonly sockets: readonly Socket[];
+  readonly begun: { readonly large: number };
+}
+
+/** A reply that no buffer of the kernel takes. */
+const LARGE = "x".repeat(16 << 20);
+
+function* endless(): Generator<Buffer> {
+  for (;;) yield Buffer.alloc(1 << 16);
 }
 
 /** A server that counts what comes, whose clock the test turns. */
@@ -133,6 +144,12 @@ async function slowServer(perAddress: number, total: number): Promise<Slow> {
     connections: { perAddress, total, clock },
   });
   app.post("/small", { bodyLimit: 8_192 }, async () => ({}));
+  app.get("/endless", async (_request, reply) => reply.send(Readable.from(endless(), { objectMode: false })));
+  const begun = { large: 0 };
+  app.get("/large", async () => {
+    begun.large += 1;
+    return LARGE;
+  });
   app.post("/payload", async (request) => {
     for await (const chunk of readUpload(request, 1 << 20)) seen.payload += chunk.length;
     return {};
@@ -153,6 +170,8 @@ async function slowServer(perAddress: number, total: number): Promise<Slow> {
     port,
     clock,
     seen,
+    sockets,
+    begun,
     healthy: async () => (await send(`${url}/health`, { method: "GET" }).catch(() => ({ status: 0 }))).status,
   };
 }
@@ -198,6 +217,99 @@ describe("requests that come in slowly", () => {
     }
     await eventually(() => upload.closed || said !== "", "the answer to the upload");
     expect(said).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+/** How many sockets have something of a reply that waits. */
+const unread = (sockets: readonly Socket[]): number =>
+  sockets.filter(({ destroyed, writableLength }) => !destroyed && writableLength > 0).length;
+
+// point 6
+describe("replies that are not read", () => {
+  test.runIf(canRun("many addresses of loopback", "linux")).each([
+    ["four addresses, each with more than a sixteenth of all places", 4, 8, 0],
+    ["sixteen addresses, some seconds after they took the last of them", 16, 2, 12_000],
+  ])("of %s, keep nobody out", async (_what, addresses, each, wait) => {
+    const { port, clock, sockets, healthy } = await slowServer(each, addresses * each);
+    for (let host = 2; host < 2 + addresses; host++)
+      for (let index = 0; index < each; index++) (await open(port, getOf("/endless"), `127.0.0.${host}`)).pause();
+    await eventually(() => unread(sockets) === addresses * each, "replies that wait");
+    // Who is new is the first that looks.
+    await healthy();
+    await clock.advance(wait);
+    for (let tries = 0; tries < 4; tries++) expect(await healthy()).toBe(200);
+  });
+
+  test("make room for others of the same address, while one that is read bit by bit goes on", async () => {
+    const { port, clock, sockets, healthy } = await slowServer(4, 64);
+    const reader = await open(port, getOf("/endless"));
+    reader.pause();
+    await eventually(() => unread(sockets) === 1, "the reply");
+    reader.on("data", () => undefined).pause();
+    const [end] = sockets as [Socket];
+    /** Takes so much that the kernel makes room for more. */
+    const readBit = async (): Promise<void> => {
+      const before = end.bytesWritten;
+      reader.resume();
+      await eventually(() => end.destroyed || end.bytesWritten > before, "what is read");
+      reader.pause();
+    };
+    for (let round = 0; round < 3; round++) {
+      const before = sockets.length;
+      for (let index = 0; index < 3; index++) (await open(port, getOf("/endless"))).pause();
+      await eventually(() => unread(sockets.slice(before)) === 3, "replies that wait");
+      await readBit();
+      await clock.advance(1_000);
+      expect(await healthy()).toBe(0);
+      await clock.advance(12_000);
+      await readBit();
+      expect(await healthy()).toBe(200);
+      expect(end.destroyed).toBe(false);
+    }
+  });
+
+  test("are one for each socket: its requests begin one after another, and who sends many ahead loses it", async () => {
+    const { port, sockets, begun } = await slowServer(8, 32);
+    const patient = await open(port, getOf("/large").repeat(4));
+    patient.pause();
+    const greedy = await open(port, getOf("/large").repeat(5));
+    greedy.resume();
+    await eventually(() => greedy.closed, "the end of who sends many ahead");
+    await eventually(() => unread(sockets) === 1, "the reply");
+    expect(begun.large).toBe(2);
+    let read = 0;
+    patient.on("data", (chunk: Buffer) => (read += chunk.length));
+    patient.resume();
+    await eventually(() => read > 4 * LARGE.length, "the other replies");
+    expect(begun.large).toBe(5);
+  });
+
+  test("that are long have so many places and no more, and lose them to who reads", async () => {
+    const app = await createHttpServer({
+      logger: silentLogger(),
+      title: "Test",
+      version: "1",
+      readers: { perAddress: 2, stallTimeout: 600_000, writeTimeout: 600_000 },
+    });
+    let made = 0;
+    app.get("/large", async () => {
+      made += 1;
+      return LARGE;
+    });
+    const { port, url } = await listen(app, { port: 0, explicitPort: true });
+    onTestFinished(() => app.close());
+    const readers = [await open(port, getOf("/large")), await open(port, getOf("/large"))];
+    for (const reader of readers) reader.pause();
+    await eventually(() => made === 2, "the replies");
+    const refused = await send(`${url}/large`, { method: "GET" });
+    expect([refused.status, refused.text]).toEqual([503, expect.stringContaining("READERS_BUSY")]);
+    readers[0]!.destroy();
+    let reply = refused;
+    await eventually(async () => {
+      reply = await send(`${url}/large`, { method: "GET" });
+      return reply.status === 200;
+    }, "a free place");
+    expect([reply.headers["content-length"], reply.text === LARGE]).toEqual([String(LARGE.length), true]);
   });
 });
 

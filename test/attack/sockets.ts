@@ -19,8 +19,10 @@ export async function openSocket({ port, host = "127.0.0.1", from }: SocketEnd, 
   return socket;
 }
 
-/** Asks for something large so often in a row on one socket that no buffer of the kernel takes the answers. */
-export const greedyRequests = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(32);
+/** Asks for something large as often in a row on one socket as it may, so that no buffer of the kernel takes the answers. */
+export const greedyRequests = (path: string): string => getOf(path).repeat(4);
+
+export const getOf = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
 
 /** A payload of int8 whose first block has no number as its scale: its digest and form are right, and only reading it tells. */
 export function spoiled(payload: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

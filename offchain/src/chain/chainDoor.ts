@@ -11,10 +11,13 @@ import { isAddress, toHex } from "viem";
 import { parseJsonBounded, readStreamBounded, systemClock } from "../base/index.ts";
 import {
   createConnectionLimit,
+  createReaderLimit,
   isExtensionOrigin,
   isLoopbackHost,
+  longReply,
   LOOPBACK,
   type PortRequest,
+  REPLY_CHUNK,
   withPort,
 } from "../service/index.ts";
 import { NodeError, type NodeLink } from "./nodeLink.ts";
@@ -74,6 +77,8 @@ export interface DoorLimits {
   readonly socketsPerAddress: number;
   /** Requests at work at the same time; more are told to come again. */
   readonly atWork: number;
+  /** Answers above 64 KiB that are being read at the same time; more are told to come again. */
+  readonly longAnswers: number;
   /** Ms after which a request whose body has not come makes room for another. */
   readonly bodyPatience: number;
   /** Ms in which a request's headers, and the whole of it, must have come. */
@@ -87,6 +92,7 @@ export const DOOR_LIMITS: DoorLimits = {
   sockets: 1_024,
   socketsPerAddress: 512,
   atWork: 128,
+  longAnswers: 128,
   bodyPatience: 1_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
@@ -208,6 +214,7 @@ function corsOf(origin: string | undefined): Record<string, string> {
 }
 
 function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: ReadonlySet<string>): Server {
+  const readers = createReaderLimit({ perAddress: limits.longAnswers });
   let atWork = 0;
   /** Since when those at work are read whose body has not come, the first first. */
   const reading = new Map<IncomingMessage, number>();
@@ -219,9 +226,16 @@ function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: Readonly
     return true;
   };
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // Of a request that is given up it is not to be had any more.
+    const asker = { address: request.socket.remoteAddress ?? "" };
     const send = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
       if (!request.complete) headers["connection"] = "close";
-      response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+      const bytes = Buffer.from(JSON.stringify(body));
+      const long = bytes.length > REPLY_CHUNK ? longReply(readers, asker, response, bytes) : undefined;
+      const length = { "content-length": bytes.length };
+      response.writeHead(status, { "content-type": "application/json", ...length, ...headers });
+      if (long) long.pipe(response);
+      else response.end(bytes);
     };
     const refusal = refusalOf(request, admitted);
     if (refusal) {

@@ -149,8 +149,14 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     app.get(routes.run(":runId"), { schema: schemaOf("A run as it is now", RunView) }, async (request) =>
       runView(runOf(request)),
     );
-    app.get(routes.checkpoints(":runId"), { schema: schemaOf("All checkpoints", CheckpointList) }, async (request) =>
-      checkpointList(runOf(request)),
+    app.get(
+      routes.checkpoints(":runId"),
+      {
+        schema: schemaOf("Checkpoints by rising round, a page of them", CheckpointList, {
+          querystring: Type.Object({ from: Type.Optional(Integer) }),
+        }),
+      },
+      async (request) => checkpointList(runOf(request), Number((request.query as { from?: string }).from ?? 0)),
     );
     app.get(
       routes.verdicts(":runId"),

@@ -8,12 +8,10 @@ import { cidOf, type Digest } from "@cotrain/sdk/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import pLimit from "p-limit";
 
-import { type Asker, createReaderLimit, type Reader, type ReaderLimits } from "../service/index.ts";
+import { type Asker, createReaderLimit, type Reader, type ReaderLimits, REPLY_CHUNK } from "../service/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import { RefusedError } from "./errors.ts";
 
-/** One or two are in memory for each connection. */
-const CHUNK_BYTES = 64 << 10;
 /** Open files kept for the next request. */
 const KEPT_OPEN = 16;
 /** Files that are hashed at the same time, when they are asked for the first time. */
@@ -62,8 +60,8 @@ export function createBlobServer(
   }
 
   async function* chunks(blob: OpenBlob, start: number, end: number, reader: Reader): AsyncGenerator<Uint8Array> {
-    for (let at = start; at < end; at += CHUNK_BYTES) {
-      const length = Math.min(CHUNK_BYTES, end - at);
+    for (let at = start; at < end; at += REPLY_CHUNK) {
+      const length = Math.min(REPLY_CHUNK, end - at);
       yield await blob.read(at, length);
       reader.progress();
       onSent(length);
@@ -83,7 +81,7 @@ export function createBlobServer(
       reader.end();
       void release(entry);
     });
-    const source = Readable.from(chunks(blob, start, end, reader), { objectMode: false, highWaterMark: CHUNK_BYTES });
+    const source = Readable.from(chunks(blob, start, end, reader), { objectMode: false, highWaterMark: REPLY_CHUNK });
     return reply.send(source);
   }
 

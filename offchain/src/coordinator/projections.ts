@@ -229,8 +229,8 @@ export interface CheckpointRow {
 
 /** Reads and housekeeping over the tables of one run. */
 export interface Projections {
-  /** All checkpoints by ascending round. */
-  checkpoints(): Promise<CheckpointRow[]>;
+  /** So many checkpoints by ascending round. */
+  checkpoints(from: number, most: number): Promise<CheckpointRow[]>;
   checkpoint(round: number): Promise<CheckpointRow | undefined>;
   /** Checkpoints whose shards are still there. */
   unpruned(): Promise<CheckpointRow[]>;
@@ -254,7 +254,8 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
   const db: Kysely<CoordinatorSchema> = database.kysely;
   const all = () => db.selectFrom("coordinator_checkpoints").selectAll().where("run_id", "=", runId);
   return {
-    checkpoints: async () => (await all().orderBy("round").execute()).map(toRow),
+    checkpoints: async (from, most) =>
+      (await all().where("round", ">=", from).orderBy("round").limit(most).execute()).map(toRow),
     checkpoint: async (round) => {
       const row = await all().where("round", "=", round).executeTakeFirst();
       return row && toRow(row);

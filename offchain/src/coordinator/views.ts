@@ -2,6 +2,7 @@
 import {
   type Address,
   type CheckpointList,
+  CHECKPOINTS_PER_PAGE,
   type EpochList,
   type EpochView,
   type HeartbeatReply,
@@ -155,10 +156,12 @@ const shown = (contracts: RunContracts): RunContracts => ({
   computeRewards: getAddress(contracts.computeRewards),
 });
 
-export async function checkpointList(run: Run): Promise<CheckpointList> {
-  const rows = await run.projections.checkpoints();
+/** A page of them. */
+export async function checkpointList(run: Run, from: number): Promise<CheckpointList> {
+  const rows = await run.projections.checkpoints(from, CHECKPOINTS_PER_PAGE + 1);
   return {
-    checkpoints: rows.map((row) => ({
+    next: rows[CHECKPOINTS_PER_PAGE]?.round ?? null,
+    checkpoints: rows.slice(0, CHECKPOINTS_PER_PAGE).map((row) => ({
       round: row.round,
       digest: row.digest,
       paramsVersion: row.paramsVersion,

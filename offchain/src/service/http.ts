@@ -24,6 +24,7 @@ import type { Logger } from "./logging.ts";
 import type { Metrics } from "./metrics.ts";
 import { isLoopback, LOOPBACK, withPort } from "./ports.ts";
 import { limitRates, type RateLimits } from "./rateLimits.ts";
+import { createReaderLimit, longReply, type ReaderLimits, REPLY_CHUNK } from "./readers.ts";
 import { describeMiss, type SchemaMiss } from "./schema.ts";
 import { refuseStrangers } from "./webGuard.ts";
 
@@ -73,6 +74,8 @@ export interface HttpServerOptions {
   /** A request's headers must have arrived within this, ms; default 10,000. */
   readonly headersTimeout?: number;
   readonly connections?: Omit<ConnectionLimits, "exempt">;
+  /** Of replies from memory that are longer than {@link REPLY_CHUNK}. */
+  readonly readers?: ReaderLimits;
   readonly rateLimit?: RateLimits;
 }
 
@@ -106,6 +109,15 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   connectionLimits.set(app, limitConnections);
   app.addHook("onRequest", async (request) => refuseStrangers(request, isProxy));
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  const readers = createReaderLimit(options.readers);
+  app.addHook("onSend", async (request, reply, payload: unknown) => {
+    const long = typeof payload === "string" && payload.length > REPLY_CHUNK && request.method !== "HEAD";
+    if (!long) return payload;
+    const body = Buffer.from(payload);
+    const stream = longReply(readers, { address: request.ip }, reply.raw, body);
+    void reply.header("content-length", body.length);
+    return stream;
+  });
   // A client that keeps a socket without using it must not hold the end up: after two seconds what is still open is cut.
   app.addHook("preClose", async () => void setTimeout(() => app.server.closeAllConnections(), 2_000).unref());
 

@@ -2,8 +2,14 @@
  * Limits on replies that are long in being read: so many at a time for each member, each address and all strangers, and an end to
  * those that are not read. Each has a chunk or two in memory; a thousand that are never read must not add up.
  */
+import type { ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
 import { addressGroup } from "./addresses.ts";
+
+/** One or two are in memory for each connection; shorter replies are not counted. */
+export const REPLY_CHUNK = 64 << 10;
 
 export interface ReaderLimits {
   /** Long replies to strangers at the same time; default 512. */
@@ -100,4 +106,20 @@ export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
       return entries.size;
     },
   };
+}
+
+/**
+ * A reply that is in memory, as a stream under the limit: for those that are longer than {@link REPLY_CHUNK}.
+ * @throws RetryableError `READERS_BUSY`
+ */
+export function longReply(readers: ReaderLimit, asker: Asker, response: ServerResponse, body: Uint8Array): Readable {
+  const reader = readers.begin(asker, () => response.destroy());
+  response.once("close", () => reader.end());
+  function* chunks(): Generator<Uint8Array> {
+    for (let at = 0; at < body.length; at += REPLY_CHUNK) {
+      yield body.subarray(at, at + REPLY_CHUNK);
+      reader.progress();
+    }
+  }
+  return Readable.from(chunks(), { objectMode: false, highWaterMark: REPLY_CHUNK });
 }

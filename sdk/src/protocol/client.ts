@@ -31,6 +31,9 @@ type Vouch = (path: string) => Promise<Readonly<Record<string, string>>>;
 /** Answers above this many bytes are refused, blobs excepted (they carry their own limit). */
 const MAX_ANSWER_BYTES = 64 << 20;
 
+/** A list of more checkpoints is refused. */
+const MAX_CHECKPOINTS = 100_000;
+
 /** sha256 of no bytes. */
 const NO_BODY = sha256(new Uint8Array());
 
@@ -255,11 +258,25 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     return parseDocument(what, schema, parseJson(200, bytes, base + routes.blob(runId, digest)));
   }
 
+  /** All checkpoints of a run by rising round, page by page. */
+  async function checkpoints(runId: RunId): Promise<Pick<messages.CheckpointList, "checkpoints">> {
+    const all: messages.CheckpointList["checkpoints"] = [];
+    for (let from = 0; ;) {
+      const path = `${routes.checkpoints(runId)}?from=${from}`;
+      const { checkpoints: page, next } = await json(path, messages.CheckpointList);
+      all.push(...page);
+      if (next === null) return { checkpoints: all };
+      if (next <= from || all.length > MAX_CHECKPOINTS)
+        throw new CoordinatorError(200, "ANSWER_TOO_LARGE", `${base}${path} does not come to an end.`);
+      from = next;
+    }
+  }
+
   return {
     url: base,
     runs: () => json(routes.runs(), messages.RunList),
     run: (runId: RunId) => json(routes.run(runId), messages.RunView),
-    checkpoints: (runId: RunId) => json(routes.checkpoints(runId), messages.CheckpointList),
+    checkpoints,
     verdicts: (runId: RunId) => json(routes.verdicts(runId), messages.VerdictList),
     epochs: (runId: RunId) => json(routes.epochs(runId), messages.EpochList),
     reward: (runId: RunId, account: Address) =>

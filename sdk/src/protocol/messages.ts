@@ -249,6 +249,9 @@ export interface ReceiptReply {
 }
 export const ReceiptReply = Type.Unsafe<ReceiptReply>(Type.Object({ ack: wireSchema("Ack"), signature: Signature65 }));
 
+/** Checkpoints of one answer, which stays below 64 KiB. */
+export const CHECKPOINTS_PER_PAGE = 128;
+
 export const CheckpointList = Type.Object({
   checkpoints: Type.Array(
     Type.Object({
@@ -260,7 +263,10 @@ export const CheckpointList = Type.Object({
       transaction: Nullable(Hash32),
       block: Nullable(Count),
     }),
+    { maxItems: CHECKPOINTS_PER_PAGE },
   ),
+  /** The round from which the next page begins; null on the last. */
+  next: Nullable(Count),
 });
 export type CheckpointList = Static<typeof CheckpointList>;
 

@@ -1,7 +1,15 @@
 import { getAddress } from "viem";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
-import { asDigest, cidOf, measuringOrder, routes, RunContracts } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type CheckpointList,
+  cidOf,
+  createCoordinatorClient,
+  measuringOrder,
+  routes,
+  RunContracts,
+} from "@cotrain/sdk/protocol";
 import { contracts, modelContracts } from "./fakeChain.ts";
 import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
@@ -57,6 +65,27 @@ describe("the API shows", () => {
         digest,
       })),
     );
+  });
+
+  it("checkpoints page by page, which the client follows", async () => {
+    const all = await harness.run.projections.checkpoints(0, 1_000);
+    const before = { ...harness.run.projections };
+    // More than there are: every round again and again, under numbers of its own.
+    const many = Array.from({ length: 300 }, (_, round) => ({ ...all[round % all.length]!, round: 2 * round }));
+    Object.assign(harness.run.projections, {
+      checkpoints: async (from: number, most: number) => many.filter(({ round }) => round >= from).slice(0, most),
+    });
+    onTestFinished(() => void Object.assign(harness.run.projections, before));
+    const { checkpoints } = await harness.client.checkpoints(runId);
+    expect(checkpoints.map(({ round }) => round)).toEqual(many.map(({ round }) => round));
+    const page = await harness.app.inject({ url: `${routes.checkpoints(runId)}?from=3` });
+    const { next, checkpoints: shown } = page.json<CheckpointList>();
+    expect([shown[0]!.round, shown.length, next]).toEqual([4, 128, 260]);
+    expect(page.body.length).toBeLessThan(1 << 16);
+    const endless = createCoordinatorClient("http://127.0.0.1:1", {
+      fetch: async () => Response.json({ checkpoints: shown, next: 4 }),
+    });
+    await expect(endless.checkpoints(runId)).rejects.toMatchObject({ code: "ANSWER_TOO_LARGE" });
   });
 
   it("that the next anchor waits for lower fees, while it does", async () => {
