@@ -2,7 +2,9 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
-import { expect, onTestFinished, test } from "vitest";
+import { type Hex, keccak256 } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { RetryableError } from "../../offchain/src/base/index.ts";
 import {
@@ -26,6 +28,8 @@ const HANGS = { timeout: 30_000 };
 const headers = { "content-type": "application/json" };
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}';
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+
+type Signer = ReturnType<typeof privateKeyToAccount>;
 
 /** An answer that no buffer of the kernel takes. */
 const LONG = "x".repeat(16 << 20);
@@ -226,6 +230,78 @@ test.each([
   const { door, calls } = await open();
   expect(await call(door, method, params)).toMatchObject({ error: { code: -32_601 } });
   expect(calls()).toBe(0);
+});
+
+describe("transactions of strangers", () => {
+  const TO = "0x00000000000000000000000000000000000000aa";
+  const [stranger, own] = [1, 2].map((n) => privateKeyToAccount(`0x${`${n}`.repeat(64)}`)) as [Signer, Signer];
+  const signed = (account: Signer, nonce: number, gas: bigint): Promise<Hex> =>
+    account.signTransaction({ chainId: 31_337, nonce, gas, to: TO, maxFeePerGas: 1n, maxPriorityFeePerGas: 1n });
+
+  /** A node that mines what it is told to. */
+  async function openPool() {
+    const node = { block: 1, pool: new Set<string>(), dropped: [] as string[], asked: 0 };
+    const link: NodeLink = {
+      request: async (method, params) => {
+        const [first = ""] = (params ?? []) as string[];
+        if (method === "eth_blockNumber") return `0x${node.block.toString(16)}`;
+        if (method === "eth_getTransactionByHash") return node.pool.has(first) ? { blockNumber: null } : null;
+        if (method === "anvil_dropTransaction") return void node.dropped.push(first);
+        if (method !== "eth_sendRawTransaction") throw new Error(`Nobody asks for ${method}.`);
+        node.pool.add(keccak256(first as Hex));
+        return keccak256(first as Hex);
+      },
+      close: () => undefined,
+    };
+    const door = await openChainDoor({ link, port: { port: 0, explicit: true } });
+    onTestFinished(() => door.close());
+    door.trust([own.address]);
+    const sent = async (raw: Hex): Promise<boolean> =>
+      "result" in ((await call(door, "eth_sendRawTransaction", [raw])) as object);
+    return { node, sent };
+  }
+
+  test("have a third of a block at most, however many wait and whoever sends them; the run's own are let through", async () => {
+    const { node, sent } = await openPool();
+    expect(await sent(await signed(stranger, 0, BLOCK_GAS_LIMIT / 3n + 1n))).toBe(false);
+    const answers: boolean[] = [];
+    for (let nonce = 0; nonce < 6; nonce++) answers.push(await sent(await signed(stranger, nonce, 2_500_000n)));
+    expect(answers).toEqual([true, true, true, true, false, false]);
+    expect(await sent(await signed(own, 0, 5_000_000n))).toBe(true);
+    // Blocks that have none of them make no room; those that have all do.
+    node.block += 1;
+    expect(await sent(await signed(stranger, 4, 2_500_000n))).toBe(false);
+    node.block += 1;
+    node.pool.clear();
+    expect(await sent(await signed(stranger, 4, 2_500_000n))).toBe(true);
+  });
+
+  test("that cannot be mined are dropped, so that they do not keep out others for ever", async () => {
+    const { node, sent } = await openPool();
+    const stuck = await signed(stranger, 7, 10_000_000n);
+    expect(await sent(stuck)).toBe(true);
+    node.block += 20;
+    expect(await sent(await signed(stranger, 0, 21_000n))).toBe(false);
+    expect(node.dropped).toEqual([]);
+    node.block += 1;
+    expect(await sent(await signed(stranger, 0, 21_000n))).toBe(true);
+    expect(node.dropped).toEqual([keccak256(stuck)]);
+  });
+
+  test("are no transactions: refused before the node sees them", async () => {
+    const { sent } = await openPool();
+    for (const raw of ["0x", "0x02", "7"]) expect(await sent(raw as Hex)).toBe(false);
+  });
+});
+
+test("so many accounts a minute are given play money", async () => {
+  const { door } = await open();
+  const given: boolean[] = [];
+  for (let n = 0; n < 70; n++) {
+    const address = `0x${(n + 1).toString(16).padStart(40, "0")}`;
+    given.push("result" in ((await call(door, "cotrain_fund", [address])) as object));
+  }
+  expect(given.filter(Boolean)).toHaveLength(64);
 });
 
 const trials = ["eth_call", "eth_estimateGas", "eth_createAccessList"];

@@ -889,8 +889,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a batch asks the embedded chain for everything at once",
     file: "offchain/src/chain/chainDoor.ts",
-    text: "  for (const call of value) answers.push(await answerOne(call, options));\n",
-    instead: "  answers.push(...(await Promise.all(value.map((call) => answerOne(call, options)))));\n",
+    text: "  for (const call of value) answers.push(await answerOne(call, options, passed));\n",
+    instead: "  answers.push(...(await Promise.all(value.map((call) => answerOne(call, options, passed)))));\n",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
@@ -1129,6 +1129,34 @@ export const breakages: readonly Breakage[] = [
     file: "offchain/src/chain/chainDoor.ts",
     text: "createReaderLimit({ perAddress: limits.longAnswers })",
     instead: "createReaderLimit()",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "strangers fill the embedded chain's blocks",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "if (taken() + gas > STRANGERS_GAS && !(await isOwn(raw as Hex)))",
+    instead: "if (gas > BLOCK_GAS_LIMIT)",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "strangers keep the run's own transactions from the embedded chain",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "return own.has((await",
+    instead: "return own.has(own.size + (await",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "transactions that are never mined keep out others for ever",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "if (pending && block - since <= MOST_BLOCKS) continue;",
+    instead: "if (pending) continue;",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "the embedded chain's door gives play money without end",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "if (passed.funded.length >= FUNDED_A_MINUTE)",
+    instead: "if (passed.funded.length > 99 * FUNDED_A_MINUTE)",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {

@@ -14,7 +14,8 @@ import { type Address, createClient, createTestClient, custom, http } from "viem
 
 import { freshCommand, redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
 import { copyState } from "./anvilState.ts";
-import { BLOCK_GAS_LIMIT, FUND_METHOD } from "./chainDoor.ts";
+import { FUND_METHOD } from "./chainDoor.ts";
+import { BLOCK_GAS_LIMIT } from "./doorPool.ts";
 import { type NodeLink, openNodeLink } from "./nodeLink.ts";
 
 /** Chain id of development nodes. */

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { isAddress, toHex } from "viem";
+import { type Address, isAddress, toHex } from "viem";
 
 import { parseJsonBounded, readStreamBounded, systemClock } from "../base/index.ts";
 import {
@@ -20,6 +20,7 @@ import {
   REPLY_CHUNK,
   withPort,
 } from "../service/index.ts";
+import { BLOCK_GAS_LIMIT, createDoorPool, type DoorPool } from "./doorPool.ts";
 import { NodeError, type NodeLink } from "./nodeLink.ts";
 
 /**
@@ -59,13 +60,12 @@ export const PUBLIC_METHODS: ReadonlySet<string> = new Set([
 
 /** Those that run a transaction without sending it. */
 const TRIAL_METHODS: ReadonlySet<string> = new Set(["eth_call", "eth_createAccessList", "eth_estimateGas"]);
-/** What a block of the embedded chain may use. Left alone, a trial that is given more goes on for as long. */
-export const BLOCK_GAS_LIMIT = 30_000_000n;
-
 /** Gives an address play money for fees, where it has next to none: `[address]`. The door's own. */
 export const FUND_METHOD = "cotrain_fund";
 const FUND_BELOW = 10n ** 17n;
 const FUND_TO = 10n ** 21n;
+/** Accounts in a minute: each stays in the node's state. */
+const FUNDED_A_MINUTE = 64;
 
 const MAX_BODY_BYTES = 2 << 20;
 const MAX_BATCH = 100;
@@ -113,6 +113,8 @@ export interface ChainDoor {
   readonly port: number;
   /** Lets in pages of this origin: the coordinator's own. */
   admit(origin: string): void;
+  /** Whose transactions are let through whatever strangers send: the run's own accounts. */
+  trust(accounts: readonly Address[]): void;
   close(): Promise<void>;
 }
 
@@ -140,12 +142,24 @@ function refusalOf(request: IncomingMessage, admitted: ReadonlySet<string>): [st
   return undefined;
 }
 
+/** What the door keeps of what passed it. */
+interface Passed {
+  readonly pool: DoorPool;
+  /** When accounts were given something, in the last minute. */
+  funded: readonly number[];
+}
+
 /** Only raises a balance, and only of who has next to nothing: more than its fees is of no use to anybody. */
-async function fund(link: NodeLink, params: unknown): Promise<boolean> {
+async function fund(link: NodeLink, params: unknown, passed: Passed): Promise<boolean> {
   const [account] = Array.isArray(params) ? (params as unknown[]) : [];
   if (typeof account !== "string" || !isAddress(account, { strict: false }))
     throw new NodeError({ code: -32_602, message: `${FUND_METHOD} takes one address` });
   if (BigInt(String(await link.request("eth_getBalance", [account, "latest"]))) >= FUND_BELOW) return false;
+  const now = systemClock.monotonic();
+  passed.funded = passed.funded.filter((at) => now - at < 60_000);
+  if (passed.funded.length >= FUNDED_A_MINUTE)
+    throw new NodeError({ code: -32_005, message: `${FUND_METHOD} gives to ${FUNDED_A_MINUTE} accounts a minute` });
+  passed.funded = [...passed.funded, now];
   await link.request("anvil_setBalance", [account, `0x${FUND_TO.toString(16)}`]);
   return true;
 }
@@ -168,17 +182,21 @@ function trialParams(method: string, params: unknown): readonly unknown[] {
   return [{ ...others, gas: BigInt(named) > BLOCK_GAS_LIMIT ? toHex(BLOCK_GAS_LIMIT) : named }, ...rest];
 }
 
-async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOptions): Promise<Answer> {
+async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOptions, passed: Passed): Promise<Answer> {
   const { id = null, method, params = [] } = typeof call === "object" && call !== null ? (call as Answer) : {};
   const known = typeof id === "string" || typeof id === "number" ? id : null;
   if (typeof method !== "string") return failure(known, -32_600, "A request names a method.");
   try {
-    if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await fund(link, params) };
+    if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await fund(link, params, passed) };
     if (!PUBLIC_METHODS.has(method))
       // In the words by which ethers knows that it has to do without a method.
       return failure(known, -32_601, `The method ${method.slice(0, 80)} does not exist for callers from outside.`);
+    if (method === "eth_sendRawTransaction") {
+      const hash = await passed.pool.send(params);
+      onTransaction?.();
+      return { jsonrpc: "2.0", id: known, result: hash };
+    }
     const result = await link.request(method, TRIAL_METHODS.has(method) ? trialParams(method, params) : params);
-    if (method === "eth_sendRawTransaction") onTransaction?.();
     return { jsonrpc: "2.0", id: known, result };
   } catch (error) {
     if (error instanceof NodeError) return { jsonrpc: "2.0", id: known, error: error.answer };
@@ -186,19 +204,23 @@ async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOption
   }
 }
 
-async function answerBody(body: Uint8Array, options: ChainDoorOptions): Promise<Answer | readonly Answer[]> {
+async function answerBody(
+  body: Uint8Array,
+  options: ChainDoorOptions,
+  passed: Passed,
+): Promise<Answer | readonly Answer[]> {
   let value: unknown;
   try {
     value = parseJsonBounded(body, MAX_BODY_BYTES, "The request");
   } catch {
     return failure(null, -32_700, "The request is no JSON.");
   }
-  if (!Array.isArray(value)) return answerOne(value, options);
+  if (!Array.isArray(value)) return answerOne(value, options, passed);
   if (value.length === 0 || value.length > MAX_BATCH)
     return failure(null, -32_600, `A batch has one request at least and ${MAX_BATCH} at most.`);
   const answers: Answer[] = [];
   // One after another: a batch is no way to ask more at once than others may.
-  for (const call of value) answers.push(await answerOne(call, options));
+  for (const call of value) answers.push(await answerOne(call, options, passed));
   return answers;
 }
 
@@ -213,7 +235,7 @@ function corsOf(origin: string | undefined): Record<string, string> {
   };
 }
 
-function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: ReadonlySet<string>): Server {
+function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: ReadonlySet<string>, passed: Passed): Server {
   const readers = createReaderLimit({ perAddress: limits.longAnswers });
   let atWork = 0;
   /** Since when those at work are read whose body has not come, the first first. */
@@ -256,7 +278,7 @@ function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: Readonly
       reading.set(request, systemClock.monotonic());
       const body = await readStreamBounded(request as AsyncIterable<Uint8Array>, MAX_BODY_BYTES, "The request");
       reading.delete(request);
-      send(200, await answerBody(body, options), cors);
+      send(200, await answerBody(body, options, passed), cors);
     } catch (error) {
       if (error instanceof CotrainError && error.code === "STREAM_TOO_LARGE")
         send(413, failure(null, -32_600, error.message));
@@ -284,7 +306,8 @@ function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: Readonly
 export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoor> {
   const admitted = new Set<string>();
   const limits = { ...DOOR_LIMITS, ...options.limits };
-  const server = serve(options, limits, admitted);
+  const pool = createDoorPool(options.link);
+  const server = serve(options, limits, admitted, { pool, funded: [] });
   createConnectionLimit({ total: limits.sockets, perAddress: limits.socketsPerAddress })(server);
   const port = await withPort(
     { ...options.port, host: LOOPBACK },
@@ -302,6 +325,7 @@ export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoo
     url: `http://${LOOPBACK}:${port}`,
     port,
     admit: (origin) => void admitted.add(origin),
+    trust: (accounts) => pool.trust(accounts),
     close: () =>
       new Promise((resolve) => {
         options.link.close();

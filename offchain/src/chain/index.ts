@@ -25,14 +25,8 @@ export {
 } from "./anvil.ts";
 export { type Chain, type ChainOptions, openChain, openReader, type Reverted } from "./chain.ts";
 export { type ChainPace, createChainPace } from "./chainPace.ts";
-export {
-  BLOCK_GAS_LIMIT,
-  type ChainDoor,
-  type ChainDoorOptions,
-  DOOR_LIMITS,
-  type DoorLimits,
-  openChainDoor,
-} from "./chainDoor.ts";
+export { type ChainDoor, type ChainDoorOptions, DOOR_LIMITS, type DoorLimits, openChainDoor } from "./chainDoor.ts";
+export { BLOCK_GAS_LIMIT } from "./doorPool.ts";
 export { type ChainConnection, chainError, connect, type ConnectionOptions, noRpc } from "./connection.ts";
 export { computeEpoch, deadlineOf, dueEpoch, endOfEpoch, epochAt, type EpochModules, verdictKey } from "./epoch.ts";
 export {

@@ -157,6 +157,7 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const { organiser, poster, validators, workers } = wallets;
   if (embedded) {
     const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);
+    embedded.door.trust(all);
     await developmentChain(embedded.link).fund(all);
     return { ...chain, maxFee, local, wallets };
   }
