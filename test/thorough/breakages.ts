@@ -461,9 +461,9 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "the coordinator takes receipts that their worker did not sign",
-    file: "offchain/src/coordinator/receipts.ts",
-    text: "  if (signer === worker) return;\n",
-    instead: "  if (signer !== undefined) return;\n",
+    file: "offchain/src/coordinator/signatures.ts",
+    text: "if (found === signer) return;",
+    instead: "if (found !== undefined) return;",
     tests: ["test/offchain/coordinator/refusals.test.ts"],
   },
   {
@@ -1158,6 +1158,27 @@ export const breakages: readonly Breakage[] = [
     text: "if (passed.funded.length >= FUNDED_A_MINUTE)",
     instead: "if (passed.funded.length > 99 * FUNDED_A_MINUTE)",
     tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "signatures of strangers are looked at as fast as they come",
+    file: "offchain/src/coordinator/signatures.ts",
+    text: "if (from !== undefined) await turn(from);",
+    instead: "if (from === undefined) await turn(signer);",
+    tests: ["test/attack/joins.test.ts"],
+  },
+  {
+    name: "who floods from a network is before all others",
+    file: "offchain/src/coordinator/signatures.ts",
+    text: "const network = addressPrefixes(from)[0]!;",
+    instead: "const network = addressPrefixes(from).slice(9).join();",
+    tests: ["test/attack/joins.test.ts"],
+  },
+  {
+    name: "any number of strangers wait to have their signatures looked at",
+    file: "offchain/src/coordinator/signatures.ts",
+    text: "if (waiting > MOST_WAITING)",
+    instead: "if (waiting > 99 * MOST_WAITING)",
+    tests: ["test/attack/joins.test.ts"],
   },
   {
     name: "the list of checkpoints has no pages",

@@ -284,7 +284,7 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
     app.post(
       routes.verdicts(":runId"),
       { bodyLimit: SMALL_BODY, schema: schemaOf("Submit a verdict", Accepted, { body: SignedVerdict }) },
-      async (request) => acceptVerdict(runOf(request), request.body as SignedVerdict),
+      async (request) => acceptVerdict(runOf(request), request.body as SignedVerdict, request.ip),
     );
     app.post(
       routes.attestations(":runId", ":epoch"),
@@ -296,7 +296,12 @@ export function createApi(modules: ApiModules): (app: HttpApp) => Promise<void> 
         }),
       },
       async (request) =>
-        acceptAttestation(runOf(request), Number(paramOf(request, "epoch")), request.body as AttestationRequest),
+        acceptAttestation(
+          runOf(request),
+          Number(paramOf(request, "epoch")),
+          request.body as AttestationRequest,
+          request.ip,
+        ),
     );
     app.post(
       routes.control(":runId"),

@@ -20,6 +20,7 @@ import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projections.ts";
 import { defaultRetention, keptFrom, release, type RetentionOptions } from "./retention.ts";
 import { reduceSync, storeCheckpoint } from "./rounds.ts";
+import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions, type SigningAccount } from "./run.ts";
 import { gateRound, screenRound } from "./screening.ts";
 import { activateRoot, anchorHead, computeEpoch, postRoot } from "./settlement.ts";
@@ -137,9 +138,10 @@ export async function createCoordinator(
   const presence = { ...defaultPresence, ...options.presence };
   const retention = { ...defaultRetention, ...options.retention };
   const announced = options.announced ?? { rpcUrl: null, profile: "unknown", blocks: {} };
+  const signatures = createSignatures();
   const runs = new Map<RunId, Run>();
   for (const run of options.runs) {
-    runs.set(run.runId, await openRun(run, { presence, retention, announced }, { ...modules, clock }));
+    runs.set(run.runId, await openRun(run, { presence, retention, announced }, { ...modules, clock, signatures }));
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];

@@ -2,17 +2,7 @@
  * Joining: a machine key signs whom it works for and what it can compute; the reply opens a session. What costs nothing to
  * check comes first, then the signature, at last what the chain is asked for.
  */
-import { CotrainError } from "@cotrain/sdk/errors";
-import {
-  type Address,
-  asDigest,
-  fromWire,
-  type JoinReply,
-  type JoinRequest,
-  protocolVersion,
-  recoverSigner,
-  zeroHash,
-} from "@cotrain/sdk/protocol";
+import { asDigest, fromWire, type JoinReply, type JoinRequest, protocolVersion, zeroHash } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
 import { RefusedError } from "./errors.ts";
@@ -21,8 +11,8 @@ import { refusalOf, runFull } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
 /**
- * @param address the client's, by which the line for places is fair
- * @throws RefusedError
+ * @param address the client's, by which the line for places is fair, and that for signatures
+ * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
  */
 export async function acceptJoin(run: Run, request: JoinRequest, address: string): Promise<JoinReply> {
   const { join, signature } = request;
@@ -57,7 +47,8 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     );
   }
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
-  await requireSigner(run, struct, signature, join.worker);
+  const signed = { domain: run.domain, name: "Join", struct, signature, signer: join.worker } as const;
+  await run.modules.signatures.require(signed, address);
   const realisation = await run.realisations.find(asDigest(join.realisation));
   if (!realisation) {
     throw new RefusedError(
@@ -85,23 +76,4 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   }
   await driver.submit(event);
   return { sessionKey: presence.open(join.worker), protocol, heartbeatSeconds: presence.options.heartbeatSeconds };
-}
-
-async function requireSigner(
-  run: Run,
-  struct: ReturnType<typeof fromWire<"Join">>,
-  signature: JoinRequest["signature"],
-  worker: Address,
-): Promise<void> {
-  let signer: Address | undefined;
-  try {
-    signer = await recoverSigner(run.domain, "Join", struct, signature);
-  } catch (error) {
-    if (!(error instanceof CotrainError)) throw error;
-  }
-  if (signer === worker) return;
-  throw new RefusedError(
-    "BAD_SIGNATURE",
-    `The signature of this join is ${signer ? `by ${signer}` : "malformed"}, not by ${worker}.`,
-  );
 }

@@ -14,12 +14,10 @@ import {
   type Hex,
   type ReceiptReply,
   type ReceiptRequest,
-  recoverSigner,
   type WireStruct,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { CotrainError } from "@cotrain/sdk/errors";
 import { roundNumber } from "../base/index.ts";
 import { codecOf } from "../diloco/index.ts";
 import { ackOf } from "./acks.ts";
@@ -47,7 +45,8 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   if (receipt.worker !== session) {
     throw new RefusedError("FOREIGN_WALLET", `The receipt is of ${receipt.worker}, but ${session} sent it.`);
   }
-  await requireSignature(run, struct, signature, receipt.worker);
+  const signed = { domain: run.domain, name: "Receipt", struct, signature, signer: receipt.worker } as const;
+  await run.modules.signatures.require(signed);
   const receiptHash = hashReceipt(struct);
   const earlier = await earlierAck(run, receipt, receiptHash);
   if (earlier) return earlier;
@@ -73,25 +72,6 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   const accepted = await earlierAck(run, receipt, receiptHash);
   if (accepted) return accepted;
   throw new RefusedError("STALE_ROUND", `Round ${roundNumber(Number(receipt.round))} is over.`);
-}
-
-async function requireSignature(
-  run: Run,
-  struct: ReturnType<typeof fromWire<"Receipt">>,
-  signature: Hex,
-  worker: Address,
-): Promise<void> {
-  let signer: Address | undefined;
-  try {
-    signer = await recoverSigner(run.domain, "Receipt", struct, signature);
-  } catch (error) {
-    if (!(error instanceof CotrainError)) throw error;
-  }
-  if (signer === worker) return;
-  throw new RefusedError(
-    "BAD_SIGNATURE",
-    `The signature of this receipt is ${signer ? `by ${signer}` : "malformed"}, not by ${worker}.`,
-  );
 }
 
 /** The acknowledgement of a receipt that is in the log already, of the open round or an earlier one: one row is looked up. */

@@ -38,6 +38,7 @@ import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createRealisations, type Realisations } from "./realisations.ts";
+import type { Signatures } from "./signatures.ts";
 import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
@@ -88,6 +89,8 @@ export interface RunModules {
   readonly poster: SigningAccount;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** One for all runs. */
+  readonly signatures: Signatures;
   /** Measures held-out loss for the gate; by default the run's own program does. */
   readonly gate?: ((definition: Definition) => GateMeter) | undefined;
   /** 32 bytes that nobody can foretell; by default from the system. */

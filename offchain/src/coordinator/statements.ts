@@ -1,21 +1,15 @@
 /** What validators sign: verdicts about heads, attestations of epochs. */
-import { CotrainError } from "@cotrain/sdk/errors";
 import {
   type Accepted,
   type Address,
   asHead,
   type AttestationRequest,
-  type Domain,
   fromWire,
   HELD_OUT_SEQUENCES,
   HELD_OUT_TURN_MS,
   heldOutSampleSize,
-  type Hex,
   measuringOrder,
-  recoverSigner,
   type SignedVerdict,
-  type Struct,
-  type StructName,
   verdictKind,
 } from "@cotrain/sdk/protocol";
 
@@ -27,26 +21,6 @@ import type { Run } from "./run.ts";
 
 const accepted: Accepted = { accepted: true };
 const zeroAddress: Address = `0x${"0".repeat(40)}`;
-
-async function requireSigner<N extends StructName>(
-  domain: Domain,
-  name: N,
-  struct: Struct<N>,
-  signature: Hex,
-  validator: Address,
-): Promise<void> {
-  let signer: Address | undefined;
-  try {
-    signer = await recoverSigner(domain, name, struct, signature);
-  } catch (error) {
-    if (!(error instanceof CotrainError)) throw error;
-  }
-  if (signer === validator) return;
-  throw new RefusedError(
-    "BAD_SIGNATURE",
-    `The signature of this ${name} is ${signer ? `by ${signer}` : "malformed"}, not by ${validator}.`,
-  );
-}
 
 /** The set in force is read at most this often per run, ms. */
 const SET_MAX_AGE = 5_000;
@@ -149,8 +123,11 @@ async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry):
   );
 }
 
-/** @throws RefusedError */
-export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Accepted> {
+/**
+ * @param address whose request it is
+ * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
+ */
+export async function acceptVerdict(run: Run, signed: SignedVerdict, address: string): Promise<Accepted> {
   const { verdict, signature } = signed;
   const struct = fromWire("Verdict", verdict);
   if (verdict.runId !== run.runId) {
@@ -159,7 +136,8 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict): Promise<Ac
   if (!(await validatorsOf(run)).includes(verdict.validator)) {
     throw new RefusedError("NOT_A_VALIDATOR", `${verdict.validator} is not one of the model's validators.`);
   }
-  await requireSigner(run.domain, "Verdict", struct, signature, verdict.validator);
+  const { validator: signer } = verdict;
+  await run.modules.signatures.require({ domain: run.domain, name: "Verdict", struct, signature, signer }, address);
   const { driver } = run;
   const event = { type: "VerdictAccepted", verdict: signed } as const;
   const refusal = refusalOf(driver.state, event);
@@ -188,8 +166,16 @@ async function settle(submitted: Promise<unknown>): Promise<Accepted> {
   return accepted;
 }
 
-/** @throws RefusedError */
-export async function acceptAttestation(run: Run, epoch: number, request: AttestationRequest): Promise<Accepted> {
+/**
+ * @param address whose request it is
+ * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
+ */
+export async function acceptAttestation(
+  run: Run,
+  epoch: number,
+  request: AttestationRequest,
+  address: string,
+): Promise<Accepted> {
   const { validator, signature } = request;
   const { driver } = run;
   const record = driver.state.epochs.findLast(
@@ -208,7 +194,9 @@ export async function acceptAttestation(run: Run, epoch: number, request: Attest
       `${validator} is not in version ${attestation.setVersion} of the model's validators.`,
     );
   }
-  await requireSigner(run.rewardsDomain, "Attestation", fromWire("Attestation", attestation), signature, validator);
+  const struct = fromWire("Attestation", attestation);
+  const signed = { domain: run.rewardsDomain, name: "Attestation", struct, signature, signer: validator } as const;
+  await run.modules.signatures.require(signed, address);
   // Enough others were faster.
   if (record.state !== "collecting") return accepted;
   return settle(
