@@ -112,6 +112,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/evidence.test.ts"],
   },
   {
+    name: "an answer that is cut as too long is taken for the document",
+    file: "offchain/src/chain/evidence.ts",
+    text: '"JSON_TOO_LARGE", ',
+    instead: '"ANSWER_TOO_LARGE", ',
+    tests: ["test/offchain/chain/evidence.test.ts", "test/offchain/validator/aggregate.test.ts"],
+  },
+  {
+    name: "an answer that is cut as too long is taken for the payload",
+    file: "offchain/src/chain/unreadable.ts",
+    text: 'error.code === "BLOB_TOO_LARGE"',
+    instead: "/TOO_LARGE/.test(error.code)",
+    tests: ["test/offchain/validator/aggregate.test.ts"],
+  },
+  {
+    name: "what comes as something else is waited for without end",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "if (!isNotHad(error)) {",
+    instead: 'if (!isNotHad(error) || !error.code.startsWith("BLOB_NOT")) {',
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
     name: "what is gone is waited for without end",
     file: "offchain/src/validator/runValidator.ts",
     text: "if (!wrong && !isGoneForGood(head, error)) throw error;",

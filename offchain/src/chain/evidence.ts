@@ -44,8 +44,8 @@ export class EvidenceError extends UserError {
   }
 }
 
-const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "ANSWER_TOO_LARGE", "BLOB_TOO_LARGE"]);
-/** A published document is there, and is none. */
+const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"]);
+/** A published document is there, and is none. Of an answer that is cut as too long nobody knows whether it is the document. */
 export const isMalformed = (error: unknown): error is CotrainError =>
   error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code));
 

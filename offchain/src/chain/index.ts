@@ -48,7 +48,7 @@ export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
 export { blamesByLoss, blamesByMeasure, readMeasured, requireMeasures } from "./measured.ts";
-export { isGone, type PayloadPlace, problemOfUnreadable } from "./unreadable.ts";
+export { isNotHad, type PayloadPlace, problemOfUnreadable } from "./unreadable.ts";
 export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { type WalletChain, walletOn } from "./wallet.ts";
 export { workOf } from "./work.ts";

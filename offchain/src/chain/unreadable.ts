@@ -35,8 +35,13 @@ export const unreadableOutcomes: ReadonlySet<number> = new Set([
 export const isGone = (error: unknown): error is CotrainError =>
   error instanceof CotrainError && (error.code === "BLOB_MISSING" || error.code === "BLOB_NOT_FOUND");
 
-const isTooLarge = (error: unknown): boolean =>
-  error instanceof CotrainError && (error.code === "ANSWER_TOO_LARGE" || error.code === "BLOB_TOO_LARGE");
+/**
+ * The source has no such blob, or answers with something else: its bytes do not have the digest, or are too many to be looked at.
+ * Whoever appends to an answer says nothing about the blob.
+ */
+export const isNotHad = (error: unknown): error is CotrainError =>
+  isGone(error) ||
+  (error instanceof CotrainError && (error.code === "ANSWER_TOO_LARGE" || error.code === "BLOB_MISMATCH"));
 
 export interface PayloadPlace {
   readonly head: Pick<PostedHead, "runId" | "round">;
@@ -136,7 +141,7 @@ async function outcomeOf(
   try {
     payload = await blobs.blob(place.head.runId, asDigest(part.digest), part.bytes);
   } catch (error) {
-    if (isTooLarge(error)) return outcomeCode.payloadMalformed;
+    if (error instanceof CotrainError && error.code === "BLOB_TOO_LARGE") return outcomeCode.payloadMalformed;
     throw error;
   }
   try {

@@ -38,7 +38,7 @@ import {
   drawnBy,
   epochAt,
   EvidenceError,
-  isGone,
+  isNotHad,
   type Lot,
   lotOf,
   type ModelSchedule,
@@ -440,9 +440,9 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     }
   }
 
-  /** Whether the coordinator has said all along, for as long as is waited, that it does not have what a head's verdict needs. */
+  /** Whether the coordinator has not had, all along and for as long as is waited, what a head's verdict needs. */
   function isGoneForGood({ head }: PostedHead, error: unknown): error is CotrainError {
-    if (!isGone(error)) {
+    if (!isNotHad(error)) {
       goneSince.delete(head);
       return false;
     }

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { CoordinatorError } from "@cotrain/sdk/errors";
+import { CoordinatorError, type CotrainError } from "@cotrain/sdk/errors";
 import {
   type Assignment,
   asDigest,
@@ -30,7 +30,7 @@ import {
   verifyReceipts,
   verifyRun,
 } from "../../../offchain/src/chain/index.ts";
-import { FormatError, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { BlobError, FormatError, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts } from "./ledger.ts";
 import {
   blobsOf,
@@ -96,9 +96,11 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 const read = (of: PostedHead = head, before: PostedHead | undefined = parent) =>
   readEvidence(reader, blobsOf(publisher.store), of, before);
 
-const tooLarge: BlobSource["blob"] = async () => {
-  throw new CoordinatorError(200, "ANSWER_TOO_LARGE", "It is larger than allowed.");
-};
+const failing =
+  (error: CotrainError): BlobSource["blob"] =>
+  async () => {
+    throw error;
+  };
 
 describe("the evidence of a head", () => {
   it("is found where all of it holds", async () => {
@@ -129,9 +131,14 @@ describe("the evidence of a head", () => {
         );
         expect(found).toBe("refused");
       }
-    await expect(readEvidence(reader, { blob: tooLarge }, head, parent)).rejects.toMatchObject({
-      code: "EVIDENCE_MALFORMED",
-    });
+    const blob = failing(new BlobError("BLOB_TOO_LARGE", "It is larger than allowed."));
+    await expect(readEvidence(reader, { blob }, head, parent)).rejects.toMatchObject({ code: "EVIDENCE_MALFORMED" });
+  });
+
+  it("is not had when a source's answer is too long: nobody knows whether it is the document", async () => {
+    const blob = failing(new CoordinatorError(200, "ANSWER_TOO_LARGE", "It is larger than allowed."));
+    const reading = readEvidence(reader, { blob }, head, parent);
+    await expect(reading).rejects.toMatchObject({ code: "ANSWER_TOO_LARGE" });
   });
 
   it.each<[string, () => [PostedHead, PostedHead?], RegExp]>([

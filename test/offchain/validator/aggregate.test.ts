@@ -340,6 +340,26 @@ describe("a payload that is recorded as unreadable", () => {
     await expect(checkAggregate(away, missing.input)).rejects.toMatchObject({ code: "UNREACHABLE" });
   });
 
+  it.each([
+    ["a payload's header", payloadMalformed, undefined],
+    ["the fragment that is said to be malformed", payloadMalformed, UNREADABLE],
+    ["a fragment that was read", 0, fragment],
+  ])("is not judged by an answer that is too long to be looked at, of %s", async (what, said, index) => {
+    const { blobs, input: of } = await played(what, said === 0 ? {} : { forgeOutcome: ofVictim(said) });
+    const { receipt } = of.evidence.file!.receipts.find((each) => each.receipt.worker === victim)!;
+    const payload = asDigest(receipt.payloadDigest);
+    const { fragments: parts } = JSON.parse(new TextDecoder().decode(await blobs.get(payload))) as PayloadHeader;
+    const long = index === undefined ? payload : parts[index]!.digest;
+    const source = blobsOf(blobs);
+    const lying: BlobSource = {
+      blob: async (run, asked, limit) => {
+        if (asked === long) throw new CoordinatorError(200, "ANSWER_TOO_LARGE", "It is larger than allowed.");
+        return source.blob(run, asked, limit);
+      },
+    };
+    await expect(checkAggregate(lying, of)).rejects.toMatchObject({ code: "ANSWER_TOO_LARGE" });
+  });
+
   it("names the fragment, and has no measurements to be held against others", async () => {
     const { blobs, input: of } = await played("form", { outcome: ofVictim(nonFinite) });
     const bytes = await blobs.get(asDigest(of.evidence.manifest.screening!));

@@ -84,8 +84,9 @@ const board = {
   epochs: [] as EpochView[],
   /** Answers nothing for a while. */
   away: false,
-  /** Answers that it has none of these blobs. */
+  /** Answers that it has none of these blobs, or with another error's code. */
   withheld: new Set<string>(),
+  answer: "BLOB_NOT_FOUND",
   /** Takes no verdicts. */
   deaf: false,
   /** How often it was asked for its epochs, with which each look of a validator ends. */
@@ -110,7 +111,7 @@ const coordinator: ValidatorCoordinator = {
     return { epochs: board.epochs };
   },
   blob: async (_run, digest, limit) => {
-    if (board.withheld.has(digest)) throw new CoordinatorError(404, "BLOB_NOT_FOUND", `There is no blob ${digest}.`);
+    if (board.withheld.has(digest)) throw new CoordinatorError(404, board.answer, `There is no blob ${digest}.`);
     return world.store.get(digest, limit);
   },
   verdicts: async () => ({ verdicts: board.verdicts }),
@@ -533,6 +534,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.epochs = [];
     board.attestations = [];
     board.withheld.clear();
+    board.answer = "BLOB_NOT_FOUND";
     board.deaf = false;
   });
 
@@ -561,19 +563,27 @@ describe("an epoch whose checkpoints it has not judged", () => {
     await attested();
   });
 
-  it("is signed without a checkpoint whose documents are gone, which is taken for not holding after a while", async () => {
-    const { round } = world.publisher.checkpoint();
-    await post();
-    board.withheld.add((await chain.headsSince(world.runId, 0)).at(-1)!.checkpointDigest);
-    const due = await endEpoch();
-    await start(me, 0, 100);
-    const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
-    expect(verdict?.verdict.value).toBe("0");
-    const computation = await compute(due, board.verdicts);
-    expect(computation.inputs.epochs.at(-1)!.contributions).toEqual([]);
-    board.epochs = [await publish(computation)];
-    await attested();
-  });
+  it.each([
+    ["are gone", "BLOB_NOT_FOUND"],
+    ["come too long", "ANSWER_TOO_LARGE"],
+    ["come as something else", "BLOB_MISMATCH"],
+  ])(
+    "is signed without a checkpoint whose documents %s, which is taken for not holding after a while",
+    async (_, code) => {
+      const { round } = world.publisher.checkpoint();
+      await post();
+      board.answer = code;
+      board.withheld.add((await chain.headsSince(world.runId, 0)).at(-1)!.checkpointDigest);
+      const due = await endEpoch();
+      await start(me, 0, 100);
+      const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
+      expect(verdict?.verdict.value).toBe("0");
+      const computation = await compute(due, board.verdicts);
+      expect(computation.inputs.epochs.at(-1)!.contributions).toEqual([]);
+      board.epochs = [await publish(computation)];
+      await attested();
+    },
+  );
 
   it("is refused where it leaves out a verdict that a checkpoint does not hold, though the coordinator never took it", async () => {
     const { round } = world.publisher.checkpoint();
