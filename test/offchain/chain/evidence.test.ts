@@ -413,7 +413,6 @@ const inTurn = async (heads: readonly PostedHead[], capacity?: number): Promise<
   return found.slice(1);
 };
 
-// point 4
 describe("data that an earlier round of the run was trained on", () => {
   const again = expect.stringMatching(/was given data that an earlier round had/);
 
