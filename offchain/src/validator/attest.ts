@@ -118,6 +118,14 @@ function differences(published: Attestation, { attestation: own, manifest }: Epo
 const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
   (kind === verdictKind.aggregate || kind === verdictKind.confirmation) && BigInt(value) === 0n;
 
+/** Counted validators that speak against a head. */
+const voicesAgainst = (head: string, { verdicts }: EpochComputation): number =>
+  new Set(
+    verdicts.verdicts
+      .filter(({ verdict }) => verdict.head === head && isAgainst(verdict))
+      .map((v) => v.verdict.validator),
+  ).size;
+
 /** A head that this validator spoke against and that is paid for all the same, since too few agree. */
 function paidAgainst({ inputs, verdicts }: EpochComputation, validator: Address): EpochHead | undefined {
   const parsed = verdicts.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
@@ -142,8 +150,9 @@ async function boundedBySeed({ lotOf, validator }: AttestModules, claims: readon
  * This validator's verdicts against those that were counted, over the heads that the chain holds for the epochs covered.
  * - One that says "does not hold" must be counted in any case: else a coordinator that takes no such verdict would still have
  *   this validator's signature under what it pays.
- * - One that says "holds" must be counted where the head earns nothing: else who speaks first, or whom the coordinator hears,
- *   would reject what more find to hold. Elsewhere it changes nobody's pay, as losses never do.
+ * - Where one says "holds" the head is rejected by the voices of more than half of the set, not of those that are counted: else
+ *   a minority would reject what more find to hold, together with a coordinator that hears whom it likes. Elsewhere it changes
+ *   nobody's pay, as losses never do.
  * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
  */
 async function compareVerdicts(
@@ -170,8 +179,12 @@ async function compareVerdicts(
         const missing = `It leaves out the verdict of this validator that checkpoint ${round} does not hold, head ${head}.`;
         return { missing, unjudged };
       }
-      if (struct.kind === verdictKind.aggregate && aggregateRejected(head, parsed)) {
-        const missing = `It takes checkpoint ${round} for not holding without the verdict of this validator that it does, head ${head}.`;
+    }
+    const found = own.some(({ struct }) => struct.kind === verdictKind.aggregate && !isAgainst(struct));
+    if (found && !own.some(({ struct }) => isAgainst(struct)) && aggregateRejected(head, parsed)) {
+      const against = voicesAgainst(head, computation);
+      if (against * 2 <= members.length) {
+        const missing = `It takes checkpoint ${round} for not holding by the voices of ${against} of ${members.length} validators, and this one found that it does, head ${head}.`;
         return { missing, unjudged };
       }
     }

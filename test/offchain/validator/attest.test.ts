@@ -15,10 +15,11 @@ import { expect, it } from "vitest";
 import { computeEpoch, drawnBy, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type AttestModules, decide, type Decision } from "../../../offchain/src/validator/attest.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "../chain/ledger.ts";
-import { validators } from "../chain/world.ts";
+import { accountOf, validators } from "../chain/world.ts";
 
 type Account = (typeof validators)[number];
 const [liar, honest, third] = validators as [Account, Account, Account];
+const others = ["4", "5", "6", "7"].map((name) => accountOf(`validator-${name}`));
 const lower = ({ address }: Account): Address => address.toLowerCase() as Address;
 const domain = domainFor(31_337, contracts.runRegistry);
 
@@ -45,9 +46,10 @@ const paid = (account: Address) => ({ account, tokens: 100n });
 /** What the honest one, which found both heads to hold, makes of an epoch that counts these verdicts. */
 async function decided(
   counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
+  members: readonly Account[] = validators,
 ): Promise<Decision> {
   const ledger = createLedger();
-  ledger.validators = validators.map(lower).toSorted();
+  ledger.validators = members.map(lower).toSorted();
   ledger.add({ anchoredAt: 1_000, receipts: [] });
   const early = ledger.add({ anchoredAt: 1_003, receipts: accounts.slice(0, 1).map(paid) });
   const last = ledger.add({ anchoredAt: 1_015, receipts: accounts.slice(1).map(paid) });
@@ -83,6 +85,8 @@ async function decided(
     transaction: null,
   });
 }
+const ofEach = (ledger: Ledger, head: PostedHead, who: Account[], value: bigint): Promise<Said[]> =>
+  Promise.all(who.map((each) => verdictOf(ledger, each, head, value)));
 const all = (ledger: Ledger, head: PostedHead, ...values: bigint[]): Promise<Said[]> =>
   Promise.all(values.map((value, i) => verdictOf(ledger, [liar, honest, third][i]!, head, value)));
 
@@ -92,6 +96,24 @@ it("an epoch in which a lone 0 rejects what this validator found to hold is not 
     ...(await all(ledger, last, 0n)),
   ]);
   expect(decision).toMatchObject({ kind: "refuse", reason: expect.stringContaining("checkpoint 2 for not holding") });
+});
+
+it("one in which a minority rejects it, since others that found it to hold are left out, is not signed", async () => {
+  const members = [...validators, ...others];
+  const liars = [liar, ...others.slice(0, 2)];
+  const heard = [honest, third];
+  const withVoicesOf =
+    (more: Account[]) =>
+    async (ledger: Ledger, [early, last]: [PostedHead, PostedHead]) => [
+      ...(await ofEach(ledger, early, members, 10_000n)),
+      ...(await ofEach(ledger, last, [...liars, ...more], 0n)),
+      ...(await ofEach(ledger, last, heard, 10_000n)),
+    ];
+  expect(await decided(withVoicesOf([]), members)).toMatchObject({
+    kind: "refuse",
+    reason: expect.stringContaining("by the voices of 3 of 7 validators"),
+  });
+  expect(await decided(withVoicesOf(others.slice(2, 3)), members)).toMatchObject({ kind: "sign" });
 });
 
 it("one in which more than half reject it, this validator's voice counted, is signed", async () => {

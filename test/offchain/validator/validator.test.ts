@@ -383,7 +383,7 @@ describe("an epoch", () => {
     due = (await chain.dueEpoch(world.modelId))!;
   });
 
-  it("in which a head is rejected without its own verdict that it holds is not signed", async () => {
+  it("in which a head is rejected by one of three, and it found that it holds, is not signed", async () => {
     const others = board.verdicts.filter(({ verdict }) => verdict.round !== "0");
     const head = (await chain.headsSince(world.runId, 0)).find(({ round }) => round === 1)!;
     const hash = await chain.blockHash(head.block + Number(LOT_DELAY_BLOCKS));
@@ -403,7 +403,7 @@ describe("an epoch", () => {
     const signature = await another.signTypedData(typedDataOf(domain, "Verdict", struct));
     const denial = { verdict: toWire("Verdict", struct), signature };
     const view = await publish(await compute(due, [...others, denial]));
-    expect(await refusal(view)).toContain("checkpoint 1 for not holding without the verdict of this validator");
+    expect(await refusal(view)).toContain("checkpoint 1 for not holding by the voices of 1 of 3 validators");
   });
 
   it.each<[string, (view: EpochView) => EpochView]>([
