@@ -1353,6 +1353,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/worker/engine.test.ts"],
   },
   {
+    name: "a malformed head that validators rejected keeps everybody from being told what earned nothing",
+    file: "offchain/src/chain/unpaid.ts",
+    text: "if (isNotHad(error) || isMalformed(error) || error instanceof FormatError) return [];",
+    instead: "if (isNotHad(error)) return [];",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "names under a rejected head displace what earned nothing elsewhere",
+    file: "offchain/src/chain/unpaid.ts",
+    text: "(isRejected ? rejected : works).push({ ...work, reason });",
+    instead: "works.push({ ...work, reason });",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
     name: "why work earned nothing is told of the newest epoch alone",
     file: "offchain/src/chain/unpaid.ts",
     text: "next = document.previous;",

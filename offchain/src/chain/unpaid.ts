@@ -4,6 +4,7 @@
  */
 import {
   type Address,
+  aggregateRejected,
   type ContributionHead,
   asDigest,
   asRunId,
@@ -19,10 +20,10 @@ import {
   zeroReasonOf,
 } from "@cotrain/sdk/protocol";
 
-import { CotrainError } from "@cotrain/sdk/errors";
-import { parseManifest } from "../storage/index.ts";
-import { readJson } from "./evidence.ts";
+import { FormatError, parseManifest } from "../storage/index.ts";
+import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./evidence.ts";
 import type { BlobSource } from "./ports.ts";
+import { isGone, isNotHad } from "./unreadable.ts";
 
 /** A worker's part in a round that earned nothing, or an account's part in an epoch. */
 export interface UnpaidWork {
@@ -37,7 +38,7 @@ export interface UnpaidWork {
 }
 
 export interface Unpaid {
-  /** Newest first. */
+  /** Newest first; last what stands under rejected heads, in the poster's own words. */
   readonly works: readonly UnpaidWork[];
   /** What was not looked through: nothing; earlier epochs, which a larger number of them finds; those whose documents are gone. */
   readonly rest: "none" | "beyond" | "gone";
@@ -47,6 +48,9 @@ export interface Unpaid {
 export const UNPAID_EPOCHS = 16;
 const HEADS = 32;
 const MOST = 64;
+/** Under rejected heads may stand anything, of anybody: of these so many are read for each epoch on average, and so much. */
+const REJECTED_HEADS = 2;
+const REJECTED_BYTES = 4 << 20;
 
 /**
  * Everything that earned nothing in the newest epochs up to a manifest. What is not published any more is left out.
@@ -61,7 +65,9 @@ export async function unpaidWork(
   epochs = UNPAID_EPOCHS,
 ): Promise<Unpaid> {
   const found: UnpaidWork[] = [];
-  const budget = { heads: epochs * HEADS };
+  // They come last: what validators attested to is shown whatever stands there.
+  const rejected: UnpaidWork[] = [];
+  const budget = { heads: epochs * HEADS, rejected: epochs * REJECTED_HEADS };
   const most = epochs * MOST;
   let next: string | null = manifest;
   for (let seen = 0; next !== null && seen < epochs && budget.heads > 0 && found.length < most; seen++) {
@@ -73,20 +79,22 @@ export async function unpaidWork(
         await readJson(blobs, runId, digest, "the epoch manifest", MAX_MANIFEST_BYTES),
       ),
     );
-    if (!document) return { works: found, rest: "gone" };
-    found.push(...((await orMissing(() => unpaidUnder(blobs, runId, document, budget))) ?? []));
+    if (!document) return { works: [...found, ...rejected].slice(0, most), rest: "gone" };
+    const under = await orMissing(() => unpaidUnder(blobs, runId, document, budget));
+    found.push(...(under?.works ?? []));
+    rejected.push(...(under?.rejected ?? []));
     next = document.previous;
   }
-  const whole = next === null && budget.heads >= 0 && found.length <= most;
-  return { works: found.slice(0, most), rest: whole ? "none" : "beyond" };
+  const whole = next === null && budget.heads >= 0 && budget.rejected >= 0 && found.length + rejected.length <= most;
+  return { works: [...found, ...rejected].slice(0, most), rest: whole ? "none" : "beyond" };
 }
 
 async function unpaidUnder(
   blobs: BlobSource,
   runId: RunId,
   manifest: EpochManifest,
-  left: { heads: number },
-): Promise<UnpaidWork[]> {
+  left: { heads: number; rejected: number },
+): Promise<{ readonly works: UnpaidWork[]; readonly rejected: UnpaidWork[] }> {
   const inputs = parseDocument(
     "The epoch's inputs",
     EpochInputs,
@@ -98,47 +106,58 @@ async function unpaidUnder(
     await readJson(blobs, runId, manifest.verdicts, "the verdicts"),
   );
   const verdicts = file.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
-  const found: UnpaidWork[] = [];
+  const works: UnpaidWork[] = [];
+  const rejected: UnpaidWork[] = [];
   for (const { epoch, budget, heads, contributions } of inputs.epochs.toReversed()) {
     for (const { account, contribution, amount } of contributions) {
       if (amount !== "0") continue;
       const reason = budget === "0" ? "noBudget" : "tooLittle";
-      found.push({ epoch, round: null, account, worker: null, tokens: BigInt(contribution) / 10_000n, reason });
+      works.push({ epoch, round: null, account, worker: null, tokens: BigInt(contribution) / 10_000n, reason });
     }
     for (const head of heads.toReversed()) {
       left.heads -= 1;
-      if (left.heads < 0) return found;
-      const receipts = (await orMissing(() => receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest))) ?? [];
+      if (left.heads < 0) return { works, rejected };
+      const isRejected = aggregateRejected(head.head, verdicts);
+      if (isRejected && --left.rejected < 0) continue;
+      const limit = isRejected ? REJECTED_BYTES : MAX_DOCUMENT_BYTES;
+      const receipts = await receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest, limit);
       const one: ContributionHead = { head: head.head, paramsVersion: head.paramsVersion, receipts: [] };
       for (const { receipt, ack, tokens, outcome } of receipts) {
         const { worker, beneficiary } = receipt;
         const leaf = { receiptHash: ack.receiptHash, worker, beneficiary, tokens: BigInt(tokens), outcome };
         const reason = zeroReasonOf(one, leaf, verdicts, head.minParamsVersion);
-        if (reason) found.push({ epoch, round: head.round, account: beneficiary, worker, tokens: leaf.tokens, reason });
+        const work = { epoch, round: head.round, account: beneficiary, worker, tokens: leaf.tokens };
+        if (reason) (isRejected ? rejected : works).push({ ...work, reason });
       }
     }
   }
-  return found;
+  return { works, rejected };
 }
 
-/** The receipts of the round that led to a checkpoint. */
+/** The receipts of the round that led to a checkpoint; none where its documents are not kept any more, or are none. */
 export async function receiptsOf(
   blobs: BlobSource,
   runId: RunId,
   checkpoint: string,
+  limit = MAX_DOCUMENT_BYTES,
 ): Promise<ReceiptsFile["receipts"]> {
-  const manifest = parseManifest(await blobs.blob(runId, asDigest(checkpoint), MAX_MANIFEST_BYTES));
-  if (manifest.receipts === null) return [];
-  const file = await readJson(blobs, runId, manifest.receipts, "the receipts");
-  return parseDocument("The receipts", ReceiptsFile, file).receipts;
+  try {
+    const manifest = parseManifest(await blobs.blob(runId, asDigest(checkpoint), MAX_MANIFEST_BYTES));
+    if (manifest.receipts === null) return [];
+    const file = await readJson(blobs, runId, manifest.receipts, "the receipts", limit);
+    return parseDocument("The receipts", ReceiptsFile, file).receipts;
+  } catch (error) {
+    if (isNotHad(error) || isMalformed(error) || error instanceof FormatError) return [];
+    throw error;
+  }
 }
 
 /** What `read` gives, undefined for what is not kept any more. */
-export async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
+async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (error instanceof CotrainError && /^(BLOB_MISSING|BLOB_NOT_FOUND)$/.test(error.code)) return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
 }

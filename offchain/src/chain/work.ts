@@ -2,7 +2,7 @@
 import type { Address, Digest, RunId } from "@cotrain/sdk/protocol";
 
 import type { BlobSource } from "./ports.ts";
-import { orMissing, receiptsOf } from "./unpaid.ts";
+import { receiptsOf } from "./unpaid.ts";
 
 /** Tokens that are in the newest of these checkpoints, by the beneficiary (lower-case) that their receipts named. */
 export async function workOf(
@@ -12,7 +12,7 @@ export async function workOf(
 ): Promise<Map<Address, bigint>> {
   const work = new Map<Address, bigint>();
   for (const checkpoint of checkpoints)
-    for (const { receipt, tokens, outcome } of (await orMissing(() => receiptsOf(blobs, runId, checkpoint))) ?? []) {
+    for (const { receipt, tokens, outcome } of await receiptsOf(blobs, runId, checkpoint)) {
       if (outcome !== 0) continue;
       const account = receipt.beneficiary.toLowerCase() as Address;
       work.set(account, (work.get(account) ?? 0n) + BigInt(tokens));

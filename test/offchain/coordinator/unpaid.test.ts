@@ -1,12 +1,18 @@
 /** Every zero has its reason: in the API, and in the lines that commands show. */
 import { getAddress } from "viem";
 import {
+  type Address,
   asDigest,
+  asHead,
   canonicalJson,
+  type CheckpointManifest,
   digestOfJson,
   type EpochInputs,
   type EpochManifest,
+  type ReceiptsFile,
   routes,
+  verdictKind,
+  type VerdictsFile,
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
@@ -137,6 +143,62 @@ describe("work that earned nothing", () => {
     const { receipts } = await document<{ receipts: string }>(first!.heads.at(-1)!.checkpointDigest);
     await harness.blobs.delete(asDigest(receipts));
     expect(await accounts()).toEqual([b.beneficiary]);
+  });
+
+  it("has its reason whatever stands under a head that validators rejected", async () => {
+    const { a, b } = await settled();
+    await activate();
+    const { epoch, inputs, document, publish } = await settledDocuments();
+    const [first] = inputs.epochs;
+    const [sound] = first!.heads.slice(-1);
+    const manifest = await document<CheckpointManifest>(sound!.checkpointDigest);
+    const file = await document<ReceiptsFile>(manifest.receipts!);
+    const paid = file.receipts.find(({ receipt }) => receipt.worker === b.address.toLowerCase())!;
+    const names = Array.from({ length: 1_100 }, (_, i): Address => `0x${i.toString(16).padStart(40, "0")}`);
+    const receipts = names.map((worker) => ({
+      ...paid,
+      receipt: { ...paid.receipt, worker, beneficiary: worker },
+    }));
+    const malformed = (await harness.blobs.put(new TextEncoder().encode("no JSON"))).digest;
+    const forged = await publish({ ...manifest, receipts: await publish({ ...file, receipts }) });
+    const unread = await publish({ ...manifest, receipts: malformed });
+    const found = [];
+    for (const checkpointDigest of [malformed, digestOfJson("gone"), unread, forged]) {
+      const head = { ...sound!, head: asHead(digestOfJson("rejected")), checkpointDigest };
+      const denial = {
+        verdict: {
+          runId,
+          round: "1",
+          head: head.head,
+          kind: verdictKind.aggregate,
+          worker: `0x${"0".repeat(40)}`,
+          index: 0,
+          value: "0",
+          evidence: digestOfJson("nothing"),
+          issuedAt: "1",
+        },
+        signature: `0x${"00".repeat(65)}`,
+      };
+      const verdicts = validators.map(({ address }) => ({
+        ...denial,
+        verdict: { ...denial.verdict, validator: address.toLowerCase() },
+      }));
+      const known = await document<VerdictsFile>(epoch.verdicts);
+      const epochs = [{ ...first!, heads: [...first!.heads, head] }];
+      found.push(
+        await unpaidUnder(
+          await publish({
+            ...epoch,
+            inputs: await publish({ ...inputs, epochs }),
+            verdicts: await publish({ ...known, verdicts: [...known.verdicts, ...verdicts] }),
+          }),
+        ),
+      );
+    }
+    const missing = [1, a.beneficiary, "payloadMissing"];
+    for (const works of found) expect(told(works)[0]).toEqual(missing);
+    expect(found.map((works) => works.length)).toEqual([1, 1, 1, 1_024]);
+    expect(told(found[3]!)[1]).toEqual([1, names[0], "aggregateRejected"]);
   });
 
   it("under parameters that were changed long before has its reason in both", async () => {
