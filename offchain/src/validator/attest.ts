@@ -115,7 +115,7 @@ function differences(published: Attestation, { attestation: own, manifest }: Epo
 }
 
 /** A statement that a checkpoint does not follow from its payloads. */
-const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
+export const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
   (kind === verdictKind.aggregate || kind === verdictKind.confirmation) && BigInt(value) === 0n;
 
 /** Counted validators that speak against a head. */

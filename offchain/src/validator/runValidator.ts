@@ -36,6 +36,7 @@ import {
   type ChainReader,
   createEvidenceCache,
   drawnBy,
+  endOfEpoch,
   epochAt,
   EvidenceError,
   isNotHad,
@@ -43,13 +44,14 @@ import {
   lotOf,
   type ModelSchedule,
   type PostedHead,
+  readEvidence,
   readJson,
   type RunRecord,
 } from "../chain/index.ts";
 import { PayloadError } from "../diloco/index.ts";
 import { FormatError } from "../storage/index.ts";
 import { type AggregateInput, checkAggregate } from "./aggregate.ts";
-import { decide } from "./attest.ts";
+import { decide, isAgainst } from "./attest.ts";
 import { auditGate } from "./audit.ts";
 import { type Claim, createClaims, type Draw } from "./claims.ts";
 import type { LossMeter, LossRequest } from "./loss.ts";
@@ -68,6 +70,9 @@ const LEAST_ABSENCE = 60_000;
 /** Ms after which what a coordinator says that it does not have is gone: a 0 for it cannot be taken back. */
 export const absenceOf = ({ postingDelay }: Pick<ModelSchedule, "postingDelay">): number =>
   Math.max(postingDelay * 1_000, LEAST_ABSENCE);
+
+/** Ms at most between looks at documents of heads that should long have been paid for. */
+const MAX_LOOK_AGAIN = 60_000;
 
 const NOBODY: Address = `0x${"0".repeat(40)}`;
 
@@ -136,6 +141,12 @@ export interface ValidatorModules {
   readonly onReady?: () => void;
 }
 
+/** A head with the one before it. */
+interface Link {
+  readonly head: PostedHead;
+  readonly parent: PostedHead;
+}
+
 /** What of a run its heads are judged by. */
 interface Described {
   readonly fragments: number;
@@ -156,6 +167,13 @@ interface Finding {
   readonly reason: string;
   readonly evidence: Digest;
 }
+
+/** Of a head whose documents do not hold, or are gone. */
+const findingOf = ({ head }: PostedHead, { message, code }: CotrainError): Finding => ({
+  holds: false,
+  reason: message,
+  evidence: digestOfJson({ version: 1, head, reason: code }),
+});
 
 /** A statement that the coordinator will not take whatever is tried. */
 const settledAnswers = new Set(["DUPLICATE", "EQUIVOCATION"]);
@@ -187,7 +205,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   /** Epoch manifests that would be signed if these claims were settled. */
   const claimed = new Map<string, readonly Claim[]>();
   /** Heads that no active root covers, each with the one before. */
-  const links = new Map<string, { readonly head: PostedHead; readonly parent: PostedHead }>();
+  const links = new Map<string, Link>();
   /** Runs whose heads are judged: this one, and others of the model while an epoch pays their heads too. */
   const followed = new Set<RunId>([runId]);
   /** What the engine measures now. */
@@ -202,6 +220,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const soundGates = new Set<string>();
   /** Since when something that a head's verdict needs is said not to be there, by head. */
   const goneSince = new Map<string, number>();
+  /** When documents of heads that should long have been paid for are looked at again. */
+  let lookAgainAt = 0;
   let complained: number | undefined;
 
   const issue = async (verdict: Verdict): Promise<Statement<WireStruct<"Verdict">>> => {
@@ -325,6 +345,38 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     });
   }
 
+  /**
+   * What was judged may lose its documents afterwards, and nobody could compute its epoch any more, nor a later one: of heads that
+   * no root covers a whole posting delay after their epoch, who said that they hold looks whether the documents are there.
+   */
+  async function lookAgain(settled: number, members: readonly Address[]): Promise<void> {
+    const over = [...links.values()].filter(({ head }) => judged.has(head.head));
+    if (over.length === 0 || clock.monotonic() < lookAgainAt) return;
+    lookAgainAt = clock.monotonic() + Math.min(MAX_LOOK_AGAIN, absence / 4);
+    const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
+    if (pending) return;
+    for (const link of over) {
+      const epoch = epochAt(schedule, link.head.anchoredAt);
+      if (epoch <= settled || now < endOfEpoch(schedule, epoch) + schedule.postingDelay) continue;
+      await attempt(`documents of checkpoint ${link.head.round}`, () => requireDocuments(link, members));
+    }
+  }
+
+  async function requireDocuments({ head, parent }: Link, members: readonly Address[]): Promise<void> {
+    const said = await statements.about(head.head);
+    if (said.some(({ struct }) => struct.validator === validator && isAgainst(struct))) return;
+    try {
+      await readEvidence(reader, blobs, head, parent);
+      goneSince.delete(head.head);
+    } catch (error) {
+      if (!isGoneForGood(head, error)) throw error;
+      // Its own draw it has spoken about; that of any other does not hold either.
+      const drawer = members.find((member) => member !== validator);
+      const lot = await lotOf(reader, head, lotRulesOf(await describe(head.runId)));
+      if (drawer && lot) await deny(head, lot.fragmentOf(drawer), drawer, findingOf(head, error));
+    }
+  }
+
   const lotRulesOf = ({ fragments, definition: { screening } }: Described) => ({
     fragments,
     oneIn: screening.auditOneIn,
@@ -345,12 +397,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const tell = async ({ holds, reason, evidence: found }: Finding): Promise<void> => {
       auditAgain.delete(key);
       if (holds) return claims.found(name, draw);
-      const { fragment } = draw;
-      const said = { kind: verdictKind.confirmation, index: fragment, value: 0n, evidence: found };
-      await issue({ ...about(head, said), worker: drawer });
-      // What would be signed is decided anew: it is refused now.
-      claimed.clear();
-      emit({ type: "confirmed", head: name, round: head.round, fragment, drawer, reason });
+      await deny(head, draw.fragment, drawer, { holds, reason, evidence: found });
     };
     try {
       await examine(head, parent, draw, tell);
@@ -358,6 +405,15 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       auditAgain.set(key, clock.now() + Math.min(AUDIT_AGAIN, patience));
       throw error;
     }
+  }
+
+  /** Says that what another validator drew does not hold. */
+  async function deny(head: PostedHead, fragment: number, drawer: Address, finding: Finding): Promise<void> {
+    const said = { kind: verdictKind.confirmation, index: fragment, value: 0n, evidence: finding.evidence };
+    await issue({ ...about(head, said), worker: drawer });
+    // What would be signed is decided anew: it is refused now.
+    claimed.clear();
+    emit({ type: "confirmed", head: head.head, round: head.round, fragment, drawer, reason: finding.reason });
   }
 
   /** The engine measures one thing at a time: what is not examined now is examined at a later look. */
@@ -432,11 +488,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
       const wrong = error instanceof EvidenceError || error instanceof FormatError || error instanceof PayloadError;
       if (!wrong && !isGoneForGood(head, error)) throw error;
-      return {
-        holds: false,
-        reason: error.message,
-        evidence: digestOfJson({ version: 1, head: head.head, reason: error.code }),
-      };
+      return findingOf(head, error);
     }
   }
 
@@ -717,6 +769,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     claims.keep(new Set(links.keys()));
+    await attempt("looking at documents again", () => lookAgain(settled, set.validators));
     for (const known of [goneSince, soundGates])
       for (const head of known.keys()) if (!links.has(head)) known.delete(head);
     // The run's state says what to measure; who measures nothing, or audits, need not ask.
