@@ -1139,6 +1139,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/sockets.test.ts"],
   },
   {
+    name: "a request that was given up ends the server when its sockets are looked at",
+    file: "offchain/src/service/connections.ts",
+    text: "Object.assign(place, { current, seenAt",
+    instead: "Object.assign(place, { current: { request, get socket() { return request.socket; } }, seenAt",
+    tests: ["test/offchain/service/limits.test.ts"],
+  },
+  {
     name: "long replies of JSON are not counted",
     file: "offchain/src/service/http.ts",
     text: "if (!long) return payload;",

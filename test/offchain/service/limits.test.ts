@@ -142,3 +142,34 @@ test("what is not said is 768 sockets of an address and 4,096 in all", () => {
   expect(crowds.map(openOf).reduce((sum, each) => sum + each, 0)).toBe(4_096);
   expect(openOf(crowds.at(-1)!)).toBe(100);
 });
+
+/** One of whose reply something waits. */
+const socketOf = (remotePort: number) =>
+  Object.assign(new EventEmitter(), {
+    remoteAddress: "192.0.2.1",
+    remotePort,
+    localPort: 1,
+    bytesRead: 100,
+    bytesWritten: 100,
+    writableLength: 100,
+    writableEnded: false,
+    destroyed: false,
+    destroy() {
+      this.destroyed = true;
+    },
+  });
+
+// point 6
+test("a request that was given up, which names its socket no more, is looked at like others", () => {
+  const server = new EventEmitter();
+  server.on("request", () => undefined);
+  const clock = createManualClock(0);
+  createConnectionLimit({ perAddress: 1, clock })(server as HttpServer);
+  const [first, second] = [socketOf(1), socketOf(2)];
+  server.emit("connection", first);
+  const request = { socket: first as typeof first | null, complete: true, readableLength: 0 };
+  server.emit("request", request, new EventEmitter());
+  request.socket = null;
+  server.emit("connection", second);
+  expect([first.destroyed, second.destroyed]).toEqual([false, true]);
+});
