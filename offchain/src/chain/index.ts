@@ -49,6 +49,7 @@ export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";
 export { blamesByLoss, blamesByMeasure, readMeasured, requireMeasures } from "./measured.ts";
 export { isNotHad, type PayloadPlace, problemOfUnreadable } from "./unreadable.ts";
+export { rejectedHeads } from "./rejected.ts";
 export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { type WalletChain, walletOn } from "./wallet.ts";
 export { workOf } from "./work.ts";

@@ -24,6 +24,7 @@ import { type Evidence, readEvidence, readJson, requireNewData, runDocuments } f
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import type { Positions } from "./positions.ts";
+import { rejectedUnder } from "./rejected.ts";
 import {
   createRecordReader,
   pastScreenings,
@@ -114,6 +115,9 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const documents = runDocuments(reader, blobs, runId);
   const definition = await whole.attempt(() => documents.definition());
   const signedThrough = await lastSigned(modules, runId, heads, whole);
+  const rejected = new Set<string>();
+  for (const root of await reader.rootsOf(run.modelId))
+    for (const head of (await whole.attempt(() => rejectedUnder(blobs, root))) ?? []) rejected.add(head);
   const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
 
   const records = createRecordReader(blobs, definition?.screening.history);
@@ -126,6 +130,8 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
     const parent = heads[i - 1];
     const problems = new Problems();
     checkLink(reader, head, parent, problems);
+    if (rejected.has(head.head))
+      problems.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
     let bytes = 0;
     const gone: CotrainError[] = [];
     const norms = new Map<number, number>();

@@ -21,9 +21,13 @@ import {
   rewardTree,
   type ScreeningFile,
   sha256,
+  type SignedVerdict,
+  toWire,
   typedDataOf,
+  type Verdict,
+  verdictKind,
 } from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions } from "viem";
+import { createTestClient, http, publicActions, zeroAddress } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom, RetryableError } from "../../../offchain/src/base/index.ts";
@@ -32,20 +36,24 @@ import {
   type Chain,
   chainError,
   type ChainReader,
+  drawnBy,
   type EpochComputation,
   type HeadReport,
   openChain,
   type PostedHead,
   readEvidence,
+  rejectedHeads,
   verifyRun,
   type VerifySummary,
 } from "../../../offchain/src/chain/index.ts";
+import { rejectedLines } from "../../../offchain/src/cli/rejected.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { createNode, type TestNode } from "./node.ts";
 import {
   accountOf,
   createWorld,
+  fragments,
   poster,
   type RoundOptions,
   UNREADABLE,
@@ -74,8 +82,8 @@ async function post(count: number, options: RoundOptions = {}): Promise<void> {
   }
 }
 
-async function compute(epoch: number): Promise<EpochComputation> {
-  const result = await chain.computeEpoch({ modelId: world.modelId, epoch, verdicts: [] }, world.blobs);
+async function compute(epoch: number, said: readonly SignedVerdict[] = []): Promise<EpochComputation> {
+  const result = await chain.computeEpoch({ modelId: world.modelId, epoch, verdicts: said }, world.blobs);
   if (result.kind === "nothing") throw new Error(result.reason);
   const { inputs, verdicts, rewards, manifest } = result.computation;
   for (const document of [inputs, verdicts, rewards, manifest])
@@ -553,5 +561,53 @@ describe("verifying rounds with payloads that are said to be unreadable", () => 
       condition: "ok",
       problems: [],
     });
+  });
+});
+
+/** What validators say of a head. */
+const verdictsAbout = (head: PostedHead, value: bigint): Promise<SignedVerdict[]> =>
+  Promise.all(
+    validators.map(async (account) => {
+      const struct: Verdict = {
+        runId: head.runId,
+        round: BigInt(head.round - 1),
+        head: head.head,
+        validator: lower(account.address),
+        kind: verdictKind.aggregate,
+        worker: lower(zeroAddress),
+        index: (await drawnBy(chain, head, lower(account.address), fragments))!,
+        value,
+        evidence: digestOfJson("nothing"),
+        issuedAt: 1n,
+      };
+      const domain = domainFor(world.chainId, world.contracts.runRegistry);
+      const signature = await account.signTypedData(typedDataOf(domain, "Verdict", struct));
+      return { verdict: toWire("Verdict", struct), signature };
+    }),
+  );
+
+describe("verifying a checkpoint that validators rejected", () => {
+  it("says so, though it is anchored, and all its signatures hold", async () => {
+    await post(2);
+    await clock().mine({ blocks: 2 });
+    await pass(16);
+    const [before, last] = (await chain.headsSince(world.runId, 0)).slice(-2) as [PostedHead, PostedHead];
+    expect((await tailOf()).at(-1)).toMatchObject({ condition: "ok", problems: [] });
+    const said = [...(await verdictsAbout(before, 0n)), ...(await verdictsAbout(last, 10_000n))];
+    const due = (await chain.dueEpoch(world.modelId))!;
+    const computation = await compute(due, said);
+    await chain.postRoot(computation.attestation, await sign(computation), "root-rejected");
+    expect((await tailOf()).slice(-2)).toMatchObject([
+      { condition: "mismatch", problems: [expect.stringContaining("Validators found that it does not hold")] },
+      { condition: "ok", problems: [], signed: true },
+    ]);
+    const rejected = await rejectedHeads(chain, world.blobs, world.runId);
+    expect(rejected.map(({ head }) => head)).toEqual([before.head]);
+    // Whoever hides what was said hides that it was.
+    const hidden = await verify(chain, without(asDigest(computation.manifest.verdicts)));
+    expect(hidden.summary.problems).toHaveLength(1);
+    const lines = rejectedLines(rejected, [before, last], last.checkpointDigest);
+    expect(lines).toEqual([expect.stringContaining(`checkpoint ${before.round} does not hold`)]);
+    expect(rejectedLines([last], [before, last], before.checkpointDigest)).toEqual([]);
   });
 });

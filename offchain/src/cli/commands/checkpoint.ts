@@ -22,6 +22,8 @@ import { defineCommand } from "../command.ts";
 import { type LocalRun, openLocalRun, withChain } from "../local.ts";
 import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption } from "../options.ts";
+import type { Output } from "../output.ts";
+import { rejectedOf } from "../rejected.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
 /** Programs may be for a larger machine than this one: where they are used, their memory is held against that. */
@@ -81,11 +83,12 @@ async function requireReadable(file: string): Promise<void> {
 }
 
 /** The model of a run's checkpoint: the one that is named, or the newest that is anchored. */
-async function modelOfRun(run: LocalRun, named: string | undefined): Promise<Model> {
+async function modelOfRun(run: LocalRun, named: string | undefined, output: Output): Promise<Model> {
   const checkpoint =
     named === undefined
       ? await withChain(run, async ({ url, chainId }) => {
           const reader = await openReader(readerOptions(url, chainId, run.deployment));
+          for (const line of (await rejectedOf(reader, run.blobs, run.runId)).lines) output.notice(line);
           return (await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest;
         })
       : asDigest(named);
@@ -121,7 +124,7 @@ export const checkpointExportCommand = defineCommand({
     const run = imported ? undefined : await openLocalRun(options.state);
     await requirePlace(file, options.force);
     if (imported) requireCheckpoint(imported, options.checkpoint);
-    const model = imported?.model ?? (await modelOfRun(run!, options.checkpoint));
+    const model = imported?.model ?? (await modelOfRun(run!, options.checkpoint, output));
     await writeFileDurable(file, exportModel((imported ?? run!).blobs, model));
     const { digest } = model.bundle.checkpoint;
     output.result({ checkpoint: digest, model: model.digest, file }, [

@@ -10,10 +10,14 @@ import { defineCommand } from "../command.ts";
 import { openLocalRun, withChain } from "../local.ts";
 import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
+import { rejectedOf } from "../rejected.ts";
 import { promptFor, textFrom, type TextOptions } from "../text.ts";
 import { ownRealisation, readerOptions } from "../wiring.ts";
 
-type Subject = Pick<TextOptions, "blobs" | "definition" | "realisation" | "checkpoint">;
+interface Subject extends Pick<TextOptions, "blobs" | "definition" | "realisation" | "checkpoint"> {
+  /** What to say before it is used. */
+  readonly notices: readonly string[];
+}
 
 /** What writes: the checkpoint of this directory's run, or its imported model. */
 async function subject(state: string, named: string | undefined): Promise<Subject> {
@@ -26,6 +30,7 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
       definition: asDigest(bundle.definition.digest),
       realisation: asDigest(bundle.realisation.digest),
       checkpoint: asDigest(bundle.checkpoint.digest),
+      notices: [],
     };
   }
   const run = await openLocalRun(state);
@@ -34,7 +39,9 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
     const [record, heads] = await Promise.all([reader.run(run.runId), reader.headsSince(run.runId, 0)]);
     const checkpoint = named === undefined ? heads.at(-1)?.checkpointDigest : asDigest(named);
     if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
-    return { blobs: run.blobs, definition: record.definition, realisation: ownRealisation(run), checkpoint };
+    const { lines: notices } = await rejectedOf(reader, run.blobs, run.runId, checkpoint);
+    const { definition } = record;
+    return { blobs: run.blobs, definition, realisation: ownRealisation(run), checkpoint, notices };
   });
 }
 
@@ -79,7 +86,8 @@ export const generateCommand = defineCommand({
     ["npx cotrain generate --temperature 0 --tokens 40", "the likeliest continuation, the same every time"],
   ],
   async run({ options, output }) {
-    const { blobs, definition, realisation, checkpoint } = await subject(options.state, options.checkpoint);
+    const { blobs, definition, realisation, checkpoint, notices } = await subject(options.state, options.checkpoint);
+    for (const notice of notices) output.notice(notice);
     const { tokens, temperature, topK, seed } = options;
     const prompt = options.prompt ?? (await promptOf(blobs, definition));
     let written = "";

@@ -25,6 +25,7 @@ import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../l
 import { coordinatorOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { findPutAside, type PutAside } from "../putAside.ts";
+import { rejectedOf } from "../rejected.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
 import { joinLines } from "../up/display.ts";
 import { joinCommandFor } from "../up/launch.ts";
@@ -187,6 +188,7 @@ const runningDocument = (
   join: string,
   old: readonly PutAside[],
   measuring: MeasuringShares = {},
+  rejected: readonly number[] = [],
 ) => ({
   running: true,
   ...view,
@@ -197,6 +199,8 @@ const runningDocument = (
   rpc: facts.rpc,
   measuring,
   checkpoints,
+  /** Checkpoints that validators found not to hold, by the chain and the blobs of this directory. */
+  rejected,
   putAside: old,
 });
 
@@ -208,11 +212,16 @@ const checkpointOf = ({ round, checkpointDigest, transaction, block }: PostedHea
 });
 
 /** What this directory knows about the chain, undefined while that does not answer. */
-async function localFacts(run: LocalRun): Promise<ChainFacts | undefined> {
+async function localFacts(run: LocalRun) {
   const { chainId, rpcUrl } = run.file.chain;
   try {
-    const { client } = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
-    return await chainFacts(client, { chainId, rpcUrl, addresses: run.deployment.addresses, modelId: run.modelId });
+    const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
+    const reader = createReader(connection, readerOptions(rpcUrl, chainId, run.deployment));
+    const [facts, rejected] = await Promise.all([
+      chainFacts(connection.client, { chainId, rpcUrl, addresses: run.deployment.addresses, modelId: run.modelId }),
+      rejectedOf(reader, run.blobs, run.runId),
+    ]);
+    return { facts, rejected };
   } catch {
     return undefined;
   }
@@ -267,12 +276,13 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
     const { url, chainId, client } = connection;
     const { addresses } = run.deployment;
     const reader = createReader(connection, readerOptions(url, chainId, run.deployment));
-    const [head, record, active, checkpoints, found] = await Promise.all([
+    const [head, record, active, checkpoints, found, rejected] = await Promise.all([
       reader.head(run.runId),
       reader.run(run.runId),
       reader.activeRoot(run.modelId),
       headsOf(reader, run),
       chainFacts(client, { chainId, rpcUrl: url, addresses, modelId: run.modelId }),
+      rejectedOf(reader, run.blobs, run.runId),
     ]);
     // The summary is of the last session that came to its end; what was anchored since is newer.
     const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
@@ -300,6 +310,7 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       heldOutFirst: summary?.heldOut.initial ?? null,
       heldOutFirstTokens: summary ? heldOutTokens(summary, "initial") : null,
       checkpoints,
+      rejected: rejected.rounds,
       putAside: old,
     };
     const rows: [string, string][] = [
@@ -318,6 +329,7 @@ async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
       lines: [
         ...factTable(rows, columnsOf(process.stdout)),
         ...checkpointLines(checkpoints, listCommand(run.state)),
+        ...rejected.lines,
         ...putAsideLines(run.state, old),
       ],
     };
@@ -365,14 +377,27 @@ export const statusCommand = defineCommand({
     const running = url === undefined ? undefined : await runningView(run, url);
     if (running) {
       const { view, checkpoints, sequence } = running;
-      const facts = await localFacts(run);
+      const { facts, rejected } = (await localFacts(run)) ?? {};
       const measuring = await measuringShares(run.state);
       const join = joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, view.rpcUrl);
       const columns = columnsOf(process.stdout);
-      output.result(runningDocument(view, facts ?? remoteFacts(view), checkpoints, sequence, join, old, measuring), [
-        ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), join, columns, measuring),
-        ...putAsideLines(run.state, old),
-      ]);
+      output.result(
+        runningDocument(
+          view,
+          facts ?? remoteFacts(view),
+          checkpoints,
+          sequence,
+          join,
+          old,
+          measuring,
+          rejected?.rounds,
+        ),
+        [
+          ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), join, columns, measuring),
+          ...(rejected?.lines ?? []),
+          ...putAsideLines(run.state, old),
+        ],
+      );
       return;
     }
     const { document, lines } = await restingStatus(run, old);

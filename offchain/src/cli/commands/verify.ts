@@ -157,6 +157,7 @@ export const verifyCommand = defineCommand({
     "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and every shard that is there.",
     "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
+    "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Ends with 1 when anything is missing or wrong.",
   ],
