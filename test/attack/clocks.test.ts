@@ -102,6 +102,20 @@ describe("the wall clock, set by an hour", () => {
   });
 });
 
+it("who waits in line for a place keeps it when the clock is set an hour forward", async () => {
+  harness = await openHarness({ params: { minWorkers: 1, maxWorkers: 1 } });
+  const { clock } = harness;
+  const [a, b, c] = [harness.worker("31"), harness.worker("32"), harness.worker("33")];
+  await a.join();
+  await expect(b.join()).rejects.toMatchObject({ code: "RUN_FULL" });
+  clock.step(HOUR);
+  await clock.advance(2_000);
+  await expect(c.join()).rejects.toMatchObject({ code: "RUN_FULL" });
+  await a.session.leave();
+  await expect(c.join()).rejects.toMatchObject({ code: "RUN_FULL" });
+  await b.join();
+});
+
 describe("an acknowledgement", () => {
   it.each([HOUR, -HOUR])("stays as it was signed when the clock is set by %i ms", async (step) => {
     harness = await openHarness({ params: { minWorkers: 2 } });

@@ -21,6 +21,7 @@ import {
   verdictOf,
 } from "../offchain/coordinator/harness.ts";
 
+const HOUR = 3_600_000;
 const [liar, ...others] = validators;
 let harness: Harness;
 const head = () => harness.run.driver.state.heads.at(-1)!;
@@ -90,35 +91,43 @@ it("a verdict for each computation of an epoch does not keep it from being attes
   expect(said).toEqual(["accepted", "accepted"]);
 });
 
-it("a lone early 0 about an epoch's last head does not reject it before the others have spoken", async () => {
-  const honest = harness.chain.computeEpoch.bind(harness.chain);
-  const counted: number[] = [];
-  Object.assign(harness.chain, {
-    computeEpoch: async (...given: Parameters<typeof honest>) => {
-      const result = await honest(...given);
-      counted.push(given[0].verdicts.length);
-      return result;
-    },
-  });
-  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
-  const { epoch } = head().anchor!;
-  await elapse(harness, () => harness.run.driver.state.epochs.some(({ state }) => state === "computing"), "its end");
-  const end = await harness.chain.epochEnd(harness.run.facts.modelId, epoch);
-  await until(() => harness.clock.now() >= end * 1_000);
-  await harness.clock.advance(1_000);
-  expect(counted).toEqual([]);
-  for (const validator of others)
-    expect(await say({ kind: 3, index: drawnBy(validator), value: 10_000n }, validator)).toBe("accepted");
-  await elapse(harness, anEpochToAttest, "an epoch to attest");
-  expect(counted).toEqual([3]);
-});
+it.each([0, HOUR, -HOUR])(
+  "a lone early 0 does not reject an epoch's last head: others are heard first (clock set by %i ms)",
+  async (step) => {
+    const honest = harness.chain.computeEpoch.bind(harness.chain);
+    const counted: number[] = [];
+    Object.assign(harness.chain, {
+      computeEpoch: async (...given: Parameters<typeof honest>) => {
+        const result = await honest(...given);
+        counted.push(given[0].verdicts.length);
+        return result;
+      },
+    });
+    expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+    const { epoch } = head().anchor!;
+    await elapse(harness, () => harness.run.driver.state.epochs.some(({ state }) => state === "computing"), "its end");
+    const end = await harness.chain.epochEnd(harness.run.facts.modelId, epoch);
+    await until(() => harness.clock.now() >= end * 1_000);
+    await until(() => harness.clock.sleepers > 0, "those who are waited for");
+    harness.clock.step(step);
+    await harness.clock.advance(1_000);
+    expect(counted).toEqual([]);
+    for (const validator of others)
+      expect(await say({ kind: 3, index: drawnBy(validator), value: 10_000n }, validator)).toBe("accepted");
+    await elapse(harness, () => counted.length > 0, "what is counted");
+    expect(counted[0]).toBe(3);
+  },
+);
 
-it("nor does who never speaks hold it up", async () => {
+it("nor does who never speaks hold it up, also where the clock is set back meanwhile", async () => {
   expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  await elapse(harness, () => harness.run.driver.state.epochs.some(({ state }) => state === "computing"), "its end");
+  harness.clock.step(-HOUR);
   await elapse(harness, anEpochToAttest, "an epoch to attest");
   const end = await harness.chain.epochEnd(harness.run.facts.modelId, head().anchor!.epoch);
   // A quarter of a posting delay of twelve seconds.
-  expect(harness.clock.now()).toBeGreaterThanOrEqual((end + 3) * 1_000);
+  expect(harness.clock.now() + HOUR).toBeGreaterThanOrEqual((end + 3) * 1_000);
+  expect(harness.clock.now() + HOUR).toBeLessThanOrEqual((end + 15) * 1_000);
 });
 
 it("a validator that is quick to claim a loss keeps nobody else from measuring, and is not what is shown", async () => {
@@ -135,9 +144,13 @@ it("a validator that is quick to claim a loss keeps nobody else from measuring, 
   expect(await heldOut()).toMatchObject({ microBitsPerByte: 1_999_000, sequences: 64 });
 });
 
-it("nor is one that is silent waited for without end", async () => {
-  const [, next] = inTurn();
-  expect(await say({}, next)).toBe("OUT_OF_TURN");
-  await harness.clock.advance(HELD_OUT_TURN_MS.running);
-  expect(await say({}, next)).toBe("accepted");
-});
+it.each([0, HOUR, -HOUR])(
+  "nor is one that is silent waited for without end, or less (clock set by %i ms)",
+  async (step) => {
+    const [, next] = inTurn();
+    harness.clock.step(step);
+    expect(await say({}, next)).toBe("OUT_OF_TURN");
+    await harness.clock.advance(HELD_OUT_TURN_MS.running);
+    expect(await say({}, next)).toBe("accepted");
+  },
+);

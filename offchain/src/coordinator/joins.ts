@@ -70,7 +70,10 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   const refusal = refusalOf(driver.state, event);
   if (refusal && refusal.code !== "RUN_FULL") throw new RefusedError(refusal.code, refusal.message);
   const { state } = driver;
-  if (!state.members[join.worker] && !run.line.turn(join.worker, address, openPlaces(state), now)) {
+  if (
+    !state.members[join.worker] &&
+    !run.line.turn(join.worker, address, openPlaces(state), run.modules.clock.monotonic())
+  ) {
     const full = runFull(state);
     throw new RefusedError(full.code, full.message);
   }

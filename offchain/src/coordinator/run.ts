@@ -29,6 +29,7 @@ import { type Clock, InternalError, parseJsonBounded, RetryableError, UserError 
 import type { ChainPort } from "../chain/index.ts";
 import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
+import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
 import { type Driver, openDriver } from "./driver.ts";
 import { createLine, type Line } from "./line.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
@@ -113,6 +114,7 @@ export interface Run {
   readonly gate: GateMeter;
   readonly presence: Presence;
   readonly line: Line;
+  readonly anchorAges: AnchorAges;
   readonly projections: Projections;
   readonly retention: RetentionOptions;
   readonly announced: Announced;
@@ -200,6 +202,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, realisations),
     presence: createPresence(driver, clock, logger, settings.presence),
     line: createLine(),
+    anchorAges: createAnchorAges(driver, clock),
     projections: createProjections(modules.database, runId),
     retention: settings.retention,
     announced: settings.announced,

@@ -61,7 +61,7 @@ export const rootActivated = (root: RootView): Unstamped<RootActivated> => ({
   root: root.root,
 });
 
-/** Of a posting delay, how long after an epoch's end the rest are waited for where some say that a head does not hold. */
+/** Of a posting delay, how long from when an epoch is computed the rest are waited for where some say that a head does not hold. */
 const GRACE = 1 / 4;
 /** Ms between looks at what has been said meanwhile. */
 const LISTEN_MS = 500;
@@ -83,6 +83,9 @@ function isContested({ heads, verdicts }: RunState, epoch: number, members: read
   );
 }
 
+/** Since when a run's epoch is heard out, monotonic ms: a computation that is tried again does not wait again. */
+const hearings = new WeakMap<Run, { readonly epoch: number; readonly since: number }>();
+
 /** Who speaks first about an epoch's last head must not be the only one who is counted: the others have hardly looked. */
 async function hearOut(run: Run, epoch: number, signal: AbortSignal): Promise<void> {
   const { chain, clock } = run.modules;
@@ -90,8 +93,11 @@ async function hearOut(run: Run, epoch: number, signal: AbortSignal): Promise<vo
   const { validators } = await chain.validators(modelId);
   if (!isContested(run.driver.state, epoch, validators)) return;
   const { postingDelay } = await chain.schedule(modelId);
-  const latest = ((await chain.epochEnd(modelId, epoch)) + GRACE * postingDelay) * 1_000;
-  while (clock.now() < latest && isContested(run.driver.state, epoch, validators)) await clock.sleep(LISTEN_MS, signal);
+  const last = hearings.get(run);
+  const hearing = last?.epoch === epoch ? last : { epoch, since: clock.monotonic() };
+  hearings.set(run, hearing);
+  const isOver = (): boolean => clock.monotonic() - hearing.since >= GRACE * postingDelay * 1_000;
+  while (!isOver() && isContested(run.driver.state, epoch, validators)) await clock.sleep(LISTEN_MS, signal);
 }
 
 export async function computeEpoch(

@@ -79,7 +79,7 @@ async function checkSample(run: Run, { verdict }: SignedVerdict): Promise<void> 
 }
 
 /** Of whoever measures first what it says is shown, and measured by nobody else: that must not be who is quickest to lie. */
-async function checkTurn(run: Run, { verdict }: SignedVerdict, { anchor }: HeadEntry): Promise<void> {
+async function checkTurn(run: Run, { verdict }: SignedVerdict, { head }: HeadEntry): Promise<void> {
   const order = measuringOrder(asHead(verdict.head), await validatorsOf(run));
   const before = order.slice(0, order.indexOf(verdict.validator));
   const { verdicts, phase } = run.driver.state;
@@ -89,8 +89,7 @@ async function checkTurn(run: Run, { verdict }: SignedVerdict, { anchor }: HeadE
   );
   if (before.length === 0 || isSaid) return;
   const patience = HELD_OUT_TURN_MS[phase === "Paused" || phase === "Finished" ? "resting" : "running"];
-  const turn = anchor === null ? Infinity : anchor.anchoredAt * 1_000 + before.length * patience;
-  if (run.modules.clock.now() >= turn) return;
+  if (run.anchorAges.of(head) >= before.length * patience) return;
   throw new RefusedError(
     "OUT_OF_TURN",
     `The held-out loss of head ${verdict.head} is for ${before[0]} to measure; ${verdict.validator} is next when that was silent for long.`,

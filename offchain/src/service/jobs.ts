@@ -27,7 +27,7 @@ export interface Job {
   readonly state: JobState;
   /** How often it was claimed, deferrals not counted. */
   readonly attempts: number;
-  /** When it is due, ms since 1970. */
+  /** When it is due, in the table's time: ms since 1970 where nobody set the clock since the table was opened. */
   readonly nextAt: number;
   readonly lastError: { readonly code: string; readonly message: string } | null;
   readonly result: unknown;
@@ -40,8 +40,6 @@ export interface NewJob {
   readonly key: string;
   readonly payload: unknown;
   readonly queue?: string;
-  /** Not before this time, ms since 1970; default now. */
-  readonly notBefore?: number;
 }
 
 export interface JobRow {
@@ -131,8 +129,8 @@ export interface JobTable {
   remove(kind: string, key: string): Promise<boolean>;
   get(kind: string, key: string): Promise<Job | undefined>;
   list(filter?: { readonly kind?: string; readonly state?: JobState }): Promise<Job[]>;
-  /** When the next ready job of these kinds is due, in ms since 1970; queued jobs count by their own time. */
-  nextDue(kinds: readonly string[]): Promise<number | undefined>;
+  /** In how many ms the next ready job of these kinds is due; queued jobs count by their own time. */
+  dueIn(kinds: readonly string[]): Promise<number | undefined>;
   /** Forgets done jobs last touched before `time`. Returns how many. */
   prune(time: number): Promise<number>;
   /** Calls back whenever a job may have become due sooner than known before. Returns the way to unsubscribe. */
@@ -149,6 +147,9 @@ export async function openJobTable<Schema extends JobSchema>(
 ): Promise<JobTable> {
   const db = database.kysely as unknown as Kysely<JobSchema>;
   const clock = options.clock ?? systemClock;
+  // What a pause lasts is measured by a clock that nobody sets, from the time of day at the opening.
+  const opened = clock.now() - clock.monotonic();
+  const time = (): number => Math.floor(opened + clock.monotonic());
   const base = options.backoffBase ?? 1_000;
   const cap = options.backoffCap ?? 60_000;
   const listeners = new Set<() => void>();
@@ -185,6 +186,12 @@ export async function openJobTable<Schema extends JobSchema>(
     .set({ state: "ready", updated_at: clock.now() })
     .where("state", "=", "running")
     .execute();
+  // Pauses that were written down while the clock was ahead, or by another process's time, end as soon as any would.
+  await db
+    .updateTable("jobs")
+    .set({ next_at: time() + cap })
+    .where("next_at", ">", time() + cap)
+    .execute();
 
   return {
     disk: database.disk,
@@ -201,7 +208,7 @@ export async function openJobTable<Schema extends JobSchema>(
           progress: null,
           state: "ready",
           attempts: 0,
-          next_at: job.notBefore ?? now,
+          next_at: time(),
           last_error: null,
           result: null,
           created_at: now,
@@ -226,7 +233,7 @@ export async function openJobTable<Schema extends JobSchema>(
           .selectAll()
           .where("state", "=", "ready")
           .where("kind", "in", [...kinds])
-          .where("next_at", "<=", now)
+          .where("next_at", "<=", time())
           .where(
             sql<boolean>`(queue is null or not exists (
               select 1 from jobs as earlier where earlier.queue = jobs.queue and earlier.id < jobs.id and earlier.state <> 'done'
@@ -267,7 +274,7 @@ export async function openJobTable<Schema extends JobSchema>(
       const ceiling = Math.min(cap, base * 2 ** Math.min(job.attempts - 1, 40));
       await update(id, {
         state: exhausted || final ? "failed" : "ready",
-        next_at: clock.now() + Math.floor(options.random.float() * ceiling),
+        next_at: time() + Math.floor(options.random.float() * ceiling),
         last_error: JSON.stringify({
           code: error instanceof CotrainError ? error.code : "UNEXPECTED",
           message: error instanceof Error ? error.message : String(error),
@@ -278,13 +285,13 @@ export async function openJobTable<Schema extends JobSchema>(
     },
     defer: async (id, ms) => {
       const job = await byId(id);
-      await update(id, { state: "ready", attempts: Math.max(0, job.attempts - 1), next_at: clock.now() + ms });
+      await update(id, { state: "ready", attempts: Math.max(0, job.attempts - 1), next_at: time() + ms });
       changed();
     },
     reopen: async (kind, key) => {
       const result = await db
         .updateTable("jobs")
-        .set({ state: "ready", attempts: 0, next_at: clock.now(), result: null, updated_at: clock.now() })
+        .set({ state: "ready", attempts: 0, next_at: time(), result: null, updated_at: clock.now() })
         .where("kind", "=", kind)
         .where("key", "=", key)
         .where("state", "in", ["done", "failed"])
@@ -309,7 +316,7 @@ export async function openJobTable<Schema extends JobSchema>(
       if (filter.state !== undefined) query = query.where("state", "=", filter.state);
       return (await query.orderBy("id").execute()).map(toJob);
     },
-    nextDue: async (kinds) => {
+    dueIn: async (kinds) => {
       if (kinds.length === 0) return undefined;
       const row = await db
         .selectFrom("jobs")
@@ -322,7 +329,7 @@ export async function openJobTable<Schema extends JobSchema>(
           ))`,
         )
         .executeTakeFirst();
-      return row?.at ?? undefined;
+      return row?.at == null ? undefined : Math.max(0, row.at - time());
     },
     prune: async (time) => {
       const result = await db
@@ -465,7 +472,7 @@ export function startJobRunner(options: JobRunnerOptions): JobRunner {
 
   /** Until something changes, the next job is due, or the runner stops. */
   const rest = async (): Promise<void> => {
-    const due = running.size < concurrency ? await table.nextDue(kinds) : undefined;
+    const due = running.size < concurrency ? await table.dueIn(kinds) : undefined;
     if (stirred || stopping.signal.aborted) return;
     const alarm = new AbortController();
     const waits: Promise<void>[] = [
@@ -475,7 +482,7 @@ export function startJobRunner(options: JobRunnerOptions): JobRunner {
     ];
     // Node's timers hold 31 bits of milliseconds.
     if (due !== undefined) {
-      const ms = Math.min(Math.max(0, due - clock.now()), 2 ** 31 - 1);
+      const ms = Math.min(due, 2 ** 31 - 1);
       waits.push(clock.sleep(ms, alarm.signal).catch(() => undefined));
     }
     await Promise.race(waits);

@@ -393,7 +393,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     if (!link) return;
     const { head, parent } = link;
     const key = `${name}/${draw.fragment}`;
-    if (clock.now() < (auditAgain.get(key) ?? 0)) return;
+    if (clock.monotonic() < (auditAgain.get(key) ?? 0)) return;
     const tell = async ({ holds, reason, evidence: found }: Finding): Promise<void> => {
       auditAgain.delete(key);
       if (holds) return claims.found(name, draw);
@@ -402,7 +402,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     try {
       await examine(head, parent, draw, tell);
     } catch (error) {
-      auditAgain.set(key, clock.now() + Math.min(AUDIT_AGAIN, patience));
+      auditAgain.set(key, clock.monotonic() + Math.min(AUDIT_AGAIN, patience));
       throw error;
     }
   }
@@ -430,7 +430,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const due = gate || (leaves !== undefined && blamesByLoss(leaves));
     if (!loss || !due || soundGates.has(head.head)) return tell(await inspect(head, parent, of, fragment));
     const key = `${head.head}/${fragment}`;
-    if (clock.now() < (auditAgain.get(key) ?? 0)) return;
+    if (clock.monotonic() < (auditAgain.get(key) ?? 0)) return;
     // Held-out loss can wait.
     if (measuring) {
       auditWaits = true;
@@ -444,7 +444,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       .then(tell)
       .catch((error: unknown) => {
         if (signal.aborted || controller.signal.aborted) return;
-        auditAgain.set(key, clock.now() + AUDIT_AGAIN);
+        auditAgain.set(key, clock.monotonic() + AUDIT_AGAIN);
         const reason = error instanceof Error ? error.message : String(error);
         emit({ type: "retrying", what: `the loss gate of checkpoint ${head.round}, not judged yet`, reason });
       })

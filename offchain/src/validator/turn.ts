@@ -44,10 +44,10 @@ export function createTurns(validator: Address, clock: Clock): Turns {
 
   /** The head's order says who is first; the others step in, one after the other, while nothing comes. */
   function isTurn(head: Measurable, key: string, patience: number, validators: readonly Address[]): boolean {
-    const since = dueSince.get(key) ?? clock.now();
+    const since = dueSince.get(key) ?? clock.monotonic();
     dueSince.set(key, since);
     const place = measuringOrder(asHead(head.head), validators).indexOf(validator);
-    return place >= 0 && clock.now() - since >= place * patience;
+    return place >= 0 && clock.monotonic() - since >= place * patience;
   }
 
   return {

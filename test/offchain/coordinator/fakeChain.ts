@@ -80,7 +80,9 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
   const versions: RunParams[] = [options.params];
   const sent: string[] = [];
   const heads: PostedHead[] = [];
-  const time = (): number => Math.floor(clock.now() / 1_000);
+  // Nobody sets the chain's clock.
+  const begun = clock.now() - clock.monotonic();
+  const time = (): number => Math.floor((begun + clock.monotonic()) / 1_000);
   const epochAt = (at: number): number => 1 + Math.floor((at - start) / EPOCH);
   const endOf = (epoch: number): number => start + epoch * EPOCH;
 

@@ -65,15 +65,45 @@ test("a job belongs to the transaction that wrote it down", async () => {
 
 test("only what is due is claimed, once, the longest due first", async () => {
   const { table, clock } = await open();
-  await table.add({ ...post(1), notBefore: clock.now() + 500 });
-  await table.add(post(2));
-  await table.add({ ...post(3), notBefore: clock.now() - 1 });
+  for (const [n, pause] of [
+    [1, 500],
+    [2, 100],
+  ] as const) {
+    const { id } = await table.add(post(n));
+    await table.claim(["post"], 1);
+    await table.defer(id, pause);
+  }
+  await table.add(post(3));
+  await clock.advance(100);
   await table.add({ kind: "other", key: "x", payload: null });
   expect((await table.claim(["post"], 9)).map((job) => job.key)).toEqual(["head-3", "head-2"]);
   expect(await table.claim(["post"], 9)).toEqual([]);
-  expect(await table.nextDue(["post"])).toBe(clock.now() + 500);
-  await clock.advance(500);
+  expect(await table.dueIn(["post"])).toBe(400);
+  await clock.advance(400);
   expect((await table.claim(["post"], 9)).map((job) => job.key)).toEqual(["head-1"]);
+});
+
+const keys = async (table: JobTable): Promise<string[]> => (await table.claim(["post"], 9)).map(({ key }) => key);
+
+test.each([3_600_000, -3_600_000])("a pause lasts as long when the clock is set by %i ms", async (step) => {
+  const { table, clock, restart } = await open();
+  const { id } = await table.add(post(1));
+  await table.claim(["post"], 9);
+  await table.defer(id, 1_000);
+  clock.step(step);
+  await table.add(post(2));
+  expect([await keys(table), await table.dueIn(["post"])]).toEqual([["head-2"], 1_000]);
+  await clock.advance(999);
+  expect(await keys(table)).toEqual([]);
+  await clock.advance(1);
+  expect(await keys(table)).toEqual(["head-1"]);
+  // What another process wrote down by its time is due as soon as any pause would end.
+  await table.defer(id, 50_000);
+  clock.step(step);
+  const next = await restart();
+  expect(await next.dueIn(["post"])).toBeLessThanOrEqual(60_000);
+  await clock.advance(60_000);
+  expect(await keys(next)).toContain("head-1");
 });
 
 test("a queue is worked through in order, one at a time, and does not hold up another", async () => {

@@ -45,19 +45,25 @@ describe("a checkpoint's held-out loss", () => {
     });
   });
 
-  it("is measured by the next, and then by the last, while nothing comes", async () => {
-    const clock = createManualClock();
-    const order = measuringOrder(heads[0]!.head, set);
-    const [, second, third] = order.map((validator) => createTurns(validator, clock));
-    const asks = (turns = second): boolean => turns?.next(heads.slice(0, 1), view("Training"), set, none) !== undefined;
-    expect([asks(second), asks(third)]).toEqual([false, false]);
-    await clock.advance(HELD_OUT_TURN_MS.running);
-    expect([asks(second), asks(third)]).toEqual([true, false]);
-    await clock.advance(HELD_OUT_TURN_MS.running);
-    expect(asks(third)).toBe(true);
-    // Somebody's came meanwhile.
-    expect(third?.next(heads.slice(0, 1), view("Training", measuredBy(0, 64)), set, none)).toBeUndefined();
-  });
+  it.each([0, 3_600_000, -3_600_000])(
+    "is measured by the next, then by the last, while nothing comes (clock set by %i ms)",
+    async (step) => {
+      const clock = createManualClock();
+      const order = measuringOrder(heads[0]!.head, set);
+      const [, second, third] = order.map((validator) => createTurns(validator, clock));
+      const asks = (turns = second): boolean =>
+        turns?.next(heads.slice(0, 1), view("Training"), set, none) !== undefined;
+      expect([asks(second), asks(third)]).toEqual([false, false]);
+      clock.step(step);
+      expect([asks(second), asks(third)]).toEqual([false, false]);
+      await clock.advance(HELD_OUT_TURN_MS.running);
+      expect([asks(second), asks(third)]).toEqual([true, false]);
+      await clock.advance(HELD_OUT_TURN_MS.running);
+      expect(asks(third)).toBe(true);
+      // Somebody's came meanwhile.
+      expect(third?.next(heads.slice(0, 1), view("Training", measuredBy(0, 64)), set, none)).toBeUndefined();
+    },
+  );
 
   it("is measured again at rest, with more sequences and all the time there is, what is newest first", () => {
     const clock = createManualClock();
