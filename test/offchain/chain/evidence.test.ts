@@ -354,6 +354,22 @@ describe("the manifest of a head", () => {
     await expect(played(options)).rejects.toMatchObject({ message: expect.stringMatching(words) });
   });
 
+  it.each([
+    ["with tokens", { tokens: "384" }, "the first checkpoint was trained"],
+    ["with steps", { step: 4 }, "the first checkpoint was trained"],
+    ["with a screening", { screening: digestOfJson("screening") }, "the first checkpoint has a screening"],
+    ["with receipts", { receipts: digestOfJson("receipts") }, "the first checkpoint has receipts"],
+  ])("is refused of a first checkpoint %s", async (_what, change, words) => {
+    const { store } = publisher;
+    const manifest = { ...parseManifest(await store.get(initial.digest)), ...change };
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson(manifest)));
+    const first = { ...parent, checkpointDigest: digest };
+    await expect(readEvidence(reader, blobsOf(store), first, undefined)).rejects.toMatchObject({
+      code: "EVIDENCE_MANIFEST",
+      message: expect.stringContaining(words),
+    });
+  });
+
   it("counts the tokens of those alone who were aggregated", async () => {
     const { manifest } = await played({ outcome: (worker) => (worker === thief ? outcomeCode.nonFinite : 0) });
     expect(manifest.tokens).toBe(String(2 * 4 * 2 * 16));

@@ -192,6 +192,10 @@ describe("screening", () => {
     }
   });
 
+  it("makes neither of two alone the other's measure", async () => {
+    expect(outcomes(judge([await honest(1), await honest(2, 0, 1e-6)]))).toEqual([0, 0]);
+  });
+
   it("gives nothing for zeros", async () => {
     const zeros = await payload(2, [new Float32Array(n), new Float32Array(n)]);
     expect(outcomes(judge([await honest(1), zeros]))).toEqual([0, outcomeCode.empty]);
@@ -210,15 +214,18 @@ describe("screening", () => {
     expect(third!.outcome).toBe(0);
     expect(second).toMatchObject({ outcome: outcomeCode.copy, copyOf: { round: 5, worker: address(7) } });
     expect(first).toMatchObject({ outcome: outcomeCode.copy, copyOf: { round: 5, worker: address(7) } });
-    // Of few steps all payloads point the same way: only equal bytes count.
-    expect(
-      outcomes(
-        judge([
-          { ...original, steps: 4 },
-          { ...near, steps: 4 },
-        ]),
-      ),
-    ).toEqual([0, 0]);
+    // Of few steps all payloads point the same way: only equal bytes count, whichever of the two has few.
+    for (const [early, late] of [
+      [4, 4],
+      [4, 48],
+      [48, 4],
+    ] as const) {
+      const pair = judge([
+        { ...original, steps: early },
+        { ...near, steps: late },
+      ]);
+      expect(outcomes(pair)).toEqual([0, 0]);
+    }
   });
 
   it("knows a payload of an earlier round again, also scaled, within the rounds that count", async () => {
@@ -480,6 +487,12 @@ describe("the loss gate", () => {
     let step = search.next();
     while (!step.done) step = search.next(losses.shift()!);
     expect(step.value).toEqual([address(4)]);
+  });
+
+  it("ends where the loss with nobody's payload cannot be measured: there is nothing to hold others against", () => {
+    const search = searchHarm({ left: entriesOf(4), earlier: [], past: undefined }, rules);
+    expect(search.next().value).toEqual({ first: 0, count: 0 });
+    expect(search.next(null)).toEqual({ done: true, value: [] });
   });
 
   it("blames nobody where most do harm, or none alone", () => {

@@ -1,0 +1,47 @@
+import { asHead, defaultScreening, digestOfJson, zeroHash } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import { UserError } from "../../../offchain/src/base/index.ts";
+import { isMalformed } from "../../../offchain/src/chain/evidence.ts";
+import {
+  pastScreenings,
+  problemOfScreening,
+  type RecordReader,
+  type ScreeningCheck,
+} from "../../../offchain/src/chain/screening.ts";
+
+describe("the records that a round is judged by", () => {
+  it("are those of the newest rounds before it, the newest first", async () => {
+    const before = Array.from({ length: 13 }, (_, round) => ({ head: asHead(digestOfJson(round)), round }));
+    const read = (async ({ round }: { round: number }) => ({ round: round - 1 })) as unknown as RecordReader;
+    const found = async (heads: number, history: number): Promise<number[]> =>
+      (await pastScreenings(read, before.slice(0, heads) as never, history)).map(({ round }) => round);
+    expect(await found(13, 8)).toEqual([11, 10, 9, 8, 7, 6, 5, 4]);
+    expect(await found(3, 8)).toEqual([1, 0]);
+    expect(await found(1, 8)).toEqual([]);
+  });
+});
+
+describe("a round's record", () => {
+  it("does not hold where two receipts were accepted at one time: neither is the earlier", () => {
+    const of = { runId: zeroHash, round: 3 };
+    const check = (...times: string[]): string =>
+      problemOfScreening({
+        definition: { screening: defaultScreening, table: [{ name: "a", shape: [2], fragment: 0 }] },
+        params: {},
+        paramsVersion: 1,
+        file: { ...of, paramsVersion: 1, workers: [] },
+        receipts: { ...of, receipts: times.map((acceptedAt) => ({ ack: { acceptedAt } })) },
+        past: [],
+      } as unknown as ScreeningCheck);
+    expect(check("5", "6", "5")).toBe("Two receipts were accepted at one time.");
+    expect(check("5", "6")).toBe("The screening does not judge every receipt.");
+  });
+});
+
+it("a document is malformed where it is too large, and not where it is not to be had", () => {
+  for (const code of ["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"])
+    expect([code, isMalformed(new UserError(code, "It is."))]).toEqual([code, true]);
+  for (const code of ["BLOB_NOT_FOUND", "ANSWER_TOO_LARGE"])
+    expect([code, isMalformed(new UserError(code, "It is."))]).toEqual([code, false]);
+});

@@ -1,0 +1,80 @@
+import { digestOfJson, runStatus, runParamsToWire } from "@cotrain/sdk/protocol";
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createChainWatch } from "../../../offchain/src/coordinator/chainWatch.ts";
+import type { Run } from "../../../offchain/src/coordinator/run.ts";
+import { params } from "../chain/world.ts";
+
+/** What the RPC says now, of a chain whose every block is settled. */
+let said: { status: number; version: number; innerLrPpb: number; active: unknown; block: number };
+let offered: { type: string }[];
+let look: () => Promise<string[]>;
+
+beforeEach(() => {
+  said = { status: runStatus.open, version: 1, innerLrPpb: 1, active: undefined, block: 100 };
+  offered = [];
+  const chain = {
+    paramsInForce: async () => ({ version: said.version, params: { ...params, innerLrPpb: said.innerLrPpb } }),
+    runStatus: async () => said.status,
+    head: async () => ({ sequence: 0, head: digestOfJson("head") }),
+    activeRoot: async () => said.active,
+    pendingRoot: async () => undefined,
+    tip: async () => ({ block: said.block }),
+    settledTime: async () => said.block,
+    chainTime: async () => said.block,
+  };
+  const state = {
+    nextParams: null,
+    paramsVersion: 1,
+    finished: false,
+    pausedBy: { chain: false },
+    heads: [],
+    epochs: [],
+    settledEpoch: 0,
+    reverts: 0,
+  };
+  const logger = { info: () => undefined, error: () => undefined };
+  const run = {
+    runId: digestOfJson("run"),
+    facts: { modelId: digestOfJson("model") },
+    driver: { state, submit: async (event: { type: string }) => void offered.push(event) },
+    modules: { chain, logger, clock: createManualClock() },
+  } as unknown as Run;
+  const watch = createChainWatch(run);
+  look = async () => {
+    said.block += 1;
+    await watch.look();
+    return offered.map(({ type }) => type);
+  };
+});
+
+describe("what an RPC says once", () => {
+  it("of an active root is not believed: it could not be taken back", async () => {
+    said.active = { epoch: 3, root: digestOfJson("root") };
+    expect(await look()).toEqual([]);
+    said.active = undefined;
+    expect(await look()).toEqual([]);
+    said.active = { epoch: 3, root: digestOfJson("root") };
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(["RootActivated"]);
+  });
+
+  it("and again later, but not in between, is said once", async () => {
+    for (const status of [runStatus.paused, runStatus.open, runStatus.paused]) {
+      said.status = status;
+      expect(await look()).toEqual([]);
+    }
+    expect(await look()).toEqual(["PauseRequested"]);
+  });
+
+  it("of a version's parameters says nothing of others that it names next", async () => {
+    said.version = 2;
+    for (const innerLrPpb of [10, 20]) {
+      said.innerLrPpb = innerLrPpb;
+      expect(await look()).toEqual([]);
+    }
+    expect(await look()).toEqual(["ParamsChanged"]);
+    expect(offered).toMatchObject([{ params: runParamsToWire({ ...params, innerLrPpb: 20 }) }]);
+  });
+});
