@@ -48,6 +48,7 @@ interface Opened {
 async function open(
   limits: Partial<DoorLimits> = {},
   node: "prompt" | "slow" | "away" | "long" = "prompt",
+  answer = node === "long" ? LONG : "0x7a69",
 ): Promise<Opened> {
   const waiting: (() => void)[] = [];
   const calls: [string, unknown][] = [];
@@ -56,7 +57,7 @@ async function open(
       calls.push([method, params]);
       if (node === "away") throw new RetryableError("CHAIN_UNREACHABLE", "The embedded chain ended.");
       if (node === "slow") await new Promise<void>((resolve) => void waiting.push(resolve));
-      return node === "long" ? LONG : "0x7a69";
+      return answer;
     },
     close: () => waiting.splice(0).forEach((answer) => answer()),
   };
@@ -347,4 +348,61 @@ test.each(trials)("%s takes no code that nobody deployed, and no gas that is no 
   ])
     expect(await call(door, method, params)).toMatchObject({ error: { code: -32_602 } });
   expect(calls()).toBe(0);
+});
+
+test("a fee history has a hundred blocks at most, and ten percentiles", async () => {
+  const { door, calls, last } = await open();
+  const tens = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+  for (const [given, left] of [
+    [
+      ["0x400", "latest", tens],
+      ["0x64", "latest", tens],
+    ],
+    [
+      [9_999_999, "latest"],
+      ["0x64", "latest", []],
+    ],
+    [
+      ["0x5", "pending", [25, 75]],
+      ["0x5", "pending", [25, 75]],
+    ],
+  ]) {
+    expect(await call(door, "eth_feeHistory", given!)).toMatchObject({ result: "0x7a69" });
+    expect(last()).toEqual(["eth_feeHistory", left]);
+  }
+  const before = calls();
+  for (const params of [
+    ["0x1", "latest", [...tens, 11]],
+    ["0x1", "latest", "1".repeat(99)],
+    [["0x1"], "latest"],
+    [{}],
+    [],
+  ])
+    expect(await call(door, "eth_feeHistory", params)).toMatchObject({ error: { code: -32_602 } });
+  expect(calls()).toBe(before);
+});
+
+test("a proof is of sixty-four keys at most", async () => {
+  const { door, calls } = await open();
+  const account = "0x00000000000000000000000000000000000000aa";
+  const keys = (length: number): readonly unknown[] => [account, Array.from({ length }, () => "0x0"), "latest"];
+  expect(await call(door, "eth_getProof", keys(64))).toMatchObject({ result: "0x7a69" });
+  for (const params of [keys(65), [account], [account, "0x0", "latest"], []])
+    expect(await call(door, "eth_getProof", params)).toMatchObject({ error: { code: -32_602 } });
+  expect(calls()).toBe(1);
+});
+
+test("of a batch as much is answered as one answer may be long", async () => {
+  const answer = "0".repeat(6 << 20);
+  const { door, calls } = await open({}, "prompt", answer);
+  const answers = JSON.parse((await batch(door, 5)).text) as {
+    id: number;
+    result?: string;
+    error?: { code: number };
+  }[];
+  expect(answers.map(({ id, result, error }) => [id, result === answer, error?.code])).toEqual([
+    ...[1, 2, 3].map(() => [1, true, undefined]),
+    ...[4, 5].map(() => [1, false, -32_005]),
+  ]);
+  expect(calls()).toBe(3);
 });

@@ -960,9 +960,45 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a batch asks the embedded chain for everything at once",
     file: "offchain/src/chain/chainDoor.ts",
-    text: "  for (const call of value) answers.push(await answerOne(call, options, passed));\n",
-    instead: "  answers.push(...(await Promise.all(value.map((call) => answerOne(call, options, passed)))));\n",
+    text: "  for (const call of value) {\n",
+    instead:
+      "  const all = value.map((each) => answerOne(each, options, passed));\n  await Promise.all(all);\n  for (const call of value) {\n",
     tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "the answers to a batch at the chain's door may be of any length",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "length > MAX_BATCH_ANSWER;",
+    instead: "length > 99 * MAX_BATCH_ANSWER;",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "a fee history at the chain's door has as many blocks as are asked for",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "Math.min(Number(blocks), MAX_FEE_BLOCKS)",
+    instead: "Number(blocks)",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "a fee history at the chain's door has any number of percentiles",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "percentiles.length > MAX_FEE_PERCENTILES",
+    instead: "percentiles.length > 6_000 * MAX_FEE_PERCENTILES",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "a proof at the chain's door has any number of keys",
+    file: "offchain/src/chain/chainDoor.ts",
+    text: "keys.length <= MAX_PROOF_KEYS",
+    instead: "keys.length <= 999 * MAX_PROOF_KEYS",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "an answer of the node that is too long ends the link for everybody",
+    file: "offchain/src/chain/nodeLink.ts",
+    text: "      if (id === undefined) {\n",
+    instead: "      if (id !== null) {\n",
+    tests: ["test/offchain/chain/nodeLink.test.ts"],
   },
   {
     name: "any number of requests is at work at the chain's door",

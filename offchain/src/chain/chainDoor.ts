@@ -69,6 +69,12 @@ const FUNDED_A_MINUTE = 64;
 
 const MAX_BODY_BYTES = 2 << 20;
 const MAX_BATCH = 100;
+/** Characters of a batch's answers after which the rest of it is refused. */
+const MAX_BATCH_ANSWER = 16 << 20;
+/** What wallets ask is less than this; each block's entry in the answer is as long as its percentiles. */
+const MAX_FEE_BLOCKS = 100;
+const MAX_FEE_PERCENTILES = 10;
+const MAX_PROOF_KEYS = 64;
 
 /** What strangers may take of the door; the defaults are {@link DOOR_LIMITS}. */
 export interface DoorLimits {
@@ -182,9 +188,40 @@ function trialParams(method: string, params: unknown): readonly unknown[] {
   return [{ ...others, gas: BigInt(named) > BLOCK_GAS_LIMIT ? toHex(BLOCK_GAS_LIMIT) : named }, ...rest];
 }
 
+const badParams = (message: string): NodeError => new NodeError({ code: -32_602, message });
+
+/** An answer may have fewer blocks than were asked for. */
+function feeParams(params: unknown): readonly unknown[] {
+  const [blocks, newest, percentiles] = Array.isArray(params) ? (params as unknown[]) : [];
+  if (!["string", "number"].includes(typeof blocks) || !/^(0x[\da-f]{1,16}|\d{1,16})$/i.test(String(blocks)))
+    throw badParams("eth_feeHistory takes a number of blocks");
+  const isList = Array.isArray(percentiles);
+  if ((!isList && percentiles != null) || (isList && percentiles.length > MAX_FEE_PERCENTILES))
+    throw badParams(`eth_feeHistory takes ${MAX_FEE_PERCENTILES} percentiles at most`);
+  return [toHex(Math.min(Number(blocks), MAX_FEE_BLOCKS)), newest, percentiles ?? []];
+}
+
+function proofParams(params: unknown): unknown {
+  const keys: unknown = Array.isArray(params) ? params[1] : undefined;
+  if (Array.isArray(keys) && keys.length <= MAX_PROOF_KEYS) return params;
+  throw badParams(`eth_getProof takes a list of ${MAX_PROOF_KEYS} keys at most`);
+}
+
+/** @returns the parameters for the node: what costs it, or its answer, far more than the asking is bounded */
+function boundedParams(method: string, params: unknown): unknown {
+  if (TRIAL_METHODS.has(method)) return trialParams(method, params);
+  if (method === "eth_feeHistory") return feeParams(params);
+  return method === "eth_getProof" ? proofParams(params) : params;
+}
+
+function idOf(call: unknown): string | number | null {
+  const { id } = typeof call === "object" && call !== null ? (call as Answer) : {};
+  return typeof id === "string" || typeof id === "number" ? id : null;
+}
+
 async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOptions, passed: Passed): Promise<Answer> {
-  const { id = null, method, params = [] } = typeof call === "object" && call !== null ? (call as Answer) : {};
-  const known = typeof id === "string" || typeof id === "number" ? id : null;
+  const { method, params = [] } = typeof call === "object" && call !== null ? (call as Answer) : {};
+  const known = idOf(call);
   if (typeof method !== "string") return failure(known, -32_600, "A request names a method.");
   try {
     if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await fund(link, params, passed) };
@@ -196,7 +233,7 @@ async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOption
       onTransaction?.();
       return { jsonrpc: "2.0", id: known, result: hash };
     }
-    const result = await link.request(method, TRIAL_METHODS.has(method) ? trialParams(method, params) : params);
+    const result = await link.request(method, boundedParams(method, params));
     return { jsonrpc: "2.0", id: known, result };
   } catch (error) {
     if (error instanceof NodeError) return { jsonrpc: "2.0", id: known, error: error.answer };
@@ -204,24 +241,30 @@ async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOption
   }
 }
 
-async function answerBody(
-  body: Uint8Array,
-  options: ChainDoorOptions,
-  passed: Passed,
-): Promise<Answer | readonly Answer[]> {
+/** @returns JSON */
+async function answerBody(body: Uint8Array, options: ChainDoorOptions, passed: Passed): Promise<string> {
   let value: unknown;
   try {
     value = parseJsonBounded(body, MAX_BODY_BYTES, "The request");
   } catch {
-    return failure(null, -32_700, "The request is no JSON.");
+    return JSON.stringify(failure(null, -32_700, "The request is no JSON."));
   }
-  if (!Array.isArray(value)) return answerOne(value, options, passed);
+  if (!Array.isArray(value)) return JSON.stringify(await answerOne(value, options, passed));
   if (value.length === 0 || value.length > MAX_BATCH)
-    return failure(null, -32_600, `A batch has one request at least and ${MAX_BATCH} at most.`);
-  const answers: Answer[] = [];
+    return JSON.stringify(failure(null, -32_600, `A batch has one request at least and ${MAX_BATCH} at most.`));
+  const answers: string[] = [];
+  let length = 0;
   // One after another: a batch is no way to ask more at once than others may.
-  for (const call of value) answers.push(await answerOne(call, options, passed));
-  return answers;
+  for (const call of value) {
+    const tooLong = "The answers to this batch are too long: ask for less at once.";
+    const isFull = length > MAX_BATCH_ANSWER;
+    const answer = JSON.stringify(
+      isFull ? failure(idOf(call), -32_005, tooLong) : await answerOne(call, options, passed),
+    );
+    answers.push(answer);
+    length += answer.length;
+  }
+  return `[${answers.join(",")}]`;
 }
 
 /** What lets a page of an admitted origin read the answer; others get nothing of the kind. */
@@ -250,9 +293,9 @@ function serve(options: ChainDoorOptions, limits: DoorLimits, admitted: Readonly
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     // Of a request that is given up it is not to be had any more.
     const asker = { address: request.socket.remoteAddress ?? "" };
-    const send = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
+    const send = (status: number, body: Answer | string, headers: Record<string, string> = {}): void => {
       if (!request.complete) headers["connection"] = "close";
-      const bytes = Buffer.from(JSON.stringify(body));
+      const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
       const long = bytes.length > REPLY_CHUNK ? longReply(readers, asker, response, bytes) : undefined;
       const length = { "content-length": bytes.length };
       response.writeHead(status, { "content-type": "application/json", ...length, ...headers });

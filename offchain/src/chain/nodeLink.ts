@@ -85,19 +85,31 @@ export function openNodeLink(path: string, options: NodeLinkOptions = {}): NodeL
     const opened = connect(path);
     let parts: Buffer[] = [];
     let bytes = 0;
+    let skipping = false;
     opened.on("connect", () => options.onConnect?.());
     opened.on("data", (chunk: Buffer) => {
       let rest = chunk;
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
         parts.push(rest.subarray(0, end));
-        answer(opened, Buffer.concat(parts).toString());
+        if (!skipping) answer(opened, Buffer.concat(parts).toString());
+        skipping = false;
         parts = [];
         bytes = 0;
         rest = rest.subarray(end + 1);
       }
       bytes += rest.length;
-      if (rest.length > 0) parts.push(rest);
-      if (bytes > MAX_ANSWER_BYTES) drop(opened, unreachable("answered at too great a length"));
+      if (rest.length === 0 || skipping) return;
+      parts.push(rest);
+      if (bytes <= MAX_ANSWER_BYTES) return;
+      // Whose it is stands at its beginning; the others' answers come after it.
+      const [, id] = /^\s*\{\s*"jsonrpc":\s*"2\.0",\s*"id":\s*(\d+)/.exec(parts[0]!.subarray(0, 128).toString()) ?? [];
+      if (id === undefined) {
+        drop(opened, unreachable("answered at too great a length"));
+        return;
+      }
+      settle(Number(id))?.reject(new NodeError({ code: -32_005, message: "its answer is too long: ask for less" }));
+      parts = [];
+      skipping = true;
     });
     opened.on("error", (error) => drop(opened, unreachable("does not answer", error)));
     opened.on("close", () => drop(opened, unreachable("ended")));
