@@ -12,10 +12,10 @@ let url: string;
 beforeAll(async () => {
   stage = openStage();
   ({ url } = await plainNode(stage));
-}, 90_000);
-afterAll(() => stage?.close(), 30_000);
+});
+afterAll(() => stage?.close());
 
-it("is trained on, anchored, and pays", { timeout: 400_000 }, async () => {
+it("is trained on, anchored, and pays", async () => {
   const port = await freePort();
   const flags = ["up", `--state=${stage.state}`, "--preset=0.1m", "--workers=1", `--rpc=${url}`, `--port=${port}`];
   const running = stage.cotrain([...flags, "--for=600s"]);

@@ -62,11 +62,11 @@ beforeAll(async () => {
       () => false,
     ),
   );
-}, 120_000);
-afterAll(() => stage?.close(), 60_000);
+});
+afterAll(() => stage?.close());
 
 // point 11
-describe.runIf(possible)("on an unmodified geth --dev", { timeout: 400_000 }, () => {
+describe.runIf(possible)("on an unmodified geth --dev", () => {
   let wallet: string;
   let sum: string;
 

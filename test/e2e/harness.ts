@@ -22,11 +22,11 @@ const main = join(root, "offchain/src/cli/main.ts");
 const bundledNode = join(root, "node_modules/.bin/node");
 const MARK = "E2E_STAGE";
 
-/** Looks again and again until there is something. Never fails for slowness before two minutes are over. */
+/** Looks again and again until there is something. Never fails for slowness before five minutes are over. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  { seconds = 120, every = 25, context = () => "" }: { seconds?: number; every?: number; context?: () => string } = {},
+  { seconds = 300, every = 25, context = () => "" }: { seconds?: number; every?: number; context?: () => string } = {},
 ): Promise<T> {
   const end = Date.now() + seconds * 1_000;
   for (;;) {
@@ -284,7 +284,7 @@ export async function follow<T>(
   watch: Watch,
   what: string,
   holds: (state: RunState, fresh: readonly Applied[]) => T | undefined | false,
-  seconds = 120,
+  seconds = 300,
 ): Promise<T> {
   return until(
     what,

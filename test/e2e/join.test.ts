@@ -38,7 +38,7 @@ const inside = (namespace: string): string[] => ["ip", "netns", "exec", namespac
 
 const possible = canRun("a worker in a network namespace of its own", "linux", "root", "ip", "openssl");
 
-describe.runIf(possible)("a worker in a network namespace of its own", { timeout: 150_000 }, () => {
+describe.runIf(possible)("a worker in a network namespace of its own", () => {
   beforeAll(() => {
     stage = openStage();
     for (const name of Object.values(names)) ip("netns", "add", name);
@@ -63,13 +63,13 @@ describe.runIf(possible)("a worker in a network namespace of its own", { timeout
       ip("-n", names[side], "link", "set", cable[side], "up");
       ip("-n", names[side], "link", "set", "lo", "up");
     }
-  }, 30_000);
+  });
   afterAll(async () => {
     watch?.close();
     await stage?.close();
     // A namespace takes its end of the cable with it.
     for (const name of Object.values(names)) spawnSync("ip", ["netns", "delete", name]);
-  }, 30_000);
+  });
 
   it("is not invited over plain HTTP by mistake: nothing is made before that is said", async () => {
     const up = stage.cotrain(
