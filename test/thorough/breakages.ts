@@ -271,6 +271,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
+    name: "one look at the chain ends a pause",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: ' && (await lasts("open")))',
+    instead: ")",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
     name: "one look at the chain shows a root that is pending",
     file: "offchain/src/coordinator/chainWatch.ts",
     text: " && !known && (await lasts(`pending/${pending.epoch}/${pending.root}`)))",
