@@ -154,3 +154,11 @@ it.each([0, HOUR, -HOUR])(
     expect(await say({}, next)).toBe("accepted");
   },
 );
+
+it("and each further one waits as long again", async () => {
+  const [, , last] = inTurn();
+  await harness.clock.advance(2 * HELD_OUT_TURN_MS.running - 1_000);
+  expect(await say({}, last)).toBe("OUT_OF_TURN");
+  await harness.clock.advance(1_000);
+  expect(await say({}, last)).toBe("accepted");
+});

@@ -1190,6 +1190,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/defaults.test.ts"],
   },
   {
+    name: "an epoch's last head is heard out for two posting delays",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "const GRACE = 1 / 4;",
+    instead: "const GRACE = 10 / 4;",
+    tests: ["test/attack/verdicts.test.ts"],
+  },
+  {
+    name: "all but the first measure in turn with the second",
+    file: "offchain/src/coordinator/statements.ts",
+    text: ">= before.length * patience",
+    instead: ">= patience",
+    tests: ["test/attack/verdicts.test.ts"],
+  },
+  {
     name: "members behind one address are counted together",
     file: "offchain/src/coordinator/memberRequests.ts",
     text: "      throw error;\n    }\n    await chargeMember(request);",
