@@ -181,11 +181,14 @@ export const demoParams: RunParams = {
 };
 
 /**
- * Inner steps that make a round last some 5 s (0.1m) to a minute (20m) with three workers on two cores: short enough to see
- * several in minutes, and long enough that what a round costs beside training, which grows with the model and not with the
- * steps, is a small part of it (test/bench/README.md). Each is a multiple of 3 × {@link FRAGMENTS}.
+ * Inner steps that make a round last some 5 s (0.1m) to a minute and a quarter (20m) with three workers on two cores: short
+ * enough to see several in minutes, and long enough that what a round costs beside training, which grows with the model and not
+ * with the steps, is a small part of it (test/bench/README.md). Each is a multiple of 3 × {@link FRAGMENTS}.
  */
-const demoInnerSteps: Readonly<Record<string, number>> = { "0.1m": 192, "1m": 72, "3.5m": 36, "20m": 24 };
+const demoInnerSteps: Readonly<Record<string, number>> = { "0.1m": 192, "1m": 72, "3.5m": 36, "20m": 48 };
+
+/** Seconds, where a round would come too near to the others' deadline. */
+const demoDeadlines: Readonly<Record<string, number>> = { "20m": 120 };
 
 /**
  * Held-out sequences on which the gate measures: its two losses take at most about 3% of a round of {@link demoInnerSteps} on two
@@ -202,6 +205,7 @@ export const screeningOf = (preset: string): ScreeningRules => ({
 export const demoParamsOf = (preset: string): RunParams => ({
   ...demoParams,
   innerSteps: demoInnerSteps[preset] ?? demoParams.innerSteps,
+  roundDeadline: demoDeadlines[preset] ?? demoParams.roundDeadline,
 });
 
 /** What holders may choose between; fields whose other values are not built are pinned. */
