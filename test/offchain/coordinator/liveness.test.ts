@@ -117,6 +117,12 @@ describe("who is left out for what it sent", () => {
     },
   );
 
+  it("counts as one that never delivered", () => {
+    expect(afterwards(outcomeCode.aggregated, 0).members[worker]).toMatchObject({ measured: true, misses: 0 });
+    expect(afterwards(outcomeCode.empty, 0).members[worker]).toMatchObject({ measured: false, misses: 1 });
+    expect(afterwards(outcomeCode.roundDiscarded, 0).members[worker]).toMatchObject({ measured: true, misses: 0 });
+  });
+
   it.each(["payloadMissing", "late", "roundDiscarded"] as const)(
     "but not for what is no fault of its own (%s)",
     (name) => {

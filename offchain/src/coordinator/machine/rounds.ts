@@ -7,6 +7,7 @@ import { consumeAssignment, tokensOf } from "../../data/index.ts";
 import { isBacklogged, pushHead } from "./anchoring.ts";
 import {
   candidates,
+  countMiss,
   deal,
   dealAgain,
   hurryNewcomers,
@@ -290,6 +291,12 @@ function strike(draft: StateDraft, round: RoundDraft, at: number): void {
     if (!blamable.has(outcome)) continue;
     const strikes = (draft.strikes[worker] ?? 0) + 1;
     draft.strikes[worker] = strikes;
+    // What was delivered for nothing makes nobody one who delivers: neither waited for like one nor believed.
+    const member = draft.members[worker];
+    if (member) {
+      member.measured = false;
+      countMiss(member, at, round.params);
+    }
     if (strikes >= draft.facts.screening.strikes) removeMember(draft, worker, at);
   }
 }
