@@ -5,16 +5,22 @@
 import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
-import { RetryableError } from "../base/index.ts";
+import { RetryableError, systemClock } from "../base/index.ts";
 import { addressGroup } from "./addresses.ts";
 import { isLoopback } from "./ports.ts";
+import { rateWindows } from "./rateWindows.ts";
 
 export interface RateLimits {
   /** Requests a minute from elsewhere; default 1,200. */
   readonly remote?: number;
   /** And from this machine; default 120,000. */
   readonly loopback?: number;
+  /** Ms that only ever rise; the system's if not said. */
+  readonly monotonic?: () => number;
 }
+
+/** Addresses, or others who are counted, whose requests are remembered. */
+const REMEMBERED = 10_000;
 
 class RateLimited extends RetryableError {
   constructor(who: string, ttl: number) {
@@ -24,11 +30,11 @@ class RateLimited extends RetryableError {
 
 /** Limits every route for each address, but those with `config: { rateLimit: false }`. */
 export async function limitRates(app: Pick<FastifyInstance, "register">, limits: RateLimits = {}): Promise<void> {
-  const { remote = 1_200, loopback = 120_000 } = limits;
+  const { remote = 1_200, loopback = 120_000, monotonic = () => systemClock.monotonic() } = limits;
   await app.register(rateLimit, {
     max: (request: FastifyRequest) => (isLoopback(request.ip) ? loopback : remote),
     timeWindow: 60_000,
-    cache: 10_000,
+    store: rateWindows(monotonic, REMEMBERED),
     keyGenerator: (request: FastifyRequest) => addressGroup(request.ip),
     errorResponseBuilder: (_request, context) => new RateLimited("address", context.ttl),
   });

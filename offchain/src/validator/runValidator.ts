@@ -45,6 +45,8 @@ import {
   type ModelSchedule,
   type PostedHead,
   readEvidence,
+  type RunDocuments,
+  runDocuments,
   readJson,
   type RunRecord,
 } from "../chain/index.ts";
@@ -73,6 +75,10 @@ export const absenceOf = ({ postingDelay }: Pick<ModelSchedule, "postingDelay">)
 
 /** Ms at most between looks at documents of heads that should long have been paid for. */
 const MAX_LOOK_AGAIN = 60_000;
+/** Heads whose documents are read again at one time, some ten requests each. */
+const LOOKS_AGAIN = 8;
+/** What a source says that has the thing asked for, or may have it, and no time. */
+const busy: ReadonlySet<string> = new Set(["RATE_LIMITED", "READERS_BUSY"]);
 
 const NOBODY: Address = `0x${"0".repeat(40)}`;
 
@@ -220,8 +226,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const soundGates = new Set<string>();
   /** Since when something that a head's verdict needs is said not to be there, by head. */
   const goneSince = new Map<string, number>();
+  const lastLook = ({ head }: Link): number => (goneSince.has(head.head) ? -1 : (lookedAt.get(head.head) ?? 0));
   /** When documents of heads that should long have been paid for are looked at again. */
   let lookAgainAt = 0;
+  /** When the documents of a head were looked at again, monotonic ms. */
+  const lookedAt = new Map<Hex, number>();
   let complained: number | undefined;
 
   const issue = async (verdict: Verdict): Promise<Statement<WireStruct<"Verdict">>> => {
@@ -350,23 +359,35 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
    * no root covers a whole posting delay after their epoch, who said that they hold looks whether the documents are there.
    */
   async function lookAgain(settled: number, members: readonly Address[]): Promise<void> {
-    const over = [...links.values()].filter(({ head }) => judged.has(head.head));
-    if (over.length === 0 || clock.monotonic() < lookAgainAt) return;
+    if (judged.size === 0 || clock.monotonic() < lookAgainAt) return;
     lookAgainAt = clock.monotonic() + Math.min(MAX_LOOK_AGAIN, absence / 4);
     const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
     if (pending) return;
-    for (const link of over) {
-      const epoch = epochAt(schedule, link.head.anchoredAt);
-      if (epoch <= settled || now < endOfEpoch(schedule, epoch) + schedule.postingDelay) continue;
-      await attempt(`documents of checkpoint ${link.head.round}`, () => requireDocuments(link, members));
+    for (const known of lookedAt.keys()) if (!links.has(known)) lookedAt.delete(known);
+    const overdue = [...links.values()].filter(({ head }) => {
+      const epoch = epochAt(schedule, head.anchoredAt);
+      return judged.has(head.head) && epoch > settled && now >= endOfEpoch(schedule, epoch) + schedule.postingDelay;
+    });
+    // Those of which something was missing first, then those that were looked at longest ago.
+    const documents = new Map<RunId, RunDocuments>();
+    for (const link of overdue.toSorted((a, b) => lastLook(a) - lastLook(b)).slice(0, LOOKS_AGAIN)) {
+      const { head, round, runId: id } = link.head;
+      lookedAt.set(head, clock.monotonic());
+      const ofRun = documents.get(id) ?? runDocuments(reader, blobs, id);
+      documents.set(id, ofRun);
+      await attempt(`documents of checkpoint ${round}`, () => requireDocuments(link, members, ofRun));
     }
   }
 
-  async function requireDocuments({ head, parent }: Link, members: readonly Address[]): Promise<void> {
+  async function requireDocuments(
+    { head, parent }: Link,
+    members: readonly Address[],
+    documents: RunDocuments,
+  ): Promise<void> {
     const said = await statements.about(head.head);
     if (said.some(({ struct }) => struct.validator === validator && isAgainst(struct))) return;
     try {
-      await readEvidence(reader, blobs, head, parent);
+      await readEvidence(reader, blobs, head, parent, documents);
       goneSince.delete(head.head);
     } catch (error) {
       if (!isGoneForGood(head, error)) throw error;
@@ -494,6 +515,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
 
   /** Whether the coordinator has not had, all along and for as long as is waited, what a head's verdict needs. */
   function isGoneForGood({ head }: PostedHead, error: unknown): error is CotrainError {
+    if (error instanceof CotrainError && busy.has(error.code)) return false;
     if (!isNotHad(error)) {
       goneSince.delete(head);
       return false;
@@ -769,7 +791,6 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     claims.keep(new Set(links.keys()));
-    await attempt("looking at documents again", () => lookAgain(settled, set.validators));
     for (const known of [goneSince, soundGates])
       for (const head of known.keys()) if (!links.has(head)) known.delete(head);
     // The run's state says what to measure; who measures nothing, or audits, need not ask.
@@ -786,6 +807,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
 
     const { epochs } = await coordinator.epochs(runId);
     for (const epoch of epochs) await attempt(`epoch ${epoch.epoch}`, () => attestOrRefuse(epoch));
+    // After all that others wait for: a long list of what is overdue must not use up what may be asked in a minute.
+    await attempt("looking at documents again", () => lookAgain(settled, set.validators));
     for (const manifest of claimed.keys())
       if (!epochs.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
   }

@@ -585,29 +585,39 @@ describe("an epoch whose checkpoints it has not judged", () => {
     },
   );
 
-  it("is signed without a checkpoint whose documents went after it was judged, when its pay is overdue", async () => {
-    const { round } = world.publisher.checkpoint();
-    await post();
-    const due = await endEpoch();
-    const { events } = await start();
-    const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
-    expect(verdict?.verdict.value).toBe("10000");
-    const [head] = (await chain.headsSince(world.runId, 0)).slice(-1);
-    await stop();
-    board.withheld.add(head!.checkpointDigest);
-    await later((await chain.schedule(world.modelId)).postingDelay);
-    const again = await start(me, 0, 100);
-    const confirmed = await eventually("what it says now", () =>
-      board.verdicts.find(({ verdict: { kind, head: of } }) => kind === verdictKind.confirmation && of === head!.head),
-    );
-    expect(confirmed.verdict).toMatchObject({ value: "0", validator: lower(me.address) });
-    expect(again.events).toContainEqual(expect.objectContaining({ type: "confirmed", round: round + 1 }));
-    expect(events).not.toContainEqual(expect.objectContaining({ type: "confirmed" }));
-    const computation = await compute(due, board.verdicts);
-    expect(computation.inputs.epochs.at(-1)!.contributions).toEqual([]);
-    board.epochs = [await publish(computation)];
-    await attested();
-  });
+  // Of many that are overdue a few are looked at in turn.
+  it.each([1, 12])(
+    "is signed without the last of %i whose documents went after it was judged, when its pay is overdue",
+    async (heads) => {
+      for (let n = 1; n < heads; n++) {
+        world.publisher.checkpoint();
+        await post();
+      }
+      const { round } = world.publisher.checkpoint();
+      await post();
+      const due = await endEpoch();
+      const { events } = await start();
+      const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
+      expect(verdict?.verdict.value).toBe("10000");
+      const [head] = (await chain.headsSince(world.runId, 0)).slice(-1);
+      await stop();
+      board.withheld.add(head!.checkpointDigest);
+      await later((await chain.schedule(world.modelId)).postingDelay);
+      const again = await start(me, 0, 100);
+      const confirmed = await eventually("what it says now", () =>
+        board.verdicts.find(
+          ({ verdict: { kind, head: of } }) => kind === verdictKind.confirmation && of === head!.head,
+        ),
+      );
+      expect(confirmed.verdict).toMatchObject({ value: "0", validator: lower(me.address) });
+      expect(again.events).toContainEqual(expect.objectContaining({ type: "confirmed", round: round + 1 }));
+      expect(events).not.toContainEqual(expect.objectContaining({ type: "confirmed" }));
+      const computation = await compute(due, board.verdicts);
+      expect(computation.inputs.epochs.at(-1)!.contributions.length > 0).toBe(heads > 1);
+      board.epochs = [await publish(computation)];
+      await attested();
+    },
+  );
 
   it("is refused where it leaves out a verdict that a checkpoint does not hold, though the coordinator never took it", async () => {
     const { round } = world.publisher.checkpoint();
