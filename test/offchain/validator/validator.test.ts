@@ -586,7 +586,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
   );
 
   // Of many that are overdue a few are looked at in turn.
-  it.each([1, 12])(
+  it.each([2, 12])(
     "is signed without the last of %i whose documents went after it was judged, when its pay is overdue",
     async (heads) => {
       for (let n = 1; n < heads; n++) {
@@ -613,7 +613,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
       expect(again.events).toContainEqual(expect.objectContaining({ type: "confirmed", round: round + 1 }));
       expect(events).not.toContainEqual(expect.objectContaining({ type: "confirmed" }));
       const computation = await compute(due, board.verdicts);
-      expect(computation.inputs.epochs.at(-1)!.contributions.length > 0).toBe(heads > 1);
+      expect(computation.inputs.epochs.at(-1)!.contributions.length).toBeGreaterThan(0);
       board.epochs = [await publish(computation)];
       await attested();
     },
