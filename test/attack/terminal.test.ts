@@ -102,7 +102,8 @@ async function hostileCoordinator(answers: boolean): Promise<string> {
     if (answers && request.url === "/v1/runs")
       return say(200, { runs: [{ runId: view.runId, modelId: view.modelId, phase: "Training" }] });
     if (answers && request.url === `/v1/runs/${view.runId}`) return say(200, view);
-    if (answers && request.url?.split("?")[0]?.endsWith("/checkpoints")) return say(200, { checkpoints: [], next: null });
+    if (answers && request.url?.split("?")[0]?.endsWith("/checkpoints"))
+      return say(200, { checkpoints: [], next: null });
     return say(400, { error: { code: "BAD", message: HOSTILE + "x".repeat(100_000) } });
   });
   await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening));
