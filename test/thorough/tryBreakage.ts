@@ -8,7 +8,8 @@ export async function tryBreakage(copy: Copy, breakage: Breakage): Promise<strin
   const source = copy.read(file);
   if (source.split(text).length !== 2) return `${file} does not hold the text once that is to be broken`;
   for (const test of tests) {
-    if (!(await passes(copy, test))) return `${test} does not pass in the first place`;
+    const { verdict, said } = await passes(copy, test);
+    if (verdict !== "passed") return `${test} does not pass in the first place: ${said}`;
   }
   try {
     copy.write(
@@ -16,8 +17,8 @@ export async function tryBreakage(copy: Copy, breakage: Breakage): Promise<strin
       source.replace(text, () => instead),
     );
     for (const test of tests) {
-      const broken = await runTest(copy, test);
-      if (broken !== "failed") return broken === "passed" ? `${test} does not notice` : `${test}: ${broken}`;
+      const { verdict, said } = await runTest(copy, test);
+      if (verdict !== "failed") return verdict === "passed" ? `${test} does not notice` : `${test}: ${said}`;
     }
     return undefined;
   } finally {
@@ -27,19 +28,28 @@ export async function tryBreakage(copy: Copy, breakage: Breakage): Promise<strin
 
 const passing = new WeakMap<Copy, Set<string>>();
 
-/** What passes in the whole copy is not run again for the next breakage. */
-async function passes(copy: Copy, test: string): Promise<boolean> {
-  const known = passing.get(copy) ?? new Set();
-  passing.set(copy, known);
-  if (!known.has(test) && (await runTest(copy, test)) === "passed") known.add(test);
-  return known.has(test);
+interface Tried {
+  readonly verdict: "passed" | "failed" | "could not run";
+  /** What it said last. */
+  readonly said: string;
 }
 
-/** @returns `passed`, `failed`, or what it said when it could not run */
-async function runTest(copy: Copy, test: string): Promise<string> {
+/** What passes in the whole copy is not run again for the next breakage. */
+async function passes(copy: Copy, test: string): Promise<Tried> {
+  const known = passing.get(copy) ?? new Set();
+  passing.set(copy, known);
+  if (known.has(test)) return { verdict: "passed", said: "" };
+  const tried = await runTest(copy, test);
+  if (tried.verdict === "passed") known.add(test);
+  return tried;
+}
+
+async function runTest(copy: Copy, test: string): Promise<Tried> {
   // One test that notices is enough, and others may then wait for what never comes.
   const { code, output } = await copy.run("vitest", ["run", test, "--reporter=dot", "--bail=1"]);
-  if (code === 0 && /Tests +\d+ passed/.test(output)) return "passed";
+  const said = output.slice(-1_500);
+  if (code === 0 && /Tests +\d+ passed/.test(output)) return { verdict: "passed", said };
   // A test that failed noticed; one that could not run at all did not.
-  return /Tests +.*\d+ failed/.test(output) || /Failed Suites/.test(output) ? "failed" : output.slice(-500);
+  const failed = /Tests +.*\d+ failed/.test(output) || /Failed Suites/.test(output);
+  return { verdict: failed ? "failed" : "could not run", said };
 }
