@@ -269,6 +269,11 @@ describe("transactions of strangers", () => {
     for (let nonce = 0; nonce < 6; nonce++) answers.push(await sent(await signed(stranger, nonce, 2_500_000n)));
     expect(answers).toEqual([true, true, true, true, false, false]);
     expect(await sent(await signed(own, 0, 5_000_000n))).toBe(true);
+    // Nor do crowds of theirs come before one of the run's own for good.
+    const crowd = await Promise.all(Array.from({ length: 60 }, (_, n) => signed(stranger, 10 + n, 2_500_000n)));
+    const refused = Promise.all(crowd.map(sent));
+    expect(await sent(await signed(own, 1, 5_000_000n))).toBe(true);
+    expect(await refused).not.toContain(true);
     // Blocks that have none of them make no room; those that have all do.
     node.block += 1;
     expect(await sent(await signed(stranger, 4, 2_500_000n))).toBe(false);

@@ -1136,8 +1136,15 @@ export const breakages: readonly Breakage[] = [
   {
     name: "an active root is believed at first sight",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: "if (!(await lasts(`active/${settled}/${active.root}`))) return false;",
+    text: "if (!(await lasts(`active/${settled}/${active.root}`))) return;",
     instead: "await lasts(`active/${settled}/${active.root}`);",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "a lost head and a lost root make each other forgotten",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "sightings = seen;",
+    instead: "sightings = new Map([...seen].slice(-1));",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
   {
@@ -1435,6 +1442,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
+    name: "strangers keep the run's own signatures from being looked at",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "    inTurn(async () => {\n      try {",
+    instead: "    inTurn(async () => {\n      if (inTurn.pendingCount > 7) return false;\n      try {",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
     name: "transactions that are never mined keep out others for ever",
     file: "offchain/src/chain/doorPool.ts",
     text: "if (pending && block - since <= MOST_BLOCKS) continue;",
@@ -1458,15 +1472,22 @@ export const breakages: readonly Breakage[] = [
   {
     name: "who floods from a network is before all others",
     file: "offchain/src/coordinator/signatures.ts",
-    text: "const network = addressPrefixes(from)[0]!;",
-    instead: "const network = addressPrefixes(from).slice(9).join();",
+    text: "putIn(waiting, addressPrefixes(from), { begin, refuse });",
+    instead: "putIn(waiting, [from].slice(9), { begin, refuse });",
+    tests: ["test/attack/joins.test.ts"],
+  },
+  {
+    name: "who floods from a network is before all others of the wider one",
+    file: "offchain/src/coordinator/signatures.ts",
+    text: "putIn(waiting, addressPrefixes(from), { begin, refuse });",
+    instead: "putIn(waiting, addressPrefixes(from).slice(0, 1), { begin, refuse });",
     tests: ["test/attack/joins.test.ts"],
   },
   {
     name: "any number of strangers wait to have their signatures looked at",
     file: "offchain/src/coordinator/signatures.ts",
-    text: "if (waiting > MOST_WAITING)",
-    instead: "if (waiting > 99 * MOST_WAITING)",
+    text: "if (sizeOf(waiting) > MOST_WAITING)",
+    instead: "if (sizeOf(waiting) > 99 * MOST_WAITING)",
     tests: ["test/attack/joins.test.ts"],
   },
   {

@@ -2,6 +2,7 @@
  * Transactions that strangers send to the embedded chain. What of theirs waits for a block has a third of its gas at most, so that
  * they neither raise the price of gas, which goes up where blocks are more than half full, nor keep the run's own out.
  */
+import pLimit from "p-limit";
 import { type Address, type Hex, keccak256, parseTransaction, recoverTransactionAddress } from "viem";
 
 import { type NodeLink, NodeError } from "./nodeLink.ts";
@@ -11,8 +12,6 @@ export const BLOCK_GAS_LIMIT = 30_000_000n;
 const STRANGERS_GAS = BLOCK_GAS_LIMIT / 3n;
 /** Blocks that one of theirs may wait: one that cannot be mined must not hold up others. */
 const MOST_BLOCKS = 20;
-/** Signatures that are looked at together, to find the run's own among those that are too many. */
-const MOST_LOOKS = 8;
 
 export interface DoorPool {
   /** Whose transactions are the run's own: as many as there are. */
@@ -35,7 +34,8 @@ export function createDoorPool(link: NodeLink): DoorPool {
   const waiting = new Map<Hex, Waiting>();
   /** Gas of those that the node was given and has not answered. */
   let underWay = 0n;
-  let looks = 0;
+  /** One signature at a time is looked at; as many wait for that as the door lets requests be at work. */
+  const inTurn = pLimit(1);
   let sweptAt = -1;
 
   const blockNumber = async (): Promise<number> => Number(await link.request("eth_blockNumber"));
@@ -52,17 +52,15 @@ export function createDoorPool(link: NodeLink): DoorPool {
       waiting.delete(hash);
     }
   };
-  const isOwn = async (raw: Hex): Promise<boolean> => {
-    if (looks >= MOST_LOOKS) return false;
-    looks += 1;
-    try {
-      return own.has((await recoverTransactionAddress({ serializedTransaction: raw as never })).toLowerCase());
-    } catch {
-      return false;
-    } finally {
-      looks -= 1;
-    }
-  };
+  /** To find the run's own among those that are too many. */
+  const isOwn = (raw: Hex): Promise<boolean> =>
+    inTurn(async () => {
+      try {
+        return own.has((await recoverTransactionAddress({ serializedTransaction: raw as never })).toLowerCase());
+      } catch {
+        return false;
+      }
+    });
 
   return {
     trust: (accounts) => accounts.forEach((account) => own.add(account.toLowerCase())),

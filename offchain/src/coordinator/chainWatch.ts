@@ -56,7 +56,8 @@ export function createChainWatch(run: Run): ChainWatch {
   const { driver, facts, runId } = run;
   const { chain, logger } = run.modules;
   const begin = createLooks(run.modules);
-  const sightings = new Map<string, number>();
+  /** What was odd in the last look, and in how many looks in a row. */
+  let sightings: ReadonlyMap<string, number> = new Map();
   let foreign: string | undefined;
   let absurd: number | undefined;
 
@@ -69,13 +70,8 @@ export function createChainWatch(run: Run): ChainWatch {
     }
   }
 
-  /** Whether something odd was seen often enough in a row; forgets all other oddities. */
-  function confirmed(what: string): boolean {
-    const count = (sightings.get(what) ?? 0) + 1;
-    sightings.clear();
-    sightings.set(what, count);
-    return count >= SIGHTINGS;
-  }
+  /** Whether something odd is seen often enough in a row. */
+  type Confirmed = (what: string) => boolean;
 
   async function lookAtGovernance({ lasts }: Look): Promise<void> {
     const { version, params } = await chain.paramsInForce(runId);
@@ -104,23 +100,22 @@ export function createChainWatch(run: Run): ChainWatch {
     return true;
   }
 
-  async function lookAtHeads(): Promise<boolean> {
+  async function lookAtHeads(confirmed: Confirmed): Promise<void> {
     const before = driver.state;
     const last = before.heads.findLast(({ anchor }) => anchor !== null);
     const now = await chain.head(runId);
     if (!last || now.sequence >= last.sequence) {
       if (last && now.sequence === last.sequence && now.head !== last.head) warnForeign(now.head);
-      return false;
+      return;
     }
     const entry = before.heads.find(({ head, sequence }) => head === now.head && sequence === now.sequence);
     if (!entry) {
       warnForeign(now.head);
-      return false;
+      return;
     }
     if (confirmed(`head/${now.sequence}/${before.reverts}`)) {
       await offer({ type: "HeadReverted", head: entry.head, sequence: entry.sequence });
     }
-    return true;
   }
 
   function warnForeign(head: string): void {
@@ -129,13 +124,13 @@ export function createChainWatch(run: Run): ChainWatch {
     logger.error({ head }, "the chain holds a head of this run that this coordinator did not make");
   }
 
-  async function lookAtRoots({ lasts }: Look): Promise<boolean> {
+  async function lookAtRoots({ lasts }: Look, confirmed: Confirmed): Promise<void> {
     const before = driver.state;
     const [active, pending] = await Promise.all([chain.activeRoot(facts.modelId), chain.pendingRoot(facts.modelId)]);
     const settled = active?.epoch ?? 0;
     if (active && settled > before.settledEpoch) {
       // Until it is believed, nothing can be said of what was posted after it.
-      if (!(await lasts(`active/${settled}/${active.root}`))) return false;
+      if (!(await lasts(`active/${settled}/${active.root}`))) return;
       await offer(rootActivated(active));
     }
     const journal = before.epochs.findLast(
@@ -145,11 +140,11 @@ export function createChainWatch(run: Run): ChainWatch {
       if (confirmed(`root/${journal.epoch}/${before.reverts}`)) {
         await offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: settled });
       }
-      return true;
+      return;
     }
     if (journal?.root && journal.state === "active") {
       // Activated once, pending again: the activation alone was lost.
-      if (!confirmed(`activation/${journal.epoch}/${before.reverts}`)) return true;
+      if (!confirmed(`activation/${journal.epoch}/${before.reverts}`)) return;
       await offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: settled });
     }
     const { epochs, settledEpoch } = driver.state;
@@ -158,16 +153,23 @@ export function createChainWatch(run: Run): ChainWatch {
     );
     if (pending && pending.epoch > settledEpoch && !known && (await lasts(`pending/${pending.epoch}/${pending.root}`)))
       await offer(rootPosted(pending, null));
-    return false;
   }
 
   return {
     look: async () => {
       const look = await begin();
       await lookAtGovernance(look);
-      const odd = [await lookAtHeads(), await lookAtRoots(look)];
+      // All that is odd in one look counts, each by itself: a chain that went back lacks heads and roots at once.
+      const seen = new Map<string, number>();
+      const confirmed: Confirmed = (what) => {
+        const count = (sightings.get(what) ?? 0) + 1;
+        seen.set(what, count);
+        return count >= SIGHTINGS;
+      };
+      await lookAtHeads(confirmed);
+      await lookAtRoots(look, confirmed);
       look.end();
-      if (!odd.includes(true)) sightings.clear();
+      sightings = seen;
     },
   };
 }

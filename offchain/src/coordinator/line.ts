@@ -1,12 +1,11 @@
 /**
  * Who asked for a place while all were taken. Soft state, like presence: a place that becomes free goes to one who still
- * asks. Networks take turns, within one its smaller networks, then its addresses, and behind one address who came first: asking
- * often is no advantage over having asked first, nor is a crowd of keys, or of addresses that one owns, over a single worker
- * elsewhere.
+ * asks. Networks take turns, see networks.ts; asking often is no advantage over having asked first.
  */
 import type { Address } from "@cotrain/sdk/protocol";
 
 import { addressPrefixes } from "../service/index.ts";
+import { emptyNetwork, findNetwork, fullestOf, lastOf, type Network, type Path, putIn, sizeOf } from "./networks.ts";
 
 /** Who has not asked again for this long, ms, has lost its turn; workers ask twice in it. */
 const PATIENCE_MS = 60_000;
@@ -20,25 +19,11 @@ export interface Line {
   turn(worker: Address, address: string, places: number, now: number): boolean;
 }
 
-/** Who waits behind a network: in smaller ones, whose order is that of their turns, or at an address in the order of coming. */
-interface Network {
-  readonly parts: Map<string, Network>;
-  readonly workers: Set<Address>;
-}
-
-const emptyNetwork = (): Network => ({ parts: new Map(), workers: new Set() });
-
-function sizeOf({ parts, workers }: Network): number {
-  let size = workers.size;
-  for (const part of parts.values()) size += sizeOf(part);
-  return size;
-}
-
 export function createLine(): Line {
-  const all = emptyNetwork();
+  const all = emptyNetwork<Address>();
   /** When each asked last, and behind which networks it waits. */
-  const waiting = new Map<Address, { readonly path: readonly string[]; readonly at: number }>();
-  const remove = (worker: Address, path: readonly string[], why: Reason): void => {
+  const waiting = new Map<Address, { readonly path: Path; readonly at: number }>();
+  const remove = (worker: Address, path: Path, why: Reason): void => {
     waiting.delete(worker);
     takeOut(all, path, worker, why);
   };
@@ -52,7 +37,7 @@ export function createLine(): Line {
         return true;
       }
       if (!waiting.has(worker)) {
-        if ((find(all, path)?.workers.size ?? 0) >= MAX_OF_ADDRESS) return false;
+        if ((findNetwork(all, path)?.waiting.size ?? 0) >= MAX_OF_ADDRESS) return false;
         if (waiting.size >= MAX_WAITING) {
           const last = lastOfFullest(all, path);
           if (last === undefined) return false;
@@ -66,19 +51,6 @@ export function createLine(): Line {
   };
 }
 
-const find = (network: Network, path: readonly string[]): Network | undefined =>
-  path.reduce((found: Network | undefined, prefix) => found?.parts.get(prefix), network);
-
-function putIn(network: Network, [prefix, ...rest]: readonly string[], worker: Address): void {
-  if (prefix === undefined) {
-    network.workers.add(worker);
-    return;
-  }
-  const part = network.parts.get(prefix) ?? emptyNetwork();
-  network.parts.set(prefix, part);
-  putIn(part, rest, worker);
-}
-
 /** Why somebody waits no longer. */
 type Reason = "served" | "late" | "crowded out";
 
@@ -86,9 +58,9 @@ type Reason = "served" | "late" | "crowded out";
  * Where it had its turn, its networks let the others go first; also where it let the turn pass, or keys that come and never ask
  * again would keep their network in front of everybody.
  */
-function takeOut(network: Network, [prefix, ...rest]: readonly string[], worker: Address, why: Reason): void {
+function takeOut(network: Network<Address>, [prefix, ...rest]: Path, worker: Address, why: Reason): void {
   if (prefix === undefined) {
-    network.workers.delete(worker);
+    network.waiting.delete(worker);
     return;
   }
   const part = network.parts.get(prefix);
@@ -101,10 +73,10 @@ function takeOut(network: Network, [prefix, ...rest]: readonly string[], worker:
 }
 
 /** How many come before it when networks take turns, in their order. */
-function before(network: Network, [prefix, ...rest]: readonly string[], worker: Address): number {
+function before(network: Network<Address>, [prefix, ...rest]: Path, worker: Address): number {
   if (prefix === undefined) {
-    const at = [...network.workers].indexOf(worker);
-    return at < 0 ? network.workers.size : at;
+    const at = [...network.waiting].indexOf(worker);
+    return at < 0 ? network.waiting.size : at;
   }
   const own = network.parts.get(prefix);
   const turns = own ? before(own, rest, worker) : 0;
@@ -117,19 +89,11 @@ function before(network: Network, [prefix, ...rest]: readonly string[], worker: 
   return count;
 }
 
-/** Of equally full ones the last. */
-const fullestOf = ({ parts }: Network): Network | undefined =>
-  [...parts.values()].reduce<Network | undefined>(
-    (most, part) => (most === undefined || sizeOf(part) >= sizeOf(most) ? part : most),
-    undefined,
-  );
-
 /** Who makes room for one more behind some networks: the last of the widest one that has more waiting, if there is such. */
-function lastOfFullest(network: Network, [prefix, ...rest]: readonly string[]): Address | undefined {
+function lastOfFullest(network: Network<Address>, [prefix, ...rest]: Path): Address | undefined {
   if (prefix === undefined) return undefined;
   const own = network.parts.get(prefix);
-  let fullest = fullestOf(network);
+  const fullest = fullestOf(network);
   if (!fullest || sizeOf(fullest) <= (own ? sizeOf(own) : 0) + 1) return own && lastOfFullest(own, rest);
-  for (let part: Network | undefined = fullest; part; part = fullestOf(part)) fullest = part;
-  return [...fullest.workers].at(-1);
+  return lastOf(fullest);
 }

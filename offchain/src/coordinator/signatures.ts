@@ -1,6 +1,6 @@
 /**
  * Whose signature something has. To find out takes a millisecond or two of the process's only thread, and of strangers anybody
- * may ask for it: theirs wait for turns, so many at a time, and networks take turns.
+ * may ask for it: theirs wait for turns, so many at a time, which networks take, see networks.ts.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
@@ -15,10 +15,11 @@ import {
 import { RetryableError } from "../base/index.ts";
 import { addressPrefixes } from "../service/index.ts";
 import { RefusedError } from "./errors.ts";
+import { emptyNetwork, putIn, sizeOf, takeFirst, takeLast } from "./networks.ts";
 
 /** Ms from one turn to the next: a sixth of the thread, and 64 workers that join at once are through in a second. */
 const TURN_MS = 10;
-/** With so many waiting, the last of the network with most of them is told to come again. */
+/** With so many waiting, the last of the fullest network is told to come again. */
 const MOST_WAITING = 256;
 
 export interface Signatures {
@@ -45,35 +46,23 @@ interface Turn {
 
 /** @param turnMs for tests */
 export function createSignatures(turnMs = TURN_MS): Signatures {
-  /** Those who wait by network, whose turn it is first. */
-  const networks = new Map<string, Turn[]>();
-  let waiting = 0;
+  const waiting = emptyNetwork<Turn>();
   let resting = false;
 
   const next = (): void => {
-    resting = false;
-    const [first] = networks;
-    if (!first) return;
-    const [network, turns] = first;
-    networks.delete(network);
-    if (turns.length > 1) networks.set(network, turns);
-    waiting -= 1;
-    resting = true;
+    const turn = takeFirst(waiting);
+    resting = turn !== undefined;
+    if (!turn) return;
     setTimeout(next, turnMs).unref();
-    turns.shift()?.begin();
+    turn.begin();
   };
 
   const turn = (from: string): Promise<void> =>
     new Promise((begin, refuse) => {
-      const network = addressPrefixes(from)[0]!;
-      const turns = networks.get(network) ?? [];
-      turns.push({ begin, refuse });
-      networks.set(network, turns);
-      waiting += 1;
-      if (waiting > MOST_WAITING) {
-        const fullest = [...networks.values()].reduce((most, each) => (each.length > most.length ? each : most));
-        waiting -= 1;
-        fullest.pop()?.refuse(new RetryableError("SIGNATURES_BUSY", "Too many joins at once: try again in a moment."));
+      putIn(waiting, addressPrefixes(from), { begin, refuse });
+      if (sizeOf(waiting) > MOST_WAITING) {
+        const busy = new RetryableError("SIGNATURES_BUSY", "Too many joins at once: try again in a moment.");
+        takeLast(waiting)?.refuse(busy);
       }
       if (!resting) next();
     });

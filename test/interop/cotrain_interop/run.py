@@ -43,6 +43,27 @@ class Memory:
         return known[1]
 
 
+MOST_PIECES = 65_536
+
+
+class Positions:
+    """Positions of a run's data, and in how many pieces without gaps they lie."""
+
+    def __init__(self):
+        self.all: set[int] = set()
+        self.pieces = 0
+
+    def add(self, taken: range) -> bool:
+        """Whether none of them was there."""
+        if not taken:
+            return True
+        if not self.all.isdisjoint(taken):
+            return False
+        self.pieces += 1 - (taken.start - 1 in self.all) - (taken.stop in self.all)
+        self.all.update(taken)
+        return True
+
+
 class Verifier:
     """One verification. `complete`: every payload and shard must be there; else what retention may drop is passed over."""
 
@@ -87,7 +108,7 @@ class Verifier:
             docs = self.memory.recall(key, self.blobs, self.report, lambda report: self._documents(facts, run, report))
             docs.run = run
             self.docs[run.run_id] = docs
-            positions: set[tuple[int, int]] = set()
+            positions = Positions()
             seen: set[str] = set()
             before, past = None, []
             for head in run.heads:
@@ -113,8 +134,8 @@ class Verifier:
         found = self.memory.recall(key, self.blobs, self.report, work)
         return replace(found, head=head)
 
-    def _once(self, found: Round, positions: set, seen: set[str]) -> None:
-        """No receipt stands under two heads, and no position of the data in two receipts."""
+    def _once(self, found: Round, positions: "Positions", seen: set[str]) -> None:
+        """No receipt stands under two heads, no position of the data in two receipts, and they lie in few pieces."""
         for leaf in found.leaves:
             require(leaf[0] not in seen, f"the receipt of {leaf[1]} stands under two heads")
             seen.add(leaf[0])
@@ -123,8 +144,8 @@ class Verifier:
             for each in entry["assignment"]["ranges"]:
                 taken = range(each["start"], each["start"] + min(each["count"], left))
                 left -= len(taken)
-                require(positions.isdisjoint(taken), f"{entry['receipt']['worker']} was given data that another had")
-                positions.update(taken)
+                require(positions.add(taken), f"{entry['receipt']['worker']} was given data that another had")
+        require(positions.pieces <= MOST_PIECES, f"the run's data lie in {positions.pieces} pieces, {MOST_PIECES} at most may be")
 
     def _aggregate(self, found: Round) -> None:
         wrong = [fragment for fragment, holds in found.holds.items() if holds is False]

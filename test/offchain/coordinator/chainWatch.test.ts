@@ -9,6 +9,8 @@ import { params } from "../chain/world.ts";
 /** What the RPC says now, of a chain whose every block is settled. */
 let said: { status: number; version: number; innerLrPpb: number; active: unknown; block: number };
 let offered: { type: string }[];
+/** What the coordinator knows. */
+let state: Record<string, unknown> & { heads: unknown[]; epochs: unknown[] };
 let look: () => Promise<string[]>;
 
 beforeEach(() => {
@@ -24,7 +26,7 @@ beforeEach(() => {
     settledTime: async () => said.block,
     chainTime: async () => said.block,
   };
-  const state = {
+  state = {
     nextParams: null,
     paramsVersion: 1,
     finished: false,
@@ -76,5 +78,32 @@ describe("what an RPC says once", () => {
     }
     expect(await look()).toEqual(["ParamsChanged"]);
     expect(offered).toMatchObject([{ params: runParamsToWire({ ...params, innerLrPpb: 20 }) }]);
+  });
+});
+
+describe("a chain that went back", () => {
+  beforeEach(() => {
+    // The first is the one that the RPC names.
+    state.heads = ["head", "lost"].map((text, sequence) => ({ head: digestOfJson(text), sequence, anchor: {} }));
+  });
+
+  it("is believed at the second sight", async () => {
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(["HeadReverted"]);
+  });
+
+  it("behind a head and a root at once is believed of both", async () => {
+    state.epochs = [{ epoch: 1, state: "posted", root: digestOfJson("root") }];
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(["HeadReverted", "RootReverted"]);
+  });
+
+  it("is not, when it was there again in between", async () => {
+    const { heads } = state;
+    for (const known of [heads, heads.slice(0, 1), heads]) {
+      state.heads = known;
+      expect(await look()).toEqual([]);
+    }
+    expect(await look()).toEqual(["HeadReverted"]);
   });
 });
