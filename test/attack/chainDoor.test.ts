@@ -7,6 +7,7 @@ import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { RetryableError } from "../../offchain/src/base/index.ts";
+import { NodeError } from "../../offchain/src/chain/nodeLink.ts";
 import {
   BLOCK_GAS_LIMIT,
   type ChainDoor,
@@ -241,14 +242,19 @@ describe("transactions of strangers", () => {
 
   /** A node that mines what it is told to. */
   async function openPool() {
-    const node = { block: 1, pool: new Set<string>(), dropped: [] as string[], asked: 0 };
+    const node = { block: 1, pool: new Set<string>(), mined: new Set<string>(), dropped: [] as string[] };
+    /** What it was given, in order. */
+    const given: string[] = [];
     const link: NodeLink = {
       request: async (method, params) => {
         const [first = ""] = (params ?? []) as string[];
         if (method === "eth_blockNumber") return `0x${node.block.toString(16)}`;
         if (method === "eth_getTransactionByHash") return node.pool.has(first) ? { blockNumber: null } : null;
+        if (method === "eth_getTransactionReceipt") return node.mined.has(first) ? {} : null;
         if (method === "anvil_dropTransaction") return void node.dropped.push(first);
         if (method !== "eth_sendRawTransaction") throw new Error(`Nobody asks for ${method}.`);
+        if (node.mined.has(keccak256(first as Hex))) throw new NodeError({ code: -32_003, message: "nonce too low" });
+        given.push(first);
         node.pool.add(keccak256(first as Hex));
         return keccak256(first as Hex);
       },
@@ -259,7 +265,7 @@ describe("transactions of strangers", () => {
     door.trust([own.address]);
     const sent = async (raw: Hex): Promise<boolean> =>
       "result" in ((await call(door, "eth_sendRawTransaction", [raw])) as object);
-    return { node, sent };
+    return { node, sent, given, door };
   }
 
   test("have a third of a block at most, however many wait and whoever sends them; the run's own are let through", async () => {
@@ -294,10 +300,54 @@ describe("transactions of strangers", () => {
     expect(node.dropped).toEqual([keccak256(stuck)]);
   });
 
+  test("and the run's own are sent again where a node that was started again lost them, within the same third", async () => {
+    const { node, sent, given, door } = await openPool();
+    const theirs = await Promise.all([0, 1, 2].map((nonce) => signed(stranger, nonce, 4_000_000n)));
+    const ours = await signed(own, 0, 5_000_000n);
+    const known = await signed(own, 1, 21_000n);
+    for (const raw of [theirs[0]!, theirs[1]!, ours, known]) expect(await sent(raw)).toBe(true);
+    node.pool.clear();
+    node.block += 1;
+    expect(await sent(theirs[2]!)).toBe(true);
+
+    // Killed: it goes on from where it had one of them.
+    node.pool.clear();
+    node.mined.add(keccak256(known));
+    given.length = 0;
+    door.restarted();
+    await eventually(() => given.length >= 2, "what has room");
+    expect(given).toEqual([ours, theirs[0]]);
+    node.block += 1;
+    node.pool.clear();
+    await eventually(() => given.length >= 4, "the others");
+    expect(given.slice(2)).toEqual([theirs[1], theirs[2]]);
+  });
+
   test("are no transactions: refused before the node sees them", async () => {
     const { sent } = await openPool();
     for (const raw of ["0x", "0x02", "7"]) expect(await sent(raw as Hex)).toBe(false);
   });
+});
+
+test("accounts that were given play money have it again where a node that was started again lost it", async () => {
+  const rich = new Set<unknown>();
+  const link: NodeLink = {
+    request: async (method, params) => {
+      const [account] = params as unknown[];
+      if (method === "eth_getBalance") return rich.has(account) ? "0xffffffffffffffffff" : "0x0";
+      if (method === "anvil_setBalance") rich.add(account);
+      return null;
+    },
+    close: () => undefined,
+  };
+  const door = await openChainDoor({ link, port: { port: 0, explicit: true } });
+  onTestFinished(() => door.close());
+  const accounts = [1, 2].map((n) => `0x${`${n}`.padStart(40, "0")}`);
+  for (const account of accounts) await call(door, "cotrain_fund", [account]);
+  rich.clear();
+  door.restarted();
+  await eventually(() => rich.size === 2, "the coins");
+  expect([...rich]).toEqual(accounts);
 });
 
 test("so many accounts a minute are given play money", async () => {

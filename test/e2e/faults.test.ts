@@ -317,21 +317,28 @@ describe("kill -9", () => {
     // Before its supervisor starts it again: the disk as it was.
     renameSync(kept, file);
 
+    const openPostings = () =>
+      watch.rows<object>(
+        "select id, key, state, attempts, progress, last_error from jobs where state <> 'done' limit 9",
+      );
     // Whoever notices first, the journal's next posting or the coordinator's watch: the chain holds it again, from later on.
     const run = await openLocalRun(stage.state);
     const options = readerOptions(`http://127.0.0.1:${ports.chain}`, run.deployment.chainId, run.deployment);
+    let found = "";
     const again = await until(
       "the lost head, posted again",
       async () => {
         try {
-          const heads = await (await openReader(options)).headsSince(run.runId, lost.sequence);
+          const heads = await (await openReader(options)).headsSince(run.runId, 0);
+          found = `heads up to ${heads.at(-1)?.sequence}`;
           return heads.find(({ sequence }) => sequence === lost.sequence);
         } catch (error) {
-          if (error instanceof CotrainError && error.retryable) return undefined;
-          throw error;
+          if (!(error instanceof CotrainError) || !error.retryable) throw error;
+          found = error.message;
+          return undefined;
         }
       },
-      { every: 200 },
+      { every: 200, context: () => `Head ${lost.sequence} was lost; ${found}; ${JSON.stringify(openPostings())}` },
     );
     expect(again.head).toBe(lost.head);
     expect(again.anchoredAt).toBeGreaterThan(lost.anchor.anchoredAt);

@@ -121,6 +121,8 @@ export interface ChainDoor {
   admit(origin: string): void;
   /** Whose transactions are let through whatever strangers send: the run's own accounts. */
   trust(accounts: readonly Address[]): void;
+  /** The node was started again: what it lost of what passed here is done again. Whoever asks meanwhile does not wait for that. */
+  restarted(): void;
   close(): Promise<void>;
 }
 
@@ -148,25 +150,39 @@ function refusalOf(request: IncomingMessage, admitted: ReadonlySet<string>): [st
   return undefined;
 }
 
+/** Accounts that are given play money again where the node lost it. */
+const MOST_GIVEN = 1_024;
+
 /** What the door keeps of what passed it. */
 interface Passed {
   readonly pool: DoorPool;
+  /** Who was given something, the last last. */
+  readonly given: Set<Address>;
   /** When accounts were given something, in the last minute. */
   funded: readonly number[];
 }
+
+const isPoor = async (link: NodeLink, account: Address): Promise<boolean> =>
+  BigInt(String(await link.request("eth_getBalance", [account, "latest"]))) < FUND_BELOW;
+
+const give = (link: NodeLink, account: Address): Promise<unknown> =>
+  link.request("anvil_setBalance", [account, `0x${FUND_TO.toString(16)}`]);
 
 /** Only raises a balance, and only of who has next to nothing: more than its fees is of no use to anybody. */
 async function fund(link: NodeLink, params: unknown, passed: Passed): Promise<boolean> {
   const [account] = Array.isArray(params) ? (params as unknown[]) : [];
   if (typeof account !== "string" || !isAddress(account, { strict: false }))
     throw new NodeError({ code: -32_602, message: `${FUND_METHOD} takes one address` });
-  if (BigInt(String(await link.request("eth_getBalance", [account, "latest"]))) >= FUND_BELOW) return false;
+  if (!(await isPoor(link, account))) return false;
   const now = systemClock.monotonic();
   passed.funded = passed.funded.filter((at) => now - at < 60_000);
   if (passed.funded.length >= FUNDED_A_MINUTE)
     throw new NodeError({ code: -32_005, message: `${FUND_METHOD} gives to ${FUNDED_A_MINUTE} accounts a minute` });
   passed.funded = [...passed.funded, now];
-  await link.request("anvil_setBalance", [account, `0x${FUND_TO.toString(16)}`]);
+  await give(link, account);
+  passed.given.delete(account);
+  passed.given.add(account);
+  for (const first of passed.given) if (passed.given.size > MOST_GIVEN) passed.given.delete(first);
   return true;
 }
 
@@ -350,7 +366,12 @@ export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoo
   const admitted = new Set<string>();
   const limits = { ...DOOR_LIMITS, ...options.limits };
   const pool = createDoorPool(options.link);
-  const server = serve(options, limits, admitted, { pool, funded: [] });
+  const given = new Set<Address>();
+  const server = serve(options, limits, admitted, { pool, given, funded: [] });
+  const restore = async (): Promise<void> => {
+    for (const account of given) if (await isPoor(options.link, account)) await give(options.link, account);
+    await pool.resend();
+  };
   createConnectionLimit({ total: limits.sockets, perAddress: limits.socketsPerAddress })(server);
   const port = await withPort(
     { ...options.port, host: LOOPBACK },
@@ -369,8 +390,13 @@ export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoo
     port,
     admit: (origin) => void admitted.add(origin),
     trust: (accounts) => pool.trust(accounts),
+    restarted: () => {
+      // A node that is away again is restored at its next start.
+      restore().catch(() => undefined);
+    },
     close: () =>
       new Promise((resolve) => {
+        pool.close();
         options.link.close();
         server.close(() => resolve());
         server.closeAllConnections();

@@ -1,10 +1,15 @@
 /**
- * Transactions that strangers send to the embedded chain. What of theirs waits for a block has a third of its gas at most, so that
- * they neither raise the price of gas, which goes up where blocks are more than half full, nor keep the run's own out.
+ * Transactions that are sent to the embedded chain. What strangers have waiting for a block has a third of its gas at most, so
+ * that they neither raise the price of gas, which goes up where blocks are more than half full, nor keep the run's own out.
+ *
+ * What passed of late is kept and sent again where the node lost it: killed, it goes on from a dump that is seconds old, without
+ * the mempool to which other nodes take back what a reorganisation undid. A vote, a claim or an execution that somebody has
+ * the receipt of would be gone otherwise, and nobody would send it again.
  */
 import pLimit from "p-limit";
 import { type Address, type Hex, keccak256, parseTransaction, recoverTransactionAddress } from "viem";
 
+import { systemClock } from "../base/index.ts";
 import { type NodeLink, NodeError } from "./nodeLink.ts";
 
 /** What a block of the embedded chain may use. Left alone, a trial that is given more goes on for as long. */
@@ -12,6 +17,12 @@ export const BLOCK_GAS_LIMIT = 30_000_000n;
 const STRANGERS_GAS = BLOCK_GAS_LIMIT / 3n;
 /** Blocks that one of theirs may wait: one that cannot be mined must not hold up others. */
 const MOST_BLOCKS = 20;
+
+/** Transactions that are kept, and their characters in hex: more than fit into the blocks of some seconds. */
+const MOST_KEPT = 4_096;
+const MOST_CHARACTERS = 8 << 20;
+/** Ms between looks whether there is room for what is sent again. */
+const ROOM_EVERY_MS = 500;
 
 export interface DoorPool {
   /** Whose transactions are the run's own: as many as there are. */
@@ -21,6 +32,12 @@ export interface DoorPool {
    * @throws NodeError
    */
   send(params: unknown): Promise<unknown>;
+  /**
+   * Sends again what a node that was started again does not have: the run's own first. Rejects where the node is away; its next
+   * start is another call, which ends this one.
+   */
+  resend(): Promise<void>;
+  close(): void;
 }
 
 interface Waiting {
@@ -29,11 +46,20 @@ interface Waiting {
   readonly since: number;
 }
 
+interface Kept {
+  readonly raw: Hex;
+  readonly gas: bigint;
+}
+
 export function createDoorPool(link: NodeLink): DoorPool {
   const own = new Set<string>();
   const waiting = new Map<Hex, Waiting>();
   /** Gas of those that the node was given and has not answered. */
   let underWay = 0n;
+  /** What passed, oldest first. */
+  const passed = new Map<Hex, Kept>();
+  let characters = 0;
+  let starts = 0;
   /** One signature at a time is looked at; as many wait for that as the door lets requests be at work. */
   const inTurn = pLimit(1);
   let sweptAt = -1;
@@ -62,6 +88,49 @@ export function createDoorPool(link: NodeLink): DoorPool {
       }
     });
 
+  const forget = (hash: Hex): void => {
+    characters -= passed.get(hash)?.raw.length ?? 0;
+    passed.delete(hash);
+  };
+  const keep = (hash: Hex, raw: Hex, gas: bigint): void => {
+    forget(hash);
+    passed.set(hash, { raw, gas });
+    characters += raw.length;
+    for (const oldest of passed.keys()) {
+      if (passed.size <= MOST_KEPT && characters <= MOST_CHARACTERS) return;
+      forget(oldest);
+    }
+  };
+  /** Hands a transaction to the node. @throws NodeError */
+  const give = async (raw: Hex, gas: bigint, block: number): Promise<unknown> => {
+    underWay += gas;
+    try {
+      const result = await link.request("eth_sendRawTransaction", [raw]);
+      const hash = keccak256(raw);
+      waiting.set(hash, { gas, since: block });
+      keep(hash, raw, gas);
+      return result;
+    } finally {
+      underWay -= gas;
+    }
+  };
+
+  /** One that cannot be any more, for its nonce is used or its sender has no coins, is left out. */
+  const giveAgain = async ({ raw, gas }: Kept): Promise<void> => {
+    try {
+      await give(raw, gas, await blockNumber());
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error;
+    }
+  };
+  /** Until one more of theirs finds place, or it is of no use any more. */
+  const room = async (gas: bigint, isEnded: () => boolean): Promise<void> => {
+    while (!isEnded() && taken() + gas > STRANGERS_GAS) {
+      await sweep(await blockNumber());
+      if (taken() + gas > STRANGERS_GAS) await systemClock.sleep(ROOM_EVERY_MS);
+    }
+  };
+
   return {
     trust: (accounts) => accounts.forEach((account) => own.add(account.toLowerCase())),
     send: async (params) => {
@@ -74,15 +143,28 @@ export function createDoorPool(link: NodeLink): DoorPool {
           code: -32_005,
           message: `transactions with ${STRANGERS_GAS} gas in all wait for a block here: try again after the next, with that much at most`,
         });
-      underWay += gas;
-      try {
-        const result = await link.request("eth_sendRawTransaction", [raw]);
-        waiting.set(keccak256(raw as Hex), { gas, since: block });
-        return result;
-      } finally {
-        underWay -= gas;
+      return give(raw as Hex, gas, block);
+    },
+    resend: async () => {
+      starts += 1;
+      const start = starts;
+      const isEnded = (): boolean => start !== starts;
+      // Nothing waits in a node that has just begun.
+      waiting.clear();
+      const ours: Kept[] = [];
+      const theirs: Kept[] = [];
+      for (const [hash, kept] of new Map(passed)) {
+        if (isEnded()) return;
+        if ((await link.request("eth_getTransactionReceipt", [hash])) === null)
+          ((await isOwn(kept.raw)) ? ours : theirs).push(kept);
+      }
+      for (const kept of ours) if (!isEnded()) await giveAgain(kept);
+      for (const kept of theirs) {
+        await room(kept.gas, isEnded);
+        if (!isEnded()) await giveAgain(kept);
       }
     },
+    close: () => void (starts += 1),
   };
 }
 

@@ -92,9 +92,15 @@ async function startChain(request: ChainRequest): Promise<StartedChain> {
   const node = anvilCommand({ stateFile: layout(state).chainState });
   daemon.onShutdown("chain state keeper", startStateKeeper(layout(state).chainState));
   await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
-  const link = openNodeLink(node.socket, { onConnect: () => pace.restarted() });
+  let door: ChainDoor | undefined;
+  const link = openNodeLink(node.socket, {
+    onConnect: () => {
+      pace.restarted();
+      door?.restarted();
+    },
+  });
   const pace = createChainPace(developmentChain(link));
-  const door = await openChainDoor({
+  const opened = await openChainDoor({
     link,
     port: {
       port: explicit ? context.options.chainPort : (file?.ports["chain"] ?? context.options.chainPort),
@@ -104,13 +110,14 @@ async function startChain(request: ChainRequest): Promise<StartedChain> {
     },
     onTransaction: () => pace.stirred(),
   });
+  door = opened;
   daemon.onShutdown("chain door", async () => {
     // Those behind it go first: what they do at their end may need the chain.
     await supervisor.stopAll();
     pace.stop();
-    await door.close();
+    await opened.close();
   });
-  return { url: door.url, chainId: DEVELOPMENT_CHAIN_ID, embedded: { link, door, pace } };
+  return { url: opened.url, chainId: DEVELOPMENT_CHAIN_ID, embedded: { link, door: opened, pace } };
 }
 
 /** Where coins cost, the one account that pays must have what a start takes. */
