@@ -176,6 +176,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/validator/aggregate.test.ts"],
   },
   {
+    name: "a coordinator that calls its error so makes a document malformed",
+    file: "offchain/src/chain/evidence.ts",
+    text: "MALFORMED.has(error.code) && !isItsWord(error));",
+    instead: "MALFORMED.has(error.code));",
+    tests: ["test/offchain/chain/evidence.test.ts"],
+  },
+  {
+    name: "a coordinator that calls its error so makes a payload malformed",
+    file: "offchain/src/chain/unreadable.ts",
+    text: " && !isItsWord(error))",
+    instead: ")",
+    tests: ["test/offchain/validator/aggregate.test.ts"],
+  },
+  {
     name: "what comes as something else is waited for without end",
     file: "offchain/src/validator/runValidator.ts",
     text: "if (!isNotHad(error)) {",

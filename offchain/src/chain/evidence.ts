@@ -2,7 +2,7 @@
  * What stands behind a head: its checkpoint's manifest and the receipts of the round that led there, each checked against
  * the digest on-chain and every signature against its signer. Coordinator, validators and `verify` share it.
  */
-import { CotrainError, ProtocolError } from "@cotrain/sdk/errors";
+import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/errors";
 import {
   type Address,
   asDigest,
@@ -44,10 +44,13 @@ export class EvidenceError extends UserError {
   }
 }
 
+/** What a coordinator calls an error is its word, and says nothing about bytes that nobody has seen. */
+export const isItsWord = (error: unknown): boolean => error instanceof CoordinatorError;
+
 const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"]);
 /** A published document is there, and is none. Of an answer that is cut as too long nobody knows whether it is the document. */
 export const isMalformed = (error: unknown): error is CotrainError =>
-  error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code));
+  error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code) && !isItsWord(error));
 
 /** What stands behind one head. */
 export interface Evidence {

@@ -21,7 +21,7 @@ import {
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parseJsonBounded } from "../base/index.ts";
 import { codecOf, fragmentLayouts, measureFragment, PayloadError, sourceOf } from "../diloco/index.ts";
-import { EvidenceError } from "./evidence.ts";
+import { EvidenceError, isItsWord } from "./evidence.ts";
 import type { BlobSource, PostedHead } from "./ports.ts";
 
 /** Outcomes of payloads that could not be read. */
@@ -141,7 +141,8 @@ async function outcomeOf(
   try {
     payload = await blobs.blob(place.head.runId, asDigest(part.digest), part.bytes);
   } catch (error) {
-    if (error instanceof CotrainError && error.code === "BLOB_TOO_LARGE") return outcomeCode.payloadMalformed;
+    if (error instanceof CotrainError && error.code === "BLOB_TOO_LARGE" && !isItsWord(error))
+      return outcomeCode.payloadMalformed;
     throw error;
   }
   try {

@@ -141,6 +141,14 @@ describe("the evidence of a head", () => {
     await expect(reading).rejects.toMatchObject({ code: "ANSWER_TOO_LARGE" });
   });
 
+  it.each(["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"])(
+    "is not had when a coordinator answers with an error that it calls %s",
+    async (code) => {
+      const blob = failing(new CoordinatorError(400, code, "It is no document."));
+      await expect(readEvidence(reader, { blob }, head, parent)).rejects.toMatchObject({ code });
+    },
+  );
+
   it.each<[string, () => [PostedHead, PostedHead?], RegExp]>([
     ["another run", () => [{ ...head, runId: asRunId(digestOfJson("other")) }], /belongs to another run/],
     ["another round", () => [{ ...head, round: 2 }], /says checkpoint 1/],
