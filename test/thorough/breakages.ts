@@ -1302,6 +1302,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/blobs.test.ts"],
   },
   {
+    name: "strangers that take a chunk now and then hold all places for downloads",
+    file: "offchain/src/service/readers.ts",
+    text: " ?? slowest(among, now);",
+    instead: ";",
+    tests: ["test/offchain/service/limits.test.ts"],
+  },
+  {
+    name: "a member's slow download makes room",
+    file: "offchain/src/service/readers.ts",
+    text: "!member && now - begun >= stallTimeout",
+    instead: "now - begun >= stallTimeout",
+    tests: ["test/offchain/service/limits.test.ts"],
+  },
+  {
+    name: "who has just begun to download is called slow",
+    file: "offchain/src/service/readers.ts",
+    text: "!member && now - begun >= stallTimeout",
+    instead: "!member && now > begun",
+    tests: ["test/offchain/service/limits.test.ts"],
+  },
+  {
     name: "long replies are not bounded in all",
     file: "offchain/src/service/readers.ts",
     text: "[...entries].filter((entry) => !entry.member)",

@@ -22,6 +22,8 @@ export interface ReaderLimits {
   readonly writeTimeout?: number;
   /** Where there is no room, who has taken nothing for this long makes some, ms; default 2,000. */
   readonly stallTimeout?: number;
+  /** Where there is none for a stranger, so does the slowest stranger that took less than this a second; default 1 MiB. */
+  readonly slowBytes?: number;
   readonly clock?: Clock;
 }
 
@@ -50,6 +52,9 @@ interface Entry {
   readonly group: string;
   readonly member: boolean;
   readonly cut: () => void;
+  readonly begun: number;
+  chunks: number;
+  /** Of its last progress. */
   since: number;
   ended: boolean;
   readonly timer: NodeJS.Timeout;
@@ -57,7 +62,7 @@ interface Entry {
 
 export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
   const { total = 512, perAddress = 128, perMember = 4 } = limits;
-  const { writeTimeout = 30_000, stallTimeout = 2_000, clock = systemClock } = limits;
+  const { writeTimeout = 30_000, stallTimeout = 2_000, slowBytes = 1 << 20, clock = systemClock } = limits;
   /** By their last progress, the longest ago first. */
   const entries = new Set<Entry>();
 
@@ -70,13 +75,21 @@ export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
     end(entry);
     entry.cut();
   };
+  /** The slowest stranger of those that are there for long enough to tell, by what it has taken a second. */
+  const slowest = (among: readonly Entry[], now: number): Entry | undefined => {
+    const rates = among
+      .filter(({ member, begun }) => !member && now - begun >= stallTimeout)
+      .map((entry) => ({ entry, rate: (entry.chunks * REPLY_CHUNK * 1_000) / (now - entry.begun) }));
+    const [least] = rates.toSorted((a, b) => a.rate - b.rate);
+    return least && least.rate < slowBytes ? least.entry : undefined;
+  };
   /** Makes room among some entries. @returns whether there is room now */
   const makeRoom = (among: readonly Entry[], most: number): boolean => {
     if (among.length < most) return true;
-    const [slowest] = among;
-    if (!slowest || clock.monotonic() - slowest.since < stallTimeout) return false;
-    cut(slowest);
-    return true;
+    const now = clock.monotonic();
+    const stalled = among.find(({ since }) => now - since >= stallTimeout) ?? slowest(among, now);
+    if (stalled) cut(stalled);
+    return stalled !== undefined;
   };
 
   return {
@@ -89,12 +102,14 @@ export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
         throw new RetryableError("READERS_BUSY", "Too many downloads at once: try again in a moment.");
       const timer = setTimeout(() => cut(entry), writeTimeout);
       timer.unref();
-      const entry: Entry = { group, member, cut: cutReply, since: clock.monotonic(), ended: false, timer };
+      const begun = clock.monotonic();
+      const entry: Entry = { group, member, cut: cutReply, begun, chunks: 0, since: begun, ended: false, timer };
       entries.add(entry);
       return {
         progress: () => {
           if (entry.ended) return;
           entry.since = clock.monotonic();
+          entry.chunks += 1;
           entry.timer.refresh();
           entries.delete(entry);
           entries.add(entry);

@@ -77,6 +77,36 @@ test("long replies have so many places in all, whatever the addresses, and who s
   expect([cut, limit.size]).toEqual([[2], 3]);
 });
 
+test("of strangers that never stall the slowest makes room, of members and of who is fast none does", async () => {
+  const clock = createManualClock(0);
+  const limit = createReaderLimit({ total: 3, perMember: 1, stallTimeout: 2_000, slowBytes: 1 << 20, clock });
+  const cut: string[] = [];
+  const begin = (asker: Parameters<typeof limit.begin>[0]) => {
+    const reader = limit.begin(asker, () => void cut.push(Object.values(asker)[0]!));
+    onTestFinished(() => reader.end());
+    return reader;
+  };
+  const member = begin({ member: "slow" });
+  const [slow, slower, fast] = ["slow", "slower", "fast"].map((address) => begin({ address }));
+  // Each takes something every second: 2, 1 and 20 chunks of 64 KiB.
+  const second = async (): Promise<void> => {
+    await clock.advance(1_000);
+    const all = [slow, slow, slower, member, ...Array.from({ length: 20 }, () => fast)];
+    for (const reader of all) reader!.progress();
+  };
+  await second();
+  expect(() => begin({ address: "early" })).toThrow(/Too many downloads/);
+  await second();
+  expect(() => begin({ member: "slow" })).toThrow(/Too many downloads/);
+  begin({ address: "newcomer" });
+  expect(cut).toEqual(["slower"]);
+  begin({ address: "next" });
+  expect(cut).toEqual(["slower", "slow"]);
+  // Who has just begun is not judged, nor who takes a mebibyte a second.
+  for (let n = 0; n < 12; n++) fast!.progress();
+  expect(() => begin({ address: "last" })).toThrow(/Too many downloads/);
+});
+
 test("a member's long replies are bounded for itself; what strangers hold, of its address and in all, keeps it from none", () => {
   const limit = createReaderLimit({ total: 2, perAddress: 2, perMember: 2, clock: createManualClock(0) });
   const begin = (asker: Parameters<typeof limit.begin>[0]) => {
