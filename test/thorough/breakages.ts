@@ -127,6 +127,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/validator/turn.test.ts"],
   },
   {
+    name: "a clock that is set ends or lengthens the time in which payloads stay",
+    file: "offchain/src/coordinator/projections.ts",
+    text: "event.at - event.was",
+    instead: "0 * event.was",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
+    name: "payloads stay by the wall clock",
+    file: "offchain/src/coordinator/retention.ts",
+    text: "settledFor(payloads)",
+    instead: "settledFor(payloads - Math.max(0, run.modules.clock.now() - run.driver.state.at))",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
     name: "who waits in line is forgotten by the wall clock",
     file: "offchain/src/coordinator/joins.ts",
     text: "openPlaces(state), run.modules.clock.monotonic())",

@@ -8,7 +8,7 @@ import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "
 import type { Database, EventLogSchema, Migration, Queryable } from "../service/index.ts";
 import type { ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
-import { clockMigrations, type ClockSchema } from "./runClock.ts";
+import { clockMigrations, type ClockSchema, writeClock } from "./runClock.ts";
 
 export interface CheckpointTable {
   run_id: string;
@@ -30,7 +30,7 @@ export interface PayloadTable {
   digest: string;
 }
 
-/** Rounds below `round` are covered by an active root since `at`, ms. */
+/** Rounds below `round` are covered by an active root since `at`, ms of the run's own time, which moves with it when that is set. */
 interface SettledTable {
   run_id: string;
   round: number;
@@ -188,6 +188,15 @@ export async function project(
         .values({ run_id: runId, round: firstOpenRound(state), at: event.at })
         .onConflict((conflict) => conflict.columns(["run_id", "round"]).doNothing())
         .execute();
+      // What counts from now on may be asked for at once.
+      await writeClock(trx, runId, event.at);
+      return;
+    case "ClockStepped":
+      await trx
+        .updateTable("coordinator_settled")
+        .set((row) => ({ at: row("at", "+", event.at - event.was) }))
+        .where("run_id", "=", runId)
+        .execute();
       return;
     case "RootReverted":
       await trx
@@ -244,8 +253,11 @@ export interface Projections {
   /** Whether it belongs to a round of this run below `round`, or to another run. */
   hasEarlierPayload(digest: Digest, round: number): Promise<boolean>;
   forgetPayloadsBefore(round: number): Promise<void>;
-  /** The round below which all are covered by roots that became active at `time` or before; 0 for none. */
-  settledBy(time: number): Promise<number>;
+  /**
+   * The round below which all are covered by roots that have been active for `ms`; 0 for none. By the run's own time as it
+   * was last written down, so that neither a clock that is set nor one that is about to be makes it more than it was.
+   */
+  settledFor(ms: number): Promise<number>;
   /** What the acknowledgement of a receipt says, of whatever round; undefined when it was not accepted. */
   accepted(receiptHash: Hex): Promise<{ readonly tokens: number; readonly acceptedAt: number } | undefined>;
 }
@@ -324,13 +336,14 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
       for (const table of ["coordinator_payloads", "coordinator_settled"] as const)
         await db.deleteFrom(table).where("run_id", "=", runId).where("round", "<", round).execute();
     },
-    settledBy: async (time) => {
+    settledFor: async (ms) => {
       const row = await db
-        .selectFrom("coordinator_settled")
-        .select("round")
-        .where("run_id", "=", runId)
-        .where("at", "<=", time)
-        .orderBy("round", "desc")
+        .selectFrom("coordinator_settled as settled")
+        .innerJoin("coordinator_clocks as clocks", "clocks.run_id", "settled.run_id")
+        .select("settled.round")
+        .where("settled.run_id", "=", runId)
+        .whereRef("settled.at", "<=", (row) => row("clocks.at", "-", ms))
+        .orderBy("settled.round", "desc")
         .limit(1)
         .executeTakeFirst();
       return row?.round ?? 0;

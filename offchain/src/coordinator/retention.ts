@@ -25,7 +25,7 @@ export const defaultRetention: RetentionOptions = { payloads: 0, checkpointBytes
 /** The first round whose payloads, and the checkpoints before and after it, are kept. */
 export async function keptFrom(run: Run): Promise<number> {
   const { payloads } = run.retention;
-  const settled = await run.projections.settledBy(run.modules.clock.now() - payloads);
+  const settled = await run.projections.settledFor(payloads);
   return Math.min(settled, firstOpenRound(run.driver.state));
 }
 

@@ -85,40 +85,62 @@ it("keeps as many of the newest checkpoints as it announces, and of the others a
   expect(await keptUnder(3, size - 1)).toEqual([0, 3, 4, 5]);
 });
 
+const HOUR = 3_600_000;
+
 // point 13
-it("keeps payloads, and the checkpoints around them, for as long as it announces after their root is active", async () => {
-  harness = await openHarness({ retention: { payloads: 60_000, checkpointBytes: 0, checkpoints: 1 } });
-  const state = () => harness.run.driver.state;
-  expect((await harness.client.run(runId)).kept).toEqual({ payloadSeconds: 60, checkpoints: 1, checkpointBytes: 0 });
-  const workers = [harness.worker("31"), harness.worker("32")];
-  for (const worker of workers) await worker.join();
-  const digests = [state().checkpoint.digest];
-  for (let round = 1; round <= 2; round++) {
-    for (const worker of workers) await worker.train();
-    await until(() => state().heads.at(-1)?.anchor != null && state().heads.length === round + 1, "the anchor");
-    digests.push(state().checkpoint.digest);
-  }
-  const payloads = await harness.run.projections.payloadsBefore(2);
-  expect(payloads.length).toBeGreaterThan(workers.length * 4);
-  const shardsOf = async (digest: Digest): Promise<Digest[]> =>
-    (await readManifest(harness.blobs, digest)).fragments.map((fragment) => asDigest(fragment.digest));
-  const needed = [...payloads, ...(await shardsOf(digests[1]!))];
-  const there = async (): Promise<number> => {
-    const found = await Promise.all(needed.map((digest) => harness.blobs.has(digest)));
-    return found.filter(Boolean).length;
-  };
-  await elapse(
-    harness,
-    async () => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting",
-    "the epoch",
-  );
-  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
-  await elapse(harness, () => state().settledEpoch === 1, "the activation");
-  await harness.clock.advance(50_000);
-  await release(harness.run);
-  expect(await there()).toBe(needed.length);
-  // Time alone releases them: no round ends here, and no root.
-  await elapse(harness, async () => (await there()) === 0, "the release");
+describe("payloads, and the checkpoints around them, stay for as long as it announces after their root is active", () => {
+  it.each([
+    ["", 0, false],
+    ["also when the clock is set an hour forward", HOUR, false],
+    ["and no longer when the clock is set an hour back", -HOUR, false],
+    [
+      "a coordinator that was down for an hour, or finds the clock set forward, serves them for what was left",
+      HOUR,
+      true,
+    ],
+    ["and so does one that finds the clock set an hour back", -HOUR, true],
+  ])("%s", async (_, step, down) => {
+    harness = await openHarness({ retention: { payloads: 60_000, checkpointBytes: 0, checkpoints: 1 } });
+    const { clock } = harness;
+    const state = () => harness.run.driver.state;
+    expect((await harness.client.run(runId)).kept).toEqual({ payloadSeconds: 60, checkpoints: 1, checkpointBytes: 0 });
+    const workers = [harness.worker("31"), harness.worker("32")];
+    for (const worker of workers) await worker.join();
+    const digests = [state().checkpoint.digest];
+    for (let round = 1; round <= 2; round++) {
+      for (const worker of workers) await worker.train();
+      await until(() => state().heads.at(-1)?.anchor != null && state().heads.length === round + 1, "the anchor");
+      digests.push(state().checkpoint.digest);
+    }
+    const payloads = await harness.run.projections.payloadsBefore(2);
+    expect(payloads.length).toBeGreaterThan(workers.length * 4);
+    const shardsOf = async (digest: Digest): Promise<Digest[]> =>
+      (await readManifest(harness.blobs, digest)).fragments.map((fragment) => asDigest(fragment.digest));
+    const needed = [...payloads, ...(await shardsOf(digests[1]!))];
+    const there = async (): Promise<number> => {
+      const found = await Promise.all(needed.map((digest) => harness.blobs.has(digest)));
+      return found.filter(Boolean).length;
+    };
+    const attested = async (): Promise<boolean> =>
+      (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
+    await elapse(harness, attested, "the epoch");
+    for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    const active = clock.monotonic();
+    await clock.advance(10_000);
+    clock.step(step);
+    await release(harness.run);
+    expect(await there()).toBe(needed.length);
+    if (down) await harness.restart();
+    const noticed = (): boolean => Math.abs(state().at - clock.now()) < HOUR / 2;
+    await elapse(harness, noticed, "a look at the clock");
+    await clock.advance(active + 50_000 - clock.monotonic());
+    await release(harness.run);
+    expect(await there()).toBe(needed.length);
+    // Time alone releases them: no round ends here, and no root.
+    await elapse(harness, async () => (await there()) === 0, "the release");
+    expect(clock.monotonic() - active).toBeLessThan(HOUR / 2);
+  });
 });
 
 describe("what another run of the same store has too", () => {
