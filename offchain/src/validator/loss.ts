@@ -172,7 +172,7 @@ async function measure(setup: Setup, request: LossRequest, clock: Clock, signal:
   const batch = engine.shapes.eval?.batch ?? 1;
   const { sequences } = request;
   const indices = typeof sequences === "number" ? sampleOf(heldOut.count, sequences, batch) : sequences;
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   const cpuBefore = await engine.cpuTime();
   await engine.setParameters(parameters);
   let sum = 0;
@@ -183,7 +183,8 @@ async function measure(setup: Setup, request: LossRequest, clock: Clock, signal:
     sum += loss;
     cpu = (await engine.cpuTime()) - cpuBefore;
     // After the last batch too: the share is of the whole measurement.
-    if (request.share !== undefined) await clock.sleep(restAfter(cpu, clock.now() - startedAt, request.share), signal);
+    if (request.share !== undefined)
+      await clock.sleep(restAfter(cpu, clock.monotonic() - startedAt, request.share), signal);
   }
   const loss = sum / (indices.length / batch);
   return {
@@ -191,7 +192,7 @@ async function measure(setup: Setup, request: LossRequest, clock: Clock, signal:
     microBitsPerByte: Math.round(bitsPerByte(loss, manifest.heldOut) * 1_000_000),
     sequences: indices.length,
     cpu,
-    elapsed: clock.now() - startedAt,
+    elapsed: clock.monotonic() - startedAt,
   };
 }
 

@@ -226,11 +226,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const soundGates = new Set<string>();
   /** Since when something that a head's verdict needs is said not to be there, by head. */
   const goneSince = new Map<string, number>();
-  const lastLook = ({ head }: Link): number => (goneSince.has(head.head) ? -1 : (lookedAt.get(head.head) ?? 0));
   /** When documents of heads that should long have been paid for are looked at again. */
   let lookAgainAt = 0;
   /** When the documents of a head were looked at again, monotonic ms. */
   const lookedAt = new Map<Hex, number>();
+  const lastLook = ({ head }: Link): number => lookedAt.get(head.head) ?? 0;
   let complained: number | undefined;
 
   const issue = async (verdict: Verdict): Promise<Statement<WireStruct<"Verdict">>> => {
@@ -368,10 +368,15 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       const epoch = epochAt(schedule, head.anchoredAt);
       return judged.has(head.head) && epoch > settled && now >= endOfEpoch(schedule, epoch) + schedule.postingDelay;
     });
-    // Those of which something was missing first, then those that were looked at longest ago.
+    // Each in its turn, whatever is said of it; of what it has denied there is no more to say, and it takes no place.
     const documents = new Map<RunId, RunDocuments>();
-    for (const link of overdue.toSorted((a, b) => lastLook(a) - lastLook(b)).slice(0, LOOKS_AGAIN)) {
+    let places = LOOKS_AGAIN;
+    for (const link of overdue.toSorted((a, b) => lastLook(a) - lastLook(b))) {
+      if (places === 0) return;
       const { head, round, runId: id } = link.head;
+      const said = await statements.about(head);
+      if (said.some(({ struct }) => struct.validator === validator && isAgainst(struct))) continue;
+      places -= 1;
       lookedAt.set(head, clock.monotonic());
       const ofRun = documents.get(id) ?? runDocuments(reader, blobs, id);
       documents.set(id, ofRun);
@@ -384,8 +389,6 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     members: readonly Address[],
     documents: RunDocuments,
   ): Promise<void> {
-    const said = await statements.about(head.head);
-    if (said.some(({ struct }) => struct.validator === validator && isAgainst(struct))) return;
     try {
       await readEvidence(reader, blobs, head, parent, documents);
       goneSince.delete(head.head);

@@ -1,7 +1,7 @@
 /** What a running worker tells its surroundings: plain data, safe to send over IPC. */
 import type { Address, Digest, Hex, RunId } from "@cotrain/sdk/protocol";
 
-/** Where an assignment's time went, milliseconds of wall clock; phases overlap where work does. */
+/** Where an assignment's time went, milliseconds; phases overlap where work does. */
 export interface RoundTimes {
   /** From the work reply to the first inner step: θ_r, tokens, the state's hash. */
   readonly prepare: number;

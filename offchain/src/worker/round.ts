@@ -102,7 +102,7 @@ export async function workRound(
 ): Promise<RoundResult> {
   const { clock, trainer } = context;
   const residual = residuals.current;
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   const aborted = new Promise<never>((_, reject) => {
     if (signal.aborted) reject(signal.reason);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -117,10 +117,10 @@ export async function workRound(
   await trainer.load(base.fragments);
   const commitment = createCommitment();
   commitment.start(trainer.step, await trainer.digest(residual));
-  const preparedAt = clock.now();
+  const preparedAt = clock.monotonic();
 
   const { loss, tokensPerSecond } = await train(assignment, steps, residual, context, progress, commitment, signal);
-  const trainedAt = clock.now();
+  const trainedAt = clock.monotonic();
 
   progress.uploading = true;
   // Asked for first, so that encoding does not wait until the end state is hashed.
@@ -155,22 +155,22 @@ export async function workRound(
   await context.evidence.sent(signed, header);
   await uploads;
   residuals.submitted(signed.receiptHash, next);
-  const sentAt = clock.now();
+  const sentAt = clock.monotonic();
 
   const reply = await submit(assignment, signed, header, encoded, context, signal);
   const { runId, worker, round } = assignment;
   const due = { runId, worker, round, receiptHash: signed.receiptHash, tokens: tokensOf(assignment) };
   await verifyAnyPoster(due, context, reply);
   await context.evidence.acknowledged(signed.receiptHash, reply);
-  const endedAt = clock.now();
+  const endedAt = clock.monotonic();
   progress.uploading = false;
 
   const times: RoundTimes = {
-    wait: startedAt - waitedSince,
-    prepare: preparedAt - startedAt,
-    train: trainedAt - preparedAt,
-    send: sentAt - trainedAt,
-    submit: endedAt - sentAt,
+    wait: Math.round(startedAt - waitedSince),
+    prepare: Math.round(preparedAt - startedAt),
+    train: Math.round(trainedAt - preparedAt),
+    send: Math.round(sentAt - trainedAt),
+    submit: Math.round(endedAt - sentAt),
   };
   context.onEvent({
     type: "acknowledged",
@@ -198,7 +198,7 @@ async function train(
   const { trainer, clock } = context;
   const { round } = assignment;
   const tokensPerStep = assignment.batch * assignment.sequence;
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   const count = steps.learningRates.length;
   const perStep = steps.tokens.length / count;
   let reportedAt = startedAt;
@@ -207,7 +207,7 @@ async function train(
     done += 1;
     progress.step = done;
     progress.loss = progress.loss === null ? loss : progress.loss + SMOOTHING * (loss - progress.loss);
-    const now = clock.now();
+    const now = clock.monotonic();
     progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
     if (now - reportedAt < PROGRESS_EVERY && done < count) return;
     reportedAt = now;

@@ -303,12 +303,12 @@ async function patiently<T>(
   work: (found: RetryOptions) => Promise<T>,
 ): Promise<T> {
   const { clock, signal, onEvent } = retry;
-  const giveUpAt = clock.now() + patience;
+  const giveUpAt = clock.monotonic() + patience;
   try {
     return await work({
       ...retry,
       onRetry: (...tried) => onEvent({ ...retryEvent("run", ...tried), patienceMs: patience }),
-      retryable: (error) => saysRetryable(error) && clock.now() < giveUpAt,
+      retryable: (error) => saysRetryable(error) && clock.monotonic() < giveUpAt,
     });
   } catch (error) {
     if (signal.aborted || !saysRetryable(error)) throw error;
@@ -380,17 +380,18 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
   };
   try {
     let refusals = 0;
-    let idleSince = clock.now();
+    let idleSince = clock.monotonic();
     let last: Assignment | undefined;
     for (;;) {
-      const askedAt = clock.now();
+      const askedAt = clock.monotonic();
       const reply = await nextWork(session, signal);
       if (reply === undefined) return await finish("stopped", "It was asked to stop.");
       if (reply.kind === "leave") return await finish("dismissed", reply.reason);
       const wait = async (reason: string): Promise<void> => {
         onEvent({ type: "waiting", reason });
         // A coordinator that answers at once, over and over, is not asked in a tight loop.
-        if (clock.now() - askedAt < 200) await pause(clock, fullJitter(0, context.backoff, context.random), signal);
+        if (clock.monotonic() - askedAt < 200)
+          await pause(clock, fullJitter(0, context.backoff, context.random), signal);
       };
       if (reply.kind === "wait" || isSame(reply.assignment, last)) {
         await wait(reply.kind === "wait" ? reply.reason : "The round goes on without this worker.");
@@ -434,7 +435,7 @@ async function work(options: WorkerOptions, context: Prepared): Promise<WorkerEn
         signal.removeEventListener("abort", stopRound);
         current = undefined;
         Object.assign(progress, { round: null, step: 0, uploading: false });
-        idleSince = clock.now();
+        idleSince = clock.monotonic();
       }
       await context.artefacts.trim(options.cacheBytes ?? DEFAULT_CACHE_BYTES);
     }

@@ -12,8 +12,9 @@ import {
 } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import { computeEpoch, drawnBy, type PostedHead } from "../../../offchain/src/chain/index.ts";
+import { computeEpoch, drawnBy, type Lot, lotOf, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type AttestModules, decide, type Decision } from "../../../offchain/src/validator/attest.ts";
+import { CLAIMS_PER_MEMBER } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "../chain/ledger.ts";
 import { accountOf, validators } from "../chain/world.ts";
 
@@ -43,14 +44,28 @@ type Said = Awaited<ReturnType<typeof verdictOf>>;
 
 const paid = (account: Address) => ({ account, tokens: 100n });
 
-/** What the honest one, which found both heads to hold, makes of an epoch that counts these verdicts. */
+interface More {
+  readonly members?: readonly Account[];
+  /** What the honest one said besides. */
+  readonly besides?: (ledger: Ledger, last: PostedHead) => Promise<Said>;
+  /** Heads before these two. */
+  readonly heads?: number;
+}
+
+const lotIn = (ledger: Ledger, head: string): Promise<Lot | undefined> => {
+  const posted = ledger.heads.find((each) => each.head === head)!;
+  return lotOf(ledger.modules.reader, posted, { fragments: 4, oneIn: 8 });
+};
+
+/** What the honest one, which found all heads to hold, makes of an epoch that counts these verdicts. */
 async function decided(
   counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
-  members: readonly Account[] = validators,
-): Promise<Decision> {
+  { members = validators, besides, heads = 0 }: More = {},
+): Promise<{ decision: Decision; ledger: Ledger }> {
   const ledger = createLedger();
   ledger.validators = members.map(lower).toSorted();
   ledger.add({ anchoredAt: 1_000, receipts: [] });
+  for (let n = 0; n < heads; n++) ledger.add({ anchoredAt: 1_002, receipts: accounts.slice(0, 1).map(paid) });
   const early = ledger.add({ anchoredAt: 1_003, receipts: accounts.slice(0, 1).map(paid) });
   const last = ledger.add({ anchoredAt: 1_015, receipts: accounts.slice(1).map(paid) });
   ledger.now = 1_017;
@@ -66,17 +81,18 @@ async function decided(
     const bytes = new TextEncoder().encode(canonicalJson(document));
     published.set(sha256(bytes), bytes);
   }
-  const own = new Map<string, Said>();
-  for (const head of [early, last]) own.set(head.head, await verdictOf(ledger, honest, head, 10_000n));
+  const own = new Map<string, Said[]>();
+  for (const head of ledger.heads.slice(1)) own.set(head.head, [await verdictOf(ledger, honest, head, 10_000n)]);
+  if (besides) own.get(last.head)?.push(await besides(ledger, last));
   const modules: AttestModules = {
     ...ledger.modules,
     blobs: { blob: async (_run, digest) => published.get(digest)! },
     validator: lower(honest),
-    verdictsAbout: async (head) => [own.get(head)].filter((each) => each !== undefined),
-    drawn: (head) => own.get(head)?.struct.index,
-    lotOf: async () => undefined,
+    verdictsAbout: async (head) => own.get(head) ?? [],
+    drawn: (head) => own.get(head)?.[0]?.struct.index,
+    lotOf: ({ head }) => lotIn(ledger, head),
   };
-  return decide(modules, modelId, runs[0], {
+  const decision = await decide(modules, modelId, runs[0], {
     epoch: 1,
     manifest: attestation.epochDigest,
     attestation: toWire("Attestation", attestation),
@@ -84,6 +100,7 @@ async function decided(
     state: "collecting",
     transaction: null,
   });
+  return { decision, ledger };
 }
 const ofEach = (ledger: Ledger, head: PostedHead, who: Account[], value: bigint): Promise<Said[]> =>
   Promise.all(who.map((each) => verdictOf(ledger, each, head, value)));
@@ -91,7 +108,7 @@ const all = (ledger: Ledger, head: PostedHead, ...values: bigint[]): Promise<Sai
   Promise.all(values.map((value, i) => verdictOf(ledger, [liar, honest, third][i]!, head, value)));
 
 it("an epoch in which a lone 0 rejects what this validator found to hold is not signed", async () => {
-  const decision = await decided(async (ledger, [early, last]) => [
+  const { decision } = await decided(async (ledger, [early, last]) => [
     ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
     ...(await all(ledger, last, 0n)),
   ]);
@@ -109,15 +126,15 @@ it("one in which a minority rejects it, since others that found it to hold are l
       ...(await ofEach(ledger, last, [...liars, ...more], 0n)),
       ...(await ofEach(ledger, last, heard, 10_000n)),
     ];
-  expect(await decided(withVoicesOf([]), members)).toMatchObject({
+  expect((await decided(withVoicesOf([]), { members })).decision).toMatchObject({
     kind: "refuse",
     reason: expect.stringContaining("by the voices of 3 of 7 validators"),
   });
-  expect(await decided(withVoicesOf(others.slice(2, 3)), members)).toMatchObject({ kind: "sign" });
+  expect((await decided(withVoicesOf(others.slice(2, 3)), { members })).decision).toMatchObject({ kind: "sign" });
 });
 
 it("one in which more than half reject it, this validator's voice counted, is signed", async () => {
-  const decision = await decided(async (ledger, [early, last]) => [
+  const { decision } = await decided(async (ledger, [early, last]) => [
     ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
     ...(await all(ledger, last, 0n, 10_000n, 0n)),
   ]);
@@ -125,9 +142,47 @@ it("one in which more than half reject it, this validator's voice counted, is si
 });
 
 it("one in which it is paid although this validator's voice came too late is signed", async () => {
-  const decision = await decided(async (ledger, [early, last]) => [
+  const { decision } = await decided(async (ledger, [early, last]) => [
     ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
     ...(await all(ledger, last, 10_000n)),
   ]);
   expect(decision).toMatchObject({ kind: "sign" });
+});
+
+it.each([
+  ["that its worker drew must be counted", third, 0, "It leaves out the verdict of this validator"],
+  ["that its worker draws no more need not be counted", third, 1, "signed"],
+  ["of one outside the set need not be counted", others[0]!, 0, "signed"],
+] as const)("its own confirmation about a fragment %s", async (_name, drawer, shift, expected) => {
+  const { decision } = await decided(
+    async (ledger, [early, last]) => [
+      ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
+      ...(await all(ledger, last, 10_000n, 10_000n, 10_000n)),
+    ],
+    {
+      besides: async (ledger, last) => {
+        const { key, struct, signature } = await verdictOf(ledger, honest, last, 0n);
+        const drawn = (await lotIn(ledger, last.head))!.fragmentOf(lower(drawer));
+        const said = { kind: verdictKind.confirmation, worker: lower(drawer), index: (drawn + shift) % 4 };
+        return { key, struct: { ...struct, ...said }, signature };
+      },
+    },
+  );
+  expect(decision.kind === "refuse" ? decision.reason : `${decision.kind}ed`).toContain(expected);
+});
+
+it("what of one validator is too much to look at is chosen by the lot of the one who looks", async () => {
+  const { decision, ledger } = await decided(async () => [], { heads: CLAIMS_PER_MEMBER + 40 });
+  if (decision.kind !== "sign") throw new Error(decision.kind);
+  const ranked = await Promise.all(
+    ledger.heads.slice(1).map(async ({ head }) => ({
+      head,
+      seed: (await lotIn(ledger, head))!.seedOf(lower(honest)),
+    })),
+  );
+  const due = ranked.toSorted((a, b) => (a.seed < b.seed ? -1 : 1)).slice(0, CLAIMS_PER_MEMBER);
+  for (const each of [liar, third]) {
+    const claimed = decision.claims.filter(({ by }) => by === lower(each)).map(({ head }) => head.head);
+    expect(claimed.toSorted()).toEqual(due.map(({ head }) => head).toSorted());
+  }
 });

@@ -6,6 +6,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
   asHead,
+  type Digest,
   digestOfJson,
   drawsGateAudit,
   type Hex,
@@ -19,7 +20,7 @@ import {
 import type { LocalAccount } from "viem";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
-import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
+import { type Clock, createRandom, systemClock, UserError } from "../../../offchain/src/base/index.ts";
 import { type Chain, openChain } from "../../../offchain/src/chain/index.ts";
 import {
   type Database,
@@ -70,6 +71,11 @@ let verdicts: SignedVerdict[] = [];
 let withheld: string | undefined;
 /** Shards that were asked for while it was withheld. */
 let refused = 0;
+/** Looks of validators that are nearly over. */
+let looks = 0;
+/** How often a measurement of held-out loss failed; undefined while none does. */
+let failures: number | undefined;
+let unmeasurable: Digest | undefined;
 
 const coordinator: ValidatorCoordinator = {
   run: async () => {
@@ -79,7 +85,10 @@ const coordinator: ValidatorCoordinator = {
     const view = { runId: world.runId, modelId, definition, realisations, phase, loss: measured };
     return view as unknown as RunView;
   },
-  epochs: async () => ({ epochs: [] }),
+  epochs: async () => {
+    looks += 1;
+    return { epochs: [] };
+  },
   blob: async (_run, digest, limit) => {
     if (digest === withheld) {
       refused += 1;
@@ -100,6 +109,10 @@ const loss: LossMeter = {
   measure: async ({ checkpoint, sequences, share }, signal) => {
     signal.throwIfAborted();
     if (typeof checkpoint === "string" || typeof sequences === "number") {
+      if (failures !== undefined && checkpoint === unmeasurable) {
+        failures += 1;
+        throw new UserError("UNMEASURABLE", "It cannot be measured.");
+      }
       const measurement = { ended: false, share };
       endless.push(measurement);
       return new Promise((_resolve, reject) => {
@@ -125,7 +138,7 @@ const loss: LossMeter = {
   close: () => undefined,
 };
 
-async function start(): Promise<ValidatorEvent[]> {
+async function start(clock: Clock = systemClock): Promise<ValidatorEvent[]> {
   const events: ValidatorEvent[] = [];
   const file = join(node.directory, `${crypto.randomUUID()}.sqlite`);
   const database = await openDatabase<StatementSchema>(file, statementMigrations);
@@ -138,6 +151,7 @@ async function start(): Promise<ValidatorEvent[]> {
       account: me,
       statements: openStatements(database),
       loss,
+      clock,
       onEvent: (event) => void events.push(event),
     },
   );
@@ -157,6 +171,12 @@ async function eventually<T>(what: string, look: () => T | undefined): Promise<T
     await sleep(20);
   }
   throw new Error(`${what} did not come.`);
+}
+
+/** Until two looks are over that began after this. */
+async function looked(): Promise<void> {
+  const before = looks;
+  await eventually("looks", () => (looks >= before + 4 ? true : undefined));
 }
 
 /** Posts a round; the block that decides the lot is one by which the newest head's audit is drawn by this validator, or not. */
@@ -248,11 +268,16 @@ it("a validator without the shards of a drawn gate says so and does not judge th
   };
   // Of the fragment that it recomputes it needs no published shard.
   withheld = manifest.fragments[(fragment + 1) % fragments]!.digest;
-  const events = await start();
-  const said = await eventually("a word of it", () =>
-    events.find((event) => event.type === "retrying" && event.what.includes(`loss gate of checkpoint ${round}`)),
-  );
-  expect(said).toMatchObject({ reason: expect.stringContaining(withheld) });
+  let passed = 0;
+  const events = await start({ ...systemClock, monotonic: () => passed });
+  const said = () =>
+    events.filter((event) => event.type === "retrying" && event.what.includes(`loss gate of checkpoint ${round}`));
+  await eventually("a word of it", () => said()[0]);
+  await looked();
+  expect(said()).toEqual([expect.objectContaining({ reason: expect.stringContaining(withheld) })]);
+  // It is tried again after a while, not at each look.
+  passed = 10_000;
+  await eventually("another word of it", () => said()[1]);
   expect(refused).toBeGreaterThan(0);
   expect(verdicts.some(({ verdict }) => verdict.head === head)).toBe(false);
   await stop();
@@ -303,4 +328,17 @@ it("an audit that keeps to its share is begun anew without one when the run rest
     phase = "Training";
     starved = false;
   }
+});
+
+it("a checkpoint that cannot be measured is left after some tries", async () => {
+  realisations = [(await chain.realisationsOf(world.runId))[0]!];
+  const [first] = await chain.headsSince(world.runId, 0);
+  unmeasurable = first!.checkpointDigest;
+  failures = 0;
+  const events = await start();
+  const tried = (): number | undefined => failures;
+  await eventually("five tries", () => ((tried() ?? 0) >= 5 ? true : undefined));
+  await looked();
+  expect(tried()).toBe(5);
+  expect(events.filter((event) => event.type === "retrying" && event.what === "loss of checkpoint 0")).toHaveLength(5);
 });

@@ -2,16 +2,24 @@
 import {
   type Address,
   asHead,
+  asRunId,
+  type Digest,
   digestOfJson,
+  domainFor,
   type EpochHead,
   type EpochInputs,
+  fromWire,
   type SignedVerdict,
+  typedDataOf,
   verdictKind,
   type VerdictsFile,
 } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
+import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createClaims } from "../../../offchain/src/validator/claims.ts";
 import { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "../../../offchain/src/validator/index.ts";
+import { contracts } from "../chain/ledger.ts";
 import { validators } from "../chain/world.ts";
 
 const lower = (account: { readonly address: string }): Address => account.address.toLowerCase() as Address;
@@ -104,5 +112,58 @@ describe("the draws of others that a validator looks at", () => {
       list.filter(({ by, denied }) => by === other && !denied).map(({ head }) => rank(head));
     const highest = silent(kept).reduce((most, value) => (value > most ? value : most), 0n);
     expect(silent(many).filter((value) => value <= highest)).toHaveLength(CLAIMS_PER_MEMBER - 100);
+  });
+});
+
+describe("a claim", () => {
+  const claim: Claim = { head: headAt(1), by: other, drawer: other, denied: false };
+  const draw = { fragment: 0, gate: false };
+  const chainId = 31_337;
+  const shown: SignedVerdict[] = [];
+  const opened = () => {
+    const examined: Claim[] = [];
+    const clock = createManualClock();
+    const created = createClaims({
+      reader: { chainId, contracts },
+      clock,
+      patience: 1_000,
+      measures: false,
+      verdicts: async () => shown,
+      lotOf: async () => ({ seedOf: () => 0n, fragmentOf: () => 0, auditsGate: () => false }),
+      examine: async (each) => void examined.push(each),
+    });
+    return { open: created, clock, examined };
+  };
+  const signed = async (runId: Digest): Promise<SignedVerdict> => {
+    const { verdict } = said(1, other, "10000");
+    const struct = { ...fromWire("Verdict", verdict), runId: asRunId(runId) };
+    const signature = await validators[1]!.signTypedData(
+      typedDataOf(domainFor(chainId, contracts.runRegistry), "Verdict", struct),
+    );
+    return { verdict: { ...verdict, runId: struct.runId }, signature };
+  };
+
+  it("is settled by what its validator says of this run's head, and by nothing that it signed for another run", async () => {
+    const { open } = opened();
+    shown.splice(0, 1, await signed(digestOfJson("another run")));
+    expect(await open.settle([claim])).toEqual([claim]);
+    shown.splice(0, 1, await signed(digestOfJson("run")));
+    expect(await open.settle([claim])).toEqual([]);
+    shown.splice(0);
+  });
+
+  it("is looked at when its validator was silent for long enough, and what is known of it goes with its head", async () => {
+    const { open, clock, examined } = opened();
+    expect(await open.settle([claim])).toEqual([claim]);
+    await clock.advance(1_000);
+    await open.settle([claim]);
+    expect(examined).toEqual([claim]);
+    open.found(claim.head.head, draw);
+    open.keep(new Set([claim.head.head]));
+    expect(await open.settle([claim])).toEqual([]);
+    open.keep(new Set());
+    // As at first: what was found is forgotten, and so is since when its validator is silent.
+    expect(await open.settle([claim])).toEqual([claim]);
+    expect(examined).toHaveLength(1);
   });
 });

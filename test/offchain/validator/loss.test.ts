@@ -239,19 +239,29 @@ describe("its share of the machine", () => {
     bounded.close();
   });
 
-  it("is of the whole measurement, from the parameters to the last batch", async () => {
-    let now = 0;
-    const clock = {
-      ...createManualClock(),
-      now: () => now,
-      sleep: async (ms: number) => void (now += ms),
-    };
-    const bounded = createLossMeter({ coordinator: url, cache: join(directory, "cache") }, clock);
-    const { cpu, elapsed } = await bounded.measure({ ...request(), share: 0.05 }, new AbortController().signal);
-    expect(cpu).toBeGreaterThan(0);
-    expect(restAfter(cpu, elapsed, 0.05)).toBe(0);
-    bounded.close();
-  });
+  it.each([0, 3_600_000, -3_600_000])(
+    "is of the whole measurement, from the parameters to the last batch, and no less (clock set by %i ms)",
+    async (step) => {
+      let passed = 0;
+      let set = 0;
+      const clock = {
+        ...createManualClock(),
+        now: () => passed + set,
+        monotonic: () => passed,
+        sleep: async (ms: number) => {
+          passed += ms;
+          set = step;
+        },
+      };
+      const bounded = createLossMeter({ coordinator: url, cache: join(directory, "cache") }, clock);
+      const { cpu, elapsed } = await bounded.measure({ ...request(), share: 0.05 }, new AbortController().signal);
+      expect(cpu).toBeGreaterThan(0);
+      expect(elapsed).toBe(passed);
+      expect(restAfter(cpu, passed, 0.05)).toBe(0);
+      expect(restAfter(cpu, passed - 2, 0.05)).toBeGreaterThan(0);
+      bounded.close();
+    },
+  );
 });
 
 describe("the sample", () => {

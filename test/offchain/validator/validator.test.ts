@@ -9,11 +9,13 @@ import {
   asHead,
   asRunId,
   canonicalJson,
+  type CheckpointManifest,
   digestOfJson,
   domainFor,
   drawnFragment,
   type EpochView,
   fromWire,
+  type Hex,
   LOT_DELAY_BLOCKS,
   lotSeed,
   type ReceiptsFile,
@@ -31,12 +33,13 @@ import {
 import { createTestClient, createWalletClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
+import { type Clock, createRandom, systemClock, UserError } from "../../../offchain/src/base/index.ts";
 import {
   type Chain,
   type EpochComputation,
   openChain,
   readEvidence,
+  type RootView,
   verdictKey,
 } from "../../../offchain/src/chain/index.ts";
 import {
@@ -87,8 +90,12 @@ const board = {
   /** Answers that it has none of these blobs, or with another error's code. */
   withheld: new Set<string>(),
   answer: "BLOB_NOT_FOUND",
+  /** How often it did. */
+  withholds: 0,
   /** Takes no verdicts. */
   deaf: false,
+  /** Says that the chain drew another fragment. */
+  behind: false,
   /** How often it was asked for its epochs, with which each look of a validator ends. */
   asked: 0,
 };
@@ -111,13 +118,17 @@ const coordinator: ValidatorCoordinator = {
     return { epochs: board.epochs };
   },
   blob: async (_run, digest, limit) => {
-    if (board.withheld.has(digest)) throw new CoordinatorError(404, board.answer, `There is no blob ${digest}.`);
+    if (board.withheld.has(digest)) {
+      board.withholds += 1;
+      throw new CoordinatorError(404, board.answer, `There is no blob ${digest}.`);
+    }
     return world.store.get(digest, limit);
   },
   verdicts: async () => ({ verdicts: board.verdicts }),
   submitVerdict: async (_run, signed) => {
     if (board.away) throw unreachable();
     if (board.deaf) throw new CoordinatorError(503, "OVERLOADED", "It takes nothing now.", { retryable: true });
+    if (board.behind) throw new CoordinatorError(409, "NOT_DRAWN", "It did not draw that.");
     const known = board.verdicts.find((each) => verdictKey(each.verdict) === verdictKey(signed.verdict));
     if (known)
       throw new CoordinatorError(
@@ -134,7 +145,12 @@ const coordinator: ValidatorCoordinator = {
   },
 };
 
-async function start(account = me, patience = 0, absence = 3_600_000): Promise<{ events: ValidatorEvent[] }> {
+async function start(
+  account = me,
+  patience = 0,
+  absence = 3_600_000,
+  clock: Clock = systemClock,
+): Promise<{ events: ValidatorEvent[] }> {
   const events: ValidatorEvent[] = [];
   const database = await openDatabase<StatementSchema>(
     join(node.directory, `${account.address}.sqlite`),
@@ -148,6 +164,7 @@ async function start(account = me, patience = 0, absence = 3_600_000): Promise<{
       coordinator,
       account,
       statements: openStatements(database),
+      clock,
       onEvent: (event) => void events.push(event),
     },
   );
@@ -536,6 +553,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.withheld.clear();
     board.answer = "BLOB_NOT_FOUND";
     board.deaf = false;
+    board.behind = false;
   });
 
   it("is not signed while the coordinator has no payloads to show, and refused when they show a forged checkpoint", async () => {
@@ -619,6 +637,102 @@ describe("an epoch whose checkpoints it has not judged", () => {
     },
   );
 
+  it("is rid of all of twelve whose documents went after they were judged: what is denied takes nobody's place", async () => {
+    const before = (await chain.headsSince(world.runId, 0)).length;
+    for (let n = 0; n < 12; n++) await post();
+    await endEpoch();
+    const heads = (await chain.headsSince(world.runId, 0)).slice(before);
+    const said = (kind: number) =>
+      heads.filter(({ head }) => board.verdicts.some(({ verdict }) => verdict.kind === kind && verdict.head === head))
+        .length;
+    await start();
+    await eventually("the verdicts", () => (said(verdictKind.aggregate) === 12 ? true : undefined));
+    await stop();
+    for (const { checkpointDigest } of heads) board.withheld.add(checkpointDigest);
+    await later((await chain.schedule(world.modelId)).postingDelay);
+    // What a pending root pays needs nobody's look; then a few are looked at each time.
+    const pendingRoot = chain.pendingRoot.bind(chain);
+    const withholds: number[] = [];
+    let pending: RootView | undefined = {
+      epoch: 1,
+      root: zeroHash,
+      totalCumulative: 0n,
+      deadline: 0,
+      activatableAt: 0,
+    };
+    const counting = async (): Promise<RootView | undefined> => {
+      withholds.push(board.withholds);
+      return pending;
+    };
+    Object.assign(chain, { pendingRoot: counting });
+    try {
+      await start(me, 0, 100);
+      await eventually("looks", () => (withholds.length > 8 ? true : undefined));
+      expect(said(verdictKind.confirmation)).toBe(0);
+      pending = undefined;
+      await eventually("what it says of each", () => (said(verdictKind.confirmation) === 12 ? true : undefined));
+    } finally {
+      Object.assign(chain, { pendingRoot });
+    }
+    expect(Math.max(...withholds.slice(1).map((count, i) => count - withholds[i]!))).toBe(8);
+  });
+
+  it("has its say about no fragment that another block than now drew, and needs the records of all rounds that its rules look back on", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post();
+    await mine(2);
+    const heads = await chain.headsSince(world.runId, 0);
+    const { head, block } = heads.at(-1)!;
+    const manifest = JSON.parse(
+      new TextDecoder().decode(await world.store.get(heads.at(-4)!.checkpointDigest)),
+    ) as CheckpointManifest;
+    board.withheld.add(manifest.screening!);
+    const waiting = await start();
+    await looked();
+    expect(waiting.events).toContainEqual(
+      expect.objectContaining({ type: "retrying", what: `checkpoint ${round + 1}` }),
+    );
+    expect(about(round)).toEqual([]);
+    await stop();
+    board.withheld.clear();
+
+    const before = structuredClone(board.verdicts);
+    const lotBlock = block + Number(LOT_DELAY_BLOCKS);
+    const drawnIn = (hash: Hex): number => drawnFragment(lotSeed(hash, head, lower(me.address)), fragments);
+    const reader = { blockHash: chain.blockHash.bind(chain), tip: chain.tip.bind(chain) };
+    const now = (await chain.blockHash(lotBlock))!;
+    let other: Hex = zeroHash;
+    for (let salt = 0; drawnIn(other) === drawnIn(now); salt++) other = digestOfJson({ salt });
+    let asked = 0;
+    const firstOther = async (at: number): Promise<Hex | undefined> => {
+      if (at !== lotBlock) return reader.blockHash(at);
+      asked += 1;
+      return asked === 1 ? other : now;
+    };
+    try {
+      Object.assign(chain, { blockHash: firstOther });
+      board.behind = true;
+      const { events } = await start();
+      await eventually("the judgement", () => events.find(({ type }) => type === "judged"));
+      await looked();
+      // Its coordinator saw another block: it is told again.
+      expect(events.filter(({ type }) => type === "retrying")).toEqual([]);
+      board.behind = false;
+      await eventually("the verdict", () => about(round)[0]);
+      expect(about(round).map(({ verdict }) => verdict.index)).toEqual([drawnIn(now)]);
+      // The chain goes back once more while this validator runs.
+      const tip = { ...(await reader.tip()), hash: other, parentHash: other };
+      Object.assign(chain, { tip: async () => tip, blockHash: async () => other });
+      await eventually("the verdict about what is drawn then", () =>
+        about(round).find(({ verdict }) => verdict.index === drawnIn(other)),
+      );
+    } finally {
+      Object.assign(chain, reader);
+      await stop();
+      board.verdicts = before;
+    }
+  });
+
   it("is refused where it leaves out a verdict that a checkpoint does not hold, though the coordinator never took it", async () => {
     const { round } = world.publisher.checkpoint();
     await post(forged);
@@ -682,6 +796,44 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const { events } = await start(late);
     await attested();
     expect(waits(events)).toEqual([]);
+  });
+
+  it("says of documents that they are gone when they were, all along, and counts anew when they were there", async () => {
+    const time = { passed: 0 };
+    const clock: Clock = { ...systemClock, monotonic: () => time.passed };
+    const at = async (passed: number): Promise<void> => {
+      time.passed = passed;
+      await looked();
+    };
+    const { round } = world.publisher.checkpoint();
+    await post();
+    await endEpoch();
+    const { head, checkpointDigest } = (await chain.headsSince(world.runId, 0)).at(-1)!;
+    const confirmed = () =>
+      board.verdicts.filter(({ verdict }) => verdict.kind === verdictKind.confirmation && verdict.head === head);
+    board.withheld.add(checkpointDigest);
+    await start(me, 0, 1_000, clock);
+    await at(1);
+    board.answer = "INTERNAL";
+    await at(500);
+    board.answer = "BLOB_NOT_FOUND";
+    await at(5_000);
+    expect(about(round)).toEqual([]);
+    board.withheld.clear();
+    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(signed!.verdict.value).toBe("10000");
+
+    await later((await chain.schedule(world.modelId)).postingDelay);
+    board.withheld.add(checkpointDigest);
+    await at(10_000);
+    expect(confirmed()).toEqual([]);
+    board.withheld.clear();
+    await at(10_500);
+    board.withheld.add(checkpointDigest);
+    await at(12_000);
+    expect(confirmed()).toEqual([]);
+    await at(13_000);
+    expect(confirmed()).toHaveLength(1);
   });
 
   it("is not signed before the checkpoints of the model's other run in it are judged too", async () => {

@@ -18,7 +18,7 @@ import {
   runParamsFromWire,
 } from "@cotrain/sdk/protocol";
 
-import { systemClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock, systemClock } from "../../../offchain/src/base/index.ts";
 import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
 import {
   openEvidence,
@@ -117,6 +117,24 @@ describe("rounds", () => {
     ]);
     expect(double.joins).toHaveLength(1);
     expect(double.left).toEqual([worker]);
+  });
+
+  test.each([3_600_000, -3_600_000])("times are those that passed when the clock is set by %i ms", async (step) => {
+    trainer.pace = 20;
+    await start({ rounds: 3 });
+    double.faults.dismissAfter = 2;
+    let set = 0;
+    const working = run({}, { clock: { ...systemClock, now: () => Date.now() + set } });
+    await until("it trains", () => trainer.step >= 2);
+    set = step;
+    await working;
+    expect(of("acknowledged")).toHaveLength(2);
+    for (const { times, tokensPerSecond } of of("acknowledged")) {
+      for (const time of Object.values(times)) expect(time).toSatisfy((ms: number) => ms >= 0 && ms < 1_800_000);
+      // 8 steps of 32 tokens in 20 ms each, or more.
+      expect(tokensPerSecond).toBeGreaterThan(0.5);
+      expect(tokensPerSecond).toBeLessThan(3_200);
+    }
   });
 
   test("a receipt names the assignment, its base and the payload, and its signature is the worker's", async () => {
@@ -252,6 +270,27 @@ describe("sessions", () => {
     });
     for (const tried of of("retrying")) expect(tried.patienceMs).toBe(100);
   });
+
+  test.each([3_600_000, -3_600_000])(
+    "a coordinator that stays away at the start is tried for as long when the clock is set by %i ms",
+    async (step) => {
+      await start();
+      await double.down();
+      const clock = createManualClock();
+      const state = { ended: false };
+      const working = run({ patience: 2_000 }, { clock }).finally(() => (state.ended = true));
+      working.catch(() => undefined);
+      await until("it is tried again", () => of("retrying").length > 0);
+      clock.step(step);
+      while (!state.ended && clock.monotonic() < 4_000) {
+        await until("it waits or gave up", () => state.ended || clock.sleepers > 0);
+        await clock.advance(10);
+      }
+      expect(state.ended).toBe(true);
+      expect(clock.monotonic()).toBeGreaterThanOrEqual(2_000);
+      await expect(working).rejects.toMatchObject({ code: "COORDINATOR_AWAY" });
+    },
+  );
 
   test("a stale attempt is dropped, and the worker goes on with the new one", async () => {
     trainer.pace = 20;
