@@ -322,8 +322,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "one look at the chain shows a root that is pending",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: " && !known && (await lasts(`pending/${pending.epoch}/${pending.root}`)))",
-    instead: " && !known)",
+    text: "if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await offer",
+    instead: "await offer",
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
@@ -1164,9 +1164,44 @@ export const breakages: readonly Breakage[] = [
   {
     name: "an active root is believed at first sight",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: "if (!(await lasts(`active/${settled}/${active.root}`))) return;",
-    instead: "await lasts(`active/${settled}/${active.root}`);",
+    text: " || !(await lasts(`active/${settled}/${active.root}`))) return;",
+    instead: ") return;\n      await lasts(`active/${settled}/${active.root}`);",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "roots of epochs that are not over are believed",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "if (end <= time) return false;",
+    instead: "if (end > 0) return false;",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "who computes an epoch believes an active root at first sight",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "(active?.epoch ?? 0) !== state.settledEpoch",
+    instead: "(active?.epoch ?? 0) < state.settledEpoch",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "who computes an epoch sees no pending root",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "if (pending || (",
+    instead: "if ((",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "a root of another epoch than was asked for is settled",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "if (root.epoch !== effect.epoch) {",
+    instead: "if (root.epoch < effect.epoch) {",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "what an activation brought about is what is active by now",
+    file: "offchain/src/chain/chain.ts",
+    text: ".find((activation) => activation.epoch >= epoch);",
+    instead: ".findLast((activation) => activation.epoch >= epoch);",
+    tests: ["test/offchain/chain/settlement.test.ts"],
   },
   {
     name: "a lost head and a lost root make each other forgotten",

@@ -20,7 +20,7 @@ import { connect, type ConnectionOptions } from "./connection.ts";
 import { computeEpoch, dueEpoch } from "./epoch.ts";
 import { createEvidenceCache } from "./evidence.ts";
 import { type JournalOptions, openJournal, type PostingKind } from "./journal.ts";
-import type { ChainPort, ChainReader, HeadFields, HeadPosting, RootPosting } from "./ports.ts";
+import type { ChainPort, ChainReader, HeadFields, HeadPosting, PostedRoot, RootPosting } from "./ports.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
 
 export interface ChainOptions extends ConnectionOptions, ReaderOptions {
@@ -70,6 +70,15 @@ interface RootResult {
   readonly transaction: Hex | null;
   readonly block: number | null;
   readonly root: Omit<RootPosting["root"], "totalCumulative"> & { readonly totalCumulative: string };
+}
+
+function resultOf(event: PostedRoot): RootResult {
+  const { root, epoch, activatableAt, deadline, totalCumulative, transaction, block } = event;
+  return {
+    transaction,
+    block,
+    root: { root, epoch, activatableAt, deadline, totalCumulative: totalCumulative.toString() },
+  };
 }
 
 const posted = (result: RootResult): RootPosting => ({
@@ -151,13 +160,7 @@ export async function openChain(
       const event = (await reader.rootsOf(modelId as ModelId)).findLast(
         ({ epoch, root }) => epoch === Number(attestation.epoch) && root === attestation.root,
       );
-      if (!event) return undefined;
-      const { root, epoch, activatableAt, deadline, totalCumulative, transaction, block } = event;
-      return {
-        transaction,
-        block,
-        root: { root, epoch, activatableAt, deadline, totalCumulative: totalCumulative.toString() },
-      };
+      return event && resultOf(event);
     },
     prepare: async () => "send",
     call: ({ attestation, signatures }) =>
@@ -167,14 +170,13 @@ export async function openChain(
   const activations: PostingKind<ActivationPayload, RootResult> = {
     kind: "chain.activation",
     done: async ({ modelId, epoch }) => {
-      const event = (await reader.activationsOf(modelId)).findLast((activation) => activation.epoch >= epoch);
-      const active = event && (await reader.activeRoot(modelId));
-      if (!event || !active) return undefined;
-      return {
-        transaction: event.transaction,
-        block: event.block,
-        root: { ...active, totalCumulative: active.totalCumulative.toString() },
-      };
+      const event = (await reader.activationsOf(modelId)).find((activation) => activation.epoch >= epoch);
+      // Of the events alone, which are confirmed: the contract's state is what a node says it is.
+      const found =
+        event &&
+        (await reader.rootsOf(modelId)).findLast((each) => each.epoch === event.epoch && each.root === event.root);
+      if (!found) return undefined;
+      return { ...resultOf(found), transaction: event.transaction, block: event.block };
     },
     prepare: async ({ modelId, epoch }) => {
       const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);

@@ -4,6 +4,7 @@
  */
 import { canonicalJson, runParamsToWire, runStatus } from "@cotrain/sdk/protocol";
 
+import type { RootView } from "../chain/index.ts";
 import { RefusedError } from "./errors.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { Run, RunModules } from "./run.ts";
@@ -59,7 +60,7 @@ export function createChainWatch(run: Run): ChainWatch {
   /** What was odd in the last look, and in how many looks in a row. */
   let sightings: ReadonlyMap<string, number> = new Map();
   let foreign: string | undefined;
-  let absurd: number | undefined;
+  let absurd: string | undefined;
 
   async function offer(event: Unstamped): Promise<void> {
     try {
@@ -94,10 +95,21 @@ export function createChainWatch(run: Run): ChainWatch {
   async function isAbsurd(version: number): Promise<boolean> {
     const { block: blocks } = await chain.tip();
     if (version <= blocks) return false;
-    if (absurd !== version)
-      logger.error({ version, blocks }, "the RPC names a version of the parameters that cannot be: it is not believed");
-    absurd = version;
+    warnAbsurd(`version ${version} of the parameters`, { blocks });
     return true;
+  }
+
+  /** The contracts take no root of an epoch that is not over. */
+  async function isAhead({ epoch }: RootView): Promise<boolean> {
+    const [end, time] = await Promise.all([chain.epochEnd(facts.modelId, epoch), chain.chainTime()]);
+    if (end <= time) return false;
+    warnAbsurd(`a root of epoch ${epoch}`, { end, time });
+    return true;
+  }
+
+  function warnAbsurd(what: string, context: object): void {
+    if (absurd !== what) logger.error({ what, ...context }, "the RPC names what cannot be: it is not believed");
+    absurd = what;
   }
 
   async function lookAtHeads(confirmed: Confirmed): Promise<void> {
@@ -130,7 +142,7 @@ export function createChainWatch(run: Run): ChainWatch {
     const settled = active?.epoch ?? 0;
     if (active && settled > before.settledEpoch) {
       // Until it is believed, nothing can be said of what was posted after it.
-      if (!(await lasts(`active/${settled}/${active.root}`))) return;
+      if ((await isAhead(active)) || !(await lasts(`active/${settled}/${active.root}`))) return;
       await offer(rootActivated(active));
     }
     const journal = before.epochs.findLast(
@@ -151,8 +163,8 @@ export function createChainWatch(run: Run): ChainWatch {
     const known = epochs.some(
       ({ epoch, root, state }) => epoch === pending?.epoch && root === pending.root && state === "posted",
     );
-    if (pending && pending.epoch > settledEpoch && !known && (await lasts(`pending/${pending.epoch}/${pending.root}`)))
-      await offer(rootPosted(pending, null));
+    if (!pending || pending.epoch <= settledEpoch || known || (await isAhead(pending))) return;
+    if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await offer(rootPosted(pending, null));
   }
 
   return {

@@ -104,19 +104,17 @@ export async function computeEpoch(
   run: Run,
   effect: { readonly key: string; readonly epoch: number },
   context: EffectContext,
-): Promise<Unstamped<EpochComputed> | Unstamped<RootPosted> | Unstamped<RootActivated>> {
+): Promise<Unstamped<EpochComputed>> {
   const { chain, blobs } = run.modules;
   const { modelId } = run.facts;
   await hearOut(run, effect.epoch, context.signal);
   const { state } = run.driver;
   const [active, pending] = await Promise.all([chain.activeRoot(modelId), chain.pendingRoot(modelId)]);
-  // Somebody else was faster, or the chain went back: the journal takes over what stands there.
-  if (active && active.epoch > state.settledEpoch) return rootActivated(active);
-  if (pending) return rootPosted(pending, null);
-  if ((active?.epoch ?? 0) < state.settledEpoch) {
+  // Somebody else was faster, the chain went back, or this is not so: one look decides nothing, see chainWatch.ts.
+  if (pending || (active?.epoch ?? 0) !== state.settledEpoch) {
     throw new RetryableError(
       "CHAIN_MOVED",
-      `The chain's active root covers epoch ${active?.epoch ?? 0}, not ${state.settledEpoch} yet again.`,
+      `The chain's active root covers epoch ${active?.epoch ?? 0} and its pending one ${pending?.epoch ?? "none"}; the journal's covers ${state.settledEpoch}.`,
     );
   }
   const verdicts = Object.values(state.verdicts);
@@ -173,5 +171,11 @@ export async function activateRoot(
   effect: { readonly key: string; readonly epoch: number },
 ): Promise<Unstamped<RootActivated>> {
   const { root } = await run.modules.chain.activateRoot(run.facts.modelId, effect.epoch, effect.key);
+  if (root.epoch !== effect.epoch) {
+    throw new RetryableError(
+      "CHAIN_MOVED",
+      `The root that was activated is of epoch ${root.epoch}, not ${effect.epoch}: the watch takes over what stands there.`,
+    );
+  }
   return rootActivated(root);
 }

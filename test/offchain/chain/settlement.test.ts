@@ -229,7 +229,12 @@ describe("an epoch on-chain", () => {
     expect(second.attestation.totalCumulative).toBeGreaterThan(first.attestation.totalCumulative);
     await chain.postRoot(second.attestation, await sign(second), "root-2");
     await pass(4);
-    await chain.activateRoot(world.modelId, due, "activate-2");
+    const { root } = await chain.activateRoot(world.modelId, due, "activate-2");
+    expect(root).toMatchObject({ epoch: due, root: second.attestation.root });
+    // What was activated before is told as it was then.
+    const epoch = Number(first.attestation.epoch);
+    const before = await chain.activateRoot(world.modelId, epoch, "activate-1-again");
+    expect(before.root).toMatchObject({ epoch, root: first.attestation.root });
     await post(1);
   });
 

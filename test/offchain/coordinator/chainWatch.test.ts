@@ -7,21 +7,22 @@ import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { params } from "../chain/world.ts";
 
 /** What the RPC says now, of a chain whose every block is settled. */
-let said: { status: number; version: number; innerLrPpb: number; active: unknown; block: number };
+let said: { status: number; version: number; innerLrPpb: number; active: unknown; pending: unknown; block: number };
 let offered: { type: string }[];
 /** What the coordinator knows. */
 let state: Record<string, unknown> & { heads: unknown[]; epochs: unknown[] };
 let look: () => Promise<string[]>;
 
 beforeEach(() => {
-  said = { status: runStatus.open, version: 1, innerLrPpb: 1, active: undefined, block: 100 };
+  said = { status: runStatus.open, version: 1, innerLrPpb: 1, active: undefined, pending: undefined, block: 100 };
   offered = [];
   const chain = {
     paramsInForce: async () => ({ version: said.version, params: { ...params, innerLrPpb: said.innerLrPpb } }),
     runStatus: async () => said.status,
     head: async () => ({ sequence: 0, head: digestOfJson("head") }),
     activeRoot: async () => said.active,
-    pendingRoot: async () => undefined,
+    pendingRoot: async () => said.pending,
+    epochEnd: async (_model: unknown, epoch: number) => 10 * epoch,
     tip: async () => ({ block: said.block }),
     settledTime: async () => said.block,
     chainTime: async () => said.block,
@@ -61,6 +62,17 @@ describe("what an RPC says once", () => {
     expect(await look()).toEqual([]);
     expect(await look()).toEqual(["RootActivated"]);
   });
+
+  it.each(["active", "pending"] as const)(
+    "and ever again of an %s root of an epoch that is not over is not",
+    async (name) => {
+      said[name] = { epoch: 11, root: digestOfJson("root") };
+      for (let block = 101; block < 110; block++) expect(await look()).toEqual([]);
+      // By now it may be, and counts from here on.
+      expect(await look()).toEqual([]);
+      expect(await look()).toHaveLength(1);
+    },
+  );
 
   it("and again later, but not in between, is said once", async () => {
     for (const status of [runStatus.paused, runStatus.open, runStatus.paused]) {

@@ -15,6 +15,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anchoring.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
+import { activateRoot, computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import type { FakeChain } from "./fakeChain.ts";
@@ -491,6 +492,21 @@ describe("what the chain says of things that are for ever", () => {
     await elapse(harness, () => still.push(state().pausedBy.chain) > 0 && opened.asked >= 4, "looks at the chain");
     expect(new Set(still)).toEqual(new Set([true]));
   });
+
+  it.each(["activeRoot", "pendingRoot"] as const)(
+    "is not believed by who computes an epoch, or has a root activated: %s",
+    async (name) => {
+      await two();
+      const root = { root: zeroHash, totalCumulative: 1n, epoch: 4_000_000_000, activatableAt: 0, deadline: 0 };
+      lie(name, async () => root, 1);
+      const context = { state: state(), signal: new AbortController().signal };
+      const computed = computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context);
+      await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
+      harness.chain.activateRoot = async () => ({ transaction: null, block: null, root });
+      const activated = activateRoot(harness.run, { key: "activateRoot/1/0", epoch: 1 });
+      await expect(activated).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
+    },
+  );
 
   it("at the first start is not believed when it was said once: what is in force, or what a version holds", async () => {
     const other = { ...params, innerLrPpb: 1_000_000 };
