@@ -7,15 +7,19 @@ import {
   lotSeed,
   measuringOrder,
   type Verdict,
+  verdictKind,
 } from "@cotrain/sdk/protocol";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
+import { RetryableError } from "../../offchain/src/base/index.ts";
+import { computeEpoch } from "../../offchain/src/coordinator/settlement.ts";
 import {
   elapse,
   type Harness,
   lower,
   openHarness,
   runId,
+  type TestWorker,
   until,
   validators,
   verdictOf,
@@ -24,16 +28,21 @@ import {
 const HOUR = 3_600_000;
 const [liar, ...others] = validators;
 let harness: Harness;
+let workers: TestWorker[];
 const head = () => harness.run.driver.state.heads.at(-1)!;
 
 beforeEach(async () => {
   harness = await openHarness();
-  const workers = [harness.worker("31"), harness.worker("32")];
+  workers = [harness.worker("31"), harness.worker("32")];
   for (const worker of workers) await worker.join();
-  for (const worker of workers) await worker.train();
-  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+  await train(1);
 });
 afterEach(() => harness.close());
+
+async function train(round: number): Promise<void> {
+  for (const worker of workers) await worker.train();
+  await until(() => head().round === round && head().anchor !== null, "the anchored checkpoint");
+}
 
 async function say(change: Partial<Verdict>, validator = liar!): Promise<string> {
   try {
@@ -99,11 +108,13 @@ it.each([0, HOUR, -HOUR])(
     Object.assign(harness.chain, {
       computeEpoch: async (...given: Parameters<typeof honest>) => {
         const result = await honest(...given);
-        counted.push(given[0].verdicts.length);
+        counted.push(given[0].verdicts.filter(({ verdict }) => verdict.kind === verdictKind.aggregate).length);
         return result;
       },
     });
     expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+    // Who has measured a loss has not spoken about the head yet.
+    for (const validator of inTurn()) expect(await say({}, validator)).toBe("accepted");
     const { epoch } = head().anchor!;
     await elapse(harness, () => harness.run.driver.state.epochs.some(({ state }) => state === "computing"), "its end");
     const end = await harness.chain.epochEnd(harness.run.facts.modelId, epoch);
@@ -128,6 +139,25 @@ it("nor does who never speaks hold it up, also where the clock is set back meanw
   // A quarter of a posting delay of twelve seconds.
   expect(harness.clock.now() + HOUR).toBeGreaterThanOrEqual((end + 3) * 1_000);
   expect(harness.clock.now() + HOUR).toBeLessThanOrEqual((end + 15) * 1_000);
+});
+
+it("nor does each try to compute the epoch wait for it anew", async () => {
+  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  let tries = 0;
+  Object.assign(harness.chain, {
+    computeEpoch: async () => {
+      tries += 1;
+      throw new RetryableError("CHAIN_UNREACHABLE", "The chain is away.");
+    },
+  });
+  await elapse(harness, () => tries > 0, "the first try");
+  // No time passes from here on: who waited again would ask for some.
+  const asleep = harness.clock.sleep;
+  Object.assign(harness.clock, { sleep: () => Promise.reject(new RangeError("waits anew")) });
+  const context = { state: harness.run.driver.state, signal: new AbortController().signal };
+  const again = computeEpoch(harness.run, { key: "again", epoch: head().anchor!.epoch }, context);
+  await expect(again).rejects.toMatchObject({ code: "CHAIN_UNREACHABLE" });
+  Object.assign(harness.clock, { sleep: asleep });
 });
 
 it("a validator that is quick to claim a loss keeps nobody else from measuring, and is not what is shown", async () => {
@@ -161,4 +191,21 @@ it("and each further one waits as long again", async () => {
   expect(await say({}, last)).toBe("OUT_OF_TURN");
   await harness.clock.advance(1_000);
   expect(await say({}, last)).toBe("accepted");
+});
+
+it("and whoever has spoken about another head opens no turn of this one", async () => {
+  for (const validator of inTurn()) expect(await say({}, validator)).toBe("accepted");
+  await train(2);
+  const [, , third] = inTurn();
+  expect(await say({}, third)).toBe("OUT_OF_TURN");
+});
+
+it("whom the holders have replaced is not heard any more five seconds later", async () => {
+  const [first] = inTurn();
+  const { validators: members } = await harness.chain.validators(harness.run.facts.modelId);
+  expect(await say({}, first)).toBe("accepted");
+  harness.chain.validators = async () => ({ version: 2, validators: members.slice(0, 2), threshold: 2 });
+  const gone = validators.find(({ address }) => lower(address) === members[2])!;
+  await harness.clock.advance(5_000);
+  expect(await say({ index: 100 }, gone)).toBe("NOT_A_VALIDATOR");
 });

@@ -23,6 +23,7 @@ import {
   type BlobSource,
   type ChainReader,
   createEvidenceCache,
+  createRecordReader,
   EvidenceError,
   type PostedHead,
   readEvidence,
@@ -233,8 +234,22 @@ describe("a receipt", () => {
       },
       /the assignment is another one/,
     ],
+    [
+      "with an assignment under other parameters",
+      ({ assignment, receipt }) => {
+        const other = { ...assignment, paramsVersion: 2 };
+        return { assignment: other, receipt: { ...receipt, assignment: digestOfJson(other) } };
+      },
+      /the assignment is another one/,
+    ],
+    [
+      "with another assignment's number",
+      (e) => ({ receipt: { ...e.receipt, assignmentId: "99" } }),
+      /the assignment is another one/,
+    ],
     ["with another attempt", (e) => ({ receipt: { ...e.receipt, attempt: 1 } }), /the assignment is another one/],
     ["with more steps than were assigned", (e) => ({ receipt: { ...e.receipt, steps: 9 } }), /more steps/],
+    ["of no steps", (e) => ({ receipt: { ...e.receipt, steps: 0, leaves: 0 }, tokens: "0" }), /more steps/],
     // point 8
     [
       "whose commitment has other leaves than its steps make",
@@ -248,6 +263,16 @@ describe("a receipt", () => {
       (e) => ({ ack: { ...e.ack, receiptHash: digestOfJson("x") } }),
       /acknowledgement is another one's/,
     ],
+    [
+      "with another round's acknowledgement",
+      (e) => ({ ack: { ...e.ack, round: "7" } }),
+      /acknowledgement is another one's/,
+    ],
+    [
+      "that was acknowledged for other tokens",
+      (e) => ({ ack: { ...e.ack, tokens: "1" } }),
+      /acknowledgement is another one's/,
+    ],
     ["that its worker did not sign", () => ({ signature: file.receipts[1]!.signature }), /did not sign it/],
     [
       "that no poster acknowledged",
@@ -258,6 +283,13 @@ describe("a receipt", () => {
     await expect(verify(change)).rejects.toMatchObject({
       code: "EVIDENCE_RECEIPT",
       message: expect.stringMatching(words),
+    });
+  });
+
+  it("in a file of another run is refused", async () => {
+    const other = { ...file, runId: asRunId(digestOfJson("other")) };
+    await expect(verifyReceipts(reader, other, head, parent, rules())).rejects.toMatchObject({
+      message: expect.stringContaining("the file is of round 1 of run"),
     });
   });
 
@@ -362,6 +394,12 @@ describe("the manifest of a head", () => {
     await expect(played(options)).rejects.toMatchObject({ message: expect.stringMatching(words) });
   });
 
+  it("is refused of a first checkpoint whose head names receipts", async () => {
+    await expect(
+      readEvidence(reader, blobsOf(publisher.store), { ...parent, receiptsRoot: head.receiptsRoot }, undefined),
+    ).rejects.toMatchObject({ message: expect.stringContaining("the first checkpoint has receipts") });
+  });
+
   it.each([
     ["with tokens", { tokens: "384" }, "the first checkpoint was trained"],
     ["with steps", { step: 4 }, "the first checkpoint was trained"],
@@ -409,6 +447,46 @@ describe("the manifest of a head", () => {
       problems: expect.arrayContaining([expect.stringContaining(`has ${2 ** 48} bytes of parameters`)]),
     });
     expect(Math.max(...limits)).toBeLessThanOrEqual(1 << 26);
+  });
+});
+
+describe("what was read of a head", () => {
+  let isThere: boolean;
+  const blobs: BlobSource = {
+    blob: (...asked) => {
+      const source = isThere ? blobsOf(publisher.store) : { blob: failing(new BlobError("BLOB_MISSING", "Gone.")) };
+      return source.blob(...asked);
+    },
+  };
+
+  it("is not read again, but where it could not be had", async () => {
+    const cache = createEvidenceCache(reader);
+    isThere = false;
+    await expect(cache.read(blobs, head, parent)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+    isThere = true;
+    const evidence = await cache.read(blobs, head, parent);
+    isThere = false;
+    expect(await cache.read(blobs, head, parent)).toBe(evidence);
+  });
+
+  it("is kept of so many heads, the newest", async () => {
+    const cache = createEvidenceCache(reader, 1);
+    isThere = true;
+    await cache.read(blobs, parent, undefined);
+    await cache.read(blobs, head, parent);
+    isThere = false;
+    await expect(cache.read(blobs, head, parent)).resolves.toBeDefined();
+    await expect(cache.read(blobs, parent, undefined)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+  });
+
+  it("is kept of so many records too", async () => {
+    const [, first, second] = await chainOf(1, 4);
+    const record = createRecordReader(blobs, 1);
+    isThere = true;
+    for (const each of [first!, second!]) await record(each);
+    isThere = false;
+    expect(await record(second!)).toMatchObject({ round: 1 });
+    await expect(record(first!)).rejects.toMatchObject({ code: "BLOB_MISSING" });
   });
 });
 

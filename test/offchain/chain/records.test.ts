@@ -23,6 +23,26 @@ describe("the records that a round is judged by", () => {
 });
 
 describe("a round's record", () => {
+  it("does not hold where it is of another run, says other steps than a receipt, or lacks a norm", () => {
+    const of = { runId: zeroHash, round: 3 };
+    const worker = `0x${"31".repeat(20)}`;
+    const entry = { worker, steps: 8, outcome: 0, fragments: [{}] };
+    const receipt = { receipt: { worker, steps: 8 }, outcome: 0, ack: { acceptedAt: "5" } };
+    const record = { ...of, paramsVersion: 1, innerLrPpb: 7, theta: [], workers: [entry] };
+    const check = (change: object): string =>
+      problemOfScreening({
+        definition: { screening: defaultScreening, table: [{ name: "a", shape: [2], fragment: 0 }] },
+        params: { innerLrPpb: 7 },
+        paramsVersion: 1,
+        file: { ...record, ...change },
+        receipts: { ...of, receipts: [receipt] },
+        past: [],
+      } as unknown as ScreeningCheck);
+    expect(check({ runId: digestOfJson("other") })).toBe("The screening is of another round.");
+    expect(check({ workers: [{ ...entry, steps: 7 }] })).toContain("says something else of");
+    expect(check({})).toBe("The screening does not have the norm of each fragment.");
+  });
+
   it("does not hold where two receipts were accepted at one time: neither is the earlier", () => {
     const of = { runId: zeroHash, round: 3 };
     const check = (...times: string[]): string =>

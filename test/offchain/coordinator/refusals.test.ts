@@ -343,7 +343,8 @@ describe("a verdict is refused", () => {
     expect(await judged({}, worker.account)).toBe("NOT_A_VALIDATOR");
     expect(await judged({ validator: lower(validators[1]!.address) })).toBe("BAD_SIGNATURE");
   });
-  it("about a head that is not known", async () => {
+  it("about another run, or a head that is not known", async () => {
+    expect(await judged({ runId: hash("98") })).toBe("WRONG_RUN");
     expect(await judged({ head: hash("99") })).toBe("HEAD_UNKNOWN");
   });
   it("out of its kind's range", async () => {
@@ -353,6 +354,7 @@ describe("a verdict is refused", () => {
     expect(await judged({ kind: 4, worker: worker.address })).toBe("WRONG_VERDICT");
     for (const index of [0, 8, 63, 512, 2 ** 32 - 1]) expect(await judged({ kind: 4, index })).toBe("WRONG_VERDICT");
     expect(await judged({ round: 5n })).toBe("WRONG_VERDICT");
+    expect(await judged({ value: 2n ** 53n })).toBe("WRONG_VERDICT");
   });
   it("when it contradicts the validator's own", async () => {
     const [first] = measuringOrder(

@@ -1,8 +1,12 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+
 import { afterEach, describe, expect, it } from "vitest";
 
 import {
   asDigest,
   canonicalJson,
+  digestOfJson,
   fromWire,
   parseDocument,
   PayloadHeader,
@@ -15,7 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anchoring.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
-import { activateRoot, computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
+import { activateRoot, computeEpoch, postRoot } from "../../../offchain/src/coordinator/settlement.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import type { FakeChain } from "./fakeChain.ts";
@@ -24,12 +28,14 @@ import {
   elapse,
   type Harness,
   hashOf,
+  lower,
   openHarness,
   OPERATOR,
   params,
   runId,
   type TestWorker,
   until,
+  validators,
 } from "./harness.ts";
 
 let harness: Harness;
@@ -255,6 +261,81 @@ describe("a round", () => {
   });
 });
 
+describe("a round that would do harm", () => {
+  it("is screened again where a payload is lost while it is searched for whose it is", async () => {
+    const lost: string[] = [];
+    let asked = 0;
+    const [a, b] = await two({
+      loss: () => {
+        asked += 1;
+        // The base, then the aggregate, then what the search asks for.
+        if (asked !== 2) return 1;
+        for (const path of lost) rmSync(path);
+        return 9;
+      },
+    });
+    const { prepared } = await a.train();
+    const { digest } = prepared.header.fragments[2]!;
+    lost.push(join(harness.directory, "blobs", digest.slice(2, 4), digest.slice(2)));
+    await b.train();
+    await roundIs(1);
+    expect([a, b].map(({ address }) => state().outcomes[address]?.outcome)).toEqual([1, 0]);
+  });
+});
+
+describe("an epoch", () => {
+  const context = () => ({ state: state(), signal: new AbortController().signal });
+
+  it("is to be signed by the set that its attestation names, whoever is in force by then", async () => {
+    const [a, b] = await two();
+    await a.train();
+    await b.train();
+    await until(() => harness.chain.heads.length === 2, "the anchor");
+    await harness.clock.advance(17_000);
+    const { validators } = harness.chain;
+    harness.chain.validators = async (modelId, version) => {
+      const set = await validators(modelId);
+      return version === 1 ? set : { version: 2, validators: [], threshold: 9 };
+    };
+    const { result } = await computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context());
+    expect(result).toMatchObject({ threshold: 2, validators: { length: 3 } });
+  });
+
+  it("is not computed while the chain has lost the root before it", async () => {
+    await two();
+    const driver = { state: { ...state(), settledEpoch: 1 } };
+    const run = Object.assign(Object.create(harness.run) as typeof harness.run, { driver });
+    const computed = computeEpoch(run, { key: "computeEpoch/2/1", epoch: 2 }, context());
+    await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED" });
+  });
+
+  it("is posted as it was attested last, not as what was set aside", async () => {
+    await two();
+    const attestation = {
+      modelId: zeroHash,
+      runId,
+      epoch: "1",
+      epochDigest: zeroHash,
+      head: zeroHash,
+      previousRoot: zeroHash,
+      root: digestOfJson("root"),
+      totalCumulative: "1",
+      setVersion: 1,
+      deadline: String(2 ** 40),
+    };
+    const signatures = validators.map(({ address }) => ({ validator: lower(address), signature: zeroHash }));
+    const computed = { manifest: zeroHash, rewards: zeroHash, attestation, validators: [], threshold: 2 };
+    const record = { epoch: 1, pass: 1, computed, root: attestation.root, signatures, transaction: null };
+    const epochs = [
+      { ...record, state: "collecting" as const },
+      { ...record, pass: 2, state: "superseded" as const, computed: null },
+    ];
+    const given = { ...context(), state: { ...state(), epochs } };
+    const posted = await postRoot(harness.run, { key: "postRoot/1/1/0", epoch: 1 }, given as never);
+    expect(posted).toMatchObject({ epoch: 1, root: attestation.root });
+  });
+});
+
 describe("members", () => {
   it("that are silent are marked, then evicted, and their data returns", async () => {
     const [a, b] = await two();
@@ -472,14 +553,16 @@ describe("what the chain says of things that are for ever", () => {
 
   it("or that stop it, is not believed when it was said once: a pause, its end, a root that is pending", async () => {
     await two();
+    // The first two epochs are over, and nothing of them is left to compute.
+    await elapse(harness, () => harness.clock.monotonic() >= 40_000 && state().openEpochs[1] === undefined, "epochs");
     const paused = lie("runStatus", () => Promise.resolve(1), 1);
-    const root = { root: zeroHash, totalCumulative: 1n, epoch: 7, activatableAt: 0, deadline: 0 };
+    const root = { root: digestOfJson("root"), totalCumulative: 1n, epoch: 2, activatableAt: 0, deadline: 0 };
     const posted = lie("pendingRoot", async () => root, 1);
     const seen: boolean[] = [];
     await elapse(
       harness,
       () => {
-        seen.push(state().pausedBy.chain || state().epochs.some(({ epoch }) => epoch === 7));
+        seen.push(state().pausedBy.chain || state().epochs.some((each) => each.root === root.root));
         return paused.asked >= 4 && posted.asked >= 4;
       },
       "looks at the chain",
