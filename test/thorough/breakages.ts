@@ -2027,6 +2027,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
+    name: "rewards that were lost are not put back before the next epoch is computed",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "  await restoreRewards(run);\n",
+    instead: "",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "rewards that were lost are not put back for who asks what it earned",
+    file: "offchain/src/coordinator/rewards.ts",
+    text: "    await restoreRewards(run);\n",
+    instead: "",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "lost rewards are added up of the last epoch alone",
+    file: "offchain/src/chain/epoch.ts",
+    text: "    digest = of.previous;",
+    instead: "    digest = null;",
+    tests: ["test/offchain/chain/epoch.test.ts"],
+  },
+  {
     name: "what is lost in a gate's search is searched on without",
     file: "offchain/src/coordinator/screening.ts",
     text: "    if (Object.keys(lost).length > 0) return { tried, leftOut: [], lost };\n",

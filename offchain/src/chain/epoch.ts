@@ -13,7 +13,7 @@ import {
   digestOfJson,
   domainFor,
   type EpochHead,
-  type EpochInputs,
+  EpochInputs,
   EpochManifest,
   fromWire,
   type Hex,
@@ -347,6 +347,25 @@ async function previousRewards(
       `The published rewards of epoch ${active.epoch} do not have the active root.`,
     );
   return { digest: posted.epochDigest, rewards: leaves };
+}
+
+/**
+ * What the epochs up to a manifest's have paid, as its rewards say it: for who has lost these.
+ * @throws what `blobs` throws where documents of an epoch are lost too
+ */
+export async function sumOfEpochs(blobs: BlobSource, runId: RunId, manifest: Hex): Promise<RewardsFile> {
+  const earned = new Map<Address, bigint>();
+  let modelId: Hex | undefined;
+  for (let digest: Hex | null = manifest; digest !== null;) {
+    const read: unknown = await readJson(blobs, runId, digest, "the epoch manifest", MAX_MANIFEST_BYTES);
+    const of: EpochManifest = parseDocument("epoch manifest", EpochManifest, read);
+    const inputs = parseDocument("epoch inputs", EpochInputs, await readJson(blobs, runId, of.inputs, "the inputs"));
+    for (const { account, amount } of inputs.epochs.flatMap(({ contributions }) => contributions))
+      earned.set(account, (earned.get(account) ?? 0n) + BigInt(amount));
+    modelId ??= of.modelId;
+    digest = of.previous;
+  }
+  return { version: 1, modelId: modelId ?? zeroHash, leaves: addUp([], earned) };
 }
 
 /** What makes two statements of one validator contradict each other when their values differ. */

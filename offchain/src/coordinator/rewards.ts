@@ -2,6 +2,7 @@
 import {
   type Address,
   type Digest,
+  digestOfJson,
   parseDocument,
   RewardsFile,
   rewardTree,
@@ -10,13 +11,28 @@ import {
 import { getAddress } from "viem";
 
 import { parseJsonBounded } from "../base/index.ts";
-import { type UnpaidWork, unpaidWork } from "../chain/index.ts";
+import { sumOfEpochs, type UnpaidWork, unpaidWork } from "../chain/index.ts";
 import { RefusedError } from "./errors.ts";
-import type { Run } from "./run.ts";
-import { blobSource } from "./settlement.ts";
+import { blobSource, putDocument, type Run } from "./run.ts";
 
 const MAX_REWARDS_BYTES = 64 << 20;
 const MAX_UNPAID = 256;
+
+/** The newest epoch whose root became active, of those that this coordinator has computed. */
+const activeEpoch = (run: Run) =>
+  run.driver.state.epochs.findLast(({ state, computed }) => state === "active" && computed !== null);
+
+/** Puts the rewards under the active root back where they are lost: without them no epoch after it is computed or claimed. */
+export async function restoreRewards(run: Run): Promise<void> {
+  const { blobs, logger } = run.modules;
+  const computed = activeEpoch(run)?.computed;
+  if (!computed || (await blobs.has(computed.rewards))) return;
+  const { manifest, rewards } = computed;
+  const sum = await sumOfEpochs(blobSource(blobs), run.runId, manifest);
+  const isWhole = digestOfJson(sum) === rewards;
+  logger.error({ rewards, isWhole }, "the rewards under the active root were lost");
+  if (isWhole) await putDocument(blobs, sum);
+}
 
 interface Settled {
   readonly tree: ReturnType<typeof rewardTree>;
@@ -31,6 +47,7 @@ function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Sett
   if (known?.digest === manifest) return known.found;
   const { blobs } = run.modules;
   const read = async (): Promise<Settled> => {
+    await restoreRewards(run);
     const bytes = await blobs.get(rewards, MAX_REWARDS_BYTES);
     const file = parseDocument("The rewards", RewardsFile, parseJsonBounded(bytes, MAX_REWARDS_BYTES, "the rewards"));
     const leaves = file.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) }));
@@ -47,7 +64,7 @@ function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Sett
 
 /** @throws RefusedError ACCOUNT_UNKNOWN */
 export async function rewardView(run: Run, account: Address): Promise<RewardView> {
-  const record = run.driver.state.epochs.findLast(({ state, computed }) => state === "active" && computed !== null);
+  const record = activeEpoch(run);
   const under = record?.computed && (await settledUnder(run, record.computed.manifest, record.computed.rewards));
   const leaf = under?.tree.proofOf(account);
   const unpaid = (under?.unpaid ?? []).filter((work) => work.account === account).slice(0, MAX_UNPAID);

@@ -26,7 +26,7 @@ import {
 import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, parseJsonBounded, RetryableError, UserError } from "../base/index.ts";
-import type { ChainPort } from "../chain/index.ts";
+import type { BlobSource, ChainPort } from "../chain/index.ts";
 import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
@@ -135,6 +135,11 @@ async function document(blobs: BlobStore, digest: Digest, what: string): Promise
 export async function signAsPoster<N extends StructName>(run: Run, name: N, struct: Struct<N>): Promise<Hex> {
   const signature = await run.modules.poster.signTypedData(typedDataOf(run.domain, name, struct));
   return signature.toLowerCase() as Hex;
+}
+
+/** The local store as `chain` reads published blobs. */
+export function blobSource(blobs: BlobStore): BlobSource {
+  return { blob: (_runId, digest, limit) => blobs.get(digest, limit) };
 }
 
 /** Stores a document as canonical JSON. */

@@ -2,17 +2,12 @@
 import { type Address, aggregateRejected, digestOfJson, fromWire, toWire, verdictKind } from "@cotrain/sdk/protocol";
 
 import { InternalError, RetryableError } from "../base/index.ts";
-import type { BlobSource, RootView } from "../chain/index.ts";
-import type { BlobStore } from "../storage/index.ts";
+import type { RootView } from "../chain/index.ts";
 import type { EffectContext } from "./driver.ts";
 import type { EpochComputed, HeadAnchored, RootActivated, RootPosted, Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
-import { putDocument, type Run } from "./run.ts";
-
-/** The local store as `chain` reads published blobs. */
-export function blobSource(blobs: BlobStore): BlobSource {
-  return { blob: (_runId, digest, limit) => blobs.get(digest, limit) };
-}
+import { restoreRewards } from "./rewards.ts";
+import { blobSource, putDocument, type Run } from "./run.ts";
 
 export async function anchorHead(
   run: Run,
@@ -119,6 +114,7 @@ export async function computeEpoch(
   }
   const verdicts = Object.values(state.verdicts);
   const { epoch } = effect;
+  await restoreRewards(run);
   const result = await chain.computeEpoch({ modelId, epoch, verdicts }, blobSource(blobs));
   const event = { type: "EpochComputed", key: effect.key, epoch } as const;
   if (result.kind === "nothing") {

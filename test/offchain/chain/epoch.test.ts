@@ -23,6 +23,7 @@ import {
   epochAt,
   EvidenceError,
   type PostedHead,
+  sumOfEpochs,
 } from "../../../offchain/src/chain/index.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId } from "./ledger.ts";
 import { validators } from "./world.ts";
@@ -140,6 +141,10 @@ describe("an epoch's accounts", () => {
     expect(second.manifest).toMatchObject({ previousRoot: first.manifest.root, root: together.manifest.root });
     expect(second.manifest.previous).toBe(first.attestation.epochDigest);
     expect(second.inputs.epochs.map(({ epoch }) => epoch)).toEqual([2]);
+    // Whoever has lost the rewards adds up what the epochs have paid.
+    prompt.activate(second);
+    const { runId, epochDigest } = prompt.roots[1]!;
+    expect(await sumOfEpochs(prompt.modules.blobs, runId, epochDigest)).toEqual(second.rewards);
   });
 
   // point 10

@@ -190,8 +190,9 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       ledger.now = Math.max(ledger.now, anchoredAt);
       return head;
     },
-    activate: ({ manifest, rewards, attestation }) => {
+    activate: ({ manifest, rewards, inputs, attestation }) => {
       publish(manifest);
+      publish(inputs);
       publish(rewards);
       const { root, totalCumulative, setVersion } = attestation;
       const [epoch, deadline] = [Number(attestation.epoch), Number(attestation.deadline)];

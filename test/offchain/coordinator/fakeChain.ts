@@ -250,7 +250,10 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         anchoredAt: head.anchoredAt,
         minParamsVersion: chain.leastVersion,
       }));
-      const epochs = [{ epoch, budget: "1000", heads: paid, contributions: [] }];
+      const contributions = chain.active
+        ? []
+        : rewards.leaves.map(({ account, cumulative }) => ({ account, contribution: cumulative, amount: cumulative }));
+      const epochs = [{ epoch, budget: "1000", heads: paid, contributions }];
       const inputs = { version: 1 as const, modelId, epochs };
       const counted = { version: 1 as const, modelId, verdicts: [...verdicts] };
       const manifest: EpochManifest = {

@@ -18,7 +18,8 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
-import { blobSource } from "../../../offchain/src/coordinator/settlement.ts";
+import { blobSource } from "../../../offchain/src/coordinator/run.ts";
+import { computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
 
 let harness: Harness;
@@ -68,6 +69,21 @@ const unpaidUnder = async (manifest: string): Promise<readonly UnpaidWork[]> =>
   (await unpaidWork(blobSource(harness.blobs), runId, manifest)).works;
 
 const told = (works: readonly UnpaidWork[]) => works.map((work) => [work.epoch, work.account, work.reason]);
+
+describe("what work has earned", () => {
+  it("is known, and more can be earned, though the rewards under the active root were lost", async () => {
+    const { b } = await settled();
+    await activate();
+    const { rewards } = harness.run.driver.state.epochs.at(-1)!.computed!;
+    await harness.blobs.delete(rewards);
+    expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128" });
+    expect(await harness.blobs.has(rewards)).toBe(true);
+    await harness.blobs.delete(rewards);
+    const context = { state: harness.run.driver.state, signal: new AbortController().signal };
+    await computeEpoch(harness.run, { key: "computeEpoch/2/1", epoch: 2 }, context).catch(() => undefined);
+    expect(await harness.blobs.has(rewards)).toBe(true);
+  });
+});
 
 // point 10
 describe("work that earned nothing", () => {
