@@ -190,6 +190,17 @@ describe("one accepted payload", () => {
     }
   });
 
+  it("that two rounds before had is recorded as the later one's, as validators judge it", async () => {
+    const { harness: of, workers } = await open();
+    let spent: Uint8Array<ArrayBuffer>[] = [];
+    await round(of, workers, (all) => (spent = nearly(all[0]!)));
+    for (const original of [0, 1]) {
+      expect(await round(of, workers, () => spent)).toEqual([0, 0, 0, outcomeCode.copy]);
+      const { screening } = await documents(of);
+      expect(screening.workers.find(({ copyOf }) => copyOf)?.copyOf).toMatchObject({ round: original });
+    }
+  });
+
   it("that is large but not absurd is clipped, paid, and does not stop the others' learning", async () => {
     const { harness: of, workers } = await open();
     await round(of, workers);

@@ -152,7 +152,7 @@ it("nor does each try to compute the epoch wait for it anew", async () => {
   });
   await elapse(harness, () => tries > 0, "the first try");
   // No time passes from here on: who waited again would ask for some.
-  const asleep = harness.clock.sleep;
+  const asleep = harness.clock.sleep.bind(harness.clock);
   Object.assign(harness.clock, { sleep: () => Promise.reject(new RangeError("waits anew")) });
   const context = { state: harness.run.driver.state, signal: new AbortController().signal };
   const again = computeEpoch(harness.run, { key: "again", epoch: head().anchor!.epoch }, context);

@@ -2048,6 +2048,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/epoch.test.ts"],
   },
   {
+    name: "a coordinator judges by the oldest round first",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "for (const digest of context.state.screenings) past",
+    instead: "for (const digest of context.state.screenings.toReversed()) past",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
     name: "what is lost in a gate's search is searched on without",
     file: "offchain/src/coordinator/screening.ts",
     text: "    if (Object.keys(lost).length > 0) return { tried, leftOut: [], lost };\n",

@@ -49,6 +49,8 @@ async function two(options?: Parameters<typeof openHarness>[0]): Promise<[TestWo
 }
 const roundIs = (round: number) => until(() => harness.run.driver.state.round === round, `round ${round}`);
 const state = () => harness.run.driver.state;
+/** What an effect is begun with. */
+const context = () => ({ state: state(), signal: new AbortController().signal });
 
 describe("a round", () => {
   it("opens when enough workers are there, closes when all have submitted, and is followed at once", async () => {
@@ -284,17 +286,15 @@ describe("a round that would do harm", () => {
 });
 
 describe("an epoch", () => {
-  const context = () => ({ state: state(), signal: new AbortController().signal });
-
   it("is to be signed by the set that its attestation names, whoever is in force by then", async () => {
     const [a, b] = await two();
     await a.train();
     await b.train();
     await until(() => harness.chain.heads.length === 2, "the anchor");
     await harness.clock.advance(17_000);
-    const { validators } = harness.chain;
+    const honest = harness.chain.validators.bind(harness.chain);
     harness.chain.validators = async (modelId, version) => {
-      const set = await validators(modelId);
+      const set = await honest(modelId);
       return version === 1 ? set : { version: 2, validators: [], threshold: 9 };
     };
     const { result } = await computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context());
@@ -331,7 +331,7 @@ describe("an epoch", () => {
       { ...record, pass: 2, state: "superseded" as const, computed: null },
     ];
     const given = { ...context(), state: { ...state(), epochs } };
-    const posted = await postRoot(harness.run, { key: "postRoot/1/1/0", epoch: 1 }, given as never);
+    const posted = await postRoot(harness.run, { key: "postRoot/1/1/0", epoch: 1 }, given);
     expect(posted).toMatchObject({ epoch: 1, root: attestation.root });
   });
 });
@@ -582,8 +582,7 @@ describe("what the chain says of things that are for ever", () => {
       await two();
       const root = { root: zeroHash, totalCumulative: 1n, epoch: 4_000_000_000, activatableAt: 0, deadline: 0 };
       lie(name, async () => root, 1);
-      const context = { state: state(), signal: new AbortController().signal };
-      const computed = computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context);
+      const computed = computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context());
       await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
       harness.chain.activateRoot = async () => ({ transaction: null, block: null, root });
       const activated = activateRoot(harness.run, { key: "activateRoot/1/0", epoch: 1 });
