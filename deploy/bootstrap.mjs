@@ -214,10 +214,26 @@ async function installDependencies() {
  */
 const flags = ["--conditions=cotrain-source", "--max-semi-space-size=2"];
 
+/**
+ * npm passes SIGTERM to the shell that it started for us, and neither tells us when it ends: nobody would end what runs here any
+ * more. Without npm it is another matter: who starts something in the background and leaves wants it to go on.
+ */
+function endWithParent() {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    process.kill(process.pid, "SIGTERM");
+  }, 500);
+  timer.unref();
+}
+
 /** Runs a TypeScript entry under the bundled Node and passes signals and the exit code through. */
 export async function run(name, args) {
   const refusal = checkMachine();
   if (refusal) refuse(refusal);
+  endWithParent();
   await installDependencies();
   const node = join(root, "node_modules", runtimes[`${process.platform}-${process.arch}`]);
   if (!existsSync(node))

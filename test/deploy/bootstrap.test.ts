@@ -3,12 +3,23 @@
  * temporary tree with a stand-in for npm, which says what it was asked and puts in place what is used of node_modules.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 
@@ -83,6 +94,7 @@ beforeEach(() => {
      console.log(JSON.stringify({ args, node: process.version, flags: process.execArgv, path: process.env["PATH"] }));
      if (args[0] === "exit") process.exitCode = Number(args[1]);
      if (args[0] === "stay") {
+       console.log("process " + process.pid);
        const timer = setInterval(() => undefined, 1_000);
        process.on("SIGTERM", () => { console.log("told to end"); clearInterval(timer); process.exitCode = 3; });
      }`,
@@ -275,6 +287,27 @@ describe("the command behind it", () => {
     child.kill("SIGINT");
     child.kill("SIGTERM");
     expect(await ended).toMatchObject({ code: 3, stdout: expect.stringContaining("told to end") });
+  });
+
+  test.skipIf(process.platform === "win32")("ends as by SIGTERM when npm, or npm's shell, has ended", async () => {
+    const { stdout } = await start(["cotrain", "--version"]).ended;
+    expect(stdout).toContain("--version");
+    const outputs = openSync(join(tree, "outputs"), "w");
+    const output = () => readFileSync(join(tree, "outputs"), "utf8");
+    // What follows the command keeps the shell between.
+    const command = `"${process.execPath}" deploy/bootstrap.mjs cotrain stay; true`;
+    const shell = spawn("sh", ["-c", command], {
+      cwd: tree,
+      env: { ...process.env, npm_lifecycle_event: "start" },
+      stdio: ["ignore", outputs, outputs],
+    });
+    closeSync(outputs);
+    const running = () => Number(/^process (\d+)$/m.exec(output())?.[1]);
+    await expect.poll(running, { timeout: 30_000 }).toBeGreaterThan(0);
+    const pid = running();
+    onTestFailed(() => void process.kill(pid, "SIGKILL"));
+    shell.kill("SIGKILL");
+    await expect.poll(output, { timeout: 30_000 }).toContain("told to end");
   });
 
   test("must be one that there is", async () => {

@@ -1733,6 +1733,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/e2e/interrupt.test.ts"],
   },
   {
+    name: "what npm started goes on when npm has ended",
+    file: "deploy/bootstrap.mjs",
+    text: "  endWithParent();\n",
+    instead: "",
+    tests: ["test/deploy/bootstrap.test.ts"],
+  },
+  {
     name: "a measurement that keeps to its share keeps the session waiting at rest",
     file: "offchain/src/validator/runValidator.ts",
     text: "else if (isResting(view) && current?.share !== undefined)",
