@@ -491,8 +491,23 @@ describe("commands on a run at rest start its chain and end it", () => {
     expect(JSON.parse(alone.stdout)).toMatchObject({ sound: true, checkpoint: newest(), anchored: null });
     await withChain(await openLocalRun(state), async ({ url }) => {
       const held = await there("verify", "--rpc", url, "--deployment", join(state, "deployment.json"), "--json");
-      expect(JSON.parse(held.stdout)).toMatchObject({ sound: true, anchored: { sequence: expect.any(Number) } });
+      expect(JSON.parse(held.stdout)).toMatchObject({
+        sound: true,
+        anchored: { sequence: expect.any(Number) },
+        verdictsRead: false,
+      });
+      const { runId } = summary.model;
+      const another = `0x${"ab".repeat(32)}`;
+      expect((await there("verify", "--rpc", url, "--run", runId)).stdout).toMatch(/rejected it was not looked up/);
+      for (const rpc of [["--rpc", url], []])
+        expect(verdictOf(await there("verify", ...rpc, "--run", another))).toEqual(
+          refusal(1, `holds an imported model of run ${runId}, not ${another}`),
+        );
     });
+    const none = join(directory, "none.json");
+    expect(verdictOf(await there("verify", "--deployment", none))).toEqual(refusal(1, `${none} does not exist`));
+    const liar = writeLiar(state);
+    expect(verdictOf(await there("verify", "--deployment", liar))).toEqual(refusal(1, `but ${liar} has 0x9999`));
     const shard = await shardOf(elsewhere, newest());
     flipByte(shard, 400);
     expect(verdictOf(await there("verify"))).toEqual(refusal(1, /corrupted/));
@@ -506,6 +521,15 @@ describe("commands on a run at rest start its chain and end it", () => {
     expect((await run("checkpoint", "import", car)).code).toBe(0);
   });
 });
+
+/** The deployment of a state, but for one contract. */
+function writeLiar(of: string): string {
+  const liar = join(directory, "liar.json");
+  const deployment = JSON.parse(readFileSync(join(of, "deployment.json"), "utf8")) as { addresses: object };
+  const addresses = { ...deployment.addresses, runRegistry: `0x${"9".repeat(40)}` };
+  writeFileSync(liar, JSON.stringify({ ...deployment, addresses }));
+  return liar;
+}
 
 /** Without a deployment of one's own the contracts are a coordinator's word, and that is said. */
 async function verifyFrom(coordinator: string, rpc: string, deployment: string): Promise<void> {
@@ -524,20 +548,10 @@ async function verifyFrom(coordinator: string, rpc: string, deployment: string):
   const pinned = await cotrainHere([...verify, "--deployment", deployment]);
   expect(pinned.code).toBe(0);
   expect(pinned.stdout).toMatch(/^ok +checkpoint 0/);
-  const liar = join(directory, "liar.json");
-  const registry = `0x${"9".repeat(40)}`;
-  writeFileSync(
-    liar,
-    JSON.stringify({
-      chainId: 31_337,
-      profile: "local",
-      blocks: {},
-      addresses: { ...addresses, runRegistry: registry },
-    }),
-  );
+  const liar = writeLiar(dirname(deployment));
   for (const command of [verify, ["rewards", "claim", ...verify.slice(1)]])
     expect(verdictOf(await cotrainHere([...command, "--deployment", liar]))).toEqual(
-      refusal(1, `names the runRegistry ${addresses["runRegistry"]}, but ${liar} has ${registry}`),
+      refusal(1, `names the runRegistry ${addresses["runRegistry"]}, but ${liar} has 0x${"9".repeat(40)}`),
     );
 }
 
@@ -614,6 +628,16 @@ describe("a coordinator of its own", () => {
         const verified = await cotrainHere([...verify, "--rpc", url, "--run", runId]);
         expect(JSON.parse(verified.stdout)).toMatchObject({ sound: true, ok: summary.checkpoints.length });
         expect(verdictOf(await cotrainHere(verify))).toEqual(refusal(1, "--coordinator needs --rpc"));
+        const car = join(directory, "served.car");
+        const imported = join(directory, "imported");
+        expect((await cotrainHere(["checkpoint", "export", car, "--state", copy])).code).toBe(0);
+        expect((await cotrainHere(["checkpoint", "import", car, "--state", imported])).code).toBe(0);
+        const both = await cotrainHere([...verify, "--rpc", url, "--state", imported]);
+        expect(JSON.parse(both.stdout)).toMatchObject({
+          sound: true,
+          runId,
+          model: { verdictsRead: true, round: summary.training.rounds },
+        });
         await verifyFrom(coordinator, url, join(copy, "deployment.json"));
         await claimFrom(coordinator, url, join(copy, "deployment.json"));
       } finally {

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 
-import { asDigest, Hash32 } from "@cotrain/sdk/protocol";
+import { asDigest, asRunId, Hash32 } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 
 import { commandFor, UserError } from "../base/index.ts";
@@ -81,5 +81,15 @@ export function requireCheckpoint({ state, model }: ImportedModel, named: string
   throw new UserError(
     "CHECKPOINT_UNKNOWN",
     `${state} holds an imported model of checkpoint ${checkpoint.digest}, not ${named}: leave --checkpoint out.`,
+  );
+}
+
+/** @throws UserError `RUN_UNKNOWN` when the model is not of the run that is named */
+export function requireModelRun({ state, model }: ImportedModel, named: string | undefined): void {
+  const { runId } = model.bundle;
+  if (named === undefined || asRunId(named) === runId) return;
+  throw new UserError(
+    "RUN_UNKNOWN",
+    `${state} holds an imported model of run ${runId}, not ${named}: name that run with --run, or another directory with --state.`,
   );
 }

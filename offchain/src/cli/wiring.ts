@@ -127,9 +127,12 @@ function requireDeployment(
   );
 }
 
-/** Refuses a local state whose deployment is not the one of a file that the user names. */
-export async function requireNamedDeployment(run: LocalRun, file: string | undefined): Promise<void> {
-  if (file !== undefined) requireDeployment(file, await readNamedDeployment(file), run.state, run.deployment);
+/** Refuses a state of another deployment than that of a file that the user names. */
+export async function requireNamedDeployment(
+  { state, deployment }: { readonly state: string; readonly deployment: Pick<DeploymentFile, "chainId" | "addresses"> },
+  file: string | undefined,
+): Promise<void> {
+  if (file !== undefined) requireDeployment(file, await readNamedDeployment(file), state, deployment);
 }
 
 /** A reader of the chain that a coordinator's run lives on. @throws as {@link openRemoteRun} and the connection */

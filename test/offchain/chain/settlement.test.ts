@@ -46,6 +46,9 @@ import {
   verifyRun,
   type VerifySummary,
 } from "../../../offchain/src/chain/index.ts";
+import { chosenCheckpoint } from "../../../offchain/src/cli/commands/checkpoint.ts";
+import { anchorOf } from "../../../offchain/src/cli/commands/verify.ts";
+import type { LocalRun } from "../../../offchain/src/cli/local.ts";
 import { rejectedLines } from "../../../offchain/src/cli/rejected.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
@@ -606,6 +609,12 @@ describe("verifying a checkpoint that validators rejected", () => {
       { condition: "mismatch", problems: [expect.stringContaining("Validators found that it does not hold")] },
       { condition: "ok", problems: [], signed: true },
     ]);
+    // Whoever was handed it as a model learns as much.
+    const { reports } = await verify();
+    const problemsOf = ({ checkpointDigest, round }: PostedHead) => anchorOf(reports, checkpointDigest, round).problems;
+    expect(problemsOf(before)).toEqual([expect.stringContaining("Validators found that it does not hold")]);
+    expect(problemsOf(last)).toEqual([]);
+    expect(problemsOf({ ...last, round: before.round })).toEqual(["Its checkpoint is not anchored in the run."]);
     const rejected = await rejectedHeads(chain, world.blobs, world.runId);
     expect(rejected.map(({ head }) => head)).toEqual([before.head]);
     // Whoever hides what was said hides that it was.
@@ -613,6 +622,17 @@ describe("verifying a checkpoint that validators rejected", () => {
     expect(hidden.summary.problems).toHaveLength(1);
     const lines = rejectedLines(rejected, [before, last], last.checkpointDigest);
     expect(lines).toEqual([expect.stringContaining(`checkpoint ${before.round} does not hold`)]);
+    const run = {
+      file: { chain: { chainId: world.chainId, rpcUrl: node.url, embedded: false } },
+      deployment: { chainId: world.chainId, addresses: world.contracts, blocks: {} },
+      runId: world.runId,
+      blobs: world.store,
+    } as unknown as LocalRun;
+    for (const named of [undefined, before.checkpointDigest, last.checkpointDigest]) {
+      const told: string[] = [];
+      expect(await chosenCheckpoint(run, named, (line) => told.push(line))).toBe(named ?? last.checkpointDigest);
+      expect(told).toEqual(lines);
+    }
     expect(rejectedLines([last], [before, last], before.checkpointDigest)).toEqual([]);
   });
 });

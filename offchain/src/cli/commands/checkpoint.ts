@@ -82,16 +82,22 @@ async function requireReadable(file: string): Promise<void> {
   }
 }
 
-/** The model of a run's checkpoint: the one that is named, or the newest that is anchored. */
+/**
+ * The run's checkpoint that is named, or the newest that is anchored.
+ * @param notice is told of those that validators rejected, that one or before it
+ */
+export async function chosenCheckpoint(run: LocalRun, named: string | undefined, notice: Output["notice"]) {
+  return withChain(run, async ({ url, chainId }) => {
+    const reader = await openReader(readerOptions(url, chainId, run.deployment));
+    const chosen =
+      named === undefined ? (await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest : asDigest(named);
+    for (const line of (await rejectedOf(reader, run.blobs, run.runId, chosen)).lines) notice(line);
+    return chosen;
+  });
+}
+
 async function modelOfRun(run: LocalRun, named: string | undefined, output: Output): Promise<Model> {
-  const checkpoint =
-    named === undefined
-      ? await withChain(run, async ({ url, chainId }) => {
-          const reader = await openReader(readerOptions(url, chainId, run.deployment));
-          for (const line of (await rejectedOf(reader, run.blobs, run.runId)).lines) output.notice(line);
-          return (await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest;
-        })
-      : asDigest(named);
+  const checkpoint = await chosenCheckpoint(run, named, output.notice);
   if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
   const made = bundleModel(run.blobs, {
     chainId: run.deployment.chainId,

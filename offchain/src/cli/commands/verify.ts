@@ -14,8 +14,8 @@ import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, contractRows, shownContracts } from "../facts.ts";
 import { countOf, formatBytes, wrap } from "../format.ts";
-import { openLocalRun, readNamedDeployment, requireRun, withChain } from "../local.ts";
-import { type ImportedModel, openImportedModel } from "../model.ts";
+import { openLocalRun, requireRun, withChain } from "../local.ts";
+import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
 import { coordinatorOption, deploymentOption, rpcOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, type Output, table } from "../output.ts";
 import { blobSourceOf, openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
@@ -45,7 +45,11 @@ const warning = (chainId: number, runId: RunId, contracts: ChainFacts["contracts
   ...table([["run", runId], ["chain id", String(chainId)], ...contractRows(contracts)]).map((line) => `  ${line}`),
 ];
 
-async function walk({ reader, blobs, runId, contractsFrom }: Subject, output: Output): Promise<number> {
+async function walk(
+  { reader, blobs, runId, contractsFrom }: Subject,
+  output: Output,
+  imported?: ImportedModel,
+): Promise<number> {
   const { chainId } = reader;
   const { modelId } = await reader.run(runId);
   const contracts = shownContracts({ ...reader.contracts, ...(await reader.modelContracts(modelId)) });
@@ -63,58 +67,64 @@ async function walk({ reader, blobs, runId, contractsFrom }: Subject, output: Ou
     if (!output.json) output.result(undefined, linesOf(next.value));
   }
   const { heads, ok, pruned, missing, mismatch, unsigned, problems } = summary;
-  const sound = missing === 0 && mismatch === 0 && problems.length === 0;
+  const model = imported && (await judgeModel(imported, { reader, heads: reports }));
+  const sound = missing === 0 && mismatch === 0 && problems.length === 0 && model?.facts.sound !== false;
   const lines = [
     ...problems.map((problem) => `FAIL   ${problem}`),
     ...wrap(
-      `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not covered by a signed epoch`,
+      `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not in a signed epoch`,
       columnsOf(process.stdout),
     ),
+    ...(model?.lines ?? []),
   ];
-  output.result({ sound, runId, chainId, contractsFrom, contracts, ...summary, checkpoints: reports }, lines);
+  const more = model ? { model: model.facts } : {};
+  output.result({ sound, runId, chainId, contractsFrom, contracts, ...summary, checkpoints: reports, ...more }, lines);
   return sound ? 0 : 1;
 }
 
-/** Where an imported model's contracts are known from, and what the chain says of its checkpoint. */
-async function anchorOf(
-  { model }: ImportedModel,
-  { rpc, deployment }: { readonly rpc: string; readonly deployment: string | undefined },
-  problems: string[],
-): Promise<PostedHead | undefined> {
-  const { bundle } = model;
-  const pinned = deployment === undefined ? undefined : await readNamedDeployment(deployment);
-  const contracts = pinned?.addresses ?? bundle.contracts;
-  const chainId = pinned?.chainId ?? bundle.chainId;
-  const reader = await openReader({ rpcUrl: rpc, chainId, contracts, fromBlock: 0 });
-  const runId = asRunId(bundle.runId);
-  const record = await reader.run(runId);
-  if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
-  if (!(await reader.isAdmitted(runId, asDigest(bundle.realisation.digest))))
-    problems.push("Its programs are not admitted to the run.");
-  const head = (await reader.headsSince(runId, 0)).find(
-    ({ checkpointDigest, round }) => checkpointDigest === bundle.checkpoint.digest && round === model.manifest.round,
-  );
-  if (!head) problems.push("Its checkpoint is not anchored in the run.");
-  return head;
+type Head = Pick<PostedHead, "round" | "sequence" | "head" | "checkpointDigest">;
+
+/**
+ * The head that anchors a model's checkpoint, and what is wrong with it: all that was found where its run was walked.
+ * @param heads those of the run, or their reports
+ */
+export function anchorOf<H extends Head & Partial<Pick<HeadReport, "problems">>>(
+  heads: readonly H[],
+  checkpoint: string,
+  round: number,
+): { readonly head: H | undefined; readonly problems: string[] } {
+  const head = heads.find((each) => each.checkpointDigest === checkpoint && each.round === round);
+  if (!head) return { head, problems: ["Its checkpoint is not anchored in the run."] };
+  return { head, problems: (head.problems ?? []).map((problem) => `Its checkpoint is wrong: ${problem}`) };
 }
 
-/** An imported model: every blob against its digest, the documents against each other and, with an RPC, against the chain. */
-async function verifyModel(
-  imported: ImportedModel,
-  { rpc, deployment }: { readonly rpc: string | undefined; readonly deployment: string | undefined },
-  output: Output,
-): Promise<number> {
-  const { bundle, manifest } = imported.model;
-  const { blobs, bytes } = await verifyBlobs(imported.blobs, imported.model);
+/** What an imported model is held against; `heads` are its run's, if that was walked. */
+interface Against {
+  readonly reader: ChainReader;
+  readonly heads?: readonly HeadReport[];
+}
+
+/** An imported model: every blob against its digest, the documents against each other and, with a reader, against the chain. */
+async function judgeModel({ blobs: store, model }: ImportedModel, against?: Against) {
+  const { bundle, manifest } = model;
+  const { blobs, bytes } = await verifyBlobs(store, model);
   const problems: string[] = [];
-  const head = rpc === undefined ? undefined : await anchorOf(imported, { rpc, deployment }, problems);
+  let head: Head | undefined;
+  if (against) {
+    const { reader } = against;
+    const runId = asRunId(bundle.runId);
+    const record = await reader.run(runId);
+    if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
+    if (!(await reader.isAdmitted(runId, asDigest(bundle.realisation.digest))))
+      problems.push("Its programs are not admitted to the run.");
+    const heads = against.heads ?? (await reader.headsSince(runId, 0));
+    const anchor = anchorOf(heads, bundle.checkpoint.digest, manifest.round);
+    ({ head } = anchor);
+    problems.push(...anchor.problems);
+  }
   const sound = problems.length === 0;
-  const whose = deployment === undefined ? "the file's word; pin them with --deployment" : `those of ${deployment}`;
-  const chain = head
-    ? [`anchored as link ${head.sequence} of run ${bundle.runId}, chain ${bundle.chainId}; the contracts are ${whose}`]
-    : [];
-  output.result(
-    {
+  return {
+    facts: {
       sound,
       checkpoint: bundle.checkpoint.digest,
       round: manifest.round,
@@ -123,16 +133,38 @@ async function verifyModel(
       blobs,
       bytes,
       anchored: head ? { sequence: head.sequence, head: head.head } : null,
+      verdictsRead: against?.heads !== undefined,
       problems,
     },
-    [
+    lines: [
       ...problems.map((problem) => `FAIL   ${problem}`),
       `${sound ? "ok    " : "FAIL  "} imported model of checkpoint ${manifest.round}: ${countOf(blobs, "blob")}, ${formatBytes(bytes)} hashed`,
-      ...chain,
-      ...(rpc === undefined ? ["Not compared with the chain: name its RPC with --rpc."] : []),
+      ...(head ? [`anchored as link ${head.sequence} of run ${bundle.runId}, chain ${bundle.chainId}`] : []),
     ],
-  );
-  return sound ? 0 : 1;
+  };
+}
+
+/** An imported model without its run's documents, which a coordinator serves. */
+async function verifyModel(
+  imported: ImportedModel,
+  { rpc, run, deployment }: { readonly [Name in "rpc" | "run" | "deployment"]: string | undefined },
+  output: Output,
+): Promise<number> {
+  const { bundle } = imported.model;
+  requireModelRun(imported, run);
+  const { chainId, contracts } = bundle;
+  await requireNamedDeployment({ state: imported.state, deployment: { chainId, addresses: contracts } }, deployment);
+  const reader = rpc === undefined ? undefined : await openReader({ rpcUrl: rpc, chainId, contracts, fromBlock: 0 });
+  const { facts, lines } = await judgeModel(imported, reader && { reader });
+  const whose = deployment === undefined ? "the file's word; pin them with --deployment" : `those of ${deployment}`;
+  output.result(facts, [
+    ...lines,
+    ...(facts.anchored ? [`The contracts are ${whose}.`] : []),
+    reader
+      ? "Whether validators rejected it was not looked up: name the coordinator too."
+      : "Not compared with the chain: name its RPC with --rpc.",
+  ]);
+  return facts.sound ? 0 : 1;
 }
 
 /** `cotrain verify`: needs nobody's word, only the contracts and the blobs they name. */
@@ -159,10 +191,12 @@ export const verifyCommand = defineCommand({
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
+    "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
     "Ends with 1 when anything is missing or wrong.",
   ],
   async run({ options, output }) {
     const { coordinator, rpc } = options;
+    const imported = await openImportedModel(options.state);
     if (coordinator !== undefined) {
       if (rpc === undefined)
         throw new UserError(
@@ -171,9 +205,10 @@ export const verifyCommand = defineCommand({
         );
       const { client, runId, pinned, ...where } = await openRemoteRun({ ...options, coordinator });
       const reader = await openReader({ ...where, rpcUrl: rpc });
-      return walk({ reader, blobs: client, runId, contractsFrom: pinned ? "deployment" : "coordinator" }, output);
+      const contractsFrom = pinned ? "deployment" : "coordinator";
+      if (imported) requireModelRun(imported, runId);
+      return walk({ reader, blobs: client, runId, contractsFrom }, output, imported);
     }
-    const imported = await openImportedModel(options.state);
     if (imported) return verifyModel(imported, options, output);
     const run = await openLocalRun(options.state);
     requireRun(run, options.run);
