@@ -465,7 +465,7 @@ describe("a validator that lies", () => {
     await judged(posted.head, first);
     await publish(board.verdicts);
     await eventually("a word of it", () =>
-      events.find((event) => event.type === "retrying" && event.reason.includes("say nothing of what they drew")),
+      events.find((event) => event.type === "looking" && event.reason.includes("have not told of it yet")),
     );
     await looked(1);
     expect(board.signed.size).toBe(0);

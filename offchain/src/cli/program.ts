@@ -170,9 +170,12 @@ export function parseLine(argv: readonly string[]): Line | undefined {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
+    const [, asked] = argv.slice(argv.indexOf("help"));
     const sentence =
       error.code === "commander.help"
-        ? "A command is missing"
+        ? argv.includes("help") && asked !== undefined
+          ? `unknown command '${asked}'`
+          : "A command is missing"
         : error.message
             .replace(/^error: /, "")
             .replaceAll(/\s*\n\s*/g, " ")

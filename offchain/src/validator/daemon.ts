@@ -132,7 +132,7 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
     case "measured":
       logger.info(
         fields,
-        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine`,
+        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine${event.atRest ? " at rest" : ""}`,
       );
       return;
     case "audited":
@@ -146,6 +146,9 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
       return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);
+      return;
+    case "looking":
+      logger.info(fields, `${event.what}: ${event.reason}`);
       return;
     case "not-a-member":
       logger.warn(

@@ -12,6 +12,8 @@ const Measuring = Type.Object(
     round: Type.Integer({ minimum: 0 }),
     /** Processor time of the engine's process ÷ what all processors had meanwhile. */
     share: Type.Number({ minimum: 0 }),
+    /** Whether no bound held for it. */
+    atRest: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 );
@@ -20,8 +22,10 @@ export type Measuring = Static<typeof Measuring>;
 const FILE = "measuring.json";
 
 /** @param directory the validator's own */
-export const writeMeasuring = (directory: string, { round, share }: Omit<Measuring, "version">): Promise<void> =>
-  writeStateFile(join(directory, FILE), Measuring, { version: 1, round, share });
+export const writeMeasuring = (
+  directory: string,
+  { round, share, atRest }: Required<Omit<Measuring, "version">>,
+): Promise<void> => writeStateFile(join(directory, FILE), Measuring, { version: 1, round, share, atRest });
 
 /** Undefined when nothing was measured, or the file is damaged: it is shown and nothing follows from it. */
 export const readMeasuring = (directory: string): Promise<Measuring | undefined> =>

@@ -99,6 +99,8 @@ export type ValidatorEvent =
       readonly sequences: number;
       /** Processor time of it, as a share of what the machine had meanwhile. */
       readonly share: number;
+      /** The run does not train, and no bound holds for measuring. */
+      readonly atRest: boolean;
     }
   /** The losses of a head's gate were measured and are those of its record. */
   | { readonly type: "audited"; readonly head: string; readonly round: number; readonly losses: number }
@@ -115,7 +117,9 @@ export type ValidatorEvent =
   | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
   /** Nothing that this key signs counts for the model; said once for each version of its set. */
   | { readonly type: "not-a-member"; readonly validator: Address; readonly set: number }
-  | { readonly type: "retrying"; readonly what: string; readonly reason: string };
+  | { readonly type: "retrying"; readonly what: string; readonly reason: string }
+  /** Others have not told yet what they drew, as happens in any epoch, or deny it: this validator looks as well. */
+  | { readonly type: "looking"; readonly what: string; readonly reason: string };
 
 export interface ValidatorOptions {
   readonly runId: RunId;
@@ -603,6 +607,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       microBitsPerByte: result.microBitsPerByte,
       sequences: result.sequences,
       share: result.cpu / Math.max(1, result.elapsed * availableParallelism()),
+      atRest: share === undefined,
     });
   }
 
@@ -718,8 +723,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     claimed.set(manifest, open);
     if (open.length === 0) return false;
     const rounds = [...new Set(open.map(({ head }) => head.round))].join(", ");
-    const reason = `Others deny checkpoints that it pays, or say nothing of what they drew (${rounds}); it is signed when this validator has looked in their place.`;
-    if (!told) emit({ type: "retrying", what: `epoch ${epoch}`, reason });
+    const reason = `Others deny what they drew of these checkpoints that it pays, or have not told of it yet: ${rounds}. It is signed when this validator has looked in their place.`;
+    if (!told) emit({ type: "looking", what: `epoch ${epoch}`, reason });
     return true;
   }
 

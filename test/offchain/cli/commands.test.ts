@@ -115,6 +115,14 @@ describe("help", () => {
 
 describe("what is not understood", () => {
   test.each([
+    [["help", "nothing"], "unknown command 'nothing'"],
+    [["rewards", "help", "nothing"], "unknown command 'nothing'"],
+    [["rewards"], "A command is missing"],
+  ])("cotrain %j, which shows what there is", async (argv, sentence) => {
+    expect(verdictOf(await cotrainHere(argv))).toMatchObject({ sentence: expect.stringContaining(sentence) });
+  });
+
+  test.each([
     [["statsu"], "unknown command 'statsu' (Did you mean status?)"],
     [["rewards", "clam"], "unknown command 'clam' (Did you mean claim?)"],
     [["up", "--presets", "1m"], "unknown option '--presets' (Did you mean --preset?)"],

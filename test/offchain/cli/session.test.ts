@@ -18,6 +18,7 @@ import {
   createCollector,
   isLastRound,
   LAST_ROUND,
+  outstanding,
   reasonAgainstVote,
   runSession,
   type Session,
@@ -81,6 +82,14 @@ describe("the end of a session waits for held-out losses", () => {
       missing.map((round) => `the held-out loss of checkpoint ${round}`),
     );
   });
+});
+
+test.each([
+  [null, []],
+  [{ round: 6, assigned: 3, received: 1 }, ["2 of 3 workers in round 7"]],
+  [{ round: 6, assigned: 3, received: 3 }, ["the checkpoint that round 7 makes"]],
+])("the open round %j is waited for as %j", (current, waitsFor) => {
+  expect(outstanding({ current } as Pick<RunView, "current">)).toEqual(waitsFor);
 });
 
 /** Enough of a coordinator's picture for a session. */

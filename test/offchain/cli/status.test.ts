@@ -98,14 +98,17 @@ it("status shows what share of the machine each validator's measuring took", asy
   onTestFinished(() => rm(state, { recursive: true, force: true }));
   expect(await measuringShares(join(state, "none"))).toEqual({});
   for (const role of ["validator-1", "validator-2", "validator-3", "worker-1"]) await mkdir(join(state, role));
-  await writeMeasuring(join(state, "validator-1"), { round: 7, share: 0.0312 });
-  await writeMeasuring(join(state, "validator-2"), { round: 6, share: 0 });
+  await writeMeasuring(join(state, "validator-1"), { round: 7, share: 0.0312, atRest: false });
+  await writeMeasuring(join(state, "validator-2"), { round: 6, share: 0.479, atRest: true });
   await writeFile(join(state, "validator-3", "measuring.json"), "{");
   const shares = await measuringShares(state);
-  expect(shares).toEqual({ "validator-1": { round: 7, share: 0.0312 }, "validator-2": { round: 6, share: 0 } });
+  expect(shares).toEqual({
+    "validator-1": { round: 7, share: 0.0312, atRest: false },
+    "validator-2": { round: 6, share: 0.479, atRest: true },
+  });
   expect(measuringRows(shares)).toEqual([
     ["measuring took", "3.1% of the machine (validator-1, checkpoint 7)"],
-    ["", "0.0% of the machine (validator-2, checkpoint 6)"],
+    ["", "47.9% of the machine at rest (validator-2, checkpoint 6)"],
   ]);
 });
 

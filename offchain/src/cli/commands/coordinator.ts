@@ -45,8 +45,11 @@ export const coordinatorCommand = defineCommand({
     logLevel: logLevelOption,
   },
   examples: [
-    ["npx cotrain coordinator", "go on with the run of this directory without the rest of cotrain up"],
+    ["npx cotrain coordinator", "go on with this directory's run on a chain of its own (cotrain up --rpc)"],
     ["npx cotrain coordinator --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem", "for workers elsewhere"],
+  ],
+  notes: [
+    "The local chain lives in cotrain up alone, which has a coordinator of its own: this command is for a run on another chain, or one whose RPC --rpc names.",
   ],
   async run({ options, config, output }) {
     const logger = createLogger({ component: "coordinator", level: options.logLevel });

@@ -29,7 +29,7 @@ import { rejectedOf } from "../rejected.ts";
 import { readerOptions, soleRun } from "../wiring.ts";
 import { joinLines } from "../up/display.ts";
 import { joinCommandFor } from "../up/launch.ts";
-import { heldOutUntrained, liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
+import { heldOutBefore, liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
 import { Summary } from "../up/summary.ts";
 import { allWork, leftWork } from "../work.ts";
 
@@ -65,7 +65,9 @@ function roundText({ current, round }: RunView): string {
 }
 
 /** What measuring held-out loss took of this machine, by validator of this directory. */
-export type MeasuringShares = Readonly<Record<string, { readonly round: number; readonly share: number }>>;
+export type MeasuringShares = Readonly<
+  Record<string, { readonly round: number; readonly share: number; readonly atRest: boolean }>
+>;
 
 export async function measuringShares(state: string): Promise<MeasuringShares> {
   const { readMeasuring } = await import("../../validator/index.ts");
@@ -73,15 +75,15 @@ export async function measuringShares(state: string): Promise<MeasuringShares> {
   const shares: Record<string, MeasuringShares[string]> = {};
   for (const role of entries.filter((name) => /^validator-\d{1,3}$/.test(name)).toSorted()) {
     const found = await readMeasuring(join(state, role));
-    if (found) shares[role] = { round: found.round, share: found.share };
+    if (found) shares[role] = { round: found.round, share: found.share, atRest: found.atRest ?? false };
   }
   return shares;
 }
 
 export const measuringRows = (shares: MeasuringShares): [string, string][] =>
-  Object.entries(shares).map(([role, { round, share }], index) => [
+  Object.entries(shares).map(([role, { round, share, atRest }], index) => [
     index === 0 ? "measuring took" : "",
-    `${(100 * share).toFixed(1)}% of the machine (${role}, checkpoint ${round})`,
+    `${(100 * share).toFixed(1)}% of the machine${atRest ? " at rest" : ""} (${role}, checkpoint ${round})`,
   ]);
 
 type Loss = { readonly microBitsPerByte: number; readonly sequences: number | null };
@@ -126,7 +128,7 @@ export function viewLines(
     [
       "held-out bits/byte",
       heldOut
-        ? heldOutText(heldOut, `checkpoint ${heldOut.round}`, heldOutUntrained(view.loss), sequence)
+        ? heldOutText(heldOut, `checkpoint ${heldOut.round}`, heldOutBefore(view.loss), sequence)
         : "not measured",
     ],
     ...measuringRows(measuring),
@@ -346,7 +348,8 @@ export const statusCommand = defineCommand({
     ["npx cotrain status --coordinator http://127.0.0.1:7700 --json", "what a coordinator says, as JSON"],
   ],
   notes: [
-    "With --json a `round` is the protocol's, which counts from 0: the checkpoint that the round starts from, one less than people count.",
+    "With --json `round` is how many rounds are completed; that of a checkpoint, an anchor or a loss is the checkpoint's number.",
+    "In `current` and `members` a `round` is the protocol's, which counts from 0: the checkpoint that the round starts from, one less than people count.",
     "Its `tokensPerSecond` is what was accepted over the time of the last rounds; that of each member is what it reports now.",
   ],
   async run({ options, output }) {

@@ -60,6 +60,10 @@ const heldOutBits = (loss: HeldOut): string => (loss === null ? "–" : (loss.mi
 export const heldOutUntrained = ({ heldOutFirst }: RunView["loss"]): RunView["loss"]["heldOut"] | undefined =>
   heldOutFirst?.round === 0 ? heldOutFirst : undefined;
 
+/** {@link heldOutUntrained}, beside the newest: what is of checkpoint 0 itself stands for both. */
+export const heldOutBefore = (loss: RunView["loss"]): RunView["loss"]["heldOut"] | undefined =>
+  loss.heldOut?.round === 0 ? undefined : heldOutUntrained(loss);
+
 /** On how much text a held-out figure rests. @param sequence tokens of a sequence, 0 where that is not known */
 export function sampleOf(sequences: number | null, sequence: number): string {
   if (sequences === null) return "";
@@ -187,7 +191,7 @@ const LEAST_CURVE = 4;
 
 function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Line[] {
   const { train, heldOut } = view.loss;
-  const untrained = heldOutUntrained(view.loss);
+  const untrained = heldOutBefore(view.loss);
   const text =
     train === null
       ? "train – "
@@ -316,7 +320,7 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
   const { view } = screen;
   const { current, anchored } = view;
   const round = current
-    ? `${roundNumber(current.round)} · ${current.received} of ${current.assigned} workers in · ${current.innerSteps} inner steps`
+    ? `${roundNumber(current.round)} · ${current.received} of ${current.assigned} workers in · up to ${current.innerSteps} inner steps`
     : `${view.round} completed`;
   const { tokensPerSecond, workers } = liveSpeed(view);
   const text = (name: string, ...pieces: readonly Piece[]): Line[] => flow([label(name), ...pieces], columns);

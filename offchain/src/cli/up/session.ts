@@ -47,7 +47,7 @@ const CLOSE_MS = 60_000;
 const FIRST_ROUND_MS = 120_000;
 const POLL_MS = 500;
 /** Why training ends before its time. */
-export const LAST_ROUND = "the open round is the last: another one would not end within --for";
+export const LAST_ROUND = "no further round: another one would not end within --for";
 const COLLECT_EVERY_MS = 2_000;
 
 /** Why no vote is held, undefined where one is. */
@@ -180,10 +180,12 @@ export async function runSession(
 }
 
 /** Of whom the open round waits. */
-const outstanding = ({ current }: RunView): string[] =>
-  current
-    ? [`${current.assigned - current.received} of ${current.assigned} workers in round ${roundNumber(current.round)}`]
-    : [];
+export function outstanding({ current }: Pick<RunView, "current">): string[] {
+  if (!current) return [];
+  const { assigned, received, round } = current;
+  if (received >= assigned) return [`the checkpoint that round ${roundNumber(round)} makes`];
+  return [`${assigned - received} of ${assigned} workers in round ${roundNumber(round)}`];
+}
 
 /** What validators have not told yet of where the run stands and, for a session that began with the run, where it began. */
 export function unmeasured({ loss, checkpoint }: RunView, fromTheStart: boolean): string[] {

@@ -33,7 +33,7 @@ export const Summary = Type.Object({
   contracts: Type.Record(Text, Text),
   model: Type.Object({ modelId: Text, runId: Text, name: Text, preset: Text, parameters: Whole, text: Text }),
   training: Type.Object({
-    /** Completed rounds before and after this session, inner steps and tokens since the run began. */
+    /** Completed rounds before and after this session, steps of the schedule and tokens since the run began. */
     firstRound: Whole,
     rounds: Whole,
     steps: Whole,
@@ -141,7 +141,7 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
   const { traffic: bytes, codec, downCodec } = training;
   const traffic = trafficLines({ traffic: bytes, params: { codec, downCodec } });
   return indent([
-    `${countOf(training.rounds, "round")} (${formatCount(now)} now), ${countOf(training.steps, "inner step")}, ${formatCount(BigInt(training.tokens))} tokens`,
+    `${countOf(training.rounds, "round")} (${formatCount(now)} now), ${formatCount(BigInt(training.tokens))} tokens; step ${formatCount(training.steps)} of the schedule`,
     `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,
     `held-out bits/byte ${figure("before")} → ${paint("green", figure("after"))}`,
     ...(heldOut.initial === heldOut.before ? [] : [`      ${figure("initial")} before any training`]),
