@@ -22,6 +22,14 @@ export class UserError extends CotrainError {
   }
 }
 
+/** For `catch`: adds to a mistake of these codes what can be done about it; any other error is thrown on as it is. */
+export function withRemedy(remedy: string, ...codes: readonly string[]): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof UserError) || !codes.includes(error.code)) throw error;
+    throw new UserError(error.code, `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
+  };
+}
+
 /** Something that is away or busy; the same call may succeed later. Exit code 75. */
 export class RetryableError extends CotrainError {
   override readonly name: string = "RetryableError";

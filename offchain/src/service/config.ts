@@ -7,7 +7,7 @@ import leven from "leven";
 import { type TSchema, Type } from "typebox";
 import { getAddress } from "viem";
 
-import { readJsonBounded, UserError } from "../base/index.ts";
+import { readJsonBounded, UserError, withRemedy } from "../base/index.ts";
 import { findMiss } from "./schema.ts";
 
 const MAX_CONFIG_BYTES = 1 << 20;
@@ -272,7 +272,9 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
  * @throws UserError `FILE_UNREADABLE`, `JSON_INVALID`, `CONFIG_INVALID`
  */
 export async function readConfigFile(path: string): Promise<ConfigFile> {
-  const value = await readJsonBounded(path, MAX_CONFIG_BYTES);
+  const value = await readJsonBounded(path, MAX_CONFIG_BYTES).catch(
+    withRemedy("name a JSON file of settings with --config", "FILE_UNREADABLE", "JSON_INVALID"),
+  );
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new UserError("CONFIG_INVALID", `${path} must hold one JSON object of settings.`);
   }

@@ -226,7 +226,10 @@ export async function findRun(
   const { runs } = await client.runs();
   if (wanted !== undefined) {
     if (runs.some(({ runId }) => runId === wanted)) return wanted;
-    throw new UserError("RUN_UNKNOWN", `The coordinator at ${client.url} has no run ${wanted}.`);
+    throw new UserError(
+      "RUN_UNKNOWN",
+      `The coordinator at ${client.url} has no run ${wanted}: take the id from the join command, or leave --run out.`,
+    );
   }
   const open = runs.filter(({ phase }) => phase !== "Finished");
   if (open.length === 1) return open[0]!.runId as RunId;

@@ -447,7 +447,9 @@ describe("wallet", () => {
   });
 
   test("that is not there, or is none", async () => {
-    expect(await up(["--wallet", "/no/wallet.json", "--passphrase-file", "/no/pass"])).toEqual(refusal(1, /\/no\//));
+    expect(await up(["--wallet", "/no/wallet.json", "--passphrase-file", "/no/pass"])).toEqual(
+      refusal(1, "/no/wallet.json does not exist: name an encrypted keystore with --wallet"),
+    );
     const directory = temporaryDirectory();
     mkdirSync(join(directory, "keys"));
     const pass = file("pass", "secret\n");

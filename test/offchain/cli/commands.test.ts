@@ -179,7 +179,7 @@ describe("what is not understood", () => {
       );
     }
     expect(verdictOf(await cotrainHere(["status", "--config", join(state, "none.json")]))).toEqual(
-      refusal(1, "none.json does not exist."),
+      refusal(1, "none.json does not exist: name a JSON file of settings with --config."),
     );
   });
 });

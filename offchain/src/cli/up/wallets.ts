@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError } from "../../base/index.ts";
+import { UserError, withRemedy } from "../../base/index.ts";
 import {
   ensureKeystore,
   openKeystore,
@@ -38,7 +38,9 @@ export async function namedWallet(flags: {
   const { wallet, passphraseFile } = flags;
   if ((wallet === undefined) !== (passphraseFile === undefined))
     throw new UserError("WALLET_INCOMPLETE", "--wallet and --passphrase-file belong together: name both or none.");
-  return wallet && passphraseFile ? openKeystore({ keystore: wallet, passphrase: passphraseFile }) : undefined;
+  if (!wallet || !passphraseFile) return undefined;
+  const remedy = "name an encrypted keystore with --wallet, and the file of its passphrase with --passphrase-file";
+  return openKeystore({ keystore: wallet, passphrase: passphraseFile }).catch(withRemedy(remedy, "FILE_UNREADABLE"));
 }
 
 /** The wallet that a daemon keeps in its own state directory, which is stamped as ours before anything is written to it. */
