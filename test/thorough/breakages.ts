@@ -1862,7 +1862,15 @@ export const breakages: readonly Breakage[] = [
     name: "heads that are gone are looked at before all others for ever",
     file: "offchain/src/validator/runValidator.ts",
     text: "toSorted((a, b) => lastLook(a) - lastLook(b))",
-    instead: "toSorted((a, b) => Number(goneSince.has(b.head.head)) - Number(goneSince.has(a.head.head)))",
+    instead:
+      "toSorted((a, b) => Number(goneSince.has(b.head.head)) - Number(goneSince.has(a.head.head)) || lastLook(a) - lastLook(b))",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "heads that are denied take the places of those that wait",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "isAgainst(struct))) continue;",
+    instead: "isAgainst(struct)) && places < 0) continue;",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
