@@ -10,7 +10,7 @@ export interface Answer {
 export interface HostileRpc {
   readonly url: string;
   /** What it answers in the node's place; undefined: what the node does. */
-  instead: (method: string) => Answer | undefined;
+  instead: (method: string, params: readonly unknown[]) => Answer | undefined;
   /** Methods asked for so far, in their order. */
   readonly asked: string[];
   close(): Promise<void>;
@@ -22,9 +22,9 @@ export async function createHostileRpc(target: string): Promise<HostileRpc> {
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const body = Buffer.concat(chunks).toString();
-      const { id, method } = JSON.parse(body) as { id: number; method: string };
+      const { id, method, params } = JSON.parse(body) as { id: number; method: string; params?: unknown[] };
       rpc.asked.push(method);
-      const answer = rpc.instead(method);
+      const answer = rpc.instead(method, params ?? []);
       const text =
         answer === undefined
           ? fetch(target, { method: "POST", headers: { "content-type": "application/json" }, body }).then((reply) =>

@@ -4,10 +4,20 @@
  */
 import { join } from "node:path";
 
-import { delegate } from "@cotrain/sdk/actions";
-import type { HeadHash } from "@cotrain/sdk/protocol";
+import {
+  delegate,
+  headPosted,
+  posterSet,
+  realisationAdmitted,
+  rootPosted,
+  runRegistered,
+  setPoster,
+  timelockOf,
+} from "@cotrain/sdk/actions";
+import { asAddress, digestOfJson, type HeadHash } from "@cotrain/sdk/protocol";
+import { createTestClient, createWalletClient, encodeEventTopics, http } from "viem";
 import { sendTransaction } from "viem/actions";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { createRandom } from "../../offchain/src/base/index.ts";
 import {
@@ -17,6 +27,7 @@ import {
   type HeadFields,
   openChain,
   openReader,
+  readEvidence,
   type Reverted,
   walletOn,
 } from "../../offchain/src/chain/index.ts";
@@ -243,6 +254,142 @@ describe("an RPC that answers with nothing", () => {
     expect(await nonce()).toBe(count + 1);
     expect(await headsOfRound(fields.round)).toBe(1);
     expect(reverted).toEqual([]);
+  });
+});
+
+const at = () => ({ addresses: world.contracts, runId: world.runId, modelId: world.modelId });
+async function postHead(): Promise<void> {
+  const { chain } = await open();
+  const fields = await nextFields();
+  parent = (await chain.postHead(fields, `left-out-${fields.round}`)).head;
+  for (const close of closing.splice(0)) await close();
+}
+/** That every head has evidence, read through the reader. */
+async function requireSound(lied: ChainReader): Promise<void> {
+  const heads = await lied.headsSince(world.runId, 0);
+  expect(heads).toEqual(await reader.headsSince(world.runId, 0));
+  for (const [i, head] of heads.entries()) await readEvidence(lied, world.blobs, head, heads[i - 1]);
+}
+
+// A node behind a balancer lags, and knows no event of a block that another has told.
+describe("an RPC that leaves events out of an answer", () => {
+  let liar: HostileRpc;
+  beforeEach(async () => {
+    liar = await createHostileRpc(node.url);
+  });
+  afterEach(() => liar.close());
+
+  /** Leaves out the events of a query so many times. */
+  function leaveOut(query: { readonly abi: unknown; readonly eventName: string }, times: number): () => number {
+    const [topic = ""] = encodeEventTopics(query as never) as string[];
+    let left = times;
+    liar.instead = (method, params) => {
+      if (method !== "eth_getLogs" || left === 0 || !JSON.stringify(params).includes(topic)) return undefined;
+      left -= 1;
+      return { result: [] };
+    };
+    return () => times - left;
+  }
+  const begin = (confirmations = 0): Promise<ChainReader> =>
+    openReader({ ...world, rpcUrl: liar.url, retries: 0, confirmations });
+
+  it("loses no head between others", async () => {
+    const lied = await begin();
+    await lied.headsSince(world.runId, 0);
+    await postHead();
+    const lies = leaveOut(headPosted(at()), 1);
+    await lied.headsSince(world.runId, 0);
+    expect(lies()).toBe(1);
+    await postHead();
+    await requireSound(lied);
+  });
+
+  it("is asked again, and believed in nothing, while a head is left out between others", async () => {
+    const lied = await begin();
+    await lied.headsSince(world.runId, 0);
+    await postHead();
+    leaveOut(headPosted(at()), 1);
+    await lied.headsSince(world.runId, 0);
+    await postHead();
+    const all = (await reader.headsSince(world.runId, 0)).length;
+    const withHole = async (): Promise<unknown> => {
+      const logs = await world.client.request({
+        method: "eth_getLogs",
+        params: [{ address: world.contracts.checkpointRegistry, fromBlock: "0x0", toBlock: "latest" }],
+      });
+      return logs.toSpliced(1, 1);
+    };
+    const result = await withHole();
+    const [topic = ""] = encodeEventTopics(headPosted(at()) as never) as string[];
+    liar.instead = (method, params) =>
+      method === "eth_getLogs" && JSON.stringify(params).includes(topic) ? { result } : undefined;
+    await expect(lied.headsSince(world.runId, 0)).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
+    liar.instead = () => undefined;
+    expect(await lied.headsSince(world.runId, 0)).toHaveLength(all);
+  });
+
+  it("keeps no epoch without its last head", async () => {
+    const lied = await begin();
+    await lied.headsSince(world.runId, 0);
+    await postHead();
+    leaveOut(headPosted(at()), 1);
+    const before = await lied.headsSince(world.runId, 0);
+    const { head } = await lied.head(world.runId);
+    expect(before.some((each) => each.head === head)).toBe(false);
+    expect((await lied.headsSince(world.runId, 0, head)).at(-1)?.head).toBe(head);
+    const unknown = digestOfJson("no head") as unknown as HeadHash;
+    await expect(lied.headsSince(world.runId, 0, unknown)).rejects.toMatchObject({ code: "CHAIN_RPC" });
+    // What waits for confirmations is not left out.
+    expect(await (await begin(1_000)).headsSince(world.runId, 0, head)).toEqual([]);
+  });
+
+  it.each([
+    ["the realisations", () => realisationAdmitted(at())],
+    ["the runs, of which the first poster is known", () => runRegistered(at())],
+  ])("makes no honest head unsound: of %s", async (_what, query) => {
+    const lied = await begin();
+    const lies = leaveOut(query(), 1);
+    await requireSound(lied);
+    expect(lies()).toBe(1);
+  });
+
+  it("is not believed against the contract", async () => {
+    const [realisation] = await reader.realisationsOf(world.runId);
+    const lied = await begin();
+    leaveOut(realisationAdmitted(at()), 2);
+    await expect(lied.realisationsOf(world.runId, realisation)).rejects.toMatchObject({ code: "CHAIN_RPC" });
+    expect(await lied.realisationsOf(world.runId, realisation)).toContain(realisation);
+    const other = digestOfJson("never admitted");
+    expect(await lied.realisationsOf(world.runId, other)).not.toContain(other);
+    leaveOut(runRegistered(at()), 2);
+    await expect((await begin()).runsOf(world.modelId)).rejects.toMatchObject({ code: "CHAIN_RPC" });
+  });
+
+  it("hides no poster that was", async () => {
+    const { client, contracts: addresses, modelId, runId } = world;
+    const timelock = await timelockOf(client, { addresses, modelId });
+    const development = createTestClient({ mode: "anvil", transport: http(node.url) });
+    await development.impersonateAccount({ address: timelock });
+    await development.setBalance({ address: timelock, value: 10n ** 18n });
+    const sender = createWalletClient({ account: timelock, transport: http(node.url), pollingInterval: 20 });
+    const sync = { addresses, account: timelock, pollingInterval: 20, runId } as const;
+    const was = asAddress(accountOf("a former poster").address);
+    for (const of of [was, poster.address]) await setPoster.sync(sender, { ...sync, poster: of });
+    const lied = await begin();
+    const lies = leaveOut(posterSet(at()), 1);
+    expect(await lied.postersOf(runId)).not.toContain(was);
+    expect(await lied.postersOf(runId, was)).toContain(was);
+    expect(lies()).toBe(1);
+  });
+
+  it("hides no root that is in force", async () => {
+    const lied = await begin();
+    const lies = leaveOut(rootPosted(at()), 1);
+    const wanted = digestOfJson("a root");
+    // None is posted here: that it was read anew is all there is to see.
+    expect(await lied.rootsOf(world.modelId, wanted)).toEqual([]);
+    const asked = liar.asked.filter((method) => method === "eth_getLogs").length;
+    expect([lies(), asked]).toEqual([1, 2]);
   });
 });
 

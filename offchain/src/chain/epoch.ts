@@ -81,7 +81,8 @@ async function headsOf(
 ): Promise<Link[]> {
   const links: Link[] = [];
   for (const runId of await reader.runsOf(modelId)) {
-    const heads = await reader.headsSince(runId, 0);
+    const { head: newest } = await reader.head(runId);
+    const heads = await reader.headsSince(runId, 0, newest);
     for (const [i, head] of heads.entries()) {
       const epoch = epochAt(schedule, head.anchoredAt);
       if (epoch > after && epoch <= through) links.push({ head, parent: heads[i - 1] });
@@ -322,7 +323,7 @@ async function previousRewards(
   active: RootView | undefined,
 ): Promise<{ digest: Hex | null; rewards: RewardsFile["leaves"] }> {
   if (!active) return { digest: null, rewards: [] };
-  const posted = (await reader.rootsOf(modelId)).findLast(
+  const posted = (await reader.rootsOf(modelId, active.root)).findLast(
     ({ epoch, root }) => epoch === active.epoch && root === active.root,
   );
   if (!posted)

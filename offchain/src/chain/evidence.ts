@@ -9,7 +9,6 @@ import {
   commitmentLeaves,
   type CheckpointManifest,
   Definition,
-  type Digest,
   digestOfJson,
   domainFor,
   fromWire,
@@ -79,6 +78,10 @@ export interface RunDocuments {
   realisation(digest: string): Promise<Realisation | undefined>;
 }
 
+/** Whether the registry ever admitted a realisation to a run, withdrawn or not. */
+export const wasAdmitted = async (reader: ChainReader, runId: RunId, realisation: string): Promise<boolean> =>
+  (await reader.realisationsOf(runId, asDigest(realisation))).includes(asDigest(realisation));
+
 export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunId): RunDocuments {
   let definition: Promise<Definition> | undefined;
   const realisations = new Map<string, Promise<Realisation | undefined>>();
@@ -87,7 +90,7 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
     return parseDocument("definition", Definition, await readJson(blobs, runId, digest, "the definition"));
   };
   const readRealisation = async (digest: string): Promise<Realisation | undefined> => {
-    if (!(await reader.realisationsOf(runId)).includes(digest as Digest)) return undefined;
+    if (!(await wasAdmitted(reader, runId, digest))) return undefined;
     const found = parseDocument("realisation", Realisation, await readJson(blobs, runId, digest, "the realisation"));
     if (found.definition === (await reader.run(runId)).definition) return found;
     throw new EvidenceError(
@@ -206,7 +209,11 @@ export async function verifyReceipts(
   { definition, params, before, documents }: RoundRules,
 ): Promise<ReceiptLeaf[]> {
   const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
-  const posters = new Set(await reader.postersOf(head.runId));
+  let posters = new Set(await reader.postersOf(head.runId));
+  const isPoster = async (signer: Address): Promise<boolean> => {
+    if (!posters.has(signer)) posters = new Set(await reader.postersOf(head.runId, signer));
+    return posters.has(signer);
+  };
   const round = head.round - 1;
   const leaves: ReceiptLeaf[] = [];
   let previous = "";
@@ -272,7 +279,7 @@ export async function verifyReceipts(
       ack.tokens === tokens, "the acknowledgement is another one's");
     require((await recoverSigner(domain, "Receipt", receipt, entry.signature)) ===
       worker, "the worker did not sign it");
-    require(posters.has(
+    require(await isPoster(
       await recoverSigner(domain, "Ack", ack, entry.ackSignature),
     ), "the acknowledgement was not signed by the run's poster");
     leaves.push({

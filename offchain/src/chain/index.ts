@@ -50,6 +50,7 @@ export {
   type RunDocuments,
   runDocuments,
   verifyReceipts,
+  wasAdmitted,
 } from "./evidence.ts";
 export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { drawnBy, type Lot, lotOf } from "./lot.ts";

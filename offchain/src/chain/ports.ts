@@ -141,19 +141,26 @@ export interface ChainReader {
 
   /** The registry's state now. */
   head(runId: RunId): Promise<CurrentHead>;
-  /** HeadPosted events of blocks ≥ `block`, oldest first, checkpoint 0 included; confirmed ones only (ChainOptions.confirmations). */
-  headsSince(runId: RunId, block: number): Promise<PostedHead[]>;
+  /**
+   * HeadPosted events of blocks ≥ `block`, oldest first, checkpoint 0 included; confirmed ones only (ChainOptions.confirmations).
+   * An RPC may leave events out of an answer: all are read anew where one head does not follow another, or `wanted` is not there.
+   * @throws RetryableError `CHAIN_RPC` where they are left out again
+   */
+  headsSince(runId: RunId, block: number, wanted?: HeadHash): Promise<PostedHead[]>;
 
   /** @throws UserError `RUN_UNKNOWN` */
   run(runId: RunId): Promise<RunRecord>;
   runStatus(runId: RunId): Promise<number>;
   /** All runs that the model ever registered, oldest first. */
   runsOf(modelId: ModelId): Promise<RunId[]>;
-  /** Every key that is or was the run's poster, lower case. */
-  postersOf(runId: RunId): Promise<Address[]>;
+  /** Every key that is or was the run's poster, lower case; read anew where `wanted` is not there. */
+  postersOf(runId: RunId, wanted?: Address): Promise<Address[]>;
   isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
-  /** All that were ever admitted, withdrawn or not. */
-  realisationsOf(runId: RunId): Promise<Digest[]>;
+  /**
+   * All that were ever admitted, withdrawn or not; read anew where `wanted` is not there.
+   * @throws RetryableError `CHAIN_RPC` where it still is not there, and admitted by what the contract says
+   */
+  realisationsOf(runId: RunId, wanted?: Digest): Promise<Digest[]>;
   paramsInForce(runId: RunId): Promise<{ readonly version: number; readonly params: RunParams }>;
   paramsOf(runId: RunId, version: number): Promise<RunParams>;
   /** Version in force at a time; 0 before the run's registration. */
@@ -172,8 +179,8 @@ export interface ChainReader {
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
   activeRoot(modelId: ModelId): Promise<RootView | undefined>;
   pendingRoot(modelId: ModelId): Promise<RootView | undefined>;
-  /** RootPosted events, oldest first. */
-  rootsOf(modelId: ModelId): Promise<PostedRoot[]>;
+  /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
+  rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
   /** RootActivated events, oldest first. */
   activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
 }

@@ -13,6 +13,7 @@ import {
   realisationAdmitted,
   rootActivated,
   rootPosted,
+  runCountOf,
   runOf,
   runRegistered,
   scheduleOf,
@@ -28,13 +29,15 @@ import {
   asModelId,
   asRunId,
   type ContractAddresses,
+  type Digest,
   type Hex,
   type ModelId,
   rewardKind,
   type RunId,
+  zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
+import { RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
 import { endOfEpoch, epochAt } from "./epoch.ts";
 import { createHistory } from "./history.ts";
@@ -76,15 +79,41 @@ function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>): (a: 
   return async (a, b) => (await byFirst(a))(b);
 }
 
-/** One history per run or model, made when it is first asked for. */
-const histories = <K, T>(make: (key: K) => () => Promise<readonly T[]>): ((key: K) => Promise<readonly T[]>) => {
+type IsWhole<T> = (items: readonly T[]) => boolean;
+/**
+ * One history per run or model, made when it is first asked for. A node that lags behind the one that told the tip leaves events
+ * out, which no later reading would bring: what is not whole is read anew from the beginning, once.
+ */
+const histories = <K, T>(
+  make: (key: K) => () => Promise<readonly T[]>,
+  isChain: IsWhole<T> = () => true,
+): ((key: K, isWhole?: IsWhole<T>) => Promise<readonly T[]>) => {
   const known = new Map<K, () => Promise<readonly T[]>>();
-  return (key) => {
+  const historyOf = (key: K): (() => Promise<readonly T[]>) => {
     const history = known.get(key) ?? make(key);
     known.set(key, history);
-    return history();
+    return history;
+  };
+  return async (key, isWhole = () => true) => {
+    const history = historyOf(key);
+    const items = await history();
+    if (isChain(items) && isWhole(items)) return items;
+    // Unless somebody else did.
+    if (known.get(key) === history) known.delete(key);
+    const second = historyOf(key);
+    const anew = await second();
+    if (isChain(anew)) return anew;
+    if (known.get(key) === second) known.delete(key);
+    throw leftOut();
   };
 };
+const leftOut = (): RetryableError =>
+  new RetryableError("CHAIN_RPC", "The chain's RPC leaves out events that there must be: they are read again.");
+/** Heads without one that is left out between others: each names the one before. */
+const isHeadChain: IsWhole<PostedHead> = (heads) =>
+  heads.every(
+    ({ sequence, parentHead }, i) => sequence === i && parentHead === (i === 0 ? zeroHash : heads[i - 1]?.head),
+  );
 /** A root as the SDK reads it, undefined where there is none. */
 function rootView(found: RootView | undefined): RootView | undefined {
   if (!found || found.epoch === 0) return undefined;
@@ -107,29 +136,31 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
 
   const shared = { connection, fromBlock, confirmations };
 
-  const headsOf = histories((runId: RunId) =>
-    createHistory({
-      ...shared,
-      query: headPosted({ addresses, runId }),
-      map: (logs): Promise<PostedHead[]> =>
-        Promise.all(
-          logs.map(async ({ args, blockNumber, blockHash, logIndex, transactionHash }) => ({
-            runId,
-            head: asHead(args.head),
-            parentHead: asHead(args.parentHead),
-            sequence: Number(args.sequence),
-            round: Number(args.round),
-            paramsVersion: args.paramsVersion,
-            checkpointDigest: asDigest(args.checkpointDigest),
-            receiptsRoot: args.receiptsRoot,
-            block: Number(blockNumber),
-            blockHash,
-            logIndex,
-            transaction: transactionHash,
-            anchoredAt: await timeOf(blockHash),
-          })),
-        ),
-    }),
+  const headsOf = histories(
+    (runId: RunId) =>
+      createHistory({
+        ...shared,
+        query: headPosted({ addresses, runId }),
+        map: (logs): Promise<PostedHead[]> =>
+          Promise.all(
+            logs.map(async ({ args, blockNumber, blockHash, logIndex, transactionHash }) => ({
+              runId,
+              head: asHead(args.head),
+              parentHead: asHead(args.parentHead),
+              sequence: Number(args.sequence),
+              round: Number(args.round),
+              paramsVersion: args.paramsVersion,
+              checkpointDigest: asDigest(args.checkpointDigest),
+              receiptsRoot: args.receiptsRoot,
+              block: Number(blockNumber),
+              blockHash,
+              logIndex,
+              transaction: transactionHash,
+              anchoredAt: await timeOf(blockHash),
+            })),
+          ),
+      }),
+    isHeadChain,
   );
   const rootsOf = histories((modelId: ModelId) =>
     createHistory({
@@ -191,6 +222,17 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     }),
   );
 
+  const admits = (runId: RunId, realisation: Digest): Promise<boolean> =>
+    call((chain) => isAdmitted(chain, { addresses, runId, realisation }));
+
+  const allRunsOf = async (modelId: ModelId) => {
+    const count = await call((chain) => runCountOf(chain, { addresses, modelId }));
+    const areAll = (runs: readonly unknown[]): boolean => confirmations > 0 || runs.length >= count;
+    const runs = await runsOf(modelId, areAll);
+    if (!areAll(runs)) throw leftOut();
+    return runs;
+  };
+
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
     const found = await call((chain) => scheduleOf(chain, { addresses, modelId }));
     if (found.start === 0)
@@ -249,17 +291,34 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       const { head, sequence, round } = await call((chain) => headOf(chain, { addresses, runId }));
       return { head: asHead(head), sequence: Number(sequence), round: Number(round) };
     },
-    headsSince: async (runId, block) => (await headsOf(runId)).filter((head) => head.block >= block),
+    headsSince: async (runId, block, wanted) => {
+      // What waits for confirmations is not there yet.
+      const asked = confirmations === 0 ? wanted : undefined;
+      const has: IsWhole<PostedHead> = (heads) => asked === undefined || heads.some(({ head }) => head === asked);
+      const heads = await headsOf(runId, has);
+      if (!has(heads)) throw leftOut();
+      return heads.filter((head) => head.block >= block);
+    },
     run,
     runStatus: async (runId) => (await run(runId)).status,
-    runsOf: async (modelId) => (await runsOf(modelId)).map(({ runId }) => runId),
-    postersOf: async (runId) => {
-      const [{ modelId, poster }, changes] = await Promise.all([run(runId), postersSince(runId)]);
-      const first = (await runsOf(modelId)).filter((registered) => registered.runId === runId);
-      return [...new Set<Address>([...first.map((registered) => registered.poster), ...changes, poster])];
+    runsOf: async (modelId) => (await allRunsOf(modelId)).map(({ runId }) => runId),
+    postersOf: async (runId, wanted) => {
+      const { modelId, poster } = await run(runId);
+      const first = (await allRunsOf(modelId)).filter((registered) => registered.runId === runId);
+      const before = [...first.map((registered) => registered.poster), poster];
+      const changes = await postersSince(
+        runId,
+        (all) => wanted === undefined || before.includes(wanted) || all.includes(wanted),
+      );
+      return [...new Set<Address>([...before, ...changes])];
     },
-    isAdmitted: (runId, realisation) => call((chain) => isAdmitted(chain, { addresses, runId, realisation })),
-    realisationsOf: async (runId) => [...new Set(await admissions(runId))],
+    isAdmitted: admits,
+    realisationsOf: async (runId, wanted) => {
+      const has: IsWhole<Digest> = (all) => wanted === undefined || all.includes(wanted);
+      const all = await admissions(runId, has);
+      if (wanted !== undefined && !has(all) && (await admits(runId, wanted))) throw leftOut();
+      return [...new Set(all)];
+    },
     paramsInForce: async (runId) => {
       const { version } = await run(runId);
       return { version, params: await params(runId, version) };
@@ -290,7 +349,9 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     },
     activeRoot: async (modelId) => rootView(await call((chain) => activeRoot(chain, { addresses, modelId }))),
     pendingRoot: async (modelId) => rootView(await call((chain) => pendingRoot(chain, { addresses, modelId }))),
-    rootsOf: async (modelId) => [...(await rootsOf(modelId))],
+    rootsOf: async (modelId, wanted) => [
+      ...(await rootsOf(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),
+    ],
     activationsOf: async (modelId) => [...(await activationsOf(modelId))],
   };
 }

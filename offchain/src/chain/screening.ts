@@ -111,8 +111,8 @@ export function problemOfScreening(check: ScreeningCheck): string {
 export interface SampleCheck {
   readonly runId: RunId;
   readonly definition: Definition;
-  /** Digests that the registry admitted to the run, withdrawn or not. */
-  readonly realisations: readonly string[];
+  /** Whether the registry ever admitted a realisation to the run, withdrawn or not. */
+  readonly admitted: (realisation: string) => Promise<boolean>;
   readonly gate: Pick<ScreeningFile["gate"], "seed" | "realisation" | "sequences">;
 }
 
@@ -123,7 +123,7 @@ export interface SampleCheck {
  */
 export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Promise<string> {
   const { runId, definition, gate } = check;
-  if (!check.realisations.includes(gate.realisation))
+  if (!(await check.admitted(gate.realisation)))
     return `The loss gate measured with realisation ${gate.realisation}, which was never admitted.`;
   const [realisation, { heldOut }] = await Promise.all([
     readJson(blobs, runId, gate.realisation, "the realisation"),

@@ -20,7 +20,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { type Evidence, readEvidence, readJson, requireNewData, runDocuments } from "./evidence.ts";
+import { type Evidence, readEvidence, readJson, requireNewData, runDocuments, wasAdmitted } from "./evidence.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import type { Positions } from "./positions.ts";
@@ -235,8 +235,8 @@ async function checkScreening({ reader, blobs }: VerifyModules, round: Screened,
   for (const [f, norm] of theta)
     if (file.theta[f] !== norm)
       problems.add("mismatch", `The screening gives fragment ${f} of the checkpoint before another norm.`);
-  const realisations = await reader.realisationsOf(runId);
-  const sample = await problemOfSample(blobs, { runId, definition, realisations, gate: file.gate });
+  const admitted = (realisation: string): Promise<boolean> => wasAdmitted(reader, runId, realisation);
+  const sample = await problemOfSample(blobs, { runId, definition, admitted, gate: file.gate });
   if (sample !== "") problems.add("mismatch", sample);
   if (!parent) return;
   const place = { head, parent, definition, params };

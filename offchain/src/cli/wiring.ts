@@ -158,7 +158,7 @@ export async function activeRewards(
 ): Promise<ActiveRewards | undefined> {
   const active = await reader.activeRoot(modelId);
   if (!active) return undefined;
-  const posted = (await reader.rootsOf(modelId)).findLast(
+  const posted = (await reader.rootsOf(modelId, active.root)).findLast(
     ({ root, epoch }) => root === active.root && epoch === active.epoch,
   );
   if (!posted) return undefined;

@@ -47,8 +47,8 @@ export interface AggregateInput {
   readonly definition: Definition;
   /** Parameters of `head.paramsVersion`. */
   readonly params: RunParams;
-  /** Digests that the registry admitted to the run, withdrawn or not. */
-  readonly realisations: readonly string[];
+  /** Whether the registry ever admitted a realisation to the run, withdrawn or not. */
+  readonly admitted: (realisation: string) => Promise<boolean>;
   /** Drawn by lot. */
   readonly fragment: number;
 }
@@ -149,7 +149,7 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 /** The record of the round's screening, which must follow from its measurements and from the rounds before. */
 async function screening(
   blobs: BlobSource,
-  { head, before, evidence, definition, params, realisations }: AggregateInput,
+  { head, before, evidence, definition, params, admitted }: AggregateInput,
   place: PayloadPlace,
 ): Promise<ScreeningFile> {
   const { file: receipts, manifest } = evidence;
@@ -160,7 +160,7 @@ async function screening(
   const { paramsVersion } = head;
   const problem = problemOfScreening({ definition, params, paramsVersion, file, receipts, past });
   if (problem !== "") throw new EvidenceError("EVIDENCE_SCREENING", problem);
-  const sample = await problemOfSample(blobs, { runId: head.runId, definition, realisations, gate: file.gate });
+  const sample = await problemOfSample(blobs, { runId: head.runId, definition, admitted, gate: file.gate });
   if (sample !== "") throw new EvidenceError("EVIDENCE_SCREENING", sample);
   const forged = await problemOfUnreadable(blobs, place, receipts.receipts, file.workers);
   if (forged !== "") throw new EvidenceError("EVIDENCE_SCREENING", forged);

@@ -49,6 +49,7 @@ import {
   runDocuments,
   readJson,
   type RunRecord,
+  wasAdmitted,
 } from "../chain/index.ts";
 import { PayloadError } from "../diloco/index.ts";
 import { FormatError } from "../storage/index.ts";
@@ -499,15 +500,13 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
           `The losses of checkpoint ${head.round}'s gate are to be measured first.`,
         );
       const params = await reader.paramsOf(head.runId, head.paramsVersion);
-      const [realisations, heads] = await Promise.all([
-        reader.realisationsOf(head.runId),
-        reader.headsSince(head.runId, 0),
-      ]);
+      const heads = await reader.headsSince(head.runId, 0);
       const { definition: rules } = of;
       const at = heads.findIndex((each) => each.head === head.head);
       if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds checkpoint ${head.round} no more.`);
       const before = heads.slice(0, at);
-      const input = { head, parent, before, evidence: found, definition: rules, params, realisations, fragment };
+      const admitted = (realisation: string): Promise<boolean> => wasAdmitted(reader, head.runId, realisation);
+      const input = { head, parent, before, evidence: found, definition: rules, params, admitted, fragment };
       const finding = await checkAggregate(blobs, input);
       const audited = finding.holds ? await audit?.(input) : undefined;
       goneSince.delete(head.head);

@@ -40,6 +40,19 @@ async function compute(
   if (result.kind === "nothing") throw new Error(result.reason);
   return result.computation;
 }
+const asked = <T>(all: readonly T[], wanted: unknown): T[] => all.slice(0, wanted === undefined ? -1 : undefined);
+/** A chain whose RPC left out the newest event: it comes where it is asked for. */
+function leavingOut({ modules }: Ledger): Ledger["modules"] {
+  const { reader } = modules;
+  return {
+    ...modules,
+    reader: {
+      ...reader,
+      headsSince: async (runId, block, wanted) => asked(await reader.headsSince(runId, block), wanted),
+      rootsOf: async (id, wanted) => asked(await reader.rootsOf(id), wanted),
+    },
+  };
+}
 const cumulative = ({ rewards }: EpochComputation): Record<string, bigint> =>
   Object.fromEntries(rewards.leaves.map((leaf) => [leaf.account, BigInt(leaf.cumulative)]));
 
@@ -494,4 +507,23 @@ describe("sums", () => {
       }),
     );
   });
+});
+
+it("an epoch lacks neither its last head nor the root before it where an RPC left it out", async () => {
+  const ledger = createLedger();
+  const receipts = [{ account: a, tokens: 10n }];
+  ledger.add({ anchoredAt: 1_001, receipts });
+  ledger.add({ anchoredAt: 1_002, receipts });
+  ledger.now = 1_016;
+  const input = { modelId, epoch: 1, verdicts: [] };
+  const first = await computeEpoch(ledger.modules, input);
+  expect(await computeEpoch(leavingOut(ledger), input)).toEqual(first);
+  if (first.kind === "nothing") throw new Error(first.reason);
+  ledger.activate(first.computation);
+  ledger.add({ anchoredAt: 1_017, receipts });
+  ledger.now = 1_032;
+  const next = { ...input, epoch: 2 };
+  const second = await computeEpoch(leavingOut(ledger), next);
+  expect(second).toEqual(await computeEpoch(ledger.modules, next));
+  expect(second.kind).toBe("computed");
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CoordinatorError, type CotrainError } from "@cotrain/sdk/errors";
 import {
   type Assignment,
+  asAddress,
   asDigest,
   asHead,
   asRunId,
@@ -108,6 +109,13 @@ describe("the evidence of a head", () => {
     const { leaves } = await read();
     expect(leaves).toHaveLength(3);
     expect(receiptsRoot(leaves)).toBe(head.receiptsRoot);
+  });
+
+  it("is found where an RPC left out when who acknowledged the work was the run's poster", async () => {
+    const mine = asAddress(poster.address);
+    const told = { ...reader, postersOf: async (_run, wanted) => (wanted === mine ? [mine] : []) } as ChainReader;
+    const { leaves } = await readEvidence(told, blobsOf(publisher.store), head, parent);
+    expect(leaves).toHaveLength(3);
   });
 
   it("is refused when its receipts, each of them sound, do not have the root that the head names", async () => {

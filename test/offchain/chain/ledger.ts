@@ -103,7 +103,10 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     settledTime: async () => ledger.now,
     tip: never,
     blockHash: async (block) => ledger.blockHash(block),
-    head: never,
+    head: async (runId) => {
+      const { head, sequence, round } = ledger.heads.findLast((each) => each.runId === runId)!;
+      return { head, sequence, round };
+    },
     headsSince: async (runId, block) => ledger.heads.filter((head) => head.runId === runId && head.block >= block),
     run: async (runId) => ({
       runId,

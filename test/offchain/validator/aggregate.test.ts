@@ -59,8 +59,8 @@ async function played(name: string, ...rounds: RoundOptions[]): Promise<{ blobs:
     evidence = { manifest: parseManifest(await blobs.get(digest, MAX_MANIFEST_BYTES)), file, leaves };
   }
   const [head, parent, before] = [heads.at(-1)!, heads.at(-2)!, heads.slice(0, -1)];
-  const realisations = [initial.realisation];
-  return { blobs, input: { head, parent, before, evidence: evidence!, definition, params, realisations, fragment } };
+  const admitted = async (digest: string): Promise<boolean> => digest === initial.realisation;
+  return { blobs, input: { head, parent, before, evidence: evidence!, definition, params, admitted, fragment } };
 }
 
 const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({

@@ -74,8 +74,8 @@ beforeAll(async () => {
   const { definition, realisation } = initial;
   const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
   const evidence = { manifest, file, leaves };
-  const realisations = [realisation];
-  input = { head, parent, before: [parent], evidence, definition, params, realisations, fragment: 0 };
+  const admitted = async (digest: string): Promise<boolean> => digest === realisation;
+  input = { head, parent, before: [parent], evidence, definition, params, admitted, fragment: 0 };
 }, 60_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 

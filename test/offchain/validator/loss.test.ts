@@ -197,7 +197,7 @@ describe("held-out loss", () => {
     const gate = createGateMeter(store, other, { known: [origin.realisation], find: async () => realisation });
     await expect(gate.describe()).rejects.toMatchObject({ code: "DATA_INVALID" });
     const gated = { seed: digestOfJson("seed"), realisation: origin.realisation, sequences: [] };
-    const sample = { runId, definition: other, realisations: [origin.realisation], gate: gated };
+    const sample = { runId, definition: other, admitted: async () => true, gate: gated };
     const blobs = { blob: (_: unknown, digest: typeof checkpoint, limit: number) => store.get(digest, limit) };
     await expect(problemOfSample(blobs, sample)).rejects.toMatchObject({ code: "DATA_INVALID" });
   });
