@@ -2251,4 +2251,18 @@ export const breakages: readonly Breakage[] = [
     instead: "if (file.theta.length > elements.length)",
     tests: ["test/offchain/chain/records.test.ts"],
   },
+  {
+    name: "documents that are late are gone unless somebody sets how long they are waited for",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "options.absence ?? absenceOf(schedule)",
+    instead: "options.absence ?? absenceOf(schedule) / 10",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "a fragment that is longer than its header says is no malformed payload",
+    file: "offchain/src/chain/unreadable.ts",
+    text: 'error.code === "BLOB_TOO_LARGE" && !isItsWord(error))',
+    instead: 'error.code === "BLOB_TOO_LARGE" && isItsWord(error))',
+    tests: ["test/offchain/validator/aggregate.test.ts"],
+  },
 ];

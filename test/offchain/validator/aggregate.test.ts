@@ -23,7 +23,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { BlobSource, Evidence, PostedHead } from "../../../offchain/src/chain/index.ts";
-import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { BlobError, type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../chain/ledger.ts";
 import {
@@ -361,6 +361,22 @@ describe("a payload that is recorded as unreadable", () => {
     // What a coordinator calls an error is no more than its word.
     for (code of ["ANSWER_TOO_LARGE", "BLOB_TOO_LARGE"])
       await expect(checkAggregate(lying, of)).rejects.toMatchObject({ code });
+  });
+
+  it("holds where the reader itself finds the fragment longer than its header says", async () => {
+    const { blobs, input: of } = await played("longer", { outcome: ofVictim(payloadMalformed) });
+    const { receipt } = of.evidence.file!.receipts.find((each) => each.receipt.worker === victim)!;
+    const { fragments: parts } = JSON.parse(
+      new TextDecoder().decode(await blobs.get(asDigest(receipt.payloadDigest))),
+    ) as PayloadHeader;
+    const source = blobsOf(blobs);
+    const bounded: BlobSource = {
+      blob: async (run, asked, limit) => {
+        if (asked === parts[UNREADABLE]!.digest) throw new BlobError("BLOB_TOO_LARGE", "It is larger than allowed.");
+        return source.blob(run, asked, limit);
+      },
+    };
+    expect(await checkAggregate(bounded, of)).toMatchObject({ holds: true, reason: "" });
   });
 
   it("names the fragment, and has no measurements to be held against others", async () => {

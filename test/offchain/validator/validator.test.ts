@@ -59,6 +59,7 @@ import {
   type ValidatorEvent,
   logEvent,
 } from "../../../offchain/src/validator/index.ts";
+import { absenceOf } from "../../../offchain/src/validator/runValidator.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import {
   createInitial,
@@ -150,7 +151,7 @@ const coordinator: ValidatorCoordinator = {
 async function start(
   account = me,
   patience = 0,
-  absence = 3_600_000,
+  absence: number | "its own" = 3_600_000,
   clock: Clock = systemClock,
 ): Promise<{ events: ValidatorEvent[] }> {
   const events: ValidatorEvent[] = [];
@@ -160,7 +161,13 @@ async function start(
   );
   const controller = new AbortController();
   const running = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 40, patience, absence },
+    {
+      runId: world.runId,
+      signal: controller.signal,
+      pollInterval: 40,
+      patience,
+      ...(absence !== "its own" && { absence }),
+    },
     {
       reader: chain,
       coordinator,
@@ -827,6 +834,22 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const { events } = await start(late);
     await attested();
     expect(waits(events)).toEqual([]);
+  });
+
+  it("waits for documents a minute at least, and a posting delay, unless it is told otherwise", async () => {
+    const time = { passed: 0 };
+    const { round } = world.publisher.checkpoint();
+    await post();
+    await mine(2);
+    board.withheld.set((await chain.headsSince(world.runId, 0)).at(-1)!.checkpointDigest, 0);
+    await start(me, 0, "its own", { ...systemClock, monotonic: () => time.passed });
+    await looked();
+    time.passed = absenceOf(await chain.schedule(world.modelId)) - 1;
+    await looked();
+    expect(about(round)).toEqual([]);
+    time.passed += 1;
+    const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(verdict!.verdict.value).toBe("0");
   });
 
   it("says of documents that they are gone when they were, all along, and counts anew when they were there", async () => {
