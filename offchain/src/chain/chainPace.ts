@@ -30,7 +30,7 @@ export function createChainPace(
 ): ChainPace {
   const ending = new AbortController();
   let seconds = BUSY_SECONDS;
-  let last = clock.now();
+  let last = clock.monotonic();
   let resting = false;
 
   const apply = (): void => {
@@ -44,7 +44,7 @@ export function createChainPace(
   };
   const watch = async (): Promise<void> => {
     while (!ending.signal.aborted) {
-      if (clock.now() - last >= QUIET_AFTER_MS) set(QUIET_SECONDS);
+      if (clock.monotonic() - last >= QUIET_AFTER_MS) set(QUIET_SECONDS);
       await clock.sleep(LOOK_EVERY_MS, ending.signal).catch(() => undefined);
     }
   };
@@ -53,11 +53,11 @@ export function createChainPace(
     rest: () => {
       if (resting) return;
       resting = true;
-      last = clock.now();
+      last = clock.monotonic();
       void watch();
     },
     stirred: () => {
-      last = clock.now();
+      last = clock.monotonic();
       set(BUSY_SECONDS);
     },
     restarted: () => {

@@ -225,12 +225,12 @@ export function openJournal(options: JournalOptions): Journal {
   /** Since when postings wait for nonces before theirs, by job; they give way to others meanwhile. */
   const gaps = new Map<number, number>();
   const waitedForGap = (id: number): number => {
-    const since = gaps.get(id) ?? clock.now();
+    const since = gaps.get(id) ?? clock.monotonic();
     gaps.set(id, since);
-    return clock.now() - since;
+    return clock.monotonic() - since;
   };
 
-  /** Postings that wait for lower fees, by job. */
+  /** Postings that wait for lower fees, by job, in the order in which they began to. */
   const dear = new Map<number, FeeWait>();
   let toldDearAt = -Infinity;
 
@@ -238,7 +238,7 @@ export function openJournal(options: JournalOptions): Journal {
   const work = async (kind: PostingKind<unknown, unknown>, job: Job, context: JobContext): Promise<unknown> => {
     const { payload } = job;
     let progress = asProgress(job.progress);
-    let sentAt = clock.now();
+    let sentAt = clock.monotonic();
     let reverts = 0;
     for (;;) {
       context.signal.throwIfAborted();
@@ -254,7 +254,7 @@ export function openJournal(options: JournalOptions): Journal {
           if (isRevert(error)) return refused(error);
           throw error;
         }
-        sentAt = clock.now();
+        sentAt = clock.monotonic();
         dear.delete(job.id);
         log?.info(
           { kind: kind.kind, posting: job.key, nonce: progress.nonce, transaction: progress.sent.at(-1)?.hash },
@@ -294,13 +294,15 @@ export function openJournal(options: JournalOptions): Journal {
           }
           continue;
         }
-        const waited = clock.now() - sentAt;
+        const waited = clock.monotonic() - sentAt;
         if (next < progress.nonce && waitedForGap(job.id) > gapPatience) {
           // The chain moved backwards and lost transactions before this one that nobody sends again.
           log?.warn(
             { kind: kind.kind, posting: job.key, nonce: progress.nonce, next },
             "a nonce before this posting's was lost",
           );
+          // The next nonce is waited for as long.
+          gaps.delete(job.id);
           progress = undefined;
           continue;
         }
@@ -320,7 +322,7 @@ export function openJournal(options: JournalOptions): Journal {
             if (isRevert(error)) return refused(error);
             throw error;
           }
-          sentAt = clock.now();
+          sentAt = clock.monotonic();
           dear.delete(job.id);
           log?.warn(
             { kind: kind.kind, posting: job.key, nonce: progress.nonce },
@@ -354,11 +356,11 @@ export function openJournal(options: JournalOptions): Journal {
           // So are lower fees; what was sent before is looked for meanwhile.
           const fees = tooDear(error);
           if (fees) {
-            const now = clock.now();
+            const now = clock.monotonic();
             const known = dear.get(job.id);
-            dear.set(job.id, { ...fees, since: known?.since ?? now });
+            dear.set(job.id, { ...fees, since: known?.since ?? clock.now() });
             // It may last for days, and is tried every second.
-            if (!known || Math.abs(now - toldDearAt) >= TELL_DEAR_EVERY_MS) {
+            if (!known || now - toldDearAt >= TELL_DEAR_EVERY_MS) {
               toldDearAt = now;
               const sentence = (error as Error).message;
               log?.warn({ kind: kind.kind, posting: job.key }, `the chain is too dear, posting waits. ${sentence}`);
@@ -426,7 +428,7 @@ export function openJournal(options: JournalOptions): Journal {
         .map((job) => ({ key: job.key, payload: job.payload as never })),
     isOpen: async (kind, key) => ["ready", "running"].includes((await jobs.get(kind, key))?.state ?? ""),
     reopen: (kind, key) => jobs.reopen(kind, key),
-    feeWait: () => [...dear.values()].toSorted((a, b) => a.since - b.since)[0],
+    feeWait: () => [...dear.values()][0],
     stop: async () => {
       closing.abort();
       await runner.stop();

@@ -82,14 +82,14 @@ function standingFrom(options: WorkerTerminalOptions) {
 
 export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTerminal {
   const { output, clock, terminal, signal } = options;
-  const started = clock.now();
+  const started = clock.monotonic();
   const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
   const claim = claimCommandFor(options.coordinator, options.rpc, options.runId, options.state, options.deployment);
   let screen = blankWorker(options.coordinator, claim, options.rpc !== undefined);
   const picture = live
-    ? openPicture(terminal, () => drawWorker(screen, output.paint, terminal.columns, clock.now()))
+    ? openPicture(terminal, () => drawWorker(screen, output.paint, terminal.columns, clock.monotonic()))
     : undefined;
-  const say = (line: string): void => output.notice(`${formatDuration(clock.now() - started)}  ${line}`);
+  const say = (line: string): void => output.notice(`${formatDuration(clock.monotonic() - started)}  ${line}`);
   const ask = options.standing ?? standingFrom(options);
   let accounts: { worker: Address; beneficiary: Address } | undefined;
   let advised = false;
@@ -117,7 +117,7 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
   let following = false;
   return {
     onEvent(event) {
-      screen = afterEvent(screen, event, clock.now());
+      screen = afterEvent(screen, event, clock.monotonic());
       if (event.type === "ready") {
         accounts = { worker: asAddress(event.worker), beneficiary: asAddress(event.beneficiary) };
         if (!following) void follow();
@@ -128,7 +128,7 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
       claimUntold ||= event.type === "joined" && !event.again && !screen.rpcKnown && !screen.beneficiary;
       const line = workerLine(screen, event);
       if (line !== undefined) say(line);
-      const advice = adviceFor(screen, clock.now());
+      const advice = adviceFor(screen, clock.monotonic());
       if (advice !== undefined && !advised) say(advice);
       advised = advice !== undefined;
     },

@@ -30,7 +30,7 @@ process.stdin.on("data", (text: string) => {
 });
 process.stdin.on("end", () => {
   signalAll("SIGTERM");
-  const started = Date.now();
+  const started = performance.now();
   const timer = setInterval(() => {
     for (const pid of pids) {
       try {
@@ -39,7 +39,7 @@ process.stdin.on("end", () => {
         pids.delete(pid);
       }
     }
-    if (pids.size > 0 && Date.now() - started < GRACE_MS) return;
+    if (pids.size > 0 && performance.now() - started < GRACE_MS) return;
     signalAll("SIGKILL");
     clearInterval(timer);
   }, 50);

@@ -54,10 +54,10 @@ const REPEAT_MESSAGES = 1_000;
 export function createRepeatLimit(clock: Clock): (message: string) => number | undefined {
   const windows = new Map<string, { since: number; said: number; held: number }>();
   return (message) => {
-    const now = clock.now();
+    const now = clock.monotonic();
     const known = windows.get(message);
     const age = known ? now - known.since : Infinity;
-    if (known && age >= 0 && age < REPEAT_WINDOW_MS) {
+    if (known && age < REPEAT_WINDOW_MS) {
       if (known.said >= REPEAT_LINES) {
         known.held += 1;
         return undefined;

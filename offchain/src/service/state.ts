@@ -201,11 +201,11 @@ async function readVersion(root: string): Promise<number | undefined> {
 
 async function waitForLock(root: string, options: StateOptions): Promise<FileLock> {
   const clock = options.clock ?? systemClock;
-  const deadline = clock.now() + (options.lockWait ?? 0);
+  const deadline = clock.monotonic() + (options.lockWait ?? 0);
   for (;;) {
     const lock = takeLock(root);
     if (lock) return lock;
-    if (clock.now() >= deadline) {
+    if (clock.monotonic() >= deadline) {
       const pid = holderOf(join(root, LOCK_FILE));
       throw new UserError(
         "STATE_LOCKED",

@@ -110,7 +110,7 @@ interface Child {
   exit: ProcessStatus["exit"];
   details: Readonly<Record<string, string | number>>;
   restarts: number;
-  /** Times of the restarts of the last minute. */
+  /** Monotonic times of the restarts of the last minute. */
   recent: number[];
   /** What the child said of its own failure. */
   reported: { code: string; message: string } | undefined;
@@ -271,7 +271,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           onFailed(new UserError("PROCESS_STOPPED", `${spec.name} ended before it was ready${logHint(child)}.`));
           return;
         }
-        const now = clock.now();
+        const now = clock.monotonic();
         child.recent = child.recent.filter((time) => time > now - MINUTE);
         const error = verdict(child);
         if (error) {
@@ -292,7 +292,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           onFailed(new UserError("PROCESS_STOPPED", `${spec.name} was stopped before it was ready.`));
           return;
         }
-        child.recent.push(clock.now());
+        child.recent.push(clock.monotonic());
         child.restarts++;
       }
     } finally {

@@ -7,25 +7,30 @@ import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { createChainPace, developmentChain, openChainDoor } from "../../../offchain/src/chain/index.ts";
 import { createNode } from "./node.ts";
 
-test("blocks are few when nobody sends anything, and a transaction brings one a second back", async () => {
-  const clock = createManualClock();
-  const told: number[] = [];
-  const pace = createChainPace({ mineByInterval: async (seconds) => void told.push(seconds) }, clock);
-  await clock.advance(3_600_000);
-  expect(told).toEqual([]);
-  pace.rest();
-  await clock.advance(595_000);
-  expect(told).toEqual([]);
-  await clock.advance(10_000);
-  expect(told).toEqual([30]);
-  pace.stirred();
-  expect(told).toEqual([30, 1]);
-  await clock.advance(605_000);
-  expect([told, pace.seconds]).toEqual([[30, 1, 30], 30]);
-  pace.restarted();
-  expect(told).toEqual([30, 1, 30, 30]);
-  pace.stop();
-});
+test.each([0, 3_600_000, -3_600_000])(
+  "blocks are few when nobody sends anything, and a transaction brings one a second back, also where the clock is set by %i ms",
+  async (step) => {
+    const clock = createManualClock();
+    const told: number[] = [];
+    const pace = createChainPace({ mineByInterval: async (seconds) => void told.push(seconds) }, clock);
+    await clock.advance(3_600_000);
+    expect(told).toEqual([]);
+    pace.rest();
+    await clock.advance(300_000);
+    clock.step(step);
+    await clock.advance(295_000);
+    expect(told).toEqual([]);
+    await clock.advance(10_000);
+    expect(told).toEqual([30]);
+    pace.stirred();
+    expect(told).toEqual([30, 1]);
+    await clock.advance(605_000);
+    expect([told, pace.seconds]).toEqual([[30, 1, 30], 30]);
+    pace.restarted();
+    expect(told).toEqual([30, 1, 30, 30]);
+    pace.stop();
+  },
+);
 
 test("an outside client's transaction at rest starts the clock, which then goes on by itself", async () => {
   const node = await createNode(0);

@@ -107,59 +107,83 @@ const pictureOf = (change: Partial<RunView>): RunView =>
     ...change,
   }) as unknown as RunView;
 
+/** @param step by which the clock is set while the session trains, and again while it settles */
+async function settle(step: number) {
+  const clock = createManualClock();
+  const closing = { at: Infinity };
+  const told: string[] = [];
+  const prepared = {
+    local: true,
+    runId: "0x",
+    operatorToken: "",
+    coordinator: {
+      run: async () => {
+        if (clock.monotonic() < closing.at) return pictureOf({});
+        // Paused, with a checkpoint of which nothing ever is heard on-chain.
+        return pictureOf({ phase: "Paused", current: null, round: 1, checkpoint: { round: 1, digest: "0x" } });
+      },
+      control: async () => {
+        closing.at = clock.monotonic() + 5_000;
+        return { accepted: true };
+      },
+    },
+  } as unknown as Prepared;
+  let collections = 0;
+  const estate = {
+    clock,
+    signal: new AbortController().signal,
+    get owners() {
+      collections += 1;
+      return [];
+    },
+    tell: (text: string) => told.push(text),
+  };
+  const shown = new Set<string>();
+  let [activity, goal]: [unknown, unknown] = [undefined, undefined];
+  const update = (change: Partial<Screen>): void => {
+    if (change.activity !== undefined) [activity, goal] = [change.activity, change.goal];
+    for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
+  };
+  const display = { update } as unknown as Display;
+  const ended: Session[] = [];
+  const end = runSession(prepared, estate as unknown as Estate, display, {
+    goal: 20_000,
+    vote: false,
+    logger: silentLogger(),
+  }).then((session) => ended.push(session));
+  end.catch(() => undefined);
+  while (ended.length === 0 && clock.monotonic() < 600_000) {
+    if ([3_000, 20_000].includes(clock.monotonic())) clock.step(step);
+    await clock.advance(500);
+  }
+  expect(ended).toHaveLength(1);
+  await end;
+  return { session: ended[0]!, adds: clock.monotonic() - closing.at, told, shown: [...shown], collections };
+}
+
 describe("settling", () => {
   test("ends half a minute after the last round's close, whatever never comes: the anchor, the pay, the measurement", async () => {
-    const clock = createManualClock();
-    const closing = { at: Infinity };
-    const told: string[] = [];
-    const prepared = {
-      local: true,
-      runId: "0x",
-      operatorToken: "",
-      coordinator: {
-        run: async () => {
-          if (clock.now() < closing.at) return pictureOf({});
-          // Paused, with a checkpoint of which nothing ever is heard on-chain.
-          return pictureOf({ phase: "Paused", current: null, round: 1, checkpoint: { round: 1, digest: "0x" } });
-        },
-        control: async () => {
-          closing.at = clock.now() + 5_000;
-          return { accepted: true };
-        },
-      },
-    } as unknown as Prepared;
-    const estate = { clock, signal: new AbortController().signal, owners: [], tell: (text: string) => told.push(text) };
-    const shown = new Set<string>();
-    let [activity, goal]: [unknown, unknown] = [undefined, undefined];
-    const update = (change: Partial<Screen>): void => {
-      if (change.activity !== undefined) [activity, goal] = [change.activity, change.goal];
-      for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
-    };
-    const display = { update } as unknown as Display;
-    const ended: Session[] = [];
-    const end = runSession(prepared, estate as unknown as Estate, display, {
-      goal: 20_000,
-      vote: false,
-      logger: silentLogger(),
-    }).then((session) => ended.push(session));
-    end.catch(() => undefined);
-    while (ended.length === 0 && clock.now() < 600_000) await clock.advance(500);
-    await end;
-    const adds = clock.now() - closing.at;
+    const { session, adds, told, shown } = await settle(0);
     expect(adds).toBeGreaterThanOrEqual(SETTLE_MS);
     expect(adds).toBeLessThanOrEqual(SETTLE_MS + 2_000);
     expect(SETTLE_MS).toBe(30_000);
     // The first round takes longer than half of the session: the second is not begun, ten seconds before the end.
     expect(told).toEqual(["no vote, as --no-vote asks", LAST_ROUND]);
     expect(LAST_ROUND).toMatch(/would not end within --for$/);
-    expect(ended[0]).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
-    expect([...shown]).toEqual([
+    expect(session).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
+    expect(shown).toEqual([
       "Closing the last round (60000): 1 of 3 workers in round 1",
       `Settling (${SETTLE_MS}): the anchor of checkpoint 1 and its epoch's reward root`,
       `Settling (${SETTLE_MS}): the held-out loss of checkpoint 1`,
       `Settling (${SETTLE_MS}): the held-out loss of checkpoint 0`,
       `Settling (${SETTLE_MS}): the claims of what was earned`,
     ]);
+  });
+
+  test.each([3_600_000, -3_600_000])("and the session are as long when the clock is set by %i ms", async (step) => {
+    const undisturbed = await settle(0);
+    expect(undisturbed.collections).toBeGreaterThan(20);
+    expect(await settle(step)).toEqual(undisturbed);
   });
 });
 

@@ -261,10 +261,14 @@ describe("the terminal", () => {
   test("advises once, however often it is tried", async () => {
     const { opened, clock, notices } = open(pipe, () => Promise.reject(new Error("away")));
     opened.onEvent(retrying);
+    clock.step(3_600_000);
+    opened.onEvent(retrying);
+    expect(notices.filter((line) => line.includes("/health"))).toEqual([]);
+    clock.step(-7_200_000);
     await clock.advance(61_000);
     for (let tries = 0; tries < 3; tries++) opened.onEvent(retrying);
     expect(notices.filter((line) => line.includes("/health"))).toHaveLength(1);
-    expect(notices).toHaveLength(5);
+    expect(notices).toHaveLength(6);
   });
 
   test("goes on when coordinator and chain cannot be asked", async () => {

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 
+import { systemClock } from "../../../offchain/src/base/index.ts";
 import { silentLogger } from "../../../offchain/src/service/logging.ts";
 import {
   createSupervisor,
@@ -64,6 +65,31 @@ test("after five restarts within a minute a process is given up, with its last w
   expect(failed).toEqual(["flaky", error]);
   expect(supervisor.status()).toMatchObject([{ state: "failed", restarts: 5 }]);
   expect((await readFile(join(logDirectory, "flaky.log"), "utf8")).match(/about to fail/g)?.length).toBe(6);
+});
+
+// Whatever the machine's clock is set to meanwhile.
+test("restarts count for a minute, by a clock that nobody sets", async () => {
+  const HOUR = 3_600_000;
+  let wall = Date.now();
+  const runs = join(await temporaryDirectory(), "runs");
+  /** Fails so many times, then ends well. */
+  const failing = (name: string, times: number): ProcessSpec =>
+    shell(name, `echo >>${runs}-${name}; test $(wc -l <${runs}-${name}) -gt ${times} || exit 3`);
+  const ahead = create({ restartDelay: 1, restartsPerMinute: 2, clock: { ...systemClock, now: () => (wall += HOUR) } });
+  const never = { kind: "check", check: () => new Promise<void>(() => undefined) } as const;
+  await expect(ahead.start({ ...failing("often", 6), ready: never })).rejects.toMatchObject({
+    code: "PROCESS_GAVE_UP",
+  });
+  expect(ahead.status()).toMatchObject([{ restarts: 2 }]);
+
+  // A minute and more lies between any two looks.
+  let passed = 0;
+  const monotonic = (): number => (passed += 60_001);
+  const clock = { ...systemClock, now: () => (wall -= HOUR), monotonic };
+  const behind = create({ restartDelay: 1, restartsPerMinute: 1, clock });
+  await behind.start(failing("seldom", 4));
+  await eventually(() => ["stopped", "failed"].includes(behind.status()[0]!.state), "the end");
+  expect(behind.status()).toMatchObject([{ state: "stopped", restarts: 4 }]);
 });
 
 test("a user's mistake is not tried again: the child's own sentence and code come up", async () => {

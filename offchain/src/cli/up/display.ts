@@ -90,8 +90,8 @@ export function openDisplay(options: DisplayOptions): Display {
   const { output, clock, terminal } = options;
   // Some terminals (a job without a window) have no size; a picture cannot be redrawn in place there.
   const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
-  const started = clock.now();
-  const notice = (text: string): void => output.notice(`${formatDuration(clock.now() - started)}  ${text}`);
+  const started = clock.monotonic();
+  const notice = (text: string): void => output.notice(`${formatDuration(clock.monotonic() - started)}  ${text}`);
   let screen = blank;
   /** When the activity began, which time is shown from. */
   let since = clock.monotonic();

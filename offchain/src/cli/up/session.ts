@@ -109,7 +109,7 @@ export async function runSession(
   const { coordinator } = prepared;
   const { goal, logger } = options;
 
-  /** Polls until the picture of the run is as wanted. @returns undefined when `until` passed before */
+  /** Polls until the picture of the run is as wanted. @returns undefined when `until`, monotonic ms, passed before */
   const viewWhen = async (
     wanted: (view: RunView) => boolean | Promise<boolean>,
     until: number,
@@ -121,19 +121,19 @@ export async function runSession(
         display.update({ view });
         if (await held(wanted(view))) return view;
       }
-      if (clock.now() >= until) return undefined;
+      if (clock.monotonic() >= until) return undefined;
       await clock.sleep(POLL_MS, signal);
     }
   };
 
   display.update({ activity: "Waiting for workers" });
-  const first = await viewWhen((view) => view.current !== null, clock.now() + FIRST_ROUND_MS);
+  const first = await viewWhen((view) => view.current !== null, clock.monotonic() + FIRST_ROUND_MS);
   if (!first)
     throw new RetryableError(
       "NO_TRAINING",
       `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
     );
-  const started = clock.now();
+  const started = clock.monotonic();
   const noVote = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
   const owners = followOwners(prepared, estate, logger, noVote === undefined);
   if (noVote !== undefined) estate.tell(noVote);
@@ -141,13 +141,13 @@ export async function runSession(
   display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };
   await viewWhen((view) => {
-    const elapsed = clock.now() - started;
+    const elapsed = clock.monotonic() - started;
     if (view.round !== open.round) open = { round: view.round, since: elapsed };
     owners.look(view);
     return isLastRound({ elapsed, completed: view.round - first.round, roundSince: open.since, goal });
   }, started + goal);
 
-  if (clock.now() - started < goal) estate.tell(LAST_ROUND);
+  if (clock.monotonic() - started < goal) estate.tell(LAST_ROUND);
   /** Shows what is still waited for. */
   const isOver = (waitsFor: readonly string[]): boolean => {
     display.update({ waitsFor });
@@ -158,12 +158,12 @@ export async function runSession(
   const paused = await viewWhen((view) => {
     owners.look(view);
     return isOver(outstanding(view)) && view.phase === "Paused";
-  }, clock.now() + CLOSE_MS);
-  const milliseconds = clock.now() - started;
+  }, clock.monotonic() + CLOSE_MS);
+  const milliseconds = clock.monotonic() - started;
   const end = paused ?? (await currentView(prepared)) ?? first;
   const tokens = BigInt(end.tokens) - BigInt(first.tokens);
 
-  const settled = clock.now() + SETTLE_MS;
+  const settled = clock.monotonic() + SETTLE_MS;
   display.update({ activity: "Settling", goal: SETTLE_MS });
   await viewWhen(async (view) => {
     owners.look(view);
@@ -261,14 +261,14 @@ function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: 
       if (!prepared.local) return;
       if (decision?.executed && appliedInRound === undefined && view.current?.innerSteps === decision.innerSteps)
         appliedInRound = roundNumber(view.current.round);
-      if (clock.now() - collected < COLLECT_EVERY_MS) return;
-      collected = clock.now();
+      if (clock.monotonic() - collected < COLLECT_EVERY_MS) return;
+      collected = clock.monotonic();
       void collector.collect();
       if (vote && claims.size > 0 && view.phase === "Training") void govern(view);
     },
     /** Claims what the last epoch pays. */
     async finish(until: number): Promise<void> {
-      while (!(await collector.collectAnew()) && clock.now() < until) await clock.sleep(POLL_MS, estate.signal);
+      while (!(await collector.collectAnew()) && clock.monotonic() < until) await clock.sleep(POLL_MS, estate.signal);
     },
     seen: () => ({ claims, decision, appliedInRound }),
   };

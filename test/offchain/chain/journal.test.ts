@@ -1,0 +1,165 @@
+/** How long the journal waits, before a chain that does nothing but what a test has it do. */
+import { join } from "node:path";
+
+import { type PublicClient, TransactionReceiptNotFoundError } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { expect, onTestFinished, test } from "vitest";
+
+import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
+import type { ChainConnection } from "../../../offchain/src/chain/index.ts";
+import { openJournal, type PostingKind } from "../../../offchain/src/chain/journal.ts";
+import {
+  createLogger,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+} from "../../../offchain/src/service/index.ts";
+import { temporaryDirectory } from "../service/support.ts";
+
+const HOUR = 3_600_000;
+const POLL = 250;
+
+interface Node {
+  /** Nonces of the account that blocks hold, and those of them and the pool. */
+  latest: number;
+  pending: number;
+  /** Wei a gas. */
+  price: bigint;
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(setImmediate);
+}
+
+/** A journal with one posting, whose effect never comes. */
+async function openPosting(node: Node) {
+  const clock = createManualClock(1_790_000_000_000);
+  const database = await openDatabase<JobSchema>(join(await temporaryDirectory(), "jobs.sqlite"), jobMigrations);
+  const jobs = await openJobTable(database, { clock, random: createRandom("jobs") });
+  const sent = new Set<string>();
+  const client = {
+    getTransactionReceipt: async ({ hash }: { hash: `0x${string}` }) => {
+      throw new TransactionReceiptNotFoundError({ hash });
+    },
+    getTransaction: async () => ({}),
+    getTransactionCount: async ({ blockTag }: { blockTag: "latest" | "pending" }) => node[blockTag],
+    estimateGas: async () => 100_000n,
+    estimateFeesPerGas: async () => ({ maxFeePerGas: node.price, maxPriorityFeePerGas: 1n }),
+    sendRawTransaction: async ({ serializedTransaction }: { serializedTransaction: string }) => {
+      sent.add(serializedTransaction);
+      // Who sends again and again without a pause must not keep the test from going on.
+      await new Promise(setImmediate);
+    },
+  } as unknown as PublicClient;
+  const connection: ChainConnection = {
+    url: "http://node.test",
+    chainId: 31_337,
+    client,
+    maxFee: 10n ** 17n,
+    call: (work) => work(client),
+    sameChain: async () => undefined,
+  };
+  const seen = { looks: 0 };
+  const kind: PostingKind<string, string> = {
+    kind: "effect",
+    done: async () => {
+      seen.looks += 1;
+      return undefined;
+    },
+    prepare: async () => "send",
+    call: () => ({ to: `0x${"ee".repeat(20)}`, data: "0x" }),
+  };
+  const told: string[] = [];
+  const journal = openJournal({
+    connection,
+    account: privateKeyToAccount(`0x${"41".repeat(32)}`),
+    jobs,
+    kinds: [kind],
+    clock,
+    logger: createLogger({
+      component: "chain",
+      pretty: false,
+      clock,
+      destination: { write: (line) => void told.push((JSON.parse(line) as { msg: string }).msg) },
+    }),
+    pollInterval: POLL,
+    stuckAfter: 30_000,
+    gapPatience: 10_000,
+  });
+  onTestFinished(async () => {
+    await journal.stop();
+    await database.close();
+  });
+  journal.submit(kind, "key", "payload").catch(() => undefined);
+  await until(() => seen.looks > 0);
+  return {
+    clock,
+    journal,
+    sent,
+    told,
+    /** Lets time pass; the journal has looked at the chain in all of it. */
+    pass: async (seconds: number): Promise<void> => {
+      for (const end = clock.monotonic() + seconds * 1_000; clock.monotonic() < end;) {
+        const before = seen.looks;
+        while (seen.looks === before) {
+          await clock.advance(POLL);
+          await new Promise(setImmediate);
+        }
+      }
+    },
+  };
+}
+
+const steps = [0, HOUR, -HOUR];
+
+test.each(steps)(
+  "a posting that is stuck is sent again every 30 s, also where the clock is set by %i ms",
+  async (step) => {
+    const { clock, sent, pass } = await openPosting({ latest: 0, pending: 0, price: 10n });
+    await pass(5);
+    clock.step(step);
+    await pass(20);
+    expect(sent.size).toBe(1);
+    await pass(15);
+    expect(sent.size).toBe(2);
+    clock.step(-step);
+    await pass(20);
+    expect(sent.size).toBe(2);
+    await pass(15);
+    expect(sent.size).toBe(3);
+  },
+);
+
+test.each(steps)(
+  "a nonce that was lost before a posting's is waited for 10 s, each time, also where the clock is set by %i ms",
+  async (step) => {
+    const { clock, told, pass } = await openPosting({ latest: 0, pending: 1, price: 10n });
+    const lost = () => told.filter((line) => line === "a nonce before this posting's was lost").length;
+    await pass(3);
+    clock.step(step);
+    await pass(4);
+    expect(lost()).toBe(0);
+    await pass(8);
+    expect(lost()).toBe(1);
+    // And so is the next.
+    await pass(8);
+    expect(lost()).toBe(2);
+  },
+);
+
+test.each(steps)(
+  "that the chain is too dear is told once a minute, also where the clock is set by %i ms",
+  async (step) => {
+    const { clock, journal, sent, told, pass } = await openPosting({ latest: 0, pending: 0, price: 10n ** 15n });
+    const began = clock.now();
+    await pass(5);
+    const dear = () => told.filter((line) => line.startsWith("the chain is too dear")).length;
+    expect([dear(), journal.feeWait()?.since]).toEqual([1, began]);
+    clock.step(step);
+    await pass(45);
+    expect(dear()).toBe(1);
+    await pass(20);
+    expect([dear(), journal.feeWait()?.since, sent.size]).toEqual([2, began, 0]);
+  },
+);
