@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { Agent, request as httpsRequest } from "node:https";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { Type } from "typebox";
@@ -22,7 +22,7 @@ import {
 import { silentLogger } from "../../../offchain/src/service/logging.ts";
 import { createMetrics } from "../../../offchain/src/service/metrics.ts";
 import { canRun } from "../../needs.ts";
-import { temporaryDirectory } from "./support.ts";
+import { eventually, temporaryDirectory } from "./support.ts";
 
 async function server(options: Partial<HttpServerOptions> = {}, routes?: (app: HttpApp) => void): Promise<HttpApp> {
   const app = await createHttpServer({ logger: silentLogger(), title: "Test", version: "1.2.3", ...options });
@@ -175,6 +175,18 @@ test("an upload that is too large is refused, announced or not, and one that is 
   expect(chunked.statusCode).toBe(413);
   const json = await app.inject({ method: "PUT", url: "/blob", body: { a: 1 } });
   expect([json.statusCode, json.json()]).toMatchObject([400, { error: { code: "BODY_MISSING" } }]);
+});
+
+test("of an upload that is refused the rest is not waited for: the reply is its socket's last", async () => {
+  const { port } = await listen(await server({}, uploads), { port: 0, explicitPort: true });
+  const socket = connect({ port, host: "127.0.0.1" });
+  onTestFinished(() => void socket.destroy());
+  const head = ["PUT /blob HTTP/1.1", `host: 127.0.0.1:${port}`, "content-type: application/octet-stream"];
+  socket.write([...head, "content-length: 2000001", "", "only the beginning"].join("\r\n"));
+  let reply = "";
+  socket.on("data", (chunk) => (reply += String(chunk)));
+  await eventually(() => reply.includes("BODY_TOO_LARGE"), "the refusal");
+  expect(reply).toMatch(/^HTTP\/1\.1 413 [^]*\r\nconnection: close\r\n/i);
 });
 
 test("too many requests from one address are refused for a while; probes are not counted", async () => {

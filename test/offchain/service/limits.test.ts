@@ -77,6 +77,21 @@ test("long replies have so many places in all, whatever the addresses, and who s
   expect([cut, limit.size]).toEqual([[2], 3]);
 });
 
+test("a long reply that has ended takes no place again, whatever of it is still taken", async () => {
+  const clock = createManualClock(0);
+  const limit = createReaderLimit({ total: 1, stallTimeout: 2_000, clock });
+  const begin = (address: string) => limit.begin({ address }, () => undefined);
+  const ended = begin("192.0.2.1");
+  ended.end();
+  ended.progress();
+  const stalled = begin("192.0.2.2");
+  await clock.advance(2_000);
+  const last = begin("192.0.2.3");
+  onTestFinished(() => last.end());
+  stalled.progress();
+  expect(limit.size).toBe(1);
+});
+
 test("of strangers that never stall the slowest makes room, of members and of who is fast none does", async () => {
   const clock = createManualClock(0);
   const limit = createReaderLimit({ total: 3, perMember: 1, stallTimeout: 2_000, slowBytes: 1 << 20, clock });
@@ -202,4 +217,20 @@ test("a request that was given up, which names its socket no more, is looked at 
   request.socket = null;
   server.emit("connection", second);
   expect([first.destroyed, second.destroyed]).toEqual([false, true]);
+});
+
+test("a request that waits on a socket for the reply before is not answered where that was the socket's last", () => {
+  const server = new EventEmitter();
+  let answered = 0;
+  server.on("request", () => (answered += 1));
+  createConnectionLimit({ clock: createManualClock(0) })(server as HttpServer);
+  for (const [n, ends] of [true, false].entries()) {
+    const socket = socketOf(n);
+    server.emit("connection", socket);
+    const replies = [new EventEmitter(), new EventEmitter()];
+    for (const reply of replies) server.emit("request", { socket, complete: true, readableLength: 0 }, reply);
+    socket.writableEnded = ends;
+    replies[0]!.emit("close");
+    expect(answered).toBe([1, 3][n]);
+  }
 });

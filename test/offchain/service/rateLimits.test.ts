@@ -3,6 +3,7 @@ import fastify from "fastify";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { limitRates } from "../../../offchain/src/service/rateLimits.ts";
+import { rateWindows } from "../../../offchain/src/service/rateWindows.ts";
 
 afterEach(() => void vi.useRealTimers());
 
@@ -24,4 +25,38 @@ describe("requests of an address", () => {
       expect([await ask(), await ask(), await ask()]).toEqual([200, 200, 500]);
     },
   );
+});
+
+function openWindows(capacity: number) {
+  const clock = { now: 1_000_000 };
+  const store = new (rateWindows(() => clock.now, capacity))({});
+  const ask = (key: string, of = store): { current: number; ttl: number } => {
+    let found: { current: number; ttl: number } | undefined;
+    of.incr(key, (_error, result) => (found = result), 60_000, 1);
+    return found!;
+  };
+  return { clock, store, ask };
+}
+
+describe("windows", () => {
+  it("are remembered of those who asked last, however many there are", () => {
+    const { ask } = openWindows(2);
+    for (const key of ["a", "b", "a", "c"]) ask(key);
+    expect(ask("a").current).toBe(3);
+    expect(ask("b").current).toBe(1);
+  });
+
+  it("say how long it is until they end", () => {
+    const { clock, ask } = openWindows(2);
+    expect(ask("a")).toEqual({ current: 1, ttl: 60_000 });
+    clock.now += 59_000;
+    expect(ask("a")).toEqual({ current: 2, ttl: 1_000 });
+  });
+
+  it("of one route's store do not count those of another's", () => {
+    const { store, ask } = openWindows(2);
+    ask("a");
+    expect(ask("a", store.child({} as never)).current).toBe(1);
+    expect(ask("a").current).toBe(2);
+  });
 });

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { privateKeyToAccount } from "viem/accounts";
 
 import { asDigest, commitmentRoot, type CommitmentLeaf, type Digest, fromWire, zeroHash } from "@cotrain/sdk/protocol";
 
-import { bytesOf, sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
+import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { decodePayload, fragmentLayouts, gatherFragment } from "../../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
@@ -61,11 +61,18 @@ async function trained(): Promise<WorkerEvent[]> {
 test("on a slow link two fragments are on their way at a time, and the bytes that are there are told", async () => {
   double = await startDouble({ fixture, store, rounds: 1, steps: 4 });
   double.faults.dismissAfter = 1;
-  let [now, most] = [0, 0];
+  let [begun, now, most] = [0, 0, 0];
+  const both = Promise.withResolvers<void>();
   double.faults.beforeUploaded = async () => {
+    const upload = ++begun;
     most = Math.max(most, ++now);
-    // All that would be sent meanwhile is encoded long before.
-    await systemClock.sleep(300);
+    if (upload === 2) {
+      // All that would be sent meanwhile is encoded before the worker has spoken twice more.
+      const beats = double.beats.length;
+      await vi.waitUntil(() => double.beats.length >= beats + 2, { timeout: 60_000 });
+      both.resolve();
+    }
+    if (upload <= 2) await both.promise;
     now -= 1;
   };
   const events = await trained();
