@@ -358,6 +358,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/chain/epoch.test.ts"],
   },
   {
+    name: "a manifest is refused for one wrong attestation over it",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "=> digestOfJson({ epoch, manifest, attestation });",
+    instead: "=> digestOfJson({ epoch, manifest, is: attestation !== undefined });",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "what is refused by what a lagging node said is refused for good",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "refusedEpochs.set(key, clock.monotonic() + ",
+    instead: "refusedEpochs.set(key, Infinity + ",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
     name: "what comes as something else is waited for without end",
     file: "offchain/src/validator/runValidator.ts",
     text: "if (!isNotHad(error)) {",

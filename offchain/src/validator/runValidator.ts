@@ -74,7 +74,7 @@ const LEAST_ABSENCE = 60_000;
 export const absenceOf = ({ postingDelay }: Pick<ModelSchedule, "postingDelay">): number =>
   Math.max(postingDelay * 1_000, LEAST_ABSENCE);
 
-/** Ms at most between looks at documents of heads that should long have been paid for. */
+/** Ms at most between looks at what was refused, and at documents of heads that should long have been paid for. */
 const MAX_LOOK_AGAIN = 60_000;
 /** Heads whose documents are read again at one time, some ten requests each. */
 const LOOKS_AGAIN = 8;
@@ -186,6 +186,9 @@ const findingOf = ({ head }: PostedHead, { message, code }: CotrainError): Findi
   evidence: digestOfJson({ version: 1, head, reason: code }),
 });
 
+/** One manifest may be published under many attestations, of which one is right. */
+const keyOf = ({ epoch, manifest, attestation }: EpochView): Digest => digestOfJson({ epoch, manifest, attestation });
+
 /** A statement that the coordinator will not take whatever is tried. */
 const settledAnswers = new Set(["DUPLICATE", "EQUIVOCATION"]);
 
@@ -209,8 +212,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const judged = new Map<string, number>();
   /** A block that was there at the last look: while it is, nothing before it has changed, the lots included. */
   let tip: { readonly block: number; readonly hash: Hex } | undefined;
-  /** Epoch manifests that were refused, with the reason; content-addressed, so refused for good. */
-  const refusedEpochs = new Map<string, string>();
+  /** Attestations that were refused, by all that is published of each: when they are looked at again, monotonic ms. */
+  const refusedEpochs = new Map<Digest, number>();
   /** Epoch manifests that would be signed if these heads had a verdict; told once. */
   const waiting = new Map<string, readonly EpochHead[]>();
   /** Epoch manifests that would be signed if these claims were settled. */
@@ -657,7 +660,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   }
 
   async function attest(view: EpochView): Promise<void> {
-    if (view.state !== "collecting" || refusedEpochs.has(view.manifest)) return;
+    if (view.state !== "collecting" || clock.monotonic() < (refusedEpochs.get(keyOf(view)) ?? 0)) return;
     if (view.signatures.some((signature) => signature.validator === validator)) return;
     const unjudged = waiting.get(view.manifest)?.filter(({ head }) => !judged.has(head)) ?? [];
     // Nothing was learnt since: to compute it again would end the same.
@@ -682,8 +685,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         view,
       );
       if (decision.kind === "refuse") {
-        refusedEpochs.set(view.manifest, decision.reason);
-        emit({ type: "refused", epoch: view.epoch, reason: decision.reason });
+        refuse(view, decision.reason);
         return;
       }
       if (decision.kind === "wait") return wait(view, decision.unjudged);
@@ -699,6 +701,13 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       signature: statement.signature,
     });
     emit({ type: "attested", epoch: view.epoch, root: wire.root });
+  }
+
+  /** Signs nothing for a while: what it was held against may have come from a node that lags. Said once. */
+  function refuse(view: EpochView, reason: string): void {
+    const key = keyOf(view);
+    if (!refusedEpochs.has(key)) emit({ type: "refused", epoch: view.epoch, reason });
+    refusedEpochs.set(key, clock.monotonic() + Math.min(MAX_LOOK_AGAIN, absence / 4));
   }
 
   /** Leaves a manifest for a later look, when the heads that it pays have this validator's verdicts. */
@@ -735,8 +744,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED"];
       if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof EvidenceError))
         throw error;
-      refusedEpochs.set(view.manifest, error.message);
-      emit({ type: "refused", epoch: view.epoch, reason: error.message });
+      refuse(view, error.message);
     }
   }
 
@@ -816,6 +824,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     for (const epoch of epochs) await attempt(`epoch ${epoch.epoch}`, () => attestOrRefuse(epoch));
     // After all that others wait for: a long list of what is overdue must not use up what may be asked in a minute.
     await attempt("looking at documents again", () => lookAgain(settled, set.validators));
+    const keys = new Set(epochs.map(keyOf));
+    for (const key of refusedEpochs.keys()) if (!keys.has(key)) refusedEpochs.delete(key);
     for (const manifest of claimed.keys())
       if (!epochs.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
   }

@@ -771,6 +771,39 @@ describe("an epoch whose checkpoints it has not judged", () => {
     }
   });
 
+  it("is signed though another attestation over its manifest was refused", async () => {
+    await post();
+    const due = await endEpoch();
+    const { events } = await start();
+    await eventually("its verdict", () => board.verdicts[0]);
+    const view = await publish(await compute(due, board.verdicts));
+    for (const setVersion of [2, view.attestation.setVersion])
+      board.epochs.push({ ...view, attestation: { ...view.attestation, setVersion } });
+    await attested();
+    expect(events.filter(({ type }) => type === "refused")).toHaveLength(1);
+  });
+
+  it("is looked at again where it was refused by what a chain's node said that lagged", async () => {
+    await post();
+    const due = await endEpoch();
+    const computeBudget = chain.computeBudget.bind(chain);
+    const { events } = await start(me, 0, 100);
+    await eventually("its verdict", () => board.verdicts.at(-1));
+    const view = await publish(await compute(due, board.verdicts));
+    try {
+      Object.assign(chain, { computeBudget: async () => 1n });
+      board.epochs = [view];
+      await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
+      await looked();
+      expect(board.attestations).toEqual([]);
+      Object.assign(chain, { computeBudget });
+      await attested();
+      expect(events.filter(({ type }) => type === "refused")).toHaveLength(1);
+    } finally {
+      Object.assign(chain, { computeBudget });
+    }
+  });
+
   it("is refused where it leaves out a verdict that a checkpoint does not hold, though the coordinator never took it", async () => {
     const { round } = world.publisher.checkpoint();
     await post(forged);
