@@ -8,8 +8,11 @@ export interface Failure {
   readonly words: readonly string[];
 }
 
-/** What `test/run.ts` leaves in the folder that this names: Vitest's report, and one of the same form of the Solidity tests. */
-export const REPORTS_VARIABLE = "COTRAIN_TEST_REPORTS";
+/**
+ * What `test/run.ts` leaves in the folder that this names: Vitest's report, and one of the same form of the Solidity tests. It does
+ * not begin with COTRAIN_, which would make every command that a test runs say that it does not know the setting.
+ */
+export const REPORTS_VARIABLE = "TEST_REPORTS";
 
 interface Report {
   readonly testResults: readonly {

@@ -19,7 +19,7 @@ function run(command: string, args: readonly string[]): Promise<{ code: number; 
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
       // Tests of this file leave no reports.
-      env: { ...process.env, CI: process.env["CI"] ?? "", COTRAIN_TEST_REPORTS: undefined },
+      env: { ...process.env, CI: process.env["CI"] ?? "", TEST_REPORTS: undefined },
     });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => {
@@ -44,7 +44,7 @@ function countsOf(part: string, code: number, { passed, failed }: Counts): Count
 }
 
 /** Where `test/ci.ts` wants reports (test/failures.ts). */
-const reports = process.env["COTRAIN_TEST_REPORTS"];
+const reports = process.env["TEST_REPORTS"];
 
 /** Hardhat tells what failed at its end, after the counts. */
 function reportSolidity(output: string): void {

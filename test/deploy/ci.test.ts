@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { failureLines, failuresIn } from "../failures.ts";
+import { failureLines, failuresIn, REPORTS_VARIABLE } from "../failures.ts";
 
 const sources = resolve(fileURLToPath(import.meta.url), "../..");
 
@@ -30,7 +30,7 @@ function runCi(parts: Readonly<Record<string, Ending>>): { readonly code: number
     `import { writeFileSync } from "node:fs";
     const { code, words = "", reports = {} } = (${JSON.stringify(parts)})[process.argv[2]];
     for (const [name, report] of Object.entries(reports))
-      writeFileSync(process.env.COTRAIN_TEST_REPORTS + "/" + name, JSON.stringify(report).replaceAll("ROOT", process.cwd()));
+      writeFileSync(process.env.TEST_REPORTS + "/" + name, JSON.stringify(report).replaceAll("ROOT", process.cwd()));
     process.stdout.write(words, () => process.exit(code));`,
   );
   const { status, stdout } = spawnSync(process.execPath, [join(folder, "test/ci.ts"), ...Object.keys(parts)], {
@@ -54,6 +54,10 @@ const report = {
     { ...inFile("b.test.ts"), message: "cannot load it" },
   ],
 };
+
+test("what .ci/run sets is no name that a command takes for a setting that it does not know", () => {
+  expect(REPORTS_VARIABLE).not.toMatch(/^COTRAIN_/);
+});
 
 describe("the end of .ci/run", () => {
   test("names each test that failed with its error, after whatever was printed before", () => {

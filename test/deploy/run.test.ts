@@ -46,7 +46,7 @@ function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): R
     `const file = process.argv.find((flag) => flag.startsWith("--outputFile.json=")).split("=")[1];
     const report = ${JSON.stringify(typescript.report ?? null)};
     if (report) require("node:fs").writeFileSync(file, JSON.stringify(report));
-    if (process.env.COTRAIN_TEST_REPORTS !== undefined) process.exit(9);
+    if (process.env.TEST_REPORTS !== undefined) process.exit(9);
     if (${JSON.stringify(typescript.leaves ?? "")}) require("node:fs").mkdirSync(${JSON.stringify(typescript.leaves ?? "")});
     require("node:fs").writeFileSync("arguments.json", JSON.stringify(process.argv.filter((flag) => flag.startsWith("--project"))));
     process.exitCode = ${typescript.code};`,
@@ -65,7 +65,7 @@ describe("npm test", () => {
       vi.unstubAllEnvs();
       rmSync(folder, { recursive: true, force: true });
     });
-    vi.stubEnv("COTRAIN_TEST_REPORTS", folder);
+    vi.stubEnv("TEST_REPORTS", folder);
     const words = "\n  13 passing\n  1 failing\n\n  Failure (1): testPause\n  Reason: Paused()\n";
     expect(runTests({ code: 1, words }, vitest).line).toBe("16 passed, 1 failed");
     const read = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), "utf8"));
