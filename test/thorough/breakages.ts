@@ -374,8 +374,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "what comes as something else is waited for without end",
     file: "offchain/src/validator/runValidator.ts",
-    text: "if (!isNotHad(error)) {",
-    instead: 'if (!isNotHad(error) || !error.code.startsWith("BLOB_NOT")) {',
+    text: "if (!isNotHad(error)) return false;",
+    instead: 'if (!isNotHad(error) || !error.code.startsWith("BLOB_NOT")) return false;',
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
@@ -2052,7 +2052,7 @@ export const breakages: readonly Breakage[] = [
     file: "offchain/src/validator/runValidator.ts",
     text: "toSorted((a, b) => lastLook(a) - lastLook(b))",
     instead:
-      "toSorted((a, b) => Number(goneSince.has(b.head.head)) - Number(goneSince.has(a.head.head)) || lastLook(a) - lastLook(b))",
+      "toSorted((a, b) => Number(gone.has(b.head.head)) - Number(gone.has(a.head.head)) || lastLook(a) - lastLook(b))",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
@@ -2079,22 +2079,29 @@ export const breakages: readonly Breakage[] = [
   {
     name: "what was there meanwhile counts as gone all along",
     file: "offchain/src/validator/runValidator.ts",
-    text: "readEvidence(reader, blobs, head, parent, documents);\n      goneSince.delete(head.head);",
+    text: "readEvidence(reader, blobs, head, parent, documents);\n      gone.delete(head.head);",
     instead: "readEvidence(reader, blobs, head, parent, documents);",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
     name: "what was judged meanwhile counts as gone all along",
     file: "offchain/src/validator/runValidator.ts",
-    text: "audit?.(input) : undefined;\n      goneSince.delete(head.head);",
+    text: "audit?.(input) : undefined;\n      gone.delete(head.head);",
     instead: "audit?.(input) : undefined;",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
-    name: "an error that says nothing about a document leaves it gone",
+    name: "an error that says nothing about a document has its absence counted anew",
     file: "offchain/src/validator/runValidator.ts",
-    text: "if (!isNotHad(error)) {\n      goneSince.delete(head);",
-    instead: "if (!isNotHad(error)) {",
+    text: "if (!isNotHad(error)) return false;",
+    instead: "if (!isNotHad(error)) return gone.delete(head) && false;",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "two answers far apart make a document gone all along",
+    file: "offchain/src/validator/runValidator.ts",
+    text: "Math.min(at - before.at, absence * GONE_PART)",
+    instead: "at - before.at",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {

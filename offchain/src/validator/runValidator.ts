@@ -78,8 +78,8 @@ export const absenceOf = ({ postingDelay }: Pick<ModelSchedule, "postingDelay">)
 const MAX_LOOK_AGAIN = 60_000;
 /** Heads whose documents are read again at one time, some ten requests each. */
 const LOOKS_AGAIN = 8;
-/** What a source says that has the thing asked for, or may have it, and no time. */
-const busy: ReadonlySet<string> = new Set(["RATE_LIMITED", "READERS_BUSY"]);
+/** Of a document's absence one answer after another tells this part at most, however long after: it takes several. */
+const GONE_PART = 1 / 4;
 
 const NOBODY: Address = `0x${"0".repeat(40)}`;
 
@@ -232,8 +232,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const auditAgain = new Map<string, number>();
   /** Heads whose gate this validator measured and found true. */
   const soundGates = new Set<string>();
-  /** Since when something that a head's verdict needs is said not to be there, by head. */
-  const goneSince = new Map<string, number>();
+  /** How long what a head's verdict needs has been said not to be there, by head: ms in all, and when last, monotonic ms. */
+  const gone = new Map<string, { readonly total: number; readonly at: number }>();
   /** When documents of heads that should long have been paid for are looked at again. */
   let lookAgainAt = 0;
   /** When the documents of a head were looked at again, monotonic ms. */
@@ -399,7 +399,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   ): Promise<void> {
     try {
       await readEvidence(reader, blobs, head, parent, documents);
-      goneSince.delete(head.head);
+      gone.delete(head.head);
     } catch (error) {
       if (!isGoneForGood(head, error)) throw error;
       // Its own draw it has spoken about; that of any other does not hold either.
@@ -512,7 +512,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       const input = { head, parent, before, evidence: found, definition: rules, params, admitted, fragment };
       const finding = await checkAggregate(blobs, input);
       const audited = finding.holds ? await audit?.(input) : undefined;
-      goneSince.delete(head.head);
+      gone.delete(head.head);
       return audited && !audited.holds ? audited : finding;
     } catch (error) {
       // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
@@ -522,16 +522,18 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     }
   }
 
-  /** Whether the coordinator has not had, all along and for as long as is waited, what a head's verdict needs. */
+  /**
+   * Whether what a head's verdict needs was said not to be there for as long as is waited. Answers that say nothing about it, such
+   * as of a node or a coordinator that is away or busy, neither count nor begin it anew: who gives them now and then would never
+   * be spoken against.
+   */
   function isGoneForGood({ head }: PostedHead, error: unknown): error is CotrainError {
-    if (error instanceof CotrainError && busy.has(error.code)) return false;
-    if (!isNotHad(error)) {
-      goneSince.delete(head);
-      return false;
-    }
-    const since = goneSince.get(head) ?? clock.monotonic();
-    goneSince.set(head, since);
-    return clock.monotonic() - since >= absence;
+    if (!isNotHad(error)) return false;
+    const at = clock.monotonic();
+    const before = gone.get(head);
+    const total = before ? before.total + Math.min(at - before.at, absence * GONE_PART) : 0;
+    gone.set(head, { total, at });
+    return total >= absence;
   }
 
   /** Measures a head's gate again, within the share that measuring may take while the run trains. */
@@ -806,8 +808,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (others.length === 0) followed.delete(id);
     }
     claims.keep(new Set(links.keys()));
-    for (const known of [goneSince, soundGates])
-      for (const head of known.keys()) if (!links.has(head)) known.delete(head);
+    for (const known of [gone, soundGates]) for (const head of known.keys()) if (!links.has(head)) known.delete(head);
     // The run's state says what to measure; who measures nothing, or audits, need not ask.
     if (modules.loss && (measuring ? current?.share !== undefined : !auditWaits)) {
       const view = await coordinator.run(runId);

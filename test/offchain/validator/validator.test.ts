@@ -684,9 +684,9 @@ describe("an epoch whose checkpoints it has not judged", () => {
       const looks = board.asked;
       await eventually("its end", () => (board.asked > looks ? true : undefined));
     };
-    /** Looks, a minute apart, until it is so; a bound catches what never comes. */
-    const minutes = async (isSo: () => boolean): Promise<void> => {
-      for (let n = 0; n < 30 && !isSo(); n++) await after(60_000);
+    /** Looks, a quarter of an hour apart, until it is so; a bound catches what never comes. */
+    const quarters = async (isSo: () => boolean): Promise<void> => {
+      for (let n = 0; n < 30 && !isSo(); n++) await after(900_000);
       expect(isSo()).toBe(true);
     };
     const hour = 3_600_000;
@@ -697,14 +697,14 @@ describe("an epoch whose checkpoints it has not judged", () => {
       await after(hour);
       expect([...board.withheld.values()].every((count) => count === 0)).toBe(true);
       pending = undefined;
-      await minutes(() => [...board.withheld.values()].every((count) => count > 0));
+      await quarters(() => [...board.withheld.values()].every((count) => count > 0));
       const [first, others] = [heads.slice(0, 8), heads.slice(8)];
       for (const { checkpointDigest } of first) board.busy.add(checkpointDigest);
       await after(hour);
-      await minutes(() => said(verdictKind.confirmation, others) === 4);
+      await quarters(() => said(verdictKind.confirmation, others) === 4);
       expect(said(verdictKind.confirmation)).toBe(4);
       board.busy.clear();
-      await minutes(() => said(verdictKind.confirmation) === 12);
+      await quarters(() => said(verdictKind.confirmation) === 12);
       // What is said is said.
       for (let n = 0; n < 4; n++) await after(60_000);
       expect(events.filter(({ type }) => type === "confirmed")).toHaveLength(12);
@@ -869,7 +869,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     expect(waits(events)).toEqual([]);
   });
 
-  it("waits for documents a minute at least, and a posting delay, unless it is told otherwise", async () => {
+  it("waits for documents a minute at least, and a posting delay, unless it is told otherwise, whatever is said in between", async () => {
     const time = { passed: 0 };
     const { round } = world.publisher.checkpoint();
     await post();
@@ -877,15 +877,22 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.withheld.set((await chain.headsSince(world.runId, 0)).at(-1)!.checkpointDigest, 0);
     await start(me, 0, "its own", { ...systemClock, monotonic: () => time.passed });
     await looked();
-    time.passed = absenceOf(await chain.schedule(world.modelId)) - 1;
-    await looked();
+    const wait = absenceOf(await chain.schedule(world.modelId));
+    for (const passed of [wait / 4, wait / 2, (wait / 4) * 3, wait - 1]) {
+      // What says nothing about them takes nothing back.
+      for (const answer of ["INTERNAL", "BLOB_NOT_FOUND"]) {
+        board.answer = answer;
+        time.passed = answer === "INTERNAL" ? passed - 1 : passed;
+        await looked();
+      }
+    }
     expect(about(round)).toEqual([]);
     time.passed += 1;
     const [verdict] = await eventually("its verdict", () => (about(round).length > 0 ? about(round) : undefined));
     expect(verdict!.verdict.value).toBe("0");
   });
 
-  it("says of documents that they are gone when they were, all along, and counts anew when they were there", async () => {
+  it("says of documents that they are gone when they were for so long, and counts anew when they were there", async () => {
     const time = { passed: 0 };
     const clock: Clock = { ...systemClock, monotonic: () => time.passed };
     const at = async (passed: number): Promise<void> => {
@@ -901,10 +908,10 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.withheld.set(checkpointDigest, 0);
     await start(me, 0, 1_000, clock);
     await at(1);
-    board.answer = "INTERNAL";
-    await at(500);
-    board.answer = "BLOB_NOT_FOUND";
+    // However long after it: one answer is a quarter at most.
     await at(5_000);
+    await at(5_250);
+    await at(5_500);
     expect(about(round)).toEqual([]);
     board.withheld.clear();
     const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
@@ -918,6 +925,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     await at(10_500);
     board.withheld.set(checkpointDigest, 0);
     await at(12_000);
+    for (const quarter of [12_250, 12_500, 12_750]) await at(quarter);
     expect(confirmed()).toEqual([]);
     await at(13_000);
     expect(confirmed()).toHaveLength(1);
