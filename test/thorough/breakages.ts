@@ -42,6 +42,27 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/attack/verdicts.test.ts"],
   },
   {
+    name: "an epoch with nothing in it takes those before it along",
+    file: "offchain/src/coordinator/machine/epochs.ts",
+    text: "    close(draft, event.epoch);\n",
+    instead: "    for (const each of Object.keys(draft.openEpochs).map(Number)) close(draft, each);\n",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "what a root that never was is said to cover is not opened again",
+    file: "offchain/src/coordinator/machine/epochs.ts",
+    text: "[...covered.filter((each) => each > event.settledEpoch), event.epoch]",
+    instead: "[event.epoch]",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "signatures that wait for a turn keep no process alive",
+    file: "offchain/src/coordinator/signatures.ts",
+    text: "setTimeout(next, turnMs);",
+    instead: "setTimeout(next, turnMs).unref();",
+    tests: ["test/offchain/coordinator/fixture.test.ts"],
+  },
+  {
     name: "a validator may claim a sample of any size",
     file: "offchain/src/coordinator/statements.ts",
     text: "if (sizes.includes(verdict.index)) return;",

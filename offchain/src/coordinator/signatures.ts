@@ -53,7 +53,7 @@ export function createSignatures(turnMs = TURN_MS): Signatures {
     const turn = takeFirst(waiting);
     resting = turn !== undefined;
     if (!turn) return;
-    setTimeout(next, turnMs).unref();
+    setTimeout(next, turnMs);
     turn.begin();
   };
 

@@ -104,6 +104,20 @@ describe("a state that is kept", () => {
     expect([error, status, stderr]).toEqual([undefined, 1, `fixture: ${refusalOf(present, fixtures(), false)}\n`]);
   });
 
+  it("is what the command writes, in a process of its own", async () => {
+    directory = await mkdtemp(join(tmpdir(), "cotrain-fixture-"));
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ["--conditions=cotrain-source", join(folder, "renew.ts"), "--into", directory],
+      { encoding: "utf8" },
+    );
+    expect([status, stderr]).toEqual([0, ""]);
+    const written = JSON.parse(await readFile(join(directory, present, "expected.json"), "utf8")) as Expected;
+    const kept = JSON.parse(await readFile(join(folder, present, "expected.json"), "utf8")) as Expected;
+    expect(written.logicVersion).toBe(kept.logicVersion);
+    await rm(directory, { recursive: true });
+  });
+
   it("stays beside that of a new logic, and goes with its state version", () => {
     const before = ["state-v2-logic7", ...fixtures()];
     expect(refusalOf(`${present}0`, before, false)).toBeUndefined();

@@ -19,6 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anchoring.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
+import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { activateRoot, computeEpoch, postRoot } from "../../../offchain/src/coordinator/settlement.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
@@ -525,6 +526,7 @@ function lie<K extends "runStatus" | "paramsInForce" | "activeRoot" | "pendingRo
 const looks = (told: { readonly asked: number }, count: number) =>
   elapse(harness, () => told.asked >= count, "looks at the chain");
 const finished = () => Promise.resolve(2);
+const computing = ({ epochs }: RunState) => epochs.filter(({ state: now }) => now === "computing");
 
 describe("what the chain says of things that are for ever", () => {
   it("is not believed when it was said once", async () => {
@@ -549,6 +551,25 @@ describe("what the chain says of things that are for ever", () => {
     harness.chain.changeParams({ innerLrPpb: 1_000_000 });
     await elapse(harness, () => state().nextParams !== null, "the change that was decided");
     expect(state().nextParams).toMatchObject({ version: 2, params: { innerLrPpb: 1_000_000 } });
+  });
+
+  it("is believed as long as it is said of an active root; then what that would have covered is computed", async () => {
+    await two();
+    const { heads, at } = state();
+    const [zero] = heads;
+    if (!zero?.anchor) throw new TypeError("checkpoint 0 is anchored");
+    const { epoch } = zero.anchor;
+    const root = digestOfJson("root");
+    const told = { type: "RootActivated", at, epoch: epoch + 5, root } as const;
+    const believed = step({ ...state(), settledEpoch: epoch - 1 }, told).state;
+    expect([believed.settledEpoch, believed.openEpochs]).toEqual([epoch + 5, {}]);
+    const lost = step(believed, { type: "RootReverted", at, epoch: epoch + 5, root, settledEpoch: epoch - 1 }).state;
+    expect(computing(lost)).toMatchObject([{ epoch: epoch + 5, pass: 1 }]);
+    const key = `computeEpoch/${epoch + 5}/1`;
+    const next = step(lost, { type: "EpochComputed", at, key, epoch: epoch + 5, result: null }).state;
+    expect(computing(next)).toMatchObject([{ epoch }]);
+    const end = Object.keys(next.pending).find((each) => each.startsWith(`computeEpoch/${epoch}/`))!;
+    expect(step(next, { type: "EpochComputed", at, key: end, epoch, result: null }).state.openEpochs).toEqual({});
   });
 
   it("or that stop it, is not believed when it was said once: a pause, its end, a root that is pending", async () => {

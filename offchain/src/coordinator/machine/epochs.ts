@@ -20,6 +20,15 @@ export function openEpoch(draft: StateDraft, epoch: number, epochEnd: number): v
   issue(draft, { kind: "setTimer", key: timerKey.epoch(epoch), due: epochEnd * 1_000 + CHAIN_LAG_MS, clock: "chain" });
 }
 
+function close(draft: StateDraft, epoch: number): void {
+  delete draft.openEpochs[epoch];
+  end(draft, timerKey.epoch(epoch));
+}
+
+/** How often an epoch was computed, as far as its records go: a key of that must not be used again. */
+const lastPass = ({ epochs }: StateDraft, epoch: number): number =>
+  Math.max(0, ...epochs.filter((each) => each.epoch === epoch).map(({ pass }) => pass));
+
 export function onEpochOver(draft: StateDraft, epoch: number, at: number): void {
   const open = draft.openEpochs[epoch];
   if (open) open.over = true;
@@ -83,11 +92,8 @@ export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   end(draft, event.key);
   if (!result) {
     draft.epochs.splice(draft.epochs.indexOf(record), 1);
-    for (const epoch of Object.keys(draft.openEpochs).map(Number)) {
-      if (epoch > event.epoch) continue;
-      delete draft.openEpochs[epoch];
-      end(draft, timerKey.epoch(epoch));
-    }
+    // Of this one alone: an epoch that was opened for a root that never was says nothing of those before it.
+    close(draft, event.epoch);
     maybeComputeEpoch(draft, event.at);
     return;
   }
@@ -158,11 +164,7 @@ export function onRootActivated(draft: StateDraft, event: RootActivated): void {
   record.state = "active";
   endAll(draft, "activateRoot");
   draft.settledEpoch = event.epoch;
-  for (const epoch of Object.keys(draft.openEpochs).map(Number)) {
-    if (epoch > event.epoch) continue;
-    delete draft.openEpochs[epoch];
-    end(draft, timerKey.epoch(epoch));
-  }
+  for (const epoch of Object.keys(draft.openEpochs).map(Number)) if (epoch <= event.epoch) close(draft, epoch);
   maybeComputeEpoch(draft, event.at);
 }
 
@@ -173,7 +175,10 @@ export function onRootReverted(draft: StateDraft, event: RootReverted): void {
   draft.reverts += 1;
   draft.settledEpoch = event.settledEpoch;
   endAll(draft, "activateRoot");
-  draft.openEpochs[event.epoch] ??= { end: Math.floor(event.at / 1_000), over: true, passes: record.pass };
+  // With the epochs of all heads that the root covered, or was said to.
+  const covered = draft.heads.flatMap(({ anchor }) => (anchor && anchor.epoch < event.epoch ? [anchor.epoch] : []));
+  for (const epoch of [...covered.filter((each) => each > event.settledEpoch), event.epoch])
+    draft.openEpochs[epoch] ??= { end: Math.floor(event.at / 1_000), over: true, passes: lastPass(draft, epoch) };
   if (record.computed && record.signatures.length >= record.computed.threshold) {
     record.state = "collecting";
     const due = Number(record.computed.attestation.deadline) * 1_000 + CHAIN_LAG_MS;

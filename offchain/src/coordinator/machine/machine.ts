@@ -37,7 +37,7 @@ import { type RunState, verdictKey } from "./state.ts";
 import { heldOutOf } from "./heldOut.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 14;
+export const LOGIC_VERSION = 15;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 3;
 
