@@ -21,7 +21,7 @@ import {
   bundleModel,
   exportModel,
   openFileStore,
-  writeCheckpoint,
+  writeManifest,
 } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
 import { openEngineTrainer, type TrainerInput } from "../../offchain/src/worker/index.ts";
@@ -59,7 +59,7 @@ export async function createWorld(directory: string): Promise<World> {
     receipts: null,
     screening: null,
   };
-  const { digest: checkpoint } = await writeCheckpoint(store, material.table, [...material.initial], facts);
+  const { digest: checkpoint } = await writeManifest(store, material.table, material.shards, facts);
   const server = createServer((incoming, response) => {
     void (async () => {
       try {

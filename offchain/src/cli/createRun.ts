@@ -13,6 +13,7 @@ import {
   codecCode,
   type ContractAddresses,
   type DataManifest,
+  type CheckpointFragment,
   type Definition,
   type Digest,
   digestOfJson,
@@ -43,10 +44,11 @@ import {
   defaultOptimizer,
   defaultSchedule,
   initialParameters,
+  type NamedTensor,
   presetOf,
   tensorSpecs,
 } from "../engine/index.ts";
-import { type BlobStore, type FragmentState, writeCheckpoint } from "../storage/index.ts";
+import { type BlobStore, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Fragments of every run made here; all four close together. */
 export const FRAGMENTS = 4;
@@ -58,8 +60,8 @@ export interface RunMaterial {
   readonly realisation: Realisation;
   readonly realisationDigest: Digest;
   readonly table: readonly TensorEntry[];
-  /** Checkpoint 0's fragments, outer buffers of zeros. */
-  readonly initial: readonly FragmentState[];
+  /** Checkpoint 0's stored shards; its manifest follows when the run's id is known. Outer buffers of zeros. */
+  readonly shards: readonly CheckpointFragment[];
   readonly data: DataManifest;
   readonly tokenizer: Tokenizer;
 }
@@ -103,15 +105,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
 
   const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
-  const parameters = new Map(
-    initialParameters(preset.model, options.seed).map(({ name, data: values }) => [name, values]),
-  );
-  const initial = fragmentLayouts(table).map((layout) => {
-    const params = gatherFragment(parameters, layout);
-    return { params, outer: new Float32Array(params.length) };
-  });
-  // Stored once here for the shards' digests; the manifest with the run's id follows when that is known.
-  const draft = await writeCheckpoint(store, table, initial, checkpointZero(`0x${"0".repeat(64)}` as RunId));
+  const shards = await writeInitial(store, table, initialParameters(preset.model, options.seed));
   const definition: Definition = {
     version: 1,
     model: { ...preset.model },
@@ -121,10 +115,9 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     schedule: { ...defaultSchedule },
     sequence: preset.model.sequence,
     table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
-    initialParameters: digestOfJson(draft.manifest.fragments.map((fragment) => fragment.digest)),
+    initialParameters: digestOfJson(shards.map(({ digest }) => digest)),
     screening: screeningOf(options.preset),
   };
-  await store.delete(draft.digest);
   const definitionDigest = await storeJson(store, definition);
   const realisation: Realisation = {
     version: 1,
@@ -137,7 +130,22 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     conformance: await conformance(programs.step.bytes),
   };
   const realisationDigest = await storeJson(store, realisation);
-  return { definition, definitionDigest, realisation, realisationDigest, table, initial, data, tokenizer };
+  return { definition, definitionDigest, realisation, realisationDigest, table, shards, data, tokenizer };
+}
+
+/** One shard after another: a whole checkpoint of 20m beside its parameters takes as much memory as a worker. */
+async function writeInitial(
+  store: BlobStore,
+  table: readonly TensorEntry[],
+  tensors: readonly NamedTensor[],
+): Promise<CheckpointFragment[]> {
+  const parameters = new Map(tensors.map(({ name, data }) => [name, data]));
+  const shards: CheckpointFragment[] = [];
+  for (const layout of fragmentLayouts(table)) {
+    const params = gatherFragment(parameters, layout);
+    shards.push(await writeFragment(store, table, layout.index, { params, outer: new Float32Array(params.length) }));
+  }
+  return shards;
 }
 
 const checkpointZero = (runId: RunId) => ({
@@ -268,10 +276,10 @@ export async function registerRunOnChain(
   const organiser = client.account.address;
   const modelId = modelIdOf(BigInt(chainId), addresses.modelRegistry, organiser, salt);
   const runId = runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt);
-  const { digest: initialCheckpoint } = await writeCheckpoint(
+  const { digest: initialCheckpoint } = await writeManifest(
     store,
     material.table,
-    material.initial,
+    material.shards,
     checkpointZero(runId),
   );
   const shares = await sharesOf(client, { addresses, modelId });

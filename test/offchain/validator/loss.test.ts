@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { asRunId, canonicalJson, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
+import { asRunId, canonicalJson, type Digest, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
@@ -17,7 +17,13 @@ import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
-import { type BlobStore, openFileStore, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
+import {
+  type BlobStore,
+  type FragmentState,
+  openFileStore,
+  readCheckpoint,
+  writeManifest,
+} from "../../../offchain/src/storage/index.ts";
 import { createLossMeter, type LossMeter, restAfter, sampleOf } from "../../../offchain/src/validator/index.ts";
 
 const runId = asRunId(digestOfJson("run"));
@@ -25,7 +31,8 @@ let directory: string;
 let store: BlobStore;
 let server: Server;
 let material: RunMaterial;
-let checkpoint: Awaited<ReturnType<typeof writeCheckpoint>>["digest"];
+let checkpoint: Digest;
+let initial: readonly FragmentState[];
 let meter: LossMeter;
 let url: string;
 
@@ -56,7 +63,8 @@ beforeAll(async () => {
     receipts: null,
     screening: null,
   };
-  checkpoint = (await writeCheckpoint(store, material.table, [...material.initial], facts)).digest;
+  checkpoint = (await writeManifest(store, material.table, material.shards, facts)).digest;
+  initial = (await readCheckpoint(store, checkpoint, material.table)).states;
   server = createServer((incoming, response) => {
     void (async () => {
       try {
@@ -112,7 +120,7 @@ describe("held-out loss", () => {
     expect(group === undefined || group === 19).toBe(true);
     expect(readlinkSync(`/proc/${measuring?.pid}/cwd`)).toContain("cotrain-engine-");
 
-    const { definition, data, table, initial, realisation } = material;
+    const { definition, data, table, realisation } = material;
     const program = await store.get(realisation.graphs.eval as typeof checkpoint);
     const engine = await openEngine({ programs: { eval: program }, threads: 1 });
     const parameters = new Map(
@@ -153,7 +161,7 @@ describe("held-out loss", () => {
   // point 2
   it("of parameters over named sequences is what the coordinator's gate measures, bit for bit", async () => {
     const { signal } = new AbortController();
-    const { definition, realisationDigest, initial } = material;
+    const { definition, realisationDigest } = material;
     const known = { known: [realisationDigest], find: async () => material.realisation };
     const gate = createGateMeter(store, definition, known);
     try {
