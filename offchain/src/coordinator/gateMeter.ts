@@ -11,7 +11,7 @@ import {
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
-import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
+import { fragmentLayouts, tensorViews } from "../diloco/index.ts";
 import { conformance, deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Realisations } from "./realisations.ts";
@@ -96,15 +96,11 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
     },
     loss: async (fragments, sequences) => {
       const { engine, heldOut, manifest } = await opened();
-      const parameters = new Map(
-        definition.table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((n, size) => n * size, 1))]),
-      );
-      for (const layout of fragmentLayouts(definition.table))
-        scatterFragment(fragments[layout.index] ?? new Float32Array(), layout, parameters);
+      const parameters = tensorViews(fragments, fragmentLayouts(definition.table), definition.table);
       const tokens = await heldOut.tokens(sequences);
       let loss: number;
       try {
-        ({ loss } = await engine.evaluate({ tokens, parameters: [...parameters.values()] }));
+        ({ loss } = await engine.evaluate({ tokens, parameters }));
       } catch (error) {
         opening = undefined;
         await engine.close().catch(() => undefined);

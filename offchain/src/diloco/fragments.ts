@@ -67,6 +67,30 @@ export function gatherFragment(parameters: Parameters, layout: FragmentLayout): 
 }
 
 /**
+ * Fragments tensor by tensor in parameter order, the order in which an engine takes them and states are hashed. Views, no copies.
+ * @param fragments [layout.elements] each, by index
+ * @throws InternalError `TENSOR_MISMATCH` when a fragment is missing or of another size
+ */
+export function tensorViews(
+  fragments: readonly Float32Array[],
+  layouts: readonly FragmentLayout[],
+  table: readonly TensorEntry[],
+): Float32Array[] {
+  const views = new Map<string, Float32Array>();
+  for (const { index, elements, tensors } of layouts) {
+    const values = fragments[index];
+    if (values?.length !== elements) {
+      throw new InternalError(
+        "TENSOR_MISMATCH",
+        `Fragment ${index} has ${values?.length ?? "no"} elements; the fragment table says ${elements}.`,
+      );
+    }
+    for (const place of tensors) views.set(place.name, values.subarray(place.offset, place.offset + place.elements));
+  }
+  return table.flatMap(({ name }) => views.get(name) ?? []);
+}
+
+/**
  * Writes one fragment's elements into the parameters' arrays.
  * @param values [layout.elements]
  * @throws InternalError `TENSOR_MISMATCH`

@@ -10,6 +10,7 @@ export {
   gatherFragment,
   type Parameters,
   scatterFragment,
+  tensorViews,
   type TensorPlace,
 } from "./fragments.ts";
 export {

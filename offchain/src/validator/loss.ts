@@ -18,7 +18,7 @@ import type { Static, TSchema } from "typebox";
 
 import { type Clock, parseJsonBounded, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
-import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
+import { fragmentLayouts, scatterFragment, tensorViews } from "../diloco/index.ts";
 import { conformance, type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
 import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
 
@@ -206,14 +206,11 @@ async function parametersOf(
   source: LossRequest["checkpoint"],
 ): Promise<Float32Array[]> {
   const { table } = definition;
+  const layouts = fragmentLayouts(table);
+  if (typeof source !== "string") return tensorViews(source, layouts, table);
   const parameters = new Map(
     table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((product, size) => product * size, 1))]),
   );
-  const layouts = fragmentLayouts(table);
-  if (typeof source !== "string") {
-    for (const layout of layouts) scatterFragment(source[layout.index] ?? new Float32Array(), layout, parameters);
-    return [...parameters.values()];
-  }
   const checkpoint = await readManifest(passing, source, table);
   for (const layout of layouts) {
     const fragment = checkpoint.fragments[layout.index]!;

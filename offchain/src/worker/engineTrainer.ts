@@ -1,10 +1,9 @@
 /** The default trainer: the engine's host, which runs a realisation's step program in a process of its own. */
 import { availableParallelism } from "node:os";
 
-import { InternalError, UserError } from "../base/index.ts";
-import { scatterFragment } from "../diloco/index.ts";
+import { UserError } from "../base/index.ts";
+import { tensorViews } from "../diloco/index.ts";
 import { conformance, openEngineHost, readSignature } from "../engine/index.ts";
-import { residualTensors } from "./residual.ts";
 import type { TrainerInput } from "./runWorker.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -28,7 +27,6 @@ export async function openEngineTrainer({ description, program, threads }: Train
     threads: Math.min(threads ?? availableParallelism(), most),
   });
   const batch = outline.batch * outline.tokensPerSequence;
-  const parameters = new Map(due.map(({ name, shape }) => [name, new Float32Array(shape.reduce((a, b) => a * b, 1))]));
   let step = 0;
   let stepMs: number | undefined;
   let stepMicros: number | undefined;
@@ -44,14 +42,7 @@ export async function openEngineTrainer({ description, program, threads }: Train
     get stepMicros() {
       return stepMicros;
     },
-    load: async (fragments) => {
-      for (const layout of layouts) {
-        const values = fragments[layout.index];
-        if (!values) throw new InternalError("FRAGMENT_MISSING", `Fragment ${layout.index} of the base is missing.`);
-        scatterFragment(values, layout, parameters);
-      }
-      await engine.setParameters([...parameters.values()]);
-    },
+    load: (fragments) => engine.setParameters(tensorViews(fragments, layouts, definition.table)),
     train: async ({ tokens, learningRates }, onStep, signal) => {
       for (let from = 0; from < learningRates.length;) {
         signal.throwIfAborted();
@@ -69,7 +60,7 @@ export async function openEngineTrainer({ description, program, threads }: Train
       }
       signal.throwIfAborted();
     },
-    digest: (residual) => engine.stateDigest(residualTensors(residual, layouts, definition.table)),
+    digest: (residual) => engine.stateDigest(tensorViews(residual, layouts, definition.table)),
     parameters: async () => {
       const current = await engine.parameters();
       return new Map(current.map(({ name, data }) => [name, data]));

@@ -8,7 +8,7 @@ export { type Artefacts, createArtefacts, findRun, type RunDescription, type Run
 export { openAssignmentSteps } from "./assignmentSteps.ts";
 export { type BackoffOptions, defaultBackoff, fullJitter, retrying } from "./backoff.ts";
 export { ArtefactError, type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
-export { blake3Of, createResidualLedger, type Residual, type ResidualLedger, residualTensors } from "./residual.ts";
+export { blake3Of, createResidualLedger, type Residual, type ResidualLedger } from "./residual.ts";
 export { type Commitment, createCommitment, type Fed, fedDigests, segmentEnds } from "./commitment.ts";
 export { workerDaemon, type WorkerDaemonOptions } from "./daemon.ts";
 export { openEngineTrainer } from "./engineTrainer.ts";

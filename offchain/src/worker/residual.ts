@@ -5,10 +5,10 @@
  */
 import { setImmediate } from "node:timers/promises";
 
-import type { Hex, TensorEntry } from "@cotrain/sdk/protocol";
+import type { Hex } from "@cotrain/sdk/protocol";
 import blake from "@napi-rs/blake-hash";
 
-import { bytesOf, InternalError } from "../base/index.ts";
+import { bytesOf } from "../base/index.ts";
 import type { FragmentLayout } from "../diloco/index.ts";
 
 /** One flat array per fragment, in the fragment's element order. */
@@ -65,27 +65,6 @@ export function createResidualLedger(layouts: readonly FragmentLayout[]): Residu
       pending = undefined;
     },
   };
-}
-
-/**
- * A residual tensor by tensor in parameter order, the order in which states are hashed. Views, no copies.
- * @throws InternalError `TENSOR_MISMATCH`
- */
-export function residualTensors(
-  residual: Residual,
-  layouts: readonly FragmentLayout[],
-  table: readonly TensorEntry[],
-): Float32Array[] {
-  const views = new Map<string, Float32Array>();
-  for (const { index, tensors } of layouts) {
-    for (const { name, offset, elements } of tensors) {
-      const view = residual[index]?.subarray(offset, offset + elements);
-      if (view?.length !== elements)
-        throw new InternalError("TENSOR_MISMATCH", `The residual lacks values of ${name}.`);
-      views.set(name, view);
-    }
-  }
-  return table.flatMap(({ name }) => views.get(name) ?? []);
 }
 
 /** Bytes hashed between two turns of the event loop: about 2 ms of BLAKE3. */

@@ -20,14 +20,14 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, roundNumber, UserError } from "../base/index.ts";
-import { codecOf, type FragmentLayout, type Parameters } from "../diloco/index.ts";
+import { codecOf, type FragmentLayout, type Parameters, tensorViews } from "../diloco/index.ts";
 import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
 import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
 import type { RoundTimes, WorkerEvent } from "./events.ts";
 import type { Evidence } from "./evidence.ts";
 import { payloadHeader, receiptOf, type SignedReceipt, type SigningAccount, signReceipt, tokensOf } from "./receipt.ts";
-import { blake3Of, type Residual, type ResidualLedger, residualTensors } from "./residual.ts";
+import { blake3Of, type Residual, type ResidualLedger } from "./residual.ts";
 import type { SessionKeeper } from "./session.ts";
 import { verifyAnyPoster } from "./settling.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
@@ -141,7 +141,7 @@ export async function workRound(
     step: trainer.step,
     endState: await endState,
     baseDigest: assignment.base as Digest,
-    newResidual: await blake3Of(residualTensors(next, context.layouts, context.tensors)),
+    newResidual: await blake3Of(tensorViews(next, context.layouts, context.tensors)),
     payloadDigest,
   });
   const receipt = receiptOf({

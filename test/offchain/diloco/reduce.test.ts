@@ -17,6 +17,7 @@ import {
   reduceFragment,
   type ReduceInput,
   scatterFragment,
+  tensorViews,
   sourceOf,
   syncSteps,
   weigh,
@@ -215,6 +216,7 @@ describe("fragments", () => {
     const other = new Map([...parameters].map(([name, values]) => [name, new Float32Array(values.length)]));
     for (const [f, layout] of layouts.entries()) scatterFragment(gathered[f]!, layout, other);
     expect(other).toEqual(parameters);
+    expect(tensorViews(gathered, layouts, table)).toEqual([...parameters.values()]);
   });
 
   it("refuse tensors and tables that do not fit", () => {
@@ -225,6 +227,9 @@ describe("fragments", () => {
     parameters.delete("layer0");
     expect(() => gatherFragment(parameters, layout!)).toThrow(/layer0 has no elements/);
     expect(() => scatterFragment(new Float32Array(3), layout!, make())).toThrow(/has 4 elements, not 3/);
+    const fragments = [new Float32Array(4), new Float32Array(9)];
+    expect(() => tensorViews(fragments, fragmentLayouts(table), table)).toThrow(/Fragment 1 has 9 elements.* says 10/);
+    expect(() => tensorViews([], fragmentLayouts(table), table)).toThrow(/Fragment 0 has no elements/);
     expect(() => fragmentLayouts([{ name: "a", shape: [1], fragment: 1 }])).toThrow(/without tensors/);
     expect(() => fragmentLayouts([])).toThrow(/without tensors/);
     expect(() => pseudoGradient(new Float32Array(1), new Float32Array(2))).toThrow(/differ in size/);

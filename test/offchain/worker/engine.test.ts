@@ -9,17 +9,11 @@ import { privateKeyToAccount } from "viem/accounts";
 import { asDigest, commitmentRoot, type CommitmentLeaf, type Digest, fromWire, zeroHash } from "@cotrain/sdk/protocol";
 
 import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
-import { decodePayload, fragmentLayouts, gatherFragment } from "../../../offchain/src/diloco/index.ts";
+import { decodePayload, fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
-import {
-  blake3Of,
-  residualTensors,
-  workerDaemon,
-  type WorkerEvent,
-  openAssignmentSteps,
-} from "../../../offchain/src/worker/index.ts";
+import { blake3Of, workerDaemon, type WorkerEvent, openAssignmentSteps } from "../../../offchain/src/worker/index.ts";
 import { type CoordinatorDouble, startDouble } from "./coordinatorDouble.ts";
 import { publishEngineRun, type RunFixture } from "./fixture.ts";
 
@@ -105,9 +99,9 @@ test("payload, residual and commitment of two rounds are those of the training t
   let residual = layouts.map(({ elements }) => new Float32Array(elements));
   let step = 0;
   for (const { assignment, receipt, header, payloads } of double.receipts) {
-    const views = residualTensors(base, layouts, definition.table);
+    const views = tensorViews(base, layouts, definition.table);
     await engine.setParameters(views);
-    const hash = async () => engine.stateDigest(residualTensors(residual, layouts, definition.table));
+    const hash = async () => engine.stateDigest(tensorViews(residual, layouts, definition.table));
     const nothing = sha256Bytes(new Uint8Array(0));
     const leaves: CommitmentLeaf[] = [
       { j: 0, step: BigInt(step), state: await hash(), data: nothing, scalars: nothing, update: zeroHash },
@@ -129,7 +123,7 @@ test("payload, residual and commitment of two rounds are those of the training t
       step: BigInt(step),
       state: await hash(),
       data: asDigest(assignment.base),
-      scalars: await blake3Of(residualTensors(next, layouts, definition.table)),
+      scalars: await blake3Of(tensorViews(next, layouts, definition.table)),
       update: asDigest(receipt.payloadDigest),
     });
     expect(fromWire("Receipt", receipt).commitment).toBe(commitmentRoot(leaves));

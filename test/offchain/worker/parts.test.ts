@@ -14,6 +14,7 @@ import {
   fragmentLayouts,
   gatherFragment,
   pseudoGradient,
+  tensorViews,
 } from "../../../offchain/src/diloco/index.ts";
 import { presetOf, parameterCount } from "../../../offchain/src/engine/index.ts";
 import { openFileStore } from "../../../offchain/src/storage/index.ts";
@@ -29,7 +30,6 @@ import {
   findRun,
   fullJitter,
   needsOf,
-  residualTensors,
   retrying,
   segmentEnds,
 } from "../../../offchain/src/worker/index.ts";
@@ -147,7 +147,7 @@ describe("the residual", () => {
   });
 
   test("is hashed tensor by tensor in parameter order", async () => {
-    const tensors = residualTensors([Float32Array.of(1, 2, 3, 6, 7, 8, 9), Float32Array.of(4, 5)], layouts, table);
+    const tensors = tensorViews([Float32Array.of(1, 2, 3, 6, 7, 8, 9), Float32Array.of(4, 5)], layouts, table);
     expect(tensors.map((tensor) => [...tensor])).toEqual([
       [1, 2, 3],
       [4, 5],

@@ -18,16 +18,9 @@ import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, test } from "vitest";
 
 import { float32Of } from "../../../offchain/src/base/index.ts";
-import { fragmentLayouts, gatherFragment } from "../../../offchain/src/diloco/index.ts";
+import { fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
 import { digestState } from "../../../offchain/src/engine/index.ts";
-import {
-  blake3Of,
-  createCommitment,
-  fedDigests,
-  residualTensors,
-  segmentEnds,
-  verifyAck,
-} from "../../../offchain/src/worker/index.ts";
+import { blake3Of, createCommitment, fedDigests, segmentEnds, verifyAck } from "../../../offchain/src/worker/index.ts";
 import { payloadHeader, receiptOf, signReceipt } from "../../../offchain/src/worker/receipt.ts";
 import { type ProtocolVectors, vectorsPath } from "../../vectors/generate.ts";
 
@@ -58,7 +51,7 @@ describe("the commitment", () => {
       parameters: named(vector.parameters, ""),
       optimizer: { step: Number(vector.optimizerStep), tensors: named(vector.optimizer, "adam.") },
     };
-    const residual = residualTensors(byFragment(vector.residual), layouts, table);
+    const residual = tensorViews(byFragment(vector.residual), layouts, table);
     expect(digestState(state, residual)).toBe(vector.state);
   });
 
@@ -68,7 +61,7 @@ describe("the commitment", () => {
 
   test("hashes the new residual tensor by tensor in parameter order", async () => {
     const { tensors, digest } = commitment.newResidual;
-    expect(await blake3Of(residualTensors(byFragment(tensors), layouts, table))).toBe(digest);
+    expect(await blake3Of(tensorViews(byFragment(tensors), layouts, table))).toBe(digest);
   });
 
   test("of these has the vector's leaves and root", () => {
