@@ -9,7 +9,7 @@ export const formatCount = (value: number | bigint): string => grouped.format(va
 export const countOf = (value: number | bigint, noun: string): string =>
   `${formatCount(value)} ${noun}${BigInt(value) === 1n ? "" : "s"}`;
 
-/** 1,234 → "1.2 K", 2,100,000 → "2.1 M". */
+/** 1,234 → "1.23 K", 2,100,000 → "2.10 M". */
 export function formatShort(value: number): string {
   const units = ["", " K", " M", " G", " T"];
   let unit = 0;

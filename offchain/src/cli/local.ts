@@ -127,6 +127,15 @@ export function requireRun(run: LocalRun, named: string | undefined): void {
   );
 }
 
+/** A worker or validator of somebody else's run has a directory of its own. @throws UserError `STATE_OF_RUN` */
+export function refuseRunDirectory(state: string): void {
+  if (!existsSync(join(state, "run.json")) && !existsSync(layout(state).model)) return;
+  throw new UserError(
+    "STATE_OF_RUN",
+    `${state} holds a run or a model of its own: name another directory with --state, which is made if it is not there.`,
+  );
+}
+
 /**
  * Runs `work` with a connection to the run's chain. Where that is the embedded one and it is down, it is started from its
  * state, without a clock of its own, and ended afterwards.

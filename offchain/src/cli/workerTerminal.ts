@@ -144,11 +144,14 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
         for (const line of wrap(text, columns)) output.notice(line);
       };
       if (screen.beneficiary) return tell(`${worked} ${elsewhereText(screen.beneficiary)}`);
-      tell(
-        screen.standing?.claimable === 0n
-          ? `${worked} Nothing can be claimed yet; when their epoch is settled, claim with`
-          : `${worked} Claim what they earned with`,
-      );
+      const { earned, claimable } = screen.standing ?? {};
+      const advice =
+        claimable !== 0n
+          ? "Claim what they earned with"
+          : earned
+            ? "All that is settled is claimed; what is still to be settled, claim with"
+            : "Nothing can be claimed yet; when their epoch is settled, claim with";
+      tell(`${worked} ${advice}`);
       for (const line of wrapCommand(screen.claimCommand, columns - 2)) output.notice(`  ${line}`);
     },
   };

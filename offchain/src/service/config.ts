@@ -24,6 +24,8 @@ export interface Option<T> {
   /** What stands for the value in help: `url`, `file`. */
   readonly value?: string;
   readonly default?: T;
+  /** In a file, too, only as text: a number alone would not say of what. */
+  readonly asText?: boolean;
   /** A value as {@link parse} would take it, for help; without it JSON is. */
   show?(value: T): string;
   /** Not shown by {@link describeConfig}. */
@@ -60,14 +62,13 @@ function option<T, I extends OptionInit<T>>(
   allowed: string,
   parse: (text: string) => T | undefined,
   init: I,
-  { value, show }: { readonly value?: string; readonly show?: (value: T) => string } = {},
+  more: Pick<Option<T>, "value" | "show" | "asText"> = {},
 ): Defaulted<T, I> {
   return {
     schema,
     allowed,
     parse,
-    ...(show && { show }),
-    ...(value !== undefined && { value }),
+    ...more,
     ...init,
   } as unknown as Defaulted<T, I>;
 }
@@ -165,6 +166,7 @@ export const duration = <const I extends OptionInit<number>>(init: I) =>
   option<number, I>(Type.Integer({ minimum: 0 }), "a duration such as 45s, 3m or 1h", parseDuration, init, {
     value: "time",
     show: showDuration,
+    asText: true,
   });
 
 /** A number of bytes. */
@@ -328,6 +330,7 @@ function findValue(
     );
   const settle = (source: string, given: unknown): unknown => {
     const value = typeof given === "string" ? declared.parse(given.trim()) : given;
+    if (declared.asText && typeof given !== "string") throw refuse(source, given);
     if (value === undefined || findMiss(declared.schema, value) !== undefined) throw refuse(source, given);
     return value;
   };

@@ -185,17 +185,26 @@ describe("worker", () => {
     const { address } = await openWallet(state, "worker-1");
     expect(await worker()).toMatchObject({ account: withAddress(address) });
     expect(
-      await daemonOf("worker", "--state", state, "--wallet", wallet, "--passphrase-file", passphrase),
+      await daemonOf("worker", "--state", temporaryDirectory(), "--wallet", wallet, "--passphrase-file", passphrase),
     ).toMatchObject({ account: withAddress(own), role: undefined });
     const fresh = join(temporaryDirectory(), "worker");
     const first = await daemonOf("worker", "--state", fresh);
     expect(await daemonOf("worker", "--state", fresh)).toMatchObject({
       account: withAddress((first as { account: { address: string } }).account.address),
     });
-    await expect(daemonOf("worker", "--state", state, "--wallet", wallet)).rejects.toMatchObject({
+    await expect(daemonOf("worker", "--state", fresh, "--wallet", wallet)).rejects.toMatchObject({
       code: "WALLET_INCOMPLETE",
     });
   });
+
+  test.each([["worker"], ["validator", "--rpc", rpc]])(
+    "a directory with a run is not taken by a %s of another",
+    async (...argv) => {
+      const begun = daemonOf(...argv, "--state", state, "--wallet", wallet, "--passphrase-file", passphrase);
+      await expect(begun).rejects.toMatchObject({ code: "STATE_OF_RUN" });
+      expect(existsSync(join(state, "wallet.json"))).toBe(false);
+    },
+  );
 
   test("--log-level", async () => {
     await worker("--log-level", "debug");

@@ -402,6 +402,7 @@ const summary: Summary = {
     initial: 3_800_000,
     before: 3_000_000,
     after: 2_500_000,
+    checkpoints: { before: 1, after: 3 },
     sequences: { initial: 16, before: 32, after: 64 },
     sequence: 128,
   },
@@ -581,11 +582,20 @@ describe("the summary", () => {
     ]);
   });
 
+  test("names the checkpoint of an earlier measurement than the session's begin", () => {
+    const { heldOut } = summary;
+    expect(text()).not.toContain("session began from");
+    expect(text({ heldOut: { ...heldOut, checkpoints: { before: 0, after: 3 } } })).toContain(
+      "      the first of checkpoint 0; the session began from checkpoint 1\n",
+    );
+  });
+
   test("says what did not happen", () => {
     const none = {
       initial: null,
       before: null,
       after: null,
+      checkpoints: { before: null, after: null },
       sequences: { initial: null, before: null, after: null },
       sequence: 128,
     };

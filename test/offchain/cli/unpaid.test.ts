@@ -15,7 +15,7 @@ import { drawSummary } from "../../../offchain/src/cli/up/summary.ts";
 import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
 import { temporaryDirectory } from "./support.ts";
 
-const stand = vi.hoisted(() => ({ rewards: undefined as unknown, earned: 0n }));
+const stand = vi.hoisted(() => ({ rewards: undefined as unknown, earned: 0n, settled: 4, rounds: [0, 1] }));
 
 vi.mock("@cotrain/sdk/actions", async (original) => ({
   ...(await original<object>()),
@@ -41,7 +41,11 @@ vi.mock("../../../offchain/src/cli/local.ts", async (original) => ({
 }));
 vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
   ...(await original<object>()),
-  createReader: () => ({}),
+  createReader: () => ({
+    activeRoot: async () => (stand.settled === 0 ? undefined : { epoch: stand.settled }),
+    headsSince: async () => stand.rounds.map((round) => ({ round, anchoredAt: 400 })),
+    epochOf: async (_: string, anchoredAt: number) => anchoredAt / 100,
+  }),
   workOf: async () => new Map(),
 }));
 vi.mock("../../../offchain/src/cli/up/decisions.ts", () => ({ executedProposals: async () => [] }));
@@ -71,7 +75,7 @@ function active(works: readonly UnpaidWork[] = [work(own, 2), work(other, 1)], r
   stand.rewards = { accounts: [own], unpaid, of: () => ({ cumulative: stand.earned, proof: [] }) };
 }
 afterEach(() => {
-  Object.assign(stand, { rewards: undefined, earned: 0n });
+  Object.assign(stand, { rewards: undefined, earned: 0n, settled: 4, rounds: [0, 1] });
 });
 
 /** What `rewards list` prints: the document, and the lines in one row of words. */
@@ -84,6 +88,8 @@ async function list(account?: Address, epochs = 16): Promise<{ rows: readonly { 
   await rewardsListCommand.run(context as unknown as Parameters<typeof rewardsListCommand.run>[0]);
   return { rows: rows as { unpaid: unknown }[], text };
 }
+
+const untold = async (): Promise<string> => (await list()).text.match(/The newest rounds are .*/)?.[0] ?? "";
 
 // point 10
 describe("what earned nothing stands with its reason", () => {
@@ -118,6 +124,21 @@ describe("what earned nothing stands with its reason", () => {
     expect((await list(undefined, 64)).text).not.toContain("not shown");
     active([], "gone");
     expect((await list()).text).toMatch(/what earned nothing before that is not shown: its documents are not kept/);
+  });
+
+  test("in rewards list, as long as it is not settled, that it is not", async () => {
+    active();
+    expect(await untold()).toBe("");
+    stand.settled = 3;
+    expect(await untold()).toBe(
+      "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.",
+    );
+    stand.settled = 0;
+    expect(await untold()).not.toBe("");
+    stand.rounds = [0];
+    expect(await untold()).toBe("");
+    stand.rounds = [];
+    expect(await untold()).toBe("");
   });
 
   test("in the summary of the session that it was trained in; which command shows earlier ones is said", async () => {

@@ -222,7 +222,7 @@ describe("the terminal", () => {
       pipe,
       async () => {
         asked.resolve();
-        return { ...standing, claimable: 0n, rpcUrl: "https://told.example.org" };
+        return { ...standing, earned: 0n, claimable: 0n, rpcUrl: "https://told.example.org" };
       },
       null,
     );
@@ -242,6 +242,23 @@ describe("the terminal", () => {
     expect(notices.slice(-2)).toEqual([
       "1 round was accepted, 49.2 K tokens. Nothing can be claimed yet; when their epoch is settled, claim with",
       `  ${told}`,
+    ]);
+  });
+
+  test("says of what is claimed that it is", async () => {
+    const asked = Promise.withResolvers<void>();
+    const { opened, notices } = open(pipe, async () => {
+      asked.resolve();
+      return { ...standing, claimable: 0n };
+    });
+    opened.onEvent(ready);
+    await asked.promise;
+    await Promise.resolve();
+    opened.onEvent(acknowledged);
+    opened.close();
+    expect(notices.slice(-2)).toEqual([
+      "1 round was accepted, 49.2 K tokens. All that is settled is claimed; what is still to be settled, claim with",
+      `  ${claim}`,
     ]);
   });
 

@@ -91,6 +91,10 @@ test.each([
     { file: { path: "c.json", values: { outerLr: "fast" } } },
     '"outerLr" in c.json must be a number from 0 to 2, not "fast".',
   ],
+  [
+    { file: { path: "c.json", values: { roundDeadline: 45 } } },
+    '"roundDeadline" in c.json must be a duration such as 45s, 3m or 1h, not 45.',
+  ],
   [{ file: { path: "c.json", values: { exit: null } } }, '"exit" in c.json must be true or false, not null.'],
   [
     { flags: { payee: `0x${"0".repeat(40)}` } },

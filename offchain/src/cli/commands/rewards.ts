@@ -2,12 +2,20 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { claim, claimed, delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type ContractAddresses, type Hex, type ModelId } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asAddress,
+  type ContractAddresses,
+  type Hex,
+  type ModelId,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { UserError } from "../../base/index.ts";
 import {
   type ChainConnection,
+  type ChainReader,
   connect,
   createReader,
   DEVELOPMENT_CHAIN_ID,
@@ -76,6 +84,8 @@ interface Place {
   readonly modelId: ModelId;
   readonly addresses: ContractAddresses;
   readonly rewards: ActiveRewards | undefined;
+  /** Whether rounds were anchored that no active root pays yet. */
+  readonly unsettled: boolean;
   /** Wallets whose keys are here. */
   readonly entries: readonly Entry[];
 }
@@ -95,6 +105,13 @@ const earners = (run: LocalRun): Entry[] =>
       account: asAddress(account),
       open: () => openWallet(run.state, name as Role),
     }));
+
+async function isUnsettled(reader: ChainReader, modelId: ModelId, runId: RunId): Promise<boolean> {
+  const [active, heads] = await Promise.all([reader.activeRoot(modelId), reader.headsSince(runId, 0)]);
+  const last = heads.at(-1);
+  if (!last || last.round === 0) return false;
+  return (await reader.epochOf(modelId, last.anchoredAt)) > (active?.epoch ?? 0);
+}
 
 const workerKeystore = (state: string) => ({
   keystore: join(state, "wallet.json"),
@@ -131,7 +148,8 @@ async function atPlace<T>(
       // The model is the one of the run's record on-chain, whatever the coordinator says.
       const { modelId } = await reader.run(runId);
       const rewards = await activeRewards(modelId, client, reader);
-      return work({ connection, modelId, addresses: contracts, rewards, entries });
+      const unsettled = await isUnsettled(reader, modelId, runId);
+      return work({ connection, modelId, addresses: contracts, rewards, unsettled, entries });
     });
   }
   const state = resolve(flags.state ?? ".cotrain");
@@ -150,7 +168,8 @@ async function atPlace<T>(
       const reader = createReader(connection, readerOptions(connection.url, connection.chainId, own));
       const rewards = await activeRewards(modelId, blobSourceOf(run.blobs), reader);
       const entries = ownEntries ?? earners(run);
-      return work({ connection, modelId, addresses: own.addresses, rewards, entries });
+      const unsettled = await isUnsettled(reader, modelId, run.runId);
+      return work({ connection, modelId, addresses: own.addresses, rewards, unsettled, entries });
     },
     rpc,
   );
@@ -181,6 +200,9 @@ function listed({ entries, rewards }: Place, unpaid: readonly UnpaidWork[]): Add
   return [...new Set([...entries.map(({ account }) => account), ...others])];
 }
 
+const unsettledText =
+  "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.";
+
 /** Accounts asked about at a time: an RPC takes no thousands of requests at once. */
 const ASKED_AT_ONCE = 16;
 
@@ -205,7 +227,7 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, unpaid, rest, names } = await atPlace(options, undefined, async (place) => {
+    const { rows, unpaid, rest, names, unsettled } = await atPlace(options, undefined, async (place) => {
       const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
       const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
       const unpaid = works.filter(({ account }) => only === undefined || account === only);
@@ -216,7 +238,7 @@ export const rewardsListCommand = defineCommand({
         for (const each of await Promise.all(some.map((account) => standing(place, account))))
           found.push({ name: names.get(each.account) ?? "elsewhere", ...each });
       }
-      return { rows: found, unpaid, rest, names };
+      return { rows: found, unpaid, rest, names, unsettled: place.unsettled };
     });
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
@@ -247,6 +269,7 @@ export const rewardsListCommand = defineCommand({
           columnsOf(process.stdout),
         ),
         ...wrap(restText(rest, options.epochs), columnsOf(process.stdout)),
+        ...(unsettled ? wrap(unsettledText, columnsOf(process.stdout)) : []),
       ],
     );
   },
@@ -300,10 +323,10 @@ export const rewardsClaimCommand = defineCommand({
     const warn = (): void => {
       if (!output.json)
         output.notice(
-          `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${options.maxFee} coins a transaction: pin them with --deployment and --run.`,
+          `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${options.maxFee} coins a transaction: pin them with --deployment${options.run === undefined ? " and --run" : ""}.`,
         );
     };
-    const claims = await atPlace(
+    const { claims, unsettled } = await atPlace(
       options,
       own,
       async (place) => {
@@ -333,17 +356,17 @@ export const rewardsClaimCommand = defineCommand({
           }
           made.push({ name, account: formatAddress(account), amount: claimable, transaction });
         }
-        return made;
+        return { claims: made, unsettled: place.unsettled };
       },
       warn,
     );
-    output.result(
-      claims,
-      claims.map(({ name, account, amount, transaction }) =>
+    output.result(claims, [
+      ...claims.map(({ name, account, amount, transaction }) =>
         transaction
           ? `${name} ${shortAddress(account)} claimed ${formatShares(amount)} shares in ${transaction}`
           : `${name} ${shortAddress(account)} has nothing to claim`,
       ),
-    );
+      ...(unsettled ? wrap(unsettledText, columnsOf(process.stdout)) : []),
+    ]);
   },
 });

@@ -5,7 +5,7 @@ import { asRunId } from "@cotrain/sdk/protocol";
 import { UserError } from "../../base/index.ts";
 import { createLogger, runDaemon, stateExists, tellOnStderr, text, toggle, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { openLocalRun } from "../local.ts";
+import { openLocalRun, refuseRunDirectory } from "../local.ts";
 import {
   deploymentOption,
   logLevelOption,
@@ -50,6 +50,7 @@ export const validatorCommand = defineCommand({
         // Before a wallet is made for what cannot begin.
         if (!ofUp && options.rpc === undefined)
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
+        if (!ofUp) refuseRunDirectory(state);
         const named = await namedWallet(options);
         const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { validatorDaemon } = await import("../../validator/index.ts");

@@ -5,6 +5,7 @@ import { asRunId } from "@cotrain/sdk/protocol";
 import { systemClock, UserError } from "../../base/index.ts";
 import { account, choice, createLogger, type LogFile, openLogFile, runDaemon, text, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
+import { refuseRunDirectory } from "../local.ts";
 import {
   deploymentOption,
   logLevelOption,
@@ -69,6 +70,7 @@ export const workerCommand = defineCommand({
     return runDaemon(
       async (daemon) => {
         const state = resolve(options.state);
+        if (role === undefined) refuseRunDirectory(state);
         const named = await namedWallet(options);
         const own = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { workerDaemon } = await import("../../worker/index.ts");

@@ -196,6 +196,7 @@ function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Sum
     initial: untrained?.microBitsPerByte ?? null,
     before: before?.microBitsPerByte ?? null,
     after: loss.heldOut?.microBitsPerByte ?? null,
+    checkpoints: { before: before?.round ?? null, after: loss.heldOut?.round ?? null },
     sequences: {
       initial: untrained?.sequences ?? null,
       before: before?.sequences ?? null,

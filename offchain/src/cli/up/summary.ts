@@ -49,12 +49,14 @@ export const Summary = Type.Object({
   }),
   /**
    * Micro-bits per byte of held-out text, signed by the validators: of checkpoint 0, at the start of this session, at its end;
-   * each on so many sequences of `sequence` tokens.
+   * each of a checkpoint and on so many sequences of `sequence` tokens. What is `before` may be of an earlier checkpoint than
+   * the session began from, where nobody had measured that one.
    */
   heldOut: Type.Object({
     initial: Nullable(Whole),
     before: Nullable(Whole),
     after: Nullable(Whole),
+    checkpoints: Type.Object({ before: Nullable(Whole), after: Nullable(Whole) }),
     sequences: Type.Object({ initial: Nullable(Whole), before: Nullable(Whole), after: Nullable(Whole) }),
     sequence: Whole,
   }),
@@ -136,6 +138,7 @@ const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${
 
 function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
   const now = training.rounds - training.firstRound;
+  const { before } = heldOut.checkpoints;
   const figure = (when: "initial" | "before" | "after"): string =>
     `${bits(heldOut[when])}${sampleOf(heldOut.sequences[when], heldOut.sequence)}`;
   const { traffic: bytes, codec, downCodec } = training;
@@ -144,6 +147,9 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
     `${countOf(training.rounds, "round")} (${formatCount(now)} now), ${formatCount(BigInt(training.tokens))} tokens; step ${formatCount(training.steps)} of the schedule`,
     `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,
     `held-out bits/byte ${figure("before")} → ${paint("green", figure("after"))}`,
+    ...(before === null || before === training.firstRound
+      ? []
+      : [`      the first of checkpoint ${before}; the session began from checkpoint ${training.firstRound}`]),
     ...(heldOut.initial === heldOut.before ? [] : [`      ${figure("initial")} before any training`]),
     `moved ${traffic[0]}`,
     ...traffic.slice(1).map((line) => `      ${line}`),
