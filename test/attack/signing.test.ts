@@ -26,7 +26,7 @@ import {
 import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { createRandom, UserError } from "../../offchain/src/base/index.ts";
+import { createRandom, systemClock, UserError } from "../../offchain/src/base/index.ts";
 import {
   type Chain,
   computeEpoch,
@@ -74,6 +74,8 @@ let world: World;
 let chain: Chain;
 let jobs: Database<JobSchema>;
 const running: (() => Promise<void>)[] = [];
+/** The clock of validators that do not wait for an hour, ms. */
+let passed = 0;
 
 /** What the coordinator holds, shows and hides. */
 const board = {
@@ -130,15 +132,17 @@ const loss: LossMeter = {
   close: () => undefined,
 };
 
-async function start(me: Address, patience = 0): Promise<ValidatorEvent[]> {
+/** @param absence ms of `passed` after which what is not there is gone */
+async function start(me: Address, patience = 0, absence = 3_600_000): Promise<ValidatorEvent[]> {
   const events: ValidatorEvent[] = [];
   const file = join(node.directory, `${me}.sqlite`);
   const database = await openDatabase<StatementSchema>(file, statementMigrations);
   const controller = new AbortController();
   const done = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 20, patience, absence: 3_600_000 },
+    { runId: world.runId, signal: controller.signal, pollInterval: 20, patience, absence },
     {
       reader: chain,
+      ...(absence < 3_600_000 && { clock: { ...systemClock, monotonic: () => passed } }),
       coordinator: coordinatorOf(me),
       account: accountOf(me),
       statements: openStatements(database),
@@ -441,6 +445,32 @@ describe("a coordinator that withholds what one validator drew", () => {
     expect(board.signed.size).toBe(0);
     board.withheld.clear();
     await pay(computation);
+  });
+
+  it("from everybody and for good is denied by the others, though the head's documents stay and are looked at again", async () => {
+    const honest = await post();
+    const posted = await post();
+    await endEpoch();
+    await starve(posted, [victim, first, second]);
+    const { postingDelay } = await chain.schedule(world.modelId);
+    const [absence, patience] = [postingDelay * 1_000, 1];
+    await Promise.all([start(first, patience, absence), start(second, patience, absence)]);
+    await Promise.all([first, second].map((who) => judged(posted.head, who)));
+    await publish(board.verdicts);
+    const denies = (who: Address): boolean => about(posted.head, who, verdictKind.confirmation)?.value === "0";
+    for (let delays = 1; delays <= 5 && ![first, second].every(denies); delays++) {
+      for (let part = 0; part < 4; part++) {
+        passed += absence / 4;
+        await later(postingDelay / 4);
+        await looked(2);
+      }
+      // Its deadline is over: it is computed anew.
+      if (![first, second].every(denies)) await publish(board.verdicts);
+    }
+    expect([first, second].map(denies)).toEqual([true, true]);
+    const again = await publish(board.verdicts);
+    expect(worthOf(again)).toBe(worth(honest));
+    await pay(again);
   });
 });
 

@@ -402,7 +402,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "what is gone is waited for without end",
     file: "offchain/src/validator/runValidator.ts",
-    text: "if (!wrong && !isGoneForGood(head, error)) throw error;",
+    text: "if (!wrong && !isGoneForGood(head, `fragment ${fragment}`, error)) throw error;",
     instead: "if (!wrong) throw error;",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
@@ -2100,16 +2100,23 @@ export const breakages: readonly Breakage[] = [
   {
     name: "what was there meanwhile counts as gone all along",
     file: "offchain/src/validator/runValidator.ts",
-    text: "readEvidence(reader, blobs, head, parent, documents);\n      gone.delete(head.head);",
+    text: 'readEvidence(reader, blobs, head, parent, documents);\n      gone.get(head.head)?.delete("documents");',
     instead: "readEvidence(reader, blobs, head, parent, documents);",
     tests: ["test/offchain/validator/validator.test.ts"],
   },
   {
     name: "what was judged meanwhile counts as gone all along",
     file: "offchain/src/validator/runValidator.ts",
-    text: "audit?.(input) : undefined;\n      gone.delete(head.head);",
+    text: "audit?.(input) : undefined;\n      gone.get(head.head)?.delete(`fragment ${fragment}`);",
     instead: "audit?.(input) : undefined;",
     tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "of a head whose documents are there no payload is ever gone",
+    file: "offchain/src/validator/runValidator.ts",
+    text: 'gone.get(head.head)?.delete("documents");',
+    instead: "gone.delete(head.head);",
+    tests: ["test/attack/signing.test.ts"],
   },
   {
     name: "an error that says nothing about a document has its absence counted anew",

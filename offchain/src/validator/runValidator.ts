@@ -232,8 +232,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const auditAgain = new Map<string, number>();
   /** Heads whose gate this validator measured and found true. */
   const soundGates = new Set<string>();
-  /** How long what a head's verdict needs has been said not to be there, by head: ms in all, and when last, monotonic ms. */
-  const gone = new Map<string, { readonly total: number; readonly at: number }>();
+  /** How long what a head's verdict needs has been said not to be there, by head and part: ms in all, and when last, monotonic ms. */
+  const gone = new Map<string, Map<string, { readonly total: number; readonly at: number }>>();
   /** When documents of heads that should long have been paid for are looked at again. */
   let lookAgainAt = 0;
   /** When the documents of a head were looked at again, monotonic ms. */
@@ -399,9 +399,9 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   ): Promise<void> {
     try {
       await readEvidence(reader, blobs, head, parent, documents);
-      gone.delete(head.head);
+      gone.get(head.head)?.delete("documents");
     } catch (error) {
-      if (!isGoneForGood(head, error)) throw error;
+      if (!isGoneForGood(head, "documents", error)) throw error;
       // Its own draw it has spoken about; that of any other does not hold either.
       const drawer = members.find((member) => member !== validator);
       const lot = await lotOf(reader, head, lotRulesOf(await describe(head.runId)));
@@ -512,12 +512,12 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       const input = { head, parent, before, evidence: found, definition: rules, params, admitted, fragment };
       const finding = await checkAggregate(blobs, input);
       const audited = finding.holds ? await audit?.(input) : undefined;
-      gone.delete(head.head);
+      gone.get(head.head)?.delete(`fragment ${fragment}`);
       return audited && !audited.holds ? audited : finding;
     } catch (error) {
       // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
       const wrong = error instanceof EvidenceError || error instanceof FormatError || error instanceof PayloadError;
-      if (!wrong && !isGoneForGood(head, error)) throw error;
+      if (!wrong && !isGoneForGood(head, `fragment ${fragment}`, error)) throw error;
       return findingOf(head, error);
     }
   }
@@ -525,14 +525,16 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   /**
    * Whether what a head's verdict needs was said not to be there for as long as is waited. Answers that say nothing about it, such
    * as of a node or a coordinator that is away or busy, neither count nor begin it anew: who gives them now and then would never
-   * be spoken against.
+   * be spoken against. Nor does it that something else of the head is there.
+   * @param part of what a head's verdict needs: its documents alone, or with the payloads of a fragment
    */
-  function isGoneForGood({ head }: PostedHead, error: unknown): error is CotrainError {
+  function isGoneForGood({ head }: PostedHead, part: string, error: unknown): error is CotrainError {
     if (!isNotHad(error)) return false;
     const at = clock.monotonic();
-    const before = gone.get(head);
+    const parts = gone.get(head) ?? new Map<string, { readonly total: number; readonly at: number }>();
+    const before = parts.get(part);
     const total = before ? before.total + Math.min(at - before.at, absence * GONE_PART) : 0;
-    gone.set(head, { total, at });
+    gone.set(head, parts.set(part, { total, at }));
     return total >= absence;
   }
 
