@@ -63,7 +63,7 @@ let interrupted = false;
 
 /** How long it has taken and how much has come, on one line of a terminal; elsewhere a line now and then. */
 function showProgress(started, packages, done) {
-  const seconds = Math.round((Date.now() - started) / 1_000);
+  const seconds = Math.round((performance.now() - started) / 1_000);
   const text = `cotrain: installing dependencies: ${packages} ${packages === 1 ? "package" : "packages"}, ${seconds} s`;
   if (process.stderr.isTTY) process.stderr.write(`\r${text}${done ? "\n" : ""}`);
   else if (done || seconds % 30 === 0) process.stderr.write(`${text}\n`);
@@ -82,7 +82,7 @@ function npm(node, cwd, args) {
     env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ""}` },
     shell: !script && process.platform === "win32",
   });
-  const started = Date.now();
+  const started = performance.now();
   let heard = started;
   let packages = 0;
   let shown = "";
@@ -90,7 +90,7 @@ function npm(node, cwd, args) {
   const listen = (stream) => {
     let rest = "";
     stream.on("data", (chunk) => {
-      heard = Date.now();
+      heard = performance.now();
       const lines = (rest + chunk).split("\n");
       rest = lines.pop().slice(0, 10_000);
       for (const line of lines)
@@ -103,7 +103,7 @@ function npm(node, cwd, args) {
   listen(child.stderr);
   const timer = setInterval(() => {
     showProgress(started, packages, false);
-    if (interrupted || Date.now() - heard > patience() * 1_000) {
+    if (interrupted || performance.now() - heard > patience() * 1_000) {
       stalled = !interrupted;
       child.kill("SIGKILL");
     }

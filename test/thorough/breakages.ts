@@ -63,6 +63,13 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/fixture.test.ts"],
   },
   {
+    name: "who lists or claims rewards that were lost does not add them up",
+    file: "offchain/src/cli/wiring.ts",
+    text: "    if (!isNotHad(error)) throw error;\n",
+    instead: "    throw error;\n",
+    tests: ["test/offchain/cli/wiring.test.ts"],
+  },
+  {
     name: "a validator may claim a sample of any size",
     file: "offchain/src/coordinator/statements.ts",
     text: "if (sizes.includes(verdict.index)) return;",

@@ -19,7 +19,16 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { freshCommand, UserError } from "../base/index.ts";
-import { type BlobSource, type ChainReader, openReader, readJson, type Unpaid, unpaidWork } from "../chain/index.ts";
+import {
+  type BlobSource,
+  type ChainReader,
+  isNotHad,
+  openReader,
+  readJson,
+  sumOfEpochs,
+  type Unpaid,
+  unpaidWork,
+} from "../chain/index.ts";
 import type { BlobReader } from "../storage/index.ts";
 import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
 
@@ -168,7 +177,11 @@ export async function activeRewards(
     EpochManifest,
     await readJson(blobs, runId, posted.epochDigest, "The epoch manifest"),
   );
-  const file = parseDocument("rewards", RewardsFile, await readJson(blobs, runId, manifest.rewards, "The rewards"));
+  const file = await readRewards(blobs, runId, manifest.rewards).catch((error: unknown) => {
+    if (!isNotHad(error)) throw error;
+    // What is lost can be added up; the active root says whether it is the same.
+    return sumOfEpochs(blobs, runId, posted.epochDigest);
+  });
   const tree = rewardTree(
     modelId,
     file.leaves.map((leaf) => ({ account: leaf.account, cumulative: BigInt(leaf.cumulative) })),
@@ -184,6 +197,9 @@ export async function activeRewards(
     of: (account) => tree.proofOf(account),
   };
 }
+
+const readRewards = async (blobs: BlobSource, runId: RunId, digest: string): Promise<RewardsFile> =>
+  parseDocument("rewards", RewardsFile, await readJson(blobs, runId, digest, "The rewards"));
 
 /** Cumulative reward and proof of an account under the active root. @throws as {@link activeRewards} */
 export async function rewardsOf(
