@@ -187,6 +187,20 @@ describe("what another run of the same store has too", () => {
     await db.updateTable("coordinator_checkpoints").set({ pruned: 1 }).where("run_id", "=", other).execute();
     expect(await harness.run.projections.unprunedOfOthers()).toEqual([]);
   });
+
+  it("is not settled, nor is this one's by its roots, and this one's clock is not its", async () => {
+    harness = await openHarness();
+    const { clock, run } = harness;
+    const db = harness.database.kysely;
+    const [their, at] = [{ run_id: other, round: 7, at: 1 }, clock.now()];
+    await db.insertInto("coordinator_settled").values(their).execute();
+    await db.insertInto("coordinator_clocks").values({ run_id: other, at }).execute();
+    expect(await createProjections(harness.database, other as RunId).settledFor(0)).toBe(7);
+    expect(await run.projections.settledFor(0)).toBe(0);
+    clock.step(HOUR);
+    await elapse(harness, () => Math.abs(run.driver.state.at - clock.now()) < HOUR / 2, "a look at the clock");
+    expect(await db.selectFrom("coordinator_settled").selectAll().execute()).toEqual([their]);
+  });
 });
 
 it("keeps a document of the store that a member uploaded as a payload of its", async () => {

@@ -6,6 +6,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
   asHead,
+  canonicalJson,
   type Digest,
   digestOfJson,
   drawsGateAudit,
@@ -256,6 +257,19 @@ it("a validator leaves the other gates to others", async () => {
   expect(await judgement(events, round)).toMatchObject({ holds: true });
   expect((await sent(head)).verdict.value).toBe("10000");
   expect(events.some((event) => event.type === "audited" && event.round === round)).toBe(false);
+});
+
+it("a validator signs 0 for a gate that was measured by a program of nobody, whatever its lot says", async () => {
+  const [admitted] = await chain.realisationsOf(world.runId);
+  const document = JSON.parse(new TextDecoder().decode(await world.store.get(admitted!))) as object;
+  const bytes = new TextEncoder().encode(canonicalJson({ ...document, runtime: "its own" }));
+  const { digest } = await world.store.put(bytes);
+  const { round, head } = await post(false, { forgeScreening: ({ gate }) => void (gate.realisation = digest) });
+  expect(await judgement(await start(), round)).toMatchObject({
+    holds: false,
+    reason: expect.stringContaining(`realisation ${digest}, which was never admitted`),
+  });
+  expect((await sent(head)).verdict.value).toBe("0");
 });
 
 it("a validator without the shards of a drawn gate says so and does not judge the head", async () => {
