@@ -14,6 +14,8 @@ import { fileURLToPath } from "node:url";
 
 import { asRunId, createCoordinatorClient, type RunView } from "@cotrain/sdk/protocol";
 
+import Sqlite from "better-sqlite3";
+
 import { RetryableError } from "../../offchain/src/base/index.ts";
 import { presetOf, type PresetName } from "../../offchain/src/engine/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
@@ -60,6 +62,8 @@ export interface RealRun {
   readonly trafficRatio: number;
   /** Mean of the workers' rounds, ms. */
   readonly times: RoundTimes;
+  /** What the loss gate takes of a round, from when all is reduced to when it stands: the median over rounds. */
+  readonly gate: number;
 }
 
 function roleOf(command: string, parent: string): string {
@@ -133,7 +137,24 @@ async function roundTimes(state: string, workers: number): Promise<RoundTimes> {
   };
 }
 
-function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes): RealRun {
+/** Of the coordinator's log: the gate's time over the time from one checkpoint to the next. */
+function gateShare(state: string): number {
+  const log = new Sqlite(join(state, "coordinator", "coordinator.sqlite"), { readonly: true });
+  const rows = log.prepare("select type, at from events order by seq").all() as { type: string; at: number }[];
+  log.close();
+  const shares: number[] = [];
+  let [stored, reduced, gated] = [0, 0, 0];
+  for (const { type, at } of rows) {
+    if (type === "SyncReduced") reduced = at;
+    if (type === "RoundGated") gated = at;
+    if (type !== "CheckpointStored") continue;
+    if (stored > 0) shares.push((gated - reduced) / (at - stored));
+    stored = at;
+  }
+  return shares.toSorted((a, b) => a - b)[Math.floor(shares.length / 2)] ?? Number.NaN;
+}
+
+function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes, gate: number): RealRun {
   const first = samples.find(({ view }) => view.current !== null);
   const newest = samples.at(-1);
   const last = samples.find(({ view }) => view.tokens === newest?.view.tokens);
@@ -162,6 +183,7 @@ function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes
         : undefined,
     trafficRatio: synchronous / (up + down),
     times,
+    gate,
   };
 }
 
@@ -181,7 +203,7 @@ export async function realRun(preset: PresetName, seconds: number): Promise<Real
     const samples = await watch(state, child.pid ?? 0, ended.signal);
     const [code] = (await exit) as [number | null];
     if (code !== 0) throw new RetryableError("RUN_FAILED", `cotrain up ended with ${code}: ${words}`);
-    return evaluate(samples, seconds, await roundTimes(state, WORKERS));
+    return evaluate(samples, seconds, await roundTimes(state, WORKERS), gateShare(state));
   } finally {
     process.off("exit", stop);
     await rm(directory, { recursive: true, force: true });
@@ -245,6 +267,12 @@ function speedRows({ preset, goal, run, workers, before, after }: Compared): Row
     {
       what: `${preset}: a worker's round, mean`,
       result: `wait ${whole(wait)}, prepare ${whole(prepare)}, train ${whole(train)}, send ${whole(send)}, submit ${whole(submit)} ms`,
+    },
+    {
+      what: `${preset}: the loss gate's share of a round, median`,
+      goal: "≤ 3%",
+      result: `${(run.gate * 100).toFixed(1)}%`,
+      met: run.gate <= 0.03,
     },
   ];
 }
