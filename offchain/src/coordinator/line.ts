@@ -1,11 +1,20 @@
 /**
  * Who asked for a place while all were taken. Soft state, like presence: a place that becomes free goes to one who still
- * asks. Networks take turns, see networks.ts; asking often is no advantage over having asked first.
+ * asks. Networks take turns, see networks.ts of service; asking often is no advantage over having asked first.
  */
 import type { Address } from "@cotrain/sdk/protocol";
 
-import { addressPrefixes } from "../service/index.ts";
-import { emptyNetwork, findNetwork, fullestOf, lastOf, type Network, type Path, putIn, sizeOf } from "./networks.ts";
+import {
+  addressPrefixes,
+  emptyNetwork,
+  findNetwork,
+  fullestOf,
+  lastOf,
+  type Network,
+  type Path,
+  putIn,
+  sizeOf,
+} from "../service/index.ts";
 
 /** Who has not asked again for this long, ms, has lost its turn; workers ask twice in it. */
 const PATIENCE_MS = 60_000;

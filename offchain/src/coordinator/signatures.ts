@@ -1,6 +1,6 @@
 /**
  * Whose signature something has. To find out takes a millisecond or two of the process's only thread, and of strangers anybody
- * may ask for it: theirs wait for turns, so many at a time, which networks take, see networks.ts.
+ * may ask for it: theirs wait for turns, so many at a time, which networks take, see networks.ts of service.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
@@ -13,9 +13,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../base/index.ts";
-import { addressPrefixes } from "../service/index.ts";
+import { addressPrefixes, emptyNetwork, putIn, sizeOf, takeFirst, takeLast } from "../service/index.ts";
 import { RefusedError } from "./errors.ts";
-import { emptyNetwork, putIn, sizeOf, takeFirst, takeLast } from "./networks.ts";
 
 /** Ms from one turn to the next: a sixth of the thread, and 64 workers that join at once are through in a second. */
 const TURN_MS = 10;

@@ -17,6 +17,7 @@ export * from "./keystore.ts";
 export * from "./lifecycle.ts";
 export * from "./lock.ts";
 export * from "./logging.ts";
+export * from "./networks.ts";
 export * from "./metrics.ts";
 export * from "./ports.ts";
 export * from "./readers.ts";

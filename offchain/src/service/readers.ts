@@ -6,7 +6,8 @@ import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
-import { addressGroup } from "./addresses.ts";
+import { addressPrefixes } from "./addresses.ts";
+import { emptyNetwork, lastOf, type Path, putIn } from "./networks.ts";
 
 /** One or two are in memory for each connection; shorter replies are not counted. */
 export const REPLY_CHUNK = 64 << 10;
@@ -22,7 +23,7 @@ export interface ReaderLimits {
   readonly writeTimeout?: number;
   /** Where there is no room, who has taken nothing for this long makes some, ms; default 2,000. */
   readonly stallTimeout?: number;
-  /** Where there is none for a stranger, so does the slowest stranger that took less than this a second; default 1 MiB. */
+  /** Where there is none for a stranger, so does the slowest that took less than this a second; default 1 MiB. */
   readonly slowBytes?: number;
   readonly clock?: Clock;
 }
@@ -49,7 +50,8 @@ export interface ReaderLimit {
 }
 
 interface Entry {
-  readonly group: string;
+  /** Where a stranger comes from, the address last; a member is one for itself. */
+  readonly networks: Path;
   readonly member: boolean;
   readonly cut: () => void;
   readonly begun: number;
@@ -75,35 +77,60 @@ export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
     end(entry);
     entry.cut();
   };
-  /** The slowest stranger of those that are there for long enough to tell, by what it has taken a second. */
-  const slowest = (among: readonly Entry[], now: number): Entry | undefined => {
-    const rates = among
-      .filter(({ member, begun }) => !member && now - begun >= stallTimeout)
-      .map((entry) => ({ entry, rate: (entry.chunks * REPLY_CHUNK * 1_000) / (now - entry.begun) }));
-    const [least] = rates.toSorted((a, b) => a.rate - b.rate);
-    return least && least.rate < slowBytes ? least.entry : undefined;
-  };
-  /** Makes room among some entries. @returns whether there is room now */
-  const makeRoom = (among: readonly Entry[], most: number): boolean => {
-    if (among.length < most) return true;
+  const isFresh = ({ begun }: Entry): boolean => clock.monotonic() - begun < stallTimeout;
+  /** What was taken a second; nothing by who stalls. */
+  const rateOf = ({ begun, chunks, since }: Entry): number => {
     const now = clock.monotonic();
-    const stalled = among.find(({ since }) => now - since >= stallTimeout) ?? slowest(among, now);
-    if (stalled) cut(stalled);
-    return stalled !== undefined;
+    return now - since >= stallTimeout ? 0 : (chunks * REPLY_CHUNK * 1_000) / (now - begun);
+  };
+  /** Who was there for long enough to tell: who stalls, the longest first, then strangers that are slow, the slowest first. */
+  const lateOf = (among: readonly Entry[]): Entry[] =>
+    among
+      .filter((entry) => !isFresh(entry))
+      .map((entry) => ({ entry, rate: rateOf(entry) }))
+      .filter(({ entry: { member }, rate }) => rate === 0 || (!member && rate < slowBytes))
+      .toSorted((a, b) => a.rate - b.rate)
+      .map(({ entry }) => entry);
+  /** Makes room among those of one member or address. @returns whether there is room now */
+  const makeRoom = (own: readonly Entry[], most: number): boolean => {
+    if (own.length < most) return true;
+    const [late] = lateOf(own);
+    if (late) cut(late);
+    return late !== undefined;
+  };
+  /**
+   * Makes room among all strangers: the network does that has most of those that can be cut, the newcomer among them, of that its
+   * smaller one, and so on. Who begins again and again, so that it is never there for long enough to tell, makes room for others
+   * so, and others none for it. Of equally full ones it is one of who is late, else the newcomer's own.
+   * @returns whether there is room now
+   */
+  const share = (newcomer: Path): boolean => {
+    const strangers = [...entries].filter((entry) => !entry.member);
+    if (strangers.length < total) return true;
+    const shared = ({ networks }: Entry): number => networks.filter((prefix) => newcomer.includes(prefix)).length;
+    const fresh = strangers.filter(isFresh).toReversed();
+    // Of equals the last is found: of a network in it, and of networks.
+    const network = emptyNetwork<Entry | "newcomer">();
+    for (const entry of fresh.toSorted((a, b) => shared(a) - shared(b))) putIn(network, entry.networks, entry);
+    putIn(network, newcomer, "newcomer");
+    for (const entry of lateOf(strangers).toReversed()) putIn(network, entry.networks, entry);
+    const last = lastOf(network);
+    if (last === undefined || last === "newcomer") return false;
+    cut(last);
+    return true;
   };
 
   return {
     begin: (asker, cutReply) => {
       const member = "member" in asker;
-      const group = member ? `member ${asker.member}` : addressGroup(asker.address);
-      const own = [...entries].filter((entry) => entry.group === group);
-      const strangers = (): Entry[] => [...entries].filter((entry) => !entry.member);
-      if (!makeRoom(own, member ? perMember : perAddress) || (!member && !makeRoom(strangers(), total)))
+      const networks = member ? [`member ${asker.member}`] : addressPrefixes(asker.address);
+      const own = [...entries].filter((entry) => entry.networks.at(-1) === networks.at(-1));
+      if (!makeRoom(own, member ? perMember : perAddress) || (!member && !share(networks)))
         throw new RetryableError("READERS_BUSY", "Too many downloads at once: try again in a moment.");
       const timer = setTimeout(() => cut(entry), writeTimeout);
       timer.unref();
       const begun = clock.monotonic();
-      const entry: Entry = { group, member, cut: cutReply, begun, chunks: 0, since: begun, ended: false, timer };
+      const entry: Entry = { networks, member, cut: cutReply, begun, chunks: 0, since: begun, ended: false, timer };
       entries.add(entry);
       return {
         progress: () => {

@@ -11,7 +11,7 @@ import { createConnectionLimit } from "../../../offchain/src/service/connections
 import { createHttpServer, type HttpServerOptions, listen } from "../../../offchain/src/service/http.ts";
 import { silentLogger } from "../../../offchain/src/service/logging.ts";
 import { findPort } from "../../../offchain/src/service/ports.ts";
-import { createReaderLimit } from "../../../offchain/src/service/readers.ts";
+import { createReaderLimit, type Reader } from "../../../offchain/src/service/readers.ts";
 import { refuseStrangers } from "../../../offchain/src/service/webGuard.ts";
 import { eventually } from "./support.ts";
 
@@ -122,18 +122,61 @@ test("of strangers that never stall the slowest makes room, of members and of wh
   expect(() => begin({ address: "last" })).toThrow(/Too many downloads/);
 });
 
+// Each asks again before it can be said to be slow, so that all places are its own, and nobody is there who stalls.
+test.each([
+  ["addresses of many networks", (n: number) => `203.0.${n % 4}.1`],
+  ["a network's addresses", (n: number) => `2001:db8:1:${(n % 40).toString(16)}::1`],
+])(
+  "who begins again and again, from %s, cuts no slow reader of another and keeps out none",
+  async (_name, addressOf) => {
+    const clock = createManualClock(0);
+    const limit = createReaderLimit({ total: 16, stallTimeout: 2_000, clock });
+    const cut: string[] = [];
+    const begin = (address: string) => {
+      const reader = limit.begin({ address }, () => void cut.push(address));
+      onTestFinished(() => reader.end());
+      return reader;
+    };
+    const honest = [begin("198.51.100.7"), begin("198.51.100.7")];
+    let asked = 0;
+    const busy: { readonly reader: Reader; readonly since: number }[] = [];
+    /** For four seconds; those that begin in one of them take all places. */
+    const crowd = async (): Promise<void> => {
+      for (let step = 0; step < 40; step++) {
+        while (busy.length > 0 && clock.monotonic() - busy[0]!.since >= 1_900) busy.shift()!.reader.end();
+        for (let each = 0; each < 2; each++)
+          try {
+            busy.push({ reader: begin(addressOf((asked += 1))), since: clock.monotonic() });
+          } catch (error) {
+            if ((error as { code?: string }).code !== "READERS_BUSY") throw error;
+          }
+        await clock.advance(100);
+        if (step % 5 === 0) for (const reader of honest) reader.progress();
+      }
+    };
+    await crowd();
+    expect(limit.size).toBe(16);
+    honest.push(begin("192.0.2.9"));
+    await crowd();
+    expect(cut).not.toContain("198.51.100.7");
+    expect(cut).not.toContain("192.0.2.9");
+    // What the crowd lost made room for who came from elsewhere.
+    expect(cut).toHaveLength(1);
+  },
+);
+
 test("a member's long replies are bounded for itself; what strangers hold, of its address and in all, keeps it from none", () => {
-  const limit = createReaderLimit({ total: 2, perAddress: 2, perMember: 2, clock: createManualClock(0) });
+  const limit = createReaderLimit({ total: 2, perAddress: 1, perMember: 2, clock: createManualClock(0) });
   const begin = (asker: Parameters<typeof limit.begin>[0]) => {
     const reader = limit.begin(asker, () => undefined);
     onTestFinished(() => reader.end());
   };
-  for (let n = 0; n < 2; n++) begin({ address: "192.0.2.1" });
+  for (const n of [1, 2]) begin({ address: `192.0.2.${n}` });
   expect(() => begin({ address: "192.0.2.1" })).toThrow(/Too many downloads/);
   for (const member of ["a", "b"]) for (let n = 0; n < 2; n++) begin({ member });
   expect(() => begin({ member: "a" })).toThrow(/Too many downloads/);
   // Nor do members take the places of strangers.
-  expect(() => begin({ address: "192.0.2.2" })).toThrow(/Too many downloads/);
+  expect(() => begin({ address: "192.0.2.3" })).toThrow(/Too many downloads/);
   expect(limit.size).toBe(6);
 });
 
@@ -153,7 +196,9 @@ test("what is not said is 128 long replies to an address, 512 to all strangers a
   const begun = (count: number, asker: Parameters<typeof limit.begin>[0]): number =>
     Array.from({ length: count }, () => finds(asker)).filter(Boolean).length;
   const addresses = [1, 2, 3, 4, 5].map((n) => begun(200, { address: `192.0.2.${n}` }));
-  expect(addresses).toEqual([128, 128, 128, 128, 0]);
+  // A fifth has as many as each of the others is left with.
+  expect(addresses).toEqual([128, 128, 128, 128, 102]);
+  expect(limit.size).toBe(512);
   expect(begun(10, { member: "a" })).toBe(4);
 });
 

@@ -1,7 +1,7 @@
 /**
- * Those who wait, by the networks that they come from, the widest first: networks take turns, within one its smaller networks,
- * then its addresses, and behind one address who came first. A crowd of keys or of addresses that one owns is no advantage so
- * over a single one elsewhere.
+ * Those who wait, or hold what there is little of, by the networks that they come from, the widest first: networks take turns,
+ * within one its smaller networks, then its addresses, and behind one address who came first; the fullest makes room. A crowd of
+ * keys or of addresses that one owns is no advantage so over a single one elsewhere.
  */
 
 /** Who waits behind a network: in smaller ones, whose order is that of their turns, or at an address in the order of coming. */
@@ -10,7 +10,7 @@ export interface Network<T> {
   readonly waiting: Set<T>;
 }
 
-/** The networks of somebody, the widest first, see `addressPrefixes` of service. */
+/** The networks of somebody, the widest first, see `addressPrefixes`. */
 export type Path = readonly string[];
 
 export const emptyNetwork = <T>(): Network<T> => ({ parts: new Map(), waiting: new Set() });
@@ -51,11 +51,10 @@ export function takeFirst<T>(network: Network<T>): T | undefined {
 }
 
 /** Of equally full ones the last. */
-export const fullestOf = <T>({ parts }: Network<T>): Network<T> | undefined =>
-  [...parts.values()].reduce<Network<T> | undefined>(
-    (most, part) => (most === undefined || sizeOf(part) >= sizeOf(most) ? part : most),
-    undefined,
-  );
+export function fullestOf<T>({ parts }: Network<T>): Network<T> | undefined {
+  const sizes = [...parts.values()].map((part) => ({ part, size: sizeOf(part) }));
+  return sizes.toSorted((a, b) => a.size - b.size).at(-1)?.part;
+}
 
 /** The last of a network: of its fullest part, that one's, and so on. */
 export function lastOf<T>(network: Network<T>): T | undefined {
