@@ -1,12 +1,14 @@
 /** What a program of this machine, or a joiner through a tunnel, can take of the embedded chain's door: sockets, time, memory. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 import { type Hex, keccak256 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { RetryableError } from "../../offchain/src/base/index.ts";
+import { createDoorPool } from "../../offchain/src/chain/doorPool.ts";
 import { NodeError } from "../../offchain/src/chain/nodeLink.ts";
 import {
   BLOCK_GAS_LIMIT,
@@ -326,6 +328,66 @@ describe("transactions of strangers", () => {
   test("are no transactions: refused before the node sees them", async () => {
     const { sent } = await openPool();
     for (const raw of ["0x", "0x02", "7"]) expect(await sent(raw as Hex)).toBe(false);
+  });
+
+  /** One that is longer than its data by the same number of bytes always. */
+  const long = (data: number): Promise<Hex> =>
+    stranger.signTransaction({ chainId: 31_337, gas: 1n, to: TO, gasPrice: 1n, data: `0x${"00".repeat(data)}` });
+
+  test("have 128 KiB at most, and those that are longer are not looked at", async () => {
+    const { door, given } = await openPool();
+    const rest = (await long(100_000)).length / 2 - 1 - 100_000;
+    const [most, more] = [await long(131_072 - rest), await long(131_073 - rest)];
+    expect([most.length, more.length]).toEqual([2 + 2 * 131_072, 2 + 2 * 131_073]);
+    expect(await call(door, "eth_sendRawTransaction", [most])).toMatchObject({ result: keccak256(most) });
+    for (const raw of [more, `0x${"f".repeat(1 << 20)}`])
+      expect(await call(door, "eth_sendRawTransaction", [raw])).toMatchObject({
+        error: { code: -32_602, message: "eth_sendRawTransaction takes a transaction of 131072 bytes at most" },
+      });
+    expect(given).toEqual([most]);
+  });
+
+  const idleNode: NodeLink = {
+    request: async (method) => (method === "eth_blockNumber" ? "0x1" : null),
+    close: () => undefined,
+  };
+
+  test("that are long and too many do not come before those of the run that are short", async () => {
+    const pool = createDoorPool(idleNode);
+    pool.trust([own.address]);
+    const gas = BLOCK_GAS_LIMIT / 3n + 1n;
+    const data = `0x${"00".repeat(17 << 10)}` as const;
+    const crowd = await Promise.all(
+      Array.from({ length: 20 }, (_, nonce) =>
+        stranger.signTransaction({ chainId: 31_337, nonce, gas, to: TO, gasPrice: 1n, data }),
+      ),
+    );
+    const ours = await signed(own, 0, gas);
+    const refused: unknown[] = [];
+    const all = crowd.map((raw) => pool.send([raw]).catch((error: unknown) => refused.push(error)));
+    await pool.send([ours]);
+    expect(refused.length).toBeLessThanOrEqual(2);
+    await Promise.all(all);
+    expect(refused).toHaveLength(20);
+  });
+
+  test("that are too many leave the process time for others between any two looks, and one of the run comes in its turn", async () => {
+    const pool = createDoorPool(idleNode);
+    pool.trust([own.address]);
+    const crowd = await Promise.all(
+      Array.from({ length: 20 }, (_, nonce) => signed(stranger, nonce, BLOCK_GAS_LIMIT / 3n + 1n)),
+    );
+    const ours = await signed(own, 0, BLOCK_GAS_LIMIT / 3n + 1n);
+    const refused: unknown[] = [];
+    const all = crowd.map((raw) => pool.send([raw]).catch((error: unknown) => refused.push(error)));
+    const sent = pool.send([ours]);
+    for (let turns = 1; turns <= 5; turns++) {
+      await nextTurn();
+      expect(refused.length).toBeLessThanOrEqual(turns);
+    }
+    await expect(sent).resolves.toBeNull();
+    await Promise.all(all);
+    expect(refused).toHaveLength(20);
   });
 });
 

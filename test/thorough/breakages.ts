@@ -1801,8 +1801,29 @@ export const breakages: readonly Breakage[] = [
   {
     name: "strangers keep the run's own signatures from being looked at",
     file: "offchain/src/chain/doorPool.ts",
-    text: "    inTurn(async () => {\n      try {",
-    instead: "    inTurn(async () => {\n      if (inTurn.pendingCount > 7) return false;\n      try {",
+    text: "longInTurn(() => look(raw)) : look(raw);",
+    instead: "longInTurn(() => look(raw)) : inTurn.pendingCount > 7 ? Promise.resolve(false) : look(raw);",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "strangers' transactions are as long as a request",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "raw.length > hexLength(MOST_BYTES))",
+    instead: "raw.length > hexLength(99 * MOST_BYTES))",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "the run's own transactions wait behind long ones of strangers",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "raw.length > hexLength(SHORT_BYTES) ? longInTurn(() => look(raw)) : look(raw);",
+    instead: "look(raw);",
+    tests: ["test/attack/chainDoor.test.ts"],
+  },
+  {
+    name: "nobody is answered by the chain's door while signatures are looked at",
+    file: "offchain/src/chain/doorPool.ts",
+    text: "      await nextTurn();\n",
+    instead: "",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {

@@ -6,6 +6,8 @@
  * the mempool to which other nodes take back what a reorganisation undid. A vote, a claim or an execution that somebody has
  * the receipt of would be gone otherwise, and nobody would send it again.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
+
 import pLimit from "p-limit";
 import { type Address, type Hex, keccak256, parseTransaction, recoverTransactionAddress } from "viem";
 
@@ -17,6 +19,12 @@ export const BLOCK_GAS_LIMIT = 30_000_000n;
 const STRANGERS_GAS = BLOCK_GAS_LIMIT / 3n;
 /** Blocks that one of theirs may wait: one that cannot be mined must not hold up others. */
 const MOST_BLOCKS = 20;
+
+/** Bytes of a transaction, as in the pools of ordinary nodes; the creation of a contract has 48 KiB of code at most. */
+const MOST_BYTES = 128 << 10;
+/** Longer ones, whose look takes up to ten times as long, wait for each other; the run sends such only to create contracts. */
+const SHORT_BYTES = 16 << 10;
+const hexLength = (bytes: number): number => "0x".length + 2 * bytes;
 
 /** Transactions that are kept, and their characters in hex: more than fit into the blocks of some seconds. */
 const MOST_KEPT = 4_096;
@@ -60,8 +68,13 @@ export function createDoorPool(link: NodeLink): DoorPool {
   const passed = new Map<Hex, Kept>();
   let characters = 0;
   let starts = 0;
-  /** One signature at a time is looked at; as many wait for that as the door lets requests be at work. */
+  /**
+   * One signature at a time is looked at, the rest of the process does its work between two; as many wait for that as the door
+   * lets requests be at work.
+   */
   const inTurn = pLimit(1);
+  /** Of the long ones a single one is among those: a crowd of them is before none that is short. */
+  const longInTurn = pLimit(1);
   let sweptAt = -1;
 
   const blockNumber = async (): Promise<number> => Number(await link.request("eth_blockNumber"));
@@ -78,15 +91,18 @@ export function createDoorPool(link: NodeLink): DoorPool {
       waiting.delete(hash);
     }
   };
-  /** To find the run's own among those that are too many. */
-  const isOwn = (raw: Hex): Promise<boolean> =>
+  const look = (raw: Hex): Promise<boolean> =>
     inTurn(async () => {
+      await nextTurn();
       try {
         return own.has((await recoverTransactionAddress({ serializedTransaction: raw as never })).toLowerCase());
       } catch {
         return false;
       }
     });
+  /** To find the run's own among those that are too many. */
+  const isOwn = (raw: Hex): Promise<boolean> =>
+    raw.length > hexLength(SHORT_BYTES) ? longInTurn(() => look(raw)) : look(raw);
 
   const forget = (hash: Hex): void => {
     characters -= passed.get(hash)?.raw.length ?? 0;
@@ -170,6 +186,11 @@ export function createDoorPool(link: NodeLink): DoorPool {
 
 /** What a signed transaction may use. @throws NodeError */
 function gasOf(raw: unknown): bigint {
+  if (typeof raw === "string" && raw.length > hexLength(MOST_BYTES))
+    throw new NodeError({
+      code: -32_602,
+      message: `eth_sendRawTransaction takes a transaction of ${MOST_BYTES} bytes at most`,
+    });
   try {
     const { gas } = parseTransaction(raw as Hex);
     if (gas !== undefined) return gas;
