@@ -54,6 +54,7 @@ const options = () => ({ ...world, rpcUrl: rpc.url, retries: 0 });
 
 async function open(
   instead: (jobs: JobTable) => JobTable = (jobs) => jobs,
+  rpcUrl = rpc.url,
 ): Promise<{ chain: Chain; jobs: JobTable; reverted: Reverted[]; log: readonly string[] }> {
   const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs"), backoffBase: 50 });
@@ -61,7 +62,7 @@ async function open(
   const log: string[] = [];
   const logger = createLogger({ component: "poster", destination: { write: (line) => log.push(line) } });
   const chain = await openChain(
-    { chainId, contracts, fromBlock, rpcUrl: rpc.url, retries: 0, pollInterval: 30, watchInterval: 30, logger },
+    { chainId, contracts, fromBlock, rpcUrl, retries: 0, pollInterval: 30, watchInterval: 30, logger },
     { account: poster, jobs: instead(jobs) },
   );
   closing.push(async () => {
@@ -279,16 +280,22 @@ describe("an RPC that leaves events out of an answer", () => {
   });
   afterEach(() => liar.close());
 
-  /** Leaves out the events of a query so many times. */
-  function leaveOut(query: { readonly abi: unknown; readonly eventName: string }, times: number): () => number {
+  /** Leaves out the events of a query so many times, from when something was asked for. */
+  function leaveOut(
+    query: { readonly abi: unknown; readonly eventName: string },
+    times: number,
+    since?: string,
+  ): () => number {
     const [topic = ""] = encodeEventTopics(query as never) as string[];
-    let left = times;
+    let left = since === undefined ? times : 0;
+    let begun = since === undefined;
     liar.instead = (method, params) => {
+      if (method === since && !begun) [begun, left] = [true, times];
       if (method !== "eth_getLogs" || left === 0 || !JSON.stringify(params).includes(topic)) return undefined;
       left -= 1;
       return { result: [] };
     };
-    return () => times - left;
+    return () => (begun ? times - left : 0);
   }
   const begin = (confirmations = 0): Promise<ChainReader> =>
     openReader({ ...world, rpcUrl: liar.url, retries: 0, confirmations });
@@ -380,6 +387,47 @@ describe("an RPC that leaves events out of an answer", () => {
     expect(await lied.postersOf(runId)).not.toContain(was);
     expect(await lied.postersOf(runId, was)).toContain(was);
     expect(lies()).toBe(1);
+  });
+
+  it("holds up no posting that was mined", async () => {
+    const { chain, reverted } = await open(undefined, liar.url);
+    const count = await nonce();
+    const lies = leaveOut(headPosted(at()), 1, "eth_sendRawTransaction");
+    const fields = await nextFields();
+    parent = (await chain.postHead(fields, "mined")).head;
+    expect(lies()).toBe(1);
+    expect(await nonce()).toBe(count + 1);
+    expect(await headsOfRound(fields.round)).toBe(1);
+    expect(reverted).toEqual([]);
+  });
+
+  it("again and again holds up no other posting of the account, and whoever asks again has it, once", async () => {
+    const count = await nonce();
+    const fields = await nextFields();
+    const { chain } = await open(undefined, liar.url);
+    leaveOut(headPosted(at()), Infinity, "eth_sendRawTransaction");
+    const posting = chain.postHead(fields, "unseen");
+    const stale = { ...fields, parentHead: digestOfJson("no head") as unknown as HeadHash };
+    const other = chain.postHead(stale, "behind");
+    await expect(posting).rejects.toMatchObject({ code: "POSTING_UNSEEN", retryable: true });
+    await expect(other).rejects.toMatchObject({ code: "CHECKPOINT_REGISTRY_STALE_PARENT" });
+    liar.instead = () => undefined;
+    parent = (await chain.postHead(fields, "unseen")).head;
+    expect(await nonce()).toBe(count + 1);
+    expect(await headsOfRound(fields.round)).toBe(1);
+  });
+
+  it("loses nothing that was posted before a start", async () => {
+    await postHead();
+    const lies = leaveOut(headPosted(at()), 1);
+    const { reverted, jobs } = await open(undefined, liar.url);
+    await until(() => lies() === 1, "the lie");
+    // Another round of the watch.
+    const looked = liar.asked.length;
+    const looks = () => liar.asked.slice(looked).filter((method) => method === "eth_getBlockByNumber").length;
+    await until(() => looks() >= 5, "the watch");
+    expect(reverted).toEqual([]);
+    expect(await jobs.list({ kind: "chain.head", state: "ready" })).toEqual([]);
   });
 
   it("hides no root that is in force", async () => {

@@ -2,6 +2,7 @@
 import { activateRoot, postHead, postRoot } from "@cotrain/sdk/actions";
 import {
   type Address,
+  asModelId,
   digestOfJson,
   fromWire,
   type HeadHash,
@@ -115,7 +116,8 @@ export async function openChain(
   const reopened = new Set<string>();
   const heads: PostingKind<HeadFields, HeadPosting> = {
     kind: "chain.head",
-    done: async (fields) => {
+    done: async (fields, anew) => {
+      if (anew) reader.forget(fields.runId);
       const events = await reader.headsSince(fields.runId, 0);
       const found = events.findLast(
         (event) =>
@@ -155,9 +157,10 @@ export async function openChain(
 
   const roots: PostingKind<RootPayload, RootResult> = {
     kind: "chain.root",
-    done: async ({ attestation }) => {
-      const { modelId } = fromWire("Attestation", attestation);
-      const event = (await reader.rootsOf(modelId as ModelId)).findLast(
+    done: async ({ attestation }, anew) => {
+      const modelId = asModelId(attestation.modelId);
+      if (anew) reader.forget(modelId);
+      const event = (await reader.rootsOf(modelId)).findLast(
         ({ epoch, root }) => epoch === Number(attestation.epoch) && root === attestation.root,
       );
       return event && resultOf(event);
@@ -169,7 +172,8 @@ export async function openChain(
 
   const activations: PostingKind<ActivationPayload, RootResult> = {
     kind: "chain.activation",
-    done: async ({ modelId, epoch }) => {
+    done: async ({ modelId, epoch }, anew) => {
+      if (anew) reader.forget(modelId);
       const event = (await reader.activationsOf(modelId)).find((activation) => activation.epoch >= epoch);
       // Of the events alone, which are confirmed: the contract's state is what a node says it is.
       const found =
@@ -292,10 +296,16 @@ function watchPostings({ reader, journal, heads, roots, activations, options, cl
     for (const listener of listeners) listener(item);
   };
 
-  const isThere = async (item: Reverted): Promise<boolean> => {
+  const isSeen = async (item: Reverted): Promise<boolean> => {
     if (item.kind === "head") return (await reader.headsSince(item.runId, 0)).some(({ head }) => head === item.head);
     const events = await (item.kind === "root" ? reader.rootsOf(item.modelId) : reader.activationsOf(item.modelId));
     return events.some(({ epoch }) => epoch >= item.epoch);
+  };
+  const isThere = async (item: Reverted): Promise<boolean> => {
+    if (await isSeen(item)) return true;
+    // The RPC may have left it out.
+    reader.forget(item.kind === "head" ? item.runId : item.modelId);
+    return isSeen(item);
   };
   const reopenMissing = async (lost: Reverted): Promise<void> => {
     if (lost.kind === "head") {

@@ -28,8 +28,11 @@ import type { FeeWait } from "./ports.ts";
 export interface PostingKind<P, R> {
   /** Unique name, the job's kind. */
   readonly kind: string;
-  /** Whether the effect is there, confirmed; its particulars if so, JSON. */
-  done(payload: P): Promise<R | undefined>;
+  /**
+   * Whether the effect is there, confirmed; its particulars if so, JSON.
+   * @param anew all is read from the beginning: the effect must be there, and an RPC may have left its event out
+   */
+  done(payload: P, anew?: boolean): Promise<R | undefined>;
   /**
    * Called before a transaction is made. `wait`: something must come first (the journal will have been told, see
    * {@link Journal.reopen}); `refuse`: it can never be, or not now.
@@ -46,6 +49,8 @@ export interface JournalOptions {
   readonly kinds: readonly PostingKind<never, unknown>[];
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /** Blocks above the one that holds an effect before it is seen; default 0. */
+  readonly confirmations?: number;
   /** Ms between looks at the chain; default 250. */
   readonly pollInterval?: number;
   /** Ms after which a transaction that is not mined gets higher fees; default 30,000. */
@@ -132,6 +137,7 @@ export function openJournal(options: JournalOptions): Journal {
   const poll = options.pollInterval ?? 250;
   const stuckAfter = options.stuckAfter ?? 30_000;
   const gapPatience = options.gapPatience ?? 10_000;
+  const confirmations = options.confirmations ?? 0;
   const from = account.address;
   const queue = `chain:${connection.chainId}:${from.toLowerCase()}`;
   const log = options.logger;
@@ -155,6 +161,8 @@ export function openJournal(options: JournalOptions): Journal {
         throw error;
       }
     });
+  const isConfirmed = async ({ blockNumber }: TransactionReceipt): Promise<boolean> =>
+    confirmations === 0 || blockNumber + BigInt(confirmations) <= (await call((chain) => chain.getBlockNumber()));
   const nonceAt = (blockTag: "latest" | "pending") =>
     call((chain) => chain.getTransactionCount({ address: from, blockTag }));
 
@@ -240,10 +248,17 @@ export function openJournal(options: JournalOptions): Journal {
     let progress = asProgress(job.progress);
     let sentAt = clock.monotonic();
     let reverts = 0;
+    let unseen = 0;
+    const look = async (anew: boolean): Promise<Ending | undefined> => {
+      const result = await kind.done(payload, anew);
+      return result === undefined ? undefined : { kind: "done", result };
+    };
+    // Contracts refuse, too, what is there already.
+    const unlessThere = async (refusal: CotrainError): Promise<Ending> => (await look(true)) ?? refused(refusal);
     for (;;) {
       context.signal.throwIfAborted();
-      const result = await kind.done(payload);
-      if (result !== undefined) return { kind: "done", result } satisfies Ending;
+      const seen = await look(false);
+      if (seen) return seen;
       if (!progress) {
         const ready = await kind.prepare(payload);
         if (ready === "wait") return context.later(poll);
@@ -251,7 +266,7 @@ export function openJournal(options: JournalOptions): Journal {
         try {
           progress = await send(kind.call(payload), undefined, context);
         } catch (error) {
-          if (isRevert(error)) return refused(error);
+          if (isRevert(error)) return unlessThere(error);
           throw error;
         }
         sentAt = clock.monotonic();
@@ -268,13 +283,25 @@ export function openJournal(options: JournalOptions): Journal {
         // A front runner may have done the same a moment before: look again before it is called a refusal.
         if ((await kind.done(payload)) !== undefined) continue;
         const reason = await reasonOf(kind.call(payload));
-        if (reason) return refused(reason);
+        if (reason) return unlessThere(reason);
         if (++reverts >= 3)
-          return refused(
+          return unlessThere(
             new RetryableError("POSTING_REVERTED", `Transaction ${mined.transactionHash} reverted without a reason.`),
           );
         progress = undefined;
         continue;
+      }
+      if (mined && (await isConfirmed(mined))) {
+        const there = (await look(false)) ?? (await look(true));
+        if (there) return there;
+        // Whoever wants it asks again; the account's other postings go on meanwhile.
+        if (++unseen >= 3)
+          return refused(
+            new RetryableError(
+              "POSTING_UNSEEN",
+              `Transaction ${mined.transactionHash} was mined, but the chain's RPC leaves its event out: it is looked for again.`,
+            ),
+          );
       }
       if (!mined) {
         const next = await nonceAt("latest");
@@ -319,7 +346,7 @@ export function openJournal(options: JournalOptions): Journal {
           try {
             progress = await send(kind.call(payload), progress, context);
           } catch (error) {
-            if (isRevert(error)) return refused(error);
+            if (isRevert(error)) return unlessThere(error);
             throw error;
           }
           sentAt = clock.monotonic();

@@ -183,6 +183,8 @@ export interface ChainReader {
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
   /** RootActivated events, oldest first. */
   activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
+  /** Has heads of a run, or roots of a model, read anew at the next look: for who knows that an RPC left one of them out. */
+  forget(of: RunId | ModelId): void;
 }
 
 /** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */

@@ -80,6 +80,11 @@ function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>): (a: 
 }
 
 type IsWhole<T> = (items: readonly T[]) => boolean;
+interface Histories<K, T> {
+  (key: K, isWhole?: IsWhole<T>): Promise<readonly T[]>;
+  /** The next look reads from the beginning. */
+  forget(key: K): void;
+}
 /**
  * One history per run or model, made when it is first asked for. A node that lags behind the one that told the tip leaves events
  * out, which no later reading would bring: what is not whole is read anew from the beginning, once.
@@ -87,14 +92,14 @@ type IsWhole<T> = (items: readonly T[]) => boolean;
 const histories = <K, T>(
   make: (key: K) => () => Promise<readonly T[]>,
   isChain: IsWhole<T> = () => true,
-): ((key: K, isWhole?: IsWhole<T>) => Promise<readonly T[]>) => {
+): Histories<K, T> => {
   const known = new Map<K, () => Promise<readonly T[]>>();
   const historyOf = (key: K): (() => Promise<readonly T[]>) => {
     const history = known.get(key) ?? make(key);
     known.set(key, history);
     return history;
   };
-  return async (key, isWhole = () => true) => {
+  const read = async (key: K, isWhole: IsWhole<T> = () => true): Promise<readonly T[]> => {
     const history = historyOf(key);
     const items = await history();
     if (isChain(items) && isWhole(items)) return items;
@@ -106,6 +111,7 @@ const histories = <K, T>(
     if (known.get(key) === second) known.delete(key);
     throw leftOut();
   };
+  return Object.assign(read, { forget: (key: K) => void known.delete(key) });
 };
 const leftOut = (): RetryableError =>
   new RetryableError("CHAIN_RPC", "The chain's RPC leaves out events that there must be: they are read again.");
@@ -353,5 +359,10 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       ...(await rootsOf(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),
     ],
     activationsOf: async (modelId) => [...(await activationsOf(modelId))],
+    forget: (of) => {
+      headsOf.forget(of as RunId);
+      rootsOf.forget(of as ModelId);
+      activationsOf.forget(of as ModelId);
+    },
   };
 }

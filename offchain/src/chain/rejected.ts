@@ -1,17 +1,10 @@
 /** Checkpoints that validators found not to hold. A run goes on from such a one all the same: whoever uses it must be told. */
-import {
-  aggregateRejected,
-  asRunId,
-  EpochManifest,
-  fromWire,
-  MAX_MANIFEST_BYTES,
-  parseDocument,
-  type RunId,
-  VerdictsFile,
-} from "@cotrain/sdk/protocol";
+import { aggregateRejected, fromWire, parseDocument, type RunId, VerdictsFile } from "@cotrain/sdk/protocol";
 
+import { RetryableError } from "../base/index.ts";
 import { readJson } from "./evidence.ts";
 import type { BlobSource, ChainReader, PostedHead, PostedRoot } from "./ports.ts";
+import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";
 
 /**
  * Heads that the verdicts under one posted root reject, of whichever runs.
@@ -19,27 +12,29 @@ import type { BlobSource, ChainReader, PostedHead, PostedRoot } from "./ports.ts
  */
 export async function rejectedUnder(
   blobs: BlobSource,
-  { runId, epochDigest }: Pick<PostedRoot, "runId" | "epochDigest">,
+  posted: Pick<PostedRoot, "runId" | "epochDigest">,
 ): Promise<string[]> {
-  const run = asRunId(runId);
-  const manifest = parseDocument(
-    "The epoch manifest",
-    EpochManifest,
-    await readJson(blobs, run, epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
-  );
+  const manifest = await epochManifestOf(blobs, posted);
   const file = parseDocument(
     "The verdicts",
     VerdictsFile,
-    await readJson(blobs, run, manifest.verdicts, "the verdicts"),
+    await readJson(blobs, posted.runId, manifest.verdicts, "the verdicts"),
   );
   const verdicts = file.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   return [...new Set(verdicts.map(({ head }) => head))].filter((head) => aggregateRejected(head, verdicts));
 }
 
-/** A run's heads that verdicts under the posted roots reject, as far as these documents are to be had; oldest first. */
+/**
+ * A run's heads that verdicts under the posted roots reject, as far as these documents are to be had; oldest first.
+ * @throws RetryableError `CHAIN_RPC` where the RPC leaves out a root that there must be
+ */
 export async function rejectedHeads(reader: ChainReader, blobs: BlobSource, runId: RunId): Promise<PostedHead[]> {
   const { modelId } = await reader.run(runId);
-  const [roots, heads] = await Promise.all([reader.rootsOf(modelId), reader.headsSince(runId, 0)]);
+  const [{ roots, leftOut }, heads] = await Promise.all([
+    postedRoots(reader, blobs, modelId),
+    reader.headsSince(runId, 0),
+  ]);
+  for (const root of leftOut) throw new RetryableError("CHAIN_RPC", leftOutSentence(root));
   const rejected = new Set<string>();
   for (const root of roots) for (const head of await rejectedUnder(blobs, root).catch(() => [])) rejected.add(head);
   return heads.filter(({ head }) => rejected.has(head));

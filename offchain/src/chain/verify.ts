@@ -8,10 +8,7 @@ import {
   type CheckpointManifest,
   type Definition,
   digestOfJson,
-  EpochManifest,
   headHash,
-  MAX_MANIFEST_BYTES,
-  parseDocument,
   type RunId,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -20,11 +17,12 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { type Evidence, readEvidence, readJson, requireNewData, runDocuments, wasAdmitted } from "./evidence.ts";
+import { type Evidence, readEvidence, requireNewData, runDocuments, wasAdmitted } from "./evidence.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import type { Positions } from "./positions.ts";
 import { rejectedUnder } from "./rejected.ts";
+import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";
 import {
   createRecordReader,
   pastScreenings,
@@ -114,9 +112,12 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const whole = new Problems();
   const documents = runDocuments(reader, blobs, runId);
   const definition = await whole.attempt(() => documents.definition());
+  // Before anything else is made of the roots, which are kept as they are whole.
+  const { roots, leftOut } = await postedRoots(reader, blobs, run.modelId);
+  for (const root of leftOut) whole.add("missing", leftOutSentence(root));
   const signedThrough = await lastSigned(modules, runId, heads, whole);
   const rejected = new Set<string>();
-  for (const root of await reader.rootsOf(run.modelId))
+  for (const root of roots)
     for (const head of (await whole.attempt(() => rejectedUnder(blobs, root))) ?? []) rejected.add(head);
   const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
 
@@ -285,13 +286,7 @@ async function lastSigned(
       continue;
     }
     // An epoch signed for a later run covers what had not been signed of the runs before it.
-    const manifest = await whole.attempt(async () =>
-      parseDocument(
-        "epoch manifest",
-        EpochManifest,
-        await readJson(blobs, root.runId, root.epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
-      ),
-    );
+    const manifest = await whole.attempt(() => epochManifestOf(blobs, root));
     const finished = manifest?.finished.find((run) => run.runId === runId);
     if (finished) through = Math.max(through, sequences.get(finished.head) ?? -1);
   }

@@ -54,6 +54,8 @@ const reader = {
   run: async () => ({ runId, fragments, definition: digestOfJson(initial.definition) }),
   realisationsOf: async () => admitted,
   paramsOf: async () => params,
+  pendingRoot: async () => undefined,
+  activeRoot: async () => undefined,
 } as unknown as ChainReader;
 const posted = {
   runId,

@@ -1,6 +1,7 @@
 /** How long the journal waits, before a chain that does nothing but what a test has it do. */
 import { join } from "node:path";
 
+import { CheckpointRegistryStaleParentError } from "@cotrain/sdk/errors";
 import { type PublicClient, TransactionReceiptNotFoundError } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
@@ -26,25 +27,37 @@ interface Node {
   pending: number;
   /** Wei a gas. */
   price: bigint;
+  tip?: bigint;
+  /** Block that holds the transaction. */
+  mined?: bigint;
+  /** Why it refuses to have it sent. */
+  refusal?: Error;
+  /** Whether its RPC leaves the effect's event out of all answers. */
+  isMute?: boolean;
 }
 
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise(setImmediate);
 }
 
-/** A journal with one posting, whose effect never comes. */
-async function openPosting(node: Node) {
+/** A journal with one posting, whose effect never comes, unless all is read anew. */
+async function openPosting(node: Node, confirmations = 0) {
   const clock = createManualClock(1_790_000_000_000);
   const database = await openDatabase<JobSchema>(join(await temporaryDirectory(), "jobs.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { clock, random: createRandom("jobs") });
   const sent = new Set<string>();
   const client = {
     getTransactionReceipt: async ({ hash }: { hash: `0x${string}` }) => {
-      throw new TransactionReceiptNotFoundError({ hash });
+      if (node.mined === undefined) throw new TransactionReceiptNotFoundError({ hash });
+      return { status: "success", transactionHash: hash, blockNumber: node.mined };
     },
+    getBlockNumber: async () => node.tip,
     getTransaction: async () => ({}),
     getTransactionCount: async ({ blockTag }: { blockTag: "latest" | "pending" }) => node[blockTag],
-    estimateGas: async () => 100_000n,
+    estimateGas: async () => {
+      if (node.refusal) throw node.refusal;
+      return 100_000n;
+    },
     estimateFeesPerGas: async () => ({ maxFeePerGas: node.price, maxPriorityFeePerGas: 1n }),
     sendRawTransaction: async ({ serializedTransaction }: { serializedTransaction: string }) => {
       sent.add(serializedTransaction);
@@ -60,12 +73,13 @@ async function openPosting(node: Node) {
     call: (work) => work(client),
     sameChain: async () => undefined,
   };
-  const seen = { looks: 0 };
+  const seen = { looks: 0, anew: 0 };
   const kind: PostingKind<string, string> = {
     kind: "effect",
-    done: async () => {
+    done: async (_payload, anew) => {
       seen.looks += 1;
-      return undefined;
+      if (anew) seen.anew += 1;
+      return anew && !node.isMute ? "there" : undefined;
     },
     prepare: async () => "send",
     call: () => ({ to: `0x${"ee".repeat(20)}`, data: "0x" }),
@@ -83,6 +97,7 @@ async function openPosting(node: Node) {
       clock,
       destination: { write: (line) => void told.push((JSON.parse(line) as { msg: string }).msg) },
     }),
+    confirmations,
     pollInterval: POLL,
     stuckAfter: 30_000,
     gapPatience: 10_000,
@@ -91,13 +106,23 @@ async function openPosting(node: Node) {
     await journal.stop();
     await database.close();
   });
-  journal.submit(kind, "key", "payload").catch(() => undefined);
+  const posting = journal.submit(kind, "key", "payload");
+  posting.catch(() => undefined);
   await until(() => seen.looks > 0);
   return {
     clock,
     journal,
+    posting,
+    seen,
     sent,
     told,
+    /** Time in which a posting that goes on looks many times, and one that has ended does not. */
+    turns: async (): Promise<void> => {
+      for (let turn = 0; turn < 100; turn++) {
+        await clock.advance(POLL);
+        await new Promise(setImmediate);
+      }
+    },
     /** Lets time pass; the journal has looked at the chain in all of it. */
     pass: async (seconds: number): Promise<void> => {
       for (const end = clock.monotonic() + seconds * 1_000; clock.monotonic() < end;) {
@@ -163,3 +188,28 @@ test.each(steps)(
     expect([dear(), journal.feeWait()?.since, sent.size]).toEqual([2, began, 0]);
   },
 );
+
+test("what was mined is read anew when it has its confirmations, and not before", async () => {
+  const node: Node = { latest: 1, pending: 1, price: 10n, mined: 10n, tip: 12n };
+  const { posting, seen, turns } = await openPosting(node, 3);
+  await turns();
+  expect(seen.anew).toBe(0);
+  node.tip = 13n;
+  await turns();
+  expect(seen.anew).toBe(1);
+  expect(await posting).toBe("there");
+});
+
+test("what was mined and is left out again and again is given up for others, after three readings", async () => {
+  const { posting, seen, turns } = await openPosting({ latest: 1, pending: 1, price: 10n, mined: 10n, isMute: true });
+  await turns();
+  expect(seen.anew).toBe(3);
+  await expect(posting).rejects.toMatchObject({ code: "POSTING_UNSEEN", retryable: true });
+});
+
+test("what a contract refuses because it is there already is done, also where its event was left out", async () => {
+  const refusal = new CheckpointRegistryStaleParentError(["0x", "0x", "0x"]);
+  const { posting, seen, sent } = await openPosting({ latest: 0, pending: 0, price: 10n, refusal });
+  expect(await posting).toBe("there");
+  expect([seen.anew, sent.size]).toEqual([1, 0]);
+});

@@ -135,6 +135,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     pendingRoot: async () => ledger.pending,
     rootsOf: async () => ledger.roots,
     activationsOf: never,
+    forget: never,
   };
   const ledger: Ledger = {
     schedule: { start: 1_000, epochLength: 16, postingDelay: 12, window: 4, ...schedule },

@@ -1,7 +1,7 @@
 /** A run posted, settled and verified on a real node; then everything that can be tampered with is. */
 import { join } from "node:path";
 
-import { authorisable, claim, claimed } from "@cotrain/sdk/actions";
+import { authorisable, claim, claimed, rootActivated, rootPosted } from "@cotrain/sdk/actions";
 import {
   type Address,
   asDigest,
@@ -27,7 +27,7 @@ import {
   type Verdict,
   verdictKind,
 } from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions, zeroAddress } from "viem";
+import { createTestClient, encodeEventTopics, http, publicActions, zeroAddress } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom, RetryableError } from "../../../offchain/src/base/index.ts";
@@ -40,6 +40,7 @@ import {
   type EpochComputation,
   type HeadReport,
   openChain,
+  openReader,
   type PostedHead,
   readEvidence,
   rejectedHeads,
@@ -52,6 +53,7 @@ import type { LocalRun } from "../../../offchain/src/cli/local.ts";
 import { rejectedLines } from "../../../offchain/src/cli/rejected.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { createHostileRpc, type HostileRpc } from "../../attack/hostileRpc.ts";
 import { createNode, type TestNode } from "./node.ts";
 import {
   accountOf,
@@ -66,6 +68,7 @@ import {
 } from "./world.ts";
 
 let node: TestNode;
+let rpc: HostileRpc;
 let world: World;
 let chain: Chain;
 let close: () => Promise<void>;
@@ -123,7 +126,9 @@ beforeAll(async () => {
   world = await createWorld(node.url, node.directory);
   const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
-  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  rpc = await createHostileRpc(node.url);
+  const { chainId, contracts, fromBlock } = world;
+  const rpcUrl = rpc.url;
   chain = await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs });
   close = async () => {
     await chain.close();
@@ -133,6 +138,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await close?.();
+  await rpc?.close();
   await node?.close();
 });
 
@@ -594,6 +600,51 @@ const verdictsAbout = (head: PostedHead, value: bigint): Promise<SignedVerdict[]
     }),
   );
 
+/** Leaves the events of a query out of answers, from the next transaction on or at once. @returns how often it did */
+function leaveOut(
+  query: { readonly abi: unknown; readonly eventName: string },
+  times: number,
+  since: "now" | "sent",
+): () => number {
+  const [topic = ""] = encodeEventTopics(query as never) as string[];
+  let begun = since === "now";
+  let lies = 0;
+  rpc.instead = (method, params) => {
+    if (method === "eth_sendRawTransaction") begun = true;
+    if (method !== "eth_getLogs" || !begun || lies >= times || !JSON.stringify(params).includes(topic))
+      return undefined;
+    lies += 1;
+    return { result: [] };
+  };
+  return () => lies;
+}
+
+/** An RPC that leaves postings of roots out hides no rejection of a head: once not at all, for ever not unnoticed. */
+async function leavesRootsOut(rejected: PostedHead): Promise<void> {
+  const { contracts, chainId, fromBlock, modelId, runId } = world;
+  const fresh = () => openReader({ contracts, chainId, fromBlock, rpcUrl: rpc.url, retries: 0 });
+  const posted = rootPosted({ addresses: contracts, modelId });
+  const honest = (await verify()).summary;
+  const once = leaveOut(posted, 1, "now");
+  expect((await verify(await fresh())).summary).toEqual(honest);
+  expect(once()).toBe(1);
+  leaveOut(posted, 1, "now");
+  const heads = await rejectedHeads(await fresh(), world.blobs, runId);
+  expect(heads.map(({ head }) => head)).toEqual([rejected.head]);
+  leaveOut(posted, Infinity, "now");
+  const active = (await chain.activeRoot(modelId))!.root;
+  const pending = (await chain.pendingRoot(modelId))!.root;
+  expect((await verify(await fresh())).summary.problems).toEqual(
+    [pending, active].map((root) => expect.stringContaining(`leaves out the posting of the root ${root}`) as string),
+  );
+  await expect(rejectedHeads(await fresh(), world.blobs, runId)).rejects.toMatchObject({ code: "CHAIN_RPC" });
+  rpc.instead = () => undefined;
+  // One that no contract names any more is named by the manifest of the next.
+  const [first, ...others] = await chain.rootsOf(modelId);
+  const hiding: ChainReader = { ...chain, rootsOf: async () => others };
+  expect((await verify(hiding)).summary.problems).toEqual([expect.stringContaining(first!.root)]);
+}
+
 describe("verifying a checkpoint that validators rejected", () => {
   it("says so, though it is anchored, and all its signatures hold", async () => {
     await post(2);
@@ -615,6 +666,7 @@ describe("verifying a checkpoint that validators rejected", () => {
     expect(problemsOf(before)).toEqual([expect.stringContaining("Validators found that it does not hold")]);
     expect(problemsOf(last)).toEqual([]);
     expect(problemsOf({ ...last, round: before.round })).toEqual(["Its checkpoint is not anchored in the run."]);
+    await leavesRootsOut(before);
     const rejected = await rejectedHeads(chain, world.blobs, world.runId);
     expect(rejected.map(({ head }) => head)).toEqual([before.head]);
     // Whoever hides what was said hides that it was.
@@ -634,5 +686,25 @@ describe("verifying a checkpoint that validators rejected", () => {
       expect(told).toEqual(lines);
     }
     expect(rejectedLines([last], [before, last], before.checkpointDigest)).toEqual([]);
+  });
+});
+
+describe("an RPC that leaves out an event of a root", () => {
+  it("holds up neither its posting nor its activation", async () => {
+    const { contracts: addresses, modelId } = world;
+    await pass(4);
+    await chain.activateRoot(modelId, (await chain.pendingRoot(modelId))!.epoch, "activate-rejected");
+    await post(1);
+    await pass(16);
+    const due = (await chain.dueEpoch(modelId))!;
+    const computation = await compute(due);
+    const roots = leaveOut(rootPosted({ addresses, modelId }), 1, "sent");
+    const { root } = await chain.postRoot(computation.attestation, await sign(computation), "root-left-out");
+    expect([root.root, roots()]).toEqual([computation.attestation.root, 1]);
+    await pass(4);
+    const activations = leaveOut(rootActivated({ addresses, modelId }), 1, "sent");
+    const activated = await chain.activateRoot(modelId, due, "activation-left-out");
+    expect([activated.root.root, activations()]).toEqual([root.root, 1]);
+    await post(1);
   });
 });

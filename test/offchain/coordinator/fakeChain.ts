@@ -186,6 +186,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     pendingRoot: async () => (present(), chain.pending),
     rootsOf: async () => (present(), []),
     activationsOf: async () => (present(), []),
+    forget: () => undefined,
     dueEpoch: async () => (present(), undefined),
     feeWait: () => chain.dear,
     postHead: async (fields, key) => {

@@ -1,0 +1,59 @@
+/** The roots that were posted for a model: who reads what validators signed must know that none is left out. */
+import { EpochManifest, MAX_MANIFEST_BYTES, type ModelId, parseDocument } from "@cotrain/sdk/protocol";
+
+import { readJson } from "./evidence.ts";
+import type { BlobSource, ChainReader, PostedRoot } from "./ports.ts";
+
+/** The manifest that a posted root names. @throws what `blobs` throws; ProtocolError */
+export const epochManifestOf = async (
+  blobs: BlobSource,
+  { runId, epochDigest }: Pick<PostedRoot, "runId" | "epochDigest">,
+): Promise<EpochManifest> =>
+  parseDocument(
+    "The epoch manifest",
+    EpochManifest,
+    await readJson(blobs, runId, epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
+  );
+
+export const leftOutSentence = (root: string): string =>
+  `The chain's RPC leaves out the posting of the root ${root}, which there must be.`;
+
+/**
+ * All roots that were posted, oldest first. There must be those that the contract names, pending and active, and before each the
+ * one that its manifest names, as far as manifests are to be had: all are read anew where one is not there. One that was posted
+ * and never became active is named by nobody.
+ * @returns `leftOut`: roots that are not there all the same
+ * @throws as `ChainReader`
+ */
+export async function postedRoots(
+  reader: ChainReader,
+  blobs: BlobSource,
+  modelId: ModelId,
+): Promise<{ readonly roots: readonly PostedRoot[]; readonly leftOut: readonly string[] }> {
+  /** By epoch digest, the digest and the root before it. */
+  const links = new Map<string, Pick<EpochManifest, "previous" | "previousRoot"> | undefined>();
+  const before = async (posted: PostedRoot) => {
+    if (!links.has(posted.epochDigest)) {
+      const manifest = await epochManifestOf(blobs, posted).catch(() => undefined);
+      links.set(posted.epochDigest, manifest && { previous: manifest.previous, previousRoot: manifest.previousRoot });
+    }
+    return links.get(posted.epochDigest);
+  };
+  const named = [await reader.pendingRoot(modelId), await reader.activeRoot(modelId)];
+  const look = async () => {
+    const roots = await reader.rootsOf(modelId);
+    const digests = new Set<string>(roots.map(({ epochDigest }) => epochDigest));
+    const leftOut = new Set<string>();
+    for (const each of named)
+      if (each && !roots.some(({ root, epoch }) => root === each.root && epoch === each.epoch)) leftOut.add(each.root);
+    for (const posted of roots) {
+      const link = await before(posted);
+      if (link?.previous != null && !digests.has(link.previous)) leftOut.add(link.previousRoot);
+    }
+    return { roots, leftOut: [...leftOut] };
+  };
+  const first = await look();
+  if (first.leftOut.length === 0) return first;
+  reader.forget(modelId);
+  return look();
+}
