@@ -244,7 +244,15 @@ describe("transactions of strangers", () => {
 
   /** A node that mines what it is told to. */
   async function openPool() {
-    const node = { block: 1, pool: new Set<string>(), mined: new Set<string>(), dropped: [] as string[] };
+    const node = {
+      block: 1,
+      pool: new Set<string>(),
+      mined: new Set<string>(),
+      refused: new Set<string>(),
+      dropped: [] as string[],
+      /** What answers about receipts wait for. */
+      busy: undefined as Promise<void> | undefined,
+    };
     /** What it was given, in order. */
     const given: string[] = [];
     const link: NodeLink = {
@@ -252,10 +260,14 @@ describe("transactions of strangers", () => {
         const [first = ""] = (params ?? []) as string[];
         if (method === "eth_blockNumber") return `0x${node.block.toString(16)}`;
         if (method === "eth_getTransactionByHash") return node.pool.has(first) ? { blockNumber: null } : null;
-        if (method === "eth_getTransactionReceipt") return node.mined.has(first) ? {} : null;
+        if (method === "eth_getTransactionReceipt") {
+          await node.busy;
+          return node.mined.has(first) ? {} : null;
+        }
         if (method === "anvil_dropTransaction") return void node.dropped.push(first);
         if (method !== "eth_sendRawTransaction") throw new Error(`Nobody asks for ${method}.`);
-        if (node.mined.has(keccak256(first as Hex))) throw new NodeError({ code: -32_003, message: "nonce too low" });
+        if (node.refused.has(first) || node.mined.has(keccak256(first as Hex)))
+          throw new NodeError({ code: -32_003, message: "nonce too low" });
         given.push(first);
         node.pool.add(keccak256(first as Hex));
         return keccak256(first as Hex);
@@ -323,6 +335,50 @@ describe("transactions of strangers", () => {
     node.pool.clear();
     await eventually(() => given.length >= 4, "the others");
     expect(given.slice(2)).toEqual([theirs[1], theirs[2]]);
+  });
+
+  test("that are sent again wait as long as others", HANGS, async () => {
+    const { node, sent, given, door } = await openPool();
+    node.block = 100;
+    const stuck = await signed(stranger, 7, 10_000_000n);
+    expect(await sent(stuck)).toBe(true);
+    node.pool.clear();
+    door.restarted();
+    await eventually(() => given.length === 2, "what was lost");
+    node.block += 20;
+    expect(await sent(await signed(stranger, 0, 21_000n))).toBe(false);
+    expect(node.dropped).toEqual([]);
+    node.block += 1;
+    expect(await sent(await signed(stranger, 0, 21_000n))).toBe(true);
+    expect(node.dropped).toEqual([keccak256(stuck)]);
+  });
+
+  test("that a node does not take any more keep no others from being sent again", HANGS, async () => {
+    const { node, sent, given, door } = await openPool();
+    const [first, second] = await Promise.all([0, 1].map((nonce) => signed(stranger, nonce, 21_000n)));
+    for (const raw of [first!, second!]) expect(await sent(raw)).toBe(true);
+    node.refused.add(first!);
+    given.length = 0;
+    door.restarted();
+    await eventually(() => given.length > 0, "the other");
+    expect(given).toEqual([second]);
+  });
+
+  test("and the run's own are sent again once by a node's last start", async () => {
+    const { node, sent, given, door } = await openPool();
+    const [lost, next] = await Promise.all([0, 1].map((nonce) => signed(own, nonce, BLOCK_GAS_LIMIT)));
+    expect(await sent(lost!)).toBe(true);
+    given.length = 0;
+    const first = Promise.withResolvers<void>();
+    node.busy = first.promise;
+    door.restarted();
+    node.busy = undefined;
+    door.restarted();
+    await eventually(() => given.length > 0, "what was lost");
+    first.resolve();
+    // Whose it is is found out after whose the other is.
+    expect(await sent(next!)).toBe(true);
+    expect(given).toEqual([lost, next]);
   });
 
   test("are no transactions: refused before the node sees them", async () => {
@@ -393,10 +449,12 @@ describe("transactions of strangers", () => {
 
 test("accounts that were given play money have it again where a node that was started again lost it", async () => {
   const rich = new Set<unknown>();
+  const given: unknown[] = [];
   const link: NodeLink = {
     request: async (method, params) => {
       const [account] = params as unknown[];
       if (method === "eth_getBalance") return rich.has(account) ? "0xffffffffffffffffff" : "0x0";
+      if (method === "anvil_setBalance") given.push(account);
       if (method === "anvil_setBalance") rich.add(account);
       return null;
     },
@@ -404,12 +462,14 @@ test("accounts that were given play money have it again where a node that was st
   };
   const door = await openChainDoor({ link, port: { port: 0, explicit: true } });
   onTestFinished(() => door.close());
-  const accounts = [1, 2].map((n) => `0x${`${n}`.padStart(40, "0")}`);
+  const accounts = [1, 2, 3].map((n) => `0x${`${n}`.padStart(40, "0")}`);
   for (const account of accounts) await call(door, "cotrain_fund", [account]);
-  rich.clear();
+  given.length = 0;
+  for (const account of accounts.slice(1)) rich.delete(account);
   door.restarted();
-  await eventually(() => rich.size === 2, "the coins");
-  expect([...rich]).toEqual(accounts);
+  await eventually(() => rich.size === 3, "the coins");
+  // Whoever still has some keeps what it has.
+  expect(given).toEqual(accounts.slice(1));
 });
 
 test("so many accounts a minute are given play money", async () => {
