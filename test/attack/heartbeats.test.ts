@@ -44,6 +44,7 @@ const nothing = { step: 0, loss: null, tokensPerSecond: null };
 describe("a heartbeat with absurd numbers", () => {
   it.each<[string, Partial<Heartbeat>]>([
     ["a loss of 1e300", { loss: 1e300 }],
+    ["a loss of 101", { loss: 101 }],
     ["a loss below zero", { loss: -1e300 }],
     ["a speed of 1e300", { tokensPerSecond: 1e300 }],
     ["a speed below zero", { tokensPerSecond: -1 }],

@@ -209,7 +209,9 @@ describe("an RPC that becomes another chain", () => {
 });
 
 /** What is no answer to any of these. */
-const NONSENSE: readonly unknown[] = [null, {}, [null], "0xzz", 7, "7", [{ topics: null }], { hash: null }];
+/** A block that follows none. */
+const ORPHAN = { hash: nobody, number: "0x1", timestamp: "0x1" };
+const NONSENSE: readonly unknown[] = [null, {}, [null], "0xzz", 7, "7", [{ topics: null }], { hash: null }, ORPHAN];
 
 // point 8
 describe("an RPC that answers with nothing", () => {
@@ -348,6 +350,7 @@ describe("an RPC that leaves events out of an answer", () => {
     await expect(lied.headsSince(world.runId, 0, unknown)).rejects.toMatchObject({ code: "CHAIN_RPC" });
     // What waits for confirmations is not left out.
     expect(await (await begin(1_000)).headsSince(world.runId, 0, head)).toEqual([]);
+    expect(await (await begin(1_000)).runsOf(world.modelId)).toEqual([]);
   });
 
   it.each([

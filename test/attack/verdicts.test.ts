@@ -70,6 +70,21 @@ const inTurn = () =>
     validators.map(({ address }) => lower(address)),
   ).map((address) => validators.find((each) => lower(each.address) === address)!);
 
+const away = async (): Promise<never> => {
+  throw new RetryableError("CHAIN_UNREACHABLE", "The chain is away.");
+};
+
+/** Requires that an epoch, of a chain that is away by then, is computed without waiting for anybody. */
+async function computedAtOnce(epoch: number): Promise<void> {
+  // No time passes from here on: who waited would ask for some.
+  const asleep = harness.clock.sleep.bind(harness.clock);
+  Object.assign(harness.clock, { sleep: () => Promise.reject(new RangeError("waits anew")) });
+  const context = { state: harness.run.driver.state, signal: new AbortController().signal };
+  const computed = computeEpoch(harness.run, { key: "again", epoch }, context);
+  await expect(computed).rejects.toMatchObject({ code: "CHAIN_UNREACHABLE" });
+  Object.assign(harness.clock, { sleep: asleep });
+}
+
 it("a validator has so many verdicts about a head, whatever it says", async () => {
   const [first] = inTurn();
   for (let kind = 0; kind < 8; kind++)
@@ -147,17 +162,25 @@ it("nor does each try to compute the epoch wait for it anew", async () => {
   Object.assign(harness.chain, {
     computeEpoch: async () => {
       tries += 1;
-      throw new RetryableError("CHAIN_UNREACHABLE", "The chain is away.");
+      await away();
     },
   });
   await elapse(harness, () => tries > 0, "the first try");
-  // No time passes from here on: who waited again would ask for some.
-  const asleep = harness.clock.sleep.bind(harness.clock);
-  Object.assign(harness.clock, { sleep: () => Promise.reject(new RangeError("waits anew")) });
-  const context = { state: harness.run.driver.state, signal: new AbortController().signal };
-  const again = computeEpoch(harness.run, { key: "again", epoch: head().anchor!.epoch }, context);
-  await expect(again).rejects.toMatchObject({ code: "CHAIN_UNREACHABLE" });
-  Object.assign(harness.clock, { sleep: asleep });
+  await computedAtOnce(head().anchor!.epoch);
+});
+
+it("nor a 0 for a head of a later epoch", async () => {
+  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  Object.assign(harness.chain, { computeEpoch: away });
+  await computedAtOnce(head().anchor!.epoch - 1);
+});
+
+it("nor what somebody said whom the holders have replaced", async () => {
+  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  const members = others.map(({ address }) => lower(address));
+  harness.chain.validators = async () => ({ version: 2, validators: members, threshold: 2 });
+  Object.assign(harness.chain, { computeEpoch: away });
+  await computedAtOnce(head().anchor!.epoch);
 });
 
 it("a validator that is quick to claim a loss keeps nobody else from measuring, and is not what is shown", async () => {
@@ -184,6 +207,14 @@ it.each([0, HOUR, -HOUR])(
     expect(await say({}, next)).toBe("accepted");
   },
 );
+
+it("and for less while the run rests", async () => {
+  const [, next] = inTurn();
+  harness.chain.status = 1;
+  await elapse(harness, () => harness.run.driver.state.phase === "Paused", "the pause");
+  await harness.clock.advance(HELD_OUT_TURN_MS.resting);
+  expect(await say({}, next)).toBe("accepted");
+});
 
 it("and each further one waits as long again", async () => {
   const [, , last] = inTurn();

@@ -387,6 +387,23 @@ describe("an assignment", () => {
   });
 });
 
+it("a realisation that was not admitted, or not to be had, may be next time", async () => {
+  const blobs = blobsOf(publisher.store);
+  const { realisation: digest } = initial;
+  const answers: BlobSource["blob"][] = [
+    (...asked) => blobs.blob(...asked),
+    failing(new BlobError("BLOB_MISSING", "gone")),
+  ];
+  const known: Digest[] = [];
+  const told = { ...reader, realisationsOf: async () => known } as ChainReader;
+  const documents = runDocuments(told, { blob: (...asked) => answers.pop()!(...asked) }, runId);
+  expect(await documents.realisation(digest)).toBeUndefined();
+  known.push(digest);
+  await expect(documents.realisation(digest)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+  // Once it was there it is kept.
+  for (let times = 0; times < 2; times++) expect(await documents.realisation(digest)).toMatchObject({ version: 1 });
+});
+
 describe("the manifest of a head", () => {
   it.each<[string, RoundOptions, RegExp]>([
     ["another step", { forgeManifest: (facts) => ({ ...facts, step: facts.step + 4 }) }, /says step 8, where 4 is due/],

@@ -172,6 +172,20 @@ describe("a recomputed aggregate", () => {
       });
   });
 
+  it("does not hold on a gate that was measured by an admitted program of another definition", async () => {
+    const { manifest } = input.evidence;
+    const file = JSON.parse(new TextDecoder().decode(await store.get(asDigest(manifest.screening!)))) as ScreeningFile;
+    const own = JSON.parse(new TextDecoder().decode(await store.get(asDigest(file.gate.realisation)))) as object;
+    const put = async (document: object) => store.put(new TextEncoder().encode(canonicalJson(document)));
+    const { digest: realisation } = await put({ ...own, definition: digestOfJson("another definition") });
+    const { digest: screening } = await put({ ...file, gate: { ...file.gate, realisation } });
+    const evidence = { ...input.evidence, manifest: { ...manifest, screening } };
+    expect(await checkAggregate(blobsOf(store), { ...input, evidence, admitted: async () => true })).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining("is of another definition"),
+    });
+  });
+
   it("does not hold on measurements that are not those of the payload", async () => {
     expect(await withScreening((file) => (partOf(file).sketch = forged(partOf(file).sketch)))).toMatchObject({
       holds: false,
