@@ -89,6 +89,15 @@ test("of one address sixty-four wait in line", () => {
   expect(ask(101, 65)).toBe(true);
 });
 
+test("with 1,024 in line the last of the network with most of them makes room for one from elsewhere", () => {
+  const line = createLine();
+  const ask = (i: number, from: string, places: number): boolean => line.turn(toHex(i, { size: 20 }), from, places, 0);
+  for (let i = 0; i < 1_024; i++) expect(ask(i, `10.0.0.${i >> 6}`, 0)).toBe(false);
+  expect(ask(1_024, "192.0.2.1", 0)).toBe(false);
+  // Who comes next has those alone before it that wait.
+  expect(ask(1_025, "10.0.0.15", 1_025)).toBe(true);
+});
+
 test.each([
   ["a mebibyte a second keeps its place", 32, "READERS_BUSY", []],
   ["less makes room", 31, "begun", ["reader"]],

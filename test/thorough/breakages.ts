@@ -2776,4 +2776,18 @@ export const breakages: readonly Breakage[] = [
     instead: "",
     tests: ["test/attack/rpc.test.ts"],
   },
+  {
+    name: "ten times as many wait in line",
+    file: "offchain/src/coordinator/line.ts",
+    text: "const MAX_WAITING = 1_024;",
+    instead: "const MAX_WAITING = 10_240;",
+    tests: ["test/attack/defaults.test.ts"],
+  },
+  {
+    name: "a worker's terminal asks whatever RPC of its machine a stranger names",
+    file: "offchain/src/cli/workerTerminal.ts",
+    text: "(isLoopback(coordinator) || !isLoopback(remote.rpcUrl))",
+    instead: "(isLoopback(coordinator) || remote.rpcUrl !== null)",
+    tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
 ];

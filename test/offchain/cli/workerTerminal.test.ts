@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
 import { asAddress, asRunId, type MemberView } from "@cotrain/sdk/protocol";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { formatAddress, shortAddress } from "../../../offchain/src/cli/format.ts";
@@ -22,7 +22,23 @@ import { claimCommandFor, openWorkerTerminal } from "../../../offchain/src/cli/w
 import type { WorkerEvent } from "../../../offchain/src/worker/index.ts";
 import { logEvent } from "../../../offchain/src/worker/daemon.ts";
 import type { Logger } from "../../../offchain/src/service/index.ts";
+import { eventually } from "../service/support.ts";
 import { cotrain, temporaryDirectory } from "./support.ts";
+
+/** The RPC that a coordinator tells of, and those that were asked. */
+const stand = vi.hoisted(() => ({ told: "", asked: [] as string[] }));
+
+vi.mock("../../../offchain/src/cli/wiring.ts", async (original) => ({
+  ...(await original<object>()),
+  openRemoteRun: async () => ({ rpcUrl: stand.told, view: { members: [], accepted: { workers: 0, tokens: "0" } } }),
+}));
+vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
+  ...(await original<object>()),
+  connect: async ({ rpcUrl }: { rpcUrl: string }) => {
+    stand.asked.push(rpcUrl);
+    throw new Error("It is away.");
+  },
+}));
 
 const worker = asAddress(`0x${"a1".repeat(20)}`);
 const coordinator = "https://train.example.org";
@@ -172,7 +188,12 @@ describe("what is tried again", () => {
 /** Not a terminal. */
 const pipe = Object.assign(new EventEmitter(), { isTTY: false, columns: 0, rows: 0, write: () => true });
 
-function open(terminal: object, ask: () => Promise<Standing>, rpc: string | null = "https://rpc.example.org") {
+function open(
+  terminal: object,
+  ask?: () => Promise<Standing>,
+  rpc: string | null = "https://rpc.example.org",
+  from = coordinator,
+) {
   const clock = createManualClock();
   const controller = new AbortController();
   const notices: string[] = [];
@@ -180,13 +201,13 @@ function open(terminal: object, ask: () => Promise<Standing>, rpc: string | null
     output: { notice: (line) => notices.push(line), paint: plain },
     clock,
     terminal: terminal as Terminal,
-    coordinator,
+    coordinator: from,
     runId: undefined,
     rpc: rpc ?? undefined,
     deployment: undefined,
     state: undefined,
     signal: controller.signal,
-    standing: ask,
+    ...(ask && { standing: ask }),
   });
   onTestFinished(() => {
     controller.abort();
@@ -243,6 +264,18 @@ describe("the terminal", () => {
       "1 round was accepted, 49.2 K tokens. Nothing can be claimed yet; when their epoch is settled, claim with",
       `  ${told}`,
     ]);
+  });
+
+  test.each([
+    ["of this machine that a stranger's coordinator names is not asked", coordinator, "http://127.0.0.1:8545", false],
+    ["elsewhere that it names is asked", coordinator, "https://rpc.example.org", true],
+    ["of this machine that its own coordinator names is asked", "http://127.0.0.1:7700", "http://127.0.0.1:8545", true],
+  ])("an RPC %s", async (_what, from, told, isAsked) => {
+    Object.assign(stand, { told, asked: [] });
+    const { opened, clock } = open(pipe, undefined, null, from);
+    opened.onEvent(ready);
+    await eventually(() => clock.sleepers > 0, "the rest after asking");
+    expect(stand.asked).toEqual(isAsked ? [told] : []);
   });
 
   test("says of what is claimed that it is", async () => {
