@@ -2790,4 +2790,18 @@ export const breakages: readonly Breakage[] = [
     instead: "(isLoopback(coordinator) || remote.rpcUrl !== null)",
     tests: ["test/offchain/cli/workerTerminal.test.ts"],
   },
+  {
+    name: "rewards that were lost are put back as whatever the epochs add up to",
+    file: "offchain/src/coordinator/rewards.ts",
+    text: "if (isWhole) await putDocument",
+    instead: "await putDocument",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "a daemon says what it ended with in whatever characters",
+    file: "offchain/src/service/lifecycle.ts",
+    text: "process.stderr.write(`${printable(text)}\\n`)",
+    instead: 'process.stderr.write(`${text}${printable("")}\\n`)',
+    tests: ["test/offchain/service/lifecycle.test.ts"],
+  },
 ];

@@ -18,7 +18,8 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
-import { blobSource } from "../../../offchain/src/coordinator/run.ts";
+import { restoreRewards } from "../../../offchain/src/coordinator/rewards.ts";
+import { blobSource, type Run } from "../../../offchain/src/coordinator/run.ts";
 import { computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
 
@@ -83,6 +84,18 @@ describe("what work has earned", () => {
     await computeEpoch(harness.run, { key: "computeEpoch/2/1", epoch: 2 }, context).catch(() => undefined);
     expect(await harness.blobs.has(rewards)).toBe(true);
   });
+});
+
+it("rewards that were lost are not put back as what they are not", async () => {
+  await settled();
+  await activate();
+  const { state } = harness.run.driver;
+  const { computed, ...epoch } = state.epochs.at(-1)!;
+  await harness.blobs.delete(computed!.rewards);
+  const epochs = [{ ...epoch, computed: { ...computed!, rewards: digestOfJson("others") } }];
+  const driver = { ...harness.run.driver, state: { ...state, epochs } };
+  await restoreRewards(Object.assign(Object.create(harness.run) as Run, { driver }));
+  expect(await harness.blobs.has(computed!.rewards)).toBe(false);
 });
 
 // point 10

@@ -6,6 +6,7 @@ import { nodeArgs, runProgram } from "./support.ts";
 
 test.each([
   ["user-error", 1, "There is no preset huge.\n"],
+  ["hostile-words", 1, "It said \uFFFD]0;owned\uFFFD.\n"],
   ["retryable", 75, "The RPC is away.\n"],
   ["defect", 70, "Internal error in test daemon: x is not a function\n"],
   ["code", 3, ""],

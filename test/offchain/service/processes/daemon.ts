@@ -21,6 +21,8 @@ await runDaemon(
     switch (kind) {
       case "user-error":
         throw new UserError("PRESET_UNKNOWN", "There is no preset huge.");
+      case "hostile-words":
+        throw new UserError("WORDS", "It said \u001b]0;owned\u0007.");
       case "retryable":
         throw new RetryableError("RPC_DOWN", "The RPC is away.");
       case "defect":
