@@ -23,7 +23,7 @@ const entries = {
   attack: ["test/attack/run.ts"],
   bench: ["test/bench/run.ts"],
   check: ["deploy/check.ts"],
-  story: ["test/e2e/story.ts"],
+  acceptance: ["test/e2e/acceptance.ts"],
   ci: ["test/ci.ts"],
   chaos: ["test/e2e/chaos.ts"],
   thorough: ["test/thorough/run.ts"],

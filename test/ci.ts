@@ -37,7 +37,7 @@ const parts: readonly Part[] = [
   { name: "processes", args: ["test", "--project=processes"] },
   { name: "attack", args: ["attack"] },
   // The main job as a newcomer runs it, three sessions, and every command that its summary names.
-  { name: "story", args: ["story"] },
+  { name: "acceptance", args: ["acceptance"] },
   ...("interop" in scripts ? [{ name: "interop", args: ["interop", "--required"] }] : []),
   ...("chaos" in scripts ? [{ name: "chaos", args: ["chaos", "--minutes", "2"] }] : []),
   ...("thorough" in scripts ? [{ name: "thorough", args: ["thorough", "--sample"] }] : []),

@@ -40,7 +40,7 @@ struct RunParams {
 /// @param initialCheckpoint Digest of checkpoint 0's manifest.
 /// @param fragments Into how many parts the parameters are divided.
 /// @param poster The coordinator's key for this run.
-/// @param realisations Digests of the programs that workers may run.
+/// @param builds Digests of the programs that workers may run.
 /// @param min Lower bound of each parameter, for ever.
 /// @param max Upper bound of each parameter, for ever.
 struct RunConfig {
@@ -48,7 +48,7 @@ struct RunConfig {
     bytes32 initialCheckpoint;
     uint16 fragments;
     address poster;
-    bytes32[] realisations;
+    bytes32[] builds;
     RunParams params;
     RunParams min;
     RunParams max;
@@ -90,8 +90,8 @@ interface IRunRegistry {
     /// @notice New parameters are in force.
     event RunParamsSet(bytes32 indexed runId, uint32 indexed version, RunParams params);
 
-    /// @notice A realisation may be used from now on, or no longer.
-    event RealisationAdmitted(bytes32 indexed runId, bytes32 indexed realisation, bool admitted);
+    /// @notice A build may be used from now on, or no longer.
+    event BuildAdmitted(bytes32 indexed runId, bytes32 indexed build, bool admitted);
 
     /// @notice The run has a new posting key.
     event PosterSet(bytes32 indexed runId, address indexed poster);
@@ -109,8 +109,8 @@ interface IRunRegistry {
     error RunRegistryRunFinished(bytes32 runId);
     /// @notice A value that must not be zero is.
     error RunRegistryZero(bytes32 field);
-    /// @notice A run is registered with 1 to 16 realisations.
-    error RunRegistryRealisationCount(uint256 count);
+    /// @notice A run is registered with 1 to 16 builds.
+    error RunRegistryBuildCount(uint256 count);
     /// @notice A parameter is outside its bounds; `field` is its position, from 0.
     error RunRegistryParamOutOfBounds(uint256 field, uint256 value, uint256 min, uint256 max);
     /// @notice Parameters that do not fit together; `rule` names them.
@@ -123,8 +123,8 @@ interface IRunRegistry {
     /// @notice Puts new parameters in force; the model's timelock only. Versions count from 1.
     function setParams(bytes32 runId, RunParams calldata params) external returns (uint32 version);
 
-    /// @notice Admits a realisation or refuses it from now on; the model's timelock only.
-    function admitRealisation(bytes32 runId, bytes32 realisation, bool admitted) external;
+    /// @notice Admits a build or refuses it from now on; the model's timelock only.
+    function admitBuild(bytes32 runId, bytes32 build, bool admitted) external;
 
     /// @notice Changes the posting key; the model's timelock only.
     function setPoster(bytes32 runId, address poster) external;
@@ -153,8 +153,8 @@ interface IRunRegistry {
     /// @notice The version in force at a time; 0 before the run's registration.
     function versionAt(bytes32 runId, uint48 timestamp) external view returns (uint32);
 
-    /// @notice Whether workers may run this realisation.
-    function isAdmitted(bytes32 runId, bytes32 realisation) external view returns (bool);
+    /// @notice Whether workers may run this build.
+    function isAdmitted(bytes32 runId, bytes32 build) external view returns (bool);
 
     /// @notice EIP-712 domain separator of Join, Fragment, Receipt, Ack and Verdict.
     function domainSeparator() external view returns (bytes32);

@@ -13,7 +13,7 @@ struct Join {
     address worker;
     address beneficiary;
     bytes32 lease;
-    bytes32 realisation;
+    bytes32 build;
     bytes32 conformance;
     uint16 protocolMin;
     uint16 protocolMax;
@@ -47,7 +47,7 @@ struct Receipt {
     bytes32 assignment;
     uint32 steps;
     uint32 paramsVersion;
-    bytes32 realisation;
+    bytes32 build;
     bytes32 baseDigest;
     bytes32 commitment;
     uint32 leaves;

@@ -8,13 +8,13 @@ import {Join, Fragment, Receipt, Ack, Verdict, Attestation, Ruling, Head} from "
 /// digest is its struct hash under the domain of its verifying contract.
 library ProtocolHashes {
     bytes32 internal constant JOIN_TYPEHASH = keccak256(
-        "Join(bytes32 runId,address worker,address beneficiary,bytes32 lease,bytes32 realisation,bytes32 conformance,uint16 protocolMin,uint16 protocolMax,uint64 issuedAt)"
+        "Join(bytes32 runId,address worker,address beneficiary,bytes32 lease,bytes32 build,bytes32 conformance,uint16 protocolMin,uint16 protocolMax,uint64 issuedAt)"
     );
     bytes32 internal constant FRAGMENT_TYPEHASH = keccak256(
         "Fragment(bytes32 runId,uint64 round,address worker,uint64 assignmentId,uint32 attempt,uint32 index,bytes32 base,bytes32 digest)"
     );
     bytes32 internal constant RECEIPT_TYPEHASH = keccak256(
-        "Receipt(bytes32 runId,uint64 round,address worker,address beneficiary,uint64 assignmentId,uint32 attempt,bytes32 assignment,uint32 steps,uint32 paramsVersion,bytes32 realisation,bytes32 baseDigest,bytes32 commitment,uint32 leaves,bytes32 payloadDigest)"
+        "Receipt(bytes32 runId,uint64 round,address worker,address beneficiary,uint64 assignmentId,uint32 attempt,bytes32 assignment,uint32 steps,uint32 paramsVersion,bytes32 build,bytes32 baseDigest,bytes32 commitment,uint32 leaves,bytes32 payloadDigest)"
     );
     bytes32 internal constant ACK_TYPEHASH = keccak256(
         "Ack(bytes32 runId,uint64 round,address worker,bytes32 receiptHash,uint64 tokens,uint64 acceptedAt)"

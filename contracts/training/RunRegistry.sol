@@ -19,7 +19,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         uint32 count;
     }
 
-    uint256 private constant MAX_REALISATIONS = 16;
+    uint256 private constant MAX_BUILDS = 16;
 
     ICheckpointRegistry private immutable CHECKPOINTS;
 
@@ -29,7 +29,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     mapping(bytes32 runId => RunParams) private _max;
     mapping(bytes32 runId => mapping(uint32 version => RunParams)) private _params;
     mapping(bytes32 runId => Checkpoints.Trace208) private _versions;
-    mapping(bytes32 runId => mapping(bytes32 realisation => bool)) private _admitted;
+    mapping(bytes32 runId => mapping(bytes32 build => bool)) private _admitted;
 
     /// @param registry_ Says which timelock commands a model.
     /// @param checkpoints Where heads are posted.
@@ -61,8 +61,8 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         _max[runId] = config.max;
         emit RunRegistered(modelId, runId, config.definition, config.fragments, config.poster, config.min, config.max);
 
-        for (uint256 i = 0; i < config.realisations.length; ++i) {
-            _admit(runId, config.realisations[i], true);
+        for (uint256 i = 0; i < config.builds.length; ++i) {
+            _admit(runId, config.builds[i], true);
         }
         _setParams(runId, config.params);
         CHECKPOINTS.open(runId, config.initialCheckpoint);
@@ -78,8 +78,8 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function admitRealisation(bytes32 runId, bytes32 realisation, bool admitted) external onlyTimelockOf(runId) {
-        _admit(runId, realisation, admitted);
+    function admitBuild(bytes32 runId, bytes32 build, bool admitted) external onlyTimelockOf(runId) {
+        _admit(runId, build, admitted);
     }
 
     /// @inheritdoc IRunRegistry
@@ -132,8 +132,8 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function isAdmitted(bytes32 runId, bytes32 realisation) external view returns (bool) {
-        return _admitted[runId][realisation];
+    function isAdmitted(bytes32 runId, bytes32 build) external view returns (bool) {
+        return _admitted[runId][build];
     }
 
     /// @inheritdoc IRunRegistry
@@ -161,14 +161,14 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         if (config.definition == 0) revert RunRegistryZero("definition");
         if (config.fragments == 0) revert RunRegistryZero("fragments");
         if (config.poster == address(0)) revert RunRegistryZero("poster");
-        uint256 count = config.realisations.length;
-        if (count == 0 || count > MAX_REALISATIONS) revert RunRegistryRealisationCount(count);
+        uint256 count = config.builds.length;
+        if (count == 0 || count > MAX_BUILDS) revert RunRegistryBuildCount(count);
     }
 
-    function _admit(bytes32 runId, bytes32 realisation, bool admitted) private {
-        if (realisation == 0) revert RunRegistryZero("realisation");
-        _admitted[runId][realisation] = admitted;
-        emit RealisationAdmitted(runId, realisation, admitted);
+    function _admit(bytes32 runId, bytes32 build, bool admitted) private {
+        if (build == 0) revert RunRegistryZero("build");
+        _admitted[runId][build] = admitted;
+        emit BuildAdmitted(runId, build, admitted);
     }
 
     function _setParams(bytes32 runId, RunParams calldata params) private returns (uint32 version) {

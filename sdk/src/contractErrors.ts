@@ -247,9 +247,9 @@ export const RunRegistryParamsInconsistentError = define(
   "RunRegistryParamsInconsistent",
   (rule) => `The run parameter ${word(rule)} does not fit the others or the number of fragments.`,
 );
-export const RunRegistryRealisationCountError = define(
-  "RunRegistryRealisationCount",
-  (count) => `A run is registered with 1 to 16 realisations, not ${count}.`,
+export const RunRegistryBuildCountError = define(
+  "RunRegistryBuildCount",
+  (count) => `A run is registered with 1 to 16 builds, not ${count}.`,
 );
 export const RunRegistryRunExistsError = define(
   "RunRegistryRunExists",

@@ -12,7 +12,7 @@ import { prepareRun, type RunMaterial } from "../../offchain/src/cli/createRun.t
 import { createOutput } from "../../offchain/src/cli/output.ts";
 import { textFrom } from "../../offchain/src/cli/text.ts";
 import { createGateMeter } from "../../offchain/src/coordinator/gateMeter.ts";
-import type { Realisations } from "../../offchain/src/coordinator/realisations.ts";
+import type { Builds } from "../../offchain/src/coordinator/builds.ts";
 import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../offchain/src/engine/engine.ts";
 import { conformance, openEngineHost, readSignature } from "../../offchain/src/engine/index.ts";
@@ -88,11 +88,11 @@ export async function createWorld(directory: string): Promise<World> {
   };
 }
 
-/** Stores a realisation whose programs are all these bytes. */
-async function realisationOf({ store, material }: World, program: Uint8Array): Promise<Digest> {
+/** Stores a build whose programs are all these bytes. */
+async function buildOf({ store, material }: World, program: Uint8Array): Promise<Digest> {
   const { digest: graph } = await store.put(program);
-  const realisation = { ...material.realisation, graphs: { step: graph, eval: graph, logits: graph } };
-  return (await store.put(new TextEncoder().encode(canonicalJson(realisation)))).digest;
+  const build = { ...material.build, graphs: { step: graph, eval: graph, logits: graph } };
+  return (await store.put(new TextEncoder().encode(canonicalJson(build)))).digest;
 }
 
 const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
@@ -113,7 +113,7 @@ async function importing(world: World, program: Uint8Array): Promise<void> {
     modelId: asModelId(`0x${"78".repeat(32)}`),
     runId,
     checkpoint,
-    realisation: await realisationOf(world, program),
+    build: await buildOf(world, program),
   });
   const file = join(directory, "model.car");
   await writeFileDurable(file, exportModel(store, model));
@@ -140,13 +140,13 @@ export function entrancesOf(world: World): Readonly<Record<string, (program: Uin
     "a worker's trainer": (program) =>
       openEngineTrainer({ description: trainer, program, threads: 1 } as unknown as TrainerInput),
     "a validator's held-out loss": async (program) => {
-      const realisation = await realisationOf(world, program);
-      const request = { runId, definition: definitionDigest, realisation, checkpoint, sequences: 4 };
+      const build = await buildOf(world, program);
+      const request = { runId, definition: definitionDigest, build, checkpoint, sequences: 4 };
       return loss.measure(request, new AbortController().signal);
     },
     "the coordinator's gate": async (program) => {
-      const realisation = await realisationOf(world, program);
-      const known: Realisations = { known: [realisation], find: async () => undefined };
+      const build = await buildOf(world, program);
+      const known: Builds = { known: [build], find: async () => undefined };
       const gate = createGateMeter(store, definition, known);
       try {
         return await gate.describe();
@@ -155,9 +155,9 @@ export function entrancesOf(world: World): Readonly<Record<string, (program: Uin
       }
     },
     "cotrain generate": async (program) => {
-      const realisation = await realisationOf(world, program);
+      const build = await buildOf(world, program);
       const options = { prompt: "the", tokens: 1, temperature: 1, topK: 4, seed: 1, threads: 1 };
-      return textFrom({ blobs: store, definition: definitionDigest, realisation, checkpoint, ...options }).next();
+      return textFrom({ blobs: store, definition: definitionDigest, build, checkpoint, ...options }).next();
     },
     "cotrain checkpoint import": (program) => importing(world, program),
   };

@@ -141,7 +141,7 @@ describe("who owns a network", () => {
         worker: forged.address,
         beneficiary: forged.address,
         lease: zeroHash,
-        realisation: harness.realisation,
+        build: harness.build,
         conformance: zeroHash,
         protocolMin: 1,
         protocolMax: 1,

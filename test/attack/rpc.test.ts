@@ -8,7 +8,7 @@ import {
   delegate,
   headPosted,
   posterSet,
-  realisationAdmitted,
+  buildAdmitted,
   rootPosted,
   runRegistered,
   setPoster,
@@ -27,7 +27,7 @@ import {
   type HeadFields,
   openChain,
   openReader,
-  readEvidence,
+  readHeadDocuments,
   type Reverted,
   walletOn,
 } from "../../offchain/src/chain/index.ts";
@@ -267,11 +267,11 @@ async function postHead(): Promise<void> {
   parent = (await chain.postHead(fields, `left-out-${fields.round}`)).head;
   for (const close of closing.splice(0)) await close();
 }
-/** That every head has evidence, read through the reader. */
+/** That every head has its documents, read through the reader. */
 async function requireSound(lied: ChainReader): Promise<void> {
   const heads = await lied.headsSince(world.runId, 0);
   expect(heads).toEqual(await reader.headsSince(world.runId, 0));
-  for (const [i, head] of heads.entries()) await readEvidence(lied, world.blobs, head, heads[i - 1]);
+  for (const [i, head] of heads.entries()) await readHeadDocuments(lied, world.blobs, head, heads[i - 1]);
 }
 
 // A node behind a balancer lags, and knows no event of a block that another has told.
@@ -354,7 +354,7 @@ describe("an RPC that leaves events out of an answer", () => {
   });
 
   it.each([
-    ["the realisations", () => realisationAdmitted(at())],
+    ["the builds", () => buildAdmitted(at())],
     ["the runs, of which the first poster is known", () => runRegistered(at())],
   ])("makes no honest head unsound: of %s", async (_what, query) => {
     const lied = await begin();
@@ -364,13 +364,13 @@ describe("an RPC that leaves events out of an answer", () => {
   });
 
   it("is not believed against the contract", async () => {
-    const [realisation] = await reader.realisationsOf(world.runId);
+    const [build] = await reader.buildsOf(world.runId);
     const lied = await begin();
-    leaveOut(realisationAdmitted(at()), 2);
-    await expect(lied.realisationsOf(world.runId, realisation)).rejects.toMatchObject({ code: "CHAIN_RPC" });
-    expect(await lied.realisationsOf(world.runId, realisation)).toContain(realisation);
+    leaveOut(buildAdmitted(at()), 2);
+    await expect(lied.buildsOf(world.runId, build)).rejects.toMatchObject({ code: "CHAIN_RPC" });
+    expect(await lied.buildsOf(world.runId, build)).toContain(build);
     const other = digestOfJson("never admitted");
-    expect(await lied.realisationsOf(world.runId, other)).not.toContain(other);
+    expect(await lied.buildsOf(world.runId, other)).not.toContain(other);
     leaveOut(runRegistered(at()), 2);
     await expect((await begin()).runsOf(world.modelId)).rejects.toMatchObject({ code: "CHAIN_RPC" });
   });

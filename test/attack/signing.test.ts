@@ -14,7 +14,7 @@ import {
   drawsGateAudit,
   type EpochView,
   type Hex,
-  lotSeed,
+  sortitionSeed,
   type PayloadHeader,
   type ReceiptsFile,
   type SignedVerdict,
@@ -30,7 +30,7 @@ import { createRandom, systemClock, UserError } from "../../offchain/src/base/in
 import {
   type Chain,
   computeEpoch,
-  createEvidenceCache,
+  createHeadDocumentsCache,
   type EpochComputation,
   openChain,
   verdictKey,
@@ -89,13 +89,13 @@ const board = {
   deaf: new Set<Address>(),
   looks: 0,
 };
-/** The blocks that decide lots, chosen so that only the victim looks where something is wrong. */
+/** The blocks that decide the sortition, chosen so that only the victim looks where something is wrong. */
 const decided = new Map<number, Hex>();
 
 const coordinatorOf = (me: Address): ValidatorCoordinator => ({
   run: async () => {
     const { modelId, definition } = await chain.run(world.runId);
-    return { runId: world.runId, modelId, definition, realisations: [], phase: "Training" } as unknown as Awaited<
+    return { runId: world.runId, modelId, definition, builds: [], phase: "Training" } as unknown as Awaited<
       ReturnType<ValidatorCoordinator["run"]>
     >;
   },
@@ -205,7 +205,7 @@ async function post(options: RoundOptions = {}, gate = false): Promise<Posted> {
   const { auditOneIn } = world.definition.screening;
   for (let salt = 0; ; salt++) {
     const hash = digestOfJson({ salt });
-    const seeds = [victim, first, second].map((who) => lotSeed(hash, asHead(head), who));
+    const seeds = [victim, first, second].map((who) => sortitionSeed(hash, asHead(head), who));
     const drawn = seeds.map((seed) => drawnFragment(seed, fragments));
     const audits = seeds.map((seed) => drawsGateAudit(seed, fragments, auditOneIn));
     if (drawn[0] !== VICTIMS || drawn.slice(1).includes(VICTIMS)) continue;
@@ -218,7 +218,7 @@ async function post(options: RoundOptions = {}, gate = false): Promise<Posted> {
 /** Ends the epoch and publishes it as the coordinator would have it signed. */
 async function publish(verdicts: readonly SignedVerdict[]): Promise<EpochComputation> {
   const epoch = (await chain.dueEpoch(world.modelId))!;
-  const modules = { reader: chain, blobs: world.blobs, evidence: createEvidenceCache(chain) };
+  const modules = { reader: chain, blobs: world.blobs, documents: createHeadDocumentsCache(chain) };
   const result = await computeEpoch(modules, { modelId: world.modelId, epoch, verdicts });
   if (result.kind === "nothing") throw new Error(result.reason);
   const { inputs, verdicts: counted, rewards, manifest, attestation } = result.computation;
@@ -521,7 +521,7 @@ describe("a coordinator and its own worker", () => {
     ],
     ["a loss for which a round is discarded", { forgeDiscard: true }, "The loss gate records"],
   ];
-  it.each(invented)("that invent %s are found out by those too whose lot it was not", async (_, forgery, reason) => {
+  it.each(invented)("that invent %s are found out by those too who did not draw it", async (_, forgery, reason) => {
     const posted = await post(forgery);
     await endEpoch();
     const events = await Promise.all([start(first), start(second)]);

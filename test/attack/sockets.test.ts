@@ -504,12 +504,12 @@ describe("who asks", () => {
     const forger = harness.worker("a1");
     const other = harness.worker("a2");
     for (let index = 0; index < 16; index++) {
-      const realisation = `0x${index.toString(16).padStart(64, "0")}` as Digest;
-      await expect(forger.join({ realisation }, other.account)).rejects.toMatchObject({ code: "BAD_SIGNATURE" });
+      const build = `0x${index.toString(16).padStart(64, "0")}` as Digest;
+      await expect(forger.join({ build }, other.account)).rejects.toMatchObject({ code: "BAD_SIGNATURE" });
     }
     expect(asked).toBe(0);
-    await expect(forger.join({ realisation: `0x${"9".repeat(64)}` as Digest })).rejects.toMatchObject({
-      code: "REALISATION_UNKNOWN",
+    await expect(forger.join({ build: `0x${"9".repeat(64)}` as Digest })).rejects.toMatchObject({
+      code: "BUILD_UNKNOWN",
     });
     expect(asked).toBe(1);
   });

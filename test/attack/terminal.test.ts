@@ -40,7 +40,7 @@ const view = {
   rpcUrl: `http://x/${HOSTILE}`,
   deployment: { profile: "local", blocks: {} },
   definition: hash("d1"),
-  realisations: [hash("e1")],
+  builds: [hash("e1")],
   poster: address("11"),
   phase: "Training",
   round: 1,
@@ -201,7 +201,7 @@ describe("what leaves for a terminal", () => {
       rows: 40,
     }) as unknown as Terminal;
     const display = openDisplay({ output: createOutput(false), clock: createManualClock(), terminal });
-    display.tell(HOSTILE);
+    display.announce(HOSTILE);
     display.update({ activity: HOSTILE });
     display.say([HOSTILE]);
     display.close();

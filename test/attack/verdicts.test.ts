@@ -4,7 +4,7 @@ import {
   drawnFragment,
   digestOfJson,
   HELD_OUT_TURN_MS,
-  lotSeed,
+  sortitionSeed,
   measuringOrder,
   type Verdict,
   verdictKind,
@@ -55,7 +55,7 @@ async function say(change: Partial<Verdict>, validator = liar!): Promise<string>
 }
 const drawnBy = (validator: typeof liar): number => {
   const block = harness.chain.heads.at(-1)!.block + 2;
-  return drawnFragment(lotSeed(digestOfJson(block), head().head, lower(validator!.address)), 4);
+  return drawnFragment(sortitionSeed(digestOfJson(block), head().head, lower(validator!.address)), 4);
 };
 
 const anEpochToAttest = async (): Promise<boolean> =>

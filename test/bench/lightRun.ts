@@ -49,7 +49,7 @@ export interface KnownRun {
   readonly coordinator: CoordinatorClient;
   readonly runId: RunId;
   readonly domain: Domain;
-  readonly material: Pick<RunMaterial, "definition" | "realisation" | "realisationDigest">;
+  readonly material: Pick<RunMaterial, "definition" | "build" | "buildDigest">;
   readonly layouts: readonly FragmentLayout[];
 }
 
@@ -113,7 +113,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
     chain: { chainId: DEVELOPMENT_CHAIN_ID, rpcUrl: door.url, embedded: true },
     ports: { chain: door.port },
     urls: {},
-    settings: { realisation: material.realisationDigest },
+    settings: { build: material.buildDigest },
     modelId,
     runId,
   });
@@ -155,8 +155,8 @@ export async function joinMember({ coordinator, runId, domain, material }: Known
     worker,
     beneficiary: worker,
     lease: zeroHash,
-    realisation: material.realisationDigest,
-    conformance: material.realisation.conformance as typeof zeroHash,
+    build: material.buildDigest,
+    conformance: material.build.conformance as typeof zeroHash,
     protocolMin: 1,
     protocolMax: 1,
     issuedAt: BigInt(Date.now()),
@@ -228,7 +228,7 @@ export async function uploadAll(
   const receipt = receiptOf({
     assignment,
     beneficiary: assignment.worker,
-    realisation: material.realisationDigest,
+    build: material.buildDigest,
     commitment: `0x${"cc".repeat(32)}`,
     leaves: 2,
     payloadDigest,

@@ -94,7 +94,7 @@ export async function benchmarkSockets({ quick, note }: BenchOptions): Promise<R
   note("a coordinator of 0.1m for an honest member and an attacker");
   await using run = await openLightRun("0.1m", 2);
   const { runId, domain, coordinator } = run;
-  const { definition, realisation, realisationDigest } = run.material;
+  const { definition, build, buildDigest } = run.material;
   const shards = await shardsOf(run);
   const member = await joinMember(run);
   const blob = asDigest((await coordinator.run(runId)).checkpoint.digest);
@@ -104,7 +104,7 @@ export async function benchmarkSockets({ quick, note }: BenchOptions): Promise<R
   let alone: { readonly heartbeat: Latency; readonly blob: Latency } | undefined;
   for (const [attack, what] of attacks) {
     note(`an honest member's heartbeats and downloads, ${what}`);
-    const material = { definition, realisation, realisationDigest };
+    const material = { definition, build, buildDigest };
     await using _ = attack && (await attacking({ attack, url: coordinator.url, runId, domain, material, shards }));
     const { heartbeats, blobs, failed } = await probe(member, blob, seconds);
     const measured = { heartbeat: latencyOf(heartbeats), blob: latencyOf(blobs) };

@@ -20,7 +20,7 @@ contract GovernRunTest is Fixture {
             vm.expectRevert(refusal);
             runs.setParams(runId, params());
             vm.expectRevert(refusal);
-            runs.admitRealisation(runId, "tpu", true);
+            runs.admitBuild(runId, "tpu", true);
             vm.expectRevert(refusal);
             runs.setPoster(runId, others[i]);
             vm.expectRevert(refusal);
@@ -153,14 +153,14 @@ contract GovernRunTest is Fixture {
         eq(runs.setParams(runId, p), 2, "version");
     }
 
-    function test_realisationsComeAndGo() public {
+    function test_buildsComeAndGo() public {
         vm.startPrank(address(timelock));
-        runs.admitRealisation(runId, "tpu", true);
+        runs.admitBuild(runId, "tpu", true);
         yes(runs.isAdmitted(runId, "tpu"), "admitted");
-        runs.admitRealisation(runId, "tpu", false);
+        runs.admitBuild(runId, "tpu", false);
         yes(!runs.isAdmitted(runId, "tpu"), "refused");
-        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("realisation")));
-        runs.admitRealisation(runId, 0, true);
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("build")));
+        runs.admitBuild(runId, 0, true);
         vm.stopPrank();
     }
 

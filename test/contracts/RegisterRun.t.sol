@@ -21,7 +21,7 @@ contract RegisterRunTest is Fixture {
         eq(run.fragments, 4, "fragments");
         eq(run.version, 1, "version");
         yes(run.status == Status.Open, "open");
-        yes(runs.isAdmitted(runId, "cpu") && runs.isAdmitted(runId, "gpu"), "realisations");
+        yes(runs.isAdmitted(runId, "cpu") && runs.isAdmitted(runId, "gpu"), "builds");
         yes(!runs.isAdmitted(runId, "tpu"), "no other");
         (RunParams memory min, RunParams memory max) = runs.boundsOf(runId);
         eq(keccak256(abi.encode(min, max)), keccak256(abi.encode(minParams(), maxParams())), "bounds");
@@ -111,8 +111,8 @@ contract RegisterRunTest is Fixture {
         config.poster = address(0);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("poster")));
         config = runConfig();
-        config.realisations[1] = 0;
-        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("realisation")));
+        config.builds[1] = 0;
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("build")));
         config = runConfig();
         config.initialCheckpoint = 0;
         _refused(
@@ -124,12 +124,12 @@ contract RegisterRunTest is Fixture {
         );
     }
 
-    function test_realisationsAreOneToSixteen() public {
+    function test_buildsAreOneToSixteen() public {
         RunConfig memory config = runConfig();
-        config.realisations = new bytes32[](0);
-        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryRealisationCount.selector, 0));
-        config.realisations = new bytes32[](17);
-        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryRealisationCount.selector, 17));
+        config.builds = new bytes32[](0);
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryBuildCount.selector, 0));
+        config.builds = new bytes32[](17);
+        _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryBuildCount.selector, 17));
     }
 
     function test_unknownRunsAreRefused() public {

@@ -68,7 +68,7 @@ describe("the end of .ci/run", () => {
     const { code, output } = runCi({
       test: { code: 1, words: noise, reports: { "vitest.json": report, "solidity.json": solidity } },
       check: { code: 1, words: `${noise}lint: a word\n` },
-      story: { code: 0 },
+      acceptance: { code: 0 },
       thorough: { code: 1, words: `FAIL breakages: a guard is gone (3 s)\n     a.test.ts does not notice\n${noise}` },
     });
     expect(code).toBe(1);

@@ -134,7 +134,7 @@ async function measure(): Promise<Record<string, number>> {
     initialCheckpoint: hash("checkpoint 0"),
     fragments: 4,
     poster: accounts[1]!.address,
-    realisations: [hash("cpu")],
+    builds: [hash("cpu")],
     params,
     min: { ...params, innerSteps: 4 },
     max: { ...params, innerSteps: 1_024 },

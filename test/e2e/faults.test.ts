@@ -35,7 +35,7 @@ import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { balanceOf } from "../../offchain/src/data/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { RunEvent, RunState } from "../../offchain/src/coordinator/index.ts";
-import { openEvidence } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal } from "../../offchain/src/worker/index.ts";
 import {
   follow,
   freePort,
@@ -424,9 +424,9 @@ describe("afterwards the books", () => {
     const { round } = watch.state();
     let acknowledged = 0;
     for (const role of WORKERS) {
-      const evidence = await openEvidence(join(stage.state, role, "evidence.sqlite"), systemClock);
-      const rows = (await evidence.list(run.runId)).filter(({ ack }) => ack !== null);
-      await evidence.close();
+      const journal = await openReceiptJournal(join(stage.state, role, "receipts.sqlite"), systemClock);
+      const rows = (await journal.list(run.runId)).filter(({ ack }) => ack !== null);
+      await journal.close();
       // The open round has no head yet; the next start closes it.
       const closed = rows.filter(({ receipt }) => Number(receipt.round) < round);
       expect(closed.filter(({ receiptHash }) => !published.has(receiptHash))).toEqual([]);

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { systemClock } from "../../offchain/src/base/index.ts";
 import { openLocalRun } from "../../offchain/src/cli/local.ts";
-import { openEvidence } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal } from "../../offchain/src/worker/index.ts";
 import { canRun } from "../needs.ts";
 import { follow, openStage, openWatch, type Stage, until, type Watch } from "./harness.ts";
 
@@ -125,12 +125,12 @@ describe.runIf(possible)("a worker in a network namespace of its own", () => {
       return stranger !== undefined && (totals[stranger as `0x${string}`] ?? 0) > 0 ? stranger : undefined;
     });
 
-    const file = join(state, "evidence.sqlite");
+    const file = join(state, "receipts.sqlite");
     const acknowledged = await until("its acknowledgements", async () => {
       if (!existsSync(file)) return undefined;
-      const evidence = await openEvidence(file, systemClock);
-      const rows = await evidence.list(run.runId);
-      await evidence.close();
+      const journal = await openReceiptJournal(file, systemClock);
+      const rows = await journal.list(run.runId);
+      await journal.close();
       const found = rows.filter(({ ack, outcome }) => ack !== null && outcome === 0);
       return found.length >= 2 ? found : undefined;
     });

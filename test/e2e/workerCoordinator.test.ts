@@ -24,7 +24,7 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { type BlobStore, openFileStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
-import { openEvidence, workerDaemon, type WorkerEvent } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal, workerDaemon, type WorkerEvent } from "../../offchain/src/worker/index.ts";
 import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
 import { params } from "../offchain/coordinator/harness.ts";
 import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
@@ -58,7 +58,7 @@ beforeEach(async () => {
     runId,
     modelId: fixture.modelId,
     definition: fixture.definitionDigest,
-    realisations: [fixture.realisationDigest],
+    builds: [fixture.buildDigest],
     checkpoint,
     fragments: fixture.initial.length,
     poster: lower(poster.address),
@@ -76,7 +76,7 @@ async function openCoordinator(port: number) {
   ]);
   const [logger, metrics] = [silentLogger(), createMetrics({ process: false })];
   const coordinator = await createCoordinator(
-    { runs: [{ runId: fixture.runId, realisations: [fixture.realisationDigest] }], operatorToken: "token-of-the-test" },
+    { runs: [{ runId: fixture.runId, builds: [fixture.buildDigest] }], operatorToken: "token-of-the-test" },
     { chain, blobs, database, poster, logger, metrics },
   );
   const app = await createHttpServer({
@@ -147,9 +147,12 @@ test("two workers train round after round, through a restart of the coordinator,
     expect(new Set(outcomes)).toEqual(new Set([0]));
     const losses = seen.flatMap((event) => (event.type === "acknowledged" ? [event.loss] : []));
     expect(losses.at(-1)!).toBeLessThan(losses[0]!);
-    const evidence = await openEvidence(join(directory, "state", `worker-${byte}`, "evidence.sqlite"), systemClock);
-    const rows = await evidence.list(fixture.runId);
-    await evidence.close();
+    const journal = await openReceiptJournal(
+      join(directory, "state", `worker-${byte}`, "receipts.sqlite"),
+      systemClock,
+    );
+    const rows = await journal.list(fixture.runId);
+    await journal.close();
     expect(rows.filter(({ ack }) => ack !== null)).toHaveLength(acknowledged(byte));
   }
   await coordinator.stop();

@@ -88,7 +88,7 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: Screen
   let left = entries.filter(({ outcome }) => outcome === 0);
   const gate: ScreeningFile["gate"] = {
     seed: zero,
-    realisation: zero,
+    build: zero,
     conformance: zero,
     sequences: [],
     before: null,

@@ -25,11 +25,11 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => world.close());
 
-/** Runs a story and puts the chain back to where it was, so that each begins alike. */
-async function story(tell: () => Promise<void>): Promise<void> {
+/** Runs some calls and puts the chain back to where it was, so that each begins alike. */
+async function isolated(work: () => Promise<void>): Promise<void> {
   const snapshot = await world.request<{ ReturnType: string }>({ method: "evm_snapshot" } as never);
   try {
-    await tell();
+    await work();
   } finally {
     await world.request({ method: "evm_revert", params: [snapshot] } as never);
   }
@@ -111,8 +111,8 @@ describe("a run", () => {
     expect(await actions.boundsOf(client, args)).toEqual({ min: runConfig.min, max: runConfig.max });
     expect(await actions.versionAt(client, { ...args, timestamp: 1 })).toBe(0);
     expect(await actions.versionAt(client, { ...args, timestamp: await world.now() })).toBe(1);
-    expect(await actions.isAdmitted(client, { ...args, realisation: hashOf("realisation") })).toBe(true);
-    expect(await actions.isAdmitted(client, { ...args, realisation: hashOf("another") })).toBe(false);
+    expect(await actions.isAdmitted(client, { ...args, build: hashOf("build") })).toBe(true);
+    expect(await actions.isAdmitted(client, { ...args, build: hashOf("another") })).toBe(false);
     expect(await actions.openRunOf(client, { addresses, modelId })).toBe(runId);
     expect(await actions.runCountOf(client, { addresses, modelId })).toBe(1);
     await expect(actions.runOf(client, { addresses, runId: zeroHash })).rejects.toBeInstanceOf(
@@ -121,7 +121,7 @@ describe("a run", () => {
   });
 
   it("is a hash chain that recomputes: simulate, write, extractEvent, and the same again", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { client, clientOf, addresses, runId } = world;
       const first = await actions.headOf(client, { addresses, runId });
       const zero = {
@@ -187,10 +187,8 @@ describe("a run", () => {
     const base = { addresses, runId };
     await expect(actions.setParams(client, { ...base, params })).rejects.toBeInstanceOf(refused);
     await expect(actions.setPoster(client, { ...base, poster: stranger.address })).rejects.toBeInstanceOf(refused);
-    const realisation = hashOf("another");
-    await expect(actions.admitRealisation(client, { ...base, realisation, admitted: true })).rejects.toBeInstanceOf(
-      refused,
-    );
+    const build = hashOf("another");
+    await expect(actions.admitBuild(client, { ...base, build, admitted: true })).rejects.toBeInstanceOf(refused);
     await expect(
       actions.setBudget(client, { addresses, modelId, perEpoch: 1n, bps: [10_000, 0, 0, 0] }),
     ).rejects.toBeInstanceOf(refused);
@@ -210,7 +208,7 @@ describe("rewards", () => {
   ];
 
   it("are posted by a quorum, activated after the window and claimed once", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { client, clientOf, addresses, modelId, shares } = world;
       const { attestation, signatures } = await world.attest(leaves);
       const anyone = clientOf(stranger);
@@ -262,7 +260,7 @@ describe("rewards", () => {
   });
 
   it("cannot be signed for an epoch that is not over", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { clientOf, addresses } = world;
       const { attestation, signatures } = await world.attest(leaves);
       const next = { ...attestation, epoch: attestation.epoch + 5n, deadline: attestation.deadline + 80n };
@@ -304,7 +302,7 @@ describe("governance", () => {
   const change = { ...params, innerSteps: 128 };
 
   it("changes a run parameter: delegate, propose, vote, queue, execute", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { client, clientOf, addresses, runId, shares, governor, timelock } = world;
       await holders();
       expect(await actions.votesOf(client, { shares, account: alice.address })).toBe(300n * share);
@@ -388,7 +386,7 @@ describe("governance", () => {
   });
 
   it("shows the reason deep inside: a change out of bounds fails in timelock and governor with the registry's error", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { clientOf, addresses, runId, governor } = world;
       await holders();
       const bad = { ...params, innerSteps: 2_048 };
@@ -400,7 +398,7 @@ describe("governance", () => {
   });
 
   it("can be withdrawn by the proposer before voting begins", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { client, clientOf, addresses, runId, governor } = world;
       await holders();
       const calls = [actions.setStatus.call({ addresses, runId, status: 1 })];
@@ -429,7 +427,7 @@ describe("governance", () => {
 
 describe("events", () => {
   it("are read page by page, not before they are confirmed, and on from the cursor", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { client, clientOf, addresses, runId, blocks } = world;
       const query = actions.headPosted({ addresses, runId });
       const from = BigInt(blocks.checkpointRegistry);
@@ -462,11 +460,11 @@ describe("events", () => {
     const from = BigInt(blocks.checkpointRegistry);
     const { head: first } = await actions.headOf(client, { addresses, runId });
     let cursor: actions.LogCursor | undefined;
-    await story(async () => {
+    await isolated(async () => {
       await actions.postHead.sync(clientOf(poster), head(1n, first));
       ({ cursor } = await actions.getAllLogs(client, query, { from }));
     });
-    await story(async () => {
+    await isolated(async () => {
       const lost = actions.getLogPage(client, query, { from: cursor! });
       await expect(lost).rejects.toMatchObject({ code: "CHAIN_REORGANISED", retryable: true });
       await actions.postHead.sync(clientOf(poster), { ...head(1n, first), receiptsRoot: hashOf("others") });
@@ -519,7 +517,7 @@ describe("events", () => {
 
 describe("a client with all actions", () => {
   it("has reads and writes with the addresses settled", async () => {
-    await story(async () => {
+    await isolated(async () => {
       const { clientOf, addresses, runId, modelId, governor } = world;
       const client = clientOf(poster).extend(actions.cotrainActions({ addresses }));
       const { head: parent } = await client.headOf({ runId });

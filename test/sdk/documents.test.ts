@@ -16,7 +16,7 @@ const receipt = {
   assignment: hash("2"),
   steps: 8,
   paramsVersion: 1,
-  realisation: hash("3"),
+  build: hash("3"),
   baseDigest: hash("4"),
   commitment: hash("5"),
   leaves: 2,
@@ -83,8 +83,8 @@ const documents = {
       screening: protocol.defaultScreening,
     },
   },
-  Realisation: {
-    schema: protocol.Realisation,
+  Build: {
+    schema: protocol.Build,
     good: {
       version: 1,
       definition: hash("1"),
@@ -166,7 +166,7 @@ const documents = {
       medians: [0x3f80_0000],
       gate: {
         seed: hash("3"),
-        realisation: hash("4"),
+        build: hash("4"),
         conformance: hash("5"),
         sequences: [0, 7],
         before: 2_000_000,

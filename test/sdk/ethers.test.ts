@@ -93,7 +93,7 @@ describe("the SDK's actions through ethers' signers", () => {
       worker: alice.address,
       beneficiary: alice.address,
       lease: zeroHash,
-      realisation: zeroHash,
+      build: zeroHash,
       conformance: zeroHash,
       protocolMin: 1,
       protocolMax: 1,

@@ -241,7 +241,7 @@ describe("heads", () => {
     const counts = [0, 0, 0, 0];
     const head = protocol.asHead(hash("4"));
     for (let index = 0; index < 400; index++) {
-      const seed = protocol.lotSeed(
+      const seed = protocol.sortitionSeed(
         keccak256(`0x${index.toString(16).padStart(4, "0")}`) as Hex,
         head,
         `0x${"55".repeat(20)}`,
@@ -255,7 +255,7 @@ describe("heads", () => {
     const head = protocol.asHead(`0x${"33".repeat(32)}`);
     const [counts, fragments] = [[0, 0, 0, 0], 4];
     for (let index = 0; index < 1_600; index++) {
-      const seed = protocol.lotSeed(
+      const seed = protocol.sortitionSeed(
         keccak256(`0x${index.toString(16).padStart(4, "0")}`) as Hex,
         head,
         `0x${"55".repeat(20)}`,

@@ -100,8 +100,8 @@ describe("heads", () => {
     ).toBe(head);
   });
 
-  it.each(vectors.lots)("draw lots: %$", ({ blockHash, head, validator, seed, fragments, fragment }) => {
-    const drawn = protocol.lotSeed(blockHash as Hex, protocol.asHead(head), validator as protocol.Address);
+  it.each(vectors.sortitions)("sortitions: %$", ({ blockHash, head, validator, seed, fragments, fragment }) => {
+    const drawn = protocol.sortitionSeed(blockHash as Hex, protocol.asHead(head), validator as protocol.Address);
     expect(drawn).toBe(BigInt(seed));
     expect(protocol.drawnFragment(drawn, Number(fragments))).toBe(Number(fragment));
   });
@@ -284,7 +284,7 @@ describe("the documents of a round", () => {
   it("name the definition's parts", () => {
     const { table, data, initialParameters } = definition.document;
     expect(data).toBe(read("DataManifest", protocol.DataManifest).digest);
-    expect(read("Realisation", protocol.Realisation).document.definition).toBe(definition.digest);
+    expect(read("Build", protocol.Build).document.definition).toBe(definition.digest);
     expect(protocol.tableDigest(table)).toBe(checkpoint.document.table);
     const specs = table.map(({ name, shape }) => ({ name, shape, ...(name.startsWith("layer.0.") && { layer: 0 }) }));
     expect(protocol.fragmentTable(specs, 2)).toEqual(table);
@@ -296,7 +296,7 @@ describe("the documents of a round", () => {
     expect(receipts.document.receipts[0]!.receipt).toMatchObject({
       assignment: read("Assignment", protocol.Assignment).digest,
       payloadDigest: read("PayloadHeader", protocol.PayloadHeader).digest,
-      realisation: read("Realisation", protocol.Realisation).digest,
+      build: read("Build", protocol.Build).digest,
       baseDigest: initial.digest,
       commitment: round.commitment.root,
       leaves: round.commitment.leaves.length,

@@ -98,7 +98,7 @@ export const runConfig: RunConfig = {
   initialCheckpoint: hashOf("checkpoint 0"),
   fragments: 4,
   poster: poster.address,
-  realisations: [hashOf("realisation")],
+  builds: [hashOf("build")],
   params,
   min: { ...params, innerSteps: 4, innerLrPpb: 1 },
   max: { ...params, innerSteps: 1_024, innerLrPpb: 100_000_000 },

@@ -184,7 +184,7 @@ function leafVectors() {
   };
 }
 
-function lotVectors() {
+function sortitionVectors() {
   return [1, 4, 7, 256].map((fragments) => {
     const blockHash = hash(`block ${fragments}`);
     const head = hash(`head ${fragments}`);
@@ -444,7 +444,7 @@ export async function buildVectors() {
     head: headVector(),
     ids: idVectors(),
     leaves: leafVectors(),
-    lots: lotVectors(),
+    sortitions: sortitionVectors(),
     runParams: runParamsVector(),
     blobs: blobVectors(),
     canonicalJson: canonicalVectors(),

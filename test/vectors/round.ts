@@ -157,7 +157,7 @@ const definition = {
     strikes: 3,
   },
 };
-const realisation = {
+const build = {
   version: 1,
   definition: digestOf(definition),
   graphs: { step: sha256("step graph"), eval: sha256("eval graph"), logits: sha256("logits graph") },
@@ -311,7 +311,7 @@ async function receiptsFile() {
       assignment: digestOf(assignment),
       steps,
       paramsVersion: 1,
-      realisation: digestOf(realisation),
+      build: digestOf(build),
       baseDigest: assignment.base,
       commitment: i === 0 ? commitment.root : hash("another commitment"),
       leaves: commitment.leaves.length,
@@ -403,8 +403,8 @@ function screeningFile(receiptHashes: readonly string[]) {
     ),
     gate: {
       seed,
-      realisation: digestOf(realisation),
-      conformance: realisation.conformance,
+      build: digestOf(build),
+      conformance: build.conformance,
       sequences: [0, 1, 2].map((k) => (first + Math.floor((k * 4) / 3)) % 4),
       before: 2_100_000,
       passes: [{ after: 2_000_000, tried: [], leftOut: [] }],
@@ -453,9 +453,9 @@ const named = (bytes: Buffer): { digest: string; bytes: number } => ({ digest: s
 
 /** A checkpoint with all that is needed to use it, and its CAR. */
 function modelVector(manifest: Json & { readonly [key: string]: Json }) {
-  const documents = [manifest, definition, realisation].map((document) => Buffer.from(canonical(document)));
+  const documents = [manifest, definition, build].map((document) => Buffer.from(canonical(document)));
   const texts = modelTexts.map((text) => Buffer.from(text));
-  const [checkpoint, ofDefinition, ofRealisation] = documents.map(named);
+  const [checkpoint, ofDefinition, ofBuild] = documents.map(named);
   const [tokenizer, step, evaluation, logits] = texts.map(named);
   const bundle = {
     version: 1,
@@ -472,7 +472,7 @@ function modelVector(manifest: Json & { readonly [key: string]: Json }) {
     runId,
     checkpoint: checkpoint!,
     definition: ofDefinition!,
-    realisation: ofRealisation!,
+    build: ofBuild!,
     tokenizer: tokenizer!,
     programs: { step: step!, eval: evaluation!, logits: logits! },
   };
@@ -595,7 +595,7 @@ export async function roundVectors() {
     documents: [
       documentVector("DataManifest", dataManifest),
       documentVector("Definition", definition),
-      documentVector("Realisation", realisation),
+      documentVector("Build", build),
       documentVector("CheckpointManifest", initialManifest),
       documentVector("Assignment", assignments[0]!),
       documentVector("PayloadHeader", payloadHeaders[0]!),

@@ -46,7 +46,7 @@ export interface AnvilOptions {
   /** Where the state is kept; a copy lies beside it. Its directory must be this user's alone: the node's socket lies there. */
   readonly stateFile: string;
   readonly chainId?: number;
-  /** Seconds between blocks; 0 mines on demand. Default 1: the lot needs later blocks, and the clock must not stand. */
+  /** Seconds between blocks; 0 mines on demand. Default 1: sortition needs later blocks, and the clock must not stand. */
   readonly blockTime?: number;
 }
 

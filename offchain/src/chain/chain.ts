@@ -19,7 +19,7 @@ import { type Clock, RetryableError, systemClock, UserError } from "../base/inde
 import type { JobTable, Logger } from "../service/index.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { computeEpoch, dueEpoch } from "./epoch.ts";
-import { createEvidenceCache } from "./evidence.ts";
+import { createHeadDocumentsCache } from "./documents.ts";
 import { type JournalOptions, openJournal, type PostingKind } from "./journal.ts";
 import type { ChainPort, ChainReader, HeadFields, HeadPosting, PostedRoot, RootPosting } from "./ports.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
@@ -204,7 +204,7 @@ export async function openChain(
   });
 
   const watch = watchPostings({ reader, journal, heads, roots, activations, options, clock });
-  const evidence = createEvidenceCache(reader);
+  const documents = createHeadDocumentsCache(reader);
 
   return {
     ...reader,
@@ -240,7 +240,7 @@ export async function openChain(
       return posted(result);
     },
     dueEpoch: (modelId) => dueEpoch(reader, modelId),
-    computeEpoch: (input, blobs) => computeEpoch({ reader, blobs, evidence }, input),
+    computeEpoch: (input, blobs) => computeEpoch({ reader, blobs, documents }, input),
     feeWait: () => journal.feeWait(),
     onReverted: watch.onReverted,
     close: async () => {

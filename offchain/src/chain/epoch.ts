@@ -34,8 +34,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
-import { type Evidence, EvidenceError, type EvidenceCache, readJson } from "./evidence.ts";
-import { drawnBy } from "./lot.ts";
+import { type HeadDocuments, DocumentError, type HeadDocumentsCache, readJson } from "./documents.ts";
+import { drawnBy } from "./sortition.ts";
 import type {
   BlobSource,
   ChainReader,
@@ -51,7 +51,7 @@ const NOBODY: Address = `0x${"0".repeat(40)}`;
 export interface EpochModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
-  readonly evidence: EvidenceCache;
+  readonly documents: HeadDocumentsCache;
 }
 
 /** Epoch of a time, counted from 1; 0 before the model's creation. Emission computes the same. */
@@ -127,10 +127,10 @@ function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, de
 /**
  * Computes an epoch. See {@link ChainPort.computeEpoch}.
  * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
- *   EvidenceError
+ *   DocumentError
  */
 export async function computeEpoch(modules: EpochModules, input: ComputeEpochInput): Promise<EpochResult> {
-  const { reader, evidence } = modules;
+  const { reader, documents } = modules;
   const { modelId, epoch } = input;
   const [schedule, active, pending, settled, now, set] = await Promise.all([
     reader.schedule(modelId),
@@ -164,9 +164,9 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   // What is rejected is not read: one head whose documents are gone or malformed would end all pay.
-  const behind = new Map<string, Evidence>();
+  const behind = new Map<string, HeadDocuments>();
   for (const { head, parent } of links)
-    if (!aggregateRejected(head.head, parsed)) behind.set(head.head, await evidence.read(modules.blobs, head, parent));
+    if (!aggregateRejected(head.head, parsed)) behind.set(head.head, await documents.read(modules.blobs, head, parent));
   requireOnce([...behind.values()]);
 
   const epochs: EpochInputs["epochs"] = [];
@@ -260,7 +260,7 @@ const epochHeadOf = (head: PostedHead, minParamsVersion: number): EpochHead => (
 /** Each head against its own run's least version: an epoch may hold heads of a run that finished and of the next. */
 function contributionsIn(
   heads: readonly EpochHead[],
-  behind: ReadonlyMap<string, Evidence>,
+  behind: ReadonlyMap<string, HeadDocuments>,
   verdicts: readonly ContributionVerdict[],
 ): Map<Address, bigint> {
   const sums = new Map<Address, bigint>();
@@ -277,12 +277,12 @@ function contributionsIn(
 }
 
 /** A receipt under two heads would be paid twice. */
-function requireOnce(evidence: readonly Evidence[]): void {
+function requireOnce(documents: readonly HeadDocuments[]): void {
   const seen = new Set<string>();
-  for (const { leaves } of evidence) {
+  for (const { leaves } of documents) {
     for (const { receiptHash, worker } of leaves) {
       if (seen.has(receiptHash))
-        throw new EvidenceError("EVIDENCE_RECEIPT", `A receipt of ${worker} stands under two heads.`, {
+        throw new DocumentError("DOCUMENT_RECEIPT", `A receipt of ${worker} stands under two heads.`, {
           details: { receiptHash },
         });
       seen.add(receiptHash);
@@ -343,8 +343,8 @@ async function previousRewards(
     leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
   );
   if (tree.root !== active.root || tree.total !== active.totalCumulative)
-    throw new EvidenceError(
-      "EVIDENCE_REWARDS",
+    throw new DocumentError(
+      "DOCUMENT_REWARDS",
       `The published rewards of epoch ${active.epoch} do not have the active root.`,
     );
   return { digest: posted.epochDigest, rewards: leaves };
@@ -380,7 +380,7 @@ function fits(kind: number, value: bigint, index: number, fragments: number): bo
   return kind === verdictKind.loss;
 }
 
-/** Who must have drawn the fragment that a verdict is about; undefined where a lot decides nothing, null if nobody could. */
+/** Who must have drawn the fragment that a verdict is about; undefined where sortition decides nothing, null if nobody could. */
 function drawerOf({ kind, worker, validator }: Verdict, members: readonly Address[]): Address | null | undefined {
   if (kind === verdictKind.aggregate) return worker === NOBODY ? validator : null;
   if (kind !== verdictKind.confirmation) return undefined;
@@ -389,7 +389,7 @@ function drawerOf({ kind, worker, validator }: Verdict, members: readonly Addres
 
 /**
  * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
- * where the lot sent its validator, or the one whose finding it confirms; in one fixed order.
+ * where sortition sent its validator, or the one whose finding it confirms; in one fixed order.
  */
 async function countedVerdicts(
   reader: ChainReader,

@@ -39,21 +39,21 @@ export {
   verdictKey,
 } from "./epoch.ts";
 export {
-  createEvidenceCache,
-  type Evidence,
-  type EvidenceCache,
-  EvidenceError,
+  createHeadDocumentsCache,
+  type HeadDocuments,
+  type HeadDocumentsCache,
+  DocumentError,
   MAX_DOCUMENT_BYTES,
   isMalformed,
-  readEvidence,
+  readHeadDocuments,
   readJson,
   type RunDocuments,
   runDocuments,
   verifyReceipts,
   wasAdmitted,
-} from "./evidence.ts";
+} from "./documents.ts";
 export { DEFAULT_MAX_FEE } from "./fees.ts";
-export { drawnBy, type Lot, lotOf } from "./lot.ts";
+export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader, type ReaderOptions } from "./reader.ts";

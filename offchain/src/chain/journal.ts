@@ -240,7 +240,7 @@ export function openJournal(options: JournalOptions): Journal {
 
   /** Postings that wait for lower fees, by job, in the order in which they began to. */
   const dear = new Map<number, FeeWait>();
-  let toldDearAt = -Infinity;
+  let warnedDearAt = -Infinity;
 
   /** Works on one posting until its effect is there, it is refused, or something must come first. */
   const work = async (kind: PostingKind<unknown, unknown>, job: Job, context: JobContext): Promise<unknown> => {
@@ -387,8 +387,8 @@ export function openJournal(options: JournalOptions): Journal {
             const known = dear.get(job.id);
             dear.set(job.id, { ...fees, since: known?.since ?? clock.now() });
             // It may last for days, and is tried every second.
-            if (!known || now - toldDearAt >= TELL_DEAR_EVERY_MS) {
-              toldDearAt = now;
+            if (!known || now - warnedDearAt >= TELL_DEAR_EVERY_MS) {
+              warnedDearAt = now;
               const sentence = (error as Error).message;
               log?.warn({ kind: kind.kind, posting: job.key }, `the chain is too dear, posting waits. ${sentence}`);
             }

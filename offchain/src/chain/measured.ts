@@ -5,7 +5,7 @@
 import { asDigest, outcomeCode, type ReceiptsFile, type ScreeningFile } from "@cotrain/sdk/protocol";
 
 import { measureFragment, sourceOf } from "../diloco/index.ts";
-import { EvidenceError } from "./evidence.ts";
+import { DocumentError } from "./documents.ts";
 import type { BlobSource } from "./ports.ts";
 import { type PayloadPlace, readPart } from "./unreadable.ts";
 
@@ -22,7 +22,7 @@ export const blamesByLoss = (outcomes: readonly { readonly outcome: number }[]):
 
 /**
  * One fragment of a payload.
- * @throws EvidenceError when it is not what the record measured; PayloadError; what `blobs` throws
+ * @throws DocumentError when it is not what the record measured; PayloadError; what `blobs` throws
  */
 export async function readMeasured(
   blobs: BlobSource,
@@ -35,8 +35,8 @@ export async function readMeasured(
   const payload = await blobs.blob(place.head.runId, asDigest(part.digest), part.bytes);
   const { norm, sketch } = await measureFragment(place.params.codec, sourceOf(payload), part.elements, fragment);
   if (entry.digest !== part.digest || entry.norm !== norm || entry.sketch !== sketch)
-    throw new EvidenceError(
-      "EVIDENCE_SCREENING",
+    throw new DocumentError(
+      "DOCUMENT_SCREENING",
       `The payload of ${receipt.worker} was measured as something else than it is, in fragment ${fragment}.`,
     );
   return payload;
@@ -44,7 +44,7 @@ export async function readMeasured(
 
 /**
  * Every fragment but one of each payload that a record measured.
- * @throws EvidenceError for the first that the record measured as something else; what `blobs` throws
+ * @throws DocumentError for the first that the record measured as something else; what `blobs` throws
  */
 export async function requireMeasures(
   blobs: BlobSource,

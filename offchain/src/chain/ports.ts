@@ -155,12 +155,12 @@ export interface ChainReader {
   runsOf(modelId: ModelId): Promise<RunId[]>;
   /** Every key that is or was the run's poster, lower case; read anew where `wanted` is not there. */
   postersOf(runId: RunId, wanted?: Address): Promise<Address[]>;
-  isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
+  isAdmitted(runId: RunId, build: Digest): Promise<boolean>;
   /**
    * All that were ever admitted, withdrawn or not; read anew where `wanted` is not there.
    * @throws RetryableError `CHAIN_RPC` where it still is not there, and admitted by what the contract says
    */
-  realisationsOf(runId: RunId, wanted?: Digest): Promise<Digest[]>;
+  buildsOf(runId: RunId, wanted?: Digest): Promise<Digest[]>;
   paramsInForce(runId: RunId): Promise<{ readonly version: number; readonly params: RunParams }>;
   paramsOf(runId: RunId, version: number): Promise<RunParams>;
   /** Version in force at a time; 0 before the run's registration. */
@@ -259,7 +259,7 @@ export interface ChainPort extends ChainReader {
   activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
   /** The newest epoch that is over, lies above the active root's and has heads; undefined without one or while a root is pending. */
   dueEpoch(modelId: ModelId): Promise<number | undefined>;
-  /** @throws RetryableError `CHAIN_MOVED` when the active root changed meanwhile; UserError `EVIDENCE_…` for documents that do not verify */
+  /** @throws RetryableError `CHAIN_MOVED` when the active root changed meanwhile; UserError `DOCUMENT_…` for documents that do not verify */
   computeEpoch(input: ComputeEpochInput, blobs: BlobSource): Promise<EpochResult>;
   /** What postings wait for while the chain asks for more than a transaction may cost; undefined while they do not. */
   feeWait(): FeeWait | undefined;

@@ -10,7 +10,7 @@ import {
   paramsOf,
   pendingRoot,
   posterSet,
-  realisationAdmitted,
+  buildAdmitted,
   rootActivated,
   rootPosted,
   runCountOf,
@@ -223,13 +223,13 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
   const admissions = histories((runId: RunId) =>
     createHistory({
       ...shared,
-      query: realisationAdmitted({ addresses, runId }),
-      map: (logs) => logs.filter(({ args }) => args.admitted).map(({ args }) => asDigest(args.realisation)),
+      query: buildAdmitted({ addresses, runId }),
+      map: (logs) => logs.filter(({ args }) => args.admitted).map(({ args }) => asDigest(args.build)),
     }),
   );
 
-  const admits = (runId: RunId, realisation: Digest): Promise<boolean> =>
-    call((chain) => isAdmitted(chain, { addresses, runId, realisation }));
+  const admits = (runId: RunId, build: Digest): Promise<boolean> =>
+    call((chain) => isAdmitted(chain, { addresses, runId, build }));
 
   const allRunsOf = async (modelId: ModelId) => {
     const count = await call((chain) => runCountOf(chain, { addresses, modelId }));
@@ -319,7 +319,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       return [...new Set<Address>([...before, ...changes])];
     },
     isAdmitted: admits,
-    realisationsOf: async (runId, wanted) => {
+    buildsOf: async (runId, wanted) => {
       const has: IsWhole<Digest> = (all) => wanted === undefined || all.includes(wanted);
       const all = await admissions(runId, has);
       if (wanted !== undefined && !has(all) && (await admits(runId, wanted))) throw leftOut();

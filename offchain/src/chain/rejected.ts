@@ -2,7 +2,7 @@
 import { aggregateRejected, fromWire, parseDocument, type RunId, VerdictsFile } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../base/index.ts";
-import { readJson } from "./evidence.ts";
+import { readJson } from "./documents.ts";
 import type { BlobSource, ChainReader, PostedHead, PostedRoot } from "./ports.ts";
 import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";
 

@@ -1,7 +1,7 @@
 /** The roots that were posted for a model: who reads what validators signed must know that none is left out. */
 import { EpochManifest, MAX_MANIFEST_BYTES, type ModelId, parseDocument } from "@cotrain/sdk/protocol";
 
-import { readJson } from "./evidence.ts";
+import { readJson } from "./documents.ts";
 import type { BlobSource, ChainReader, PostedRoot } from "./ports.ts";
 
 /** The manifest that a posted root names. @throws what `blobs` throws; ProtocolError */

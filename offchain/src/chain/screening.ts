@@ -5,7 +5,7 @@ import {
   digestOfJson,
   MAX_MANIFEST_BYTES,
   parseDocument,
-  Realisation,
+  Build,
   type ReceiptsFile,
   type RunId,
   type RunParams,
@@ -16,7 +16,7 @@ import { roundNumber } from "../base/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
-import { EvidenceError, readJson } from "./evidence.ts";
+import { DocumentError, readJson } from "./documents.ts";
 import type { BlobSource, PostedHead } from "./ports.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
 
@@ -111,9 +111,9 @@ export function problemOfScreening(check: ScreeningCheck): string {
 export interface SampleCheck {
   readonly runId: RunId;
   readonly definition: Definition;
-  /** Whether the registry ever admitted a realisation to the run, withdrawn or not. */
-  readonly admitted: (realisation: string) => Promise<boolean>;
-  readonly gate: Pick<ScreeningFile["gate"], "seed" | "realisation" | "sequences">;
+  /** Whether the registry ever admitted a build to the run, withdrawn or not. */
+  readonly admitted: (build: string) => Promise<boolean>;
+  readonly gate: Pick<ScreeningFile["gate"], "seed" | "build" | "sequences">;
 }
 
 /**
@@ -123,15 +123,14 @@ export interface SampleCheck {
  */
 export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Promise<string> {
   const { runId, definition, gate } = check;
-  if (!(await check.admitted(gate.realisation)))
-    return `The loss gate measured with realisation ${gate.realisation}, which was never admitted.`;
-  const [realisation, { heldOut }] = await Promise.all([
-    readJson(blobs, runId, gate.realisation, "the realisation"),
+  if (!(await check.admitted(gate.build)))
+    return `The loss gate measured with build ${gate.build}, which was never admitted.`;
+  const [build, { heldOut }] = await Promise.all([
+    readJson(blobs, runId, gate.build, "the build"),
     readDataManifest({ get: (digest, limit) => blobs.blob(runId, digest, limit) }, asDigest(definition.data)),
   ]);
-  const { definition: of, microBatch } = parseDocument("realisation", Realisation, realisation);
-  if (of !== digestOfJson(definition))
-    return `The loss gate's realisation ${gate.realisation} is of another definition.`;
+  const { definition: of, microBatch } = parseDocument("build", Build, build);
+  if (of !== digestOfJson(definition)) return `The loss gate's build ${gate.build} is of another definition.`;
   const available = sequenceCount(heldOut.tokens, definition.sequence);
   const due = gateSample(gate.seed, available, definition.screening.gateSequences, microBatch);
   return due.join() === gate.sequences.join()
@@ -144,7 +143,7 @@ export type RecordReader = (head: PostedHead) => Promise<ScreeningFile>;
 
 /**
  * Reads records as the manifests of the chain's own heads name them, and remembers the last ones.
- * @throws, by the reader, EvidenceError `EVIDENCE_SCREENING` where a head but the first has none of its round; what `blobs`
+ * @throws, by the reader, DocumentError `DOCUMENT_SCREENING` where a head but the first has none of its round; what `blobs`
  *   throws; ProtocolError, FormatError for what is malformed
  */
 export function createRecordReader(blobs: BlobSource, capacity = 0): RecordReader {
@@ -155,8 +154,8 @@ export function createRecordReader(blobs: BlobSource, capacity = 0): RecordReade
     const { screening } = parseManifest(await blobs.blob(head.runId, head.checkpointDigest, MAX_MANIFEST_BYTES));
     const file = screening === null ? undefined : await readScreening(blobs, head.runId, screening);
     if (file?.runId !== head.runId || file.round !== head.round - 1)
-      throw new EvidenceError(
-        "EVIDENCE_SCREENING",
+      throw new DocumentError(
+        "DOCUMENT_SCREENING",
         `Checkpoint ${head.round} names no screening of its round: neither it nor what is judged by it holds.`,
       );
     known.set(head.head, file);

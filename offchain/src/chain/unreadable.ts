@@ -21,7 +21,7 @@ import {
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parseJsonBounded } from "../base/index.ts";
 import { codecOf, fragmentLayouts, measureFragment, PayloadError, sourceOf } from "../diloco/index.ts";
-import { EvidenceError, isItsWord } from "./evidence.ts";
+import { DocumentError, isItsWord } from "./documents.ts";
 import type { BlobSource, PostedHead } from "./ports.ts";
 
 /** Outcomes of payloads that could not be read. */
@@ -55,7 +55,7 @@ type PayloadPart = PayloadHeader["fragments"][number];
 
 /**
  * One fragment of a payload as its header names it, which must have been made for this round.
- * @throws EvidenceError EVIDENCE_PAYLOAD; what `blobs` throws
+ * @throws DocumentError DOCUMENT_PAYLOAD; what `blobs` throws
  */
 export async function readPart(
   blobs: BlobSource,
@@ -71,7 +71,7 @@ export async function readPart(
     header.worker === worker &&
     header.codec === params.codec &&
     header.table === tableDigest(definition.table);
-  if (!fits) throw new EvidenceError("EVIDENCE_PAYLOAD", `The payload of ${worker} was made for something else.`);
+  if (!fits) throw new DocumentError("DOCUMENT_PAYLOAD", `The payload of ${worker} was made for something else.`);
   const part = header.fragments.find(({ index }) => index === fragment);
   const elements = fragmentLayouts(definition.table)[fragment]?.elements ?? 0;
   const length = codecOf(params.codec).encodedLength(elements);
@@ -80,7 +80,7 @@ export async function readPart(
     part.bytes !== length ||
     part.base !== parent.fragments.find(({ index }) => index === fragment)?.digest
   )
-    throw new EvidenceError("EVIDENCE_PAYLOAD", `The payload of ${worker} has no such fragment ${fragment}.`);
+    throw new DocumentError("DOCUMENT_PAYLOAD", `The payload of ${worker} has no such fragment ${fragment}.`);
   return part;
 }
 
@@ -92,8 +92,8 @@ function headerOf(bytes: Uint8Array, worker: string): PayloadHeader {
       parseJsonBounded(bytes, MAX_PAYLOAD_HEADER_BYTES, "the payload header"),
     );
   } catch (cause) {
-    throw new EvidenceError(
-      "EVIDENCE_PAYLOAD",
+    throw new DocumentError(
+      "DOCUMENT_PAYLOAD",
       `The payload header of ${worker} is malformed: ${cause instanceof Error ? cause.message : "unreadable"}`,
     );
   }
@@ -104,7 +104,7 @@ function headerOf(bytes: Uint8Array, worker: string): PayloadHeader {
  * be what the record says. Records whose form does not hold are `problemOfScreening`'s.
  * @param mayBeGone whether the round's payloads need not be kept any more: then what is gone tells nothing
  * @returns one sentence, empty when the record holds
- * @throws EvidenceError for a payload that no coordinator may take; what `blobs` throws for what is not to be had and is not
+ * @throws DocumentError for a payload that no coordinator may take; what `blobs` throws for what is not to be had and is not
  *   said to be missing
  */
 export async function problemOfUnreadable(

@@ -17,7 +17,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { type Evidence, readEvidence, requireNewData, runDocuments, wasAdmitted } from "./evidence.ts";
+import { type HeadDocuments, readHeadDocuments, requireNewData, runDocuments, wasAdmitted } from "./documents.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
 import type { Positions } from "./positions.ts";
@@ -110,8 +110,8 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const run = await reader.run(runId);
   const heads = await reader.headsSince(runId, 0);
   const whole = new Problems();
-  const documents = runDocuments(reader, blobs, runId);
-  const definition = await whole.attempt(() => documents.definition());
+  const ofRun = runDocuments(reader, blobs, runId);
+  const definition = await whole.attempt(() => ofRun.definition());
   // Before anything else is made of the roots, which are kept as they are whole.
   const { roots, leftOut } = await postedRoots(reader, blobs, run.modelId);
   for (const root of leftOut) whole.add("missing", leftOutSentence(root));
@@ -136,10 +136,10 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
     let bytes = 0;
     const gone: CotrainError[] = [];
     const norms = new Map<number, number>();
-    const evidence = await problems.attempt(() => readEvidence(reader, blobs, head, parent, documents));
-    if (evidence) {
-      trained = (await problems.attempt(async () => requireNewData(head, evidence, trained))) ?? trained;
-      const { manifest } = evidence;
+    const documents = await problems.attempt(() => readHeadDocuments(reader, blobs, head, parent, ofRun));
+    if (documents) {
+      trained = (await problems.attempt(async () => requireNewData(head, documents, trained))) ?? trained;
+      const { manifest } = documents;
       if (manifest.fragments.length !== run.fragments)
         problems.add("mismatch", `Its manifest has ${manifest.fragments.length} fragments, the run ${run.fragments}.`);
       if (
@@ -162,7 +162,7 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
         });
       }
     }
-    if (evidence && definition && parent) {
+    if (documents && definition && parent) {
       // Payloads are kept until a root that pays for them is posted, which may be while this walks.
       const mayBeGone = async (): Promise<boolean> =>
         head.sequence <= signedThrough || head.sequence <= (await lastSigned(modules, runId, heads, whole));
@@ -171,14 +171,14 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
         before: heads.slice(0, i),
         parent: before,
         definition,
-        evidence,
+        documents,
         records,
         theta,
         mayBeGone,
       };
       await problems.attempt(() => checkScreening(modules, round, problems));
     }
-    before = evidence?.manifest;
+    before = documents?.manifest;
     if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {
       // The walk takes its time, and what was the newest when it began may be old by now.
       const now = await reader.headsSince(runId, 0);
@@ -197,7 +197,7 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
       problems: problems.sentences,
       signed,
       bytes,
-      receipts: evidence?.leaves.length ?? 0,
+      receipts: documents?.leaves.length ?? 0,
     };
   }
   const last = heads.at(-1);
@@ -215,7 +215,7 @@ interface Screened {
   /** Manifest of the checkpoint before, where that holds. */
   readonly parent: CheckpointManifest | undefined;
   readonly definition: Definition;
-  readonly evidence: Evidence;
+  readonly documents: HeadDocuments;
   readonly records: RecordReader;
   readonly theta: ReadonlyMap<number, number>;
   /** Whether the round's payloads need not be kept any more. */
@@ -224,9 +224,9 @@ interface Screened {
 
 async function checkScreening({ reader, blobs }: VerifyModules, round: Screened, problems: Problems): Promise<void> {
   const { head, before, parent, definition, records, theta, mayBeGone } = round;
-  const { file: receipts, manifest } = round.evidence;
+  const { file: receipts, manifest } = round.documents;
   const { runId, paramsVersion } = head;
-  // Who has the evidence of a head but the first has both.
+  // Who has the documents of a head but the first has both.
   if (manifest.screening === null || !receipts) return;
   const file = await readScreening(blobs, runId, manifest.screening);
   const params = await reader.paramsOf(runId, paramsVersion);
@@ -236,7 +236,7 @@ async function checkScreening({ reader, blobs }: VerifyModules, round: Screened,
   for (const [f, norm] of theta)
     if (file.theta[f] !== norm)
       problems.add("mismatch", `The screening gives fragment ${f} of the checkpoint before another norm.`);
-  const admitted = (realisation: string): Promise<boolean> => wasAdmitted(reader, runId, realisation);
+  const admitted = (build: string): Promise<boolean> => wasAdmitted(reader, runId, build);
   const sample = await problemOfSample(blobs, { runId, definition, admitted, gate: file.gate });
   if (sample !== "") problems.add("mismatch", sample);
   if (!parent) return;

@@ -1,6 +1,6 @@
 /**
  * Creating a run: everything that is content-addressed is made first (data, programs, checkpoint 0, definition,
- * realisation), then the model and the run are registered on-chain. Each step can be repeated after a crash: ids follow from
+ * build), then the model and the run are registered on-chain. Each step can be repeated after a crash: ids follow from
  * salts that are kept, blobs from their content.
  */
 import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
@@ -23,7 +23,7 @@ import {
   modelIdOf,
   type ModelId,
   outerOptimizerCode,
-  type Realisation,
+  type Build,
   runIdOf,
   type RunId,
   type RunParams,
@@ -57,8 +57,8 @@ export const FRAGMENTS = 4;
 export interface RunMaterial {
   readonly definition: Definition;
   readonly definitionDigest: Digest;
-  readonly realisation: Realisation;
-  readonly realisationDigest: Digest;
+  readonly build: Build;
+  readonly buildDigest: Digest;
   readonly table: readonly TensorEntry[];
   /** Checkpoint 0's stored shards; its manifest follows when the run's id is known. Outer buffers of zeros. */
   readonly shards: readonly CheckpointFragment[];
@@ -119,7 +119,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     screening: screeningOf(options.preset),
   };
   const definitionDigest = await storeJson(store, definition);
-  const realisation: Realisation = {
+  const build: Build = {
     version: 1,
     definition: definitionDigest,
     graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
@@ -129,8 +129,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     deviceClass: deviceClass(),
     conformance: await conformance(programs.step.bytes),
   };
-  const realisationDigest = await storeJson(store, realisation);
-  return { definition, definitionDigest, realisation, realisationDigest, table, shards, data, tokenizer };
+  const buildDigest = await storeJson(store, build);
+  return { definition, definitionDigest, build, buildDigest, table, shards, data, tokenizer };
 }
 
 /** One shard after another: a whole checkpoint of 20m beside its parameters takes as much memory as a worker. */
@@ -289,7 +289,7 @@ export async function registerRunOnChain(
     initialCheckpoint,
     fragments: FRAGMENTS,
     poster,
-    realisations: [material.realisationDigest],
+    builds: [material.buildDigest],
     params,
     ...paramsBounds,
   };

@@ -78,7 +78,7 @@ function examplesText(examples: Command["examples"]): string {
 
 /** @param refused told the words of the command that a line was not understood by */
 function buildProgram(understood: (line: Line) => void, refused: (words: string) => void): Program {
-  const tellRefusal = (words: string) => (error: CommanderError) => {
+  const explainRefusal = (words: string) => (error: CommanderError) => {
     if (error.exitCode !== 0) refused(words);
     throw error;
   };
@@ -102,13 +102,13 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
           .command(first)
           .description(groupSummaries[first] ?? first)
           .addHelpText("after", () => examplesText(groupExamples(first)))
-          .exitOverride(tellRefusal(first));
+          .exitOverride(explainRefusal(first));
       groups.set(first, parent);
     }
     const sub = parent
       .command(second ?? first)
       .description(command.summary)
-      .exitOverride(tellRefusal(command.name));
+      .exitOverride(explainRefusal(command.name));
     sub.configureOutput({ outputError: () => undefined });
     for (const argument of command.args ?? []) sub.argument(`<${argument.name}>`, argument.description);
     for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);

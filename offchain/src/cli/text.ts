@@ -1,12 +1,5 @@
 /** Text from a checkpoint: parameters and programs by digest, sampled token by token. */
-import {
-  asDigest,
-  type DataManifest,
-  Definition,
-  type Digest,
-  parseDocument,
-  Realisation,
-} from "@cotrain/sdk/protocol";
+import { asDigest, type DataManifest, Definition, type Digest, parseDocument, Build } from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded, UserError } from "../base/index.ts";
 import { openSequences, parseTokenizer } from "../data/index.ts";
@@ -17,7 +10,7 @@ import { type BlobReader, readCheckpoint } from "../storage/index.ts";
 export interface TextOptions {
   readonly blobs: BlobReader;
   readonly definition: Digest;
-  readonly realisation: Digest;
+  readonly build: Digest;
   readonly checkpoint: Digest;
   readonly prompt: string;
   readonly tokens: number;
@@ -30,7 +23,7 @@ export interface TextOptions {
 
 const MAX_DOCUMENT_BYTES = 16 << 20;
 
-async function document<T extends typeof Definition | typeof Realisation>(
+async function document<T extends typeof Definition | typeof Build>(
   blobs: BlobReader,
   digest: Digest,
   what: string,
@@ -71,7 +64,7 @@ export async function promptFor(blobs: BlobReader, data: DataManifest): Promise<
 export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
   const { blobs } = options;
   const definition = await document(blobs, options.definition, "the definition", Definition);
-  const realisation = await document(blobs, options.realisation, "the realisation", Realisation);
+  const build = await document(blobs, options.build, "the build", Build);
   const tokenizer = parseTokenizer(await blobs.get(asDigest(definition.tokenizer)));
   const prompt = tokenizer.encode(options.prompt);
   if (prompt.length === 0) throw new UserError("PROMPT_EMPTY", "The prompt must not be empty.");
@@ -87,7 +80,7 @@ export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
     if (state) scatterFragment(state.params, layout, parameters);
   }
   const engine = await openEngineHost({
-    programs: { logits: await blobs.get(asDigest(realisation.graphs.logits)) },
+    programs: { logits: await blobs.get(asDigest(build.graphs.logits)) },
     threads: options.threads,
   });
   try {

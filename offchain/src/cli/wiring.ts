@@ -210,9 +210,9 @@ export async function rewardsOf(
   return (await activeRewards(run.modelId, blobSourceOf(run.blobs), reader))?.of(account);
 }
 
-/** The realisation that the run was made with. @throws UserError `NO_LOCAL_RUN` */
-export function ownRealisation(run: LocalRun): Digest {
-  const digest = run.file.settings?.["realisation"];
+/** The build that the run was made with. @throws UserError `NO_LOCAL_RUN` */
+export function ownBuild(run: LocalRun): Digest {
+  const digest = run.file.settings?.["build"];
   if (typeof digest === "string") return asDigest(digest);
   throw new UserError(
     "NO_LOCAL_RUN",

@@ -1,6 +1,6 @@
 /**
  * What `cotrain worker` shows to whoever lends the machine: what it does now, what that is worth, how to claim it. A fold of
- * the worker's events (`afterEvent`) and a pure picture of the outcome (`drawWorker`), or a line per happening (`workerLine`).
+ * the worker's events (`afterEvent`) and a pure picture of the outcome (`drawWorker`), or a line per notice (`workerLine`).
  */
 import { roundNumber } from "../base/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";

@@ -140,10 +140,10 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
       if (screen.rounds === 0) return;
       const worked = `${countOf(screen.rounds, "round")} ${screen.rounds === 1 ? "was" : "were"} accepted, ${formatShort(screen.tokens)} tokens.`;
       const columns = columnsOf(terminal);
-      const tell = (text: string): void => {
+      const say = (text: string): void => {
         for (const line of wrap(text, columns)) output.notice(line);
       };
-      if (screen.beneficiary) return tell(`${worked} ${elsewhereText(screen.beneficiary)}`);
+      if (screen.beneficiary) return say(`${worked} ${elsewhereText(screen.beneficiary)}`);
       const { earned, claimable } = screen.standing ?? {};
       const advice =
         claimable !== 0n
@@ -151,7 +151,7 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
           : earned
             ? "All that is settled is claimed; what is still to be settled, claim with"
             : "Nothing can be claimed yet; when their epoch is settled, claim with";
-      tell(`${worked} ${advice}`);
+      say(`${worked} ${advice}`);
       for (const line of wrapCommand(screen.claimCommand, columns - 2)) output.notice(`  ${line}`);
     },
   };

@@ -149,7 +149,7 @@ export async function createCoordinator(
   /** One run after the other: of two that let go of the same blob at once each would leave it to the other. */
   const oneByOne = pLimit(1);
 
-  const tidy = (run: Run): void => {
+  const releaseOld = (run: Run): void => {
     if (releasing.has(run.runId)) return;
     const work = oneByOne(() => release(run))
       .catch((error: unknown) => logger.warn({ err: error }, "old blobs could not be deleted"))
@@ -162,7 +162,7 @@ export async function createCoordinator(
     let before = 0;
     return async () => {
       const from = await keptFrom(run);
-      if (from > before) tidy(run);
+      if (from > before) releaseOld(run);
       before = from;
     };
   }
@@ -201,7 +201,7 @@ export async function createCoordinator(
         event.type === "RootActivated" ||
         (event.type === "CheckpointStored" && state.round % RELEASE_EVERY_ROUNDS === 0)
       )
-        tidy(run);
+        releaseOld(run);
       if (event.type === "ParamsChanged")
         logger.info({ version: event.version }, "parameters changed, in force from the next round");
     });

@@ -7,7 +7,7 @@ export type ApiCode =
   | "RUN_UNKNOWN"
   | "WRONG_RUN"
   | "PROTOCOL_VERSION"
-  | "REALISATION_UNKNOWN"
+  | "BUILD_UNKNOWN"
   | "LEASE_UNKNOWN"
   | "CLOCK_SKEW"
   | "ZERO_BENEFICIARY"
@@ -31,7 +31,7 @@ export type ApiCode =
   | "WRONG_VERDICT"
   | "NOT_DRAWN"
   | "OUT_OF_TURN"
-  | "LOT_PENDING"
+  | "SORTITION_PENDING"
   | "ACCOUNT_UNKNOWN"
   | "OPERATOR_TOKEN";
 
@@ -76,7 +76,7 @@ export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
   DUPLICATE: 409,
   NOT_DRAWN: 409,
   OUT_OF_TURN: 409,
-  LOT_PENDING: 503,
+  SORTITION_PENDING: 503,
   TOO_MANY_UPLOADS: 429,
   TOO_MANY_FAILURES: 429,
   BODY_TOO_LARGE: 413,

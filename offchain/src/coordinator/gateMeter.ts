@@ -1,4 +1,4 @@
-/** Held-out loss for the gate: the eval program of the run's realisation, in an engine that opens when it is first needed. */
+/** Held-out loss for the gate: the eval program of the run's build, in an engine that opens when it is first needed. */
 import {
   asDigest,
   type DataManifest,
@@ -6,7 +6,7 @@ import {
   type Digest,
   MAX_MANIFEST_BYTES,
   parseDocument,
-  Realisation,
+  Build,
 } from "@cotrain/sdk/protocol";
 
 import { InternalError, parseJsonBounded } from "../base/index.ts";
@@ -14,14 +14,14 @@ import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "..
 import { fragmentLayouts, tensorViews } from "../diloco/index.ts";
 import { conformance, deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
 import type { BlobStore } from "../storage/index.ts";
-import type { Realisations } from "./realisations.ts";
+import type { Builds } from "./builds.ts";
 
 const MAX_PROGRAM_BYTES = 64 << 20;
 
 export interface GateMeter {
   /** What it measures with: what this machine computes as, sequences per batch, and how many the held-out split has. */
   describe(): Promise<{
-    readonly realisation: Digest;
+    readonly build: Digest;
     readonly conformance: Digest;
     readonly batch: number;
     readonly available: number;
@@ -36,40 +36,36 @@ export interface GateMeter {
 }
 
 interface Opened {
-  readonly realisation: Digest;
+  readonly build: Digest;
   readonly conformance: Digest;
   readonly engine: Engine;
   readonly heldOut: Sequences;
   readonly manifest: DataManifest;
 }
 
-export function createGateMeter(blobs: BlobStore, definition: Definition, realisations: Realisations): GateMeter {
+export function createGateMeter(blobs: BlobStore, definition: Definition, builds: Builds): GateMeter {
   let opening: Promise<Opened> | undefined;
   let closed = false;
 
-  const readRealisation = async (digest: Digest): Promise<Realisation> => {
+  const readBuild = async (digest: Digest): Promise<Build> => {
     const bytes = await blobs.get(digest, MAX_MANIFEST_BYTES);
-    return parseDocument(
-      "the realisation",
-      Realisation,
-      parseJsonBounded(bytes, MAX_MANIFEST_BYTES, "the realisation"),
-    );
+    return parseDocument("the build", Build, parseJsonBounded(bytes, MAX_MANIFEST_BYTES, "the build"));
   };
 
   /** The first whose class this machine is, else the first: validators of its class hold the losses to the last bit. */
-  async function chooseRealisation(): Promise<{ realisation: Digest; graphs: Realisation["graphs"] }> {
-    let chosen: { realisation: Digest; graphs: Realisation["graphs"] } | undefined;
-    for (const realisation of realisations.known) {
-      const found = await readRealisation(realisation);
-      if (found.deviceClass === deviceClass()) return { realisation, graphs: found.graphs };
-      chosen ??= { realisation, graphs: found.graphs };
+  async function chooseBuild(): Promise<{ build: Digest; graphs: Build["graphs"] }> {
+    let chosen: { build: Digest; graphs: Build["graphs"] } | undefined;
+    for (const build of builds.known) {
+      const found = await readBuild(build);
+      if (found.deviceClass === deviceClass()) return { build, graphs: found.graphs };
+      chosen ??= { build, graphs: found.graphs };
     }
-    if (!chosen) throw new InternalError("NO_REALISATION", "The run has no realisation to measure with.");
+    if (!chosen) throw new InternalError("NO_BUILD", "The run has no build to measure with.");
     return chosen;
   }
 
   async function open(): Promise<Opened> {
-    const { realisation, graphs } = await chooseRealisation();
+    const { build, graphs } = await chooseBuild();
     const manifest = await readDataManifest(blobs, asDigest(definition.data));
     const heldOut = openSequences(blobs, manifest, "heldOut", definition.sequence);
     const program = await blobs.get(graphs.eval as Digest, MAX_PROGRAM_BYTES);
@@ -77,7 +73,7 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
     const computed = asDigest(await conformance(await blobs.get(graphs.step as Digest, MAX_PROGRAM_BYTES)));
     // One thread: the coordinator's machine may be a worker's, too.
     const engine = await openEngineHost({ programs: { eval: program }, threads: 1 });
-    return { realisation, conformance: computed, engine, heldOut, manifest };
+    return { build, conformance: computed, engine, heldOut, manifest };
   }
   const opened = (): Promise<Opened> => {
     if (closed) return Promise.reject(new InternalError("METER_CLOSED", "The gate's meter is closed."));
@@ -91,8 +87,8 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, realis
 
   return {
     describe: async () => {
-      const { realisation, conformance: computed, engine, heldOut } = await opened();
-      return { realisation, conformance: computed, batch: engine.shapes.eval?.batch ?? 1, available: heldOut.count };
+      const { build, conformance: computed, engine, heldOut } = await opened();
+      return { build, conformance: computed, batch: engine.shapes.eval?.batch ?? 1, available: heldOut.count };
     },
     loss: async (fragments, sequences) => {
       const { engine, heldOut, manifest } = await opened();

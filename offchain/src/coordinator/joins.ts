@@ -49,11 +49,11 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
   const signed = { domain: run.domain, name: "Join", struct, signature, signer: join.worker } as const;
   await run.modules.signatures.require(signed, address);
-  const realisation = await run.realisations.find(asDigest(join.realisation));
-  if (!realisation) {
+  const build = await run.builds.find(asDigest(join.build));
+  if (!build) {
     throw new RefusedError(
-      "REALISATION_UNKNOWN",
-      `Realisation ${join.realisation} is not admitted to this run; admitted are ${run.realisations.known.join(", ")}.`,
+      "BUILD_UNKNOWN",
+      `Build ${join.build} is not admitted to this run; admitted are ${run.builds.known.join(", ")}.`,
     );
   }
   const { driver, presence } = run;
@@ -62,8 +62,8 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     join,
     signature,
     // Only machines that compute the same bits replay each other exactly.
-    machineClass: join.conformance === realisation.conformance ? realisation.deviceClass : `other:${join.conformance}`,
-    batch: realisation.microBatch,
+    machineClass: join.conformance === build.conformance ? build.deviceClass : `other:${join.conformance}`,
+    batch: build.microBatch,
     pace: request.stepMicros ?? null,
     restarted: presence.knows(join.worker),
   } as const;

@@ -93,10 +93,10 @@ function checkWallet(state: RunState, receipt: WireStruct<"Receipt">): void {
       `The receipt pays ${receipt.beneficiary}; ${receipt.worker} joined for ${member.beneficiary}.`,
     );
   }
-  if (member.realisation !== receipt.realisation) {
+  if (member.build !== receipt.build) {
     throw new RefusedError(
-      "REALISATION_UNKNOWN",
-      `The receipt names realisation ${receipt.realisation}; ${receipt.worker} joined with ${member.realisation}.`,
+      "BUILD_UNKNOWN",
+      `The receipt names build ${receipt.build}; ${receipt.worker} joined with ${member.build}.`,
     );
   }
 }

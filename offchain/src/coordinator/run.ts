@@ -38,7 +38,7 @@ import type { RetentionOptions } from "./retention.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
-import { createRealisations, type Realisations } from "./realisations.ts";
+import { createBuilds, type Builds } from "./builds.ts";
 import type { Signatures } from "./signatures.ts";
 import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
 
@@ -58,8 +58,8 @@ export interface SigningAccount {
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
   readonly runId: RunId;
-  /** Digests of realisations that are expected; one of them must be admitted. More may be admitted later. */
-  readonly realisations: readonly Digest[];
+  /** Digests of builds that are expected; one of them must be admitted. More may be admitted later. */
+  readonly builds: readonly Digest[];
   /** Block from which the run's heads are looked for; default 0. */
   readonly fromBlock?: number;
   /** Refusals that a member is forgiven before it is not heard for a while; default 8. */
@@ -104,7 +104,7 @@ export interface Run {
   readonly definitionDigest: Digest;
   readonly definition: Definition;
   readonly table: readonly TensorEntry[];
-  readonly realisations: Realisations;
+  readonly builds: Builds;
   readonly contracts: RunContracts;
   /** Domain of Join, Receipt, Ack, Verdict. */
   readonly domain: Domain;
@@ -150,7 +150,7 @@ export async function putDocument(blobs: BlobStore, value: unknown): Promise<Dig
 
 /**
  * Opens a run: its documents, its log, its state.
- * @throws UserError `RUN_UNKNOWN`, `FOREIGN_POSTER`, `NO_REALISATION`, `STATE_LOST`, LOGIC_VERSION; BlobError for documents
+ * @throws UserError `RUN_UNKNOWN`, `FOREIGN_POSTER`, `NO_BUILD`, `STATE_LOST`, LOGIC_VERSION; BlobError for documents
  *   that are missing; RetryableError while the chain is away
  */
 export async function openRun(options: RunOptions, settings: RunSettings, modules: RunModules): Promise<Run> {
@@ -168,13 +168,10 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     Definition,
     await document(blobs, record.definition, "the run's definition"),
   );
-  const realisations = createRealisations(runId, record.definition, modules);
-  for (const digest of options.realisations) await realisations.find(digest);
-  if (realisations.known.length === 0) {
-    throw new UserError(
-      "NO_REALISATION",
-      `Run ${runId} admits none of the ${options.realisations.length} realisations named.`,
-    );
+  const builds = createBuilds(runId, record.definition, modules);
+  for (const digest of options.builds) await builds.find(digest);
+  if (builds.known.length === 0) {
+    throw new UserError("NO_BUILD", `Run ${runId} admits none of the ${options.builds.length} builds named.`);
   }
   const facts = factsOf(runId, record.modelId, chain, definition);
   if (facts.elements.length !== record.fragments) {
@@ -199,12 +196,12 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     definitionDigest: record.definition,
     definition,
     table: definition.table,
-    realisations,
+    builds,
     contracts: { ...(await chain.modelContracts(record.modelId)), ...chain.contracts },
     domain: domainFor(chain.chainId, chain.contracts.runRegistry),
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,
-    gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, realisations),
+    gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, builds),
     presence: createPresence(driver, clock, logger, settings.presence),
     line: createLine(),
     anchorAges: createAnchorAges(driver, clock),

@@ -180,7 +180,7 @@ export async function gateRound(
   const rules = run.definition.screening;
   const entries = await entriesOf(blobs, round);
   const left = entries.filter(({ outcome }) => outcome === 0);
-  const { realisation, conformance, batch, available } = await run.gate.describe();
+  const { build, conformance, batch, available } = await run.gate.describe();
   const seed = gateSeed(
     run.runId,
     number,
@@ -202,7 +202,7 @@ export async function gateRound(
       theta,
       workers: entries,
       medians: mediansOf(entries, run.facts.elements.length),
-      gate: { seed, realisation, conformance, sequences, before, passes: pass ? [...passes, pass] : [...passes] },
+      gate: { seed, build, conformance, sequences, before, passes: pass ? [...passes, pass] : [...passes] },
     };
     return { ...event, before, pass, outcomes: {}, screening: await putDocument(blobs, file) };
   };

@@ -97,7 +97,7 @@ async function checkTurn(run: Run, { verdict }: SignedVerdict, { head }: HeadEnt
 }
 
 /** Whoever could choose what it looks at would look where nothing is wrong, or where something is. */
-async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry): Promise<void> {
+async function checkSortition(run: Run, { verdict }: SignedVerdict, entry: HeadEntry): Promise<void> {
   const { chain } = run.modules;
   const drawer = verdict.kind === verdictKind.aggregate ? verdict.validator : verdict.worker;
   if (!(await validatorsOf(run)).includes(drawer)) {
@@ -112,7 +112,7 @@ async function checkLot(run: Run, { verdict }: SignedVerdict, entry: HeadEntry):
   if (drawn === verdict.index) return;
   if (drawn == null) {
     throw new RefusedError(
-      "LOT_PENDING",
+      "SORTITION_PENDING",
       `Which fragment of head ${verdict.head} is drawn is decided by a block that is still to come.`,
     );
   }
@@ -145,8 +145,8 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict, address: st
   const entry = driver.state.heads.find(({ head }) => head === verdict.head);
   if (entry) {
     checkContent(run, verdict, entry);
-    const byLot = verdict.kind === verdictKind.aggregate || verdict.kind === verdictKind.confirmation;
-    if (byLot) await checkLot(run, signed, entry);
+    const bySortition = verdict.kind === verdictKind.aggregate || verdict.kind === verdictKind.confirmation;
+    if (bySortition) await checkSortition(run, signed, entry);
     if (verdict.kind === verdictKind.loss) {
       await checkSample(run, signed);
       await checkTurn(run, signed, entry);

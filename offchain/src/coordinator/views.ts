@@ -96,7 +96,7 @@ export function runView(run: Run): RunView {
     rpcUrl: run.announced.rpcUrl,
     deployment: { profile: run.announced.profile, blocks: { ...run.announced.blocks } },
     definition: run.definitionDigest,
-    realisations: [...run.realisations.known],
+    builds: [...run.builds.known],
     poster: getAddress(run.modules.poster.address),
     phase: state.phase,
     round: state.round,

@@ -41,7 +41,7 @@ export function deviceClass({ arch, platform, cpuInfo }: Device = thisDevice()):
   return "exact-x86";
 }
 
-/** Name and version of the runtime, as a realisation states it; the library itself is loaded by the engine's process alone. */
+/** Name and version of the runtime, as a build states it; the library itself is loaded by the engine's process alone. */
 export function runtimeVersion(): string {
   const { version }: { version: string } = createRequire(import.meta.url)("onnxruntime-node/package.json");
   return `onnxruntime-node ${version}`;

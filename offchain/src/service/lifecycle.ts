@@ -42,11 +42,11 @@ export interface DaemonOptions {
    * Where log and sentence go to the same place, only one of them tells: `log` for programs, `sentence` for people. Default
    * both. A defect is logged in any case.
    */
-  readonly tell?: "both" | "log" | "sentence";
+  readonly channel?: "both" | "log" | "sentence";
 }
 
 /** What tells of an error where the log goes to stderr: lines of JSON go on being that, and people get a sentence. */
-export const tellOnStderr = (): "log" | "sentence" => (process.stderr.isTTY ? "sentence" : "log");
+export const channelOnStderr = (): "log" | "sentence" => (process.stderr.isTTY ? "sentence" : "log");
 
 /**
  * Runs a daemon and ends the process with its exit code: what `main` returns, else 0; 130 after Ctrl-C; by class of the error
@@ -87,7 +87,7 @@ export async function runDaemon(
   process.on("SIGHUP", () => end("SIGHUP"));
   const fatal = (error: unknown): void => {
     logger.fatal({ err: error }, "unhandled error");
-    void tellAndExit(error);
+    void reportAndExit(error);
   };
   process.on("uncaughtException", fatal);
   process.on("unhandledRejection", fatal);
@@ -104,7 +104,7 @@ export async function runDaemon(
     .then((returned) => returned ?? (interrupted ? EXIT_INTERRUPTED : 0))
     .catch((error: unknown) => {
       if (controller.signal.aborted && error === controller.signal.reason) return interrupted ? EXIT_INTERRUPTED : 0;
-      told = options.tell === "sentence";
+      told = options.channel === "sentence";
       return report(error, options);
     });
   end("done");
@@ -132,15 +132,15 @@ async function run(
 async function report(error: unknown, options: DaemonOptions): Promise<number> {
   const exitCode = exitCodeOf(error);
   const typed = error instanceof CotrainError ? error : undefined;
-  const { tell = "both" } = options;
+  const { channel = "both" } = options;
   if (typed && exitCode !== 70) {
-    if (tell !== "sentence") options.logger.error({ code: typed.code, details: typed.details }, typed.message);
+    if (channel !== "sentence") options.logger.error({ code: typed.code, details: typed.details }, typed.message);
   } else options.logger.fatal({ err: error }, "unexpected error");
   const sentence =
     typed && exitCode !== 70
       ? typed.message
       : `Internal error in ${options.name}: ${error instanceof Error ? error.message : String(error)}`;
-  if (tell !== "log") (options.report ?? ((text: string) => process.stderr.write(`${printable(text)}\n`)))(sentence);
+  if (channel !== "log") (options.report ?? ((text: string) => process.stderr.write(`${printable(text)}\n`)))(sentence);
   await reportToParent(error, exitCode);
   return exitCode;
 }
@@ -154,7 +154,7 @@ function reportToParent(error: unknown, exitCode: number): Promise<void> {
   });
 }
 
-async function tellAndExit(error: unknown): Promise<never> {
+async function reportAndExit(error: unknown): Promise<never> {
   await reportToParent(error, 70);
   process.exit(70);
 }

@@ -1,7 +1,7 @@
 /**
  * A trained model that travels: its checkpoint, the definition, the tokenizer and the programs, named with their lengths by
  * a ModelBundle that also says where the run lives. As one file it is a CAR whose root is the bundle and whose blocks are, in
- * this order, bundle, checkpoint manifest, definition, realisation, tokenizer, programs and shards, each once.
+ * this order, bundle, checkpoint manifest, definition, build, tokenizer, programs and shards, each once.
  */
 import {
   asDigest,
@@ -15,7 +15,7 @@ import {
   type ModelId,
   ModelBundle,
   parseDocument,
-  Realisation,
+  Build,
   type RunId,
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
@@ -42,7 +42,7 @@ export interface ModelFacts {
   readonly runId: RunId;
   readonly checkpoint: Digest;
   /** It names the definition, which names the tokenizer. */
-  readonly realisation: Digest;
+  readonly build: Digest;
 }
 
 /** A bundle with the documents that it names, which hold together. */
@@ -51,7 +51,7 @@ export interface Model {
   readonly bundle: ModelBundle;
   readonly manifest: CheckpointManifest;
   readonly definition: Definition;
-  readonly realisation: Realisation;
+  readonly build: Build;
 }
 
 const invalid = (message: string, cause?: unknown): FormatError =>
@@ -75,7 +75,7 @@ const parseBundle = (bytes: Uint8Array): ModelBundle =>
 const documents = [
   { key: "checkpoint", what: "the manifest", limit: MAX_MANIFEST_BYTES },
   { key: "definition", what: "the definition", limit: MAX_DEFINITION_BYTES },
-  { key: "realisation", what: "the realisation", limit: MAX_MANIFEST_BYTES },
+  { key: "build", what: "the build", limit: MAX_MANIFEST_BYTES },
 ] as const;
 
 /** Reads the documents that a bundle names by `get` and holds them against each other. */
@@ -90,24 +90,24 @@ async function modelOf(
     if (bytes > limit) throw invalid(`${what} has ${bytes} bytes, allowed are ${limit}`);
     raw.push(await get({ digest: asDigest(named), bytes, what }));
   }
-  const [manifestBytes, definitionBytes, realisationBytes] = raw as [Uint8Array, Uint8Array, Uint8Array];
+  const [manifestBytes, definitionBytes, buildBytes] = raw as [Uint8Array, Uint8Array, Uint8Array];
   const definition = parseCanonical("the definition", Definition, definitionBytes, MAX_DEFINITION_BYTES);
   const manifest = parseManifest(manifestBytes, definition.table);
-  const realisation = parseCanonical("the realisation", Realisation, realisationBytes, MAX_MANIFEST_BYTES);
+  const build = parseCanonical("the build", Build, buildBytes, MAX_MANIFEST_BYTES);
   const { programs, tokenizer } = bundle;
   const links: readonly (readonly [holds: boolean, otherwise: string])[] = [
     [manifest.runId === bundle.runId, "its checkpoint is another run's"],
-    [realisation.definition === bundle.definition.digest, "its programs are those of another definition"],
+    [build.definition === bundle.definition.digest, "its programs are those of another definition"],
     [definition.tokenizer === tokenizer.digest, "its tokenizer is not the definition's"],
     [tokenizer.bytes <= MAX_TOKENIZER_BYTES, `its tokenizer is larger than ${MAX_TOKENIZER_BYTES} bytes`],
     ...programRoles.flatMap((role): [boolean, string][] => [
-      [programs[role].digest === realisation.graphs[role], `its ${role} program is not the realisation's`],
+      [programs[role].digest === build.graphs[role], `its ${role} program is not the build's`],
       [programs[role].bytes <= MAX_PROGRAM_BYTES, `its ${role} program is larger than ${MAX_PROGRAM_BYTES} bytes`],
     ]),
   ];
   const broken = links.find(([holds]) => !holds);
   if (broken) throw invalid(broken[1]);
-  return { digest, bundle, manifest, definition, realisation };
+  return { digest, bundle, manifest, definition, build };
 }
 
 /** Digests and lengths of all that belongs to a model in a CAR's order, the bundle and each once. */
@@ -134,17 +134,17 @@ export async function bundleModel(store: BlobStore, facts: ModelFacts): Promise<
     if (bytes === undefined) throw blobMissing(asDigest(digest), "this state");
     return { digest: asDigest(digest), bytes };
   };
-  const { checkpoint, realisation, ...where } = facts;
+  const { checkpoint, build, ...where } = facts;
   const read = async <T extends TSchema>(what: string, schema: T, digest: string): Promise<Static<T>> =>
     parseCanonical(what, schema, await store.get(asDigest(digest), MAX_DEFINITION_BYTES), MAX_DEFINITION_BYTES);
-  const { graphs, definition } = await read("the realisation", Realisation, realisation);
+  const { graphs, definition } = await read("the build", Build, build);
   const { tokenizer } = await read("the definition", Definition, definition);
   const bundle: ModelBundle = {
     version: 1,
     ...where,
     checkpoint: await named(checkpoint),
     definition: await named(definition),
-    realisation: await named(realisation),
+    build: await named(build),
     tokenizer: await named(tokenizer),
     programs: { step: await named(graphs.step), eval: await named(graphs.eval), logits: await named(graphs.logits) },
   };

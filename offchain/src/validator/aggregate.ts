@@ -15,8 +15,8 @@ import {
   blamesByMeasure,
   type BlobSource,
   createRecordReader,
-  type Evidence,
-  EvidenceError,
+  type HeadDocuments,
+  DocumentError,
   isMalformed,
   pastScreenings,
   type PayloadPlace,
@@ -43,13 +43,13 @@ export interface AggregateInput {
   readonly parent: PostedHead;
   /** The run's heads before it, from checkpoint 0 to the parent. */
   readonly before: readonly PostedHead[];
-  readonly evidence: Evidence;
+  readonly documents: HeadDocuments;
   readonly definition: Definition;
   /** Parameters of `head.paramsVersion`. */
   readonly params: RunParams;
-  /** Whether the registry ever admitted a realisation to the run, withdrawn or not. */
-  readonly admitted: (realisation: string) => Promise<boolean>;
-  /** Drawn by lot. */
+  /** Whether the registry ever admitted a build to the run, withdrawn or not. */
+  readonly admitted: (build: string) => Promise<boolean>;
+  /** Drawn by sortition. */
   readonly fragment: number;
 }
 
@@ -69,8 +69,8 @@ const sameShard = (a: CheckpointFragment, b: CheckpointFragment): boolean =>
  *   makes `holds` false.
  */
 export async function checkAggregate(blobs: BlobSource, input: AggregateInput): Promise<AggregateFinding> {
-  const { head, fragment, evidence } = input;
-  const published = evidence.manifest.fragments[fragment];
+  const { head, fragment, documents } = input;
+  const published = documents.manifest.fragments[fragment];
   const finding = (recomputed: CheckpointFragment | null, reason: string): AggregateFinding => ({
     holds: reason === "",
     reason,
@@ -82,30 +82,30 @@ export async function checkAggregate(blobs: BlobSource, input: AggregateInput): 
     if (sameShard(published, recomputed)) return finding(recomputed, "");
     return finding(recomputed, `Fragment ${fragment} is ${published.digest}; its payloads make ${recomputed.digest}.`);
   } catch (error) {
-    const wrong = error instanceof EvidenceError || error instanceof PayloadError || error instanceof FormatError;
+    const wrong = error instanceof DocumentError || error instanceof PayloadError || error instanceof FormatError;
     if (wrong || isMalformed(error)) return finding(null, error.message);
     throw error;
   }
 }
 
 const require = (holds: boolean, what: string): void => {
-  if (!holds) throw new EvidenceError("EVIDENCE_AGGREGATE", what);
+  if (!holds) throw new DocumentError("DOCUMENT_AGGREGATE", what);
 };
 
 async function recompute(blobs: BlobSource, input: AggregateInput): Promise<CheckpointFragment> {
-  const { head, parent, evidence, definition, params, fragment } = input;
+  const { head, parent, documents, definition, params, fragment } = input;
   const { table } = definition;
   const parentBytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
   const parentManifest = parseManifest(parentBytes, table);
   const before = parentManifest.fragments[fragment];
   const layout = fragmentLayouts(table)[fragment];
   if (!before || !layout)
-    throw new EvidenceError("EVIDENCE_AGGREGATE", `The checkpoint before has no fragment ${fragment}.`);
+    throw new DocumentError("DOCUMENT_AGGREGATE", `The checkpoint before has no fragment ${fragment}.`);
   const shard = await blobs.blob(head.runId, asDigest(before.digest), before.bytes);
   const state = parseFragment(shard, table, before);
 
   const place = { head, parent: parentManifest, definition, params };
-  const receipts = evidence.file?.receipts ?? [];
+  const receipts = documents.file?.receipts ?? [];
   const screened = await screening(blobs, input, place);
   const requireNorm = (of: number, parameters: Float32Array): void =>
     require(screened.theta[of] ===
@@ -149,20 +149,20 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 /** The record of the round's screening, which must follow from its measurements and from the rounds before. */
 async function screening(
   blobs: BlobSource,
-  { head, before, evidence, definition, params, admitted }: AggregateInput,
+  { head, before, documents, definition, params, admitted }: AggregateInput,
   place: PayloadPlace,
 ): Promise<ScreeningFile> {
-  const { file: receipts, manifest } = evidence;
+  const { file: receipts, manifest } = documents;
   if (!receipts || manifest.screening === null)
-    throw new EvidenceError("EVIDENCE_SCREENING", "Its manifest names no screening of its round.");
+    throw new DocumentError("DOCUMENT_SCREENING", "Its manifest names no screening of its round.");
   const past = await pastScreenings(createRecordReader(blobs), before, definition.screening.history);
   const file = await readScreening(blobs, head.runId, manifest.screening);
   const { paramsVersion } = head;
   const problem = problemOfScreening({ definition, params, paramsVersion, file, receipts, past });
-  if (problem !== "") throw new EvidenceError("EVIDENCE_SCREENING", problem);
+  if (problem !== "") throw new DocumentError("DOCUMENT_SCREENING", problem);
   const sample = await problemOfSample(blobs, { runId: head.runId, definition, admitted, gate: file.gate });
-  if (sample !== "") throw new EvidenceError("EVIDENCE_SCREENING", sample);
+  if (sample !== "") throw new DocumentError("DOCUMENT_SCREENING", sample);
   const forged = await problemOfUnreadable(blobs, place, receipts.receipts, file.workers);
-  if (forged !== "") throw new EvidenceError("EVIDENCE_SCREENING", forged);
+  if (forged !== "") throw new DocumentError("DOCUMENT_SCREENING", forged);
   return file;
 }

@@ -26,8 +26,8 @@ import {
   type ChainReader,
   computeEpoch,
   type EpochComputation,
-  type EvidenceCache,
-  type Lot,
+  type HeadDocumentsCache,
+  type Sortition,
   readJson,
   verdictKey,
 } from "../chain/index.ts";
@@ -37,14 +37,14 @@ import type { Statement } from "./statements.ts";
 export interface AttestModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
-  readonly evidence: EvidenceCache;
+  readonly documents: HeadDocumentsCache;
   readonly validator: Address;
   /** This validator's own verdicts about a head, sent or not. */
   readonly verdictsAbout: (head: EpochHead["head"]) => Promise<readonly Statement<WireStruct<"Verdict">>[]>;
   /** The fragment of a head that this validator drew and has a verdict about. */
   readonly drawn: (head: EpochHead["head"]) => number | undefined;
   /** What everybody drew of a head; undefined while the block that decides it is still to come. */
-  readonly lotOf: (head: EpochHead) => Promise<Lot | undefined>;
+  readonly sortitionOf: (head: EpochHead) => Promise<Sortition | undefined>;
 }
 
 export type Decision =
@@ -139,10 +139,13 @@ function paidAgainst({ inputs, verdicts }: EpochComputation, validator: Address)
     .find(({ head }) => against.has(head) && !aggregateRejected(head, parsed));
 }
 
-async function boundedBySeed({ lotOf, validator }: AttestModules, claims: readonly Claim[]): Promise<readonly Claim[]> {
+async function boundedBySeed(
+  { sortitionOf, validator }: AttestModules,
+  claims: readonly Claim[],
+): Promise<readonly Claim[]> {
   const ranks = new Map<string, bigint>();
   for (const { head } of claims)
-    if (!ranks.has(head.head)) ranks.set(head.head, (await lotOf(head))?.seedOf(validator) ?? 0n);
+    if (!ranks.has(head.head)) ranks.set(head.head, (await sortitionOf(head))?.seedOf(validator) ?? 0n);
   return boundClaims(claims, ({ head }) => ranks.get(head) ?? 0n);
 }
 
@@ -156,7 +159,7 @@ async function boundedBySeed({ lotOf, validator }: AttestModules, claims: readon
  * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
  */
 async function compareVerdicts(
-  { verdictsAbout, drawn, lotOf, validator }: AttestModules,
+  { verdictsAbout, drawn, sortitionOf, validator }: AttestModules,
   computation: EpochComputation,
   members: readonly Address[],
 ): Promise<{ readonly missing: string | undefined; readonly unjudged: readonly EpochHead[] }> {
@@ -167,10 +170,12 @@ async function compareVerdicts(
     const { head, round, sequence } = entry;
     const fragment = drawn(head);
     const said = (await verdictsAbout(head)).filter(({ struct }) => struct.validator === validator);
-    const lot = said.some(({ struct }) => struct.kind === verdictKind.confirmation) ? await lotOf(entry) : undefined;
+    const sortition = said.some(({ struct }) => struct.kind === verdictKind.confirmation)
+      ? await sortitionOf(entry)
+      : undefined;
     // What was said of a fragment that a reorganisation drew no more, or that nobody of the set drew, counts for nobody.
     const own = said.filter(({ struct: { kind, index, worker } }) => {
-      if (kind === verdictKind.confirmation) return members.includes(worker) && lot?.fragmentOf(worker) === index;
+      if (kind === verdictKind.confirmation) return members.includes(worker) && sortition?.fragmentOf(worker) === index;
       return kind !== verdictKind.aggregate || index === fragment;
     });
     for (const { struct } of own) {

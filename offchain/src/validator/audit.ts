@@ -10,7 +10,7 @@ import {
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { type BlobSource, EvidenceError, readScreening } from "../chain/index.ts";
+import { type BlobSource, DocumentError, readScreening } from "../chain/index.ts";
 import {
   aloneOf,
   codecOf,
@@ -28,8 +28,8 @@ export interface AuditModules {
   readonly blobs: BlobSource;
   /** Held-out loss of parameters by fragment over a gate's sample, micro-bits per byte. */
   readonly measure: (parameters: readonly Float32Array[], gate: ScreeningFile["gate"]) => Promise<number>;
-  /** What this machine computes for a realisation, as machines of its class do; asked where bits differ. */
-  readonly conformance: (realisation: Digest) => Promise<string>;
+  /** What this machine computes for a build, as machines of its class do; asked where bits differ. */
+  readonly conformance: (build: Digest) => Promise<string>;
 }
 
 export interface AuditFinding {
@@ -41,7 +41,7 @@ export interface AuditFinding {
   readonly losses: number;
 }
 
-type Input = Pick<AggregateInput, "head" | "parent" | "evidence" | "definition" | "params">;
+type Input = Pick<AggregateInput, "head" | "parent" | "documents" | "definition" | "params">;
 
 /** A loss of the record beside the one measured. */
 interface Compared {
@@ -63,7 +63,7 @@ const gated: ReadonlySet<number> = new Set([0, outcomeCode.lossHarm, outcomeCode
  * @throws what `blobs` and `measure` throw: then there is no finding
  */
 export async function auditGate(modules: AuditModules, input: Input): Promise<AuditFinding> {
-  const { head, evidence, definition } = input;
+  const { head, documents, definition } = input;
   const rules = definition.screening;
   const finding = (losses: number, wrong?: Compared, exactly = false): AuditFinding => ({
     problem: wrong ? sentenceOf(wrong, exactly ? 0 : rules.gateTolerance) : "",
@@ -71,8 +71,8 @@ export async function auditGate(modules: AuditModules, input: Input): Promise<Au
     losses,
   });
   // Checkpoint 0 came of no round.
-  if (evidence.manifest.screening === null) return finding(0);
-  const file = await readScreening(modules.blobs, head.runId, evidence.manifest.screening);
+  if (documents.manifest.screening === null) return finding(0);
+  const file = await readScreening(modules.blobs, head.runId, documents.manifest.screening);
   let inexact: Compared | undefined;
   let losses = 0;
   for await (const compared of comparisons(modules, input, file)) {
@@ -83,9 +83,9 @@ export async function auditGate(modules: AuditModules, input: Input): Promise<Au
       return finding(losses, compared);
     inexact ??= compared;
   }
-  const { realisation, conformance } = file.gate;
+  const { build, conformance } = file.gate;
   // Only those of one class have to agree to the last bit: that of whoever measured, which the record names.
-  const exact = inexact !== undefined && (await modules.conformance(asDigest(realisation))) === conformance;
+  const exact = inexact !== undefined && (await modules.conformance(asDigest(build))) === conformance;
   return exact ? finding(losses, inexact, true) : finding(losses);
 }
 
@@ -102,7 +102,7 @@ async function* comparisons(
   { workers, gate }: ScreeningFile,
 ): AsyncGenerator<Compared> {
   if (gate.before === null) return;
-  const { head, parent, evidence, definition } = input;
+  const { head, parent, documents, definition } = input;
   const bytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
   const parentManifest = parseManifest(bytes, definition.table);
   const base = await statesOf(blobs, input, parentManifest);
@@ -119,7 +119,7 @@ async function* comparisons(
   for (const [pass, { after, tried, leftOut }] of gate.passes.entries()) {
     const stands = passHolds(gate.before, after, definition.screening);
     const states = stands
-      ? await statesOf(blobs, input, evidence.manifest)
+      ? await statesOf(blobs, input, documents.manifest)
       : await aggregateOf(blobs, input, base, left);
     yield { pass, tried: null, recorded: after, measured: await lossOf(states) };
     for (const { loss, ...group } of tried) {
@@ -137,7 +137,7 @@ async function statesOf(
 ): Promise<FragmentState[]> {
   const states: FragmentState[] = [];
   if (manifest.fragments.length !== fragmentLayouts(table).length)
-    throw new EvidenceError("EVIDENCE_MANIFEST", `Checkpoint ${manifest.round} does not have the table's fragments.`);
+    throw new DocumentError("DOCUMENT_MANIFEST", `Checkpoint ${manifest.round} does not have the table's fragments.`);
   for (const fragment of manifest.fragments) {
     const shard = await blobs.blob(head.runId, asDigest(fragment.digest), fragment.bytes);
     states.push(parseFragment(shard, table, fragment));
@@ -148,20 +148,20 @@ async function statesOf(
 /** θ′ and its outer state out of the payloads of some. */
 async function aggregateOf(
   blobs: BlobSource,
-  { head, evidence, definition, params }: Input,
+  { head, documents, definition, params }: Input,
   base: readonly FragmentState[],
   of: ScreeningFile["workers"],
 ): Promise<FragmentState[]> {
   const { codec, outerOptimizer, weighting } = params;
-  const tokensOf = new Map(evidence.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
+  const tokensOf = new Map(documents.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
   const states: FragmentState[] = [];
   for (const { index, elements } of fragmentLayouts(definition.table)) {
     const contributions: Contribution[] = [];
     for (const { worker, fragments } of of) {
       const entry = fragments[index];
       if (!entry)
-        throw new EvidenceError(
-          "EVIDENCE_SCREENING",
+        throw new DocumentError(
+          "DOCUMENT_SCREENING",
           `The payload of ${worker} was gated and fragment ${index} not measured.`,
         );
       const payload = await blobs.blob(head.runId, asDigest(entry.digest), codecOf(codec).encodedLength(elements));

@@ -1,8 +1,8 @@
 /**
  * What others drew of the heads that an epoch pays, where they say that it does not hold, or say nothing. Who is to sign looks
- * at it in their place: else a coordinator need only fool, or starve of blobs, the one whose lot it was.
+ * at it in their place: else a coordinator need only fool, or starve of blobs, the one who drew it.
  *
- * The lot bounds what anybody can make others do: of one validator no more than its own draw of a head is looked at, or one
+ * Sortition bounds what anybody can make others do: of one validator no more than its own draw of a head is looked at, or one
  * draw that it accuses, and of one epoch no more than `CLAIMS_PER_MEMBER` of them.
  */
 import {
@@ -17,9 +17,9 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
-import type { ChainReader, EpochComputation, Lot } from "../chain/index.ts";
+import type { ChainReader, EpochComputation, Sortition } from "../chain/index.ts";
 
-/** Of one validator and epoch; of more the lot of the one who looks decides, what is denied first. */
+/** Of one validator and epoch; of more the draw of the one who looks decides, what is denied first. */
 export const CLAIMS_PER_MEMBER = 256;
 
 export interface Claim {
@@ -95,7 +95,7 @@ export interface ClaimModules {
   readonly measures: boolean;
   /** Verdicts that the coordinator shows, counted or not. */
   readonly verdicts: () => Promise<readonly SignedVerdict[]>;
-  readonly lotOf: (head: EpochHead) => Promise<Lot | undefined>;
+  readonly sortitionOf: (head: EpochHead) => Promise<Sortition | undefined>;
   /** Looks, now or as soon as the engine is free; what it finds it tells by `found`. May throw what says that it found nothing. */
   readonly examine: (claim: Claim, draw: Draw) => Promise<void>;
 }
@@ -113,7 +113,7 @@ export interface Claims {
 }
 
 export function createClaims(modules: ClaimModules): Claims {
-  const { reader, clock, lotOf } = modules;
+  const { reader, clock, sortitionOf } = modules;
   const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
   /** Fragments, and "gate", that hold, by head. */
   const sound = new Map<string, Set<number | "gate">>();
@@ -159,14 +159,14 @@ export function createClaims(modules: ClaimModules): Claims {
       }
       const open: Claim[] = [];
       for (const claim of claims) {
-        const lot = await lotOf(claim.head);
-        if (!lot) {
+        const sortition = await sortitionOf(claim.head);
+        if (!sortition) {
           open.push(claim);
           continue;
         }
         const draw = {
-          fragment: lot.fragmentOf(claim.drawer),
-          gate: modules.measures && lot.auditsGate(claim.drawer),
+          fragment: sortition.fragmentOf(claim.drawer),
+          gate: modules.measures && sortition.auditsGate(claim.drawer),
         };
         const value = claim.denied ? 0n : await valueOf(shown, claim, draw.fragment);
         if (value === 10_000n || holds(claim.head.head, draw)) continue;

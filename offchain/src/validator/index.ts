@@ -1,6 +1,6 @@
 /**
  * validator: checks the coordinator from outside. It follows heads on-chain, recomputes the fragment of the aggregate that the
- * lot gives it, measures held-out loss, and signs an epoch only if it computed the same. May import base, engine, diloco, data,
+ * sortition gives it, measures held-out loss, and signs an epoch only if it computed the same. May import base, engine, diloco, data,
  * storage, service and chain, and @cotrain/sdk; never the coordinator or the worker. Start at runValidator.ts; statements.ts
  * says why it cannot contradict itself.
  */

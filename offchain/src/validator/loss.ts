@@ -11,7 +11,7 @@ import {
   type Digest,
   heldOutSampleSize,
   parseDocument,
-  Realisation,
+  Build,
   type RunId,
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
@@ -28,7 +28,7 @@ const MAX_DOCUMENT_BYTES = 16 << 20;
 export interface LossRequest {
   readonly runId: RunId;
   readonly definition: Digest;
-  readonly realisation: Digest;
+  readonly build: Digest;
   /** Digest of the checkpoint's manifest, or parameters by fragment, each flat in table order. */
   readonly checkpoint: Digest | readonly Float32Array[];
   /** Held-out sequences at most, all of them if there are fewer; or which ones, a whole number of the program's batches. */
@@ -53,7 +53,7 @@ export interface LossResult {
 export interface LossMeter {
   /** @throws RetryableError when something is not to be had or the process ended; UserError for what cannot be measured */
   measure(request: LossRequest, signal: AbortSignal): Promise<LossResult>;
-  /** What this machine computes for the realisation, as machines of its class do; computed once. */
+  /** What this machine computes for the build, as machines of its class do; computed once. */
   conformance(request: Origin, signal: AbortSignal): Promise<string>;
   close(): void;
 }
@@ -64,9 +64,9 @@ export interface LossSettings {
   readonly cache: string;
 }
 
-type Origin = Pick<LossRequest, "runId" | "definition" | "realisation">;
+type Origin = Pick<LossRequest, "runId" | "definition" | "build">;
 
-/** All that is needed for the checkpoints of one realisation. */
+/** All that is needed for the checkpoints of one build. */
 interface Setup {
   readonly definition: Definition;
   readonly manifest: DataManifest;
@@ -91,7 +91,7 @@ export function createLossMeter(settings: LossSettings, clock: Clock = systemClo
   };
   /** The setup that is there, or one that yields or not as is asked: a process that yields cannot cease to. */
   const setupOf = (request: Origin, yields: boolean | undefined) => {
-    const key = `${request.definition}/${request.realisation}`;
+    const key = `${request.definition}/${request.build}`;
     const before = setups.get(key);
     if (before && (yields === undefined || before.yields === yields)) return { key, setup: before };
     before?.opening.then(({ engine }) => end(engine)).catch(() => undefined);
@@ -140,15 +140,15 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
   const document = async <T extends TSchema>(digest: Digest, what: string, schema: T): Promise<Static<T>> =>
     parseDocument(what, schema, parseJsonBounded(await kept.get(digest, MAX_DOCUMENT_BYTES), MAX_DOCUMENT_BYTES, what));
   const definition = await document(request.definition, "the definition", Definition);
-  const realisation = await document(request.realisation, "the realisation", Realisation);
-  if (realisation.definition !== request.definition)
-    throw new UserError("REALISATION_FOREIGN", `Realisation ${request.realisation} is of another definition.`);
+  const build = await document(request.build, "the build", Build);
+  if (build.definition !== request.definition)
+    throw new UserError("BUILD_FOREIGN", `Build ${request.build} is of another definition.`);
   const manifest = await readDataManifest(kept, definition.data as Digest);
-  const program = await kept.get(realisation.graphs.eval as Digest, programLimits.bytes);
+  const program = await kept.get(build.graphs.eval as Digest, programLimits.bytes);
   const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields });
   let own: Promise<string> | undefined;
   const compute = async (): Promise<string> =>
-    conformance(await kept.get(realisation.graphs.step as Digest, programLimits.bytes));
+    conformance(await kept.get(build.graphs.step as Digest, programLimits.bytes));
   return {
     definition,
     manifest,

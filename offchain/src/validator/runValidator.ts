@@ -1,5 +1,5 @@
 /**
- * The validator's loop: follows the heads on-chain, recomputes what the lot gives it, measures held-out loss, and signs
+ * The validator's loop: follows the heads on-chain, recomputes what sortition gives it, measures held-out loss, and signs
  * epochs that it could compute itself. It trusts the chain; whatever the coordinator gives is checked against it.
  */
 import { availableParallelism } from "node:os";
@@ -34,17 +34,17 @@ import {
   blamesByLoss,
   type BlobSource,
   type ChainReader,
-  createEvidenceCache,
+  createHeadDocumentsCache,
   drawnBy,
   endOfEpoch,
   epochAt,
-  EvidenceError,
+  DocumentError,
   isNotHad,
-  type Lot,
-  lotOf,
+  type Sortition,
+  sortitionOf,
   type ModelSchedule,
   type PostedHead,
-  readEvidence,
+  readHeadDocuments,
   type RunDocuments,
   runDocuments,
   readJson,
@@ -206,11 +206,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const verdictDomain = domainFor(reader.chainId, reader.contracts.runRegistry);
   const attestationDomain = domainFor(reader.chainId, reader.contracts.computeRewards);
   const blobs: BlobSource = { blob: (run, digest, limit) => coordinator.blob(run, digest, limit) };
-  const evidence = createEvidenceCache(reader);
+  const documents = createHeadDocumentsCache(reader);
 
   /** Heads that have this validator's aggregate verdict, and the fragment that it drew of each. */
   const judged = new Map<string, number>();
-  /** A block that was there at the last look: while it is, nothing before it has changed, the lots included. */
+  /** A block that was there at the last look: while it is, nothing before it has changed, the draws included. */
   let tip: { readonly block: number; readonly hash: Hex } | undefined;
   /** Attestations that were refused, by all that is published of each: when they are looked at again, monotonic ms. */
   const refusedEpochs = new Map<Digest, number>();
@@ -280,7 +280,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     patience,
     measures: modules.loss !== undefined,
     verdicts: async () => (await coordinator.verdicts(runId)).verdicts,
-    lotOf: lotOfPaid,
+    sortitionOf: sortitionOfPaid,
     examine: (claim, draw) =>
       attempt(`checkpoint ${claim.head.round}, in ${claim.by}'s place`, () => stepIn(claim, draw)),
   });
@@ -341,12 +341,12 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     }
   }
 
-  /** The drawn fragment of one head, unless the block that decides the lot is still to come. */
+  /** The drawn fragment of one head, unless the block that decides the sortition is still to come. */
   async function judge(head: PostedHead, parent: PostedHead): Promise<void> {
     const of = await describe(head.runId);
-    const lot = await lotOf(reader, head, lotRulesOf(of));
-    if (!lot) return;
-    const fragment = lot.fragmentOf(validator);
+    const sortition = await sortitionOf(reader, head, sortitionRulesOf(of));
+    if (!sortition) return;
+    const fragment = sortition.fragmentOf(validator);
     const said = (await statements.about(head.head)).find(
       ({ struct }) => struct.kind === verdictKind.aggregate && struct.index === fragment,
     );
@@ -355,7 +355,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (said.struct.value !== "0") claims.found(head.head, { fragment, gate: false });
       return;
     }
-    const draw = { fragment, gate: modules.loss !== undefined && lot.auditsGate(validator) };
+    const draw = { fragment, gate: modules.loss !== undefined && sortition.auditsGate(validator) };
     await examine(head, parent, draw, async (finding) => {
       // The chain may have gone back meanwhile.
       if ((await drawnBy(reader, head, validator, of.fragments)) === fragment) await conclude(head, draw, finding);
@@ -377,7 +377,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       return judged.has(head.head) && epoch > settled && now >= endOfEpoch(schedule, epoch) + schedule.postingDelay;
     });
     // Each in its turn, whatever is said of it; of what it has denied there is no more to say, and it takes no place.
-    const documents = new Map<RunId, RunDocuments>();
+    const ofRuns = new Map<RunId, RunDocuments>();
     let places = LOOKS_AGAIN;
     for (const link of overdue.toSorted((a, b) => lastLook(a) - lastLook(b))) {
       if (places === 0) return;
@@ -386,8 +386,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       if (said.some(({ struct }) => struct.validator === validator && isAgainst(struct))) continue;
       places -= 1;
       lookedAt.set(head, clock.monotonic());
-      const ofRun = documents.get(id) ?? runDocuments(reader, blobs, id);
-      documents.set(id, ofRun);
+      const ofRun = ofRuns.get(id) ?? runDocuments(reader, blobs, id);
+      ofRuns.set(id, ofRun);
       await attempt(`documents of checkpoint ${round}`, () => requireDocuments(link, members, ofRun));
     }
   }
@@ -395,28 +395,28 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   async function requireDocuments(
     { head, parent }: Link,
     members: readonly Address[],
-    documents: RunDocuments,
+    ofRun: RunDocuments,
   ): Promise<void> {
     try {
-      await readEvidence(reader, blobs, head, parent, documents);
+      await readHeadDocuments(reader, blobs, head, parent, ofRun);
       gone.get(head.head)?.delete("documents");
     } catch (error) {
       if (!isGoneForGood(head, "documents", error)) throw error;
       // Its own draw it has spoken about; that of any other does not hold either.
       const drawer = members.find((member) => member !== validator);
-      const lot = await lotOf(reader, head, lotRulesOf(await describe(head.runId)));
-      if (drawer && lot) await deny(head, lot.fragmentOf(drawer), drawer, findingOf(head, error));
+      const sortition = await sortitionOf(reader, head, sortitionRulesOf(await describe(head.runId)));
+      if (drawer && sortition) await deny(head, sortition.fragmentOf(drawer), drawer, findingOf(head, error));
     }
   }
 
-  const lotRulesOf = ({ fragments, definition: { screening } }: Described) => ({
+  const sortitionRulesOf = ({ fragments, definition: { screening } }: Described) => ({
     fragments,
     oneIn: screening.auditOneIn,
   });
 
-  async function lotOfPaid({ head }: Pick<EpochHead, "head">): Promise<Lot | undefined> {
+  async function sortitionOfPaid({ head }: Pick<EpochHead, "head">): Promise<Sortition | undefined> {
     const link = links.get(head);
-    return link && lotOf(reader, link.head, lotRulesOf(await describe(link.head.runId)));
+    return link && sortitionOf(reader, link.head, sortitionRulesOf(await describe(link.head.runId)));
   }
 
   /** Looks at what another validator drew, and says so if it does not hold either. */
@@ -426,13 +426,13 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const { head, parent } = link;
     const key = `${name}/${draw.fragment}`;
     if (clock.monotonic() < (auditAgain.get(key) ?? 0)) return;
-    const tell = async ({ holds, reason, evidence: found }: Finding): Promise<void> => {
+    const report = async ({ holds, reason, evidence: found }: Finding): Promise<void> => {
       auditAgain.delete(key);
       if (holds) return claims.found(name, draw);
       await deny(head, draw.fragment, drawer, { holds, reason, evidence: found });
     };
     try {
-      await examine(head, parent, draw, tell);
+      await examine(head, parent, draw, report);
     } catch (error) {
       auditAgain.set(key, clock.monotonic() + Math.min(AUDIT_AGAIN, patience));
       throw error;
@@ -453,14 +453,14 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     head: PostedHead,
     parent: PostedHead,
     { fragment, gate }: Draw,
-    tell: (finding: Finding) => Promise<void>,
+    report: (finding: Finding) => Promise<void>,
   ): Promise<void> {
     const of = await describe(head.runId);
     const { loss } = modules;
     // What documents are gone or wrong, `inspect` says.
-    const leaves = loss && (await evidence.read(blobs, head, parent).catch(() => undefined))?.leaves;
+    const leaves = loss && (await documents.read(blobs, head, parent).catch(() => undefined))?.leaves;
     const due = gate || (leaves !== undefined && blamesByLoss(leaves));
-    if (!loss || !due || soundGates.has(head.head)) return tell(await inspect(head, parent, of, fragment));
+    if (!loss || !due || soundGates.has(head.head)) return report(await inspect(head, parent, of, fragment));
     const key = `${head.head}/${fragment}`;
     if (clock.monotonic() < (auditAgain.get(key) ?? 0)) return;
     // Held-out loss can wait.
@@ -473,7 +473,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const controller = new AbortController();
     const audit = (input: AggregateInput): Promise<Finding> => auditOf(loss, of, input, controller);
     measuring = inspect(head, parent, of, fragment, audit)
-      .then(tell)
+      .then(report)
       .catch((error: unknown) => {
         if (signal.aborted || controller.signal.aborted) return;
         auditAgain.set(key, clock.monotonic() + AUDIT_AGAIN);
@@ -495,7 +495,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     audit?: (input: AggregateInput) => Promise<Finding>,
   ): Promise<Finding> {
     try {
-      const found = await evidence.read(blobs, head, parent);
+      const found = await documents.read(blobs, head, parent);
       // Where losses of the gate took somebody's pay, whoever can measure them does, drawn or not.
       if (modules.loss && !audit && blamesByLoss(found.leaves) && !soundGates.has(head.head))
         throw new RetryableError(
@@ -508,15 +508,15 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
       const at = heads.findIndex((each) => each.head === head.head);
       if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds checkpoint ${head.round} no more.`);
       const before = heads.slice(0, at);
-      const admitted = (realisation: string): Promise<boolean> => wasAdmitted(reader, head.runId, realisation);
-      const input = { head, parent, before, evidence: found, definition: rules, params, admitted, fragment };
+      const admitted = (build: string): Promise<boolean> => wasAdmitted(reader, head.runId, build);
+      const input = { head, parent, before, documents: found, definition: rules, params, admitted, fragment };
       const finding = await checkAggregate(blobs, input);
       const audited = finding.holds ? await audit?.(input) : undefined;
       gone.get(head.head)?.delete(`fragment ${fragment}`);
       return audited && !audited.holds ? audited : finding;
     } catch (error) {
       // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
-      const wrong = error instanceof EvidenceError || error instanceof FormatError || error instanceof PayloadError;
+      const wrong = error instanceof DocumentError || error instanceof FormatError || error instanceof PayloadError;
       if (!wrong && !isGoneForGood(head, `fragment ${fragment}`, error)) throw error;
       return findingOf(head, error);
     }
@@ -554,11 +554,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     const { problem, losses, ...found } = await auditGate(
       {
         blobs,
-        measure: async (checkpoint, { realisation, sequences }) => {
-          const request = { ...origin, realisation: asDigest(realisation), checkpoint, sequences, share };
+        measure: async (checkpoint, { build, sequences }) => {
+          const request = { ...origin, build: asDigest(build), checkpoint, sequences, share };
           return (await loss.measure(request, until)).microBitsPerByte;
         },
-        conformance: (realisation) => loss.conformance({ ...origin, realisation }, until),
+        conformance: (build) => loss.conformance({ ...origin, build }, until),
       },
       input,
     );
@@ -590,12 +590,12 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   async function measure(
     loss: LossMeter,
     head: PostedHead,
-    realisation: Digest,
+    build: Digest,
     { sequences, share }: Pick<LossRequest, "sequences" | "share">,
     until: AbortSignal,
   ): Promise<void> {
     const result = await loss.measure(
-      { runId, definition: run.definition, realisation, checkpoint: head.checkpointDigest, sequences, share },
+      { runId, definition: run.definition, build, checkpoint: head.checkpointDigest, sequences, share },
       until,
     );
     await issue(
@@ -603,7 +603,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         kind: verdictKind.loss,
         index: result.sequences,
         value: BigInt(result.microBitsPerByte),
-        evidence: digestOfJson({ version: 1, head: head.head, realisation, sequences: result.sequences }),
+        evidence: digestOfJson({ version: 1, head: head.head, build, sequences: result.sequences }),
       }),
     );
     emit({
@@ -623,8 +623,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const turns = createTurns(validator, clock);
   function measureNext(heads: readonly PostedHead[], view: RunView, members: readonly Address[]): void {
     const { loss } = modules;
-    const realisation = view.realisations[0];
-    if (!loss || measuring || !realisation) return;
+    const build = view.builds[0];
+    if (!loss || measuring || !build) return;
     const next = turns.next(heads, view, members, measured);
     if (!next) return;
     const { head, sequences, key } = next;
@@ -639,8 +639,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         )
       )
         return;
-      if (!(await reader.isAdmitted(runId, asDigest(realisation)))) return;
-      await measure(loss, head, asDigest(realisation), next, AbortSignal.any([signal, controller.signal]));
+      if (!(await reader.isAdmitted(runId, asDigest(build)))) return;
+      await measure(loss, head, asDigest(build), next, AbortSignal.any([signal, controller.signal]));
     })()
       .then(
         () => void measured.add(key),
@@ -678,11 +678,11 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
         {
           reader,
           blobs,
-          evidence,
+          documents,
           validator,
           verdictsAbout: (head) => statements.about(head),
           drawn: (head) => judged.get(head),
-          lotOf: lotOfPaid,
+          sortitionOf: sortitionOfPaid,
         },
         modelId,
         runId,
@@ -746,7 +746,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     } catch (error) {
       // An active root covers it by now; or another value was signed before, which stands.
       const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED"];
-      if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof EvidenceError))
+      if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof DocumentError))
         throw error;
       refuse(view, error.message);
     }
@@ -780,7 +780,7 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
     return open;
   }
 
-  /** Forgets what was drawn when the chain lost a block: other blocks decide other lots. */
+  /** Forgets what was drawn when the chain lost a block: other blocks draw others. */
   async function watchTip(): Promise<void> {
     const newest = await reader.tip();
     const follows = tip && (newest.hash === tip.hash || newest.parentHash === tip.hash);

@@ -1,4 +1,4 @@
-/** Which checkpoint this validator measures next, if any: a matter of the lot, of what others have measured, and of time. */
+/** Which checkpoint this validator measures next, if any: a matter of sortition, of what others have measured, and of time. */
 import {
   type Address,
   asHead,

@@ -1,5 +1,5 @@
 /**
- * What a run is made of, by digest: definition, realisation, programs, data manifest. Read through a bounded cache on the
+ * What a run is made of, by digest: definition, build, programs, data manifest. Read through a bounded cache on the
  * disk; every read is verified, programs are never rebuilt.
  */
 import { CoordinatorError } from "@cotrain/sdk/errors";
@@ -12,7 +12,7 @@ import {
   type Digest,
   MAX_MANIFEST_BYTES,
   parseDocument,
-  Realisation,
+  Build,
   type RunId,
   type RunParams,
   type RunView,
@@ -137,10 +137,10 @@ async function document<T extends TSchema>(
   return parseDocument(what, schema, parseJsonBounded(await artefacts.get(digest, limit), limit, what));
 }
 
-/** A realisation and the digest that receipts name it by. */
-export interface AdmittedRealisation {
+/** A build and the digest that receipts name it by. */
+export interface AdmittedBuild {
   readonly digest: Digest;
-  readonly document: Realisation;
+  readonly document: Build;
 }
 
 /** Everything small about a run. */
@@ -148,7 +148,7 @@ export interface RunDescription {
   readonly view: RunView;
   readonly definition: Definition;
   /** Admitted ones in the run's order. */
-  readonly realisations: readonly AdmittedRealisation[];
+  readonly builds: readonly AdmittedBuild[];
   readonly data: DataManifest;
   readonly table: Digest;
   readonly layouts: readonly FragmentLayout[];
@@ -158,7 +158,7 @@ export interface RunDescription {
 /** What the chain is asked about a run; the chain room's reader is one. */
 export interface RunRecordReader {
   run(runId: RunId): Promise<{ readonly definition: Digest }>;
-  isAdmitted(runId: RunId, realisation: Digest): Promise<boolean>;
+  isAdmitted(runId: RunId, build: Digest): Promise<boolean>;
   /** Every key that is or was the run's poster, lower case. */
   postersOf(runId: RunId): Promise<readonly Address[]>;
   paramsOf(runId: RunId, version: number): Promise<RunParams>;
@@ -190,29 +190,28 @@ export async function describeRun(
     Definition,
     MAX_DOCUMENT_BYTES,
   );
-  const realisations: AdmittedRealisation[] = [];
-  for (const id of view.realisations) {
+  const builds: AdmittedBuild[] = [];
+  for (const id of view.builds) {
     const digest = id as Digest;
-    if (chain && !(await chain.isAdmitted(runId, digest)))
-      throw foreign(`realisation ${digest}, which is not admitted`);
-    const realisation = await document(artefacts, digest, "The realisation", Realisation, MAX_MANIFEST_BYTES);
-    if (realisation.definition !== view.definition) throw foreign(`realisation ${digest} of another definition`);
-    realisations.push({ digest, document: realisation });
+    if (chain && !(await chain.isAdmitted(runId, digest))) throw foreign(`build ${digest}, which is not admitted`);
+    const build = await document(artefacts, digest, "The build", Build, MAX_MANIFEST_BYTES);
+    if (build.definition !== view.definition) throw foreign(`build ${digest} of another definition`);
+    builds.push({ digest, document: build });
   }
-  if (realisations.length === 0) throw foreign("no admitted realisation");
+  if (builds.length === 0) throw foreign("no admitted build");
   const data = await readDataManifest(artefacts.reader, definition.data as Digest);
   if (data.tokenizer !== definition.tokenizer) throw foreign("data of another tokenizer than the definition's");
   const layouts = fragmentLayouts(definition.table);
   const parameters = layouts.reduce((sum, layout) => sum + layout.elements, 0);
-  return { view, definition, realisations, data, table: tableDigest(definition.table), layouts, parameters };
+  return { view, definition, builds, data, table: tableDigest(definition.table), layouts, parameters };
 }
 
-/** Programs of a realisation that a worker runs. */
+/** Programs of a build that a worker runs. */
 export async function fetchStepProgram(
   artefacts: Artefacts,
-  { document: realisation }: AdmittedRealisation,
+  { document: build }: AdmittedBuild,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return artefacts.get(realisation.graphs.step as Digest, programLimits.bytes);
+  return artefacts.get(build.graphs.step as Digest, programLimits.bytes);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The default trainer: the engine's host, which runs a realisation's step program in a process of its own. */
+/** The default trainer: the engine's host, which runs a build's step program in a process of its own. */
 import { availableParallelism } from "node:os";
 
 import { UserError } from "../base/index.ts";
@@ -11,7 +11,7 @@ import type { Trainer } from "./trainer.ts";
 const TARGET_CALL_MS = 500;
 
 /**
- * Opens the engine for a realisation.
+ * Opens the engine for a build.
  * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
  */
 export async function openEngineTrainer({ description, program, threads }: TrainerInput): Promise<Trainer> {

@@ -23,9 +23,9 @@ export type WorkerEvent =
       readonly runId: RunId;
       readonly worker: Address;
       readonly beneficiary: Address;
-      readonly realisation: Digest;
+      readonly build: Digest;
       readonly parameters: number;
-      /** Whether the machine computed the realisation's conformance value, which exact replay needs. */
+      /** Whether the machine computed the build's conformance value, which exact replay needs. */
       readonly conforms: boolean;
     }
   | { readonly type: "joined"; readonly again: boolean; readonly heartbeatSeconds: number }

@@ -14,7 +14,7 @@ export { workerDaemon, type WorkerDaemonOptions } from "./daemon.ts";
 export { openEngineTrainer } from "./engineTrainer.ts";
 export { type EncodedFragment, encodeFragment, sha256Chunked } from "./encode.ts";
 export type { RoundTimes, WorkerEvent } from "./events.ts";
-export { type Evidence, type EvidenceRow, openEvidence } from "./evidence.ts";
+export { type ReceiptJournal, type ReceiptRow, openReceiptJournal } from "./receiptJournal.ts";
 export { AcknowledgementError, type SigningAccount, verifyAck } from "./receipt.ts";
 export { checkResources, machine, type ModelSize, needsOf, type Needs, type Surroundings } from "./resources.ts";
 export { DivergedError } from "./round.ts";
@@ -27,4 +27,4 @@ export {
   type WorkerOptions,
 } from "./runWorker.ts";
 export type { InnerSteps, StepReport, Trainer } from "./trainer.ts";
-export { createTurnstile, type Turnstile } from "./turnstile.ts";
+export { createRequestQueue, type RequestQueue } from "./requestQueue.ts";

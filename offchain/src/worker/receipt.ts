@@ -72,7 +72,7 @@ export function payloadHeader({ assignment, table, fragments }: HeaderInput): {
 export interface ReceiptInput {
   readonly assignment: Assignment;
   readonly beneficiary: Address;
-  readonly realisation: Digest;
+  readonly build: Digest;
   readonly commitment: Hex;
   readonly leaves: number;
   readonly payloadDigest: Digest;
@@ -91,7 +91,7 @@ export function receiptOf(input: ReceiptInput): Receipt {
     assignment: digestOfJson(assignment),
     steps: assignment.steps,
     paramsVersion: assignment.paramsVersion,
-    realisation: input.realisation,
+    build: input.build,
     baseDigest: assignment.base,
     commitment: input.commitment,
     leaves: input.leaves,

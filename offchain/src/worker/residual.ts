@@ -15,7 +15,7 @@ import type { FragmentLayout } from "../diloco/index.ts";
 export type Residual = readonly Float32Array[];
 
 /** What became of a receipt, as the coordinator tells it with the next work. */
-export interface ToldOutcome {
+export interface ReportedOutcome {
   readonly receiptHash: Hex;
   readonly outcome: number;
 }
@@ -32,7 +32,7 @@ export interface ResidualLedger {
    * @param told the coordinator's last outcome for this worker, null when it has none
    * @returns what happened to the residual: nothing was pending, it advanced, or it went back
    */
-  settle(told: ToldOutcome | null): "none" | "advanced" | "reverted";
+  settle(told: ReportedOutcome | null): "none" | "advanced" | "reverted";
   /** Starts again from zeros. */
   reset(): void;
 }

@@ -25,7 +25,7 @@ import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
 import { type Commitment, createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
 import type { RoundTimes, WorkerEvent } from "./events.ts";
-import type { Evidence } from "./evidence.ts";
+import type { ReceiptJournal } from "./receiptJournal.ts";
 import { payloadHeader, receiptOf, type SignedReceipt, type SigningAccount, signReceipt, tokensOf } from "./receipt.ts";
 import { blake3Of, type Residual, type ResidualLedger } from "./residual.ts";
 import type { SessionKeeper } from "./session.ts";
@@ -42,7 +42,7 @@ export interface RoundContext {
   readonly runId: RunId;
   readonly worker: Address;
   readonly beneficiary: Address;
-  readonly realisation: Digest;
+  readonly build: Digest;
   /** Digest of the fragment table, and what it says of each fragment. */
   readonly table: Digest;
   readonly layouts: readonly FragmentLayout[];
@@ -53,7 +53,7 @@ export interface RoundContext {
   readonly trainer: Trainer;
   readonly session: SessionKeeper;
   readonly blobs: BlobSource;
-  readonly evidence: Evidence;
+  readonly receipts: ReceiptJournal;
   readonly clock: Clock;
   readonly onEvent: (event: WorkerEvent) => void;
   /** The inner steps of an assignment: token ids and learning rate of each. */
@@ -152,7 +152,7 @@ export async function workRound(
     payloadDigest,
   });
   const signed = await signReceipt(context.account, context.domain, receipt);
-  await context.evidence.sent(signed, header);
+  await context.receipts.sent(signed, header);
   await uploads;
   residuals.submitted(signed.receiptHash, next);
   const sentAt = clock.monotonic();
@@ -161,7 +161,7 @@ export async function workRound(
   const { runId, worker, round } = assignment;
   const due = { runId, worker, round, receiptHash: signed.receiptHash, tokens: tokensOf(assignment) };
   await verifyAnyPoster(due, context, reply);
-  await context.evidence.acknowledged(signed.receiptHash, reply);
+  await context.receipts.acknowledged(signed.receiptHash, reply);
   const endedAt = clock.monotonic();
   progress.uploading = false;
 

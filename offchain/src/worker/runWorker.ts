@@ -20,7 +20,7 @@ import {
 import { type Clock, InternalError, RetryableError, roundNumber, systemClock, UserError } from "../base/index.ts";
 import { openFileStore } from "../storage/index.ts";
 import {
-  type AdmittedRealisation,
+  type AdmittedBuild,
   type Artefacts,
   createArtefacts,
   createRemote,
@@ -40,7 +40,7 @@ import {
   saysRetryable,
 } from "./backoff.ts";
 import type { WorkerEvent } from "./events.ts";
-import { openEvidence } from "./evidence.ts";
+import { openReceiptJournal } from "./receiptJournal.ts";
 import { AcknowledgementError, type SigningAccount } from "./receipt.ts";
 import { createResidualLedger } from "./residual.ts";
 import { checkResources, type ModelSize, needsOf, type Surroundings } from "./resources.ts";
@@ -48,14 +48,14 @@ import { checkAssignment, DivergedError, type Progress, type RoundContext, workR
 import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
 import { settle } from "./settling.ts";
-import { createTurnstile } from "./turnstile.ts";
+import { createRequestQueue } from "./requestQueue.ts";
 
 export interface WorkerOptions {
   /** Base URL of the coordinator. */
   readonly coordinator: string;
   /** Default: the coordinator's only run. */
   readonly runId?: RunId;
-  /** The worker's own state directory, open and locked by the caller: cache and evidence live in it. */
+  /** The worker's own state directory, open and locked by the caller: cache and receipts live in it. */
   readonly directory: string;
   /** Who is paid; default the worker's own wallet. */
   readonly beneficiary?: Address;
@@ -74,10 +74,10 @@ export interface WorkerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Opens the trainer of a realisation; engineTrainer.ts has the default. */
+/** Opens the trainer of a build; engineTrainer.ts has the default. */
 export interface TrainerInput {
   readonly description: RunDescription;
-  readonly realisation: AdmittedRealisation;
+  readonly build: AdmittedBuild;
   /** The step program, verified. */
   readonly program: Uint8Array<ArrayBuffer>;
   readonly threads: number | undefined;
@@ -167,8 +167,8 @@ async function prepare(
   const random = modules.random ?? Math.random;
   const backoff = options.backoff ?? defaultBackoff;
   const onEvent = modules.onEvent ?? (() => undefined);
-  const turnstile = createTurnstile(modules.fetch);
-  const client = createCoordinatorClient(options.coordinator, { fetch: turnstile.fetch });
+  const requestQueue = createRequestQueue(modules.fetch);
+  const client = createCoordinatorClient(options.coordinator, { fetch: requestQueue.fetch });
   const onRetry =
     (what: string): OnRetry =>
     (...tried) =>
@@ -189,7 +189,7 @@ async function prepare(
   const artefacts = createArtefacts(store, blobs);
   preparing("reading the run's definition");
   const description = await describeRun(view, artefacts, modules.chain);
-  const first = description.realisations[0]!;
+  const first = description.builds[0]!;
   const size: ModelSize = {
     parameters: description.parameters,
     vocabulary: description.data.vocabulary,
@@ -206,10 +206,10 @@ async function prepare(
   );
 
   preparing("computing the conformance value");
-  const { trainer, realisation, conformance } = await chooseRealisation(description, artefacts, options, modules);
+  const { trainer, build, conformance } = await chooseBuild(description, artefacts, options, modules);
   cleanup.defer(() => trainer.close());
-  const evidence = await openEvidence(join(options.directory, "evidence.sqlite"), clock);
-  cleanup.defer(() => evidence.close());
+  const receipts = await openReceiptJournal(join(options.directory, "receipts.sqlite"), clock);
+  cleanup.defer(() => receipts.close());
   const stepsOf = await modules.openData(description, artefacts);
 
   const worker = asAddress(modules.account.address);
@@ -217,14 +217,14 @@ async function prepare(
   const domain = domainFor(view.chainId, view.contracts.runRegistry);
   const session = createSessionKeeper({
     client,
-    turnstile,
+    requestQueue,
     account: modules.account,
     domain,
     membership: {
       runId,
       beneficiary,
       lease: options.lease ?? OWN_MACHINE,
-      realisation: realisation.digest,
+      build: build.digest,
       conformance,
       stepMicros: trainer.stepMicros,
     },
@@ -240,9 +240,9 @@ async function prepare(
     runId,
     worker,
     beneficiary,
-    realisation: realisation.digest,
+    build: build.digest,
     parameters: description.parameters,
-    conforms: conformance === realisation.document.conformance,
+    conforms: conformance === build.document.conformance,
   });
   let poster = asAddress(view.poster);
   let told = view;
@@ -255,8 +255,8 @@ async function prepare(
     runId,
     worker,
     beneficiary,
-    realisation: realisation.digest,
-    batch: realisation.document.microBatch,
+    build: build.digest,
+    batch: build.document.microBatch,
     sequence: description.definition.sequence,
     table: description.table,
     layouts: description.layouts,
@@ -266,7 +266,7 @@ async function prepare(
     trainer,
     session,
     blobs,
-    evidence,
+    receipts,
     clock,
     onEvent,
     stepsOf,
@@ -330,20 +330,20 @@ function retryEvent(
   return { type: "retrying", what, code, reason, waitMs, withinMs };
 }
 
-/** The first realisation whose conformance value this machine reproduces, else the first. */
-async function chooseRealisation(
+/** The first build whose conformance value this machine reproduces, else the first. */
+async function chooseBuild(
   description: RunDescription,
   artefacts: Artefacts,
   { threads }: WorkerOptions,
   { openTrainer }: WorkerModules,
-): Promise<{ trainer: Trainer; realisation: AdmittedRealisation; conformance: Hex }> {
-  let fallback: { trainer: Trainer; realisation: AdmittedRealisation; conformance: Hex } | undefined;
-  for (const realisation of description.realisations) {
-    const program = await fetchStepProgram(artefacts, realisation);
-    const trainer = await openTrainer({ description, realisation, program, threads });
+): Promise<{ trainer: Trainer; build: AdmittedBuild; conformance: Hex }> {
+  let fallback: { trainer: Trainer; build: AdmittedBuild; conformance: Hex } | undefined;
+  for (const build of description.builds) {
+    const program = await fetchStepProgram(artefacts, build);
+    const trainer = await openTrainer({ description, build, program, threads });
     const conformance = await trainer.conformance();
-    const candidate = { trainer, realisation, conformance };
-    if (conformance === realisation.document.conformance) {
+    const candidate = { trainer, build, conformance };
+    if (conformance === build.document.conformance) {
       await fallback?.trainer.close();
       return candidate;
     }
@@ -351,7 +351,7 @@ async function chooseRealisation(
     else fallback = candidate;
   }
   if (fallback) return fallback;
-  throw new InternalError("REALISATION_NONE", "A run without realisations was accepted.");
+  throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
 }
 
 /** The loop of assignments, beside the loop of heartbeats. */

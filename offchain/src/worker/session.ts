@@ -20,7 +20,7 @@ import {
 import { type Clock, unlessAborted, UserError } from "../base/index.ts";
 import { type BackoffOptions, type OnRetry, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
 import { signStruct, type SigningAccount } from "./receipt.ts";
-import type { Turnstile } from "./turnstile.ts";
+import type { RequestQueue } from "./requestQueue.ts";
 
 export type Session = ReturnType<CoordinatorClient["session"]>;
 
@@ -29,7 +29,7 @@ export interface Membership {
   readonly runId: RunId;
   readonly beneficiary: Address;
   readonly lease: Hex;
-  readonly realisation: Digest;
+  readonly build: Digest;
   readonly conformance: Hex;
   /** µs that an inner step took when the conformance value was computed. */
   readonly stepMicros?: number | undefined;
@@ -38,7 +38,7 @@ export interface Membership {
 export interface SessionKeeperOptions {
   readonly client: CoordinatorClient;
   /** The one whose `fetch` the client uses. */
-  readonly turnstile: Turnstile;
+  readonly requestQueue: RequestQueue;
   readonly account: SigningAccount;
   readonly domain: Domain;
   readonly membership: Membership;
@@ -126,7 +126,7 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       try {
         // Large uploads have minutes to fail.
         return await unlessAborted(
-          options.turnstile.enter(() => work(used)),
+          options.requestQueue.enter(() => work(used)),
           signal,
         );
       } catch (error) {
@@ -153,12 +153,12 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
     once,
     vouched: (work) => {
       const used = session;
-      return used && options.turnstile.enter(() => work(used));
+      return used && options.requestQueue.enter(() => work(used));
     },
     leave: async () => {
       const used = session;
       session = undefined;
-      if (used) await options.turnstile.enter(() => used.leave());
+      if (used) await options.requestQueue.enter(() => used.leave());
     },
     get heartbeatSeconds() {
       return heartbeatSeconds;

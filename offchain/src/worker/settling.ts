@@ -8,7 +8,7 @@ import type { Address, Domain, WorkReply } from "@cotrain/sdk/protocol";
 
 import { InternalError, roundNumber, UserError } from "../base/index.ts";
 import type { WorkerEvent } from "./events.ts";
-import type { Evidence, EvidenceRow } from "./evidence.ts";
+import type { ReceiptJournal, ReceiptRow } from "./receiptJournal.ts";
 import { AcknowledgementError, type AckDue, verifyAck } from "./receipt.ts";
 import type { ResidualLedger } from "./residual.ts";
 import type { SessionKeeper } from "./session.ts";
@@ -20,7 +20,7 @@ export interface SettlingContext {
   readonly batch: number;
   readonly sequence: number;
   readonly session: SessionKeeper;
-  readonly evidence: Evidence;
+  readonly receipts: ReceiptJournal;
   readonly onEvent: (event: WorkerEvent) => void;
   readonly poster: (refresh: boolean) => Promise<Address>;
 }
@@ -52,10 +52,10 @@ export async function settle(
 ): Promise<{ residual: "none" | "advanced" | "reverted"; late: readonly number[] }> {
   const residual = residuals.settle(lastOutcome);
   if (!lastOutcome) return { residual, late: [] };
-  const { evidence, onEvent } = context;
-  if (await evidence.ended(lastOutcome.receiptHash, lastOutcome.outcome)) onEvent({ type: "outcome", ...lastOutcome });
+  const { receipts, onEvent } = context;
+  if (await receipts.ended(lastOutcome.receiptHash, lastOutcome.outcome)) onEvent({ type: "outcome", ...lastOutcome });
   const late: number[] = [];
-  for (const row of await evidence.unanswered(context.runId)) {
+  for (const row of await receipts.unanswered(context.runId)) {
     const tokens = await askAgain(row, context, signal);
     if (tokens !== undefined) late.push(tokens);
   }
@@ -64,7 +64,7 @@ export async function settle(
 
 /** Sends a receipt that was accepted once more: it is answered with the acknowledgement of then. */
 async function askAgain(
-  { receipt, signature, receiptHash, header }: EvidenceRow,
+  { receipt, signature, receiptHash, header }: ReceiptRow,
   context: SettlingContext,
   signal: AbortSignal,
 ): Promise<number | undefined> {
@@ -77,7 +77,7 @@ async function askAgain(
       signal,
     );
     await verifyAnyPoster(due, context, reply);
-    await context.evidence.acknowledged(receiptHash, reply);
+    await context.receipts.acknowledged(receiptHash, reply);
   } catch (error) {
     if (!(error instanceof CotrainError) || error instanceof AcknowledgementError) throw error;
     if (error instanceof InternalError) throw error;

@@ -33,7 +33,7 @@ import {
 } from "./models.ts";
 import { activateRoot, activeRoot, claim, claimed, claimMany, pendingRoot, postRoot } from "./rewards.ts";
 import {
-  admitRealisation,
+  admitBuild,
   boundsOf,
   currentParamsVersion,
   isAdmitted,
@@ -97,7 +97,7 @@ const reads = {
 
 const writes = {
   activateRoot,
-  admitRealisation,
+  admitBuild,
   cancel,
   castVote,
   claim,

@@ -55,10 +55,10 @@ export const statusSet = ({ addresses, runId }: OfRun) => ({
   args: narrowed({ runId }),
 });
 
-export const realisationAdmitted = ({ addresses, runId }: OfRun) => ({
+export const buildAdmitted = ({ addresses, runId }: OfRun) => ({
   address: addresses.runRegistry,
   abi: runRegistryAbi,
-  eventName: "RealisationAdmitted" as const,
+  eventName: "BuildAdmitted" as const,
   args: narrowed({ runId }),
 });
 

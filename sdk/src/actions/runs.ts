@@ -1,4 +1,4 @@
-/** RunRegistry: runs, their governed parameters, admitted realisations, posters and status. */
+/** RunRegistry: runs, their governed parameters, admitted builds, posters and status. */
 import { type Client, decodeFunctionResult, type Hex } from "viem";
 import type { Address } from "viem";
 import { readContract } from "viem/actions";
@@ -16,7 +16,7 @@ export interface RunConfig {
   readonly initialCheckpoint: Hex;
   readonly fragments: number;
   readonly poster: Address;
-  readonly realisations: readonly Hex[];
+  readonly builds: readonly Hex[];
   readonly params: RunParams;
   /** Bounds of every parameter, for ever. */
   readonly min: RunParams;
@@ -58,18 +58,18 @@ export const setParams = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "RunParamsSet"),
 });
 
-export interface AdmitRealisationArgs extends Addressed, RunArgs {
-  readonly realisation: Hex;
+export interface AdmitBuildArgs extends Addressed, RunArgs {
+  readonly build: Hex;
   readonly admitted: boolean;
 }
 
-/** Admits a realisation or refuses it from now on; the timelock's to send. */
-export const admitRealisation = /* @__PURE__ */ defineWrite({
+/** Admits a build or refuses it from now on; the timelock's to send. */
+export const admitBuild = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, runId, realisation, admitted }: AdmitRealisationArgs) =>
-    callOf(addresses.runRegistry, runRegistryAbi, "admitRealisation", [runId, realisation, admitted]),
+  call: ({ addresses, runId, build, admitted }: AdmitBuildArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "admitBuild", [runId, build, admitted]),
   decode: nothing,
-  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "RealisationAdmitted"),
+  extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "BuildAdmitted"),
 });
 
 export interface SetPosterArgs extends Addressed, RunArgs {
@@ -152,13 +152,13 @@ export const versionAt = (client: Client, args: ReadArgs<RunArgs & { readonly ti
     readContract(client, { ...registry(client, args), functionName: "versionAt", args: [args.runId, args.timestamp] }),
   );
 
-/** Whether workers may run this realisation. */
-export const isAdmitted = (client: Client, args: ReadArgs<RunArgs & { readonly realisation: Hex }>): Promise<boolean> =>
+/** Whether workers may run this build. */
+export const isAdmitted = (client: Client, args: ReadArgs<RunArgs & { readonly build: Hex }>): Promise<boolean> =>
   withContractErrors(
     readContract(client, {
       ...registry(client, args),
       functionName: "isAdmitted",
-      args: [args.runId, args.realisation],
+      args: [args.runId, args.build],
     }),
   );
 

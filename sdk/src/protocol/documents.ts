@@ -69,7 +69,7 @@ export const Definition = Type.Object(
 export type Definition = Static<typeof Definition>;
 
 /** How a definition is computed on a class of machines; exact replay is within one. Graphs are blobs by digest. */
-export const Realisation = Type.Object(
+export const Build = Type.Object(
   {
     version: Version1,
     definition: Hash32,
@@ -83,7 +83,7 @@ export const Realisation = Type.Object(
   },
   closed,
 );
-export type Realisation = Static<typeof Realisation>;
+export type Build = Static<typeof Build>;
 
 /** Token ids of a shard at most, 32 MiB: whoever reads a sequence holds the shards that it lies in. */
 export const MAX_SHARD_TOKENS = 16_777_216;
@@ -219,7 +219,7 @@ const WireReceipt = Type.Object(
     assignment: Hash32,
     steps: Uint32,
     paramsVersion: Uint32,
-    realisation: Hash32,
+    build: Hash32,
     baseDigest: Hash32,
     commitment: Hash32,
     leaves: Uint32,
@@ -390,9 +390,9 @@ export const ModelBundle = Type.Object(
     /** Its CheckpointManifest, which names the shards. */
     checkpoint: BlobName,
     definition: BlobName,
-    realisation: BlobName,
+    build: BlobName,
     tokenizer: BlobName,
-    /** The realisation's graphs. */
+    /** The build's graphs. */
     programs: Type.Object({ step: BlobName, eval: BlobName, logits: BlobName }, closed),
   },
   closed,

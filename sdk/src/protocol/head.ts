@@ -52,11 +52,11 @@ export function headHash(head: Head): HeadHash {
   ) as HeadHash;
 }
 
-/** Blocks between a head's anchor and the block whose hash decides the lot. */
-export const LOT_DELAY_BLOCKS = 2n;
+/** Blocks between a head's anchor and the block whose hash decides the sortition. */
+export const SORTITION_DELAY_BLOCKS = 2n;
 
-/** The validator's lot for a head. Whoever orders blocks can predict it. */
-export function lotSeed(blockHash: Hex, head: HeadHash, validator: Address): bigint {
+/** The seed of a validator's draws for a head. Whoever orders blocks can predict it. */
+export function sortitionSeed(blockHash: Hex, head: HeadHash, validator: Address): bigint {
   return BigInt(
     keccak256(
       encodeAbiParameters(

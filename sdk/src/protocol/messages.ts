@@ -97,7 +97,7 @@ export const RunView = Type.Object({
   /** Of the contracts: their profile, and the block from which on each is there. */
   deployment: Type.Object({ profile: Type.String({ maxLength: 64 }), blocks: Type.Record(Type.String(), Count) }),
   definition: Hash32,
-  realisations: Type.Array(Hash32),
+  builds: Type.Array(Hash32),
   poster: ShownAddress,
   phase: Type.Union([
     Type.Literal("Waiting"),

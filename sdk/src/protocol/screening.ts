@@ -33,7 +33,7 @@ export const ScreeningRules = Type.Object(
      */
     gateTrials: Type.Integer({ minimum: 2, maximum: 4_096 }),
     gatePasses: Type.Integer({ minimum: 1, maximum: 16 }),
-    /** A validator measures the gate's losses of one head in so many, drawn by its lot. */
+    /** A validator measures the gate's losses of one head in so many, drawn by sortition. */
     auditOneIn: Type.Integer({ minimum: 1, maximum: 65_535 }),
     /** Left out so many rounds in a row, a worker loses its place. */
     strikes: Type.Integer({ minimum: 1, maximum: 255 }),
@@ -115,8 +115,8 @@ export const ScreeningFile = Type.Object(
       {
         /** Chooses the sample: sha256 of what the round's receipts are. */
         seed: Hash32,
-        realisation: Hash32,
-        /** State digest that the machine which measured gets for that realisation's step program: which class it is of. */
+        build: Hash32,
+        /** State digest that the machine which measured gets for that build's step program: which class it is of. */
         conformance: Hash32,
         /** Held-out sequences measured, in this order. */
         sequences: Type.Array(Count, { maxItems: 131_072 }),

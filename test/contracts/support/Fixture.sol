@@ -205,9 +205,9 @@ abstract contract Fixture is Assertions {
         config.initialCheckpoint = "checkpoint 0";
         config.fragments = 4;
         config.poster = POSTER;
-        config.realisations = new bytes32[](2);
-        config.realisations[0] = "cpu";
-        config.realisations[1] = "gpu";
+        config.builds = new bytes32[](2);
+        config.builds[0] = "cpu";
+        config.builds[1] = "gpu";
         config.params = params();
         config.min = minParams();
         config.max = maxParams();

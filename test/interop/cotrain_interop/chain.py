@@ -21,7 +21,7 @@ EVENTS = {
     ),
     "RunParamsSet": ("runRegistry", "bytes32 indexed runId,uint32 indexed version,params params"),
     "PosterSet": ("runRegistry", "bytes32 indexed runId,address indexed poster"),
-    "RealisationAdmitted": ("runRegistry", "bytes32 indexed runId,bytes32 indexed realisation,bool admitted"),
+    "BuildAdmitted": ("runRegistry", "bytes32 indexed runId,bytes32 indexed build,bool admitted"),
     "HeadPosted": (
         "checkpointRegistry",
         "bytes32 indexed runId,bytes32 indexed head,bytes32 parentHead,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot",

@@ -24,7 +24,7 @@ class RunDocuments:
 
     run: RunFacts
     definition: dict
-    realisations: dict[str, dict]
+    builds: dict[str, dict]
     table_digest: str
     separator: bytes
     # Token ids of the held-out split, and what the data manifest says of it.
@@ -166,11 +166,11 @@ class Closing:
         """Computes the round's screening again and holds it against its record."""
         docs, rules = self.docs, self.docs.definition["screening"]
         version, gate = self.head["paramsVersion"], recorded["gate"]
-        require(gate["realisation"] in docs.realisations, "the gate's realisation was never admitted")
+        require(gate["build"] in docs.builds, "the gate's build was never admitted")
         theta = [params for params, _ in self.states]
         screening = Screening(self.spec.codes["outcomeCode"], rules, self.params, self.round, theta, past)
         screening.judge([self.payloads[entry["receipt"]["worker"]] for entry in self.receipts])
-        batch = docs.realisations[gate["realisation"]]["microBatch"]
+        batch = docs.builds[gate["build"]]["microBatch"]
         available = data.sequence_count(len(docs.held_out), docs.definition["sequence"])
         hashes = [self.payloads[entry["receipt"]["worker"]].receipt_hash for entry in self.receipts]
         seed, sample = sample_of(self.head.run_id, self.round, hashes, available, rules["gateSequences"], batch)

@@ -1,6 +1,6 @@
 """Everything that is read of the chain about a model and its runs, and what alone follows from it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .base import ZERO, Mismatch, encode, equal, keccak, require, tohex, unword
 from .chain import Chain, Event
@@ -9,7 +9,7 @@ HEAD_TYPE = (
     "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,"
     "uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)"
 )
-LOT_DELAY = 2
+SORTITION_DELAY = 2
 
 
 @dataclass
@@ -34,7 +34,7 @@ class RunFacts:
     heads: list[Head]
     # Version, time, parameters.
     versions: list[tuple[int, int, dict]]
-    realisations: list[str]
+    builds: list[str]
 
     def params(self, version: int) -> dict:
         for number, _, params in self.versions:
@@ -71,7 +71,6 @@ class ModelFacts:
     posted: list[Event]
     activated: list[Event]
     claimed: list[Event]
-    lots: dict[int, str] = field(default_factory=dict)
 
     def heads(self) -> list[Head]:
         """Of all runs, in the order of the chain."""
@@ -98,8 +97,8 @@ def _run(chain: Chain, event: Event) -> RunFacts:
         for name, value in params.items():
             require(event["min"][name] <= value <= event["max"][name], f"{name} of version {number} is out of its bounds")
     admitted: dict[str, bool] = {}
-    for each in chain.events("RealisationAdmitted", runId=run_id):
-        admitted[each["realisation"]] = each["admitted"]
+    for each in chain.events("BuildAdmitted", runId=run_id):
+        admitted[each["build"]] = each["admitted"]
     heads: list[Head] = []
     for each in chain.events("HeadPosted", runId=run_id):
         time = chain.block(each.block)["time"]

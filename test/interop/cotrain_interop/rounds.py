@@ -74,8 +74,8 @@ def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry:
     equal("the positions of the assignment", positions, assignment["steps"] * assignment["batch"])
     require(0 < receipt["steps"] <= assignment["steps"], "the receipt claims more steps than were assigned")
     require(assignment["steps"] <= inner_steps(params, round_), "more steps were assigned than the round has")
-    require(receipt["realisation"] in docs.realisations, "the receipt's realisation was never admitted")
-    equal("the assignment's batch", assignment["batch"], docs.realisations[receipt["realisation"]]["microBatch"])
+    require(receipt["build"] in docs.builds, "the receipt's build was never admitted")
+    equal("the assignment's batch", assignment["batch"], docs.builds[receipt["build"]]["microBatch"])
     equal("the commitment's leaves", receipt["leaves"], 1 + max(1, -(-receipt["steps"] // SEGMENT_STEPS)))
     require(receipt["commitment"] != ZERO, "the receipt has no commitment")
     tokens = receipt["steps"] * assignment["batch"] * assignment["sequence"]

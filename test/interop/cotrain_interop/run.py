@@ -10,7 +10,7 @@ from . import data, diloco, model as network
 from .base import Missing, digest_of_json, equal, require
 from .blobs import Blobs
 from .chain import Chain
-from .facts import LOT_DELAY, Head, ModelFacts, RunFacts, check_link, drawn_fragment, read_model
+from .facts import SORTITION_DELAY, Head, ModelFacts, RunFacts, check_link, drawn_fragment, read_model
 from .pay import FULL, Books
 from .report import Report
 from .closing import LOSS_TOLERANCE, RunDocuments
@@ -104,7 +104,7 @@ class Verifier:
 
     def _run(self, facts: ModelFacts, run: RunFacts) -> None:
         with self.report.about(f"run {run.run_id}"):
-            key = f"documents {run.run_id} {run.definition} {run.realisations} {facts.chain_id} {run.fragments}"
+            key = f"documents {run.run_id} {run.definition} {run.builds} {facts.chain_id} {run.fragments}"
             docs = self.memory.recall(key, self.blobs, self.report, lambda report: self._documents(facts, run, report))
             docs.run = run
             self.docs[run.run_id] = docs
@@ -161,18 +161,18 @@ class Verifier:
             report.count("checkpoints without shards")
 
     def _documents(self, facts: ModelFacts, run: RunFacts, report: Report) -> RunDocuments:
-        """Definition, realisations and data."""
+        """Definition, builds and data."""
         blobs, run_id = self.blobs, run.run_id
         definition = blobs.document(run_id, run.definition, "Definition", "the definition")
         network.check_table(definition["model"], definition["table"], run.fragments, diloco.fragment_table)
         equal("the length of sequences", definition["sequence"], definition["model"]["sequence"])
-        realisations = {}
-        for digest in run.realisations:
-            realisation = blobs.document(run_id, digest, "Realisation", "a realisation")
-            equal("the realisation's definition", realisation["definition"], run.definition)
-            for kind, graph in realisation["graphs"].items():
+        builds = {}
+        for digest in run.builds:
+            build = blobs.document(run_id, digest, "Build", "a build")
+            equal("the build's definition", build["definition"], run.definition)
+            for kind, graph in build["graphs"].items():
                 blobs.get(run_id, graph, f"the {kind} program")
-            realisations[digest] = realisation
+            builds[digest] = build
         blobs.get(run_id, definition["tokenizer"], "the tokenizer")
         manifest = blobs.document(run_id, definition["data"], "DataManifest", "the data manifest")
         equal("the data's tokenizer", manifest["tokenizer"], definition["tokenizer"])
@@ -183,7 +183,7 @@ class Verifier:
             report.count("data shards", len(manifest[name]["shards"]))
         separator = domain_separator(facts.chain_id, self.chain.contracts["runRegistry"])
         table = digest_of_json(definition["table"])
-        return RunDocuments(run, definition, realisations, table, separator, ids, manifest["heldOut"])
+        return RunDocuments(run, definition, builds, table, separator, ids, manifest["heldOut"])
 
     def _verdict(self, verdict: dict, head: Head) -> None:
         """What a verdict says against what was recomputed."""
@@ -191,8 +191,8 @@ class Verifier:
         docs, found = self.docs[head.run_id], self.rounds[head["head"]]
         if verdict["kind"] in (kinds["aggregate"], kinds["confirmation"]):
             drawer = verdict["validator" if verdict["kind"] == kinds["aggregate"] else "worker"]
-            lot = self.chain.block(head.block + LOT_DELAY)["hash"]
-            due = drawn_fragment(lot, head["head"], drawer, docs.run.fragments)
+            decides = self.chain.block(head.block + SORTITION_DELAY)["hash"]
+            due = drawn_fragment(decides, head["head"], drawer, docs.run.fragments)
             equal("the fragment that it drew", verdict["index"], due)
             holds = found.holds.get(due)
             if holds is None:
@@ -207,10 +207,10 @@ class Verifier:
 
     def _loss(self, verdict: dict, head: Head, docs: RunDocuments, found: Round) -> None:
         evidences = [
-            digest_of_json({"version": 1, "head": head["head"], "realisation": each, "sequences": verdict["index"]})
-            for each in docs.realisations
+            digest_of_json({"version": 1, "head": head["head"], "build": each, "sequences": verdict["index"]})
+            for each in docs.builds
         ]
-        require(verdict["evidence"] in evidences, "its evidence is not that of an admitted realisation")
+        require(verdict["evidence"] in evidences, "its evidence is not that of an admitted build")
         def work(_: Report) -> int | None:
             try:
                 fragments = check_shards(docs, self.blobs, found, Report(True))

@@ -25,7 +25,7 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
         "head": _heads,
         "ids": _ids,
         "leaves": _leaves,
-        "lots": _lots,
+        "sortitions": _sortitions,
         "runParams": _params,
         "blobs": _blobs,
         "canonicalJson": _canonical,
@@ -112,10 +112,10 @@ def _climb(leaf: dict) -> str:
     return tohex(node)
 
 
-def _lots(_: Spec, vectors: list[dict]) -> int:
+def _sortitions(_: Spec, vectors: list[dict]) -> int:
     for case in vectors:
         drawn = drawn_fragment(case["blockHash"], case["head"], case["validator"], int(case["fragments"]))
-        equal("the lot", drawn, int(case["fragment"]))
+        equal("the sortition", drawn, int(case["fragment"]))
     return len(vectors)
 
 

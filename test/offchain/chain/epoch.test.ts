@@ -4,7 +4,7 @@ import {
   digestOfJson,
   domainFor,
   drawnFragment,
-  lotSeed,
+  sortitionSeed,
   rewardTree,
   type SignedVerdict,
   toWire,
@@ -21,7 +21,7 @@ import {
   dueEpoch,
   type EpochComputation,
   epochAt,
-  EvidenceError,
+  DocumentError,
   type PostedHead,
   sumOfEpochs,
 } from "../../../offchain/src/chain/index.ts";
@@ -82,7 +82,7 @@ async function verdict(
 }
 /** The fragment that a validator drew. */
 const drawn = (head: Pick<PostedHead, "head" | "block">, who: number, ledger: Ledger): number =>
-  drawnFragment(lotSeed(ledger.blockHash(head.block + 2)!, head.head, lower(validators[who]!.address)), 4);
+  drawnFragment(sortitionSeed(ledger.blockHash(head.block + 2)!, head.head, lower(validators[who]!.address)), 4);
 const withValidators = (ledger: Ledger): Ledger => {
   ledger.validators = validators.map(({ address }) => lower(address));
   return ledger;
@@ -251,7 +251,7 @@ describe("an epoch's accounts", () => {
     ledger.roots[0] = { ...ledger.roots[0]!, root: ledger.active.root };
     ledger.add({ anchoredAt: 1_020, receipts: [{ account: a, tokens: 1n }] });
     ledger.now = 1_033;
-    await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "EVIDENCE_REWARDS" });
+    await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "DOCUMENT_REWARDS" });
   });
 
   it("refuse a receipt that stands under two heads, which would be paid twice", async () => {
@@ -262,7 +262,7 @@ describe("an epoch's accounts", () => {
     await expect(compute(ledger, 1)).resolves.toBeDefined();
     ledger.add({ anchoredAt: 1_017, receipts: [{ account: a, tokens: 1n, receiptHash }] });
     ledger.now = 1_033;
-    await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "EVIDENCE_RECEIPT", details: { receiptHash } });
+    await expect(compute(ledger, 2)).rejects.toMatchObject({ code: "DOCUMENT_RECEIPT", details: { receiptHash } });
   });
 
   it("are due one posting delay after the end, later when that has passed, and never far ahead", async () => {
@@ -336,25 +336,25 @@ describe("verdicts", () => {
     ledger.add({ anchoredAt: 1_002, receipts: [{ account: b, tokens: 1n }] });
     ledger.add({ anchoredAt: 1_017, receipts: [{ account: c, tokens: 1n }] });
     ledger.now = 1_033;
-    const read = ledger.modules.evidence.read.bind(ledger.modules.evidence);
-    Object.assign(ledger.modules.evidence, {
+    const read = ledger.modules.documents.read.bind(ledger.modules.documents);
+    Object.assign(ledger.modules.documents, {
       read: async (...given: Parameters<typeof read>) => {
         if (given[1].head === lost.head)
-          throw new EvidenceError("EVIDENCE_MALFORMED", "A document of it is malformed.");
+          throw new DocumentError("DOCUMENT_MALFORMED", "A document of it is malformed.");
         return read(...given);
       },
     });
     const said = (who: number, value: bigint) => verdict(lost, { value, index: drawn(lost, who, ledger) }, who);
     const [no, neither, holds] = await Promise.all([said(0, 0n), said(1, 0n), said(2, 10_000n)]);
     for (const verdicts of [[], [holds], [no, holds]])
-      await expect(compute(ledger, 2, verdicts)).rejects.toMatchObject({ code: "EVIDENCE_MALFORMED" });
+      await expect(compute(ledger, 2, verdicts)).rejects.toMatchObject({ code: "DOCUMENT_MALFORMED" });
     const computation = await compute(ledger, 2, [no, neither, holds]);
     expect(cumulative(computation)).toEqual({ [b]: 1_000n, [c]: 1_000n });
     expect(computation.inputs.epochs.flatMap(({ heads }) => heads).map(({ head }) => head)).toContain(lost.head);
   });
 
   // point 15
-  it("about an aggregate count only where the lot sent their validator, by the blocks as they are now", async () => {
+  it("about an aggregate count only where sortition sent their validator, by the blocks as they are now", async () => {
     const ledger = withValidators(createLedger());
     const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
     ledger.add({ anchoredAt: 1_002, receipts: [{ account: b, tokens: 1n }] });

@@ -121,7 +121,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     runsOf: async () => [...new Set<RunId>(ledger.heads.map(({ runId }) => runId))],
     postersOf: never,
     isAdmitted: never,
-    realisationsOf: never,
+    buildsOf: never,
     paramsInForce: never,
     paramsOf: async (_run, version) => ({ ...params, roundDeadline: ledger.roundDeadline(version) }),
     modelContracts: never,
@@ -152,7 +152,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     modules: {
       reader,
       blobs: source,
-      evidence: {
+      documents: {
         read: async (_blobs, head) => ({
           manifest: { fragments: [1, 2, 3, 4] } as never,
           file: null,

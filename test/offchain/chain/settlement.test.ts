@@ -42,7 +42,7 @@ import {
   openChain,
   openReader,
   type PostedHead,
-  readEvidence,
+  readHeadDocuments,
   rejectedHeads,
   verifyRun,
   type VerifySummary,
@@ -349,7 +349,7 @@ async function published(change: (file: ReceiptsFile) => void): Promise<unknown>
       outcome,
     })),
   );
-  return readEvidence(chain, blobs, { ...head, checkpointDigest: sha256(altered), receiptsRoot: root }, parent);
+  return readHeadDocuments(chain, blobs, { ...head, checkpointDigest: sha256(altered), receiptsRoot: root }, parent);
 }
 
 describe("verifying from the contracts alone", () => {
@@ -435,7 +435,7 @@ describe("verifying from the contracts alone", () => {
   it.each<[string, (file: ScreeningFile) => void, string]>([
     ["held-out sequences", (file) => void file.gate.sequences.reverse(), "other held-out sequences"],
     ["seed", (file) => void (file.gate.seed = digestOfJson("own")), "not the one that the receipts choose"],
-    ["realisation", (file) => void (file.gate.realisation = digestOfJson("own")), "never admitted"],
+    ["build", (file) => void (file.gate.build = digestOfJson("own")), "never admitted"],
     ["outcome", (file) => void (file.workers[0]!.outcome = 5), "something else"],
     ["loss", (file) => void (file.gate.passes[0]!.after! += 1_000_000), "loss gate"],
     ["factor", (file) => void (file.workers[1]!.fragments[2]!.clipPpm = 5), "clipped by another factor"],
@@ -518,7 +518,7 @@ describe("verifying from the contracts alone", () => {
       ["out of order", (file) => void file.receipts.reverse()],
       ["of another round", (file) => void (file.round = 7)],
     ])("%s are found", async (_name, change) => {
-      await expect(published(change)).rejects.toMatchObject({ code: "EVIDENCE_RECEIPT" });
+      await expect(published(change)).rejects.toMatchObject({ code: "DOCUMENT_RECEIPT" });
     });
     it("and hold when nothing was changed", async () => {
       await expect(published(() => undefined)).resolves.toMatchObject({ leaves: [{}, {}, {}] });

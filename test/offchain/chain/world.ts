@@ -29,7 +29,7 @@ import {
   type PayloadHeader,
   type Receipt,
   type ReceiptLeaf,
-  type Realisation,
+  type Build,
   type ReceiptsFile,
   type ScreeningFile,
   type ScreeningRules,
@@ -192,7 +192,7 @@ export interface RoundOptions {
   /** What workers are given, and sign, in place of an honest assignment. */
   readonly forgeAssignment?: (assignment: Assignment) => Assignment;
   /** What receipts name as what computed them. */
-  readonly realisation?: Digest;
+  readonly build?: Digest;
   /** Changes what the checkpoint's manifest says. */
   readonly forgeManifest?: (facts: CheckpointFacts) => CheckpointFacts;
 }
@@ -250,7 +250,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     initialParameters: digestOfJson(checkpoint.manifest.fragments.map(({ digest }) => digest)),
     screening: rules,
   };
-  const realisation: Realisation = {
+  const build: Build = {
     version: 1,
     definition: await put(store, definition),
     graphs: { step: digestOfJson("step"), eval: digestOfJson("eval"), logits: digestOfJson("logits") },
@@ -261,7 +261,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     conformance: digestOfJson("conformance"),
   };
   return {
-    realisation: await put(store, realisation),
+    build: await put(store, build),
     definition,
     states,
     digest: checkpoint.digest,
@@ -286,7 +286,7 @@ interface ScreenedRound {
   readonly leaves: readonly ReceiptLeaf[];
   readonly past: readonly ScreeningFile[];
   readonly discarded: boolean;
-  readonly realisation: Digest;
+  readonly build: Digest;
   /** Parameters by fragment, before the round and after it. */
   readonly before: readonly Float32Array[];
   readonly after: readonly Float32Array[];
@@ -327,7 +327,7 @@ function screeningOf(
     medians: mediansOf(workers, elements.length),
     gate: {
       seed,
-      realisation: made.realisation,
+      build: made.build,
       conformance,
       sequences,
       before: left ? lossOf(made.before, sequences) : null,
@@ -345,10 +345,10 @@ function screeningOf(
 export function createPublisher(
   store: BlobStore,
   place: Place,
-  initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest; realisation: Digest },
+  initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest; build: Digest },
 ): Publisher {
   let current = { digest: initial.digest, round: 0, states: initial.states, manifest: initial.manifest };
-  const { realisation } = initial;
+  const { build } = initial;
   let assignmentId = 0;
   let step = 0;
   let tokensTrained = 0n;
@@ -429,7 +429,7 @@ export function createPublisher(
           assignment: digestOfJson(assignment),
           steps,
           paramsVersion,
-          realisation: options.realisation ?? realisation,
+          build: options.build ?? build,
           baseDigest: current.digest,
           commitment: digestOfJson("commitment"),
           leaves: commitmentLeaves(steps),
@@ -504,7 +504,7 @@ export function createPublisher(
         leaves,
         past: screenings,
         discarded: options.forgeDiscard ?? false,
-        realisation,
+        build,
         before: current.states.map((state) => state.params),
         after: states.map((state) => state.params),
       });
@@ -576,7 +576,7 @@ export async function createWorld(url: string, directory: string): Promise<World
       initialCheckpoint: initial.digest,
       fragments,
       poster: poster.address,
-      realisations: [initial.realisation],
+      builds: [initial.build],
       params,
       min: { ...params, innerSteps: fragments, rampInnerSteps: 0, rampRounds: 0, outerLrPpm: 0, outerMomentumPpm: 0 },
       max: {

@@ -103,7 +103,7 @@ beforeAll(async () => {
       urls: {},
       modelId,
       runId,
-      settings: { realisation: `0x${"44".repeat(32)}` },
+      settings: { build: `0x${"44".repeat(32)}` },
     }),
   );
   writeFileSync(

@@ -91,7 +91,7 @@ const screen: Screen = {
   bytesPerToken: 2.5,
   view,
   losses: [7, 6, 5, 4.5],
-  happenings: [
+  notices: [
     { text: "3 wallets claimed 700.00 shares; all holders have 2,100.00", kind: "claims" },
     { text: "worker-1 proposed: 32 → 48 inner steps per round" },
   ],
@@ -196,13 +196,13 @@ describe("the live picture", () => {
   });
 
   test.each([60, 80, 100, 120])("at %i columns no number, hash or address is cut", (columns) => {
-    const happenings = [
+    const notices = [
       { text: `the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006` },
       { text: "3 wallets claimed 1,234,567.00 shares; all holders have 12,345,678.00" },
     ];
     const warning =
       "worker-3 ended 5 times in a minute: it is not started again; see /home/somebody/state/logs/worker-3.log";
-    const long = { ...screen, happenings, warning, joinCommand, rpc: "https://rpc.example.org:8545" };
+    const long = { ...screen, notices, warning, joinCommand, rpc: "https://rpc.example.org:8545" };
     const shown = drawScreen(long, plain, columns);
     const lines = shown.split("\n");
     expect(lines.filter((line) => line.length > columns || line.endsWith("…"))).toEqual([]);
@@ -300,15 +300,15 @@ describe("the live picture", () => {
       synchronous: 123_456_000_000_000,
       ring: 40_000_000_000_000,
     };
-    const happenings = [
+    const notices = [
       { text: "the holders decided in an earlier session; --vote lets them decide again" },
       { text: "the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006" },
     ];
-    const long = { ...screen, happenings, view: { ...view, members, loss, traffic } as unknown as RunView };
+    const long = { ...screen, notices, view: { ...view, members, loss, traffic } as unknown as RunView };
     const rows = drawScreen(long, coloured, 80).split("\n").map(stripVTControlCharacters);
     expect(rows.filter((row) => row.length > 80 || row.endsWith("…"))).toEqual([]);
     const words = rows.join(" ").replaceAll(/\s+/g, " ");
-    for (const { text: happening } of happenings) expect(words).toContain(happening);
+    for (const { text: notice } of notices) expect(words).toContain(notice);
     expect(rows.slice(rows.findIndex((row) => row.includes("held-out"))).slice(0, 2)).toEqual([
       "          held-out 12.346 bits/byte on 262,144 tokens (checkpoint 7);",
       "          at the start 12.346 on 262,144",

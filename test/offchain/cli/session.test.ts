@@ -11,7 +11,7 @@ import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";
 import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
-import { type Estate, proposalNews } from "../../../offchain/src/cli/up/owners.ts";
+import { type LocalModel, proposalNews } from "../../../offchain/src/cli/up/owners.ts";
 import type { Screen } from "../../../offchain/src/cli/up/screen.ts";
 import { activitiesOf, type Prepared } from "../../../offchain/src/cli/up/prepare.ts";
 import {
@@ -129,14 +129,14 @@ async function settle(step: number) {
     },
   } as unknown as Prepared;
   let collections = 0;
-  const estate = {
+  const localModel = {
     clock,
     signal: new AbortController().signal,
     get owners() {
       collections += 1;
       return [];
     },
-    tell: (text: string) => told.push(text),
+    announce: (text: string) => told.push(text),
   };
   const shown = new Set<string>();
   let [activity, goal]: [unknown, unknown] = [undefined, undefined];
@@ -146,7 +146,7 @@ async function settle(step: number) {
   };
   const display = { update } as unknown as Display;
   const ended: Session[] = [];
-  const end = runSession(prepared, estate as unknown as Estate, display, {
+  const end = runSession(prepared, localModel as unknown as LocalModel, display, {
     goal: 20_000,
     vote: false,
     logger: silentLogger(),
@@ -337,7 +337,7 @@ describe("the display", () => {
     display.update({ activity: "Training" });
     display.update({ activity: "Training" });
     display.say(["chain id  31337"]);
-    display.tell("worker-1 proposed");
+    display.announce("worker-1 proposed");
     expect(notices).toEqual(["0:00  Training", "0:00  chain id  31337", "0:00  worker-1 proposed"]);
   });
 
@@ -372,7 +372,7 @@ describe("the display", () => {
       proposalNews.executed(title),
     ];
     for (const each of steps) expect(each).toMatch(/propos/);
-    for (const each of steps) display.tell(each, "proposal");
+    for (const each of steps) display.announce(each, "proposal");
     terminal.written = "";
     display.update({ view: { ...view, current: null, anchored: null } as unknown as RunView });
     const shown = stripVTControlCharacters(terminal.written).replaceAll(/\s+/g, " ");

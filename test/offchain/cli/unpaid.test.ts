@@ -182,7 +182,7 @@ describe("what earned nothing stands with its reason", () => {
 
 const view = {
   definition: `0x${"44".repeat(32)}`,
-  realisations: [`0x${"55".repeat(32)}`],
+  builds: [`0x${"55".repeat(32)}`],
   checkpoint: { round: 2, digest: `0x${"22".repeat(32)}` },
   anchored: { round: 1 },
   feeWait: { what: "fees", asked: "300000000000000000", allowed: "1", since: 1 },

@@ -78,7 +78,7 @@ async function anchored() {
   };
   const reader = {
     run: async () => ({ definition: bundle.definition.digest }),
-    isAdmitted: async (_run: string, realisation: string) => realisation === bundle.realisation.digest,
+    isAdmitted: async (_run: string, build: string) => build === bundle.build.digest,
     headsSince: async () => [head],
     modelContracts: async () => ({}),
   };

@@ -217,7 +217,7 @@ function open(
 }
 
 describe("the terminal", () => {
-  test("prints a line per happening where nothing can be redrawn, with what the work is worth", async () => {
+  test("prints a line per notice where nothing can be redrawn, with what the work is worth", async () => {
     const asked = Promise.withResolvers<void>();
     const { opened, notices } = open(pipe, async () => {
       asked.resolve();

@@ -46,7 +46,7 @@ export interface FakeChainOptions {
   readonly modelId: ModelId;
   readonly definition: Digest;
   /** Admitted; the test may change it. */
-  readonly realisations: Digest[];
+  readonly builds: Digest[];
   readonly checkpoint: Digest;
   readonly fragments: number;
   readonly poster: Address;
@@ -172,8 +172,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     runStatus: async () => (present(), chain.status),
     runsOf: async () => (present(), [runId]),
     postersOf: async () => (present(), [options.poster]),
-    isAdmitted: async (_run, realisation) => (present(), options.realisations.includes(realisation)),
-    realisationsOf: async () => (present(), options.realisations),
+    isAdmitted: async (_run, build) => (present(), options.builds.includes(build)),
+    buildsOf: async () => (present(), options.builds),
     paramsInForce: async () => (present(), { version: versions.length, params: params() }),
     paramsOf: async (_run, version) => (present(), versions[version - 1]!),
     paramsVersionAt: async () => (present(), 1),

@@ -22,7 +22,7 @@ import {
   type Hex,
   type ModelId,
   type PayloadHeader,
-  type Realisation,
+  type Build,
   type Receipt,
   type ReceiptReply,
   type ReceiptRequest,
@@ -155,7 +155,7 @@ export interface Harness {
   readonly clock: ManualClock;
   readonly chain: FakeChain;
   readonly blobs: BlobStore;
-  readonly realisation: Digest;
+  readonly build: Digest;
   /** What the registry admits. */
   readonly admitted: Digest[];
   readonly run: Run;
@@ -205,7 +205,7 @@ const distance = (fragments: readonly Float32Array[]): number =>
 
 /** What the run's program is elsewhere: a loss of the parameters. */
 const gateOf = (loss: NonNullable<HarnessOptions["loss"]>): GateMeter => ({
-  describe: async () => ({ realisation: zeroHash, conformance: zeroHash, batch: 2, available: 100 }),
+  describe: async () => ({ build: zeroHash, conformance: zeroHash, batch: 2, available: 100 }),
   loss: async (fragments) => {
     const value = Math.round(1_000_000 * loss(fragments));
     return Number.isSafeInteger(value) ? value : null;
@@ -236,7 +236,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     screening: defaultScreening,
   };
   const definitionDigest = await publish(definition);
-  const realisation: Realisation = {
+  const build: Build = {
     version: 1,
     definition: definitionDigest,
     graphs: { step: zeroHash, eval: zeroHash, logits: zeroHash },
@@ -246,7 +246,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     deviceClass: "exact-test",
     conformance: `0x${"c0".repeat(32)}`,
   };
-  const realisationDigest = await publish(realisation);
+  const buildDigest = await publish(build);
   const { digest: checkpoint } = await writeCheckpoint(blobs, table, initial, {
     runId,
     round: 0,
@@ -257,13 +257,13 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     receipts: null,
     screening: null,
   });
-  const admitted = [realisationDigest];
+  const admitted = [buildDigest];
   const chain = createFakeChain({
     clock,
     runId,
     modelId,
     definition: definitionDigest,
-    realisations: admitted,
+    builds: admitted,
     checkpoint,
     fragments: ELEMENTS.length,
     poster: lower(poster.address),
@@ -288,7 +288,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         runs: [
           {
             runId,
-            realisations: [realisationDigest],
+            builds: [buildDigest],
             ...(options.forgiven !== undefined && { forgiven: options.forgiven }),
           },
         ],
@@ -321,7 +321,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     clock,
     chain,
     blobs,
-    realisation: realisationDigest,
+    build: buildDigest,
     admitted,
     get run() {
       return opened.run;
@@ -421,7 +421,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
         worker: address,
         beneficiary,
         lease: zeroHash,
-        realisation: harness.realisation,
+        build: harness.build,
         conformance: `0x${"c0".repeat(32)}`,
         protocolMin: 1,
         protocolMax: 1,
@@ -488,7 +488,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
         assignment: digestOfJson(assignment),
         steps: assignment.steps,
         paramsVersion: assignment.paramsVersion,
-        realisation: harness.realisation,
+        build: harness.build,
         baseDigest: assignment.base,
         commitment: `0x${"cc".repeat(32)}`,
         leaves: commitmentLeaves(assignment.steps),

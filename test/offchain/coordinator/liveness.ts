@@ -38,7 +38,7 @@ const START = 1_790_000_000_000;
 /** Ms of one tick. */
 const TICK = 250;
 const runId = `0x${"b1".repeat(32)}` as RunId;
-const realisation = `0x${"d1".repeat(32)}` as Digest;
+const build = `0x${"d1".repeat(32)}` as Digest;
 const elements = [300, 256];
 const facts: RunFacts = {
   runId,
@@ -143,7 +143,7 @@ export const joined = (
     worker,
     beneficiary: worker,
     lease: zeroHash,
-    realisation,
+    build,
     conformance: zeroHash,
     protocolMin: 1,
     protocolMax: 1,
@@ -331,7 +331,7 @@ export function play(scene: Scene): Outcome {
       assignment: work.digest,
       steps,
       paramsVersion: work.assignment.paramsVersion,
-      realisation,
+      build,
       baseDigest: work.assignment.base,
       commitment: zeroHash,
       leaves: 2,

@@ -138,10 +138,10 @@ describe("a receipt is refused", () => {
   it("of another run", async () => {
     expect(await receiptWith({ runId: hash("99") })).toBe("WRONG_RUN");
   });
-  it("from another base, under other parameters, of another realisation", async () => {
+  it("from another base, under other parameters, of another build", async () => {
     expect(await receiptWith({ baseDigest: hash("99") })).toBe("WRONG_BASE");
     expect(await receiptWith({ paramsVersion: 9 })).toBe("WRONG_PARAMS");
-    expect(await receiptWith({ realisation: hash("99") })).toBe("REALISATION_UNKNOWN");
+    expect(await receiptWith({ build: hash("99") })).toBe("BUILD_UNKNOWN");
   });
   it("for other steps than assigned", async () => {
     expect(await receiptWith({ steps: 3 })).toBe("WRONG_SHAPE");
@@ -286,7 +286,7 @@ describe("a request of a member is refused", () => {
       worker: third.address,
       beneficiary: third.beneficiary,
       lease: zeroHash,
-      realisation: harness.realisation,
+      build: harness.build,
       conformance: zeroHash,
       protocolMin: 1,
       protocolMax: 3,
@@ -321,8 +321,8 @@ describe("a join is refused", () => {
   it("when somebody else signed it", async () => {
     expect(await joined({}, other.account)).toBe("BAD_SIGNATURE");
   });
-  it("for a realisation, a lease or a run that is not known", async () => {
-    expect(await joined({ realisation: hash("99") })).toBe("REALISATION_UNKNOWN");
+  it("for a build, a lease or a run that is not known", async () => {
+    expect(await joined({ build: hash("99") })).toBe("BUILD_UNKNOWN");
     expect(await joined({ lease: hash("99") })).toBe("LEASE_UNKNOWN");
     expect(await joined({ runId: hash("99") })).toBe("RUN_UNKNOWN");
   });

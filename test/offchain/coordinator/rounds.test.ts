@@ -10,7 +10,7 @@ import {
   fromWire,
   parseDocument,
   PayloadHeader,
-  type Realisation,
+  type Build,
   ReceiptsFile,
   receiptsRoot,
   recoverSigner,
@@ -484,16 +484,16 @@ describe("a change", () => {
 
   it("of what is admitted opens the run to one kind of machine and closes it to another", async () => {
     const [a] = await two();
-    const document = JSON.parse(new TextDecoder().decode(await harness.blobs.get(harness.realisation))) as Realisation;
+    const document = JSON.parse(new TextDecoder().decode(await harness.blobs.get(harness.build))) as Build;
     const bytes = new TextEncoder().encode(canonicalJson({ ...document, microBatch: 4 }));
     const { digest } = await harness.blobs.put(bytes);
     const c = harness.worker("33");
-    await expect(c.join({ realisation: digest })).rejects.toMatchObject({ code: "REALISATION_UNKNOWN" });
+    await expect(c.join({ build: digest })).rejects.toMatchObject({ code: "BUILD_UNKNOWN" });
     harness.admitted.splice(0, 1, digest);
     await harness.clock.advance(11_000);
-    await c.join({ realisation: digest });
-    await expect(a.join()).rejects.toMatchObject({ code: "REALISATION_UNKNOWN" });
-    expect((await harness.client.run(runId)).realisations).toEqual([digest]);
+    await c.join({ build: digest });
+    await expect(a.join()).rejects.toMatchObject({ code: "BUILD_UNKNOWN" });
+    expect((await harness.client.run(runId)).builds).toEqual([digest]);
     expect(state().members[c.address]?.batch).toBe(4);
   });
 

@@ -37,7 +37,7 @@ const WINDOW = 4;
 const POSTING_DELAY = 12;
 const runId = `0x${"b1".repeat(32)}` as RunId;
 const registry: Address = `0x${"a3".repeat(20)}`;
-const realisation = `0x${"d1".repeat(32)}` as Digest;
+const build = `0x${"d1".repeat(32)}` as Digest;
 const elements = [300, 256];
 
 const facts: RunFacts = {
@@ -213,7 +213,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
         worker: addressOf(index),
         beneficiary: addressOf(index + 50),
         lease: zeroHash,
-        realisation,
+        build,
         conformance: zeroHash,
         protocolMin: 1,
         protocolMax: 1,
@@ -248,7 +248,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       assignment: work.digest,
       steps: assignment.steps,
       paramsVersion: assignment.paramsVersion,
-      realisation,
+      build,
       baseDigest: assignment.base,
       commitment: zeroHash,
       leaves: 2,

@@ -64,7 +64,7 @@ const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
   medians: mediansOf(workers, 2),
   gate: {
     seed: `0x${"2".repeat(64)}`,
-    realisation: `0x${"3".repeat(64)}`,
+    build: `0x${"3".repeat(64)}`,
     conformance: `0x${"4".repeat(64)}`,
     sequences: [],
     before: null,

@@ -22,8 +22,8 @@ test.each([
 test.each([
   ["log", "logged: There is no preset huge.\n"],
   ["sentence", "There is no preset huge.\n"],
-])("where log and sentence go to one place, a mistake is told once, by the %s", async (tell, told) => {
-  const program = runProgram("daemon", ["user-error", `--tell=${tell}`]);
+])("where log and sentence go to one place, a mistake is told once, by the %s", async (channel, told) => {
+  const program = runProgram("daemon", ["user-error", `--channel=${channel}`]);
   expect(await program.exited).toEqual({ code: 1, signal: null });
   expect(program.output()).toBe(`${told}closed second\nclosed first\n`);
 });

@@ -8,6 +8,7 @@ import {
   openRoleDirectory,
   openStateDirectory,
   stateExists,
+  STATE_VERSION,
 } from "../../../offchain/src/service/state.ts";
 import { readRunFile, type RunFile, writeRunFile } from "../../../offchain/src/service/stateFile.ts";
 import { runProgram, temporaryDirectory } from "./support.ts";
@@ -41,10 +42,10 @@ test("a new state directory is private and stamped, and opens again after it was
   const path = join(await temporaryDirectory(), "deep", ".cotrain");
   const first = await openStateDirectory(path, { create: true });
   expect((await stat(path)).mode & 0o777).toBe(0o700);
-  expect(await readFile(first.resolve("VERSION"), "utf8")).toBe("3\n");
+  expect(await readFile(first.resolve("VERSION"), "utf8")).toBe(`${STATE_VERSION}\n`);
   first.close();
   const second = await openStateDirectory(path);
-  expect(second.version).toBe(3);
+  expect(second.version).toBe(STATE_VERSION);
   second.close();
 });
 
@@ -121,7 +122,7 @@ test.each([
   await writeFile(join(path, "VERSION"), content);
   await writeFile(join(path, "run.json"), "{}");
   await expect(openStateDirectory(path)).rejects.toEqual(
-    refusal("STATE_VERSION", path, found, "supports version 3", `npm start -- --fresh --state ${path}`),
+    refusal("STATE_VERSION", path, found, "supports version 4", `npm start -- --fresh --state ${path}`),
   );
   expect(await readdir(path)).toEqual(["VERSION", "run.json"]);
 });
@@ -155,7 +156,7 @@ test("killed between making the directory and stamping it, the next start goes o
   await mkdir(path);
   await writeFile(join(path, ".VERSION.0a0a0a0a0a0a.tmp"), "");
   const state = await openStateDirectory(path, { create: true });
-  expect(await readFile(state.resolve("VERSION"), "utf8")).toBe("3\n");
+  expect(await readFile(state.resolve("VERSION"), "utf8")).toBe(`${STATE_VERSION}\n`);
   state.close();
 });
 

@@ -10,7 +10,7 @@ import {
   defaultScreening,
   type Definition,
   type Digest,
-  type Realisation,
+  type Build,
   type TensorEntry,
 } from "@cotrain/sdk/protocol";
 import { onTestFinished } from "vitest";
@@ -103,17 +103,17 @@ const contracts = {
   computeRewards: address("6"),
 };
 
-/** Stores all parts of a model; `change` tampers with its realisation, programs are texts unless they are given. */
+/** Stores all parts of a model; `change` tampers with its build, programs are texts unless they are given. */
 export async function storedModel(
   store: BlobStore,
-  change: Partial<Realisation> = {},
+  change: Partial<Build> = {},
   programs: Partial<Record<ProgramRole, Uint8Array>> = {},
 ): Promise<Model> {
   const { digest: checkpoint } = await writeCheckpoint(store, table, fragmentStates("checkpoint"), facts);
   const { digest: tokenizer } = await store.put(utf8("a tokenizer"));
   const graph = async (role: ProgramRole): Promise<Digest> => (await store.put(programs[role] ?? utf8(role))).digest;
   const { digest: definition } = await store.put(utf8(canonicalJson(definitionOf(tokenizer))));
-  const realisation: Realisation = {
+  const build: Build = {
     version: 1,
     definition,
     graphs: { step: await graph("step"), eval: await graph("eval"), logits: await graph("logits") },
@@ -124,8 +124,8 @@ export async function storedModel(
     conformance: asDigest(`0x${"ab".repeat(32)}`),
     ...change,
   };
-  const { digest } = await store.put(utf8(canonicalJson(realisation)));
+  const { digest } = await store.put(utf8(canonicalJson(build)));
   const modelId = asModelId(`0x${"78".repeat(32)}`);
   const where = { chainId: 31_337, contracts, modelId, runId: asRunId(facts.runId) };
-  return bundleModel(store, { ...where, checkpoint, realisation: digest });
+  return bundleModel(store, { ...where, checkpoint, build: digest });
 }

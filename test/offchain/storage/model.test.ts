@@ -64,8 +64,8 @@ describe("CAR", () => {
     const reader = await CarReader.fromBytes(car);
     expect((await reader.getRoots()).map(String)).toEqual([cidOf(model.digest)]);
     const blocks = await collect(reader.blocks());
-    const { checkpoint, definition, realisation, tokenizer, programs } = model.bundle;
-    const named = [checkpoint, definition, realisation, tokenizer, programs.step, programs.eval, programs.logits];
+    const { checkpoint, definition, build, tokenizer, programs } = model.bundle;
+    const named = [checkpoint, definition, build, tokenizer, programs.step, programs.eval, programs.logits];
     expect(blocks.map(({ cid }) => digestOfCid(cid.toString()))).toEqual([
       model.digest,
       ...named.map(({ digest }) => digest),
@@ -123,9 +123,9 @@ describe("CAR", () => {
       cidOf(asDigest(of)),
       await store.get(asDigest(of)),
     ];
-    const { checkpoint, definition, realisation, tokenizer, programs } = model.bundle;
+    const { checkpoint, definition, build, tokenizer, programs } = model.bundle;
     const root = await block(model.digest);
-    const documents = await Promise.all([checkpoint, definition, realisation].map(({ digest }) => block(digest)));
+    const documents = await Promise.all([checkpoint, definition, build].map(({ digest }) => block(digest)));
     const { step, eval: evaluation, logits } = programs;
     const parts = await Promise.all([tokenizer, step, evaluation, logits].map(({ digest }) => block(digest)));
     const [a, b] = [await block(shards[0]!), await block(shards[1]!)];
@@ -141,7 +141,7 @@ describe("CAR", () => {
       [/bundle is not where/, [root[0]], [a, ...all, b]],
       [/bundle is not where/, [root[0]], []],
       [/manifest is not where/, [root[0]], [root, documents[1]!, documents[0]!, documents[2]!, ...parts, a, b]],
-      [/realisation is not where/, [root[0]], [root, documents[0]!, documents[1]!, ...parts, a, b]],
+      [/build is not where/, [root[0]], [root, documents[0]!, documents[1]!, ...parts, a, b]],
       [/bundle/, [rootless[0]], [rootless, ...all, a, b]],
       [/bytes, \d+ are due/, [root[0]], [...all, [a[0], a[1].subarray(1)], b]],
       [/hash to/, [root[0]], [...all, [a[0], a[1].with(0, 1)], b]],
@@ -188,7 +188,7 @@ describe("CAR", () => {
     ];
     for (const [sentence, document] of tampered) {
       const { digest } = await store.put(utf8(canonicalJson(document)));
-      const blocks = [digest, bundle.checkpoint.digest, bundle.definition.digest, bundle.realisation.digest];
+      const blocks = [digest, bundle.checkpoint.digest, bundle.definition.digest, bundle.build.digest];
       const car = await carOf(
         [cidOf(digest)],
         await Promise.all(

@@ -94,7 +94,7 @@ describe.each([0, 1])("checkpoint %i", (which) => {
 describe("a model's CAR", () => {
   const bundle = documentOf("ModelBundle")[0]!;
   const checkpoint = manifests[1]!;
-  const parts = [checkpoint, documentOf("Definition")[0]!, documentOf("Realisation")[0]!];
+  const parts = [checkpoint, documentOf("Definition")[0]!, documentOf("Build")[0]!];
   const texts = round.modelTexts.map((text) => new TextEncoder().encode(text));
 
   it("is exported to the vector's bytes", async () => {
@@ -108,7 +108,7 @@ describe("a model's CAR", () => {
       modelId: asModelId(modelId),
       runId: asRunId(runId),
       checkpoint: asDigest(checkpoint.digest),
-      realisation: asDigest(parts[2]!.digest),
+      build: asDigest(parts[2]!.digest),
     });
     expect(model.digest).toBe(bundle.digest);
     const car = new Uint8Array(Buffer.concat(await collect(exportModel(store, model))));

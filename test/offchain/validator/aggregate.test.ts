@@ -22,7 +22,7 @@ import {
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { BlobSource, Evidence, PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, HeadDocuments, PostedHead } from "../../../offchain/src/chain/index.ts";
 import { BlobError, type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../chain/ledger.ts";
@@ -51,16 +51,16 @@ async function played(name: string, ...rounds: RoundOptions[]): Promise<{ blobs:
   const place = { chainId: 31_337, contracts: contracts satisfies ContractAddresses, runId };
   const publisher = createPublisher(blobs, place, initial);
   const heads = [headOf(0, initial.digest)];
-  let evidence: Evidence | undefined;
+  let documents: HeadDocuments | undefined;
   for (const options of rounds.length > 0 ? rounds : [{}]) {
     const { file, leaves } = await publisher.round(options);
     const { digest, round } = publisher.checkpoint();
     heads.push(headOf(round, digest));
-    evidence = { manifest: parseManifest(await blobs.get(digest, MAX_MANIFEST_BYTES)), file, leaves };
+    documents = { manifest: parseManifest(await blobs.get(digest, MAX_MANIFEST_BYTES)), file, leaves };
   }
   const [head, parent, before] = [heads.at(-1)!, heads.at(-2)!, heads.slice(0, -1)];
-  const admitted = async (digest: string): Promise<boolean> => digest === initial.realisation;
-  return { blobs, input: { head, parent, before, evidence: evidence!, definition, params, admitted, fragment } };
+  const admitted = async (digest: string): Promise<boolean> => digest === initial.build;
+  return { blobs, input: { head, parent, before, documents: documents!, definition, params, admitted, fragment } };
 }
 
 const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({
@@ -87,13 +87,13 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** The finding where the first worker's receipt names a payload with another header; its numbers stay. */
 async function withHeader(change: (header: PayloadHeader) => PayloadHeader): Promise<AggregateFinding> {
-  const file: ReceiptsFile = input.evidence.file!;
+  const file: ReceiptsFile = input.documents.file!;
   const [first, ...others] = file.receipts;
   const bytes = await store.get(asDigest(first!.receipt.payloadDigest), MAX_PAYLOAD_HEADER_BYTES);
   const header = change(JSON.parse(new TextDecoder().decode(bytes)) as PayloadHeader);
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(header)));
   const receipts = [{ ...first!, receipt: { ...first!.receipt, payloadDigest: digest } }, ...others];
-  return checkAggregate(blobsOf(store), { ...input, evidence: { ...input.evidence, file: { ...file, receipts } } });
+  return checkAggregate(blobsOf(store), { ...input, documents: { ...input.documents, file: { ...file, receipts } } });
 }
 /** Changes one fragment's entry. */
 const entry =
@@ -105,13 +105,13 @@ const entry =
 
 /** The finding where the record of the screening is another one. */
 async function withScreening(change: (file: ScreeningFile) => void): Promise<AggregateFinding> {
-  const { manifest } = input.evidence;
+  const { manifest } = input.documents;
   const bytes = await store.get(asDigest(manifest.screening!), MAX_MANIFEST_BYTES);
   const file = JSON.parse(new TextDecoder().decode(bytes)) as ScreeningFile;
   change(file);
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
-  const evidence = { ...input.evidence, manifest: { ...manifest, screening: digest } };
-  return checkAggregate(blobsOf(store), { ...input, evidence });
+  const documents = { ...input.documents, manifest: { ...manifest, screening: digest } };
+  return checkAggregate(blobsOf(store), { ...input, documents });
 }
 const partOf = (file: ScreeningFile, worker = 0) => file.workers[worker]!.fragments[fragment]!;
 const forged = (sketch: string): string => (sketch.startsWith("A") ? "B" : "A") + sketch.slice(1);
@@ -164,7 +164,7 @@ describe("a recomputed aggregate", () => {
       [(file: ScreeningFile) => file.workers.pop(), "every receipt"],
       [(file: ScreeningFile) => file.gate.sequences.reverse(), "other held-out sequences"],
       [(file: ScreeningFile) => (file.gate.sequences = [0, 1, 2, 3]), "other held-out sequences"],
-      [(file: ScreeningFile) => (file.gate.realisation = digestOfJson("its own")), "never admitted"],
+      [(file: ScreeningFile) => (file.gate.build = digestOfJson("its own")), "never admitted"],
     ] as const)
       expect(await withScreening((file) => void change(file))).toMatchObject({
         holds: false,
@@ -173,14 +173,14 @@ describe("a recomputed aggregate", () => {
   });
 
   it("does not hold on a gate that was measured by an admitted program of another definition", async () => {
-    const { manifest } = input.evidence;
+    const { manifest } = input.documents;
     const file = JSON.parse(new TextDecoder().decode(await store.get(asDigest(manifest.screening!)))) as ScreeningFile;
-    const own = JSON.parse(new TextDecoder().decode(await store.get(asDigest(file.gate.realisation)))) as object;
+    const own = JSON.parse(new TextDecoder().decode(await store.get(asDigest(file.gate.build)))) as object;
     const put = async (document: object) => store.put(new TextEncoder().encode(canonicalJson(document)));
-    const { digest: realisation } = await put({ ...own, definition: digestOfJson("another definition") });
-    const { digest: screening } = await put({ ...file, gate: { ...file.gate, realisation } });
-    const evidence = { ...input.evidence, manifest: { ...manifest, screening } };
-    expect(await checkAggregate(blobsOf(store), { ...input, evidence, admitted: async () => true })).toMatchObject({
+    const { digest: build } = await put({ ...own, definition: digestOfJson("another definition") });
+    const { digest: screening } = await put({ ...file, gate: { ...file.gate, build } });
+    const documents = { ...input.documents, manifest: { ...manifest, screening } };
+    expect(await checkAggregate(blobsOf(store), { ...input, documents, admitted: async () => true })).toMatchObject({
       holds: false,
       reason: expect.stringContaining("is of another definition"),
     });
@@ -225,8 +225,8 @@ describe("a recomputed aggregate", () => {
   });
 
   it("does not hold without a record", async () => {
-    const evidence = { ...input.evidence, manifest: { ...input.evidence.manifest, screening: null } };
-    expect(await checkAggregate(blobsOf(store), { ...input, evidence })).toMatchObject({ holds: false });
+    const documents = { ...input.documents, manifest: { ...input.documents.manifest, screening: null } };
+    expect(await checkAggregate(blobsOf(store), { ...input, documents })).toMatchObject({ holds: false });
   });
 
   it("of nobody's work has a record like any other", async () => {
@@ -335,7 +335,7 @@ describe("a payload that is recorded as unreadable", () => {
 
   it("is not judged while what would show it is withheld, nor taken for missing from who does not answer", async () => {
     const forged = await played("withheld", { forgeOutcome: ofVictim(nonFinite) });
-    const { receipt } = forged.input.evidence.file!.receipts.find((each) => each.receipt.worker === victim)!;
+    const { receipt } = forged.input.documents.file!.receipts.find((each) => each.receipt.worker === victim)!;
     const header = JSON.parse(
       new TextDecoder().decode(await forged.blobs.get(asDigest(receipt.payloadDigest))),
     ) as PayloadHeader;
@@ -360,7 +360,7 @@ describe("a payload that is recorded as unreadable", () => {
     ["a fragment that was read", 0, fragment],
   ])("is not judged by an answer that is too long to be looked at, of %s", async (what, said, index) => {
     const { blobs, input: of } = await played(what, said === 0 ? {} : { forgeOutcome: ofVictim(said) });
-    const { receipt } = of.evidence.file!.receipts.find((each) => each.receipt.worker === victim)!;
+    const { receipt } = of.documents.file!.receipts.find((each) => each.receipt.worker === victim)!;
     const payload = asDigest(receipt.payloadDigest);
     const { fragments: parts } = JSON.parse(new TextDecoder().decode(await blobs.get(payload))) as PayloadHeader;
     const long = index === undefined ? payload : parts[index]!.digest;
@@ -379,7 +379,7 @@ describe("a payload that is recorded as unreadable", () => {
 
   it("holds where the reader itself finds the fragment longer than its header says", async () => {
     const { blobs, input: of } = await played("longer", { outcome: ofVictim(payloadMalformed) });
-    const { receipt } = of.evidence.file!.receipts.find((each) => each.receipt.worker === victim)!;
+    const { receipt } = of.documents.file!.receipts.find((each) => each.receipt.worker === victim)!;
     const { fragments: parts } = JSON.parse(
       new TextDecoder().decode(await blobs.get(asDigest(receipt.payloadDigest))),
     ) as PayloadHeader;
@@ -395,7 +395,7 @@ describe("a payload that is recorded as unreadable", () => {
 
   it("names the fragment, and has no measurements to be held against others", async () => {
     const { blobs, input: of } = await played("form", { outcome: ofVictim(nonFinite) });
-    const bytes = await blobs.get(asDigest(of.evidence.manifest.screening!));
+    const bytes = await blobs.get(asDigest(of.documents.manifest.screening!));
     for (const [change, reason] of [
       [(file: ScreeningFile) => void delete judged(file).unreadable, "unreadable, but in no fragment"],
       [(file: ScreeningFile) => void (judged(file).unreadable = fragments), "unreadable, but in no fragment"],
@@ -406,8 +406,8 @@ describe("a payload that is recorded as unreadable", () => {
       const file = JSON.parse(new TextDecoder().decode(bytes)) as ScreeningFile;
       change(file);
       const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson(file)));
-      const evidence = { ...of.evidence, manifest: { ...of.evidence.manifest, screening: digest } };
-      expect(await checkAggregate(blobsOf(blobs), { ...of, evidence })).toMatchObject({
+      const documents = { ...of.documents, manifest: { ...of.documents.manifest, screening: digest } };
+      expect(await checkAggregate(blobsOf(blobs), { ...of, documents })).toMatchObject({
         holds: false,
         reason: expect.stringContaining(reason),
       });

@@ -12,7 +12,13 @@ import {
 } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import { computeEpoch, drawnBy, type Lot, lotOf, type PostedHead } from "../../../offchain/src/chain/index.ts";
+import {
+  computeEpoch,
+  drawnBy,
+  type Sortition,
+  sortitionOf,
+  type PostedHead,
+} from "../../../offchain/src/chain/index.ts";
 import { type AttestModules, decide, type Decision } from "../../../offchain/src/validator/attest.ts";
 import { CLAIMS_PER_MEMBER } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "../chain/ledger.ts";
@@ -52,9 +58,9 @@ interface More {
   readonly heads?: number;
 }
 
-const lotIn = (ledger: Ledger, head: string): Promise<Lot | undefined> => {
+const sortitionIn = (ledger: Ledger, head: string): Promise<Sortition | undefined> => {
   const posted = ledger.heads.find((each) => each.head === head)!;
-  return lotOf(ledger.modules.reader, posted, { fragments: 4, oneIn: 8 });
+  return sortitionOf(ledger.modules.reader, posted, { fragments: 4, oneIn: 8 });
 };
 
 /** What the honest one, which found all heads to hold, makes of an epoch that counts these verdicts. */
@@ -90,7 +96,7 @@ async function decided(
     validator: lower(honest),
     verdictsAbout: async (head) => own.get(head) ?? [],
     drawn: (head) => own.get(head)?.[0]?.struct.index,
-    lotOf: ({ head }) => lotIn(ledger, head),
+    sortitionOf: ({ head }) => sortitionIn(ledger, head),
   };
   const decision = await decide(modules, modelId, runs[0], {
     epoch: 1,
@@ -162,7 +168,7 @@ it.each([
     {
       besides: async (ledger, last) => {
         const { key, struct, signature } = await verdictOf(ledger, honest, last, 0n);
-        const drawn = (await lotIn(ledger, last.head))!.fragmentOf(lower(drawer));
+        const drawn = (await sortitionIn(ledger, last.head))!.fragmentOf(lower(drawer));
         const said = { kind: verdictKind.confirmation, worker: lower(drawer), index: (drawn + shift) % 4 };
         return { key, struct: { ...struct, ...said }, signature };
       },
@@ -171,13 +177,13 @@ it.each([
   expect(decision.kind === "refuse" ? decision.reason : `${decision.kind}ed`).toContain(expected);
 });
 
-it("what of one validator is too much to look at is chosen by the lot of the one who looks", async () => {
+it("what of one validator is too much to look at is chosen by the draw of the one who looks", async () => {
   const { decision, ledger } = await decided(async () => [], { heads: CLAIMS_PER_MEMBER + 40 });
   if (decision.kind !== "sign") throw new Error(decision.kind);
   const ranked = await Promise.all(
     ledger.heads.slice(1).map(async ({ head }) => ({
       head,
-      seed: (await lotIn(ledger, head))!.seedOf(lower(honest)),
+      seed: (await sortitionIn(ledger, head))!.seedOf(lower(honest)),
     })),
   );
   const due = ranked.toSorted((a, b) => (a.seed < b.seed ? -1 : 1)).slice(0, CLAIMS_PER_MEMBER);

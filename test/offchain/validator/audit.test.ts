@@ -71,11 +71,11 @@ beforeAll(async () => {
   const { digest } = publisher.checkpoint();
   const manifest = parseManifest(await store.get(digest, MAX_MANIFEST_BYTES));
   record = JSON.parse(new TextDecoder().decode(await store.get(manifest.screening as typeof digest))) as ScreeningFile;
-  const { definition, realisation } = initial;
+  const { definition, build } = initial;
   const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
-  const evidence = { manifest, file, leaves };
-  const admitted = async (digest: string): Promise<boolean> => digest === realisation;
-  input = { head, parent, before: [parent], evidence, definition, params, admitted, fragment: 0 };
+  const documents = { manifest, file, leaves };
+  const admitted = async (digest: string): Promise<boolean> => digest === build;
+  input = { head, parent, before: [parent], documents, definition, params, admitted, fragment: 0 };
 }, 60_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -86,7 +86,7 @@ async function audited(
 ): Promise<AuditFinding & { asked: number }> {
   const file: ScreeningFile = { ...record, gate: { ...record.gate, ...gate } };
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
-  const { evidence } = input;
+  const { documents } = input;
   const measure = options.measure ?? lossOf;
   let asked = 0;
   const finding = await auditGate(
@@ -97,7 +97,7 @@ async function audited(
     },
     {
       ...input,
-      evidence: { ...evidence, manifest: { ...evidence.manifest, screening: digest } },
+      documents: { ...documents, manifest: { ...documents.manifest, screening: digest } },
     },
   );
   return { ...finding, asked };
@@ -131,7 +131,7 @@ describe("an audit of a loss gate", () => {
     const gate = { before: before! + 1_000 };
     const other = digestOfJson("a machine of another class");
     expect(await audited(gate, { conformance: other })).toMatchObject({ problem: "", asked: 1 });
-    // Nor is it about the realisation's class: who measured honestly on another machine is no liar to those of that class.
+    // Nor is it about the build's class: who measured honestly on another machine is no liar to those of that class.
     expect(await audited({ ...gate, conformance: other })).toMatchObject({ problem: "", asked: 1 });
     const foreign = await audited({ ...gate, conformance: other }, { conformance: other });
     expect(foreign).toMatchObject({ problem: expect.stringContaining("of its class"), asked: 1 });
@@ -185,7 +185,7 @@ describe("an audit of a loss gate", () => {
   });
 
   it("has no finding where a shard is not to be had", async () => {
-    const gone = input.evidence.manifest.fragments[2]!.digest;
+    const gone = input.documents.manifest.fragments[2]!.digest;
     const blobs = blobsOf(store);
     const found = auditGate(
       {

@@ -1,4 +1,4 @@
-/** A validator that measures, on a real chain: which gates its lot gives it, and what it says of a forged loss. */
+/** A validator that measures, on a real chain: which gates sortition gives it, and what it says of a forged loss. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -11,7 +11,7 @@ import {
   digestOfJson,
   drawsGateAudit,
   type Hex,
-  lotSeed,
+  sortitionSeed,
   measuringOrder,
   type RunView,
   type ScreeningFile,
@@ -60,7 +60,7 @@ let stop: () => Promise<void> = async () => undefined;
 let me: LocalAccount;
 let address: Address;
 /** What the coordinator says can be measured with. */
-let realisations: string[] = [];
+let builds: string[] = [];
 /** Measurements of held-out loss that never come to an end by themselves, by whether they were ended. */
 const endless: { ended: boolean; readonly share: number | undefined }[] = [];
 /** Shares of the machine that audits were given, and whether those that keep to one never come to an end. */
@@ -83,7 +83,7 @@ const coordinator: ValidatorCoordinator = {
     const run = await chain.run(world.runId);
     const { modelId, definition } = run;
     const measured = { heldOut: null, heldOutFirst: null };
-    const view = { runId: world.runId, modelId, definition, realisations, phase, loss: measured };
+    const view = { runId: world.runId, modelId, definition, builds, phase, loss: measured };
     return view as unknown as RunView;
   },
   epochs: async () => {
@@ -105,7 +105,7 @@ const coordinator: ValidatorCoordinator = {
   submitAttestation: async () => ({ accepted: true }),
 };
 
-/** The function that this world's losses are, in place of a program; a machine of the realisation's class. */
+/** The function that this world's losses are, in place of a program; a machine of the build's class. */
 const loss: LossMeter = {
   measure: async ({ checkpoint, sequences, share }, signal) => {
     signal.throwIfAborted();
@@ -180,7 +180,7 @@ async function looked(): Promise<void> {
   await eventually("looks", () => (looks >= before + 4 ? true : undefined));
 }
 
-/** Posts a round; the block that decides the lot is one by which the newest head's audit is drawn by this validator, or not. */
+/** Posts a round; the block that decides the sortition is one by which the newest head's audit is drawn by this validator, or not. */
 async function post(drawn: boolean, options: RoundOptions = {}): Promise<{ round: number; head: string }> {
   // Until it is chosen the block is still to come.
   Object.assign(chain, { blockHash: async () => undefined });
@@ -190,7 +190,11 @@ async function post(drawn: boolean, options: RoundOptions = {}): Promise<{ round
   const { head } = await chain.head(world.runId);
   let hash: Hex = digestOfJson({ salt: 0 });
   const { auditOneIn } = world.definition.screening;
-  for (let salt = 1; drawsGateAudit(lotSeed(hash, asHead(head), address), fragments, auditOneIn) !== drawn; salt++)
+  for (
+    let salt = 1;
+    drawsGateAudit(sortitionSeed(hash, asHead(head), address), fragments, auditOneIn) !== drawn;
+    salt++
+  )
     hash = digestOfJson({ salt });
   Object.assign(chain, { blockHash: async () => hash });
   return { round: fields.round, head };
@@ -232,7 +236,7 @@ afterAll(async () => {
 });
 
 // point 2
-it("a validator measures the gate that its lot gives it and finds an honest record true", async () => {
+it("a validator measures the gate that sortition gives it and finds an honest record true", async () => {
   const { round, head } = await post(true);
   const events = await start();
   expect(await judgement(events, round)).toMatchObject({ holds: true, reason: "" });
@@ -240,7 +244,7 @@ it("a validator measures the gate that its lot gives it and finds an honest reco
   expect((await sent(head)).verdict.value).toBe("10000");
 });
 
-it("a validator signs 0 for a forged loss, where its lot says so", async () => {
+it("a validator signs 0 for a forged loss, where sortition says so", async () => {
   const { round, head } = await post(true, { forgeScreening });
   const events = await start();
   expect(await judgement(events, round)).toMatchObject({
@@ -259,23 +263,23 @@ it("a validator leaves the other gates to others", async () => {
   expect(events.some((event) => event.type === "audited" && event.round === round)).toBe(false);
 });
 
-it("a validator signs 0 for a gate that was measured by a program of nobody, whatever its lot says", async () => {
-  const [admitted] = await chain.realisationsOf(world.runId);
+it("a validator signs 0 for a gate that was measured by a program of nobody, whatever it drew", async () => {
+  const [admitted] = await chain.buildsOf(world.runId);
   const document = JSON.parse(new TextDecoder().decode(await world.store.get(admitted!))) as object;
   const bytes = new TextEncoder().encode(canonicalJson({ ...document, runtime: "its own" }));
   const { digest } = await world.store.put(bytes);
-  const { round, head } = await post(false, { forgeScreening: ({ gate }) => void (gate.realisation = digest) });
+  const { round, head } = await post(false, { forgeScreening: ({ gate }) => void (gate.build = digest) });
   expect(await judgement(await start(), round)).toMatchObject({
     holds: false,
-    reason: expect.stringContaining(`realisation ${digest}, which was never admitted`),
+    reason: expect.stringContaining(`build ${digest}, which was never admitted`),
   });
   expect((await sent(head)).verdict.value).toBe("0");
 });
 
 it("a validator without the shards of a drawn gate says so and does not judge the head", async () => {
   const { round, head } = await post(true);
-  const lot = await chain.blockHash(0);
-  const fragment = Number(lotSeed(lot!, asHead(head), address) % BigInt(fragments));
+  const sortition = await chain.blockHash(0);
+  const fragment = Number(sortitionSeed(sortition!, asHead(head), address) % BigInt(fragments));
   const { checkpointDigest } = (await chain.headsSince(world.runId, 0)).at(-1)!;
   const manifest = JSON.parse(new TextDecoder().decode(await world.store.get(checkpointDigest))) as {
     fragments: { digest: string }[];
@@ -300,7 +304,7 @@ it("a validator without the shards of a drawn gate says so and does not judge th
 });
 
 it("an audit does not wait for a measurement of held-out loss", async () => {
-  realisations = [(await chain.realisationsOf(world.runId))[0]!];
+  builds = [(await chain.buildsOf(world.runId))[0]!];
   const events = await start();
   const measurement = await eventually("a measurement", () => endless[0]);
   const { round } = await post(true);
@@ -312,7 +316,7 @@ it("an audit does not wait for a measurement of held-out loss", async () => {
 });
 
 it("a measurement that keeps to its share is begun anew without one when the run rests", async () => {
-  realisations = [(await chain.realisationsOf(world.runId))[0]!];
+  builds = [(await chain.buildsOf(world.runId))[0]!];
   endless.length = 0;
   const events = await start();
   const measurement = await eventually("a measurement", () => endless[0]);
@@ -345,7 +349,7 @@ it("an audit that keeps to its share is begun anew without one when the run rest
 });
 
 it("a checkpoint that cannot be measured is left after some tries", async () => {
-  realisations = [(await chain.realisationsOf(world.runId))[0]!];
+  builds = [(await chain.buildsOf(world.runId))[0]!];
   const [first] = await chain.headsSince(world.runId, 0);
   unmeasurable = first!.checkpointDigest;
   failures = 0;

@@ -96,7 +96,7 @@ describe("the draws of others that a validator looks at", () => {
     ).toEqual([[1, third, third, true]]);
   });
 
-  it("are bounded for each validator, whatever it denies, those that are denied first and then by lot", () => {
+  it("are bounded for each validator, whatever it denies, those that are denied first and then by sortition", () => {
     const many: Claim[] = Array.from({ length: 3 * CLAIMS_PER_MEMBER }, (_, i) => ({
       head: headAt(i + 1),
       by: other,
@@ -129,7 +129,7 @@ describe("a claim", () => {
       patience: 1_000,
       measures: false,
       verdicts: async () => shown,
-      lotOf: async () => ({ seedOf: () => 0n, fragmentOf: () => 0, auditsGate: () => false }),
+      sortitionOf: async () => ({ seedOf: () => 0n, fragmentOf: () => 0, auditsGate: () => false }),
       examine: async (each) => void examined.push(each),
     });
     return { open: created, clock, examined };

@@ -39,7 +39,7 @@ let url: string;
 const request = () => ({
   runId,
   definition: material.definitionDigest,
-  realisation: material.realisationDigest,
+  build: material.buildDigest,
   checkpoint,
   sequences: 8,
 });
@@ -120,8 +120,8 @@ describe("held-out loss", () => {
     expect(group === undefined || group === 19).toBe(true);
     expect(readlinkSync(`/proc/${measuring?.pid}/cwd`)).toContain("cotrain-engine-");
 
-    const { definition, data, table, realisation } = material;
-    const program = await store.get(realisation.graphs.eval as typeof checkpoint);
+    const { definition, data, table, build } = material;
+    const program = await store.get(build.graphs.eval as typeof checkpoint);
     const engine = await openEngine({ programs: { eval: program }, threads: 1 });
     const parameters = new Map(
       table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((a, b) => a * b, 1))]),
@@ -161,12 +161,12 @@ describe("held-out loss", () => {
   // point 2
   it("of parameters over named sequences is what the coordinator's gate measures, bit for bit", async () => {
     const { signal } = new AbortController();
-    const { definition, realisationDigest } = material;
-    const known = { known: [realisationDigest], find: async () => material.realisation };
+    const { definition, buildDigest } = material;
+    const known = { known: [buildDigest], find: async () => material.build };
     const gate = createGateMeter(store, definition, known);
     try {
-      const { realisation, available, batch } = await gate.describe();
-      expect(realisation).toBe(realisationDigest);
+      const { build, available, batch } = await gate.describe();
+      expect(build).toBe(buildDigest);
       const sequences = gateSample(digestOfJson("seed"), available, 8, batch);
       const parameters = initial.map(({ params }) => params.map((value) => value * 1.01));
       const ask = { ...request(), checkpoint: parameters, sequences };
@@ -181,16 +181,16 @@ describe("held-out loss", () => {
       expect(await meter.measure({ ...ask, checkpoint }, signal)).toMatchObject({
         microBitsPerByte: (await meter.measure(untouched, signal)).microBitsPerByte,
       });
-      // The realisation was made here.
-      await expect(meter.conformance(ask, signal)).resolves.toBe(material.realisation.conformance);
-      expect((await gate.describe()).conformance).toBe(material.realisation.conformance);
+      // The build was made here.
+      await expect(meter.conformance(ask, signal)).resolves.toBe(material.build.conformance);
+      expect((await gate.describe()).conformance).toBe(material.build.conformance);
     } finally {
       await gate.close();
     }
   });
 
   it("is not measured on data of which the manifest counts more than its shards hold", async () => {
-    const { data, definition, realisation } = material;
+    const { data, definition, build } = material;
     const publish = async (document: unknown) =>
       (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
     const heldOut = { ...data.heldOut, tokens: data.heldOut.tokens + 1_000 };
@@ -199,12 +199,12 @@ describe("held-out loss", () => {
     const origin = {
       ...request(),
       definition: otherDigest,
-      realisation: await publish({ ...realisation, definition: otherDigest }),
+      build: await publish({ ...build, definition: otherDigest }),
     };
     await expect(meter.measure(origin, new AbortController().signal)).rejects.toMatchObject({ code: "DATA_INVALID" });
-    const gate = createGateMeter(store, other, { known: [origin.realisation], find: async () => realisation });
+    const gate = createGateMeter(store, other, { known: [origin.build], find: async () => build });
     await expect(gate.describe()).rejects.toMatchObject({ code: "DATA_INVALID" });
-    const gated = { seed: digestOfJson("seed"), realisation: origin.realisation, sequences: [] };
+    const gated = { seed: digestOfJson("seed"), build: origin.build, sequences: [] };
     const sample = { runId, definition: other, admitted: async () => true, gate: gated };
     const blobs = { blob: (_: unknown, digest: typeof checkpoint, limit: number) => store.get(digest, limit) };
     await expect(problemOfSample(blobs, sample)).rejects.toMatchObject({ code: "DATA_INVALID" });

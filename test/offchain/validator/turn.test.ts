@@ -30,7 +30,7 @@ const none = new Set<string>();
 
 // point 20
 describe("a checkpoint's held-out loss", () => {
-  it("is measured by the one that the lot draws, within its share, and by nobody else", () => {
+  it("is measured by the one that sortition draws, within its share, and by nobody else", () => {
     const clock = createManualClock();
     const order = measuringOrder(heads[0]!.head, set);
     const due = set.map((validator) =>

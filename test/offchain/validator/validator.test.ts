@@ -16,8 +16,8 @@ import {
   type EpochView,
   fromWire,
   type Hex,
-  LOT_DELAY_BLOCKS,
-  lotSeed,
+  SORTITION_DELAY_BLOCKS,
+  sortitionSeed,
   type ReceiptsFile,
   recoverSigner,
   type RunId,
@@ -38,7 +38,7 @@ import {
   type Chain,
   type EpochComputation,
   openChain,
-  readEvidence,
+  readHeadDocuments,
   type RootView,
   verdictKey,
 } from "../../../offchain/src/chain/index.ts";
@@ -110,7 +110,7 @@ const coordinator: ValidatorCoordinator = {
       runId: world.runId,
       modelId: run.modelId,
       definition: run.definition,
-      realisations: [],
+      builds: [],
       phase: "Training",
     } as unknown as RunView;
   },
@@ -265,7 +265,7 @@ afterAll(async () => {
 });
 
 describe("a validator", () => {
-  it("waits for the block that decides the lot, then finds an honest fragment equal", async () => {
+  it("waits for the block that decides the sortition, then finds an honest fragment equal", async () => {
     await post();
     const { events } = await start();
     await looked();
@@ -334,7 +334,11 @@ describe("a validator", () => {
     await start();
     const reader = chain.blockHash.bind(chain);
     let hash: `0x${string}` = zeroHash;
-    for (let salt = 0; drawnFragment(lotSeed(hash, asHead(first.head), lower(me.address)), 4) === first.index; salt++)
+    for (
+      let salt = 0;
+      drawnFragment(sortitionSeed(hash, asHead(first.head), lower(me.address)), 4) === first.index;
+      salt++
+    )
       hash = digestOfJson({ salt });
     // Other blocks draw other fragments.
     Object.assign(chain, { blockHash: async () => hash });
@@ -343,7 +347,7 @@ describe("a validator", () => {
     await stop();
     Object.assign(chain, { blockHash: reader });
     expect(verdict).toMatchObject({ head: first.head, value: "10000" });
-    expect(verdict.index).toBe(drawnFragment(lotSeed(hash, asHead(first.head), lower(me.address)), 4));
+    expect(verdict.index).toBe(drawnFragment(sortitionSeed(hash, asHead(first.head), lower(me.address)), 4));
     // What it said before stands beside it; the chain decides which of the two counts.
     expect(about(0).map((each) => each.verdict.index)).toContain(first.index);
     board.verdicts = before;
@@ -412,7 +416,7 @@ describe("an epoch", () => {
   it("in which a head is rejected by one of three, and it found that it holds, is not signed", async () => {
     const others = board.verdicts.filter(({ verdict }) => verdict.round !== "0");
     const head = (await chain.headsSince(world.runId, 0)).find(({ round }) => round === 1)!;
-    const hash = await chain.blockHash(head.block + Number(LOT_DELAY_BLOCKS));
+    const hash = await chain.blockHash(head.block + Number(SORTITION_DELAY_BLOCKS));
     const struct = {
       runId: world.runId,
       round: 0n,
@@ -420,7 +424,7 @@ describe("an epoch", () => {
       validator: lower(another.address),
       kind: verdictKind.aggregate,
       worker: `0x${"0".repeat(40)}`,
-      index: drawnFragment(lotSeed(hash!, head.head, lower(another.address)), fragments),
+      index: drawnFragment(sortitionSeed(hash!, head.head, lower(another.address)), fragments),
       value: 0n,
       evidence: zeroHash,
       issuedAt: 1n,
@@ -456,11 +460,11 @@ describe("an epoch", () => {
     await eventually("its verdicts", () => (ofAnother().length === round ? true : undefined));
     await stop();
     const computation = await compute(due, board.verdicts);
-    // Each about the fragment that the lot gave its validator, which no coordinator can foresee.
+    // Each about the fragment that sortition gave its validator, which no coordinator can foresee.
     for (const { verdict } of board.verdicts) {
       const head = (await chain.headsSince(world.runId, 0)).find((each) => each.head === verdict.head);
-      const hash = await chain.blockHash(head!.block + Number(LOT_DELAY_BLOCKS));
-      expect(verdict.index).toBe(drawnFragment(lotSeed(hash!, head!.head, verdict.validator), fragments));
+      const hash = await chain.blockHash(head!.block + Number(SORTITION_DELAY_BLOCKS));
+      expect(verdict.index).toBe(drawnFragment(sortitionSeed(hash!, head!.head, verdict.validator), fragments));
     }
     expect(new Set(board.verdicts.map(({ verdict }) => verdict.index)).size).toBeGreaterThan(1);
     // The forged checkpoints earn nothing: all verdicts about them are 0.
@@ -513,9 +517,9 @@ const waits = (events: readonly ValidatorEvent[]): ValidatorEvent[] =>
     (event) => event.type === "retrying" && event.what.startsWith("epoch") && event.reason.includes("judged"),
   );
 const mine = (blocks: number): Promise<void> => development().mine({ blocks });
-/** Ends the epoch with one block, after `lot` blocks that belong to it. */
-async function endEpoch(lot = 2): Promise<number> {
-  if (lot > 0) await mine(lot);
+/** Ends the epoch with one block, after `blocks` blocks that belong to it. */
+async function endEpoch(blocks = 2): Promise<number> {
+  if (blocks > 0) await mine(blocks);
   await later(16);
   return (await chain.dueEpoch(world.modelId))!;
 }
@@ -543,7 +547,7 @@ async function nextRun(): Promise<World["publisher"] & { readonly runId: RunId }
     initialCheckpoint: initial.digest,
     fragments,
     poster: poster.address,
-    realisations: [initial.realisation],
+    builds: [initial.build],
     params,
     min: params,
     max: params,
@@ -735,15 +739,15 @@ describe("an epoch whose checkpoints it has not judged", () => {
     board.withheld.clear();
 
     const before = structuredClone(board.verdicts);
-    const lotBlock = block + Number(LOT_DELAY_BLOCKS);
-    const drawnIn = (hash: Hex): number => drawnFragment(lotSeed(hash, head, lower(me.address)), fragments);
+    const sortitionBlock = block + Number(SORTITION_DELAY_BLOCKS);
+    const drawnIn = (hash: Hex): number => drawnFragment(sortitionSeed(hash, head, lower(me.address)), fragments);
     const reader = { blockHash: chain.blockHash.bind(chain), tip: chain.tip.bind(chain) };
-    const now = (await chain.blockHash(lotBlock))!;
+    const now = (await chain.blockHash(sortitionBlock))!;
     let other: Hex = zeroHash;
     for (let salt = 0; drawnIn(other) === drawnIn(now); salt++) other = digestOfJson({ salt });
     let asked = 0;
     const firstOther = async (at: number): Promise<Hex | undefined> => {
-      if (at !== lotBlock) return reader.blockHash(at);
+      if (at !== sortitionBlock) return reader.blockHash(at);
       asked += 1;
       return asked === 1 ? other : now;
     };
@@ -825,7 +829,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     await attested();
   });
 
-  it("waits for the block that decides the lot of its last checkpoint, and not longer", async () => {
+  it("waits for the block that decides the sortition of its last checkpoint, and not longer", async () => {
     const { round } = world.publisher.checkpoint();
     await post();
     const due = await endEpoch(0);
@@ -858,8 +862,8 @@ describe("an epoch whose checkpoints it has not judged", () => {
 
     const heads = await chain.headsSince(world.runId, 0);
     for (const { head, ...each } of heads.slice(1)) {
-      const evidence = await readEvidence(chain, world.blobs, { head, ...each }, heads[each.sequence - 1]);
-      for (const digest of payloads(evidence.file!)) board.withheld.set(digest, 0);
+      const documents = await readHeadDocuments(chain, world.blobs, { head, ...each }, heads[each.sequence - 1]);
+      for (const digest of payloads(documents.file!)) board.withheld.set(digest, 0);
     }
     await post();
     const next = await endEpoch();

@@ -128,7 +128,7 @@ const jsonOf = (request: FastifyRequest): unknown => JSON.parse((request.body as
 
 export async function startDouble(options: DoubleOptions): Promise<CoordinatorDouble> {
   const { fixture, store } = options;
-  const { runId, definition, realisation } = fixture;
+  const { runId, definition, build } = fixture;
   const codec = options.codec ?? 1;
   const steps = options.steps ?? 8;
   const domain = domainFor(fixture.chainId, fixture.contracts.runRegistry);
@@ -183,9 +183,9 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       assignmentId: nextId++,
       attempt: 1,
       steps,
-      batch: realisation.microBatch,
+      batch: build.microBatch,
       sequence: definition.sequence,
-      ranges: [{ start: position, count: steps * realisation.microBatch }],
+      ranges: [{ start: position, count: steps * build.microBatch }],
       seed: `0x${"5e".repeat(32)}`,
       base,
       paramsVersion: 1,
@@ -202,7 +202,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     const outcome = faults.outcome ?? outcomeCode.aggregated;
     if (accepted) {
       lastOutcome = { round, receiptHash: hashReceipt(fromWire("Receipt", accepted.receipt)), outcome };
-      position += steps * realisation.microBatch;
+      position += steps * build.microBatch;
       globalStep += steps;
       if (outcome === 0) {
         states = await Promise.all(
@@ -235,7 +235,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     rpcUrl: null,
     deployment: { profile: "local", blocks: {} },
     definition: fixture.definitionDigest,
-    realisations: [fixture.realisationDigest],
+    builds: [fixture.buildDigest],
     poster: poster.address,
     phase: "Training",
     round,

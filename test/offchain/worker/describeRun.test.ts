@@ -17,7 +17,7 @@ it.each([
   ["its definition is another than the chain's", { definition: other, poster }, /another definition than the chain/],
   ["its poster is none that the chain names", { definition: own, poster: stranger }, /poster 0xbb.* does not name/],
 ])("a run is refused before anything is fetched where %s", async (_what, told, message) => {
-  const view = { runId, realisations: [], ...told } as unknown as RunView;
+  const view = { runId, builds: [], ...told } as unknown as RunView;
   await expect(describeRun(view, artefacts, chain)).rejects.toMatchObject({
     code: "RUN_FOREIGN",
     message: expect.stringMatching(message),
@@ -25,6 +25,6 @@ it.each([
 });
 
 it("a run of the chain's own definition and poster is fetched", async () => {
-  const view = { runId, realisations: [], definition: own, poster } as unknown as RunView;
+  const view = { runId, builds: [], definition: own, poster } as unknown as RunView;
   await expect(describeRun(view, artefacts, chain)).rejects.toBe(fetched);
 });

@@ -89,9 +89,9 @@ test("payload, residual and commitment of two rounds are those of the training t
   expect(double.joins[0]!.stepMicros).toBeGreaterThan(0);
 
   // The same training again, step by step, from what is public.
-  const { definition, realisation } = fixture;
+  const { definition, build } = fixture;
   const layouts = fragmentLayouts(definition.table);
-  const program = await store.get(realisation.graphs.step as Digest);
+  const program = await store.get(build.graphs.step as Digest);
   const engine = await openEngine({ programs: { step: program }, threads: 1 });
   const data = JSON.parse(new TextDecoder().decode(await store.get(definition.data as Digest))) as never;
   const stepsOf = await openAssignmentSteps({ definition, data } as never, { reader: store } as never);

@@ -12,7 +12,7 @@ import {
   fragmentTable,
   type Hex,
   type ModelId,
-  type Realisation,
+  type Build,
   type RunId,
   type TensorEntry,
   type WireRunParams,
@@ -40,8 +40,8 @@ export interface RunFixture {
   readonly params: WireRunParams;
   readonly definition: Definition;
   readonly definitionDigest: Digest;
-  readonly realisation: Realisation;
-  readonly realisationDigest: Digest;
+  readonly build: Build;
+  readonly buildDigest: Digest;
   readonly initial: FragmentState[];
 }
 
@@ -113,7 +113,7 @@ export async function publishRun(store: BlobStore, parts: RunParts): Promise<Run
   };
   const definitionDigest = await publish(store, definition);
   const put = async (bytes: Uint8Array): Promise<Digest> => (await store.put(bytes)).digest;
-  const realisation: Realisation = {
+  const build: Build = {
     version: 1,
     definition: definitionDigest,
     graphs: {
@@ -136,8 +136,8 @@ export async function publishRun(store: BlobStore, parts: RunParts): Promise<Run
     params,
     definition,
     definitionDigest,
-    realisation,
-    realisationDigest: await publish(store, realisation),
+    build,
+    buildDigest: await publish(store, build),
     initial: parts.initial,
   };
 }

@@ -24,7 +24,7 @@ import {
   createArtefacts,
   createCommitment,
   createResidualLedger,
-  createTurnstile,
+  createRequestQueue,
   encodeFragment,
   fedDigests,
   findRun,
@@ -198,14 +198,14 @@ describe("the commitment", () => {
 
 test("a session's requests leave in the order in which they were begun", async () => {
   const sent: string[] = [];
-  const turnstile = createTurnstile((_, init) => {
+  const requestQueue = createRequestQueue((_, init) => {
     sent.push(new Headers(init?.headers).get("cotrain-counter") ?? "");
     return new Promise<Response>(() => undefined);
   });
   const begin = (counter: string, delay: number): Promise<void> =>
-    turnstile.enter(async () => {
+    requestQueue.enter(async () => {
       for (let i = 0; i < delay; i++) await Promise.resolve();
-      void turnstile.fetch("http://x", { headers: { "cotrain-counter": counter } });
+      void requestQueue.fetch("http://x", { headers: { "cotrain-counter": counter } });
       // The answer never comes, and nobody behind waits for it.
       if (counter !== "3") await new Promise(() => undefined);
     });

@@ -21,7 +21,7 @@ import {
 import { createManualClock, systemClock } from "../../../offchain/src/base/index.ts";
 import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
 import {
-  openEvidence,
+  openReceiptJournal,
   runWorker,
   type WorkerEnd,
   type WorkerEvent,
@@ -92,8 +92,8 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 }
 
 async function journal() {
-  const evidence = await openEvidence(join(directory, "worker", "evidence.sqlite"), systemClock);
-  return Object.assign(evidence, { [Symbol.asyncDispose]: () => evidence.close() });
+  const opened = await openReceiptJournal(join(directory, "worker", "receipts.sqlite"), systemClock);
+  return Object.assign(opened, { [Symbol.asyncDispose]: () => opened.close() });
 }
 
 async function baseDigest(): Promise<Digest> {
@@ -152,7 +152,7 @@ describe("rounds", () => {
       beneficiary,
       assignment: digestOfJson(accepted!.assignment),
       baseDigest: accepted!.assignment.base,
-      realisation: fixture.realisationDigest,
+      build: fixture.buildDigest,
       payloadDigest: digestOfJson(accepted!.header),
       leaves: 2,
       steps: 8,
@@ -163,8 +163,8 @@ describe("rounds", () => {
     await start({ rounds: 3 });
     double.faults.dismissAfter = 2;
     await run();
-    await using evidence = await journal();
-    const rows = await evidence.list(fixture.runId);
+    await using receipts = await journal();
+    const rows = await receipts.list(fixture.runId);
     expect(rows.map(({ ack, outcome, receiptHash }) => [ack, outcome, receiptHash])).toEqual(
       double.receipts.map(({ reply, receipt }, i) => [
         reply,
@@ -379,8 +379,8 @@ describe("a receipt that was accepted", () => {
     ]);
     expect(starts().map(isZero)).toEqual([true, false]);
     expect(of("acknowledgedLate").map(({ round }) => round)).toEqual([0]);
-    await using evidence = await journal();
-    const [first] = await evidence.list(fixture.runId);
+    await using receipts = await journal();
+    const [first] = await receipts.list(fixture.runId);
     expect(first).toMatchObject({ outcome: 0, ack: double.receipts[0]!.reply });
   });
 
@@ -397,8 +397,8 @@ describe("a receipt that was accepted", () => {
     release();
     expect(of("assigned").map(({ residual }) => residual)).toEqual(["none", "reverted"]);
     expect(starts().map(isZero)).toEqual([true, true]);
-    await using evidence = await journal();
-    expect((await evidence.list(fixture.runId))[0]).toMatchObject({ outcome: outcomeCode.nonFinite });
+    await using receipts = await journal();
+    expect((await receipts.list(fixture.runId))[0]).toMatchObject({ outcome: outcomeCode.nonFinite });
   });
 
   test("by a coordinator that dies right after is acknowledged by the one that comes back", async () => {
@@ -416,8 +416,8 @@ describe("a receipt that was accepted", () => {
     await double.up();
     expect(await working).toMatchObject({ rounds: 2 });
     expect(of("assigned").map(({ residual }) => residual)).toEqual(["none", "advanced"]);
-    await using evidence = await journal();
-    expect((await evidence.list(fixture.runId))[0]?.ack).toEqual(double.receipts[0]!.reply);
+    await using receipts = await journal();
+    expect((await receipts.list(fixture.runId))[0]?.ack).toEqual(double.receipts[0]!.reply);
   });
 
   test("and never answered is known as accepted by the next worker process too", async () => {
@@ -431,8 +431,8 @@ describe("a receipt that was accepted", () => {
     double.faults.dismissAfter = 2;
     stop = new AbortController();
     await run();
-    await using evidence = await journal();
-    expect((await evidence.list(fixture.runId))[0]).toMatchObject({ outcome: 0, ack: double.receipts[0]!.reply });
+    await using receipts = await journal();
+    expect((await receipts.list(fixture.runId))[0]).toMatchObject({ outcome: 0, ack: double.receipts[0]!.reply });
   });
 });
 
@@ -450,7 +450,7 @@ describe("what it refuses", () => {
 
   test("wrong bytes of a program", async () => {
     await start();
-    double.faults.corrupt = fixture.realisation.graphs.step as Digest;
+    double.faults.corrupt = fixture.build.graphs.step as Digest;
     await expect(run()).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
     expect(double.joins).toHaveLength(0);
   });
@@ -537,7 +537,7 @@ describe("what it refuses", () => {
   test("a definition that the chain does not record", async () => {
     await start();
     const chain: NonNullable<WorkerModules["chain"]> = {
-      run: () => Promise.resolve({ definition: fixture.realisationDigest }),
+      run: () => Promise.resolve({ definition: fixture.buildDigest }),
       isAdmitted: () => Promise.resolve(true),
       postersOf: () => Promise.resolve([]),
       paramsOf: () => Promise.resolve(runParamsFromWire(fixture.params)),

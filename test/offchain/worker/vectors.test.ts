@@ -119,7 +119,7 @@ describe("what a worker signs for", () => {
     const receipt = receiptOf({
       assignment,
       beneficiary: entry!.receipt.beneficiary,
-      realisation: asDigest(vectorOf("Realisation").digest),
+      build: asDigest(vectorOf("Build").digest),
       commitment: commitment.root as Hex,
       leaves: commitment.leaves.length,
       payloadDigest: asDigest(vectorOf("PayloadHeader").digest),

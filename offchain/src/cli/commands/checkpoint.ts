@@ -24,7 +24,7 @@ import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } fr
 import { stateOption } from "../options.ts";
 import type { Output } from "../output.ts";
 import { rejectedOf } from "../rejected.ts";
-import { ownRealisation, readerOptions } from "../wiring.ts";
+import { ownBuild, readerOptions } from "../wiring.ts";
 
 /** Programs may be for a larger machine than this one: where they are used, their memory is held against that. */
 const LARGEST_MACHINE = 2 ** 40;
@@ -105,7 +105,7 @@ async function modelOfRun(run: LocalRun, named: string | undefined, output: Outp
     modelId: run.modelId,
     runId: run.runId,
     checkpoint,
-    realisation: ownRealisation(run),
+    build: ownBuild(run),
   });
   return made.catch((error: unknown) => Promise.reject(named ? notKept(run.state, named, error) : error));
 }

@@ -1,7 +1,15 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { readFileBounded, UserError } from "../../base/index.ts";
-import { createLogger, loadTls, openRoleDirectory, port, runDaemon, tellOnStderr, text } from "../../service/index.ts";
+import {
+  createLogger,
+  loadTls,
+  openRoleDirectory,
+  port,
+  runDaemon,
+  channelOnStderr,
+  text,
+} from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { publicRpcOf } from "../facts.ts";
 import { layout, openLocalRun } from "../local.ts";
@@ -20,7 +28,7 @@ import {
 } from "../options.ts";
 import { weiOf } from "../up/funding.ts";
 import { namedWallet, openWallet } from "../up/wallets.ts";
-import { ownRealisation, readerOptions } from "../wiring.ts";
+import { ownBuild, readerOptions } from "../wiring.ts";
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
@@ -77,7 +85,7 @@ export const coordinatorCommand = defineCommand({
           runs: [
             {
               runId: options.run === undefined ? run.runId : asRunId(options.run),
-              realisations: [ownRealisation(run)],
+              builds: [ownBuild(run)],
             },
           ],
           operatorToken,
@@ -114,7 +122,7 @@ export const coordinatorCommand = defineCommand({
           }),
         ]);
       },
-      { name: "cotrain coordinator", logger, report: output.complain, tell: tellOnStderr() },
+      { name: "cotrain coordinator", logger, report: output.complain, channel: channelOnStderr() },
     );
   },
 });

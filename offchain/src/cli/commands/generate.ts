@@ -12,9 +12,9 @@ import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { stateOption, threadsOption } from "../options.ts";
 import { rejectedOf } from "../rejected.ts";
 import { promptFor, textFrom, type TextOptions } from "../text.ts";
-import { ownRealisation, readerOptions } from "../wiring.ts";
+import { ownBuild, readerOptions } from "../wiring.ts";
 
-interface Subject extends Pick<TextOptions, "blobs" | "definition" | "realisation" | "checkpoint"> {
+interface Subject extends Pick<TextOptions, "blobs" | "definition" | "build" | "checkpoint"> {
   /** What to say before it is used. */
   readonly notices: readonly string[];
 }
@@ -28,7 +28,7 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
     return {
       blobs: imported.blobs,
       definition: asDigest(bundle.definition.digest),
-      realisation: asDigest(bundle.realisation.digest),
+      build: asDigest(bundle.build.digest),
       checkpoint: asDigest(bundle.checkpoint.digest),
       notices: [],
     };
@@ -41,7 +41,7 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
     if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
     const { lines: notices } = await rejectedOf(reader, run.blobs, run.runId, checkpoint);
     const { definition } = record;
-    return { blobs: run.blobs, definition, realisation: ownRealisation(run), checkpoint, notices };
+    return { blobs: run.blobs, definition, build: ownBuild(run), checkpoint, notices };
   });
 }
 
@@ -86,7 +86,7 @@ export const generateCommand = defineCommand({
     ["npx cotrain generate --temperature 0 --tokens 40", "the likeliest continuation, the same every time"],
   ],
   async run({ options, output }) {
-    const { blobs, definition, realisation, checkpoint, notices } = await subject(options.state, options.checkpoint);
+    const { blobs, definition, build, checkpoint, notices } = await subject(options.state, options.checkpoint);
     for (const notice of notices) output.notice(notice);
     const { tokens, temperature, topK, seed } = options;
     const prompt = options.prompt ?? (await promptOf(blobs, definition));
@@ -96,7 +96,7 @@ export const generateCommand = defineCommand({
     const pieces = textFrom({
       blobs,
       definition,
-      realisation,
+      build,
       checkpoint,
       prompt,
       tokens,

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import { createLogger, runDaemon, stateExists, tellOnStderr, text, toggle, url } from "../../service/index.ts";
+import { createLogger, runDaemon, stateExists, channelOnStderr, text, toggle, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun, refuseRunDirectory } from "../local.ts";
 import {
@@ -65,7 +65,7 @@ export const validatorCommand = defineCommand({
         const { runId, chainId, contracts, fromBlock } = await openRemoteRun(options);
         return validatorDaemon({ ...shared, runId, rpcUrl: options.rpc ?? "", chainId, contracts, fromBlock }, daemon);
       },
-      { name: "cotrain validator", logger, report: output.complain, tell: tellOnStderr() },
+      { name: "cotrain validator", logger, report: output.complain, channel: channelOnStderr() },
     );
   },
 });

@@ -115,7 +115,7 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
     const runId = asRunId(bundle.runId);
     const record = await reader.run(runId);
     if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
-    if (!(await reader.isAdmitted(runId, asDigest(bundle.realisation.digest))))
+    if (!(await reader.isAdmitted(runId, asDigest(bundle.build.digest))))
       problems.push("Its programs are not admitted to the run.");
     const heads = against.heads ?? (await reader.headsSince(runId, 0));
     const anchor = anchorOf(heads, bundle.checkpoint.digest, manifest.round);

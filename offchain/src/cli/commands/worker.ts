@@ -108,7 +108,7 @@ export const workerCommand = defineCommand({
           terminal?.close();
         }
       },
-      { name: "cotrain worker", logger, report: output.complain, tell: people ? "both" : "log" },
+      { name: "cotrain worker", logger, report: output.complain, channel: people ? "both" : "log" },
     );
   },
 });

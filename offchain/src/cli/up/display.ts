@@ -12,8 +12,8 @@ import { drawScreen, plainLine, type Screen } from "./screen.ts";
 export interface Display {
   /** The time of an activity counts from its first mention. */
   readonly update: (change: Partial<Omit<Screen, "elapsed">>) => void;
-  /** On a terminal a happening of a named kind takes the place of the one before it. */
-  readonly tell: (happening: string, kind?: string) => void;
+  /** On a terminal a notice of a named kind takes the place of the one before it. */
+  readonly announce: (notice: string, kind?: string) => void;
   /** Lines that stay. */
   readonly say: (lines: readonly string[]) => void;
   readonly close: () => void;
@@ -46,7 +46,7 @@ const blank: Screen = {
   sequence: 0,
   view: undefined,
   losses: [],
-  happenings: [],
+  notices: [],
   joinCommand: "",
   statusCommand: "",
   warning: undefined,
@@ -91,7 +91,7 @@ export function openDisplay(options: DisplayOptions): Display {
   // Some terminals (a job without a window) have no size; a picture cannot be redrawn in place there.
   const live = terminal.isTTY && terminal.columns > 0 && terminal.rows > 0;
   const started = clock.monotonic();
-  const notice = (text: string): void => output.notice(`${formatDuration(clock.monotonic() - started)}  ${text}`);
+  const print = (text: string): void => output.notice(`${formatDuration(clock.monotonic() - started)}  ${text}`);
   let screen = blank;
   /** When the activity began, which time is shown from. */
   let since = clock.monotonic();
@@ -108,7 +108,7 @@ export function openDisplay(options: DisplayOptions): Display {
     const key = `${screen.view?.round ?? -1} ${screen.activity} ${screen.waitsFor.join()} ${screen.view?.feeWait?.since ?? ""}`;
     if (key === shown) return;
     shown = key;
-    notice(plainLine(screen));
+    print(plainLine(screen));
   };
   return {
     update(change) {
@@ -124,16 +124,16 @@ export function openDisplay(options: DisplayOptions): Display {
       };
       draw();
     },
-    tell(happening, kind) {
+    announce(notice, kind) {
       if (closed) return;
-      const others = screen.happenings.filter((each) => kind === undefined || each.kind !== kind);
-      screen = { ...screen, happenings: [...others, { text: happening, kind }].slice(-20) };
-      if (!picture) notice(happening);
+      const others = screen.notices.filter((each) => kind === undefined || each.kind !== kind);
+      screen = { ...screen, notices: [...others, { text: notice, kind }].slice(-20) };
+      if (!picture) print(notice);
     },
     say(lines) {
       if (closed) return;
       if (picture) picture.say(lines);
-      else for (const each of lines) if (each !== "") notice(each);
+      else for (const each of lines) if (each !== "") print(each);
     },
     get closed() {
       return closed;

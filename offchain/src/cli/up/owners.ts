@@ -51,7 +51,7 @@ export const ownerOf = (name: string, chain: WalletChain, account: LocalAccount)
   client: walletOn(chain, account),
 });
 
-export interface Estate {
+export interface LocalModel {
   readonly addresses: Readonly<ContractAddresses>;
   readonly modelId: ModelId;
   readonly runId: RunId;
@@ -61,7 +61,7 @@ export interface Estate {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Told of everything that happened on-chain, in one line; of a named kind only the newest matters. */
-  readonly tell: (happening: string, kind?: string) => void;
+  readonly announce: (notice: string, kind?: string) => void;
 }
 
 export interface Claim {
@@ -72,10 +72,10 @@ export interface Claim {
 }
 
 /** Claims what the active root holds for this owner and delegates to itself the first time; undefined when there is nothing. */
-async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined> {
-  const { addresses, modelId } = estate;
+async function claimFor(localModel: LocalModel, owner: Owner): Promise<Claim | undefined> {
+  const { addresses, modelId } = localModel;
   const account = owner.client.account.address;
-  const reward = await estate.reward(account);
+  const reward = await localModel.reward(account);
   if (!reward) return undefined;
   const before = await claimed(owner.client, { addresses, modelId, account });
   const amount = reward.cumulative - before;
@@ -94,29 +94,29 @@ async function claimFor(estate: Estate, owner: Owner): Promise<Claim | undefined
 }
 
 /** What all holders have together, whoever they are: without what waits to be claimed. */
-async function heldByAll({ addresses, modelId }: Estate, { client }: Owner): Promise<bigint> {
+async function heldByAll({ addresses, modelId }: LocalModel, { client }: Owner): Promise<bigint> {
   const shares = await sharesOf(client, { addresses, modelId });
   const unclaimed = await balanceOf(client, { shares, account: addresses.computeRewards });
   return (await totalSupply(client, { shares })) - unclaimed;
 }
 
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
-export async function claimAll(estate: Estate): Promise<Map<string, Claim>> {
+export async function claimAll(localModel: LocalModel): Promise<Map<string, Claim>> {
   const claims = await Promise.all(
-    estate.owners.map(async (owner) => [owner.name, await claimFor(estate, owner)] as const),
+    localModel.owners.map(async (owner) => [owner.name, await claimFor(localModel, owner)] as const),
   );
   const made = new Map(claims.filter((entry): entry is [string, Claim] => entry[1] !== undefined));
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
-    const [asker] = estate.owners;
-    const all = asker ? await heldByAll(estate, asker) : sum;
+    const [asker] = localModel.owners;
+    const all = asker ? await heldByAll(localModel, asker) : sum;
     const who = made.size === 1 ? "1 wallet" : `${made.size} wallets`;
-    estate.tell(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(all)}`, "claims");
+    localModel.announce(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(all)}`, "claims");
   }
   return made;
 }
 
-/** How a proposal fares, each step with its subject: other happenings come between. Only the newest step stays on a picture. */
+/** How a proposal fares, each step with its subject: other notices come between. Only the newest step stays on a picture. */
 export const proposalNews = {
   proposed: (who: string, title: string): string => `${who} made a proposal: ${title}`,
   voted: (holders: number): string =>
@@ -140,7 +140,7 @@ export interface Decision {
 }
 
 async function until(
-  estate: Estate,
+  localModel: LocalModel,
   governor: Address,
   client: Client,
   proposalId: bigint,
@@ -151,7 +151,7 @@ async function until(
     if (wanted.includes(state)) return;
     if (state === "defeated" || state === "canceled" || state === "expired")
       throw new RetryableError("PROPOSAL_LOST", `The proposal ended as ${state}.`);
-    await estate.clock.sleep(300, estate.signal);
+    await localModel.clock.sleep(300, localModel.signal);
   }
 }
 
@@ -161,13 +161,13 @@ async function until(
  * @throws RetryableError PROPOSAL_LOST, NO_VOTES
  */
 export async function decide(
-  estate: Estate,
+  localModel: LocalModel,
   params: RunParams,
   title: string,
   progress: (decision: Decision) => void,
 ): Promise<void> {
-  const { addresses, modelId, runId, owners } = estate;
-  const news = (happening: string): void => estate.tell(happening, "proposal");
+  const { addresses, modelId, runId, owners } = localModel;
+  const news = (notice: string): void => localModel.announce(notice, "proposal");
   const [first] = owners;
   if (!first) throw new RetryableError("NO_VOTES", "There is nobody who could propose.");
   const [governor, shares] = await Promise.all([
@@ -210,18 +210,18 @@ export async function decide(
   await report();
   news(proposalNews.proposed(proposer.name, title));
 
-  await until(estate, governor, proposer.client, proposalId, ["active"]);
+  await until(localModel, governor, proposer.client, proposalId, ["active"]);
   await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
   await report();
   news(proposalNews.voted(voters.length));
 
-  await until(estate, governor, proposer.client, proposalId, ["succeeded"]);
+  await until(localModel, governor, proposer.client, proposalId, ["succeeded"]);
   await queue.sync(proposer.client, { governor, proposal });
   await report();
   news(proposalNews.accepted());
 
   const eta = await proposalEta(proposer.client, { governor, proposalId });
-  while ((await getBlock(proposer.client)).timestamp < eta) await estate.clock.sleep(300, estate.signal);
+  while ((await getBlock(proposer.client)).timestamp < eta) await localModel.clock.sleep(300, localModel.signal);
   const { receipt } = await execute.sync(proposer.client, { governor, proposal });
   await report(receipt.transactionHash);
   news(proposalNews.executed(title));

@@ -89,7 +89,7 @@ export interface Prepared {
 
 interface Progress {
   readonly update: (change: Partial<Omit<Screen, "elapsed">>) => void;
-  readonly tell: (happening: string, kind?: string) => void;
+  readonly announce: (notice: string, kind?: string) => void;
   readonly say: (lines: readonly string[]) => void;
 }
 
@@ -171,7 +171,7 @@ export async function prepare(
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
   supervisor.events.on("state", (status) => {
-    if (status.state === "waiting") progress.tell(`${status.name} ended and is started again`);
+    if (status.state === "waiting") progress.announce(`${status.name} ended and is started again`);
   });
   supervisor.events.on("failed", (_, error) => progress.update({ warning: error.message }));
 
@@ -252,7 +252,7 @@ export async function prepare(
       }),
     );
     ids = made;
-    run.settings = { ...settings, realisation: described.realisationDigest };
+    run.settings = { ...settings, build: described.buildDigest };
   }
   const modelId = asModelId(ids.modelId ?? "");
   const runId = asRunId(ids.runId ?? "");

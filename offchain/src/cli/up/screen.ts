@@ -43,8 +43,8 @@ export interface Screen {
   readonly view: RunView | undefined;
   /** Training loss so far, nats per token, one value a round. */
   readonly losses: readonly number[];
-  /** Newest on-chain happenings, oldest first, one of each named kind. */
-  readonly happenings: readonly { readonly text: string; readonly kind?: string | undefined }[];
+  /** Newest on-chain notices, oldest first, one of each named kind. */
+  readonly notices: readonly { readonly text: string; readonly kind?: string | undefined }[];
   /** The command line with which others join, and the one that shows it where there is no room for it. */
   readonly joinCommand: string;
   readonly statusCommand: string;
@@ -343,7 +343,7 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
     block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), 3),
     block([...anchor, ...transaction]),
     ...(dear ? [block(text("", ["yellow", dear]))] : []),
-    ...screen.happenings.slice(-4).map((happening) => block(text("", happening.text), 6)),
+    ...screen.notices.slice(-4).map((notice) => block(text("", notice.text), 6)),
     joinBlock(screen, columns),
   ];
 }

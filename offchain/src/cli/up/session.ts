@@ -11,7 +11,7 @@ import { demoParamsOf } from "../createRun.ts";
 import { formatDuration } from "../format.ts";
 import { layout } from "../local.ts";
 import type { Display } from "./display.ts";
-import { claimAll, type Claim, decide, type Decision, type Estate } from "./owners.ts";
+import { claimAll, type Claim, decide, type Decision, type LocalModel } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";
 import { heldOutUntrained } from "./screen.ts";
 
@@ -101,11 +101,11 @@ async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
 
 export async function runSession(
   prepared: Prepared,
-  estate: Estate,
+  localModel: LocalModel,
   display: Display,
   options: SessionOptions,
 ): Promise<Session> {
-  const { clock, signal } = estate;
+  const { clock, signal } = localModel;
   const { coordinator } = prepared;
   const { goal, logger } = options;
 
@@ -135,8 +135,8 @@ export async function runSession(
     );
   const started = clock.monotonic();
   const noVote = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
-  const owners = followOwners(prepared, estate, logger, noVote === undefined);
-  if (noVote !== undefined) estate.tell(noVote);
+  const owners = followOwners(prepared, localModel, logger, noVote === undefined);
+  if (noVote !== undefined) localModel.announce(noVote);
 
   display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };
@@ -147,7 +147,7 @@ export async function runSession(
     return isLastRound({ elapsed, completed: view.round - first.round, roundSince: open.since, goal });
   }, started + goal);
 
-  if (clock.monotonic() - started < goal) estate.tell(LAST_ROUND);
+  if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND);
   /** Shows what is still waited for. */
   const isOver = (waitsFor: readonly string[]): boolean => {
     display.update({ waitsFor });
@@ -223,8 +223,8 @@ export function createCollector(claim: () => Promise<boolean>) {
 }
 
 /** The owners beside the training: they claim as often as there is something, and decide once. */
-function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: boolean) {
-  const { clock } = estate;
+function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger, vote: boolean) {
+  const { clock } = localModel;
   const claims = new Map<string, Claim>();
   let decision: Decision | undefined;
   let appliedInRound: number | undefined;
@@ -233,7 +233,7 @@ function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: 
 
   const collector = createCollector(async () => {
     try {
-      for (const [name, claim] of await claimAll(estate)) claims.set(name, claim);
+      for (const [name, claim] of await claimAll(localModel)) claims.set(name, claim);
       return true;
     } catch (error) {
       logger.warn({ err: error }, "claiming failed and is tried again");
@@ -250,7 +250,7 @@ function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: 
     try {
       // Of two proposals with one text and one effect the second would be the first, executed long ago.
       const title = `${from} → ${to} inner steps per round, proposed in round ${roundNumber(view.round)}`;
-      await decide(estate, params, title, (progress) => (decision = progress));
+      await decide(localModel, params, title, (progress) => (decision = progress));
     } catch (error) {
       logger.warn({ err: error }, "the decision failed and is tried again");
       deciding = false;
@@ -268,7 +268,8 @@ function followOwners(prepared: Prepared, estate: Estate, logger: Logger, vote: 
     },
     /** Claims what the last epoch pays. */
     async finish(until: number): Promise<void> {
-      while (!(await collector.collectAnew()) && clock.monotonic() < until) await clock.sleep(POLL_MS, estate.signal);
+      while (!(await collector.collectAnew()) && clock.monotonic() < until)
+        await clock.sleep(POLL_MS, localModel.signal);
     },
     seen: () => ({ claims, decision, appliedInRound }),
   };

@@ -25,13 +25,13 @@ const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };
 async function sample(prepared: Prepared, view: RunView, initial: string): Promise<Summary["sample"]> {
   const { blobs, data } = prepared;
   const prompt = await promptFor(blobs, data);
-  const [realisation] = view.realisations;
+  const [build] = view.builds;
   const write = async (checkpoint: string): Promise<string> => {
     let text = "";
     const stream = textFrom({
       blobs,
       definition: asDigest(view.definition),
-      realisation: asDigest(realisation ?? ""),
+      build: asDigest(build ?? ""),
       checkpoint: asDigest(checkpoint),
       prompt,
       tokens: SAMPLE_TOKENS,

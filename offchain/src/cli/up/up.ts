@@ -11,7 +11,7 @@ import { layout } from "../local.ts";
 import { columnsOf } from "../output.ts";
 import { diskError } from "./disk.ts";
 import { type Display, joinLines, openDisplay } from "./display.ts";
-import type { Estate } from "./owners.ts";
+import type { LocalModel } from "./owners.ts";
 import type { upOptions } from "./options.ts";
 import { type OpenedState, openState, prepare } from "./prepare.ts";
 import { drawSummary } from "./summary.ts";
@@ -69,7 +69,7 @@ async function present(
   // Whatever is under way may be cut short at any moment: the next start takes it up.
   const prepared = await unlessAborted(prepare(context, daemon, opened, display, clock), daemon.signal);
   display.say([...factLines(prepared.facts), ...joinLines(prepared.joinCommand, columnsOf(process.stderr)), ""]);
-  const estate: Estate = {
+  const localModel: LocalModel = {
     addresses: prepared.addresses,
     modelId: prepared.modelId,
     runId: prepared.runId,
@@ -77,9 +77,9 @@ async function present(
     owners: prepared.owners,
     clock,
     signal: daemon.signal,
-    tell: display.tell,
+    announce: display.announce,
   };
-  const session = await runSession(prepared, estate, display, {
+  const session = await runSession(prepared, localModel, display, {
     goal: options.for,
     vote: options.vote,
     logger: daemon.logger,

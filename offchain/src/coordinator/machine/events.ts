@@ -42,7 +42,7 @@ export interface MemberJoined extends Timed {
   readonly join: WireStruct<"Join">;
   readonly signature: Hex;
   readonly machineClass: string;
-  /** Sequences per inner step of the realisation. */
+  /** Sequences per inner step of the build. */
   readonly batch: number;
   /** µs per inner step as the worker timed it, null when it did not say. */
   readonly pace: number | null;

@@ -37,7 +37,7 @@ export function openPlaces(state: Pick<RunState, "round" | "members" | "params">
 }
 
 export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
-  const { worker, beneficiary, realisation, issuedAt } = event.join;
+  const { worker, beneficiary, build, issuedAt } = event.join;
   const before = draft.members[worker];
   if (!before && Object.keys(draft.members).length >= draft.params.maxWorkers) {
     const gone = nextToGo(draft);
@@ -51,7 +51,7 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   draft.members[worker] = {
     worker,
     beneficiary,
-    realisation: asDigest(realisation),
+    build: asDigest(build),
     batch: event.batch,
     machineClass: event.machineClass,
     joinedAt: event.at,
@@ -62,7 +62,7 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
     misses: known?.misses ?? 0,
     benchedUntil: known?.benchedUntil ?? 0,
   };
-  const changed = before && (before.realisation !== realisation || before.beneficiary !== beneficiary);
+  const changed = before && (before.build !== build || before.beneficiary !== beneficiary);
   if (event.restarted || changed) workAgain(draft, worker, event.at);
   draft.joins[worker] = [...(draft.joins[worker] ?? []), Number(issuedAt)].slice(-JOINS_KEPT);
   for (const [other, times] of Object.entries(draft.joins)) {

@@ -59,8 +59,8 @@ export interface Checkpoint {
 export interface Member {
   readonly worker: Address;
   readonly beneficiary: Address;
-  readonly realisation: Digest;
-  /** Sequences per inner step of its realisation. */
+  readonly build: Digest;
+  /** Sequences per inner step of its build. */
   readonly batch: number;
   /** Machines of one class replay each other exactly. */
   readonly machineClass: string;

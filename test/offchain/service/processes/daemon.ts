@@ -11,7 +11,7 @@ const say = (text: string): void => {
   else process.stdout.write(`${text}\n`);
 };
 
-const tell = (["log", "sentence"] as const).find((each) => process.argv.includes(`--tell=${each}`));
+const channel = (["log", "sentence"] as const).find((each) => process.argv.includes(`--channel=${each}`));
 const logged = { write: (line: string) => say(`logged: ${(JSON.parse(line) as { msg: string }).msg}`) };
 
 await runDaemon(
@@ -45,15 +45,15 @@ await runDaemon(
   },
   {
     name: "test daemon",
-    logger: tell
+    logger: channel
       ? createLogger({
           component: "test",
-          level: tell === "sentence" ? "info" : "error",
+          level: channel === "sentence" ? "info" : "error",
           pretty: false,
           destination: logged,
         })
       : createLogger({ component: "test", level: "silent" }),
-    ...(tell && { tell }),
+    ...(channel && { channel }),
     // None ends by its deadline but where a test says so.
     shutdownDeadline: process.argv.includes("--hasty") ? 300 : 120_000,
     ...(process.argv.includes("--stdin") && { orphanGuard: "stdin" as const }),

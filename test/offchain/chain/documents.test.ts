@@ -23,11 +23,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type BlobSource,
   type ChainReader,
-  createEvidenceCache,
+  createHeadDocumentsCache,
   createRecordReader,
-  EvidenceError,
+  DocumentError,
   type PostedHead,
-  readEvidence,
+  readHeadDocuments,
   runDocuments,
   verifyReceipts,
   verifyRun,
@@ -52,7 +52,7 @@ const reader = {
   contracts,
   postersOf: async () => [poster.address.toLowerCase()],
   run: async () => ({ runId, fragments, definition: digestOfJson(initial.definition) }),
-  realisationsOf: async () => admitted,
+  buildsOf: async () => admitted,
   paramsOf: async () => params,
   pendingRoot: async () => undefined,
   activeRoot: async () => undefined,
@@ -76,10 +76,10 @@ let head: PostedHead;
 let file: ReceiptsFile;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "cotrain-evidence-"));
+  directory = await mkdtemp(join(tmpdir(), "cotrain-documents-"));
   const store = await openFileStore(join(directory, "blobs"));
   initial = await createInitial(store, runId);
-  admitted = [initial.realisation];
+  admitted = [initial.build];
   publisher = createPublisher(store, { chainId: 31_337, contracts, runId }, initial);
   const zero = asHead(digestOfJson("head 0"));
   parent = {
@@ -98,7 +98,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const read = (of: PostedHead = head, before: PostedHead | undefined = parent) =>
-  readEvidence(reader, blobsOf(publisher.store), of, before);
+  readHeadDocuments(reader, blobsOf(publisher.store), of, before);
 
 const failing =
   (error: CotrainError): BlobSource["blob"] =>
@@ -106,7 +106,7 @@ const failing =
     throw error;
   };
 
-describe("the evidence of a head", () => {
+describe("the documents of a head", () => {
   it("is found where all of it holds", async () => {
     const { leaves } = await read();
     expect(leaves).toHaveLength(3);
@@ -116,14 +116,14 @@ describe("the evidence of a head", () => {
   it("is found where an RPC left out when who acknowledged the work was the run's poster", async () => {
     const mine = asAddress(poster.address);
     const told = { ...reader, postersOf: async (_run, wanted) => (wanted === mine ? [mine] : []) } as ChainReader;
-    const { leaves } = await readEvidence(told, blobsOf(publisher.store), head, parent);
+    const { leaves } = await readHeadDocuments(told, blobsOf(publisher.store), head, parent);
     expect(leaves).toHaveLength(3);
   });
 
   it("is refused when its receipts, each of them sound, do not have the root that the head names", async () => {
     for (const root of [digestOfJson("another root"), zeroHash])
       await expect(read({ ...head, receiptsRoot: root })).rejects.toMatchObject({
-        code: "EVIDENCE_MANIFEST",
+        code: "DOCUMENT_MANIFEST",
         message: expect.stringContaining("do not have the root that its head names"),
       });
   });
@@ -136,19 +136,21 @@ describe("the evidence of a head", () => {
       for (const of of [receipts, head.checkpointDigest]) {
         const blob: typeof blobs.blob = async (run, digest, limit) =>
           digest === of ? new TextEncoder().encode(text) : blobs.blob(run, digest, limit);
-        const found = await readEvidence(reader, { blob }, head, parent).then(
+        const found = await readHeadDocuments(reader, { blob }, head, parent).then(
           () => "read",
-          (error: unknown) => (error instanceof EvidenceError || error instanceof FormatError ? "refused" : error),
+          (error: unknown) => (error instanceof DocumentError || error instanceof FormatError ? "refused" : error),
         );
         expect(found).toBe("refused");
       }
     const blob = failing(new BlobError("BLOB_TOO_LARGE", "It is larger than allowed."));
-    await expect(readEvidence(reader, { blob }, head, parent)).rejects.toMatchObject({ code: "EVIDENCE_MALFORMED" });
+    await expect(readHeadDocuments(reader, { blob }, head, parent)).rejects.toMatchObject({
+      code: "DOCUMENT_MALFORMED",
+    });
   });
 
   it("is not had when a source's answer is too long: nobody knows whether it is the document", async () => {
     const blob = failing(new CoordinatorError(200, "ANSWER_TOO_LARGE", "It is larger than allowed."));
-    const reading = readEvidence(reader, { blob }, head, parent);
+    const reading = readHeadDocuments(reader, { blob }, head, parent);
     await expect(reading).rejects.toMatchObject({ code: "ANSWER_TOO_LARGE" });
   });
 
@@ -156,7 +158,7 @@ describe("the evidence of a head", () => {
     "is not had when a coordinator answers with an error that it calls %s",
     async (code) => {
       const blob = failing(new CoordinatorError(400, code, "It is no document."));
-      await expect(readEvidence(reader, { blob }, head, parent)).rejects.toMatchObject({ code });
+      await expect(readHeadDocuments(reader, { blob }, head, parent)).rejects.toMatchObject({ code });
     },
   );
 
@@ -173,20 +175,20 @@ describe("the evidence of a head", () => {
   ])("is refused when its manifest is of %s", async (_name, change, words) => {
     const [of, before = parent] = change();
     await expect(read(of, before)).rejects.toMatchObject({
-      code: "EVIDENCE_MANIFEST",
+      code: "DOCUMENT_MANIFEST",
       message: expect.stringMatching(words),
     });
   });
 });
 
 /** What becomes of a round that follows those given, all from the same checkpoint 0. */
-async function played(options: RoundOptions, ...earlier: RoundOptions[]): ReturnType<typeof readEvidence> {
+async function played(options: RoundOptions, ...earlier: RoundOptions[]): ReturnType<typeof readHeadDocuments> {
   const { store } = publisher;
   const own = createPublisher(store, { chainId: 31_337, contracts, runId }, initial);
   for (const each of earlier) await own.round(each);
   const before = own.checkpoint();
   const { fields } = await own.round(options);
-  return readEvidence(
+  return readHeadDocuments(
     reader,
     blobsOf(store),
     { ...head, ...fields },
@@ -291,7 +293,7 @@ describe("a receipt", () => {
     ],
   ])("%s is refused", async (_name, change, words) => {
     await expect(verify(change)).rejects.toMatchObject({
-      code: "EVIDENCE_RECEIPT",
+      code: "DOCUMENT_RECEIPT",
       message: expect.stringMatching(words),
     });
   });
@@ -316,7 +318,7 @@ describe("a receipt", () => {
 
   it("about data that another worker of the round was given is refused", async () => {
     await expect(played({ sameData: true })).rejects.toMatchObject({
-      code: "EVIDENCE_RECEIPT",
+      code: "DOCUMENT_RECEIPT",
       message: expect.stringContaining("data that another had"),
     });
   });
@@ -361,10 +363,10 @@ describe("an assignment", () => {
     ["at another learning rate", ofThief(() => ({ innerLrPpb: 4_000_000_000 })), /innerLrPpb 4000000000 where/],
     ["at another place of the schedule", ofThief(() => ({ globalStep: 10 ** 12 })), /globalStep 1000000000000 where 0/],
     ["of another codec", ofThief(() => ({ codec: 0 })), /codec 0 where 1 is due/],
-    ["of a realisation that nobody admitted", { realisation: asDigest(digestOfJson("own")) }, /was never admitted/],
+    ["of a build that nobody admitted", { build: asDigest(digestOfJson("own")) }, /was never admitted/],
   ])("%s is refused", async (_name, options, words) => {
     await expect(played(options)).rejects.toMatchObject({
-      code: "EVIDENCE_RECEIPT",
+      code: "DOCUMENT_RECEIPT",
       message: expect.stringMatching(words),
     });
   });
@@ -377,31 +379,31 @@ describe("an assignment", () => {
     });
   });
 
-  it("of a realisation of another definition is refused", async () => {
+  it("of a build of another definition is refused", async () => {
     const { store } = publisher;
-    const document = JSON.parse(new TextDecoder().decode(await store.get(initial.realisation))) as object;
+    const document = JSON.parse(new TextDecoder().decode(await store.get(initial.build))) as object;
     const other = new TextEncoder().encode(canonicalJson({ ...document, definition: digestOfJson("other") }));
     const { digest } = await store.put(other);
     admitted.push(digest);
-    await expect(played({ realisation: digest })).rejects.toMatchObject({ code: "EVIDENCE_REALISATION" });
+    await expect(played({ build: digest })).rejects.toMatchObject({ code: "DOCUMENT_BUILD" });
   });
 });
 
-it("a realisation that was not admitted, or not to be had, may be next time", async () => {
+it("a build that was not admitted, or not to be had, may be next time", async () => {
   const blobs = blobsOf(publisher.store);
-  const { realisation: digest } = initial;
+  const { build: digest } = initial;
   const answers: BlobSource["blob"][] = [
     (...asked) => blobs.blob(...asked),
     failing(new BlobError("BLOB_MISSING", "gone")),
   ];
   const known: Digest[] = [];
-  const told = { ...reader, realisationsOf: async () => known } as ChainReader;
+  const told = { ...reader, buildsOf: async () => known } as ChainReader;
   const documents = runDocuments(told, { blob: (...asked) => answers.pop()!(...asked) }, runId);
-  expect(await documents.realisation(digest)).toBeUndefined();
+  expect(await documents.build(digest)).toBeUndefined();
   known.push(digest);
-  await expect(documents.realisation(digest)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+  await expect(documents.build(digest)).rejects.toMatchObject({ code: "BLOB_MISSING" });
   // Once it was there it is kept.
-  for (let times = 0; times < 2; times++) expect(await documents.realisation(digest)).toMatchObject({ version: 1 });
+  for (let times = 0; times < 2; times++) expect(await documents.build(digest)).toMatchObject({ version: 1 });
 });
 
 describe("the manifest of a head", () => {
@@ -417,13 +419,13 @@ describe("the manifest of a head", () => {
     ],
   ])("is refused with %s", async (_name, options, words) => {
     for (const earlier of [[], [{}]])
-      await expect(played(options, ...earlier)).rejects.toMatchObject({ code: "EVIDENCE_MANIFEST" });
+      await expect(played(options, ...earlier)).rejects.toMatchObject({ code: "DOCUMENT_MANIFEST" });
     await expect(played(options)).rejects.toMatchObject({ message: expect.stringMatching(words) });
   });
 
   it("is refused of a first checkpoint whose head names receipts", async () => {
     await expect(
-      readEvidence(reader, blobsOf(publisher.store), { ...parent, receiptsRoot: head.receiptsRoot }, undefined),
+      readHeadDocuments(reader, blobsOf(publisher.store), { ...parent, receiptsRoot: head.receiptsRoot }, undefined),
     ).rejects.toMatchObject({ message: expect.stringContaining("the first checkpoint has receipts") });
   });
 
@@ -437,8 +439,8 @@ describe("the manifest of a head", () => {
     const manifest = { ...parseManifest(await store.get(initial.digest)), ...change };
     const { digest } = await store.put(new TextEncoder().encode(canonicalJson(manifest)));
     const first = { ...parent, checkpointDigest: digest };
-    await expect(readEvidence(reader, blobsOf(store), first, undefined)).rejects.toMatchObject({
-      code: "EVIDENCE_MANIFEST",
+    await expect(readHeadDocuments(reader, blobsOf(store), first, undefined)).rejects.toMatchObject({
+      code: "DOCUMENT_MANIFEST",
       message: expect.stringContaining(words),
     });
   });
@@ -487,17 +489,17 @@ describe("what was read of a head", () => {
   };
 
   it("is not read again, but where it could not be had", async () => {
-    const cache = createEvidenceCache(reader);
+    const cache = createHeadDocumentsCache(reader);
     isThere = false;
     await expect(cache.read(blobs, head, parent)).rejects.toMatchObject({ code: "BLOB_MISSING" });
     isThere = true;
-    const evidence = await cache.read(blobs, head, parent);
+    const documents = await cache.read(blobs, head, parent);
     isThere = false;
-    expect(await cache.read(blobs, head, parent)).toBe(evidence);
+    expect(await cache.read(blobs, head, parent)).toBe(documents);
   });
 
   it("is kept of so many heads, the newest", async () => {
-    const cache = createEvidenceCache(reader, 1);
+    const cache = createHeadDocumentsCache(reader, 1);
     isThere = true;
     await cache.read(blobs, parent, undefined);
     await cache.read(blobs, head, parent);
@@ -530,13 +532,13 @@ async function chainOf(...from: number[]): Promise<PostedHead[]> {
   return heads;
 }
 const inTurn = async (heads: readonly PostedHead[], capacity?: number): Promise<string[]> => {
-  const cache = createEvidenceCache(reader, capacity);
+  const cache = createHeadDocumentsCache(reader, capacity);
   const found: string[] = [];
   for (const [i, each] of heads.entries())
     found.push(
       await cache.read(blobsOf(publisher.store), each, heads[i - 1]).then(
         () => "holds",
-        (error: EvidenceError) => error.message,
+        (error: DocumentError) => error.message,
       ),
     );
   return found.slice(1);
@@ -558,7 +560,7 @@ describe("data that an earlier round of the run was trained on", () => {
   });
 
   it("is told from the same data on another branch of the chain", async () => {
-    const cache = createEvidenceCache(reader);
+    const cache = createHeadDocumentsCache(reader);
     const [zero, first, second] = await chainOf(1, 4);
     const [, other] = await chainOf(4);
     for (const [each, before] of [

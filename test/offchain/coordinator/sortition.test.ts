@@ -1,6 +1,6 @@
 /** A validator's verdict about an aggregate is about the fragment that it drew, by the blocks as they are now. */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Digest, digestOfJson, drawnFragment, lotSeed } from "@cotrain/sdk/protocol";
+import { type Digest, digestOfJson, drawnFragment, sortitionSeed } from "@cotrain/sdk/protocol";
 import { afterEach, expect, it } from "vitest";
 
 import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
@@ -9,7 +9,7 @@ let harness: Harness;
 afterEach(() => harness.close());
 
 // point 15
-it("a verdict about another fragment than the lot gave its validator is refused, also when the chain went back", async () => {
+it("a verdict about another fragment than sortition gave its validator is refused, also when the chain went back", async () => {
   harness = await openHarness();
   const workers = [harness.worker("31"), harness.worker("32")];
   for (const worker of workers) await worker.join();
@@ -26,17 +26,17 @@ it("a verdict about another fragment than the lot gave its validator is refused,
       return `${error.code}${error.retryable ? ", later" : ""}`;
     }
   };
-  const lot = (hash: Digest) => drawnFragment(lotSeed(hash, head().head, lower(validators[0]!.address)), 4);
-  const drawn = lot(digestOfJson(harness.chain.heads.at(-1)!.block + 2));
+  const sortition = (hash: Digest) => drawnFragment(sortitionSeed(hash, head().head, lower(validators[0]!.address)), 4);
+  const drawn = sortition(digestOfJson(harness.chain.heads.at(-1)!.block + 2));
   for (const index of [0, 1, 2, 3].filter((each) => each !== drawn)) expect(await submit(index)).toBe("NOT_DRAWN");
 
   // The block that decides is still to come.
   const blockHash = harness.chain.blockHash.bind(harness.chain);
   Object.assign(harness.chain, { blockHash: async () => undefined });
-  expect(await submit(drawn)).toBe("LOT_PENDING, later");
+  expect(await submit(drawn)).toBe("SORTITION_PENDING, later");
   // The chain went back: another block decides.
   let other = digestOfJson("other");
-  while (lot(other) === drawn) other = digestOfJson(other);
+  while (sortition(other) === drawn) other = digestOfJson(other);
   Object.assign(harness.chain, { blockHash: async () => other });
   expect(await submit(drawn)).toBe("NOT_DRAWN");
   expect(harness.run.driver.state.verdictsAccepted).toBe(0);
@@ -68,8 +68,8 @@ it("a confirmation is taken of what another of the set drew, and of nothing else
   const head = () => harness.run.driver.state.heads.at(-1)!;
   await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
   const [mine, other] = [lower(validators[0]!.address), lower(validators[1]!.address)];
-  const lot = (who: typeof mine) =>
-    drawnFragment(lotSeed(digestOfJson(harness.chain.heads.at(-1)!.block + 2), head().head, who), 4);
+  const sortition = (who: typeof mine) =>
+    drawnFragment(sortitionSeed(digestOfJson(harness.chain.heads.at(-1)!.block + 2), head().head, who), 4);
   const submit = async (worker: typeof mine, index: number, value = 0n): Promise<string> => {
     const signed = await verdictOf(harness, validators[0]!, { kind: 5, worker, index, value });
     try {
@@ -80,9 +80,9 @@ it("a confirmation is taken of what another of the set drew, and of nothing else
       return error.code;
     }
   };
-  expect(await submit(mine, lot(mine))).toBe("WRONG_VERDICT");
+  expect(await submit(mine, sortition(mine))).toBe("WRONG_VERDICT");
   expect(await submit(lower(workers[0]!.account.address), 0)).toBe("WRONG_VERDICT");
-  expect(await submit(other, lot(other), 10_000n)).toBe("WRONG_VERDICT");
-  expect(await submit(other, (lot(other) + 1) % 4)).toBe("NOT_DRAWN");
-  expect(await submit(other, lot(other))).toBe("accepted");
+  expect(await submit(other, sortition(other), 10_000n)).toBe("WRONG_VERDICT");
+  expect(await submit(other, (sortition(other) + 1) % 4)).toBe("NOT_DRAWN");
+  expect(await submit(other, sortition(other))).toBe("accepted");
 });

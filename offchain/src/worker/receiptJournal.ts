@@ -10,7 +10,7 @@ import type { Clock } from "../base/index.ts";
 import { type Migration, openDatabase } from "../service/index.ts";
 import type { SignedReceipt } from "./receipt.ts";
 
-interface EvidenceTables {
+interface ReceiptTables {
   receipts: {
     receipt_hash: string;
     run_id: string;
@@ -27,7 +27,7 @@ interface EvidenceTables {
 
 const migrations: readonly Migration[] = [
   {
-    name: "evidence-1",
+    name: "receipts-1",
     up: async (db: Kysely<unknown>) => {
       await sql`create table receipts (
         receipt_hash text primary key,
@@ -47,14 +47,14 @@ const migrations: readonly Migration[] = [
 ];
 
 /** One receipt of this worker, with its acknowledgement where there is one. */
-export interface EvidenceRow extends SignedReceipt {
+export interface ReceiptRow extends SignedReceipt {
   readonly header: PayloadHeader;
   readonly ack: ReceiptReply | null;
   /** How the round ended for it, null while unknown. */
   readonly outcome: number | null;
 }
 
-export interface Evidence {
+export interface ReceiptJournal {
   /** Before the receipt is sent. The same receipt again changes nothing. */
   sent(receipt: SignedReceipt, header: PayloadHeader): Promise<void>;
   /** After its acknowledgement was verified. Durable when it resolves. */
@@ -62,16 +62,16 @@ export interface Evidence {
   /** When the coordinator told how it ended. @returns whether that is news */
   ended(receiptHash: Hex, outcome: number): Promise<boolean>;
   /** Receipts of a run that were accepted, since their outcome was told, but whose acknowledgement is missing; the newest few. */
-  unanswered(runId: string): Promise<EvidenceRow[]>;
+  unanswered(runId: string): Promise<ReceiptRow[]>;
   /** All receipts of a run by round. */
-  list(runId: string): Promise<EvidenceRow[]>;
+  list(runId: string): Promise<ReceiptRow[]>;
   close(): Promise<void>;
 }
 
 /** Acknowledgements that are asked for at a time. */
 const ASKED_AGAIN = 4;
 
-const toRow = (row: EvidenceTables["receipts"]): EvidenceRow => ({
+const toRow = (row: ReceiptTables["receipts"]): ReceiptRow => ({
   receipt: JSON.parse(row.receipt) as SignedReceipt["receipt"],
   signature: row.signature as Hex,
   receiptHash: row.receipt_hash as Hex,
@@ -84,9 +84,9 @@ const toRow = (row: EvidenceTables["receipts"]): EvidenceRow => ({
 });
 
 /** Opens the journal. @throws as `openDatabase` of the service room */
-export async function openEvidence(file: string, clock: Clock): Promise<Evidence> {
-  const database = await openDatabase<EvidenceTables>(file, migrations, {
-    remedy: "move the file away; the receipts in it are then no longer at hand as evidence",
+export async function openReceiptJournal(file: string, clock: Clock): Promise<ReceiptJournal> {
+  const database = await openDatabase<ReceiptTables>(file, migrations, {
+    remedy: "move the file away; the receipts in it are then no longer at hand",
   });
   const { kysely } = database;
   return {

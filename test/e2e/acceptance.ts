@@ -20,7 +20,7 @@ const mark = randomUUID();
 
 function check(condition: boolean, sentence: string): void {
   if (condition) return;
-  process.stderr.write(`story: ${sentence}\n`);
+  process.stderr.write(`acceptance: ${sentence}\n`);
   process.exit(1);
 }
 
@@ -30,7 +30,7 @@ function run(command: string, seconds: number): string {
   process.stdout.write(`$ ${command}\n`);
   const { status, signal, stdout } = spawnSync(command, {
     cwd: root,
-    env: { ...process.env, STORY_MARK: mark },
+    env: { ...process.env, ACCEPTANCE_MARK: mark },
     shell: true,
     encoding: "utf8",
     timeout: seconds * 1_000,
@@ -119,4 +119,4 @@ for (const { command } of second.commands)
   if (command !== "npm start") check(run(command, 180).trim().length > 0, `"${command}" printed nothing.`);
 rmSync(join(root, "model.car"), { force: true });
 await checkNothingLeft();
-process.stdout.write("story: the main job ran three times, and every command of its summary works\n");
+process.stdout.write("acceptance: the main job ran three times, and every command of its summary works\n");

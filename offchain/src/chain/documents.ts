@@ -17,7 +17,7 @@ import {
   MAX_MANIFEST_BYTES,
   outcomeCode,
   parseDocument,
-  Realisation,
+  Build,
   type ReceiptLeaf,
   ReceiptsFile,
   receiptsRoot,
@@ -36,9 +36,9 @@ import { addRound, overlap, type Positions, trainedIn } from "./positions.ts";
 export const MAX_DOCUMENT_BYTES = 64 << 20;
 
 /** A published document is not what the chain or its signers say. */
-export class EvidenceError extends UserError {
-  override readonly name = "EvidenceError";
-  constructor(code: `EVIDENCE_${string}`, message: string, options: ErrorOptions = {}) {
+export class DocumentError extends UserError {
+  override readonly name = "DocumentError";
+  constructor(code: `DOCUMENT_${string}`, message: string, options: ErrorOptions = {}) {
     super(code, message, options);
   }
 }
@@ -52,7 +52,7 @@ export const isMalformed = (error: unknown): error is CotrainError =>
   error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code) && !isItsWord(error));
 
 /** What stands behind one head. */
-export interface Evidence {
+export interface HeadDocuments {
   readonly manifest: CheckpointManifest;
   /** Null for checkpoint 0. */
   readonly file: ReceiptsFile | null;
@@ -75,28 +75,25 @@ export async function readJson(
 export interface RunDocuments {
   definition(): Promise<Definition>;
   /** Undefined for one that the registry never admitted; withdrawn or not makes no difference. */
-  realisation(digest: string): Promise<Realisation | undefined>;
+  build(digest: string): Promise<Build | undefined>;
 }
 
-/** Whether the registry ever admitted a realisation to a run, withdrawn or not. */
-export const wasAdmitted = async (reader: ChainReader, runId: RunId, realisation: string): Promise<boolean> =>
-  (await reader.realisationsOf(runId, asDigest(realisation))).includes(asDigest(realisation));
+/** Whether the registry ever admitted a build to a run, withdrawn or not. */
+export const wasAdmitted = async (reader: ChainReader, runId: RunId, build: string): Promise<boolean> =>
+  (await reader.buildsOf(runId, asDigest(build))).includes(asDigest(build));
 
 export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunId): RunDocuments {
   let definition: Promise<Definition> | undefined;
-  const realisations = new Map<string, Promise<Realisation | undefined>>();
+  const builds = new Map<string, Promise<Build | undefined>>();
   const readDefinition = async (): Promise<Definition> => {
     const { definition: digest } = await reader.run(runId);
     return parseDocument("definition", Definition, await readJson(blobs, runId, digest, "the definition"));
   };
-  const readRealisation = async (digest: string): Promise<Realisation | undefined> => {
+  const readBuild = async (digest: string): Promise<Build | undefined> => {
     if (!(await wasAdmitted(reader, runId, digest))) return undefined;
-    const found = parseDocument("realisation", Realisation, await readJson(blobs, runId, digest, "the realisation"));
+    const found = parseDocument("build", Build, await readJson(blobs, runId, digest, "the build"));
     if (found.definition === (await reader.run(runId)).definition) return found;
-    throw new EvidenceError(
-      "EVIDENCE_REALISATION",
-      `Realisation ${digest} is of another definition than run ${runId}.`,
-    );
+    throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
   };
   return {
     definition: () => {
@@ -104,11 +101,11 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
       reading.catch(() => (definition = undefined));
       return reading;
     },
-    realisation: (digest) => {
-      const reading = realisations.get(digest) ?? readRealisation(digest);
-      realisations.set(digest, reading);
+    build: (digest) => {
+      const reading = builds.get(digest) ?? readBuild(digest);
+      builds.set(digest, reading);
       // What was not admitted, or not to be had, may be next time.
-      const forget = (): void => void realisations.delete(digest);
+      const forget = (): void => void builds.delete(digest);
       reading.then((found) => found ?? forget(), forget);
       return reading;
     },
@@ -116,23 +113,23 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
 }
 
 /**
- * Reads and verifies the evidence of one head.
+ * Reads and verifies the documents of one head.
  * @param parent the link before it, undefined for checkpoint 0
- * @throws EvidenceError; what `blobs` throws for what is missing or tampered with
+ * @throws DocumentError; what `blobs` throws for what is missing or tampered with
  */
-export async function readEvidence(
+export async function readHeadDocuments(
   reader: ChainReader,
   blobs: BlobSource,
   head: PostedHead,
   parent: PostedHead | undefined,
   documents = runDocuments(reader, blobs, head.runId),
-): Promise<Evidence> {
+): Promise<HeadDocuments> {
   try {
     return await readDocuments(reader, blobs, head, parent, documents);
   } catch (error) {
     if (!isMalformed(error)) throw error;
     const place = `Checkpoint ${head.round} of run ${head.runId}`;
-    throw new EvidenceError("EVIDENCE_MALFORMED", `${place}: a document of it is malformed: ${error.message}`);
+    throw new DocumentError("DOCUMENT_MALFORMED", `${place}: a document of it is malformed: ${error.message}`);
   }
 }
 
@@ -142,10 +139,10 @@ async function readDocuments(
   head: PostedHead,
   parent: PostedHead | undefined,
   documents: RunDocuments,
-): Promise<Evidence> {
+): Promise<HeadDocuments> {
   const place = `Checkpoint ${head.round} of run ${head.runId}`;
   const require = (holds: boolean, what: string): void => {
-    if (!holds) throw new EvidenceError("EVIDENCE_MANIFEST", `${place}: ${what}.`, { details: { head: head.head } });
+    if (!holds) throw new DocumentError("DOCUMENT_MANIFEST", `${place}: ${what}.`, { details: { head: head.head } });
   };
   const definition = await documents.definition();
   const manifestOf = async ({ checkpointDigest }: PostedHead): Promise<CheckpointManifest> =>
@@ -165,7 +162,7 @@ async function readDocuments(
   require(head.round === parent.round + 1, `it follows checkpoint ${parent.round}`);
   // Also of a round in which nobody's work counts: nothing else tells what became of it.
   if (manifest.receipts === null || manifest.screening === null)
-    throw new EvidenceError("EVIDENCE_MANIFEST", `${place}: its manifest names no receipts or no screening.`, {
+    throw new DocumentError("DOCUMENT_MANIFEST", `${place}: its manifest names no receipts or no screening.`, {
       details: { head: head.head },
     });
   const before = await manifestOf(parent);
@@ -192,14 +189,14 @@ export interface RoundRules {
   readonly params: RunParams;
   /** Manifest of the checkpoint that the round started from. */
   readonly before: Pick<CheckpointManifest, "step">;
-  readonly documents: Pick<RunDocuments, "realisation">;
+  readonly documents: Pick<RunDocuments, "build">;
 }
 
 /**
  * Checks every receipt of a round: what it says, that its assignment is one of the run's, who signed it, and that the poster
  * acknowledged it.
  * @returns the leaves of the receipts root
- * @throws EvidenceError `EVIDENCE_RECEIPT`
+ * @throws DocumentError `DOCUMENT_RECEIPT`
  */
 export async function verifyReceipts(
   reader: ChainReader,
@@ -218,8 +215,8 @@ export async function verifyReceipts(
   const leaves: ReceiptLeaf[] = [];
   let previous = "";
   const fail = (worker: string, what: string): never => {
-    throw new EvidenceError(
-      "EVIDENCE_RECEIPT",
+    throw new DocumentError(
+      "DOCUMENT_RECEIPT",
       `Round ${roundNumber(round)} of run ${head.runId}, receipt of ${worker}: ${what}.`,
       {
         details: { head: head.head, worker },
@@ -247,14 +244,14 @@ export async function verifyReceipts(
       assignment.paramsVersion === receipt.paramsVersion &&
       assignment.base === receipt.baseDigest, "the assignment is another one");
     require(assignment.seed === head.runId, "the assignment has another order of the data than the run");
-    const realisation = await documents.realisation(receipt.realisation);
-    if (!realisation) return fail(worker, `its realisation ${receipt.realisation} was never admitted`);
+    const build = await documents.build(receipt.build);
+    if (!build) return fail(worker, `its build ${receipt.build} was never admitted`);
     // Tokens are paid: nothing that they are counted by, or trained under, is the poster's to choose.
     const innerSteps = innerStepsOf(params, round);
     require(assignment.steps <=
       innerSteps, `it was assigned ${assignment.steps} steps, ${innerSteps} at most are those of the round`);
     const due = {
-      batch: realisation.microBatch,
+      batch: build.microBatch,
       sequence: definition.sequence,
       globalStep: before.step,
       innerLrPpb: params.innerLrPpb,
@@ -299,45 +296,45 @@ export async function verifyReceipts(
 /**
  * Holds a round's data against what earlier rounds of the run were trained on.
  * @returns what both were
- * @throws EvidenceError `EVIDENCE_RECEIPT`
+ * @throws DocumentError `DOCUMENT_RECEIPT`
  */
-export function requireNewData(head: PostedHead, { file }: Pick<Evidence, "file">, before: Positions): Positions {
+export function requireNewData(head: PostedHead, { file }: Pick<HeadDocuments, "file">, before: Positions): Positions {
   const { sum, problem } = addRound(before, file ? trainedIn(file) : []);
   if (problem === "") return sum;
   const place = `Round ${roundNumber(head.round - 1)} of run ${head.runId}`;
-  throw new EvidenceError("EVIDENCE_RECEIPT", `${place}: ${problem}.`, { details: { head: head.head } });
+  throw new DocumentError("DOCUMENT_RECEIPT", `${place}: ${problem}.`, { details: { head: head.head } });
 }
 
 /**
- * Evidence by head, each verified once: an epoch and the attestations after it read the same heads again and again. A head is
+ * HeadDocuments by head, each verified once: an epoch and the attestations after it read the same heads again and again. A head is
  * held against those before it that were read here, as far as they follow each other.
  */
-export interface EvidenceCache {
-  read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<Evidence>;
+export interface HeadDocumentsCache {
+  read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<HeadDocuments>;
 }
 
-/** Heads of which {@link createEvidenceCache} keeps the positions up to there: the newest of the runs of a model. */
+/** Heads of which {@link createHeadDocumentsCache} keeps the positions up to there: the newest of the runs of a model. */
 const MAX_SUMS = 8;
 
 /** What is known of a head that was read. */
 interface Known {
   readonly parent: string;
-  readonly evidence: Promise<Evidence>;
+  readonly documents: Promise<HeadDocuments>;
 }
 
-export function createEvidenceCache(reader: ChainReader, capacity = 1_024): EvidenceCache {
+export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024): HeadDocumentsCache {
   const known = new Map<string, Known>();
-  const documents = new Map<RunId, RunDocuments>();
+  const ofRuns = new Map<RunId, RunDocuments>();
   /** Positions of the rounds up to the newest heads; others are added up again. */
   const sums = new Map<string, Positions>();
 
   /** What the rounds up to a head were trained on, as far as they were read. */
   async function before({ parentHead }: PostedHead): Promise<Positions> {
-    const files: Evidence[] = [];
+    const files: HeadDocuments[] = [];
     let name: string = parentHead;
     for (;;) {
       const link = known.get(name);
-      const found = await link?.evidence.catch(() => undefined);
+      const found = await link?.documents.catch(() => undefined);
       if (sums.has(name) || !link || !found) break;
       files.push(found);
       name = link.parent;
@@ -348,30 +345,30 @@ export function createEvidenceCache(reader: ChainReader, capacity = 1_024): Evid
     );
   }
 
-  async function read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<Evidence> {
-    const ofRun = documents.get(head.runId) ?? runDocuments(reader, blobs, head.runId);
-    documents.set(head.runId, ofRun);
+  async function read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<HeadDocuments> {
+    const ofRun = ofRuns.get(head.runId) ?? runDocuments(reader, blobs, head.runId);
+    ofRuns.set(head.runId, ofRun);
     const earlier = await before(head);
     // Those after a head that does not hold are held against those before it.
     sums.set(head.head, earlier);
     const [oldest] = sums.keys();
     if (sums.size > MAX_SUMS && oldest !== undefined) sums.delete(oldest);
-    const evidence = await readEvidence(reader, blobs, head, parent, ofRun);
-    sums.set(head.head, requireNewData(head, evidence, earlier));
-    return evidence;
+    const documents = await readHeadDocuments(reader, blobs, head, parent, ofRun);
+    sums.set(head.head, requireNewData(head, documents, earlier));
+    return documents;
   }
 
   return {
     read: (blobs, head, parent) => {
       const found = known.get(head.head);
-      if (found) return found.evidence;
-      const evidence = read(blobs, head, parent);
-      known.set(head.head, { parent: head.parentHead, evidence });
+      if (found) return found.documents;
+      const documents = read(blobs, head, parent);
+      known.set(head.head, { parent: head.parentHead, documents });
       // A blob that was missing may be there next time.
-      evidence.catch(() => known.delete(head.head));
+      documents.catch(() => known.delete(head.head));
       const [oldest] = known.keys();
       if (known.size > capacity && oldest !== undefined) known.delete(oldest);
-      return evidence;
+      return documents;
     },
   };
 }

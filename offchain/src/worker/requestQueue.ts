@@ -4,14 +4,14 @@
  */
 import { sessionHeaders } from "@cotrain/sdk/protocol";
 
-export interface Turnstile {
+export interface RequestQueue {
   /** For the client; tells when a session's request is on its way. */
   readonly fetch: typeof fetch;
   /** Starts a call of a session once the one before has left. */
   enter<T>(call: () => Promise<T>): Promise<T>;
 }
 
-export function createTurnstile(fetcher: typeof fetch = fetch): Turnstile {
+export function createRequestQueue(fetcher: typeof fetch = fetch): RequestQueue {
   let tail: Promise<void> = Promise.resolve();
   let left: (() => void) | undefined;
   return {

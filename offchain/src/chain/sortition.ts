@@ -1,5 +1,11 @@
-/** The lot: which fragment of a head each validator recomputes, decided by a block after the head's (protocol.md, "Lot"). */
-import { type Address, drawnFragment, drawsGateAudit, LOT_DELAY_BLOCKS, lotSeed } from "@cotrain/sdk/protocol";
+/** Sortition: which fragment of a head each validator recomputes, decided by a block after the head's (protocol.md, "Sortition"). */
+import {
+  type Address,
+  drawnFragment,
+  drawsGateAudit,
+  SORTITION_DELAY_BLOCKS,
+  sortitionSeed,
+} from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedHead } from "./ports.ts";
 
@@ -13,27 +19,27 @@ export async function drawnBy(
   validator: Address,
   fragments: number,
 ): Promise<number | undefined> {
-  const hash = await reader.blockHash(block + Number(LOT_DELAY_BLOCKS));
-  return hash && drawnFragment(lotSeed(hash, head, validator), fragments);
+  const hash = await reader.blockHash(block + Number(SORTITION_DELAY_BLOCKS));
+  return hash && drawnFragment(sortitionSeed(hash, head, validator), fragments);
 }
 
 /** What each validator looks at of one head. */
-export interface Lot {
+export interface Sortition {
   /** Nobody can foresee it before the head stands. */
   seedOf(validator: Address): bigint;
   fragmentOf(validator: Address): number;
   auditsGate(validator: Address): boolean;
 }
 
-/** All lots of a head at once; undefined while the block that decides them is still to come. */
-export async function lotOf(
+/** All draws of a head at once; undefined while the block that decides them is still to come. */
+export async function sortitionOf(
   reader: Pick<ChainReader, "blockHash">,
   { head, block }: Pick<PostedHead, "head" | "block">,
   { fragments, oneIn }: { readonly fragments: number; readonly oneIn: number },
-): Promise<Lot | undefined> {
-  const hash = await reader.blockHash(block + Number(LOT_DELAY_BLOCKS));
+): Promise<Sortition | undefined> {
+  const hash = await reader.blockHash(block + Number(SORTITION_DELAY_BLOCKS));
   if (!hash) return undefined;
-  const seedOf = (validator: Address): bigint => lotSeed(hash, head, validator);
+  const seedOf = (validator: Address): bigint => sortitionSeed(hash, head, validator);
   return {
     seedOf,
     fragmentOf: (validator) => drawnFragment(seedOf(validator), fragments),
