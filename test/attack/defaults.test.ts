@@ -6,7 +6,7 @@ import { createManualClock, type RetryableError, systemClock } from "../../offch
 import { createDoorPool } from "../../offchain/src/chain/doorPool.ts";
 import { BLOCK_GAS_LIMIT, DOOR_LIMITS, type NodeLink, openChainDoor } from "../../offchain/src/chain/index.ts";
 import { createLine } from "../../offchain/src/coordinator/line.ts";
-import { createReaderLimit } from "../../offchain/src/service/readers.ts";
+import { createReaderLimit } from "../../offchain/src/service/http/readers.ts";
 import { eventually } from "../offchain/service/support.ts";
 import { send } from "./node.ts";
 

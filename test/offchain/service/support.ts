@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
-import { nodeArgs } from "./processes/args.ts";
+import { nodeArgs } from "./programs/args.ts";
 
 export { nodeArgs };
 
@@ -25,7 +25,7 @@ export interface Program {
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-/** Runs processes/<name>.ts as a process of its own; killed after the test if it is still there. Not in concurrent tests. */
+/** Runs programs/<name>.ts as a process of its own; killed after the test if it is still there. Not in concurrent tests. */
 export function runProgram(
   name: string,
   args: string[] = [],

@@ -1,0 +1,10 @@
+/** The HTTP server that every daemon starts from, with its limits on sockets, requests and replies, and its metrics. */
+export * from "./addresses.ts";
+export * from "./connections.ts";
+export * from "./metrics.ts";
+export * from "./networks.ts";
+export * from "./ports.ts";
+export { addressRate, type RateCount, rateOf } from "./rateLimits.ts";
+export * from "./readers.ts";
+export * from "./server.ts";
+export * from "./webGuard.ts";

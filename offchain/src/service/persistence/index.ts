@@ -1,0 +1,9 @@
+/** What lies on the disk: the state directory and its lock, the database, the event log, durable jobs and keys. */
+export * from "./database.ts";
+export * from "./diskGate.ts";
+export * from "./eventLog.ts";
+export * from "./jobs.ts";
+export * from "./keystore.ts";
+export * from "./lock.ts";
+export * from "./state.ts";
+export * from "./stateFile.ts";

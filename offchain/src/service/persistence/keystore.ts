@@ -1,0 +1,159 @@
+/**
+ * Keys at rest: an encrypted V3 keystore (Web3 Secret Storage, https://ethereum.org/developers/docs/data-structures-and-encoding/web3-secret-storage/)
+ * and a passphrase file, both readable by their owner alone. No key and no passphrase is ever an argument of a process, a line
+ * of a log or part of an error.
+ */
+import { randomBytes, scrypt } from "node:crypto";
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+
+import { decryptKeystoreJson, encryptKeystoreJson, scrypt as ethersScrypt } from "ethers";
+import type { Hex } from "viem";
+import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
+
+import { readFileBounded, UserError, writeFileDurable } from "../../base/index.ts";
+
+/** scrypt's N for keys of a local network, which are worth nothing: opening takes milliseconds. */
+export const SCRYPT_N_LOCAL = 4_096;
+/** scrypt's N for keys that are worth something. */
+export const SCRYPT_N_STANDARD = 131_072;
+
+const MAX_KEYSTORE_BYTES = 64 << 10;
+/** A keystore names its own N, r and p; more than this would be an attack on memory (128 × N × r bytes). */
+const MAX_SCRYPT_BYTES = 1 << 30;
+const MAX_SCRYPT_LANES = 16;
+const MAX_PBKDF2_ROUNDS = 10_000_000;
+
+// OpenSSL's scrypt off the main thread instead of ethers' JavaScript one: 131,072 takes 0.4 s and not several.
+ethersScrypt.register(
+  (password, salt, N, r, p, length) =>
+    new Promise((resolve, reject) => {
+      scrypt(password, salt, length, { N, r, p, maxmem: 2 * MAX_SCRYPT_BYTES }, (error, key) => {
+        if (error) reject(error);
+        else resolve(`0x${key.toString("hex")}`);
+      });
+    }),
+);
+
+export interface KeystorePaths {
+  readonly keystore: string;
+  readonly passphrase: string;
+}
+
+export interface CreateKeystoreOptions extends KeystorePaths {
+  /** Cost of guessing: {@link SCRYPT_N_LOCAL} or {@link SCRYPT_N_STANDARD}. */
+  readonly scryptN: number;
+  /** A key to keep; default a new one from the system's randomness. */
+  readonly privateKey?: Hex;
+}
+
+/**
+ * Makes a keystore and, unless it exists, its passphrase file (32 random bytes in hex).
+ * @throws UserError `KEYSTORE_EXISTS` (nothing is ever overwritten), `KEYSTORE_PERMISSIONS`, `PATH_UNWRITABLE`
+ */
+export async function createKeystore(options: CreateKeystoreOptions): Promise<PrivateKeyAccount> {
+  if (existsSync(options.keystore)) {
+    throw new UserError(
+      "KEYSTORE_EXISTS",
+      `${options.keystore} exists already and is not overwritten: move it away or name another file.`,
+    );
+  }
+  const privateKey = options.privateKey ?? generatePrivateKey();
+  const account = privateKeyToAccount(privateKey);
+  if (!existsSync(options.passphrase)) {
+    await writeFileDurable(options.passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+  }
+  const json = await encryptKeystoreJson(
+    { address: account.address, privateKey },
+    await readPassphrase(options.passphrase),
+    { scrypt: { N: options.scryptN } },
+  );
+  await writeFileDurable(options.keystore, `${json}\n`, { mode: 0o600 });
+  return account;
+}
+
+/**
+ * Opens a keystore.
+ * @throws UserError `FILE_UNREADABLE`, `KEYSTORE_PERMISSIONS` (readable by others), `KEYSTORE_PASSPHRASE`, `KEYSTORE_CORRUPTED`
+ */
+export async function openKeystore(paths: KeystorePaths): Promise<PrivateKeyAccount> {
+  const json = await readPrivate(paths.keystore);
+  checkForm(paths.keystore, json);
+  const passphrase = await readPassphrase(paths.passphrase);
+  let opened: { address: string; privateKey: string };
+  try {
+    opened = await decryptKeystoreJson(json, passphrase);
+  } catch (error) {
+    // No cause: ethers' error quotes its arguments.
+    if (error instanceof Error && error.message.includes("incorrect password")) {
+      throw new UserError(
+        "KEYSTORE_PASSPHRASE",
+        `${paths.keystore} does not open with the passphrase in ${paths.passphrase}.`,
+      );
+    }
+    throw corrupted(paths.keystore);
+  }
+  return privateKeyToAccount(opened.privateKey as Hex);
+}
+
+/** Opens the keystore, or makes it when there is none. @throws as the two */
+export async function ensureKeystore(options: CreateKeystoreOptions): Promise<PrivateKeyAccount> {
+  return existsSync(options.keystore) ? openKeystore(options) : createKeystore(options);
+}
+
+function corrupted(file: string): UserError {
+  return new UserError("KEYSTORE_CORRUPTED", `${file} is not a readable V3 keystore: restore it from a copy.`);
+}
+
+/** A field by its name in lower case: the format's keys are written in either case ("Crypto" by old geth). */
+function field(value: unknown, name: string): unknown {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.entries(value).find(([key]) => key.toLowerCase() === name)?.[1];
+}
+
+/** Refuses, before anything is derived, what is no V3 keystore, or one that would take more memory or time than any honest one. */
+function checkForm(file: string, json: string): void {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch {
+    throw corrupted(file);
+  }
+  const crypto = field(parsed, "crypto");
+  const kdfParams = field(crypto, "kdfparams");
+  if (field(parsed, "version") !== 3 || typeof kdfParams !== "object" || kdfParams === null) throw corrupted(file);
+  // The wallets' libraries read the name in either case, and so does this check.
+  const kdf = String(field(crypto, "kdf")).toLowerCase();
+  if (kdf === "scrypt") {
+    const [n, r] = [field(kdfParams, "n"), field(kdfParams, "r")];
+    if (typeof n !== "number" || typeof r !== "number" || !(128 * n * r <= MAX_SCRYPT_BYTES)) throw corrupted(file);
+    const p = field(kdfParams, "p");
+    if (typeof p !== "number" || !(Number.isInteger(p) && p >= 1 && p <= MAX_SCRYPT_LANES)) throw corrupted(file);
+  } else {
+    if (kdf !== "pbkdf2") throw corrupted(file);
+    const c = field(kdfParams, "c");
+    if (typeof c !== "number" || !(Number.isInteger(c) && c >= 1 && c <= MAX_PBKDF2_ROUNDS)) throw corrupted(file);
+  }
+}
+
+async function readPassphrase(path: string): Promise<string> {
+  const passphrase = (await readPrivate(path)).replace(/\r?\n$/, "");
+  if (passphrase === "")
+    throw new UserError("KEYSTORE_PASSPHRASE", `${path} is empty: it must hold the keystore's passphrase.`);
+  return passphrase;
+}
+
+/** Reads a small file that nobody but its owner may read. */
+async function readPrivate(path: string): Promise<string> {
+  const bytes = await readFileBounded(path, MAX_KEYSTORE_BYTES);
+  if (process.platform !== "win32") {
+    const mode = (await stat(path)).mode & 0o777;
+    if ((mode & 0o077) !== 0) {
+      throw new UserError(
+        "KEYSTORE_PERMISSIONS",
+        `${path} can be read by other users (mode ${mode.toString(8).padStart(4, "0")}): run "chmod 600 ${path}".`,
+      );
+    }
+  }
+  return new TextDecoder().decode(bytes);
+}

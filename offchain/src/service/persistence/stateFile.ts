@@ -1,0 +1,84 @@
+/** Small JSON files of the state directory: written whole or not at all, believed only when they fit their schema. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import { type Static, type TSchema, Type } from "typebox";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import { freshCommand, readJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
+import { findMiss } from "../settings/schema.ts";
+
+const MAX_STATE_FILE_BYTES = 1 << 20;
+
+/**
+ * Reads a JSON file of at most 1 MiB that must fit `schema`.
+ * @param remedy imperative clause for the error, where the caller knows something gentler than to start anew, e.g. `delete it and run "cotrain init" again`
+ * @returns undefined when there is no such file
+ * @throws UserError `STATE_CORRUPTED` naming file, fault and remedy
+ */
+export async function readStateFile<S extends TSchema>(
+  path: string,
+  schema: S,
+  remedy = `put the state aside and start anew with "${freshCommand(path)}"`,
+): Promise<Static<S> | undefined> {
+  if (!existsSync(path)) return undefined;
+  let value: unknown;
+  try {
+    value = await readJsonBounded(path, MAX_STATE_FILE_BYTES);
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    throw new UserError("STATE_CORRUPTED", `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
+  }
+  const miss = findMiss(schema, value);
+  if (miss !== undefined) throw new UserError("STATE_CORRUPTED", `${path} is damaged (${miss}): ${remedy}.`);
+  return value as Static<S>;
+}
+
+/**
+ * Writes a JSON file durably; a crash leaves the old content or the new.
+ * @throws UserError `STATE_FILE_INVALID` when the value does not fit; UserError `PATH_UNWRITABLE`; RetryableError `DISK_FULL`
+ */
+export async function writeStateFile<S extends TSchema>(path: string, schema: S, value: Static<S>): Promise<void> {
+  const miss = findMiss(schema, value);
+  if (miss !== undefined) throw new UserError("STATE_FILE_INVALID", `${path} was not written: ${miss}.`);
+  await writeFileDurable(path, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 });
+}
+
+const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+const Hash = Type.String({ pattern: "^0x[0-9a-f]{64}$" });
+const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]);
+
+/** `run.json`: where the parts of a running tree are, so that every other command finds them. */
+export const RunFile = Type.Object(
+  {
+    version: Type.Literal(1),
+    /** ISO 8601. */
+    startedAt: Type.String(),
+    chain: Type.Object(
+      { chainId: Type.Integer({ minimum: 1 }), rpcUrl: Type.String(), embedded: Type.Boolean() },
+      { additionalProperties: false },
+    ),
+    /** Ports by what listens there: `coordinator`, `chain`, `metrics`, … */
+    ports: Type.Record(Type.String(), Port),
+    /** URLs by what answers there. */
+    urls: Type.Record(Type.String(), Type.String()),
+    modelId: Type.Optional(Hash),
+    runId: Type.Optional(Hash),
+    /** Wallet addresses by role: `organiser`, `poster`, `worker-1`, … */
+    wallets: Type.Optional(Type.Record(Type.String(), Type.String({ pattern: "^0x[0-9a-fA-F]{40}$" }))),
+    /** What the run was started with, so that the next start goes on with it. */
+    settings: Type.Optional(Type.Record(Type.String(), Scalar)),
+  },
+  { additionalProperties: false },
+);
+export type RunFile = Static<typeof RunFile>;
+
+/** The run file of a state directory, undefined when there is none. @throws UserError `STATE_CORRUPTED` */
+export async function readRunFile(stateDirectory: string): Promise<RunFile | undefined> {
+  return readStateFile(join(stateDirectory, "run.json"), RunFile);
+}
+
+/** Writes the run file of a state directory. @throws as {@link writeStateFile} */
+export async function writeRunFile(stateDirectory: string, run: RunFile): Promise<void> {
+  await writeStateFile(join(stateDirectory, "run.json"), RunFile, run);
+}
