@@ -20,7 +20,7 @@ import {
   type BlobStore,
   bundleModel,
   exportModel,
-  openFileStore,
+  openBlobStore,
   writeManifest,
 } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
@@ -42,7 +42,7 @@ export const runId = asRunId(digestOfJson("run"));
 
 /** A run's blobs, and a coordinator that serves them. */
 export async function createWorld(directory: string): Promise<World> {
-  const store = await openFileStore(join(directory, "store"));
+  const store = await openBlobStore(join(directory, "store"));
   const random = createRandom("text");
   const words = ["model", "head", "round", "worker", "share", "epoch", "trains", "signs", "the", "a", "of", "and"];
   const paragraph = (): string => `${Array.from({ length: 60 }, () => random.pick(words)).join(" ")}.`;

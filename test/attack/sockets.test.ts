@@ -21,7 +21,7 @@ import {
   readUpload,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { type BlobStore, openFileStore } from "../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore } from "../../offchain/src/storage/index.ts";
 import { canRun } from "../needs.ts";
 import { type Harness, openHarness, requestOf, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
 import { eventually, temporaryDirectory } from "../offchain/service/support.ts";
@@ -41,7 +41,7 @@ interface Served {
 
 /** A server with blobs on a real port, with small limits. */
 async function serve(limits: Parameters<typeof createBlobServer>[2] = {}, shards = 1): Promise<Served> {
-  const store = await openFileStore(await temporaryDirectory());
+  const store = await openBlobStore(await temporaryDirectory());
   const digests: Digest[] = [];
   for (let index = 0; index < shards; index++) digests.push((await store.put(randomBytes(SHARD))).digest);
   const app = await createHttpServer({

@@ -40,7 +40,7 @@ import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
 import { ensureWallet } from "../../offchain/src/cli/up/wallets.ts";
 import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
-import { type BlobStore, openFileStore } from "../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore } from "../../offchain/src/storage/index.ts";
 import { type BlobSource, fetchBase } from "../../offchain/src/worker/index.ts";
 import { payloadHeader, receiptOf, signReceipt, signStruct } from "../../offchain/src/worker/receipt.ts";
 
@@ -88,7 +88,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
   const deployment = await deploy({ walletClient, publicClient, profile: "local" });
   const addresses = { ...deployment.addresses };
   await writeDeployment(state, { ...deployment, addresses, blocks: { ...deployment.blocks } });
-  const blobs = await openFileStore(layout(state).blobs);
+  const blobs = await openBlobStore(layout(state).blobs);
   const material = await prepareRun(blobs, { preset, dataFile: undefined, seed: "bench" });
   const { modelId, runId } = await registerRunOnChain(blobs, material, {
     client: walletClient,

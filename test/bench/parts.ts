@@ -28,7 +28,7 @@ import {
   readUpload,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { openFileStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/index.ts";
 import { benchmarkStep } from "./engine.ts";
 import { type BenchOptions, percent, type Row, whole } from "./report.ts";
 
@@ -118,7 +118,7 @@ async function logRows(seconds: number, directory: string): Promise<Row[]> {
 
 /** A server of the service room that streams bodies into a blob store, as the coordinator does. */
 async function uploadRow(seconds: number, directory: string): Promise<Row> {
-  const store = await openFileStore(join(directory, "blobs"));
+  const store = await openBlobStore(join(directory, "blobs"));
   const size = 16 << 20;
   const app = await createHttpServer({
     logger: silentLogger(),

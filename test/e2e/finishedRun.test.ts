@@ -24,7 +24,7 @@ import { createRandom } from "../../offchain/src/base/index.ts";
 import { openLocalRun, withChain } from "../../offchain/src/cli/local.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { ensureKeystore, findPort, readRunFile, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
-import { openFileStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/index.ts";
 import {
   contentOf,
   cotrain,
@@ -169,7 +169,7 @@ function copyOf(): string {
 const newest = (): Digest => asDigest(summary.checkpoints.at(-1)?.digest ?? "");
 
 async function shardOf(where: string, checkpoint: Digest): Promise<string> {
-  const store = await openFileStore(join(where, "blobs"));
+  const store = await openBlobStore(join(where, "blobs"));
   const manifest = parseDocument(
     "manifest",
     CheckpointManifest,

@@ -23,7 +23,7 @@ import {
   openDatabase,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { type BlobStore, openFileStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
 import { openReceiptJournal, workerDaemon, type WorkerEvent } from "../../offchain/src/worker/index.ts";
 import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
 import { params } from "../offchain/coordinator/harness.ts";
@@ -40,7 +40,7 @@ let chain: FakeChain;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-e2e-"));
-  blobs = await openFileStore(join(directory, "blobs"));
+  blobs = await openBlobStore(join(directory, "blobs"));
   fixture = await publishEngineRun(blobs, "0.1m");
   const { runId, definition } = fixture;
   const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, {

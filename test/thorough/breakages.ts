@@ -959,7 +959,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a second rollback hides why the first was needed",
-    file: "offchain/src/service/persistence/database.ts",
+    file: "offchain/src/service/persistence/sqlite.ts",
     text: 'if (text === "rollback" && !connection.inTransaction) return',
     instead: 'if (text === "rollback" && text === undefined) return',
     tests: ["test/offchain/service/persistence/diskGate.test.ts"],
@@ -1744,7 +1744,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a database goes on writing to a full disk",
-    file: "offchain/src/service/persistence/database.ts",
+    file: "offchain/src/service/persistence/sqlite.ts",
     text: "      if (writes) disk.check();\n",
     instead: "",
     tests: ["test/offchain/service/persistence/diskGate.test.ts"],

@@ -9,6 +9,7 @@ export * from "./commandLine.ts";
 export * from "./errors.ts";
 export * from "./files.ts";
 export * from "./hash.ts";
+export * from "./locations.ts";
 export * from "./printable.ts";
 export * from "./random.ts";
 export * from "./readers.ts";

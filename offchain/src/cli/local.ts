@@ -32,7 +32,7 @@ import {
   stateExists,
   writeStateFile,
 } from "../service/index.ts";
-import { type BlobStore, openFileStore } from "../storage/index.ts";
+import { type BlobStore, openBlobStore } from "../storage/index.ts";
 
 /** Where things lie under a state directory. */
 export const layout = (state: string) => ({
@@ -114,7 +114,7 @@ export async function openLocalRun(directory: string): Promise<LocalRun> {
       `${state} holds no run: start one with "${startCommand(state)}", or name another directory with --state.`,
     );
   }
-  const blobs = await openFileStore(layout(state).blobs);
+  const blobs = await openBlobStore(layout(state).blobs);
   return { state, file, deployment, modelId: asModelId(file.modelId), runId: asRunId(file.runId), blobs };
 }
 

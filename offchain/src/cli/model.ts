@@ -11,7 +11,7 @@ import { type Static, Type } from "typebox";
 
 import { commandFor, UserError } from "../base/index.ts";
 import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
-import { BlobError, type BlobStore, openFileStore, type Model, readModel } from "../storage/index.ts";
+import { BlobError, type BlobStore, openBlobStore, type Model, readModel } from "../storage/index.ts";
 import { layout } from "./local.ts";
 
 const ModelFile = Type.Object({ bundle: Hash32 });
@@ -39,7 +39,7 @@ export async function openImportedModel(directory: string): Promise<ImportedMode
   const remedy = `import the model again with "${commandFor(state, "checkpoint", "import", "FILE")}"`;
   const file: ModelFile | undefined = await readStateFile(layout(state).model, ModelFile, remedy);
   if (!file) return undefined;
-  const blobs = await openFileStore(layout(state).blobs);
+  const blobs = await openBlobStore(layout(state).blobs);
   return { state, blobs, model: await readModel(blobs, asDigest(file.bundle)) };
 }
 
@@ -52,7 +52,7 @@ export async function keepModel(directory: string, work: (blobs: BlobStore) => P
   const fresh = !existsSync(directory);
   const state = await openStateDirectory(directory, { create: true });
   try {
-    const model = await work(await openFileStore(layout(state.path).blobs));
+    const model = await work(await openBlobStore(layout(state.path).blobs));
     await writeStateFile(layout(state.path).model, ModelFile, { bundle: model.digest });
     return model;
   } catch (error) {

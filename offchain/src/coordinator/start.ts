@@ -18,7 +18,7 @@ import {
   type StateDirectory,
   type Tls,
 } from "../service/index.ts";
-import { type BlobStore, openFileStore } from "../storage/index.ts";
+import { type BlobStore, openBlobStore } from "../storage/index.ts";
 import { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 import { statusByCode } from "./errors.ts";
 import { coordinatorMigrations, type CoordinatorSchema } from "./projections.ts";
@@ -64,7 +64,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
   const metrics = createMetrics();
   const coordinator = await createCoordinator(options, {
     chain,
-    blobs: options.blobs ?? (await openFileStore(state.resolve("blobs"))),
+    blobs: options.blobs ?? (await openBlobStore(state.resolve("blobs"))),
     database,
     poster,
     logger,

@@ -1,6 +1,6 @@
 /**
  * What a store of content-addressed blobs does. A blob's name is its SHA-256; whatever is read is verified against it,
- * so a store need not be trusted. The filesystem's is in fileStore.ts.
+ * so a store need not be trusted. The door to the engines is blobEngines.ts.
  */
 import type { Digest } from "@cotrain/sdk/protocol";
 

@@ -3,6 +3,7 @@
  * checkpoints (shards and manifest), models that travel as CAR files. May import base and @cotrain/sdk/protocol. Start at
  * blobStore.ts, then checkpoint.ts.
  */
+export { openBlobStore } from "./blobEngines.ts";
 export type { BlobReader, BlobStore, Expected, OpenBlob, Stored } from "./blobStore.ts";
 export {
   checkBlobs,
@@ -20,7 +21,7 @@ export {
   writeManifest,
 } from "./checkpoint.ts";
 export { BlobError, type BlobErrorCode, FormatError } from "./errors.ts";
-export { openFileStore } from "./fileStore.ts";
+
 export {
   bundleModel,
   exportModel,

@@ -20,7 +20,7 @@ import { type Clock, parseJsonBounded, systemClock, unlessAborted, UserError } f
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment, tensorViews } from "../diloco/index.ts";
 import { conformance, type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
-import { type BlobReader, createReadThrough, openFileStore, parseFragment, readManifest } from "../storage/index.ts";
+import { type BlobReader, createReadThrough, openBlobStore, parseFragment, readManifest } from "../storage/index.ts";
 
 const MAX_BLOB_BYTES = 2 ** 31;
 const MAX_DOCUMENT_BYTES = 16 << 20;
@@ -133,7 +133,7 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
   const { runId } = request;
   const fetch = (digest: Digest, limit: number): Promise<Uint8Array> => client.blob(runId, digest, limit);
   const kept = createReadThrough(
-    await openFileStore(settings.cache),
+    await openBlobStore(settings.cache),
     [{ name: "the coordinator", fetch }],
     MAX_BLOB_BYTES,
   );

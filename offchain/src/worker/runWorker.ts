@@ -18,7 +18,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, InternalError, RetryableError, roundNumber, systemClock, UserError } from "../base/index.ts";
-import { openFileStore } from "../storage/index.ts";
+import { openBlobStore } from "../storage/index.ts";
 import {
   type AdmittedBuild,
   type Artefacts,
@@ -183,7 +183,7 @@ async function prepare(
     return { runId, view: await retrying(() => client.run(runId), found) };
   });
 
-  const store = await openFileStore(join(options.directory, "blobs"));
+  const store = await openBlobStore(join(options.directory, "blobs"));
   let member: SessionKeeper | undefined;
   const blobs = createRemote(client, runId, { ...retry, onRetry: onRetry("blob") }, (call) => member?.vouched(call));
   const artefacts = createArtefacts(store, blobs);

@@ -32,7 +32,7 @@ import {
   verifyReceipts,
   verifyRun,
 } from "../../../offchain/src/chain/index.ts";
-import { BlobError, FormatError, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { BlobError, FormatError, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts } from "./ledger.ts";
 import {
   blobsOf,
@@ -77,7 +77,7 @@ let file: ReceiptsFile;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-documents-"));
-  const store = await openFileStore(join(directory, "blobs"));
+  const store = await openBlobStore(join(directory, "blobs"));
   initial = await createInitial(store, runId);
   admitted = [initial.build];
   publisher = createPublisher(store, { chainId: 31_337, contracts, runId }, initial);

@@ -75,7 +75,7 @@ import {
   type BlobStore,
   type FragmentState,
   type CheckpointFacts,
-  openFileStore,
+  openBlobStore,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
 
@@ -564,7 +564,7 @@ export async function createWorld(url: string, directory: string): Promise<World
     },
   });
   const modelId = asModelId(created.event.modelId);
-  const store = await openFileStore(join(directory, "blobs"));
+  const store = await openBlobStore(join(directory, "blobs"));
   const runId = asRunId(runIdOf(BigInt(chainId), addresses.runRegistry, modelId, zeroHash));
   const initial = await createInitial(store, runId);
   await registerRun.sync(sender, {

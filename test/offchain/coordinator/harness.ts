@@ -65,7 +65,7 @@ import {
 import {
   type BlobStore,
   type FragmentState,
-  openFileStore,
+  openBlobStore,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
 import { contracts, createFakeChain, type FakeChain } from "./fakeChain.ts";
@@ -216,7 +216,7 @@ const gateOf = (loss: NonNullable<HarnessOptions["loss"]>): GateMeter => ({
 export async function openHarness(options: HarnessOptions = {}): Promise<Harness> {
   const directory = await mkdtemp(join(options.parent ?? tmpdir(), "cotrain-coordinator-"));
   const clock = createManualClock(START);
-  const blobs = await openFileStore(join(directory, "blobs"));
+  const blobs = await openBlobStore(join(directory, "blobs"));
   const publish = async (document: unknown): Promise<Digest> =>
     (await blobs.put(new TextEncoder().encode(canonicalJson(document)))).digest;
   const initial: FragmentState[] = ELEMENTS.map((elements) => ({

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
 import type { Corpus } from "../../../offchain/src/data/index.ts";
-import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore } from "../../../offchain/src/storage/index.ts";
 
 /** A directory that goes when the test ends. */
 export async function temporaryDirectory(): Promise<string> {
@@ -15,7 +15,7 @@ export async function temporaryDirectory(): Promise<string> {
 }
 
 export async function temporaryStore(): Promise<BlobStore> {
-  return openFileStore(await temporaryDirectory());
+  return openBlobStore(await temporaryDirectory());
 }
 
 /** A file with this content. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, createReadThrough, openFileStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobSource, createReadThrough, openBlobStore } from "../../../offchain/src/storage/index.ts";
 import { collect, digestsIn, fileOf, temporaryDirectory, temporaryStore } from "./fixtures.ts";
 
 const random = createRandom("blobs");
@@ -50,7 +50,7 @@ describe("file store", () => {
   it("stores a stream and finds it again after reopening", async () => {
     const { root, store } = await temporaryStore();
     const { digest } = await store.put([random.bytes(10), random.bytes(0), random.bytes(20)]);
-    const again = await openFileStore(root);
+    const again = await openBlobStore(root);
     expect(await again.has(digest)).toBe(true);
     expect(await digestsIn(again)).toEqual([digest]);
     await again.delete(digest);
@@ -121,14 +121,14 @@ describe("file store", () => {
     await writeFile(join(root, "tmp", "dead"), "x");
     await writeFile(join(root, "tmp", "alive"), "x");
     await utimes(join(root, "tmp", "dead"), 1, 1);
-    await openFileStore(root);
+    await openBlobStore(root);
     expect(await readdir(join(root, "tmp"))).toEqual(["alive"]);
   });
 
   it("says in one sentence that its directory cannot be made", async () => {
     const directory = await temporaryDirectory();
     await writeFile(join(directory, "file"), "");
-    await expect(openFileStore(join(directory, "file"))).rejects.toMatchObject({ code: "PATH_UNWRITABLE" });
+    await expect(openBlobStore(join(directory, "file"))).rejects.toMatchObject({ code: "PATH_UNWRITABLE" });
   });
 });
 

@@ -22,7 +22,7 @@ import {
   type CheckpointFacts,
   type FragmentState,
   type Model,
-  openFileStore,
+  openBlobStore,
   type ProgramRole,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
@@ -36,7 +36,7 @@ export async function temporaryDirectory(): Promise<string> {
 
 export async function temporaryStore(): Promise<{ root: string; store: BlobStore }> {
   const root = join(await temporaryDirectory(), "blobs");
-  return { root, store: await openFileStore(root) };
+  return { root, store: await openBlobStore(root) };
 }
 
 /** Everything that a stream yields. */

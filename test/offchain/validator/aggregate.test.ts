@@ -23,7 +23,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { BlobSource, HeadDocuments, PostedHead } from "../../../offchain/src/chain/index.ts";
-import { BlobError, type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { BlobError, type BlobStore, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../chain/ledger.ts";
 import {
@@ -45,7 +45,7 @@ let input: AggregateInput;
 
 /** The last of some rounds, whose payloads are always the same, in a store of its own. */
 async function played(name: string, ...rounds: RoundOptions[]): Promise<{ blobs: BlobStore; input: AggregateInput }> {
-  const blobs = await openFileStore(join(directory, name));
+  const blobs = await openBlobStore(join(directory, name));
   const initial = await createInitial(blobs, runId);
   const definition: Definition = initial.definition;
   const place = { chainId: 31_337, contracts: contracts satisfies ContractAddresses, runId };

@@ -16,7 +16,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { PostedHead } from "../../../offchain/src/chain/index.ts";
-import { type BlobStore, openFileStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../chain/ledger.ts";
 import {
@@ -64,7 +64,7 @@ async function trained(options: RoundOptions = {}): Promise<Float32Array[]> {
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-audit-"));
-  store = await openFileStore(join(directory, "blobs"));
+  store = await openBlobStore(join(directory, "blobs"));
   initial = await createInitial(store, runId);
   const publisher = createPublisher(store, place, initial);
   const { file, leaves } = await publisher.round();

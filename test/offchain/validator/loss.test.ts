@@ -20,7 +20,7 @@ import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import {
   type BlobStore,
   type FragmentState,
-  openFileStore,
+  openBlobStore,
   readCheckpoint,
   writeManifest,
 } from "../../../offchain/src/storage/index.ts";
@@ -46,7 +46,7 @@ const request = () => ({
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-loss-"));
-  store = await openFileStore(join(directory, "store"));
+  store = await openBlobStore(join(directory, "store"));
   const random = createRandom("text");
   const words = ["model", "head", "round", "worker", "share", "epoch", "trains", "signs", "the", "a", "of", "and"];
   const paragraph = (): string => `${Array.from({ length: 60 }, () => random.pick(words)).join(" ")}.`;

@@ -12,7 +12,7 @@ import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { decodePayload, fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
-import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore } from "../../../offchain/src/storage/index.ts";
 import { blake3Of, workerDaemon, type WorkerEvent, openAssignmentSteps } from "../../../offchain/src/worker/index.ts";
 import { type CoordinatorDouble, startDouble } from "./coordinatorDouble.ts";
 import { publishEngineRun, type RunFixture } from "./fixture.ts";
@@ -25,7 +25,7 @@ let double: CoordinatorDouble;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-worker-"));
-  store = await openFileStore(join(directory, "remote"));
+  store = await openBlobStore(join(directory, "remote"));
   fixture = await publishEngineRun(store, "0.1m");
 });
 

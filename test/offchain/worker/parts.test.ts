@@ -17,7 +17,7 @@ import {
   tensorViews,
 } from "../../../offchain/src/diloco/index.ts";
 import { presetOf, parameterCount } from "../../../offchain/src/engine/index.ts";
-import { openFileStore } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/index.ts";
 import {
   blake3Of,
   checkResources,
@@ -251,7 +251,7 @@ describe("the cache", () => {
     const blobs = [1, 2, 3].map((byte) => new Uint8Array(100).fill(byte));
     const digests = blobs.map((bytes) => sha256Bytes(bytes));
     const fetched: number[] = [];
-    const store = await openFileStore(directory);
+    const store = await openBlobStore(directory);
     const artefacts = createArtefacts(store, {
       whole: (digest) => {
         const i = digests.indexOf(digest);

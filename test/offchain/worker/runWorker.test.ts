@@ -19,7 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { createManualClock, systemClock } from "../../../offchain/src/base/index.ts";
-import { type BlobStore, openFileStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, openBlobStore } from "../../../offchain/src/storage/index.ts";
 import {
   openReceiptJournal,
   runWorker,
@@ -44,7 +44,7 @@ let stop: AbortController;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-worker-"));
-  store = await openFileStore(join(directory, "remote"));
+  store = await openBlobStore(join(directory, "remote"));
   fixture = await publishPlainRun(store);
   trainer = createPlainTrainer();
   events = [];

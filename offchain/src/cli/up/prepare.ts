@@ -45,7 +45,7 @@ import {
   type Supervisor,
   writeRunFile,
 } from "../../service/index.ts";
-import { type BlobStore, openFileStore } from "../../storage/index.ts";
+import { type BlobStore, openBlobStore } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { chainFacts, type ChainFacts } from "../facts.ts";
 import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
@@ -175,7 +175,7 @@ export async function prepare(
   });
   supervisor.events.on("failed", (_, error) => progress.update({ warning: error.message }));
 
-  const blobs = await openFileStore(layout(state).blobs);
+  const blobs = await openBlobStore(layout(state).blobs);
 
   const activities = activitiesOf(file);
   progress.update({ activity: activities.before });

@@ -1,16 +1,14 @@
 /**
- * The embedded database: SQLite in WAL mode, every commit on the disk before it returns, queried through Kysely so that
- * PostgreSQL can take its place. One connection: queries wait for each other, and everything else waits for a transaction.
+ * The door to databases: a path or a URL, whose scheme names the engine, is all that callers know of one; they query through
+ * Kysely. Another engine is a row here and a file of its own.
  */
-import { existsSync, statfsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { type Kysely, sql, type Transaction } from "kysely";
 
-import Sqlite from "better-sqlite3";
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql, type Transaction } from "kysely";
+import { engineOf, type EngineTable, InternalError, UserError, freshCommand } from "../../base/index.ts";
+import type { Database, DatabaseEngine, DatabaseOptions } from "./databaseEngine.ts";
+import { openSqlite } from "./sqlite.ts";
 
-import { type Clock, freshCommand, InternalError, RetryableError, UserError } from "../../base/index.ts";
-import { createDiskGate, type DiskGate } from "./diskGate.ts";
-import type { Logger } from "../processes/logging.ts";
+const engines: EngineTable<DatabaseEngine> = { "file:": openSqlite };
 
 /** One step of a schema. Names are unique over all that share a database and never change once released. */
 export interface Migration {
@@ -23,90 +21,19 @@ export interface Migration {
 /** A Kysely or a transaction on it: what functions take that work in either. */
 export type Queryable<Schema> = Kysely<Schema> | Transaction<Schema>;
 
-export interface Database<Schema> {
-  readonly file: string;
-  readonly kysely: Kysely<Schema>;
-  /** While the disk is full every write is refused with `DISK_FULL`, untried; this says so and when to come again. */
-  readonly disk: DiskGate;
-  /**
-   * Runs `work` in one transaction (BEGIN IMMEDIATE), committed when it resolves and rolled back when it rejects. Inside,
-   * use the transaction it is handed only: a query on `kysely` would wait for the transaction, and so forever.
-   */
-  transaction<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T>;
-  /** Closes the file; harmless when called again. */
-  close(): Promise<void>;
-}
-
-export interface DatabaseOptions {
-  /** How long a query waits for another process's lock, in ms; default 5,000. */
-  readonly busyTimeout?: number;
-  /** Imperative clause in the error for a damaged file. */
-  readonly remedy?: string;
-  /** For the pauses while the disk is full. */
-  readonly clock?: Clock;
-  readonly logger?: Logger;
-}
-
-/** Above this size the check of the whole file at opening takes too long; damage then shows at the first damaged page read. */
-const CHECK_BELOW_BYTES = 256 << 20;
-/** After the disk was full writing begins again with so much room: a transaction of the usual size. */
-const ROOM_TO_RESUME = 512 << 10;
-const CACHED_STATEMENTS = 256;
-
 /**
  * Opens a database, creates it when missing, and brings its schema up to date.
- * @throws UserError `DATABASE_CORRUPTED`, `DATABASE_NEWER`, `PATH_UNWRITABLE`; RetryableError `DISK_FULL`, `DATABASE_BUSY`
+ * @param location a path, or a URL of an engine
+ * @throws UserError `DATABASE_CORRUPTED`, `DATABASE_NEWER`, `PATH_UNWRITABLE`, `LOCATION_INVALID`; RetryableError `DISK_FULL`,
+ *   `DATABASE_BUSY`
  */
 export async function openDatabase<Schema>(
-  file: string,
+  location: string,
   migrations: readonly Migration[],
   options: DatabaseOptions = {},
 ): Promise<Database<Schema>> {
-  const typed = (error: unknown): unknown => databaseError(file, error, options.remedy);
-  const existed = existsSync(file);
-  let connection: Sqlite.Database | undefined;
-  try {
-    connection = new Sqlite(file, { timeout: options.busyTimeout ?? 5_000 });
-    connection.pragma("journal_mode = WAL");
-    connection.pragma("synchronous = FULL");
-    connection.pragma("foreign_keys = ON");
-    // The WAL file shrinks back after a large transaction instead of keeping its greatest size for ever.
-    connection.pragma("journal_size_limit = 67108864");
-    if (existed && statSync(file).size < CHECK_BELOW_BYTES) {
-      const found = connection.pragma("quick_check(1)", { simple: true });
-      if (found !== "ok") throw corrupted(file, options.remedy, String(found));
-    }
-  } catch (error) {
-    connection?.close();
-    throw typed(error);
-  }
-  const opened = connection;
-  const disk = createDiskGate({
-    what: file,
-    clock: options.clock,
-    logger: options.logger,
-    probe: () => {
-      const { bavail, bsize } = statfsSync(dirname(file));
-      if (bavail * bsize < ROOM_TO_RESUME) throw new RetryableError("DISK_FULL", "There is no room yet.");
-      // One page, as it was: where a quota refuses what the filesystem has.
-      opened.exec("update schema_migrations set at = at where rowid = 1");
-    },
-  });
-  const kysely = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(opened, disk, typed) }) });
-  let closed = false;
-  const database: Database<Schema> = {
-    file,
-    kysely,
-    disk,
-    transaction: (work) => kysely.transaction().execute(work),
-    close: async () => {
-      if (closed) return;
-      closed = true;
-      disk.close();
-      await kysely.destroy();
-      opened.close();
-    },
-  };
+  const { engine, at } = engineOf("a database", engines, location);
+  const database = engine<Schema>(at, options);
   try {
     await migrate(database, migrations);
   } catch (error) {
@@ -125,7 +52,7 @@ async function migrate<Schema>(database: Database<Schema>, migrations: readonly 
       `Two migrations of ${database.file} have one name: ${names.join(", ")}.`,
     );
   }
-  await sql`create table if not exists schema_migrations (name text primary key, at text not null) strict`.execute(
+  await sql`create table if not exists schema_migrations (name text primary key, at text not null)`.execute(
     database.kysely,
   );
   const applied = new Set(
@@ -149,100 +76,4 @@ async function migrate<Schema>(database: Database<Schema>, migrations: readonly 
       );
     });
   }
-}
-
-/**
- * better-sqlite3 as Kysely sees it: statements prepared once, transactions that take the write lock at their beginning (a
- * deferred one can fail half-way when another process writes), errors with our types, and no write while the disk is full.
- */
-function adapt(connection: Sqlite.Database, disk: DiskGate, typed: (error: unknown) => unknown): SqliteDatabase {
-  const statements = new Map<string, SqliteStatement>();
-  const guarded = <T>(run: () => T): T => {
-    try {
-      return run();
-    } catch (error) {
-      const known = typed(error);
-      disk.report(known);
-      throw known;
-    }
-  };
-  const prepare = (text: string): SqliteStatement => {
-    const statement = guarded(() => connection.prepare(text === "begin" ? "begin immediate" : text));
-    const ends = text === "commit" || text === "rollback";
-    const writes = text === "begin" || (!ends && !statement.readonly);
-    const perform = <T>(run: () => T): T => {
-      // SQLite has rolled back by itself after some failures; a second rollback's error would hide the first.
-      if (text === "rollback" && !connection.inTransaction) return { changes: 0, lastInsertRowid: 0 } as T;
-      if (writes) disk.check();
-      const result = guarded(run);
-      if (text === "commit") disk.wrote();
-      return result;
-    };
-    return {
-      reader: statement.reader,
-      all: (parameters) => perform(() => statement.all(...parameters)),
-      run: (parameters) => perform(() => statement.run(...parameters)),
-      iterate: (parameters) => perform(() => statement.iterate(...parameters)),
-    };
-  };
-  return {
-    close: () => undefined,
-    prepare: (text) => {
-      const cached = statements.get(text);
-      if (cached) return cached;
-      const wrapped = prepare(text);
-      if (statements.size >= CACHED_STATEMENTS) {
-        const [oldest] = statements.keys();
-        if (oldest !== undefined) statements.delete(oldest);
-      }
-      statements.set(text, wrapped);
-      return wrapped;
-    },
-  };
-}
-
-function corrupted(file: string, remedy: string | undefined, detail: string, cause?: unknown): UserError {
-  return new UserError(
-    "DATABASE_CORRUPTED",
-    `${file} is damaged (${detail.split("\n")[0]}): ${remedy ?? `put the state aside and start anew with "${freshCommand(file)}"`}.`,
-    cause === undefined ? {} : { cause },
-  );
-}
-
-/** The typed error for what SQLite reported of `file`; anything else is returned as it is. */
-export function databaseError(file: string, error: unknown, remedy?: string): unknown {
-  if (error instanceof TypeError && error.message.includes("directory does not exist")) {
-    return new UserError("PATH_UNWRITABLE", `${file} cannot be opened: its directory does not exist.`, {
-      cause: error,
-    });
-  }
-  if (!(error instanceof Sqlite.SqliteError)) return error;
-  const code = error.code;
-  if (code.startsWith("SQLITE_NOTADB") || code.startsWith("SQLITE_CORRUPT")) {
-    return corrupted(file, remedy, error.message, error);
-  }
-  if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) {
-    return new RetryableError("DATABASE_BUSY", `${file} is being written by another process: try again.`, {
-      cause: error,
-    });
-  }
-  // The second: the index of the log of writes could not grow.
-  if (code.startsWith("SQLITE_FULL") || code === "SQLITE_IOERR_SHMSIZE") {
-    return new RetryableError("DISK_FULL", `${file} cannot be written: the disk is full.`, { cause: error });
-  }
-  if (code.startsWith("SQLITE_IOERR")) {
-    return new RetryableError(
-      "DATABASE_IO",
-      `${file} could not be read or written (${code}): check the disk, then try again.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN") || code.startsWith("SQLITE_PERM")) {
-    return new UserError("PATH_UNWRITABLE", `${file} cannot be opened for writing by this user.`, { cause: error });
-  }
-  return new InternalError("DATABASE_QUERY", `A query on ${file} failed: ${error.message} (${code}).`, {
-    cause: error,
-  });
 }

@@ -6,7 +6,8 @@ import { type Kysely, sql } from "kysely";
 
 import { canonicalJson, type Digest } from "@cotrain/sdk/protocol";
 import { freshCommand, InternalError, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
-import type { Database, Migration, Queryable } from "./database.ts";
+import type { Migration, Queryable } from "./database.ts";
+import type { Database } from "./databaseEngine.ts";
 
 /** `previousHash` of a run's first event. */
 export const GENESIS_HASH = `0x${"0".repeat(64)}` as Digest;

@@ -7,7 +7,8 @@ import { type Generated, type Kysely, sql } from "kysely";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { canonicalJson } from "@cotrain/sdk/protocol";
 import { type Clock, exitCodeOf, InternalError, type Random, systemClock, UserError } from "../../base/index.ts";
-import type { Database, Migration, Queryable } from "./database.ts";
+import type { Migration, Queryable } from "./database.ts";
+import type { Database } from "./databaseEngine.ts";
 import { type DiskGate, isDiskFull } from "./diskGate.ts";
 import type { Logger } from "../processes/logging.ts";
 

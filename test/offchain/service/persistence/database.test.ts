@@ -1,5 +1,6 @@
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { sql } from "kysely";
 import { expect, test } from "vitest";
 
@@ -20,6 +21,20 @@ const notes: Migration = {
       .execute();
   },
 };
+
+test("opens a path and its file: URL as one database, and refuses what no engine keeps", async () => {
+  const file = join(await temporaryDirectory(), "d.sqlite");
+  const first = await openDatabase<Schema>(pathToFileURL(file).href, [notes]);
+  expect(first.file).toBe(file);
+  await first.kysely.insertInto("notes").values({ id: 1, text: "kept" }).execute();
+  await first.close();
+  const second = await openDatabase<Schema>(file, [notes]);
+  expect(await second.kysely.selectFrom("notes").selectAll().execute()).toEqual([{ id: 1, text: "kept" }]);
+  await second.close();
+  await expect(openDatabase<Schema>("oracle://127.0.0.1/d", [notes])).rejects.toMatchObject({
+    code: "LOCATION_INVALID",
+  });
+});
 
 test("commits are on the disk before they return", async () => {
   const database = await openDatabase<Schema>(join(await temporaryDirectory(), "d.sqlite"), [notes]);

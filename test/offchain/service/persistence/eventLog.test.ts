@@ -4,7 +4,8 @@ import { sql } from "kysely";
 import { expect, test } from "vitest";
 
 import { canonicalJson } from "@cotrain/sdk/protocol";
-import { type Database, openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
+import { openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
+import type { Database } from "../../../../offchain/src/service/persistence/databaseEngine.ts";
 import {
   createEventLog,
   type EventLog,

@@ -8,7 +8,8 @@ import {
   RetryableError,
   UserError,
 } from "../../../../offchain/src/base/index.ts";
-import { type Database, openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
+import { openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
+import type { Database } from "../../../../offchain/src/service/persistence/databaseEngine.ts";
 import {
   type JobHandler,
   jobMigrations,

@@ -1,0 +1,40 @@
+/** Where something is kept, as a user names it: a path, or a URL whose scheme says which engine keeps it. */
+import { fileURLToPath } from "node:url";
+
+import { UserError } from "./errors.ts";
+import { redactUrl } from "./redact.ts";
+
+/** The scheme of a URL, with its colon; undefined for a path. One letter is a drive of Windows. */
+export const schemeOf = (location: string): string | undefined =>
+  /^[a-z][a-z0-9+.-]+:/i.exec(location)?.[0].toLowerCase();
+
+/** Engines by scheme; `file:` has paths too. */
+export type EngineTable<Engine> = { readonly "file:": Engine } & Readonly<Record<string, Engine>>;
+
+/**
+ * The engine of a location, and where it keeps: a path for `file:`, else the URL.
+ * @param what is kept, for the error: `blobs`
+ * @throws UserError `LOCATION_INVALID`
+ */
+export function engineOf<Engine>(
+  what: string,
+  engines: EngineTable<Engine>,
+  location: string,
+): { readonly engine: Engine; readonly at: string } {
+  const scheme = schemeOf(location);
+  if (scheme === undefined) return { engine: engines["file:"], at: location };
+  const engine = Object.hasOwn(engines, scheme) ? engines[scheme] : undefined;
+  if (engine === undefined || !URL.canParse(location)) {
+    const known = Object.keys(engines).map((each) => (each === "file:" ? "file:///DIRECTORY" : `${each}//HOST:PORT`));
+    throw new UserError(
+      "LOCATION_INVALID",
+      `Nothing keeps ${what} at ${redactUrl(location)}: name a path, or a URL such as ${known.join(" or ")}.`,
+    );
+  }
+  if (scheme !== "file:") return { engine, at: location };
+  try {
+    return { engine, at: fileURLToPath(location) };
+  } catch (error) {
+    throw new UserError("LOCATION_INVALID", `${location} names no path of this machine.`, { cause: error });
+  }
+}
