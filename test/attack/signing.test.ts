@@ -21,6 +21,7 @@ import {
   toWire,
   typedDataOf,
   type Verdict,
+  verdictKey,
   verdictKind,
 } from "@cotrain/sdk/protocol";
 import { createTestClient, http } from "viem";
@@ -33,7 +34,6 @@ import {
   createHeadDocumentsCache,
   type EpochComputation,
   openChain,
-  verdictKey,
 } from "../../offchain/src/chain/index.ts";
 import {
   type Database,

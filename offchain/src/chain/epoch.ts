@@ -26,8 +26,8 @@ import {
   type RunId,
   shareOut,
   type SignedVerdict,
-  type Verdict,
-  verdictKind,
+  verdictFormOf,
+  verdictKey,
   type VerdictsFile,
   versionSlack,
   zeroHash,
@@ -45,8 +45,6 @@ import type {
   PostedHead,
   RootView,
 } from "./ports.ts";
-
-const NOBODY: Address = `0x${"0".repeat(40)}`;
 
 export interface EpochModules {
   readonly reader: ChainReader;
@@ -369,24 +367,6 @@ export async function sumOfEpochs(blobs: BlobSource, runId: RunId, manifest: Hex
   return { version: 1, modelId: modelId ?? zeroHash, leaves: addUp([], earned) };
 }
 
-/** What makes two statements of one validator contradict each other when their values differ. */
-export const verdictKey = (verdict: SignedVerdict["verdict"]): string =>
-  [verdict.head, verdict.kind, verdict.worker, verdict.index, verdict.validator].join(":");
-
-/** Whether the kind is one that validators issue, and the value one that it allows. */
-function fits(kind: number, value: bigint, index: number, fragments: number): boolean {
-  if (kind === verdictKind.aggregate) return (value === 0n || value === 10_000n) && index < fragments;
-  if (kind === verdictKind.confirmation) return value === 0n && index < fragments;
-  return kind === verdictKind.loss;
-}
-
-/** Who must have drawn the fragment that a verdict is about; undefined where sortition decides nothing, null if nobody could. */
-function drawerOf({ kind, worker, validator }: Verdict, members: readonly Address[]): Address | null | undefined {
-  if (kind === verdictKind.aggregate) return worker === NOBODY ? validator : null;
-  if (kind !== verdictKind.confirmation) return undefined;
-  return worker !== validator && members.includes(worker) ? worker : null;
-}
-
 /**
  * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
  * where sortition sent its validator, or the one whose finding it confirms; in one fixed order.
@@ -411,11 +391,14 @@ async function countedVerdicts(
     const struct = fromWire("Verdict", verdict);
     const fragments = fragmentsOf.get(head.runId) ?? 0;
     const about = struct.runId === head.runId && struct.round === BigInt(Math.max(0, head.round - 1));
-    if (!about || !fits(struct.kind, struct.value, struct.index, fragments)) continue;
+    const form = verdictFormOf(struct.kind);
+    if (!about || !form) continue;
+    // What is no voice changes nobody's pay: it counts whatever else it says.
+    if (form.isVoice && form.problemOf(struct, fragments) !== "") continue;
     const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
     if (signer !== verdict.validator) continue;
-    const drawer = drawerOf(struct, members);
-    if (drawer === null) continue;
+    const drawer = form.drawerOf?.(struct);
+    if (drawer && !members.includes(drawer)) continue;
     if (drawer && (await drawnBy(reader, head, drawer, fragments)) !== struct.index) continue;
     counted.set(key, signed);
   }

@@ -28,16 +28,7 @@ export { type ChainPace, createChainPace } from "./chainPace.ts";
 export { type ChainDoor, type ChainDoorOptions, DOOR_LIMITS, type DoorLimits, openChainDoor } from "./chainDoor.ts";
 export { BLOCK_GAS_LIMIT } from "./doorPool.ts";
 export { type ChainConnection, chainError, connect, type ConnectionOptions, noRpc } from "./connection.ts";
-export {
-  computeEpoch,
-  deadlineOf,
-  dueEpoch,
-  endOfEpoch,
-  epochAt,
-  type EpochModules,
-  sumOfEpochs,
-  verdictKey,
-} from "./epoch.ts";
+export { computeEpoch, deadlineOf, dueEpoch, endOfEpoch, epochAt, type EpochModules, sumOfEpochs } from "./epoch.ts";
 export {
   createHeadDocumentsCache,
   type HeadDocuments,

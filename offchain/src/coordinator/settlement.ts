@@ -1,5 +1,5 @@
 /** Effects on the chain: heads posted in order, epochs computed, attested roots posted and activated. */
-import { type Address, aggregateRejected, digestOfJson, fromWire, toWire, verdictKind } from "@cotrain/sdk/protocol";
+import { type Address, aggregateRejected, digestOfJson, fromWire, isVoice, toWire } from "@cotrain/sdk/protocol";
 
 import { InternalError, RetryableError } from "../base/index.ts";
 import type { RootView } from "../chain/index.ts";
@@ -65,7 +65,7 @@ const LISTEN_MS = 500;
 function isContested({ heads, verdicts }: RunState, epoch: number, members: readonly Address[]): boolean {
   const voices = Object.values(verdicts)
     .map(({ verdict }) => fromWire("Verdict", verdict))
-    .filter(({ kind }) => kind === verdictKind.aggregate || kind === verdictKind.confirmation)
+    .filter(({ kind }) => isVoice(kind))
     .filter(({ validator }) => members.includes(validator));
   const hasSpoken = (head: string, member: Address): boolean =>
     voices.some((voice) => voice.head === head && voice.validator === member);

@@ -10,6 +10,9 @@ import {
   heldOutSampleSize,
   measuringOrder,
   type SignedVerdict,
+  type Verdict,
+  type VerdictForm,
+  verdictFormOf,
   verdictKind,
 } from "@cotrain/sdk/protocol";
 
@@ -20,7 +23,6 @@ import { fragmentCount, type HeadEntry } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
 const accepted: Accepted = { accepted: true };
-const zeroAddress: Address = `0x${"0".repeat(40)}`;
 
 /** The set in force is read at most this often per run, ms. */
 const SET_MAX_AGE = 5_000;
@@ -36,32 +38,18 @@ function validatorsOf(run: Run): Promise<readonly Address[]> {
   return validators;
 }
 
-/** Rules of each kind; see Verdict in protocol.md. */
-function checkContent(run: Run, verdict: SignedVerdict["verdict"], entry: HeadEntry): void {
+/** @returns the form of its kind, which it has */
+function checkForm(run: Run, verdict: Verdict, entry: HeadEntry): VerdictForm {
   const wrong = (what: string): never => {
     throw new RefusedError("WRONG_VERDICT", `Verdict of kind ${verdict.kind} about head ${verdict.head}: ${what}.`);
   };
-  const value = BigInt(verdict.value);
   // The head's own round counts completed rounds, so its receipts are those of the round before; checkpoint 0 has none.
   const round = Math.max(0, entry.round - 1);
   if (Number(verdict.round) !== round) wrong(`its round is ${round}, not ${verdict.round}`);
-  switch (verdict.kind) {
-    case verdictKind.aggregate:
-      if (verdict.worker !== zeroAddress) wrong("it names a worker");
-      if (verdict.index >= fragmentCount(run.driver.state)) wrong(`there is no fragment ${verdict.index}`);
-      if (value !== 0n && value !== 10_000n) wrong(`its value is 0 or 10000, not ${verdict.value}`);
-      return;
-    case verdictKind.confirmation:
-      if (verdict.worker === verdict.validator) wrong("it confirms what its own validator drew");
-      if (value !== 0n) wrong(`its value is 0, not ${verdict.value}`);
-      return;
-    case verdictKind.loss:
-      if (verdict.worker !== zeroAddress) wrong("it names a worker");
-      if (value > BigInt(Number.MAX_SAFE_INTEGER)) wrong(`${verdict.value} is out of range`);
-      return;
-    default:
-      wrong("validators issue none of that kind");
-  }
+  const form = verdictFormOf(verdict.kind);
+  if (!form) return wrong("validators issue none of that kind");
+  const problem = form.problemOf(verdict, fragmentCount(run.driver.state));
+  return problem === "" ? form : wrong(problem);
 }
 
 /**
@@ -97,9 +85,8 @@ async function checkTurn(run: Run, { verdict }: SignedVerdict, { head }: HeadEnt
 }
 
 /** Whoever could choose what it looks at would look where nothing is wrong, or where something is. */
-async function checkSortition(run: Run, { verdict }: SignedVerdict, entry: HeadEntry): Promise<void> {
+async function checkSortition(run: Run, verdict: Verdict, drawer: Address, entry: HeadEntry): Promise<void> {
   const { chain } = run.modules;
-  const drawer = verdict.kind === verdictKind.aggregate ? verdict.validator : verdict.worker;
   if (!(await validatorsOf(run)).includes(drawer)) {
     throw new RefusedError(
       "WRONG_VERDICT",
@@ -144,9 +131,8 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict, address: st
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
   const entry = driver.state.heads.find(({ head }) => head === verdict.head);
   if (entry) {
-    checkContent(run, verdict, entry);
-    const bySortition = verdict.kind === verdictKind.aggregate || verdict.kind === verdictKind.confirmation;
-    if (bySortition) await checkSortition(run, signed, entry);
+    const drawer = checkForm(run, struct, entry).drawerOf?.(struct);
+    if (drawer) await checkSortition(run, struct, drawer, entry);
     if (verdict.kind === verdictKind.loss) {
       await checkSample(run, signed);
       await checkTurn(run, signed, entry);

@@ -12,12 +12,14 @@ import {
   type EpochView,
   fromWire,
   MAX_MANIFEST_BYTES,
+  isVoice,
   type ModelId,
   parseDocument,
   type RunId,
   structHash,
-  VerdictsFile,
+  verdictKey,
   verdictKind,
+  VerdictsFile,
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
@@ -29,7 +31,6 @@ import {
   type HeadDocumentsCache,
   type Sortition,
   readJson,
-  verdictKey,
 } from "../chain/index.ts";
 import { boundClaims, type Claim, claimsOf } from "./claims.ts";
 import type { Statement } from "./statements.ts";
@@ -115,8 +116,7 @@ function differences(published: Attestation, { attestation: own, manifest }: Epo
 }
 
 /** A statement that a checkpoint does not follow from its payloads. */
-export const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean =>
-  (kind === verdictKind.aggregate || kind === verdictKind.confirmation) && BigInt(value) === 0n;
+export const isAgainst = ({ kind, value }: WireStruct<"Verdict">): boolean => isVoice(kind) && BigInt(value) === 0n;
 
 /** Counted validators that speak against a head. */
 const voicesAgainst = (head: string, { verdicts }: EpochComputation): number =>

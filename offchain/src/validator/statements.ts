@@ -2,11 +2,10 @@
  * The statements of one validator: each is on the disk before anybody sees it, and a second one that would contradict it is
  * never signed, whatever happened in between. Two contradicting signatures of one key are evidence for slashing.
  */
-import { canonicalJson, type Hex, type WireStruct } from "@cotrain/sdk/protocol";
+import { canonicalJson, type Hex, verdictKey, type WireStruct } from "@cotrain/sdk/protocol";
 import type { Kysely } from "kysely";
 
 import { type Clock, InternalError, systemClock, UserError } from "../base/index.ts";
-import { verdictKey } from "../chain/index.ts";
 import type { Database, Migration } from "../service/index.ts";
 
 /** One row. `value` is what must not differ between two statements of one key. */

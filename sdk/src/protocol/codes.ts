@@ -38,9 +38,6 @@ export const outcomeCode = {
 } as const;
 export type Outcome = (typeof outcomeCode)[keyof typeof outcomeCode];
 
-/** Verdict.kind; a confirmation says that what another validator drew does not hold. */
-export const verdictKind = { utility: 1, replay: 2, aggregate: 3, loss: 4, confirmation: 5 } as const;
-
 /** Reward leaf kind and Emission kind. */
 export const rewardKind = { compute: 1, code: 2, capital: 3, treasury: 4 } as const;
 

@@ -3,8 +3,9 @@
  * validator gets the same root.
  */
 import type { Address, Hex } from "viem";
-import { nameOfCode, type Outcome, outcomeCode, verdictKind } from "./codes.ts";
+import { nameOfCode, type Outcome, outcomeCode } from "./codes.ts";
 import type { ReceiptLeaf } from "./leaves.ts";
+import { isVoice } from "./verdicts.ts";
 
 export const FULL_QUALITY = 10_000n;
 
@@ -69,7 +70,7 @@ export const zeroReasons: Readonly<Record<ZeroReason, string>> = {
 export function aggregateRejected(head: Hex, verdicts: readonly ContributionVerdict[]): boolean {
   const against = new Map<string, boolean>();
   for (const { head: of, kind, validator, value } of verdicts) {
-    if (of !== head || (kind !== verdictKind.aggregate && kind !== verdictKind.confirmation)) continue;
+    if (of !== head || !isVoice(kind)) continue;
     const who = validator.toLowerCase();
     against.set(who, value === 0n || against.get(who) === true);
   }

@@ -20,3 +20,4 @@ export * from "./screening.ts";
 export * from "./session.ts";
 export * from "./table.ts";
 export * from "./typedData.ts";
+export * from "./verdicts.ts";

@@ -27,6 +27,7 @@ import {
   type SignedVerdict,
   toWire,
   typedDataOf,
+  verdictKey,
   verdictKind,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -40,7 +41,6 @@ import {
   openChain,
   readHeadDocuments,
   type RootView,
-  verdictKey,
 } from "../../../offchain/src/chain/index.ts";
 import {
   type Logger,
