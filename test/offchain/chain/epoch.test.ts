@@ -412,6 +412,19 @@ describe("verdicts", () => {
     expect(cumulative(two)).toEqual({ [b]: 1_000n });
   });
 
+  it("about held-out loss count whatever else they say, and change nobody's pay", async () => {
+    const ledger = withValidators(createLedger());
+    const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+    ledger.now = 1_016;
+    const lost = [
+      await verdict(head, { kind: verdictKind.loss, worker: b, value: 2n ** 60n }, 0),
+      await verdict(head, { kind: verdictKind.loss, index: 99, value: 0n }, 1),
+    ];
+    const computation = await compute(ledger, 1, lost);
+    expect(computation.verdicts.verdicts).toHaveLength(2);
+    expect(cumulative(computation)).toEqual(cumulative(await compute(ledger, 1, [])));
+  });
+
   it("in any order give the same documents", async () => {
     const ledger = withValidators(createLedger());
     const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
