@@ -1,5 +1,5 @@
 /**
- * `npm run check`: formatting, lint with the arrows between rooms, types, whether the committed ABIs match the contracts, the
+ * `npm run check`: formatting, lint, the arrows between rooms, types, whether the committed ABIs match the contracts, the
  * tables of docs/protocol.md the sources, and the results of the thorough tests the sources that they were got from.
  */
 import { spawnSync } from "node:child_process";
@@ -12,7 +12,12 @@ const solidity = ["contracts/**/*.sol", "test/contracts/**/*.sol"];
 const checks: readonly (readonly [what: string, command: string, args: readonly string[]])[] = [
   ["format of TypeScript", "oxfmt", ["--check"]],
   ["format of Solidity", "prettier", ["--check", "--log-level=warn", ...solidity]],
-  ["lint of TypeScript and arrows between rooms", "oxlint", ["--quiet"]],
+  ["lint of TypeScript", "oxlint", ["--quiet"]],
+  [
+    "arrows between rooms",
+    "depcruise",
+    ["--config", ".dependency-cruiser.mjs", "--output-type", "err", "sdk/src", "offchain/src", "deploy"],
+  ],
   ["lint of Solidity", "solhint", ["--quiet", "--max-warnings=0", "--noPoster", "contracts/**/*.sol"]],
   ["types", "tsc", ["-p", "tsconfig.json"]],
   ["contracts", "hardhat", ["build"]],

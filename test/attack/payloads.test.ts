@@ -11,7 +11,7 @@ import {
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
-import { problemOfScreening } from "../../offchain/src/chain/index.ts";
+import { problemOfScreening } from "../../offchain/src/run/index.ts";
 import { createApi } from "../../offchain/src/coordinator/api.ts";
 import { statusByCode } from "../../offchain/src/coordinator/errors.ts";
 import { createCoordinatorMetrics } from "../../offchain/src/coordinator/metrics.ts";

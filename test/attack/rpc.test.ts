@@ -27,10 +27,10 @@ import {
   type HeadFields,
   openChain,
   openReader,
-  readHeadDocuments,
   type Reverted,
   walletOn,
 } from "../../offchain/src/chain/index.ts";
+import { readHeadDocuments } from "../../offchain/src/run/index.ts";
 import {
   createLogger,
   jobMigrations,

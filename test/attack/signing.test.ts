@@ -28,13 +28,8 @@ import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { createRandom, systemClock, UserError } from "../../offchain/src/base/index.ts";
-import {
-  type Chain,
-  computeEpoch,
-  createHeadDocumentsCache,
-  type EpochComputation,
-  openChain,
-} from "../../offchain/src/chain/index.ts";
+import { type Chain, openChain } from "../../offchain/src/chain/index.ts";
+import { type EpochComputation, computeEpoch, createHeadDocumentsCache } from "../../offchain/src/run/index.ts";
 import {
   type Database,
   jobMigrations,
@@ -63,6 +58,7 @@ import {
   workers,
   type World,
 } from "../offchain/chain/world.ts";
+import { dueEpoch } from "../offchain/run/dueEpoch.ts";
 
 const lower = (account: { readonly address: string }): Address => account.address.toLowerCase() as Address;
 /** Who alone draws what is forged or withheld, and the two who are enough to sign a root. */
@@ -217,7 +213,7 @@ async function post(options: RoundOptions = {}, gate = false): Promise<Posted> {
 
 /** Ends the epoch and publishes it as the coordinator would have it signed. */
 async function publish(verdicts: readonly SignedVerdict[]): Promise<EpochComputation> {
-  const epoch = (await chain.dueEpoch(world.modelId))!;
+  const epoch = (await dueEpoch(chain, world.modelId))!;
   const modules = { reader: chain, blobs: world.blobs, documents: createHeadDocumentsCache(chain) };
   const result = await computeEpoch(modules, { modelId: world.modelId, epoch, verdicts });
   if (result.kind === "nothing") throw new Error(result.reason);

@@ -15,7 +15,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { problemOfScreening, problemOfUnreadable } from "../../offchain/src/chain/index.ts";
+import { problemOfScreening, problemOfUnreadable } from "../../offchain/src/run/index.ts";
 import { readManifest } from "../../offchain/src/storage/index.ts";
 import {
   type Harness,

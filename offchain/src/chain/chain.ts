@@ -18,8 +18,6 @@ import type { LocalAccount } from "viem";
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
-import { computeEpoch, dueEpoch } from "./epoch.ts";
-import { createHeadDocumentsCache } from "./documents.ts";
 import { type JournalOptions, openJournal, type PostingKind } from "./journal.ts";
 import type { ChainPort, ChainReader, HeadFields, HeadPosting, PostedRoot, RootPosting } from "./ports.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
@@ -204,7 +202,6 @@ export async function openChain(
   });
 
   const watch = watchPostings({ reader, journal, heads, roots, activations, options, clock });
-  const documents = createHeadDocumentsCache(reader);
 
   return {
     ...reader,
@@ -239,8 +236,6 @@ export async function openChain(
       watch.note({ kind: "activation", modelId, epoch });
       return posted(result);
     },
-    dueEpoch: (modelId) => dueEpoch(reader, modelId),
-    computeEpoch: (input, blobs) => computeEpoch({ reader, blobs, documents }, input),
     feeWait: () => journal.feeWait(),
     onReverted: watch.onReverted,
     close: async () => {

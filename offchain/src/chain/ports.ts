@@ -8,16 +8,11 @@ import type {
   Attestation,
   ContractAddresses,
   Digest,
-  EpochInputs,
-  EpochManifest,
   HeadHash,
   Hex,
   ModelId,
-  RewardsFile,
   RunId,
   RunParams,
-  SignedVerdict,
-  VerdictsFile,
 } from "@cotrain/sdk/protocol";
 import type { FeesAsked } from "./fees.ts";
 
@@ -187,36 +182,6 @@ export interface ChainReader {
   forget(of: RunId | ModelId): void;
 }
 
-/** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */
-export interface BlobSource {
-  /** A whole blob of at most `limit` bytes whose digest was verified. */
-  blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array>;
-}
-
-export interface ComputeEpochInput {
-  readonly modelId: ModelId;
-  /** An epoch that is over, above the active root's, with at least one head; see {@link ChainPort.dueEpoch}. */
-  readonly epoch: number;
-  /** Verdicts accepted so far; those about heads of the epochs covered count. */
-  readonly verdicts: readonly SignedVerdict[];
-  /** Deadline to attest; without it the first one that has not passed: end of the epoch + n × posting delay. */
-  readonly deadline?: number;
-}
-
-/** The documents of an epoch and the statement that validators are asked to sign. Store all four documents, canonical JSON. */
-export interface EpochComputation {
-  readonly inputs: EpochInputs;
-  readonly verdicts: VerdictsFile;
-  readonly rewards: RewardsFile;
-  readonly manifest: EpochManifest;
-  readonly attestation: Attestation;
-}
-
-export type EpochResult =
-  | { readonly kind: "computed"; readonly computation: EpochComputation }
-  /** Nothing to attest: no head in the epoch, or nobody has earned anything yet. */
-  | { readonly kind: "nothing"; readonly reason: string };
-
 /** Outcome of a posting. `transaction` is null when the contract already held the same content and nobody's log was found. */
 export interface Posting {
   readonly transaction: Hex | null;
@@ -257,10 +222,6 @@ export interface ChainPort extends ChainReader {
   ): Promise<RootPosting>;
   /** Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before. */
   activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
-  /** The newest epoch that is over, lies above the active root's and has heads; undefined without one or while a root is pending. */
-  dueEpoch(modelId: ModelId): Promise<number | undefined>;
-  /** @throws RetryableError `CHAIN_MOVED` when the active root changed meanwhile; UserError `DOCUMENT_…` for documents that do not verify */
-  computeEpoch(input: ComputeEpochInput, blobs: BlobSource): Promise<EpochResult>;
   /** What postings wait for while the chain asks for more than a transaction may cost; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

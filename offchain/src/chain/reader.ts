@@ -39,7 +39,7 @@ import {
 
 import { RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
-import { endOfEpoch, epochAt } from "./epoch.ts";
+import { endOfEpoch, epochAt } from "./schedule.ts";
 import { createHistory } from "./history.ts";
 import type {
   ActivatedRoot,

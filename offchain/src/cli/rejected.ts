@@ -1,7 +1,8 @@
 /** What whoever looks at a run, or uses a checkpoint of it, is told of those that validators found not to hold. */
 import type { RunId } from "@cotrain/sdk/protocol";
 
-import { type ChainReader, type PostedHead, rejectedHeads } from "../chain/index.ts";
+import { type ChainReader, type PostedHead } from "../chain/index.ts";
+import { rejectedHeads } from "../run/index.ts";
 import type { BlobReader } from "../storage/index.ts";
 import { blobSourceOf } from "./wiring.ts";
 

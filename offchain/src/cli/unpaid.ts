@@ -1,7 +1,7 @@
 /** What earned nothing and why, as lines for people. */
 import { zeroReasons } from "@cotrain/sdk/protocol";
 
-import type { Unpaid, UnpaidWork } from "../chain/index.ts";
+import type { Unpaid, UnpaidWork } from "../run/index.ts";
 import { countOf, formatCount, shortAddress, wrap } from "./format.ts";
 
 /** Lines that people are shown; the rest is counted. */

@@ -19,16 +19,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { freshCommand, UserError } from "../base/index.ts";
-import {
-  type BlobSource,
-  type ChainReader,
-  isNotHad,
-  openReader,
-  readJson,
-  sumOfEpochs,
-  type Unpaid,
-  unpaidWork,
-} from "../chain/index.ts";
+import { type ChainReader, openReader } from "../chain/index.ts";
+import { type BlobSource, isNotHad, readJson, sumOfEpochs, type Unpaid, unpaidWork } from "../run/index.ts";
 import type { BlobReader } from "../storage/index.ts";
 import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
 

@@ -3,7 +3,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { type Digest, parseDocument, Build, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, parseJsonBounded } from "../base/index.ts";
-import type { ChainPort } from "../chain/index.ts";
+import type { RunChain } from "../run/index.ts";
 import { BlobError, type BlobStore } from "../storage/index.ts";
 
 const MAX_BUILD_BYTES = 1 << 20;
@@ -27,7 +27,7 @@ interface Answer {
 export function createBuilds(
   runId: RunId,
   definition: Digest,
-  modules: { readonly chain: ChainPort; readonly blobs: BlobStore; readonly clock: Clock },
+  modules: { readonly chain: RunChain; readonly blobs: BlobStore; readonly clock: Clock },
 ): Builds {
   const { chain, blobs, clock } = modules;
   const answers = new Map<Digest, Answer>();

@@ -5,7 +5,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import pLimit from "p-limit";
 
 import { type Clock, InternalError, systemClock } from "../base/index.ts";
-import type { ChainPort } from "../chain/index.ts";
+import type { RunChain } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Database, HttpApp, Logger, Metrics } from "../service/index.ts";
 import { createApi } from "./api.ts";
@@ -38,7 +38,7 @@ export interface CoordinatorOptions {
 }
 
 export interface CoordinatorModules {
-  readonly chain: ChainPort;
+  readonly chain: RunChain;
   readonly blobs: BlobStore;
   /** Opened with eventLogMigrations and coordinatorMigrations. */
   readonly database: Database<CoordinatorSchema>;

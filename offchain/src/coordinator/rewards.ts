@@ -11,7 +11,7 @@ import {
 import { getAddress } from "viem";
 
 import { parseJsonBounded } from "../base/index.ts";
-import { sumOfEpochs, type UnpaidWork, unpaidWork } from "../chain/index.ts";
+import { sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { blobSource, putDocument, type Run } from "./run.ts";
 

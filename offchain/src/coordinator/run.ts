@@ -26,7 +26,7 @@ import {
 import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, parseJsonBounded, RetryableError, UserError } from "../base/index.ts";
-import type { BlobSource, ChainPort } from "../chain/index.ts";
+import type { RunChain, BlobSource } from "../run/index.ts";
 import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
@@ -84,7 +84,7 @@ export interface Announced {
 
 /** What a run needs from outside. */
 export interface RunModules {
-  readonly chain: ChainPort;
+  readonly chain: RunChain;
   readonly blobs: BlobStore;
   readonly database: Database<CoordinatorSchema>;
   readonly poster: SigningAccount;
@@ -216,7 +216,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   };
 }
 
-function factsOf(runId: RunId, modelId: RunFacts["modelId"], chain: ChainPort, definition: Definition): RunFacts {
+function factsOf(runId: RunId, modelId: RunFacts["modelId"], chain: RunChain, definition: Definition): RunFacts {
   const fragments = definition.table.reduce((most, { fragment }) => Math.max(most, fragment + 1), 0);
   const elements = Array.from({ length: fragments }, (_, index) =>
     definition.table
@@ -280,7 +280,7 @@ async function created(options: RunOptions, facts: RunFacts, modules: RunModules
 }
 
 /** Parameters of which two looks say the same. @throws RetryableError CHAIN_MOVED */
-async function seenTwice(chain: ChainPort, runId: RunId, version: number): Promise<RunParams> {
+async function seenTwice(chain: RunChain, runId: RunId, version: number): Promise<RunParams> {
   const [params, again] = [await chain.paramsOf(runId, version), await chain.paramsOf(runId, version)];
   if (canonicalJson(runParamsToWire(params)) === canonicalJson(runParamsToWire(again))) return params;
   throw new RetryableError(

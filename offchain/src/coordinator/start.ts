@@ -3,6 +3,7 @@ import type { LocalAccount } from "viem";
 
 import { createRandom, type Clock, systemClock } from "../base/index.ts";
 import { openChain, type ChainOptions } from "../chain/index.ts";
+import { withEpochAccounts } from "../run/index.ts";
 import {
   createHttpServer,
   createMetrics,
@@ -59,7 +60,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
   );
   opened.defer(() => database.close());
   const jobs = await openJobTable(database, { clock, random: createRandom(`${poster.address}/${clock.now()}`) });
-  const chain = await openChain({ clock, logger, ...options.chain }, { account: poster, jobs });
+  const chain = withEpochAccounts(await openChain({ clock, logger, ...options.chain }, { account: poster, jobs }));
   opened.defer(() => chain.close());
   const metrics = createMetrics();
   const coordinator = await createCoordinator(options, {

@@ -16,7 +16,7 @@ import {
   verdictKind,
 } from "@cotrain/sdk/protocol";
 
-import { drawnBy } from "../chain/index.ts";
+import { drawnBy } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { refusalOf } from "./machine/rules.ts";
 import { fragmentCount, type HeadEntry } from "./machine/state.ts";

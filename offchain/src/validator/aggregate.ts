@@ -11,23 +11,23 @@ import {
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
+import { type PostedHead } from "../chain/index.ts";
 import {
-  blamesByMeasure,
   type BlobSource,
+  blamesByMeasure,
   createRecordReader,
   type HeadDocuments,
   DocumentError,
   isMalformed,
   pastScreenings,
   type PayloadPlace,
-  type PostedHead,
   problemOfSample,
   problemOfScreening,
   problemOfUnreadable,
   readMeasured,
   readScreening,
   requireMeasures,
-} from "../chain/index.ts";
+} from "../run/index.ts";
 import {
   type Contribution,
   fragmentLayouts,

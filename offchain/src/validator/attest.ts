@@ -23,15 +23,15 @@ import {
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
+import { type ChainReader } from "../chain/index.ts";
 import {
   type BlobSource,
-  type ChainReader,
-  computeEpoch,
   type EpochComputation,
+  computeEpoch,
   type HeadDocumentsCache,
   type Sortition,
   readJson,
-} from "../chain/index.ts";
+} from "../run/index.ts";
 import { boundClaims, type Claim, claimsOf } from "./claims.ts";
 import type { Statement } from "./statements.ts";
 

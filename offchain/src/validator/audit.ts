@@ -10,7 +10,7 @@ import {
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { type BlobSource, DocumentError, readScreening } from "../chain/index.ts";
+import { type BlobSource, DocumentError, readScreening } from "../run/index.ts";
 import {
   aloneOf,
   codecOf,

@@ -17,7 +17,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
-import type { ChainReader, EpochComputation, Sortition } from "../chain/index.ts";
+import type { ChainReader } from "../chain/index.ts";
+import type { EpochComputation, Sortition } from "../run/index.ts";
 
 /** Of one validator and epoch; of more the draw of the one who looks decides, what is denied first. */
 export const CLAIMS_PER_MEMBER = 256;

@@ -31,26 +31,28 @@ import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
-  blamesByLoss,
-  type BlobSource,
   type ChainReader,
-  createHeadDocumentsCache,
-  drawnBy,
   endOfEpoch,
   epochAt,
+  type ModelSchedule,
+  type PostedHead,
+  type RunRecord,
+} from "../chain/index.ts";
+import {
+  type BlobSource,
+  blamesByLoss,
+  createHeadDocumentsCache,
+  drawnBy,
   DocumentError,
   isNotHad,
   type Sortition,
   sortitionOf,
-  type ModelSchedule,
-  type PostedHead,
   readHeadDocuments,
   type RunDocuments,
   runDocuments,
   readJson,
-  type RunRecord,
   wasAdmitted,
-} from "../chain/index.ts";
+} from "../run/index.ts";
 import { PayloadError } from "../diloco/index.ts";
 import { FormatError } from "../storage/index.ts";
 import { type AggregateInput, checkAggregate } from "./aggregate.ts";

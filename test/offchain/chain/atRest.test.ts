@@ -24,17 +24,13 @@ import { createPublicClient, createTestClient, createWalletClient, http } from "
 import { expect, onTestFinished, test } from "vitest";
 
 import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
-import {
-  createChainPace,
-  developmentChain,
-  type EpochComputation,
-  openChain,
-  openChainDoor,
-} from "../../../offchain/src/chain/index.ts";
+import { createChainPace, developmentChain, openChain, openChainDoor } from "../../../offchain/src/chain/index.ts";
+import { type EpochComputation, withEpochAccounts } from "../../../offchain/src/run/index.ts";
 import { executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { createNode, type TestNode } from "./node.ts";
 import { createWorld, params, poster, validators, workers, type World } from "./world.ts";
+import { dueEpoch } from "../run/dueEpoch.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
 
@@ -43,7 +39,9 @@ async function settle(node: TestNode, world: World): Promise<EpochComputation["r
   const { chainId, contracts, fromBlock, modelId, url: rpcUrl } = world;
   const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
-  const chain = await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs });
+  const chain = withEpochAccounts(
+    await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
+  );
   const development = createTestClient({ mode: "anvil", transport: http(node.url) });
   const pass = async (seconds: number): Promise<void> => {
     await development.increaseTime({ seconds });
@@ -53,7 +51,7 @@ async function settle(node: TestNode, world: World): Promise<EpochComputation["r
   const { fields } = await world.publisher.round();
   await chain.postHead({ ...fields, parentHead: head }, "head");
   await pass(16);
-  const epoch = (await chain.dueEpoch(modelId))!;
+  const epoch = (await dueEpoch(chain, modelId))!;
   const result = await chain.computeEpoch({ modelId, epoch, verdicts: [] }, world.blobs);
   if (result.kind === "nothing") throw new Error(result.reason);
   const { attestation, inputs, verdicts, rewards, manifest } = result.computation;

@@ -56,7 +56,8 @@ import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 
 import { deploy, profileFor } from "../../../deploy/deployment.ts";
 import { createRandom } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
+import { type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
+import { type BlobSource } from "../../../offchain/src/run/index.ts";
 import {
   codecOf,
   encodePayload,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Address } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import type { Unpaid, UnpaidWork } from "../../../offchain/src/chain/index.ts";
+import type { Unpaid, UnpaidWork } from "../../../offchain/src/run/index.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
 import { shortAddress } from "../../../offchain/src/cli/format.ts";
 import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";

@@ -20,7 +20,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type ManualClock, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
-import type { BlobSource, ChainPort, FeeWait, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
+import type { FeeWait, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 
 const address = (byte: string): Address => `0x${byte.repeat(20)}`;
@@ -54,7 +55,7 @@ export interface FakeChainOptions {
   readonly params: RunParams;
 }
 
-export interface FakeChain extends ChainPort {
+export interface FakeChain extends RunChain {
   /** Everything rejects while true. */
   away: boolean;
   /** What postings are said to wait for. */
@@ -187,7 +188,6 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     rootsOf: async () => (present(), []),
     activationsOf: async () => (present(), []),
     forget: () => undefined,
-    dueEpoch: async () => (present(), undefined),
     feeWait: () => chain.dear,
     postHead: async (fields, key) => {
       present();

@@ -16,7 +16,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/chain/index.ts";
+import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
 import { restoreRewards } from "../../../offchain/src/coordinator/rewards.ts";
 import { blobSource, type Run } from "../../../offchain/src/coordinator/run.ts";

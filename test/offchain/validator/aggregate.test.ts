@@ -22,10 +22,11 @@ import {
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { BlobSource, HeadDocuments, PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, HeadDocuments } from "../../../offchain/src/run/index.ts";
 import { BlobError, type BlobStore, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
-import { accounts, contracts } from "../chain/ledger.ts";
+import { accounts, contracts } from "../run/ledger.ts";
 import {
   blobsOf,
   createInitial,

@@ -12,16 +12,11 @@ import {
 } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import {
-  computeEpoch,
-  drawnBy,
-  type Sortition,
-  sortitionOf,
-  type PostedHead,
-} from "../../../offchain/src/chain/index.ts";
+import { type PostedHead } from "../../../offchain/src/chain/index.ts";
+import { computeEpoch, drawnBy, type Sortition, sortitionOf } from "../../../offchain/src/run/index.ts";
 import { type AttestModules, decide, type Decision } from "../../../offchain/src/validator/attest.ts";
 import { CLAIMS_PER_MEMBER } from "../../../offchain/src/validator/index.ts";
-import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "../chain/ledger.ts";
+import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "../run/ledger.ts";
 import { accountOf, validators } from "../chain/world.ts";
 
 type Account = (typeof validators)[number];

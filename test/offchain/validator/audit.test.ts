@@ -18,7 +18,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type BlobStore, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
-import { contracts } from "../chain/ledger.ts";
+import { contracts } from "../run/ledger.ts";
 import {
   blobsOf,
   conformance,

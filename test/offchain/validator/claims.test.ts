@@ -19,7 +19,7 @@ import { describe, expect, it } from "vitest";
 import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { createClaims } from "../../../offchain/src/validator/claims.ts";
 import { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "../../../offchain/src/validator/index.ts";
-import { contracts } from "../chain/ledger.ts";
+import { contracts } from "../run/ledger.ts";
 import { validators } from "../chain/world.ts";
 
 const lower = (account: { readonly address: string }): Address => account.address.toLowerCase() as Address;

@@ -11,7 +11,7 @@ import { asRunId, canonicalJson, type Digest, digestOfCid, digestOfJson } from "
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
-import { problemOfSample } from "../../../offchain/src/chain/index.ts";
+import { problemOfSample } from "../../../offchain/src/run/index.ts";
 import { prepareRun, type RunMaterial } from "../../../offchain/src/cli/createRun.ts";
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";

@@ -35,13 +35,13 @@ import { createTestClient, createWalletClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { type Clock, createRandom, systemClock, UserError } from "../../../offchain/src/base/index.ts";
+import { type Chain, openChain, type RootView } from "../../../offchain/src/chain/index.ts";
 import {
-  type Chain,
   type EpochComputation,
-  openChain,
+  withEpochAccounts,
+  type EpochAccounts,
   readHeadDocuments,
-  type RootView,
-} from "../../../offchain/src/chain/index.ts";
+} from "../../../offchain/src/run/index.ts";
 import {
   type Logger,
   type Database,
@@ -71,13 +71,14 @@ import {
   validators,
   type World,
 } from "../chain/world.ts";
+import { dueEpoch } from "../run/dueEpoch.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
 const [me, another, late] = [validators[0]!, validators[1]!, validators[2]!];
 
 let node: TestNode;
 let world: World;
-let chain: Chain;
+let chain: Chain & EpochAccounts;
 let jobs: Database<JobSchema>;
 let stop: () => Promise<void> = async () => undefined;
 
@@ -252,9 +253,8 @@ beforeAll(async () => {
   jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const { chainId, contracts, fromBlock, url: rpcUrl } = world;
   const table = await openJobTable(jobs, { random: createRandom("jobs") });
-  chain = await openChain(
-    { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 },
-    { account: poster, jobs: table },
+  chain = withEpochAccounts(
+    await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs: table }),
   );
 }, 60_000);
 afterEach(() => stop());
@@ -410,7 +410,7 @@ describe("an epoch", () => {
   let due: number;
   beforeAll(async () => {
     await later(16);
-    due = (await chain.dueEpoch(world.modelId))!;
+    due = (await dueEpoch(chain, world.modelId))!;
   });
 
   it("in which a head is rejected by one of three, and it found that it holds, is not signed", async () => {
@@ -521,7 +521,7 @@ const mine = (blocks: number): Promise<void> => development().mine({ blocks });
 async function endEpoch(blocks = 2): Promise<number> {
   if (blocks > 0) await mine(blocks);
   await later(16);
-  return (await chain.dueEpoch(world.modelId))!;
+  return (await dueEpoch(chain, world.modelId))!;
 }
 /** Activates the pending root. */
 async function settle(): Promise<void> {
@@ -845,7 +845,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
   });
 
   it("is signed without the checkpoints that an active root covers, by one that comes late and finds nothing of them", async () => {
-    const due = (await chain.dueEpoch(world.modelId))!;
+    const due = (await dueEpoch(chain, world.modelId))!;
     const computation = await compute(due, board.verdicts);
     await publish(computation);
     const { attestation } = computation;

@@ -21,9 +21,8 @@ import {
   DEVELOPMENT_CHAIN_ID,
   developmentChain,
   requestFunds,
-  UNPAID_EPOCHS,
-  type UnpaidWork,
 } from "../../chain/index.ts";
+import { UNPAID_EPOCHS, type UnpaidWork } from "../../run/index.ts";
 import { account as accountOption, integer, openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { formatAddress, formatShares, shortAddress, wrap } from "../format.ts";

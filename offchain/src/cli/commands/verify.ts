@@ -1,15 +1,8 @@
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import {
-  type BlobSource,
-  type ChainReader,
-  type HeadReport,
-  openReader,
-  type PostedHead,
-  verifyRun,
-  type VerifySummary,
-} from "../../chain/index.ts";
+import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
+import { type BlobSource, type HeadReport, verifyRun, type VerifySummary } from "../../run/index.ts";
 import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, contractRows, shownContracts } from "../facts.ts";

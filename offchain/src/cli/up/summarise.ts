@@ -3,7 +3,7 @@ import { balanceOf, claimed, governorOf, sharesOf, totalSupply, votesOf } from "
 import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { commandFor, startCommand } from "../../base/index.ts";
-import { workOf } from "../../chain/index.ts";
+import { workOf } from "../../run/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { layout } from "../local.ts";

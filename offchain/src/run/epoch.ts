@@ -34,31 +34,29 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
-import { type HeadDocuments, DocumentError, type HeadDocumentsCache, readJson } from "./documents.ts";
+import {
+  createHeadDocumentsCache,
+  DocumentError,
+  type HeadDocuments,
+  type HeadDocumentsCache,
+  readJson,
+} from "./documents.ts";
 import { drawnBy } from "./sortition.ts";
-import type {
-  BlobSource,
-  ChainReader,
-  ComputeEpochInput,
-  EpochResult,
-  ModelSchedule,
-  PostedHead,
-  RootView,
-} from "./ports.ts";
+import {
+  type ChainReader,
+  endOfEpoch,
+  epochAt,
+  type ModelSchedule,
+  type PostedHead,
+  type RootView,
+} from "../chain/index.ts";
+import type { BlobSource, ComputeEpochInput, EpochAccounts, EpochResult } from "./ports.ts";
 
 export interface EpochModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
   readonly documents: HeadDocumentsCache;
 }
-
-/** Epoch of a time, counted from 1; 0 before the model's creation. Emission computes the same. */
-export const epochAt = (schedule: ModelSchedule, time: number): number =>
-  time < schedule.start ? 0 : 1 + Math.floor((time - schedule.start) / schedule.epochLength);
-
-/** Time at which an epoch is over. */
-export const endOfEpoch = (schedule: ModelSchedule, epoch: number): number =>
-  schedule.start + epoch * schedule.epochLength;
 
 /** A head with the link before it. */
 interface Link {
@@ -89,20 +87,6 @@ async function headsOf(
   return links.sort(inChainOrder);
 }
 
-/** See {@link ChainPort.dueEpoch}. */
-export async function dueEpoch(reader: ChainReader, modelId: ModelId): Promise<number | undefined> {
-  const [schedule, active, pending, settled] = await Promise.all([
-    reader.schedule(modelId),
-    reader.activeRoot(modelId),
-    reader.pendingRoot(modelId),
-    reader.settledTime(),
-  ]);
-  if (pending) return undefined;
-  const links = await headsOf(reader, schedule, modelId, active?.epoch ?? 0, epochAt(schedule, settled) - 1);
-  const last = links.at(-1);
-  return last && epochAt(schedule, last.head.anchoredAt);
-}
-
 /**
  * The deadline to attest an epoch: its end plus the least number of posting delays that leaves at least a quarter of one to
  * collect signatures. n = 1 first, so that all sign one value unasked.
@@ -123,7 +107,7 @@ function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, de
 }
 
 /**
- * Computes an epoch. See {@link ChainPort.computeEpoch}.
+ * Computes an epoch. See {@link EpochAccounts.computeEpoch}.
  * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
  *   DocumentError
  */
@@ -403,4 +387,10 @@ async function countedVerdicts(
     counted.set(key, signed);
   }
   return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);
+}
+
+/** A chain that computes epochs too; what stands behind a head is read and verified once. */
+export function withEpochAccounts<T extends ChainReader>(chain: T): T & EpochAccounts {
+  const documents = createHeadDocumentsCache(chain);
+  return { ...chain, computeEpoch: (input, blobs) => computeEpoch({ reader: chain, blobs, documents }, input) };
 }

@@ -20,18 +20,17 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { type ChainReader, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
-  type ChainReader,
   createHeadDocumentsCache,
   createRecordReader,
   DocumentError,
-  type PostedHead,
   readHeadDocuments,
   runDocuments,
   verifyReceipts,
   verifyRun,
-} from "../../../offchain/src/chain/index.ts";
+} from "../../../offchain/src/run/index.ts";
 import { BlobError, FormatError, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts } from "./ledger.ts";
 import {
@@ -44,7 +43,7 @@ import {
   type Publisher,
   type RoundOptions,
   workers,
-} from "./world.ts";
+} from "../chain/world.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const reader = {

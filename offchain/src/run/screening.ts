@@ -17,7 +17,8 @@ import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import { DocumentError, readJson } from "./documents.ts";
-import type { BlobSource, PostedHead } from "./ports.ts";
+import type { PostedHead } from "../chain/index.ts";
+import type { BlobSource } from "./ports.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {

@@ -3,7 +3,8 @@ import { aggregateRejected, fromWire, parseDocument, type RunId, VerdictsFile } 
 
 import { RetryableError } from "../base/index.ts";
 import { readJson } from "./documents.ts";
-import type { BlobSource, ChainReader, PostedHead, PostedRoot } from "./ports.ts";
+import type { ChainReader, PostedHead, PostedRoot } from "../chain/index.ts";
+import type { BlobSource } from "./ports.ts";
 import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";
 
 /**

@@ -2,13 +2,13 @@ import { asHead, defaultScreening, digestOfJson, zeroHash } from "@cotrain/sdk/p
 import { describe, expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { isMalformed } from "../../../offchain/src/chain/documents.ts";
+import { isMalformed } from "../../../offchain/src/run/documents.ts";
 import {
   pastScreenings,
   problemOfScreening,
   type RecordReader,
   type ScreeningCheck,
-} from "../../../offchain/src/chain/screening.ts";
+} from "../../../offchain/src/run/screening.ts";
 
 describe("the records that a round is judged by", () => {
   it("are those of the newest rounds before it, the newest first", async () => {

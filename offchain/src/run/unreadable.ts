@@ -22,7 +22,8 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { parseJsonBounded } from "../base/index.ts";
 import { codecOf, fragmentLayouts, measureFragment, PayloadError, sourceOf } from "../diloco/index.ts";
 import { DocumentError, isItsWord } from "./documents.ts";
-import type { BlobSource, PostedHead } from "./ports.ts";
+import type { PostedHead } from "../chain/index.ts";
+import type { BlobSource } from "./ports.ts";
 
 /** Outcomes of payloads that could not be read. */
 export const unreadableOutcomes: ReadonlySet<number> = new Set([

@@ -16,17 +16,15 @@ import {
 import { stringToBytes } from "viem";
 
 import { InternalError } from "../../../offchain/src/base/index.ts";
-import { params } from "./world.ts";
+import { params } from "../chain/world.ts";
 import type {
-  BlobSource,
   ChainReader,
-  EpochComputation,
-  EpochModules,
   ModelSchedule,
   PostedHead,
   PostedRoot,
   RootView,
 } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource, EpochComputation, EpochModules } from "../../../offchain/src/run/index.ts";
 
 const hash = (text: string): `0x${string}` => digestOfJson(text);
 export const modelId = asModelId(hash("model"));

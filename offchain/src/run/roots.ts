@@ -2,7 +2,8 @@
 import { EpochManifest, MAX_MANIFEST_BYTES, type ModelId, parseDocument } from "@cotrain/sdk/protocol";
 
 import { readJson } from "./documents.ts";
-import type { BlobSource, ChainReader, PostedRoot } from "./ports.ts";
+import type { ChainReader, PostedRoot } from "../chain/index.ts";
+import type { BlobSource } from "./ports.ts";
 
 /** The manifest that a posted root names. @throws what `blobs` throws; ProtocolError */
 export const epochManifestOf = async (

@@ -32,21 +32,25 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom, RetryableError } from "../../../offchain/src/base/index.ts";
 import {
-  type BlobSource,
   type Chain,
   chainError,
   type ChainReader,
-  drawnBy,
-  type EpochComputation,
-  type HeadReport,
   openChain,
   openReader,
   type PostedHead,
+} from "../../../offchain/src/chain/index.ts";
+import {
+  type BlobSource,
+  type EpochComputation,
+  withEpochAccounts,
+  type EpochAccounts,
+  drawnBy,
+  type HeadReport,
   readHeadDocuments,
   rejectedHeads,
   verifyRun,
   type VerifySummary,
-} from "../../../offchain/src/chain/index.ts";
+} from "../../../offchain/src/run/index.ts";
 import { chosenCheckpoint } from "../../../offchain/src/cli/commands/checkpoint.ts";
 import { anchorOf } from "../../../offchain/src/cli/commands/verify.ts";
 import type { LocalRun } from "../../../offchain/src/cli/local.ts";
@@ -54,7 +58,7 @@ import { rejectedLines } from "../../../offchain/src/cli/rejected.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { createHostileRpc, type HostileRpc } from "../../attack/hostileRpc.ts";
-import { createNode, type TestNode } from "./node.ts";
+import { createNode, type TestNode } from "../chain/node.ts";
 import {
   accountOf,
   createWorld,
@@ -65,12 +69,13 @@ import {
   validators,
   workers,
   type World,
-} from "./world.ts";
+} from "../chain/world.ts";
+import { dueEpoch } from "./dueEpoch.ts";
 
 let node: TestNode;
 let rpc: HostileRpc;
 let world: World;
-let chain: Chain;
+let chain: Chain & EpochAccounts;
 let close: () => Promise<void>;
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
@@ -129,7 +134,9 @@ beforeAll(async () => {
   rpc = await createHostileRpc(node.url);
   const { chainId, contracts, fromBlock } = world;
   const rpcUrl = rpc.url;
-  chain = await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs });
+  chain = withEpochAccounts(
+    await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
+  );
   close = async () => {
     await chain.close();
     await database.close();
@@ -180,9 +187,9 @@ describe("an epoch on-chain", () => {
   let first: EpochComputation;
 
   it("is computed, signed, posted, and activated after its window; wallets claim what it grants", async () => {
-    expect(await chain.dueEpoch(world.modelId)).toBeUndefined();
+    expect(await dueEpoch(chain, world.modelId)).toBeUndefined();
     await pass(16);
-    const due = await chain.dueEpoch(world.modelId);
+    const due = await dueEpoch(chain, world.modelId);
     first = await compute(due!);
     const signatures = await sign(first);
     await expect(chain.postRoot(first.attestation, signatures.slice(0, 1), "root-short")).rejects.toMatchObject({
@@ -229,7 +236,7 @@ describe("an epoch on-chain", () => {
   it("adds to the one before, found through the chain", async () => {
     await post(1);
     await pass(16);
-    const due = (await chain.dueEpoch(world.modelId))!;
+    const due = (await dueEpoch(chain, world.modelId))!;
     const second = await compute(due);
     expect(second.manifest).toMatchObject({
       previous: first.attestation.epochDigest,
@@ -653,7 +660,7 @@ describe("verifying a checkpoint that validators rejected", () => {
     const [before, last] = (await chain.headsSince(world.runId, 0)).slice(-2) as [PostedHead, PostedHead];
     expect((await tailOf()).at(-1)).toMatchObject({ condition: "ok", problems: [] });
     const said = [...(await verdictsAbout(before, 0n)), ...(await verdictsAbout(last, 10_000n))];
-    const due = (await chain.dueEpoch(world.modelId))!;
+    const due = (await dueEpoch(chain, world.modelId))!;
     const computation = await compute(due, said);
     await chain.postRoot(computation.attestation, await sign(computation), "root-rejected");
     expect((await tailOf()).slice(-2)).toMatchObject([
@@ -696,7 +703,7 @@ describe("an RPC that leaves out an event of a root", () => {
     await chain.activateRoot(modelId, (await chain.pendingRoot(modelId))!.epoch, "activate-rejected");
     await post(1);
     await pass(16);
-    const due = (await chain.dueEpoch(modelId))!;
+    const due = (await dueEpoch(chain, modelId))!;
     const computation = await compute(due);
     const roots = leaveOut(rootPosted({ addresses, modelId }), 1, "sent");
     const { root } = await chain.postRoot(computation.attestation, await sign(computation), "root-left-out");

@@ -15,18 +15,17 @@ import {
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { epochAt, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
+  type EpochComputation,
   computeEpoch,
   deadlineOf,
-  dueEpoch,
-  type EpochComputation,
-  epochAt,
   DocumentError,
-  type PostedHead,
   sumOfEpochs,
-} from "../../../offchain/src/chain/index.ts";
+} from "../../../offchain/src/run/index.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId } from "./ledger.ts";
-import { validators } from "./world.ts";
+import { validators } from "../chain/world.ts";
+import { dueEpoch } from "./dueEpoch.ts";
 
 const [a, b, c] = accounts;
 const lower = (address: string): Address => address.toLowerCase() as Address;

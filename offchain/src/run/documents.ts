@@ -29,7 +29,8 @@ import {
 
 import { type ErrorOptions, parseJsonBounded, roundNumber, UserError } from "../base/index.ts";
 import { parseManifest } from "../storage/index.ts";
-import type { BlobSource, ChainReader, PostedHead } from "./ports.ts";
+import type { ChainReader, PostedHead } from "../chain/index.ts";
+import type { BlobSource } from "./ports.ts";
 import { addRound, overlap, type Positions, trainedIn } from "./positions.ts";
 
 /** Documents of JSON other than manifests: receipts, verdicts, rewards. */

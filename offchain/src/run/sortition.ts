@@ -7,7 +7,7 @@ import {
   sortitionSeed,
 } from "@cotrain/sdk/protocol";
 
-import type { ChainReader, PostedHead } from "./ports.ts";
+import type { ChainReader, PostedHead } from "../chain/index.ts";
 
 /**
  * The fragment of a head's aggregate that a validator drew; undefined while the block that decides is still to come. It follows

@@ -1,0 +1,115 @@
+/**
+ * The arrows of docs/architecture.md, checked by `npm run check`: which room may import which, that a room is entered by its
+ * index.ts, and what stays free of Node. A new room is one row of `rooms`.
+ */
+
+import { Visitor } from "@swc/core/Visitor.js";
+
+// swc parses `using`; its own visitor throws at it (1.16).
+const { visitStatement } = Visitor.prototype;
+Visitor.prototype.visitStatement = function visitAny(statement) {
+  return statement.type === "UsingDeclaration"
+    ? { ...statement, decls: this.visitVariableDeclarators(statement.decls) }
+    : visitStatement.call(this, statement);
+};
+
+/** Each room of offchain/src and the rooms that it may import. */
+const below = {
+  base: [],
+  engine: ["base"],
+  diloco: ["base"],
+  storage: ["base"],
+  data: ["base", "storage"],
+};
+below.service = ["base", "engine", "diloco", "data", "storage"];
+below.chain = [...below.service, "service"];
+below.run = [...below.chain, "chain"];
+below.coordinator = [...below.run, "run"];
+below.worker = below.coordinator;
+below.validator = below.coordinator;
+below.cli = [...below.coordinator, "coordinator", "worker", "validator"];
+
+const rooms = Object.keys(below);
+/** Only the command line deploys. */
+const deployers = ["cli"];
+
+const room = (name) => `^offchain/src/${name}/`;
+const oneOf = (names) => `^offchain/src/(${names.join("|")})/`;
+
+const arrows = rooms.map((name) => ({
+  name: `arrows-of-${name}`,
+  comment: `The arrows of docs/architecture.md do not let ${name} import this room.`,
+  severity: "error",
+  from: { path: room(name) },
+  to: { path: oneOf(rooms.filter((other) => other !== name && !below[name].includes(other)).concat("none")) },
+}));
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+export default {
+  forbidden: [
+    ...arrows,
+    {
+      name: "rooms-have-one-door",
+      comment: "A room is entered by its index.ts.",
+      severity: "error",
+      from: { path: "^offchain/src/([^/]+)/" },
+      to: { path: "^offchain/src/[^/]+/", pathNot: ["^offchain/src/$1/", "^offchain/src/[^/]+/index\\.ts$"] },
+    },
+    {
+      name: "rooms-are-in-the-map",
+      comment: "A folder of offchain/src has its row in this file and in docs/architecture.md.",
+      severity: "error",
+      from: {},
+      to: { path: "^offchain/src/[^/]+/", pathNot: oneOf(rooms) },
+    },
+    {
+      name: "only-the-command-line-deploys",
+      severity: "error",
+      from: { path: "^offchain/", pathNot: oneOf(deployers) },
+      to: { path: "^deploy/" },
+    },
+    {
+      name: "contracts-through-the-sdk",
+      comment: "offchain reaches the contracts through @cotrain/sdk alone.",
+      severity: "error",
+      from: { path: "^offchain/" },
+      to: { path: "^(contracts|artifacts)/|^sdk/src/abis/" },
+    },
+    {
+      name: "sdk-stands-alone",
+      comment: "The SDK is browser-safe and knows nothing of offchain/.",
+      severity: "error",
+      from: { path: "^sdk/src/" },
+      to: { path: "^(offchain|deploy|test)/" },
+    },
+    {
+      name: "sdk-is-browser-safe",
+      severity: "error",
+      from: { path: "^sdk/src/" },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "sources-know-no-tests",
+      severity: "error",
+      from: { path: "^(sdk|offchain|deploy)/" },
+      to: { path: "^test/" },
+    },
+    {
+      name: "no-circles",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+  ],
+  options: {
+    parser: "swc",
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "(^|/)(node_modules|dist|artifacts|cache)/" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["cotrain-source", "import", "node", "default"],
+      extensions: [".ts", ".mjs", ".js", ".json"],
+    },
+  },
+};

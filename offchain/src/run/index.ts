@@ -1,0 +1,36 @@
+/**
+ * run: what every participant of a run needs between the chain and its own work: the documents under heads and roots, by digest
+ * and verified, an epoch's accounts, sortition, verification from the contracts alone. May import base, diloco, data, storage,
+ * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
+ */
+export {
+  createRecordReader,
+  pastScreenings,
+  problemOfSample,
+  problemOfScreening,
+  readScreening,
+  type RecordReader,
+} from "./screening.ts";
+export { computeEpoch, deadlineOf, type EpochModules, sumOfEpochs, withEpochAccounts } from "./epoch.ts";
+export {
+  createHeadDocumentsCache,
+  type HeadDocuments,
+  type HeadDocumentsCache,
+  DocumentError,
+  MAX_DOCUMENT_BYTES,
+  isMalformed,
+  readHeadDocuments,
+  readJson,
+  type RunDocuments,
+  runDocuments,
+  verifyReceipts,
+  wasAdmitted,
+} from "./documents.ts";
+export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
+export { blamesByLoss, blamesByMeasure, readMeasured, requireMeasures } from "./measured.ts";
+export { isNotHad, type PayloadPlace, problemOfUnreadable } from "./unreadable.ts";
+export { rejectedHeads } from "./rejected.ts";
+export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpaid.ts";
+export { workOf } from "./work.ts";
+export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";
+export type * from "./ports.ts";

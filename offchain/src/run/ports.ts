@@ -1,0 +1,53 @@
+/** What the parts of a run that every participant needs say and ask: published blobs, an epoch's accounts. */
+import type {
+  Attestation,
+  Digest,
+  EpochInputs,
+  EpochManifest,
+  ModelId,
+  RewardsFile,
+  RunId,
+  SignedVerdict,
+  VerdictsFile,
+} from "@cotrain/sdk/protocol";
+
+import type { ChainPort } from "../chain/index.ts";
+
+/** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */
+export interface BlobSource {
+  /** A whole blob of at most `limit` bytes whose digest was verified. */
+  blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array>;
+}
+
+export interface ComputeEpochInput {
+  readonly modelId: ModelId;
+  /** An epoch that is over, above the active root's, with at least one head. */
+  readonly epoch: number;
+  /** Verdicts accepted so far; those about heads of the epochs covered count. */
+  readonly verdicts: readonly SignedVerdict[];
+  /** Deadline to attest; without it the first one that has not passed: end of the epoch + n × posting delay. */
+  readonly deadline?: number;
+}
+
+/** The documents of an epoch and the statement that validators are asked to sign. Store all four documents, canonical JSON. */
+export interface EpochComputation {
+  readonly inputs: EpochInputs;
+  readonly verdicts: VerdictsFile;
+  readonly rewards: RewardsFile;
+  readonly manifest: EpochManifest;
+  readonly attestation: Attestation;
+}
+
+export type EpochResult =
+  | { readonly kind: "computed"; readonly computation: EpochComputation }
+  /** Nothing to attest: no head in the epoch, or nobody has earned anything yet. */
+  | { readonly kind: "nothing"; readonly reason: string };
+
+/** Computes epochs of the models that a chain's reader knows. */
+export interface EpochAccounts {
+  /** @throws RetryableError `CHAIN_MOVED` when the active root changed meanwhile; UserError `DOCUMENT_…` for documents that do not verify */
+  computeEpoch(input: ComputeEpochInput, blobs: BlobSource): Promise<EpochResult>;
+}
+
+/** The chain as the coordinator of a run uses it. */
+export interface RunChain extends ChainPort, EpochAccounts {}
