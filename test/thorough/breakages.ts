@@ -596,7 +596,7 @@ export const breakages: readonly Breakage[] = [
     tests: [
       "test/offchain/data/prepare.test.ts",
       "test/offchain/validator/loss.test.ts",
-      "test/offchain/worker/runWorker.test.ts",
+      "test/offchain/worker/refusals.test.ts",
     ],
   },
   {
@@ -997,7 +997,7 @@ export const breakages: readonly Breakage[] = [
     file: "offchain/src/worker/settling.ts",
     text: "  for (const row of await receipts.unanswered(context.runId)) {",
     instead: "  for (const row of (await receipts.unanswered(context.runId)).slice(64)) {",
-    tests: ["test/offchain/worker/runWorker.test.ts"],
+    tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
     name: "work that is given again keeps its attempt",
@@ -1323,10 +1323,10 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "what is being sent is dropped at any heartbeat",
-    file: "offchain/src/worker/runWorker.ts",
+    file: "offchain/src/worker/heartbeats.ts",
     text: "if (uploading || (work?.assignmentId === assignmentId && work.attempt === attempt)) return undefined;",
     instead: "if (!uploading && work?.assignmentId === assignmentId && work.attempt === attempt) return undefined;",
-    tests: ["test/offchain/worker/runWorker.test.ts"],
+    tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
     name: "the chain's door waits for a body that says that it is too long",
@@ -2077,17 +2077,17 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a worker takes as many steps as it is told",
-    file: "offchain/src/worker/round.ts",
+    file: "offchain/src/worker/checkAssignment.ts",
     text: "if (assignment.steps > innerSteps) refuse",
     instead: "if (assignment.steps > 2 ** 31 + innerSteps) refuse",
-    tests: ["test/offchain/worker/runWorker.test.ts"],
+    tests: ["test/offchain/worker/refusals.test.ts"],
   },
   {
     name: "a worker trains at any place of the schedule",
     file: "offchain/src/worker/base.ts",
     text: "if (manifest.step !== assignment.globalStep)",
     instead: "if (manifest.step > assignment.globalStep)",
-    tests: ["test/offchain/worker/runWorker.test.ts"],
+    tests: ["test/offchain/worker/refusals.test.ts"],
   },
   {
     name: "keys that come and never ask again keep their network in front of everybody",
@@ -2147,7 +2147,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "all fragments of a payload go up at once",
-    file: "offchain/src/worker/round.ts",
+    file: "offchain/src/worker/sending.ts",
     text: "const UPLOADS = 2;",
     instead: "const UPLOADS = 9;",
     tests: ["test/offchain/worker/engine.test.ts"],
@@ -2316,14 +2316,14 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a worker's patience with a coordinator that is away goes by the clock that is set",
-    file: "offchain/src/worker/runWorker.ts",
+    file: "offchain/src/worker/locateRun.ts",
     text: "saysRetryable(error) && clock.monotonic() < giveUpAt",
     instead: "saysRetryable(error) && clock.now() < giveUpAt",
-    tests: ["test/offchain/worker/runWorker.test.ts"],
+    tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
     name: "a worker's speed is told by the clock that is set",
-    file: "offchain/src/worker/round.ts",
+    file: "offchain/src/worker/training.ts",
     text: "const now = clock.monotonic();",
     instead: "const now = clock.now() - (Date.now() - clock.monotonic());",
     tests: ["test/offchain/worker/runWorker.test.ts"],

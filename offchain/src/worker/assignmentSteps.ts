@@ -4,7 +4,7 @@ import type { Assignment } from "@cotrain/sdk/protocol";
 import { batchesOf, openSequences } from "../data/index.ts";
 import { learningRateAt } from "../engine/index.ts";
 import type { Artefacts, RunDescription } from "./artefacts.ts";
-import type { StepsOf } from "./runWorker.ts";
+import type { StepsOf } from "./options.ts";
 
 /** Turns assignments into inner steps; shards come through the cache when first needed. */
 export function openAssignmentSteps(description: RunDescription, artefacts: Artefacts): Promise<StepsOf> {

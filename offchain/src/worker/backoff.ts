@@ -59,3 +59,8 @@ export async function retrying<T>(work: () => Promise<T>, options: RetryOptions)
     }
   }
 }
+
+/** Waits, no longer than until the signal is aborted. */
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await clock.sleep(ms, signal).catch(() => undefined);
+}

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { UserError } from "../base/index.ts";
 import { tensorViews } from "../diloco/index.ts";
 import { conformance, openEngineHost, readSignature } from "../engine/index.ts";
-import type { TrainerInput } from "./runWorker.ts";
+import type { TrainerInput } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Steps handed to the engine's process at once: few enough to stop soon, many enough that handing over costs nothing. */

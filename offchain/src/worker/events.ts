@@ -1,5 +1,8 @@
 /** What a running worker tells its surroundings: plain data, safe to send over IPC. */
+import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Digest, Hex, RunId } from "@cotrain/sdk/protocol";
+
+import type { OnRetry } from "./backoff.ts";
 
 /** Where an assignment's time went, milliseconds; phases overlap where work does. */
 export interface RoundTimes {
@@ -85,3 +88,13 @@ export type WorkerEvent =
       readonly patienceMs?: number;
     }
   | { readonly type: "left"; readonly reason: string };
+
+/** The event of something that is tried again. */
+export function retryEvent(
+  what: string,
+  ...[error, waitMs, withinMs]: Parameters<OnRetry>
+): WorkerEvent & { type: "retrying" } {
+  const code = error instanceof CotrainError ? error.code : "UNKNOWN";
+  const reason = error instanceof Error ? error.message : String(error);
+  return { type: "retrying", what, code, reason, waitMs, withinMs };
+}

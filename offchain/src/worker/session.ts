@@ -70,100 +70,119 @@ export interface SessionKeeper {
 /** Whether the coordinator does not accept the session: it restarted, or took the worker for dead. */
 export const isSessionLost = (error: unknown): boolean => error instanceof CoordinatorError && error.status === 401;
 
+/** What one membership is at the moment. */
+interface MembershipState {
+  session: Session | undefined;
+  /** The join under way, which all callers share. */
+  joining: Promise<Session> | undefined;
+  lastIssuedAt: number;
+  joins: number;
+  heartbeatSeconds: number | undefined;
+}
+
 export function createSessionKeeper(options: SessionKeeperOptions): SessionKeeper {
-  const { client, account, domain, membership, clock } = options;
-  const worker = account.address.toLowerCase() as Address;
-  let session: Session | undefined;
-  let joining: Promise<Session> | undefined;
-  let lastIssuedAt = 0;
-  let joins = 0;
-  let heartbeatSeconds: number | undefined;
-
-  async function join(): Promise<Session> {
-    // Each counts once: above the last one within a second, and by the clock again when that was set.
-    const now = clock.now();
-    lastIssuedAt = now <= lastIssuedAt && lastIssuedAt - now < 1_000 ? lastIssuedAt + 1 : now;
-    const { stepMicros, ...signed } = membership;
-    const struct: Join = {
-      ...signed,
-      worker,
-      protocolMin: protocolVersion.min,
-      protocolMax: protocolVersion.max,
-      issuedAt: BigInt(lastIssuedAt),
-    };
-    const signature = await signStruct(account, domain, "Join", struct);
-    const reply = await client.join(membership.runId, {
-      join: toWire("Join", struct),
-      signature,
-      ...(stepMicros !== undefined && { stepMicros }),
-    });
-    if (reply.protocol < protocolVersion.min || reply.protocol > protocolVersion.max) {
-      throw new UserError(
-        "PROTOCOL_VERSION",
-        `The coordinator chose protocol ${reply.protocol}; this worker speaks ${protocolVersion.min} to ${protocolVersion.max}: update Cotrain.`,
-      );
-    }
-    heartbeatSeconds = Math.max(1, reply.heartbeatSeconds);
-    session = client.session(membership.runId, worker, reply.sessionKey);
-    joins += 1;
-    options.onJoin(reply, joins > 1);
-    return session;
-  }
-
-  /** The session there is, or one new join that all callers share. */
-  function current(): Promise<Session> {
-    if (session) return Promise.resolve(session);
-    joining ??= join().finally(() => {
-      joining = undefined;
-    });
-    return joining;
-  }
-
-  async function once<T>(work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (let rejoined = false; ; rejoined = true) {
-      signal.throwIfAborted();
-      const used = await current();
-      try {
-        // Large uploads have minutes to fail.
-        return await unlessAborted(
-          options.requestQueue.enter(() => work(used)),
-          signal,
-        );
-      } catch (error) {
-        if (!isSessionLost(error)) throw error;
-        if (session === used) session = undefined;
-        // A session that is new and lost again is a refusal like any other, tried again with a pause.
-        if (rejoined) throw error;
-      }
-    }
-  }
-
+  const { clock, backoff, random, requestQueue } = options;
+  const state: MembershipState = {
+    session: undefined,
+    joining: undefined,
+    lastIssuedAt: 0,
+    joins: 0,
+    heartbeatSeconds: undefined,
+  };
   return {
     call: (what, work, signal) => {
       const retry: RetryOptions = {
         clock,
         signal,
-        backoff: options.backoff,
-        random: options.random,
+        backoff,
+        random,
         retryable: (error) => saysRetryable(error) || isSessionLost(error),
         onRetry: (...tried) => options.onRetry(what, ...tried),
       };
-      return retrying(() => once(work, signal), retry);
+      return retrying(() => callOnce(options, state, work, signal), retry);
     },
-    once,
+    once: (work, signal) => callOnce(options, state, work, signal),
     vouched: (work) => {
-      const used = session;
-      return used && options.requestQueue.enter(() => work(used));
+      const used = state.session;
+      return used && requestQueue.enter(() => work(used));
     },
     leave: async () => {
-      const used = session;
-      session = undefined;
-      if (used) await options.requestQueue.enter(() => used.leave());
+      const used = state.session;
+      state.session = undefined;
+      if (used) await requestQueue.enter(() => used.leave());
     },
     get heartbeatSeconds() {
-      return heartbeatSeconds;
+      return state.heartbeatSeconds;
     },
   };
+}
+
+async function join(options: SessionKeeperOptions, state: MembershipState): Promise<Session> {
+  const { client, account, domain, membership, clock } = options;
+  const worker = account.address.toLowerCase() as Address;
+  // Each counts once: above the last one within a second, and by the clock again when that was set.
+  const now = clock.now();
+  const { lastIssuedAt } = state;
+  state.lastIssuedAt = now <= lastIssuedAt && lastIssuedAt - now < 1_000 ? lastIssuedAt + 1 : now;
+  const { stepMicros, ...signed } = membership;
+  const struct: Join = {
+    ...signed,
+    worker,
+    protocolMin: protocolVersion.min,
+    protocolMax: protocolVersion.max,
+    issuedAt: BigInt(state.lastIssuedAt),
+  };
+  const signature = await signStruct(account, domain, "Join", struct);
+  const reply = await client.join(membership.runId, {
+    join: toWire("Join", struct),
+    signature,
+    ...(stepMicros !== undefined && { stepMicros }),
+  });
+  if (reply.protocol < protocolVersion.min || reply.protocol > protocolVersion.max) {
+    throw new UserError(
+      "PROTOCOL_VERSION",
+      `The coordinator chose protocol ${reply.protocol}; this worker speaks ${protocolVersion.min} to ${protocolVersion.max}: update Cotrain.`,
+    );
+  }
+  const session = client.session(membership.runId, worker, reply.sessionKey);
+  state.heartbeatSeconds = Math.max(1, reply.heartbeatSeconds);
+  state.session = session;
+  state.joins += 1;
+  options.onJoin(reply, state.joins > 1);
+  return session;
+}
+
+/** The session there is, or one new join that all callers share. */
+function current(options: SessionKeeperOptions, state: MembershipState): Promise<Session> {
+  if (state.session) return Promise.resolve(state.session);
+  state.joining ??= join(options, state).finally(() => {
+    state.joining = undefined;
+  });
+  return state.joining;
+}
+
+async function callOnce<T>(
+  options: SessionKeeperOptions,
+  state: MembershipState,
+  work: (session: Session) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let rejoined = false; ; rejoined = true) {
+    signal.throwIfAborted();
+    const used = await current(options, state);
+    try {
+      // Large uploads have minutes to fail.
+      return await unlessAborted(
+        options.requestQueue.enter(() => work(used)),
+        signal,
+      );
+    } catch (error) {
+      if (!isSessionLost(error)) throw error;
+      if (state.session === used) state.session = undefined;
+      // A session that is new and lost again is a refusal like any other, tried again with a pause.
+      if (rejoined) throw error;
+    }
+  }
 }
 
 /** `lease` of a machine of one's own. */

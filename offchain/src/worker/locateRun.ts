@@ -1,0 +1,41 @@
+/** The first that a worker asks of its coordinator: which run there is to work on. */
+import type { CotrainError } from "@cotrain/sdk/errors";
+import type { CoordinatorClient, RunId, RunView } from "@cotrain/sdk/protocol";
+
+import { RetryableError } from "../base/index.ts";
+import { findRun } from "./artefacts.ts";
+import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
+import { retryEvent, type WorkerEvent } from "./events.ts";
+import type { WorkerOptions } from "./options.ts";
+
+const DEFAULT_PATIENCE_MS = 60_000;
+
+/**
+ * Finds the run, with patience: where nobody answers the address may be wrong, which trying on does not mend.
+ * @throws RetryableError `COORDINATOR_AWAY` once it was patient
+ */
+export async function locateRun(
+  { runId: wanted, patience = DEFAULT_PATIENCE_MS }: Pick<WorkerOptions, "runId" | "patience">,
+  client: CoordinatorClient,
+  retry: Omit<RetryOptions, "onRetry" | "retryable"> & { readonly onEvent: (event: WorkerEvent) => void },
+): Promise<{ readonly runId: RunId; readonly view: RunView }> {
+  const { clock, signal, onEvent } = retry;
+  const giveUpAt = clock.monotonic() + patience;
+  const found: RetryOptions = {
+    ...retry,
+    onRetry: (...tried) => onEvent({ ...retryEvent("run", ...tried), patienceMs: patience }),
+    retryable: (error) => saysRetryable(error) && clock.monotonic() < giveUpAt,
+  };
+  try {
+    const runId = await retrying(() => findRun(client, wanted), found);
+    return { runId, view: await retrying(() => client.run(runId), found) };
+  } catch (error) {
+    if (signal.aborted || !saysRetryable(error)) throw error;
+    const reason = (error as CotrainError).message.replace(/\.$/, "");
+    throw new RetryableError(
+      "COORDINATOR_AWAY",
+      `${reason}, and it was tried for ${Math.round(patience / 1_000)} s: see whether ${client.url}/health answers from this machine, ask who runs it, and start the worker again when it does.`,
+      { cause: error },
+    );
+  }
+}

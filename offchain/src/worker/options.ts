@@ -1,0 +1,75 @@
+/** What a worker is given: its options, the modules that it works with, and how it says why it ended. */
+import type { Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
+
+import type { Clock } from "../base/index.ts";
+import type { AdmittedBuild, Artefacts, RunDescription, RunRecordReader } from "./artefacts.ts";
+import type { BackoffOptions } from "./backoff.ts";
+import type { WorkerEvent } from "./events.ts";
+import type { SigningAccount } from "./receipt.ts";
+import type { Surroundings } from "./resources.ts";
+import type { InnerSteps, Trainer } from "./trainer.ts";
+
+export interface WorkerOptions {
+  /** Base URL of the coordinator. */
+  readonly coordinator: string;
+  /** Default: the coordinator's only run. */
+  readonly runId?: RunId;
+  /** The worker's own state directory, open and locked by the caller: cache and receipts live in it. */
+  readonly directory: string;
+  /** Who is paid; default the worker's own wallet. */
+  readonly beneficiary?: Address;
+  /** Lease of the machine; default none, a machine of one's own. */
+  readonly lease?: Hex;
+  /** Threads of the engine; default its own choice. */
+  readonly threads?: number;
+  /** Bytes of artefacts kept on the disk; default 4 GiB. */
+  readonly cacheBytes?: number;
+  /** How long a coordinator that does not answer is waited for at the start, ms; default 60,000. Later there is no limit. */
+  readonly patience?: number;
+  /** After the request to stop: how long a round that is past its training may take to be submitted, ms; default 5,000. */
+  readonly grace?: number;
+  readonly backoff?: BackoffOptions;
+  /** Stops the worker: it submits or abandons its assignment, leaves and returns. */
+  readonly signal: AbortSignal;
+}
+
+/** Opens the trainer of a build; engineTrainer.ts has the default. */
+export interface TrainerInput {
+  readonly description: RunDescription;
+  readonly build: AdmittedBuild;
+  /** The step program, verified. */
+  readonly program: Uint8Array<ArrayBuffer>;
+  readonly threads: number | undefined;
+}
+
+/** Turns an assignment into its inner steps. */
+export type StepsOf = (assignment: Assignment, firstStep: number) => Promise<InnerSteps>;
+
+export interface WorkerModules {
+  /** The machine's key; it signs joins and receipts. */
+  readonly account: SigningAccount;
+  readonly onEvent?: (event: WorkerEvent) => void;
+  /** Where the chain can be asked, the run's documents are checked against it. */
+  readonly chain?: RunRecordReader;
+  readonly openTrainer: (input: TrainerInput) => Promise<Trainer>;
+  readonly openData: (description: RunDescription, artefacts: Artefacts) => Promise<StepsOf>;
+  /** Default: the platform's. */
+  readonly fetch?: typeof fetch;
+  readonly clock?: Clock;
+  /** Uniform in [0, 1), for jitter. */
+  readonly random?: () => number;
+  readonly surroundings?: Surroundings;
+}
+
+/** Why a worker ended. */
+export interface WorkerEnd {
+  /** stopped: by its signal; dismissed: the coordinator said so. */
+  readonly kind: "stopped" | "dismissed";
+  readonly reason: string;
+  /** Acknowledged rounds and their tokens. */
+  readonly rounds: number;
+  readonly tokens: number;
+}
+
+/** Bytes of artefacts that are kept where the options do not say. */
+export const DEFAULT_CACHE_BYTES = 4 * 2 ** 30;

@@ -1,0 +1,198 @@
+/** From the address of a coordinator to a worker that is ready to join: run, documents, build, data, session. */
+import { join } from "node:path";
+
+import {
+  asAddress,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  domainFor,
+  type Hex,
+  type RunId,
+  type RunParams,
+  type RunView,
+} from "@cotrain/sdk/protocol";
+
+import { type Clock, systemClock } from "../base/index.ts";
+import { openBlobStore } from "../storage/index.ts";
+import { type Artefacts, createArtefacts, createRemote, describeRun, type RunDescription } from "./artefacts.ts";
+import { type BackoffOptions, defaultBackoff, type OnRetry, type RetryOptions } from "./backoff.ts";
+import { type ChosenBuild, chooseBuild } from "./chooseBuild.ts";
+import { retryEvent, type WorkerEvent } from "./events.ts";
+import { followRun } from "./governed.ts";
+import { locateRun } from "./locateRun.ts";
+import { DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOptions } from "./options.ts";
+import { openReceiptJournal } from "./receiptJournal.ts";
+import { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
+import { checkResources, type ModelSize, needsOf } from "./resources.ts";
+import type { RoundContext } from "./round.ts";
+import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
+
+/** What is fixed once a worker is ready to join. */
+export interface Prepared extends RoundContext {
+  readonly description: RunDescription;
+  readonly artefacts: Artefacts;
+  readonly random: () => number;
+  readonly backoff: BackoffOptions;
+  readonly batch: number;
+  readonly sequence: number;
+  readonly paramsOf: (version: number) => Promise<RunParams | undefined>;
+}
+
+/** How a worker reaches its coordinator, and how it tells of that. */
+interface Link {
+  readonly client: CoordinatorClient;
+  readonly requestQueue: RequestQueue;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly backoff: BackoffOptions;
+  readonly onEvent: (event: WorkerEvent) => void;
+  /** For what is tried until it succeeds or the worker is to stop. */
+  readonly retry: (what: string) => RetryOptions & { readonly onRetry: OnRetry };
+}
+
+/**
+ * Prepares a worker; what it opens is closed by `cleanup`.
+ * @throws as `runWorker`; the signal's reason
+ */
+export async function prepare(
+  options: WorkerOptions,
+  modules: WorkerModules,
+  cleanup: AsyncDisposableStack,
+): Promise<Prepared> {
+  const link = openLink(options, modules);
+  const { client, clock, random, backoff, onEvent } = link;
+  const preparing = (what: string): void => onEvent({ type: "preparing", what });
+
+  preparing(`looking for the run at ${client.url}`);
+  const { runId, view } = await locateRun(options, client, { ...link, signal: options.signal });
+
+  const store = await openBlobStore(join(options.directory, "blobs"));
+  let member: SessionKeeper | undefined;
+  const blobs = createRemote(client, runId, link.retry("blob"), (call) => member?.vouched(call));
+  const artefacts = createArtefacts(store, blobs);
+  preparing("reading the run's definition");
+  const description = await describeRun(view, artefacts, modules.chain);
+  await checkMachine(description, options, modules);
+
+  preparing("computing the conformance value");
+  const chosen = await chooseBuild(description, artefacts, options.threads, modules);
+  const { trainer, build, conformance } = chosen;
+  cleanup.defer(() => trainer.close());
+  const receipts = await openReceiptJournal(join(options.directory, "receipts.sqlite"), clock);
+  cleanup.defer(() => receipts.close());
+  const stepsOf = await modules.openData(description, artefacts);
+  const identity = identityOf(view, options, modules, chosen);
+  const session = openSession(identity, chosen, options.lease ?? OWN_MACHINE, link);
+  member = session;
+  onEvent({
+    type: "ready",
+    runId,
+    worker: identity.worker,
+    beneficiary: identity.beneficiary,
+    build: build.digest,
+    parameters: description.parameters,
+    conforms: conformance === build.document.conformance,
+  });
+  return {
+    ...identity,
+    ...followRun(view, client, modules.chain, link.retry("parameters")),
+    description,
+    artefacts,
+    random,
+    backoff,
+    batch: build.document.microBatch,
+    sequence: description.definition.sequence,
+    table: description.table,
+    layouts: description.layouts,
+    tensors: description.definition.table,
+    trainer,
+    session,
+    blobs,
+    receipts,
+    clock,
+    onEvent,
+    stepsOf,
+  };
+}
+
+function openLink(options: WorkerOptions, modules: WorkerModules): Link {
+  const { signal } = options;
+  const clock = modules.clock ?? systemClock;
+  const random = modules.random ?? Math.random;
+  const backoff = options.backoff ?? defaultBackoff;
+  const onEvent = modules.onEvent ?? (() => undefined);
+  const requestQueue = createRequestQueue(modules.fetch);
+  return {
+    client: createCoordinatorClient(options.coordinator, { fetch: requestQueue.fetch }),
+    requestQueue,
+    clock,
+    random,
+    backoff,
+    onEvent,
+    retry: (what) => ({
+      clock,
+      random,
+      backoff,
+      signal,
+      onRetry: (...tried) => onEvent(retryEvent(what, ...tried)),
+    }),
+  };
+}
+
+/** Refuses a run that does not fit this machine, before anything large is fetched. */
+async function checkMachine(
+  description: RunDescription,
+  { directory, cacheBytes = DEFAULT_CACHE_BYTES }: WorkerOptions,
+  { surroundings }: WorkerModules,
+): Promise<void> {
+  const { definition, data, builds, parameters } = description;
+  const size: ModelSize = {
+    parameters,
+    vocabulary: data.vocabulary,
+    microBatch: builds[0]!.document.microBatch,
+    sequence: definition.sequence,
+    model: definition.model,
+  };
+  const dataBytes = data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);
+  await checkResources(needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20))), directory, surroundings);
+}
+
+/** Who works here, on what and for whom. */
+type Identity = Pick<Prepared, "runId" | "worker" | "beneficiary" | "account" | "domain" | "build">;
+
+function identityOf(
+  view: RunView,
+  { beneficiary }: WorkerOptions,
+  { account }: WorkerModules,
+  { build }: ChosenBuild,
+): Identity {
+  const worker = asAddress(account.address);
+  return {
+    runId: view.runId as RunId,
+    worker,
+    beneficiary: asAddress(beneficiary ?? worker),
+    account,
+    domain: domainFor(view.chainId, view.contracts.runRegistry),
+    build: build.digest,
+  };
+}
+
+function openSession(
+  { runId, beneficiary, account, domain, build }: Identity,
+  { conformance, trainer }: ChosenBuild,
+  lease: Hex,
+  { client, requestQueue, clock, random, backoff, onEvent }: Link,
+): SessionKeeper {
+  return createSessionKeeper({
+    client,
+    requestQueue,
+    account,
+    domain,
+    membership: { runId, beneficiary, lease, build, conformance, stepMicros: trainer.stepMicros },
+    clock,
+    random,
+    backoff,
+    onJoin: ({ heartbeatSeconds }, again) => onEvent({ type: "joined", again, heartbeatSeconds }),
+    onRetry: (what, ...tried) => onEvent(retryEvent(what, ...tried)),
+  });
+}

@@ -1,0 +1,61 @@
+/** What a worker's duties share while it works: this object alone, which one duty hands to the next. */
+import type { Assignment } from "@cotrain/sdk/protocol";
+
+import { type Clock, UserError } from "../base/index.ts";
+import type { FragmentLayout } from "../diloco/index.ts";
+import { createResidualLedger, type ResidualLedger } from "./residual.ts";
+
+/** What heartbeats tell of a round under way. */
+export interface Progress {
+  round: number | null;
+  step: number;
+  loss: number | null;
+  tokensPerSecond: number | null;
+  uploading: boolean;
+}
+
+/** A round that ended without this worker: the attempt is stale, nothing of it is sent any more. */
+export class RoundClosed extends UserError {
+  override readonly name = "RoundClosed";
+}
+
+/** The assignment that is being worked on, and how that ends early. */
+export interface UnderWay {
+  readonly assignment: Assignment;
+  readonly closed: (reason: RoundClosed) => void;
+}
+
+export interface WorkState {
+  /** Written by the round, told by heartbeats. */
+  readonly progress: Progress;
+  /** Error feedback: noted by the round, settled by the reported outcome. */
+  readonly residuals: ResidualLedger;
+  /** Acknowledged rounds and their tokens. */
+  readonly tally: { rounds: number; tokens: number };
+  /** Set while there is work; a heartbeat's answer may end it. */
+  current: UnderWay | undefined;
+  /** What was worked on last: it is not taken up twice. */
+  last: Assignment | undefined;
+  /** Refused assignments in a row. */
+  refusals: number;
+  /** When the worker became idle, ms of its monotonic clock. */
+  idleSince: number;
+}
+
+export function createWorkState({
+  clock,
+  layouts,
+}: {
+  readonly clock: Clock;
+  readonly layouts: readonly FragmentLayout[];
+}): WorkState {
+  return {
+    progress: { round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false },
+    residuals: createResidualLedger(layouts),
+    tally: { rounds: 0, tokens: 0 },
+    current: undefined,
+    last: undefined,
+    refusals: 0,
+    idleSince: clock.monotonic(),
+  };
+}

@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+
+import { type Address, type Assignment, type Digest, runParamsFromWire } from "@cotrain/sdk/protocol";
+
+import type { WorkerModules } from "../../../offchain/src/worker/index.ts";
+import { poster } from "./coordinatorDouble.ts";
+import { publishPlainRun } from "./fixture.ts";
+import { baseDigest, beforeAndAfterEach, of, run, start, until, w } from "./workerHarness.ts";
+
+beforeAndAfterEach();
+
+describe("what it refuses", () => {
+  test("wrong bytes of the base, after asking again", async () => {
+    await start();
+    const { fragments } = JSON.parse(new TextDecoder().decode(await w.store.get(await baseDigest()))) as {
+      fragments: { digest: Digest }[];
+    };
+    // The part that is served is corrupted in its middle.
+    w.double.faults.corrupt = fragments[0]!.digest;
+    await expect(run()).rejects.toMatchObject({ code: "BLOB_MISMATCH", retryable: false });
+    expect(w.double.receipts).toHaveLength(0);
+  });
+
+  test("wrong bytes of a program", async () => {
+    await start();
+    w.double.faults.corrupt = w.fixture.build.graphs.step as Digest;
+    await expect(run()).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    expect(w.double.joins).toHaveLength(0);
+  });
+
+  test("data of which the manifest counts more than its shards hold", async () => {
+    await start({ fixture: await publishPlainRun(w.store, 1_000) });
+    // Who does not refuse them joins, and would go on for ever.
+    const refused = run({}, { onEvent: ({ type }) => type === "joined" && w.stop.abort() });
+    await expect(refused).rejects.toMatchObject({ code: "DATA_INVALID" });
+    expect(w.double.joins).toHaveLength(0);
+  });
+
+  test("an acknowledgement of fewer tokens", async () => {
+    await start();
+    w.double.faults.bendAck = (ack) => ({ ...ack, tokens: ack.tokens - 1n });
+    await expect(run()).rejects.toMatchObject({ code: "ACK_WRONG", retryable: false });
+  });
+
+  test("an acknowledgement that the poster did not sign", async () => {
+    await start();
+    w.double.faults.forgeAck = true;
+    await expect(run()).rejects.toMatchObject({ code: "ACK_SIGNER" });
+  });
+
+  test("a run that does not fit into memory, before anything large is fetched", async () => {
+    await start();
+    const surroundings = { availableMemory: () => 1_000, freeDisk: () => Promise.resolve(1e12) };
+    const refused = run({}, { surroundings });
+    await expect(refused).rejects.toMatchObject({ code: "MEMORY_SHORT" });
+    await expect(refused).rejects.toThrow(/needs about .* of memory/);
+  });
+
+  test.each<[string, Partial<Assignment>, string, RegExp]>([
+    [
+      "of more steps than its round has",
+      { steps: 2 ** 30, ranges: [{ start: 0, count: 2 ** 31 }] },
+      "ASSIGNMENT_UNFIT",
+      /has 1073741824 steps; its round has 8/,
+    ],
+    ["at another learning rate", { innerLrPpb: 4_290_000_000 }, "ASSIGNMENT_UNFIT", /learning rate of 4290000000 ppb/],
+    ["of another codec", { codec: 0 }, "ASSIGNMENT_UNFIT", /has codec 0; the run's is 1/],
+    ["at another place of the schedule", { globalStep: 8 }, "CHECKPOINT_FOREIGN", /is of inner step 0, not 8/],
+  ])("an assignment %s", async (_name, change, code, words) => {
+    await start();
+    w.double.faults.bendAssignment = (assignment) => ({ ...assignment, ...change });
+    await expect(run()).rejects.toMatchObject({ code, message: expect.stringMatching(words) });
+  });
+
+  test("an assignment that nobody can hold, under parameters that the coordinator makes up", async () => {
+    await start({ steps: 2 ** 30 });
+    await expect(run()).rejects.toMatchObject({
+      code: "ASSIGNMENT_UNFIT",
+      message: expect.stringMatching(/token ids; 268435456 at most can be held/),
+    });
+  });
+
+  test("an assignment under parameters that nobody tells, without ending over it", async () => {
+    await start();
+    w.double.faults.bendAssignment = (assignment) => ({ ...assignment, paramsVersion: 2 });
+    const working = run();
+    await until("it waits", () => of("waiting").some(({ reason }) => /does not tell the parameters 2/.test(reason)));
+    w.double.faults.bendAssignment = undefined;
+    await w.double.closeRound();
+    w.double.rounds = 2;
+    w.double.faults.dismissAfter = 1;
+    expect((await working).rounds).toBe(1);
+  });
+
+  test("an assignment under parameters that are not the chain's", async () => {
+    await start({ steps: 64 });
+    const chain: NonNullable<WorkerModules["chain"]> = {
+      run: () => Promise.resolve({ definition: w.fixture.definitionDigest }),
+      isAdmitted: () => Promise.resolve(true),
+      postersOf: () => Promise.resolve([poster.address.toLowerCase() as Address]),
+      paramsOf: () => Promise.resolve(runParamsFromWire(w.fixture.params)),
+    };
+    await expect(run({}, { chain })).rejects.toMatchObject({
+      code: "ASSIGNMENT_UNFIT",
+      message: expect.stringMatching(/has 64 steps; its round has 8/),
+    });
+  });
+
+  test("a definition that the chain does not record", async () => {
+    await start();
+    const chain: NonNullable<WorkerModules["chain"]> = {
+      run: () => Promise.resolve({ definition: w.fixture.buildDigest }),
+      isAdmitted: () => Promise.resolve(true),
+      postersOf: () => Promise.resolve([]),
+      paramsOf: () => Promise.resolve(runParamsFromWire(w.fixture.params)),
+    };
+    await expect(run({}, { chain })).rejects.toMatchObject({ code: "RUN_FOREIGN" });
+  });
+
+  test("a receipt that the coordinator refuses for good does not end the worker", async () => {
+    await start({ rounds: 2 });
+    w.double.faults.refuseReceipt = { status: 422, code: "PAYLOAD_MALFORMED" };
+    const working = run();
+    await until("it is dropped", () => of("dropped").length === 1);
+    expect(of("dropped")[0]!.code).toBe("PAYLOAD_MALFORMED");
+    w.double.faults.refuseReceipt = undefined;
+    w.double.faults.dismissAfter = 1;
+    await w.double.closeRound();
+    expect((await working).rounds).toBe(1);
+  });
+});
