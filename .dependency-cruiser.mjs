@@ -6,6 +6,7 @@
 import { Visitor } from "@swc/core/Visitor.js";
 
 // swc parses `using`; its own visitor throws at it (1.16).
+// oxlint-disable-next-line typescript/unbound-method -- called with its own `this` below
 const { visitStatement } = Visitor.prototype;
 Visitor.prototype.visitStatement = function visitAny(statement) {
   return statement.type === "UsingDeclaration"
