@@ -23,7 +23,7 @@ import {
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
-import { type ChainReader } from "../chain/index.ts";
+import type { ChainReader } from "../chain/index.ts";
 import {
   type BlobSource,
   type EpochComputation,

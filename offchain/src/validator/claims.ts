@@ -110,31 +110,40 @@ export interface Claims {
    */
   settle(claims: readonly Claim[]): Promise<readonly Claim[]>;
   /** Forgets all heads but these. */
-  keep(heads: ReadonlySet<string>): void;
+  keep(heads: Pick<ReadonlySet<string>, "has">): void;
+}
+
+/** Verdicts about drawn fragments, by head, validator and fragment. */
+function byDraw(verdicts: readonly SignedVerdict[]): ReadonlyMap<string, SignedVerdict> {
+  const ofDraws = verdicts.filter(({ verdict }) => verdict.kind === verdictKind.aggregate);
+  return new Map(
+    ofDraws.map((signed) => [`${signed.verdict.head}/${signed.verdict.validator}/${signed.verdict.index}`, signed]),
+  );
+}
+
+/** What a validator said about its draw, counted or not, signed by itself. */
+async function valueOf(
+  { reader }: ClaimModules,
+  shown: ReadonlyMap<string, SignedVerdict>,
+  { head, by }: Claim,
+  fragment: number,
+): Promise<bigint | undefined> {
+  const signed = shown.get(`${head.head}/${by}/${fragment}`);
+  if (!signed) return undefined;
+  const struct = fromWire("Verdict", signed.verdict);
+  const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
+  const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
+  return signer === by && struct.runId === head.runId ? struct.value : undefined;
 }
 
 export function createClaims(modules: ClaimModules): Claims {
-  const { reader, clock, sortitionOf } = modules;
-  const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
+  const { clock, sortitionOf } = modules;
   /** Fragments, and "gate", that hold, by head. */
   const sound = new Map<string, Set<number | "gate">>();
   /** When a validator was first missed, by head and validator. */
   const missedSince = new Map<string, Map<Address, number>>();
   const holds = (head: string, { fragment, gate }: Draw): boolean =>
     sound.get(head)?.has(fragment) === true && (!gate || sound.get(head)?.has("gate") === true);
-
-  /** What a validator said about its draw, counted or not, signed by itself. */
-  async function valueOf(
-    shown: ReadonlyMap<string, SignedVerdict>,
-    { head, by }: Claim,
-    fragment: number,
-  ): Promise<bigint | undefined> {
-    const signed = shown.get(`${head.head}/${by}/${fragment}`);
-    if (!signed) return undefined;
-    const struct = fromWire("Verdict", signed.verdict);
-    const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
-    return signer === by && struct.runId === head.runId ? struct.value : undefined;
-  }
 
   function isDue({ head: { head }, by }: Claim): boolean {
     const ofHead = missedSince.get(head) ?? new Map<Address, number>();
@@ -151,13 +160,7 @@ export function createClaims(modules: ClaimModules): Claims {
       if (gate) known.add("gate");
     },
     settle: async (claims) => {
-      const shown = new Map<string, SignedVerdict>();
-      if (claims.some(({ denied }) => !denied)) {
-        for (const signed of await modules.verdicts()) {
-          const { head, validator, kind, index } = signed.verdict;
-          if (kind === verdictKind.aggregate) shown.set(`${head}/${validator}/${index}`, signed);
-        }
-      }
+      const shown = byDraw(claims.some(({ denied }) => !denied) ? await modules.verdicts() : []);
       const open: Claim[] = [];
       for (const claim of claims) {
         const sortition = await sortitionOf(claim.head);
@@ -169,7 +172,7 @@ export function createClaims(modules: ClaimModules): Claims {
           fragment: sortition.fragmentOf(claim.drawer),
           gate: modules.measures && sortition.auditsGate(claim.drawer),
         };
-        const value = claim.denied ? 0n : await valueOf(shown, claim, draw.fragment);
+        const value = claim.denied ? 0n : await valueOf(modules, shown, claim, draw.fragment);
         if (value === 10_000n || holds(claim.head.head, draw)) continue;
         if (value === 0n || isDue(claim)) await modules.examine(claim, draw);
         if (!holds(claim.head.head, draw)) open.push(claim);

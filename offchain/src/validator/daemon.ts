@@ -1,19 +1,14 @@
 /** A validator as a process: its state directory, its statements, its log and its readiness. What `cotrain validator` calls. */
 import { type ContractAddresses, createCoordinatorClient, type RunId } from "@cotrain/sdk/protocol";
-import { getAddress, type LocalAccount } from "viem";
+import type { LocalAccount } from "viem";
 
 import { RetryableError, systemClock, UserError } from "../base/index.ts";
 import { openReader } from "../chain/index.ts";
-import {
-  type DaemonContext,
-  type Logger,
-  openDatabase,
-  openRoleDirectory,
-  openStateDirectory,
-} from "../service/index.ts";
+import { type DaemonContext, openDatabase, openRoleDirectory, openStateDirectory } from "../service/index.ts";
+import { logEvent, type ValidatorEvent } from "./events.ts";
 import { createLossMeter } from "./loss.ts";
 import { writeMeasuring } from "./measuring.ts";
-import { runValidator, type ValidatorEvent } from "./runValidator.ts";
+import { runValidator } from "./runValidator.ts";
 import { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
 
 export interface ValidatorDaemonOptions {
@@ -32,7 +27,7 @@ export interface ValidatorDaemonOptions {
   /** Block from which on the contracts exist. */
   readonly fromBlock: number;
   readonly confirmations?: number | undefined;
-  /** Ms between looks; default 1,000. */
+  /** Ms between looks; default 2,000. */
   readonly pollInterval?: number | undefined;
   /** Measure held-out loss; default true. */
   readonly loss?: boolean | undefined;
@@ -113,50 +108,4 @@ function onlyRun(
     "RUN_AMBIGUOUS",
     `The coordinator at ${url} has ${open.length} runs (${open.map((run) => run.runId).join(", ")}): name one with --run.`,
   );
-}
-
-/** One line for everything that a validator says to others, and for what keeps it from saying more. */
-export function logEvent(logger: Logger, event: ValidatorEvent): void {
-  const { type, ...fields } = event;
-  switch (event.type) {
-    case "judged":
-      if (event.holds) logger.info(fields, `checkpoint ${event.round}: fragment ${event.fragment} recomputed, equal`);
-      else logger.error(fields, `checkpoint ${event.round}: fragment ${event.fragment} does not hold: ${event.reason}`);
-      return;
-    case "confirmed":
-      logger.error(
-        fields,
-        `checkpoint ${event.round}: fragment ${event.fragment}, drawn by ${event.drawer}, does not hold: ${event.reason}`,
-      );
-      return;
-    case "measured":
-      logger.info(
-        fields,
-        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine${event.atRest ? " at rest" : ""}`,
-      );
-      return;
-    case "audited":
-      logger.info(fields, `checkpoint ${event.round}: ${event.losses} losses of its gate measured, as recorded`);
-      return;
-    case "attested":
-      logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);
-      return;
-    case "refused":
-      logger.error(fields, `epoch ${event.epoch} is not signed: ${event.reason}`);
-      return;
-    case "retrying":
-      logger.warn(fields, `${event.what}: ${event.reason}`);
-      return;
-    case "looking":
-      logger.info(fields, `${event.what}: ${event.reason}`);
-      return;
-    case "not-a-member":
-      logger.warn(
-        fields,
-        `${getAddress(event.validator)} is not in this run's validator set (the model's holders decide it): nothing it signs counts`,
-      );
-      return;
-    default:
-      logger.warn(fields, type);
-  }
 }

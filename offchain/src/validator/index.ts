@@ -4,20 +4,16 @@
  * storage, service and chain, and @cotrain/sdk; never the coordinator or the worker. Start at runValidator.ts; statements.ts
  * says why it cannot contradict itself.
  */
-export { type AggregateFinding, type AggregateInput, checkAggregate } from "./aggregate.ts";
+export { type AggregateFinding, type AggregateInput, checkAggregate } from "./checks/recompute.ts";
 export { type AttestModules, decide, type Decision } from "./attest.ts";
-export { auditGate, type AuditFinding, type AuditModules } from "./audit.ts";
+export { auditGate, type AuditFinding, type AuditModules } from "./checks/gateAudit.ts";
 export { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "./claims.ts";
-export { logEvent, validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
+export type { ValidatorCoordinator, ValidatorModules, ValidatorOptions } from "./context.ts";
+export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
+export { logEvent, type ValidatorEvent } from "./events.ts";
 export { createLossMeter, type LossMeter, type LossRequest, type LossResult, restAfter, sampleOf } from "./loss.ts";
 export { type Measuring, readMeasuring } from "./measuring.ts";
-export {
-  runValidator,
-  type ValidatorCoordinator,
-  type ValidatorEvent,
-  type ValidatorModules,
-  type ValidatorOptions,
-} from "./runValidator.ts";
+export { runValidator } from "./runValidator.ts";
 export {
   keyOfVerdict,
   openStatements,

@@ -63,7 +63,6 @@ export interface Statements {
     attestation: WireStruct<"Attestation">,
     sign: () => Promise<Hex>,
   ): Promise<Statement<WireStruct<"Attestation">>>;
-  knownVerdict(key: string): Promise<Statement<WireStruct<"Verdict">> | undefined>;
   knownAttestation(attestation: WireStruct<"Attestation">): Promise<Statement<WireStruct<"Attestation">> | undefined>;
   /** Verdicts that the coordinator has not accepted yet, oldest first. */
   unsent(): Promise<Statement<WireStruct<"Verdict">>[]>;
@@ -95,61 +94,63 @@ const toStatement = <T>(row: StatementTable): Statement<T> => ({
   signature: row.signature as Hex,
 });
 
+async function find<T>(
+  db: Kysely<StatementSchema>,
+  key: string,
+): Promise<(Statement<T> & { readonly value: string }) | undefined> {
+  const row = await db.selectFrom("statements").selectAll().where("key", "=", key).executeTakeFirst();
+  return row && { ...toStatement<T>(row), value: row.value };
+}
+
+interface Ledger {
+  readonly db: Kysely<StatementSchema>;
+  readonly clock: Clock;
+}
+
+async function state<T>(
+  { db, clock }: Ledger,
+  row: Pick<StatementTable, "kind" | "key" | "subject" | "value">,
+  struct: T,
+  sign: () => Promise<Hex>,
+): Promise<Statement<T>> {
+  const { key, value } = row;
+  const before = await find<T>(db, key);
+  if (!before) {
+    const signature = await sign();
+    // The database decides: of two that come here at once, one is written.
+    await db
+      .insertInto("statements")
+      .values({ ...row, json: canonicalJson(struct), signature, signed_at: clock.now(), accepted_at: null })
+      .onConflict((conflict) => conflict.column("key").doNothing())
+      .execute();
+  }
+  const written = await find<T>(db, key);
+  if (!written) throw new InternalError("STATEMENT_LOST", `Statement ${key} was not written.`);
+  if (written.value !== value)
+    throw new UserError(
+      "EQUIVOCATION_REFUSED",
+      `Another value was signed before for ${key}: ${written.value}, now ${value}. Nothing is signed.`,
+      { details: { key, before: written.value, now: value } },
+    );
+  return written;
+}
+
 export function openStatements<Schema extends StatementSchema>(
   database: Database<Schema>,
   clock: Clock = systemClock,
 ): Statements {
   const db = database.kysely as unknown as Kysely<StatementSchema>;
-
-  const find = async <T>(key: string): Promise<(Statement<T> & { readonly value: string }) | undefined> => {
-    const row = await db.selectFrom("statements").selectAll().where("key", "=", key).executeTakeFirst();
-    return row && { ...toStatement<T>(row), value: row.value };
-  };
-
-  const state = async <T>(
-    row: Pick<StatementTable, "kind" | "key" | "subject" | "value">,
-    struct: T,
-    sign: () => Promise<Hex>,
-  ): Promise<Statement<T>> => {
-    const { key, value } = row;
-    const before = await find<T>(key);
-    if (!before) {
-      const signature = await sign();
-      // The database decides: of two that come here at once, one is written.
-      await db
-        .insertInto("statements")
-        .values({
-          ...row,
-          json: canonicalJson(struct),
-          signature,
-          signed_at: clock.now(),
-          accepted_at: null,
-        })
-        .onConflict((conflict) => conflict.column("key").doNothing())
-        .execute();
-    }
-    const written = await find<T>(key);
-    if (!written) throw new InternalError("STATEMENT_LOST", `Statement ${key} was not written.`);
-    if (written.value !== value)
-      throw new UserError(
-        "EQUIVOCATION_REFUSED",
-        `Another value was signed before for ${key}: ${written.value}, now ${value}. Nothing is signed.`,
-        { details: { key, before: written.value, now: value } },
-      );
-    return written;
-  };
-
+  const ledger: Ledger = { db, clock };
   return {
     verdict: (verdict, sign) => {
       const { head: subject, value } = verdict;
-      return state({ kind: "verdict", key: keyOfVerdict(verdict), subject, value }, verdict, sign);
+      return state(ledger, { kind: "verdict", key: keyOfVerdict(verdict), subject, value }, verdict, sign);
     },
     attestation: (attestation, sign) => {
       const row = { key: attestationKey(attestation), value: attestationValue(attestation) };
-      return state({ kind: "attestation", subject: attestation.modelId, ...row }, attestation, sign);
+      return state(ledger, { kind: "attestation", subject: attestation.modelId, ...row }, attestation, sign);
     },
-    knownVerdict: (key) => find(key),
-    knownAttestation: (attestation) => find(attestationKey(attestation)),
+    knownAttestation: (attestation) => find(db, attestationKey(attestation)),
     unsent: async () => {
       const rows = await db
         .selectFrom("statements")

@@ -21,7 +21,7 @@ export interface VerdictForm {
   readonly isVoice: boolean;
 }
 
-const forms: Readonly<Record<number, VerdictForm>> = {
+export const verdictForms = {
   [verdictKind.aggregate]: {
     problemOf: ({ worker, index, value }, fragments) => {
       if (worker !== zeroAddress) return "it names a worker";
@@ -46,13 +46,14 @@ const forms: Readonly<Record<number, VerdictForm>> = {
     },
     isVoice: false,
   },
-};
+} satisfies Readonly<Record<number, VerdictForm>>;
 
-export const verdictFormOf = (kind: number): VerdictForm | undefined => forms[kind];
+const byKind: Readonly<Record<number, VerdictForm>> = verdictForms;
+export const verdictFormOf = (kind: number): VerdictForm | undefined => byKind[kind];
 
 /** What makes two statements of one validator contradict each other when their values differ. */
 export const verdictKey = (verdict: WireStruct<"Verdict">): string =>
   [verdict.head, verdict.kind, verdict.worker, verdict.index, verdict.validator].join(":");
 
 /** Whether verdicts of a kind say if a head's aggregate holds. */
-export const isVoice = (kind: number): boolean => forms[kind]?.isVoice === true;
+export const isVoice = (kind: number): boolean => byKind[kind]?.isVoice === true;

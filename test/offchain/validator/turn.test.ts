@@ -11,8 +11,8 @@ import {
 import { describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { absenceOf } from "../../../offchain/src/validator/runValidator.ts";
-import { createTurns } from "../../../offchain/src/validator/turn.ts";
+import { absenceOf } from "../../../offchain/src/validator/absence.ts";
+import { createTurns } from "../../../offchain/src/validator/checks/turn.ts";
 
 const set = ["1", "2", "3"].map((digit): Address => `0x${digit.repeat(40)}`);
 const headOf = (round: number): { head: HeadHash; round: number } => ({

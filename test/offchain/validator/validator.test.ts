@@ -59,7 +59,7 @@ import {
   type ValidatorEvent,
   logEvent,
 } from "../../../offchain/src/validator/index.ts";
-import { absenceOf } from "../../../offchain/src/validator/runValidator.ts";
+import { absenceOf } from "../../../offchain/src/validator/absence.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import {
   createInitial,

@@ -8,8 +8,8 @@ import {
   type RunView,
 } from "@cotrain/sdk/protocol";
 
-import type { Clock } from "../base/index.ts";
-import type { PostedHead } from "../chain/index.ts";
+import type { Clock } from "../../base/index.ts";
+import type { PostedHead } from "../../chain/index.ts";
 
 /** Of the machine's processor time, what measuring may take while the run trains. */
 export const LOSS_SHARE = 0.05;

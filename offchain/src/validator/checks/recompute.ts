@@ -11,10 +11,10 @@ import {
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { type PostedHead } from "../chain/index.ts";
+import type { PostedHead } from "../../chain/index.ts";
 import {
-  type BlobSource,
   blamesByMeasure,
+  type BlobSource,
   createRecordReader,
   type HeadDocuments,
   DocumentError,
@@ -27,7 +27,7 @@ import {
   readMeasured,
   readScreening,
   requireMeasures,
-} from "../run/index.ts";
+} from "../../run/index.ts";
 import {
   type Contribution,
   fragmentLayouts,
@@ -35,8 +35,8 @@ import {
   PayloadError,
   reduceFragment,
   sourceOf,
-} from "../diloco/index.ts";
-import { fragmentOf, FormatError, parseFragment, parseManifest } from "../storage/index.ts";
+} from "../../diloco/index.ts";
+import { fragmentOf, FormatError, parseFragment, parseManifest } from "../../storage/index.ts";
 
 export interface AggregateInput {
   readonly head: PostedHead;

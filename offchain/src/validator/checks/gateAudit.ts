@@ -10,7 +10,7 @@ import {
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import { type BlobSource, DocumentError, readScreening } from "../run/index.ts";
+import { type BlobSource, DocumentError, readScreening } from "../../run/index.ts";
 import {
   aloneOf,
   codecOf,
@@ -20,9 +20,9 @@ import {
   passHolds,
   reduceFragment,
   sourceOf,
-} from "../diloco/index.ts";
-import { type FragmentState, parseFragment, parseManifest } from "../storage/index.ts";
-import type { AggregateInput } from "./aggregate.ts";
+} from "../../diloco/index.ts";
+import { type FragmentState, parseFragment, parseManifest } from "../../storage/index.ts";
+import type { AggregateInput } from "./recompute.ts";
 
 export interface AuditModules {
   readonly blobs: BlobSource;

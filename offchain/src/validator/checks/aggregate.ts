@@ -1,0 +1,199 @@
+/**
+ * Whether the fragment of a head that its validator drew is what its payloads make, and where sortition says so, or somebody
+ * lost its pay by them, whether the losses of its gate are true. Who steps in for another validator examines the same.
+ */
+import type { CotrainError } from "@cotrain/sdk/errors";
+import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
+
+import { RetryableError } from "../../base/index.ts";
+import type { PostedHead } from "../../chain/index.ts";
+import { blamesByLoss, drawnBy, DocumentError, wasAdmitted } from "../../run/index.ts";
+import { PayloadError } from "../../diloco/index.ts";
+import { FormatError } from "../../storage/index.ts";
+import type { Draw } from "../claims.ts";
+import { attempt, type Context, type Link } from "../context.ts";
+import type { Description } from "../descriptions.ts";
+import { type EngineTask, occupy } from "../engineSlot.ts";
+import type { LossMeter } from "../loss.ts";
+import type { Check } from "./check.ts";
+import { auditGate } from "./gateAudit.ts";
+import { type AggregateInput, checkAggregate } from "./recompute.ts";
+import { isResting, LOSS_SHARE } from "./turn.ts";
+
+/** Ms after which what did not come to a finding is tried again: an audit, or what is done in another's place. */
+export const AUDIT_AGAIN = 10_000;
+
+export interface Finding {
+  readonly holds: boolean;
+  readonly reason: string;
+  readonly evidence: Digest;
+}
+
+interface OwedAggregate extends Link {
+  readonly draw: Draw;
+}
+
+export function aggregateCheck(context: Context): Check<OwedAggregate> {
+  const { descriptions, heads, reader, validator } = context;
+  return {
+    kind: verdictKind.aggregate,
+    wellFormed: verdictForms[verdictKind.aggregate],
+    due: async function* ({ open }) {
+      for (const link of open) {
+        if (heads.judged.has(link.head.head)) continue;
+        const draw = await attempt(context, `checkpoint ${link.head.round}`, () => drawOf(context, link.head));
+        if (draw) yield { ...link, draw };
+      }
+    },
+    run: ({ head, parent, draw }, say) =>
+      examine(context, { head, parent }, draw, async (finding) => {
+        const { fragment } = draw;
+        const { fragments } = await descriptions.of(head.runId);
+        // The chain may have gone back meanwhile.
+        if ((await drawnBy(reader, head, validator, fragments)) !== fragment) return;
+        await say({ index: fragment, value: finding.holds ? 10_000n : 0n, evidence: finding.evidence });
+        conclude(context, head, draw, finding);
+      }),
+  };
+}
+
+/** What is to be looked at of a head that has no verdict, unless the block that decides the sortition is still to come. */
+async function drawOf(
+  { claims, descriptions, heads, loss, statements, validator }: Context,
+  head: PostedHead,
+): Promise<Draw | undefined> {
+  const sortition = await descriptions.sortitionOf(head);
+  if (!sortition) return undefined;
+  const fragment = sortition.fragmentOf(validator);
+  const said = (await statements.about(head.head)).find(
+    ({ struct }) => struct.kind === verdictKind.aggregate && struct.index === fragment,
+  );
+  if (!said) return { fragment, gate: loss !== undefined && sortition.auditsGate(validator) };
+  heads.judged.set(head.head, fragment);
+  if (said.struct.value !== "0") claims.found(head.head, { fragment, gate: false });
+  return undefined;
+}
+
+function conclude(
+  { audits, claims, emit, heads }: Context,
+  { head, round }: PostedHead,
+  draw: Draw,
+  { holds, reason }: Finding,
+): void {
+  const { fragment } = draw;
+  heads.judged.set(head, fragment);
+  audits.again.delete(`${head}/${fragment}`);
+  if (holds) claims.found(head, draw);
+  emit({ type: "judged", head, round, fragment, holds, reason });
+}
+
+/** The engine measures one thing at a time: what is not examined now is examined at a later look. */
+export async function examine(
+  context: Context,
+  { head, parent }: Link,
+  { fragment, gate }: Draw,
+  report: (finding: Finding) => Promise<void>,
+): Promise<void> {
+  const { audits, blobs, clock, descriptions, documents, emit, engine, loss, signal } = context;
+  const description = await descriptions.of(head.runId);
+  const input = { head, parent, description, fragment };
+  // What documents are gone or wrong, `inspect` says.
+  const leaves = loss && (await documents.read(blobs, head, parent).catch(() => undefined))?.leaves;
+  const due = gate || (leaves !== undefined && blamesByLoss(leaves));
+  if (!loss || !due || audits.sound.has(head.head)) return report(await inspect(context, input));
+  const key = `${head.head}/${fragment}`;
+  if (clock.monotonic() < (audits.again.get(key) ?? 0)) return;
+  // Held-out loss can wait.
+  if (engine.task) {
+    engine.auditWaits = true;
+    if (engine.task.of === "held-out loss")
+      engine.task.controller.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
+    return;
+  }
+  occupy(engine, { of: "the gate", share: undefined }, async (task) => {
+    try {
+      await report(await inspect(context, input, (all) => auditOf(context, loss, task, description, all)));
+    } catch (error) {
+      if (signal.aborted || task.controller.signal.aborted) return;
+      audits.again.set(key, clock.monotonic() + AUDIT_AGAIN);
+      const reason = error instanceof Error ? error.message : String(error);
+      emit({ type: "retrying", what: `the loss gate of checkpoint ${head.round}, not judged yet`, reason });
+    }
+  });
+}
+
+interface Examined extends Link {
+  readonly description: Description;
+  readonly fragment: number;
+}
+
+/** @throws what says that there is no finding yet */
+async function inspect(
+  context: Context,
+  { head, parent, description: { definition }, fragment }: Examined,
+  audit?: (input: AggregateInput) => Promise<Finding>,
+): Promise<Finding> {
+  const { absences, audits, blobs, documents, loss, reader } = context;
+  const part = `fragment ${fragment}`;
+  try {
+    const found = await documents.read(blobs, head, parent);
+    // Where losses of the gate took somebody's pay, whoever can measure them does, drawn or not.
+    if (loss && !audit && blamesByLoss(found.leaves) && !audits.sound.has(head.head))
+      throw new RetryableError("AUDIT_DUE", `The losses of checkpoint ${head.round}'s gate are to be measured first.`);
+    const params = await reader.paramsOf(head.runId, head.paramsVersion);
+    const heads = await reader.headsSince(head.runId, 0);
+    const at = heads.findIndex((each) => each.head === head.head);
+    if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds checkpoint ${head.round} no more.`);
+    const before = heads.slice(0, at);
+    const admitted = (build: string): Promise<boolean> => wasAdmitted(reader, head.runId, build);
+    const input = { head, parent, before, documents: found, definition, params, admitted, fragment };
+    const finding = await checkAggregate(blobs, input);
+    const audited = finding.holds ? await audit?.(input) : undefined;
+    absences.found(head, part);
+    return audited && !audited.holds ? audited : finding;
+  } catch (error) {
+    // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
+    const wrong = error instanceof DocumentError || error instanceof FormatError || error instanceof PayloadError;
+    if (!wrong && !absences.isGoneForGood(head, part, error)) throw error;
+    return findingOf(head, error);
+  }
+}
+
+/** Of a head whose documents do not hold, or are gone. */
+export const findingOf = ({ head }: PostedHead, { message, code }: CotrainError): Finding => ({
+  holds: false,
+  reason: message,
+  evidence: digestOfJson({ version: 1, head, reason: code }),
+});
+
+/** Measures a head's gate again, within the share that measuring may take while the run trains. */
+async function auditOf(
+  { audits, blobs, coordinator, emit, run, signal }: Context,
+  loss: LossMeter,
+  task: EngineTask,
+  { digest }: Description,
+  input: AggregateInput,
+): Promise<Finding> {
+  const { head } = input;
+  const { phase } = await coordinator.run(run.runId);
+  const share = isResting({ phase }) ? undefined : LOSS_SHARE;
+  task.share = share;
+  const until = AbortSignal.any([signal, task.controller.signal]);
+  const origin = { runId: head.runId, definition: digest };
+  const { problem, losses, evidence } = await auditGate(
+    {
+      blobs,
+      measure: async (checkpoint, { build, sequences }) => {
+        const request = { ...origin, build: asDigest(build), checkpoint, sequences, share };
+        return (await loss.measure(request, until)).microBitsPerByte;
+      },
+      conformance: (build) => loss.conformance({ ...origin, build }, until),
+    },
+    input,
+  );
+  if (problem === "") {
+    audits.sound.add(head.head);
+    emit({ type: "audited", head: head.head, round: head.round, losses });
+  }
+  return { holds: problem === "", reason: problem, evidence };
+}

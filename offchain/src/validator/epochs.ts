@@ -1,0 +1,138 @@
+/** Signs epochs: each when this validator computed the same, and judged all that is paid there, by itself and in others' places. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  asRunId,
+  type Digest,
+  digestOfJson,
+  type EpochHead,
+  type EpochView,
+  toWire,
+  typedDataOf,
+} from "@cotrain/sdk/protocol";
+
+import { DocumentError } from "../run/index.ts";
+import { decide, type Decision } from "./attest.ts";
+import type { Claim } from "./claims.ts";
+import { attempt, type Context } from "./context.ts";
+import { lookAgainAfter } from "./lookAgain.ts";
+
+/** One manifest may be published under many attestations, of which one is right. */
+const keyOf = ({ epoch, manifest, attestation }: EpochView): Digest => digestOfJson({ epoch, manifest, attestation });
+
+/** Looks at all epochs that the coordinator publishes. */
+export async function signEpochs(context: Context): Promise<readonly EpochView[]> {
+  const { epochs } = await context.coordinator.epochs(context.run.runId);
+  for (const epoch of epochs) await attempt(context, `epoch ${epoch.epoch}`, () => attestOrRefuse(context, epoch));
+  return epochs;
+}
+
+/** Forgets what it knows of epochs that are not published any more. */
+export function keepEpochs({ epochs: { claimed, refused } }: Context, published: readonly EpochView[]): void {
+  const keys = new Set(published.map(keyOf));
+  for (const key of refused.keys()) if (!keys.has(key)) refused.delete(key);
+  for (const manifest of claimed.keys())
+    if (!published.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
+}
+
+async function attestOrRefuse(context: Context, view: EpochView): Promise<void> {
+  try {
+    await attest(context, view);
+  } catch (error) {
+    // An active root covers it by now; or another value was signed before, which stands.
+    const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED"];
+    if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof DocumentError))
+      throw error;
+    refuse(context, view, error.message);
+  }
+}
+
+/** Whether it collects signatures, has not this validator's, and was not refused just now. */
+const isOpen = ({ clock, epochs: { refused }, validator }: Context, view: EpochView): boolean =>
+  view.state === "collecting" &&
+  clock.monotonic() >= (refused.get(keyOf(view)) ?? 0) &&
+  !view.signatures.some((signature) => signature.validator === validator);
+
+async function attest(context: Context, view: EpochView): Promise<void> {
+  const { account, attestationDomain, coordinator, emit, heads, run, statements, validator } = context;
+  const { claimed, waiting } = context.epochs;
+  if (!isOpen(context, view)) return;
+  const unjudged = waiting.get(view.manifest)?.filter(({ head }) => !heads.judged.has(head)) ?? [];
+  // Nothing was learnt since: to compute it again would end the same.
+  if (unjudged.length > 0) return wait(context, view, unjudged);
+  const open = claimed.get(view.manifest);
+  if (open && (await settle(context, view, open))) return;
+  const wire = view.attestation;
+  let statement = await statements.knownAttestation(wire);
+  if (statement?.struct.epochDigest !== wire.epochDigest) {
+    const decision = await decideOn(context, view);
+    if (decision.kind === "refuse") return refuse(context, view, decision.reason);
+    if (decision.kind === "wait") return wait(context, view, decision.unjudged);
+    if (!open && (await settle(context, view, decision.claims))) return;
+    const { attestation } = decision;
+    statement = await statements.attestation(toWire("Attestation", attestation), () =>
+      account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
+    );
+  }
+  const { epoch } = view;
+  const { epochDigest, root } = wire;
+  await coordinator.submitAttestation(run.runId, epoch, { epochDigest, validator, signature: statement.signature });
+  emit({ type: "attested", epoch, root });
+}
+
+function decideOn(
+  { blobs, documents, heads, reader, run, sortitionOf, statements, validator }: Context,
+  view: EpochView,
+): Promise<Decision> {
+  const modules = {
+    reader,
+    blobs,
+    documents,
+    validator,
+    verdictsAbout: (head: EpochHead["head"]) => statements.about(head),
+    drawn: (head: EpochHead["head"]) => heads.judged.get(head),
+    sortitionOf,
+  };
+  return decide(modules, run.modelId, run.runId, view);
+}
+
+/** Signs nothing for a while: what it was held against may have come from a node that lags. Said once. */
+function refuse(context: Context, view: EpochView, reason: string): void {
+  const { refused } = context.epochs;
+  const key = keyOf(view);
+  if (!refused.has(key)) context.emit({ type: "refused", epoch: view.epoch, reason });
+  refused.set(key, context.clock.monotonic() + lookAgainAfter(context));
+}
+
+/** Leaves a manifest for a later look, when the heads that it pays have this validator's verdicts. */
+function wait(
+  { emit, epochs: { waiting }, heads }: Context,
+  { epoch, manifest }: EpochView,
+  unjudged: readonly EpochHead[],
+): void {
+  if (!waiting.has(manifest)) {
+    const rounds = unjudged.map(({ round }) => round).join(", ");
+    const reason = `It pays checkpoints that this validator has not judged yet (${rounds}); it is signed when they are.`;
+    emit({ type: "retrying", what: `epoch ${epoch}`, reason });
+  }
+  waiting.set(manifest, unjudged);
+  for (const head of unjudged) heads.followed.add(asRunId(head.runId));
+}
+
+/** Looks at what others deny or are silent about. @returns whether the manifest is left for a later look */
+async function settle(
+  { claims, emit, epochs: { claimed } }: Context,
+  { epoch, manifest }: EpochView,
+  before: readonly Claim[],
+): Promise<boolean> {
+  const told = claimed.has(manifest);
+  claimed.set(manifest, before);
+  const open = await claims.settle(before);
+  // Something was found that does not hold.
+  if (!claimed.has(manifest)) return true;
+  claimed.set(manifest, open);
+  if (open.length === 0) return false;
+  const rounds = [...new Set(open.map(({ head }) => head.round))].join(", ");
+  const reason = `Others deny what they drew of these checkpoints that it pays, or have not told of it yet: ${rounds}. It is signed when this validator has looked in their place.`;
+  if (!told) emit({ type: "looking", what: `epoch ${epoch}`, reason });
+  return true;
+}

@@ -1,0 +1,90 @@
+/** What happens in a validator, and the line that its log says of it. */
+import type { Address } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
+
+import type { Logger } from "../service/index.ts";
+
+export type ValidatorEvent =
+  | {
+      readonly type: "judged";
+      readonly head: string;
+      readonly round: number;
+      readonly fragment: number;
+      readonly holds: boolean;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "measured";
+      readonly head: string;
+      readonly round: number;
+      readonly microBitsPerByte: number;
+      readonly sequences: number;
+      /** Processor time of it, as a share of what the machine had meanwhile. */
+      readonly share: number;
+      /** The run does not train, and no bound holds for measuring. */
+      readonly atRest: boolean;
+    }
+  /** The losses of a head's gate were measured and are those of its record. */
+  | { readonly type: "audited"; readonly head: string; readonly round: number; readonly losses: number }
+  /** What another validator drew of a head was found not to hold. */
+  | {
+      readonly type: "confirmed";
+      readonly head: string;
+      readonly round: number;
+      readonly fragment: number;
+      readonly drawer: Address;
+      readonly reason: string;
+    }
+  | { readonly type: "attested"; readonly epoch: number; readonly root: string }
+  | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
+  /** Nothing that this key signs counts for the model; said once for each version of its set. */
+  | { readonly type: "not-a-member"; readonly validator: Address; readonly set: number }
+  | { readonly type: "retrying"; readonly what: string; readonly reason: string }
+  /** Others have not told yet what they drew, as happens in any epoch, or deny it: this validator looks as well. */
+  | { readonly type: "looking"; readonly what: string; readonly reason: string };
+
+/** One line for everything that a validator says to others, and for what keeps it from saying more. */
+export function logEvent(logger: Logger, event: ValidatorEvent): void {
+  const { type, ...fields } = event;
+  switch (event.type) {
+    case "judged":
+      if (event.holds) logger.info(fields, `checkpoint ${event.round}: fragment ${event.fragment} recomputed, equal`);
+      else logger.error(fields, `checkpoint ${event.round}: fragment ${event.fragment} does not hold: ${event.reason}`);
+      return;
+    case "confirmed":
+      logger.error(
+        fields,
+        `checkpoint ${event.round}: fragment ${event.fragment}, drawn by ${event.drawer}, does not hold: ${event.reason}`,
+      );
+      return;
+    case "measured":
+      logger.info(
+        fields,
+        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine${event.atRest ? " at rest" : ""}`,
+      );
+      return;
+    case "audited":
+      logger.info(fields, `checkpoint ${event.round}: ${event.losses} losses of its gate measured, as recorded`);
+      return;
+    case "attested":
+      logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);
+      return;
+    case "refused":
+      logger.error(fields, `epoch ${event.epoch} is not signed: ${event.reason}`);
+      return;
+    case "retrying":
+      logger.warn(fields, `${event.what}: ${event.reason}`);
+      return;
+    case "looking":
+      logger.info(fields, `${event.what}: ${event.reason}`);
+      return;
+    case "not-a-member":
+      logger.warn(
+        fields,
+        `${getAddress(event.validator)} is not in this run's validator set (the model's holders decide it): nothing it signs counts`,
+      );
+      return;
+    default:
+      logger.warn(fields, type);
+  }
+}
