@@ -1,7 +1,7 @@
 /** Whoever sets the machine's clock, or leaves the coordinator down, changes nothing about how long a round may last. */
 import { afterEach, describe, expect, it } from "vitest";
 
-import { isDeadline } from "../../offchain/src/coordinator/machine/pending.ts";
+import { timerOf } from "../../offchain/src/coordinator/machine/timers.ts";
 import { type Harness, openHarness, START, until } from "../offchain/coordinator/harness.ts";
 
 const HOUR = 3_600_000;
@@ -14,8 +14,8 @@ afterEach(async () => {
 /** What happened in the run without anybody asking, and how much time had passed by then, in whole seconds. */
 function record(from: Harness): [string, number][] {
   const seen: [string, number][] = [];
-  from.run.driver.onChange((_state, event) => {
-    const deadline = event.type === "TimerFired" && isDeadline(event.key);
+  from.run.driver.onChange((_state, event, before) => {
+    const deadline = event.type === "TimerFired" && before && timerOf(before, event.key)?.[0] === "deadline";
     if (deadline || event.type === "MemberSilent" || event.type === "MemberLeft") {
       seen.push([event.type, Math.floor(from.clock.monotonic() / 1_000)]);
     }

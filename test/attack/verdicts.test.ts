@@ -80,7 +80,7 @@ async function computedAtOnce(epoch: number): Promise<void> {
   const asleep = harness.clock.sleep.bind(harness.clock);
   Object.assign(harness.clock, { sleep: () => Promise.reject(new RangeError("waits anew")) });
   const context = { state: harness.run.driver.state, signal: new AbortController().signal };
-  const computed = computeEpoch(harness.run, { key: "again", epoch }, context);
+  const computed = computeEpoch(harness.run, { kind: "computeEpoch", key: "again", epoch }, context);
   await expect(computed).rejects.toMatchObject({ code: "CHAIN_UNREACHABLE" });
   Object.assign(harness.clock, { sleep: asleep });
 }

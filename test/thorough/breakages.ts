@@ -840,9 +840,9 @@ export const breakages: readonly Breakage[] = [
   {
     name: "what holders decided is applied inside an open round",
     file: "offchain/src/coordinator/machine/machine.ts",
-    text: "      draft.nextParams = { version: event.version, params: { ...event.params } };\n",
+    text: "    draft.nextParams = { version: event.version, params: { ...event.params } };\n",
     instead:
-      "      draft.nextParams = { version: event.version, params: { ...event.params } };\n      if (draft.current) Object.assign(draft.current, { paramsVersion: event.version, params: { ...event.params } });\n",
+      "    draft.nextParams = { version: event.version, params: { ...event.params } };\n    if (draft.current) Object.assign(draft.current, { paramsVersion: event.version, params: { ...event.params } });\n",
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
@@ -1162,7 +1162,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a run goes on after an event that breaks its state",
-    file: "offchain/src/coordinator/driver.ts",
+    file: "offchain/src/coordinator/eventWriter.ts",
     text: "if (violations.length > 0) {",
     instead: "if (violations.length > 99) {",
     tests: ["test/offchain/coordinator/logics.test.ts"],
@@ -1218,7 +1218,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "what members report at a deadline does not reach the machine",
-    file: "offchain/src/coordinator/coordinator.ts",
+    file: "offchain/src/coordinator/timers.ts",
     text: "reports: run.presence.reports() }",
     instead: "reports: {} }",
     tests: ["test/offchain/coordinator/pace.test.ts"],
@@ -1751,8 +1751,8 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "an effect's end is not handed in again when there is room",
-    file: "offchain/src/coordinator/driver.ts",
-    text: "          await database.disk.opened(signal).catch(() => undefined);\n          continue;\n",
+    file: "offchain/src/coordinator/effectRunner.ts",
+    text: "          await logDisk.opened(signal).catch(() => undefined);\n          continue;\n",
     instead: "          return;\n",
     tests: ["test/offchain/coordinator/fullDisk.test.ts"],
   },

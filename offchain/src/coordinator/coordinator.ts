@@ -4,26 +4,22 @@ import type { Address, RunId } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 import pLimit from "p-limit";
 
-import { type Clock, InternalError, systemClock } from "../base/index.ts";
+import { type Clock, systemClock } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Database, HttpApp, Logger, Metrics } from "../service/index.ts";
 import { createApi } from "./api.ts";
 import { createChainWatch } from "./chainWatch.ts";
-import type { EffectHandlers } from "./driver.ts";
+import { handlerOf } from "./effects.ts";
 import { stopping } from "./errors.ts";
 import type { RunEvent } from "./machine/events.ts";
-import { isDeadline } from "./machine/pending.ts";
 import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projections.ts";
 import { defaultRetention, keptFrom, release, type RetentionOptions } from "./retention.ts";
-import { reduceSync, storeCheckpoint } from "./rounds.ts";
 import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions, type SigningAccount } from "./run.ts";
-import { gateRound, screenRound } from "./screening.ts";
-import { activateRoot, anchorHead, computeEpoch, postRoot } from "./settlement.ts";
 
 export interface CoordinatorOptions {
   readonly runs: readonly RunOptions[];
@@ -74,44 +70,6 @@ const RELEASE_EVERY_ROUNDS = 16;
 /** And payloads as often as this, ms, whether they have been kept long enough. */
 const RELEASE_INTERVAL = 10_000;
 
-const handlersOf = (run: Run): EffectHandlers => ({
-  screenRound: (effect, context) => {
-    if (effect.kind !== "screenRound") throw misrouted(effect.kind);
-    return run.alone(() => screenRound(run, effect, context));
-  },
-  gateRound: (effect, context) => {
-    if (effect.kind !== "gateRound") throw misrouted(effect.kind);
-    return run.alone(() => gateRound(run, effect, context));
-  },
-  // Most timers need no more than their key; a round's deadline is decided by what its members reported.
-  setTimer: async ({ key }) =>
-    isDeadline(key) ? { type: "TimerFired", key, reports: run.presence.reports() } : { type: "TimerFired", key },
-  reduceSync: (effect, context) => {
-    if (effect.kind !== "reduceSync") throw misrouted(effect.kind);
-    return run.alone(() => reduceSync(run, effect, context));
-  },
-  storeCheckpoint: (effect, context) => {
-    if (effect.kind !== "storeCheckpoint") throw misrouted(effect.kind);
-    return storeCheckpoint(run, effect, context);
-  },
-  anchorHead: (effect, context) => {
-    if (effect.kind !== "anchorHead") throw misrouted(effect.kind);
-    return anchorHead(run, effect, context);
-  },
-  computeEpoch: (effect, context) => {
-    if (effect.kind !== "computeEpoch") throw misrouted(effect.kind);
-    return computeEpoch(run, effect, context);
-  },
-  postRoot: (effect, context) => {
-    if (effect.kind !== "postRoot") throw misrouted(effect.kind);
-    return postRoot(run, effect, context);
-  },
-  activateRoot: (effect) => {
-    if (effect.kind !== "activateRoot") throw misrouted(effect.kind);
-    return activateRoot(run, effect);
-  },
-});
-
 /** Events by which members may lose their places. */
 const leaving: ReadonlySet<string> = new Set(["MemberLeft", "MemberJoined", "CheckpointStored"]);
 
@@ -120,9 +78,6 @@ const goneBy = (event: RunEvent, state: RunState, before: RunState | null): Addr
   leaving.has(event.type)
     ? (Object.keys(before?.members ?? {}) as Address[]).filter((worker) => !state.members[worker])
     : [];
-
-const misrouted = (kind: string): InternalError =>
-  new InternalError("EFFECT_MISROUTED", `No handler takes ${kind} here.`);
 
 /**
  * Opens runs and makes their API. Nothing happens before `start`.
@@ -219,7 +174,7 @@ export async function createCoordinator(
     start: () => {
       for (const run of runs.values()) {
         observe(run);
-        run.driver.start(handlersOf(run));
+        run.driver.start(handlerOf(run));
         const watch = createChainWatch(run);
         loops.push(repeat("looking at the chain", options.watchInterval ?? 1_000, () => watch.look()));
         loops.push(repeat("looking after members", PRESENCE_INTERVAL, () => run.presence.check()));

@@ -4,7 +4,7 @@ import { type Address, asDigest, type Digest, outcomeCode } from "@cotrain/sdk/p
 import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
 import type { Contribution, ScreeningEntry, SliceMemory } from "../diloco/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
-import type { EffectContext } from "./driver.ts";
+import type { EffectContext } from "./effectRunner.ts";
 import { isCollecting, receiptsOf } from "./machine/dealing.ts";
 import type { AcceptedReceipt, OpenRound, RunState } from "./machine/state.ts";
 import { sourceOfBlob } from "./payloadSource.ts";

@@ -17,7 +17,7 @@ import { isDiskFull, type Logger } from "../service/index.ts";
 import type { Driver } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
 import { outstandingOf } from "./machine/dealing.ts";
-import type { WorkReport } from "./machine/events.ts";
+import type { WorkReport } from "./machine/effects.ts";
 
 /** Nats per token; an even guess over 65,536 tokens has 11. What a member says beyond it counts as not said. */
 const MAX_LOSS = 100;

@@ -12,8 +12,9 @@ import { InternalError } from "../base/index.ts";
 import { reduceFragment } from "../diloco/index.ts";
 import { readFragment, writeFragment, writeManifest } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
-import type { EffectContext } from "./driver.ts";
-import type { CheckpointStored, SyncReduced, Unstamped } from "./machine/events.ts";
+import type { EffectContext } from "./effectRunner.ts";
+import type { CheckpointStored, EffectOf, SyncReduced } from "./machine/effects.ts";
+import type { Unstamped } from "./machine/events.ts";
 import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, contributionsOf, entriesOf } from "./payloads.ts";
@@ -25,7 +26,7 @@ import { putDocument, type Run, secretOf } from "./run.ts";
  */
 export async function reduceSync(
   run: Run,
-  effect: { readonly key: string; readonly round: number; readonly fragment: number },
+  effect: EffectOf<"reduceSync">,
   context: EffectContext,
 ): Promise<Unstamped<SyncReduced>> {
   const { key, fragment } = effect;
@@ -93,7 +94,7 @@ export async function receiptsFileOf(
 /** Makes the checkpoint durable: shards are stored already, receipts and manifest follow. */
 export async function storeCheckpoint(
   run: Run,
-  effect: { readonly key: string; readonly round: number },
+  effect: EffectOf<"storeCheckpoint">,
   context: EffectContext,
 ): Promise<Unstamped<CheckpointStored>> {
   const { key } = effect;

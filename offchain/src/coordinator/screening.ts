@@ -33,17 +33,13 @@ import {
   type SliceMemory,
 } from "../diloco/index.ts";
 import { type BlobStore, type FragmentState, readFragment } from "../storage/index.ts";
-import type { EffectContext } from "./driver.ts";
-import type { RoundGated, RoundScreened, Unstamped } from "./machine/events.ts";
+import type { EffectContext } from "./effectRunner.ts";
+import type { EffectOf, RoundGated, RoundScreened } from "./machine/effects.ts";
+import type { Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, contributionsOf, entriesOf, MAX_SCREENING_BYTES, openPayload } from "./payloads.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 import { putDocument, type Run } from "./run.ts";
-
-interface RoundEffect {
-  readonly key: string;
-  readonly round: number;
-}
 
 /** A record of an earlier round. */
 async function readScreening(blobs: BlobStore, digest: Digest): Promise<ScreeningFile> {
@@ -72,7 +68,7 @@ async function measure(run: Run, worker: Address, accepted: AcceptedReceipt): Pr
 /** Measures the payloads of a closing round and judges them by each other and by the rounds before. */
 export async function screenRound(
   run: Run,
-  { key, round: number }: RoundEffect,
+  { key, round: number }: EffectOf<"screenRound">,
   context: EffectContext,
 ): Promise<Unstamped<RoundScreened>> {
   const round = closing(context, number);
@@ -172,7 +168,7 @@ async function findHarm(
 /** Holds the aggregate against the loss of the checkpoint before, and looks for whom to blame if it does not stand. */
 export async function gateRound(
   run: Run,
-  { key, round: number }: RoundEffect,
+  { key, round: number }: EffectOf<"gateRound">,
   context: EffectContext,
 ): Promise<Unstamped<RoundGated>> {
   const round = closing(context, number);

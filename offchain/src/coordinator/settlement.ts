@@ -3,15 +3,16 @@ import { type Address, aggregateRejected, digestOfJson, fromWire, isVoice, toWir
 
 import { InternalError, RetryableError } from "../base/index.ts";
 import type { RootView } from "../chain/index.ts";
-import type { EffectContext } from "./driver.ts";
-import type { EpochComputed, HeadAnchored, RootActivated, RootPosted, Unstamped } from "./machine/events.ts";
+import type { EffectContext } from "./effectRunner.ts";
+import type { EffectOf, EpochComputed, HeadAnchored, RootActivated, RootPosted } from "./machine/effects.ts";
+import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { restoreRewards } from "./rewards.ts";
 import { blobSource, putDocument, type Run } from "./run.ts";
 
 export async function anchorHead(
   run: Run,
-  effect: { readonly key: string; readonly sequence: number },
+  effect: EffectOf<"anchorHead">,
   context: EffectContext,
 ): Promise<Unstamped<HeadAnchored>> {
   const { chain } = run.modules;
@@ -97,7 +98,7 @@ async function hearOut(run: Run, epoch: number, signal: AbortSignal): Promise<vo
 
 export async function computeEpoch(
   run: Run,
-  effect: { readonly key: string; readonly epoch: number },
+  effect: EffectOf<"computeEpoch">,
   context: EffectContext,
 ): Promise<Unstamped<EpochComputed>> {
   const { chain, blobs } = run.modules;
@@ -152,7 +153,7 @@ function recordOf(context: EffectContext, epoch: number) {
 
 export async function postRoot(
   run: Run,
-  effect: { readonly key: string; readonly epoch: number },
+  effect: EffectOf<"postRoot">,
   context: EffectContext,
 ): Promise<Unstamped<RootPosted>> {
   const { computed, signatures } = recordOf(context, effect.epoch);
@@ -162,10 +163,7 @@ export async function postRoot(
   return rootPosted(posted.root, posted.transaction);
 }
 
-export async function activateRoot(
-  run: Run,
-  effect: { readonly key: string; readonly epoch: number },
-): Promise<Unstamped<RootActivated>> {
+export async function activateRoot(run: Run, effect: EffectOf<"activateRoot">): Promise<Unstamped<RootActivated>> {
   const { root } = await run.modules.chain.activateRoot(run.facts.modelId, effect.epoch, effect.key);
   if (root.epoch !== effect.epoch) {
     throw new RetryableError(

@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import { expect, onTestFinished, test } from "vitest";
 
+import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import { createLogger } from "../../../offchain/src/service/index.ts";
 import { canRun } from "../../needs.ts";
 import { mountSmallDisk } from "../service/smallDisk.ts";
@@ -36,7 +37,8 @@ async function live(
   await a.assigned();
   await b.assigned();
   const { seq, state } = harness.run.driver;
-  const deadline = Object.keys(state.pending).find((key) => key.startsWith("setTimer/deadline/"))!;
+  const { round, deadlines } = state.current!;
+  const deadline = keyOf("setTimer", "deadline", round, deadlines);
   await disk.fill();
   for (let tries = 0; tries < 50; tries++) {
     await expect(c.join()).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });

@@ -7,7 +7,7 @@ import { candidates, countMiss, GRACE_MS, outstandingOf } from "../../../offchai
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { isIdle, openPlaces } from "../../../offchain/src/coordinator/machine/members.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
-import { timerKey } from "../../../offchain/src/coordinator/machine/pending.ts";
+import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import type { Member, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { type Actor, addressOf, HOSTILE, joined, left, play } from "./liveness.ts";
 
@@ -292,7 +292,7 @@ describe("an open round", () => {
       const state = dealt({ misses });
       const { round, deadlines, deadline } = state.current!;
       const reports = { [b]: { step: 63, uploading: false } };
-      const key = timerKey.deadline(round, deadlines);
+      const key = keyOf("setTimer", "deadline", round, deadlines);
       return step(state, { type: "TimerFired", at: deadline, key, reports }).state;
     };
     expect(after(0).members[b]!.misses).toBe(0);

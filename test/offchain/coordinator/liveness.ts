@@ -25,7 +25,8 @@ import {
   outstandingOf,
   receiptsOf,
 } from "../../../offchain/src/coordinator/machine/dealing.ts";
-import type { RunEvent, Unstamped, WorkReport } from "../../../offchain/src/coordinator/machine/events.ts";
+import type { WorkReport } from "../../../offchain/src/coordinator/machine/effects.ts";
+import type { RunEvent, Unstamped } from "../../../offchain/src/coordinator/machine/events.ts";
 import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";

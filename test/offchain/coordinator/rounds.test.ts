@@ -298,7 +298,11 @@ describe("an epoch", () => {
       const set = await honest(modelId);
       return version === 1 ? set : { version: 2, validators: [], threshold: 9 };
     };
-    const { result } = await computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context());
+    const { result } = await computeEpoch(
+      harness.run,
+      { kind: "computeEpoch", key: "computeEpoch/1/1", epoch: 1 },
+      context(),
+    );
     expect(result).toMatchObject({ threshold: 2, validators: { length: 3 } });
   });
 
@@ -306,7 +310,7 @@ describe("an epoch", () => {
     await two();
     const driver = { state: { ...state(), settledEpoch: 1 } };
     const run = Object.assign(Object.create(harness.run) as typeof harness.run, { driver });
-    const computed = computeEpoch(run, { key: "computeEpoch/2/1", epoch: 2 }, context());
+    const computed = computeEpoch(run, { kind: "computeEpoch", key: "computeEpoch/2/1", epoch: 2 }, context());
     await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED" });
   });
 
@@ -332,7 +336,7 @@ describe("an epoch", () => {
       { ...record, pass: 2, state: "superseded" as const, computed: null },
     ];
     const given = { ...context(), state: { ...state(), epochs } };
-    const posted = await postRoot(harness.run, { key: "postRoot/1/1/0", epoch: 1 }, given);
+    const posted = await postRoot(harness.run, { kind: "postRoot", key: "postRoot/1/1/0", epoch: 1 }, given);
     expect(posted).toMatchObject({ epoch: 1, root: attestation.root });
   });
 });
@@ -603,10 +607,14 @@ describe("what the chain says of things that are for ever", () => {
       await two();
       const root = { root: zeroHash, totalCumulative: 1n, epoch: 4_000_000_000, activatableAt: 0, deadline: 0 };
       lie(name, async () => root, 1);
-      const computed = computeEpoch(harness.run, { key: "computeEpoch/1/1", epoch: 1 }, context());
+      const computed = computeEpoch(
+        harness.run,
+        { kind: "computeEpoch", key: "computeEpoch/1/1", epoch: 1 },
+        context(),
+      );
       await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
       harness.chain.activateRoot = async () => ({ transaction: null, block: null, root });
-      const activated = activateRoot(harness.run, { key: "activateRoot/1/0", epoch: 1 });
+      const activated = activateRoot(harness.run, { kind: "activateRoot", key: "activateRoot/1/0", epoch: 1, due: 0 });
       await expect(activated).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
     },
   );

@@ -81,7 +81,9 @@ describe("what work has earned", () => {
     expect(await harness.blobs.has(rewards)).toBe(true);
     await harness.blobs.delete(rewards);
     const context = { state: harness.run.driver.state, signal: new AbortController().signal };
-    await computeEpoch(harness.run, { key: "computeEpoch/2/1", epoch: 2 }, context).catch(() => undefined);
+    await computeEpoch(harness.run, { kind: "computeEpoch", key: "computeEpoch/2/1", epoch: 2 }, context).catch(
+      () => undefined,
+    );
     expect(await harness.blobs.has(rewards)).toBe(true);
   });
 });

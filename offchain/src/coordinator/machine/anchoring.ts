@@ -2,7 +2,8 @@
 import { type Address, type Digest, headHash, type Hex, zeroHash } from "@cotrain/sdk/protocol";
 
 import { interruptEpoch, maybeComputeEpoch, openEpoch } from "./epochs.ts";
-import type { HeadAnchored, HeadReverted } from "./events.ts";
+import type { HeadAnchored } from "./effects.ts";
+import type { Decisions, HeadReverted } from "./events.ts";
 import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
 
 /** Heads kept beyond those that still matter, so that a chain that lost many is recognised. */
@@ -53,14 +54,10 @@ function anchorNext(draft: StateDraft): void {
   if (isPending(draft, "anchorHead")) return;
   const next = draft.heads.find((entry) => entry.anchor === null);
   if (!next) return;
-  issue(draft, {
-    kind: "anchorHead",
-    key: `anchorHead/${next.sequence}/${draft.reverts}`,
-    sequence: next.sequence,
-  });
+  issue(draft, "anchorHead", [next.sequence, draft.reverts], { sequence: next.sequence });
 }
 
-export function onHeadAnchored(draft: StateDraft, event: HeadAnchored): void {
+function onHeadAnchored(draft: StateDraft, event: HeadAnchored): void {
   const entry = draft.heads.find(({ sequence }) => sequence === event.sequence);
   if (!entry) return;
   entry.anchor = { ...event.anchor };
@@ -71,7 +68,7 @@ export function onHeadAnchored(draft: StateDraft, event: HeadAnchored): void {
   maybeComputeEpoch(draft, event.at);
 }
 
-export function onHeadReverted(draft: StateDraft, event: HeadReverted): void {
+function onHeadReverted(draft: StateDraft, event: HeadReverted): void {
   for (const entry of draft.heads) {
     if (entry.sequence <= event.sequence || !entry.anchor) continue;
     entry.anchor = null;
@@ -82,6 +79,11 @@ export function onHeadReverted(draft: StateDraft, event: HeadReverted): void {
   interruptEpoch(draft);
   anchorNext(draft);
 }
+
+export const anchoringDecisions = {
+  HeadAnchored: onHeadAnchored,
+  HeadReverted: onHeadReverted,
+} satisfies Partial<Decisions>;
 
 /** Forgets heads that an active root covers, and the verdicts about them. */
 export function pruneHeads(draft: StateDraft): void {

@@ -3,10 +3,10 @@
  * two part (the wall clock was set, or the coordinator was down), everything that is waited for moves with the wall clock, so
  * that it is exactly as far away as before.
  */
-import type { ClockStepped } from "./events.ts";
+import type { ClockStepped, Decisions } from "./events.ts";
 import type { StateDraft } from "./pending.ts";
 
-export function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): void {
+function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): void {
   const shift = at - was;
   /** What is waited for is as far away as before; what was over stays over, where the clock was set back too. */
   const moved = (time: number): number => (time > was ? time + shift : Math.min(time, at));
@@ -38,3 +38,5 @@ export function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): vo
   // When a receipt was accepted stays as it is: it stands in an acknowledgement that was signed.
   for (const work of Object.values(current.work)) work.dealtAt += shift;
 }
+
+export const clockDecisions = { ClockStepped: onClockStepped } satisfies Partial<Decisions>;

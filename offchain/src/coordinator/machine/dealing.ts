@@ -5,9 +5,9 @@ import { type Address, type Assignment, digestOfJson, type WireRunParams } from 
 
 import { createRandom } from "../../base/index.ts";
 import { issueAssignment, type LedgerAssignment, reissueAssignment, returnAssignment } from "../../data/index.ts";
-import type { TimerFired, WorkReport } from "./events.ts";
+import type { TimerFired, WorkReport } from "./effects.ts";
 import { dealOf, paceAfterMiss } from "./pace.ts";
-import { end, issue, type StateDraft, timerKey } from "./pending.ts";
+import { end, issue, type StateDraft } from "./pending.ts";
 import { fragmentCount, type Member, type OpenRound, parametersOf, type RunState, type Work } from "./state.ts";
 
 /** Deadlines missed in a row from which on a member is benched: for four deadlines, eight, sixteen, …, at most MAX_BENCH. */
@@ -133,12 +133,11 @@ function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, at
 }
 
 function setDeadline(draft: StateDraft, round: RoundDraft, deadline: number): void {
-  end(draft, timerKey.deadline(round.round, round.deadlines));
+  end(draft, "setTimer", "deadline", round.round, round.deadlines);
   draft.deadlines += 1;
   round.deadlines = draft.deadlines;
   round.deadline = deadline;
-  const key = timerKey.deadline(round.round, round.deadlines);
-  issue(draft, { kind: "setTimer", key, due: deadline, clock: "run" });
+  issue(draft, "setTimer", ["deadline", round.round, round.deadlines], { due: deadline, clock: "run" });
 }
 
 /** Whether a member is waited for beyond what the others need: it delivered before, or nobody did. */

@@ -1,41 +1,238 @@
 /**
- * What the state machine wants done. Each effect has a key under which it is idempotent, stays pending until an event ends
- * it, and is issued again after a restart.
+ * What the state machine wants done. A kind of effect is an entry of `Kinds`, a row of `effectKinds`, the decision that issues
+ * it (in the file beside this one whose duty it is) and a function of its name that carries it out (in the file that its row
+ * names). It stays pending until it is ended, and is issued again after a restart: what carries it out is idempotent by its key.
  */
-export type Effect =
-  | {
-      readonly kind: "setTimer";
-      readonly key: string;
-      /** Ms since 1970. */
-      readonly due: number;
-      /** What `due` means: a span that a step of the clock does not change (run), or a time that the chain set. */
-      readonly clock: "run" | "chain";
-    }
-  /** Norms, copies and clip factors of the closing round's payloads. */
-  | { readonly kind: "screenRound"; readonly key: string; readonly round: number }
-  /** Aggregate and outer step of one fragment of the closing round. */
-  | { readonly kind: "reduceSync"; readonly key: string; readonly round: number; readonly fragment: number }
-  /** Held-out loss of the aggregate against that of the base. */
-  | { readonly kind: "gateRound"; readonly key: string; readonly round: number }
-  | { readonly kind: "storeCheckpoint"; readonly key: string; readonly round: number }
-  | { readonly kind: "anchorHead"; readonly key: string; readonly sequence: number }
-  | {
-      readonly kind: "computeEpoch";
-      readonly key: string;
-      readonly epoch: number;
-      /** Begun anew, since a verdict came while it was computed. */
-      readonly again?: boolean;
-    }
-  | { readonly kind: "postRoot"; readonly key: string; readonly epoch: number }
-  | {
-      readonly kind: "activateRoot";
-      readonly key: string;
-      readonly epoch: number;
-      /** Ms since 1970 at which the chain lets it happen. */
-      readonly due: number;
-    };
+import type { Address, CheckpointFragment, Digest, HeadHash, Hex, WireStruct } from "@cotrain/sdk/protocol";
 
-export type EffectKind = Effect["kind"];
+import type { GatePass } from "../../diloco/index.ts";
+
+export interface Timed {
+  /** Ms since 1970, by the wall clock; falls within a log at a ClockStepped alone. */
+  readonly at: number;
+}
+
+/** What is waited for a time for, and which one of it; timers.ts says what follows when it has come. */
+export type Timer =
+  | readonly [of: "deadline", round: number, deadlines: number]
+  | readonly [of: "epoch", epoch: number]
+  | readonly [of: "attestation", epoch: number, pass: number];
+
+/** How far a member says it is with its work. */
+export interface WorkReport {
+  readonly step: number;
+  /** It has trained and is sending. */
+  readonly uploading: boolean;
+}
+
+export interface TimerFired extends Timed {
+  readonly type: "TimerFired";
+  readonly key: string;
+  /** With a round's deadline: what those who have not submitted reported last. */
+  readonly reports?: Readonly<Record<Address, WorkReport>>;
+}
+
+/** The payloads of a closing round were measured and judged. */
+export interface RoundScreened extends Timed {
+  readonly type: "RoundScreened";
+  readonly key: string;
+  readonly round: number;
+  /** Blob with the entries of the screening, for the reduction and the gate. */
+  readonly record: Digest;
+  /** Those that are left out, by `outcomeCode`. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+}
+
+export interface SyncReduced extends Timed {
+  readonly type: "SyncReduced";
+  readonly key: string;
+  readonly round: number;
+  readonly fragment: number;
+  /** sha256 of the fragment's parameters and of its outer buffer; null when there are outcomes. */
+  readonly paramsDigest: Digest | null;
+  readonly outerDigest: Digest | null;
+  readonly shard: CheckpointFragment | null;
+  /** Payloads that are lost, by `outcomeCode`: then the round is screened again. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+}
+
+/** The loss gate looked at the aggregate. */
+export interface RoundGated extends Timed {
+  readonly type: "RoundGated";
+  readonly key: string;
+  readonly round: number;
+  /** Held-out loss of the round's base, micro-bits per byte; null when nothing was measured. */
+  readonly before: number | null;
+  /** What was measured; null when nobody's payload is left. */
+  readonly pass: GatePass | null;
+  /** Those that are left out for it: then all fragments are reduced again without them. Lost ones: then the round is screened again. */
+  readonly outcomes: Readonly<Record<Address, number>>;
+  /** Digest of the ScreeningFile, once the aggregate stands. */
+  readonly screening: Digest | null;
+}
+
+export interface CheckpointStored extends Timed {
+  readonly type: "CheckpointStored";
+  readonly key: string;
+  readonly round: number;
+  readonly digest: Digest;
+  /** Digest of the ReceiptsFile. */
+  readonly receipts: Digest;
+  readonly receiptsRoot: Hex;
+  /** Of the next round, see `RunState.secret`. */
+  readonly secret: Hex;
+}
+
+export interface Anchor {
+  readonly transaction: Hex | null;
+  readonly block: number;
+  /** Chain seconds. */
+  readonly anchoredAt: number;
+  readonly epoch: number;
+}
+
+export interface HeadAnchored extends Timed {
+  readonly type: "HeadAnchored";
+  readonly head: HeadHash;
+  readonly sequence: number;
+  readonly anchor: Anchor;
+  /** Chain seconds at which the anchor's epoch ends. */
+  readonly epochEnd: number;
+}
+
+export interface EpochComputed extends Timed {
+  readonly type: "EpochComputed";
+  readonly key: string;
+  readonly epoch: number;
+  /** Null when there is nothing to attest: nobody has earned anything yet. */
+  readonly result: {
+    readonly manifest: Digest;
+    readonly rewards: Digest;
+    readonly attestation: WireStruct<"Attestation">;
+    readonly validators: readonly Address[];
+    readonly threshold: number;
+    /** How many verdicts had been accepted when it was computed; when there are more by now, it is computed again, once. */
+    readonly verdicts: number;
+  } | null;
+}
+
+/** A root is pending on-chain, whoever posted it. */
+export interface RootPosted extends Timed {
+  readonly type: "RootPosted";
+  readonly epoch: number;
+  readonly root: Hex;
+  readonly transaction: Hex | null;
+  /** Chain seconds. */
+  readonly activatableAt: number;
+}
+
+export interface RootActivated extends Timed {
+  readonly type: "RootActivated";
+  readonly epoch: number;
+  readonly root: Hex;
+}
+
+export interface EffectFailed extends Timed {
+  readonly type: "EffectFailed";
+  readonly key: string;
+  readonly code: string;
+  /** Of the try that failed, 1 for the first. */
+  readonly attempt: number;
+  /** Whether the same may succeed later. */
+  readonly retryable: boolean;
+}
+
+/** By kind: which one of the kind it is (its key is made of that), what it tells who carries it out, and the event that comes of it. */
+interface Kinds {
+  setTimer: {
+    of: Timer;
+    /**
+     * `due`: ms since 1970.
+     * `clock`: what `due` means, a span that a step of the clock does not change (run) or a time that the chain set.
+     */
+    tells: { readonly due: number; readonly clock: "run" | "chain" };
+    gives: TimerFired;
+  };
+  /** Norms, copies and clip factors of the closing round's payloads. */
+  screenRound: { of: [round: number, pass: number]; tells: { readonly round: number }; gives: RoundScreened };
+  /** Aggregate and outer step of one fragment of the closing round. */
+  reduceSync: {
+    of: [round: number, fragment: number, pass: number];
+    tells: { readonly round: number; readonly fragment: number };
+    gives: SyncReduced;
+  };
+  /** Held-out loss of the aggregate against that of the base. */
+  gateRound: { of: [round: number, pass: number]; tells: { readonly round: number }; gives: RoundGated };
+  storeCheckpoint: { of: [round: number]; tells: { readonly round: number }; gives: CheckpointStored };
+  anchorHead: { of: [sequence: number, reverts: number]; tells: { readonly sequence: number }; gives: HeadAnchored };
+  computeEpoch: {
+    of: [epoch: number, pass: number];
+    /** `again`: begun anew, since a verdict came while it was computed. */
+    tells: { readonly epoch: number; readonly again?: boolean };
+    gives: EpochComputed;
+  };
+  postRoot: {
+    of: [epoch: number, pass: number, reverts: number];
+    tells: { readonly epoch: number };
+    gives: RootPosted;
+  };
+  activateRoot: {
+    of: [epoch: number, reverts: number];
+    /** `due`: ms since 1970 at which the chain lets it happen. */
+    tells: { readonly epoch: number; readonly due: number };
+    gives: RootActivated;
+  };
+}
+
+export type EffectKind = keyof Kinds;
+/** Which one of its kind. */
+export type EffectIdentity<K extends EffectKind> = Kinds[K]["of"];
+export type EffectFields<K extends EffectKind> = Kinds[K]["tells"];
+export type EffectOf<K extends EffectKind> = { readonly kind: K; readonly key: string } & EffectFields<K>;
+export type ResultOf<K extends EffectKind> = Kinds[K]["gives"];
+export type Effect = { [K in EffectKind]: EffectOf<K> }[EffectKind];
+export type EffectResult = ResultOf<EffectKind>;
+
+interface EffectRow<K extends EffectKind> {
+  /** File of the coordinator whose function of the kind's name carries it out. */
+  readonly by: "timers" | "rounds" | "screening" | "settlement";
+  readonly result: ResultOf<K>["type"];
+  /** Its result ends it; or the decision about the result does, since others bring that about as well, or it begins anew. */
+  readonly endedBy: "result" | "decision";
+  /** When it is refused for good: tried again after a pause all the same, or the epoch is computed and signed again. */
+  readonly refused: "tryAgain" | "computeAgain";
+  /** Works on tensors: a run does one of these at a time. */
+  readonly alone: boolean;
+  /** Success shows that blobs can be written again. */
+  readonly proves: "roomForBlobs" | null;
+}
+
+const usual = { endedBy: "result", refused: "tryAgain", alone: false, proves: null } as const;
+
+export const effectKinds = {
+  setTimer: { ...usual, by: "timers", result: "TimerFired" },
+  screenRound: { ...usual, by: "screening", result: "RoundScreened", alone: true },
+  reduceSync: { ...usual, by: "rounds", result: "SyncReduced", alone: true },
+  gateRound: { ...usual, by: "screening", result: "RoundGated", alone: true },
+  storeCheckpoint: { ...usual, by: "rounds", result: "CheckpointStored", proves: "roomForBlobs" },
+  anchorHead: { ...usual, by: "settlement", result: "HeadAnchored", endedBy: "decision" },
+  computeEpoch: { ...usual, by: "settlement", result: "EpochComputed", endedBy: "decision" },
+  // Refused by the contract: another set of validators by now, a deadline that passed.
+  postRoot: { ...usual, by: "settlement", result: "RootPosted", endedBy: "decision", refused: "computeAgain" },
+  activateRoot: { ...usual, by: "settlement", result: "RootActivated", endedBy: "decision" },
+} as const satisfies { readonly [K in EffectKind]: EffectRow<K> };
+
+/** The key of an effect: the same for ever, since it stands in the log. It is compared and never read. */
+export const keyOf = <K extends EffectKind>(kind: K, ...identity: EffectIdentity<K>): string =>
+  [kind, ...identity].join("/");
+
+const endings: ReadonlySet<string> = new Set(
+  Object.values(effectKinds).flatMap(({ result, endedBy }) => (endedBy === "result" ? [result] : [])),
+);
+
+/** Whether an event ends the effect whose key it names, before anything is decided about it. */
+export const endsItsEffect = (event: { readonly type: string }): event is Extract<EffectResult, { key: string }> =>
+  endings.has(event.type);
 
 export interface PendingEffect {
   readonly effect: Effect;
@@ -45,5 +242,12 @@ export interface PendingEffect {
   readonly notBefore: number;
 }
 
+/** Codes that mean "not yet": asked again soon, however often. */
+const notYet: ReadonlySet<string> = new Set(["WINDOW_OPEN", "EPOCH_OPEN"]);
+
 /** Pause before try `attempt` + 1, ms: 0.5 s, doubled up to 30 s. */
 export const retryDelay = (attempt: number): number => Math.min(30_000, 500 * 2 ** Math.min(attempt - 1, 10));
+
+/** Pause after a failure, ms. */
+export const pauseAfter = ({ code, attempt }: Pick<EffectFailed, "code" | "attempt">): number =>
+  retryDelay(notYet.has(code) ? 1 : attempt);

@@ -1,7 +1,14 @@
 /** Epochs: computed when they are over, attested, posted, activated; one at a time, the newest first, since roots are cumulative. */
-import { retryDelay } from "./effects.ts";
-import type { AttestationAccepted, EpochComputed, RootActivated, RootPosted, RootReverted } from "./events.ts";
-import { end, endAll, issue, type StateDraft, timerKey } from "./pending.ts";
+import {
+  type EffectIdentity,
+  type EpochComputed,
+  keyOf,
+  retryDelay,
+  type RootActivated,
+  type RootPosted,
+} from "./effects.ts";
+import type { AttestationAccepted, Decisions, RootReverted } from "./events.ts";
+import { begin, end, endAll, endKey, issue, type StateDraft } from "./pending.ts";
 
 /** Records kept for the list of epochs. */
 const EPOCHS_KEPT = 128;
@@ -17,12 +24,12 @@ const inProgress = (draft: StateDraft): RecordDraft | undefined =>
 export function openEpoch(draft: StateDraft, epoch: number, epochEnd: number): void {
   if (epoch <= draft.settledEpoch || draft.openEpochs[epoch]) return;
   draft.openEpochs[epoch] = { end: epochEnd, over: false, passes: 0 };
-  issue(draft, { kind: "setTimer", key: timerKey.epoch(epoch), due: epochEnd * 1_000 + CHAIN_LAG_MS, clock: "chain" });
+  issue(draft, "setTimer", ["epoch", epoch], { due: epochEnd * 1_000 + CHAIN_LAG_MS, clock: "chain" });
 }
 
 function close(draft: StateDraft, epoch: number): void {
   delete draft.openEpochs[epoch];
-  end(draft, timerKey.epoch(epoch));
+  end(draft, "setTimer", "epoch", epoch);
 }
 
 /** How often an epoch was computed, as far as its records go: a key of that must not be used again. */
@@ -54,14 +61,13 @@ export function maybeComputeEpoch(draft: StateDraft, at: number): void {
     transaction: null,
   });
   draft.epochs.splice(0, Math.max(0, draft.epochs.length - EPOCHS_KEPT));
-  const key = `computeEpoch/${epoch}/${pass}`;
-  issue(draft, { kind: "computeEpoch", key, epoch }, pass === 1 ? 0 : at + retryDelay(pass - 1));
+  issue(draft, "computeEpoch", [epoch, pass], { epoch }, pass === 1 ? 0 : at + retryDelay(pass - 1));
 }
 
 function endProgress(draft: StateDraft): void {
   endAll(draft, "computeEpoch");
   endAll(draft, "postRoot");
-  endAll(draft, "setTimer", "setTimer/attestation/");
+  for (const { epoch, pass } of draft.epochs) end(draft, "setTimer", "attestation", epoch, pass);
 }
 
 /** Sets aside what is not posted yet, because what it was computed from changed. */
@@ -78,7 +84,7 @@ export function computeAgain(draft: StateDraft, at: number): void {
   maybeComputeEpoch(draft, at);
 }
 
-export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
+function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   const record = inProgress(draft);
   const pending = draft.pending[event.key];
   if (!record || record.state !== "computing" || !pending) return;
@@ -86,10 +92,10 @@ export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   const { effect } = pending;
   if (result && result.verdicts < draft.verdictsAccepted && effect.kind === "computeEpoch" && !effect.again) {
     // A verdict arrived meanwhile and should count. Once: who said something during each computation would let none end.
-    issue(draft, { ...effect, again: true });
+    begin(draft, { ...effect, again: true });
     return;
   }
-  end(draft, event.key);
+  endKey(draft, event.key);
   if (!result) {
     draft.epochs.splice(draft.epochs.indexOf(record), 1);
     // Of this one alone: an epoch that was opened for a root that never was says nothing of those before it.
@@ -110,20 +116,23 @@ export function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   );
   // The same statement again, after a reorg: what was signed is signed.
   if (same) record.signatures = same.signatures.map((each) => ({ ...each }));
-  const key = timerKey.attestation(record.epoch, record.pass);
-  const due = Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS;
-  issue(draft, { kind: "setTimer", key, due, clock: "chain" });
+  awaitAttestation(draft, record, attestation.deadline);
   postWhenSigned(draft, record);
 }
 
-function postWhenSigned(draft: StateDraft, record: RecordDraft): void {
-  const threshold = record.computed?.threshold ?? Infinity;
-  const key = `postRoot/${record.epoch}/${record.pass}/${draft.reverts}`;
-  if (record.signatures.length < threshold || draft.pending[key]) return;
-  issue(draft, { kind: "postRoot", key, epoch: record.epoch });
+/** By the attestation's deadline it is signed and posted, or computed again with a later one. */
+function awaitAttestation(draft: StateDraft, { epoch, pass }: RecordDraft, deadline: string): void {
+  const due = Number(deadline) * 1_000 + CHAIN_LAG_MS;
+  issue(draft, "setTimer", ["attestation", epoch, pass], { due, clock: "chain" });
 }
 
-export function onAttestationAccepted(draft: StateDraft, event: AttestationAccepted): void {
+function postWhenSigned(draft: StateDraft, { epoch, pass, computed, signatures }: RecordDraft): void {
+  const which: EffectIdentity<"postRoot"> = [epoch, pass, draft.reverts];
+  if (signatures.length < (computed?.threshold ?? Infinity) || draft.pending[keyOf("postRoot", ...which)]) return;
+  issue(draft, "postRoot", which, { epoch });
+}
+
+function onAttestationAccepted(draft: StateDraft, event: AttestationAccepted): void {
   const record = inProgress(draft);
   if (!record || record.state !== "collecting" || record.computed?.manifest !== event.epochDigest) return;
   record.signatures.push({ validator: event.validator, signature: event.signature });
@@ -137,6 +146,7 @@ export function onAttestationDeadline(draft: StateDraft, epoch: number, pass: nu
 
 /** The record of a root; one for a root that somebody else posted is made. All others in progress are set aside. */
 function settleRecord(draft: StateDraft, epoch: number, root: RootPosted["root"]): RecordDraft {
+  endProgress(draft);
   let found = draft.epochs.findLast((record) => record.epoch === epoch && record.root === root);
   if (!found) {
     draft.epochs.push({ epoch, pass: 0, state: "posted", computed: null, root, signatures: [], transaction: null });
@@ -146,20 +156,19 @@ function settleRecord(draft: StateDraft, epoch: number, root: RootPosted["root"]
   for (const record of draft.epochs) {
     if (record !== found && record.state !== "active") record.state = "superseded";
   }
-  endProgress(draft);
   return found;
 }
 
-export function onRootPosted(draft: StateDraft, event: RootPosted): void {
+function onRootPosted(draft: StateDraft, event: RootPosted): void {
   const record = settleRecord(draft, event.epoch, event.root);
   record.state = "posted";
   record.transaction = event.transaction ?? record.transaction;
   endAll(draft, "activateRoot");
-  const key = `activateRoot/${event.epoch}/${draft.reverts}`;
-  issue(draft, { kind: "activateRoot", key, epoch: event.epoch, due: event.activatableAt * 1_000 + CHAIN_LAG_MS });
+  const due = event.activatableAt * 1_000 + CHAIN_LAG_MS;
+  issue(draft, "activateRoot", [event.epoch, draft.reverts], { epoch: event.epoch, due });
 }
 
-export function onRootActivated(draft: StateDraft, event: RootActivated): void {
+function onRootActivated(draft: StateDraft, event: RootActivated): void {
   const record = settleRecord(draft, event.epoch, event.root);
   record.state = "active";
   endAll(draft, "activateRoot");
@@ -168,7 +177,7 @@ export function onRootActivated(draft: StateDraft, event: RootActivated): void {
   maybeComputeEpoch(draft, event.at);
 }
 
-export function onRootReverted(draft: StateDraft, event: RootReverted): void {
+function onRootReverted(draft: StateDraft, event: RootReverted): void {
   const record = draft.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
   if (!record) return;
   interruptEpoch(draft);
@@ -181,11 +190,18 @@ export function onRootReverted(draft: StateDraft, event: RootReverted): void {
     draft.openEpochs[epoch] ??= { end: Math.floor(event.at / 1_000), over: true, passes: lastPass(draft, epoch) };
   if (record.computed && record.signatures.length >= record.computed.threshold) {
     record.state = "collecting";
-    const due = Number(record.computed.attestation.deadline) * 1_000 + CHAIN_LAG_MS;
-    issue(draft, { kind: "setTimer", key: timerKey.attestation(record.epoch, record.pass), due, clock: "chain" });
+    awaitAttestation(draft, record, record.computed.attestation.deadline);
     postWhenSigned(draft, record);
   } else {
     record.state = "superseded";
     maybeComputeEpoch(draft, event.at);
   }
 }
+
+export const epochDecisions = {
+  EpochComputed: onEpochComputed,
+  AttestationAccepted: onAttestationAccepted,
+  RootPosted: onRootPosted,
+  RootActivated: onRootActivated,
+  RootReverted: onRootReverted,
+} satisfies Partial<Decisions>;

@@ -1,10 +1,9 @@
 /**
- * The inputs of a run, as they are logged: who asked for what, what an effect gave, what the chain holds. Decisions are
- * not logged; the state machine takes them again when it replays.
+ * The inputs of a run, as they are logged: who asked for what, what the chain holds, and what came of effects, which stands in
+ * effects.ts. Decisions are not logged; the state machine takes them again when it replays.
  */
 import type {
   Address,
-  CheckpointFragment,
   Digest,
   HeadHash,
   Hex,
@@ -14,13 +13,9 @@ import type {
   WireStruct,
 } from "@cotrain/sdk/protocol";
 
-import type { GatePass } from "../../diloco/index.ts";
-import type { Anchor, Checkpoint, RunFacts } from "./state.ts";
-
-interface Timed {
-  /** Ms since 1970, by the wall clock; falls within a log at a ClockStepped alone. */
-  readonly at: number;
-}
+import type { Anchor, EffectFailed, EffectResult, Timed } from "./effects.ts";
+import type { StateDraft } from "./pending.ts";
+import type { Checkpoint, RunFacts } from "./state.ts";
 
 export interface RunCreated extends Timed {
   readonly type: "RunCreated";
@@ -99,80 +94,6 @@ export interface ReceiptAccepted extends Timed {
   readonly header: PayloadHeader;
 }
 
-/** How far a member says it is with its work. */
-export interface WorkReport {
-  readonly step: number;
-  /** It has trained and is sending. */
-  readonly uploading: boolean;
-}
-
-export interface TimerFired extends Timed {
-  readonly type: "TimerFired";
-  readonly key: string;
-  /** With a round's deadline: what those who have not submitted reported last. */
-  readonly reports?: Readonly<Record<Address, WorkReport>>;
-}
-
-export interface SyncReduced extends Timed {
-  readonly type: "SyncReduced";
-  readonly key: string;
-  readonly round: number;
-  readonly fragment: number;
-  /** sha256 of the fragment's parameters and of its outer buffer; null when there are outcomes. */
-  readonly paramsDigest: Digest | null;
-  readonly outerDigest: Digest | null;
-  readonly shard: CheckpointFragment | null;
-  /** Payloads that are lost, by `outcomeCode`: then the round is screened again. */
-  readonly outcomes: Readonly<Record<Address, number>>;
-}
-
-/** The payloads of a closing round were measured and judged. */
-export interface RoundScreened extends Timed {
-  readonly type: "RoundScreened";
-  readonly key: string;
-  readonly round: number;
-  /** Blob with the entries of the screening, for the reduction and the gate. */
-  readonly record: Digest;
-  /** Those that are left out, by `outcomeCode`. */
-  readonly outcomes: Readonly<Record<Address, number>>;
-}
-
-/** The loss gate looked at the aggregate. */
-export interface RoundGated extends Timed {
-  readonly type: "RoundGated";
-  readonly key: string;
-  readonly round: number;
-  /** Held-out loss of the round's base, micro-bits per byte; null when nothing was measured. */
-  readonly before: number | null;
-  /** What was measured; null when nobody's payload is left. */
-  readonly pass: GatePass | null;
-  /** Those that are left out for it: then all fragments are reduced again without them. Lost ones: then the round is screened again. */
-  readonly outcomes: Readonly<Record<Address, number>>;
-  /** Digest of the ScreeningFile, once the aggregate stands. */
-  readonly screening: Digest | null;
-}
-
-export interface CheckpointStored extends Timed {
-  readonly type: "CheckpointStored";
-  readonly key: string;
-  readonly round: number;
-  readonly digest: Digest;
-  /** Digest of the ReceiptsFile. */
-  readonly receipts: Digest;
-  readonly receiptsRoot: Hex;
-  /** Of the next round, see `RunState.secret`. */
-  readonly secret: Hex;
-}
-
-export interface HeadAnchored extends Timed {
-  readonly type: "HeadAnchored";
-  readonly head: HeadHash;
-  readonly sequence: number;
-  readonly anchor: Anchor;
-  /** Chain seconds at which the anchor's epoch ends. */
-  readonly epochEnd: number;
-}
-
 /** The chain went backwards: its newest head of the run is this one now. */
 export interface HeadReverted extends Timed {
   readonly type: "HeadReverted";
@@ -191,44 +112,12 @@ export interface VerdictAccepted extends Timed {
   readonly verdict: SignedVerdict;
 }
 
-export interface EpochComputed extends Timed {
-  readonly type: "EpochComputed";
-  readonly key: string;
-  readonly epoch: number;
-  /** Null when there is nothing to attest: nobody has earned anything yet. */
-  readonly result: {
-    readonly manifest: Digest;
-    readonly rewards: Digest;
-    readonly attestation: WireStruct<"Attestation">;
-    readonly validators: readonly Address[];
-    readonly threshold: number;
-    /** How many verdicts had been accepted when it was computed; when there are more by now, it is computed again, once. */
-    readonly verdicts: number;
-  } | null;
-}
-
 export interface AttestationAccepted extends Timed {
   readonly type: "AttestationAccepted";
   readonly epoch: number;
   readonly epochDigest: Digest;
   readonly validator: Address;
   readonly signature: Hex;
-}
-
-/** A root is pending on-chain, whoever posted it. */
-export interface RootPosted extends Timed {
-  readonly type: "RootPosted";
-  readonly epoch: number;
-  readonly root: Hex;
-  readonly transaction: Hex | null;
-  /** Chain seconds. */
-  readonly activatableAt: number;
-}
-
-export interface RootActivated extends Timed {
-  readonly type: "RootActivated";
-  readonly epoch: number;
-  readonly root: Hex;
 }
 
 /** The chain went backwards and holds a posted or activated root no more. */
@@ -255,16 +144,6 @@ export interface RunFinished extends Timed {
   readonly type: "RunFinished";
 }
 
-export interface EffectFailed extends Timed {
-  readonly type: "EffectFailed";
-  readonly key: string;
-  readonly code: string;
-  /** Of the try that failed, 1 for the first. */
-  readonly attempt: number;
-  /** Whether the same may succeed later. */
-  readonly retryable: boolean;
-}
-
 export type RunEvent =
   | RunCreated
   | MemberJoined
@@ -273,25 +152,24 @@ export type RunEvent =
   | MemberLeft
   | FragmentAccepted
   | ReceiptAccepted
-  | TimerFired
-  | RoundScreened
-  | SyncReduced
-  | RoundGated
-  | CheckpointStored
-  | HeadAnchored
   | HeadReverted
   | ParamsChanged
   | VerdictAccepted
-  | EpochComputed
   | AttestationAccepted
-  | RootPosted
-  | RootActivated
   | RootReverted
   | PauseRequested
   | ResumeRequested
   | RunFinished
   | ClockStepped
+  | EffectResult
   | EffectFailed;
+
+export type EventType = RunEvent["type"];
+
+/** What follows from events of some types. */
+export type Decisions<T extends EventType = EventType> = {
+  readonly [K in T]: (draft: StateDraft, event: Extract<RunEvent, { readonly type: K }>) => void;
+};
 
 /** An event before the log gave it its time. */
 export type Unstamped<E extends RunEvent = RunEvent> = E extends RunEvent ? Omit<E, "at"> : never;

@@ -1,40 +1,22 @@
 /**
  * The state machine of a run: `step(state, event) → { state, effects }`, pure. Time, randomness and I/O come in as events
- * and go out as effects. Start here, then rounds.ts, anchoring.ts, epochs.ts; what may enter the log is in rules.ts.
+ * and go out as effects. Start here, then effects.ts, rounds.ts, anchoring.ts, epochs.ts; what may enter the log is in rules.ts.
  */
 import { produce } from "immer";
 
-import { InternalError, unreachable } from "../../base/index.ts";
+import { InternalError } from "../../base/index.ts";
 import { createLedger } from "../../data/index.ts";
-import { onHeadAnchored, onHeadReverted, pruneHeads, pushHead } from "./anchoring.ts";
-import { onClockStepped } from "./clock.ts";
-import { type Effect, retryDelay } from "./effects.ts";
-import {
-  computeAgain,
-  onAttestationAccepted,
-  onAttestationDeadline,
-  onEpochComputed,
-  onEpochOver,
-  onRootActivated,
-  onRootPosted,
-  onRootReverted,
-  openEpoch,
-} from "./epochs.ts";
-import type { EffectFailed, RunCreated, RunEvent, TimerFired, VerdictAccepted } from "./events.ts";
-import { onMemberJoined, onMemberLeft, onSilence } from "./members.ts";
-import { onDeadline } from "./dealing.ts";
-import { end, type StateDraft, timerKey } from "./pending.ts";
-import {
-  advance,
-  onCheckpointStored,
-  onFragmentAccepted,
-  onReceiptAccepted,
-  onRoundGated,
-  onRoundScreened,
-  onSyncReduced,
-} from "./rounds.ts";
-import { type RunState, verdictKey } from "./state.ts";
+import { anchoringDecisions, pruneHeads, pushHead } from "./anchoring.ts";
+import { clockDecisions } from "./clock.ts";
+import { type Effect, type EffectFailed, effectKinds, endsItsEffect, pauseAfter } from "./effects.ts";
+import { computeAgain, epochDecisions, openEpoch } from "./epochs.ts";
+import type { Decisions, RunCreated, RunEvent, VerdictAccepted } from "./events.ts";
 import { heldOutOf } from "./heldOut.ts";
+import { memberDecisions } from "./members.ts";
+import { endKey, type StateDraft } from "./pending.ts";
+import { advance, roundDecisions } from "./rounds.ts";
+import { type RunState, verdictKey } from "./state.ts";
+import { onTimerFired } from "./timers.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
 export const LOGIC_VERSION = 15;
@@ -125,78 +107,40 @@ function onCreated(draft: StateDraft, event: RunCreated): void {
 
 const zeroRoot = `0x${"0".repeat(64)}` as const;
 
-function apply(draft: StateDraft, event: RunEvent): void {
-  if ("key" in event && event.type !== "EffectFailed" && event.type !== "EpochComputed") end(draft, event.key);
-  switch (event.type) {
-    case "RunCreated":
-      throw new InternalError("LOG_ORDER", "A run is created once.");
-    case "MemberJoined":
-      return onMemberJoined(draft, event);
-    case "MemberSilent":
-      return onSilence(draft, event.worker, true);
-    case "MemberReturned":
-      return onSilence(draft, event.worker, false);
-    case "MemberLeft":
-      return onMemberLeft(draft, event);
-    case "FragmentAccepted":
-      return onFragmentAccepted(draft, event);
-    case "ReceiptAccepted":
-      return onReceiptAccepted(draft, event);
-    case "TimerFired":
-      return onTimer(draft, event);
-    case "RoundScreened":
-      return onRoundScreened(draft, event);
-    case "SyncReduced":
-      return onSyncReduced(draft, event);
-    case "RoundGated":
-      return onRoundGated(draft, event);
-    case "CheckpointStored":
-      return onCheckpointStored(draft, event);
-    case "HeadAnchored":
-      return onHeadAnchored(draft, event);
-    case "HeadReverted":
-      return onHeadReverted(draft, event);
-    case "ParamsChanged":
-      draft.nextParams = { version: event.version, params: { ...event.params } };
-      return;
-    case "VerdictAccepted":
-      return onVerdict(draft, event);
-    case "EpochComputed":
-      return onEpochComputed(draft, event);
-    case "AttestationAccepted":
-      return onAttestationAccepted(draft, event);
-    case "RootPosted":
-      return onRootPosted(draft, event);
-    case "RootActivated":
-      onRootActivated(draft, event);
-      return pruneHeads(draft);
-    case "RootReverted":
-      return onRootReverted(draft, event);
-    case "PauseRequested":
-      draft.pausedBy[event.by] = true;
-      return;
-    case "ResumeRequested":
-      draft.pausedBy[event.by] = false;
-      return;
-    case "RunFinished":
-      draft.finished = true;
-      return;
-    case "ClockStepped":
-      return onClockStepped(draft, event);
-    case "EffectFailed":
-      return onEffectFailed(draft, event);
-    default:
-      return unreachable(event);
-  }
-}
+const decisions: Decisions = {
+  ...memberDecisions,
+  ...roundDecisions,
+  ...anchoringDecisions,
+  ...epochDecisions,
+  ...clockDecisions,
+  RunCreated: () => {
+    throw new InternalError("LOG_ORDER", "A run is created once.");
+  },
+  TimerFired: onTimerFired,
+  RootActivated: (draft, event) => {
+    epochDecisions.RootActivated(draft, event);
+    pruneHeads(draft);
+  },
+  VerdictAccepted: onVerdict,
+  ParamsChanged: (draft, event) => {
+    draft.nextParams = { version: event.version, params: { ...event.params } };
+  },
+  PauseRequested: (draft, { by }) => {
+    draft.pausedBy[by] = true;
+  },
+  ResumeRequested: (draft, { by }) => {
+    draft.pausedBy[by] = false;
+  },
+  RunFinished: (draft) => {
+    draft.finished = true;
+  },
+  EffectFailed: onEffectFailed,
+};
 
-function onTimer(draft: StateDraft, event: TimerFired): void {
-  const { key, at } = event;
-  const [, what, first, second] = key.split("/");
-  if (what === "epoch") onEpochOver(draft, Number(first), at);
-  else if (what === "attestation") onAttestationDeadline(draft, Number(first), Number(second), at);
-  else if (draft.current && key === timerKey.deadline(draft.current.round, draft.current.deadlines))
-    onDeadline(draft, event);
+function apply(draft: StateDraft, event: RunEvent): void {
+  if (endsItsEffect(event)) endKey(draft, event.key);
+  const decide = decisions[event.type] as (draft: StateDraft, event: RunEvent) => void;
+  decide(draft, event);
 }
 
 function onVerdict(draft: StateDraft, { verdict: signed }: VerdictAccepted): void {
@@ -207,17 +151,14 @@ function onVerdict(draft: StateDraft, { verdict: signed }: VerdictAccepted): voi
   if (first && (!draft.heldOutFirst || first.round <= draft.heldOutFirst.round)) draft.heldOutFirst = first;
 }
 
-/** What not even a later try can change, or only a wait. */
+/** Tried again after a pause, unless its kind says that what it rests on is to be made anew. */
 function onEffectFailed(draft: StateDraft, event: EffectFailed): void {
   const pending = draft.pending[event.key];
   if (!pending) return;
-  if (pending.effect.kind === "postRoot" && !event.retryable) {
-    // Refused by the contract: another set of validators by now, a deadline that passed. To be signed again.
-    return computeAgain(draft, event.at);
+  if (!event.retryable && effectKinds[pending.effect.kind].refused === "computeAgain") {
+    computeAgain(draft, event.at);
+    return;
   }
   pending.attempt = event.attempt + 1;
-  pending.notBefore = event.at + retryDelay(waits.has(event.code) ? 1 : event.attempt);
+  pending.notBefore = event.at + pauseAfter(event);
 }
-
-/** Codes that mean "not yet": asked again soon, however often. */
-const waits = new Set(["WINDOW_OPEN", "EPOCH_OPEN"]);

@@ -1,7 +1,7 @@
 /** Membership: who may be given work, and whose place another may take. Heartbeats are soft state elsewhere; only what they lead to arrives here. */
 import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
-import type { MemberJoined, MemberLeft } from "./events.ts";
+import type { Decisions, MemberJoined, MemberLeft } from "./events.ts";
 import { countMiss, dropWork, MAX_BENCH, outstandingOf, workAgain } from "./dealing.ts";
 import { MAX_PACE } from "./pace.ts";
 import type { StateDraft } from "./pending.ts";
@@ -36,7 +36,7 @@ export function openPlaces(state: Pick<RunState, "round" | "members" | "params">
   return Math.max(0, state.params.maxWorkers - members.length + idle);
 }
 
-export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
+function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   const { worker, beneficiary, build, issuedAt } = event.join;
   const before = draft.members[worker];
   if (!before && Object.keys(draft.members).length >= draft.params.maxWorkers) {
@@ -70,13 +70,13 @@ export function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   }
 }
 
-export function onSilence(draft: StateDraft, worker: Address, silent: boolean): void {
+function onSilence(draft: StateDraft, worker: Address, silent: boolean): void {
   const member = draft.members[worker];
   if (member) member.silent = silent;
 }
 
 /** Who leaves its work undone, by its will or evicted, missed a deadline as well; while the run rests nobody waits for it. */
-export function onMemberLeft(draft: StateDraft, { worker, at }: MemberLeft): void {
+function onMemberLeft(draft: StateDraft, { worker, at }: MemberLeft): void {
   const { current, finished, pausedBy } = draft;
   const member = draft.members[worker];
   const out = current && outstandingOf(current).some(({ assignment }) => assignment.worker === worker);
@@ -111,3 +111,10 @@ function forgetAbsent(draft: StateDraft, at: number): void {
   );
   for (const [worker] of least.slice(0, absent.length - ABSENT_KEPT)) delete draft.absent[worker as Address];
 }
+
+export const memberDecisions = {
+  MemberJoined: onMemberJoined,
+  MemberSilent: (draft, { worker }) => onSilence(draft, worker, true),
+  MemberReturned: (draft, { worker }) => onSilence(draft, worker, false),
+  MemberLeft: onMemberLeft,
+} satisfies Partial<Decisions>;

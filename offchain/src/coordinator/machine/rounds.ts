@@ -17,17 +17,11 @@ import {
   receiptsOf,
   type RoundDraft,
 } from "./dealing.ts";
-import type {
-  CheckpointStored,
-  FragmentAccepted,
-  ReceiptAccepted,
-  RoundGated,
-  RoundScreened,
-  SyncReduced,
-} from "./events.ts";
+import type { CheckpointStored, RoundGated, RoundScreened, SyncReduced } from "./effects.ts";
+import type { Decisions, FragmentAccepted, ReceiptAccepted } from "./events.ts";
 import { removeMember } from "./members.ts";
 import { paceAfter } from "./pace.ts";
-import { end, issue, type StateDraft, timerKey } from "./pending.ts";
+import { end, issue, type StateDraft } from "./pending.ts";
 import { type OpenRound, parametersOf, type RunState } from "./state.ts";
 
 const RECENT_ROUNDS = 16;
@@ -52,7 +46,7 @@ function advanceCollecting(draft: StateDraft, round: RoundDraft, paused: boolean
   const received = receiptsOf(round).length;
   const settled = outstandingOf(round).length === 0;
   // Whoever is waited for has a deadline, and nobody else.
-  if (settled) end(draft, timerKey.deadline(round.round, round.deadlines));
+  if (settled) end(draft, "setTimer", "deadline", round.round, round.deadlines);
   if (settled && received > 0 && (received >= minimumOf(round.params) || draft.finished)) {
     close(draft, round);
   } else if (settled && received === 0) {
@@ -106,10 +100,10 @@ function close(draft: StateDraft, round: RoundDraft): void {
 }
 
 function screen(draft: StateDraft, round: RoundDraft): void {
-  issue(draft, { kind: "screenRound", key: `screenRound/${round.round}/${round.pass}`, round: round.round });
+  issue(draft, "screenRound", [round.round, round.pass], { round: round.round });
 }
 
-export function onRoundScreened(draft: StateDraft, event: RoundScreened): void {
+function onRoundScreened(draft: StateDraft, event: RoundScreened): void {
   const round = draft.current;
   if (!round) return;
   round.record = event.record;
@@ -122,12 +116,11 @@ function reduceAll(draft: StateDraft, round: RoundDraft): void {
     sync.status = "Closing";
     sync.shard = null;
     sync.outcomes = {};
-    const key = `reduceSync/${round.round}/${fragment}/${round.pass}`;
-    issue(draft, { kind: "reduceSync", key, round: round.round, fragment });
+    issue(draft, "reduceSync", [round.round, fragment, round.pass], { round: round.round, fragment });
   }
 }
 
-export function onFragmentAccepted(draft: StateDraft, event: FragmentAccepted): void {
+function onFragmentAccepted(draft: StateDraft, event: FragmentAccepted): void {
   const work = draft.current?.work[event.worker];
   if (!work) return;
   work.uploads[event.index] = { index: event.index, digest: event.digest, bytes: event.bytes };
@@ -135,7 +128,7 @@ export function onFragmentAccepted(draft: StateDraft, event: FragmentAccepted): 
   draft.traffic.up += event.bytes;
 }
 
-export function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
+function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
   const { receipt, signature, receiptHash, header, at } = event;
   const work = draft.current?.work[receipt.worker];
   if (!work) return;
@@ -172,7 +165,7 @@ function ringBytes({ current, facts }: StateDraft): number {
   return n === 0 ? 0 : Math.floor((steps * 2 * 2 * parametersOf(facts) * (n - 1)) / n);
 }
 
-export function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
+function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
   const round = draft.current;
   const sync = round?.syncs[event.fragment];
   if (!round || !sync) return;
@@ -184,7 +177,7 @@ export function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
     screenAgain(draft, round);
     return;
   }
-  issue(draft, { kind: "gateRound", key: `gateRound/${round.round}/${round.pass}`, round: round.round });
+  issue(draft, "gateRound", [round.round, round.pass], { round: round.round });
 }
 
 /**
@@ -200,7 +193,7 @@ function screenAgain(draft: StateDraft, round: RoundDraft): void {
   screen(draft, round);
 }
 
-export function onRoundGated(draft: StateDraft, event: RoundGated): void {
+function onRoundGated(draft: StateDraft, event: RoundGated): void {
   const round = draft.current;
   if (!round) return;
   round.gate.before = event.before;
@@ -216,7 +209,7 @@ export function onRoundGated(draft: StateDraft, event: RoundGated): void {
     return;
   }
   round.screening = event.screening;
-  issue(draft, { kind: "storeCheckpoint", key: `storeCheckpoint/${round.round}`, round: round.round });
+  issue(draft, "storeCheckpoint", [round.round], { round: round.round });
 }
 
 /** 0, or why a payload was left out. */
@@ -231,7 +224,7 @@ export function progressAfter(state: RunState, round: OpenRound): { step: number
   };
 }
 
-export function onCheckpointStored(draft: StateDraft, event: CheckpointStored): void {
+function onCheckpointStored(draft: StateDraft, event: CheckpointStored): void {
   const round = draft.current;
   if (!round) return;
   const progress = progressAfter(draft, round);
@@ -309,6 +302,15 @@ const blamable: ReadonlySet<number> = new Set([
   outcomeCode.empty,
   outcomeCode.copy,
 ]);
+
+export const roundDecisions = {
+  FragmentAccepted: onFragmentAccepted,
+  ReceiptAccepted: onReceiptAccepted,
+  RoundScreened: onRoundScreened,
+  SyncReduced: onSyncReduced,
+  RoundGated: onRoundGated,
+  CheckpointStored: onCheckpointStored,
+} satisfies Partial<Decisions>;
 
 /** The parameters of a round as the SDK's functions take them. */
 export const roundParams = (round: Pick<OpenRound, "params">): RunParams => runParamsFromWire(round.params);

@@ -48,6 +48,9 @@ const obsolete = (what: string): Refusal => refuse("OBSOLETE", `Nothing waits fo
 
 /** Why an event may not enter the log now, or null. */
 export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
+  if (event.type === "EffectFailed")
+    return state.pending[event.key]?.attempt === event.attempt ? null : obsolete(event.key);
+  if ("key" in event) return state.pending[event.key] ? null : obsolete(event.key);
   switch (event.type) {
     case "RunCreated":
       return obsolete("the run's creation");
@@ -101,15 +104,6 @@ export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
       return event.was >= state.at ? null : obsolete("this step of the clock");
     case "RunFinished":
       return state.finished ? obsolete("the end") : null;
-    case "TimerFired":
-    case "RoundScreened":
-    case "SyncReduced":
-    case "RoundGated":
-    case "CheckpointStored":
-    case "EpochComputed":
-      return state.pending[event.key] ? null : obsolete(event.key);
-    case "EffectFailed":
-      return state.pending[event.key]?.attempt === event.attempt ? null : obsolete(event.key);
     default:
       return unreachable(event);
   }

@@ -20,7 +20,7 @@ import type {
 
 import type { DataLedger } from "../../data/index.ts";
 import type { GatePass } from "../../diloco/index.ts";
-import type { PendingEffect } from "./effects.ts";
+import type { Anchor, PendingEffect } from "./effects.ts";
 
 /** What stays the same for a run's whole life. */
 export interface RunFacts {
@@ -161,14 +161,6 @@ export interface LastOutcome {
   readonly round: number;
   readonly receiptHash: Hex;
   readonly outcome: number;
-}
-
-export interface Anchor {
-  readonly transaction: Hex | null;
-  readonly block: number;
-  /** Chain seconds. */
-  readonly anchoredAt: number;
-  readonly epoch: number;
 }
 
 /** One link of the run's chain of checkpoints, computed here and posted in order. */
