@@ -21,6 +21,7 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
   ["lint of Solidity", "solhint", ["--quiet", "--max-warnings=0", "--noPoster", "contracts/**/*.sol"]],
   ["types", "tsc", ["-p", "tsconfig.json"]],
   ["contracts", "hardhat", ["build"]],
+  ["freshness of what the table of parameters writes", "node", ["sdk/scripts/generateParameters.ts", "--check"]],
   ["freshness of the ABIs", "node", ["sdk/scripts/generateAbis.ts", "--check"]],
   ["results of the thorough tests", "node", ["--conditions=cotrain-source", "test/thorough/run.ts", "--check"]],
   ["tables of docs/protocol.md", "node", ["--conditions=cotrain-source", "deploy/protocolTables.ts", "--check"]],

@@ -5,7 +5,8 @@
  *     node --conditions=cotrain-source deploy/protocolTables.ts --check    exits 1 when a table is not what the source says
  *
  * A table follows a comment that names it: `struct Receipt`, `document Assignment`, `codes outcomeCode`, `params`, `routes`.
- * Every struct, document and set of codes must have one, and every row of a field a meaning. The rows are also read by
+ * Every struct, document and set of codes must have one, and every row of a field a meaning; those of parameters stand in their
+ * table (sdk/src/protocol/parameters.ts). The rows are also read by
  * programs (test/interop), so their types have one fixed notation.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -144,6 +145,26 @@ const isDocument = (entry: [string, unknown]): entry is [string, Schema] => {
 };
 const documents = Object.entries(protocol as Readonly<Record<string, unknown>>).filter(isDocument);
 
+/** All of these come from the source: of what people read, too. */
+function paramsTable(): Table {
+  const rows = (protocol.runParameters as readonly protocol.Parameter[]).map((row) => [
+    `\`${row.name}\``,
+    row.type,
+    row.unit,
+    ...[row.min, row.max, row.default].map((value) => value.toLocaleString("en-US")),
+    row.meaning ?? row.label,
+  ]);
+  return { heading: ["field", "type", "unit", "from", "to", "at first", "meaning"], rows, written: false };
+}
+
+function paramsRules(): Table {
+  const limits = (protocol.runParameters as readonly protocol.Parameter[]).flatMap(({ name, limit }) =>
+    limit === undefined ? [] : [[`\`${name}\``, `at most ${limit.toLocaleString("en-US")}`]],
+  );
+  const rows = protocol.runParameterRules.map(({ of, words }) => [`\`${of}\``, words]);
+  return { heading: ["field", "must be"], rows: [...rows, ...limits], written: false };
+}
+
 /** Second place in the path of a route, where it is not the assignment's. */
 const second: Readonly<Record<string, string>> = { blob: ":cid", attestations: ":epoch", reward: ":account" };
 
@@ -151,7 +172,8 @@ function tables(): Map<string, Table> {
   const found = new Map<string, Table>();
   for (const [name, fields] of Object.entries(protocol.structTypes))
     found.set(`struct ${name}`, fieldTable(fields.map((field) => [field.name, field.type])));
-  found.set("params", fieldTable(protocol.runParamsComponents.map(({ name, type }) => [name, type])));
+  found.set("params", paramsTable());
+  found.set("rules of params", paramsRules());
   for (const [name, schema] of documents) found.set(`document ${name}`, fieldTable(rowsOf(schema)));
   for (const [name, value] of Object.entries(protocol as Readonly<Record<string, unknown>>)) {
     if (!/^[a-z]\w+(Code|Kind|Status)$/.test(name) || typeof value !== "object" || value === null) continue;

@@ -1,39 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @notice What the holders may tune in a run. The definition holds the shape of a schedule, this its size.
-/// @param innerSteps Steps of a worker between two syncs; a multiple of the fragments.
-/// @param rampInnerSteps The same for the first `rampRounds` rounds, which average plainly.
-/// @param innerLrPpb Inner learning rate in parts per billion.
-/// @param outerLrPpm Outer learning rate in parts per million.
-/// @param roundDeadline Seconds.
-/// @param aggregatorBps Trim share, hostile share or clip ratio.
-/// @param delaySteps Below innerSteps / fragments; 0 is not streaming.
-/// @param minStake Bond of a worker, in units of the capital token.
-/// @param replayBps Share of the work that validators replay.
-struct RunParams {
-    uint32 innerSteps;
-    uint32 rampInnerSteps;
-    uint32 rampRounds;
-    uint32 innerLrPpb;
-    uint32 outerLrPpm;
-    uint32 outerMomentumPpm;
-    uint16 minWorkers;
-    uint16 maxWorkers;
-    uint32 roundDeadline;
-    uint8 codec;
-    uint8 downCodec;
-    uint8 outerOptimizer;
-    uint8 aggregator;
-    uint16 aggregatorBps;
-    uint16 delaySteps;
-    uint16 mixingBps;
-    uint8 weighting;
-    uint8 innerState;
-    uint8 admission;
-    uint128 minStake;
-    uint16 replayBps;
-}
+import {RunParams} from "./RunParams.sol";
 
 /// @notice All that a run is registered with.
 /// @param definition Digest of the training program and its schedule.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
+// Written by sdk/scripts/generateParameters.ts from sdk/src/protocol/parameters.ts; do not edit.
 pragma solidity ^0.8.30;
 
-import {IRunRegistry, RunParams} from "../interfaces/IRunRegistry.sol";
+import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
+import {RunParams} from "../interfaces/RunParams.sol";
 
 /// @title RunParamsRules
 /// @notice What parameters of a run must satisfy, whoever sets them.
 library RunParamsRules {
     uint256 private constant FIELDS = 21;
-    uint256 private constant BPS = 10_000;
-    uint256 private constant PPM = 1_000_000;
 
     /// @notice Reverts unless every field lies within its bounds and the fields fit together.
     function requireValid(
@@ -40,10 +40,10 @@ library RunParamsRules {
         );
         _require(params.delaySteps < params.innerSteps / fragments, "delaySteps");
         _require(params.minWorkers != 0 && params.minWorkers <= params.maxWorkers, "minWorkers");
-        _require(params.outerMomentumPpm < PPM, "outerMomentumPpm");
-        _require(params.aggregatorBps <= BPS, "aggregatorBps");
-        _require(params.mixingBps <= BPS, "mixingBps");
-        _require(params.replayBps <= BPS, "replayBps");
+        _require(params.outerMomentumPpm <= 999_999, "outerMomentumPpm");
+        _require(params.aggregatorBps <= 10_000, "aggregatorBps");
+        _require(params.mixingBps <= 10_000, "mixingBps");
+        _require(params.replayBps <= 10_000, "replayBps");
     }
 
     function _require(bool fits, bytes32 rule) private pure {

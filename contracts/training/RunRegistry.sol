@@ -5,7 +5,8 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import {ICheckpointRegistry} from "../interfaces/ICheckpointRegistry.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
-import {IRunRegistry, Run, RunConfig, RunParams, Status} from "../interfaces/IRunRegistry.sol";
+import {IRunRegistry, Run, RunConfig, Status} from "../interfaces/IRunRegistry.sol";
+import {RunParams} from "../interfaces/RunParams.sol";
 import {RunParamsRules} from "../libraries/RunParamsRules.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
 

@@ -6,7 +6,7 @@ import type { AbiParametersToPrimitiveTypes, ExtractAbiError, ExtractAbiErrorNam
 import { formatUnits, type Hex, hexToString } from "viem";
 import type { errorsAbi } from "./abis/index.ts";
 import { CotrainError, type CotrainErrorOptions } from "./baseErrors.ts";
-import { runParamsComponents } from "./protocol/params.ts";
+import { runParameters } from "./protocol/parameters.ts";
 
 export type ContractErrorName = ExtractAbiErrorNames<typeof errorsAbi>;
 
@@ -241,7 +241,7 @@ export const ModelTimelockOnlyRegistryError = define(
 export const RunRegistryParamOutOfBoundsError = define(
   "RunRegistryParamOutOfBounds",
   (field, value, min, max) =>
-    `The run parameter ${runParamsComponents[Number(field)]?.name ?? field} is ${value}; it must lie from ${min} to ${max}.`,
+    `The run parameter ${runParameters[Number(field)]?.name ?? field} is ${value}; it must lie from ${min} to ${max}.`,
 );
 export const RunRegistryParamsInconsistentError = define(
   "RunRegistryParamsInconsistent",

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
+import { defaultRunParams, runParamsToWire } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { createManualClock, printable, printableJson } from "../../offchain/src/base/index.ts";
@@ -48,6 +49,7 @@ const view = {
   tokens: "1",
   paramsVersion: 1,
   params: {
+    ...runParamsToWire(defaultRunParams),
     innerSteps: 8,
     rampInnerSteps: 4,
     rampRounds: 1,
@@ -58,17 +60,7 @@ const view = {
     maxWorkers: 4,
     roundDeadline: 60,
     codec: 1,
-    downCodec: 0,
-    outerOptimizer: 0,
-    aggregator: 0,
     aggregatorBps: 0,
-    delaySteps: 0,
-    mixingBps: 0,
-    weighting: 0,
-    innerState: 0,
-    admission: 0,
-    minStake: "0",
-    replayBps: 0,
   },
   checkpoint: { round: 1, digest: hash("c1") },
   anchored: null,

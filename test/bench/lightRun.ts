@@ -13,6 +13,7 @@ import {
   type Assignment,
   createCoordinatorClient,
   type CoordinatorClient,
+  defaultRunParams,
   type Definition,
   type Domain,
   domainFor,
@@ -34,7 +35,7 @@ import {
   openChainDoor,
   openNodeLink,
 } from "../../offchain/src/chain/index.ts";
-import { demoParams, prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
+import { prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
 import { layout, writeDeployment } from "../../offchain/src/cli/local.ts";
 import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
 import { ensureWallet } from "../../offchain/src/cli/up/wallets.ts";
@@ -96,7 +97,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
     addresses,
     salt: zeroHash,
     poster: poster.address,
-    params: { ...demoParams, innerSteps: 4, minWorkers: workers, roundDeadline: 600 },
+    params: { ...defaultRunParams, innerSteps: 4, minWorkers: workers, roundDeadline: 600 },
     model: {
       ...profileFor("local", DEVELOPMENT_CHAIN_ID).model,
       name: "Bench",

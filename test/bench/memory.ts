@@ -4,7 +4,8 @@
  *
  * Alone: node --conditions=cotrain-source --max-semi-space-size=2 test/bench/memory.ts [preset] [rounds] [workers …]
  */
-import { demoParams } from "../../offchain/src/cli/createRun.ts";
+import { defaultRunParams } from "@cotrain/sdk/protocol";
+
 import { lightMember, openLightRun, randomPayloads } from "./lightRun.ts";
 import { residentOf, resetPeak } from "./processTree.ts";
 import { type BenchOptions, mebibytes, percent, type Row } from "./report.ts";
@@ -22,7 +23,7 @@ interface CoordinatorMemory {
 
 export async function coordinatorMemory(preset: string, workers: number, rounds: number): Promise<CoordinatorMemory> {
   await using run = await openLightRun(preset, workers);
-  const payloads = randomPayloads(run.layouts, demoParams.codec);
+  const payloads = randomPayloads(run.layouts, defaultRunParams.codec);
   resetPeak(run.pid);
   const idle = residentOf(run.pid).now;
   await Promise.all(Array.from({ length: workers }, (_, index) => lightMember(run, payloads, index, rounds)));

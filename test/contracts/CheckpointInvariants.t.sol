@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {RunParams, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Head} from "../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
 import {Fixture} from "./support/Fixture.sol";

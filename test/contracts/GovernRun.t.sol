@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {IRunRegistry, RunConfig, RunParams, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {IRunRegistry, RunConfig, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Fixture} from "./support/Fixture.sol";
+import {FIELDS, ParameterTable} from "./support/ParameterTable.sol";
 
 contract GovernRunTest is Fixture {
     bytes32 private runId;
@@ -64,13 +66,13 @@ contract GovernRunTest is Fixture {
 
     /// @dev Every field, one by one, a step outside its bounds.
     function testFuzz_noFieldLeavesItsBounds(uint8 field, bool above) public {
-        field = uint8(bound(field, 0, 20));
-        uint256[21] memory words = abi.decode(abi.encode(params()), (uint256[21]));
-        uint256[21] memory low = abi.decode(abi.encode(minParams()), (uint256[21]));
-        uint256[21] memory high = abi.decode(abi.encode(maxParams()), (uint256[21]));
+        field = uint8(bound(field, 0, FIELDS - 1));
+        uint256[FIELDS] memory words = ParameterTable.toWords(params());
+        uint256[FIELDS] memory low = ParameterTable.toWords(minParams());
+        uint256[FIELDS] memory high = ParameterTable.toWords(maxParams());
         vm.assume(above || low[field] > 0);
         words[field] = above ? high[field] + 1 : low[field] - 1;
-        RunParams memory p = abi.decode(abi.encode(words), (RunParams));
+        RunParams memory p = ParameterTable.toParams(words);
         vm.expectRevert(
             abi.encodeWithSelector(
                 IRunRegistry.RunRegistryParamOutOfBounds.selector,
@@ -86,15 +88,15 @@ contract GovernRunTest is Fixture {
 
     /// @dev Whatever is tried, what is recorded satisfies every rule.
     function testFuzz_whatIsRecordedIsWithinBoundsAndConsistent(uint256 seed) public {
-        uint256[21] memory low = abi.decode(abi.encode(minParams()), (uint256[21]));
-        uint256[21] memory high = abi.decode(abi.encode(maxParams()), (uint256[21]));
-        uint256[21] memory words;
-        for (uint256 i = 0; i < 21; ++i) {
+        uint256[FIELDS] memory low = ParameterTable.toWords(minParams());
+        uint256[FIELDS] memory high = ParameterTable.toWords(maxParams());
+        uint256[FIELDS] memory words;
+        for (uint256 i = 0; i < FIELDS; ++i) {
             words[i] = bound(uint256(keccak256(abi.encode(seed, i))), low[i], high[i]);
         }
         if (seed % 2 == 0) (words[0], words[1]) = (words[0] & ~uint256(3), words[1] & ~uint256(3));
         if (seed % 4 == 0) words[14] = words[0] / 8;
-        RunParams memory p = abi.decode(abi.encode(words), (RunParams));
+        RunParams memory p = ParameterTable.toParams(words);
         vm.prank(address(timelock));
         try runs.setParams(runId, p) {
             RunParams memory kept = runs.paramsOf(runId, 2);
@@ -187,24 +189,21 @@ contract GovernRunTest is Fixture {
 
     /// @dev A run whose bounds allow everything.
     function _wideRun() private returns (bytes32) {
-        uint256[21] memory high;
-        for (uint256 i = 0; i < 6; ++i) high[i] = type(uint32).max;
-        high[6] = high[7] = high[13] = high[14] = high[15] = high[20] = type(uint16).max;
-        high[8] = type(uint32).max;
-        high[9] = high[10] = high[11] = high[12] = high[16] = high[17] = high[18] = type(uint8).max;
-        high[19] = type(uint128).max;
-        uint256[21] memory low;
+        uint256[FIELDS] memory low;
         vm.startPrank(address(timelock));
         runs.setStatus(runId, Status.Finished);
-        bytes32 next = runs.registerRun(modelId, "wide", _config(low, high));
+        bytes32 next = runs.registerRun(modelId, "wide", _config(low, ParameterTable.widest()));
         vm.stopPrank();
         return next;
     }
 
-    function _config(uint256[21] memory low, uint256[21] memory high) private pure returns (RunConfig memory c) {
+    function _config(
+        uint256[FIELDS] memory low,
+        uint256[FIELDS] memory high
+    ) private pure returns (RunConfig memory c) {
         c = runConfig();
-        c.min = abi.decode(abi.encode(low), (RunParams));
-        c.max = abi.decode(abi.encode(high), (RunParams));
+        c.min = ParameterTable.toParams(low);
+        c.max = ParameterTable.toParams(high);
     }
 
     function _inconsistent(RunParams memory p, bytes32 rule) private {

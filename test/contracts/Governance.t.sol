@@ -7,7 +7,7 @@ import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
 import {IModelTimelock} from "../../contracts/interfaces/IModelTimelock.sol";
-import {RunParams} from "../../contracts/interfaces/IRunRegistry.sol";
+import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract GovernanceTest is Fixture {

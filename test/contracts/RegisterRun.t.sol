@@ -2,7 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {ICheckpointRegistry} from "../../contracts/interfaces/ICheckpointRegistry.sol";
-import {IRunRegistry, Run, RunConfig, RunParams, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {IRunRegistry, Run, RunConfig, Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Head} from "../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
 import {Fixture} from "./support/Fixture.sol";

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import {RunParams} from "../../contracts/interfaces/IRunRegistry.sol";
+import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {
     Ack,
     Attestation,

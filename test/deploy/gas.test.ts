@@ -5,6 +5,7 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import {
+  defaultRunParams,
   asDigest,
   asHead,
   asModelId,
@@ -12,6 +13,7 @@ import {
   type Attestation,
   domainFor,
   rewardTree,
+  runParameters,
   type RunParams,
   structHash,
   typedDataOf,
@@ -40,6 +42,7 @@ const hash = (text: string): Hex => keccak256(stringToHex(text));
 const salt = hash("gas");
 
 const params: RunParams = {
+  ...defaultRunParams,
   innerSteps: 64,
   rampInnerSteps: 8,
   rampRounds: 6,
@@ -50,17 +53,8 @@ const params: RunParams = {
   maxWorkers: 64,
   roundDeadline: 60,
   codec: 1,
-  downCodec: 0,
-  outerOptimizer: 0,
-  aggregator: 0,
   aggregatorBps: 0,
-  delaySteps: 0,
   mixingBps: 10_000,
-  weighting: 0,
-  innerState: 0,
-  admission: 0,
-  minStake: 0n,
-  replayBps: 0,
 };
 
 /** Hardhat's own accounts: organiser, poster, holders. */
@@ -220,7 +214,10 @@ async function measure(): Promise<Record<string, number>> {
   const proposal = [[addresses.runRegistry], [0n], [call], "H = 128"] as const;
   const proposed = (await now()) + 2n;
   await at(proposed);
-  row("propose (setParams, 22 words)", await send(3, governor, "ModelGovernor", "propose", proposal));
+  row(
+    `propose (setParams, ${runParameters.length + 1} words)`,
+    await send(3, governor, "ModelGovernor", "propose", proposal),
+  );
   const short = encodeFunctionData({
     abi: await abiOf("RunRegistry"),
     functionName: "setPoster",

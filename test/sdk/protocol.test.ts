@@ -344,7 +344,7 @@ describe("trees", () => {
 
 describe("run parameters", () => {
   const fields = Object.fromEntries(
-    protocol.runParamsComponents.map(({ name, type }) => [
+    protocol.runParameters.map(({ name, type }) => [
       name,
       type === "uint128" ? uint(128) : uint(Number(type.slice(4))).map(Number),
     ]),
@@ -352,10 +352,10 @@ describe("run parameters", () => {
   const arbitrary = fc.record(fields) as unknown as fc.Arbitrary<protocol.RunParams>;
 
   it("encode as ethers encodes the struct and survive the wire", () => {
-    const types = protocol.runParamsComponents.map((component) => component.type);
+    const types = protocol.runParameters.map((component) => component.type);
     fc.assert(
       fc.property(arbitrary, (params) => {
-        const values = protocol.runParamsComponents.map(({ name }) => params[name]);
+        const values = protocol.runParameters.map(({ name }) => params[name]);
         expect(protocol.encodeRunParams(params)).toBe(
           AbiCoder.defaultAbiCoder().encode([`tuple(${types.join(",")})`], [values]),
         );

@@ -33,7 +33,7 @@ const hex20 = (word: bigint): protocol.Address => `0x${word.toString(16).padStar
 const byAccount = (x: { account: string }, y: { account: string }): number => (x.account < y.account ? -1 : 1);
 const paramsOf = (message: Readonly<Record<string, string>>): protocol.RunParams =>
   Object.fromEntries(
-    protocol.runParamsComponents.map(({ name, type }) => {
+    protocol.runParameters.map(({ name, type }) => {
       const text = message[name] ?? "";
       return [name, type === "uint128" ? BigInt(text) : Number(text)];
     }),
@@ -190,7 +190,7 @@ describe("trees", () => {
 
 describe("run parameters", () => {
   it("have the type string of the protocol", () => {
-    const fields = protocol.runParamsComponents.map(({ name, type }) => `${type} ${name}`);
+    const fields = protocol.runParameters.map(({ name, type }) => `${type} ${name}`);
     expect(`RunParams(${fields.join(",")})`).toBe(vectors.runParams.type);
   });
 

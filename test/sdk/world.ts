@@ -29,6 +29,7 @@ import {
   scheduleOf,
 } from "@cotrain/sdk/actions";
 import {
+  defaultRunParams,
   asModelId,
   asRunId,
   type Attestation,
@@ -59,6 +60,7 @@ export const share = 10n ** 18n;
 export const hashOf = (label: string): Hex => keccak256(stringToHex(label));
 
 export const params: RunParams = {
+  ...defaultRunParams,
   innerSteps: 64,
   rampInnerSteps: 8,
   rampRounds: 2,
@@ -69,17 +71,8 @@ export const params: RunParams = {
   maxWorkers: 64,
   roundDeadline: 60,
   codec: 1,
-  downCodec: 0,
-  outerOptimizer: 0,
-  aggregator: 0,
   aggregatorBps: 0,
-  delaySteps: 0,
   mixingBps: 10_000,
-  weighting: 0,
-  innerState: 0,
-  admission: 0,
-  minStake: 0n,
-  replayBps: 0,
 };
 
 const settings = profileFor("local", 31337).model;

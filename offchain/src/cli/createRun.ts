@@ -6,30 +6,26 @@
 import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
-  defaultScreening,
-  aggregatorCode,
-  admissionCode,
   canonicalJson,
-  codecCode,
   type ContractAddresses,
   type DataManifest,
+  defaultRunBounds,
+  defaultRunParams,
+  defaultScreening,
   type CheckpointFragment,
   type Definition,
   type Digest,
   digestOfJson,
   fragmentTable,
   type Hex,
-  innerStateCode,
   modelIdOf,
   type ModelId,
-  outerOptimizerCode,
   type Build,
   runIdOf,
   type RunId,
   type RunParams,
   type ScreeningRules,
   type TensorEntry,
-  weightingCode,
 } from "@cotrain/sdk/protocol";
 import type { Address, Client } from "viem";
 
@@ -160,35 +156,6 @@ const checkpointZero = (runId: RunId) => ({
 });
 
 /**
- * Run parameters for minutes of training on one machine. They were tried, not tuned: the outer learning rate is that of the
- * DiLoCo paper (0.7, arXiv 2311.08105), the outer momentum is lower than its 0.9 because a short run has few outer steps.
- */
-export const demoParams: RunParams = {
-  innerSteps: 72,
-  rampInnerSteps: 8,
-  rampRounds: 0,
-  innerLrPpb: 3_000_000,
-  outerLrPpm: 700_000,
-  outerMomentumPpm: 700_000,
-  minWorkers: 1,
-  maxWorkers: 64,
-  roundDeadline: 60,
-  codec: codecCode["int8-b256"],
-  downCodec: codecCode.fp32,
-  outerOptimizer: outerOptimizerCode.nesterov,
-  aggregator: aggregatorCode.mean,
-  // Clipped from twice the reference on.
-  aggregatorBps: 5_000,
-  delaySteps: 0,
-  mixingBps: 0,
-  weighting: weightingCode.tokens,
-  innerState: innerStateCode.persist,
-  admission: admissionCode.open,
-  minStake: 0n,
-  replayBps: 0,
-};
-
-/**
  * Inner steps that make a round last some 5 s (0.1m) to a minute and a quarter (20m) with three workers on two cores: short
  * enough to see several in minutes, and long enough that what a round costs beside training, which grows with the model and not
  * with the steps, is a small part of it (test/bench/README.md). Each is a multiple of 3 × {@link FRAGMENTS}.
@@ -209,45 +176,12 @@ export const screeningOf = (preset: string): ScreeningRules => ({
   gateSequences: gateSequences[preset] ?? defaultScreening.gateSequences,
 });
 
-/** {@link demoParams} with rounds of a length that suits the preset. */
+/** {@link defaultRunParams} with rounds of a length that suits the preset. */
 export const demoParamsOf = (preset: string): RunParams => ({
-  ...demoParams,
-  innerSteps: demoInnerSteps[preset] ?? demoParams.innerSteps,
-  roundDeadline: demoDeadlines[preset] ?? demoParams.roundDeadline,
+  ...defaultRunParams,
+  innerSteps: demoInnerSteps[preset] ?? defaultRunParams.innerSteps,
+  roundDeadline: demoDeadlines[preset] ?? defaultRunParams.roundDeadline,
 });
-
-/** What holders may choose between; fields whose other values are not built are pinned. */
-export const paramsBounds: { readonly min: RunParams; readonly max: RunParams } = {
-  min: {
-    ...demoParams,
-    innerSteps: FRAGMENTS,
-    rampInnerSteps: FRAGMENTS,
-    rampRounds: 0,
-    innerLrPpb: 1_000,
-    outerLrPpm: 1_000,
-    outerMomentumPpm: 0,
-    minWorkers: 1,
-    maxWorkers: 1,
-    roundDeadline: 5,
-    codec: codecCode.fp32,
-    // At ten times at the latest, and never below the others' own.
-    aggregatorBps: 1_000,
-  },
-  max: {
-    ...demoParams,
-    innerSteps: 4_096,
-    rampInnerSteps: 4_096,
-    rampRounds: 10_000,
-    innerLrPpb: 100_000_000,
-    outerLrPpm: 2_000_000,
-    outerMomentumPpm: 990_000,
-    minWorkers: 64,
-    maxWorkers: 1_024,
-    roundDeadline: 86_400,
-    codec: codecCode["int8-b256"],
-    aggregatorBps: 10_000,
-  },
-};
 
 export interface RegisterOptions {
   /** A client with the organiser's account. */
@@ -291,7 +225,7 @@ export async function registerRunOnChain(
     poster,
     builds: [material.buildDigest],
     params,
-    ...paramsBounds,
+    ...defaultRunBounds,
   };
   const registered = await runOf(client, { addresses, runId }).catch((error: unknown) => {
     if (error instanceof RunRegistryUnknownRunError) return undefined;

@@ -6,7 +6,7 @@ import { runRegistryAbi } from "../abis/index.ts";
 import { addressesFor } from "../addresses.ts";
 import { withContractErrors } from "../decodeError.ts";
 import type { Digest, ModelId, RunId } from "../protocol/ids.ts";
-import type { RunParams } from "../protocol/params.ts";
+import type { RunParams } from "../protocol/parameters.ts";
 import { type Addressed, callOf, defineWrite, eventOf, nothing, type ReadArgs } from "./action.ts";
 
 /** All that a run is registered with; see IRunRegistry.RunConfig. */

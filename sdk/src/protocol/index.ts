@@ -14,6 +14,7 @@ export * from "./head.ts";
 export * from "./ids.ts";
 export * from "./leaves.ts";
 export * from "./messages.ts";
+export * from "./parameters.ts";
 export * from "./params.ts";
 export * from "./routes.ts";
 export * from "./screening.ts";

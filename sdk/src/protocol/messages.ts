@@ -1,7 +1,8 @@
 /** The coordinator's HTTP API: one schema per body, the single source for validation, OpenAPI and the client's types. */
 import { type Static, Type } from "typebox";
 import { Assignment, PayloadHeader, SignedVerdict } from "./documents.ts";
-import { Address20, Count, Decimal, Hash32, ShownAddress, Signature65, Uint16, Uint32, Uint8 } from "./fields.ts";
+import { Address20, Count, Decimal, Hash32, ShownAddress, Signature65, Uint16, Uint32 } from "./fields.ts";
+import { RunParamsWire } from "./params.ts";
 import { wireSchema, type WireStruct } from "./typedData.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -18,33 +19,6 @@ export const ErrorBody = Type.Object({
   }),
 });
 export type ErrorBody = Static<typeof ErrorBody>;
-
-export const RunParamsWire = Type.Object(
-  {
-    innerSteps: Uint32,
-    rampInnerSteps: Uint32,
-    rampRounds: Uint32,
-    innerLrPpb: Uint32,
-    outerLrPpm: Uint32,
-    outerMomentumPpm: Uint32,
-    minWorkers: Uint16,
-    maxWorkers: Uint16,
-    roundDeadline: Uint32,
-    codec: Uint8,
-    downCodec: Uint8,
-    outerOptimizer: Uint8,
-    aggregator: Uint8,
-    aggregatorBps: Uint16,
-    delaySteps: Uint16,
-    mixingBps: Uint16,
-    weighting: Uint8,
-    innerState: Uint8,
-    admission: Uint8,
-    minStake: Decimal,
-    replayBps: Uint16,
-  },
-  closed,
-);
 
 export const MemberView = Type.Object({
   worker: ShownAddress,

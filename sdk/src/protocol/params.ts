@@ -1,72 +1,44 @@
-/** RunParams: what the holders govern, bounded and versioned by RunRegistry. */
-import { type AbiParameter, encodeAbiParameters, type Hex } from "viem";
+/** What follows from the table of parameters: bounds, encoding, JSON form, check and texts; and what a round obeys. */
+import { Type } from "typebox";
+import { encodeAbiParameters, type Hex } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
+import { nameOfCode } from "./codes.ts";
+import { closed, Decimal, Uint16, Uint32, Uint8 } from "./fields.ts";
+import { type Parameter, runParameterRules, runParameters, runParameterUnits, type RunParams } from "./parameters.ts";
 
-/** In the order of the Solidity struct. `ppm` = millionths, `ppb` = billionths, `bps` = ten-thousandths. */
-export interface RunParams {
-  /** H, inner steps per round; a multiple of the run's fragments. */
-  readonly innerSteps: number;
-  /** H of the first `rampRounds` rounds, which average plainly. */
-  readonly rampInnerSteps: number;
-  readonly rampRounds: number;
-  readonly innerLrPpb: number;
-  readonly outerLrPpm: number;
-  readonly outerMomentumPpm: number;
-  readonly minWorkers: number;
-  readonly maxWorkers: number;
-  /** Seconds after which a round closes with who is there. */
-  readonly roundDeadline: number;
-  readonly codec: number;
-  readonly downCodec: number;
-  readonly outerOptimizer: number;
-  readonly aggregator: number;
-  readonly aggregatorBps: number;
-  /** τ of Streaming DiLoCo; 0 = all fragments close together. */
-  readonly delaySteps: number;
-  readonly mixingBps: number;
-  readonly weighting: number;
-  readonly innerState: number;
-  readonly admission: number;
-  readonly minStake: bigint;
-  readonly replayBps: number;
+const rows: readonly Parameter[] = runParameters;
+const column = (of: "min" | "default" | "max") =>
+  Object.fromEntries(rows.map((row) => [row.name, row[of]])) as unknown as RunParams;
+
+/** What a run begins with and is bounded by for ever, unless its organiser chooses otherwise. */
+export const defaultRunParams: RunParams = column("default");
+export interface RunBounds {
+  readonly min: RunParams;
+  readonly max: RunParams;
 }
-
-export const runParamsComponents = [
-  { name: "innerSteps", type: "uint32" },
-  { name: "rampInnerSteps", type: "uint32" },
-  { name: "rampRounds", type: "uint32" },
-  { name: "innerLrPpb", type: "uint32" },
-  { name: "outerLrPpm", type: "uint32" },
-  { name: "outerMomentumPpm", type: "uint32" },
-  { name: "minWorkers", type: "uint16" },
-  { name: "maxWorkers", type: "uint16" },
-  { name: "roundDeadline", type: "uint32" },
-  { name: "codec", type: "uint8" },
-  { name: "downCodec", type: "uint8" },
-  { name: "outerOptimizer", type: "uint8" },
-  { name: "aggregator", type: "uint8" },
-  { name: "aggregatorBps", type: "uint16" },
-  { name: "delaySteps", type: "uint16" },
-  { name: "mixingBps", type: "uint16" },
-  { name: "weighting", type: "uint8" },
-  { name: "innerState", type: "uint8" },
-  { name: "admission", type: "uint8" },
-  { name: "minStake", type: "uint128" },
-  { name: "replayBps", type: "uint16" },
-] as const satisfies readonly AbiParameter[];
+export const defaultRunBounds: RunBounds = { min: column("min"), max: column("max") };
 
 /** abi.encode of the struct. */
 export function encodeRunParams(params: RunParams): Hex {
-  return encodeAbiParameters([{ type: "tuple", components: runParamsComponents }], [params]);
+  return encodeAbiParameters([{ type: "tuple", components: runParameters }], [params]);
 }
 
-/** JSON form: minStake as a decimal string. */
-export type WireRunParams = Omit<RunParams, "minStake"> & { readonly minStake: string };
-export const runParamsToWire = (params: RunParams): WireRunParams => ({
-  ...params,
-  minStake: params.minStake.toString(),
-});
-export const runParamsFromWire = (wire: WireRunParams): RunParams => ({ ...wire, minStake: BigInt(wire.minStake) });
+/** JSON form: what is wider than 32 bits as a decimal string. */
+export type WireRunParams = { readonly [K in keyof RunParams]: RunParams[K] extends bigint ? string : number };
+
+const wireTypes = { uint8: Uint8, uint16: Uint16, uint32: Uint32, uint128: Decimal } as const;
+export const RunParamsWire = Type.Unsafe<WireRunParams>(
+  Type.Object(Object.fromEntries(rows.map(({ name, type }) => [name, wireTypes[type]])), closed),
+);
+
+export const runParamsToWire = (params: RunParams): WireRunParams =>
+  Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [name, typeof value === "bigint" ? String(value) : value]),
+  ) as unknown as WireRunParams;
+export const runParamsFromWire = (wire: WireRunParams): RunParams =>
+  Object.fromEntries(
+    Object.entries(wire).map(([name, value]) => [name, typeof value === "string" ? BigInt(value) : value]),
+  ) as unknown as RunParams;
 
 /** H of a round (0-based): the ramp's, then the run's. */
 export const innerStepsOf = (
@@ -80,22 +52,41 @@ export function outerHyperparametersOf(params: RunParams, round: number): { lrPp
   return { lrPpm: params.outerLrPpm, momentumPpm: params.outerMomentumPpm };
 }
 
-function refuse(sentence: string): never {
-  throw new ProtocolError("INVALID_PARAMS", sentence);
+function refuse(name: keyof RunParams, params: RunParams, allowed: string): never {
+  throw new ProtocolError("INVALID_PARAMS", `${name} is ${params[name]}; ${allowed}.`);
 }
 
-/** The same rules that RunRegistry enforces beyond the bounds. @throws ProtocolError INVALID_PARAMS */
-export function checkRunParams(params: RunParams, fragments: number): void {
-  if (params.innerSteps === 0 || params.innerSteps % fragments !== 0)
-    refuse(`innerSteps is ${params.innerSteps}; it must be a positive multiple of the ${fragments} fragments.`);
-  if (params.rampInnerSteps % fragments !== 0 || (params.rampInnerSteps === 0 && params.rampRounds > 0))
-    refuse(`rampInnerSteps is ${params.rampInnerSteps}; it must be a positive multiple of the ${fragments} fragments.`);
-  if (params.delaySteps * fragments >= params.innerSteps)
-    refuse(`delaySteps is ${params.delaySteps}; it must be below innerSteps ÷ fragments.`);
-  if (params.minWorkers === 0 || params.minWorkers > params.maxWorkers)
-    refuse(`minWorkers is ${params.minWorkers}; it must be from 1 to maxWorkers (${params.maxWorkers}).`);
-  if (params.outerMomentumPpm >= 1_000_000)
-    refuse(`outerMomentumPpm is ${params.outerMomentumPpm}; it must be below 1000000.`);
-  for (const field of ["aggregatorBps", "mixingBps", "replayBps"] as const)
-    if (params[field] > 10_000) refuse(`${field} is ${params[field]}; it must be at most 10000.`);
+/**
+ * The rules of RunRegistry: within the run's bounds, where they are given, and fitting together.
+ * @throws ProtocolError INVALID_PARAMS
+ */
+export function checkRunParams(params: RunParams, fragments: number, bounds?: RunBounds): void {
+  for (const { name } of runParameters) {
+    const value = params[name];
+    if (bounds && (value < bounds.min[name] || value > bounds.max[name]))
+      refuse(name, params, `it must lie from ${bounds.min[name]} to ${bounds.max[name]}`);
+  }
+  for (const { of, holds, words } of runParameterRules)
+    if (!holds(params, fragments)) refuse(of, params, `in a run of ${fragments} fragments it must be ${words}`);
+  for (const row of runParameters)
+    if ("limit" in row && params[row.name] > row.limit) refuse(row.name, params, `it must be at most ${row.limit}`);
+}
+
+const rowOf = (name: keyof RunParams): Parameter => rows.find((row) => row.name === name)!;
+
+/** What people call a parameter, behind its value. */
+export const parameterLabel = (name: keyof RunParams): string => rowOf(name).label;
+
+/** A parameter's value as people read it. */
+export function parameterText(name: keyof RunParams, value: number | bigint): string {
+  const { codes, unit } = rowOf(name);
+  return (codes && nameOfCode(codes, Number(value))) ?? runParameterUnits[unit](value);
+}
+
+/** What a change of parameters changes: "72 → 96 inner steps per round". */
+export function parametersChange(before: RunParams, after: RunParams): string {
+  const changed = runParameters.filter(({ name }) => before[name] !== after[name]);
+  return changed
+    .map(({ name, label }) => `${parameterText(name, before[name])} → ${parameterText(name, after[name])} ${label}`)
+    .join(", ");
 }

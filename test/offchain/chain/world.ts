@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { createModel, registerRun } from "@cotrain/sdk/actions";
 import {
+  defaultRunParams,
   commitmentLeaves,
   defaultScreening,
   type Ack,
@@ -101,6 +102,7 @@ export const table = [
 export const fragments = 4;
 
 export const params: RunParams = {
+  ...defaultRunParams,
   innerSteps: 8,
   rampInnerSteps: 4,
   rampRounds: 1,
@@ -111,17 +113,7 @@ export const params: RunParams = {
   maxWorkers: 16,
   roundDeadline: 60,
   codec: codecCode["int8-b256"],
-  downCodec: codecCode.fp32,
-  outerOptimizer: 0,
-  aggregator: 0,
   aggregatorBps: 0,
-  delaySteps: 0,
-  mixingBps: 0,
-  weighting: 0,
-  innerState: 0,
-  admission: 0,
-  minStake: 0n,
-  replayBps: 0,
 };
 /** Sequences per batch of the run's programs. */
 export const batch = 2;

@@ -37,6 +37,7 @@ import {
   type Verdict,
   type WorkReply,
   zeroHash,
+  defaultRunParams,
 } from "@cotrain/sdk/protocol";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 
@@ -90,6 +91,7 @@ export const table: TensorEntry[] = ELEMENTS.map((elements, fragment) => ({
 }));
 
 export const params: RunParams = {
+  ...defaultRunParams,
   innerSteps: 8,
   rampInnerSteps: 4,
   rampRounds: 1,
@@ -100,17 +102,7 @@ export const params: RunParams = {
   maxWorkers: 4,
   roundDeadline: 60,
   codec: 1,
-  downCodec: 0,
-  outerOptimizer: 0,
-  aggregator: 0,
   aggregatorBps: 0,
-  delaySteps: 0,
-  mixingBps: 0,
-  weighting: 0,
-  innerState: 0,
-  admission: 0,
-  minStake: 0n,
-  replayBps: 0,
 };
 
 export async function sign<N extends StructName>(

@@ -16,6 +16,8 @@ import {
   type RunId,
   type TensorEntry,
   type WireRunParams,
+  defaultRunParams,
+  runParamsToWire,
 } from "@cotrain/sdk/protocol";
 
 import { bytesOf, createRandom, sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
@@ -59,6 +61,7 @@ const contracts: ContractAddresses = {
 };
 
 const params: WireRunParams = {
+  ...runParamsToWire(defaultRunParams),
   innerSteps: 8,
   rampInnerSteps: 8,
   rampRounds: 0,
@@ -69,17 +72,7 @@ const params: WireRunParams = {
   maxWorkers: 16,
   roundDeadline: 60,
   codec: 1,
-  downCodec: 0,
-  outerOptimizer: 0,
-  aggregator: 0,
   aggregatorBps: 0,
-  delaySteps: 0,
-  mixingBps: 0,
-  weighting: 0,
-  innerState: 0,
-  admission: 0,
-  minStake: "0",
-  replayBps: 0,
 };
 
 const publish = async (store: BlobStore, document: unknown): Promise<Digest> =>

@@ -9,6 +9,7 @@ import {
   createCoordinatorClient,
   Definition,
   MAX_MANIFEST_BYTES,
+  parameterLabel,
   runStatus,
   type RunView,
 } from "@cotrain/sdk/protocol";
@@ -124,7 +125,7 @@ export function viewLines(
     ["round", roundText(view)],
     ["tokens", formatCount(BigInt(view.tokens))],
     ["speed", `${formatCount(liveSpeed(view).tokensPerSecond)} tokens/s now`],
-    ["inner steps per round", `${view.params.innerSteps} (parameters version ${view.paramsVersion})`],
+    [parameterLabel("innerSteps"), `${view.params.innerSteps} (parameters version ${view.paramsVersion})`],
     [
       "held-out bits/byte",
       heldOut

@@ -2,7 +2,7 @@
  * What `cotrain up` shows while it trains: a pure picture of the run (`drawScreen`) that a TTY redraws in place, and the
  * same facts as one plain line per round elsewhere (`plainLine`).
  */
-import { codecCode, type MemberView, type RunView } from "@cotrain/sdk/protocol";
+import { codecCode, type MemberView, parameterText, type RunView } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
 import { feeWaitText } from "../feeWait.ts";
@@ -86,7 +86,7 @@ export function liveSpeed(view: RunView): { readonly tokensPerSecond: number; re
 }
 
 const codecNames = { [codecCode.fp32]: "fp32, uncompressed", [codecCode["int8-b256"]]: "int8" };
-const codecName = (code: number): string => codecNames[code as keyof typeof codecNames] ?? `codec ${code}`;
+const codecName = (code: number): string => codecNames[code as keyof typeof codecNames] ?? parameterText("codec", code);
 
 /**
  * What was moved and what two ways of synchronous data parallelism would have: each worker sends its fp32 gradient to a server

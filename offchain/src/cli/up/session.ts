@@ -3,7 +3,7 @@
  * the training; settling has half a minute of its own.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import type { RunView } from "@cotrain/sdk/protocol";
+import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
 
 import { RetryableError, roundNumber } from "../../base/index.ts";
 import type { Logger } from "../../service/index.ts";
@@ -243,13 +243,12 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
   const govern = async (view: RunView): Promise<void> => {
     if (deciding) return;
     deciding = true;
-    const from = view.params.innerSteps;
+    const now = runParamsFromWire(view.params);
     const usual = demoParamsOf(prepared.preset).innerSteps;
-    const to = from === usual ? (usual * 4) / 3 : usual;
-    const params = { ...view.params, minStake: BigInt(view.params.minStake), innerSteps: to };
+    const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
     try {
       // Of two proposals with one text and one effect the second would be the first, executed long ago.
-      const title = `${from} → ${to} inner steps per round, proposed in round ${roundNumber(view.round)}`;
+      const title = `${parametersChange(now, params)}, proposed in round ${roundNumber(view.round)}`;
       await decide(localModel, params, title, (progress) => (decision = progress));
     } catch (error) {
       logger.warn({ err: error }, "the decision failed and is tried again");
