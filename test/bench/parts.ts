@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import blake from "@napi-rs/blake-hash";
 import Sqlite from "better-sqlite3";
 
-import { codecCode, outerOptimizerCode, SEGMENT_STEPS, weightingCode } from "@cotrain/sdk/protocol";
+import { aggregatorCode, codecCode, outerOptimizerCode, SEGMENT_STEPS, weightingCode } from "@cotrain/sdk/protocol";
 import { bytesOf, createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { decodePayload, encodePayload, reduceFragment, sourceOf } from "../../offchain/src/diloco/index.ts";
 import { parameterCount, presetOf } from "../../offchain/src/engine/index.ts";
@@ -34,6 +34,15 @@ import { type BenchOptions, percent, type Row, whole } from "./report.ts";
 
 const ELEMENTS = 5_000_000;
 const CODEC = codecCode["int8-b256"];
+const RULES = {
+  codec: CODEC,
+  weighting: weightingCode.tokens,
+  aggregator: aggregatorCode.mean,
+  outerOptimizer: outerOptimizerCode.nesterov,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 700_000,
+  rampRounds: 0,
+};
 
 /** Calls per second, after two of warming up. */
 async function rate(seconds: number, call: () => unknown): Promise<number> {
@@ -67,13 +76,10 @@ async function codecRows(seconds: number): Promise<Row[]> {
   }));
   const reduced = await rate(seconds, () =>
     reduceFragment({
-      params: values,
-      buffer: copy,
+      state: { params: values, outer: copy },
       contributions,
-      codec: CODEC,
-      outerOptimizer: outerOptimizerCode.nesterov,
-      weighting: weightingCode.tokens,
-      outer: { lrPpm: 700_000, momentumPpm: 700_000 },
+      rules: RULES,
+      round: 0,
     }),
   );
   return [

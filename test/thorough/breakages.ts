@@ -812,8 +812,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a discarded round leaves the momentum that spoilt it",
     file: "offchain/src/diloco/reduce.ts",
-    text: "buffer: new Float32Array(n) };",
-    instead: "buffer: new Float32Array(input.buffer) };",
+    text: "outer: optimizer.init(elements) };",
+    instead: "outer: new Float32Array(state.outer) };",
     tests: ["test/attack/payloads.test.ts"],
   },
   {

@@ -1,12 +1,5 @@
 /** Effects of a closing round: the outer step of a fragment, and the checkpoint. Tensors live here and nowhere else. */
-import {
-  asDigest,
-  outerHyperparametersOf,
-  type ReceiptLeaf,
-  type ReceiptsFile,
-  receiptsRoot,
-  runParamsFromWire,
-} from "@cotrain/sdk/protocol";
+import { asDigest, type ReceiptLeaf, type ReceiptsFile, receiptsRoot } from "@cotrain/sdk/protocol";
 
 import { InternalError } from "../base/index.ts";
 import { reduceFragment } from "../diloco/index.ts";
@@ -33,7 +26,6 @@ export async function reduceSync(
   context.signal.throwIfAborted();
   const round = closing(context, effect.round);
   const { blobs } = run.modules;
-  const params = runParamsFromWire(round.params);
   await using opened = new AsyncDisposableStack();
   const entries = (await entriesOf(blobs, round)).filter(({ outcome }) => outcome === 0);
   const { contributions, outcomes } = await contributionsOf(run, round, fragment, entries, opened);
@@ -43,19 +35,8 @@ export async function reduceSync(
   if (!base) throw new InternalError("FRAGMENT_UNKNOWN", `The checkpoint has no fragment ${fragment}.`);
   const before = await readFragment(blobs, run.table, base);
   context.signal.throwIfAborted();
-  const { codec, outerOptimizer, weighting } = params;
-  const outer = outerHyperparametersOf(params, round.round);
-  const input = {
-    params: before.params,
-    buffer: before.outer,
-    contributions,
-    codec,
-    outerOptimizer,
-    weighting,
-    outer,
-  };
-  const after = await reduceFragment(input);
-  const shard = await writeFragment(blobs, run.table, fragment, { params: after.params, outer: after.buffer });
+  const after = await reduceFragment({ state: before, contributions, rules: round.params, round: round.round });
+  const shard = await writeFragment(blobs, run.table, fragment, after);
   return {
     ...event,
     paramsDigest: asDigest(shard.parameters.digest),

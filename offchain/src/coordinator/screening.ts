@@ -3,16 +3,7 @@
  * loss gate, and the record of both is published. What is decided is in diloco's screening.ts and gate.ts; here is what they
  * are told, and where it is kept.
  */
-import {
-  type Address,
-  asDigest,
-  type Digest,
-  outcomeCode,
-  outerHyperparametersOf,
-  parseDocument,
-  runParamsFromWire,
-  ScreeningFile,
-} from "@cotrain/sdk/protocol";
+import { type Address, asDigest, type Digest, outcomeCode, parseDocument, ScreeningFile } from "@cotrain/sdk/protocol";
 
 import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
 import {
@@ -114,23 +105,12 @@ async function aggregateOf(
   base: readonly FragmentState[],
   entries: readonly ScreeningEntry[],
 ): Promise<{ states: FragmentState[]; lost: Record<Address, number> }> {
-  const params = runParamsFromWire(round.params);
   const states: FragmentState[] = [];
   for (const [fragment, state] of base.entries()) {
     await using opened = new AsyncDisposableStack();
     const { contributions, outcomes } = await contributionsOf(run, round, fragment, entries, opened);
     if (Object.keys(outcomes).length > 0) return { states, lost: outcomes };
-    const { codec, outerOptimizer, weighting } = params;
-    const reduced = await reduceFragment({
-      params: state.params,
-      buffer: state.outer,
-      contributions,
-      codec,
-      outerOptimizer,
-      weighting,
-      outer: outerHyperparametersOf(params, round.round),
-    });
-    states.push({ params: reduced.params, outer: reduced.buffer });
+    states.push(await reduceFragment({ state, contributions, rules: round.params, round: round.round }));
   }
   return { states, lost: {} };
 }

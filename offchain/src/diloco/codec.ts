@@ -1,13 +1,13 @@
 /**
- * What an encoding of pseudo-gradients must be able to do. A codec works on one fragment's elements in table order,
- * in blocks of `block` elements, and can read any run of blocks alone, so that reducing needs slices and never a
- * whole payload. Decoders treat bytes as hostile.
+ * Encodings of pseudo-gradients. A codec works on one fragment's elements in table order, in blocks of `block` elements,
+ * and can read any run of blocks alone, so that reducing needs slices and never a whole payload: no row needs memory
+ * beyond what it is handed. Decoders treat bytes as hostile.
  */
-import { codecCode, nameOfCode } from "@cotrain/sdk/protocol";
+import { codecCode } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
 import { fp32 } from "./fp32.ts";
 import { int8b256 } from "./int8.ts";
+import { tableOf } from "./kinds.ts";
 
 /** A slice of a payload in bytes. */
 export interface Slice {
@@ -15,12 +15,11 @@ export interface Slice {
   readonly length: number;
 }
 
-/** An encoding of fp32 pseudo-gradients, keyed by its number in RunParams. */
+/** An encoding of fp32 pseudo-gradients. */
 export interface Codec {
-  /** Number in RunParams.codec. */
-  readonly code: number;
-  readonly name: string;
-  /** Elements per block; slices start at multiples of it. */
+  /** For people: "int8". */
+  readonly label: string;
+  /** Elements per block; slices start at multiples of it. Divides CHUNK_ELEMENTS. */
   readonly block: number;
   /** Exact length in bytes of a payload of `elements`. */
   encodedLength(elements: number): number;
@@ -39,9 +38,9 @@ export interface Codec {
    * @param start index of the first element in the fragment, for errors
    * @throws PayloadError for what no honest encoder writes
    */
-  decodeSlices(parts: readonly Uint8Array[], start: number, out: Float32Array): void;
-  /** Like `decodeSlices`, then acc[i] = fround(acc[i] + fround(weight · d[i])), without the array between. */
-  addSlices(parts: readonly Uint8Array[], start: number, weight: number, acc: Float32Array): void;
+  decode(parts: readonly Uint8Array[], start: number, out: Float32Array): void;
+  /** Like `decode`, then acc[i] = fround(acc[i] + fround(weight · d[i])), without the array between. */
+  add(parts: readonly Uint8Array[], start: number, weight: number, acc: Float32Array): void;
 }
 
 export interface Encoded {
@@ -49,19 +48,11 @@ export interface Encoded {
   readonly nextResidual: Float32Array<ArrayBuffer>;
 }
 
-const codecs: Readonly<Record<number, Codec>> = { [fp32.code]: fp32, [int8b256.code]: int8b256 };
-
 /**
  * The codec of a number in RunParams.
  * @throws UserError `CODEC_UNKNOWN`
  */
-export function codecOf(code: number): Codec {
-  const codec = codecs[code];
-  if (codec && nameOfCode(codecCode, code) !== undefined) return codec;
-  throw new UserError(
-    "CODEC_UNKNOWN",
-    `Codec ${code} is not known here; allowed are ${Object.values(codecs)
-      .map((known) => `${known.code} (${known.name})`)
-      .join(" and ")}.`,
-  );
-}
+export const codecOf: (code: number) => Codec = tableOf({ name: "Codec", error: "CODEC_UNKNOWN" }, codecCode, {
+  fp32,
+  "int8-b256": int8b256,
+});

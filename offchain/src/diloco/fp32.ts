@@ -1,6 +1,4 @@
 /** Codec 0: n little-endian fp32 values, nothing lost. */
-import { codecCode } from "@cotrain/sdk/protocol";
-
 import { bytesOf, float32Of, InternalError } from "../base/index.ts";
 import type { Codec } from "./codec.ts";
 import { PayloadError, requireLength } from "./payloadError.ts";
@@ -25,8 +23,7 @@ function finiteValues(parts: readonly Uint8Array[], start: number, count: number
 }
 
 export const fp32: Codec = {
-  code: codecCode.fp32,
-  name: "fp32",
+  label: "fp32, uncompressed",
   block: 1,
   encodedLength: (elements) => elements * 4,
   encode: (delta, residual) => {
@@ -45,10 +42,10 @@ export const fp32: Codec = {
     return { bytes: bytesOf(values), nextResidual: new Float32Array(n) };
   },
   slices: (_elements, start, count) => [{ offset: start * 4, length: count * 4 }],
-  decodeSlices: (parts, start, out) => {
+  decode: (parts, start, out) => {
     out.set(finiteValues(parts, start, out.length));
   },
-  addSlices: (parts, start, weight, acc) => {
+  add: (parts, start, weight, acc) => {
     const values = finiteValues(parts, start, acc.length);
     for (let i = 0; i < acc.length; i++) acc[i] = acc[i]! + Math.fround(weight * values[i]!);
   },

@@ -1,9 +1,9 @@
 /**
  * diloco: the outer loop as pure functions on typed arrays: pseudo-gradients, codecs, weights, reducing, the outer
  * optimizer, the fragment schedule, and which payloads count (screening.ts, gate.ts). No I/O; what is not in memory is read through ChunkSource. May import base and
- * @cotrain/sdk/protocol. Start at reduce.ts, then int8.ts. Formulas: protocol.md "Payload" and "Reduce".
+ * @cotrain/sdk/protocol. Start at reduce.ts; the tables of what a run chooses between are codec.ts, weights.ts, aggregator.ts and outerOptimizer.ts. Formulas: protocol.md "Payload" and "Reduce".
  */
-export { type Codec, codecOf, type Encoded, type Slice } from "./codec.ts";
+export { codecOf } from "./codec.ts";
 export {
   type FragmentLayout,
   fragmentLayouts,
@@ -25,11 +25,12 @@ export {
   type Suspicion,
 } from "./gate.ts";
 export { bitsOfFp32, fp32OfBits, type Measured, measureFragment, parametersNorm } from "./measure.ts";
-export { nesterov, type OuterHyperparameters, type OuterOptimizer, outerOptimizerOf } from "./outerOptimizer.ts";
+export { outerOptimizerOf } from "./outerOptimizer.ts";
 export {
   CHUNK_ELEMENTS,
   type ChunkSource,
   decodePayload,
+  encodeInto,
   encodePayload,
   inspectPayload,
   type PayloadStatistics,
@@ -38,7 +39,7 @@ export {
 } from "./payload.ts";
 export { PayloadError, type PayloadErrorCode } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
-export { type Contribution, type Reduced, reduceFragment, type ReduceInput } from "./reduce.ts";
+export { type Contribution, reduceFragment, type ReduceInput } from "./reduce.ts";
 export {
   type MeasuredPayload,
   mediansOf,

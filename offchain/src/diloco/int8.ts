@@ -8,8 +8,6 @@
  * + − × ÷ on fp32 operands that equals fp32 arithmetic, since 53 ≥ 2 · 24 + 2 (Figueroa, "When is double rounding
  * innocuous?", 1995).
  */
-import { codecCode } from "@cotrain/sdk/protocol";
-
 import { float32Of, InternalError } from "../base/index.ts";
 import type { Codec } from "./codec.ts";
 import { PayloadError, requireLength } from "./payloadError.ts";
@@ -56,8 +54,7 @@ function refuseValue(values: Int8Array, start: number): never {
 }
 
 export const int8b256: Codec = {
-  code: codecCode["int8-b256"],
-  name: "int8-b256",
+  label: "int8",
   block: BLOCK,
   encodedLength: (elements) => blocksOf(elements) * 4 + elements,
   encode: (delta, residual) => {
@@ -99,7 +96,7 @@ export const int8b256: Codec = {
     { offset: (start / BLOCK) * 4, length: blocksOf(count) * 4 },
     { offset: blocksOf(elements) * 4 + start, length: count },
   ],
-  decodeSlices: (parts, start, out) => {
+  decode: (parts, start, out) => {
     const n = out.length;
     const { scales, values } = open(parts, start, n);
     let low = 0;
@@ -114,7 +111,7 @@ export const int8b256: Codec = {
     }
     if (low === -128) refuseValue(values, start);
   },
-  addSlices: (parts, start, weight, acc) => {
+  add: (parts, start, weight, acc) => {
     const n = acc.length;
     const { scales, values } = open(parts, start, n);
     let low = 0;

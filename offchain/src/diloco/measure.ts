@@ -4,9 +4,8 @@
  */
 import { SKETCH_LENGTH } from "@cotrain/sdk/protocol";
 
-import { codecOf } from "./codec.ts";
-import { CHUNK_ELEMENTS, type ChunkSource, readSlices, type SliceMemory } from "./payload.ts";
-import { PayloadError, requireLength } from "./payloadError.ts";
+import { type ChunkSource, decodedChunks } from "./payload.ts";
+import { PayloadError } from "./payloadError.ts";
 
 /** Elements that share one permutation and one word of signs. */
 const BLOCK = 256;
@@ -77,7 +76,7 @@ export function parametersNorm(values: Float32Array): number {
 }
 
 /**
- * Decodes a fragment once, in chunks, keeping nothing.
+ * Decodes a fragment once.
  * @throws PayloadError for what no honest encoder writes, and for a norm beyond fp32
  */
 export async function measureFragment(
@@ -86,17 +85,11 @@ export async function measureFragment(
   elements: number,
   fragment: number,
 ): Promise<Measured> {
-  const codec = codecOf(code);
-  requireLength(source.length, codec.encodedLength(elements));
-  const chunk = new Float32Array(Math.min(CHUNK_ELEMENTS, elements));
-  const memory: SliceMemory = [];
   const sums = new Float64Array(SKETCH_LENGTH);
   let squares = 0;
-  for (let start = 0; start < elements; start += CHUNK_ELEMENTS) {
-    const out = chunk.subarray(0, Math.min(CHUNK_ELEMENTS, elements - start));
-    codec.decodeSlices(await readSlices(codec, source, elements, start, out.length, memory), start, out);
-    for (let i = 0; i < out.length; i++) squares += out[i]! * out[i]!;
-    project(out, start / BLOCK, fragment, sums);
+  for await (const { start, values } of decodedChunks(code, source, elements)) {
+    for (let i = 0; i < values.length; i++) squares += values[i]! * values[i]!;
+    project(values, start / BLOCK, fragment, sums);
   }
   const norm = Math.fround(Math.sqrt(squares));
   if (!Number.isFinite(norm)) {

@@ -46,6 +46,27 @@ export async function readSlices(
   return parts;
 }
 
+/**
+ * Decodes a whole payload once, in chunks of {@link CHUNK_ELEMENTS}, keeping nothing.
+ * @yields elements from `start` on, in an array that is used again for the next
+ * @throws PayloadError for what no honest encoder writes
+ */
+export async function* decodedChunks(
+  code: number,
+  source: ChunkSource,
+  elements: number,
+): AsyncGenerator<{ readonly start: number; readonly values: Float32Array }> {
+  const codec = codecOf(code);
+  requireLength(source.length, codec.encodedLength(elements));
+  const chunk = new Float32Array(Math.min(CHUNK_ELEMENTS, elements));
+  const memory: SliceMemory = [];
+  for (let start = 0; start < elements; start += CHUNK_ELEMENTS) {
+    const values = chunk.subarray(0, Math.min(CHUNK_ELEMENTS, elements - start));
+    codec.decode(await readSlices(codec, source, elements, start, values.length, memory), start, values);
+    yield { start, values };
+  }
+}
+
 /** What a first pass over a payload tells. */
 export interface PayloadStatistics {
   /** Euclidean norm of the decoded pseudo-gradient, summed in doubles in element order. */
@@ -57,22 +78,16 @@ export interface PayloadStatistics {
 }
 
 /**
- * Decodes a whole payload once, in chunks, keeping nothing: is it well formed and finite, and how large is it.
+ * Reads a whole payload once: is it well formed and finite, and how large is it.
  * @throws PayloadError for what no honest encoder writes
  */
 export async function inspectPayload(code: number, source: ChunkSource, elements: number): Promise<PayloadStatistics> {
-  const codec = codecOf(code);
-  requireLength(source.length, codec.encodedLength(elements));
-  const chunk = new Float32Array(Math.min(CHUNK_ELEMENTS, elements));
-  const memory: SliceMemory = [];
   let squares = 0;
   let maximum = 0;
   let nonZero = 0;
-  for (let start = 0; start < elements; start += CHUNK_ELEMENTS) {
-    const out = chunk.subarray(0, Math.min(CHUNK_ELEMENTS, elements - start));
-    codec.decodeSlices(await readSlices(codec, source, elements, start, out.length, memory), start, out);
-    for (let i = 0; i < out.length; i++) {
-      const value = out[i]!;
+  for await (const { values } of decodedChunks(code, source, elements)) {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
       squares += value * value;
       if (value !== 0) nonZero++;
       const abs = value < 0 ? -value : value;
@@ -80,6 +95,35 @@ export async function inspectPayload(code: number, source: ChunkSource, elements
     }
   }
   return { norm: Math.sqrt(squares), maximum, nonZero };
+}
+
+/** A run of blocks of a fragment's pseudo-gradient. */
+export interface EncodeInput {
+  /** Elements of the fragment. */
+  readonly elements: number;
+  /** First element of the run, a multiple of the codec's block. */
+  readonly start: number;
+  readonly delta: Float32Array;
+  /** Error feedback of the run; absent = zeros. */
+  readonly residual: Float32Array | undefined;
+}
+
+/**
+ * Encodes a run of blocks to where the fragment's payload keeps them. All runs together are what encoding it whole is,
+ * since codecs work block by block.
+ * @param payload [codec.encodedLength(elements)]
+ * @returns the next residual of the run
+ */
+export function encodeInto(
+  payload: Uint8Array,
+  codec: Codec,
+  { elements, start, delta, residual }: EncodeInput,
+): Float32Array<ArrayBuffer> {
+  const { bytes, nextResidual } = codec.encode(delta, residual);
+  const places = codec.slices(elements, start, delta.length);
+  for (const [i, { offset, length }] of codec.slices(delta.length, 0, delta.length).entries())
+    payload.set(bytes.subarray(offset, offset + length), places[i]?.offset ?? 0);
+  return nextResidual;
 }
 
 /**
@@ -102,6 +146,6 @@ export function decodePayload(code: number, bytes: Uint8Array, elements: number)
   const parts = codec
     .slices(elements, 0, elements)
     .map(({ offset, length }) => bytes.subarray(offset, offset + length));
-  codec.decodeSlices(parts, 0, out);
+  codec.decode(parts, 0, out);
   return out;
 }

@@ -1,13 +1,16 @@
 /**
  * Reducing: from the accepted payloads of one fragment to its next parameters and outer state (protocol.md, "Reduce").
- * Coordinator and validators call the same function, so that they get the same bits. Memory is O(chunk) for payloads,
- * whatever the number of workers: one worker's slices are in memory at a time.
+ * Coordinator and validators call the same function, so that they get the same bits. How is what the run's parameters
+ * choose: codec, weighting, aggregator and outer optimizer are rows of their tables.
  */
+import { outerHyperparametersOf, type RunParams } from "@cotrain/sdk/protocol";
+
 import { InternalError } from "../base/index.ts";
+import { aggregate } from "./aggregate.ts";
+import { aggregatorOf } from "./aggregator.ts";
 import { codecOf } from "./codec.ts";
-import { type OuterHyperparameters, outerOptimizerOf } from "./outerOptimizer.ts";
-import { CHUNK_ELEMENTS, type ChunkSource, readSlices, type SliceMemory } from "./payload.ts";
-import { requireLength } from "./payloadError.ts";
+import { outerOptimizerOf } from "./outerOptimizer.ts";
+import type { ChunkSource } from "./payload.ts";
 import { WHOLE_PPM } from "./screening.ts";
 import { type Share, weigh } from "./weights.ts";
 
@@ -18,71 +21,63 @@ export interface Contribution extends Share {
   readonly clipPpm?: number;
 }
 
-/** What the aggregate of one fragment is a function of. */
-export interface ReduceInput {
-  /** θ_r of the fragment, [n]. */
+/** One fragment between two rounds. */
+export interface OuterState {
+  /** θ_r, [n]. */
   readonly params: Float32Array;
-  /** Outer optimizer's buffer before, [n]. */
-  readonly buffer: Float32Array;
+  /** The outer optimizer's state, [n]. */
+  readonly outer: Float32Array;
+}
+
+/** What the run's parameters say of reducing. */
+export type ReduceRules = Pick<
+  RunParams,
+  "codec" | "weighting" | "aggregator" | "outerOptimizer" | "outerLrPpm" | "outerMomentumPpm" | "rampRounds"
+>;
+
+/** What the next state of one fragment is a function of. */
+export interface ReduceInput {
+  readonly state: OuterState;
   /** Accepted payloads in any order. */
   readonly contributions: readonly Contribution[];
-  /** Numbers of RunParams. */
-  readonly codec: number;
-  readonly outerOptimizer: number;
-  readonly weighting: number;
-  /** Outer learning rate and momentum of this round. */
-  readonly outer: OuterHyperparameters;
-  /** Elements per chunk, a multiple of 256; does not change the result. */
+  /** Parameters in force in `round`. */
+  readonly rules: ReduceRules;
+  readonly round: number;
+  /** Elements per chunk at most, a multiple of 256; does not change the result. */
   readonly chunkElements?: number;
 }
 
-export interface Reduced {
-  /** θ_{r+1} of the fragment, [n]. */
+/** The state after the round. */
+export interface Reduced extends OuterState {
   readonly params: Float32Array<ArrayBuffer>;
-  /** Outer optimizer's buffer after, [n]. */
-  readonly buffer: Float32Array<ArrayBuffer>;
+  readonly outer: Float32Array<ArrayBuffer>;
 }
 
-/** Weight of a payload: fround(w · fround(clipPpm ÷ 10⁶)) of one that is clipped. */
-const clipped = (weight: number, clipPpm: number): number =>
-  clipPpm < WHOLE_PPM ? Math.fround(weight * Math.fround(clipPpm / WHOLE_PPM)) : weight;
-
 /**
- * Weighted mean in ascending order of address, acc = fround(acc + fround(w · d)), then one outer step; without contributions
- * no step, and an empty buffer. Inputs are not changed.
+ * The aggregate in ascending order of address, then one outer step; without contributions no step, and the outer state of the
+ * beginning. Inputs are not changed.
  * @throws PayloadError when a payload is malformed; what `source.read` throws
  */
 export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
-  const n = input.params.length;
+  const { state, contributions, rules, chunkElements } = input;
+  const optimizer = outerOptimizerOf(rules.outerOptimizer);
+  const elements = state.params.length;
   // Nothing was fit: what the buffer drives at may be why, and without it the next round begins anew.
-  if (input.contributions.length === 0) return { params: new Float32Array(input.params), buffer: new Float32Array(n) };
-  const codec = codecOf(input.codec);
-  const optimizer = outerOptimizerOf(input.outerOptimizer);
-  const weighted = weigh(input.contributions, input.weighting).map(({ source, weight, clipPpm = WHOLE_PPM }) => ({
+  if (contributions.length === 0) return { params: new Float32Array(state.params), outer: optimizer.init(elements) };
+  const payloads = weigh(contributions, rules.weighting).map(({ source, weight, clipPpm = WHOLE_PPM }) => ({
     source,
-    weight: clipped(weight, clipPpm),
+    weight,
+    clip: clipPpm < WHOLE_PPM ? Math.fround(clipPpm / WHOLE_PPM) : 1,
   }));
-  const chunkElements = input.chunkElements ?? CHUNK_ELEMENTS;
-  if (input.buffer.length !== n || chunkElements < 1 || chunkElements % codec.block !== 0) {
-    throw new InternalError(
-      "REDUCE_INVALID",
-      `A buffer of ${input.buffer.length} for ${n} elements, chunks of ${chunkElements}.`,
-    );
+  if (state.outer.length !== optimizer.stateSize * elements)
+    throw new InternalError("REDUCE_INVALID", `An outer state of ${state.outer.length} for ${elements} elements.`);
+  const params = new Float32Array(state.params);
+  const outer = new Float32Array(state.outer);
+  const size = outerHyperparametersOf(rules, input.round);
+  const [aggregator, codec] = [aggregatorOf(rules.aggregator), codecOf(rules.codec)];
+  for await (const { start, gradient } of aggregate({ aggregator, codec, payloads, elements, chunkElements })) {
+    const end = start + gradient.length;
+    optimizer.update(params.subarray(start, end), outer.subarray(start, end), gradient, size);
   }
-  for (const { source } of weighted) requireLength(source.length, codec.encodedLength(n));
-
-  const params = new Float32Array(input.params);
-  const buffer = new Float32Array(input.buffer);
-  const chunk = new Float32Array(Math.min(chunkElements, n));
-  const memory: SliceMemory = [];
-  for (let start = 0; start < n; start += chunkElements) {
-    const end = Math.min(start + chunkElements, n);
-    const gradient = chunk.subarray(0, end - start).fill(0);
-    for (const { source, weight } of weighted) {
-      const slices = await readSlices(codec, source, n, start, end - start, memory);
-      codec.addSlices(slices, start, weight, gradient);
-    }
-    optimizer.update(params.subarray(start, end), buffer.subarray(start, end), gradient, input.outer);
-  }
-  return { params, buffer };
+  return { params, outer };
 }

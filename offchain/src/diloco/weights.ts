@@ -1,7 +1,8 @@
 /** How much each worker's pseudo-gradient counts. */
-import { type Address, nameOfCode, weightingCode } from "@cotrain/sdk/protocol";
+import { type Address, weightingCode } from "@cotrain/sdk/protocol";
 
-import { InternalError, UserError } from "../base/index.ts";
+import { InternalError } from "../base/index.ts";
+import { tableOf } from "./kinds.ts";
 
 /** A worker and the tokens of its whole assignment. */
 export interface Share {
@@ -12,23 +13,30 @@ export interface Share {
 /** A share and its weight, an fp32 value; all weights of a round sum to about 1. */
 export type Weighted<T extends Share> = T & { readonly weight: number };
 
+/** The weight of one share among those of a round. */
+type Weighting = (share: Share, total: { readonly tokens: number; readonly shares: number }) => number;
+
+/** fround(tokens ÷ Σ tokens), the quotient in a double. */
+const byTokens: Weighting = ({ tokens }, total) => Math.fround(tokens / total.tokens);
+
+const weightingOf: (code: number) => Weighting = tableOf(
+  { name: "Weighting", error: "WEIGHTING_UNKNOWN" },
+  weightingCode,
+  { tokens: byTokens },
+);
+
 /**
- * Sorts by ascending address and weighs by tokens: w = fround(tokens ÷ Σ tokens), the quotient in a double.
+ * Sorts by ascending address and weighs.
  * @param weighting number in RunParams.weighting
  * @throws UserError `WEIGHTING_UNKNOWN`; InternalError `REDUCE_EMPTY` or `REDUCE_INVALID`
  */
 export function weigh<T extends Share>(shares: readonly T[], weighting: number = weightingCode.tokens): Weighted<T>[] {
-  if (weighting !== weightingCode.tokens || nameOfCode(weightingCode, weighting) === undefined) {
-    throw new UserError(
-      "WEIGHTING_UNKNOWN",
-      `Weighting ${weighting} is not known here; allowed is ${weightingCode.tokens} (tokens).`,
-    );
-  }
+  const weightOf = weightingOf(weighting);
   if (shares.length === 0)
     throw new InternalError("REDUCE_EMPTY", "A round without accepted payloads has no aggregate.");
   const key = (share: T): string => share.worker.toLowerCase();
   const sorted = [...shares].sort((a, b) => (key(a) < key(b) ? -1 : 1));
-  let total = 0;
+  let tokens = 0;
   for (const [i, share] of sorted.entries()) {
     const previous = sorted[i - 1];
     if (previous && key(previous) === key(share)) {
@@ -40,8 +48,9 @@ export function weigh<T extends Share>(shares: readonly T[], weighting: number =
         `Worker ${share.worker} has ${share.tokens} tokens; a positive integer is due.`,
       );
     }
-    total += share.tokens;
+    tokens += share.tokens;
   }
-  if (!Number.isSafeInteger(total)) throw new InternalError("REDUCE_INVALID", "The tokens of one round exceed 2^53.");
-  return sorted.map((share) => ({ ...share, weight: Math.fround(share.tokens / total) }));
+  if (!Number.isSafeInteger(tokens)) throw new InternalError("REDUCE_INVALID", "The tokens of one round exceed 2^53.");
+  const total = { tokens, shares: sorted.length };
+  return sorted.map((share) => ({ ...share, weight: weightOf(share, total) }));
 }

@@ -7,7 +7,14 @@ import { setImmediate } from "node:timers/promises";
 import type { Digest } from "@cotrain/sdk/protocol";
 
 import { createSha256, InternalError } from "../base/index.ts";
-import { CHUNK_ELEMENTS, codecOf, type FragmentLayout, type Parameters, pseudoGradient } from "../diloco/index.ts";
+import {
+  CHUNK_ELEMENTS,
+  codecOf,
+  encodeInto,
+  type FragmentLayout,
+  type Parameters,
+  pseudoGradient,
+} from "../diloco/index.ts";
 
 /** A fragment ready to be sent. */
 export interface EncodedFragment {
@@ -51,7 +58,7 @@ export interface EncodeInput {
 }
 
 /**
- * Encodes Δ = fround(θ_r − θ_i) of one fragment. Equal to encoding it whole, since codecs work block by block.
+ * Encodes Δ = fround(θ_r − θ_i) of one fragment.
  * @throws InternalError `CODEC_NON_FINITE` when training diverged
  */
 export async function encodeFragment(input: EncodeInput): Promise<EncodedFragment> {
@@ -66,13 +73,8 @@ export async function encodeFragment(input: EncodeInput): Promise<EncodedFragmen
     const here = local.subarray(0, count);
     gatherRange(input.local, layout, start, here);
     const delta = pseudoGradient(base.subarray(start, start + count), here);
-    const encoded = codec.encode(delta, input.residual?.subarray(start, start + count));
-    residual.set(encoded.nextResidual, start);
-    // Where a whole payload keeps these blocks, and where the chunk's own payload has them.
-    const whole = codec.slices(elements, start, count);
-    for (const [i, { offset, length }] of codec.slices(count, 0, count).entries()) {
-      bytes.set(encoded.bytes.subarray(offset, offset + length), whole[i]?.offset ?? 0);
-    }
+    const run = { elements, start, delta, residual: input.residual?.subarray(start, start + count) };
+    residual.set(encodeInto(bytes, codec, run), start);
     await setImmediate();
   }
   return { index: layout.index, elements, bytes, digest: await sha256Chunked(bytes), residual };

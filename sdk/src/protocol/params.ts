@@ -47,7 +47,10 @@ export const innerStepsOf = (
 ): number => (round < params.rampRounds ? params.rampInnerSteps : params.innerSteps);
 
 /** Outer learning rate and momentum of a round: plain averaging in the ramp. Both in ppm. */
-export function outerHyperparametersOf(params: RunParams, round: number): { lrPpm: number; momentumPpm: number } {
+export function outerHyperparametersOf(
+  params: Pick<RunParams, "rampRounds" | "outerLrPpm" | "outerMomentumPpm">,
+  round: number,
+): { lrPpm: number; momentumPpm: number } {
   if (round < params.rampRounds) return { lrPpm: 1_000_000, momentumPpm: 0 };
   return { lrPpm: params.outerLrPpm, momentumPpm: params.outerMomentumPpm };
 }

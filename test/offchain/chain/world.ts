@@ -26,7 +26,6 @@ import {
   innerStepsOf,
   type ModelId,
   outcomeCode,
-  outerHyperparametersOf,
   type PayloadHeader,
   type Receipt,
   type ReceiptLeaf,
@@ -471,22 +470,19 @@ export function createPublisher(
       }
       step += innerStepsOf(params, round);
       const states: FragmentState[] = [];
-      for (const [index, { params: before, outer }] of current.states.entries()) {
-        const reduced = await reduceFragment({
-          params: before,
-          buffer: outer,
+      for (const [index, state] of current.states.entries()) {
+        const after = await reduceFragment({
+          state,
           contributions: payloads.map(({ worker, tokens, fragments: parts }) => ({
             worker,
             tokens,
             source: sourceOf(parts[index]!),
             clipPpm: options.silent?.includes(worker) ? 0 : 1_000_000,
           })),
-          codec: params.codec,
-          outerOptimizer: params.outerOptimizer,
-          weighting: params.weighting,
-          outer: outerHyperparametersOf(params, round),
+          rules: params,
+          round,
         });
-        states.push({ params: reduced.params, outer: reduced.buffer });
+        states.push(after);
       }
       options.forge?.(states);
       const file: ReceiptsFile = { version: 1, runId: place.runId, round, receipts: entries };

@@ -147,21 +147,18 @@ describe("a round", () => {
     const before = await readCheckpoint(harness.blobs, asDigest(manifest.parent!), harness.run.table);
     for (const [fragment, { params, outer }] of states.entries()) {
       const expected = await reduceFragment({
-        params: before.states[fragment]!.params,
-        buffer: before.states[fragment]!.outer,
+        state: before.states[fragment]!,
         contributions: done.map(({ prepared }) => ({
           worker: prepared.receipt.worker,
           tokens: 128,
           source: sourceOf(prepared.payloads[fragment]!),
         })),
-        codec: 1,
-        outerOptimizer: 0,
-        weighting: 0,
         // The ramp averages plainly.
-        outer: { lrPpm: 1_000_000, momentumPpm: 0 },
+        rules: { ...state().params, codec: 1, outerOptimizer: 0, aggregator: 0, weighting: 0, rampRounds: 1 },
+        round: 0,
       });
       expect(params).toEqual(expected.params);
-      expect(outer).toEqual(expected.buffer);
+      expect(outer).toEqual(expected.outer);
       expect(params).not.toEqual(before.states[fragment]!.params);
     }
     const file = parseDocument(

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-import { codecCode, outerOptimizerCode, weightingCode } from "@cotrain/sdk/protocol";
+import { aggregatorCode, codecCode, outerOptimizerCode, weightingCode } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { createRandom, float32Of } from "../../../offchain/src/base/index.ts";
@@ -10,7 +10,6 @@ import {
   encodePayload,
   fragmentLayouts,
   gatherFragment,
-  nesterov,
   outerOptimizerOf,
   PayloadError,
   pseudoGradient,
@@ -22,6 +21,7 @@ import {
   syncSteps,
   weigh,
 } from "../../../offchain/src/diloco/index.ts";
+import { aggregatorOf } from "../../../offchain/src/diloco/aggregator.ts";
 import { type DilocoVectors, toHex, vectorsPath } from "./vectors.ts";
 
 const INT8 = codecCode["int8-b256"];
@@ -29,7 +29,15 @@ const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"
 const vectors: DilocoVectors = JSON.parse(readFileSync(vectorsPath, "utf8"));
 const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
 
-const numbers = { codec: INT8, outerOptimizer: outerOptimizerCode.nesterov, weighting: weightingCode.tokens };
+const rules = {
+  codec: INT8,
+  weighting: weightingCode.tokens,
+  aggregator: aggregatorCode.mean,
+  outerOptimizer: outerOptimizerCode.nesterov,
+  outerLrPpm: 700_000,
+  outerMomentumPpm: 900_000,
+  rampRounds: 0,
+};
 
 /** A round of `k` workers on `n` elements. */
 function round(seed: string, n: number, k: number): ReduceInput {
@@ -41,29 +49,27 @@ function round(seed: string, n: number, k: number): ReduceInput {
     source: sourceOf(encodePayload(INT8, normal(1e-2)).bytes),
   }));
   return {
-    ...numbers,
-    params: normal(0.1),
-    buffer: normal(1e-2),
+    state: { params: normal(0.1), outer: normal(1e-2) },
     contributions,
-    outer: { lrPpm: 700_000, momentumPpm: 900_000 },
+    rules,
+    round: 0,
   };
 }
 
 describe("reduce", () => {
   it.each(vectors.reduce)("vector: $name", async (vector) => {
     const next = await reduceFragment({
-      ...numbers,
-      params: float32Of(bytes(vector.params)),
-      buffer: float32Of(bytes(vector.buffer)),
+      state: { params: float32Of(bytes(vector.params)), outer: float32Of(bytes(vector.buffer)) },
       contributions: vector.contributions.map(({ worker, tokens, payload }) => ({
         worker: worker as `0x${string}`,
         tokens,
         source: sourceOf(bytes(payload)),
       })),
-      outer: vector,
+      rules: { ...rules, outerLrPpm: vector.lrPpm, outerMomentumPpm: vector.momentumPpm },
+      round: 0,
     });
     expect(toHex(next.params)).toBe(vector.nextParams);
-    expect(toHex(next.buffer)).toBe(vector.nextBuffer);
+    expect(toHex(next.outer)).toBe(vector.nextBuffer);
   });
 
   it("depends on the set of payloads alone: not on their order, nor on the chunk, nor on letter case", async () => {
@@ -111,12 +117,11 @@ describe("reduce", () => {
       source: sourceOf(encodePayload(codecCode.fp32, pseudoGradient(global, local)).bytes),
     }));
     const next = await reduceFragment({
-      ...numbers,
-      codec: codecCode.fp32,
-      params: global,
-      buffer: nesterov.init(4),
+      state: { params: global, outer: outerOptimizerOf(rules.outerOptimizer).init(4) },
       contributions,
-      outer: { lrPpm: 1_000_000, momentumPpm: 0 },
+      // What the ramp is.
+      rules: { ...rules, codec: codecCode.fp32, rampRounds: 1 },
+      round: 0,
     });
     expect(next.params).toEqual(new Float32Array([2.5, 2, 2.5, 1]));
     expect(global).toEqual(new Float32Array([1, 2, 3, 4]));
@@ -124,9 +129,9 @@ describe("reduce", () => {
 
   it("takes no step without payloads, and begins the buffer anew", async () => {
     const input = round("nobody", 600, 2);
-    const { params, buffer } = await reduceFragment({ ...input, contributions: [] });
-    expect(params).toEqual(input.params);
-    expect(buffer).toEqual(new Float32Array(600));
+    const { params, outer } = await reduceFragment({ ...input, contributions: [] });
+    expect(params).toEqual(input.state.params);
+    expect(outer).toEqual(new Float32Array(600));
   });
 
   it("refuses a malformed payload, a worker twice, a wrong buffer, a source that gives too little", async () => {
@@ -146,9 +151,8 @@ describe("reduce", () => {
     await expect(reduceFragment({ ...input, contributions: [first!, first!] })).rejects.toMatchObject({
       code: "REDUCE_INVALID",
     });
-    await expect(reduceFragment({ ...input, buffer: new Float32Array(599) })).rejects.toMatchObject({
-      code: "REDUCE_INVALID",
-    });
+    const state = { ...input.state, outer: new Float32Array(599) };
+    await expect(reduceFragment({ ...input, state })).rejects.toMatchObject({ code: "REDUCE_INVALID" });
     await expect(reduceFragment({ ...input, chunkElements: 100 })).rejects.toMatchObject({ code: "REDUCE_INVALID" });
     expect(codecOf(INT8).block).toBe(256);
   });
@@ -170,9 +174,12 @@ describe("weights", () => {
     expect(() => weigh([{ worker: address(1), tokens }])).toThrow(/positive integer/);
   });
 
-  it("refuse a weighting that is not built", () => {
-    expect(() => weigh([{ worker: address(1), tokens: 1 }], 7)).toThrow(/allowed is 0/);
-    expect(() => outerOptimizerOf(9)).toThrow(/allowed is 0/);
+  it("refuse a weighting that is not built, as do the other tables", () => {
+    expect(() => weigh([{ worker: address(1), tokens: 1 }], 7)).toThrow(
+      "Weighting 7 is not known here; allowed is 0 (tokens).",
+    );
+    expect(() => outerOptimizerOf(9)).toThrow("Outer optimizer 9 is not known here; allowed is 0 (nesterov).");
+    expect(() => aggregatorOf(1)).toThrow("Aggregator 1 is not known here; allowed is 0 (mean).");
   });
 });
 

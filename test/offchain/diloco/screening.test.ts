@@ -386,12 +386,17 @@ describe("a clipped payload", () => {
     const [one, two] = [normal("one"), normal("two")];
     const reduce = async (clipPpm?: number) =>
       reduceFragment({
-        params: new Float32Array(n),
-        buffer: new Float32Array(n),
-        codec: 0,
-        outerOptimizer: 0,
-        weighting: 0,
-        outer: { lrPpm: 1_000_000, momentumPpm: 0 },
+        state: { params: new Float32Array(n), outer: new Float32Array(n) },
+        rules: {
+          codec: 0,
+          weighting: 0,
+          aggregator: 0,
+          outerOptimizer: 0,
+          outerLrPpm: 1_000_000,
+          outerMomentumPpm: 0,
+          rampRounds: 0,
+        },
+        round: 0,
         contributions: [
           { worker: address(1), tokens: 1, source: sourceOf(encodePayload(0, one).bytes) },
           {

@@ -206,18 +206,14 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       globalStep += steps;
       if (outcome === 0) {
         states = await Promise.all(
-          states.map(async ({ params, outer }, f) => {
-            const reduced = await reduceFragment({
-              params,
-              buffer: outer,
+          states.map((state, f) =>
+            reduceFragment({
+              state,
               contributions: [{ worker: accepted.receipt.worker, tokens: 1, source: sourceOf(accepted.payloads[f]!) }],
-              codec,
-              outerOptimizer: 0,
-              weighting: 0,
-              outer: { lrPpm: 1_000_000, momentumPpm: 0 },
-            });
-            return { params: reduced.params, outer: reduced.buffer };
-          }),
+              rules: { ...fixture.params, codec, outerLrPpm: 1_000_000, outerMomentumPpm: 0 },
+              round,
+            }),
+          ),
         );
       }
     }

@@ -2,9 +2,10 @@
  * What `cotrain up` shows while it trains: a pure picture of the run (`drawScreen`) that a TTY redraws in place, and the
  * same facts as one plain line per round elsewhere (`plainLine`).
  */
-import { codecCode, type MemberView, parameterText, type RunView } from "@cotrain/sdk/protocol";
+import { codecCode, type MemberView, nameOfCode, parameterText, type RunView } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
+import { codecOf } from "../../diloco/index.ts";
 import { feeWaitText } from "../feeWait.ts";
 import {
   bar,
@@ -85,8 +86,9 @@ export function liveSpeed(view: RunView): { readonly tokensPerSecond: number; re
   return { tokensPerSecond: active.reduce((sum, member) => sum + speedOf(member), 0), workers: active.length };
 }
 
-const codecNames = { [codecCode.fp32]: "fp32, uncompressed", [codecCode["int8-b256"]]: "int8" };
-const codecName = (code: number): string => codecNames[code as keyof typeof codecNames] ?? parameterText("codec", code);
+/** What a coordinator of another version uses may not be known here. */
+const codecName = (code: number): string =>
+  nameOfCode(codecCode, code) === undefined ? parameterText("codec", code) : codecOf(code).label;
 
 /**
  * What was moved and what two ways of synchronous data parallelism would have: each worker sends its fp32 gradient to a server

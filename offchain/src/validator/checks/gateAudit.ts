@@ -6,7 +6,6 @@ import {
   digestOfJson,
   MAX_MANIFEST_BYTES,
   outcomeCode,
-  outerHyperparametersOf,
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
@@ -152,7 +151,6 @@ async function aggregateOf(
   base: readonly FragmentState[],
   of: ScreeningFile["workers"],
 ): Promise<FragmentState[]> {
-  const { codec, outerOptimizer, weighting } = params;
   const tokensOf = new Map(documents.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
   const states: FragmentState[] = [];
   for (const { index, elements } of fragmentLayouts(definition.table)) {
@@ -164,7 +162,11 @@ async function aggregateOf(
           "DOCUMENT_SCREENING",
           `The payload of ${worker} was gated and fragment ${index} not measured.`,
         );
-      const payload = await blobs.blob(head.runId, asDigest(entry.digest), codecOf(codec).encodedLength(elements));
+      const payload = await blobs.blob(
+        head.runId,
+        asDigest(entry.digest),
+        codecOf(params.codec).encodedLength(elements),
+      );
       contributions.push({
         worker,
         tokens: tokensOf.get(worker) ?? 0,
@@ -172,16 +174,7 @@ async function aggregateOf(
         clipPpm: entry.clipPpm,
       });
     }
-    const reduced = await reduceFragment({
-      params: base[index]!.params,
-      buffer: base[index]!.outer,
-      contributions,
-      codec,
-      outerOptimizer,
-      weighting,
-      outer: outerHyperparametersOf(params, head.round - 1),
-    });
-    states.push({ params: reduced.params, outer: reduced.buffer });
+    states.push(await reduceFragment({ state: base[index]!, contributions, rules: params, round: head.round - 1 }));
   }
   return states;
 }

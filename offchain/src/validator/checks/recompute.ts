@@ -6,7 +6,6 @@ import {
   type Digest,
   digestOfJson,
   MAX_MANIFEST_BYTES,
-  outerHyperparametersOf,
   type RunParams,
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
@@ -134,16 +133,8 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     }
     await requireMeasures(blobs, place, receipts, screened.workers, fragment);
   }
-  const reduced = await reduceFragment({
-    params: state.params,
-    buffer: state.outer,
-    contributions,
-    codec: params.codec,
-    outerOptimizer: params.outerOptimizer,
-    weighting: params.weighting,
-    outer: outerHyperparametersOf(params, head.round - 1),
-  });
-  return fragmentOf(table, fragment, { params: reduced.params, outer: reduced.buffer });
+  const after = await reduceFragment({ state, contributions, rules: params, round: head.round - 1 });
+  return fragmentOf(table, fragment, after);
 }
 
 /** The record of the round's screening, which must follow from its measurements and from the rounds before. */
