@@ -31,7 +31,7 @@ import type { Address, Client } from "viem";
 
 import { UserError } from "../base/index.ts";
 import { brownCorpus, loadTokenizer, prepareData, sequenceCount, textCorpus, type Tokenizer } from "../data/index.ts";
-import { fragmentLayouts, gatherFragment } from "../diloco/index.ts";
+import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
 import {
   buildPrograms,
   conformance,
@@ -41,6 +41,7 @@ import {
   defaultSchedule,
   initialParameters,
   type NamedTensor,
+  presetNames,
   presetOf,
   tensorSpecs,
 } from "../engine/index.ts";
@@ -83,7 +84,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   if (preset.model.vocabulary !== tokenizer.vocabulary) {
     throw new UserError(
       "PRESET_TOKENIZER",
-      `The preset ${options.preset} needs a tokenizer of ${preset.model.vocabulary} tokens, but the one that is shipped has ${tokenizer.vocabulary}: choose a preset up to 20m.`,
+      `The preset ${options.preset} needs a tokenizer of ${preset.model.vocabulary} tokens, but the one that is shipped has ${tokenizer.vocabulary}: choose one of ${presetNames.filter((name) => presetOf(name).local).join(", ")}.`,
     );
   }
   const corpus = options.dataFile === undefined ? await brownCorpus() : await textCorpus(options.dataFile);
@@ -107,7 +108,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     model: { ...preset.model },
     tokenizer: tokenizer.digest,
     data: dataDigest,
-    innerOptimizer: { ...defaultOptimizer, kind: "adamw" },
+    innerOptimizer: { ...defaultOptimizer },
     schedule: { ...defaultSchedule },
     sequence: preset.model.sequence,
     table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
@@ -139,7 +140,8 @@ async function writeInitial(
   const shards: CheckpointFragment[] = [];
   for (const layout of fragmentLayouts(table)) {
     const params = gatherFragment(parameters, layout);
-    shards.push(await writeFragment(store, table, layout.index, { params, outer: new Float32Array(params.length) }));
+    const outer = outerOptimizerOf(defaultRunParams.outerOptimizer).init(params.length);
+    shards.push(await writeFragment(store, table, layout.index, { params, outer }));
   }
   return shards;
 }
@@ -155,33 +157,18 @@ const checkpointZero = (runId: RunId) => ({
   screening: null,
 });
 
-/**
- * Inner steps that make a round last some 5 s (0.1m) to a minute and a quarter (20m) with three workers on two cores: short
- * enough to see several in minutes, and long enough that what a round costs beside training, which grows with the model and not
- * with the steps, is a small part of it (test/bench/README.md). Each is a multiple of 3 × {@link FRAGMENTS}.
- */
-const demoInnerSteps: Readonly<Record<string, number>> = { "0.1m": 192, "1m": 72, "3.5m": 36, "20m": 48 };
-
-/** Seconds, where a round would come too near to the others' deadline. */
-const demoDeadlines: Readonly<Record<string, number>> = { "20m": 120 };
-
-/**
- * Held-out sequences on which the gate measures: its two losses take at most about 3% of a round of {@link demoInnerSteps} on two
- * cores, which with 16 they would not at 20m.
- */
-const gateSequences: Readonly<Record<string, number>> = { "20m": 8 };
-
-export const screeningOf = (preset: string): ScreeningRules => ({
-  ...defaultScreening,
-  gateSequences: gateSequences[preset] ?? defaultScreening.gateSequences,
-});
+/** The rules of {@link defaultScreening} with a gate that suits the preset. */
+export function screeningOf(preset: string): ScreeningRules {
+  const { gateSequences = defaultScreening.gateSequences } = presetOf(preset).local ?? {};
+  return { ...defaultScreening, gateSequences };
+}
 
 /** {@link defaultRunParams} with rounds of a length that suits the preset. */
-export const demoParamsOf = (preset: string): RunParams => ({
-  ...defaultRunParams,
-  innerSteps: demoInnerSteps[preset] ?? defaultRunParams.innerSteps,
-  roundDeadline: demoDeadlines[preset] ?? defaultRunParams.roundDeadline,
-});
+export function demoParamsOf(preset: string): RunParams {
+  const { local } = presetOf(preset);
+  const { innerSteps = defaultRunParams.innerSteps, deadline = defaultRunParams.roundDeadline } = local ?? {};
+  return { ...defaultRunParams, innerSteps, roundDeadline: deadline };
+}
 
 export interface RegisterOptions {
   /** A client with the organiser's account. */

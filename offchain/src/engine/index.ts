@@ -8,14 +8,9 @@ export {
   checkConfig,
   initialParameters,
   parameterCount,
-  presetNames,
-  presetOf,
-  presets,
   tensorSpecs,
   type ModelConfig,
   type NamedTensor,
-  type Preset,
-  type PresetName,
   type TensorSpec,
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
@@ -40,5 +35,6 @@ export { openEngineHost } from "./host/host.ts";
 export { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
 export { buildPrograms, productFlops, type Program, type ProgramOptions, type Programs } from "./programs.ts";
 export { defaultSchedule, learningRateAt, type Schedule, type StepClock } from "./schedule.ts";
+export { type Preset, presetNames, presetOf, presets, type PresetName } from "./presets.ts";
 export { readSignature, SIGNATURE_KEY, type ProgramKind, type ProgramOutline, type Signature } from "./signature.ts";
 export { digestState, type OptimizerState, type TrainingState } from "./state.ts";

@@ -9,7 +9,7 @@ import { createGraph, input, output, type Graph, type Tensor } from "./graph.ts"
 import { forward } from "./model.ts";
 import { writeModel } from "./onnx.ts";
 import * as op from "./ops.ts";
-import { adamW, defaultOptimizer, globalNorm, type OptimizerConfig } from "./optimizer.ts";
+import { defaultOptimizer, globalNorm, innerOptimizerOf, type OptimizerConfig } from "./optimizer.ts";
 import { maxThreads } from "./products.ts";
 import { rules } from "./rules.ts";
 import { SIGNATURE_KEY, type ProgramKind, type Signature } from "./signature.ts";
@@ -30,7 +30,7 @@ export interface Programs {
 export interface ProgramOptions {
   /** Sequences of one inner step and of one eval call. */
   readonly microBatch: number;
-  /** Default: AdamW 0.9, 0.95, ε 1e-8, decay 0.1, clipping at 1. */
+  /** Default: {@link defaultOptimizer}. */
   readonly optimizer?: OptimizerConfig;
 }
 
@@ -49,32 +49,28 @@ export interface Draft {
   readonly signature: Omit<Signature, "version" | "kind" | "vocabulary" | "maxThreads">;
 }
 
-/** One inner step: forward, backward, clipping, AdamW. */
+/** One inner step: forward, backward, the optimizer's update. */
 export function stepGraph(config: ModelConfig, { microBatch, optimizer = defaultOptimizer }: ProgramOptions): Draft {
   const { graph, parameters, tokens, loss } = lossGraph("step", config, microBatch);
   const list = [...parameters];
-  const moments = (kind: "m" | "v"): Tensor[] =>
-    list.map(([name, { shape }]) => input(graph, `${kind}.${name}`, shape));
-  const m = moments("m");
-  const v = moments("v");
-  const scalars = {
-    learningRate: input(graph, "learning_rate", []),
-    correction1: input(graph, "bias_correction_1", []),
-    correction2: input(graph, "bias_correction_2", []),
-  };
+  const rule = innerOptimizerOf(optimizer);
+  const { state, scalars } = rule.init(optimizer);
+  const states: Record<string, Tensor>[] = list.map(() => ({}));
+  for (const kind of state)
+    for (const [i, [name, { shape }]] of list.entries()) states[i]![kind] = input(graph, `${kind}.${name}`, shape);
+  const fed = Object.fromEntries(Object.entries(scalars).map(([name, each]) => [name, input(graph, each.input, [])]));
   const found = gradients(loss, [...parameters.values()]);
   const norm = globalNorm(found);
-  const slots = list.flatMap(([name, parameter], i) => {
-    const [gradient, m1, v1] = [found[i], m[i], v[i]];
-    return gradient && m1 && v1 ? [{ parameter, gradient, m: m1, v: v1, decays: decays(name) }] : [];
-  });
-  const updated = adamW(optimizer, scalars, slots, norm);
-  for (const part of ["parameter", "m", "v"] as const) {
-    for (const [i, [name]] of list.entries()) {
-      const tensor = updated[i]?.[part];
-      if (tensor) output(part === "parameter" ? `next.${name}` : `next.${part}.${name}`, tensor);
-    }
-  }
+  const slots = list.map(([name, parameter], i) => ({
+    parameter,
+    gradient: found[i]!,
+    state: states[i]!,
+    decays: decays(name),
+  }));
+  const updated = rule.update(optimizer, fed, slots, norm);
+  for (const [i, [name]] of list.entries()) output(`next.${name}`, updated[i]!.parameter);
+  for (const kind of state)
+    for (const [i, [name]] of list.entries()) output(`next.${kind}.${name}`, updated[i]!.state[kind]!);
   output("loss", loss);
   output("gradient_norm", norm);
   return {
@@ -82,14 +78,10 @@ export function stepGraph(config: ModelConfig, { microBatch, optimizer = default
     signature: {
       tokens: tokens.name,
       parameters: list.map(([name]) => ({ name, input: name, output: `next.${name}` })),
-      state: (["m", "v"] as const).flatMap((kind) =>
+      state: state.flatMap((kind) =>
         list.map(([name]) => ({ name: `${kind}.${name}`, input: `${kind}.${name}`, output: `next.${kind}.${name}` })),
       ),
-      scalars: [
-        { input: "learning_rate", feed: "learningRate" },
-        { input: "bias_correction_1", feed: "biasCorrection", beta: optimizer.beta1 },
-        { input: "bias_correction_2", feed: "biasCorrection", beta: optimizer.beta2 },
-      ],
+      scalars: Object.values(scalars),
       loss: "loss",
       gradientNorm: "gradient_norm",
     },

@@ -7,7 +7,6 @@ import {
   EngineError,
   initialParameters,
   learningRateAt,
-  type OptimizerConfig,
 } from "../../../offchain/src/engine/index.ts";
 import { openEngine } from "../../../offchain/src/engine/engine.ts";
 
@@ -39,7 +38,7 @@ async function gradientsAt(parameters: readonly Float32Array[]): Promise<Float64
 }
 
 /** Loshchilov and Hutter's Algorithm 2 in doubles, after clipping by global norm. */
-function reference(optimizer: OptimizerConfig, names: readonly string[]) {
+function reference(optimizer: typeof defaultOptimizer, names: readonly string[]) {
   const { beta1, beta2, epsilon, weightDecay, clipNorm } = optimizer;
   const moments = new Map<string, { m: number; v: number }>();
   return (t: number, lr: number, parameters: Float64Array[], gradients: Float64Array[]): void => {

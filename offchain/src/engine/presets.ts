@@ -1,0 +1,137 @@
+/** The one dial for size: models that have a name. */
+import type { ModelConfig } from "./config.ts";
+import { EngineError } from "./errors.ts";
+
+/** A model and what suits it. */
+export interface Preset {
+  readonly model: ModelConfig;
+  /** Sequences of one inner step. */
+  readonly microBatch: number;
+  /** Rounds of a run on one machine; only for models that can be trained there, with the tokenizer that is shipped. */
+  readonly local?: LocalRounds;
+}
+
+export interface LocalRounds {
+  /**
+   * Inner steps that make a round last some 5 s (0.1m) to a minute and a quarter (20m) with three workers on two cores: short
+   * enough to see several in minutes, and long enough that what a round costs beside training, which grows with the model and
+   * not with the steps, is a small part of it (test/bench/README.md). A multiple of 3 × the run's 4 fragments.
+   */
+  readonly innerSteps: number;
+  /** Seconds, where a round would come too near to the usual deadline. */
+  readonly deadline?: number;
+  /** Held-out sequences of the loss gate, where with as many as usual its two losses took more than about 3% of a round. */
+  readonly gateSequences?: number;
+}
+
+const family = { tiedEmbeddings: true, ropeTheta: 10_000, normEpsilon: 1e-5 } as const;
+
+/** One dial for size. Named by parameters; up to 20m for CPUs, the larger ones have the shapes of the papers' models. */
+export const presets = {
+  "0.1m": {
+    model: { ...family, vocabulary: 1024, width: 48, layers: 2, heads: 3, keyValueHeads: 1, hidden: 144, sequence: 64 },
+    microBatch: 4,
+    local: { innerSteps: 192 },
+  },
+  "1m": {
+    model: {
+      ...family,
+      vocabulary: 1024,
+      width: 128,
+      layers: 4,
+      heads: 4,
+      keyValueHeads: 2,
+      hidden: 384,
+      sequence: 128,
+    },
+    microBatch: 8,
+    local: { innerSteps: 72 },
+  },
+  "3.5m": {
+    model: {
+      ...family,
+      vocabulary: 1024,
+      width: 256,
+      layers: 4,
+      heads: 4,
+      keyValueHeads: 2,
+      hidden: 768,
+      sequence: 128,
+    },
+    microBatch: 8,
+    local: { innerSteps: 36 },
+  },
+  "20m": {
+    model: {
+      ...family,
+      vocabulary: 1024,
+      width: 512,
+      layers: 6,
+      heads: 8,
+      keyValueHeads: 4,
+      hidden: 1536,
+      sequence: 256,
+    },
+    microBatch: 4,
+    local: { innerSteps: 48, deadline: 120, gateSequences: 8 },
+  },
+  /** DiLoCo's 150 M, https://arxiv.org/abs/2311.08105: 12 layers of width 896, 16 heads, C4 with 32,000 tokens. */
+  "150m": {
+    model: {
+      ...family,
+      vocabulary: 32_000,
+      width: 896,
+      layers: 12,
+      heads: 16,
+      keyValueHeads: 16,
+      hidden: 2432,
+      sequence: 1024,
+    },
+    microBatch: 4,
+  },
+  /** OpenDiLoCo's 1.1 B, https://arxiv.org/abs/2407.07852: TinyLlama's shape. */
+  "1b": {
+    model: {
+      ...family,
+      tiedEmbeddings: false,
+      vocabulary: 32_000,
+      width: 2048,
+      layers: 22,
+      heads: 32,
+      keyValueHeads: 4,
+      hidden: 5632,
+      sequence: 1024,
+    },
+    microBatch: 4,
+  },
+  /** INTELLECT-1's 10 B, https://arxiv.org/abs/2412.01152: Llama 3's shape with 42 layers. */
+  "10b": {
+    model: {
+      ...family,
+      tiedEmbeddings: false,
+      ropeTheta: 500_000,
+      vocabulary: 128_256,
+      width: 4096,
+      layers: 42,
+      heads: 32,
+      keyValueHeads: 8,
+      hidden: 14_336,
+      sequence: 8192,
+    },
+    microBatch: 1,
+  },
+} as const satisfies Record<string, Preset>;
+
+export type PresetName = keyof typeof presets;
+
+export const presetNames = Object.keys(presets).filter((name): name is PresetName => name in presets);
+
+/**
+ * The preset of a name.
+ * @throws EngineError PRESET_UNKNOWN
+ */
+export function presetOf(name: string): Preset {
+  const known = presetNames.find((candidate) => candidate === name);
+  if (known) return presets[known];
+  throw new EngineError("PRESET_UNKNOWN", `There is no model preset ${name}; choose one of ${presetNames.join(", ")}.`);
+}
