@@ -742,7 +742,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a run deletes shards that another run of the store has",
     file: "offchain/src/coordinator/retention.ts",
-    text: "for (const shard of await shardsOf(digest)) kept.add(shard);",
+    text: "for (const shard of await shardsOf(digest)) ofOthers.add(shard.digest);",
     instead: "await shardsOf(digest);",
     tests: ["test/offchain/coordinator/retention.test.ts"],
   },
@@ -2210,9 +2210,9 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "one old checkpoint after the other is kept until the disk is full",
-    file: "offchain/src/coordinator/retention.ts",
-    text: "if (must || bytes + fresh <= options.checkpointBytes) {",
-    instead: "if (must || fresh <= options.checkpointBytes) {",
+    file: "offchain/src/coordinator/retentionRules.ts",
+    text: "if (must || others.keeps(bytes + fresh, options)) {",
+    instead: "if (must || others.keeps(fresh, options)) {",
     tests: ["test/offchain/coordinator/retention.test.ts"],
   },
   {

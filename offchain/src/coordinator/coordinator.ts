@@ -17,7 +17,8 @@ import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projections.ts";
-import { defaultRetention, keptFrom, release, type RetentionOptions } from "./retention.ts";
+import { keptFrom, release } from "./retention.ts";
+import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
 import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions, type SigningAccount } from "./run.ts";
 

@@ -18,6 +18,6 @@ export type { RunEvent } from "./machine/events.ts";
 export type { RunState } from "./machine/state.ts";
 export type { PresenceOptions } from "./presence.ts";
 export { coordinatorMigrations, type CoordinatorSchema } from "./projections.ts";
-export type { RetentionOptions } from "./retention.ts";
+export type { RetentionOptions } from "./retentionRules.ts";
 export type { Run, RunOptions, SigningAccount } from "./run.ts";
 export { type RunningCoordinator, startCoordinator, type StartOptions } from "./start.ts";

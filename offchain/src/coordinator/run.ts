@@ -34,7 +34,7 @@ import { type Driver, openDriver } from "./driver.ts";
 import { createLine, type Line } from "./line.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
-import type { RetentionOptions } from "./retention.ts";
+import type { RetentionOptions } from "./retentionRules.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";

@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { asDigest, type Digest, type RunId } from "@cotrain/sdk/protocol";
 import { createProjections } from "../../../offchain/src/coordinator/projections.ts";
-import { defaultRetention, release, type RetentionOptions } from "../../../offchain/src/coordinator/retention.ts";
+import { release } from "../../../offchain/src/coordinator/retention.ts";
+import { defaultRetention, type RetentionOptions } from "../../../offchain/src/coordinator/retentionRules.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
 import { attest, elapse, type Harness, openHarness, runId, until, validators } from "./harness.ts";
