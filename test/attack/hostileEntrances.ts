@@ -8,7 +8,7 @@ import { asModelId, asRunId, canonicalJson, type Digest, digestOfCid, digestOfJs
 
 import { createRandom, writeFileDurable } from "../../offchain/src/base/index.ts";
 import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpoint.ts";
-import { prepareRun, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
+import { prepareRun, type RunMaterial } from "../../offchain/src/run/creation.ts";
 import { createOutput } from "../../offchain/src/cli/output.ts";
 import { textFrom } from "../../offchain/src/cli/text.ts";
 import { createGateMeter } from "../../offchain/src/coordinator/gateMeter.ts";

@@ -35,10 +35,10 @@ import {
   openChainDoor,
   openNodeLink,
 } from "../../offchain/src/chain/index.ts";
-import { prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/cli/createRun.ts";
-import { layout, writeDeployment } from "../../offchain/src/cli/local.ts";
+import { prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/run/creation.ts";
+import { layout, writeDeployment } from "../../offchain/src/run/index.ts";
 import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
-import { ensureWallet } from "../../offchain/src/cli/up/wallets.ts";
+import { ensureWallet } from "../../offchain/src/run/wallets.ts";
 import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
 import { type BlobStore, openBlobStore } from "../../offchain/src/storage/index.ts";

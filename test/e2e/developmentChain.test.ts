@@ -2,8 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { openReader } from "../../offchain/src/chain/index.ts";
-import { openLocalRun } from "../../offchain/src/cli/local.ts";
-import { readerOptions } from "../../offchain/src/cli/wiring.ts";
+import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { freePort, openStage, plainNode, type Stage, until } from "./harness.ts";
 
 let stage: Stage;

@@ -30,8 +30,7 @@ import {
   openNodeLink,
   openReader,
 } from "../../offchain/src/chain/index.ts";
-import { layout, type LocalRun, openLocalRun } from "../../offchain/src/cli/local.ts";
-import { readerOptions } from "../../offchain/src/cli/wiring.ts";
+import { layout, type LocalRun, openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { balanceOf } from "../../offchain/src/data/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { RunEvent, RunState } from "../../offchain/src/coordinator/index.ts";

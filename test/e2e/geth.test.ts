@@ -9,9 +9,8 @@ import { createPublicClient, http, parseEther } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { openReader } from "../../offchain/src/chain/index.ts";
-import { openLocalRun } from "../../offchain/src/cli/local.ts";
+import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
-import { readerOptions } from "../../offchain/src/cli/wiring.ts";
 import { findGeth } from "../geth.ts";
 import { canRun } from "../needs.ts";
 import { freePort, endsWell, openStage, type Running, type Stage, until } from "./harness.ts";

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { systemClock } from "../../offchain/src/base/index.ts";
-import { openLocalRun } from "../../offchain/src/cli/local.ts";
+import { openLocalRun } from "../../offchain/src/run/index.ts";
 import { openReceiptJournal } from "../../offchain/src/worker/index.ts";
 import { canRun } from "../needs.ts";
 import { follow, openStage, openWatch, type Stage, until, type Watch } from "./harness.ts";

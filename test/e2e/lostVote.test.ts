@@ -9,8 +9,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { openReader } from "../../offchain/src/chain/index.ts";
-import { layout, openLocalRun } from "../../offchain/src/cli/local.ts";
-import { readerOptions } from "../../offchain/src/cli/wiring.ts";
+import { layout, openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import {
   follow,
   freePort,

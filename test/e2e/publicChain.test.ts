@@ -10,8 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestClient, http, publicActions } from "viem";
 
 import { openReader } from "../../offchain/src/chain/index.ts";
-import { openLocalRun } from "../../offchain/src/cli/local.ts";
-import { readerOptions } from "../../offchain/src/cli/wiring.ts";
+import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { createKeystore, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
 import { Value } from "typebox/value";

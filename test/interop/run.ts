@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { layout, openLocalRun, withChain } from "../../offchain/src/cli/local.ts";
+import { layout, openLocalRun, withChain } from "../../offchain/src/run/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import { screeningCases } from "./screenings.ts";
 

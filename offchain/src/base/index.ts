@@ -8,6 +8,7 @@ export * from "./clock.ts";
 export * from "./commandLine.ts";
 export * from "./errors.ts";
 export * from "./files.ts";
+export * from "./format.ts";
 export * from "./hash.ts";
 export * from "./locations.ts";
 export * from "./printable.ts";

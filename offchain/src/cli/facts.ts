@@ -3,8 +3,7 @@ import { modelContractsOf } from "@cotrain/sdk/actions";
 import type { ContractAddresses, ModelId } from "@cotrain/sdk/protocol";
 import type { Client } from "viem";
 
-import { redactUrl } from "../base/index.ts";
-import { formatAddress } from "./format.ts";
+import { redactUrl, formatAddress } from "../base/index.ts";
 import { table } from "./output.ts";
 
 export interface ChainFacts {

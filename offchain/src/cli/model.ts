@@ -12,7 +12,7 @@ import { type Static, Type } from "typebox";
 import { commandFor, UserError } from "../base/index.ts";
 import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
 import { BlobError, type BlobStore, openBlobStore, type Model, readModel } from "../storage/index.ts";
-import { layout } from "./local.ts";
+import { layout } from "../run/index.ts";
 
 const ModelFile = Type.Object({ bundle: Hash32 });
 type ModelFile = Static<typeof ModelFile>;

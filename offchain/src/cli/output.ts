@@ -4,8 +4,7 @@
  */
 import { inspect, styleText } from "node:util";
 
-import { printable, printableJson } from "../base/index.ts";
-import { shownHex } from "./format.ts";
+import { printable, printableJson, shownHex } from "../base/index.ts";
 
 const styles = ["bold", "dim", "cyan", "green", "yellow"] as const;
 export type Style = (typeof styles)[number];

@@ -2,12 +2,11 @@
 import { Command as Program, CommanderError } from "commander";
 
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
-import { exitCodeOf, UserError } from "../base/index.ts";
+import { exitCodeOf, UserError, wrap, wrapCommand } from "../base/index.ts";
 import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/index.ts";
 import type { Command } from "./command.ts";
 import { commands, groupSummaries, rootExamples, withoutDocument } from "./commands/index.ts";
-import { wrap, wrapCommand } from "./format.ts";
-import { configOption } from "./options.ts";
+import { configOption } from "../run/index.ts";
 import { columnsOf, complain, createOutput } from "./output.ts";
 
 const version = "0.1.0";

@@ -2,9 +2,8 @@
 import type { RunId } from "@cotrain/sdk/protocol";
 
 import { type ChainReader, type PostedHead } from "../chain/index.ts";
-import { rejectedHeads } from "../run/index.ts";
+import { rejectedHeads, blobSourceOf } from "../run/index.ts";
 import type { BlobReader } from "../storage/index.ts";
-import { blobSourceOf } from "./wiring.ts";
 
 type Head = Pick<PostedHead, "round" | "checkpointDigest">;
 

@@ -2,7 +2,7 @@
 import { zeroReasons } from "@cotrain/sdk/protocol";
 
 import type { Unpaid, UnpaidWork } from "../run/index.ts";
-import { countOf, formatCount, shortAddress, wrap } from "./format.ts";
+import { countOf, formatCount, shortAddress, wrap } from "../base/index.ts";
 
 /** Lines that people are shown; the rest is counted. */
 const SHOWN = 12;

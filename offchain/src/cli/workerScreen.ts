@@ -2,9 +2,8 @@
  * What `cotrain worker` shows to whoever lends the machine: what it does now, what that is worth, how to claim it. A fold of
  * the worker's events (`afterEvent`) and a pure picture of the outcome (`drawWorker`), or a line per notice (`workerLine`).
  */
-import { roundNumber } from "../base/index.ts";
-import type { WorkerEvent } from "../worker/index.ts";
 import {
+  roundNumber,
   bar,
   formatBytes,
   formatCount,
@@ -14,7 +13,8 @@ import {
   shortAddress,
   wrap,
   wrapCommand,
-} from "./format.ts";
+} from "../base/index.ts";
+import type { WorkerEvent } from "../worker/index.ts";
 import type { Output } from "./output.ts";
 
 /** What the work is worth, as far as it can be asked. */

@@ -2,14 +2,13 @@
 import { claimed } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
 
-import { type Clock, shellWord } from "../base/index.ts";
+import { type Clock, shellWord, countOf, formatDuration, formatShort, wrap, wrapCommand } from "../base/index.ts";
 import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
-import { countOf, formatDuration, formatShort, wrap, wrapCommand } from "./format.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
 import { isLoopback } from "./up/launch.ts";
-import { activeRewards, openRemoteRun } from "./wiring.ts";
+import { activeRewards, openRemoteRun } from "../run/index.ts";
 import { allWork, workOf } from "./work.ts";
 import {
   adviceFor,

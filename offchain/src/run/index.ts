@@ -34,3 +34,10 @@ export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpai
 export { workOf } from "./work.ts";
 export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";
 export type * from "./ports.ts";
+export { blobSourceOf } from "./blobSource.ts";
+export * from "./creation.ts";
+export * from "./local.ts";
+export * from "./options.ts";
+export * from "./remote.ts";
+export { type ActiveRewards, activeRewards, rewardsOf } from "./rewards.ts";
+export * from "./wallets.ts";

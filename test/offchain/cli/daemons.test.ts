@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { commands } from "../../../offchain/src/cli/commands/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
-import { openWallet } from "../../../offchain/src/cli/up/wallets.ts";
+import { openWallet } from "../../../offchain/src/run/wallets.ts";
 import {
   type DaemonOptions,
   ensureKeystore,

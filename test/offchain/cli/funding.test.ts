@@ -15,7 +15,7 @@ import {
   UNASKED_LIMIT,
   weiOf,
 } from "../../../offchain/src/cli/up/funding.ts";
-import { formatAddress } from "../../../offchain/src/cli/format.ts";
+import { formatAddress } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 
 const address = asAddress(`0x${"a1".repeat(20)}`);

@@ -21,7 +21,7 @@ import {
   sparkline,
   wrap,
   wrapCommand,
-} from "../../../offchain/src/cli/format.ts";
+} from "../../../offchain/src/base/index.ts";
 import { createOutput, type Output, table } from "../../../offchain/src/cli/output.ts";
 import { feeWaitText } from "../../../offchain/src/cli/feeWait.ts";
 import { memberLines } from "../../../offchain/src/cli/commands/status.ts";

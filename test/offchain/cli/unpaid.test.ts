@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 
 import type { Unpaid, UnpaidWork } from "../../../offchain/src/run/index.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
-import { shortAddress } from "../../../offchain/src/cli/format.ts";
+import { shortAddress } from "../../../offchain/src/base/index.ts";
 import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
 import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
 import type { Session } from "../../../offchain/src/cli/up/session.ts";
@@ -26,14 +26,14 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
   totalSupply: async () => 0n,
   votesOf: async () => 0n,
 }));
-vi.mock("../../../offchain/src/cli/wiring.ts", async (original) => ({
+vi.mock("../../../offchain/src/run/remote.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
 }));
-vi.mock("../../../offchain/src/cli/local.ts", async (original) => ({
+vi.mock("../../../offchain/src/run/local.ts", async (original) => ({
   ...(await original<object>()),
   openLocalRun: async () => ({ file: { wallets: { "worker-1": own } }, deployment: {} }),
   requireRun: () => undefined,

@@ -20,7 +20,7 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
     return { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0, problems: [] };
   },
 }));
-vi.mock("../../../offchain/src/cli/wiring.ts", async (original) => ({
+vi.mock("../../../offchain/src/run/remote.ts", async (original) => ({
   ...(await original<object>()),
   openRemoteRun: async () => ({ client: {}, runId: stand.served, pinned: true }),
 }));

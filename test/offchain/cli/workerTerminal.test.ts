@@ -5,8 +5,7 @@ import { stripVTControlCharacters } from "node:util";
 import { asAddress, asRunId, type MemberView } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { formatAddress, shortAddress } from "../../../offchain/src/cli/format.ts";
+import { createManualClock, formatAddress, shortAddress } from "../../../offchain/src/base/index.ts";
 import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import type { Terminal } from "../../../offchain/src/cli/up/display.ts";
 import {
@@ -28,7 +27,7 @@ import { cotrain, temporaryDirectory } from "./support.ts";
 /** The RPC that a coordinator tells of, and those that were asked. */
 const stand = vi.hoisted(() => ({ told: "", asked: [] as string[] }));
 
-vi.mock("../../../offchain/src/cli/wiring.ts", async (original) => ({
+vi.mock("../../../offchain/src/run/remote.ts", async (original) => ({
   ...(await original<object>()),
   openRemoteRun: async () => ({ rpcUrl: stand.told, view: { members: [], accepted: { workers: 0, tokens: "0" } } }),
 }));

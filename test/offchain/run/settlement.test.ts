@@ -50,10 +50,10 @@ import {
   rejectedHeads,
   verifyRun,
   type VerifySummary,
+  type LocalRun,
 } from "../../../offchain/src/run/index.ts";
 import { chosenCheckpoint } from "../../../offchain/src/cli/commands/checkpoint.ts";
 import { anchorOf } from "../../../offchain/src/cli/commands/verify.ts";
-import type { LocalRun } from "../../../offchain/src/cli/local.ts";
 import { rejectedLines } from "../../../offchain/src/cli/rejected.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";

@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
 import { problemOfSample } from "../../../offchain/src/run/index.ts";
-import { prepareRun, type RunMaterial } from "../../../offchain/src/cli/createRun.ts";
+import { prepareRun, type RunMaterial } from "../../../offchain/src/run/creation.ts";
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";

@@ -19,12 +19,10 @@ import {
   type ProgramRole,
 } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { type LocalRun, openLocalRun, withChain } from "../local.ts";
+import { type LocalRun, openLocalRun, withChain, stateOption, ownBuild, readerOptions } from "../../run/index.ts";
 import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
-import { stateOption } from "../options.ts";
 import type { Output } from "../output.ts";
 import { rejectedOf } from "../rejected.ts";
-import { ownBuild, readerOptions } from "../wiring.ts";
 
 /** Programs may be for a larger machine than this one: where they are used, their memory is held against that. */
 const LARGEST_MACHINE = 2 ** 40;

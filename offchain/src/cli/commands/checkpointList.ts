@@ -2,10 +2,17 @@ import { createCoordinatorClient } from "@cotrain/sdk/protocol";
 
 import { openReader } from "../../chain/index.ts";
 import { defineCommand } from "../command.ts";
-import { openLocalRun, requireRun, withChain } from "../local.ts";
-import { coordinatorOption, runOption, stateOption } from "../options.ts";
+import {
+  openLocalRun,
+  requireRun,
+  withChain,
+  coordinatorOption,
+  runOption,
+  stateOption,
+  readerOptions,
+  soleRun,
+} from "../../run/index.ts";
 import { columnsOf, table } from "../output.ts";
-import { readerOptions, soleRun } from "../wiring.ts";
 
 export interface Listed {
   readonly round: number;

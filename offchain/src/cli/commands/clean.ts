@@ -1,10 +1,9 @@
 import { createInterface } from "node:readline/promises";
 
-import { UserError } from "../../base/index.ts";
+import { UserError, formatBytes } from "../../base/index.ts";
 import { EXIT_INTERRUPTED, openStateDirectory, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { formatBytes } from "../format.ts";
-import { stateOption } from "../options.ts";
+import { stateOption } from "../../run/index.ts";
 import { findPutAside, type PutAside, remove } from "../putAside.ts";
 
 /**

@@ -12,8 +12,9 @@ import {
 } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { publicRpcOf } from "../facts.ts";
-import { layout, openLocalRun } from "../local.ts";
 import {
+  layout,
+  openLocalRun,
   behindProxyOption,
   listenOptions,
   logLevelOption,
@@ -25,10 +26,12 @@ import {
   runOption,
   stateOption,
   walletOption,
-} from "../options.ts";
+  namedWallet,
+  openWallet,
+  ownBuild,
+  readerOptions,
+} from "../../run/index.ts";
 import { weiOf } from "../up/funding.ts";
-import { namedWallet, openWallet } from "../up/wallets.ts";
-import { ownBuild, readerOptions } from "../wiring.ts";
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({

@@ -7,12 +7,10 @@ import { readDataManifest } from "../../data/index.ts";
 import { hash, integer, real, text } from "../../service/index.ts";
 import type { BlobReader } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { openLocalRun, withChain } from "../local.ts";
+import { openLocalRun, withChain, stateOption, threadsOption, ownBuild, readerOptions } from "../../run/index.ts";
 import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
-import { stateOption, threadsOption } from "../options.ts";
 import { rejectedOf } from "../rejected.ts";
 import { promptFor, textFrom, type TextOptions } from "../text.ts";
-import { ownBuild, readerOptions } from "../wiring.ts";
 
 interface Subject extends Pick<TextOptions, "blobs" | "definition" | "build" | "checkpoint"> {
   /** What to say before it is used. */

@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError } from "../../base/index.ts";
+import { UserError, formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
 import {
   type ChainConnection,
   type ChainReader,
@@ -22,12 +22,14 @@ import {
   developmentChain,
   requestFunds,
 } from "../../chain/index.ts";
-import { UNPAID_EPOCHS, type UnpaidWork } from "../../run/index.ts";
-import { account as accountOption, integer, openKeystore, text, toggle } from "../../service/index.ts";
-import { defineCommand } from "../command.ts";
-import { formatAddress, formatShares, shortAddress, wrap } from "../format.ts";
-import { type LocalRun, openLocalRun, requireRun, withChain, workOn } from "../local.ts";
 import {
+  UNPAID_EPOCHS,
+  type UnpaidWork,
+  type LocalRun,
+  openLocalRun,
+  requireRun,
+  withChain,
+  workOn,
   coordinatorOption,
   deploymentOption,
   maxFeeOption,
@@ -35,20 +37,22 @@ import {
   rpcOption,
   runOption,
   walletOption,
-} from "../options.ts";
-import { columnsOf, table } from "../output.ts";
-import { restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
-import { weiOf } from "../up/funding.ts";
-import { ownerOf } from "../up/owners.ts";
-import { namedWallet, openWallet, type Role } from "../up/wallets.ts";
-import {
+  namedWallet,
+  openWallet,
+  type Role,
   type ActiveRewards,
   activeRewards,
   blobSourceOf,
   openRemoteRun,
   readerOptions,
   requireNamedDeployment,
-} from "../wiring.ts";
+} from "../../run/index.ts";
+import { account as accountOption, integer, openKeystore, text, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf, table } from "../output.ts";
+import { restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
+import { weiOf } from "../up/funding.ts";
+import { ownerOf } from "../up/owners.ts";
 
 /** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
 const placeOptions = {

@@ -14,20 +14,38 @@ import {
   type RunView,
 } from "@cotrain/sdk/protocol";
 
-import { commandFor, roundNumber, startCommand } from "../../base/index.ts";
+import {
+  commandFor,
+  roundNumber,
+  startCommand,
+  countOf,
+  formatBytes,
+  formatCount,
+  formatPercent,
+  shortAddress,
+  shortHex,
+} from "../../base/index.ts";
 import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
 import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, chainFacts, factRows, shownContracts } from "../facts.ts";
 import { feeWaitText } from "../feeWait.ts";
-import { countOf, formatBytes, formatCount, formatPercent, shortAddress, shortHex } from "../format.ts";
-import { layout, type LocalRun, openLocalRun, requireRun, withChain } from "../local.ts";
-import { coordinatorOption, runOption, stateOption } from "../options.ts";
+import {
+  layout,
+  type LocalRun,
+  openLocalRun,
+  requireRun,
+  withChain,
+  coordinatorOption,
+  runOption,
+  stateOption,
+  readerOptions,
+  soleRun,
+} from "../../run/index.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { findPutAside, type PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
-import { readerOptions, soleRun } from "../wiring.ts";
 import { joinLines } from "../up/display.ts";
 import { joinCommandFor } from "../up/launch.ts";
 import { heldOutBefore, liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";

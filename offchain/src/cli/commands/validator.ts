@@ -5,8 +5,9 @@ import { asRunId } from "@cotrain/sdk/protocol";
 import { UserError } from "../../base/index.ts";
 import { createLogger, runDaemon, stateExists, channelOnStderr, text, toggle, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { openLocalRun, refuseRunDirectory } from "../local.ts";
 import {
+  openLocalRun,
+  refuseRunDirectory,
   deploymentOption,
   logLevelOption,
   passphraseFileOption,
@@ -14,9 +15,14 @@ import {
   runOption,
   stateOption,
   walletOption,
-} from "../options.ts";
-import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
-import { openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
+  ensureOwnWallet,
+  namedWallet,
+  openWallet,
+  type Role,
+  openRemoteRun,
+  readerOptions,
+  requireNamedDeployment,
+} from "../../run/index.ts";
 
 /** `cotrain validator`: recomputes, measures and signs. */
 export const validatorCommand = defineCommand({

@@ -1,17 +1,30 @@
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
+import { UserError, countOf, formatBytes, wrap } from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
-import { type BlobSource, type HeadReport, verifyRun, type VerifySummary } from "../../run/index.ts";
+import {
+  type BlobSource,
+  type HeadReport,
+  verifyRun,
+  type VerifySummary,
+  openLocalRun,
+  requireRun,
+  withChain,
+  coordinatorOption,
+  deploymentOption,
+  rpcOption,
+  runOption,
+  stateOption,
+  blobSourceOf,
+  openRemoteRun,
+  readerOptions,
+  requireNamedDeployment,
+} from "../../run/index.ts";
 import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ChainFacts, contractRows, shownContracts } from "../facts.ts";
-import { countOf, formatBytes, wrap } from "../format.ts";
-import { openLocalRun, requireRun, withChain } from "../local.ts";
 import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
-import { coordinatorOption, deploymentOption, rpcOption, runOption, stateOption } from "../options.ts";
 import { columnsOf, type Output, table } from "../output.ts";
-import { blobSourceOf, openRemoteRun, readerOptions, requireNamedDeployment } from "../wiring.ts";
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  " } as const;
 

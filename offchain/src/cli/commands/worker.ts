@@ -5,8 +5,8 @@ import { asRunId } from "@cotrain/sdk/protocol";
 import { systemClock, UserError } from "../../base/index.ts";
 import { account, choice, createLogger, type LogFile, openLogFile, runDaemon, text, url } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { refuseRunDirectory } from "../local.ts";
 import {
+  refuseRunDirectory,
   deploymentOption,
   logLevelOption,
   passphraseFileOption,
@@ -15,9 +15,12 @@ import {
   stateOption,
   threadsOption,
   walletOption,
-} from "../options.ts";
-import { ensureOwnWallet, namedWallet, openWallet, type Role } from "../up/wallets.ts";
-import { remoteReader } from "../wiring.ts";
+  ensureOwnWallet,
+  namedWallet,
+  openWallet,
+  type Role,
+  remoteReader,
+} from "../../run/index.ts";
 
 const DEFAULT_STATE = ".cotrain-worker";
 

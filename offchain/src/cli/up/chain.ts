@@ -20,12 +20,11 @@ import {
 } from "../../chain/index.ts";
 import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
-import { layout, workOn } from "../local.ts";
+import { layout, workOn, ensureWallet, namedWallet, type Role } from "../../run/index.ts";
 import { estimateCost, requireAffordable, weiOf } from "./funding.ts";
 import { fundOwners, startTicker } from "./funds.ts";
 import type { upOptions } from "./options.ts";
 import { checkChain } from "./request.ts";
-import { ensureWallet, namedWallet, type Role } from "./wallets.ts";
 
 const VALIDATORS = 3;
 

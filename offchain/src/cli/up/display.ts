@@ -4,8 +4,7 @@
  */
 import { createLogUpdate } from "log-update";
 
-import type { Clock } from "../../base/index.ts";
-import { formatDuration, wrapCommand } from "../format.ts";
+import { type Clock, formatDuration, wrapCommand } from "../../base/index.ts";
 import { type Output, printableInColour } from "../output.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 

@@ -1,8 +1,7 @@
 /** What a start costs on a chain whose coins are worth something: estimated and checked before anything is sent. */
 import { type Address, formatEther } from "viem";
 
-import { RetryableError, UserError } from "../../base/index.ts";
-import { formatAddress } from "../format.ts";
+import { RetryableError, UserError, formatAddress } from "../../base/index.ts";
 
 /**
  * Gas of a first start: the contracts (deploy/deployment.ts), the model, the run and the first checkpoint. A test holds it

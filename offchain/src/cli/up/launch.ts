@@ -23,7 +23,7 @@ import {
 } from "../../service/index.ts";
 import { type BlobStore, checkBlobs } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
-import { layout, readDeployment } from "../local.ts";
+import { layout, readDeployment } from "../../run/index.ts";
 import { cotrainProcess } from "../processes.ts";
 import type { Wallets } from "./chain.ts";
 import type { upOptions } from "./options.ts";

@@ -10,7 +10,7 @@ import {
   rpcOption,
   stateOption,
   walletOption,
-} from "../options.ts";
+} from "../../run/index.ts";
 
 export const upOptions = {
   for: duration({ description: "how long to train; settling takes half a minute more", default: 180_000 }),

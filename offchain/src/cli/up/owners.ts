@@ -36,9 +36,8 @@ import type { Account, Client, LocalAccount, Transport } from "viem";
 
 import { getBlock } from "viem/actions";
 
-import { type Clock, RetryableError } from "../../base/index.ts";
+import { type Clock, RetryableError, formatCount, formatShares } from "../../base/index.ts";
 import { type WalletChain, walletOn } from "../../chain/index.ts";
-import { formatCount, formatShares } from "../format.ts";
 
 /** A wallet that owns shares or will. */
 export interface Owner {

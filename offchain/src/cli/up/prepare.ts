@@ -48,8 +48,7 @@ import {
 import { type BlobStore, openBlobStore } from "../../storage/index.ts";
 import type { CommandContext } from "../command.ts";
 import { chainFacts, type ChainFacts } from "../facts.ts";
-import { demoParamsOf, prepareRun, registerRunOnChain } from "../createRun.ts";
-import { layout, workOn, writeDeployment } from "../local.ts";
+import { demoParamsOf, prepareRun, registerRunOnChain, layout, workOn, writeDeployment } from "../../run/index.ts";
 import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
 import { keepWallets } from "./funds.ts";
 import { portLine, startProcesses } from "./launch.ts";

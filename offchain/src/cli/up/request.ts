@@ -15,7 +15,7 @@ import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, var
 import type { CommandContext } from "../command.ts";
 import { diskFor, requireDisk } from "./disk.ts";
 import type { upOptions } from "./options.ts";
-import { namedWallet } from "./wallets.ts";
+import { namedWallet } from "../../run/index.ts";
 
 /** What to do, with the settings of the run that is there already. */
 export interface Request {

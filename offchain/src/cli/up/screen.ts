@@ -4,10 +4,9 @@
  */
 import { codecCode, type MemberView, nameOfCode, parameterText, type RunView } from "@cotrain/sdk/protocol";
 
-import { roundNumber } from "../../base/index.ts";
 import { codecOf } from "../../diloco/index.ts";
-import { feeWaitText } from "../feeWait.ts";
 import {
+  roundNumber,
   bar,
   bitsPerByte,
   countOf,
@@ -20,7 +19,8 @@ import {
   shortHex,
   sparkline,
   wrapCommand,
-} from "../format.ts";
+} from "../../base/index.ts";
+import { feeWaitText } from "../feeWait.ts";
 import { type Output, type Style, table } from "../output.ts";
 import { allWork, leftWork } from "../work.ts";
 

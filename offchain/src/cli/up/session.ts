@@ -5,11 +5,9 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError, roundNumber } from "../../base/index.ts";
+import { RetryableError, roundNumber, formatDuration } from "../../base/index.ts";
 import type { Logger } from "../../service/index.ts";
-import { demoParamsOf } from "../createRun.ts";
-import { formatDuration } from "../format.ts";
-import { layout } from "../local.ts";
+import { demoParamsOf, layout } from "../../run/index.ts";
 import type { Display } from "./display.ts";
 import { claimAll, type Claim, decide, type Decision, type LocalModel } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";

@@ -2,16 +2,13 @@
 import { balanceOf, claimed, governorOf, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
-import { commandFor, startCommand } from "../../base/index.ts";
-import { workOf } from "../../run/index.ts";
+import { commandFor, startCommand, formatAddress, formatShares } from "../../base/index.ts";
+import { workOf, layout, type ActiveRewards, activeRewards, blobSourceOf } from "../../run/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
-import { layout } from "../local.ts";
 import { feeWaitText } from "../feeWait.ts";
-import { formatAddress, formatShares } from "../format.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
-import { type ActiveRewards, activeRewards, blobSourceOf } from "../wiring.ts";
 import { executedProposals } from "./decisions.ts";
 import type { Prepared } from "./prepare.ts";
 import { heldOutUntrained } from "./screen.ts";

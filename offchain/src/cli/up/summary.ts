@@ -14,7 +14,7 @@ import {
   shortAddress,
   wrap,
   wrapCommand,
-} from "../format.ts";
+} from "../../base/index.ts";
 import { type Output, table } from "../output.ts";
 import { shownUnpaid } from "../unpaid.ts";
 import { sampleOf, trafficLines } from "./screen.ts";

@@ -7,7 +7,7 @@ import { type Clock, startCommand, systemClock, unlessAborted } from "../../base
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
-import { layout } from "../local.ts";
+import { layout, rewardsOf } from "../../run/index.ts";
 import { columnsOf } from "../output.ts";
 import { diskError } from "./disk.ts";
 import { type Display, joinLines, openDisplay } from "./display.ts";
@@ -15,7 +15,6 @@ import type { LocalModel } from "./owners.ts";
 import type { upOptions } from "./options.ts";
 import { type OpenedState, openState, prepare } from "./prepare.ts";
 import { drawSummary } from "./summary.ts";
-import { rewardsOf } from "../wiring.ts";
 import { runSession } from "./session.ts";
 import { summarise } from "./summarise.ts";
 

@@ -3,9 +3,8 @@ import { type Address, asModelId } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, computeEpoch } from "../../../offchain/src/run/index.ts";
-import { activeRewards } from "../../../offchain/src/cli/wiring.ts";
-import { accounts, createLedger, type Ledger, modelId } from "../run/ledger.ts";
+import { type BlobSource, computeEpoch, activeRewards } from "../../../offchain/src/run/index.ts";
+import { accounts, createLedger, type Ledger, modelId } from "./ledger.ts";
 
 const [a, b] = accounts;
 const lower = (address: string): Address => address.toLowerCase() as Address;

@@ -7,11 +7,19 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
-import { ContractAddresses, asModelId, asRunId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  ContractAddresses,
+  type Digest,
+  asModelId,
+  asRunId,
+  type ModelId,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 import { BaseError } from "viem";
 
-import { commandFor, describeErrno, errnoOf, startCommand, UserError } from "../base/index.ts";
+import { commandFor, describeErrno, errnoOf, freshCommand, startCommand, UserError } from "../base/index.ts";
 import {
   anvilCommand,
   type ChainConnection,
@@ -192,4 +200,14 @@ export async function workOn<T>(
   } catch (error) {
     throw error instanceof BaseError ? chainError(connection.url, error, connection.chainId) : error;
   }
+}
+
+/** The build that the run was made with. @throws UserError `NO_LOCAL_RUN` */
+export function ownBuild(run: LocalRun): Digest {
+  const digest = run.file.settings?.["build"];
+  if (typeof digest === "string") return asDigest(digest);
+  throw new UserError(
+    "NO_LOCAL_RUN",
+    `${run.state} does not say which programs its run has: start anew with "${freshCommand(run.state)}".`,
+  );
 }

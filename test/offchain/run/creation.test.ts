@@ -2,7 +2,7 @@
 import { checkRunParams, defaultRunBounds } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
-import { demoParamsOf, FRAGMENTS, screeningOf } from "../../../offchain/src/cli/createRun.ts";
+import { demoParamsOf, FRAGMENTS, screeningOf } from "../../../offchain/src/run/creation.ts";
 import { upOptions } from "../../../offchain/src/cli/up/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/index.ts";
 import { presetNames, presetOf } from "../../../offchain/src/engine/index.ts";

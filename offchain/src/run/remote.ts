@@ -1,28 +1,16 @@
-/** How the command line joins the rooms: readers for a deployment, blob sources, the sole run of a coordinator. */
+/** A run that a coordinator serves, held against the deployment that the user names. */
 import {
-  type Address,
-  asAddress,
-  asDigest,
   asRunId,
   type ContractAddresses,
   type CoordinatorClient,
   createCoordinatorClient,
-  type Digest,
-  EpochManifest,
-  type Hex,
-  type ModelId,
-  parseDocument,
-  rewardTree,
-  RewardsFile,
   type RunId,
   type RunView,
 } from "@cotrain/sdk/protocol";
 
-import { freshCommand, UserError } from "../base/index.ts";
+import { UserError } from "../base/index.ts";
 import { type ChainReader, openReader } from "../chain/index.ts";
-import { type BlobSource, isNotHad, readJson, sumOfEpochs, type Unpaid, unpaidWork } from "../run/index.ts";
-import type { BlobReader } from "../storage/index.ts";
-import { type DeploymentFile, type LocalRun, readNamedDeployment } from "./local.ts";
+import { type DeploymentFile, readNamedDeployment } from "./local.ts";
 
 /** The block from which on a deployment's logs are read; the chain's first where it does not say. */
 function firstBlockOf(deployment: Pick<DeploymentFile, "blocks">): number {
@@ -35,11 +23,6 @@ export const readerOptions = (rpcUrl: string, chainId: number, deployment: Deplo
   chainId,
   contracts: deployment.addresses,
   fromBlock: firstBlockOf(deployment),
-});
-
-/** A blob store as the chain room reads it. */
-export const blobSourceOf = (blobs: BlobReader): BlobSource => ({
-  blob: (_run, digest, limit) => blobs.get(digest, limit),
 });
 
 /** @throws UserError `RUN_AMBIGUOUS` */
@@ -140,74 +123,4 @@ export async function requireNamedDeployment(
 export async function remoteReader(rpcUrl: string, options: RemoteOptions): Promise<ChainReader> {
   const { chainId, contracts, fromBlock } = await openRemoteRun(options);
   return openReader({ rpcUrl, chainId, contracts, fromBlock });
-}
-
-/** What the active root pays, from published documents that are checked against it. */
-export interface ActiveRewards {
-  readonly accounts: readonly Address[];
-  /** What earned nothing in so many of the newest epochs, and why. */
-  readonly unpaid: (epochs?: number) => Promise<Unpaid>;
-  /** Undefined for an account that it does not pay. */
-  readonly of: (account: Address) => { readonly cumulative: bigint; readonly proof: Hex[] } | undefined;
-}
-
-/** @returns undefined while no root is active. @throws UserError `REWARDS_MISMATCH`; what `blobs` throws */
-export async function activeRewards(
-  modelId: ModelId,
-  blobs: BlobSource,
-  reader: ChainReader,
-): Promise<ActiveRewards | undefined> {
-  const active = await reader.activeRoot(modelId);
-  if (!active) return undefined;
-  const posted = (await reader.rootsOf(modelId, active.root)).findLast(
-    ({ root, epoch }) => root === active.root && epoch === active.epoch,
-  );
-  if (!posted) return undefined;
-  const { runId } = posted;
-  const manifest = parseDocument(
-    "epoch manifest",
-    EpochManifest,
-    await readJson(blobs, runId, posted.epochDigest, "The epoch manifest"),
-  );
-  const file = await readRewards(blobs, runId, manifest.rewards).catch((error: unknown) => {
-    if (!isNotHad(error)) throw error;
-    // What is lost can be added up; the active root says whether it is the same.
-    return sumOfEpochs(blobs, runId, posted.epochDigest);
-  });
-  const tree = rewardTree(
-    modelId,
-    file.leaves.map((leaf) => ({ account: leaf.account, cumulative: BigInt(leaf.cumulative) })),
-  );
-  if (tree.root !== active.root)
-    throw new UserError(
-      "REWARDS_MISMATCH",
-      `The published rewards of epoch ${active.epoch} do not have the active root ${active.root}.`,
-    );
-  return {
-    accounts: file.leaves.map(({ account }) => asAddress(account)),
-    unpaid: (epochs) => unpaidWork(blobs, runId, posted.epochDigest, epochs),
-    of: (account) => tree.proofOf(account),
-  };
-}
-
-const readRewards = async (blobs: BlobSource, runId: RunId, digest: string): Promise<RewardsFile> =>
-  parseDocument("rewards", RewardsFile, await readJson(blobs, runId, digest, "The rewards"));
-
-/** Cumulative reward and proof of an account under the active root. @throws as {@link activeRewards} */
-export async function rewardsOf(
-  run: Pick<LocalRun, "modelId" | "blobs">,
-  reader: ChainReader,
-  account: Address,
-): Promise<{ readonly cumulative: bigint; readonly proof: Hex[] } | undefined> {
-  return (await activeRewards(run.modelId, blobSourceOf(run.blobs), reader))?.of(account);
-}
-
-/** The build that the run was made with. @throws UserError `NO_LOCAL_RUN` */
-export function ownBuild(run: LocalRun): Digest {
-  const digest = run.file.settings?.["build"];
-  if (typeof digest === "string") return asDigest(digest);
-  throw new UserError(
-    "NO_LOCAL_RUN",
-    `${run.state} does not say which programs its run has: start anew with "${freshCommand(run.state)}".`,
-  );
 }

@@ -3,14 +3,14 @@ import { join } from "node:path";
 
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError, withRemedy } from "../../base/index.ts";
+import { UserError, withRemedy } from "../base/index.ts";
 import {
   ensureKeystore,
   openKeystore,
   openStateDirectory,
   SCRYPT_N_LOCAL,
   SCRYPT_N_STANDARD,
-} from "../../service/index.ts";
+} from "../service/index.ts";
 
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …. */
 export type Role = "organiser" | "poster" | `validator-${number}` | `worker-${number}`;
