@@ -28,11 +28,12 @@ below.run = [...below.chain, "chain"];
 below.coordinator = [...below.run, "run"];
 below.worker = below.coordinator;
 below.validator = below.coordinator;
-below.cli = [...below.coordinator, "coordinator", "worker", "validator"];
+below.localnet = [...below.coordinator, "coordinator", "worker", "validator"];
+below.cli = [...below.localnet, "localnet"];
 
 const rooms = Object.keys(below);
-/** Only the command line deploys. */
-const deployers = ["cli"];
+/** Only localnet deploys. */
+const deployers = ["localnet"];
 
 const room = (name) => `^offchain/src/${name}/`;
 const oneOf = (names) => `^offchain/src/(${names.join("|")})/`;
@@ -64,10 +65,17 @@ export default {
       to: { path: "^offchain/src/[^/]+/", pathNot: oneOf(rooms) },
     },
     {
-      name: "only-the-command-line-deploys",
+      name: "only-localnet-deploys",
       severity: "error",
       from: { path: "^offchain/", pathNot: oneOf(deployers) },
       to: { path: "^deploy/" },
+    },
+    {
+      name: "commands-know-no-localnet",
+      comment: "What npm start runs is put together by cli/up; every other command works on any run.",
+      severity: "error",
+      from: { path: "^offchain/src/cli/commands/" },
+      to: { path: "^offchain/src/localnet/" },
     },
     {
       name: "contracts-through-the-sdk",

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import {
   type Address,
@@ -37,7 +38,7 @@ import {
 } from "../../offchain/src/chain/index.ts";
 import { prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/run/creation.ts";
 import { layout, writeDeployment } from "../../offchain/src/run/index.ts";
-import { cotrainProcess } from "../../offchain/src/cli/processes.ts";
+import { coordinatorProcess } from "../../offchain/src/localnet/processes.ts";
 import { ensureWallet } from "../../offchain/src/run/wallets.ts";
 import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
@@ -118,7 +119,9 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
     modelId,
     runId,
   });
-  const coordinator = await supervisor.start(cotrainProcess("coordinator", ["coordinator", "--state", state]));
+  const coordinator = await supervisor.start(
+    coordinatorProcess(fileURLToPath(new URL("../../offchain/src/cli/main.ts", import.meta.url)), { state }),
+  );
   if (coordinator.pid === undefined) throw new InternalError("NO_PROCESS", "The coordinator has no process.");
   const stack = opened.move();
   return {

@@ -64,7 +64,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "who lists or claims rewards that were lost does not add them up",
-    file: "offchain/src/run/remote.ts",
+    file: "offchain/src/run/rewards.ts",
     text: "    if (!isNotHad(error)) throw error;\n",
     instead: "    throw error;\n",
     tests: ["test/offchain/run/rewards.test.ts"],
@@ -226,24 +226,24 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a session waits by the wall clock",
-    file: "offchain/src/cli/up/session.ts",
+    file: "offchain/src/localnet/session.ts",
     text: "if (clock.monotonic() >= until) return undefined;",
     instead: "if (clock.now() >= until) return undefined;",
-    tests: ["test/offchain/cli/session.test.ts"],
+    tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
     name: "a session trains by the wall clock",
-    file: "offchain/src/cli/up/session.ts",
+    file: "offchain/src/localnet/session.ts",
     text: "const elapsed = clock.monotonic() - started;",
     instead: "const elapsed = clock.now() - started;",
-    tests: ["test/offchain/cli/session.test.ts"],
+    tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
     name: "a session's owners collect by the wall clock",
-    file: "offchain/src/cli/up/session.ts",
+    file: "offchain/src/localnet/session.ts",
     text: "if (clock.monotonic() - collected < COLLECT_EVERY_MS) return;\n      collected = clock.monotonic();",
     instead: "if (clock.now() - collected < COLLECT_EVERY_MS) return;\n      collected = clock.now();",
-    tests: ["test/offchain/cli/session.test.ts"],
+    tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
     name: "restarts of a process count by the wall clock",
@@ -1169,10 +1169,10 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "settling takes as long as it takes",
-    file: "offchain/src/cli/up/session.ts",
+    file: "offchain/src/localnet/session.ts",
     text: "const settled = clock.monotonic() + SETTLE_MS;",
     instead: "const settled = clock.monotonic() + 20 * SETTLE_MS;",
-    tests: ["test/offchain/cli/session.test.ts"],
+    tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
     name: "an honest coordinator of another class is called a liar",
@@ -2113,8 +2113,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a start that is told to stop goes on preparing",
     file: "offchain/src/cli/up/up.ts",
-    text: "await unlessAborted(prepare(context, daemon, opened, display, clock), daemon.signal);",
-    instead: "await unlessAborted(prepare(context, daemon, opened, display, clock), new AbortController().signal);",
+    text: "await unlessAborted(prepare(localnet, daemon, opened, display, clock), daemon.signal);",
+    instead: "await unlessAborted(prepare(localnet, daemon, opened, display, clock), new AbortController().signal);",
     tests: ["test/e2e/interrupt.test.ts"],
   },
   {

@@ -1,5 +1,5 @@
 /** Numbers, durations, addresses and bars as people read them. */
-import { type Address, getAddress } from "viem";
+import { type Address, formatEther, getAddress } from "viem";
 
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
@@ -134,4 +134,13 @@ export function wrapCommand(command: string, width: number): string[] {
     } else line += line === "" ? word : ` ${word}`;
   }
   return [...lines, line];
+}
+
+/** Wei of coins that a flag names, to a billionth of one. */
+export const weiOf = (coins: number): bigint => BigInt(Math.round(coins * 1e9)) * 10n ** 9n;
+
+/** Four digits are as exact as an estimate is; rounded up, so that what is told suffices. */
+export function formatCoins(wei: bigint): string {
+  const unit = 10n ** BigInt(Math.max(0, wei.toString().length - 4));
+  return formatEther(((wei + unit - 1n) / unit) * unit);
 }

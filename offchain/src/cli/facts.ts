@@ -1,54 +1,6 @@
-/** Where a run lives on-chain, so that a wallet, a block explorer or a script finds it without us. */
-import { modelContractsOf } from "@cotrain/sdk/actions";
-import type { ContractAddresses, ModelId } from "@cotrain/sdk/protocol";
-import type { Client } from "viem";
-
-import { redactUrl, formatAddress } from "../base/index.ts";
+/** Where a run lives on-chain, as lines for people. */
+import { type ChainFacts, contractNames } from "../run/index.ts";
 import { table } from "./output.ts";
-
-export interface ChainFacts {
-  readonly chainId: number;
-  /** The RPC as it may be shown: without the keys that providers put into paths and queries. */
-  readonly rpc: string;
-  /** By name, in the casing of EIP-55: the deployment's contracts and the model's own. */
-  readonly contracts: Readonly<Record<string, string>>;
-}
-
-/** An RPC that others may be told of, undefined where its URL may hold a key. */
-export const publicRpcOf = (url: string): string | undefined =>
-  redactUrl(url) === url.replace(/\/$/, "") ? url : undefined;
-
-const names: Readonly<Record<string, string>> = {
-  shares: "shares (ERC-20 with votes)",
-  governor: "governor",
-  timelock: "timelock",
-  checkpointRegistry: "checkpoint registry",
-  runRegistry: "run registry",
-  modelRegistry: "model registry",
-  validatorSet: "validator set",
-  emission: "emission",
-  computeRewards: "compute rewards",
-};
-
-export async function chainFacts(
-  client: Client,
-  where: {
-    readonly chainId: number;
-    readonly rpcUrl: string;
-    readonly addresses: Readonly<ContractAddresses>;
-    readonly modelId: ModelId;
-  },
-): Promise<ChainFacts> {
-  const { addresses, modelId } = where;
-  const own = await modelContractsOf(client, { addresses, modelId });
-  return { chainId: where.chainId, rpc: redactUrl(where.rpcUrl), contracts: shownContracts({ ...own, ...addresses }) };
-}
-
-/** Contracts in the order in which they are shown, in the casing of EIP-55. */
-export const shownContracts = (contracts: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(
-    Object.keys(names).flatMap((key) => (contracts[key] ? [[key, formatAddress(contracts[key])]] : [])),
-  );
 
 /** A line for the chain, one for its RPC, one for each contract. */
 export const factRows = (
@@ -60,6 +12,6 @@ export const factRows = (
 ];
 
 export const contractRows = (contracts: Readonly<Record<string, string>>): [label: string, value: string][] =>
-  Object.entries(contracts).map(([key, address]) => [names[key] ?? key, address]);
+  Object.entries(contracts).map(([key, address]) => [contractNames[key] ?? key, address]);
 
 export const factLines = (facts: Pick<ChainFacts, "chainId" | "rpc" | "contracts">): string[] => table(factRows(facts));

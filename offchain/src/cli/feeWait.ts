@@ -1,7 +1,7 @@
 /** That checkpoints wait for lower fees, as one sentence: what the chain asks for, and what is allowed. */
 import type { RunView } from "@cotrain/sdk/protocol";
 
-import { formatCoins } from "./up/funding.ts";
+import { formatCoins } from "../base/index.ts";
 
 const coins = (wei: string): string => `${formatCoins(BigInt(wei))} coins`;
 

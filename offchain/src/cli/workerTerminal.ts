@@ -7,8 +7,7 @@ import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
-import { isLoopback } from "./up/launch.ts";
-import { activeRewards, openRemoteRun } from "../run/index.ts";
+import { isLoopback, activeRewards, openRemoteRun } from "../run/index.ts";
 import { allWork, workOf } from "./work.ts";
 import {
   adviceFor,

@@ -41,3 +41,6 @@ export * from "./options.ts";
 export * from "./remote.ts";
 export { type ActiveRewards, activeRewards, rewardsOf } from "./rewards.ts";
 export * from "./wallets.ts";
+export * from "./facts.ts";
+export * from "./heldOut.ts";
+export * from "./joining.ts";

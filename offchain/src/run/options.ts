@@ -1,8 +1,8 @@
-/** Options that several commands share. */
+/** Options of the daemons and of the local network, which starts daemons with them, and those that several commands share. */
 import { formatEther } from "viem";
 
 import { DEFAULT_MAX_FEE } from "../chain/index.ts";
-import { choice, duration, hash, integer, port, real, size, text, url } from "../service/index.ts";
+import { account, choice, duration, hash, integer, port, real, size, text, toggle, url } from "../service/index.ts";
 
 export const stateOption = text({
   value: "directory",
@@ -61,4 +61,84 @@ export const retentionOptions = {
   }),
   keepCheckpoints: integer(1, 1_000_000, { description: "newest checkpoints that stay in any case (default: 8)" }),
   keepBytes: size({ description: "bytes of older checkpoints' shards that stay (default: 2GiB)" }),
+} as const;
+
+/** `cotrain coordinator`. */
+export const coordinatorOptions = {
+  state: stateOption,
+  run: runOption,
+  rpc: rpcOption,
+  maxFee: maxFeeOption,
+  publicRpc: publicRpcOption,
+  wallet: walletOption,
+  passphraseFile: passphraseFileOption,
+  ...listenOptions,
+  behindProxy: behindProxyOption,
+  loopbackPort: port({ description: "with TLS: port of plain HTTP besides, for this machine alone" }),
+  operatorTokenFile: text({
+    value: "file",
+    description: "file with the token that may pause and resume (default: in the state directory)",
+  }),
+  ...retentionOptions,
+  logLevel: logLevelOption,
+} as const;
+
+/** `cotrain validator`. */
+export const validatorOptions = {
+  coordinator: url({ description: "URL of the coordinator to check", default: "http://127.0.0.1:7700" }),
+  run: runOption,
+  state: { ...stateOption, default: ".cotrain-validator" },
+  wallet: walletOption,
+  passphraseFile: passphraseFileOption,
+  rpc: rpcOption,
+  deployment: deploymentOption,
+  role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
+  loss: toggle({ description: "measure held-out loss too", default: true }),
+  logLevel: logLevelOption,
+} as const;
+
+/** `cotrain worker`. */
+export const workerOptions = {
+  coordinator: url({ description: "URL of the coordinator to train for", default: "http://127.0.0.1:7700" }),
+  run: runOption,
+  state: { ...stateOption, default: ".cotrain-worker" },
+  wallet: walletOption,
+  passphraseFile: passphraseFileOption,
+  beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
+  rpc: rpcOption,
+  deployment: deploymentOption,
+  threads: threadsOption,
+  role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
+  log: choice(["text", "json"], {
+    description: "what stderr gets: lines for people, or every event as JSON (default: text on a terminal)",
+  }),
+  logLevel: logLevelOption,
+} as const;
+
+/** `cotrain up`. */
+export const localnetOptions = {
+  for: duration({ description: "how long to train; settling takes half a minute more", default: 180_000 }),
+  vote: toggle({
+    description: "whether the holders vote in this session (default: once, in the first of 1:30 or more)",
+  }),
+  yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),
+  exit: toggle({ description: "end after the summary instead of staying up", default: false }),
+  fresh: toggle({ description: "put the old state aside and start anew", default: false }),
+  state: stateOption,
+  preset: text({ value: "name", description: "model preset of a new run: 0.1m, 1m, 3.5m or 20m", default: "1m" }),
+  data: text({ value: "file", description: "text file to train on instead of the Brown corpus (new runs)" }),
+  workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
+  rpc: rpcOption,
+  maxFee: maxFeeOption,
+  publicRpc: publicRpcOption,
+  deployments: text({
+    value: "directory",
+    description: "directory that records deployments to public chains (default: deploy/deployments of this repository)",
+  }),
+  wallet: walletOption,
+  passphraseFile: passphraseFileOption,
+  chainPort: port({ description: "port of the embedded chain; a free one near it if it is taken", default: 8545 }),
+  behindProxy: behindProxyOption,
+  ...listenOptions,
+  ...retentionOptions,
 } as const;

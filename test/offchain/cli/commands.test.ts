@@ -231,9 +231,9 @@ describe("where a value comes from", () => {
  */
 const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   up: {
-    vote: "session",
-    publicRpc: "launch",
-    yes: "funding",
+    vote: "../localnet/session",
+    publicRpc: "../localnet/launch",
+    yes: "../localnet/funding",
     for: "../../e2e/finishedRun",
     exit: "../../e2e/finishedRun",
     fresh: "../../e2e/finishedRun",
@@ -271,7 +271,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     logLevel: "daemons",
   },
   coordinator: {
-    publicRpc: "launch",
+    publicRpc: "../localnet/launch",
     state: "daemons",
     run: "daemons",
     rpc: "daemons",

@@ -9,8 +9,8 @@ import type { Unpaid, UnpaidWork } from "../../../offchain/src/run/index.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
 import { shortAddress } from "../../../offchain/src/base/index.ts";
 import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
-import type { Prepared } from "../../../offchain/src/cli/up/prepare.ts";
-import type { Session } from "../../../offchain/src/cli/up/session.ts";
+import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
+import type { Session } from "../../../offchain/src/localnet/session.ts";
 import { drawSummary } from "../../../offchain/src/cli/up/summary.ts";
 import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
 import { temporaryDirectory } from "./support.ts";
@@ -26,15 +26,12 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
   totalSupply: async () => 0n,
   votesOf: async () => 0n,
 }));
-vi.mock("../../../offchain/src/run/remote.ts", async (original) => ({
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
-}));
-vi.mock("../../../offchain/src/run/local.ts", async (original) => ({
-  ...(await original<object>()),
   openLocalRun: async () => ({ file: { wallets: { "worker-1": own } }, deployment: {} }),
   requireRun: () => undefined,
   withChain: (_run: unknown, work: (connection: object) => unknown) => work({ client: {} }),

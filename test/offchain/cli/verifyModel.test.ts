@@ -14,15 +14,15 @@ const stand = vi.hoisted(() => ({ reader: {}, served: "" }));
 vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
   ...(await original<object>()),
   openReader: async () => stand.reader,
+}));
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
+  ...(await original<object>()),
+  openRemoteRun: async () => ({ client: {}, runId: stand.served, pinned: true }),
   // All that is on the chain holds.
   verifyRun: async function* () {
     yield* [];
     return { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0, problems: [] };
   },
-}));
-vi.mock("../../../offchain/src/run/remote.ts", async (original) => ({
-  ...(await original<object>()),
-  openRemoteRun: async () => ({ client: {}, runId: stand.served, pinned: true }),
 }));
 
 async function imported() {

@@ -27,7 +27,7 @@ import { cotrain, temporaryDirectory } from "./support.ts";
 /** The RPC that a coordinator tells of, and those that were asked. */
 const stand = vi.hoisted(() => ({ told: "", asked: [] as string[] }));
 
-vi.mock("../../../offchain/src/run/remote.ts", async (original) => ({
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   openRemoteRun: async () => ({ rpcUrl: stand.told, view: { members: [], accepted: { workers: 0, tokens: "0" } } }),
 }));

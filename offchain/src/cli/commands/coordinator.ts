@@ -1,60 +1,24 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 
-import { readFileBounded, UserError } from "../../base/index.ts";
-import {
-  createLogger,
-  loadTls,
-  openRoleDirectory,
-  port,
-  runDaemon,
-  channelOnStderr,
-  text,
-} from "../../service/index.ts";
+import { readFileBounded, UserError, weiOf } from "../../base/index.ts";
+import { createLogger, loadTls, openRoleDirectory, runDaemon, channelOnStderr } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { publicRpcOf } from "../facts.ts";
 import {
+  coordinatorOptions,
+  publicRpcOf,
   layout,
   openLocalRun,
-  behindProxyOption,
-  listenOptions,
-  logLevelOption,
-  maxFeeOption,
-  passphraseFileOption,
-  publicRpcOption,
-  retentionOptions,
-  rpcOption,
-  runOption,
-  stateOption,
-  walletOption,
   namedWallet,
   openWallet,
   ownBuild,
   readerOptions,
 } from "../../run/index.ts";
-import { weiOf } from "../up/funding.ts";
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
   name: "coordinator",
   summary: "run the rounds of this directory's run and serve its HTTP API",
-  options: {
-    state: stateOption,
-    run: runOption,
-    rpc: rpcOption,
-    maxFee: maxFeeOption,
-    publicRpc: publicRpcOption,
-    wallet: walletOption,
-    passphraseFile: passphraseFileOption,
-    ...listenOptions,
-    behindProxy: behindProxyOption,
-    loopbackPort: port({ description: "with TLS: port of plain HTTP besides, for this machine alone" }),
-    operatorTokenFile: text({
-      value: "file",
-      description: "file with the token that may pause and resume (default: in the state directory)",
-    }),
-    ...retentionOptions,
-    logLevel: logLevelOption,
-  },
+  options: coordinatorOptions,
   examples: [
     ["npx cotrain coordinator", "go on with this directory's run on a chain of its own (cotrain up --rpc)"],
     ["npx cotrain coordinator --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem", "for workers elsewhere"],

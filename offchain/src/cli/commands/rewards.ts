@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError, formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
+import { UserError, formatAddress, formatShares, shortAddress, wrap, weiOf } from "../../base/index.ts";
 import {
   type ChainConnection,
   type ChainReader,
@@ -21,6 +21,7 @@ import {
   DEVELOPMENT_CHAIN_ID,
   developmentChain,
   requestFunds,
+  walletOn,
 } from "../../chain/index.ts";
 import {
   UNPAID_EPOCHS,
@@ -51,8 +52,6 @@ import { account as accountOption, integer, openKeystore, text, toggle } from ".
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
 import { restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
-import { weiOf } from "../up/funding.ts";
-import { ownerOf } from "../up/owners.ts";
 
 /** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
 const placeOptions = {
@@ -345,7 +344,7 @@ export const rewardsClaimCommand = defineCommand({
           let transaction: Hex | null = null;
           if (claimable > 0n) {
             await fundLocally(connection, account);
-            const { client } = ownerOf(name, { ...connection, maxFee: weiOf(options.maxFee) }, await open());
+            const client = walletOn({ ...connection, maxFee: weiOf(options.maxFee) }, await open());
             const { receipt } = await claim.sync(client, {
               addresses,
               modelId,

@@ -1,3 +1,4 @@
+import { factRows } from "../facts.ts";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -29,9 +30,10 @@ import { type ChainReader, connect, createReader, type PostedHead } from "../../
 import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { type ChainFacts, chainFacts, factRows, shownContracts } from "../facts.ts";
-import { feeWaitText } from "../feeWait.ts";
 import {
+  type ChainFacts,
+  chainFacts,
+  shownContracts,
   layout,
   type LocalRun,
   openLocalRun,
@@ -42,13 +44,15 @@ import {
   stateOption,
   readerOptions,
   soleRun,
+  heldOutBefore,
+  joinCommandFor,
 } from "../../run/index.ts";
+import { feeWaitText } from "../feeWait.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { findPutAside, type PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
 import { joinLines } from "../up/display.ts";
-import { joinCommandFor } from "../up/launch.ts";
-import { heldOutBefore, liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
+import { liveSpeed, sampleOf, trafficLines } from "../up/screen.ts";
 import { Summary } from "../up/summary.ts";
 import { allWork, leftWork } from "../work.ts";
 

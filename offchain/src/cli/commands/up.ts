@@ -1,11 +1,11 @@
 import { defineCommand } from "../command.ts";
-import { upOptions } from "../up/options.ts";
+import { localnetOptions } from "../../run/index.ts";
 
 /** `cotrain up`, what `npm start` calls. */
 export const upCommand = defineCommand({
   name: "up",
   summary: "train a model on this machine: chain, coordinator, validators and workers, all of it",
-  options: upOptions,
+  options: localnetOptions,
   examples: [
     ["npm start", "three minutes of training on the Brown corpus, then a summary; again: train further"],
     ["npm start -- --for 45s --exit", "a short session that ends by itself"],

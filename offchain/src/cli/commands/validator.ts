@@ -3,18 +3,12 @@ import { resolve } from "node:path";
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import { createLogger, runDaemon, stateExists, channelOnStderr, text, toggle, url } from "../../service/index.ts";
+import { createLogger, runDaemon, stateExists, channelOnStderr } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
+  validatorOptions,
   openLocalRun,
   refuseRunDirectory,
-  deploymentOption,
-  logLevelOption,
-  passphraseFileOption,
-  rpcOption,
-  runOption,
-  stateOption,
-  walletOption,
   ensureOwnWallet,
   namedWallet,
   openWallet,
@@ -28,18 +22,7 @@ import {
 export const validatorCommand = defineCommand({
   name: "validator",
   summary: "recompute what a coordinator published, and sign what holds",
-  options: {
-    coordinator: url({ description: "URL of the coordinator to check", default: "http://127.0.0.1:7700" }),
-    run: runOption,
-    state: { ...stateOption, default: ".cotrain-validator" },
-    wallet: walletOption,
-    passphraseFile: passphraseFileOption,
-    rpc: rpcOption,
-    deployment: deploymentOption,
-    role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
-    loss: toggle({ description: "measure held-out loss too", default: true }),
-    logLevel: logLevelOption,
-  },
+  options: validatorOptions,
   examples: [
     [
       "npx cotrain validator --coordinator http://127.0.0.1:7700 --rpc http://127.0.0.1:8545 --wallet me.json --passphrase-file pass",

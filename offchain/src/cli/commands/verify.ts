@@ -1,3 +1,4 @@
+import { contractRows } from "../facts.ts";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
 import { UserError, countOf, formatBytes, wrap } from "../../base/index.ts";
@@ -19,10 +20,11 @@ import {
   openRemoteRun,
   readerOptions,
   requireNamedDeployment,
+  type ChainFacts,
+  shownContracts,
 } from "../../run/index.ts";
 import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { type ChainFacts, contractRows, shownContracts } from "../facts.ts";
 import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
 import { columnsOf, type Output, table } from "../output.ts";
 

@@ -3,18 +3,11 @@ import { join, resolve } from "node:path";
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { systemClock, UserError } from "../../base/index.ts";
-import { account, choice, createLogger, type LogFile, openLogFile, runDaemon, text, url } from "../../service/index.ts";
+import { createLogger, type LogFile, openLogFile, runDaemon } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
+  workerOptions,
   refuseRunDirectory,
-  deploymentOption,
-  logLevelOption,
-  passphraseFileOption,
-  rpcOption,
-  runOption,
-  stateOption,
-  threadsOption,
-  walletOption,
   ensureOwnWallet,
   namedWallet,
   openWallet,
@@ -28,22 +21,7 @@ const DEFAULT_STATE = ".cotrain-worker";
 export const workerCommand = defineCommand({
   name: "worker",
   summary: "train for a coordinator and earn shares",
-  options: {
-    coordinator: url({ description: "URL of the coordinator to train for", default: "http://127.0.0.1:7700" }),
-    run: runOption,
-    state: { ...stateOption, default: DEFAULT_STATE },
-    wallet: walletOption,
-    passphraseFile: passphraseFileOption,
-    beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
-    rpc: rpcOption,
-    deployment: deploymentOption,
-    threads: threadsOption,
-    role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
-    log: choice(["text", "json"], {
-      description: "what stderr gets: lines for people, or every event as JSON (default: text on a terminal)",
-    }),
-    logLevel: logLevelOption,
-  },
+  options: workerOptions,
   examples: [
     [
       "npx cotrain worker --coordinator http://127.0.0.1:7700",

@@ -6,15 +6,10 @@ import { createLogUpdate } from "log-update";
 
 import { type Clock, formatDuration, wrapCommand } from "../../base/index.ts";
 import { type Output, printableInColour } from "../output.ts";
+import type { Progress } from "../../localnet/index.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 
-export interface Display {
-  /** The time of an activity counts from its first mention. */
-  readonly update: (change: Partial<Omit<Screen, "elapsed">>) => void;
-  /** On a terminal a notice of a named kind takes the place of the one before it. */
-  readonly announce: (notice: string, kind?: string) => void;
-  /** Lines that stay. */
-  readonly say: (lines: readonly string[]) => void;
+export interface Display extends Progress {
   readonly close: () => void;
   readonly closed: boolean;
 }

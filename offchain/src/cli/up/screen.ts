@@ -20,50 +20,24 @@ import {
   sparkline,
   wrapCommand,
 } from "../../base/index.ts";
+import type { Stage } from "../../localnet/index.ts";
+import { heldOutBefore } from "../../run/index.ts";
 import { feeWaitText } from "../feeWait.ts";
 import { type Output, type Style, table } from "../output.ts";
 import { allWork, leftWork } from "../work.ts";
 
-export interface Screen {
-  /** What is going on, e.g. "Training" or "Settling". */
-  readonly activity: string;
-  readonly model: string;
-  readonly parameters: number;
-  readonly chainId: number;
-  /** The chain's RPC as it may be shown. */
-  readonly rpc: string;
+export interface Screen extends Stage {
   /** Since the activity began, ms. */
   readonly elapsed: number;
-  /** How long the activity is to take, ms, where that is known. */
-  readonly goal: number | undefined;
-  /** What the activity waits for, at most as long as its goal. */
-  readonly waitsFor: readonly string[];
-  readonly bytesPerToken: number;
-  /** Tokens of a sequence. */
-  readonly sequence: number;
-  readonly view: RunView | undefined;
   /** Training loss so far, nats per token, one value a round. */
   readonly losses: readonly number[];
   /** Newest on-chain notices, oldest first, one of each named kind. */
   readonly notices: readonly { readonly text: string; readonly kind?: string | undefined }[];
-  /** The command line with which others join, and the one that shows it where there is no room for it. */
-  readonly joinCommand: string;
-  readonly statusCommand: string;
-  /** Restarts and the like. */
-  readonly warning: string | undefined;
 }
 
 type HeldOut = RunView["loss"]["heldOut"];
 
 const heldOutBits = (loss: HeldOut): string => (loss === null ? "–" : (loss.microBitsPerByte / 1e6).toFixed(3));
-
-/** Held-out loss before any training. While nobody has measured checkpoint 0, the first loss known is of a trained one. */
-export const heldOutUntrained = ({ heldOutFirst }: RunView["loss"]): RunView["loss"]["heldOut"] | undefined =>
-  heldOutFirst?.round === 0 ? heldOutFirst : undefined;
-
-/** {@link heldOutUntrained}, beside the newest: what is of checkpoint 0 itself stands for both. */
-export const heldOutBefore = (loss: RunView["loss"]): RunView["loss"]["heldOut"] | undefined =>
-  loss.heldOut?.round === 0 ? undefined : heldOutUntrained(loss);
 
 /** On how much text a held-out figure rests. @param sequence tokens of a sequence, 0 where that is not known */
 export function sampleOf(sequences: number | null, sequence: number): string {

@@ -3,17 +3,15 @@ import { balanceOf, claimed, governorOf, sharesOf, totalSupply, votesOf } from "
 import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { commandFor, startCommand, formatAddress, formatShares } from "../../base/index.ts";
-import { workOf, layout, type ActiveRewards, activeRewards, blobSourceOf } from "../../run/index.ts";
+import { workOf, layout, type ActiveRewards, activeRewards, blobSourceOf, heldOutUntrained } from "../../run/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { feeWaitText } from "../feeWait.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
-import type { Prepared } from "./prepare.ts";
-import { heldOutUntrained } from "./screen.ts";
+import type { Prepared, Session } from "../../localnet/index.ts";
 import { Summary } from "./summary.ts";
-import type { Session } from "./session.ts";
 
 const SAMPLE_TOKENS = 80;
 const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };

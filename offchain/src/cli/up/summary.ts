@@ -1,9 +1,9 @@
 /**
  * The summary after training: one document (written to `.cotrain/summary.json`, printed under --json) and its picture.
  */
+import { factLines } from "../facts.ts";
 import { type Static, Type } from "typebox";
 
-import { factLines } from "../facts.ts";
 import {
   countOf,
   formatCount,

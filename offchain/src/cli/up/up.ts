@@ -3,22 +3,37 @@
  * and workers as processes, shows what happens (display.ts), trains and lets the owners claim and decide (session.ts), and
  * closes with the summary (summary.ts).
  */
+import { fileURLToPath } from "node:url";
+
 import { type Clock, startCommand, systemClock, unlessAborted } from "../../base/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
-import { layout, rewardsOf } from "../../run/index.ts";
+import { layout, type localnetOptions, rewardsOf } from "../../run/index.ts";
 import { columnsOf } from "../output.ts";
-import { diskError } from "./disk.ts";
+import {
+  diskError,
+  type LocalModel,
+  type LocalnetContext,
+  type OpenedState,
+  openState,
+  prepare,
+  runSession,
+} from "../../localnet/index.ts";
 import { type Display, joinLines, openDisplay } from "./display.ts";
-import type { LocalModel } from "./owners.ts";
-import type { upOptions } from "./options.ts";
-import { type OpenedState, openState, prepare } from "./prepare.ts";
 import { drawSummary } from "./summary.ts";
-import { runSession } from "./session.ts";
 import { summarise } from "./summarise.ts";
 
-type UpContext = CommandContext<typeof upOptions>;
+type UpContext = CommandContext<typeof localnetOptions>;
+
+const program = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+const localnetContext = ({ options, config, output }: UpContext): LocalnetContext => ({
+  options,
+  config,
+  notice: output.notice,
+  program,
+});
 
 export const STOPPING = "Stopping. Ctrl-C once more ends it at once.";
 export const ENDED = "Ended at once: the next start takes up what was under way.";
@@ -66,7 +81,8 @@ async function present(
 ): Promise<number> {
   const { options, output } = context;
   // Whatever is under way may be cut short at any moment: the next start takes it up.
-  const prepared = await unlessAborted(prepare(context, daemon, opened, display, clock), daemon.signal);
+  const localnet = localnetContext(context);
+  const prepared = await unlessAborted(prepare(localnet, daemon, opened, display, clock), daemon.signal);
   display.say([...factLines(prepared.facts), ...joinLines(prepared.joinCommand, columnsOf(process.stderr)), ""]);
   const localModel: LocalModel = {
     addresses: prepared.addresses,
@@ -101,7 +117,7 @@ async function present(
 
 /** Runs until the summary (`--exit`) or Ctrl-C; ends the process. */
 export async function up(context: UpContext): Promise<never> {
-  const opened = await openState(context, systemClock);
+  const opened = await openState(localnetContext(context), systemClock);
   const file = openLogFile(`${layout(opened.directory.path).logs}/up.log`);
   const logger = createLogger({ component: "up", destination: file });
   return runDaemon((daemon) => conduct(context, daemon, opened), {

@@ -258,6 +258,19 @@ export function flagOf(key: string): string {
   return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
+/**
+ * Values as the command line that names them: what a program with these options reads back. Values that are undefined are
+ * left out, so that the program's defaults hold.
+ */
+export function commandLineOf<const S extends OptionSet>(options: S, values: Partial<ConfigOf<S>>): string[] {
+  return Object.entries(options).flatMap(([key, option]) => {
+    const value: unknown = values[key];
+    if (value === undefined) return [];
+    if (typeof value === "boolean") return [value ? flagOf(key) : flagOf(`no${key[0]?.toUpperCase()}${key.slice(1)}`)];
+    return [flagOf(key), option.show?.(value) ?? (typeof value === "string" ? value : JSON.stringify(value))];
+  });
+}
+
 /** ` Did you mean "x"?` for the nearest of `candidates`, or nothing when none is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   let best: string | undefined;

@@ -7,8 +7,8 @@ import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
-import { type ChainConnection, walletOn } from "../../chain/index.ts";
-import type { Logger } from "../../service/index.ts";
+import { type ChainConnection, walletOn } from "../chain/index.ts";
+import type { Logger } from "../service/index.ts";
 
 /** Gas of an owner's claims and votes in a session. */
 const OWNER_GAS = 2_000_000n;

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 
-import { errnoOf, RetryableError, UserError, formatBytes } from "../../base/index.ts";
-import { parameterCount, presetOf } from "../../engine/index.ts";
+import { errnoOf, RetryableError, UserError, formatBytes } from "../base/index.ts";
+import { parameterCount, presetOf } from "../engine/index.ts";
 
 /** Chain, logs, databases and data beside the checkpoints. */
 const BESIDE_BYTES = 128 << 20;

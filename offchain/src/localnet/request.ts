@@ -7,15 +7,14 @@ import { resolve } from "node:path";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient, http } from "viem";
 
-import { freshCommand, redactUrl, RetryableError, UserError } from "../../base/index.ts";
-import { noRpc, wrongChain } from "../../chain/index.ts";
-import { loadTokenizer, textCorpus } from "../../data/index.ts";
-import { presetNames, presets } from "../../engine/index.ts";
-import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../../service/index.ts";
-import type { CommandContext } from "../command.ts";
+import { freshCommand, redactUrl, RetryableError, UserError } from "../base/index.ts";
+import { noRpc, wrongChain } from "../chain/index.ts";
+import { loadTokenizer, textCorpus } from "../data/index.ts";
+import { presetNames, presets } from "../engine/index.ts";
+import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { diskFor, requireDisk } from "./disk.ts";
-import type { upOptions } from "./options.ts";
-import { namedWallet } from "../../run/index.ts";
+import type { LocalnetContext } from "./context.ts";
+import { namedWallet } from "../run/index.ts";
 
 /** What to do, with the settings of the run that is there already. */
 export interface Request {
@@ -26,11 +25,9 @@ export interface Request {
   readonly rpc: string | undefined;
 }
 
-type Context = CommandContext<typeof upOptions>;
-
 /** What the line asks for stands in the command that makes it so; the rest is the run's. */
 function refuseOther(
-  { options, config }: Context,
+  { options, config }: LocalnetContext,
   flag: "preset" | "data" | "rpc",
   kept: string,
   wanted: string,
@@ -54,7 +51,7 @@ function refuseOther(
  * that no run could have is refused as such: a start anew would not take it either.
  */
 async function keepSetting(
-  context: Context,
+  context: LocalnetContext,
   file: RunFile | undefined,
   key: "preset" | "data",
 ): Promise<string | undefined> {
@@ -69,7 +66,7 @@ async function keepSetting(
 }
 
 /** A run stays on its chain; another RPC of that chain will do. */
-function keepRpc(context: Context, file: RunFile | undefined): string | undefined {
+function keepRpc(context: LocalnetContext, file: RunFile | undefined): string | undefined {
   const { rpc } = context.options;
   if (!file?.settings) return rpc;
   if (!file.chain.embedded) return rpc ?? file.chain.rpcUrl;
@@ -129,7 +126,7 @@ async function chainIdOf(rpc: string): Promise<number> {
 }
 
 /** Ports that the user named must be free, and the host this machine's; other ports give way when their time comes. */
-async function checkPorts({ options, config }: Context, embedded: boolean): Promise<void> {
+async function checkPorts({ options, config }: LocalnetContext, embedded: boolean): Promise<void> {
   const { port, chainPort, host } = options;
   const chain = embedded && config.explicit("chainPort");
   if (chain) await findPort({ port: chainPort, explicit: true, purpose: "the chain", flag: "--chain-port" });
@@ -145,7 +142,7 @@ async function checkPorts({ options, config }: Context, embedded: boolean): Prom
  * @param file of the run that the state holds, undefined when a new one is to begin
  * @throws UserError, RetryableError: one sentence each
  */
-export async function checkRequest(context: Context, file: RunFile | undefined): Promise<Request> {
+export async function checkRequest(context: LocalnetContext, file: RunFile | undefined): Promise<Request> {
   const { options } = context;
   if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
   const rpc = keepRpc(context, file);

@@ -21,18 +21,11 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../../deploy/deployment.ts";
-import {
-  type Clock,
-  commandFor,
-  freshCommand,
-  parseJsonBounded,
-  UserError,
-  writeFileDurable,
-} from "../../base/index.ts";
-import { type ChainReader, connect, openReader } from "../../chain/index.ts";
-import { readDataManifest } from "../../data/index.ts";
-import { parameterCount, presetOf } from "../../engine/index.ts";
+import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../deploy/deployment.ts";
+import { type Clock, commandFor, freshCommand, parseJsonBounded, UserError, writeFileDurable } from "../base/index.ts";
+import { type ChainReader, connect, openReader } from "../chain/index.ts";
+import { readDataManifest } from "../data/index.ts";
+import { parameterCount, presetOf } from "../engine/index.ts";
 import {
   archiveStateDirectory,
   createSupervisor,
@@ -44,18 +37,25 @@ import {
   stateExists,
   type Supervisor,
   writeRunFile,
-} from "../../service/index.ts";
-import { type BlobStore, openBlobStore } from "../../storage/index.ts";
-import type { CommandContext } from "../command.ts";
-import { chainFacts, type ChainFacts } from "../facts.ts";
-import { demoParamsOf, prepareRun, registerRunOnChain, layout, workOn, writeDeployment } from "../../run/index.ts";
+} from "../service/index.ts";
+import { type BlobStore, openBlobStore } from "../storage/index.ts";
+import {
+  chainFacts,
+  type ChainFacts,
+  demoParamsOf,
+  prepareRun,
+  registerRunOnChain,
+  layout,
+  workOn,
+  writeDeployment,
+} from "../run/index.ts";
 import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
 import { keepWallets } from "./funds.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
-import type { upOptions } from "./options.ts";
+import type { LocalnetContext } from "./context.ts";
 import { checkRequest, type Request, withRemedy } from "./request.ts";
-import type { Screen } from "./screen.ts";
+import type { Progress } from "./progress.ts";
 
 const THRESHOLD = 2;
 
@@ -84,12 +84,6 @@ export interface Prepared {
   readonly operatorToken: string;
   readonly owners: readonly Owner[];
   readonly supervisor: Supervisor;
-}
-
-interface Progress {
-  readonly update: (change: Partial<Omit<Screen, "elapsed">>) => void;
-  readonly announce: (notice: string, kind?: string) => void;
-  readonly say: (lines: readonly string[]) => void;
 }
 
 async function readOperatorToken(state: string): Promise<string> {
@@ -129,7 +123,7 @@ async function refuseImported(state: string): Promise<void> {
  * Opens, or makes, the state directory of this command. Comes before everything that writes into it.
  * @throws UserError or RetryableError for what cannot be done or is not ours to use; nothing was made or moved then
  */
-export async function openState(context: CommandContext<typeof upOptions>, clock: Clock): Promise<OpenedState> {
+export async function openState(context: LocalnetContext, clock: Clock): Promise<OpenedState> {
   const state = resolve(context.options.state);
   const anew = context.options.fresh || !stateExists(state);
   if (!anew) await refuseImported(state);
@@ -137,7 +131,7 @@ export async function openState(context: CommandContext<typeof upOptions>, clock
   let former: string | undefined;
   if (context.options.fresh) {
     const archived = await archiveStateDirectory(state, clock);
-    if (archived) context.output.notice(`The old state was put aside as ${archived}.`);
+    if (archived) context.notice(`The old state was put aside as ${archived}.`);
     former = archived;
   }
   const directory = await openStateDirectory(state, { create: true, clock }).catch((error: unknown) => {
@@ -148,7 +142,7 @@ export async function openState(context: CommandContext<typeof upOptions>, clock
   try {
     // Coins on a chain that is not ours stay with who begins anew.
     if (former !== undefined && first?.rpc !== undefined && (await keepWallets(former, state)))
-      context.output.notice("Its wallets are kept.");
+      context.notice("Its wallets are kept.");
     const file = await readRunFile(state);
     return { directory, file, request: first ?? (await checkRequest(context, file)) };
   } catch (error) {
@@ -158,7 +152,7 @@ export async function openState(context: CommandContext<typeof upOptions>, clock
 }
 
 export async function prepare(
-  context: CommandContext<typeof upOptions>,
+  context: LocalnetContext,
   daemon: DaemonContext,
   { directory, file, request }: OpenedState,
   progress: Progress,
@@ -284,7 +278,15 @@ export async function prepare(
     coordinator,
     joinCommand,
     port: boundPort,
-  } = await startProcesses(context, state, supervisor, blobs, wallets, { ...run, modelId, runId }, operatorToken);
+  } = await startProcesses({
+    context,
+    state,
+    supervisor,
+    blobs,
+    wallets,
+    run: { ...run, modelId, runId },
+    operatorToken,
+  });
   progress.update({ joinCommand, statusCommand: commandFor(state, "status") });
   progress.say(
     [

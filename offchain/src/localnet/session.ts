@@ -5,13 +5,12 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError, roundNumber, formatDuration } from "../../base/index.ts";
-import type { Logger } from "../../service/index.ts";
-import { demoParamsOf, layout } from "../../run/index.ts";
-import type { Display } from "./display.ts";
+import { RetryableError, roundNumber, formatDuration } from "../base/index.ts";
+import type { Logger } from "../service/index.ts";
+import { demoParamsOf, heldOutUntrained, layout } from "../run/index.ts";
+import type { Progress } from "./progress.ts";
 import { claimAll, type Claim, decide, type Decision, type LocalModel } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";
-import { heldOutUntrained } from "./screen.ts";
 
 /** What a session of training left behind for the summary. */
 export interface Session {
@@ -100,7 +99,7 @@ async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
 export async function runSession(
   prepared: Prepared,
   localModel: LocalModel,
-  display: Display,
+  display: Progress,
   options: SessionOptions,
 ): Promise<Session> {
   const { clock, signal } = localModel;

@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { developmentChainIds } from "../../../../deploy/deployment.ts";
+import { developmentChainIds } from "../../../deploy/deployment.ts";
 import {
   anvilCommand,
   type ChainDoor,
@@ -17,13 +17,13 @@ import {
   openNodeLink,
   type NodeLink,
   startStateKeeper,
-} from "../../chain/index.ts";
-import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../../service/index.ts";
-import type { CommandContext } from "../command.ts";
-import { layout, workOn, ensureWallet, namedWallet, type Role } from "../../run/index.ts";
-import { estimateCost, requireAffordable, weiOf } from "./funding.ts";
+} from "../chain/index.ts";
+import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../service/index.ts";
+import { layout, workOn, ensureWallet, namedWallet, type Role } from "../run/index.ts";
+import { weiOf } from "../base/index.ts";
+import { estimateCost, requireAffordable } from "./funding.ts";
 import { fundOwners, startTicker } from "./funds.ts";
-import type { upOptions } from "./options.ts";
+import type { LocalnetContext } from "./context.ts";
 import { checkChain } from "./request.ts";
 
 const VALIDATORS = 3;
@@ -41,7 +41,7 @@ const numbered = <T>(count: number, make: (n: number) => T): T[] =>
 /** @param embedded whether the chain is ours: on another one account pays for everything, so that only one needs coins */
 async function openWallets(
   state: string,
-  context: CommandContext<typeof upOptions>,
+  context: LocalnetContext,
   local: boolean,
   embedded: boolean,
 ): Promise<Wallets> {
@@ -55,7 +55,7 @@ async function openWallets(
 }
 
 export interface ChainRequest {
-  readonly context: CommandContext<typeof upOptions>;
+  readonly context: LocalnetContext;
   readonly daemon: DaemonContext;
   /** The state directory. */
   readonly state: string;

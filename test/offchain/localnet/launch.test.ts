@@ -2,9 +2,11 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
-import { factLines, publicRpcOf } from "../../../offchain/src/cli/facts.ts";
+import { factLines } from "../../../offchain/src/cli/facts.ts";
+import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { joinCommandFor, portLine } from "../../../offchain/src/cli/up/launch.ts";
+import { portLine } from "../../../offchain/src/localnet/launch.ts";
+import { joinCommandFor } from "../../../offchain/src/run/joining.ts";
 
 const runId = asRunId(`0x${"ab".repeat(32)}`);
 const here = "http://127.0.0.1:7700";

@@ -1,7 +1,7 @@
 /** What a start costs on a chain whose coins are worth something: estimated and checked before anything is sent. */
 import { type Address, formatEther } from "viem";
 
-import { RetryableError, UserError, formatAddress } from "../../base/index.ts";
+import { formatAddress, formatCoins, RetryableError, UserError } from "../base/index.ts";
 
 /**
  * Gas of a first start: the contracts (deploy/deployment.ts), the model, the run and the first checkpoint. A test holds it
@@ -13,20 +13,11 @@ export const SESSION_GAS = 5_000_000n;
 /** Above this, in wei, a start is confirmed by --yes. */
 export const UNASKED_LIMIT = 10n ** 17n;
 
-/** Wei of coins that a flag names, to a billionth of one. */
-export const weiOf = (coins: number): bigint => BigInt(Math.round(coins * 1e9)) * 10n ** 9n;
-
 /** Prices rise between the estimate and the last transaction. */
 const withHeadroom = (wei: bigint): bigint => (wei * 5n) / 4n;
 
 export const estimateCost = (gasPrice: bigint, started: boolean): bigint =>
   withHeadroom(gasPrice * (started ? SESSION_GAS : FIRST_START_GAS));
-
-/** Four digits are as exact as an estimate is; rounded up, so that what is told suffices. */
-export function formatCoins(wei: bigint): string {
-  const unit = 10n ** BigInt(Math.max(0, wei.toString().length - 4));
-  return formatEther(((wei + unit - 1n) / unit) * unit);
-}
 
 export interface Payer {
   readonly address: Address;

@@ -36,8 +36,8 @@ import type { Account, Client, LocalAccount, Transport } from "viem";
 
 import { getBlock } from "viem/actions";
 
-import { type Clock, RetryableError, formatCount, formatShares } from "../../base/index.ts";
-import { type WalletChain, walletOn } from "../../chain/index.ts";
+import { type Clock, RetryableError, formatCount, formatShares } from "../base/index.ts";
+import { type WalletChain, walletOn } from "../chain/index.ts";
 
 /** A wallet that owns shares or will. */
 export interface Owner {

@@ -9,13 +9,11 @@ import { contractFolders, type ContractName, ensureBuilt, loadArtifact } from ".
 import {
   estimateCost,
   FIRST_START_GAS,
-  formatCoins,
   requireAffordable,
   SESSION_GAS,
   UNASKED_LIMIT,
-  weiOf,
-} from "../../../offchain/src/cli/up/funding.ts";
-import { formatAddress } from "../../../offchain/src/base/index.ts";
+} from "../../../offchain/src/localnet/funding.ts";
+import { formatAddress, formatCoins, weiOf } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 
 const address = asAddress(`0x${"a1".repeat(20)}`);

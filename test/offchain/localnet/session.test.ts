@@ -11,9 +11,9 @@ import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";
 import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
-import { type LocalModel, proposalNews } from "../../../offchain/src/cli/up/owners.ts";
+import { type LocalModel, proposalNews } from "../../../offchain/src/localnet/owners.ts";
 import type { Screen } from "../../../offchain/src/cli/up/screen.ts";
-import { activitiesOf, type Prepared } from "../../../offchain/src/cli/up/prepare.ts";
+import { activitiesOf, type Prepared } from "../../../offchain/src/localnet/prepare.ts";
 import {
   createCollector,
   isLastRound,
@@ -24,9 +24,9 @@ import {
   type Session,
   SETTLE_MS,
   unmeasured,
-} from "../../../offchain/src/cli/up/session.ts";
+} from "../../../offchain/src/localnet/session.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
-import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "../cli/support.ts";
 
 describe("the length of a session", () => {
   test("training ends by --for where rounds are of one length, and not a whole round sooner", () => {

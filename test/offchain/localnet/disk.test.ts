@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
-import { diskError, diskFor, freeUnder, requireDisk } from "../../../offchain/src/cli/up/disk.ts";
-import { temporaryDirectory } from "./support.ts";
+import { diskError, diskFor, freeUnder, requireDisk } from "../../../offchain/src/localnet/disk.ts";
+import { temporaryDirectory } from "../cli/support.ts";
 
 test("a new run is refused where less is free than it needs, and makes nothing there", async () => {
   const needed = diskFor("1m");

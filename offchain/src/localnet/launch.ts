@@ -1,0 +1,165 @@
+/** Starts coordinator, validators and workers of a run that stands. */
+import { X509Certificate } from "node:crypto";
+import { hostname } from "node:os";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  asDigest,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  type Digest,
+  type RunId,
+} from "@cotrain/sdk/protocol";
+
+import { commandFor, freshCommand, UserError } from "../base/index.ts";
+import { findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
+import { type BlobStore, checkBlobs } from "../storage/index.ts";
+import { joinCommandFor, layout, readDeployment } from "../run/index.ts";
+import { coordinatorProcess, validatorProcess, workerProcess } from "./processes.ts";
+import type { Wallets } from "./chain.ts";
+import type { LocalnetContext } from "./context.ts";
+
+/** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
+async function checkCheckpoint(state: string, blobs: BlobStore, digest: Digest): Promise<void> {
+  try {
+    await checkBlobs(blobs, digest);
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    const file = error.details?.["file"];
+    throw new UserError(
+      "CHECKPOINT_DAMAGED",
+      `Checkpoint ${digest}, from which training goes on, is damaged${typeof file === "string" ? ` in ${file}` : ""}: put a copy back with "${commandFor(state, "checkpoint", "import", "FILE")}", or start anew with "${freshCommand(state)}".`,
+      { cause: error },
+    );
+  }
+}
+
+export interface Launched {
+  readonly coordinator: CoordinatorClient;
+  /** The command line with which others join. */
+  readonly joinCommand: string;
+  /** Where the coordinator listens. */
+  readonly port: number;
+}
+
+/** How others reach the coordinator: by the name in its certificate, at the address it listens on, or through its proxy. */
+async function addressFor(
+  { host, tlsCert, tlsKey, behindProxy }: LocalnetContext["options"],
+  port: number,
+): Promise<string> {
+  if (behindProxy) return "https://YOUR-PROXY";
+  const wildcard = host === "0.0.0.0" || host === "::";
+  const tls = await loadTls(tlsCert, tlsKey);
+  if (!tls) return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const name = /DNS:([^,\s]+)/.exec(new X509Certificate(tls.cert).subjectAltName ?? "")?.[1];
+  return `https://${name ?? (wildcard ? hostname() : host)}:${port}`;
+}
+
+/**
+ * What is to be said of a port that is not the usual one: another program has that, or it was so when the run began, and those
+ * elsewhere know the run by the port that it got then.
+ * @param kept the one of earlier starts
+ */
+export function portLine(
+  what: string,
+  flag: string,
+  { wanted, got, kept }: { readonly wanted: number; readonly got: number; readonly kept: number | undefined },
+): string | undefined {
+  if (got === wanted || wanted === 0) return undefined;
+  return got === kept
+    ? `${what[0]?.toUpperCase()}${what.slice(1)} keeps port ${got}, by which others know it; ${flag} ${wanted} takes the usual one.`
+    : `Port ${kept ?? wanted} is taken: ${what} listens on ${got}.`;
+}
+
+/** What processes of a run are started with. */
+export interface Launch {
+  readonly context: LocalnetContext;
+  readonly state: string;
+  readonly supervisor: Supervisor;
+  readonly blobs: BlobStore;
+  readonly wallets: Wallets;
+  readonly run: RunFile & { readonly runId: RunId };
+  readonly operatorToken: string;
+}
+
+/** Ports of the coordinator. One that was found is kept, so that workers elsewhere find it again after a restart. */
+async function coordinatorPorts({ context: { options, config }, run }: Launch) {
+  const explicit = config.explicit("port");
+  const port = await findPort({
+    port: explicit ? options.port : (run.ports["coordinator"] ?? options.port),
+    explicit,
+    host: options.host,
+    purpose: "the coordinator",
+    flag: "--port",
+  });
+  if (!options.tlsCert) return { port, loopbackPort: undefined };
+  // This machine's own processes need no certificate, whose name they could not know.
+  const loopbackPort = await findPort({
+    port: run.ports["loopback"] ?? port + 1,
+    explicit: false,
+    exclude: new Set([port]),
+    purpose: "this machine's processes",
+  });
+  return { port, loopbackPort };
+}
+
+/** Starts the coordinator. `run.json` names its URL from then on. */
+async function startCoordinator(launch: Launch) {
+  const { context, state, supervisor, run } = launch;
+  const { options } = context;
+  const { port, loopbackPort } = await coordinatorPorts(launch);
+  const { host, tlsCert, tlsKey, behindProxy, maxFee, publicRpc, keepPayloads, keepCheckpoints, keepBytes } = options;
+  // On the embedded chain a wallet of its own posts; elsewhere the organiser's does.
+  const { wallet, passphraseFile } = run.chain.embedded ? {} : options;
+  const status = await supervisor.start(
+    coordinatorProcess(context.program, {
+      state,
+      host,
+      port,
+      loopbackPort,
+      tlsCert,
+      tlsKey,
+      behindProxy,
+      maxFee,
+      publicRpc,
+      wallet,
+      passphraseFile,
+      keepPayloads,
+      keepCheckpoints,
+      keepBytes,
+    }),
+  );
+  const bound = Number(status.details["port"] ?? port);
+  const url = String(status.details["url"]);
+  const address = await addressFor(options, bound);
+  await writeRunFile(state, {
+    ...run,
+    ports: { ...run.ports, coordinator: bound, ...(loopbackPort === undefined ? {} : { loopback: loopbackPort }) },
+    urls: { coordinator: url, join: address },
+  });
+  return { url, address, port: bound };
+}
+
+/** Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's. */
+export async function startProcesses(launch: Launch): Promise<Launched> {
+  const { context, state, supervisor, blobs, wallets, run, operatorToken } = launch;
+  if (!(await readDeployment(state)))
+    throw new UserError(
+      "STATE_CORRUPTED",
+      `${layout(state).deployment} is gone: start anew with "${freshCommand(state)}".`,
+    );
+  const { url, address, port } = await startCoordinator(launch);
+  const coordinator = createCoordinatorClient(url);
+  const view = await coordinator.run(run.runId);
+  await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
+  await coordinator.control(run.runId, operatorToken, { action: "pause" });
+  const shared = (role: string) => ({ state, role, coordinator: url });
+  await supervisor.startGroup([
+    ...wallets.validators.map((_, index) => validatorProcess(context.program, shared(`validator-${index + 1}`))),
+    ...wallets.workers.map((_, index) =>
+      workerProcess(context.program, { ...shared(`worker-${index + 1}`), threads: 1 }),
+    ),
+  ]);
+  await coordinator.control(run.runId, operatorToken, { action: "resume" });
+  return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), port };
+}

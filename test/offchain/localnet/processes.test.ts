@@ -1,0 +1,43 @@
+/** That the daemons of a local network read back what they are started with. */
+import { expect, test } from "vitest";
+
+import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { coordinatorProcess, validatorProcess, workerProcess } from "../../../offchain/src/localnet/processes.ts";
+import { coordinatorOptions, validatorOptions, workerOptions } from "../../../offchain/src/run/index.ts";
+import { type OptionSet, type ProcessSpec, resolveConfig } from "../../../offchain/src/service/index.ts";
+
+const PROGRAM = "/somewhere/main.ts";
+
+/** What a process's command reads of its command line, without what is left at its default. */
+function readBack(options: OptionSet, { args = [] }: Pick<ProcessSpec, "args">): Record<string, unknown> {
+  const line = parseLine(args.slice(args.indexOf(PROGRAM) + 1));
+  const { values, origins } = resolveConfig(options, { flags: line?.flags ?? {} });
+  return Object.fromEntries(Object.entries(values).filter(([key]) => origins[key] === "flag"));
+}
+
+test("a coordinator reads back every kind of value: text, numbers, times, sizes", () => {
+  const flags = {
+    state: "a state",
+    host: "::1",
+    port: 0,
+    loopbackPort: 7_701,
+    tlsCert: "--cert",
+    maxFee: 0.000_25,
+    keepPayloads: 5_400_000,
+    keepCheckpoints: 12,
+    keepBytes: 2 ** 31,
+    publicRpc: undefined,
+  };
+  const { publicRpc: _, ...given } = flags;
+  expect(readBack(coordinatorOptions, coordinatorProcess(PROGRAM, flags))).toEqual(given);
+});
+
+test("validators and workers are processes by the name of their role", () => {
+  const shared = { state: "state", coordinator: "http://127.0.0.1:7700" };
+  const validator = { ...shared, role: "validator-1", loss: false };
+  expect(validatorProcess(PROGRAM, validator).name).toBe("validator-1");
+  expect(readBack(validatorOptions, validatorProcess(PROGRAM, validator))).toEqual(validator);
+  const worker = { ...shared, role: "worker-2", threads: 1 };
+  expect(workerProcess(PROGRAM, worker).name).toBe("worker-2");
+  expect(readBack(workerOptions, workerProcess(PROGRAM, worker))).toEqual(worker);
+});
