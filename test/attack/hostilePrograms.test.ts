@@ -67,7 +67,7 @@ const guarded: Readonly<Record<string, string | null>> = {
   "cotrain checkpoint import": "cli/commands/checkpoint.ts",
 };
 /** Hands on none but programs that it has built itself. */
-const own = ["cli/createRun.ts"];
+const own = ["run/creation.ts"];
 /** What of the engine takes the bytes of a program. */
 const TAKES = /\b(openEngine|openEngineHost|readSignature|conformance|readModel|inspectProgram)\b/;
 const ENGINE_IMPORT = /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";/gm;

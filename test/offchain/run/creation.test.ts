@@ -3,7 +3,7 @@ import { checkRunParams, defaultRunBounds } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
 import { demoParamsOf, FRAGMENTS, screeningOf } from "../../../offchain/src/run/creation.ts";
-import { upOptions } from "../../../offchain/src/cli/up/options.ts";
+import { localnetOptions } from "../../../offchain/src/run/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/index.ts";
 import { presetNames, presetOf } from "../../../offchain/src/engine/index.ts";
 
@@ -19,7 +19,7 @@ describe("a preset for runs on one machine", () => {
     async (name) => {
       expect(presetOf(name).model.vocabulary).toBe((await loadTokenizer()).vocabulary);
       expect(demoParamsOf(name).innerSteps % (3 * FRAGMENTS)).toBe(0);
-      expect(upOptions.preset.description).toMatch(new RegExp(`[ ,]${name.replace(".", "\\.")}(,| or |$)`));
+      expect(localnetOptions.preset.description).toMatch(new RegExp(`[ ,]${name.replace(".", "\\.")}(,| or |$)`));
     },
   );
 });
