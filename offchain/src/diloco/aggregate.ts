@@ -17,7 +17,7 @@ export interface WeightedPayload {
   readonly clip: number;
 }
 
-export interface AggregateInput<Plan> {
+interface AggregateInput<Plan> {
   readonly aggregator: Aggregator<Plan>;
   readonly codec: Codec;
   /** In ascending order of address. */
@@ -28,7 +28,7 @@ export interface AggregateInput<Plan> {
 }
 
 /** The aggregate of a chunk; the array is used again for the next. */
-export interface Aggregated {
+interface Aggregated {
   readonly start: number;
   readonly gradient: Float32Array;
 }

@@ -10,7 +10,7 @@ import { tableOf } from "./kinds.ts";
 import { mean } from "./mean.ts";
 
 /** What a rule needs beside the aggregate itself. */
-export interface AggregatorNeeds {
+interface AggregatorNeeds {
   /** How often it goes over the payloads: `reduce` once, and `plan` as often as is left. */
   readonly passes: number;
   /** fp32 arrays of a chunk's length to write in; the more, the shorter are the chunks. */
@@ -33,7 +33,7 @@ export interface Chunk {
 }
 
 /** What a plan is made of. */
-export interface Payloads {
+interface Payloads {
   /** By payload, in ascending order of address, as RunParams.weighting says; their sum is about 1. */
   readonly weights: readonly number[];
   readonly elements: number;

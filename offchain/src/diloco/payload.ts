@@ -98,7 +98,7 @@ export async function inspectPayload(code: number, source: ChunkSource, elements
 }
 
 /** A run of blocks of a fragment's pseudo-gradient. */
-export interface EncodeInput {
+interface EncodeInput {
   /** Elements of the fragment. */
   readonly elements: number;
   /** First element of the run, a multiple of the codec's block. */

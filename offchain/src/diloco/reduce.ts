@@ -22,7 +22,7 @@ export interface Contribution extends Share {
 }
 
 /** One fragment between two rounds. */
-export interface OuterState {
+interface OuterState {
   /** θ_r, [n]. */
   readonly params: Float32Array;
   /** The outer optimizer's state, [n]. */
@@ -30,7 +30,7 @@ export interface OuterState {
 }
 
 /** What the run's parameters say of reducing. */
-export type ReduceRules = Pick<
+type ReduceRules = Pick<
   RunParams,
   "codec" | "weighting" | "aggregator" | "outerOptimizer" | "outerLrPpm" | "outerMomentumPpm" | "rampRounds"
 >;
@@ -48,7 +48,7 @@ export interface ReduceInput {
 }
 
 /** The state after the round. */
-export interface Reduced extends OuterState {
+interface Reduced extends OuterState {
   readonly params: Float32Array<ArrayBuffer>;
   readonly outer: Float32Array<ArrayBuffer>;
 }

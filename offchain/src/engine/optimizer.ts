@@ -24,7 +24,7 @@ export const defaultOptimizer: AdamWConfig = {
 };
 
 /** A parameter with its gradient and state. */
-export interface Slot<State extends string> {
+interface Slot<State extends string> {
   readonly parameter: Tensor;
   readonly gradient: Tensor;
   readonly state: Readonly<Record<State, Tensor>>;
@@ -32,7 +32,7 @@ export interface Slot<State extends string> {
   readonly decays: boolean;
 }
 
-export type Updated<State extends string> = Pick<Slot<State>, "parameter" | "state">;
+type Updated<State extends string> = Pick<Slot<State>, "parameter" | "state">;
 
 export interface InnerOptimizer<
   Config = OptimizerConfig,

@@ -56,6 +56,13 @@ export type Parameter = {
   | ({ readonly type: "uint128" } & Range<bigint>)
 );
 
+/** A kind of rules each of which is built: holders may choose any. */
+const anyOf = (codes: Readonly<Record<string, number>>) => ({
+  codes,
+  min: Math.min(...Object.values(codes)),
+  max: Math.max(...Object.values(codes)),
+});
+
 /**
  * The defaults are for minutes of training on one machine. They were tried, not tuned: the outer learning rate is that of the
  * DiLoCo paper (0.7, arXiv 2311.08105), the outer momentum is lower than its 0.9 because a short run has few outer steps.
@@ -152,10 +159,8 @@ export const runParameters = [
     name: "codec",
     type: "uint8",
     unit: "code",
-    codes: codecCode,
-    min: codecCode.fp32,
+    ...anyOf(codecCode),
     default: codecCode["int8-b256"],
-    max: codecCode["int8-b256"],
     label: "encoding of pseudo-gradients",
   },
   {
@@ -173,20 +178,16 @@ export const runParameters = [
     name: "outerOptimizer",
     type: "uint8",
     unit: "code",
-    codes: outerOptimizerCode,
-    min: outerOptimizerCode.nesterov,
+    ...anyOf(outerOptimizerCode),
     default: outerOptimizerCode.nesterov,
-    max: outerOptimizerCode.nesterov,
     label: "outer optimizer",
   },
   {
     name: "aggregator",
     type: "uint8",
     unit: "code",
-    codes: aggregatorCode,
-    min: aggregatorCode.mean,
+    ...anyOf(aggregatorCode),
     default: aggregatorCode.mean,
-    max: aggregatorCode.mean,
     label: "aggregator",
     meaning: "how the payloads of a round become one",
   },
@@ -227,10 +228,8 @@ export const runParameters = [
     name: "weighting",
     type: "uint8",
     unit: "code",
-    codes: weightingCode,
-    min: weightingCode.tokens,
+    ...anyOf(weightingCode),
     default: weightingCode.tokens,
-    max: weightingCode.tokens,
     label: "weighting",
     meaning: "what payloads weigh by",
   },
