@@ -124,20 +124,25 @@ export const parts: readonly Part[] = [
   },
   {
     name: "simulations",
-    what: "5,000 simulated runs of the coordinator's state machine with faults",
+    what: "5,000 simulated runs, with faults, of the coordinator's state machine and of the one that posts to the chain",
     sources: [
       "sdk/src/protocol",
       "offchain/src/base",
       "offchain/src/data",
       "offchain/src/coordinator",
+      "offchain/src/chain",
       "test/offchain/coordinator",
+      "test/offchain/chain",
     ],
     items: () => ["5000 seeds"],
     open: () => ({
       attempt: (item) =>
-        entry(["test", "test/offchain/coordinator/simulation.test.ts"], {
-          COTRAIN_SEEDS: item.replace(" seeds", ""),
-        }),
+        entry(
+          ["test", "test/offchain/coordinator/simulation.test.ts", "test/offchain/chain/postingSimulation.test.ts"],
+          {
+            COTRAIN_SEEDS: item.replace(" seeds", ""),
+          },
+        ),
       close: nothing,
     }),
     sample: "400 seeds",

@@ -39,18 +39,30 @@ export interface Quote {
   readonly tip: bigint;
 }
 
-/** @param maxFee wei that the transaction may cost. @throws UnsignedError `FEE_TOO_HIGH` */
-export function requireFee({ gas, price, tip }: Quote, maxFee: bigint): void {
-  const refuse = (what: FeesAsked["what"], perGas: bigint, allowed: bigint): UnsignedError => {
+/** What of a transaction's price is beyond what is allowed, and a sentence about it. */
+export interface FeesBeyond {
+  readonly fees: FeesAsked;
+  readonly sentence: string;
+}
+
+/** @param maxFee wei that the transaction may cost */
+export function feesBeyond({ gas, price, tip }: Quote, maxFee: bigint): FeesBeyond | undefined {
+  const beyond = (what: FeesAsked["what"], perGas: bigint, allowed: bigint): FeesBeyond => {
     const asked = gas * perGas;
-    return new UnsignedError(
-      "FEE_TOO_HIGH",
-      `The chain's RPC asks for ${what === "tip" ? "a tip" : what} of ${formatEther(asked)} coins for one transaction (${gas} gas at ${formatGwei(perGas)} gwei); ${formatEther(allowed)} are allowed. Nothing is sent until it asks for less, or --max-fee allows more.`,
-      { what, asked, allowed },
-    );
+    return {
+      fees: { what, asked, allowed },
+      sentence: `The chain's RPC asks for ${what === "tip" ? "a tip" : what} of ${formatEther(asked)} coins for one transaction (${gas} gas at ${formatGwei(perGas)} gwei); ${formatEther(allowed)} are allowed. Nothing is sent until it asks for less, or --max-fee allows more.`,
+    };
   };
-  if (gas * price > maxFee) throw refuse("fees", price, maxFee);
-  if (gas * tip > maxFee / TIP_PART) throw refuse("tip", tip, maxFee / TIP_PART);
+  if (gas * price > maxFee) return beyond("fees", price, maxFee);
+  if (gas * tip > maxFee / TIP_PART) return beyond("tip", tip, maxFee / TIP_PART);
+  return undefined;
+}
+
+/** @param maxFee wei that the transaction may cost. @throws UnsignedError `FEE_TOO_HIGH` */
+export function requireFee(quote: Quote, maxFee: bigint): void {
+  const beyond = feesBeyond(quote, maxFee);
+  if (beyond) throw new UnsignedError("FEE_TOO_HIGH", beyond.sentence, beyond.fees);
 }
 
 /** What is too dear where a transaction waits for lower fees, else undefined. */

@@ -1,0 +1,163 @@
+/** Carries out what the posting machine asks: reads of the chain, the account's signature, notes in the job table, pauses. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { BaseError, keccak256, type LocalAccount, type PublicClient, type TransactionReceipt } from "viem";
+
+import type { Clock } from "../../base/index.ts";
+import type { JobContext, Logger } from "../../service/index.ts";
+import { type ChainConnection, isAway, isRevert } from "../connection.ts";
+import { tooDear } from "../fees.ts";
+import type { AnswerOf, Ask, AskName, AskOf, Fault, Mined, Refused } from "./asks.ts";
+
+export interface CarryOutModules {
+  readonly connection: ChainConnection;
+  readonly account: LocalAccount;
+  readonly clock: Clock;
+  readonly log: Logger | undefined;
+}
+
+/** The posting for which something is asked. */
+export interface PostingInWork {
+  readonly context: Pick<JobContext, "signal" | "note">;
+  readonly target: () => { readonly to: Address; readonly data: Hex };
+  readonly done: (anew: boolean) => Promise<unknown>;
+  readonly prepare: () => Promise<"send" | "wait" | CotrainError>;
+}
+
+/** Answers what is asked. @throws what `faultOf` reads */
+export type CarryOut = <N extends AskName>(ask: AskOf<N>, posting: PostingInWork) => Promise<AnswerOf<N>>;
+
+type Carriers = {
+  readonly [N in AskName]: (ask: AskOf<N>, posting: PostingInWork) => Promise<AnswerOf<N>>;
+};
+
+export const refused = (error: CotrainError): Refused => ({
+  kind: "refused",
+  code: error.code,
+  message: error.message,
+  retryable: error.retryable,
+  revert: isRevert(error) ? error.errorName : null,
+});
+
+export function faultOf(error: unknown): Fault {
+  if (isAway(error)) return { kind: "away" };
+  const fees = tooDear(error);
+  if (fees) return { kind: "dear", fees, sentence: (error as Error).message };
+  if (error instanceof CotrainError && !error.retryable)
+    return { kind: "final", reverts: isRevert(error), refused: refused(error) };
+  return { kind: "unknown" };
+}
+
+/** What an RPC says it does not know is an answer. */
+async function unlessUnknown<T>(name: string, read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof BaseError && error.name === name) return undefined;
+    throw error;
+  }
+}
+
+const minedOf = ({ transactionHash, blockNumber, status }: TransactionReceipt): Mined => ({
+  hash: transactionHash,
+  block: Number(blockNumber),
+  reverted: status === "reverted",
+});
+
+type Reads = "look" | "prepare" | "quote" | "receipts" | "tip" | "reason" | "nonce" | "known";
+
+/** What the chain is asked. */
+function createReads({ connection: { call }, account }: CarryOutModules): Pick<Carriers, Reads> {
+  const from = account.address;
+  const nonceAt = (blockTag: "latest" | "pending") =>
+    call((chain) => chain.getTransactionCount({ address: from, blockTag }));
+  const receiptOf = (hash: Hex) =>
+    call((chain) => unlessUnknown("TransactionReceiptNotFoundError", () => chain.getTransactionReceipt({ hash })));
+  return {
+    look: async ({ anew }, { done }) => {
+      const result = await done(anew);
+      return { found: result === undefined ? null : { result } };
+    },
+    prepare: async (_ask, posting) => {
+      const ready = await posting.prepare();
+      return { ready: ready instanceof CotrainError ? refused(ready) : ready };
+    },
+    quote: async ({ first }, { target }) => {
+      const [nonce, gas, fees] = await Promise.all([
+        first ? nonceAt("pending") : null,
+        first ? call((chain) => chain.estimateGas({ account: from, ...target() })) : null,
+        call((chain) => chain.estimateFeesPerGas()),
+      ]);
+      return { nonce, asked: { gas, maxFeePerGas: fees.maxFeePerGas, tip: fees.maxPriorityFeePerGas } };
+    },
+    receipts: async ({ hashes }) => {
+      const receipts = await Promise.all(hashes.map(receiptOf));
+      const found = receipts.find((receipt) => receipt !== undefined);
+      return { mined: found ? minedOf(found) : null };
+    },
+    tip: async () => ({ block: Number(await call((chain) => chain.getBlockNumber())) }),
+    // The same call now fails the same way unless the chain moved on meanwhile.
+    reason: async (_ask, { target }) => {
+      try {
+        await call((chain) => chain.call({ account: from, ...target() }));
+        return { refused: null };
+      } catch (error) {
+        if (isRevert(error)) return { refused: refused(error) };
+        if (error instanceof CotrainError && error.code === "CHAIN_RPC") return { refused: null };
+        throw error;
+      }
+    },
+    nonce: async () => ({ next: await nonceAt("latest") }),
+    known: async ({ hash }) => {
+      const read = (chain: PublicClient) =>
+        unlessUnknown("TransactionNotFoundError", () => chain.getTransaction({ hash }));
+      return { known: ((await call(read)) ?? null) !== null };
+    },
+  };
+}
+
+/** What is made, written down and handed in. */
+function createWrites({ connection, account, clock, log }: CarryOutModules): Omit<Carriers, Reads> {
+  return {
+    sign: async ({ nonce, price }, { target }) => {
+      const { gas, maxFeePerGas, tip } = price;
+      const raw = await account.signTransaction({
+        type: "eip1559",
+        chainId: connection.chainId,
+        nonce,
+        gas,
+        maxFeePerGas,
+        maxPriorityFeePerGas: tip,
+        ...target(),
+      });
+      const paid = { gas: gas.toString(), maxFeePerGas: maxFeePerGas.toString(), tip: tip.toString() };
+      return { sent: { hash: keccak256(raw), raw, ...paid } };
+    },
+    note: async ({ progress }, { context }) => {
+      await context.note(progress);
+      return {};
+    },
+    broadcast: async ({ raw }) => {
+      await connection.sameChain();
+      try {
+        await connection.call((chain) => chain.sendRawTransaction({ serializedTransaction: raw }));
+      } catch (error) {
+        if (!(error instanceof CotrainError) || (error.code !== "CHAIN_RPC" && !isRevert(error))) throw error;
+        log?.debug({ err: error }, "the node did not take the transaction");
+      }
+      return {};
+    },
+    rest: async ({ ms }, { context }) => {
+      await clock.sleep(ms, context.signal);
+      return {};
+    },
+  };
+}
+
+export function createCarryOut(modules: CarryOutModules): CarryOut {
+  const carriers: Carriers = { ...createReads(modules), ...createWrites(modules) };
+  return (ask, posting) => {
+    const carry = carriers[ask.name] as (ask: Ask, posting: PostingInWork) => Promise<never>;
+    return carry(ask as Ask, posting);
+  };
+}

@@ -1,0 +1,381 @@
+/**
+ * Decides how one account's transactions are sent: `step(state, event) → { state, effects }`, pure. What it asks for, one thing
+ * at a time, is carried out in journal.ts, and each answer is its next event. Postings are worked on one at a time in the order
+ * of the job table, which holds all that must outlast the process; what is here besides says only since when something waits.
+ *
+ * A posting ends when its effect is seen on-chain, whoever caused it; the transaction is only the means. So whatever
+ * happens in between — kill -9 after the send, a node that forgets its last second, a stuck or replaced transaction, a front
+ * runner — the next look at the chain tells what is left to do. The contracts make each effect possible once.
+ */
+import type { FeesAsked, FeesBeyond } from "../fees.ts";
+import type { AnswerOf, Ask, AskName, Ending, Fault, Mined, Progress, Refused } from "./asks.ts";
+import { priceOf, tooDearFor } from "./price.ts";
+
+export interface PostingRules {
+  /** Ms between looks at the chain. */
+  readonly pollInterval: number;
+  /** Ms after which a transaction that is not mined gets higher fees. */
+  readonly stuckAfter: number;
+  /** Ms after which a nonce that others must fill first is given up. */
+  readonly gapPatience: number;
+  /** Blocks above the one that holds an effect before it is seen. */
+  readonly confirmations: number;
+  /** Wei that a transaction may cost. */
+  readonly maxFee: bigint;
+}
+
+/** What is remembered of a posting while it is not done; of none after a crash, which begins to wait anew. */
+interface Waiting {
+  /** Since when its transaction could be mined and is not, monotonic ms. */
+  readonly minableSince: number | null;
+  /** Since when nonces before its own are missing, monotonic ms. */
+  readonly gapSince: number | null;
+  /** What is too dear, and since when, ms since 1970. */
+  readonly dear: (FeesAsked & { readonly since: number }) | null;
+}
+
+/** The posting that is worked on. */
+interface Work {
+  readonly job: number;
+  readonly progress: Progress | null;
+  /** Transactions of it that reverted without a reason, and readings that left out what was mined. */
+  readonly reverts: number;
+  readonly unseen: number;
+  readonly phase: Phase;
+}
+
+type SimplePhase =
+  | "look"
+  | "first"
+  | "quote"
+  | "sent"
+  | "receipts"
+  | "reverted"
+  | "reason"
+  | "nonce"
+  | "taken"
+  | "gap"
+  | "stuck"
+  | "rest";
+
+/** What the outstanding answer is for. */
+type Phase =
+  | { [A in SimplePhase]: { readonly at: A } }[SimplePhase]
+  | { readonly at: "sign"; readonly nonce: number }
+  | { readonly at: "note"; readonly raw: `0x${string}` }
+  | { [A in "confirmed" | "seen" | "anew"]: { readonly at: A; readonly mined: Mined } }["confirmed" | "seen" | "anew"]
+  | { [A in "known" | "again"]: { readonly at: A; readonly next: number } }["known" | "again"]
+  | { readonly at: "refused"; readonly refused: Refused };
+
+export interface Account {
+  readonly rules: PostingRules;
+  readonly work: Work | null;
+  readonly waiting: Readonly<Record<number, Waiting>>;
+  /** When it was last told that the chain is too dear, monotonic ms. */
+  readonly toldDearAt: number;
+}
+
+interface Timed {
+  /** Monotonic ms. */
+  readonly at: number;
+  /** Ms since 1970. */
+  readonly wall: number;
+}
+export type PostingEvent = Timed &
+  (
+    | { readonly type: "claimed"; readonly job: number; readonly progress: Progress | null }
+    | { [N in AskName]: { readonly type: N } & AnswerOf<N> }[AskName]
+    | { readonly type: "failed"; readonly fault: Fault }
+  );
+
+export type Notice =
+  | { readonly what: "sent" | "replaced" | "nonceTaken"; readonly nonce: number }
+  | { readonly what: "nonceLost"; readonly nonce: number; readonly next: number }
+  | { readonly what: "away" }
+  | { readonly what: "dear"; readonly sentence: string };
+
+export type PostingEffect =
+  | Ask
+  | ({ readonly type: "tell" } & Notice)
+  /** The posting ended; the next one is claimed. */
+  | { readonly type: "end"; readonly ending: Ending }
+  /** It is claimed again in `ms`, after others that stand before it. */
+  | { readonly type: "later"; readonly ms: number }
+  /** It failed for a reason that nobody knows: the job table tries again. */
+  | { readonly type: "fail" };
+
+export interface Step {
+  readonly state: Account;
+  readonly effects: readonly PostingEffect[];
+}
+
+/** A chain that is away, or too dear, is asked again after so long, ms. */
+const AWAY_MS = 1_000;
+/** How often it is told that the chain is still too dear. */
+const TELL_DEAR_EVERY_MS = 60_000;
+/** Transactions that revert without a reason, and readings that leave out what was mined, before a posting is given up. */
+const TRIES = 3;
+
+export const openAccount = (rules: PostingRules): Account => ({
+  rules,
+  work: null,
+  waiting: {},
+  toldDearAt: -Infinity,
+});
+
+/** What postings wait for while the chain is too dear: the longest wait. */
+export const feeWaitOf = ({ waiting }: Account): (FeesAsked & { readonly since: number }) | undefined =>
+  Object.values(waiting)
+    .flatMap(({ dear }) => dear ?? [])
+    .toSorted((a, b) => a.since - b.since)[0];
+
+type At<A extends Phase["at"]> = Extract<Phase, { readonly at: A }>;
+
+/** The posting in work as an event finds it. */
+interface Case {
+  readonly state: Account;
+  readonly work: Work;
+  readonly at: number;
+}
+
+/** With what was asked for it. */
+interface Answered<A extends Phase["at"]> extends Case {
+  readonly phase: At<A>;
+}
+
+const nothing: Waiting = { minableSince: null, gapSince: null, dear: null };
+
+const waitingOf = ({ waiting }: Account, job: number): Waiting => waiting[job] ?? nothing;
+
+/** The same case, where something else is remembered of its posting. */
+const remembering = <C extends Case>(one: C, values: Partial<Waiting>): C => {
+  const { state, work } = one;
+  const waiting = { ...state.waiting, [work.job]: { ...waitingOf(state, work.job), ...values } };
+  return { ...one, state: { ...state, waiting } };
+};
+
+const ask = ({ state, work }: Case, phase: Phase, effect: Ask, values: Partial<Work> = {}): Step => ({
+  state: { ...state, work: { ...work, ...values, phase } },
+  effects: [effect],
+});
+
+const tell = (notice: Notice, { state, effects }: Step): Step => ({
+  state,
+  effects: [{ type: "tell", ...notice }, ...effects],
+});
+
+function end({ state, work }: Case, ending: Ending): Step {
+  const { [work.job]: _ended, ...waiting } = state.waiting;
+  return { state: { ...state, work: null, waiting }, effects: [{ type: "end", ending }] };
+}
+
+const later = ({ state }: Case, ms: number): Step => ({
+  state: { ...state, work: null },
+  effects: [{ type: "later", ms }],
+});
+
+/** Others come first: what may be mined then begins to wait anew. */
+const giveWay = (one: Case): Step => later(remembering(one, { minableSince: null }), one.state.rules.pollInterval);
+
+/** The next turn begins with a look: everything may have changed. */
+const lookAgain = (one: Case, values: Partial<Work> = {}): Step =>
+  ask(one, { at: "look" }, { type: "ask", name: "look", anew: false }, values);
+
+const rest = (one: Case, values: Partial<Work> = {}): Step =>
+  ask(one, { at: "rest" }, { type: "ask", name: "rest", ms: one.state.rules.pollInterval }, values);
+
+const prepare = (one: Case, at: "first" | "gap" | "stuck"): Step => ask(one, { at }, { type: "ask", name: "prepare" });
+
+const quote = (one: Case): Step =>
+  ask(one, { at: "quote" }, { type: "ask", name: "quote", first: one.work.progress === null });
+
+const askReceipts = (one: Case, { sent }: Progress, at: "receipts" | "taken"): Step =>
+  ask(one, { at }, { type: "ask", name: "receipts", hashes: sent.map(({ hash }) => hash) });
+
+/** Contracts refuse, too, what is there already. */
+const unlessThere = (one: Case, refused: Refused): Step =>
+  ask(one, { at: "refused", refused }, { type: "ask", name: "look", anew: true });
+
+const givenUp = (code: string, message: string): Refused => ({
+  kind: "refused",
+  code,
+  message,
+  retryable: true,
+  revert: null,
+});
+
+/** Waits for lower fees; what was sent before is looked for meanwhile. */
+function waitForFees(one: Case, { fees, sentence }: FeesBeyond, wall: number): Step {
+  const { state, work, at } = one;
+  const known = waitingOf(state, work.job).dear;
+  const waits = later(remembering(one, { dear: { ...fees, since: known?.since ?? wall } }), AWAY_MS);
+  // It may last for days, and is tried every second.
+  if (known && at - state.toldDearAt < TELL_DEAR_EVERY_MS) return waits;
+  return tell({ what: "dear", sentence }, { ...waits, state: { ...waits.state, toldDearAt: at } });
+}
+
+/** None of its transactions is in a block. */
+function onNonce(one: Case, progress: Progress, next: number): Step {
+  const { state, work, at } = one;
+  const { nonce, sent } = progress;
+  // Some transaction took the nonce. If it is none of ours, another process uses this account.
+  if (next > nonce) return askReceipts(one, progress, "taken");
+  if (next < nonce) {
+    const gapSince = waitingOf(state, work.job).gapSince ?? at;
+    if (at - gapSince > state.rules.gapPatience) {
+      // The chain moved backwards and lost transactions before this one that nobody sends again. The next nonce is waited for as long.
+      const given = lookAgain(remembering(one, { gapSince: null }), { progress: null });
+      return tell({ what: "nonceLost", nonce, next }, given);
+    }
+    one = remembering(one, { gapSince, minableSince: null });
+  } else one = remembering(one, { gapSince: null, minableSince: waitingOf(state, work.job).minableSince ?? at });
+  const newest = sent.at(-1)!;
+  return ask(one, { at: "known", next }, { type: "ask", name: "known", hash: newest.hash });
+}
+
+/** The node has the newest transaction, which waits for its nonce or for being mined. */
+function onWaiting(one: Case, { nonce }: Progress, next: number): Step {
+  // What the chain lost stands before this in the queue, once it is due again: it must not wait for this posting.
+  if (next < nonce) return prepare(one, "gap");
+  const { minableSince } = waitingOf(one.state, one.work.job);
+  const isStuck = one.at - (minableSince ?? one.at) > one.state.rules.stuckAfter;
+  return isStuck ? prepare(one, "stuck") : rest(one);
+}
+
+type Answers = {
+  readonly [A in Phase["at"]]: (one: Answered<A>, event: Extract<PostingEvent, { readonly type: Asking[A] }>) => Step;
+};
+
+/** What each phase has asked. */
+const asking = {
+  look: "look",
+  first: "prepare",
+  quote: "quote",
+  sign: "sign",
+  note: "note",
+  sent: "broadcast",
+  receipts: "receipts",
+  reverted: "look",
+  reason: "reason",
+  confirmed: "tip",
+  seen: "look",
+  anew: "look",
+  nonce: "nonce",
+  taken: "receipts",
+  known: "known",
+  again: "broadcast",
+  gap: "prepare",
+  stuck: "prepare",
+  rest: "rest",
+  refused: "look",
+} as const satisfies Record<Phase["at"], AskName>;
+type Asking = typeof asking;
+
+const answers: Answers = {
+  look: (one, { found }) => {
+    const { progress } = one.work;
+    if (found) return end(one, { kind: "done", ...found });
+    return progress ? askReceipts(one, progress, "receipts") : prepare(one, "first");
+  },
+  first: (one, { ready }) => {
+    if (ready === "wait") return giveWay(one);
+    return ready === "send" ? quote(one) : end(one, ready);
+  },
+  quote: (one, { nonce, asked, wall }) => {
+    const { progress } = one.work;
+    const price = priceOf(progress?.sent.at(-1), asked);
+    const dear = tooDearFor(price, one.state.rules.maxFee);
+    if (dear) return waitForFees(one, dear, wall);
+    const own = progress?.nonce ?? nonce!;
+    return ask(one, { at: "sign", nonce: own }, { type: "ask", name: "sign", nonce: own, price });
+  },
+  // Noted, then sent: in this order, so that nothing is ever sent that is not written down.
+  sign: (one, { sent }) => {
+    const progress = { nonce: one.phase.nonce, sent: [...(one.work.progress?.sent ?? []), sent] };
+    return ask(one, { at: "note", raw: sent.raw }, { type: "ask", name: "note", progress }, { progress });
+  },
+  note: (one) => ask(one, { at: "sent" }, { type: "ask", name: "broadcast", raw: one.phase.raw }),
+  sent: (one) => {
+    const { nonce, sent } = one.work.progress!;
+    const waiting = remembering(one, { minableSince: one.at, dear: null });
+    return sent.length === 1
+      ? tell({ what: "sent", nonce }, lookAgain(waiting))
+      : tell({ what: "replaced", nonce }, rest(waiting));
+  },
+  receipts: (one, { mined }) => {
+    if (!mined) return ask(one, { at: "nonce" }, { type: "ask", name: "nonce" });
+    // A front runner may have done the same a moment before: look again before it is called a refusal.
+    if (mined.reverted) return ask(one, { at: "reverted" }, { type: "ask", name: "look", anew: false });
+    if (one.state.rules.confirmations > 0) return ask(one, { at: "confirmed", mined }, { type: "ask", name: "tip" });
+    return ask(one, { at: "seen", mined }, { type: "ask", name: "look", anew: false });
+  },
+  reverted: (one, { found }) =>
+    found ? end(one, { kind: "done", ...found }) : ask(one, { at: "reason" }, { type: "ask", name: "reason" }),
+  reason: (one, { refused }) => {
+    if (refused) return unlessThere(one, refused);
+    const reverts = one.work.reverts + 1;
+    if (reverts < TRIES) return lookAgain(one, { progress: null, reverts });
+    const { hash } = one.work.progress!.sent.at(-1)!;
+    return unlessThere(one, givenUp("POSTING_REVERTED", `Transaction ${hash} reverted without a reason.`));
+  },
+  confirmed: (one, { block }) => {
+    const { mined } = one.phase;
+    if (mined.block + one.state.rules.confirmations > block) return rest(one);
+    return ask(one, { at: "seen", mined }, { type: "ask", name: "look", anew: false });
+  },
+  seen: (one, { found }) =>
+    found
+      ? end(one, { kind: "done", ...found })
+      : ask(one, { at: "anew", mined: one.phase.mined }, { type: "ask", name: "look", anew: true }),
+  anew: (one, { found }) => {
+    if (found) return end(one, { kind: "done", ...found });
+    const unseen = one.work.unseen + 1;
+    if (unseen < TRIES) return rest(one, { unseen });
+    // Whoever wants it asks again; the account's other postings go on meanwhile.
+    const sentence = `Transaction ${one.phase.mined.hash} was mined, but the chain's RPC leaves its event out: it is looked for again.`;
+    return end(one, givenUp("POSTING_UNSEEN", sentence));
+  },
+  nonce: (one, { next }) => onNonce(one, one.work.progress!, next),
+  taken: (one, { mined }) => {
+    const { nonce } = one.work.progress!;
+    return mined ? lookAgain(one) : tell({ what: "nonceTaken", nonce }, lookAgain(one, { progress: null }));
+  },
+  known: (one, { known }) => {
+    const { next } = one.phase;
+    if (known) return onWaiting(one, one.work.progress!, next);
+    const { raw } = one.work.progress!.sent.at(-1)!;
+    return ask(one, { at: "again", next }, { type: "ask", name: "broadcast", raw });
+  },
+  again: (one) => onWaiting(one, one.work.progress!, one.phase.next),
+  gap: (one) => giveWay(one),
+  stuck: (one, { ready }) => (ready === "wait" ? giveWay(one) : quote(one)),
+  rest: (one) => lookAgain(one),
+  refused: (one, { found }) => end(one, found ? { kind: "done", ...found } : one.phase.refused),
+};
+
+function onFault(one: Case, fault: Fault, wall: number): Step {
+  if (fault.kind === "away") return tell({ what: "away" }, later(one, AWAY_MS));
+  if (fault.kind === "dear") return waitForFees(one, fault, wall);
+  if (fault.kind === "final") {
+    // A contract's refusal of what would be sent; elsewhere what trying again cannot help ends the posting.
+    return fault.reverts && one.work.phase.at === "quote" ? unlessThere(one, fault.refused) : end(one, fault.refused);
+  }
+  const { state } = remembering(one, { dear: null });
+  return { state: { ...state, work: null }, effects: [{ type: "fail" }] };
+}
+
+/** One event of the account's journal. A claim begins a posting, whatever became of the one before. */
+export function step(state: Account, event: PostingEvent): Step {
+  if (event.type === "claimed") {
+    const { job, progress, at } = event;
+    const work: Work = { job, progress, reverts: 0, unseen: 0, phase: { at: "look" } };
+    return lookAgain({ state, work, at });
+  }
+  const { work } = state;
+  if (!work) return { state, effects: [] };
+  const one = { state, work, phase: work.phase, at: event.at };
+  if (event.type === "failed") return onFault(one, event.fault, event.wall);
+  if (event.type !== asking[work.phase.at]) return { state, effects: [] };
+  const answer = answers[work.phase.at] as (one: Case & { readonly phase: Phase }, event: PostingEvent) => Step;
+  return answer(one, event);
+}

@@ -1,0 +1,166 @@
+/** The kinds of postings: what each looks for on-chain, what must come first, and what it sends. */
+import { activateRoot, postHead, postRoot } from "@cotrain/sdk/actions";
+import {
+  asModelId,
+  type ContractAddresses,
+  fromWire,
+  type HeadHash,
+  type Hex,
+  headHash,
+  type ModelId,
+  type WireStruct,
+} from "@cotrain/sdk/protocol";
+
+import { RetryableError } from "../base/index.ts";
+import type { Journal, PostingKind } from "./journal.ts";
+import type { ChainReader, HeadFields, HeadPosting, PostedRoot, RootPosting } from "./ports.ts";
+import { byNewest, byParent, type ParentPosting } from "./posting/order.ts";
+
+export interface RootPayload {
+  readonly attestation: WireStruct<"Attestation">;
+  readonly signatures: readonly Hex[];
+}
+interface ActivationPayload {
+  readonly modelId: ModelId;
+  readonly epoch: number;
+}
+/** A RootPosting as JSON. */
+interface RootResult {
+  readonly transaction: Hex | null;
+  readonly block: number | null;
+  readonly root: Omit<RootPosting["root"], "totalCumulative"> & { readonly totalCumulative: string };
+}
+
+export interface PostingKinds {
+  readonly heads: PostingKind<HeadFields, HeadPosting>;
+  readonly roots: PostingKind<RootPayload, RootResult>;
+  readonly activations: PostingKind<ActivationPayload, RootResult>;
+}
+
+export interface PostingModules {
+  readonly reader: ChainReader;
+  readonly addresses: ContractAddresses;
+  /** The journal that the kinds are opened with. */
+  readonly journal: () => Pick<Journal, "all" | "isOpen" | "reopen">;
+}
+
+function resultOf(event: PostedRoot): RootResult {
+  const { root, epoch, activatableAt, deadline, totalCumulative, transaction, block } = event;
+  return {
+    transaction,
+    block,
+    root: { root, epoch, activatableAt, deadline, totalCumulative: totalCumulative.toString() },
+  };
+}
+
+export const posted = (result: RootResult): RootPosting => ({
+  ...result,
+  root: { ...result.root, totalCumulative: BigInt(result.root.totalCumulative) },
+});
+
+function headPostings({ reader, addresses, journal }: PostingModules): PostingKinds["heads"] {
+  /** The head that these fields make, wherever its parent is known. */
+  const expectedHead = (fields: HeadFields, parentSequence: number): HeadHash =>
+    headHash({
+      ...fields,
+      chainId: BigInt(reader.chainId),
+      registry: addresses.checkpointRegistry,
+      sequence: BigInt(parentSequence + 1),
+      round: BigInt(fields.round),
+    });
+  /** Keys of those made due again for the sake of their children. */
+  const reopened = new Set<string>();
+
+  const parentStands = async (key: string, payload: HeadFields): Promise<ParentPosting> => {
+    if (await heads.done(payload)) return "landed";
+    return (await journal().isOpen(heads.kind, key)) ? "open" : "ended";
+  };
+  const heads: PostingKind<HeadFields, HeadPosting> = {
+    kind: "chain.head",
+    done: async (fields, anew) => {
+      if (anew) reader.forget(fields.runId);
+      const events = await reader.headsSince(fields.runId, 0);
+      const found = events.findLast(
+        (event) =>
+          event.parentHead === fields.parentHead &&
+          event.round === fields.round &&
+          event.paramsVersion === fields.paramsVersion &&
+          event.checkpointDigest === fields.checkpointDigest &&
+          event.receiptsRoot === fields.receiptsRoot,
+      );
+      if (!found) return undefined;
+      const { head, sequence, round, transaction, block, anchoredAt } = found;
+      return { head, sequence, round, transaction, block, anchoredAt };
+    },
+    prepare: async (fields) => {
+      const { runId, parentHead: parent, round } = fields;
+      const current = await reader.head(runId);
+      const head = expectedHead(fields, current.sequence - 1);
+      const first = byNewest(current.head, { parent, head });
+      if (first !== "askParent") return first;
+      const isSeen = (await reader.headsSince(runId, 0)).some((event) => event.head === parent);
+      // The oldest posting of it, which stands before this one in the queue.
+      const before = isSeen
+        ? undefined
+        : (await journal().all(heads)).find(({ payload }) => payload.runId === runId && payload.round === round - 1);
+      const stands = before ? await parentStands(before.key, before.payload) : "none";
+      if (before && stands === "landed") reopened.delete(before.key);
+      const ready = byParent(isSeen, stands, before !== undefined && reopened.has(before.key));
+      if (ready !== "reopen" || !before) return ready === "wait" ? "wait" : "send";
+      if (!(await journal().reopen(heads.kind, before.key))) return "send";
+      reopened.add(before.key);
+      return "wait";
+    },
+    call: (fields) => postHead.call({ addresses, ...fields, round: BigInt(fields.round) }),
+  };
+  return heads;
+}
+
+function rootPostings({ reader, addresses }: PostingModules): PostingKinds["roots"] {
+  return {
+    kind: "chain.root",
+    done: async ({ attestation }, anew) => {
+      const modelId = asModelId(attestation.modelId);
+      if (anew) reader.forget(modelId);
+      const event = (await reader.rootsOf(modelId)).findLast(
+        ({ epoch, root }) => epoch === Number(attestation.epoch) && root === attestation.root,
+      );
+      return event && resultOf(event);
+    },
+    prepare: async () => "send",
+    call: ({ attestation, signatures }) =>
+      postRoot.call({ addresses, attestation: fromWire("Attestation", attestation), signatures }),
+  };
+}
+
+function activationPostings({ reader, addresses }: PostingModules): PostingKinds["activations"] {
+  return {
+    kind: "chain.activation",
+    done: async ({ modelId, epoch }, anew) => {
+      if (anew) reader.forget(modelId);
+      const event = (await reader.activationsOf(modelId)).find((activation) => activation.epoch >= epoch);
+      // Of the events alone, which are confirmed: the contract's state is what a node says it is.
+      const found =
+        event &&
+        (await reader.rootsOf(modelId)).findLast((each) => each.epoch === event.epoch && each.root === event.root);
+      if (!found) return undefined;
+      return { ...resultOf(found), transaction: event.transaction, block: event.block };
+    },
+    prepare: async ({ modelId, epoch }) => {
+      const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
+      if (pending && now < pending.activatableAt)
+        return new RetryableError(
+          "WINDOW_OPEN",
+          `The root of epoch ${epoch} is in its window until ${pending.activatableAt}; it is ${now}.`,
+        );
+      return "send";
+    },
+    call: ({ modelId }) => activateRoot.call({ addresses, modelId }),
+  };
+}
+
+export const createPostingKinds = (modules: PostingModules): PostingKinds => ({
+  heads: headPostings(modules),
+  roots: rootPostings(modules),
+  activations: activationPostings(modules),
+});
