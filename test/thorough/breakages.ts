@@ -1639,14 +1639,14 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a payload is served before its round has closed",
-    file: "offchain/src/coordinator/api.ts",
+    file: "offchain/src/coordinator/api/reads.ts",
     text: "isSealed(driver.state, digest)",
     instead: "isSealed(driver.state, digest) && runs.size === 0",
     tests: ["test/attack/payloads.test.ts"],
   },
   {
     name: "what one run keeps sealed another run of the store serves",
-    file: "offchain/src/coordinator/api.ts",
+    file: "offchain/src/coordinator/api/reads.ts",
     text: "[...runs.values()].some(",
     instead: "[run].some(",
     tests: ["test/attack/payloads.test.ts"],

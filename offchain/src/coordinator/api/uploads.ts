@@ -1,0 +1,83 @@
+/** One fragment of a payload on its way into the blob store. */
+import type { Address, Digest, FragmentReply } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { FastifyRequest } from "fastify";
+
+import { readUpload } from "../../service/index.ts";
+import { BlobError } from "../../storage/index.ts";
+import { RefusedError } from "../errors.ts";
+import { workRefusal } from "../machine/rules.ts";
+import { fragmentCount } from "../machine/state.ts";
+import type { CoordinatorMetrics } from "../metrics.ts";
+import { fragmentBytes } from "../receipts.ts";
+import type { Run } from "../run.ts";
+import { paramOf } from "./routing.ts";
+
+/** Streams a fragment into the blob store, hashing on the way; nothing is kept of one that is not what it should be. */
+export async function acceptFragment(
+  run: Run,
+  request: FastifyRequest,
+  upload: { readonly worker: Address; readonly digest: Digest },
+  metrics: CoordinatorMetrics,
+): Promise<FragmentReply> {
+  const { worker, digest } = upload;
+  const place = {
+    worker,
+    assignmentId: Number(paramOf(request, "assignmentId")),
+    attempt: Number(paramOf(request, "attempt")),
+    index: Number(paramOf(request, "index")),
+  };
+  const { driver } = run;
+  const { blobs } = run.modules;
+  const refusal = workRefusal(driver.state, { ...place, round: null });
+  if (refusal) throw new RefusedError(refusal.code, refusal.message);
+  if (place.index >= fragmentCount(driver.state)) {
+    throw new RefusedError(
+      "WRONG_SHAPE",
+      `There is no fragment ${place.index}; the run has ${fragmentCount(driver.state)}.`,
+    );
+  }
+  const bytes = fragmentBytes(driver.state, place.index);
+  const known = await blobs.has(digest);
+  const stays = known && !(await run.projections.hasPayload(digest));
+  // What a closed round's record calls missing stays missing: else whoever sends it later makes a forgery of the record.
+  if (!known && (await run.projections.hasEarlierPayload(digest, driver.state.round)))
+    throw new RefusedError("STALE_ROUND", `Fragment ${place.index} is of a payload whose round is over.`);
+  driver.blobDisk.check();
+  try {
+    const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
+    metrics.received(stored.bytes);
+  } catch (error) {
+    driver.blobDisk.report(error);
+    throw uploadError(error, place.index, bytes);
+  }
+  try {
+    await driver.submit({ type: "FragmentAccepted", ...place, digest, bytes, ...(stays && { stays }) });
+  } catch (error) {
+    const needed = known || (!run.lost.has(digest) && (await run.projections.hasPayload(digest)));
+    if (!needed) await blobs.delete(digest);
+    throw error;
+  }
+  run.lost.delete(digest);
+  return { digest, bytes };
+}
+
+/** The blob store's words in the API's. */
+function uploadError(error: unknown, index: number, bytes: number): unknown {
+  if (error instanceof CotrainError && error.code === "BODY_MISSING") return error;
+  if (error instanceof BlobError && error.code === "BLOB_MISMATCH") {
+    const short = error.details?.["end"] !== undefined;
+    return new RefusedError(
+      short ? "WRONG_SHAPE" : "WRONG_DIGEST",
+      short
+        ? `Fragment ${index} has ${bytes} bytes; fewer arrived.`
+        : `The bytes of fragment ${index} do not hash to the digest announced.`,
+      { cause: error },
+    );
+  }
+  const tooLarge =
+    error instanceof CotrainError && (error.code === "BODY_TOO_LARGE" || error.code === "BLOB_TOO_LARGE");
+  if (tooLarge)
+    return new RefusedError("BODY_TOO_LARGE", `Fragment ${index} has ${bytes} bytes; more arrived.`, { cause: error });
+  return error;
+}
