@@ -1,6 +1,7 @@
-/** The engine measures one thing at a time. Who has it says what for, so that what is urgent can end what is not. */
+/** The engine measures one thing at a time. Who has it says whether that can wait, so that what cannot may end it. */
 export interface EngineTask {
-  readonly of: "held-out loss" | "the gate";
+  /** Whether an audit ends it. */
+  readonly canWait: boolean;
   readonly controller: AbortController;
   /** Of the machine's processor time; undefined where nothing else needs it, or while it is not known. */
   share: number | undefined;
@@ -18,10 +19,10 @@ export interface EngineSlot {
 /** Has the engine, which is free, until the work is over. */
 export function occupy(
   slot: EngineSlot,
-  { of, share }: Pick<EngineTask, "of" | "share">,
+  { canWait, share }: Pick<EngineTask, "canWait" | "share">,
   work: (task: EngineTask) => Promise<void>,
 ): void {
-  const task: EngineTask = { of, controller: new AbortController(), share };
+  const task: EngineTask = { canWait, controller: new AbortController(), share };
   slot.task = task;
   slot.done = work(task).finally(() => {
     slot.task = undefined;

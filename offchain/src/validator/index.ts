@@ -1,8 +1,8 @@
 /**
  * validator: checks the coordinator from outside. It follows heads on-chain, recomputes the fragment of the aggregate that the
  * sortition gives it, measures held-out loss, and signs an epoch only if it computed the same. May import base, engine, diloco, data,
- * storage, service and chain, and @cotrain/sdk; never the coordinator or the worker. Start at runValidator.ts; statements.ts
- * says why it cannot contradict itself.
+ * storage, service, chain and run, and @cotrain/sdk; never the coordinator or the worker. Start at runValidator.ts, the loop, and
+ * at checks/index.ts, the table of what is checked; statements.ts says why it cannot contradict itself.
  */
 export { type AggregateFinding, type AggregateInput, checkAggregate } from "./checks/recompute.ts";
 export { type AttestModules, decide, type Decision } from "./attest.ts";

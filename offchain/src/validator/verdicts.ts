@@ -15,8 +15,8 @@ import { InternalError } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { Context } from "./context.ts";
 
-/** What a check found, as its verdict says it. */
-export type Content = Pick<Verdict, "index" | "value" | "evidence">;
+/** What a check found, as its verdict says it; it names a worker where it is about one. */
+export type Content = Pick<Verdict, "index" | "value" | "evidence"> & Partial<Pick<Verdict, "worker">>;
 
 interface Kind {
   readonly kind: number;
@@ -32,7 +32,6 @@ export async function say(
   { kind, wellFormed }: Kind,
   head: PostedHead,
   content: Content,
-  worker: Address = zeroAddress,
 ): Promise<void> {
   const verdict: Verdict = {
     runId: head.runId,
@@ -41,7 +40,7 @@ export async function say(
     head: head.head,
     validator,
     kind,
-    worker,
+    worker: zeroAddress,
     ...content,
     issuedAt: BigInt(clock.now()),
   };
@@ -65,7 +64,7 @@ export async function deny(
   { fragment, drawer }: { readonly fragment: number; readonly drawer: Address },
   { reason, evidence }: { readonly reason: string } & Pick<Content, "evidence">,
 ): Promise<void> {
-  await say(context, confirmation, head, { index: fragment, value: 0n, evidence }, drawer);
+  await say(context, confirmation, head, { index: fragment, value: 0n, evidence, worker: drawer });
   // What would be signed is decided anew: it is refused now.
   context.epochs.claimed.clear();
   context.emit({ type: "confirmed", head: head.head, round: head.round, fragment, drawer, reason });

@@ -103,14 +103,13 @@ export async function examine(
   if (!loss || !due || audits.sound.has(head.head)) return report(await inspect(context, input));
   const key = `${head.head}/${fragment}`;
   if (clock.monotonic() < (audits.again.get(key) ?? 0)) return;
-  // Held-out loss can wait.
   if (engine.task) {
     engine.auditWaits = true;
-    if (engine.task.of === "held-out loss")
+    if (engine.task.canWait)
       engine.task.controller.abort(new RetryableError("AUDIT_FIRST", "The loss gate's audit comes first."));
     return;
   }
-  occupy(engine, { of: "the gate", share: undefined }, async (task) => {
+  occupy(engine, { canWait: false, share: undefined }, async (task) => {
     try {
       await report(await inspect(context, input, (all) => auditOf(context, loss, task, description, all)));
     } catch (error) {

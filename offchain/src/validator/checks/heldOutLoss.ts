@@ -42,7 +42,7 @@ export function heldOutLossCheck(context: Context): Check<OwedLoss> {
         engine.task.controller.abort(new RetryableError("AT_REST", "The run rests now."));
     },
     run: async (owed, say) =>
-      occupy(engine, { of: "held-out loss", share: owed.share }, async ({ controller }) => {
+      occupy(engine, { canWait: true, share: owed.share }, async ({ controller }) => {
         const { head, key } = owed;
         try {
           await measure(context, owed, AbortSignal.any([signal, controller.signal]), say);
