@@ -26,6 +26,8 @@ import {
   type RunId,
   shareOut,
   type SignedVerdict,
+  type Verdict,
+  type VerdictForm,
   verdictFormOf,
   verdictKey,
   type VerdictsFile,
@@ -351,6 +353,13 @@ export async function sumOfEpochs(blobs: BlobSource, runId: RunId, manifest: Hex
   return { version: 1, modelId: modelId ?? zeroHash, leaves: addUp([], earned) };
 }
 
+/** Undefined for what has not the form of its kind. What is no voice changes nobody's pay: it counts whatever else it says. */
+function formOf(struct: Verdict, head: PostedHead, fragments: number): VerdictForm | undefined {
+  if (struct.runId !== head.runId || struct.round !== BigInt(Math.max(0, head.round - 1))) return undefined;
+  const form = verdictFormOf(struct.kind);
+  return form?.isVoice && form.problemOf(struct, fragments) !== "" ? undefined : form;
+}
+
 /**
  * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
  * where sortition sent its validator, or the one whose finding it confirms; in one fixed order.
@@ -374,11 +383,8 @@ async function countedVerdicts(
     if (!head || counted.has(key) || !members.includes(verdict.validator)) continue;
     const struct = fromWire("Verdict", verdict);
     const fragments = fragmentsOf.get(head.runId) ?? 0;
-    const about = struct.runId === head.runId && struct.round === BigInt(Math.max(0, head.round - 1));
-    const form = verdictFormOf(struct.kind);
-    if (!about || !form) continue;
-    // What is no voice changes nobody's pay: it counts whatever else it says.
-    if (form.isVoice && form.problemOf(struct, fragments) !== "") continue;
+    const form = formOf(struct, head, fragments);
+    if (!form) continue;
     const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
     if (signer !== verdict.validator) continue;
     const drawer = form.drawerOf?.(struct);
