@@ -1,6 +1,5 @@
 /** A validator that measures, on a real chain: which gates sortition gives it, and what it says of a forged loss. */
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
@@ -21,15 +20,8 @@ import {
 import type { LocalAccount } from "viem";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
-import { type Clock, createRandom, systemClock, UserError } from "../../../offchain/src/base/index.ts";
-import { type Chain, openChain } from "../../../offchain/src/chain/index.ts";
-import {
-  type Database,
-  jobMigrations,
-  type JobSchema,
-  openDatabase,
-  openJobTable,
-} from "../../../offchain/src/service/index.ts";
+import { type Clock, systemClock, UserError } from "../../../offchain/src/base/index.ts";
+import { openDatabase } from "../../../offchain/src/service/index.ts";
 import {
   type LossMeter,
   openStatements,
@@ -39,22 +31,9 @@ import {
   type ValidatorCoordinator,
   type ValidatorEvent,
 } from "../../../offchain/src/validator/index.ts";
-import { createNode, type TestNode } from "../chain/node.ts";
-import {
-  conformance,
-  createWorld,
-  fragments,
-  lossOf,
-  poster,
-  type RoundOptions,
-  validators,
-  type World,
-} from "../chain/world.ts";
+import { chain, closeWorld, eventually, node, openWorld, world } from "./harness.ts";
+import { conformance, fragments, lossOf, type RoundOptions, validators } from "../chain/world.ts";
 
-let node: TestNode;
-let world: World;
-let chain: Chain;
-let jobs: Database<JobSchema>;
 let stop: () => Promise<void> = async () => undefined;
 /** Who measures checkpoint 0 first. */
 let me: LocalAccount;
@@ -165,15 +144,6 @@ async function start(clock: Clock = systemClock): Promise<ValidatorEvent[]> {
   return events;
 }
 
-async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
-  for (let tries = 0; tries < 2_000; tries++) {
-    const found = look();
-    if (found !== undefined) return found;
-    await sleep(20);
-  }
-  throw new Error(`${what} did not come.`);
-}
-
 /** Until two looks are over that began after this. */
 async function looked(): Promise<void> {
   const before = looks;
@@ -211,14 +181,7 @@ const sent = (head: string) =>
 const forgeScreening = ({ gate }: ScreeningFile): void => void (gate.passes[0]!.after! -= 20_000);
 
 beforeAll(async () => {
-  node = await createNode(0);
-  await node.start();
-  world = await createWorld(node.url, node.directory);
-  jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
-  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
-  const table = await openJobTable(jobs, { random: createRandom("jobs") });
-  const options = { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
-  chain = await openChain(options, { account: poster, jobs: table });
+  await openWorld();
   const set = validators.map((account) => account.address.toLowerCase() as Address);
   const [first] = measuringOrder((await chain.head(world.runId)).head, set);
   me = validators.find((account) => account.address.toLowerCase() === first)!;
@@ -229,11 +192,7 @@ afterEach(async () => {
   verdicts = [];
   withheld = undefined;
 });
-afterAll(async () => {
-  await chain?.close();
-  await jobs?.close();
-  await node?.close();
-});
+afterAll(closeWorld);
 
 // point 2
 it("a validator measures the gate that sortition gives it and finds an honest record true", async () => {

@@ -196,6 +196,8 @@ const refusal = async (view: EpochView): Promise<string> => {
   return found.type === "refused" ? found.reason : "";
 };
 
+const ofAnother = () => board.verdicts.filter(({ verdict }) => verdict.validator === lower(another.address));
+
 describe("an epoch", () => {
   let due: number;
   beforeAll(async () => {
@@ -245,7 +247,6 @@ describe("an epoch", () => {
   it("that it computed the same is signed, once, and by nobody outside the set", async () => {
     // The second validator has its say first: what it finds forged must be counted in what it signs.
     const { round } = world.publisher.checkpoint();
-    const ofAnother = () => board.verdicts.filter(({ verdict }) => verdict.validator === lower(another.address));
     await start(another);
     await eventually("its verdicts", () => (ofAnother().length === round ? true : undefined));
     await stop();
