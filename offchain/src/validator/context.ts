@@ -61,7 +61,7 @@ export interface Link {
 }
 
 /** Heads that no active root covers. */
-export interface KnownHeads {
+interface KnownHeads {
   readonly links: Map<string, Link>;
   /** Those that have this validator's aggregate verdict, and the fragment that it drew of each. */
   readonly judged: Map<string, number>;
@@ -70,7 +70,7 @@ export interface KnownHeads {
 }
 
 /** Of the gates of heads. */
-export interface Audits {
+interface Audits {
   /** Heads whose gate this validator measured and found true. */
   readonly sound: Set<string>;
   /** When what did not come to a finding is tried again, by head and fragment, monotonic ms. */
@@ -78,7 +78,7 @@ export interface Audits {
 }
 
 /** Epochs that are not signed yet. */
-export interface OpenEpochs {
+interface OpenEpochs {
   /** Attestations that were refused, by all that is published of each: when they are looked at again, monotonic ms. */
   readonly refused: Map<Digest, number>;
   /** Manifests that would be signed if these heads had a verdict; told once. */

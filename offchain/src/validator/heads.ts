@@ -18,7 +18,7 @@ export interface Look {
   readonly settled: number;
 }
 
-export interface HeadFollower {
+interface HeadFollower {
   /** @returns undefined while this validator is not of the model's set */
   look(): Promise<Look | undefined>;
 }

@@ -15,7 +15,6 @@ export { createLossMeter, type LossMeter, type LossRequest, type LossResult, res
 export { type Measuring, readMeasuring } from "./measuring.ts";
 export { runValidator } from "./runValidator.ts";
 export {
-  keyOfVerdict,
   openStatements,
   type Statement,
   statementMigrations,

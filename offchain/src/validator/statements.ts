@@ -86,7 +86,7 @@ const attestationValue = ({ root, totalCumulative, epochDigest, runId }: WireStr
   [root, totalCumulative, epochDigest, runId].join(":");
 
 /** Key of a verdict in the journal. */
-export const keyOfVerdict = (verdict: WireStruct<"Verdict">): string => `verdict:${verdictKey(verdict)}`;
+const keyOfVerdict = (verdict: WireStruct<"Verdict">): string => `verdict:${verdictKey(verdict)}`;
 
 const toStatement = <T>(row: StatementTable): Statement<T> => ({
   key: row.key,

@@ -6,7 +6,7 @@ import type { Look } from "../heads.ts";
 import type { Content } from "../verdicts.ts";
 
 /** What a validator owes of one head. */
-export interface Owed {
+interface Owed {
   readonly head: PostedHead;
 }
 
