@@ -35,6 +35,11 @@ const rooms = Object.keys(below);
 /** Only localnet deploys. */
 const deployers = ["localnet"];
 
+/** Rooms that a browser tab runs, but for their node/ folders; test/offchain/browser bundles them. */
+const browser = ["base", "engine", "diloco", "data", "storage", "worker"];
+const underNode = "/node/|^offchain/src/base/platform/node\\.ts$";
+const nodePackages = "node_modules/(onnxruntime-node|better-sqlite3|kysely|pino|fastify|@napi-rs|@fastify)/";
+
 const room = (name) => `^offchain/src/${name}/`;
 const oneOf = (names) => `^offchain/src/(${names.join("|")})/`;
 
@@ -52,10 +57,31 @@ export default {
     ...arrows,
     {
       name: "rooms-have-one-door",
-      comment: "A room is entered by its index.ts.",
+      comment: "A room is entered by its index.ts, under Node by that of its node/ folder too.",
       severity: "error",
       from: { path: "^offchain/src/([^/]+)/" },
-      to: { path: "^offchain/src/[^/]+/", pathNot: ["^offchain/src/$1/", "^offchain/src/[^/]+/index\\.ts$"] },
+      to: {
+        path: "^offchain/src/[^/]+/",
+        pathNot: [
+          "^offchain/src/$1/",
+          "^offchain/src/[^/]+/index\\.ts$",
+          "^offchain/src/[^/]+/node/index\\.ts$",
+          "^offchain/src/engine/runtime/node/index\\.ts$",
+        ],
+      },
+    },
+    {
+      name: "rooms-of-a-browser",
+      comment: "These rooms run in a browser too: nothing of Node's, which lies in node/ folders.",
+      severity: "error",
+      from: { path: oneOf(browser), pathNot: underNode },
+      to: { path: ["/node/", nodePackages], pathNot: "^offchain/src/base/platform/" },
+    },
+    {
+      name: "rooms-of-a-browser-have-no-node",
+      severity: "error",
+      from: { path: oneOf(browser), pathNot: underNode },
+      to: { dependencyTypes: ["core"] },
     },
     {
       name: "rooms-are-in-the-map",

@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const conditions = ["cotrain-source"];
+const conditions = ["cotrain-source", "node"];
 const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
 
 // Timeouts catch what hangs; they are no measure of speed, and two busy cores must not fail a test.

@@ -6,7 +6,8 @@ import { join } from "node:path";
 
 import { asModelId, asRunId, canonicalJson, type Digest, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
 
-import { createRandom, writeFileDurable } from "../../offchain/src/base/index.ts";
+import { createRandom } from "../../offchain/src/base/index.ts";
+import { writeFileDurable } from "../../offchain/src/base/node/index.ts";
 import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpoint.ts";
 import { prepareRun, type RunMaterial } from "../../offchain/src/run/creation.ts";
 import { createOutput } from "../../offchain/src/cli/output.ts";
@@ -14,17 +15,13 @@ import { textFrom } from "../../offchain/src/cli/text.ts";
 import { createGateMeter } from "../../offchain/src/coordinator/gateMeter.ts";
 import type { Builds } from "../../offchain/src/coordinator/builds.ts";
 import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
-import { openEngine } from "../../offchain/src/engine/engine.ts";
-import { conformance, openEngineHost, readSignature } from "../../offchain/src/engine/index.ts";
-import {
-  type BlobStore,
-  bundleModel,
-  exportModel,
-  openBlobStore,
-  writeManifest,
-} from "../../offchain/src/storage/index.ts";
+import { openCpuEngine } from "../../offchain/src/engine/runtime/node/cpu.ts";
+import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
+import { devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
+import { type BlobStore, bundleModel, exportModel, writeManifest } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
-import { openEngineTrainer, type TrainerInput } from "../../offchain/src/worker/index.ts";
+import { trainerOn, type TrainerInput } from "../../offchain/src/worker/index.ts";
 
 /** Enough for good programs, whatever else this machine does. */
 export const MEMORY = 4 * 2 ** 30;
@@ -134,11 +131,11 @@ export function entrancesOf(world: World): Readonly<Record<string, (program: Uin
   const trainer = { definition, layouts: fragmentLayouts(definition.table) };
   return {
     "the reading of a signature": async (program) => readSignature(program, MEMORY),
-    "the engine itself": (program) => openEngine({ programs: { step: program }, threads: 1, memory: MEMORY }),
+    "the engine itself": (program) => openCpuEngine({ programs: { step: program }, threads: 1, memory: MEMORY }),
     "the engine's process": (program) => openEngineHost({ programs: { step: program }, threads: 1, memory: MEMORY }),
-    conformance: (program) => conformance(program),
+    conformance: (program) => conformance(openEngineHost, program),
     "a worker's trainer": (program) =>
-      openEngineTrainer({ description: trainer, program, threads: 1 } as unknown as TrainerInput),
+      trainerOn(devices.cpu)({ description: trainer, program, threads: 1 } as unknown as TrainerInput),
     "a validator's held-out loss": async (program) => {
       const build = await buildOf(world, program);
       const request = { runId, definition: definitionDigest, build, checkpoint, sequences: 4 };

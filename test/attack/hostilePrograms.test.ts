@@ -60,7 +60,7 @@ const guarded: Readonly<Record<string, string | null>> = {
   "the engine itself": null,
   "the engine's process": null,
   conformance: null,
-  "a worker's trainer": "worker/engineTrainer.ts",
+  "a worker's trainer": "worker/deviceTrainer.ts",
   "a validator's held-out loss": "validator/loss.ts",
   "the coordinator's gate": "coordinator/gateMeter.ts",
   "cotrain generate": "cli/text.ts",
@@ -68,8 +68,11 @@ const guarded: Readonly<Record<string, string | null>> = {
 };
 /** Hands on none but programs that it has built itself. */
 const own = ["run/creation.ts"];
+/** Chooses a device alone. */
+const choosing = ["worker/node/daemon.ts"];
 /** What of the engine takes the bytes of a program. */
-const TAKES = /\b(openEngine|openEngineHost|readSignature|conformance|readModel|inspectProgram)\b/;
+const TAKES =
+  /\b(openEngine|openEngineHost|openCpuEngine|devices|readSignature|conformance|readModel|inspectProgram)\b/;
 const ENGINE_IMPORT = /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";/gm;
 
 test("every file that hands a program to the engine is an entrance in this table", () => {
@@ -78,7 +81,7 @@ test("every file that hands a program to the engine is an entrance in this table
     [...readFileSync(join(sources, file), "utf8").matchAll(ENGINE_IMPORT)].some(([, names]) => TAKES.test(names ?? ""));
   const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll("\\", "/"));
   const found = files.filter((file) => file.endsWith(".ts") && !file.startsWith("engine/") && handsOn(file));
-  const due = [...own, ...Object.values(guarded).filter((file) => file !== null)];
+  const due = [...own, ...choosing, ...Object.values(guarded).filter((file) => file !== null)];
   expect(found.toSorted()).toEqual(due.toSorted());
   expect(Object.keys(entrances).toSorted()).toEqual(Object.keys(guarded).toSorted());
 });
@@ -164,7 +167,8 @@ test("the runtime is loaded by the engine alone, and the engine by its process a
       .filter((path) => path.endsWith(".ts") && pattern.test(readFileSync(join(rooms, path), "utf8")))
       .sort();
   expect(importing(/from "onnxruntime-node"|import\("onnxruntime|require\("onnxruntime-node"\)/)).toEqual([
-    "engine/engine.ts",
+    "engine/runtime/node/cpu.ts",
   ]);
-  expect(importing(/^import (?!type ).*openEngine\b.*engine\.ts"/m)).toEqual(["engine/host/process.ts"]);
+  expect(importing(/^import (?!type ).*openCpuEngine\b.*cpu\.ts"/m)).toEqual(["engine/runtime/node/host/process.ts"]);
+  expect(importing(/^import (?!type ).*openEngine\b.*openEngine\.ts"/m)).toEqual(["engine/runtime/node/cpu.ts"]);
 });

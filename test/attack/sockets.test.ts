@@ -21,7 +21,8 @@ import {
   readUpload,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { type BlobStore, openBlobStore } from "../../offchain/src/storage/index.ts";
+import { type BlobStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { canRun } from "../needs.ts";
 import { type Harness, openHarness, requestOf, runId, type TestWorker } from "../offchain/coordinator/harness.ts";
 import { eventually, temporaryDirectory } from "../offchain/service/support.ts";

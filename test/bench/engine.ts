@@ -6,20 +6,20 @@
  */
 import { cpuUsage } from "node:process";
 
-import "../../offchain/src/engine/noTelemetry.ts";
+import "../../offchain/src/engine/runtime/node/noTelemetry.ts";
 import ort from "onnxruntime-node";
 
 import {
   buildPrograms,
   conformance,
   initialParameters,
-  openEngineHost,
   presetNames,
   presetOf,
   productFlops,
   readSignature,
   type PresetName,
 } from "../../offchain/src/engine/index.ts";
+import { availableMemory, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../offchain/src/engine/onnx.ts";
 import { gemm } from "../../offchain/src/engine/ops.ts";
@@ -140,10 +140,10 @@ export async function exactness(
 ): Promise<ExactnessResult> {
   const { model, microBatch } = presetOf(preset);
   const { step } = buildPrograms(model, { microBatch });
-  const { maxThreads = 1 } = readSignature(step.bytes).signature;
+  const { maxThreads = 1 } = readSignature(step.bytes, availableMemory()).signature;
   const digests = new Map<number, string>();
   for (const count of threads.filter((count) => count <= maxThreads)) {
-    digests.set(count, await conformance(step.bytes, count));
+    digests.set(count, await conformance(openEngineHost, step.bytes, count));
   }
   return { preset, digests, exact: new Set(digests.values()).size === 1 };
 }

@@ -42,7 +42,8 @@ import { coordinatorProcess } from "../../offchain/src/localnet/processes.ts";
 import { ensureWallet } from "../../offchain/src/run/wallets.ts";
 import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
-import { type BlobStore, openBlobStore } from "../../offchain/src/storage/index.ts";
+import { type BlobStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { type BlobSource, fetchBase } from "../../offchain/src/worker/index.ts";
 import { payloadHeader, receiptOf, signReceipt, signStruct } from "../../offchain/src/worker/receipt.ts";
 

@@ -28,7 +28,7 @@ import {
   readUpload,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { openBlobStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { benchmarkStep } from "./engine.ts";
 import { type BenchOptions, percent, type Row, whole } from "./report.ts";
 

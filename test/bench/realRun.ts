@@ -69,7 +69,7 @@ export interface RealRun {
 function roleOf(command: string, parent: string): string {
   if (command.includes("anvil")) return "chain";
   // The engines run in processes of their own: a worker's trains, a validator's measures.
-  if (command.includes("engine/host/process"))
+  if (command.includes("engine/runtime/node/host/process"))
     return parent.includes("main.ts validator") ? "held-out loss (lowest priority)" : roleOf(parent, "");
   const role = /main\.ts (coordinator|validator|worker|up)/.exec(command)?.[1];
   return role === "up" || role === undefined ? "supervisor and owners" : `${role}${role === "coordinator" ? "" : "s"}`;

@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 
-import { runtimeVersion } from "../../offchain/src/engine/index.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkRealRun } from "./realRun.ts";
@@ -33,7 +33,7 @@ function machine(): string {
   const core = info === "" ? "" : ` (family ${field("cpu family")}, model ${field("model")})`;
   return (
     `${cpus()[0]?.model.trim() ?? "unknown CPU"}${core}, ${availableParallelism()} cores, ${gibibytes} GiB; ` +
-    `Node ${process.versions.node}, ${runtimeVersion()}; ${new Date().toISOString().slice(0, 10)}`
+    `Node ${process.versions.node}, ${devices.cpu.runtime()}; ${new Date().toISOString().slice(0, 10)}`
   );
 }
 

@@ -34,7 +34,7 @@ import { layout, type LocalRun, openLocalRun, readerOptions } from "../../offcha
 import { balanceOf } from "../../offchain/src/data/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { RunEvent, RunState } from "../../offchain/src/coordinator/index.ts";
-import { openReceiptJournal } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal } from "../../offchain/src/worker/node/index.ts";
 import {
   follow,
   freePort,

@@ -24,7 +24,7 @@ import { createRandom } from "../../offchain/src/base/index.ts";
 import { openLocalRun, withChain } from "../../offchain/src/run/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { ensureKeystore, findPort, readRunFile, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
-import { openBlobStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import {
   contentOf,
   cotrain,

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { systemClock } from "../../offchain/src/base/index.ts";
 import { openLocalRun } from "../../offchain/src/run/index.ts";
-import { openReceiptJournal } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal } from "../../offchain/src/worker/node/index.ts";
 import { canRun } from "../needs.ts";
 import { follow, openStage, openWatch, type Stage, until, type Watch } from "./harness.ts";
 

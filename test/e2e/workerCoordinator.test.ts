@@ -23,8 +23,10 @@ import {
   openDatabase,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { type BlobStore, openBlobStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
-import { openReceiptJournal, workerDaemon, type WorkerEvent } from "../../offchain/src/worker/index.ts";
+import { type BlobStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
+import { type WorkerEvent } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";
 import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
 import { params } from "../offchain/coordinator/harness.ts";
 import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";

@@ -924,7 +924,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a blob is stored under another digest than it has",
-    file: "offchain/src/storage/fileStore.ts",
+    file: "offchain/src/storage/node/fileStore.ts",
     text: "if (expected.digest !== undefined && expected.digest !== digest) throw",
     instead: "if (expected.digest === null && expected.digest !== digest) throw",
     tests: ["test/offchain/storage/blobStore.test.ts"],
@@ -1057,7 +1057,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "the engine's process takes what memory it likes",
-    file: "offchain/src/engine/host/memory.ts",
+    file: "offchain/src/engine/runtime/node/host/memory.ts",
     text: "`--data=${bound}`",
     instead: "`--nofile=${bound % 100 + 512}`",
     tests: ["test/offchain/engine/host.test.ts"],

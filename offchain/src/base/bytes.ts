@@ -2,11 +2,11 @@
  * Bytes and the numbers in them. All formats of Cotrain are little-endian and so is every machine it runs on; views
  * instead of per-element conversion are right only there, hence the guard at import.
  */
-import { endianness } from "node:os";
+import type { Hex } from "@cotrain/sdk/protocol";
 
 import { InternalError, UserError } from "./errors.ts";
 
-if (endianness() !== "LE") {
+if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) {
   throw new UserError("BIG_ENDIAN", "Cotrain runs on little-endian machines only; this one is big-endian.");
 }
 
@@ -41,7 +41,18 @@ export function uint16Of(bytes: Uint8Array): Uint16Array {
   return new Uint16Array(bytes.slice().buffer);
 }
 
-/** Whether two byte strings are equal; not constant in time. */
-export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** Bytes as 0x-prefixed hex. */
+export function hexOf(bytes: Uint8Array): Hex {
+  let text = "";
+  for (const byte of bytes) text += hexPairs[byte];
+  return `0x${text}`;
 }
+
+/** The bytes of 0x-prefixed hex. */
+export const bytesOfHex = (hex: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from({ length: (hex.length - 2) / 2 }, (_, i) => Number.parseInt(hex.slice(2 + 2 * i, 4 + 2 * i), 16));
+
+/** A text's bytes in UTF-8. */
+export const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);

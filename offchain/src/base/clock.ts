@@ -2,6 +2,8 @@
  * Time as a dependency: whoever waits or stamps takes a {@link Clock}, so that tests and simulations move time by hand.
  */
 
+import { turn } from "./turn.ts";
+
 /** The time of day, a time that only moves on, and a wait that can be aborted. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. Whoever sets the machine's clock changes it by any amount: no measure of spans. */
@@ -100,9 +102,7 @@ export function createManualClock(start = 0): ManualClock {
         now = Math.max(now, next.at);
         next.wake();
         // Lets what was woken run, and sleep again, before time moves further.
-        await new Promise((resolve) => {
-          setImmediate(resolve);
-        });
+        await turn();
       }
       now = end;
     },

@@ -1,41 +1,46 @@
-/** SHA-256 by Node's OpenSSL (1–2 GB/s), for blobs of any size; the SDK's own is for browsers and small things. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+/** SHA-256 and BLAKE3 for bytes of any size; the SDK's own is for small things. */
+import { platform } from "#platform";
+import type { Digest, Hex } from "@cotrain/sdk/protocol";
 
-import type { Digest } from "@cotrain/sdk/protocol";
-
-const asHex = (digest: Buffer): Digest => `0x${digest.toString("hex")}` as Digest;
+import { hexOf } from "./bytes.ts";
 
 /** SHA-256 of bytes as 0x-prefixed hex. */
 export function sha256Bytes(bytes: Uint8Array): Digest {
-  return asHex(createHash("sha256").update(bytes).digest());
+  return createSha256().update(bytes).digest();
+}
+
+/** SHA-256 of bytes one after another, as bytes. */
+export function sha256Parts(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = platform.sha256();
+  for (const part of parts) hash.update(part);
+  return hash.digest();
 }
 
 /** A hash that is fed piece by piece. */
-export interface Sha256 {
+export interface Hasher<Value extends Hex = Hex> {
   /** Adds bytes; returns itself. */
-  update(bytes: Uint8Array): Sha256;
-  /** The digest of all bytes so far; call it once, at the end. */
-  digest(): Digest;
+  update(bytes: Uint8Array): Hasher<Value>;
+  /** The hash of all bytes so far; call it once, at the end. */
+  digest(): Value;
 }
 
 /** Makes a streaming SHA-256. */
-export function createSha256(): Sha256 {
-  const hash = createHash("sha256");
-  const self: Sha256 = {
-    update: (bytes) => {
-      hash.update(bytes);
-      return self;
-    },
-    digest: () => asHex(hash.digest()),
-  };
-  return self;
+export function createSha256(): Hasher<Digest> {
+  return hasherOf<Digest>(platform.sha256());
 }
 
-/** SHA-256 of a file's content, streamed. Rejects with the operating system's error. */
-export async function sha256File(path: string): Promise<Digest> {
-  const hash = createSha256();
-  const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { highWaterMark: 1 << 20 });
-  for await (const chunk of chunks) hash.update(chunk);
-  return hash.digest();
+/** Makes a streaming BLAKE3. */
+export function createBlake3(): Hasher {
+  return hasherOf(platform.blake3());
+}
+
+function hasherOf<Value extends Hex>(state: ReturnType<typeof platform.sha256>): Hasher<Value> {
+  const self: Hasher<Value> = {
+    update: (bytes) => {
+      state.update(bytes);
+      return self;
+    },
+    digest: () => hexOf(state.digest()) as Value,
+  };
+  return self;
 }

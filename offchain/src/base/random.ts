@@ -2,9 +2,9 @@
  * Seeded randomness that is the same on every machine: xoshiro128** 1.1 (Blackman and Vigna, https://prng.di.unimi.it/),
  * its 128-bit state taken little-endian from the first 16 bytes of SHA-256(seed). Not for keys.
  */
-import { createHash } from "node:crypto";
-
+import { utf8 } from "./bytes.ts";
 import { InternalError } from "./errors.ts";
+import { sha256Parts } from "./hash.ts";
 
 /** A stream of random numbers that its seed determines. */
 export interface Random {
@@ -26,21 +26,14 @@ export interface Random {
   split(label: string): Random;
 }
 
-/**
- * Makes a random stream.
- * @param seed any text (or integer, by its decimal digits) or bytes; equal seeds give equal streams
- */
-export function createRandom(seed: string | number | bigint | Uint8Array): Random {
-  const digest = createHash("sha256")
-    .update(seed instanceof Uint8Array ? seed : String(seed))
-    .digest();
-  let s0 = digest.readUInt32LE(0);
-  let s1 = digest.readUInt32LE(4);
-  let s2 = digest.readUInt32LE(8);
-  let s3 = digest.readUInt32LE(12);
-  let spare: number | undefined;
-
-  const uint32 = (): number => {
+/** The generator from a state of 16 bytes: uniform in 0 … 2^32 − 1. */
+function xoshiro128(state: Uint8Array): () => number {
+  const words = new DataView(state.buffer, state.byteOffset, 16);
+  let s0 = words.getUint32(0, true);
+  let s1 = words.getUint32(4, true);
+  let s2 = words.getUint32(8, true);
+  let s3 = words.getUint32(12, true);
+  return () => {
     const scrambled = Math.imul(s1, 5);
     const result = Math.imul((scrambled << 7) | (scrambled >>> 25), 9) >>> 0;
     const t = s1 << 9;
@@ -52,6 +45,16 @@ export function createRandom(seed: string | number | bigint | Uint8Array): Rando
     s3 = (s3 << 11) | (s3 >>> 21);
     return result;
   };
+}
+
+/**
+ * Makes a random stream.
+ * @param seed any text (or integer, by its decimal digits) or bytes; equal seeds give equal streams
+ */
+export function createRandom(seed: string | number | bigint | Uint8Array): Random {
+  const digest = sha256Parts(seed instanceof Uint8Array ? seed : utf8(String(seed)));
+  const uint32 = xoshiro128(digest);
+  let spare: number | undefined;
   /** 53 uniform bits as an integer. */
   const uint53 = (): number => (uint32() >>> 5) * 0x4000000 + (uint32() >>> 6);
 
@@ -106,7 +109,7 @@ export function createRandom(seed: string | number | bigint | Uint8Array): Rando
       return items;
     },
     pick: (items) => items[random.below(items.length)]!,
-    split: (label) => createRandom(createHash("sha256").update(digest).update(label).digest()),
+    split: (label) => createRandom(sha256Parts(digest, utf8(label))),
   };
   return random;
 }

@@ -1,57 +1,11 @@
 /**
- * Reads that cannot be made to take more memory than they were allowed: every file, stream and JSON text that comes
- * from outside goes through here with a maximum.
+ * Reads that cannot be made to take more memory than they were allowed: every stream and JSON text that comes from outside
+ * goes through here with a maximum, every file through node/readers.ts.
  */
-import { open } from "node:fs/promises";
-
-import { errnoOf, UserError } from "./errors.ts";
+import { UserError } from "./errors.ts";
 
 /** Chunks of bytes in order, as Node's and the web's readable streams yield them. */
 export type ByteChunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-
-/** The sentence for what the operating system said of a path. */
-export function describeErrno(error: unknown): string {
-  switch (errnoOf(error)) {
-    case "ENOENT":
-      return "does not exist";
-    case "EACCES":
-    case "EPERM":
-      return "may not be read by this user";
-    case "EISDIR":
-      return "is a directory, not a file";
-    default:
-      return `cannot be read (${errnoOf(error) ?? (error instanceof Error ? error.message : String(error))})`;
-  }
-}
-
-/**
- * Reads a whole file of at most `maxBytes`.
- * @throws UserError `FILE_UNREADABLE` or `FILE_TOO_LARGE`, naming the path
- */
-export async function readFileBounded(path: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    await using file = await open(path, "r");
-    const stat = await file.stat();
-    if (stat.isDirectory()) throw new UserError("FILE_UNREADABLE", `${path} is a directory, not a file.`);
-    const chunks: Uint8Array[] = [];
-    let total = 0;
-    // A file may grow while it is read, and devices report size 0: count what arrives, not what stat promised.
-    for (;;) {
-      const expected = Math.min(Math.max(stat.size - total, 64 * 1024) + 1, maxBytes + 1 - total);
-      const { bytesRead, buffer } = await file.read(new Uint8Array(expected), 0, expected, total);
-      if (bytesRead === 0) break;
-      total += bytesRead;
-      if (total > maxBytes) {
-        throw new UserError("FILE_TOO_LARGE", `${path} is larger than the ${maxBytes} bytes allowed.`);
-      }
-      chunks.push(buffer.subarray(0, bytesRead));
-    }
-    return joinChunks(chunks, total);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError("FILE_UNREADABLE", `${path} ${describeErrno(error)}.`, { cause: error });
-  }
-}
 
 /**
  * Collects a stream of at most `maxBytes`; stops reading at the first chunk that goes beyond.
@@ -91,15 +45,8 @@ export function parseJsonBounded(bytes: Uint8Array, maxBytes: number, what = "Th
   }
 }
 
-/**
- * Reads and parses a JSON file of at most `maxBytes`.
- * @throws UserError `FILE_UNREADABLE`, `FILE_TOO_LARGE` or `JSON_INVALID`, naming the path
- */
-export async function readJsonBounded(path: string, maxBytes: number): Promise<unknown> {
-  return parseJsonBounded(await readFileBounded(path, maxBytes), maxBytes, path);
-}
-
-function joinChunks(chunks: Uint8Array[], total: number): Uint8Array<ArrayBuffer> {
+/** Chunks of `total` bytes as one. */
+export function joinChunks(chunks: readonly Uint8Array[], total: number): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(total);
   let offset = 0;
   for (const chunk of chunks) {

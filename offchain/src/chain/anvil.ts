@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 
 import { type Address, createClient, createTestClient, custom, http } from "viem";
 
-import { freshCommand, redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
+import { redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
+import { freshCommand } from "../base/node/index.ts";
 import { copyState } from "./anvilState.ts";
 import { FUND_METHOD } from "./chainDoor.ts";
 import { BLOCK_GAS_LIMIT } from "./doorPool.ts";

@@ -9,9 +9,11 @@ import { resolve } from "node:path";
 import { asDigest, asRunId, Hash32 } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 
-import { commandFor, UserError } from "../base/index.ts";
+import { UserError } from "../base/index.ts";
+import { commandFor } from "../base/node/index.ts";
 import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
-import { BlobError, type BlobStore, openBlobStore, type Model, readModel } from "../storage/index.ts";
+import { BlobError, type BlobStore, type Model, readModel } from "../storage/index.ts";
+import { openBlobStore } from "../storage/node/index.ts";
 import { layout } from "../run/index.ts";
 
 const ModelFile = Type.Object({ bundle: Hash32 });

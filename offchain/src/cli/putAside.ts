@@ -3,7 +3,8 @@ import { type Dirent, existsSync } from "node:fs";
 import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
-import { errnoOf, writeError } from "../base/index.ts";
+import { errnoOf } from "../base/index.ts";
+import { writeError } from "../base/node/index.ts";
 
 export interface PutAside {
   readonly path: string;

@@ -4,7 +4,8 @@ import { asDigest, type DataManifest, Definition, type Digest, parseDocument, Bu
 import { parseJsonBounded, UserError } from "../base/index.ts";
 import { openSequences, parseTokenizer } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
-import { generate, openEngineHost } from "../engine/index.ts";
+import { generate } from "../engine/index.ts";
+import { openEngineHost } from "../engine/runtime/node/index.ts";
 import { type BlobReader, readCheckpoint } from "../storage/index.ts";
 
 export interface TextOptions {

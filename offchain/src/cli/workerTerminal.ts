@@ -2,7 +2,8 @@
 import { claimed } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
 
-import { type Clock, shellWord, countOf, formatDuration, formatShort, wrap, wrapCommand } from "../base/index.ts";
+import { type Clock, countOf, formatDuration, formatShort, wrap, wrapCommand } from "../base/index.ts";
+import { shellWord } from "../base/node/index.ts";
 import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import { columnsOf, type Output } from "./output.ts";

@@ -12,7 +12,8 @@ import {
 import { InternalError, parseJsonBounded } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, tensorViews } from "../diloco/index.ts";
-import { conformance, deviceClass, type Engine, openEngineHost } from "../engine/index.ts";
+import { conformance, type Engine } from "../engine/index.ts";
+import { devices, openEngineHost } from "../engine/runtime/node/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Builds } from "./builds.ts";
 
@@ -57,7 +58,7 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, builds
     let chosen: { build: Digest; graphs: Build["graphs"] } | undefined;
     for (const build of builds.known) {
       const found = await readBuild(build);
-      if (found.deviceClass === deviceClass()) return { build, graphs: found.graphs };
+      if (found.deviceClass === devices.cpu.exactness()) return { build, graphs: found.graphs };
       chosen ??= { build, graphs: found.graphs };
     }
     if (!chosen) throw new InternalError("NO_BUILD", "The run has no build to measure with.");
@@ -70,7 +71,9 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, builds
     const heldOut = openSequences(blobs, manifest, "heldOut", definition.sequence);
     const program = await blobs.get(graphs.eval as Digest, MAX_PROGRAM_BYTES);
     // Computed, not looked up: the record must say what this machine is, not what it should be.
-    const computed = asDigest(await conformance(await blobs.get(graphs.step as Digest, MAX_PROGRAM_BYTES)));
+    const computed = asDigest(
+      await conformance(openEngineHost, await blobs.get(graphs.step as Digest, MAX_PROGRAM_BYTES)),
+    );
     // One thread: the coordinator's machine may be a worker's, too.
     const engine = await openEngineHost({ programs: { eval: program }, threads: 1 });
     return { build, conformance: computed, engine, heldOut, manifest };

@@ -19,7 +19,8 @@ import {
   type StateDirectory,
   type Tls,
 } from "../service/index.ts";
-import { type BlobStore, openBlobStore } from "../storage/index.ts";
+import { type BlobStore } from "../storage/index.ts";
+import { openBlobStore } from "../storage/node/index.ts";
 import { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 import { statusByCode } from "./errors.ts";
 import { coordinatorMigrations, type CoordinatorSchema } from "./projections.ts";

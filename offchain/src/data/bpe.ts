@@ -41,7 +41,8 @@ export interface BytePairs {
 export function trainBytePairs(counts: ReadonlyMap<string, number>, vocabulary: number): BytePairs {
   const tokens = byteCharacters.toSorted();
   const idOfByte = byteCharacters.map((character) => tokens.indexOf(character));
-  const words = [...counts.keys()].map((word) => Uint16Array.from(Buffer.from(word), (byte) => idOfByte[byte]!));
+  const utf8 = new TextEncoder();
+  const words = [...counts.keys()].map((word) => Uint16Array.from(utf8.encode(word), (byte) => idOfByte[byte]!));
   const weights = [...counts.values()];
   const merges: [string, string][] = [];
   /** By pair, left · vocabulary + right: how often it occurs, and the words that have or once had it. */

@@ -1,18 +1,10 @@
 /**
  * data: text to tokens to shards to batches, and the ledger of who trains on what. May import base, storage and
  * @cotrain/sdk/protocol. Start at prepare.ts (text to data set), then sequences.ts (data set to batches) and ledger.ts.
- * tokenizer.json is made by trainTokenizer.ts.
+ * Runs in a browser too; texts in files and the committed tokenizer, tokenizer.json, are entered by node/index.ts.
  */
 export { type BytePairs, splitWords, tokenizerJson, trainBytePairs } from "./bpe.ts";
-export {
-  brownCorpus,
-  type Corpus,
-  HELD_OUT_EVERY,
-  heldOutBy,
-  MAX_TEXT_BYTES,
-  MIN_TEXT_BYTES,
-  textCorpus,
-} from "./corpus.ts";
+export { type Corpus, HELD_OUT_EVERY, heldOutBy } from "./corpus.ts";
 export { detokenizeBrown } from "./detokenize.ts";
 export { DataError, type DataErrorCode } from "./errors.ts";
 export {
@@ -33,5 +25,4 @@ export {
 export { createDataOrder, type Permutation, permutationOf } from "./permutation.ts";
 export { bitsPerByte, DEFAULT_DATA_SEED, prepareData, readDataManifest, SHARD_TOKENS } from "./prepare.ts";
 export { type Batches, batchesOf, openSequences, positionsOf, sequenceCount, type Sequences } from "./sequences.ts";
-export { loadTokenizer, MAX_TOKENIZER_BYTES, parseTokenizer, type Tokenizer } from "./tokenizer.ts";
-export { trainBrownTokenizer, VOCABULARY } from "./trainTokenizer.ts";
+export { MAX_TOKENIZER_BYTES, parseTokenizer, type Tokenizer } from "./tokenizer.ts";

@@ -7,9 +7,7 @@
  * fmix32 is MurmurHash3's finalizer; k_0 … k_7 are the little-endian words of
  * SHA-256("cotrain data order" ‖ seed, 32 bytes ‖ pass, uint64 little-endian). Shuffles data; hides nothing.
  */
-import { createHash } from "node:crypto";
-
-import { InternalError } from "../base/index.ts";
+import { bytesOf, bytesOfHex, InternalError, sha256Parts, utf8 } from "../base/index.ts";
 
 function fmix32(x: number): number {
   let h = x;
@@ -31,14 +29,9 @@ export function permutationOf(seed: `0x${string}`, pass: number, n: number): Per
   if (!Number.isSafeInteger(n) || n < 1 || n > 2 ** 52 || !Number.isSafeInteger(pass) || pass < 0) {
     throw new InternalError("PERMUTATION_INVALID", `There is no order of ${n} sequences in pass ${pass}.`);
   }
-  const passBytes = Buffer.alloc(8);
-  passBytes.writeBigUInt64LE(BigInt(pass));
-  const digest = createHash("sha256")
-    .update("cotrain data order")
-    .update(Buffer.from(seed.slice(2), "hex"))
-    .update(passBytes)
-    .digest();
-  const keys = Array.from({ length: 8 }, (_, i) => digest.readUInt32LE(i * 4));
+  const digest = sha256Parts(utf8("cotrain data order"), bytesOfHex(seed), bytesOf(BigUint64Array.of(BigInt(pass))));
+  const words = new DataView(digest.buffer, digest.byteOffset);
+  const keys = Array.from({ length: 8 }, (_, i) => words.getUint32(i * 4, true));
   let half = 2;
   while (half * half < n) half *= 2;
   return (index) => {

@@ -1,6 +1,4 @@
 /** From text to a data set: token shards in a blob store and the manifest that names them. */
-import { setImmediate } from "node:timers/promises";
-
 import {
   asDigest,
   canonicalJson,
@@ -11,7 +9,7 @@ import {
   parseDocument,
 } from "@cotrain/sdk/protocol";
 
-import { bytesOf, parseJsonBounded } from "../base/index.ts";
+import { bytesOf, parseJsonBounded, turn } from "../base/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import { type Corpus, heldOutBy } from "./corpus.ts";
 import { DataError } from "./errors.ts";
@@ -76,7 +74,7 @@ export async function prepareData(
   for await (const document of corpus.documents()) {
     await (isHeldOut(index++) ? heldOut : train).add(tokenizer.encode(document));
     // Tokenizing keeps the thread busy; other work of the process gets its turn between documents.
-    await setImmediate();
+    await turn();
   }
   const manifest: DataManifest = {
     version: 1,

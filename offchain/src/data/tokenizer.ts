@@ -1,10 +1,8 @@
 /** Text to token ids and back, by @huggingface/tokenizers with a cache of words in front of it. */
-import { fileURLToPath } from "node:url";
-
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import type { Digest } from "@cotrain/sdk/protocol";
 
-import { parseJsonBounded, readFileBounded, sha256Bytes } from "../base/index.ts";
+import { parseJsonBounded, sha256Bytes } from "../base/index.ts";
 import { byteCharacters, splitWords } from "./bpe.ts";
 import { DataError } from "./errors.ts";
 
@@ -28,12 +26,6 @@ export interface Tokenizer {
   decode(ids: Iterable<number>): string;
   /** How many bytes of UTF-8 the token stands for. */
   bytesOf(id: number): number;
-}
-
-/** The committed tokenizer: byte-level BPE of 1,024 tokens, trained on Brown's training split. */
-export async function loadTokenizer(): Promise<Tokenizer> {
-  const path = fileURLToPath(new URL("./tokenizer.json", import.meta.url));
-  return parseTokenizer(await readFileBounded(path, MAX_TOKENIZER_BYTES));
 }
 
 const invalid = (what: string): DataError =>

@@ -4,16 +4,10 @@
  */
 import { type Address, type Digest, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
 
-import { sha256Bytes } from "../base/index.ts";
+import { bytesOfHex, sha256Bytes } from "../base/index.ts";
 import type { ScreeningEntry } from "./screening.ts";
 
 export type GatePass = ScreeningFile["gate"]["passes"][number];
-
-function bytesOfHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: (hex.length - 2) / 2 }, (_, i) =>
-    Number.parseInt(hex.slice(2 + 2 * i, 4 + 2 * i), 16),
-  );
-}
 
 /**
  * Chooses the sample; nobody knows it before the last receipt is in.

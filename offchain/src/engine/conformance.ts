@@ -6,8 +6,7 @@ import type { Hex } from "@cotrain/sdk/protocol";
 
 import { createRandom } from "../base/index.ts";
 import { elements } from "./graph.ts";
-import { openEngineHost } from "./host/host.ts";
-import { readSignature } from "./signature.ts";
+import type { OpenEngine } from "./runtime/device.ts";
 
 const STEPS = 3;
 
@@ -20,22 +19,21 @@ function fill(name: string, shape: readonly number[]): Float32Array {
 
 /**
  * State digest after three steps of a step program from fixed parameters, fresh optimizer state and fixed tokens.
- * @throws what `openEngineHost` throws
+ * @throws what `open` throws
  */
 export async function conformance(
+  open: OpenEngine,
   step: Uint8Array,
   threads = 1,
   /** Told what a step took, µs: a first guess at the machine's speed. */
   timed: (micros: number) => void = () => undefined,
 ): Promise<Hex> {
-  const { parameters, signature, batch, tokensPerSequence } = readSignature(step);
-  const engine = await openEngineHost({ programs: { step }, threads });
+  const engine = await open({ programs: { step }, threads });
   try {
-    await engine.setParameters(parameters.map(({ name, shape }) => fill(name, shape)));
+    const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
+    await engine.setParameters(engine.tensors.map(({ name, shape }) => fill(name, shape)));
     const random = createRandom("conformance tokens");
-    const tokens = Int32Array.from({ length: STEPS * batch * tokensPerSequence }, () =>
-      random.below(signature.vocabulary),
-    );
+    const tokens = Int32Array.from({ length: STEPS * batch * tokensPerSequence }, () => random.below(vocabulary));
     const startedAt = performance.now();
     await engine.train({ tokens, learningRate: 1e-3 });
     timed(Math.max(1, Math.round(((performance.now() - startedAt) * 1_000) / STEPS)));

@@ -1,8 +1,8 @@
 /**
- * engine: the inner step as an ONNX program. Builds it (graph, automatic differentiation, model, AdamW), runs it (ONNX
- * Runtime on the CPU, in a process of its own), samples from it, hashes its state. May import base and the SDK's
- * errors and protocol. Start at model.ts (the model), rules.ts (operations and their gradients), then engine.ts (the
- * runtime); inspect/ says which programs are accepted, host/ runs them; products.ts says what makes a step bit-exact.
+ * engine: the inner step as an ONNX program. Builds it (graph, automatic differentiation, model, AdamW), runs it on a device,
+ * samples from it, hashes its state. Runs in a browser too; Node's devices are entered by runtime/node/index.ts. May import
+ * base and the SDK's errors and protocol. Start at model.ts (the model), rules.ts (operations and their gradients), then
+ * openEngine.ts over runtime/port.ts; inspect/ says which programs are accepted; products.ts says what makes a step bit-exact.
  */
 export {
   checkConfig,
@@ -14,7 +14,6 @@ export {
   type TensorSpec,
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
-export { deviceClass, runtimeVersion, thisDevice, type Device } from "./device.ts";
 export type {
   BatchShape,
   Engine,
@@ -31,7 +30,7 @@ export type {
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample, type GenerateOptions } from "./generate.ts";
 export { programLimits } from "./inspect/inspect.ts";
-export { openEngineHost } from "./host/host.ts";
+export type { Device, OpenEngine } from "./runtime/device.ts";
 export { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
 export { buildPrograms, productFlops, type Program, type ProgramOptions, type Programs } from "./programs.ts";
 export { defaultSchedule, learningRateAt, type Schedule, type StepClock } from "./schedule.ts";

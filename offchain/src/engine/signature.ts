@@ -9,8 +9,6 @@
  * - `eval`: parameters and tokens [B, S + 1] in; the mean loss in nats per token out.
  * - `logits`: parameters and tokens [B, S] in; logits [B·S, V] or [B, S, V] out.
  */
-import { freemem } from "node:os";
-
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 
@@ -71,15 +69,12 @@ export interface ProgramOutline {
   readonly model: ModelOutline;
 }
 
-/** What a program may take here: what this process could still get, a container's limit respected. */
-export const machineMemory = (): number => process.availableMemory() || freemem();
-
 /**
  * Inspects a program and checks its signature against its graph: every entrance of programs leads through here.
- * @param memory bytes that the program may take; default what the machine has left
+ * @param memory bytes that the program may take
  * @throws EngineError PROGRAM_UNREADABLE, PROGRAM_FORBIDDEN, PROGRAM_TOO_LARGE, SIGNATURE_MISSING or SIGNATURE_INVALID
  */
-export function readSignature(bytes: Uint8Array, memory: number = machineMemory()): ProgramOutline {
+export function readSignature(bytes: Uint8Array, memory: number): ProgramOutline {
   const model = readModel(bytes, memory);
   const text = model.metadata.get(SIGNATURE_KEY);
   if (text === undefined) {

@@ -1,8 +1,7 @@
 /** What training is at one moment, apart from the program: parameters, optimizer state, and the optimizer's step. */
-import blake from "@napi-rs/blake-hash";
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { bytesOf } from "../base/index.ts";
+import { bytesOf, createBlake3 } from "../base/index.ts";
 import type { NamedTensor } from "./config.ts";
 
 /** The inner optimizer's memory. */
@@ -25,10 +24,10 @@ export interface TrainingState {
  * fixed by the program.
  */
 export function digestState({ parameters, optimizer }: TrainingState, residual: readonly Float32Array[] = []): Hex {
-  const hasher = new blake.Blake3Hasher();
+  const hasher = createBlake3();
   for (const { data } of parameters) hasher.update(bytesOf(data));
   for (const { data } of optimizer.tensors) hasher.update(bytesOf(data));
   for (const data of residual) hasher.update(bytesOf(data));
   hasher.update(bytesOf(new BigUint64Array([BigInt(optimizer.step)])));
-  return `0x${hasher.digestBuffer().toString("hex")}`;
+  return hasher.digest();
 }

@@ -11,7 +11,8 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { commandFor, freshCommand, UserError } from "../base/index.ts";
+import { UserError } from "../base/index.ts";
+import { commandFor, freshCommand } from "../base/node/index.ts";
 import { findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
 import { type BlobStore, checkBlobs } from "../storage/index.ts";
 import { joinCommandFor, layout, readDeployment } from "../run/index.ts";

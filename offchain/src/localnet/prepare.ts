@@ -22,7 +22,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../deploy/deployment.ts";
-import { type Clock, commandFor, freshCommand, parseJsonBounded, UserError, writeFileDurable } from "../base/index.ts";
+import { type Clock, parseJsonBounded, UserError } from "../base/index.ts";
+import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
 import { type ChainReader, connect, openReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { parameterCount, presetOf } from "../engine/index.ts";
@@ -38,7 +39,8 @@ import {
   type Supervisor,
   writeRunFile,
 } from "../service/index.ts";
-import { type BlobStore, openBlobStore } from "../storage/index.ts";
+import { type BlobStore } from "../storage/index.ts";
+import { openBlobStore } from "../storage/node/index.ts";
 import {
   chainFacts,
   type ChainFacts,

@@ -7,9 +7,10 @@ import { resolve } from "node:path";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient, http } from "viem";
 
-import { freshCommand, redactUrl, RetryableError, UserError } from "../base/index.ts";
+import { redactUrl, RetryableError, UserError } from "../base/index.ts";
+import { freshCommand } from "../base/node/index.ts";
 import { noRpc, wrongChain } from "../chain/index.ts";
-import { loadTokenizer, textCorpus } from "../data/index.ts";
+import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presets } from "../engine/index.ts";
 import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { diskFor, requireDisk } from "./disk.ts";

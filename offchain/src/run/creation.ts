@@ -30,13 +30,12 @@ import {
 import type { Address, Client } from "viem";
 
 import { UserError } from "../base/index.ts";
-import { brownCorpus, loadTokenizer, prepareData, sequenceCount, textCorpus, type Tokenizer } from "../data/index.ts";
+import { prepareData, sequenceCount, type Tokenizer } from "../data/index.ts";
+import { brownCorpus, loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
 import {
   buildPrograms,
   conformance,
-  deviceClass,
-  runtimeVersion,
   defaultOptimizer,
   defaultSchedule,
   initialParameters,
@@ -45,6 +44,7 @@ import {
   presetOf,
   tensorSpecs,
 } from "../engine/index.ts";
+import { devices } from "../engine/runtime/node/index.ts";
 import { type BlobStore, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Fragments of every run made here; all four close together. */
@@ -122,9 +122,9 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
     microBatch: preset.microBatch,
     precision: "fp32",
-    runtime: `onnxruntime ${runtimeVersion()}`,
-    deviceClass: deviceClass(),
-    conformance: await conformance(programs.step.bytes),
+    runtime: `onnxruntime ${devices.cpu.runtime()}`,
+    deviceClass: devices.cpu.exactness(),
+    conformance: await conformance(devices.cpu.open, programs.step.bytes),
   };
   const buildDigest = await storeJson(store, build);
   return { definition, definitionDigest, build, buildDigest, table, shards, data, tokenizer };

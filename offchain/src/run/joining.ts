@@ -1,7 +1,7 @@
 /** How others join a run. */
 import type { RunId } from "@cotrain/sdk/protocol";
 
-import { shellWord } from "../base/index.ts";
+import { shellWord } from "../base/node/index.ts";
 
 /** Whether an address is this machine's alone. */
 export const isLoopback = (url: string): boolean => {

@@ -19,7 +19,8 @@ import {
 import { type Static, Type } from "typebox";
 import { BaseError } from "viem";
 
-import { commandFor, describeErrno, errnoOf, freshCommand, startCommand, UserError } from "../base/index.ts";
+import { errnoOf, UserError } from "../base/index.ts";
+import { commandFor, describeErrno, freshCommand, startCommand } from "../base/node/index.ts";
 import {
   anvilCommand,
   type ChainConnection,
@@ -40,7 +41,8 @@ import {
   stateExists,
   writeStateFile,
 } from "../service/index.ts";
-import { type BlobStore, openBlobStore } from "../storage/index.ts";
+import { type BlobStore } from "../storage/index.ts";
+import { openBlobStore } from "../storage/node/index.ts";
 
 /** Where things lie under a state directory. */
 export const layout = (state: string) => ({

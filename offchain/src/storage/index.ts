@@ -1,9 +1,8 @@
 /**
  * storage: content addressing. Blob stores that verify what they read, read-through from untrusted peers, safetensors,
- * checkpoints (shards and manifest), models that travel as CAR files. May import base and @cotrain/sdk/protocol. Start at
- * blobStore.ts, then checkpoint.ts.
+ * checkpoints (shards and manifest), models that travel as CAR files. Runs in a browser too; the door to stores, which has files
+ * behind it, is entered by node/index.ts. May import base and @cotrain/sdk/protocol. Start at blobStore.ts, then checkpoint.ts.
  */
-export { openBlobStore } from "./blobEngines.ts";
 export type { BlobReader, BlobStore, Expected, OpenBlob, Stored } from "./blobStore.ts";
 export {
   checkBlobs,
@@ -21,7 +20,6 @@ export {
   writeManifest,
 } from "./checkpoint.ts";
 export { BlobError, type BlobErrorCode, FormatError } from "./errors.ts";
-
 export {
   bundleModel,
   exportModel,

@@ -19,8 +19,10 @@ import type { Static, TSchema } from "typebox";
 import { type Clock, parseJsonBounded, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment, tensorViews } from "../diloco/index.ts";
-import { conformance, type Engine, EngineClosedError, openEngineHost, programLimits } from "../engine/index.ts";
-import { type BlobReader, createReadThrough, openBlobStore, parseFragment, readManifest } from "../storage/index.ts";
+import { conformance, type Engine, EngineClosedError, programLimits } from "../engine/index.ts";
+import { openEngineHost } from "../engine/runtime/node/index.ts";
+import { type BlobReader, createReadThrough, parseFragment, readManifest } from "../storage/index.ts";
+import { openBlobStore } from "../storage/node/index.ts";
 
 const MAX_BLOB_BYTES = 2 ** 31;
 const MAX_DOCUMENT_BYTES = 16 << 20;
@@ -148,7 +150,7 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
   const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields });
   let own: Promise<string> | undefined;
   const compute = async (): Promise<string> =>
-    conformance(await kept.get(build.graphs.step as Digest, programLimits.bytes));
+    conformance(openEngineHost, await kept.get(build.graphs.step as Digest, programLimits.bytes));
   return {
     definition,
     manifest,

@@ -2,11 +2,9 @@
  * From θ_r and θ_i to the bytes that are sent, one fragment at a time and in chunks, so that the thread that keeps the
  * session alive is never blocked for longer than a chunk takes (about 3 ms), whatever the size of the model.
  */
-import { setImmediate } from "node:timers/promises";
-
 import type { Digest } from "@cotrain/sdk/protocol";
 
-import { createSha256, InternalError } from "../base/index.ts";
+import { createSha256, InternalError, turn } from "../base/index.ts";
 import {
   CHUNK_ELEMENTS,
   codecOf,
@@ -75,7 +73,7 @@ export async function encodeFragment(input: EncodeInput): Promise<EncodedFragmen
     const delta = pseudoGradient(base.subarray(start, start + count), here);
     const run = { elements, start, delta, residual: input.residual?.subarray(start, start + count) };
     residual.set(encodeInto(bytes, codec, run), start);
-    await setImmediate();
+    await turn();
   }
   return { index: layout.index, elements, bytes, digest: await sha256Chunked(bytes), residual };
 }
@@ -88,7 +86,7 @@ export async function sha256Chunked(bytes: Uint8Array): Promise<Digest> {
   const hash = createSha256();
   for (let start = 0; start < bytes.length; start += HASH_CHUNK_BYTES) {
     hash.update(bytes.subarray(start, start + HASH_CHUNK_BYTES));
-    if (start + HASH_CHUNK_BYTES < bytes.length) await setImmediate();
+    if (start + HASH_CHUNK_BYTES < bytes.length) await turn();
   }
   return hash.digest();
 }

@@ -2,9 +2,11 @@
 import type { Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
+import type { BlobStore } from "../storage/index.ts";
 import type { AdmittedBuild, Artefacts, RunDescription, RunRecordReader } from "./artefacts.ts";
 import type { BackoffOptions } from "./backoff.ts";
 import type { WorkerEvent } from "./events.ts";
+import type { ReceiptJournal } from "./receiptJournal.ts";
 import type { SigningAccount } from "./receipt.ts";
 import type { Surroundings } from "./resources.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
@@ -14,8 +16,6 @@ export interface WorkerOptions {
   readonly coordinator: string;
   /** Default: the coordinator's only run. */
   readonly runId?: RunId;
-  /** The worker's own state directory, open and locked by the caller: cache and receipts live in it. */
-  readonly directory: string;
   /** Who is paid; default the worker's own wallet. */
   readonly beneficiary?: Address;
   /** Lease of the machine; default none, a machine of one's own. */
@@ -33,7 +33,7 @@ export interface WorkerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Opens the trainer of a build; engineTrainer.ts has the default. */
+/** Opens the trainer of a build; deviceTrainer.ts has the default. */
 export interface TrainerInput {
   readonly description: RunDescription;
   readonly build: AdmittedBuild;
@@ -45,9 +45,20 @@ export interface TrainerInput {
 /** Turns an assignment into its inner steps. */
 export type StepsOf = (assignment: Assignment, firstStep: number) => Promise<InnerSteps>;
 
+/** Where a worker keeps what outlives it, its own alone: a state directory, or what a browser gives a page. */
+export interface WorkerHome {
+  /** What errors call it. */
+  readonly place: string;
+  readonly surroundings: Surroundings;
+  /** The cache of artefacts. */
+  openBlobs(): Promise<BlobStore>;
+  openReceipts(clock: Clock): Promise<ReceiptJournal>;
+}
+
 export interface WorkerModules {
   /** The machine's key; it signs joins and receipts. */
   readonly account: SigningAccount;
+  readonly home: WorkerHome;
   readonly onEvent?: (event: WorkerEvent) => void;
   /** Where the chain can be asked, the run's documents are checked against it. */
   readonly chain?: RunRecordReader;
@@ -58,7 +69,6 @@ export interface WorkerModules {
   readonly clock?: Clock;
   /** Uniform in [0, 1), for jitter. */
   readonly random?: () => number;
-  readonly surroundings?: Surroundings;
 }
 
 /** Why a worker ended. */

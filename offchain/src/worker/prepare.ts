@@ -1,6 +1,4 @@
 /** From the address of a coordinator to a worker that is ready to join: run, documents, build, data, session. */
-import { join } from "node:path";
-
 import {
   asAddress,
   type CoordinatorClient,
@@ -13,7 +11,6 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock } from "../base/index.ts";
-import { openBlobStore } from "../storage/index.ts";
 import { type Artefacts, createArtefacts, createRemote, describeRun, type RunDescription } from "./artefacts.ts";
 import { type BackoffOptions, defaultBackoff, type OnRetry, type RetryOptions } from "./backoff.ts";
 import { type ChosenBuild, chooseBuild } from "./chooseBuild.ts";
@@ -21,7 +18,6 @@ import { retryEvent, type WorkerEvent } from "./events.ts";
 import { followRun } from "./governed.ts";
 import { locateRun } from "./locateRun.ts";
 import { DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOptions } from "./options.ts";
-import { openReceiptJournal } from "./receiptJournal.ts";
 import { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
 import { checkResources, type ModelSize, needsOf } from "./resources.ts";
 import type { RoundContext } from "./round.ts";
@@ -66,7 +62,7 @@ export async function prepare(
   preparing(`looking for the run at ${client.url}`);
   const { runId, view } = await locateRun(options, client, { ...link, signal: options.signal });
 
-  const store = await openBlobStore(join(options.directory, "blobs"));
+  const store = await modules.home.openBlobs();
   let member: SessionKeeper | undefined;
   const blobs = createRemote(client, runId, link.retry("blob"), (call) => member?.vouched(call));
   const artefacts = createArtefacts(store, blobs);
@@ -78,7 +74,7 @@ export async function prepare(
   const chosen = await chooseBuild(description, artefacts, options.threads, modules);
   const { trainer, build, conformance } = chosen;
   cleanup.defer(() => trainer.close());
-  const receipts = await openReceiptJournal(join(options.directory, "receipts.sqlite"), clock);
+  const receipts = await modules.home.openReceipts(clock);
   cleanup.defer(() => receipts.close());
   const stepsOf = await modules.openData(description, artefacts);
   const identity = identityOf(view, options, modules, chosen);
@@ -142,8 +138,8 @@ function openLink(options: WorkerOptions, modules: WorkerModules): Link {
 /** Refuses a run that does not fit this machine, before anything large is fetched. */
 async function checkMachine(
   description: RunDescription,
-  { directory, cacheBytes = DEFAULT_CACHE_BYTES }: WorkerOptions,
-  { surroundings }: WorkerModules,
+  { cacheBytes = DEFAULT_CACHE_BYTES }: WorkerOptions,
+  { home }: WorkerModules,
 ): Promise<void> {
   const { definition, data, builds, parameters } = description;
   const size: ModelSize = {
@@ -154,7 +150,7 @@ async function checkMachine(
     model: definition.model,
   };
   const dataBytes = data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);
-  await checkResources(needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20))), directory, surroundings);
+  await checkResources(needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20))), home.place, home.surroundings);
 }
 
 /** Who works here, on what and for whom. */

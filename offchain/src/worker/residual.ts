@@ -3,12 +3,9 @@
  * pseudo-gradient reached the aggregate: the coordinator tells the outcome with the next work. Until then both
  * residuals are kept (training.md, "Codecs").
  */
-import { setImmediate } from "node:timers/promises";
-
 import type { Hex } from "@cotrain/sdk/protocol";
-import blake from "@napi-rs/blake-hash";
 
-import { bytesOf } from "../base/index.ts";
+import { bytesOf, createBlake3, turn } from "../base/index.ts";
 import type { FragmentLayout } from "../diloco/index.ts";
 
 /** One flat array per fragment, in the fragment's element order. */
@@ -72,7 +69,7 @@ const HASH_CHUNK_BYTES = 16 << 20;
 
 /** BLAKE3 of tensors one after another, fp32 little-endian. */
 export async function blake3Of(tensors: readonly Float32Array[]): Promise<Hex> {
-  const hasher = new blake.Blake3Hasher();
+  const hasher = createBlake3();
   let since = 0;
   for (const tensor of tensors) {
     const bytes = bytesOf(tensor);
@@ -82,8 +79,8 @@ export async function blake3Of(tensors: readonly Float32Array[]): Promise<Hex> {
       since += chunk.length;
       if (since < HASH_CHUNK_BYTES) continue;
       since = 0;
-      await setImmediate();
+      await turn();
     }
   }
-  return `0x${hasher.digestBuffer().toString("hex")}`;
+  return hasher.digest();
 }

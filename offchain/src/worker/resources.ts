@@ -1,7 +1,4 @@
 /** Whether this machine can hold the run, told before anything large is fetched. */
-import { statfs } from "node:fs/promises";
-import { freemem } from "node:os";
-
 import { UserError } from "../base/index.ts";
 
 export interface Needs {
@@ -40,20 +37,11 @@ export function needsOf(size: ModelSize, artefactBytes: number): Needs {
   return { memory: PROCESS_BYTES + size.parameters * BYTES_PER_PARAMETER + activations, disk: artefactBytes };
 }
 
-/** What this process may still take. */
+/** What this machine still has. */
 export interface Surroundings {
   availableMemory(): number;
   freeDisk(directory: string): Promise<number>;
 }
-
-export const machine: Surroundings = {
-  // Counts what the kernel can reclaim and respects a container's limit, which freemem does not.
-  availableMemory: () => process.availableMemory() || freemem(),
-  freeDisk: async (directory) => {
-    const { bavail, bsize } = await statfs(directory);
-    return bavail * bsize;
-  },
-};
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
@@ -61,11 +49,7 @@ const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
  * Refuses a run that does not fit.
  * @throws UserError `MEMORY_SHORT`, `DISK_SHORT`
  */
-export async function checkResources(
-  needs: Needs,
-  directory: string,
-  surroundings: Surroundings = machine,
-): Promise<void> {
+export async function checkResources(needs: Needs, directory: string, surroundings: Surroundings): Promise<void> {
   const memory = surroundings.availableMemory();
   if (memory < needs.memory) {
     throw new UserError(

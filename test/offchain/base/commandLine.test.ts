@@ -14,7 +14,7 @@ import {
   startCommand,
   stateFlag,
   stateOf,
-} from "../../../offchain/src/base/index.ts";
+} from "../../../offchain/src/base/node/index.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../../..");
 

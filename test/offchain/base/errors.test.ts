@@ -1,14 +1,8 @@
 import { CoordinatorError, ProtocolError } from "@cotrain/sdk/errors";
 import { describe, expect, it } from "vitest";
 
-import {
-  errnoOf,
-  exitCodeOf,
-  InternalError,
-  RetryableError,
-  UserError,
-  writeError,
-} from "../../../offchain/src/base/index.ts";
+import { errnoOf, exitCodeOf, InternalError, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import { writeError } from "../../../offchain/src/base/node/index.ts";
 
 describe("errors", () => {
   it("carry code, sentence, details and cause", () => {

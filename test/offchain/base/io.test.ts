@@ -12,14 +12,16 @@ import {
   createSha256,
   float32Of,
   parseJsonBounded,
-  readFileBounded,
-  readJsonBounded,
   readStreamBounded,
   sha256Bytes,
-  sha256File,
   uint16Of,
-  writeFileDurable,
 } from "../../../offchain/src/base/index.ts";
+import {
+  readFileBounded,
+  readJsonBounded,
+  sha256File,
+  writeFileDurable,
+} from "../../../offchain/src/base/node/index.ts";
 
 let directory: string;
 beforeEach(async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { engineOf, schemeOf } from "../../../offchain/src/base/index.ts";
+import { engineOf, schemeOf } from "../../../offchain/src/base/node/index.ts";
 
 const engines = { "file:": "files", "ipfs+http:": "ipfs" };
 

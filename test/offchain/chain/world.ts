@@ -76,9 +76,9 @@ import {
   type BlobStore,
   type FragmentState,
   type CheckpointFacts,
-  openBlobStore,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 export const keyOf = (name: string): Hex => keccak256(stringToHex(`cotrain-test-${name}`));
 export const accountOf = (name: string): LocalAccount => privateKeyToAccount(keyOf(name));

@@ -22,7 +22,7 @@ import { root, temporaryDirectory } from "./support.ts";
 
 const given = vi.hoisted(() => ({ daemon: undefined as unknown, level: "", readers: [] as unknown[] }));
 
-vi.mock("../../../offchain/src/worker/index.ts", () => ({
+vi.mock("../../../offchain/src/worker/node/index.ts", () => ({
   workerDaemon: (options: unknown) => void (given.daemon = options),
 }));
 vi.mock("../../../offchain/src/validator/index.ts", () => ({

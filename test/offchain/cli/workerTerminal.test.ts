@@ -19,7 +19,7 @@ import {
 } from "../../../offchain/src/cli/workerScreen.ts";
 import { claimCommandFor, openWorkerTerminal } from "../../../offchain/src/cli/workerTerminal.ts";
 import type { WorkerEvent } from "../../../offchain/src/worker/index.ts";
-import { logEvent } from "../../../offchain/src/worker/daemon.ts";
+import { logEvent } from "../../../offchain/src/worker/node/daemon.ts";
 import type { Logger } from "../../../offchain/src/service/index.ts";
 import { eventually } from "../service/support.ts";
 import { cotrain, temporaryDirectory } from "./support.ts";

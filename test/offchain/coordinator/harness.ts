@@ -63,12 +63,8 @@ import {
   openDatabase,
   silentLogger,
 } from "../../../offchain/src/service/index.ts";
-import {
-  type BlobStore,
-  type FragmentState,
-  openBlobStore,
-  writeCheckpoint,
-} from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, type FragmentState, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts, createFakeChain, type FakeChain } from "./fakeChain.ts";
 
 export const START = 1_790_000_000_000;

@@ -3,15 +3,8 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
-import {
-  brownCorpus,
-  DataError,
-  detokenizeBrown,
-  heldOutBy,
-  MAX_TEXT_BYTES,
-  MIN_TEXT_BYTES,
-  textCorpus,
-} from "../../../offchain/src/data/index.ts";
+import { DataError, detokenizeBrown, heldOutBy } from "../../../offchain/src/data/index.ts";
+import { brownCorpus, MAX_TEXT_BYTES, MIN_TEXT_BYTES, textCorpus } from "../../../offchain/src/data/node/index.ts";
 import { collect, temporaryFile } from "./fixtures.ts";
 
 describe("Brown corpus", () => {

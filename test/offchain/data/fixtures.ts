@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
 import type { Corpus } from "../../../offchain/src/data/index.ts";
-import { type BlobStore, openBlobStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 /** A directory that goes when the test ends. */
 export async function temporaryDirectory(): Promise<string> {

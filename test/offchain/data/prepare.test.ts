@@ -5,18 +5,16 @@ import { createRandom, uint16Of } from "../../../offchain/src/base/index.ts";
 import {
   batchesOf,
   bitsPerByte,
-  brownCorpus,
   heldOutBy,
-  loadTokenizer,
   openSequences,
   positionsOf,
   prepareData,
   readDataManifest,
   SHARD_TOKENS,
   sequenceCount,
-  textCorpus,
   type Tokenizer,
 } from "../../../offchain/src/data/index.ts";
+import { brownCorpus, loadTokenizer, textCorpus } from "../../../offchain/src/data/node/index.ts";
 import type { BlobStore } from "../../../offchain/src/storage/index.ts";
 import { collect, corpusOf, temporaryFile, temporaryStore } from "./fixtures.ts";
 

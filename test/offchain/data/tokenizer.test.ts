@@ -3,15 +3,13 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import {
-  brownCorpus,
-  loadTokenizer,
   parseTokenizer,
   splitWords,
   type Tokenizer,
   tokenizerJson,
-  trainBrownTokenizer,
   trainBytePairs,
 } from "../../../offchain/src/data/index.ts";
+import { brownCorpus, loadTokenizer, trainBrownTokenizer } from "../../../offchain/src/data/node/index.ts";
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {

@@ -1,7 +1,8 @@
 /** Which machines may claim which class. */
 import { expect, test } from "vitest";
 
-import { deviceClass, EngineError, runtimeVersion } from "../../../offchain/src/engine/index.ts";
+import { EngineError } from "../../../offchain/src/engine/index.ts";
+import { deviceClass, runtimeVersion } from "../../../offchain/src/engine/runtime/node/machine.ts";
 
 const x86 = (flags: string) => ({
   arch: "x64",

@@ -1,5 +1,5 @@
 /** A host whose engine is in a step that takes hours; it says the engine's process id and waits to be killed. */
-import { openEngineHost } from "../../../offchain/src/engine/index.ts";
+import { openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { createGraph, input, output, scalar } from "../../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../../offchain/src/engine/onnx.ts";
 import * as op from "../../../offchain/src/engine/ops.ts";

@@ -8,11 +8,12 @@ import {
   EngineError,
   generate,
   initialParameters,
-  openEngineHost,
   presets,
   type Engine,
+  type OpenEngine,
 } from "../../../offchain/src/engine/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const programs = buildPrograms(model, { microBatch });
@@ -32,11 +33,7 @@ const sequence = (length: number, start = 3): Int32Array => {
 
 const values = initialParameters(model, 7).map(({ data }) => data);
 
-async function trained(
-  open: typeof openEngine,
-  threads: number,
-  steps = 4,
-): Promise<{ digest: string; losses: number[] }> {
+async function trained(open: OpenEngine, threads: number, steps = 4): Promise<{ digest: string; losses: number[] }> {
   const engine = await open({ programs: bytes, threads });
   await engine.setParameters(values);
   const results = await engine.train({ tokens: sequence(steps * rows), learningRate: 3e-3 });
@@ -47,21 +44,21 @@ async function trained(
 
 describe("training", () => {
   test("the first loss is that of a uniform guess, and it falls", async () => {
-    const { losses } = await trained(openEngine, 1, 60);
+    const { losses } = await trained(openCpuEngine, 1, 60);
     expect(Math.abs((losses[0] ?? 0) - Math.log(model.vocabulary))).toBeLessThan(0.1);
     expect(losses.at(-1)).toBeLessThan(2.5);
   });
 
   test("repeats, threads and the host's process give the same bits", async () => {
-    const { digest } = await trained(openEngine, 1);
-    expect((await trained(openEngine, 1)).digest).toBe(digest);
-    expect((await trained(openEngine, 2)).digest).toBe(digest);
-    expect((await trained(openEngine, 7)).digest).toBe(digest);
+    const { digest } = await trained(openCpuEngine, 1);
+    expect((await trained(openCpuEngine, 1)).digest).toBe(digest);
+    expect((await trained(openCpuEngine, 2)).digest).toBe(digest);
+    expect((await trained(openCpuEngine, 7)).digest).toBe(digest);
     expect((await trained(openEngineHost, 2)).digest).toBe(digest);
   });
 
   test("a saved state goes on as the original does", async () => {
-    const engine = await openEngine({ programs: bytes, threads: 1 });
+    const engine = await openCpuEngine({ programs: bytes, threads: 1 });
     await engine.setParameters(values);
     await engine.train({ tokens: sequence(2 * rows), learningRate: 1e-3 });
     const saved = await engine.save();
@@ -71,7 +68,7 @@ describe("training", () => {
     const end = await engine.stateDigest();
     expect(end).not.toBe(digest);
 
-    const other = await openEngine({ programs: { step: bytes.step }, threads: 1 });
+    const other = await openCpuEngine({ programs: { step: bytes.step }, threads: 1 });
     await other.restore(saved);
     expect(await other.stateDigest()).toBe(digest);
     expect(await other.step(next)).toEqual(after);
@@ -82,7 +79,7 @@ describe("training", () => {
   });
 
   test("a reset optimizer is a fresh one", async () => {
-    const engine = await openEngine({ programs: bytes, threads: 1 });
+    const engine = await openCpuEngine({ programs: bytes, threads: 1 });
     await engine.setParameters(values);
     const fresh = await engine.stateDigest();
     await engine.step({ tokens: sequence(rows), learningRate: 1e-3 });
@@ -94,17 +91,17 @@ describe("training", () => {
   });
 
   test("conformance depends on the program alone, not on threads", async () => {
-    const one = await conformance(bytes.step, 1);
-    expect(await conformance(bytes.step, 2)).toBe(one);
+    const one = await conformance(openEngineHost, bytes.step, 1);
+    expect(await conformance(openEngineHost, bytes.step, 2)).toBe(one);
     const other = buildPrograms(model, { microBatch: 2 });
-    expect(await conformance(other.step.bytes)).not.toBe(one);
+    expect(await conformance(openEngineHost, other.step.bytes)).not.toBe(one);
   });
 });
 
 describe("evaluation and sampling", () => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine({ programs: bytes, threads: 1 });
+    engine = await openCpuEngine({ programs: bytes, threads: 1 });
     await engine.setParameters(values);
     await engine.train({ tokens: sequence(120 * rows), learningRate: 3e-3 });
   });
@@ -173,16 +170,16 @@ describe("refusals", () => {
 
   test("programs that are none, or do not belong together", async () => {
     const small = buildPrograms({ ...model, layers: 1 }, { microBatch });
-    expect(await code(openEngine({ programs: { step: new Uint8Array([1, 2]) }, threads: 1 }))).toBe(
+    expect(await code(openCpuEngine({ programs: { step: new Uint8Array([1, 2]) }, threads: 1 }))).toBe(
       "PROGRAM_UNREADABLE",
     );
     expect(await code(openEngineHost({ programs: { step: bytes.eval }, threads: 1 }))).toBe("PROGRAMS_DIFFER");
-    expect(await code(openEngine({ programs: { ...bytes, eval: small.eval.bytes }, threads: 1 }))).toBe(
+    expect(await code(openCpuEngine({ programs: { ...bytes, eval: small.eval.bytes }, threads: 1 }))).toBe(
       "PROGRAMS_DIFFER",
     );
-    expect(await code(openEngine({ programs: bytes, threads: 0 }))).toBe("THREADS_INVALID");
-    expect(await code(openEngine({ programs: bytes, threads: 999 }))).toBe("THREADS_INVALID");
-    expect(await code(openEngine({ programs: {}, threads: 1 }))).toBe("PROGRAM_MISSING");
+    expect(await code(openCpuEngine({ programs: bytes, threads: 0 }))).toBe("THREADS_INVALID");
+    expect(await code(openCpuEngine({ programs: bytes, threads: 999 }))).toBe("THREADS_INVALID");
+    expect(await code(openCpuEngine({ programs: {}, threads: 1 }))).toBe("PROGRAM_MISSING");
   });
 
   test("the host reports steps, stops when asked, leaves the event loop free, and ends", async () => {

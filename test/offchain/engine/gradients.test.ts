@@ -9,7 +9,7 @@ import {
   tensorSpecs,
   type ModelConfig,
 } from "../../../offchain/src/engine/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
 import {
   createGraph,
@@ -292,7 +292,10 @@ describe("the whole model", () => {
   ])("%s", async (_, config) => {
     const optimizer = { ...defaultOptimizer, clipNorm: 1e9, weightDecay: 0 };
     const programs = buildPrograms(config, { microBatch: 3, optimizer });
-    const engine = await openEngine({ programs: { step: programs.step.bytes, eval: programs.eval.bytes }, threads: 1 });
+    const engine = await openCpuEngine({
+      programs: { step: programs.step.bytes, eval: programs.eval.bytes },
+      threads: 1,
+    });
     const specs = tensorSpecs(config);
     const parameters = specs.map(({ name, shape }) =>
       normal(name, shape, 0.5).map((x) => (shape.length === 1 ? 1 + x : x)),

@@ -12,14 +12,14 @@ import {
   buildPrograms,
   EngineClosedError,
   initialParameters,
-  openEngineHost,
   presets,
   readSignature,
 } from "../../../offchain/src/engine/index.ts";
-import { allowanceFor } from "../../../offchain/src/engine/host/memory.ts";
-import { createSender, receive } from "../../../offchain/src/engine/host/frames.ts";
+import { availableMemory, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { allowanceFor } from "../../../offchain/src/engine/runtime/node/host/memory.ts";
+import { createSender, receive } from "../../../offchain/src/engine/runtime/node/host/frames.ts";
 import { canRun } from "../../needs.ts";
-import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/host/replies.ts";
+import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/runtime/node/host/replies.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const { step } = buildPrograms(model, { microBatch });
@@ -87,7 +87,7 @@ describe.skipIf(!linux)("the engine's process", () => {
     async () => {
       const threads = 2;
       const engine = await openEngineHost({ programs: { step: step.bytes }, threads });
-      const allowance = allowanceFor([readSignature(step.bytes).model.peak], threads);
+      const allowance = allowanceFor([readSignature(step.bytes, availableMemory()).model.peak], threads);
       const limits = readFileSync(`/proc/${engine.pid}/limits`, "utf8");
       const [, soft, hard] = /^Max data size\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
       expect(Number(soft)).toBeGreaterThan(allowance);
@@ -221,7 +221,7 @@ describe("messages", () => {
   });
 
   test("that answer with something else are refused", () => {
-    const layout = layoutOf([readSignature(step.bytes)]);
+    const layout = layoutOf([readSignature(step.bytes, availableMemory())]);
     const parameters = layout.parameters.map(({ name, shape }) => ({
       name,
       shape,

@@ -9,7 +9,7 @@ import {
   tensorSpecs,
   type ModelConfig,
 } from "../../../offchain/src/engine/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { normal } from "./run.ts";
 
 const config: ModelConfig = {
@@ -92,7 +92,7 @@ test.each([
   ["untied, one key-value head", { ...config, tiedEmbeddings: false, keyValueHeads: 1 }],
 ])("logits are Llama's: %s", async (_, model) => {
   const { logits } = buildPrograms(model, { microBatch: 1 });
-  const engine = await openEngine({ programs: { logits: logits.bytes }, threads: 1 });
+  const engine = await openCpuEngine({ programs: { logits: logits.bytes }, threads: 1 });
   const specs = tensorSpecs(model);
   const values = specs.map(({ name, shape }) => normal(name, shape, 0.4).map((x) => (shape.length === 1 ? 1 + x : x)));
   await engine.setParameters(values);
@@ -119,8 +119,8 @@ test("sampling follows the softmax of the topK, and greedily at temperature 0", 
 
 test("sampling refuses what it cannot do", async () => {
   const { logits, eval: evaluation } = buildPrograms(config, { microBatch: 1 });
-  const engine = await openEngine({ programs: { logits: logits.bytes }, threads: 1 });
-  const other = await openEngine({ programs: { eval: evaluation.bytes }, threads: 1 });
+  const engine = await openCpuEngine({ programs: { logits: logits.bytes }, threads: 1 });
+  const other = await openCpuEngine({ programs: { eval: evaluation.bytes }, threads: 1 });
   const options = { engine, prompt: [1], maxTokens: 1 };
   await expect(generate({ ...options, prompt: [] }).next()).rejects.toThrow(/at least one token/);
   await expect(generate({ ...options, temperature: -1 }).next()).rejects.toThrow(EngineError);

@@ -1,5 +1,5 @@
 /** The table of operators against the runtime: every row's shape rule says what ONNX Runtime gives. */
-import "../../../offchain/src/engine/noTelemetry.ts";
+import "../../../offchain/src/engine/runtime/node/noTelemetry.ts";
 import { onnx } from "onnx-proto";
 import ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";

@@ -8,7 +8,7 @@ import {
   initialParameters,
   learningRateAt,
 } from "../../../offchain/src/engine/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 
 const config = {
   vocabulary: 11,
@@ -27,7 +27,7 @@ const tokens = Int32Array.from({ length: 2 * 6 }, (_, i) => (i * i) % 11);
 /** Gradients at given parameters, read out of the first moment of a step that clips nothing. */
 async function gradientsAt(parameters: readonly Float32Array[]): Promise<Float64Array[]> {
   const { step } = buildPrograms(config, { microBatch: 2, optimizer: { ...defaultOptimizer, clipNorm: 1e9 } });
-  const engine = await openEngine({ programs: { step: step.bytes }, threads: 1 });
+  const engine = await openCpuEngine({ programs: { step: step.bytes }, threads: 1 });
   await engine.setParameters(parameters);
   await engine.step({ tokens, learningRate: 0 });
   const { tensors } = await engine.optimizerState();
@@ -67,7 +67,7 @@ describe("AdamW", () => {
     const optimizer = { ...defaultOptimizer, clipNorm, epsilon: 1e-6 };
     const initial = initialParameters(config, 3).map((tensor) => ({ ...tensor, data: tensor.data.map((x) => x * 10) }));
     const { step } = buildPrograms(config, { microBatch: 2, optimizer });
-    const engine = await openEngine({ programs: { step: step.bytes }, threads: 1 });
+    const engine = await openCpuEngine({ programs: { step: step.bytes }, threads: 1 });
     await engine.setParameters(initial.map(({ data }) => data));
     const expected = initial.map(({ data }) => Float64Array.from(data));
     const plain = reference(

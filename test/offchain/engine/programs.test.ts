@@ -16,7 +16,8 @@ import {
   SIGNATURE_KEY,
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
+import { availableMemory, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
 import { createGraph, input, output, scalar } from "../../../offchain/src/engine/graph.ts";
 import { OPSET, writeModel } from "../../../offchain/src/engine/onnx.ts";
@@ -26,6 +27,7 @@ import { evalGraph, stepGraph } from "../../../offchain/src/engine/programs.ts";
 import { rules } from "../../../offchain/src/engine/rules.ts";
 
 const { model, microBatch } = presets["0.1m"];
+const MEMORY = availableMemory();
 const programs = buildPrograms(model, { microBatch });
 
 describe("products", () => {
@@ -64,7 +66,7 @@ describe("products", () => {
       const preset = presetOf(name);
       const { step } = buildPrograms(preset.model, preset);
       const digests = new Set<string>();
-      for (const threads of [1, 2, 3, 7, 16]) digests.add(await conformance(step.bytes, threads));
+      for (const threads of [1, 2, 3, 7, 16]) digests.add(await conformance(openEngineHost, step.bytes, threads));
       expect(digests.size).toBe(1);
     }
   });
@@ -73,7 +75,7 @@ describe("products", () => {
     const narrow = { ...model, width: 192, heads: 3, hidden: 576, layers: 1 };
     const { step } = buildPrograms(narrow, { microBatch: 2 });
     const digests = new Set<string>();
-    for (const threads of [1, 7, 16]) digests.add(await conformance(step.bytes, threads));
+    for (const threads of [1, 7, 16]) digests.add(await conformance(openEngineHost, step.bytes, threads));
     expect(digests.size).toBe(1);
   });
 });
@@ -172,7 +174,7 @@ function foreign(change: (signature: Record<string, unknown>) => unknown = (same
 
 describe("signature", () => {
   test("is read back from the graph with its shapes", () => {
-    const outline = readSignature(programs.step.bytes);
+    const outline = readSignature(programs.step.bytes, MEMORY);
     expect(outline.signature).toMatchObject({
       version: 1,
       kind: "step",
@@ -184,12 +186,12 @@ describe("signature", () => {
     expect(outline.tokensPerSequence).toBe(model.sequence + 1);
     expect(outline.parameters).toEqual(tensorSpecs(model).map(({ name, shape }) => ({ name, shape })));
     expect(outline.state.length).toBe(2 * outline.parameters.length);
-    expect(readSignature(programs.logits.bytes).tokensPerSequence).toBe(model.sequence);
+    expect(readSignature(programs.logits.bytes, MEMORY).tokensPerSequence).toBe(model.sequence);
   });
 
   test("any program with one can be trained", async () => {
     const bytes = foreign();
-    const engine = await openEngine({ programs: { step: bytes }, threads: 2 });
+    const engine = await openCpuEngine({ programs: { step: bytes }, threads: 2 });
     expect(engine.tensors).toEqual([{ name: "bigrams", shape: [7, 7] }]);
     const tokens = Uint16Array.from({ length: 12 }, (_, i) => i % 3);
     const results = await engine.train({
@@ -201,17 +203,47 @@ describe("signature", () => {
     expect(results.at(-1)?.loss).toBeLessThan(0.5);
     expect((await engine.optimizerState()).tensors.map(({ name }) => name)).toEqual(["velocity"]);
     await engine.close();
-    expect(await conformance(bytes)).toBe(await conformance(bytes, 2));
+    expect(await conformance(openEngineHost, bytes)).toBe(await conformance(openEngineHost, bytes, 2));
   });
 
   test("one that does not fit its graph is refused, saying what", () => {
     const missing = writeModel(evalGraph(model, { microBatch }).graph, {});
-    expect(() => readSignature(missing)).toThrow(/no cotrain.signature/);
-    expect(() => readSignature(foreign(({ loss, ...rest }) => (loss ? rest : {})))).toThrow(/must name its loss/);
-    expect(() => readSignature(foreign((s) => ({ ...s, loss: "W_new2" })))).toThrow(/no output W_new2/);
-    expect(() => readSignature(foreign((s) => ({ ...s, tokens: "W" })))).toThrow(/must be int64/);
-    expect(() => readSignature(foreign((s) => ({ ...s, scalars: [] })))).toThrow(/input eta is not described/);
-    expect(() => readSignature(foreign((s) => ({ ...s, kind: "dance" })))).toThrow(EngineError);
-    expect(() => readSignature(foreign((s) => ({ ...s, extra: 1 })))).toThrow(EngineError);
+    expect(() => readSignature(missing, MEMORY)).toThrow(/no cotrain.signature/);
+    expect(() =>
+      readSignature(
+        foreign(({ loss, ...rest }) => (loss ? rest : {})),
+        MEMORY,
+      ),
+    ).toThrow(/must name its loss/);
+    expect(() =>
+      readSignature(
+        foreign((s) => ({ ...s, loss: "W_new2" })),
+        MEMORY,
+      ),
+    ).toThrow(/no output W_new2/);
+    expect(() =>
+      readSignature(
+        foreign((s) => ({ ...s, tokens: "W" })),
+        MEMORY,
+      ),
+    ).toThrow(/must be int64/);
+    expect(() =>
+      readSignature(
+        foreign((s) => ({ ...s, scalars: [] })),
+        MEMORY,
+      ),
+    ).toThrow(/input eta is not described/);
+    expect(() =>
+      readSignature(
+        foreign((s) => ({ ...s, kind: "dance" })),
+        MEMORY,
+      ),
+    ).toThrow(EngineError);
+    expect(() =>
+      readSignature(
+        foreign((s) => ({ ...s, extra: 1 })),
+        MEMORY,
+      ),
+    ).toThrow(EngineError);
   });
 });

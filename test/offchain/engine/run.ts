@@ -1,5 +1,5 @@
 /** Helpers of the engine's tests: run a bare graph, and numbers that a seed determines. */
-import "../../../offchain/src/engine/noTelemetry.ts";
+import "../../../offchain/src/engine/runtime/node/noTelemetry.ts";
 import ort from "onnxruntime-node";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";

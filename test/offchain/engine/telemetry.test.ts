@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from "vitest";
 
 const program = (opener: string): string => `
   const { buildPrograms, initialParameters, presetOf } = await import("./offchain/src/engine/index.ts");
-  const { ${opener} } = await import("./offchain/src/engine/${opener === "openEngine" ? "engine" : "host/host"}.ts");
+  const { ${opener} } = await import("./offchain/src/engine/runtime/node/${opener === "openCpuEngine" ? "cpu" : "host/host"}.ts");
   const { model, microBatch } = presetOf("0.1m");
   const programs = buildPrograms(model, { microBatch });
   const engine = await ${opener}({ programs: { logits: programs.logits.bytes }, threads: 1 });
@@ -18,7 +18,7 @@ const program = (opener: string): string => `
   console.log("closed");
 `;
 
-test.each(["openEngine", "openEngineHost"])("%s", { timeout: 120_000 }, async (opener) => {
+test.each(["openCpuEngine", "openEngineHost"])("%s", { timeout: 120_000 }, async (opener) => {
   const home = mkdtempSync(join(tmpdir(), "cotrain-home-"));
   onTestFinished(() => rmSync(home, { recursive: true, force: true }));
   const temporary = join(home, "tmp");

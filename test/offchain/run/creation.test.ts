@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { demoParamsOf, FRAGMENTS, screeningOf } from "../../../offchain/src/run/creation.ts";
 import { localnetOptions } from "../../../offchain/src/run/options.ts";
-import { loadTokenizer } from "../../../offchain/src/data/index.ts";
+import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import { presetNames, presetOf } from "../../../offchain/src/engine/index.ts";
 
 const local = presetNames.filter((name) => presetOf(name).local);

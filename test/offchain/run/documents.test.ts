@@ -31,7 +31,8 @@ import {
   verifyReceipts,
   verifyRun,
 } from "../../../offchain/src/run/index.ts";
-import { BlobError, FormatError, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { BlobError, FormatError, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "./ledger.ts";
 import {
   blobsOf,

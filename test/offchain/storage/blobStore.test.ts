@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, createReadThrough, openBlobStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobSource, createReadThrough } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { collect, digestsIn, fileOf, temporaryDirectory, temporaryStore } from "./fixtures.ts";
 
 const random = createRandom("blobs");

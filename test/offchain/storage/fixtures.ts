@@ -22,10 +22,10 @@ import {
   type CheckpointFacts,
   type FragmentState,
   type Model,
-  openBlobStore,
   type ProgramRole,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 /** A directory that goes when the test ends. */
 export async function temporaryDirectory(): Promise<string> {

@@ -24,7 +24,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, HeadDocuments } from "../../../offchain/src/run/index.ts";
-import { BlobError, type BlobStore, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { BlobError, type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../run/ledger.ts";
 import {

@@ -16,7 +16,8 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { PostedHead } from "../../../offchain/src/chain/index.ts";
-import { type BlobStore, openBlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../run/ledger.ts";
 import {

@@ -16,14 +16,14 @@ import { prepareRun, type RunMaterial } from "../../../offchain/src/run/creation
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import {
   type BlobStore,
   type FragmentState,
-  openBlobStore,
   readCheckpoint,
   writeManifest,
 } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { createLossMeter, type LossMeter, restAfter, sampleOf } from "../../../offchain/src/validator/index.ts";
 
 const runId = asRunId(digestOfJson("run"));
@@ -92,7 +92,7 @@ afterAll(async () => {
 const children = (): { pid: number; niceness: number; policy: string }[] =>
   execFileSync("ps", ["-o", "pid=,ni=,cls=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
     .split("\n")
-    .filter((line) => line.includes("engine/host/process"))
+    .filter((line) => line.includes("engine/runtime/node/host/process"))
     .map((line) => {
       const [pid, niceness, policy = ""] = line.trim().split(/\s+/);
       return { pid: Number(pid), niceness: Number(niceness), policy };
@@ -122,7 +122,7 @@ describe("held-out loss", () => {
 
     const { definition, data, table, build } = material;
     const program = await store.get(build.graphs.eval as typeof checkpoint);
-    const engine = await openEngine({ programs: { eval: program }, threads: 1 });
+    const engine = await openCpuEngine({ programs: { eval: program }, threads: 1 });
     const parameters = new Map(
       table.map(({ name, shape }) => [name, new Float32Array(shape.reduce((a, b) => a * b, 1))]),
     );

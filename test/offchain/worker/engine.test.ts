@@ -10,10 +10,12 @@ import { asDigest, commitmentRoot, type CommitmentLeaf, type Digest, fromWire, z
 
 import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { decodePayload, fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
-import { openEngine } from "../../../offchain/src/engine/engine.ts";
+import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
-import { type BlobStore, openBlobStore } from "../../../offchain/src/storage/index.ts";
-import { blake3Of, workerDaemon, type WorkerEvent, openAssignmentSteps } from "../../../offchain/src/worker/index.ts";
+import { type BlobStore } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { blake3Of, type WorkerEvent, openAssignmentSteps } from "../../../offchain/src/worker/index.ts";
+import { workerDaemon } from "../../../offchain/src/worker/node/index.ts";
 import { type CoordinatorDouble, startDouble } from "./coordinatorDouble.ts";
 import { publishEngineRun, type RunFixture } from "./fixture.ts";
 
@@ -92,7 +94,7 @@ test("payload, residual and commitment of two rounds are those of the training t
   const { definition, build } = fixture;
   const layouts = fragmentLayouts(definition.table);
   const program = await store.get(build.graphs.step as Digest);
-  const engine = await openEngine({ programs: { step: program }, threads: 1 });
+  const engine = await openCpuEngine({ programs: { step: program }, threads: 1 });
   const data = JSON.parse(new TextDecoder().decode(await store.get(definition.data as Digest))) as never;
   const stepsOf = await openAssignmentSteps({ definition, data } as never, { reader: store } as never);
   let base = fixture.initial.map(({ params }) => params);

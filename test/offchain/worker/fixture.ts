@@ -30,6 +30,7 @@ import {
   presetOf,
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
+import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import type { BlobStore, FragmentState } from "../../../offchain/src/storage/index.ts";
 import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
 
@@ -245,7 +246,7 @@ export async function publishEngineRun(store: BlobStore, name: PresetName): Prom
     table,
     sequence: model.sequence,
     microBatch,
-    conformance: await conformance(programs.step.bytes),
+    conformance: await conformance(devices.cpu.open, programs.step.bytes),
     programs: { step: programs.step.bytes, eval: programs.eval.bytes, logits: programs.logits.bytes },
     initial: fragmentLayouts(table).map((layout) => ({
       params: gatherFragment(parameters, layout),

@@ -17,7 +17,7 @@ import {
   tensorViews,
 } from "../../../offchain/src/diloco/index.ts";
 import { presetOf, parameterCount } from "../../../offchain/src/engine/index.ts";
-import { openBlobStore } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import {
   blake3Of,
   checkResources,

@@ -5,7 +5,7 @@ import { type Address, type Assignment, type Digest, runParamsFromWire } from "@
 import type { WorkerModules } from "../../../offchain/src/worker/index.ts";
 import { poster } from "./coordinatorDouble.ts";
 import { publishPlainRun } from "./fixture.ts";
-import { baseDigest, beforeAndAfterEach, of, run, start, until, w } from "./workerHarness.ts";
+import { baseDigest, beforeAndAfterEach, home, of, run, start, until, w } from "./workerHarness.ts";
 
 beforeAndAfterEach();
 
@@ -51,7 +51,7 @@ describe("what it refuses", () => {
   test("a run that does not fit into memory, before anything large is fetched", async () => {
     await start();
     const surroundings = { availableMemory: () => 1_000, freeDisk: () => Promise.resolve(1e12) };
-    const refused = run({}, { surroundings });
+    const refused = run({}, { home: home(surroundings) });
     await expect(refused).rejects.toMatchObject({ code: "MEMORY_SHORT" });
     await expect(refused).rejects.toThrow(/needs about .* of memory/);
   });

@@ -9,16 +9,19 @@ import { afterEach, beforeEach, expect } from "vitest";
 import type { Digest } from "@cotrain/sdk/protocol";
 
 import { systemClock } from "../../../offchain/src/base/index.ts";
-import { type BlobStore, openBlobStore } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import {
-  openReceiptJournal,
   type ReceiptJournal,
+  type Surroundings,
+  type WorkerHome,
   runWorker,
   type WorkerEnd,
   type WorkerEvent,
   type WorkerModules,
   type WorkerOptions,
 } from "../../../offchain/src/worker/index.ts";
+import { directoryHome, openReceiptJournal } from "../../../offchain/src/worker/node/index.ts";
 import { type CoordinatorDouble, type DoubleOptions, startDouble } from "./coordinatorDouble.ts";
 import { createPlainTrainer, plainSteps, type PlainTrainer, publishPlainRun, type RunFixture } from "./fixture.ts";
 
@@ -63,12 +66,15 @@ export async function start(options: Partial<DoubleOptions> = {}): Promise<void>
   w.double = await startDouble({ fixture: w.fixture, store: w.store, ...options });
 }
 
+/** The worker's home. @param surroundings default this machine */
+export const home = (surroundings?: Surroundings): WorkerHome =>
+  directoryHome(join(w.directory, "worker"), surroundings);
+
 /** Runs the worker with impatient options. */
 export function run(options: Partial<WorkerOptions> = {}, modules: Partial<WorkerModules> = {}): Promise<WorkerEnd> {
   return runWorker(
     {
       coordinator: w.double.url,
-      directory: join(w.directory, "worker"),
       signal: w.stop.signal,
       backoff: { base: 20, maximum: 100 },
       patience: 2_000,
@@ -77,6 +83,7 @@ export function run(options: Partial<WorkerOptions> = {}, modules: Partial<Worke
     },
     {
       account,
+      home: home(),
       onEvent: (event) => w.events.push(event),
       openTrainer: () => Promise.resolve(w.trainer),
       openData: () => Promise.resolve(plainSteps),

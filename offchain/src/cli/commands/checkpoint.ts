@@ -4,7 +4,8 @@ import { dirname } from "node:path";
 
 import { asDigest } from "@cotrain/sdk/protocol";
 
-import { commandFor, describeErrno, errnoOf, UserError, writeError, writeFileDurable } from "../../base/index.ts";
+import { errnoOf, UserError } from "../../base/index.ts";
+import { commandFor, describeErrno, writeError, writeFileDurable } from "../../base/node/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { readSignature } from "../../engine/index.ts";
 import { hash, toggle } from "../../service/index.ts";

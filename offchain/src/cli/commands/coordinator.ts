@@ -1,6 +1,7 @@
 import { asRunId } from "@cotrain/sdk/protocol";
 
-import { readFileBounded, UserError, weiOf } from "../../base/index.ts";
+import { UserError, weiOf } from "../../base/index.ts";
+import { readFileBounded } from "../../base/node/index.ts";
 import { createLogger, loadTls, openRoleDirectory, runDaemon, channelOnStderr } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {

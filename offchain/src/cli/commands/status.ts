@@ -16,9 +16,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import {
-  commandFor,
   roundNumber,
-  startCommand,
   countOf,
   formatBytes,
   formatCount,
@@ -26,6 +24,7 @@ import {
   shortAddress,
   shortHex,
 } from "../../base/index.ts";
+import { commandFor, startCommand } from "../../base/node/index.ts";
 import { type ChainReader, connect, createReader, type PostedHead } from "../../chain/index.ts";
 import { readStateFile, showDuration } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";

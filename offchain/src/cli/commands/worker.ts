@@ -54,7 +54,7 @@ export const workerCommand = defineCommand({
         if (role === undefined) refuseRunDirectory(state);
         const named = await namedWallet(options);
         const own = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
-        const { workerDaemon } = await import("../../worker/index.ts");
+        const { workerDaemon } = await import("../../worker/node/index.ts");
         if (people) file = openLogFile(join(state, "logs", `${component}.log`));
         const { openWorkerTerminal } = await import("../workerTerminal.ts");
         const terminal = people

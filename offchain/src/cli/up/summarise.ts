@@ -2,7 +2,8 @@
 import { balanceOf, claimed, governorOf, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
-import { commandFor, startCommand, formatAddress, formatShares } from "../../base/index.ts";
+import { formatAddress, formatShares } from "../../base/index.ts";
+import { commandFor, startCommand } from "../../base/node/index.ts";
 import { workOf, layout, type ActiveRewards, activeRewards, blobSourceOf, heldOutUntrained } from "../../run/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";

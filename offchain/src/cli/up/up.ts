@@ -5,7 +5,8 @@
  */
 import { fileURLToPath } from "node:url";
 
-import { type Clock, startCommand, systemClock, unlessAborted } from "../../base/index.ts";
+import { type Clock, systemClock, unlessAborted } from "../../base/index.ts";
+import { startCommand } from "../../base/node/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";

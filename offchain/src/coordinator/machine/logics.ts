@@ -10,7 +10,8 @@
  * it is about; a log that was stopped in order ends in a snapshot and needs `continues` alone. A change of what is
  * signed or published raises STATE_VERSION of the state directory instead, which refuses older state as a whole.
  */
-import { freshCommand, UserError } from "../../base/index.ts";
+import { UserError } from "../../base/index.ts";
+import { freshCommand } from "../../base/node/index.ts";
 import type { EventRow, Snapshot } from "../../service/index.ts";
 import type { RunEvent } from "./events.ts";
 import { EVENT_SCHEMA_VERSION, LOGIC_VERSION, step } from "./machine.ts";

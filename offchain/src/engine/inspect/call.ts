@@ -73,9 +73,12 @@ export function knownOf(call: Call, index: number): readonly number[] {
 
 export const intOf = (call: Call, name: string, otherwise: number): number => call.attributes.get(name)?.i ?? otherwise;
 
+/** Bytes as text of one character each. */
+const latin1 = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+
 export function textOf(call: Call, name: string, allowed: readonly string[]): string {
   const bytes = call.attributes.get(name)?.s;
-  const text = bytes === undefined ? (allowed[0] ?? "") : Buffer.from(bytes).toString("latin1");
+  const text = bytes === undefined ? (allowed[0] ?? "") : latin1(bytes);
   return allowed.includes(text) ? text : unfit(call, `${name} must be one of ${allowed.join(", ")}`);
 }
 

@@ -19,7 +19,8 @@ import fastify, {
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
-import { InternalError, readFileBounded, UserError } from "../../base/index.ts";
+import { InternalError, UserError } from "../../base/index.ts";
+import { readFileBounded } from "../../base/node/index.ts";
 import type { Logger } from "../processes/logging.ts";
 import type { Metrics } from "./metrics.ts";
 import { isLoopback, LOOPBACK, withPort } from "./ports.ts";

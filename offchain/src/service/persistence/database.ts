@@ -4,7 +4,8 @@
  */
 import { type Kysely, sql, type Transaction } from "kysely";
 
-import { engineOf, type EngineTable, InternalError, UserError, freshCommand } from "../../base/index.ts";
+import { InternalError, UserError } from "../../base/index.ts";
+import { engineOf, type EngineTable, freshCommand } from "../../base/node/index.ts";
 import type { Database, DatabaseEngine, DatabaseOptions } from "./databaseEngine.ts";
 import { openSqlite } from "./sqlite.ts";
 

@@ -5,7 +5,8 @@
 import { type Kysely, sql } from "kysely";
 
 import { canonicalJson, type Digest } from "@cotrain/sdk/protocol";
-import { freshCommand, InternalError, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
+import { InternalError, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
+import { freshCommand } from "../../base/node/index.ts";
 import type { Migration, Queryable } from "./database.ts";
 import type { Database } from "./databaseEngine.ts";
 

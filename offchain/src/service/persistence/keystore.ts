@@ -11,7 +11,8 @@ import { decryptKeystoreJson, encryptKeystoreJson, scrypt as ethersScrypt } from
 import type { Hex } from "viem";
 import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
 
-import { readFileBounded, UserError, writeFileDurable } from "../../base/index.ts";
+import { UserError } from "../../base/index.ts";
+import { readFileBounded, writeFileDurable } from "../../base/node/index.ts";
 
 /** scrypt's N for keys of a local network, which are worth nothing: opening takes milliseconds. */
 export const SCRYPT_N_LOCAL = 4_096;

@@ -8,7 +8,8 @@ import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from "kysely";
 
-import { freshCommand, InternalError, RetryableError, UserError } from "../../base/index.ts";
+import { InternalError, RetryableError, UserError } from "../../base/index.ts";
+import { freshCommand } from "../../base/node/index.ts";
 import type { Database, DatabaseOptions } from "./databaseEngine.ts";
 import { createDiskGate, type DiskGate } from "./diskGate.ts";
 

@@ -8,20 +8,16 @@ import { basename, dirname, join, resolve } from "node:path";
 
 import Sqlite from "better-sqlite3";
 
+import { type Clock, errnoOf, RetryableError, systemClock, UserError } from "../../base/index.ts";
 import {
-  type Clock,
-  errnoOf,
   freshCommand,
   makeDirectories,
   readFileBounded,
-  RetryableError,
   startCommand,
   stateOf,
-  systemClock,
-  UserError,
   writeError,
   writeFileDurable,
-} from "../../base/index.ts";
+} from "../../base/node/index.ts";
 import { type FileLock, holderOf, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */

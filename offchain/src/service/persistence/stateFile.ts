@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { type Static, type TSchema, Type } from "typebox";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { freshCommand, readJsonBounded, UserError, writeFileDurable } from "../../base/index.ts";
+import { UserError } from "../../base/index.ts";
+import { freshCommand, readJsonBounded, writeFileDurable } from "../../base/node/index.ts";
 import { findMiss } from "../settings/schema.ts";
 
 const MAX_STATE_FILE_BYTES = 1 << 20;

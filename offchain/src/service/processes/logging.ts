@@ -8,7 +8,8 @@ import { dirname } from "node:path";
 import pino, { type Logger as PinoLogger } from "pino";
 import pretty from "pino-pretty";
 
-import { type Clock, makeDirectories, printable, printableJson, redactUrls, systemClock } from "../../base/index.ts";
+import { type Clock, printable, printableJson, redactUrls, systemClock } from "../../base/index.ts";
+import { makeDirectories } from "../../base/node/index.ts";
 
 export type Logger = PinoLogger;
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";

@@ -7,7 +7,8 @@ import leven from "leven";
 import { type TSchema, Type } from "typebox";
 import { getAddress } from "viem";
 
-import { readJsonBounded, UserError, withRemedy } from "../../base/index.ts";
+import { UserError, withRemedy } from "../../base/index.ts";
+import { readJsonBounded } from "../../base/node/index.ts";
 import { findMiss } from "./schema.ts";
 
 const MAX_CONFIG_BYTES = 1 << 20;

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 
-import { openEngine, type Engine } from "../engine.ts";
-import { EngineClosedError } from "../errors.ts";
+import type { Engine } from "../../../engine.ts";
+import { EngineClosedError } from "../../../errors.ts";
+import { openCpuEngine } from "../cpu.ts";
 import { createSender, receive } from "./frames.ts";
 import { packError, type Reply, type Request } from "./messages.ts";
 
@@ -37,7 +38,7 @@ const opened = (): Engine => {
 async function answer(request: Request): Promise<unknown> {
   switch (request.call) {
     case "open": {
-      engine = await openEngine(request.options);
+      engine = await openCpuEngine(request.options);
       return undefined;
     }
     case "train": {

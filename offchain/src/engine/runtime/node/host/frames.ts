@@ -5,7 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 
-import { bytesOf, InternalError } from "../../base/index.ts";
+import { bytesOf, InternalError } from "../../../../base/index.ts";
 
 const kinds = { Float32Array, Int32Array, Uint16Array, Uint8Array, BigInt64Array } as const;
 type Kind = keyof typeof kinds;

@@ -6,9 +6,10 @@
 import type { ChildProcess } from "node:child_process";
 import { Duplex } from "node:stream";
 
-import type { Engine, EngineOptions, TrainOptions } from "../engine.ts";
-import { EngineClosedError, EngineError, RuntimeError } from "../errors.ts";
-import { readSignature, type ProgramOutline } from "../signature.ts";
+import type { Engine, EngineOptions, TrainOptions } from "../../../engine.ts";
+import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
+import { readSignature, type ProgramOutline } from "../../../signature.ts";
+import { availableMemory } from "../machine.ts";
 import { createSender, receive } from "./frames.ts";
 import { unpackError, type Method, type Request } from "./messages.ts";
 import { allowanceFor, boundMemory } from "./memory.ts";
@@ -145,7 +146,7 @@ function keepAlive(child: ChildProcess, yes: boolean): void {
 }
 
 /** Every program through the inspection, before anything is started. */
-function inspected({ programs, memory }: EngineOptions): ProgramOutline[] {
+function inspected({ programs, memory = availableMemory() }: EngineOptions): ProgramOutline[] {
   const outlines = Object.values(programs).map((bytes) => readSignature(bytes, memory));
   if (outlines.length === 0) throw new EngineError("PROGRAM_MISSING", "An engine needs at least one program.");
   return outlines;

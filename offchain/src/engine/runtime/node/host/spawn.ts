@@ -27,7 +27,7 @@ const allocation = {
 const source = import.meta.url.endsWith(".ts");
 const entry = fileURLToPath(new URL(source ? "./process.ts" : "./process.js", import.meta.url));
 /** The offchain package, the repository around it. */
-const offchain = fileURLToPath(new URL("../../../", import.meta.url));
+const offchain = fileURLToPath(new URL("../../../../../", import.meta.url));
 const repository = dirname(offchain);
 
 /** Code, and no state directory beside it. */

@@ -1,15 +1,17 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
 import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
-import { roundNumber } from "../base/index.ts";
-import type { DaemonContext, Logger } from "../service/index.ts";
-import { openRoleDirectory, openStateDirectory } from "../service/index.ts";
-import type { RunRecordReader } from "./artefacts.ts";
-import { openAssignmentSteps } from "./assignmentSteps.ts";
-import { openEngineTrainer } from "./engineTrainer.ts";
-import type { WorkerEvent } from "./events.ts";
-import type { SigningAccount } from "./receipt.ts";
-import { runWorker } from "./runWorker.ts";
+import { roundNumber } from "../../base/index.ts";
+import { devices } from "../../engine/runtime/node/index.ts";
+import type { DaemonContext, Logger } from "../../service/index.ts";
+import { openRoleDirectory, openStateDirectory } from "../../service/index.ts";
+import type { RunRecordReader } from "../artefacts.ts";
+import { openAssignmentSteps } from "../assignmentSteps.ts";
+import { trainerOn } from "../deviceTrainer.ts";
+import type { WorkerEvent } from "../events.ts";
+import type { SigningAccount } from "../receipt.ts";
+import { runWorker } from "../runWorker.ts";
+import { directoryHome } from "./home.ts";
 
 export interface WorkerDaemonOptions {
   /** Base URL of the coordinator. */
@@ -60,11 +62,12 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       options.onEvent?.(event);
     };
     const end = await runWorker(
-      { ...given, coordinator: options.coordinator, directory: directory.path, signal: context.signal },
+      { ...given, coordinator: options.coordinator, signal: context.signal },
       {
         account: options.account,
+        home: directoryHome(directory.path),
         onEvent,
-        openTrainer: openEngineTrainer,
+        openTrainer: trainerOn(devices.cpu),
         openData: openAssignmentSteps,
         ...definedOnly({ chain: options.chain }),
       },

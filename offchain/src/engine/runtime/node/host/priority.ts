@@ -10,7 +10,7 @@ import { constants, setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
-import { errnoOf } from "../../base/index.ts";
+import { errnoOf } from "../../../../base/index.ts";
 
 /** The kernel takes one such write in a tenth of a second from all users together. */
 const TRIES = 8;

@@ -9,17 +9,10 @@ import { join } from "node:path";
 
 import type { Digest } from "@cotrain/sdk/protocol";
 
-import {
-  type ByteChunks,
-  createSha256,
-  errnoOf,
-  sha256Bytes,
-  syncDirectory,
-  systemClock,
-  writeError,
-} from "../base/index.ts";
-import type { BlobStore, Expected, Stored } from "./blobStore.ts";
-import { blobCorrupted, BlobError, blobMismatch, blobMissing, blobTooLarge } from "./errors.ts";
+import { type ByteChunks, createSha256, errnoOf, sha256Bytes, systemClock } from "../../base/index.ts";
+import { syncDirectory, writeError } from "../../base/node/index.ts";
+import type { BlobStore, Expected, Stored } from "../blobStore.ts";
+import { blobCorrupted, BlobError, blobMismatch, blobMissing, blobTooLarge } from "../errors.ts";
 
 const CHUNK_BYTES = 256 << 10;
 /** What lies in tmp/ longer than this was left by a process that died. */

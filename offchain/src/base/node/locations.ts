@@ -1,8 +1,8 @@
 /** Where something is kept, as a user names it: a path, or a URL whose scheme says which engine keeps it. */
 import { fileURLToPath } from "node:url";
 
-import { UserError } from "./errors.ts";
-import { redactUrl } from "./redact.ts";
+import { UserError } from "../errors.ts";
+import { redactUrl } from "../redact.ts";
 
 /** The scheme of a URL, with its colon; undefined for a path. One letter is a drive of Windows. */
 export const schemeOf = (location: string): string | undefined =>

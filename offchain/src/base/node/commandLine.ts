@@ -2,10 +2,10 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 
-import { redactUrl } from "./redact.ts";
+import { redactUrl } from "../redact.ts";
 
 /** Where npm runs `npm start`, and from where the default state is meant. */
-const ROOT = resolve(import.meta.dirname, "../../..");
+const ROOT = resolve(import.meta.dirname, "../../../..");
 const DEFAULT_STATE = ".cotrain";
 const MAX_RUN_FILE_BYTES = 1 << 20;
 

@@ -1,8 +1,8 @@
 /** What the host and the engine's process say to each other, and how an error crosses the border between them. */
 import { CotrainError, type ErrorDetails } from "@cotrain/sdk/errors";
 
-import type { Engine, EngineOptions, StepResult, TrainInput } from "../engine.ts";
-import { EngineClosedError, EngineError, RuntimeError } from "../errors.ts";
+import type { Engine, EngineOptions, StepResult, TrainInput } from "../../../engine.ts";
+import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
 
 /** Calls that cross as they are; `train` has callbacks and crosses as its own message. */
 export type Method = Exclude<keyof Engine, "shapes" | "tensors" | "pid" | "train">;

@@ -1,8 +1,8 @@
 /** What the engine's process may answer: forms that follow from the programs, checked since the process is not trusted. */
-import type { BatchShape, TensorShape } from "../engine.ts";
-import { RuntimeError } from "../errors.ts";
-import { elements } from "../graph.ts";
-import type { ProgramKind, ProgramOutline } from "../signature.ts";
+import type { BatchShape, TensorShape } from "../../../engine.ts";
+import { RuntimeError } from "../../../errors.ts";
+import { elements } from "../../../graph.ts";
+import type { ProgramKind, ProgramOutline } from "../../../signature.ts";
 import type { Method, Reply } from "./messages.ts";
 
 /** Shapes of everything that crosses. */

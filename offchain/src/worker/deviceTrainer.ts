@@ -1,30 +1,34 @@
-/** The default trainer: the engine's host, which runs a build's step program in a process of its own. */
-import { availableParallelism } from "node:os";
-
+/** The default trainer: a build's step program in an engine on one of this machine's devices. */
 import { UserError } from "../base/index.ts";
 import { tensorViews } from "../diloco/index.ts";
-import { conformance, openEngineHost, readSignature } from "../engine/index.ts";
+import { conformance, type Device, readSignature } from "../engine/index.ts";
 import type { TrainerInput } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Steps handed to the engine's process at once: few enough to stop soon, many enough that handing over costs nothing. */
 const TARGET_CALL_MS = 500;
 
+/** Opens trainers on a device. */
+export const trainerOn =
+  (device: Device) =>
+  (input: TrainerInput): Promise<Trainer> =>
+    openDeviceTrainer(device, input);
+
 /**
- * Opens the engine for a build.
+ * Opens an engine for a build.
  * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
  */
-export async function openEngineTrainer({ description, program, threads }: TrainerInput): Promise<Trainer> {
+async function openDeviceTrainer(device: Device, { description, program, threads }: TrainerInput): Promise<Trainer> {
   const { definition, layouts } = description;
-  const outline = readSignature(program);
+  const outline = readSignature(program, device.availableMemory());
   const due = definition.table.map(({ name, shape }) => ({ name, shape }));
   if (JSON.stringify(outline.parameters) !== JSON.stringify(due)) {
     throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
   }
   const most = outline.signature.maxThreads ?? 1;
-  const engine = await openEngineHost({
+  const engine = await device.open({
     programs: { step: program },
-    threads: Math.min(threads ?? availableParallelism(), most),
+    threads: Math.min(threads ?? device.threads(), most),
   });
   const batch = outline.batch * outline.tokensPerSequence;
   let step = 0;
@@ -36,7 +40,7 @@ export async function openEngineTrainer({ description, program, threads }: Train
       return step;
     },
     conformance: () =>
-      conformance(program, 1, (micros) => {
+      conformance(device.open, program, 1, (micros) => {
         stepMicros = micros;
       }),
     get stepMicros() {

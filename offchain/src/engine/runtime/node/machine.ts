@@ -1,13 +1,13 @@
-/** What kind of machine this is, as far as bits are concerned, and which runtime computes them. */
+/** This machine as far as the engine is concerned: what it can hold, what its bits are, and which runtime computes them. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { arch as hostArch, platform as hostPlatform } from "node:os";
+import { arch as hostArch, freemem, platform as hostPlatform } from "node:os";
 
-import { errnoOf } from "../base/index.ts";
-import { EngineError } from "./errors.ts";
+import { errnoOf } from "../../../base/index.ts";
+import { EngineError } from "../../errors.ts";
 
 /** What `deviceClass` looks at. */
-export interface Device {
+export interface Machine {
   /** As in os.arch(). */
   readonly arch: string;
   /** As in os.platform(). */
@@ -17,7 +17,7 @@ export interface Device {
 }
 
 /** The machine that this process runs on. */
-export function thisDevice(): Device {
+export function thisMachine(): Machine {
   let cpuInfo: string | undefined;
   try {
     cpuInfo = readFileSync("/proc/cpuinfo", "utf8");
@@ -32,7 +32,7 @@ export function thisDevice(): Device {
  * a machine that gets another digest belongs to a class of its own, whatever it claims here.
  * @throws EngineError DEVICE_UNSUPPORTED for x86 without AVX2 or FMA, whose products round otherwise
  */
-export function deviceClass({ arch, platform, cpuInfo }: Device = thisDevice()): string {
+export function deviceClass({ arch, platform, cpuInfo }: Machine = thisMachine()): string {
   if (arch !== "x64") return `${arch}-${platform}`;
   const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuInfo ?? "")?.[1]?.split(" "));
   if (flags.size > 0 && !(flags.has("avx2") && flags.has("fma"))) {
@@ -46,3 +46,6 @@ export function runtimeVersion(): string {
   const { version }: { version: string } = createRequire(import.meta.url)("onnxruntime-node/package.json");
   return `onnxruntime-node ${version}`;
 }
+
+/** What this process could still get, a container's limit respected. */
+export const availableMemory = (): number => process.availableMemory() || freemem();

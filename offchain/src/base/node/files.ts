@@ -6,8 +6,8 @@ import { existsSync, mkdirSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-import { errnoOf, RetryableError, UserError } from "./errors.ts";
-import type { ByteChunks } from "./readers.ts";
+import { errnoOf, RetryableError, UserError } from "../errors.ts";
+import type { ByteChunks } from "../readers.ts";
 
 /** Flushes a directory, so that renames in it survive a power cut. A no-op where the system cannot (Windows). */
 export async function syncDirectory(path: string): Promise<void> {

@@ -1,15 +1,16 @@
 /**
- * Trains the committed tokenizer on the training split of the Brown corpus and writes tokenizer.json beside this file.
+ * Trains the committed tokenizer on the training split of the Brown corpus and writes tokenizer.json of the data room.
  * The result is the same on every machine; test/offchain/data/tokenizer.test.ts checks that the committed file is it.
  *
- *     node --conditions=cotrain-source offchain/src/data/trainTokenizer.ts
+ *     node --conditions=cotrain-source offchain/src/data/node/trainTokenizer.ts
  */
 import { fileURLToPath } from "node:url";
 
-import { writeFileDurable } from "../base/index.ts";
-import { splitWords, tokenizerJson, trainBytePairs } from "./bpe.ts";
-import { brownCorpus, heldOutBy } from "./corpus.ts";
-import { DEFAULT_DATA_SEED } from "./prepare.ts";
+import { writeFileDurable } from "../../base/node/index.ts";
+import { splitWords, tokenizerJson, trainBytePairs } from "../bpe.ts";
+import { heldOutBy } from "../corpus.ts";
+import { DEFAULT_DATA_SEED } from "../prepare.ts";
+import { brownCorpus } from "./corpus.ts";
 
 /** Tokens in the committed tokenizer: small, so that embeddings do not dominate models of a million parameters. */
 export const VOCABULARY = 1024;
@@ -27,5 +28,5 @@ export async function trainBrownTokenizer(): Promise<string> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await writeFileDurable(fileURLToPath(new URL("./tokenizer.json", import.meta.url)), await trainBrownTokenizer());
+  await writeFileDurable(fileURLToPath(new URL("../tokenizer.json", import.meta.url)), await trainBrownTokenizer());
 }

@@ -2,8 +2,8 @@
  * The door to blob stores: a path or a URL, whose scheme names the engine, is all that callers know of one. Another engine is a
  * row here and a file of its own.
  */
-import { engineOf, type EngineTable } from "../base/index.ts";
-import type { BlobStore } from "./blobStore.ts";
+import { engineOf, type EngineTable } from "../../base/node/index.ts";
+import type { BlobStore } from "../blobStore.ts";
 import { openFileStore } from "./fileStore.ts";
 
 type BlobEngine = (at: string) => Promise<BlobStore>;

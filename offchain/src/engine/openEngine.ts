@@ -1,0 +1,110 @@
+/**
+ * The engine over a runtime: sessions of a run's programs around one training state. It is driven by the programs' signatures
+ * alone and knows no model.
+ */
+import { evaluate, logits, programOf, train } from "./calls.ts";
+import type { BatchShape, Engine, EngineOptions, StepInput, StepResult } from "./engine.ts";
+import { EngineClosedError, EngineError, RuntimeError } from "./errors.ts";
+import { checkValues, copyOf, type Held, hold, look, resetOptimizer, write, writeOptimizer } from "./held.ts";
+import { type Loaded, loadPrograms } from "./loadPrograms.ts";
+import type { Runtime } from "./runtime/port.ts";
+import { digestState, type TrainingState } from "./state.ts";
+
+/**
+ * Opens programs. Parameters start as zeros: set them.
+ * @throws EngineError PROGRAM_*, SIGNATURE_*, PROGRAMS_DIFFER, THREADS_INVALID
+ */
+export async function openEngine(options: EngineOptions, runtime: Runtime): Promise<Engine> {
+  const held = hold(await loadPrograms(options, runtime), runtime);
+  const { parameterShapes, stateShapes } = held;
+  const { queued, close } = createQueue();
+  return {
+    shapes: Object.fromEntries(Object.entries(held.programs).map(([kind, program]) => [kind, shapeOf(program)])),
+    tensors: parameterShapes,
+    step: (input) => queued(() => step(held, input)),
+    train: (input, given) => queued(() => train(held, input, given)),
+    evaluate: (input) => queued(() => evaluate(held, input)),
+    logits: (tokens) => queued(() => logits(held, tokens)),
+    parameters: () => queued(() => copyOf(held, parameterShapes)),
+    setParameters: (values) => queued(() => write(held, parameterShapes, values, "parameters")),
+    optimizerState: () => queued(async () => (await stateOf(held)).optimizer),
+    setOptimizerState: ({ step, tensors }) => queued(() => writeOptimizer(held, step, tensors)),
+    resetOptimizer: () => queued(() => resetOptimizer(held)),
+    save: () => queued(() => stateOf(held)),
+    restore: (state) => queued(() => restore(held, state)),
+    stateDigest: (residual) =>
+      queued(async () => {
+        const optimizer = { step: held.optimizerStep, tensors: await look(held, stateShapes) };
+        return digestState({ parameters: await look(held, parameterShapes), optimizer }, residual);
+      }),
+    cpuTime: () => queued(() => runtime.cpuTime()),
+    close: () =>
+      close(async () => {
+        for (const { session } of Object.values(held.programs)) await session.release();
+      }),
+  };
+}
+
+interface Queue {
+  /** Makes a call once those before it have ended, well or badly. @throws EngineClosedError */
+  readonly queued: <Result>(call: () => Result | Promise<Result>) => Promise<Result>;
+  /** The last call; the second time it does nothing. */
+  readonly close: (release: () => Promise<void>) => Promise<void>;
+}
+
+/** One call at a time. */
+function createQueue(): Queue {
+  let tail: Promise<unknown> = Promise.resolve();
+  let closed = false;
+  const queued: Queue["queued"] = (call) => {
+    const result = tail.then(() => {
+      if (closed) throw new EngineClosedError();
+      return call();
+    });
+    tail = result.catch(() => undefined);
+    return result;
+  };
+  return {
+    queued,
+    close: async (release) => {
+      if (closed) return;
+      await queued(() => {
+        closed = true;
+        return release();
+      });
+    },
+  };
+}
+
+const shapeOf = ({ outline }: Loaded): BatchShape => ({
+  batch: outline.batch,
+  tokensPerSequence: outline.tokensPerSequence,
+  vocabulary: outline.signature.vocabulary,
+});
+
+async function step(held: Held, { tokens, learningRate }: StepInput): Promise<StepResult> {
+  const { batch, tokensPerSequence } = programOf(held, "step").outline;
+  const size = batch * tokensPerSequence;
+  if (tokens.length !== size) {
+    throw new EngineError("TOKENS_INVALID", `A step takes ${size} tokens, not ${tokens.length}.`);
+  }
+  const [result] = await train(held, { tokens, learningRate });
+  if (!result) throw new RuntimeError("RUNTIME_RESULT", "A step gave no result.");
+  return result;
+}
+
+const stateOf = async (held: Held): Promise<TrainingState> => ({
+  parameters: await copyOf(held, held.parameterShapes),
+  optimizer: { step: held.optimizerStep, tensors: await copyOf(held, held.stateShapes) },
+});
+
+function restore(held: Held, { parameters, optimizer }: TrainingState): void {
+  const values = parameters.map(({ data }) => data);
+  checkValues(held.parameterShapes, values, "parameters"); // before anything is written
+  writeOptimizer(
+    held,
+    optimizer.step,
+    optimizer.tensors.map(({ data }) => data),
+  );
+  write(held, held.parameterShapes, values, "parameters");
+}

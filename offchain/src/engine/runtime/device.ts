@@ -1,0 +1,22 @@
+/** A device is a row: what people call it, how an engine is opened on it, and what its bits are worth. node/devices.ts has Node's. */
+import type { Engine, EngineOptions } from "../engine.ts";
+
+/** Opens an engine; where that is a process or a thread of its own, it ends with this one. */
+export type OpenEngine = (options: EngineOptions) => Promise<Engine>;
+
+export interface Device {
+  /** What people call it: `cpu`. */
+  readonly name: string;
+  /** Name and version of the runtime, as a build states it. */
+  readonly runtime: () => string;
+  /**
+   * The class of devices that compute the same bits, as far as a device can claim it: the conformance vector decides.
+   * @throws EngineError `DEVICE_UNSUPPORTED`
+   */
+  readonly exactness: () => string;
+  /** Threads that there are. */
+  readonly threads: () => number;
+  /** Bytes that a program may still take. */
+  readonly availableMemory: () => number;
+  readonly open: OpenEngine;
+}

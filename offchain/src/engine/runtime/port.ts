@@ -1,0 +1,54 @@
+/**
+ * The port between the engine and what computes: programs are opened and run, values lie where they are computed with. One
+ * implementation per place: node/cpu.ts is ONNX Runtime on the CPU.
+ */
+import type { ProgramKind } from "../signature.ts";
+
+/** fp32 values where a runtime computes: an array on the CPU, a buffer on a GPU. A run reads it, or writes it in place. */
+export interface DeviceBuffer {
+  /** The values, for looking only: the next run may change them. */
+  read(): Promise<Float32Array>;
+  /** As many values as the buffer has. */
+  write(values: Float32Array): void;
+}
+
+/** Values that are handed over for one run. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | BigInt64Array;
+}
+
+export interface SessionOptions {
+  readonly kind: ProgramKind;
+  readonly threads: number;
+  /** Bytes that the inspection counted for one call. */
+  readonly peak: number;
+}
+
+/** A program that is ready to run. */
+export interface Session {
+  /**
+   * Runs the program once.
+   * @param feeds by input
+   * @param into buffers that outputs are written to; none of them may be fed to the same run, which would corrupt it
+   * @param wanted outputs that are handed back, those that are fp32
+   * @throws RuntimeError
+   */
+  run(
+    feeds: ReadonlyMap<string, DeviceBuffer | HostTensor>,
+    into: ReadonlyMap<string, DeviceBuffer>,
+    wanted: readonly string[],
+  ): Promise<ReadonlyMap<string, Float32Array>>;
+  release(): Promise<void>;
+}
+
+export interface Runtime {
+  /** Bytes that a program may still take here. */
+  availableMemory(): number;
+  /** Processor time that was taken so far, ms. */
+  cpuTime(): number;
+  /** A buffer of zeros, or over these values. */
+  buffer(shape: readonly number[], values?: Float32Array): DeviceBuffer;
+  /** Opens a program that was inspected. @throws EngineError `PROGRAM_REFUSED` */
+  open(program: Uint8Array, options: SessionOptions): Promise<Session>;
+}

@@ -1,0 +1,2 @@
+/** storage/node: the door to blob stores, and the engines behind it. */
+export { openBlobStore } from "./blobEngines.ts";

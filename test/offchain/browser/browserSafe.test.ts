@@ -1,0 +1,143 @@
+/** The rooms that a browser tab would run, bundled as for a browser and run in a context that has the web's globals alone. */
+import { builtinModules } from "node:module";
+import { join, resolve } from "node:path";
+import { type Context, createContext, runInContext } from "node:vm";
+
+import { rolldown } from "rolldown";
+import { beforeAll, describe, expect, test } from "vitest";
+
+import type { Hex } from "@cotrain/sdk/protocol";
+
+import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { permutationOf } from "../../../offchain/src/data/index.ts";
+import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
+import { buildPrograms, presetOf, readSignature } from "../../../offchain/src/engine/index.ts";
+import { blake3Of, encodeFragment } from "../../../offchain/src/worker/index.ts";
+
+const root = resolve(import.meta.dirname, "../../..");
+const sources = join(root, "offchain/src");
+
+/** Entrances that lead to no module of Node's. */
+const ROOMS = ["base", "engine", "diloco", "data", "storage", "worker"];
+/** Packages that run under Node alone. */
+const NODE_PACKAGES = /^(onnxruntime-node|better-sqlite3|kysely|@napi-rs\/|pino|fastify|@fastify\/)/;
+/** What a page has that JavaScript itself does not. */
+const WEB = [
+  "AbortController",
+  "AbortSignal",
+  "clearTimeout",
+  "crypto",
+  "fetch",
+  "Headers",
+  "MessageChannel",
+  "performance",
+  "Response",
+  "setTimeout",
+  "TextDecoder",
+  "TextEncoder",
+  "URL",
+  "URLSearchParams",
+] as const;
+
+/** What the bundle hands out, as far as it is used here. */
+interface Rooms {
+  createRandom: typeof createRandom;
+  sha256Bytes: typeof sha256Bytes;
+  permutationOf: typeof permutationOf;
+  buildPrograms: typeof buildPrograms;
+  presetOf: typeof presetOf;
+  readSignature: typeof readSignature;
+  fragmentLayouts: typeof fragmentLayouts;
+  blake3Of: typeof blake3Of;
+  encodeFragment: typeof encodeFragment;
+}
+
+/** Bundles modules; everything of Node's that they reach is listed with who reaches it, and left out. */
+async function bundle(entry: string): Promise<{ code: string; node: string[] }> {
+  const node: string[] = [];
+  const built = await rolldown({
+    input: "entry",
+    platform: "browser",
+    resolve: { conditionNames: ["cotrain-source", "browser", "import", "default"] },
+    logLevel: "silent",
+    plugins: [
+      {
+        name: "rooms",
+        resolveId: (id, importer) => {
+          if (id === "entry") return { id: join(sources, "entry.js") };
+          if (!builtinModules.includes(id) && !id.startsWith("node:") && !NODE_PACKAGES.test(id)) return undefined;
+          node.push(`${id} from ${importer?.replace(`${root}/`, "")}`);
+          return { id, external: true };
+        },
+        load: (id) => (id === join(sources, "entry.js") ? entry : undefined),
+      },
+    ],
+  });
+  const { output } = await built.generate({ format: "iife", name: "rooms" });
+  return { code: output[0].code, node };
+}
+
+let code: string;
+let node: string[];
+
+beforeAll(async () => {
+  const entry = ROOMS.map((room) => `export * from "./${room}/index.ts";`).join("\n");
+  ({ code, node } = await bundle(entry));
+});
+
+test("reach no module of Node's and no package that needs one", () => {
+  expect(node).toEqual([]);
+});
+
+test("an entrance of Node's is found out", async () => {
+  const { node } = await bundle('export * from "./base/node/index.ts";');
+  expect(node).toContainEqual(expect.stringMatching(/^node:fs.* from offchain\/src\/base\/node\//));
+});
+
+describe("without Node's globals", () => {
+  let rooms: Rooms;
+  let context: Context;
+  const seed: Hex = `0x${"5a".repeat(32)}`;
+
+  beforeAll(() => {
+    context = createContext(Object.fromEntries(WEB.map((name) => [name, globalThis[name]])));
+    rooms = runInContext(`${code}; rooms`, context) as Rooms;
+  });
+
+  test("there are none", () => {
+    const kinds = runInContext("typeof process + typeof Buffer + typeof setImmediate + typeof require", context);
+    expect(kinds).toBe("undefined".repeat(4));
+  });
+
+  test("hashes, random numbers and the order of data are Node's", async () => {
+    const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i);
+    expect(rooms.sha256Bytes(bytes)).toBe(sha256Bytes(bytes));
+    expect(rooms.createRandom("seed").split("label").uint32()).toBe(createRandom("seed").split("label").uint32());
+    expect([0, 1, 2, 3].map(rooms.permutationOf(seed, 3, 1_000))).toEqual(
+      [0, 1, 2, 3].map(permutationOf(seed, 3, 1_000)),
+    );
+    const tensors = [Float32Array.of(1, 2, 3), new Float32Array(5_000_000)];
+    expect(await rooms.blake3Of(tensors)).toBe(await blake3Of(tensors));
+  });
+
+  test("the inner step's program is built and inspected as under Node", () => {
+    const { model, microBatch } = presetOf("0.1m");
+    const outline = ({ buildPrograms, readSignature }: Rooms): unknown => {
+      const { step } = buildPrograms(model, { microBatch });
+      const { parameters, state, batch, model: graph } = readSignature(step.bytes, 2 ** 30);
+      return JSON.stringify([step.digest, parameters, state, batch, graph.peak]);
+    };
+    expect(outline(rooms)).toBe(outline({ buildPrograms, readSignature } as Rooms));
+  });
+
+  test("a payload is encoded to the same bytes", async () => {
+    const [layout] = fragmentLayouts([{ name: "w", shape: [70_000], fragment: 0 }]);
+    const random = createRandom("values");
+    const values = (): Float32Array => Float32Array.from({ length: 70_000 }, () => random.normal());
+    const input = { codec: 1, layout: layout!, base: values(), local: new Map([["w", values()]]), residual: values() };
+    const { bytes, digest } = await encodeFragment(input);
+    const other = await rooms.encodeFragment(input);
+    expect(other.digest).toBe(digest);
+    expect(sha256Bytes(other.bytes)).toBe(sha256Bytes(bytes));
+  });
+});
