@@ -651,8 +651,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "one look at the chain shows a root that is pending",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: "if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await offer",
-    instead: "await offer",
+    text: "if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await this.#offer",
+    instead: "await this.#offer",
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
@@ -749,8 +749,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a document that was uploaded as a payload is deleted as one",
     file: "offchain/src/coordinator/projections.ts",
-    text: 'if (event.type === "FragmentAccepted" && event.stays) return;',
-    instead: "",
+    text: "if (!stays) await projectPayload",
+    instead: "await projectPayload",
     tests: ["test/offchain/coordinator/retention.test.ts"],
   },
   {
@@ -2589,8 +2589,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a run whose clock is set moves the time of another one's roots",
     file: "offchain/src/coordinator/projections.ts",
-    text: '        .set((row) => ({ at: row("at", "+", event.at - event.was) }))\n        .where("run_id", "=", runId)\n',
-    instead: '        .set((row) => ({ at: row("at", "+", event.at - event.was) }))\n',
+    text: '      .set((row) => ({ at: row("at", "+", event.at - event.was) }))\n      .where("run_id", "=", runId)\n',
+    instead: '      .set((row) => ({ at: row("at", "+", event.at - event.was) }))\n',
     tests: ["test/offchain/coordinator/retention.test.ts"],
   },
   {

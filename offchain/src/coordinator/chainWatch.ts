@@ -7,13 +7,9 @@ import { canonicalJson, runParamsToWire, runStatus } from "@cotrain/sdk/protocol
 import type { RootView } from "../chain/index.ts";
 import { RefusedError } from "./errors.ts";
 import type { Unstamped } from "./machine/events.ts";
+import type { RunState } from "./machine/state.ts";
 import type { Run, RunModules } from "./run.ts";
 import { rootActivated, rootPosted } from "./settlement.ts";
-
-export interface ChainWatch {
-  /** Looks once. Rejects when the chain is away. */
-  look(): Promise<void>;
-}
 
 /** Where no blocks come, as on a chain that makes them for transactions alone, so long stands for another block. */
 const NO_BLOCK_MS = 60_000;
@@ -53,135 +49,151 @@ function createLooks({ chain, clock }: Pick<RunModules, "chain" | "clock">): () 
 /** A reorganisation is believed when it was seen twice, since nodes behind one address may lag behind each other. */
 const SIGHTINGS = 2;
 
-export function createChainWatch(run: Run): ChainWatch {
-  const { driver, facts, runId } = run;
-  const { chain, logger } = run.modules;
-  const begin = createLooks(run.modules);
-  /** What was odd in the last look, and in how many looks in a row. */
-  let sightings: ReadonlyMap<string, number> = new Map();
-  let foreign: string | undefined;
-  let absurd: string | undefined;
+/** Whether something odd is seen often enough in a row. */
+type Confirmed = (what: string) => boolean;
 
-  async function offer(event: Unstamped): Promise<void> {
+export class ChainWatch {
+  readonly #run: Run;
+  readonly #begin: () => Promise<Look>;
+  /** What was odd in the last look, and in how many looks in a row. */
+  #sightings: ReadonlyMap<string, number> = new Map();
+  #foreign: string | undefined;
+  #absurd: string | undefined;
+
+  constructor(run: Run) {
+    this.#run = run;
+    this.#begin = createLooks(run.modules);
+  }
+
+  /** Looks once. Rejects when the chain is away. */
+  async look(): Promise<void> {
+    const look = await this.#begin();
+    await this.#lookAtGovernance(look);
+    // All that is odd in one look counts, each by itself: a chain that went back lacks heads and roots at once.
+    const seen = new Map<string, number>();
+    const confirmed: Confirmed = (what) => {
+      const count = (this.#sightings.get(what) ?? 0) + 1;
+      seen.set(what, count);
+      return count >= SIGHTINGS;
+    };
+    await this.#lookAtHeads(confirmed);
+    await this.#lookAtRoots(look, confirmed);
+    look.end();
+    this.#sightings = seen;
+  }
+
+  async #offer(event: Unstamped): Promise<void> {
+    const { driver, modules } = this.#run;
     try {
       await driver.submit(event);
-      logger.info({ event: event.type }, "the chain changed");
+      modules.logger.info({ event: event.type }, "the chain changed");
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
     }
   }
 
-  /** Whether something odd is seen often enough in a row. */
-  type Confirmed = (what: string) => boolean;
-
-  async function lookAtGovernance({ lasts }: Look): Promise<void> {
+  async #lookAtGovernance({ lasts }: Look): Promise<void> {
+    const { runId, driver, modules } = this.#run;
+    const { chain } = modules;
     const { version, params } = await chain.paramsInForce(runId);
     const { nextParams, paramsVersion } = driver.state;
-    if (version > (nextParams?.version ?? paramsVersion) && !(await isAbsurd(version))) {
+    if (version > (nextParams?.version ?? paramsVersion) && !(await this.#isAbsurd(version))) {
       const wire = runParamsToWire(params);
       if (await lasts(`params/${version}/${canonicalJson(wire)}`))
-        await offer({ type: "ParamsChanged", version, params: wire });
+        await this.#offer({ type: "ParamsChanged", version, params: wire });
     }
     const status = await chain.runStatus(runId);
     if (status === runStatus.finished && !driver.state.finished && (await lasts("finished")))
-      await offer({ type: "RunFinished" });
+      await this.#offer({ type: "RunFinished" });
     if (status === runStatus.paused && !driver.state.pausedBy.chain && (await lasts("paused")))
-      await offer({ type: "PauseRequested", by: "chain" });
+      await this.#offer({ type: "PauseRequested", by: "chain" });
     if (status === runStatus.open && driver.state.pausedBy.chain && (await lasts("open")))
-      await offer({ type: "ResumeRequested", by: "chain" });
+      await this.#offer({ type: "ResumeRequested", by: "chain" });
   }
 
   /** A version takes a transaction of the holders': there are not more of them than blocks. */
-  async function isAbsurd(version: number): Promise<boolean> {
-    const { block: blocks } = await chain.tip();
+  async #isAbsurd(version: number): Promise<boolean> {
+    const { block: blocks } = await this.#run.modules.chain.tip();
     if (version <= blocks) return false;
-    warnAbsurd(`version ${version} of the parameters`, { blocks });
+    this.#warnAbsurd(`version ${version} of the parameters`, { blocks });
     return true;
   }
 
   /** The contracts take no root of an epoch that is not over. */
-  async function isAhead({ epoch }: RootView): Promise<boolean> {
+  async #isAhead({ epoch }: RootView): Promise<boolean> {
+    const { facts, modules } = this.#run;
+    const { chain } = modules;
     const [end, time] = await Promise.all([chain.epochEnd(facts.modelId, epoch), chain.chainTime()]);
     if (end <= time) return false;
-    warnAbsurd(`a root of epoch ${epoch}`, { end, time });
+    this.#warnAbsurd(`a root of epoch ${epoch}`, { end, time });
     return true;
   }
 
-  function warnAbsurd(what: string, context: object): void {
-    if (absurd !== what) logger.error({ what, ...context }, "the RPC names what cannot be: it is not believed");
-    absurd = what;
+  #warnAbsurd(what: string, context: object): void {
+    const { logger } = this.#run.modules;
+    if (this.#absurd !== what) logger.error({ what, ...context }, "the RPC names what cannot be: it is not believed");
+    this.#absurd = what;
   }
 
-  async function lookAtHeads(confirmed: Confirmed): Promise<void> {
+  async #lookAtHeads(confirmed: Confirmed): Promise<void> {
+    const { runId, driver, modules } = this.#run;
     const before = driver.state;
     const last = before.heads.findLast(({ anchor }) => anchor !== null);
-    const now = await chain.head(runId);
+    const now = await modules.chain.head(runId);
     if (!last || now.sequence >= last.sequence) {
-      if (last && now.sequence === last.sequence && now.head !== last.head) warnForeign(now.head);
+      if (last && now.sequence === last.sequence && now.head !== last.head) this.#warnForeign(now.head);
       return;
     }
     const entry = before.heads.find(({ head, sequence }) => head === now.head && sequence === now.sequence);
     if (!entry) {
-      warnForeign(now.head);
+      this.#warnForeign(now.head);
       return;
     }
     if (confirmed(`head/${now.sequence}/${before.reverts}`)) {
-      await offer({ type: "HeadReverted", head: entry.head, sequence: entry.sequence });
+      await this.#offer({ type: "HeadReverted", head: entry.head, sequence: entry.sequence });
     }
   }
 
-  function warnForeign(head: string): void {
-    if (foreign === head) return;
-    foreign = head;
-    logger.error({ head }, "the chain holds a head of this run that this coordinator did not make");
+  #warnForeign(head: string): void {
+    if (this.#foreign === head) return;
+    this.#foreign = head;
+    this.#run.modules.logger.error({ head }, "the chain holds a head of this run that this coordinator did not make");
   }
 
-  async function lookAtRoots({ lasts }: Look, confirmed: Confirmed): Promise<void> {
+  async #lookAtRoots({ lasts }: Look, confirmed: Confirmed): Promise<void> {
+    const { facts, driver, modules } = this.#run;
+    const { chain } = modules;
     const before = driver.state;
     const [active, pending] = await Promise.all([chain.activeRoot(facts.modelId), chain.pendingRoot(facts.modelId)]);
     const settled = active?.epoch ?? 0;
     if (active && settled > before.settledEpoch) {
       // Until it is believed, nothing can be said of what was posted after it.
-      if ((await isAhead(active)) || !(await lasts(`active/${settled}/${active.root}`))) return;
-      await offer(rootActivated(active));
+      if ((await this.#isAhead(active)) || !(await lasts(`active/${settled}/${active.root}`))) return;
+      await this.#offer(rootActivated(active));
     }
-    const journal = before.epochs.findLast(
-      ({ epoch, state }) => epoch > settled && (state === "posted" || state === "active"),
-    );
-    if (journal?.root && pending?.root !== journal.root) {
-      if (confirmed(`root/${journal.epoch}/${before.reverts}`)) {
-        await offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: settled });
-      }
-      return;
+    const lost = lostRoot(before, settled, pending);
+    if (lost) {
+      const { epoch, root, what } = lost;
+      if (!confirmed(`${what}/${epoch}/${before.reverts}`)) return;
+      await this.#offer({ type: "RootReverted", epoch, root, settledEpoch: settled });
+      if (what === "root") return;
     }
-    if (journal?.root && journal.state === "active") {
-      // Activated once, pending again: the activation alone was lost.
-      if (!confirmed(`activation/${journal.epoch}/${before.reverts}`)) return;
-      await offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: settled });
-    }
-    const { epochs, settledEpoch } = driver.state;
-    const known = epochs.some(
-      ({ epoch, root, state }) => epoch === pending?.epoch && root === pending.root && state === "posted",
-    );
-    if (!pending || pending.epoch <= settledEpoch || known || (await isAhead(pending))) return;
-    if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await offer(rootPosted(pending, null));
+    if (!pending || isKnown(driver.state, pending) || (await this.#isAhead(pending))) return;
+    if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await this.#offer(rootPosted(pending, null));
   }
-
-  return {
-    look: async () => {
-      const look = await begin();
-      await lookAtGovernance(look);
-      // All that is odd in one look counts, each by itself: a chain that went back lacks heads and roots at once.
-      const seen = new Map<string, number>();
-      const confirmed: Confirmed = (what) => {
-        const count = (sightings.get(what) ?? 0) + 1;
-        seen.set(what, count);
-        return count >= SIGHTINGS;
-      };
-      await lookAtHeads(confirmed);
-      await lookAtRoots(look, confirmed);
-      look.end();
-      sightings = seen;
-    },
-  };
 }
+
+/** What the journal has after the chain's active root and the chain has not: a root, or its activation alone. */
+function lostRoot({ epochs }: RunState, settled: number, pending: RootView | undefined) {
+  const journal = epochs.findLast(({ epoch, state }) => epoch > settled && (state === "posted" || state === "active"));
+  if (!journal?.root) return undefined;
+  const { epoch, root } = journal;
+  if (pending?.root !== root) return { what: "root", epoch, root } as const;
+  // Activated once, pending again.
+  return journal.state === "active" ? ({ what: "activation", epoch, root } as const) : undefined;
+}
+
+/** Whether a pending root is settled, or in the journal as posted. */
+const isKnown = ({ epochs, settledEpoch }: RunState, pending: RootView): boolean =>
+  pending.epoch <= settledEpoch ||
+  epochs.some(({ epoch, root, state }) => epoch === pending.epoch && root === pending.root && state === "posted");

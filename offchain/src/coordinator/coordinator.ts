@@ -9,14 +9,14 @@ import type { RunChain } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Database, HttpApp, Logger, Metrics } from "../service/index.ts";
 import { createApi } from "./api.ts";
-import { createChainWatch } from "./chainWatch.ts";
+import { ChainWatch } from "./chainWatch.ts";
 import { handlerOf } from "./effects.ts";
 import { stopping } from "./errors.ts";
 import type { RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
-import type { CoordinatorSchema } from "./projections.ts";
+import type { CoordinatorSchema } from "./projectionTables.ts";
 import { keptFrom, release } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
 import { createSignatures } from "./signatures.ts";
@@ -176,7 +176,7 @@ export async function createCoordinator(
       for (const run of runs.values()) {
         observe(run);
         run.driver.start(handlerOf(run));
-        const watch = createChainWatch(run);
+        const watch = new ChainWatch(run);
         loops.push(repeat("looking at the chain", options.watchInterval ?? 1_000, () => watch.look()));
         loops.push(repeat("looking after members", PRESENCE_INTERVAL, () => run.presence.check()));
         loops.push(repeat("looking for old payloads", RELEASE_INTERVAL, watchTime(run)));

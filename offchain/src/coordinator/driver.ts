@@ -21,7 +21,8 @@ import { type ChangeListener, EventWriter, stamped } from "./eventWriter.ts";
 import type { RunCreated, RunEvent, Unstamped } from "./machine/events.ts";
 import { continued, type Logics, logics as allLogics, replay } from "./machine/logics.ts";
 import type { RunState } from "./machine/state.ts";
-import { type CoordinatorSchema, project } from "./projections.ts";
+import { project } from "./projections.ts";
+import type { CoordinatorSchema } from "./projectionTables.ts";
 import { createRunClock, readClock, type RunClock, writeClock } from "./runClock.ts";
 
 /** How often the clocks are compared, ms, and after how many looks the run's time is written down. */

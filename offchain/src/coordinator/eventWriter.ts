@@ -13,7 +13,8 @@ import { violationsOf } from "./machine/invariants.ts";
 import type { Logic } from "./machine/logics.ts";
 import { refusalOf } from "./machine/rules.ts";
 import type { RunState } from "./machine/state.ts";
-import { type CoordinatorSchema, project } from "./projections.ts";
+import { project } from "./projections.ts";
+import type { CoordinatorSchema } from "./projectionTables.ts";
 import { type RunClock, writeClock } from "./runClock.ts";
 
 /** Events in one transaction. */

@@ -17,7 +17,7 @@ export type { Effect, EffectKind } from "./machine/effects.ts";
 export type { RunEvent } from "./machine/events.ts";
 export type { RunState } from "./machine/state.ts";
 export type { PresenceOptions } from "./presence.ts";
-export { coordinatorMigrations, type CoordinatorSchema } from "./projections.ts";
+export { coordinatorMigrations, type CoordinatorSchema } from "./projectionTables.ts";
 export type { RetentionOptions } from "./retentionRules.ts";
 export type { Run, RunOptions, SigningAccount } from "./run.ts";
 export { type RunningCoordinator, startCoordinator, type StartOptions } from "./start.ts";

@@ -5,117 +5,11 @@
 import type { Kysely } from "kysely";
 
 import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "@cotrain/sdk/protocol";
-import type { Database, EventLogSchema, Migration, Queryable } from "../service/index.ts";
-import type { ReceiptAccepted, RunEvent } from "./machine/events.ts";
+import type { Database, Queryable } from "../service/index.ts";
+import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
-import { clockMigrations, type ClockSchema, writeClock } from "./runClock.ts";
-
-export interface CheckpointTable {
-  run_id: string;
-  round: number;
-  digest: string;
-  params_version: number;
-  receipts: string | null;
-  head: string;
-  sequence: number;
-  transaction: string | null;
-  block: number | null;
-  /** Its shards were deleted. */
-  pruned: number;
-}
-
-export interface PayloadTable {
-  run_id: string;
-  round: number;
-  digest: string;
-}
-
-/** Rounds below `round` are covered by an active root since `at`, ms of the run's own time, which moves with it when that is set. */
-interface SettledTable {
-  run_id: string;
-  round: number;
-  at: number;
-}
-
-/** What the acknowledgement of a receipt says beside the receipt. */
-interface ReceiptTable {
-  run_id: string;
-  receipt_hash: string;
-  tokens: number;
-  accepted_at: number;
-}
-
-export interface CoordinatorSchema extends EventLogSchema, ClockSchema {
-  coordinator_checkpoints: CheckpointTable;
-  coordinator_payloads: PayloadTable;
-  coordinator_settled: SettledTable;
-  coordinator_receipts: ReceiptTable;
-}
-
-export const coordinatorMigrations: readonly Migration[] = [
-  ...clockMigrations,
-  {
-    name: "coordinator-1",
-    up: async (db) => {
-      await db.schema
-        .createTable("coordinator_checkpoints")
-        .addColumn("run_id", "text", (column) => column.notNull())
-        .addColumn("round", "integer", (column) => column.notNull())
-        .addColumn("digest", "text", (column) => column.notNull())
-        .addColumn("params_version", "integer", (column) => column.notNull())
-        .addColumn("receipts", "text")
-        .addColumn("head", "text", (column) => column.notNull())
-        .addColumn("sequence", "integer", (column) => column.notNull())
-        .addColumn("transaction", "text")
-        .addColumn("block", "integer")
-        .addColumn("pruned", "integer", (column) => column.notNull())
-        .addPrimaryKeyConstraint("coordinator_checkpoints_pk", ["run_id", "round"])
-        .execute();
-      await db.schema
-        .createTable("coordinator_payloads")
-        .addColumn("run_id", "text", (column) => column.notNull())
-        .addColumn("round", "integer", (column) => column.notNull())
-        .addColumn("digest", "text", (column) => column.notNull())
-        .addPrimaryKeyConstraint("coordinator_payloads_pk", ["run_id", "round", "digest"])
-        .execute();
-    },
-  },
-  {
-    name: "coordinator-2",
-    up: async (db) => {
-      await db.schema
-        .createTable("coordinator_settled")
-        .addColumn("run_id", "text", (column) => column.notNull())
-        .addColumn("round", "integer", (column) => column.notNull())
-        .addColumn("at", "bigint", (column) => column.notNull())
-        .addPrimaryKeyConstraint("coordinator_settled_pk", ["run_id", "round"])
-        .execute();
-    },
-  },
-  {
-    name: "coordinator-3",
-    up: async (db) => {
-      await db.schema
-        .createIndex("coordinator_payloads_digest")
-        .on("coordinator_payloads")
-        .columns(["digest", "run_id", "round"])
-        .execute();
-    },
-  },
-  {
-    name: "coordinator-4",
-    up: async (db) => {
-      await db.schema
-        .createTable("coordinator_receipts")
-        .addColumn("run_id", "text", (column) => column.notNull())
-        .addColumn("receipt_hash", "text", (column) => column.notNull())
-        .addColumn("tokens", "bigint", (column) => column.notNull())
-        .addColumn("accepted_at", "bigint", (column) => column.notNull())
-        .addPrimaryKeyConstraint("coordinator_receipts_pk", ["run_id", "receipt_hash"])
-        .execute();
-    },
-  },
-];
+import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
+import { writeClock } from "./runClock.ts";
 
 /** The first round whose receipts no active root covers, and whose checkpoint before it validators still read. */
 export function firstOpenRound({ heads, settledEpoch, round }: RunState): number {
@@ -124,6 +18,64 @@ export function firstOpenRound({ heads, settledEpoch, round }: RunState): number
   return open ? open.round - 1 : round;
 }
 
+/** What an event adds, by its type. */
+type Projected = {
+  readonly [K in EventType]?: (
+    trx: Queryable<CoordinatorSchema>,
+    event: Extract<RunEvent, { readonly type: K }>,
+    state: RunState,
+    before: RunState | null,
+  ) => Promise<unknown>;
+};
+
+const projected: Projected = {
+  RunCreated: (trx, _event, state) => projectCheckpoint(trx, null, state),
+  CheckpointStored: (trx, { receipts }, state) => projectCheckpoint(trx, receipts, state),
+  HeadAnchored: (trx, { anchor, sequence }, { facts }) =>
+    trx
+      .updateTable("coordinator_checkpoints")
+      .set({ transaction: anchor.transaction, block: anchor.block })
+      .where("run_id", "=", facts.runId)
+      .where("sequence", "=", sequence)
+      .execute(),
+  HeadReverted: (trx, { sequence }, { facts }) =>
+    trx
+      .updateTable("coordinator_checkpoints")
+      .set({ transaction: null, block: null })
+      .where("run_id", "=", facts.runId)
+      .where("sequence", ">", sequence)
+      .execute(),
+  FragmentAccepted: async (trx, { stays, digest }, state, before) => {
+    if (!stays) await projectPayload(trx, digest, before ?? state);
+  },
+  ReceiptAccepted: async (trx, event, state, before) => {
+    await projectPayload(trx, digestOfJson(event.header), before ?? state);
+    await projectReceipt(trx, event, state);
+  },
+  RootActivated: async (trx, { at }, state) => {
+    const { runId } = state.facts;
+    await trx
+      .insertInto("coordinator_settled")
+      .values({ run_id: runId, round: firstOpenRound(state), at })
+      .onConflict((conflict) => conflict.columns(["run_id", "round"]).doNothing())
+      .execute();
+    // What counts from now on may be asked for at once.
+    await writeClock(trx, runId, at);
+  },
+  ClockStepped: (trx, event, { facts: { runId } }) =>
+    trx
+      .updateTable("coordinator_settled")
+      .set((row) => ({ at: row("at", "+", event.at - event.was) }))
+      .where("run_id", "=", runId)
+      .execute(),
+  RootReverted: (trx, _event, state) =>
+    trx
+      .deleteFrom("coordinator_settled")
+      .where("run_id", "=", state.facts.runId)
+      .where("round", ">", firstOpenRound(state))
+      .execute(),
+};
+
 /** What one event adds. @param state after the event */
 export async function project(
   trx: Queryable<CoordinatorSchema>,
@@ -131,83 +83,43 @@ export async function project(
   before: RunState | null,
   state: RunState,
 ): Promise<void> {
-  const runId = state.facts.runId;
-  switch (event.type) {
-    case "RunCreated":
-    case "CheckpointStored": {
-      const entry = state.heads.at(-1);
-      if (!entry) return;
-      await trx
-        .insertInto("coordinator_checkpoints")
-        .values({
-          run_id: runId,
-          round: entry.round,
-          digest: entry.checkpoint,
-          params_version: entry.paramsVersion,
-          receipts: event.type === "CheckpointStored" ? event.receipts : null,
-          head: entry.head,
-          sequence: entry.sequence,
-          transaction: entry.anchor?.transaction ?? null,
-          block: entry.anchor?.block ?? null,
-          pruned: 0,
-        })
-        .execute();
-      return;
-    }
-    case "HeadAnchored":
-      await trx
-        .updateTable("coordinator_checkpoints")
-        .set({ transaction: event.anchor.transaction, block: event.anchor.block })
-        .where("run_id", "=", runId)
-        .where("sequence", "=", event.sequence)
-        .execute();
-      return;
-    case "HeadReverted":
-      await trx
-        .updateTable("coordinator_checkpoints")
-        .set({ transaction: null, block: null })
-        .where("run_id", "=", runId)
-        .where("sequence", ">", event.sequence)
-        .execute();
-      return;
-    case "FragmentAccepted":
-    case "ReceiptAccepted": {
-      if (event.type === "FragmentAccepted" && event.stays) return;
-      const digest = event.type === "FragmentAccepted" ? event.digest : digestOfJson(event.header);
-      await trx
-        .insertInto("coordinator_payloads")
-        .values({ run_id: runId, round: before?.round ?? state.round, digest })
-        .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
-        .execute();
-      if (event.type === "ReceiptAccepted") await projectReceipt(trx, event, state);
-      return;
-    }
-    case "RootActivated":
-      await trx
-        .insertInto("coordinator_settled")
-        .values({ run_id: runId, round: firstOpenRound(state), at: event.at })
-        .onConflict((conflict) => conflict.columns(["run_id", "round"]).doNothing())
-        .execute();
-      // What counts from now on may be asked for at once.
-      await writeClock(trx, runId, event.at);
-      return;
-    case "ClockStepped":
-      await trx
-        .updateTable("coordinator_settled")
-        .set((row) => ({ at: row("at", "+", event.at - event.was) }))
-        .where("run_id", "=", runId)
-        .execute();
-      return;
-    case "RootReverted":
-      await trx
-        .deleteFrom("coordinator_settled")
-        .where("run_id", "=", runId)
-        .where("round", ">", firstOpenRound(state))
-        .execute();
-      return;
-    default:
-  }
+  const add = projected[event.type] as
+    | ((...given: [Queryable<CoordinatorSchema>, RunEvent, RunState, RunState | null]) => Promise<unknown>)
+    | undefined;
+  await add?.(trx, event, state, before);
 }
+
+/** The newest head's. */
+async function projectCheckpoint(
+  trx: Queryable<CoordinatorSchema>,
+  receipts: Digest | null,
+  state: RunState,
+): Promise<void> {
+  const entry = state.heads.at(-1);
+  if (!entry) return;
+  await trx
+    .insertInto("coordinator_checkpoints")
+    .values({
+      run_id: state.facts.runId,
+      round: entry.round,
+      digest: entry.checkpoint,
+      params_version: entry.paramsVersion,
+      receipts,
+      head: entry.head,
+      sequence: entry.sequence,
+      transaction: entry.anchor?.transaction ?? null,
+      block: entry.anchor?.block ?? null,
+      pruned: 0,
+    })
+    .execute();
+}
+
+const projectPayload = (trx: Queryable<CoordinatorSchema>, digest: Digest, { facts, round }: RunState) =>
+  trx
+    .insertInto("coordinator_payloads")
+    .values({ run_id: facts.runId, round, digest })
+    .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
+    .execute();
 
 async function projectReceipt(
   trx: Queryable<CoordinatorSchema>,
@@ -262,8 +174,12 @@ export interface Projections {
   accepted(receiptHash: Hex): Promise<{ readonly tokens: number; readonly acceptedAt: number } | undefined>;
 }
 
-export function createProjections(database: Database<CoordinatorSchema>, runId: RunId): Projections {
-  const db: Kysely<CoordinatorSchema> = database.kysely;
+type Part<K extends keyof Projections> = Pick<Projections, K>;
+
+function checkpointsOf(
+  db: Kysely<CoordinatorSchema>,
+  runId: RunId,
+): Part<"checkpoints" | "checkpoint" | "unpruned" | "unprunedOfOthers" | "markPruned"> {
   const all = () => db.selectFrom("coordinator_checkpoints").selectAll().where("run_id", "=", runId);
   return {
     checkpoints: async (from, most) =>
@@ -292,6 +208,14 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
         .where("round", "in", [...rounds])
         .execute();
     },
+  };
+}
+
+function payloadsOf(
+  db: Kysely<CoordinatorSchema>,
+  runId: RunId,
+): Part<"payloadsBefore" | "hasPayload" | "hasEarlierPayload"> {
+  return {
     payloadsBefore: async (round) => {
       const rows = await db
         .selectFrom("coordinator_payloads as p")
@@ -332,6 +256,14 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
         .executeTakeFirst();
       return row !== undefined;
     },
+  };
+}
+
+function settledOf(
+  db: Kysely<CoordinatorSchema>,
+  runId: RunId,
+): Part<"forgetPayloadsBefore" | "settledFor" | "accepted"> {
+  return {
     forgetPayloadsBefore: async (round) => {
       for (const table of ["coordinator_payloads", "coordinator_settled"] as const)
         await db.deleteFrom(table).where("run_id", "=", runId).where("round", "<", round).execute();
@@ -358,6 +290,10 @@ export function createProjections(database: Database<CoordinatorSchema>, runId: 
       return row && { tokens: row.tokens, acceptedAt: row.accepted_at };
     },
   };
+}
+
+export function createProjections({ kysely: db }: Database<CoordinatorSchema>, runId: RunId): Projections {
+  return { ...checkpointsOf(db, runId), ...payloadsOf(db, runId), ...settledOf(db, runId) };
 }
 
 const toRow = (row: CheckpointTable): CheckpointRow => ({

@@ -40,7 +40,8 @@ import { createPresence, type Presence, type PresenceOptions } from "./presence.
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
 import type { Signatures } from "./signatures.ts";
-import { type CoordinatorSchema, createProjections, type Projections } from "./projections.ts";
+import { createProjections, type Projections } from "./projections.ts";
+import type { CoordinatorSchema } from "./projectionTables.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
 

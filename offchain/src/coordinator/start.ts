@@ -23,7 +23,7 @@ import { type BlobStore } from "../storage/index.ts";
 import { openBlobStore } from "../storage/node/index.ts";
 import { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 import { statusByCode } from "./errors.ts";
-import { coordinatorMigrations, type CoordinatorSchema } from "./projections.ts";
+import { coordinatorMigrations, type CoordinatorSchema } from "./projectionTables.ts";
 
 export interface StartOptions extends CoordinatorOptions {
   /** The coordinator's own directory, locked by this process. */

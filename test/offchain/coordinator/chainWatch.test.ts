@@ -2,7 +2,7 @@ import { digestOfJson, runStatus, runParamsToWire } from "@cotrain/sdk/protocol"
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { createChainWatch } from "../../../offchain/src/coordinator/chainWatch.ts";
+import { ChainWatch } from "../../../offchain/src/coordinator/chainWatch.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { params } from "../chain/world.ts";
 
@@ -44,7 +44,7 @@ beforeEach(() => {
     driver: { state, submit: async (event: { type: string }) => void offered.push(event) },
     modules: { chain, logger, clock: createManualClock() },
   } as unknown as Run;
-  const watch = createChainWatch(run);
+  const watch = new ChainWatch(run);
   look = async () => {
     said.block += 1;
     await watch.look();

@@ -4,12 +4,14 @@
  */
 import type { Address } from "@cotrain/sdk/protocol";
 
-import { roundNumber, unreachable } from "../../base/index.ts";
+import { roundNumber } from "../../base/index.ts";
 import type {
   AttestationAccepted,
+  EventType,
   FragmentAccepted,
   MemberJoined,
   ReceiptAccepted,
+  RunEvent,
   Unstamped,
   VerdictAccepted,
 } from "./events.ts";
@@ -46,67 +48,60 @@ const refuse = (code: RefusalCode, message: string): Refusal => ({ code, message
 /** An effect's result or a timer that nothing waits for any more. */
 const obsolete = (what: string): Refusal => refuse("OBSOLETE", `Nothing waits for ${what} any more.`);
 
+type Rules = {
+  readonly [K in Exclude<EventType, KeyedEvent["type"]>]: (
+    state: RunState,
+    event: Extract<Unstamped, { readonly type: K }>,
+  ) => Refusal | null;
+};
+/** Results of effects that name their effect; whether something waits for it is all that is asked of them. */
+type KeyedEvent = Extract<RunEvent, { readonly key: string }>;
+
+const rules: Rules = {
+  RunCreated: () => obsolete("the run's creation"),
+  MemberJoined: joinRefusal,
+  MemberSilent: (state, { worker }) => (state.members[worker]?.silent === false ? null : obsolete("the silence")),
+  MemberReturned: (state, { worker }) => (state.members[worker]?.silent === true ? null : obsolete("the return")),
+  MemberLeft: (state, { worker }) =>
+    state.members[worker] ? null : refuse("NOT_A_MEMBER", `${worker} is not a member of this run.`),
+  FragmentAccepted: fragmentRefusal,
+  ReceiptAccepted: receiptRefusal,
+  HeadAnchored: ({ heads }, { sequence, head }) => {
+    const next = heads.find(({ anchor }) => anchor === null);
+    return next?.sequence === sequence && next.head === head ? null : obsolete(`head ${sequence}`);
+  },
+  HeadReverted: ({ heads }, event) => {
+    const entry = heads.find(({ head, sequence }) => head === event.head && sequence === event.sequence);
+    const later = heads.some(({ anchor, sequence }) => anchor !== null && sequence > event.sequence);
+    return entry?.anchor && later ? null : obsolete("the reorganisation");
+  },
+  ParamsChanged: ({ nextParams, paramsVersion }, { version }) =>
+    version > (nextParams?.version ?? paramsVersion) ? null : obsolete("these parameters"),
+  VerdictAccepted: verdictRefusal,
+  AttestationAccepted: attestationRefusal,
+  RootPosted: ({ epochs, settledEpoch }, { epoch, root }) => {
+    const known = epochs.some((record) => record.epoch === epoch && record.root === root && record.state === "posted");
+    return epoch > settledEpoch && !known ? null : obsolete("the posted root");
+  },
+  RootActivated: ({ settledEpoch }, { epoch }) => (epoch > settledEpoch ? null : obsolete("the activated root")),
+  RootReverted: (state, event) => {
+    const record = state.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
+    const was = record?.state === "posted" || (record?.state === "active" && event.settledEpoch < state.settledEpoch);
+    return was ? null : obsolete("the lost root");
+  },
+  PauseRequested: ({ pausedBy }, { by }) => (pausedBy[by] ? obsolete("the pause") : null),
+  ResumeRequested: ({ pausedBy }, { by }) => (pausedBy[by] ? null : obsolete("the resumption")),
+  ClockStepped: ({ at }, { was }) => (was >= at ? null : obsolete("this step of the clock")),
+  RunFinished: ({ finished }) => (finished ? obsolete("the end") : null),
+};
+
 /** Why an event may not enter the log now, or null. */
 export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
   if (event.type === "EffectFailed")
     return state.pending[event.key]?.attempt === event.attempt ? null : obsolete(event.key);
   if ("key" in event) return state.pending[event.key] ? null : obsolete(event.key);
-  switch (event.type) {
-    case "RunCreated":
-      return obsolete("the run's creation");
-    case "MemberJoined":
-      return joinRefusal(state, event);
-    case "MemberSilent":
-      return state.members[event.worker]?.silent === false ? null : obsolete("the silence");
-    case "MemberReturned":
-      return state.members[event.worker]?.silent === true ? null : obsolete("the return");
-    case "MemberLeft":
-      return state.members[event.worker]
-        ? null
-        : refuse("NOT_A_MEMBER", `${event.worker} is not a member of this run.`);
-    case "FragmentAccepted":
-      return fragmentRefusal(state, event);
-    case "ReceiptAccepted":
-      return receiptRefusal(state, event);
-    case "HeadAnchored": {
-      const next = state.heads.find(({ anchor }) => anchor === null);
-      return next?.sequence === event.sequence && next.head === event.head ? null : obsolete(`head ${event.sequence}`);
-    }
-    case "HeadReverted": {
-      const entry = state.heads.find(({ head, sequence }) => head === event.head && sequence === event.sequence);
-      const later = state.heads.some(({ anchor, sequence }) => anchor !== null && sequence > event.sequence);
-      return entry?.anchor && later ? null : obsolete("the reorganisation");
-    }
-    case "ParamsChanged":
-      return event.version > (state.nextParams?.version ?? state.paramsVersion) ? null : obsolete("these parameters");
-    case "VerdictAccepted":
-      return verdictRefusal(state, event);
-    case "AttestationAccepted":
-      return attestationRefusal(state, event);
-    case "RootPosted": {
-      const known = state.epochs.some(
-        (record) => record.epoch === event.epoch && record.root === event.root && record.state === "posted",
-      );
-      return event.epoch > state.settledEpoch && !known ? null : obsolete("the posted root");
-    }
-    case "RootActivated":
-      return event.epoch > state.settledEpoch ? null : obsolete("the activated root");
-    case "RootReverted": {
-      const record = state.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
-      const was = record?.state === "posted" || (record?.state === "active" && event.settledEpoch < state.settledEpoch);
-      return was ? null : obsolete("the lost root");
-    }
-    case "PauseRequested":
-      return state.pausedBy[event.by] ? obsolete("the pause") : null;
-    case "ResumeRequested":
-      return state.pausedBy[event.by] ? null : obsolete("the resumption");
-    case "ClockStepped":
-      return event.was >= state.at ? null : obsolete("this step of the clock");
-    case "RunFinished":
-      return state.finished ? obsolete("the end") : null;
-    default:
-      return unreachable(event);
-  }
+  const rule = rules[event.type] as (state: RunState, event: Unstamped) => Refusal | null;
+  return rule(state, event);
 }
 
 /**
