@@ -1675,8 +1675,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "who went before a file was open keeps it open",
     file: "offchain/src/coordinator/blobs.ts",
-    text: "        await release(entry);\n        return reply;\n",
-    instead: "        return reply;\n",
+    text: "      await files.release(entry);\n      return reply;\n",
+    instead: "      return reply;\n",
     tests: ["test/offchain/coordinator/blobs.test.ts"],
   },
   {

@@ -28,13 +28,8 @@ export interface BlobServer {
   close(): Promise<void>;
 }
 
-/** @param onSent told how many bytes go out */
-export function createBlobServer(
-  store: BlobStore,
-  onSent: (bytes: number) => void,
-  limits: ReaderLimits = {},
-): BlobServer {
-  const readers = createReaderLimit(limits);
+/** Files that are open, each once, for whoever reads them at the same time or soon after. */
+function createOpenFiles(store: BlobStore) {
   const verifying = pLimit(VERIFIED_AT_ONCE);
   /** Least recently used first. */
   const entries = new Map<Digest, Entry>();
@@ -59,7 +54,50 @@ export function createBlobServer(
     for (const [, { blob }] of gone) await (await blob).close();
   }
 
-  async function* chunks(blob: OpenBlob, start: number, end: number, reader: Reader): AsyncGenerator<Uint8Array> {
+  async function close(): Promise<void> {
+    for (const { blob } of entries.values()) await (await blob).close();
+    entries.clear();
+  }
+  return { acquire, release, close };
+}
+
+const notFound = (digest: Digest, options: { cause?: unknown } = {}): RefusedError =>
+  new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`, options);
+
+interface Part {
+  readonly digest: Digest;
+  readonly size: number;
+  /** Where a part was asked for. */
+  readonly range: readonly [start: number, end: number] | undefined;
+}
+
+const boundsOf = ({ range, size }: Part): readonly [start: number, end: number] => range ?? [0, size];
+
+function describe(reply: FastifyReply, part: Part): void {
+  const [start, end] = boundsOf(part);
+  void reply.headers({
+    "content-type": "application/octet-stream",
+    "cache-control": "public, max-age=31536000, immutable",
+    "accept-ranges": "bytes",
+    "content-length": end - start,
+    etag: etagOf(part.digest),
+  });
+  if (part.range) void reply.status(206).header("content-range", `bytes ${start}-${end - 1}/${part.size}`);
+}
+
+const etagOf = (digest: Digest): string => `"${cidOf(digest)}"`;
+
+/** @param onSent told how many bytes go out */
+export function createBlobServer(
+  store: BlobStore,
+  onSent: (bytes: number) => void,
+  limits: ReaderLimits = {},
+): BlobServer {
+  const readers = createReaderLimit(limits);
+  const files = createOpenFiles(store);
+
+  async function* chunks(blob: OpenBlob, part: Part, reader: Reader): AsyncGenerator<Uint8Array> {
+    const [start, end] = boundsOf(part);
     for (let at = start; at < end; at += REPLY_CHUNK) {
       const length = Math.min(REPLY_CHUNK, end - at);
       yield await blob.read(at, length);
@@ -69,73 +107,46 @@ export function createBlobServer(
   }
 
   /** Streams a part; file and place are free again when the reply is over, however it ends. */
-  function stream(
-    reply: FastifyReply,
-    entry: Entry,
-    blob: OpenBlob,
-    start: number,
-    end: number,
-    reader: Reader,
-  ): FastifyReply {
-    reply.raw.once("close", () => {
-      reader.end();
-      void release(entry);
-    });
-    const source = Readable.from(chunks(blob, start, end, reader), { objectMode: false, highWaterMark: REPLY_CHUNK });
-    return reply.send(source);
+  async function stream(reply: FastifyReply, part: Part, asker: Asker): Promise<FastifyReply> {
+    const entry = files.acquire(part.digest);
+    let blob: OpenBlob;
+    try {
+      blob = await entry.blob;
+    } catch (error) {
+      if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") throw error;
+      throw notFound(part.digest, { cause: error });
+    }
+    // Who went meanwhile is told to nobody again.
+    if (reply.raw.destroyed) {
+      await files.release(entry);
+      return reply;
+    }
+    try {
+      const reader = readers.begin(asker, () => reply.raw.destroy());
+      describe(reply, part);
+      reply.raw.once("close", () => {
+        reader.end();
+        void files.release(entry);
+      });
+      const source = Readable.from(chunks(blob, part, reader), { objectMode: false, highWaterMark: REPLY_CHUNK });
+      return reply.send(source);
+    } catch (error) {
+      await files.release(entry);
+      throw error;
+    }
   }
 
   return {
     send: async (request, reply, digest, asker = { address: request.ip }) => {
-      const etag = `"${cidOf(digest)}"`;
-      if (request.headers["if-none-match"] === etag) return reply.status(304).send();
+      if (request.headers["if-none-match"] === etagOf(digest)) return reply.status(304).send();
       const size = await store.size(digest);
-      if (size === undefined)
-        throw new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`);
-      const range = rangeOf(request.headers.range, size);
-      const [start, end] = range ?? [0, size];
-      const describe = (): void => {
-        void reply.headers({
-          "content-type": "application/octet-stream",
-          "cache-control": "public, max-age=31536000, immutable",
-          "accept-ranges": "bytes",
-          "content-length": end - start,
-          etag,
-        });
-        if (range) void reply.status(206).header("content-range", `bytes ${start}-${end - 1}/${size}`);
-      };
-      if (request.method === "HEAD") {
-        describe();
-        return reply.send("");
-      }
-      const entry = acquire(digest);
-      let blob: OpenBlob;
-      try {
-        blob = await entry.blob;
-      } catch (error) {
-        if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") throw error;
-        throw new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`, {
-          cause: error,
-        });
-      }
-      // Who went meanwhile is told to nobody again.
-      if (reply.raw.destroyed) {
-        await release(entry);
-        return reply;
-      }
-      try {
-        const reader = readers.begin(asker, () => reply.raw.destroy());
-        describe();
-        return stream(reply, entry, blob, start, end, reader);
-      } catch (error) {
-        await release(entry);
-        throw error;
-      }
+      if (size === undefined) throw notFound(digest);
+      const part: Part = { digest, size, range: rangeOf(request.headers.range, size) };
+      if (request.method !== "HEAD") return stream(reply, part, asker);
+      describe(reply, part);
+      return reply.send("");
     },
-    close: async () => {
-      for (const { blob } of entries.values()) await (await blob).close();
-      entries.clear();
-    },
+    close: () => files.close(),
   };
 }
 

@@ -1,7 +1,6 @@
 /** The coordinator: runs opened, effects begun, the chain watched, members watched, old blobs released. */
 import type { Address, RunId } from "@cotrain/sdk/protocol";
 
-import { CotrainError } from "@cotrain/sdk/errors";
 import pLimit from "p-limit";
 
 import { type Clock, systemClock } from "../base/index.ts";
@@ -17,6 +16,7 @@ import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
+import { repeat, type Repeated } from "./repeat.ts";
 import { keptFrom, release } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
 import { createSignatures } from "./signatures.ts";
@@ -123,46 +123,6 @@ export async function createCoordinator(
     };
   }
 
-  /** Does something again and again until the end; of failures in a row one is logged, of passing ones the second. */
-  async function repeat(what: string, interval: number, work: () => Promise<void>): Promise<void> {
-    let failures = 0;
-    while (!ending.signal.aborted) {
-      try {
-        await work();
-        if (failures > 1) logger.info({ what, failures }, "works again");
-        failures = 0;
-      } catch (error) {
-        failures += 1;
-        const passing = error instanceof CotrainError && error.retryable;
-        if (failures === (passing ? 2 : 1) && !ending.signal.aborted) {
-          const { code, message } =
-            error instanceof CotrainError ? error : { code: "UNEXPECTED", message: String(error) };
-          const particulars = passing ? { code, reason: message.split("\n")[0] } : { err: error };
-          logger.warn({ what, ...particulars }, "failed, will be tried again");
-        }
-      }
-      await clock.sleep(interval, ending.signal).catch(() => undefined);
-    }
-  }
-
-  function observe(run: Run): void {
-    metrics.watch(run);
-    run.driver.onChange((state, event, before) => {
-      for (const worker of goneBy(event, state, before)) run.presence.forget(worker);
-      if (event.type === "CheckpointStored" && before) logRound(logger, metrics, state, event, before);
-      if (event.type === "EffectFailed") {
-        metrics.effectFailed(before?.pending[event.key]?.effect.kind ?? "unknown", event.code);
-      }
-      if (
-        event.type === "RootActivated" ||
-        (event.type === "CheckpointStored" && state.round % RELEASE_EVERY_ROUNDS === 0)
-      )
-        releaseOld(run);
-      if (event.type === "ParamsChanged")
-        logger.info({ version: event.version }, "parameters changed, in force from the next round");
-    });
-  }
-
   const failed = Promise.race([...runs.values()].map(({ driver }) => driver.failed));
   // Who does not wait for it finds it in the log, not as an unhandled rejection.
   failed.catch((error: unknown) => logger.error({ err: error }, "a run cannot go on here"));
@@ -174,12 +134,16 @@ export async function createCoordinator(
     paused: () => [...runs.values()].map(({ driver }) => driver.paused).find((reason) => reason !== undefined),
     start: () => {
       for (const run of runs.values()) {
-        observe(run);
+        observe(run, metrics, releaseOld);
         run.driver.start(handlerOf(run));
         const watch = new ChainWatch(run);
-        loops.push(repeat("looking at the chain", options.watchInterval ?? 1_000, () => watch.look()));
-        loops.push(repeat("looking after members", PRESENCE_INTERVAL, () => run.presence.check()));
-        loops.push(repeat("looking for old payloads", RELEASE_INTERVAL, watchTime(run)));
+        const { watchInterval = 1_000 } = options;
+        const repeated: readonly Repeated[] = [
+          { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
+          { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },
+          { what: "looking for old payloads", interval: RELEASE_INTERVAL, work: watchTime(run) },
+        ];
+        loops.push(...repeated.map((each) => repeat(each, { clock, logger }, ending.signal)));
       }
     },
     stop: async () => {
@@ -189,6 +153,26 @@ export async function createCoordinator(
       await Promise.all([...loops, ...releasing.values()]);
     },
   };
+}
+
+/** What is counted, logged and let go of when something happened. */
+function observe(run: Run, metrics: CoordinatorMetrics, releaseOld: (run: Run) => void): void {
+  const { logger } = run.modules;
+  metrics.watch(run);
+  run.driver.onChange((state, event, before) => {
+    for (const worker of goneBy(event, state, before)) run.presence.forget(worker);
+    if (event.type === "CheckpointStored" && before) logRound(logger, metrics, state, event, before);
+    if (event.type === "EffectFailed") {
+      metrics.effectFailed(before?.pending[event.key]?.effect.kind ?? "unknown", event.code);
+    }
+    if (
+      event.type === "RootActivated" ||
+      (event.type === "CheckpointStored" && state.round % RELEASE_EVERY_ROUNDS === 0)
+    )
+      releaseOld(run);
+    if (event.type === "ParamsChanged")
+      logger.info({ version: event.version }, "parameters changed, in force from the next round");
+  });
 }
 
 /** One line per round. */

@@ -18,6 +18,7 @@ import type { Driver } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
 import { outstandingOf } from "./machine/dealing.ts";
 import type { WorkReport } from "./machine/effects.ts";
+import type { Unstamped } from "./machine/events.ts";
 
 /** Nats per token; an even guess over 65,536 tokens has 11. What a member says beyond it counts as not said. */
 const MAX_LOSS = 100;
@@ -45,129 +46,141 @@ interface Session {
   seen: bigint;
 }
 
-export interface Presence {
+/** When who was last heard of, and what it said. */
+export class Presence {
   readonly options: PresenceOptions;
+  readonly #driver: Driver;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #startedAt: number;
+  readonly #sessions = new Map<Address, Session>();
+  readonly #heard = new Map<Address, number>();
+  readonly #heartbeats = new Map<Address, Heartbeat>();
+  readonly #held = new Map<Address, number>();
+
+  constructor(driver: Driver, clock: Clock, logger: Logger, options: PresenceOptions) {
+    this.options = options;
+    this.#driver = driver;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#startedAt = clock.monotonic();
+  }
+
   /** Makes the session of a join that was accepted; the one before ends. */
-  open(worker: Address): Hex;
+  open(worker: Address): Hex {
+    const key: Hex = `0x${randomBytes(32).toString("hex")}`;
+    this.#sessions.set(worker, { key, used: false, highest: 0, seen: 0n });
+    this.#heartbeats.delete(worker);
+    this.#heard.set(worker, this.#clock.monotonic());
+    return key;
+  }
+
   /** Whether this process had a session that the member used: a new join then means that the member's process is new. */
-  knows(worker: Address): boolean;
+  knows(worker: Address): boolean {
+    return this.#sessions.get(worker)?.used ?? false;
+  }
+
   /** Whether the member has a session here, whose MAC is worth checking. */
-  has(worker: string): boolean;
+  has(worker: string): boolean {
+    const { members } = this.#driver.state;
+    return this.#sessions.has(worker as Address) && members[worker as Address] !== undefined;
+  }
+
   /**
    * Checks a request's MAC and marks the member as alive.
    * @throws RefusedError SESSION_UNKNOWN, BAD_MAC, STALE_COUNTER
    */
-  authenticate(worker: Address, input: MacInput, mac: string): Promise<void>;
-  /** Notes what a member says of itself; numbers that nobody can have measured count as not said. */
-  beat(worker: Address, heartbeat: Heartbeat): void;
-  /** A member whose request stays open is there. @returns how to say that it ended */
-  hold(worker: Address): () => void;
-  heartbeatOf(worker: Address): Heartbeat | undefined;
-  /** What the member said of this assignment; nothing where it claims more steps than there are. */
-  progressOf(assignment: Pick<Assignment, "worker" | "round" | "steps">): Heartbeat | undefined;
-  /** What those who have not submitted in the open round reported of it last. */
-  reports(): Readonly<Record<Address, WorkReport>>;
-  forget(worker: Address): void;
-  /** Looks who has been silent for too long. */
-  check(): Promise<void>;
-}
+  async authenticate(worker: Address, input: MacInput, mac: string): Promise<void> {
+    const session = this.#sessions.get(worker);
+    if (!session || !this.#driver.state.members[worker]) {
+      throw new RefusedError("SESSION_UNKNOWN", `There is no session of ${worker} here (any more): join again.`);
+    }
+    if (!(await verifySessionMac(session.key, input, mac))) {
+      throw new RefusedError("BAD_MAC", `The MAC of this request is not the one of ${worker}'s session.`);
+    }
+    claimCounter(session, input.counter);
+    session.used = true;
+    this.#hear(worker);
+  }
 
-export function createPresence(driver: Driver, clock: Clock, logger: Logger, options: PresenceOptions): Presence {
-  const startedAt = clock.monotonic();
-  const sessions = new Map<Address, Session>();
-  const heard = new Map<Address, number>();
-  const heartbeats = new Map<Address, Heartbeat>();
-  const held = new Map<Address, number>();
+  /** A member whose request stays open is there. @returns how to say that it ended */
+  hold(worker: Address): () => void {
+    this.#held.set(worker, (this.#held.get(worker) ?? 0) + 1);
+    return () => {
+      const left = (this.#held.get(worker) ?? 1) - 1;
+      if (left > 0) this.#held.set(worker, left);
+      else this.#held.delete(worker);
+      this.#hear(worker);
+    };
+  }
+
+  /** Notes what a member says of itself; numbers that nobody can have measured count as not said. */
+  beat(worker: Address, heartbeat: Heartbeat): void {
+    this.#heartbeats.set(worker, {
+      ...heartbeat,
+      loss: within(heartbeat.loss, MAX_LOSS),
+      tokensPerSecond: within(heartbeat.tokensPerSecond, MAX_SPEED),
+    });
+  }
+
+  heartbeatOf(worker: Address): Heartbeat | undefined {
+    return this.#heartbeats.get(worker);
+  }
+
+  /** What the member said of this assignment; nothing where it claims more steps than there are. */
+  progressOf({ worker, round, steps }: Pick<Assignment, "worker" | "round" | "steps">): Heartbeat | undefined {
+    const beat = this.#heartbeats.get(worker);
+    return beat?.round === round && beat.step <= steps ? beat : undefined;
+  }
+
+  /** What those who have not submitted in the open round reported of it last. */
+  reports(): Readonly<Record<Address, WorkReport>> {
+    const { current } = this.#driver.state;
+    const found: Record<Address, WorkReport> = {};
+    for (const { assignment } of current ? outstandingOf(current) : []) {
+      const beat = this.progressOf(assignment);
+      if (beat) found[assignment.worker] = { step: beat.step, uploading: beat.uploading };
+    }
+    return found;
+  }
+
+  forget(worker: Address): void {
+    this.#sessions.delete(worker);
+    this.#heard.delete(worker);
+    this.#heartbeats.delete(worker);
+  }
+
+  /** Looks who has been silent for too long. */
+  async check(): Promise<void> {
+    const now = this.#clock.monotonic();
+    for (const { worker, silent } of Object.values(this.#driver.state.members)) {
+      if (this.#held.has(worker)) continue;
+      const quiet = now - (this.#heard.get(worker) ?? this.#startedAt);
+      if (quiet >= this.options.evictAfter) {
+        await this.#offer({ type: "MemberLeft", worker, reason: "evicted" });
+        this.#logger.info({ worker, quietMs: quiet }, "member evicted");
+      } else if (quiet >= this.options.silentAfter && !silent) {
+        await this.#offer({ type: "MemberSilent", worker });
+      }
+    }
+  }
+
+  #hear(worker: Address): void {
+    const member = this.#driver.state.members[worker];
+    if (!member) return;
+    this.#heard.set(worker, this.#clock.monotonic());
+    if (member.silent) void this.#offer({ type: "MemberReturned", worker });
+  }
 
   /** An event that may have become obsolete meanwhile. */
-  const offer = async (event: Parameters<Driver["submit"]>[0]): Promise<void> => {
+  async #offer(event: Unstamped): Promise<void> {
     try {
-      await driver.submit(event);
+      await this.#driver.submit(event);
     } catch (error) {
       if (!(error instanceof RefusedError) && !isDiskFull(error))
-        logger.warn({ err: error, type: event.type }, "presence could not be recorded");
+        this.#logger.warn({ err: error, type: event.type }, "presence could not be recorded");
     }
-  };
-
-  const hear = (worker: Address): void => {
-    if (!driver.state.members[worker]) return;
-    heard.set(worker, clock.monotonic());
-    if (driver.state.members[worker]?.silent) void offer({ type: "MemberReturned", worker });
-  };
-
-  const progressOf: Presence["progressOf"] = ({ worker, round, steps }) => {
-    const beat = heartbeats.get(worker);
-    return beat?.round === round && beat.step <= steps ? beat : undefined;
-  };
-
-  return {
-    options,
-    open: (worker) => {
-      const key: Hex = `0x${randomBytes(32).toString("hex")}`;
-      sessions.set(worker, { key, used: false, highest: 0, seen: 0n });
-      heartbeats.delete(worker);
-      heard.set(worker, clock.monotonic());
-      return key;
-    },
-    knows: (worker) => sessions.get(worker)?.used ?? false,
-    has: (worker) => sessions.has(worker as Address) && driver.state.members[worker as Address] !== undefined,
-    authenticate: async (worker, input, mac) => {
-      const session = sessions.get(worker);
-      if (!session || !driver.state.members[worker]) {
-        throw new RefusedError("SESSION_UNKNOWN", `There is no session of ${worker} here (any more): join again.`);
-      }
-      if (!(await verifySessionMac(session.key, input, mac))) {
-        throw new RefusedError("BAD_MAC", `The MAC of this request is not the one of ${worker}'s session.`);
-      }
-      claimCounter(session, input.counter);
-      session.used = true;
-      hear(worker);
-    },
-    hold: (worker) => {
-      held.set(worker, (held.get(worker) ?? 0) + 1);
-      return () => {
-        const left = (held.get(worker) ?? 1) - 1;
-        if (left > 0) held.set(worker, left);
-        else held.delete(worker);
-        hear(worker);
-      };
-    },
-    beat: (worker, heartbeat) =>
-      void heartbeats.set(worker, {
-        ...heartbeat,
-        loss: within(heartbeat.loss, MAX_LOSS),
-        tokensPerSecond: within(heartbeat.tokensPerSecond, MAX_SPEED),
-      }),
-    heartbeatOf: (worker) => heartbeats.get(worker),
-    progressOf,
-    reports: () => {
-      const { current } = driver.state;
-      const found: Record<Address, WorkReport> = {};
-      for (const { assignment } of current ? outstandingOf(current) : []) {
-        const beat = progressOf(assignment);
-        if (beat) found[assignment.worker] = { step: beat.step, uploading: beat.uploading };
-      }
-      return found;
-    },
-    forget: (worker) => {
-      sessions.delete(worker);
-      heard.delete(worker);
-      heartbeats.delete(worker);
-    },
-    check: async () => {
-      const now = clock.monotonic();
-      for (const member of Object.values(driver.state.members)) {
-        if (held.has(member.worker)) continue;
-        const quiet = now - (heard.get(member.worker) ?? startedAt);
-        if (quiet >= options.evictAfter) {
-          await offer({ type: "MemberLeft", worker: member.worker, reason: "evicted" });
-          logger.info({ worker: member.worker, quietMs: quiet }, "member evicted");
-        } else if (quiet >= options.silentAfter && !member.silent) {
-          await offer({ type: "MemberSilent", worker: member.worker });
-        }
-      }
-    },
-  };
+  }
 }
 
 const within = (value: number | null, most: number): number | null =>

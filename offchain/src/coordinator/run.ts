@@ -36,7 +36,7 @@ import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retentionRules.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
-import { createPresence, type Presence, type PresenceOptions } from "./presence.ts";
+import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
 import type { Signatures } from "./signatures.ts";
@@ -203,7 +203,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,
     gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, builds),
-    presence: createPresence(driver, clock, logger, settings.presence),
+    presence: new Presence(driver, clock, logger, settings.presence),
     line: createLine(),
     anchorAges: createAnchorAges(driver, clock),
     projections: createProjections(modules.database, runId),

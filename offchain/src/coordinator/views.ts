@@ -15,23 +15,28 @@ import { getAddress } from "viem";
 
 import { heldOutOf } from "./machine/heldOut.ts";
 import { receiptsOf } from "./machine/dealing.ts";
-import type { HeldOut, Member, RunState } from "./machine/state.ts";
+import type { HeldOut, Member, RunState, Work } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
+/** What a member does in the open round, and how far it is. */
+function progressOf(run: Run, work: Work | undefined) {
+  if (!work) return { activity: "waiting", round: null, step: 0, steps: 0 } as const;
+  const { round, steps } = work.assignment;
+  if (work.receipt) return { activity: "waiting", round, step: steps, steps } as const;
+  const current = run.presence.progressOf(work.assignment);
+  return { activity: current?.uploading ? "uploading" : "training", round, step: current?.step ?? 0, steps } as const;
+}
+
 function memberView(run: Run, state: RunState, member: Member): MemberView {
-  const work = state.current?.work[member.worker];
-  const open = work && !work.receipt ? work : undefined;
   const beat = run.presence.heartbeatOf(member.worker);
-  const current = open && run.presence.progressOf(open.assignment);
-  const activity = !open ? "waiting" : current?.uploading ? "uploading" : "training";
-  const steps = work?.assignment.steps ?? 0;
+  const { activity, round, step, steps } = progressOf(run, state.current?.work[member.worker]);
   return {
     worker: getAddress(member.worker),
     beneficiary: getAddress(member.beneficiary),
     machineClass: member.machineClass,
     state: member.silent ? "silent" : activity,
-    round: work?.assignment.round ?? null,
-    step: work?.receipt ? steps : (current?.step ?? 0),
+    round,
+    step,
     steps,
     loss: beat?.loss ?? null,
     tokensPerSecond: beat?.tokensPerSecond ?? null,

@@ -37,36 +37,53 @@ export function openPlaces(state: Pick<RunState, "round" | "members" | "params">
 }
 
 function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
-  const { worker, beneficiary, build, issuedAt } = event.join;
+  const { worker } = event.join;
   const before = draft.members[worker];
-  if (!before && Object.keys(draft.members).length >= draft.params.maxWorkers) {
-    const gone = nextToGo(draft);
-    if (gone) removeMember(draft, gone, event.at);
-  }
+  if (!before) makeRoom(draft, event.at);
   // What counts against it, and what was measured, stays: joining anew is no fresh start, nor is leaving.
   const absence = draft.absent[worker];
   const known = before ?? (absence && absence.keptUntil > event.at ? absence : undefined);
   delete draft.absent[worker];
-  const pace = event.pace === null ? null : Math.min(MAX_PACE, Math.max(1, event.pace));
   draft.members[worker] = {
-    worker,
-    beneficiary,
-    build: asDigest(build),
-    batch: event.batch,
-    machineClass: event.machineClass,
-    joinedAt: event.at,
-    silent: false,
-    pace: before?.pace ?? pace,
-    measured: before?.measured ?? false,
-    since: before?.since ?? draft.round + (draft.current ? 1 : 0),
+    ...toldBy(event),
+    ...(before
+      ? { pace: before.pace ?? paceOf(event), measured: before.measured, since: before.since }
+      : { pace: paceOf(event), measured: false, since: draft.round + (draft.current ? 1 : 0) }),
     misses: known?.misses ?? 0,
     benchedUntil: known?.benchedUntil ?? 0,
   };
-  const changed = before && (before.build !== build || before.beneficiary !== beneficiary);
-  if (event.restarted || changed) workAgain(draft, worker, event.at);
+  if (event.restarted || hasChanged(before, event)) workAgain(draft, worker, event.at);
+  noteJoin(draft, event);
+}
+
+const hasChanged = (before: Member | undefined, { join }: MemberJoined): boolean =>
+  before !== undefined && (before.build !== join.build || before.beneficiary !== join.beneficiary);
+
+function makeRoom(draft: StateDraft, at: number): void {
+  if (Object.keys(draft.members).length < draft.params.maxWorkers) return;
+  const gone = nextToGo(draft);
+  if (gone) removeMember(draft, gone, at);
+}
+
+const paceOf = ({ pace }: MemberJoined): number | null =>
+  pace === null ? null : Math.min(MAX_PACE, Math.max(1, pace));
+
+/** What a member is by its own word. */
+const toldBy = ({ join, batch, machineClass, at }: MemberJoined) => ({
+  worker: join.worker,
+  beneficiary: join.beneficiary,
+  build: asDigest(join.build),
+  batch,
+  machineClass,
+  joinedAt: at,
+  silent: false,
+});
+
+/** Each join counts once, as long as it could be handed in again. */
+function noteJoin(draft: StateDraft, { join: { worker, issuedAt }, at }: MemberJoined): void {
   draft.joins[worker] = [...(draft.joins[worker] ?? []), Number(issuedAt)].slice(-JOINS_KEPT);
   for (const [other, times] of Object.entries(draft.joins)) {
-    if (times.every((time) => time + 2 * JOIN_WINDOW_MS < event.at)) delete draft.joins[other as Address];
+    if (times.every((time) => time + 2 * JOIN_WINDOW_MS < at)) delete draft.joins[other as Address];
   }
 }
 

@@ -22,7 +22,7 @@ import type { Decisions, FragmentAccepted, ReceiptAccepted } from "./events.ts";
 import { removeMember } from "./members.ts";
 import { paceAfter } from "./pace.ts";
 import { end, issue, type StateDraft } from "./pending.ts";
-import { type OpenRound, parametersOf, type RunState } from "./state.ts";
+import { type OpenRound, parametersOf, type Phase, type RunState } from "./state.ts";
 
 const RECENT_ROUNDS = 16;
 /** Outcomes of workers that are no members any more are kept this many rounds. */
@@ -36,10 +36,14 @@ export function advance(draft: StateDraft, at: number): void {
 
   const { current } = draft;
   if (current && isCollecting(current)) hurryNewcomers(draft, current, at);
+  draft.phase = phaseOf(draft, paused);
+}
+
+function phaseOf({ current, finished }: StateDraft, paused: boolean): Phase {
   const stalled = current !== null && isCollecting(current) && outstandingOf(current).length === 0;
-  if (current && !(paused && stalled)) draft.phase = "Training";
-  else if (draft.finished && !current) draft.phase = "Finished";
-  else draft.phase = paused ? "Paused" : "Waiting";
+  if (current && !(paused && stalled)) return "Training";
+  if (finished && !current) return "Finished";
+  return paused ? "Paused" : "Waiting";
 }
 
 function advanceCollecting(draft: StateDraft, round: RoundDraft, paused: boolean, at: number): void {
