@@ -68,7 +68,7 @@ async function send(
 
 /** A refusal of a receipt because its fragments are not there (any more): a coordinator that lost its disk, not our fault. */
 const lacksFragments = (error: unknown): boolean =>
-  error instanceof CoordinatorError && /^(FRAGMENT|PAYLOAD)S?_(MISSING|NOT_FOUND|INCOMPLETE)$/.test(error.code);
+  error instanceof CoordinatorError && error.code === "FRAGMENT_MISSING";
 
 /** Submits the receipt; fragments that the coordinator does not have any more are sent once more. */
 export async function submit(
