@@ -433,6 +433,24 @@ describe("an RPC that leaves events out of an answer", () => {
     expect(await jobs.list({ kind: "chain.head", state: "ready" })).toEqual([]);
   });
 
+  it("and names the time of a block once, or twice until all is read anew, moves no head to another epoch", async () => {
+    const lied = await begin();
+    const heads = await reader.headsSince(world.runId, 0);
+    const { blockHash, anchoredAt } = heads.at(-1)!;
+    const block = await world.client.request({ method: "eth_getBlockByHash", params: [blockHash, false] });
+    let left = 1;
+    const result = { ...block, timestamp: `0x${(anchoredAt + 3_600).toString(16)}` };
+    liar.instead = (method, [hash]) =>
+      method === "eth_getBlockByHash" && hash === blockHash && left-- > 0 ? { result } : undefined;
+    await expect(lied.headsSince(world.runId, 0)).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
+    expect(await lied.headsSince(world.runId, 0)).toEqual(heads);
+    left = 2;
+    const other = await begin();
+    expect((await other.headsSince(world.runId, 0)).at(-1)).toMatchObject({ anchoredAt: anchoredAt + 3_600 });
+    other.forget(world.runId);
+    expect(await other.headsSince(world.runId, 0)).toEqual(heads);
+  });
+
   it("hides no root that is in force", async () => {
     const lied = await begin();
     const lies = leaveOut(rootPosted(at()), 1);

@@ -190,7 +190,6 @@ export interface Posting {
 
 export interface HeadPosting extends Posting, CurrentHead {
   readonly block: number;
-  readonly anchoredAt: number;
 }
 
 export interface RootPosting extends Posting {

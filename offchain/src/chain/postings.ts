@@ -89,8 +89,8 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
           event.receiptsRoot === fields.receiptsRoot,
       );
       if (!found) return undefined;
-      const { head, sequence, round, transaction, block, anchoredAt } = found;
-      return { head, sequence, round, transaction, block, anchoredAt };
+      const { head, sequence, round, transaction, block } = found;
+      return { head, sequence, round, transaction, block };
     },
     prepare: async (fields) => {
       const { runId, parentHead: parent, round } = fields;

@@ -1,4 +1,6 @@
 /** Everything that is read of the contracts, in the terms of ports.ts. What can never change is read once. */
+import { isDeepStrictEqual } from "node:util";
+
 import {
   activeRoot,
   authorisable,
@@ -60,13 +62,20 @@ export interface ReaderOptions {
   readonly confirmations?: number;
 }
 
-/** One result per key, kept while it was a success. */
+/** What two answers in a row say. @throws RetryableError CHAIN_RPC */
+async function agreed<T>(ask: () => Promise<T>): Promise<T> {
+  const [first, second] = [await ask(), await ask()];
+  if (isDeepStrictEqual(first, second)) return first;
+  throw new RetryableError("CHAIN_RPC", "The chain's RPC answers one question in two ways: it is asked again.");
+}
+
+/** One result per key, kept while it was a success. What is never asked for again is not the word of one answer. */
 function memo<K, T>(load: (key: K) => Promise<T>): (key: K) => Promise<T> {
   const known = new Map<K, Promise<T>>();
   return (key) => {
     const found = known.get(key);
     if (found) return found;
-    const loading = load(key);
+    const loading = agreed(() => load(key));
     known.set(key, loading);
     loading.catch(() => known.delete(key));
     return loading;
@@ -75,8 +84,12 @@ function memo<K, T>(load: (key: K) => Promise<T>): (key: K) => Promise<T> {
 
 /** A function of two arguments as one of a tuple's text, so that `memo` compares by value. */
 function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>): (a: A, b: number) => Promise<T> {
-  const byFirst = memo(async (a: A) => memo((b: number) => load(a, b)));
-  return async (a, b) => (await byFirst(a))(b);
+  const byFirst = new Map<A, (b: number) => Promise<T>>();
+  return (a, b) => {
+    const bySecond = byFirst.get(a) ?? memo((second: number) => load(a, second));
+    byFirst.set(a, bySecond);
+    return bySecond(b);
+  };
 }
 
 type IsWhole<T> = (items: readonly T[]) => boolean;
@@ -136,9 +149,9 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
 
   const latest = () => call((chain) => chain.getBlock({ blockTag: "latest" }));
 
-  const timeOf = memo(async (hash: Hex) =>
-    Number((await call((chain) => chain.getBlock({ blockHash: hash }))).timestamp),
-  );
+  const times = () =>
+    memo(async (hash: Hex) => Number((await call((chain) => chain.getBlock({ blockHash: hash }))).timestamp));
+  let timeOf = times();
 
   const shared = { connection, fromBlock, confirmations };
 
@@ -360,6 +373,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     ],
     activationsOf: async (modelId) => [...(await activationsOf(modelId))],
     forget: (of) => {
+      timeOf = times();
       headsOf.forget(of as RunId);
       rootsOf.forget(of as ModelId);
       activationsOf.forget(of as ModelId);

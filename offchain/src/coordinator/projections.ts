@@ -7,13 +7,15 @@ import type { Kysely } from "kysely";
 import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "@cotrain/sdk/protocol";
 import type { Database, Queryable } from "../service/index.ts";
 import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
-import type { RunState } from "./machine/state.ts";
+import { type RunState, settledHere } from "./machine/state.ts";
 import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
 import { writeClock } from "./runClock.ts";
 
-/** The first round whose receipts no active root covers, and whose checkpoint before it validators still read. */
-export function firstOpenRound({ heads, settledEpoch, round }: RunState): number {
-  const open = heads.find(({ anchor, sequence }) => sequence > 0 && (!anchor || anchor.epoch > settledEpoch));
+/** The first round whose receipts no active root of ours covers, and whose checkpoint before it validators still read. */
+export function firstOpenRound(state: RunState): number {
+  const { heads, round } = state;
+  const settled = settledHere(state);
+  const open = heads.find(({ anchor, sequence }) => sequence > 0 && (!anchor || anchor.epoch > settled));
   // A head's round counts completed rounds: its receipts are of the round before.
   return open ? open.round - 1 : round;
 }

@@ -11,6 +11,7 @@ import {
   domainFor,
   type Domain,
   elementsOf,
+  type ModelId,
   parseDocument,
   type RunContracts,
   type RunId,
@@ -26,6 +27,7 @@ import {
 import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, parseJsonBounded, RetryableError, UserError } from "../base/index.ts";
+import type { PostedHead } from "../chain/index.ts";
 import type { RunChain, BlobSource } from "../run/index.ts";
 import { type BlobStore, readManifest } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
@@ -259,7 +261,7 @@ async function created(options: RunOptions, facts: RunFacts, modules: RunModules
   // Those that it was registered with, whatever one look shows: later versions are believed as any change is.
   const version = manifest.paramsVersion;
   const params = await seenTwice(chain, facts.runId, version);
-  const epoch = await chain.epochOf(facts.modelId, first.anchoredAt);
+  const anchored = await anchorOf(chain, facts.modelId, first);
   return {
     type: "RunCreated",
     facts,
@@ -274,10 +276,27 @@ async function created(options: RunOptions, facts: RunFacts, modules: RunModules
       fragments: manifest.fragments,
     },
     head: first.head,
-    anchor: { transaction: first.transaction, block: first.block, anchoredAt: first.anchoredAt, epoch },
-    epochEnd: await chain.epochEnd(facts.modelId, epoch),
+    ...anchored,
     secret: secretOf(modules),
   };
+}
+
+/**
+ * Where a head stands. Its epoch is in the log for good: its time lies between that of the head before and the newest block's.
+ * @throws RetryableError CHAIN_MOVED where it does not; all is read anew then
+ */
+export async function anchorOf(chain: RunChain, modelId: ModelId, posted: PostedHead, notBefore = 0) {
+  const { transaction, block, anchoredAt } = posted;
+  const now = await chain.chainTime();
+  if (anchoredAt < notBefore || anchoredAt > now) {
+    chain.forget(posted.runId);
+    throw new RetryableError(
+      "CHAIN_MOVED",
+      `The RPC says that it is ${now}, and that head ${posted.head} was anchored at ${anchoredAt}, not before ${notBefore}.`,
+    );
+  }
+  const epoch = await chain.epochOf(modelId, anchoredAt);
+  return { anchor: { transaction, block, anchoredAt, epoch }, epochEnd: await chain.epochEnd(modelId, epoch) };
 }
 
 /** Parameters of which two looks say the same. @throws RetryableError CHAIN_MOVED */

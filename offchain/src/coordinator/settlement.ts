@@ -8,7 +8,7 @@ import type { EffectOf, EpochComputed, HeadAnchored, RootActivated, RootPosted }
 import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { restoreRewards } from "./rewards.ts";
-import { blobSource, putDocument, type Run } from "./run.ts";
+import { anchorOf, blobSource, putDocument, type Run } from "./run.ts";
 
 export async function anchorHead(
   run: Run,
@@ -31,16 +31,11 @@ export async function anchorHead(
   if (posted.head !== entry.head) {
     throw new InternalError("HEAD_MISMATCH", `The chain holds head ${posted.head} where ${entry.head} was posted.`);
   }
-  const { transaction, block, anchoredAt } = posted;
-  const { modelId } = run.facts;
-  const epoch = await chain.epochOf(modelId, anchoredAt);
-  return {
-    type: "HeadAnchored",
-    head: entry.head,
-    sequence: entry.sequence,
-    anchor: { transaction, block, anchoredAt, epoch },
-    epochEnd: await chain.epochEnd(modelId, epoch),
-  };
+  const found = (await chain.headsSince(run.runId, 0, entry.head)).findLast(({ head }) => head === entry.head);
+  if (!found) throw new RetryableError("CHAIN_MOVED", `Head ${effect.sequence} was posted and is not there any more.`);
+  const before = context.state.heads.find(({ sequence }) => sequence === effect.sequence - 1);
+  const anchored = await anchorOf(chain, run.facts.modelId, found, before?.anchor?.anchoredAt);
+  return { type: "HeadAnchored", head: entry.head, sequence: entry.sequence, ...anchored };
 }
 
 export const rootPosted = (root: RootView, transaction: RootPosted["transaction"]): Unstamped<RootPosted> => ({

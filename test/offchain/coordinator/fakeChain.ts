@@ -202,8 +202,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         link(fields.parentHead, fields.round, fields.paramsVersion, fields.checkpointDigest, fields.receiptsRoot);
       }
       await chain.landed();
-      const { head, sequence, round, transaction, block, anchoredAt } = found ?? heads.at(-1)!;
-      return { head, sequence, round, transaction, block, anchoredAt };
+      const { head, sequence, round, transaction, block } = found ?? heads.at(-1)!;
+      return { head, sequence, round, transaction, block };
     },
     postRoot: async (attestation, signatures, key) => {
       present();

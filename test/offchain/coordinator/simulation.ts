@@ -1,7 +1,7 @@
 /**
  * A run in a world that a seed decides: workers that come, die, send late, twice or stale; effects that fail, land without
- * an answer, or are lost with the process; a chain that goes away and backwards. Invariants are checked after every event,
- * and the log is replayed at every restart.
+ * an answer, or are lost with the process; a chain that goes away and backwards, of whose roots an RPC lies for a while.
+ * Invariants are checked after every event, and the log is replayed at every restart.
  */
 import {
   defaultScreening,
@@ -112,6 +112,9 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   let before: ChainRoot | undefined;
   let pendingRoot: ChainRoot | undefined;
   let away = false;
+  /** What the RPC says of the roots in the chain's place. */
+  let lie: { active?: ChainRoot | undefined; pending?: ChainRoot | undefined } = {};
+  const told = () => ({ active, pending: pendingRoot, ...lie });
   let version = 1;
 
   // The coordinator.
@@ -383,9 +386,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       }
       case "computeEpoch": {
         if (away) return fail("CHAIN_UNREACHABLE");
-        if (active && active.epoch > state.settledEpoch) return answer({ type: "RootActivated", ...active });
-        if (pendingRoot) return answer({ type: "RootPosted", ...pendingRoot, transaction: null });
-        if ((active?.epoch ?? 0) < state.settledEpoch) return fail("CHAIN_MOVED");
+        const roots = told();
+        if (roots.pending || (roots.active?.epoch ?? 0) !== state.settledEpoch) return fail("CHAIN_MOVED");
         if (seconds() < endOf(effect.epoch)) return fail("EPOCH_NOT_OVER");
         const verdicts = state.verdictsAccepted;
         if (chance(0.1)) return answer({ type: "EpochComputed", key, epoch: effect.epoch, result: null });
@@ -408,7 +410,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
               epoch: String(effect.epoch),
               epochDigest: manifest,
               head: heads.at(-1)!.head,
-              previousRoot: active?.root ?? zeroHash,
+              previousRoot: roots.active?.root ?? zeroHash,
               root: manifest,
               totalCumulative: "1",
               setVersion: 1,
@@ -494,22 +496,33 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       active = before;
     }
   }
+  /** The RPC begins to lie about a root, or ends it. It knows what validators are asked to sign. */
+  function lieOrNot(): void {
+    const asked = state.epochs.findLast(({ state: at }) => at === "collecting")?.computed?.attestation;
+    const epoch = 1 + random.below(epochAt(seconds()) + (chance(0.2) ? 1_000 : 0));
+    const made = { epoch, root: digestOfJson({ lie: log.length }), activatableAt: seconds() };
+    const root = asked && chance(0.3) ? { ...made, epoch: Number(asked.epoch), root: asked.root } : made;
+    const begins = Object.keys(lie).length === 0;
+    lie = begins ? { [chance(0.6) ? "active" : "pending"]: chance(0.8) ? root : undefined } : {};
+  }
   /** chainWatch.ts, twice at once. */
   function watch(): void {
     if (away) return;
     const last = state.heads.findLast(({ anchor }) => anchor !== null)!;
     const head = heads.at(-1)!;
     if (head.sequence < last.sequence) offer({ type: "HeadReverted", head: head.head, sequence: head.sequence });
-    const covered = active?.epoch ?? 0;
-    if (active && covered > state.settledEpoch) offer({ type: "RootActivated", epoch: covered, root: active.root });
+    const roots = told();
+    const covered = roots.active?.epoch ?? 0;
+    if (roots.active && covered > state.settledEpoch)
+      offer({ type: "RootActivated", epoch: covered, root: roots.active.root });
     const journal = state.epochs.findLast(
       ({ epoch, state: at }) => epoch > covered && (at === "posted" || at === "active"),
     );
-    if (journal?.root && (pendingRoot?.root !== journal.root || journal.state === "active")) {
+    if (journal?.root && (roots.pending?.root !== journal.root || journal.state === "active")) {
       offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: covered });
     }
-    if (pendingRoot && pendingRoot.epoch > state.settledEpoch) {
-      offer({ type: "RootPosted", ...pendingRoot, transaction: null });
+    if (roots.pending && roots.pending.epoch > state.settledEpoch) {
+      offer({ type: "RootPosted", ...roots.pending, transaction: null });
     }
   }
 
@@ -541,8 +554,10 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     else if (dice < 0.95) snapshot = { state: JSON.stringify(state), seq: log.length };
     else if (dice < 0.965) rewind();
     else if (dice < 0.972) away = !away;
-    else if (dice < 0.98) watch();
-    else if (dice < 0.99) {
+    else if (dice < 0.984) {
+      if (chance(0.5)) lieOrNot();
+      watch();
+    } else if (dice < 0.992) {
       const by = chance(0.5) ? "operator" : "chain";
       offer({ type: state.pausedBy[by] ? "ResumeRequested" : "PauseRequested", by });
     } else {
@@ -557,14 +572,17 @@ export function simulate(seed: string | number, actions: number): SimulationResu
 
   // Nothing fails any more: the run must go on by itself, anchor all, and settle.
   away = false;
+  lie = {};
   stepClock(-set);
   for (const by of ["operator", "chain"] as const) offer({ type: "ResumeRequested", by });
   for (const worker of Object.keys(state.members)) offer({ type: "MemberReturned", worker: worker as Address });
   for (let i = 0; i < 3; i++) join(i);
-  const [round, epoch] = [state.round, state.settledEpoch];
+  // What was settled by a lie is not.
+  const [round, epoch] = [state.round, active?.epoch ?? 0];
   const done = (): boolean =>
     state.round >= round + 3 &&
-    state.settledEpoch > epoch &&
+    (active?.epoch ?? 0) > epoch &&
+    state.settledEpoch === active?.epoch &&
     state.heads.slice(0, -3).every(({ anchor }) => anchor !== null);
   for (let i = 0; !done(); i++) {
     if (i > 5_000) {

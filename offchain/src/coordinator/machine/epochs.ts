@@ -9,6 +9,7 @@ import {
 } from "./effects.ts";
 import type { AttestationAccepted, Decisions, RootReverted } from "./events.ts";
 import { begin, end, endAll, endKey, issue, type StateDraft } from "./pending.ts";
+import { isSigned } from "./state.ts";
 
 /** Records kept for the list of epochs. */
 const EPOCHS_KEPT = 128;
@@ -126,9 +127,10 @@ function awaitAttestation(draft: StateDraft, { epoch, pass }: RecordDraft, deadl
   issue(draft, "setTimer", ["attestation", epoch, pass], { due, clock: "chain" });
 }
 
-function postWhenSigned(draft: StateDraft, { epoch, pass, computed, signatures }: RecordDraft): void {
+function postWhenSigned(draft: StateDraft, record: RecordDraft): void {
+  const { epoch, pass } = record;
   const which: EffectIdentity<"postRoot"> = [epoch, pass, draft.reverts];
-  if (signatures.length < (computed?.threshold ?? Infinity) || draft.pending[keyOf("postRoot", ...which)]) return;
+  if (!isSigned(record) || draft.pending[keyOf("postRoot", ...which)]) return;
   issue(draft, "postRoot", which, { epoch });
 }
 
@@ -177,18 +179,39 @@ function onRootActivated(draft: StateDraft, event: RootActivated): void {
   maybeComputeEpoch(draft, event.at);
 }
 
+/**
+ * Opens again the epochs of the heads that a lost root covered, or was said to, and its own if it was computed here: that another
+ * one is over, or ever will be, is the word of who said that there was a root of it.
+ */
+function openCovered(draft: StateDraft, { computed }: RecordDraft, { at, epoch: lost }: RootReverted): void {
+  const anchored = draft.heads.flatMap(({ anchor }) => anchor?.epoch ?? []);
+  const covered = [...anchored, ...(computed ? [lost] : [])].filter(
+    (each) => each > draft.settledEpoch && each <= lost,
+  );
+  for (const epoch of covered) {
+    if (draft.openEpochs[epoch]) continue;
+    // The last in which a head was anchored may still go on: none before it waits for it.
+    const over = computed !== null || anchored.some((each) => each > epoch);
+    draft.openEpochs[epoch] = { end: Math.floor(at / 1_000), over, passes: lastPass(draft, epoch) };
+    if (!over) issue(draft, "setTimer", ["epoch", epoch], { due: at, clock: "chain" });
+  }
+}
+
 function onRootReverted(draft: StateDraft, event: RootReverted): void {
   const record = draft.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
   if (!record) return;
   interruptEpoch(draft);
   draft.reverts += 1;
-  draft.settledEpoch = event.settledEpoch;
-  endAll(draft, "activateRoot");
-  // With the epochs of all heads that the root covered, or was said to.
-  const covered = draft.heads.flatMap(({ anchor }) => (anchor && anchor.epoch < event.epoch ? [anchor.epoch] : []));
-  for (const epoch of [...covered.filter((each) => each > event.settledEpoch), event.epoch])
-    draft.openEpochs[epoch] ??= { end: Math.floor(event.at / 1_000), over: true, passes: lastPass(draft, epoch) };
-  if (record.computed && record.signatures.length >= record.computed.threshold) {
+  // What an RPC names in its place, and never became active here, is believed as any root is: when it lasts.
+  const actives = draft.epochs.filter((each) => each !== record && each.state === "active");
+  const below = actives.filter(({ epoch }) => epoch <= event.settledEpoch).map(({ epoch }) => epoch);
+  draft.settledEpoch = Math.max(0, ...below);
+  // Another that is posted stands, whatever was said of one that never was.
+  const other = inProgress(draft);
+  const stands = other !== undefined && other !== record;
+  if (!stands) endAll(draft, "activateRoot");
+  openCovered(draft, record, event);
+  if (!stands && isSigned(record)) {
     record.state = "collecting";
     awaitAttestation(draft, record, record.computed.attestation.deadline);
     postWhenSigned(draft, record);

@@ -291,6 +291,24 @@ export interface RunState {
 export const fragmentCount = (state: RunState): number => state.facts.elements.length;
 export const parametersOf = (facts: RunFacts): number => facts.elements.reduce((sum, n) => sum + n, 0);
 
+/** Whether as many validators signed what was computed here as the set asks for. */
+export const isSigned = <R extends Pick<EpochRecord, "computed" | "signatures">>(
+  record: R,
+): record is R & { readonly computed: NonNullable<R["computed"]> } =>
+  record.computed !== null && record.signatures.length >= record.computed.threshold;
+
+/**
+ * The last epoch that an active root covers which was computed and signed here, 0 = none: for what cannot be brought back. Of
+ * any other root it is an RPC alone who says that it is active.
+ */
+export const settledHere = ({ epochs, settledEpoch }: Pick<RunState, "epochs" | "settledEpoch">): number =>
+  Math.max(
+    0,
+    ...epochs
+      .filter((record) => record.state === "active" && record.epoch <= settledEpoch && isSigned(record))
+      .map(({ epoch }) => epoch),
+  );
+
 /** Of one key two verdicts with different values are an equivocation. */
 export const verdictKey = (verdict: WireStruct<"Verdict">): string =>
   [verdict.head, verdict.validator, verdict.kind, verdict.worker, verdict.index].join("/");
