@@ -395,10 +395,22 @@ describe("an RPC that leaves events out of an answer", () => {
   it("holds up no posting that was mined", async () => {
     const { chain, reverted } = await open(undefined, liar.url);
     const count = await nonce();
+    const tip = await world.client.getBlockNumber();
     const lies = leaveOut(headPosted(at()), 1, "eth_sendRawTransaction");
+    const { instead } = liar;
+    const froms: number[] = [];
+    liar.instead = (method, params) => {
+      const [filter] = params as { readonly fromBlock: string }[];
+      if (method === "eth_getLogs" && filter && sent()) froms.push(Number(filter.fromBlock));
+      return instead(method, params);
+    };
+    const sent = (): boolean => liar.asked.includes("eth_sendRawTransaction");
     const fields = await nextFields();
     parent = (await chain.postHead(fields, "mined")).head;
     expect(lies()).toBe(1);
+    // Not from the beginning.
+    expect(froms.every((from) => from >= Number(tip))).toBe(true);
+    expect(froms.length).toBeGreaterThan(1);
     expect(await nonce()).toBe(count + 1);
     expect(await headsOfRound(fields.round)).toBe(1);
     expect(reverted).toEqual([]);

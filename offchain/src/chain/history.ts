@@ -14,33 +14,56 @@ export interface HistoryOptions<abi extends Abi, name extends ContractEventName<
   readonly map: (logs: EventLogs<abi, name>) => Promise<readonly T[]> | readonly T[];
 }
 
-/** @returns a function that reads what is new and gives all events so far, oldest first */
+export interface History<T> {
+  /** Reads what is new and gives all events so far, oldest first. */
+  (): Promise<readonly T[]>;
+  /** Another one, which reads once more what follows the last page of events that ended before a block. */
+  before(block: number): History<T>;
+}
+
+/** Where a page with events ended, and how many there were by then. */
+interface Mark {
+  readonly from: LogCursor;
+  readonly count: number;
+}
+
 export function createHistory<const abi extends Abi, name extends ContractEventName<abi>, T>(
   options: HistoryOptions<abi, name, T>,
-): () => Promise<readonly T[]> {
+  known: { readonly items: readonly T[]; readonly marks: readonly Mark[] } = { items: [], marks: [] },
+): History<T> {
   const { connection, query, confirmations } = options;
-  let items: readonly T[] = [];
-  let from: LogCursor | bigint = BigInt(options.fromBlock);
+  let { items, marks } = known;
+  let from: LogCursor | bigint = marks.at(-1)?.from ?? BigInt(options.fromBlock);
   let reading: Promise<readonly T[]> | undefined;
 
   const read = async (): Promise<readonly T[]> => {
     for (;;) {
       try {
         const page = await connection.call((client) => getLogPage(client, query, { from, confirmations }));
-        if (page.logs.length > 0) items = [...items, ...(await options.map(page.logs))];
-        from = page.cursor;
+        from = page.logs.length > 0 ? await append(page) : page.cursor;
         if (page.done) return items;
       } catch (error) {
         if (!(error instanceof ChainReorganisedError)) throw error;
-        items = [];
+        [items, marks] = [[], []];
         from = BigInt(options.fromBlock);
       }
     }
   };
-  return () => {
+  const append = async ({ logs, cursor }: { logs: EventLogs<abi, name>; cursor: LogCursor }): Promise<LogCursor> => {
+    items = [...items, ...(await options.map(logs))];
+    marks = [...marks, { from: cursor, count: items.length }];
+    return cursor;
+  };
+  const history = (): Promise<readonly T[]> => {
     reading ??= read().finally(() => {
       reading = undefined;
     });
     return reading;
   };
+  return Object.assign(history, {
+    before: (block: number) => {
+      const kept = marks.filter((mark) => mark.from.next <= block);
+      return createHistory(options, { marks: kept, items: items.slice(0, kept.at(-1)?.count ?? 0) });
+    },
+  });
 }

@@ -29,9 +29,9 @@ export interface PostingKind<P, R> {
   readonly kind: string;
   /**
    * Whether the effect is there, confirmed; its particulars if so, JSON.
-   * @param anew all is read from the beginning: the effect must be there, and an RPC may have left its event out
+   * @param anew block from which on all is read once more: the effect must be there, and an RPC may have left its event out
    */
-  done(payload: P, anew?: boolean): Promise<R | undefined>;
+  done(payload: P, anew?: number): Promise<R | undefined>;
   /**
    * Called before a transaction is made. `wait`: something must come first (the journal will have been told, see
    * {@link Journal.reopen}); `refuse`: it can never be, or not now.

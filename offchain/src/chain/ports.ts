@@ -125,6 +125,8 @@ export interface ActivatedRoot {
 export interface ChainReader {
   readonly chainId: number;
   readonly contracts: ContractAddresses;
+  /** Blocks above the one that holds an event before it is told. */
+  readonly confirmations: number;
   /** Timestamp of the latest block. */
   chainTime(): Promise<number>;
   /** Timestamp of the newest confirmed block: whatever is anchored later bears a later time. */
@@ -178,8 +180,8 @@ export interface ChainReader {
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
   /** RootActivated events, oldest first. */
   activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
-  /** Has heads of a run, or roots of a model, read anew at the next look: for who knows that an RPC left one of them out. */
-  forget(of: RunId | ModelId): void;
+  /** Has heads of a run, or roots of a model, read anew from a block on at the next look: for who knows that one was left out. */
+  forget(of: RunId | ModelId, block?: number): void;
 }
 
 /** Outcome of a posting. `transaction` is null when the contract already held the same content and nobody's log was found. */

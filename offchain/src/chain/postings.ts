@@ -78,7 +78,7 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
   const heads: PostingKind<HeadFields, HeadPosting> = {
     kind: "chain.head",
     done: async (fields, anew) => {
-      if (anew) reader.forget(fields.runId);
+      if (anew !== undefined) reader.forget(fields.runId, anew);
       const events = await reader.headsSince(fields.runId, 0);
       const found = events.findLast(
         (event) =>
@@ -121,7 +121,7 @@ function rootPostings({ reader, addresses }: PostingModules): PostingKinds["root
     kind: "chain.root",
     done: async ({ attestation }, anew) => {
       const modelId = asModelId(attestation.modelId);
-      if (anew) reader.forget(modelId);
+      if (anew !== undefined) reader.forget(modelId, anew);
       const event = (await reader.rootsOf(modelId)).findLast(
         ({ epoch, root }) => epoch === Number(attestation.epoch) && root === attestation.root,
       );
@@ -137,7 +137,7 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
   return {
     kind: "chain.activation",
     done: async ({ modelId, epoch }, anew) => {
-      if (anew) reader.forget(modelId);
+      if (anew !== undefined) reader.forget(modelId, anew);
       const event = (await reader.activationsOf(modelId)).find((activation) => activation.epoch >= epoch);
       // Of the events alone, which are confirmed: the contract's state is what a node says it is.
       const found =

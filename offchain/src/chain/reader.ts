@@ -42,7 +42,7 @@ import {
 import { RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
 import { endOfEpoch, epochAt } from "./schedule.ts";
-import { createHistory } from "./history.ts";
+import { createHistory, type History } from "./history.ts";
 import type {
   ActivatedRoot,
   ChainReader,
@@ -95,19 +95,16 @@ function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>): (a: 
 type IsWhole<T> = (items: readonly T[]) => boolean;
 interface Histories<K, T> {
   (key: K, isWhole?: IsWhole<T>): Promise<readonly T[]>;
-  /** The next look reads from the beginning. */
-  forget(key: K): void;
+  /** The next look reads from a block on. */
+  forget(key: K, block: number): void;
 }
 /**
  * One history per run or model, made when it is first asked for. A node that lags behind the one that told the tip leaves events
  * out, which no later reading would bring: what is not whole is read anew from the beginning, once.
  */
-const histories = <K, T>(
-  make: (key: K) => () => Promise<readonly T[]>,
-  isChain: IsWhole<T> = () => true,
-): Histories<K, T> => {
-  const known = new Map<K, () => Promise<readonly T[]>>();
-  const historyOf = (key: K): (() => Promise<readonly T[]>) => {
+const histories = <K, T>(make: (key: K) => History<T>, isChain: IsWhole<T> = () => true): Histories<K, T> => {
+  const known = new Map<K, History<T>>();
+  const historyOf = (key: K): History<T> => {
     const history = known.get(key) ?? make(key);
     known.set(key, history);
     return history;
@@ -124,7 +121,11 @@ const histories = <K, T>(
     if (known.get(key) === second) known.delete(key);
     throw leftOut();
   };
-  return Object.assign(read, { forget: (key: K) => void known.delete(key) });
+  const forget = (key: K, block: number): void => {
+    const history = known.get(key);
+    if (history) known.set(key, history.before(block));
+  };
+  return Object.assign(read, { forget });
 };
 const leftOut = (): RetryableError =>
   new RetryableError("CHAIN_RPC", "The chain's RPC leaves out events that there must be: they are read again.");
@@ -286,6 +287,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
   return {
     chainId: connection.chainId,
     contracts,
+    confirmations,
     chainTime: async () => Number((await latest()).timestamp),
     settledTime: async () => {
       const newest = await latest();
@@ -372,11 +374,11 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       ...(await rootsOf(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),
     ],
     activationsOf: async (modelId) => [...(await activationsOf(modelId))],
-    forget: (of) => {
+    forget: (of, block = 0) => {
       timeOf = times();
-      headsOf.forget(of as RunId);
-      rootsOf.forget(of as ModelId);
-      activationsOf.forget(of as ModelId);
+      headsOf.forget(of as RunId, block);
+      rootsOf.forget(of as ModelId, block);
+      activationsOf.forget(of as ModelId, block);
     },
   };
 }

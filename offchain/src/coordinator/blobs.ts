@@ -4,11 +4,18 @@
  */
 import { Readable } from "node:stream";
 
-import { cidOf, type Digest } from "@cotrain/sdk/protocol";
+import { asDigest, cidOf, type Digest } from "@cotrain/sdk/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import pLimit from "p-limit";
 
-import { type Asker, createReaderLimit, type Reader, type ReaderLimits, REPLY_CHUNK } from "../service/index.ts";
+import {
+  type Asker,
+  createReaderLimit,
+  type Logger,
+  type Reader,
+  type ReaderLimits,
+  REPLY_CHUNK,
+} from "../service/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import { RefusedError } from "./errors.ts";
 
@@ -64,6 +71,13 @@ function createOpenFiles(store: BlobStore) {
 const notFound = (digest: Digest, options: { cause?: unknown } = {}): RefusedError =>
   new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`, options);
 
+/** A blob that is gone, or broken on the disk, is not to be had; where it lies stands in the log alone. */
+export function toldToStrangers(error: unknown, log: Pick<Logger, "error">): unknown {
+  if (!(error instanceof BlobError) || (error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")) return error;
+  if (error.code === "BLOB_CORRUPTED") log.error({ err: error }, "a blob is broken on the disk");
+  return notFound(asDigest(String(error.details?.["digest"])), { cause: error });
+}
+
 interface Part {
   readonly digest: Digest;
   readonly size: number;
@@ -113,8 +127,7 @@ export function createBlobServer(
     try {
       blob = await entry.blob;
     } catch (error) {
-      if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") throw error;
-      throw notFound(part.digest, { cause: error });
+      throw toldToStrangers(error, reply.log);
     }
     // Who went meanwhile is told to nobody again.
     if (reply.raw.destroyed) {

@@ -11,7 +11,9 @@ import {
 import { getAddress } from "viem";
 
 import { parseJsonBounded } from "../base/index.ts";
-import { sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
+import { isNotHad, sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
+import type { BlobStore } from "../storage/index.ts";
+import { toldToStrangers } from "./blobs.ts";
 import { RefusedError } from "./errors.ts";
 import { blobSource, putDocument, type Run } from "./run.ts";
 
@@ -22,15 +24,29 @@ const MAX_UNPAID = 256;
 const activeEpoch = (run: Run) =>
   run.driver.state.epochs.findLast(({ state, computed }) => state === "active" && computed !== null);
 
+/** Why a blob cannot be read; undefined where it can. */
+async function problemOf(blobs: BlobStore, digest: Digest): Promise<unknown> {
+  try {
+    await using _ = await blobs.open(digest);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
 /** Puts the rewards under the active root back where they are lost: without them no epoch after it is computed or claimed. */
 export async function restoreRewards(run: Run): Promise<void> {
   const { blobs, logger } = run.modules;
   const computed = activeEpoch(run)?.computed;
-  if (!computed || (await blobs.has(computed.rewards))) return;
+  if (!computed) return;
   const { manifest, rewards } = computed;
+  // A flipped bit is a loss too.
+  const lost = await problemOf(blobs, rewards);
+  if (lost === undefined) return;
+  if (!isNotHad(lost)) throw lost;
   const sum = await sumOfEpochs(blobSource(blobs), run.runId, manifest);
   const isWhole = digestOfJson(sum) === rewards;
-  logger.error({ rewards, isWhole }, "the rewards under the active root were lost");
+  logger.error({ rewards, isWhole, err: lost }, "the rewards under the active root were lost");
   if (isWhole) await putDocument(blobs, sum);
 }
 
@@ -56,7 +72,9 @@ function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Sett
       unpaid: (await unpaidWork(blobSource(blobs), run.runId, manifest)).works,
     };
   };
-  const found = read();
+  const found = read().catch((error: unknown) => {
+    throw toldToStrangers(error, run.modules.logger);
+  });
   settled.set(run, { digest: manifest, found });
   found.catch(() => settled.delete(run));
   return found;

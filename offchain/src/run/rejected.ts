@@ -1,7 +1,7 @@
 /** Checkpoints that validators found not to hold. A run goes on from such a one all the same: whoever uses it must be told. */
 import { aggregateRejected, fromWire, parseDocument, type RunId, VerdictsFile } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../base/index.ts";
+import { type Clock, RetryableError, systemClock } from "../base/index.ts";
 import { readJson } from "./documents.ts";
 import type { ChainReader, PostedHead, PostedRoot } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
@@ -29,10 +29,15 @@ export async function rejectedUnder(
  * A run's heads that verdicts under the posted roots reject, as far as these documents are to be had; oldest first.
  * @throws RetryableError `CHAIN_RPC` where the RPC leaves out a root that there must be
  */
-export async function rejectedHeads(reader: ChainReader, blobs: BlobSource, runId: RunId): Promise<PostedHead[]> {
+export async function rejectedHeads(
+  reader: ChainReader,
+  blobs: BlobSource,
+  runId: RunId,
+  clock: Clock = systemClock,
+): Promise<PostedHead[]> {
   const { modelId } = await reader.run(runId);
   const [{ roots, leftOut }, heads] = await Promise.all([
-    postedRoots(reader, blobs, modelId),
+    postedRoots(reader, blobs, modelId, clock),
     reader.headsSince(runId, 0),
   ]);
   for (const root of leftOut) throw new RetryableError("CHAIN_RPC", leftOutSentence(root));

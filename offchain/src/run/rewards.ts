@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import type { ChainReader } from "../chain/index.ts";
+import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
 import { readJson } from "./documents.ts";
 import { sumOfEpochs } from "./epoch.ts";
@@ -23,6 +23,8 @@ import { isNotHad } from "./unreadable.ts";
 
 /** What the active root pays, from published documents that are checked against it. */
 export interface ActiveRewards {
+  /** The last head that it covers. */
+  readonly through: Pick<PostedRoot, "runId" | "head">;
   readonly accounts: readonly Address[];
   /** What earned nothing in so many of the newest epochs, and why. */
   readonly unpaid: (epochs?: number) => Promise<Unpaid>;
@@ -63,6 +65,7 @@ export async function activeRewards(
       `The published rewards of epoch ${active.epoch} do not have the active root ${active.root}.`,
     );
   return {
+    through: posted,
     accounts: file.leaves.map(({ account }) => asAddress(account)),
     unpaid: (epochs) => unpaidWork(blobs, runId, posted.epochDigest, epochs),
     of: (account) => tree.proofOf(account),

@@ -1,6 +1,7 @@
 /** The roots that were posted for a model: who reads what validators signed must know that none is left out. */
 import { EpochManifest, MAX_MANIFEST_BYTES, type ModelId, parseDocument } from "@cotrain/sdk/protocol";
 
+import { type Clock, systemClock } from "../base/index.ts";
 import { readJson } from "./documents.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
@@ -19,10 +20,13 @@ export const epochManifestOf = async (
 export const leftOutSentence = (root: string): string =>
   `The chain's RPC leaves out the posting of the root ${root}, which there must be.`;
 
+/** For so long a node may be behind the one beside it that told of a root. */
+const LAG_MS = 3_000;
+
 /**
  * All roots that were posted, oldest first. There must be those that the contract names, pending and active, and before each the
- * one that its manifest names, as far as manifests are to be had: all are read anew where one is not there. One that was posted
- * and never became active is named by nobody.
+ * one that its manifest names, as far as manifests are to be had: all are read anew, after a pause, where one is not there. One
+ * that was posted and never became active is named by nobody; what waits for confirmations is not there yet.
  * @returns `leftOut`: roots that are not there all the same
  * @throws as `ChainReader`
  */
@@ -30,6 +34,7 @@ export async function postedRoots(
   reader: ChainReader,
   blobs: BlobSource,
   modelId: ModelId,
+  clock: Clock = systemClock,
 ): Promise<{ readonly roots: readonly PostedRoot[]; readonly leftOut: readonly string[] }> {
   /** By epoch digest, the digest and the root before it. */
   const links = new Map<string, Pick<EpochManifest, "previous" | "previousRoot"> | undefined>();
@@ -40,7 +45,7 @@ export async function postedRoots(
     }
     return links.get(posted.epochDigest);
   };
-  const named = [await reader.pendingRoot(modelId), await reader.activeRoot(modelId)];
+  const named = reader.confirmations > 0 ? [] : [await reader.pendingRoot(modelId), await reader.activeRoot(modelId)];
   const look = async () => {
     const roots = await reader.rootsOf(modelId);
     const digests = new Set<string>(roots.map(({ epochDigest }) => epochDigest));
@@ -55,6 +60,7 @@ export async function postedRoots(
   };
   const first = await look();
   if (first.leftOut.length === 0) return first;
+  await clock.sleep(LAG_MS);
   reader.forget(modelId);
   return look();
 }

@@ -36,13 +36,14 @@ export const unreadableOutcomes: ReadonlySet<number> = new Set([
 export const isGone = (error: unknown): error is CotrainError =>
   error instanceof CotrainError && (error.code === "BLOB_MISSING" || error.code === "BLOB_NOT_FOUND");
 
+const notItsBytes: ReadonlySet<string> = new Set(["ANSWER_TOO_LARGE", "BLOB_MISMATCH", "BLOB_CORRUPTED"]);
+
 /**
- * The source has no such blob, or answers with something else: its bytes do not have the digest, or are too many to be looked at.
- * Whoever appends to an answer says nothing about the blob.
+ * The source has no such blob, or answers with something else: its bytes do not have the digest, be it on its own disk, or are too
+ * many to be looked at. Whoever appends to an answer says nothing about the blob.
  */
 export const isNotHad = (error: unknown): error is CotrainError =>
-  isGone(error) ||
-  (error instanceof CotrainError && (error.code === "ANSWER_TOO_LARGE" || error.code === "BLOB_MISMATCH"));
+  isGone(error) || (error instanceof CotrainError && notItsBytes.has(error.code));
 
 export interface PayloadPlace {
   readonly head: Pick<PostedHead, "runId" | "round">;

@@ -14,7 +14,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import { RetryableError } from "../base/index.ts";
+import { type Clock, RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
 import { type HeadDocuments, readHeadDocuments, requireNewData, runDocuments, wasAdmitted } from "./documents.ts";
@@ -66,6 +66,7 @@ export interface VerifySummary {
 export interface VerifyModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
+  readonly clock?: Clock;
 }
 
 class Problems {
@@ -114,7 +115,7 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const ofRun = runDocuments(reader, blobs, runId);
   const definition = await whole.attempt(() => ofRun.definition());
   // Before anything else is made of the roots, which are kept as they are whole.
-  const { roots, leftOut } = await postedRoots(reader, blobs, run.modelId);
+  const { roots, leftOut } = await postedRoots(reader, blobs, run.modelId, modules.clock);
   for (const root of leftOut) whole.add("missing", leftOutSentence(root));
   const signedThrough = await lastSigned(modules, runId, heads, whole);
   const rejected = new Set<string>();

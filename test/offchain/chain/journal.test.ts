@@ -73,13 +73,15 @@ async function openPosting(node: Node, confirmations = 0) {
     call: (work) => work(client),
     sameChain: async () => undefined,
   };
-  const seen = { looks: 0, anew: 0 };
+  const seen = { looks: 0, anew: 0, from: [] as number[] };
   const kind: PostingKind<string, string> = {
     kind: "effect",
     done: async (_payload, anew) => {
       seen.looks += 1;
-      if (anew) seen.anew += 1;
-      return anew && !node.isMute ? "there" : undefined;
+      if (anew === undefined) return undefined;
+      seen.anew += 1;
+      seen.from.push(anew);
+      return node.isMute ? undefined : "there";
     },
     prepare: async () => "send",
     call: () => ({ to: `0x${"ee".repeat(20)}`, data: "0x" }),
@@ -189,19 +191,31 @@ test.each(steps)(
   },
 );
 
-test("what was mined is read anew when it has its confirmations, and not before", async () => {
-  const node: Node = { latest: 1, pending: 1, price: 10n, mined: 10n, tip: 12n };
-  const { posting, seen, turns } = await openPosting(node, 3);
+test.each([
+  [3, "what was mined is read anew when it has its confirmations, and not before"],
+  [0, "what was mined is not read anew before the node that tells the events is where the one of the receipt was"],
+])("with %i confirmations %s, from its block on", async (confirmations) => {
+  const mined = 10n;
+  const tip = mined + BigInt(confirmations);
+  const node: Node = { latest: 1, pending: 1, price: 10n, mined, tip: tip - 1n };
+  const { posting, seen, turns } = await openPosting(node, confirmations);
   await turns();
   expect(seen.anew).toBe(0);
-  node.tip = 13n;
+  node.tip = tip;
   await turns();
-  expect(seen.anew).toBe(1);
   expect(await posting).toBe("there");
+  expect(seen.from).toEqual([Number(mined)]);
 });
 
 test("what was mined and is left out again and again is given up for others, after three readings", async () => {
-  const { posting, seen, turns } = await openPosting({ latest: 1, pending: 1, price: 10n, mined: 10n, isMute: true });
+  const { posting, seen, turns } = await openPosting({
+    latest: 1,
+    pending: 1,
+    price: 10n,
+    mined: 10n,
+    tip: 10n,
+    isMute: true,
+  });
   await turns();
   expect(seen.anew).toBe(3);
   await expect(posting).rejects.toMatchObject({ code: "POSTING_UNSEEN", retryable: true });

@@ -194,7 +194,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
   /** What is asked, of the chain as it is now. */
   const carriers: { readonly [N in AskName]: (ask: Extract<Ask, { readonly name: N }>, job: Job) => AnswerOf<N> } = {
     look: ({ anew }, { id }) => ({
-      found: isThere(id) && (!mute || (anew && chance(0.5))) ? { result: { effect: id } } : null,
+      found: isThere(id) && (!mute || (anew !== undefined && chance(0.5))) ? { result: { effect: id } } : null,
     }),
     prepare: (_ask, { id }) => {
       const newest = String(node.landed - 1);

@@ -143,6 +143,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     rewind: (sequence) => void heads.splice(sequence + 1),
     chainId: 31_337,
     contracts,
+    confirmations: 0,
     modelContracts: async () => modelContracts,
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),

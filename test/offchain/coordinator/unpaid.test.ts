@@ -1,4 +1,7 @@
 /** Every zero has its reason: in the API, and in the lines that commands show. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
 import { getAddress } from "viem";
 import {
   type Address,
@@ -6,6 +9,7 @@ import {
   asHead,
   canonicalJson,
   type CheckpointManifest,
+  type Digest,
   digestOfJson,
   type EpochInputs,
   type EpochManifest,
@@ -71,20 +75,45 @@ const unpaidUnder = async (manifest: string): Promise<readonly UnpaidWork[]> =>
 
 const told = (works: readonly UnpaidWork[]) => works.map((work) => [work.epoch, work.account, work.reason]);
 
+const losses: [string, (digest: Digest) => Promise<void>][] = [
+  ["were lost", (digest) => harness.blobs.delete(digest)],
+  ["have a bit that flipped", flipIn],
+];
+/** What a disk does. */
+async function flipIn(digest: Digest): Promise<void> {
+  const file = join(harness.directory, "blobs", digest.slice(2, 4), digest.slice(2));
+  const bytes = await readFile(file);
+  bytes[10]! ^= 1;
+  await writeFile(file, bytes);
+}
+
 describe("what work has earned", () => {
-  it("is known, and more can be earned, though the rewards under the active root were lost", async () => {
+  it.each(losses)("is known, and more can be earned, though the rewards under the active root %s", async (_, lose) => {
     const { b } = await settled();
     await activate();
     const { rewards } = harness.run.driver.state.epochs.at(-1)!.computed!;
-    await harness.blobs.delete(rewards);
+    await lose(rewards);
     expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128" });
-    expect(await harness.blobs.has(rewards)).toBe(true);
-    await harness.blobs.delete(rewards);
+    await expect(harness.blobs.get(rewards)).resolves.toBeDefined();
+    await lose(rewards);
     const context = { state: harness.run.driver.state, signal: new AbortController().signal };
     await computeEpoch(harness.run, { kind: "computeEpoch", key: "computeEpoch/2/1", epoch: 2 }, context).catch(
       () => undefined,
     );
-    expect(await harness.blobs.has(rewards)).toBe(true);
+    await expect(harness.blobs.get(rewards)).resolves.toBeDefined();
+  });
+
+  it("is not to be had where more is broken, and where that lies is told to nobody", async () => {
+    const { b } = await settled();
+    await activate();
+    const { manifest, rewards } = harness.run.driver.state.epochs.at(-1)!.computed!;
+    for (const digest of [manifest, rewards]) await flipIn(digest);
+    const { reward, blob } = harness.client;
+    for (const ask of [() => reward(runId, b.beneficiary), () => blob(runId, rewards, 1 << 20)]) {
+      const error: unknown = await ask().catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "BLOB_NOT_FOUND", status: 404 });
+      expect(JSON.stringify([error, (error as Error).message])).not.toContain(harness.directory);
+    }
   });
 });
 

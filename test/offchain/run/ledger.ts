@@ -97,6 +97,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
   const reader: ChainReader = {
     chainId: 31_337,
     contracts,
+    confirmations: 0,
     chainTime: async () => ledger.now,
     settledTime: async () => ledger.now,
     tip: never,

@@ -30,8 +30,8 @@ export interface Mined {
 
 /** By name: what is asked, and the answer. */
 interface Asks {
-  /** Whether the posting's effect is there; `anew`: read from the beginning, since an RPC may have left its event out. */
-  look: { asks: { readonly anew: boolean }; answer: { readonly found: { readonly result: unknown } | null } };
+  /** Whether the effect is there; `anew`: read once more from this block on, since an RPC may have left its event out. */
+  look: { asks: { readonly anew?: number }; answer: { readonly found: { readonly result: unknown } | null } };
   /** Whether something must come first, or it can never be. */
   prepare: { asks: object; answer: { readonly ready: "send" | "wait" | Refused } };
   /** Fees, and for a first transaction its nonce and gas. */

@@ -20,7 +20,7 @@ export interface CarryOutModules {
 export interface PostingInWork {
   readonly context: Pick<JobContext, "signal" | "note">;
   readonly target: () => { readonly to: Address; readonly data: Hex };
-  readonly done: (anew: boolean) => Promise<unknown>;
+  readonly done: (anew?: number) => Promise<unknown>;
   readonly prepare: () => Promise<"send" | "wait" | CotrainError>;
 }
 

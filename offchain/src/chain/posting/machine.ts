@@ -179,7 +179,7 @@ const giveWay = (one: Case): Step => later(remembering(one, { minableSince: null
 
 /** The next turn begins with a look: everything may have changed. */
 const lookAgain = (one: Case, values: Partial<Work> = {}): Step =>
-  ask(one, { at: "look" }, { type: "ask", name: "look", anew: false }, values);
+  ask(one, { at: "look" }, { type: "ask", name: "look" }, values);
 
 const rest = (one: Case, values: Partial<Work> = {}): Step =>
   ask(one, { at: "rest" }, { type: "ask", name: "rest", ms: one.state.rules.pollInterval }, values);
@@ -194,7 +194,7 @@ const askReceipts = (one: Case, { sent }: Progress, at: "receipts" | "taken"): S
 
 /** Contracts refuse, too, what is there already. */
 const unlessThere = (one: Case, refused: Refused): Step =>
-  ask(one, { at: "refused", refused }, { type: "ask", name: "look", anew: true });
+  ask(one, { at: "refused", refused }, { type: "ask", name: "look", anew: 0 });
 
 const givenUp = (code: string, message: string): Refused => ({
   kind: "refused",
@@ -305,9 +305,9 @@ const answers: Answers = {
   receipts: (one, { mined }) => {
     if (!mined) return ask(one, { at: "nonce" }, { type: "ask", name: "nonce" });
     // A front runner may have done the same a moment before: look again before it is called a refusal.
-    if (mined.reverted) return ask(one, { at: "reverted" }, { type: "ask", name: "look", anew: false });
-    if (one.state.rules.confirmations > 0) return ask(one, { at: "confirmed", mined }, { type: "ask", name: "tip" });
-    return ask(one, { at: "seen", mined }, { type: "ask", name: "look", anew: false });
+    if (mined.reverted) return ask(one, { at: "reverted" }, { type: "ask", name: "look" });
+    // Also without confirmations: the node that tells the events may be behind the one that told of the receipt.
+    return ask(one, { at: "confirmed", mined }, { type: "ask", name: "tip" });
   },
   reverted: (one, { found }) =>
     found ? end(one, { kind: "done", ...found }) : ask(one, { at: "reason" }, { type: "ask", name: "reason" }),
@@ -321,12 +321,12 @@ const answers: Answers = {
   confirmed: (one, { block }) => {
     const { mined } = one.phase;
     if (mined.block + one.state.rules.confirmations > block) return rest(one);
-    return ask(one, { at: "seen", mined }, { type: "ask", name: "look", anew: false });
+    return ask(one, { at: "seen", mined }, { type: "ask", name: "look" });
   },
   seen: (one, { found }) =>
     found
       ? end(one, { kind: "done", ...found })
-      : ask(one, { at: "anew", mined: one.phase.mined }, { type: "ask", name: "look", anew: true }),
+      : ask(one, { at: "anew", mined: one.phase.mined }, { type: "ask", name: "look", anew: one.phase.mined.block }),
   anew: (one, { found }) => {
     if (found) return end(one, { kind: "done", ...found });
     const unseen = one.work.unseen + 1;

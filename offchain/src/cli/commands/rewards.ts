@@ -108,11 +108,11 @@ const earners = (run: LocalRun): Entry[] =>
       open: () => openWallet(run.state, name as Role),
     }));
 
-async function isUnsettled(reader: ChainReader, modelId: ModelId, runId: RunId): Promise<boolean> {
-  const [active, heads] = await Promise.all([reader.activeRoot(modelId), reader.headsSince(runId, 0)]);
-  const last = heads.at(-1);
+/** Whether there are heads that the active root does not cover: for the sake of a hint no command asks much, or fails. */
+async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRewards | undefined): Promise<boolean> {
+  const last = await reader.head(runId).catch(() => undefined);
   if (!last || last.round === 0) return false;
-  return (await reader.epochOf(modelId, last.anchoredAt)) > (active?.epoch ?? 0);
+  return rewards === undefined || (rewards.through.runId === runId && rewards.through.head !== last.head);
 }
 
 const workerKeystore = (state: string) => ({
@@ -150,7 +150,7 @@ async function atPlace<T>(
       // The model is the one of the run's record on-chain, whatever the coordinator says.
       const { modelId } = await reader.run(runId);
       const rewards = await activeRewards(modelId, client, reader);
-      const unsettled = await isUnsettled(reader, modelId, runId);
+      const unsettled = await isUnsettled(reader, runId, rewards);
       return work({ connection, modelId, addresses: contracts, rewards, unsettled, entries });
     });
   }
@@ -170,7 +170,7 @@ async function atPlace<T>(
       const reader = createReader(connection, readerOptions(connection.url, connection.chainId, own));
       const rewards = await activeRewards(modelId, blobSourceOf(run.blobs), reader);
       const entries = ownEntries ?? earners(run);
-      const unsettled = await isUnsettled(reader, modelId, run.runId);
+      const unsettled = await isUnsettled(reader, run.runId, rewards);
       return work({ connection, modelId, addresses: own.addresses, rewards, unsettled, entries });
     },
     rpc,

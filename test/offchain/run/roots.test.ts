@@ -1,0 +1,44 @@
+/** Which roots there must be, where nodes behind one address lag behind each other. */
+import { digestOfJson, type ModelId } from "@cotrain/sdk/protocol";
+import { expect, it } from "vitest";
+
+import { createManualClock, UserError } from "../../../offchain/src/base/index.ts";
+import type { ChainReader, PostedRoot } from "../../../offchain/src/chain/index.ts";
+import type { BlobSource } from "../../../offchain/src/run/index.ts";
+import { postedRoots } from "../../../offchain/src/run/roots.ts";
+
+const root = { root: digestOfJson("root"), epoch: 3, epochDigest: digestOfJson("manifest") } as unknown as PostedRoot;
+const blobs: BlobSource = { blob: () => Promise.reject(new UserError("BLOB_MISSING", "There is none.")) };
+
+function readRoots(confirmations: number) {
+  const clock = createManualClock();
+  const told: PostedRoot[] = [];
+  const reader = {
+    confirmations,
+    activeRoot: async () => undefined,
+    pendingRoot: async () => root,
+    rootsOf: async () => [...told],
+    forget: () => undefined,
+  } as unknown as ChainReader;
+  const found = postedRoots(reader, blobs, digestOfJson("model") as unknown as ModelId, clock);
+  return { clock, told, found };
+}
+
+it("what a node that lags does not tell of yet is looked for again after a pause", async () => {
+  const { clock, told, found } = readRoots(0);
+  while (clock.sleepers === 0) await new Promise(setImmediate);
+  told.push(root);
+  await clock.advance(3_000);
+  expect(await found).toEqual({ roots: [root], leftOut: [] });
+});
+
+it("what is not there after it either is left out", async () => {
+  const { clock, found } = readRoots(0);
+  while (clock.sleepers === 0) await new Promise(setImmediate);
+  await clock.advance(3_000);
+  expect(await found).toEqual({ roots: [], leftOut: [root.root] });
+});
+
+it("what waits for confirmations is not left out", async () => {
+  expect(await readRoots(1).found).toEqual({ roots: [], leftOut: [] });
+});
