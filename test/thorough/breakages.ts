@@ -218,16 +218,16 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "the pauses of jobs are measured by the wall clock",
-    file: "offchain/src/service/persistence/jobs.ts",
-    text: '.where("next_at", "<=", time())',
-    instead: '.where("next_at", "<=", clock.now())',
+    file: "offchain/src/service/persistence/jobTable.ts",
+    text: '.where("next_at", "<=", this.#time())',
+    instead: '.where("next_at", "<=", this.#clock.now())',
     tests: ["test/offchain/service/persistence/jobs.test.ts"],
   },
   {
     name: "a pause that another process wrote down lasts as long as it likes",
-    file: "offchain/src/service/persistence/jobs.ts",
-    text: '.where("next_at", ">", time() + cap)',
-    instead: '.where("next_at", ">", 2 * time())',
+    file: "offchain/src/service/persistence/jobTable.ts",
+    text: '.where("next_at", ">", latest)',
+    instead: '.where("next_at", ">", 2 * latest)',
     tests: ["test/offchain/service/persistence/jobs.test.ts"],
   },
   {

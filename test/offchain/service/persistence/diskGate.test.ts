@@ -11,7 +11,7 @@ import {
   type JobSchema,
   openJobTable,
   startJobRunner,
-} from "../../../../offchain/src/service/persistence/jobs.ts";
+} from "../../../../offchain/src/service/persistence/index.ts";
 import { createLogger } from "../../../../offchain/src/service/processes/logging.ts";
 import { canRun } from "../../../needs.ts";
 import { mountSmallDisk } from "../smallDisk.ts";

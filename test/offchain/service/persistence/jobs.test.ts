@@ -18,7 +18,7 @@ import {
   type JobTableOptions,
   openJobTable,
   startJobRunner,
-} from "../../../../offchain/src/service/persistence/jobs.ts";
+} from "../../../../offchain/src/service/persistence/index.ts";
 import { eventually, temporaryDirectory } from "../support.ts";
 
 interface Fixture {
