@@ -21,7 +21,7 @@ export type Reverted =
     }
   | { readonly kind: "root" | "activation"; readonly modelId: ModelId; readonly epoch: number };
 
-export interface WatchModules {
+interface WatchModules {
   readonly reader: ChainReader;
   readonly journal: Pick<Journal, "finished" | "reopen">;
   readonly kinds: PostingKinds;

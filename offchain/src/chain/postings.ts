@@ -37,7 +37,7 @@ export interface PostingKinds {
   readonly activations: PostingKind<ActivationPayload, RootResult>;
 }
 
-export interface PostingModules {
+interface PostingModules {
   readonly reader: ChainReader;
   readonly addresses: ContractAddresses;
   /** The journal that the kinds are opened with. */

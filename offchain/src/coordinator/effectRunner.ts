@@ -20,7 +20,7 @@ export interface EffectContext {
 /** Does an effect; the event it returns ends it, an error becomes an EffectFailed. */
 export type EffectHandler = (effect: Effect, context: EffectContext) => Promise<Unstamped>;
 
-export interface RunnerOptions {
+interface RunnerOptions {
   readonly writer: Pick<EventWriter, "state" | "stopped" | "submit">;
   readonly clock: Clock;
   readonly runClock: RunClock;

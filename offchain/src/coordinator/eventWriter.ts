@@ -23,7 +23,7 @@ const SNAPSHOT_EVERY = 500;
 
 export type ChangeListener = (state: RunState, event: RunEvent, before: RunState | null) => void;
 
-export interface WriterOptions {
+interface WriterOptions {
   readonly runId: RunId;
   readonly database: Database<CoordinatorSchema>;
   readonly log: EventLog<RunEvent>;

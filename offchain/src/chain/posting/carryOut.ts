@@ -9,7 +9,7 @@ import { type ChainConnection, isAway, isRevert } from "../connection.ts";
 import { tooDear } from "../fees.ts";
 import type { AnswerOf, Ask, AskName, AskOf, Fault, Mined, Refused } from "./asks.ts";
 
-export interface CarryOutModules {
+interface CarryOutModules {
   readonly connection: ChainConnection;
   readonly account: LocalAccount;
   readonly clock: Clock;
@@ -25,7 +25,7 @@ export interface PostingInWork {
 }
 
 /** Answers what is asked. @throws what `faultOf` reads */
-export type CarryOut = <N extends AskName>(ask: AskOf<N>, posting: PostingInWork) => Promise<AnswerOf<N>>;
+type CarryOut = <N extends AskName>(ask: AskOf<N>, posting: PostingInWork) => Promise<AnswerOf<N>>;
 
 type Carriers = {
   readonly [N in AskName]: (ask: AskOf<N>, posting: PostingInWork) => Promise<AnswerOf<N>>;
