@@ -1,7 +1,7 @@
 /**
- * What all actions are made of. A read is a function of (client, args). A write is such a function that sends a transaction,
- * and carries the rest of its life beside it: `call` (what is sent, for batches and proposals), `simulate`, `sync` (send and
- * wait) and `extractEvent`.
+ * What all actions are made of. A read is a function of (client, args) that asks a view of a contract. A write is such a
+ * function that sends a transaction, and carries the rest of its life beside it: `call` (what is sent, for batches and
+ * proposals), `simulate`, `sync` (send and wait) and `extractEvent`.
  */
 import {
   type Abi,
@@ -11,6 +11,7 @@ import {
   type ContractEventName,
   type ContractFunctionArgs,
   type ContractFunctionName,
+  type ContractFunctionReturnType,
   encodeFunctionData,
   type EncodeFunctionDataParameters,
   type GetEventArgs,
@@ -19,10 +20,11 @@ import {
   type Log,
   parseEventLogs,
   type ParseEventLogsParameters,
+  type ReadContractParameters,
   type TransactionReceipt,
 } from "viem";
 import { parseAccount } from "viem/accounts";
-import { call, sendTransaction, waitForTransactionReceipt } from "viem/actions";
+import { call, readContract, sendTransaction, waitForTransactionReceipt } from "viem/actions";
 import { addressesFor } from "../addresses.ts";
 import { AccountMissingError, EventMissingError, TransactionRevertedError } from "../baseErrors.ts";
 import { decodeError, withContractErrors } from "../decodeError.ts";
@@ -42,6 +44,59 @@ export interface ReadOptions {
 }
 
 export type ReadArgs<Args> = ClientArgs<Args & Addressed> & ReadOptions;
+
+type Viewing = "view" | "pure";
+type ViewName<abi extends Abi> = ContractFunctionName<abi, Viewing>;
+
+/** A view of a contract before it is asked. */
+export interface View<abi extends Abi, name extends ViewName<abi>> {
+  readonly address: Address;
+  readonly abi: abi;
+  readonly functionName: name;
+  readonly args: ContractFunctionArgs<abi, Viewing, name>;
+}
+
+/** The view of a contract's function. */
+export const viewOf = <const abi extends Abi, name extends ViewName<abi>>(
+  address: Address,
+  abi: abi,
+  functionName: name,
+  args: ContractFunctionArgs<abi, Viewing, name>,
+): View<abi, name> => ({ address, abi, functionName, args });
+
+/** @throws ContractError where the contract refuses */
+export type Read<Args, Result> = (client: Client, args: ClientArgs<Args> & ReadOptions) => Promise<Result>;
+
+/** What a read says of itself. */
+export interface ReadDefinition<Args, abi extends Abi, name extends ViewName<abi>, Result> {
+  /** Whether it asks a singleton, whose address may follow from the client's chain. */
+  readonly addressed: boolean;
+  readonly view: (args: Args) => View<abi, name>;
+  /** Left out where the answer is what the contract returns. */
+  readonly present?: (value: ContractFunctionReturnType<abi, Viewing, name>) => Result;
+}
+
+export function defineRead<
+  Args,
+  const abi extends Abi,
+  name extends ViewName<abi>,
+  Result = ContractFunctionReturnType<abi, Viewing, name>,
+>({ addressed, view, present }: ReadDefinition<Args, abi, name, Result>): Read<Args, Result> {
+  return async (client, args) => {
+    const located = addressed ? { ...args, addresses: addressesFor(client, args.addresses) } : args;
+    const { blockNumber } = args;
+    const asked = {
+      ...view(located as unknown as Args),
+      ...(blockNumber === undefined ? {} : { blockNumber }),
+    } as unknown as ReadContractParameters<abi, name>;
+    const value = (await withContractErrors(readContract(client, asked))) as ContractFunctionReturnType<
+      abi,
+      Viewing,
+      name
+    >;
+    return present ? present(value) : (value as Result);
+  };
+}
 
 /** A contract call before it is sent: for `sendCalls` (EIP-5792), multicall, gas estimation and `propose` alike. */
 export interface Call {

@@ -1,11 +1,8 @@
 /** CheckpointRegistry: each run's hash chain of checkpoints. */
-import { type Client, decodeFunctionResult, type Hex } from "viem";
-import { readContract } from "viem/actions";
+import { decodeFunctionResult, type Hex } from "viem";
 import { checkpointRegistryAbi } from "../abis/index.ts";
-import { addressesFor } from "../addresses.ts";
-import { withContractErrors } from "../decodeError.ts";
 import type { HeadHash } from "../protocol/ids.ts";
-import { type Addressed, callOf, defineWrite, findEvent, type ReadArgs } from "./action.ts";
+import { type Addressed, callOf, defineRead, defineWrite, findEvent, viewOf } from "./action.ts";
 
 export interface PostHeadArgs extends Addressed {
   readonly runId: Hex;
@@ -43,16 +40,9 @@ export interface CurrentHead {
   readonly round: bigint;
 }
 
-export async function headOf(client: Client, args: ReadArgs<{ readonly runId: Hex }>): Promise<CurrentHead> {
-  const { addresses, runId, ...at } = args;
-  const [head, sequence, round] = await withContractErrors(
-    readContract(client, {
-      abi: checkpointRegistryAbi,
-      address: addressesFor(client, addresses).checkpointRegistry,
-      functionName: "headOf",
-      args: [runId],
-      ...at,
-    }),
-  );
-  return { head: head as HeadHash, sequence, round };
-}
+export const headOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId }: Addressed & { readonly runId: Hex }) =>
+    viewOf(addresses.checkpointRegistry, checkpointRegistryAbi, "headOf", [runId]),
+  present: ([head, sequence, round]): CurrentHead => ({ head: head as HeadHash, sequence, round }),
+});

@@ -1,10 +1,7 @@
 /** Emission: epochs, budgets, and what may still be minted. */
-import type { Client, Hex } from "viem";
-import { readContract } from "viem/actions";
+import type { Hex } from "viem";
 import { emissionAbi } from "../abis/index.ts";
-import { addressesFor } from "../addresses.ts";
-import { withContractErrors } from "../decodeError.ts";
-import { type Addressed, callOf, defineWrite, eventOf, nothing, type ReadArgs } from "./action.ts";
+import { type Addressed, callOf, defineRead, defineWrite, eventOf, nothing, viewOf } from "./action.ts";
 import type { ModelArgs } from "./models.ts";
 
 export interface SetBudgetArgs extends Addressed {
@@ -24,23 +21,19 @@ export const setBudget = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, emissionAbi, "BudgetSet"),
 });
 
-const contract = (client: Client, { addresses, blockNumber }: ReadArgs<object>) => ({
-  abi: emissionAbi,
-  address: addressesFor(client, addresses).emission,
-  ...(blockNumber === undefined ? {} : { blockNumber }),
+/** Epoch of a time (chain seconds), counted from 1; 0 before the model's creation. */
+export const epochOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, timestamp }: ModelArgs & { readonly timestamp: number } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "epochOf", [modelId, timestamp]),
 });
 
-/** Epoch of a time (chain seconds), counted from 1; 0 before the model's creation. */
-export const epochOf = (client: Client, args: ReadArgs<ModelArgs & { readonly timestamp: number }>): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, { ...contract(client, args), functionName: "epochOf", args: [args.modelId, args.timestamp] }),
-  );
-
 /** Chain time at which an epoch is over. */
-export const epochEnd = (client: Client, args: ReadArgs<ModelArgs & { readonly epoch: bigint }>): Promise<number> =>
-  withContractErrors(
-    readContract(client, { ...contract(client, args), functionName: "epochEnd", args: [args.modelId, args.epoch] }),
-  );
+export const epochEnd = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, epoch }: ModelArgs & { readonly epoch: bigint } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "epochEnd", [modelId, epoch]),
+});
 
 export interface AuthorisableArgs extends ModelArgs {
   /** `rewardKind` of the protocol. */
@@ -53,30 +46,22 @@ export interface AuthorisableArgs extends ModelArgs {
 }
 
 /** What may still be authorised for a kind on account of some epochs, in share wei. */
-export const authorisable = (client: Client, args: ReadArgs<AuthorisableArgs>): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, {
-      ...contract(client, args),
-      functionName: "authorisable",
-      args: [args.modelId, args.kind, args.from, args.to, args.asOf],
-    }),
-  );
+export const authorisable = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, kind, from, to, asOf }: AuthorisableArgs & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "authorisable", [modelId, kind, from, to, asOf]),
+});
 
 /** The budget in force in an epoch; all zero for epoch 0. */
-export const budgetOf = (client: Client, args: ReadArgs<ModelArgs & { readonly epoch: bigint }>) =>
-  withContractErrors(
-    readContract(client, { ...contract(client, args), functionName: "budgetOf", args: [args.modelId, args.epoch] }),
-  );
+export const budgetOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, epoch }: ModelArgs & { readonly epoch: bigint } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "budgetOf", [modelId, epoch]),
+});
 
 /** The last epoch on whose account a kind was authorised. */
-export const authorisedThrough = (
-  client: Client,
-  args: ReadArgs<ModelArgs & { readonly kind: number }>,
-): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, {
-      ...contract(client, args),
-      functionName: "authorisedThrough",
-      args: [args.modelId, args.kind],
-    }),
-  );
+export const authorisedThrough = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, kind }: ModelArgs & { readonly kind: number } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "authorisedThrough", [modelId, kind]),
+});

@@ -8,11 +8,9 @@ import {
   keccak256,
   stringToHex,
 } from "viem";
-import { readContract } from "viem/actions";
 import { modelGovernorAbi } from "../abis/index.ts";
 import { AccountMissingError } from "../baseErrors.ts";
-import { withContractErrors } from "../decodeError.ts";
-import { callOf, defineWrite, eventOf, type ReadOptions } from "./action.ts";
+import { callOf, defineRead, defineWrite, eventOf, type ReadOptions, viewOf } from "./action.ts";
 
 /** What a proposal consists of. Queueing and executing name all of it again, since the governor keeps only its hash. */
 export interface Proposal {
@@ -138,68 +136,65 @@ export const cancel = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "ProposalCanceled"),
 });
 
-type GovernorReadArgs = GovernorArgs & ReadOptions;
-type ProposalReadArgs = GovernorReadArgs & { readonly proposalId: bigint };
-
-const contract = ({ governor, blockNumber }: GovernorReadArgs) => ({
-  abi: modelGovernorAbi,
-  address: governor,
-  ...(blockNumber === undefined ? {} : { blockNumber }),
-});
+type ProposalIdArgs = GovernorArgs & { readonly proposalId: bigint };
 
 const states = ["pending", "active", "canceled", "defeated", "succeeded", "queued", "expired", "executed"] as const;
 export type ProposalState = (typeof states)[number];
 
 /** @throws GovernorNonexistentProposalError */
-export async function proposalState(client: Client, args: ProposalReadArgs): Promise<ProposalState> {
-  const state = await withContractErrors(
-    readContract(client, { ...contract(args), functionName: "state", args: [args.proposalId] }),
-  );
-  return states[state] ?? "pending";
-}
+export const proposalState = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) => viewOf(governor, modelGovernorAbi, "state", [proposalId]),
+  present: (state): ProposalState => states[state] ?? "pending",
+});
 
 /** Chain time at which votes are counted; 0 for a proposal that does not exist. */
-export const proposalSnapshot = (client: Client, args: ProposalReadArgs): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, { ...contract(args), functionName: "proposalSnapshot", args: [args.proposalId] }),
-  );
+export const proposalSnapshot = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) =>
+    viewOf(governor, modelGovernorAbi, "proposalSnapshot", [proposalId]),
+});
 
 /** Chain time at which voting ends; a late quorum moves it. */
-export const proposalDeadline = (client: Client, args: ProposalReadArgs): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, { ...contract(args), functionName: "proposalDeadline", args: [args.proposalId] }),
-  );
+export const proposalDeadline = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) =>
+    viewOf(governor, modelGovernorAbi, "proposalDeadline", [proposalId]),
+});
 
 /** Chain time from which a queued proposal can be executed; 0 before it is queued. */
-export const proposalEta = (client: Client, args: ProposalReadArgs): Promise<bigint> =>
-  withContractErrors(readContract(client, { ...contract(args), functionName: "proposalEta", args: [args.proposalId] }));
+export const proposalEta = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) => viewOf(governor, modelGovernorAbi, "proposalEta", [proposalId]),
+});
 
 /** Who made a proposal; the zero address for one that does not exist. */
-export const proposalProposer = (client: Client, args: ProposalReadArgs): Promise<Address> =>
-  withContractErrors(
-    readContract(client, { ...contract(args), functionName: "proposalProposer", args: [args.proposalId] }),
-  );
+export const proposalProposer = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) =>
+    viewOf(governor, modelGovernorAbi, "proposalProposer", [proposalId]),
+});
 
 /** Votes cast so far, in share wei. */
-export async function proposalVotes(
-  client: Client,
-  args: ProposalReadArgs,
-): Promise<{ readonly against: bigint; readonly for: bigint; readonly abstain: bigint }> {
-  const [against, inFavour, abstain] = await withContractErrors(
-    readContract(client, { ...contract(args), functionName: "proposalVotes", args: [args.proposalId] }),
-  );
-  return { against, for: inFavour, abstain };
-}
+export const proposalVotes = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) => viewOf(governor, modelGovernorAbi, "proposalVotes", [proposalId]),
+  present: ([against, inFavour, abstain]) => ({ against, for: inFavour, abstain }),
+});
 
 /** Whether an account has voted. */
-export const hasVoted = (client: Client, args: ProposalReadArgs & { readonly account: Address }): Promise<boolean> =>
-  withContractErrors(
-    readContract(client, { ...contract(args), functionName: "hasVoted", args: [args.proposalId, args.account] }),
-  );
+export const hasVoted = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId, account }: ProposalIdArgs & { readonly account: Address }) =>
+    viewOf(governor, modelGovernorAbi, "hasVoted", [proposalId, account]),
+});
 
 /** Votes that make a quorum at a time in the past (chain seconds), in share wei. */
-export const quorumAt = (client: Client, args: GovernorReadArgs & { readonly timepoint: bigint }): Promise<bigint> =>
-  withContractErrors(readContract(client, { ...contract(args), functionName: "quorum", args: [args.timepoint] }));
+export const quorumAt = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, timepoint }: GovernorArgs & { readonly timepoint: bigint }) =>
+    viewOf(governor, modelGovernorAbi, "quorum", [timepoint]),
+});
 
 /** How the governor decides: seconds and share wei. */
 export interface GovernorSettings {
@@ -209,14 +204,18 @@ export interface GovernorSettings {
   readonly quorumFloor: bigint;
 }
 
-export async function governorSettings(client: Client, args: GovernorReadArgs): Promise<GovernorSettings> {
-  const read = (functionName: keyof GovernorSettings) =>
-    withContractErrors(readContract(client, { ...contract(args), functionName }));
+const setting = (functionName: keyof GovernorSettings) =>
+  defineRead({
+    addressed: false,
+    view: ({ governor }: GovernorArgs) => viewOf(governor, modelGovernorAbi, functionName, []),
+  });
+
+export async function governorSettings(client: Client, args: GovernorArgs & ReadOptions): Promise<GovernorSettings> {
   const [votingDelay, votingPeriod, proposalThreshold, quorumFloor] = await Promise.all([
-    read("votingDelay"),
-    read("votingPeriod"),
-    read("proposalThreshold"),
-    read("quorumFloor"),
+    setting("votingDelay")(client, args),
+    setting("votingPeriod")(client, args),
+    setting("proposalThreshold")(client, args),
+    setting("quorumFloor")(client, args),
   ]);
   return { votingDelay, votingPeriod, proposalThreshold, quorumFloor };
 }

@@ -7,6 +7,7 @@ export type {
   Call,
   ClientArgs,
   EventArgs,
+  Read,
   ReadArgs,
   ReadOptions,
   ReceiptLike,

@@ -1,12 +1,9 @@
 /** ModelRegistry: creating models and finding their contracts. */
 import { type AbiParametersToPrimitiveTypes, type ExtractAbiFunction } from "abitype";
 import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
-import { readContract } from "viem/actions";
 import { modelRegistryAbi } from "../abis/index.ts";
-import { addressesFor } from "../addresses.ts";
-import { withContractErrors } from "../decodeError.ts";
 import type { ModelId } from "../protocol/ids.ts";
-import { type Addressed, callOf, defineWrite, eventOf, type ReadArgs } from "./action.ts";
+import { type Addressed, callOf, defineRead, defineWrite, eventOf, type ReadArgs, viewOf } from "./action.ts";
 
 /** All that a model is created from; see IModelRegistry.ModelConfig. Shares in wei, times in seconds. */
 export type ModelConfig = AbiParametersToPrimitiveTypes<
@@ -42,31 +39,33 @@ export interface ModelContracts {
   readonly timelock: Address;
 }
 
-const registryOf = (client: Client, args: ReadArgs<ModelArgs>) => {
-  const { addresses, modelId, ...at } = args;
-  return {
-    abi: modelRegistryAbi,
-    address: addressesFor(client, addresses).modelRegistry,
-    args: [modelId],
-    ...at,
-  } as const;
-};
-
 /** The model's shares, an ERC-20 with votes; the zero address for a model that does not exist. So with the next three. */
-export const sharesOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
-  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "sharesOf" }));
+export const sharesOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.modelRegistry, modelRegistryAbi, "sharesOf", [modelId]),
+});
 
 /** The model's governor. */
-export const governorOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
-  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "governorOf" }));
+export const governorOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.modelRegistry, modelRegistryAbi, "governorOf", [modelId]),
+});
 
 /** The timelock that commands the model. */
-export const timelockOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
-  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "timelockOf" }));
+export const timelockOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.modelRegistry, modelRegistryAbi, "timelockOf", [modelId]),
+});
 
 /** Who registers the model's first run. */
-export const organiserOf = (client: Client, args: ReadArgs<ModelArgs>): Promise<Address> =>
-  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "organiserOf" }));
+export const organiserOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.modelRegistry, modelRegistryAbi, "organiserOf", [modelId]),
+});
 
 /** Shares, governor and timelock at once. */
 export async function modelContractsOf(client: Client, args: ReadArgs<ModelArgs>): Promise<ModelContracts> {
@@ -79,18 +78,16 @@ export async function modelContractsOf(client: Client, args: ReadArgs<ModelArgs>
 }
 
 /** The model's clock: start and lengths in seconds; start 0 for a model that does not exist. */
-export const scheduleOf = (client: Client, args: ReadArgs<ModelArgs>) =>
-  withContractErrors(readContract(client, { ...registryOf(client, args), functionName: "scheduleOf" }));
+export const scheduleOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.modelRegistry, modelRegistryAbi, "scheduleOf", [modelId]),
+});
+
+const limits = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses }: Addressed) => viewOf(addresses.modelRegistry, modelRegistryAbi, "limits", []),
+});
 
 /** Bounds of every setting of every model: [minimum, maximum]. */
-export const settingLimits = (client: Client, args: ReadArgs<object> = {}) => {
-  const { addresses, ...at } = args;
-  return withContractErrors(
-    readContract(client, {
-      abi: modelRegistryAbi,
-      address: addressesFor(client, addresses).modelRegistry,
-      functionName: "limits",
-      ...at,
-    }),
-  );
-};
+export const settingLimits = (client: Client, args: ReadArgs<object> = {}) => limits(client, args);

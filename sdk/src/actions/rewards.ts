@@ -1,11 +1,18 @@
 /** ComputeRewards: cumulative roots, their window, claims. */
-import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
-import { readContract } from "viem/actions";
+import { type Address, decodeFunctionResult, type Hex } from "viem";
 import { computeRewardsAbi } from "../abis/index.ts";
-import { addressesFor } from "../addresses.ts";
-import { withContractErrors } from "../decodeError.ts";
 import type { Attestation } from "../protocol/typedData.ts";
-import { type Addressed, callOf, defineWrite, eventOf, eventsOf, findEvent, nothing, type ReadArgs } from "./action.ts";
+import {
+  type Addressed,
+  callOf,
+  defineRead,
+  defineWrite,
+  eventOf,
+  eventsOf,
+  findEvent,
+  nothing,
+  viewOf,
+} from "./action.ts";
 import type { ModelArgs } from "./models.ts";
 
 export interface PostRootArgs extends Addressed {
@@ -78,12 +85,6 @@ export const claimMany = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventsOf(receipt, computeRewardsAbi, "Claimed"),
 });
 
-const contract = (client: Client, { addresses, blockNumber }: ReadArgs<object>) => ({
-  abi: computeRewardsAbi,
-  address: addressesFor(client, addresses).computeRewards,
-  ...(blockNumber === undefined ? {} : { blockNumber }),
-});
-
 /** A root of cumulative rewards. */
 export interface RewardRoot {
   readonly root: Hex;
@@ -99,23 +100,24 @@ export interface RewardRoot {
 const present = (root: RewardRoot): RewardRoot | undefined => (root.epoch === 0 ? undefined : root);
 
 /** The root that claims are paid on; undefined before the first. */
-export const activeRoot = async (client: Client, args: ReadArgs<ModelArgs>): Promise<RewardRoot | undefined> =>
-  present(
-    await withContractErrors(
-      readContract(client, { ...contract(client, args), functionName: "active", args: [args.modelId] }),
-    ),
-  );
+export const activeRoot = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.computeRewards, computeRewardsAbi, "active", [modelId]),
+  present,
+});
 
 /** The root in its window; undefined without one. */
-export const pendingRoot = async (client: Client, args: ReadArgs<ModelArgs>): Promise<RewardRoot | undefined> =>
-  present(
-    await withContractErrors(
-      readContract(client, { ...contract(client, args), functionName: "pending", args: [args.modelId] }),
-    ),
-  );
+export const pendingRoot = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.computeRewards, computeRewardsAbi, "pending", [modelId]),
+  present,
+});
 
 /** What an account has been paid in all. */
-export const claimed = (client: Client, args: ReadArgs<ModelArgs & { readonly account: Address }>): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, { ...contract(client, args), functionName: "claimed", args: [args.modelId, args.account] }),
-  );
+export const claimed = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, account }: ModelArgs & { readonly account: Address } & Addressed) =>
+    viewOf(addresses.computeRewards, computeRewardsAbi, "claimed", [modelId, account]),
+});

@@ -1,13 +1,11 @@
 /** RunRegistry: runs, their governed parameters, admitted builds, posters and status. */
 import { type Client, decodeFunctionResult, type Hex } from "viem";
 import type { Address } from "viem";
-import { readContract } from "viem/actions";
 import { runRegistryAbi } from "../abis/index.ts";
-import { addressesFor } from "../addresses.ts";
-import { withContractErrors } from "../decodeError.ts";
 import type { Digest, ModelId, RunId } from "../protocol/ids.ts";
 import type { RunParams } from "../protocol/parameters.ts";
-import { type Addressed, callOf, defineWrite, eventOf, nothing, type ReadArgs } from "./action.ts";
+import type { RunBounds } from "../protocol/params.ts";
+import { type Addressed, callOf, defineRead, defineWrite, eventOf, nothing, type ReadArgs, viewOf } from "./action.ts";
 
 /** All that a run is registered with; see IRunRegistry.RunConfig. */
 export interface RunConfig {
@@ -99,12 +97,6 @@ export const setStatus = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "StatusSet"),
 });
 
-const registry = (client: Client, { addresses, blockNumber }: ReadArgs<object>) => ({
-  abi: runRegistryAbi,
-  address: addressesFor(client, addresses).runRegistry,
-  ...(blockNumber === undefined ? {} : { blockNumber }),
-});
-
 /** A run as RunRegistry holds it. */
 export interface Run {
   readonly modelId: ModelId;
@@ -118,58 +110,57 @@ export interface Run {
 }
 
 /** @throws RunRegistryUnknownRunError */
-export async function runOf(client: Client, args: ReadArgs<RunArgs>): Promise<Run> {
-  const run = await withContractErrors(
-    readContract(client, { ...registry(client, args), functionName: "runOf", args: [args.runId] }),
-  );
-  return { ...run, modelId: run.modelId as ModelId, definition: run.definition as Digest };
-}
+export const runOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId }: RunArgs & Addressed) => viewOf(addresses.runRegistry, runRegistryAbi, "runOf", [runId]),
+  present: (run): Run => ({ ...run, modelId: run.modelId as ModelId, definition: run.definition as Digest }),
+});
 
 /** Number of the latest parameters. @throws RunRegistryUnknownRunError */
 export const currentParamsVersion = async (client: Client, args: ReadArgs<RunArgs>): Promise<number> =>
   (await runOf(client, args)).version;
 
 /** Parameters of a version; all zero for one that does not exist. */
-export const paramsOf = (client: Client, args: ReadArgs<RunArgs & { readonly version: number }>): Promise<RunParams> =>
-  withContractErrors(
-    readContract(client, { ...registry(client, args), functionName: "paramsOf", args: [args.runId, args.version] }),
-  );
+export const paramsOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId, version }: RunArgs & { readonly version: number } & Addressed) =>
+    viewOf(addresses.runRegistry, runRegistryAbi, "paramsOf", [runId, version]),
+  present: (params): RunParams => params,
+});
 
 /** The bounds with which the run was registered. */
-export async function boundsOf(
-  client: Client,
-  args: ReadArgs<RunArgs>,
-): Promise<{ readonly min: RunParams; readonly max: RunParams }> {
-  const [min, max] = await withContractErrors(
-    readContract(client, { ...registry(client, args), functionName: "boundsOf", args: [args.runId] }),
-  );
-  return { min, max };
-}
+export const boundsOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId }: RunArgs & Addressed) =>
+    viewOf(addresses.runRegistry, runRegistryAbi, "boundsOf", [runId]),
+  present: ([min, max]): RunBounds => ({ min, max }),
+});
 
 /** Version of the parameters in force at a time (chain seconds); 0 before the run's registration. */
-export const versionAt = (client: Client, args: ReadArgs<RunArgs & { readonly timestamp: number }>): Promise<number> =>
-  withContractErrors(
-    readContract(client, { ...registry(client, args), functionName: "versionAt", args: [args.runId, args.timestamp] }),
-  );
+export const versionAt = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId, timestamp }: RunArgs & { readonly timestamp: number } & Addressed) =>
+    viewOf(addresses.runRegistry, runRegistryAbi, "versionAt", [runId, timestamp]),
+});
 
 /** Whether workers may run this build. */
-export const isAdmitted = (client: Client, args: ReadArgs<RunArgs & { readonly build: Hex }>): Promise<boolean> =>
-  withContractErrors(
-    readContract(client, {
-      ...registry(client, args),
-      functionName: "isAdmitted",
-      args: [args.runId, args.build],
-    }),
-  );
+export const isAdmitted = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId, build }: RunArgs & { readonly build: Hex } & Addressed) =>
+    viewOf(addresses.runRegistry, runRegistryAbi, "isAdmitted", [runId, build]),
+});
 
 /** The model's run that is not finished; zero without one. */
-export const openRunOf = async (client: Client, args: ReadArgs<{ readonly modelId: Hex }>): Promise<RunId> =>
-  (await withContractErrors(
-    readContract(client, { ...registry(client, args), functionName: "openRunOf", args: [args.modelId] }),
-  )) as RunId;
+export const openRunOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: Addressed & { readonly modelId: Hex }) =>
+    viewOf(addresses.runRegistry, runRegistryAbi, "openRunOf", [modelId]),
+  present: (run) => run as RunId,
+});
 
 /** How many runs the model has registered. */
-export const runCountOf = (client: Client, args: ReadArgs<{ readonly modelId: Hex }>): Promise<number> =>
-  withContractErrors(
-    readContract(client, { ...registry(client, args), functionName: "runCountOf", args: [args.modelId] }),
-  );
+export const runCountOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
+    viewOf(addresses.runRegistry, runRegistryAbi, "runCountOf", [modelId]),
+});

@@ -1,9 +1,7 @@
 /** ModelShares: an ERC-20 with votes by time. Transfers and permits are those of any ERC-20; here is what Cotrain adds. */
-import type { Address, Client } from "viem";
-import { readContract } from "viem/actions";
+import type { Address } from "viem";
 import { modelSharesAbi } from "../abis/index.ts";
-import { withContractErrors } from "../decodeError.ts";
-import { callOf, defineWrite, eventOf, nothing, type ReadOptions } from "./action.ts";
+import { callOf, defineRead, defineWrite, eventOf, nothing, viewOf } from "./action.ts";
 
 export interface SharesArgs {
   /** The model's shares: `sharesOf`. */
@@ -23,43 +21,42 @@ export const delegate = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, modelSharesAbi, "DelegateChanged"),
 });
 
-type SharesReadArgs = SharesArgs & ReadOptions;
-type AccountArgs = SharesReadArgs & { readonly account: Address };
-
-const contract = ({ shares, blockNumber }: SharesReadArgs) => ({
-  abi: modelSharesAbi,
-  address: shares,
-  ...(blockNumber === undefined ? {} : { blockNumber }),
-});
+type AccountArgs = SharesArgs & { readonly account: Address };
 
 /** Shares of an account, in wei. */
-export const balanceOf = (client: Client, args: AccountArgs): Promise<bigint> =>
-  withContractErrors(readContract(client, { ...contract(args), functionName: "balanceOf", args: [args.account] }));
+export const balanceOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares, account }: AccountArgs) => viewOf(shares, modelSharesAbi, "balanceOf", [account]),
+});
 
 /** Shares in existence, in wei. */
-export const totalSupply = (client: Client, args: SharesReadArgs): Promise<bigint> =>
-  withContractErrors(readContract(client, { ...contract(args), functionName: "totalSupply" }));
+export const totalSupply = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares }: SharesArgs) => viewOf(shares, modelSharesAbi, "totalSupply", []),
+});
 
 /** Shares in existence at a time in the past (chain seconds), in wei: what votes are a part of. @throws ERC5805FutureLookupError */
-export const pastSupplyOf = (client: Client, args: SharesReadArgs & { readonly timepoint: bigint }): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, { ...contract(args), functionName: "getPastTotalSupply", args: [args.timepoint] }),
-  );
+export const pastSupplyOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares, timepoint }: SharesArgs & { readonly timepoint: bigint }) =>
+    viewOf(shares, modelSharesAbi, "getPastTotalSupply", [timepoint]),
+});
 
 /** Votes of an account now. */
-export const votesOf = (client: Client, args: AccountArgs): Promise<bigint> =>
-  withContractErrors(readContract(client, { ...contract(args), functionName: "getVotes", args: [args.account] }));
+export const votesOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares, account }: AccountArgs) => viewOf(shares, modelSharesAbi, "getVotes", [account]),
+});
 
 /** Votes of an account at a time in the past (chain seconds). @throws ERC5805FutureLookupError */
-export const pastVotesOf = (client: Client, args: AccountArgs & { readonly timepoint: bigint }): Promise<bigint> =>
-  withContractErrors(
-    readContract(client, {
-      ...contract(args),
-      functionName: "getPastVotes",
-      args: [args.account, args.timepoint],
-    }),
-  );
+export const pastVotesOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares, account, timepoint }: AccountArgs & { readonly timepoint: bigint }) =>
+    viewOf(shares, modelSharesAbi, "getPastVotes", [account, timepoint]),
+});
 
 /** Whose votes an account's shares are; the zero address for nobody's. */
-export const delegateOf = (client: Client, args: AccountArgs): Promise<Address> =>
-  withContractErrors(readContract(client, { ...contract(args), functionName: "delegates", args: [args.account] }));
+export const delegateOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares, account }: AccountArgs) => viewOf(shares, modelSharesAbi, "delegates", [account]),
+});

@@ -1,10 +1,7 @@
 /** ValidatorSet: who signs for a model. */
 import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
-import { readContract } from "viem/actions";
 import { validatorSetAbi } from "../abis/index.ts";
-import { addressesFor } from "../addresses.ts";
-import { withContractErrors } from "../decodeError.ts";
-import { type Addressed, callOf, defineWrite, eventOf, type ReadArgs } from "./action.ts";
+import { type Addressed, callOf, defineRead, defineWrite, eventOf, type ReadArgs, viewOf } from "./action.ts";
 
 export interface SetValidatorsArgs extends Addressed {
   readonly modelId: Hex;
@@ -22,17 +19,12 @@ export const setValidators = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, validatorSetAbi, "ValidatorsSet"),
 });
 
-const contract = (client: Client, { addresses, blockNumber }: ReadArgs<object>) => ({
-  abi: validatorSetAbi,
-  address: addressesFor(client, addresses).validatorSet,
-  ...(blockNumber === undefined ? {} : { blockNumber }),
-});
-
 /** Version of the set in force; 0 for a model that does not exist. */
-export const currentSetVersion = (client: Client, args: ReadArgs<{ readonly modelId: Hex }>): Promise<number> =>
-  withContractErrors(
-    readContract(client, { ...contract(client, args), functionName: "currentVersion", args: [args.modelId] }),
-  );
+export const currentSetVersion = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "currentVersion", [modelId]),
+});
 
 export interface ValidatorSet {
   readonly version: number;
@@ -44,35 +36,37 @@ export interface ValidatorSet {
   readonly effectiveAt: number;
 }
 
+const setOfVersion = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, version }: Addressed & { readonly modelId: Hex; readonly version: number }) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "setOf", [modelId, version]),
+});
+
 /** A set; the one in force if no version is given. @throws ValidatorSetUnknownVersionError */
 export async function setOf(
   client: Client,
   args: ReadArgs<{ readonly modelId: Hex; readonly version?: number }>,
 ): Promise<ValidatorSet> {
   const version = args.version ?? (await currentSetVersion(client, args));
-  const [validators, threshold, effectiveAt] = await withContractErrors(
-    readContract(client, { ...contract(client, args), functionName: "setOf", args: [args.modelId, version] }),
-  );
+  const [validators, threshold, effectiveAt] = await setOfVersion(client, { ...args, version });
   return { version, validators, threshold, effectiveAt };
 }
 
 /** How many members of a set signed a digest. @throws ValidatorSetBadSignerError */
-export async function countSigners(
-  client: Client,
-  args: ReadArgs<{
+export const countSigners = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({
+    addresses,
+    modelId,
+    version,
+    digest,
+    signatures,
+  }: Addressed & {
     readonly modelId: Hex;
     readonly version: number;
     readonly digest: Hex;
     /** By ascending signer. */
     readonly signatures: readonly Hex[];
-  }>,
-): Promise<{ readonly count: number; readonly size: number }> {
-  const [count, size] = await withContractErrors(
-    readContract(client, {
-      ...contract(client, args),
-      functionName: "countSigners",
-      args: [args.modelId, args.version, args.digest, args.signatures],
-    }),
-  );
-  return { count: Number(count), size: Number(size) };
-}
+  }) => viewOf(addresses.validatorSet, validatorSetAbi, "countSigners", [modelId, version, digest, signatures]),
+  present: ([count, size]) => ({ count: Number(count), size: Number(size) }),
+});
