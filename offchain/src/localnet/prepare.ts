@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 
 import {
   asDigest,
@@ -21,10 +21,10 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../../deploy/deployment.ts";
+import { ensureBuilt } from "../../../deploy/deployment.ts";
 import { type Clock, parseJsonBounded, UserError } from "../base/index.ts";
 import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
-import { type ChainReader, connect, openReader } from "../chain/index.ts";
+import { type ChainReader, openReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { parameterCount, presetOf } from "../engine/index.ts";
 import {
@@ -41,25 +41,15 @@ import {
 } from "../service/index.ts";
 import { type BlobStore } from "../storage/index.ts";
 import { openBlobStore } from "../storage/node/index.ts";
-import {
-  chainFacts,
-  type ChainFacts,
-  demoParamsOf,
-  prepareRun,
-  registerRunOnChain,
-  layout,
-  workOn,
-  writeDeployment,
-} from "../run/index.ts";
-import { type EmbeddedChain, openChain, type Wallets } from "./chain.ts";
+import { chainFacts, type ChainFacts, prepareRun, layout, type RunMaterial } from "../run/index.ts";
+import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
+import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
 import { keepWallets } from "./funds.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { LocalnetContext } from "./context.ts";
 import { checkRequest, type Request, withRemedy } from "./request.ts";
 import type { Progress } from "./progress.ts";
-
-const THRESHOLD = 2;
 
 export interface Prepared {
   readonly state: string;
@@ -153,119 +143,136 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   }
 }
 
-export async function prepare(
-  context: LocalnetContext,
-  daemon: DaemonContext,
-  { directory, file, request }: OpenedState,
-  progress: Progress,
-  clock: Clock,
-): Promise<Prepared> {
-  const { options } = context;
-  const { preset, dataFile, rpc } = request;
-  const state = directory.path;
+/** What all parts of a start use. */
+interface Start {
+  readonly context: LocalnetContext;
+  readonly daemon: DaemonContext;
+  readonly opened: OpenedState;
+  readonly progress: Progress;
+  readonly clock: Clock;
+  readonly state: string;
+  readonly supervisor: Supervisor;
+  readonly blobs: BlobStore;
+}
+
+function superviseProcesses(daemon: DaemonContext, state: string, progress: Progress, clock: Clock): Supervisor {
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
   supervisor.events.on("state", (status) => {
     if (status.state === "waiting") progress.announce(`${status.name} ended and is started again`);
   });
   supervisor.events.on("failed", (_, error) => progress.update({ warning: error.message }));
+  return supervisor;
+}
 
-  const blobs = await openBlobStore(layout(state).blobs);
-
-  const activities = activitiesOf(file);
-  progress.update({ activity: activities.before });
+/** The chain; beside it the contracts are compiled and, for a new run, data and programs are made. */
+async function openParts({ context, daemon, opened: { file, request }, state, supervisor, blobs }: Start) {
+  const { preset, dataFile, rpc } = request;
   const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
-  const material = file?.runId ? undefined : prepareRun(blobs, { preset, dataFile, seed: "cotrain" });
-  const [chain] = await Promise.all([opening, ensureBuilt(daemon.signal), material]);
-  const { local, wallets } = chain;
+  const described = file?.runId ? undefined : prepareRun(blobs, { preset, dataFile, seed: "cotrain" });
+  const [chain, , material] = await Promise.all([opening, ensureBuilt(daemon.signal), described]);
+  return { chain, material };
+}
 
-  progress.update({ activity: activities.contracts, chainId: chain.chainId });
-  const organiser = ownerOf("organiser", chain, wallets.organiser);
-  const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId });
-  const profile = profileFor(local ? "local" : "public", chain.chainId);
-  const place = recordOf(options.deployments, rpc === undefined ? layout(state).deployment : undefined, chain.chainId);
-  // A public chain's record lies in the tree of sources, where a new file is a surprise.
-  const recordPath = rpc === undefined ? undefined : (place.recordPath ?? defaultRecordPath(chain.chainId));
-  const recorded = recordPath !== undefined && existsSync(recordPath);
-  const deployment = await workOn(connection, ({ client }) =>
-    deploy({ walletClient: walletOf(organiser), publicClient: client, profile: profile.name, ...place }),
-  );
-  if (recordPath !== undefined && !recorded && existsSync(recordPath))
-    progress.say([`The deployment is recorded in ${recordPath}, a new file: keep it with the sources.`]);
-  await writeDeployment(state, {
-    chainId: deployment.chainId,
-    profile: deployment.profile,
-    addresses: { ...deployment.addresses },
-    blocks: { ...deployment.blocks },
-  });
-  const addresses = deployment.addresses;
-
-  const settings = {
-    ...file?.settings,
-    preset,
-    salt: saltOf(file),
-    ...(dataFile === undefined ? {} : { data: dataFile }),
-    ...(rpc === undefined ? {} : { rpc }),
-  };
-  const run: RunFile = {
+/** `run.json` as this start begins. */
+function runFileOf({ opened: { file, request }, clock }: Start, chain: OpenedChain): RunFile {
+  const { preset, dataFile, rpc } = request;
+  return {
     version: 1,
     startedAt: new Date(clock.now()).toISOString(),
     chain: { chainId: chain.chainId, rpcUrl: chain.url, embedded: rpc === undefined },
     // The coordinator's port is kept, so that workers elsewhere find it again.
     ports: { ...file?.ports, ...(chain.embedded && { chain: chain.embedded.door.port }) },
     urls: {},
-    wallets: Object.fromEntries(walletEntries(wallets)),
-    settings,
+    wallets: Object.fromEntries(walletEntries(chain.wallets)),
+    settings: {
+      ...file?.settings,
+      preset,
+      salt: saltOf(file),
+      ...(dataFile === undefined ? {} : { data: dataFile }),
+      ...(rpc === undefined ? {} : { rpc }),
+    },
     ...(file?.modelId && file.runId ? { modelId: file.modelId, runId: file.runId } : {}),
   };
-  await writeRunFile(state, run);
+}
 
-  let ids = { modelId: file?.modelId, runId: file?.runId };
+type StandingRun = RunFile & { readonly modelId: ModelId; readonly runId: RunId };
+
+/** The run, registered if it is a new one. `run.json` names it from then on. */
+async function standingRun(
+  start: Start,
+  chain: OpenedChain,
+  deployed: Deployed,
+  material: RunMaterial | undefined,
+): Promise<StandingRun> {
+  const { state, blobs, progress, opened } = start;
+  let run = runFileOf(start, chain);
+  await writeRunFile(state, run);
+  let ids: { readonly modelId?: string | undefined; readonly runId?: string | undefined } = run;
   if (material) {
     progress.update({ activity: "Registering model and run" });
-    const described = await material;
-    const made = await workOn(connection, () =>
-      registerRunOnChain(blobs, described, {
-        client: organiser.client,
-        chainId: chain.chainId,
-        addresses,
-        salt: settings.salt,
-        poster: wallets.poster.address,
-        params: demoParamsOf(preset),
-        model: {
-          name: "Cotrain Model",
-          symbol: "COTRAIN",
-          uri: 'data:application/json,{"name":"Cotrain Model"}',
-          ...profile.model,
-          validators: wallets.validators
-            .map(({ address }) => address)
-            .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)),
-          threshold: THRESHOLD,
-        },
-      }),
-    );
-    ids = made;
-    run.settings = { ...settings, build: described.buildDigest };
+    ids = await registerRun(blobs, material, { chain, deployed, preset: opened.request.preset, salt: saltOf(run) });
+    run = { ...run, settings: { ...run.settings, build: material.buildDigest } };
   }
-  const modelId = asModelId(ids.modelId ?? "");
-  const runId = asRunId(ids.runId ?? "");
-  await writeRunFile(state, { ...run, modelId, runId });
+  const standing = { ...run, modelId: asModelId(ids.modelId ?? ""), runId: asRunId(ids.runId ?? "") };
+  await writeRunFile(state, standing);
+  return standing;
+}
 
-  const fromBlock = Math.min(...Object.values(deployment.blocks));
-  const reader = await openReader({
-    rpcUrl: chain.url,
-    chainId: chain.chainId,
-    contracts: { ...addresses },
-    fromBlock,
-  });
+/** What the contracts and the published documents say of a run. */
+async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks }: Deployed, run: StandingRun) {
+  const { url: rpcUrl, chainId } = chain;
+  const fromBlock = Math.min(...Object.values(blocks));
+  const reader = await openReader({ rpcUrl, chainId, contracts: { ...addresses }, fromBlock });
+  const organiser = ownerOf("organiser", chain, chain.wallets.organiser);
   const [record, facts] = await Promise.all([
-    reader.run(runId),
-    chainFacts(organiser.client, { chainId: chain.chainId, rpcUrl: chain.url, addresses, modelId }),
+    reader.run(run.runId),
+    chainFacts(organiser.client, { chainId, rpcUrl, addresses, modelId: run.modelId }),
   ]);
   const definition = await readDefinition(blobs, record.definition);
   const data = await readDataManifest(blobs, asDigest(definition.data));
+  return { fromBlock, reader, facts, definition, data };
+}
+
+/** Says which ports are not the usual ones. */
+function sayPorts({ context: { options }, opened: { file }, progress }: Start, chain: OpenedChain, port: number): void {
+  const lines = [
+    portLine("the coordinator", "--port", { wanted: options.port, got: port, kept: file?.ports["coordinator"] }),
+    chain.embedded &&
+      portLine("the chain", "--chain-port", {
+        wanted: options.chainPort,
+        got: chain.embedded.door.port,
+        kept: file?.ports["chain"],
+      }),
+  ];
+  progress.say(lines.filter((line) => line !== undefined));
+}
+
+/** Everything that must stand before the first round; see the head of this file. */
+export async function prepare(
+  context: LocalnetContext,
+  daemon: DaemonContext,
+  opened: OpenedState,
+  progress: Progress,
+  clock: Clock,
+): Promise<Prepared> {
+  const state = opened.directory.path;
+  const { preset, rpc } = opened.request;
+  const supervisor = superviseProcesses(daemon, state, progress, clock);
+  const blobs = await openBlobStore(layout(state).blobs);
+  const start: Start = { context, daemon, opened, progress, clock, state, supervisor, blobs };
+
+  const activities = activitiesOf(opened.file);
+  progress.update({ activity: activities.before });
+  const { chain, material } = await openParts(start);
+  progress.update({ activity: activities.contracts, chainId: chain.chainId });
+  const { deployments } = context.options;
+  const deployed = await deployContracts({ state, chain, embedded: rpc === undefined, deployments, say: progress.say });
+  const run = await standingRun(start, chain, deployed, material);
+  const seen = await readRun(start, chain, deployed, run);
+  const { facts, definition, data } = seen;
   const operatorToken = await readOperatorToken(state);
 
   progress.update({
@@ -276,73 +283,36 @@ export async function prepare(
     sequence: definition.sequence,
     rpc: facts.rpc,
   });
-  const {
-    coordinator,
-    joinCommand,
-    port: boundPort,
-  } = await startProcesses({
-    context,
-    state,
-    supervisor,
-    blobs,
-    wallets,
-    run: { ...run, modelId, runId },
-    operatorToken,
-  });
+  const { wallets } = chain;
+  const launched = await startProcesses({ context, state, supervisor, blobs, wallets, run, operatorToken });
+  const { coordinator, joinCommand } = launched;
   progress.update({ joinCommand, statusCommand: commandFor(state, "status") });
-  progress.say(
-    [
-      portLine("the coordinator", "--port", { wanted: options.port, got: boundPort, kept: file?.ports["coordinator"] }),
-      chain.embedded &&
-        portLine("the chain", "--chain-port", {
-          wanted: options.chainPort,
-          got: chain.embedded.door.port,
-          kept: file?.ports["chain"],
-        }),
-    ].filter((line) => line !== undefined),
-  );
+  sayPorts(start, chain, launched.port);
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
-  const owners = wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account));
   return {
+    ...seen,
     state,
-    local,
+    local: chain.local,
     embedded: chain.embedded,
     rpcUrl: chain.url,
     chainId: chain.chainId,
-    addresses,
-    facts,
-    modelId,
-    runId,
+    addresses: deployed.addresses,
+    modelId: run.modelId,
+    runId: run.runId,
     preset,
-    data,
-    definition,
     blobs,
-    fromBlock,
-    reader,
     coordinator,
     joinCommand,
     operatorToken,
-    owners,
+    owners: wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account)),
     supervisor,
   };
-}
-
-/** The embedded chain's deployment belongs to its state; any other is recorded where all that runs on it find it. */
-function recordOf(
-  directory: string | undefined,
-  own: string | undefined,
-  chainId: number,
-): { readonly recordPath?: string } {
-  if (own !== undefined) return { recordPath: own };
-  return directory === undefined ? {} : { recordPath: join(resolve(directory), `${chainId}.json`) };
 }
 
 function saltOf(file: RunFile | undefined): Hex {
   const kept = file?.settings?.["salt"];
   return typeof kept === "string" ? (kept as Hex) : `0x${randomBytes(32).toString("hex")}`;
 }
-
-const walletOf = (owner: Owner) => owner.client as Parameters<typeof deploy>[0]["walletClient"];
 
 const walletEntries = (wallets: Wallets): [string, string][] => [
   ["organiser", wallets.organiser.address],

@@ -96,21 +96,12 @@ async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
   }
 }
 
-export async function runSession(
-  prepared: Prepared,
-  localModel: LocalModel,
-  display: Progress,
-  options: SessionOptions,
-): Promise<Session> {
-  const { clock, signal } = localModel;
-  const { coordinator } = prepared;
-  const { goal, logger } = options;
-
-  /** Polls until the picture of the run is as wanted. @returns undefined when `until`, monotonic ms, passed before */
-  const viewWhen = async (
-    wanted: (view: RunView) => boolean | Promise<boolean>,
-    until: number,
-  ): Promise<RunView | undefined> => {
+/**
+ * Polls until the picture of the run is as wanted, and shows it meanwhile.
+ * @returns a function that answers undefined when `until`, monotonic ms, passed before
+ */
+function followView(prepared: Prepared, { clock, signal }: LocalModel, display: Progress) {
+  return async (wanted: (view: RunView) => boolean | Promise<boolean>, until: number): Promise<RunView | undefined> => {
     for (;;) {
       signal.throwIfAborted();
       const view = await currentView(prepared);
@@ -122,6 +113,19 @@ export async function runSession(
       await clock.sleep(POLL_MS, signal);
     }
   };
+}
+
+export async function runSession(
+  prepared: Prepared,
+  localModel: LocalModel,
+  display: Progress,
+  options: SessionOptions,
+): Promise<Session> {
+  const { clock } = localModel;
+  const { coordinator } = prepared;
+  const { goal, logger } = options;
+
+  const viewWhen = followView(prepared, localModel, display);
 
   display.update({ activity: "Waiting for workers" });
   const first = await viewWhen((view) => view.current !== null, clock.monotonic() + FIRST_ROUND_MS);

@@ -1,0 +1,106 @@
+/** The contracts of a local network: deployed or found, with the model and the run registered in them. */
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+import type { ContractAddresses, Hex, ModelId, RunId } from "@cotrain/sdk/protocol";
+
+import { defaultRecordPath, deploy, profileFor } from "../../../deploy/deployment.ts";
+import { connect } from "../chain/index.ts";
+import { demoParamsOf, layout, registerRunOnChain, type RunMaterial, workOn, writeDeployment } from "../run/index.ts";
+import type { BlobStore } from "../storage/index.ts";
+import type { OpenedChain } from "./chain.ts";
+import { type Owner, ownerOf } from "./owners.ts";
+
+/** Of three validators. */
+const THRESHOLD = 2;
+
+export interface Deployed {
+  readonly addresses: Readonly<ContractAddresses>;
+  /** The block of each contract. */
+  readonly blocks: Readonly<Record<string, number>>;
+}
+
+export interface DeployRequest {
+  readonly state: string;
+  readonly chain: OpenedChain;
+  readonly embedded: boolean;
+  /** Directory of records, where the user names one. */
+  readonly deployments: string | undefined;
+  readonly say: (lines: readonly string[]) => void;
+}
+
+const walletOf = (owner: Owner) => owner.client as Parameters<typeof deploy>[0]["walletClient"];
+
+const profileOf = ({ local, chainId }: OpenedChain) => profileFor(local ? "local" : "public", chainId);
+
+/** The embedded chain's deployment belongs to its state; any other is recorded where all that runs on it find it. */
+function recordOf(
+  directory: string | undefined,
+  own: string | undefined,
+  chainId: number,
+): { readonly recordPath?: string } {
+  if (own !== undefined) return { recordPath: own };
+  return directory === undefined ? {} : { recordPath: join(resolve(directory), `${chainId}.json`) };
+}
+
+/** Deploys what is missing; `deployment.json` of the state names it all. */
+export async function deployContracts({ state, chain, embedded, deployments, say }: DeployRequest): Promise<Deployed> {
+  const { chainId } = chain;
+  const organiser = ownerOf("organiser", chain, chain.wallets.organiser);
+  const connection = await connect({ rpcUrl: chain.url, chainId });
+  const place = recordOf(deployments, embedded ? layout(state).deployment : undefined, chainId);
+  // A public chain's record lies in the tree of sources, where a new file is a surprise.
+  const recordPath = embedded ? undefined : (place.recordPath ?? defaultRecordPath(chainId));
+  const recorded = recordPath !== undefined && existsSync(recordPath);
+  const profile = profileOf(chain).name;
+  const deployment = await workOn(connection, ({ client }) =>
+    deploy({ walletClient: walletOf(organiser), publicClient: client, profile, ...place }),
+  );
+  if (recordPath !== undefined && !recorded && existsSync(recordPath))
+    say([`The deployment is recorded in ${recordPath}, a new file: keep it with the sources.`]);
+  await writeDeployment(state, {
+    chainId: deployment.chainId,
+    profile: deployment.profile,
+    addresses: { ...deployment.addresses },
+    blocks: { ...deployment.blocks },
+  });
+  return { addresses: deployment.addresses, blocks: deployment.blocks };
+}
+
+export interface RegisterRequest {
+  readonly chain: OpenedChain;
+  readonly deployed: Deployed;
+  readonly preset: string;
+  readonly salt: Hex;
+}
+
+/** Registers a model of its own for a new run, and the run. */
+export async function registerRun(
+  blobs: BlobStore,
+  material: RunMaterial,
+  { chain, deployed, preset, salt }: RegisterRequest,
+): Promise<{ readonly modelId: ModelId; readonly runId: RunId }> {
+  const { wallets, chainId } = chain;
+  const connection = await connect({ rpcUrl: chain.url, chainId });
+  const validators = wallets.validators
+    .map(({ address }) => address)
+    .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
+  return workOn(connection, () =>
+    registerRunOnChain(blobs, material, {
+      client: ownerOf("organiser", chain, wallets.organiser).client,
+      chainId,
+      addresses: deployed.addresses,
+      salt,
+      poster: wallets.poster.address,
+      params: demoParamsOf(preset),
+      model: {
+        name: "Cotrain Model",
+        symbol: "COTRAIN",
+        uri: 'data:application/json,{"name":"Cotrain Model"}',
+        ...profileOf(chain).model,
+        validators,
+        threshold: THRESHOLD,
+      },
+    }),
+  );
+}
