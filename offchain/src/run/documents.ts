@@ -2,55 +2,26 @@
  * What stands behind a head: its checkpoint's manifest and the receipts of the round that led there, each checked against
  * the digest on-chain and every signature against its signer. Coordinator, validators and `verify` share it.
  */
-import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/errors";
 import {
-  type Address,
-  asDigest,
-  commitmentLeaves,
   type CheckpointManifest,
-  Definition,
-  digestOfJson,
-  domainFor,
-  fromWire,
-  hashReceipt,
   innerStepsOf,
   MAX_MANIFEST_BYTES,
   outcomeCode,
   parseDocument,
-  Build,
   type ReceiptLeaf,
   ReceiptsFile,
   receiptsRoot,
-  recoverSigner,
   type RunId,
-  type RunParams,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { type ErrorOptions, parseJsonBounded, roundNumber, UserError } from "../base/index.ts";
+import { roundNumber } from "../base/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
-import { addRound, overlap, type Positions, trainedIn } from "./positions.ts";
-
-/** Documents of JSON other than manifests: receipts, verdicts, rewards. */
-export const MAX_DOCUMENT_BYTES = 64 << 20;
-
-/** A published document is not what the chain or its signers say. */
-export class DocumentError extends UserError {
-  override readonly name = "DocumentError";
-  constructor(code: `DOCUMENT_${string}`, message: string, options: ErrorOptions = {}) {
-    super(code, message, options);
-  }
-}
-
-/** What a coordinator calls an error is its word, and says nothing about bytes that nobody has seen. */
-export const isItsWord = (error: unknown): boolean => error instanceof CoordinatorError;
-
-const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"]);
-/** A published document is there, and is none. Of an answer that is cut as too long nobody knows whether it is the document. */
-export const isMalformed = (error: unknown): error is CotrainError =>
-  error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code) && !isItsWord(error));
+import { DocumentError, isMalformed, readJson, type RunDocuments, runDocuments } from "./published.ts";
+import { verifyReceipts } from "./receipts.ts";
+import { addRound, type Positions, trainedIn } from "./positions.ts";
 
 /** What stands behind one head. */
 export interface HeadDocuments {
@@ -59,58 +30,6 @@ export interface HeadDocuments {
   readonly file: ReceiptsFile | null;
   /** Leaves of the head's receiptsRoot, by ascending worker. */
   readonly leaves: readonly ReceiptLeaf[];
-}
-
-/** A document's JSON, its digest verified by the source. */
-export async function readJson(
-  blobs: BlobSource,
-  run: PostedHead["runId"],
-  digest: string,
-  what: string,
-  limit = MAX_DOCUMENT_BYTES,
-): Promise<unknown> {
-  return parseJsonBounded(await blobs.blob(run, asDigest(digest), limit), limit, what);
-}
-
-/** What a run's rounds are held against beside the chain: each document is read when first needed, once. */
-export interface RunDocuments {
-  definition(): Promise<Definition>;
-  /** Undefined for one that the registry never admitted; withdrawn or not makes no difference. */
-  build(digest: string): Promise<Build | undefined>;
-}
-
-/** Whether the registry ever admitted a build to a run, withdrawn or not. */
-export const wasAdmitted = async (reader: ChainReader, runId: RunId, build: string): Promise<boolean> =>
-  (await reader.buildsOf(runId, asDigest(build))).includes(asDigest(build));
-
-export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunId): RunDocuments {
-  let definition: Promise<Definition> | undefined;
-  const builds = new Map<string, Promise<Build | undefined>>();
-  const readDefinition = async (): Promise<Definition> => {
-    const { definition: digest } = await reader.run(runId);
-    return parseDocument("definition", Definition, await readJson(blobs, runId, digest, "the definition"));
-  };
-  const readBuild = async (digest: string): Promise<Build | undefined> => {
-    if (!(await wasAdmitted(reader, runId, digest))) return undefined;
-    const found = parseDocument("build", Build, await readJson(blobs, runId, digest, "the build"));
-    if (found.definition === (await reader.run(runId)).definition) return found;
-    throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
-  };
-  return {
-    definition: () => {
-      const reading = (definition ??= readDefinition());
-      reading.catch(() => (definition = undefined));
-      return reading;
-    },
-    build: (digest) => {
-      const reading = builds.get(digest) ?? readBuild(digest);
-      builds.set(digest, reading);
-      // What was not admitted, or not to be had, may be next time.
-      const forget = (): void => void builds.delete(digest);
-      reading.then((found) => found ?? forget(), forget);
-      return reading;
-    },
-  };
 }
 
 /**
@@ -181,117 +100,6 @@ async function readDocuments(
   require(BigInt(manifest.tokens) === tokens, `its manifest says ${manifest.tokens} tokens, where ${tokens} are due`);
   require(receiptsRoot(leaves) === head.receiptsRoot, "its receipts do not have the root that its head names");
   return { manifest, file, leaves };
-}
-
-/** What the assignments of a round must be made of. */
-export interface RoundRules {
-  readonly definition: Pick<Definition, "sequence">;
-  /** Of the version that the head names. */
-  readonly params: RunParams;
-  /** Manifest of the checkpoint that the round started from. */
-  readonly before: Pick<CheckpointManifest, "step">;
-  readonly documents: Pick<RunDocuments, "build">;
-}
-
-/**
- * Checks every receipt of a round: what it says, that its assignment is one of the run's, who signed it, and that the poster
- * acknowledged it.
- * @returns the leaves of the receipts root
- * @throws DocumentError `DOCUMENT_RECEIPT`
- */
-export async function verifyReceipts(
-  reader: ChainReader,
-  file: ReceiptsFile,
-  head: PostedHead,
-  parent: PostedHead,
-  { definition, params, before, documents }: RoundRules,
-): Promise<ReceiptLeaf[]> {
-  const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
-  let posters = new Set(await reader.postersOf(head.runId));
-  const isPoster = async (signer: Address): Promise<boolean> => {
-    if (!posters.has(signer)) posters = new Set(await reader.postersOf(head.runId, signer));
-    return posters.has(signer);
-  };
-  const round = head.round - 1;
-  const leaves: ReceiptLeaf[] = [];
-  let previous = "";
-  const fail = (worker: string, what: string): never => {
-    throw new DocumentError(
-      "DOCUMENT_RECEIPT",
-      `Round ${roundNumber(round)} of run ${head.runId}, receipt of ${worker}: ${what}.`,
-      {
-        details: { head: head.head, worker },
-      },
-    );
-  };
-  if (file.runId !== head.runId || file.round !== round)
-    fail("all workers", `the file is of round ${roundNumber(file.round)} of run ${file.runId}`);
-  for (const entry of file.receipts) {
-    const receipt = fromWire("Receipt", entry.receipt);
-    const ack = fromWire("Ack", entry.ack);
-    const { worker, assignment } = { worker: entry.receipt.worker, assignment: entry.assignment };
-    const require = (holds: boolean, what: string): void => void (holds || fail(worker, what));
-    require(worker > previous, "receipts do not stand in ascending order of workers, one each");
-    previous = worker;
-    require(receipt.runId === head.runId && receipt.round === BigInt(round), "it is of another round");
-    require(receipt.baseDigest === parent.checkpointDigest, "it started from another checkpoint");
-    require(receipt.paramsVersion === head.paramsVersion, "it was made under other parameters than its head names");
-    require(digestOfJson(assignment) === receipt.assignment, "the assignment is not the one that was signed");
-    require(assignment.runId === head.runId &&
-      assignment.round === round &&
-      assignment.worker === worker &&
-      BigInt(assignment.assignmentId) === receipt.assignmentId &&
-      assignment.attempt === receipt.attempt &&
-      assignment.paramsVersion === receipt.paramsVersion &&
-      assignment.base === receipt.baseDigest, "the assignment is another one");
-    require(assignment.seed === head.runId, "the assignment has another order of the data than the run");
-    const build = await documents.build(receipt.build);
-    if (!build) return fail(worker, `its build ${receipt.build} was never admitted`);
-    // Tokens are paid: nothing that they are counted by, or trained under, is the poster's to choose.
-    const innerSteps = innerStepsOf(params, round);
-    require(assignment.steps <=
-      innerSteps, `it was assigned ${assignment.steps} steps, ${innerSteps} at most are those of the round`);
-    const due = {
-      batch: build.microBatch,
-      sequence: definition.sequence,
-      globalStep: before.step,
-      innerLrPpb: params.innerLrPpb,
-      codec: params.codec,
-    };
-    for (const key of Object.keys(due) as (keyof typeof due)[])
-      require(assignment[key] === due[key], `its assignment has ${key} ${assignment[key]} where ${due[key]} is due`);
-    const positions = assignment.ranges.reduce((sum, { count }) => sum + count, 0);
-    require(positions ===
-      assignment.steps *
-        assignment.batch, `its assignment has ${positions} positions for ${assignment.steps} steps of ${assignment.batch}`);
-    require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
-    require(receipt.leaves === commitmentLeaves(receipt.steps) &&
-      receipt.commitment !== zeroHash, "its commitment is not the one to its steps");
-    const tokens = BigInt(receipt.steps) * BigInt(assignment.batch) * BigInt(assignment.sequence);
-    require(BigInt(entry.tokens) === tokens, `it counts ${entry.tokens} tokens where ${tokens} are due`);
-    const receiptHash = hashReceipt(receipt);
-    require(ack.runId === head.runId &&
-      ack.round === receipt.round &&
-      ack.worker === worker &&
-      ack.receiptHash === receiptHash &&
-      ack.tokens === tokens, "the acknowledgement is another one's");
-    require((await recoverSigner(domain, "Receipt", receipt, entry.signature)) ===
-      worker, "the worker did not sign it");
-    require(await isPoster(
-      await recoverSigner(domain, "Ack", ack, entry.ackSignature),
-    ), "the acknowledgement was not signed by the run's poster");
-    leaves.push({
-      receiptHash,
-      worker,
-      beneficiary: receipt.beneficiary.toLowerCase() as Address,
-      tokens,
-      outcome: entry.outcome,
-    });
-  }
-  // Of two that are given the same data the later would be called a copy.
-  const twice = overlap(trainedIn(file));
-  if (twice) fail(twice.worker, "it was given data that another had");
-  return leaves;
 }
 
 /**

@@ -11,7 +11,6 @@ import {
   type ContributionVerdict,
   contributionsOf,
   digestOfJson,
-  domainFor,
   type EpochHead,
   EpochInputs,
   EpochManifest,
@@ -20,30 +19,19 @@ import {
   MAX_MANIFEST_BYTES,
   type ModelId,
   parseDocument,
-  recoverSigner,
   RewardsFile,
   rewardTree,
   type RunId,
   shareOut,
   type SignedVerdict,
-  type Verdict,
-  type VerdictForm,
-  verdictFormOf,
-  verdictKey,
   type VerdictsFile,
   versionSlack,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
-import {
-  createHeadDocumentsCache,
-  DocumentError,
-  type HeadDocuments,
-  type HeadDocumentsCache,
-  readJson,
-} from "./documents.ts";
-import { drawnBy } from "./sortition.ts";
+import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
+import { DocumentError, readJson } from "./published.ts";
 import {
   type ChainReader,
   endOfEpoch,
@@ -52,7 +40,8 @@ import {
   type PostedHead,
   type RootView,
 } from "../chain/index.ts";
-import type { BlobSource, ComputeEpochInput, EpochAccounts, EpochResult } from "./ports.ts";
+import { countedVerdicts } from "./countedVerdicts.ts";
+import type { BlobSource, ComputeEpochInput, EpochAccounts, EpochComputation, EpochResult } from "./ports.ts";
 
 export interface EpochModules {
   readonly reader: ChainReader;
@@ -108,14 +97,16 @@ function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, de
     );
 }
 
-/**
- * Computes an epoch. See {@link EpochAccounts.computeEpoch}.
- * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
- *   DocumentError
- */
-export async function computeEpoch(modules: EpochModules, input: ComputeEpochInput): Promise<EpochResult> {
-  const { reader, documents } = modules;
-  const { modelId, epoch } = input;
+/** What stands on-chain when an epoch is computed. */
+interface Standing {
+  readonly schedule: ModelSchedule;
+  readonly active: RootView | undefined;
+  readonly set: Awaited<ReturnType<ChainReader["validators"]>>;
+  readonly deadline: number;
+}
+
+/** @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED` */
+async function standingFor(reader: ChainReader, { modelId, epoch, ...input }: ComputeEpochInput): Promise<Standing> {
   const [schedule, active, pending, settled, now, set] = await Promise.all([
     reader.schedule(modelId),
     reader.activeRoot(modelId),
@@ -139,18 +130,22 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
     );
   const deadline = input.deadline ?? deadlineOf(schedule, epoch, now);
   requireDeadline(schedule, epoch, now, deadline);
+  return { schedule, active, set, deadline };
+}
 
-  const links = await headsOf(reader, schedule, modelId, after, epoch);
-  const last = links.at(-1);
-  if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch)
-    return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
-
-  const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
+/** What the heads of each epoch pay, and what that comes to for each account. */
+async function payOf(
+  { reader, documents, blobs }: EpochModules,
+  modelId: ModelId,
+  { schedule, deadline }: Standing,
+  links: readonly Link[],
+  verdicts: readonly SignedVerdict[],
+) {
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   // What is rejected is not read: one head whose documents are gone or malformed would end all pay.
   const behind = new Map<string, HeadDocuments>();
   for (const { head, parent } of links)
-    if (!aggregateRejected(head.head, parsed)) behind.set(head.head, await documents.read(modules.blobs, head, parent));
+    if (!aggregateRejected(head.head, parsed)) behind.set(head.head, await documents.read(blobs, head, parent));
   requireOnce([...behind.values()]);
 
   const epochs: EpochInputs["epochs"] = [];
@@ -177,17 +172,62 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
         })),
     });
   }
+  return { epochs, earned };
+}
 
+/**
+ * Computes an epoch. See {@link EpochAccounts.computeEpoch}.
+ * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
+ *   DocumentError
+ */
+export async function computeEpoch(modules: EpochModules, input: ComputeEpochInput): Promise<EpochResult> {
+  const { reader } = modules;
+  const { modelId, epoch } = input;
+  const standing = await standingFor(reader, input);
+  const { schedule, active, set } = standing;
+  const links = await headsOf(reader, schedule, modelId, active?.epoch ?? 0, epoch);
+  const last = links.at(-1);
+  if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch)
+    return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
+  const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
+  const { epochs, earned } = await payOf(modules, modelId, standing, links, verdicts);
   const before = await previousRewards(modules, modelId, active);
   const leaves = addUp(before.rewards, earned);
   if (leaves.length === 0) return { kind: "nothing", reason: `Nobody has earned anything up to epoch ${epoch}.` };
+  const computation = statementOf(modelId, epoch, standing, {
+    last,
+    finished: finishedRuns(links, last),
+    previous: before.digest,
+    inputs: { version: 1, modelId, epochs },
+    verdicts: { version: 1, modelId, verdicts },
+    rewards: { version: 1, modelId, leaves },
+  });
+  // Reads at one block are not to be had of a pruned node, so what mattered is read once more.
+  const [activeNow, pendingNow] = await Promise.all([reader.activeRoot(modelId), reader.pendingRoot(modelId)]);
+  if (activeNow?.epoch !== active?.epoch || pendingNow)
+    throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
+  return { kind: "computed", computation };
+}
+
+/** The documents of an epoch, and what validators are asked to sign. */
+function statementOf(
+  modelId: ModelId,
+  epoch: number,
+  { active, set, deadline }: Standing,
+  parts: {
+    readonly last: Link;
+    readonly finished: EpochManifest["finished"];
+    readonly previous: EpochManifest["previous"];
+    readonly inputs: EpochInputs;
+    readonly verdicts: VerdictsFile;
+    readonly rewards: RewardsFile;
+  },
+): EpochComputation {
+  const { last, inputs, verdicts, rewards } = parts;
   const tree = rewardTree(
     modelId,
-    leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+    rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
   );
-  const inputs: EpochInputs = { version: 1, modelId, epochs };
-  const counted: VerdictsFile = { version: 1, modelId, verdicts };
-  const rewards: RewardsFile = { version: 1, modelId, leaves };
   const previousRoot = active?.root ?? zeroHash;
   const manifest: EpochManifest = {
     version: 1,
@@ -195,13 +235,13 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
     runId: last.head.runId,
     epoch,
     head: last.head.head,
-    finished: finishedRuns(links, last),
-    previous: before.digest,
+    finished: parts.finished,
+    previous: parts.previous,
     previousRoot,
     root: tree.root,
     totalCumulative: tree.total.toString(),
     inputs: digestOfJson(inputs),
-    verdicts: digestOfJson(counted),
+    verdicts: digestOfJson(verdicts),
     rewards: digestOfJson(rewards),
   };
   const attestation: Attestation = {
@@ -216,11 +256,7 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
     setVersion: set.version,
     deadline: BigInt(deadline),
   };
-  // Reads at one block are not to be had of a pruned node, so what mattered is read once more.
-  const [activeNow, pendingNow] = await Promise.all([reader.activeRoot(modelId), reader.pendingRoot(modelId)]);
-  if (activeNow?.epoch !== active?.epoch || pendingNow)
-    throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
-  return { kind: "computed", computation: { inputs, verdicts: counted, rewards, manifest, attestation } };
+  return { inputs, verdicts, rewards, manifest, attestation };
 }
 
 /** The version that a head must carry to be paid for: the one that was in force long enough before its anchor. */
@@ -351,52 +387,4 @@ export async function sumOfEpochs(blobs: BlobSource, runId: RunId, manifest: Hex
     digest = of.previous;
   }
   return { version: 1, modelId: modelId ?? zeroHash, leaves: addUp([], earned) };
-}
-
-/** Undefined for what has not the form of its kind. What is no voice changes nobody's pay: it counts whatever else it says. */
-function formOf(struct: Verdict, head: PostedHead, fragments: number): VerdictForm | undefined {
-  if (struct.runId !== head.runId || struct.round !== BigInt(Math.max(0, head.round - 1))) return undefined;
-  const form = verdictFormOf(struct.kind);
-  return form?.isVoice && form.problemOf(struct, fragments) !== "" ? undefined : form;
-}
-
-/**
- * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
- * where sortition sent its validator, or the one whose finding it confirms; in one fixed order.
- */
-async function countedVerdicts(
-  reader: ChainReader,
-  verdicts: readonly SignedVerdict[],
-  links: readonly Link[],
-  members: readonly Address[],
-): Promise<SignedVerdict[]> {
-  const domain = domainFor(reader.chainId, reader.contracts.runRegistry);
-  const heads = new Map(links.map(({ head }) => [head.head as string, head]));
-  const fragmentsOf = new Map<RunId, number>();
-  for (const runId of new Set(links.map(({ head }) => head.runId)))
-    fragmentsOf.set(runId, (await reader.run(runId)).fragments);
-  const counted = new Map<string, SignedVerdict>();
-  for (const signed of verdicts) {
-    const { verdict } = signed;
-    const head = heads.get(verdict.head);
-    const key = verdictKey(verdict);
-    if (!head || counted.has(key) || !members.includes(verdict.validator)) continue;
-    const struct = fromWire("Verdict", verdict);
-    const fragments = fragmentsOf.get(head.runId) ?? 0;
-    const form = formOf(struct, head, fragments);
-    if (!form) continue;
-    const signer = await recoverSigner(domain, "Verdict", struct, signed.signature).catch(() => undefined);
-    if (signer !== verdict.validator) continue;
-    const drawer = form.drawerOf?.(struct);
-    if (drawer && !members.includes(drawer)) continue;
-    if (drawer && (await drawnBy(reader, head, drawer, fragments)) !== struct.index) continue;
-    counted.set(key, signed);
-  }
-  return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);
-}
-
-/** A chain that computes epochs too; what stands behind a head is read and verified once. */
-export function withEpochAccounts<T extends ChainReader>(chain: T): T & EpochAccounts {
-  const documents = createHeadDocumentsCache(chain);
-  return { ...chain, computeEpoch: (input, blobs) => computeEpoch({ reader: chain, blobs, documents }, input) };
 }

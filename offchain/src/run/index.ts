@@ -11,21 +11,23 @@ export {
   readScreening,
   type RecordReader,
 } from "./screening.ts";
-export { computeEpoch, deadlineOf, type EpochModules, sumOfEpochs, withEpochAccounts } from "./epoch.ts";
+export { computeEpoch, deadlineOf, type EpochModules, sumOfEpochs } from "./epoch.ts";
 export {
   createHeadDocumentsCache,
   type HeadDocuments,
   type HeadDocumentsCache,
+  readHeadDocuments,
+} from "./documents.ts";
+export {
   DocumentError,
   MAX_DOCUMENT_BYTES,
   isMalformed,
-  readHeadDocuments,
   readJson,
   type RunDocuments,
   runDocuments,
-  verifyReceipts,
   wasAdmitted,
-} from "./documents.ts";
+} from "./published.ts";
+export { verifyReceipts } from "./receipts.ts";
 export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
 export { blamesByLoss, blamesByMeasure, readMeasured, requireMeasures } from "./measured.ts";
 export { isNotHad, type PayloadPlace, problemOfUnreadable } from "./unreadable.ts";
@@ -44,3 +46,4 @@ export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";
 export * from "./joining.ts";
+export { withEpochAccounts } from "./accounts.ts";

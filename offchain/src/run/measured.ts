@@ -5,7 +5,7 @@
 import { asDigest, outcomeCode, type ReceiptsFile, type ScreeningFile } from "@cotrain/sdk/protocol";
 
 import { measureFragment, sourceOf } from "../diloco/index.ts";
-import { DocumentError } from "./documents.ts";
+import { DocumentError } from "./published.ts";
 import type { BlobSource } from "./ports.ts";
 import { type PayloadPlace, readPart } from "./unreadable.ts";
 

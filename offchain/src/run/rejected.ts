@@ -2,7 +2,7 @@
 import { aggregateRejected, fromWire, parseDocument, type RunId, VerdictsFile } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
-import { readJson } from "./documents.ts";
+import { readJson } from "./published.ts";
 import type { ChainReader, PostedHead, PostedRoot } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";

@@ -14,7 +14,7 @@ import {
 import { UserError } from "../base/index.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
-import { readJson } from "./documents.ts";
+import { readJson } from "./published.ts";
 import { sumOfEpochs } from "./epoch.ts";
 import type { LocalRun } from "./local.ts";
 import type { BlobSource } from "./ports.ts";

@@ -2,7 +2,7 @@
 import { EpochManifest, MAX_MANIFEST_BYTES, type ModelId, parseDocument } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock } from "../base/index.ts";
-import { readJson } from "./documents.ts";
+import { readJson } from "./published.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 

@@ -16,7 +16,7 @@ import { roundNumber } from "../base/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
-import { DocumentError, readJson } from "./documents.ts";
+import { DocumentError, readJson } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
@@ -47,14 +47,12 @@ function problemOfEntry(entry: ScreeningFile["workers"][number], fragments: numb
 const nameOf = (copy: ScreeningFile["workers"][number]["copyOf"]): string =>
   copy === null ? "nobody" : `${copy.worker} of round ${roundNumber(copy.round)}`;
 
-/** @returns one sentence, empty when the record holds; norms, the checkpoint's too, and sketches are taken as they stand */
-export function problemOfScreening(check: ScreeningCheck): string {
-  const { definition, params, file, receipts, past } = check;
-  const rules = definition.screening;
+/** Whether a record is of this round, and judges every receipt. @returns empty when it does */
+function problemOfPlace({ definition, params, paramsVersion, file, receipts }: ScreeningCheck): string {
   const { workers } = file;
-  const elements = fragmentLayouts(definition.table).map((layout) => layout.elements);
+  const fragments = fragmentLayouts(definition.table).length;
   if (file.runId !== receipts.runId || file.round !== receipts.round) return "The screening is of another round.";
-  if (file.paramsVersion !== check.paramsVersion) return "The screening is under other parameters.";
+  if (file.paramsVersion !== paramsVersion) return "The screening is under other parameters.";
   const moments = new Set(receipts.receipts.map(({ ack }) => ack.acceptedAt));
   if (moments.size !== receipts.receipts.length) return "Two receipts were accepted at one time.";
   if (receipts.receipts.length !== workers.length) return "The screening does not judge every receipt.";
@@ -62,19 +60,25 @@ export function problemOfScreening(check: ScreeningCheck): string {
     const entry = workers[i];
     if (entry?.worker !== receipt.worker || entry.steps !== receipt.steps || entry.outcome !== outcome)
       return `The screening says something else of ${receipt.worker} than its receipt.`;
-    const problem = problemOfEntry(entry, elements.length);
+    const problem = problemOfEntry(entry, fragments);
     if (problem !== "") return `${entry.worker} ${problem}.`;
   }
   if (file.innerLrPpb !== params.innerLrPpb) return "The screening is under another learning rate.";
-  if (file.theta.length !== elements.length) return "The screening does not have the norm of each fragment.";
-  const judged = screen({
-    rules,
+  return file.theta.length === fragments ? "" : "The screening does not have the norm of each fragment.";
+}
+
+type Judged = ReturnType<typeof screen>;
+
+/** What the measurements of a record say of each payload. */
+const judge = ({ definition, params, file, receipts, past }: ScreeningCheck): Judged =>
+  screen({
+    rules: definition.screening,
     round: file.round,
     aggregatorBps: params.aggregatorBps,
     innerLrPpb: file.innerLrPpb,
     theta: file.theta,
-    elements,
-    payloads: workers.map((entry, i) => ({
+    elements: fragmentLayouts(definition.table).map((layout) => layout.elements),
+    payloads: file.workers.map((entry, i) => ({
       worker: entry.worker,
       steps: entry.steps,
       acceptedAt: Number(receipts.receipts[i]?.ack.acceptedAt),
@@ -83,6 +87,9 @@ export function problemOfScreening(check: ScreeningCheck): string {
     })),
     past,
   });
+
+/** Whether a record gives each payload what its measurements say. @returns empty when it does */
+function problemOfJudgement(judged: Judged, workers: ScreeningFile["workers"]): string {
   for (const [i, due] of judged.entries()) {
     const entry = workers[i]!;
     if (due.outcome !== 0 && due.outcome !== entry.outcome)
@@ -92,21 +99,31 @@ export function problemOfScreening(check: ScreeningCheck): string {
     const clip = due.fragments.findIndex(({ clipPpm }, f) => clipPpm !== entry.fragments[f]?.clipPpm);
     if (clip >= 0) return `Fragment ${clip} of ${entry.worker} is clipped by another factor than its norm gives.`;
   }
+  return "";
+}
+
+/** Whether the loss gate left out whom its losses say, and drew its sample by the receipts. @returns empty when it did */
+function problemOfGate({ definition, file, receipts, past }: ScreeningCheck, judged: Judged): string {
   const left = judged.filter(({ outcome }) => outcome === 0);
-  const { outcomes, problem } = gateOutcomes(left, file.gate, past[0], rules);
+  const { outcomes, problem } = gateOutcomes(left, file.gate, past[0], definition.screening);
   if (problem !== "") return `The loss gate: ${problem}.`;
-  const wrong = left.find(
-    ({ worker }) => (outcomes.get(worker) ?? 0) !== workers.find((e) => e.worker === worker)?.outcome,
-  );
+  const outcomeOf = new Map<string, number>(file.workers.map(({ worker, outcome }) => [worker, outcome]));
+  const wrong = left.find(({ worker }) => (outcomes.get(worker) ?? 0) !== outcomeOf.get(worker));
   if (wrong) return `The loss gate gives ${wrong.worker} outcome ${outcomes.get(wrong.worker) ?? 0}.`;
-  if (mediansOf(workers, elements.length).join() !== file.medians.join())
+  if (mediansOf(file.workers, fragmentLayouts(definition.table).length).join() !== file.medians.join())
     return "The medians are not those of the norms.";
-  const seed = gateSeed(
-    file.runId,
-    file.round,
-    receipts.receipts.map(({ ack }) => ack.receiptHash),
-  );
-  return seed === file.gate.seed ? "" : "The gate's sample is not the one that the receipts choose.";
+  const hashes = receipts.receipts.map(({ ack }) => ack.receiptHash);
+  return gateSeed(file.runId, file.round, hashes) === file.gate.seed
+    ? ""
+    : "The gate's sample is not the one that the receipts choose.";
+}
+
+/** @returns one sentence, empty when the record holds; norms, the checkpoint's too, and sketches are taken as they stand */
+export function problemOfScreening(check: ScreeningCheck): string {
+  const misplaced = problemOfPlace(check);
+  if (misplaced !== "") return misplaced;
+  const judged = judge(check);
+  return problemOfJudgement(judged, check.file.workers) || problemOfGate(check, judged);
 }
 
 export interface SampleCheck {

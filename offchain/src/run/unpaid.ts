@@ -21,7 +21,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { FormatError, parseManifest } from "../storage/index.ts";
-import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./documents.ts";
+import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./published.ts";
 import type { BlobSource } from "./ports.ts";
 import { isGone, isNotHad } from "./unreadable.ts";
 

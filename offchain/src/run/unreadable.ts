@@ -21,7 +21,7 @@ import {
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parseJsonBounded } from "../base/index.ts";
 import { codecOf, fragmentLayouts, measureFragment, PayloadError, sourceOf } from "../diloco/index.ts";
-import { DocumentError, isItsWord } from "./documents.ts";
+import { DocumentError, isItsWord } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 

@@ -17,7 +17,8 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { type Clock, RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { type HeadDocuments, readHeadDocuments, requireNewData, runDocuments, wasAdmitted } from "./documents.ts";
+import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documents.ts";
+import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
@@ -101,13 +102,32 @@ const isMissing = (error: CotrainError): boolean => error.retryable || /MISSING|
 const mayBePruned = (head: PostedHead, heads: readonly PostedHead[], signedThrough: number): boolean =>
   head.sequence > 0 && head.sequence < (heads.at(-1)?.sequence ?? 0) && head.sequence <= signedThrough;
 
-/**
- * Verifies a run, oldest head first.
- * @yields one report per head as soon as it is done
- * @returns the counts
- * @throws RetryableError `CHAIN_UNREACHABLE`; UserError `RUN_UNKNOWN`
- */
-export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
+/** What a walk knows of a run before it looks at the first head. */
+interface Walk {
+  readonly modules: VerifyModules;
+  readonly runId: RunId;
+  readonly fragments: number;
+  readonly heads: readonly PostedHead[];
+  /** Wrong about the run as a whole. */
+  readonly whole: Problems;
+  readonly ofRun: RunDocuments;
+  readonly definition: Definition | undefined;
+  readonly signedThrough: number;
+  /** Heads that validators found not to hold. */
+  readonly rejected: ReadonlySet<string>;
+  readonly records: RecordReader;
+}
+
+/** What a walk carries from one head to the next. */
+interface Carried {
+  /** Of the checkpoint before: its manifest, and norms by fragment, as far as they are to be had. */
+  readonly before: CheckpointManifest | undefined;
+  readonly theta: ReadonlyMap<number, number>;
+  /** Positions of the data that the rounds so far were trained on. */
+  readonly trained: Positions;
+}
+
+async function beginWalk(modules: VerifyModules, runId: RunId): Promise<Walk> {
   const { reader, blobs } = modules;
   const run = await reader.run(runId);
   const heads = await reader.headsSince(runId, 0);
@@ -121,89 +141,130 @@ export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGen
   const rejected = new Set<string>();
   for (const root of roots)
     for (const head of (await whole.attempt(() => rejectedUnder(blobs, root))) ?? []) rejected.add(head);
-  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
-
   const records = createRecordReader(blobs, definition?.screening.history);
-  /** Of the checkpoint before: its manifest, and norms by fragment, as far as they are to be had. */
-  let before: CheckpointManifest | undefined;
-  let theta = new Map<number, number>();
-  /** Positions of the data that the rounds so far were trained on. */
-  let trained: Positions = [];
-  for (const [i, head] of heads.entries()) {
-    const parent = heads[i - 1];
-    const problems = new Problems();
-    checkLink(reader, head, parent, problems);
-    if (rejected.has(head.head))
-      problems.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
-    let bytes = 0;
-    const gone: CotrainError[] = [];
-    const norms = new Map<number, number>();
-    const documents = await problems.attempt(() => readHeadDocuments(reader, blobs, head, parent, ofRun));
-    if (documents) {
-      trained = (await problems.attempt(async () => requireNewData(head, documents, trained))) ?? trained;
-      const { manifest } = documents;
-      if (manifest.fragments.length !== run.fragments)
-        problems.add("mismatch", `Its manifest has ${manifest.fragments.length} fragments, the run ${run.fragments}.`);
-      if (
-        definition &&
-        !parent &&
-        digestOfJson(manifest.fragments.map(({ digest }) => digest)) !== definition.initialParameters
-      )
-        problems.add("mismatch", "Checkpoint 0 does not hold the initial parameters that the definition names.");
-      for (const fragment of manifest.fragments) {
-        await problems.attempt(async () => {
-          const shard = await blobs.blob(runId, asDigest(fragment.digest), fragment.bytes).catch((error: unknown) => {
-            if (!isGone(error)) throw error;
-            gone.push(error);
-          });
-          if (!shard) return;
-          bytes += shard.length;
-          if (!definition) return;
-          const { params } = parseFragment(shard, definition.table, fragment);
-          norms.set(fragment.index, parametersNorm(params));
+  const { fragments } = run;
+  return { modules, runId, fragments, heads, whole, ofRun, definition, signedThrough, rejected, records };
+}
+
+/** The manifest of a head, held against the run and, for checkpoint 0, its definition. */
+function checkManifest(
+  { fragments, definition }: Walk,
+  { fragments: published }: CheckpointManifest,
+  isFirst: boolean,
+  problems: Problems,
+): void {
+  if (published.length !== fragments)
+    problems.add("mismatch", `Its manifest has ${published.length} fragments, the run ${fragments}.`);
+  if (definition && isFirst && digestOfJson(published.map(({ digest }) => digest)) !== definition.initialParameters)
+    problems.add("mismatch", "Checkpoint 0 does not hold the initial parameters that the definition names.");
+}
+
+/** Fetches and hashes the shards of a checkpoint. @returns norms by fragment, bytes, and what is gone */
+async function checkShards({ modules, runId, definition }: Walk, manifest: CheckpointManifest, problems: Problems) {
+  const norms = new Map<number, number>();
+  const gone: CotrainError[] = [];
+  let bytes = 0;
+  for (const fragment of manifest.fragments) {
+    await problems.attempt(async () => {
+      const shard = await modules.blobs
+        .blob(runId, asDigest(fragment.digest), fragment.bytes)
+        .catch((error: unknown) => {
+          if (!isGone(error)) throw error;
+          gone.push(error);
         });
-      }
-    }
-    if (documents && definition && parent) {
-      // Payloads are kept until a root that pays for them is posted, which may be while this walks.
-      const mayBeGone = async (): Promise<boolean> =>
-        head.sequence <= signedThrough || head.sequence <= (await lastSigned(modules, runId, heads, whole));
-      const round = {
-        head,
-        before: heads.slice(0, i),
-        parent: before,
-        definition,
-        documents,
-        records,
-        theta,
-        mayBeGone,
-      };
-      await problems.attempt(() => checkScreening(modules, round, problems));
-    }
-    before = documents?.manifest;
-    if (gone.length > 0 && !mayBePruned(head, heads, signedThrough)) {
-      // The walk takes its time, and what was the newest when it began may be old by now.
-      const now = await reader.headsSince(runId, 0);
-      if (!mayBePruned(head, now, await lastSigned(modules, runId, now, whole)))
-        for (const { message } of gone) problems.add("missing", message);
-    }
-    theta = norms;
-    const condition = problems.condition === "ok" && gone.length > 0 ? "pruned" : problems.condition;
-    const signed = head.sequence <= signedThrough;
+      if (!shard) return;
+      bytes += shard.length;
+      if (!definition) return;
+      const { params } = parseFragment(shard, definition.table, fragment);
+      norms.set(fragment.index, parametersNorm(params));
+    });
+  }
+  return { norms, gone, bytes };
+}
+
+/** Says which shards are missing that must be there. */
+async function checkGone(walk: Walk, head: PostedHead, gone: readonly CotrainError[], problems: Problems) {
+  const { modules, runId, heads, whole, signedThrough } = walk;
+  if (gone.length === 0 || mayBePruned(head, heads, signedThrough)) return;
+  // The walk takes its time, and what was the newest when it began may be old by now.
+  const now = await modules.reader.headsSince(runId, 0);
+  if (mayBePruned(head, now, await lastSigned(modules, runId, now, whole))) return;
+  for (const { message } of gone) problems.add("missing", message);
+}
+
+/** Holds the record of the round that led to a head against its receipts and its payloads, as far as they are kept. */
+async function checkRound(
+  walk: Walk,
+  index: number,
+  documents: HeadDocuments,
+  { before: parent, theta }: Carried,
+  problems: Problems,
+): Promise<void> {
+  const { modules, runId, heads, whole, definition, signedThrough, records } = walk;
+  if (!definition) return;
+  const head = heads[index]!;
+  // Payloads are kept until a root that pays for them is posted, which may be while this walks.
+  const mayBeGone = async (): Promise<boolean> =>
+    head.sequence <= signedThrough || head.sequence <= (await lastSigned(modules, runId, heads, whole));
+  const before = heads.slice(0, index);
+  const round = { head, before, parent, definition, documents, records, theta, mayBeGone };
+  await problems.attempt(() => checkScreening(modules, round, problems));
+}
+
+/** Verifies one head. @returns its report, and what the next one is held against */
+async function verifyHead(walk: Walk, index: number, carried: Carried) {
+  const { heads, ofRun, signedThrough, rejected } = walk;
+  const { reader, blobs } = walk.modules;
+  const head = heads[index]!;
+  const parent = heads[index - 1];
+  const problems = new Problems();
+  checkLink(reader, head, parent, problems);
+  if (rejected.has(head.head))
+    problems.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
+  const documents = await problems.attempt(() => readHeadDocuments(reader, blobs, head, parent, ofRun));
+  const trained = documents && (await problems.attempt(async () => requireNewData(head, documents, carried.trained)));
+  if (documents) checkManifest(walk, documents.manifest, !parent, problems);
+  const shards = documents && (await checkShards(walk, documents.manifest, problems));
+  if (documents && parent) await checkRound(walk, index, documents, carried, problems);
+  const gone = shards?.gone ?? [];
+  await checkGone(walk, head, gone, problems);
+  const report: HeadReport = {
+    ...head,
+    condition: problems.condition === "ok" && gone.length > 0 ? "pruned" : problems.condition,
+    problems: problems.sentences,
+    signed: head.sequence <= signedThrough,
+    bytes: shards?.bytes ?? 0,
+    receipts: documents?.leaves.length ?? 0,
+  };
+  const next: Carried = {
+    before: documents?.manifest,
+    theta: shards?.norms ?? new Map(),
+    trained: trained ?? carried.trained,
+  };
+  return { report, next };
+}
+
+/**
+ * Verifies a run, oldest head first.
+ * @yields one report per head as soon as it is done
+ * @returns the counts
+ * @throws RetryableError `CHAIN_UNREACHABLE`; UserError `RUN_UNKNOWN`
+ */
+export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
+  const walk = await beginWalk(modules, runId);
+  const { heads, whole } = walk;
+  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
+  let carried: Carried = { before: undefined, theta: new Map(), trained: [] };
+  for (const index of heads.keys()) {
+    const { report, next } = await verifyHead(walk, index, carried);
+    carried = next;
     count.heads += 1;
-    count[condition] += 1;
-    if (!signed) count.unsigned += 1;
-    yield {
-      ...head,
-      condition,
-      problems: problems.sentences,
-      signed,
-      bytes,
-      receipts: documents?.leaves.length ?? 0,
-    };
+    count[report.condition] += 1;
+    if (!report.signed) count.unsigned += 1;
+    yield report;
   }
   const last = heads.at(-1);
-  const current = await reader.head(runId);
+  const current = await modules.reader.head(runId);
   // Between the two reads the chain may have gone on; it must not have gone elsewhere.
   if (current.sequence < (last?.sequence ?? -1) || (current.sequence === last?.sequence && current.head !== last.head))
     whole.add("mismatch", `The registry's head ${current.head} is not where its events lead.`);

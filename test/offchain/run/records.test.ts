@@ -2,7 +2,7 @@ import { asHead, defaultScreening, digestOfJson, zeroHash } from "@cotrain/sdk/p
 import { describe, expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { isMalformed } from "../../../offchain/src/run/documents.ts";
+import { isMalformed } from "../../../offchain/src/run/published.ts";
 import {
   pastScreenings,
   problemOfScreening,

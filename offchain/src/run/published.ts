@@ -1,0 +1,78 @@
+/** Documents that somebody published, by digest: how they are read, and what is said of those that are wrong. */
+import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/errors";
+import { asDigest, Build, Definition, parseDocument, type RunId } from "@cotrain/sdk/protocol";
+
+import { type ErrorOptions, parseJsonBounded, UserError } from "../base/index.ts";
+import type { ChainReader, PostedHead } from "../chain/index.ts";
+import type { BlobSource } from "./ports.ts";
+
+/** Documents of JSON other than manifests: receipts, verdicts, rewards. */
+export const MAX_DOCUMENT_BYTES = 64 << 20;
+
+/** A published document is not what the chain or its signers say. */
+export class DocumentError extends UserError {
+  override readonly name = "DocumentError";
+  constructor(code: `DOCUMENT_${string}`, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** What a coordinator calls an error is its word, and says nothing about bytes that nobody has seen. */
+export const isItsWord = (error: unknown): boolean => error instanceof CoordinatorError;
+
+const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"]);
+/** A published document is there, and is none. Of an answer that is cut as too long nobody knows whether it is the document. */
+export const isMalformed = (error: unknown): error is CotrainError =>
+  error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code) && !isItsWord(error));
+
+/** A document's JSON, its digest verified by the source. */
+export async function readJson(
+  blobs: BlobSource,
+  run: PostedHead["runId"],
+  digest: string,
+  what: string,
+  limit = MAX_DOCUMENT_BYTES,
+): Promise<unknown> {
+  return parseJsonBounded(await blobs.blob(run, asDigest(digest), limit), limit, what);
+}
+
+/** What a run's rounds are held against beside the chain: each document is read when first needed, once. */
+export interface RunDocuments {
+  definition(): Promise<Definition>;
+  /** Undefined for one that the registry never admitted; withdrawn or not makes no difference. */
+  build(digest: string): Promise<Build | undefined>;
+}
+
+/** Whether the registry ever admitted a build to a run, withdrawn or not. */
+export const wasAdmitted = async (reader: ChainReader, runId: RunId, build: string): Promise<boolean> =>
+  (await reader.buildsOf(runId, asDigest(build))).includes(asDigest(build));
+
+export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunId): RunDocuments {
+  let definition: Promise<Definition> | undefined;
+  const builds = new Map<string, Promise<Build | undefined>>();
+  const readDefinition = async (): Promise<Definition> => {
+    const { definition: digest } = await reader.run(runId);
+    return parseDocument("definition", Definition, await readJson(blobs, runId, digest, "the definition"));
+  };
+  const readBuild = async (digest: string): Promise<Build | undefined> => {
+    if (!(await wasAdmitted(reader, runId, digest))) return undefined;
+    const found = parseDocument("build", Build, await readJson(blobs, runId, digest, "the build"));
+    if (found.definition === (await reader.run(runId)).definition) return found;
+    throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
+  };
+  return {
+    definition: () => {
+      const reading = (definition ??= readDefinition());
+      reading.catch(() => (definition = undefined));
+      return reading;
+    },
+    build: (digest) => {
+      const reading = builds.get(digest) ?? readBuild(digest);
+      builds.set(digest, reading);
+      // What was not admitted, or not to be had, may be next time.
+      const forget = (): void => void builds.delete(digest);
+      reading.then((found) => found ?? forget(), forget);
+      return reading;
+    },
+  };
+}
