@@ -39,6 +39,7 @@ import {
   openDatabase,
   openJobTable,
 } from "../../offchain/src/service/index.ts";
+import { jobsBut } from "../offchain/chain/jobsBut.ts";
 import { createNode, type TestNode } from "../offchain/chain/node.ts";
 import { accountOf, createWorld, poster, type World } from "../offchain/chain/world.ts";
 import { until } from "../offchain/coordinator/harness.ts";
@@ -184,14 +185,14 @@ describe("an RPC that becomes another chain", () => {
   });
 
   it("between the signature and the send gets nothing either", async () => {
-    const noted = (jobs: JobTable): JobTable => ({
-      ...jobs,
-      note: async (id, progress) => {
-        await jobs.note(id, progress);
-        if (!switched) rpc.instead = otherChain;
-        switched = true;
-      },
-    });
+    const noted = (jobs: JobTable): JobTable =>
+      jobsBut(jobs, {
+        note: async (id, progress) => {
+          await jobs.note(id, progress);
+          if (!switched) rpc.instead = otherChain;
+          switched = true;
+        },
+      });
     let switched = false;
     const { chain, jobs } = await open(noted);
     const [count, sent] = [await nonce(), sends()];

@@ -29,6 +29,7 @@ import {
   openDatabase,
   openJobTable,
 } from "../../../offchain/src/service/index.ts";
+import { jobsBut } from "./jobsBut.ts";
 import { createNode, type TestNode } from "./node.ts";
 import { createRelay, type Relay } from "./relay.ts";
 import { createWorld, keyOf, poster, type World } from "./world.ts";
@@ -71,13 +72,13 @@ async function open(
 }
 
 /** A disk that writes a moment later, after all that is due now: whoever does not wait for it is seen. */
-const slowly = (jobs: JobTable): JobTable => ({
-  ...jobs,
-  note: async (id, progress) => {
-    for (let turns = 0; turns < 100; turns++) await new Promise(setImmediate);
-    await jobs.note(id, progress);
-  },
-});
+const slowly = (jobs: JobTable): JobTable =>
+  jobsBut(jobs, {
+    note: async (id, progress) => {
+      for (let turns = 0; turns < 100; turns++) await new Promise(setImmediate);
+      await jobs.note(id, progress);
+    },
+  });
 
 /** A fresh round on the newest head. */
 async function nextFields(): Promise<HeadFields> {
