@@ -41,7 +41,7 @@ import {
   type RootView,
 } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
-import type { BlobSource, ComputeEpochInput, EpochAccounts, EpochComputation, EpochResult } from "./ports.ts";
+import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult } from "./ports.ts";
 
 export interface EpochModules {
   readonly reader: ChainReader;
