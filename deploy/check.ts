@@ -1,5 +1,5 @@
 /**
- * `npm run check`: formatting, lint, the arrows between rooms, types, whether the committed ABIs match the contracts, the
+ * `npm run check`: formatting, lint, the arrows between rooms, what nothing uses, copies, types, the package of the SDK, whether the committed ABIs match the contracts, the
  * tables of docs/protocol.md the sources, and the results of the thorough tests the sources that they were got from.
  */
 import { spawnSync } from "node:child_process";
@@ -18,8 +18,17 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
     "depcruise",
     ["--config", ".dependency-cruiser.mjs", "--output-type", "err", "sdk/src", "offchain/src", "deploy"],
   ],
+  ["what nothing uses", "knip", ["--no-progress", "--no-config-hints"]],
+  [
+    "copies in the sources",
+    "jscpd",
+    ["--config", ".jscpd.json", "--exit-code", "1", "sdk/src", "offchain/src", "deploy"],
+  ],
   ["lint of Solidity", "solhint", ["--quiet", "--max-warnings=0", "--noPoster", "contracts/**/*.sol"]],
   ["types", "tsc", ["-p", "tsconfig.json"]],
+  ["build of the SDK", "tsc", ["-p", "sdk/tsconfig.build.json"]],
+  ["package of the SDK", "publint", ["--strict", "--pack", "false", "sdk"]],
+  ["types of the SDK's package", "attw", ["--pack", "sdk", "--profile", "esm-only", "--quiet"]],
   ["contracts", "hardhat", ["build"]],
   ["freshness of what the table of parameters writes", "node", ["sdk/scripts/generateParameters.ts", "--check"]],
   ["freshness of the ABIs", "node", ["sdk/scripts/generateAbis.ts", "--check"]],

@@ -1,5 +1,5 @@
 /** The coordinator: runs opened, effects begun, the chain watched, members watched, old blobs released. */
-import type { Address, RunId } from "@cotrain/sdk/protocol";
+import type { SigningAccount, Address, RunId } from "@cotrain/sdk/protocol";
 
 import pLimit from "p-limit";
 
@@ -20,7 +20,7 @@ import { repeat, type Repeated } from "./repeat.ts";
 import { keptFrom, release } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
 import { createSignatures } from "./signatures.ts";
-import { type Announced, openRun, type Run, type RunModules, type RunOptions, type SigningAccount } from "./run.ts";
+import { type Announced, openRun, type Run, type RunModules, type RunOptions } from "./run.ts";
 
 export interface CoordinatorOptions {
   readonly runs: readonly RunOptions[];

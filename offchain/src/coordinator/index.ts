@@ -19,5 +19,5 @@ export type { RunState } from "./machine/state.ts";
 export type { PresenceOptions } from "./presence.ts";
 export { coordinatorMigrations, type CoordinatorSchema } from "./projectionTables.ts";
 export type { RetentionOptions } from "./retentionRules.ts";
-export type { Run, RunOptions, SigningAccount } from "./run.ts";
+export type { Run, RunOptions } from "./run.ts";
 export { type RunningCoordinator, startCoordinator, type StartOptions } from "./start.ts";

@@ -23,6 +23,7 @@ import {
   type TensorEntry,
   typedDataOf,
   type Hex,
+  type SigningAccount,
 } from "@cotrain/sdk/protocol";
 import pLimit, { type LimitFunction } from "p-limit";
 
@@ -46,17 +47,6 @@ import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
-
-/** The poster's key; viem's local accounts are one. */
-export interface SigningAccount {
-  readonly address: Address;
-  signTypedData(data: {
-    readonly domain: Domain;
-    readonly types: Record<string, { name: string; type: string }[]>;
-    readonly primaryType: string;
-    readonly message: Record<string, unknown>;
-  }): Promise<Hex>;
-}
 
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {

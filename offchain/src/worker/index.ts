@@ -15,7 +15,7 @@ export { trainerOn } from "./deviceTrainer.ts";
 export { type EncodedFragment, encodeFragment, sha256Chunked } from "./encode.ts";
 export type { RoundTimes, WorkerEvent } from "./events.ts";
 export type { ReceiptJournal, ReceiptRow } from "./receiptJournal.ts";
-export { AcknowledgementError, type SigningAccount, verifyAck } from "./receipt.ts";
+export { AcknowledgementError, verifyAck } from "./receipt.ts";
 export { checkResources, type ModelSize, needsOf, type Needs, type Surroundings } from "./resources.ts";
 export { DivergedError } from "./training.ts";
 export type { StepsOf, TrainerInput, WorkerEnd, WorkerHome, WorkerModules, WorkerOptions } from "./options.ts";

@@ -1,5 +1,5 @@
 /** What a worker is given: its options, the modules that it works with, and how it says why it ended. */
-import type { Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
+import type { SigningAccount, Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
 import type { BlobStore } from "../storage/index.ts";
@@ -7,7 +7,6 @@ import type { AdmittedBuild, Artefacts, RunDescription, RunRecordReader } from "
 import type { BackoffOptions } from "./backoff.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { ReceiptJournal } from "./receiptJournal.ts";
-import type { SigningAccount } from "./receipt.ts";
 import type { Surroundings } from "./resources.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
 

@@ -19,20 +19,10 @@ import {
   toWire,
   type WireStruct,
   typedDataOf,
+  type SigningAccount,
 } from "@cotrain/sdk/protocol";
 
 import { roundNumber, UserError } from "../base/index.ts";
-
-/** A key that signs EIP-712 structs; viem's local accounts are one. */
-export interface SigningAccount {
-  readonly address: Address;
-  signTypedData(data: {
-    readonly domain: Domain;
-    readonly types: Record<string, { name: string; type: string }[]>;
-    readonly primaryType: string;
-    readonly message: Record<string, unknown>;
-  }): Promise<Hex>;
-}
 
 /** Signs a struct; the signature is lower-case hex of 65 bytes. */
 export async function signStruct<N extends StructName>(

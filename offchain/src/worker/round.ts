@@ -2,7 +2,16 @@
  * One assignment, from its base to the verified acknowledgement. What can overlap does: θ_r and tokens arrive together,
  * a fragment is encoded while the one before is being sent, the end state is hashed by the trainer meanwhile.
  */
-import type { Address, Assignment, Digest, Domain, PayloadHeader, RunId, TensorEntry } from "@cotrain/sdk/protocol";
+import type {
+  SigningAccount,
+  Address,
+  Assignment,
+  Digest,
+  Domain,
+  PayloadHeader,
+  RunId,
+  TensorEntry,
+} from "@cotrain/sdk/protocol";
 
 import { type Clock, unlessAborted } from "../base/index.ts";
 import { type FragmentLayout, tensorViews } from "../diloco/index.ts";
@@ -11,7 +20,7 @@ import { type CommitmentBuilder, createCommitment } from "./commitment.ts";
 import type { EncodedFragment } from "./encode.ts";
 import type { RoundTimes, WorkerEvent } from "./events.ts";
 import type { ReceiptJournal } from "./receiptJournal.ts";
-import { payloadHeader, receiptOf, type SignedReceipt, type SigningAccount, signReceipt, tokensOf } from "./receipt.ts";
+import { payloadHeader, receiptOf, type SignedReceipt, signReceipt, tokensOf } from "./receipt.ts";
 import { blake3Of, type Residual } from "./residual.ts";
 import { encodeAndSend, submit } from "./sending.ts";
 import type { SessionKeeper } from "./session.ts";

@@ -2,8 +2,8 @@
  * A worker's membership as seen from the worker: joins by signature when a call needs a session and there is none, and
  * again when the coordinator does not know it any more (it restarted); waits with full jitter while nobody answers.
  */
-import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
+  type SigningAccount,
   type Address,
   type CoordinatorClient,
   type Digest,
@@ -16,10 +16,11 @@ import {
   toWire,
   zeroHash,
 } from "@cotrain/sdk/protocol";
+import { CoordinatorError } from "@cotrain/sdk/errors";
 
 import { type Clock, unlessAborted, UserError } from "../base/index.ts";
 import { type BackoffOptions, type OnRetry, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
-import { signStruct, type SigningAccount } from "./receipt.ts";
+import { signStruct } from "./receipt.ts";
 import type { RequestQueue } from "./requestQueue.ts";
 
 export type Session = ReturnType<CoordinatorClient["session"]>;

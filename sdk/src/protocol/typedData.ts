@@ -203,6 +203,17 @@ export function structDigest<N extends StructName>(domain: Domain, name: N, stru
   return hashTypedData(typedDataOf(domain, name, struct));
 }
 
+/** A key that signs these structs; viem's local accounts are one. */
+export interface SigningAccount {
+  readonly address: Address;
+  signTypedData(data: {
+    readonly domain: Domain;
+    readonly types: Record<string, { name: string; type: string }[]>;
+    readonly primaryType: string;
+    readonly message: Record<string, unknown>;
+  }): Promise<Hex>;
+}
+
 /** Half of secp256k1's order: the contracts take only the lower of a signature's two forms, and only v = 27 or 28. */
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
 

@@ -1,15 +1,13 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
-import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
+import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
 import { devices } from "../../engine/runtime/node/index.ts";
-import type { DaemonContext, Logger } from "../../service/index.ts";
-import { openRoleDirectory, openStateDirectory } from "../../service/index.ts";
+import { type DaemonContext, type Logger, openRoleDirectory, openStateDirectory } from "../../service/index.ts";
 import type { RunRecordReader } from "../artefacts.ts";
 import { openAssignmentSteps } from "../assignmentSteps.ts";
 import { trainerOn } from "../deviceTrainer.ts";
 import type { WorkerEvent } from "../events.ts";
-import type { SigningAccount } from "../receipt.ts";
 import { runWorker } from "../runWorker.ts";
 import { directoryHome } from "./home.ts";
 
