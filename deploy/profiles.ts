@@ -7,7 +7,7 @@ export const developmentChainIds: readonly number[] = [31337, 1337];
 export type ProfileName = "local" | "public";
 
 /** How the holders of a model decide; the Solidity struct of the same name. Times in seconds, shares in wei. */
-export interface GovernorConfig {
+interface GovernorConfig {
   readonly votingDelay: number;
   readonly votingPeriod: number;
   readonly lateQuorumExtension: number;
@@ -18,7 +18,7 @@ export interface GovernorConfig {
 }
 
 /** What a profile says of a ModelConfig; the organiser adds names, validators and threshold. */
-export interface ModelSettings {
+interface ModelSettings {
   readonly epochLength: number;
   readonly yearlyCap: bigint;
   readonly epochBudget: bigint;
@@ -30,7 +30,7 @@ export interface ModelSettings {
 }
 
 /** Minima that a ModelRegistry holds every model to, for ever; the Solidity struct of the same name. */
-export interface Limits {
+interface Limits {
   readonly epochLength: number;
   readonly postingDelay: number;
   readonly window: number;
@@ -53,7 +53,7 @@ const year = 365 * day;
 const share = 10n ** 18n;
 
 /** The least cap that an epoch's budget fits under: budget × epochs of a year, as Emission counts them. */
-export function yearlyCapOf(epochBudget: bigint, epochLength: number): bigint {
+function yearlyCapOf(epochBudget: bigint, epochLength: number): bigint {
   return epochBudget * BigInt(Math.ceil(year / epochLength));
 }
 

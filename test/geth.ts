@@ -8,7 +8,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 export const GETH_VERSION = "1.17.10";
-export const GETH_FOLDER = join(homedir(), ".cache/cotrain-geth");
+const GETH_FOLDER = join(homedir(), ".cache/cotrain-geth");
 /** No build takes nearly as long. */
 const LIMIT_MINUTES = 20;
 

@@ -35,7 +35,7 @@ interface World {
   close(): Promise<void>;
 }
 
-export const runId = asRunId(digestOfJson("run"));
+const runId = asRunId(digestOfJson("run"));
 
 /** A run's blobs, and a coordinator that serves them. */
 export async function createWorld(directory: string): Promise<World> {

@@ -21,7 +21,7 @@ interface CoordinatorMemory {
   readonly payload: number;
 }
 
-export async function coordinatorMemory(preset: string, workers: number, rounds: number): Promise<CoordinatorMemory> {
+async function coordinatorMemory(preset: string, workers: number, rounds: number): Promise<CoordinatorMemory> {
   await using run = await openLightRun(preset, workers);
   const payloads = randomPayloads(run.layouts, defaultRunParams.codec);
   resetPeak(run.pid);

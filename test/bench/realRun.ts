@@ -45,7 +45,7 @@ interface Sample {
   readonly memory: ReadonlyMap<string, number>;
 }
 
-export interface RealRun {
+interface RealRun {
   /** From the first round's opening to the end of the last round. */
   readonly seconds: number;
   readonly rounds: number;
@@ -188,7 +188,7 @@ function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes
 }
 
 /** Runs `cotrain up` in a state of its own for so many seconds of training. */
-export async function realRun(preset: PresetName, seconds: number): Promise<RealRun> {
+async function realRun(preset: PresetName, seconds: number): Promise<RealRun> {
   const directory = await mkdtemp(join(tmpdir(), "cotrain-bench-"));
   const state = join(directory, "state");
   const args = ["up", "--preset", preset, "--for", `${seconds}s`, "--exit", "--state", state];

@@ -37,7 +37,7 @@ interface Sample {
 const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
 
-export interface Latency {
+interface Latency {
   readonly median: number;
   readonly p99: number;
 }

@@ -37,7 +37,7 @@ export async function until<T>(
   }
 }
 
-export interface Exit {
+interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
@@ -53,7 +53,7 @@ export interface Running {
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
-export interface Found {
+interface Found {
   readonly pid: number;
   /** `up`, `chain`, `coordinator`, `worker-1`, `guard`, …. */
   readonly name: string;

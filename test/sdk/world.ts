@@ -44,7 +44,7 @@ import {
 import { deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 
 /** Hardhat's accounts, all of them funded. */
-export const accountOf = (index: number) =>
+const accountOf = (index: number) =>
   mnemonicToAccount("test test test test test test test test test test test junk", { addressIndex: index });
 
 export const organiser = accountOf(0);
@@ -52,7 +52,7 @@ export const poster = accountOf(1);
 export const alice = accountOf(2);
 export const bob = accountOf(3);
 export const stranger = accountOf(4);
-export const validators = [5, 6, 7]
+const validators = [5, 6, 7]
   .map(accountOf)
   .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
 

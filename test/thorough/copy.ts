@@ -43,7 +43,7 @@ export interface Copy {
   readonly remove: () => void;
 }
 
-export interface Ran {
+interface Ran {
   readonly code: number | null;
   readonly output: string;
 }

@@ -61,7 +61,7 @@ export function guardsOf(file: string, source: string): Guard[] {
   return found.toSorted((a, b) => a.start - b.start);
 }
 
-export function remove(copy: Copy, guard: Guard): void {
+function remove(copy: Copy, guard: Guard): void {
   const source = copy.read(guard.file);
   copy.write(guard.file, source.slice(0, guard.start) + guard.instead + source.slice(guard.end));
 }

@@ -9,7 +9,7 @@ import { tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
 
 /** A part that is being worked on. */
-export interface Work {
+interface Work {
   /** @returns what is wrong, if something is */
   readonly attempt: (item: string) => Promise<string | undefined>;
   readonly close: () => Promise<void> | void;

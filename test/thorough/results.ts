@@ -8,10 +8,10 @@ import { dirname, join } from "node:path";
 
 import { filesOf, root } from "./copy.ts";
 
-export const RESULTS = "docs/results/thorough.json";
+const RESULTS = "docs/results/thorough.json";
 
 /** A finished run of one part. */
-export interface Outcome {
+interface Outcome {
   readonly commit: string;
   /** UTC. */
   readonly date: string;

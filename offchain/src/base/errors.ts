@@ -4,8 +4,6 @@
  */
 import { CotrainError, type ErrorDetails } from "@cotrain/sdk/errors";
 
-export type { ErrorDetails };
-
 /** What an error may carry beside its code and sentence. */
 export interface ErrorOptions {
   /** What was caught, for the developer. */
@@ -56,9 +54,4 @@ export function exitCodeOf(error: unknown): 1 | 70 | 75 {
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || error instanceof CotrainError) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
-}
-
-/** For the branch of an exhaustive switch that no value reaches. */
-export function unreachable(value: never): never {
-  throw new InternalError("UNREACHABLE", `A value outside its type arrived: ${JSON.stringify(value)}.`);
 }

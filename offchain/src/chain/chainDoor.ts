@@ -27,7 +27,7 @@ import { NodeError, type NodeLink } from "./nodeLink.ts";
  * What an ordinary RPC answers and wallets, explorers and libraries ask. Nothing of anvil_*, evm_*, hardhat_*, debug_*, and no
  * filters, which the node keeps for whoever makes them: libraries watch events by eth_getLogs instead.
  */
-export const PUBLIC_METHODS: ReadonlySet<string> = new Set([
+const PUBLIC_METHODS: ReadonlySet<string> = new Set([
   "eth_blockNumber",
   "eth_call",
   "eth_chainId",

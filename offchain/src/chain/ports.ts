@@ -17,7 +17,7 @@ import type {
 import type { FeesAsked } from "./fees.ts";
 
 /** A run's last link; all zero for a run that does not exist. */
-export interface CurrentHead {
+interface CurrentHead {
   readonly head: HeadHash;
   readonly sequence: number;
   /** Rounds completed. */
@@ -185,7 +185,7 @@ export interface ChainReader {
 }
 
 /** Outcome of a posting. `transaction` is null when the contract already held the same content and nobody's log was found. */
-export interface Posting {
+interface Posting {
   readonly transaction: Hex | null;
   readonly block: number | null;
 }

@@ -5,7 +5,7 @@
 import type { ConfigOf, OptionSet, ResolvedConfig } from "../service/index.ts";
 import type { Output } from "./output.ts";
 
-export interface CommandArgument {
+interface CommandArgument {
   readonly name: string;
   readonly description: string;
 }

@@ -164,7 +164,7 @@ export function createBlobServer(
 }
 
 /** [start, end) of a single byte range, undefined without one. @throws RefusedError RANGE_INVALID */
-export function rangeOf(header: string | undefined, size: number): [start: number, end: number] | undefined {
+function rangeOf(header: string | undefined, size: number): [start: number, end: number] | undefined {
   if (header === undefined) return undefined;
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header.trim());
   const [from, to] = [match?.[1] ?? "", match?.[2] ?? ""];

@@ -62,7 +62,7 @@ export interface Coordinator {
   readonly failed: Promise<never>;
 }
 
-export const defaultPresence: PresenceOptions = { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 };
+const defaultPresence: PresenceOptions = { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 };
 
 /** Checks presence this often, ms. */
 const PRESENCE_INTERVAL = 500;

@@ -16,7 +16,7 @@ export interface CheckpointTable {
   pruned: number;
 }
 
-export interface PayloadTable {
+interface PayloadTable {
   run_id: string;
   round: number;
   digest: string;

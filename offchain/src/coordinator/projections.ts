@@ -137,7 +137,7 @@ async function projectReceipt(
     .execute();
 }
 
-export interface CheckpointRow {
+interface CheckpointRow {
   readonly round: number;
   readonly digest: Digest;
   readonly paramsVersion: number;

@@ -6,7 +6,7 @@
 import type { Clock } from "../base/index.ts";
 import type { Migration, Queryable } from "../service/index.ts";
 
-export interface ClockTable {
+interface ClockTable {
   run_id: string;
   at: number;
 }

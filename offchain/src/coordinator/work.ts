@@ -7,7 +7,7 @@ import type { RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
 /** The assignment that this worker should be working on, or that it should go. */
-export function workOf(state: RunState, worker: Address): WorkReply | undefined {
+function workOf(state: RunState, worker: Address): WorkReply | undefined {
   if (state.phase === "Finished") return { kind: "leave", reason: "The run is finished." };
   const { current } = state;
   const work = current?.work[worker];

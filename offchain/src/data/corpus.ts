@@ -10,7 +10,7 @@ export interface Corpus {
 }
 
 /** One document in this many is held out. */
-export const HELD_OUT_EVERY = 20;
+const HELD_OUT_EVERY = 20;
 
 /**
  * Decides which documents are held out: of every {@link HELD_OUT_EVERY} consecutive ones, one drawn from the seed.

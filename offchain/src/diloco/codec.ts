@@ -10,7 +10,7 @@ import { int8b256 } from "./int8.ts";
 import { tableOf } from "./kinds.ts";
 
 /** A slice of a payload in bytes. */
-export interface Slice {
+interface Slice {
   readonly offset: number;
   readonly length: number;
 }
@@ -43,7 +43,7 @@ export interface Codec {
   add(parts: readonly Uint8Array[], start: number, weight: number, acc: Float32Array): void;
 }
 
-export interface Encoded {
+interface Encoded {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly nextResidual: Float32Array<ArrayBuffer>;
 }

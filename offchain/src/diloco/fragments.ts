@@ -7,7 +7,7 @@ import { elementsOf, type TensorEntry } from "@cotrain/sdk/protocol";
 import { InternalError } from "../base/index.ts";
 
 /** Where a tensor lies in its fragment. */
-export interface TensorPlace {
+interface TensorPlace {
   readonly name: string;
   readonly shape: readonly number[];
   /** First element within the fragment. */

@@ -11,7 +11,6 @@ export {
   type Parameters,
   scatterFragment,
   tensorViews,
-  type TensorPlace,
 } from "./fragments.ts";
 export {
   gateOutcomes,
@@ -24,7 +23,7 @@ export {
   searchHarm,
   type Suspicion,
 } from "./gate.ts";
-export { bitsOfFp32, fp32OfBits, type Measured, measureFragment, parametersNorm } from "./measure.ts";
+export { bitsOfFp32, measureFragment, parametersNorm } from "./measure.ts";
 export { outerOptimizerOf } from "./outerOptimizer.ts";
 export {
   CHUNK_ELEMENTS,
@@ -33,20 +32,12 @@ export {
   encodeInto,
   encodePayload,
   inspectPayload,
-  type PayloadStatistics,
   type SliceMemory,
   sourceOf,
 } from "./payload.ts";
-export { PayloadError, type PayloadErrorCode } from "./payloadError.ts";
+export { PayloadError } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
 export { type Contribution, reduceFragment, type ReduceInput } from "./reduce.ts";
-export {
-  type MeasuredPayload,
-  mediansOf,
-  screen,
-  type ScreeningEntry,
-  type ScreeningInput,
-  WHOLE_PPM,
-} from "./screening.ts";
+export { type MeasuredPayload, mediansOf, screen, type ScreeningEntry, type ScreeningInput } from "./screening.ts";
 export { syncSteps } from "./schedule.ts";
-export { type Share, weigh, type Weighted } from "./weights.ts";
+export { weigh } from "./weights.ts";

@@ -8,7 +8,7 @@ import { tableOf } from "./kinds.ts";
 import { nesterov } from "./nesterov.ts";
 
 /** Sizes from RunParams, as `outerHyperparametersOf` of the SDK gives them for a round. */
-export interface OuterHyperparameters {
+interface OuterHyperparameters {
   /** Learning rate in millionths. */
   readonly lrPpm: number;
   /** Momentum in millionths. */

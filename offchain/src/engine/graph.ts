@@ -19,7 +19,7 @@ export interface Tensor {
 export type Attribute = number | string | readonly number[] | { readonly float: number };
 
 /** One ONNX operator call. `inputs` holds names, "" for one that is left out. */
-export interface Node {
+interface Node {
   readonly op: string;
   readonly inputs: string[];
   readonly outputs: readonly string[];
@@ -27,13 +27,13 @@ export interface Node {
 }
 
 /** A value that stands in the graph's bytes. */
-export interface Constant {
+interface Constant {
   readonly tensor: Tensor;
   readonly data: Float32Array | BigInt64Array;
 }
 
 /** What `gradients.ts` needs to go back through one differentiable operation. */
-export interface TapeEntry {
+interface TapeEntry {
   readonly rule: string;
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;

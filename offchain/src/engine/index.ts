@@ -11,29 +11,16 @@ export {
   tensorSpecs,
   type ModelConfig,
   type NamedTensor,
-  type TensorSpec,
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
-export type {
-  BatchShape,
-  Engine,
-  EngineOptions,
-  EvaluateInput,
-  EvaluateResult,
-  StepInput,
-  StepResult,
-  TensorShape,
-  Tokens,
-  TrainInput,
-  TrainOptions,
-} from "./engine.ts";
-export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
-export { generate, sample, type GenerateOptions } from "./generate.ts";
+export type { Engine } from "./engine.ts";
+export { EngineClosedError, EngineError, GraphError, ProductRuleError } from "./errors.ts";
+export { generate, sample } from "./generate.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export type { Device, OpenEngine } from "./runtime/device.ts";
-export { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
-export { buildPrograms, productFlops, type Program, type ProgramOptions, type Programs } from "./programs.ts";
-export { defaultSchedule, learningRateAt, type Schedule, type StepClock } from "./schedule.ts";
-export { type Preset, presetNames, presetOf, presets, type PresetName } from "./presets.ts";
-export { readSignature, SIGNATURE_KEY, type ProgramKind, type ProgramOutline, type Signature } from "./signature.ts";
-export { digestState, type OptimizerState, type TrainingState } from "./state.ts";
+export { defaultOptimizer } from "./optimizer.ts";
+export { buildPrograms, productFlops } from "./programs.ts";
+export { defaultSchedule, learningRateAt } from "./schedule.ts";
+export { presetNames, presetOf, presets, type PresetName } from "./presets.ts";
+export { readSignature, SIGNATURE_KEY } from "./signature.ts";
+export { digestState } from "./state.ts";

@@ -11,7 +11,7 @@ export interface Preset {
   readonly local?: LocalRounds;
 }
 
-export interface LocalRounds {
+interface LocalRounds {
   /**
    * Inner steps that make a round last some 5 s (0.1m) to a minute and a quarter (20m) with three workers on two cores: short
    * enough to see several in minutes, and long enough that what a round costs beside training, which grows with the model and

@@ -15,7 +15,7 @@ import { rules } from "./rules.ts";
 import { SIGNATURE_KEY, type ProgramKind, type Signature } from "./signature.ts";
 
 /** A program is its bytes; the digest is its identity. */
-export interface Program {
+interface Program {
   readonly kind: ProgramKind;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly digest: Digest;
@@ -96,7 +96,7 @@ export function evalGraph(config: ModelConfig, { microBatch }: ProgramOptions): 
 }
 
 /** Logits of one sequence at every position. */
-export function logitsGraph(config: ModelConfig): Draft {
+function logitsGraph(config: ModelConfig): Draft {
   const graph = createGraph("logits");
   const parameters = parameterInputs(graph, config);
   const tokens = input(graph, "tokens", [1, config.sequence], "int64");

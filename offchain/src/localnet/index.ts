@@ -3,10 +3,9 @@
  * validators and workers as processes, and one session of training. May import all rooms but cli; it shows nothing itself and
  * tells what goes on to a `Progress`. Start at prepare.ts for what stands before the first round, at session.ts for training.
  */
-export { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 export { diskError } from "./disk.ts";
 export type { LocalnetContext } from "./context.ts";
-export { type Claim, type Decision, type LocalModel } from "./owners.ts";
+export { type LocalModel } from "./owners.ts";
 export { type OpenedState, openState, prepare, type Prepared } from "./prepare.ts";
 export type { Progress, Stage } from "./progress.ts";
 export { runSession, type Session } from "./session.ts";

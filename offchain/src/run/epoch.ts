@@ -176,7 +176,7 @@ async function payOf(
 }
 
 /**
- * Computes an epoch. See {@link EpochAccounts.computeEpoch}.
+ * Computes an epoch. See EpochAccounts (ports.ts).
  * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
  *   DocumentError
  */

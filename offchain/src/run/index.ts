@@ -3,14 +3,7 @@
  * and verified, an epoch's accounts, sortition, verification from the contracts alone. May import base, diloco, data, storage,
  * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
  */
-export {
-  createRecordReader,
-  pastScreenings,
-  problemOfSample,
-  problemOfScreening,
-  readScreening,
-  type RecordReader,
-} from "./screening.ts";
+export { createRecordReader, pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
 export { computeEpoch, deadlineOf, type EpochModules, sumOfEpochs } from "./epoch.ts";
 export {
   createHeadDocumentsCache,
@@ -18,15 +11,7 @@ export {
   type HeadDocumentsCache,
   readHeadDocuments,
 } from "./documents.ts";
-export {
-  DocumentError,
-  MAX_DOCUMENT_BYTES,
-  isMalformed,
-  readJson,
-  type RunDocuments,
-  runDocuments,
-  wasAdmitted,
-} from "./published.ts";
+export { DocumentError, isMalformed, readJson, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 export { verifyReceipts } from "./receipts.ts";
 export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
 export { blamesByLoss, blamesByMeasure, readMeasured, requireMeasures } from "./measured.ts";
@@ -34,7 +19,7 @@ export { isNotHad, type PayloadPlace, problemOfUnreadable } from "./unreadable.t
 export { rejectedHeads } from "./rejected.ts";
 export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { workOf } from "./work.ts";
-export { type HeadCondition, type HeadReport, verifyRun, type VerifyModules, type VerifySummary } from "./verify.ts";
+export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export type * from "./ports.ts";
 export { blobSourceOf } from "./blobSource.ts";
 export * from "./creation.ts";

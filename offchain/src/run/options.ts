@@ -29,17 +29,17 @@ export const maxFeeOption = real(0.000_001, 1_000_000, {
   default: Number(formatEther(DEFAULT_MAX_FEE)),
 });
 export const threadsOption = integer(1, 256, { description: "threads to compute with" });
-export const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {
+const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {
   description: "how much to log",
   default: "info",
 });
 
-export const behindProxyOption = text({
+const behindProxyOption = text({
   value: "address",
   description: "address, or range such as 10.0.0.0/24, of a proxy that adds TLS: others are heard through it alone",
 });
 
-export const listenOptions = {
+const listenOptions = {
   host: text({
     value: "address",
     description: "address to listen on; beyond loopback it needs TLS or --behind-proxy",
@@ -50,12 +50,12 @@ export const listenOptions = {
   tlsKey: text({ value: "file", description: "PEM file of the TLS key" }),
 } as const;
 
-export const publicRpcOption = url({
+const publicRpcOption = url({
   description: "JSON-RPC that joiners are told (default: the one in use, where its URL can hold no key)",
 });
 
 /** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
-export const retentionOptions = {
+const retentionOptions = {
   keepPayloads: duration({
     description: "how long payloads stay after the root that pays for them became active (default: not longer)",
   }),

@@ -39,7 +39,7 @@ import { isGone, problemOfUnreadable } from "./unreadable.ts";
  * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
  * missing: something that must be there is not to be had; mismatch: something is not what the chain says.
  */
-export type HeadCondition = "ok" | "pruned" | "missing" | "mismatch";
+type HeadCondition = "ok" | "pruned" | "missing" | "mismatch";
 
 export interface HeadReport extends PostedHead {
   readonly condition: HeadCondition;

@@ -15,7 +15,7 @@ import {
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …. */
 export type Role = "organiser" | "poster" | `validator-${number}` | `worker-${number}`;
 
-export const keystorePaths = (state: string, role: string) => ({
+const keystorePaths = (state: string, role: string) => ({
   keystore: join(state, "keys", `${role}.json`),
   passphrase: join(state, "keys", "passphrase"),
 });

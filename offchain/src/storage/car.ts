@@ -107,7 +107,7 @@ class Cursor {
 }
 
 /** A block's head; its bytes come next. */
-export interface BlockHead {
+interface BlockHead {
   readonly digest: Digest;
   readonly bytes: number;
 }

@@ -27,7 +27,7 @@ import {
 } from "./safetensors.ts";
 
 /** Prefix of the outer buffer's tensors. */
-export const OUTER_PREFIX = "outer.";
+const OUTER_PREFIX = "outer.";
 
 /** One fragment's state: both flat in table order, [elements of the fragment]. */
 export interface FragmentState {

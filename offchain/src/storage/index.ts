@@ -3,13 +3,12 @@
  * checkpoints (shards and manifest), models that travel as CAR files. Runs in a browser too; the door to stores, which has files
  * behind it, is entered by node/index.ts. May import base and @cotrain/sdk/protocol. Start at blobStore.ts, then checkpoint.ts.
  */
-export type { BlobReader, BlobStore, Expected, OpenBlob, Stored } from "./blobStore.ts";
+export type { BlobReader, BlobStore, OpenBlob } from "./blobStore.ts";
 export {
   checkBlobs,
   type CheckpointFacts,
   fragmentOf,
   type FragmentState,
-  OUTER_PREFIX,
   parseFragment,
   parseManifest,
   readCheckpoint,
@@ -19,26 +18,15 @@ export {
   writeFragment,
   writeManifest,
 } from "./checkpoint.ts";
-export { BlobError, type BlobErrorCode, FormatError } from "./errors.ts";
+export { BlobError, FormatError } from "./errors.ts";
 export {
   bundleModel,
   exportModel,
   importModel,
   type Model,
-  type ModelFacts,
   type ProgramRole,
   readModel,
   verifyBlobs,
 } from "./model.ts";
 export { type BlobSource, createReadThrough, type ReadThrough } from "./readThrough.ts";
-export {
-  decodeSafetensors,
-  encodeSafetensors,
-  MAX_HEADER_BYTES,
-  parseSafetensorsHeader,
-  safetensorsChunks,
-  type SafetensorsHeader,
-  safetensorsHeaderLength,
-  type Tensor,
-  type TensorSpan,
-} from "./safetensors.ts";
+export { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.ts";

@@ -111,7 +111,7 @@ async function modelOf(
 }
 
 /** Digests and lengths of all that belongs to a model in a CAR's order, the bundle and each once. */
-export function blocksOf({ digest, bundle, manifest }: Model): Map<Digest, number> {
+function blocksOf({ digest, bundle, manifest }: Model): Map<Digest, number> {
   const named = [
     ...documents.map(({ key }) => bundle[key]),
     bundle.tokenizer,

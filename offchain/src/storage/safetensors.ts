@@ -9,7 +9,7 @@ import { bytesOf, float32Of, parseJsonBounded } from "../base/index.ts";
 import { FormatError } from "./errors.ts";
 
 /** Header bytes at most; about 65,536 tensors. */
-export const MAX_HEADER_BYTES = 16 << 20;
+const MAX_HEADER_BYTES = 16 << 20;
 const MAX_DIMENSIONS = 8;
 
 /** A tensor's name, shape and values, flat in row-major order. */
@@ -20,7 +20,7 @@ export interface Tensor {
 }
 
 /** Where a tensor's data lies. */
-export interface TensorSpan {
+interface TensorSpan {
   readonly name: string;
   readonly shape: readonly number[];
   /** First byte, counted from the start of the file. */
@@ -113,7 +113,7 @@ export function encodeSafetensors(
  * @returns bytes of the header with its length field
  * @throws FormatError
  */
-export function safetensorsHeaderLength(start: Uint8Array, total: number): number {
+function safetensorsHeaderLength(start: Uint8Array, total: number): number {
   if (start.length < 8 || total < 8) throw invalid(`it has ${total} bytes, a header length alone takes 8`);
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES))

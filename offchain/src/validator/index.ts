@@ -5,19 +5,12 @@
  * at checks/index.ts, the table of what is checked; statements.ts says why it cannot contradict itself.
  */
 export { type AggregateFinding, type AggregateInput, checkAggregate } from "./checks/recompute.ts";
-export { type AttestModules, decide, type Decision } from "./attest.ts";
-export { auditGate, type AuditFinding, type AuditModules } from "./checks/gateAudit.ts";
+export { auditGate, type AuditFinding } from "./checks/gateAudit.ts";
 export { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "./claims.ts";
-export type { ValidatorCoordinator, ValidatorModules, ValidatorOptions } from "./context.ts";
-export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
+export type { ValidatorCoordinator } from "./context.ts";
+export { validatorDaemon } from "./daemon.ts";
 export { logEvent, type ValidatorEvent } from "./events.ts";
-export { createLossMeter, type LossMeter, type LossRequest, type LossResult, restAfter, sampleOf } from "./loss.ts";
-export { type Measuring, readMeasuring } from "./measuring.ts";
+export { createLossMeter, type LossMeter, restAfter, sampleOf } from "./loss.ts";
+export { readMeasuring } from "./measuring.ts";
 export { runValidator } from "./runValidator.ts";
-export {
-  openStatements,
-  type Statement,
-  statementMigrations,
-  type Statements,
-  type StatementSchema,
-} from "./statements.ts";
+export { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";

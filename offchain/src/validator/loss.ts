@@ -27,7 +27,7 @@ import { openBlobStore } from "../storage/node/index.ts";
 const MAX_BLOB_BYTES = 2 ** 31;
 const MAX_DOCUMENT_BYTES = 16 << 20;
 
-export interface LossRequest {
+interface LossRequest {
   readonly runId: RunId;
   readonly definition: Digest;
   readonly build: Digest;
@@ -39,7 +39,7 @@ export interface LossRequest {
   readonly share?: number | undefined;
 }
 
-export interface LossResult {
+interface LossResult {
   /** Nats per token. */
   readonly loss: number;
   readonly microBitsPerByte: number;

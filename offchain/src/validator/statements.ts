@@ -9,7 +9,7 @@ import { type Clock, InternalError, systemClock, UserError } from "../base/index
 import type { Database, Migration } from "../service/index.ts";
 
 /** One row. `value` is what must not differ between two statements of one key. */
-export interface StatementTable {
+interface StatementTable {
   key: string;
   kind: string;
   /** The head that a verdict is about, the model of an attestation. */

@@ -13,7 +13,7 @@ export interface BackoffOptions {
 export const defaultBackoff: BackoffOptions = { base: 500, maximum: 30_000 };
 
 /** Upper bound of the wait before try `attempt` + 1, ms: it never falls from try to try. */
-export const backoffBound = (attempt: number, { base, maximum }: BackoffOptions): number =>
+const backoffBound = (attempt: number, { base, maximum }: BackoffOptions): number =>
   Math.min(maximum, base * 2 ** Math.min(attempt, 30));
 
 /**

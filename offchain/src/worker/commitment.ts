@@ -44,7 +44,7 @@ export function fedDigests(tokens: Uint16Array, learningRates: readonly number[]
 
 const NOTHING = sha256Bytes(new Uint8Array(0));
 
-export interface Encoding {
+interface Encoding {
   /** The optimizer's step counter and the state's hash at the end of the round. */
   readonly step: number;
   readonly endState: Hex;
@@ -53,7 +53,7 @@ export interface Encoding {
   readonly payloadDigest: Digest;
 }
 
-export interface Commitment {
+interface Commitment {
   readonly root: Hex;
   readonly leaves: readonly CommitmentLeaf[];
 }

@@ -26,7 +26,7 @@ export interface EncodedFragment {
 }
 
 /** Copies the elements [start, start + out.length) of a fragment out of the parameters. */
-export function gatherRange(parameters: Parameters, layout: FragmentLayout, start: number, out: Float32Array): void {
+function gatherRange(parameters: Parameters, layout: FragmentLayout, start: number, out: Float32Array): void {
   const end = start + out.length;
   for (const { name, offset, elements } of layout.tensors) {
     const from = Math.max(start, offset);

@@ -5,20 +5,19 @@
  * Node also service; never the coordinator or the validator, which it knows by the protocol alone. Start at runWorker.ts:
  * prepare.ts, then the duties assignments.ts, round.ts and heartbeats.ts, which share a WorkState (workState.ts).
  */
-export { type Artefacts, createArtefacts, findRun, type RunDescription, type RunRecordReader } from "./artefacts.ts";
+export { createArtefacts, findRun } from "./artefacts.ts";
 export { openAssignmentSteps } from "./assignmentSteps.ts";
-export { type BackoffOptions, defaultBackoff, fullJitter, retrying } from "./backoff.ts";
-export { ArtefactError, type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
-export { blake3Of, createResidualLedger, type Residual, type ResidualLedger } from "./residual.ts";
-export { type Commitment, createCommitment, type Fed, fedDigests, segmentEnds } from "./commitment.ts";
+export { fullJitter, retrying } from "./backoff.ts";
+export { type BlobSource, fetchBase } from "./base.ts";
+export { blake3Of, createResidualLedger, type Residual } from "./residual.ts";
+export { createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 export { trainerOn } from "./deviceTrainer.ts";
-export { type EncodedFragment, encodeFragment, sha256Chunked } from "./encode.ts";
+export { encodeFragment } from "./encode.ts";
 export type { RoundTimes, WorkerEvent } from "./events.ts";
-export type { ReceiptJournal, ReceiptRow } from "./receiptJournal.ts";
-export { AcknowledgementError, verifyAck } from "./receipt.ts";
-export { checkResources, type ModelSize, needsOf, type Needs, type Surroundings } from "./resources.ts";
-export { DivergedError } from "./training.ts";
+export type { ReceiptJournal } from "./receiptJournal.ts";
+export { verifyAck } from "./receipt.ts";
+export { checkResources, needsOf, type Surroundings } from "./resources.ts";
 export type { StepsOf, TrainerInput, WorkerEnd, WorkerHome, WorkerModules, WorkerOptions } from "./options.ts";
 export { runWorker } from "./runWorker.ts";
-export type { InnerSteps, StepReport, Trainer } from "./trainer.ts";
-export { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
+export type { Trainer } from "./trainer.ts";
+export { createRequestQueue } from "./requestQueue.ts";

@@ -40,7 +40,7 @@ export class AcknowledgementError extends UserError {
 }
 
 /** One fragment in the header. */
-export type HeaderFragment = PayloadHeader["fragments"][number];
+type HeaderFragment = PayloadHeader["fragments"][number];
 
 export interface HeaderInput {
   readonly assignment: Assignment;

@@ -12,7 +12,7 @@ import type { FragmentLayout } from "../diloco/index.ts";
 export type Residual = readonly Float32Array[];
 
 /** What became of a receipt, as the coordinator tells it with the next work. */
-export interface ReportedOutcome {
+interface ReportedOutcome {
   readonly receiptHash: Hex;
   readonly outcome: number;
 }

@@ -26,7 +26,7 @@ import type { RequestQueue } from "./requestQueue.ts";
 export type Session = ReturnType<CoordinatorClient["session"]>;
 
 /** What every join of this worker says, but for the time. */
-export interface Membership {
+interface Membership {
   readonly runId: RunId;
   readonly beneficiary: Address;
   readonly lease: Hex;
@@ -69,7 +69,7 @@ export interface SessionKeeper {
 }
 
 /** Whether the coordinator does not accept the session: it restarted, or took the worker for dead. */
-export const isSessionLost = (error: unknown): boolean => error instanceof CoordinatorError && error.status === 401;
+const isSessionLost = (error: unknown): boolean => error instanceof CoordinatorError && error.status === 401;
 
 /** What one membership is at the moment. */
 interface MembershipState {

@@ -15,7 +15,7 @@ export interface InnerSteps {
   readonly learningRates: readonly number[];
 }
 
-export interface StepReport {
+interface StepReport {
   /** Nats per token, before the step. */
   readonly loss: number;
 }

@@ -20,7 +20,7 @@ export class RoundClosed extends UserError {
 }
 
 /** The assignment that is being worked on, and how that ends early. */
-export interface UnderWay {
+interface UnderWay {
   readonly assignment: Assignment;
   readonly closed: (reason: RoundClosed) => void;
 }

@@ -90,7 +90,7 @@ export const workers = ascending([accountOf("worker-1"), accountOf("worker-2"), 
 export const validators = ascending([accountOf("validator-1"), accountOf("validator-2"), accountOf("validator-3")]);
 const organiser = mnemonicToAccount("test test test test test test test test test test test junk");
 
-export const table = [
+const table = [
   { name: "embedding", shape: [40, 16], fragment: 2 },
   { name: "layer.0.weight", shape: [16, 16], fragment: 0 },
   { name: "layer.0.norm", shape: [16], fragment: 0 },
@@ -115,10 +115,10 @@ export const params: RunParams = {
   aggregatorBps: 0,
 };
 /** Sequences per batch of the run's programs. */
-export const batch = 2;
-export const sequence = 16;
+const batch = 2;
+const sequence = 16;
 /** Held-out sequences; more than the gate measures. */
-export const heldOut = 100;
+const heldOut = 100;
 
 export interface World {
   readonly url: string;

@@ -158,7 +158,7 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-export interface WorkerOptions {
+interface WorkerOptions {
   readonly beneficiary?: Address;
   /** The address its requests come from; default this machine. */
   readonly from?: string;

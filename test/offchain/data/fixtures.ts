@@ -9,7 +9,7 @@ import { type BlobStore } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 /** A directory that goes when the test ends. */
-export async function temporaryDirectory(): Promise<string> {
+async function temporaryDirectory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "cotrain-data-"));
   onTestFinished(() => rm(path, { recursive: true, force: true }));
   return path;

@@ -41,7 +41,7 @@ export const contracts: ContractAddresses = {
   computeRewards: addressOf("computeRewards"),
 };
 
-export interface LedgerHead {
+interface LedgerHead {
   readonly run?: number;
   readonly anchoredAt: number;
   readonly paramsVersion?: number;

@@ -44,14 +44,14 @@ export const poster = privateKeyToAccount(`0x${"11".repeat(32)}`);
 const lower = (address: string): Address => address.toLowerCase() as Address;
 
 /** A receipt that was accepted. */
-export interface AcceptedReceipt extends ReceiptRequest {
+interface AcceptedReceipt extends ReceiptRequest {
   readonly assignment: Assignment;
   readonly payloads: readonly Uint8Array[];
   readonly reply: ReceiptReply;
 }
 
 /** What goes wrong; a test sets and clears these. */
-export interface Faults {
+interface Faults {
   /** Refuses receipts with this status and code. */
   refuseReceipt?: { status: number; code: string } | undefined;
   /** Refuses joins likewise. */

@@ -80,7 +80,7 @@ const publish = async (store: BlobStore, document: unknown): Promise<Digest> =>
   (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
 
 /** What a fixture is made of beyond what all have in common. */
-export interface RunParts {
+interface RunParts {
   readonly model: Definition["model"];
   readonly table: readonly TensorEntry[];
   readonly sequence: number;
@@ -92,7 +92,7 @@ export interface RunParts {
 }
 
 /** Publishes a run's documents and programs. */
-export async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture> {
+async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture> {
   const definition: Definition = {
     version: 1,
     model: parts.model,
@@ -141,7 +141,7 @@ const plainTable: TensorEntry[] = [
   { name: "hidden", shape: [300], fragment: 1 },
   { name: "norm", shape: [7], fragment: 0 },
 ];
-export const PLAIN_CONFORMANCE: Hex = hash("cc");
+const PLAIN_CONFORMANCE: Hex = hash("cc");
 
 /**
  * A run of 707 parameters in 2 fragments.

@@ -31,7 +31,7 @@ type Carriers = {
   readonly [N in AskName]: (ask: AskOf<N>, posting: PostingInWork) => Promise<AnswerOf<N>>;
 };
 
-export const refused = (error: CotrainError): Refused => ({
+const refused = (error: CotrainError): Refused => ({
   kind: "refused",
   code: error.code,
   message: error.message,

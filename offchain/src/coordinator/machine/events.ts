@@ -46,12 +46,12 @@ export interface MemberJoined extends Timed {
 }
 
 /** No heartbeat for a grace period. A heartbeat after that is a MemberReturned. */
-export interface MemberSilent extends Timed {
+interface MemberSilent extends Timed {
   readonly type: "MemberSilent";
   readonly worker: Address;
 }
 
-export interface MemberReturned extends Timed {
+interface MemberReturned extends Timed {
   readonly type: "MemberReturned";
   readonly worker: Address;
 }
@@ -101,7 +101,7 @@ export interface HeadReverted extends Timed {
   readonly sequence: number;
 }
 
-export interface ParamsChanged extends Timed {
+interface ParamsChanged extends Timed {
   readonly type: "ParamsChanged";
   readonly version: number;
   readonly params: WireRunParams;
@@ -129,18 +129,18 @@ export interface RootReverted extends Timed {
   readonly settledEpoch: number;
 }
 
-export interface PauseRequested extends Timed {
+interface PauseRequested extends Timed {
   readonly type: "PauseRequested";
   readonly by: "operator" | "chain";
 }
 
-export interface ResumeRequested extends Timed {
+interface ResumeRequested extends Timed {
   readonly type: "ResumeRequested";
   readonly by: "operator" | "chain";
 }
 
 /** The holders ended the run. */
-export interface RunFinished extends Timed {
+interface RunFinished extends Timed {
   readonly type: "RunFinished";
 }
 

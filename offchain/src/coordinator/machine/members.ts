@@ -22,7 +22,7 @@ export const isIdle = (state: Pick<RunState, "round">, member: Pick<Member, "sin
   member.misses >= PLACE_ROUNDS || state.round - member.since >= PLACE_ROUNDS;
 
 /** Who makes room for the next in line when the run is full: of those who deliver nothing the one that missed most. */
-export function nextToGo(state: Pick<RunState, "round" | "members">): Address | null {
+function nextToGo(state: Pick<RunState, "round" | "members">): Address | null {
   const idle = Object.values(state.members)
     .filter((member) => isIdle(state, member))
     .toSorted((a, b) => b.misses - a.misses || a.since - b.since || (a.worker < b.worker ? -1 : 1));

@@ -30,7 +30,7 @@ export const MAX_PACE = 3_600_000_000;
 type Known = Pick<Member, "pace" | "measured">;
 
 /** The pace of members: the lower median of what was measured, else of what they say. */
-export function referenceOf(members: readonly Known[]): number | null {
+function referenceOf(members: readonly Known[]): number | null {
   const measured = members.filter((member) => member.measured);
   const paces = (measured.length > 0 ? measured : members).flatMap(({ pace }) => (pace === null ? [] : [pace]));
   const sorted = paces.toSorted((a, b) => a - b);

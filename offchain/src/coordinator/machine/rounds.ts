@@ -1,7 +1,7 @@
 /** Rounds: who trains what, when a round closes, what its checkpoint is. */
 import { castDraft } from "immer";
 
-import { type Address, innerStepsOf, outcomeCode, type RunParams, runParamsFromWire } from "@cotrain/sdk/protocol";
+import { type Address, innerStepsOf, outcomeCode, runParamsFromWire } from "@cotrain/sdk/protocol";
 
 import { consumeAssignment, tokensOf } from "../../data/index.ts";
 import { isBacklogged, pushHead } from "./anchoring.ts";
@@ -315,6 +315,3 @@ export const roundDecisions = {
   RoundGated: onRoundGated,
   CheckpointStored: onCheckpointStored,
 } satisfies Partial<Decisions>;
-
-/** The parameters of a round as the SDK's functions take them. */
-export const roundParams = (round: Pick<OpenRound, "params">): RunParams => runParamsFromWire(round.params);

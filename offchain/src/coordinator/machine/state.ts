@@ -42,7 +42,7 @@ export interface RunFacts {
 }
 
 export type Phase = "Waiting" | "Training" | "Paused" | "Finished";
-export type SyncStatus = "Collecting" | "Closing" | "Reduced" | "Durable";
+type SyncStatus = "Collecting" | "Closing" | "Reduced" | "Durable";
 
 /** The newest durable checkpoint: θ_r that the open round starts from. */
 export interface Checkpoint {
@@ -79,7 +79,7 @@ export interface Member {
 }
 
 /** What counts against a worker that is no member now. */
-export interface Absence {
+interface Absence {
   /** As of its membership; leaving with work out is one more. */
   readonly misses: number;
   readonly benchedUntil: number;
@@ -87,7 +87,7 @@ export interface Absence {
   readonly keptUntil: number;
 }
 
-export interface Upload {
+interface Upload {
   readonly index: number;
   readonly digest: Digest;
   readonly bytes: number;
@@ -116,7 +116,7 @@ export interface Work {
   readonly receipt: AcceptedReceipt | null;
 }
 
-export interface Sync {
+interface Sync {
   readonly status: SyncStatus;
   readonly shard: CheckpointFragment | null;
   /** Why a worker's payload could not be reduced; 0s are left out. */
@@ -157,7 +157,7 @@ export interface OpenRound {
 }
 
 /** What became of a worker's last accepted receipt; decides whether its residual advances. */
-export interface LastOutcome {
+interface LastOutcome {
   readonly round: number;
   readonly receiptHash: Hex;
   readonly outcome: number;
@@ -180,7 +180,7 @@ export interface HeadEntry {
 }
 
 /** An epoch in which heads were anchored and that no active root covers yet. */
-export interface OpenEpoch {
+interface OpenEpoch {
   /** Chain seconds at which it ends. */
   readonly end: number;
   readonly over: boolean;
@@ -188,7 +188,7 @@ export interface OpenEpoch {
   readonly passes: number;
 }
 
-export type EpochState = "computing" | "collecting" | "posted" | "active" | "superseded";
+type EpochState = "computing" | "collecting" | "posted" | "active" | "superseded";
 
 export interface EpochRecord {
   readonly epoch: number;
@@ -208,7 +208,7 @@ export interface EpochRecord {
 }
 
 /** A round that is over, for speed. */
-export interface RoundSummary {
+interface RoundSummary {
   readonly round: number;
   readonly openedAt: number;
   readonly durableAt: number;

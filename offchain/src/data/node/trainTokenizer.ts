@@ -13,7 +13,7 @@ import { DEFAULT_DATA_SEED } from "../prepare.ts";
 import { brownCorpus } from "./corpus.ts";
 
 /** Tokens in the committed tokenizer: small, so that embeddings do not dominate models of a million parameters. */
-export const VOCABULARY = 1024;
+const VOCABULARY = 1024;
 
 /** The content of tokenizer.json. */
 export async function trainBrownTokenizer(): Promise<string> {

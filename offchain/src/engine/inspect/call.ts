@@ -4,7 +4,7 @@ import type { AttributeForm, TensorForm } from "./form.ts";
 import { forbidden } from "./wire.ts";
 
 /** Element types that a program may compute with, by their number in the format. */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
 export type ElementName = keyof typeof elementTypes;
 
 const bytesOf: Readonly<Record<ElementName, number>> = { float32: 4, int32: 4, int64: 8, bool: 1 };

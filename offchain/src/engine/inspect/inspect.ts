@@ -12,7 +12,7 @@ import { EngineError } from "../errors.ts";
 import { forbidden, unreadable } from "./wire.ts";
 
 /** What a machine and a release allow a program to be. */
-export interface ProgramLimits {
+interface ProgramLimits {
   /** Bytes that inputs, constants and everything computed may take together at the fullest moment. */
   readonly memory: number;
   /** Bytes of the program itself. */

@@ -7,7 +7,7 @@
  * Subgraphs: no row has bodies, since no signature needs control flow. Bodies are inspected by this table all the same;
  * a row that names its bodies among its attributes (kind "graph") would allow them.
  */
-import type { Call, ShapeRule } from "./call.ts";
+import type { ShapeRule } from "./call.ts";
 import * as rule from "./shapes.ts";
 
 export type AttributeKind = "int" | "ints" | "float" | "string" | "tensor" | "graph";
@@ -107,5 +107,3 @@ export const operators: ReadonlyMap<string, Operator> = new Map<string, Operator
   ),
   ...rows("ConstantOfShape", row([1, 1], rule.constantOfShape, { value: "tensor" })),
 ]);
-
-export type { Call };

@@ -6,7 +6,7 @@ import { UserError } from "../../base/index.ts";
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /** IPv4 in its own form where a dual socket gives it inside IPv6. */
-export const plainAddress = (address: string): string => MAPPED.exec(address)?.[1] ?? address;
+const plainAddress = (address: string): string => MAPPED.exec(address)?.[1] ?? address;
 
 /** The eight groups of an IPv6 address, without leading zeros. */
 function groupsOf(address: string): string[] {

@@ -11,23 +11,23 @@ const UNITS = ["seconds", "bytes", "tokens", "ratio", "total", "count", "steps",
 const NAME = new RegExp(`^cotrain_[a-z]+(_[a-z0-9]+)+_(${UNITS.join("|")})$`);
 const MAX_LABEL_VALUES = 256;
 
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
-export interface MetricOptions {
+interface MetricOptions {
   readonly name: string;
   readonly help: string;
   readonly labels?: readonly string[];
 }
 
-export interface CounterMetric {
+interface CounterMetric {
   increment(by?: number, labels?: Labels): void;
 }
-export interface GaugeMetric {
+interface GaugeMetric {
   set(value: number, labels?: Labels): void;
   /** Forgets one series, e.g. of a member that left. */
   remove(labels: Labels): void;
 }
-export interface HistogramMetric {
+interface HistogramMetric {
   observe(value: number, labels?: Labels): void;
 }
 

@@ -38,7 +38,7 @@ export interface EventRow<E extends LoggedEvent> {
 }
 
 /** Where a log ends: seq 0 and {@link GENESIS_HASH} when it is empty. */
-export interface LogHead {
+interface LogHead {
   readonly seq: number;
   readonly hash: Digest;
 }
@@ -54,7 +54,7 @@ export interface Snapshot<S> {
   readonly digest: Digest;
 }
 
-export interface EventTable {
+interface EventTable {
   run_id: string;
   seq: number;
   schema_version: number;
@@ -66,7 +66,7 @@ export interface EventTable {
   hash: string;
 }
 
-export interface SnapshotTable {
+interface SnapshotTable {
   run_id: string;
   seq: number;
   logic_version: number;

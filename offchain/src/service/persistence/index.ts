@@ -1,6 +1,6 @@
 /** What lies on the disk: the state directory and its lock, the database, the event log, durable jobs and keys. */
 export * from "./database.ts";
-export type { Database, DatabaseOptions } from "./databaseEngine.ts";
+export type { Database } from "./databaseEngine.ts";
 export * from "./diskGate.ts";
 export * from "./eventLog.ts";
 export * from "./jobRunner.ts";

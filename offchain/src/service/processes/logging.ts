@@ -12,7 +12,7 @@ import { type Clock, printable, printableJson, redactUrls, systemClock } from ".
 import { makeDirectories } from "../../base/node/index.ts";
 
 export type Logger = PinoLogger;
-export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
 /** Names that never reach a log with their value, at the top and up to three objects deep. Signatures are public and stay. */
 const SECRET_NAMES = [
@@ -52,7 +52,7 @@ const REPEAT_MESSAGES = 1_000;
  * Whether a message may be logged again: a fault that repeats must not fill the disk.
  * @returns how often it was held back since it was last logged, undefined when it is held back now
  */
-export function createRepeatLimit(clock: Clock): (message: string) => number | undefined {
+function createRepeatLimit(clock: Clock): (message: string) => number | undefined {
   const windows = new Map<string, { since: number; said: number; held: number }>();
   return (message) => {
     const now = clock.monotonic();

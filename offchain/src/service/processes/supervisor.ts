@@ -14,10 +14,10 @@ import { isChildMessage } from "./lifecycle.ts";
 import { type Logger, type LogFile, openLogFile } from "./logging.ts";
 
 /** starting: not ready yet; waiting: before a restart; stopped: as asked, or done by itself with code 0; failed: given up. */
-export type ProcessState = "starting" | "ready" | "waiting" | "stopping" | "stopped" | "failed";
+type ProcessState = "starting" | "ready" | "waiting" | "stopping" | "stopped" | "failed";
 
 /** How to know that a process serves. */
-export type Readiness =
+type Readiness =
   /** It says so itself, see DaemonContext.ready. */
   | { readonly kind: "message" }
   /** This URL answers with a 2xx. */
@@ -47,7 +47,7 @@ export interface ProcessSpec {
   readonly niceness?: number;
 }
 
-export interface ProcessStatus {
+interface ProcessStatus {
   readonly name: string;
   readonly state: ProcessState;
   readonly pid: number | undefined;
@@ -60,7 +60,7 @@ export interface ProcessStatus {
   readonly details: Readonly<Record<string, string | number>>;
 }
 
-export interface SupervisorEvents {
+interface SupervisorEvents {
   /** A process changed its state. */
   state: [ProcessStatus];
   /** A process was given up. */

@@ -223,7 +223,7 @@ export const hash = <const I extends OptionInit<string>>(init: I) =>
     init,
   );
 
-export type Origin = "flag" | "environment" | "file" | "default" | "unset";
+type Origin = "flag" | "environment" | "file" | "default" | "unset";
 
 export interface ResolvedConfig<S extends OptionSet> {
   readonly values: ConfigOf<S>;

@@ -17,7 +17,7 @@ export interface Machine {
 }
 
 /** The machine that this process runs on. */
-export function thisMachine(): Machine {
+function thisMachine(): Machine {
   let cpuInfo: string | undefined;
   try {
     cpuInfo = readFileSync("/proc/cpuinfo", "utf8");
