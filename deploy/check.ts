@@ -22,7 +22,7 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
   [
     "copies in the sources",
     "jscpd",
-    ["--config", ".jscpd.json", "--exit-code", "1", "sdk/src", "offchain/src", "deploy"],
+    ["--config", ".jscpd.json", "--exitCode", "1", "sdk/src", "offchain/src", "deploy"],
   ],
   ["lint of Solidity", "solhint", ["--quiet", "--max-warnings=0", "--noPoster", "contracts/**/*.sol"]],
   ["types", "tsc", ["-p", "tsconfig.json"]],
