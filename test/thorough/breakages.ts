@@ -2922,4 +2922,11 @@ export const breakages: readonly Breakage[] = [
     instead: 'process.stderr.write(`${text}${printable("")}\\n`)',
     tests: ["test/offchain/service/processes/lifecycle.test.ts"],
   },
+  {
+    name: "a wallet's call that a new block of the embedded chain overtakes fails",
+    file: "offchain/src/chain/nodeLink.ts",
+    text: "if (tries === OVERTAKEN_TRIES || !isOvertaken(error)) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/chain/nodeLink.test.ts"],
+  },
 ];

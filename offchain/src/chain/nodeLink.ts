@@ -35,6 +35,16 @@ export interface NodeLinkOptions {
 const MOST_PENDING = 1_024;
 const MAX_ANSWER_BYTES = 64 << 20;
 
+/** How often a call is made before it is given up that new blocks overtake. */
+const OVERTAKEN_TRIES = 5;
+
+/**
+ * The embedded node keeps no history: it takes "latest" for a block's number and finds, when the next block is mined before it
+ * reads, nothing left of it. The same call gets its answer at once.
+ */
+const isOvertaken = (error: unknown): boolean =>
+  error instanceof NodeError && error.answer.message.includes("BlockOutOfRangeError");
+
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -118,24 +128,34 @@ export function openNodeLink(path: string, options: NodeLinkOptions = {}): NodeL
     return opened;
   }
 
+  const ask = (method: string, params: unknown): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      if (closed) {
+        reject(unreachable("is being shut down"));
+        return;
+      }
+      if (pending.size >= MOST_PENDING) {
+        reject(unreachable("is asked too much at once"));
+        return;
+      }
+      lastId += 1;
+      const id = lastId;
+      const timer = setTimeout(() => settle(id)?.reject(unreachable("did not answer in time")), timeout);
+      pending.set(id, { resolve, reject, timer });
+      socket ??= open();
+      socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+    });
+
   return {
-    request: (method, params = []) =>
-      new Promise((resolve, reject) => {
-        if (closed) {
-          reject(unreachable("is being shut down"));
-          return;
+    request: async (method, params = []) => {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await ask(method, params);
+        } catch (error) {
+          if (tries === OVERTAKEN_TRIES || !isOvertaken(error)) throw error;
         }
-        if (pending.size >= MOST_PENDING) {
-          reject(unreachable("is asked too much at once"));
-          return;
-        }
-        lastId += 1;
-        const id = lastId;
-        const timer = setTimeout(() => settle(id)?.reject(unreachable("did not answer in time")), timeout);
-        pending.set(id, { resolve, reject, timer });
-        socket ??= open();
-        socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-      }),
+      }
+    },
     close: () => {
       closed = true;
       if (socket) drop(socket, unreachable("is being shut down"));

@@ -33,3 +33,29 @@ test("an answer that is too long fails the call that it is for, and nobody else'
   expect(await link.request("short")).toBe("0x1");
   expect(connected).toBe(1);
 });
+
+test.each([
+  [4, { value: "0x1" }, 5],
+  [9, { reason: { code: "NODE_REFUSED" } }, 5],
+])("a call that new blocks overtake %i times is made five times at most", async (overtaken, outcome, calls) => {
+  const path = join(await temporaryDirectory(), "node.sock");
+  let asked = 0;
+  const server = createServer((socket) => {
+    createInterface(socket).on("line", (line) => {
+      const { id } = JSON.parse(line) as { id: number };
+      asked += 1;
+      const error = {
+        code: -32_602,
+        message: `BlockOutOfRangeError: block height is ${asked + 1} but requested was ${asked}`,
+      };
+      socket.write(
+        `${JSON.stringify({ jsonrpc: "2.0", id, ...(asked <= overtaken ? { error } : { result: "0x1" }) })}\n`,
+      );
+    });
+  }).listen(path);
+  onTestFinished(() => void server.close());
+  const link = openNodeLink(path);
+  onTestFinished(() => link.close());
+  expect(await Promise.allSettled([link.request("eth_call")])).toMatchObject([outcome]);
+  expect(asked).toBe(calls);
+});
