@@ -359,6 +359,9 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       const ack = faults.bendAck?.(honest) ?? honest;
       const signer = faults.forgeAck ? privateKeyToAccount(`0x${"99".repeat(32)}`) : poster;
       const signature = await signer.signTypedData(typedDataOf(domain, "Ack", ack));
+      // One that was sent twice at the same time is one receipt.
+      const same = receipts.find((other) => other.signature === body.signature);
+      if (same) return same.reply;
       const reply = { ack: toWire("Ack", ack), signature };
       const accepted = { ...body, assignment: current, payloads: parts, reply };
       receipts.push(accepted);
