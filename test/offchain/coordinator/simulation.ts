@@ -502,8 +502,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     const epoch = 1 + random.below(epochAt(seconds()) + (chance(0.2) ? 1_000 : 0));
     const made = { epoch, root: digestOfJson({ lie: log.length }), activatableAt: seconds() };
     const root = asked && chance(0.3) ? { ...made, epoch: Number(asked.epoch), root: asked.root } : made;
-    const begins = Object.keys(lie).length === 0;
-    lie = begins ? { [chance(0.6) ? "active" : "pending"]: chance(0.8) ? root : undefined } : {};
+    lie = Object.keys(lie).length === 0 ? { [chance(0.6) ? "active" : "pending"]: chance(0.8) ? root : undefined } : {};
   }
   /** chainWatch.ts, twice at once. */
   function watch(): void {
@@ -513,8 +512,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     if (head.sequence < last.sequence) offer({ type: "HeadReverted", head: head.head, sequence: head.sequence });
     const roots = told();
     const covered = roots.active?.epoch ?? 0;
-    if (roots.active && covered > state.settledEpoch)
-      offer({ type: "RootActivated", epoch: covered, root: roots.active.root });
+    if (covered > state.settledEpoch) offer({ type: "RootActivated", epoch: covered, root: roots.active!.root });
     const journal = state.epochs.findLast(
       ({ epoch, state: at }) => epoch > covered && (at === "posted" || at === "active"),
     );
@@ -577,7 +575,6 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   for (const by of ["operator", "chain"] as const) offer({ type: "ResumeRequested", by });
   for (const worker of Object.keys(state.members)) offer({ type: "MemberReturned", worker: worker as Address });
   for (let i = 0; i < 3; i++) join(i);
-  // What was settled by a lie is not.
   const [round, epoch] = [state.round, active?.epoch ?? 0];
   const done = (): boolean =>
     state.round >= round + 3 &&
