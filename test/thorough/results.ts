@@ -31,10 +31,10 @@ export type Entry =
 
 export type Results = Readonly<Record<string, Entry>>;
 
-/** sha256 over the names and contents of all files below some paths. */
+/** sha256 over the names and contents of all files below some paths, but pages: what is told of a result changes none. */
 export function digestOfSources(paths: readonly string[], from: string = root): string {
   const hash = createHash("sha256");
-  for (const file of filesOf(...paths)) {
+  for (const file of filesOf(...paths).filter((each) => !each.endsWith(".md"))) {
     const content = readFileSync(join(from, file));
     hash.update(`${file}\0${content.length}\0`).update(content);
   }

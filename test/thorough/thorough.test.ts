@@ -8,7 +8,7 @@ import { breakages } from "./breakages.ts";
 import { root } from "./copy.ts";
 import { allGuards, guardsOf } from "./guards.ts";
 import { parts } from "./parts.ts";
-import { type Entry, falsehoods, honest } from "./results.ts";
+import { digestOfSources, type Entry, falsehoods, honest } from "./results.ts";
 
 describe("breakages", () => {
   it("have names of their own", () => {
@@ -64,6 +64,11 @@ describe("guards", () => {
 describe("results", () => {
   const outcome = { commit: "c", date: "2026-11-26T00:00:00.000Z", seconds: 1, tried: 1, sources: "aa" };
   const passed: Entry = { status: "passed", ...outcome };
+
+  it("are of sources, not of pages that tell of them", () => {
+    expect(digestOfSources(["README.md"])).toBe(digestOfSources(["docs/architecture.md"]));
+    expect(digestOfSources(["package.json"])).not.toBe(digestOfSources(["README.md"]));
+  });
 
   it("that passed for other sources have not passed for these", () => {
     expect(honest(passed, "aa")).toBe(passed);
