@@ -2929,4 +2929,19 @@ export const breakages: readonly Breakage[] = [
     instead: "throw error;",
     tests: ["test/offchain/chain/nodeLink.test.ts"],
   },
+  {
+    name: "a time of a lie holds up every head after it",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "found, parent?.anchoredAt);",
+    instead:
+      "found, context.state.heads.find(({ sequence }) => sequence === effect.sequence - 1)?.anchor?.anchoredAt);",
+    tests: ["test/offchain/coordinator/lies.test.ts"],
+  },
+  {
+    name: "of two lies about roots one stays",
+    file: "offchain/src/coordinator/machine/rules.ts",
+    text: "event.settledEpoch < record.epoch",
+    instead: "event.settledEpoch < state.settledEpoch",
+    tests: ["test/offchain/coordinator/lies.test.ts"],
+  },
 ];

@@ -8,6 +8,7 @@ import type { EffectOf, EpochComputed, HeadAnchored, RootActivated, RootPosted }
 import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { restoreRewards } from "./rewards.ts";
+import type { HeadEntry } from "./machine/state.ts";
 import { anchorOf, blobSource, putDocument, type Run } from "./run.ts";
 
 export async function anchorHead(
@@ -31,11 +32,27 @@ export async function anchorHead(
   if (posted.head !== entry.head) {
     throw new InternalError("HEAD_MISMATCH", `The chain holds head ${posted.head} where ${entry.head} was posted.`);
   }
-  const found = (await chain.headsSince(run.runId, 0, entry.head)).findLast(({ head }) => head === entry.head);
+  const [found, parent] = await anchorAndParent(run, context, entry);
   if (!found) throw new RetryableError("CHAIN_MOVED", `Head ${effect.sequence} was posted and is not there any more.`);
-  const before = context.state.heads.find(({ sequence }) => sequence === effect.sequence - 1);
-  const anchored = await anchorOf(chain, run.facts.modelId, found, before?.anchor?.anchoredAt);
+  const anchored = await anchorOf(chain, run.facts.modelId, found, parent?.anchoredAt);
   return { type: "HeadAnchored", head: entry.head, sequence: entry.sequence, ...anchored };
+}
+
+/**
+ * A head and the one before it, of one reading. Where that says another time of the one before than the log, all is read anew,
+ * and believed then: the log may have it of a lie that is over, or of a block that is gone, and the next head must not wait for it.
+ */
+async function anchorAndParent({ runId, modules: { chain } }: Run, { state }: EffectContext, entry: HeadEntry) {
+  const read = async () => {
+    const heads = await chain.headsSince(runId, 0, entry.head);
+    const at = heads.findLastIndex(({ head }) => head === entry.head);
+    return [heads[at], heads[at - 1]] as const;
+  };
+  const known = state.heads.find(({ sequence }) => sequence === entry.sequence - 1)?.anchor?.anchoredAt;
+  const first = await read();
+  if (known === undefined || first[1]?.anchoredAt === known) return first;
+  chain.forget(runId);
+  return read();
 }
 
 export const rootPosted = (root: RootView, transaction: RootPosted["transaction"]): Unstamped<RootPosted> => ({

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { firstOpenRound } from "../../../offchain/src/coordinator/projections.ts";
 import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
+import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import type { EpochRecord, HeadEntry, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { EPOCH } from "./fakeChain.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
@@ -149,6 +150,41 @@ it("a root that is posted stands when a lie about an earlier one ends", async ()
   expect(violationsOf(state())).toEqual([]);
   await harness.restart();
   expect(Object.keys(state().pending)).toContainEqual(expect.stringMatching(/^activateRoot\/2\//));
+});
+
+it("a time that was believed of one head holds up none after it", async () => {
+  harness = await openHarness();
+  const { chain } = harness;
+  const honest = { ...chain };
+  chain.chainTime = async () => (await honest.chainTime()) + 3_600;
+  chain.headsSince = async (...asked) =>
+    (await honest.headsSince(...asked)).map((each) =>
+      each.sequence === 1 ? { ...each, anchoredAt: each.anchoredAt + 3_600 } : each,
+    );
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (const worker of workers) await worker.train();
+  await elapse(harness, () => state().heads[1]?.anchor != null, "the lie");
+  chain.chainTime = () => honest.chainTime();
+  chain.headsSince = (...asked) => honest.headsSince(...asked);
+  for (const worker of workers) await worker.train();
+  await elapse(harness, () => state().heads[2]?.anchor != null, "the next anchor");
+  expect(state().heads[2]!.anchor!.anchoredAt).toBeLessThan(state().heads[1]!.anchor!.anchoredAt);
+});
+
+it("of two lies about roots that end at once none stays", async () => {
+  await afterOneRound();
+  const { at } = state();
+  const [first, second] = [digestOfJson("first"), digestOfJson("second")];
+  const one = step(state(), { type: "RootActivated", at, epoch: 7, root: first }).state;
+  const two = step(one, { type: "RootActivated", at, epoch: 8, root: second }).state;
+  const less = step(two, { type: "RootReverted", at, epoch: 8, root: second, settledEpoch: 0 }).state;
+  const lost = { type: "RootReverted", epoch: 7, root: first, settledEpoch: 0 } as const;
+  expect(refusalOf(less, lost)).toBeNull();
+  const none = step(less, { ...lost, at }).state;
+  expect(none).toMatchObject({ settledEpoch: 0, openEpochs: { 1: {} } });
+  expect(none.epochs.filter((each) => each.state === "active" || each.state === "posted")).toEqual([]);
+  expect(violationsOf(none)).toEqual([]);
 });
 
 describe("the time of a head's block", () => {

@@ -86,7 +86,7 @@ const rules: Rules = {
   RootActivated: ({ settledEpoch }, { epoch }) => (epoch > settledEpoch ? null : obsolete("the activated root")),
   RootReverted: (state, event) => {
     const record = state.epochs.findLast(({ epoch, root }) => epoch === event.epoch && root === event.root);
-    const was = record?.state === "posted" || (record?.state === "active" && event.settledEpoch < state.settledEpoch);
+    const was = record?.state === "posted" || (record?.state === "active" && event.settledEpoch < record.epoch);
     return was ? null : obsolete("the lost root");
   },
   PauseRequested: ({ pausedBy }, { by }) => (pausedBy[by] ? obsolete("the pause") : null),
