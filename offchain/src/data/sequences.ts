@@ -36,6 +36,43 @@ export function sequenceCount(tokens: number, sequence: number): number {
   return Math.max(0, Math.floor((tokens - 1) / sequence));
 }
 
+/** Shards of a split by index, fetched and verified when first needed; those used last stay in memory. */
+function shardsOf(
+  reader: BlobReader,
+  { vocabulary }: DataManifest,
+  shards: DataManifest["train"]["shards"],
+  shardTokens: number,
+): (index: number) => Promise<Uint16Array> {
+  const load = async (index: number): Promise<Uint16Array> => {
+    const shard = shards[index];
+    if (!shard) throw new DataError("DATA_INVALID", `The data manifest names ${shards.length} shards, none ${index}.`);
+    const ids = uint16Of(await reader.get(asDigest(shard.digest), shard.tokens * 2));
+    if (ids.length !== shard.tokens || ids.some((id) => id >= vocabulary)) {
+      throw new DataError(
+        "DATA_INVALID",
+        `Shard ${shard.digest} does not hold ${shard.tokens} tokens of the vocabulary.`,
+      );
+    }
+    return ids;
+  };
+  /** Least recently used first. */
+  const cache = new Map<number, Promise<Uint16Array>>();
+  const capacity = Math.max(2, Math.floor(CACHE_BYTES / (shardTokens * 2)));
+  return (index) => {
+    const cached = cache.get(index);
+    const shard = cached ?? load(index);
+    cache.delete(index);
+    cache.set(index, shard);
+    // A failure must not be remembered: the next read may find the shard.
+    if (!cached) shard.catch(() => cache.get(index) === shard && cache.delete(index));
+    for (const oldest of cache.keys()) {
+      if (cache.size <= capacity) break;
+      cache.delete(oldest);
+    }
+    return shard;
+  };
+}
+
 /**
  * Opens a split for reading; shards are fetched and verified when first needed.
  * @param reader where shards come from; a read-through store fetches what is missing
@@ -58,35 +95,7 @@ export function openSequences(
     );
   }
 
-  const load = async (index: number): Promise<Uint16Array> => {
-    const shard = shards[index];
-    if (!shard) throw new DataError("DATA_INVALID", `The data manifest names ${shards.length} shards, none ${index}.`);
-    const ids = uint16Of(await reader.get(asDigest(shard.digest), shard.tokens * 2));
-    if (ids.length !== shard.tokens || ids.some((id) => id >= manifest.vocabulary)) {
-      throw new DataError(
-        "DATA_INVALID",
-        `Shard ${shard.digest} does not hold ${shard.tokens} tokens of the vocabulary.`,
-      );
-    }
-    return ids;
-  };
-  /** Least recently used first. */
-  const cache = new Map<number, Promise<Uint16Array>>();
-  const capacity = Math.max(2, Math.floor(CACHE_BYTES / (shardTokens * 2)));
-  const shardOf = (index: number): Promise<Uint16Array> => {
-    const cached = cache.get(index);
-    const shard = cached ?? load(index);
-    cache.delete(index);
-    cache.set(index, shard);
-    // A failure must not be remembered: the next read may find the shard.
-    if (!cached) shard.catch(() => cache.get(index) === shard && cache.delete(index));
-    for (const oldest of cache.keys()) {
-      if (cache.size <= capacity) break;
-      cache.delete(oldest);
-    }
-    return shard;
-  };
-
+  const shardOf = shardsOf(reader, manifest, shards, shardTokens);
   const tokensOf = async (indices: readonly number[]): Promise<Uint16Array<ArrayBuffer>> => {
     const width = sequence + 1;
     const out = new Uint16Array(indices.length * width);

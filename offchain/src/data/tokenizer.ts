@@ -33,19 +33,23 @@ const invalid = (what: string): DataError =>
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
 
-/** The vocabulary as tokens by id. @throws DataError unless it is a byte-level BPE with dense ids below 65,536 */
-function tokensOf(json: unknown): string[] {
-  const preTokenizer = isRecord(json) ? json.pre_tokenizer : undefined;
-  const model = isRecord(json) ? json.model : undefined;
-  if (!isRecord(json) || !isRecord(model) || model.type !== "BPE" || !isRecord(model.vocab))
-    throw invalid("it is no BPE");
+/** The vocabulary of a byte-level BPE that changes no text. @throws DataError for another tokenizer */
+function vocabularyOf(json: unknown): Record<string, unknown> {
+  const fields: Record<string, unknown> = isRecord(json) ? json : {};
+  const { model, pre_tokenizer: preTokenizer, normalizer, added_tokens: added } = fields;
+  if (!isRecord(model) || model.type !== "BPE" || !isRecord(model.vocab)) throw invalid("it is no BPE");
   if (!isRecord(preTokenizer) || preTokenizer.type !== "ByteLevel" || preTokenizer.use_regex === false) {
     throw invalid("it is not byte-level");
   }
-  if (preTokenizer.add_prefix_space === true || json.normalizer !== null) throw invalid("it changes the text");
-  if (!Array.isArray(json.added_tokens) || json.added_tokens.length > 0) throw invalid("it has added tokens");
+  if (preTokenizer.add_prefix_space === true || normalizer !== null) throw invalid("it changes the text");
+  if (!Array.isArray(added) || added.length > 0) throw invalid("it has added tokens");
+  return model.vocab;
+}
+
+/** Tokens by id. @throws DataError unless ids are dense and below 65,536, and every byte has a token */
+function tokensOf(vocabulary: Record<string, unknown>): string[] {
   const tokens: string[] = [];
-  const ids = Object.entries(model.vocab);
+  const ids = Object.entries(vocabulary);
   for (const [token, id] of ids) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= ids.length || tokens[id] !== undefined) {
       throw invalid(`token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}`);
@@ -68,7 +72,7 @@ function tokensOf(json: unknown): string[] {
  */
 export function parseTokenizer(bytes: Uint8Array): Tokenizer {
   const json = parseJsonBounded(bytes, MAX_TOKENIZER_BYTES, "The tokenizer");
-  const tokens = tokensOf(json);
+  const tokens = tokensOf(vocabularyOf(json));
   const inner = new HuggingFaceTokenizer(json, { clean_up_tokenization_spaces: false });
   const lengths = tokens.map((token) => token.length);
   const cache = new Map<string, number[]>();

@@ -105,6 +105,25 @@ export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Genera
 
 const worth = (loss: number | null): number => loss ?? Number.MAX_VALUE;
 
+/** Follows a pass's search with the losses that it measured. @returns whom the search finds, or where the pass departs from it */
+function followSearch(
+  search: ReturnType<typeof searchHarm>,
+  { tried, leftOut }: GatePass,
+  i: number,
+): Address[] | string {
+  let step = search.next();
+  for (const { first, count, loss } of tried) {
+    if (step.done || step.value.first !== first || step.value.count !== count)
+      return `pass ${i} tried ${count} payloads from number ${first} on, which was not to be tried`;
+    step = search.next(loss);
+  }
+  if (!step.done) return `pass ${i} did not try ${step.value.count} payloads from number ${step.value.first} on`;
+  const harmful = step.value;
+  return leftOut.join() === harmful.join()
+    ? harmful
+    : `pass ${i} left out ${nameAll(leftOut)}, not ${nameAll(harmful)}`;
+}
+
 /** The outcomes that a gate's passes give, beside those that were there before: what a verifier holds a record against. */
 export function gateOutcomes(
   entries: readonly ScreeningEntry[],
@@ -125,17 +144,8 @@ export function gateOutcomes(
       );
     }
     const search = searchHarm({ left, earlier: passes.slice(0, i), past }, rules);
-    let step = search.next();
-    for (const { first, count, loss } of pass.tried) {
-      if (step.done || step.value.first !== first || step.value.count !== count)
-        return found(`pass ${i} tried ${count} payloads from number ${first} on, which was not to be tried`);
-      step = search.next(loss);
-    }
-    if (!step.done)
-      return found(`pass ${i} did not try ${step.value.count} payloads from number ${step.value.first} on`);
-    const harmful = step.value;
-    if (pass.leftOut.join() !== harmful.join())
-      return found(`pass ${i} left out ${nameAll(pass.leftOut)}, not ${nameAll(harmful)}`);
+    const harmful = followSearch(search, pass, i);
+    if (typeof harmful === "string") return found(harmful);
     if (harmful.length === 0) {
       for (const { worker } of left) outcomes.set(worker, outcomeCode.roundDiscarded);
       return found(last ? "" : `pass ${i} discarded the round and is not the last`);

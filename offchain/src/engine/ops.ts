@@ -151,23 +151,23 @@ export interface GemmOptions {
   readonly plus?: Tensor | undefined;
 }
 
+/** Rows and columns of a matrix, read transposed as told; undefined for what is no matrix. */
+function matrixOf({ shape }: Tensor, transposed: boolean): readonly [rows: number, columns: number] | undefined {
+  const [rows, columns] = shape;
+  if (shape.length !== 2 || rows === undefined || columns === undefined) return undefined;
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
 /**
  * A·B (+ plus) of two matrices, read transposed as told.
  * @throws ProductRuleError when its bits would depend on the number of threads
  */
 export function gemm(a: Tensor, b: Tensor, { transA = false, transB = false, plus }: GemmOptions = {}): Tensor {
-  const [m, k] = transA ? [a.shape[1], a.shape[0]] : a.shape;
-  const [kB, n] = transB ? [b.shape[1], b.shape[0]] : b.shape;
-  if (
-    a.shape.length !== 2 ||
-    b.shape.length !== 2 ||
-    k !== kB ||
-    m === undefined ||
-    n === undefined ||
-    k === undefined
-  ) {
+  const [left, right] = [matrixOf(a, transA), matrixOf(b, transB)];
+  if (!left || !right || left[1] !== right[0])
     throw new GraphError(`Gemm cannot multiply ${describe([a, b])} (transA ${transA}, transB ${transB}).`);
-  }
+  const [m, k] = left;
+  const [, n] = right;
   if (plus && !sameShape(plus.shape, [m, n])) throw new GraphError(`Gemm [${m}, ${n}] cannot add ${describe([plus])}.`);
   const attributes = { ...(transA && { transA: 1 }), ...(transB && { transB: 1 }) };
   const result = emit(a.graph, "Gemm", plus ? [a, b, plus] : [a, b], [m, n], attributes);
@@ -180,8 +180,8 @@ export function gemm(a: Tensor, b: Tensor, { transA = false, transB = false, plu
 /** As `gemm`, but where the rule does not hold, A is transposed first and read transposed, which is exact. */
 export function exactGemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
   const { transA = false, transB = false } = options;
-  const [m = 0, k = 0] = transA ? [a.shape[1], a.shape[0]] : a.shape;
-  const n = (transB ? b.shape[0] : b.shape[1]) ?? 0;
+  const [m, k] = matrixOf(a, transA) ?? [0, 0];
+  const [, n] = matrixOf(b, transB) ?? [0, 0];
   if (isExact({ op: "Gemm", m, n, k, transA })) return gemm(a, b, options);
   return gemm(swapLast(a), b, { ...options, transA: true });
 }

@@ -81,43 +81,52 @@ export function readSignature(bytes: Uint8Array, memory: number): ProgramOutline
     throw new EngineError("SIGNATURE_MISSING", `The program has no ${SIGNATURE_KEY} among its metadata.`);
   }
   const signature = parse(text);
-  const feed = (name: string, type: "float32" | "int64"): ValueOutline => fixed(model.inputs, "input", name, type);
-  const fetch = (name: string): ValueOutline => fixed(model.outputs, "output", name, "float32");
+  const { shape } = fixed(model.inputs, "input", signature.tokens, "int64");
+  const [batch, tokensPerSequence] = shape;
+  if (shape.length !== 2 || batch === undefined || tokensPerSequence === undefined)
+    return refuse(`tokens must have two dimensions, not [${shape.join(", ")}]`);
+  const parameters = carriedShapes(model, signature.kind, signature.parameters);
+  const state = carriedShapes(model, signature.kind, signature.state);
+  requireInputs(model, signature);
+  requireOutputs(model, signature);
+  return { signature, batch, tokensPerSequence, parameters, state, model };
+}
 
-  const tokens = feed(signature.tokens, "int64");
-  const [batch, tokensPerSequence] = tokens.shape;
-  if (tokens.shape.length !== 2 || batch === undefined || tokensPerSequence === undefined) {
-    refuse(`tokens must have two dimensions, not [${tokens.shape.join(", ")}]`);
-  }
-  const carried = (list: Signature["parameters"]) =>
-    list.map(({ name, input, output }) => {
-      const { shape } = feed(input, "float32");
-      if (signature.kind === "step" && fetch(output).shape.join() !== shape.join()) {
-        refuse(`${name} changes its shape from input ${input} to output ${output}`);
-      }
-      return { name, shape };
-    });
-  const parameters = carried(signature.parameters);
-  const state = carried(signature.state);
-  for (const { input } of signature.scalars) {
-    if (feed(input, "float32").elements !== 1) refuse(`${input} must be a scalar`);
-  }
-  const known = [
-    signature.tokens,
-    ...[...signature.parameters, ...signature.state, ...signature.scalars].map((x) => x.input),
-  ];
+/** Shapes of tensors that a step reads and writes: it changes none. */
+function carriedShapes(model: ModelOutline, kind: ProgramKind, list: Signature["parameters"]) {
+  return list.map(({ name, input, output }) => {
+    const { shape } = fixed(model.inputs, "input", input, "float32");
+    if (kind === "step" && fetched(model, output).shape.join() !== shape.join())
+      refuse(`${name} changes its shape from input ${input} to output ${output}`);
+    return { name, shape };
+  });
+}
+
+/** Refuses a scalar that is none, and inputs of the graph that are described twice or not at all. */
+function requireInputs(model: ModelOutline, { tokens, parameters, state, scalars }: Signature): void {
+  for (const { input } of scalars)
+    if (fixed(model.inputs, "input", input, "float32").elements !== 1) refuse(`${input} must be a scalar`);
+  const known = [tokens, ...[...parameters, ...state, ...scalars].map((x) => x.input)];
   for (const name of model.inputs.keys()) if (!known.includes(name)) refuse(`input ${name} is not described`);
   if (new Set(known).size !== known.length) refuse("an input is described twice");
-  const result = { step: signature.loss, eval: signature.loss, logits: signature.logits }[signature.kind];
-  if (result === undefined)
-    refuse(`a ${signature.kind} program must name its ${signature.kind === "logits" ? "logits" : "loss"}`);
-  else fetch(result);
-  if (signature.gradientNorm !== undefined) fetch(signature.gradientNorm);
-  const written = signature.kind === "step" ? [...signature.parameters, ...signature.state].map((x) => x.output) : [];
-  const described = new Set([...written, result, signature.gradientNorm]);
-  for (const name of model.outputs.keys()) if (!described.has(name)) refuse(`output ${name} is not described`);
-  return { signature, batch: batch ?? 0, tokensPerSequence: tokensPerSequence ?? 0, parameters, state, model };
 }
+
+/** Where a signature names what a program computes. */
+const RESULT = { step: "loss", eval: "loss", logits: "logits" } as const;
+
+/** Refuses a program whose result is not there, and outputs of the graph that are not described. */
+function requireOutputs(model: ModelOutline, signature: Signature): void {
+  const { kind, parameters, state, gradientNorm } = signature;
+  const result = signature[RESULT[kind]];
+  if (result === undefined) refuse(`a ${kind} program must name its ${RESULT[kind]}`);
+  else fetched(model, result);
+  if (gradientNorm !== undefined) fetched(model, gradientNorm);
+  const written = kind === "step" ? [...parameters, ...state].map((x) => x.output) : [];
+  const described = new Set([...written, result, gradientNorm]);
+  for (const name of model.outputs.keys()) if (!described.has(name)) refuse(`output ${name} is not described`);
+}
+
+const fetched = (model: ModelOutline, name: string): ValueOutline => fixed(model.outputs, "output", name, "float32");
 
 function refuse(what: string): never {
   throw new EngineError("SIGNATURE_INVALID", `The program's signature does not fit: ${what}.`);

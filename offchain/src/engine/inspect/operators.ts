@@ -8,7 +8,7 @@
  * a row that names its bodies among its attributes (kind "graph") would allow them.
  */
 import type { ShapeRule } from "./call.ts";
-import * as rule from "./shapes.ts";
+import * as rule from "./shapes/index.ts";
 
 export type AttributeKind = "int" | "ints" | "float" | "string" | "tensor" | "graph";
 
