@@ -87,65 +87,68 @@ export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown 
   rpcKnown,
 });
 
+/** What an event changes of the picture, beside what is tried again. */
+type Changes = {
+  readonly [K in WorkerEvent["type"]]?: (
+    event: WorkerEvent & { readonly type: K },
+    screen: WorkerScreen,
+  ) => Partial<WorkerScreen>;
+};
+
+const changes: Changes = {
+  preparing: ({ what }) => ({ activity: what }),
+  ready: ({ worker, beneficiary }) => ({
+    activity: "joining",
+    worker,
+    beneficiary: beneficiary === worker ? undefined : beneficiary,
+  }),
+  joined: () => ({ activity: "waiting for the next round" }),
+  waiting: ({ reason }) => ({ activity: `waiting: ${reason}`, step: 0, steps: 0, tokensPerSecond: undefined }),
+  assigned: ({ round, steps }) => ({ activity: "training", round, step: 0, steps, upload: undefined }),
+  progress: ({ round, step, steps, loss, tokensPerSecond }) => ({
+    activity: step >= steps ? "sending" : "training",
+    round,
+    step,
+    steps,
+    loss,
+    tokensPerSecond,
+  }),
+  sending: ({ bytes }) => ({ activity: "sending", upload: { sent: 0, total: bytes } }),
+  uploaded: ({ bytes }, { upload }) => ({ upload: upload && { ...upload, sent: upload.sent + bytes } }),
+  acknowledged: ({ tokens, loss, tokensPerSecond }, screen) => ({
+    activity: "waiting for the others",
+    rounds: screen.rounds + 1,
+    tokens: screen.tokens + tokens,
+    loss,
+    tokensPerSecond,
+    dropped: undefined,
+  }),
+  dropped: ({ round, reason }) => ({
+    activity: "waiting for the next round",
+    dropped: `round ${roundNumber(round)}: ${reason}`,
+  }),
+  left: () => ({ activity: "has left" }),
+};
+
+function retryAfter(
+  before: WorkerScreen["retry"],
+  event: WorkerEvent & { readonly type: "retrying" },
+  now: number,
+): WorkerScreen["retry"] {
+  const { what, reason, withinMs, patienceMs } = event;
+  // What is tried beside it may have failed less often.
+  const within = Math.max(before?.within ?? 0, Math.ceil(withinMs / 1_000));
+  return { what, reason, since: before?.since ?? now, within, endless: patienceMs === undefined };
+}
+
 /** The picture after an event. @param now ms, of the event */
 export function afterEvent(screen: WorkerScreen, event: WorkerEvent, now: number): WorkerScreen {
+  if (event.type === "retrying") return { ...screen, retry: retryAfter(screen.retry, event, now) };
+  const change = changes[event.type] as
+    | ((event: WorkerEvent, screen: WorkerScreen) => Partial<WorkerScreen>)
+    | undefined;
   // Whatever else happens: what was tried again has worked.
-  const calm = event.type === "retrying" ? screen : { ...screen, retry: undefined };
-  switch (event.type) {
-    case "preparing":
-      return { ...calm, activity: event.what };
-    case "ready": {
-      const { worker, beneficiary } = event;
-      return { ...calm, activity: "joining", worker, beneficiary: beneficiary === worker ? undefined : beneficiary };
-    }
-    case "joined":
-      return { ...calm, activity: "waiting for the next round" };
-    case "waiting":
-      return {
-        ...calm,
-        activity: `waiting: ${event.reason}`,
-        step: 0,
-        steps: 0,
-        tokensPerSecond: undefined,
-      };
-    case "assigned":
-      return { ...calm, activity: "training", round: event.round, step: 0, steps: event.steps, upload: undefined };
-    case "progress": {
-      const { round, step, steps, loss, tokensPerSecond } = event;
-      return { ...calm, activity: step >= steps ? "sending" : "training", round, step, steps, loss, tokensPerSecond };
-    }
-    case "sending":
-      return { ...calm, activity: "sending", upload: { sent: 0, total: event.bytes } };
-    case "uploaded":
-      return { ...calm, upload: calm.upload && { ...calm.upload, sent: calm.upload.sent + event.bytes } };
-    case "acknowledged":
-      return {
-        ...calm,
-        activity: "waiting for the others",
-        rounds: calm.rounds + 1,
-        tokens: calm.tokens + event.tokens,
-        loss: event.loss,
-        tokensPerSecond: event.tokensPerSecond,
-        dropped: undefined,
-      };
-    case "dropped":
-      return {
-        ...calm,
-        activity: "waiting for the next round",
-        dropped: `round ${roundNumber(event.round)}: ${event.reason}`,
-      };
-    case "retrying": {
-      const { what, reason } = event;
-      const [since, endless] = [screen.retry?.since ?? now, event.patienceMs === undefined];
-      // What is tried beside it may have failed less often.
-      const within = Math.max(screen.retry?.within ?? 0, Math.ceil(event.withinMs / 1_000));
-      return { ...screen, retry: { what, reason, since, within, endless } };
-    }
-    case "left":
-      return { ...calm, activity: "has left" };
-    default:
-      return calm;
-  }
+  return { ...screen, ...change?.(event, screen), retry: undefined };
 }
 
 /** Longer than this something is wrong that does not pass by itself. */

@@ -18,6 +18,7 @@ import {
   elsewhereText,
   type Standing,
   workerLine,
+  type WorkerScreen,
 } from "./workerScreen.ts";
 
 /** How often the work's worth is asked for: three requests, which count for the address, and 64 terminals may be behind one. */
@@ -137,21 +138,22 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
       ended.abort();
       picture?.close();
       if (screen.rounds === 0) return;
-      const worked = `${countOf(screen.rounds, "round")} ${screen.rounds === 1 ? "was" : "were"} accepted, ${formatShort(screen.tokens)} tokens.`;
-      const columns = columnsOf(terminal);
-      const say = (text: string): void => {
-        for (const line of wrap(text, columns)) output.notice(line);
-      };
-      if (screen.beneficiary) return say(`${worked} ${elsewhereText(screen.beneficiary)}`);
-      const { earned, claimable } = screen.standing ?? {};
-      const advice =
-        claimable !== 0n
-          ? "Claim what they earned with"
-          : earned
-            ? "All that is settled is claimed; what is still to be settled, claim with"
-            : "Nothing can be claimed yet; when their epoch is settled, claim with";
-      say(`${worked} ${advice}`);
-      for (const line of wrapCommand(screen.claimCommand, columns - 2)) output.notice(`  ${line}`);
+      for (const line of farewell(screen, columnsOf(terminal))) output.notice(line);
     },
   };
+}
+
+/** What was accepted from a worker that ends, and how to claim what that earned. */
+function farewell(screen: WorkerScreen, columns: number): string[] {
+  const worked = `${countOf(screen.rounds, "round")} ${screen.rounds === 1 ? "was" : "were"} accepted, ${formatShort(screen.tokens)} tokens.`;
+  if (screen.beneficiary) return wrap(`${worked} ${elsewhereText(screen.beneficiary)}`, columns);
+  const { earned, claimable } = screen.standing ?? {};
+  const advice =
+    claimable !== 0n
+      ? "Claim what they earned with"
+      : earned
+        ? "All that is settled is claimed; what is still to be settled, claim with"
+        : "Nothing can be claimed yet; when their epoch is settled, claim with";
+  const command = wrapCommand(screen.claimCommand, columns - 2);
+  return [...wrap(`${worked} ${advice}`, columns), ...command.map((line) => `  ${line}`)];
 }

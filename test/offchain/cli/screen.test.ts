@@ -24,7 +24,7 @@ import {
 } from "../../../offchain/src/base/index.ts";
 import { createOutput, type Output, table } from "../../../offchain/src/cli/output.ts";
 import { feeWaitText } from "../../../offchain/src/cli/feeWait.ts";
-import { memberLines } from "../../../offchain/src/cli/commands/status.ts";
+import { memberLines } from "../../../offchain/src/cli/status/running.ts";
 import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import { blankWorker, drawWorker } from "../../../offchain/src/cli/workerScreen.ts";
 import { drawScreen, liveSpeed, plainLine, type Screen, trafficLines } from "../../../offchain/src/cli/up/screen.ts";

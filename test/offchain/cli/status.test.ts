@@ -7,15 +7,10 @@ import { getAddress } from "viem";
 import { expect, it, onTestFinished, vi } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
-import {
-  heldOutAtRest,
-  heldOutText,
-  keptLine,
-  measuringRows,
-  measuringShares,
-  memberLines,
-  viewLines,
-} from "../../../offchain/src/cli/commands/status.ts";
+import { heldOutAtRest } from "../../../offchain/src/cli/status/atRest.ts";
+import { heldOutText } from "../../../offchain/src/cli/status/lines.ts";
+import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
+import { keptLine, memberLines, viewLines } from "../../../offchain/src/cli/status/running.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 

@@ -184,20 +184,23 @@ function trainingOf(session: Session, view: RunView): Summary["training"] {
   };
 }
 
+type Loss = RunView["loss"]["heldOut"] | undefined;
+
+const lossOf = (measured: Loss): number | null => measured?.microBitsPerByte ?? null;
+const sequencesOf = (measured: Loss): number | null => measured?.sequences ?? null;
+const roundOf = (measured: Loss): number | null => measured?.round ?? null;
+
 function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Summary["heldOut"] {
-  const untrained = heldOutUntrained(loss);
+  const initial = heldOutUntrained(loss);
   // A later measurement of an earlier checkpoint than the session's first would make the session look better than it was.
-  const before = first.loss.heldOut ?? (first.round === 0 ? untrained : undefined);
+  const before = first.loss.heldOut ?? (first.round === 0 ? initial : undefined);
+  const after = loss.heldOut;
   return {
-    initial: untrained?.microBitsPerByte ?? null,
-    before: before?.microBitsPerByte ?? null,
-    after: loss.heldOut?.microBitsPerByte ?? null,
-    checkpoints: { before: before?.round ?? null, after: loss.heldOut?.round ?? null },
-    sequences: {
-      initial: untrained?.sequences ?? null,
-      before: before?.sequences ?? null,
-      after: loss.heldOut?.sequences ?? null,
-    },
+    initial: lossOf(initial),
+    before: lossOf(before),
+    after: lossOf(after),
+    checkpoints: { before: roundOf(before), after: roundOf(after) },
+    sequences: { initial: sequencesOf(initial), before: sequencesOf(before), after: sequencesOf(after) },
     sequence,
   };
 }

@@ -1,0 +1,139 @@
+/** A run that does not train now, as chain and files have it. */
+import { asDigest, MAX_MANIFEST_BYTES, runStatus } from "@cotrain/sdk/protocol";
+
+import { formatCount } from "../../base/index.ts";
+import { startCommand } from "../../base/node/index.ts";
+import { type ChainConnection, createReader, type PostedHead } from "../../chain/index.ts";
+import { chainFacts, layout, type LocalRun, readerOptions, withChain } from "../../run/index.ts";
+import { readStateFile } from "../../service/index.ts";
+import { parseManifest } from "../../storage/index.ts";
+import { factRows } from "../facts.ts";
+import { columnsOf, factTable } from "../output.ts";
+import type { PutAside } from "../putAside.ts";
+import { rejectedOf } from "../rejected.ts";
+import { Summary } from "../up/summary.ts";
+import { type Checkpoint, checkpointLines, heldOutText, listCommand, type Loss, putAsideLines } from "./lines.ts";
+
+const checkpointOf = ({ round, checkpointDigest, transaction, block }: PostedHead): Checkpoint => ({
+  round,
+  digest: checkpointDigest,
+  transaction,
+  block,
+});
+
+/** Tokens trained up to a checkpoint, as its manifest says; undefined where that is not kept any more. */
+async function tokensOf(run: LocalRun, checkpoint: string | undefined): Promise<string | undefined> {
+  if (checkpoint === undefined) return undefined;
+  const read = run.blobs.get(asDigest(checkpoint), MAX_MANIFEST_BYTES).then((bytes) => parseManifest(bytes).tokens);
+  return read.catch(() => undefined);
+}
+
+type Measured = Pick<Summary, "heldOut" | "training">;
+
+const lossAtRest = ({ heldOut }: Measured, when: "initial" | "after"): Loss | undefined => {
+  const figure = heldOut[when];
+  return figure === null ? undefined : { microBitsPerByte: figure, sequences: heldOut.sequences[when] };
+};
+
+/** The last summary's held-out loss, and of when it is: rounds may have followed. */
+export function heldOutAtRest(summary: Measured): string | undefined {
+  const newest = lossAtRest(summary, "after");
+  const of = `in the summary after round ${summary.training.rounds}`;
+  return newest && heldOutText(newest, of, lossAtRest(summary, "initial"), summary.heldOut.sequence);
+}
+
+/** On how many tokens a held-out loss of the last summary was measured. */
+const heldOutTokens = ({ heldOut }: Measured, when: "initial" | "after"): number | null =>
+  heldOut.sequences[when] === null ? null : heldOut.sequences[when] * heldOut.sequence;
+
+/** What the chain says of the run, and the blobs of this directory. */
+async function readAtRest(run: LocalRun, connection: ChainConnection) {
+  const { url, chainId, client } = connection;
+  const { addresses } = run.deployment;
+  const reader = createReader(connection, readerOptions(url, chainId, run.deployment));
+  const [head, record, active, heads, found, rejected] = await Promise.all([
+    reader.head(run.runId),
+    reader.run(run.runId),
+    reader.activeRoot(run.modelId),
+    reader.headsSince(run.runId, 0),
+    chainFacts(client, { chainId, rpcUrl: url, addresses, modelId: run.modelId }),
+    rejectedOf(reader, run.blobs, run.runId),
+  ]);
+  const checkpoints = heads.map(checkpointOf);
+  const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
+  const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
+  const activeEpoch = active?.epoch ?? null;
+  return { chainId, head, version: record.version, status, activeEpoch, checkpoints, found, rejected, tokens };
+}
+
+type AtRest = Awaited<ReturnType<typeof readAtRest>>;
+
+/** The last session's losses, of the last summary; what was anchored since is newer. */
+const lossesOf = (summary: Summary | undefined) => ({
+  heldOut: summary?.heldOut.after ?? null,
+  heldOutTokens: summary ? heldOutTokens(summary, "after") : null,
+  heldOutOf: summary?.heldOut.after ? summary.training.rounds : null,
+  heldOutFirst: summary?.heldOut.initial ?? null,
+  heldOutFirstTokens: summary ? heldOutTokens(summary, "initial") : null,
+});
+
+function restingDocument(
+  { runId, modelId, file }: LocalRun,
+  read: AtRest,
+  summary: Summary | undefined,
+  old: readonly PutAside[],
+) {
+  const { chainId, head, version, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
+  return {
+    running: false,
+    runId,
+    modelId,
+    chainId,
+    rpc: file.chain.embedded ? file.chain.rpcUrl : found.rpc,
+    contracts: found.contracts,
+    status,
+    round: head.round,
+    head: head.head,
+    sequence: head.sequence,
+    paramsVersion: version,
+    activeEpoch,
+    tokens: tokens ?? null,
+    ...lossesOf(summary),
+    checkpoints,
+    rejected: rejected.rounds,
+    putAside: old,
+  };
+}
+
+function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined, old: readonly PutAside[]): string[] {
+  const { chainId, head, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
+  const { embedded, rpcUrl } = run.file.chain;
+  const measured = summary && heldOutAtRest(summary);
+  const rows: [string, string][] = [
+    ["run", run.runId],
+    ["model", run.modelId],
+    ["phase", `at rest (${status} on chain ${chainId}); "${startCommand(run.state)}" trains it further`],
+    ["round", `${head.round} completed`],
+    ["anchored", `checkpoint ${head.round}, link ${head.sequence}, ${head.head}`],
+    ["rewards active through epoch", String(activeEpoch ?? "none")],
+    ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))] as [string, string]]),
+    ...(measured === undefined ? [] : [["held-out bits/byte", measured] as [string, string]]),
+    ...factRows({ ...found, rpc: embedded ? `${rpcUrl} (while it runs)` : found.rpc }),
+  ];
+  return [
+    ...factTable(rows, columnsOf(process.stdout)),
+    ...checkpointLines(checkpoints, listCommand(run.state)),
+    ...rejected.lines,
+    ...putAsideLines(run.state, old),
+  ];
+}
+
+/** What chain and files say when no coordinator runs. */
+export async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
+  // A summary of another version, or a damaged one, is no reason to say nothing.
+  const summary = await readStateFile(layout(run.state).summary, Summary).catch(() => undefined);
+  return withChain(run, async (connection) => {
+    const read = await readAtRest(run, connection);
+    return { document: restingDocument(run, read, summary, old), lines: restingLines(run, read, summary, old) };
+  });
+}

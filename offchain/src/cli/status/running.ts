@@ -1,0 +1,237 @@
+/** A run as its coordinator has it, as lines and as JSON. */
+import {
+  asDigest,
+  asRunId,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  Definition,
+  parameterLabel,
+  type RunView,
+} from "@cotrain/sdk/protocol";
+
+import {
+  countOf,
+  formatBytes,
+  formatCount,
+  formatPercent,
+  roundNumber,
+  shortAddress,
+  shortHex,
+} from "../../base/index.ts";
+import { connect, createReader } from "../../chain/index.ts";
+import {
+  type ChainFacts,
+  chainFacts,
+  heldOutBefore,
+  joinCommandFor,
+  type LocalRun,
+  readerOptions,
+  shownContracts,
+  soleRun,
+} from "../../run/index.ts";
+import { showDuration } from "../../service/index.ts";
+import { factRows } from "../facts.ts";
+import { feeWaitText } from "../feeWait.ts";
+import { columnsOf, factTable, table } from "../output.ts";
+import type { PutAside } from "../putAside.ts";
+import { rejectedOf } from "../rejected.ts";
+import { joinLines } from "../up/display.ts";
+import { liveSpeed, trafficLines } from "../up/screen.ts";
+import { allWork, leftWork } from "../work.ts";
+import { type Checkpoint, checkpointLines, heldOutText, listCommand, putAsideLines } from "./lines.ts";
+import { measuringRows, type MeasuringShares, measuringShares } from "./measuring.ts";
+
+const MAX_DEFINITION_BYTES = 16 << 20;
+
+function roundText({ current, round }: RunView): string {
+  if (!current) return `${round} completed`;
+  return `${roundNumber(current.round)} is open, ${current.received} of ${current.assigned} workers in; ${round} completed`;
+}
+
+/**
+ * @param join the command with which others join
+ * @returns lines of at most `columns` characters, but for longer words of a command
+ */
+export function viewLines(
+  view: RunView,
+  sequence: number,
+  facts: ChainFacts | undefined,
+  checkpoints: readonly Checkpoint[],
+  list: string,
+  join: string,
+  columns: number,
+  measuring: MeasuringShares = {},
+): string[] {
+  const { heldOut } = view.loss;
+  const dear = feeWaitText(view);
+  const [moved = "", ...baselines] = trafficLines(view);
+  const rows: [string, string][] = [
+    ["run", view.runId],
+    ["model", view.modelId],
+    ["phase", view.phase],
+    ["round", roundText(view)],
+    ["tokens", formatCount(BigInt(view.tokens))],
+    ["speed", `${formatCount(liveSpeed(view).tokensPerSecond)} tokens/s now`],
+    [parameterLabel("innerSteps"), `${view.params.innerSteps} (parameters version ${view.paramsVersion})`],
+    [
+      "held-out bits/byte",
+      heldOut
+        ? heldOutText(heldOut, `checkpoint ${heldOut.round}`, heldOutBefore(view.loss), sequence)
+        : "not measured",
+    ],
+    ...measuringRows(measuring),
+    ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
+    ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
+    ...(dear === undefined ? [] : [["", dear] as [string, string]]),
+    ["moved", moved],
+    ...baselines.map((line): [string, string] => ["", line]),
+    ["kept", keptLine(view.kept)],
+    ...factRows(facts ?? remoteFacts(view)),
+  ];
+  return [
+    ...factTable(rows, columns),
+    ...memberLines(view),
+    ...checkpointLines(checkpoints, list),
+    "",
+    ...joinLines(join, columns),
+  ];
+}
+
+/** How long an auditor finds what it needs. */
+export function keptLine({ payloadSeconds, checkpoints, checkpointBytes }: RunView["kept"]): string {
+  const later = payloadSeconds > 0 ? `${showDuration(payloadSeconds * 1_000)} after ` : "";
+  return `payloads until ${later}their root is active, the newest ${countOf(checkpoints, "checkpoint")} and ${formatBytes(checkpointBytes)} of older ones`;
+}
+
+/** Who is there, and whether its machine computes the same bits as others: those of one class replay each other exactly. */
+export function memberLines(view: Pick<RunView, "members" | "accepted">): string[] {
+  const { members } = view;
+  const left = leftWork(view);
+  if (members.length === 0 && left.workers === 0) return [];
+  const share = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, allWork(view))];
+  const rows = members.map(({ worker, state, machineClass, tokens }) => {
+    const [known, conformance] = machineClass.split(":");
+    return [
+      shortAddress(worker),
+      state,
+      conformance ? `${known} ${shortHex(conformance)}` : machineClass,
+      ...share(BigInt(tokens)),
+    ];
+  });
+  if (left.workers > 0) rows.push(["left", countOf(left.workers, "worker"), "", ...share(left.tokens)]);
+  return ["", ...table([["worker", "state", "computes as", "tokens", "of work"], ...rows], [3, 4])];
+}
+
+/** What a coordinator says of the chain. */
+const remoteFacts = (view: RunView): ChainFacts => ({
+  chainId: view.chainId,
+  rpc: view.rpcUrl ?? "not told by the coordinator",
+  contracts: shownContracts(view.contracts),
+});
+
+/** Both forms of the document say which they are. */
+const runningDocument = (
+  view: RunView,
+  facts: ChainFacts,
+  checkpoints: readonly Checkpoint[],
+  sequence: number,
+  join: string,
+  old: readonly PutAside[],
+  measuring: MeasuringShares = {},
+  rejected: readonly number[] = [],
+) => ({
+  running: true,
+  ...view,
+  /** Tokens of each of the sequences that losses are measured on; 0 where that is not known. */
+  sequence,
+  join,
+  contracts: facts.contracts,
+  rpc: facts.rpc,
+  measuring,
+  checkpoints,
+  /** Checkpoints that validators found not to hold, by the chain and the blobs of this directory. */
+  rejected,
+  putAside: old,
+});
+
+/** What this directory knows about the chain, undefined while that does not answer. */
+async function localFacts(run: LocalRun) {
+  const { chainId, rpcUrl } = run.file.chain;
+  try {
+    const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
+    const reader = createReader(connection, readerOptions(rpcUrl, chainId, run.deployment));
+    const [facts, rejected] = await Promise.all([
+      chainFacts(connection.client, { chainId, rpcUrl, addresses: run.deployment.addresses, modelId: run.modelId }),
+      rejectedOf(reader, run.blobs, run.runId),
+    ]);
+    return { facts, rejected };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tokens of a sequence, by the run's definition; 0 where that is not served. */
+async function sequenceOf(client: CoordinatorClient, { runId, definition }: RunView): Promise<number> {
+  const read = client.document(
+    asRunId(runId),
+    asDigest(definition),
+    "The definition",
+    Definition,
+    MAX_DEFINITION_BYTES,
+  );
+  return (await read.catch(() => undefined))?.sequence ?? 0;
+}
+
+/** What a coordinator elsewhere says. */
+export async function remoteStatus(coordinator: string, wanted: string | undefined) {
+  const client = createCoordinatorClient(coordinator);
+  const runId = await soleRun(client, wanted);
+  const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
+  const sequence = await sequenceOf(client, view);
+  const join = joinCommandFor(client.url, runId, view.rpcUrl);
+  const list = `npx cotrain checkpoint list --coordinator ${coordinator} --run ${runId}`;
+  return {
+    document: runningDocument(view, remoteFacts(view), checkpoints, sequence, join, []),
+    lines: viewLines(view, sequence, undefined, checkpoints, list, join, columnsOf(process.stdout)),
+  };
+}
+
+/** What this directory's coordinator says, with what chain and files add; undefined where none answers. */
+export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
+  const url = run.file.urls["coordinator"];
+  const running = url === undefined ? undefined : await runningView(run, url);
+  if (!running) return undefined;
+  const { view, checkpoints, sequence } = running;
+  const { facts, rejected } = (await localFacts(run)) ?? {};
+  const measuring = await measuringShares(run.state);
+  const join = joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, view.rpcUrl);
+  const columns = columnsOf(process.stdout);
+  return {
+    document: runningDocument(
+      view,
+      facts ?? remoteFacts(view),
+      checkpoints,
+      sequence,
+      join,
+      old,
+      measuring,
+      rejected?.rounds,
+    ),
+    lines: [
+      ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), join, columns, measuring),
+      ...(rejected?.lines ?? []),
+      ...putAsideLines(run.state, old),
+    ],
+  };
+}
+
+/** The run as its coordinator has it, undefined where none answers. */
+async function runningView({ runId }: LocalRun, url: string) {
+  const client = createCoordinatorClient(url, { timeout: 3_000 });
+  try {
+    const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
+    return { view, checkpoints, sequence: await sequenceOf(client, view) };
+  } catch {
+    return undefined;
+  }
+}
