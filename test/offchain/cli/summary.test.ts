@@ -1,0 +1,264 @@
+/** What people see when a session ends: the summary, a pure function. */
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { countOf, formatAddress, formatShares } from "../../../offchain/src/base/index.ts";
+import { unclaimedBy } from "../../../offchain/src/cli/up/summarise.ts";
+import { drawSummary, type Summary } from "../../../offchain/src/cli/up/summary.ts";
+import { plain, hash, address, summary, text } from "./pictures.ts";
+
+/** The cells of the owners' table, without its head. */
+const owners = (change: Partial<Summary>): string[][] => {
+  const lines = text(change).split("\n");
+  const from = lines.findIndex((line) => line.startsWith("  wallet")) + 1;
+  return lines.slice(from, lines.indexOf("", from)).map((line) => line.trim().split(/ {2,}/));
+};
+const cents = (cell = ""): number =>
+  cell === "–" || cell === "<0.01" ? 0 : Math.round(Number(cell.replaceAll(/[,%]/g, "")) * 100);
+
+describe("the summary", () => {
+  test("has quality, text, checkpoints, owners, decision, what is pending and what to do next", () => {
+    const shown = text();
+    for (const part of [
+      "3 rounds (2 now), 294,912 tokens; step 96 of the schedule",
+      "196,608 tokens in 0:45: 4,369 tokens/s",
+      "held-out bits/byte 3.000 on 4,096 tokens → 2.500 on 8,192 tokens",
+      "3.800 on 2,048 tokens before any training",
+      "moved 3.00 MB: 1.00 MB up (int8), 2.00 MB down (fp32, uncompressed)",
+      "      300 MB (100×) if every step went in fp32 both ways",
+      "      100 MB (33×) by a ring all-reduce in bf16",
+      "What earned nothing, and why",
+      "before any training, from “The people”:",
+      "after 3 rounds, from the same prompt and seed:",
+      "1.05 M parameters that have seen 295 K tokens know frequent words",
+      "chain id                    31337",
+      "RPC                         http://127.0.0.1:8545",
+      `shares (ERC-20 with votes)  ${formatAddress(address("a"))}`,
+      hash("8"),
+      "not anchored yet",
+      "Cotrain Model (COTRAIN), 1,500.00 shares",
+      "67.8%",
+      "executed, in force from round 2",
+      "700.00 (33.3%) for, 0.00 (0.0%) against of 2,100.00 shares when voting began",
+      hash("6"),
+      "reward root of epoch 9, due 2026-11-25T00:00:00.000Z",
+      "npx cotrain status",
+    ])
+      expect(shown).toContain(part);
+    expect(shown).not.toMatch(/NaN|undefined|null|\[object/);
+  });
+
+  test("fits 80 columns after a long run of many", () => {
+    const long = {
+      ...summary,
+      training: { ...summary.training, firstRound: 998, rounds: 1_001, steps: 48_048, tokens: "147603456" },
+      checkpoints: [999, 1_000].map((round) => ({
+        round,
+        sequence: round,
+        digest: hash("7"),
+        transaction: hash("8"),
+        block: 5_000,
+      })),
+      wallets: summary.wallets.map((wallet, index) => ({
+        ...wallet,
+        name: `worker-${index + 10}`,
+        tokens: "49201152",
+        earned: "123456780000000000000000",
+        claimed: "123456780000000000000000",
+        balance: "123456780000000000000000",
+        votes: "123456780000000000000000",
+      })),
+    };
+    expect(drawSummary(long, plain).filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test("at 80 columns no word is broken: what is long goes on in the next line, commands as a shell takes them", () => {
+    const proposal = {
+      ...summary.proposal!,
+      title: "48 → 64 inner steps per round and a good many other words, proposed in round 12,345",
+      votesFor: "1400000000000000000000000",
+      supply: "1400000000000000000000000",
+    };
+    const state = "/home/somebody/a/rather/long/path/to/the/state";
+    const commands = [
+      {
+        command: `npx cotrain generate --prompt "The people  of the town" --state ${state}`,
+        what: "let the model write",
+      },
+      { command: `npx cotrain status --state ${state}`, what: "where the run stands" },
+    ];
+    const pending = [{ what: `claim of 350.00 shares that ${"worker-1, ".repeat(9)}worker-2 earned`, due: null }];
+    const lines = drawSummary({ ...summary, proposal, commands, pending }, plain);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    const words = lines.join(" ").replaceAll(/\s+/g, " ");
+    expect(words).toContain(proposal.title);
+    expect(words).toContain("against of 1,400,000.00 shares when voting began");
+    expect(words).toContain(pending[0]!.what);
+    const shell = lines.join("\n").replaceAll(/ \\\n +/g, " ");
+    for (const { command, what } of commands) expect(shell).toContain(`  ${what}\n    ${command}`);
+  });
+
+  test("lists the checkpoints that the session made, the first one also the one that it began with", () => {
+    const listed = (firstRound: number): string[] =>
+      text({ training: { ...summary.training, firstRound } }).match(/^ {2} *(\d|…) {2}(?=\d earlier|0x|not)/gm) ?? [];
+    expect(listed(1).map((row) => row.trim())).toEqual(["…", "2", "3"]);
+    expect(listed(0).map((row) => row.trim())).toEqual(["0", "1", "2", "3"]);
+    expect(text()).toContain("2 earlier");
+  });
+
+  test("wraps the sampled text, before and after", () => {
+    const lines = text().split("\n");
+    const from = lines.indexOf("What it writes") + 1;
+    const sample = lines.slice(from, lines.indexOf("", from));
+    expect(sample.filter((line) => line.startsWith("    The people"))).toHaveLength(2);
+    expect(sample.length).toBeGreaterThan(6);
+    expect(sample.every((line) => line.length <= 78)).toBe(true);
+  });
+
+  test("counts one as one", () => {
+    const shown = text({ training: { ...summary.training, rounds: 1, firstRound: 0 } });
+    expect(shown).toContain("1 round (1 now), ");
+    expect(shown).toContain("after 1 round, from the same prompt");
+    expect([0, 1, 1n, 2, 1_234].map((count) => countOf(count, "receipt"))).toEqual([
+      "0 receipts",
+      "1 receipt",
+      "1 receipt",
+      "2 receipts",
+      "1,234 receipts",
+    ]);
+  });
+
+  test("names the checkpoint of an earlier measurement than the session's begin", () => {
+    const { heldOut } = summary;
+    expect(text()).not.toContain("session began from");
+    expect(text({ heldOut: { ...heldOut, checkpoints: { before: 0, after: 3 } } })).toContain(
+      "      the first of checkpoint 0; the session began from checkpoint 1\n",
+    );
+  });
+
+  test("says what did not happen", () => {
+    const none = {
+      initial: null,
+      before: null,
+      after: null,
+      checkpoints: { before: null, after: null },
+      sequences: { initial: null, before: null, after: null },
+      sequence: 128,
+    };
+    const shown = text({ proposal: null, pending: [], heldOut: none });
+    expect(shown).toContain("nothing in this session");
+    expect(text({ proposal: null, noVote: "no vote, as --no-vote asks" })).toContain("  no vote, as --no-vote asks");
+    const unowned = text({ proposal: null, shares: { ...summary.shares, minted: "0" } });
+    expect(unowned).toContain("nothing yet: there are no shares to vote with");
+    expect(shown).toContain("not measured → not measured");
+    expect(shown).not.toContain("Pending");
+  });
+
+  test("what holders decided in earlier sessions is told with its transaction", () => {
+    const decided = [{ title: "48 → 64 inner steps per round", transaction: hash("a") }];
+    const noVote = "the holders decided in an earlier session; --vote lets them decide again";
+    expect(text({ proposal: null, noVote, decided })).toContain(
+      `  ${noVote}\n  earlier: 48 → 64 inner steps per round, executed in the transaction\n  ${hash("a")}\n`,
+    );
+  });
+
+  test("shows a dozen lines of what earned nothing, and says how many more there are", () => {
+    const unpaid = Array.from({ length: 14 }, (_, epoch) => `worker-2 0x1234…cdef: nothing for epoch ${epoch}: why`);
+    const shown = text({ unpaid });
+    expect(shown).toContain("nothing for epoch 11: why\n  and 2 more, all of them under --json\n\n");
+    expect(shown).not.toContain("nothing for epoch 12");
+    expect(text({ unpaid: unpaid.slice(0, 12) })).toContain("nothing for epoch 11: why\n\n");
+  });
+
+  test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {
+    const proposal = { ...summary.proposal!, state: "pending", supply: null, executed: null, appliedInRound: null };
+    const shown = text({ proposal });
+    expect(shown).toContain("  pending\n  700.00 for, 0.00 against\n\n");
+  });
+
+  const third = (700n * 10n ** 18n) / 3n;
+
+  test("work and ownership stand side by side, and who has as much is shown as much", () => {
+    const wallets = ["a", "b", "c"].map((digit) => ({
+      name: `worker-${digit}`,
+      account: address(digit),
+      tokens: "98304",
+      earned: String(third),
+      claimed: String(third),
+      balance: String(third),
+      votes: "0",
+      transaction: null,
+    }));
+    const rows = owners({ wallets, shares: { ...summary.shares, minted: String(third * 3n) } });
+    expect(rows.map((row) => row.slice(3))).toEqual(["a", "b", "c"].map(() => ["33.3%", "233.33", "233.33", "33.3%"]));
+  });
+
+  test("what is minted and not claimed yet is nobody's holding", () => {
+    const [own] = summary.wallets;
+    const elsewhere = { ...own!, name: "elsewhere", account: address("c"), balance: "0", claimed: "0", tokens: "0" };
+    const wallets = [
+      { ...own!, tokens: "294912" },
+      { ...elsewhere, earned: String(500n * 10n ** 18n) },
+    ];
+    const shares = { ...summary.shares, minted: String(2_000n * 10n ** 18n), unclaimed: String(500n * 10n ** 18n) };
+    expect(owners({ wallets, shares }).map(([name, ...cells]) => [name, ...cells.slice(-4)])).toEqual([
+      ["worker-1", "100.0%", "1,500.00", "1,500.00", "75.0%"],
+      ["elsewhere", "0.0%", "500.00", "0.00", "0.0%"],
+      ["not claimed yet", "–", "–", "500.00", "25.0%"],
+    ]);
+  });
+
+  test("what this machine's wallets earned and did not claim is named as pending", () => {
+    const [own] = summary.wallets;
+    const late = { ...own!, claimed: String(1_325n * 10n ** 18n) };
+    const wallets = [own!, late, { ...late, name: "worker-3" }, { ...late, name: "elsewhere" }];
+    expect(unclaimedBy(wallets)).toEqual([
+      { what: "claim of 350.00 shares that worker-1, worker-3 earned, possible now", due: null },
+    ]);
+    expect(unclaimedBy([own!])).toEqual([]);
+  });
+
+  test("what others trained and hold has a row of its own", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ tokens: fc.bigInt(0n, 10n ** 9n), wei: fc.bigInt(0n, 10n ** 24n) }), {
+          minLength: 1,
+          maxLength: 8,
+        }),
+        fc.bigInt(0n, 10n ** 9n),
+        fc.bigInt(0n, 10n ** 24n),
+        fc.bigInt(0n, 10n ** 24n),
+        (each, gone, others, unclaimed) => {
+          const wallets = each.map(({ tokens, wei }, index) => ({
+            name: `worker-${index + 1}`,
+            account: address(String(index + 1)),
+            tokens: String(tokens),
+            earned: String(wei),
+            claimed: String(wei),
+            balance: String(wei),
+            votes: "0",
+            transaction: null,
+          }));
+          const sum = each.reduce((total, { tokens }) => total + tokens, gone);
+          const minted = each.reduce((total, { wei }) => total + wei, others + unclaimed);
+          const shown = owners({
+            wallets,
+            training: { ...summary.training, tokens: String(sum) },
+            shares: { ...summary.shares, minted: String(minted), unclaimed: String(unclaimed) },
+          });
+          // The place where rows of no wallet have no address.
+          const rows = shown.map((row) => (row.length === 6 ? [row[0]!, "", ...row.slice(1)] : row));
+          const total = (column: number): number => rows.reduce((all, row) => all + cents(row[column]), 0);
+          // Each cell is rounded down: together they may miss a last digit each.
+          const near = (shown: number, whole: number, digit: number): void => {
+            expect(shown).toBeLessThanOrEqual(whole);
+            expect(shown).toBeGreaterThanOrEqual(whole - digit * rows.length);
+          };
+          near(total(3), sum > 0n ? 10_000 : 0, 10);
+          near(total(6), minted > 0n ? 10_000 : 0, 10);
+          near(total(5), cents(formatShares(minted)), 1);
+        },
+      ),
+    );
+  });
+});
