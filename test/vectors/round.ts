@@ -1,47 +1,14 @@
 /**
  * One round of a run of two workers as it is published and settled: every JSON document, the shards and the CAR of its
  * checkpoints, the commitment to a worker's steps. Numbers are arbitrary, links hold: a digest that one part names is that
- * of the other.
- *
- * Documents are put in canonical form, safetensors and CAR together, byte by byte from their specifications (RFC 8785,
- * https://github.com/huggingface/safetensors, https://ipld.io/specs/transport/car/carv1/).
+ * of the other. Shards are put together byte by byte from https://github.com/huggingface/safetensors.
  */
 import { concat, keccak256, TypedDataEncoder, Wallet } from "ethers";
-import { address, cidBytes, cidOf, coder, hash, parseType, sha256, tree, zero32 } from "./basics.ts";
+import { address, cidOf, coder, hash, parseType, sha256, tree, zero32 } from "./basics.ts";
 import { blake3 } from "./blake3.ts";
+import { canonical, carVector, digestOf, documentVector, hexOf, type Json, littleEndian } from "./encodings.ts";
+import { bitsOf, measured, numberOf } from "./measured.ts";
 import { headType, structs } from "./structs.ts";
-
-type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
-
-const hexOf = (bytes: Uint8Array): string => `0x${Buffer.from(bytes).toString("hex")}`;
-
-/** RFC 8785: keys by UTF-16 code units, numbers and strings as ECMAScript writes them. */
-function canonical(value: Json): string {
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  const entries = Object.entries(value as { readonly [key: string]: Json }).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(",")}}`;
-}
-const digestOf = (value: Json): string => sha256(canonical(value));
-
-function documentVector<T extends Json>(name: string, document: T) {
-  const digest = digestOf(document);
-  return { name, document, canonical: canonical(document), digest, cid: cidOf(digest) };
-}
-
-const littleEndian = {
-  fp32: (values: readonly number[]): Buffer => {
-    const bytes = Buffer.alloc(4 * values.length);
-    for (const [i, value] of values.entries()) bytes.writeFloatLE(value, 4 * i);
-    return bytes;
-  },
-  uint16: (values: readonly number[]): Buffer => Buffer.from(values.flatMap((value) => [value & 255, value >> 8])),
-  uint64: (value: number): Buffer => {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64LE(BigInt(value));
-    return bytes;
-  },
-};
 
 const chainId = "31337";
 const runRegistry = address("a run registry");
@@ -331,46 +298,6 @@ async function receiptsFile() {
   return { version: 1, runId, round: 0, receipts: await Promise.all(receipts) };
 }
 
-/** Murmur3's finaliser over 32-bit words, in integers. */
-function mixed(word: bigint): bigint {
-  const mask = 0xffff_ffffn;
-  const multiplied = (value: bigint, factor: bigint): bigint => (value * factor) & mask;
-  const once = multiplied(word ^ (word >> 16n), 0x85eb_ca6bn);
-  const twice = multiplied(once ^ (once >> 13n), 0xc2b2_ae35n);
-  return twice ^ (twice >> 16n);
-}
-
-/** Bits of the nearest fp32, and back. */
-const bitsOf = (value: number): number => littleEndian.fp32([value]).readUInt32LE();
-function numberOf(bits: number): number {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(bits);
-  return bytes.readFloatLE();
-}
-
-/** The nearest integer, ties to even. */
-function halfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
-}
-
-/** A fragment of one block, the first: norm as the bits of an fp32, sketch as signed bytes. */
-function measured(values: readonly number[], fragment: number): { norm: number; sketch: string } {
-  const place = mixed((0x85eb_ca77n * BigInt(fragment) + 0x1656_67b1n) & 0xffff_ffffn);
-  const signs = mixed(place ^ 0x27d4_eb2fn);
-  const sums = Array.from({ length: 128 }, () => 0);
-  for (const [i, value] of values.entries()) {
-    const negative = (signs >> BigInt(i % 32)) & 1n;
-    sums[(i ^ Number(place & 255n)) % 128]! += negative === 1n ? -value : value;
-  }
-  const scale = Math.max(...sums.map(Math.abs)) / 127;
-  return {
-    norm: bitsOf(Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))),
-    sketch: Buffer.from(sums.map((sum) => halfEven(sum / scale) & 255)).toString("base64"),
-  };
-}
-
 function screeningFile(receiptHashes: readonly string[]) {
   const judged = workers.map((worker, i) => ({
     worker: lower(worker),
@@ -417,34 +344,6 @@ const headOf = (parentHead: string, at: number, checkpointDigest: string, receip
   const fields = [chainId, checkpointRegistry, parentHead, runId, at, at, 1, checkpointDigest, receiptsRoot];
   return keccak256(concat([hash(headType), coder.encode(types, fields)]));
 };
-
-/** CARv1: a header in DAG-CBOR, {"roots": [root], "version": 1}; then each block as length, CID and bytes. */
-function carVector(root: string, blocks: readonly Buffer[]) {
-  const varint = (value: number): Buffer =>
-    Buffer.from(value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)]);
-  const framed = (...parts: readonly Buffer[]): Buffer[] => [
-    varint(parts.reduce((sum, { length }) => sum + length, 0)),
-    ...parts,
-  ];
-  // Map of 2, text "roots", list of 1, tag 42 on 37 bytes: 0 and the CID; text "version", 1.
-  const header = Buffer.concat([
-    Buffer.from("a2", "hex"),
-    Buffer.from("65726f6f7473", "hex"),
-    Buffer.from("81d82a582500", "hex"),
-    cidBytes(root),
-    Buffer.from("6776657273696f6e01", "hex"),
-  ]);
-  const bytes = Buffer.concat([
-    ...framed(header),
-    ...blocks.flatMap((block) => framed(cidBytes(sha256(block)), block)),
-  ]);
-  return {
-    root: cidOf(root),
-    blocks: blocks.map((block) => cidOf(sha256(block))),
-    bytes: hexOf(bytes),
-    digest: sha256(bytes),
-  };
-}
 
 /** In the order of a CAR. */
 const modelTexts = ["a tokenizer", "step graph", "eval graph", "logits graph"];

@@ -227,7 +227,8 @@ describe("where a value comes from", () => {
 
 /**
  * Where each option is seen to do something: a file of tests that uses its flag, or for the few that need a machine or chain
- * of their own, what reads it. An option that is added must be added here, with its test.
+ * of their own, what reads it; a part of such a file is named with its ending. An option that is added must be
+ * added here, with its test.
  */
 const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   up: {
@@ -237,13 +238,13 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     for: "../../e2e/finishedRun",
     exit: "../../e2e/finishedRun",
     fresh: "../../e2e/finishedRun",
-    keepPayloads: "../../e2e/finishedRun",
-    keepCheckpoints: "../../e2e/finishedRun",
-    keepBytes: "../../e2e/finishedRun",
+    keepPayloads: "../../e2e/finishedRun/harness.ts",
+    keepCheckpoints: "../../e2e/finishedRun/harness.ts",
+    keepBytes: "../../e2e/finishedRun/harness.ts",
     state: "../../e2e/finishedRun",
     preset: "../../e2e/finishedRun",
     data: "badInput",
-    workers: "../../e2e/finishedRun",
+    workers: "../../e2e/finishedRun/harness.ts",
     rpc: "badInput",
     deployments: "../../e2e/publicChain",
     wallet: "badInput",
@@ -284,9 +285,9 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     behindProxy: "daemons",
     loopbackPort: "daemons",
     maxFee: "badInput",
-    keepPayloads: "../../e2e/finishedRun",
-    keepCheckpoints: "../../e2e/finishedRun",
-    keepBytes: "../../e2e/finishedRun",
+    keepPayloads: "../../e2e/finishedRun/coordinator.ts",
+    keepCheckpoints: "../../e2e/finishedRun/coordinator.ts",
+    keepBytes: "../../e2e/finishedRun/coordinator.ts",
     operatorTokenFile: "daemons",
     logLevel: "daemons",
   },
@@ -302,56 +303,60 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     loss: "daemons",
     logLevel: "daemons",
   },
-  status: { state: "../../e2e/finishedRun", coordinator: "../../e2e/finishedRun", run: "../../e2e/finishedRun" },
+  status: {
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+  },
   verify: {
-    state: "../../e2e/finishedRun",
-    coordinator: "../../e2e/finishedRun",
-    rpc: "../../e2e/finishedRun",
-    run: "../../e2e/finishedRun",
-    deployment: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    rpc: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+    deployment: "../../e2e/finishedRun/commands.ts",
   },
   generate: {
-    prompt: "../../e2e/finishedRun",
-    tokens: "../../e2e/finishedRun",
-    temperature: "../../e2e/finishedRun",
-    topK: "../../e2e/finishedRun",
-    seed: "../../e2e/finishedRun",
-    checkpoint: "../../e2e/finishedRun",
-    state: "../../e2e/finishedRun",
-    threads: "../../e2e/finishedRun",
+    prompt: "../../e2e/finishedRun/commands.ts",
+    tokens: "../../e2e/finishedRun/commands.ts",
+    temperature: "../../e2e/finishedRun/commands.ts",
+    topK: "../../e2e/finishedRun/commands.ts",
+    seed: "../../e2e/finishedRun/commands.ts",
+    checkpoint: "../../e2e/finishedRun/commands.ts",
+    state: "../../e2e/finishedRun/commands.ts",
+    threads: "../../e2e/finishedRun/commands.ts",
   },
   "rewards list": {
-    state: "../../e2e/finishedRun",
-    coordinator: "../../e2e/finishedRun",
-    rpc: "../../e2e/finishedRun",
-    run: "../../e2e/finishedRun",
-    deployment: "../../e2e/finishedRun",
-    account: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    rpc: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+    deployment: "../../e2e/finishedRun/commands.ts",
+    account: "../../e2e/finishedRun/commands.ts",
     epochs: "badInput",
   },
   "rewards claim": {
     maxFee: "badInput",
-    state: "../../e2e/finishedRun",
-    coordinator: "../../e2e/finishedRun",
-    rpc: "../../e2e/finishedRun",
-    run: "../../e2e/finishedRun",
-    deployment: "../../e2e/finishedRun",
-    wallet: "../../e2e/finishedRun",
-    passphraseFile: "../../e2e/finishedRun",
-    delegate: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    rpc: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+    deployment: "../../e2e/finishedRun/commands.ts",
+    wallet: "../../e2e/finishedRun/commands.ts",
+    passphraseFile: "../../e2e/finishedRun/commands.ts",
+    delegate: "../../e2e/finishedRun/commands.ts",
   },
   "checkpoint list": {
-    state: "../../e2e/finishedRun",
-    coordinator: "../../e2e/finishedRun",
-    run: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
   },
   clean: { state: "clean", yes: "clean" },
   "checkpoint export": {
-    state: "../../e2e/finishedRun",
-    checkpoint: "../../e2e/finishedRun",
-    force: "../../e2e/finishedRun",
+    state: "../../e2e/finishedRun/commands.ts",
+    checkpoint: "../../e2e/finishedRun/commands.ts",
+    force: "../../e2e/finishedRun/commands.ts",
   },
-  "checkpoint import": { state: "../../e2e/finishedRun", checkpoint: "../../e2e/finishedRun" },
+  "checkpoint import": { state: "../../e2e/finishedRun/commands.ts", checkpoint: "../../e2e/finishedRun/commands.ts" },
 };
 
 describe("options", () => {
@@ -361,7 +366,8 @@ describe("options", () => {
       const table = exercised[name] ?? {};
       expect(Object.keys(table).sort()).toEqual(Object.keys(options).sort());
       for (const [key, option] of Object.entries(options)) {
-        const file = `${table[key]}.test.ts`;
+        const named = table[key] ?? "";
+        const file = named.endsWith(".ts") ? named : `${named}.test.ts`;
         const flag = flagFor(key, option);
         expect({ file, source: await readFile(new URL(file, import.meta.url), "utf8") }).toEqual({
           file,

@@ -16,6 +16,10 @@ const owners = (change: Partial<Summary>): string[][] => {
 const cents = (cell = ""): number =>
   cell === "–" || cell === "<0.01" ? 0 : Math.round(Number(cell.replaceAll(/[,%]/g, "")) * 100);
 
+/** The checkpoints that are listed where the session began with this round. */
+const listed = (firstRound: number): string[] =>
+  text({ training: { ...summary.training, firstRound } }).match(/^ {2} *(\d|…) {2}(?=\d earlier|0x|not)/gm) ?? [];
+
 describe("the summary", () => {
   test("has quality, text, checkpoints, owners, decision, what is pending and what to do next", () => {
     const shown = text();
@@ -99,8 +103,6 @@ describe("the summary", () => {
   });
 
   test("lists the checkpoints that the session made, the first one also the one that it began with", () => {
-    const listed = (firstRound: number): string[] =>
-      text({ training: { ...summary.training, firstRound } }).match(/^ {2} *(\d|…) {2}(?=\d earlier|0x|not)/gm) ?? [];
     expect(listed(1).map((row) => row.trim())).toEqual(["…", "2", "3"]);
     expect(listed(0).map((row) => row.trim())).toEqual(["0", "1", "2", "3"]);
     expect(text()).toContain("2 earlier");
