@@ -103,6 +103,13 @@ const body = (nodes: InstanceType<typeof onnx.NodeProto>[], rest: object = {}) =
   new onnx.GraphProto({ name: "body", node: nodes, output: [info("out", FLOAT, [10])], ...rest });
 const graphAttribute = (name: string, g: InstanceType<typeof onnx.GraphProto>) => attribute(name, "GRAPH", { g });
 
+const yes = new onnx.TensorProto({ name: "yes", dims: [], dataType: 9, int32Data: [1] });
+const start = floats(
+  "start",
+  [10],
+  Array.from({ length: 10 }, () => 1),
+);
+
 function controlFlow(canaryPath: string): [string, Uint8Array][] {
   const leak = external("leak", canaryPath, 10);
   const reading = body([node("Identity", ["leak"], ["out"])], { initializer: [leak] });
@@ -112,12 +119,6 @@ function controlFlow(canaryPath: string): [string, Uint8Array][] {
     input: [info("i", INT64, []), info("going", 9, []), info("carried", FLOAT, [10])],
     output: [info("on", 9, []), info("twice", FLOAT, [10])],
   });
-  const yes = new onnx.TensorProto({ name: "yes", dims: [], dataType: 9, int32Data: [1] });
-  const start = floats(
-    "start",
-    [10],
-    Array.from({ length: 10 }, () => 1),
-  );
   return [
     [
       "If whose branch has external data",
@@ -175,22 +176,23 @@ function controlFlow(canaryPath: string): [string, Uint8Array][] {
   ];
 }
 
+/** What is of a size that a slice of a list gives. */
+const filledSlice = [node("Slice", ["list", "from", "end"], ["sizes"]), node("ConstantOfShape", ["sizes"], ["filled"])];
+
 const bombs = (): [string, Uint8Array][] => [
   [
     "a size that wraps around in the runtime",
     added((graph) => {
       graph.initializer.push(ints("list", [1 << 20, 1 << 20]), ints("from", [0]), ints("wide", [2 - 2 ** 32]));
       graph.node.push(node("Cast", ["wide"], ["narrow"], castTo(6)), node("Cast", ["narrow"], ["end"], castTo(INT64)));
-      graph.node.push(node("Slice", ["list", "from", "end"], ["sizes"]));
-      graph.node.push(node("ConstantOfShape", ["sizes"], ["filled"]));
+      graph.node.push(...filledSlice);
     }),
   ],
   [
     "a number of 32 bits that is longer",
     added((graph) => {
       graph.initializer.push(ints("list", [1 << 20, 1 << 20]), narrow("from", 0), narrow("end", 2 - 2 ** 32));
-      graph.node.push(node("Slice", ["list", "from", "end"], ["sizes"]));
-      graph.node.push(node("ConstantOfShape", ["sizes"], ["filled"]));
+      graph.node.push(...filledSlice);
     }),
   ],
   [
@@ -555,12 +557,6 @@ export function hostilePrograms(canaryPath: string): HostileProgram[] {
 
 /** The good program with an If beside it: branches that are harmless, that read a file, that draw random numbers. */
 export function conditionals(): Record<"good" | "external" | "random", Uint8Array> {
-  const yes = new onnx.TensorProto({ name: "yes", dims: [], dataType: 9, int32Data: [1] });
-  const start = floats(
-    "start",
-    [10],
-    Array.from({ length: 10 }, () => 1),
-  );
   const branching = (branch: onnx.GraphProto): Uint8Array =>
     added((graph) => {
       graph.initializer.push(yes, start);

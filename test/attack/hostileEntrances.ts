@@ -1,15 +1,11 @@
 /** Every way by which a program of somebody else's comes into this machine, fed with any bytes. */
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { asModelId, asRunId, canonicalJson, type Digest, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
+import { asModelId, canonicalJson, type Digest } from "@cotrain/sdk/protocol";
 
-import { createRandom } from "../../offchain/src/base/index.ts";
 import { writeFileDurable } from "../../offchain/src/base/node/index.ts";
 import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpoint.ts";
-import { prepareRun, type RunMaterial } from "../../offchain/src/run/creation.ts";
 import { createOutput } from "../../offchain/src/cli/output.ts";
 import { textFrom } from "../../offchain/src/cli/text.ts";
 import { createGateMeter } from "../../offchain/src/coordinator/gateMeter.ts";
@@ -18,75 +14,16 @@ import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../offchain/src/engine/runtime/node/cpu.ts";
 import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
 import { devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
-import { type BlobStore, bundleModel, exportModel, writeManifest } from "../../offchain/src/storage/index.ts";
-import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
+import { bundleModel, exportModel } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
+import { runId, type ServedRun } from "../offchain/validator/servedRun.ts";
 import { trainerOn, type TrainerInput } from "../../offchain/src/worker/index.ts";
 
 /** Enough for good programs, whatever else this machine does. */
 export const MEMORY = 4 * 2 ** 30;
 
-interface World {
-  readonly store: BlobStore;
-  readonly material: RunMaterial;
-  readonly checkpoint: Digest;
-  readonly url: string;
-  readonly directory: string;
-  close(): Promise<void>;
-}
-
-const runId = asRunId(digestOfJson("run"));
-
-/** A run's blobs, and a coordinator that serves them. */
-export async function createWorld(directory: string): Promise<World> {
-  const store = await openBlobStore(join(directory, "store"));
-  const random = createRandom("text");
-  const words = ["model", "head", "round", "worker", "share", "epoch", "trains", "signs", "the", "a", "of", "and"];
-  const paragraph = (): string => `${Array.from({ length: 60 }, () => random.pick(words)).join(" ")}.`;
-  const dataFile = join(directory, "text.txt");
-  await writeFile(dataFile, Array.from({ length: 400 }, paragraph).join("\n\n"));
-  const material = await prepareRun(store, { preset: "0.1m", dataFile, seed: "hostile" });
-  const facts = {
-    runId,
-    round: 0,
-    step: 0,
-    tokens: "0",
-    paramsVersion: 1,
-    parent: null,
-    receipts: null,
-    screening: null,
-  };
-  const { digest: checkpoint } = await writeManifest(store, material.table, material.shards, facts);
-  const server = createServer((incoming, response) => {
-    void (async () => {
-      try {
-        response.end(await store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
-      } catch {
-        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
-        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
-      }
-    })();
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  return {
-    store,
-    material,
-    checkpoint,
-    directory,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
-    },
-  };
-}
-
 /** Stores a build whose programs are all these bytes. */
-async function buildOf({ store, material }: World, program: Uint8Array): Promise<Digest> {
+async function buildOf({ store, material }: ServedRun, program: Uint8Array): Promise<Digest> {
   const { digest: graph } = await store.put(program);
   const build = { ...material.build, graphs: { step: graph, eval: graph, logits: graph } };
   return (await store.put(new TextEncoder().encode(canonicalJson(build)))).digest;
@@ -95,7 +32,7 @@ async function buildOf({ store, material }: World, program: Uint8Array): Promise
 const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
 
 /** A CAR of the model with these bytes as its programs, read by `cotrain checkpoint import` into an empty directory. */
-async function importing(world: World, program: Uint8Array): Promise<void> {
+async function importing(world: ServedRun, program: Uint8Array): Promise<void> {
   const { store, checkpoint, directory } = world;
   const model = await bundleModel(store, {
     chainId: 31_337,
@@ -124,7 +61,7 @@ async function importing(world: World, program: Uint8Array): Promise<void> {
 }
 
 /** Entrance by name; each must refuse what is hostile. */
-export function entrancesOf(world: World): Readonly<Record<string, (program: Uint8Array) => Promise<unknown>>> {
+export function entrancesOf(world: ServedRun): Readonly<Record<string, (program: Uint8Array) => Promise<unknown>>> {
   const { store, material, checkpoint, url, directory } = world;
   const { definition, definitionDigest } = material;
   const loss = createLossMeter({ coordinator: url, cache: join(directory, "cache") });

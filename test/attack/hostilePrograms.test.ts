@@ -16,21 +16,22 @@ import { readSignature } from "../../offchain/src/engine/index.ts";
 import { inspectProgram } from "../../offchain/src/engine/inspect/inspect.ts";
 import { operators } from "../../offchain/src/engine/inspect/operators.ts";
 import { CANARY, CANARY_FILE, conditionals, goodPrograms, hostilePrograms } from "./hostileCorpus.ts";
-import { createWorld, entrancesOf, MEMORY } from "./hostileEntrances.ts";
+import { serveRun, type ServedRun } from "../offchain/validator/servedRun.ts";
+import { entrancesOf, MEMORY } from "./hostileEntrances.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cotrain-canary-"));
 const home = process.cwd();
 const working = join(root, "a", "b");
 const canaryPath = join(working, CANARY_FILE);
 const corpus = hostilePrograms(canaryPath);
-let world: Awaited<ReturnType<typeof createWorld>>;
+let world: ServedRun;
 let entrances: ReturnType<typeof entrancesOf>;
 
 beforeAll(async () => {
   mkdirSync(join(working, "keys"), { recursive: true });
   for (const place of ["a/b", "a/b/keys", "a", "."]) writeFileSync(join(root, place, CANARY_FILE), CANARY.repeat(8));
   mkdirSync(join(root, "world"));
-  world = await createWorld(join(root, "world"));
+  world = await serveRun(join(root, "world"), "hostile");
   entrances = entrancesOf(world);
   process.chdir(working); // where a careless runtime would look first
 });

@@ -1,6 +1,6 @@
 /** An RPC before a real node that can be told to answer for another chain, or with what is no answer. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listening } from "../loopback.ts";
 
 export interface Answer {
   readonly result?: unknown;
@@ -37,11 +37,9 @@ export async function createHostileRpc(target: string): Promise<HostileRpc> {
       );
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
+  const url = await listening(server);
   const rpc: HostileRpc = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     instead: () => undefined,
     asked: [],
     close: () =>

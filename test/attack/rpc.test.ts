@@ -76,10 +76,7 @@ async function open(
 }
 
 /** A fresh round on the newest head. */
-async function nextFields(): Promise<HeadFields> {
-  const { fields } = await world.publisher.round();
-  return { ...fields, parentHead: parent };
-}
+const nextFields = async (): Promise<HeadFields> => ({ ...(await world.publisher.round()).fields, parentHead: parent });
 const nonce = () => world.client.getTransactionCount({ address: poster.address });
 const sends = () => rpc.asked.filter((method) => method === "eth_sendRawTransaction").length;
 const headsOfRound = async (round: number) =>

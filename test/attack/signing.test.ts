@@ -1,7 +1,4 @@
 /** A dishonest coordinator against three validators, of whom one alone drew what is forged, or is starved of what it drew. */
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
@@ -24,51 +21,29 @@ import {
   verdictKey,
   verdictKind,
 } from "@cotrain/sdk/protocol";
-import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { createRandom, systemClock, UserError } from "../../offchain/src/base/index.ts";
-import { type Chain, openChain } from "../../offchain/src/chain/index.ts";
+import { systemClock, UserError } from "../../offchain/src/base/index.ts";
 import { type EpochComputation, computeEpoch, createHeadDocumentsCache } from "../../offchain/src/run/index.ts";
-import {
-  type Database,
-  jobMigrations,
-  type JobSchema,
-  openDatabase,
-  openJobTable,
-} from "../../offchain/src/service/index.ts";
-import {
-  type LossMeter,
-  openStatements,
-  runValidator,
-  statementMigrations,
-  type StatementSchema,
-  type ValidatorCoordinator,
-  type ValidatorEvent,
-} from "../../offchain/src/validator/index.ts";
-import { createNode, type TestNode } from "../offchain/chain/node.ts";
-import {
-  conformance,
-  createWorld,
-  fragments,
-  lossOf,
-  poster,
-  type RoundOptions,
-  validators,
-  workers,
-  type World,
-} from "../offchain/chain/world.ts";
+import { type LossMeter, type ValidatorCoordinator, type ValidatorEvent } from "../../offchain/src/validator/index.ts";
+import { conformance, fragments, lossOf, type RoundOptions, validators, workers } from "../offchain/chain/world.ts";
 import { dueEpoch } from "../offchain/run/dueEpoch.ts";
+import {
+  chain,
+  closeWorld,
+  development,
+  eventually,
+  later,
+  openWorld,
+  runHere,
+  world,
+} from "../offchain/validator/harness.ts";
 
 const lower = (account: { readonly address: string }): Address => account.address.toLowerCase() as Address;
 /** Who alone draws what is forged or withheld, and the two who are enough to sign a root. */
 const [victim, first, second] = validators.map((account) => lower(account)) as [Address, Address, Address];
 const accountOf = (address: Address) => validators.find((account) => lower(account) === address)!;
 
-let node: TestNode;
-let world: World;
-let chain: Chain;
-let jobs: Database<JobSchema>;
 const running: (() => Promise<void>)[] = [];
 /** The clock of validators that do not wait for an hour, ms. */
 let passed = 0;
@@ -130,41 +105,24 @@ const loss: LossMeter = {
 
 /** @param absence ms of `passed` after which what is not there is gone */
 async function start(me: Address, patience = 0, absence = 3_600_000): Promise<ValidatorEvent[]> {
-  const events: ValidatorEvent[] = [];
-  const file = join(node.directory, `${me}.sqlite`);
-  const database = await openDatabase<StatementSchema>(file, statementMigrations);
-  const controller = new AbortController();
-  const done = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 20, patience, absence },
+  const { events, end } = await runHere(
+    `${me}.sqlite`,
+    { pollInterval: 20, patience, absence },
     {
       reader: chain,
       ...(absence < 3_600_000 && { clock: { ...systemClock, monotonic: () => passed } }),
       coordinator: coordinatorOf(me),
       account: accountOf(me),
-      statements: openStatements(database),
       loss,
-      onEvent: (event) => void events.push(event),
     },
   );
-  running.push(async () => {
-    controller.abort(new UserError("STOPPED", "Stopped."));
-    await done;
-    await database.close();
-  });
+  running.push(end);
   return events;
 }
 async function stop(): Promise<void> {
   await Promise.all(running.splice(0).map((end) => end()));
 }
 
-async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
-  for (let tries = 0; tries < 500; tries++) {
-    const found = look();
-    if (found !== undefined) return found;
-    await sleep(20);
-  }
-  throw new Error(`${what} did not come.`);
-}
 /** Until each of so many validators began a look and ended it after this. */
 async function looked(count: number): Promise<void> {
   const before = board.looks;
@@ -173,14 +131,6 @@ async function looked(count: number): Promise<void> {
 const signedBy = (who: Address): Promise<Hex> => eventually(`${who}'s signature`, () => board.signed.get(who));
 const found = <T extends ValidatorEvent["type"]>(events: readonly ValidatorEvent[], type: T) =>
   eventually(type, () => events.find((event): event is Extract<ValidatorEvent, { type: T }> => event.type === type));
-
-const development = () => createTestClient({ mode: "anvil", transport: http(node.url) });
-/** A block so many seconds after the last. */
-async function later(seconds: number): Promise<void> {
-  const { timestamp } = await world.client.getBlock();
-  await development().setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
-  await development().mine({ blocks: 1 });
-}
 
 /** The fragment that the victim draws, and nobody else. */
 const VICTIMS = 2;
@@ -275,16 +225,7 @@ async function verdictOf(who: Address, { head, round }: Posted, value: bigint): 
 }
 
 beforeAll(async () => {
-  node = await createNode(0);
-  await node.start();
-  // Time passes with blocks alone: no deadline is missed beside busy neighbours.
-  await development().setBlockTimestampInterval({ interval: 1 });
-  world = await createWorld(node.url, node.directory);
-  jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
-  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
-  const table = await openJobTable(jobs, { random: createRandom("jobs") });
-  const options = { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
-  chain = await openChain(options, { account: poster, jobs: table });
+  await openWorld();
   const blockHash = chain.blockHash.bind(chain);
   Object.assign(chain, { blockHash: async (block: number) => decided.get(block) ?? blockHash(block) });
 });
@@ -296,11 +237,7 @@ beforeEach(() => {
   board.deaf.clear();
 });
 afterEach(stop);
-afterAll(async () => {
-  await chain?.close();
-  await jobs?.close();
-  await node?.close();
-});
+afterAll(closeWorld);
 
 const forgeFragment: RoundOptions = { forge: (states) => void (states[VICTIMS]!.params[0]! += 1e-3) };
 const forgeGate: RoundOptions = { forgeScreening: ({ gate }) => void (gate.passes[0]!.after! -= 20_000) };

@@ -3,7 +3,7 @@
  * coordinator at several moments, chain node, `up` itself, and Ctrl-C. Then the books: nothing twice, nothing lost.
  */
 import assert from "node:assert/strict";
-import { copyFileSync, readFileSync, renameSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -42,6 +42,7 @@ import {
   openStage,
   openWatch,
   type Running,
+  setBackChain,
   signal,
   type Stage,
   until,
@@ -310,11 +311,7 @@ describe("kill -9", () => {
     });
     const lost = later.at(-1)?.event;
     assert(lost?.type === "HeadAnchored");
-    const pid = stage.pidOf("chain");
-    signal(pid, "SIGKILL");
-    await until("the node's death", () => stage.processes().every((found) => found.pid !== pid));
-    // Before its supervisor starts it again: the disk as it was.
-    renameSync(kept, file);
+    await setBackChain(stage, kept);
 
     const openPostings = () =>
       watch.rows<object>(

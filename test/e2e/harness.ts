@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +15,7 @@ import Sqlite from "better-sqlite3";
 
 import { anvilBinary } from "../../offchain/src/chain/index.ts";
 import { findPort } from "../../offchain/src/service/index.ts";
+import { layout } from "../../offchain/src/run/index.ts";
 import { type RunEvent, type RunState, step } from "../../offchain/src/coordinator/index.ts";
 
 export const root = resolve(fileURLToPath(import.meta.url), "../../..");
@@ -173,6 +174,14 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   } catch {
     return;
   }
+}
+
+/** Kills the chain's node; the one that its supervisor starts finds the disk as it was when this was kept. */
+export async function setBackChain(stage: Pick<Stage, "state" | "pidOf" | "processes">, kept: string): Promise<void> {
+  const pid = stage.pidOf("chain");
+  signal(pid, "SIGKILL");
+  await until("the node's death", () => stage.processes().every((found) => found.pid !== pid));
+  renameSync(kept, layout(stage.state).chainState);
 }
 
 /** Stops a process where it is. Resolves when none of its threads runs any more. */

@@ -16,7 +16,7 @@ import {
   openStage,
   openWatch,
   type Running,
-  signal,
+  setBackChain,
   type Stage,
   until,
   type Watch,
@@ -62,11 +62,7 @@ it("a chain that lost a vote's execution has it again, and the heads under what 
   const lost = await follow(watch, "a head under what was decided", ({ heads }) =>
     heads.find(({ anchor, paramsVersion }) => anchor !== null && paramsVersion === 2),
   );
-  const pid = stage.pidOf("chain");
-  signal(pid, "SIGKILL");
-  await until("the node's death", () => stage.processes().every((found) => found.pid !== pid));
-  // Before its supervisor starts it again: the disk as it was.
-  renameSync(kept, file);
+  await setBackChain(stage, kept);
 
   let found = "";
   const again = await until(

@@ -1,7 +1,6 @@
 /** The README's examples, run against contracts; what the page shows is what runs here. */
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { BrowserProvider, Wallet } from "ethers";
 import { toHex } from "viem";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -12,6 +11,7 @@ import { nextHeads } from "../../sdk/examples/follow.ts";
 import { advance, proposeInnerSteps } from "../../sdk/examples/propose.ts";
 import { readRun } from "../../sdk/examples/read.ts";
 import { alice, bob, createWorld, hashOf, poster, share, type World } from "./world.ts";
+import { listening } from "../loopback.ts";
 
 const leaves = [
   { account: alice.address, cumulative: 300n * share },
@@ -32,10 +32,7 @@ async function listen(answer: (path: string, body: string) => Promise<unknown>):
     });
   });
   servers.push(server);
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return listening(server);
 }
 
 beforeAll(async () => {

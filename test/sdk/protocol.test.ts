@@ -28,6 +28,9 @@ const structOf = <N extends protocol.StructName>(name: N): fc.Arbitrary<protocol
 
 const refusal = (code: string) => expect.objectContaining({ name: "ProtocolError", code });
 const hash = (digit: string): Hex => `0x${digit.repeat(64)}`;
+/** What a validator's sortition is seeded with, by the block that decides it. */
+const seedOf = (block: number, head: protocol.HeadHash): bigint =>
+  protocol.sortitionSeed(keccak256(`0x${block.toString(16).padStart(4, "0")}`) as Hex, head, `0x${"55".repeat(20)}`);
 
 describe("canonical JSON", () => {
   it("does not depend on the order in which keys were written, and reads back as the same value", () => {
@@ -241,11 +244,7 @@ describe("heads", () => {
     const counts = [0, 0, 0, 0];
     const head = protocol.asHead(hash("4"));
     for (let index = 0; index < 400; index++) {
-      const seed = protocol.sortitionSeed(
-        keccak256(`0x${index.toString(16).padStart(4, "0")}`) as Hex,
-        head,
-        `0x${"55".repeat(20)}`,
-      );
+      const seed = seedOf(index, head);
       counts[protocol.drawnFragment(seed, 4)]! += 1;
     }
     for (const count of counts) expect(count).toBeGreaterThan(60);
@@ -255,11 +254,7 @@ describe("heads", () => {
     const head = protocol.asHead(`0x${"33".repeat(32)}`);
     const [counts, fragments] = [[0, 0, 0, 0], 4];
     for (let index = 0; index < 1_600; index++) {
-      const seed = protocol.sortitionSeed(
-        keccak256(`0x${index.toString(16).padStart(4, "0")}`) as Hex,
-        head,
-        `0x${"55".repeat(20)}`,
-      );
+      const seed = seedOf(index, head);
       expect(protocol.drawsGateAudit(seed, fragments, 1)).toBe(true);
       if (protocol.drawsGateAudit(seed, fragments, 4)) counts[protocol.drawnFragment(seed, fragments)]! += 1;
     }

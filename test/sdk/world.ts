@@ -136,7 +136,7 @@ export async function createWorld() {
   /** Anchors a head, waits for the epoch to end and has a root of these leaves signed. */
   async function attest(leaves: readonly RewardLeaf[]): Promise<{ attestation: Attestation; signatures: Hex[] }> {
     const { head: parentHead, round } = await headOf(client, { addresses, runId });
-    const { result: head } = await postHead.simulate(clientOf(poster), {
+    const fields = {
       addresses,
       runId,
       parentHead,
@@ -144,16 +144,9 @@ export async function createWorld() {
       paramsVersion: 1,
       checkpointDigest: hashOf(`checkpoint ${round + 1n}`),
       receiptsRoot: hashOf(`receipts ${round + 1n}`),
-    });
-    await postHead.sync(clientOf(poster), {
-      addresses,
-      runId,
-      parentHead,
-      round: round + 1n,
-      paramsVersion: 1,
-      checkpointDigest: hashOf(`checkpoint ${round + 1n}`),
-      receiptsRoot: hashOf(`receipts ${round + 1n}`),
-    });
+    };
+    const { result: head } = await postHead.simulate(clientOf(poster), fields);
+    await postHead.sync(clientOf(poster), fields);
     const epoch = await epochOf(client, { addresses, modelId, timestamp: await now() });
     const end = await epochEnd(client, { addresses, modelId, epoch });
     const { postingDelay } = await scheduleOf(client, { addresses, modelId });

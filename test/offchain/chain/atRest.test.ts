@@ -23,13 +23,14 @@ import { type Address, canonicalJson, domainFor, rewardTree, typedDataOf } from 
 import { createPublicClient, createTestClient, createWalletClient, http } from "viem";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
-import { createChainPace, developmentChain, openChain, openChainDoor } from "../../../offchain/src/chain/index.ts";
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import { openChain } from "../../../offchain/src/chain/index.ts";
 import { type EpochComputation, withEpochAccounts } from "../../../offchain/src/run/index.ts";
 import { executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { createNode, type TestNode } from "./node.ts";
 import { createWorld, params, poster, validators, workers, type World } from "./world.ts";
+import { slowDoor } from "./slowDoor.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
@@ -81,17 +82,7 @@ test("votes and timelocks pass while nobody but the holder asks for anything", a
   const leaves = await settle(node, world);
 
   // At rest, as after the summary, and long enough for the chain to have slowed down.
-  const clock = createManualClock();
-  const pace = createChainPace(developmentChain(node.link), clock);
-  const door = await openChainDoor({
-    link: node.link,
-    port: { port: 0, explicit: true },
-    onTransaction: () => pace.stirred(),
-  });
-  onTestFinished(() => door.close());
-  pace.rest();
-  await clock.advance(700_000);
-  expect(pace.seconds).toBe(30);
+  const { pace, door } = await slowDoor(node);
 
   const holder = workers[0]!;
   const account = lower(holder.address);

@@ -4,8 +4,9 @@ import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
-import { createChainPace, developmentChain, openChainDoor } from "../../../offchain/src/chain/index.ts";
+import { createChainPace, developmentChain } from "../../../offchain/src/chain/index.ts";
 import { createNode } from "./node.ts";
+import { slowDoor } from "./slowDoor.ts";
 
 test.each([0, 3_600_000, -3_600_000])(
   "blocks are few when nobody sends anything, and a transaction brings one a second back, also where the clock is set by %i ms",
@@ -36,18 +37,8 @@ test("an outside client's transaction at rest starts the clock, which then goes 
   const node = await createNode(0);
   onTestFinished(() => node.close());
   await node.start();
-  const clock = createManualClock();
   const chain = developmentChain(node.link);
-  const pace = createChainPace(chain, clock);
-  const door = await openChainDoor({
-    link: node.link,
-    port: { port: 0, explicit: true },
-    onTransaction: () => pace.stirred(),
-  });
-  onTestFinished(() => door.close());
-  pace.rest();
-  await clock.advance(700_000);
-  expect(pace.seconds).toBe(30);
+  const { pace, door } = await slowDoor(node);
 
   const account = privateKeyToAccount(`0x${"42".repeat(32)}`);
   await chain.fund([account.address]);

@@ -1,6 +1,6 @@
 /** A relay between a client and a node that can be told what to do with a transaction on its way. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listening } from "../../loopback.ts";
 
 export interface Relay {
   readonly url: string;
@@ -42,11 +42,9 @@ export async function createRelay(target: string): Promise<Relay> {
       })();
     });
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
+  const url = await listening(server);
   const relay: Relay = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     onSend: () => "pass",
     seen: [],
     calls: new Map(),

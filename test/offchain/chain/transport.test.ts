@@ -1,12 +1,12 @@
 /** What every client here does with an answer that is none, and with a question that a new block overtook. */
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { privateKeyToAccount } from "viem/accounts";
 import { getCode } from "viem/actions";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { connect } from "../../../offchain/src/chain/connection.ts";
 import { walletOn } from "../../../offchain/src/chain/wallet.ts";
+import { listening } from "../../loopback.ts";
 
 const ADDRESS = "0x00000000000000000000000000000000000000aa";
 const chainId = 31_337;
@@ -36,8 +36,7 @@ beforeEach(async () => {
       response.end(JSON.stringify({ jsonrpc: "2.0", id, ...(error ? { error } : { result }) }));
     });
   });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  url = await listening(server);
 });
 afterEach(() => void server.close());
 

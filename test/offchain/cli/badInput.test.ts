@@ -5,7 +5,6 @@
  */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -22,6 +21,7 @@ import {
   type Verdict,
   verdictOf,
 } from "./support.ts";
+import { listening } from "../../loopback.ts";
 
 /** `cotrain up` on a state that does not exist yet; it must not exist afterwards either. */
 async function up(args: readonly string[], run = cotrainHere): Promise<Verdict> {
@@ -46,10 +46,8 @@ async function rpcOf(chainId: number): Promise<string> {
     request.resume();
     request.once("end", () => response.end(`{"jsonrpc":"2.0","id":0,"result":"0x${chainId.toString(16)}"}`));
   });
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   onTestFinished(() => void server.close());
-  const address = server.address();
-  return `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+  return listening(server);
 }
 
 describe("text", () => {
@@ -254,9 +252,8 @@ describe("chain", () => {
       [200, "<html>"],
     ] as const) {
       const server = createServer((_, response) => response.writeHead(status).end(body));
-      await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+      const url = await listening(server);
       onTestFinished(() => void server.close());
-      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
       const sentence = `What answers at ${url} is no JSON-RPC of a chain: name the chain's own with --rpc.`;
       expect(await up(["--rpc", url])).toEqual(refusal(1, sentence));
       await expect(connect({ rpcUrl: url, chainId: 31_337, retries: 0 })).rejects.toThrow(sentence);

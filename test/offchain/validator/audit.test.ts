@@ -5,21 +5,18 @@ import { join } from "node:path";
 
 import {
   type Address,
-  asHead,
-  asRunId,
   canonicalJson,
   digestOfJson,
   MAX_MANIFEST_BYTES,
   type ScreeningFile,
-  zeroHash,
 } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../run/ledger.ts";
+import { headOf, runId } from "./heads.ts";
 import {
   blobsOf,
   conformance,
@@ -31,7 +28,6 @@ import {
   workers,
 } from "../chain/world.ts";
 
-const runId = asRunId(digestOfJson("run"));
 const place = { chainId: 31_337, contracts, runId };
 const addresses = workers.map(({ address }) => address.toLowerCase() as Address);
 let directory: string;
@@ -39,22 +35,6 @@ let store: BlobStore;
 let initial: Awaited<ReturnType<typeof createInitial>>;
 let input: AggregateInput;
 let record: ScreeningFile;
-
-const headOf = (round: number, checkpointDigest: PostedHead["checkpointDigest"]): PostedHead => ({
-  runId,
-  head: asHead(digestOfJson(`head-${round}`)),
-  parentHead: asHead(zeroHash),
-  sequence: round,
-  round,
-  paramsVersion: 1,
-  checkpointDigest,
-  receiptsRoot: zeroHash,
-  block: round,
-  blockHash: zeroHash,
-  logIndex: 0,
-  transaction: zeroHash,
-  anchoredAt: 1_000 + round,
-});
 
 /** Parameters by fragment after a first round from the same start. */
 async function trained(options: RoundOptions = {}): Promise<Float32Array[]> {

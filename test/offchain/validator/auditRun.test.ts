@@ -1,6 +1,4 @@
 /** A validator that measures, on a real chain: which gates sortition gives it, and what it says of a forged loss. */
-import { join } from "node:path";
-
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import {
   type Address,
@@ -21,17 +19,12 @@ import type { LocalAccount } from "viem";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
 import { type Clock, systemClock, UserError } from "../../../offchain/src/base/index.ts";
-import { openDatabase } from "../../../offchain/src/service/index.ts";
 import {
   type LossMeter,
-  openStatements,
-  runValidator,
-  statementMigrations,
-  type StatementSchema,
   type ValidatorCoordinator,
   type ValidatorEvent,
 } from "../../../offchain/src/validator/index.ts";
-import { chain, closeWorld, eventually, node, openWorld, world } from "./harness.ts";
+import { chain, closeWorld, eventually, openWorld, runHere, world } from "./harness.ts";
 import { conformance, fragments, lossOf, type RoundOptions, validators } from "../chain/world.ts";
 
 let stop: () => Promise<void> = async () => undefined;
@@ -119,26 +112,13 @@ const loss: LossMeter = {
 };
 
 async function start(clock: Clock = systemClock): Promise<ValidatorEvent[]> {
-  const events: ValidatorEvent[] = [];
-  const file = join(node.directory, `${crypto.randomUUID()}.sqlite`);
-  const database = await openDatabase<StatementSchema>(file, statementMigrations);
-  const controller = new AbortController();
-  const running = runValidator(
-    { runId: world.runId, signal: controller.signal, pollInterval: 20, absence: 3_600_000 },
-    {
-      reader: chain,
-      coordinator,
-      account: me,
-      statements: openStatements(database),
-      loss,
-      clock,
-      onEvent: (event) => void events.push(event),
-    },
+  const { events, end } = await runHere(
+    `${crypto.randomUUID()}.sqlite`,
+    { pollInterval: 20, absence: 3_600_000 },
+    { reader: chain, coordinator, account: me, loss, clock },
   );
   stop = async () => {
-    controller.abort(new UserError("STOPPED", "Stopped."));
-    await running;
-    await database.close();
+    await end();
     stop = async () => undefined;
   };
   return events;

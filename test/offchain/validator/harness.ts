@@ -113,39 +113,42 @@ const coordinator: ValidatorCoordinator = {
   },
 };
 
+type Run = Parameters<typeof runValidator>;
+
+/** Runs a validator of this world, with statements of its own, until it is stopped. */
+export async function runHere(
+  statements: string,
+  options: Omit<Run[0], "runId" | "signal">,
+  modules: Omit<Run[1], "statements" | "onEvent">,
+): Promise<{ readonly events: ValidatorEvent[]; readonly end: () => Promise<void> }> {
+  const events: ValidatorEvent[] = [];
+  const database = await openDatabase<StatementSchema>(join(node.directory, statements), statementMigrations);
+  const controller = new AbortController();
+  const running = runValidator(
+    { runId: world.runId, signal: controller.signal, ...options },
+    { ...modules, statements: openStatements(database), onEvent: (event) => void events.push(event) },
+  );
+  const end = async (): Promise<void> => {
+    controller.abort(new UserError("STOPPED", "Stopped."));
+    await running;
+    await database.close();
+  };
+  return { events, end };
+}
+
 export async function start(
   account = me,
   patience = 0,
   absence: number | "its own" = 3_600_000,
   clock: Clock = systemClock,
 ): Promise<{ events: ValidatorEvent[] }> {
-  const events: ValidatorEvent[] = [];
-  const database = await openDatabase<StatementSchema>(
-    join(node.directory, `${account.address}.sqlite`),
-    statementMigrations,
-  );
-  const controller = new AbortController();
-  const running = runValidator(
-    {
-      runId: world.runId,
-      signal: controller.signal,
-      pollInterval: 40,
-      patience,
-      ...(absence !== "its own" && { absence }),
-    },
-    {
-      reader: chain,
-      coordinator,
-      account,
-      statements: openStatements(database),
-      clock,
-      onEvent: (event) => void events.push(event),
-    },
+  const { events, end } = await runHere(
+    `${account.address}.sqlite`,
+    { pollInterval: 40, patience, ...(absence !== "its own" && { absence }) },
+    { reader: chain, coordinator, account, clock },
   );
   stop = async () => {
-    controller.abort(new UserError("STOPPED", "Stopped."));
-    await running;
-    await database.close();
+    await end();
     stop = async () => undefined;
   };
   return { events };

@@ -1,35 +1,27 @@
 /** Held-out loss in its own process, against the same engine asked directly. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { asRunId, canonicalJson, type Digest, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
+import { canonicalJson, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../../../offchain/src/base/index.ts";
 import { problemOfSample } from "../../../offchain/src/run/index.ts";
-import { prepareRun, type RunMaterial } from "../../../offchain/src/run/creation.ts";
+import { type RunMaterial } from "../../../offchain/src/run/creation.ts";
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import {
-  type BlobStore,
-  type FragmentState,
-  readCheckpoint,
-  writeManifest,
-} from "../../../offchain/src/storage/index.ts";
-import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { type BlobStore, type FragmentState, readCheckpoint } from "../../../offchain/src/storage/index.ts";
 import { createLossMeter, type LossMeter, restAfter, sampleOf } from "../../../offchain/src/validator/index.ts";
+import { runId, serveRun, type ServedRun } from "./servedRun.ts";
 
-const runId = asRunId(digestOfJson("run"));
 let directory: string;
 let store: BlobStore;
-let server: Server;
+let served: ServedRun;
 let material: RunMaterial;
 let checkpoint: Digest;
 let initial: readonly FragmentState[];
@@ -46,45 +38,14 @@ const request = () => ({
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-loss-"));
-  store = await openBlobStore(join(directory, "store"));
-  const random = createRandom("text");
-  const words = ["model", "head", "round", "worker", "share", "epoch", "trains", "signs", "the", "a", "of", "and"];
-  const paragraph = (): string => `${Array.from({ length: 60 }, () => random.pick(words)).join(" ")}.`;
-  const text = join(directory, "text.txt");
-  await writeFile(text, Array.from({ length: 400 }, paragraph).join("\n\n"));
-  material = await prepareRun(store, { preset: "0.1m", dataFile: text, seed: "loss" });
-  const facts = {
-    runId,
-    round: 0,
-    step: 0,
-    tokens: "0",
-    paramsVersion: 1,
-    parent: null,
-    receipts: null,
-    screening: null,
-  };
-  checkpoint = (await writeManifest(store, material.table, material.shards, facts)).digest;
+  served = await serveRun(directory, "loss");
+  ({ store, material, checkpoint, url } = served);
   initial = (await readCheckpoint(store, checkpoint, material.table)).states;
-  server = createServer((incoming, response) => {
-    void (async () => {
-      try {
-        response.end(await store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
-      } catch {
-        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
-        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
-      }
-    })();
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   meter = createLossMeter({ coordinator: url, cache: join(directory, "cache") });
 }, 60_000);
 afterAll(async () => {
   meter?.close();
-  server?.closeAllConnections();
-  server?.close();
+  await served?.close();
   await rm(directory, { recursive: true, force: true });
 });
 

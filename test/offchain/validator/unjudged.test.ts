@@ -102,6 +102,15 @@ async function nextRun(): Promise<World["publisher"] & { readonly runId: RunId }
   await registerRun.sync(sender, { ...sync, modelId, salt, config });
   return { ...createPublisher(store, { chainId, contracts: addresses, runId }, initial), runId };
 }
+/** A validator that finds the epoch published, says why it waits, and signs nothing. */
+async function unsigned(due: number): Promise<ValidatorEvent[]> {
+  board.epochs = [await publish(await compute(due, board.verdicts))];
+  const { events } = await start();
+  await eventually("a word why", () => waits(events)[0]);
+  await looked();
+  expect(board.attestations).toEqual([]);
+  return events;
+}
 const attested = (): Promise<true> =>
   eventually("the attestation", () => (board.attestations.length > 0 ? true : undefined));
 
@@ -385,11 +394,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const { round } = world.publisher.checkpoint();
     await post();
     const due = await endEpoch(0);
-    board.epochs = [await publish(await compute(due, board.verdicts))];
-    const { events } = await start();
-    await eventually("a word why", () => waits(events)[0]);
-    await looked();
-    expect(board.attestations).toEqual([]);
+    const events = await unsigned(due);
     await mine(1);
     await attested();
     expect(about(round)).toHaveLength(1);
@@ -492,11 +497,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const hidden = payloads(await post({}, publisher));
     for (const digest of hidden) board.withheld.set(digest, 0);
     const due = await endEpoch();
-    board.epochs = [await publish(await compute(due, board.verdicts))];
-    const { events } = await start();
-    await eventually("a word why", () => waits(events)[0]);
-    await looked();
-    expect(board.attestations).toEqual([]);
+    const events = await unsigned(due);
 
     for (const digest of hidden) board.withheld.delete(digest);
     await attested();

@@ -26,7 +26,7 @@ import {
   type StatementSchema,
   logEvent,
 } from "../../../offchain/src/validator/index.ts";
-import { fragments, poster } from "../chain/world.ts";
+import { fragments, poster, type RoundOptions } from "../chain/world.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 import {
   lower,
@@ -54,6 +54,16 @@ beforeAll(openWorld, 60_000);
 afterEach(() => stop());
 afterAll(closeWorld);
 
+/** What a validator signs of a checkpoint that is forged so. */
+async function signedOf(forge: NonNullable<RoundOptions["forge"]>): Promise<string> {
+  const { round } = world.publisher.checkpoint();
+  await post({ forge });
+  await development().mine({ blocks: 2 });
+  await start();
+  const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+  return signed!.verdict.value;
+}
+
 describe("a validator", () => {
   it("waits for the block that decides the sortition, then finds an honest fragment equal", async () => {
     await post();
@@ -79,21 +89,11 @@ describe("a validator", () => {
     ["a forged aggregate", (values: Float32Array) => void (values[0]! += 1)],
     ["an aggregate off by one bit", (values: Float32Array) => void (new Uint32Array(values.buffer)[0]! ^= 1)],
   ])("signs 0 for %s, in whichever fragment it was drawn", async (_name, change) => {
-    const { round } = world.publisher.checkpoint();
-    await post({ forge: (states) => states.forEach(({ params }) => change(params)) });
-    await development().mine({ blocks: 2 });
-    await start();
-    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
-    expect(signed!.verdict.value).toBe("0");
+    expect(await signedOf((states) => states.forEach(({ params }) => change(params)))).toBe("0");
   });
 
   it("signs 0 for an outer state that does not follow", async () => {
-    const { round } = world.publisher.checkpoint();
-    await post({ forge: (states) => states.forEach(({ outer }) => void (outer[outer.length - 1]! += 0.5)) });
-    await development().mine({ blocks: 2 });
-    await start();
-    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
-    expect(signed!.verdict.value).toBe("0");
+    expect(await signedOf((states) => states.forEach(({ outer }) => void (outer[outer.length - 1]! += 0.5)))).toBe("0");
   });
 
   it("keeps what it has to say while the coordinator is away", async () => {

@@ -10,13 +10,19 @@ beforeAndAfterEach();
 /** Heartbeats that said that a payload is being sent. */
 const sendingBeats = (): number => w.double.beats.filter(({ uploading }) => uploading).length;
 
+/** A worker that ends after one round, in the midst of its training. @param pace ms a step */
+async function training(pace: number, steps: number): Promise<{ readonly working: ReturnType<typeof run> }> {
+  w.trainer.pace = pace;
+  await start();
+  w.double.faults.dismissAfter = 1;
+  const working = run();
+  await until("it trains", () => w.trainer.step >= steps);
+  return { working };
+}
+
 describe("sessions", () => {
   test("a coordinator that forgot the session is joined again, and the same assignment goes on", async () => {
-    w.trainer.pace = 30;
-    await start();
-    w.double.faults.dismissAfter = 1;
-    const working = run();
-    await until("it trains", () => w.trainer.step >= 3);
+    const { working } = await training(30, 3);
     w.double.forget();
     await working;
     expect(w.double.joins).toHaveLength(2);
@@ -26,11 +32,7 @@ describe("sessions", () => {
   });
 
   test("a coordinator that is down for a while gets the finished work when it is back", async () => {
-    w.trainer.pace = 20;
-    await start();
-    w.double.faults.dismissAfter = 1;
-    const working = run();
-    await until("it trains", () => w.trainer.step >= 2);
+    const { working } = await training(20, 2);
     await w.double.down();
     await until("it is tried again", () => of("retrying").some(({ code }) => code === "UNREACHABLE"));
     expect(w.trainer.step).toBe(8);
@@ -85,11 +87,7 @@ describe("sessions", () => {
   );
 
   test("a stale attempt is dropped, and the worker goes on with the new one", async () => {
-    w.trainer.pace = 20;
-    await start();
-    w.double.faults.dismissAfter = 1;
-    const working = run();
-    await until("it trains", () => w.trainer.step >= 2);
+    const { working } = await training(20, 2);
     w.double.reissue();
     await working;
     expect(of("dropped").map(({ code }) => code)).toEqual(["ATTEMPT_STALE"]);
@@ -99,11 +97,7 @@ describe("sessions", () => {
 
   // point 19
   test("superseded work is stopped in mid-training, as soon as the coordinator says so", async () => {
-    w.trainer.pace = 400;
-    await start();
-    w.double.faults.dismissAfter = 1;
-    const working = run();
-    await until("it trains", () => w.trainer.step >= 1);
+    const { working } = await training(400, 1);
     w.double.reissue();
     await until("it is stopped", () => of("dropped").length === 1);
     expect(of("dropped")[0]).toMatchObject({ code: "SUPERSEDED" });

@@ -36,6 +36,14 @@ const allowPages = async (database: Database<never>): Promise<void> => {
 };
 const large = "x".repeat(100_000);
 
+/** What writes a large note. */
+const writerOf =
+  <Tables extends Schema>(database: Database<Tables>) =>
+  (): Promise<void> =>
+    (database as unknown as Database<Schema>).transaction(async (trx) => {
+      await trx.insertInto("notes").values({ text: large }).execute();
+    });
+
 async function openNotes(logger = createLogger({ component: "test", level: "silent" })) {
   const clock = createManualClock();
   const database = await openDatabase<Schema & JobSchema>(
@@ -44,10 +52,7 @@ async function openNotes(logger = createLogger({ component: "test", level: "sile
     { clock, logger },
   );
   onTestFinished(() => database.close());
-  const write = (): Promise<void> =>
-    database.transaction(async (trx) => {
-      await trx.insertInto("notes").values({ text: large }).execute();
-    });
+  const write = writerOf(database);
   return { clock, database, write };
 }
 
@@ -144,10 +149,7 @@ test.runIf(canRun("a real disk that is full", "mount"))("a real disk that is ful
   const clock = createManualClock();
   const database = await openDatabase<Schema>(join(disk.path, "d.sqlite"), [notes], { clock });
   onTestFinished(() => database.close());
-  const write = (): Promise<void> =>
-    database.transaction(async (trx) => {
-      await trx.insertInto("notes").values({ text: large }).execute();
-    });
+  const write = writerOf(database);
   await write();
   disk.fill();
   await expect(write()).rejects.toMatchObject({ code: "DISK_FULL" });
