@@ -20,7 +20,7 @@ import { locateRun } from "./locateRun.ts";
 import { DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOptions } from "./options.ts";
 import { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
 import { checkResources, type ModelSize, needsOf } from "./resources.ts";
-import type { RoundContext } from "./round.ts";
+import type { RoundContext } from "./roundWork.ts";
 import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
 
 /** What is fixed once a worker is ready to join. */

@@ -2,67 +2,22 @@
  * One assignment, from its base to the verified acknowledgement. What can overlap does: θ_r and tokens arrive together,
  * a fragment is encoded while the one before is being sent, the end state is hashed by the trainer meanwhile.
  */
-import type {
-  SigningAccount,
-  Address,
-  Assignment,
-  Digest,
-  Domain,
-  PayloadHeader,
-  RunId,
-  TensorEntry,
-} from "@cotrain/sdk/protocol";
+import type { Assignment, Digest, PayloadHeader } from "@cotrain/sdk/protocol";
 
-import { type Clock, unlessAborted } from "../base/index.ts";
-import { type FragmentLayout, tensorViews } from "../diloco/index.ts";
-import { type BaseCheckpoint, type BlobSource, fetchBase } from "./base.ts";
+import { unlessAborted } from "../base/index.ts";
+import { tensorViews } from "../diloco/index.ts";
+import { type BaseCheckpoint, fetchBase } from "./base.ts";
 import { type CommitmentBuilder, createCommitment } from "./commitment.ts";
 import type { EncodedFragment } from "./encode.ts";
-import type { RoundTimes, WorkerEvent } from "./events.ts";
-import type { ReceiptJournal } from "./receiptJournal.ts";
+import type { RoundTimes } from "./events.ts";
 import { payloadHeader, receiptOf, type SignedReceipt, signReceipt, tokensOf } from "./receipt.ts";
-import { blake3Of, type Residual } from "./residual.ts";
+import { blake3Of } from "./residual.ts";
+import type { RoundContext, RoundWork } from "./roundWork.ts";
 import { encodeAndSend, submit } from "./sending.ts";
-import type { SessionKeeper } from "./session.ts";
 import { verifyAnyPoster } from "./settling.ts";
-import type { InnerSteps, Trainer } from "./trainer.ts";
+import type { InnerSteps } from "./trainer.ts";
 import { train } from "./training.ts";
-import type { Progress, WorkState } from "./workState.ts";
-
-/** The fixed surroundings of a worker's rounds. */
-export interface RoundContext {
-  readonly runId: RunId;
-  readonly worker: Address;
-  readonly beneficiary: Address;
-  readonly build: Digest;
-  /** Digest of the fragment table, and what it says of each fragment. */
-  readonly table: Digest;
-  readonly layouts: readonly FragmentLayout[];
-  /** The fragment table itself: tensors in parameter order. */
-  readonly tensors: readonly TensorEntry[];
-  readonly domain: Domain;
-  readonly account: SigningAccount;
-  readonly trainer: Trainer;
-  readonly session: SessionKeeper;
-  readonly blobs: BlobSource;
-  readonly receipts: ReceiptJournal;
-  readonly clock: Clock;
-  readonly onEvent: (event: WorkerEvent) => void;
-  /** The inner steps of an assignment: token ids and learning rate of each. */
-  readonly stepsOf: (assignment: Assignment, firstStep: number) => Promise<InnerSteps>;
-  /** Whose key acknowledges; asked again when an acknowledgement does not fit, since the holders may have changed it. */
-  readonly poster: (refresh: boolean) => Promise<Address>;
-}
-
-/** What the parts of one round share. */
-export interface RoundWork {
-  readonly assignment: Assignment;
-  readonly context: RoundContext;
-  /** Error feedback that the round's pseudo-gradient is encoded with. */
-  readonly residual: Residual;
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
-}
+import type { WorkState } from "./workState.ts";
 
 /**
  * Works on an assignment.

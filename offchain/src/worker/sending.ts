@@ -7,7 +7,7 @@ import { codecOf, type Parameters } from "../diloco/index.ts";
 import type { BaseCheckpoint } from "./base.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
 import type { SignedReceipt } from "./receipt.ts";
-import type { RoundWork } from "./round.ts";
+import type { RoundWork } from "./roundWork.ts";
 import { DivergedError } from "./training.ts";
 
 /** Fragments on their way at the same time. */

@@ -3,7 +3,7 @@ import { SEGMENT_STEPS } from "@cotrain/sdk/protocol";
 
 import { roundNumber, UserError } from "../base/index.ts";
 import { type CommitmentBuilder, fedDigests, segmentEnds } from "./commitment.ts";
-import type { RoundWork } from "./round.ts";
+import type { RoundWork } from "./roundWork.ts";
 import type { InnerSteps } from "./trainer.ts";
 
 /** Training produced what cannot be sent; the optimizer's state is worth nothing any more. */

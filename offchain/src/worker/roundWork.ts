@@ -1,0 +1,47 @@
+/** What a round works with: its surroundings, which are the same for all rounds, and what its parts share. */
+import type { Address, Assignment, Digest, Domain, RunId, SigningAccount, TensorEntry } from "@cotrain/sdk/protocol";
+
+import type { Clock } from "../base/index.ts";
+import type { FragmentLayout } from "../diloco/index.ts";
+import type { BlobSource } from "./base.ts";
+import type { WorkerEvent } from "./events.ts";
+import type { ReceiptJournal } from "./receiptJournal.ts";
+import type { Residual } from "./residual.ts";
+import type { SessionKeeper } from "./session.ts";
+import type { InnerSteps, Trainer } from "./trainer.ts";
+import type { Progress } from "./workState.ts";
+
+/** The fixed surroundings of a worker's rounds. */
+export interface RoundContext {
+  readonly runId: RunId;
+  readonly worker: Address;
+  readonly beneficiary: Address;
+  readonly build: Digest;
+  /** Digest of the fragment table, and what it says of each fragment. */
+  readonly table: Digest;
+  readonly layouts: readonly FragmentLayout[];
+  /** The fragment table itself: tensors in parameter order. */
+  readonly tensors: readonly TensorEntry[];
+  readonly domain: Domain;
+  readonly account: SigningAccount;
+  readonly trainer: Trainer;
+  readonly session: SessionKeeper;
+  readonly blobs: BlobSource;
+  readonly receipts: ReceiptJournal;
+  readonly clock: Clock;
+  readonly onEvent: (event: WorkerEvent) => void;
+  /** The inner steps of an assignment: token ids and learning rate of each. */
+  readonly stepsOf: (assignment: Assignment, firstStep: number) => Promise<InnerSteps>;
+  /** Whose key acknowledges; asked again when an acknowledgement does not fit, since the holders may have changed it. */
+  readonly poster: (refresh: boolean) => Promise<Address>;
+}
+
+/** What the parts of one round share. */
+export interface RoundWork {
+  readonly assignment: Assignment;
+  readonly context: RoundContext;
+  /** Error feedback that the round's pseudo-gradient is encoded with. */
+  readonly residual: Residual;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
