@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-import { asDigest } from "@cotrain/sdk/protocol";
+import { asDigest, defaultRunBounds, runParameters, runParamsToWire, type WireRunParams } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
 import { openLocalRun, withChain } from "../../../offchain/src/run/index.ts";
@@ -95,6 +95,20 @@ export function commandsAtRest(): void {
     expect(away.code).toBe(75);
   });
 
+  test("params: what was voted for, its bounds, and all others, from the contracts", async () => {
+    const told = (await jsonOf("params", "--run", summary.model.runId)) as { params: WireRunParams };
+    const { innerSteps } = told.params;
+    expect(innerSteps).not.toBe(announced.params.innerSteps);
+    expect(told).toEqual({
+      version: 2,
+      params: { ...announced.params, innerSteps },
+      min: runParamsToWire(defaultRunBounds.min),
+      max: runParamsToWire(defaultRunBounds.max),
+    });
+    const { stdout } = await run("params");
+    for (const { name, label } of runParameters) expect(stdout).toMatch(new RegExp(`^${name}\\b.*${label}`, "m"));
+  });
+
   test("verify", async () => {
     expect(await jsonOf("verify")).toMatchObject({
       sound: true,
@@ -121,7 +135,7 @@ export function commandsAtRest(): void {
 
   test("--run, --rpc and --deployment of another run are refused", async () => {
     const other = `0x${"ab".repeat(32)}`;
-    for (const command of [["verify"], ["status"], ["rewards", "list"]]) {
+    for (const command of [["verify"], ["status"], ["params"], ["rewards", "list"]]) {
       expect(verdictOf(await run(...command, "--run", other))).toEqual(
         refusal(1, `holds run ${summary.model.runId}, not ${other}: leave --run out`),
       );
@@ -130,7 +144,7 @@ export function commandsAtRest(): void {
     const foreign = join(directory, "foreign.json");
     const deployment = JSON.parse(readFileSync(join(state, "deployment.json"), "utf8")) as { chainId: number };
     writeFileSync(foreign, JSON.stringify({ ...deployment, chainId: 1 }));
-    for (const command of [["verify"], ["rewards", "claim"]]) {
+    for (const command of [["verify"], ["params"], ["rewards", "claim"]]) {
       expect(verdictOf(await run(...command, "--rpc", "http://127.0.0.1:9"))).toEqual(refusal(75, "127.0.0.1:9"));
       expect(verdictOf(await run(...command, "--deployment", foreign))).toEqual(
         refusal(1, `names the chain 31337, but ${foreign} has 1`),

@@ -12,6 +12,7 @@ import { cotrain, cotrainHere, refusal, verdictOf } from "../../offchain/cli/sup
 import {
   directory,
   environment,
+  jsonOf,
   me,
   nothingLeft,
   passphrase,
@@ -39,7 +40,10 @@ async function verifyFrom(coordinator: string, rpc: string, deployment: string):
   expect(pinned.code).toBe(0);
   expect(pinned.stdout).toMatch(/^ok +checkpoint 0/);
   const liar = writeLiar(dirname(deployment));
-  for (const command of [verify, ["rewards", "claim", ...verify.slice(1)]])
+  const where = verify.slice(1);
+  const params = await cotrainHere(["params", ...where, "--deployment", deployment, "--json"]);
+  expect(JSON.parse(params.stdout)).toEqual(await jsonOf("params"));
+  for (const command of [verify, ["params", ...where], ["rewards", "claim", ...where]])
     expect(verdictOf(await cotrainHere([...command, "--deployment", liar]))).toEqual(
       refusal(1, `names the runRegistry ${addresses["runRegistry"]}, but ${liar} has 0x${"9".repeat(40)}`),
     );

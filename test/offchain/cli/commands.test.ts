@@ -345,6 +345,13 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
   },
+  params: {
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    rpc: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+    deployment: "../../e2e/finishedRun/commands.ts",
+  },
   "checkpoint list": {
     state: "../../e2e/finishedRun/commands.ts",
     coordinator: "../../e2e/finishedRun/commands.ts",

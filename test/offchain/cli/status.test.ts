@@ -2,11 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { type MemberView, RunContracts, type RunView } from "@cotrain/sdk/protocol";
+import { defaultRunBounds, defaultRunParams, type MemberView, RunContracts, type RunView } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 import { expect, it, onTestFinished, vi } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
+import { governedLines } from "../../../offchain/src/cli/commands/params.ts";
 import { heldOutAtRest } from "../../../offchain/src/cli/status/atRest.ts";
 import { heldOutText } from "../../../offchain/src/cli/status/lines.ts";
 import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
@@ -191,4 +192,17 @@ it("what --json prints has each address in the casing of EIP-55, hashes in lower
     data: "0xAB",
     sum: "5",
   });
+});
+
+it("params is a table where there is room, and two short lines for each parameter where there is none", () => {
+  const max = { ...defaultRunBounds.max, minStake: 5n * 10n ** 18n };
+  const governed = { version: 3, params: defaultRunParams, min: defaultRunBounds.min, max };
+  const [wide, narrow] = [governedLines(governed, 120), governedLines(governed, 60)];
+  expect(wide).toContainEqual(expect.stringMatching(/^innerSteps +72 +4 to 4,096 +inner steps per round$/));
+  expect(wide).toContainEqual(
+    expect.stringMatching(/^minStake +0 shares +0 shares to 5 shares +stake that members need$/),
+  );
+  expect(wide).toContainEqual(expect.stringMatching(/^aggregator +mean +fixed/));
+  expect(narrow.slice(0, 3)).toEqual(["version 3", "innerSteps: inner steps per round", "  72 (4 to 4,096)"]);
+  expect(narrow.filter((line) => line.length > 80)).toEqual([]);
 });

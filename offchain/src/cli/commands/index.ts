@@ -5,6 +5,7 @@ import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { generateCommand } from "./generate.ts";
+import { paramsCommand } from "./params.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   coordinatorCommand,
   validatorCommand,
   statusCommand,
+  paramsCommand,
   verifyCommand,
   generateCommand,
   rewardsListCommand,
