@@ -86,6 +86,7 @@ describe("a model", () => {
       computeBps: 7_000,
     });
     expect(await actions.authorisedThrough(client, { addresses, modelId, kind: 1 })).toBe(0n);
+    expect(await actions.yearlyCapOf(client, { addresses, modelId })).toBe(modelConfig.yearlyCap);
     const at = await world.now();
     expect(await actions.authorisable(client, { addresses, modelId, kind: 1, from: 1n, to: 1n, asOf: at })).toBe(
       (modelConfig.epochBudget * 7_000n) / 10_000n,

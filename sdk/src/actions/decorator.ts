@@ -4,7 +4,7 @@ import { addressesFor } from "../addresses.ts";
 import type { ContractAddresses } from "../protocol/documents.ts";
 import type { Call, ClientArgs, SyncOptions, Write, WriteArgs } from "./action.ts";
 import { headOf, postHead } from "./checkpoints.ts";
-import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget } from "./emission.ts";
+import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget, yearlyCapOf } from "./emission.ts";
 import {
   cancel,
   castVote,
@@ -93,6 +93,7 @@ const reads = {
   totalSupply,
   versionAt,
   votesOf,
+  yearlyCapOf,
 };
 
 const writes = {

@@ -65,3 +65,10 @@ export const authorisedThrough = /* @__PURE__ */ defineRead({
   view: ({ addresses, modelId, kind }: ModelArgs & { readonly kind: number } & Addressed) =>
     viewOf(addresses.emission, emissionAbi, "authorisedThrough", [modelId, kind]),
 });
+
+/** The most that may be minted in a year of 365 days, in share wei; fixed when the model was created. */
+export const yearlyCapOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "yearlyCapOf", [modelId]),
+});
