@@ -211,6 +211,40 @@ async function checkRound(
   await problems.attempt(() => checkScreening(modules, round, problems));
 }
 
+/** What is found of a head beside its link. */
+interface Contents extends Carried {
+  readonly gone: readonly CotrainError[];
+  readonly bytes: number;
+  readonly receipts: number;
+}
+
+/** Verifies what a head's documents say and name. */
+async function checkContents(
+  walk: Walk,
+  index: number,
+  documents: HeadDocuments,
+  carried: Carried,
+  problems: Problems,
+): Promise<Contents> {
+  const { manifest, leaves } = documents;
+  const head = walk.heads[index]!;
+  const trained = await problems.attempt(async () => requireNewData(head, documents, carried.trained));
+  checkManifest(walk, manifest, index === 0, problems);
+  const { norms, gone, bytes } = await checkShards(walk, manifest, problems);
+  if (index > 0) await checkRound(walk, index, documents, carried, problems);
+  return { before: manifest, theta: norms, trained: trained ?? carried.trained, gone, bytes, receipts: leaves.length };
+}
+
+/** Of a head whose documents are not to be had nothing is known, but that it is there. */
+const noContents = ({ trained }: Carried): Contents => ({
+  before: undefined,
+  theta: new Map(),
+  trained,
+  gone: [],
+  bytes: 0,
+  receipts: 0,
+});
+
 /** Verifies one head. @returns its report, and what the next one is held against */
 async function verifyHead(walk: Walk, index: number, carried: Carried) {
   const { heads, ofRun, signedThrough, rejected } = walk;
@@ -222,24 +256,16 @@ async function verifyHead(walk: Walk, index: number, carried: Carried) {
   if (rejected.has(head.head))
     problems.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
   const documents = await problems.attempt(() => readHeadDocuments(reader, blobs, head, parent, ofRun));
-  const trained = documents && (await problems.attempt(async () => requireNewData(head, documents, carried.trained)));
-  if (documents) checkManifest(walk, documents.manifest, !parent, problems);
-  const shards = documents && (await checkShards(walk, documents.manifest, problems));
-  if (documents && parent) await checkRound(walk, index, documents, carried, problems);
-  const gone = shards?.gone ?? [];
+  const contents = documents ? await checkContents(walk, index, documents, carried, problems) : noContents(carried);
+  const { gone, bytes, receipts, ...next } = contents;
   await checkGone(walk, head, gone, problems);
   const report: HeadReport = {
     ...head,
     condition: problems.condition === "ok" && gone.length > 0 ? "pruned" : problems.condition,
     problems: problems.sentences,
     signed: head.sequence <= signedThrough,
-    bytes: shards?.bytes ?? 0,
-    receipts: documents?.leaves.length ?? 0,
-  };
-  const next: Carried = {
-    before: documents?.manifest,
-    theta: shards?.norms ?? new Map(),
-    trained: trained ?? carried.trained,
+    bytes,
+    receipts,
   };
   return { report, next };
 }
