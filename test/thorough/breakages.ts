@@ -310,9 +310,9 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "restarts of a process count by the wall clock",
-    file: "offchain/src/service/processes/supervisor.ts",
-    text: "const now = clock.monotonic();\n        child.recent =",
-    instead: "const now = clock.now();\n        child.recent =",
+    file: "offchain/src/service/processes/supervisedProcess.ts",
+    text: "const now = clock.monotonic();",
+    instead: "const now = clock.now();",
     tests: ["test/offchain/service/processes/supervisor.test.ts"],
   },
   {
