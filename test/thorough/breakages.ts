@@ -668,7 +668,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a long reply that has ended takes a place again",
     file: "offchain/src/service/http/readers.ts",
-    text: "          if (entry.ended) return;\n",
+    text: "    if (entry.ended) return;\n",
     instead: "",
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
@@ -681,7 +681,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "the rest of an upload that was refused is waited for",
-    file: "offchain/src/service/http/server.ts",
+    file: "offchain/src/service/http/errorReplies.ts",
     text: '  if (!request.raw.complete) void reply.header("connection", "close");\n',
     instead: "",
     tests: ["test/offchain/service/http/server.test.ts"],
@@ -840,8 +840,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "what strangers download takes the members' places",
     file: "offchain/src/service/http/readers.ts",
-    text: "(!member && !share(networks))",
-    instead: "!makeRoom([...entries], total)",
+    text: "(!member && !this.#share(networks))",
+    instead: "!this.#makeRoom([...this.#entries], this.#limits.total)",
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
   {
@@ -1822,15 +1822,15 @@ export const breakages: readonly Breakage[] = [
   {
     name: "who has just begun to download is called slow",
     file: "offchain/src/service/http/readers.ts",
-    text: "      .filter((entry) => !isFresh(entry))\n",
+    text: "      .filter((entry) => !this.#isFresh(entry))\n",
     instead: "",
     tests: ["test/attack/defaults.test.ts"],
   },
   {
     name: "who begins again and again cuts the slow downloads of others",
     file: "offchain/src/service/http/readers.ts",
-    text: "of lateOf(strangers).toReversed()) putIn(network, entry.networks, entry);",
-    instead: "of lateOf(strangers).toReversed()) putIn(network, newcomer, entry);",
+    text: "of this.#lateOf(strangers).toReversed()) putIn(network, entry.networks, entry);",
+    instead: "of this.#lateOf(strangers).toReversed()) putIn(network, newcomer, entry);",
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
   {
@@ -1843,7 +1843,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "who hangs up before it can be called slow holds all places for downloads",
     file: "offchain/src/service/http/readers.ts",
-    text: "const fresh = strangers.filter(isFresh)",
+    text: "const fresh = strangers.filter((entry) => this.#isFresh(entry))",
     instead: "const fresh = strangers.slice(9_999)",
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
@@ -1857,7 +1857,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "long replies are not bounded in all",
     file: "offchain/src/service/http/readers.ts",
-    text: "[...entries].filter((entry) => !entry.member)",
+    text: "[...this.#entries].filter((entry) => !entry.member)",
     instead: "[]",
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
@@ -1926,36 +1926,36 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "requests that do not come on keep their sockets",
-    file: "offchain/src/service/http/connections.ts",
-    text: "return behind > MOST_BEHIND;",
-    instead: "return behind > 99 * MOST_BEHIND;",
+    file: "offchain/src/service/http/socketPace.ts",
+    text: "=> behind > MOST_BEHIND;",
+    instead: "=> behind > 99 * MOST_BEHIND;",
     tests: ["test/attack/sockets.test.ts"],
   },
   {
     name: "few addresses hold all sockets by requests that come on",
-    file: "offchain/src/service/http/connections.ts",
+    file: "offchain/src/service/http/socketPlaces.ts",
     text: "busy.size > total / 16",
     instead: "busy.size > total",
     tests: ["test/attack/sockets.test.ts"],
   },
   {
     name: "replies that nobody reads keep their sockets",
-    file: "offchain/src/service/http/connections.ts",
-    text: "return now - place.takenAt > MOST_UNREAD",
-    instead: "return now - place.takenAt > 999 * MOST_UNREAD",
+    file: "offchain/src/service/http/socketPace.ts",
+    text: "return now - pace.takenAt > MOST_UNREAD",
+    instead: "return now - pace.takenAt > 999 * MOST_UNREAD",
     tests: ["test/attack/sockets.test.ts"],
   },
   {
     name: "few addresses hold all sockets by replies that they do not read",
-    file: "offchain/src/service/http/connections.ts",
+    file: "offchain/src/service/http/socketPlaces.ts",
     text: "const underWay = !current.request.complete || current.socket.writableLength > 0;",
     instead: "const underWay = !current.request.complete;",
     tests: ["test/attack/sockets.test.ts"],
   },
   {
     name: "a reply that is read bit by bit loses its socket",
-    file: "offchain/src/service/http/connections.ts",
-    text: "if (taken > place.taken || ",
+    file: "offchain/src/service/http/socketPace.ts",
+    text: "if (taken > pace.taken || ",
     instead: "if (",
     tests: ["test/attack/sockets.test.ts"],
   },
@@ -1976,8 +1976,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "a request that was given up ends the server when its sockets are looked at",
     file: "offchain/src/service/http/connections.ts",
-    text: "Object.assign(place, { current, seenAt",
-    instead: "Object.assign(place, { current: { request, get socket() { return request.socket; } }, seenAt",
+    text: "place.current = current;",
+    instead: "place.current = { request, get socket() { return request.socket; } };",
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
   {
@@ -2115,7 +2115,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "an upload over a slow link loses its socket",
-    file: "offchain/src/service/http/connections.ts",
+    file: "offchain/src/service/http/socketPace.ts",
     text: "const LEAST_RATE = 2_048;",
     instead: "const LEAST_RATE = 204_800;",
     tests: ["test/attack/sockets.test.ts"],

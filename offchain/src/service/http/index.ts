@@ -7,4 +7,5 @@ export * from "./ports.ts";
 export { addressRate, rateOf } from "./rateLimits.ts";
 export * from "./readers.ts";
 export * from "./server.ts";
+export * from "./tls.ts";
 export * from "./webGuard.ts";

@@ -62,92 +62,117 @@ interface Entry {
   readonly timer: NodeJS.Timeout;
 }
 
-export function createReaderLimit(limits: ReaderLimits = {}): ReaderLimit {
-  const { total = 512, perAddress = 128, perMember = 4 } = limits;
-  const { writeTimeout = 30_000, stallTimeout = 2_000, slowBytes = 1 << 20, clock = systemClock } = limits;
-  /** By their last progress, the longest ago first. */
-  const entries = new Set<Entry>();
+/** Begins nothing yet. */
+export const createReaderLimit = (limits: ReaderLimits = {}): ReaderLimit => new LongReplies(limits);
 
-  const end = (entry: Entry): void => {
+class LongReplies implements ReaderLimit {
+  readonly #limits: Required<ReaderLimits>;
+  /** By their last progress, the longest ago first. */
+  readonly #entries = new Set<Entry>();
+
+  constructor({
+    total = 512,
+    perAddress = 128,
+    perMember = 4,
+    writeTimeout = 30_000,
+    stallTimeout = 2_000,
+    slowBytes = 1 << 20,
+    clock = systemClock,
+  }: ReaderLimits) {
+    this.#limits = { total, perAddress, perMember, writeTimeout, stallTimeout, slowBytes, clock };
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  begin(asker: Asker, cut: () => void): Reader {
+    const { perMember, perAddress, writeTimeout, clock } = this.#limits;
+    const member = "member" in asker;
+    const networks = member ? [`member ${asker.member}`] : addressPrefixes(asker.address);
+    const own = [...this.#entries].filter((entry) => entry.networks.at(-1) === networks.at(-1));
+    if (!this.#makeRoom(own, member ? perMember : perAddress) || (!member && !this.#share(networks)))
+      throw new RetryableError("READERS_BUSY", "Too many downloads at once: try again in a moment.");
+    const timer = setTimeout(() => this.#cut(entry), writeTimeout);
+    timer.unref();
+    const begun = clock.monotonic();
+    const entry: Entry = { networks, member, cut, begun, chunks: 0, since: begun, ended: false, timer };
+    this.#entries.add(entry);
+    return { progress: () => this.#progress(entry), end: () => this.#end(entry) };
+  }
+
+  #progress(entry: Entry): void {
+    if (entry.ended) return;
+    entry.since = this.#limits.clock.monotonic();
+    entry.chunks += 1;
+    entry.timer.refresh();
+    this.#entries.delete(entry);
+    this.#entries.add(entry);
+  }
+
+  #end(entry: Entry): void {
     entry.ended = true;
     clearTimeout(entry.timer);
-    entries.delete(entry);
-  };
-  const cut = (entry: Entry): void => {
-    end(entry);
+    this.#entries.delete(entry);
+  }
+
+  #cut(entry: Entry): void {
+    this.#end(entry);
     entry.cut();
-  };
-  const isFresh = ({ begun }: Entry): boolean => clock.monotonic() - begun < stallTimeout;
+  }
+
+  #isFresh({ begun }: Entry): boolean {
+    const { clock, stallTimeout } = this.#limits;
+    return clock.monotonic() - begun < stallTimeout;
+  }
+
   /** What was taken a second; nothing by who stalls. */
-  const rateOf = ({ begun, chunks, since }: Entry): number => {
+  #rateOf({ begun, chunks, since }: Entry): number {
+    const { clock, stallTimeout } = this.#limits;
     const now = clock.monotonic();
     return now - since >= stallTimeout ? 0 : (chunks * REPLY_CHUNK * 1_000) / (now - begun);
-  };
+  }
+
   /** Who was there for long enough to tell: who stalls, the longest first, then strangers that are slow, the slowest first. */
-  const lateOf = (among: readonly Entry[]): Entry[] =>
-    among
-      .filter((entry) => !isFresh(entry))
-      .map((entry) => ({ entry, rate: rateOf(entry) }))
+  #lateOf(among: readonly Entry[]): Entry[] {
+    const { slowBytes } = this.#limits;
+    return among
+      .filter((entry) => !this.#isFresh(entry))
+      .map((entry) => ({ entry, rate: this.#rateOf(entry) }))
       .filter(({ entry: { member }, rate }) => rate === 0 || (!member && rate < slowBytes))
       .toSorted((a, b) => a.rate - b.rate)
       .map(({ entry }) => entry);
+  }
+
   /** Makes room among those of one member or address. @returns whether there is room now */
-  const makeRoom = (own: readonly Entry[], most: number): boolean => {
+  #makeRoom(own: readonly Entry[], most: number): boolean {
     if (own.length < most) return true;
-    const [late] = lateOf(own);
-    if (late) cut(late);
+    const [late] = this.#lateOf(own);
+    if (late) this.#cut(late);
     return late !== undefined;
-  };
+  }
+
   /**
    * Makes room among all strangers: the network does that has most of those that can be cut, the newcomer among them, of that its
    * smaller one, and so on. Who begins again and again, so that it is never there for long enough to tell, makes room for others
    * so, and others none for it. Of equally full ones it is one of who is late, else the newcomer's own.
    * @returns whether there is room now
    */
-  const share = (newcomer: Path): boolean => {
-    const strangers = [...entries].filter((entry) => !entry.member);
-    if (strangers.length < total) return true;
+  #share(newcomer: Path): boolean {
+    const strangers = [...this.#entries].filter((entry) => !entry.member);
+    if (strangers.length < this.#limits.total) return true;
     const shared = ({ networks }: Entry): number => networks.filter((prefix) => newcomer.includes(prefix)).length;
-    const fresh = strangers.filter(isFresh).toReversed();
+    const fresh = strangers.filter((entry) => this.#isFresh(entry)).toReversed();
     // Of equals the last is found: of a network in it, and of networks.
     const network = emptyNetwork<Entry | "newcomer">();
     for (const entry of fresh.toSorted((a, b) => shared(a) - shared(b))) putIn(network, entry.networks, entry);
     putIn(network, newcomer, "newcomer");
-    for (const entry of lateOf(strangers).toReversed()) putIn(network, entry.networks, entry);
+    for (const entry of this.#lateOf(strangers).toReversed()) putIn(network, entry.networks, entry);
     const last = lastOf(network);
     if (last === undefined || last === "newcomer") return false;
-    cut(last);
+    this.#cut(last);
     return true;
-  };
-
-  return {
-    begin: (asker, cutReply) => {
-      const member = "member" in asker;
-      const networks = member ? [`member ${asker.member}`] : addressPrefixes(asker.address);
-      const own = [...entries].filter((entry) => entry.networks.at(-1) === networks.at(-1));
-      if (!makeRoom(own, member ? perMember : perAddress) || (!member && !share(networks)))
-        throw new RetryableError("READERS_BUSY", "Too many downloads at once: try again in a moment.");
-      const timer = setTimeout(() => cut(entry), writeTimeout);
-      timer.unref();
-      const begun = clock.monotonic();
-      const entry: Entry = { networks, member, cut: cutReply, begun, chunks: 0, since: begun, ended: false, timer };
-      entries.add(entry);
-      return {
-        progress: () => {
-          if (entry.ended) return;
-          entry.since = clock.monotonic();
-          entry.chunks += 1;
-          entry.timer.refresh();
-          entries.delete(entry);
-          entries.add(entry);
-        },
-        end: () => end(entry),
-      };
-    },
-    get size() {
-      return entries.size;
-    },
-  };
+  }
 }
 
 /**

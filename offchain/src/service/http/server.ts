@@ -4,32 +4,23 @@
  */
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
-import { createSecureContext } from "node:tls";
 
 import swagger from "@fastify/swagger";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
-import fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from "fastify";
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from "fastify";
 
-import { CotrainError } from "@cotrain/sdk/errors";
 import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
-import { InternalError, UserError } from "../../base/index.ts";
-import { readFileBounded } from "../../base/node/index.ts";
+import { errorBody, sendError } from "./errorReplies.ts";
+import { UserError } from "../../base/index.ts";
 import type { Logger } from "../processes/logging.ts";
 import type { Metrics } from "./metrics.ts";
 import { isLoopback, LOOPBACK, withPort } from "./ports.ts";
 import { limitRates, type RateLimits } from "./rateLimits.ts";
 import { createReaderLimit, longReply, type ReaderLimits, REPLY_CHUNK } from "./readers.ts";
-import { describeMiss, type SchemaMiss } from "../settings/schema.ts";
+import type { Tls } from "./tls.ts";
 import { refuseStrangers } from "./webGuard.ts";
 
-const MAX_PEM_BYTES = 1 << 20;
 /** Where a proxy on this machine comes from. */
 const LOOPBACKS = [LOOPBACK, "::1"];
 
@@ -41,12 +32,6 @@ export type HttpApp = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >;
-
-/** Certificate and key in PEM. */
-export interface Tls {
-  readonly cert: string;
-  readonly key: string;
-}
 
 export interface HttpServerOptions {
   readonly logger: Logger;
@@ -125,7 +110,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   // The body stays a stream: whoever takes it hashes and bounds it on its way to the disk.
   app.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
 
-  app.setErrorHandler((error, request, reply) => sendError(error, request, reply, options));
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply, options.statusByCode));
   app.setNotFoundHandler((request, reply) =>
     reply.status(404).send(errorBody("NOT_FOUND", `There is no ${request.method} ${request.url.split("?")[0]}.`)),
   );
@@ -240,40 +225,6 @@ export function checkExposure(
   logger?.warn(`listening on ${host} in plain HTTP: it answers the proxy at ${behindProxy} and this machine alone`);
 }
 
-async function readPem(file: string, flag: string): Promise<string> {
-  const bytes = await readFileBounded(file, MAX_PEM_BYTES).catch((error: unknown) => {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(error.code, `${error.message.replace(/\.$/, "")}: name a PEM file with ${flag}.`, {
-      cause: error,
-    });
-  });
-  return new TextDecoder().decode(bytes);
-}
-
-/**
- * Reads certificate and key and checks that they belong together.
- * @throws UserError `TLS_INVALID`, `FILE_UNREADABLE`
- */
-export async function loadTls(certFile: string | undefined, keyFile: string | undefined): Promise<Tls | undefined> {
-  if (certFile === undefined && keyFile === undefined) return undefined;
-  if (certFile === undefined || keyFile === undefined) {
-    throw new UserError("TLS_INVALID", "TLS takes both --tls-cert and --tls-key, or neither.");
-  }
-  const [cert, key] = await Promise.all([readPem(certFile, "--tls-cert"), readPem(keyFile, "--tls-key")]);
-  try {
-    createSecureContext({ cert, key });
-  } catch (error) {
-    throw new UserError(
-      "TLS_INVALID",
-      `${certFile} and ${keyFile} are not a certificate and its key in PEM: name those that belong together with --tls-cert and --tls-key.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return { cert, key };
-}
-
 /**
  * The body of an `application/octet-stream` request, chunk by chunk.
  * @throws UserError `BODY_TOO_LARGE` (413) before reading when the length is announced, else at the byte too many;
@@ -331,84 +282,4 @@ function listenOnce(server: HttpServer | HttpsServer, port: number, host: string
     server.once("listening", onListening);
     server.listen({ port, host });
   });
-}
-
-function errorBody(code: string, message: string, details?: CotrainError["details"]): object {
-  return { error: { code, message, ...(details && { details }) } };
-}
-
-/** Statuses that this room's own codes have everywhere. */
-const STATUS_BY_CODE: Readonly<Record<string, number>> = {
-  RATE_LIMITED: 429,
-  HOST_FORBIDDEN: 403,
-  PROXY_REQUIRED: 403,
-  ORIGIN_FORBIDDEN: 403,
-  BODY_TOO_LARGE: 413,
-  STREAM_TOO_LARGE: 413,
-  JSON_TOO_LARGE: 413,
-  NOT_FOUND: 404,
-};
-
-/** Fastify's own errors by status, in our words. */
-const FRAMEWORK_CODES: Readonly<Record<number, readonly [code: string, message: string]>> = {
-  404: ["NOT_FOUND", "There is nothing here."],
-  405: ["METHOD_NOT_ALLOWED", "This method is not allowed here."],
-  408: ["REQUEST_TIMEOUT", "The request did not arrive in time."],
-  413: ["BODY_TOO_LARGE", "The body is larger than is allowed here."],
-  415: ["MEDIA_TYPE_UNSUPPORTED", "The body must be application/json, or application/octet-stream for uploads."],
-};
-
-function sendError(
-  error: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  options: HttpServerOptions,
-): FastifyReply {
-  // What is left of an upload is not worth reading; the socket ends with the reply.
-  if (!request.raw.complete) void reply.header("connection", "close");
-
-  if (error instanceof CotrainError && !(error instanceof InternalError)) {
-    const status = options.statusByCode?.[error.code] ?? STATUS_BY_CODE[error.code] ?? (error.retryable ? 503 : 400);
-    if (status === 503) void reply.header("retry-after", "1");
-    return reply.status(status).send(errorBody(error.code, error.message, error.details));
-  }
-  const misses = validationOf(error);
-  if (misses) {
-    const [first] = misses.list;
-    return reply
-      .status(400)
-      .send(
-        errorBody(
-          "REQUEST_INVALID",
-          `The request's ${misses.part} is not valid: ${first ? describeMiss(first) : "it has the wrong form"}.`,
-        ),
-      );
-  }
-  const status = statusOf(error);
-  if (status !== undefined && status < 500) {
-    const [code, message] = FRAMEWORK_CODES[status] ?? [
-      "REQUEST_INVALID",
-      error instanceof Error ? error.message : "The request is not valid.",
-    ];
-    return reply.status(status).send(errorBody(code, message));
-  }
-  // The caller learns nothing of our insides; the log has it all under the same id.
-  request.log.error({ err: error, requestId: request.id, method: request.method, url: request.url }, "request failed");
-  return reply
-    .status(500)
-    .send(errorBody("INTERNAL", `The server failed; its log has the reason under request ${request.id}.`));
-}
-
-function validationOf(error: unknown): { part: string; list: readonly SchemaMiss[] } | undefined {
-  if (!(error instanceof Error) || !("validation" in error) || !Array.isArray(error.validation)) return undefined;
-  const part = "validationContext" in error ? String(error.validationContext) : "body";
-  const list = error.validation as SchemaMiss[];
-  const named = list.filter((miss) => miss.keyword === "additionalProperties");
-  return { part: part === "querystring" ? "query" : part, list: named.length > 0 ? named : list };
-}
-
-function statusOf(error: unknown): number | undefined {
-  return error instanceof Error && "statusCode" in error && typeof error.statusCode === "number"
-    ? error.statusCode
-    : undefined;
 }

@@ -16,9 +16,9 @@ import {
   type HttpApp,
   type HttpServerOptions,
   listen,
-  loadTls,
   readUpload,
 } from "../../../../offchain/src/service/http/server.ts";
+import { loadTls } from "../../../../offchain/src/service/http/tls.ts";
 import { silentLogger } from "../../../../offchain/src/service/processes/logging.ts";
 import { createMetrics } from "../../../../offchain/src/service/http/metrics.ts";
 import { canRun } from "../../../needs.ts";
