@@ -124,18 +124,25 @@ function checkForm(file: string, json: string): void {
   const kdfParams = field(crypto, "kdfparams");
   if (field(parsed, "version") !== 3 || typeof kdfParams !== "object" || kdfParams === null) throw corrupted(file);
   // The wallets' libraries read the name in either case, and so does this check.
-  const kdf = String(field(crypto, "kdf")).toLowerCase();
-  if (kdf === "scrypt") {
-    const [n, r] = [field(kdfParams, "n"), field(kdfParams, "r")];
-    if (typeof n !== "number" || typeof r !== "number" || !(128 * n * r <= MAX_SCRYPT_BYTES)) throw corrupted(file);
-    const p = field(kdfParams, "p");
-    if (typeof p !== "number" || !(Number.isInteger(p) && p >= 1 && p <= MAX_SCRYPT_LANES)) throw corrupted(file);
-  } else {
-    if (kdf !== "pbkdf2") throw corrupted(file);
-    const c = field(kdfParams, "c");
-    if (typeof c !== "number" || !(Number.isInteger(c) && c >= 1 && c <= MAX_PBKDF2_ROUNDS)) throw corrupted(file);
-  }
+  const isAffordable = derivations.get(String(field(crypto, "kdf")).toLowerCase());
+  if (!isAffordable?.(kdfParams)) throw corrupted(file);
 }
+
+/** Whether the parameters of a derivation of keys ask for no more memory and time than any honest keystore's. */
+const derivations: ReadonlyMap<string, (params: object) => boolean> = new Map([
+  [
+    "scrypt",
+    (params) => {
+      const [n, r] = [field(params, "n"), field(params, "r")];
+      const fits = typeof n === "number" && typeof r === "number" && 128 * n * r <= MAX_SCRYPT_BYTES;
+      return fits && isCount(field(params, "p"), MAX_SCRYPT_LANES);
+    },
+  ],
+  ["pbkdf2", (params) => isCount(field(params, "c"), MAX_PBKDF2_ROUNDS)],
+]);
+
+const isCount = (value: unknown, most: number): boolean =>
+  typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most;
 
 async function readPassphrase(path: string): Promise<string> {
   const passphrase = (await readPrivate(path)).replace(/\r?\n$/, "");

@@ -9,13 +9,15 @@ import type { Database } from "../../../../offchain/src/service/persistence/data
 import {
   createEventLog,
   type EventLog,
+  listLoggedRuns,
+} from "../../../../offchain/src/service/persistence/eventLog.ts";
+import {
   eventLogMigrations,
   type EventLogSchema,
   type EventRow,
   GENESIS_HASH,
-  listLoggedRuns,
   type LoggedEvent,
-} from "../../../../offchain/src/service/persistence/eventLog.ts";
+} from "../../../../offchain/src/service/persistence/eventTables.ts";
 import { runProgram, temporaryDirectory } from "../support.ts";
 
 interface Ticked extends LoggedEvent {

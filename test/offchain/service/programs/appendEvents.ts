@@ -1,9 +1,6 @@
 /** Appends events one batch after another, says which are durable, and works until it is killed. */
-import {
-  createEventLog,
-  eventLogMigrations,
-  type EventLogSchema,
-} from "../../../../offchain/src/service/persistence/eventLog.ts";
+import { createEventLog } from "../../../../offchain/src/service/persistence/eventLog.ts";
+import { eventLogMigrations, type EventLogSchema } from "../../../../offchain/src/service/persistence/eventTables.ts";
 import { openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
 
 const database = await openDatabase<EventLogSchema>(process.argv[2] ?? "", eventLogMigrations);
