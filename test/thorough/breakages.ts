@@ -1485,21 +1485,21 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a fee history at the chain's door has as many blocks as are asked for",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorMethods.ts",
     text: "Math.min(Number(blocks), MAX_FEE_BLOCKS)",
     instead: "Number(blocks)",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
     name: "a fee history at the chain's door has any number of percentiles",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorMethods.ts",
     text: "percentiles.length > MAX_FEE_PERCENTILES",
     instead: "percentiles.length > 6_000 * MAX_FEE_PERCENTILES",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
     name: "a proof at the chain's door has any number of keys",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorMethods.ts",
     text: "keys.length <= MAX_PROOF_KEYS",
     instead: "keys.length <= 999 * MAX_PROOF_KEYS",
     tests: ["test/attack/chainDoor.test.ts"],
@@ -1507,8 +1507,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "an answer of the node that is too long ends the link for everybody",
     file: "offchain/src/chain/nodeLink.ts",
-    text: "      if (id === undefined) {\n",
-    instead: "      if (id !== null) {\n",
+    text: "    if (id === undefined) return false;\n",
+    instead: "    if (id !== null) return false;\n",
     tests: ["test/offchain/chain/nodeLink.test.ts"],
   },
   {
@@ -1884,7 +1884,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "strangers have the embedded chain keep filters for them",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorMethods.ts",
     text: '  "eth_getLogs",\n',
     instead: '  "eth_getLogs",\n  "eth_newFilter",\n',
     tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/chainDoor.test.ts"],
@@ -1898,14 +1898,14 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a call at the chain's door goes on for as long as its caller likes",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorMethods.ts",
     text: "BigInt(named) > BLOCK_GAS_LIMIT",
     instead: "BigInt(named) < 0n",
     tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/chainDoor.test.ts"],
   },
   {
     name: "a call at the chain's door runs code that nobody deployed",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorMethods.ts",
     text: 'if (rest.length > 1) throw refuse("takes no overrides here");',
     instead: "",
     tests: ["test/attack/chainDoor.test.ts"],
@@ -1997,22 +1997,23 @@ export const breakages: readonly Breakage[] = [
   {
     name: "strangers fill the embedded chain's blocks",
     file: "offchain/src/chain/doorPool.ts",
-    text: "if (taken() + gas > STRANGERS_GAS && !(await isOwn(raw as Hex)))",
-    instead: "if (gas > BLOCK_GAS_LIMIT)",
+    text: "if (!waiting.hasRoom(gas) && !(await own.sent(raw as Hex))) throw",
+    instead: "if (gas > BLOCK_GAS_LIMIT) throw",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
     name: "strangers keep the run's own transactions from the embedded chain",
     file: "offchain/src/chain/doorPool.ts",
-    text: "return own.has((await",
-    instead: "return own.has(own.size + (await",
+    text: "return this.#own.has(sender.",
+    instead: "return this.#own.has(this.#own.size + sender.",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
     name: "strangers keep the run's own signatures from being looked at",
     file: "offchain/src/chain/doorPool.ts",
-    text: "longInTurn(() => look(raw)) : look(raw);",
-    instead: "longInTurn(() => look(raw)) : inTurn.pendingCount > 7 ? Promise.resolve(false) : look(raw);",
+    text: "longInTurn(() => this.#look(raw)) : this.#look(raw);",
+    instead:
+      "longInTurn(() => this.#look(raw)) : this.#inTurn.pendingCount > 7 ? Promise.resolve(false) : this.#look(raw);",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
@@ -2025,8 +2026,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: "the run's own transactions wait behind long ones of strangers",
     file: "offchain/src/chain/doorPool.ts",
-    text: "raw.length > hexLength(SHORT_BYTES) ? longInTurn(() => look(raw)) : look(raw);",
-    instead: "look(raw);",
+    text: "raw.length > hexLength(SHORT_BYTES) ? this.#longInTurn(() => this.#look(raw)) : this.#look(raw);",
+    instead: "this.#look(raw);",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
@@ -2046,7 +2047,7 @@ export const breakages: readonly Breakage[] = [
   {
     name: "the run's own transactions wait for strangers' where a node lost both",
     file: "offchain/src/chain/doorPool.ts",
-    text: "((await isOwn(kept.raw)) ? ours : theirs).push(kept);",
+    text: "((await own.sent(kept.raw)) ? ours : theirs).push(kept);",
     instead: "theirs.push(kept);",
     tests: ["test/attack/chainDoor.test.ts"],
   },
@@ -2059,8 +2060,8 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "who was given play money has none after the node was killed",
-    file: "offchain/src/chain/chainDoor.ts",
-    text: "for (const account of given) if",
+    file: "offchain/src/chain/doorFunds.ts",
+    text: "for (const account of this.#given) if",
     instead: "for (const account of []) if",
     tests: ["test/attack/chainDoor.test.ts"],
   },
@@ -2073,9 +2074,9 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "the embedded chain's door gives play money without end",
-    file: "offchain/src/chain/chainDoor.ts",
-    text: "if (passed.funded.length >= FUNDED_A_MINUTE)",
-    instead: "if (passed.funded.length > 99 * FUNDED_A_MINUTE)",
+    file: "offchain/src/chain/doorFunds.ts",
+    text: "if (this.#times.length >= FUNDED_A_MINUTE)",
+    instead: "if (this.#times.length > 99 * FUNDED_A_MINUTE)",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
@@ -2791,9 +2792,9 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "accounts that have play money are given it once more",
-    file: "offchain/src/chain/chainDoor.ts",
-    text: "if (await isPoor(options.link, account)) await give(",
-    instead: "await give(",
+    file: "offchain/src/chain/doorFunds.ts",
+    text: "if (await this.#isPoor(account)) await this.#give(",
+    instead: "await this.#give(",
     tests: ["test/attack/chainDoor.test.ts"],
   },
   {
@@ -2826,7 +2827,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "the door remembers accounts without end",
-    file: "offchain/src/chain/chainDoor.ts",
+    file: "offchain/src/chain/doorFunds.ts",
     text: "const MOST_GIVEN = 1_024;",
     instead: "const MOST_GIVEN = 1_024_000;",
     tests: ["test/attack/defaults.test.ts"],

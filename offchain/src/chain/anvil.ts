@@ -15,7 +15,7 @@ import { type Address, createClient, createTestClient, custom, http } from "viem
 import { redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
 import { freshCommand } from "../base/node/index.ts";
 import { copyState } from "./anvilState.ts";
-import { FUND_METHOD } from "./chainDoor.ts";
+import { FUND_METHOD } from "./doorFunds.ts";
 import { BLOCK_GAS_LIMIT } from "./doorPool.ts";
 import { type NodeLink, openNodeLink } from "./nodeLink.ts";
 

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Address, isAddress, toHex } from "viem";
+import type { Address } from "viem";
 
 import { parseJsonBounded, readStreamBounded, systemClock } from "../base/index.ts";
 import {
@@ -20,62 +20,15 @@ import {
   REPLY_CHUNK,
   withPort,
 } from "../service/index.ts";
-import { BLOCK_GAS_LIMIT, createDoorPool, type DoorPool } from "./doorPool.ts";
+import { DoorFunds, FUND_METHOD } from "./doorFunds.ts";
+import { boundedParams, PUBLIC_METHODS } from "./doorMethods.ts";
+import { createDoorPool, type DoorPool } from "./doorPool.ts";
 import { NodeError, type NodeLink } from "./nodeLink.ts";
-
-/**
- * What an ordinary RPC answers and wallets, explorers and libraries ask. Nothing of anvil_*, evm_*, hardhat_*, debug_*, and no
- * filters, which the node keeps for whoever makes them: libraries watch events by eth_getLogs instead.
- */
-const PUBLIC_METHODS: ReadonlySet<string> = new Set([
-  "eth_blockNumber",
-  "eth_call",
-  "eth_chainId",
-  "eth_createAccessList",
-  "eth_estimateGas",
-  "eth_feeHistory",
-  "eth_gasPrice",
-  "eth_getBalance",
-  "eth_getBlockByHash",
-  "eth_getBlockByNumber",
-  "eth_getBlockReceipts",
-  "eth_getBlockTransactionCountByHash",
-  "eth_getBlockTransactionCountByNumber",
-  "eth_getCode",
-  "eth_getLogs",
-  "eth_getProof",
-  "eth_getStorageAt",
-  "eth_getTransactionByBlockHashAndIndex",
-  "eth_getTransactionByBlockNumberAndIndex",
-  "eth_getTransactionByHash",
-  "eth_getTransactionCount",
-  "eth_getTransactionReceipt",
-  "eth_maxPriorityFeePerGas",
-  "eth_sendRawTransaction",
-  "eth_syncing",
-  "net_listening",
-  "net_version",
-  "web3_clientVersion",
-]);
-
-/** Those that run a transaction without sending it. */
-const TRIAL_METHODS: ReadonlySet<string> = new Set(["eth_call", "eth_createAccessList", "eth_estimateGas"]);
-/** Gives an address play money for fees, where it has next to none: `[address]`. The door's own. */
-export const FUND_METHOD = "cotrain_fund";
-const FUND_BELOW = 10n ** 17n;
-const FUND_TO = 10n ** 21n;
-/** Accounts in a minute: each stays in the node's state. */
-const FUNDED_A_MINUTE = 64;
 
 const MAX_BODY_BYTES = 2 << 20;
 const MAX_BATCH = 100;
 /** Characters of a batch's answers after which the rest of it is refused. */
 const MAX_BATCH_ANSWER = 16 << 20;
-/** What wallets ask is less than this; each block's entry in the answer is as long as its percentiles. */
-const MAX_FEE_BLOCKS = 100;
-const MAX_FEE_PERCENTILES = 10;
-const MAX_PROOF_KEYS = 64;
-
 /** What strangers may take of the door; the defaults are {@link DOOR_LIMITS}. */
 export interface DoorLimits {
   /** Sockets at the same time, in all and of one address. */
@@ -150,84 +103,10 @@ function refusalOf(request: IncomingMessage, admitted: ReadonlySet<string>): [st
   return undefined;
 }
 
-/** Accounts that are given play money again where the node lost it. */
-const MOST_GIVEN = 1_024;
-
-/** What the door keeps of what passed it. */
+/** What remembers what passed the door. */
 interface Passed {
   readonly pool: DoorPool;
-  /** Who was given something, the last last. */
-  readonly given: Set<Address>;
-  /** When accounts were given something, in the last minute. */
-  funded: readonly number[];
-}
-
-const isPoor = async (link: NodeLink, account: Address): Promise<boolean> =>
-  BigInt(String(await link.request("eth_getBalance", [account, "latest"]))) < FUND_BELOW;
-
-const give = (link: NodeLink, account: Address): Promise<unknown> =>
-  link.request("anvil_setBalance", [account, `0x${FUND_TO.toString(16)}`]);
-
-/** Only raises a balance, and only of who has next to nothing: more than its fees is of no use to anybody. */
-async function fund(link: NodeLink, params: unknown, passed: Passed): Promise<boolean> {
-  const [account] = Array.isArray(params) ? (params as unknown[]) : [];
-  if (typeof account !== "string" || !isAddress(account, { strict: false }))
-    throw new NodeError({ code: -32_602, message: `${FUND_METHOD} takes one address` });
-  if (!(await isPoor(link, account))) return false;
-  const now = systemClock.monotonic();
-  passed.funded = passed.funded.filter((at) => now - at < 60_000);
-  if (passed.funded.length >= FUNDED_A_MINUTE)
-    throw new NodeError({ code: -32_005, message: `${FUND_METHOD} gives to ${FUNDED_A_MINUTE} accounts a minute` });
-  passed.funded = [...passed.funded, now];
-  await give(link, account);
-  passed.given.delete(account);
-  passed.given.add(account);
-  for (const first of passed.given) if (passed.given.size > MOST_GIVEN) passed.given.delete(first);
-  return true;
-}
-
-/**
- * What a trial may say: a transaction with no more gas than a block has, and a block. Overrides would let it run code that
- * nobody deployed.
- * @returns the parameters for the node
- */
-function trialParams(method: string, params: unknown): readonly unknown[] {
-  const [call, ...rest] = Array.isArray(params) ? (params as unknown[]) : [];
-  const refuse = (why: string): NodeError => new NodeError({ code: -32_602, message: `${method} ${why}` });
-  if (typeof call !== "object" || call === null) throw refuse("takes a transaction and a block");
-  if (rest.length > 1) throw refuse("takes no overrides here");
-  // The node knows both names.
-  const { gas, gasLimit, ...others } = call as Answer;
-  const named = gas ?? gasLimit ?? undefined;
-  if (named === undefined) return [others, ...rest];
-  if (typeof named !== "string" || !/^0x[\da-f]{1,64}$/i.test(named)) throw refuse("takes gas as a number in hex");
-  return [{ ...others, gas: BigInt(named) > BLOCK_GAS_LIMIT ? toHex(BLOCK_GAS_LIMIT) : named }, ...rest];
-}
-
-const badParams = (message: string): NodeError => new NodeError({ code: -32_602, message });
-
-/** An answer may have fewer blocks than were asked for. */
-function feeParams(params: unknown): readonly unknown[] {
-  const [blocks, newest, percentiles] = Array.isArray(params) ? (params as unknown[]) : [];
-  if (!["string", "number"].includes(typeof blocks) || !/^(0x[\da-f]{1,16}|\d{1,16})$/i.test(String(blocks)))
-    throw badParams("eth_feeHistory takes a number of blocks");
-  const isList = Array.isArray(percentiles);
-  if ((!isList && percentiles != null) || (isList && percentiles.length > MAX_FEE_PERCENTILES))
-    throw badParams(`eth_feeHistory takes ${MAX_FEE_PERCENTILES} percentiles at most`);
-  return [toHex(Math.min(Number(blocks), MAX_FEE_BLOCKS)), newest, percentiles ?? []];
-}
-
-function proofParams(params: unknown): unknown {
-  const keys: unknown = Array.isArray(params) ? params[1] : undefined;
-  if (Array.isArray(keys) && keys.length <= MAX_PROOF_KEYS) return params;
-  throw badParams(`eth_getProof takes a list of ${MAX_PROOF_KEYS} keys at most`);
-}
-
-/** @returns the parameters for the node: what costs it, or its answer, far more than the asking is bounded */
-function boundedParams(method: string, params: unknown): unknown {
-  if (TRIAL_METHODS.has(method)) return trialParams(method, params);
-  if (method === "eth_feeHistory") return feeParams(params);
-  return method === "eth_getProof" ? proofParams(params) : params;
+  readonly funds: DoorFunds;
 }
 
 function idOf(call: unknown): string | number | null {
@@ -240,7 +119,7 @@ async function answerOne(call: unknown, { link, onTransaction }: ChainDoorOption
   const known = idOf(call);
   if (typeof method !== "string") return failure(known, -32_600, "A request names a method.");
   try {
-    if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await fund(link, params, passed) };
+    if (method === FUND_METHOD) return { jsonrpc: "2.0", id: known, result: await passed.funds.fund(params) };
     if (!PUBLIC_METHODS.has(method))
       // In the words by which ethers knows that it has to do without a method.
       return failure(known, -32_601, `The method ${method.slice(0, 80)} does not exist for callers from outside.`);
@@ -366,10 +245,10 @@ export async function openChainDoor(options: ChainDoorOptions): Promise<ChainDoo
   const admitted = new Set<string>();
   const limits = { ...DOOR_LIMITS, ...options.limits };
   const pool = createDoorPool(options.link);
-  const given = new Set<Address>();
-  const server = serve(options, limits, admitted, { pool, given, funded: [] });
+  const funds = new DoorFunds(options.link);
+  const server = serve(options, limits, admitted, { pool, funds });
   const restore = async (): Promise<void> => {
-    for (const account of given) if (await isPoor(options.link, account)) await give(options.link, account);
+    await funds.restore();
     await pool.resend();
   };
   createConnectionLimit({ total: limits.sockets, perAddress: limits.socketsPerAddress })(server);

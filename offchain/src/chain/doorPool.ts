@@ -48,10 +48,51 @@ export interface DoorPool {
   close(): void;
 }
 
-interface Waiting {
-  readonly gas: bigint;
-  /** The block after which it came. */
-  readonly since: number;
+/** Gas of what waits for a block, or that the node was given and has not answered. */
+class WaitingGas {
+  readonly #link: NodeLink;
+  /** By hash: its gas, and the block after which it came. */
+  readonly #waiting = new Map<Hex, { readonly gas: bigint; readonly since: number }>();
+  #underWay = 0n;
+  #sweptAt = -1;
+
+  constructor(link: NodeLink) {
+    this.#link = link;
+  }
+
+  /** Whether strangers have room for so much more. */
+  hasRoom(gas: bigint): boolean {
+    const taken = [...this.#waiting.values()].reduce((sum, waiting) => sum + waiting.gas, this.#underWay);
+    return taken + gas <= STRANGERS_GAS;
+  }
+
+  /** The node is given one. @returns how to say that it answered */
+  give(gas: bigint): () => void {
+    this.#underWay += gas;
+    return () => void (this.#underWay -= gas);
+  }
+
+  add(hash: Hex, gas: bigint, block: number): void {
+    this.#waiting.set(hash, { gas, since: block });
+  }
+
+  /** Forgets those that are mined or gone, once a block. */
+  async sweep(block: number): Promise<void> {
+    if (this.#sweptAt === block) return;
+    this.#sweptAt = block;
+    for (const [hash, { since }] of this.#waiting) {
+      const found = (await this.#link.request("eth_getTransactionByHash", [hash])) as { blockNumber?: unknown } | null;
+      const pending = found !== null && (found.blockNumber ?? null) === null;
+      if (pending && block - since <= MOST_BLOCKS) continue;
+      if (pending) await this.#link.request("anvil_dropTransaction", [hash]);
+      this.#waiting.delete(hash);
+    }
+  }
+
+  /** Nothing waits in a node that has just begun. */
+  clear(): void {
+    this.#waiting.clear();
+  }
 }
 
 interface Kept {
@@ -59,78 +100,85 @@ interface Kept {
   readonly gas: bigint;
 }
 
-export function createDoorPool(link: NodeLink): DoorPool {
-  const own = new Set<string>();
-  const waiting = new Map<Hex, Waiting>();
-  /** Gas of those that the node was given and has not answered. */
-  let underWay = 0n;
-  /** What passed, oldest first. */
-  const passed = new Map<Hex, Kept>();
-  let characters = 0;
-  let starts = 0;
+/** What passed of late. */
+class KeptTransactions {
+  /** By hash, the oldest first. */
+  readonly #passed = new Map<Hex, Kept>();
+  #characters = 0;
+
+  keep(hash: Hex, kept: Kept): void {
+    this.#forget(hash);
+    this.#passed.set(hash, kept);
+    this.#characters += kept.raw.length;
+    for (const oldest of this.#passed.keys()) {
+      if (this.#passed.size <= MOST_KEPT && this.#characters <= MOST_CHARACTERS) return;
+      this.#forget(oldest);
+    }
+  }
+
+  all(): [hash: Hex, kept: Kept][] {
+    return [...this.#passed];
+  }
+
+  #forget(hash: Hex): void {
+    this.#characters -= this.#passed.get(hash)?.raw.length ?? 0;
+    this.#passed.delete(hash);
+  }
+}
+
+/** The run's own accounts, and what they sent. */
+class OwnAccounts {
+  readonly #own = new Set<string>();
   /**
    * One signature at a time is looked at, the rest of the process does its work between two; as many wait for that as the door
    * lets requests be at work.
    */
-  const inTurn = pLimit(1);
+  readonly #inTurn = pLimit(1);
   /** Of the long ones a single one is among those: a crowd of them is before none that is short. */
-  const longInTurn = pLimit(1);
-  let sweptAt = -1;
+  readonly #longInTurn = pLimit(1);
 
-  const blockNumber = async (): Promise<number> => Number(await link.request("eth_blockNumber"));
-  const taken = (): bigint => [...waiting.values()].reduce((sum, { gas }) => sum + gas, underWay);
-  /** Forgets those that are mined or gone, once a block. */
-  const sweep = async (block: number): Promise<void> => {
-    if (sweptAt === block) return;
-    sweptAt = block;
-    for (const [hash, { since }] of waiting) {
-      const found = (await link.request("eth_getTransactionByHash", [hash])) as { blockNumber?: unknown } | null;
-      const pending = found !== null && (found.blockNumber ?? null) === null;
-      if (pending && block - since <= MOST_BLOCKS) continue;
-      if (pending) await link.request("anvil_dropTransaction", [hash]);
-      waiting.delete(hash);
-    }
-  };
-  const look = (raw: Hex): Promise<boolean> =>
-    inTurn(async () => {
+  trust(accounts: readonly Address[]): void {
+    for (const account of accounts) this.#own.add(account.toLowerCase());
+  }
+
+  /** To find the run's own among those that are too many. */
+  sent(raw: Hex): Promise<boolean> {
+    return raw.length > hexLength(SHORT_BYTES) ? this.#longInTurn(() => this.#look(raw)) : this.#look(raw);
+  }
+
+  #look(raw: Hex): Promise<boolean> {
+    return this.#inTurn(async () => {
       await nextTurn();
       try {
-        return own.has((await recoverTransactionAddress({ serializedTransaction: raw as never })).toLowerCase());
+        const sender = await recoverTransactionAddress({ serializedTransaction: raw as never });
+        return this.#own.has(sender.toLowerCase());
       } catch {
         return false;
       }
     });
-  /** To find the run's own among those that are too many. */
-  const isOwn = (raw: Hex): Promise<boolean> =>
-    raw.length > hexLength(SHORT_BYTES) ? longInTurn(() => look(raw)) : look(raw);
+  }
+}
 
-  const forget = (hash: Hex): void => {
-    characters -= passed.get(hash)?.raw.length ?? 0;
-    passed.delete(hash);
-  };
-  const keep = (hash: Hex, raw: Hex, gas: bigint): void => {
-    forget(hash);
-    passed.set(hash, { raw, gas });
-    characters += raw.length;
-    for (const oldest of passed.keys()) {
-      if (passed.size <= MOST_KEPT && characters <= MOST_CHARACTERS) return;
-      forget(oldest);
-    }
-  };
+export function createDoorPool(link: NodeLink): DoorPool {
+  const own = new OwnAccounts();
+  const waiting = new WaitingGas(link);
+  const passed = new KeptTransactions();
+  let starts = 0;
+
+  const blockNumber = async (): Promise<number> => Number(await link.request("eth_blockNumber"));
   /** Hands a transaction to the node. @throws NodeError */
   const give = async (raw: Hex, gas: bigint, block: number): Promise<unknown> => {
-    underWay += gas;
+    const answered = waiting.give(gas);
     try {
       const result = await link.request("eth_sendRawTransaction", [raw]);
       const hash = keccak256(raw);
-      waiting.set(hash, { gas, since: block });
-      keep(hash, raw, gas);
+      waiting.add(hash, gas, block);
+      passed.keep(hash, { raw, gas });
       return result;
     } finally {
-      underWay -= gas;
+      answered();
     }
   };
-
   /** One that cannot be any more, for its nonce is used or its sender has no coins, is left out. */
   const giveAgain = async ({ raw, gas }: Kept): Promise<void> => {
     try {
@@ -141,38 +189,33 @@ export function createDoorPool(link: NodeLink): DoorPool {
   };
   /** Until one more of theirs finds place, or it is of no use any more. */
   const room = async (gas: bigint, isEnded: () => boolean): Promise<void> => {
-    while (!isEnded() && taken() + gas > STRANGERS_GAS) {
-      await sweep(await blockNumber());
-      if (taken() + gas > STRANGERS_GAS) await systemClock.sleep(ROOM_EVERY_MS);
+    while (!isEnded() && !waiting.hasRoom(gas)) {
+      await waiting.sweep(await blockNumber());
+      if (!waiting.hasRoom(gas)) await systemClock.sleep(ROOM_EVERY_MS);
     }
   };
 
   return {
-    trust: (accounts) => accounts.forEach((account) => own.add(account.toLowerCase())),
+    trust: (accounts) => own.trust(accounts),
     send: async (params) => {
       const [raw] = Array.isArray(params) ? (params as unknown[]) : [];
       const gas = gasOf(raw);
       const block = await blockNumber();
-      if (taken() + gas > STRANGERS_GAS) await sweep(block);
-      if (taken() + gas > STRANGERS_GAS && !(await isOwn(raw as Hex)))
-        throw new NodeError({
-          code: -32_005,
-          message: `transactions with ${STRANGERS_GAS} gas in all wait for a block here: try again after the next, with that much at most`,
-        });
+      if (!waiting.hasRoom(gas)) await waiting.sweep(block);
+      if (!waiting.hasRoom(gas) && !(await own.sent(raw as Hex))) throw noRoom();
       return give(raw as Hex, gas, block);
     },
     resend: async () => {
       starts += 1;
       const start = starts;
       const isEnded = (): boolean => start !== starts;
-      // Nothing waits in a node that has just begun.
       waiting.clear();
       const ours: Kept[] = [];
       const theirs: Kept[] = [];
-      for (const [hash, kept] of new Map(passed)) {
+      for (const [hash, kept] of passed.all()) {
         if (isEnded()) return;
         if ((await link.request("eth_getTransactionReceipt", [hash])) === null)
-          ((await isOwn(kept.raw)) ? ours : theirs).push(kept);
+          ((await own.sent(kept.raw)) ? ours : theirs).push(kept);
       }
       for (const kept of ours) if (!isEnded()) await giveAgain(kept);
       for (const kept of theirs) {
@@ -183,6 +226,12 @@ export function createDoorPool(link: NodeLink): DoorPool {
     close: () => void (starts += 1),
   };
 }
+
+const noRoom = (): NodeError =>
+  new NodeError({
+    code: -32_005,
+    message: `transactions with ${STRANGERS_GAS} gas in all wait for a block here: try again after the next, with that much at most`,
+  });
 
 /** What a signed transaction may use. @throws NodeError */
 function gasOf(raw: unknown): bigint {

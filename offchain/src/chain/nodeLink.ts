@@ -45,81 +45,128 @@ const OVERTAKEN_TRIES = 5;
 const isOvertaken = (error: unknown): boolean =>
   error instanceof NodeError && error.answer.message.includes("BlockOutOfRangeError");
 
+const unreachable = (why: string, cause?: unknown): RetryableError =>
+  new RetryableError("CHAIN_UNREACHABLE", `The embedded chain ${why}: try again in a moment.`, {
+    ...(cause !== undefined && { cause }),
+  });
+
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly timer: NodeJS.Timeout;
 }
 
-const unreachable = (why: string, cause?: unknown): RetryableError =>
-  new RetryableError("CHAIN_UNREACHABLE", `The embedded chain ${why}: try again in a moment.`, {
-    ...(cause !== undefined && { cause }),
+/** Calls that wait for their answers, by id. */
+class PendingCalls {
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** @returns its id */
+  add(call: Omit<Pending, "timer">, timeout: number): number {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const timer = setTimeout(() => this.#take(id)?.reject(unreachable("did not answer in time")), timeout);
+    this.#pending.set(id, { ...call, timer });
+    return id;
+  }
+
+  #take(id: number): Pending | undefined {
+    const call = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (call) clearTimeout(call.timer);
+    return call;
+  }
+
+  /** @returns false where the line is no JSON */
+  answer(line: string): boolean {
+    let message: { id?: unknown; result?: unknown; error?: { code: number; message: string } };
+    try {
+      message = JSON.parse(line) as typeof message;
+    } catch {
+      return false;
+    }
+    const call = typeof message.id === "number" ? this.#take(message.id) : undefined;
+    if (message.error) call?.reject(new NodeError(message.error));
+    else call?.resolve(message.result);
+    return true;
+  }
+
+  /**
+   * Gives up the call whose answer is too long: which it is stands at the answer's beginning. The others' answers come after it.
+   * @returns false where it does not stand there
+   */
+  refuseLong(beginning: string): boolean {
+    const [, id] = /^\s*\{\s*"jsonrpc":\s*"2\.0",\s*"id":\s*(\d+)/.exec(beginning) ?? [];
+    if (id === undefined) return false;
+    this.#take(Number(id))?.reject(new NodeError({ code: -32_005, message: "its answer is too long: ask for less" }));
+    return true;
+  }
+
+  rejectAll(error: RetryableError): void {
+    for (const id of this.#pending.keys()) this.#take(id)?.reject(error);
+  }
+}
+
+interface LineReader {
+  readonly onLine: (line: string) => void;
+  /** Told the beginning of a line that becomes too long. @returns whether its rest is skipped and what follows is read */
+  readonly onTooLong: (beginning: string) => boolean;
+}
+
+/** Reads answers, one a line, with a bound on each. */
+function readLines(socket: Socket, { onLine, onTooLong }: LineReader): void {
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  let skipping = false;
+  socket.on("data", (chunk: Buffer) => {
+    let rest = chunk;
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      parts.push(rest.subarray(0, end));
+      if (!skipping) onLine(Buffer.concat(parts).toString());
+      skipping = false;
+      parts = [];
+      bytes = 0;
+      rest = rest.subarray(end + 1);
+    }
+    bytes += rest.length;
+    if (rest.length === 0 || skipping) return;
+    parts.push(rest);
+    if (bytes <= MAX_ANSWER_BYTES || !onTooLong(parts[0]!.subarray(0, 128).toString())) return;
+    parts = [];
+    skipping = true;
   });
+}
 
 /** @param path of the node's socket, or the name of its pipe on Windows */
 export function openNodeLink(path: string, options: NodeLinkOptions = {}): NodeLink {
   const timeout = options.timeout ?? 30_000;
-  const pending = new Map<number, Pending>();
+  const pending = new PendingCalls();
   let socket: Socket | undefined;
-  let lastId = 0;
   let closed = false;
-
-  const settle = (id: number): Pending | undefined => {
-    const call = pending.get(id);
-    pending.delete(id);
-    if (call) clearTimeout(call.timer);
-    return call;
-  };
 
   const drop = (from: Socket, error: RetryableError): void => {
     from.destroy();
     if (socket !== from) return;
     socket = undefined;
-    for (const id of pending.keys()) settle(id)?.reject(error);
+    pending.rejectAll(error);
   };
-
-  function answer(from: Socket, line: string): void {
-    let message: { id?: unknown; result?: unknown; error?: { code: number; message: string } };
-    try {
-      message = JSON.parse(line) as typeof message;
-    } catch (error) {
-      drop(from, unreachable("answered with something that is no JSON", error));
-      return;
-    }
-    const call = typeof message.id === "number" ? settle(message.id) : undefined;
-    if (message.error) call?.reject(new NodeError(message.error));
-    else call?.resolve(message.result);
-  }
 
   function open(): Socket {
     const opened = connect(path);
-    let parts: Buffer[] = [];
-    let bytes = 0;
-    let skipping = false;
     opened.on("connect", () => options.onConnect?.());
-    opened.on("data", (chunk: Buffer) => {
-      let rest = chunk;
-      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-        parts.push(rest.subarray(0, end));
-        if (!skipping) answer(opened, Buffer.concat(parts).toString());
-        skipping = false;
-        parts = [];
-        bytes = 0;
-        rest = rest.subarray(end + 1);
-      }
-      bytes += rest.length;
-      if (rest.length === 0 || skipping) return;
-      parts.push(rest);
-      if (bytes <= MAX_ANSWER_BYTES) return;
-      // Whose it is stands at its beginning; the others' answers come after it.
-      const [, id] = /^\s*\{\s*"jsonrpc":\s*"2\.0",\s*"id":\s*(\d+)/.exec(parts[0]!.subarray(0, 128).toString()) ?? [];
-      if (id === undefined) {
-        drop(opened, unreachable("answered at too great a length"));
-        return;
-      }
-      settle(Number(id))?.reject(new NodeError({ code: -32_005, message: "its answer is too long: ask for less" }));
-      parts = [];
-      skipping = true;
+    readLines(opened, {
+      onLine: (line) => {
+        if (!pending.answer(line)) drop(opened, unreachable("answered with something that is no JSON"));
+      },
+      onTooLong: (beginning) => {
+        const refused = pending.refuseLong(beginning);
+        if (!refused) drop(opened, unreachable("answered at too great a length"));
+        return refused;
+      },
     });
     opened.on("error", (error) => drop(opened, unreachable("does not answer", error)));
     opened.on("close", () => drop(opened, unreachable("ended")));
@@ -130,18 +177,9 @@ export function openNodeLink(path: string, options: NodeLinkOptions = {}): NodeL
 
   const ask = (method: string, params: unknown): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      if (closed) {
-        reject(unreachable("is being shut down"));
-        return;
-      }
-      if (pending.size >= MOST_PENDING) {
-        reject(unreachable("is asked too much at once"));
-        return;
-      }
-      lastId += 1;
-      const id = lastId;
-      const timer = setTimeout(() => settle(id)?.reject(unreachable("did not answer in time")), timeout);
-      pending.set(id, { resolve, reject, timer });
+      if (closed) return reject(unreachable("is being shut down"));
+      if (pending.size >= MOST_PENDING) return reject(unreachable("is asked too much at once"));
+      const id = pending.add({ resolve, reject }, timeout);
       socket ??= open();
       socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
     });
