@@ -178,6 +178,22 @@ async function readDocument(
   return raw;
 }
 
+/** Keeps a block of a CAR, which a store verifies. */
+type Keep = (digest: Digest, data: Uint8Array | ByteChunks, bytes: number) => Promise<void>;
+
+/** The rest of a CAR: the blocks that are needed, by their lengths, in any order, each once and no others. */
+async function takeBlocks(car: CarSource, needed: Map<Digest, number>, keep: Keep): Promise<void> {
+  for (let head = await car.next(); head; head = await car.next()) {
+    const bytes = needed.get(head.digest);
+    if (bytes === undefined) throw invalidCar(`block ${cidOf(head.digest)} is not needed, or is there twice`);
+    if (bytes !== head.bytes) throw invalidCar(`block ${cidOf(head.digest)} has ${head.bytes} bytes, ${bytes} are due`);
+    needed.delete(head.digest);
+    await keep(head.digest, car.take(bytes), bytes);
+  }
+  const [missing] = needed.keys();
+  if (missing !== undefined) throw invalidCar(`block ${cidOf(missing)} is missing`);
+}
+
 /**
  * Reads a model's CAR into a store, in one pass and bounded memory. Every block is verified against its CID; blocks that
  * neither bundle nor manifest name, or name with another length, are refused before they are stored, and so is a file with a
@@ -198,7 +214,7 @@ export async function importModel(
 ): Promise<Model> {
   const car = await openCar(chunks);
   const added: Digest[] = [];
-  const keep = async (digest: Digest, data: Uint8Array | ByteChunks, bytes: number): Promise<void> => {
+  const keep: Keep = async (digest, data, bytes) => {
     const fresh = !(await store.has(digest));
     await store.put(data, { digest, bytes });
     if (fresh) added.push(digest);
@@ -218,16 +234,7 @@ export async function importModel(
     const limit = options.maxBytes ?? 2 ** 40;
     if (sum > limit) throw invalidCar(`its blocks have ${sum} bytes, allowed are ${limit}`);
     for (const digest of kept.keys()) needed.delete(digest);
-    for (let head = await car.next(); head; head = await car.next()) {
-      const bytes = needed.get(head.digest);
-      if (bytes === undefined) throw invalidCar(`block ${cidOf(head.digest)} is not needed, or is there twice`);
-      if (bytes !== head.bytes)
-        throw invalidCar(`block ${cidOf(head.digest)} has ${head.bytes} bytes, ${bytes} are due`);
-      needed.delete(head.digest);
-      await keep(head.digest, car.take(bytes), bytes);
-    }
-    const [missing] = needed.keys();
-    if (missing !== undefined) throw invalidCar(`block ${cidOf(missing)} is missing`);
+    await takeBlocks(car, needed, keep);
     for (const role of options.checkProgram ? programRoles : [])
       options.checkProgram?.(await store.get(asDigest(bundle.programs[role].digest), MAX_PROGRAM_BYTES), role);
     // The documents come last, the bundle after all: where it is, everything is.
