@@ -2,8 +2,8 @@
 import { decodeErrorResult, type Hex } from "viem";
 import { errorsAbi } from "./abis/index.ts";
 import { CotrainError } from "./baseErrors.ts";
-import * as contractErrors from "./contractErrors.ts";
-import { ContractError } from "./contractErrors.ts";
+import * as contractErrors from "./contractErrors/index.ts";
+import { ContractError } from "./contractErrors/index.ts";
 
 type AnyClass = new (args: readonly unknown[], options: { readonly cause?: unknown }) => ContractError;
 

@@ -1,0 +1,55 @@
+/** What a class for a custom error is made of, and the words that its sentences share. */
+import type { AbiParametersToPrimitiveTypes, ExtractAbiError, ExtractAbiErrorNames } from "abitype";
+import { formatUnits, type Hex, hexToString } from "viem";
+import type { errorsAbi } from "../abis/index.ts";
+import { CotrainError, type CotrainErrorOptions } from "../baseErrors.ts";
+
+export type ContractErrorName = ExtractAbiErrorNames<typeof errorsAbi>;
+
+/** Arguments of an error, in the order of its declaration. */
+export type ContractErrorArgs<N extends ContractErrorName> = AbiParametersToPrimitiveTypes<
+  ExtractAbiError<typeof errorsAbi, N>["inputs"]
+>;
+
+/** A contract refused. `errorName` is the contract's own name for it; `Error` and `Panic` are Solidity's. */
+export class ContractError extends CotrainError {
+  override readonly name: string = "ContractError";
+  readonly errorName: string;
+  readonly args: readonly unknown[];
+
+  constructor(errorName: string, args: readonly unknown[], message: string, options: CotrainErrorOptions = {}) {
+    const code = errorName.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "_").toUpperCase();
+    super(code, message, { ...options, details: { ...options.details, revert: errorName } });
+    this.errorName = errorName;
+    this.args = args;
+  }
+}
+
+/** A class of `ContractError` for one custom error. */
+export interface ContractErrorClass<N extends ContractErrorName> {
+  new (args: ContractErrorArgs<N>, options?: CotrainErrorOptions): ContractError & { readonly errorName: N };
+  readonly errorName: N;
+}
+
+/** Makes the class of one custom error. @param sentence what it says to a user, of its arguments */
+export function define<N extends ContractErrorName>(
+  errorName: N,
+  sentence: (...args: ContractErrorArgs<N>) => string,
+  retryable = false,
+): ContractErrorClass<N> {
+  const Class = class extends ContractError {
+    static readonly errorName = errorName;
+    override readonly name = `${errorName}Error`;
+    declare readonly errorName: N;
+
+    constructor(args: ContractErrorArgs<N>, options: CotrainErrorOptions = {}) {
+      super(errorName, args, sentence(...args), { retryable, ...options });
+    }
+  };
+  return Object.defineProperty(Class, "name", { value: `${errorName}Error` });
+}
+
+export const time = (seconds: bigint | number): string => new Date(Number(seconds) * 1_000).toISOString();
+export const shares = (amount: bigint): string => `${formatUnits(amount, 18)} shares`;
+/** A name that a contract gives as bytes32. */
+export const word = (hex: Hex): string => hexToString(hex, { size: 32 });

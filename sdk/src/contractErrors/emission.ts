@@ -1,0 +1,24 @@
+/** Errors of Emission. */
+import { define, shares } from "./define.ts";
+
+export const EmissionAboveYearlyCapError = define(
+  "EmissionAboveYearlyCap",
+  (perYear, cap) => `The budget comes to ${shares(perYear)} a year, above the yearly cap of ${shares(cap)}.`,
+);
+export const EmissionBadRangeError = define(
+  "EmissionBadRange",
+  (from, to, current) => `Epochs ${from} to ${to} are no range from 1 on that ends at the current epoch ${current}.`,
+);
+export const EmissionNotDistributorError = define(
+  "EmissionNotDistributor",
+  (kind, caller) => `${caller} does not distribute emission of kind ${kind}.`,
+);
+export const EmissionOverBudgetError = define(
+  "EmissionOverBudget",
+  (amount, authorisable) => `${shares(amount)} are more than the ${shares(authorisable)} that the epochs still allow.`,
+);
+export const EmissionSplitError = define(
+  "EmissionSplit",
+  (sum) => `The split sums to ${sum} basis points; it must sum to 10000.`,
+);
+export const EmissionUnknownModelError = define("EmissionUnknownModel", (modelId) => `There is no model ${modelId}.`);

@@ -1,0 +1,14 @@
+/**
+ * One class for each custom error that a contract can revert with, named as the contract names it, with the sentence a user
+ * can act on. `decodeError` makes them; `error instanceof ComputeRewardsExpiredError` tells them apart.
+ */
+export { ContractError, type ContractErrorArgs, type ContractErrorClass, type ContractErrorName } from "./define.ts";
+export * from "./checkpointRegistry.ts";
+export * from "./computeRewards.ts";
+export * from "./emission.ts";
+export * from "./governance.ts";
+export * from "./models.ts";
+export * from "./openZeppelin.ts";
+export * from "./runRegistry.ts";
+export * from "./shares.ts";
+export * from "./validatorSet.ts";

@@ -1,0 +1,34 @@
+/** Errors of ValidatorSet. */
+import { define } from "./define.ts";
+
+export const ValidatorSetBadSignerError = define(
+  "ValidatorSetBadSigner",
+  (signer) =>
+    `${signer} signed, but is not in the validator set, or the signatures are not in ascending order of signer.`,
+);
+export const ValidatorSetChangedThisEpochError = define(
+  "ValidatorSetChangedThisEpoch",
+  (modelId, epoch) => `The validators of model ${modelId} have changed in epoch ${epoch} already; wait for the next.`,
+  true,
+);
+export const ValidatorSetNoQuorumError = define(
+  "ValidatorSetNoQuorum",
+  (count, threshold) => `${count} validators signed, ${threshold} are needed.`,
+);
+export const ValidatorSetNotAscendingError = define(
+  "ValidatorSetNotAscending",
+  (previous, next) => `Validators come strictly ascending and are never zero, but ${next} comes after ${previous}.`,
+);
+export const ValidatorSetSizeError = define("ValidatorSetSize", (size) => `A set has 1 to 64 validators, not ${size}.`);
+export const ValidatorSetThresholdError = define(
+  "ValidatorSetThreshold",
+  (threshold, size) => `The threshold ${threshold} must be at least two thirds and at most all of ${size} validators.`,
+);
+export const ValidatorSetTooManyChangesError = define(
+  "ValidatorSetTooManyChanges",
+  (changes, allowed) => `${changes} validators change at once; ${allowed} may in one epoch.`,
+);
+export const ValidatorSetUnknownVersionError = define(
+  "ValidatorSetUnknownVersion",
+  (modelId, version) => `Model ${modelId} has no validator set ${version}.`,
+);
