@@ -1,7 +1,7 @@
 /**
  * @cotrain/sdk/protocol: ids, digests, signed structs, documents, layouts and messages that coordinator, workers,
  * validators, contracts and dApps share. Browser-safe: no file, no socket, no Node API. Start at typedData.ts (what is
- * signed), documents.ts (what is published) and messages.ts (what is sent).
+ * signed), documents.ts and epochDocuments.ts (what is published) and messages.ts (what is sent).
  */
 export * from "./canonicalJson.ts";
 export * from "./client.ts";
@@ -9,6 +9,7 @@ export * from "./codes.ts";
 export * from "./contribution.ts";
 export * from "./digest.ts";
 export * from "./documents.ts";
+export * from "./epochDocuments.ts";
 export * from "./fields.ts";
 export * from "./head.ts";
 export * from "./ids.ts";

@@ -1,6 +1,7 @@
 /** The coordinator's HTTP API: one schema per body, the single source for validation, OpenAPI and the client's types. */
 import { type Static, Type } from "typebox";
-import { Assignment, PayloadHeader, SignedVerdict } from "./documents.ts";
+import { Assignment, PayloadHeader } from "./documents.ts";
+import { SignedVerdict } from "./epochDocuments.ts";
 import { Address20, Count, Decimal, Hash32, ShownAddress, Signature65, Uint16, Uint32 } from "./fields.ts";
 import { RunParamsWire } from "./params.ts";
 import { wireSchema, type WireStruct } from "./typedData.ts";
