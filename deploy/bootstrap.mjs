@@ -35,13 +35,17 @@ function refuse(sentence) {
   process.exit(1);
 }
 
+/** What Linux says of its processors; empty elsewhere. */
+const readCpuinfo = (platform) =>
+  platform === "linux" && existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";
+
 /** Refuses what cannot work, in one sentence each: old Node, platforms without a runtime, musl, x86 without AVX2. */
 export function checkMachine({
   node = process.versions.node,
   platform = process.platform,
   arch = process.arch,
   glibc = process.report.getReport().header.glibcVersionRuntime,
-  cpuinfo = platform === "linux" && existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "",
+  cpuinfo = readCpuinfo(platform),
 } = {}) {
   if (Number(node.split(".")[0]) < 20)
     return `Node ${node} is too old: Node 20 or newer is needed (see https://nodejs.org).`;

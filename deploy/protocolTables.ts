@@ -86,28 +86,30 @@ function typeOf(schema: Schema): string {
     if (known) return known;
     throw new TypeError(`docs/protocol.md has no word for the pattern ${schema.pattern}.`);
   }
-  switch (schema.type) {
-    case "integer":
-    case "number": {
-      const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
-      const range = `${schema.type}${bounds(minimum, maximum, exclusiveMinimum, exclusiveMaximum)}`;
-      return ranges[range] ?? range;
-    }
-    case "string":
-      return `text${bounds(schema.minLength, schema.maxLength)}`;
-    case "array":
-      return `list${bounds(schema.minItems, schema.maxItems)}`;
-    case "object": {
-      const [value] = Object.values(schema.patternProperties ?? {});
-      return value ? `map to ${typeOf(value)}` : (nameOf(schema) ?? "object");
-    }
-    case "boolean":
-    case "null":
-      return schema.type;
-    default:
-      throw new TypeError(`docs/protocol.md has no word for the schema ${JSON.stringify(schema)}.`);
-  }
+  const word = words[schema.type ?? ""];
+  if (word) return word(schema);
+  throw new TypeError(`docs/protocol.md has no word for the schema ${JSON.stringify(schema)}.`);
 }
+
+function numberWord(schema: Schema): string {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
+  const range = `${schema.type}${bounds(minimum, maximum, exclusiveMinimum, exclusiveMaximum)}`;
+  return ranges[range] ?? range;
+}
+
+/** What the page calls a value of each JSON type. */
+const words: Readonly<Record<string, (schema: Schema) => string>> = {
+  integer: numberWord,
+  number: numberWord,
+  string: ({ minLength, maxLength }) => `text${bounds(minLength, maxLength)}`,
+  array: ({ minItems, maxItems }) => `list${bounds(minItems, maxItems)}`,
+  object: (schema) => {
+    const [value] = Object.values(schema.patternProperties ?? {});
+    return value ? `map to ${typeOf(value)}` : (nameOf(schema) ?? "object");
+  },
+  boolean: () => "boolean",
+  null: () => "null",
+};
 
 /** One row per field, those of inner objects by their path: `fragments[].digest`. */
 function rowsOf(schema: Schema, path = ""): string[][] {
