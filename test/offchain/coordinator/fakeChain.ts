@@ -2,7 +2,6 @@
 import {
   type Address,
   type Attestation,
-  type ContractAddresses,
   type Digest,
   digestOfJson,
   type EpochManifest,
@@ -23,18 +22,7 @@ import { type ManualClock, RetryableError, UserError } from "../../../offchain/s
 import type { FeeWait, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
-
-const address = (byte: string): Address => `0x${byte.repeat(20)}`;
-
-export const modelContracts = { shares: address("a7"), governor: address("a8"), timelock: address("a9") };
-export const contracts: ContractAddresses = {
-  modelRegistry: address("a1"),
-  runRegistry: address("a2"),
-  checkpointRegistry: address("a3"),
-  validatorSet: address("a4"),
-  emission: address("a5"),
-  computeRewards: address("a6"),
-};
+import { contracts, modelContracts } from "../contracts.ts";
 
 /** Seconds. */
 export const EPOCH = 16;

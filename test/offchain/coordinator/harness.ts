@@ -65,7 +65,8 @@ import {
 } from "../../../offchain/src/service/index.ts";
 import { type BlobStore, type FragmentState, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
-import { contracts, createFakeChain, type FakeChain } from "./fakeChain.ts";
+import { contracts } from "../contracts.ts";
+import { createFakeChain, type FakeChain } from "./fakeChain.ts";
 
 export const START = 1_790_000_000_000;
 export const runId = `0x${"b1".repeat(32)}` as RunId;
@@ -546,3 +547,21 @@ export async function attest(harness: Harness, validator: PrivateKeyAccount): Pr
 }
 
 export const hashOf = (receipt: Receipt): Hex => hashReceipt(receipt);
+
+/** A run, and two workers that have joined it. */
+export async function openPair(
+  options?: HarnessOptions,
+): Promise<{ readonly harness: Harness; readonly workers: [TestWorker, TestWorker] }> {
+  const harness = await openHarness(options);
+  const workers: [TestWorker, TestWorker] = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  return { harness, workers };
+}
+
+/** Lets the first epoch end, be signed by two validators, and become active. */
+export async function settleFirstEpoch(harness: Harness): Promise<void> {
+  const attested = async (): Promise<boolean> => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
+  await elapse(harness, attested, "the epoch");
+  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+  await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
+}

@@ -4,14 +4,11 @@
  */
 import {
   type Address,
-  defaultScreening,
   type Digest,
   digestOfJson,
   headHash,
   type Hex,
-  type ModelId,
   outcomeCode,
-  type RunId,
   type RunParams,
   runParamsToWire,
   zeroHash,
@@ -31,34 +28,13 @@ import { violationsOf } from "../../../offchain/src/coordinator/machine/invarian
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
-import type { RunFacts, RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
+import type { RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { type GatePass, passHolds, searchHarm } from "../../../offchain/src/diloco/index.ts";
 import { params as harnessParams } from "./harness.ts";
+import { build, elements, facts, fragmentOf, runId, START } from "./simulated.ts";
 
-const START = 1_790_000_000_000;
 /** Ms of one tick. */
 const TICK = 250;
-const runId = `0x${"b1".repeat(32)}` as RunId;
-const build = `0x${"d1".repeat(32)}` as Digest;
-const elements = [300, 256];
-const facts: RunFacts = {
-  runId,
-  modelId: `0x${"b2".repeat(32)}` as ModelId,
-  chainId: 31_337,
-  checkpointRegistry: `0x${"a3".repeat(20)}`,
-  table: zeroHash,
-  elements,
-  sequence: 16,
-  seed: runId,
-  screening: defaultScreening,
-};
-const shardOf = (name: string, index: number) => ({
-  index,
-  digest: digestOfJson(name),
-  bytes: 100,
-  parameters: { offset: 0, bytes: 50, digest: digestOfJson(`${name}/p`) },
-  outer: { offset: 50, bytes: 50, digest: digestOfJson(`${name}/o`) },
-});
 
 /**
  * honest: works and delivers. poisoner: too, what raises the loss of whatever it is part of. idle: only heartbeats. boaster: says that it is nearly done, for ever. late: delivers after the
@@ -247,7 +223,7 @@ export function play(scene: Scene): Outcome {
       if (effect.kind === "setTimer" && now >= effect.due) offer({ type: "TimerFired", key, reports: reports() });
       else if (effect.kind === "reduceSync") {
         const { round, fragment } = effect;
-        const shard = shardOf(`${round}/${fragment}`, fragment);
+        const shard = fragmentOf(`${round}/${fragment}`, fragment);
         offer({
           type: "SyncReduced",
           key,
@@ -426,7 +402,7 @@ function begin(params: RunParams): RunState {
       step: 0,
       tokens: 0,
       paramsVersion: 1,
-      fragments: elements.map((_, index) => shardOf(`0/${index}`, index)),
+      fragments: elements.map((_, index) => fragmentOf(`0/${index}`, index)),
     },
     head,
     anchor: { transaction: null, block: 1, anchoredAt: START / 1_000, epoch: 1 },

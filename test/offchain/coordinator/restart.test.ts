@@ -23,7 +23,19 @@ import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { replay } from "../../../offchain/src/coordinator/machine/logics.ts";
 import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
-import { attest, elapse, hashOf, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
+import {
+  attest,
+  elapse,
+  hashOf,
+  type Harness,
+  openHarness,
+  openPair,
+  OPERATOR,
+  runId,
+  type TestWorker,
+  until,
+  validators,
+} from "./harness.ts";
 import { addressOf, play } from "./liveness.ts";
 
 let harness: Harness | undefined;
@@ -32,12 +44,26 @@ afterEach(async () => {
   harness = undefined;
 });
 
+/** A run, and two workers that have joined it. */
+async function pair() {
+  const { harness: opened, workers } = await openPair();
+  harness = opened;
+  const [a, b] = workers;
+  return { harness: opened, a, b };
+}
+
+/** So many first rounds, of each of which the checkpoint is anchored before the next begins. */
+async function anchorRounds({ run }: Harness, workers: readonly TestWorker[], count: number): Promise<void> {
+  for (let round = 1; round <= count; round++) {
+    for (const worker of workers) await worker.train();
+    const anchored = (): boolean => run.driver.state.heads.filter(({ anchor }) => anchor).length === round + 1;
+    await until(anchored, "the anchor");
+  }
+}
+
 describe("a coordinator that is killed", () => {
   it("in a round goes on with the same round, and workers with their work", async () => {
-    harness = await openHarness();
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
+    const { harness, a, b } = await pair();
     const { prepared, reply } = await a.train();
     const mine = b.prepare(await b.assigned());
     await b.upload(mine);
@@ -50,7 +76,7 @@ describe("a coordinator that is killed", () => {
     expect(await b.assigned()).toEqual(mine.assignment);
     await b.submit(mine);
     expect(await a.submit(prepared)).toEqual(reply);
-    await until(() => harness!.run.driver.state.round === 1, "round 1");
+    await until(() => harness.run.driver.state.round === 1, "round 1");
     expect(harness.run.driver.state.checkpoint.tokens).toBe(256);
   });
 
@@ -90,10 +116,7 @@ describe("a coordinator that is killed", () => {
   });
 
   it("while a round closes finishes it", async () => {
-    harness = await openHarness();
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
+    const { harness, a, b } = await pair();
     await a.train();
     // Killed as soon as the last receipt is durable, before anything is reduced.
     const { driver } = harness.run;
@@ -108,7 +131,7 @@ describe("a coordinator that is killed", () => {
     await closed;
     await harness.restart();
     await last;
-    await until(() => harness!.run.driver.state.round === 1, "round 1");
+    await until(() => harness.run.driver.state.round === 1, "round 1");
     expect(harness.run.driver.state.checkpoint.tokens).toBe(256);
     // point 9: nobody heard of it yet; the next work tells, and the receipt is acknowledged as then.
     await b.join();
@@ -122,38 +145,25 @@ describe("a coordinator that is killed", () => {
 
 describe("a chain", () => {
   it("that is away does not stop training; heads are posted later, once, in order", async () => {
-    harness = await openHarness();
+    const { harness, a, b } = await pair();
     const { chain } = harness;
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
     chain.away = true;
     for (let round = 1; round <= 3; round++) {
       await a.train();
       await b.train();
-      await until(() => harness!.run.driver.state.round === round, `round ${round}`);
+      await until(() => harness.run.driver.state.round === round, `round ${round}`);
     }
     expect(chain.heads.length).toBe(1);
     chain.away = false;
-    const anchored = (): boolean => harness!.run.driver.state.heads.every(({ anchor }) => anchor !== null);
+    const anchored = (): boolean => harness.run.driver.state.heads.every(({ anchor }) => anchor !== null);
     await elapse(harness, anchored, "the anchors");
     expect(chain.heads.map(({ round }) => round)).toEqual([0, 1, 2, 3]);
   });
 
   it("that lost its last blocks is noticed, and what was lost is posted again", async () => {
-    harness = await openHarness();
+    const { harness, a, b } = await pair();
     const { chain } = harness;
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
-    for (let round = 1; round <= 2; round++) {
-      await a.train();
-      await b.train();
-      await until(
-        () => harness!.run.driver.state.heads.filter(({ anchor }) => anchor).length === round + 1,
-        "the anchor",
-      );
-    }
+    await anchorRounds(harness, [a, b], 2);
     const lost = chain.heads.at(-1)!.head;
     chain.rewind(0);
     await harness.clock.advance(500);
@@ -161,24 +171,21 @@ describe("a chain", () => {
     await elapse(harness, () => chain.heads.length === 3, "the second posting");
     expect(harness.run.driver.state.reverts).toBe(1);
     expect(chain.heads.at(-1)!.head).toBe(lost);
-    await until(() => harness!.run.driver.state.heads.every(({ anchor }) => anchor !== null), "the anchors");
+    await until(() => harness.run.driver.state.heads.every(({ anchor }) => anchor !== null), "the anchors");
   });
 });
 
 describe("an epoch", () => {
   it("is computed when it is over, attested, posted, activated and paid out, through kills at every step", async () => {
-    harness = await openHarness();
+    const { harness, a, b } = await pair();
     const { chain, clock } = harness;
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
     const done = [await a.train(), await b.train()];
     await until(() => chain.heads.length === 2, "the anchor");
     const payload = done[0]!.prepared.header.fragments[0]!.digest as Parameters<typeof harness.blobs.has>[0];
     await harness.client.control(runId, OPERATOR, { action: "pause" });
 
     await clock.advance(17_000);
-    await until(async () => (await harness!.client.epochs(runId)).epochs[0]?.state === "collecting", "the epoch");
+    await until(async () => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting", "the epoch");
     await attest(harness, validators[0]!);
     await attest(harness, validators[0]!);
     expect((await harness.client.epochs(runId)).epochs[0]?.signatures.length).toBe(1);
@@ -194,12 +201,12 @@ describe("an epoch", () => {
     await until(() => reached, "the posting");
     chain.landed = () => undefined;
     await harness.restart();
-    await until(() => harness!.run.driver.state.epochs.at(-1)?.state === "posted", "the journal");
+    await until(() => harness.run.driver.state.epochs.at(-1)?.state === "posted", "the journal");
     expect(chain.sent.filter((key) => key.startsWith("postRoot")).length).toBe(2);
     expect(new Set(chain.sent.filter((key) => key.startsWith("postRoot"))).size).toBe(1);
 
     await clock.advance(5_000);
-    await until(() => harness!.run.driver.state.settledEpoch === 1, "the activation");
+    await until(() => harness.run.driver.state.settledEpoch === 1, "the activation");
     const reward = await harness.client.reward(runId, a.beneficiary);
     expect(reward).toMatchObject({
       account: getAddress(a.beneficiary),
@@ -209,22 +216,19 @@ describe("an epoch", () => {
     });
     expect((await harness.client.epochs(runId)).epochs[0]).toMatchObject({ state: "active", epoch: 1 });
     // Payloads are kept until their epoch's root is active, and not longer.
-    await until(async () => !(await harness!.blobs.has(payload)), "the release");
+    await until(async () => !(await harness.blobs.has(payload)), "the release");
   });
 
   it("whose deadline passes unsigned is computed again, and pays all at once", async () => {
-    harness = await openHarness();
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
+    const { harness, a, b } = await pair();
     await a.train();
     await b.train();
-    await until(() => harness!.chain.heads.length === 2, "the anchor");
+    await until(() => harness.chain.heads.length === 2, "the anchor");
     await harness.clock.advance(17_000);
-    await until(async () => (await harness!.client.epochs(runId)).epochs.length === 1, "the epoch");
+    await until(async () => (await harness.client.epochs(runId)).epochs.length === 1, "the epoch");
     const first = (await harness.client.epochs(runId)).epochs[0]!;
     await attest(harness, validators[0]!);
-    const stateOf = async (pass: number) => (await harness!.client.epochs(runId)).epochs[pass]?.state;
+    const stateOf = async (pass: number) => (await harness.client.epochs(runId)).epochs[pass]?.state;
     await elapse(harness, async () => (await stateOf(0)) === "superseded", "the first deadline");
     // No time passes while it is computed again, however long that takes: the second deadline would pass too.
     await until(async () => (await stateOf(1)) === "collecting", "the second attestation");
@@ -232,24 +236,14 @@ describe("an epoch", () => {
     expect(epochs[0]?.state).toBe("superseded");
     expect(Number(epochs[1]?.attestation.deadline)).toBe(Number(first.attestation.deadline) + 12);
     for (const validator of validators.slice(0, 2)) await attest(harness, validator);
-    await elapse(harness, () => harness!.run.driver.state.settledEpoch === 1, "the activation");
+    await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
   });
 });
 
 describe("a log", () => {
   it("replays to the live state, event by event", async () => {
-    harness = await openHarness();
-    const [a, b] = [harness.worker("31"), harness.worker("32")];
-    await a.join();
-    await b.join();
-    for (let round = 1; round <= 3; round++) {
-      await a.train();
-      await b.train();
-      await until(
-        () => harness!.run.driver.state.heads.filter(({ anchor }) => anchor).length === round + 1,
-        "the anchor",
-      );
-    }
+    const { harness, a, b } = await pair();
+    await anchorRounds(harness, [a, b], 3);
     const live = harness.run.driver.state;
     const database = await openDatabase(join(harness.directory, "copy.sqlite"), eventLogMigrations);
     const copy = createEventLog<RunEvent>(database, {

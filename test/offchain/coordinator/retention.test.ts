@@ -6,7 +6,7 @@ import { release } from "../../../offchain/src/coordinator/retention.ts";
 import { defaultRetention, type RetentionOptions } from "../../../offchain/src/coordinator/retentionRules.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
-import { attest, elapse, type Harness, openHarness, runId, until, validators } from "./harness.ts";
+import { attest, elapse, type Harness, openHarness, runId, settleFirstEpoch, until, validators } from "./harness.ts";
 
 let harness: Harness;
 afterEach(() => harness.close());
@@ -30,11 +30,7 @@ async function openHistory(retention?: Partial<RetentionOptions>) {
     },
     /** Has all rounds up to now paid, and goes on. */
     settle: async (): Promise<void> => {
-      const attested = async (): Promise<boolean> =>
-        (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
-      await elapse(harness, attested, "the epoch");
-      for (const validator of validators.slice(0, 2)) await attest(harness, validator);
-      await elapse(harness, () => state().settledEpoch === 1, "the activation");
+      await settleFirstEpoch(harness);
       for (const worker of workers) await worker.join();
     },
     /** Which checkpoints still have their shards. */
@@ -122,11 +118,7 @@ describe("payloads, and the checkpoints around them, stay for as long as it anno
       const found = await Promise.all(needed.map((digest) => harness.blobs.has(digest)));
       return found.filter(Boolean).length;
     };
-    const attested = async (): Promise<boolean> =>
-      (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
-    await elapse(harness, attested, "the epoch");
-    for (const validator of validators.slice(0, 2)) await attest(harness, validator);
-    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    await settleFirstEpoch(harness);
     const active = clock.monotonic();
     await clock.advance(10_000);
     clock.step(step);
@@ -169,11 +161,7 @@ describe("what another run of the same store has too", () => {
       .execute();
     await db.insertInto("coordinator_payloads").values({ run_id: other, round: 0, digest: payload! }).execute();
 
-    const attested = async (): Promise<boolean> =>
-      (await harness.client.epochs(runId)).epochs[0]?.state === "collecting";
-    await elapse(harness, attested, "the epoch");
-    for (const validator of validators.slice(0, 2)) await attest(harness, validator);
-    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    await settleFirstEpoch(harness);
     const there = async (digests: readonly Digest[]): Promise<number> =>
       (await Promise.all(digests.map((digest) => harness.blobs.has(digest)))).filter(Boolean).length;
     await until(async () => (await there(others)) === 0, "the release");

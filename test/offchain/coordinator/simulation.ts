@@ -4,18 +4,14 @@
  * Invariants are checked after every event, and the log is replayed at every restart.
  */
 import {
-  defaultScreening,
   outcomeCode,
   type Address,
-  type CheckpointFragment,
   type Digest,
   digestOfJson,
   headHash,
   type HeadHash,
   type Hex,
-  type ModelId,
   runParamsToWire,
-  type RunId,
   type SignedVerdict,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -28,29 +24,13 @@ import { violationsOf } from "../../../offchain/src/coordinator/machine/invarian
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { outstandingOf, receiptsOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
-import type { RunFacts, RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
+import type { RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { params } from "./harness.ts";
+import { build, elements, facts, fragmentOf, registry, runId, START } from "./simulated.ts";
 
-const START = 1_790_000_000_000;
 const EPOCH = 16;
 const WINDOW = 4;
 const POSTING_DELAY = 12;
-const runId = `0x${"b1".repeat(32)}` as RunId;
-const registry: Address = `0x${"a3".repeat(20)}`;
-const build = `0x${"d1".repeat(32)}` as Digest;
-const elements = [300, 256];
-
-const facts: RunFacts = {
-  runId,
-  modelId: `0x${"b2".repeat(32)}` as ModelId,
-  chainId: 31_337,
-  checkpointRegistry: registry,
-  table: zeroHash,
-  elements,
-  sequence: 16,
-  seed: runId,
-  screening: defaultScreening,
-};
 
 const addressOf = (index: number): Address => `0x${(index + 16).toString(16).repeat(20)}`;
 const validators = [addressOf(100), addressOf(101), addressOf(102)];
@@ -74,13 +54,38 @@ export interface SimulationResult {
   readonly reverts: number;
 }
 
-const fragmentOf = (name: string): CheckpointFragment => ({
-  index: 0,
-  digest: digestOfJson(name),
-  bytes: 100,
-  parameters: { offset: 0, bytes: 50, digest: digestOfJson(`${name}/p`) },
-  outer: { offset: 50, bytes: 50, digest: digestOfJson(`${name}/o`) },
-});
+const epochAt = (at: number): number => 1 + Math.floor((at - START / 1_000) / EPOCH);
+const endOf = (epoch: number): number => START / 1_000 + epoch * EPOCH;
+
+function receiptFor(work: Work): Unstamped<ReceiptAccepted> {
+  const { assignment } = work;
+  const { worker, round, assignmentId, attempt } = assignment;
+  const fragments = elements.map((count, index) => ({
+    index,
+    base: zeroHash,
+    elements: count,
+    bytes: count,
+    digest: digestOfJson({ worker, assignmentId, index }),
+  }));
+  const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
+  const receipt = {
+    runId,
+    round: String(round),
+    worker,
+    beneficiary: addressOf(50),
+    assignmentId: String(assignmentId),
+    attempt,
+    assignment: work.digest,
+    steps: assignment.steps,
+    paramsVersion: assignment.paramsVersion,
+    build,
+    baseDigest: assignment.base,
+    commitment: zeroHash,
+    leaves: 2,
+    payloadDigest: zeroHash,
+  };
+  return { type: "ReceiptAccepted", receipt, signature: "0x", receiptHash: digestOfJson(receipt), header };
+}
 
 export function simulate(seed: string | number, actions: number): SimulationResult {
   const random: Random = createRandom(`coordinator/${seed}`);
@@ -91,8 +96,6 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   /** By how much the wall clock was set; the chain has its own. */
   let set = 0;
   const seconds = (): number => Math.floor((now - set) / 1_000);
-  const epochAt = (at: number): number => 1 + Math.floor((at - START / 1_000) / EPOCH);
-  const endOf = (epoch: number): number => START / 1_000 + epoch * EPOCH;
 
   // The chain.
   const head0 = headHash({
@@ -228,36 +231,6 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       pace: chance(0.5) ? 1 + random.below(10_000_000) : null,
       restarted: chance(0.5),
     });
-  }
-
-  function receiptFor(work: Work): Unstamped<ReceiptAccepted> {
-    const { assignment } = work;
-    const { worker, round, assignmentId, attempt } = assignment;
-    const fragments = elements.map((count, index) => ({
-      index,
-      base: zeroHash,
-      elements: count,
-      bytes: count,
-      digest: digestOfJson({ worker, assignmentId, index }),
-    }));
-    const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
-    const receipt = {
-      runId,
-      round: String(round),
-      worker,
-      beneficiary: addressOf(50),
-      assignmentId: String(assignmentId),
-      attempt,
-      assignment: work.digest,
-      steps: assignment.steps,
-      paramsVersion: assignment.paramsVersion,
-      build,
-      baseDigest: assignment.base,
-      commitment: zeroHash,
-      leaves: 2,
-      payloadDigest: zeroHash,
-    };
-    return { type: "ReceiptAccepted", receipt, signature: "0x", receiptHash: digestOfJson(receipt), header };
   }
 
   function submit(work: Work, complete: boolean): void {

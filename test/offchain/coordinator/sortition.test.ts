@@ -3,19 +3,24 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { type Digest, digestOfJson, drawnFragment, sortitionSeed } from "@cotrain/sdk/protocol";
 import { afterEach, expect, it } from "vitest";
 
-import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
+import { type Harness, lower, openPair, runId, until, validators, verdictOf } from "./harness.ts";
 
 let harness: Harness;
 afterEach(() => harness.close());
 
-// point 15
-it("a verdict about another fragment than sortition gave its validator is refused, also when the chain went back", async () => {
-  harness = await openHarness();
-  const workers = [harness.worker("31"), harness.worker("32")];
-  for (const worker of workers) await worker.join();
-  for (const worker of workers) await worker.train();
+/** Two workers, and the newest head once the checkpoint of their first round is anchored. */
+async function anchored() {
+  const pair = await openPair();
+  ({ harness } = pair);
+  for (const worker of pair.workers) await worker.train();
   const head = () => harness.run.driver.state.heads.at(-1)!;
   await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+  return { workers: pair.workers, head };
+}
+
+// point 15
+it("a verdict about another fragment than sortition gave its validator is refused, also when the chain went back", async () => {
+  const { head } = await anchored();
   const submit = async (index: number): Promise<string> => {
     const signed = await verdictOf(harness, validators[0]!, { kind: 3, index, value: 0n });
     try {
@@ -45,15 +50,10 @@ it("a verdict about another fragment than sortition gave its validator is refuse
 });
 
 it("a verdict of a kind that nobody can judge yet is refused, also about a worker that has a receipt", async () => {
-  harness = await openHarness();
-  const workers = [harness.worker("31"), harness.worker("32")];
-  for (const worker of workers) await worker.join();
-  for (const worker of workers) await worker.train();
-  const head = () => harness.run.driver.state.heads.at(-1)!;
-  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
-  expect(head().workers).toContain(workers[0]!.address);
+  const { workers, head } = await anchored();
+  expect(head().workers).toContain(workers[0].address);
   for (const kind of [1, 2]) {
-    const fields = { kind, worker: workers[0]!.address, index: 0, value: 0n };
+    const fields = { kind, worker: workers[0].address, index: 0, value: 0n };
     const signed = await verdictOf(harness, validators[0]!, fields);
     await expect(harness.client.submitVerdict(runId, signed)).rejects.toMatchObject({ code: "WRONG_VERDICT" });
   }
@@ -61,12 +61,7 @@ it("a verdict of a kind that nobody can judge yet is refused, also about a worke
 });
 
 it("a confirmation is taken of what another of the set drew, and of nothing else", async () => {
-  harness = await openHarness();
-  const workers = [harness.worker("31"), harness.worker("32")];
-  for (const worker of workers) await worker.join();
-  for (const worker of workers) await worker.train();
-  const head = () => harness.run.driver.state.heads.at(-1)!;
-  await until(() => head().round === 1 && head().anchor !== null, "the anchored checkpoint");
+  const { workers, head } = await anchored();
   const [mine, other] = [lower(validators[0]!.address), lower(validators[1]!.address)];
   const sortition = (who: typeof mine) =>
     drawnFragment(sortitionSeed(digestOfJson(harness.chain.heads.at(-1)!.block + 2), head().head, who), 4);
@@ -81,7 +76,7 @@ it("a confirmation is taken of what another of the set drew, and of nothing else
     }
   };
   expect(await submit(mine, sortition(mine))).toBe("WRONG_VERDICT");
-  expect(await submit(lower(workers[0]!.account.address), 0)).toBe("WRONG_VERDICT");
+  expect(await submit(lower(workers[0].account.address), 0)).toBe("WRONG_VERDICT");
   expect(await submit(other, sortition(other), 10_000n)).toBe("WRONG_VERDICT");
   expect(await submit(other, (sortition(other) + 1) % 4)).toBe("NOT_DRAWN");
   expect(await submit(other, sortition(other))).toBe("accepted");

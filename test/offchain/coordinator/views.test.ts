@@ -10,7 +10,7 @@ import {
   routes,
   RunContracts,
 } from "@cotrain/sdk/protocol";
-import { contracts, modelContracts } from "./fakeChain.ts";
+import { contracts, modelContracts } from "../contracts.ts";
 import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
 let harness: Harness;

@@ -1,7 +1,6 @@
 /** Runs to work on in tests: one without any engine, whose trainer is plain arithmetic, and one that the engine trains. */
 import {
   defaultScreening,
-  type Address,
   canonicalJson,
   type ContractAddresses,
   type RunContracts,
@@ -33,6 +32,7 @@ import {
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import type { BlobStore, FragmentState } from "../../../offchain/src/storage/index.ts";
 import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
+import { contracts, modelContracts } from "../contracts.ts";
 
 export interface RunFixture {
   readonly runId: RunId;
@@ -48,18 +48,7 @@ export interface RunFixture {
   readonly initial: FragmentState[];
 }
 
-const address = (byte: string): Address => `0x${byte.repeat(20)}`;
 const hash = (byte: string): Hex => `0x${byte.repeat(32)}`;
-
-const modelContracts = { shares: address("a7"), governor: address("a8"), timelock: address("a9") };
-const contracts: ContractAddresses = {
-  modelRegistry: address("a1"),
-  runRegistry: address("a2"),
-  checkpointRegistry: address("a3"),
-  validatorSet: address("a4"),
-  emission: address("a5"),
-  computeRewards: address("a6"),
-};
 
 const params: WireRunParams = {
   ...runParamsToWire(defaultRunParams),
