@@ -19,7 +19,7 @@ import {
   setParams,
   sharesOf,
 } from "@cotrain/sdk/actions";
-import { type Address, canonicalJson, domainFor, rewardTree, typedDataOf } from "@cotrain/sdk/protocol";
+import { type Address, canonicalJson, rewardTree } from "@cotrain/sdk/protocol";
 import { createPublicClient, createTestClient, createWalletClient, http } from "viem";
 import { expect, onTestFinished, test } from "vitest";
 
@@ -30,6 +30,7 @@ import { executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { createNode, type TestNode } from "./node.ts";
 import { createWorld, params, poster, validators, workers, type World } from "./world.ts";
+import { signaturesUnder } from "./attested.ts";
 import { slowDoor } from "./slowDoor.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 
@@ -58,13 +59,7 @@ async function settle(node: TestNode, world: World): Promise<EpochComputation["r
   const { attestation, inputs, verdicts, rewards, manifest } = result.computation;
   for (const document of [inputs, verdicts, rewards, manifest])
     await world.store.put(new TextEncoder().encode(canonicalJson(document)));
-  const data = typedDataOf(domainFor(chainId, contracts.computeRewards), "Attestation", attestation);
-  const signatures = await Promise.all(
-    validators.map(async (account) => ({
-      validator: lower(account.address),
-      signature: await account.signTypedData(data),
-    })),
-  );
+  const signatures = await signaturesUnder({ chainId, contracts }, attestation, validators);
   await chain.postRoot(attestation, signatures, "root");
   await pass(4);
   await chain.activateRoot(modelId, epoch, "activate");

@@ -1,153 +1,51 @@
 /** A run posted, settled and verified on a real node; then everything that can be tampered with is. */
-import { join } from "node:path";
-
 import { authorisable, claim, claimed, rootActivated, rootPosted } from "@cotrain/sdk/actions";
 import {
   type Address,
   asDigest,
   canonicalJson,
-  type CheckpointManifest,
-  type Digest,
   digestOfJson,
-  domainFor,
-  fromWire,
-  hashReceipt,
-  headHash,
   type HeadHash,
-  parseDocument,
   outcomeCode,
-  ReceiptsFile,
-  receiptsRoot,
+  type ReceiptsFile,
   rewardTree,
   type ScreeningFile,
-  sha256,
-  type SignedVerdict,
-  toWire,
-  typedDataOf,
-  type Verdict,
-  verdictKind,
 } from "@cotrain/sdk/protocol";
-import { createTestClient, encodeEventTopics, http, publicActions, zeroAddress } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { createRandom, RetryableError } from "../../../offchain/src/base/index.ts";
-import {
-  type Chain,
-  chainError,
-  type ChainReader,
-  openChain,
-  openReader,
-  type PostedHead,
-} from "../../../offchain/src/chain/index.ts";
+import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { chainError, type ChainReader, openReader, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
   type EpochComputation,
-  withEpochAccounts,
-  type EpochAccounts,
-  drawnBy,
-  type HeadReport,
-  readHeadDocuments,
   rejectedHeads,
-  verifyRun,
-  type VerifySummary,
   type LocalRun,
 } from "../../../offchain/src/run/index.ts";
 import { chosenCheckpoint } from "../../../offchain/src/cli/commands/checkpoint.ts";
 import { anchorOf } from "../../../offchain/src/cli/commands/verify.ts";
 import { rejectedLines } from "../../../offchain/src/cli/rejected.ts";
-import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
-import { BlobError, parseManifest } from "../../../offchain/src/storage/index.ts";
-import { createHostileRpc, type HostileRpc } from "../../attack/hostileRpc.ts";
-import { createNode, type TestNode } from "../chain/node.ts";
-import {
-  accountOf,
-  createWorld,
-  fragments,
-  poster,
-  type RoundOptions,
-  UNREADABLE,
-  validators,
-  workers,
-  type World,
-} from "../chain/world.ts";
+import { accountOf, poster, UNREADABLE, validators, workers } from "../chain/world.ts";
 import { dueEpoch } from "./dueEpoch.ts";
+import {
+  node,
+  rpc,
+  world,
+  chain,
+  lower,
+  clock,
+  pass,
+  post,
+  compute,
+  sign,
+  verify,
+  manifestOf,
+  openSettled,
+  closeSettled,
+} from "./settled.ts";
+import { without, instead, flipped, conditions, retold, published, verdictsAbout, leaveOut } from "./tampering.ts";
 
-let node: TestNode;
-let rpc: HostileRpc;
-let world: World;
-let chain: Chain & EpochAccounts;
-let close: () => Promise<void>;
-
-const lower = (address: string): Address => address.toLowerCase() as Address;
-const clock = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
-async function pass(seconds: number): Promise<void> {
-  await clock().increaseTime({ seconds });
-  await clock().mine({ blocks: 1 });
-}
-
-async function post(count: number, options: RoundOptions = {}): Promise<void> {
-  for (let i = 0; i < count; i++) {
-    const { head } = await chain.head(world.runId);
-    const { fields } = await world.publisher.round(options);
-    await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
-  }
-}
-
-async function compute(epoch: number, said: readonly SignedVerdict[] = []): Promise<EpochComputation> {
-  const result = await chain.computeEpoch({ modelId: world.modelId, epoch, verdicts: said }, world.blobs);
-  if (result.kind === "nothing") throw new Error(result.reason);
-  const { inputs, verdicts, rewards, manifest } = result.computation;
-  for (const document of [inputs, verdicts, rewards, manifest])
-    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
-  return result.computation;
-}
-
-const sign = ({ attestation }: EpochComputation, who = validators) =>
-  Promise.all(
-    who.map(async (account) => ({
-      validator: lower(account.address),
-      signature: await account.signTypedData(
-        typedDataOf(domainFor(world.chainId, world.contracts.computeRewards), "Attestation", attestation),
-      ),
-    })),
-  );
-
-async function verify(
-  reader: ChainReader = chain,
-  blobs: BlobSource = world.blobs,
-): Promise<{ reports: HeadReport[]; summary: VerifySummary }> {
-  const walk = verifyRun({ reader, blobs }, world.runId);
-  const reports: HeadReport[] = [];
-  for (;;) {
-    const next = await walk.next();
-    if (next.done) return { reports, summary: next.value };
-    reports.push(next.value);
-  }
-}
-
-beforeAll(async () => {
-  node = await createNode(0);
-  await node.start();
-  world = await createWorld(node.url, node.directory);
-  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
-  const jobs = await openJobTable(database, { random: createRandom("jobs") });
-  rpc = await createHostileRpc(node.url);
-  const { chainId, contracts, fromBlock } = world;
-  const rpcUrl = rpc.url;
-  chain = withEpochAccounts(
-    await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
-  );
-  close = async () => {
-    await chain.close();
-    await database.close();
-  };
-  await post(2);
-}, 60_000);
-afterAll(async () => {
-  await close?.();
-  await rpc?.close();
-  await node?.close();
-});
+beforeAll(openSettled, 60_000);
+afterAll(closeSettled);
 
 describe("the reader", () => {
   it("agrees with the contracts on epochs, budgets and parameters", async () => {
@@ -286,79 +184,7 @@ describe("an account without coins", () => {
   });
 });
 
-const manifestOf = async (round: number): Promise<{ digest: Digest; manifest: CheckpointManifest }> => {
-  const head = (await chain.headsSince(world.runId, 0)).find((event) => event.round === round)!;
-  return { digest: head.checkpointDigest, manifest: parseManifest(await world.store.get(head.checkpointDigest)) };
-};
 const shardOf = async (round: number) => (await manifestOf(round)).manifest.fragments[1]!.digest;
-/** Blobs as a verified source gives them, but for one. */
-const without = (digest: string): BlobSource => ({
-  blob: async (run, wanted, limit) => {
-    if (wanted === digest) throw new BlobError("BLOB_MISSING", "It is nowhere.");
-    return world.blobs.blob(run, wanted, limit);
-  },
-});
-/** A source that hands out other bytes and does not say so. */
-const instead = (digest: string, bytes: Uint8Array): BlobSource => ({
-  blob: async (run, wanted, limit) => (wanted === digest ? bytes : world.blobs.blob(run, wanted, limit)),
-});
-const flipped = (bytes: Uint8Array): Uint8Array => {
-  const copy = bytes.slice();
-  copy[copy.length - 1]! ^= 1;
-  return copy;
-};
-const conditions = ({ reports }: { reports: HeadReport[] }) => reports.map(({ condition }) => condition);
-
-/** A chain whose events say otherwise from round 2 on, every one with the hash of its fields and on the one before. */
-const retold = (change: Partial<PostedHead>): ChainReader => ({
-  ...chain,
-  headsSince: async (run, block) => {
-    const told: PostedHead[] = [];
-    for (const event of await chain.headsSince(run, block)) {
-      const before = told.at(-1);
-      const head = {
-        ...event,
-        ...(before && { parentHead: before.head, sequence: before.sequence + 1 }),
-        ...(event.round === 2 && change),
-      };
-      const { checkpointRegistry: registry } = chain.contracts;
-      const [sequence, round] = [BigInt(head.sequence), BigInt(head.round)];
-      told.push({ ...head, head: headHash({ ...head, chainId: BigInt(chain.chainId), registry, sequence, round }) });
-    }
-    return told;
-  },
-});
-
-/** The last head with its receipts changed, root, manifest and all made to fit: only what they say is wrong. */
-async function published(change: (file: ReceiptsFile) => void): Promise<unknown> {
-  const heads = await chain.headsSince(world.runId, 0);
-  const [parent, head] = [heads[1]!, heads[2]!];
-  const { manifest } = await manifestOf(2);
-  const original = parseDocument(
-    "receipts",
-    ReceiptsFile,
-    JSON.parse(new TextDecoder().decode(await world.store.get(asDigest(manifest.receipts!)))),
-  );
-  const file = structuredClone(original);
-  change(file);
-  const bytes = new TextEncoder().encode(canonicalJson(file));
-  const altered = new TextEncoder().encode(canonicalJson({ ...manifest, receipts: sha256(bytes) }));
-  const blobs: BlobSource = {
-    blob: async (run, digest, limit) =>
-      digest === sha256(bytes) ? bytes : digest === sha256(altered) ? altered : world.blobs.blob(run, digest, limit),
-  };
-  const root = receiptsRoot(
-    file.receipts.map(({ receipt, tokens, outcome }) => ({
-      receiptHash: hashReceipt(fromWire("Receipt", receipt)),
-      worker: receipt.worker,
-      beneficiary: receipt.beneficiary,
-      tokens: BigInt(tokens),
-      outcome,
-    })),
-  );
-  return readHeadDocuments(chain, blobs, { ...head, checkpointDigest: sha256(altered), receiptsRoot: root }, parent);
-}
-
 describe("verifying from the contracts alone", () => {
   it("finds an honest run whole and says which heads nobody has signed yet", async () => {
     const { reports, summary } = await verify();
@@ -584,47 +410,6 @@ describe("verifying rounds with payloads that are said to be unreadable", () => 
     });
   });
 });
-
-/** What validators say of a head. */
-const verdictsAbout = (head: PostedHead, value: bigint): Promise<SignedVerdict[]> =>
-  Promise.all(
-    validators.map(async (account) => {
-      const struct: Verdict = {
-        runId: head.runId,
-        round: BigInt(head.round - 1),
-        head: head.head,
-        validator: lower(account.address),
-        kind: verdictKind.aggregate,
-        worker: lower(zeroAddress),
-        index: (await drawnBy(chain, head, lower(account.address), fragments))!,
-        value,
-        evidence: digestOfJson("nothing"),
-        issuedAt: 1n,
-      };
-      const domain = domainFor(world.chainId, world.contracts.runRegistry);
-      const signature = await account.signTypedData(typedDataOf(domain, "Verdict", struct));
-      return { verdict: toWire("Verdict", struct), signature };
-    }),
-  );
-
-/** Leaves the events of a query out of answers, from the next transaction on or at once. @returns how often it did */
-function leaveOut(
-  query: { readonly abi: unknown; readonly eventName: string },
-  times: number,
-  since: "now" | "sent",
-): () => number {
-  const [topic = ""] = encodeEventTopics(query as never) as string[];
-  let begun = since === "now";
-  let lies = 0;
-  rpc.instead = (method, params) => {
-    if (method === "eth_sendRawTransaction") begun = true;
-    if (method !== "eth_getLogs" || !begun || lies >= times || !JSON.stringify(params).includes(topic))
-      return undefined;
-    lies += 1;
-    return { result: [] };
-  };
-  return () => lies;
-}
 
 /** An RPC that leaves postings of roots out hides no rejection of a head: once not at all, for ever not unnoticed. */
 async function leavesRootsOut(rejected: PostedHead): Promise<void> {

@@ -5,7 +5,6 @@ import {
   asRunId,
   type CheckpointManifest,
   digestOfJson,
-  domainFor,
   drawnFragment,
   type Hex,
   SORTITION_DELAY_BLOCKS,
@@ -14,7 +13,6 @@ import {
   type RunId,
   runIdOf,
   runStatus,
-  typedDataOf,
   verdictKind,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -27,6 +25,7 @@ import { readHeadDocuments } from "../../../offchain/src/run/index.ts";
 import { type ValidatorEvent } from "../../../offchain/src/validator/index.ts";
 import { absenceOf } from "../../../offchain/src/validator/absence.ts";
 import { createInitial, createPublisher, fragments, params, poster, type World } from "../chain/world.ts";
+import { signaturesUnder } from "../chain/attested.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 import {
   lower,
@@ -406,14 +405,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const computation = await compute(due, board.verdicts);
     await publish(computation);
     const { attestation } = computation;
-    const signatures = await Promise.all(
-      [me, another].map(async (account) => ({
-        validator: lower(account.address),
-        signature: await account.signTypedData(
-          typedDataOf(domainFor(world.chainId, world.contracts.computeRewards), "Attestation", attestation),
-        ),
-      })),
-    );
+    const signatures = await signaturesUnder(world, attestation, [me, another]);
     await chain.postRoot(attestation, signatures, "root-2");
     await settle();
 
