@@ -10,7 +10,9 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { type Failure, failureLines, failuresOf, REPORTS_VARIABLE } from "./failures.ts";
-import { prepareGeth } from "./geth.ts";
+import { GETH } from "./geth.ts";
+import { type GoTool, prepareTool } from "./goTool.ts";
+import { KUBO } from "./kubo.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 /** No part takes nearly as long; one that hangs ends all the same. */
@@ -84,15 +86,16 @@ function run({ name, args }: Part): Promise<Result> {
   }).finally(() => rmSync(reports, { recursive: true, force: true }));
 }
 
-/** A node of another make, for those of the processes that run on one. */
-function geth(): Result {
-  process.stdout.write("\n== geth\n");
+/** A program of another make, for those of the processes that run on one. */
+function build(tool: GoTool): Result {
+  const { name } = tool;
+  process.stdout.write(`\n== ${name}\n`);
   const started = performance.now();
-  const { kind, words } = prepareGeth();
+  const { kind, words } = prepareTool(tool);
   process.stdout.write(`== ${words}\n`);
   const verdict = ({ ready: "passed", "not run": "not run", failed: "FAILED" } as const)[kind];
   const seconds = Math.round((performance.now() - started) / 1_000);
-  return { name: "geth", verdict, seconds, failures: [{ name: words, words: [] }] };
+  return { name, verdict, seconds, failures: [{ name: words, words: [] }] };
 }
 
 const wanted = process.argv.slice(2);
@@ -104,7 +107,7 @@ if (unknown.length > 0) {
 const results: Result[] = [];
 for (const part of parts) {
   if (wanted.length > 0 && !wanted.includes(part.name)) continue;
-  if (part.name === "processes") results.push(geth());
+  if (part.name === "processes") results.push(build(GETH), build(KUBO));
   results.push(await run(part));
 }
 const failed = results.some(({ verdict }) => verdict === "FAILED");

@@ -1,7 +1,9 @@
 /** What some tests need of the machine. Elsewhere they are left out and say why; in CI (CI=true) they run whatever is missing. */
 import { spawnSync } from "node:child_process";
 
-import { findGeth } from "./geth.ts";
+import { GETH } from "./geth.ts";
+import { findTool } from "./goTool.ts";
+import { KUBO } from "./kubo.ts";
 
 const runs = (command: string, ...args: readonly string[]): boolean =>
   spawnSync(command, [...args], { stdio: "ignore" }).status === 0;
@@ -25,9 +27,14 @@ const needed = {
   },
   python: { there: () => runs("python3", "--version"), why: '"python3" is not installed' },
   geth: {
-    there: () => findGeth() !== undefined,
+    there: () => findTool(GETH) !== undefined,
     why: "geth is not there, nor go, with which .ci/run builds it",
-    // CI builds it where Go is, and says "not run" elsewhere: test/geth.ts.
+    // CI builds it where Go is, and says "not run" elsewhere: test/goTool.ts.
+    optional: true,
+  },
+  kubo: {
+    there: () => findTool(KUBO) !== undefined,
+    why: "Kubo is not there, nor go, with which .ci/run builds it",
     optional: true,
   },
 } as const;

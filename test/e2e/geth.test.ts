@@ -11,12 +11,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openReader } from "../../offchain/src/chain/index.ts";
 import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
-import { findGeth } from "../geth.ts";
+import { GETH } from "../geth.ts";
+import { findTool } from "../goTool.ts";
 import { canRun } from "../needs.ts";
 import { freePort, endsWell, openStage, type Running, type Stage, until } from "./harness.ts";
 
 const CHAIN_ID = 1_337;
-const geth = findGeth();
+const geth = findTool(GETH);
 const possible = canRun("a run on geth --dev", "geth");
 
 let stage: Stage;

@@ -1050,7 +1050,7 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: "a blob is stored under another digest than it has",
-    file: "offchain/src/storage/node/fileStore.ts",
+    file: "offchain/src/storage/expected.ts",
     text: "if (expected.digest !== undefined && expected.digest !== digest) throw",
     instead: "if (expected.digest === null && expected.digest !== digest) throw",
     tests: ["test/offchain/storage/blobStore.test.ts"],

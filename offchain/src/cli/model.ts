@@ -11,9 +11,15 @@ import { type Static, Type } from "typebox";
 
 import { UserError } from "../base/index.ts";
 import { commandFor } from "../base/node/index.ts";
-import { openStateDirectory, readRunFile, readStateFile, stateExists, writeStateFile } from "../service/index.ts";
+import {
+  openBlobs,
+  openStateDirectory,
+  readRunFile,
+  readStateFile,
+  stateExists,
+  writeStateFile,
+} from "../service/index.ts";
 import { BlobError, type BlobStore, type Model, readModel } from "../storage/index.ts";
-import { openBlobStore } from "../storage/node/index.ts";
 import { layout } from "../run/index.ts";
 
 const ModelFile = Type.Object({ bundle: Hash32 });
@@ -35,26 +41,31 @@ export async function holdsRun(directory: string): Promise<boolean> {
  * The imported model of a directory, undefined where it holds a run of its own or nothing.
  * @throws UserError `STATE_CORRUPTED`; BlobError, FormatError
  */
-export async function openImportedModel(directory: string): Promise<ImportedModel | undefined> {
+export async function openImportedModel(directory: string, wanted?: string): Promise<ImportedModel | undefined> {
   const state = resolve(directory);
   if (!stateExists(state) || (await holdsRun(state))) return undefined;
   const remedy = `import the model again with "${commandFor(state, "checkpoint", "import", "FILE")}"`;
   const file: ModelFile | undefined = await readStateFile(layout(state).model, ModelFile, remedy);
   if (!file) return undefined;
-  const blobs = await openBlobStore(layout(state).blobs);
+  const blobs = await openBlobs(state, wanted);
   return { state, blobs, model: await readModel(blobs, asDigest(file.bundle)) };
 }
 
 /**
  * Makes a directory of state for a model, or takes the one that is there, and runs `work` on its blobs; the model that it
  * answers is the directory's from then on.
+ * @param wanted where blobs are to be, default in the directory
  * @throws UserError as {@link openStateDirectory}
  */
-export async function keepModel(directory: string, work: (blobs: BlobStore) => Promise<Model>): Promise<Model> {
+export async function keepModel(
+  directory: string,
+  wanted: string | undefined,
+  work: (blobs: BlobStore) => Promise<Model>,
+): Promise<Model> {
   const fresh = !existsSync(directory);
   const state = await openStateDirectory(directory, { create: true });
   try {
-    const model = await work(await openBlobStore(layout(state.path).blobs));
+    const model = await work(await openBlobs(state.path, wanted));
     await writeStateFile(layout(state.path).model, ModelFile, { bundle: model.digest });
     return model;
   } catch (error) {

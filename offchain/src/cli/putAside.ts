@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 
 import { errnoOf } from "../base/index.ts";
 import { writeError } from "../base/node/index.ts";
+import { blobsElsewhere, openBlobs } from "../service/index.ts";
 
 export interface PutAside {
   readonly path: string;
@@ -46,8 +47,9 @@ export async function findPutAside(state: string): Promise<PutAside[]> {
   return found;
 }
 
-/** @throws UserError `PATH_UNWRITABLE` */
+/** What it keeps elsewhere goes first. @throws UserError `PATH_UNWRITABLE`; RetryableError where that is away */
 export async function remove({ path }: PutAside): Promise<void> {
+  if ((await blobsElsewhere(path)) !== undefined) await (await openBlobs(path)).clear();
   await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
     throw writeError(path, error);
   });

@@ -1,10 +1,13 @@
-/** Whether the disk holds what a new run needs, and what is said when it is full all the same. */
+/** Whether the disk, or the place for blobs, holds what a new run needs, and what is said when it is full all the same. */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { errnoOf, RetryableError, UserError, formatBytes } from "../base/index.ts";
 import { parameterCount, presetOf } from "../engine/index.ts";
+import { schemeOf } from "../base/node/index.ts";
+import { ownPlace } from "../service/index.ts";
+import { openBlobStore } from "../storage/node/index.ts";
 
 /** Chain, logs, databases and data beside the checkpoints. */
 const BESIDE_BYTES = 128 << 20;
@@ -31,14 +34,35 @@ export async function freeUnder(path: string): Promise<number> {
 }
 
 /** @throws UserError `DISK_SHORT` */
-export async function requireDisk(state: string, needed: number, free = freeUnder): Promise<void> {
-  const there = await free(state);
+export async function requireDisk(
+  place: string,
+  needed: number,
+  free = freeUnder,
+  remedy = "name another directory with --state",
+): Promise<void> {
+  const there = await free(place);
   if (there >= needed) return;
   throw new UserError(
     "DISK_SHORT",
-    `A new run needs about ${formatBytes(needed)} of disk under ${state} and ${formatBytes(there)} are free: make room, or name another directory with --state.`,
+    `A new run needs about ${formatBytes(needed)} of disk under ${place} and ${formatBytes(there)} are free: make room, or ${remedy}.`,
     { details: { needed, available: there } },
   );
+}
+
+/** Bytes that a place for blobs has room for; nothing is made there. */
+async function roomAt(place: string): Promise<number> {
+  const own = ownPlace(place);
+  return schemeOf(own) === undefined ? freeUnder(own) : (await openBlobStore(own)).free();
+}
+
+/**
+ * @param blobs where the blobs of a new run are to be; undefined for the state itself
+ * @throws UserError `DISK_SHORT`, `LOCATION_INVALID`; RetryableError where what keeps them does not answer
+ */
+export async function requireRoom(state: string, blobs: string | undefined, needed: number): Promise<void> {
+  if (blobs === undefined) return requireDisk(state, needed);
+  await requireDisk(state, BESIDE_BYTES);
+  await requireDisk(blobs, needed - BESIDE_BYTES, roomAt, "name another place with --blobs");
 }
 
 /** What an error is whose cause is a full disk; any other as it is. */

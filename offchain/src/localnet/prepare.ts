@@ -31,6 +31,7 @@ import {
   archiveStateDirectory,
   createSupervisor,
   type DaemonContext,
+  openBlobs,
   openStateDirectory,
   readRunFile,
   type RunFile,
@@ -40,7 +41,6 @@ import {
   writeRunFile,
 } from "../service/index.ts";
 import { type BlobStore } from "../storage/index.ts";
-import { openBlobStore } from "../storage/node/index.ts";
 import { chainFacts, type ChainFacts, prepareRun, layout, type RunMaterial } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
@@ -261,7 +261,7 @@ export async function prepare(
   const state = opened.directory.path;
   const { preset, rpc } = opened.request;
   const supervisor = superviseProcesses(daemon, state, progress, clock);
-  const blobs = await openBlobStore(layout(state).blobs);
+  const blobs = await openBlobs(state, context.options.blobs);
   const start: Start = { context, daemon, opened, progress, clock, state, supervisor, blobs };
 
   const activities = activitiesOf(opened.file);

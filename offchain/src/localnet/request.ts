@@ -13,7 +13,7 @@ import { noRpc, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presets } from "../engine/index.ts";
 import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../service/index.ts";
-import { diskFor, requireDisk } from "./disk.ts";
+import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
 import { namedWallet } from "../run/index.ts";
 
@@ -156,6 +156,6 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   checkExposure({ host: options.host, tls, behindProxy: options.behindProxy });
   await checkPorts(context, rpc === undefined);
   if (rpc !== undefined) await checkChain(rpc, file);
-  if (!file?.runId) await requireDisk(resolve(options.state), diskFor(preset, options.keepCheckpoints));
+  if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
   return { preset, dataFile, rpc };
 }

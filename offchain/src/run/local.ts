@@ -33,6 +33,7 @@ import {
 } from "../chain/index.ts";
 import {
   createSupervisor,
+  openBlobs,
   openRoleDirectory,
   readRunFile,
   readStateFile,
@@ -42,7 +43,6 @@ import {
   writeStateFile,
 } from "../service/index.ts";
 import { type BlobStore } from "../storage/index.ts";
-import { openBlobStore } from "../storage/node/index.ts";
 
 /** Where things lie under a state directory. */
 export const layout = (state: string) => ({
@@ -107,8 +107,11 @@ async function requireReadable(state: string): Promise<void> {
   }
 }
 
-/** @throws UserError `NO_LOCAL_RUN`, `STATE_UNREADABLE`, `STATE_CORRUPTED` */
-export async function openLocalRun(directory: string): Promise<LocalRun> {
+/**
+ * @param wanted where its blobs are, for who insists
+ * @throws UserError `NO_LOCAL_RUN`, `STATE_UNREADABLE`, `STATE_CORRUPTED`, `SETTING_KEPT`
+ */
+export async function openLocalRun(directory: string, wanted?: string): Promise<LocalRun> {
   const state = resolve(directory);
   await requireReadable(state);
   const file = stateExists(state) ? await readRunFile(state) : undefined;
@@ -124,7 +127,7 @@ export async function openLocalRun(directory: string): Promise<LocalRun> {
       `${state} holds no run: start one with "${startCommand(state)}", or name another directory with --state.`,
     );
   }
-  const blobs = await openBlobStore(layout(state).blobs);
+  const blobs = await openBlobs(state, wanted);
   return { state, file, deployment, modelId: asModelId(file.modelId), runId: asRunId(file.runId), blobs };
 }
 

@@ -9,6 +9,11 @@ export const stateOption = text({
   description: "directory of the local state",
   default: ".cotrain",
 });
+export const blobsOption = text({
+  value: "url",
+  description:
+    "where blobs are kept: a directory, or ipfs+http://127.0.0.1:5001 for a Kubo node's RPC (default: in the state directory; decided once)",
+});
 export const configOption = text({ value: "file", description: "JSON file of settings" });
 export const coordinatorOption = url({ description: "URL of the coordinator" });
 export const rpcOption = url({ description: "JSON-RPC of an EVM chain" });
@@ -66,6 +71,7 @@ const retentionOptions = {
 /** `cotrain coordinator`. */
 export const coordinatorOptions = {
   state: stateOption,
+  blobs: blobsOption,
   run: runOption,
   rpc: rpcOption,
   maxFee: maxFeeOption,
@@ -88,6 +94,7 @@ export const validatorOptions = {
   coordinator: url({ description: "URL of the coordinator to check", default: "http://127.0.0.1:7700" }),
   run: runOption,
   state: { ...stateOption, default: ".cotrain-validator" },
+  blobs: blobsOption,
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
   rpc: rpcOption,
@@ -102,6 +109,7 @@ export const workerOptions = {
   coordinator: url({ description: "URL of the coordinator to train for", default: "http://127.0.0.1:7700" }),
   run: runOption,
   state: { ...stateOption, default: ".cotrain-worker" },
+  blobs: blobsOption,
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
   beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
@@ -125,6 +133,7 @@ export const localnetOptions = {
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),
   fresh: toggle({ description: "put the old state aside and start anew", default: false }),
   state: stateOption,
+  blobs: blobsOption,
   preset: text({ value: "name", description: "model preset of a new run: 0.1m, 1m, 3.5m or 20m", default: "1m" }),
   data: text({ value: "file", description: "text file to train on instead of the Brown corpus (new runs)" }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),

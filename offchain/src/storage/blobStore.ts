@@ -67,4 +67,8 @@ export interface BlobStore extends BlobReader {
   delete(digest: Digest): Promise<void>;
   /** All digests, in no particular order. */
   list(): AsyncIterable<Digest>;
+  /** Removes all that is in it. */
+  clear(): Promise<void>;
+  /** Bytes that it has room for. */
+  free(): Promise<number>;
 }

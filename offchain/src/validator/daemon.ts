@@ -4,7 +4,13 @@ import type { LocalAccount } from "viem";
 
 import { RetryableError, systemClock, UserError } from "../base/index.ts";
 import { openReader } from "../chain/index.ts";
-import { type DaemonContext, openDatabase, openRoleDirectory, openStateDirectory } from "../service/index.ts";
+import {
+  blobsLocation,
+  type DaemonContext,
+  openDatabase,
+  openRoleDirectory,
+  openStateDirectory,
+} from "../service/index.ts";
 import { logEvent, type ValidatorEvent } from "./events.ts";
 import { createLossMeter } from "./loss.ts";
 import { writeMeasuring } from "./measuring.ts";
@@ -19,6 +25,8 @@ export interface ValidatorDaemonOptions {
   /** State directory; with `role` the tree's root, whose sub-directory of that name the validator locks. */
   readonly state: string;
   readonly role?: string | undefined;
+  /** Where held-out data and programs are kept: a path or a URL; default in the state directory. */
+  readonly blobs?: string | undefined;
   /** The protocol key, opened from its keystore. */
   readonly account: LocalAccount;
   readonly rpcUrl: string;
@@ -52,7 +60,10 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
   const loss =
     options.loss === false
       ? undefined
-      : createLossMeter({ coordinator: options.coordinator, cache: directory.resolve("blobs") });
+      : createLossMeter({
+          coordinator: options.coordinator,
+          cache: await blobsLocation(directory.path, options.blobs),
+        });
   if (loss) context.onShutdown("held-out loss", () => loss.close());
 
   const waited = async <T>(work: () => Promise<T>): Promise<T> => {

@@ -62,7 +62,7 @@ export interface LossMeter {
 
 export interface LossSettings {
   readonly coordinator: string;
-  /** Where programs and held-out shards are kept. */
+  /** Where programs and held-out shards are kept: a path or a URL. */
   readonly cache: string;
 }
 

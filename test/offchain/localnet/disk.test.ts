@@ -1,9 +1,12 @@
 /** A disk that is too small is told before a run begins, and one that becomes full is no defect: how much is free, and needed. */
+import { readdirSync } from "node:fs";
+
 import { expect, test } from "vitest";
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
-import { diskError, diskFor, freeUnder, requireDisk } from "../../../offchain/src/localnet/disk.ts";
+import { diskError, diskFor, freeUnder, requireDisk, requireRoom } from "../../../offchain/src/localnet/disk.ts";
 import { temporaryDirectory } from "../cli/support.ts";
+import { startFakeKubo } from "../storage/fakeKubo.ts";
 
 test("a new run is refused where less is free than it needs, and makes nothing there", async () => {
   const needed = diskFor("1m");
@@ -25,6 +28,21 @@ test("a new run is refused where less is free than it needs, and makes nothing t
 test("what is free is asked of where the directory will be", async () => {
   const directory = temporaryDirectory();
   expect(await freeUnder(`${directory}/not/there/yet`)).toBeGreaterThan(0);
+});
+
+test("room for blobs is asked of the place that was named for them, where nothing is made", async () => {
+  const directory = temporaryDirectory();
+  const { location, asked } = await startFakeKubo();
+  await expect(requireRoom(directory, location("some"), 10_000_000_000)).resolves.toBeUndefined();
+  expect(asked).toEqual(["repo/stat"]);
+  await expect(requireRoom(directory, location("some"), 11_000_000_000)).rejects.toMatchObject({
+    code: "DISK_SHORT",
+    message: expect.stringMatching(/ are free: make room, or name another place with --blobs\.$/),
+  });
+  await expect(requireRoom(directory, `${directory}/not/there`, 200_000_000)).resolves.toBeUndefined();
+  await expect(requireRoom(directory, "ipfs+http://127.0.0.1:9", 1)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY" });
+  await expect(requireRoom(directory, "s3://bucket", 1)).rejects.toMatchObject({ code: "LOCATION_INVALID" });
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 const free = async (): Promise<number> => 12_288;

@@ -1,15 +1,16 @@
 import { appendFile, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 import { describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { type BlobSource, createReadThrough } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { keepsTheContract } from "./contract.ts";
 import { collect, digestsIn, fileOf, temporaryDirectory, temporaryStore } from "./fixtures.ts";
 
 const random = createRandom("blobs");
-const sizes = [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 17];
 
 async function* failing(): AsyncGenerator<Uint8Array> {
   yield new Uint8Array(100);
@@ -17,6 +18,26 @@ async function* failing(): AsyncGenerator<Uint8Array> {
 }
 
 describe("file store", () => {
+  keepsTheContract(async () => {
+    const { root } = await temporaryStore();
+    return { open: () => openBlobStore(root) };
+  });
+
+  it("is one, named by a path or by its file: URL", async () => {
+    const { root, store } = await temporaryStore();
+    const { digest } = await store.put(random.bytes(10));
+    expect(await digestsIn(await openBlobStore(pathToFileURL(root).href))).toEqual([digest]);
+    await expect(openBlobStore("s3://bucket")).rejects.toMatchObject({ code: "LOCATION_INVALID" });
+  });
+
+  it("leaves no file of what is not as expected or does not end", async () => {
+    const { root, store } = await temporaryStore();
+    const other = sha256Bytes(random.bytes(1));
+    await expect(store.put(random.bytes(100), { digest: other })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    await expect(store.put(failing())).rejects.toThrow("connection lost");
+    expect(await readdir(join(root, "tmp"))).toEqual([]);
+  });
+
   it("reads a file that it has verified no second time, unless it is another file since", async () => {
     const { root, store } = await temporaryStore();
     const { digest } = await store.put(random.bytes(100_000));
@@ -33,64 +54,6 @@ describe("file store", () => {
     await writeFile(path, bytes);
     await (await store.open(digest, { again: false })).close();
     await expect(store.open(digest)).resolves.toMatchObject({ length: 100_000 });
-  });
-
-  it.each(sizes)("gives back %i bytes by get, stream and ranges", async (size) => {
-    const { store } = await temporaryStore();
-    const bytes = random.bytes(size);
-    const { digest, bytes: length } = await store.put(bytes);
-    expect([digest, length]).toEqual([sha256Bytes(bytes), size]);
-    expect(await store.get(digest)).toEqual(bytes);
-    expect(Buffer.concat(await collect(store.stream(digest)))).toEqual(Buffer.from(bytes));
-    await using blob = await store.open(digest);
-    expect(blob.length).toBe(size);
-    expect(await blob.read(size >> 1, size >> 2)).toEqual(bytes.slice(size >> 1, (size >> 1) + (size >> 2)));
-    expect(await store.size(digest)).toBe(size);
-  });
-
-  it("stores a stream and finds it again after reopening", async () => {
-    const { root, store } = await temporaryStore();
-    const { digest } = await store.put([random.bytes(10), random.bytes(0), random.bytes(20)]);
-    const again = await openBlobStore(root);
-    expect(await again.has(digest)).toBe(true);
-    expect(await digestsIn(again)).toEqual([digest]);
-    await again.delete(digest);
-    await again.delete(digest);
-    expect(await digestsIn(again)).toEqual([]);
-    await expect(again.get(digest)).rejects.toMatchObject({ code: "BLOB_MISSING", details: { digest } });
-  });
-
-  it("keeps nothing of what is not as expected or does not end", async () => {
-    const { root, store } = await temporaryStore();
-    const bytes = random.bytes(100);
-    const other = sha256Bytes(random.bytes(1));
-    await expect(store.put(bytes, { digest: other })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
-    await expect(store.put([bytes], { bytes: 99 })).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
-    await expect(store.put([bytes], { bytes: 101 })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
-    await expect(store.put(bytes, { maxBytes: 99 })).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
-    await expect(store.put(failing())).rejects.toThrow("connection lost");
-    expect(await digestsIn(store)).toEqual([]);
-    expect(await readdir(join(root, "tmp"))).toEqual([]);
-  });
-
-  it("stops reading a stream at the limit", async () => {
-    const { store } = await temporaryStore();
-    let produced = 0;
-    function* endless(): Generator<Uint8Array> {
-      for (;;) {
-        produced++;
-        yield new Uint8Array(1000);
-      }
-    }
-    await expect(store.put(endless(), { maxBytes: 2500 })).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
-    expect(produced).toBe(3);
-  });
-
-  it("refuses to read more than allowed", async () => {
-    const { store } = await temporaryStore();
-    const { digest } = await store.put(random.bytes(100));
-    await expect(store.get(digest, 99)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
-    expect(await store.get(digest, 100)).toHaveLength(100);
   });
 
   it.each([

@@ -20,7 +20,15 @@ import {
   type ProgramRole,
 } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { type LocalRun, openLocalRun, withChain, stateOption, ownBuild, readerOptions } from "../../run/index.ts";
+import {
+  type LocalRun,
+  openLocalRun,
+  withChain,
+  blobsOption,
+  stateOption,
+  ownBuild,
+  readerOptions,
+} from "../../run/index.ts";
 import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import type { Output } from "../output.ts";
 import { rejectedOf } from "../rejected.ts";
@@ -116,6 +124,7 @@ export const checkpointExportCommand = defineCommand({
   args: [{ name: "file", description: "the CAR file to write" }],
   options: {
     state: stateOption,
+    blobs: blobsOption,
     checkpoint: hash({
       value: "digest",
       description: "digest of the checkpoint (default: the newest that is anchored)",
@@ -125,8 +134,8 @@ export const checkpointExportCommand = defineCommand({
   examples: [["npx cotrain checkpoint export model.car", "the newest checkpoint, definition, tokenizer and programs"]],
   async run({ options, args, output }) {
     const [file = ""] = args;
-    const imported = await openImportedModel(options.state);
-    const run = imported ? undefined : await openLocalRun(options.state);
+    const imported = await openImportedModel(options.state, options.blobs);
+    const run = imported ? undefined : await openLocalRun(options.state, options.blobs);
     await requirePlace(file, options.force);
     if (imported) requireCheckpoint(imported, options.checkpoint);
     const model = imported?.model ?? (await modelOfRun(run!, options.checkpoint, output));
@@ -182,6 +191,7 @@ export const checkpointImportCommand = defineCommand({
   args: [{ name: "file", description: "the CAR file to read" }],
   options: {
     state: stateOption,
+    blobs: blobsOption,
     checkpoint: hash({ value: "digest", description: "digest that its checkpoint must have" }),
   },
   examples: [
@@ -193,13 +203,13 @@ export const checkpointImportCommand = defineCommand({
   ],
   async run({ options, args, output }) {
     const [file = ""] = args;
-    const { checkpoint, state } = options;
+    const { checkpoint, state, blobs: wanted } = options;
     await requireReadable(file);
     let model: Model;
     if (await holdsRun(state)) {
-      const run = await openLocalRun(state);
+      const run = await openLocalRun(state, wanted);
       model = await readCar(file, run.blobs, { checkpoint, run });
-    } else model = await keepModel(state, (blobs) => readCar(file, blobs, { checkpoint }));
+    } else model = await keepModel(state, wanted, (blobs) => readCar(file, blobs, { checkpoint }));
     const { bundle, manifest } = model;
     output.result(
       { checkpoint: bundle.checkpoint.digest, round: manifest.round, runId: bundle.runId, chainId: bundle.chainId },

@@ -31,7 +31,7 @@ export const coordinatorCommand = defineCommand({
     const logger = createLogger({ component: "coordinator", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
-        const run = await openLocalRun(options.state);
+        const run = await openLocalRun(options.state, options.blobs);
         const poster =
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));

@@ -43,7 +43,14 @@ export const validatorCommand = defineCommand({
         const named = await namedWallet(options);
         const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { validatorDaemon } = await import("../../validator/index.ts");
-        const shared = { coordinator: options.coordinator, state, role, account, loss: options.loss };
+        const shared = {
+          coordinator: options.coordinator,
+          state,
+          role,
+          blobs: options.blobs,
+          account,
+          loss: options.loss,
+        };
         if (ofUp) {
           const run = await openLocalRun(state);
           await requireNamedDeployment(run, options.deployment);

@@ -78,6 +78,7 @@ export const workerCommand = defineCommand({
               runId: run === undefined ? undefined : asRunId(run),
               state,
               role,
+              blobs: options.blobs,
               account: own,
               beneficiary: options.beneficiary,
               threads: options.threads,

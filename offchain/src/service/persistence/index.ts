@@ -1,4 +1,5 @@
-/** What lies on the disk: the state directory and its lock, the database, the event log, durable jobs and keys. */
+/** What lies on the disk: the state directory and its lock, where its blobs are, the database, the event log, durable jobs and keys. */
+export * from "./blobs.ts";
 export * from "./database.ts";
 export type { Database } from "./databaseEngine.ts";
 export * from "./diskGate.ts";

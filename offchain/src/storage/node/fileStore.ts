@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, opendir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, opendir, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Digest } from "@cotrain/sdk/protocol";
@@ -12,7 +12,8 @@ import type { Digest } from "@cotrain/sdk/protocol";
 import { type ByteChunks, createSha256, errnoOf, sha256Bytes, systemClock } from "../../base/index.ts";
 import { syncDirectory, writeError } from "../../base/node/index.ts";
 import type { BlobStore, Expected, Stored } from "../blobStore.ts";
-import { blobCorrupted, BlobError, blobMismatch, blobMissing, blobTooLarge } from "../errors.ts";
+import { blobCorrupted, blobMissing, blobTooLarge } from "../errors.ts";
+import { checkDigest, checkLength } from "../expected.ts";
 
 const CHUNK_BYTES = 256 << 10;
 /** What lies in tmp/ longer than this was left by a process that died. */
@@ -25,17 +26,6 @@ const MOST_VERIFIED = 65_536;
 async function identityOf(file: FileHandle): Promise<{ identity: string; size: number }> {
   const { size, mtimeNs, ctimeNs, ino, dev } = await file.stat({ bigint: true });
   return { identity: `${dev}/${ino}/${size}/${mtimeNs}/${ctimeNs}`, size: Number(size) };
-}
-
-/** Refuses a length that is not the expected one. `at` is what came so far, `complete` whether that is all. */
-function checkLength(at: number, expected: Expected, complete: boolean): void {
-  const limit = Math.min(expected.bytes ?? Infinity, expected.maxBytes ?? Infinity);
-  if (at > limit) throw blobTooLarge(expected.digest ? `Blob ${expected.digest}` : "The blob", limit);
-  if (complete && expected.bytes !== undefined && at < expected.bytes) {
-    throw new BlobError("BLOB_MISMATCH", `The bytes received end at ${at}, expected were ${expected.bytes}.`, {
-      details: { end: at, bytes: expected.bytes },
-    });
-  }
 }
 
 /** Fills `buffer` from `position` of the file; fewer bytes only at its end. */
@@ -116,7 +106,7 @@ export async function openFileStore(root: string): Promise<BlobStore> {
         await file.sync();
       }
       const digest = hash.digest();
-      if (expected.digest !== undefined && expected.digest !== digest) throw blobMismatch(expected.digest, digest);
+      checkDigest(digest, expected);
       await settle(path, digest);
       return { digest, bytes };
     } catch (error) {
@@ -212,6 +202,13 @@ export async function openFileStore(root: string): Promise<BlobStore> {
       }
     },
     delete: (digest) => rm(pathOf(digest), { force: true }),
+    clear: async () => {
+      for await (const digest of store.list()) await store.delete(digest);
+    },
+    free: async () => {
+      const { bavail, bsize } = await statfs(root);
+      return bavail * bsize;
+    },
     list: async function* () {
       for await (const directory of await opendir(root)) {
         if (!directory.isDirectory() || !/^[0-9a-f]{2}$/.test(directory.name)) continue;

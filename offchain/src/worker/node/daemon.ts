@@ -19,6 +19,8 @@ export interface WorkerDaemonOptions {
   /** State directory; with `role` the tree's root, whose sub-directory of that name the worker locks. */
   readonly state: string;
   readonly role?: string | undefined;
+  /** Where artefacts are kept: a path or a URL; default in the state directory. */
+  readonly blobs?: string | undefined;
   /** The machine's key, opened from its keystore. */
   readonly account: SigningAccount;
   /** Who is paid; default the machine's own wallet. */

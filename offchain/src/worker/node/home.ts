@@ -16,10 +16,17 @@ const machine: Surroundings = {
   },
 };
 
-/** @param surroundings default this machine */
-export const directoryHome = (directory: string, surroundings: Surroundings = machine): WorkerHome => ({
+/**
+ * @param surroundings default this machine
+ * @param blobs where artefacts are kept, a path or a URL; default in the directory
+ */
+export const directoryHome = (
+  directory: string,
+  surroundings: Surroundings = machine,
+  blobs = join(directory, "blobs"),
+): WorkerHome => ({
   place: directory,
   surroundings,
-  openBlobs: () => openBlobStore(join(directory, "blobs")),
+  openBlobs: () => openBlobStore(blobs),
   openReceipts: (clock) => openReceiptJournal(join(directory, "receipts.sqlite"), clock),
 });

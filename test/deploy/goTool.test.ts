@@ -1,11 +1,12 @@
-/** What `.ci/run` does for a geth, with a `go` that writes down what it was told. */
+/** What `.ci/run` does for a geth, and for Kubo likewise, with a `go` that writes down what it was told. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { GETH_VERSION, prepareGeth } from "../geth.ts";
+import { GETH } from "../geth.ts";
+import { prepareTool } from "../goTool.ts";
 
 let directory: string;
 let folder: string;
@@ -38,29 +39,29 @@ chmod +x "$GOBIN/geth"`,
 // point 17
 describe.runIf(process.platform !== "win32")("geth for CI", () => {
   it("is built once, from its Go module in the version that is pinned", () => {
-    const go = goThatBuilds(GETH_VERSION);
-    expect(prepareGeth(folder, go)).toMatchObject({
+    const go = goThatBuilds(GETH.version);
+    expect(prepareTool(GETH, folder, go)).toMatchObject({
       kind: "ready",
       words: expect.stringMatching(/was built in \d+ s/),
     });
-    expect(prepareGeth(folder, go)).toEqual({ kind: "ready", words: `geth ${GETH_VERSION} is there.` });
+    expect(prepareTool(GETH, folder, go)).toEqual({ kind: "ready", words: `geth ${GETH.version} is there.` });
     expect(readFileSync(join(directory, "told"), "utf8")).toBe(
-      `install github.com/ethereum/go-ethereum/cmd/geth@v${GETH_VERSION}\n`,
+      `install github.com/ethereum/go-ethereum/cmd/geth@v${GETH.version}\n`,
     );
   });
 
   it("is built anew where another version lies", () => {
-    prepareGeth(folder, goThatBuilds("1.0.0"));
-    expect(prepareGeth(folder, goThatBuilds(GETH_VERSION))).toMatchObject({ kind: "ready" });
+    prepareTool(GETH, folder, goThatBuilds("1.0.0"));
+    expect(prepareTool(GETH, folder, goThatBuilds(GETH.version))).toMatchObject({ kind: "ready" });
   });
 
   it("says why it is not there: no Go, or a build that failed", () => {
-    expect(prepareGeth(folder, join(directory, "nothing"))).toEqual({
+    expect(prepareTool(GETH, folder, join(directory, "nothing"))).toEqual({
       kind: "not run",
       words: 'not run: building geth: "go" is not installed.',
     });
     expect(existsSync(folder)).toBe(false);
-    expect(prepareGeth(folder, script("go", '[ "$1" = version ]'))).toMatchObject({ kind: "failed" });
-    expect(prepareGeth(folder, goThatBuilds("1.0.0"))).toMatchObject({ kind: "failed" });
+    expect(prepareTool(GETH, folder, script("go", '[ "$1" = version ]'))).toMatchObject({ kind: "failed" });
+    expect(prepareTool(GETH, folder, goThatBuilds("1.0.0"))).toMatchObject({ kind: "failed" });
   });
 });

@@ -1,0 +1,205 @@
+/**
+ * What a blob store asks of a Kubo node, by its RPC: bounded in time and in bytes, with errors of ours. Paths are those of the
+ * node's own file tree (MFS), which names what is kept by the node and is as durable as its blocks.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
+import { create, type KuboRPCClient } from "kubo-rpc-client";
+import { CID } from "multiformats/cid";
+
+import { printable, RetryableError, unlessAborted, UserError } from "../../base/index.ts";
+
+/** Peers exchange no larger blocks. */
+export const PIECE_BYTES = 1 << 20;
+
+/** An answer may take so long, and a second more for each MiB that goes or comes with it. */
+const PATIENCE_MS = 30_000;
+const MS_PER_BYTE = 1_000 / PIECE_BYTES;
+const MAX_WORDS = 200;
+/** The node answers from what it has: a blob that is gone is a clear answer, and no search through the network. */
+const local = { offline: true } as const;
+/** Without a look at what the names are of. */
+const namesAlone = { ...local, resolveType: false, size: false } as const;
+/** A directory with what is in it, whatever state it is in. */
+const whole = { recursive: true, force: true } as const;
+/** Every setting that decides about the CID, so that the node's own configuration does not. */
+const layout = {
+  cidVersion: 1,
+  rawLeaves: true,
+  chunker: `size-${PIECE_BYTES}`,
+  hashAlg: "sha2-256",
+  trickle: false,
+  inline: false,
+  maxFileLinks: 174,
+} as const;
+
+/** What a path names. */
+export interface Entry {
+  /** CID of the root. */
+  readonly cid: string;
+  readonly bytes: number;
+}
+
+export interface KuboNode {
+  /** Where it is, for errors. */
+  readonly url: string;
+  /** What a path names; undefined when there is nothing, or not all of it any more. */
+  entry(path: string): Promise<Entry | undefined>;
+  /** Names in a directory, none where it is not there. */
+  names(path: string): Promise<readonly string[]>;
+  /**
+   * Adds and pins a file of so many bytes.
+   * @param name of the pin, for people
+   * @returns the CID of its root
+   */
+  add(content: Uint8Array | AsyncIterable<Uint8Array>, bytes: number, name: string): Promise<string>;
+  /** Lets a path name a CID, durably when it resolves. */
+  link(cid: string, path: string): Promise<void>;
+  /** Takes a file or directory out of the tree; what is not there is no error. */
+  unlink(path: string): Promise<void>;
+  /** What is not pinned is no error. */
+  unpin(cid: string): Promise<void>;
+  /** Unpins a file and removes its blocks, but those that other pins hold: adding it again writes them anew. */
+  drop(cid: string): Promise<void>;
+  /** These bytes of a file, undefined when the node has them no more, or sends fewer or more. */
+  read(cid: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Bytes that its owner lets it take still. */
+  free(): Promise<number>;
+}
+
+const isGone = (message: string): boolean =>
+  /file does not exist|no link named|block was not found locally|could not find|not pinned/.test(message);
+const isFull = (message: string): boolean => /no space left on device|disk quota exceeded/i.test(message);
+
+/** By what `fetch` throws: no connection, one that broke, or no time left. */
+const isAway = (error: unknown): boolean =>
+  (error instanceof TypeError && /^(fetch failed|terminated)$/.test(error.message)) ||
+  (error instanceof Error && ["AbortError", "TimeoutError"].includes(error.name));
+
+/** Our error for what the client threw. */
+function nodeError(url: string, error: unknown): CotrainError {
+  if (error instanceof CotrainError) return error;
+  const words = error instanceof Error ? error.message : String(error);
+  if (isFull(words))
+    return new RetryableError("DISK_FULL", `The IPFS node at ${url} cannot write: its disk is full.`, { cause: error });
+  const said = printable(words).slice(0, MAX_WORDS);
+  const status =
+    error instanceof Error && "response" in error && error.response instanceof Response
+      ? error.response.status
+      : undefined;
+  if (status !== undefined && status < 500)
+    return new UserError(
+      "BLOB_STORE_REFUSED",
+      `What answers at ${url} is no RPC of an IPFS node, or is not for us (${status}): see its addresses with "ipfs config Addresses.API".`,
+      { cause: error, details: { said } },
+    );
+  if (isAway(error))
+    return new RetryableError(
+      "BLOB_STORE_AWAY",
+      `The IPFS node at ${url} does not answer: start it with "ipfs daemon", or see whether the address is right.`,
+      { cause: error, details: { said } },
+    );
+  return new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${url} could not do it: ${said}.`, { cause: error });
+}
+
+/** @param base of the RPC, `http://127.0.0.1:5001` @param patience ms for an answer without content */
+export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
+  const client: KuboRPCClient = create({ url: base });
+
+  /** Runs a call that moves so many bytes. @throws CotrainError */
+  async function bounded<T>(
+    bytes: number,
+    work: (options: { readonly signal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    const signal = AbortSignal.timeout(patience + Math.ceil(bytes * MS_PER_BYTE));
+    try {
+      return await unlessAborted(work({ signal }), signal);
+    } catch (error) {
+      throw nodeError(base, error);
+    }
+  }
+
+  /** As {@link bounded}; undefined when what was asked for is not there. */
+  const unlessGone = async <T>(work: (options: { readonly signal: AbortSignal }) => Promise<T>, bytes = 0) => {
+    try {
+      return await bounded(bytes, work);
+    } catch (error) {
+      if (error instanceof CotrainError && error.cause instanceof Error && isGone(error.cause.message))
+        return undefined;
+      throw error;
+    }
+  };
+
+  const entry = async (path: string): Promise<Entry | undefined> => {
+    const found = await unlessGone((options) => client.files.stat(path, { ...options, ...local }));
+    if (found === undefined) return undefined;
+    if (Number.isSafeInteger(found.size) && found.size >= 0) return { cid: found.cid.toString(), bytes: found.size };
+    throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} answers no size of ${path}.`);
+  };
+
+  const copy = (cid: string, path: string, how: { readonly force: boolean }): Promise<void> =>
+    bounded(0, (options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
+
+  const unpin = async (cid: string): Promise<void> => {
+    await unlessGone((options) => client.pin.rm(cid, options));
+  };
+
+  return {
+    url: base,
+    entry,
+    names: async (path) =>
+      (await unlessGone(async (options) => {
+        const { cid } = await client.files.stat(path, { ...options, ...local });
+        const names: string[] = [];
+        for await (const { name } of client.ls(cid, { ...options, ...namesAlone })) names.push(name);
+        return names;
+      })) ?? [],
+    add: (content, bytes, name) =>
+      bounded(bytes, async (options) => {
+        const more = { ...layout, pin: true, pinName: name };
+        return (await client.add({ content }, { ...options, ...more })).cid.toString();
+      }),
+    link: async (cid, path) => {
+      try {
+        await copy(cid, path, { force: false });
+      } catch (error) {
+        if (!(error instanceof CotrainError) || !/already has entry/.test(String(error.cause))) throw error;
+        // By another put of the same bytes, perhaps under way: readers must not find it gone for a moment.
+        if ((await entry(path))?.cid === cid) await bounded(0, (options) => client.files.flush(path, options));
+        else await copy(cid, path, { force: true });
+      }
+    },
+    unlink: async (path) => {
+      await unlessGone((options) => client.files.rm(path, { ...options, ...whole }));
+    },
+    unpin,
+    drop: async (cid) => {
+      await unpin(cid);
+      const blocks = [CID.parse(cid)];
+      await unlessGone(async (options) => {
+        for await (const { ref } of client.refs(cid, { ...options, ...local, recursive: true, unique: true }))
+          blocks.push(CID.parse(ref));
+      });
+      await bounded(0, async (options) => {
+        for await (const _ of client.block.rm(blocks, { ...options, force: true }));
+      });
+    },
+    read: async (cid, offset, length) => {
+      // Nothing would be read for nothing: whether the node has the file is asked all the same.
+      const wanted = { offset, length: Math.max(1, length), ...local };
+      return unlessGone(async (options) => {
+        const bytes = new Uint8Array(length);
+        let at = 0;
+        for await (const chunk of client.cat(cid, { ...options, ...wanted })) {
+          if (at + chunk.length > length) return undefined;
+          bytes.set(chunk, at);
+          at += chunk.length;
+        }
+        return at === length ? bytes : undefined;
+      }, length);
+    },
+    free: async () => {
+      const { storageMax, repoSize } = await bounded(0, (options) => client.repo.stat(options));
+      return Number(storageMax > repoSize ? storageMax - repoSize : 0n);
+    },
+  };
+}

@@ -1,0 +1,268 @@
+/**
+ * Blobs in IPFS, by a Kubo node's RPC: `ipfs+http://127.0.0.1:5001/NAME`. Up to 1 MiB a blob is one raw block, whose CID is that
+ * of its SHA-256; a larger one is a UnixFS file of 1 MiB raw leaves, whose root has another CID. Which one stands in the
+ * node's file tree, as `/cotrain/NAME/ab/abcdef…`: it is kept by the node with the blocks, lost only with them, names what its
+ * garbage collection must leave, and lets several stores of one node have the same blob. The same bytes added again have the
+ * same root, so that storing a blob again is all that rebuilds a lost entry. What is kept is pinned too, so that whoever looks at
+ * the node's pins finds it.
+ *
+ * The node is believed nothing: bytes are read in pieces of 1 MiB, and none is given to anybody before a pass over all of them
+ * had the blob's digest.
+ */
+import { cidOf, type Digest } from "@cotrain/sdk/protocol";
+
+import { createSha256, redactUrl, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
+import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
+import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
+import { checkDigest } from "../expected.ts";
+import { type Entry, type KuboNode, openKuboNode, PIECE_BYTES } from "./kuboNode.ts";
+import { receive } from "./spool.ts";
+
+/** Of the node's file tree; each store has a directory in it. */
+const ROOT = "/cotrain";
+/** Pieces kept in memory for random reads, all blobs together. */
+const KEPT_PIECES = 64;
+/** Pieces whose digests are remembered: 100 bytes each or so. */
+const MOST_KNOWN = 65_536;
+
+export interface KuboOptions {
+  /** Directory for streams that are too long for memory, until they are verified; default the system's. */
+  readonly scratch?: string;
+  /** Ms for an answer without content. */
+  readonly patience?: number;
+}
+
+/** A blob whose content was verified: the digests of its pieces, by which each is verified when it is read again. */
+interface Known extends Entry {
+  readonly pieces: readonly Digest[];
+}
+
+/** @throws UserError `LOCATION_INVALID` */
+function parseLocation(location: string): { readonly base: string; readonly name: string } {
+  const url = new URL(location);
+  const name = /^\/([A-Za-z0-9_-]{1,64})\/?$/.exec(url.pathname)?.[1];
+  const bare = url.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  if (name !== undefined && bare && url.host !== "")
+    return { base: `${url.protocol.slice("ipfs+".length)}//${url.host}`, name };
+  throw new UserError(
+    "LOCATION_INVALID",
+    `${redactUrl(location)} names no store of an IPFS node: name it as ipfs+http://127.0.0.1:5001/NAME, with letters, digits, - and _, and without a password.`,
+  );
+}
+
+/** The last so many, the oldest goes; whatever is asked for again is young again. */
+function createRecent<Key, Value>(most: number, weigh: (value: Value) => number) {
+  const values = new Map<Key, Value>();
+  let weight = 0;
+  const remove = (key: Key): void => {
+    const value = values.get(key);
+    if (value !== undefined && values.delete(key)) weight -= weigh(value);
+  };
+  const set = (key: Key, value: Value): void => {
+    remove(key);
+    values.set(key, value);
+    weight += weigh(value);
+    for (const oldest of values.keys()) {
+      if (weight <= most || values.size === 1) return;
+      remove(oldest);
+    }
+  };
+  const get = (key: Key): Value | undefined => {
+    const value = values.get(key);
+    if (value !== undefined) set(key, value);
+    return value;
+  };
+  return { get, set, remove };
+}
+
+/** The length of a piece. */
+const lengthOf = (index: number, bytes: number): number => Math.min(PIECE_BYTES, bytes - index * PIECE_BYTES);
+
+function corrupted(node: KuboNode, digest: Digest, { cid }: Entry): BlobError {
+  return new BlobError(
+    "BLOB_CORRUPTED",
+    `Blob ${digest} is corrupted: what the IPFS node at ${node.url} has as ${cid} does not hash to it; fetch the blob again.`,
+    { details: { digest, cid } },
+  );
+}
+
+/** The pieces of an entry, as the node gives them. */
+async function* piecesOf(node: KuboNode, digest: Digest, entry: Entry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (let index = 0; index * PIECE_BYTES < entry.bytes; index++) {
+    const piece = await node.read(entry.cid, index * PIECE_BYTES, lengthOf(index, entry.bytes));
+    if (piece === undefined) throw corrupted(node, digest, entry);
+    yield piece;
+  }
+}
+
+/**
+ * Opens a store of a Kubo node. The node is not asked for anything yet.
+ * @throws UserError `LOCATION_INVALID`. Everything else throws also RetryableError `BLOB_STORE_AWAY`, `BLOB_STORE_FAILED`,
+ *   `DISK_FULL`, UserError `BLOB_STORE_REFUSED`
+ */
+export async function openKuboStore(location: string, options: KuboOptions = {}): Promise<BlobStore> {
+  const { base, name } = parseLocation(location);
+  const node = openKuboNode(base, options.patience);
+  const home = `${ROOT}/${name}`;
+  const pathIn = (directory: string, digest: Digest): string => `${directory}/${digest.slice(2, 4)}/${digest.slice(2)}`;
+  const pathOf = (digest: Digest): string => pathIn(home, digest);
+  const known = createRecent<Digest, Known>(MOST_KNOWN, ({ pieces }) => pieces.length + 1);
+  const kept = createRecent<Digest, Uint8Array<ArrayBuffer>>(KEPT_PIECES, () => 1);
+
+  const find = async (digest: Digest): Promise<Entry> => {
+    const entry = await node.entry(pathOf(digest));
+    if (entry === undefined) throw blobMissing(digest, `the IPFS node at ${base}`);
+    return entry;
+  };
+
+  const isSound = async (digest: Digest, entry: Entry): Promise<boolean> => {
+    const hash = createSha256();
+    try {
+      for await (const piece of piecesOf(node, digest, entry)) hash.update(piece);
+    } catch (error) {
+      if (error instanceof BlobError) return false;
+      throw error;
+    }
+    return hash.digest() === digest;
+  };
+
+  const put = async (data: Parameters<BlobStore["put"]>[0], expected: Expected = {}): Promise<Stored> => {
+    await using received = await receive(data, expected, options.scratch);
+    const { digest, bytes } = received;
+    checkDigest(digest, expected);
+    const before = await node.entry(pathOf(digest));
+    if (before && (await isSound(digest, before))) {
+      await node.link(before.cid, pathOf(digest));
+      return { digest, bytes };
+    }
+    // The node writes no block that it has, however damaged.
+    if (before) await node.drop(before.cid);
+    const cid = await node.add(received.content(), bytes, `cotrain ${digest.slice(2)}`);
+    await node.link(cid, pathOf(digest));
+    const sound = bytes > PIECE_BYTES || cid === cidOf(digest);
+    if (sound && (await node.entry(pathOf(digest)))?.bytes === bytes) return { digest, bytes };
+    throw new RetryableError(
+      "BLOB_STORE_FAILED",
+      `The IPFS node at ${base} did not keep blob ${digest} as it was sent.`,
+    );
+  };
+
+  async function* stream(digest: Digest): AsyncGenerator<Uint8Array> {
+    const entry = await find(digest);
+    const hash = createSha256();
+    // One piece is held back, so that the last is only given once the hash is known to be right.
+    let held: Uint8Array | undefined;
+    for await (const piece of piecesOf(node, digest, entry)) {
+      hash.update(piece);
+      if (held) yield held;
+      held = piece;
+    }
+    if (hash.digest() !== digest) throw corrupted(node, digest, entry);
+    if (held) yield held;
+  }
+
+  /** Reads and hashes all of it. */
+  const verify = async (digest: Digest): Promise<Known> => {
+    const entry = await find(digest);
+    const hash = createSha256();
+    const pieces: Digest[] = [];
+    for await (const piece of piecesOf(node, digest, entry)) {
+      hash.update(piece);
+      const own = sha256Bytes(piece);
+      pieces.push(own);
+      kept.set(own, piece);
+    }
+    if (hash.digest() !== digest) throw corrupted(node, digest, entry);
+    return { ...entry, pieces };
+  };
+
+  /** A piece of verified content, which is verified again where it has to come from the node. */
+  const pieceOf = async (digest: Digest, blob: Known, index: number): Promise<Uint8Array> => {
+    const own = blob.pieces[index];
+    const here = own && kept.get(own);
+    if (here) return here;
+    const piece = await node.read(blob.cid, index * PIECE_BYTES, lengthOf(index, blob.bytes));
+    if (piece === undefined || own === undefined || sha256Bytes(piece) !== own) throw corrupted(node, digest, blob);
+    kept.set(own, piece);
+    return piece;
+  };
+
+  const openBlob = (digest: Digest, blob: Known): OpenBlob => {
+    const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
+      if (offset + target.length > blob.bytes) throw corrupted(node, digest, blob);
+      for (let at = 0; at < target.length;) {
+        const index = Math.floor((offset + at) / PIECE_BYTES);
+        const piece = await pieceOf(digest, blob, index);
+        const from = offset + at - index * PIECE_BYTES;
+        const part = piece.subarray(from, from + target.length - at);
+        target.set(part, at);
+        at += part.length;
+      }
+    };
+    const close = async (): Promise<void> => undefined;
+    return {
+      digest,
+      length: blob.bytes,
+      read: async (offset, count) => {
+        const bytes = new Uint8Array(count);
+        await readInto(bytes, offset);
+        return bytes;
+      },
+      readInto,
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  };
+
+  /** Whether another store of the node has the same blob, whose pin is the same one. */
+  const hasElsewhere = async (digest: Digest): Promise<boolean> => {
+    for (const other of await node.names(ROOT))
+      if (other !== name && (await node.entry(pathIn(`${ROOT}/${other}`, digest)))) return true;
+    return false;
+  };
+
+  const store: BlobStore = {
+    put,
+    stream,
+    get: async (digest, maxBytes = Infinity) => {
+      const entry = await find(digest);
+      if (entry.bytes > maxBytes) throw blobTooLarge(`Blob ${digest}`, maxBytes);
+      const bytes = new Uint8Array(entry.bytes);
+      let at = 0;
+      for await (const piece of piecesOf(node, digest, entry)) {
+        bytes.set(piece, at);
+        at += piece.length;
+      }
+      if (sha256Bytes(bytes) !== digest) throw corrupted(node, digest, entry);
+      return bytes;
+    },
+    open: async (digest, { again = true } = {}) => {
+      const before = again ? undefined : known.get(digest);
+      // It may have been deleted since, or be another file.
+      const blob = before && (await find(digest)).cid === before.cid ? before : await verify(digest);
+      known.set(digest, blob);
+      return openBlob(digest, blob);
+    },
+    has: async (digest) => (await store.size(digest)) !== undefined,
+    size: async (digest) => (await node.entry(pathOf(digest)))?.bytes,
+    delete: async (digest) => {
+      const entry = await node.entry(pathOf(digest));
+      known.remove(digest);
+      await node.unlink(pathOf(digest));
+      if (entry && !(await hasElsewhere(digest))) await node.unpin(entry.cid);
+    },
+    list: async function* () {
+      for (const directory of await node.names(home)) {
+        if (!/^[0-9a-f]{2}$/.test(directory)) continue;
+        for (const file of await node.names(`${home}/${directory}`))
+          if (/^[0-9a-f]{64}$/.test(file)) yield `0x${file}` as Digest;
+      }
+    },
+    clear: async () => {
+      for await (const digest of store.list()) await store.delete(digest);
+      await node.unlink(home);
+    },
+    free: () => node.free(),
+  };
+  return store;
+}

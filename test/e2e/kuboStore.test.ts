@@ -1,0 +1,123 @@
+/** Blobs in a real Kubo: what every engine must do, whose CIDs they have, and that another node gets them from this one. */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { cidOf, type Digest } from "@cotrain/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
+import type { BlobStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
+import { findTool } from "../goTool.ts";
+import { KUBO, type KuboDaemon, startKubo } from "../kubo.ts";
+import { canRun } from "../needs.ts";
+import { keepsTheContract } from "../offchain/storage/contract.ts";
+
+const MIB = 1 << 20;
+const random = createRandom("real kubo");
+const command = findTool(KUBO);
+const possible = canRun("blobs in a real Kubo", "kubo");
+
+let first: KuboDaemon;
+let second: KuboDaemon;
+let stores = 0;
+
+beforeAll(async () => {
+  if (command === undefined) return;
+  [first, second] = await Promise.all([startKubo(command), startKubo(command)]);
+});
+afterAll(() => Promise.all([first?.remove(), second?.remove()]));
+
+const said = (node: KuboDaemon, ...args: readonly string[]): string => node.ipfs(args).toString().trim();
+
+/** A store of its own in the first node, and where that keeps a blob. */
+async function openStore(): Promise<{ store: BlobStore; location: string; cid: (digest: Digest) => string }> {
+  const name = `store-${++stores}`;
+  const location = `ipfs+http://${first.host}/${name}`;
+  const store = await openBlobStore(location);
+  const pathOf = (digest: Digest): string => `/cotrain/${name}/${digest.slice(2, 4)}/${digest.slice(2)}`;
+  return { store, location, cid: (digest) => said(first, "files", "stat", "--hash", pathOf(digest)) };
+}
+
+const isPinned = (cid: string): boolean => {
+  try {
+    return said(first, "pin", "ls", "--type=recursive", cid).length > 0;
+  } catch {
+    return false;
+  }
+};
+
+describe.runIf(possible)("blobs in a real Kubo", () => {
+  keepsTheContract(async () => {
+    const { location } = await openStore();
+    return { open: () => openBlobStore(location) };
+  });
+
+  it("up to 1 MiB are one raw block, pinned, under the CID that ipfs computes of them", async () => {
+    const { store, cid } = await openStore();
+    for (const size of [0, 1, 1000, MIB - 1, MIB]) {
+      const bytes = random.bytes(size);
+      const { digest } = await store.put(bytes);
+      expect(cid(digest)).toBe(cidOf(digest));
+      const computed = ["add", "--only-hash", "--quieter", "--cid-version=1", `--chunker=size-${MIB}`];
+      expect(first.ipfs(computed, bytes).toString().trim()).toBe(cidOf(digest));
+      expect(first.ipfs(["block", "get", cidOf(digest)]).equals(bytes)).toBe(true);
+      expect(isPinned(cidOf(digest))).toBe(true);
+    }
+  });
+
+  it("that are larger come to another node, from this one, in blocks that peers exchange", async () => {
+    const { store, cid } = await openStore();
+    const bytes = random.bytes(5 * MIB + 3);
+    const { digest } = await store.put(bytes);
+    const root = cid(digest);
+    const leaves = said(first, "refs", "--recursive", root).split("\n");
+    expect(leaves).toHaveLength(6);
+    for (const leaf of leaves) expect(first.ipfs(["block", "get", leaf]).length).toBeLessThanOrEqual(MIB);
+    expect(leaves[0]).toBe(cidOf(sha256Bytes(bytes.subarray(0, MIB))));
+    expect(() => second.ipfs(["--offline", "cat", root])).toThrow(/not found/);
+    const { Addresses } = JSON.parse(said(first, "id")) as { Addresses: string[] };
+    second.ipfs(["swarm", "connect", Addresses.find((address) => address.startsWith("/ip4/127.0.0.1/tcp/")) ?? ""]);
+    expect(sha256Bytes(second.ipfs(["cat", root]))).toBe(digest);
+  });
+
+  it("outlive the node's garbage collection, and those deleted do not", async () => {
+    const { store, cid } = await openStore();
+    const [kept, gone] = [random.bytes(2 * MIB), random.bytes(2 * MIB)];
+    const digests = [(await store.put(kept)).digest, (await store.put(gone)).digest] as const;
+    const root = cid(digests[1]);
+    await store.delete(digests[1]);
+    expect(isPinned(root)).toBe(false);
+    first.ipfs(["repo", "gc", "--quiet"]);
+    expect(() => first.ipfs(["--offline", "cat", root])).toThrow(/not found/);
+    expect(sha256Bytes(await store.get(digests[0]))).toBe(digests[0]);
+  });
+
+  it("whose bytes changed on the node's disk are corrupted, and are repaired when they are stored again", async () => {
+    const { store } = await openStore();
+    for (const bytes of [random.bytes(1000), random.bytes(3 * MIB)]) {
+      const { digest } = await store.put(bytes);
+      const piece = bytes.subarray(-MIB);
+      const blocks = readdirSync(join(first.repository, "blocks"), { recursive: true, encoding: "utf8" });
+      const file = blocks
+        .filter((name) => name.endsWith(".data"))
+        .map((name) => join(first.repository, "blocks", name))
+        .find((name) => readFileSync(name).equals(piece));
+      writeFileSync(file ?? "", piece.with(5, piece[5]! ^ 1));
+      await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+      await store.put(bytes);
+      expect(sha256Bytes(await store.get(digest))).toBe(digest);
+    }
+  });
+
+  it("are there after kill -9, and the node is away meanwhile", async () => {
+    const { store } = await openStore();
+    const bytes = random.bytes(2 * MIB);
+    const { digest } = await store.put(bytes);
+    await first.kill();
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY", retryable: true });
+    await expect(store.put(bytes)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY", retryable: true });
+    await first.start();
+    expect(sha256Bytes(await store.get(digest))).toBe(digest);
+  });
+});

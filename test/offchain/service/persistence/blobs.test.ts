@@ -1,0 +1,75 @@
+/** Where a directory of state keeps its blobs: decided once, and the same for every command that comes later. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { describe, expect, it } from "vitest";
+
+import { blobsElsewhere, blobsLocation, openBlobs, ownPlace } from "../../../../offchain/src/service/index.ts";
+import { startFakeKubo } from "../../storage/fakeKubo.ts";
+import { digestsIn } from "../../storage/fixtures.ts";
+import { temporaryDirectory } from "../support.ts";
+
+const node = "ipfs+http://127.0.0.1:5001";
+const kept = { code: "SETTING_KEPT" };
+
+describe("where blobs are", () => {
+  it("is in the state, unless another place is asked for before there are any", async () => {
+    const state = await temporaryDirectory();
+    const inside = join(state, "blobs");
+    expect(await blobsLocation(state)).toBe(inside);
+    expect(await blobsLocation(state, pathToFileURL(inside).href)).toBe(inside);
+    expect(readdirSync(state)).toEqual([]);
+    await (await openBlobs(state)).put(new Uint8Array(1));
+    await expect(blobsLocation(state, node)).rejects.toMatchObject(kept);
+    await expect(blobsLocation(state, join(state, "other"))).rejects.toMatchObject(kept);
+    expect(await blobsLocation(state)).toBe(inside);
+    expect(await blobsElsewhere(state)).toBeUndefined();
+  });
+
+  it("is a store of its own where a URL names none, and stays it", async () => {
+    const [state, other] = [await temporaryDirectory(), await temporaryDirectory()];
+    const place = await blobsLocation(state, `${node}/`);
+    expect(place).toMatch(/^ipfs\+http:\/\/127\.0\.0\.1:5001\/[0-9a-f]{16}$/);
+    expect(await blobsLocation(other, node)).not.toBe(place);
+    for (const again of [undefined, node, `${node}/`, place]) expect(await blobsLocation(state, again)).toBe(place);
+    expect(await blobsElsewhere(state)).toBe(place);
+    for (const another of [
+      `${node}/another`,
+      "ipfs+http://127.0.0.1:5002",
+      "ipfs+http://127.0.0.1",
+      join(state, "blobs"),
+    ])
+      await expect(blobsLocation(state, another)).rejects.toMatchObject(kept);
+    expect(await blobsLocation(await temporaryDirectory(), `${node}/mine`)).toBe(`${node}/mine`);
+  });
+
+  it("may be a directory that nothing else uses", async () => {
+    const [state, other] = [await temporaryDirectory(), await temporaryDirectory()];
+    const place = join(await temporaryDirectory(), "new");
+    expect(await blobsLocation(state, place)).toBe(place);
+    await (await openBlobs(state)).put(new Uint8Array(1));
+    expect(existsSync(join(state, "blobs"))).toBe(false);
+    await expect(blobsLocation(other, place)).rejects.toMatchObject(kept);
+    expect(readdirSync(other)).toEqual([]);
+    expect(await blobsLocation(state, place)).toBe(place);
+  });
+
+  it("is looked at without anything being made or written there", async () => {
+    expect(ownPlace("relative")).toBe(join(process.cwd(), "relative"));
+    expect(ownPlace(`${node}/mine/`)).toBe(`${node}/mine`);
+  });
+
+  it("keeps the blobs of two states apart in one node", async () => {
+    const { location } = await startFakeKubo();
+    const base = location("").replace(/\/$/, "");
+    const [state, other] = [await temporaryDirectory(), await temporaryDirectory()];
+    const [one, two] = [await openBlobs(state, base), await openBlobs(other, base)];
+    const { digest } = await one.put(new Uint8Array(5));
+    await two.put(new Uint8Array(5));
+    await two.clear();
+    expect(await digestsIn(await openBlobs(state))).toEqual([digest]);
+    expect(await digestsIn(await openBlobs(other))).toEqual([]);
+    expect(await one.get(digest)).toEqual(new Uint8Array(5));
+  });
+});

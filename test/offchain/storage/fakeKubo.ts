@@ -1,0 +1,138 @@
+/** As much of a Kubo node's RPC as a blob store uses, in memory, and what a node may do that is broken or hostile. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { cidOf } from "@cotrain/sdk/protocol";
+import { CID } from "multiformats/cid";
+import { onTestFinished } from "vitest";
+
+import { readStreamBounded, sha256Bytes } from "../../../offchain/src/base/index.ts";
+
+const DAG_PB = 0x70;
+const nothing = cidOf(sha256Bytes(new Uint8Array(0)));
+
+export interface FakeKubo {
+  readonly location: (name: string) => string;
+  /** Contents by CID. */
+  readonly blocks: Map<string, Uint8Array>;
+  readonly pins: Set<string>;
+  /** What was asked for: `add`, `files/cp`, …. */
+  readonly asked: string[];
+  /** Answers in place of the node; false where it does not. */
+  misbehave: (command: string, response: ServerResponse, query: URLSearchParams) => boolean;
+}
+
+function contentOf(body: Uint8Array): Uint8Array {
+  const text = Buffer.from(body);
+  const start = text.indexOf("\r\n\r\n") + 4;
+  return Uint8Array.from(text.subarray(start, text.lastIndexOf("\r\n--", text.length - 5)));
+}
+
+/** A node that ends with the test. */
+export async function startFakeKubo(): Promise<FakeKubo> {
+  const blocks = new Map<string, Uint8Array>();
+  const pins = new Set<string>();
+  const tree = new Map<string, string>();
+  const asked: string[] = [];
+  /** Paths by the CIDs that they were given. */
+  const directories = new Map<string, string>();
+  const directoryOf = (path: string): string => {
+    const { multihash } = CID.parse(cidOf(sha256Bytes(Buffer.from(path))));
+    const cid = CID.createV1(DAG_PB, multihash).toString();
+    directories.set(cid, path);
+    return cid;
+  };
+  const namesIn = (path: string): string[] => {
+    const inside = [...tree.keys()].filter((each) => each.startsWith(`${path}/`));
+    return [...new Set(inside.map((each) => each.slice(path.length + 1).split("/")[0] ?? ""))];
+  };
+  let base = "";
+
+  const commands: Record<string, (query: URLSearchParams, body: Uint8Array) => object | Uint8Array | string> = {
+    add: (query, body) => {
+      const content = contentOf(body);
+      const digest = sha256Bytes(content);
+      const raw = CID.parse(cidOf(digest));
+      const cid = content.length <= 1 << 20 ? raw.toString() : CID.createV1(DAG_PB, raw.multihash).toString();
+      // Like the real one: what it has it does not write again.
+      if (!blocks.has(cid)) blocks.set(cid, content);
+      if (query.get("pin") === "true") pins.add(cid);
+      return { Name: cid, Hash: cid, Size: String(content.length) };
+    },
+    cat: (query) => {
+      const content = blocks.get(query.get("arg") ?? "");
+      const from = Number(query.get("offset"));
+      return content?.subarray(from, from + Number(query.get("length"))) ?? "block was not found locally (offline)";
+    },
+    "files/stat": (query) => {
+      const cid = tree.get(query.get("arg") ?? "");
+      const names = namesIn(query.get("arg") ?? "");
+      const directory = names.length > 0 ? directoryOf(query.get("arg") ?? "") : undefined;
+      if (cid === undefined && directory === undefined) return "file does not exist";
+      const content = cid === undefined ? new Uint8Array(0) : blocks.get(cid);
+      if (content === undefined) return `block was not found locally (offline): ipld: could not find ${cid}`;
+      return { Hash: cid ?? directory, Size: content.length, CumulativeSize: 0, Blocks: 0, Type: "file" };
+    },
+    ls: (query) => {
+      const Links = namesIn(directories.get(query.get("arg") ?? "") ?? "").map((Name) => ({
+        Name,
+        Hash: nothing,
+        Type: 0,
+      }));
+      return { Objects: [{ Hash: query.get("arg"), Links }] };
+    },
+    "files/cp": (query) => {
+      const [from = "", to = ""] = query.getAll("arg");
+      if (tree.has(to) && query.get("force") !== "true")
+        return "cp: cannot put node: directory already has entry by that name";
+      tree.set(to, from.slice("/ipfs/".length));
+      return new Uint8Array(0);
+    },
+    "files/rm": (query) => {
+      const path = query.get("arg") ?? "";
+      for (const each of tree.keys()) if (each === path || each.startsWith(`${path}/`)) tree.delete(each);
+      return new Uint8Array(0);
+    },
+    "files/flush": () => ({ Cid: nothing }),
+    "pin/rm": (query) =>
+      pins.delete(query.get("arg") ?? "") ? { Pins: [query.get("arg")] } : "not pinned or pinned indirectly",
+    refs: () => "could not find it",
+    "block/rm": (query) => {
+      for (const cid of query.getAll("arg")) if (!pins.has(cid)) blocks.delete(cid);
+      return new Uint8Array(0);
+    },
+    "repo/stat": () => ({ RepoSize: 1_000, StorageMax: 10_000_000_000, NumObjects: 1, RepoPath: "", Version: "" }),
+  };
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = new URL(request.url ?? "/", base);
+    const command = url.pathname.slice("/api/v0/".length);
+    asked.push(command);
+    if (fake.misbehave(command, response, url.searchParams)) return;
+    const body = await readStreamBounded(request as AsyncIterable<Uint8Array>, 1 << 27);
+    const said = commands[command]?.(url.searchParams, body) ?? "unknown command";
+    if (said instanceof Uint8Array) return void response.end(said);
+    response.setHeader("content-type", "application/json");
+    if (typeof said === "string") response.statusCode = 500;
+    response.end(JSON.stringify(typeof said === "string" ? { Message: said, Code: 0, Type: "error" } : said));
+  };
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const fake: FakeKubo = {
+    location: (name) => `ipfs+${base}/${name}`,
+    blocks,
+    pins,
+    asked,
+    misbehave: () => false,
+  };
+  return fake;
+}

@@ -1,0 +1,226 @@
+/** Blobs in a Kubo node that may be away, broken or hostile: a node of our own making; the real one is in test/e2e. */
+import { readdir } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
+
+import { cidOf } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { createReadThrough } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { openKuboStore } from "../../../offchain/src/storage/node/kuboStore.ts";
+import { keepsTheContract } from "./contract.ts";
+import { startFakeKubo } from "./fakeKubo.ts";
+import { collect, digestsIn, temporaryDirectory } from "./fixtures.ts";
+
+const random = createRandom("kubo");
+const MIB = 1 << 20;
+const small = random.bytes(1000);
+const large = random.bytes(2 * MIB + 5);
+
+async function storeWith(bytes: Uint8Array, patience?: number) {
+  const node = await startFakeKubo();
+  const store = await openKuboStore(node.location("store"), patience === undefined ? {} : { patience });
+  const { digest } = await store.put(bytes);
+  return { node, store, digest };
+}
+
+describe("a store in a Kubo node", () => {
+  keepsTheContract(async () => {
+    const node = await startFakeKubo();
+    return { open: () => openBlobStore(node.location("one")) };
+  });
+
+  it.each([
+    ["nothing after the host", "ipfs+http://127.0.0.1:5001"],
+    ["a path that leaves its directory", "ipfs+http://127.0.0.1:5001/a%2F..%2Fb"],
+    ["two names", "ipfs+http://127.0.0.1:5001/a/b"],
+    ["a password", "ipfs+http://me:secret@127.0.0.1:5001/a"],
+    ["no host", "ipfs+http:///a"],
+  ])("refuses a URL with %s, and says no password", async (_, location) => {
+    const opening = openBlobStore(location);
+    await expect(opening).rejects.toMatchObject({ code: "LOCATION_INVALID" });
+    await expect(opening).rejects.not.toThrow(/secret/);
+  });
+
+  it("unpins what is deleted, unless another store of the node has it", async () => {
+    const { node, store, digest } = await storeWith(small);
+    const other = await openKuboStore(node.location("other"));
+    await other.put(small);
+    await store.delete(digest);
+    expect(await store.has(digest)).toBe(false);
+    expect(await other.get(digest)).toEqual(small);
+    expect([...node.pins]).toEqual([cidOf(digest)]);
+    await other.delete(digest);
+    expect([...node.pins]).toEqual([]);
+  });
+
+  it("sends nothing to the node that is not what was expected, and leaves no file of it", async () => {
+    const node = await startFakeKubo();
+    const scratch = await temporaryDirectory();
+    const store = await openKuboStore(node.location("store"), { scratch });
+    const digest = sha256Bytes(small);
+    async function* bytes(): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < 5; i++) yield large;
+    }
+    await expect(store.put(bytes(), { digest })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    await expect(store.put(large, { digest })).rejects.toMatchObject({ code: "BLOB_MISMATCH" });
+    expect(node.asked).toEqual([]);
+    await store.put(bytes());
+    expect(node.asked).toContain("add");
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it("reads an open blob in pieces that are verified each, and those it has from memory", async () => {
+    const { node, store, digest } = await storeWith(large);
+    await using blob = await store.open(digest, { again: false });
+    node.asked.length = 0;
+    expect(await blob.read(MIB - 10, 20)).toEqual(large.slice(MIB - 10, MIB + 10));
+    expect(node.asked).toEqual([]);
+    // Another blob of 64 pieces takes their place in memory; then the node shows something else.
+    await (await store.open((await store.put(new Uint8Array(64 * MIB).map((_, at) => at >> 20))).digest)).close();
+    for (const [cid, content] of node.blocks) node.blocks.set(cid, content.with(MIB + 1, content[MIB + 1]! ^ 1));
+    expect(await blob.read(0, 20)).toEqual(large.slice(0, 20));
+    await expect(blob.read(MIB - 10, 20)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+  });
+});
+
+/** Ways to answer a request for content. */
+const lies: readonly (readonly [string, (response: ServerResponse, content: Uint8Array) => unknown])[] = [
+  ["other bytes", (response, content) => response.end(content.with(3, content[3]! ^ 1))],
+  ["too few bytes", (response, content) => response.end(content.subarray(1))],
+  ["too many bytes", (response, content) => response.end(Buffer.concat([content, content]))],
+  ["no bytes", (response) => response.end()],
+];
+
+describe("a Kubo node that cannot be trusted", () => {
+  it.each(lies)("gets nobody to take %s for a blob", async (_, lie) => {
+    for (const bytes of [small, large]) {
+      const { node, store, digest } = await storeWith(bytes);
+      node.misbehave = (command, response, query) => {
+        if (command !== "cat") return false;
+        const from = Number(query.get("offset"));
+        lie(response, bytes.slice(from, from + Number(query.get("length"))));
+        return true;
+      };
+      const corrupted = { code: "BLOB_CORRUPTED", details: { digest } };
+      await expect(store.get(digest)).rejects.toMatchObject(corrupted);
+      await expect(store.open(digest)).rejects.toMatchObject(corrupted);
+      const received: Uint8Array[] = [];
+      await expect(
+        (async () => {
+          for await (const chunk of store.stream(digest)) received.push(chunk);
+        })(),
+      ).rejects.toMatchObject(corrupted);
+      expect(Buffer.concat(received).length).toBeLessThan(bytes.length);
+    }
+  });
+
+  it("is read no further than what was asked for", async () => {
+    const { node, store, digest } = await storeWith(small);
+    let sent = 0;
+    node.misbehave = (command, response) => {
+      if (command !== "cat") return false;
+      const more = (): void => {
+        if (response.destroyed) return;
+        sent += MIB;
+        response.write(new Uint8Array(MIB), more);
+      };
+      more();
+      return true;
+    };
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED" });
+    // What the sockets between hold, and no more.
+    expect(sent).toBeLessThan(64 * MIB);
+  });
+
+  it("that says that a blob is larger than allowed is asked for none of it", async () => {
+    const { node, store, digest } = await storeWith(large);
+    node.asked.length = 0;
+    await expect(store.get(digest, 1000)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+    expect(node.asked).toEqual(["files/stat"]);
+  });
+
+  it("that has something else under the blob's name after it was sent is not believed to keep it", async () => {
+    const node = await startFakeKubo();
+    const store = await openKuboStore(node.location("store"));
+    const elsewhere = cidOf(sha256Bytes(random.bytes(1)));
+    node.misbehave = (command, response) => {
+      if (command !== "add") return false;
+      response.end(JSON.stringify({ Name: "", Hash: elsewhere, Size: "1" }));
+      return true;
+    };
+    await expect(store.put(small)).rejects.toMatchObject({ code: "BLOB_STORE_FAILED", retryable: true });
+    await expect(store.put(large)).rejects.toMatchObject({ code: "BLOB_STORE_FAILED", retryable: true });
+  });
+
+  it("damaged a blob: it is repaired when it is stored again", async () => {
+    for (const bytes of [small, large]) {
+      const { node, store, digest } = await storeWith(bytes);
+      for (const [cid, content] of node.blocks) node.blocks.set(cid, content.with(3, content[3]! ^ 1));
+      await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED" });
+      await store.put(bytes);
+      expect(Buffer.from(await store.get(digest)).equals(bytes)).toBe(true);
+    }
+  });
+
+  it("lost a blob: it is missing, fetched from elsewhere, and kept again", async () => {
+    const { node, store, digest } = await storeWith(large);
+    node.blocks.clear();
+    const peer = { name: "peer", fetch: async () => large };
+    const reader = createReadThrough(store, [peer], 8 * MIB);
+    expect(Buffer.from(await reader.get(digest)).equals(large)).toBe(true);
+    expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
+  });
+});
+
+describe("a Kubo node that does not do it", () => {
+  const silent = (): boolean => true;
+  const gone = (_: string, response: ServerResponse): boolean => {
+    response.destroy();
+    return true;
+  };
+  const midway = (command: string, response: ServerResponse): boolean => {
+    if (command !== "cat") return false;
+    response.write(new Uint8Array(10), () => response.destroy());
+    return true;
+  };
+  const says =
+    (status: number, body: string) =>
+    (_: string, response: ServerResponse): boolean => {
+      response.statusCode = status;
+      if (body.startsWith("{")) response.setHeader("content-type", "application/json");
+      response.end(body);
+      return true;
+    };
+  it.each([
+    ["says nothing", silent, "BLOB_STORE_AWAY", true],
+    ["hangs up", gone, "BLOB_STORE_AWAY", true],
+    ["hangs up midway", midway, "BLOB_STORE_AWAY", true],
+    ["is another server", says(404, "nothing here"), "BLOB_STORE_REFUSED", false],
+    ["is not for us", says(403, "403 - Forbidden"), "BLOB_STORE_REFUSED", false],
+    ["fails", says(500, '{"Message":"leveldb: \\u001b[2J closed"}'), "BLOB_STORE_FAILED", true],
+    ["has a full disk", says(500, '{"Message":"write: no space left on device"}'), "DISK_FULL", true],
+    ["answers no JSON", says(200, "<html>"), "BLOB_STORE_FAILED", true],
+  ])("because it %s is an error that says so", async (_, misbehave, code, retryable) => {
+    const { node, store, digest } = await storeWith(small, 200);
+    node.misbehave = misbehave;
+    const error = { code, retryable };
+    await expect(store.get(digest)).rejects.toMatchObject(error);
+    await expect(store.get(digest)).rejects.not.toThrow(/\u001b/);
+    if (misbehave === midway) return;
+    await expect(store.put(large)).rejects.toMatchObject(error);
+    await expect(store.size(digest)).rejects.toMatchObject(error);
+    await expect(store.delete(digest)).rejects.toMatchObject(error);
+    await expect(digestsIn(store)).rejects.toMatchObject(error);
+    await expect(collect(store.stream(digest))).rejects.toMatchObject(error);
+    node.misbehave = () => false;
+    expect(await store.get(digest)).toEqual(small);
+  });
+
+  it("because nobody listens is away, and nothing is needed of it to open a store", async () => {
+    const store = await openBlobStore("ipfs+http://127.0.0.1:9/nobody");
+    await expect(store.put(small)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY", retryable: true });
+    await expect(store.free()).rejects.toThrow(/^The IPFS node at http:\/\/127\.0\.0\.1:9 does not answer: start it/);
+  });
+});
