@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { findTool } from "../goTool.ts";
 import { KUBO, type KuboDaemon, startKubo } from "../kubo.ts";
@@ -42,7 +43,7 @@ describe.runIf(possible)("a run with its blobs in Kubo", () => {
       "--exit",
       "--json",
     ]);
-    await until("the log", () => existsSync(join(stage.state, "coordinator", "coordinator.sqlite")));
+    await until("the coordinator", async () => (await readRunFile(stage.state))?.urls["coordinator"]);
     const watch = openWatch(stage.state);
     await follow(watch, "the first rounds", ({ round }) => round >= 2);
     await node.kill();

@@ -5,7 +5,9 @@ import { PassThrough } from "node:stream";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { archiveStateDirectory, openStateDirectory } from "../../../offchain/src/service/index.ts";
+import { archiveStateDirectory, openBlobs, openStateDirectory } from "../../../offchain/src/service/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/index.ts";
+import { startFakeKubo } from "../storage/fakeKubo.ts";
 import { askRemoval } from "../../../offchain/src/cli/commands/clean.ts";
 import { findPutAside } from "../../../offchain/src/cli/putAside.ts";
 import { contentOf, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -54,6 +56,23 @@ describe("what --fresh put aside", () => {
       expect(existsSync(join(state, "..", name))).toBe(true);
     const again = await cotrainHere(["clean", "--state", state, "--yes"]);
     expect(again).toMatchObject({ code: 0, stdout: "There is nothing that --fresh put aside.\n" });
+  });
+
+  test("what such a state keeps elsewhere goes too, or it stays while that is away", async () => {
+    const directory = temporaryDirectory();
+    const state = join(directory, ".cotrain");
+    const node = await startFakeKubo();
+    (await openStateDirectory(state, { create: true })).close();
+    await (await openBlobs(state, node.location("old"))).put(new Uint8Array(5));
+    await (await openBlobStore(node.location("another"))).put(new Uint8Array(6));
+    const old = (await archiveStateDirectory(state)) ?? "";
+    node.misbehave = (_, response) => Boolean(response.destroy());
+    expect(await cotrainHere(["clean", "--state", state, "--yes"])).toMatchObject({ code: 75 });
+    expect(existsSync(old)).toBe(true);
+    node.misbehave = () => false;
+    expect(await cotrainHere(["clean", "--state", state, "--yes"])).toMatchObject({ code: 0 });
+    expect(existsSync(old)).toBe(false);
+    expect(node.pins.size).toBe(1);
   });
 
   test("without --yes, where nobody can be asked, nothing goes", async () => {

@@ -34,7 +34,7 @@ export async function openDatabase<Schema>(
   options: DatabaseOptions = {},
 ): Promise<Database<Schema>> {
   const { engine, at } = engineOf("a database", engines, location);
-  const database = engine<Schema>(at, options);
+  const database = await engine<Schema>(at, options);
   try {
     await migrate(database, migrations);
   } catch (error) {

@@ -34,4 +34,7 @@ export interface DatabaseOptions {
  * Opens a database, creates it when missing; its schema is the door's matter.
  * @param at a path, or the engine's own URL
  */
-export type DatabaseEngine = <Schema>(at: string, options: DatabaseOptions) => Database<Schema>;
+export type DatabaseEngine = <Schema>(
+  at: string,
+  options: DatabaseOptions,
+) => Database<Schema> | Promise<Database<Schema>>;
