@@ -38,7 +38,7 @@ describe.runIf(possible)("a run with its blobs in Kubo", () => {
       `--blobs=ipfs+http://${node.host}`,
       "--preset=0.1m",
       "--workers=1",
-      "--for=25s",
+      "--for=30s",
       `--port=${await freePort()}`,
       "--exit",
       "--json",
@@ -56,11 +56,11 @@ describe.runIf(possible)("a run with its blobs in Kubo", () => {
     );
     expect(again.after.round).toBe(stuck.after.round);
     await node.start();
-    await follow(watch, "two rounds more", ({ round }) => round >= stuck.after.round + 2);
+    await follow(watch, "the round that waited", ({ round }) => round > stuck.after.round, 60);
     watch.close();
     await endsWell(running);
     const summary = JSON.parse(running.stdout()) as Summary;
-    expect(summary.training.rounds).toBeGreaterThanOrEqual(4);
+    expect(summary.training.rounds).toBeGreaterThanOrEqual(3);
     expect(files(join(stage.state, "blobs"))).toEqual([]);
     expect(node.ipfs(["files", "ls", "/cotrain"]).toString().trim()).toMatch(/^[0-9a-f]{16}$/);
 

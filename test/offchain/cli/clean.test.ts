@@ -6,7 +6,7 @@ import { PassThrough } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { archiveStateDirectory, openBlobs, openStateDirectory } from "../../../offchain/src/service/index.ts";
-import { openBlobStore } from "../../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { startFakeKubo } from "../storage/fakeKubo.ts";
 import { askRemoval } from "../../../offchain/src/cli/commands/clean.ts";
 import { findPutAside } from "../../../offchain/src/cli/putAside.ts";

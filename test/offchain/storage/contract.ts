@@ -136,7 +136,7 @@ export function keepsTheContract(make: () => Promise<Subject>): void {
     const stores = await Promise.all([subject.open(), subject.open(), subject.open(), subject.open()]);
     const stored = await Promise.all(stores.map((store) => store.put(bytes)));
     expect(new Set(stored.map(({ digest }) => digest))).toEqual(new Set([sha256Bytes(bytes)]));
-    expect(Buffer.from(await stores[0]!.get(sha256Bytes(bytes))).equals(bytes)).toBe(true);
+    expect(Buffer.from(await stores[0].get(sha256Bytes(bytes))).equals(bytes)).toBe(true);
   });
 
   it("says how much room it has", async () => {

@@ -11,7 +11,7 @@
  */
 import { cidOf, type Digest } from "@cotrain/sdk/protocol";
 
-import { createSha256, redactUrl, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
+import { type ByteChunks, createSha256, redactUrl, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
 import { checkDigest } from "../expected.ts";
@@ -95,6 +95,170 @@ async function* piecesOf(node: KuboNode, digest: Digest, entry: Entry): AsyncGen
   }
 }
 
+/** A store of a node, with what it remembers. */
+interface Kept {
+  readonly node: KuboNode;
+  readonly name: string;
+  readonly scratch: string | undefined;
+  /** Blobs that were verified. */
+  readonly known: ReturnType<typeof createRecent<Digest, Known>>;
+  /** Pieces by their own digests. */
+  readonly pieces: ReturnType<typeof createRecent<Digest, Uint8Array<ArrayBuffer>>>;
+}
+
+const pathIn = (name: string, digest: Digest): string => `${ROOT}/${name}/${digest.slice(2, 4)}/${digest.slice(2)}`;
+
+async function find({ node, name }: Kept, digest: Digest): Promise<Entry> {
+  const entry = await node.entry(pathIn(name, digest));
+  if (entry === undefined) throw blobMissing(digest, `the IPFS node at ${node.url}`);
+  return entry;
+}
+
+async function isSound(node: KuboNode, digest: Digest, entry: Entry): Promise<boolean> {
+  const hash = createSha256();
+  try {
+    for await (const piece of piecesOf(node, digest, entry)) hash.update(piece);
+  } catch (error) {
+    if (error instanceof BlobError) return false;
+    throw error;
+  }
+  return hash.digest() === digest;
+}
+
+async function put(
+  { node, name, scratch }: Kept,
+  data: Uint8Array | ByteChunks,
+  expected: Expected = {},
+): Promise<Stored> {
+  await using received = await receive(data, expected, scratch);
+  const { digest, bytes } = received;
+  checkDigest(digest, expected);
+  const path = pathIn(name, digest);
+  const before = await node.entry(path);
+  if (before && (await isSound(node, digest, before))) {
+    await node.link(before.cid, path);
+    return { digest, bytes };
+  }
+  // The node writes no block that it has, however damaged.
+  if (before) await node.drop(before.cid);
+  const cid = await node.add(received.content(), bytes, `cotrain ${digest.slice(2)}`);
+  await node.link(cid, path);
+  const sound = bytes > PIECE_BYTES || cid === cidOf(digest);
+  if (sound && (await node.entry(path))?.bytes === bytes) return { digest, bytes };
+  throw new RetryableError(
+    "BLOB_STORE_FAILED",
+    `The IPFS node at ${node.url} did not keep blob ${digest} as it was sent.`,
+  );
+}
+
+async function* stream(kept: Kept, digest: Digest): AsyncGenerator<Uint8Array> {
+  const entry = await find(kept, digest);
+  const hash = createSha256();
+  // One piece is held back, so that the last is only given once the hash is known to be right.
+  let held: Uint8Array | undefined;
+  for await (const piece of piecesOf(kept.node, digest, entry)) {
+    hash.update(piece);
+    if (held) yield held;
+    held = piece;
+  }
+  if (hash.digest() !== digest) throw corrupted(kept.node, digest, entry);
+  if (held) yield held;
+}
+
+async function get(kept: Kept, digest: Digest, maxBytes = Infinity): Promise<Uint8Array<ArrayBuffer>> {
+  const entry = await find(kept, digest);
+  if (entry.bytes > maxBytes) throw blobTooLarge(`Blob ${digest}`, maxBytes);
+  const bytes = new Uint8Array(entry.bytes);
+  let at = 0;
+  for await (const piece of piecesOf(kept.node, digest, entry)) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  if (sha256Bytes(bytes) !== digest) throw corrupted(kept.node, digest, entry);
+  return bytes;
+}
+
+/** Reads and hashes all of it. */
+async function verify(kept: Kept, digest: Digest): Promise<Known> {
+  const entry = await find(kept, digest);
+  const hash = createSha256();
+  const pieces: Digest[] = [];
+  for await (const piece of piecesOf(kept.node, digest, entry)) {
+    hash.update(piece);
+    const own = sha256Bytes(piece);
+    pieces.push(own);
+    kept.pieces.set(own, piece);
+  }
+  if (hash.digest() !== digest) throw corrupted(kept.node, digest, entry);
+  return { ...entry, pieces };
+}
+
+/** A piece of verified content, which is verified again where it has to come from the node. */
+async function pieceOf(kept: Kept, digest: Digest, blob: Known, index: number): Promise<Uint8Array> {
+  const own = blob.pieces[index];
+  const here = own && kept.pieces.get(own);
+  if (here) return here;
+  const piece = await kept.node.read(blob.cid, index * PIECE_BYTES, lengthOf(index, blob.bytes));
+  if (piece === undefined || own === undefined || sha256Bytes(piece) !== own) throw corrupted(kept.node, digest, blob);
+  kept.pieces.set(own, piece);
+  return piece;
+}
+
+const nothingToClose = async (): Promise<void> => undefined;
+
+async function open(kept: Kept, digest: Digest, again: boolean): Promise<OpenBlob> {
+  const before = again ? undefined : kept.known.get(digest);
+  // It may have been deleted since, or be another file.
+  const blob = before && (await find(kept, digest)).cid === before.cid ? before : await verify(kept, digest);
+  kept.known.set(digest, blob);
+  const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
+    if (offset + target.length > blob.bytes) throw corrupted(kept.node, digest, blob);
+    for (let at = 0; at < target.length;) {
+      const index = Math.floor((offset + at) / PIECE_BYTES);
+      const piece = await pieceOf(kept, digest, blob, index);
+      const from = offset + at - index * PIECE_BYTES;
+      const part = piece.subarray(from, from + target.length - at);
+      target.set(part, at);
+      at += part.length;
+    }
+  };
+  return {
+    digest,
+    length: blob.bytes,
+    read: async (offset, count) => {
+      const bytes = new Uint8Array(count);
+      await readInto(bytes, offset);
+      return bytes;
+    },
+    readInto,
+    close: nothingToClose,
+    [Symbol.asyncDispose]: nothingToClose,
+  };
+}
+
+/** Whether another store of the node has the same blob, whose pin is the same one. */
+async function hasElsewhere({ node, name }: Kept, digest: Digest): Promise<boolean> {
+  for (const other of await node.names(ROOT))
+    if (other !== name && (await node.entry(pathIn(other, digest)))) return true;
+  return false;
+}
+
+async function remove(kept: Kept, digest: Digest): Promise<void> {
+  const { node, name } = kept;
+  const entry = await node.entry(pathIn(name, digest));
+  kept.known.remove(digest);
+  await node.unlink(pathIn(name, digest));
+  if (entry && !(await hasElsewhere(kept, digest))) await node.unpin(entry.cid);
+}
+
+async function* list({ node, name }: Kept): AsyncGenerator<Digest> {
+  for (const directory of await node.names(`${ROOT}/${name}`)) {
+    if (!/^[0-9a-f]{2}$/.test(directory)) continue;
+    for (const file of await node.names(`${ROOT}/${name}/${directory}`))
+      if (/^[0-9a-f]{64}$/.test(file)) yield `0x${file}` as Digest;
+  }
+}
+
 /**
  * Opens a store of a Kubo node. The node is not asked for anything yet.
  * @throws UserError `LOCATION_INVALID`. Everything else throws also RetryableError `BLOB_STORE_AWAY`, `BLOB_STORE_FAILED`,
@@ -103,166 +267,27 @@ async function* piecesOf(node: KuboNode, digest: Digest, entry: Entry): AsyncGen
 export async function openKuboStore(location: string, options: KuboOptions = {}): Promise<BlobStore> {
   const { base, name } = parseLocation(location);
   const node = openKuboNode(base, options.patience);
-  const home = `${ROOT}/${name}`;
-  const pathIn = (directory: string, digest: Digest): string => `${directory}/${digest.slice(2, 4)}/${digest.slice(2)}`;
-  const pathOf = (digest: Digest): string => pathIn(home, digest);
-  const known = createRecent<Digest, Known>(MOST_KNOWN, ({ pieces }) => pieces.length + 1);
-  const kept = createRecent<Digest, Uint8Array<ArrayBuffer>>(KEPT_PIECES, () => 1);
-
-  const find = async (digest: Digest): Promise<Entry> => {
-    const entry = await node.entry(pathOf(digest));
-    if (entry === undefined) throw blobMissing(digest, `the IPFS node at ${base}`);
-    return entry;
+  const kept: Kept = {
+    node,
+    name,
+    scratch: options.scratch,
+    known: createRecent(MOST_KNOWN, ({ pieces }: Known) => pieces.length + 1),
+    pieces: createRecent(KEPT_PIECES, () => 1),
   };
-
-  const isSound = async (digest: Digest, entry: Entry): Promise<boolean> => {
-    const hash = createSha256();
-    try {
-      for await (const piece of piecesOf(node, digest, entry)) hash.update(piece);
-    } catch (error) {
-      if (error instanceof BlobError) return false;
-      throw error;
-    }
-    return hash.digest() === digest;
-  };
-
-  const put = async (data: Parameters<BlobStore["put"]>[0], expected: Expected = {}): Promise<Stored> => {
-    await using received = await receive(data, expected, options.scratch);
-    const { digest, bytes } = received;
-    checkDigest(digest, expected);
-    const before = await node.entry(pathOf(digest));
-    if (before && (await isSound(digest, before))) {
-      await node.link(before.cid, pathOf(digest));
-      return { digest, bytes };
-    }
-    // The node writes no block that it has, however damaged.
-    if (before) await node.drop(before.cid);
-    const cid = await node.add(received.content(), bytes, `cotrain ${digest.slice(2)}`);
-    await node.link(cid, pathOf(digest));
-    const sound = bytes > PIECE_BYTES || cid === cidOf(digest);
-    if (sound && (await node.entry(pathOf(digest)))?.bytes === bytes) return { digest, bytes };
-    throw new RetryableError(
-      "BLOB_STORE_FAILED",
-      `The IPFS node at ${base} did not keep blob ${digest} as it was sent.`,
-    );
-  };
-
-  async function* stream(digest: Digest): AsyncGenerator<Uint8Array> {
-    const entry = await find(digest);
-    const hash = createSha256();
-    // One piece is held back, so that the last is only given once the hash is known to be right.
-    let held: Uint8Array | undefined;
-    for await (const piece of piecesOf(node, digest, entry)) {
-      hash.update(piece);
-      if (held) yield held;
-      held = piece;
-    }
-    if (hash.digest() !== digest) throw corrupted(node, digest, entry);
-    if (held) yield held;
-  }
-
-  /** Reads and hashes all of it. */
-  const verify = async (digest: Digest): Promise<Known> => {
-    const entry = await find(digest);
-    const hash = createSha256();
-    const pieces: Digest[] = [];
-    for await (const piece of piecesOf(node, digest, entry)) {
-      hash.update(piece);
-      const own = sha256Bytes(piece);
-      pieces.push(own);
-      kept.set(own, piece);
-    }
-    if (hash.digest() !== digest) throw corrupted(node, digest, entry);
-    return { ...entry, pieces };
-  };
-
-  /** A piece of verified content, which is verified again where it has to come from the node. */
-  const pieceOf = async (digest: Digest, blob: Known, index: number): Promise<Uint8Array> => {
-    const own = blob.pieces[index];
-    const here = own && kept.get(own);
-    if (here) return here;
-    const piece = await node.read(blob.cid, index * PIECE_BYTES, lengthOf(index, blob.bytes));
-    if (piece === undefined || own === undefined || sha256Bytes(piece) !== own) throw corrupted(node, digest, blob);
-    kept.set(own, piece);
-    return piece;
-  };
-
-  const openBlob = (digest: Digest, blob: Known): OpenBlob => {
-    const readInto = async (target: Uint8Array, offset: number): Promise<void> => {
-      if (offset + target.length > blob.bytes) throw corrupted(node, digest, blob);
-      for (let at = 0; at < target.length;) {
-        const index = Math.floor((offset + at) / PIECE_BYTES);
-        const piece = await pieceOf(digest, blob, index);
-        const from = offset + at - index * PIECE_BYTES;
-        const part = piece.subarray(from, from + target.length - at);
-        target.set(part, at);
-        at += part.length;
-      }
-    };
-    const close = async (): Promise<void> => undefined;
-    return {
-      digest,
-      length: blob.bytes,
-      read: async (offset, count) => {
-        const bytes = new Uint8Array(count);
-        await readInto(bytes, offset);
-        return bytes;
-      },
-      readInto,
-      close,
-      [Symbol.asyncDispose]: close,
-    };
-  };
-
-  /** Whether another store of the node has the same blob, whose pin is the same one. */
-  const hasElsewhere = async (digest: Digest): Promise<boolean> => {
-    for (const other of await node.names(ROOT))
-      if (other !== name && (await node.entry(pathIn(`${ROOT}/${other}`, digest)))) return true;
-    return false;
-  };
-
-  const store: BlobStore = {
-    put,
-    stream,
-    get: async (digest, maxBytes = Infinity) => {
-      const entry = await find(digest);
-      if (entry.bytes > maxBytes) throw blobTooLarge(`Blob ${digest}`, maxBytes);
-      const bytes = new Uint8Array(entry.bytes);
-      let at = 0;
-      for await (const piece of piecesOf(node, digest, entry)) {
-        bytes.set(piece, at);
-        at += piece.length;
-      }
-      if (sha256Bytes(bytes) !== digest) throw corrupted(node, digest, entry);
-      return bytes;
-    },
-    open: async (digest, { again = true } = {}) => {
-      const before = again ? undefined : known.get(digest);
-      // It may have been deleted since, or be another file.
-      const blob = before && (await find(digest)).cid === before.cid ? before : await verify(digest);
-      known.set(digest, blob);
-      return openBlob(digest, blob);
-    },
-    has: async (digest) => (await store.size(digest)) !== undefined,
-    size: async (digest) => (await node.entry(pathOf(digest)))?.bytes,
-    delete: async (digest) => {
-      const entry = await node.entry(pathOf(digest));
-      known.remove(digest);
-      await node.unlink(pathOf(digest));
-      if (entry && !(await hasElsewhere(digest))) await node.unpin(entry.cid);
-    },
-    list: async function* () {
-      for (const directory of await node.names(home)) {
-        if (!/^[0-9a-f]{2}$/.test(directory)) continue;
-        for (const file of await node.names(`${home}/${directory}`))
-          if (/^[0-9a-f]{64}$/.test(file)) yield `0x${file}` as Digest;
-      }
-    },
+  const size = async (digest: Digest): Promise<number | undefined> => (await node.entry(pathIn(name, digest)))?.bytes;
+  return {
+    put: (data, expected) => put(kept, data, expected),
+    stream: (digest) => stream(kept, digest),
+    get: (digest, maxBytes) => get(kept, digest, maxBytes),
+    open: (digest, { again = true } = {}) => open(kept, digest, again),
+    has: async (digest) => (await size(digest)) !== undefined,
+    size,
+    delete: (digest) => remove(kept, digest),
+    list: () => list(kept),
     clear: async () => {
-      for await (const digest of store.list()) await store.delete(digest);
-      await node.unlink(home);
+      for await (const digest of list(kept)) await remove(kept, digest);
+      await node.unlink(`${ROOT}/${name}`);
     },
     free: () => node.free(),
   };
-  return store;
 }

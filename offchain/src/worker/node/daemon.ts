@@ -3,7 +3,13 @@ import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol"
 
 import { roundNumber } from "../../base/index.ts";
 import { devices } from "../../engine/runtime/node/index.ts";
-import { type DaemonContext, type Logger, openRoleDirectory, openStateDirectory } from "../../service/index.ts";
+import {
+  blobsLocation,
+  type DaemonContext,
+  type Logger,
+  openRoleDirectory,
+  openStateDirectory,
+} from "../../service/index.ts";
 import type { RunRecordReader } from "../artefacts.ts";
 import { openAssignmentSteps } from "../assignmentSteps.ts";
 import { trainerOn } from "../deviceTrainer.ts";
@@ -65,7 +71,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       { ...given, coordinator: options.coordinator, signal: context.signal },
       {
         account: options.account,
-        home: directoryHome(directory.path),
+        home: directoryHome(directory.path, undefined, await blobsLocation(directory.path, options.blobs)),
         onEvent,
         openTrainer: trainerOn(devices.cpu),
         openData: openAssignmentSteps,

@@ -1,5 +1,4 @@
 /** A worker's home in a state directory, which its caller has open and locked. */
-import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 
 import { availableMemory } from "../../engine/runtime/node/index.ts";
@@ -8,25 +7,17 @@ import type { WorkerHome } from "../options.ts";
 import type { Surroundings } from "../resources.ts";
 import { openReceiptJournal } from "./receiptJournal.ts";
 
-const machine: Surroundings = {
-  availableMemory,
-  freeDisk: async (directory) => {
-    const { bavail, bsize } = await statfs(directory);
-    return bavail * bsize;
-  },
-};
-
 /**
- * @param surroundings default this machine
- * @param blobs where artefacts are kept, a path or a URL; default in the directory
+ * @param surroundings default this machine, and where artefacts are kept
+ * @param blobs where that is, a path or a URL; default in the directory
  */
 export const directoryHome = (
   directory: string,
-  surroundings: Surroundings = machine,
+  surroundings?: Surroundings,
   blobs = join(directory, "blobs"),
 ): WorkerHome => ({
   place: directory,
-  surroundings,
+  surroundings: surroundings ?? { availableMemory, freeDisk: async () => (await openBlobStore(blobs)).free() },
   openBlobs: () => openBlobStore(blobs),
   openReceipts: (clock) => openReceiptJournal(join(directory, "receipts.sqlite"), clock),
 });
