@@ -68,6 +68,7 @@ export function keepsTheContract(make: () => Promise<Subject>): void {
     const subject = await make();
     const store = await subject.open();
     expect(await digestsIn(store)).toEqual([]);
+    await store.delete(sha256Bytes(random.bytes(1)));
     const all = [random.bytes(10), random.bytes(0), random.bytes(MIB + 1)];
     const digests = all.map(sha256Bytes).sort();
     for (const bytes of all) await store.put([bytes.subarray(0, 5), bytes.subarray(5)]);

@@ -86,7 +86,7 @@ function nodeError(url: string, error: unknown): CotrainError {
     error instanceof Error && "response" in error && error.response instanceof Response
       ? error.response.status
       : undefined;
-  if (status !== undefined && status < 500)
+  if (status !== undefined && status >= 400 && status < 500)
     return new UserError(
       "BLOB_STORE_REFUSED",
       `What answers at ${url} is no RPC of an IPFS node, or is not for us (${status}): see its addresses with "ipfs config Addresses.API".`,
