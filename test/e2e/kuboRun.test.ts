@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { Summary } from "../../offchain/src/cli/up/summary.ts";
@@ -32,10 +32,11 @@ const files = (directory: string): string[] =>
 
 describe.runIf(possible)("a run with its blobs in Kubo", () => {
   it("waits while the node is away, goes on when it is back, and verifies", async () => {
+    // The environment is that of all processes, but the blobs are the run's.
+    vi.stubEnv("COTRAIN_BLOBS", `ipfs+http://${node.host}`);
     const running = stage.cotrain([
       "up",
       `--state=${stage.state}`,
-      `--blobs=ipfs+http://${node.host}`,
       "--preset=0.1m",
       "--workers=1",
       "--for=30s",
@@ -43,6 +44,7 @@ describe.runIf(possible)("a run with its blobs in Kubo", () => {
       "--exit",
       "--json",
     ]);
+    vi.unstubAllEnvs();
     await until("the coordinator", async () => (await readRunFile(stage.state))?.urls["coordinator"]);
     const watch = openWatch(stage.state);
     await follow(watch, "the first rounds", ({ round }) => round >= 2);

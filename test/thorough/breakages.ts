@@ -1065,9 +1065,30 @@ export const breakages: readonly Breakage[] = [
   {
     name: "an IPFS node is read for as long as it sends",
     file: "offchain/src/storage/node/kuboNode.ts",
-    text: "          if (at + chunk.length > length) return undefined;\n",
-    instead: "          if (at + chunk.length > length) continue;\n",
+    text: "if (at + chunk.length > length) return undefined;",
+    instead: "if (at + chunk.length > length) continue;",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a short answer of an IPFS node is read for as long as it sends",
+    file: "offchain/src/storage/node/boundedAnswers.ts",
+    text: "      left -= chunk.length;\n",
+    instead: "",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "an IPFS node sends requests elsewhere",
+    file: "offchain/src/storage/node/boundedAnswers.ts",
+    text: '{ ...init, redirect: "error" }',
+    instead: "init",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a password in the URL of a store is remembered in the state",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "  if (isUrl(own)) await openBlobStore(own);\n",
+    instead: "",
+    tests: ["test/offchain/service/persistence/blobs.test.ts"],
   },
   {
     name: "an IPFS node that kept something else is believed to have kept the blob",

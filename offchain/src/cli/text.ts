@@ -6,7 +6,7 @@ import { openSequences, parseTokenizer } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
 import { generate } from "../engine/index.ts";
 import { openEngineHost } from "../engine/runtime/node/index.ts";
-import { type BlobReader, readCheckpoint } from "../storage/index.ts";
+import { type BlobReader, MAX_PROGRAM_BYTES, MAX_TOKENIZER_BYTES, readCheckpoint } from "../storage/index.ts";
 
 export interface TextOptions {
   readonly blobs: BlobReader;
@@ -55,7 +55,7 @@ export function promptIn(text: string): string {
 
 /** A prompt that fits what the model was trained on: words from the part of its text that was held out. */
 export async function promptFor(blobs: BlobReader, data: DataManifest): Promise<string> {
-  const tokenizer = parseTokenizer(await blobs.get(asDigest(data.tokenizer)));
+  const tokenizer = parseTokenizer(await blobs.get(asDigest(data.tokenizer), MAX_TOKENIZER_BYTES));
   const length = Math.min(PROMPT_TOKENS, data.heldOut.tokens - 1);
   if (length < 1) return promptIn("");
   return promptIn(tokenizer.decode(await openSequences(blobs, data, "heldOut", length).tokens([0])));
@@ -66,7 +66,7 @@ export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
   const { blobs } = options;
   const definition = await document(blobs, options.definition, "the definition", Definition);
   const build = await document(blobs, options.build, "the build", Build);
-  const tokenizer = parseTokenizer(await blobs.get(asDigest(definition.tokenizer)));
+  const tokenizer = parseTokenizer(await blobs.get(asDigest(definition.tokenizer), MAX_TOKENIZER_BYTES));
   const prompt = tokenizer.encode(options.prompt);
   if (prompt.length === 0) throw new UserError("PROMPT_EMPTY", "The prompt must not be empty.");
   const { states } = await readCheckpoint(blobs, options.checkpoint, definition.table);
@@ -81,7 +81,7 @@ export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
     if (state) scatterFragment(state.params, layout, parameters);
   }
   const engine = await openEngineHost({
-    programs: { logits: await blobs.get(asDigest(build.graphs.logits)) },
+    programs: { logits: await blobs.get(asDigest(build.graphs.logits), MAX_PROGRAM_BYTES) },
     threads: options.threads,
   });
   try {

@@ -14,10 +14,8 @@ import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "..
 import { fragmentLayouts, tensorViews } from "../diloco/index.ts";
 import { conformance, type Engine } from "../engine/index.ts";
 import { devices, openEngineHost } from "../engine/runtime/node/index.ts";
-import type { BlobStore } from "../storage/index.ts";
+import { type BlobStore, MAX_PROGRAM_BYTES } from "../storage/index.ts";
 import type { Builds } from "./builds.ts";
-
-const MAX_PROGRAM_BYTES = 64 << 20;
 
 export interface GateMeter {
   /** What it measures with: what this machine computes as, sequences per batch, and how many the held-out split has. */

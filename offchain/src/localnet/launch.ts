@@ -1,6 +1,7 @@
 /** Starts coordinator, validators and workers of a run that stands. */
 import { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
@@ -13,7 +14,7 @@ import {
 
 import { UserError } from "../base/index.ts";
 import { commandFor, freshCommand } from "../base/node/index.ts";
-import { findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
+import { blobsLocation, findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
 import { type BlobStore, checkBlobs } from "../storage/index.ts";
 import { joinCommandFor, layout, readDeployment } from "../run/index.ts";
 import { coordinatorProcess, validatorProcess, workerProcess } from "./processes.ts";
@@ -115,6 +116,7 @@ async function startCoordinator(launch: Launch) {
   const status = await supervisor.start(
     coordinatorProcess(context.program, {
       state,
+      blobs: await blobsLocation(state),
       host,
       port,
       loopbackPort,
@@ -154,7 +156,8 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
   const view = await coordinator.run(run.runId);
   await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
   await coordinator.control(run.runId, operatorToken, { action: "pause" });
-  const shared = (role: string) => ({ state, role, coordinator: url });
+  // Where the run's blobs are is no matter of theirs, though COTRAIN_BLOBS may tell it.
+  const shared = (role: string) => ({ state, role, coordinator: url, blobs: layout(join(state, role)).blobs });
   await supervisor.startGroup([
     ...wallets.validators.map((_, index) => validatorProcess(context.program, shared(`validator-${index + 1}`))),
     ...wallets.workers.map((_, index) =>

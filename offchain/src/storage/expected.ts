@@ -9,7 +9,9 @@ export function checkLength(at: number, expected: Expected, complete: boolean): 
   const limit = Math.min(expected.bytes ?? Infinity, expected.maxBytes ?? Infinity);
   if (at > limit) throw blobTooLarge(expected.digest ? `Blob ${expected.digest}` : "The blob", limit);
   if (complete && expected.bytes !== undefined && at < expected.bytes) {
-    throw new BlobError("BLOB_MISMATCH", `The bytes received end at ${at}, expected were ${expected.bytes}.`);
+    throw new BlobError("BLOB_MISMATCH", `The bytes received end at ${at}, expected were ${expected.bytes}.`, {
+      details: { end: at, bytes: expected.bytes },
+    });
   }
 }
 

@@ -23,6 +23,8 @@ export {
   bundleModel,
   exportModel,
   importModel,
+  MAX_PROGRAM_BYTES,
+  MAX_TOKENIZER_BYTES,
   type Model,
   type ProgramRole,
   readModel,

@@ -27,9 +27,9 @@ import { parseManifest } from "./checkpoint.ts";
 import { blobMissing, FormatError } from "./errors.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
-const MAX_TOKENIZER_BYTES = 64 << 20;
+export const MAX_TOKENIZER_BYTES = 64 << 20;
 /** The engine takes no larger ones. */
-const MAX_PROGRAM_BYTES = 64 << 20;
+export const MAX_PROGRAM_BYTES = 64 << 20;
 
 const programRoles = ["step", "eval", "logits"] as const;
 export type ProgramRole = (typeof programRoles)[number];

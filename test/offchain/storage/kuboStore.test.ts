@@ -1,6 +1,8 @@
 /** Blobs in a Kubo node that may be away, broken or hostile: a node of our own making; the real one is in test/e2e. */
 import { readdir } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import { createGzip } from "node:zlib";
 
 import { cidOf } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
@@ -85,6 +87,27 @@ describe("a store in a Kubo node", () => {
   });
 });
 
+/** More than what the sockets between hold, and any bound of an answer. */
+const MUCH = 64 * MIB;
+
+/** Sends for as long as somebody reads, up to a limit that shows that nobody stops. @param sent takes what goes, in bytes */
+function sendEndlessly(response: ServerResponse, sent: number[], compressed = false): boolean {
+  const spaces = Buffer.alloc(MIB, " ");
+  const gzip = compressed ? createGzip() : undefined;
+  if (gzip) pipeline(gzip, response, () => undefined);
+  const out = gzip ?? response;
+  const more = (): void => {
+    if (response.destroyed || out.destroyed) return;
+    if (total(sent) > 4 * MUCH) return void response.destroy();
+    sent.push(MIB);
+    out.write(spaces, more);
+  };
+  more();
+  return true;
+}
+
+const total = (sent: readonly number[]): number => sent.reduce((sum, bytes) => sum + bytes, 0);
+
 /** Ways to answer a request for content. */
 const lies: readonly (readonly [string, (response: ServerResponse, content: Uint8Array) => unknown])[] = [
   ["other bytes", (response, content) => response.end(content.with(3, content[3]! ^ 1))],
@@ -118,20 +141,54 @@ describe("a Kubo node that cannot be trusted", () => {
 
   it("is read no further than what was asked for", async () => {
     const { node, store, digest } = await storeWith(small);
-    let sent = 0;
-    node.misbehave = (command, response) => {
-      if (command !== "cat") return false;
-      const more = (): void => {
-        if (response.destroyed) return;
-        sent += MIB;
-        response.write(new Uint8Array(MIB), more);
+    const sent: number[] = [];
+    node.misbehave = (command, response) => command === "cat" && sendEndlessly(response, sent);
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED" });
+    expect(total(sent)).toBeLessThan(MUCH);
+  });
+
+  it.each([
+    ["an answer", 200, false],
+    ["an error", 500, false],
+    ["a compressed answer", 200, true],
+  ])("is read no further in %s without an end", async (_, status, compressed) => {
+    const { node, store, digest } = await storeWith(small);
+    const asking: Record<string, () => Promise<unknown>> = {
+      "files/stat": () => store.put(small),
+      add: () => store.put(large),
+      ls: () => digestsIn(store),
+      "files/rm": () => store.delete(digest),
+      "repo/stat": () => store.free(),
+    };
+    for (const [endless, ask] of Object.entries(asking)) {
+      const sent: number[] = [];
+      node.misbehave = (command, response) => {
+        if (command !== endless) return false;
+        response.writeHead(status, {
+          "content-type": "application/json",
+          ...(compressed ? { "content-encoding": "gzip" } : {}),
+        });
+        return sendEndlessly(response, sent, compressed);
       };
-      more();
+      await expect(ask()).rejects.toMatchObject({
+        code: "BLOB_STORE_FAILED",
+        message: expect.stringMatching(/it answers more than \d+ bytes/),
+      });
+      // The sockets between hold what unpacks to much more.
+      expect(compressed || total(sent) < MUCH).toBe(true);
+    }
+  });
+
+  it("sends nobody elsewhere", async () => {
+    const { node, store, digest } = await storeWith(small);
+    const other = await startFakeKubo();
+    node.misbehave = (command, response) => {
+      response.writeHead(307, { location: `${other.location("").slice("ipfs+".length)}api/v0/${command}` }).end();
       return true;
     };
-    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED" });
-    // What the sockets between hold, and no more.
-    expect(sent).toBeLessThan(64 * MIB);
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY" });
+    await expect(store.put(large)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY" });
+    expect(other.asked).toEqual([]);
   });
 
   it("that says that a blob is larger than allowed is asked for none of it", async () => {

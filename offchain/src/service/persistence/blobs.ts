@@ -73,6 +73,8 @@ export async function blobsLocation(directory: string, wanted?: string): Promise
       `${place} is not empty, and blobs are kept for one state alone: name an empty or a new directory with --blobs.`,
     );
   const own = ownPlace(place);
+  // What names no store is not remembered, nor a password in it.
+  if (isUrl(own)) await openBlobStore(own);
   await writeStateFile(fileOf(directory), BlobsFile, { version: 1, location: own });
   return own;
 }

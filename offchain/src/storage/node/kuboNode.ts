@@ -7,6 +7,7 @@ import { create, type KuboRPCClient } from "kubo-rpc-client";
 import { CID } from "multiformats/cid";
 
 import { printable, RetryableError, unlessAborted, UserError } from "../../base/index.ts";
+import { withAnswersUpTo } from "./boundedAnswers.ts";
 
 /** Peers exchange no larger blocks. */
 export const PIECE_BYTES = 1 << 20;
@@ -15,6 +16,9 @@ export const PIECE_BYTES = 1 << 20;
 const PATIENCE_MS = 30_000;
 const MS_PER_BYTE = 1_000 / PIECE_BYTES;
 const MAX_WORDS = 200;
+/** Of an answer that says how it went, and of one that lists names or blocks: each takes 200 bytes or so. */
+const ANSWER_BYTES = 64 << 10;
+const LIST_BYTES = 4 << 20;
 /** The node answers from what it has: a blob that is gone is a clear answer, and no search through the network. */
 const local = { offline: true } as const;
 /** Without a look at what the names are of. */
@@ -31,6 +35,16 @@ const layout = {
   inline: false,
   maxFileLinks: 174,
 } as const;
+
+/** What a call moves. */
+interface Size {
+  /** Bytes of content, which take time; default none. */
+  readonly content?: number;
+  /** Most bytes of the answer; default those of a few words. */
+  readonly answer?: number;
+}
+
+type Call<T> = (options: { readonly signal: AbortSignal }) => Promise<T>;
 
 /** What a path names. */
 export interface Entry {
@@ -101,104 +115,128 @@ function nodeError(url: string, error: unknown): CotrainError {
   return new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${url} could not do it: ${said}.`, { cause: error });
 }
 
-/** @param base of the RPC, `http://127.0.0.1:5001` @param patience ms for an answer without content */
-export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
-  const client: KuboRPCClient = create({ url: base });
+/** The client of a node, and how it is called. */
+interface Calls {
+  readonly base: string;
+  readonly client: KuboRPCClient;
+  /** Runs a call within its bounds of time and bytes. @throws CotrainError */
+  readonly bounded: <T>(work: Call<T>, size?: Size) => Promise<T>;
+  /** The same; undefined when what was asked for is not there. */
+  readonly unlessGone: <T>(work: Call<T>, size?: Size) => Promise<T | undefined>;
+}
 
-  /** Runs a call that moves so many bytes. @throws CotrainError */
-  async function bounded<T>(
-    bytes: number,
-    work: (options: { readonly signal: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
-    const signal = AbortSignal.timeout(patience + Math.ceil(bytes * MS_PER_BYTE));
+function callsOf(base: string, patience: number): Calls {
+  const bounded: Calls["bounded"] = async (work, { content = 0, answer = ANSWER_BYTES } = {}) => {
+    const signal = AbortSignal.timeout(patience + Math.ceil(content * MS_PER_BYTE));
     try {
-      return await unlessAborted(work({ signal }), signal);
+      return await unlessAborted(
+        withAnswersUpTo(answer, () => work({ signal })),
+        signal,
+      );
     } catch (error) {
       throw nodeError(base, error);
     }
-  }
-
-  /** As {@link bounded}; undefined when what was asked for is not there. */
-  const unlessGone = async <T>(work: (options: { readonly signal: AbortSignal }) => Promise<T>, bytes = 0) => {
+  };
+  const unlessGone: Calls["unlessGone"] = async (work, size) => {
     try {
-      return await bounded(bytes, work);
+      return await bounded(work, size);
     } catch (error) {
       if (error instanceof CotrainError && error.cause instanceof Error && isGone(error.cause.message))
         return undefined;
       throw error;
     }
   };
+  return { base, client: create({ url: base }), bounded, unlessGone };
+}
 
-  const entry = async (path: string): Promise<Entry | undefined> => {
-    const found = await unlessGone((options) => client.files.stat(path, { ...options, ...local }));
-    if (found === undefined) return undefined;
-    if (Number.isSafeInteger(found.size) && found.size >= 0) return { cid: found.cid.toString(), bytes: found.size };
-    throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} answers no size of ${path}.`);
+async function entryAt({ base, client, unlessGone }: Calls, path: string): Promise<Entry | undefined> {
+  const found = await unlessGone((options) => client.files.stat(path, { ...options, ...local }));
+  if (found === undefined) return undefined;
+  if (Number.isSafeInteger(found.size) && found.size >= 0) return { cid: found.cid.toString(), bytes: found.size };
+  throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} answers no size of ${path}.`);
+}
+
+async function namesIn({ client, unlessGone }: Calls, path: string): Promise<readonly string[]> {
+  const list: Call<string[]> = async (options) => {
+    const { cid } = await client.files.stat(path, { ...options, ...local });
+    const names: string[] = [];
+    for await (const { name } of client.ls(cid, { ...options, ...namesAlone })) names.push(name);
+    return names;
   };
+  return (await unlessGone(list, { answer: LIST_BYTES })) ?? [];
+}
 
-  const copy = (cid: string, path: string, how: { readonly force: boolean }): Promise<void> =>
-    bounded(0, (options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
+async function link(calls: Calls, cid: string, path: string): Promise<void> {
+  const { client, bounded } = calls;
+  const copy = (how: { readonly force: boolean }): Promise<void> =>
+    bounded((options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
+  try {
+    await copy({ force: false });
+  } catch (error) {
+    if (!(error instanceof CotrainError) || !/already has entry/.test(String(error.cause))) throw error;
+    // By another put of the same bytes, perhaps under way: readers must not find it gone for a moment.
+    if ((await entryAt(calls, path))?.cid === cid) await bounded((options) => client.files.flush(path, options));
+    else await copy({ force: true });
+  }
+}
 
-  const unpin = async (cid: string): Promise<void> => {
-    await unlessGone((options) => client.pin.rm(cid, options));
+async function unpin({ client, unlessGone }: Calls, cid: string): Promise<void> {
+  await unlessGone((options) => client.pin.rm(cid, options));
+}
+
+async function drop(calls: Calls, cid: string): Promise<void> {
+  const { client, bounded, unlessGone } = calls;
+  await unpin(calls, cid);
+  const blocks = [CID.parse(cid)];
+  const collect: Call<void> = async (options) => {
+    for await (const { ref } of client.refs(cid, { ...options, ...local, recursive: true, unique: true }))
+      blocks.push(CID.parse(ref));
   };
+  await unlessGone(collect, { answer: LIST_BYTES });
+  const removeAll: Call<void> = async (options) => {
+    for await (const _ of client.block.rm(blocks, { ...options, force: true }));
+  };
+  await bounded(removeAll, { answer: LIST_BYTES });
+}
 
+function read({ client, unlessGone }: Calls, cid: string, offset: number, length: number) {
+  // Nothing would be read for nothing: whether the node has the file is asked all the same.
+  const wanted = { offset, length: Math.max(1, length), ...local };
+  const receive: Call<Uint8Array<ArrayBuffer> | undefined> = async (options) => {
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for await (const chunk of client.cat(cid, { ...options, ...wanted })) {
+      if (at + chunk.length > length) return undefined;
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return at === length ? bytes : undefined;
+  };
+  return unlessGone(receive, { content: length, answer: length + ANSWER_BYTES });
+}
+
+/** @param base of the RPC, `http://127.0.0.1:5001` @param patience ms for an answer without content */
+export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
+  const calls = callsOf(base, patience);
+  const { client, bounded, unlessGone } = calls;
   return {
     url: base,
-    entry,
-    names: async (path) =>
-      (await unlessGone(async (options) => {
-        const { cid } = await client.files.stat(path, { ...options, ...local });
-        const names: string[] = [];
-        for await (const { name } of client.ls(cid, { ...options, ...namesAlone })) names.push(name);
-        return names;
-      })) ?? [],
-    add: (content, bytes, name) =>
-      bounded(bytes, async (options) => {
-        const more = { ...layout, pin: true, pinName: name };
-        return (await client.add({ content }, { ...options, ...more })).cid.toString();
-      }),
-    link: async (cid, path) => {
-      try {
-        await copy(cid, path, { force: false });
-      } catch (error) {
-        if (!(error instanceof CotrainError) || !/already has entry/.test(String(error.cause))) throw error;
-        // By another put of the same bytes, perhaps under way: readers must not find it gone for a moment.
-        if ((await entry(path))?.cid === cid) await bounded(0, (options) => client.files.flush(path, options));
-        else await copy(cid, path, { force: true });
-      }
+    entry: (path) => entryAt(calls, path),
+    names: (path) => namesIn(calls, path),
+    add: async (content, bytes, pinName) => {
+      const how = { ...layout, pin: true, pinName };
+      const added = await bounded((options) => client.add({ content }, { ...options, ...how }), { content: bytes });
+      return added.cid.toString();
     },
+    link: (cid, path) => link(calls, cid, path),
     unlink: async (path) => {
       await unlessGone((options) => client.files.rm(path, { ...options, ...whole }));
     },
-    unpin,
-    drop: async (cid) => {
-      await unpin(cid);
-      const blocks = [CID.parse(cid)];
-      await unlessGone(async (options) => {
-        for await (const { ref } of client.refs(cid, { ...options, ...local, recursive: true, unique: true }))
-          blocks.push(CID.parse(ref));
-      });
-      await bounded(0, async (options) => {
-        for await (const _ of client.block.rm(blocks, { ...options, force: true }));
-      });
-    },
-    read: async (cid, offset, length) => {
-      // Nothing would be read for nothing: whether the node has the file is asked all the same.
-      const wanted = { offset, length: Math.max(1, length), ...local };
-      return unlessGone(async (options) => {
-        const bytes = new Uint8Array(length);
-        let at = 0;
-        for await (const chunk of client.cat(cid, { ...options, ...wanted })) {
-          if (at + chunk.length > length) return undefined;
-          bytes.set(chunk, at);
-          at += chunk.length;
-        }
-        return at === length ? bytes : undefined;
-      }, length);
-    },
+    unpin: (cid) => unpin(calls, cid),
+    drop: (cid) => drop(calls, cid),
+    read: (cid, offset, length) => read(calls, cid, offset, length),
     free: async () => {
-      const { storageMax, repoSize } = await bounded(0, (options) => client.repo.stat(options));
+      const { storageMax, repoSize } = await bounded((options) => client.repo.stat(options));
       return Number(storageMax > repoSize ? storageMax - repoSize : 0n);
     },
   };

@@ -135,7 +135,7 @@ async function put(
   checkDigest(digest, expected);
   const path = pathIn(name, digest);
   const before = await node.entry(path);
-  if (before && (await isSound(node, digest, before))) {
+  if (before?.bytes === bytes && (await isSound(node, digest, before))) {
     await node.link(before.cid, path);
     return { digest, bytes };
   }

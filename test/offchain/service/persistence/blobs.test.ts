@@ -55,6 +55,15 @@ describe("where blobs are", () => {
     expect(await blobsLocation(state, place)).toBe(place);
   });
 
+  it.each(["ipfs+http://me:secret@127.0.0.1:5001/mine", `${node}/two/names`, "s3://bucket"])(
+    "is not remembered where it names no store: %s",
+    async (place) => {
+      const state = await temporaryDirectory();
+      await expect(blobsLocation(state, place)).rejects.toMatchObject({ code: "LOCATION_INVALID" });
+      expect(readdirSync(state)).toEqual([]);
+    },
+  );
+
   it("is looked at without anything being made or written there", async () => {
     expect(ownPlace("relative")).toBe(join(process.cwd(), "relative"));
     expect(ownPlace(`${node}/mine/`)).toBe(`${node}/mine`);
