@@ -7,11 +7,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
+import { writeCar } from "../../offchain/src/storage/car.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { findTool } from "../goTool.ts";
 import { KUBO, type KuboDaemon, startKubo } from "../kubo.ts";
 import { canRun } from "../needs.ts";
 import { keepsTheContract } from "../offchain/storage/contract.ts";
+import { collect } from "../offchain/storage/fixtures.ts";
 
 const MIB = 1 << 20;
 const random = createRandom("real kubo");
@@ -79,6 +81,17 @@ describe.runIf(possible)("blobs in a real Kubo", () => {
     const { Addresses } = JSON.parse(said(first, "id")) as { Addresses: string[] };
     second.ipfs(["swarm", "connect", Addresses.find((address) => address.startsWith("/ip4/127.0.0.1/tcp/")) ?? ""]);
     expect(sha256Bytes(second.ipfs(["cat", root]))).toBe(digest);
+  });
+
+  it("are in a CAR under the same CIDs, which another node takes", async () => {
+    const { store, cid } = await openStore();
+    const contents = [random.bytes(1000), random.bytes(MIB), random.bytes(3 * MIB + 1)];
+    const blobs = new Map<Digest, number>();
+    for (const bytes of contents) blobs.set((await store.put(bytes)).digest, bytes.length);
+    const [root] = blobs.keys();
+    const car = Buffer.concat(await collect(writeCar(store, root!, blobs)));
+    second.ipfs(["dag", "import", "--pin-roots=false"], car);
+    for (const digest of blobs.keys()) expect(sha256Bytes(second.ipfs(["--offline", "cat", cid(digest)]))).toBe(digest);
   });
 
   it("outlive the node's garbage collection, and those deleted do not", async () => {

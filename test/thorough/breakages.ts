@@ -1070,6 +1070,20 @@ export const breakages: readonly Breakage[] = [
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {
+    name: "a piece in a CAR is not compared with its CID",
+    file: "offchain/src/storage/car.ts",
+    text: "    if (hash.digest() !== head.digest) throw",
+    instead: "    if (head.digest === null) throw",
+    tests: ["test/offchain/storage/unixfs.test.ts"],
+  },
+  {
+    name: "the nodes of a file in a CAR may be any",
+    file: "offchain/src/storage/car.ts",
+    text: "if (!right || !isEqual(",
+    instead: "if (!right && !isEqual(",
+    tests: ["test/offchain/storage/unixfs.test.ts"],
+  },
+  {
     name: "a short answer of an IPFS node is read for as long as it sends",
     file: "offchain/src/storage/node/boundedAnswers.ts",
     text: "      left -= chunk.length;\n",

@@ -1,5 +1,5 @@
 /**
- * CARv1 files (https://ipld.io/specs/transport/car/carv1/) of raw blocks with one root.
+ * CARv1 files (https://ipld.io/specs/transport/car/carv1/) of blobs as IPFS has them (unixfs.ts), with one root.
  *
  * The header is written and read by @ipld/car. Blocks are framed here, because that library holds whole blocks in
  * memory and does not compare a block with its CID: a shard may be gigabytes, and a file from elsewhere is hostile.
@@ -8,25 +8,19 @@ import { CarReader, CarWriter } from "@ipld/car";
 import { cidOf, type Digest, digestOfCid } from "@cotrain/sdk/protocol";
 import { CID } from "multiformats/cid";
 
-import { type ByteChunks, readStreamBounded } from "../base/index.ts";
+import { type ByteChunks, createSha256, readStreamBounded, sha256Bytes } from "../base/index.ts";
 import type { BlobReader } from "./blobStore.ts";
 import { FormatError } from "./errors.ts";
+import { DAG_PB, fileNodes, PIECE_BYTES, pieceLength, varint } from "./unixfs.ts";
 
 /** A header with one root takes 59 bytes. */
 const MAX_CAR_HEADER = 1024;
-/** CIDv1, raw, SHA-256: 4 bytes of prefix and 32 of digest. */
+/** CIDv1, raw or DAG-PB, SHA-256: 4 bytes of prefix and 32 of digest. */
 const CID_BYTES = 36;
+const SHA_256 = 0x12;
 
 export const invalidCar = (message: string, cause?: unknown): FormatError =>
   new FormatError("CAR_INVALID", `Not a model's CAR file: ${message}.`, { cause });
-
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return Uint8Array.from([...bytes, rest]);
-    bytes.push((rest % 128) | 128);
-  }
-}
 
 async function headerOf(root: Digest): Promise<Uint8Array> {
   const { writer, out } = CarWriter.create([CID.parse(cidOf(root))]);
@@ -34,22 +28,49 @@ async function headerOf(root: Digest): Promise<Uint8Array> {
   return header;
 }
 
+const blockHead = (cid: CID, length: number): Uint8Array =>
+  Uint8Array.from([...varint(CID_BYTES + length), ...cid.bytes]);
+
+/** A long blob's leaves in order, then the nodes above them, the root last: so it is written and read in one pass. */
+async function* writeFile(reader: BlobReader, blob: Digest, length: number): AsyncGenerator<Uint8Array> {
+  const content = new Cursor(reader.stream(blob));
+  const leaves: Digest[] = [];
+  try {
+    for (let index = 0; index * PIECE_BYTES < length; index++) {
+      const piece = await content.exactly(pieceLength(index, length));
+      const leaf = sha256Bytes(piece);
+      leaves.push(leaf);
+      yield blockHead(CID.parse(cidOf(leaf)), piece.length);
+      yield piece;
+    }
+  } finally {
+    await content.close();
+  }
+  for (const { cid, block } of fileNodes(leaves, length)) {
+    yield blockHead(cid, block.length);
+    yield block;
+  }
+}
+
 /**
- * A CAR in chunks; memory is one chunk. Every block is verified as it is read, so a corrupted one ends the stream with an
+ * A CAR in chunks; memory is one piece. Every blob is verified as it is read, so a corrupted one ends the stream with an
  * error: write it to a file durably, all or nothing.
- * @param blocks digests and lengths in their order, the root first
+ * @param blobs digests and lengths in their order, the root first
  * @throws BlobError
  */
 export async function* writeCar(
   reader: BlobReader,
   root: Digest,
-  blocks: ReadonlyMap<Digest, number>,
+  blobs: ReadonlyMap<Digest, number>,
 ): AsyncGenerator<Uint8Array> {
   yield await headerOf(root);
-  for (const [block, length] of blocks) {
-    yield varint(CID_BYTES + length);
-    yield CID.parse(cidOf(block)).bytes;
-    yield* reader.stream(block);
+  for (const [blob, length] of blobs) {
+    if (length > PIECE_BYTES) {
+      yield* writeFile(reader, blob, length);
+      continue;
+    }
+    yield blockHead(CID.parse(cidOf(blob)), length);
+    yield* reader.stream(blob);
   }
 }
 
@@ -107,8 +128,10 @@ class Cursor {
 }
 
 /** A block's head; its bytes come next. */
-interface BlockHead {
-  readonly digest: Digest;
+export interface BlockHead {
+  readonly cid: CID;
+  /** Of a raw block, undefined for a node of a file. */
+  readonly digest: Digest | undefined;
   readonly bytes: number;
 }
 
@@ -119,6 +142,11 @@ export interface CarSource {
   next(): Promise<BlockHead | undefined>;
   /** The bytes of the block whose head came last, not compared with its digest. */
   take(bytes: number): AsyncGenerator<Uint8Array>;
+  /**
+   * The content of a file of so many bytes, whose first leaf's head came last. Leaves are compared with their digests, and the
+   * nodes above with those that the leaves make.
+   */
+  file(first: BlockHead, bytes: number): AsyncGenerator<Uint8Array>;
   /** Ends the source early, so that a file behind it is closed. */
   close(): Promise<void>;
 }
@@ -132,6 +160,7 @@ export async function openCar(chunks: ByteChunks): Promise<CarSource> {
       root,
       next: () => readBlockHead(cursor),
       take: (bytes) => cursor.take(bytes),
+      file: (first, bytes) => readFile(cursor, first, bytes),
       close: () => cursor.close(),
     };
   } catch (error) {
@@ -169,8 +198,37 @@ async function readBlockHead(cursor: Cursor): Promise<BlockHead | undefined> {
   if (length < CID_BYTES) throw invalidCar(`a block in it has ${length} bytes, its CID alone takes ${CID_BYTES}`);
   const bytes = await cursor.exactly(CID_BYTES);
   try {
-    return { digest: digestOfCid(CID.decode(bytes).toString()), bytes: length - CID_BYTES };
+    const cid = CID.decode(bytes);
+    const isNode = cid.code === DAG_PB && cid.multihash.code === SHA_256;
+    return { cid, digest: isNode ? undefined : digestOfCid(cid.toString()), bytes: length - CID_BYTES };
   } catch (error) {
-    throw invalidCar("a block in it has a CID other than v1, raw, SHA-256", error);
+    throw invalidCar("a block in it has a CID other than v1, raw or DAG-PB, SHA-256", error);
+  }
+}
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, at) => byte === other[at]);
+
+async function* readFile(cursor: Cursor, first: BlockHead, bytes: number): AsyncGenerator<Uint8Array> {
+  const leaves: Digest[] = [];
+  let head: BlockHead | undefined = first;
+  for (let index = 0; index * PIECE_BYTES < bytes; index++) {
+    const length = pieceLength(index, bytes);
+    if (index > 0) head = await readBlockHead(cursor);
+    if (head?.digest === undefined || head.bytes !== length)
+      throw invalidCar(`piece ${index} of a blob of ${bytes} bytes is not a raw block of ${length}`);
+    const hash = createSha256();
+    for await (const chunk of cursor.take(length)) {
+      hash.update(chunk);
+      yield chunk;
+    }
+    if (hash.digest() !== head.digest) throw invalidCar(`block ${head.cid.toString()} does not hash to its CID`);
+    leaves.push(head.digest);
+  }
+  for (const { cid, block } of fileNodes(leaves, bytes)) {
+    head = await readBlockHead(cursor);
+    const right = head?.cid.equals(cid) && head.bytes === block.length;
+    if (!right || !isEqual(await cursor.exactly(block.length), block))
+      throw invalidCar(`the node ${cid.toString()} of a blob is not where it must stand`);
   }
 }

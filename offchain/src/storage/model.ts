@@ -22,9 +22,10 @@ import type { Static, TSchema } from "typebox";
 
 import { type ByteChunks, parseJsonBounded, readStreamBounded, sha256Bytes } from "../base/index.ts";
 import type { BlobReader, BlobStore } from "./blobStore.ts";
-import { type CarSource, invalidCar, openCar, writeCar } from "./car.ts";
+import { type BlockHead, type CarSource, invalidCar, openCar, writeCar } from "./car.ts";
 import { parseManifest } from "./checkpoint.ts";
 import { blobMissing, FormatError } from "./errors.ts";
+import { PIECE_BYTES } from "./unixfs.ts";
 
 const MAX_DEFINITION_BYTES = 16 << 20;
 export const MAX_TOKENIZER_BYTES = 64 << 20;
@@ -163,12 +164,20 @@ export async function* exportModel(reader: BlobReader, model: Model): AsyncGener
   yield* writeCar(reader, model.digest, blocksOf(model));
 }
 
-/** The next block, which must be this one, whole and verified. */
+/** Whether this head may be that of the first leaf of such a blob: one that is longer than a block is there in pieces. */
+const beginsFile = (head: BlockHead, digest: Digest, bytes: number): boolean =>
+  bytes > PIECE_BYTES && head.bytes === PIECE_BYTES && head.digest !== digest;
+
+/** The next blob, which must be this one, whole and verified. */
 async function readDocument(
   car: CarSource,
   { digest, bytes, what }: { readonly digest: Digest; readonly bytes?: number; readonly what: string },
 ): Promise<Uint8Array> {
   const head = await car.next();
+  if (head && bytes !== undefined && beginsFile(head, digest, bytes)) {
+    const raw = await readStreamBounded(car.file(head, bytes), bytes);
+    if (sha256Bytes(raw) === digest) return raw;
+  }
   if (head?.digest !== digest) throw invalidCar(`${what} is not where it must stand`);
   const limit = bytes ?? MAX_MANIFEST_BYTES;
   if (head.bytes > limit || (bytes !== undefined && head.bytes !== bytes))
@@ -178,20 +187,27 @@ async function readDocument(
   return raw;
 }
 
-/** Keeps a block of a CAR, which a store verifies. */
+/** Keeps a blob of a CAR, which a store verifies. */
 type Keep = (digest: Digest, data: Uint8Array | ByteChunks, bytes: number) => Promise<void>;
 
-/** The rest of a CAR: the blocks that are needed, by their lengths, in any order, each once and no others. */
-async function takeBlocks(car: CarSource, needed: Map<Digest, number>, keep: Keep): Promise<void> {
+/** The rest of a CAR: the blobs that are needed, each once and no others. A long one stands in its place, others may stand anywhere. */
+async function takeBlobs(car: CarSource, needed: Map<Digest, number>, keep: Keep): Promise<void> {
   for (let head = await car.next(); head; head = await car.next()) {
-    const bytes = needed.get(head.digest);
-    if (bytes === undefined) throw invalidCar(`block ${cidOf(head.digest)} is not needed, or is there twice`);
-    if (bytes !== head.bytes) throw invalidCar(`block ${cidOf(head.digest)} has ${head.bytes} bytes, ${bytes} are due`);
+    const [due] = needed;
+    if (due && beginsFile(head, ...due)) {
+      needed.delete(due[0]);
+      await keep(due[0], car.file(head, due[1]), due[1]);
+      continue;
+    }
+    const bytes = head.digest && needed.get(head.digest);
+    const name = `block ${head.cid.toString()}`;
+    if (head.digest === undefined || bytes === undefined) throw invalidCar(`${name} is not needed, or is there twice`);
+    if (bytes !== head.bytes) throw invalidCar(`${name} has ${head.bytes} bytes, ${bytes} are due`);
     needed.delete(head.digest);
     await keep(head.digest, car.take(bytes), bytes);
   }
   const [missing] = needed.keys();
-  if (missing !== undefined) throw invalidCar(`block ${cidOf(missing)} is missing`);
+  if (missing !== undefined) throw invalidCar(`blob ${cidOf(missing)} is missing`);
 }
 
 /**
@@ -234,7 +250,7 @@ export async function importModel(
     const limit = options.maxBytes ?? 2 ** 40;
     if (sum > limit) throw invalidCar(`its blocks have ${sum} bytes, allowed are ${limit}`);
     for (const digest of kept.keys()) needed.delete(digest);
-    await takeBlocks(car, needed, keep);
+    await takeBlobs(car, needed, keep);
     for (const role of options.checkProgram ? programRoles : [])
       options.checkProgram?.(await store.get(asDigest(bundle.programs[role].digest), MAX_PROGRAM_BYTES), role);
     // The documents come last, the bundle after all: where it is, everything is.

@@ -150,7 +150,7 @@ describe("CAR", () => {
       [/2 roots/, [root[0], a[0]], [...all, a, b]],
       [/v1, raw, SHA-256/, ["QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"], [...all, a, b]],
       [
-        /v1, raw, SHA-256/,
+        /v1, raw or DAG-PB, SHA-256/,
         [root[0]],
         [...all, ["bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", a[1]], b],
       ],

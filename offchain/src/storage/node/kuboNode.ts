@@ -7,10 +7,8 @@ import { create, type KuboRPCClient } from "kubo-rpc-client";
 import { CID } from "multiformats/cid";
 
 import { printable, RetryableError, unlessAborted, UserError } from "../../base/index.ts";
+import { PIECE_BYTES } from "../unixfs.ts";
 import { withAnswersUpTo } from "./boundedAnswers.ts";
-
-/** Peers exchange no larger blocks. */
-export const PIECE_BYTES = 1 << 20;
 
 /** An answer may take so long, and a second more for each MiB that goes or comes with it. */
 const PATIENCE_MS = 30_000;

@@ -15,7 +15,8 @@ import { type ByteChunks, createSha256, redactUrl, RetryableError, sha256Bytes, 
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
 import { checkDigest } from "../expected.ts";
-import { type Entry, type KuboNode, openKuboNode, PIECE_BYTES } from "./kuboNode.ts";
+import { PIECE_BYTES, pieceLength } from "../unixfs.ts";
+import { type Entry, type KuboNode, openKuboNode } from "./kuboNode.ts";
 import { receive } from "./spool.ts";
 
 /** Of the node's file tree; each store has a directory in it. */
@@ -75,9 +76,6 @@ function createRecent<Key, Value>(most: number, weigh: (value: Value) => number)
   return { get, set, remove };
 }
 
-/** The length of a piece. */
-const lengthOf = (index: number, bytes: number): number => Math.min(PIECE_BYTES, bytes - index * PIECE_BYTES);
-
 function corrupted(node: KuboNode, digest: Digest, { cid }: Entry): BlobError {
   return new BlobError(
     "BLOB_CORRUPTED",
@@ -89,7 +87,7 @@ function corrupted(node: KuboNode, digest: Digest, { cid }: Entry): BlobError {
 /** The pieces of an entry, as the node gives them. */
 async function* piecesOf(node: KuboNode, digest: Digest, entry: Entry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   for (let index = 0; index * PIECE_BYTES < entry.bytes; index++) {
-    const piece = await node.read(entry.cid, index * PIECE_BYTES, lengthOf(index, entry.bytes));
+    const piece = await node.read(entry.cid, index * PIECE_BYTES, pieceLength(index, entry.bytes));
     if (piece === undefined) throw corrupted(node, digest, entry);
     yield piece;
   }
@@ -198,7 +196,7 @@ async function pieceOf(kept: Kept, digest: Digest, blob: Known, index: number): 
   const own = blob.pieces[index];
   const here = own && kept.pieces.get(own);
   if (here) return here;
-  const piece = await kept.node.read(blob.cid, index * PIECE_BYTES, lengthOf(index, blob.bytes));
+  const piece = await kept.node.read(blob.cid, index * PIECE_BYTES, pieceLength(index, blob.bytes));
   if (piece === undefined || own === undefined || sha256Bytes(piece) !== own) throw corrupted(kept.node, digest, blob);
   kept.pieces.set(own, piece);
   return piece;
