@@ -32,18 +32,18 @@ const files = (directory: string): string[] =>
 
 describe.runIf(possible)("a run with its blobs in Kubo", () => {
   it("waits while the node is away, goes on when it is back, and verifies", async () => {
-    // The environment is that of all processes, but the blobs are the run's.
+    const up = async (...flags: readonly string[]) =>
+      stage.cotrain([
+        "up",
+        `--state=${stage.state}`,
+        "--preset=0.1m",
+        "--workers=1",
+        `--port=${await freePort()}`,
+        ...flags,
+      ]);
+    // The environment is that of all processes, but the blobs are the run's. It ends when it is told to, however slow all is.
     vi.stubEnv("COTRAIN_BLOBS", `ipfs+http://${node.host}`);
-    const running = stage.cotrain([
-      "up",
-      `--state=${stage.state}`,
-      "--preset=0.1m",
-      "--workers=1",
-      "--for=30s",
-      `--port=${await freePort()}`,
-      "--exit",
-      "--json",
-    ]);
+    const first = await up("--for=20m");
     vi.unstubAllEnvs();
     await until("the coordinator", async () => (await readRunFile(stage.state))?.urls["coordinator"]);
     const watch = openWatch(stage.state);
@@ -58,10 +58,14 @@ describe.runIf(possible)("a run with its blobs in Kubo", () => {
     );
     expect(again.after.round).toBe(stuck.after.round);
     await node.start();
-    await follow(watch, "the round that waited", ({ round }) => round > stuck.after.round, 60);
+    await follow(watch, "the round that waited", ({ round }) => round > stuck.after.round);
     watch.close();
-    await endsWell(running);
-    const summary = JSON.parse(running.stdout()) as Summary;
+    first.kill("SIGINT");
+    expect(await first.exited).toEqual({ code: 130, signal: null });
+
+    const second = await up("--for=2s", "--exit", "--json");
+    await endsWell(second);
+    const summary = JSON.parse(second.stdout()) as Summary;
     expect(summary.training.rounds).toBeGreaterThanOrEqual(3);
     expect(files(join(stage.state, "blobs"))).toEqual([]);
     expect(node.ipfs(["files", "ls", "/cotrain"]).toString().trim()).toMatch(/^[0-9a-f]{16}$/);
