@@ -7,12 +7,12 @@ import type { Decisions, HeadReverted } from "./events.ts";
 import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
 import { settledHere } from "./state.ts";
 
-/** Heads kept beyond those that still matter, so that a chain that lost many is recognised. */
+/** Heads kept beyond those that still matter, so that a chain that lost many heads is recognised. */
 const HEADS_KEPT = 64;
 
 /**
- * Heads that may wait for the chain: an outage of an hour and more does not halt training. With as many waiting no round opens
- * until one is anchored, so that a chain whose blocks are slower than the rounds bounds them in the end.
+ * Heads that may wait for the chain: an outage of an hour or more does not halt training. When as many wait, no round opens
+ * until one is anchored, so a chain whose blocks are slower than the rounds limits the rounds in the end.
  */
 export const MAX_WAITING_HEADS = 1_024;
 
@@ -44,9 +44,9 @@ export function pushHead(draft: StateDraft, link: NewHead): void {
   anchorNext(draft);
 }
 
-/** Whether so many heads wait for the chain that no round may add another. */
+/** Whether too many heads wait for the chain for another round to open. */
 export function isBacklogged(draft: StateDraft): boolean {
-  // Heads are anchored in order: those that wait are the last.
+  // Heads are anchored in order, so those that wait are the last.
   const oldest = draft.heads.at(-MAX_WAITING_HEADS);
   return oldest !== undefined && oldest.anchor === null;
 }

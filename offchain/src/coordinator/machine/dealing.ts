@@ -1,4 +1,4 @@
-/** Dealing: who gets how much work, until when, and what a missed deadline means. What rounds do with the work is in rounds.ts. */
+/** Dealing: who gets how much work, until when, and what a missed deadline means. rounds.ts says what rounds do with the work. */
 import { castDraft } from "immer";
 
 import { type Address, type Assignment, digestOfJson, type WireRunParams } from "@cotrain/sdk/protocol";
@@ -10,10 +10,10 @@ import { dealOf, paceAfterMiss } from "./pace.ts";
 import { end, issue, type StateDraft } from "./pending.ts";
 import { fragmentCount, type Member, type OpenRound, parametersOf, type RunState, type Work } from "./state.ts";
 
-/** Deadlines missed in a row from which on a member is benched: for four deadlines, eight, sixteen, …, at most MAX_BENCH. */
+/** A member that missed so many deadlines in a row is benched: for four deadlines, eight, sixteen, …, at most MAX_BENCH. */
 const BENCH_FROM = 2;
 export const MAX_BENCH = 64;
-/** How long what is being sent is waited for at a deadline, ms. */
+/** How long the coordinator waits at a deadline for what is being sent, ms. */
 export const GRACE_MS = 3_000;
 /** A report of half the steps done in t means t × this for the other half: sending comes on top. */
 const MARGIN = 1.1;
@@ -27,21 +27,21 @@ export const outstandingOf = (round: Round): Work[] =>
   Object.values(round.work).filter((work) => work.receipt === null);
 export const minimumOf = (params: WireRunParams): number => Math.max(1, params.minWorkers);
 
-/** Who delivers comes first, then by address: a fixed order. */
+/** Members with fewer misses come first, then by address: a fixed order. */
 const inOrder = (a: Member, b: Member): number => a.misses - b.misses || (a.worker < b.worker ? -1 : 1);
 
-/** Whether a member is waited for: who is silent, or missed again and again, is given work but nobody relies on it. */
+/** Whether the run relies on a member: one that is silent, or missed again and again, gets work but is not relied on. */
 const isReliable = (member: Member | undefined): boolean =>
   member !== undefined && !member.silent && member.misses < BENCH_FROM;
 
-/** Receipts of a round, and those to come that can be relied on. */
+/** Receipts of a round, and those that reliable members are still to send. */
 export const expectedOf = (state: Pick<RunState, "members">, round: Round): number =>
   receiptsOf(round).length +
   outstandingOf(round).filter(({ assignment }) => isReliable(state.members[assignment.worker])).length;
 
 /**
- * Members that are given work in the next, or in this, round, in a fixed order. Those on the bench come in only as far as
- * the others are fewer than needed.
+ * Members that get work in the next round, or in this one, in a fixed order. Benched members come in only where there are fewer
+ * others than needed.
  */
 export function candidates(
   state: Pick<RunState, "members" | "current">,
@@ -57,17 +57,17 @@ export function candidates(
   return [...ready, ...benched.slice(0, needed - ready.length)];
 }
 
-/** A round that cannot be relied on to reach its minimum takes in those that wait. */
+/** When a round may not reach its minimum, it takes in members that wait. */
 export function dealAgain(draft: StateDraft, round: RoundDraft, at: number): void {
   const lacking = minimumOf(round.params) - expectedOf(draft, round);
   if (lacking <= 0) return;
-  // Those that are out already without being relied on are the last resort that the bench is.
+  // Unreliable members that have work already are as much a last resort as benched ones.
   const unsure = outstandingOf(round).length + receiptsOf(round).length - expectedOf(draft, round);
   const waiting = candidates(draft, Math.max(0, lacking - unsure), at);
   if (waiting.length > 0) deal(draft, round, waiting, at);
 }
 
-/** Gives work to members in their order, up to the run's maximum, and time that fits it. */
+/** Gives members work in their order, up to the run's maximum, and time that fits the work. */
 export function deal(draft: StateDraft, round: RoundDraft, members: readonly Member[], at: number): void {
   const places = round.params.maxWorkers - Object.keys(round.work).length;
   const dealt = members.slice(0, Math.max(0, places));
@@ -123,7 +123,7 @@ function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, at
     assignment,
     digest: digestOfJson(assignment),
     uploads: {},
-    // Given again, its uploads count on: who restarts has no more of them than who does not.
+    // Its uploads go on counting: a member that restarts gets no more of them than one that does not.
     uploaded: round.work[worker]?.uploaded ?? 0,
     dealtAt: at,
     receipt: null,
@@ -140,11 +140,11 @@ function setDeadline(draft: StateDraft, round: RoundDraft, deadline: number): vo
   issue(draft, "setTimer", ["deadline", round.round, round.deadlines], { due: deadline, clock: "run" });
 }
 
-/** Whether a member is waited for beyond what the others need: it delivered before, or nobody did. */
+/** Whether the round waits for a member beyond the time that the others need: it delivered before, or nobody did. */
 const counts = (draft: StateDraft, round: RoundDraft, { assignment: { worker } }: Work): boolean =>
   round.newcomers === null || draft.members[worker]?.measured === true;
 
-/** When all others are in, those who never delivered are waited for as long as these need, and no longer. */
+/** When all others are in, the round waits for members that never delivered only as long as the others needed. */
 export function hurryNewcomers(draft: StateDraft, round: RoundDraft, at: number): void {
   const out = outstandingOf(round);
   if (round.newcomers === null || out.length === 0 || out.some((work) => counts(draft, round, work))) return;
@@ -153,8 +153,8 @@ export function hurryNewcomers(draft: StateDraft, round: RoundDraft, at: number)
 }
 
 /**
- * Gives a member that lost its progress its work again: the same data under a higher attempt, or other data where its
- * program takes other batches. The deadline stays, or restarting would be a way to hold a round open.
+ * Gives its work again to a member that lost its progress: the same data under a higher attempt, or other data if its program
+ * now takes other batches. The deadline stays; otherwise a member could hold a round open by restarting.
  */
 export function workAgain(draft: StateDraft, worker: Address, at: number): void {
   const { current: round } = draft;
@@ -180,7 +180,7 @@ export function dropWork(draft: StateDraft, worker: Address): void {
   delete draft.current.work[worker];
 }
 
-/** One miss more; benched when it is not the first. */
+/** Counts one more miss; from BENCH_FROM on the member is benched. */
 export function countMiss(
   member: { misses: number; benchedUntil: number },
   at: number,
@@ -191,7 +191,7 @@ export function countMiss(
   if (member.misses >= BENCH_FROM) member.benchedUntil = at + times * roundDeadline * 1_000;
 }
 
-/** Gives up on those who are not there by the deadline: each missed it, and is benched when it is not the first time. */
+/** Gives up on members that are not there by the deadline: each has missed it. */
 function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, reports: TimerFired["reports"]): void {
   for (const { assignment, dealtAt } of outstandingOf(round)) {
     const member = draft.members[assignment.worker];
@@ -205,7 +205,7 @@ function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, rep
 }
 
 /**
- * At a deadline those who delivered before and say that they are nearly done are waited for, up to the round's latest time; what
+ * At a deadline the round waits for members that delivered before and say that they are nearly done, up to its latest time; what
  * they are sending then gets a moment more. The others missed it: the round closes without them, or is dealt again.
  */
 export function onDeadline(draft: StateDraft, { at, reports }: TimerFired): void {
@@ -215,7 +215,7 @@ export function onDeadline(draft: StateDraft, { at, reports }: TimerFired): void
     (work) => draft.members[work.assignment.worker]?.silent === false && counts(draft, round, work),
   );
   const ends = present
-    // Who missed the last deadline and has not delivered since is not believed again.
+    // A member that missed the last deadline and has not delivered since is not believed again.
     .filter(({ assignment: { worker } }) => draft.members[worker]?.misses === 0)
     .map((work) => endOf(work, reports?.[work.assignment.worker], at))
     .filter((time) => time <= round.latest);
@@ -229,7 +229,7 @@ export function onDeadline(draft: StateDraft, { at, reports }: TimerFired): void
 const isSending = (work: Work, report: WorkReport | undefined): boolean =>
   report?.uploading === true || Object.keys(work.uploads).length > 0;
 
-/** When a member will be done by what it reports. */
+/** When a member will be done, by its own report. */
 function endOf(work: Work, report: WorkReport | undefined, at: number): number {
   if (isSending(work, report)) return at + GRACE_MS;
   const { steps } = work.assignment;

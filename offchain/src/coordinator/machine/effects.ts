@@ -1,18 +1,18 @@
 /**
- * What the state machine wants done. A kind of effect is an entry of `Kinds`, a row of `effectKinds`, the decision that issues
- * it (in the file beside this one whose duty it is) and a function of its name that carries it out (in the file that its row
- * names). It stays pending until it is ended, and is issued again after a restart: what carries it out is idempotent by its key.
+ * What the state machine wants done. A kind of effect consists of an entry in `Kinds`, a row in `effectKinds`, the decision that
+ * issues it (in the file beside this one whose duty it is) and a function of its name that carries it out (in the file that its
+ * row names). It stays pending until it is ended, and a restart issues it again: its function is idempotent by its key.
  */
 import type { Address, CheckpointFragment, Digest, HeadHash, Hex, WireStruct } from "@cotrain/sdk/protocol";
 
 import type { GatePass } from "../../diloco/index.ts";
 
 export interface Timed {
-  /** Ms since 1970, by the wall clock; falls within a log at a ClockStepped alone. */
+  /** Ms since 1970, by the wall clock; within a log it falls only at a ClockStepped. */
   readonly at: number;
 }
 
-/** What is waited for a time for, and which one of it; timers.ts says what follows when it has come. */
+/** What a timer is for, and which one of its kind it is; timers.ts says what follows when it fires. */
 export type Timer =
   | readonly [of: "deadline", round: number, deadlines: number]
   | readonly [of: "epoch", epoch: number]
@@ -28,7 +28,7 @@ export interface WorkReport {
 export interface TimerFired extends Timed {
   readonly type: "TimerFired";
   readonly key: string;
-  /** With a round's deadline: what those who have not submitted reported last. */
+  /** With a round's deadline: the last reports of members that have not submitted. */
   readonly reports?: Readonly<Record<Address, WorkReport>>;
 }
 
@@ -65,7 +65,7 @@ export interface RoundGated extends Timed {
   readonly before: number | null;
   /** What was measured; null when nobody's payload is left. */
   readonly pass: GatePass | null;
-  /** Those that are left out for it: then all fragments are reduced again without them. Lost ones: then the round is screened again. */
+  /** Payloads left out for it: all fragments are reduced again without them. Lost payloads: the round is screened again. */
   readonly outcomes: Readonly<Record<Address, number>>;
   /** Digest of the ScreeningFile, once the aggregate stands. */
   readonly screening: Digest | null;
@@ -104,14 +104,14 @@ export interface EpochComputed extends Timed {
   readonly type: "EpochComputed";
   readonly key: string;
   readonly epoch: number;
-  /** Null when there is nothing to attest: nobody has earned anything yet. */
+  /** Null when there is nothing to attest, since nobody has earned anything yet. */
   readonly result: {
     readonly manifest: Digest;
     readonly rewards: Digest;
     readonly attestation: WireStruct<"Attestation">;
     readonly validators: readonly Address[];
     readonly threshold: number;
-    /** How many verdicts had been accepted when it was computed; when there are more by now, it is computed again, once. */
+    /** How many verdicts had been accepted when it was computed; if there are more by now, it is computed again, once. */
     readonly verdicts: number;
   } | null;
 }
@@ -142,7 +142,7 @@ export interface EffectFailed extends Timed {
   readonly retryable: boolean;
 }
 
-/** By kind: which one of the kind it is (its key is made of that), what it tells who carries it out, and the event that comes of it. */
+/** By kind: which one of the kind it is (its key is made of that), what its function is told, and the event that results. */
 interface Kinds {
   setTimer: {
     of: Timer;
@@ -167,7 +167,7 @@ interface Kinds {
   anchorHead: { of: [sequence: number, reverts: number]; tells: { readonly sequence: number }; gives: HeadAnchored };
   computeEpoch: {
     of: [epoch: number, pass: number];
-    /** `again`: begun anew, since a verdict came while it was computed. */
+    /** `again`: begun again, since a verdict came while it was computed. */
     tells: { readonly epoch: number; readonly again?: boolean };
     gives: EpochComputed;
   };
@@ -197,9 +197,9 @@ interface EffectRow<K extends EffectKind> {
   /** File of the coordinator whose function of the kind's name carries it out. */
   readonly by: "timers" | "rounds" | "screening" | "settlement";
   readonly result: ResultOf<K>["type"];
-  /** Its result ends it; or the decision about the result does, since others bring that about as well, or it begins anew. */
+  /** Its result ends it; or the decision about the result does, since others can bring that about too, or it begins again. */
   readonly endedBy: "result" | "decision";
-  /** When it is refused for good: tried again after a pause all the same, or the epoch is computed and signed again. */
+  /** When it is refused for good: it is tried again after a pause all the same, or the epoch is computed and signed again. */
   readonly refused: "tryAgain" | "computeAgain";
   /** Works on tensors: a run does one of these at a time. */
   readonly alone: boolean;
@@ -217,12 +217,12 @@ export const effectKinds = {
   storeCheckpoint: { ...usual, by: "rounds", result: "CheckpointStored", proves: "roomForBlobs" },
   anchorHead: { ...usual, by: "settlement", result: "HeadAnchored", endedBy: "decision" },
   computeEpoch: { ...usual, by: "settlement", result: "EpochComputed", endedBy: "decision" },
-  // Refused by the contract: another set of validators by now, a deadline that passed.
+  // The contract refuses it when there is another set of validators by now, or its deadline has passed.
   postRoot: { ...usual, by: "settlement", result: "RootPosted", endedBy: "decision", refused: "computeAgain" },
   activateRoot: { ...usual, by: "settlement", result: "RootActivated", endedBy: "decision" },
 } as const satisfies { readonly [K in EffectKind]: EffectRow<K> };
 
-/** The key of an effect: the same for ever, since it stands in the log. It is compared and never read. */
+/** The key of an effect: it never changes, since it stands in the log. It is compared and never parsed. */
 export const keyOf = <K extends EffectKind>(kind: K, ...identity: EffectIdentity<K>): string =>
   [kind, ...identity].join("/");
 

@@ -1,4 +1,4 @@
-/** Epochs: computed when they are over, attested, posted, activated; one at a time, the newest first, since roots are cumulative. */
+/** Epochs: computed when over, attested, posted, activated. One at a time, the newest first, since roots are cumulative. */
 import {
   type EffectIdentity,
   type EpochComputed,
@@ -13,7 +13,7 @@ import { isSigned } from "./state.ts";
 
 /** Records kept for the list of epochs. */
 const EPOCHS_KEPT = 128;
-/** Chain time is read from blocks: a little later than the clock says, so that the block is there. */
+/** Chain time is read from blocks, so a timer fires a little later than the clock says: the block is there by then. */
 const CHAIN_LAG_MS = 250;
 
 type RecordDraft = StateDraft["epochs"][number];
@@ -33,7 +33,7 @@ function close(draft: StateDraft, epoch: number): void {
   end(draft, "setTimer", "epoch", epoch);
 }
 
-/** How often an epoch was computed, as far as its records go: a key of that must not be used again. */
+/** How often an epoch was computed, as far as records go back: none of those keys may be used again. */
 const lastPass = ({ epochs }: StateDraft, epoch: number): number =>
   Math.max(0, ...epochs.filter((each) => each.epoch === epoch).map(({ pass }) => pass));
 
@@ -71,7 +71,7 @@ function endProgress(draft: StateDraft): void {
   for (const { epoch, pass } of draft.epochs) end(draft, "setTimer", "attestation", epoch, pass);
 }
 
-/** Sets aside what is not posted yet, because what it was computed from changed. */
+/** Sets aside an epoch that is not posted yet, because its inputs changed. */
 export function interruptEpoch(draft: StateDraft): void {
   const record = inProgress(draft);
   if (!record || record.state === "posted") return;
@@ -92,14 +92,14 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   const { result } = event;
   const { effect } = pending;
   if (result && result.verdicts < draft.verdictsAccepted && effect.kind === "computeEpoch" && !effect.again) {
-    // A verdict arrived meanwhile and should count. Once: who said something during each computation would let none end.
+    // A verdict arrived meanwhile and should count. Only once: a validator that spoke during each computation would let none end.
     begin(draft, { ...effect, again: true });
     return;
   }
   endKey(draft, event.key);
   if (!result) {
     draft.epochs.splice(draft.epochs.indexOf(record), 1);
-    // Of this one alone: an epoch that was opened for a root that never was says nothing of those before it.
+    // Only this one: an epoch that was opened for a root that never was says nothing about those before it.
     close(draft, event.epoch);
     maybeComputeEpoch(draft, event.at);
     return;
@@ -115,7 +115,7 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
       computed.attestation.deadline === attestation.deadline &&
       computed.attestation.setVersion === attestation.setVersion,
   );
-  // The same statement again, after a reorg: what was signed is signed.
+  // The same statement again, after a reorganisation: its signatures still hold.
   if (same) record.signatures = same.signatures.map((each) => ({ ...each }));
   awaitAttestation(draft, record, attestation.deadline);
   postWhenSigned(draft, record);
@@ -146,7 +146,7 @@ export function onAttestationDeadline(draft: StateDraft, epoch: number, pass: nu
   if (record?.state === "collecting" && record.epoch === epoch && record.pass === pass) computeAgain(draft, at);
 }
 
-/** The record of a root; one for a root that somebody else posted is made. All others in progress are set aside. */
+/** The record of a root; for a root that somebody else posted one is made. All others in progress are set aside. */
 function settleRecord(draft: StateDraft, epoch: number, root: RootPosted["root"]): RecordDraft {
   endProgress(draft);
   let found = draft.epochs.findLast((record) => record.epoch === epoch && record.root === root);
@@ -180,8 +180,8 @@ function onRootActivated(draft: StateDraft, event: RootActivated): void {
 }
 
 /**
- * Opens again the epochs of the heads that a lost root covered, or was said to, and its own if it was computed here: that another
- * one is over, or ever will be, is the word of who said that there was a root of it.
+ * Opens again the epochs of the heads that a lost root covered, or was said to cover, and the root's own epoch if it was computed
+ * here. That any other epoch is over, or ever will be, is only the word of the RPC that named the root.
  */
 function openCovered(draft: StateDraft, { computed }: RecordDraft, { at, epoch: lost }: RootReverted): void {
   const anchored = draft.heads.flatMap(({ anchor }) => anchor?.epoch ?? []);
@@ -190,7 +190,7 @@ function openCovered(draft: StateDraft, { computed }: RecordDraft, { at, epoch: 
   );
   for (const epoch of covered) {
     if (draft.openEpochs[epoch]) continue;
-    // The last in which a head was anchored may still go on: none before it waits for it.
+    // The last epoch in which a head was anchored may still go on; none before it waits for it.
     const over = computed !== null || anchored.some((each) => each > epoch);
     draft.openEpochs[epoch] = { end: Math.floor(at / 1_000), over, passes: lastPass(draft, epoch) };
     if (!over) issue(draft, "setTimer", ["epoch", epoch], { due: at, clock: "chain" });
@@ -202,11 +202,11 @@ function onRootReverted(draft: StateDraft, event: RootReverted): void {
   if (!record) return;
   interruptEpoch(draft);
   draft.reverts += 1;
-  // What an RPC names in its place, and never became active here, is believed as any root is: when it lasts.
+  // A root that an RPC names in its place, and that never became active here, is believed like any root: when it lasts.
   const actives = draft.epochs.filter((each) => each !== record && each.state === "active");
   const below = actives.filter(({ epoch }) => epoch <= event.settledEpoch).map(({ epoch }) => epoch);
   draft.settledEpoch = Math.max(0, ...below);
-  // Another that is posted stands, whatever was said of one that never was.
+  // Another root that is posted stands, whatever was said of one that never was.
   const other = inProgress(draft);
   const stands = other !== undefined && other !== record;
   if (!stands) endAll(draft, "activateRoot");

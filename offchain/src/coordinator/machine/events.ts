@@ -1,6 +1,6 @@
 /**
- * The inputs of a run, as they are logged: who asked for what, what the chain holds, and what came of effects, which stands in
- * effects.ts. Decisions are not logged; the state machine takes them again when it replays.
+ * The inputs of a run, as they are logged: who asked for what, what the chain holds, and the results of effects (declared in
+ * effects.ts). Decisions are not logged; the state machine makes them again when it replays.
  */
 import type {
   Address,
@@ -81,7 +81,7 @@ export interface FragmentAccepted extends Timed {
   readonly index: number;
   readonly digest: Digest;
   readonly bytes: number;
-  /** These bytes were in the store as something else than a payload: they stay when payloads go. */
+  /** These bytes were already in the store, not as a payload: they stay when payloads go. */
   readonly stays?: boolean;
 }
 
@@ -94,7 +94,7 @@ export interface ReceiptAccepted extends Timed {
   readonly header: PayloadHeader;
 }
 
-/** The chain went backwards: its newest head of the run is this one now. */
+/** The chain went backwards: this is now its newest head of the run. */
 export interface HeadReverted extends Timed {
   readonly type: "HeadReverted";
   readonly head: HeadHash;
@@ -120,7 +120,7 @@ export interface AttestationAccepted extends Timed {
   readonly signature: Hex;
 }
 
-/** The chain went backwards and holds a posted or activated root no more. */
+/** The chain went backwards and no longer holds a posted or activated root. */
 export interface RootReverted extends Timed {
   readonly type: "RootReverted";
   readonly epoch: number;

@@ -1,4 +1,4 @@
-/** Held-out loss of checkpoints as the validators signed it. */
+/** Held-out loss of checkpoints, as the validators signed it. */
 import { type Address, asHead, measuringOrder, verdictKind } from "@cotrain/sdk/protocol";
 
 import type { HeldOut, RunState } from "./state.ts";
@@ -9,7 +9,7 @@ interface Measurement {
   readonly sequences: number;
 }
 
-/** The lower median. Two have no middle: who comes first in the head's measuring order, whom nobody could overtake, is shown. */
+/** The lower median. Two have no middle: the first in the head's measuring order is shown, since nobody could overtake it. */
 function middleOf(head: string, measurements: readonly Measurement[]): Measurement | undefined {
   if (measurements.length === 2) {
     const [first] = measuringOrder(
@@ -23,8 +23,8 @@ function middleOf(head: string, measurements: readonly Measurement[]): Measureme
 }
 
 /**
- * Of the LOSS verdicts about the oldest or newest head that has any, the middle one: each validator is one voice, by the
- * largest sample that it measured (a verdict's index says how many sequences).
+ * The middle one of the LOSS verdicts about the oldest or newest head that has any. Each validator is one voice, by the largest
+ * sample that it measured (a verdict's index says how many sequences).
  */
 export function heldOutOf(state: Pick<RunState, "heads" | "verdicts">, which: "first" | "newest"): HeldOut | null {
   const byHead = new Map<string, Map<Address, Measurement>>();

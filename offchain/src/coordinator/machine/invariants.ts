@@ -9,7 +9,7 @@ import { MAX_STRETCH } from "./pace.ts";
 
 const isPaused = ({ pausedBy }: RunState): boolean => pausedBy.operator || pausedBy.chain;
 
-/** When what the state tells of happened; not when receipts were accepted, which is signed and stays when the clock is set back. */
+/** When the state's events happened; not when receipts were accepted, which is signed and stays when the clock is set back. */
 function momentsOf({ members, recent, current }: RunState): number[] {
   return [
     ...Object.values(members).map(({ joinedAt }) => joinedAt),
@@ -21,7 +21,7 @@ function momentsOf({ members, recent, current }: RunState): number[] {
 
 const countedOf = ({ totals }: RunState): number => Object.values(totals).reduce((sum, tokens) => sum + tokens, 0);
 
-/** Says what must hold: the sentence is about what is broken where it does not. */
+/** Checks what must hold; the sentence says what is broken if it does not. */
 type Claim = (holds: boolean, sentence: string) => void;
 
 const pendingOf = (state: RunState, kind: EffectKind) =>

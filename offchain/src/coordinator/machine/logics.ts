@@ -1,14 +1,14 @@
 /**
- * The logics that this tree knows, by version. The rule: events are applied by the logic that wrote them and by no other. A log
- * whose last events an older logic wrote is replayed to its end by that logic; the state it comes to is kept as a snapshot,
- * which the present logic continues; from there on it writes.
+ * The logics that this tree knows, by version. The rule: only the logic that wrote an event applies it. If an older logic wrote a
+ * log's last events, that logic replays the log to its end. The resulting state is kept as a snapshot; the present logic continues
+ * from it and writes from there on.
  *
- * When a decision changes: raise LOGIC_VERSION; if states or logs of the version before are to stay usable, copy `machine/` to
- * `machine/vN`, list its step below, and say in `continues` how its state becomes one of the present logic (the identity where
- * the form is the same). `npm run fixture` then keeps a state of the present logic beside those of the ones before, which a test
- * holds to be opened as long as they are there: `continues` is empty where none is. `machine/vN` goes when no log with a tail of
- * it is about; a log that was stopped in order ends in a snapshot and needs `continues` alone. A change of what is
- * signed or published raises STATE_VERSION of the state directory instead, which refuses older state as a whole.
+ * When a decision changes, raise LOGIC_VERSION. If states or logs of the version before are to stay usable, copy `machine/` to
+ * `machine/vN`, list its step below, and say in `continues` how its state becomes one of the present logic (the identity if the
+ * form is the same). `npm run fixture` then keeps a state of the present logic beside those of earlier ones. A test requires that
+ * all of them open; `continues` is empty where there is none. Remove `machine/vN` when no log that ends in its events is left; a
+ * log that was stopped in order ends in a snapshot and needs only `continues`. A change of what is signed or published raises
+ * STATE_VERSION of the state directory instead, which refuses older state as a whole.
  */
 import { UserError } from "../../base/index.ts";
 import { freshCommand } from "../../base/node/index.ts";
@@ -37,7 +37,7 @@ export const logics: Logics = {
   known: { [LOGIC_VERSION]: { schemaVersion: EVENT_SCHEMA_VERSION, step, continues: {} } },
 };
 
-/** Where a log has come to, and which logic brought it there. */
+/** How far a log has come, and which logic brought it there. */
 export interface Replayed {
   readonly state: RunState;
   readonly seq: number;

@@ -25,7 +25,7 @@ export const EVENT_SCHEMA_VERSION = 3;
 
 export interface Step {
   readonly state: RunState;
-  /** What became due by this event; all that is due stands in `state.pending`. */
+  /** What this event made due; `state.pending` holds all that is due. */
   readonly effects: readonly Effect[];
 }
 
@@ -151,7 +151,7 @@ function onVerdict(draft: StateDraft, { verdict: signed }: VerdictAccepted): voi
   if (first && (!draft.heldOutFirst || first.round <= draft.heldOutFirst.round)) draft.heldOutFirst = first;
 }
 
-/** Tried again after a pause, unless its kind says that what it rests on is to be made anew. */
+/** Tries again after a pause, unless its kind says that the epoch is to be computed again. */
 function onEffectFailed(draft: StateDraft, event: EffectFailed): void {
   const pending = draft.pending[event.key];
   if (!pending) return;

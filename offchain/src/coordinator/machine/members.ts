@@ -1,4 +1,4 @@
-/** Membership: who may be given work, and whose place another may take. Heartbeats are soft state elsewhere; only what they lead to arrives here. */
+/** Membership: who may get work, and whose place another may take. Heartbeats are soft state elsewhere; their effects arrive here. */
 import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
 import type { Decisions, MemberJoined, MemberLeft } from "./events.ts";
@@ -14,14 +14,14 @@ export const JOINS_KEPT = 16;
 /** A place is kept for this many rounds, or missed deadlines, without an accepted receipt. */
 export const PLACE_ROUNDS = 2;
 
-/** Workers that are no members any more of whom something is remembered. */
+/** At most so many former members are remembered. */
 const ABSENT_KEPT = 1_024;
 
 /** Whether another may take this member's place. */
 export const isIdle = (state: Pick<RunState, "round">, member: Pick<Member, "since" | "misses">): boolean =>
   member.misses >= PLACE_ROUNDS || state.round - member.since >= PLACE_ROUNDS;
 
-/** Who makes room for the next in line when the run is full: of those who deliver nothing the one that missed most. */
+/** Who makes room for the next in line when the run is full: among those that deliver nothing, the one that missed most. */
 function nextToGo(state: Pick<RunState, "round" | "members">): Address | null {
   const idle = Object.values(state.members)
     .filter((member) => isIdle(state, member))
@@ -29,7 +29,7 @@ function nextToGo(state: Pick<RunState, "round" | "members">): Address | null {
   return idle[0]?.worker ?? null;
 }
 
-/** Places that are free or can be made free for those who are no members yet. */
+/** Places that are free, or can be made free, for newcomers. */
 export function openPlaces(state: Pick<RunState, "round" | "members" | "params">): number {
   const members = Object.values(state.members);
   const idle = members.filter((member) => isIdle(state, member)).length;
@@ -40,7 +40,7 @@ function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   const { worker } = event.join;
   const before = draft.members[worker];
   if (!before) makeRoom(draft, event.at);
-  // What counts against it, and what was measured, stays: joining anew is no fresh start, nor is leaving.
+  // What counts against it, and what was measured, stays: neither joining again nor leaving is a fresh start.
   const absence = draft.absent[worker];
   const known = before ?? (absence && absence.keptUntil > event.at ? absence : undefined);
   delete draft.absent[worker];
@@ -68,7 +68,7 @@ function makeRoom(draft: StateDraft, at: number): void {
 const paceOf = ({ pace }: MemberJoined): number | null =>
   pace === null ? null : Math.min(MAX_PACE, Math.max(1, pace));
 
-/** What a member is by its own word. */
+/** What a member says of itself. */
 const toldBy = ({ join, batch, machineClass, at }: MemberJoined) => ({
   worker: join.worker,
   beneficiary: join.beneficiary,
@@ -92,7 +92,7 @@ function onSilence(draft: StateDraft, worker: Address, silent: boolean): void {
   if (member) member.silent = silent;
 }
 
-/** Who leaves its work undone, by its will or evicted, missed a deadline as well; while the run rests nobody waits for it. */
+/** Leaving with work undone, by choice or evicted, counts as a miss, except while the run rests, when nobody waits for it. */
 function onMemberLeft(draft: StateDraft, { worker, at }: MemberLeft): void {
   const { current, finished, pausedBy } = draft;
   const member = draft.members[worker];
@@ -107,7 +107,7 @@ export function removeMember(draft: StateDraft, worker: Address, at: number): vo
   delete draft.members[worker];
   if (!member || member.misses === 0) return;
   const { misses, benchedUntil } = member;
-  // As long as the longest bench: who stays away for so long has held nobody up meanwhile.
+  // As long as the longest bench: a worker that stays away for that long has held nobody up meanwhile.
   draft.absent[worker] = {
     misses,
     benchedUntil,
@@ -116,7 +116,7 @@ export function removeMember(draft: StateDraft, worker: Address, at: number): vo
   forgetAbsent(draft, at);
 }
 
-/** Forgets what is old, then who missed least: throw-away keys do not wash out who missed again and again. */
+/** Forgets what is old, then those that missed least, so that throw-away keys do not push out those that missed most. */
 function forgetAbsent(draft: StateDraft, at: number): void {
   for (const [worker, { keptUntil }] of Object.entries(draft.absent)) {
     if (keptUntil <= at) delete draft.absent[worker as Address];

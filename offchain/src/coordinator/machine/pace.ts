@@ -8,21 +8,21 @@ import type { Member } from "./state.ts";
 
 /** A deal never lasts longer than this many times the governed roundDeadline; pay counts on it (`versionSlack`). */
 export const MAX_STRETCH = MAX_ROUND_STRETCH;
-/** Who would take longer than this many times the reference's whole round gets fewer inner steps. */
+/** A member that would take longer than this many times the reference's whole round gets fewer inner steps. */
 const GOAL = 1.5;
 /**
- * What a deal waits for at most, in whole rounds of the reference, whatever a member needed before or says that it needs: room for
- * one that is at the goal and loses its progress just before it is done.
+ * A deal waits for at most so many whole rounds of the reference, whatever a member needed before or says that it needs. That
+ * leaves room for a member at the goal that loses its progress just before it is done.
  */
 const SPREAD = 4;
-/** A deal's budget over the time that is expected of its slowest member. */
+/** A deal's budget, relative to the time that its slowest member is expected to take. */
 const PATIENCE = 1.5;
-/** A member gets this share of the run's inner steps, or what it can do while it is waited for: no haste starves the slow. */
+/** A member gets at least 1 / this of the run's inner steps, or what it can do while it is waited for: haste starves nobody. */
 const LEAST_SHARE = 4;
-/** What a member says of itself counts within these factors of what was measured of others. */
+/** A member's own claim counts within these factors of what was measured of others. */
 const CLAIM_BELOW = 4;
 const CLAIM_ABOVE = 8;
-/** What is between a newcomer's timed steps and what it delivers, and nobody has measured yet, takes so long at most, ms. */
+/** Allowance for what a newcomer does beside its timed steps, which nobody has measured yet, ms. */
 const UNMEASURED_MS = 3_000;
 /** µs per inner step; more is nonsense. */
 export const MAX_PACE = 3_600_000_000;
@@ -40,23 +40,23 @@ function referenceOf(members: readonly Known[]): number | null {
 export interface Deal {
   /** Inner steps of each member, in the members' order. */
   readonly steps: readonly number[];
-  /** Ms after which those who are not nearly done are given up. */
+  /** Ms after which members that are not nearly done are given up. */
   readonly budget: number;
-  /** Ms after which everybody is. */
+  /** Ms after which all are given up. */
   readonly latest: number;
   /**
-   * Ms after which who never delivered is waited for no more, once the others are in; null where nobody in the run ever did,
-   * so that all are waited for alike.
+   * Ms after which the round stops waiting for members that never delivered, once the others are in. Null if nobody in the run
+   * ever delivered: then all are waited for alike.
    */
   readonly newcomers: number | null;
 }
 
 /**
- * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one as many as fit
- * into {@link GOAL} times the time of the others. Nobody is waited for longer than {@link SPREAD} times that, or a quarter of the
- * holders' deadline, below which no haste of some hurries the others. Who never delivered gets as many as fit into the time of
- * the others by what it says, and is no reason to wait longer: keys cost nothing.
- * @param run all members, who tell the pace where nobody among those that work is dealt to was measured
+ * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one gets as many as fit
+ * into {@link GOAL} times the time of the others. Nobody is waited for longer than {@link SPREAD} whole rounds of the reference, or
+ * a quarter of the holders' deadline; fast members cannot hurry the others below that quarter. A member that never delivered gets
+ * as many steps as fit into the time of the others by its own claim, and is no reason to wait longer: keys cost nothing.
+ * @param run all members; they tell the pace if none of `members` was measured
  * @param innerSteps the run's H, a multiple of `fragments`
  * @param roundDeadline the governed deadline, ms
  */
@@ -79,9 +79,9 @@ export function dealOf(
   const fitting = (pace: number, time: number): number =>
     pace * innerSteps <= time ? innerSteps : aligned(time / pace, fragments, innerSteps);
   const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
-  // So long is waited for everybody, as it would be for one that is at the goal.
+  // Everybody is waited for this long, like a member at the goal.
   const shared = Math.max(GOAL * whole, (floor * 1_000) / PATIENCE);
-  // What a whole round takes those who were measured, also where none of them is dealt work.
+  // What a whole round takes measured members, even if none of them is dealt work.
   const usual = Math.min(whole, room);
   let longest = 0;
   const steps = members.map((member) => {
@@ -109,14 +109,14 @@ function believed(claim: number | null, reference: number, measured: boolean): n
 const aligned = (steps: number, fragments: number, all: number): number =>
   Math.min(all, Math.max(fragments, Math.floor(steps / fragments) * fragments));
 
-/** The pace after another whole round of a member: half of what was known, half of what it took. */
+/** A member's pace after another whole round: the mean of what was known and what it took. */
 export function paceAfter(member: Pick<Member, "pace" | "measured">, elapsed: number, steps: number): number {
   const sample = Math.ceil((elapsed * 1_000) / Math.max(1, steps));
   const pace = member.measured && member.pace !== null ? Math.ceil((member.pace + sample) / 2) : sample;
   return Math.min(MAX_PACE, Math.max(1, pace));
 }
 
-/** The pace to expect of a member that did not finish in time: what it reported, else twice what was known. */
+/** The pace to expect of a member that did not finish in time: by its report, else twice what was known. */
 export function paceAfterMiss(pace: number | null, elapsed: number, steps: number, done: number): number {
   const seen = Math.ceil((elapsed * 1_000) / Math.max(1, done > 0 ? Math.min(done, steps) : steps));
   return Math.min(MAX_PACE, Math.max(1, done > 0 ? seen : 2 * (pace ?? seen)));

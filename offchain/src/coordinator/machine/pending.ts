@@ -18,7 +18,7 @@ export function issue<K extends EffectKind>(
   begin(draft, { kind, key, ...fields } as unknown as Effect, notBefore);
 }
 
-/** Makes an effect due, anew where it was pending. */
+/** Makes an effect due, again if it was pending. */
 export function begin(draft: StateDraft, effect: Effect, notBefore = 0): void {
   draft.pending[effect.key] = { effect, attempt: 1, notBefore };
 }

@@ -25,10 +25,10 @@ import { end, issue, type StateDraft } from "./pending.ts";
 import { type OpenRound, parametersOf, type Phase, type RunState } from "./state.ts";
 
 const RECENT_ROUNDS = 16;
-/** Outcomes of workers that are no members any more are kept this many rounds. */
+/** Outcomes of former members are kept for this many rounds. */
 const OUTCOMES_KEPT = 64;
 
-/** Takes the decisions that have become possible; called after every event. */
+/** Makes the decisions that have become possible; called after every event. */
 export function advance(draft: StateDraft, at: number): void {
   const paused = draft.pausedBy.operator || draft.pausedBy.chain;
   if (draft.current && isCollecting(draft.current)) advanceCollecting(draft, draft.current, paused, at);
@@ -49,12 +49,12 @@ function phaseOf({ current, finished }: StateDraft, paused: boolean): Phase {
 function advanceCollecting(draft: StateDraft, round: RoundDraft, paused: boolean, at: number): void {
   const received = receiptsOf(round).length;
   const settled = outstandingOf(round).length === 0;
-  // Whoever is waited for has a deadline, and nobody else.
+  // There is a deadline only while somebody is waited for.
   if (settled) end(draft, "setTimer", "deadline", round.round, round.deadlines);
   if (settled && received > 0 && (received >= minimumOf(round.params) || draft.finished)) {
     close(draft, round);
   } else if (settled && received === 0) {
-    // Nothing was done under it: it opens again when there are enough, under what the holders decided meanwhile.
+    // Nothing was done in it: it opens again when there are enough members, under what the holders decided meanwhile.
     draft.current = null;
   } else if (!paused && !draft.finished) {
     dealAgain(draft, round, at);
@@ -66,7 +66,7 @@ function openRound(draft: StateDraft, at: number): void {
   const next = draft.nextParams;
   const params = next?.params ?? draft.params;
   const members = candidates(draft, minimumOf(params), at);
-  // What changed on-chain is in force from this boundary on, also while members are awaited.
+  // What changed on-chain is in force from this boundary on, even while the run waits for members.
   if (next) {
     draft.params = next.params;
     draft.paramsVersion = next.version;
@@ -97,7 +97,7 @@ function openRound(draft: StateDraft, at: number): void {
   deal(draft, round, members, at);
 }
 
-/** From here on the set of payloads is fixed: they are screened, reduced, and held against the loss gate. */
+/** From here on the set of payloads is fixed: they are screened, reduced, and pass the loss gate or not. */
 function close(draft: StateDraft, round: RoundDraft): void {
   for (const sync of round.syncs) sync.status = "Closing";
   screen(draft, round);
@@ -138,7 +138,7 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
   if (!work) return;
   const { assignment } = work;
   const tokens = tokensOf(assignment);
-  // Of two receipts one is the later, also within a millisecond and where the clock was set back.
+  // Of two receipts one is later, even within a millisecond or when the clock was set back.
   const last = Math.max(...Object.values(draft.current?.work ?? {}).map((each) => each.receipt?.acceptedAt ?? 0));
   const acceptedAt = Math.max(at, last + 1);
   const before = ringBytes(draft);
@@ -148,7 +148,7 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
   if (member) {
     member.pace = paceAfter(member, at - work.dealtAt, assignment.steps);
     member.measured = true;
-    // Delivered is forgiven.
+    // Delivering clears what was missed.
     member.misses = 0;
     member.benchedUntil = 0;
     member.since = draft.round + 1;
@@ -159,8 +159,8 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
 }
 
 /**
- * What the steps of the open round would have moved, had they been those of a ring all-reduce of the n workers that have
- * delivered: at every step each sends 2 (n − 1)/n bf16 gradients.
+ * Bytes that the open round's steps would have moved in a ring all-reduce of the n workers that have delivered: at every step each
+ * sends 2 (n − 1)/n bf16 gradients.
  */
 function ringBytes({ current, facts }: StateDraft): number {
   const delivered = Object.values(current?.work ?? {}).filter(({ receipt }) => receipt);
@@ -185,8 +185,8 @@ function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
 }
 
 /**
- * A payload that was measured is lost. It was held against others as well, so that the round is judged anew by what there is;
- * what the gate measured says nothing any more.
+ * A payload was lost after it was measured. Others were compared with it too, so the round is judged again by what is there; what
+ * the gate measured no longer counts.
  */
 function screenAgain(draft: StateDraft, round: RoundDraft): void {
   round.record = null;
@@ -246,7 +246,7 @@ function onCheckpointStored(draft: StateDraft, event: CheckpointStored): void {
     const worker = receipt.receipt.worker;
     const outcome = outcomeOf(round, worker);
     draft.outcomes[worker] = { round: round.round, receiptHash: receipt.receiptHash, outcome };
-    // As `progressAfter` counts: the sum over all workers is what the checkpoint says.
+    // Counted as in `progressAfter`: the sum over all workers is what the checkpoint says.
     if (outcome === outcomeCode.aggregated) draft.totals[worker] = (draft.totals[worker] ?? 0) + receipt.tokens;
   }
   for (const [worker, outcome] of Object.entries(draft.outcomes)) {
@@ -278,17 +278,17 @@ function onCheckpointStored(draft: StateDraft, event: CheckpointStored): void {
   draft.current = null;
 }
 
-/** Who is left out again and again for what it sent loses its place; one payload that counts clears it. */
+/** A worker that is left out again and again for what it sent loses its place; one payload that counts clears its record. */
 function strike(draft: StateDraft, round: RoundDraft, at: number): void {
   for (const { assignment } of receiptsOf(round)) {
     const { worker } = assignment;
     const outcome = outcomeOf(round, worker);
     if (outcome === outcomeCode.aggregated) delete draft.strikes[worker];
-    // Blobs that are gone and rounds that nobody in particular spoilt are held against nobody.
+    // Nobody is blamed for blobs that are gone, or for rounds that nobody in particular spoilt.
     if (!blamable.has(outcome)) continue;
     const strikes = (draft.strikes[worker] ?? 0) + 1;
     draft.strikes[worker] = strikes;
-    // What was delivered for nothing makes nobody one who delivers: neither waited for like one nor believed.
+    // A payload that was left out does not count as delivered: its sender is neither waited for nor believed as one that delivers.
     const member = draft.members[worker];
     if (member) {
       member.measured = false;

@@ -1,6 +1,6 @@
 /**
- * What may enter the log: checked by the single writer against the state as it is at that moment, since between a request's
- * arrival and its turn anything may have happened. Refused events leave no trace.
+ * What may enter the log. The single writer checks it against the state at that moment, since anything may have happened between
+ * a request's arrival and its turn. Refused events leave no trace.
  */
 import type { Address } from "@cotrain/sdk/protocol";
 
@@ -45,7 +45,7 @@ export type RefusalCode =
 const UPLOADS_PER_FRAGMENT = 4;
 
 const refuse = (code: RefusalCode, message: string): Refusal => ({ code, message });
-/** An effect's result or a timer that nothing waits for any more. */
+/** The result of an effect, or a timer, for which nothing waits any more. */
 const obsolete = (what: string): Refusal => refuse("OBSOLETE", `Nothing waits for ${what} any more.`);
 
 type Rules = {
@@ -54,7 +54,7 @@ type Rules = {
     event: Extract<Unstamped, { readonly type: K }>,
   ) => Refusal | null;
 };
-/** Results of effects that name their effect; whether something waits for it is all that is asked of them. */
+/** Results that name their effect: they may enter if something waits for that effect. */
 type KeyedEvent = Extract<RunEvent, { readonly key: string }>;
 
 const rules: Rules = {
@@ -105,8 +105,8 @@ export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
 }
 
 /**
- * The accepted join that makes another stale: each counts once, and not after a newer one. One from the future is not newer:
- * the clock of worker and coordinator was wrong then, and the worker must not have to wait until that time has come.
+ * The accepted join that makes another stale: each counts once, and not after a newer one. A join from the future is not newer:
+ * the clocks of worker and coordinator were wrong then, and the worker must not have to wait for that time.
  */
 function staleness(state: RunState, worker: Address, issuedAt: number): number | undefined {
   const times = state.joins[worker] ?? [];
@@ -136,7 +136,7 @@ interface Place {
   readonly attempt: number;
 }
 
-/** Whether work at this place is being waited for. */
+/** Why the round does not wait for work at this place, or null. */
 export function workRefusal(state: RunState, place: Place): Refusal | null {
   const { worker, round, assignmentId, attempt } = place;
   if (!state.members[worker]) return refuse("NOT_A_MEMBER", `${worker} is not a member of this run: join first.`);

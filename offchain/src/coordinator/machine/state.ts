@@ -22,7 +22,7 @@ import type { DataLedger } from "../../data/index.ts";
 import type { GatePass } from "../../diloco/index.ts";
 import type { Anchor, PendingEffect } from "./effects.ts";
 
-/** What stays the same for a run's whole life. */
+/** What never changes in a run's life. */
 export interface RunFacts {
   readonly runId: RunId;
   readonly modelId: ModelId;
@@ -37,7 +37,7 @@ export interface RunFacts {
   readonly sequence: number;
   /** Orders the data. */
   readonly seed: Hex;
-  /** What payloads must stand, from the definition. */
+  /** What payloads must pass, from the definition. */
   readonly screening: ScreeningRules;
 }
 
@@ -66,7 +66,7 @@ export interface Member {
   readonly machineClass: string;
   readonly joinedAt: number;
   readonly silent: boolean;
-  /** µs per inner step, uploads and all; what it says of itself until it was measured, null when it says nothing. */
+  /** µs per inner step, uploads included: its own claim until it was measured, null if it claims nothing. */
   readonly pace: number | null;
   /** Whether `pace` comes from an accepted receipt. */
   readonly measured: boolean;
@@ -78,9 +78,9 @@ export interface Member {
   readonly benchedUntil: number;
 }
 
-/** What counts against a worker that is no member now. */
+/** What counts against a former member. */
 interface Absence {
-  /** As of its membership; leaving with work out is one more. */
+  /** Those of its membership; leaving with work outstanding is one more. */
   readonly misses: number;
   readonly benchedUntil: number;
   /** Forgotten from this time on. */
@@ -131,9 +131,9 @@ export interface OpenRound {
   readonly deadlines: number;
   /** The deadline is not moved beyond this time while the same work is out. */
   readonly latest: number;
-  /** Who never delivered is not waited for beyond this time when the others are in; null: all are waited for alike. */
+  /** When the others are in, the round waits until this time for members that never delivered; null: it waits for all alike. */
   readonly newcomers: number | null;
-  /** Those who were sending at the deadline have got their moment more. */
+  /** Members that were sending at the deadline have had their extra moment. */
   readonly graced: boolean;
   readonly paramsVersion: number;
   readonly params: WireRunParams;
@@ -144,7 +144,7 @@ export interface OpenRound {
   readonly work: Readonly<Record<Address, Work>>;
   /** By fragment index. */
   readonly syncs: readonly Sync[];
-  /** How often the fragments were reduced; rises when a payload turns out to be unusable. */
+  /** How often the fragments were reduced; rises when a payload proves unusable. */
   readonly pass: number;
   /** Outcomes of payloads that are left out of the reduction. */
   readonly excluded: Readonly<Record<Address, number>>;
@@ -207,7 +207,7 @@ export interface EpochRecord {
   readonly transaction: Hex | null;
 }
 
-/** A round that is over, for speed. */
+/** A finished round, to compute the speed from. */
 interface RoundSummary {
   readonly round: number;
   readonly openedAt: number;
@@ -220,7 +220,7 @@ interface RoundSummary {
 export interface HeldOut {
   readonly round: number;
   readonly microBitsPerByte: number;
-  /** Held-out sequences that it was measured on; a state from before this was kept does not say. */
+  /** Held-out sequences that it was measured on; absent in older states. */
   readonly sequences?: number;
 }
 
@@ -239,11 +239,11 @@ export interface RunState {
   /** Changed on-chain, in force from the next round on. */
   readonly nextParams: { readonly version: number; readonly params: WireRunParams } | null;
   readonly members: Readonly<Record<Address, Member>>;
-  /** Who left with something that counts against it: joining again is no fresh start. Bounded, see members.ts. */
+  /** Former members with something against them: joining again is no fresh start. Bounded, see members.ts. */
   readonly absent: Readonly<Record<Address, Absence>>;
   /** issuedAt of each worker's newest accepted joins, oldest first, as long as one of them could still be in time. */
   readonly joins: Readonly<Record<Address, readonly number[]>>;
-  /** Tokens of each worker that stand in a checkpoint: what was left out, or waits for its round to close, is none. */
+  /** Tokens of each worker that a checkpoint contains, without what was left out or waits for its round to close. */
   readonly totals: Readonly<Record<Address, number>>;
   readonly outcomes: Readonly<Record<Address, LastOutcome>>;
   /** Rounds in a row in which a worker was left out for what it sent; 0s are not kept. */
@@ -252,8 +252,8 @@ export interface RunState {
   readonly screenings: readonly Digest[];
   readonly ledger: DataLedger;
   /**
-   * 32 bytes that only the coordinator knows, fresh for each round: the data of an assignment are drawn from them. Never
-   * shown; what was drawn stands in the assignments, which their workers alone see until the round's receipts are published.
+   * 32 bytes that only the coordinator knows, fresh for each round: the data of an assignment are drawn from them. They are never
+   * shown. Assignments name what was drawn, and only their workers see them until the round's receipts are published.
    */
   readonly secret: Hex;
   readonly current: OpenRound | null;
@@ -276,7 +276,7 @@ export interface RunState {
   readonly heldOutFirst: HeldOut | null;
   /**
    * Bytes moved: payloads up, parameters down, and what synchronous data parallelism would have moved: every gradient in fp32
-   * both ways, or in bf16 by a ring of the workers of each round.
+   * both ways, or in bf16 in a ring of each round's workers.
    */
   readonly traffic: {
     readonly up: number;
@@ -291,15 +291,15 @@ export interface RunState {
 export const fragmentCount = (state: RunState): number => state.facts.elements.length;
 export const parametersOf = (facts: RunFacts): number => facts.elements.reduce((sum, n) => sum + n, 0);
 
-/** Whether as many validators signed what was computed here as the set asks for. */
+/** Whether enough validators of the set signed what was computed here. */
 export const isSigned = <R extends Pick<EpochRecord, "computed" | "signatures">>(
   record: R,
 ): record is R & { readonly computed: NonNullable<R["computed"]> } =>
   record.computed !== null && record.signatures.length >= record.computed.threshold;
 
 /**
- * The last epoch that an active root covers which was computed and signed here, 0 = none: for what cannot be brought back. Of
- * any other root it is an RPC alone who says that it is active.
+ * The last epoch covered by an active root that was computed and signed here, 0 = none. Deletion goes by it: that any other root
+ * is active is only an RPC's word.
  */
 export const settledHere = ({ epochs, settledEpoch }: Pick<RunState, "epochs" | "settledEpoch">): number =>
   Math.max(
@@ -309,6 +309,6 @@ export const settledHere = ({ epochs, settledEpoch }: Pick<RunState, "epochs" | 
       .map(({ epoch }) => epoch),
   );
 
-/** Of one key two verdicts with different values are an equivocation. */
+/** Two verdicts with one key and different values are an equivocation. */
 export const verdictKey = (verdict: WireStruct<"Verdict">): string =>
   [verdict.head, verdict.validator, verdict.kind, verdict.worker, verdict.index].join("/");

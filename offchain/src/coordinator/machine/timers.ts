@@ -1,4 +1,4 @@
-/** What a run waits for a time for: which timers a state may be waiting for, and what follows when one's time has come. */
+/** Timers: which ones a state may be waiting for, and what follows when one fires. */
 import { onDeadline } from "./dealing.ts";
 import { keyOf, type Timer, type TimerFired } from "./effects.ts";
 import { onAttestationDeadline, onEpochOver } from "./epochs.ts";
@@ -6,9 +6,9 @@ import type { StateDraft } from "./pending.ts";
 import type { RunState } from "./state.ts";
 
 interface TimerRow<T extends Timer> {
-  /** Those that a state may be waiting for; a timer is known by its key among them. */
+  /** Those that a state may be waiting for; a key identifies one of them. */
   readonly of: (state: RunState) => readonly T[];
-  /** Whether the reports of those who are still at work are part of the decision. */
+  /** Whether the decision takes the reports of members that are still at work. */
   readonly asksReports: boolean;
   readonly fired: (draft: StateDraft, timer: T, event: TimerFired) => void;
 }
@@ -32,7 +32,7 @@ const timers: { readonly [K in Timer[0]]: TimerRow<Extract<Timer, readonly [K, .
   },
 };
 
-/** What a timer of this key is for; undefined where the state waits for none such. */
+/** The timer with this key; undefined if the state does not wait for it. */
 export const timerOf = (state: RunState, key: string): Timer | undefined =>
   Object.values(timers)
     .flatMap(({ of }): readonly Timer[] => of(state))
@@ -40,7 +40,7 @@ export const timerOf = (state: RunState, key: string): Timer | undefined =>
 
 const rowOf = (timer: Timer) => timers[timer[0]] as TimerRow<Timer>;
 
-/** Whether the decision when this timer fires takes the reports of those who are at work. */
+/** Whether the decision when this timer fires takes the reports of members that are at work. */
 export function asksReports(state: RunState, key: string): boolean {
   const timer = timerOf(state, key);
   return timer !== undefined && rowOf(timer).asksReports;
