@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {ModelId} from "../interfaces/Ids.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {Epochs} from "../libraries/Epochs.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
 
 /// @title ValidatorSet
@@ -21,25 +24,26 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         address[MAX_SIZE] members;
     }
 
-    mapping(bytes32 modelId => uint32) private _latest;
-    mapping(bytes32 modelId => mapping(uint32 version => Set)) private _sets;
+    mapping(ModelId modelId => uint32) private _latest;
+    mapping(ModelId modelId => mapping(uint32 version => Set)) private _sets;
 
+    /// @notice Keeps the signers of one registry's models.
     /// @param registry_ Says which timelock commands a model, and its clock.
-    constructor(IModelRegistry registry_) ModelAuthority(registry_) EIP712("Cotrain", "1") {}
+    constructor(IModelRegistry registry_) ModelAuthority(registry_) EIP712(Protocol.NAME, Protocol.VERSION) {}
 
     /// @inheritdoc IValidatorSet
-    function open(bytes32 modelId, address[] calldata validators, uint16 threshold) external onlyRegistry(modelId) {
+    function open(ModelId modelId, address[] calldata validators, uint16 threshold) external onlyRegistry(modelId) {
         _choose(modelId, 1, validators, threshold, uint48(block.timestamp), 0);
     }
 
     /// @inheritdoc IValidatorSet
     function setValidators(
-        bytes32 modelId,
+        ModelId modelId,
         address[] calldata validators,
         uint16 threshold
     ) external onlyTimelock(modelId) returns (uint32 version) {
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
-        uint64 epoch = uint64(1 + (block.timestamp - schedule.start) / schedule.epochLength);
+        uint64 epoch = uint64(Epochs.at(schedule, block.timestamp));
         version = _latest[modelId];
         Set storage previous = _sets[modelId][version];
         if (previous.chosenIn == epoch) revert ValidatorSetChangedThisEpoch(modelId, epoch);
@@ -48,7 +52,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IValidatorSet
-    function currentVersion(bytes32 modelId) external view returns (uint32 version) {
+    function currentVersion(ModelId modelId) external view returns (uint32 version) {
         version = _latest[modelId];
         // Only sets chosen within the last window are passed over, one per epoch at most.
         while (version > 1 && _sets[modelId][version].effectiveAt > block.timestamp) --version;
@@ -56,7 +60,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
 
     /// @inheritdoc IValidatorSet
     function setOf(
-        bytes32 modelId,
+        ModelId modelId,
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt) {
         Set storage set = _existing(modelId, version);
@@ -66,7 +70,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IValidatorSet
-    function requireQuorum(bytes32 modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view {
+    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view {
         Set storage set = _existing(modelId, version);
         uint256 threshold = set.threshold;
         if (signatures.length < threshold) revert ValidatorSetNoQuorum(signatures.length, threshold);
@@ -75,7 +79,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
 
     /// @inheritdoc IValidatorSet
     function countSigners(
-        bytes32 modelId,
+        ModelId modelId,
         uint32 version,
         bytes32 digest,
         bytes[] calldata signatures
@@ -91,7 +95,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     function _choose(
-        bytes32 modelId,
+        ModelId modelId,
         uint32 version,
         address[] calldata validators,
         uint16 threshold,
@@ -146,7 +150,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         }
     }
 
-    function _existing(bytes32 modelId, uint32 version) private view returns (Set storage set) {
+    function _existing(ModelId modelId, uint32 version) private view returns (Set storage set) {
         set = _sets[modelId][version];
         if (set.size == 0) revert ValidatorSetUnknownVersion(modelId, version);
     }

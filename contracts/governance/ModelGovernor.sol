@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {GovernorUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/GovernorUpgradeable.sol";
 import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
@@ -13,6 +13,7 @@ import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IModelGovernor} from "../interfaces/IModelGovernor.sol";
 import {GovernorConfig, IModelRegistry, Limits} from "../interfaces/IModelRegistry.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 
 /// @title ModelGovernor
 /// @notice Implementation behind every model's governor.
@@ -31,6 +32,7 @@ contract ModelGovernor is
     /// @inheritdoc IModelGovernor
     uint256 public quorumFloor;
 
+    /// @notice The implementation itself can never be initialised.
     /// @param registry The registry that makes the clones and holds the limits.
     constructor(IModelRegistry registry) {
         REGISTRY = registry;
@@ -55,12 +57,14 @@ contract ModelGovernor is
         quorumFloor = config.quorumFloor;
     }
 
-    /// @notice Refused: the registry knows the model by this timelock for ever.
+    /// @notice Refused with ModelGovernorTimelockFixed: the registry knows the model by this timelock for ever.
     function updateTimelock(TimelockControllerUpgradeable) public pure override {
         revert ModelGovernorTimelockFixed();
     }
 
     /// @notice Votes needed at a time: the fraction of the supply, or the floor where that is more.
+    /// @param timepoint In the past, in seconds since 1970.
+    /// @return Votes, in wei of shares.
     function quorum(
         uint256 timepoint
     ) public view override(GovernorUpgradeable, GovernorVotesQuorumFractionUpgradeable) returns (uint256) {
@@ -68,21 +72,25 @@ contract ModelGovernor is
     }
 
     /// @notice The quorum's fraction is in basis points.
+    /// @return Basis points of the whole supply.
     function quorumDenominator() public pure override returns (uint256) {
-        return 10_000;
+        return Protocol.BPS;
     }
 
-    /// @notice Seconds between a proposal and its vote.
+    /// @notice How long after a proposal its vote begins.
+    /// @return Seconds.
     function votingDelay() public view override(GovernorUpgradeable, GovernorSettingsUpgradeable) returns (uint256) {
         return super.votingDelay();
     }
 
-    /// @notice Seconds of a vote.
+    /// @notice How long a vote lasts.
+    /// @return Seconds.
     function votingPeriod() public view override(GovernorUpgradeable, GovernorSettingsUpgradeable) returns (uint256) {
         return super.votingPeriod();
     }
 
     /// @notice Votes needed to propose.
+    /// @return Votes, in wei of shares.
     function proposalThreshold()
         public
         view
@@ -93,6 +101,9 @@ contract ModelGovernor is
     }
 
     /// @notice State of a proposal, the timelock's part included.
+    /// @dev Reverts with GovernorNonexistentProposal.
+    /// @param proposalId The proposal.
+    /// @return Its state.
     function state(
         uint256 proposalId
     ) public view override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (ProposalState) {
@@ -100,6 +111,8 @@ contract ModelGovernor is
     }
 
     /// @notice Every proposal waits in the timelock.
+    /// @param proposalId The proposal.
+    /// @return True.
     function proposalNeedsQueuing(
         uint256 proposalId
     ) public view override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (bool) {
@@ -107,6 +120,8 @@ contract ModelGovernor is
     }
 
     /// @notice End of a vote, later than planned where the quorum came late.
+    /// @param proposalId The proposal.
+    /// @return Seconds since 1970; 0 for a proposal that does not exist.
     function proposalDeadline(
         uint256 proposalId
     ) public view override(GovernorUpgradeable, GovernorPreventLateQuorumUpgradeable) returns (uint256) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
 import {IModelRegistry, Limits} from "../interfaces/IModelRegistry.sol";
@@ -10,6 +10,7 @@ import {IModelTimelock} from "../interfaces/IModelTimelock.sol";
 contract ModelTimelock is IModelTimelock, TimelockControllerUpgradeable {
     IModelRegistry private immutable REGISTRY;
 
+    /// @notice The implementation itself can never be initialised.
     /// @param registry The registry that makes the clones and holds the limits.
     constructor(IModelRegistry registry) {
         REGISTRY = registry;
@@ -17,6 +18,11 @@ contract ModelTimelock is IModelTimelock, TimelockControllerUpgradeable {
     }
 
     /// @notice Called once by the registry, in the transaction that makes the clone.
+    /// @dev Reverts with ModelTimelockOnlyRegistry.
+    /// @param minDelay Seconds between queueing an operation and executing it.
+    /// @param proposers Who may queue and cancel: the model's governor.
+    /// @param executors Who may execute: the zero address, which stands for anybody.
+    /// @param admin The zero address: nobody.
     function initialize(
         uint256 minDelay,
         address[] memory proposers,
@@ -28,6 +34,8 @@ contract ModelTimelock is IModelTimelock, TimelockControllerUpgradeable {
     }
 
     /// @notice Changes the delay, within the registry's limits; only the timelock itself may.
+    /// @dev Reverts with ModelTimelockDelayOutOfBounds, TimelockUnauthorizedCaller.
+    /// @param newDelay Seconds between queueing an operation and executing it.
     function updateDelay(uint256 newDelay) public override {
         (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
         if (newDelay < minimum.timelockDelay || newDelay > maximum.timelockDelay) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
 import {Attestation} from "./Statements.sol";
 
 /// @notice A root of cumulative rewards.
+/// @param root Root of the tree whose leaves say what each account has earned in all.
+/// @param totalCumulative Sum of the leaves, in wei of shares.
 /// @param epoch The last epoch it covers; 0 for no root.
 /// @param activatableAt From when on it may be activated.
 /// @param deadline The attestation's, at which the age of the epochs is judged.
@@ -16,8 +19,12 @@ struct RewardRoot {
 }
 
 /// @notice One claim of `claimMany`.
+/// @param modelId Whose shares.
+/// @param account Who is paid.
+/// @param cumulative What the account has earned in all, as its leaf says, in wei of shares.
+/// @param proof From the leaf to the active root.
 struct Claim {
-    bytes32 modelId;
+    ModelId modelId;
     address account;
     uint256 cumulative;
     bytes32[] proof;
@@ -28,13 +35,23 @@ struct Claim {
 /// activates it, which mints what it adds; claims then transfer. An active root is final and nothing pauses its claims.
 interface IComputeRewards {
     /// @notice A root is pending.
+    /// @param modelId The model.
+    /// @param epoch The last epoch that it covers.
+    /// @param root The root.
+    /// @param runId Run of the last head anchored in the epoch.
+    /// @param head That head.
+    /// @param epochDigest sha256 of the epoch's manifest.
+    /// @param totalCumulative Sum of all leaves, in wei of shares.
+    /// @param setVersion Which set of validators signed.
+    /// @param deadline The attestation's, in seconds since 1970.
+    /// @param activatableAt From when on it may be activated, in seconds since 1970.
     event RootPosted(
-        bytes32 indexed modelId,
+        ModelId indexed modelId,
         uint64 indexed epoch,
         bytes32 indexed root,
-        bytes32 runId,
-        bytes32 head,
-        bytes32 epochDigest,
+        RunId runId,
+        HeadHash head,
+        Digest epochDigest,
         uint256 totalCumulative,
         uint32 setVersion,
         uint64 deadline,
@@ -42,8 +59,13 @@ interface IComputeRewards {
     );
 
     /// @notice A root is active; `minted` is what it adds.
+    /// @param modelId The model.
+    /// @param epoch The last epoch that it covers.
+    /// @param root The root.
+    /// @param totalCumulative Sum of all leaves, in wei of shares.
+    /// @param minted What was minted, in wei of shares.
     event RootActivated(
-        bytes32 indexed modelId,
+        ModelId indexed modelId,
         uint64 indexed epoch,
         bytes32 indexed root,
         uint256 totalCumulative,
@@ -51,10 +73,14 @@ interface IComputeRewards {
     );
 
     /// @notice An account was paid.
-    event Claimed(bytes32 indexed modelId, address indexed account, uint256 amount, uint256 cumulative);
+    /// @param modelId The model.
+    /// @param account Who was paid.
+    /// @param amount What was paid, in wei of shares.
+    /// @param cumulative What it has been paid in all.
+    event Claimed(ModelId indexed modelId, address indexed account, uint256 amount, uint256 cumulative);
 
     /// @notice There is no such model.
-    error ComputeRewardsUnknownModel(bytes32 modelId);
+    error ComputeRewardsUnknownModel(ModelId modelId);
     /// @notice The epoch is not over.
     error ComputeRewardsEpochNotOver(uint64 epoch, uint48 end);
     /// @notice The epoch must lie above the active root's.
@@ -76,41 +102,64 @@ interface IComputeRewards {
     /// @notice The root adds more than the budget of its epochs.
     error ComputeRewardsOverBudget(uint256 delta, uint256 authorisable);
     /// @notice No root is pending.
-    error ComputeRewardsNothingPending(bytes32 modelId);
+    error ComputeRewardsNothingPending(ModelId modelId);
     /// @notice The window is not over.
     error ComputeRewardsWindowOpen(uint48 activatableAt);
     /// @notice The proof does not lead to the active root.
-    error ComputeRewardsInvalidProof(bytes32 modelId, address account);
+    error ComputeRewardsInvalidProof(ModelId modelId, address account);
     /// @notice The account has been paid more than the leaf says.
     error ComputeRewardsFallingCumulative(address account, uint256 cumulative, uint256 claimed);
 
     /// @notice Posts a root for its window; anyone may, with enough signatures.
+    /// @dev Reverts with ComputeRewardsUnknownModel, ComputeRewardsEpochNotOver, ComputeRewardsExpired,
+    /// ComputeRewardsBadDeadline, ComputeRewardsRootPending, ComputeRewardsEpochNotAbove, ComputeRewardsStaleRoot,
+    /// ComputeRewardsZeroRoot, ComputeRewardsFallingTotal, ComputeRewardsOverBudget, ComputeRewardsStaleSet,
+    /// SafeCast's error where epoch, total or deadline leaves its bits in RewardRoot, and as IValidatorSet.requireQuorum.
+    /// @param attestation What the validators signed.
+    /// @param signatures Theirs, by strictly ascending signers.
     function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external;
 
     /// @notice Activates the pending root after its window and mints what it adds; anyone may.
-    function activate(bytes32 modelId) external;
+    /// @dev Reverts with ComputeRewardsNothingPending, ComputeRewardsWindowOpen.
+    /// @param modelId The model.
+    function activate(ModelId modelId) external;
 
     /// @notice Pays an account what the active root grants it; anyone may call, the account is paid. An account that has
     /// been paid in full gets 0.
+    /// @dev Reverts with ComputeRewardsInvalidProof, ComputeRewardsFallingCumulative.
+    /// @param modelId The model.
+    /// @param account Who is paid.
+    /// @param cumulative What the account has earned in all, as its leaf says, in wei of shares.
+    /// @param proof From the leaf to the active root.
+    /// @return amount What was paid, in wei of shares.
     function claim(
-        bytes32 modelId,
+        ModelId modelId,
         address account,
         uint256 cumulative,
         bytes32[] calldata proof
     ) external returns (uint256 amount);
 
-    /// @notice Several claims at once.
+    /// @notice Several claims at once; reverts where one of them does, as `claim`.
+    /// @param claims In any order, of any models.
     function claimMany(Claim[] calldata claims) external;
 
     /// @notice The root in its window; all zero if there is none.
-    function pending(bytes32 modelId) external view returns (RewardRoot memory);
+    /// @param modelId The model.
+    /// @return root The pending root.
+    function pending(ModelId modelId) external view returns (RewardRoot memory root);
 
     /// @notice The root that claims are paid on; all zero if there is none.
-    function active(bytes32 modelId) external view returns (RewardRoot memory);
+    /// @param modelId The model.
+    /// @return The active root.
+    function active(ModelId modelId) external view returns (RewardRoot memory);
 
     /// @notice What an account has been paid in all.
-    function claimed(bytes32 modelId, address account) external view returns (uint256);
+    /// @param modelId The model.
+    /// @param account The account.
+    /// @return The sum, in wei of shares.
+    function claimed(ModelId modelId, address account) external view returns (uint256);
 
     /// @notice EIP-712 domain separator of Attestation.
+    /// @return The separator.
     function domainSeparator() external view returns (bytes32);
 }

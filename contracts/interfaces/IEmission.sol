@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {ModelId} from "./Ids.sol";
+import {KINDS} from "./Kinds.sol";
 /// @notice A budget, in force from an epoch until the next one's begins.
+/// @param fromEpoch The first epoch that it is in force in.
+/// @param perEpoch What an epoch may mint, in wei of shares.
+/// @param computeBps The part for compute, in basis points; so with the next three.
 struct Budget {
     uint32 fromEpoch;
     uint128 perEpoch;
@@ -17,11 +22,21 @@ struct Budget {
 /// minted.
 interface IEmission {
     /// @notice A budget is in force from an epoch on.
-    event BudgetSet(bytes32 indexed modelId, uint64 indexed fromEpoch, uint128 perEpoch, uint16[4] bps);
+    /// @param modelId The model.
+    /// @param fromEpoch The first epoch that it is in force in.
+    /// @param perEpoch What an epoch may mint, in wei of shares.
+    /// @param bps Split among compute, code, capital and treasury, in basis points.
+    event BudgetSet(ModelId indexed modelId, uint64 indexed fromEpoch, uint128 perEpoch, uint16[KINDS] bps);
 
     /// @notice Shares were minted to a kind's distributor, on account of the epochs `from` to `to`.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param from The first epoch.
+    /// @param to The last epoch.
+    /// @param asOf The time at which the age of the epochs was judged, in seconds since 1970.
+    /// @param amount What was minted, in wei of shares.
     event EmissionAuthorised(
-        bytes32 indexed modelId,
+        ModelId indexed modelId,
         uint8 indexed kind,
         uint64 from,
         uint64 to,
@@ -30,7 +45,7 @@ interface IEmission {
     );
 
     /// @notice There is no such model.
-    error EmissionUnknownModel(bytes32 modelId);
+    error EmissionUnknownModel(ModelId modelId);
     /// @notice The split must sum to 10,000 basis points.
     error EmissionSplit(uint256 sum);
     /// @notice The budget of a year's epochs is above the yearly cap.
@@ -43,20 +58,42 @@ interface IEmission {
     error EmissionOverBudget(uint256 amount, uint256 authorisable);
 
     /// @notice Records a new model's cap and first budget; the registry only.
-    function open(bytes32 modelId, uint128 yearlyCap, uint128 perEpoch, uint16[4] calldata bps) external;
+    /// @dev Reverts with ModelAuthorityUnauthorized, EmissionSplit, EmissionAboveYearlyCap.
+    /// @param modelId The new model.
+    /// @param yearlyCap What the epochs of one year may mint at most, for ever, in wei of shares.
+    /// @param perEpoch What an epoch may mint at first, in wei of shares.
+    /// @param bps Split among compute, code, capital and treasury, in basis points; sums to 10,000.
+    function open(ModelId modelId, uint128 yearlyCap, uint128 perEpoch, uint16[KINDS] calldata bps) external;
 
     /// @notice Sets the budget from the next epoch on; the model's timelock only.
-    function setBudget(bytes32 modelId, uint128 perEpoch, uint16[4] calldata bps) external;
+    /// @dev Reverts with ModelAuthorityUnauthorized, EmissionSplit, EmissionAboveYearlyCap.
+    /// @param modelId The model.
+    /// @param perEpoch What an epoch may mint, in wei of shares.
+    /// @param bps Split among compute, code, capital and treasury, in basis points; sums to 10,000.
+    function setBudget(ModelId modelId, uint128 perEpoch, uint16[KINDS] calldata bps) external;
 
     /// @notice Mints to the kind's distributor, which alone may call. No epoch up to `to` can be authorised again for
     /// that kind.
+    /// @dev Reverts with EmissionNotDistributor, EmissionUnknownModel, EmissionBadRange, EmissionOverBudget.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param from The first epoch, 1 or later.
+    /// @param to The last epoch, at most the current one.
     /// @param asOf The time at which the age of the epochs is judged: an attestation's deadline, so that all signers see
     /// one budget and activation cannot fail for age.
-    function authorise(bytes32 modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external;
+    /// @param amount What is minted, in wei of shares.
+    function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external;
 
     /// @notice What may still be authorised for a kind on account of the epochs `from` to `to`.
+    /// @dev Reverts with EmissionUnknownModel.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param from The first epoch.
+    /// @param to The last epoch; those that have not begun count for nothing.
+    /// @param asOf The time at which the age of the epochs is judged.
+    /// @return The sum, in wei of shares.
     function authorisable(
-        bytes32 modelId,
+        ModelId modelId,
         uint8 kind,
         uint64 from,
         uint64 to,
@@ -64,20 +101,38 @@ interface IEmission {
     ) external view returns (uint256);
 
     /// @notice The epoch of a time, counted from 1; 0 before the model's creation.
-    function epochOf(bytes32 modelId, uint48 timestamp) external view returns (uint64);
+    /// @dev Reverts with EmissionUnknownModel.
+    /// @param modelId The model.
+    /// @param timestamp Seconds since 1970.
+    /// @return The epoch.
+    function epochOf(ModelId modelId, uint48 timestamp) external view returns (uint64);
 
     /// @notice The time at which an epoch is over.
-    function epochEnd(bytes32 modelId, uint64 epoch) external view returns (uint48);
+    /// @dev Reverts with EmissionUnknownModel.
+    /// @param modelId The model.
+    /// @param epoch The epoch.
+    /// @return Seconds since 1970.
+    function epochEnd(ModelId modelId, uint64 epoch) external view returns (uint48);
 
     /// @notice The budget in force in an epoch; all zero for epoch 0.
-    function budgetOf(bytes32 modelId, uint64 epoch) external view returns (Budget memory);
+    /// @param modelId The model.
+    /// @param epoch The epoch.
+    /// @return budget The budget.
+    function budgetOf(ModelId modelId, uint64 epoch) external view returns (Budget memory budget);
 
     /// @notice The yearly cap, fixed at creation.
-    function yearlyCapOf(bytes32 modelId) external view returns (uint128);
+    /// @param modelId The model.
+    /// @return What the epochs of one year may mint at most, in wei of shares.
+    function yearlyCapOf(ModelId modelId) external view returns (uint128);
 
     /// @notice The last epoch on whose account a kind was authorised.
-    function authorisedThrough(bytes32 modelId, uint8 kind) external view returns (uint64);
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @return The epoch; 0 for none.
+    function authorisedThrough(ModelId modelId, uint8 kind) external view returns (uint64);
 
     /// @notice The contract that distributes a kind; 0 where there is none.
+    /// @param kind Of Kinds.sol.
+    /// @return Its address.
     function distributorOf(uint8 kind) external view returns (address);
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {ModelId} from "./Ids.sol";
 /// @title IModelAuthority
 /// @notice What all contracts share that serve many models and belong to nobody: who may command them for one model.
 interface IModelAuthority {
     /// @notice The caller may not command this model.
-    error ModelAuthorityUnauthorized(bytes32 modelId, address caller);
+    error ModelAuthorityUnauthorized(ModelId modelId, address caller);
 
     /// @notice The registry that says which timelock commands a model.
+    /// @return Its address.
     function registry() external view returns (address);
 }

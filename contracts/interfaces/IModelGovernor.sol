@@ -15,6 +15,11 @@ interface IModelGovernor {
     error ModelGovernorSettingOutOfBounds(uint256 value, uint256 minimum, uint256 maximum);
 
     /// @notice Called once by the registry, in the transaction that makes the clone.
+    /// @dev Reverts with ModelGovernorOnlyRegistry, ModelGovernorSettingOutOfBounds.
+    /// @param name_ The model's name.
+    /// @param shares What votes are counted in.
+    /// @param timelock_ What commands the model.
+    /// @param config How the holders decide.
     function initialize(
         string calldata name_,
         address shares,
@@ -23,5 +28,6 @@ interface IModelGovernor {
     ) external;
 
     /// @notice Votes that a quorum needs at the least, whatever the supply.
+    /// @return Votes, in wei of shares.
     function quorumFloor() external view returns (uint256);
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-/// @notice How the holders of a model decide. Times are in seconds.
+import {ModelId} from "./Ids.sol";
+import {KINDS} from "./Kinds.sol";
+/// @notice How the holders of a model decide. Times are in seconds, votes in wei of shares.
+/// @param votingDelay Between a proposal and its vote.
+/// @param votingPeriod How long a vote lasts.
+/// @param lateQuorumExtension How long a vote lasts at the least after its quorum was reached.
+/// @param timelockDelay Between queueing a proposal that passed and executing it.
 /// @param proposalThreshold Votes needed to propose.
 /// @param quorumBps Votes needed for a quorum, in basis points of the past supply.
 /// @param quorumFloor Votes needed for a quorum at the least.
@@ -16,14 +22,17 @@ struct GovernorConfig {
 }
 
 /// @notice All that a model is created from.
+/// @param name Name of its shares and its governor, up to 256 bytes; so with symbol and uri.
+/// @param symbol Symbol of its shares.
 /// @param uri ERC-7572 contract URI: licence of the weights, licences of the data, terms.
 /// @param organiser Who registers the model's first run.
 /// @param epochLength Seconds of one epoch.
-/// @param yearlyCap Shares that one year's epochs may mint at most, for ever.
-/// @param epochBudget Shares that one epoch may mint at first.
-/// @param bps Split of the budget among compute, code, capital and treasury; sums to 10,000.
+/// @param yearlyCap What one year's epochs may mint at most, for ever, in wei of shares.
+/// @param epochBudget What one epoch may mint at first, in wei of shares.
+/// @param bps Split of the budget among compute, code, capital and treasury, in basis points; sums to 10,000.
 /// @param window Seconds between posting a root and activating it, and before a new validator set counts.
 /// @param postingDelay Seconds after an epoch's end within which its root is due.
+/// @param governor How the holders decide.
 /// @param validators Strictly ascending.
 /// @param threshold Signatures needed, at least two thirds of the validators.
 struct ModelConfig {
@@ -34,7 +43,7 @@ struct ModelConfig {
     uint32 epochLength;
     uint128 yearlyCap;
     uint128 epochBudget;
-    uint16[4] bps;
+    uint16[KINDS] bps;
     uint32 window;
     uint32 postingDelay;
     GovernorConfig governor;
@@ -42,7 +51,11 @@ struct ModelConfig {
     uint16 threshold;
 }
 
-/// @notice A model's clock. `start` is the time of its creation, 0 for a model that does not exist.
+/// @notice A model's clock, in seconds.
+/// @param start The time of its creation, 0 for a model that does not exist.
+/// @param epochLength How long an epoch is.
+/// @param postingDelay After an epoch's end, within which its root is due.
+/// @param window Between posting a root and activating it, and before a new validator set counts.
 struct Schedule {
     uint48 start;
     uint32 epochLength;
@@ -50,7 +63,7 @@ struct Schedule {
     uint32 window;
 }
 
-/// @notice A bound for each setting, in seconds except for the quorum.
+/// @notice A bound for each setting of the same name, in seconds except for the quorum.
 struct Limits {
     uint32 epochLength;
     uint32 postingDelay;
@@ -67,8 +80,17 @@ struct Limits {
 /// together with its budget and its validators. Names are not unique: a model is (chain, registry, modelId).
 interface IModelRegistry {
     /// @notice A model was created.
+    /// @param modelId The model.
+    /// @param organiser Who registers its first run.
+    /// @param sender Who created it.
+    /// @param shares Its shares.
+    /// @param governor Its governor.
+    /// @param timelock What commands it.
+    /// @param name Name of its shares.
+    /// @param symbol Symbol of its shares.
+    /// @param uri Where licence and terms are found.
     event ModelCreated(
-        bytes32 indexed modelId,
+        ModelId indexed modelId,
         address indexed organiser,
         address indexed sender,
         address shares,
@@ -80,40 +102,61 @@ interface IModelRegistry {
     );
 
     /// @notice The settings with which a model was created. Budget and validators have events of their own.
-    event ModelConfigured(bytes32 indexed modelId, Schedule schedule, GovernorConfig governor);
+    /// @param modelId The model.
+    /// @param schedule Its clock.
+    /// @param governor How the holders decide.
+    event ModelConfigured(ModelId indexed modelId, Schedule schedule, GovernorConfig governor);
 
     /// @notice A minimum lies below the public one, which only development chains may do, or at zero.
     error ModelRegistryLimitRefused(bytes32 setting, uint256 value, uint256 minimum);
     /// @notice This sender has created a model with this salt.
-    error ModelRegistryModelExists(bytes32 modelId);
+    error ModelRegistryModelExists(ModelId modelId);
     /// @notice A setting is outside its bounds.
     error ModelRegistrySettingOutOfBounds(bytes32 setting, uint256 value, uint256 minimum, uint256 maximum);
     /// @notice A model needs an organiser.
     error ModelRegistryOrganiserMissing();
 
     /// @notice Creates a model, its three contracts included.
+    /// @dev Reverts with ModelRegistryModelExists, ModelRegistryOrganiserMissing, ModelRegistrySettingOutOfBounds, and as
+    /// IEmission.open and IValidatorSet.open.
     /// @param config Everything it is created from; each value is checked.
     /// @param salt Chosen by the caller; tells the models of one caller apart.
-    function createModel(ModelConfig calldata config, bytes32 salt) external returns (bytes32 modelId);
+    /// @return modelId The model's id.
+    function createModel(ModelConfig calldata config, bytes32 salt) external returns (ModelId modelId);
 
     /// @notice The id that `createModel` gives to a sender's salt.
-    function modelIdOf(address sender, bytes32 salt) external view returns (bytes32);
+    /// @param sender Who calls `createModel`.
+    /// @param salt Chosen by the sender.
+    /// @return The model's id.
+    function modelIdOf(address sender, bytes32 salt) external view returns (ModelId);
 
-    /// @notice The timelock that commands a model; 0 for a model that does not exist. So with the next three.
-    function timelockOf(bytes32 modelId) external view returns (address);
+    /// @notice The timelock that commands a model.
+    /// @param modelId The model.
+    /// @return Its address; 0 for a model that does not exist.
+    function timelockOf(ModelId modelId) external view returns (address);
 
     /// @notice The model's governor.
-    function governorOf(bytes32 modelId) external view returns (address);
+    /// @param modelId The model.
+    /// @return Its address; 0 for a model that does not exist.
+    function governorOf(ModelId modelId) external view returns (address);
 
     /// @notice The model's shares.
-    function sharesOf(bytes32 modelId) external view returns (address);
+    /// @param modelId The model.
+    /// @return Their address; 0 for a model that does not exist.
+    function sharesOf(ModelId modelId) external view returns (address);
 
     /// @notice Who registers the model's first run.
-    function organiserOf(bytes32 modelId) external view returns (address);
+    /// @param modelId The model.
+    /// @return The organiser; 0 for a model that does not exist.
+    function organiserOf(ModelId modelId) external view returns (address);
 
     /// @notice The model's clock.
-    function scheduleOf(bytes32 modelId) external view returns (Schedule memory);
+    /// @param modelId The model.
+    /// @return All zero for a model that does not exist.
+    function scheduleOf(ModelId modelId) external view returns (Schedule memory);
 
     /// @notice Bounds of every setting, for ever. Only development chains have minima below the public ones.
+    /// @return minimum What each setting must at least be.
+    /// @return maximum What each setting may at most be.
     function limits() external view returns (Limits memory minimum, Limits memory maximum);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, ModelId, RunId} from "./Ids.sol";
 import {RunParams} from "./RunParams.sol";
 
 /// @notice All that a run is registered with.
@@ -8,15 +9,16 @@ import {RunParams} from "./RunParams.sol";
 /// @param initialCheckpoint Digest of checkpoint 0's manifest.
 /// @param fragments Into how many parts the parameters are divided.
 /// @param poster The coordinator's key for this run.
-/// @param builds Digests of the programs that workers may run.
+/// @param builds Digests of the programs that workers may run, 1 to 16 of them.
+/// @param params The first parameters.
 /// @param min Lower bound of each parameter, for ever.
 /// @param max Upper bound of each parameter, for ever.
 struct RunConfig {
-    bytes32 definition;
-    bytes32 initialCheckpoint;
+    Digest definition;
+    Digest initialCheckpoint;
     uint16 fragments;
     address poster;
-    bytes32[] builds;
+    Digest[] builds;
     RunParams params;
     RunParams min;
     RunParams max;
@@ -30,10 +32,15 @@ enum Status {
 }
 
 /// @notice A run as it stands.
+/// @param modelId The model that it trains; 0 for a run that does not exist.
+/// @param definition Digest of the training program and its schedule.
+/// @param poster The coordinator's key for this run.
+/// @param status Whether it takes heads.
+/// @param fragments Into how many parts the parameters are divided.
 /// @param version Number of the latest parameters.
 struct Run {
-    bytes32 modelId;
-    bytes32 definition;
+    ModelId modelId;
+    Digest definition;
     address poster;
     Status status;
     uint16 fragments;
@@ -45,10 +52,17 @@ struct Run {
 /// It is also the verifying contract of what workers, posters and validators sign about a run.
 interface IRunRegistry {
     /// @notice A run was registered. Its parameters and checkpoint 0 have events of their own.
+    /// @param modelId The model.
+    /// @param runId The run.
+    /// @param definition Digest of the training program and its schedule.
+    /// @param fragments Into how many parts the parameters are divided.
+    /// @param poster The coordinator's key.
+    /// @param min Lower bound of each parameter.
+    /// @param max Upper bound of each parameter.
     event RunRegistered(
-        bytes32 indexed modelId,
-        bytes32 indexed runId,
-        bytes32 definition,
+        ModelId indexed modelId,
+        RunId indexed runId,
+        Digest definition,
         uint16 fragments,
         address poster,
         RunParams min,
@@ -56,25 +70,35 @@ interface IRunRegistry {
     );
 
     /// @notice New parameters are in force.
-    event RunParamsSet(bytes32 indexed runId, uint32 indexed version, RunParams params);
+    /// @param runId The run.
+    /// @param version Their number, from 1.
+    /// @param params All of them.
+    event RunParamsSet(RunId indexed runId, uint32 indexed version, RunParams params);
 
     /// @notice A build may be used from now on, or no longer.
-    event BuildAdmitted(bytes32 indexed runId, bytes32 indexed build, bool admitted);
+    /// @param runId The run.
+    /// @param build Digest of the program.
+    /// @param admitted Whether workers may run it.
+    event BuildAdmitted(RunId indexed runId, Digest indexed build, bool admitted);
 
     /// @notice The run has a new posting key.
-    event PosterSet(bytes32 indexed runId, address indexed poster);
+    /// @param runId The run.
+    /// @param poster Who alone posts from now on.
+    event PosterSet(RunId indexed runId, address indexed poster);
 
     /// @notice The run has a new status.
-    event StatusSet(bytes32 indexed runId, Status status);
+    /// @param runId The run.
+    /// @param status The new one.
+    event StatusSet(RunId indexed runId, Status status);
 
     /// @notice The model has a run that is not finished.
-    error RunRegistryRunOpen(bytes32 modelId, bytes32 runId);
+    error RunRegistryRunOpen(ModelId modelId, RunId runId);
     /// @notice This model had a run with this salt.
-    error RunRegistryRunExists(bytes32 runId);
+    error RunRegistryRunExists(RunId runId);
     /// @notice There is no such run.
-    error RunRegistryUnknownRun(bytes32 runId);
+    error RunRegistryUnknownRun(RunId runId);
     /// @notice A finished run stays finished.
-    error RunRegistryRunFinished(bytes32 runId);
+    error RunRegistryRunFinished(RunId runId);
     /// @notice A value that must not be zero is.
     error RunRegistryZero(bytes32 field);
     /// @notice A run is registered with 1 to 16 builds.
@@ -86,44 +110,89 @@ interface IRunRegistry {
 
     /// @notice Registers a run and records its checkpoint 0. The organiser registers the model's first run, its
     /// timelock every later one.
-    function registerRun(bytes32 modelId, bytes32 salt, RunConfig calldata config) external returns (bytes32 runId);
+    /// @dev Reverts with ModelAuthorityUnauthorized, RunRegistryRunOpen, RunRegistryRunExists, RunRegistryZero,
+    /// RunRegistryBuildCount, RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent, and
+    /// CheckpointRegistryDigestMissing where checkpoint 0 has none.
+    /// @param modelId The model.
+    /// @param salt Chosen by the caller; tells the runs of one model apart.
+    /// @param config All that the run is made from.
+    /// @return runId The run's id.
+    function registerRun(ModelId modelId, bytes32 salt, RunConfig calldata config) external returns (RunId runId);
 
     /// @notice Puts new parameters in force; the model's timelock only. Versions count from 1.
-    function setParams(bytes32 runId, RunParams calldata params) external returns (uint32 version);
+    /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryRunFinished,
+    /// RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent.
+    /// @param runId The run.
+    /// @param params All of them, the unchanged included.
+    /// @return version Their number.
+    function setParams(RunId runId, RunParams calldata params) external returns (uint32 version);
 
     /// @notice Admits a build or refuses it from now on; the model's timelock only.
-    function admitBuild(bytes32 runId, bytes32 build, bool admitted) external;
+    /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryZero.
+    /// @param runId The run.
+    /// @param build Digest of the program.
+    /// @param admitted Whether workers may run it.
+    function admitBuild(RunId runId, Digest build, bool admitted) external;
 
     /// @notice Changes the posting key; the model's timelock only.
-    function setPoster(bytes32 runId, address poster) external;
+    /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryZero.
+    /// @param runId The run.
+    /// @param poster Who alone posts from now on.
+    function setPoster(RunId runId, address poster) external;
 
     /// @notice Pauses, opens or finishes a run; the model's timelock only.
-    function setStatus(bytes32 runId, Status status) external;
+    /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryRunFinished.
+    /// @param runId The run.
+    /// @param status The new one.
+    function setStatus(RunId runId, Status status) external;
 
     /// @notice The id that `registerRun` gives to a model's salt.
-    function runIdOf(bytes32 modelId, bytes32 salt) external view returns (bytes32);
+    /// @param modelId The model.
+    /// @param salt Chosen by the caller of `registerRun`.
+    /// @return The run's id.
+    function runIdOf(ModelId modelId, bytes32 salt) external view returns (RunId);
 
-    /// @notice A run as it stands; reverts for a run that does not exist.
-    function runOf(bytes32 runId) external view returns (Run memory);
+    /// @notice A run as it stands.
+    /// @dev Reverts with RunRegistryUnknownRun.
+    /// @param runId The run.
+    /// @return run What is recorded of it.
+    function runOf(RunId runId) external view returns (Run memory run);
 
-    /// @notice The model's run that is not finished, 0 if there is none.
-    function openRunOf(bytes32 modelId) external view returns (bytes32);
+    /// @notice The model's run that is not finished.
+    /// @param modelId The model.
+    /// @return Its id; 0 if there is none.
+    function openRunOf(ModelId modelId) external view returns (RunId);
 
     /// @notice How many runs the model has registered.
-    function runCountOf(bytes32 modelId) external view returns (uint32);
+    /// @param modelId The model.
+    /// @return Their number.
+    function runCountOf(ModelId modelId) external view returns (uint32);
 
     /// @notice Parameters of a version; all zero for a version that does not exist.
-    function paramsOf(bytes32 runId, uint32 version) external view returns (RunParams memory);
+    /// @param runId The run.
+    /// @param version Counted from 1.
+    /// @return The parameters.
+    function paramsOf(RunId runId, uint32 version) external view returns (RunParams memory);
 
     /// @notice The bounds with which the run was registered.
-    function boundsOf(bytes32 runId) external view returns (RunParams memory min, RunParams memory max);
+    /// @param runId The run.
+    /// @return min Lower bound of each parameter.
+    /// @return max Upper bound of each parameter.
+    function boundsOf(RunId runId) external view returns (RunParams memory min, RunParams memory max);
 
     /// @notice The version in force at a time; 0 before the run's registration.
-    function versionAt(bytes32 runId, uint48 timestamp) external view returns (uint32);
+    /// @param runId The run.
+    /// @param timestamp Seconds since 1970.
+    /// @return The version.
+    function versionAt(RunId runId, uint48 timestamp) external view returns (uint32);
 
     /// @notice Whether workers may run this build.
-    function isAdmitted(bytes32 runId, bytes32 build) external view returns (bool);
+    /// @param runId The run.
+    /// @param build Digest of the program.
+    /// @return True for one that is admitted now.
+    function isAdmitted(RunId runId, Digest build) external view returns (bool);
 
     /// @notice EIP-712 domain separator of Join, Fragment, Receipt, Ack and Verdict.
+    /// @return The separator.
     function domainSeparator() external view returns (bytes32);
 }

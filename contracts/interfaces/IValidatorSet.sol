@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {ModelId} from "./Ids.sol";
 /// @title IValidatorSet
 /// @notice Who signs for a model. Sets have versions; k of n of one version sign a digest. It is also the verifying
 /// contract of a Ruling.
 interface IValidatorSet {
     /// @notice A set was chosen; it counts from `effectiveAt` on.
+    /// @param modelId The model.
+    /// @param version Number of the set, from 1.
+    /// @param validators Strictly ascending.
+    /// @param threshold Signatures needed.
+    /// @param effectiveAt From when on it counts, in seconds since 1970.
     event ValidatorsSet(
-        bytes32 indexed modelId,
+        ModelId indexed modelId,
         uint32 indexed version,
         address[] validators,
         uint16 threshold,
@@ -23,46 +29,77 @@ interface IValidatorSet {
     /// @notice At most a third of the set changes in one epoch.
     error ValidatorSetTooManyChanges(uint256 changes, uint256 allowed);
     /// @notice The set has changed in this epoch.
-    error ValidatorSetChangedThisEpoch(bytes32 modelId, uint64 epoch);
+    error ValidatorSetChangedThisEpoch(ModelId modelId, uint64 epoch);
     /// @notice The model has no such set.
-    error ValidatorSetUnknownVersion(bytes32 modelId, uint32 version);
+    error ValidatorSetUnknownVersion(ModelId modelId, uint32 version);
     /// @notice A signature's signer is not in the set, or not above the signer before.
     error ValidatorSetBadSigner(address signer);
     /// @notice Fewer signatures than the threshold.
     error ValidatorSetNoQuorum(uint256 count, uint256 threshold);
 
-    /// @notice Records a new model's first set, version 1; the registry only.
-    function open(bytes32 modelId, address[] calldata validators, uint16 threshold) external;
+    /// @notice Records a new model's first set, version 1, which counts at once; the registry only.
+    /// @dev Reverts with ModelAuthorityUnauthorized, ValidatorSetSize, ValidatorSetThreshold, ValidatorSetNotAscending.
+    /// @param modelId The new model.
+    /// @param validators Strictly ascending, 1 to 64 of them.
+    /// @param threshold Signatures needed, at least two thirds of the validators.
+    function open(ModelId modelId, address[] calldata validators, uint16 threshold) external;
 
     /// @notice Chooses the next set; the model's timelock only. It counts after one full window. A set may take in and
     /// may let go a third of the set before it, rounded down but at least one, once per epoch.
+    /// @dev Reverts with ModelAuthorityUnauthorized, ValidatorSetChangedThisEpoch, ValidatorSetSize,
+    /// ValidatorSetThreshold, ValidatorSetNotAscending, ValidatorSetTooManyChanges.
+    /// @param modelId The model.
+    /// @param validators Strictly ascending, 1 to 64 of them.
+    /// @param threshold Signatures needed, at least two thirds of the validators.
+    /// @return version Number of the new set.
     function setValidators(
-        bytes32 modelId,
+        ModelId modelId,
         address[] calldata validators,
         uint16 threshold
     ) external returns (uint32 version);
 
     /// @notice The version in force; 0 for a model that does not exist.
-    function currentVersion(bytes32 modelId) external view returns (uint32);
+    /// @param modelId The model.
+    /// @return version Number of the set.
+    function currentVersion(ModelId modelId) external view returns (uint32 version);
 
-    /// @notice A set; reverts for one that does not exist.
+    /// @notice A set.
+    /// @dev Reverts with ValidatorSetUnknownVersion.
+    /// @param modelId The model.
+    /// @param version Number of the set, counted from 1.
+    /// @return validators Strictly ascending.
+    /// @return threshold Signatures needed.
+    /// @return effectiveAt From when on it counts, in seconds since 1970.
     function setOf(
-        bytes32 modelId,
+        ModelId modelId,
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt);
 
     /// @notice Reverts unless the signatures over `digest` come from strictly ascending members of the set, at least
     /// as many as its threshold.
-    function requireQuorum(bytes32 modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view;
+    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetNoQuorum, ValidatorSetBadSigner.
+    /// @param modelId The model.
+    /// @param version Number of the set.
+    /// @param digest EIP-712 digest that was signed.
+    /// @param signatures 65 bytes each (r, s, v).
+    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view;
 
     /// @notice Counts the signatures over `digest`; reverts where one does not come from a member above the one before.
+    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadSigner.
+    /// @param modelId The model.
+    /// @param version Number of the set.
+    /// @param digest EIP-712 digest that was signed.
+    /// @param signatures 65 bytes each (r, s, v).
+    /// @return count How many signatures there are.
+    /// @return size How many members the set has.
     function countSigners(
-        bytes32 modelId,
+        ModelId modelId,
         uint32 version,
         bytes32 digest,
         bytes[] calldata signatures
     ) external view returns (uint256 count, uint256 size);
 
     /// @notice EIP-712 domain separator of Ruling.
+    /// @return The separator.
     function domainSeparator() external view returns (bytes32);
 }

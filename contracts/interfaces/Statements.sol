@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
 // The signed statements and hashed records of the protocol, field by field as their EIP-712 type strings.
 // RunRegistry is the verifying contract of Join, Fragment, Receipt, Ack and Verdict, ComputeRewards that of Attestation,
 // ValidatorSet that of Ruling. ProtocolHashes turns each of them into its hash.
@@ -9,11 +10,11 @@ pragma solidity ^0.8.30;
 /// @param lease The lease that pays for the machine, 0 for the worker's own.
 /// @param issuedAt Milliseconds since 1970, above the one of this worker's last accepted join.
 struct Join {
-    bytes32 runId;
+    RunId runId;
     address worker;
     address beneficiary;
     bytes32 lease;
-    bytes32 build;
+    Digest build;
     bytes32 conformance;
     uint16 protocolMin;
     uint16 protocolMax;
@@ -23,14 +24,14 @@ struct Join {
 /// @notice A worker vouches for one streamed fragment of a pseudo-gradient.
 /// @param base Digest of the global shard against which the fragment was taken.
 struct Fragment {
-    bytes32 runId;
+    RunId runId;
     uint64 round;
     address worker;
     uint64 assignmentId;
     uint32 attempt;
     uint32 index;
-    bytes32 base;
-    bytes32 digest;
+    Digest base;
+    Digest digest;
 }
 
 /// @notice A worker's statement of one round's work.
@@ -38,25 +39,25 @@ struct Fragment {
 /// @param baseDigest The checkpointDigest of the parameters that the round started from.
 /// @param commitment Root of the worker's commitment tree, whose last leaf binds the payload.
 struct Receipt {
-    bytes32 runId;
+    RunId runId;
     uint64 round;
     address worker;
     address beneficiary;
     uint64 assignmentId;
     uint32 attempt;
-    bytes32 assignment;
+    Digest assignment;
     uint32 steps;
     uint32 paramsVersion;
-    bytes32 build;
-    bytes32 baseDigest;
+    Digest build;
+    Digest baseDigest;
     bytes32 commitment;
     uint32 leaves;
-    bytes32 payloadDigest;
+    Digest payloadDigest;
 }
 
 /// @notice The poster acknowledges a receipt: its form is good and it will stand under the receipts root.
 struct Ack {
-    bytes32 runId;
+    RunId runId;
     uint64 round;
     address worker;
     bytes32 receiptHash;
@@ -67,15 +68,15 @@ struct Ack {
 /// @notice One validator's statement about a head.
 /// @param kind 1 utility, 2 replay, 3 aggregate, 4 loss.
 struct Verdict {
-    bytes32 runId;
+    RunId runId;
     uint64 round;
-    bytes32 head;
+    HeadHash head;
     address validator;
     uint8 kind;
     address worker;
     uint32 index;
     uint64 value;
-    bytes32 evidence;
+    Digest evidence;
     uint64 issuedAt;
 }
 
@@ -86,11 +87,11 @@ struct Verdict {
 /// @param totalCumulative Sum of all leaves.
 /// @param deadline End of the epoch plus a whole number of posting delays.
 struct Attestation {
-    bytes32 modelId;
-    bytes32 runId;
+    ModelId modelId;
+    RunId runId;
     uint64 epoch;
-    bytes32 epochDigest;
-    bytes32 head;
+    Digest epochDigest;
+    HeadHash head;
     bytes32 previousRoot;
     bytes32 root;
     uint256 totalCumulative;
@@ -102,13 +103,13 @@ struct Attestation {
 /// @param kind 1 root, 2 checkpoint, 3 work, 4 validator.
 /// @param outcome 1 void or guilty, 2 dismissed.
 struct Ruling {
-    bytes32 modelId;
+    ModelId modelId;
     uint8 kind;
     bytes32 subject;
     uint64 dispute;
     address accused;
     uint8 outcome;
-    bytes32 evidence;
+    Digest evidence;
     uint32 setVersion;
     uint64 deadline;
 }
@@ -119,11 +120,11 @@ struct Ruling {
 struct Head {
     uint256 chainId;
     address registry;
-    bytes32 parentHead;
-    bytes32 runId;
+    HeadHash parentHead;
+    RunId runId;
     uint64 sequence;
     uint64 round;
     uint32 paramsVersion;
-    bytes32 checkpointDigest;
+    Digest checkpointDigest;
     bytes32 receiptsRoot;
 }

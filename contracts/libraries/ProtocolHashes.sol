@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
+import {HeadHash, ModelId} from "../interfaces/Ids.sol";
 import {Join, Fragment, Receipt, Ack, Verdict, Attestation, Ruling, Head} from "../interfaces/Statements.sol";
 
 /// @title ProtocolHashes
@@ -33,47 +34,68 @@ library ProtocolHashes {
     );
 
     /// @notice Struct hash of a worker's join.
+    /// @param join The join.
+    /// @return EIP-712 struct hash.
     function hashJoin(Join memory join) internal pure returns (bytes32) {
         return keccak256(abi.encode(JOIN_TYPEHASH, join));
     }
 
     /// @notice Struct hash of a streamed fragment.
+    /// @param fragment The fragment.
+    /// @return EIP-712 struct hash.
     function hashFragment(Fragment memory fragment) internal pure returns (bytes32) {
         return keccak256(abi.encode(FRAGMENT_TYPEHASH, fragment));
     }
 
     /// @notice Struct hash of a receipt; an Ack, a receipt leaf and a Ruling refer to it.
+    /// @param receipt The receipt.
+    /// @return EIP-712 struct hash.
     function hashReceipt(Receipt memory receipt) internal pure returns (bytes32) {
         return keccak256(abi.encode(RECEIPT_TYPEHASH, receipt));
     }
 
     /// @notice Struct hash of a poster's acknowledgement.
+    /// @param ack The acknowledgement.
+    /// @return EIP-712 struct hash.
     function hashAck(Ack memory ack) internal pure returns (bytes32) {
         return keccak256(abi.encode(ACK_TYPEHASH, ack));
     }
 
     /// @notice Struct hash of a validator's verdict.
+    /// @param verdict The verdict.
+    /// @return EIP-712 struct hash.
     function hashVerdict(Verdict memory verdict) internal pure returns (bytes32) {
         return keccak256(abi.encode(VERDICT_TYPEHASH, verdict));
     }
 
     /// @notice Struct hash of an attestation; a Ruling on a root refers to it.
+    /// @param attestation The attestation.
+    /// @return EIP-712 struct hash.
     function hashAttestation(Attestation memory attestation) internal pure returns (bytes32) {
         return keccak256(abi.encode(ATTESTATION_TYPEHASH, attestation));
     }
 
     /// @notice Struct hash of a ruling.
+    /// @param ruling The ruling.
+    /// @return EIP-712 struct hash.
     function hashRuling(Ruling memory ruling) internal pure returns (bytes32) {
         return keccak256(abi.encode(RULING_TYPEHASH, ruling));
     }
 
     /// @notice Hash of a link of a run's chain of checkpoints. It stands alone, without a domain.
-    function hashHead(Head memory head) internal pure returns (bytes32) {
-        return keccak256(abi.encode(HEAD_TYPEHASH, head));
+    /// @param head The link.
+    /// @return The head by which everybody names it.
+    function hashHead(Head memory head) internal pure returns (HeadHash) {
+        return HeadHash.wrap(keccak256(abi.encode(HEAD_TYPEHASH, head)));
     }
 
     /// @notice Leaf of a round's receipts tree.
+    /// @param receiptHash hashReceipt of the receipt.
+    /// @param worker Who trained.
+    /// @param beneficiary Who is paid.
+    /// @param tokens Tokens trained on.
     /// @param outcome 0 aggregated, else the reason why it was not.
+    /// @return The leaf.
     function receiptLeaf(
         bytes32 receiptHash,
         address worker,
@@ -85,9 +107,14 @@ library ProtocolHashes {
     }
 
     /// @notice Leaf of a rewards tree.
+    /// @param kind Of Kinds.sol.
+    /// @param modelId The model.
+    /// @param account Who is paid.
+    /// @param cumulative What the account has earned in all, in wei of shares.
+    /// @return The leaf.
     function rewardLeaf(
         uint8 kind,
-        bytes32 modelId,
+        ModelId modelId,
         address account,
         uint256 cumulative
     ) internal pure returns (bytes32) {
@@ -95,6 +122,13 @@ library ProtocolHashes {
     }
 
     /// @notice Leaf of a worker's commitment tree.
+    /// @param j Its place, from 0.
+    /// @param step Inner steps done.
+    /// @param state Digest of the training state.
+    /// @param data Digest of the segment's tokens; in the last leaf the receipt's baseDigest.
+    /// @param scalars Digest of the segment's scalars; in the last leaf of the new residual.
+    /// @param update 0; in the last leaf the receipt's payloadDigest.
+    /// @return The leaf.
     function commitmentLeaf(
         uint32 j,
         uint64 step,

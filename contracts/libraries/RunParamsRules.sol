@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Written by sdk/scripts/generateParameters.ts from sdk/src/protocol/parameters.ts; do not edit.
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
 import {RunParams} from "../interfaces/RunParams.sol";
@@ -11,6 +11,11 @@ library RunParamsRules {
     uint256 private constant FIELDS = 21;
 
     /// @notice Reverts unless every field lies within its bounds and the fields fit together.
+    /// @dev Reverts with RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent.
+    /// @param params The parameters.
+    /// @param min Lower bound of each.
+    /// @param max Upper bound of each.
+    /// @param fragments Into how many parts the run divides its parameters.
     function requireValid(
         RunParams memory params,
         RunParams memory min,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
+import {ModelId} from "../interfaces/Ids.sol";
 import {IModelAuthority} from "../interfaces/IModelAuthority.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 
@@ -10,17 +11,18 @@ import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 abstract contract ModelAuthority is IModelAuthority {
     IModelRegistry internal immutable REGISTRY;
 
+    /// @notice Obeys one registry for ever.
     /// @param registry_ The registry's address, known before it has code.
     constructor(IModelRegistry registry_) {
         REGISTRY = registry_;
     }
 
-    modifier onlyTimelock(bytes32 modelId) {
+    modifier onlyTimelock(ModelId modelId) {
         if (msg.sender != REGISTRY.timelockOf(modelId)) revert ModelAuthorityUnauthorized(modelId, msg.sender);
         _;
     }
 
-    modifier onlyRegistry(bytes32 modelId) {
+    modifier onlyRegistry(ModelId modelId) {
         if (msg.sender != address(REGISTRY)) revert ModelAuthorityUnauthorized(modelId, msg.sender);
         _;
     }

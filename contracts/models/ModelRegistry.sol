@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {ModelGovernor} from "../governance/ModelGovernor.sol";
 import {ModelTimelock} from "../governance/ModelTimelock.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
+import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {ModelShares} from "./ModelShares.sol";
@@ -37,9 +38,12 @@ contract ModelRegistry is IModelRegistry {
     uint32 private immutable MIN_TIMELOCK_DELAY;
     uint16 private immutable MIN_QUORUM_BPS;
 
-    mapping(bytes32 modelId => Model) private _models;
+    mapping(ModelId modelId => Model) private _models;
 
-    /// @param shares Implementation behind every model's shares; the next two likewise.
+    /// @notice Fixes what every model is made of; reverts with ModelRegistryLimitRefused.
+    /// @param shares Implementation behind every model's shares.
+    /// @param governor Implementation behind every model's governor.
+    /// @param timelock Implementation behind every model's timelock.
     /// @param emission The only minter.
     /// @param validators Where every model's signers are kept.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
@@ -68,7 +72,7 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function createModel(ModelConfig calldata config, bytes32 salt) external returns (bytes32 modelId) {
+    function createModel(ModelConfig calldata config, bytes32 salt) external returns (ModelId modelId) {
         modelId = modelIdOf(msg.sender, salt);
         if (_models[modelId].schedule.start != 0) revert ModelRegistryModelExists(modelId);
         _requireConfig(config);
@@ -90,33 +94,33 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function timelockOf(bytes32 modelId) external view returns (address) {
+    function timelockOf(ModelId modelId) external view returns (address) {
         return _models[modelId].timelock;
     }
 
     /// @inheritdoc IModelRegistry
-    function governorOf(bytes32 modelId) external view returns (address) {
+    function governorOf(ModelId modelId) external view returns (address) {
         return _models[modelId].governor;
     }
 
     /// @inheritdoc IModelRegistry
-    function sharesOf(bytes32 modelId) external view returns (address) {
+    function sharesOf(ModelId modelId) external view returns (address) {
         return _models[modelId].shares;
     }
 
     /// @inheritdoc IModelRegistry
-    function organiserOf(bytes32 modelId) external view returns (address) {
+    function organiserOf(ModelId modelId) external view returns (address) {
         return _models[modelId].organiser;
     }
 
     /// @inheritdoc IModelRegistry
-    function scheduleOf(bytes32 modelId) external view returns (Schedule memory) {
+    function scheduleOf(ModelId modelId) external view returns (Schedule memory) {
         return _models[modelId].schedule;
     }
 
     /// @inheritdoc IModelRegistry
-    function modelIdOf(address sender, bytes32 salt) public view returns (bytes32) {
-        return keccak256(abi.encode(block.chainid, address(this), sender, salt));
+    function modelIdOf(address sender, bytes32 salt) public view returns (ModelId) {
+        return ModelId.wrap(keccak256(abi.encode(block.chainid, address(this), sender, salt)));
     }
 
     /// @inheritdoc IModelRegistry
@@ -145,7 +149,7 @@ contract ModelRegistry is IModelRegistry {
 
     /// @dev A clone's address is bound to the sender (in modelId) and to everything the model is made from, and it is
     /// initialised before the transaction ends: nobody can put another model where this one is expected.
-    function _clone(bytes32 modelId, ModelConfig calldata config) private returns (Model memory model) {
+    function _clone(ModelId modelId, ModelConfig calldata config) private returns (Model memory model) {
         bytes32 salt = keccak256(abi.encode(modelId, config));
         model = Model({
             shares: Clones.cloneDeterministic(address(SHARES), salt),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
 import {ERC20PermitUpgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/extensions/ERC20PermitUpgradeable.sol";
 import {ERC20VotesUpgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/extensions/ERC20VotesUpgradeable.sol";
 import {NoncesUpgradeable} from "@openzeppelin/contracts-upgradeable/utils/NoncesUpgradeable.sol";
+import {ModelId} from "../interfaces/Ids.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {IModelShares} from "../interfaces/IModelShares.sol";
 
@@ -15,10 +16,11 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
     address private immutable EMISSION;
 
     /// @inheritdoc IModelShares
-    bytes32 public modelId;
+    ModelId public modelId;
 
     string private _contractURI;
 
+    /// @notice The implementation itself can never be initialised.
     /// @param registry The registry that makes the clones.
     /// @param emission The only minter.
     constructor(IModelRegistry registry, address emission) {
@@ -29,7 +31,7 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
 
     /// @inheritdoc IModelShares
     function initialize(
-        bytes32 modelId_,
+        ModelId modelId_,
         string calldata name_,
         string calldata symbol_,
         string calldata uri_
@@ -60,17 +62,21 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
     }
 
     /// @notice Votes count by time (ERC-6372), so that delays mean the same on every chain.
+    /// @return Seconds since 1970.
     function clock() public view override returns (uint48) {
         return uint48(block.timestamp);
     }
 
     /// @notice Says so in the words of ERC-6372.
-    // solhint-disable-next-line func-name-mixedcase
+    /// @return The mode.
     function CLOCK_MODE() public pure override returns (string memory) {
+        // solhint-disable-previous-line func-name-mixedcase
         return "mode=timestamp";
     }
 
     /// @notice Next nonce of an account, for permits and delegations by signature alike.
+    /// @param owner The account.
+    /// @return The nonce.
     function nonces(address owner) public view override(ERC20PermitUpgradeable, NoncesUpgradeable) returns (uint256) {
         return super.nonces(owner);
     }

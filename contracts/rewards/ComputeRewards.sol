@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -7,10 +7,14 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Claim, IComputeRewards, RewardRoot} from "../interfaces/IComputeRewards.sol";
+import {ModelId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
+import {COMPUTE} from "../interfaces/Kinds.sol";
 import {Attestation} from "../interfaces/Statements.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {Epochs} from "../libraries/Epochs.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 
 /// @title ComputeRewards
@@ -18,27 +22,30 @@ import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 contract ComputeRewards is IComputeRewards, EIP712 {
     using SafeERC20 for IERC20;
 
-    uint8 private constant COMPUTE = 1;
-
     IModelRegistry private immutable REGISTRY;
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
 
-    mapping(bytes32 modelId => RewardRoot) private _active;
+    mapping(ModelId modelId => RewardRoot) private _active;
     /// @dev A root is pending while its epoch lies above the active one's. It is left in place when it becomes active:
     /// overwriting is cheaper than clearing, and there can never be two.
-    mapping(bytes32 modelId => RewardRoot) private _posted;
+    mapping(ModelId modelId => RewardRoot) private _posted;
 
     /// @dev Kept here from the first activation on, which spares every claim a call to the registry.
-    mapping(bytes32 modelId => IERC20) private _shares;
+    mapping(ModelId modelId => IERC20) private _shares;
 
     /// @inheritdoc IComputeRewards
-    mapping(bytes32 modelId => mapping(address account => uint256)) public claimed;
+    mapping(ModelId modelId => mapping(address account => uint256)) public claimed;
 
+    /// @notice Knows three contracts, for ever.
     /// @param registry Knows every model's shares and clock.
     /// @param emission Mints what a root adds.
     /// @param validators Verifies signatures.
-    constructor(IModelRegistry registry, IEmission emission, IValidatorSet validators) EIP712("Cotrain", "1") {
+    constructor(
+        IModelRegistry registry,
+        IEmission emission,
+        IValidatorSet validators
+    ) EIP712(Protocol.NAME, Protocol.VERSION) {
         REGISTRY = registry;
         EMISSION = emission;
         VALIDATORS = validators;
@@ -46,7 +53,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
 
     /// @inheritdoc IComputeRewards
     function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external {
-        bytes32 modelId = attestation.modelId;
+        ModelId modelId = attestation.modelId;
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         _requireTimes(attestation, schedule);
         _requireSuccessor(attestation);
@@ -83,7 +90,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     }
 
     /// @inheritdoc IComputeRewards
-    function activate(bytes32 modelId) external {
+    function activate(ModelId modelId) external {
         RewardRoot memory next = _posted[modelId];
         RewardRoot memory last = _active[modelId];
         if (next.epoch <= last.epoch) revert ComputeRewardsNothingPending(modelId);
@@ -98,7 +105,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
 
     /// @inheritdoc IComputeRewards
     function claim(
-        bytes32 modelId,
+        ModelId modelId,
         address account,
         uint256 cumulative,
         bytes32[] calldata proof
@@ -114,12 +121,12 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     }
 
     /// @inheritdoc IComputeRewards
-    function pending(bytes32 modelId) external view returns (RewardRoot memory root) {
+    function pending(ModelId modelId) external view returns (RewardRoot memory root) {
         if (_posted[modelId].epoch > _active[modelId].epoch) root = _posted[modelId];
     }
 
     /// @inheritdoc IComputeRewards
-    function active(bytes32 modelId) external view returns (RewardRoot memory) {
+    function active(ModelId modelId) external view returns (RewardRoot memory) {
         return _active[modelId];
     }
 
@@ -130,7 +137,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
 
     /// @dev Anyone may claim for an account, so one who finds that another has done it must not fail: it gets 0.
     function _claim(
-        bytes32 modelId,
+        ModelId modelId,
         address account,
         uint256 cumulative,
         bytes32[] calldata proof
@@ -151,7 +158,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
 
     function _requireTimes(Attestation calldata attestation, Schedule memory schedule) private view {
         if (schedule.start == 0) revert ComputeRewardsUnknownModel(attestation.modelId);
-        uint256 end = schedule.start + uint256(attestation.epoch) * schedule.epochLength;
+        uint256 end = Epochs.end(schedule, attestation.epoch);
         uint256 deadline = attestation.deadline;
         if (block.timestamp < end) revert ComputeRewardsEpochNotOver(attestation.epoch, uint48(end));
         if (block.timestamp > deadline) revert ComputeRewardsExpired(attestation.deadline);
@@ -161,7 +168,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     }
 
     function _requireSuccessor(Attestation calldata attestation) private view {
-        bytes32 modelId = attestation.modelId;
+        ModelId modelId = attestation.modelId;
         RewardRoot memory last = _active[modelId];
         RewardRoot storage posted = _posted[modelId];
         if (posted.epoch > last.epoch) revert ComputeRewardsRootPending(posted.epoch, posted.activatableAt);

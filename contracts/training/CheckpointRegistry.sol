@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Digest, HeadHash, RunId} from "../interfaces/Ids.sol";
 import {ICheckpointRegistry} from "../interfaces/ICheckpointRegistry.sol";
 import {Head} from "../interfaces/Statements.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
@@ -11,7 +12,7 @@ import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 contract CheckpointRegistry is ICheckpointRegistry {
     /// @dev Everything but the head fits one slot.
     struct Link {
-        bytes32 head;
+        HeadHash head;
         address poster;
         uint32 sequence;
         uint32 round;
@@ -21,8 +22,9 @@ contract CheckpointRegistry is ICheckpointRegistry {
 
     address private immutable RUNS;
 
-    mapping(bytes32 runId => Link) private _links;
+    mapping(RunId runId => Link) private _links;
 
+    /// @notice Obeys one RunRegistry for ever.
     /// @param runs RunRegistry, which opens runs here and says who posts for them.
     constructor(address runs) {
         RUNS = runs;
@@ -34,12 +36,12 @@ contract CheckpointRegistry is ICheckpointRegistry {
     }
 
     /// @inheritdoc ICheckpointRegistry
-    function open(bytes32 runId, bytes32 checkpointDigest) external onlyRunRegistry returns (bytes32) {
-        return _extend(_head(runId, 0, 0, 0, 1, checkpointDigest, 0));
+    function open(RunId runId, Digest checkpointDigest) external onlyRunRegistry returns (HeadHash) {
+        return _extend(_head(runId, HeadHash.wrap(0), 0, 0, 1, checkpointDigest, 0));
     }
 
     /// @inheritdoc ICheckpointRegistry
-    function update(bytes32 runId, address poster, bool isOpen, uint32 paramsVersion) external onlyRunRegistry {
+    function update(RunId runId, address poster, bool isOpen, uint32 paramsVersion) external onlyRunRegistry {
         Link storage link = _links[runId];
         link.poster = poster;
         link.isOpen = isOpen;
@@ -48,13 +50,13 @@ contract CheckpointRegistry is ICheckpointRegistry {
 
     /// @inheritdoc ICheckpointRegistry
     function post(
-        bytes32 runId,
-        bytes32 parentHead,
+        RunId runId,
+        HeadHash parentHead,
         uint64 round,
         uint32 paramsVersion,
-        bytes32 checkpointDigest,
+        Digest checkpointDigest,
         bytes32 receiptsRoot
-    ) external returns (bytes32) {
+    ) external returns (HeadHash) {
         Link memory link = _links[runId];
         Head memory head = _head(
             runId,
@@ -82,13 +84,13 @@ contract CheckpointRegistry is ICheckpointRegistry {
     }
 
     /// @inheritdoc ICheckpointRegistry
-    function headOf(bytes32 runId) external view returns (bytes32 head, uint64 sequence, uint64 round) {
+    function headOf(RunId runId) external view returns (HeadHash head, uint64 sequence, uint64 round) {
         Link storage link = _links[runId];
         return (link.head, link.sequence, link.round);
     }
 
-    function _extend(Head memory head) private returns (bytes32 hash) {
-        if (head.checkpointDigest == 0) revert CheckpointRegistryDigestMissing(head.runId);
+    function _extend(Head memory head) private returns (HeadHash hash) {
+        if (head.checkpointDigest.isZero()) revert CheckpointRegistryDigestMissing(head.runId);
         hash = ProtocolHashes.hashHead(head);
         Link storage link = _links[head.runId];
         link.head = hash;
@@ -107,12 +109,12 @@ contract CheckpointRegistry is ICheckpointRegistry {
     }
 
     function _head(
-        bytes32 runId,
-        bytes32 parentHead,
+        RunId runId,
+        HeadHash parentHead,
         uint64 sequence,
         uint64 round,
         uint32 paramsVersion,
-        bytes32 checkpointDigest,
+        Digest checkpointDigest,
         bytes32 receiptsRoot
     ) private view returns (Head memory) {
         return

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.30;
+pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import {ICheckpointRegistry} from "../interfaces/ICheckpointRegistry.sol";
+import {Digest, ModelId, RunId} from "../interfaces/Ids.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {IRunRegistry, Run, RunConfig, Status} from "../interfaces/IRunRegistry.sol";
 import {RunParams} from "../interfaces/RunParams.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 import {RunParamsRules} from "../libraries/RunParamsRules.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
 
@@ -16,7 +18,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     using Checkpoints for Checkpoints.Trace208;
 
     struct Runs {
-        bytes32 open;
+        RunId open;
         uint32 count;
     }
 
@@ -24,32 +26,33 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
 
     ICheckpointRegistry private immutable CHECKPOINTS;
 
-    mapping(bytes32 modelId => Runs) private _runsOf;
-    mapping(bytes32 runId => Run) private _runs;
-    mapping(bytes32 runId => RunParams) private _min;
-    mapping(bytes32 runId => RunParams) private _max;
-    mapping(bytes32 runId => mapping(uint32 version => RunParams)) private _params;
-    mapping(bytes32 runId => Checkpoints.Trace208) private _versions;
-    mapping(bytes32 runId => mapping(bytes32 build => bool)) private _admitted;
+    mapping(ModelId modelId => Runs) private _runsOf;
+    mapping(RunId runId => Run) private _runs;
+    mapping(RunId runId => RunParams) private _min;
+    mapping(RunId runId => RunParams) private _max;
+    mapping(RunId runId => mapping(uint32 version => RunParams)) private _params;
+    mapping(RunId runId => Checkpoints.Trace208) private _versions;
+    mapping(RunId runId => mapping(Digest build => bool)) private _admitted;
 
+    /// @notice Keeps the runs of one registry's models, whose heads lie in one contract.
     /// @param registry_ Says which timelock commands a model.
     /// @param checkpoints Where heads are posted.
     constructor(
         IModelRegistry registry_,
         ICheckpointRegistry checkpoints
-    ) ModelAuthority(registry_) EIP712("Cotrain", "1") {
+    ) ModelAuthority(registry_) EIP712(Protocol.NAME, Protocol.VERSION) {
         CHECKPOINTS = checkpoints;
     }
 
-    modifier onlyTimelockOf(bytes32 runId) {
-        bytes32 modelId = _runs[runId].modelId;
-        if (modelId == 0) revert RunRegistryUnknownRun(runId);
+    modifier onlyTimelockOf(RunId runId) {
+        ModelId modelId = _runs[runId].modelId;
+        if (modelId.isZero()) revert RunRegistryUnknownRun(runId);
         if (msg.sender != REGISTRY.timelockOf(modelId)) revert ModelAuthorityUnauthorized(modelId, msg.sender);
         _;
     }
 
     /// @inheritdoc IRunRegistry
-    function registerRun(bytes32 modelId, bytes32 salt, RunConfig calldata config) external returns (bytes32 runId) {
+    function registerRun(ModelId modelId, bytes32 salt, RunConfig calldata config) external returns (RunId runId) {
         _open(modelId, runId = runIdOf(modelId, salt));
         _requireConfig(config);
 
@@ -70,21 +73,18 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function setParams(
-        bytes32 runId,
-        RunParams calldata params
-    ) external onlyTimelockOf(runId) returns (uint32 version) {
+    function setParams(RunId runId, RunParams calldata params) external onlyTimelockOf(runId) returns (uint32 version) {
         if (_runs[runId].status == Status.Finished) revert RunRegistryRunFinished(runId);
         return _setParams(runId, params);
     }
 
     /// @inheritdoc IRunRegistry
-    function admitBuild(bytes32 runId, bytes32 build, bool admitted) external onlyTimelockOf(runId) {
+    function admitBuild(RunId runId, Digest build, bool admitted) external onlyTimelockOf(runId) {
         _admit(runId, build, admitted);
     }
 
     /// @inheritdoc IRunRegistry
-    function setPoster(bytes32 runId, address poster) external onlyTimelockOf(runId) {
+    function setPoster(RunId runId, address poster) external onlyTimelockOf(runId) {
         if (poster == address(0)) revert RunRegistryZero("poster");
         _runs[runId].poster = poster;
         _tellCheckpoints(runId);
@@ -92,48 +92,48 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function setStatus(bytes32 runId, Status status) external onlyTimelockOf(runId) {
+    function setStatus(RunId runId, Status status) external onlyTimelockOf(runId) {
         Run storage run = _runs[runId];
         if (run.status == Status.Finished) revert RunRegistryRunFinished(runId);
         run.status = status;
-        if (status == Status.Finished) delete _runsOf[run.modelId].open;
+        if (status == Status.Finished) _runsOf[run.modelId].open = RunId.wrap(0);
         _tellCheckpoints(runId);
         emit StatusSet(runId, status);
     }
 
     /// @inheritdoc IRunRegistry
-    function runOf(bytes32 runId) external view returns (Run memory run) {
+    function runOf(RunId runId) external view returns (Run memory run) {
         run = _runs[runId];
-        if (run.modelId == 0) revert RunRegistryUnknownRun(runId);
+        if (run.modelId.isZero()) revert RunRegistryUnknownRun(runId);
     }
 
     /// @inheritdoc IRunRegistry
-    function openRunOf(bytes32 modelId) external view returns (bytes32) {
+    function openRunOf(ModelId modelId) external view returns (RunId) {
         return _runsOf[modelId].open;
     }
 
     /// @inheritdoc IRunRegistry
-    function runCountOf(bytes32 modelId) external view returns (uint32) {
+    function runCountOf(ModelId modelId) external view returns (uint32) {
         return _runsOf[modelId].count;
     }
 
     /// @inheritdoc IRunRegistry
-    function paramsOf(bytes32 runId, uint32 version) external view returns (RunParams memory) {
+    function paramsOf(RunId runId, uint32 version) external view returns (RunParams memory) {
         return _params[runId][version];
     }
 
     /// @inheritdoc IRunRegistry
-    function boundsOf(bytes32 runId) external view returns (RunParams memory min, RunParams memory max) {
+    function boundsOf(RunId runId) external view returns (RunParams memory min, RunParams memory max) {
         return (_min[runId], _max[runId]);
     }
 
     /// @inheritdoc IRunRegistry
-    function versionAt(bytes32 runId, uint48 timestamp) external view returns (uint32) {
+    function versionAt(RunId runId, uint48 timestamp) external view returns (uint32) {
         return uint32(_versions[runId].upperLookupRecent(timestamp));
     }
 
     /// @inheritdoc IRunRegistry
-    function isAdmitted(bytes32 runId, bytes32 build) external view returns (bool) {
+    function isAdmitted(RunId runId, Digest build) external view returns (bool) {
         return _admitted[runId][build];
     }
 
@@ -143,36 +143,36 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function runIdOf(bytes32 modelId, bytes32 salt) public view returns (bytes32) {
-        return keccak256(abi.encode(block.chainid, address(this), modelId, salt));
+    function runIdOf(ModelId modelId, bytes32 salt) public view returns (RunId) {
+        return RunId.wrap(keccak256(abi.encode(block.chainid, address(this), modelId, salt)));
     }
 
     /// @dev The organiser starts the model, from then on the holders decide what it trains.
-    function _open(bytes32 modelId, bytes32 runId) private {
+    function _open(ModelId modelId, RunId runId) private {
         Runs storage runs = _runsOf[modelId];
         address authority = runs.count == 0 ? REGISTRY.organiserOf(modelId) : REGISTRY.timelockOf(modelId);
         if (msg.sender != authority) revert ModelAuthorityUnauthorized(modelId, msg.sender);
-        if (runs.open != 0) revert RunRegistryRunOpen(modelId, runs.open);
-        if (_runs[runId].modelId != 0) revert RunRegistryRunExists(runId);
+        if (!runs.open.isZero()) revert RunRegistryRunOpen(modelId, runs.open);
+        if (!_runs[runId].modelId.isZero()) revert RunRegistryRunExists(runId);
         runs.open = runId;
         ++runs.count;
     }
 
     function _requireConfig(RunConfig calldata config) private pure {
-        if (config.definition == 0) revert RunRegistryZero("definition");
+        if (config.definition.isZero()) revert RunRegistryZero("definition");
         if (config.fragments == 0) revert RunRegistryZero("fragments");
         if (config.poster == address(0)) revert RunRegistryZero("poster");
         uint256 count = config.builds.length;
         if (count == 0 || count > MAX_BUILDS) revert RunRegistryBuildCount(count);
     }
 
-    function _admit(bytes32 runId, bytes32 build, bool admitted) private {
-        if (build == 0) revert RunRegistryZero("build");
+    function _admit(RunId runId, Digest build, bool admitted) private {
+        if (build.isZero()) revert RunRegistryZero("build");
         _admitted[runId][build] = admitted;
         emit BuildAdmitted(runId, build, admitted);
     }
 
-    function _setParams(bytes32 runId, RunParams calldata params) private returns (uint32 version) {
+    function _setParams(RunId runId, RunParams calldata params) private returns (uint32 version) {
         Run storage run = _runs[runId];
         RunParamsRules.requireValid(params, _min[runId], _max[runId], run.fragments);
         version = ++run.version;
@@ -182,7 +182,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         emit RunParamsSet(runId, version, params);
     }
 
-    function _tellCheckpoints(bytes32 runId) private {
+    function _tellCheckpoints(RunId runId) private {
         Run storage run = _runs[runId];
         CHECKPOINTS.update(runId, run.poster, run.status == Status.Open, run.version);
     }

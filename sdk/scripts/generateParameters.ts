@@ -14,10 +14,14 @@ import { type Parameter, runParameterRules, runParameters } from "../src/protoco
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const rows: readonly Parameter[] = runParameters;
 
-const head = `// SPDX-License-Identifier: MIT
+const head = (compiler: string): string => `// SPDX-License-Identifier: MIT
 // Written by sdk/scripts/generateParameters.ts from sdk/src/protocol/parameters.ts; do not edit.
-pragma solidity ^0.8.30;
+pragma solidity ${compiler};
 `;
+
+/** Interfaces and tests are for any recent compiler, what is deployed for the one of hardhat.config.ts. */
+const recent = head("^0.8.30");
+const deployed = head("0.8.37");
 
 const each = (line: (row: Parameter, place: number) => string): string => rows.map(line).join("\n");
 const sentence = (words: string): string => words.replace(/^[a-z]/, (letter) => letter.toUpperCase());
@@ -30,14 +34,14 @@ const conditions = [
 ];
 
 const files: Readonly<Record<string, string>> = {
-  "contracts/interfaces/RunParams.sol": `${head}
+  "contracts/interfaces/RunParams.sol": `${recent}
 /// @notice What the holders may tune in a run. The definition holds the shape of a schedule, this its size.
 ${each(({ name, label, meaning, unit }) => `/// @param ${name} ${sentence(meaning ?? label)} (${unit}).`)}
 struct RunParams {
 ${each(({ type, name }) => `${type} ${name};`)}
 }
 `,
-  "contracts/libraries/RunParamsRules.sol": `${head}
+  "contracts/libraries/RunParamsRules.sol": `${deployed}
 import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
 import {RunParams} from "../interfaces/RunParams.sol";
 
@@ -47,6 +51,11 @@ library RunParamsRules {
     uint256 private constant FIELDS = ${rows.length};
 
     /// @notice Reverts unless every field lies within its bounds and the fields fit together.
+    /// @dev Reverts with RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent.
+    /// @param params The parameters.
+    /// @param min Lower bound of each.
+    /// @param max Upper bound of each.
+    /// @param fragments Into how many parts the run divides its parameters.
     function requireValid(
         RunParams memory params,
         RunParams memory min,
@@ -77,7 +86,7 @@ ${conditions.map(([name, condition]) => `_require(${condition}, "${name}");`).jo
     }
 }
 `,
-  "test/contracts/support/ParameterTable.sol": `${head}
+  "test/contracts/support/ParameterTable.sol": `${recent}
 import {RunParams} from "../../../contracts/interfaces/RunParams.sol";
 
 uint256 constant FIELDS = ${rows.length};

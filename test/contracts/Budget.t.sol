@@ -17,8 +17,8 @@ contract BudgetTest is Fixture {
     }
 
     function test_unknownModelsHaveNoClock() public {
-        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionUnknownModel.selector, bytes32("none")));
-        emission.epochOf("none", uint48(START));
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionUnknownModel.selector, NO_MODEL));
+        emission.epochOf(NO_MODEL, uint48(START));
     }
 
     function test_onlyTheTimelockSetsTheBudget() public {

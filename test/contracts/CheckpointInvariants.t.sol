@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Head} from "../../contracts/interfaces/Statements.sol";
@@ -11,14 +12,12 @@ import {Vm} from "./support/Vm.sol";
 /// @notice A run's life in any order: heads are posted and posted again, parameters, poster and status change, strangers
 /// try. The handler rebuilds the chain from events alone.
 contract CheckpointHandler is Fixture {
-    bytes32 public runId;
-    bytes32 public rebuilt;
+    RunId public runId;
+    HeadHash public rebuilt;
     uint64 public sequence;
     uint64 public round;
     bool public broken;
     address private _poster = POSTER;
-    bytes32 private _parent;
-    bytes32 private _digest;
 
     constructor() {
         setUp();
@@ -27,9 +26,9 @@ contract CheckpointHandler is Fixture {
         _replay(0);
     }
 
-    function post(uint16 skip, bytes32 digest, bytes32 receipts) external {
-        if (digest == 0 || _status() != Status.Open) return;
-        (bytes32 parent, , uint64 last) = checkpoints.headOf(runId);
+    function post(uint16 skip, Digest digest, bytes32 receipts) external {
+        if (digest.isZero() || _status() != Status.Open) return;
+        (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
         uint32 version = runs.runOf(runId).version;
         vm.recordLogs();
         vm.prank(_poster);
@@ -37,17 +36,17 @@ contract CheckpointHandler is Fixture {
         _replay(sequence + 1);
     }
 
-    function postByAStranger(address who, bytes32 digest) external {
-        if (who == _poster || digest == 0) return;
-        (bytes32 parent, , uint64 last) = checkpoints.headOf(runId);
+    function postByAStranger(address who, Digest digest) external {
+        if (who == _poster || digest.isZero()) return;
+        (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
         vm.prank(who);
         try checkpoints.post(runId, parent, last + 1, 1, digest, 0) {
             broken = true;
         } catch {}
     }
 
-    function postElsewhere(bytes32 parent, bytes32 digest) external {
-        (bytes32 head, , uint64 last) = checkpoints.headOf(runId);
+    function postElsewhere(HeadHash parent, Digest digest) external {
+        (HeadHash head, , uint64 last) = checkpoints.headOf(runId);
         if (parent == head) return;
         vm.prank(_poster);
         try checkpoints.post(runId, parent, last + 1, 1, digest, 0) {
@@ -74,7 +73,7 @@ contract CheckpointHandler is Fixture {
         runs.setStatus(runId, pause ? Status.Paused : Status.Open);
     }
 
-    function current() external view returns (bytes32, uint64, uint64) {
+    function current() external view returns (HeadHash, uint64, uint64) {
         return checkpoints.headOf(runId);
     }
 
@@ -94,11 +93,11 @@ contract CheckpointHandler is Fixture {
                 head.paramsVersion,
                 head.checkpointDigest,
                 head.receiptsRoot
-            ) = abi.decode(logs[i].data, (bytes32, uint64, uint64, uint32, bytes32, bytes32));
-            (head.chainId, head.registry, head.runId) = (block.chainid, logs[i].emitter, logs[i].topics[1]);
+            ) = abi.decode(logs[i].data, (HeadHash, uint64, uint64, uint32, Digest, bytes32));
+            (head.chainId, head.registry, head.runId) = (block.chainid, logs[i].emitter, RunId.wrap(logs[i].topics[1]));
             if (head.parentHead != rebuilt || head.sequence != expected) broken = true;
             rebuilt = ProtocolHashes.hashHead(head);
-            if (rebuilt != logs[i].topics[2]) broken = true;
+            if (rebuilt != HeadHash.wrap(logs[i].topics[2])) broken = true;
             (sequence, round) = (head.sequence, head.round);
         }
     }
@@ -135,7 +134,7 @@ contract CheckpointInvariants is Fixture {
     }
 
     function invariant_theHeadIsRebuiltFromEvents() external view {
-        (bytes32 head, uint64 sequence, uint64 round) = handler.current();
+        (HeadHash head, uint64 sequence, uint64 round) = handler.current();
         yes(!handler.broken(), "nobody but the poster, one by one");
         eq(head, handler.rebuilt(), "23 the head recomputes");
         eq(sequence, handler.sequence(), "24 sequence");

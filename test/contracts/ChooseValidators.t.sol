@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {Fixture} from "./support/Fixture.sol";
@@ -98,7 +99,7 @@ contract ChooseValidatorsTest is Fixture {
     }
 
     function test_unknownModelsAndVersionsHaveNoSet() public {
-        eq(validators.currentVersion("none"), 0, "none");
+        eq(validators.currentVersion(NO_MODEL), 0, "none");
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
         validators.setOf(modelId, 2);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 0));
@@ -110,7 +111,7 @@ contract ChooseValidatorsTest is Fixture {
         ModelConfig memory config = modelConfig();
         config.validators = addressesOf(some);
         config.threshold = uint16(bound(threshold, 0, 14));
-        try registry.createModel(config, "fuzz") returns (bytes32 id) {
+        try registry.createModel(config, "fuzz") returns (ModelId id) {
             (address[] memory members, uint16 k, ) = validators.setOf(id, 1);
             yes(uint256(k) * 3 >= members.length * 2 && k <= members.length, "threshold");
             for (uint256 i = 1; i < members.length; ++i) yes(members[i - 1] < members[i], "ascending");

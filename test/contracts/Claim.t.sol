@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
+import {ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {Claim, IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
@@ -81,11 +82,11 @@ contract ClaimTest is Fixture {
 
     function test_anotherModelsRootPaysNobodyHere() public {
         _settle(1);
-        bytes32 mine = modelId;
+        ModelId mine = modelId;
         bytes32[] memory proof = Tree.proof(_leaves(), 0);
         modelId = registry.createModel(modelConfig(), "twin");
         _settle(1);
-        bytes32 twin = modelId;
+        ModelId twin = modelId;
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsInvalidProof.selector, twin, people[0]));
         rewards.claim(twin, people[0], amounts[0], proof);
         rewards.claim(mine, people[0], amounts[0], proof);
@@ -170,7 +171,7 @@ contract ClaimTest is Fixture {
     }
 
     function test_nothingPausesTheClaimsOfAnActiveRoot() public {
-        bytes32 runId = registerRun();
+        RunId runId = registerRun();
         _settle(1);
         vm.startPrank(address(timelock));
         runs.setStatus(runId, Status.Finished);

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
 import {IModelRegistry, Limits, ModelConfig, Schedule} from "../../contracts/interfaces/IModelRegistry.sol";
@@ -17,11 +18,15 @@ import {Fixture} from "./support/Fixture.sol";
 
 contract CreateModelTest is Fixture {
     function test_idIsKnownBeforeAndBoundToChainRegistryAndSender() public {
-        eq(modelId, keccak256(abi.encode(block.chainid, address(registry), address(this), bytes32("model"))), "id");
+        eq(
+            ModelId.unwrap(modelId),
+            keccak256(abi.encode(block.chainid, address(registry), address(this), bytes32("model"))),
+            "id"
+        );
         eq(registry.modelIdOf(address(this), "model"), modelId, "modelIdOf");
         vm.prank(address(0xb0b));
-        bytes32 other = registry.createModel(modelConfig(), "model");
-        yes(other != modelId, "another sender's model is another");
+        ModelId other = registry.createModel(modelConfig(), "model");
+        yes(ModelId.unwrap(other) != ModelId.unwrap(modelId), "another sender's model is another");
         eq(other, registry.modelIdOf(address(0xb0b), "model"), "other's id");
     }
 
@@ -91,9 +96,9 @@ contract CreateModelTest is Fixture {
     function test_cloneAddressesAreBoundToSenderAndArguments() public {
         ModelConfig memory config = modelConfig();
         vm.prank(address(0xb0b));
-        bytes32 theirs = registry.createModel(config, "second");
+        ModelId theirs = registry.createModel(config, "second");
         config.symbol = "EVIL";
-        bytes32 evil = registry.createModel(config, "second");
+        ModelId evil = registry.createModel(config, "second");
         yes(registry.sharesOf(theirs) != registry.sharesOf(evil), "shares");
         yes(registry.governorOf(theirs) != registry.governorOf(evil), "governor");
         yes(registry.timelockOf(theirs) != registry.timelockOf(evil), "timelock");
@@ -111,10 +116,10 @@ contract CreateModelTest is Fixture {
     }
 
     function test_unknownModelsObeyNobody() public view {
-        eq(registry.timelockOf("nothing"), address(0), "timelock");
-        eq(registry.governorOf("nothing"), address(0), "governor");
-        eq(registry.sharesOf("nothing"), address(0), "shares");
-        eq(registry.organiserOf("nothing"), address(0), "organiser");
+        eq(registry.timelockOf(NO_MODEL), address(0), "timelock");
+        eq(registry.governorOf(NO_MODEL), address(0), "governor");
+        eq(registry.sharesOf(NO_MODEL), address(0), "shares");
+        eq(registry.organiserOf(NO_MODEL), address(0), "organiser");
     }
 
     function test_clonesInitialiseOnce() public {
@@ -155,10 +160,10 @@ contract CreateModelTest is Fixture {
 
     function test_onlyTheRegistryOpensBooks() public {
         address[] memory members = addressesOf(keys);
-        vm.expectRevert(unauthorised("new", address(this)));
-        validators.open("new", members, 5);
-        vm.expectRevert(unauthorised("new", address(this)));
-        emission.open("new", 1, 1, split(10_000, 0, 0, 0));
+        vm.expectRevert(unauthorised(NO_MODEL, address(this)));
+        validators.open(NO_MODEL, members, 5);
+        vm.expectRevert(unauthorised(NO_MODEL, address(this)));
+        emission.open(NO_MODEL, 1, 1, split(10_000, 0, 0, 0));
     }
 
     function test_anOrganiserIsNeeded() public {

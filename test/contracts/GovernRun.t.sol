@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {IRunRegistry, RunConfig, Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {FIELDS, ParameterTable} from "./support/ParameterTable.sol";
 
 contract GovernRunTest is Fixture {
-    bytes32 private runId;
+    RunId private runId;
 
     function setUp() public override {
         super.setUp();
@@ -22,7 +23,7 @@ contract GovernRunTest is Fixture {
             vm.expectRevert(refusal);
             runs.setParams(runId, params());
             vm.expectRevert(refusal);
-            runs.admitBuild(runId, "tpu", true);
+            runs.admitBuild(runId, Digest.wrap("tpu"), true);
             vm.expectRevert(refusal);
             runs.setPoster(runId, others[i]);
             vm.expectRevert(refusal);
@@ -32,7 +33,7 @@ contract GovernRunTest is Fixture {
     }
 
     function test_anotherModelsTimelockDoesNotGovern() public {
-        bytes32 other = registry.createModel(modelConfig(), "other");
+        ModelId other = registry.createModel(modelConfig(), "other");
         address theirs = registry.timelockOf(other);
         vm.expectRevert(unauthorised(modelId, theirs));
         vm.prank(theirs);
@@ -129,7 +130,7 @@ contract GovernRunTest is Fixture {
     }
 
     function test_sharesAreBelowOne() public {
-        bytes32 next = _wideRun();
+        RunId next = _wideRun();
         RunParams memory p = params();
         p.minWorkers = 0;
         _inconsistentIn(next, p, "minWorkers");
@@ -157,12 +158,12 @@ contract GovernRunTest is Fixture {
 
     function test_buildsComeAndGo() public {
         vm.startPrank(address(timelock));
-        runs.admitBuild(runId, "tpu", true);
-        yes(runs.isAdmitted(runId, "tpu"), "admitted");
-        runs.admitBuild(runId, "tpu", false);
-        yes(!runs.isAdmitted(runId, "tpu"), "refused");
+        runs.admitBuild(runId, Digest.wrap("tpu"), true);
+        yes(runs.isAdmitted(runId, Digest.wrap("tpu")), "admitted");
+        runs.admitBuild(runId, Digest.wrap("tpu"), false);
+        yes(!runs.isAdmitted(runId, Digest.wrap("tpu")), "refused");
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("build")));
-        runs.admitBuild(runId, 0, true);
+        runs.admitBuild(runId, Digest.wrap(0), true);
         vm.stopPrank();
     }
 
@@ -188,11 +189,11 @@ contract GovernRunTest is Fixture {
     }
 
     /// @dev A run whose bounds allow everything.
-    function _wideRun() private returns (bytes32) {
+    function _wideRun() private returns (RunId) {
         uint256[FIELDS] memory low;
         vm.startPrank(address(timelock));
         runs.setStatus(runId, Status.Finished);
-        bytes32 next = runs.registerRun(modelId, "wide", _config(low, ParameterTable.widest()));
+        RunId next = runs.registerRun(modelId, "wide", _config(low, ParameterTable.widest()));
         vm.stopPrank();
         return next;
     }
@@ -210,7 +211,7 @@ contract GovernRunTest is Fixture {
         _inconsistentIn(runId, p, rule);
     }
 
-    function _inconsistentIn(bytes32 id, RunParams memory p, bytes32 rule) private {
+    function _inconsistentIn(RunId id, RunParams memory p, bytes32 rule) private {
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryParamsInconsistent.selector, rule));
         vm.prank(address(timelock));
         runs.setParams(id, p);

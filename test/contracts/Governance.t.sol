@@ -5,6 +5,7 @@ import {IGovernor} from "@openzeppelin/contracts/governance/IGovernor.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
+import {RunId} from "../../contracts/interfaces/Ids.sol";
 import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
 import {IModelTimelock} from "../../contracts/interfaces/IModelTimelock.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
@@ -15,7 +16,7 @@ contract GovernanceTest is Fixture {
     address private constant BOB = address(0xb0b);
     address private constant CAROL = address(0xca401);
 
-    bytes32 private runId;
+    RunId private runId;
     address[] private targets;
     uint256[] private values;
     bytes[] private calls;

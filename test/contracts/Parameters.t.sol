@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {RunId} from "../../contracts/interfaces/Ids.sol";
 import {IRunRegistry, RunConfig} from "../../contracts/interfaces/IRunRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {RunParamsRules} from "../../contracts/libraries/RunParamsRules.sol";
@@ -9,7 +10,7 @@ import {FIELDS, ParameterTable} from "./support/ParameterTable.sol";
 
 /// @notice What the table of parameters says of new runs, held by the registry; and its rules against the vectors.
 contract ParametersTest is Fixture {
-    bytes32 private runId;
+    RunId private runId;
     uint256[FIELDS] private min;
     uint256[FIELDS] private first;
     uint256[FIELDS] private max;

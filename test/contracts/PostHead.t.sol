@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {ICheckpointRegistry} from "../../contracts/interfaces/ICheckpointRegistry.sol";
 import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {Head} from "../../contracts/interfaces/Statements.sol";
@@ -9,8 +10,8 @@ import {Fixture} from "./support/Fixture.sol";
 import {Vm} from "./support/Vm.sol";
 
 contract PostHeadTest is Fixture {
-    bytes32 private runId;
-    bytes32 private genesis;
+    RunId private runId;
+    HeadHash private genesis;
 
     function setUp() public override {
         super.setUp();
@@ -19,7 +20,7 @@ contract PostHeadTest is Fixture {
     }
 
     function test_aHeadIsTheHashOfItsFields() public {
-        bytes32 head = _post(genesis, 1, "digest");
+        HeadHash head = _post(genesis, 1, "digest");
         Head memory expected = Head({
             chainId: block.chainid,
             registry: address(checkpoints),
@@ -28,11 +29,11 @@ contract PostHeadTest is Fixture {
             sequence: 1,
             round: 1,
             paramsVersion: 1,
-            checkpointDigest: "digest",
+            checkpointDigest: Digest.wrap("digest"),
             receiptsRoot: "receipts"
         });
         eq(head, ProtocolHashes.hashHead(expected), "head");
-        (bytes32 current, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
+        (HeadHash current, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
         eq(current, head, "current");
         eq(sequence, 1, "sequence");
         eq(round, 1, "round");
@@ -40,12 +41,12 @@ contract PostHeadTest is Fixture {
 
     function test_theEventCarriesEveryField() public {
         vm.recordLogs();
-        bytes32 head = _post(genesis, 3, "digest");
+        HeadHash head = _post(genesis, 3, "digest");
         Vm.Log[] memory logs = vm.getRecordedLogs();
         eq(logs.length, 1, "one event");
         eq(logs[0].topics[0], ICheckpointRegistry.HeadPosted.selector, "event");
-        eq(logs[0].topics[1], runId, "run");
-        eq(logs[0].topics[2], head, "head");
+        eq(logs[0].topics[1], RunId.unwrap(runId), "run");
+        eq(logs[0].topics[2], HeadHash.unwrap(head), "head");
         eq(
             keccak256(logs[0].data),
             keccak256(abi.encode(genesis, uint64(1), uint64(3), uint32(1), bytes32("digest"), bytes32("receipts"))),
@@ -55,7 +56,7 @@ contract PostHeadTest is Fixture {
     }
 
     function test_sequenceGoesUpByOneThoughRoundsMaySkip() public {
-        bytes32 head = _post(genesis, 5, "five");
+        HeadHash head = _post(genesis, 5, "five");
         _post(head, 9, "nine");
         (, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
         eq(sequence, 2, "sequence");
@@ -63,25 +64,25 @@ contract PostHeadTest is Fixture {
     }
 
     function test_postingTheCurrentHeadAgainSucceedsAndChangesNothing() public {
-        bytes32 head = _post(genesis, 1, "digest");
+        HeadHash head = _post(genesis, 1, "digest");
         vm.recordLogs();
         eq(_post(genesis, 1, "digest"), head, "same head");
         vm.prank(address(0xdead));
-        eq(checkpoints.post(runId, genesis, 1, 1, "digest", "receipts"), head, "whoever asks");
+        eq(checkpoints.post(runId, genesis, 1, 1, Digest.wrap("digest"), "receipts"), head, "whoever asks");
         eq(vm.getRecordedLogs().length, 0, "no event");
         (, uint64 sequence, ) = checkpoints.headOf(runId);
         eq(sequence, 1, "sequence");
     }
 
     function test_aStaleParentIsRefused() public {
-        bytes32 head = _post(genesis, 1, "digest");
+        HeadHash head = _post(genesis, 1, "digest");
         _stale(genesis, head, 1, "another digest");
         _stale(genesis, head, 2, "digest");
-        _stale("elsewhere", head, 2, "digest");
+        _stale(HeadHash.wrap("elsewhere"), head, 2, "digest");
     }
 
     function test_aFakeHeadOfAStolenKeyDoesNotBecomeTheTrueOne() public {
-        bytes32 fake = _post(genesis, 1, "fake");
+        HeadHash fake = _post(genesis, 1, "fake");
         _stale(genesis, fake, 1, "true");
         vm.prank(address(timelock));
         runs.setPoster(runId, address(0x600d));
@@ -89,9 +90,9 @@ contract PostHeadTest is Fixture {
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryNotPoster.selector, runId, POSTER)
         );
         vm.prank(POSTER);
-        checkpoints.post(runId, fake, 2, 1, "fake again", "receipts");
+        checkpoints.post(runId, fake, 2, 1, Digest.wrap("fake again"), "receipts");
         vm.prank(address(0x600d));
-        checkpoints.post(runId, fake, 2, 1, "true", "receipts");
+        checkpoints.post(runId, fake, 2, 1, Digest.wrap("true"), "receipts");
     }
 
     function test_onlyThePosterPosts() public {
@@ -101,16 +102,16 @@ contract PostHeadTest is Fixture {
                 abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryNotPoster.selector, runId, others[i])
             );
             vm.prank(others[i]);
-            checkpoints.post(runId, genesis, 1, 1, "digest", "receipts");
+            checkpoints.post(runId, genesis, 1, 1, Digest.wrap("digest"), "receipts");
         }
     }
 
     function test_unknownRunsTakeNoHeads() public {
         vm.expectRevert(
-            abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryNotPoster.selector, bytes32("none"), POSTER)
+            abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryNotPoster.selector, NO_RUN, POSTER)
         );
         vm.prank(POSTER);
-        checkpoints.post("none", 0, 1, 1, "digest", "receipts");
+        checkpoints.post(NO_RUN, HeadHash.wrap(0), 1, 1, Digest.wrap("digest"), "receipts");
     }
 
     function test_pausedAndFinishedRunsTakeNoHeads() public {
@@ -120,12 +121,12 @@ contract PostHeadTest is Fixture {
             runs.setStatus(runId, closed[i]);
             vm.expectRevert(abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryRunNotOpen.selector, runId));
             vm.prank(POSTER);
-            checkpoints.post(runId, genesis, 1, 1, "digest", "receipts");
+            checkpoints.post(runId, genesis, 1, 1, Digest.wrap("digest"), "receipts");
         }
     }
 
     function test_theRoundRises() public {
-        bytes32 head = _post(genesis, 2, "digest");
+        HeadHash head = _post(genesis, 2, "digest");
         for (uint64 round = 0; round <= 2; ++round) {
             vm.expectRevert(
                 abi.encodeWithSelector(
@@ -136,7 +137,7 @@ contract PostHeadTest is Fixture {
                 )
             );
             vm.prank(POSTER);
-            checkpoints.post(runId, head, round, 1, "next", "receipts");
+            checkpoints.post(runId, head, round, 1, Digest.wrap("next"), "receipts");
         }
     }
 
@@ -147,38 +148,38 @@ contract PostHeadTest is Fixture {
                 abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryUnknownParams.selector, runId, versions[i])
             );
             vm.prank(POSTER);
-            checkpoints.post(runId, genesis, 1, versions[i], "digest", "receipts");
+            checkpoints.post(runId, genesis, 1, versions[i], Digest.wrap("digest"), "receipts");
         }
         vm.prank(address(timelock));
         runs.setParams(runId, params());
         vm.prank(POSTER);
-        checkpoints.post(runId, genesis, 1, 2, "digest", "receipts");
+        checkpoints.post(runId, genesis, 1, 2, Digest.wrap("digest"), "receipts");
     }
 
     function test_aCheckpointNeedsADigest() public {
         vm.expectRevert(abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryDigestMissing.selector, runId));
         vm.prank(POSTER);
-        checkpoints.post(runId, genesis, 1, 1, 0, "receipts");
+        checkpoints.post(runId, genesis, 1, 1, Digest.wrap(0), "receipts");
     }
 
     function test_aForkHasOtherHeads() public {
-        bytes32 head = _post(genesis, 1, "digest");
+        HeadHash head = _post(genesis, 1, "digest");
         vm.chainId(99);
-        bytes32 next = _post(head, 2, "two");
-        Head memory expected = Head(99, address(checkpoints), head, runId, 2, 2, 1, "two", "receipts");
+        HeadHash next = _post(head, 2, "two");
+        Head memory expected = Head(99, address(checkpoints), head, runId, 2, 2, 1, Digest.wrap("two"), "receipts");
         eq(next, ProtocolHashes.hashHead(expected), "bound to the chain");
     }
 
-    function _post(bytes32 parent, uint64 round, bytes32 digest) private returns (bytes32) {
+    function _post(HeadHash parent, uint64 round, bytes32 digest) private returns (HeadHash) {
         vm.prank(POSTER);
-        return checkpoints.post(runId, parent, round, 1, digest, "receipts");
+        return checkpoints.post(runId, parent, round, 1, Digest.wrap(digest), "receipts");
     }
 
-    function _stale(bytes32 parent, bytes32 current, uint64 round, bytes32 digest) private {
+    function _stale(HeadHash parent, HeadHash current, uint64 round, bytes32 digest) private {
         vm.expectRevert(
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryStaleParent.selector, runId, parent, current)
         );
         vm.prank(POSTER);
-        checkpoints.post(runId, parent, round, 1, digest, "receipts");
+        checkpoints.post(runId, parent, round, 1, Digest.wrap(digest), "receipts");
     }
 }

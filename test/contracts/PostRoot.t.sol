@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Digest, HeadHash, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {IComputeRewards, RewardRoot} from "../../contracts/interfaces/IComputeRewards.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
@@ -44,8 +45,8 @@ contract PostRootTest is Fixture {
     function test_unknownModelsTakeNoRoot() public {
         afterEpoch(1);
         Attestation memory a = attest(1, "root", 1);
-        a.modelId = "none";
-        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsUnknownModel.selector, bytes32("none")));
+        a.modelId = NO_MODEL;
+        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsUnknownModel.selector, NO_MODEL));
     }
 
     function test_theDeadlineHasNotPassed() public {
@@ -211,10 +212,10 @@ contract PostRootTest is Fixture {
         bytes[] memory signatures = signedBy(quorum(), digestOf(signed));
         Attestation memory a = abi.decode(abi.encode(signed), (Attestation));
         field = uint8(bound(field, 0, 6));
-        if (field == 0) a.runId ^= bytes32(uint256(1) << (bit % 256));
-        if (field == 1) a.epochDigest ^= bytes32(uint256(1) << (bit % 256));
-        if (field == 2) a.head ^= bytes32(uint256(1) << (bit % 256));
-        if (field == 3) a.root ^= bytes32(uint256(1) << (bit % 256));
+        if (field == 0) a.runId = RunId.wrap(_flip(RunId.unwrap(a.runId), bit));
+        if (field == 1) a.epochDigest = Digest.wrap(_flip(Digest.unwrap(a.epochDigest), bit));
+        if (field == 2) a.head = HeadHash.wrap(_flip(HeadHash.unwrap(a.head), bit));
+        if (field == 3) a.root = _flip(a.root, bit);
         if (field == 4) a.totalCumulative = bound(bit, 11, COMPUTE_BUDGET);
         if (field == 5) a.deadline += uint64(DELAY * bound(bit, 1, 100));
         if (field == 6) (a.epoch, a.deadline) = (2, a.deadline - EPOCH * 3 + DELAY * 4);
@@ -224,7 +225,7 @@ contract PostRootTest is Fixture {
     }
 
     function test_signaturesForAnotherModelDoNotCount() public {
-        bytes32 mine = modelId;
+        ModelId mine = modelId;
         modelId = registry.createModel(modelConfig(), "twin");
         afterEpoch(1);
         Attestation memory a = attest(1, "root", 1);
@@ -243,6 +244,10 @@ contract PostRootTest is Fixture {
         rewards.postRoot(a, signatures);
         vm.chainId(31337);
         rewards.postRoot(a, signatures);
+    }
+
+    function _flip(bytes32 word, uint256 bit) private pure returns (bytes32) {
+        return word ^ bytes32(uint256(1) << (bit % 256));
     }
 
     function _refused(Attestation memory a, bytes memory reason) private {

@@ -87,8 +87,8 @@ contract QuorumTest is Fixture {
         bytes[] memory signatures = signedBy(quorum(), DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
         validators.requireQuorum(modelId, 2, DIGEST, signatures);
-        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, bytes32("none"), 1));
-        validators.countSigners("none", 1, DIGEST, signatures);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, NO_MODEL, 1));
+        validators.countSigners(NO_MODEL, 1, DIGEST, signatures);
     }
 
     function test_rulingsAreSignedInThisContractsDomain() public {

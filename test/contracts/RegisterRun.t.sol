@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, HeadHash, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {ICheckpointRegistry} from "../../contracts/interfaces/ICheckpointRegistry.sol";
 import {IRunRegistry, Run, RunConfig, Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
@@ -10,20 +11,20 @@ import {Fixture} from "./support/Fixture.sol";
 
 contract RegisterRunTest is Fixture {
     function test_theOrganiserRegistersTheFirstRun() public {
-        bytes32 runId = registerRun();
-        eq(runId, keccak256(abi.encode(block.chainid, address(runs), modelId, bytes32("run"))), "id");
+        RunId runId = registerRun();
+        eq(RunId.unwrap(runId), keccak256(abi.encode(block.chainid, address(runs), modelId, bytes32("run"))), "id");
         eq(runs.runIdOf(modelId, "run"), runId, "runIdOf");
         eq(runs.openRunOf(modelId), runId, "open run");
         eq(runs.runCountOf(modelId), 1, "count");
         Run memory run = runs.runOf(runId);
         eq(run.modelId, modelId, "model");
-        eq(run.definition, "definition", "definition");
+        eq(run.definition, Digest.wrap("definition"), "definition");
         eq(run.poster, POSTER, "poster");
         eq(run.fragments, 4, "fragments");
         eq(run.version, 1, "version");
         yes(run.status == Status.Open, "open");
-        yes(runs.isAdmitted(runId, "cpu") && runs.isAdmitted(runId, "gpu"), "builds");
-        yes(!runs.isAdmitted(runId, "tpu"), "no other");
+        yes(runs.isAdmitted(runId, Digest.wrap("cpu")) && runs.isAdmitted(runId, Digest.wrap("gpu")), "builds");
+        yes(!runs.isAdmitted(runId, Digest.wrap("tpu")), "no other");
         (RunParams memory min, RunParams memory max) = runs.boundsOf(runId);
         eq(keccak256(abi.encode(min, max)), keccak256(abi.encode(minParams(), maxParams())), "bounds");
         eq(keccak256(abi.encode(runs.paramsOf(runId, 1))), keccak256(abi.encode(params())), "params");
@@ -41,13 +42,13 @@ contract RegisterRunTest is Fixture {
 
     function test_nobodyRegistersForAnUnknownModel() public {
         RunConfig memory config = runConfig();
-        vm.expectRevert(unauthorised("unknown", ORGANISER));
+        vm.expectRevert(unauthorised(NO_MODEL, ORGANISER));
         vm.prank(ORGANISER);
-        runs.registerRun("unknown", "run", config);
+        runs.registerRun(NO_MODEL, "run", config);
     }
 
     function test_theTimelockRegistersEveryLaterRun() public {
-        bytes32 first = registerRun();
+        RunId first = registerRun();
         RunConfig memory config = runConfig();
         vm.startPrank(address(timelock));
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunOpen.selector, modelId, first));
@@ -56,7 +57,7 @@ contract RegisterRunTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunOpen.selector, modelId, first));
         runs.registerRun(modelId, "next", config);
         runs.setStatus(first, Status.Finished);
-        eq(runs.openRunOf(modelId), 0, "none open");
+        eq(runs.openRunOf(modelId), RunId.wrap(0), "none open");
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunExists.selector, first));
         runs.registerRun(modelId, "run", config);
         vm.stopPrank();
@@ -66,23 +67,23 @@ contract RegisterRunTest is Fixture {
         runs.registerRun(modelId, "next", config);
 
         vm.prank(address(timelock));
-        bytes32 next = runs.registerRun(modelId, "next", config);
+        RunId next = runs.registerRun(modelId, "next", config);
         eq(runs.openRunOf(modelId), next, "open");
         eq(runs.runCountOf(modelId), 2, "count");
     }
 
     function test_checkpointZeroIsRecorded() public {
-        bytes32 runId = registerRun();
-        (bytes32 head, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
+        RunId runId = registerRun();
+        (HeadHash head, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
         Head memory expected = Head({
             chainId: block.chainid,
             registry: address(checkpoints),
-            parentHead: 0,
+            parentHead: HeadHash.wrap(0),
             runId: runId,
             sequence: 0,
             round: 0,
             paramsVersion: 1,
-            checkpointDigest: "checkpoint 0",
+            checkpointDigest: Digest.wrap("checkpoint 0"),
             receiptsRoot: 0
         });
         eq(head, ProtocolHashes.hashHead(expected), "head");
@@ -94,16 +95,16 @@ contract RegisterRunTest is Fixture {
         vm.expectRevert(
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOnlyRunRegistry.selector, address(this))
         );
-        checkpoints.open("run", "digest");
+        checkpoints.open(RunId.wrap("run"), Digest.wrap("digest"));
         vm.expectRevert(
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOnlyRunRegistry.selector, address(this))
         );
-        checkpoints.update("run", address(this), true, 1);
+        checkpoints.update(RunId.wrap("run"), address(this), true, 1);
     }
 
     function test_whatMustNotBeZeroIsNot() public {
         RunConfig memory config = runConfig();
-        config.definition = 0;
+        config.definition = Digest.wrap(0);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("definition")));
         config = runConfig();
         config.fragments = 0;
@@ -112,10 +113,10 @@ contract RegisterRunTest is Fixture {
         config.poster = address(0);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("poster")));
         config = runConfig();
-        config.builds[1] = 0;
+        config.builds[1] = Digest.wrap(0);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryZero.selector, bytes32("build")));
         config = runConfig();
-        config.initialCheckpoint = 0;
+        config.initialCheckpoint = Digest.wrap(0);
         _refused(
             config,
             abi.encodeWithSelector(
@@ -127,18 +128,18 @@ contract RegisterRunTest is Fixture {
 
     function test_buildsAreOneToSixteen() public {
         RunConfig memory config = runConfig();
-        config.builds = new bytes32[](0);
+        config.builds = new Digest[](0);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryBuildCount.selector, 0));
-        config.builds = new bytes32[](17);
+        config.builds = new Digest[](17);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryBuildCount.selector, 17));
     }
 
     function test_unknownRunsAreRefused() public {
-        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, bytes32("none")));
-        runs.runOf("none");
-        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, bytes32("none")));
-        runs.setPoster("none", POSTER);
-        eq(runs.versionAt("none", uint48(block.timestamp)), 0, "no version");
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
+        runs.runOf(NO_RUN);
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
+        runs.setPoster(NO_RUN, POSTER);
+        eq(runs.versionAt(NO_RUN, uint48(block.timestamp)), 0, "no version");
     }
 
     function _refused(RunConfig memory config, bytes memory reason) private {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Emission} from "../../contracts/emission/Emission.sol";
+import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {ModelShares} from "../../contracts/models/ModelShares.sol";
 import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
@@ -30,7 +31,7 @@ contract RewardsHandler is Fixture {
         setUp();
     }
 
-    function views() external view returns (bytes32, address, address, address) {
+    function views() external view returns (ModelId, address, address, address) {
         return (modelId, address(rewards), address(emission), address(shares));
     }
 
@@ -160,7 +161,7 @@ contract RewardsInvariants is Fixture {
 
     /// @dev Numbered as in the design. A revert fails the run, so that what is due can always be activated and claimed (27).
     function invariant_rewardsKeepTheirPromises() external {
-        (bytes32 id, address rewards_, address emission_, address shares_) = handler.views();
+        (ModelId id, address rewards_, address emission_, address shares_) = handler.views();
         (modelId, rewards, emission, shares) = (
             id,
             ComputeRewards(rewards_),

@@ -4,6 +4,8 @@ pragma solidity ^0.8.30;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {HeadHash, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
+import {Schedule} from "../../contracts/interfaces/IModelRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {
     Ack,
@@ -15,6 +17,7 @@ import {
     Ruling,
     Verdict
 } from "../../contracts/interfaces/Statements.sol";
+import {Epochs} from "../../contracts/libraries/Epochs.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
 import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
 import {RunRegistry} from "../../contracts/training/RunRegistry.sol";
@@ -91,7 +94,11 @@ contract VectorsTest is Fixture {
         for (uint256 i = 0; i < 5; ++i) {
             string memory key = string.concat(".head.cases[", _digit(i), "]");
             Head memory head = abi.decode(vm.parseJsonBytes(json, string.concat(key, ".encoded")), (Head));
-            eq(ProtocolHashes.hashHead(head), vm.parseJsonBytes32(json, string.concat(key, ".head")), "head");
+            eq(
+                HeadHash.unwrap(ProtocolHashes.hashHead(head)),
+                vm.parseJsonBytes32(json, string.concat(key, ".head")),
+                "head"
+            );
         }
     }
 
@@ -112,9 +119,9 @@ contract VectorsTest is Fixture {
         for (uint256 tree = 0; tree < 4; ++tree) {
             for (uint256 i = 0; i <= tree; ++i) {
                 (bytes memory encoded, string memory key) = _leaf("reward", tree, i);
-                (uint8 kind, bytes32 id, address account, uint256 cumulative) = abi.decode(
+                (uint8 kind, ModelId id, address account, uint256 cumulative) = abi.decode(
                     encoded,
-                    (uint8, bytes32, address, uint256)
+                    (uint8, ModelId, address, uint256)
                 );
                 _inTree("reward", tree, key, ProtocolHashes.rewardLeaf(kind, id, account, cumulative));
             }
@@ -149,14 +156,29 @@ contract VectorsTest is Fixture {
             address models = vm.parseJsonAddress(json, string.concat(key, ".modelRegistry"));
             address runs_ = vm.parseJsonAddress(json, string.concat(key, ".runRegistry"));
             bytes32 salt = vm.parseJsonBytes32(json, string.concat(key, ".salt"));
-            bytes32 id = vm.parseJsonBytes32(json, string.concat(key, ".modelId"));
+            ModelId id = ModelId.wrap(vm.parseJsonBytes32(json, string.concat(key, ".modelId")));
             vm.etch(models, address(registry).code);
             vm.etch(runs_, address(runs).code);
             vm.chainId(i == 0 ? 31337 : 1);
             address sender = vm.parseJsonAddress(json, string.concat(key, ".sender"));
             eq(ModelRegistry(models).modelIdOf(sender, salt), id, "model");
-            bytes32 run = vm.parseJsonBytes32(json, string.concat(key, ".runId"));
+            RunId run = RunId.wrap(vm.parseJsonBytes32(json, string.concat(key, ".runId")));
             eq(RunRegistry(runs_).runIdOf(id, salt), run, "run");
+        }
+    }
+
+    function test_epochs() public view {
+        for (uint256 i = 0; i < 3; ++i) {
+            string memory key = string.concat(".epochs[", _digit(i), "]");
+            Schedule memory schedule;
+            schedule.start = uint48(_number(key, ".start"));
+            schedule.epochLength = uint32(_number(key, ".epochLength"));
+            for (uint256 j = 0; j < 9; ++j) {
+                string memory at = string.concat(key, ".cases[", _digit(j), "]");
+                uint256 epoch = _number(at, ".epoch");
+                eq(Epochs.at(schedule, _number(at, ".time")), epoch, "epoch");
+                eq(Epochs.end(schedule, epoch), _number(at, ".end"), "end");
+            }
         }
     }
 
@@ -211,6 +233,10 @@ contract VectorsTest is Fixture {
 
     function _case(string memory name, uint256 i) private pure returns (string memory) {
         return string.concat(".structs.", name, ".cases[", _digit(i), "]");
+    }
+
+    function _number(string memory key, string memory field) private view returns (uint256) {
+        return vm.parseJsonUint(json, string.concat(key, field));
     }
 
     function _digit(uint256 i) private pure returns (string memory) {

@@ -126,6 +126,16 @@ describe("ids", () => {
   });
 });
 
+describe("epochs", () => {
+  it.each(vectors.epochs)("of $epochLength seconds from $start on", ({ start, epochLength, cases }) => {
+    const clock = { start: Number(start), epochLength: Number(epochLength) };
+    for (const { time, epoch, end } of cases) {
+      expect(protocol.epochAt(clock, Number(time))).toBe(Number(epoch));
+      expect(protocol.endOfEpoch(clock, Number(epoch))).toBe(Number(end));
+    }
+  });
+});
+
 describe("trees", () => {
   const { receipt, reward, commitment } = vectors.leaves;
 

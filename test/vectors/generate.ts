@@ -124,6 +124,23 @@ function idVectors() {
   });
 }
 
+/** Epochs walked one by one, without the formula: the second before the first, then first and last second of some. */
+function epochVectors() {
+  return [
+    { start: 1_800_000_000, epochLength: 16 },
+    { start: 1, epochLength: 1 },
+    { start: 1_764_201_600, epochLength: 86_400 },
+  ].map(({ start, epochLength }) => {
+    const cases = [{ time: String(start - 1), epoch: "0", end: String(start) }];
+    for (let epoch = 1, begin = start; epoch <= 400; epoch++, begin += epochLength) {
+      const end = begin + epochLength;
+      for (const time of [1, 2, 3, 400].includes(epoch) ? [begin, end - 1] : [])
+        cases.push({ time: String(time), epoch: String(epoch), end: String(end) });
+    }
+    return { start: String(start), epochLength: String(epochLength), cases };
+  });
+}
+
 const treeSizes = [1, 2, 3, 4, 7, 33];
 const numbers = (size: number): number[] => Array.from({ length: size }, (_, index) => index);
 
@@ -435,6 +452,7 @@ export async function buildVectors() {
     structs: Object.fromEntries(entries),
     head: headVector(),
     ids: idVectors(),
+    epochs: epochVectors(),
     leaves: leafVectors(),
     sortitions: sortitionVectors(),
     runParams: runParamsVector(),

@@ -10,6 +10,7 @@ export * from "./contribution.ts";
 export * from "./digest.ts";
 export * from "./documents.ts";
 export * from "./epochDocuments.ts";
+export * from "./epochs.ts";
 export * from "./fields.ts";
 export * from "./head.ts";
 export * from "./ids.ts";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Digest, HeadHash, ModelId, RunId} from "../../../contracts/interfaces/Ids.sol";
 import {Vm} from "./Vm.sol";
 
 /// @notice Checks that revert with both sides of what should have been equal.
@@ -18,6 +19,22 @@ abstract contract Assertions {
 
     function eq(bytes32 actual, bytes32 expected, string memory what) internal pure {
         if (actual != expected) revert DiffersBytes32(what, actual, expected);
+    }
+
+    function eq(ModelId actual, ModelId expected, string memory what) internal pure {
+        eq(ModelId.unwrap(actual), ModelId.unwrap(expected), what);
+    }
+
+    function eq(RunId actual, RunId expected, string memory what) internal pure {
+        eq(RunId.unwrap(actual), RunId.unwrap(expected), what);
+    }
+
+    function eq(HeadHash actual, HeadHash expected, string memory what) internal pure {
+        eq(HeadHash.unwrap(actual), HeadHash.unwrap(expected), what);
+    }
+
+    function eq(Digest actual, Digest expected, string memory what) internal pure {
+        eq(Digest.unwrap(actual), Digest.unwrap(expected), what);
     }
 
     function eq(address actual, address expected, string memory what) internal pure {

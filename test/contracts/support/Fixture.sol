@@ -7,6 +7,7 @@ import {DeterministicDeployer} from "../../../contracts/deployment/Deterministic
 import {Emission} from "../../../contracts/emission/Emission.sol";
 import {ModelGovernor} from "../../../contracts/governance/ModelGovernor.sol";
 import {ModelTimelock} from "../../../contracts/governance/ModelTimelock.sol";
+import {Digest, HeadHash, ModelId, RunId} from "../../../contracts/interfaces/Ids.sol";
 import {GovernorConfig, Limits, ModelConfig} from "../../../contracts/interfaces/IModelRegistry.sol";
 import {IModelAuthority} from "../../../contracts/interfaces/IModelAuthority.sol";
 import {RunConfig} from "../../../contracts/interfaces/IRunRegistry.sol";
@@ -28,6 +29,8 @@ abstract contract Fixture is Assertions {
     uint32 internal constant WINDOW = 4;
     uint128 internal constant BUDGET = 1_000e18;
     uint256 internal constant EPOCHS_PER_YEAR = 1_971_000;
+    ModelId internal constant NO_MODEL = ModelId.wrap("none");
+    RunId internal constant NO_RUN = RunId.wrap("none");
     address internal constant ORGANISER = address(0x0463);
     address internal constant POSTER = address(0x9057);
 
@@ -42,7 +45,7 @@ abstract contract Fixture is Assertions {
     Emission internal emission;
     ComputeRewards internal rewards;
 
-    bytes32 internal modelId;
+    ModelId internal modelId;
     ModelShares internal shares;
     ModelGovernor internal governor;
     ModelTimelock internal timelock;
@@ -157,7 +160,7 @@ abstract contract Fixture is Assertions {
         for (uint256 i = 0; i < list.length; ++i) addresses[i] = vm.addr(list[i]);
     }
 
-    function unauthorised(bytes32 id, address caller) internal pure returns (bytes memory) {
+    function unauthorised(ModelId id, address caller) internal pure returns (bytes memory) {
         return abi.encodeWithSelector(IModelAuthority.ModelAuthorityUnauthorized.selector, id, caller);
     }
 
@@ -202,19 +205,19 @@ abstract contract Fixture is Assertions {
     }
 
     function runConfig() internal pure returns (RunConfig memory config) {
-        config.definition = "definition";
-        config.initialCheckpoint = "checkpoint 0";
+        config.definition = Digest.wrap("definition");
+        config.initialCheckpoint = Digest.wrap("checkpoint 0");
         config.fragments = 4;
         config.poster = POSTER;
-        config.builds = new bytes32[](2);
-        config.builds[0] = "cpu";
-        config.builds[1] = "gpu";
+        config.builds = new Digest[](2);
+        config.builds[0] = Digest.wrap("cpu");
+        config.builds[1] = Digest.wrap("gpu");
         config.params = params();
         config.min = minParams();
         config.max = maxParams();
     }
 
-    function registerRun() internal returns (bytes32) {
+    function registerRun() internal returns (RunId) {
         vm.prank(ORGANISER);
         return runs.registerRun(modelId, "run", runConfig());
     }
@@ -224,10 +227,10 @@ abstract contract Fixture is Assertions {
     /// @dev An attestation that the contract accepts once the epoch is over.
     function attest(uint64 epoch, bytes32 root, uint256 total) internal view returns (Attestation memory a) {
         a.modelId = modelId;
-        a.runId = "run id";
+        a.runId = RunId.wrap("run id");
         a.epoch = epoch;
-        a.epochDigest = "epoch digest";
-        a.head = "head";
+        a.epochDigest = Digest.wrap("epoch digest");
+        a.head = HeadHash.wrap("head");
         a.previousRoot = rewards.active(modelId).root;
         a.root = root;
         a.totalCumulative = total;

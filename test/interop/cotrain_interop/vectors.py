@@ -10,7 +10,7 @@ import numpy
 
 from . import diloco, trees
 from .base import cid_of, digest_of_json, canonical, encode, equal, keccak, parse_json, sha256, tohex, unhex
-from .facts import HEAD_TYPE, drawn_fragment
+from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
 from .screening import WHOLE, Gate, Payload, Screening
@@ -24,6 +24,7 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
         "structs": _structs,
         "head": _heads,
         "ids": _ids,
+        "epochs": _epochs,
         "leaves": _leaves,
         "sortitions": _sortitions,
         "runParams": _params,
@@ -83,6 +84,15 @@ def _ids(_: Spec, vectors: list[dict]) -> int:
         values = [case["chainId"], case["runRegistry"], case["modelId"], case["salt"]]
         equal("a run's id", tohex(keccak(encode(["uint256", "address", "bytes32", "bytes32"], values))), case["runId"])
     return len(vectors)
+
+
+def _epochs(_: Spec, vectors: list[dict]) -> int:
+    for vector in vectors:
+        schedule = Schedule(int(vector["start"]), int(vector["epochLength"]), 1, 1)
+        for case in vector["cases"]:
+            equal("an epoch", schedule.epoch_of(int(case["time"])), int(case["epoch"]))
+            equal("the end of an epoch", schedule.end_of(int(case["epoch"])), int(case["end"]))
+    return sum(len(vector["cases"]) for vector in vectors)
 
 
 def _leaves(_: Spec, vectors: dict) -> int:

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @title Protocol
+/// @notice Constants that several contracts share.
+library Protocol {
+    /// @dev Name and version of every EIP-712 domain.
+    string internal constant NAME = "Cotrain";
+    string internal constant VERSION = "1";
+
+    /// @dev Basis points of a whole.
+    uint256 internal constant BPS = 10_000;
+}
