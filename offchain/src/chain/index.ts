@@ -20,6 +20,5 @@ export { type ChainConnection, chainError, connect, noRpc } from "./connection.t
 export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
-export { endOfEpoch, epochAt } from "./schedule.ts";
 export { createReader } from "./reader.ts";
 export { type WalletChain, walletOn } from "./wallet.ts";

@@ -8,6 +8,7 @@ import type {
   Attestation,
   ContractAddresses,
   Digest,
+  EpochClock,
   HeadHash,
   Hex,
   ModelId,
@@ -65,10 +66,7 @@ export interface RunRecord {
 }
 
 /** A model's clock. */
-export interface ModelSchedule {
-  /** Chain time of the model's creation. */
-  readonly start: number;
-  readonly epochLength: number;
+export interface ModelSchedule extends EpochClock {
   readonly postingDelay: number;
   /** Seconds between posting a root and its activation. */
   readonly window: number;

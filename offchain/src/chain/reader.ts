@@ -32,6 +32,8 @@ import {
   asRunId,
   type ContractAddresses,
   type Digest,
+  endOfEpoch,
+  epochAt,
   type Hex,
   type ModelId,
   rewardKind,
@@ -41,7 +43,6 @@ import {
 
 import { RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
-import { endOfEpoch, epochAt } from "./schedule.ts";
 import { createHistory, type History } from "./history.ts";
 import type {
   ActivatedRoot,

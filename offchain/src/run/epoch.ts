@@ -14,6 +14,8 @@ import {
   type EpochHead,
   EpochInputs,
   EpochManifest,
+  endOfEpoch,
+  epochAt,
   fromWire,
   type Hex,
   MAX_MANIFEST_BYTES,
@@ -32,14 +34,7 @@ import {
 import { RetryableError, UserError } from "../base/index.ts";
 import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
 import { DocumentError, readJson } from "./published.ts";
-import {
-  type ChainReader,
-  endOfEpoch,
-  epochAt,
-  type ModelSchedule,
-  type PostedHead,
-  type RootView,
-} from "../chain/index.ts";
+import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
 import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult } from "./ports.ts";
 

@@ -1,7 +1,7 @@
 /** Follows the heads on-chain: which are to be judged, and what is forgotten when they are settled or the chain went back. */
-import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { type Address, epochAt, type Hex } from "@cotrain/sdk/protocol";
 
-import { epochAt, type PostedHead } from "../chain/index.ts";
+import type { PostedHead } from "../chain/index.ts";
 import type { Context, Link } from "./context.ts";
 
 /** What of the chain one look saw. */

@@ -2,9 +2,8 @@
  * What was judged may lose its documents afterwards, and nobody could compute its epoch any more, nor a later one: of heads that
  * no root covers a whole posting delay after their epoch, who said that they hold looks whether the documents are there.
  */
-import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
+import { type Address, endOfEpoch, epochAt, type Hex, type RunId } from "@cotrain/sdk/protocol";
 
-import { endOfEpoch, epochAt } from "../chain/index.ts";
 import { readHeadDocuments, type RunDocuments, runDocuments } from "../run/index.ts";
 import { isAgainst } from "./attest.ts";
 import { findingOf } from "./checks/aggregate.ts";

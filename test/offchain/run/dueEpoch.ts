@@ -1,7 +1,7 @@
 /** The newest epoch that is over, lies above the active root's and has heads; undefined without one or while a root is pending. */
-import type { ModelId } from "@cotrain/sdk/protocol";
+import { epochAt, type ModelId } from "@cotrain/sdk/protocol";
 
-import { type ChainReader, epochAt } from "../../../offchain/src/chain/index.ts";
+import type { ChainReader } from "../../../offchain/src/chain/index.ts";
 
 export async function dueEpoch(reader: ChainReader, modelId: ModelId): Promise<number | undefined> {
   if (await reader.pendingRoot(modelId)) return undefined;

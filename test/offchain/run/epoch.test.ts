@@ -4,6 +4,7 @@ import {
   digestOfJson,
   domainFor,
   drawnFragment,
+  epochAt,
   sortitionSeed,
   rewardTree,
   type SignedVerdict,
@@ -15,7 +16,7 @@ import {
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { epochAt, type PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
   type EpochComputation,
   computeEpoch,
