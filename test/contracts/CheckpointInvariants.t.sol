@@ -7,6 +7,7 @@ import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {Head} from "../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
 import {Fixture} from "./support/Fixture.sol";
+import {Invariants} from "./support/Invariants.sol";
 import {Vm} from "./support/Vm.sol";
 
 /// @notice A run's life in any order: heads are posted and posted again, parameters, poster and status change, strangers
@@ -103,34 +104,23 @@ contract CheckpointHandler is Fixture {
     }
 }
 
-contract CheckpointInvariants is Fixture {
+contract CheckpointInvariants is Invariants {
     CheckpointHandler private handler;
-
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
 
     function setUp() public override {
         handler = new CheckpointHandler();
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    function targetSelectors() external view returns (FuzzSelector[] memory list) {
-        list = new FuzzSelector[](1);
-        list[0].addr = address(handler);
-        list[0].selectors = new bytes4[](7);
-        list[0].selectors[0] = CheckpointHandler.post.selector;
-        list[0].selectors[1] = CheckpointHandler.post.selector;
-        list[0].selectors[2] = CheckpointHandler.postByAStranger.selector;
-        list[0].selectors[3] = CheckpointHandler.postElsewhere.selector;
-        list[0].selectors[4] = CheckpointHandler.setParams.selector;
-        list[0].selectors[5] = CheckpointHandler.setPoster.selector;
-        list[0].selectors[6] = CheckpointHandler.pauseOrOpen.selector;
+    function target() internal view override returns (address, bytes4[] memory selectors) {
+        selectors = new bytes4[](7);
+        selectors[0] = CheckpointHandler.post.selector;
+        selectors[1] = CheckpointHandler.post.selector;
+        selectors[2] = CheckpointHandler.postByAStranger.selector;
+        selectors[3] = CheckpointHandler.postElsewhere.selector;
+        selectors[4] = CheckpointHandler.setParams.selector;
+        selectors[5] = CheckpointHandler.setPoster.selector;
+        selectors[6] = CheckpointHandler.pauseOrOpen.selector;
+        return (address(handler), selectors);
     }
 
     function invariant_theHeadIsRebuiltFromEvents() external view {

@@ -8,6 +8,7 @@ import {ModelShares} from "../../contracts/models/ModelShares.sol";
 import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
 import {RewardRoot} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Fixture} from "./support/Fixture.sol";
+import {Invariants} from "./support/Invariants.sol";
 import {Tree} from "./support/Tree.sol";
 
 /// @notice What a model lives through, in any order: time passes, budgets change, roots are posted, activated and
@@ -126,37 +127,26 @@ contract RewardsHandler is Fixture {
     }
 }
 
-contract RewardsInvariants is Fixture {
+contract RewardsInvariants is Invariants {
     RewardsHandler private handler;
-
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
 
     function setUp() public override {
         handler = new RewardsHandler();
         handler.pass(1);
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    function targetSelectors() external view returns (FuzzSelector[] memory list) {
-        list = new FuzzSelector[](1);
-        list[0].addr = address(handler);
-        list[0].selectors = new bytes4[](9);
-        list[0].selectors[0] = RewardsHandler.pass.selector;
-        list[0].selectors[1] = RewardsHandler.pass.selector;
-        list[0].selectors[2] = RewardsHandler.setBudget.selector;
-        list[0].selectors[3] = RewardsHandler.post.selector;
-        list[0].selectors[4] = RewardsHandler.activate.selector;
-        list[0].selectors[5] = RewardsHandler.claim.selector;
-        list[0].selectors[6] = RewardsHandler.claim.selector;
-        list[0].selectors[7] = RewardsHandler.delegate.selector;
-        list[0].selectors[8] = RewardsHandler.transfer.selector;
+    function target() internal view override returns (address, bytes4[] memory selectors) {
+        selectors = new bytes4[](9);
+        selectors[0] = RewardsHandler.pass.selector;
+        selectors[1] = RewardsHandler.pass.selector;
+        selectors[2] = RewardsHandler.setBudget.selector;
+        selectors[3] = RewardsHandler.post.selector;
+        selectors[4] = RewardsHandler.activate.selector;
+        selectors[5] = RewardsHandler.claim.selector;
+        selectors[6] = RewardsHandler.claim.selector;
+        selectors[7] = RewardsHandler.delegate.selector;
+        selectors[8] = RewardsHandler.transfer.selector;
+        return (address(handler), selectors);
     }
 
     /// @dev Numbered as in the design. A revert fails the run, so that what is due can always be activated and claimed (27).

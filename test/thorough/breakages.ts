@@ -46,7 +46,7 @@ export const breakages: readonly Breakage[] = [
     file: "offchain/src/coordinator/machine/epochs.ts",
     text: "    close(draft, event.epoch);\n",
     instead: "    for (const each of Object.keys(draft.openEpochs).map(Number)) close(draft, each);\n",
-    tests: ["test/offchain/coordinator/finality.test.ts"],
+    tests: ["test/offchain/coordinator/lies.test.ts"],
   },
   {
     name: "what a root that never was is said to cover is not opened again",
