@@ -95,10 +95,14 @@ export class TransactionRevertedError extends CotrainError {
 export class ChainReorganisedError extends CotrainError {
   override readonly name = "ChainReorganisedError";
 
-  constructor(block: bigint) {
+  /** Whether the node's newest block comes before it: it may merely lag behind the one that told of the block. */
+  readonly mayLag: boolean;
+
+  constructor(block: bigint, tip = block) {
     super("CHAIN_REORGANISED", `Block ${block} is not the one it was; read again from an earlier block.`, {
       retryable: true,
       details: { block: block.toString() },
     });
+    this.mayLag = tip < block;
   }
 }

@@ -19,7 +19,7 @@ import { createTestClient, createWalletClient, encodeEventTopics, http } from "v
 import { sendTransaction } from "viem/actions";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { createRandom } from "../../offchain/src/base/index.ts";
+import { createManualClock, createRandom } from "../../offchain/src/base/index.ts";
 import {
   type Chain,
   type ChainReader,
@@ -459,6 +459,46 @@ describe("an RPC that leaves events out of an answer", () => {
     expect((await other.headsSince(world.runId, 0)).at(-1)).toMatchObject({ anchoredAt: anchoredAt + 3_600 });
     other.forget(world.runId);
     expect(await other.headsSince(world.runId, 0)).toEqual(heads);
+  });
+
+  it("and names another time twice in a row is believed until it is asked once more, a minute later", async () => {
+    const clock = createManualClock();
+    const lied = await openReader({ ...world, rpcUrl: liar.url, retries: 0, clock });
+    const heads = await reader.headsSince(world.runId, 0);
+    const { blockHash, anchoredAt } = heads.at(-1)!;
+    const block = await world.client.request({ method: "eth_getBlockByHash", params: [blockHash, false] });
+    let left = 2;
+    const result = { ...block, timestamp: `0x${(anchoredAt - 1).toString(16)}` };
+    liar.instead = (method, [hash]) =>
+      method === "eth_getBlockByHash" && hash === blockHash && left-- > 0 ? { result } : undefined;
+    const told = async () => (await lied.headsSince(world.runId, 0)).at(-1)!.anchoredAt;
+    expect(await told()).toBe(anchoredAt - 1);
+    await clock.advance(59_000);
+    expect(await told()).toBe(anchoredAt - 1);
+    await clock.advance(1_000);
+    expect(await told()).toBe(anchoredAt);
+    await clock.advance(60_000);
+    expect(await lied.headsSince(world.runId, 0)).toEqual(heads);
+  });
+
+  it("lags one block behind for a moment has nothing read anew", async () => {
+    const lied = await begin();
+    const heads = await lied.headsSince(world.runId, 0);
+    const tip = await world.client.request({ method: "eth_getBlockByNumber", params: ["latest", false] });
+    const params: [`0x${string}`, boolean] = [`0x${(Number(tip!.number) - 1).toString(16)}`, false];
+    const result = await world.client.request({ method: "eth_getBlockByNumber", params });
+    let left = 2;
+    liar.instead = (method, [which]) => {
+      if (method !== "eth_getBlockByNumber" || left === 0) return undefined;
+      if (which === tip!.number) return { result: null };
+      if (which !== "latest") return undefined;
+      left -= 1;
+      return { result };
+    };
+    const asked = liar.asked.length;
+    expect(await lied.headsSince(world.runId, 0)).toEqual(heads);
+    expect(left).toBe(0);
+    expect(liar.asked.slice(asked)).not.toContain("eth_getLogs");
   });
 
   it("hides no root that is in force", async () => {

@@ -3,6 +3,7 @@ import { type EventLogs, type EventQuery, getLogPage, type LogCursor } from "@co
 import { ChainReorganisedError } from "@cotrain/sdk/errors";
 import type { Abi, ContractEventName } from "viem";
 
+import { type Clock, systemClock } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
 
 export interface HistoryOptions<abi extends Abi, name extends ContractEventName<abi>, T> {
@@ -11,8 +12,13 @@ export interface HistoryOptions<abi extends Abi, name extends ContractEventName<
   /** Block of the contract's deployment. */
   readonly fromBlock: number;
   readonly confirmations: number;
+  readonly clock?: Clock;
   readonly map: (logs: EventLogs<abi, name>) => Promise<readonly T[]> | readonly T[];
 }
+
+/** For so long a node may be behind the one beside it that told of a block, ms: then its block is gone. */
+const LAG_MS = 3_000;
+const LAG_POLL_MS = 250;
 
 export interface History<T> {
   /** Reads what is new and gives all events so far, oldest first. */
@@ -31,12 +37,13 @@ export function createHistory<const abi extends Abi, name extends ContractEventN
   options: HistoryOptions<abi, name, T>,
   known: { readonly items: readonly T[]; readonly marks: readonly Mark[] } = { items: [], marks: [] },
 ): History<T> {
-  const { connection, query, confirmations } = options;
+  const { connection, query, confirmations, clock = systemClock } = options;
   let { items, marks } = known;
   let from: LogCursor | bigint = marks.at(-1)?.from ?? BigInt(options.fromBlock);
   let reading: Promise<readonly T[]> | undefined;
 
   const read = async (): Promise<readonly T[]> => {
+    let lagsSince: number | undefined;
     for (;;) {
       try {
         const page = await connection.call((client) => getLogPage(client, query, { from, confirmations }));
@@ -44,6 +51,12 @@ export function createHistory<const abi extends Abi, name extends ContractEventN
         if (page.done) return items;
       } catch (error) {
         if (!(error instanceof ChainReorganisedError)) throw error;
+        // To lag is no reorganisation, after which all would be read anew.
+        lagsSince ??= clock.monotonic();
+        if (error.mayLag && clock.monotonic() - lagsSince < LAG_MS) {
+          await clock.sleep(LAG_POLL_MS);
+          continue;
+        }
         [items, marks] = [[], []];
         from = BigInt(options.fromBlock);
       }

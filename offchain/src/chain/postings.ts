@@ -142,7 +142,9 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
       // Of the events alone, which are confirmed: the contract's state is what a node says it is.
       const found =
         event &&
-        (await reader.rootsOf(modelId)).findLast((each) => each.epoch === event.epoch && each.root === event.root);
+        (await reader.rootsOf(modelId, event.root)).findLast(
+          (each) => each.epoch === event.epoch && each.root === event.root,
+        );
       if (!found) return undefined;
       return { ...resultOf(found), transaction: event.transaction, block: event.block };
     },

@@ -1,6 +1,4 @@
 /** Everything that is read of the contracts, in the terms of ports.ts. What can never change is read once. */
-import { isDeepStrictEqual } from "node:util";
-
 import {
   activeRoot,
   authorisable,
@@ -34,14 +32,14 @@ import {
   type Digest,
   endOfEpoch,
   epochAt,
-  type Hex,
   type ModelId,
   rewardKind,
   type RunId,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { RetryableError, UserError } from "../base/index.ts";
+import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
+import { createBlockTimes, memo, memo2 } from "./agreed.ts";
 import type { ChainConnection } from "./connection.ts";
 import { createHistory, type History } from "./history.ts";
 import type {
@@ -61,36 +59,7 @@ export interface ReaderOptions {
   readonly fromBlock: number;
   /** Blocks above the one that holds an event before it is believed; default 0, for chains without reorgs. */
   readonly confirmations?: number;
-}
-
-/** What two answers in a row say. @throws RetryableError CHAIN_RPC */
-async function agreed<T>(ask: () => Promise<T>): Promise<T> {
-  const [first, second] = [await ask(), await ask()];
-  if (isDeepStrictEqual(first, second)) return first;
-  throw new RetryableError("CHAIN_RPC", "The chain's RPC answers one question in two ways: it is asked again.");
-}
-
-/** One result per key, kept while it was a success. What is never asked for again is not the word of one answer. */
-function memo<K, T>(load: (key: K) => Promise<T>): (key: K) => Promise<T> {
-  const known = new Map<K, Promise<T>>();
-  return (key) => {
-    const found = known.get(key);
-    if (found) return found;
-    const loading = agreed(() => load(key));
-    known.set(key, loading);
-    loading.catch(() => known.delete(key));
-    return loading;
-  };
-}
-
-/** A function of two arguments as one of a tuple's text, so that `memo` compares by value. */
-function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>): (a: A, b: number) => Promise<T> {
-  const byFirst = new Map<A, (b: number) => Promise<T>>();
-  return (a, b) => {
-    const bySecond = byFirst.get(a) ?? memo((second: number) => load(a, second));
-    byFirst.set(a, bySecond);
-    return bySecond(b);
-  };
+  readonly clock?: Clock;
 }
 
 type IsWhole<T> = (items: readonly T[]) => boolean;
@@ -151,11 +120,13 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
 
   const latest = () => call((chain) => chain.getBlock({ blockTag: "latest" }));
 
-  const times = () =>
-    memo(async (hash: Hex) => Number((await call((chain) => chain.getBlock({ blockHash: hash }))).timestamp));
-  let timeOf = times();
+  const clock = options.clock ?? systemClock;
+  const times = createBlockTimes(
+    async (hash) => Number((await call((chain) => chain.getBlock({ blockHash: hash }))).timestamp),
+    clock,
+  );
 
-  const shared = { connection, fromBlock, confirmations };
+  const shared = { connection, fromBlock, confirmations, clock };
 
   const headsOf = histories(
     (runId: RunId) =>
@@ -177,7 +148,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
               blockHash,
               logIndex,
               transaction: transactionHash,
-              anchoredAt: await timeOf(blockHash),
+              anchoredAt: await times.timeOf(runId, Number(blockNumber), blockHash),
             })),
           ),
       }),
@@ -317,6 +288,8 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
       // What waits for confirmations is not there yet.
       const asked = confirmations === 0 ? wanted : undefined;
       const has: IsWhole<PostedHead> = (heads) => asked === undefined || heads.some(({ head }) => head === asked);
+      const changed = await times.changed(runId);
+      if (changed !== undefined) headsOf.forget(runId, changed);
       const heads = await headsOf(runId, has);
       if (!has(heads)) throw leftOut();
       return heads.filter((head) => head.block >= block);
@@ -376,7 +349,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     ],
     activationsOf: async (modelId) => [...(await activationsOf(modelId))],
     forget: (of, block = 0) => {
-      timeOf = times();
+      times.forget();
       headsOf.forget(of as RunId, block);
       rootsOf.forget(of as ModelId, block);
       activationsOf.forget(of as ModelId, block);

@@ -77,6 +77,7 @@ export class ChainWatch {
       return count >= SIGHTINGS;
     };
     await this.#lookAtHeads(confirmed);
+    await this.#lookAtTimes(confirmed);
     await this.#lookAtRoots(look, confirmed);
     look.end();
     this.#sightings = seen;
@@ -154,6 +155,22 @@ export class ChainWatch {
     }
   }
 
+  /** The first head that stands in another epoch than the log has it in, of a time that is told no more: it is anchored anew. */
+  async #lookAtTimes(confirmed: Confirmed): Promise<void> {
+    const { facts, runId, driver, modules } = this.#run;
+    const { heads, reverts, settledEpoch } = driver.state;
+    const posted = await modules.chain.headsSince(runId, 0);
+    for (const [i, { anchor, head, sequence }] of heads.entries()) {
+      const [found, before] = [posted[sequence], heads[i - 1]];
+      if (!anchor || !before || found?.head !== head) continue;
+      const epoch = await modules.chain.epochOf(facts.modelId, found.anchoredAt);
+      if (epoch === anchor.epoch || Math.max(epoch, anchor.epoch) <= settledEpoch) continue;
+      if (confirmed(`time/${sequence}/${epoch}/${reverts}`))
+        await this.#offer({ type: "HeadReverted", head: before.head, sequence: before.sequence });
+      return;
+    }
+  }
+
   #warnForeign(head: string): void {
     if (this.#foreign === head) return;
     this.#foreign = head;
@@ -171,21 +188,27 @@ export class ChainWatch {
       if ((await this.#isAhead(active)) || !(await lasts(`active/${settled}/${active.root}`))) return;
       await this.#offer(rootActivated(active));
     }
-    const lost = lostRoot(before, settled, pending);
+    const lost = lostRoot(before, active, pending);
     if (lost) {
       const { epoch, root, what } = lost;
       if (!confirmed(`${what}/${epoch}/${before.reverts}`)) return;
-      await this.#offer({ type: "RootReverted", epoch, root, settledEpoch: settled });
+      await this.#offer({ type: "RootReverted", epoch, root, settledEpoch: Math.min(settled, epoch - 1) });
       if (what === "root") return;
     }
     if (!pending || isKnown(driver.state, pending) || (await this.#isAhead(pending))) return;
-    if (await lasts(`pending/${pending.epoch}/${pending.root}`)) await this.#offer(rootPosted(pending, null));
+    if (await lasts(`pending/${pending.epoch}/${pending.root}/${pending.activatableAt}`))
+      await this.#offer(await rootPosted(this.#run, pending, null));
   }
 }
 
-/** What the journal has after the chain's active root and the chain has not: a root, or its activation alone. */
-function lostRoot({ epochs }: RunState, settled: number, pending: RootView | undefined) {
-  const journal = epochs.findLast(({ epoch, state }) => epoch > settled && (state === "posted" || state === "active"));
+/** What the journal has after the chain's active root, or in its place, and the chain has not: a root, or its activation alone. */
+function lostRoot({ epochs }: RunState, active: RootView | undefined, pending: RootView | undefined) {
+  const settled = active?.epoch ?? 0;
+  const journal = epochs.findLast(
+    ({ epoch, root, state }) =>
+      (epoch > settled && (state === "posted" || state === "active")) ||
+      (epoch === settled && root !== active?.root && state === "active"),
+  );
   if (!journal?.root) return undefined;
   const { epoch, root } = journal;
   if (pending?.root !== root) return { what: "root", epoch, root } as const;

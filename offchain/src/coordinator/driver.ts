@@ -45,6 +45,8 @@ export interface Driver {
   readonly state: RunState;
   /** Seq of the last event. */
   readonly seq: number;
+  /** The run's own time, ms since 1970. */
+  now(): number;
   /**
    * Offers an event; resolves once it is durable and applied.
    * @returns the state right after it
@@ -160,6 +162,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     get seq() {
       return writer.seq;
     },
+    now: () => runClock.now(),
     failed: writer.failed,
     blobDisk,
     get paused() {

@@ -54,11 +54,14 @@ const projected: Projected = {
     await projectPayload(trx, digestOfJson(event.header), before ?? state);
     await projectReceipt(trx, event, state);
   },
-  RootActivated: async (trx, { at }, state) => {
+  RootActivated: async (trx, { at, epoch, root }, state) => {
     const { runId } = state.facts;
+    const record = state.epochs.findLast((each) => each.epoch === epoch && each.root === root);
+    // While it can still be posted, that it is active may be a lie of who holds its posting back.
+    const deadline = Number(record?.computed?.attestation.deadline ?? 0) * 1_000;
     await trx
       .insertInto("coordinator_settled")
-      .values({ run_id: runId, round: firstOpenRound(state), at })
+      .values({ run_id: runId, round: firstOpenRound(state), at: Math.max(at, deadline) })
       .onConflict((conflict) => conflict.columns(["run_id", "round"]).doNothing())
       .execute();
     // What counts from now on may be asked for at once.

@@ -52,7 +52,7 @@ const payloads: readonly (Words & { from(facts: RetentionFacts): number })[] = [
   },
   {
     what: "payloads of other rounds",
-    until: "the root has been active for `--keep-payloads` (default: no longer)",
+    until: "the root has been active for `--keep-payloads` (default: no longer), counted from the deadline to post it",
     why: "auditors from outside recompute the run",
     from: ({ settled }) => settled,
   },

@@ -10,7 +10,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 
-import { parseJsonBounded } from "../base/index.ts";
+import { errnoOf, parseJsonBounded } from "../base/index.ts";
 import { isNotHad, sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import { toldToStrangers } from "./blobs.ts";
@@ -40,10 +40,10 @@ export async function restoreRewards(run: Run): Promise<void> {
   const computed = activeEpoch(run)?.computed;
   if (!computed) return;
   const { manifest, rewards } = computed;
-  // A flipped bit is a loss too.
+  // A flipped bit is a loss too, and so is what the disk does not read any more: only what has its digest is put in its place.
   const lost = await problemOf(blobs, rewards);
   if (lost === undefined) return;
-  if (!isNotHad(lost)) throw lost;
+  if (!isNotHad(lost) && errnoOf(lost) === undefined) throw lost;
   const sum = await sumOfEpochs(blobSource(blobs), run.runId, manifest);
   const isWhole = digestOfJson(sum) === rewards;
   logger.error({ rewards, isWhole, err: lost }, "the rewards under the active root were lost");

@@ -279,7 +279,8 @@ export async function anchorOf(chain: RunChain, modelId: ModelId, posted: Posted
   const { transaction, block, anchoredAt } = posted;
   const now = await chain.chainTime();
   if (anchoredAt < notBefore || anchoredAt > now) {
-    chain.forget(posted.runId);
+    // A node that lags says that it is earlier than it is: for that nothing is read anew but the head itself.
+    chain.forget(posted.runId, anchoredAt > now ? block : 0);
     throw new RetryableError(
       "CHAIN_MOVED",
       `The RPC says that it is ${now}, and that head ${posted.head} was anchored at ${anchoredAt}, not before ${notBefore}.`,

@@ -55,13 +55,16 @@ async function anchorAndParent({ runId, modules: { chain } }: Run, { state }: Ef
   return read();
 }
 
-export const rootPosted = (root: RootView, transaction: RootPosted["transaction"]): Unstamped<RootPosted> => ({
-  type: "RootPosted",
-  epoch: root.epoch,
-  root: root.root,
-  transaction,
-  activatableAt: root.activatableAt,
-});
+/** That a root is pending: for no longer than the model's window from now on, whatever one answer says of it. */
+export async function rootPosted(
+  { driver, facts, modules }: Run,
+  { epoch, root, activatableAt }: RootView,
+  transaction: RootPosted["transaction"],
+): Promise<Unstamped<RootPosted>> {
+  const { window } = await modules.chain.schedule(facts.modelId);
+  const latest = Math.ceil(driver.now() / 1_000) + window;
+  return { type: "RootPosted", epoch, root, transaction, activatableAt: Math.min(activatableAt, latest) };
+}
 
 export const rootActivated = (root: RootView): Unstamped<RootActivated> => ({
   type: "RootActivated",
@@ -144,6 +147,7 @@ export async function computeEpoch(
     throw new InternalError("EPOCH_DIGEST", `The manifest of epoch ${epoch} is not what its attestation names.`);
   }
   const set = await chain.validators(modelId, computation.attestation.setVersion);
+  const { postingDelay } = await chain.schedule(modelId);
   return {
     ...event,
     result: {
@@ -152,6 +156,7 @@ export async function computeEpoch(
       attestation,
       validators: set.validators,
       threshold: set.threshold,
+      postingDelay,
       verdicts: state.verdictsAccepted,
     },
   };
@@ -172,7 +177,7 @@ export async function postRoot(
   if (!computed) throw new InternalError("EPOCH_GONE", `Epoch ${effect.epoch} has no attestation to post.`);
   const attestation = fromWire("Attestation", computed.attestation);
   const posted = await run.modules.chain.postRoot(attestation, signatures, effect.key);
-  return rootPosted(posted.root, posted.transaction);
+  return rootPosted(run, posted.root, posted.transaction);
 }
 
 export async function activateRoot(run: Run, effect: EffectOf<"activateRoot">): Promise<Unstamped<RootActivated>> {

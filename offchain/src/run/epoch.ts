@@ -14,7 +14,6 @@ import {
   type EpochHead,
   EpochInputs,
   EpochManifest,
-  endOfEpoch,
   epochAt,
   fromWire,
   type Hex,
@@ -31,11 +30,12 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { RetryableError, UserError } from "../base/index.ts";
+import { RetryableError } from "../base/index.ts";
 import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
 import { DocumentError, readJson } from "./published.ts";
 import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
+import { requireStanding, type Standing, standingFor } from "./standing.ts";
 import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult } from "./ports.ts";
 
 export interface EpochModules {
@@ -71,61 +71,6 @@ async function headsOf(
     }
   }
   return links.sort(inChainOrder);
-}
-
-/**
- * The deadline to attest an epoch: its end plus the least number of posting delays that leaves at least a quarter of one to
- * collect signatures. n = 1 first, so that all sign one value unasked.
- */
-export function deadlineOf(schedule: ModelSchedule, epoch: number, now: number): number {
-  const end = endOfEpoch(schedule, epoch);
-  const needed = now + schedule.postingDelay / 4 - end;
-  return end + Math.max(1, Math.ceil(needed / schedule.postingDelay)) * schedule.postingDelay;
-}
-
-function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, deadline: number): void {
-  const delays = (deadline - endOfEpoch(schedule, epoch)) / schedule.postingDelay;
-  if (!Number.isSafeInteger(delays) || delays < 1 || deadline < now || deadline > now + 2 * schedule.postingDelay)
-    throw new UserError(
-      "DEADLINE_REFUSED",
-      `The deadline ${deadline} of epoch ${epoch} must be its end plus whole posting delays, from now (${now}) to two delays ahead.`,
-    );
-}
-
-/** What stands on-chain when an epoch is computed. */
-interface Standing {
-  readonly schedule: ModelSchedule;
-  readonly active: RootView | undefined;
-  readonly set: Awaited<ReturnType<ChainReader["validators"]>>;
-  readonly deadline: number;
-}
-
-/** @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED` */
-async function standingFor(reader: ChainReader, { modelId, epoch, ...input }: ComputeEpochInput): Promise<Standing> {
-  const [schedule, active, pending, settled, now, set] = await Promise.all([
-    reader.schedule(modelId),
-    reader.activeRoot(modelId),
-    reader.pendingRoot(modelId),
-    reader.settledTime(),
-    reader.chainTime(),
-    reader.validators(modelId),
-  ]);
-  if (pending)
-    throw new RetryableError(
-      "ROOT_PENDING",
-      `A root of epoch ${pending.epoch} is in its window; epoch ${epoch} is computed after it.`,
-    );
-  const after = active?.epoch ?? 0;
-  if (epoch <= after)
-    throw new UserError("EPOCH_SUPERSEDED", `Epoch ${epoch} is covered by the active root of epoch ${after}.`);
-  if (settled < endOfEpoch(schedule, epoch))
-    throw new RetryableError(
-      "EPOCH_NOT_OVER",
-      `Epoch ${epoch} ends at ${endOfEpoch(schedule, epoch)}; the chain is at ${settled}.`,
-    );
-  const deadline = input.deadline ?? deadlineOf(schedule, epoch, now);
-  requireDeadline(schedule, epoch, now, deadline);
-  return { schedule, active, set, deadline };
 }
 
 /** What the heads of each epoch pay, and what that comes to for each account. */
@@ -182,12 +127,15 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   const { schedule, active, set } = standing;
   const links = await headsOf(reader, schedule, modelId, active?.epoch ?? 0, epoch);
   const last = links.at(-1);
-  if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch)
+  if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch) {
+    await requireStanding(reader, input, standing);
     return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
+  }
   const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
   const { epochs, earned } = await payOf(modules, modelId, standing, links, verdicts);
   const before = await previousRewards(modules, modelId, active);
   const leaves = addUp(before.rewards, earned);
+  await requireStanding(reader, input, standing);
   if (leaves.length === 0) return { kind: "nothing", reason: `Nobody has earned anything up to epoch ${epoch}.` };
   const computation = statementOf(modelId, epoch, standing, {
     last,
@@ -197,10 +145,6 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
     verdicts: { version: 1, modelId, verdicts },
     rewards: { version: 1, modelId, leaves },
   });
-  // Reads at one block are not to be had of a pruned node, so what mattered is read once more.
-  const [activeNow, pendingNow] = await Promise.all([reader.activeRoot(modelId), reader.pendingRoot(modelId)]);
-  if (activeNow?.epoch !== active?.epoch || pendingNow)
-    throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
   return { kind: "computed", computation };
 }
 

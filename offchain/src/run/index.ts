@@ -4,7 +4,8 @@
  * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
  */
 export { createRecordReader, pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
-export { computeEpoch, deadlineOf, type EpochModules, sumOfEpochs } from "./epoch.ts";
+export { computeEpoch, type EpochModules, sumOfEpochs } from "./epoch.ts";
+export { deadlineOf } from "./standing.ts";
 export {
   createHeadDocumentsCache,
   type HeadDocuments,

@@ -23,7 +23,7 @@ import {
 import { FormatError, parseManifest } from "../storage/index.ts";
 import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./published.ts";
 import type { BlobSource } from "./ports.ts";
-import { isGone, isNotHad } from "./unreadable.ts";
+import { isNotHad } from "./unreadable.ts";
 
 /** A worker's part in a round that earned nothing, or an account's part in an epoch. */
 export interface UnpaidWork {
@@ -56,7 +56,7 @@ const REJECTED_BYTES = 4 << 20;
  * Everything that earned nothing in the newest epochs up to a manifest. What is not published any more is left out.
  * @param manifest digest of the epoch manifest under the active root
  * @param epochs manifests that are looked through
- * @throws what `blobs` throws but for missing blobs; UserError for a document that is not one
+ * @throws what `blobs` throws but for missing and broken blobs; UserError for a document that is not one
  */
 export async function unpaidWork(
   blobs: BlobSource,
@@ -152,12 +152,12 @@ export async function receiptsOf(
   }
 }
 
-/** What `read` gives, undefined for what is not kept any more. */
+/** What `read` gives, undefined for what is not kept any more, or broken. */
 async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (isGone(error)) return undefined;
+    if (isNotHad(error)) return undefined;
     throw error;
   }
 }

@@ -71,7 +71,7 @@ async function hashOf(client: Client, number: bigint, tip: Tip): Promise<Hash | 
 
 async function checkCursor(client: Client, { next, lastHash }: LogCursor, tip: Tip): Promise<void> {
   if (lastHash === null || next === 0n) return;
-  if ((await hashOf(client, next - 1n, tip)) !== lastHash) throw new ChainReorganisedError(next - 1n);
+  if ((await hashOf(client, next - 1n, tip)) !== lastHash) throw new ChainReorganisedError(next - 1n, tip.number);
 }
 
 /**
@@ -79,7 +79,7 @@ async function checkCursor(client: Client, { next, lastHash }: LogCursor, tip: T
  * @example
  * let page = await getLogPage(client, headPosted({ addresses, runId }), { from: BigInt(deployment.blocks.checkpointRegistry) })
  * while (!page.done) page = await getLogPage(client, headPosted({ addresses, runId }), { from: page.cursor })
- * @throws ChainReorganisedError (retryable) when the chain no longer holds the cursor's block
+ * @throws ChainReorganisedError (retryable) when the chain no longer holds the cursor's block, or, as it says (`mayLag`), not yet
  */
 export async function getLogPage<const abi extends Abi, name extends ContractEventName<abi>>(
   client: Client,
@@ -107,8 +107,8 @@ export async function getLogPage<const abi extends Abi, name extends ContractEve
         } as unknown as GetContractEventsParameters<abi, name, true, bigint, bigint>),
         hashOf(client, end, tip),
       ]);
-      // Lost between the questions, as the next page would notice.
-      if (lastHash === undefined) throw new ChainReorganisedError(end);
+      // Lost between the questions, as the next page would notice, or asked of a node that lags.
+      if (lastHash === undefined) throw new ChainReorganisedError(end, end - 1n);
       const next: LogCursor = { next: end + 1n, lastHash };
       return { logs: logs as unknown as EventLogs<abi, name>, cursor: next, done: end === last };
     } catch (error) {

@@ -7,22 +7,43 @@ import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { params } from "../chain/world.ts";
 
 /** What the RPC says now, of a chain whose every block is settled. */
-let said: { status: number; version: number; innerLrPpb: number; active: unknown; pending: unknown; block: number };
+let said: {
+  status: number;
+  version: number;
+  innerLrPpb: number;
+  active: unknown;
+  pending: unknown;
+  posted: unknown[];
+  sequence: number;
+  block: number;
+};
 let offered: { type: string }[];
 /** What the coordinator knows. */
 let state: Record<string, unknown> & { heads: unknown[]; epochs: unknown[] };
 let look: () => Promise<string[]>;
 
 beforeEach(() => {
-  said = { status: runStatus.open, version: 1, innerLrPpb: 1, active: undefined, pending: undefined, block: 100 };
+  said = {
+    status: runStatus.open,
+    version: 1,
+    innerLrPpb: 1,
+    active: undefined,
+    pending: undefined,
+    posted: [],
+    sequence: 0,
+    block: 100,
+  };
   offered = [];
   const chain = {
     paramsInForce: async () => ({ version: said.version, params: { ...params, innerLrPpb: said.innerLrPpb } }),
     runStatus: async () => said.status,
-    head: async () => ({ sequence: 0, head: digestOfJson("head") }),
+    head: async () => ({ sequence: said.sequence, head: digestOfJson(said.sequence === 0 ? "head" : "late") }),
     activeRoot: async () => said.active,
     pendingRoot: async () => said.pending,
+    headsSince: async () => said.posted,
+    epochOf: async (_model: unknown, time: number) => Math.ceil(time / 10),
     epochEnd: async (_model: unknown, epoch: number) => 10 * epoch,
+    schedule: async () => ({ window: 4 }),
     tip: async () => ({ block: said.block }),
     settledTime: async () => said.block,
     chainTime: async () => said.block,
@@ -41,7 +62,7 @@ beforeEach(() => {
   const run = {
     runId: digestOfJson("run"),
     facts: { modelId: digestOfJson("model") },
-    driver: { state, submit: async (event: { type: string }) => void offered.push(event) },
+    driver: { state, now: () => 0, submit: async (event: { type: string }) => void offered.push(event) },
     modules: { chain, logger, clock: createManualClock() },
   } as unknown as Run;
   const watch = new ChainWatch(run);
@@ -82,6 +103,17 @@ describe("what an RPC says once", () => {
     expect(await look()).toEqual(["PauseRequested"]);
   });
 
+  it("of when a pending root may be activated is not believed, and never more than the model's window", async () => {
+    const root = { epoch: 3, root: digestOfJson("root") };
+    for (const activatableAt of [10 ** 9, 5, 10 ** 9]) {
+      said.pending = { ...root, activatableAt };
+      expect(await look()).toEqual([]);
+    }
+    said.pending = { ...root, activatableAt: 10 ** 9 };
+    expect(await look()).toEqual(["RootPosted"]);
+    expect(offered).toMatchObject([{ activatableAt: 4 }]);
+  });
+
   it("of a version's parameters says nothing of others that it names next", async () => {
     said.version = 2;
     for (const innerLrPpb of [10, 20]) {
@@ -117,5 +149,36 @@ describe("a chain that went back", () => {
       expect(await look()).toEqual([]);
     }
     expect(await look()).toEqual(["HeadReverted"]);
+  });
+});
+
+it("a root that stands in the place of another of the same epoch is taken over when that one was found lost", async () => {
+  const [was, is] = [digestOfJson("was"), digestOfJson("is")];
+  state.epochs = [{ epoch: 3, state: "active", root: was }];
+  state.settledEpoch = 3;
+  said.active = { epoch: 3, root: is };
+  expect(await look()).toEqual([]);
+  expect(await look()).toEqual(["RootReverted"]);
+  expect(offered).toMatchObject([{ epoch: 3, root: was, settledEpoch: 2 }]);
+  Object.assign(state, { epochs: [], settledEpoch: 2 });
+  expect(await look()).toHaveLength(1);
+  expect(await look()).toEqual(["RootReverted", "RootActivated"]);
+});
+
+describe("a head's time that is told no more", () => {
+  it.each([
+    ["has it anchored anew when it was in another epoch", 1, 0, ["HeadReverted"]],
+    ["says nothing when it was in the same", 2, 0, []],
+    ["says nothing of an epoch that is settled", 1, 2, []],
+  ])("%s", async (_, epoch, settledEpoch, events) => {
+    const named = ["head", "late"].map((text) => digestOfJson(text));
+    state.heads = named.map((head, sequence) => ({ head, sequence, anchor: { epoch: sequence === 0 ? 1 : epoch } }));
+    state.settledEpoch = settledEpoch;
+    said.sequence = 1;
+    said.posted = named.map((head, sequence) => ({ head, anchoredAt: sequence === 0 ? 5 : 15 }));
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(events);
+    const reverted = { type: "HeadReverted", head: named[0], sequence: 0 };
+    expect(offered).toEqual(events.map(() => reverted));
   });
 });

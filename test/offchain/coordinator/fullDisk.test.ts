@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import { expect, onTestFinished, test } from "vitest";
 
+import { writeError } from "../../../offchain/src/base/node/index.ts";
 import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import { createLogger } from "../../../offchain/src/service/index.ts";
 import { canRun } from "../../needs.ts";
@@ -87,4 +88,21 @@ test.runIf(canRun("a real disk that is full", "mount"))("the same on a real disk
   onTestFinished(() => disk.unmount());
   const { harness, lines } = await open({ parent: disk.path });
   expect(await live(harness, lines, disk)).toBeGreaterThan(0);
+});
+
+test.each([
+  ["EACCES", "INTERNAL"],
+  ["ENOSPC", "DISK_FULL"],
+])("who sends a fragment is told nothing of where blobs lie when the disk says %s", async (errno, code) => {
+  const { harness } = await open();
+  const [a, b] = [harness.worker("a1"), harness.worker("a2")];
+  await a.join();
+  await b.join();
+  const assignment = await a.assigned();
+  harness.blobs.put = async () => {
+    throw writeError(harness.directory, Object.assign(new Error(errno), { code: errno }));
+  };
+  const error: unknown = await a.upload(a.prepare(assignment)).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code });
+  expect(JSON.stringify([error, (error as Error).message])).not.toContain(harness.directory);
 });

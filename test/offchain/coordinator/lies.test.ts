@@ -6,7 +6,13 @@ import { firstOpenRound } from "../../../offchain/src/coordinator/projections.ts
 import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
-import type { EpochRecord, HeadEntry, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import {
+  type EpochRecord,
+  type HeadEntry,
+  type RunState,
+  settledForAll,
+  settledHere,
+} from "../../../offchain/src/coordinator/machine/state.ts";
 import { EPOCH } from "./fakeChain.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
 
@@ -102,6 +108,30 @@ describe("what cannot be brought back", () => {
     },
   );
 
+  it("are payloads of a root that was signed here, while it can still be posted, and what decides about pay after that", async () => {
+    const payload = await afterOneRound();
+    const { chain } = harness;
+    await elapse(harness, () => inState("collecting").length > 0, "the epoch");
+    const { computed } = state().epochs.at(-1)!;
+    const deadline = Number(computed!.attestation.deadline);
+    // The RPC holds the posting's transaction back.
+    chain.postRoot = () => new Promise(() => undefined);
+    for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+    chain.active = rootOf(1, computed!.attestation.root);
+    await elapse(harness, () => state().settledEpoch === 1, "the lie");
+    const before = async () => (await chain.chainTime()) >= deadline - 2;
+    await elapse(harness, before, "the deadline");
+    expect(await harness.blobs.has(payload)).toBe(true);
+    expect([settledHere(state()), settledForAll(state())]).toEqual([1, 0]);
+    // One that validators signed upon it: for each of them, on a chain of its own, it was active.
+    const [record] = state().epochs;
+    const attestation = { ...computed!.attestation, epoch: "2", previousRoot: computed!.attestation.root };
+    const next = { ...record!, epoch: 2, state: "collecting" as const, computed: { ...computed!, attestation } };
+    expect(settledForAll({ ...state(), epochs: [record!, next] })).toBe(1);
+    expect(settledForAll({ ...state(), epochs: [record!, { ...next, signatures: [] }] })).toBe(0);
+    expect(settledHere({ ...state(), epochs: [{ ...record!, signatures: [] }] })).toBe(0);
+  });
+
   it("are heads that no root of ours covers, and the verdicts about them", async () => {
     await afterOneRound();
     const [zero] = state().heads;
@@ -156,15 +186,16 @@ it("a time that was believed of one head holds up none after it", async () => {
   harness = await openHarness();
   const { chain } = harness;
   const honest = { ...chain };
-  chain.chainTime = async () => (await honest.chainTime()) + 3_600;
+  // Of the same epoch: no reason to anchor it anew.
+  chain.chainTime = async () => (await honest.chainTime()) + 10;
   chain.headsSince = async (...asked) =>
     (await honest.headsSince(...asked)).map((each) =>
-      each.sequence === 1 ? { ...each, anchoredAt: each.anchoredAt + 3_600 } : each,
+      each.sequence === 1 ? { ...each, anchoredAt: each.anchoredAt + 10 } : each,
     );
   const workers = [harness.worker("31"), harness.worker("32")];
   for (const worker of workers) await worker.join();
   for (const worker of workers) await worker.train();
-  await elapse(harness, () => state().heads[1]?.anchor != null, "the lie");
+  await until(() => state().heads[1]?.anchor != null, "the lie");
   chain.chainTime = () => honest.chainTime();
   chain.headsSince = (...asked) => honest.headsSince(...asked);
   for (const worker of workers) await worker.train();
@@ -187,6 +218,64 @@ it("of two lies about roots that end at once none stays", async () => {
   expect(violationsOf(none)).toEqual([]);
 });
 
+describe("a time that an RPC names", () => {
+  it("while an epoch is computed, and its deadline with it, is waited for no longer than two posting delays", async () => {
+    await afterOneRound();
+    const { chain } = harness;
+    const honest = { ...chain };
+    const far = BigInt(10 ** 9);
+    chain.computeEpoch = async (...asked) => {
+      const result = await honest.computeEpoch(...asked);
+      if (result.kind === "nothing") return result;
+      const { attestation, ...computation } = result.computation;
+      const late = { ...attestation, deadline: attestation.deadline + far };
+      return { kind: "computed", computation: { ...computation, attestation: late } };
+    };
+    await elapse(harness, () => inState("collecting").length > 0, "the epoch");
+    chain.computeEpoch = (...asked) => honest.computeEpoch(...asked);
+    // Which no validator signs.
+    await elapse(harness, () => inState("superseded").length > 0, "the next computation");
+    await signed();
+    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    expect(chain.active).toMatchObject({ epoch: 1 });
+  });
+
+  it("at which a root that was posted may be activated is waited for no longer than its window", async () => {
+    await afterOneRound();
+    const { chain } = harness;
+    const honest = { ...chain };
+    chain.postRoot = async (...asked) => {
+      const { root, ...posting } = await honest.postRoot(...asked);
+      return { ...posting, root: { ...root, activatableAt: root.activatableAt + 10 ** 9 } };
+    };
+    await signed();
+    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    expect(chain.active).toMatchObject({ epoch: 1 });
+  });
+});
+
+it("a head whose time was too early, in an epoch that is settled, is paid in its own", async () => {
+  await afterOneRound();
+  await signed();
+  await elapse(harness, () => state().settledEpoch === 1, "the activation");
+  const { chain } = harness;
+  const honest = { ...chain };
+  const early = (await chain.schedule(state().facts.modelId)).start + EPOCH - 1;
+  chain.headsSince = async (...asked) =>
+    (await honest.headsSince(...asked)).map((each) => (each.sequence === 2 ? { ...each, anchoredAt: early } : each));
+  await harness.client.control(runId, OPERATOR, { action: "resume" });
+  const workers = [harness.worker("31"), harness.worker("32")];
+  for (const worker of workers) await worker.join();
+  for (const worker of workers) await worker.train();
+  await until(() => state().heads[2]?.anchor != null, "the anchor");
+  await harness.client.control(runId, OPERATOR, { action: "pause" });
+  expect([state().heads[2]!.anchor!.epoch, state().openEpochs]).toEqual([1, {}]);
+  chain.headsSince = (...asked) => honest.headsSince(...asked);
+  await elapse(harness, () => (state().heads[2]!.anchor?.epoch ?? 0) > 1, "its own epoch");
+  await signed();
+  await elapse(harness, () => state().settledEpoch > 1, "the activation");
+});
+
 describe("the time of a head's block", () => {
   it.each([
     ["after the newest block's", 10 * 365 * 86_400],
@@ -195,18 +284,22 @@ describe("the time of a head's block", () => {
     harness = await openHarness();
     const { chain } = harness;
     const honest = { ...chain };
-    let forgotten = 0;
+    const forgotten: (number | undefined)[] = [];
     chain.headsSince = async (...asked) =>
-      (await honest.headsSince(...asked)).map((head) => ({ ...head, anchoredAt: head.anchoredAt + shift }));
-    chain.forget = () => {
-      forgotten += 1;
+      (await honest.headsSince(...asked)).map((head) =>
+        head.sequence === 0 ? head : { ...head, anchoredAt: head.anchoredAt + shift },
+      );
+    chain.forget = (_of, block) => {
+      forgotten.push(block);
       chain.headsSince = (...asked) => honest.headsSince(...asked);
     };
     const workers = [harness.worker("31"), harness.worker("32")];
     for (const worker of workers) await worker.join();
     for (const worker of workers) await worker.train();
     await elapse(harness, () => state().heads[1]?.anchor != null, "the anchor");
-    expect([forgotten, state().heads[1]!.anchor]).toMatchObject([1, { epoch: 1 }]);
+    // Of a time that is not there yet, which a node that lags says of the newest head, nothing before it is read anew.
+    expect(forgotten).toEqual([shift > 0 ? state().heads[1]!.anchor!.block : 0]);
+    expect(state().heads[1]!.anchor).toMatchObject({ epoch: 1 });
     await harness.client.control(runId, OPERATOR, { action: "pause" });
     await signed();
     await elapse(harness, () => state().settledEpoch === 1, "the activation");

@@ -215,8 +215,8 @@ describe("an epoch", () => {
       root: chain.active?.root,
     });
     expect((await harness.client.epochs(runId)).epochs[0]).toMatchObject({ state: "active", epoch: 1 });
-    // Payloads are kept until their epoch's root is active, and not longer.
-    await until(async () => !(await harness.blobs.has(payload)), "the release");
+    // Payloads are kept until their epoch's root is active and its deadline is over, and not longer.
+    await elapse(harness, async () => !(await harness.blobs.has(payload)), "the release");
   });
 
   it("whose deadline passes unsigned is computed again, and pays all at once", async () => {

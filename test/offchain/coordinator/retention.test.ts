@@ -31,6 +31,7 @@ async function openHistory(retention?: Partial<RetentionOptions>) {
     /** Has all rounds up to now paid, and goes on. */
     settle: async (): Promise<void> => {
       await settleFirstEpoch(harness);
+      await elapse(harness, async () => (await harness.run.projections.settledFor(0)) > 0, "the deadline");
       for (const worker of workers) await worker.join();
     },
     /** Which checkpoints still have their shards. */
@@ -164,7 +165,7 @@ describe("what another run of the same store has too", () => {
     await settleFirstEpoch(harness);
     const there = async (digests: readonly Digest[]): Promise<number> =>
       (await Promise.all(digests.map((digest) => harness.blobs.has(digest)))).filter(Boolean).length;
-    await until(async () => (await there(others)) === 0, "the release");
+    await elapse(harness, async () => (await there(others)) === 0, "the release");
     await release(harness.run);
     expect((await harness.run.projections.checkpoint(1))!.pruned).toBe(true);
     expect(await there([payload!, ...shards])).toBe(1 + shards.length);

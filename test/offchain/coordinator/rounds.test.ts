@@ -320,7 +320,14 @@ describe("an epoch", () => {
       deadline: String(2 ** 40),
     };
     const signatures = validators.map(({ address }) => ({ validator: lower(address), signature: zeroHash }));
-    const computed = { manifest: zeroHash, rewards: zeroHash, attestation, validators: [], threshold: 2 };
+    const computed = {
+      manifest: zeroHash,
+      rewards: zeroHash,
+      attestation,
+      validators: [],
+      threshold: 2,
+      postingDelay: 12,
+    };
     const record = { epoch: 1, pass: 1, computed, root: attestation.root, signatures, transaction: null };
     const epochs = [
       { ...record, state: "collecting" as const },

@@ -9,7 +9,6 @@ import {
   type Digest,
   digestOfJson,
   headHash,
-  type HeadHash,
   type Hex,
   runParamsToWire,
   type SignedVerdict,
@@ -24,27 +23,20 @@ import { violationsOf } from "../../../offchain/src/coordinator/machine/invarian
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { outstandingOf, receiptsOf } from "../../../offchain/src/coordinator/machine/dealing.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
-import type { RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
+import { type RunState, settledForAll, type Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { params } from "./harness.ts";
 import { build, elements, facts, fragmentOf, registry, runId, START } from "./simulated.ts";
-
-const EPOCH = 16;
-const WINDOW = 4;
-const POSTING_DELAY = 12;
-
-const addressOf = (index: number): Address => `0x${(index + 16).toString(16).repeat(20)}`;
-const validators = [addressOf(100), addressOf(101), addressOf(102)];
-
-interface ChainHead {
-  readonly head: HeadHash;
-  readonly sequence: number;
-  readonly anchoredAt: number;
-}
-interface ChainRoot {
-  readonly epoch: number;
-  readonly root: Hex;
-  readonly activatableAt: number;
-}
+import {
+  addressOf,
+  type ChainHead,
+  type ChainRoot,
+  endOf,
+  epochAt,
+  POSTING_DELAY,
+  receiptFor,
+  validators,
+  WINDOW,
+} from "./simulationWorld.ts";
 
 export interface SimulationResult {
   readonly state: RunState;
@@ -52,39 +44,6 @@ export interface SimulationResult {
   readonly restarts: number;
   readonly refused: number;
   readonly reverts: number;
-}
-
-const epochAt = (at: number): number => 1 + Math.floor((at - START / 1_000) / EPOCH);
-const endOf = (epoch: number): number => START / 1_000 + epoch * EPOCH;
-
-function receiptFor(work: Work): Unstamped<ReceiptAccepted> {
-  const { assignment } = work;
-  const { worker, round, assignmentId, attempt } = assignment;
-  const fragments = elements.map((count, index) => ({
-    index,
-    base: zeroHash,
-    elements: count,
-    bytes: count,
-    digest: digestOfJson({ worker, assignmentId, index }),
-  }));
-  const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
-  const receipt = {
-    runId,
-    round: String(round),
-    worker,
-    beneficiary: addressOf(50),
-    assignmentId: String(assignmentId),
-    attempt,
-    assignment: work.digest,
-    steps: assignment.steps,
-    paramsVersion: assignment.paramsVersion,
-    build,
-    baseDigest: assignment.base,
-    commitment: zeroHash,
-    leaves: 2,
-    payloadDigest: zeroHash,
-  };
-  return { type: "ReceiptAccepted", receipt, signature: "0x", receiptHash: digestOfJson(receipt), header };
 }
 
 export function simulate(seed: string | number, actions: number): SimulationResult {
@@ -115,6 +74,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   let before: ChainRoot | undefined;
   let pendingRoot: ChainRoot | undefined;
   let away = false;
+  let everActive = 0;
   /** What the RPC says of the roots in the chain's place. */
   let lie: { active?: ChainRoot | undefined; pending?: ChainRoot | undefined } = {};
   const told = () => ({ active, pending: pendingRoot, ...lie });
@@ -167,6 +127,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       expect(state.at, `seed ${seed}: time does not fall`).toBeGreaterThanOrEqual(before.at);
     const violations = violationsOf(state, before);
     if (violations.length > 0) expect.fail(`seed ${seed}, event ${log.length} ${event.type}: ${violations.join("; ")}`);
+    expect(settledForAll(state), `seed ${seed}: no lie covers heads`).toBeLessThanOrEqual(everActive);
     const record = state.epochs.at(-1);
     if (stamped.type === "EpochComputed" && stamped.result && record?.state === "collecting") {
       const effect = before.pending[stamped.key]?.effect;
@@ -348,7 +309,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           heads.push(found);
         }
         const { anchoredAt } = found;
-        const epoch = epochAt(anchoredAt);
+        // Another time of its block, which may be.
+        const epoch = Math.max(1, epochAt(anchoredAt) - (faults && chance(0.03) ? 1 + random.below(2) : 0));
         return answer({
           type: "HeadAnchored",
           head: entry.head,
@@ -387,10 +349,11 @@ export function simulate(seed: string | number, actions: number): SimulationResu
               root: manifest,
               totalCumulative: "1",
               setVersion: 1,
-              deadline: String(endOf(effect.epoch) + late * POSTING_DELAY),
+              deadline: String(endOf(effect.epoch) + late * POSTING_DELAY + (faults && chance(0.05) ? 10 ** 9 : 0)),
             },
             validators,
             threshold: 2,
+            postingDelay: POSTING_DELAY,
             verdicts,
           },
         });
@@ -415,6 +378,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           before = active;
           active = pendingRoot;
           pendingRoot = undefined;
+          everActive = Math.max(everActive, active.epoch);
         }
         return answer({ type: "RootActivated", epoch: active.epoch, root: active.root });
       }
@@ -447,7 +411,10 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   function attest(): void {
     const record = state.epochs.findLast(({ state: at }) => at === "collecting");
     if (!record?.computed) return;
-    const { manifest } = record.computed;
+    const { manifest, attestation } = record.computed;
+    // They ask RPCs of their own.
+    const { deadline, previousRoot } = attestation;
+    if (Number(deadline) > seconds() + 2 * POSTING_DELAY || previousRoot !== (active?.root ?? zeroHash)) return;
     offer({
       type: "AttestationAccepted",
       epoch: record.epoch,
@@ -483,14 +450,29 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     const last = state.heads.findLast(({ anchor }) => anchor !== null)!;
     const head = heads.at(-1)!;
     if (head.sequence < last.sequence) offer({ type: "HeadReverted", head: head.head, sequence: head.sequence });
+    for (const [i, { anchor, sequence }] of state.heads.entries()) {
+      const [found, parent] = [heads[sequence], state.heads[i - 1]];
+      const epoch = epochAt(found?.anchoredAt ?? 0);
+      if (!found || !anchor || !parent || epoch === anchor.epoch) continue;
+      if (Math.max(epoch, anchor.epoch) <= state.settledEpoch) continue;
+      offer({ type: "HeadReverted", head: parent.head, sequence: parent.sequence });
+      break;
+    }
     const roots = told();
     const covered = roots.active?.epoch ?? 0;
     if (covered > state.settledEpoch) offer({ type: "RootActivated", epoch: covered, root: roots.active!.root });
     const journal = state.epochs.findLast(
-      ({ epoch, state: at }) => epoch > covered && (at === "posted" || at === "active"),
+      ({ epoch, root, state: at }) =>
+        (epoch > covered && (at === "posted" || at === "active")) ||
+        (epoch === covered && at === "active" && root !== roots.active?.root),
     );
     if (journal?.root && (roots.pending?.root !== journal.root || journal.state === "active")) {
-      offer({ type: "RootReverted", epoch: journal.epoch, root: journal.root, settledEpoch: covered });
+      offer({
+        type: "RootReverted",
+        epoch: journal.epoch,
+        root: journal.root,
+        settledEpoch: Math.min(covered, journal.epoch - 1),
+      });
     }
     if (roots.pending && roots.pending.epoch > state.settledEpoch) {
       offer({ type: "RootPosted", ...roots.pending, transaction: null });
@@ -553,6 +535,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     state.round >= round + 3 &&
     (active?.epoch ?? 0) > epoch &&
     state.settledEpoch === active?.epoch &&
+    state.epochs.findLast(({ state: at }) => at === "active")?.root === active.root &&
     state.heads.slice(0, -3).every(({ anchor }) => anchor !== null);
   for (let i = 0; !done(); i++) {
     if (i > 5_000) {

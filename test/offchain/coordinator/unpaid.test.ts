@@ -117,6 +117,40 @@ describe("what work has earned", () => {
   });
 });
 
+it("rewards that the disk does not read any more are put back, and nothing else is taken for lost", async () => {
+  await settled();
+  await activate();
+  const { computed } = harness.run.driver.state.epochs.at(-1)!;
+  const { blobs } = harness.run.modules;
+  const put: unknown[] = [];
+  const failing = (code: string | undefined): Run => {
+    const open = async (digest: Digest) => {
+      if (digest === computed!.rewards) throw Object.assign(new Error("it failed"), { code });
+      return blobs.open(digest);
+    };
+    const counted: typeof blobs.put = async (...given) => {
+      put.push((await blobs.put(...given)).digest);
+      return blobs.put(...given);
+    };
+    const modules = { ...harness.run.modules, blobs: { ...blobs, open, put: counted } };
+    return Object.assign(Object.create(harness.run) as Run, { modules });
+  };
+  await restoreRewards(failing("EIO"));
+  expect(put).toEqual([computed!.rewards]);
+  await expect(restoreRewards(failing(undefined))).rejects.toThrow("it failed");
+  expect(put).toHaveLength(1);
+});
+
+it("a document that is broken ends the list of what earned nothing there, and fails nothing", async () => {
+  await settled();
+  await activate();
+  const { manifest, epoch } = await settledDocuments();
+  await flipIn(asDigest(epoch.verdicts));
+  expect(await unpaidWork(blobSource(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "none" });
+  await flipIn(asDigest(manifest));
+  expect(await unpaidWork(blobSource(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "gone" });
+});
+
 it("rewards that were lost are not put back as what they are not", async () => {
   await settled();
   await activate();

@@ -278,6 +278,26 @@ describe("an epoch's accounts", () => {
         code: "DEADLINE_REFUSED",
       });
   });
+
+  it.each(["chainTime", "settledTime"] as const)(
+    "are computed of no %s that one answer alone has put far ahead",
+    async (name) => {
+      const ledger = createLedger();
+      ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });
+      ledger.now = name === "chainTime" ? 1_020 : 1_010;
+      for (const epoch of [1, 2]) {
+        let lies = 1;
+        const reader = { ...ledger.modules.reader, [name]: async () => ledger.now + 10 ** 9 * lies-- };
+        if (name === "settledTime") reader.chainTime = async () => 1_060;
+        else reader.settledTime = async () => 1_060;
+        const modules = { ...ledger.modules, reader };
+        await expect(computeEpoch(modules, { modelId, epoch, verdicts: [] })).rejects.toMatchObject({
+          code: "CHAIN_MOVED",
+          retryable: true,
+        });
+      }
+    },
+  );
 });
 
 describe("verdicts", () => {

@@ -5,7 +5,7 @@ import { interruptEpoch, maybeComputeEpoch, openEpoch } from "./epochs.ts";
 import type { HeadAnchored } from "./effects.ts";
 import type { Decisions, HeadReverted } from "./events.ts";
 import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
-import { settledHere } from "./state.ts";
+import { settledForAll } from "./state.ts";
 
 /** Heads kept beyond those that still matter, so that a chain that lost many heads is recognised. */
 const HEADS_KEPT = 64;
@@ -86,9 +86,9 @@ export const anchoringDecisions = {
   HeadReverted: onHeadReverted,
 } satisfies Partial<Decisions>;
 
-/** Forgets heads that an active root of ours covers, and the verdicts about them. */
+/** Forgets heads that an active root of ours covers which another one follows, and the verdicts about them. */
 export function pruneHeads(draft: StateDraft): void {
-  const settled = settledHere(draft);
+  const settled = settledForAll(draft);
   const removable = Math.max(0, draft.heads.length - HEADS_KEPT);
   const kept = draft.heads.findIndex(
     (entry, index) => index >= removable || !entry.anchor || entry.anchor.epoch > settled,

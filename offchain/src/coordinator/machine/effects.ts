@@ -111,6 +111,8 @@ export interface EpochComputed extends Timed {
     readonly attestation: WireStruct<"Attestation">;
     readonly validators: readonly Address[];
     readonly threshold: number;
+    /** The model's, seconds. It, and not the deadline alone, bounds how long signatures are waited for. */
+    readonly postingDelay: number;
     /** How many verdicts had been accepted when it was computed; if there are more by now, it is computed again, once. */
     readonly verdicts: number;
   } | null;
@@ -122,7 +124,7 @@ export interface RootPosted extends Timed {
   readonly epoch: number;
   readonly root: Hex;
   readonly transaction: Hex | null;
-  /** Chain seconds. */
+  /** Chain seconds; when it is tried at the latest, whatever an RPC says. */
   readonly activatableAt: number;
 }
 

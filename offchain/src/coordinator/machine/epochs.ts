@@ -15,6 +15,8 @@ import { isSigned } from "./state.ts";
 const EPOCHS_KEPT = 128;
 /** Chain time is read from blocks, so a timer fires a little later than the clock says: the block is there by then. */
 const CHAIN_LAG_MS = 250;
+/** Posting delays for which signatures are waited for at most. A deadline is no further away, unless somebody lied about the time. */
+const MOST_DELAYS = 2;
 
 type RecordDraft = StateDraft["epochs"][number];
 
@@ -104,10 +106,11 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
     maybeComputeEpoch(draft, event.at);
     return;
   }
-  const { manifest, rewards, attestation, validators, threshold } = result;
+  const { verdicts: _counted, ...computed } = result;
+  const { manifest, attestation } = computed;
   record.state = "collecting";
   record.root = attestation.root;
-  record.computed = { manifest, rewards, attestation: { ...attestation }, validators: [...validators], threshold };
+  record.computed = { ...computed, attestation: { ...attestation }, validators: [...computed.validators] };
   const same = draft.epochs.find(
     ({ state, computed }) =>
       state === "superseded" &&
@@ -117,13 +120,19 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   );
   // The same statement again, after a reorganisation: its signatures still hold.
   if (same) record.signatures = same.signatures.map((each) => ({ ...each }));
-  awaitAttestation(draft, record, attestation.deadline);
+  awaitAttestation(draft, record, record.computed, event.at);
   postWhenSigned(draft, record);
 }
 
 /** By the attestation's deadline it is signed and posted, or computed again with a later one. */
-function awaitAttestation(draft: StateDraft, { epoch, pass }: RecordDraft, deadline: string): void {
-  const due = Number(deadline) * 1_000 + CHAIN_LAG_MS;
+function awaitAttestation(
+  draft: StateDraft,
+  { epoch, pass }: RecordDraft,
+  { attestation, postingDelay }: NonNullable<RecordDraft["computed"]>,
+  at: number,
+): void {
+  const deadline = Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS;
+  const due = Math.min(deadline, at + MOST_DELAYS * postingDelay * 1_000);
   issue(draft, "setTimer", ["attestation", epoch, pass], { due, clock: "chain" });
 }
 
@@ -213,7 +222,7 @@ function onRootReverted(draft: StateDraft, event: RootReverted): void {
   openCovered(draft, record, event);
   if (!stands && isSigned(record)) {
     record.state = "collecting";
-    awaitAttestation(draft, record, record.computed.attestation.deadline);
+    awaitAttestation(draft, record, record.computed, event.at);
     postWhenSigned(draft, record);
   } else {
     record.state = "superseded";

@@ -201,6 +201,8 @@ export interface EpochRecord {
     readonly attestation: WireStruct<"Attestation">;
     readonly validators: readonly Address[];
     readonly threshold: number;
+    /** Seconds. */
+    readonly postingDelay: number;
   } | null;
   readonly root: Hex | null;
   readonly signatures: readonly { readonly validator: Address; readonly signature: Hex }[];
@@ -297,17 +299,27 @@ export const isSigned = <R extends Pick<EpochRecord, "computed" | "signatures">>
 ): record is R & { readonly computed: NonNullable<R["computed"]> } =>
   record.computed !== null && record.signatures.length >= record.computed.threshold;
 
+type Settled = Pick<RunState, "epochs" | "settledEpoch">;
+
+/** Active roots that were computed and signed here: that any other root is active is only an RPC's word. */
+const activeHere = ({ epochs, settledEpoch }: Settled): EpochRecord[] =>
+  epochs.filter((record) => record.state === "active" && record.epoch <= settledEpoch && isSigned(record));
+
+const lastEpoch = (records: readonly EpochRecord[]): number => Math.max(0, ...records.map(({ epoch }) => epoch));
+
+/** The last epoch that such a root covers, 0 = none. Payloads are deleted by it, once its deadline has passed. */
+export const settledHere = (state: Settled): number => lastEpoch(activeHere(state));
+
 /**
- * The last epoch covered by an active root that was computed and signed here, 0 = none. Deletion goes by it: that any other root
- * is active is only an RPC's word.
+ * The last of those whose root a later one names as the one before it, with its set's signatures. What pay rests on is deleted by
+ * it: an RPC that lies even past a deadline speaks for no validator, since each asks a chain of its own.
  */
-export const settledHere = ({ epochs, settledEpoch }: Pick<RunState, "epochs" | "settledEpoch">): number =>
-  Math.max(
-    0,
-    ...epochs
-      .filter((record) => record.state === "active" && record.epoch <= settledEpoch && isSigned(record))
-      .map(({ epoch }) => epoch),
+export const settledForAll = (state: Settled): number => {
+  const followed = new Set(
+    state.epochs.flatMap((record) => (isSigned(record) ? record.computed.attestation.previousRoot : [])),
   );
+  return lastEpoch(activeHere(state).filter(({ root }) => root !== null && followed.has(root)));
+};
 
 /** Two verdicts with one key and different values are an equivocation. */
 export const verdictKey = (verdict: WireStruct<"Verdict">): string =>

@@ -1,0 +1,89 @@
+/** What stands on-chain when an epoch is computed, and the deadline to attest it. */
+import { endOfEpoch } from "@cotrain/sdk/protocol";
+
+import { RetryableError, UserError } from "../base/index.ts";
+import type { ChainReader, ModelSchedule, RootView } from "../chain/index.ts";
+import type { ComputeEpochInput } from "./ports.ts";
+
+/**
+ * The deadline to attest an epoch: its end plus the least number of posting delays that leaves at least a quarter of one to
+ * collect signatures. n = 1 first, so that all sign one value unasked.
+ */
+export function deadlineOf(schedule: ModelSchedule, epoch: number, now: number): number {
+  const end = endOfEpoch(schedule, epoch);
+  const needed = now + schedule.postingDelay / 4 - end;
+  return end + Math.max(1, Math.ceil(needed / schedule.postingDelay)) * schedule.postingDelay;
+}
+
+function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, deadline: number): void {
+  const delays = (deadline - endOfEpoch(schedule, epoch)) / schedule.postingDelay;
+  if (!Number.isSafeInteger(delays) || delays < 1 || deadline < now || deadline > now + 2 * schedule.postingDelay)
+    throw new UserError(
+      "DEADLINE_REFUSED",
+      `The deadline ${deadline} of epoch ${epoch} must be its end plus whole posting delays, from now (${now}) to two delays ahead.`,
+    );
+}
+
+/** What stands on-chain when an epoch is computed. */
+export interface Standing {
+  readonly schedule: ModelSchedule;
+  readonly active: RootView | undefined;
+  readonly set: Awaited<ReturnType<ChainReader["validators"]>>;
+  readonly deadline: number;
+}
+
+/** @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED` */
+export async function standingFor(
+  reader: ChainReader,
+  { modelId, epoch, ...input }: ComputeEpochInput,
+): Promise<Standing> {
+  const [schedule, active, pending, settled, now, set] = await Promise.all([
+    reader.schedule(modelId),
+    reader.activeRoot(modelId),
+    reader.pendingRoot(modelId),
+    reader.settledTime(),
+    reader.chainTime(),
+    reader.validators(modelId),
+  ]);
+  if (pending)
+    throw new RetryableError(
+      "ROOT_PENDING",
+      `A root of epoch ${pending.epoch} is in its window; epoch ${epoch} is computed after it.`,
+    );
+  const after = active?.epoch ?? 0;
+  if (epoch <= after)
+    throw new UserError("EPOCH_SUPERSEDED", `Epoch ${epoch} is covered by the active root of epoch ${after}.`);
+  if (settled < endOfEpoch(schedule, epoch))
+    throw new RetryableError(
+      "EPOCH_NOT_OVER",
+      `Epoch ${epoch} ends at ${endOfEpoch(schedule, epoch)}; the chain is at ${settled}.`,
+    );
+  const deadline = input.deadline ?? deadlineOf(schedule, epoch, now);
+  requireDeadline(schedule, epoch, now, deadline);
+  return { schedule, active, set, deadline };
+}
+
+/**
+ * Reads at one block are not to be had of a pruned node, so what mattered is read once more: of what one answer says, a time in ten
+ * years among it, nothing is made that validators are asked to sign, nor that an epoch is over and has nothing in it.
+ * @throws RetryableError `CHAIN_MOVED`
+ */
+export async function requireStanding(
+  reader: ChainReader,
+  { modelId, epoch }: ComputeEpochInput,
+  { schedule, active, deadline }: Standing,
+): Promise<void> {
+  const [activeNow, pendingNow, settled, now] = await Promise.all([
+    reader.activeRoot(modelId),
+    reader.pendingRoot(modelId),
+    reader.settledTime(),
+    reader.chainTime(),
+  ]);
+  if (activeNow?.epoch !== active?.epoch || activeNow?.root !== active?.root || pendingNow)
+    throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
+  if (settled < endOfEpoch(schedule, epoch) || deadline > now + 2 * schedule.postingDelay)
+    throw new RetryableError(
+      "CHAIN_MOVED",
+      `The chain is at ${now} again, for which the end of epoch ${epoch}, or its deadline ${deadline}, is too far ahead.`,
+    );
+}
