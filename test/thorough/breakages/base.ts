@@ -1,0 +1,12 @@
+/** Defences of `base`. */
+import type { Breakage } from "./breakage.ts";
+
+export const base: readonly Breakage[] = [
+  {
+    name: "text is shown in whatever order a stranger gives it, and hidden text is not seen",
+    file: "offchain/src/base/printable.ts",
+    text: "|(?![${JOINERS}])[${SHAPELESS}]",
+    instead: "",
+    tests: ["test/attack/terminal.test.ts"],
+  },
+];

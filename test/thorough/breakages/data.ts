@@ -1,0 +1,37 @@
+/** Defences of `data`. */
+import type { Breakage } from "./breakage.ts";
+
+export const data: readonly Breakage[] = [
+  {
+    name: "who is given which data can be foretold",
+    file: "offchain/src/data/ledger.ts",
+    text: "random.below(sizeOf(free))",
+    instead: "0",
+    tests: ["test/attack/dealing.test.ts", "test/offchain/data/ledger.test.ts"],
+  },
+  {
+    name: "a shard that is too short is read for ever",
+    file: "offchain/src/data/sequences.ts",
+    text: "if (part.length === 0)",
+    instead: "if (part.length === 0) return out;\n        if (done > width)",
+    tests: ["test/offchain/data/prepare.test.ts"],
+  },
+  {
+    name: "a data manifest need not add up",
+    file: "offchain/src/data/prepare.ts",
+    text: "if (!regular || tokens === 0 ||",
+    instead: "if (tokens === 0 && regular &&",
+    tests: [
+      "test/offchain/data/prepare.test.ts",
+      "test/offchain/validator/loss.test.ts",
+      "test/offchain/worker/refusals.test.ts",
+    ],
+  },
+  {
+    name: "work that is given again keeps its attempt",
+    file: "offchain/src/data/ledger.ts",
+    text: "attempt: old.attempt + 1, worker",
+    instead: "attempt: old.attempt, worker",
+    tests: ["test/offchain/data/ledger.test.ts"],
+  },
+];

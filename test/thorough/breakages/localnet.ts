@@ -1,0 +1,33 @@
+/** Defences of `localnet`. */
+import type { Breakage } from "./breakage.ts";
+
+export const localnet: readonly Breakage[] = [
+  {
+    name: "a session waits by the wall clock",
+    file: "offchain/src/localnet/session.ts",
+    text: "if (clock.monotonic() >= until) return undefined;",
+    instead: "if (clock.now() >= until) return undefined;",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+  {
+    name: "a session trains by the wall clock",
+    file: "offchain/src/localnet/session.ts",
+    text: "const elapsed = clock.monotonic() - started;",
+    instead: "const elapsed = clock.now() - started;",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+  {
+    name: "a session's owners collect by the wall clock",
+    file: "offchain/src/localnet/session.ts",
+    text: "if (clock.monotonic() - collected < COLLECT_EVERY_MS) return;\n      collected = clock.monotonic();",
+    instead: "if (clock.now() - collected < COLLECT_EVERY_MS) return;\n      collected = clock.now();",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+  {
+    name: "settling takes as long as it takes",
+    file: "offchain/src/localnet/session.ts",
+    text: "const settled = clock.monotonic() + SETTLE_MS;",
+    instead: "const settled = clock.monotonic() + 20 * SETTLE_MS;",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+];
