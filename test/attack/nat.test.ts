@@ -11,7 +11,7 @@ import { afterEach, expect, it, onTestFinished } from "vitest";
 import { sha256Bytes, systemClock } from "../../offchain/src/base/index.ts";
 import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { createRemote } from "../../offchain/src/worker/artefacts.ts";
-import { defaultBackoff } from "../../offchain/src/worker/backoff.ts";
+import { DEFAULT_BACKOFF } from "../../offchain/src/worker/options.ts";
 import { fetchBase } from "../../offchain/src/worker/index.ts";
 import { type Harness, openHarness, runId, table, type TestWorker } from "../offchain/coordinator/harness.ts";
 import { openSocket } from "./sockets.ts";
@@ -112,7 +112,7 @@ async function download(worker: TestWorker, refused: string[]): Promise<void> {
   const first = new AbortController();
   const retry = {
     clock: systemClock,
-    backoff: defaultBackoff,
+    backoff: DEFAULT_BACKOFF,
     random: Math.random,
     signal: first.signal,
     onRetry: (error: unknown) => {

@@ -5,7 +5,7 @@
 import { type Address, asDigest, type Digest, type PayloadHeader } from "@cotrain/sdk/protocol";
 import pLimit from "p-limit";
 
-import type { Clock } from "../base/index.ts";
+import { type Backoff, backoffBound, type Clock } from "../base/index.ts";
 import { inspectPayload, PayloadError } from "../diloco/index.ts";
 import { BlobError, type BlobStore } from "../storage/index.ts";
 import { type ApiCode, RefusedError } from "./errors.ts";
@@ -83,8 +83,7 @@ const innocent: ReadonlySet<ApiCode> = new Set([
 
 /** So many are forgiven; a version that differs, a disk that flips bits. */
 const FORGIVEN = 8;
-const FIRST_BAN_MS = 30_000;
-const LONGEST_BAN_MS = 600_000;
+const BANS: Backoff = { base: 30_000, maximum: 600_000 };
 /** After so long without another all is forgotten. */
 const FORGET_MS = 1_800_000;
 const MOST_MEMBERS = 1_024;
@@ -115,7 +114,7 @@ export function createOffences(clock: Clock, forgiven: number = FORGIVEN): Offen
         if (!(error instanceof RefusedError) || innocent.has(error.code)) throw error;
         const earlier = records.get(member);
         const count = (earlier && clock.monotonic() - earlier.at < FORGET_MS ? earlier.count : 0) + 1;
-        const ban = count < forgiven ? 0 : Math.min(LONGEST_BAN_MS, FIRST_BAN_MS * 2 ** Math.min(count - forgiven, 16));
+        const ban = count < forgiven ? 0 : backoffBound(count - forgiven, BANS);
         records.delete(member);
         records.set(member, { count, at: clock.monotonic(), until: clock.monotonic() + ban });
         const [oldest] = records.keys();

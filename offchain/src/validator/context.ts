@@ -10,7 +10,7 @@ import {
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { LocalAccount } from "viem";
 
-import { type Clock, systemClock, UserError } from "../base/index.ts";
+import { type Clock, retrying, steady, systemClock, UserError } from "../base/index.ts";
 import type { ChainReader, ModelSchedule, PostedHead, RunRecord } from "../chain/index.ts";
 import { type BlobSource, createHeadDocumentsCache, type HeadDocumentsCache, type Sortition } from "../run/index.ts";
 import { type Absences, absenceOf, createAbsences } from "./absence.ts";
@@ -178,23 +178,22 @@ async function findRun(
   { reader, coordinator, clock = systemClock, onEvent }: ValidatorModules,
   descriptions: Descriptions,
 ): Promise<Pick<Context, "run" | "schedule">> {
-  for (;;) {
-    signal.throwIfAborted();
-    try {
-      const [run, view] = await Promise.all([reader.run(runId), coordinator.run(runId)]);
-      if (view.definition !== run.definition || view.modelId !== run.modelId)
-        throw new UserError(
-          "RUN_FOREIGN",
-          `The coordinator serves run ${runId} with another definition or model than the chain.`,
-        );
-      await descriptions.of(runId, run);
-      return { run, schedule: await reader.schedule(run.modelId) };
-    } catch (error) {
-      if (!(error instanceof CotrainError) || !error.retryable) throw error;
-      onEvent?.({ type: "retrying", what: "finding the run", reason: error.message });
-      await clock.sleep(pollInterval, signal);
-    }
-  }
+  const find = async () => {
+    const [run, view] = await Promise.all([reader.run(runId), coordinator.run(runId)]);
+    if (view.definition !== run.definition || view.modelId !== run.modelId)
+      throw new UserError(
+        "RUN_FOREIGN",
+        `The coordinator serves run ${runId} with another definition or model than the chain.`,
+      );
+    await descriptions.of(runId, run);
+    return { run, schedule: await reader.schedule(run.modelId) };
+  };
+  return retrying(find, {
+    clock,
+    ...steady(pollInterval),
+    signal,
+    onRetry: ({ message: reason }) => onEvent?.({ type: "retrying", what: "finding the run", reason }),
+  });
 }
 
 /**

@@ -2,7 +2,7 @@
 import { type ContractAddresses, createCoordinatorClient, type RunId } from "@cotrain/sdk/protocol";
 import type { LocalAccount } from "viem";
 
-import { RetryableError, systemClock, UserError } from "../base/index.ts";
+import { RetryableError, retrying, steady, systemClock, UserError } from "../base/index.ts";
 import { openReader } from "../chain/index.ts";
 import {
   blobsLocation,
@@ -66,21 +66,13 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
         });
   if (loss) context.onShutdown("held-out loss", () => loss.close());
 
-  const waited = async <T>(work: () => Promise<T>): Promise<T> => {
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
-        if (
-          !(error instanceof RetryableError) &&
-          !(error instanceof Error && "retryable" in error && error.retryable === true)
-        )
-          throw error;
-        logger.warn(error.message);
-        await systemClock.sleep(1_000, signal);
-      }
-    }
-  };
+  const waited = <T>(work: () => Promise<T>): Promise<T> =>
+    retrying(work, {
+      clock: systemClock,
+      ...steady(1_000),
+      signal,
+      onRetry: (error) => logger.warn(error.message),
+    });
   const { rpcUrl, chainId, contracts, fromBlock, confirmations } = options;
   const reader = await waited(() =>
     openReader({ rpcUrl, chainId, contracts, fromBlock, ...(confirmations === undefined ? {} : { confirmations }) }),

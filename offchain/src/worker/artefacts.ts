@@ -20,13 +20,12 @@ import {
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
 
-import { parseJsonBounded, UserError } from "../base/index.ts";
+import { parseJsonBounded, retrying, type RetryOptions, saysRetryable, UserError } from "../base/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough } from "../storage/index.ts";
 import { ArtefactError, type BlobSource } from "./base.ts";
-import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
 import type { Session } from "./session.ts";
 
 /** Definitions list tensors (65,536 at most): a few MiB. */

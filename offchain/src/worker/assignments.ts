@@ -2,7 +2,7 @@
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import type { Assignment, WorkReply } from "@cotrain/sdk/protocol";
 
-import { fullJitter, pause } from "./backoff.ts";
+import { fullJitter, pause } from "../base/index.ts";
 import { checkAssignment } from "./checkAssignment.ts";
 import { DEFAULT_CACHE_BYTES, type WorkerEnd, type WorkerOptions } from "./options.ts";
 import type { Prepared } from "./prepare.ts";

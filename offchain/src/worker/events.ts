@@ -2,8 +2,6 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Digest, Hex, RunId } from "@cotrain/sdk/protocol";
 
-import type { OnRetry } from "./backoff.ts";
-
 /** Where an assignment's time went, milliseconds; phases overlap where work does. */
 export interface RoundTimes {
   /** From the work reply to the first inner step: θ_r, tokens, the state's hash. */
@@ -92,7 +90,9 @@ export type WorkerEvent =
 /** The event of something that is tried again. */
 export function retryEvent(
   what: string,
-  ...[error, waitMs, withinMs]: Parameters<OnRetry>
+  error: unknown,
+  waitMs: number,
+  withinMs: number,
 ): WorkerEvent & { type: "retrying" } {
   const code = error instanceof CotrainError ? error.code : "UNKNOWN";
   const reason = error instanceof Error ? error.message : String(error);

@@ -10,7 +10,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { RunRecordReader } from "./artefacts.ts";
-import { type RetryOptions, retrying } from "./backoff.ts";
+import { retrying, type RetryOptions } from "../base/index.ts";
 
 export interface Governed {
   /** Whose key acknowledges; asked again when an acknowledgement does not fit, since the holders may have changed it. */

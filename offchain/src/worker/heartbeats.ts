@@ -1,8 +1,7 @@
 /** Tells the coordinator every few seconds that the worker lives and how far it is, and hears what is not due any more. */
 import type { Assignment, Heartbeat, HeartbeatReply } from "@cotrain/sdk/protocol";
 
-import { type Clock, roundNumber } from "../base/index.ts";
-import { pause } from "./backoff.ts";
+import { type Clock, pause, roundNumber } from "../base/index.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import type { SessionKeeper } from "./session.ts";
 import { type Progress, RoundClosed, type WorkState } from "./workState.ts";

@@ -7,7 +7,6 @@
  */
 export { createArtefacts, findRun } from "./artefacts.ts";
 export { openAssignmentSteps } from "./assignmentSteps.ts";
-export { fullJitter, retrying } from "./backoff.ts";
 export { type BlobSource, fetchBase } from "./base.ts";
 export { blake3Of, createResidualLedger, type Residual } from "./residual.ts";
 export { createCommitment, fedDigests, segmentEnds } from "./commitment.ts";

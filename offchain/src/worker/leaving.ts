@@ -1,6 +1,5 @@
 /** The end of a membership that the worker itself ends. */
-import { systemClock } from "../base/index.ts";
-import { pause } from "./backoff.ts";
+import { pause, systemClock } from "../base/index.ts";
 import type { SessionKeeper } from "./session.ts";
 
 /** How long leaving may take, ms. */

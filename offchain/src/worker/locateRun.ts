@@ -2,9 +2,8 @@
 import type { CotrainError } from "@cotrain/sdk/errors";
 import type { CoordinatorClient, RunId, RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../base/index.ts";
+import { RetryableError, retrying, type RetryOptions, saysRetryable } from "../base/index.ts";
 import { findRun } from "./artefacts.ts";
-import { type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import type { WorkerOptions } from "./options.ts";
 

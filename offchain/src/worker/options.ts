@@ -1,10 +1,9 @@
 /** What a worker is given: its options, the modules that it works with, and how it says why it ended. */
 import type { SigningAccount, Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
 
-import type { Clock } from "../base/index.ts";
+import type { Backoff, Clock } from "../base/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { AdmittedBuild, Artefacts, RunDescription, RunRecordReader } from "./artefacts.ts";
-import type { BackoffOptions } from "./backoff.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { ReceiptJournal } from "./receiptJournal.ts";
 import type { Surroundings } from "./resources.ts";
@@ -27,7 +26,7 @@ export interface WorkerOptions {
   readonly patience?: number;
   /** After the request to stop: how long a round that is past its training may take to be submitted, ms; default 5,000. */
   readonly grace?: number;
-  readonly backoff?: BackoffOptions;
+  readonly backoff?: Backoff;
   /** Stops the worker: it submits or abandons its assignment, leaves and returns. */
   readonly signal: AbortSignal;
 }
@@ -79,6 +78,9 @@ export interface WorkerEnd {
   readonly rounds: number;
   readonly tokens: number;
 }
+
+/** Waits between tries where the options do not say. */
+export const DEFAULT_BACKOFF: Backoff = { base: 500, maximum: 30_000 };
 
 /** Bytes of artefacts that are kept where the options do not say. */
 export const DEFAULT_CACHE_BYTES = 4 * 2 ** 30;

@@ -10,14 +10,13 @@ import {
   type RunView,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, systemClock } from "../base/index.ts";
+import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock } from "../base/index.ts";
 import { type Artefacts, createArtefacts, createRemote, describeRun, type RunDescription } from "./artefacts.ts";
-import { type BackoffOptions, defaultBackoff, type OnRetry, type RetryOptions } from "./backoff.ts";
 import { type ChosenBuild, chooseBuild } from "./chooseBuild.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import { followRun } from "./governed.ts";
 import { locateRun } from "./locateRun.ts";
-import { DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOptions } from "./options.ts";
+import { DEFAULT_BACKOFF, DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOptions } from "./options.ts";
 import { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
 import { checkResources, type ModelSize, needsOf } from "./resources.ts";
 import type { RoundContext } from "./roundWork.ts";
@@ -28,7 +27,7 @@ export interface Prepared extends RoundContext {
   readonly description: RunDescription;
   readonly artefacts: Artefacts;
   readonly random: () => number;
-  readonly backoff: BackoffOptions;
+  readonly backoff: Backoff;
   readonly batch: number;
   readonly sequence: number;
   readonly paramsOf: (version: number) => Promise<RunParams | undefined>;
@@ -40,7 +39,7 @@ interface Link {
   readonly requestQueue: RequestQueue;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly backoff: BackoffOptions;
+  readonly backoff: Backoff;
   readonly onEvent: (event: WorkerEvent) => void;
   /** For what is tried until it succeeds or the worker is to stop. */
   readonly retry: (what: string) => RetryOptions & { readonly onRetry: OnRetry };
@@ -115,7 +114,7 @@ function openLink(options: WorkerOptions, modules: WorkerModules): Link {
   const { signal } = options;
   const clock = modules.clock ?? systemClock;
   const random = modules.random ?? Math.random;
-  const backoff = options.backoff ?? defaultBackoff;
+  const backoff = options.backoff ?? DEFAULT_BACKOFF;
   const onEvent = modules.onEvent ?? (() => undefined);
   const requestQueue = createRequestQueue(modules.fetch);
   return {

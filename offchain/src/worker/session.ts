@@ -18,8 +18,16 @@ import {
 } from "@cotrain/sdk/protocol";
 import { CoordinatorError } from "@cotrain/sdk/errors";
 
-import { type Clock, unlessAborted, UserError } from "../base/index.ts";
-import { type BackoffOptions, type OnRetry, type RetryOptions, retrying, saysRetryable } from "./backoff.ts";
+import {
+  type Backoff,
+  type Clock,
+  type OnRetry,
+  retrying,
+  type RetryOptions,
+  saysRetryable,
+  unlessAborted,
+  UserError,
+} from "../base/index.ts";
 import { signStruct } from "./receipt.ts";
 import type { RequestQueue } from "./requestQueue.ts";
 
@@ -44,7 +52,7 @@ export interface SessionKeeperOptions {
   readonly domain: Domain;
   readonly membership: Membership;
   readonly clock: Clock;
-  readonly backoff: BackoffOptions;
+  readonly backoff: Backoff;
   readonly random: () => number;
   readonly onJoin: (reply: JoinReply, again: boolean) => void;
   readonly onRetry: (what: string, ...tried: Parameters<OnRetry>) => void;

@@ -4,10 +4,9 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { CoordinatorError } from "@cotrain/sdk/errors";
 import { commitmentRoot, type Digest, type Hex, outcomeCode, type TensorEntry } from "@cotrain/sdk/protocol";
 
-import { createManualClock, createRandom, sha256Bytes, UserError } from "../../../offchain/src/base/index.ts";
+import { createRandom, sha256Bytes, UserError } from "../../../offchain/src/base/index.ts";
 import {
   CHUNK_ELEMENTS,
   encodePayload,
@@ -28,15 +27,11 @@ import {
   encodeFragment,
   fedDigests,
   findRun,
-  fullJitter,
   needsOf,
-  retrying,
   segmentEnds,
 } from "../../../offchain/src/worker/index.ts";
 
 const hex = (byte: string): Hex => `0x${byte.repeat(32)}`;
-/** Fails some times, then succeeds. */
-const failing = (times: number, error: Error) => () => (times-- > 0 ? Promise.reject(error) : Promise.resolve("done"));
 const told = (byte: string, outcome: number) => ({ receiptHash: hex(byte), outcome });
 const sizeOf = (name: "1m" | "20m") => {
   const { model, microBatch } = presetOf(name);
@@ -52,56 +47,6 @@ const table: TensorEntry[] = [
   { name: "b", shape: [2], fragment: 1 },
   { name: "c", shape: [4], fragment: 0 },
 ];
-
-describe("waiting between tries", () => {
-  const options = { base: 100, maximum: 1_000 };
-  test("is uniform below a bound that doubles up to a maximum", () => {
-    expect([0, 1, 2, 3, 4, 60].map((attempt) => fullJitter(attempt, options, () => 0))).toEqual([
-      100, 200, 400, 800, 1_000, 1_000,
-    ]);
-    expect(fullJitter(3, options, () => 0.75)).toBe(200);
-    expect(fullJitter(0, options, () => 0.999_999)).toBeGreaterThan(0);
-  });
-
-  test("tells what it waits and what it waits at most, which never falls", async () => {
-    const clock = createManualClock();
-    const told: number[][] = [];
-    const away = new CoordinatorError(0, "UNREACHABLE", "Away.", { retryable: true });
-    const draws = [0.9, 0, 0.95, 0.5, 0];
-    const done = retrying(failing(5, away), {
-      clock,
-      backoff: options,
-      random: () => draws[told.length] ?? 0,
-      signal: new AbortController().signal,
-      onRetry: (_error, waitMs, withinMs) => void told.push([waitMs, withinMs]),
-    });
-    for (let i = 0; i < 10; i++) await clock.advance(1_000);
-    await done;
-    expect(told.map(([, withinMs]) => withinMs)).toEqual([100, 200, 400, 800, 1_000]);
-    expect(told.every(([waitMs = 0, withinMs = 0]) => waitMs <= withinMs)).toBe(true);
-    expect(told[2]![0]).toBeLessThan(told[1]![0]!);
-  });
-
-  test("ends with what succeeds, what cannot be tried again, the last try, or the signal", async () => {
-    const clock = createManualClock();
-    const controller = new AbortController();
-    const retry = { clock, backoff: options, random: () => 0, signal: controller.signal };
-    const away = new CoordinatorError(0, "UNREACHABLE", "Away.", { retryable: true });
-    const finished = async <T>(work: Promise<T>): Promise<T> => {
-      work.catch(() => undefined);
-      for (let i = 0; i < 10; i++) await clock.advance(1_000);
-      return work;
-    };
-    await expect(finished(retrying(failing(3, away), retry))).resolves.toBe("done");
-    await expect(finished(retrying(failing(1, new UserError("NO", "No.")), retry))).rejects.toThrow("No.");
-    await expect(finished(retrying(failing(9, away), { ...retry, tries: 3 }))).rejects.toBe(away);
-    const endless = retrying(failing(99, away), retry);
-    endless.catch(() => undefined);
-    await clock.advance(150);
-    controller.abort(new UserError("STOPPED", "Stopped."));
-    await expect(endless).rejects.toThrow("Stopped.");
-  });
-});
 
 test("encoding in chunks gives the bytes and the residual of encoding the fragment whole", async () => {
   const random = createRandom("encode");

@@ -5,6 +5,7 @@
  */
 import type { Address, CheckpointFragment, Digest, HeadHash, Hex, WireStruct } from "@cotrain/sdk/protocol";
 
+import { type Backoff, backoffBound } from "../../base/index.ts";
 import type { GatePass } from "../../diloco/index.ts";
 
 export interface Timed {
@@ -247,8 +248,10 @@ export interface PendingEffect {
 /** Codes that mean "not yet": asked again soon, however often. */
 const notYet: ReadonlySet<string> = new Set(["WINDOW_OPEN", "EPOCH_OPEN"]);
 
-/** Pause before try `attempt` + 1, ms: 0.5 s, doubled up to 30 s. */
-export const retryDelay = (attempt: number): number => Math.min(30_000, 500 * 2 ** Math.min(attempt - 1, 10));
+const BACKOFF: Backoff = { base: 500, maximum: 30_000 };
+
+/** Pause before try `attempt` + 1, ms. Nothing is drawn: the same log gives the same state. */
+export const retryDelay = (attempt: number): number => backoffBound(attempt - 1, BACKOFF);
 
 /** Pause after a failure, ms. */
 export const pauseAfter = ({ code, attempt }: Pick<EffectFailed, "code" | "attempt">): number =>

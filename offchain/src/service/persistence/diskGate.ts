@@ -3,11 +3,10 @@
  * and goes on by itself once there is room. Whoever writes to the same disk shares one gate.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Clock, RetryableError, systemClock } from "../../base/index.ts";
+import { type Backoff, backoffBound, type Clock, RetryableError, systemClock } from "../../base/index.ts";
 import type { Logger } from "../processes/logging.ts";
 
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 30_000;
+const PAUSES: Backoff = { base: 1_000, maximum: 30_000 };
 
 export interface DiskGate {
   /** One sentence while writing pauses, else undefined. */
@@ -56,7 +55,7 @@ export function createDiskGate({ what, clock = systemClock, logger, probe }: Dis
 
   async function pause(gate: PromiseWithResolvers<void>): Promise<void> {
     do {
-      const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(pauses, 16));
+      const ms = backoffBound(pauses, PAUSES);
       pauses += 1;
       logger?.error({ what, retryInMs: ms }, "the disk is full: writing pauses");
       try {

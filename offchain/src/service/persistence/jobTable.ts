@@ -3,7 +3,7 @@ import { type Kysely, sql } from "kysely";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { canonicalJson } from "@cotrain/sdk/protocol";
-import { type Clock, InternalError, systemClock } from "../../base/index.ts";
+import { backoffBound, type Clock, InternalError, systemClock } from "../../base/index.ts";
 import type { Queryable } from "./database.ts";
 import type { Database } from "./databaseEngine.ts";
 import type { DiskGate } from "./diskGate.ts";
@@ -138,7 +138,7 @@ class StoredJobs implements JobTable {
     const exhausted = maxAttempts !== undefined && job.attempts >= maxAttempts;
     // Errors of unknown kind may be a passing fault of something outside; only what says that it is final is final.
     const final = error instanceof CotrainError && !error.retryable;
-    const ceiling = Math.min(this.#cap, backoffBase * 2 ** Math.min(job.attempts - 1, 40));
+    const ceiling = backoffBound(job.attempts - 1, { base: backoffBase, maximum: this.#cap });
     await this.#update(id, {
       state: exhausted || final ? "failed" : "ready",
       next_at: this.#time() + Math.floor(random.float() * ceiling),

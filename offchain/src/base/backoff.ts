@@ -1,45 +1,56 @@
-/** Waiting between tries: full jitter, so that workers that lost the same coordinator do not come back in step. */
+/**
+ * Trying again after waits that double. Who tries again states its bounds alone, and brings clock, randomness and signal. With full
+ * jitter those that lost the same peer do not come back in step.
+ */
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import type { Clock } from "../base/index.ts";
+import type { Clock } from "./clock.ts";
 
-export interface BackoffOptions {
+export interface Backoff {
   /** Upper bound of the first wait, ms. */
   readonly base: number;
   /** Upper bound of every wait, ms. */
   readonly maximum: number;
 }
 
-export const defaultBackoff: BackoffOptions = { base: 500, maximum: 30_000 };
-
-/** Upper bound of the wait before try `attempt` + 1, ms: it never falls from try to try. */
-const backoffBound = (attempt: number, { base, maximum }: BackoffOptions): number =>
+/**
+ * Upper bound of the wait before the next try, ms, or the wait itself where nothing is drawn: it never falls from try to try.
+ * @param attempt failed tries so far less one: 0 after the first
+ */
+export const backoffBound = (attempt: number, { base, maximum }: Backoff): number =>
   Math.min(maximum, base * 2 ** Math.min(attempt, 30));
 
 /**
- * Wait before try `attempt` + 1, uniform in (0, min(maximum, base · 2^attempt)].
+ * Wait before the next try, uniform in (0, min(maximum, base · 2^attempt)].
  * Source: Brooker, "Exponential Backoff And Jitter" (AWS, 2015), the variant "full jitter".
  * @param attempt failed tries so far less one: 0 after the first
  * @param random uniform in [0, 1)
  */
-export function fullJitter(attempt: number, options: BackoffOptions, random: () => number): number {
+export function fullJitter(attempt: number, options: Backoff, random: () => number): number {
   return Math.ceil(backoffBound(attempt, options) * (1 - random()));
 }
 
 /** @param withinMs what the wait is at most, which is what people are told: it does not jump from try to try */
-export type OnRetry = (error: unknown, waitMs: number, withinMs: number) => void;
+export type OnRetry = (error: CotrainError, waitMs: number, withinMs: number) => void;
 
 export interface RetryOptions {
   readonly clock: Clock;
-  readonly backoff: BackoffOptions;
+  readonly backoff: Backoff;
+  /** Uniform in [0, 1), for jitter. */
   readonly random: () => number;
   readonly signal: AbortSignal;
   /** Tries in all; default: until it succeeds. */
   readonly tries?: number;
-  /** Which errors are worth another try; default: those that say so. */
-  readonly retryable?: (error: unknown) => boolean;
+  /** Which errors of ours are worth another try; default: those that say so. Others never are. */
+  readonly retryable?: (error: CotrainError) => boolean;
   readonly onRetry?: OnRetry;
 }
+
+/** The same wait after each failure, ms. */
+export const steady = (ms: number): Pick<RetryOptions, "backoff" | "random"> => ({
+  backoff: { base: ms, maximum: ms },
+  random: () => 0,
+});
 
 /** Whether the error itself says that trying again can help. */
 export const saysRetryable = (error: unknown): boolean => error instanceof CotrainError && error.retryable;
@@ -52,7 +63,9 @@ export async function retrying<T>(work: () => Promise<T>, options: RetryOptions)
     try {
       return await work();
     } catch (error) {
-      if (options.signal.aborted || !retryable(error) || attempt + 1 >= (options.tries ?? Infinity)) throw error;
+      if (!(error instanceof CotrainError) || !retryable(error) || attempt + 1 >= (options.tries ?? Infinity))
+        throw error;
+      options.signal.throwIfAborted();
       const wait = fullJitter(attempt, options.backoff, options.random);
       options.onRetry?.(error, wait, backoffBound(attempt, options.backoff));
       await options.clock.sleep(wait, options.signal);
