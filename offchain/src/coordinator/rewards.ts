@@ -1,23 +1,14 @@
 /** What an account can claim under the active root, and what of its work earned nothing. */
-import {
-  type Address,
-  type Digest,
-  digestOfJson,
-  parseDocument,
-  RewardsFile,
-  rewardTree,
-  type RewardView,
-} from "@cotrain/sdk/protocol";
+import { type Address, type Digest, digestOfJson, type RewardView } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 
-import { errnoOf, parseJsonBounded } from "../base/index.ts";
-import { isNotHad, sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
+import { errnoOf } from "../base/index.ts";
+import { epochRewardsOf, isNotHad, rewardTreeOf, sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import { toldToStrangers } from "./blobs.ts";
 import { RefusedError } from "./errors.ts";
 import { blobSource, putDocument, type Run } from "./run.ts";
 
-const MAX_REWARDS_BYTES = 64 << 20;
 const MAX_UNPAID = 256;
 
 /** The newest epoch whose root became active, of those that this coordinator has computed. */
@@ -51,7 +42,7 @@ export async function restoreRewards(run: Run): Promise<void> {
 }
 
 interface Settled {
-  readonly tree: ReturnType<typeof rewardTree>;
+  readonly tree: ReturnType<typeof rewardTreeOf>;
   readonly unpaid: readonly UnpaidWork[];
 }
 
@@ -64,11 +55,8 @@ function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Sett
   const { blobs } = run.modules;
   const read = async (): Promise<Settled> => {
     await restoreRewards(run);
-    const bytes = await blobs.get(rewards, MAX_REWARDS_BYTES);
-    const file = parseDocument("The rewards", RewardsFile, parseJsonBounded(bytes, MAX_REWARDS_BYTES, "the rewards"));
-    const leaves = file.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) }));
     return {
-      tree: rewardTree(run.facts.modelId, leaves),
+      tree: rewardTreeOf(run.facts.modelId, await epochRewardsOf(blobSource(blobs), run.runId, { rewards })),
       unpaid: (await unpaidWork(blobSource(blobs), run.runId, manifest)).works,
     };
   };

@@ -1,6 +1,6 @@
 /**
  * diloco: the outer loop as pure functions on typed arrays: pseudo-gradients, codecs, weights, reducing, the outer
- * optimizer, the fragment schedule, and which payloads count (screening.ts, gate.ts). No I/O; what is not in memory is read through ChunkSource. May import base and
+ * optimizer, and which payloads count (screening.ts, gate.ts). No I/O; what is not in memory is read through ChunkSource. May import base and
  * @cotrain/sdk/protocol. Start at reduce.ts; the tables of what a run chooses between are codec.ts, weights.ts, aggregator.ts and outerOptimizer.ts. Formulas: protocol.md "Payload" and "Reduce".
  */
 export { codecOf } from "./codec.ts";
@@ -39,5 +39,4 @@ export { PayloadError } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
 export { type Contribution, reduceFragment, type ReduceInput } from "./reduce.ts";
 export { type MeasuredPayload, mediansOf, screen, type ScreeningEntry, type ScreeningInput } from "./screening.ts";
-export { syncSteps } from "./schedule.ts";
 export { weigh } from "./weights.ts";

@@ -12,16 +12,13 @@ import {
   contributionsOf,
   digestOfJson,
   type EpochHead,
-  EpochInputs,
-  EpochManifest,
+  type EpochInputs,
+  type EpochManifest,
   epochAt,
   fromWire,
   type Hex,
-  MAX_MANIFEST_BYTES,
   type ModelId,
-  parseDocument,
-  RewardsFile,
-  rewardTree,
+  type RewardsFile,
   type RunId,
   shareOut,
   type SignedVerdict,
@@ -32,7 +29,8 @@ import {
 
 import { RetryableError } from "../base/index.ts";
 import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
-import { DocumentError, readJson } from "./published.ts";
+import { epochInputsOf, epochManifestOf, epochRewardsOf, rewardTreeOf } from "./epochDocuments.ts";
+import { DocumentError } from "./published.ts";
 import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
 import { requireStanding, type Standing, standingFor } from "./standing.ts";
@@ -163,10 +161,7 @@ function statementOf(
   },
 ): EpochComputation {
   const { last, inputs, verdicts, rewards } = parts;
-  const tree = rewardTree(
-    modelId,
-    rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
-  );
+  const tree = rewardTreeOf(modelId, rewards);
   const previousRoot = active?.root ?? zeroHash;
   const manifest: EpochManifest = {
     version: 1,
@@ -287,26 +282,15 @@ async function previousRewards(
   );
   if (!posted)
     throw new RetryableError("CHAIN_MOVED", `No posting of the active root of epoch ${active.epoch} is confirmed yet.`);
-  const manifest = parseDocument(
-    "epoch manifest",
-    EpochManifest,
-    await readJson(blobs, posted.runId, posted.epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
-  );
-  const { leaves } = parseDocument(
-    "rewards",
-    RewardsFile,
-    await readJson(blobs, posted.runId, manifest.rewards, "the rewards"),
-  );
-  const tree = rewardTree(
-    modelId,
-    leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
-  );
+  const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest);
+  const rewards = await epochRewardsOf(blobs, posted.runId, manifest);
+  const tree = rewardTreeOf(modelId, rewards);
   if (tree.root !== active.root || tree.total !== active.totalCumulative)
     throw new DocumentError(
       "DOCUMENT_REWARDS",
       `The published rewards of epoch ${active.epoch} do not have the active root.`,
     );
-  return { digest: posted.epochDigest, rewards: leaves };
+  return { digest: posted.epochDigest, rewards: rewards.leaves };
 }
 
 /**
@@ -317,9 +301,8 @@ export async function sumOfEpochs(blobs: BlobSource, runId: RunId, manifest: Hex
   const earned = new Map<Address, bigint>();
   let modelId: Hex | undefined;
   for (let digest: Hex | null = manifest; digest !== null;) {
-    const read: unknown = await readJson(blobs, runId, digest, "the epoch manifest", MAX_MANIFEST_BYTES);
-    const of: EpochManifest = parseDocument("epoch manifest", EpochManifest, read);
-    const inputs = parseDocument("epoch inputs", EpochInputs, await readJson(blobs, runId, of.inputs, "the inputs"));
+    const of: EpochManifest = await epochManifestOf(blobs, runId, digest);
+    const inputs = await epochInputsOf(blobs, runId, of);
     for (const { account, amount } of inputs.epochs.flatMap(({ contributions }) => contributions))
       earned.set(account, (earned.get(account) ?? 0n) + BigInt(amount));
     modelId ??= of.modelId;

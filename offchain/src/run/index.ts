@@ -4,6 +4,7 @@
  * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
  */
 export { createRecordReader, pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
+export { epochManifestOf, epochRewardsOf, epochVerdictsOf, rewardTreeOf } from "./epochDocuments.ts";
 export { computeEpoch, type EpochModules, sumOfEpochs } from "./epoch.ts";
 export { deadlineOf } from "./standing.ts";
 export {

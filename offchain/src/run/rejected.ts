@@ -1,11 +1,11 @@
 /** Checkpoints that validators found not to hold. A run goes on from such a one all the same: whoever uses it must be told. */
-import { aggregateRejected, fromWire, parseDocument, type RunId, VerdictsFile } from "@cotrain/sdk/protocol";
+import { aggregateRejected, fromWire, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
-import { readJson } from "./published.ts";
 import type { ChainReader, PostedHead, PostedRoot } from "../chain/index.ts";
+import { epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
-import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";
+import { leftOutSentence, postedRoots } from "./roots.ts";
 
 /**
  * Heads that the verdicts under one posted root reject, of whichever runs.
@@ -15,12 +15,8 @@ export async function rejectedUnder(
   blobs: BlobSource,
   posted: Pick<PostedRoot, "runId" | "epochDigest">,
 ): Promise<string[]> {
-  const manifest = await epochManifestOf(blobs, posted);
-  const file = parseDocument(
-    "The verdicts",
-    VerdictsFile,
-    await readJson(blobs, posted.runId, manifest.verdicts, "the verdicts"),
-  );
+  const { runId, epochDigest } = posted;
+  const file = await epochVerdictsOf(blobs, runId, await epochManifestOf(blobs, runId, epochDigest));
   const verdicts = file.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   return [...new Set(verdicts.map(({ head }) => head))].filter((head) => aggregateRejected(head, verdicts));
 }

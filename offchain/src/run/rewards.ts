@@ -1,20 +1,10 @@
 /** What the active root of a model pays, from published documents that are checked against it. */
-import {
-  type Address,
-  asAddress,
-  EpochManifest,
-  type Hex,
-  type ModelId,
-  parseDocument,
-  rewardTree,
-  RewardsFile,
-  type RunId,
-} from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type Hex, type ModelId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
-import { readJson } from "./published.ts";
+import { epochManifestOf, epochRewardsOf, rewardTreeOf } from "./epochDocuments.ts";
 import { sumOfEpochs } from "./epoch.ts";
 import type { LocalRun } from "./local.ts";
 import type { BlobSource } from "./ports.ts";
@@ -45,20 +35,13 @@ export async function activeRewards(
   );
   if (!posted) return undefined;
   const { runId } = posted;
-  const manifest = parseDocument(
-    "epoch manifest",
-    EpochManifest,
-    await readJson(blobs, runId, posted.epochDigest, "The epoch manifest"),
-  );
-  const file = await readRewards(blobs, runId, manifest.rewards).catch((error: unknown) => {
+  const manifest = await epochManifestOf(blobs, runId, posted.epochDigest);
+  const file = await epochRewardsOf(blobs, runId, manifest).catch((error: unknown) => {
     if (!isNotHad(error)) throw error;
     // What is lost can be added up; the active root says whether it is the same.
     return sumOfEpochs(blobs, runId, posted.epochDigest);
   });
-  const tree = rewardTree(
-    modelId,
-    file.leaves.map((leaf) => ({ account: leaf.account, cumulative: BigInt(leaf.cumulative) })),
-  );
+  const tree = rewardTreeOf(modelId, file);
   if (tree.root !== active.root)
     throw new UserError(
       "REWARDS_MISMATCH",
@@ -71,9 +54,6 @@ export async function activeRewards(
     of: (account) => tree.proofOf(account),
   };
 }
-
-const readRewards = async (blobs: BlobSource, runId: RunId, digest: string): Promise<RewardsFile> =>
-  parseDocument("rewards", RewardsFile, await readJson(blobs, runId, digest, "The rewards"));
 
 /** Cumulative reward and proof of an account under the active root. @throws as {@link activeRewards} */
 export async function rewardsOf(

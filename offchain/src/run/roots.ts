@@ -1,21 +1,10 @@
 /** The roots that were posted for a model: who reads what validators signed must know that none is left out. */
-import { EpochManifest, MAX_MANIFEST_BYTES, type ModelId, parseDocument } from "@cotrain/sdk/protocol";
+import type { EpochManifest, ModelId } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock } from "../base/index.ts";
-import { readJson } from "./published.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
+import { epochManifestOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
-
-/** The manifest that a posted root names. @throws what `blobs` throws; ProtocolError */
-export const epochManifestOf = async (
-  blobs: BlobSource,
-  { runId, epochDigest }: Pick<PostedRoot, "runId" | "epochDigest">,
-): Promise<EpochManifest> =>
-  parseDocument(
-    "The epoch manifest",
-    EpochManifest,
-    await readJson(blobs, runId, epochDigest, "the epoch manifest", MAX_MANIFEST_BYTES),
-  );
 
 export const leftOutSentence = (root: string): string =>
   `The chain's RPC leaves out the posting of the root ${root}, which there must be.`;
@@ -40,7 +29,7 @@ export async function postedRoots(
   const links = new Map<string, Pick<EpochManifest, "previous" | "previousRoot"> | undefined>();
   const before = async (posted: PostedRoot) => {
     if (!links.has(posted.epochDigest)) {
-      const manifest = await epochManifestOf(blobs, posted).catch(() => undefined);
+      const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest).catch(() => undefined);
       links.set(posted.epochDigest, manifest && { previous: manifest.previous, previousRoot: manifest.previousRoot });
     }
     return links.get(posted.epochDigest);

@@ -8,19 +8,18 @@ import {
   type ContributionHead,
   asDigest,
   asRunId,
-  EpochInputs,
-  EpochManifest,
+  type EpochManifest,
   fromWire,
   MAX_MANIFEST_BYTES,
   parseDocument,
   ReceiptsFile,
   type RunId,
-  VerdictsFile,
   type ZeroReason,
   zeroReasonOf,
 } from "@cotrain/sdk/protocol";
 
 import { FormatError, parseManifest } from "../storage/index.ts";
+import { epochInputsOf, epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./published.ts";
 import type { BlobSource } from "./ports.ts";
 import { isNotHad } from "./unreadable.ts";
@@ -72,13 +71,7 @@ export async function unpaidWork(
   let next: string | null = manifest;
   for (let seen = 0; next !== null && seen < epochs && budget.heads > 0 && found.length < most; seen++) {
     const digest: string = next;
-    const document = await orMissing(async () =>
-      parseDocument(
-        "The epoch manifest",
-        EpochManifest,
-        await readJson(blobs, runId, digest, "the epoch manifest", MAX_MANIFEST_BYTES),
-      ),
-    );
+    const document = await orMissing(() => epochManifestOf(blobs, runId, digest));
     if (!document) return { works: [...found, ...rejected].slice(0, most), rest: "gone" };
     const under = await orMissing(() => unpaidUnder(blobs, runId, document, budget));
     found.push(...(under?.works ?? []));
@@ -95,16 +88,8 @@ async function unpaidUnder(
   manifest: EpochManifest,
   left: { heads: number; rejected: number },
 ): Promise<{ readonly works: UnpaidWork[]; readonly rejected: UnpaidWork[] }> {
-  const inputs = parseDocument(
-    "The epoch's inputs",
-    EpochInputs,
-    await readJson(blobs, runId, manifest.inputs, "the epoch's inputs"),
-  );
-  const file = parseDocument(
-    "The verdicts",
-    VerdictsFile,
-    await readJson(blobs, runId, manifest.verdicts, "the verdicts"),
-  );
+  const inputs = await epochInputsOf(blobs, runId, manifest);
+  const file = await epochVerdictsOf(blobs, runId, manifest);
   const verdicts = file.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   const works: UnpaidWork[] = [];
   const rejected: UnpaidWork[] = [];

@@ -21,10 +21,11 @@ import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documen
 import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
+import { epochManifestOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
 import type { Positions } from "./positions.ts";
 import { rejectedUnder } from "./rejected.ts";
-import { epochManifestOf, leftOutSentence, postedRoots } from "./roots.ts";
+import { leftOutSentence, postedRoots } from "./roots.ts";
 import {
   createRecordReader,
   pastScreenings,
@@ -92,8 +93,8 @@ class Problems {
   }
 }
 
-/** Blob sources say so in words of their own: storage's and the coordinator's. */
-const isMissing = (error: CotrainError): boolean => error.retryable || /MISSING|NOT_FOUND|UNREACHABLE/.test(error.code);
+/** What is asked is away, has no such blob, or knows nothing of such things. */
+const isMissing = (error: CotrainError): boolean => error.retryable || error.code === "NOT_FOUND" || isGone(error);
 
 /**
  * Whether a head's shards may be gone: not those that training began with, not those from which it goes on, and not those of
@@ -375,7 +376,7 @@ async function lastSigned(
       continue;
     }
     // An epoch signed for a later run covers what had not been signed of the runs before it.
-    const manifest = await whole.attempt(() => epochManifestOf(blobs, root));
+    const manifest = await whole.attempt(() => epochManifestOf(blobs, root.runId, root.epochDigest));
     const finished = manifest?.finished.find((run) => run.runId === runId);
     if (finished) through = Math.max(through, sequences.get(finished.head) ?? -1);
   }

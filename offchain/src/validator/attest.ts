@@ -5,21 +5,16 @@
 import {
   type Address,
   aggregateRejected,
-  asDigest,
   type Attestation,
   type EpochHead,
-  EpochManifest,
   type EpochView,
   fromWire,
-  MAX_MANIFEST_BYTES,
   isVoice,
   type ModelId,
-  parseDocument,
   type RunId,
   structHash,
   verdictKey,
   verdictKind,
-  VerdictsFile,
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
@@ -28,9 +23,10 @@ import {
   type BlobSource,
   type EpochComputation,
   computeEpoch,
+  epochManifestOf,
+  epochVerdictsOf,
   type HeadDocumentsCache,
   type Sortition,
-  readJson,
 } from "../run/index.ts";
 import { boundClaims, type Claim, claimsOf } from "./claims.ts";
 import type { Statement } from "./statements.ts";
@@ -73,16 +69,8 @@ export async function decide(
   if (attestation.modelId !== modelId) return refuse("It is of another model.");
   if (attestation.epochDigest !== view.manifest) return refuse("It names another manifest than the one published.");
   if (Number(attestation.epoch) !== view.epoch) return refuse("It is of another epoch.");
-  const manifest = parseDocument(
-    "epoch manifest",
-    EpochManifest,
-    await readJson(blobs, runId, asDigest(view.manifest), "the epoch manifest", MAX_MANIFEST_BYTES),
-  );
-  const published = parseDocument(
-    "verdicts",
-    VerdictsFile,
-    await readJson(blobs, runId, manifest.verdicts, "the verdicts"),
-  );
+  const manifest = await epochManifestOf(blobs, runId, view.manifest);
+  const published = await epochVerdictsOf(blobs, runId, manifest);
   const result = await computeEpoch(modules, {
     modelId,
     epoch: view.epoch,

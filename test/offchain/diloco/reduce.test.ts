@@ -18,7 +18,6 @@ import {
   scatterFragment,
   tensorViews,
   sourceOf,
-  syncSteps,
   weigh,
 } from "../../../offchain/src/diloco/index.ts";
 import { aggregatorOf } from "../../../offchain/src/diloco/aggregator.ts";
@@ -180,24 +179,6 @@ describe("weights", () => {
     );
     expect(() => outerOptimizerOf(9)).toThrow("Outer optimizer 9 is not known here; allowed is 0 (nesterov).");
     expect(() => aggregatorOf(1)).toThrow("Aggregator 1 is not known here; allowed is 0 (mean).");
-  });
-});
-
-describe("fragment schedule", () => {
-  it("closes all fragments together unless streaming", () => {
-    expect(syncSteps(64, 4)).toEqual([64, 64, 64, 64]);
-    expect(syncSteps(64, 4, 2)).toEqual([16, 32, 48, 64]);
-    expect(syncSteps(4, 4)).toEqual([4, 4, 4, 4]);
-  });
-
-  it.each([
-    [30, 4, 0],
-    [0, 4, 0],
-    [64, 0, 0],
-    [64, 4, 16],
-    [64, 4, -1],
-  ])("refuses %i steps, %i fragments, delay %i", (steps, fragments, delay) => {
-    expect(() => syncSteps(steps, fragments, delay)).toThrow(/no schedule/);
   });
 });
 
