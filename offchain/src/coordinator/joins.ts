@@ -5,6 +5,7 @@
 import { asDigest, fromWire, type JoinReply, type JoinRequest, protocolVersion, zeroHash } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
+import { machineClassOf } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
 import { refusalOf, runFull } from "./machine/rules.ts";
@@ -61,8 +62,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     type: "MemberJoined",
     join,
     signature,
-    // Only machines that compute the same bits replay each other exactly.
-    machineClass: join.conformance === build.conformance ? build.deviceClass : `other:${join.conformance}`,
+    machineClass: machineClassOf(build, join.conformance),
     batch: build.microBatch,
     pace: request.stepMicros ?? null,
     restarted: presence.knows(join.worker),

@@ -33,4 +33,5 @@ export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";
 export * from "./joining.ts";
+export { conformanceOfOther, machineClassOf } from "./machineClass.ts";
 export { withEpochAccounts } from "./accounts.ts";

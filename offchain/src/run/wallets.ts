@@ -13,7 +13,10 @@ import {
 } from "../service/index.ts";
 
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …. */
-export type Role = "organiser" | "poster" | `validator-${number}` | `worker-${number}`;
+export type Role = "organiser" | "poster" | `validator-${number}` | WorkerRole;
+type WorkerRole = `worker-${number}`;
+
+export const isWorkerRole = (role: string): role is WorkerRole => /^worker-\d+$/.test(role);
 
 const keystorePaths = (state: string, role: string) => ({
   keystore: join(state, "keys", `${role}.json`),

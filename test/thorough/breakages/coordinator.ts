@@ -108,13 +108,6 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/retention.test.ts"],
   },
   {
-    name: "a machine whose arithmetic differs is put into the organiser's class",
-    file: "offchain/src/coordinator/joins.ts",
-    text: "join.conformance === build.conformance ?",
-    instead: "join.conformance !== zeroHash ?",
-    tests: ["test/offchain/coordinator/classes.test.ts"],
-  },
-  {
     name: "the run's time follows the machine's wall clock",
     file: "offchain/src/coordinator/runClock.ts",
     text: "const now = (): number => base + Math.floor(clock.monotonic() - since);",

@@ -506,4 +506,11 @@ export const run: readonly Breakage[] = [
     instead: 'if (isNotHad(error) && error.code !== "BLOB_CORRUPTED") return undefined;',
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
+  {
+    name: "a machine whose arithmetic differs is put into the organiser's class",
+    file: "offchain/src/run/machineClass.ts",
+    text: "conformance === due ?",
+    instead: 'conformance !== "" ?',
+    tests: ["test/offchain/coordinator/classes.test.ts"],
+  },
 ];

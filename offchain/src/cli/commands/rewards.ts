@@ -40,10 +40,10 @@ import {
   walletOption,
   namedWallet,
   openWallet,
-  type Role,
   type ActiveRewards,
   activeRewards,
   blobSourceOf,
+  isWorkerRole,
   openRemoteRun,
   readerOptions,
   requireNamedDeployment,
@@ -100,13 +100,9 @@ const entryOf = (account: PrivateKeyAccount): Entry => ({
 
 /** Wallets of this state that can earn. */
 const earners = (run: LocalRun): Entry[] =>
-  Object.entries(run.file.wallets ?? {})
-    .filter(([role]) => role.startsWith("worker-"))
-    .map(([name, account]) => ({
-      name,
-      account: asAddress(account),
-      open: () => openWallet(run.state, name as Role),
-    }));
+  Object.entries(run.file.wallets ?? {}).flatMap(([name, account]) =>
+    isWorkerRole(name) ? [{ name, account: asAddress(account), open: () => openWallet(run.state, name) }] : [],
+  );
 
 /** Whether there are heads that the active root does not cover: for the sake of a hint no command asks much, or fails. */
 async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRewards | undefined): Promise<boolean> {

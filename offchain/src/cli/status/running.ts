@@ -22,6 +22,7 @@ import { connect, createReader } from "../../chain/index.ts";
 import {
   type ChainFacts,
   chainFacts,
+  conformanceOfOther,
   heldOutBefore,
   joinCommandFor,
   type LocalRun,
@@ -110,11 +111,11 @@ export function memberLines(view: Pick<RunView, "members" | "accepted">): string
   if (members.length === 0 && left.workers === 0) return [];
   const share = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, allWork(view))];
   const rows = members.map(({ worker, state, machineClass, tokens }) => {
-    const [known, conformance] = machineClass.split(":");
+    const other = conformanceOfOther(machineClass);
     return [
       shortAddress(worker),
       state,
-      conformance ? `${known} ${shortHex(conformance)}` : machineClass,
+      other === undefined ? machineClass : `other ${shortHex(other)}`,
       ...share(BigInt(tokens)),
     ];
   });
