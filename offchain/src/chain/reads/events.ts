@@ -1,0 +1,190 @@
+/** The contracts' events, in the terms of ports.ts. */
+import {
+  buildAdmitted,
+  type EventLogs,
+  type EventQuery,
+  headPosted,
+  posterSet,
+  rootActivated,
+  rootPosted,
+  runRegistered,
+} from "@cotrain/sdk/actions";
+import {
+  type Address,
+  asAddress,
+  asDigest,
+  asHead,
+  asRunId,
+  type ContractAddresses,
+  type Digest,
+  type ModelId,
+  type RunId,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+
+import type { Clock } from "../../base/index.ts";
+import { createBlockTimes } from "../agreed.ts";
+import type { ChainConnection } from "../connection.ts";
+import { createHistory } from "../history.ts";
+import type { ActivatedRoot, PostedHead, PostedRoot } from "../ports.ts";
+import { type Histories, histories, type IsWhole } from "./histories.ts";
+
+/** What everything is read of. */
+export interface ReadFrom {
+  readonly connection: ChainConnection;
+  readonly addresses: ContractAddresses;
+  /** Block from which on the contracts exist; logs are read from there. */
+  readonly fromBlock: number;
+  /** Blocks above the one that holds an event before it is believed. */
+  readonly confirmations: number;
+  readonly clock: Clock;
+}
+
+interface RegisteredRun {
+  readonly runId: RunId;
+  readonly poster: Address;
+}
+
+export interface ContractEvents {
+  readonly heads: Histories<RunId, PostedHead>;
+  /** Posters that a run was given after its registration. */
+  readonly posters: Histories<RunId, Address>;
+  /** Builds that were ever admitted. */
+  readonly admissions: Histories<RunId, Digest>;
+  readonly runs: Histories<ModelId, RegisteredRun>;
+  readonly roots: Histories<ModelId, PostedRoot>;
+  readonly activations: Histories<ModelId, ActivatedRoot>;
+  /** Heads whose time is told otherwise now are read anew at the next look. */
+  refreshTimes(runId: RunId): Promise<void>;
+  /** Heads of a run, or roots of a model, are read anew from a block on. */
+  forget(of: RunId | ModelId, block: number): void;
+}
+
+export function readEvents(from: ReadFrom): ContractEvents {
+  const { addresses, connection, clock } = from;
+  const times = createBlockTimes(
+    async (hash) => Number((await connection.call((chain) => chain.getBlock({ blockHash: hash }))).timestamp),
+    clock,
+  );
+  const heads = histories(
+    (runId: RunId) =>
+      createHistory({
+        ...from,
+        query: headPosted({ addresses, runId }),
+        map: (logs) =>
+          Promise.all(
+            logs.map(async (log) => ({
+              ...headOf(runId, log),
+              anchoredAt: await times.timeOf(runId, Number(log.blockNumber), log.blockHash),
+            })),
+          ),
+      }),
+    isHeadChain,
+  );
+  const posters = histories((runId: RunId) =>
+    createHistory({
+      ...from,
+      query: posterSet({ addresses, runId }),
+      map: (logs) => logs.map(({ args }) => asAddress(args.poster)),
+    }),
+  );
+  const admissions = histories((runId: RunId) =>
+    createHistory({
+      ...from,
+      query: buildAdmitted({ addresses, runId }),
+      map: (logs) => logs.filter(({ args }) => args.admitted).map(({ args }) => asDigest(args.build)),
+    }),
+  );
+  const runs = histories((modelId: ModelId) =>
+    createHistory({
+      ...from,
+      query: runRegistered({ addresses, modelId }),
+      map: (logs) => logs.map(({ args }) => ({ runId: asRunId(args.runId), poster: asAddress(args.poster) })),
+    }),
+  );
+  const roots = histories((modelId: ModelId) =>
+    createHistory({
+      ...from,
+      query: rootPosted({ addresses, modelId }),
+      map: (logs) => logs.map((log) => postedRoot(modelId, log)),
+    }),
+  );
+  const activations = histories((modelId: ModelId) =>
+    createHistory({
+      ...from,
+      query: rootActivated({ addresses, modelId }),
+      map: (logs) => logs.map((log) => activatedRoot(modelId, log)),
+    }),
+  );
+  const refreshTimes = async (runId: RunId): Promise<void> => {
+    const changed = await times.changed(runId);
+    if (changed !== undefined) heads.forget(runId, changed);
+  };
+  const forget = (of: RunId | ModelId, block: number): void => {
+    times.forget();
+    heads.forget(of as RunId, block);
+    roots.forget(of as ModelId, block);
+    activations.forget(of as ModelId, block);
+  };
+  return { heads, posters, admissions, runs, roots, activations, refreshTimes, forget };
+}
+
+/** A log of the events that a function asks for. */
+type LogOf<F> = F extends (...args: never[]) => EventQuery<infer abi, infer name>
+  ? EventLogs<abi, name>[number]
+  : never;
+
+const headOf = (
+  runId: RunId,
+  { args, blockNumber, blockHash, logIndex, transactionHash }: LogOf<typeof headPosted>,
+): Omit<PostedHead, "anchoredAt"> => ({
+  runId,
+  head: asHead(args.head),
+  parentHead: asHead(args.parentHead),
+  sequence: Number(args.sequence),
+  round: Number(args.round),
+  paramsVersion: args.paramsVersion,
+  checkpointDigest: asDigest(args.checkpointDigest),
+  receiptsRoot: args.receiptsRoot,
+  block: Number(blockNumber),
+  blockHash,
+  logIndex,
+  transaction: transactionHash,
+});
+
+/** Heads without one that is left out between others: each names the one before. */
+const isHeadChain: IsWhole<PostedHead> = (heads) =>
+  heads.every(
+    ({ sequence, parentHead }, i) => sequence === i && parentHead === (i === 0 ? zeroHash : heads[i - 1]?.head),
+  );
+
+const postedRoot = (
+  modelId: ModelId,
+  { args, blockNumber, transactionHash }: LogOf<typeof rootPosted>,
+): PostedRoot => ({
+  modelId,
+  epoch: Number(args.epoch),
+  root: args.root,
+  runId: asRunId(args.runId),
+  head: asHead(args.head),
+  epochDigest: asDigest(args.epochDigest),
+  totalCumulative: args.totalCumulative,
+  setVersion: args.setVersion,
+  deadline: Number(args.deadline),
+  activatableAt: args.activatableAt,
+  block: Number(blockNumber),
+  transaction: transactionHash,
+});
+
+const activatedRoot = (
+  modelId: ModelId,
+  { args, blockNumber, transactionHash }: LogOf<typeof rootActivated>,
+): ActivatedRoot => ({
+  modelId,
+  epoch: Number(args.epoch),
+  root: args.root,
+  totalCumulative: args.totalCumulative,
+  minted: args.minted,
+  block: Number(blockNumber),
+  transaction: transactionHash,
+});

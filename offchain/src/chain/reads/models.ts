@@ -1,0 +1,58 @@
+/** What the contracts know of a model: its own contracts, epochs, validators and reward roots. */
+import {
+  activeRoot,
+  authorisable,
+  currentSetVersion,
+  modelContractsOf,
+  pendingRoot,
+  scheduleOf,
+  setOf,
+} from "@cotrain/sdk/actions";
+import { asAddress, endOfEpoch, epochAt, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import { memo, memo2 } from "../agreed.ts";
+import type { ChainReader, ModelSchedule, RootView, ValidatorSetView } from "../ports.ts";
+import type { ContractEvents, ReadFrom } from "./events.ts";
+
+export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
+  const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
+    const found = await call((chain) => scheduleOf(chain, { addresses, modelId }));
+    if (found.start === 0)
+      throw new UserError("MODEL_UNKNOWN", `There is no model ${modelId} in the registry ${addresses.modelRegistry}.`);
+    return found;
+  });
+  const sets = memo2(async (modelId: ModelId, version): Promise<ValidatorSetView> => {
+    const found = await call((chain) => setOf(chain, { addresses, modelId, version }));
+    return { version, validators: found.validators.map(asAddress), threshold: found.threshold };
+  });
+  return {
+    modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
+    schedule,
+    epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),
+    epochEnd: async (modelId, epoch) => endOfEpoch(await schedule(modelId), epoch),
+    computeBudget: (modelId, epoch, asOf) => {
+      const one = { from: BigInt(epoch), to: BigInt(epoch) };
+      return call((chain) => authorisable(chain, { addresses, modelId, kind: rewardKind.compute, ...one, asOf }));
+    },
+    validators: async (modelId, version) => {
+      const wanted = version ?? (await call((chain) => currentSetVersion(chain, { addresses, modelId })));
+      if (wanted === 0)
+        throw new UserError("MODEL_UNKNOWN", `Model ${modelId} has no validators in ${addresses.validatorSet}.`);
+      return sets(modelId, wanted);
+    },
+    activeRoot: async (modelId) => rootView(await call((chain) => activeRoot(chain, { addresses, modelId }))),
+    pendingRoot: async (modelId) => rootView(await call((chain) => pendingRoot(chain, { addresses, modelId }))),
+    rootsOf: async (modelId, wanted) => [
+      ...(await events.roots(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),
+    ],
+    activationsOf: async (modelId) => [...(await events.activations(modelId))],
+  } satisfies Partial<ChainReader>;
+}
+
+/** A root as the SDK reads it, undefined where there is none. */
+function rootView(found: RootView | undefined): RootView | undefined {
+  if (!found || found.epoch === 0) return undefined;
+  const { root, totalCumulative, epoch, activatableAt, deadline } = found;
+  return { root, totalCumulative, epoch, activatableAt, deadline };
+}

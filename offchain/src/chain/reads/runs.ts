@@ -1,0 +1,89 @@
+/** What the contracts know of a run: its record, heads, posters, builds and parameters. */
+import { headOf, isAdmitted, paramsOf, runCountOf, runOf, versionAt } from "@cotrain/sdk/actions";
+import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  asAddress,
+  asHead,
+  asModelId,
+  type Digest,
+  type ModelId,
+  type RunId,
+} from "@cotrain/sdk/protocol";
+
+import { UserError } from "../../base/index.ts";
+import { memo2 } from "../agreed.ts";
+import type { ChainReader, PostedHead, RunRecord } from "../ports.ts";
+import type { ContractEvents, ReadFrom } from "./events.ts";
+import { type IsWhole, leftOut } from "./histories.ts";
+
+export function readRuns({ connection: { call }, addresses, confirmations }: ReadFrom, events: ContractEvents) {
+  const run = async (runId: RunId): Promise<RunRecord> => {
+    try {
+      const found = await call((chain) => runOf(chain, { addresses, runId }));
+      return { ...found, runId, modelId: asModelId(found.modelId), poster: asAddress(found.poster) };
+    } catch (error) {
+      if (!(error instanceof RunRegistryUnknownRunError)) throw error;
+      throw new UserError("RUN_UNKNOWN", `There is no run ${runId} in the registry ${addresses.runRegistry}.`, {
+        cause: error,
+      });
+    }
+  };
+  const allRunsOf = async (modelId: ModelId) => {
+    const count = await call((chain) => runCountOf(chain, { addresses, modelId }));
+    const areAll = (runs: readonly unknown[]): boolean => confirmations > 0 || runs.length >= count;
+    const runs = await events.runs(modelId, areAll);
+    if (!areAll(runs)) throw leftOut();
+    return runs;
+  };
+  const admits = (runId: RunId, build: Digest): Promise<boolean> =>
+    call((chain) => isAdmitted(chain, { addresses, runId, build }));
+  const params = memo2(async (runId: RunId, version) => {
+    const found = await call((chain) => paramsOf(chain, { addresses, runId, version }));
+    if (found.innerSteps === 0)
+      throw new UserError("PARAMS_UNKNOWN", `Run ${runId} has no parameters of version ${version}.`);
+    return found;
+  });
+  return {
+    head: async (runId) => {
+      const { head, sequence, round } = await call((chain) => headOf(chain, { addresses, runId }));
+      return { head: asHead(head), sequence: Number(sequence), round: Number(round) };
+    },
+    headsSince: async (runId, block, wanted) => {
+      // What waits for confirmations is not there yet.
+      const asked = confirmations === 0 ? wanted : undefined;
+      const has: IsWhole<PostedHead> = (heads) => asked === undefined || heads.some(({ head }) => head === asked);
+      await events.refreshTimes(runId);
+      const heads = await events.heads(runId, has);
+      if (!has(heads)) throw leftOut();
+      return heads.filter((head) => head.block >= block);
+    },
+    run,
+    runStatus: async (runId) => (await run(runId)).status,
+    runsOf: async (modelId) => (await allRunsOf(modelId)).map(({ runId }) => runId),
+    postersOf: async (runId, wanted) => {
+      const { modelId, poster } = await run(runId);
+      const first = (await allRunsOf(modelId)).filter((registered) => registered.runId === runId);
+      const before = [...first.map((registered) => registered.poster), poster];
+      const changes = await events.posters(
+        runId,
+        (all) => wanted === undefined || before.includes(wanted) || all.includes(wanted),
+      );
+      return [...new Set<Address>([...before, ...changes])];
+    },
+    isAdmitted: admits,
+    buildsOf: async (runId, wanted) => {
+      const has: IsWhole<Digest> = (all) => wanted === undefined || all.includes(wanted);
+      const all = await events.admissions(runId, has);
+      if (wanted !== undefined && !has(all) && (await admits(runId, wanted))) throw leftOut();
+      return [...new Set(all)];
+    },
+    paramsInForce: async (runId) => {
+      const { version } = await run(runId);
+      return { version, params: await params(runId, version) };
+    },
+    paramsOf: params,
+    paramsVersionAt: async (runId, time) =>
+      time <= 0 ? 0 : call((chain) => versionAt(chain, { addresses, runId, timestamp: time })),
+  } satisfies Partial<ChainReader>;
+}
