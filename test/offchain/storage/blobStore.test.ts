@@ -71,11 +71,7 @@ describe("file store", () => {
     await expect(store.get(digest)).rejects.toMatchObject(error);
     await expect(store.open(digest)).rejects.toMatchObject(error);
     const received: Uint8Array[] = [];
-    await expect(
-      (async () => {
-        for await (const chunk of store.stream(digest)) received.push(chunk);
-      })(),
-    ).rejects.toMatchObject(error);
+    await expect(collect(store.stream(digest), received)).rejects.toMatchObject(error);
     expect(Buffer.concat(received).length).toBeLessThan(bytes.length);
     await store.put(bytes);
     expect(await store.get(digest)).toEqual(bytes);

@@ -39,9 +39,8 @@ export async function temporaryStore(): Promise<{ root: string; store: BlobStore
   return { root, store: await openBlobStore(root) };
 }
 
-/** Everything that a stream yields. */
-export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const out: T[] = [];
+/** Everything that a stream yields; `out` has it also where the stream fails. */
+export async function collect<T>(items: AsyncIterable<T>, out: T[] = []): Promise<T[]> {
   for await (const item of items) out.push(item);
   return out;
 }
