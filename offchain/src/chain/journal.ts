@@ -88,7 +88,7 @@ const interrupted = (): RetryableError =>
   new RetryableError("POSTING_INTERRUPTED", "Posting to the chain was interrupted; it goes on at the next start.");
 
 /** A notice in the log. @param newest transaction of the posting */
-function tell(log: Logger | undefined, job: Job, notice: Notice, error: unknown, newest: Hex | undefined): void {
+function notify(log: Logger | undefined, job: Job, notice: Notice, error: unknown, newest: Hex | undefined): void {
   const about = { kind: job.kind, posting: job.key };
   switch (notice.what) {
     case "sent":
@@ -177,8 +177,8 @@ class PostingJournal implements Journal {
         if (effect.type === "end") return effect.ending;
         if (effect.type === "later") return context.later(effect.ms);
         if (effect.type === "fail") throw error;
-        if (effect.type === "tell") {
-          tell(this.#log, job, effect, error, state.work?.progress?.sent.at(-1)?.hash);
+        if (effect.type === "notify") {
+          notify(this.#log, job, effect, error, state.work?.progress?.sent.at(-1)?.hash);
           continue;
         }
         try {

@@ -115,7 +115,7 @@ export class PostingWatch {
       const there = new Set<string>((await reader.headsSince(runId, 0)).map(({ head }) => head));
       for (const { key, payload, result } of await journal.finished(kinds.heads)) {
         if (payload.runId !== runId || there.has(result.head)) continue;
-        if (await journal.reopen(kinds.heads.kind, key)) this.#tell({ kind: "head", runId, ...result });
+        if (await journal.reopen(kinds.heads.kind, key)) this.#notify({ kind: "head", runId, ...result });
       }
       return;
     }
@@ -126,11 +126,11 @@ export class PostingWatch {
         : (await journal.finished(kinds.activations)).filter(({ payload }) => payload.modelId === modelId);
     const { kind } = lost.kind === "root" ? kinds.roots : kinds.activations;
     for (const { key, result } of finished) {
-      if (result.root.epoch >= lost.epoch && (await journal.reopen(kind, key))) this.#tell(lost);
+      if (result.root.epoch >= lost.epoch && (await journal.reopen(kind, key))) this.#notify(lost);
     }
   }
 
-  #tell(item: Reverted): void {
+  #notify(item: Reverted): void {
     this.#modules.logger?.warn({ ...item }, "the chain went back behind a posting; it is posted again");
     for (const listener of this.#listeners) listener(item);
   }

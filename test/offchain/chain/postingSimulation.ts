@@ -285,7 +285,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
   function judge(event: PostingEvent, effects: readonly PostingEffect[], { id, progress }: Job): void {
     if (event.type === "nonce" && progress && event.next < progress.nonce) minable.delete(id);
     if (event.type === "nonce" && progress && event.next === progress.nonce && !minable.has(id)) minable.set(id, now);
-    if (effects.some((effect) => effect.type === "tell" && effect.what === "nonceLost")) minable.delete(id);
+    if (effects.some((effect) => effect.type === "notify" && effect.what === "nonceLost")) minable.delete(id);
     const rests = effects.length === 1 && effects[0]!.type === "ask" && effects[0]!.name === "rest";
     const since = minable.get(id) ?? now;
     if (
@@ -304,7 +304,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
     account = state;
     asked = undefined;
     for (const effect of effects) {
-      if (effect.type === "tell") {
+      if (effect.type === "notify") {
         total[effect.what] += 1;
         if (effect.what === "sent" || effect.what === "replaced") minable.set(id, now);
       } else if (effect.type === "ask")

@@ -33,8 +33,8 @@ export const chain: readonly Breakage[] = [
   {
     name: "a chain that is away again and again keeps a posting that is stuck from being replaced",
     file: "offchain/src/chain/posting/machine.ts",
-    text: 'return tell({ what: "away" }, later(one, AWAY_MS));',
-    instead: 'return tell({ what: "away" }, later(remembering(one, { minableSince: null }), AWAY_MS));',
+    text: 'return notify({ what: "away" }, later(one, AWAY_MS));',
+    instead: 'return notify({ what: "away" }, later(remembering(one, { minableSince: null }), AWAY_MS));',
     tests: ["test/offchain/chain/postingSimulation.test.ts"],
   },
   {

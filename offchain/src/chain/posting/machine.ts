@@ -72,7 +72,7 @@ export interface Account {
   readonly work: Work | null;
   readonly waiting: Readonly<Record<number, Waiting>>;
   /** When it was last told that the chain is too dear, monotonic ms. */
-  readonly toldDearAt: number;
+  readonly notifiedDearAt: number;
 }
 
 interface Timed {
@@ -96,7 +96,7 @@ export type Notice =
 
 export type PostingEffect =
   | Ask
-  | ({ readonly type: "tell" } & Notice)
+  | ({ readonly type: "notify" } & Notice)
   /** The posting ended; the next one is claimed. */
   | { readonly type: "end"; readonly ending: Ending }
   /** It is claimed again in `ms`, after others that stand before it. */
@@ -112,7 +112,7 @@ export interface Step {
 /** A chain that is away, or too dear, is asked again after so long, ms. */
 const AWAY_MS = 1_000;
 /** How often it is told that the chain is still too dear. */
-const TELL_DEAR_EVERY_MS = 60_000;
+const NOTIFY_DEAR_EVERY_MS = 60_000;
 /** Transactions that revert without a reason, and readings that leave out what was mined, before a posting is given up. */
 const TRIES = 3;
 
@@ -120,7 +120,7 @@ export const openAccount = (rules: PostingRules): Account => ({
   rules,
   work: null,
   waiting: {},
-  toldDearAt: -Infinity,
+  notifiedDearAt: -Infinity,
 });
 
 /** What postings wait for while the chain is too dear: the longest wait. */
@@ -159,9 +159,9 @@ const ask = ({ state, work }: Case, phase: Phase, effect: Ask, values: Partial<W
   effects: [effect],
 });
 
-const tell = (notice: Notice, { state, effects }: Step): Step => ({
+const notify = (notice: Notice, { state, effects }: Step): Step => ({
   state,
-  effects: [{ type: "tell", ...notice }, ...effects],
+  effects: [{ type: "notify", ...notice }, ...effects],
 });
 
 function end({ state, work }: Case, ending: Ending): Step {
@@ -210,8 +210,8 @@ function waitForFees(one: Case, { fees, sentence }: FeesBeyond, wall: number): S
   const known = waitingOf(state, work.job).dear;
   const waits = later(remembering(one, { dear: { ...fees, since: known?.since ?? wall } }), AWAY_MS);
   // It may last for days, and is tried every second.
-  if (known && at - state.toldDearAt < TELL_DEAR_EVERY_MS) return waits;
-  return tell({ what: "dear", sentence }, { ...waits, state: { ...waits.state, toldDearAt: at } });
+  if (known && at - state.notifiedDearAt < NOTIFY_DEAR_EVERY_MS) return waits;
+  return notify({ what: "dear", sentence }, { ...waits, state: { ...waits.state, notifiedDearAt: at } });
 }
 
 /** None of its transactions is in a block. */
@@ -225,7 +225,7 @@ function onNonce(one: Case, progress: Progress, next: number): Step {
     if (at - gapSince > state.rules.gapPatience) {
       // The chain moved backwards and lost transactions before this one that nobody sends again. The next nonce is waited for as long.
       const given = lookAgain(remembering(one, { gapSince: null }), { progress: null });
-      return tell({ what: "nonceLost", nonce, next }, given);
+      return notify({ what: "nonceLost", nonce, next }, given);
     }
     one = remembering(one, { gapSince, minableSince: null });
   } else one = remembering(one, { gapSince: null, minableSince: waitingOf(state, work.job).minableSince ?? at });
@@ -299,8 +299,8 @@ const answers: Answers = {
     const { nonce, sent } = one.work.progress!;
     const waiting = remembering(one, { minableSince: one.at, dear: null });
     return sent.length === 1
-      ? tell({ what: "sent", nonce }, lookAgain(waiting))
-      : tell({ what: "replaced", nonce }, rest(waiting));
+      ? notify({ what: "sent", nonce }, lookAgain(waiting))
+      : notify({ what: "replaced", nonce }, rest(waiting));
   },
   receipts: (one, { mined }) => {
     if (!mined) return ask(one, { at: "nonce" }, { type: "ask", name: "nonce" });
@@ -338,7 +338,7 @@ const answers: Answers = {
   nonce: (one, { next }) => onNonce(one, one.work.progress!, next),
   taken: (one, { mined }) => {
     const { nonce } = one.work.progress!;
-    return mined ? lookAgain(one) : tell({ what: "nonceTaken", nonce }, lookAgain(one, { progress: null }));
+    return mined ? lookAgain(one) : notify({ what: "nonceTaken", nonce }, lookAgain(one, { progress: null }));
   },
   known: (one, { known }) => {
     const { next } = one.phase;
@@ -354,7 +354,7 @@ const answers: Answers = {
 };
 
 function onFault(one: Case, fault: Fault, wall: number): Step {
-  if (fault.kind === "away") return tell({ what: "away" }, later(one, AWAY_MS));
+  if (fault.kind === "away") return notify({ what: "away" }, later(one, AWAY_MS));
   if (fault.kind === "dear") return waitForFees(one, fault, wall);
   if (fault.kind === "final") {
     // A contract's refusal of what would be sent; elsewhere what trying again cannot help ends the posting.
