@@ -5,7 +5,7 @@ import type { ReceiptAccepted, Unstamped } from "../../../offchain/src/coordinat
 import type { Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { build, elements, runId, START } from "./simulated.ts";
 
-export const EPOCH = 16;
+const EPOCH = 16;
 export const WINDOW = 4;
 export const POSTING_DELAY = 12;
 export const addressOf = (index: number): Address => `0x${(index + 16).toString(16).repeat(20)}`;
