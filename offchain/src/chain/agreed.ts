@@ -35,17 +35,22 @@ export function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>
   };
 }
 
-/** Ms after which the time of a block is asked for once more: what lied for a few seconds says the truth by then. */
+/** Ms after which the time of a block is asked for again: what lied for a few seconds says the truth by then. */
 const AGAIN_MS = 60_000;
-/** Newest blocks of which it is; older ones are under roots by then. */
-const YOUNG = 32;
+/** And after twice as long each further time, up to this: a lie of any length is found out soon after it is over. */
+const AGAIN_MAX_MS = 24 * 3_600_000;
+/** Blocks that are asked about again, the newest, and up to twice as many: more than an epoch has heads under no root yet. */
+const KEPT = 4_096;
+/** Questions of one look. */
+const AT_ONCE = 64;
 
 interface Told {
   readonly block: number;
   readonly hash: Hex;
   readonly time: number;
-  /** Monotonic ms. */
-  readonly at: number;
+  /** Monotonic ms at which it is asked for again, and how long that is after the answer before. */
+  readonly due: number;
+  readonly pause: number;
 }
 
 export interface BlockTimes {
@@ -56,29 +61,43 @@ export interface BlockTimes {
   forget(): void;
 }
 
+/** The newest blocks, whichever was answered last: an RPC does not choose what it is asked about again. */
+function newestOf(told: Map<Hex, Told>): Map<Hex, Told> {
+  if (told.size <= 2 * KEPT) return told;
+  const newest = [...told.values()].toSorted((a, b) => b.block - a.block).slice(0, KEPT);
+  return new Map(newest.map((each) => [each.hash, each]));
+}
+
 export function createBlockTimes(load: (hash: Hex) => Promise<number>, clock: Clock): BlockTimes {
   let known = memo(load);
-  let young = new Map<string, readonly Told[]>();
+  let young = new Map<string, Map<Hex, Told>>();
   return {
     timeOf: async (of, block, hash) => {
       const time = await known(hash);
-      const others = (young.get(of) ?? []).filter((told) => told.hash !== hash);
-      young.set(of, [...others, { block, hash, time, at: clock.monotonic() }].slice(-YOUNG));
+      const told = young.get(of) ?? new Map<Hex, Told>();
+      if (told.get(hash)?.time === time) return time;
+      told.set(hash, { block, hash, time, due: clock.monotonic() + AGAIN_MS, pause: AGAIN_MS });
+      young.set(of, newestOf(told));
       return time;
     },
     changed: async (of) => {
-      const asked = (young.get(of) ?? []).filter(({ at }) => clock.monotonic() - at >= AGAIN_MS);
-      if (asked.length === 0) return undefined;
-      young.set(
-        of,
-        (young.get(of) ?? []).filter((told) => !asked.includes(told)),
-      );
-      // A block that is gone has no time; that the chain went back is noticed elsewhere.
+      const told = young.get(of) ?? new Map<Hex, Told>();
+      const now = clock.monotonic();
+      const asked = [...told.values()].filter(({ due }) => due <= now).slice(0, AT_ONCE);
+      // What gets no answer is asked for at the next look. A block that is gone has no time: that the chain went back is noticed
+      // elsewhere.
       const times = await Promise.all(asked.map(({ hash }) => agreed(() => load(hash)).catch(() => undefined)));
-      const others = asked.filter(({ time }, i) => times[i] !== undefined && times[i] !== time);
+      const others: number[] = [];
+      for (const [i, each] of asked.entries()) {
+        const time = times[i];
+        if (time === undefined) continue;
+        const pause = Math.min(2 * each.pause, AGAIN_MAX_MS);
+        if (time === each.time) told.set(each.hash, { ...each, due: now + pause, pause });
+        else others.push(each.block);
+      }
       if (others.length === 0) return undefined;
       known = memo(load);
-      return Math.min(...others.map(({ block }) => block));
+      return Math.min(...others);
     },
     forget: () => {
       known = memo(load);

@@ -18,6 +18,7 @@ import {
   zeroReasonOf,
 } from "@cotrain/sdk/protocol";
 
+import { errnoOf } from "../base/index.ts";
 import { FormatError, parseManifest } from "../storage/index.ts";
 import { epochInputsOf, epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./published.ts";
@@ -55,7 +56,7 @@ const REJECTED_BYTES = 4 << 20;
  * Everything that earned nothing in the newest epochs up to a manifest. What is not published any more is left out.
  * @param manifest digest of the epoch manifest under the active root
  * @param epochs manifests that are looked through
- * @throws what `blobs` throws but for missing and broken blobs; UserError for a document that is not one
+ * @throws what `blobs` throws but for blobs that are missing, broken or not readable; UserError for a document that is not one
  */
 export async function unpaidWork(
   blobs: BlobSource,
@@ -132,17 +133,22 @@ export async function receiptsOf(
     const file = await readJson(blobs, runId, manifest.receipts, "the receipts", limit);
     return parseDocument("The receipts", ReceiptsFile, file).receipts;
   } catch (error) {
-    if (isNotHad(error) || isMalformed(error) || error instanceof FormatError) return [];
+    if (isLost(error) || isMalformed(error) || error instanceof FormatError) return [];
     throw error;
   }
 }
 
-/** What `read` gives, undefined for what is not kept any more, or broken. */
+/** Codes of a disk that cannot read what it holds. */
+const BAD_SECTORS: ReadonlySet<string> = new Set(["EIO", "EUCLEAN", "EBADMSG"]);
+
+const isLost = (error: unknown): boolean => isNotHad(error) || BAD_SECTORS.has(errnoOf(error) ?? "");
+
+/** What `read` gives, undefined for what is not kept any more, broken, or what the disk does not read. */
 async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (isNotHad(error)) return undefined;
+    if (isLost(error)) return undefined;
     throw error;
   }
 }

@@ -141,6 +141,21 @@ it("rewards that the disk does not read any more are put back, and nothing else 
   expect(put).toHaveLength(1);
 });
 
+it("a document that the disk does not read keeps nobody from what it earned", async () => {
+  const { b } = await settled();
+  await activate();
+  const { epoch } = await settledDocuments();
+  const { blobs } = harness.run.modules;
+  const readable = { ...blobs };
+  Object.assign(blobs, {
+    get: async (...asked: Parameters<typeof blobs.get>) => {
+      if (asked[0] === epoch.verdicts) throw Object.assign(new Error("EIO: i/o error, read"), { code: "EIO" });
+      return readable.get(...asked);
+    },
+  });
+  expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128" });
+});
+
 it("a document that is broken ends the list of what earned nothing there, and fails nothing", async () => {
   await settled();
   await activate();

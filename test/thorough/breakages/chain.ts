@@ -571,4 +571,18 @@ export const chain: readonly Breakage[] = [
     instead: "reader.rootsOf(modelId)",
     tests: ["test/offchain/chain/postings.test.ts"],
   },
+  {
+    name: "the time of a block that got no answer is not asked for again",
+    file: "offchain/src/chain/agreed.ts",
+    text: "if (time === undefined) continue;",
+    instead: "if (time === undefined) told.delete(each.hash);\n        if (time === undefined) continue;",
+    tests: ["test/offchain/chain/blockTimes.test.ts"],
+  },
+  {
+    name: "the time of a block is asked for again once",
+    file: "offchain/src/chain/agreed.ts",
+    text: "told.set(each.hash, { ...each, due: now + pause, pause });",
+    instead: "told.delete(each.hash);",
+    tests: ["test/offchain/chain/blockTimes.test.ts"],
+  },
 ];

@@ -341,8 +341,8 @@ export const run: readonly Breakage[] = [
   {
     name: "a malformed head that validators rejected keeps everybody from being told what earned nothing",
     file: "offchain/src/run/unpaid.ts",
-    text: "if (isNotHad(error) || isMalformed(error) || error instanceof FormatError) return [];",
-    instead: "if (isNotHad(error)) return [];",
+    text: "if (isLost(error) || isMalformed(error) || error instanceof FormatError) return [];",
+    instead: "if (isLost(error)) return [];",
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
   {
@@ -502,8 +502,15 @@ export const run: readonly Breakage[] = [
   {
     name: "one broken document hides what else earned nothing",
     file: "offchain/src/run/unpaid.ts",
-    text: "if (isNotHad(error)) return undefined;",
+    text: "if (isLost(error)) return undefined;",
     instead: 'if (isNotHad(error) && error.code !== "BLOB_CORRUPTED") return undefined;',
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "a sector that cannot be read hides everybody's rewards",
+    file: "offchain/src/run/unpaid.ts",
+    text: 'isNotHad(error) || BAD_SECTORS.has(errnoOf(error) ?? "")',
+    instead: "isNotHad(error)",
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
   {

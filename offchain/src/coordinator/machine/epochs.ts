@@ -133,7 +133,7 @@ function awaitAttestation(
 ): void {
   const deadline = Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS;
   const due = Math.min(deadline, at + MOST_DELAYS * postingDelay * 1_000);
-  issue(draft, "setTimer", ["attestation", epoch, pass], { due, clock: "chain" });
+  issue(draft, "setTimer", ["attestation", epoch, pass], { due, clock: due === deadline ? "chain" : "run" });
 }
 
 function postWhenSigned(draft: StateDraft, record: RecordDraft): void {

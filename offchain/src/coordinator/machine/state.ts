@@ -315,10 +315,12 @@ export const settledHere = (state: Settled): number => lastEpoch(activeHere(stat
  * it: an RPC that lies even past a deadline speaks for no validator, since each asks a chain of its own.
  */
 export const settledForAll = (state: Settled): number => {
-  const followed = new Set(
-    state.epochs.flatMap((record) => (isSigned(record) ? record.computed.attestation.previousRoot : [])),
-  );
-  return lastEpoch(activeHere(state).filter(({ root }) => root !== null && followed.has(root)));
+  // An epoch that adds no pay has the root before it as its own: it does not follow itself.
+  const isFollowed = ({ epoch, root }: EpochRecord): boolean =>
+    state.epochs.some(
+      (later) => later.epoch > epoch && isSigned(later) && later.computed.attestation.previousRoot === root,
+    );
+  return lastEpoch(activeHere(state).filter(isFollowed));
 };
 
 /** Two verdicts with one key and different values are an equivocation. */
