@@ -75,6 +75,20 @@ export const presets = {
     microBatch: 4,
     local: { innerSteps: 48, deadline: 120, gateSequences: 8 },
   },
+  /** DiLoCo's smallest, 60 M, https://arxiv.org/abs/2311.08105: its 150 M with 3 layers. */
+  "60m": {
+    model: {
+      ...family,
+      vocabulary: 32_000,
+      width: 896,
+      layers: 3,
+      heads: 16,
+      keyValueHeads: 16,
+      hidden: 2432,
+      sequence: 1024,
+    },
+    microBatch: 4,
+  },
   /** DiLoCo's 150 M, https://arxiv.org/abs/2311.08105: 12 layers of width 896, 16 heads, C4 with 32,000 tokens. */
   "150m": {
     model: {
