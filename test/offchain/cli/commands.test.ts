@@ -232,6 +232,7 @@ describe("where a value comes from", () => {
  */
 const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   up: {
+    blobs: "../../e2e/kuboRun",
     vote: "../localnet/session",
     publicRpc: "../localnet/launch",
     yes: "../localnet/funding",
@@ -258,6 +259,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     tlsKey: "badInput",
   },
   worker: {
+    blobs: "../../e2e/kuboRun",
     log: "workerTerminal",
     coordinator: "daemons",
     run: "daemons",
@@ -272,6 +274,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     logLevel: "daemons",
   },
   coordinator: {
+    blobs: "../../e2e/kuboRun",
     publicRpc: "../localnet/launch",
     state: "daemons",
     run: "daemons",
@@ -292,6 +295,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     logLevel: "daemons",
   },
   validator: {
+    blobs: "../../e2e/kuboRun",
     coordinator: "daemons",
     run: "daemons",
     state: "daemons",
@@ -359,11 +363,16 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   clean: { state: "clean", yes: "clean" },
   "checkpoint export": {
+    blobs: "../../e2e/kuboRun",
     state: "../../e2e/finishedRun/commands.ts",
     checkpoint: "../../e2e/finishedRun/commands.ts",
     force: "../../e2e/finishedRun/commands.ts",
   },
-  "checkpoint import": { state: "../../e2e/finishedRun/commands.ts", checkpoint: "../../e2e/finishedRun/commands.ts" },
+  "checkpoint import": {
+    blobs: "../../e2e/kuboRun",
+    state: "../../e2e/finishedRun/commands.ts",
+    checkpoint: "../../e2e/finishedRun/commands.ts",
+  },
 };
 
 describe("options", () => {
