@@ -139,8 +139,8 @@ export default {
   options: {
     parser: "swc",
     tsPreCompilationDeps: true,
-    doNotFollow: { path: "node_modules" },
-    exclude: { path: "(^|/)(node_modules|dist|artifacts|cache)/" },
+    doNotFollow: { path: "(^|/)(node_modules|artifacts)/" },
+    exclude: { path: "(^|/)(dist|cache)/" },
     enhancedResolveOptions: {
       exportsFields: ["exports"],
       conditionNames: ["cotrain-source", "import", "node", "default"],

@@ -45,6 +45,7 @@ const cases: readonly (readonly [what: string, from: string, to: string, rules: 
     ["commands-know-no-localnet"],
   ],
   ["contracts past the SDK", "offchain/src/chain/f", "sdk/src/abis/generated.ts", ["contracts-through-the-sdk"]],
+  ["artifacts past the SDK", "offchain/src/validator/l", "artifacts/contracts/Some.ts", ["contracts-through-the-sdk"]],
   ["an SDK that knows offchain", "sdk/src/g", "offchain/src/base/index.ts", ["sdk-stands-alone"]],
   ["an SDK that knows Node", "sdk/src/h", "node:path", ["sdk-is-browser-safe"]],
   ["sources that know tests", "offchain/src/base/i", "test/help.ts", ["sources-know-no-tests"]],

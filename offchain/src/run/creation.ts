@@ -98,7 +98,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     );
   }
 
-  const programs = buildPrograms(preset.model, { microBatch: preset.microBatch });
+  const innerOptimizer = { ...defaultOptimizer };
+  const programs = buildPrograms(preset.model, { microBatch: preset.microBatch, optimizer: innerOptimizer });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
 
   const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
@@ -108,7 +109,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     model: { ...preset.model },
     tokenizer: tokenizer.digest,
     data: dataDigest,
-    innerOptimizer: { ...defaultOptimizer },
+    innerOptimizer,
     schedule: { ...defaultSchedule },
     sequence: preset.model.sequence,
     table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
