@@ -1,12 +1,20 @@
 /** Text from a checkpoint: parameters and programs by digest, sampled token by token. */
-import { asDigest, type DataManifest, Definition, type Digest, parseDocument, Build } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type DataManifest,
+  type Digest,
+  MAX_BUILD_BYTES,
+  MAX_DEFINITION_BYTES,
+  MAX_PROGRAM_BYTES,
+  MAX_TOKENIZER_BYTES,
+} from "@cotrain/sdk/protocol";
 
-import { parseJsonBounded, UserError } from "../base/index.ts";
+import { UserError } from "../base/index.ts";
 import { openSequences, parseTokenizer } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment } from "../diloco/index.ts";
 import { generate } from "../engine/index.ts";
 import { openEngineHost } from "../engine/runtime/node/index.ts";
-import { type BlobReader, MAX_PROGRAM_BYTES, MAX_TOKENIZER_BYTES, readCheckpoint } from "../storage/index.ts";
+import { type BlobReader, parseBuild, parseDefinition, readCheckpoint } from "../storage/index.ts";
 
 export interface TextOptions {
   readonly blobs: BlobReader;
@@ -20,18 +28,6 @@ export interface TextOptions {
   readonly seed: number;
   readonly threads: number;
   readonly signal?: AbortSignal | undefined;
-}
-
-const MAX_DOCUMENT_BYTES = 16 << 20;
-
-async function document<T extends typeof Definition | typeof Build>(
-  blobs: BlobReader,
-  digest: Digest,
-  what: string,
-  schema: T,
-) {
-  const bytes = await blobs.get(digest, MAX_DOCUMENT_BYTES);
-  return parseDocument(what, schema, parseJsonBounded(bytes, MAX_DOCUMENT_BYTES, what));
 }
 
 /** Tokens of the held-out text among which a prompt is looked for. */
@@ -64,8 +60,8 @@ export async function promptFor(blobs: BlobReader, data: DataManifest): Promise<
 /** Yields the continuation of the prompt as text, piece by piece. @throws UserError `PROMPT_EMPTY` */
 export async function* textFrom(options: TextOptions): AsyncGenerator<string> {
   const { blobs } = options;
-  const definition = await document(blobs, options.definition, "the definition", Definition);
-  const build = await document(blobs, options.build, "the build", Build);
+  const definition = parseDefinition(await blobs.get(options.definition, MAX_DEFINITION_BYTES));
+  const build = parseBuild(await blobs.get(options.build, MAX_BUILD_BYTES));
   const tokenizer = parseTokenizer(await blobs.get(asDigest(definition.tokenizer), MAX_TOKENIZER_BYTES));
   const prompt = tokenizer.encode(options.prompt);
   if (prompt.length === 0) throw new UserError("PROMPT_EMPTY", "The prompt must not be empty.");

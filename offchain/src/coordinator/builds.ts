@@ -1,12 +1,11 @@
 /** Builds that may join a run: admitted by the registry, their documents in the blob store. Holders admit and withdraw. */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Digest, parseDocument, Build, type RunId } from "@cotrain/sdk/protocol";
+import { type Build, type Digest, MAX_BUILD_BYTES, type RunId } from "@cotrain/sdk/protocol";
 
-import { type Clock, parseJsonBounded } from "../base/index.ts";
+import type { Clock } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
-import { BlobError, type BlobStore } from "../storage/index.ts";
+import { BlobError, type BlobStore, parseBuild } from "../storage/index.ts";
 
-const MAX_BUILD_BYTES = 1 << 20;
 /** The registry is asked again after this long, ms. */
 const MAX_AGE = 10_000;
 /** Answers kept, so that nobody fills memory by naming builds. */
@@ -35,9 +34,7 @@ export function createBuilds(
   async function ask(digest: Digest): Promise<Build | undefined> {
     if (!(await chain.isAdmitted(runId, digest))) return undefined;
     try {
-      const bytes = await blobs.get(digest, MAX_BUILD_BYTES);
-      const value = parseJsonBounded(bytes, MAX_BUILD_BYTES, "A build");
-      const build = parseDocument("A build", Build, value);
+      const build = parseBuild(await blobs.get(digest, MAX_BUILD_BYTES));
       return build.definition === definition ? build : undefined;
     } catch (error) {
       if (error instanceof BlobError && error.code === "BLOB_MISSING") return undefined;

@@ -1,20 +1,20 @@
 /** Held-out loss for the gate: the eval program of the run's build, in an engine that opens when it is first needed. */
+import type { Build } from "@cotrain/sdk/protocol";
 import {
   asDigest,
   type DataManifest,
   type Definition,
   type Digest,
-  MAX_MANIFEST_BYTES,
-  parseDocument,
-  Build,
+  MAX_BUILD_BYTES,
+  MAX_PROGRAM_BYTES,
 } from "@cotrain/sdk/protocol";
 
-import { InternalError, parseJsonBounded } from "../base/index.ts";
+import { InternalError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, tensorViews } from "../diloco/index.ts";
 import { conformance, type Engine } from "../engine/index.ts";
 import { devices, openEngineHost } from "../engine/runtime/node/index.ts";
-import { type BlobStore, MAX_PROGRAM_BYTES } from "../storage/index.ts";
+import { type BlobStore, parseBuild } from "../storage/index.ts";
 import type { Builds } from "./builds.ts";
 
 export interface GateMeter {
@@ -46,10 +46,7 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, builds
   let opening: Promise<Opened> | undefined;
   let closed = false;
 
-  const readBuild = async (digest: Digest): Promise<Build> => {
-    const bytes = await blobs.get(digest, MAX_MANIFEST_BYTES);
-    return parseDocument("the build", Build, parseJsonBounded(bytes, MAX_MANIFEST_BYTES, "the build"));
-  };
+  const readBuild = async (digest: Digest): Promise<Build> => parseBuild(await blobs.get(digest, MAX_BUILD_BYTES));
 
   /** The first whose class this machine is, else the first: validators of its class hold the losses to the last bit. */
   async function chooseBuild(): Promise<{ build: Digest; graphs: Build["graphs"] }> {

@@ -1,5 +1,5 @@
 /** Payloads of a closing round: read from the blob store, left out where they are lost, weighed as the screening says. */
-import { type Address, asDigest, type Digest, outcomeCode } from "@cotrain/sdk/protocol";
+import { type Address, asDigest, type Digest, outcomeCode, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
 import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
 import type { Contribution, ScreeningEntry, SliceMemory } from "../diloco/index.ts";
@@ -11,7 +11,6 @@ import { sourceOfBlob } from "./payloadSource.ts";
 import type { Run } from "./run.ts";
 
 /** Screenings, and their entries. */
-export const MAX_SCREENING_BYTES = 64 << 20;
 
 /** Lost fragments that are remembered; the oldest goes. */
 const MOST_LOST = 8_192;
@@ -58,8 +57,8 @@ export async function openPayload(run: Run, digest: Digest): Promise<OpenBlob | 
 /** The entries that `screenRound` left, with what was found since. */
 export async function entriesOf(blobs: BlobStore, round: OpenRound): Promise<ScreeningEntry[]> {
   if (!round.record) throw new InternalError("ROUND_UNSCREENED", `Round ${roundNumber(round.round)} was not screened.`);
-  const bytes = await blobs.get(round.record, MAX_SCREENING_BYTES);
-  const entries = parseJsonBounded(bytes, MAX_SCREENING_BYTES, "the entries") as ScreeningEntry[];
+  const bytes = await blobs.get(round.record, MAX_DOCUMENT_BYTES);
+  const entries = parseJsonBounded(bytes, MAX_DOCUMENT_BYTES, "the entries") as ScreeningEntry[];
   return entries.map((entry) => ({ ...entry, outcome: round.excluded[entry.worker] ?? 0 }));
 }
 

@@ -1,18 +1,17 @@
 /** One run as the coordinator holds it: its documents, its state and everything that its effects and routes need. */
 import { randomBytes } from "node:crypto";
 
+import type { Definition } from "@cotrain/sdk/protocol";
 import {
   type Address,
   canonicalJson,
   type CheckpointManifest,
-  Definition,
   type Digest,
   digestOfJson,
   domainFor,
   type Domain,
   elementsOf,
   type ModelId,
-  parseDocument,
   type RunContracts,
   type RunId,
   type RunParams,
@@ -24,13 +23,14 @@ import {
   typedDataOf,
   type Hex,
   type SigningAccount,
+  MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
 import pLimit, { type LimitFunction } from "p-limit";
 
-import { type Clock, InternalError, parseJsonBounded, RetryableError, UserError } from "../base/index.ts";
+import { type Clock, InternalError, RetryableError, UserError } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { RunChain, BlobSource } from "../run/index.ts";
-import { type BlobStore, readManifest } from "../storage/index.ts";
+import { type BlobStore, readManifest, parseDefinition } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
 import { type Driver, openDriver } from "./driver.ts";
@@ -45,8 +45,6 @@ import { createBuilds, type Builds } from "./builds.ts";
 import type { Signatures } from "./signatures.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
-
-const MAX_DEFINITION_BYTES = 16 << 20;
 
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
@@ -120,10 +118,6 @@ export interface Run {
   readonly modules: RunModules;
 }
 
-async function document(blobs: BlobStore, digest: Digest, what: string): Promise<unknown> {
-  return parseJsonBounded(await blobs.get(digest, MAX_DEFINITION_BYTES), MAX_DEFINITION_BYTES, what);
-}
-
 /** Signs as the poster; lower-case hex. */
 export async function signAsPoster<N extends StructName>(run: Run, name: N, struct: Struct<N>): Promise<Hex> {
   const signature = await run.modules.poster.signTypedData(typedDataOf(run.domain, name, struct));
@@ -156,11 +150,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
       `Run ${runId} is posted by ${record.poster}; this coordinator has the key of ${modules.poster.address}.`,
     );
   }
-  const definition = parseDocument(
-    "The run's definition",
-    Definition,
-    await document(blobs, record.definition, "the run's definition"),
-  );
+  const definition = parseDefinition(await blobs.get(record.definition, MAX_DEFINITION_BYTES));
   const builds = createBuilds(runId, record.definition, modules);
   for (const digest of options.builds) await builds.find(digest);
   if (builds.known.length === 0) {

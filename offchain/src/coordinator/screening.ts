@@ -3,9 +3,10 @@
  * loss gate, and the record of both is published. What is decided is in diloco's screening.ts and gate.ts; here is what they
  * are told, and where it is kept.
  */
-import { type Address, asDigest, type Digest, outcomeCode, parseDocument, ScreeningFile } from "@cotrain/sdk/protocol";
+import type { ScreeningFile } from "@cotrain/sdk/protocol";
+import { type Address, asDigest, type Digest, outcomeCode, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
-import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
+import { InternalError, roundNumber } from "../base/index.ts";
 import {
   aloneOf,
   type GatePass,
@@ -23,19 +24,18 @@ import {
   searchHarm,
   type SliceMemory,
 } from "../diloco/index.ts";
-import { type BlobStore, type FragmentState, readFragment } from "../storage/index.ts";
+import { type BlobStore, type FragmentState, parseScreening, readFragment } from "../storage/index.ts";
 import type { EffectContext } from "./effectRunner.ts";
 import type { EffectOf, RoundGated, RoundScreened } from "./machine/effects.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
-import { acceptedOf, closing, contributionsOf, entriesOf, MAX_SCREENING_BYTES, openPayload } from "./payloads.ts";
+import { acceptedOf, closing, contributionsOf, entriesOf, openPayload } from "./payloads.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 import { putDocument, type Run } from "./run.ts";
 
 /** A record of an earlier round. */
 async function readScreening(blobs: BlobStore, digest: Digest): Promise<ScreeningFile> {
-  const bytes = await blobs.get(digest, MAX_SCREENING_BYTES);
-  return parseDocument("The screening", ScreeningFile, parseJsonBounded(bytes, MAX_SCREENING_BYTES, "the screening"));
+  return parseScreening(await blobs.get(digest, MAX_DOCUMENT_BYTES));
 }
 
 async function measure(run: Run, worker: Address, accepted: AcceptedReceipt): Promise<MeasuredPayload> {

@@ -1,13 +1,12 @@
 /** Text to token ids and back, by @huggingface/tokenizers with a cache of words in front of it. */
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import type { Digest } from "@cotrain/sdk/protocol";
+import { type Digest, MAX_TOKENIZER_BYTES } from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded, sha256Bytes } from "../base/index.ts";
 import { byteCharacters, splitWords } from "./bpe.ts";
 import { DataError } from "./errors.ts";
 
 /** A tokenizer.json takes at most this much; those of large models have about 10 MB. */
-export const MAX_TOKENIZER_BYTES = 32 << 20;
 /** Words remembered at most; a corpus of Brown's kind has 60,000. */
 const CACHED_WORDS = 131_072;
 /** Longer words are rare, and what is rare is not worth remembering. */

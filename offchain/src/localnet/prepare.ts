@@ -7,22 +7,22 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 
+import type { Definition } from "@cotrain/sdk/protocol";
 import {
   asDigest,
   asModelId,
   asRunId,
   type ContractAddresses,
   type CoordinatorClient,
-  Definition,
   type DataManifest,
   type Hex,
   type ModelId,
-  parseDocument,
   type RunId,
+  MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
 
 import { ensureBuilt } from "../../../deploy/deployment.ts";
-import { type Clock, parseJsonBounded, UserError } from "../base/index.ts";
+import { type Clock, UserError } from "../base/index.ts";
 import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
 import { type ChainReader, openReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
@@ -40,7 +40,7 @@ import {
   type Supervisor,
   writeRunFile,
 } from "../service/index.ts";
-import { type BlobStore } from "../storage/index.ts";
+import { type BlobStore, parseDefinition } from "../storage/index.ts";
 import { chainFacts, type ChainFacts, prepareRun, layout, type RunMaterial } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
@@ -85,8 +85,7 @@ async function readOperatorToken(state: string): Promise<string> {
 }
 
 async function readDefinition(blobs: BlobStore, digest: string): Promise<Definition> {
-  const bytes = await blobs.get(asDigest(digest), 16 << 20);
-  return parseDocument("the definition", Definition, parseJsonBounded(bytes, 16 << 20, "The definition"));
+  return parseDefinition(await blobs.get(asDigest(digest), MAX_DEFINITION_BYTES));
 }
 
 /** What is done before and with the contracts; those of a run that stands are only looked up. */

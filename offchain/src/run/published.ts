@@ -1,13 +1,12 @@
 /** Documents that somebody published, by digest: how they are read, and what is said of those that are wrong. */
 import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/errors";
-import { asDigest, Build, Definition, parseDocument, type RunId } from "@cotrain/sdk/protocol";
+import type { Build, Definition } from "@cotrain/sdk/protocol";
+import { asDigest, type RunId, MAX_BUILD_BYTES, MAX_DEFINITION_BYTES, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
 import { type ErrorOptions, parseJsonBounded, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
-
-/** Documents of JSON other than manifests: receipts, verdicts, rewards. */
-export const MAX_DOCUMENT_BYTES = 64 << 20;
+import { parseBuild, parseDefinition } from "../storage/index.ts";
 
 /** A published document is not what the chain or its signers say. */
 export class DocumentError extends UserError {
@@ -52,11 +51,11 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
   const builds = new Map<string, Promise<Build | undefined>>();
   const readDefinition = async (): Promise<Definition> => {
     const { definition: digest } = await reader.run(runId);
-    return parseDocument("definition", Definition, await readJson(blobs, runId, digest, "the definition"));
+    return parseDefinition(await blobs.blob(runId, digest, MAX_DEFINITION_BYTES));
   };
   const readBuild = async (digest: string): Promise<Build | undefined> => {
     if (!(await wasAdmitted(reader, runId, digest))) return undefined;
-    const found = parseDocument("build", Build, await readJson(blobs, runId, digest, "the build"));
+    const found = parseBuild(await blobs.blob(runId, asDigest(digest), MAX_BUILD_BYTES));
     if (found.definition === (await reader.run(runId)).definition) return found;
     throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
   };

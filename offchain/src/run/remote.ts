@@ -1,9 +1,9 @@
 /** A run that a coordinator serves, held against the deployment that the user names. */
 import {
-  asRunId,
   type ContractAddresses,
   type CoordinatorClient,
   createCoordinatorClient,
+  findRun,
   type RunId,
   type RunView,
 } from "@cotrain/sdk/protocol";
@@ -24,19 +24,6 @@ export const readerOptions = (rpcUrl: string, chainId: number, deployment: Deplo
   contracts: deployment.addresses,
   fromBlock: firstBlockOf(deployment),
 });
-
-/** @throws UserError `RUN_AMBIGUOUS` */
-export async function soleRun(client: CoordinatorClient, runId: string | undefined): Promise<RunId> {
-  if (runId !== undefined) return asRunId(runId);
-  const { runs } = await client.runs();
-  const [only] = runs;
-  if (!only || runs.length > 1)
-    throw new UserError(
-      "RUN_AMBIGUOUS",
-      `The coordinator at ${client.url} has ${runs.length} runs: name one with --run.`,
-    );
-  return asRunId(only.runId);
-}
 
 export interface RemoteOptions {
   readonly coordinator: string;
@@ -62,12 +49,12 @@ export interface RemoteRun {
 
 /**
  * Asks a coordinator for a run.
- * @throws UserError `RUN_AMBIGUOUS`, `DEPLOYMENT_MISMATCH` when it names another chain or contract than the deployment
+ * @throws ProtocolError as `findRun`; UserError `DEPLOYMENT_MISMATCH` when it names another chain or contract than the deployment
  */
 export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> {
   const pinned = options.deployment === undefined ? undefined : await readNamedDeployment(options.deployment);
   const client = createCoordinatorClient(options.coordinator);
-  const runId = await soleRun(client, options.run);
+  const runId = await findRun(client, options.run);
   const view = await client.run(runId);
   const { chainId, contracts, rpcUrl, deployment } = view;
   if (!pinned)

@@ -1,22 +1,22 @@
 /** Whether the record of a round's screening is what its own measurements, the receipts and the rounds before say. */
+import type { ScreeningFile } from "@cotrain/sdk/protocol";
 import {
   asDigest,
   type Definition,
   digestOfJson,
   MAX_MANIFEST_BYTES,
-  parseDocument,
-  Build,
   type ReceiptsFile,
   type RunId,
   type RunParams,
-  ScreeningFile,
+  MAX_BUILD_BYTES,
+  MAX_DOCUMENT_BYTES,
 } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../base/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
-import { parseManifest } from "../storage/index.ts";
-import { DocumentError, readJson } from "./published.ts";
+import { parseManifest, parseBuild, parseScreening } from "../storage/index.ts";
+import { DocumentError } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
@@ -144,10 +144,10 @@ export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Pr
   if (!(await check.admitted(gate.build)))
     return `The loss gate measured with build ${gate.build}, which was never admitted.`;
   const [build, { heldOut }] = await Promise.all([
-    readJson(blobs, runId, gate.build, "the build"),
+    blobs.blob(runId, asDigest(gate.build), MAX_BUILD_BYTES),
     readDataManifest({ get: (digest, limit) => blobs.blob(runId, digest, limit) }, asDigest(definition.data)),
   ]);
-  const { definition: of, microBatch } = parseDocument("build", Build, build);
+  const { definition: of, microBatch } = parseBuild(build);
   if (of !== digestOfJson(definition)) return `The loss gate's build ${gate.build} is of another definition.`;
   const available = sequenceCount(heldOut.tokens, definition.sequence);
   const due = gateSample(gate.seed, available, definition.screening.gateSequences, microBatch);
@@ -200,5 +200,5 @@ export async function pastScreenings(
 
 /** @throws ProtocolError MALFORMED_DOCUMENT; what `blobs` throws */
 export async function readScreening(blobs: BlobSource, runId: RunId, digest: string): Promise<ScreeningFile> {
-  return parseDocument("screening", ScreeningFile, await readJson(blobs, runId, digest, "the screening"));
+  return parseScreening(await blobs.blob(runId, asDigest(digest), MAX_DOCUMENT_BYTES));
 }

@@ -16,12 +16,13 @@ import {
   type RunId,
   type ZeroReason,
   zeroReasonOf,
+  MAX_DOCUMENT_BYTES,
 } from "@cotrain/sdk/protocol";
 
 import { errnoOf } from "../base/index.ts";
 import { FormatError, parseManifest } from "../storage/index.ts";
 import { epochInputsOf, epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
-import { isMalformed, MAX_DOCUMENT_BYTES, readJson } from "./published.ts";
+import { isMalformed, readJson } from "./published.ts";
 import type { BlobSource } from "./ports.ts";
 import { isNotHad } from "./unreadable.ts";
 

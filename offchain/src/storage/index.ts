@@ -18,13 +18,12 @@ export {
   writeFragment,
   writeManifest,
 } from "./checkpoint.ts";
+export { parseBuild, parseDefinition, parseScreening } from "./documents.ts";
 export { BlobError, FormatError } from "./errors.ts";
 export {
   bundleModel,
   exportModel,
   importModel,
-  MAX_PROGRAM_BYTES,
-  MAX_TOKENIZER_BYTES,
   type Model,
   type ProgramRole,
   readModel,

@@ -17,6 +17,9 @@ import {
   parseDocument,
   Build,
   type RunId,
+  MAX_DEFINITION_BYTES,
+  MAX_PROGRAM_BYTES,
+  MAX_TOKENIZER_BYTES,
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
 
@@ -26,11 +29,6 @@ import { type BlockHead, type CarSource, invalidCar, openCar, writeCar } from ".
 import { parseManifest } from "./checkpoint.ts";
 import { blobMissing, FormatError } from "./errors.ts";
 import { PIECE_BYTES } from "./unixfs.ts";
-
-const MAX_DEFINITION_BYTES = 16 << 20;
-export const MAX_TOKENIZER_BYTES = 64 << 20;
-/** The engine takes no larger ones. */
-export const MAX_PROGRAM_BYTES = 64 << 20;
 
 const programRoles = ["step", "eval", "logits"] as const;
 export type ProgramRole = (typeof programRoles)[number];

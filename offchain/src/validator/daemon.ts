@@ -1,8 +1,8 @@
 /** A validator as a process: its state directory, its statements, its log and its readiness. What `cotrain validator` calls. */
-import { type ContractAddresses, createCoordinatorClient, type RunId } from "@cotrain/sdk/protocol";
+import { type ContractAddresses, createCoordinatorClient, findRun, type RunId } from "@cotrain/sdk/protocol";
 import type { LocalAccount } from "viem";
 
-import { RetryableError, retrying, steady, systemClock, UserError } from "../base/index.ts";
+import { retrying, steady, systemClock } from "../base/index.ts";
 import { openReader } from "../chain/index.ts";
 import {
   blobsLocation,
@@ -77,7 +77,7 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
   const reader = await waited(() =>
     openReader({ rpcUrl, chainId, contracts, fromBlock, ...(confirmations === undefined ? {} : { confirmations }) }),
   );
-  const runId = options.runId ?? (await waited(async () => onlyRun(await coordinator.runs(), coordinator.url)));
+  const runId = await waited(() => findRun(coordinator, options.runId));
 
   await runValidator(
     { runId, signal, ...(options.pollInterval === undefined ? {} : { pollInterval: options.pollInterval }) },
@@ -95,20 +95,5 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
         options.onEvent?.(event);
       },
     },
-  );
-}
-
-function onlyRun(
-  { runs }: { readonly runs: readonly { readonly runId: string; readonly phase: string }[] },
-  url: string,
-): RunId {
-  const open = runs.filter(({ phase }) => phase !== "Finished");
-  const [only] = open;
-  if (only && open.length === 1) return only.runId as RunId;
-  // One that was just started has none yet.
-  if (open.length === 0) throw new RetryableError("RUN_NONE", `The coordinator at ${url} has no run to validate.`);
-  throw new UserError(
-    "RUN_AMBIGUOUS",
-    `The coordinator at ${url} has ${open.length} runs (${open.map((run) => run.runId).join(", ")}): name one with --run.`,
   );
 }

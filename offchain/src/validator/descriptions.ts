@@ -1,8 +1,10 @@
 /** What of a run its heads are judged by, read once for each run. */
-import { Definition, type Digest, parseDocument, type RunId } from "@cotrain/sdk/protocol";
+import type { Definition } from "@cotrain/sdk/protocol";
+import { type Digest, type RunId, MAX_DEFINITION_BYTES } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
-import { type BlobSource, readJson, type Sortition, sortitionOf } from "../run/index.ts";
+import { type BlobSource, type Sortition, sortitionOf } from "../run/index.ts";
+import { parseDefinition } from "../storage/index.ts";
 
 export interface Description {
   readonly fragments: number;
@@ -23,8 +25,8 @@ export function createDescriptions(reader: ChainReader, blobs: BlobSource): Desc
     const before = known.get(runId);
     if (before) return before;
     const { fragments, definition: digest } = record ?? (await reader.run(runId));
-    const document = await readJson(blobs, runId, digest, "the definition");
-    const found = { fragments, definition: parseDocument("definition", Definition, document), digest };
+    const definition = parseDefinition(await blobs.blob(runId, digest, MAX_DEFINITION_BYTES));
+    const found = { fragments, definition, digest };
     known.set(runId, found);
     return found;
   };

@@ -4,28 +4,33 @@
  */
 import { availableParallelism } from "node:os";
 
+import type { Definition } from "@cotrain/sdk/protocol";
 import {
   createCoordinatorClient,
   type DataManifest,
-  Definition,
   type Digest,
   heldOutSampleSize,
-  parseDocument,
-  Build,
   type RunId,
+  MAX_BUILD_BYTES,
+  MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
-import type { Static, TSchema } from "typebox";
 
-import { type Clock, parseJsonBounded, systemClock, unlessAborted, UserError } from "../base/index.ts";
+import { type Clock, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment, tensorViews } from "../diloco/index.ts";
 import { conformance, type Engine, EngineClosedError, programLimits } from "../engine/index.ts";
 import { openEngineHost } from "../engine/runtime/node/index.ts";
-import { type BlobReader, createReadThrough, parseFragment, readManifest } from "../storage/index.ts";
+import {
+  type BlobReader,
+  createReadThrough,
+  parseFragment,
+  readManifest,
+  parseBuild,
+  parseDefinition,
+} from "../storage/index.ts";
 import { openBlobStore } from "../storage/node/index.ts";
 
 const MAX_BLOB_BYTES = 2 ** 31;
-const MAX_DOCUMENT_BYTES = 16 << 20;
 
 interface LossRequest {
   readonly runId: RunId;
@@ -139,10 +144,8 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
     [{ name: "the coordinator", fetch }],
     MAX_BLOB_BYTES,
   );
-  const document = async <T extends TSchema>(digest: Digest, what: string, schema: T): Promise<Static<T>> =>
-    parseDocument(what, schema, parseJsonBounded(await kept.get(digest, MAX_DOCUMENT_BYTES), MAX_DOCUMENT_BYTES, what));
-  const definition = await document(request.definition, "the definition", Definition);
-  const build = await document(request.build, "the build", Build);
+  const definition = parseDefinition(await kept.get(request.definition, MAX_DEFINITION_BYTES));
+  const build = parseBuild(await kept.get(request.build, MAX_BUILD_BYTES));
   if (build.definition !== request.definition)
     throw new UserError("BUILD_FOREIGN", `Build ${request.build} is of another definition.`);
   const manifest = await readDataManifest(kept, definition.data as Digest);

@@ -3,34 +3,32 @@
  * disk; every read is verified, programs are never rebuilt.
  */
 import { CoordinatorError } from "@cotrain/sdk/errors";
+import type { Definition, Build } from "@cotrain/sdk/protocol";
 import {
   type Address,
   asAddress,
   type CoordinatorClient,
   type DataManifest,
-  Definition,
   type Digest,
-  MAX_MANIFEST_BYTES,
-  parseDocument,
-  Build,
   type RunId,
   type RunParams,
   type RunView,
   tableDigest,
+  MAX_BUILD_BYTES,
+  MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
-import type { Static, TSchema } from "typebox";
 
-import { parseJsonBounded, retrying, type RetryOptions, saysRetryable, UserError } from "../base/index.ts";
+import { retrying, type RetryOptions, saysRetryable } from "../base/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
-import { type BlobStore, createReadThrough, type ReadThrough } from "../storage/index.ts";
+import { type BlobStore, createReadThrough, type ReadThrough, parseBuild, parseDefinition } from "../storage/index.ts";
 import { ArtefactError, type BlobSource } from "./base.ts";
 import type { Session } from "./session.ts";
 
 /** Definitions list tensors (65,536 at most): a few MiB. */
-const MAX_DOCUMENT_BYTES = 16 << 20;
-const MAX_PROGRAM_BYTES = 1 << 30;
+/** Shards of checkpoints are the largest. */
+const MAX_BLOB_BYTES = 1 << 30;
 
 /** How often wrong bytes are asked for again before they are believed to be what is there. */
 const MISMATCH_TRIES = 3;
@@ -78,7 +76,7 @@ export interface Artefacts {
 
 export function createArtefacts(store: BlobStore, remote: BlobSource): Artefacts {
   const source = { name: "the coordinator", fetch: (digest: Digest, limit: number) => remote.whole(digest, limit) };
-  const through = createReadThrough(store, [source], MAX_PROGRAM_BYTES);
+  const through = createReadThrough(store, [source], MAX_BLOB_BYTES);
   // Insertion order is order of use, oldest first; what is not in it was left by an earlier start and is older still.
   const used = new Map<Digest, true>();
   const touch = (digest: Digest): void => {
@@ -124,16 +122,6 @@ export function createArtefacts(store: BlobStore, remote: BlobSource): Artefacts
       }
     },
   };
-}
-
-async function document<T extends TSchema>(
-  artefacts: Artefacts,
-  digest: Digest,
-  what: string,
-  schema: T,
-  limit: number,
-): Promise<Static<T>> {
-  return parseDocument(what, schema, parseJsonBounded(await artefacts.get(digest, limit), limit, what));
 }
 
 /** A build and the digest that receipts name it by. */
@@ -182,18 +170,12 @@ export async function describeRun(
     if (!posters.includes(asAddress(view.poster)))
       throw foreign(`poster ${view.poster}, which the chain does not name`);
   }
-  const definition = await document(
-    artefacts,
-    view.definition as Digest,
-    "The definition",
-    Definition,
-    MAX_DOCUMENT_BYTES,
-  );
+  const definition = parseDefinition(await artefacts.get(view.definition as Digest, MAX_DEFINITION_BYTES));
   const builds: AdmittedBuild[] = [];
   for (const id of view.builds) {
     const digest = id as Digest;
     if (chain && !(await chain.isAdmitted(runId, digest))) throw foreign(`build ${digest}, which is not admitted`);
-    const build = await document(artefacts, digest, "The build", Build, MAX_MANIFEST_BYTES);
+    const build = parseBuild(await artefacts.get(digest, MAX_BUILD_BYTES));
     if (build.definition !== view.definition) throw foreign(`build ${digest} of another definition`);
     builds.push({ digest, document: build });
   }
@@ -211,29 +193,4 @@ export async function fetchStepProgram(
   { document: build }: AdmittedBuild,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return artefacts.get(build.graphs.step as Digest, programLimits.bytes);
-}
-
-/**
- * The run to work on: the one asked for, or the only one that is not finished.
- * @throws UserError `RUN_UNKNOWN`, `RUN_AMBIGUOUS`, `RUN_NONE`
- */
-export async function findRun(
-  client: Pick<CoordinatorClient, "url" | "runs">,
-  wanted: RunId | undefined,
-): Promise<RunId> {
-  const { runs } = await client.runs();
-  if (wanted !== undefined) {
-    if (runs.some(({ runId }) => runId === wanted)) return wanted;
-    throw new UserError(
-      "RUN_UNKNOWN",
-      `The coordinator at ${client.url} has no run ${wanted}: take the id from the join command, or leave --run out.`,
-    );
-  }
-  const open = runs.filter(({ phase }) => phase !== "Finished");
-  if (open.length === 1) return open[0]!.runId as RunId;
-  if (open.length === 0) throw new UserError("RUN_NONE", `The coordinator at ${client.url} has no run to work on.`);
-  throw new UserError(
-    "RUN_AMBIGUOUS",
-    `The coordinator at ${client.url} has ${open.length} runs (${open.map(({ runId }) => runId).join(", ")}): name one with --run.`,
-  );
 }

@@ -5,7 +5,7 @@
  * Node also service; never the coordinator or the validator, which it knows by the protocol alone. Start at runWorker.ts:
  * prepare.ts, then the duties assignments.ts, round.ts and heartbeats.ts, which share a WorkState (workState.ts).
  */
-export { createArtefacts, findRun } from "./artefacts.ts";
+export { createArtefacts } from "./artefacts.ts";
 export { openAssignmentSteps } from "./assignmentSteps.ts";
 export { type BlobSource, fetchBase } from "./base.ts";
 export { blake3Of, createResidualLedger, type Residual } from "./residual.ts";

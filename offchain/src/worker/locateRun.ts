@@ -1,9 +1,8 @@
 /** The first that a worker asks of its coordinator: which run there is to work on. */
 import type { CotrainError } from "@cotrain/sdk/errors";
-import type { CoordinatorClient, RunId, RunView } from "@cotrain/sdk/protocol";
+import { type CoordinatorClient, findRun, type RunId, type RunView } from "@cotrain/sdk/protocol";
 
 import { RetryableError, retrying, type RetryOptions, saysRetryable } from "../base/index.ts";
-import { findRun } from "./artefacts.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import type { WorkerOptions } from "./options.ts";
 

@@ -26,7 +26,6 @@ import {
   createRequestQueue,
   encodeFragment,
   fedDigests,
-  findRun,
   needsOf,
   segmentEnds,
 } from "../../../offchain/src/worker/index.ts";
@@ -38,10 +37,7 @@ const sizeOf = (name: "1m" | "20m") => {
   const { vocabulary, sequence } = model;
   return { parameters: parameterCount(model), vocabulary, microBatch, sequence, model: { ...model } };
 };
-const client = (phases: string[]) => ({
-  url: "http://x",
-  runs: () => Promise.resolve({ runs: phases.map((phase, i) => ({ runId: hex(`0${i}`), modelId: hex("aa"), phase })) }),
-});
+
 const table: TensorEntry[] = [
   { name: "a", shape: [3], fragment: 0 },
   { name: "b", shape: [2], fragment: 1 },
@@ -172,16 +168,6 @@ describe("resources", () => {
     await expect(checkResources({ ...small, disk: 3e6 }, "/tmp", surroundings)).rejects.toMatchObject({
       code: "DISK_SHORT",
     });
-  });
-});
-
-describe("finding the run", () => {
-  test("takes the one asked for, else the only one that is not finished", async () => {
-    expect(await findRun(client(["Finished", "Training"]), undefined)).toBe(hex("01"));
-    expect(await findRun(client(["Finished", "Training"]), hex("00") as never)).toBe(hex("00"));
-    await expect(findRun(client(["Training"]), hex("07") as never)).rejects.toMatchObject({ code: "RUN_UNKNOWN" });
-    await expect(findRun(client([]), undefined)).rejects.toMatchObject({ code: "RUN_NONE" });
-    await expect(findRun(client(["Training", "Paused"]), undefined)).rejects.toMatchObject({ code: "RUN_AMBIGUOUS" });
   });
 });
 

@@ -1,4 +1,4 @@
-import { createCoordinatorClient } from "@cotrain/sdk/protocol";
+import { createCoordinatorClient, findRun } from "@cotrain/sdk/protocol";
 
 import { openReader } from "../../chain/index.ts";
 import { defineCommand } from "../command.ts";
@@ -10,7 +10,6 @@ import {
   runOption,
   stateOption,
   readerOptions,
-  soleRun,
 } from "../../run/index.ts";
 import { columnsOf, table } from "../output.ts";
 
@@ -39,7 +38,7 @@ async function ofState(state: string, named: string | undefined): Promise<Listed
 
 async function ofCoordinator(url: string, named: string | undefined): Promise<Listed[]> {
   const client = createCoordinatorClient(url);
-  const { checkpoints } = await client.checkpoints(await soleRun(client, named));
+  const { checkpoints } = await client.checkpoints(await findRun(client, named));
   return checkpoints.map(({ round, digest, transaction, block }) => ({ round, digest, transaction, block }));
 }
 

@@ -1,11 +1,11 @@
 import { CotrainError } from "@cotrain/sdk/errors";
-import { asDigest, Definition, type Digest, parseDocument } from "@cotrain/sdk/protocol";
+import { asDigest, type Digest, MAX_DEFINITION_BYTES } from "@cotrain/sdk/protocol";
 
-import { parseJsonBounded, UserError } from "../../base/index.ts";
+import { UserError } from "../../base/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { readDataManifest } from "../../data/index.ts";
 import { hash, integer, real, text } from "../../service/index.ts";
-import type { BlobReader } from "../../storage/index.ts";
+import { type BlobReader, parseDefinition } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { openLocalRun, withChain, stateOption, threadsOption, ownBuild, readerOptions } from "../../run/index.ts";
 import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
@@ -43,17 +43,11 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
   });
 }
 
-const MAX_DEFINITION_BYTES = 16 << 20;
 const ANY_PROMPT = "The people of the town";
 
 /** Words of the run's held-out text; an imported model comes without it. */
 async function promptOf(blobs: BlobReader, digest: Digest): Promise<string> {
-  const bytes = await blobs.get(digest, MAX_DEFINITION_BYTES);
-  const { data } = parseDocument(
-    "the definition",
-    Definition,
-    parseJsonBounded(bytes, MAX_DEFINITION_BYTES, "The definition"),
-  );
+  const { data } = parseDefinition(await blobs.get(digest, MAX_DEFINITION_BYTES));
   try {
     return await promptFor(blobs, await readDataManifest(blobs, asDigest(data)));
   } catch (error) {

@@ -4,9 +4,11 @@ import {
   asRunId,
   type CoordinatorClient,
   createCoordinatorClient,
+  findRun,
   Definition,
   parameterLabel,
   type RunView,
+  MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
 
 import {
@@ -28,7 +30,6 @@ import {
   type LocalRun,
   readerOptions,
   shownContracts,
-  soleRun,
 } from "../../run/index.ts";
 import { showDuration } from "../../service/index.ts";
 import { factRows } from "../facts.ts";
@@ -41,8 +42,6 @@ import { liveSpeed, trafficLines } from "../up/screen.ts";
 import { allWork, leftWork } from "../work.ts";
 import { type Checkpoint, checkpointLines, heldOutText, listCommand, putAsideLines } from "./lines.ts";
 import { measuringRows, type MeasuringShares, measuringShares } from "./measuring.ts";
-
-const MAX_DEFINITION_BYTES = 16 << 20;
 
 function roundText({ current, round }: RunView): string {
   if (!current) return `${round} completed`;
@@ -186,7 +185,7 @@ async function sequenceOf(client: CoordinatorClient, { runId, definition }: RunV
 /** What a coordinator elsewhere says. */
 export async function remoteStatus(coordinator: string, wanted: string | undefined) {
   const client = createCoordinatorClient(coordinator);
-  const runId = await soleRun(client, wanted);
+  const runId = await findRun(client, wanted);
   const [view, { checkpoints }] = await Promise.all([client.run(runId), client.checkpoints(runId)]);
   const sequence = await sequenceOf(client, view);
   const join = joinCommandFor(client.url, runId, view.rpcUrl);

@@ -4,6 +4,8 @@
  * claim, and the memory that the whole takes is counted. Refused are data outside the bytes, functions, training
  * information, other domains and operator sets, sparse tensors, subgraphs, unknown fields, and what is too large.
  */
+import { MAX_PROGRAM_BYTES } from "@cotrain/sdk/protocol";
+
 import type { AttributeForm, GraphForm, NodeForm, ValueForm } from "./form.ts";
 import { readForm } from "./form.ts";
 import { elementName, sizeOf, tensorValue, unfit, value, type Value } from "./call.ts";
@@ -21,7 +23,7 @@ interface ProgramLimits {
 }
 
 /** The largest preset (10b) has 14,000 nodes and 10 MiB of tables. */
-export const programLimits = { bytes: 64 << 20, nodes: 40_000 } as const;
+export const programLimits = { bytes: MAX_PROGRAM_BYTES, nodes: 40_000 } as const;
 
 const OPSETS = { least: 18, most: 22 } as const;
 const IR_VERSIONS = { least: 8, most: 12 } as const;

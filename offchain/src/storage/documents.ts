@@ -1,0 +1,27 @@
+/**
+ * What describes a run and its rounds, out of bytes that have its digest: form and bounds, for whoever reads it (docs/protocol.md,
+ * "Bounds"). Manifests are checkpoint.ts's, those of data `data`'s.
+ */
+import {
+  Build,
+  Definition,
+  MAX_BUILD_BYTES,
+  MAX_DEFINITION_BYTES,
+  MAX_DOCUMENT_BYTES,
+  parseDocument,
+  ScreeningFile,
+} from "@cotrain/sdk/protocol";
+
+import { parseJsonBounded } from "../base/index.ts";
+
+/** @throws UserError JSON_TOO_LARGE, JSON_INVALID; ProtocolError MALFORMED_DOCUMENT */
+export const parseDefinition = (bytes: Uint8Array): Definition =>
+  parseDocument("The definition", Definition, parseJsonBounded(bytes, MAX_DEFINITION_BYTES, "the definition"));
+
+/** @throws as {@link parseDefinition} */
+export const parseBuild = (bytes: Uint8Array): Build =>
+  parseDocument("The build", Build, parseJsonBounded(bytes, MAX_BUILD_BYTES, "the build"));
+
+/** @throws as {@link parseDefinition} */
+export const parseScreening = (bytes: Uint8Array): ScreeningFile =>
+  parseDocument("The screening", ScreeningFile, parseJsonBounded(bytes, MAX_DOCUMENT_BYTES, "the screening"));
