@@ -13,7 +13,7 @@ export {
   type HeadDocumentsCache,
   readHeadDocuments,
 } from "./documents.ts";
-export { DocumentError, isMalformed, readJson, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
+export { DocumentError, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 export { verifyReceipts } from "./receipts.ts";
 export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
 export { blamesByLoss, blamesByMeasure, readMeasured, requireMeasures } from "./measured.ts";

@@ -1,6 +1,6 @@
 /**
  * The statements of one validator: each is on the disk before anybody sees it, and a second one that would contradict it is
- * never signed, whatever happened in between. Two contradicting signatures of one key are evidence for slashing.
+ * never signed, whatever happened in between. Two contradicting signatures of one key are proof for slashing.
  */
 import { canonicalJson, type Hex, verdictKey, type WireStruct } from "@cotrain/sdk/protocol";
 import type { Kysely } from "kysely";

@@ -1,6 +1,6 @@
 /**
  * worker: who trains on a machine. It finds a run, joins by signature, turns assignments into inner steps, sends
- * pseudo-gradients with receipts and keeps the acknowledgements as evidence. Runs in a browser too: the daemon, with its
+ * pseudo-gradients with receipts and keeps the acknowledgements as proof. Runs in a browser too: the daemon, with its
  * directory and its device, is entered by node/index.ts. May import base, engine, diloco, data, storage and @cotrain/sdk, under
  * Node also service; never the coordinator or the validator, which it knows by the protocol alone. Start at runWorker.ts:
  * prepare.ts, then the duties assignments.ts, round.ts and heartbeats.ts, which share a WorkState (workState.ts).

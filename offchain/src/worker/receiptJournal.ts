@@ -1,7 +1,7 @@
 /**
  * What a worker keeps to prove its work: every receipt before it is sent and the poster's signed acknowledgement as soon
  * as it is verified, on the disk before training goes on. An acknowledged receipt that is missing under a round's
- * receipts root is evidence against the poster.
+ * receipts root is proof against the poster.
  */
 import type { Hex, PayloadHeader, ReceiptReply } from "@cotrain/sdk/protocol";
 
