@@ -120,11 +120,16 @@ beforeEach(() => {
   given.readers = [];
 });
 
-// A coordinator with one run, and whichever it is asked for.
+// A coordinator with one run that trains, and one that is finished.
 vi.mock("../../../sdk/src/protocol/client.ts", () => ({
   createCoordinatorClient: (url: string) => ({
     url,
-    runs: async () => ({ runs: [{ runId }] }),
+    runs: async () => ({
+      runs: [
+        { runId, phase: "Training" },
+        { runId: otherRun, phase: "Finished" },
+      ],
+    }),
     run: async (id: string) => view(id),
   }),
 }));
