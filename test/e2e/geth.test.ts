@@ -49,6 +49,15 @@ const up = async (extra: readonly string[]): Promise<Running> =>
     ...extra,
   ]);
 
+/** A minute of training with what its summary says. */
+async function session(): Promise<Summary> {
+  const running = await up(["--for=60s", "--vote", "--exit"]);
+  await endsWell(running);
+  const summary = JSON.parse(running.stdout()) as Summary;
+  expect(Value.Errors(Summary, summary)).toEqual([]);
+  return summary;
+}
+
 beforeAll(async () => {
   if (geth === undefined) return;
   stage = openStage();
@@ -89,11 +98,9 @@ describe.runIf(possible)("on an unmodified geth --dev", () => {
 
   it("that sum is enough from the deployment to claims and a vote", async () => {
     await send(wallet, sum);
-    // Long enough for a vote beside busy neighbours.
-    const running = await up(["--for=90s", "--vote", "--exit"]);
-    await endsWell(running);
-    const summary = JSON.parse(running.stdout()) as Summary;
-    expect(Value.Errors(Summary, summary)).toEqual([]);
+    // Beside busy neighbours a session may end before there is something to vote with: the same command goes on.
+    let summary = await session();
+    for (let more = 0; more < 3 && summary.proposal?.state !== "executed"; more++) summary = await session();
     expect(summary.chainId).toBe(CHAIN_ID);
     expect(summary.proposal).toMatchObject({ state: "executed" });
     expect(summary.wallets.filter(({ claimed }) => BigInt(claimed) > 0n).length).toBeGreaterThan(0);
