@@ -136,8 +136,8 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   } as unknown as RunView;
   const checkpoints = [{ round: 11, digest: hash("5"), transaction: hash("6"), block: 40 }];
   const join = `npm run cotrain -- worker --coordinator http://127.0.0.1:7700 --run ${hash("8")}`;
-  const shownAt = (columns: number): string[] =>
-    viewLines(view, 128, undefined, checkpoints, "npx cotrain checkpoint list", join, columns);
+  const run = { view, checkpoints, sequence: 128, join, list: "npx cotrain checkpoint list" };
+  const shownAt = (columns: number): string[] => viewLines(run, columns);
   const [wide, narrow] = [shownAt(Infinity), shownAt(80)];
   expect(wide.slice(-2)).toEqual(["others join with", `  ${join}`]);
   for (const columns of [60, 80])
@@ -152,9 +152,7 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   expect(narrow).toContain(`  ${hash("3")}`);
   const feeWait = { what: "fees", asked: "200000000000000000", allowed: "100000000000000000", since: 1 } as const;
   expect(
-    viewLines({ ...view, feeWait }, 128, undefined, checkpoints, "list", join, Infinity).find((line) =>
-      line.includes("lower fees"),
-    ),
+    viewLines({ ...run, view: { ...view, feeWait } }, Infinity).find((line) => line.includes("lower fees")),
   ).toMatch(/^ +checkpoint 12 waits for lower fees: the chain asks for 0\.2 coins .* --max-fee allows 0\.1 coins$/);
   // What a coordinator tells of is shown as what a directory knows: every contract, by the same name.
   const address = getAddress(`0x${"4b".repeat(20)}`);

@@ -48,20 +48,28 @@ function roundText({ current, round }: RunView): string {
   return `${roundNumber(current.round)} is open, ${current.received} of ${current.assigned} workers in; ${round} completed`;
 }
 
-/**
- * @param join the command with which others join
- * @returns lines of at most `columns` characters, but for longer words of a command
- */
-export function viewLines(
-  view: RunView,
-  sequence: number,
-  facts: ChainFacts | undefined,
-  checkpoints: readonly Checkpoint[],
-  list: string,
-  join: string,
-  columns: number,
-  measuring: MeasuringShares = {},
-): string[] {
+/** A run as far as it is known here: both forms of the status say this. */
+interface RunningRun {
+  readonly view: RunView;
+  readonly checkpoints: readonly Checkpoint[];
+  /** Tokens of each of the sequences that losses are measured on; 0 where that is not known. */
+  readonly sequence: number;
+  /** What the chain says; undefined where the coordinator's word is all there is. */
+  readonly facts?: ChainFacts | undefined;
+  /** The command with which others join. */
+  readonly join: string;
+  /** The command that lists all checkpoints. */
+  readonly list: string;
+  /** What measuring held-out loss took of this machine. */
+  readonly measuring?: MeasuringShares;
+  /** Checkpoints that validators found not to hold, by the chain and the blobs of this directory. */
+  readonly rejected?: readonly number[] | undefined;
+  readonly putAside?: readonly PutAside[];
+}
+
+/** @returns lines of at most `columns` characters, but for longer words of a command */
+export function viewLines(run: RunningRun, columns: number): string[] {
+  const { view, sequence } = run;
   const { heldOut } = view.loss;
   const dear = feeWaitText(view);
   const [moved = "", ...baselines] = trafficLines(view);
@@ -79,21 +87,21 @@ export function viewLines(
         ? heldOutText(heldOut, `checkpoint ${heldOut.round}`, heldOutBefore(view.loss), sequence)
         : "not measured",
     ],
-    ...measuringRows(measuring),
+    ...measuringRows(run.measuring ?? {}),
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     ...(dear === undefined ? [] : [["", dear] as [string, string]]),
     ["moved", moved],
     ...baselines.map((line): [string, string] => ["", line]),
     ["kept", keptLine(view.kept)],
-    ...factRows(facts ?? remoteFacts(view)),
+    ...factRows(run.facts ?? remoteFacts(view)),
   ];
   return [
     ...factTable(rows, columns),
     ...memberLines(view),
-    ...checkpointLines(checkpoints, list),
+    ...checkpointLines(run.checkpoints, run.list),
     "",
-    ...joinLines(join, columns),
+    ...joinLines(run.join, columns),
   ];
 }
 
@@ -130,29 +138,12 @@ const remoteFacts = (view: RunView): ChainFacts => ({
 });
 
 /** Both forms of the document say which they are. */
-const runningDocument = (
-  view: RunView,
-  facts: ChainFacts,
-  checkpoints: readonly Checkpoint[],
-  sequence: number,
-  join: string,
-  old: readonly PutAside[],
-  measuring: MeasuringShares = {},
-  rejected: readonly number[] = [],
-) => ({
-  running: true,
-  ...view,
-  /** Tokens of each of the sequences that losses are measured on; 0 where that is not known. */
-  sequence,
-  join,
-  contracts: facts.contracts,
-  rpc: facts.rpc,
-  measuring,
-  checkpoints,
-  /** Checkpoints that validators found not to hold, by the chain and the blobs of this directory. */
-  rejected,
-  putAside: old,
-});
+function runningDocument(run: RunningRun) {
+  const { view, facts = remoteFacts(view), sequence, join, checkpoints } = run;
+  const { measuring = {}, rejected = [], putAside = [] } = run;
+  const { contracts, rpc } = facts;
+  return { running: true, ...view, sequence, join, contracts, rpc, measuring, checkpoints, rejected, putAside };
+}
 
 /** What this directory knows about the chain, undefined while that does not answer. */
 async function localFacts(run: LocalRun) {
@@ -190,10 +181,8 @@ export async function remoteStatus(coordinator: string, wanted: string | undefin
   const sequence = await sequenceOf(client, view);
   const join = joinCommandFor(client.url, runId, view.rpcUrl);
   const list = `npx cotrain checkpoint list --coordinator ${coordinator} --run ${runId}`;
-  return {
-    document: runningDocument(view, remoteFacts(view), checkpoints, sequence, join, []),
-    lines: viewLines(view, sequence, undefined, checkpoints, list, join, columnsOf(process.stdout)),
-  };
+  const run: RunningRun = { view, checkpoints, sequence, join, list };
+  return { document: runningDocument(run), lines: viewLines(run, columnsOf(process.stdout)) };
 }
 
 /** What this directory's coordinator says, with what chain and files add; undefined where none answers. */
@@ -201,24 +190,20 @@ export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
   const url = run.file.urls["coordinator"];
   const running = url === undefined ? undefined : await runningView(run, url);
   if (!running) return undefined;
-  const { view, checkpoints, sequence } = running;
   const { facts, rejected } = (await localFacts(run)) ?? {};
-  const measuring = await measuringShares(run.state);
-  const join = joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, view.rpcUrl);
-  const columns = columnsOf(process.stdout);
+  const known: RunningRun = {
+    ...running,
+    facts,
+    join: joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, running.view.rpcUrl),
+    list: listCommand(run.state),
+    measuring: await measuringShares(run.state),
+    rejected: rejected?.rounds,
+    putAside: old,
+  };
   return {
-    document: runningDocument(
-      view,
-      facts ?? remoteFacts(view),
-      checkpoints,
-      sequence,
-      join,
-      old,
-      measuring,
-      rejected?.rounds,
-    ),
+    document: runningDocument(known),
     lines: [
-      ...viewLines(view, sequence, facts, checkpoints, listCommand(run.state), join, columns, measuring),
+      ...viewLines(known, columnsOf(process.stdout)),
       ...(rejected?.lines ?? []),
       ...putAsideLines(run.state, old),
     ],
