@@ -13,7 +13,6 @@ import {
   type Verdict,
   type VerdictForm,
   verdictFormOf,
-  verdictKind,
 } from "@cotrain/sdk/protocol";
 
 import { drawnBy } from "../run/index.ts";
@@ -73,7 +72,7 @@ async function checkTurn(run: Run, { verdict }: SignedVerdict, { head }: HeadEnt
   const { verdicts, phase } = run.driver.state;
   const isSaid = Object.values(verdicts).some(
     ({ verdict: { kind, head, validator } }) =>
-      kind === verdictKind.loss && head === verdict.head && before.includes(validator),
+      kind === verdict.kind && head === verdict.head && before.includes(validator),
   );
   if (before.length === 0 || isSaid) return;
   const patience = HELD_OUT_TURN_MS[phase === "Paused" || phase === "Finished" ? "resting" : "running"];
@@ -131,12 +130,10 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict, address: st
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
   const entry = driver.state.heads.find(({ head }) => head === verdict.head);
   if (entry) {
-    const drawer = checkForm(run, struct, entry).drawerOf?.(struct);
-    if (drawer) await checkSortition(run, struct, drawer, entry);
-    if (verdict.kind === verdictKind.loss) {
-      await checkSample(run, signed);
-      await checkTurn(run, signed, entry);
-    }
+    const { drawerOf, isSample, isInTurn } = checkForm(run, struct, entry);
+    if (drawerOf) await checkSortition(run, struct, drawerOf(struct), entry);
+    if (isSample) await checkSample(run, signed);
+    if (isInTurn) await checkTurn(run, signed, entry);
   }
   return settle(driver.submit(event));
 }

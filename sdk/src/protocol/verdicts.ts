@@ -17,6 +17,10 @@ export interface VerdictForm {
   readonly problemOf: (verdict: Verdict, fragments: number) => string;
   /** Whose draw of the head its index must be, where sortition decides what is looked at. */
   readonly drawerOf?: (verdict: Verdict) => Address;
+  /** Whether its index says how many held-out sequences were measured. */
+  readonly isSample?: true;
+  /** Whether validators make it one after another, in `measuringOrder` of the head: a later one when those before are silent. */
+  readonly isInTurn?: true;
   /** Whether it says that the head's aggregate holds, or, by a value of 0, that it does not. */
   readonly isVoice: boolean;
 }
@@ -44,6 +48,8 @@ export const verdictForms = {
       if (worker !== zeroAddress) return "it names a worker";
       return value > BigInt(Number.MAX_SAFE_INTEGER) ? `${value} is out of range` : "";
     },
+    isSample: true,
+    isInTurn: true,
     isVoice: false,
   },
 } satisfies Readonly<Record<number, VerdictForm>>;

@@ -55,7 +55,7 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "who is quickest to claim a loss is shown, and measured by nobody else",
     file: "offchain/src/coordinator/statements.ts",
-    text: "      await checkTurn(run, signed, entry);\n",
+    text: "    if (isInTurn) await checkTurn(run, signed, entry);\n",
     instead: "",
     tests: ["test/attack/verdicts.test.ts"],
   },
