@@ -31,7 +31,8 @@ below.validator = below.coordinator;
 below.localnet = [...below.coordinator, "coordinator", "worker", "validator"];
 below.cli = [...below.localnet, "localnet"];
 
-const rooms = Object.keys(below);
+/** All of them: test/deploy/arrows.test.ts compares them with the folders and with docs/architecture.md. */
+export const rooms = Object.keys(below);
 /** Only localnet deploys. */
 const deployers = ["localnet"];
 

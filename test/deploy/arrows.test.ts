@@ -1,12 +1,15 @@
 /** That the rules of .dependency-cruiser.mjs notice what they forbid, types and `using` included. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
+const { rooms } = (await import(pathToFileURL(join(root, ".dependency-cruiser.mjs")).href)) as {
+  readonly rooms: readonly string[];
+};
 const cruiser = join(root, "node_modules/dependency-cruiser/bin/dependency-cruiser.mjs");
 
 /** The rules that each file of a tree breaks. */
@@ -84,4 +87,13 @@ it.each(cases)("%s: what is told of it", (_, from, to, rules) => {
 
 it("circles are noticed", () => {
   expect(broken.get("offchain/src/base/left.ts")).toEqual(["no-circles"]);
+});
+
+it("every folder of offchain/src is a room that has its arrows, and its row in docs/architecture.md", () => {
+  const folders = readdirSync(join(root, "offchain/src")).toSorted();
+  const page = readFileSync(join(root, "docs/architecture.md"), "utf8");
+  const [, table = ""] = page.split("| room | what it is |\n|---|---|\n");
+  const described = table.split("\n\n")[0]?.matchAll(/^\| `([\w/]+)` \| ./gm) ?? [];
+  expect(rooms.toSorted()).toEqual(folders);
+  expect([...described].map(([, name = ""]) => name).toSorted()).toEqual([...folders, "sdk/src/protocol"].toSorted());
 });
