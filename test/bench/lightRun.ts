@@ -44,7 +44,7 @@ import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offch
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
 import { type BlobStore } from "../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
-import { type BlobSource, fetchBase } from "../../offchain/src/worker/index.ts";
+import { type RunBlobs, fetchBase } from "../../offchain/src/worker/index.ts";
 import { payloadHeader, receiptOf, signReceipt, signStruct } from "../../offchain/src/worker/receipt.ts";
 
 /** What a member must know of a run. */
@@ -215,9 +215,9 @@ export async function uploadAll(
   assignment: Assignment,
   payloads: readonly Uint8Array<ArrayBuffer>[],
 ): Promise<ReceiptRequest> {
-  const blobs: BlobSource = {
-    whole: (digest, limit) => coordinator.blob(runId, digest, limit),
-    part: (digest, offset, length) => coordinator.blobPart(runId, digest, offset, length),
+  const blobs: RunBlobs = {
+    blob: (digest, limit) => coordinator.blob(runId, digest, limit),
+    blobPart: (digest, offset, length) => coordinator.blobPart(runId, digest, offset, length),
   };
   const table = tableDigest((material.definition satisfies Definition).table);
   const { manifest } = await fetchBase(assignment, { runId, layouts, table, blobs });

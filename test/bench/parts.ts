@@ -69,7 +69,7 @@ async function codecRows(seconds: number): Promise<Row[]> {
   const copied = await rate(seconds, () => copy.set(values));
   const encoded = await rate(seconds, () => encodePayload(CODEC, values, copy));
   const decoded = await rate(seconds, () => decodePayload(CODEC, payload, ELEMENTS));
-  const contributions = ["11", "22", "33"].map((byte) => ({
+  const payloads = ["11", "22", "33"].map((byte) => ({
     worker: `0x${byte.repeat(20)}` as const,
     tokens: 1_000,
     source: sourceOf(payload),
@@ -77,7 +77,7 @@ async function codecRows(seconds: number): Promise<Row[]> {
   const reduced = await rate(seconds, () =>
     reduceFragment({
       state: { params: values, outer: copy },
-      contributions,
+      payloads,
       rules: RULES,
       round: 0,
     }),
@@ -89,7 +89,7 @@ async function codecRows(seconds: number): Promise<Row[]> {
     },
     {
       what: "reduce 3 payloads and take the outer step, bytes of payload",
-      result: perSecond(reduced, payload.length * contributions.length),
+      result: perSecond(reduced, payload.length * payloads.length),
     },
   ];
 }

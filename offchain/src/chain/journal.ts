@@ -19,7 +19,7 @@ import {
 } from "../service/index.ts";
 import type { ChainConnection } from "./connection.ts";
 import type { FeeWait } from "./ports.ts";
-import type { Ending, Progress } from "./posting/asks.ts";
+import type { Ending, PostingProgress } from "./posting/asks.ts";
 import { createCarryOut, faultOf, type PostingInWork } from "./posting/carryOut.ts";
 import { type Account, feeWaitOf, type Notice, openAccount, type PostingEvent, step } from "./posting/machine.ts";
 
@@ -81,8 +81,10 @@ export interface Journal {
   readonly closed: Promise<void>;
 }
 
-const asProgress = (value: unknown): Progress | null =>
-  typeof value === "object" && value !== null && "nonce" in value && "sent" in value ? (value as Progress) : null;
+const asProgress = (value: unknown): PostingProgress | null =>
+  typeof value === "object" && value !== null && "nonce" in value && "sent" in value
+    ? (value as PostingProgress)
+    : null;
 
 const interrupted = (): RetryableError =>
   new RetryableError("POSTING_INTERRUPTED", "Posting to the chain was interrupted; it goes on at the next start.");

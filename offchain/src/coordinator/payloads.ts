@@ -2,7 +2,7 @@
 import { type Address, asDigest, type Digest, outcomeCode, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
 import { InternalError, parseJsonBounded, roundNumber } from "../base/index.ts";
-import type { Contribution, ScreeningEntry, SliceMemory } from "../diloco/index.ts";
+import type { FragmentPayload, ScreeningEntry, SliceMemory } from "../diloco/index.ts";
 import { BlobError, type BlobStore, type OpenBlob } from "../storage/index.ts";
 import type { EffectContext } from "./effectRunner.ts";
 import { isCollecting, receiptsOf } from "./machine/dealing.ts";
@@ -66,14 +66,14 @@ export async function entriesOf(blobs: BlobStore, round: OpenRound): Promise<Scr
  * What of one fragment is aggregated, from the payloads of these entries. Blobs that it opens are closed with `opened`.
  * @returns also the outcomes of those that are not to be had
  */
-export async function contributionsOf(
+export async function fragmentPayloads(
   run: Run,
   round: OpenRound,
   fragment: number,
   entries: readonly ScreeningEntry[],
   opened: AsyncDisposableStack,
-): Promise<{ contributions: Contribution[]; outcomes: Record<Address, number> }> {
-  const contributions: Contribution[] = [];
+): Promise<{ payloads: FragmentPayload[]; outcomes: Record<Address, number> }> {
+  const payloads: FragmentPayload[] = [];
   const outcomes: Record<Address, number> = {};
   const memory: SliceMemory = [];
   for (const entry of entries) {
@@ -87,7 +87,7 @@ export async function contributionsOf(
       continue;
     }
     opened.defer(() => blob.close());
-    contributions.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory), clipPpm });
+    payloads.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory), clipPpm });
   }
-  return { contributions, outcomes };
+  return { payloads, outcomes };
 }

@@ -10,7 +10,7 @@ import type { CheckpointStored, EffectOf, SyncReduced } from "./machine/effects.
 import type { Unstamped } from "./machine/events.ts";
 import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { OpenRound } from "./machine/state.ts";
-import { acceptedOf, closing, contributionsOf, entriesOf } from "./payloads.ts";
+import { acceptedOf, closing, fragmentPayloads, entriesOf } from "./payloads.ts";
 import { putDocument, type Run, secretOf } from "./run.ts";
 
 /**
@@ -28,14 +28,14 @@ export async function reduceSync(
   const { blobs } = run.modules;
   await using opened = new AsyncDisposableStack();
   const entries = (await entriesOf(blobs, round)).filter(({ outcome }) => outcome === 0);
-  const { contributions, outcomes } = await contributionsOf(run, round, fragment, entries, opened);
+  const { payloads, outcomes } = await fragmentPayloads(run, round, fragment, entries, opened);
   const event = { type: "SyncReduced", key, round: round.round, fragment, outcomes } as const;
   if (Object.keys(outcomes).length > 0) return { ...event, paramsDigest: null, outerDigest: null, shard: null };
   const base = context.state.checkpoint.fragments[fragment];
   if (!base) throw new InternalError("FRAGMENT_UNKNOWN", `The checkpoint has no fragment ${fragment}.`);
   const before = await readFragment(blobs, run.table, base);
   context.signal.throwIfAborted();
-  const after = await reduceFragment({ state: before, contributions, rules: round.params, round: round.round });
+  const after = await reduceFragment({ state: before, payloads, rules: round.params, round: round.round });
   const shard = await writeFragment(blobs, run.table, fragment, after);
   return {
     ...event,

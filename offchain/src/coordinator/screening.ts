@@ -29,7 +29,7 @@ import type { EffectContext } from "./effectRunner.ts";
 import type { EffectOf, RoundGated, RoundScreened } from "./machine/effects.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
-import { acceptedOf, closing, contributionsOf, entriesOf, openPayload } from "./payloads.ts";
+import { acceptedOf, closing, fragmentPayloads, entriesOf, openPayload } from "./payloads.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 import { putDocument, type Run } from "./run.ts";
 
@@ -108,9 +108,9 @@ async function aggregateOf(
   const states: FragmentState[] = [];
   for (const [fragment, state] of base.entries()) {
     await using opened = new AsyncDisposableStack();
-    const { contributions, outcomes } = await contributionsOf(run, round, fragment, entries, opened);
+    const { payloads, outcomes } = await fragmentPayloads(run, round, fragment, entries, opened);
     if (Object.keys(outcomes).length > 0) return { states, lost: outcomes };
-    states.push(await reduceFragment({ state, contributions, rules: round.params, round: round.round }));
+    states.push(await reduceFragment({ state, payloads, rules: round.params, round: round.round }));
   }
   return { states, lost: {} };
 }

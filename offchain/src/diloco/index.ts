@@ -37,6 +37,6 @@ export {
 } from "./payload.ts";
 export { PayloadError } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
-export { type Contribution, reduceFragment, type ReduceInput } from "./reduce.ts";
+export { type FragmentPayload, reduceFragment, type ReduceInput } from "./reduce.ts";
 export { type MeasuredPayload, mediansOf, screen, type ScreeningEntry, type ScreeningInput } from "./screening.ts";
 export { weigh } from "./weights.ts";

@@ -15,7 +15,7 @@ import { WHOLE_PPM } from "./screening.ts";
 import { type Share, weigh } from "./weights.ts";
 
 /** One worker's payload of one fragment. */
-export interface Contribution extends Share {
+export interface FragmentPayload extends Share {
   readonly source: ChunkSource;
   /** What the pseudo-gradient is multiplied by, millionths; absent = all of it. */
   readonly clipPpm?: number;
@@ -39,7 +39,7 @@ type ReduceRules = Pick<
 export interface ReduceInput {
   readonly state: OuterState;
   /** Accepted payloads in any order. */
-  readonly contributions: readonly Contribution[];
+  readonly payloads: readonly FragmentPayload[];
   /** Parameters in force in `round`. */
   readonly rules: ReduceRules;
   readonly round: number;
@@ -54,17 +54,17 @@ interface Reduced extends OuterState {
 }
 
 /**
- * The aggregate in ascending order of address, then one outer step; without contributions no step, and the outer state of the
+ * The aggregate in ascending order of address, then one outer step; without payloads no step, and the outer state of the
  * beginning. Inputs are not changed.
  * @throws PayloadError when a payload is malformed; what `source.read` throws
  */
 export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
-  const { state, contributions, rules, chunkElements } = input;
+  const { state, rules, chunkElements } = input;
   const optimizer = outerOptimizerOf(rules.outerOptimizer);
   const elements = state.params.length;
   // Nothing was fit: what the buffer drives at may be why, and without it the next round begins anew.
-  if (contributions.length === 0) return { params: new Float32Array(state.params), outer: optimizer.init(elements) };
-  const payloads = weigh(contributions, rules.weighting).map(({ source, weight, clipPpm = WHOLE_PPM }) => ({
+  if (input.payloads.length === 0) return { params: new Float32Array(state.params), outer: optimizer.init(elements) };
+  const payloads = weigh(input.payloads, rules.weighting).map(({ source, weight, clipPpm = WHOLE_PPM }) => ({
     source,
     weight,
     clip: clipPpm < WHOLE_PPM ? Math.fround(clipPpm / WHOLE_PPM) : 1,

@@ -41,7 +41,7 @@ export async function train(
 
 async function oneStep(held: Held, tokens: BigInt64Array, learningRate: number): Promise<StepResult> {
   const { current, spare, optimizerStep } = held;
-  const { outline, session } = programOf(held, "step");
+  const { outline, executable } = programOf(held, "step");
   const { signature } = outline;
   const feeds = feedsOf(signature, current);
   for (const { name, input } of signature.state) feeds.set(input, bufferOf(current, name));
@@ -58,7 +58,7 @@ async function oneStep(held: Held, tokens: BigInt64Array, learningRate: number):
   const into = new Map<string, DeviceBuffer>();
   for (const { name, output } of [...signature.parameters, ...signature.state]) into.set(output, bufferOf(spare, name));
   const wanted = [signature.loss, signature.gradientNorm].filter((name) => name !== undefined);
-  const results = await session.run(feeds, into, wanted);
+  const results = await executable.run(feeds, into, wanted);
   held.current = spare;
   held.spare = current;
   held.optimizerStep++;
@@ -68,7 +68,7 @@ async function oneStep(held: Held, tokens: BigInt64Array, learningRate: number):
 /** Mean loss of whole batches. */
 export async function evaluate(held: Held, { tokens, parameters }: EvaluateInput): Promise<EvaluateResult> {
   const { parameterShapes, runtime } = held;
-  const { outline, session } = programOf(held, "eval");
+  const { outline, executable } = programOf(held, "eval");
   const { signature, batch, tokensPerSequence } = outline;
   const ids = checkTokens(tokens, outline);
   const size = batch * tokensPerSequence;
@@ -86,14 +86,14 @@ export async function evaluate(held: Held, { tokens, parameters }: EvaluateInput
       data: ids.subarray(i * size, (i + 1) * size),
       shape: [batch, tokensPerSequence],
     });
-    sum += numberOf(await session.run(feeds, new Map(), wanted), signature.loss);
+    sum += numberOf(await executable.run(feeds, new Map(), wanted), signature.loss);
   }
   return { loss: sum / batches, tokens: batches * batch * (tokensPerSequence - 1) };
 }
 
 /** Logits of one sequence, filled up with zeros. */
 export async function logits(held: Held, tokens: Tokens): Promise<Float32Array> {
-  const { outline, session } = programOf(held, "logits");
+  const { outline, executable } = programOf(held, "logits");
   const { signature, batch, tokensPerSequence } = outline;
   const size = batch * tokensPerSequence;
   if (tokens.length < 1 || tokens.length > size) {
@@ -104,7 +104,7 @@ export async function logits(held: Held, tokens: Tokens): Promise<Float32Array> 
   const feeds = feedsOf(signature, held.current);
   feeds.set(signature.tokens, { data: ids, shape: [batch, tokensPerSequence] });
   const name = signature.logits ?? "";
-  const values = (await session.run(feeds, new Map(), [name])).get(name);
+  const values = (await executable.run(feeds, new Map(), [name])).get(name);
   if (!values) throw new RuntimeError("RUNTIME_RESULT", "The logits are no float32.");
   return values;
 }

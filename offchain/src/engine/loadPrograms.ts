@@ -1,13 +1,13 @@
-/** From the bytes of programs to sessions of one model. */
+/** From the bytes of programs to executables of one model. */
 import type { EngineOptions } from "./engine.ts";
 import { EngineError } from "./errors.ts";
-import type { Runtime, Session } from "./runtime/port.ts";
+import type { Runtime, Executable } from "./runtime/port.ts";
 import { type ProgramKind, type ProgramOutline, readSignature } from "./signature.ts";
 
 /** A program that is open. */
 export interface Loaded {
   readonly outline: ProgramOutline;
-  readonly session: Session;
+  readonly executable: Executable;
 }
 
 export type LoadedPrograms = Readonly<Partial<Record<ProgramKind, Loaded>>>;
@@ -42,7 +42,7 @@ export async function loadPrograms(
         `The ${kind} program is bit-exact up to ${maxThreads} threads; ${threads} are too many.`,
       );
     }
-    loaded[kind] = { outline, session: await runtime.open(bytes, { kind, threads, peak: outline.model.peak }) };
+    loaded[kind] = { outline, executable: await runtime.open(bytes, { kind, threads, peak: outline.model.peak }) };
   }
   return loaded;
 }

@@ -1,5 +1,5 @@
 /**
- * The engine over a runtime: sessions of a run's programs around one training state. It is driven by the programs' signatures
+ * The engine over a runtime: executables of a run's programs around one training state. It is driven by the programs' signatures
  * alone and knows no model.
  */
 import { evaluate, logits, programOf, train } from "./calls.ts";
@@ -40,7 +40,7 @@ export async function openEngine(options: EngineOptions, runtime: Runtime): Prom
     cpuTime: () => queued(() => runtime.cpuTime()),
     close: () =>
       close(async () => {
-        for (const { session } of Object.values(held.programs)) await session.release();
+        for (const { executable } of Object.values(held.programs)) await executable.release();
       }),
   };
 }

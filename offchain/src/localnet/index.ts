@@ -1,11 +1,11 @@
 /**
  * localnet: all of a run on one machine, which is what `npm start` runs: its chain, its wallets and what they own, coordinator,
  * validators and workers as processes, and one session of training. May import all rooms but cli; it shows nothing itself and
- * tells what goes on to a `Progress`. Start at prepare.ts for what stands before the first round, at session.ts for training.
+ * tells what goes on to a `SessionDisplay`. Start at prepare.ts for what stands before the first round, at session.ts for training.
  */
 export { diskError } from "./disk.ts";
 export type { LocalnetContext } from "./context.ts";
 export { type LocalModel } from "./owners.ts";
 export { type OpenedState, openState, prepare, type Prepared } from "./prepare.ts";
-export type { Progress, Stage } from "./progress.ts";
-export { runSession, type Session } from "./session.ts";
+export type { SessionDisplay, Stage } from "./display.ts";
+export { runSession, type TrainingSession } from "./session.ts";

@@ -49,7 +49,7 @@ import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { LocalnetContext } from "./context.ts";
 import { checkRequest, type Request, withRemedy } from "./request.ts";
-import type { Progress } from "./progress.ts";
+import type { SessionDisplay } from "./display.ts";
 
 export interface Prepared {
   readonly state: string;
@@ -147,20 +147,20 @@ interface Start {
   readonly context: LocalnetContext;
   readonly daemon: DaemonContext;
   readonly opened: OpenedState;
-  readonly progress: Progress;
+  readonly display: SessionDisplay;
   readonly clock: Clock;
   readonly state: string;
   readonly supervisor: Supervisor;
   readonly blobs: BlobStore;
 }
 
-function superviseProcesses(daemon: DaemonContext, state: string, progress: Progress, clock: Clock): Supervisor {
+function superviseProcesses(daemon: DaemonContext, state: string, display: SessionDisplay, clock: Clock): Supervisor {
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
   supervisor.events.on("state", (status) => {
-    if (status.state === "waiting") progress.announce(`${status.name} ended and is started again`);
+    if (status.state === "waiting") display.announce(`${status.name} ended and is started again`);
   });
-  supervisor.events.on("failed", (_, error) => progress.update({ warning: error.message }));
+  supervisor.events.on("failed", (_, error) => display.update({ warning: error.message }));
   return supervisor;
 }
 
@@ -206,12 +206,12 @@ async function standingRun(
   deployed: Deployed,
   material: RunMaterial | undefined,
 ): Promise<StandingRun> {
-  const { state, blobs, progress, opened } = start;
+  const { state, blobs, display, opened } = start;
   let run = runFileOf(start, chain);
   await writeRunFile(state, run);
   let ids: { readonly modelId?: string | undefined; readonly runId?: string | undefined } = run;
   if (material) {
-    progress.update({ activity: "Registering model and run" });
+    display.update({ activity: "Registering model and run" });
     ids = await registerRun(blobs, material, { chain, deployed, preset: opened.request.preset, salt: saltOf(run) });
     run = { ...run, settings: { ...run.settings, build: material.buildDigest } };
   }
@@ -236,7 +236,7 @@ async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks
 }
 
 /** Says which ports are not the usual ones. */
-function sayPorts({ context: { options }, opened: { file }, progress }: Start, chain: OpenedChain, port: number): void {
+function sayPorts({ context: { options }, opened: { file }, display }: Start, chain: OpenedChain, port: number): void {
   const lines = [
     portLine("the coordinator", "--port", { wanted: options.port, got: port, kept: file?.ports["coordinator"] }),
     chain.embedded &&
@@ -246,7 +246,7 @@ function sayPorts({ context: { options }, opened: { file }, progress }: Start, c
         kept: file?.ports["chain"],
       }),
   ];
-  progress.say(lines.filter((line) => line !== undefined));
+  display.say(lines.filter((line) => line !== undefined));
 }
 
 /** Everything that must stand before the first round; see the head of this file. */
@@ -254,27 +254,27 @@ export async function prepare(
   context: LocalnetContext,
   daemon: DaemonContext,
   opened: OpenedState,
-  progress: Progress,
+  display: SessionDisplay,
   clock: Clock,
 ): Promise<Prepared> {
   const state = opened.directory.path;
   const { preset, rpc } = opened.request;
-  const supervisor = superviseProcesses(daemon, state, progress, clock);
+  const supervisor = superviseProcesses(daemon, state, display, clock);
   const blobs = await openBlobs(state, context.options.blobs);
-  const start: Start = { context, daemon, opened, progress, clock, state, supervisor, blobs };
+  const start: Start = { context, daemon, opened, display, clock, state, supervisor, blobs };
 
   const activities = activitiesOf(opened.file);
-  progress.update({ activity: activities.before });
+  display.update({ activity: activities.before });
   const { chain, material } = await openParts(start);
-  progress.update({ activity: activities.contracts, chainId: chain.chainId });
+  display.update({ activity: activities.contracts, chainId: chain.chainId });
   const { deployments } = context.options;
-  const deployed = await deployContracts({ state, chain, embedded: rpc === undefined, deployments, say: progress.say });
+  const deployed = await deployContracts({ state, chain, embedded: rpc === undefined, deployments, say: display.say });
   const run = await standingRun(start, chain, deployed, material);
   const seen = await readRun(start, chain, deployed, run);
   const { facts, definition, data } = seen;
   const operatorToken = await readOperatorToken(state);
 
-  progress.update({
+  display.update({
     activity: "Starting coordinator, validators and workers",
     model: data.source,
     parameters: parameterCount(presetOf(preset).model),
@@ -285,7 +285,7 @@ export async function prepare(
   const { wallets } = chain;
   const launched = await startProcesses({ context, state, supervisor, blobs, wallets, run, operatorToken });
   const { coordinator, joinCommand } = launched;
-  progress.update({ joinCommand, statusCommand: commandFor(state, "status") });
+  display.update({ joinCommand, statusCommand: commandFor(state, "status") });
   sayPorts(start, chain, launched.port);
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
   return {

@@ -8,12 +8,12 @@ import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/
 import { RetryableError, roundNumber, formatDuration } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
 import { demoParamsOf, heldOutUntrained, layout } from "../run/index.ts";
-import type { Progress } from "./progress.ts";
+import type { SessionDisplay } from "./display.ts";
 import { claimAll, type Claim, decide, type Decision, type LocalModel } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
-export interface Session {
+export interface TrainingSession {
   readonly first: RunView;
   /** From the first round's opening to the last round's close. */
   readonly milliseconds: number;
@@ -100,7 +100,7 @@ async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
  * Polls until the picture of the run is as wanted, and shows it meanwhile.
  * @returns a function that answers undefined when `until`, monotonic ms, passed before
  */
-function followView(prepared: Prepared, { clock, signal }: LocalModel, display: Progress) {
+function followView(prepared: Prepared, { clock, signal }: LocalModel, display: SessionDisplay) {
   return async (wanted: (view: RunView) => boolean | Promise<boolean>, until: number): Promise<RunView | undefined> => {
     for (;;) {
       signal.throwIfAborted();
@@ -118,9 +118,9 @@ function followView(prepared: Prepared, { clock, signal }: LocalModel, display: 
 export async function runSession(
   prepared: Prepared,
   localModel: LocalModel,
-  display: Progress,
+  display: SessionDisplay,
   options: SessionOptions,
-): Promise<Session> {
+): Promise<TrainingSession> {
   const { clock } = localModel;
   const { coordinator } = prepared;
   const { goal, logger } = options;

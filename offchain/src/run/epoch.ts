@@ -34,7 +34,7 @@ import { DocumentError } from "./published.ts";
 import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
 import { requireStanding, type Standing, standingFor } from "./standing.ts";
-import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult } from "./ports.ts";
+import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult, HeadWithParent } from "./ports.ts";
 
 export interface EpochModules {
   readonly reader: ChainReader;
@@ -42,14 +42,11 @@ export interface EpochModules {
   readonly documents: HeadDocumentsCache;
 }
 
-/** A head with the link before it. */
-interface Link {
-  readonly head: PostedHead;
-  readonly parent: PostedHead | undefined;
-}
+type AnyHead = HeadWithParent<PostedHead | undefined>;
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-const inChainOrder = (a: Link, b: Link): number => a.head.block - b.head.block || a.head.logIndex - b.head.logIndex;
+const inChainOrder = (a: AnyHead, b: AnyHead): number =>
+  a.head.block - b.head.block || a.head.logIndex - b.head.logIndex;
 
 /** All heads of a model that were anchored after `after` and up to `through` (epochs), in the order of the chain. */
 async function headsOf(
@@ -58,8 +55,8 @@ async function headsOf(
   modelId: ModelId,
   after: number,
   through: number,
-): Promise<Link[]> {
-  const links: Link[] = [];
+): Promise<AnyHead[]> {
+  const links: AnyHead[] = [];
   for (const runId of await reader.runsOf(modelId)) {
     const { head: newest } = await reader.head(runId);
     const heads = await reader.headsSince(runId, 0, newest);
@@ -76,7 +73,7 @@ async function payOf(
   { reader, documents, blobs }: EpochModules,
   modelId: ModelId,
   { schedule, deadline }: Standing,
-  links: readonly Link[],
+  links: readonly AnyHead[],
   verdicts: readonly SignedVerdict[],
 ) {
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
@@ -152,7 +149,7 @@ function statementOf(
   epoch: number,
   { active, set, deadline }: Standing,
   parts: {
-    readonly last: Link;
+    readonly last: AnyHead;
     readonly finished: EpochManifest["finished"];
     readonly previous: EpochManifest["previous"];
     readonly inputs: EpochInputs;
@@ -245,7 +242,7 @@ function requireOnce(documents: readonly HeadDocuments[]): void {
 }
 
 /** The other runs' last heads: a model has one open run at a time, so whichever else has heads here has finished. */
-function finishedRuns(links: readonly Link[], last: Link): EpochManifest["finished"] {
+function finishedRuns(links: readonly AnyHead[], last: AnyHead): EpochManifest["finished"] {
   const heads = new Map<string, PostedHead>();
   for (const { head } of links) if (head.runId !== last.head.runId) heads.set(head.runId, head);
   return [...heads.values()].sort((a, b) => byText(a.runId, b.runId)).map(({ runId, head }) => ({ runId, head }));

@@ -11,12 +11,18 @@ import type {
   VerdictsFile,
 } from "@cotrain/sdk/protocol";
 
-import type { ChainPort } from "../chain/index.ts";
+import type { ChainPort, PostedHead } from "../chain/index.ts";
 
 /** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */
 export interface BlobSource {
   /** A whole blob of at most `limit` bytes whose digest was verified. */
   blob(runId: RunId, digest: Digest, limit: number): Promise<Uint8Array>;
+}
+
+/** A head with the one before it, which a run's first lacks. */
+export interface HeadWithParent<Parent extends PostedHead | undefined = PostedHead> {
+  readonly head: PostedHead;
+  readonly parent: Parent;
 }
 
 export interface ComputeEpochInput {

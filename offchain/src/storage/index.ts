@@ -29,5 +29,5 @@ export {
   readModel,
   verifyBlobs,
 } from "./model.ts";
-export { type BlobSource, createReadThrough, type ReadThrough } from "./readThrough.ts";
+export { type BlobOrigin, createReadThrough, type ReadThrough } from "./readThrough.ts";
 export { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.ts";

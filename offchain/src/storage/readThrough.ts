@@ -6,7 +6,7 @@ import type { BlobReader, BlobStore } from "./blobStore.ts";
 import { BlobError, blobMissing } from "./errors.ts";
 
 /** Where blobs come from: a coordinator, a peer, a gateway. */
-export interface BlobSource {
+export interface BlobOrigin {
   /** Names the source in errors. */
   readonly name: string;
   /**
@@ -29,7 +29,7 @@ export interface ReadThrough extends BlobReader {
  */
 export function createReadThrough(
   store: BlobStore,
-  sources: readonly BlobSource[],
+  sources: readonly BlobOrigin[],
   defaultMaxBytes: number,
 ): ReadThrough {
   const fetching = new Map<Digest, Promise<void>>();

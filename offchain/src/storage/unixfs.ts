@@ -25,7 +25,7 @@ interface FileNode {
 }
 
 /** A block that a node links. */
-interface Link {
+interface DagLink {
   readonly cid: CID;
   /** Bytes of content under it. */
   readonly content: number;
@@ -54,7 +54,7 @@ const bytes = (field: number, value: Uint8Array): Uint8Array =>
   concat(varint((field << 3) | 2), varint(value.length), value);
 
 /** PBNode, whose links come before its data. */
-function encodeNode(links: readonly Link[], content: number): Uint8Array {
+function encodeNode(links: readonly DagLink[], content: number): Uint8Array {
   const data = concat(integer(1, UNIXFS_FILE), integer(3, content), ...links.map((link) => integer(4, link.content)));
   const nameless = bytes(2, new Uint8Array(0));
   return concat(
@@ -63,10 +63,10 @@ function encodeNode(links: readonly Link[], content: number): Uint8Array {
   );
 }
 
-const sumOf = (links: readonly Link[], of: (link: Link) => number): number =>
+const sumOf = (links: readonly DagLink[], of: (link: DagLink) => number): number =>
   links.reduce((sum, link) => sum + of(link), 0);
 
-function nodeOf(links: readonly Link[]): FileNode & Link {
+function nodeOf(links: readonly DagLink[]): FileNode & DagLink {
   const content = sumOf(links, (link) => link.content);
   const block = encodeNode(links, content);
   const { multihash } = CID.parse(cidOf(sha256Bytes(block)));
@@ -81,12 +81,12 @@ function nodeOf(links: readonly Link[]): FileNode & Link {
  */
 export function fileNodes(leaves: readonly Digest[], length: number): FileNode[] {
   const nodes: FileNode[] = [];
-  let level: readonly Link[] = leaves.map((leaf, index) => {
+  let level: readonly DagLink[] = leaves.map((leaf, index) => {
     const size = pieceLength(index, length);
     return { cid: CID.parse(cidOf(leaf)), content: size, size };
   });
   while (level.length > 1) {
-    const above: (FileNode & Link)[] = [];
+    const above: (FileNode & DagLink)[] = [];
     for (let at = 0; at < level.length; at += MAX_LINKS) above.push(nodeOf(level.slice(at, at + MAX_LINKS)));
     nodes.push(...above);
     level = above;

@@ -11,8 +11,14 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import type { LocalAccount } from "viem";
 
 import { type Clock, retrying, steady, systemClock, UserError } from "../base/index.ts";
-import type { ChainReader, ModelSchedule, PostedHead, RunRecord } from "../chain/index.ts";
-import { type BlobSource, createHeadDocumentsCache, type HeadDocumentsCache, type Sortition } from "../run/index.ts";
+import type { ChainReader, ModelSchedule, RunRecord } from "../chain/index.ts";
+import {
+  type BlobSource,
+  createHeadDocumentsCache,
+  type HeadDocumentsCache,
+  type HeadWithParent,
+  type Sortition,
+} from "../run/index.ts";
 import { type Absences, absenceOf, createAbsences } from "./absence.ts";
 import { type Claim, type ClaimModules, type Claims, createClaims } from "./claims.ts";
 import { createDescriptions, type Descriptions } from "./descriptions.ts";
@@ -54,15 +60,9 @@ export interface ValidatorModules {
   readonly onReady?: () => void;
 }
 
-/** A head with the one before it. */
-export interface Link {
-  readonly head: PostedHead;
-  readonly parent: PostedHead;
-}
-
 /** Heads that no active root covers. */
 interface KnownHeads {
-  readonly links: Map<string, Link>;
+  readonly links: Map<string, HeadWithParent>;
   /** Those that have this validator's aggregate verdict, and the fragment that it drew of each. */
   readonly judged: Map<string, number>;
   /** Runs whose heads are judged: this one, and others of the model while an epoch pays their heads too. */
@@ -130,7 +130,7 @@ export async function openContext(
   const { run, schedule } = await findRun(options, modules, descriptions);
   const patience = options.patience ?? schedule.postingDelay * 500;
   const absence = options.absence ?? absenceOf(schedule);
-  const links = new Map<string, Link>();
+  const links = new Map<string, HeadWithParent>();
   const sortitionOf: Context["sortitionOf"] = async ({ head }) => {
     const link = links.get(head);
     return link && descriptions.sortitionOf(link.head);

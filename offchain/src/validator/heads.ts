@@ -2,7 +2,8 @@
 import { type Address, epochAt, type Hex } from "@cotrain/sdk/protocol";
 
 import type { PostedHead } from "../chain/index.ts";
-import type { Context, Link } from "./context.ts";
+import type { HeadWithParent } from "../run/index.ts";
+import type { Context } from "./context.ts";
 
 /** What of the chain one look saw. */
 export interface Look {
@@ -11,7 +12,7 @@ export interface Look {
   /** Those of them in epochs that no active root covers. */
   readonly unsettled: ReadonlySet<string>;
   /** Heads to be judged in such epochs, of this run first. */
-  readonly open: readonly Link[];
+  readonly open: readonly HeadWithParent[];
   /** Of the validator set in force. */
   readonly members: readonly Address[];
   /** The last epoch that the active root covers. */
@@ -69,8 +70,8 @@ function openOf(
   { schedule }: Context,
   heads: readonly PostedHead[],
   settled: number,
-): { readonly open: Link[]; readonly unsettled: Set<string> } {
-  const open: Link[] = [];
+): { readonly open: HeadWithParent[]; readonly unsettled: Set<string> } {
+  const open: HeadWithParent[] = [];
   const unsettled = new Set<string>();
   for (const [i, head] of heads.entries()) {
     // Payloads of settled epochs are gone, and their verdicts count no more.
@@ -82,9 +83,9 @@ function openOf(
   return { open, unsettled };
 }
 
-async function openOfOthers(context: Context, settled: number): Promise<Link[]> {
+async function openOfOthers(context: Context, settled: number): Promise<HeadWithParent[]> {
   const { heads, reader, run } = context;
-  const links: Link[] = [];
+  const links: HeadWithParent[] = [];
   for (const id of heads.followed) {
     if (id === run.runId) continue;
     const { open, unsettled } = openOf(context, await reader.headsSince(id, 0), settled);

@@ -4,10 +4,10 @@
  */
 import { type Address, endOfEpoch, epochAt, type Hex, type RunId } from "@cotrain/sdk/protocol";
 
-import { readHeadDocuments, type RunDocuments, runDocuments } from "../run/index.ts";
+import { type HeadWithParent, readHeadDocuments, type RunDocuments, runDocuments } from "../run/index.ts";
 import { isAgainst } from "./attest.ts";
 import { findingOf } from "./checks/aggregate.ts";
-import { attempt, type Context, type Link } from "./context.ts";
+import { attempt, type Context } from "./context.ts";
 import type { Look } from "./heads.ts";
 import { deny } from "./verdicts.ts";
 
@@ -38,7 +38,7 @@ async function lookAgain(context: Context, looked: Looked, { members, settled }:
   const [pending, now] = await Promise.all([reader.pendingRoot(run.modelId), reader.chainTime()]);
   if (pending) return;
   for (const known of looked.at.keys()) if (!heads.links.has(known)) looked.at.delete(known);
-  const lastLook = ({ head }: Link): number => looked.at.get(head.head) ?? 0;
+  const lastLook = ({ head }: HeadWithParent): number => looked.at.get(head.head) ?? 0;
   const overdue = [...heads.links.values()].filter(({ head }) => {
     const epoch = epochAt(schedule, head.anchoredAt);
     return heads.judged.has(head.head) && epoch > settled && now >= endOfEpoch(schedule, epoch) + schedule.postingDelay;
@@ -61,7 +61,7 @@ async function lookAgain(context: Context, looked: Looked, { members, settled }:
 
 async function requireDocuments(
   context: Context,
-  { head, parent }: Link,
+  { head, parent }: HeadWithParent,
   members: readonly Address[],
   ofRun: RunDocuments,
 ): Promise<void> {

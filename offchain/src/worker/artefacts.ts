@@ -23,8 +23,7 @@ import { readDataManifest } from "../data/index.ts";
 import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough, parseBuild, parseDefinition } from "../storage/index.ts";
-import { ArtefactError, type BlobSource } from "./base.ts";
-import type { Session } from "./session.ts";
+import { ArtefactError, type RunBlobs } from "./base.ts";
 
 /** Definitions list tensors (65,536 at most): a few MiB. */
 /** Shards of checkpoints are the largest. */
@@ -41,9 +40,8 @@ export function createRemote(
   client: Pick<CoordinatorClient, "blob" | "blobPart">,
   runId: RunId,
   retry: Omit<RetryOptions, "tries" | "retryable">,
-  asMember: <T>(call: (session: Pick<Session, "blob" | "blobPart">) => Promise<T>) => Promise<T> | undefined = () =>
-    undefined,
-): BlobSource {
+  asMember: <T>(call: (session: RunBlobs) => Promise<T>) => Promise<T> | undefined = () => undefined,
+): RunBlobs {
   const patiently = <T>(work: () => Promise<T>): Promise<T> => {
     let mismatches = 0;
     const retryable = (error: unknown): boolean => {
@@ -53,9 +51,9 @@ export function createRemote(
     return retrying(work, { ...retry, retryable });
   };
   return {
-    whole: (digest, limit) =>
+    blob: (digest, limit) =>
       patiently(() => asMember((session) => session.blob(digest, limit)) ?? client.blob(runId, digest, limit)),
-    part: (digest, offset, length) =>
+    blobPart: (digest, offset, length) =>
       patiently(
         () =>
           asMember((session) => session.blobPart(digest, offset, length)) ??
@@ -74,8 +72,8 @@ export interface Artefacts {
   trim(bytes: number): Promise<void>;
 }
 
-export function createArtefacts(store: BlobStore, remote: BlobSource): Artefacts {
-  const source = { name: "the coordinator", fetch: (digest: Digest, limit: number) => remote.whole(digest, limit) };
+export function createArtefacts(store: BlobStore, remote: RunBlobs): Artefacts {
+  const source = { name: "the coordinator", fetch: (digest: Digest, limit: number) => remote.blob(digest, limit) };
   const through = createReadThrough(store, [source], MAX_BLOB_BYTES);
   // Insertion order is order of use, oldest first; what is not in it was left by an earlier start and is older still.
   const used = new Map<Digest, true>();

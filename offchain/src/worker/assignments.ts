@@ -11,7 +11,7 @@ import { workRound } from "./round.ts";
 import type { SessionKeeper } from "./session.ts";
 import { settle } from "./settling.ts";
 import { DivergedError } from "./training.ts";
-import { type Progress, RoundClosed, type WorkState } from "./workState.ts";
+import { type RoundProgress, RoundClosed, type WorkState } from "./workState.ts";
 
 /** How long one request for work may wait, s. */
 const POLL_SECONDS = 20;
@@ -116,7 +116,7 @@ async function workOn(
 /** What a request to stop does to a round: abandoned while it trains, given some time when only sending is left. */
 function stopRoundOn(
   { signal, grace = 5_000 }: WorkerOptions,
-  progress: Progress,
+  progress: RoundProgress,
   controller: AbortController,
 ): { end(): void } {
   let timer: ReturnType<typeof setTimeout> | undefined;

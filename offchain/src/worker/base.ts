@@ -14,14 +14,10 @@ import { float32Of, UserError } from "../base/index.ts";
 import type { FragmentLayout } from "../diloco/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import { sha256Chunked } from "./encode.ts";
+import type { MemberClient } from "./session.ts";
 
-/** Where blobs come from: the coordinator, a peer, a store. What it answers is verified here. */
-export interface BlobSource {
-  /** A whole blob of at most `limit` bytes. */
-  whole(digest: Digest, limit: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Bytes [offset, offset + length) of a blob. */
-  part(digest: Digest, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
-}
+/** The blobs of one run, asked for as a member asks; what is answered is verified here. */
+export type RunBlobs = Pick<MemberClient, "blob" | "blobPart">;
 
 /** Bytes that do not have the digest they were asked for by, or a document that does not fit the run. */
 export class ArtefactError extends UserError {
@@ -40,7 +36,7 @@ export interface BaseOptions {
   readonly layouts: readonly FragmentLayout[];
   /** Digest of the definition's fragment table. */
   readonly table: Digest;
-  readonly blobs: BlobSource;
+  readonly blobs: RunBlobs;
 }
 
 /** Fragments that are fetched at the same time: one is hashed while the next arrives. */
@@ -55,7 +51,7 @@ export async function fetchBase(
   options: BaseOptions,
 ): Promise<BaseCheckpoint> {
   const base = assignment.base as Digest;
-  const bytes = await options.blobs.whole(base, MAX_MANIFEST_BYTES);
+  const bytes = await options.blobs.blob(base, MAX_MANIFEST_BYTES);
   if ((await sha256Chunked(bytes)) !== base) throw mismatch(base);
   const manifest = parseManifest(bytes);
   checkManifest(manifest, assignment, options);
@@ -72,8 +68,8 @@ export async function fetchBase(
 
 type Fragment = CheckpointManifest["fragments"][number];
 
-async function fetchParameters({ digest, parameters }: Fragment, source: BlobSource): Promise<Float32Array> {
-  const bytes = await source.part(digest as Digest, parameters.offset, parameters.bytes);
+async function fetchParameters({ digest, parameters }: Fragment, source: RunBlobs): Promise<Float32Array> {
+  const bytes = await source.blobPart(digest as Digest, parameters.offset, parameters.bytes);
   if (bytes.length !== parameters.bytes || (await sha256Chunked(bytes)) !== parameters.digest) {
     throw mismatch(parameters.digest);
   }

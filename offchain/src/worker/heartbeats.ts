@@ -4,7 +4,7 @@ import type { Assignment, Heartbeat, HeartbeatReply } from "@cotrain/sdk/protoco
 import { type Clock, pause, roundNumber } from "../base/index.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import type { SessionKeeper } from "./session.ts";
-import { type Progress, RoundClosed, type WorkState } from "./workState.ts";
+import { type RoundProgress, RoundClosed, type WorkState } from "./workState.ts";
 
 interface HeartbeatModules {
   readonly session: SessionKeeper;
@@ -45,7 +45,7 @@ export async function keepBeating(
 function supersededBy(
   { round, work }: HeartbeatReply,
   { round: mine, assignmentId, attempt }: Assignment,
-  { uploading }: Progress,
+  { uploading }: RoundProgress,
 ): RoundClosed | undefined {
   if (round > mine)
     return new RoundClosed("ROUND_CLOSED", `Round ${roundNumber(mine)} closed while this worker was in it.`);

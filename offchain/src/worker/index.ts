@@ -7,7 +7,7 @@
  */
 export { createArtefacts } from "./artefacts.ts";
 export { openAssignmentSteps } from "./assignmentSteps.ts";
-export { type BlobSource, fetchBase } from "./base.ts";
+export { type RunBlobs, fetchBase } from "./base.ts";
 export { blake3Of, createResidualLedger, type Residual } from "./residual.ts";
 export { createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 export { trainerOn } from "./deviceTrainer.ts";

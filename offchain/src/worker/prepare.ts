@@ -34,7 +34,7 @@ export interface Prepared extends RoundContext {
 }
 
 /** How a worker reaches its coordinator, and how it tells of that. */
-interface Link {
+interface CoordinatorAccess {
   readonly client: CoordinatorClient;
   readonly requestQueue: RequestQueue;
   readonly clock: Clock;
@@ -54,16 +54,16 @@ export async function prepare(
   modules: WorkerModules,
   cleanup: AsyncDisposableStack,
 ): Promise<Prepared> {
-  const link = openLink(options, modules);
-  const { client, clock, random, backoff, onEvent } = link;
+  const access = openAccess(options, modules);
+  const { client, clock, random, backoff, onEvent } = access;
   const preparing = (what: string): void => onEvent({ type: "preparing", what });
 
   preparing(`looking for the run at ${client.url}`);
-  const { runId, view } = await locateRun(options, client, { ...link, signal: options.signal });
+  const { runId, view } = await locateRun(options, client, { ...access, signal: options.signal });
 
   const store = await modules.home.openBlobs();
   let member: SessionKeeper | undefined;
-  const blobs = createRemote(client, runId, link.retry("blob"), (call) => member?.vouched(call));
+  const blobs = createRemote(client, runId, access.retry("blob"), (call) => member?.vouched(call));
   const artefacts = createArtefacts(store, blobs);
   preparing("reading the run's definition");
   const description = await describeRun(view, artefacts, modules.chain);
@@ -77,7 +77,7 @@ export async function prepare(
   cleanup.defer(() => receipts.close());
   const stepsOf = await modules.openData(description, artefacts);
   const identity = identityOf(view, options, modules, chosen);
-  const session = openSession(identity, chosen, options.lease ?? OWN_MACHINE, link);
+  const session = openSession(identity, chosen, options.lease ?? OWN_MACHINE, access);
   member = session;
   onEvent({
     type: "ready",
@@ -90,7 +90,7 @@ export async function prepare(
   });
   return {
     ...identity,
-    ...followRun(view, client, modules.chain, link.retry("parameters")),
+    ...followRun(view, client, modules.chain, access.retry("parameters")),
     description,
     artefacts,
     random,
@@ -110,7 +110,7 @@ export async function prepare(
   };
 }
 
-function openLink(options: WorkerOptions, modules: WorkerModules): Link {
+function openAccess(options: WorkerOptions, modules: WorkerModules): CoordinatorAccess {
   const { signal } = options;
   const clock = modules.clock ?? systemClock;
   const random = modules.random ?? Math.random;
@@ -176,7 +176,7 @@ function openSession(
   { runId, beneficiary, account, domain, build }: Identity,
   { conformance, trainer }: ChosenBuild,
   lease: Hex,
-  { client, requestQueue, clock, random, backoff, onEvent }: Link,
+  { client, requestQueue, clock, random, backoff, onEvent }: CoordinatorAccess,
 ): SessionKeeper {
   return createSessionKeeper({
     client,

@@ -3,13 +3,13 @@ import type { Address, Assignment, Digest, Domain, RunId, SigningAccount, Tensor
 
 import type { Clock } from "../base/index.ts";
 import type { FragmentLayout } from "../diloco/index.ts";
-import type { BlobSource } from "./base.ts";
+import type { RunBlobs } from "./base.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { ReceiptJournal } from "./receiptJournal.ts";
 import type { Residual } from "./residual.ts";
 import type { SessionKeeper } from "./session.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
-import type { Progress } from "./workState.ts";
+import type { RoundProgress } from "./workState.ts";
 
 /** The fixed surroundings of a worker's rounds. */
 export interface RoundContext {
@@ -26,7 +26,7 @@ export interface RoundContext {
   readonly account: SigningAccount;
   readonly trainer: Trainer;
   readonly session: SessionKeeper;
-  readonly blobs: BlobSource;
+  readonly blobs: RunBlobs;
   readonly receipts: ReceiptJournal;
   readonly clock: Clock;
   readonly onEvent: (event: WorkerEvent) => void;
@@ -42,6 +42,6 @@ export interface RoundWork {
   readonly context: RoundContext;
   /** Error feedback that the round's pseudo-gradient is encoded with. */
   readonly residual: Residual;
-  readonly progress: Progress;
+  readonly progress: RoundProgress;
   readonly signal: AbortSignal;
 }

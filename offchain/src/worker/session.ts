@@ -31,7 +31,8 @@ import {
 import { signStruct } from "./receipt.ts";
 import type { RequestQueue } from "./requestQueue.ts";
 
-export type Session = ReturnType<CoordinatorClient["session"]>;
+/** The calls of a member, under the session of one join. */
+export type MemberClient = ReturnType<CoordinatorClient["session"]>;
 
 /** What every join of this worker says, but for the time. */
 interface Membership {
@@ -65,11 +66,11 @@ export interface SessionKeeper {
    * @param what names the call in events
    * @throws CoordinatorError what the coordinator refuses for good; the signal's reason
    */
-  call<T>(what: string, work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T>;
+  call<T>(what: string, work: (session: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** The same, once: nothing is repeated but for one new join. For heartbeats, whose next comes anyway. */
-  once<T>(work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T>;
+  once<T>(work: (session: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** Makes a call in the session's name where there is one now; undefined where there is none. */
-  vouched<T>(work: (session: Session) => Promise<T>): Promise<T> | undefined;
+  vouched<T>(work: (session: MemberClient) => Promise<T>): Promise<T> | undefined;
   /** Tells the coordinator that this worker goes, if there is a session; once, best effort. */
   leave(): Promise<void>;
   /** Seconds between heartbeats, undefined before the first join. */
@@ -81,9 +82,9 @@ const isSessionLost = (error: unknown): boolean => error instanceof CoordinatorE
 
 /** What one membership is at the moment. */
 interface MembershipState {
-  session: Session | undefined;
+  session: MemberClient | undefined;
   /** The join under way, which all callers share. */
-  joining: Promise<Session> | undefined;
+  joining: Promise<MemberClient> | undefined;
   lastIssuedAt: number;
   joins: number;
   heartbeatSeconds: number | undefined;
@@ -126,7 +127,7 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
   };
 }
 
-async function join(options: SessionKeeperOptions, state: MembershipState): Promise<Session> {
+async function join(options: SessionKeeperOptions, state: MembershipState): Promise<MemberClient> {
   const { client, account, domain, membership, clock } = options;
   const worker = account.address.toLowerCase() as Address;
   // Each counts once: above the last one within a second, and by the clock again when that was set.
@@ -162,7 +163,7 @@ async function join(options: SessionKeeperOptions, state: MembershipState): Prom
 }
 
 /** The session there is, or one new join that all callers share. */
-function current(options: SessionKeeperOptions, state: MembershipState): Promise<Session> {
+function current(options: SessionKeeperOptions, state: MembershipState): Promise<MemberClient> {
   if (state.session) return Promise.resolve(state.session);
   state.joining ??= join(options, state).finally(() => {
     state.joining = undefined;
@@ -173,7 +174,7 @@ function current(options: SessionKeeperOptions, state: MembershipState): Promise
 async function callOnce<T>(
   options: SessionKeeperOptions,
   state: MembershipState,
-  work: (session: Session) => Promise<T>,
+  work: (session: MemberClient) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
   for (let rejoined = false; ; rejoined = true) {

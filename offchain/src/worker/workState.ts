@@ -6,7 +6,7 @@ import type { FragmentLayout } from "../diloco/index.ts";
 import { createResidualLedger, type ResidualLedger } from "./residual.ts";
 
 /** What heartbeats tell of a round under way. */
-export interface Progress {
+export interface RoundProgress {
   round: number | null;
   step: number;
   loss: number | null;
@@ -27,7 +27,7 @@ interface UnderWay {
 
 export interface WorkState {
   /** Written by the round, told by heartbeats. */
-  readonly progress: Progress;
+  readonly progress: RoundProgress;
   /** Error feedback: noted by the round, settled by the reported outcome. */
   readonly residuals: ResidualLedger;
   /** Acknowledged rounds and their tokens. */

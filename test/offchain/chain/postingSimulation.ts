@@ -6,7 +6,14 @@
 import { expect } from "vitest";
 
 import { createRandom, type Random } from "../../../offchain/src/base/index.ts";
-import type { AnswerOf, Ask, AskName, Ending, Progress, Refused } from "../../../offchain/src/chain/posting/asks.ts";
+import type {
+  AnswerOf,
+  Ask,
+  AskName,
+  Ending,
+  PostingProgress,
+  Refused,
+} from "../../../offchain/src/chain/posting/asks.ts";
 import {
   type Account,
   openAccount,
@@ -36,7 +43,7 @@ interface Block {
 interface Job {
   readonly id: number;
   state: "ready" | "done";
-  progress: Progress | null;
+  progress: PostingProgress | null;
   ending: Ending | null;
   dueAt: number;
 }

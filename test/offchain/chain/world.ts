@@ -473,7 +473,7 @@ export function createPublisher(
       for (const [index, state] of current.states.entries()) {
         const after = await reduceFragment({
           state,
-          contributions: payloads.map(({ worker, tokens, fragments: parts }) => ({
+          payloads: payloads.map(({ worker, tokens, fragments: parts }) => ({
             worker,
             tokens,
             source: sourceOf(parts[index]!),

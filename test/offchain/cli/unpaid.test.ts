@@ -11,7 +11,7 @@ import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.t
 import { shortAddress } from "../../../offchain/src/base/index.ts";
 import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
 import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
-import type { Session } from "../../../offchain/src/localnet/session.ts";
+import type { TrainingSession } from "../../../offchain/src/localnet/session.ts";
 import { drawSummary } from "../../../offchain/src/cli/up/summary.ts";
 import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
 import { temporaryDirectory } from "./support.ts";
@@ -200,7 +200,7 @@ const session = {
   milliseconds: 1_000,
   tokens: 256n,
   claims: new Map(),
-} as unknown as Session;
+} as unknown as TrainingSession;
 
 const preparedIn = (state: string): Prepared =>
   ({

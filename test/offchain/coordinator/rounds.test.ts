@@ -145,7 +145,7 @@ describe("a round", () => {
     for (const [fragment, { params, outer }] of states.entries()) {
       const expected = await reduceFragment({
         state: before.states[fragment]!,
-        contributions: done.map(({ prepared }) => ({
+        payloads: done.map(({ prepared }) => ({
           worker: prepared.receipt.worker,
           tokens: 128,
           source: sourceOf(prepared.payloads[fragment]!),

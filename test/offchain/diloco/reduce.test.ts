@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { createRandom, float32Of } from "../../../offchain/src/base/index.ts";
 import {
   codecOf,
-  type Contribution,
+  type FragmentPayload,
   encodePayload,
   fragmentLayouts,
   gatherFragment,
@@ -42,14 +42,14 @@ const rules = {
 function round(seed: string, n: number, k: number): ReduceInput {
   const random = createRandom(seed);
   const normal = (size: number): Float32Array => Float32Array.from({ length: n }, () => random.normal() * size);
-  const contributions: Contribution[] = Array.from({ length: k }, (_, i) => ({
+  const payloads: FragmentPayload[] = Array.from({ length: k }, (_, i) => ({
     worker: address(i * 7 + 1),
     tokens: 1 + random.below(100_000),
     source: sourceOf(encodePayload(INT8, normal(1e-2)).bytes),
   }));
   return {
     state: { params: normal(0.1), outer: normal(1e-2) },
-    contributions,
+    payloads,
     rules,
     round: 0,
   };
@@ -59,7 +59,7 @@ describe("reduce", () => {
   it.each(vectors.reduce)("vector: $name", async (vector) => {
     const next = await reduceFragment({
       state: { params: float32Of(bytes(vector.params)), outer: float32Of(bytes(vector.buffer)) },
-      contributions: vector.contributions.map(({ worker, tokens, payload }) => ({
+      payloads: vector.contributions.map(({ worker, tokens, payload }) => ({
         worker: worker as `0x${string}`,
         tokens,
         source: sourceOf(bytes(payload)),
@@ -76,10 +76,10 @@ describe("reduce", () => {
     const expected = await reduceFragment(input);
     const random = createRandom("orders");
     for (const chunkElements of [256, 512, 2560, 1 << 20]) {
-      const contributions = random.shuffle(
-        input.contributions.map((c) => ({ ...c, worker: c.worker.toUpperCase().replace("0X", "0x") as `0x${string}` })),
+      const payloads = random.shuffle(
+        input.payloads.map((c) => ({ ...c, worker: c.worker.toUpperCase().replace("0X", "0x") as `0x${string}` })),
       );
-      expect(await reduceFragment({ ...input, contributions, chunkElements })).toEqual(expected);
+      expect(await reduceFragment({ ...input, payloads, chunkElements })).toEqual(expected);
     }
   });
 
@@ -89,35 +89,35 @@ describe("reduce", () => {
     let open = 0;
     let largest = 0;
     const scratch = new Uint8Array(4096);
-    const contributions = input.contributions.map((contribution) => ({
-      ...contribution,
+    const payloads = input.payloads.map((payload) => ({
+      ...payload,
       source: {
-        length: contribution.source.length,
+        length: payload.source.length,
         read: async (offset: number, length: number) => {
           open++;
           largest = Math.max(largest, open, length / 512);
           await Promise.resolve();
           open--;
-          scratch.set(await contribution.source.read(offset, length));
+          scratch.set(await payload.source.read(offset, length));
           return scratch.subarray(0, length);
         },
       },
     }));
-    expect(await reduceFragment({ ...input, contributions, chunkElements: 512 })).toEqual(expected);
+    expect(await reduceFragment({ ...input, payloads, chunkElements: 512 })).toEqual(expected);
     expect(largest).toBe(1);
   });
 
   it("averages plainly with learning rate 1 and momentum 0", async () => {
     const global = new Float32Array([1, 2, 3, 4]);
     const locals = [new Float32Array([2, 2, 3, 0]), new Float32Array([4, 2, 1, 4])];
-    const contributions = locals.map((local, i) => ({
+    const payloads = locals.map((local, i) => ({
       worker: address(i + 1),
       tokens: i === 0 ? 300 : 100,
       source: sourceOf(encodePayload(codecCode.fp32, pseudoGradient(global, local)).bytes),
     }));
     const next = await reduceFragment({
       state: { params: global, outer: outerOptimizerOf(rules.outerOptimizer).init(4) },
-      contributions,
+      payloads,
       // What the ramp is.
       rules: { ...rules, codec: codecCode.fp32, rampRounds: 1 },
       round: 0,
@@ -128,26 +128,26 @@ describe("reduce", () => {
 
   it("takes no step without payloads, and begins the buffer anew", async () => {
     const input = round("nobody", 600, 2);
-    const { params, outer } = await reduceFragment({ ...input, contributions: [] });
+    const { params, outer } = await reduceFragment({ ...input, payloads: [] });
     expect(params).toEqual(input.state.params);
     expect(outer).toEqual(new Float32Array(600));
   });
 
   it("refuses a malformed payload, a worker twice, a wrong buffer, a source that gives too little", async () => {
     const input = round("refusals", 600, 2);
-    const [first, second] = input.contributions;
+    const [first, second] = input.payloads;
     const tampered = new Uint8Array(await first!.source.read(0, first!.source.length));
     tampered[15] = 0x80;
-    const withFirst = (source: Contribution["source"]): ReduceInput => ({
+    const withFirst = (source: FragmentPayload["source"]): ReduceInput => ({
       ...input,
-      contributions: [{ ...first!, source }, second!],
+      payloads: [{ ...first!, source }, second!],
     });
     await expect(reduceFragment(withFirst(sourceOf(tampered)))).rejects.toMatchObject({ code: "PAYLOAD_VALUE" });
     await expect(reduceFragment(withFirst(sourceOf(tampered.subarray(1))))).rejects.toBeInstanceOf(PayloadError);
     await expect(
       reduceFragment(withFirst({ length: tampered.length, read: () => new Uint8Array(3) })),
     ).rejects.toMatchObject({ code: "PAYLOAD_LENGTH" });
-    await expect(reduceFragment({ ...input, contributions: [first!, first!] })).rejects.toMatchObject({
+    await expect(reduceFragment({ ...input, payloads: [first!, first!] })).rejects.toMatchObject({
       code: "REDUCE_INVALID",
     });
     const state = { ...input.state, outer: new Float32Array(599) };

@@ -397,7 +397,7 @@ describe("a clipped payload", () => {
           rampRounds: 0,
         },
         round: 0,
-        contributions: [
+        payloads: [
           { worker: address(1), tokens: 1, source: sourceOf(encodePayload(0, one).bytes) },
           {
             worker: address(2),

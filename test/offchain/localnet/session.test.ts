@@ -21,7 +21,7 @@ import {
   outstanding,
   reasonAgainstVote,
   runSession,
-  type Session,
+  type TrainingSession,
   SETTLE_MS,
   unmeasured,
 } from "../../../offchain/src/localnet/session.ts";
@@ -145,7 +145,7 @@ async function settle(step: number) {
     for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
   };
   const display = { update } as unknown as Display;
-  const ended: Session[] = [];
+  const ended: TrainingSession[] = [];
   const end = runSession(prepared, localModel as unknown as LocalModel, display, {
     goal: 20_000,
     vote: false,

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, createReadThrough } from "../../../offchain/src/storage/index.ts";
+import { type BlobOrigin, createReadThrough } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { keepsTheContract } from "./contract.ts";
 import { collect, digestsIn, fileOf, temporaryDirectory, temporaryStore } from "./fixtures.ts";
@@ -93,7 +93,7 @@ describe("file store", () => {
   });
 });
 
-const source = (name: string, answer: () => Uint8Array | undefined): BlobSource & { asked: number } => {
+const source = (name: string, answer: () => Uint8Array | undefined): BlobOrigin & { asked: number } => {
   const self = {
     name,
     asked: 0,

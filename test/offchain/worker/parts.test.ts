@@ -184,12 +184,12 @@ describe("the cache", () => {
     const fetched: number[] = [];
     const store = await openBlobStore(directory);
     const artefacts = createArtefacts(store, {
-      whole: (digest) => {
+      blob: (digest) => {
         const i = digests.indexOf(digest);
         fetched.push(i);
         return Promise.resolve(blobs[i]!);
       },
-      part: () => Promise.reject(new UserError("NO", "No.")),
+      blobPart: () => Promise.reject(new UserError("NO", "No.")),
     });
     for (const i of [0, 1, 2, 0]) expect(await artefacts.get(digests[i]!, 100)).toEqual(blobs[i]);
     expect(fetched).toEqual([0, 1, 2]);

@@ -3,7 +3,7 @@ import type { FeesBeyond } from "../fees.ts";
 import type { Asked, Price, Sent } from "./price.ts";
 
 /** What was sent for a posting; the last one is the newest. All have the same nonce, so at most one is ever mined. */
-export interface Progress {
+export interface PostingProgress {
   readonly nonce: number;
   readonly sent: readonly Sent[];
 }
@@ -38,7 +38,7 @@ interface Asks {
   quote: { asks: { readonly first: boolean }; answer: { readonly nonce: number | null; readonly asked: Asked } };
   sign: { asks: { readonly nonce: number; readonly price: Price }; answer: { readonly sent: Sent } };
   /** Durably, before anything is sent. */
-  note: { asks: { readonly progress: Progress }; answer: object };
+  note: { asks: { readonly progress: PostingProgress }; answer: object };
   /** That the node knows it already, or its nonce is used, shows at the next look. */
   broadcast: { asks: { readonly raw: `0x${string}` }; answer: object };
   receipts: { asks: { readonly hashes: readonly `0x${string}`[] }; answer: { readonly mined: Mined | null } };

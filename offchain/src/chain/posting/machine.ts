@@ -8,7 +8,7 @@
  * runner — the next look at the chain tells what is left to do. The contracts make each effect possible once.
  */
 import type { FeesAsked, FeesBeyond } from "../fees.ts";
-import type { AnswerOf, Ask, AskName, Ending, Fault, Mined, Progress, Refused } from "./asks.ts";
+import type { AnswerOf, Ask, AskName, Ending, Fault, Mined, PostingProgress, Refused } from "./asks.ts";
 import { priceOf, tooDearFor } from "./price.ts";
 
 export interface PostingRules {
@@ -37,7 +37,7 @@ interface Waiting {
 /** The posting that is worked on. */
 interface Work {
   readonly job: number;
-  readonly progress: Progress | null;
+  readonly progress: PostingProgress | null;
   /** Transactions of it that reverted without a reason, and readings that left out what was mined. */
   readonly reverts: number;
   readonly unseen: number;
@@ -83,7 +83,7 @@ interface Timed {
 }
 export type PostingEvent = Timed &
   (
-    | { readonly type: "claimed"; readonly job: number; readonly progress: Progress | null }
+    | { readonly type: "claimed"; readonly job: number; readonly progress: PostingProgress | null }
     | { [N in AskName]: { readonly type: N } & AnswerOf<N> }[AskName]
     | { readonly type: "failed"; readonly fault: Fault }
   );
@@ -189,7 +189,7 @@ const prepare = (one: Case, at: "first" | "gap" | "stuck"): Step => ask(one, { a
 const quote = (one: Case): Step =>
   ask(one, { at: "quote" }, { type: "ask", name: "quote", first: one.work.progress === null });
 
-const askReceipts = (one: Case, { sent }: Progress, at: "receipts" | "taken"): Step =>
+const askReceipts = (one: Case, { sent }: PostingProgress, at: "receipts" | "taken"): Step =>
   ask(one, { at }, { type: "ask", name: "receipts", hashes: sent.map(({ hash }) => hash) });
 
 /** Contracts refuse, too, what is there already. */
@@ -215,7 +215,7 @@ function waitForFees(one: Case, { fees, sentence }: FeesBeyond, wall: number): S
 }
 
 /** None of its transactions is in a block. */
-function onNonce(one: Case, progress: Progress, next: number): Step {
+function onNonce(one: Case, progress: PostingProgress, next: number): Step {
   const { state, work, at } = one;
   const { nonce, sent } = progress;
   // Some transaction took the nonce. If it is none of ours, another process uses this account.
@@ -234,7 +234,7 @@ function onNonce(one: Case, progress: Progress, next: number): Step {
 }
 
 /** The node has the newest transaction, which waits for its nonce or for being mined. */
-function onWaiting(one: Case, { nonce }: Progress, next: number): Step {
+function onWaiting(one: Case, { nonce }: PostingProgress, next: number): Step {
   // What the chain lost stands before this in the queue, once it is due again: it must not wait for this posting.
   if (next < nonce) return prepare(one, "gap");
   const { minableSince } = waitingOf(one.state, one.work.job);

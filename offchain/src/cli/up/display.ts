@@ -6,10 +6,10 @@ import { createLogUpdate } from "log-update";
 
 import { type Clock, formatDuration, wrapCommand } from "../../base/index.ts";
 import { type Output, printableInColour } from "../output.ts";
-import type { Progress } from "../../localnet/index.ts";
+import type { SessionDisplay } from "../../localnet/index.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
 
-export interface Display extends Progress {
+export interface Display extends SessionDisplay {
   readonly close: () => void;
   readonly closed: boolean;
 }

@@ -11,7 +11,7 @@ import { feeWaitText } from "../feeWait.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
-import type { Prepared, Session } from "../../localnet/index.ts";
+import type { Prepared, TrainingSession } from "../../localnet/index.ts";
 import { Summary } from "./summary.ts";
 
 const SAMPLE_TOKENS = 80;
@@ -48,7 +48,7 @@ const SHOWN_ELSEWHERE = 16;
 
 async function walletsOf(
   prepared: Prepared,
-  session: Session,
+  session: TrainingSession,
   work: ReadonlyMap<Address, bigint>,
   rewards: ActiveRewards | undefined,
 ): Promise<Summary["wallets"]> {
@@ -143,7 +143,7 @@ const commandsFor = (state: string, prompt: string): Summary["commands"] => [
   { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
 ];
 
-function proposalOf({ decision, appliedInRound }: Session, view: RunView): Summary["proposal"] {
+function proposalOf({ decision, appliedInRound }: TrainingSession, view: RunView): Summary["proposal"] {
   if (!decision) return null;
   return {
     id: decision.proposalId.toString(),
@@ -159,7 +159,7 @@ function proposalOf({ decision, appliedInRound }: Session, view: RunView): Summa
 }
 
 /** What holders decided, but for this session's proposal. */
-async function decidedBefore({ owners, addresses, modelId, fromBlock }: Prepared, { decision }: Session) {
+async function decidedBefore({ owners, addresses, modelId, fromBlock }: Prepared, { decision }: TrainingSession) {
   const [asker] = owners;
   if (!asker) return [];
   const governor = await governorOf(asker.client, { addresses, modelId });
@@ -169,7 +169,7 @@ async function decidedBefore({ owners, addresses, modelId, fromBlock }: Prepared
     .map(({ title, transaction }) => ({ title, transaction }));
 }
 
-function trainingOf(session: Session, view: RunView): Summary["training"] {
+function trainingOf(session: TrainingSession, view: RunView): Summary["training"] {
   return {
     firstRound: session.first.round,
     rounds: view.round,
@@ -190,7 +190,7 @@ const lossOf = (measured: Loss): number | null => measured?.microBitsPerByte ?? 
 const sequencesOf = (measured: Loss): number | null => measured?.sequences ?? null;
 const roundOf = (measured: Loss): number | null => measured?.round ?? null;
 
-function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Summary["heldOut"] {
+function heldOutOf({ first }: TrainingSession, { loss }: RunView, sequence: number): Summary["heldOut"] {
   const initial = heldOutUntrained(loss);
   // A later measurement of an earlier checkpoint than the session's first would make the session look better than it was.
   const before = first.loss.heldOut ?? (first.round === 0 ? initial : undefined);
@@ -206,7 +206,11 @@ function heldOutOf({ first }: Session, { loss }: RunView, sequence: number): Sum
 }
 
 /** What of this session's work earned nothing, and whether there is, or may be, more of earlier sessions'. */
-async function unpaidIn({ reader, runId, modelId }: Prepared, { first }: Session, rewards: ActiveRewards | undefined) {
+async function unpaidIn(
+  { reader, runId, modelId }: Prepared,
+  { first }: TrainingSession,
+  rewards: ActiveRewards | undefined,
+) {
   const { works, rest } = (await rewards?.unpaid()) ?? { works: [], rest: "none" };
   const last = first.round > 0 && (await reader.headsSince(runId, 0)).find(({ round }) => round === first.round);
   const before = last ? await reader.epochOf(modelId, last.anchoredAt) : 0;
@@ -214,7 +218,7 @@ async function unpaidIn({ reader, runId, modelId }: Prepared, { first }: Session
   return { works: own, earlier: own.length < works.length || rest === "beyond" };
 }
 
-export async function summarise(prepared: Prepared, session: Session): Promise<Summary> {
+export async function summarise(prepared: Prepared, session: TrainingSession): Promise<Summary> {
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
   const [organiser] = prepared.owners;

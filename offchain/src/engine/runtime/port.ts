@@ -18,7 +18,7 @@ export interface HostTensor {
   readonly data: Float32Array | BigInt64Array;
 }
 
-export interface SessionOptions {
+export interface ExecutableOptions {
   readonly kind: ProgramKind;
   readonly threads: number;
   /** Bytes that the inspection counted for one call. */
@@ -26,7 +26,7 @@ export interface SessionOptions {
 }
 
 /** A program that is ready to run. */
-export interface Session {
+export interface Executable {
   /**
    * Runs the program once.
    * @param feeds by input
@@ -50,5 +50,5 @@ export interface Runtime {
   /** A buffer of zeros, or over these values. */
   buffer(shape: readonly number[], values?: Float32Array): DeviceBuffer;
   /** Opens a program that was inspected. @throws EngineError `PROGRAM_REFUSED` */
-  open(program: Uint8Array, options: SessionOptions): Promise<Session>;
+  open(program: Uint8Array, options: ExecutableOptions): Promise<Executable>;
 }

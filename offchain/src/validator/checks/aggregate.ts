@@ -7,11 +7,11 @@ import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "
 
 import { RetryableError } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
-import { blamesByLoss, drawnBy, DocumentError, wasAdmitted } from "../../run/index.ts";
+import { blamesByLoss, drawnBy, DocumentError, type HeadWithParent, wasAdmitted } from "../../run/index.ts";
 import { PayloadError } from "../../diloco/index.ts";
 import { FormatError } from "../../storage/index.ts";
 import type { Draw } from "../claims.ts";
-import { attempt, type Context, type Link } from "../context.ts";
+import { attempt, type Context } from "../context.ts";
 import type { Description } from "../descriptions.ts";
 import { type EngineTask, occupy } from "../engineSlot.ts";
 import type { LossMeter } from "../loss.ts";
@@ -29,7 +29,7 @@ export interface Finding {
   readonly evidence: Digest;
 }
 
-interface OwedAggregate extends Link {
+interface OwedAggregate extends HeadWithParent {
   readonly draw: Draw;
 }
 
@@ -90,7 +90,7 @@ function conclude(
 /** The engine measures one thing at a time: what is not examined now is examined at a later look. */
 export async function examine(
   context: Context,
-  { head, parent }: Link,
+  { head, parent }: HeadWithParent,
   { fragment, gate }: Draw,
   report: (finding: Finding) => Promise<void>,
 ): Promise<void> {
@@ -121,7 +121,7 @@ export async function examine(
   });
 }
 
-interface Examined extends Link {
+interface Examined extends HeadWithParent {
   readonly description: Description;
   readonly fragment: number;
 }

@@ -13,7 +13,7 @@ import { type BlobSource, DocumentError, readScreening } from "../../run/index.t
 import {
   aloneOf,
   codecOf,
-  type Contribution,
+  type FragmentPayload,
   fragmentLayouts,
   type Group,
   passHolds,
@@ -154,7 +154,7 @@ async function aggregateOf(
   const tokensOf = new Map(documents.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
   const states: FragmentState[] = [];
   for (const { index, elements } of fragmentLayouts(definition.table)) {
-    const contributions: Contribution[] = [];
+    const payloads: FragmentPayload[] = [];
     for (const { worker, fragments } of of) {
       const entry = fragments[index];
       if (!entry)
@@ -167,14 +167,14 @@ async function aggregateOf(
         asDigest(entry.digest),
         codecOf(params.codec).encodedLength(elements),
       );
-      contributions.push({
+      payloads.push({
         worker,
         tokens: tokensOf.get(worker) ?? 0,
         source: sourceOf(payload),
         clipPpm: entry.clipPpm,
       });
     }
-    states.push(await reduceFragment({ state: base[index]!, contributions, rules: params, round: head.round - 1 }));
+    states.push(await reduceFragment({ state: base[index]!, payloads, rules: params, round: head.round - 1 }));
   }
   return states;
 }

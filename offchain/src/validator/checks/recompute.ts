@@ -28,7 +28,7 @@ import {
   requireMeasures,
 } from "../../run/index.ts";
 import {
-  type Contribution,
+  type FragmentPayload,
   fragmentLayouts,
   parametersNorm,
   PayloadError,
@@ -110,7 +110,7 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     require(screened.theta[of] ===
       parametersNorm(parameters), `The screening gives fragment ${of} of the checkpoint before another norm.`);
   requireNorm(fragment, state.params);
-  const contributions: Contribution[] = [];
+  const payloads: FragmentPayload[] = [];
   for (const [i, { receipt, tokens, outcome }] of receipts.entries()) {
     const entry = screened.workers[i]?.fragments[fragment];
     // Who could not be read was not measured; `screening` has looked whether that is so.
@@ -122,7 +122,7 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     const payload = await readMeasured(blobs, place, receipt, entry, fragment);
     if (outcome !== 0) continue;
     const { clipPpm } = entry;
-    contributions.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload), clipPpm });
+    payloads.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload), clipPpm });
   }
   // Whose pay is taken for what was measured must not have lost it for a fragment that nobody drew.
   if (blamesByMeasure(receipts)) {
@@ -133,7 +133,7 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
     }
     await requireMeasures(blobs, place, receipts, screened.workers, fragment);
   }
-  const after = await reduceFragment({ state, contributions, rules: params, round: head.round - 1 });
+  const after = await reduceFragment({ state, payloads, rules: params, round: head.round - 1 });
   return fragmentOf(table, fragment, after);
 }
 

@@ -7,10 +7,10 @@ import type { Engine, EngineOptions } from "../../engine.ts";
 import { EngineError, RuntimeError } from "../../errors.ts";
 import { elements } from "../../graph.ts";
 import { openEngine } from "../../openEngine.ts";
-import type { DeviceBuffer, HostTensor, Runtime, Session, SessionOptions } from "../port.ts";
+import type { DeviceBuffer, HostTensor, Runtime, Executable, ExecutableOptions } from "../port.ts";
 import { availableMemory } from "./machine.ts";
 
-/** A buffer of this runtime: a tensor that sessions read and write in place. */
+/** A buffer of this runtime: a tensor that programs read and write in place. */
 interface CpuBuffer extends DeviceBuffer {
   readonly tensor: ort.TypedTensor<"float32">;
 }
@@ -25,7 +25,7 @@ const cpu: Runtime = {
     const tensor = new ort.Tensor("float32", values, shape);
     return { tensor, read: () => Promise.resolve(tensor.data), write: (given) => tensor.data.set(given) };
   },
-  open: async (program, options) => sessionOver(await createSession(program, options), options.kind),
+  open: async (program, options) => executableOver(await createSession(program, options), options.kind),
 };
 
 /**
@@ -43,7 +43,7 @@ const ARENA_BYTES = 256 << 20;
 /** A session with threads that sleep when idle: spinning ones halve the speed beside a busy neighbour. */
 async function createSession(
   bytes: Uint8Array,
-  { kind, threads, peak }: SessionOptions,
+  { kind, threads, peak }: ExecutableOptions,
 ): Promise<ort.InferenceSession> {
   try {
     return await ort.InferenceSession.create(bytes, {
@@ -64,7 +64,7 @@ async function createSession(
   }
 }
 
-function sessionOver(session: ort.InferenceSession, kind: string): Session {
+function executableOver(session: ort.InferenceSession, kind: string): Executable {
   return {
     run: async (feeds, into, wanted) => {
       const given: Record<string, ort.Tensor> = {};

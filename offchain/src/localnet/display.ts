@@ -24,7 +24,7 @@ export interface Stage {
   readonly warning: string | undefined;
 }
 
-export interface Progress {
+export interface SessionDisplay {
   /** The time of an activity counts from its first mention. */
   readonly update: (change: Partial<Stage>) => void;
   /** On a terminal a notice of a named kind takes the place of the one before it. */
