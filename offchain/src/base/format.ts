@@ -73,10 +73,6 @@ export function formatPercent(part: bigint, whole: bigint): string {
   return `${permille / 10n}.${permille % 10n}%`;
 }
 
-/** Nats per token → bits per byte of text. */
-export const bitsPerByte = (natsPerToken: number, bytesPerToken: number): number =>
-  natsPerToken / Math.LN2 / bytesPerToken;
-
 const blocks = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
 /** A bar of `width` cells, filled to an eighth of a cell. */

@@ -8,7 +8,7 @@ import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
-import { isLoopback, activeRewards, openRemoteRun } from "../run/index.ts";
+import { activeRewards, openRemoteRun, sharedRpcOf } from "../run/index.ts";
 import { allWork, workOf } from "./work.ts";
 import {
   adviceFor,
@@ -66,8 +66,7 @@ function standingFrom(options: WorkerTerminalOptions) {
   return async ({ worker, beneficiary }: { worker: Address; beneficiary: Address }): Promise<Standing> => {
     const remote = await openRemoteRun({ coordinator, run, deployment });
     const { client, runId, view, chainId, contracts, fromBlock } = remote;
-    const told = remote.rpcUrl !== null && (isLoopback(coordinator) || !isLoopback(remote.rpcUrl));
-    const rpcUrl = options.rpc ?? (told ? remote.rpcUrl : null);
+    const rpcUrl = options.rpc ?? sharedRpcOf(coordinator, remote.rpcUrl);
     const work = { tokens: workOf(view, worker), allTokens: allWork(view), rpcUrl: rpcUrl ?? undefined };
     if (rpcUrl === null) return { ...work, earned: undefined, claimable: undefined };
     const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });

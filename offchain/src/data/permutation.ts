@@ -7,14 +7,7 @@
  * fmix32 is MurmurHash3's finalizer; k_0 … k_7 are the little-endian words of
  * SHA-256("cotrain data order" ‖ seed, 32 bytes ‖ pass, uint64 little-endian). Shuffles data; hides nothing.
  */
-import { bytesOf, bytesOfHex, InternalError, sha256Parts, utf8 } from "../base/index.ts";
-
-function fmix32(x: number): number {
-  let h = x;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
-}
+import { bytesOf, bytesOfHex, fmix32, InternalError, sha256Parts, utf8 } from "../base/index.ts";
 
 /** A bijection of 0 … n − 1. */
 export type Permutation = (index: number) => number;

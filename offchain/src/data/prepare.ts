@@ -125,8 +125,8 @@ export async function readDataManifest(
 
 /**
  * Bits per byte of text from nats per token: nats ÷ ln 2 × tokens ÷ bytes. Comparable between tokenizers.
- * @param split the manifest's split that the loss was measured on
+ * @param text that the loss was measured on, a split of a manifest or what one token comes to
  */
-export function bitsPerByte(natsPerToken: number, split: { readonly tokens: number; readonly bytes: number }): number {
-  return ((natsPerToken / Math.LN2) * split.tokens) / split.bytes;
+export function bitsPerByte(natsPerToken: number, text: { readonly tokens: number; readonly bytes: number }): number {
+  return ((natsPerToken / Math.LN2) * text.tokens) / text.bytes;
 }

@@ -4,6 +4,7 @@
  */
 import { SKETCH_LENGTH } from "@cotrain/sdk/protocol";
 
+import { fmix32 } from "../base/index.ts";
 import { type ChunkSource, decodedChunks } from "./payload.ts";
 import { PayloadError } from "./payloadError.ts";
 
@@ -27,14 +28,6 @@ export function fp32OfBits(bits: number): number {
 export function bitsOfFp32(value: number): number {
   word.setFloat32(0, value);
   return word.getUint32(0);
-}
-
-/** Murmur3's finaliser. */
-function fmix32(x: number): number {
-  let h = x;
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
-  return (h ^ (h >>> 16)) >>> 0;
 }
 
 /** The projection of elements that begin at a block, added to `sums`. */

@@ -4,7 +4,6 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 
 import {
   bar,
-  bitsPerByte,
   formatBytes,
   formatCount,
   formatDuration,
@@ -48,7 +47,6 @@ describe("numbers", () => {
     ]);
     expect([formatPercent(1n, 3n), formatPercent(2n, 3n), formatPercent(1n, 0n)]).toEqual(["33.3%", "66.6%", "–"]);
     expect([shortHex(hash("a")), shortHex("0x1234")]).toEqual(["0xaaaa…aaaa", "0x1234"]);
-    expect(bitsPerByte(Math.LN2 * 5, 2.5)).toBeCloseTo(2, 12);
   });
 
   test("amounts and parts are rounded down, each by itself, but for the dust of divisions", () => {

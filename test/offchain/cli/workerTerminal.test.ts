@@ -269,6 +269,7 @@ describe("the terminal", () => {
     ["of this machine that a stranger's coordinator names is not asked", coordinator, "http://127.0.0.1:8545", false],
     ["elsewhere that it names is asked", coordinator, "https://rpc.example.org", true],
     ["of this machine that its own coordinator names is asked", "http://127.0.0.1:7700", "http://127.0.0.1:8545", true],
+    ["of this machine that is written as IPv6 is not asked", coordinator, "http://[::ffff:127.0.0.1]:8545", false],
   ])("an RPC %s", async (_what, from, told, isAsked) => {
     Object.assign(stand, { told, asked: [] });
     const { opened, clock } = open(pipe, undefined, null, from);

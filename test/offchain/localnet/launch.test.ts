@@ -19,6 +19,8 @@ describe("the join line", () => {
     [far, "http://127.0.0.1:8545", undefined],
     [far, "http://localhost:8545", undefined],
     [far, "http://[::1]:8545", undefined],
+    [far, "http://[::ffff:127.0.0.1]:8545", undefined],
+    [far, "not a URL", undefined],
     ["https://YOUR-PROXY", "https://rpc.example.org", "https://rpc.example.org"],
     ["https://YOUR-PROXY", "http://127.0.0.1:8545", undefined],
     [here, null, undefined],

@@ -117,8 +117,22 @@ export const cli: readonly Breakage[] = [
   {
     name: "a worker's terminal asks whatever RPC of its machine a stranger names",
     file: "offchain/src/cli/workerTerminal.ts",
-    text: "(isLoopback(coordinator) || !isLoopback(remote.rpcUrl))",
-    instead: "(isLoopback(coordinator) || remote.rpcUrl !== null)",
+    text: "options.rpc ?? sharedRpcOf(coordinator, remote.rpcUrl)",
+    instead: "options.rpc ?? remote.rpcUrl",
     tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
+  {
+    name: "an RPC of the organiser's machine is told to others, and a stranger's word that is no URL",
+    file: "offchain/src/run/joining.ts",
+    text: "URL.canParse(rpcUrl) && (isLoopbackUrl(coordinator) || !isLoopbackUrl(rpcUrl))",
+    instead: "rpcUrl !== coordinator",
+    tests: ["test/offchain/localnet/launch.test.ts"],
+  },
+  {
+    name: "what begins like an address of this machine is one",
+    file: "offchain/src/base/loopback.ts",
+    text: "[\\da-f]{1,4})$/i",
+    instead: "[\\da-f]{1,4})/i",
+    tests: ["test/offchain/base/loopback.test.ts"],
   },
 ];

@@ -8,7 +8,6 @@ import { codecOf } from "../../diloco/index.ts";
 import {
   roundNumber,
   bar,
-  bitsPerByte,
   countOf,
   formatBytes,
   formatCount,
@@ -20,6 +19,7 @@ import {
   sparkline,
   wrapCommand,
 } from "../../base/index.ts";
+import { bitsPerByte } from "../../data/index.ts";
 import type { Stage } from "../../localnet/index.ts";
 import { heldOutBefore } from "../../run/index.ts";
 import { feeWaitText } from "../feeWait.ts";
@@ -171,7 +171,7 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
   const text =
     train === null
       ? "train – "
-      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, bytesPerToken).toFixed(3)} bits/byte of the newest steps `;
+      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, { tokens: 1, bytes: bytesPerToken }).toFixed(3)} bits/byte of the newest steps `;
   const lines = flow([label("loss"), text], columns);
   const room = columns - widthOf(lines.at(-1) ?? []);
   const curve: Line = room < LEAST_CURVE ? [] : [["cyan", sparkline(losses, Math.min(40, room))]];
@@ -374,7 +374,7 @@ export function plainLine(screen: Screen): string {
   if (!view) return activity;
   const { tokensPerSecond, workers } = liveSpeed(view);
   const { train, heldOut } = view.loss;
-  const bits = train === null ? "–" : bitsPerByte(train, screen.bytesPerToken).toFixed(3);
+  const bits = train === null ? "–" : bitsPerByte(train, { tokens: 1, bytes: screen.bytesPerToken }).toFixed(3);
   const { anchored } = view;
   return [
     activity,

@@ -47,11 +47,6 @@ export async function findPort(request: PortRequest): Promise<number> {
   return withPort(request, (port) => probe(port, request.host ?? LOOPBACK, request.exclude));
 }
 
-/** Whether the host is this machine alone. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host) || host.startsWith("::ffff:127.");
-}
-
 function candidatesOf(request: PortRequest): number[] {
   if (request.explicit || request.port === 0) return [request.port];
   const above = Array.from({ length: TRIES }, (_, index) => request.port + index);

@@ -5,9 +5,8 @@
 import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
-import { RetryableError, systemClock } from "../../base/index.ts";
+import { isLoopback, RetryableError, systemClock } from "../../base/index.ts";
 import { addressGroup } from "./addresses.ts";
-import { isLoopback } from "./ports.ts";
 import { rateWindows } from "./rateWindows.ts";
 
 export interface RateLimits {

@@ -12,10 +12,10 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequ
 import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
 import { errorBody, sendError } from "./errorReplies.ts";
-import { UserError } from "../../base/index.ts";
+import { isLoopback, UserError } from "../../base/index.ts";
 import type { Logger } from "../processes/logging.ts";
 import type { Metrics } from "./metrics.ts";
-import { isLoopback, LOOPBACK, withPort } from "./ports.ts";
+import { LOOPBACK, withPort } from "./ports.ts";
 import { limitRates, type RateLimits } from "./rateLimits.ts";
 import { createReaderLimit, longReply, type ReaderLimits, REPLY_CHUNK } from "./readers.ts";
 import type { Tls } from "./tls.ts";

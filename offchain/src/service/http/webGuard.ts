@@ -6,8 +6,8 @@ import { isIP } from "node:net";
 
 import type { FastifyRequest } from "fastify";
 
-import { UserError } from "../../base/index.ts";
-import { isLoopback, LOOPBACK } from "./ports.ts";
+import { isLoopback, UserError } from "../../base/index.ts";
+import { LOOPBACK } from "./ports.ts";
 
 /** A browser extension's page or worker, as wallets are: the user installed it, no site can take its origin. */
 const EXTENSION = /^(chrome|moz|safari-web)-extension:\/\/[0-9a-zA-Z-]{1,64}$/;
