@@ -3,8 +3,9 @@ import { Type } from "typebox";
 import { encodeAbiParameters, type Hex } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 import { nameOfCode } from "./codes.ts";
-import { closed, Decimal, Uint16, Uint32, Uint8 } from "./fields.ts";
+import { closed } from "./fields.ts";
 import { type Parameter, runParameterRules, runParameters, runParameterUnits, type RunParams } from "./parameters.ts";
+import { wireTypes } from "./wireTypes.ts";
 
 const rows: readonly Parameter[] = runParameters;
 const column = (of: "min" | "default" | "max") =>
@@ -26,7 +27,6 @@ export function encodeRunParams(params: RunParams): Hex {
 /** JSON form: what is wider than 32 bits as a decimal string. */
 export type WireRunParams = { readonly [K in keyof RunParams]: RunParams[K] extends bigint ? string : number };
 
-const wireTypes = { uint8: Uint8, uint16: Uint16, uint32: Uint32, uint128: Decimal } as const;
 export const RunParamsWire = Type.Unsafe<WireRunParams>(
   Type.Object(Object.fromEntries(rows.map(({ name, type }) => [name, wireTypes[type]])), closed),
 );

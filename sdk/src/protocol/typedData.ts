@@ -3,10 +3,12 @@
  * addresses and hashes in lower-case hex, integers up to 32 bits as numbers, wider ones as decimal strings.
  */
 import type { TypedDataToPrimitiveTypes } from "abitype";
-import { Type, type TObject, type TSchema } from "typebox";
+import { Type, type TObject } from "typebox";
 import { Value } from "typebox/value";
 import { type Address, type Hex, hashStruct, hashTypedData, recoverTypedDataAddress } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
+import { closed } from "./fields.ts";
+import { wireTypes } from "./wireTypes.ts";
 
 export const structTypes = {
   Join: [
@@ -119,32 +121,16 @@ export function domainFor(chainId: number, verifyingContract: Address): Domain {
   return { name: "Cotrain", version: "1", chainId, verifyingContract };
 }
 
-type Field = { readonly name: string; readonly type: string };
+type Field = { readonly name: string; readonly type: keyof typeof wireTypes };
 const fieldsOf = (name: StructName): readonly Field[] => structTypes[name];
 const typesOf = (name: StructName) => ({ [name]: [...fieldsOf(name)] });
 
-const decimal = "^(0|[1-9][0-9]{0,77})$";
-const fieldSchemas: Record<string, TSchema> = {
-  bytes32: Type.String({ pattern: "^0x[0-9a-f]{64}$" }),
-  address: Type.String({ pattern: "^0x[0-9a-f]{40}$" }),
-  uint8: Type.Integer({ minimum: 0, maximum: 0xff }),
-  uint16: Type.Integer({ minimum: 0, maximum: 0xffff }),
-  uint32: Type.Integer({ minimum: 0, maximum: 0xffff_ffff }),
-  uint64: Type.String({ pattern: "^(0|[1-9][0-9]{0,19})$" }),
-  uint256: Type.String({ pattern: decimal }),
-};
 const widest: Record<string, bigint> = { uint64: 2n ** 64n - 1n, uint256: 2n ** 256n - 1n };
-
-function fieldSchema(type: string): TSchema {
-  const schema = fieldSchemas[type];
-  if (!schema) throw new ProtocolError("UNKNOWN_TYPE", `${type} is not a type of signed structs.`);
-  return schema;
-}
 
 /** JSON schema of a struct on the wire. */
 export function wireSchema(name: StructName): TObject {
-  const properties = Object.fromEntries(fieldsOf(name).map((field) => [field.name, fieldSchema(field.type)]));
-  return Type.Object(properties, { additionalProperties: false });
+  const properties = Object.fromEntries(fieldsOf(name).map(({ name: field, type }) => [field, wireTypes[type]]));
+  return Type.Object(properties, closed);
 }
 
 /** Struct → wire. */

@@ -15,7 +15,7 @@ import { heldOutOf } from "./heldOut.ts";
 import { memberDecisions } from "./members.ts";
 import { endKey, type StateDraft } from "./pending.ts";
 import { advance, roundDecisions } from "./rounds.ts";
-import { type RunState, verdictKey } from "./state.ts";
+import { type RunState, storedVerdictKey } from "./state.ts";
 import { onTimerFired } from "./timers.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
@@ -145,7 +145,7 @@ function apply(draft: StateDraft, event: RunEvent): void {
 
 function onVerdict(draft: StateDraft, { verdict: signed }: VerdictAccepted): void {
   const { verdict } = signed;
-  draft.verdicts[verdictKey(verdict)] = { verdict: { ...verdict }, signature: signed.signature };
+  draft.verdicts[storedVerdictKey(verdict)] = { verdict: { ...verdict }, signature: signed.signature };
   draft.verdictsAccepted += 1;
   const first = heldOutOf(draft, "first");
   if (first && (!draft.heldOutFirst || first.round <= draft.heldOutFirst.round)) draft.heldOutFirst = first;

@@ -17,7 +17,7 @@ import type {
 } from "./events.ts";
 import { isCollecting } from "./dealing.ts";
 import { JOINS_KEPT, openPlaces, PLACE_ROUNDS } from "./members.ts";
-import { fragmentCount, type RunState, verdictKey } from "./state.ts";
+import { fragmentCount, type RunState, storedVerdictKey } from "./state.ts";
 
 export interface Refusal {
   readonly code: RefusalCode;
@@ -202,7 +202,7 @@ function receiptRefusal(state: RunState, { receipt, header }: Omit<ReceiptAccept
 function verdictRefusal(state: RunState, { verdict: { verdict } }: Omit<VerdictAccepted, "at">): Refusal | null {
   const entry = state.heads.find(({ head }) => head === verdict.head);
   if (!entry) return refuse("HEAD_UNKNOWN", `Head ${verdict.head} is not one that takes verdicts here.`);
-  const known = state.verdicts[verdictKey(verdict)];
+  const known = state.verdicts[storedVerdictKey(verdict)];
   if (!known) return null;
   if (known.verdict.value !== verdict.value) {
     return refuse(

@@ -271,7 +271,7 @@ export interface RunState {
   readonly epochs: readonly EpochRecord[];
   /** The last epoch that an active root covers; 0 = none. */
   readonly settledEpoch: number;
-  /** By `verdictKey`, as long as their head is in `heads`. */
+  /** By `storedVerdictKey`, as long as their head is in `heads`. */
   readonly verdicts: Readonly<Record<string, SignedVerdict>>;
   /** How many were accepted ever. */
   readonly verdictsAccepted: number;
@@ -323,6 +323,9 @@ export const settledForAll = (state: Settled): number => {
   return lastEpoch(activeHere(state).filter(isFollowed));
 };
 
-/** Two verdicts with one key and different values are an equivocation. */
-export const verdictKey = (verdict: WireStruct<"Verdict">): string =>
+/**
+ * What {@link RunState.verdicts} is keyed by. It tells the same verdicts apart as the protocol's verdictKey does; snapshots hold it,
+ * so that its form stays.
+ */
+export const storedVerdictKey = (verdict: WireStruct<"Verdict">): string =>
   [verdict.head, verdict.validator, verdict.kind, verdict.worker, verdict.index].join("/");
