@@ -5,7 +5,6 @@
 import {
   type Address,
   asDigest,
-  canonicalJson,
   commitmentLeaves,
   type Digest,
   digestOfJson,
@@ -20,9 +19,10 @@ import {
 
 import { roundNumber } from "../base/index.ts";
 import { codecOf } from "../diloco/index.ts";
+import { putDocument } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
 import { RefusedError } from "./errors.ts";
-import { refusalOf, workRefusal } from "./machine/rules.ts";
+import { placeOf, refusalOf, workRefusal } from "./machine/rules.ts";
 import { fragmentCount, type RunState, type Work } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
@@ -58,9 +58,7 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   checkHeader(run, request, work);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
   await run.scans.check(header);
-  await run.modules.blobs.put(new TextEncoder().encode(canonicalJson(header)), {
-    digest: asDigest(receipt.payloadDigest),
-  });
+  await putDocument(run.modules.blobs, header, { digest: asDigest(receipt.payloadDigest) });
   try {
     await driver.submit({ type: "ReceiptAccepted", receipt, signature, receiptHash, header });
   } catch (error) {
@@ -102,14 +100,7 @@ function checkWallet(state: RunState, receipt: WireStruct<"Receipt">): void {
 }
 
 function checkPlace(state: RunState, receipt: WireStruct<"Receipt">): Work {
-  orThrow(
-    workRefusal(state, {
-      worker: receipt.worker,
-      round: Number(receipt.round),
-      assignmentId: Number(receipt.assignmentId),
-      attempt: receipt.attempt,
-    }),
-  );
+  orThrow(workRefusal(state, placeOf(receipt)));
   const work = state.current?.work[receipt.worker];
   if (!work) throw new RefusedError("STALE_ATTEMPT", `Nothing is expected of ${receipt.worker}.`);
   return work;

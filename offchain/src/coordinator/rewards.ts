@@ -3,11 +3,19 @@ import { type Address, type Digest, digestOfJson, type RewardView } from "@cotra
 import { getAddress } from "viem";
 
 import { errnoOf } from "../base/index.ts";
-import { epochRewardsOf, isNotHad, rewardTreeOf, sumOfEpochs, type UnpaidWork, unpaidWork } from "../run/index.ts";
-import type { BlobStore } from "../storage/index.ts";
+import {
+  blobSourceOf,
+  epochRewardsOf,
+  isNotHad,
+  rewardTreeOf,
+  sumOfEpochs,
+  type UnpaidWork,
+  unpaidWork,
+} from "../run/index.ts";
+import { type BlobStore, putDocument } from "../storage/index.ts";
 import { toldToStrangers } from "./blobs.ts";
 import { RefusedError } from "./errors.ts";
-import { blobSource, putDocument, type Run } from "./run.ts";
+import type { Run } from "./run.ts";
 
 const MAX_UNPAID = 256;
 
@@ -35,7 +43,7 @@ export async function restoreRewards(run: Run): Promise<void> {
   const lost = await problemOf(blobs, rewards);
   if (lost === undefined) return;
   if (!isNotHad(lost) && errnoOf(lost) === undefined) throw lost;
-  const sum = await sumOfEpochs(blobSource(blobs), run.runId, manifest);
+  const sum = await sumOfEpochs(blobSourceOf(blobs), run.runId, manifest);
   const isWhole = digestOfJson(sum) === rewards;
   logger.error({ rewards, isWhole, err: lost }, "the rewards under the active root were lost");
   if (isWhole) await putDocument(blobs, sum);
@@ -56,8 +64,8 @@ function settledUnder(run: Run, manifest: Digest, rewards: Digest): Promise<Sett
   const read = async (): Promise<Settled> => {
     await restoreRewards(run);
     return {
-      tree: rewardTreeOf(run.facts.modelId, await epochRewardsOf(blobSource(blobs), run.runId, { rewards })),
-      unpaid: (await unpaidWork(blobSource(blobs), run.runId, manifest)).works,
+      tree: rewardTreeOf(run.facts.modelId, await epochRewardsOf(blobSourceOf(blobs), run.runId, { rewards })),
+      unpaid: (await unpaidWork(blobSourceOf(blobs), run.runId, manifest)).works,
     };
   };
   const found = read().catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { asDigest, type ReceiptLeaf, type ReceiptsFile, receiptsRoot } from "@co
 
 import { InternalError } from "../base/index.ts";
 import { reduceFragment } from "../diloco/index.ts";
-import { readFragment, writeFragment, writeManifest } from "../storage/index.ts";
+import { putDocument, readFragment, writeFragment, writeManifest } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
 import type { EffectContext } from "./effectRunner.ts";
 import type { CheckpointStored, EffectOf, SyncReduced } from "./machine/effects.ts";
@@ -11,7 +11,7 @@ import type { Unstamped } from "./machine/events.ts";
 import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, fragmentPayloads, entriesOf } from "./payloads.ts";
-import { putDocument, type Run, secretOf } from "./run.ts";
+import { type Run, secretOf } from "./run.ts";
 
 /**
  * Aggregates one fragment and takes its outer step. A payload that was lost since it was measured is reported in the outcomes;

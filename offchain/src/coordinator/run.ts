@@ -29,7 +29,7 @@ import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, RetryableError, UserError } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
-import type { RunChain, BlobSource } from "../run/index.ts";
+import type { RunChain } from "../run/index.ts";
 import { type BlobStore, readManifest, parseDefinition } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
@@ -122,17 +122,6 @@ export interface Run {
 export async function signAsPoster<N extends StructName>(run: Run, name: N, struct: Struct<N>): Promise<Hex> {
   const signature = await run.modules.poster.signTypedData(typedDataOf(run.domain, name, struct));
   return signature.toLowerCase() as Hex;
-}
-
-/** The local store as `chain` reads published blobs. */
-export function blobSource(blobs: BlobStore): BlobSource {
-  return { blob: (_runId, digest, limit) => blobs.get(digest, limit) };
-}
-
-/** Stores a document as canonical JSON. */
-export async function putDocument(blobs: BlobStore, value: unknown): Promise<Digest> {
-  const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson(value)));
-  return digest;
 }
 
 /**

@@ -24,14 +24,14 @@ import {
   searchHarm,
   type SliceMemory,
 } from "../diloco/index.ts";
-import { type BlobStore, type FragmentState, parseScreening, readFragment } from "../storage/index.ts";
+import { type BlobStore, type FragmentState, parseScreening, putDocument, readFragment } from "../storage/index.ts";
 import type { EffectContext } from "./effectRunner.ts";
 import type { EffectOf, RoundGated, RoundScreened } from "./machine/effects.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, fragmentPayloads, entriesOf, openPayload } from "./payloads.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
-import { putDocument, type Run } from "./run.ts";
+import type { Run } from "./run.ts";
 
 /** A record of an earlier round. */
 async function readScreening(blobs: BlobStore, digest: Digest): Promise<ScreeningFile> {

@@ -3,13 +3,15 @@ import { type Address, aggregateRejected, digestOfJson, fromWire, isVoice, toWir
 
 import { InternalError, RetryableError } from "../base/index.ts";
 import type { RootView } from "../chain/index.ts";
+import { blobSourceOf } from "../run/index.ts";
+import { putDocument } from "../storage/index.ts";
 import type { EffectContext } from "./effectRunner.ts";
 import type { EffectOf, EpochComputed, HeadAnchored, RootActivated, RootPosted } from "./machine/effects.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { restoreRewards } from "./rewards.ts";
 import type { HeadEntry } from "./machine/state.ts";
-import { anchorOf, blobSource, putDocument, type Run } from "./run.ts";
+import { anchorOf, type Run } from "./run.ts";
 
 export async function anchorHead(
   run: Run,
@@ -131,7 +133,7 @@ export async function computeEpoch(
   const verdicts = Object.values(state.verdicts);
   const { epoch } = effect;
   await restoreRewards(run);
-  const result = await chain.computeEpoch({ modelId, epoch, verdicts }, blobSource(blobs));
+  const result = await chain.computeEpoch({ modelId, epoch, verdicts }, blobSourceOf(blobs));
   const event = { type: "EpochComputed", key: effect.key, epoch } as const;
   if (result.kind === "nothing") {
     run.modules.logger.debug({ epoch, reason: result.reason }, "epoch has nothing to attest");

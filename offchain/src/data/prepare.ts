@@ -1,7 +1,6 @@
 /** From text to a data set: token shards in a blob store and the manifest that names them. */
 import {
   asDigest,
-  canonicalJson,
   DataManifest,
   type DataShard,
   type Digest,
@@ -10,7 +9,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { bytesOf, parseJsonBounded, turn } from "../base/index.ts";
-import type { BlobStore } from "../storage/index.ts";
+import { type BlobStore, putDocument } from "../storage/index.ts";
 import { type Corpus, heldOutBy } from "./corpus.ts";
 import { DataError } from "./errors.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -88,9 +87,8 @@ export async function prepareData(
     throw new DataError("DATA_TOO_SHORT", `The text (${corpus.source}) is too short to hold a part of it out.`);
   }
   await store.put(tokenizer.bytes);
-  const bytes = new TextEncoder().encode(canonicalJson(parseDocument("data manifest", DataManifest, manifest)));
-  const { digest } = await store.put(bytes, { maxBytes: MAX_MANIFEST_BYTES });
-  return { digest, manifest };
+  const document = parseDocument("data manifest", DataManifest, manifest);
+  return { digest: await putDocument(store, document, { maxBytes: MAX_MANIFEST_BYTES }), manifest };
 }
 
 /**

@@ -6,7 +6,6 @@
 import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
-  canonicalJson,
   type ContractAddresses,
   type DataManifest,
   defaultRunBounds,
@@ -45,7 +44,7 @@ import {
   tensorSpecs,
 } from "../engine/index.ts";
 import { devices } from "../engine/runtime/node/index.ts";
-import { type BlobStore, writeFragment, writeManifest } from "../storage/index.ts";
+import { type BlobStore, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Fragments of every run made here; all four close together. */
 export const FRAGMENTS = 4;
@@ -70,9 +69,6 @@ export interface MaterialOptions {
   /** Seed of the initial parameters. */
   readonly seed: string;
 }
-
-const storeJson = async (store: BlobStore, document: unknown): Promise<Digest> =>
-  (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
 
 /**
  * Tokenizes the text, builds the programs and checkpoint 0, and stores all of it by digest.
@@ -116,7 +112,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     initialParameters: digestOfJson(shards.map(({ digest }) => digest)),
     screening: screeningOf(options.preset),
   };
-  const definitionDigest = await storeJson(store, definition);
+  const definitionDigest = await putDocument(store, definition);
   const build: Build = {
     version: 1,
     definition: definitionDigest,
@@ -127,7 +123,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     deviceClass: devices.cpu.exactness(),
     conformance: await conformance(devices.cpu.open, programs.step.bytes),
   };
-  const buildDigest = await storeJson(store, build);
+  const buildDigest = await putDocument(store, build);
   return { definition, definitionDigest, build, buildDigest, table, shards, data, tokenizer };
 }
 

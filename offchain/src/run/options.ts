@@ -28,6 +28,14 @@ export const deploymentOption = text({
   description:
     "deployment.json that cotrain up wrote, or a record of deploy/deployments: chain id and contracts are taken from it",
 });
+/** A run, this directory's or somebody else's behind a coordinator, and what it is held against. */
+export const namedRunOptions = {
+  state: stateOption,
+  coordinator: coordinatorOption,
+  rpc: rpcOption,
+  run: runOption,
+  deployment: deploymentOption,
+} as const;
 export const maxFeeOption = real(0.000_001, 1_000_000, {
   value: "coins",
   description: "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one waits",

@@ -17,6 +17,7 @@ import {
 
 import { bytesOf, createSha256, float32Of, InternalError, parseJsonBounded, sha256Bytes } from "../base/index.ts";
 import type { BlobReader, BlobStore } from "./blobStore.ts";
+import { putDocument } from "./documents.ts";
 import { FormatError } from "./errors.ts";
 import {
   parseSafetensorsHeader,
@@ -138,9 +139,7 @@ export async function writeManifest(
     table: tableDigest(table),
     fragments: [...fragments],
   });
-  const bytes = new TextEncoder().encode(canonicalJson(manifest));
-  const { digest } = await store.put(bytes, { maxBytes: MAX_MANIFEST_BYTES });
-  return { digest, manifest };
+  return { digest: await putDocument(store, manifest, { maxBytes: MAX_MANIFEST_BYTES }), manifest };
 }
 
 /**

@@ -4,6 +4,8 @@
  */
 import {
   Build,
+  canonicalJson,
+  type Digest,
   Definition,
   MAX_BUILD_BYTES,
   MAX_DEFINITION_BYTES,
@@ -13,6 +15,11 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded } from "../base/index.ts";
+import type { BlobStore, Expected } from "./blobStore.ts";
+
+/** Stores a document as canonical JSON, by which it has its digest. @throws as {@link BlobStore.put} */
+export const putDocument = async (store: BlobStore, document: unknown, expected?: Expected): Promise<Digest> =>
+  (await store.put(new TextEncoder().encode(canonicalJson(document)), expected)).digest;
 
 /** @throws UserError JSON_TOO_LARGE, JSON_INVALID; ProtocolError MALFORMED_DOCUMENT */
 export const parseDefinition = (bytes: Uint8Array): Definition =>

@@ -18,7 +18,7 @@ export {
   writeFragment,
   writeManifest,
 } from "./checkpoint.ts";
-export { parseBuild, parseDefinition, parseScreening } from "./documents.ts";
+export { parseBuild, parseDefinition, parseScreening, putDocument } from "./documents.ts";
 export { BlobError, FormatError } from "./errors.ts";
 export {
   bundleModel,

@@ -27,6 +27,7 @@ import { type ByteChunks, parseJsonBounded, readStreamBounded, sha256Bytes } fro
 import type { BlobReader, BlobStore } from "./blobStore.ts";
 import { type BlockHead, type CarSource, invalidCar, openCar, writeCar } from "./car.ts";
 import { parseManifest } from "./checkpoint.ts";
+import { putDocument } from "./documents.ts";
 import { blobMissing, FormatError } from "./errors.ts";
 import { PIECE_BYTES } from "./unixfs.ts";
 
@@ -147,8 +148,7 @@ export async function bundleModel(store: BlobStore, facts: ModelFacts): Promise<
     tokenizer: await named(tokenizer),
     programs: { step: await named(graphs.step), eval: await named(graphs.eval), logits: await named(graphs.logits) },
   };
-  const { digest } = await store.put(new TextEncoder().encode(canonicalJson(bundle)));
-  return readModel(store, digest);
+  return readModel(store, await putDocument(store, bundle));
 }
 
 /** Reads a bundle and its documents. @throws BlobError; FormatError `MODEL_INVALID`, `CHECKPOINT_INVALID` */

@@ -20,10 +20,10 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
+import { blobSourceOf, type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
 import { restoreRewards } from "../../../offchain/src/coordinator/rewards.ts";
-import { blobSource, type Run } from "../../../offchain/src/coordinator/run.ts";
+import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
 
@@ -71,7 +71,7 @@ async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void)
   return unpaidUnder(await publish({ ...epoch, inputs: await publish(inputs) }));
 }
 const unpaidUnder = async (manifest: string): Promise<readonly UnpaidWork[]> =>
-  (await unpaidWork(blobSource(harness.blobs), runId, manifest)).works;
+  (await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).works;
 
 const told = (works: readonly UnpaidWork[]) => works.map((work) => [work.epoch, work.account, work.reason]);
 
@@ -161,9 +161,9 @@ it("a document that is broken ends the list of what earned nothing there, and fa
   await activate();
   const { manifest, epoch } = await settledDocuments();
   await flipIn(asDigest(epoch.verdicts));
-  expect(await unpaidWork(blobSource(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "none" });
+  expect(await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "none" });
   await flipIn(asDigest(manifest));
-  expect(await unpaidWork(blobSource(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "gone" });
+  expect(await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "gone" });
 });
 
 it("rewards that were lost are not put back as what they are not", async () => {
@@ -227,7 +227,8 @@ describe("work that earned nothing", () => {
       newest = await publish(later);
       return unpaidUnder(newest);
     };
-    const restIn = async (epochs?: number) => (await unpaidWork(blobSource(harness.blobs), runId, newest, epochs)).rest;
+    const restIn = async (epochs?: number) =>
+      (await unpaidWork(blobSourceOf(harness.blobs), runId, newest, epochs)).rest;
     const missing = [1, a.beneficiary, "payloadMissing"];
     expect(told(await after(2))).toEqual([[2, b.beneficiary, "noBudget"], missing]);
     for (let number = 3; number < 16; number++) await after(number);
@@ -247,7 +248,7 @@ describe("work that earned nothing", () => {
     const rest = { ...inputs, epochs: [{ ...first!, budget: "0", contributions }] };
     const manifest = await publish({ ...epoch, previous: digestOfJson("gone"), inputs: await publish(rest) });
     const accounts = async (): Promise<string[]> => (await unpaidUnder(manifest)).map(({ account }) => account);
-    expect((await unpaidWork(blobSource(harness.blobs), runId, manifest)).rest).toBe("gone");
+    expect((await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).rest).toBe("gone");
     expect(await accounts()).toEqual([b.beneficiary, a.beneficiary]);
     const { receipts } = await document<{ receipts: string }>(first!.heads.at(-1)!.checkpointDigest);
     await harness.blobs.delete(asDigest(receipts));
@@ -355,7 +356,7 @@ it("work stays with the beneficiary that its receipts named, whomever the worker
   await until(() => harness.chain.heads.length === 3, "the second anchor");
   const { checkpoints } = await harness.client.checkpoints(runId);
   const digests = checkpoints.map(({ digest }) => asDigest(digest));
-  const work = await workOf(blobSource(harness.blobs), runId, digests);
+  const work = await workOf(blobSourceOf(harness.blobs), runId, digests);
   expect([...work.keys()].toSorted()).toEqual([a.beneficiary, b.beneficiary, moved.beneficiary].toSorted());
   expect(work.get(b.beneficiary)).toBe(128n);
   // The first payload of a was left out: it is in no checkpoint.

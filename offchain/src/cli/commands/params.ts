@@ -13,15 +13,11 @@ import {
 import { UserError } from "../../base/index.ts";
 import { type ChainConnection, connect } from "../../chain/index.ts";
 import {
-  coordinatorOption,
-  deploymentOption,
+  namedRunOptions,
   openLocalRun,
   openRemoteRun,
   requireNamedDeployment,
   requireRun,
-  rpcOption,
-  runOption,
-  stateOption,
   withChain,
   workOn,
 } from "../../run/index.ts";
@@ -74,13 +70,7 @@ function print(governed: Governed, output: Output): void {
 export const paramsCommand = defineCommand({
   name: "params",
   summary: "what the holders of a run govern: values in force and how far a vote may change them",
-  options: {
-    state: stateOption,
-    coordinator: coordinatorOption,
-    rpc: rpcOption,
-    run: runOption,
-    deployment: deploymentOption,
-  },
+  options: namedRunOptions,
   examples: [
     ["npx cotrain params", "the run of this directory, as its chain has it"],
     [

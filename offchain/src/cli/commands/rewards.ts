@@ -31,12 +31,9 @@ import {
   requireRun,
   withChain,
   workOn,
-  coordinatorOption,
-  deploymentOption,
+  namedRunOptions,
   maxFeeOption,
   passphraseFileOption,
-  rpcOption,
-  runOption,
   walletOption,
   namedWallet,
   openWallet,
@@ -55,15 +52,12 @@ import { restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
 /** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
 const placeOptions = {
+  ...namedRunOptions,
   state: text({
     value: "directory",
     description:
       "directory of the local state, or with --coordinator of the worker (default: .cotrain, .cotrain-worker)",
   }),
-  coordinator: coordinatorOption,
-  rpc: rpcOption,
-  run: runOption,
-  deployment: deploymentOption,
 };
 
 interface PlaceFlags {

@@ -11,11 +11,7 @@ import {
   openLocalRun,
   requireRun,
   withChain,
-  coordinatorOption,
-  deploymentOption,
-  rpcOption,
-  runOption,
-  stateOption,
+  namedRunOptions,
   blobSourceOf,
   openRemoteRun,
   readerOptions,
@@ -179,13 +175,7 @@ async function verifyModel(
 export const verifyCommand = defineCommand({
   name: "verify",
   summary: "walk the chain of checkpoints from the contracts alone, fetch, hash and recompute",
-  options: {
-    state: stateOption,
-    coordinator: coordinatorOption,
-    rpc: rpcOption,
-    run: runOption,
-    deployment: deploymentOption,
-  },
+  options: namedRunOptions,
   examples: [
     ["npx cotrain verify", "the run of this directory, from its chain and its blobs"],
     [

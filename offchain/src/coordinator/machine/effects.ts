@@ -101,22 +101,28 @@ export interface HeadAnchored extends Timed {
   readonly epochEnd: number;
 }
 
+/** The accounts of an epoch, and the statement about them that its validators are asked to sign. */
+export interface ComputedEpoch {
+  readonly manifest: Digest;
+  readonly rewards: Digest;
+  readonly attestation: WireStruct<"Attestation">;
+  readonly validators: readonly Address[];
+  readonly threshold: number;
+  /** The model's, seconds. It, and not the deadline alone, bounds how long signatures are waited for. */
+  readonly postingDelay: number;
+}
+
 export interface EpochComputed extends Timed {
   readonly type: "EpochComputed";
   readonly key: string;
   readonly epoch: number;
   /** Null when there is nothing to attest, since nobody has earned anything yet. */
-  readonly result: {
-    readonly manifest: Digest;
-    readonly rewards: Digest;
-    readonly attestation: WireStruct<"Attestation">;
-    readonly validators: readonly Address[];
-    readonly threshold: number;
-    /** The model's, seconds. It, and not the deadline alone, bounds how long signatures are waited for. */
-    readonly postingDelay: number;
-    /** How many verdicts had been accepted when it was computed; if there are more by now, it is computed again, once. */
-    readonly verdicts: number;
-  } | null;
+  readonly result:
+    | (ComputedEpoch & {
+        /** How many verdicts had been accepted when it was computed; if there are more by now, it is computed again, once. */
+        readonly verdicts: number;
+      })
+    | null;
 }
 
 /** A root is pending on-chain, whoever posted it. */

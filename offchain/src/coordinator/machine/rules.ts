@@ -2,7 +2,7 @@
  * What may enter the log. The single writer checks it against the state at that moment, since anything may have happened between
  * a request's arrival and its turn. Refused events leave no trace.
  */
-import type { Address } from "@cotrain/sdk/protocol";
+import type { Address, WireStruct } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
 import type {
@@ -182,13 +182,16 @@ function fragmentRefusal(state: RunState, event: Omit<FragmentAccepted, "at">): 
   return null;
 }
 
+/** Where the work of a receipt belongs. */
+export const placeOf = ({ worker, round, assignmentId, attempt }: WireStruct<"Receipt">): Place => ({
+  worker,
+  round: Number(round),
+  assignmentId: Number(assignmentId),
+  attempt,
+});
+
 function receiptRefusal(state: RunState, { receipt, header }: Omit<ReceiptAccepted, "at">): Refusal | null {
-  const refusal = workRefusal(state, {
-    worker: receipt.worker,
-    round: Number(receipt.round),
-    assignmentId: Number(receipt.assignmentId),
-    attempt: receipt.attempt,
-  });
+  const refusal = workRefusal(state, placeOf(receipt));
   if (refusal) return refusal;
   const uploads = state.current?.work[receipt.worker]?.uploads ?? {};
   for (const { index, digest } of header.fragments) {

@@ -20,7 +20,7 @@ import type {
 
 import type { DataLedger } from "../../data/index.ts";
 import type { GatePass } from "../../diloco/index.ts";
-import type { Anchor, PendingEffect } from "./effects.ts";
+import type { Anchor, ComputedEpoch, PendingEffect } from "./effects.ts";
 
 /** What never changes in a run's life. */
 export interface RunFacts {
@@ -195,15 +195,7 @@ export interface EpochRecord {
   readonly pass: number;
   readonly state: EpochState;
   /** Null while computing, and for a root that somebody else posted and whose documents are not here. */
-  readonly computed: {
-    readonly manifest: Digest;
-    readonly rewards: Digest;
-    readonly attestation: WireStruct<"Attestation">;
-    readonly validators: readonly Address[];
-    readonly threshold: number;
-    /** Seconds. */
-    readonly postingDelay: number;
-  } | null;
+  readonly computed: ComputedEpoch | null;
   readonly root: Hex | null;
   readonly signatures: readonly { readonly validator: Address; readonly signature: Hex }[];
   readonly transaction: Hex | null;

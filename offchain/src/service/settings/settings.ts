@@ -117,31 +117,26 @@ export function parsePort(text: string): number | undefined {
 export const text = <const I extends OptionInit<string>>(init: I) =>
   option<string, I>(Type.String({ minLength: 1 }), "a text that is not empty", (value) => value || undefined, init);
 
+/** Numbers of one form. */
+const numeric =
+  (form: RegExp, noun: string, schema: (bounds: { minimum: number; maximum: number }) => TSchema) =>
+  <const I extends OptionInit<number>>(minimum: number, maximum: number, init: I) =>
+    option<number, I>(
+      schema({ minimum, maximum }),
+      `${noun} from ${minimum} to ${maximum}`,
+      (value) => {
+        const number = form.test(value) ? Number(value) : Number.NaN;
+        return number >= minimum && number <= maximum ? number : undefined;
+      },
+      init,
+      { value: "number" },
+    );
+
 /** An integer within bounds, both included. */
-export const integer = <const I extends OptionInit<number>>(minimum: number, maximum: number, init: I) =>
-  option<number, I>(
-    Type.Integer({ minimum, maximum }),
-    `an integer from ${minimum} to ${maximum}`,
-    (value) => {
-      const number = /^-?\d+$/.test(value) ? Number(value) : Number.NaN;
-      return number >= minimum && number <= maximum ? number : undefined;
-    },
-    init,
-    { value: "number" },
-  );
+export const integer = numeric(/^-?\d+$/, "an integer", Type.Integer);
 
 /** A number within bounds, both included. */
-export const real = <const I extends OptionInit<number>>(minimum: number, maximum: number, init: I) =>
-  option<number, I>(
-    Type.Number({ minimum, maximum }),
-    `a number from ${minimum} to ${maximum}`,
-    (value) => {
-      const number = /^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i.test(value) ? Number(value) : Number.NaN;
-      return number >= minimum && number <= maximum ? number : undefined;
-    },
-    init,
-    { value: "number" },
-  );
+export const real = numeric(/^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i, "a number", Type.Number);
 
 /** Yes or no. A flag without a value means yes. */
 export const toggle = <const I extends OptionInit<boolean>>(init: I) =>

@@ -7,7 +7,7 @@ import { type ByteChunks, createSha256, sha256Bytes } from "../../base/index.ts"
 import { writeError } from "../../base/node/index.ts";
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { blobCorrupted, blobTooLarge } from "../errors.ts";
-import { checkDigest, checkLength } from "../expected.ts";
+import { arrivalOf, checkDigest } from "../expected.ts";
 import { BlobDirectory } from "./blobDirectory.ts";
 
 const CHUNK_BYTES = 256 << 10;
@@ -51,26 +51,18 @@ export async function openFileStore(root: string): Promise<BlobStore> {
 }
 
 async function put(files: BlobDirectory, data: Uint8Array | ByteChunks, expected: Expected): Promise<Stored> {
-  if (data instanceof Uint8Array) checkLength(data.length, expected, true);
+  const arrival = arrivalOf(data, expected);
   const path = files.temporaryPath();
   try {
-    const hash = createSha256();
-    let bytes = 0;
     {
       await using file = await open(path, "wx");
-      for await (const chunk of data instanceof Uint8Array ? [data] : data) {
-        bytes += chunk.length;
-        checkLength(bytes, expected, false);
-        hash.update(chunk);
-        await file.writeFile(chunk);
-      }
-      checkLength(bytes, expected, true);
+      for await (const chunk of arrival.chunks()) await file.writeFile(chunk);
       await file.sync();
     }
-    const digest = hash.digest();
+    const digest = arrival.digest();
     checkDigest(digest, expected);
     await files.settle(path, digest);
-    return { digest, bytes };
+    return { digest, bytes: arrival.bytes };
   } catch (error) {
     await rm(path, { force: true }).catch(() => undefined);
     throw writeError(files.root, error);

@@ -6,10 +6,10 @@ import { join } from "node:path";
 
 import type { Digest } from "@cotrain/sdk/protocol";
 
-import { type ByteChunks, createSha256 } from "../../base/index.ts";
+import type { ByteChunks } from "../../base/index.ts";
 import { writeError } from "../../base/node/index.ts";
 import type { Expected } from "../blobStore.ts";
-import { checkLength } from "../expected.ts";
+import { arrivalOf } from "../expected.ts";
 
 /** What is longer goes through a file. */
 const IN_MEMORY = 4 << 20;
@@ -55,14 +55,12 @@ export async function receive(
   expected: Expected,
   directory = tmpdir(),
 ): Promise<Received> {
-  if (data instanceof Uint8Array) checkLength(data.length, expected, true);
-  const hash = createSha256();
+  const arrival = arrivalOf(data, expected);
   // An array is in memory already, and can be read again.
   const inMemory = data instanceof Uint8Array || Array.isArray(data);
   const chunks: Uint8Array[] = [];
   await using opened = new AsyncDisposableStack();
   let file: FileHandle | undefined;
-  let bytes = 0;
   const write = async (chunk: Uint8Array): Promise<void> => {
     try {
       if (file === undefined) {
@@ -79,19 +77,16 @@ export async function receive(
       throw writeError(directory, error);
     }
   };
-  for await (const chunk of data instanceof Uint8Array ? [data] : data) {
-    bytes += chunk.length;
-    checkLength(bytes, expected, false);
-    hash.update(chunk);
-    if (inMemory || bytes <= IN_MEMORY) chunks.push(chunk);
+  for await (const chunk of arrival.chunks()) {
+    if (inMemory || arrival.bytes <= IN_MEMORY) chunks.push(chunk);
     else await write(chunk);
   }
-  checkLength(bytes, expected, true);
   const [only = new Uint8Array(0), ...more] = chunks;
   const spooled = file;
+  const { bytes } = arrival;
   const resources = opened.move();
   return {
-    digest: hash.digest(),
+    digest: arrival.digest(),
     bytes,
     content: () => (spooled ? fileContent(spooled, bytes) : more.length === 0 ? only : chunksOf(chunks)),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
