@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { asModelId, canonicalJson, type Digest } from "@cotrain/sdk/protocol";
+import { asModelId, type Digest } from "@cotrain/sdk/protocol";
 
 import { writeFileDurable } from "../../offchain/src/base/node/index.ts";
 import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpoint.ts";
@@ -14,7 +14,7 @@ import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../offchain/src/engine/runtime/node/cpu.ts";
 import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
 import { devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
-import { bundleModel, exportModel } from "../../offchain/src/storage/index.ts";
+import { bundleModel, exportModel, putDocument } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
 import { runId, type ServedRun } from "../offchain/validator/servedRun.ts";
 import { trainerOn, type TrainerInput } from "../../offchain/src/worker/index.ts";
@@ -26,7 +26,7 @@ export const MEMORY = 4 * 2 ** 30;
 async function buildOf({ store, material }: ServedRun, program: Uint8Array): Promise<Digest> {
   const { digest: graph } = await store.put(program);
   const build = { ...material.build, graphs: { step: graph, eval: graph, logits: graph } };
-  return (await store.put(new TextEncoder().encode(canonicalJson(build)))).digest;
+  return putDocument(store, build);
 }
 
 const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;

@@ -12,7 +12,6 @@ import {
   asModelId,
   asRunId,
   type Assignment,
-  canonicalJson,
   type CheckpointManifest,
   codecCode,
   type ContractAddresses,
@@ -57,7 +56,7 @@ import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { deploy, profileFor } from "../../../deploy/deployment.ts";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
-import { type BlobSource } from "../../../offchain/src/run/index.ts";
+import { type BlobSource, blobSourceOf } from "../../../offchain/src/run/index.ts";
 import {
   codecOf,
   encodePayload,
@@ -76,6 +75,7 @@ import {
   type BlobStore,
   type FragmentState,
   type CheckpointFacts,
+  putDocument,
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
@@ -133,8 +133,6 @@ export interface World {
   readonly definition: Definition;
   readonly publisher: Publisher;
 }
-
-export const blobsOf = (store: BlobStore): BlobSource => ({ blob: (_run, digest, limit) => store.get(digest, limit) });
 
 /** Who runs it and where: what makes ids and signatures. */
 export interface Place {
@@ -201,9 +199,6 @@ const data: DataManifest = {
 };
 const rules: ScreeningRules = { ...defaultScreening, auditOneIn: 2 };
 
-const put = async (store: BlobStore, document: unknown): Promise<Digest> =>
-  (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
-
 /**
  * What stands for the held-out loss of a program in these tests, micro-bits per byte: it depends on all parameters and on the
  * sample, and training does not raise it.
@@ -234,7 +229,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     version: 1,
     model: { kind: "test" },
     tokenizer: digestOfJson("tokenizer"),
-    data: await put(store, data),
+    data: await putDocument(store, data),
     innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 },
     schedule: { kind: "warmup-constant", warmupSteps: 10, freshWarmupSteps: 10 },
     sequence,
@@ -244,7 +239,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
   };
   const build: Build = {
     version: 1,
-    definition: await put(store, definition),
+    definition: await putDocument(store, definition),
     graphs: { step: digestOfJson("step"), eval: digestOfJson("eval"), logits: digestOfJson("logits") },
     microBatch: batch,
     precision: "fp32",
@@ -253,7 +248,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     conformance: digestOfJson("conformance"),
   };
   return {
-    build: await put(store, build),
+    build: await putDocument(store, build),
     definition,
     states,
     digest: checkpoint.digest,
@@ -425,7 +420,7 @@ export function createPublisher(
           baseDigest: current.digest,
           commitment: digestOfJson("commitment"),
           leaves: commitmentLeaves(steps),
-          payloadDigest: await put(store, header),
+          payloadDigest: await putDocument(store, header),
         };
         const receiptHash = hashReceipt(receipt);
         const ack: Ack = {
@@ -506,8 +501,8 @@ export function createPublisher(
         tokens: tokensTrained.toString(),
         paramsVersion,
         parent: current.digest,
-        receipts: await put(store, file),
-        screening: await put(store, screening),
+        receipts: await putDocument(store, file),
+        screening: await putDocument(store, screening),
       };
       const checkpoint = await writeCheckpoint(store, table, states, options.forgeManifest?.(facts) ?? facts);
       current = { digest: checkpoint.digest, round: round + 1, states, manifest: checkpoint.manifest };
@@ -588,7 +583,7 @@ export async function createWorld(url: string, directory: string): Promise<World
     runId,
     client,
     store,
-    blobs: blobsOf(store),
+    blobs: blobSourceOf(store),
     definition: initial.definition,
     publisher,
   };

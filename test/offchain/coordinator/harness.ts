@@ -9,7 +9,6 @@ import {
   type Assignment,
   asDigest,
   type Attestation,
-  canonicalJson,
   commitmentLeaves,
   type CoordinatorClient,
   createCoordinatorClient,
@@ -63,7 +62,12 @@ import {
   openDatabase,
   silentLogger,
 } from "../../../offchain/src/service/index.ts";
-import { type BlobStore, type FragmentState, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
+import {
+  type BlobStore,
+  type FragmentState,
+  putDocument,
+  writeCheckpoint,
+} from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "../contracts.ts";
 import { createFakeChain, type FakeChain } from "./fakeChain.ts";
@@ -206,8 +210,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const directory = await mkdtemp(join(options.parent ?? tmpdir(), "cotrain-coordinator-"));
   const clock = createManualClock(START);
   const blobs = await openBlobStore(join(directory, "blobs"));
-  const publish = async (document: unknown): Promise<Digest> =>
-    (await blobs.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+  const publish = (document: unknown): Promise<Digest> => putDocument(blobs, document);
   const initial: FragmentState[] = ELEMENTS.map((elements) => ({
     params: Float32Array.from({ length: elements }, (_, i) => initialValue(i)),
     outer: new Float32Array(elements),

@@ -7,7 +7,6 @@ import {
   type Address,
   asDigest,
   asHead,
-  canonicalJson,
   type CheckpointManifest,
   type Digest,
   digestOfJson,
@@ -21,6 +20,7 @@ import {
 import { afterEach, describe, expect, it } from "vitest";
 
 import { blobSourceOf, type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
+import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
 import { restoreRewards } from "../../../offchain/src/coordinator/rewards.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
@@ -59,7 +59,7 @@ async function settledDocuments() {
   const { manifest } = harness.run.driver.state.epochs.at(-1)!.computed!;
   const document = async <T>(digest: string): Promise<T> =>
     JSON.parse(new TextDecoder().decode(await blobs.get(asDigest(digest)))) as T;
-  const publish = async (value: unknown) => (await blobs.put(new TextEncoder().encode(canonicalJson(value)))).digest;
+  const publish = (value: unknown) => putDocument(blobs, value);
   const epoch = await document<EpochManifest>(manifest);
   return { manifest, epoch, inputs: await document<EpochInputs>(epoch.inputs), document, publish };
 }

@@ -23,6 +23,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ChainReader, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
+  blobSourceOf,
   createHeadDocumentsCache,
   createRecordReader,
   DocumentError,
@@ -35,7 +36,6 @@ import { BlobError, FormatError, parseManifest } from "../../../offchain/src/sto
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "./ledger.ts";
 import {
-  blobsOf,
   createInitial,
   createPublisher,
   fragments,
@@ -98,7 +98,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const read = (of: PostedHead = head, before: PostedHead | undefined = parent) =>
-  readHeadDocuments(reader, blobsOf(publisher.store), of, before);
+  readHeadDocuments(reader, blobSourceOf(publisher.store), of, before);
 
 const failing =
   (error: CotrainError): BlobSource["blob"] =>
@@ -116,7 +116,7 @@ describe("the documents of a head", () => {
   it("is found where an RPC left out when who acknowledged the work was the run's poster", async () => {
     const mine = asAddress(poster.address);
     const told = { ...reader, postersOf: async (_run, wanted) => (wanted === mine ? [mine] : []) } as ChainReader;
-    const { leaves } = await readHeadDocuments(told, blobsOf(publisher.store), head, parent);
+    const { leaves } = await readHeadDocuments(told, blobSourceOf(publisher.store), head, parent);
     expect(leaves).toHaveLength(3);
   });
 
@@ -129,7 +129,7 @@ describe("the documents of a head", () => {
   });
 
   it("is refused, not waited for, when a document is there and is none", async () => {
-    const blobs = blobsOf(publisher.store);
+    const blobs = blobSourceOf(publisher.store);
     const { receipts } = (await read()).manifest;
     const texts = ["[]", "{", JSON.stringify({ ...file, more: 1 }), JSON.stringify({ ...file, receipts: [{}] })];
     for (const text of texts)
@@ -190,7 +190,7 @@ async function played(options: RoundOptions, ...earlier: RoundOptions[]): Return
   const { fields } = await own.round(options);
   return readHeadDocuments(
     reader,
-    blobsOf(store),
+    blobSourceOf(store),
     { ...head, ...fields },
     { ...parent, round: before.round, checkpointDigest: before.digest },
   );
@@ -213,7 +213,7 @@ const rules = () => ({
   definition: initial.definition,
   params,
   before: initial.manifest,
-  documents: runDocuments(reader, blobsOf(publisher.store), runId),
+  documents: runDocuments(reader, blobSourceOf(publisher.store), runId),
 });
 
 describe("a receipt", () => {
@@ -390,7 +390,7 @@ describe("an assignment", () => {
 });
 
 it("a build that was not admitted, or not to be had, may be next time", async () => {
-  const blobs = blobsOf(publisher.store);
+  const blobs = blobSourceOf(publisher.store);
   const { build: digest } = initial;
   const answers: BlobSource["blob"][] = [
     (...asked) => blobs.blob(...asked),
@@ -425,7 +425,12 @@ describe("the manifest of a head", () => {
 
   it("is refused of a first checkpoint whose head names receipts", async () => {
     await expect(
-      readHeadDocuments(reader, blobsOf(publisher.store), { ...parent, receiptsRoot: head.receiptsRoot }, undefined),
+      readHeadDocuments(
+        reader,
+        blobSourceOf(publisher.store),
+        { ...parent, receiptsRoot: head.receiptsRoot },
+        undefined,
+      ),
     ).rejects.toMatchObject({ message: expect.stringContaining("the first checkpoint has receipts") });
   });
 
@@ -439,7 +444,7 @@ describe("the manifest of a head", () => {
     const manifest = { ...parseManifest(await store.get(initial.digest)), ...change };
     const { digest } = await store.put(new TextEncoder().encode(canonicalJson(manifest)));
     const first = { ...parent, checkpointDigest: digest };
-    await expect(readHeadDocuments(reader, blobsOf(store), first, undefined)).rejects.toMatchObject({
+    await expect(readHeadDocuments(reader, blobSourceOf(store), first, undefined)).rejects.toMatchObject({
       code: "DOCUMENT_MANIFEST",
       message: expect.stringContaining(words),
     });
@@ -483,7 +488,9 @@ describe("what was read of a head", () => {
   let isThere: boolean;
   const blobs: BlobSource = {
     blob: (...asked) => {
-      const source = isThere ? blobsOf(publisher.store) : { blob: failing(new BlobError("BLOB_MISSING", "Gone.")) };
+      const source = isThere
+        ? blobSourceOf(publisher.store)
+        : { blob: failing(new BlobError("BLOB_MISSING", "Gone.")) };
       return source.blob(...asked);
     },
   };
@@ -536,7 +543,7 @@ const inTurn = async (heads: readonly PostedHead[], capacity?: number): Promise<
   const found: string[] = [];
   for (const [i, each] of heads.entries())
     found.push(
-      await cache.read(blobsOf(publisher.store), each, heads[i - 1]).then(
+      await cache.read(blobSourceOf(publisher.store), each, heads[i - 1]).then(
         () => "holds",
         (error: DocumentError) => error.message,
       ),
@@ -569,7 +576,7 @@ describe("data that an earlier round of the run was trained on", () => {
       [second!, first],
       [other!, zero],
     ] as const)
-      await expect(cache.read(blobsOf(publisher.store), each, before)).resolves.toBeDefined();
+      await expect(cache.read(blobSourceOf(publisher.store), each, before)).resolves.toBeDefined();
   });
 
   it("is found by who walks the chain", async () => {
@@ -581,7 +588,7 @@ describe("data that an earlier round of the run was trained on", () => {
       rootsOf: async () => [],
     } as unknown as ChainReader;
     const found: boolean[] = [];
-    for await (const { problems } of verifyRun({ reader: chain, blobs: blobsOf(publisher.store) }, runId))
+    for await (const { problems } of verifyRun({ reader: chain, blobs: blobSourceOf(publisher.store) }, runId))
       found.push(problems.some((problem) => problem.includes("data that an earlier round had")));
     expect(found).toEqual([false, false, false, true, false]);
   });

@@ -20,14 +20,13 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { PostedHead } from "../../../offchain/src/chain/index.ts";
-import type { BlobSource, HeadDocuments } from "../../../offchain/src/run/index.ts";
+import { type BlobSource, blobSourceOf, type HeadDocuments } from "../../../offchain/src/run/index.ts";
 import { BlobError, type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../run/ledger.ts";
 import { headOf, runId } from "./heads.ts";
 import {
-  blobsOf,
   createInitial,
   createPublisher,
   fragments,
@@ -70,7 +69,7 @@ async function played(name: string, ...rounds: RoundOptions[]): Promise<Played> 
 /** What is found of it, whichever fragment is drawn. */
 const findingsOf = ({ blobs, input: of }: Played): Promise<AggregateFinding[]> =>
   Promise.all(
-    Array.from({ length: fragments }, (_, drawn) => checkAggregate(blobsOf(blobs), { ...of, fragment: drawn })),
+    Array.from({ length: fragments }, (_, drawn) => checkAggregate(blobSourceOf(blobs), { ...of, fragment: drawn })),
   );
 const inEvery = (finding: Partial<AggregateFinding>): unknown[] =>
   Array.from({ length: fragments }, () => expect.objectContaining(finding));
@@ -89,7 +88,10 @@ async function withHeader(change: (header: PayloadHeader) => PayloadHeader): Pro
   const header = change(JSON.parse(new TextDecoder().decode(bytes)) as PayloadHeader);
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(header)));
   const receipts = [{ ...first!, receipt: { ...first!.receipt, payloadDigest: digest } }, ...others];
-  return checkAggregate(blobsOf(store), { ...input, documents: { ...input.documents, file: { ...file, receipts } } });
+  return checkAggregate(blobSourceOf(store), {
+    ...input,
+    documents: { ...input.documents, file: { ...file, receipts } },
+  });
 }
 /** Changes one fragment's entry. */
 const entry =
@@ -107,7 +109,7 @@ async function withScreening(change: (file: ScreeningFile) => void): Promise<Agg
   change(file);
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
   const documents = { ...input.documents, manifest: { ...manifest, screening: digest } };
-  return checkAggregate(blobsOf(store), { ...input, documents });
+  return checkAggregate(blobSourceOf(store), { ...input, documents });
 }
 const partOf = (file: ScreeningFile, worker = 0) => file.workers[worker]!.fragments[fragment]!;
 const forged = (sketch: string): string => (sketch.startsWith("A") ? "B" : "A") + sketch.slice(1);
@@ -115,7 +117,7 @@ const forged = (sketch: string): string => (sketch.startsWith("A") ? "B" : "A") 
 describe("a recomputed aggregate", () => {
   it("holds where every payload was made for it", async () => {
     for (const drawn of Array.from({ length: fragments }, (_, i) => i)) {
-      expect(await checkAggregate(blobsOf(store), { ...input, fragment: drawn })).toMatchObject({ holds: true });
+      expect(await checkAggregate(blobSourceOf(store), { ...input, fragment: drawn })).toMatchObject({ holds: true });
     }
     expect(await withHeader((header) => header)).toMatchObject({ holds: true, reason: "" });
   });
@@ -176,7 +178,9 @@ describe("a recomputed aggregate", () => {
     const { digest: build } = await put({ ...own, definition: digestOfJson("another definition") });
     const { digest: screening } = await put({ ...file, gate: { ...file.gate, build } });
     const documents = { ...input.documents, manifest: { ...manifest, screening } };
-    expect(await checkAggregate(blobsOf(store), { ...input, documents, admitted: async () => true })).toMatchObject({
+    expect(
+      await checkAggregate(blobSourceOf(store), { ...input, documents, admitted: async () => true }),
+    ).toMatchObject({
       holds: false,
       reason: expect.stringContaining("is of another definition"),
     });
@@ -207,7 +211,7 @@ describe("a recomputed aggregate", () => {
       ...of("sent"),
       forgeScreening: ({ theta }) => void (theta[(fragment + 1) % fragments]! += 1),
     });
-    expect(await checkAggregate(blobsOf(elsewhere.blobs), elsewhere.input)).toMatchObject({
+    expect(await checkAggregate(blobSourceOf(elsewhere.blobs), elsewhere.input)).toMatchObject({
       holds: false,
       reason: expect.stringContaining("another norm"),
     });
@@ -215,13 +219,13 @@ describe("a recomputed aggregate", () => {
 
   it("does not hold without a record", async () => {
     const documents = { ...input.documents, manifest: { ...input.documents.manifest, screening: null } };
-    expect(await checkAggregate(blobsOf(store), { ...input, documents })).toMatchObject({ holds: false });
+    expect(await checkAggregate(blobSourceOf(store), { ...input, documents })).toMatchObject({ holds: false });
   });
 
   it("of nobody's work has a record like any other", async () => {
     const nobody = { workers: [] };
     const honest = await played("nobody", {}, nobody);
-    expect(await checkAggregate(blobsOf(honest.blobs), honest.input)).toMatchObject({ holds: true, reason: "" });
+    expect(await checkAggregate(blobSourceOf(honest.blobs), honest.input)).toMatchObject({ holds: true, reason: "" });
     const forgeries: [(file: ScreeningFile) => void, string][] = [
       [(file) => void (file.medians = file.medians.map(() => 0x3727c5ac)), "medians"],
       [(file) => void (file.theta[fragment]! += 1), "another norm"],
@@ -230,7 +234,7 @@ describe("a recomputed aggregate", () => {
     ];
     for (const [i, [change, reason]] of forgeries.entries()) {
       const forged = await played(`nobody-${i}`, {}, { ...nobody, forgeScreening: change });
-      expect(await checkAggregate(blobsOf(forged.blobs), forged.input)).toMatchObject({
+      expect(await checkAggregate(blobSourceOf(forged.blobs), forged.input)).toMatchObject({
         holds: false,
         reason: expect.stringContaining(reason),
       });
@@ -239,7 +243,7 @@ describe("a recomputed aggregate", () => {
 
   it("is judged by the records of all heads of the chain before it", async () => {
     const { blobs, input: of } = await played("history", {}, {}, {});
-    expect(await checkAggregate(blobsOf(blobs), of)).toMatchObject({ holds: true });
+    expect(await checkAggregate(blobSourceOf(blobs), of)).toMatchObject({ holds: true });
     const [zero, first, second] = of.before as [PostedHead, PostedHead, PostedHead];
     const bytes = await blobs.get(first.checkpointDigest);
     const manifest = parseManifest(bytes);
@@ -248,7 +252,7 @@ describe("a recomputed aggregate", () => {
     for (const change of [{ screening: null }, { screening }]) {
       const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson({ ...manifest, ...change })));
       const before = [zero, { ...first, checkpointDigest: digest }, second];
-      expect(await checkAggregate(blobsOf(blobs), { ...of, before })).toMatchObject({
+      expect(await checkAggregate(blobSourceOf(blobs), { ...of, before })).toMatchObject({
         holds: false,
         reason: expect.stringContaining("Checkpoint 1 names no screening of its round"),
       });
@@ -267,7 +271,7 @@ describe("a recomputed aggregate", () => {
     const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...manifest, fragments: grown })));
     const limits: number[] = [];
     const source: BlobSource = {
-      blob: async (run, asked, limit) => (limits.push(limit), blobsOf(store).blob(run, asked, limit)),
+      blob: async (run, asked, limit) => (limits.push(limit), blobSourceOf(store).blob(run, asked, limit)),
     };
     const parent = { ...input.parent, checkpointDigest: digest };
     expect(await checkAggregate(source, { ...input, parent })).toMatchObject({
@@ -308,7 +312,7 @@ describe("a payload that is recorded as unreadable", () => {
       outcome: ofVictim(outcome),
       forgeOutcome: ofVictim(said),
     });
-    expect(await checkAggregate(blobsOf(blobs), of)).toMatchObject({
+    expect(await checkAggregate(blobSourceOf(blobs), of)).toMatchObject({
       holds: false,
       reason: expect.stringContaining(`; it is ${is}.`),
     });
@@ -322,10 +326,12 @@ describe("a payload that is recorded as unreadable", () => {
     ) as PayloadHeader;
     const digest = asDigest(header.fragments[UNREADABLE]!.digest);
     await forged.blobs.delete(digest);
-    await expect(checkAggregate(blobsOf(forged.blobs), forged.input)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+    await expect(checkAggregate(blobSourceOf(forged.blobs), forged.input)).rejects.toMatchObject({
+      code: "BLOB_MISSING",
+    });
 
     const missing = await played("away", { forgeOutcome: ofVictim(payloadMissing) });
-    const source = blobsOf(missing.blobs);
+    const source = blobSourceOf(missing.blobs);
     const away: BlobSource = {
       blob: async (run, asked, limit) => {
         if (asked === digest) throw new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
@@ -345,7 +351,7 @@ describe("a payload that is recorded as unreadable", () => {
     const payload = asDigest(receipt.payloadDigest);
     const { fragments: parts } = JSON.parse(new TextDecoder().decode(await blobs.get(payload))) as PayloadHeader;
     const long = index === undefined ? payload : parts[index]!.digest;
-    const source = blobsOf(blobs);
+    const source = blobSourceOf(blobs);
     let code = "";
     const lying: BlobSource = {
       blob: async (run, asked, limit) => {
@@ -364,7 +370,7 @@ describe("a payload that is recorded as unreadable", () => {
     const { fragments: parts } = JSON.parse(
       new TextDecoder().decode(await blobs.get(asDigest(receipt.payloadDigest))),
     ) as PayloadHeader;
-    const source = blobsOf(blobs);
+    const source = blobSourceOf(blobs);
     const bounded: BlobSource = {
       blob: async (run, asked, limit) => {
         if (asked === parts[UNREADABLE]!.digest) throw new BlobError("BLOB_TOO_LARGE", "It is larger than allowed.");
@@ -388,7 +394,7 @@ describe("a payload that is recorded as unreadable", () => {
       change(file);
       const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson(file)));
       const documents = { ...of.documents, manifest: { ...of.documents.manifest, screening: digest } };
-      expect(await checkAggregate(blobsOf(blobs), { ...of, documents })).toMatchObject({
+      expect(await checkAggregate(blobSourceOf(blobs), { ...of, documents })).toMatchObject({
         holds: false,
         reason: expect.stringContaining(reason),
       });

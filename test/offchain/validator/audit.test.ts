@@ -12,13 +12,13 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { blobSourceOf } from "../../../offchain/src/run/index.ts";
 import { type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../run/ledger.ts";
 import { headOf, runId } from "./heads.ts";
 import {
-  blobsOf,
   conformance,
   createInitial,
   createPublisher,
@@ -72,7 +72,7 @@ async function audited(
   let asked = 0;
   const finding = await auditGate(
     {
-      blobs: blobsOf(store),
+      blobs: blobSourceOf(store),
       measure: async (parameters, { sequences }) => measure(parameters, sequences),
       conformance: async () => ((asked += 1), options.conformance ?? conformance),
     },
@@ -167,7 +167,7 @@ describe("an audit of a loss gate", () => {
 
   it("has no finding where a shard is not to be had", async () => {
     const gone = input.documents.manifest.fragments[2]!.digest;
-    const blobs = blobsOf(store);
+    const blobs = blobSourceOf(store);
     const found = auditGate(
       {
         blobs: {

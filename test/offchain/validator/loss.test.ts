@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { canonicalJson, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
+import { type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createManualClock } from "../../../offchain/src/base/index.ts";
@@ -15,7 +15,12 @@ import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import { type BlobStore, type FragmentState, readCheckpoint } from "../../../offchain/src/storage/index.ts";
+import {
+  type BlobStore,
+  type FragmentState,
+  putDocument,
+  readCheckpoint,
+} from "../../../offchain/src/storage/index.ts";
 import { createLossMeter, type LossMeter, restAfter, sampleOf } from "../../../offchain/src/validator/index.ts";
 import { runId, serveRun, type ServedRun } from "./servedRun.ts";
 
@@ -152,8 +157,7 @@ describe("held-out loss", () => {
 
   it("is not measured on data of which the manifest counts more than its shards hold", async () => {
     const { data, definition, build } = material;
-    const publish = async (document: unknown) =>
-      (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
+    const publish = (document: unknown) => putDocument(store, document);
     const heldOut = { ...data.heldOut, tokens: data.heldOut.tokens + 1_000 };
     const other = { ...definition, data: await publish({ ...data, heldOut }) };
     const otherDigest = await publish(other);

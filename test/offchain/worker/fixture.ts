@@ -1,7 +1,6 @@
 /** Runs to work on in tests: one without any engine, whose trainer is plain arithmetic, and one that the engine trains. */
 import {
   defaultScreening,
-  canonicalJson,
   type ContractAddresses,
   type RunContracts,
   type DataManifest,
@@ -30,7 +29,7 @@ import {
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
-import type { BlobStore, FragmentState } from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, type FragmentState, putDocument } from "../../../offchain/src/storage/index.ts";
 import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
 
@@ -65,9 +64,6 @@ const params: WireRunParams = {
   aggregatorBps: 0,
 };
 
-const publish = async (store: BlobStore, document: unknown): Promise<Digest> =>
-  (await store.put(new TextEncoder().encode(canonicalJson(document)))).digest;
-
 /** What a fixture is made of beyond what all have in common. */
 interface RunParts {
   readonly model: Definition["model"];
@@ -86,7 +82,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
     version: 1,
     model: parts.model,
     tokenizer: parts.data.tokenizer,
-    data: await publish(store, parts.data),
+    data: await putDocument(store, parts.data),
     innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
     schedule: { kind: "warmup-constant", warmupSteps: 4, freshWarmupSteps: 2 },
     sequence: parts.sequence,
@@ -94,7 +90,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
     initialParameters: digestOfJson(parts.initial.map((state) => sha256Bytes(bytesOf(state.params)))),
     screening: defaultScreening,
   };
-  const definitionDigest = await publish(store, definition);
+  const definitionDigest = await putDocument(store, definition);
   const put = async (bytes: Uint8Array): Promise<Digest> => (await store.put(bytes)).digest;
   const build: Build = {
     version: 1,
@@ -120,7 +116,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
     definition,
     definitionDigest,
     build,
-    buildDigest: await publish(store, build),
+    buildDigest: await putDocument(store, build),
     initial: parts.initial,
   };
 }
