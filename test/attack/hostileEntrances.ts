@@ -16,6 +16,7 @@ import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
 import { devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
 import { bundleModel, exportModel, putDocument } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
+import { contracts } from "../offchain/contracts.ts";
 import { runId, type ServedRun } from "../offchain/validator/servedRun.ts";
 import { trainerOn, type TrainerInput } from "../../offchain/src/worker/index.ts";
 
@@ -29,21 +30,12 @@ async function buildOf({ store, material }: ServedRun, program: Uint8Array): Pro
   return putDocument(store, build);
 }
 
-const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
-
 /** A CAR of the model with these bytes as its programs, read by `cotrain checkpoint import` into an empty directory. */
 async function importing(world: ServedRun, program: Uint8Array): Promise<void> {
   const { store, checkpoint, directory } = world;
   const model = await bundleModel(store, {
     chainId: 31_337,
-    contracts: {
-      modelRegistry: address("1"),
-      runRegistry: address("2"),
-      checkpointRegistry: address("3"),
-      validatorSet: address("4"),
-      emission: address("5"),
-      computeRewards: address("6"),
-    },
+    contracts,
     modelId: asModelId(`0x${"78".repeat(32)}`),
     runId,
     checkpoint,

@@ -10,6 +10,7 @@ import { createManualClock, printable, printableJson } from "../../offchain/src/
 import { createOutput, printableInColour } from "../../offchain/src/cli/output.ts";
 import { openDisplay, type Terminal } from "../../offchain/src/cli/up/display.ts";
 import { createLogger } from "../../offchain/src/service/index.ts";
+import { contracts, modelContracts } from "../offchain/contracts.ts";
 import { cotrainHere } from "../offchain/cli/support.ts";
 
 /** Directions of text (embeddings, overrides, isolates, marks), and what has no shape: zero widths, a filler, a tag. */
@@ -27,17 +28,7 @@ const view = {
   runId: hash("b1"),
   modelId: hash("b2"),
   chainId: 31_337,
-  contracts: {
-    modelRegistry: address("a1"),
-    runRegistry: address("a2"),
-    checkpointRegistry: address("a3"),
-    validatorSet: address("a4"),
-    emission: address("a5"),
-    computeRewards: address("a6"),
-    shares: address("a7"),
-    governor: address("a8"),
-    timelock: address("a9"),
-  },
+  contracts: { ...contracts, ...modelContracts },
   rpcUrl: `http://x/${HOSTILE}`,
   deployment: { profile: "local", blocks: {} },
   definition: hash("d1"),

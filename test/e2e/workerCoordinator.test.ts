@@ -23,6 +23,7 @@ import {
   openDatabase,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
+import { checkpointZero } from "../../offchain/src/run/index.ts";
 import { type BlobStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { type WorkerEvent } from "../../offchain/src/worker/index.ts";
@@ -45,16 +46,7 @@ beforeEach(async () => {
   blobs = await openBlobStore(join(directory, "blobs"));
   fixture = await publishEngineRun(blobs, "0.1m");
   const { runId, definition } = fixture;
-  const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, {
-    runId,
-    round: 0,
-    step: 0,
-    tokens: "0",
-    paramsVersion: 1,
-    parent: null,
-    receipts: null,
-    screening: null,
-  });
+  const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, checkpointZero(runId));
   chain = createFakeChain({
     clock: { ...systemClock, advance: () => Promise.resolve(), step: () => undefined, sleepers: 0 },
     runId,

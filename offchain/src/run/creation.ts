@@ -44,7 +44,7 @@ import {
   tensorSpecs,
 } from "../engine/index.ts";
 import { devices } from "../engine/runtime/node/index.ts";
-import { type BlobStore, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
+import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Fragments of every run made here; all four close together. */
 export const FRAGMENTS = 4;
@@ -143,7 +143,8 @@ async function writeInitial(
   return shards;
 }
 
-const checkpointZero = (runId: RunId) => ({
+/** What a run's first checkpoint says beside its parameters. */
+export const checkpointZero = (runId: RunId): CheckpointFacts => ({
   runId,
   round: 0,
   step: 0,

@@ -56,7 +56,7 @@ import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { deploy, profileFor } from "../../../deploy/deployment.ts";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
-import { type BlobSource, blobSourceOf } from "../../../offchain/src/run/index.ts";
+import { type BlobSource, blobSourceOf, checkpointZero } from "../../../offchain/src/run/index.ts";
 import {
   codecOf,
   encodePayload,
@@ -215,16 +215,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     params: Float32Array.from({ length: elements }, () => Math.fround(random.normal() * 0.1)),
     outer: new Float32Array(elements),
   }));
-  const checkpoint = await writeCheckpoint(store, table, states, {
-    runId,
-    round: 0,
-    step: 0,
-    tokens: "0",
-    paramsVersion: 1,
-    parent: null,
-    receipts: null,
-    screening: null,
-  });
+  const checkpoint = await writeCheckpoint(store, table, states, checkpointZero(runId));
   const definition: Definition = {
     version: 1,
     model: { kind: "test" },

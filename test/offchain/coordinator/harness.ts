@@ -52,6 +52,7 @@ import {
   statusByCode,
 } from "../../../offchain/src/coordinator/index.ts";
 import { encodePayload } from "../../../offchain/src/diloco/index.ts";
+import { checkpointZero } from "../../../offchain/src/run/index.ts";
 import {
   createHttpServer,
   createMetrics,
@@ -239,16 +240,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     conformance: `0x${"c0".repeat(32)}`,
   };
   const buildDigest = await publish(build);
-  const { digest: checkpoint } = await writeCheckpoint(blobs, table, initial, {
-    runId,
-    round: 0,
-    step: 0,
-    tokens: "0",
-    paramsVersion: 1,
-    parent: null,
-    receipts: null,
-    screening: null,
-  });
+  const { digest: checkpoint } = await writeCheckpoint(blobs, table, initial, checkpointZero(runId));
   const admitted = [buildDigest];
   const chain = createFakeChain({
     clock,
@@ -559,6 +551,13 @@ export async function openPair(
   const workers: [TestWorker, TestWorker] = [harness.worker("31"), harness.worker("32")];
   for (const worker of workers) await worker.join();
   return { harness, workers };
+}
+
+/** Workers train the first round, and the epoch in which its head is anchored passes. */
+export async function trainFirstEpoch(harness: Harness, workers: readonly TestWorker[]): Promise<void> {
+  for (const worker of workers) await worker.train();
+  await until(() => harness.chain.heads.length === 2, "the anchor");
+  await harness.clock.advance(17_000);
 }
 
 /** Lets the first epoch end, be signed by two validators, and become active. */

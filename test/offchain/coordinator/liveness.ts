@@ -4,10 +4,10 @@
  */
 import {
   type Address,
+  asDigest,
   type Digest,
   digestOfJson,
   headHash,
-  type Hex,
   outcomeCode,
   type RunParams,
   runParamsToWire,
@@ -31,7 +31,7 @@ import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import type { RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { type GatePass, passHolds, searchHarm } from "../../../offchain/src/diloco/index.ts";
 import { params as harnessParams } from "./harness.ts";
-import { build, elements, facts, fragmentOf, runId, START } from "./simulated.ts";
+import { build, elements, facts, fragmentOf, receiptFor, runId, START } from "./simulated.ts";
 
 /** Ms of one tick. */
 const TICK = 250;
@@ -286,37 +286,13 @@ export function play(scene: Scene): Outcome {
   }
 
   function deliver(actor: (typeof actors)[number], work: Work, complete: boolean): void {
-    const { worker, round, assignmentId, attempt, steps } = work.assignment;
-    const fragments = elements.map((count, index) => ({
-      index,
-      base: zeroHash,
-      elements: count,
-      bytes: count,
-      digest: digestOfJson({ worker, assignmentId, attempt, index }),
-    }));
+    const { worker, assignmentId, attempt, steps } = work.assignment;
+    const event = receiptFor(work, worker);
     if (complete) {
-      for (const { index, digest, bytes } of fragments)
-        offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest, bytes });
+      for (const { index, digest, bytes } of event.header.fragments)
+        offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest: asDigest(digest), bytes });
     }
-    const receipt = {
-      runId,
-      round: String(round),
-      worker,
-      beneficiary: worker,
-      assignmentId: String(assignmentId),
-      attempt,
-      assignment: work.digest,
-      steps,
-      paramsVersion: work.assignment.paramsVersion,
-      build,
-      baseDigest: work.assignment.base,
-      commitment: zeroHash,
-      leaves: 2,
-      payloadDigest: zeroHash,
-    };
-    const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
-    const receiptHash: Hex = digestOfJson(receipt);
-    if (!offer({ type: "ReceiptAccepted", receipt, signature: "0x", receiptHash, header })) return;
+    if (!offer(event)) return;
     const sum = paid[actors.indexOf(actor)]!;
     sum.rounds += 1;
     sum.steps += steps;

@@ -33,6 +33,7 @@ import {
   OPERATOR,
   runId,
   type TestWorker,
+  trainFirstEpoch,
   until,
   validators,
 } from "./harness.ts";
@@ -221,10 +222,7 @@ describe("an epoch", () => {
 
   it("whose deadline passes unsigned is computed again, and pays all at once", async () => {
     const { harness, a, b } = await pair();
-    await a.train();
-    await b.train();
-    await until(() => harness.chain.heads.length === 2, "the anchor");
-    await harness.clock.advance(17_000);
+    await trainFirstEpoch(harness, [a, b]);
     await until(async () => (await harness.client.epochs(runId)).epochs.length === 1, "the epoch");
     const first = (await harness.client.epochs(runId)).epochs[0]!;
     await attest(harness, validators[0]!);

@@ -33,6 +33,7 @@ import {
   OPERATOR,
   runId,
   type TestWorker,
+  trainFirstEpoch,
   until,
   validators,
 } from "./harness.ts";
@@ -279,11 +280,8 @@ describe("a round that would do harm", () => {
 
 describe("an epoch", () => {
   it("is to be signed by the set that its attestation names, whoever is in force by then", async () => {
-    const [a, b] = await two();
-    await a.train();
-    await b.train();
-    await until(() => harness.chain.heads.length === 2, "the anchor");
-    await harness.clock.advance(17_000);
+    const workers = await two();
+    await trainFirstEpoch(harness, workers);
     const honest = harness.chain.validators.bind(harness.chain);
     harness.chain.validators = async (modelId, version) => {
       const set = await honest(modelId);

@@ -10,7 +10,8 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import type { RunFacts } from "../../../offchain/src/coordinator/machine/state.ts";
+import type { ReceiptAccepted, Unstamped } from "../../../offchain/src/coordinator/machine/events.ts";
+import type { RunFacts, Work } from "../../../offchain/src/coordinator/machine/state.ts";
 
 export const START = 1_790_000_000_000;
 export const runId = `0x${"b1".repeat(32)}` as RunId;
@@ -37,3 +38,34 @@ export const fragmentOf = (name: string, index = 0): CheckpointFragment => ({
   parameters: { offset: 0, bytes: 50, digest: digestOfJson(`${name}/p`) },
   outer: { offset: 50, bytes: 50, digest: digestOfJson(`${name}/o`) },
 });
+
+/** What a worker hands in. */
+export function receiptFor(work: Work, beneficiary: Address): Unstamped<ReceiptAccepted> {
+  const { assignment } = work;
+  const { worker, round, assignmentId, attempt } = assignment;
+  const fragments = elements.map((count, index) => ({
+    index,
+    base: zeroHash,
+    elements: count,
+    bytes: count,
+    digest: digestOfJson({ worker, assignmentId, attempt, index }),
+  }));
+  const header = { version: 1 as const, runId, round, worker, codec: 1, table: zeroHash, fragments };
+  const receipt = {
+    runId,
+    round: String(round),
+    worker,
+    beneficiary,
+    assignmentId: String(assignmentId),
+    attempt,
+    assignment: work.digest,
+    steps: assignment.steps,
+    paramsVersion: assignment.paramsVersion,
+    build,
+    baseDigest: assignment.base,
+    commitment: zeroHash,
+    leaves: 2,
+    payloadDigest: zeroHash,
+  };
+  return { type: "ReceiptAccepted", receipt, signature: "0x", receiptHash: digestOfJson(receipt), header };
+}

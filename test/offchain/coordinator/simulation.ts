@@ -25,7 +25,7 @@ import { outstandingOf, receiptsOf } from "../../../offchain/src/coordinator/mac
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import { type RunState, settledForAll, type Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { params } from "./harness.ts";
-import { build, elements, facts, fragmentOf, registry, runId, START } from "./simulated.ts";
+import { build, elements, facts, fragmentOf, receiptFor, registry, runId, START } from "./simulated.ts";
 import {
   addressOf,
   type ChainHead,
@@ -33,7 +33,6 @@ import {
   endOf,
   epochAt,
   POSTING_DELAY,
-  receiptFor,
   validators,
   WINDOW,
 } from "./simulationWorld.ts";
@@ -195,7 +194,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   }
 
   function submit(work: Work, complete: boolean): void {
-    const event = receiptFor(work);
+    const event = receiptFor(work, addressOf(50));
     for (const { index, digest, bytes } of event.header.fragments) {
       if (!complete && index > 0) continue;
       const { worker, assignmentId, attempt } = work.assignment;

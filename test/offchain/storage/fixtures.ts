@@ -26,6 +26,7 @@ import {
   writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { contracts } from "../contracts.ts";
 
 /** A directory that goes when the test ends. */
 export async function temporaryDirectory(): Promise<string> {
@@ -92,15 +93,6 @@ export const definitionOf = (tokenizer: Digest): Definition => ({
 });
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
-const address = (digit: string): `0x${string}` => `0x${digit.repeat(40)}`;
-const contracts = {
-  modelRegistry: address("1"),
-  runRegistry: address("2"),
-  checkpointRegistry: address("3"),
-  validatorSet: address("4"),
-  emission: address("5"),
-  computeRewards: address("6"),
-};
 
 /** Stores all parts of a model; `change` tampers with its build, programs are texts unless they are given. */
 export async function storedModel(

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { asRunId, type Digest, digestOfCid, digestOfJson } from "@cotrain/sdk/protocol";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
-import { prepareRun, type RunMaterial } from "../../../offchain/src/run/creation.ts";
+import { checkpointZero, prepareRun, type RunMaterial } from "../../../offchain/src/run/creation.ts";
 import { type BlobStore, writeManifest } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { listening } from "../../loopback.ts";
@@ -31,17 +31,7 @@ export async function serveRun(directory: string, seed: string): Promise<ServedR
   const dataFile = join(directory, "text.txt");
   await writeFile(dataFile, Array.from({ length: 400 }, paragraph).join("\n\n"));
   const material = await prepareRun(store, { preset: "0.1m", dataFile, seed });
-  const facts = {
-    runId,
-    round: 0,
-    step: 0,
-    tokens: "0",
-    paramsVersion: 1,
-    parent: null,
-    receipts: null,
-    screening: null,
-  };
-  const { digest: checkpoint } = await writeManifest(store, material.table, material.shards, facts);
+  const { digest: checkpoint } = await writeManifest(store, material.table, material.shards, checkpointZero(runId));
   const server = createServer((incoming, response) => {
     void (async () => {
       try {
