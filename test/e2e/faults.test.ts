@@ -1,5 +1,5 @@
 /**
- * kill -9 of every kind of process of one `cotrain up`, as real processes, one story after the other on one run: worker,
+ * kill -9 of every kind of process of one `cotrain up`, as real processes, one case after the other on one run: worker,
  * coordinator at several moments, chain node, `up` itself, and Ctrl-C. Then the books: nothing twice, nothing lost.
  */
 import assert from "node:assert/strict";
