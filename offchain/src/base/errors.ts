@@ -20,11 +20,15 @@ export class UserError extends CotrainError {
   }
 }
 
+/** A mistake's sentence, and what can be done about it. */
+export const remedied = (error: CotrainError, remedy: string): UserError =>
+  new UserError(error.code, `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
+
 /** For `catch`: adds to a mistake of these codes what can be done about it; any other error is thrown on as it is. */
 export function withRemedy(remedy: string, ...codes: readonly string[]): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof UserError) || !codes.includes(error.code)) throw error;
-    throw new UserError(error.code, `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
+    throw remedied(error, remedy);
   };
 }
 

@@ -22,7 +22,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { ensureBuilt } from "../../../deploy/deployment.ts";
-import { type Clock, UserError } from "../base/index.ts";
+import { type Clock, UserError, withRemedy } from "../base/index.ts";
 import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
 import { type ChainReader, openReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
@@ -48,7 +48,7 @@ import { keepWallets } from "./funds.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { LocalnetContext } from "./context.ts";
-import { checkRequest, type Request, withRemedy } from "./request.ts";
+import { checkRequest, type Request } from "./request.ts";
 import type { SessionDisplay } from "./display.ts";
 
 export interface Prepared {
@@ -125,11 +125,9 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
     if (archived) context.notice(`The old state was put aside as ${archived}.`);
     former = archived;
   }
-  const directory = await openStateDirectory(state, { create: true, clock }).catch((error: unknown) => {
-    throw error instanceof UserError && error.code === "PATH_UNWRITABLE"
-      ? withRemedy(error, "name another directory with --state")
-      : error;
-  });
+  const directory = await openStateDirectory(state, { create: true, clock }).catch(
+    withRemedy("name another directory with --state", "PATH_UNWRITABLE"),
+  );
   try {
     // Coins on a chain that is not ours stay with who begins anew.
     if (former !== undefined && first?.rpc !== undefined && (await keepWallets(former, state)))

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient, http } from "viem";
 
-import { redactUrl, RetryableError, UserError } from "../base/index.ts";
+import { redactUrl, remedied, RetryableError, UserError } from "../base/index.ts";
 import { freshCommand } from "../base/node/index.ts";
 import { noRpc, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
@@ -90,14 +90,9 @@ async function checkPreset(name: string): Promise<void> {
 
 async function checkText(path: string): Promise<void> {
   await textCorpus(path).catch((error: unknown) => {
-    throw withRemedy(error, "name another text with --data, or leave it out for the Brown corpus");
+    if (!(error instanceof CotrainError) || error.retryable) throw error;
+    throw remedied(error, "name another text with --data, or leave it out for the Brown corpus");
   });
-}
-
-/** Says what the user can do about a mistake that a room below found. */
-export function withRemedy(error: unknown, remedy: string): unknown {
-  if (!(error instanceof CotrainError) || error.retryable) return error;
-  return new UserError(error.code, `${error.message.replace(/\.$/, "")}: ${remedy}.`, { cause: error });
 }
 
 /**
