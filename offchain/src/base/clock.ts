@@ -14,25 +14,32 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** A sleep out of its beginning, which is told how to wake and says how the sleep is given up. */
+const sleepUntil = (signal: AbortSignal | undefined, begin: (wake: () => void) => () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const giveUp = begin(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    const onAbort = (): void => {
+      giveUp();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+
 /** The machine's clock. A sleeping timer keeps the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const onAbort = (): void => {
-        clearTimeout(timer);
-        reject(signal?.reason);
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      }, ms);
-      signal?.addEventListener("abort", onAbort, { once: true });
+    sleepUntil(signal, (wake) => {
+      const timer = setTimeout(wake, ms);
+      return () => clearTimeout(timer);
     }),
 };
 
@@ -75,26 +82,17 @@ export function createManualClock(start = 0): ManualClock {
       set += ms;
     },
     sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal?.aborted) {
-          reject(signal.reason);
-          return;
-        }
+      sleepUntil(signal, (wake) => {
         const sleeper: Sleeper = {
           at: now + Math.max(0, ms),
           order: order++,
           wake: () => {
             sleepers.delete(sleeper);
-            signal?.removeEventListener("abort", onAbort);
-            resolve();
+            wake();
           },
         };
-        const onAbort = (): void => {
-          sleepers.delete(sleeper);
-          reject(signal?.reason);
-        };
-        signal?.addEventListener("abort", onAbort, { once: true });
         sleepers.add(sleeper);
+        return () => sleepers.delete(sleeper);
       }),
     advance: async (ms) => {
       const end = now + ms;
