@@ -16,14 +16,14 @@ export const blobsOption = text({
 });
 export const configOption = text({ value: "file", description: "JSON file of settings" });
 export const coordinatorOption = url({ description: "URL of the coordinator" });
-export const rpcOption = url({ description: "JSON-RPC of an EVM chain" });
+const rpcOption = url({ description: "JSON-RPC of an EVM chain" });
 export const walletOption = text({ value: "file", description: "encrypted V3 keystore of the wallet to use" });
 export const passphraseFileOption = text({
   value: "file",
   description: "file that holds the keystore's passphrase (mode 0600)",
 });
 export const runOption = hash({ value: "id", description: "id of the run (default: the only one there is)" });
-export const deploymentOption = text({
+const deploymentOption = text({
   value: "file",
   description:
     "deployment.json that cotrain up wrote, or a record of deploy/deployments: chain id and contracts are taken from it",
