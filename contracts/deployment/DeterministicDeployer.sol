@@ -17,7 +17,8 @@ contract DeterministicDeployer {
     mapping(address deployed => uint256) public blockOf;
 
     /// @notice Deploys `code`; the salt counts per caller, so nobody can take another's address.
-    /// @dev Reverts with Create3's FailedDeployment where the salt was used or the constructor reverts.
+    /// @dev Reverts with FailedDeployment where the salt was used, Create3EmptyBytecode where there is no code, and as the
+    /// constructor does: with FailedDeployment where it gives no reason.
     /// @param salt Chosen by the caller.
     /// @param code Creation code, the constructor's arguments behind it.
     /// @return deployed The contract's address.

@@ -28,18 +28,31 @@ interface ICheckpointRegistry {
     );
 
     /// @notice Only RunRegistry opens a run here and says who posts for it.
+    /// @param caller Who called.
     error CheckpointRegistryOnlyRunRegistry(address caller);
     /// @notice The caller is not the run's poster.
+    /// @param runId The run.
+    /// @param caller Who called.
     error CheckpointRegistryNotPoster(RunId runId, address caller);
     /// @notice The run takes no heads while it is paused or finished.
+    /// @param runId The run.
     error CheckpointRegistryRunNotOpen(RunId runId);
     /// @notice The parent is not the run's current head.
+    /// @param runId The run.
+    /// @param parentHead The parent that was named.
+    /// @param currentHead The current head.
     error CheckpointRegistryStaleParent(RunId runId, HeadHash parentHead, HeadHash currentHead);
     /// @notice The round must lie above the current one.
+    /// @param runId The run.
+    /// @param round Rounds completed, as posted.
+    /// @param currentRound Those of the current head.
     error CheckpointRegistryRoundNotAbove(RunId runId, uint64 round, uint64 currentRound);
     /// @notice The run has no such version of its parameters.
+    /// @param runId The run.
+    /// @param paramsVersion The version that was named.
     error CheckpointRegistryUnknownParams(RunId runId, uint32 paramsVersion);
     /// @notice A checkpoint needs a digest.
+    /// @param runId The run.
     error CheckpointRegistryDigestMissing(RunId runId);
 
     /// @notice Records checkpoint 0; called by RunRegistry when it registers the run.
@@ -51,7 +64,7 @@ interface ICheckpointRegistry {
 
     /// @notice Tells who posts for a run, whether it takes heads, and its latest parameters; called by RunRegistry
     /// whenever one of them changes, so that posting a head needs no call to another contract.
-    /// @dev Reverts with CheckpointRegistryOnlyRunRegistry.
+    /// @dev Reverts with CheckpointRegistryOnlyRunRegistry, and SafeCast's error where paramsVersion leaves 24 bits.
     /// @param runId The run.
     /// @param poster Who alone may post heads.
     /// @param isOpen Whether the run takes heads.

@@ -80,34 +80,60 @@ interface IComputeRewards {
     event Claimed(ModelId indexed modelId, address indexed account, uint256 amount, uint256 cumulative);
 
     /// @notice There is no such model.
+    /// @param modelId What was named as the model.
     error ComputeRewardsUnknownModel(ModelId modelId);
     /// @notice The epoch is not over.
+    /// @param epoch The epoch.
+    /// @param end When it is over, in seconds since 1970.
     error ComputeRewardsEpochNotOver(uint64 epoch, uint48 end);
     /// @notice The epoch must lie above the active root's.
+    /// @param epoch The last epoch that the attestation covers.
+    /// @param activeEpoch The last epoch that the active root covers.
     error ComputeRewardsEpochNotAbove(uint64 epoch, uint64 activeEpoch);
     /// @notice The attestation was made on another root than the active one.
+    /// @param previousRoot The root that the attestation was made on; 0 for none.
+    /// @param activeRoot The active root; 0 for none.
     error ComputeRewardsStaleRoot(bytes32 previousRoot, bytes32 activeRoot);
     /// @notice A root is pending; it must be activated first.
+    /// @param epoch The last epoch that the pending root covers.
+    /// @param activatableAt From when on it may be activated, in seconds since 1970.
     error ComputeRewardsRootPending(uint64 epoch, uint48 activatableAt);
     /// @notice The deadline has passed.
+    /// @param deadline The attestation's, in seconds since 1970.
     error ComputeRewardsExpired(uint64 deadline);
     /// @notice The deadline is not the epoch's end plus a whole number of posting delays.
+    /// @param deadline The attestation's, in seconds since 1970.
+    /// @param end When the epoch is over, in seconds since 1970.
+    /// @param postingDelay The model's, in seconds.
     error ComputeRewardsBadDeadline(uint64 deadline, uint48 end, uint32 postingDelay);
     /// @notice Signed by another set than the one in force.
+    /// @param setVersion The set that the attestation names.
+    /// @param currentVersion The set in force.
     error ComputeRewardsStaleSet(uint32 setVersion, uint32 currentVersion);
     /// @notice A root must not be zero.
     error ComputeRewardsZeroRoot();
     /// @notice The total must not fall.
+    /// @param totalCumulative Sum of the new root's leaves, in wei of shares.
+    /// @param activeTotal That of the active root's.
     error ComputeRewardsFallingTotal(uint256 totalCumulative, uint256 activeTotal);
     /// @notice The root adds more than the budget of its epochs.
+    /// @param delta What the root adds, in wei of shares.
+    /// @param authorisable What is left of the budget of its epochs, in wei of shares.
     error ComputeRewardsOverBudget(uint256 delta, uint256 authorisable);
     /// @notice No root is pending.
+    /// @param modelId The model.
     error ComputeRewardsNothingPending(ModelId modelId);
     /// @notice The window is not over.
+    /// @param activatableAt When the window is over, in seconds since 1970.
     error ComputeRewardsWindowOpen(uint48 activatableAt);
     /// @notice The proof does not lead to the active root.
+    /// @param modelId The model.
+    /// @param account For whom the claim was made.
     error ComputeRewardsInvalidProof(ModelId modelId, address account);
     /// @notice The account has been paid more than the leaf says.
+    /// @param account The account.
+    /// @param cumulative What the leaf says, in wei of shares.
+    /// @param claimed What the account has been paid in all, in wei of shares.
     error ComputeRewardsFallingCumulative(address account, uint256 cumulative, uint256 claimed);
 
     /// @notice Posts a root for its window; anyone may, with enough signatures.

@@ -3,10 +3,14 @@ pragma solidity ^0.8.30;
 
 import {ModelId} from "./Ids.sol";
 import {KINDS} from "./Kinds.sol";
+
 /// @notice A budget, in force from an epoch until the next one's begins.
 /// @param fromEpoch The first epoch that it is in force in.
 /// @param perEpoch What an epoch may mint, in wei of shares.
-/// @param computeBps The part for compute, in basis points; so with the next three.
+/// @param computeBps The part for compute, in basis points.
+/// @param codeBps The part for code, in basis points.
+/// @param capitalBps The part for capital, in basis points.
+/// @param treasuryBps The part for the treasury, in basis points.
 struct Budget {
     uint32 fromEpoch;
     uint128 perEpoch;
@@ -45,16 +49,27 @@ interface IEmission {
     );
 
     /// @notice There is no such model.
+    /// @param modelId What was named as the model.
     error EmissionUnknownModel(ModelId modelId);
     /// @notice The split must sum to 10,000 basis points.
+    /// @param sum What the split sums to, in basis points.
     error EmissionSplit(uint256 sum);
     /// @notice The budget of a year's epochs is above the yearly cap.
+    /// @param perYear The budget of a year's epochs, in wei of shares.
+    /// @param yearlyCap The cap, in wei of shares.
     error EmissionAboveYearlyCap(uint256 perYear, uint256 yearlyCap);
     /// @notice The caller does not distribute this kind.
+    /// @param kind Of Kinds.sol.
+    /// @param caller Who called.
     error EmissionNotDistributor(uint8 kind, address caller);
     /// @notice The range is empty, begins at 0 or reaches beyond the current epoch.
+    /// @param from The first epoch.
+    /// @param to The last epoch.
+    /// @param current The current epoch.
     error EmissionBadRange(uint64 from, uint64 to, uint64 current);
     /// @notice More than the epochs' budget that is left.
+    /// @param amount What was to be minted, in wei of shares.
+    /// @param authorisable What is left, in wei of shares.
     error EmissionOverBudget(uint256 amount, uint256 authorisable);
 
     /// @notice Records a new model's cap and first budget; the registry only.
@@ -74,23 +89,24 @@ interface IEmission {
 
     /// @notice Mints to the kind's distributor, which alone may call. No epoch up to `to` can be authorised again for
     /// that kind.
-    /// @dev Reverts with EmissionNotDistributor, EmissionUnknownModel, EmissionBadRange, EmissionOverBudget.
+    /// @dev Reverts with EmissionNotDistributor (for what is no kind, too), EmissionUnknownModel, EmissionBadRange,
+    /// EmissionOverBudget.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @param from The first epoch, 1 or later.
     /// @param to The last epoch, at most the current one.
-    /// @param asOf The time at which the age of the epochs is judged: an attestation's deadline, so that all signers see
-    /// one budget and activation cannot fail for age.
+    /// @param asOf The time at which the age of the epochs is judged, in seconds since 1970: an attestation's deadline,
+    /// so that all signers see one budget and activation cannot fail for age.
     /// @param amount What is minted, in wei of shares.
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external;
 
     /// @notice What may still be authorised for a kind on account of the epochs `from` to `to`.
-    /// @dev Reverts with EmissionUnknownModel.
+    /// @dev Reverts with EmissionUnknownModel, and panics on what is no kind.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @param from The first epoch.
     /// @param to The last epoch; those that have not begun count for nothing.
-    /// @param asOf The time at which the age of the epochs is judged.
+    /// @param asOf The time at which the age of the epochs is judged, in seconds since 1970.
     /// @return The sum, in wei of shares.
     function authorisable(
         ModelId modelId,
@@ -126,6 +142,7 @@ interface IEmission {
     function yearlyCapOf(ModelId modelId) external view returns (uint128);
 
     /// @notice The last epoch on whose account a kind was authorised.
+    /// @dev Panics on what is no kind.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @return The epoch; 0 for none.

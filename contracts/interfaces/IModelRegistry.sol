@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {ModelId} from "./Ids.sol";
 import {KINDS} from "./Kinds.sol";
+
 /// @notice How the holders of a model decide. Times are in seconds, votes in wei of shares.
 /// @param votingDelay Between a proposal and its vote.
 /// @param votingPeriod How long a vote lasts.
@@ -31,7 +32,8 @@ struct GovernorConfig {
 /// @param epochBudget What one epoch may mint at first, in wei of shares.
 /// @param bps Split of the budget among compute, code, capital and treasury, in basis points; sums to 10,000.
 /// @param window Seconds between posting a root and activating it, and before a new validator set counts.
-/// @param postingDelay Seconds after an epoch's end within which its root is due.
+/// @param postingDelay Seconds after an epoch's end within which its root is due; the deadlines of later attestations
+/// lie whole numbers of these after it.
 /// @param governor How the holders decide.
 /// @param validators Strictly ascending.
 /// @param threshold Signatures needed, at least two thirds of the validators.
@@ -54,7 +56,7 @@ struct ModelConfig {
 /// @notice A model's clock, in seconds.
 /// @param start The time of its creation, 0 for a model that does not exist.
 /// @param epochLength How long an epoch is.
-/// @param postingDelay After an epoch's end, within which its root is due.
+/// @param postingDelay After an epoch's end, within which its root is due; deadlines lie whole numbers of these after it.
 /// @param window Between posting a root and activating it, and before a new validator set counts.
 struct Schedule {
     uint48 start;
@@ -63,7 +65,15 @@ struct Schedule {
     uint32 window;
 }
 
-/// @notice A bound for each setting of the same name, in seconds except for the quorum.
+/// @notice A bound for each setting of the same name.
+/// @param epochLength In seconds.
+/// @param postingDelay In seconds.
+/// @param window In seconds.
+/// @param votingDelay In seconds.
+/// @param votingPeriod In seconds.
+/// @param lateQuorumExtension In seconds.
+/// @param timelockDelay In seconds.
+/// @param quorumBps In basis points.
 struct Limits {
     uint32 epochLength;
     uint32 postingDelay;
@@ -108,10 +118,18 @@ interface IModelRegistry {
     event ModelConfigured(ModelId indexed modelId, Schedule schedule, GovernorConfig governor);
 
     /// @notice A minimum lies below the public one, which only development chains may do, or at zero.
+    /// @param setting Name of the field of Limits.
+    /// @param value The minimum that was given, in the setting's unit.
+    /// @param minimum What it must at least be.
     error ModelRegistryLimitRefused(bytes32 setting, uint256 value, uint256 minimum);
     /// @notice This sender has created a model with this salt.
+    /// @param modelId The model.
     error ModelRegistryModelExists(ModelId modelId);
     /// @notice A setting is outside its bounds.
+    /// @param setting Name of the field of ModelConfig or GovernorConfig.
+    /// @param value Its value, in its own unit; of a text, its bytes.
+    /// @param minimum What it must at least be.
+    /// @param maximum What it may at most be.
     error ModelRegistrySettingOutOfBounds(bytes32 setting, uint256 value, uint256 minimum, uint256 maximum);
     /// @notice A model needs an organiser.
     error ModelRegistryOrganiserMissing();

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ModelId} from "./Ids.sol";
+
 /// @title IModelShares
 /// @notice Shares of one model: ERC-20 with permits (ERC-2612) and votes by time (ERC-5805, ERC-6372).
 interface IModelShares {
@@ -9,10 +10,13 @@ interface IModelShares {
     event ContractURIUpdated();
 
     /// @notice Only Emission mints.
+    /// @param caller Who called.
     error ModelSharesOnlyEmission(address caller);
     /// @notice Only the registry initialises.
+    /// @param caller Who called.
     error ModelSharesOnlyRegistry(address caller);
     /// @notice Only the model's timelock sets the contract URI.
+    /// @param caller Who called.
     error ModelSharesOnlyTimelock(address caller);
 
     /// @notice Called once by the registry, in the transaction that makes the clone.

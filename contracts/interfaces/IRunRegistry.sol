@@ -92,20 +92,32 @@ interface IRunRegistry {
     event StatusSet(RunId indexed runId, Status status);
 
     /// @notice The model has a run that is not finished.
+    /// @param modelId The model.
+    /// @param runId Its run that is not finished.
     error RunRegistryRunOpen(ModelId modelId, RunId runId);
     /// @notice This model had a run with this salt.
+    /// @param runId The run.
     error RunRegistryRunExists(RunId runId);
     /// @notice There is no such run.
+    /// @param runId What was named as the run.
     error RunRegistryUnknownRun(RunId runId);
     /// @notice A finished run stays finished.
+    /// @param runId The run.
     error RunRegistryRunFinished(RunId runId);
     /// @notice A value that must not be zero is.
+    /// @param field Name of the value.
     error RunRegistryZero(bytes32 field);
     /// @notice A run is registered with 1 to 16 builds.
+    /// @param count How many there were.
     error RunRegistryBuildCount(uint256 count);
-    /// @notice A parameter is outside its bounds; `field` is its position, from 0.
+    /// @notice A parameter is outside its bounds.
+    /// @param field The parameter's position in RunParams, from 0.
+    /// @param value Its value, in its own unit.
+    /// @param min Its lower bound.
+    /// @param max Its upper bound.
     error RunRegistryParamOutOfBounds(uint256 field, uint256 value, uint256 min, uint256 max);
-    /// @notice Parameters that do not fit together; `rule` names them.
+    /// @notice Parameters that do not fit together.
+    /// @param rule Name of the parameter that breaks the rule.
     error RunRegistryParamsInconsistent(bytes32 rule);
 
     /// @notice Registers a run and records its checkpoint 0. The organiser registers the model's first run, its

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ModelId} from "./Ids.sol";
+
 /// @title IValidatorSet
 /// @notice Who signs for a model. Sets have versions; k of n of one version sign a digest. It is also the verifying
 /// contract of a Ruling.
@@ -21,20 +22,34 @@ interface IValidatorSet {
     );
 
     /// @notice A set has 1 to 64 validators.
+    /// @param size How many there were.
     error ValidatorSetSize(uint256 size);
     /// @notice Validators come strictly ascending, none of them zero.
+    /// @param previous The validator before; 0 before the first.
+    /// @param next The validator that is not above it.
     error ValidatorSetNotAscending(address previous, address next);
     /// @notice The threshold must be at least two thirds of the set and at most all of it.
+    /// @param threshold Signatures needed.
+    /// @param size Validators in the set.
     error ValidatorSetThreshold(uint256 threshold, uint256 size);
     /// @notice At most a third of the set changes in one epoch.
+    /// @param changes Validators that come or that go, whichever are more.
+    /// @param allowed How many may.
     error ValidatorSetTooManyChanges(uint256 changes, uint256 allowed);
     /// @notice The set has changed in this epoch.
+    /// @param modelId The model.
+    /// @param epoch The epoch.
     error ValidatorSetChangedThisEpoch(ModelId modelId, uint64 epoch);
     /// @notice The model has no such set.
+    /// @param modelId The model.
+    /// @param version Number of the set that was named.
     error ValidatorSetUnknownVersion(ModelId modelId, uint32 version);
     /// @notice A signature's signer is not in the set, or not above the signer before.
+    /// @param signer Whom the signature gives.
     error ValidatorSetBadSigner(address signer);
     /// @notice Fewer signatures than the threshold.
+    /// @param count How many signatures there were.
+    /// @param threshold How many are needed.
     error ValidatorSetNoQuorum(uint256 count, uint256 threshold);
 
     /// @notice Records a new model's first set, version 1, which counts at once; the registry only.
@@ -77,7 +92,8 @@ interface IValidatorSet {
 
     /// @notice Reverts unless the signatures over `digest` come from strictly ascending members of the set, at least
     /// as many as its threshold.
-    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetNoQuorum, ValidatorSetBadSigner.
+    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetNoQuorum, ValidatorSetBadSigner, and ECDSA's errors where a
+    /// signature is malformed.
     /// @param modelId The model.
     /// @param version Number of the set.
     /// @param digest EIP-712 digest that was signed.
@@ -85,7 +101,8 @@ interface IValidatorSet {
     function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view;
 
     /// @notice Counts the signatures over `digest`; reverts where one does not come from a member above the one before.
-    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadSigner.
+    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadSigner, and ECDSA's errors where a signature is
+    /// malformed.
     /// @param modelId The model.
     /// @param version Number of the set.
     /// @param digest EIP-712 digest that was signed.

@@ -2,12 +2,20 @@
 pragma solidity ^0.8.30;
 
 import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
+
 // The signed statements and hashed records of the protocol, field by field as their EIP-712 type strings.
 // RunRegistry is the verifying contract of Join, Fragment, Receipt, Ack and Verdict, ComputeRewards that of Attestation,
 // ValidatorSet that of Ruling. ProtocolHashes turns each of them into its hash.
 
 /// @notice A worker asks to take part in a run.
+/// @param runId The run.
+/// @param worker Key of the machine, which signs.
+/// @param beneficiary Who is paid.
 /// @param lease The lease that pays for the machine, 0 for the worker's own.
+/// @param build The build that the worker runs.
+/// @param conformance Digest of the training state after that build's trial steps.
+/// @param protocolMin Least version of the protocol that the worker speaks.
+/// @param protocolMax Greatest version of the protocol that the worker speaks.
 /// @param issuedAt Milliseconds since 1970, above the one of this worker's last accepted join.
 struct Join {
     RunId runId;
@@ -22,7 +30,14 @@ struct Join {
 }
 
 /// @notice A worker vouches for one streamed fragment of a pseudo-gradient.
+/// @param runId The run.
+/// @param round Counted from 0.
+/// @param worker Who worked, and signs.
+/// @param assignmentId Number of the assignment in the run.
+/// @param attempt Which attempt of the assignment.
+/// @param index The fragment's place, from 0.
 /// @param base Digest of the global shard against which the fragment was taken.
+/// @param digest Digest of the fragment's payload.
 struct Fragment {
     RunId runId;
     uint64 round;
@@ -35,9 +50,20 @@ struct Fragment {
 }
 
 /// @notice A worker's statement of one round's work.
+/// @param runId The run.
+/// @param round Counted from 0.
+/// @param worker Who worked, and signs.
+/// @param beneficiary Who is paid, as in the join.
+/// @param assignmentId Number of the assignment in the run.
+/// @param attempt Which attempt of the assignment.
 /// @param assignment sha256 of the assignment's canonical JSON.
+/// @param steps Inner steps done.
+/// @param paramsVersion Parameters under which the round ran.
+/// @param build The build that was run.
 /// @param baseDigest The checkpointDigest of the parameters that the round started from.
 /// @param commitment Root of the worker's commitment tree, whose last leaf binds the payload.
+/// @param leaves How many leaves that tree has.
+/// @param payloadDigest Digest of the payload's header.
 struct Receipt {
     RunId runId;
     uint64 round;
@@ -56,6 +82,12 @@ struct Receipt {
 }
 
 /// @notice The poster acknowledges a receipt: its form is good and it will stand under the receipts root.
+/// @param runId The run.
+/// @param round Counted from 0.
+/// @param worker Whose receipt.
+/// @param receiptHash ProtocolHashes.hashReceipt of the receipt.
+/// @param tokens Tokens that the receipt counts.
+/// @param acceptedAt Milliseconds since 1970.
 struct Ack {
     RunId runId;
     uint64 round;
@@ -66,7 +98,16 @@ struct Ack {
 }
 
 /// @notice One validator's statement about a head.
-/// @param kind 1 utility, 2 replay, 3 aggregate, 4 loss.
+/// @param runId The run.
+/// @param round The round that ended in the head; 0 for checkpoint 0.
+/// @param head What the verdict is about.
+/// @param validator Who states it, and signs.
+/// @param kind 1 utility, 2 replay, 3 aggregate, 4 loss, 5 confirmation.
+/// @param worker Whom the verdict is about: a worker, for kind 5 the validator whose draw it confirms, for 3 and 4 nobody.
+/// @param index The fragment (kinds 3 and 5) or how many sequences were measured (kind 4).
+/// @param value Basis points (kinds 1 to 3), millionths of a bit per byte (kind 4) or 0 (kind 5).
+/// @param evidence Digest of what the verdict rests on.
+/// @param issuedAt Milliseconds since 1970.
 struct Verdict {
     RunId runId;
     uint64 round;
@@ -81,11 +122,16 @@ struct Verdict {
 }
 
 /// @notice k of n validators vouch for the cumulative rewards up to and including an epoch.
+/// @param modelId The model.
 /// @param runId Run of the last head anchored in the epoch.
+/// @param epoch The last epoch that the root covers.
+/// @param epochDigest sha256 of the epoch's manifest.
 /// @param head The last head anchored in the epoch.
-/// @param previousRoot The root that was active when this one was computed.
-/// @param totalCumulative Sum of all leaves.
-/// @param deadline End of the epoch plus a whole number of posting delays.
+/// @param previousRoot The root that was active when this one was computed; 0 for none.
+/// @param root Root of the tree of cumulative rewards.
+/// @param totalCumulative Sum of all leaves, in wei of shares.
+/// @param setVersion The set of validators in force.
+/// @param deadline End of the epoch plus a whole number of posting delays, in seconds since 1970.
 struct Attestation {
     ModelId modelId;
     RunId runId;
@@ -100,8 +146,15 @@ struct Attestation {
 }
 
 /// @notice A validator's decision on one dispute.
+/// @param modelId The model.
 /// @param kind 1 root, 2 checkpoint, 3 work, 4 validator.
+/// @param subject Hash of what is disputed.
+/// @param dispute Number of the dispute.
+/// @param accused Who is accused.
 /// @param outcome 1 void or guilty, 2 dismissed.
+/// @param evidence Digest of what the decision rests on.
+/// @param setVersion The set of validators that decides.
+/// @param deadline Until when the ruling may be used, in seconds since 1970.
 struct Ruling {
     ModelId modelId;
     uint8 kind;
@@ -115,8 +168,15 @@ struct Ruling {
 }
 
 /// @notice One link of a run's hash chain of checkpoints.
-/// @param registry The CheckpointRegistry that holds the chain.
+/// @param chainId Id of the EVM chain.
+/// @param registry The CheckpointRegistry that holds the chain of checkpoints.
+/// @param parentHead The link before; 0 for checkpoint 0.
+/// @param runId The run.
+/// @param sequence Links before it.
 /// @param round Rounds completed.
+/// @param paramsVersion Parameters under which the round ran.
+/// @param checkpointDigest sha256 of the checkpoint's manifest.
+/// @param receiptsRoot Root of the round's receipts.
 struct Head {
     uint256 chainId;
     address registry;
