@@ -1,10 +1,16 @@
 import { createRequire } from "node:module";
 import { defineConfig } from "hardhat/config";
 
+/** The compiler of all that is deployed: the pragmas of its sources and the `solc` of package.json are this one. */
+export const compiler = "0.8.37";
+
+/** Interfaces and tests are for any recent one, so that other contracts can import them; solhint knows it too. */
+export const recentCompilers = "^0.8.30";
+
 // The compiler comes from npm, so that a build needs no download. Each profile names it: a config without profiles
 // would lose evmVersion in production.
 const profile = {
-  version: "0.8.37",
+  version: compiler,
   path: createRequire(import.meta.url).resolve("solc/soljson.js"),
   settings: { evmVersion: "osaka", optimizer: { enabled: true, runs: 200 } },
 };

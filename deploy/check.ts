@@ -30,7 +30,7 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
   ["package of the SDK", "publint", ["--strict", "--pack", "false", "sdk"]],
   ["types of the SDK's package", "attw", ["--pack", "sdk", "--profile", "esm-only", "--quiet"]],
   ["contracts", "hardhat", ["build"]],
-  ["freshness of what the table of parameters writes", "node", ["sdk/scripts/generateParameters.ts", "--check"]],
+  ["freshness of generated Solidity", "node", ["--conditions=cotrain-source", "deploy/generateSolidity.ts", "--check"]],
   ["freshness of the ABIs", "node", ["sdk/scripts/generateAbis.ts", "--check"]],
   ["results of the thorough tests", "node", ["--conditions=cotrain-source", "test/thorough/run.ts", "--check"]],
   ["tables of docs/protocol.md", "node", ["--conditions=cotrain-source", "deploy/protocolTables.ts", "--check"]],

@@ -26,7 +26,7 @@ import {
   type WalletClient,
 } from "viem";
 import { type Artifact, type ContractName, loadArtifact } from "./artifacts.ts";
-import { type ProfileName, profileFor } from "./profiles.ts";
+import { LOCAL_CHAIN_ID, type ProfileName, profileFor } from "./profiles.ts";
 
 export { type ContractName, ensureBuilt, loadArtifact } from "./artifacts.ts";
 export * from "./profiles.ts";
@@ -69,7 +69,7 @@ type ImplementationKey = (typeof implementationKeys)[number];
 type SingletonKey = Exclude<Key, ImplementationKey>;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
-export interface Deployment {
+export interface DeploymentRecord {
   readonly chainId: number;
   readonly profile: ProfileName;
   readonly addresses: Readonly<Record<SingletonKey, Address>>;
@@ -85,7 +85,7 @@ export interface DeployOptions {
   readonly walletClient: WalletClient<Transport, Chain | undefined, Account>;
   readonly publicClient: PublicClient;
   readonly profile: ProfileName;
-  /** Where the record is written; without it chain 31337 keeps none, others `deploy/deployments/<chainId>.json`. */
+  /** Where the record is written; without it the local chain keeps none, others `deploy/deployments/<chainId>.json`. */
   readonly recordPath?: string;
   /** Where compiled contracts come from; Hardhat's `artifacts/` if not said. */
   readonly artifacts?: (name: ContractName) => Promise<Artifact>;
@@ -95,7 +95,7 @@ export interface DeployOptions {
  * Deploys what is not there yet, checks what is, and records the result.
  * @throws CotrainError LOCAL_PROFILE_REFUSED, WRONG_CODE, DEPLOYMENT_FAILED, ARTIFACT_MISSING
  */
-export async function deploy(options: DeployOptions): Promise<Deployment> {
+export async function deploy(options: DeployOptions): Promise<DeploymentRecord> {
   const { publicClient, walletClient, artifacts = loadArtifact } = options;
   const chainId = await publicClient.getChainId();
   const profile = profileFor(options.profile, chainId);
@@ -140,7 +140,7 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
   const singletons = keys.filter((key): key is SingletonKey => !implementationKeys.includes(key as ImplementationKey));
-  const deployment: Deployment = {
+  const deployment: DeploymentRecord = {
     chainId,
     profile: profile.name,
     addresses: pick(singletons),
@@ -155,7 +155,7 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
 
 /** Where a chain's record lies if nobody says otherwise; a development chain's belongs to its state, not to the tree. */
 export function defaultRecordPath(chainId: number): string | undefined {
-  if (chainId === 31337) return undefined;
+  if (chainId === LOCAL_CHAIN_ID) return undefined;
   return join(dirname(fileURLToPath(import.meta.url)), `deployments/${chainId}.json`);
 }
 
@@ -337,7 +337,7 @@ async function sendAll(
 // --- record ---------------------------------------------------------------------------------------------------------
 
 /** Whole or not at all. */
-async function writeRecord(file: string, deployment: Deployment): Promise<void> {
+async function writeRecord(file: string, deployment: DeploymentRecord): Promise<void> {
   const target = resolve(file);
   await mkdir(dirname(target), { recursive: true });
   const draft = `${target}.${process.pid}`;

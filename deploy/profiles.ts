@@ -1,8 +1,14 @@
-/** Settings of a model by profile: `local` in seconds, for development chains alone; `public` in days, for all others. */
+/**
+ * Settings of a model by profile: `local` in seconds, for development chains alone; `public` in days, for all others. The
+ * chains and the limits are also what ModelRegistry demands: after a change run `npm run build:solidity`.
+ */
 import { CotrainError } from "@cotrain/sdk/errors";
 
-/** Chains that nobody's money is on; ModelRegistry knows the same two. */
-export const developmentChainIds: readonly number[] = [31337, 1337];
+/** The chain that this project starts itself; others that claim its id are taken for one. */
+export const LOCAL_CHAIN_ID = 31_337;
+
+/** Chains that nobody's money is on: Hardhat's and geth's. */
+export const developmentChainIds: readonly [number, ...number[]] = [LOCAL_CHAIN_ID, 1_337];
 
 export type ProfileName = "local" | "public";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Written by sdk/scripts/generateParameters.ts from sdk/src/protocol/parameters.ts; do not edit.
+// Written by deploy/generateSolidity.ts from sdk/src/protocol/parameters.ts; do not edit.
 pragma solidity ^0.8.30;
 
 /// @notice What the holders may tune in a run. The definition holds the shape of a schedule, this its size.

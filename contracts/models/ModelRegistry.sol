@@ -8,6 +8,7 @@ import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {ModelLimits} from "../libraries/ModelLimits.sol";
 import {ModelShares} from "./ModelShares.sol";
 
 /// @title ModelRegistry
@@ -208,15 +209,15 @@ contract ModelRegistry is IModelRegistry {
     }
 
     function _requireLimits(Limits memory minimum) private view {
-        bool development = block.chainid == 31337 || block.chainid == 1337;
-        _requireLimit("epochLength", minimum.epochLength, development ? 1 : 1 days);
-        _requireLimit("postingDelay", minimum.postingDelay, development ? 1 : 1 hours);
-        _requireLimit("window", minimum.window, development ? 1 : 2 days);
-        _requireLimit("votingDelay", minimum.votingDelay, development ? 1 : 1 days);
-        _requireLimit("votingPeriod", minimum.votingPeriod, development ? 1 : 3 days);
-        _requireLimit("lateQuorumExtension", minimum.lateQuorumExtension, development ? 1 : 1 days);
-        _requireLimit("timelockDelay", minimum.timelockDelay, development ? 1 : 2 days);
-        _requireLimit("quorumBps", minimum.quorumBps, development ? 1 : 400);
+        Limits memory least = ModelLimits.least(block.chainid);
+        _requireLimit("epochLength", minimum.epochLength, least.epochLength);
+        _requireLimit("postingDelay", minimum.postingDelay, least.postingDelay);
+        _requireLimit("window", minimum.window, least.window);
+        _requireLimit("votingDelay", minimum.votingDelay, least.votingDelay);
+        _requireLimit("votingPeriod", minimum.votingPeriod, least.votingPeriod);
+        _requireLimit("lateQuorumExtension", minimum.lateQuorumExtension, least.lateQuorumExtension);
+        _requireLimit("timelockDelay", minimum.timelockDelay, least.timelockDelay);
+        _requireLimit("quorumBps", minimum.quorumBps, least.quorumBps);
     }
 
     function _requireLimit(bytes32 setting, uint256 value, uint256 minimum) private pure {

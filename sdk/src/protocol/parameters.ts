@@ -1,6 +1,6 @@
 /**
  * The table of what a run's holders govern. Types, schema, encoding, checks, texts, the tables of docs/protocol.md and the
- * Solidity of RunParams follow from it: after a change run `npm run build:parameters`. A row's place is its field's number
+ * Solidity of RunParams follow from it: after a change run `npm run build:solidity`. A row's place is its field's number
  * on-chain, so a new one stands last, and a name never changes its meaning.
  */
 import type { AbiParameterToPrimitiveType } from "abitype";

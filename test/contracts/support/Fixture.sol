@@ -13,6 +13,7 @@ import {IModelAuthority} from "../../../contracts/interfaces/IModelAuthority.sol
 import {RunConfig} from "../../../contracts/interfaces/IRunRegistry.sol";
 import {RunParams} from "../../../contracts/interfaces/RunParams.sol";
 import {Attestation} from "../../../contracts/interfaces/Statements.sol";
+import {ModelLimits} from "../../../contracts/libraries/ModelLimits.sol";
 import {ProtocolHashes} from "../../../contracts/libraries/ProtocolHashes.sol";
 import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
 import {ModelShares} from "../../../contracts/models/ModelShares.sol";
@@ -108,11 +109,11 @@ abstract contract Fixture is Assertions {
     }
 
     function localLimits() internal pure returns (Limits memory) {
-        return Limits(1, 1, 1, 1, 1, 1, 1, 1);
+        return ModelLimits.least(31_337);
     }
 
     function publicLimits() internal pure returns (Limits memory) {
-        return Limits(1 days, 1 hours, 2 days, 1 days, 3 days, 1 days, 2 days, 400);
+        return ModelLimits.least(1);
     }
 
     // --- model --------------------------------------------------------------------------------------------------------

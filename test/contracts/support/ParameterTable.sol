@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Written by sdk/scripts/generateParameters.ts from sdk/src/protocol/parameters.ts; do not edit.
+// Written by deploy/generateSolidity.ts from sdk/src/protocol/parameters.ts; do not edit.
 pragma solidity ^0.8.30;
 
 import {RunParams} from "../../../contracts/interfaces/RunParams.sol";

@@ -1,27 +1,28 @@
 /**
- * Writes the Solidity of RunParams from the table of parameters (src/protocol/parameters.ts): the struct, the rules by which
- * its fields fit together, and for the contracts' tests the bounds of a new run.
+ * Writes the Solidity of what stands in tables: from that of a run's parameters (sdk/src/protocol/parameters.ts) the struct
+ * RunParams, the rules by which its fields fit together, and for the contracts' tests the bounds of a new run; from
+ * profiles.ts the minima that a ModelRegistry may hold models to.
  *
- *     node sdk/scripts/generateParameters.ts            writes them
- *     node sdk/scripts/generateParameters.ts --check    exits 1 when a committed file is not what the table says
+ *     node --conditions=cotrain-source deploy/generateSolidity.ts            writes it
+ *     node --conditions=cotrain-source deploy/generateSolidity.ts --check    exits 1 when a committed file is not what its table says
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Parameter, runParameterRules, runParameters } from "@cotrain/sdk/protocol";
 import { format, resolveConfig } from "prettier";
-import { type Parameter, runParameterRules, runParameters } from "../src/protocol/parameters.ts";
+import { compiler, recentCompilers } from "../hardhat.config.ts";
+import { developmentChainIds, type ProfileName, profileFor } from "./profiles.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileURLToPath(new URL("../", import.meta.url));
+const parameterTable = "sdk/src/protocol/parameters.ts";
+const limitTable = "deploy/profiles.ts";
 const rows: readonly Parameter[] = runParameters;
 
-const head = (compiler: string): string => `// SPDX-License-Identifier: MIT
-// Written by sdk/scripts/generateParameters.ts from sdk/src/protocol/parameters.ts; do not edit.
-pragma solidity ${compiler};
+const head = (table: string, versions: string): string => `// SPDX-License-Identifier: MIT
+// Written by deploy/generateSolidity.ts from ${table}; do not edit.
+pragma solidity ${versions};
 `;
-
-/** Interfaces and tests are for any recent compiler, what is deployed for the one of hardhat.config.ts. */
-const recent = head("^0.8.30");
-const deployed = head("0.8.37");
 
 const each = (line: (row: Parameter, place: number) => string): string => rows.map(line).join("\n");
 const sentence = (words: string): string => words.replace(/^[a-z]/, (letter) => letter.toUpperCase());
@@ -33,15 +34,29 @@ const conditions = [
   ...rows.flatMap(({ name, limit }) => (limit === undefined ? [] : [[name, `params.${name} <= ${number(limit)}`]])),
 ];
 
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
+
+/** Times in the units of Solidity, whole hours at least; what is shorter, or no time, as the number that it is. */
+function duration(value: number): string {
+  if (value % DAY === 0) return `${value / DAY} days`;
+  return value % HOUR === 0 ? `${value / HOUR} hours` : number(value);
+}
+
+const limitsOf = (name: ProfileName): string =>
+  Object.entries(profileFor(name, developmentChainIds[0]).limits)
+    .map(([setting, value]) => `${setting}: ${setting === "quorumBps" ? number(value) : duration(value)}`)
+    .join(", ");
+
 const files: Readonly<Record<string, string>> = {
-  "contracts/interfaces/RunParams.sol": `${recent}
+  "contracts/interfaces/RunParams.sol": `${head(parameterTable, recentCompilers)}
 /// @notice What the holders may tune in a run. The definition holds the shape of a schedule, this its size.
 ${each(({ name, label, meaning, unit }) => `/// @param ${name} ${sentence(meaning ?? label)} (${unit}).`)}
 struct RunParams {
 ${each(({ type, name }) => `${type} ${name};`)}
 }
 `,
-  "contracts/libraries/RunParamsRules.sol": `${deployed}
+  "contracts/libraries/RunParamsRules.sol": `${head(parameterTable, compiler)}
 import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
 import {RunParams} from "../interfaces/RunParams.sol";
 
@@ -86,7 +101,32 @@ ${conditions.map(([name, condition]) => `_require(${condition}, "${name}");`).jo
     }
 }
 `,
-  "test/contracts/support/ParameterTable.sol": `${recent}
+  "contracts/libraries/ModelLimits.sol": `${head(limitTable, compiler)}
+import {Limits} from "../interfaces/IModelRegistry.sol";
+
+/// @title ModelLimits
+/// @notice How small the minima may be that a ModelRegistry holds its models to. Who deploys looks at the same table: that
+/// this is checked on-chain again is for those who did not see the deployment.
+library ModelLimits {
+    /// @notice Whether a chain is one that nobody's money is on.
+    /// @param chainId Its id.
+    /// @return True for a development chain.
+    function isDevelopment(uint256 chainId) internal pure returns (bool) {
+        return ${developmentChainIds.map((id) => `chainId == ${number(id)}`).join(" || ")};
+    }
+
+    /// @notice What each minimum must at least be: a second, or a basis point, on development chains.
+    /// @param chainId Id of the chain.
+    /// @return The minima.
+    function least(uint256 chainId) internal pure returns (Limits memory) {
+        if (isDevelopment(chainId)) {
+            return Limits({${limitsOf("local")}});
+        }
+        return Limits({${limitsOf("public")}});
+    }
+}
+`,
+  "test/contracts/support/ParameterTable.sol": `${head(parameterTable, recentCompilers)}
 import {RunParams} from "../../../contracts/interfaces/RunParams.sol";
 
 uint256 constant FIELDS = ${rows.length};
@@ -119,7 +159,7 @@ ${each(({ type }, place) => `column[${place}] = type(${type}).max;`)}
 };
 
 function refuse(sentence: string): never {
-  process.stderr.write(`build:parameters: ${sentence}\n`);
+  process.stderr.write(`build:solidity: ${sentence}\n`);
   process.exit(1);
 }
 
@@ -128,5 +168,5 @@ for (const [file, source] of Object.entries(files)) {
   const text = await format(source, { ...(await resolveConfig(path)), filepath: path });
   if (!process.argv.includes("--check")) writeFileSync(path, text);
   else if (!existsSync(path) || readFileSync(path, "utf8") !== text)
-    refuse(`${file} is stale; run \`npm run build:parameters\` and commit it.`);
+    refuse(`${file} is stale; run \`npm run build:solidity\` and commit it.`);
 }
