@@ -18,7 +18,7 @@ import type {
 import type { FeesAsked } from "./fees.ts";
 
 /** A run's last link; all zero for a run that does not exist. */
-interface CurrentHead {
+interface HeadPosition {
   readonly head: HeadHash;
   readonly sequence: number;
   /** Rounds completed. */
@@ -26,7 +26,7 @@ interface CurrentHead {
 }
 
 /** One HeadPosted event and where it stands. */
-export interface PostedHead extends CurrentHead {
+export interface PostedHead extends HeadPosition {
   readonly runId: RunId;
   readonly parentHead: HeadHash;
   readonly paramsVersion: number;
@@ -135,7 +135,7 @@ export interface ChainReader {
   blockHash(block: number): Promise<Hex | undefined>;
 
   /** The registry's state now. */
-  head(runId: RunId): Promise<CurrentHead>;
+  head(runId: RunId): Promise<HeadPosition>;
   /**
    * HeadPosted events of blocks ≥ `block`, oldest first, checkpoint 0 included; confirmed ones only (ChainOptions.confirmations).
    * An RPC may leave events out of an answer: all are read anew where one head does not follow another, or `wanted` is not there.
@@ -188,7 +188,7 @@ interface Posting {
   readonly block: number | null;
 }
 
-export interface HeadPosting extends Posting, CurrentHead {
+export interface HeadPosting extends Posting, HeadPosition {
   readonly block: number;
 }
 

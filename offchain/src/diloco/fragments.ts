@@ -24,7 +24,7 @@ export interface FragmentLayout {
 }
 
 /** Parameters by name, each flat in row-major order. */
-export type Parameters = ReadonlyMap<string, Float32Array>;
+export type FlatParameters = ReadonlyMap<string, Float32Array>;
 
 /**
  * The layout of every fragment of a table, by index.
@@ -46,7 +46,7 @@ export function fragmentLayouts(table: readonly TensorEntry[]): FragmentLayout[]
   return tensors.map((places, index) => ({ index, elements: elements[index]!, tensors: places }));
 }
 
-function tensorOf(parameters: Parameters, place: TensorPlace): Float32Array {
+function tensorOf(parameters: FlatParameters, place: TensorPlace): Float32Array {
   const values = parameters.get(place.name);
   if (values?.length === place.elements) return values;
   throw new InternalError(
@@ -60,7 +60,7 @@ function tensorOf(parameters: Parameters, place: TensorPlace): Float32Array {
  * @returns [layout.elements]
  * @throws InternalError `TENSOR_MISMATCH` when a tensor is missing or of another size
  */
-export function gatherFragment(parameters: Parameters, layout: FragmentLayout): Float32Array<ArrayBuffer> {
+export function gatherFragment(parameters: FlatParameters, layout: FragmentLayout): Float32Array<ArrayBuffer> {
   const out = new Float32Array(layout.elements);
   for (const place of layout.tensors) out.set(tensorOf(parameters, place), place.offset);
   return out;
@@ -95,7 +95,7 @@ export function tensorViews(
  * @param values [layout.elements]
  * @throws InternalError `TENSOR_MISMATCH`
  */
-export function scatterFragment(values: Float32Array, layout: FragmentLayout, parameters: Parameters): void {
+export function scatterFragment(values: Float32Array, layout: FragmentLayout, parameters: FlatParameters): void {
   if (values.length !== layout.elements) {
     throw new InternalError(
       "TENSOR_MISMATCH",

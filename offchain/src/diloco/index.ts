@@ -8,7 +8,7 @@ export {
   type FragmentLayout,
   fragmentLayouts,
   gatherFragment,
-  type Parameters,
+  type FlatParameters,
   scatterFragment,
   tensorViews,
 } from "./fragments.ts";

@@ -98,7 +98,7 @@ export async function inspectPayload(code: number, source: ChunkSource, elements
 }
 
 /** A run of blocks of a fragment's pseudo-gradient. */
-interface EncodeInput {
+interface BlockRun {
   /** Elements of the fragment. */
   readonly elements: number;
   /** First element of the run, a multiple of the codec's block. */
@@ -117,7 +117,7 @@ interface EncodeInput {
 export function encodeInto(
   payload: Uint8Array,
   codec: Codec,
-  { elements, start, delta, residual }: EncodeInput,
+  { elements, start, delta, residual }: BlockRun,
 ): Float32Array<ArrayBuffer> {
   const { bytes, nextResidual } = codec.encode(delta, residual);
   const places = codec.slices(elements, start, delta.length);

@@ -77,7 +77,7 @@ export function screen(input: ScreeningInput): ScreeningEntry[] {
   return entries.map(({ entry }) => entry);
 }
 
-type Draft = {
+type MutableEntry = {
   -readonly [Key in keyof ScreeningEntry]: ScreeningEntry[Key];
 };
 
@@ -108,7 +108,7 @@ function comparable(round: number, entry: ScreeningEntry): Comparable {
 }
 
 /** The later one of two that are alike earns nothing. */
-function findCopies(inOrder: readonly Draft[], { rules, round, past }: ScreeningInput): void {
+function findCopies(inOrder: readonly MutableEntry[], { rules, round, past }: ScreeningInput): void {
   const before = past
     .slice(0, rules.history)
     .flatMap((file) => file.workers.filter((entry) => !isZero(entry)).map((entry) => comparable(file.round, entry)));
@@ -139,7 +139,7 @@ function repeats(a: Comparable, b: Comparable, rules: ScreeningRules): boolean {
 }
 
 /** Leaves out what is far beyond the others, then, without those as anybody's measure, what is next to nothing; clips the rest. */
-function boundNorms(entries: readonly Draft[], input: ScreeningInput): void {
+function boundNorms(entries: readonly MutableEntry[], input: ScreeningInput): void {
   const { rules, aggregatorBps } = input;
   const limits = limitsOf(input);
   // A vote changes norms by what it changes of the learning rate; what steps do is in √steps.
@@ -181,7 +181,7 @@ function limitsOf({ rules, theta, elements }: ScreeningInput): number[] {
 
 /** Norm per √steps ÷ reference, by entry and fragment; null where there is too little to compare with. */
 function ratiosOf(
-  entries: readonly Draft[],
+  entries: readonly MutableEntry[],
   past: readonly (readonly number[])[],
   limits: readonly number[],
 ): (number | null)[][] {

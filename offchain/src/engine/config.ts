@@ -8,7 +8,7 @@ import { elements } from "./graph.ts";
 export type { TensorSpec };
 
 /** A Llama-style decoder. Flat, so that a run's definition can carry it as it is. */
-export interface ModelConfig {
+export interface TransformerConfig {
   /** Number of tokens that the tokenizer knows, V. */
   readonly vocabulary: number;
   /** Model width, d. */
@@ -36,7 +36,7 @@ function refuse(what: string): never {
  * Checks a config that came from outside.
  * @throws EngineError CONFIG_INVALID, naming the field and what is allowed
  */
-export function checkConfig(config: ModelConfig): ModelConfig {
+export function checkConfig(config: TransformerConfig): TransformerConfig {
   for (const field of ["vocabulary", "width", "layers", "heads", "keyValueHeads", "hidden", "sequence"] as const) {
     const value = config[field];
     if (!Number.isSafeInteger(value) || value < 1) refuse(`${field} must be a positive whole number, not ${value}`);
@@ -51,7 +51,7 @@ export function checkConfig(config: ModelConfig): ModelConfig {
 }
 
 /** All parameters in the order of the parameter vector, named as Hugging Face's Llama names them; weights are [out, in]. */
-export function tensorSpecs(config: ModelConfig): TensorSpec[] {
+export function tensorSpecs(config: TransformerConfig): TensorSpec[] {
   const { vocabulary, width, hidden, heads, keyValueHeads } = checkConfig(config);
   const keyValueWidth = (width / heads) * keyValueHeads;
   const layer = (l: number): TensorSpec[] =>
@@ -77,7 +77,7 @@ export function tensorSpecs(config: ModelConfig): TensorSpec[] {
 }
 
 /** Number of parameters. */
-export const parameterCount = (config: ModelConfig): number =>
+export const parameterCount = (config: TransformerConfig): number =>
   tensorSpecs(config).reduce((sum, { shape }) => sum + elements(shape), 0);
 
 /** Values of a tensor with its name and shape. */
@@ -95,7 +95,7 @@ const DEVIATION = 0.02;
  * scaled by 1/√(2 · layers). Each tensor has its own stream, so that a name's values do not depend on the others.
  * They are an artefact (checkpoint 0) and no recipe: a JS engine's Math.log may change a last bit.
  */
-export function initialParameters(config: ModelConfig, seed: string | number | bigint): NamedTensor[] {
+export function initialParameters(config: TransformerConfig, seed: string | number | bigint): NamedTensor[] {
   const random = createRandom(seed);
   const intoResidual = DEVIATION / Math.sqrt(2 * config.layers);
   return tensorSpecs(config).map(({ name, shape }) => {

@@ -9,7 +9,7 @@ export {
   initialParameters,
   parameterCount,
   tensorSpecs,
-  type ModelConfig,
+  type TransformerConfig,
   type NamedTensor,
 } from "./config.ts";
 export { conformance } from "./conformance.ts";

@@ -3,7 +3,7 @@
  *
  * B sequences of S tokens, T = B·S, d width, H query heads, K key-value heads, G = H / K, D = d / H, V vocabulary.
  */
-import type { ModelConfig } from "./config.ts";
+import type { TransformerConfig } from "./config.ts";
 import { GraphError } from "./errors.ts";
 import { constant, type Graph, type Tensor } from "./graph.ts";
 import { rules, type RotaryTables } from "./rules.ts";
@@ -11,10 +11,15 @@ import { rules, type RotaryTables } from "./rules.ts";
 const { attention, embedding, linear, reshape, rmsNorm, rotary, swiglu, transpose } = rules;
 
 /** Parameters as graph inputs, by name. */
-export type Parameters = ReadonlyMap<string, Tensor>;
+export type ParameterTensors = ReadonlyMap<string, Tensor>;
 
 /** tokens [T] of B sequences → logits [T, V]. */
-export function forward(config: ModelConfig, parameters: Parameters, tokens: Tensor, batch: number): Tensor {
+export function forward(
+  config: TransformerConfig,
+  parameters: ParameterTensors,
+  tokens: Tensor,
+  batch: number,
+): Tensor {
   const { width, layers, heads: H, keyValueHeads: K, normEpsilon } = config;
   const D = width / H;
   const S = (tokens.shape[0] ?? 0) / batch;

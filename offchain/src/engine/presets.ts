@@ -1,10 +1,10 @@
 /** The one dial for size: models that have a name. */
-import type { ModelConfig } from "./config.ts";
+import type { TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 
 /** A model and what suits it. */
 export interface Preset {
-  readonly model: ModelConfig;
+  readonly model: TransformerConfig;
   /** Sequences of one inner step. */
   readonly microBatch: number;
   /** Rounds of a run on one machine; only for models that can be trained there, with the tokenizer that is shipped. */

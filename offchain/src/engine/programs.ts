@@ -2,7 +2,7 @@
 import type { Digest } from "@cotrain/sdk/protocol";
 
 import { sha256Bytes } from "../base/index.ts";
-import { tensorSpecs, type ModelConfig } from "./config.ts";
+import { tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 import { gradients } from "./gradients.ts";
 import { createGraph, input, output, type Graph, type Tensor } from "./graph.ts";
@@ -35,7 +35,7 @@ export interface ProgramOptions {
 }
 
 /** Builds the three programs of a model. The same config and options give the same bytes. */
-export function buildPrograms(config: ModelConfig, options: ProgramOptions): Programs {
+export function buildPrograms(config: TransformerConfig, options: ProgramOptions): Programs {
   return {
     step: finish("step", config, stepGraph(config, options)),
     eval: finish("eval", config, evalGraph(config, options)),
@@ -44,13 +44,16 @@ export function buildPrograms(config: ModelConfig, options: ProgramOptions): Pro
 }
 
 /** Graph and what its signature says beyond kind and vocabulary. */
-export interface Draft {
+export interface ProgramDraft {
   readonly graph: Graph;
   readonly signature: Omit<Signature, "version" | "kind" | "vocabulary" | "maxThreads">;
 }
 
 /** One inner step: forward, backward, the optimizer's update. */
-export function stepGraph(config: ModelConfig, { microBatch, optimizer = defaultOptimizer }: ProgramOptions): Draft {
+export function stepGraph(
+  config: TransformerConfig,
+  { microBatch, optimizer = defaultOptimizer }: ProgramOptions,
+): ProgramDraft {
   const { graph, parameters, tokens, loss } = lossGraph("step", config, microBatch);
   const list = [...parameters];
   const rule = innerOptimizerOf(optimizer);
@@ -89,14 +92,14 @@ export function stepGraph(config: ModelConfig, { microBatch, optimizer = default
 }
 
 /** Mean loss of a batch. */
-export function evalGraph(config: ModelConfig, { microBatch }: ProgramOptions): Draft {
+export function evalGraph(config: TransformerConfig, { microBatch }: ProgramOptions): ProgramDraft {
   const { graph, parameters, tokens, loss } = lossGraph("eval", config, microBatch);
   output("loss", loss);
   return { graph, signature: { ...readOnly(parameters, tokens), loss: "loss" } };
 }
 
 /** Logits of one sequence at every position. */
-function logitsGraph(config: ModelConfig): Draft {
+function logitsGraph(config: TransformerConfig): ProgramDraft {
   const graph = createGraph("logits");
   const parameters = parameterInputs(graph, config);
   const tokens = input(graph, "tokens", [1, config.sequence], "int64");
@@ -107,12 +110,12 @@ function logitsGraph(config: ModelConfig): Draft {
 /** Norms (one dimension) and the embedding table are exempt from weight decay. */
 const decays = (name: string): boolean => !/(norm|embed_tokens)\.weight$/.test(name);
 
-function parameterInputs(graph: Graph, config: ModelConfig): Map<string, Tensor> {
+function parameterInputs(graph: Graph, config: TransformerConfig): Map<string, Tensor> {
   return new Map(tensorSpecs(config).map(({ name, shape }) => [name, input(graph, name, shape)]));
 }
 
 /** tokens [B, S + 1] → mean loss of predicting each next token. */
-function lossGraph(name: string, config: ModelConfig, batch: number) {
+function lossGraph(name: string, config: TransformerConfig, batch: number) {
   if (!Number.isSafeInteger(batch) || batch < 1) {
     throw new EngineError("CONFIG_INVALID", `The micro-batch must be a positive whole number, not ${batch}.`);
   }
@@ -133,7 +136,7 @@ const readOnly = (parameters: ReadonlyMap<string, Tensor>, tokens: Tensor) => ({
   scalars: [],
 });
 
-function finish(kind: ProgramKind, config: ModelConfig, { graph, signature }: Draft): Program {
+function finish(kind: ProgramKind, config: TransformerConfig, { graph, signature }: ProgramDraft): Program {
   const full: Signature = {
     version: 1,
     kind,
@@ -146,7 +149,7 @@ function finish(kind: ProgramKind, config: ModelConfig, { graph, signature }: Dr
 }
 
 /** Floating-point operations of the products in one inner step: what a machine's peak can be compared with. */
-export function productFlops(config: ModelConfig, microBatch: number): number {
+export function productFlops(config: TransformerConfig, microBatch: number): number {
   const { products } = stepGraph(config, { microBatch }).graph;
   return products.reduce((sum, { m, n, k, batch }) => sum + 2 * m * n * k * batch, 0);
 }

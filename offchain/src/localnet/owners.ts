@@ -63,7 +63,7 @@ export interface LocalModel {
   readonly announce: (notice: string, kind?: string) => void;
 }
 
-export interface Claim {
+export interface PaidClaim {
   readonly amount: bigint;
   /** With all claims before. */
   readonly cumulative: bigint;
@@ -71,7 +71,7 @@ export interface Claim {
 }
 
 /** Claims what the active root holds for this owner and delegates to itself the first time; undefined when there is nothing. */
-async function claimFor(localModel: LocalModel, owner: Owner): Promise<Claim | undefined> {
+async function claimFor(localModel: LocalModel, owner: Owner): Promise<PaidClaim | undefined> {
   const { addresses, modelId } = localModel;
   const account = owner.client.account.address;
   const reward = await localModel.reward(account);
@@ -100,11 +100,11 @@ async function heldByAll({ addresses, modelId }: LocalModel, { client }: Owner):
 }
 
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
-export async function claimAll(localModel: LocalModel): Promise<Map<string, Claim>> {
+export async function claimAll(localModel: LocalModel): Promise<Map<string, PaidClaim>> {
   const claims = await Promise.all(
     localModel.owners.map(async (owner) => [owner.name, await claimFor(localModel, owner)] as const),
   );
-  const made = new Map(claims.filter((entry): entry is [string, Claim] => entry[1] !== undefined));
+  const made = new Map(claims.filter((entry): entry is [string, PaidClaim] => entry[1] !== undefined));
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
     const [asker] = localModel.owners;
@@ -125,7 +125,7 @@ export const proposalNews = {
 } as const;
 
 /** A decision that went through, or as far as it went. */
-export interface Decision {
+export interface ProposalProgress {
   readonly proposalId: bigint;
   readonly title: string;
   readonly innerSteps: number;
@@ -163,7 +163,7 @@ export async function decide(
   localModel: LocalModel,
   params: RunParams,
   title: string,
-  progress: (decision: Decision) => void,
+  progress: (decision: ProposalProgress) => void,
 ): Promise<void> {
   const { addresses, modelId, runId, owners } = localModel;
   const news = (notice: string): void => localModel.announce(notice, "proposal");

@@ -9,7 +9,7 @@ import { RetryableError, roundNumber, formatDuration } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
 import { demoParamsOf, heldOutUntrained, layout } from "../run/index.ts";
 import type { SessionDisplay } from "./display.ts";
-import { claimAll, type Claim, decide, type Decision, type LocalModel } from "./owners.ts";
+import { claimAll, type PaidClaim, decide, type ProposalProgress, type LocalModel } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -19,8 +19,8 @@ export interface TrainingSession {
   readonly milliseconds: number;
   /** Trained in that time. */
   readonly tokens: bigint;
-  readonly claims: ReadonlyMap<string, Claim>;
-  readonly decision: Decision | undefined;
+  readonly claims: ReadonlyMap<string, PaidClaim>;
+  readonly decision: ProposalProgress | undefined;
   /** Why there was no decision. */
   readonly noVote: string | undefined;
   /** First round that ran under the decision, counted from 1. */
@@ -226,8 +226,8 @@ export function createCollector(claim: () => Promise<boolean>) {
 /** The owners beside the training: they claim as often as there is something, and decide once. */
 function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger, vote: boolean) {
   const { clock } = localModel;
-  const claims = new Map<string, Claim>();
-  let decision: Decision | undefined;
+  const claims = new Map<string, PaidClaim>();
+  let decision: ProposalProgress | undefined;
   let appliedInRound: number | undefined;
   let collected = -Infinity;
   let deciding = false;

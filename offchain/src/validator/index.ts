@@ -4,7 +4,7 @@
  * storage, service, chain and run, and @cotrain/sdk; never the coordinator or the worker. Start at runValidator.ts, the loop, and
  * at checks/index.ts, the table of what is checked; statements.ts says why it cannot contradict itself.
  */
-export { type AggregateFinding, type AggregateInput, checkAggregate } from "./checks/recompute.ts";
+export { type AggregateFinding, type AggregateCheckInput, checkAggregate } from "./checks/recompute.ts";
 export { auditGate, type AuditFinding } from "./checks/gateAudit.ts";
 export { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "./claims.ts";
 export type { ValidatorCoordinator } from "./context.ts";

@@ -10,7 +10,7 @@ import {
   codecOf,
   encodeInto,
   type FragmentLayout,
-  type Parameters,
+  type FlatParameters,
   pseudoGradient,
 } from "../diloco/index.ts";
 
@@ -26,7 +26,7 @@ export interface EncodedFragment {
 }
 
 /** Copies the elements [start, start + out.length) of a fragment out of the parameters. */
-function gatherRange(parameters: Parameters, layout: FragmentLayout, start: number, out: Float32Array): void {
+function gatherRange(parameters: FlatParameters, layout: FragmentLayout, start: number, out: Float32Array): void {
   const end = start + out.length;
   for (const { name, offset, elements } of layout.tensors) {
     const from = Math.max(start, offset);
@@ -50,7 +50,7 @@ export interface EncodeInput {
   /** θ_r of the fragment, [layout.elements]. */
   readonly base: Float32Array;
   /** θ_i by name. */
-  readonly local: Parameters;
+  readonly local: FlatParameters;
   /** Error feedback, [layout.elements]. */
   readonly residual: Float32Array | undefined;
 }

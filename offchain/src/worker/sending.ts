@@ -3,7 +3,7 @@ import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import type { PayloadHeader, ReceiptReply } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../base/index.ts";
-import { codecOf, type Parameters } from "../diloco/index.ts";
+import { codecOf, type FlatParameters } from "../diloco/index.ts";
 import type { BaseCheckpoint } from "./base.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
 import type { SignedReceipt } from "./receipt.ts";
@@ -19,7 +19,7 @@ type Sending = Pick<RoundWork, "assignment" | "context" | "signal">;
 export async function encodeAndSend(
   { assignment, context, residual, signal }: RoundWork,
   base: BaseCheckpoint,
-  local: Parameters,
+  local: FlatParameters,
 ): Promise<{ encoded: EncodedFragment[]; uploads: Promise<unknown> }> {
   const encoded: EncodedFragment[] = [];
   const running: Promise<void>[] = [];

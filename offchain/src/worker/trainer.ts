@@ -4,7 +4,7 @@
  */
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import type { Parameters } from "../diloco/index.ts";
+import type { FlatParameters } from "../diloco/index.ts";
 import type { Residual } from "./residual.ts";
 
 /** The inner steps of an assignment. */
@@ -37,7 +37,7 @@ export interface Trainer {
   /** BLAKE3 of the training state: θ, optimizer, residual, step. */
   digest(residual: Residual): Promise<Hex>;
   /** θ_i by name; valid until the next `load` or `train`. */
-  parameters(): Promise<Parameters>;
+  parameters(): Promise<FlatParameters>;
   /** Forgets the optimizer's state, as after divergence. */
   reset(): Promise<void>;
   close(): Promise<void>;

@@ -7,7 +7,7 @@ import {
   defaultOptimizer,
   GraphError,
   tensorSpecs,
-  type ModelConfig,
+  type TransformerConfig,
 } from "../../../offchain/src/engine/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
@@ -274,7 +274,7 @@ describe("gradients", () => {
 });
 
 describe("the whole model", () => {
-  const small: ModelConfig = {
+  const small: TransformerConfig = {
     vocabulary: 13,
     width: 8,
     layers: 2,

@@ -7,12 +7,12 @@ import {
   generate,
   sample,
   tensorSpecs,
-  type ModelConfig,
+  type TransformerConfig,
 } from "../../../offchain/src/engine/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { normal } from "./run.ts";
 
-const config: ModelConfig = {
+const config: TransformerConfig = {
   vocabulary: 19,
   width: 16,
   layers: 2,
@@ -31,7 +31,7 @@ const plus = (a: Vector, b: Vector): Vector => a.map((x, i) => x + (b[i] ?? 0));
 
 /** As in Hugging Face's modeling_llama.py, one position after the other. */
 function plainLlama(
-  { width, layers, heads, keyValueHeads, ropeTheta, normEpsilon }: ModelConfig,
+  { width, layers, heads, keyValueHeads, ropeTheta, normEpsilon }: TransformerConfig,
   weights: ReadonlyMap<string, Float32Array>,
   tokens: readonly number[],
 ): Vector[] {

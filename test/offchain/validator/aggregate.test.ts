@@ -23,7 +23,11 @@ import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import { type BlobSource, blobSourceOf, type HeadDocuments } from "../../../offchain/src/run/index.ts";
 import { BlobError, type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
-import { type AggregateFinding, type AggregateInput, checkAggregate } from "../../../offchain/src/validator/index.ts";
+import {
+  type AggregateFinding,
+  type AggregateCheckInput,
+  checkAggregate,
+} from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../run/ledger.ts";
 import { headOf, runId } from "./heads.ts";
 import {
@@ -39,11 +43,11 @@ import {
 const fragment = 1;
 let directory: string;
 let store: BlobStore;
-let input: AggregateInput;
+let input: AggregateCheckInput;
 
 interface Played {
   readonly blobs: BlobStore;
-  readonly input: AggregateInput;
+  readonly input: AggregateCheckInput;
 }
 
 /** The last of some rounds, whose payloads are always the same, in a store of its own. */

@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { blobSourceOf } from "../../../offchain/src/run/index.ts";
 import { type BlobStore, parseManifest } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
-import { type AggregateInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
+import { type AggregateCheckInput, auditGate, type AuditFinding } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../run/ledger.ts";
 import { headOf, runId } from "./heads.ts";
 import {
@@ -33,7 +33,7 @@ const addresses = workers.map(({ address }) => address.toLowerCase() as Address)
 let directory: string;
 let store: BlobStore;
 let initial: Awaited<ReturnType<typeof createInitial>>;
-let input: AggregateInput;
+let input: AggregateCheckInput;
 let record: ScreeningFile;
 
 /** Parameters by fragment after a first round from the same start. */

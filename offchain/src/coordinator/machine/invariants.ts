@@ -22,7 +22,7 @@ function momentsOf({ members, recent, current }: RunState): number[] {
 const countedOf = ({ totals }: RunState): number => Object.values(totals).reduce((sum, tokens) => sum + tokens, 0);
 
 /** Checks what must hold; the sentence says what is broken if it does not. */
-type Claim = (holds: boolean, sentence: string) => void;
+type Assert = (holds: boolean, sentence: string) => void;
 
 const pendingOf = (state: RunState, kind: EffectKind) =>
   Object.values(state.pending).filter(({ effect }) => effect.kind === kind);
@@ -31,7 +31,7 @@ const countOf = (state: RunState, kind: EffectKind): number => pendingOf(state, 
 /** Sentences about what is broken; empty when all is well. */
 export function violationsOf(state: RunState, before: RunState | null = null): string[] {
   const found: string[] = [];
-  const claim: Claim = (holds, sentence) => {
+  const claim: Assert = (holds, sentence) => {
     if (!holds) found.push(sentence);
   };
   claimTogether(claim, state);
@@ -60,7 +60,7 @@ export function violationsOf(state: RunState, before: RunState | null = null): s
   return found;
 }
 
-function claimTogether(claim: Claim, state: RunState): void {
+function claimTogether(claim: Assert, state: RunState): void {
   claim(state.round === state.checkpoint.round, "the next round follows the newest checkpoint");
   claim(
     momentsOf(state).every((time) => time <= state.at),
@@ -73,7 +73,7 @@ function claimTogether(claim: Claim, state: RunState): void {
 }
 
 /** From one state to the next. */
-function claimProgress(claim: Claim, state: RunState, before: RunState): void {
+function claimProgress(claim: Assert, state: RunState, before: RunState): void {
   claim(state.round === before.round || state.round === before.round + 1, "rounds go up by one");
   const trained = state.checkpoint.tokens - before.checkpoint.tokens;
   claim(trained >= 0, "trained tokens do not fall");
@@ -96,7 +96,7 @@ function claimProgress(claim: Claim, state: RunState, before: RunState): void {
   );
 }
 
-function claimRound(claim: Claim, state: RunState, current: OpenRound): void {
+function claimRound(claim: Assert, state: RunState, current: OpenRound): void {
   const collecting = isCollecting(current);
   claim(current.round === state.round, "the open round is the next one");
   claim(current.base === state.checkpoint.digest, "a round starts from the newest checkpoint");
@@ -113,7 +113,7 @@ function claimRound(claim: Claim, state: RunState, current: OpenRound): void {
   );
 }
 
-function claimClosing(claim: Claim, state: RunState, current: OpenRound): void {
+function claimClosing(claim: Assert, state: RunState, current: OpenRound): void {
   const collecting = isCollecting(current);
   const statuses = current.syncs.map(({ status }) => status);
   const reducing = statuses.filter((status) => status === "Closing").length;
@@ -126,7 +126,7 @@ function claimClosing(claim: Claim, state: RunState, current: OpenRound): void {
   claim(countOf(state, "storeCheckpoint") === (reduced && !gating ? 1 : 0), "what stands is being stored");
 }
 
-function claimDeadlines(claim: Claim, state: RunState, current: OpenRound): void {
+function claimDeadlines(claim: Assert, state: RunState, current: OpenRound): void {
   const collecting = isCollecting(current);
   const timer = state.pending[keyOf("setTimer", "deadline", current.round, current.deadlines)];
   const out = outstandingOf(current);
@@ -148,7 +148,7 @@ function claimDeadlines(claim: Claim, state: RunState, current: OpenRound): void
   );
 }
 
-function claimWork(claim: Claim, state: RunState, current: OpenRound, before: RunState | null): void {
+function claimWork(claim: Assert, state: RunState, current: OpenRound, before: RunState | null): void {
   const kept = Object.keys(current.work).some(
     (worker) => before?.current?.work[worker as Address]?.digest === current.work[worker as Address]?.digest,
   );
@@ -173,7 +173,7 @@ function claimWork(claim: Claim, state: RunState, current: OpenRound, before: Ru
   );
 }
 
-function claimLedger(claim: Claim, state: RunState): void {
+function claimLedger(claim: Assert, state: RunState): void {
   try {
     balanceOf(state.ledger);
   } catch (error) {
@@ -187,7 +187,7 @@ function claimLedger(claim: Claim, state: RunState): void {
   }
 }
 
-function claimHeads(claim: Claim, state: RunState): void {
+function claimHeads(claim: Assert, state: RunState): void {
   const { heads } = state;
   claim(heads.at(-1)?.checkpoint === state.checkpoint.digest, "the newest head holds the newest checkpoint");
   for (const [i, entry] of heads.entries()) {
@@ -206,7 +206,7 @@ function claimHeads(claim: Claim, state: RunState): void {
   );
 }
 
-function claimEpochs(claim: Claim, state: RunState): void {
+function claimEpochs(claim: Assert, state: RunState): void {
   const progress = state.epochs.filter(({ state: at }) => at === "computing" || at === "collecting" || at === "posted");
   claim(progress.length <= 1, "one epoch is in progress at a time");
   const record = progress[0];

@@ -17,7 +17,7 @@ import { type EngineTask, occupy } from "../engineSlot.ts";
 import type { LossMeter } from "../loss.ts";
 import type { Check } from "./check.ts";
 import { auditGate } from "./gateAudit.ts";
-import { type AggregateInput, checkAggregate } from "./recompute.ts";
+import { type AggregateCheckInput, checkAggregate } from "./recompute.ts";
 import { isResting, LOSS_SHARE } from "./turn.ts";
 
 /** Ms after which what did not come to a finding is tried again: an audit, or what is done in another's place. */
@@ -130,7 +130,7 @@ interface Examined extends HeadWithParent {
 async function inspect(
   context: Context,
   { head, parent, description: { definition }, fragment }: Examined,
-  audit?: (input: AggregateInput) => Promise<Finding>,
+  audit?: (input: AggregateCheckInput) => Promise<Finding>,
 ): Promise<Finding> {
   const { absences, audits, blobs, documents, loss, reader } = context;
   const part = `fragment ${fragment}`;
@@ -171,7 +171,7 @@ async function auditOf(
   loss: LossMeter,
   task: EngineTask,
   { digest }: Description,
-  input: AggregateInput,
+  input: AggregateCheckInput,
 ): Promise<Finding> {
   const { head } = input;
   const { phase } = await coordinator.run(run.runId);

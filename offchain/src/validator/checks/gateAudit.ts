@@ -21,7 +21,7 @@ import {
   sourceOf,
 } from "../../diloco/index.ts";
 import { type FragmentState, parseFragment, parseManifest } from "../../storage/index.ts";
-import type { AggregateInput } from "./recompute.ts";
+import type { AggregateCheckInput } from "./recompute.ts";
 
 export interface AuditModules {
   readonly blobs: BlobSource;
@@ -40,7 +40,7 @@ export interface AuditFinding {
   readonly losses: number;
 }
 
-type Input = Pick<AggregateInput, "head" | "parent" | "documents" | "definition" | "params">;
+type Input = Pick<AggregateCheckInput, "head" | "parent" | "documents" | "definition" | "params">;
 
 /** A loss of the record beside the one measured. */
 interface Compared {

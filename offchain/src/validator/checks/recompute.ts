@@ -37,7 +37,7 @@ import {
 } from "../../diloco/index.ts";
 import { fragmentOf, FormatError, parseFragment, parseManifest } from "../../storage/index.ts";
 
-export interface AggregateInput {
+export interface AggregateCheckInput {
   readonly head: PostedHead;
   readonly parent: PostedHead;
   /** The run's heads before it, from checkpoint 0 to the parent. */
@@ -67,7 +67,7 @@ const sameShard = (a: CheckpointFragment, b: CheckpointFragment): boolean =>
  * @throws what `blobs` throws when something is not to be had: then there is no verdict yet. Everything that is had and wrong
  *   makes `holds` false.
  */
-export async function checkAggregate(blobs: BlobSource, input: AggregateInput): Promise<AggregateFinding> {
+export async function checkAggregate(blobs: BlobSource, input: AggregateCheckInput): Promise<AggregateFinding> {
   const { head, fragment, documents } = input;
   const published = documents.manifest.fragments[fragment];
   const finding = (recomputed: CheckpointFragment | null, reason: string): AggregateFinding => ({
@@ -91,7 +91,7 @@ const require = (holds: boolean, what: string): void => {
   if (!holds) throw new DocumentError("DOCUMENT_AGGREGATE", what);
 };
 
-async function recompute(blobs: BlobSource, input: AggregateInput): Promise<CheckpointFragment> {
+async function recompute(blobs: BlobSource, input: AggregateCheckInput): Promise<CheckpointFragment> {
   const { head, parent, documents, definition, params, fragment } = input;
   const { table } = definition;
   const parentBytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
@@ -140,7 +140,7 @@ async function recompute(blobs: BlobSource, input: AggregateInput): Promise<Chec
 /** The record of the round's screening, which must follow from its measurements and from the rounds before. */
 async function screening(
   blobs: BlobSource,
-  { head, before, documents, definition, params, admitted }: AggregateInput,
+  { head, before, documents, definition, params, admitted }: AggregateCheckInput,
   place: PayloadPlace,
 ): Promise<ScreeningFile> {
   const { file: receipts, manifest } = documents;
