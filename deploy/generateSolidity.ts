@@ -1,7 +1,7 @@
 /**
  * Writes the Solidity of what stands in tables: from that of a run's parameters (sdk/src/protocol/parameters.ts) the struct
- * RunParams, the rules by which its fields fit together, and for the contracts' tests the bounds of a new run; from
- * profiles.ts the minima that a ModelRegistry may hold models to.
+ * RunParams, the rules by which its fields fit together, and for the contracts' tests the bounds of a new run; from that of
+ * codes (sdk/src/protocol/codes.ts) the kinds of work; from profiles.ts the minima that a ModelRegistry may hold models to.
  *
  *     node --conditions=cotrain-source deploy/generateSolidity.ts            writes it
  *     node --conditions=cotrain-source deploy/generateSolidity.ts --check    exits 1 when a committed file is not what its table says
@@ -9,13 +9,14 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Parameter, runParameterRules, runParameters } from "@cotrain/sdk/protocol";
+import { type Parameter, rewardKind, runParameterRules, runParameters } from "@cotrain/sdk/protocol";
 import { format, resolveConfig } from "prettier";
 import { compiler, recentCompilers } from "../hardhat.config.ts";
 import { developmentChainIds, type ProfileName, profileFor } from "./profiles.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const parameterTable = "sdk/src/protocol/parameters.ts";
+const codeTable = "sdk/src/protocol/codes.ts";
 const limitTable = "deploy/profiles.ts";
 const rows: readonly Parameter[] = runParameters;
 
@@ -49,6 +50,16 @@ const limitsOf = (name: ProfileName): string =>
     .join(", ");
 
 const files: Readonly<Record<string, string>> = {
+  "contracts/interfaces/Kinds.sol": `${head(codeTable, recentCompilers)}
+// Kinds of work that shares are minted for: in budgets, in Emission's calls and in the leaves of a rewards tree.
+
+${Object.entries(rewardKind)
+  .map(([kind, code]) => `uint8 constant ${kind.toUpperCase()} = ${code};`)
+  .join("\n")}
+
+/// @dev How many there are.
+uint8 constant KINDS = ${Object.keys(rewardKind).length};
+`,
   "contracts/interfaces/RunParams.sol": `${head(parameterTable, recentCompilers)}
 /// @notice What the holders may tune in a run. The definition holds the shape of a schedule, this its size.
 ${each(({ name, label, meaning, unit }) => `/// @param ${name} ${sentence(meaning ?? label)} (${unit}).`)}

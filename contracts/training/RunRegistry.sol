@@ -87,7 +87,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     function setPoster(RunId runId, address poster) external onlyTimelockOf(runId) {
         if (poster == address(0)) revert RunRegistryZero("poster");
         _runs[runId].poster = poster;
-        _tellCheckpoints(runId);
+        _updateCheckpoints(runId);
         emit PosterSet(runId, poster);
     }
 
@@ -97,7 +97,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         if (run.status == Status.Finished) revert RunRegistryRunFinished(runId);
         run.status = status;
         if (status == Status.Finished) _runsOf[run.modelId].open = RunId.wrap(0);
-        _tellCheckpoints(runId);
+        _updateCheckpoints(runId);
         emit StatusSet(runId, status);
     }
 
@@ -178,11 +178,11 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         version = ++run.version;
         _params[runId][version] = params;
         _versions[runId].push(uint48(block.timestamp), version);
-        _tellCheckpoints(runId);
+        _updateCheckpoints(runId);
         emit RunParamsSet(runId, version, params);
     }
 
-    function _tellCheckpoints(RunId runId) private {
+    function _updateCheckpoints(RunId runId) private {
         Run storage run = _runs[runId];
         CHECKPOINTS.update(runId, run.poster, run.status == Status.Open, run.version);
     }

@@ -38,7 +38,7 @@ export const outcomeCode = {
 } as const;
 export type Outcome = (typeof outcomeCode)[keyof typeof outcomeCode];
 
-/** Reward leaf kind and Emission kind. */
+/** Reward leaf kind and Emission kind; `npm run build:solidity` writes them to Kinds.sol. */
 export const rewardKind = { compute: 1, code: 2, capital: 3, treasury: 4 } as const;
 
 /** RunRegistry's Status. */
