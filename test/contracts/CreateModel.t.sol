@@ -329,6 +329,15 @@ contract LimitsTest is Fixture {
         eq(keccak256(abi.encode(minimum)), keccak256(abi.encode(publicLimits())), "minimum");
     }
 
+    function test_publicMinimaLeaveHoldersADayToLook() public pure {
+        Limits memory limits = publicLimits();
+        yes(limits.window >= 1 days, "before a root pays, or a set signs");
+        yes(limits.votingDelay >= 1 days, "before a vote");
+        yes(limits.votingPeriod >= 1 days, "during a vote");
+        yes(limits.lateQuorumExtension >= 1 days, "after a late quorum");
+        yes(limits.timelockDelay >= 1 days, "before a decision is carried out");
+    }
+
     function test_otherChainsRefuseEachMinimumBelowThePublicOne() public {
         vm.chainId(1);
         Limits memory limits = publicLimits();
