@@ -20,6 +20,11 @@ const checks: readonly (readonly [what: string, command: string, args: readonly 
   ],
   ["what nothing uses", "knip", ["--no-progress", "--no-config-hints"]],
   [
+    "what only tests use",
+    "knip",
+    ["--config", "knip.product.jsonc", "--production", "--no-progress", "--no-config-hints"],
+  ],
+  [
     "copies in the sources",
     "jscpd",
     ["--config", ".jscpd.json", "--exitCode", "1", "sdk/src", "offchain/src", "deploy"],

@@ -28,7 +28,7 @@ import {
 import { type Artifact, type ContractName, loadArtifact } from "./artifacts.ts";
 import { LOCAL_CHAIN_ID, type ProfileName, profileFor } from "./profiles.ts";
 
-export { type ContractName, ensureBuilt, loadArtifact } from "./artifacts.ts";
+export { type ContractName, ensureBuilt } from "./artifacts.ts";
 export * from "./profiles.ts";
 
 /** Raised when the same code must get new addresses. */

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { positionsOf } from "../../offchain/src/data/index.ts";
-import { encodePayload } from "../../offchain/src/diloco/index.ts";
+import { encodePayload } from "../offchain/diloco/payloads.ts";
 import { readManifest } from "../../offchain/src/storage/index.ts";
 import { type Harness, openHarness, OPERATOR, type TestWorker, until } from "../offchain/coordinator/harness.ts";
 

@@ -2,7 +2,8 @@
 import { type Hex, keccak256, serializeTransaction, toHex } from "viem";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 
-import { createManualClock, type RetryableError, systemClock } from "../../offchain/src/base/index.ts";
+import { type RetryableError, systemClock } from "../../offchain/src/base/index.ts";
+import { createManualClock } from "../offchain/manualClock.ts";
 import { createDoorPool } from "../../offchain/src/chain/doorPool.ts";
 import { BLOCK_GAS_LIMIT, DOOR_LIMITS, type NodeLink, openChainDoor } from "../../offchain/src/chain/index.ts";
 import { createLine } from "../../offchain/src/coordinator/line.ts";

@@ -15,7 +15,7 @@ import { problemOfScreening } from "../../offchain/src/run/index.ts";
 import { createApi } from "../../offchain/src/coordinator/api.ts";
 import { statusByCode } from "../../offchain/src/coordinator/errors.ts";
 import { createCoordinatorMetrics } from "../../offchain/src/coordinator/metrics.ts";
-import { encodePayload } from "../../offchain/src/diloco/index.ts";
+import { encodePayload } from "../offchain/diloco/payloads.ts";
 import { createHttpServer, createMetrics, silentLogger } from "../../offchain/src/service/index.ts";
 import { readCheckpoint, readManifest } from "../../offchain/src/storage/index.ts";
 import {

@@ -19,7 +19,8 @@ import { createTestClient, createWalletClient, encodeEventTopics, http } from "v
 import { sendTransaction } from "viem/actions";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { createManualClock, createRandom } from "../../offchain/src/base/index.ts";
+import { createRandom } from "../../offchain/src/base/index.ts";
+import { createManualClock } from "../offchain/manualClock.ts";
 import {
   type Chain,
   type ChainReader,

@@ -9,7 +9,8 @@ import { Readable } from "node:stream";
 import { type Digest, digestOfJson, routes } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 
-import { createManualClock, type ManualClock, sha256Bytes } from "../../offchain/src/base/index.ts";
+import { sha256Bytes } from "../../offchain/src/base/index.ts";
+import { createManualClock, type ManualClock } from "../offchain/manualClock.ts";
 import { createBlobServer } from "../../offchain/src/coordinator/blobs.ts";
 import {
   addressGroup,

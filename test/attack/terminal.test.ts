@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { defaultRunParams, runParamsToWire } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
-import { createManualClock, printable, printableJson } from "../../offchain/src/base/index.ts";
+import { printable, printableJson } from "../../offchain/src/base/index.ts";
+import { createManualClock } from "../offchain/manualClock.ts";
 import { createOutput, printableInColour } from "../../offchain/src/cli/output.ts";
 import { openDisplay, type Terminal } from "../../offchain/src/cli/up/display.ts";
 import { createLogger } from "../../offchain/src/service/index.ts";

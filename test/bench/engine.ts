@@ -15,10 +15,11 @@ import {
   initialParameters,
   presetNames,
   presetOf,
-  productFlops,
   readSignature,
+  type TransformerConfig,
   type PresetName,
 } from "../../offchain/src/engine/index.ts";
+import { stepGraph } from "../../offchain/src/engine/programs.ts";
 import { availableMemory, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../offchain/src/engine/onnx.ts";
@@ -74,6 +75,12 @@ async function timed(
     calls++;
   }
   return { calls, seconds: (performance.now() - start) / 1000, cpuSeconds: ((await cpuTime()) - cpu) / 1000 };
+}
+
+/** Floating-point operations of the products in one inner step: what a machine's peak can be compared with. */
+export function productFlops(config: TransformerConfig, microBatch: number): number {
+  const { products } = stepGraph(config, { microBatch }).graph;
+  return products.reduce((sum, { m, n, k, batch }) => sum + 2 * m * n * k * batch, 0);
 }
 
 /** Inner steps of a preset per second, in a process of their own as workers' are. */

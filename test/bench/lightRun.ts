@@ -40,7 +40,8 @@ import { prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain
 import { layout, writeDeployment } from "../../offchain/src/run/index.ts";
 import { coordinatorProcess } from "../../offchain/src/localnet/processes.ts";
 import { ensureWallet } from "../../offchain/src/run/wallets.ts";
-import { encodePayload, type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
+import { type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
+import { encodePayload } from "../offchain/diloco/payloads.ts";
 import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
 import { type BlobStore } from "../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";

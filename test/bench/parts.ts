@@ -15,7 +15,8 @@ import Sqlite from "better-sqlite3";
 
 import { aggregatorCode, codecCode, outerOptimizerCode, SEGMENT_STEPS, weightingCode } from "@cotrain/sdk/protocol";
 import { bytesOf, createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
-import { decodePayload, encodePayload, reduceFragment, sourceOf } from "../../offchain/src/diloco/index.ts";
+import { reduceFragment, sourceOf } from "../../offchain/src/diloco/index.ts";
+import { decodePayload, encodePayload } from "../offchain/diloco/payloads.ts";
 import { parameterCount, presetOf } from "../../offchain/src/engine/index.ts";
 import {
   createEventLog,

@@ -5,7 +5,8 @@ import { network } from "hardhat";
 import { createPublicClient, createWalletClient, custom, type Hex, keccak256 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { defaultRecordPath, deploy, ensureBuilt, loadArtifact, profileFor } from "../../deploy/deployment.ts";
+import { loadArtifact } from "../../deploy/artifacts.ts";
+import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 
 /** Hardhat's first account. */
 const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");

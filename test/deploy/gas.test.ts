@@ -33,7 +33,8 @@ import {
 } from "viem";
 import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
-import { type ContractName, deploy, ensureBuilt, loadArtifact, profileFor } from "../../deploy/deployment.ts";
+import { loadArtifact } from "../../deploy/artifacts.ts";
+import { type ContractName, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 import { compiler } from "../../hardhat.config.ts";
 
 const table = new URL("../contracts/gas.json", import.meta.url);

@@ -24,7 +24,8 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { checkpointZero } from "../../offchain/src/run/index.ts";
-import { type BlobStore, writeCheckpoint } from "../../offchain/src/storage/index.ts";
+import type { BlobStore } from "../../offchain/src/storage/index.ts";
+import { writeCheckpoint } from "../offchain/storage/checkpoints.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { type WorkerEvent } from "../../offchain/src/worker/index.ts";
 import { openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";

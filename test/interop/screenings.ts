@@ -6,7 +6,6 @@ import { defaultScreening, outcomeCode, type ScreeningFile } from "@cotrain/sdk/
 
 import { createRandom, InternalError, type Random } from "../../offchain/src/base/index.ts";
 import {
-  encodePayload,
   gateOutcomes,
   type GatePass,
   type MeasuredPayload,
@@ -19,6 +18,7 @@ import {
   searchHarm,
   sourceOf,
 } from "../../offchain/src/diloco/index.ts";
+import { encodePayload } from "../offchain/diloco/payloads.ts";
 
 const SIZES = [700, 300];
 const RUNS = 12;

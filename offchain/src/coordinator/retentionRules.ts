@@ -93,6 +93,7 @@ const others: Words & { keeps(bytes: number, options: RetentionOptions): boolean
   keeps: (bytes, { checkpointBytes }) => bytes <= checkpointBytes,
 };
 
+/** @internal The list in docs/operations.md, which a test holds against these rows. */
 export const retentionWords: readonly Words[] = [...documents, ...payloads, ...shards, others];
 
 /** A checkpoint whose shards are there. */

@@ -25,16 +25,7 @@ export {
 } from "./gate.ts";
 export { bitsOfFp32, measureFragment, parametersNorm } from "./measure.ts";
 export { outerOptimizerOf } from "./outerOptimizer.ts";
-export {
-  CHUNK_ELEMENTS,
-  type ChunkSource,
-  decodePayload,
-  encodeInto,
-  encodePayload,
-  inspectPayload,
-  type SliceMemory,
-  sourceOf,
-} from "./payload.ts";
+export { CHUNK_ELEMENTS, type ChunkSource, encodeInto, inspectPayload, type SliceMemory, sourceOf } from "./payload.ts";
 export { PayloadError } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
 export { type FragmentPayload, reduceFragment, type ReduceInput } from "./reduce.ts";

@@ -125,27 +125,3 @@ export function encodeInto(
     payload.set(bytes.subarray(offset, offset + length), places[i]?.offset ?? 0);
   return nextResidual;
 }
-
-/**
- * Encodes one fragment's pseudo-gradient.
- * @see Codec.encode
- */
-export function encodePayload(code: number, delta: Float32Array, residual?: Float32Array): ReturnType<Codec["encode"]> {
-  return codecOf(code).encode(delta, residual);
-}
-
-/**
- * Decodes a whole payload.
- * @returns pseudo-gradient, [elements]
- * @throws PayloadError for what no honest encoder writes
- */
-export function decodePayload(code: number, bytes: Uint8Array, elements: number): Float32Array<ArrayBuffer> {
-  const codec = codecOf(code);
-  requireLength(bytes.byteLength, codec.encodedLength(elements));
-  const out = new Float32Array(elements);
-  const parts = codec
-    .slices(elements, 0, elements)
-    .map(({ offset, length }) => bytes.subarray(offset, offset + length));
-  codec.decode(parts, 0, out);
-  return out;
-}

@@ -19,7 +19,7 @@ export { generate, sample } from "./generate.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export type { Device, OpenEngine } from "./runtime/device.ts";
 export { defaultOptimizer } from "./optimizer.ts";
-export { buildPrograms, productFlops } from "./programs.ts";
+export { buildPrograms } from "./programs.ts";
 export { defaultSchedule, learningRateAt } from "./schedule.ts";
 export { presetNames, presetOf, presets, type PresetName } from "./presets.ts";
 export { readSignature, SIGNATURE_KEY } from "./signature.ts";

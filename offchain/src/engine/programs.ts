@@ -147,9 +147,3 @@ function finish(kind: ProgramKind, config: TransformerConfig, { graph, signature
   const bytes = writeModel(graph, { [SIGNATURE_KEY]: JSON.stringify(full) });
   return { kind, bytes, digest: sha256Bytes(bytes) };
 }
-
-/** Floating-point operations of the products in one inner step: what a machine's peak can be compared with. */
-export function productFlops(config: TransformerConfig, microBatch: number): number {
-  const { products } = stepGraph(config, { microBatch }).graph;
-  return products.reduce((sum, { m, n, k, batch }) => sum + 2 * m * n * k * batch, 0);
-}

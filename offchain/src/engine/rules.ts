@@ -232,5 +232,3 @@ export const rules = {
   crossEntropy,
   dot,
 };
-
-export type RuleName = keyof typeof rules;

@@ -143,21 +143,6 @@ export async function writeManifest(
 }
 
 /**
- * Stores a whole checkpoint.
- * @param states by fragment index
- */
-export async function writeCheckpoint(
-  store: BlobStore,
-  table: readonly TensorEntry[],
-  states: readonly FragmentState[],
-  facts: CheckpointFacts,
-): Promise<{ digest: Digest; manifest: CheckpointManifest }> {
-  const fragments: CheckpointFragment[] = [];
-  for (const [index, state] of states.entries()) fragments.push(await writeFragment(store, table, index, state));
-  return writeManifest(store, table, fragments, facts);
-}
-
-/**
  * Checks the bytes of a manifest: size, form, and that they are its canonical JSON.
  * @param table of the run: whoever goes on to read shards gives it, so that their lengths are the table's and not whatever a
  *   manifest says

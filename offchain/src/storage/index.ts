@@ -14,7 +14,6 @@ export {
   readCheckpoint,
   readFragment,
   readManifest,
-  writeCheckpoint,
   writeFragment,
   writeManifest,
 } from "./checkpoint.ts";
@@ -30,4 +29,3 @@ export {
   verifyBlobs,
 } from "./model.ts";
 export { type BlobOrigin, createReadThrough, type ReadThrough } from "./readThrough.ts";
-export { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.ts";

@@ -5,7 +5,7 @@
  */
 import { elementsOf } from "@cotrain/sdk/protocol";
 
-import { bytesOf, float32Of, parseJsonBounded } from "../base/index.ts";
+import { bytesOf, parseJsonBounded } from "../base/index.ts";
 import { FormatError } from "./errors.ts";
 
 /** Header bytes at most; about 65,536 tensors. */
@@ -91,21 +91,6 @@ export function safetensorsChunks(
   return { header, chunks: [header, ...data], bytes };
 }
 
-/** The file in memory. @see safetensorsChunks */
-export function encodeSafetensors(
-  tensors: readonly Tensor[],
-  metadata: Readonly<Record<string, string>> = {},
-): Uint8Array<ArrayBuffer> {
-  const { chunks, bytes } = safetensorsChunks(tensors, metadata);
-  const out = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
-}
-
 /**
  * Reads the header's length field.
  * @param start the file's first 8 bytes at least
@@ -187,23 +172,3 @@ function parseEntry(name: string, value: unknown, dataOffset: number): TensorSpa
 
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-
-/**
- * Reads a file in memory.
- * @returns tensors by ascending offset; values are views of `bytes` where aligned
- * @throws FormatError
- */
-export function decodeSafetensors(bytes: Uint8Array): {
-  tensors: Tensor[];
-  metadata: Readonly<Record<string, string>>;
-} {
-  const { tensors, metadata } = parseSafetensorsHeader(bytes, bytes.length);
-  return {
-    tensors: tensors.map(({ name, shape, offset, bytes: length }) => ({
-      name,
-      shape,
-      values: float32Of(bytes.subarray(offset, offset + length)),
-    })),
-    metadata,
-  };
-}

@@ -1,4 +1,7 @@
-/** Cotrain's events, as queries for `getLogPage`, `getAllLogs` and viem's `watchContractEvent`. */
+/**
+ * Cotrain's events, as queries for `getLogPage`, `getAllLogs` and viem's `watchContractEvent`: also those that only a dApp follows,
+ * which shows when a run was paused or finished.
+ */
 import type { Address, Hex } from "viem";
 import {
   checkpointRegistryAbi,

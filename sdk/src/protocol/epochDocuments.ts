@@ -1,8 +1,6 @@
 /** The documents by which an epoch is paid: verdicts, what contributions were computed from, rewards, and what is attested. */
 import { type Static, Type } from "typebox";
-import { digestOfJson } from "./digest.ts";
 import { Address20, closed, Count, Decimal, Hash32, Signature65, Uint32, Uint8, Version1 } from "./fields.ts";
-import type { Digest } from "./ids.ts";
 
 const WireVerdict = Type.Object(
   {
@@ -106,6 +104,3 @@ export const EpochManifest = Type.Object(
   closed,
 );
 export type EpochManifest = Static<typeof EpochManifest>;
-
-/** Digest under which an epoch manifest is attested. */
-export const epochDigestOf = (manifest: EpochManifest): Digest => digestOfJson(manifest);

@@ -227,4 +227,3 @@ export async function recoverSigner<N extends StructName>(
 }
 
 export const hashReceipt = (receipt: Receipt): Hex => structHash("Receipt", receipt);
-export const hashAttestation = (attestation: Attestation): Hex => structHash("Attestation", attestation);

@@ -2,14 +2,8 @@
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import { describe, expect, test } from "vitest";
 
-import {
-  backoffBound,
-  createManualClock,
-  fullJitter,
-  retrying,
-  steady,
-  UserError,
-} from "../../../offchain/src/base/index.ts";
+import { backoffBound, fullJitter, retrying, steady, UserError } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 
 /** Fails some times, then succeeds. */
 const failing = (times: number, error: Error) => () => (times-- > 0 ? Promise.reject(error) : Promise.resolve("done"));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { createManualClock, systemClock } from "../../../offchain/src/base/index.ts";
+import { systemClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 
 describe("manual clock", () => {
   it("wakes sleepers in the order of their deadlines, each at its own time", async () => {

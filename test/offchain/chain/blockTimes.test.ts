@@ -1,7 +1,7 @@
 /** Times of blocks that were told wrongly are found out, however long the lie was and whichever answer came last. */
 import { expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { createBlockTimes } from "../../../offchain/src/chain/agreed.ts";
 
 const MINUTE = 60_000;

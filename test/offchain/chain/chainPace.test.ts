@@ -3,7 +3,7 @@ import { createPublicClient, createWalletClient, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { createChainPace, developmentChain } from "../../../offchain/src/chain/index.ts";
 import { createNode } from "./node.ts";
 import { slowDoor } from "./slowDoor.ts";

@@ -6,7 +6,8 @@ import { type PublicClient, TransactionReceiptNotFoundError } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createManualClock, createRandom } from "../../../offchain/src/base/index.ts";
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import type { ChainConnection } from "../../../offchain/src/chain/index.ts";
 import { openJournal, type PostingKind } from "../../../offchain/src/chain/journal.ts";
 import {

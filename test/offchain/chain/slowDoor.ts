@@ -1,7 +1,7 @@
 /** The door of a chain at rest whose clock has slowed down. */
 import { expect, onTestFinished } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import {
   type ChainDoor,
   type ChainPace,

@@ -59,7 +59,6 @@ import { type HeadFields, developmentChain } from "../../../offchain/src/chain/i
 import { type BlobSource, blobSourceOf, checkpointZero } from "../../../offchain/src/run/index.ts";
 import {
   codecOf,
-  encodePayload,
   fragmentLayouts,
   gateSample,
   gateSeed,
@@ -76,8 +75,9 @@ import {
   type FragmentState,
   type CheckpointFacts,
   putDocument,
-  writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
+import { encodePayload } from "../diloco/payloads.ts";
+import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 export const keyOf = (name: string): Hex => keccak256(stringToHex(`cotrain-test-${name}`));

@@ -5,7 +5,8 @@ import { stripVTControlCharacters } from "node:util";
 import { asAddress, asRunId, type MemberView } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
-import { createManualClock, formatAddress, shortAddress } from "../../../offchain/src/base/index.ts";
+import { formatAddress, shortAddress } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import type { Terminal } from "../../../offchain/src/cli/up/display.ts";
 import {

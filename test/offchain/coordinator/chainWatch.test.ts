@@ -1,7 +1,7 @@
 import { digestOfJson, runStatus, runParamsToWire } from "@cotrain/sdk/protocol";
 import { beforeEach, describe, expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { ChainWatch } from "../../../offchain/src/coordinator/chainWatch.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { params } from "../chain/world.ts";

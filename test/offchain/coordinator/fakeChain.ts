@@ -18,7 +18,8 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { type ManualClock, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import type { ManualClock } from "../manualClock.ts";
 import type { FeeWait, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { digestOfJson, type RunId } from "@cotrain/sdk/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { openDriver } from "../../../offchain/src/coordinator/driver.ts";
 import { coordinatorMigrations, type CoordinatorSchema } from "../../../offchain/src/coordinator/index.ts";
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";

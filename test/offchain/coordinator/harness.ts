@@ -40,7 +40,8 @@ import {
 } from "@cotrain/sdk/protocol";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 
-import { createManualClock, createRandom, type ManualClock, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { createManualClock, type ManualClock } from "../manualClock.ts";
 import {
   type Coordinator,
   type CoordinatorOptions,
@@ -51,7 +52,7 @@ import {
   type Run,
   statusByCode,
 } from "../../../offchain/src/coordinator/index.ts";
-import { encodePayload } from "../../../offchain/src/diloco/index.ts";
+import { encodePayload } from "../diloco/payloads.ts";
 import { checkpointZero } from "../../../offchain/src/run/index.ts";
 import {
   createHttpServer,
@@ -63,12 +64,8 @@ import {
   openDatabase,
   silentLogger,
 } from "../../../offchain/src/service/index.ts";
-import {
-  type BlobStore,
-  type FragmentState,
-  putDocument,
-  writeCheckpoint,
-} from "../../../offchain/src/storage/index.ts";
+import { type BlobStore, type FragmentState, putDocument } from "../../../offchain/src/storage/index.ts";
+import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "../contracts.ts";
 import { createFakeChain, type FakeChain } from "./fakeChain.ts";

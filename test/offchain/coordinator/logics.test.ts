@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { coordinatorMigrations, type CoordinatorSchema } from "../../../offchain/src/coordinator/index.ts";
 import { type Driver, openDriver } from "../../../offchain/src/coordinator/driver.ts";
 import type { RunCreated, RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";

@@ -2,7 +2,7 @@
 import type { Address } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { type ApiCode, RefusedError } from "../../../offchain/src/coordinator/errors.ts";
 import { createOffences, type Offences } from "../../../offchain/src/coordinator/scans.ts";
 

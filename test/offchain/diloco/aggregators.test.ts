@@ -8,7 +8,8 @@ import { describe, expect, it } from "vitest";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { aggregate, type WeightedPayload } from "../../../offchain/src/diloco/aggregate.ts";
 import type { Aggregator, Chunk } from "../../../offchain/src/diloco/aggregator.ts";
-import { codecOf, decodePayload, encodePayload, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import { codecOf, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import { decodePayload, encodePayload } from "./payloads.ts";
 import { mean } from "../../../offchain/src/diloco/mean.ts";
 
 const CODEC = codecCode["int8-b256"];

@@ -7,7 +7,6 @@ import { createRandom, float32Of } from "../../../offchain/src/base/index.ts";
 import {
   codecOf,
   type FragmentPayload,
-  encodePayload,
   fragmentLayouts,
   gatherFragment,
   outerOptimizerOf,
@@ -20,6 +19,7 @@ import {
   sourceOf,
   weigh,
 } from "../../../offchain/src/diloco/index.ts";
+import { encodePayload } from "./payloads.ts";
 import { aggregatorOf } from "../../../offchain/src/diloco/aggregator.ts";
 import { type DilocoVectors, toHex, vectorsPath } from "./vectors.ts";
 

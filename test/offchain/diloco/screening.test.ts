@@ -6,7 +6,6 @@ import { describe, expect, it } from "vitest";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import {
   bitsOfFp32,
-  encodePayload,
   gateOutcomes,
   type GatePass,
   gateSample,
@@ -22,6 +21,7 @@ import {
   sourceOf,
   type Suspicion,
 } from "../../../offchain/src/diloco/index.ts";
+import { encodePayload } from "./payloads.ts";
 
 const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
 const rules: ScreeningRules = defaultScreening;

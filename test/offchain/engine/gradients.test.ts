@@ -21,7 +21,7 @@ import {
   type Tensor,
 } from "../../../offchain/src/engine/graph.ts";
 import * as op from "../../../offchain/src/engine/ops.ts";
-import { rules, type RuleName } from "../../../offchain/src/engine/rules.ts";
+import { rules } from "../../../offchain/src/engine/rules.ts";
 import { compile, inner, norm, normal, type Values } from "./run.ts";
 
 /** An operation on small operands: float inputs are differentiated, index inputs are ids below a bound. */
@@ -42,7 +42,7 @@ const binary =
     rule(at(x, 0), at(x, 1));
 
 /** At least one case per rule. The type makes a rule without a case an error, the first test as well. */
-const cases: Readonly<Record<RuleName, readonly Case[]>> = {
+const cases: Readonly<Record<keyof typeof rules, readonly Case[]>> = {
   add: [
     {
       floats: [

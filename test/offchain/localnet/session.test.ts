@@ -6,7 +6,7 @@ import type { RunView } from "@cotrain/sdk/protocol";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";

@@ -2,7 +2,8 @@
 import { digestOfJson, type ModelId } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import { createManualClock, UserError } from "../../../offchain/src/base/index.ts";
+import { UserError } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import type { ChainReader, PostedRoot } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource } from "../../../offchain/src/run/index.ts";
 import { postedRoots } from "../../../offchain/src/run/roots.ts";

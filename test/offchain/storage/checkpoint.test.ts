@@ -10,8 +10,8 @@ import {
   readCheckpoint,
   readFragment,
   readManifest,
-  writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
+import { writeCheckpoint } from "./checkpoints.ts";
 import { facts, fileOf, fragmentStates, table, temporaryStore } from "./fixtures.ts";
 
 const states = fragmentStates("checkpoint");

@@ -23,8 +23,8 @@ import {
   type FragmentState,
   type Model,
   type ProgramRole,
-  writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
+import { writeCheckpoint } from "./checkpoints.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "../contracts.ts";
 

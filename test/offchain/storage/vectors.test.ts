@@ -16,15 +16,15 @@ import { describe, expect, it } from "vitest";
 import { float32Of, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import {
   bundleModel,
-  decodeSafetensors,
   exportModel,
   fragmentOf,
   importModel,
   parseFragment,
   parseManifest,
   readCheckpoint,
-  writeCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
+import { decodeSafetensors } from "./safetensorsFiles.ts";
+import { writeCheckpoint } from "./checkpoints.ts";
 import { type ProtocolVectors, vectorsPath } from "../../vectors/generate.ts";
 import { collect, temporaryStore } from "./fixtures.ts";
 

@@ -16,7 +16,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { createClaims } from "../../../offchain/src/validator/claims.ts";
 import { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "../../../offchain/src/validator/index.ts";
 import { contracts } from "../run/ledger.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { problemOfSample } from "../../../offchain/src/run/index.ts";
 import { type RunMaterial } from "../../../offchain/src/run/creation.ts";
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";

@@ -10,7 +10,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { absenceOf } from "../../../offchain/src/validator/absence.ts";
 import { createTurns } from "../../../offchain/src/validator/checks/turn.ts";
 

@@ -37,7 +37,8 @@ import {
 
 import { sha256Bytes, systemClock } from "../../../offchain/src/base/index.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
-import { type BlobStore, type FragmentState, writeCheckpoint } from "../../../offchain/src/storage/index.ts";
+import type { BlobStore, FragmentState } from "../../../offchain/src/storage/index.ts";
+import { writeCheckpoint } from "../storage/checkpoints.ts";
 import type { RunFixture } from "./fixture.ts";
 
 export const poster = privateKeyToAccount(`0x${"11".repeat(32)}`);

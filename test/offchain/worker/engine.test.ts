@@ -9,7 +9,8 @@ import { privateKeyToAccount } from "viem/accounts";
 import { asDigest, commitmentRoot, type CommitmentLeaf, type Digest, fromWire, zeroHash } from "@cotrain/sdk/protocol";
 
 import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
-import { decodePayload, fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
+import { fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
+import { decodePayload } from "../diloco/payloads.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { type BlobStore } from "../../../offchain/src/storage/index.ts";

@@ -9,12 +9,12 @@ import { commitmentRoot, type Digest, type Hex, outcomeCode, type TensorEntry } 
 import { createRandom, sha256Bytes, UserError } from "../../../offchain/src/base/index.ts";
 import {
   CHUNK_ELEMENTS,
-  encodePayload,
   fragmentLayouts,
   gatherFragment,
   pseudoGradient,
   tensorViews,
 } from "../../../offchain/src/diloco/index.ts";
+import { encodePayload } from "../diloco/payloads.ts";
 import { presetOf, parameterCount } from "../../../offchain/src/engine/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import {

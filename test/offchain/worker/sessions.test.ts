@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { outcomeCode } from "@cotrain/sdk/protocol";
 
-import { createManualClock } from "../../../offchain/src/base/index.ts";
+import { createManualClock } from "../manualClock.ts";
 import { beforeAndAfterEach, journal, of, run, start, until, w } from "./workerHarness.ts";
 
 beforeAndAfterEach();

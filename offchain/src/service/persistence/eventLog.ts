@@ -73,13 +73,6 @@ export interface EventLogOptions {
   readonly logicVersion: number;
 }
 
-/** Runs that have events in this database. */
-export async function listLoggedRuns<Schema extends EventLogSchema>(database: Database<Schema>): Promise<string[]> {
-  const db = database.kysely as unknown as Kysely<EventLogSchema>;
-  const rows = await db.selectFrom("events").select("run_id").distinct().orderBy("run_id").execute();
-  return rows.map((row) => row.run_id);
-}
-
 /** Makes the log of one run over a database that was opened with {@link eventLogMigrations}. Does no I/O. */
 export function createEventLog<E extends LoggedEvent, Schema extends EventLogSchema = EventLogSchema>(
   database: Database<Schema>,

@@ -98,18 +98,3 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     status: () => [...processes.values()].map((each) => each.status()),
   };
 }
-
-/**
- * Makes a supervisor and starts several processes side by side. When one cannot be started, the others are stopped again.
- * @throws as {@link Supervisor.start}
- */
-export async function supervise(specs: readonly ProcessSpec[], options: SupervisorOptions): Promise<Supervisor> {
-  const supervisor = createSupervisor(options);
-  try {
-    await supervisor.startGroup(specs);
-  } catch (error) {
-    await supervisor.stopAll();
-    throw error;
-  }
-  return supervisor;
-}

@@ -29,7 +29,7 @@ export interface Option<T> {
   readonly asText?: boolean;
   /** A value as {@link parse} would take it, for help; without it JSON is. */
   show?(value: T): string;
-  /** Not shown by {@link describeConfig}. */
+  /** Not shown where it is refused. */
   readonly secret?: boolean;
 }
 
@@ -354,21 +354,4 @@ function findValue(
   return declared.default === undefined
     ? { value: undefined, origin: "unset" }
     : { value: declared.default, origin: "default" };
-}
-
-export interface ConfigLine {
-  readonly key: string;
-  readonly value: unknown;
-  readonly origin: Origin;
-  readonly description: string;
-}
-
-/** What `config show --origin` prints, one line per option; secrets are starred out. */
-export function describeConfig<S extends OptionSet>(options: S, resolved: ResolvedConfig<S>): ConfigLine[] {
-  return Object.entries(options).map(([key, declared]) => ({
-    key,
-    value: declared.secret && resolved.values[key] !== undefined ? "***" : resolved.values[key],
-    origin: resolved.origins[key] ?? "unset",
-    description: declared.description,
-  }));
 }

@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import type { FastifyRequest } from "fastify";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createManualClock } from "../../../../offchain/src/base/index.ts";
+import { createManualClock } from "../../manualClock.ts";
 import { createConnectionLimit } from "../../../../offchain/src/service/http/connections.ts";
 import { createHttpServer, type HttpServerOptions, listen } from "../../../../offchain/src/service/http/server.ts";
 import { silentLogger } from "../../../../offchain/src/service/processes/logging.ts";

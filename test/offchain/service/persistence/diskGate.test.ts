@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createManualClock, createRandom, RetryableError } from "../../../../offchain/src/base/index.ts";
+import { createRandom, RetryableError } from "../../../../offchain/src/base/index.ts";
+import { createManualClock } from "../../manualClock.ts";
 import { type Migration, openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
 import type { Database } from "../../../../offchain/src/service/persistence/databaseEngine.ts";
 import { createDiskGate } from "../../../../offchain/src/service/persistence/diskGate.ts";

@@ -1,13 +1,8 @@
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 
-import {
-  createManualClock,
-  createRandom,
-  type ManualClock,
-  RetryableError,
-  UserError,
-} from "../../../../offchain/src/base/index.ts";
+import { createRandom, RetryableError, UserError } from "../../../../offchain/src/base/index.ts";
+import { createManualClock, type ManualClock } from "../../manualClock.ts";
 import { openDatabase } from "../../../../offchain/src/service/persistence/database.ts";
 import type { Database } from "../../../../offchain/src/service/persistence/databaseEngine.ts";
 import {

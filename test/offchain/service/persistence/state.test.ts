@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promis
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-import { createManualClock } from "../../../../offchain/src/base/index.ts";
+import { createManualClock } from "../../manualClock.ts";
 import {
   archiveStateDirectory,
   openRoleDirectory,

@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-import { createManualClock } from "../../../../offchain/src/base/index.ts";
+import { createManualClock } from "../../manualClock.ts";
 import { createLogger, openLogFile } from "../../../../offchain/src/service/processes/logging.ts";
 import { temporaryDirectory } from "../support.ts";
 

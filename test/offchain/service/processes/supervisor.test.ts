@@ -8,7 +8,6 @@ import { silentLogger } from "../../../../offchain/src/service/processes/logging
 import {
   createSupervisor,
   type ProcessSpec,
-  supervise,
   type Supervisor,
   type SupervisorOptions,
 } from "../../../../offchain/src/service/processes/supervisor.ts";
@@ -180,14 +179,16 @@ test("a stop during the pause before a restart is a stop", async () => {
   expect(supervisor.status()[0]?.state).toBe("stopped");
 });
 
-test("when one of several cannot be started, the others are stopped again", async () => {
+test("when one of several cannot be started, it is said, and the others are stopped as any", async () => {
   const journal = join(await temporaryDirectory(), "journal");
   const specs = [
     daemon("good", "serve", journal),
     shell("bad", `until grep -q started ${journal}; do sleep 0.02; done; exit 1`),
   ];
   specs[1] = { ...specs[1]!, ready: { kind: "check", check: () => new Promise(() => undefined) } };
-  await expect(supervise(specs, { logger: silentLogger() })).rejects.toMatchObject({ code: "PROCESS_FAILED" });
+  const supervisor = create();
+  await expect(supervisor.startGroup(specs)).rejects.toMatchObject({ code: "PROCESS_FAILED" });
+  await supervisor.stopAll();
   const [, pid] = /started (\d+)/.exec(await readFile(journal, "utf8")) ?? [];
   expect(await isAlive(Number(pid))).toBe(false);
 });

@@ -5,7 +5,6 @@ import { expect, expectTypeOf, test } from "vitest";
 import {
   account,
   choice,
-  describeConfig,
   didYouMean,
   duration,
   flagOf,
@@ -126,18 +125,6 @@ test("an unknown variable is a warning, since others may own it; an empty one is
   expect(warnings).toEqual([
     'The environment variable COTRAIN_WORKRS is not read by anything. Did you mean "COTRAIN_WORKERS"?',
   ]);
-});
-
-test("secrets are not shown, neither when listed nor when refused", () => {
-  const resolved = resolveConfig(options, { ...none, flags: { token: "s3cret" } });
-  const lines = describeConfig(options, resolved);
-  expect(lines.find((line) => line.key === "token")).toEqual({
-    key: "token",
-    value: "***",
-    origin: "flag",
-    description: "Access token",
-  });
-  expect(lines.length).toBe(Object.keys(options).length);
 });
 
 test("config files are one JSON object", async () => {
