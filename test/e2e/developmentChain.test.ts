@@ -1,4 +1,10 @@
-/** A development chain that somebody else runs, named by --rpc: it funds the wallets, and all happens as on the embedded one. */
+/**
+ * A development chain that somebody else runs, named by --rpc: it funds the wallets, and all happens as on the embedded one. The
+ * run keeps its blobs in a directory of its own choice, named by --blobs.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { openReader } from "../../offchain/src/chain/index.ts";
@@ -17,7 +23,8 @@ afterAll(() => stage?.close());
 it("is trained on, anchored, and pays", async () => {
   const port = await freePort();
   const flags = ["up", `--state=${stage.state}`, "--preset=0.1m", "--workers=1", `--rpc=${url}`, `--port=${port}`];
-  const running = stage.cotrain([...flags, "--for=600s"]);
+  const blobs = join(stage.directory, "elsewhere/blobs");
+  const running = stage.cotrain([...flags, `--blobs=${blobs}`, "--for=600s"]);
   await until("a claim", () => {
     if (running.exit()) throw new Error(running.stderr());
     return /1 wallet claimed \d/.test(running.stderr());
@@ -32,7 +39,9 @@ it("is trained on, anchored, and pays", async () => {
     `Stopped. The run is kept in ${stage.state}; "npm start -- --state ${stage.state}" goes on with it.`,
   );
 
-  // After the summary the run stays up, and Ctrl-C is answered by one line.
+  expect(readdirSync(blobs)).not.toEqual([]);
+
+  // The next session is told no place, and finds it. After the summary the run stays up, and Ctrl-C is answered by one line.
   const second = stage.cotrain([...flags, "--for=1s"]);
   const stays = "The run is paused. All stays up until Ctrl-C, and others may join meanwhile.\n";
   await until("the summary", () => {
@@ -45,4 +54,5 @@ it("is trained on, anchored, and pays", async () => {
   expect(second.stderr().slice(told.length)).toBe(
     `Stopped. The run is kept in ${stage.state}; "npm start -- --state ${stage.state}" goes on with it.\n`,
   );
+  expect(existsSync(join(stage.state, "blobs"))).toBe(false);
 });

@@ -232,7 +232,7 @@ describe("where a value comes from", () => {
  */
 const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   up: {
-    blobs: "../../e2e/kuboRun",
+    blobs: "../../e2e/developmentChain",
     vote: "../localnet/session",
     publicRpc: "../localnet/launch",
     yes: "../localnet/funding",
