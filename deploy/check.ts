@@ -1,6 +1,7 @@
 /**
- * `npm run check`: formatting, lint, the arrows between rooms, what nothing uses, copies, types, the package of the SDK, whether the committed ABIs match the contracts, the
- * tables of docs/protocol.md the sources, and the results of the thorough tests the sources that they were got from.
+ * `npm run check`: formatting, lint, the arrows between rooms, what nothing or only a test uses, copies, types, the package of the
+ * SDK, whether the committed ABIs match the contracts, the tables of docs/protocol.md the sources, and the results of the thorough
+ * tests the sources that they were got from.
  */
 import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";

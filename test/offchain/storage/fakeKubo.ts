@@ -22,6 +22,9 @@ export interface FakeKubo {
   misbehave: (command: string, response: ServerResponse, query: URLSearchParams) => boolean;
 }
 
+const missing = (cid: string | null | undefined) =>
+  `block was not found locally (offline): ipld: could not find ${cid}`;
+
 function contentOf(body: Uint8Array): Uint8Array {
   const text = Buffer.from(body);
   const start = text.indexOf("\r\n\r\n") + 4;
@@ -62,7 +65,7 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     cat: (query) => {
       const content = blocks.get(query.get("arg") ?? "");
       const from = Number(query.get("offset"));
-      return content?.subarray(from, from + Number(query.get("length"))) ?? "block was not found locally (offline)";
+      return content?.subarray(from, from + Number(query.get("length"))) ?? missing(query.get("arg"));
     },
     "files/stat": (query) => {
       const cid = tree.get(query.get("arg") ?? "");
@@ -70,7 +73,7 @@ export async function startFakeKubo(): Promise<FakeKubo> {
       const directory = names.length > 0 ? directoryOf(query.get("arg") ?? "") : undefined;
       if (cid === undefined && directory === undefined) return "file does not exist";
       const content = cid === undefined ? new Uint8Array(0) : blocks.get(cid);
-      if (content === undefined) return `block was not found locally (offline): ipld: could not find ${cid}`;
+      if (content === undefined) return missing(cid);
       return { Hash: cid ?? directory, Size: content.length, CumulativeSize: 0, Blocks: 0, Type: "file" };
     },
     ls: (query) => {
@@ -96,7 +99,8 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     "files/flush": () => ({ Cid: nothing }),
     "pin/rm": (query) =>
       pins.delete(query.get("arg") ?? "") ? { Pins: [query.get("arg")] } : "not pinned or pinned indirectly",
-    refs: () => "could not find it",
+    // The real one, too, says in the list what it does not find.
+    refs: (query) => ({ Ref: "", Err: missing(query.get("arg")) }),
     "block/rm": (query) => {
       for (const cid of query.getAll("arg")) if (!pins.has(cid)) blocks.delete(cid);
       return new Uint8Array(0);

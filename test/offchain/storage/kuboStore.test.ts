@@ -11,6 +11,7 @@ import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { createReadThrough } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { openKuboStore } from "../../../offchain/src/storage/node/kuboStore.ts";
+import { createManualClock } from "../manualClock.ts";
 import { keepsTheContract } from "./contract.ts";
 import { startFakeKubo } from "./fakeKubo.ts";
 import { collect, digestsIn, temporaryDirectory } from "./fixtures.ts";
@@ -183,8 +184,9 @@ describe("a Kubo node that cannot be trusted", () => {
       response.writeHead(307, { location: `${other.location("").slice("ipfs+".length)}api/v0/${command}` }).end();
       return true;
     };
-    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY" });
-    await expect(store.put(large)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY" });
+    const refused = { code: "BLOB_STORE_REFUSED", message: expect.stringContaining("(307, which sends us elsewhere)") };
+    await expect(store.get(digest)).rejects.toMatchObject(refused);
+    await expect(store.put(large)).rejects.toMatchObject(refused);
     expect(other.asked).toEqual([]);
   });
 
@@ -193,6 +195,43 @@ describe("a Kubo node that cannot be trusted", () => {
     node.asked.length = 0;
     await expect(store.get(digest, 1000)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
     expect(node.asked).toEqual(["files/stat"]);
+  });
+
+  it.each([
+    ["one block", small, 2 * MIB],
+    ["several blocks", large, 2 ** 50],
+    ["several blocks that are none", large, 5],
+  ])("that says of %s another size than it can have is asked for none of it", async (_, bytes, Size) => {
+    const { node, store, digest } = await storeWith(bytes);
+    const [Hash] = node.blocks.keys();
+    node.misbehave = (command, response) => {
+      if (command === "files/stat")
+        response.end(JSON.stringify({ Hash, Size, CumulativeSize: 0, Blocks: 0, Type: "file" }));
+      return command === "files/stat";
+    };
+    node.asked.length = 0;
+    const corrupted = { code: "BLOB_CORRUPTED", details: { digest } };
+    await expect(store.get(digest)).rejects.toMatchObject(corrupted);
+    await expect(store.open(digest)).rejects.toMatchObject(corrupted);
+    await expect(collect(store.stream(digest))).rejects.toMatchObject(corrupted);
+    expect(new Set(node.asked)).toEqual(new Set(["files/stat"]));
+  });
+
+  it("keeps nobody busy by giving piece after piece slowly, and is not blamed for whoever takes them slowly", async () => {
+    const node = await startFakeKubo();
+    const clock = createManualClock();
+    const store = await openKuboStore(node.location("store"), { clock });
+    const { digest } = await store.put(large);
+    node.misbehave = (command) => {
+      if (command === "cat") void clock.advance(20_000);
+      return false;
+    };
+    const slow = { code: "BLOB_STORE_AWAY", retryable: true, message: expect.stringContaining("takes too long") };
+    await expect(store.get(digest)).rejects.toMatchObject(slow);
+    await expect(store.open(digest)).rejects.toMatchObject(slow);
+    await expect(collect(store.stream(digest))).rejects.toMatchObject(slow);
+    node.misbehave = () => false;
+    for await (const _ of store.stream(digest)) await clock.advance(60_000);
   });
 
   it("that has something else under the blob's name after it was sent is not believed to keep it", async () => {
@@ -272,6 +311,28 @@ describe("a Kubo node that does not do it", () => {
     await expect(collect(store.stream(digest))).rejects.toMatchObject(error);
     node.misbehave = () => false;
     expect(await patient.get(digest)).toEqual(small);
+  });
+
+  it("by words that are not Kubo's for it has lost nothing: it is asked again later", async () => {
+    const { node, store, digest } = await storeWith(small);
+    for (const words of [
+      "there is no such file",
+      "cannot lock: file does not exist",
+      "not pinned or pinned indirectly",
+    ]) {
+      node.misbehave = says(500, JSON.stringify({ Message: words, Code: 0, Type: "error" }));
+      node.asked.length = 0;
+      const failed = { code: "BLOB_STORE_FAILED", retryable: true };
+      await expect(store.get(digest)).rejects.toMatchObject(failed);
+      await expect(store.has(digest)).rejects.toMatchObject(failed);
+      await expect(store.put(small)).rejects.toMatchObject(failed);
+      expect(new Set(node.asked)).toEqual(new Set(["files/stat"]));
+    }
+    // Nor do words decide whether a name is taken.
+    const taken = says(500, JSON.stringify({ Message: "that name is taken", Code: 0, Type: "error" }));
+    node.misbehave = (command, response, query) =>
+      command === "files/cp" && query.get("force") !== "true" && taken(command, response);
+    expect(await store.put(small)).toEqual({ digest, bytes: small.length });
   });
 
   it("because nobody listens is away, and nothing is needed of it to open a store", async () => {

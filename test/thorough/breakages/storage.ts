@@ -47,8 +47,29 @@ export const storage: readonly Breakage[] = [
   {
     name: "an IPFS node sends requests elsewhere",
     file: "offchain/src/storage/node/boundedAnswers.ts",
-    text: '{ ...init, redirect: "error" }',
+    text: '{ ...init, redirect: "manual" }',
     instead: "init",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a blob in IPFS is as large as the node says",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "  if (!isPossible(digest, entry)) throw corrupted(node, digest, entry);\n",
+    instead: "",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "an IPFS node gives piece after piece for as long as it likes",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "    left -= clock.monotonic() - asked;\n",
+    instead: "",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a blob in IPFS is gone whatever the node complains of",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: "path: /^file does not exist$/",
+    instead: "path: /exist|file|pinned/",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {

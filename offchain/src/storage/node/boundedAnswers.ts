@@ -23,7 +23,7 @@ const { fetch } = globalThis;
 globalThis.fetch = async (input, init) => {
   const most = bounds.getStore();
   if (most === undefined) return fetch(input, init);
-  return cut(await fetch(input, { ...init, redirect: "error" }), most);
+  return cut(await fetch(input, { ...init, redirect: "manual" }), most);
 };
 
 /** Runs work each of whose requests follows no redirect and is answered by so many bytes at most: more is an error. */

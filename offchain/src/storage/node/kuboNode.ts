@@ -54,6 +54,8 @@ export interface Entry {
 export interface KuboNode {
   /** Where it is, for errors. */
   readonly url: string;
+  /** How long it may take for so much content in all, ms. */
+  patienceFor(bytes: number): number;
   /** What a path names; undefined when there is nothing, or not all of it any more. */
   entry(path: string): Promise<Entry | undefined>;
   /** Names in a directory, none where it is not there. */
@@ -78,14 +80,28 @@ export interface KuboNode {
   free(): Promise<number>;
 }
 
-const isGone = (message: string): boolean =>
-  /file does not exist|no link named|block was not found locally|could not find|not pinned/.test(message);
+/**
+ * What Kubo says of what it does not have. Its RPC answers every failure with status 500 and code 0 (`ErrNormal` of go-ipfs-cmds), so
+ * that only the words tell: whole sentences of Go and of Kubo's libraries, for the calls that they answer. By any other words
+ * nothing is gone: it is a failure to be tried again.
+ */
+const gone = {
+  path: /^file does not exist$/,
+  block: /^(block was not found locally \(offline\): )?ipld: could not find \S+$/,
+  pin: /^not pinned or pinned indirectly$/,
+} as const;
+
 const isFull = (message: string): boolean => /no space left on device|disk quota exceeded/i.test(message);
 
 /** By what `fetch` throws: no connection, one that broke, or no time left. */
 const isAway = (error: unknown): boolean =>
   (error instanceof TypeError && /^(fetch failed|terminated)$/.test(error.message)) ||
   (error instanceof Error && ["AbortError", "TimeoutError"].includes(error.name));
+
+const statusOf = (error: unknown): number | undefined =>
+  error instanceof Error && "response" in error && error.response instanceof Response
+    ? error.response.status
+    : undefined;
 
 /** Our error for what the client threw. */
 function nodeError(url: string, error: unknown): CotrainError {
@@ -94,14 +110,11 @@ function nodeError(url: string, error: unknown): CotrainError {
   if (isFull(words))
     return new RetryableError("DISK_FULL", `The IPFS node at ${url} cannot write: its disk is full.`, { cause: error });
   const said = printable(words).slice(0, MAX_WORDS);
-  const status =
-    error instanceof Error && "response" in error && error.response instanceof Response
-      ? error.response.status
-      : undefined;
-  if (status !== undefined && status >= 400 && status < 500)
+  const status = statusOf(error);
+  if (status !== undefined && status >= 300 && status < 500)
     return new UserError(
       "BLOB_STORE_REFUSED",
-      `What answers at ${url} is no RPC of an IPFS node, or is not for us (${status}): see its addresses with "ipfs config Addresses.API".`,
+      `What answers at ${url} is no RPC of an IPFS node, or is not for us (${status}${status < 400 ? ", which sends us elsewhere" : ""}): see its addresses with "ipfs config Addresses.API".`,
       { cause: error, details: { said } },
     );
   if (isAway(error))
@@ -119,13 +132,16 @@ interface Calls {
   readonly client: KuboRPCClient;
   /** Runs a call within its bounds of time and bytes. @throws CotrainError */
   readonly bounded: <T>(work: Call<T>, size?: Size) => Promise<T>;
-  /** The same; undefined when what was asked for is not there. */
-  readonly unlessGone: <T>(work: Call<T>, size?: Size) => Promise<T | undefined>;
+  /** The same; undefined when it answers by some of these words that what was asked for is not there. */
+  readonly unlessGone: <T>(words: readonly (keyof typeof gone)[], work: Call<T>, size?: Size) => Promise<T | undefined>;
 }
+
+/** How long an answer with so much content may take, ms. */
+const patienceFor = (patience: number, bytes: number): number => patience + Math.ceil(bytes * MS_PER_BYTE);
 
 function callsOf(base: string, patience: number): Calls {
   const bounded: Calls["bounded"] = async (work, { content = 0, answer = ANSWER_BYTES } = {}) => {
-    const signal = AbortSignal.timeout(patience + Math.ceil(content * MS_PER_BYTE));
+    const signal = AbortSignal.timeout(patienceFor(patience, content));
     try {
       return await unlessAborted(
         withAnswersUpTo(answer, () => work({ signal })),
@@ -135,12 +151,12 @@ function callsOf(base: string, patience: number): Calls {
       throw nodeError(base, error);
     }
   };
-  const unlessGone: Calls["unlessGone"] = async (work, size) => {
+  const unlessGone: Calls["unlessGone"] = async (words, work, size) => {
     try {
       return await bounded(work, size);
     } catch (error) {
-      if (error instanceof CotrainError && error.cause instanceof Error && isGone(error.cause.message))
-        return undefined;
+      const said = error instanceof CotrainError && statusOf(error.cause) === 500 ? (error.cause as Error).message : "";
+      if (words.some((word) => gone[word].test(said))) return undefined;
       throw error;
     }
   };
@@ -148,7 +164,7 @@ function callsOf(base: string, patience: number): Calls {
 }
 
 async function entryAt({ base, client, unlessGone }: Calls, path: string): Promise<Entry | undefined> {
-  const found = await unlessGone((options) => client.files.stat(path, { ...options, ...local }));
+  const found = await unlessGone(["path", "block"], (options) => client.files.stat(path, { ...options, ...local }));
   if (found === undefined) return undefined;
   if (Number.isSafeInteger(found.size) && found.size >= 0) return { cid: found.cid.toString(), bytes: found.size };
   throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} answers no size of ${path}.`);
@@ -161,7 +177,7 @@ async function namesIn({ client, unlessGone }: Calls, path: string): Promise<rea
     for await (const { name } of client.ls(cid, { ...options, ...namesAlone })) names.push(name);
     return names;
   };
-  return (await unlessGone(list, { answer: LIST_BYTES })) ?? [];
+  return (await unlessGone(["path", "block"], list, { answer: LIST_BYTES })) ?? [];
 }
 
 async function link(calls: Calls, cid: string, path: string): Promise<void> {
@@ -171,26 +187,28 @@ async function link(calls: Calls, cid: string, path: string): Promise<void> {
   try {
     await copy({ force: false });
   } catch (error) {
-    if (!(error instanceof CotrainError) || !/already has entry/.test(String(error.cause))) throw error;
+    const there = await entryAt(calls, path);
+    if (there === undefined) throw error;
     // By another put of the same bytes, perhaps under way: readers must not find it gone for a moment.
-    if ((await entryAt(calls, path))?.cid === cid) await bounded((options) => client.files.flush(path, options));
+    if (there.cid === cid) await bounded((options) => client.files.flush(path, options));
     else await copy({ force: true });
   }
 }
 
 async function unpin({ client, unlessGone }: Calls, cid: string): Promise<void> {
-  await unlessGone((options) => client.pin.rm(cid, options));
+  await unlessGone(["pin"], (options) => client.pin.rm(cid, options));
 }
 
 async function drop(calls: Calls, cid: string): Promise<void> {
-  const { client, bounded, unlessGone } = calls;
+  const { client, bounded } = calls;
   await unpin(calls, cid);
   const blocks = [CID.parse(cid)];
   const collect: Call<void> = async (options) => {
     for await (const { ref } of client.refs(cid, { ...options, ...local, recursive: true, unique: true }))
-      blocks.push(CID.parse(ref));
+      // Of a block that it does not have it says so, in place of one.
+      if (ref) blocks.push(CID.parse(ref));
   };
-  await unlessGone(collect, { answer: LIST_BYTES });
+  await bounded(collect, { answer: LIST_BYTES });
   const removeAll: Call<void> = async (options) => {
     for await (const _ of client.block.rm(blocks, { ...options, force: true }));
   };
@@ -210,7 +228,7 @@ function read({ client, unlessGone }: Calls, cid: string, offset: number, length
     }
     return at === length ? bytes : undefined;
   };
-  return unlessGone(receive, { content: length, answer: length + ANSWER_BYTES });
+  return unlessGone(["block"], receive, { content: length, answer: length + ANSWER_BYTES });
 }
 
 /** @param base of the RPC, `http://127.0.0.1:5001` @param patience ms for an answer without content */
@@ -219,6 +237,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
   const { client, bounded, unlessGone } = calls;
   return {
     url: base,
+    patienceFor: (bytes) => patienceFor(patience, bytes),
     entry: (path) => entryAt(calls, path),
     names: (path) => namesIn(calls, path),
     add: async (content, bytes, pinName) => {
@@ -228,7 +247,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
     },
     link: (cid, path) => link(calls, cid, path),
     unlink: async (path) => {
-      await unlessGone((options) => client.files.rm(path, { ...options, ...whole }));
+      await unlessGone(["path"], (options) => client.files.rm(path, { ...options, ...whole }));
     },
     unpin: (cid) => unpin(calls, cid),
     drop: (cid) => drop(calls, cid),

@@ -11,7 +11,16 @@
  */
 import { cidOf, type Digest } from "@cotrain/sdk/protocol";
 
-import { type ByteChunks, createSha256, redactUrl, RetryableError, sha256Bytes, UserError } from "../../base/index.ts";
+import {
+  type ByteChunks,
+  type Clock,
+  createSha256,
+  redactUrl,
+  RetryableError,
+  sha256Bytes,
+  systemClock,
+  UserError,
+} from "../../base/index.ts";
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
 import { checkDigest } from "../expected.ts";
@@ -21,6 +30,8 @@ import { receive } from "./spool.ts";
 
 /** Of the node's file tree; each store has a directory in it. */
 const ROOT = "/cotrain";
+/** No blob has more, whatever the node says: twice what a validator takes. */
+const MOST_BYTES = 2 ** 32;
 /** Pieces kept in memory for random reads, all blobs together. */
 const KEPT_PIECES = 64;
 /** Pieces whose digests are remembered: 100 bytes each or so. */
@@ -31,6 +42,7 @@ export interface KuboOptions {
   readonly scratch?: string;
   /** Ms for an answer without content. */
   readonly patience?: number;
+  readonly clock?: Clock;
 }
 
 /** A blob whose content was verified: the digests of its pieces, by which each is verified when it is read again. */
@@ -84,24 +96,38 @@ function corrupted(node: KuboNode, digest: Digest, { cid }: Entry): BlobError {
   );
 }
 
-/** The pieces of an entry, as the node gives them. */
-async function* piecesOf(node: KuboNode, digest: Digest, entry: Entry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  for (let index = 0; index * PIECE_BYTES < entry.bytes; index++) {
-    const piece = await node.read(entry.cid, index * PIECE_BYTES, pieceLength(index, entry.bytes));
-    if (piece === undefined) throw corrupted(node, digest, entry);
-    yield piece;
-  }
-}
-
 /** A store of a node, with what it remembers. */
 interface Kept {
   readonly node: KuboNode;
   readonly name: string;
   readonly scratch: string | undefined;
+  readonly clock: Clock;
   /** Blobs that were verified. */
   readonly known: ReturnType<typeof createRecent<Digest, Known>>;
   /** Pieces by their own digests. */
   readonly pieces: ReturnType<typeof createRecent<Digest, Uint8Array<ArrayBuffer>>>;
+}
+
+/** Whether a blob can be what the node says: its own block, or a file of more than one. */
+const isPossible = (digest: Digest, { cid, bytes }: Entry): boolean =>
+  cid === cidOf(digest) ? bytes <= PIECE_BYTES : bytes > PIECE_BYTES && bytes <= MOST_BYTES;
+
+/** The pieces of an entry, as the node gives them: one after another in the time that all of them may take together. */
+async function* piecesOf({ node, clock }: Kept, digest: Digest, entry: Entry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let left = node.patienceFor(entry.bytes);
+  for (let index = 0; index * PIECE_BYTES < entry.bytes; index++) {
+    const asked = clock.monotonic();
+    const piece = await node.read(entry.cid, index * PIECE_BYTES, pieceLength(index, entry.bytes));
+    if (piece === undefined) throw corrupted(node, digest, entry);
+    // Not the time that whoever takes the pieces needs.
+    left -= clock.monotonic() - asked;
+    if (left < 0)
+      throw new RetryableError(
+        "BLOB_STORE_AWAY",
+        `The IPFS node at ${node.url} takes too long to give blob ${digest}.`,
+      );
+    yield piece;
+  }
 }
 
 const pathIn = (name: string, digest: Digest): string => `${ROOT}/${name}/${digest.slice(2, 4)}/${digest.slice(2)}`;
@@ -109,13 +135,14 @@ const pathIn = (name: string, digest: Digest): string => `${ROOT}/${name}/${dige
 async function find({ node, name }: Kept, digest: Digest): Promise<Entry> {
   const entry = await node.entry(pathIn(name, digest));
   if (entry === undefined) throw blobMissing(digest, `the IPFS node at ${node.url}`);
+  if (!isPossible(digest, entry)) throw corrupted(node, digest, entry);
   return entry;
 }
 
-async function isSound(node: KuboNode, digest: Digest, entry: Entry): Promise<boolean> {
+async function isSound(kept: Kept, digest: Digest, entry: Entry): Promise<boolean> {
   const hash = createSha256();
   try {
-    for await (const piece of piecesOf(node, digest, entry)) hash.update(piece);
+    for await (const piece of piecesOf(kept, digest, entry)) hash.update(piece);
   } catch (error) {
     if (error instanceof BlobError) return false;
     throw error;
@@ -123,17 +150,15 @@ async function isSound(node: KuboNode, digest: Digest, entry: Entry): Promise<bo
   return hash.digest() === digest;
 }
 
-async function put(
-  { node, name, scratch }: Kept,
-  data: Uint8Array | ByteChunks,
-  expected: Expected = {},
-): Promise<Stored> {
-  await using received = await receive(data, expected, scratch);
+async function put(kept: Kept, data: Uint8Array | ByteChunks, expected: Expected = {}): Promise<Stored> {
+  const { node, name, scratch } = kept;
+  const maxBytes = Math.min(expected.maxBytes ?? Infinity, MOST_BYTES);
+  await using received = await receive(data, { ...expected, maxBytes }, scratch);
   const { digest, bytes } = received;
   checkDigest(digest, expected);
   const path = pathIn(name, digest);
   const before = await node.entry(path);
-  if (before?.bytes === bytes && (await isSound(node, digest, before))) {
+  if (before?.bytes === bytes && (await isSound(kept, digest, before))) {
     await node.link(before.cid, path);
     return { digest, bytes };
   }
@@ -154,7 +179,7 @@ async function* stream(kept: Kept, digest: Digest): AsyncGenerator<Uint8Array> {
   const hash = createSha256();
   // One piece is held back, so that the last is only given once the hash is known to be right.
   let held: Uint8Array | undefined;
-  for await (const piece of piecesOf(kept.node, digest, entry)) {
+  for await (const piece of piecesOf(kept, digest, entry)) {
     hash.update(piece);
     if (held) yield held;
     held = piece;
@@ -168,7 +193,7 @@ async function get(kept: Kept, digest: Digest, maxBytes = Infinity): Promise<Uin
   if (entry.bytes > maxBytes) throw blobTooLarge(`Blob ${digest}`, maxBytes);
   const bytes = new Uint8Array(entry.bytes);
   let at = 0;
-  for await (const piece of piecesOf(kept.node, digest, entry)) {
+  for await (const piece of piecesOf(kept, digest, entry)) {
     bytes.set(piece, at);
     at += piece.length;
   }
@@ -181,7 +206,7 @@ async function verify(kept: Kept, digest: Digest): Promise<Known> {
   const entry = await find(kept, digest);
   const hash = createSha256();
   const pieces: Digest[] = [];
-  for await (const piece of piecesOf(kept.node, digest, entry)) {
+  for await (const piece of piecesOf(kept, digest, entry)) {
     hash.update(piece);
     const own = sha256Bytes(piece);
     pieces.push(own);
@@ -269,6 +294,7 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
     node,
     name,
     scratch: options.scratch,
+    clock: options.clock ?? systemClock,
     known: createRecent(MOST_KNOWN, ({ pieces }: Known) => pieces.length + 1),
     pieces: createRecent(KEPT_PIECES, () => 1),
   };
