@@ -1,5 +1,5 @@
 /** Blobs in a real Kubo: what every engine must do, whose CIDs they have, and that another node gets them from this one. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { cidOf, type Digest } from "@cotrain/sdk/protocol";
@@ -39,6 +39,15 @@ async function openStore(): Promise<{ store: BlobStore; location: string; cid: (
   const store = await openBlobStore(location);
   const pathOf = (digest: Digest): string => `/cotrain/${name}/${digest.slice(2, 4)}/${digest.slice(2)}`;
   return { store, location, cid: (digest) => said(first, "files", "stat", "--hash", pathOf(digest)) };
+}
+
+/** The file in which the first node has a block. */
+function fileOf(block: Uint8Array): string {
+  const blocks = readdirSync(join(first.repository, "blocks"), { recursive: true, encoding: "utf8" });
+  const files = blocks.filter((name) => name.endsWith(".data")).map((name) => join(first.repository, "blocks", name));
+  const found = files.find((name) => readFileSync(name).equals(block));
+  if (found === undefined) throw new Error("The node has no such block.");
+  return found;
 }
 
 const isPinned = (cid: string): boolean => {
@@ -111,16 +120,24 @@ describe.runIf(possible)("blobs in a real Kubo", () => {
     for (const bytes of [random.bytes(1000), random.bytes(3 * MIB)]) {
       const { digest } = await store.put(bytes);
       const piece = bytes.subarray(-MIB);
-      const blocks = readdirSync(join(first.repository, "blocks"), { recursive: true, encoding: "utf8" });
-      const file = blocks
-        .filter((name) => name.endsWith(".data"))
-        .map((name) => join(first.repository, "blocks", name))
-        .find((name) => readFileSync(name).equals(piece));
-      writeFileSync(file ?? "", piece.with(5, piece[5]! ^ 1));
+      writeFileSync(fileOf(piece), piece.with(5, piece[5]! ^ 1));
       await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
       await store.put(bytes);
       expect(sha256Bytes(await store.get(digest))).toBe(digest);
     }
+  });
+
+  it("of which the node lost a piece are repaired when they are stored again", async () => {
+    const { store } = await openStore();
+    const bytes = random.bytes(3 * MIB);
+    const { digest } = await store.put(bytes);
+    rmSync(fileOf(bytes.subarray(-MIB)));
+    // It remembers what it had.
+    await first.kill();
+    await first.start();
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+    await store.put(bytes);
+    expect(sha256Bytes(await store.get(digest))).toBe(digest);
   });
 
   it("are there after kill -9, and the node is away meanwhile", async () => {

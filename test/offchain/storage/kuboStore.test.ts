@@ -257,6 +257,17 @@ describe("a Kubo node that cannot be trusted", () => {
     }
   });
 
+  it("lost a piece of a blob: it is corrupted, and repaired when it is stored again", async () => {
+    const { node, store, digest } = await storeWith(large);
+    node.misbehave = (command, response, query) =>
+      command === "cat" &&
+      query.get("offset") !== "0" &&
+      says(500, '{"Message":"failed to fetch all nodes","Code":0,"Type":"error"}')(command, response);
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+    await store.put(large);
+    expect(node.asked.filter((command) => command === "add")).toHaveLength(2);
+  });
+
   it("lost a blob: it is missing, fetched from elsewhere, and kept again", async () => {
     const { node, store, digest } = await storeWith(large);
     node.blocks.clear();

@@ -87,7 +87,7 @@ export interface KuboNode {
  */
 const gone = {
   path: /^file does not exist$/,
-  block: /^(block was not found locally \(offline\): )?ipld: could not find \S+$/,
+  block: /^((block was not found locally \(offline\): )?ipld: could not find \S+|failed to fetch all nodes)$/,
   pin: /^not pinned or pinned indirectly$/,
 } as const;
 
