@@ -109,6 +109,33 @@ describe("answers", () => {
     );
   });
 
+  it("that list more runs than a coordinator may have are refused", async () => {
+    const run = JSON.stringify({ runId, modelId: runId, phase: "" });
+    const list = (length: number) => answer(`{"runs":[${Array.from({ length }, () => run).join()}]}`);
+    handler = list(protocol.MAX_RUNS);
+    expect((await client().runs()).runs).toHaveLength(protocol.MAX_RUNS);
+    handler = list(protocol.MAX_RUNS + 1);
+    await expect(client().runs()).rejects.toThrow(failure({ code: "MALFORMED_DOCUMENT" }));
+  });
+
+  it("about another account than was asked for are refused", async () => {
+    const account = `0x${"cd".repeat(20)}`;
+    handler = answer(JSON.stringify({ account, epoch: 1, root: runId, cumulative: "5", proof: [], unpaid: [] }));
+    await expect(client().reward(runId, worker)).rejects.toThrow(
+      failure({ code: "ACCOUNT_FOREIGN", retryable: false }),
+    );
+  });
+
+  it("with verdicts about another run than was asked for are refused", async () => {
+    const other = protocol.asRunId(`0x${"2b".repeat(32)}`);
+    const about = { runId, round: "1", head: other, validator: worker, kind: 0, worker };
+    const verdict = { ...about, index: 0, value: "1", evidence: other, issuedAt: "1" };
+    const signature = `0x${"11".repeat(65)}`;
+    handler = answer(JSON.stringify({ verdicts: [{ verdict, signature }] }));
+    expect((await client().verdicts(runId)).verdicts).toHaveLength(1);
+    await expect(client().verdicts(other)).rejects.toThrow(failure({ code: "RUN_FOREIGN", retryable: false }));
+  });
+
   it("that lead elsewhere are not followed", async () => {
     handler = answer("", 302, { location: "http://127.0.0.1:1/" });
     await expect(client().runs()).rejects.toThrow(failure({ code: "UNREACHABLE" }));

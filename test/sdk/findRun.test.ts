@@ -37,3 +37,10 @@ it("of several none; where there is none yet it may be asked again", async () =>
     });
   await expect(findRun(client(), undefined)).rejects.toMatchObject({ code: "RUN_NONE", retryable: true });
 });
+
+it("of very many it names eight", async () => {
+  const error = await findRun(client(...Array.from({ length: 50 }, () => "Training")), undefined).catch(
+    (caught: Error) => caught,
+  );
+  expect(error).toMatchObject({ message: expect.stringMatching(/has 50 runs \((0x[0-9a-f]{64}, ){8}…\): name one/) });
+});

@@ -1,6 +1,5 @@
 /** HTTP client of a coordinator, for browsers and Node alike. Everything that comes back is checked against its schema. */
 import type { Static, TSchema } from "typebox";
-import { CoordinatorError } from "../baseErrors.ts";
 import { createBlobRequests } from "./blobRequests.ts";
 import { parseDocument } from "./documents.ts";
 import type { SignedVerdict } from "./epochDocuments.ts";
@@ -9,20 +8,19 @@ import { createMemberClient } from "./memberClient.ts";
 import * as messages from "./messages.ts";
 import { type CoordinatorClientOptions, createRequests, MAX_ANSWER_BYTES, parseJson } from "./requests.ts";
 import { routes } from "./routes.ts";
+import { createRunRequests } from "./runRequests.ts";
 
 export { sha256Async } from "./blobRequests.ts";
 export type { CoordinatorClientOptions } from "./requests.ts";
-
-/** A list of more checkpoints is refused. */
-const MAX_CHECKPOINTS = 100_000;
 
 export type CoordinatorClient = ReturnType<typeof createCoordinatorClient>;
 
 /**
  * @param url base of the coordinator, e.g. http://127.0.0.1:7700
  * @throws CoordinatorError from every call: code UNREACHABLE and HOST_UNKNOWN (retryable), NO_TLS and CERTIFICATE_*
- *   (retryable once it has answered), ANSWER_TOO_LARGE, the coordinator's own code, or NOT_A_COORDINATOR; ProtocolError
- *   MALFORMED_DOCUMENT for an answer of another form. A caller's own abort passes through.
+ *   (retryable once it has answered), ANSWER_TOO_LARGE, the coordinator's own code, or NOT_A_COORDINATOR; RUN_FOREIGN and
+ *   ACCOUNT_FOREIGN for an answer about another run or account than was asked for; ProtocolError MALFORMED_DOCUMENT for an
+ *   answer of another form. A caller's own abort passes through.
  */
 export function createCoordinatorClient(url: string, options: CoordinatorClientOptions = {}) {
   const requests = createRequests(url, options);
@@ -41,29 +39,10 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     return parseDocument(what, schema, parseJson(200, bytes, base + routes.blob(runId, digest)));
   }
 
-  /** All checkpoints of a run by rising round, page by page. */
-  async function checkpoints(runId: RunId): Promise<Pick<messages.CheckpointList, "checkpoints">> {
-    const all: messages.CheckpointList["checkpoints"] = [];
-    for (let from = 0; ;) {
-      const path = `${routes.checkpoints(runId)}?from=${from}`;
-      const { checkpoints: page, next } = await json(path, messages.CheckpointList);
-      all.push(...page);
-      if (next === null) return { checkpoints: all };
-      if (next <= from || all.length > MAX_CHECKPOINTS)
-        throw new CoordinatorError(200, "ANSWER_TOO_LARGE", `${base}${path} does not come to an end.`);
-      from = next;
-    }
-  }
-
   return {
     url: base,
     runs: () => json(routes.runs(), messages.RunList),
-    run: (runId: RunId) => json(routes.run(runId), messages.RunView),
-    checkpoints,
-    verdicts: (runId: RunId) => json(routes.verdicts(runId), messages.VerdictList),
-    epochs: (runId: RunId) => json(routes.epochs(runId), messages.EpochList),
-    reward: (runId: RunId, account: Address) =>
-      json(routes.reward(runId, account.toLowerCase() as Address), messages.RewardView),
+    ...createRunRequests(requests),
     blob: (runId: RunId, digest: Digest, limit: number) => blobs.blob(runId, digest, limit),
     blobPart: (runId: RunId, digest: Digest, offset: number, length: number) =>
       blobs.blobPart(runId, digest, offset, length),

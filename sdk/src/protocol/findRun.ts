@@ -3,6 +3,9 @@ import { ProtocolError } from "../baseErrors.ts";
 import type { CoordinatorClient } from "./client.ts";
 import { asRunId, type RunId } from "./ids.ts";
 
+/** Runs that an error names at most. */
+const NAMED = 8;
+
 /**
  * The run asked for, else the only one that is not finished, else the only one.
  * @param wanted its id; undefined to look for it
@@ -19,7 +22,7 @@ export async function findRun(
     if (found) return found;
     throw new ProtocolError(
       "RUN_UNKNOWN",
-      `The coordinator at ${client.url} has no run ${wanted}: take the id from the join command, or leave --run out.`,
+      `The coordinator at ${client.url} has no run ${wanted.slice(0, 80)}: take the id from the join command, or leave --run out.`,
     );
   }
   const open = ids(runs.filter(({ phase }) => phase !== "Finished"));
@@ -27,8 +30,9 @@ export async function findRun(
   const [only] = candidates;
   if (!only) throw new ProtocolError("RUN_NONE", `The coordinator at ${client.url} has no run.`, { retryable: true });
   if (candidates.length === 1) return only;
+  const named = candidates.slice(0, NAMED).join(", ");
   throw new ProtocolError(
     "RUN_AMBIGUOUS",
-    `The coordinator at ${client.url} has ${candidates.length} runs (${candidates.join(", ")}): name one with --run.`,
+    `The coordinator at ${client.url} has ${candidates.length} runs (${named}${candidates.length > NAMED ? ", …" : ""}): name one with --run.`,
   );
 }

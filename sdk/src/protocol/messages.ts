@@ -10,6 +10,9 @@ const closed = { additionalProperties: false } as const;
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 const Real = Type.Number();
 
+/** Characters of a word that one side of the protocol tells the other: a phase, a reason's name. */
+const MAX_WORD = 64;
+
 export const ErrorBody = Type.Object({
   error: Type.Object({
     code: Type.String(),
@@ -25,7 +28,7 @@ export const MemberView = Type.Object({
   worker: ShownAddress,
   beneficiary: ShownAddress,
   /** Machines of one class compute the same bits; `other:` + its conformance value for one that is alone with what it computes. */
-  machineClass: Type.String(),
+  machineClass: Type.String({ maxLength: 200 }),
   /** training: has an open assignment; waiting: for the next round; silent: heartbeats stopped. */
   state: Type.Union([
     Type.Literal("training"),
@@ -70,7 +73,7 @@ export const RunView = Type.Object({
   /** Where a joiner can ask the chain; null where the organiser tells of none. The coordinator's word, like the contracts. */
   rpcUrl: Nullable(Type.String({ maxLength: 500 })),
   /** Of the contracts: their profile, and the block from which on each is there. */
-  deployment: Type.Object({ profile: Type.String({ maxLength: 64 }), blocks: Type.Record(Type.String(), Count) }),
+  deployment: Type.Object({ profile: Type.String({ maxLength: MAX_WORD }), blocks: Type.Record(Type.String(), Count) }),
   definition: Hash32,
   builds: Type.Array(Hash32),
   poster: ShownAddress,
@@ -110,7 +113,8 @@ export const RunView = Type.Object({
       received: Count,
     }),
   ),
-  members: Type.Array(MemberView),
+  /** As many as `maxWorkers` can say, at most. */
+  members: Type.Array(MemberView, { maxItems: 0xffff }),
   /** All whose work stands in a checkpoint, members or not, and the sum of their `tokens`: of what a member's are a part. */
   accepted: Type.Object({ workers: Count, tokens: Decimal }),
   loss: Type.Object({
@@ -138,8 +142,13 @@ export const RunView = Type.Object({
 });
 export type RunView = Static<typeof RunView>;
 
+/** Runs that a coordinator lists at most: a list of more is refused. */
+export const MAX_RUNS = 1_024;
+
 export const RunList = Type.Object({
-  runs: Type.Array(Type.Object({ runId: Hash32, modelId: Hash32, phase: Type.String() })),
+  runs: Type.Array(Type.Object({ runId: Hash32, modelId: Hash32, phase: Type.String({ maxLength: MAX_WORD }) }), {
+    maxItems: MAX_RUNS,
+  }),
 });
 
 export interface JoinRequest {
@@ -183,7 +192,7 @@ export type Heartbeat = Static<typeof Heartbeat>;
  */
 export const HeartbeatReply = Type.Object({
   round: Count,
-  phase: Type.String(),
+  phase: Type.String({ maxLength: MAX_WORD }),
   work: Nullable(Type.Object({ assignmentId: Count, attempt: Count })),
 });
 export type HeartbeatReply = Static<typeof HeartbeatReply>;
@@ -298,7 +307,7 @@ export const RewardView = Type.Object({
       worker: Nullable(ShownAddress),
       tokens: Decimal,
       /** A `ZeroReason`. */
-      reason: Type.String({ maxLength: 64 }),
+      reason: Type.String({ maxLength: MAX_WORD }),
     }),
     { maxItems: 256 },
   ),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { type Address, type Assignment, type Digest, runParamsFromWire } from "@cotrain/sdk/protocol";
+import { type Address, asRunId, type Assignment, type Digest, runParamsFromWire } from "@cotrain/sdk/protocol";
 
 import type { WorkerModules } from "../../../offchain/src/worker/index.ts";
 import { poster } from "./coordinatorDouble.ts";
@@ -8,6 +8,15 @@ import { publishPlainRun } from "./fixture.ts";
 import { baseDigest, beforeAndAfterEach, home, of, run, start, until, w } from "./workerHarness.ts";
 
 beforeAndAfterEach();
+
+/** A chain that records the fixture's run, whichever is asked for. */
+const soundChain = (over: Partial<NonNullable<WorkerModules["chain"]>> = {}): NonNullable<WorkerModules["chain"]> => ({
+  run: () => Promise.resolve({ definition: w.fixture.definitionDigest }),
+  isAdmitted: () => Promise.resolve(true),
+  postersOf: () => Promise.resolve([poster.address.toLowerCase() as Address]),
+  paramsOf: () => Promise.resolve(runParamsFromWire(w.fixture.params)),
+  ...over,
+});
 
 describe("what it refuses", () => {
   test("wrong bytes of the base, after asking again", async () => {
@@ -94,12 +103,7 @@ describe("what it refuses", () => {
 
   test("an assignment under parameters that are not the chain's", async () => {
     await start({ steps: 64 });
-    const chain: NonNullable<WorkerModules["chain"]> = {
-      run: () => Promise.resolve({ definition: w.fixture.definitionDigest }),
-      isAdmitted: () => Promise.resolve(true),
-      postersOf: () => Promise.resolve([poster.address.toLowerCase() as Address]),
-      paramsOf: () => Promise.resolve(runParamsFromWire(w.fixture.params)),
-    };
+    const chain = soundChain();
     await expect(run({}, { chain })).rejects.toMatchObject({
       code: "ASSIGNMENT_UNFIT",
       message: expect.stringMatching(/has 64 steps; its round has 8/),
@@ -108,13 +112,24 @@ describe("what it refuses", () => {
 
   test("a definition that the chain does not record", async () => {
     await start();
-    const chain: NonNullable<WorkerModules["chain"]> = {
-      run: () => Promise.resolve({ definition: w.fixture.buildDigest }),
-      isAdmitted: () => Promise.resolve(true),
-      postersOf: () => Promise.resolve([]),
-      paramsOf: () => Promise.resolve(runParamsFromWire(w.fixture.params)),
-    };
+    const chain = soundChain({ run: () => Promise.resolve({ definition: w.fixture.buildDigest }) });
     await expect(run({}, { chain })).rejects.toMatchObject({ code: "RUN_FOREIGN" });
+  });
+
+  test("a run that is sound, but another than it was told to train", async () => {
+    await start();
+    const wanted = asRunId(`0x${"77".repeat(32)}`);
+    // The double answers about its own run, whichever is asked for.
+    const lying: typeof fetch = (input, init) => {
+      const runs = [{ runId: wanted, modelId: w.fixture.modelId, phase: "Training" }];
+      return new URL(input).pathname === "/v1/runs" ? Promise.resolve(Response.json({ runs })) : fetch(input, init);
+    };
+    const chain = soundChain();
+    await expect(run({ runId: wanted }, { chain, fetch: lying })).rejects.toMatchObject({
+      code: "RUN_FOREIGN",
+      message: expect.stringContaining(`answers about ${w.fixture.runId}`),
+    });
+    expect(w.double.joins).toEqual([]);
   });
 
   test("a receipt that the coordinator refuses for good does not end the worker", async () => {
