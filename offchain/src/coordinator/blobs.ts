@@ -71,10 +71,10 @@ function createOpenFiles(store: BlobStore) {
 const notFound = (digest: Digest, options: { cause?: unknown } = {}): RefusedError =>
   new RefusedError("BLOB_NOT_FOUND", `There is no blob ${cidOf(digest)} here (any more).`, options);
 
-/** A blob that is gone, or broken on the disk, is not to be had; where it lies stands in the log alone. */
+/** A blob that is gone, or broken where it is kept, is not to be had; where that is stands in the log alone. */
 export function toldToStrangers(error: unknown, log: Pick<Logger, "error">): unknown {
   if (!(error instanceof BlobError) || (error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")) return error;
-  if (error.code === "BLOB_CORRUPTED") log.error({ err: error }, "a blob is broken on the disk");
+  if (error.code === "BLOB_CORRUPTED") log.error({ err: error }, "a blob is broken where it is kept");
   return notFound(asDigest(String(error.details?.["digest"])), { cause: error });
 }
 
@@ -152,7 +152,9 @@ export function createBlobServer(
   return {
     send: async (request, reply, digest, asker = { address: request.ip }) => {
       if (request.headers["if-none-match"] === etagOf(digest)) return reply.status(304).send();
-      const size = await store.size(digest);
+      const size = await store.size(digest).catch((error: unknown) => {
+        throw toldToStrangers(error, reply.log);
+      });
       if (size === undefined) throw notFound(digest);
       const part: Part = { digest, size, range: rangeOf(request.headers.range, size) };
       if (request.method !== "HEAD") return stream(reply, part, asker);

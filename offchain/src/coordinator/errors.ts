@@ -49,8 +49,21 @@ export class RefusedError extends UserError {
 export const stopping = (): RetryableError =>
   new RetryableError("STOPPING", "The coordinator is shutting down; try again soon.");
 
-/** For createHttpServer; codes that are not listed are 400, or 503 where trying again helps. */
-export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
+/** Of the forms that the protocol fixes, and of a coordinator that is busy or ends. */
+type OtherCode =
+  | "MALFORMED_CID"
+  | "MALFORMED_ID"
+  | "MALFORMED_SIGNATURE"
+  | "MALFORMED_STRUCT"
+  | "NOT_JSON"
+  | "SIGNATURES_BUSY"
+  | "STOPPING";
+
+/**
+ * For createHttpServer: what may be told to whoever asks. It is told of no other error, wherever it is thrown, more than that it
+ * failed here, for now or for good: the messages of stores, databases and chains say where those are.
+ */
+export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   RUN_UNKNOWN: 404,
   BLOB_NOT_FOUND: 404,
   ACCOUNT_UNKNOWN: 404,
@@ -81,4 +94,26 @@ export const statusByCode: Readonly<Partial<Record<ApiCode, number>>> = {
   TOO_MANY_FAILURES: 429,
   BODY_TOO_LARGE: 413,
   RANGE_INVALID: 416,
+  WRONG_RUN: 400,
+  PROTOCOL_VERSION: 400,
+  BUILD_UNKNOWN: 400,
+  LEASE_UNKNOWN: 400,
+  CLOCK_SKEW: 400,
+  ZERO_BENEFICIARY: 400,
+  WRONG_DIGEST: 400,
+  WRONG_SHAPE: 400,
+  WRONG_BASE: 400,
+  WRONG_PARAMS: 400,
+  NON_FINITE: 400,
+  WRONG_COMMITMENT: 400,
+  WRONG_VERDICT: 400,
+  FRAGMENT_MISSING: 400,
+  OBSOLETE: 400,
+  MALFORMED_CID: 400,
+  MALFORMED_ID: 400,
+  MALFORMED_SIGNATURE: 400,
+  MALFORMED_STRUCT: 400,
+  NOT_JSON: 400,
+  STOPPING: 503,
+  SIGNATURES_BUSY: 503,
 };

@@ -217,6 +217,25 @@ describe("a Kubo node that cannot be trusted", () => {
     expect(new Set(node.asked)).toEqual(new Set(["files/stat"]));
   });
 
+  it("that says how much will come makes no room for it", async () => {
+    const { node, store, digest } = await storeWith(large);
+    const [Hash] = node.blocks.keys();
+    const before = process.memoryUsage().arrayBuffers;
+    let taken = 0;
+    node.misbehave = (command, response) => {
+      if (command === "files/stat")
+        response.end(JSON.stringify({ Hash, Size: 2 ** 31, CumulativeSize: 0, Blocks: 0, Type: "file" }));
+      else {
+        taken = process.memoryUsage().arrayBuffers - before;
+        response.destroy();
+      }
+      return true;
+    };
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY" });
+    expect(node.asked.at(-1)).toBe("cat");
+    expect(taken).toBeLessThan(MUCH);
+  });
+
   it("keeps nobody busy by giving piece after piece slowly, and is not blamed for whoever takes them slowly", async () => {
     const node = await startFakeKubo();
     const clock = createManualClock();
@@ -232,6 +251,28 @@ describe("a Kubo node that cannot be trusted", () => {
     await expect(collect(store.stream(digest))).rejects.toMatchObject(slow);
     node.misbehave = () => false;
     for await (const _ of store.stream(digest)) await clock.advance(60_000);
+  });
+
+  it("buys no time by saying that much will come", async () => {
+    const node = await startFakeKubo();
+    const clock = createManualClock();
+    const store = await openKuboStore(node.location("store"), { clock });
+    const { digest } = await store.put(large);
+    const [Hash] = node.blocks.keys();
+    let given = 0;
+    node.misbehave = (command, response, query) => {
+      if (command === "files/stat")
+        response.end(JSON.stringify({ Hash, Size: 2 ** 31, CumulativeSize: 0, Blocks: 0, Type: "file" }));
+      if (command === "cat") {
+        given += 1;
+        void clock.advance(3_000);
+        response.end(Buffer.alloc(Number(query.get("length"))));
+      }
+      return command === "files/stat" || command === "cat";
+    };
+    await expect(store.open(digest)).rejects.toMatchObject({ code: "BLOB_STORE_AWAY", retryable: true });
+    // 30 s and 1 s for each MiB that came.
+    expect(given).toBe(16);
   });
 
   it("that has something else under the blob's name after it was sent is not believed to keep it", async () => {
@@ -304,6 +345,9 @@ describe("a Kubo node that does not do it", () => {
     ["hangs up midway", midway, "BLOB_STORE_AWAY", true],
     ["is another server", says(404, "nothing here"), "BLOB_STORE_REFUSED", false],
     ["is not for us", says(403, "403 - Forbidden"), "BLOB_STORE_REFUSED", false],
+    ["had no request in time", says(408, "later"), "BLOB_STORE_AWAY", true],
+    ["answers nothing so early", says(425, "later"), "BLOB_STORE_AWAY", true],
+    ["is asked too often", says(429, "later"), "BLOB_STORE_AWAY", true],
     ["fails", says(500, '{"Message":"leveldb: \\u001b[2J closed"}'), "BLOB_STORE_FAILED", true],
     ["has a full disk", says(500, '{"Message":"write: no space left on device"}'), "DISK_FULL", true],
     ["answers no JSON", says(200, "<html>"), "BLOB_STORE_FAILED", true],

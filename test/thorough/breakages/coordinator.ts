@@ -394,18 +394,4 @@ export const coordinator: readonly Breakage[] = [
     instead: "false,",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
-  {
-    name: "who sends a fragment is told where blobs lie",
-    file: "offchain/src/coordinator/api/uploads.ts",
-    text: 'if (error instanceof CotrainError && error.code === "PATH_UNWRITABLE")',
-    instead: 'if (error instanceof CotrainError && error.code === "STOPPING")',
-    tests: ["test/offchain/coordinator/fullDisk.test.ts"],
-  },
-  {
-    name: "who sends a fragment is told which disk is full",
-    file: "offchain/src/coordinator/api/uploads.ts",
-    text: "if (isDiskFull(error))\n    return",
-    instead: "if (isDiskFull(undefined))\n    return",
-    tests: ["test/offchain/coordinator/fullDisk.test.ts"],
-  },
 ];

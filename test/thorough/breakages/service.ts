@@ -87,6 +87,31 @@ export const service: readonly Breakage[] = [
     tests: ["test/offchain/service/http/limits.test.ts"],
   },
   {
+    name: "who asks is told in an error's own words what passes, whatever it says",
+    file: "offchain/src/service/http/errorReplies.ts",
+    text: "send(errorBody(...LATER))",
+    instead: "send(errorBody(code, message, details))",
+    tests: ["test/offchain/service/http/server.test.ts", "test/offchain/coordinator/strangers.test.ts"],
+  },
+  {
+    name: "who asks is told which disk is full",
+    file: "offchain/src/service/http/errorReplies.ts",
+    text: "send(errorBody(...NO_ROOM))",
+    instead: "send(errorBody(code, message, details))",
+    tests: ["test/offchain/service/http/server.test.ts", "test/offchain/coordinator/fullDisk.test.ts"],
+  },
+  {
+    name: "who asks is told an error whose code is not listed",
+    file: "offchain/src/service/http/errorReplies.ts",
+    text: "?? STATUS_BY_CODE[code];",
+    instead: "?? STATUS_BY_CODE[code] ?? (retryable ? undefined : 400);",
+    tests: [
+      "test/offchain/service/http/server.test.ts",
+      "test/offchain/coordinator/fullDisk.test.ts",
+      "test/offchain/coordinator/strangers.test.ts",
+    ],
+  },
+  {
     name: "the rest of an upload that was refused is waited for",
     file: "offchain/src/service/http/errorReplies.ts",
     text: '  if (!request.raw.complete) void reply.header("connection", "close");\n',

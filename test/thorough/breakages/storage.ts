@@ -5,8 +5,8 @@ export const storage: readonly Breakage[] = [
   {
     name: "a blob from IPFS is whatever the node says",
     file: "offchain/src/storage/node/kuboStore.ts",
-    text: "  if (sha256Bytes(bytes) !== digest) throw corrupted(kept.node, digest, entry);\n",
-    instead: "",
+    text: "  if (hash.digest() !== digest) throw corrupted(kept.node, digest, entry);\n  const bytes",
+    instead: "  const bytes",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {
@@ -61,9 +61,30 @@ export const storage: readonly Breakage[] = [
   {
     name: "an IPFS node gives piece after piece for as long as it likes",
     file: "offchain/src/storage/node/kuboStore.ts",
-    text: "    left -= clock.monotonic() - asked;\n",
+    text: "    spent += clock.monotonic() - asked;\n",
     instead: "",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "an IPFS node buys time by saying that much will come",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "node.patienceFor(at + length)",
+    instead: "node.patienceFor(entry.bytes)",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "room is made for what an IPFS node says that will come",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "  const pieces: Uint8Array[] = [];\n",
+    instead: "  const pieces: Uint8Array[] = [];\n  new Uint8Array(entry.bytes);\n",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "one request too many of what stands before an IPFS node is final",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: "[408, 425, 429]",
+    instead: "[408, 425]",
+    tests: ["test/offchain/storage/kuboStore.test.ts", "test/offchain/coordinator/strangers.test.ts"],
   },
   {
     name: "a blob in IPFS is gone whatever the node complains of",

@@ -3,8 +3,7 @@ import type { Address, Digest, FragmentReply } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { FastifyRequest } from "fastify";
 
-import { InternalError, RetryableError } from "../../base/index.ts";
-import { isDiskFull, readUpload } from "../../service/index.ts";
+import { readUpload } from "../../service/index.ts";
 import { BlobError } from "../../storage/index.ts";
 import { RefusedError } from "../errors.ts";
 import { workRefusal } from "../machine/rules.ts";
@@ -63,15 +62,8 @@ export async function acceptFragment(
   return { digest, bytes };
 }
 
-/** The blob store's words in the API's: where it lies on the disk is told to nobody. */
+/** What is wrong with the bytes that were sent, in the API's words. */
 function uploadError(error: unknown, index: number, bytes: number): unknown {
-  if (isDiskFull(error))
-    return new RetryableError("DISK_FULL", `There is no room for fragment ${index} now; send it again soon.`, {
-      cause: error,
-    });
-  if (error instanceof CotrainError && error.code === "PATH_UNWRITABLE")
-    return new InternalError("UPLOAD_UNWRITABLE", `Fragment ${index} cannot be stored.`, { cause: error });
-  if (error instanceof CotrainError && error.code === "BODY_MISSING") return error;
   if (error instanceof BlobError && error.code === "BLOB_MISMATCH") {
     const short = error.details?.["end"] !== undefined;
     return new RefusedError(

@@ -19,7 +19,14 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   STREAM_TOO_LARGE: 413,
   JSON_TOO_LARGE: 413,
   NOT_FOUND: 404,
+  BODY_MISSING: 400,
+  JSON_INVALID: 400,
+  READERS_BUSY: 503,
 };
+
+/** What is told of errors that pass and whose own words are not for strangers. */
+const LATER: readonly [code: string, message: string] = ["UNAVAILABLE", "The server cannot do it now; try again soon."];
+const NO_ROOM: readonly [code: string, message: string] = ["DISK_FULL", "The server has no room now; try again soon."];
 
 /** Fastify's own errors by status, in our words. */
 const FRAMEWORK_CODES: Readonly<Record<number, readonly [code: string, message: string]>> = {
@@ -30,7 +37,10 @@ const FRAMEWORK_CODES: Readonly<Record<number, readonly [code: string, message: 
   415: ["MEDIA_TYPE_UNSUPPORTED", "The body must be application/json, or application/octet-stream for uploads."],
 };
 
-/** Says what went wrong in the one form that errors have, with the status that goes with it. */
+/**
+ * Says what went wrong in the one form that errors have, with the status that goes with it.
+ * @param statusByCode the codes whose words may be told; of any other error only whether trying again helps
+ */
 export function sendError(
   error: unknown,
   request: FastifyRequest,
@@ -41,9 +51,8 @@ export function sendError(
   if (!request.raw.complete) void reply.header("connection", "close");
 
   if (error instanceof CotrainError && !(error instanceof InternalError)) {
-    const status = statusByCode[error.code] ?? STATUS_BY_CODE[error.code] ?? (error.retryable ? 503 : 400);
-    if (status === 503) void reply.header("retry-after", "1");
-    return reply.status(status).send(errorBody(error.code, error.message, error.details));
+    const sent = sendTyped(error, request, reply, statusByCode);
+    if (sent) return sent;
   }
   const misses = validationOf(error);
   if (misses) {
@@ -66,10 +75,31 @@ export function sendError(
     return reply.status(status).send(errorBody(code, message));
   }
   // The caller learns nothing of our insides; the log has it all under the same id.
-  request.log.error({ err: error, requestId: request.id, method: request.method, url: request.url }, "request failed");
+  request.log.error(about(error, request), "request failed");
   return reply
     .status(500)
     .send(errorBody("INTERNAL", `The server failed; its log has the reason under request ${request.id}.`));
+}
+
+const about = (err: unknown, { id, method, url }: FastifyRequest) => ({ err, requestId: id, method, url });
+
+/** What may be told of an error of ours, if anything. */
+function sendTyped(
+  error: CotrainError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  statusByCode: Readonly<Record<string, number>>,
+): FastifyReply | undefined {
+  const { code, message, details, retryable } = error;
+  const told = statusByCode[code] ?? STATUS_BY_CODE[code];
+  if (told === undefined && !retryable) return undefined;
+  const status = told ?? 503;
+  if (status === 503) void reply.header("retry-after", "1");
+  if (told !== undefined) return reply.status(status).send(errorBody(code, message, details));
+  // Of a disk that is full the log has it already.
+  if (code === "DISK_FULL") return reply.status(status).send(errorBody(...NO_ROOM));
+  request.log.warn(about(error, request), "request failed for now");
+  return reply.status(status).send(errorBody(...LATER));
 }
 
 function validationOf(error: unknown): { part: string; list: readonly SchemaMiss[] } | undefined {

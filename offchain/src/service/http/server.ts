@@ -51,7 +51,7 @@ export interface HttpServerOptions {
   readonly notReady?: () => string | undefined;
   /** What the server waits for although it lives, e.g. room on the disk, or undefined: told by /health and /ready. */
   readonly paused?: () => string | undefined;
-  /** Statuses of error codes; else 400 for the caller's mistakes, 503 where trying again helps, 500 for ours. */
+  /** Statuses of the error codes that may be told; of any other error whoever asks learns only whether trying again helps: 503 or 500. */
   readonly statusByCode?: Readonly<Record<string, number>>;
   /** A request must have arrived whole within this, ms; default 300,000 (uploads over slow uplinks). */
   readonly requestTimeout?: number;

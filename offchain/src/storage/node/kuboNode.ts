@@ -98,6 +98,9 @@ const isAway = (error: unknown): boolean =>
   (error instanceof TypeError && /^(fetch failed|terminated)$/.test(error.message)) ||
   (error instanceof Error && ["AbortError", "TimeoutError"].includes(error.name));
 
+/** What stands before a node may have enough of us for now. */
+const LATER: ReadonlySet<number | undefined> = new Set([408, 425, 429]);
+
 const statusOf = (error: unknown): number | undefined =>
   error instanceof Error && "response" in error && error.response instanceof Response
     ? error.response.status
@@ -111,6 +114,11 @@ function nodeError(url: string, error: unknown): CotrainError {
     return new RetryableError("DISK_FULL", `The IPFS node at ${url} cannot write: its disk is full.`, { cause: error });
   const said = printable(words).slice(0, MAX_WORDS);
   const status = statusOf(error);
+  if (LATER.has(status))
+    return new RetryableError("BLOB_STORE_AWAY", `What answers at ${url} does not let us through now (${status}).`, {
+      cause: error,
+      details: { said },
+    });
   if (status !== undefined && status >= 300 && status < 500)
     return new UserError(
       "BLOB_STORE_REFUSED",

@@ -7,7 +7,7 @@
  * the node's pins finds it.
  *
  * The node is believed nothing: bytes are read in pieces of 1 MiB, and none is given to anybody before a pass over all of them
- * had the blob's digest.
+ * had the blob's digest; a stream alone gives them as they come, all but the last.
  */
 import { cidOf, type Digest } from "@cotrain/sdk/protocol";
 
@@ -112,16 +112,17 @@ interface Kept {
 const isPossible = (digest: Digest, { cid, bytes }: Entry): boolean =>
   cid === cidOf(digest) ? bytes <= PIECE_BYTES : bytes > PIECE_BYTES && bytes <= MOST_BYTES;
 
-/** The pieces of an entry, as the node gives them: one after another in the time that all of them may take together. */
+/** The pieces of an entry, as the node gives them: it may never take longer than what it gave so far may take together. */
 async function* piecesOf({ node, clock }: Kept, digest: Digest, entry: Entry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  let left = node.patienceFor(entry.bytes);
-  for (let index = 0; index * PIECE_BYTES < entry.bytes; index++) {
+  let spent = 0;
+  for (let at = 0; at < entry.bytes; at += PIECE_BYTES) {
+    const length = pieceLength(at / PIECE_BYTES, entry.bytes);
     const asked = clock.monotonic();
-    const piece = await node.read(entry.cid, index * PIECE_BYTES, pieceLength(index, entry.bytes));
+    const piece = await node.read(entry.cid, at, length);
     if (piece === undefined) throw corrupted(node, digest, entry);
     // Not the time that whoever takes the pieces needs.
-    left -= clock.monotonic() - asked;
-    if (left < 0)
+    spent += clock.monotonic() - asked;
+    if (spent > node.patienceFor(at + length))
       throw new RetryableError(
         "BLOB_STORE_AWAY",
         `The IPFS node at ${node.url} takes too long to give blob ${digest}.`,
@@ -191,13 +192,16 @@ async function* stream(kept: Kept, digest: Digest): AsyncGenerator<Uint8Array> {
 async function get(kept: Kept, digest: Digest, maxBytes = Infinity): Promise<Uint8Array<ArrayBuffer>> {
   const entry = await find(kept, digest);
   if (entry.bytes > maxBytes) throw blobTooLarge(`Blob ${digest}`, maxBytes);
-  const bytes = new Uint8Array(entry.bytes);
-  let at = 0;
+  const hash = createSha256();
+  // Room is made for what came, not for what the node says that will come.
+  const pieces: Uint8Array[] = [];
   for await (const piece of piecesOf(kept, digest, entry)) {
-    bytes.set(piece, at);
-    at += piece.length;
+    hash.update(piece);
+    pieces.push(piece);
   }
-  if (sha256Bytes(bytes) !== digest) throw corrupted(kept.node, digest, entry);
+  if (hash.digest() !== digest) throw corrupted(kept.node, digest, entry);
+  const bytes = new Uint8Array(entry.bytes);
+  for (const [index, piece] of pieces.entries()) bytes.set(piece, index * PIECE_BYTES);
   return bytes;
 }
 

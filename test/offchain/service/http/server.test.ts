@@ -71,31 +71,44 @@ test.each([
     { code: "ROUND_STALE", message: "Round 3 is closed.", details: { round: 4 } },
   ],
   [new UserError("FORM", "The form is wrong."), 400, { code: "FORM", message: "The form is wrong." }],
-  [new RetryableError("STORAGE_DOWN", "Storage is away."), 503, { code: "STORAGE_DOWN", message: "Storage is away." }],
+  [new RetryableError("BUSY", "Too many at once."), 503, { code: "BUSY", message: "Too many at once." }],
+  // Codes that are not listed: their words are for the log.
+  [
+    new RetryableError("STORE_AWAY", "The secret place is away.", { details: { said: "secret" } }),
+    503,
+    { code: "UNAVAILABLE", message: "The server cannot do it now; try again soon." },
+  ],
+  [
+    new RetryableError("DISK_FULL", "The secret place is full."),
+    503,
+    { code: "DISK_FULL", message: "The server has no room now; try again soon." },
+  ],
 ])("a typed error %s becomes its status and body", async (error, status, body) => {
-  const app = await server({ statusByCode: { ROUND_STALE: 409 } }, (routes) => {
+  const app = await server({ statusByCode: { ROUND_STALE: 409, FORM: 400, BUSY: 503 } }, (routes) => {
     routes.get("/x", async () => {
       throw error;
     });
   });
   const reply = await app.inject("/x");
+  expect(reply.headers["retry-after"]).toBe(status === 503 ? "1" : undefined);
   expect([reply.statusCode, reply.json()]).toEqual([status, { error: body }]);
 });
 
-test.each([new InternalError("STATE", "secret insides"), new TypeError("secret insides")])(
-  "of a defect (%s) the caller learns nothing",
-  async (error) => {
-    const app = await server({}, (routes) => {
-      routes.get("/x", async () => {
-        throw error;
-      });
+test.each([
+  new InternalError("STATE", "secret insides"),
+  new TypeError("secret insides"),
+  new UserError("PATH_UNWRITABLE", "secret insides"),
+])("of a defect (%s) the caller learns nothing", async (error) => {
+  const app = await server({}, (routes) => {
+    routes.get("/x", async () => {
+      throw error;
     });
-    const reply = await app.inject("/x");
-    expect(reply.statusCode).toBe(500);
-    expect(reply.json()).toMatchObject({ error: { code: "INTERNAL" } });
-    expect(reply.body).not.toContain("secret");
-  },
-);
+  });
+  const reply = await app.inject("/x");
+  expect(reply.statusCode).toBe(500);
+  expect(reply.json()).toMatchObject({ error: { code: "INTERNAL" } });
+  expect(reply.body).not.toContain("secret");
+});
 
 test("paths, media types, JSON and sizes that are wrong are typed errors too", async () => {
   const app = await server({ bodyLimit: 100 }, heartbeat);
