@@ -166,7 +166,8 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     failed: writer.failed,
     blobDisk,
     get paused() {
-      return database.disk.full ?? blobDisk.full;
+      // Strangers read it too: not where the database is.
+      return database.disk.full === undefined ? blobDisk.full : "The database cannot be written: the disk is full.";
     },
     submit: (event) => writer.submit(event),
     onChange: (listener) => writer.onChange(listener),

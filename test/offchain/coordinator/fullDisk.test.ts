@@ -45,6 +45,7 @@ async function live(
     await expect(c.join()).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
   }
   expect(await health(harness)).toEqual({ status: "paused", reason: expect.stringContaining("the disk is full") });
+  expect((await harness.app.inject("/health")).body).not.toContain(harness.directory);
   expect((await harness.app.inject("/ready")).statusCode).toBe(503);
   expect((await harness.client.run(runId)).current?.round).toBe(0);
   const before = lines.length;

@@ -394,4 +394,11 @@ export const coordinator: readonly Breakage[] = [
     instead: "false,",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
+  {
+    name: "who asks whether the coordinator is well is told where its database is",
+    file: "offchain/src/coordinator/driver.ts",
+    text: "database.disk.full === undefined ? blobDisk.full :",
+    instead: "database.disk.full ??",
+    tests: ["test/offchain/coordinator/fullDisk.test.ts"],
+  },
 ];
