@@ -6,8 +6,9 @@
  *
  * A table follows a comment that names it: `struct Receipt`, `document Assignment`, `codes outcomeCode`, `params`, `routes`.
  * Every struct, document and set of codes must have one, and every row of a field a meaning; those of parameters stand in their
- * table (sdk/src/protocol/parameters.ts). The rows are also read by
- * programs (test/interop), so their types have one fixed notation.
+ * table (sdk/src/protocol/parameters.ts). Objects of which a field takes one are told apart by a literal: the rows of such a
+ * variant name it, `innerOptimizer (kind "adamw").beta1`. The rows are also read by programs (test/interop), so names and types
+ * have one fixed notation.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -78,8 +79,36 @@ function nameOf(schema: Schema): string | undefined {
   return document && `document ${document[0]}`;
 }
 
+/** What a value may be, unions within unions included. */
+const choicesOf = (schema: Schema): readonly Schema[] => schema.anyOf?.flatMap(choicesOf) ?? [schema];
+
+/** The objects of which a value is one, where there are several; they are spelled out, also those that have a name. */
+function variantsOf(schema: Schema): readonly Schema[] {
+  const objects = choicesOf(schema).filter(({ properties }) => properties);
+  return objects.length > 1 ? objects : [];
+}
+
+/** The first field that is required in each variant and has another literal in each. */
+function discriminatorOf(variants: readonly Schema[], at: string): string {
+  const found = Object.keys(variants[0]?.properties ?? {}).find((name) => {
+    const literals = variants.map((each) =>
+      each.required?.includes(name) ? each.properties?.[name]?.const : undefined,
+    );
+    const told = literals.every((literal) => typeof literal === "string" || Number.isSafeInteger(literal));
+    return told && new Set(literals).size === variants.length;
+  });
+  if (found !== undefined) return found;
+  throw new TypeError(
+    `docs/protocol.md cannot tell the objects of ${at} apart: each needs another literal in one field.`,
+  );
+}
+
 function typeOf(schema: Schema): string {
-  if (schema.anyOf) return schema.anyOf.map(typeOf).join(" or ");
+  if (schema.anyOf) {
+    const variants = variantsOf(schema);
+    const types = choicesOf(schema).map((each) => (variants.includes(each) ? "object" : typeOf(each)));
+    return [...new Set(types)].join(" or ");
+  }
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.pattern !== undefined) {
     const known = patterns[schema.pattern];
@@ -111,7 +140,7 @@ const words: Readonly<Record<string, (schema: Schema) => string>> = {
   null: () => "null",
 };
 
-/** One row per field, those of inner objects by their path: `fragments[].digest`. */
+/** One row per field, those of inner objects by their path: `fragments[].digest`, of a variant `schedule (kind "x").steps`. */
 function rowsOf(schema: Schema, path = ""): string[][] {
   const rows: string[][] = [];
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
@@ -125,6 +154,11 @@ function rowsOf(schema: Schema, path = ""): string[][] {
 }
 
 function inner(field: Schema, at: string): string[][] {
+  const variants = variantsOf(field);
+  if (variants.length > 0) {
+    const by = discriminatorOf(variants, at);
+    return variants.flatMap((each) => rowsOf(each, `${at} (${by} ${JSON.stringify(each.properties?.[by]?.const)})`));
+  }
   if (field.anyOf) return field.anyOf.flatMap((each) => inner(each, at));
   if (!field.items) return nameOf(field) === undefined ? rowsOf(field, at) : [];
   const items = `${at}[]`;
@@ -132,11 +166,15 @@ function inner(field: Schema, at: string): string[][] {
   return [[items, typeOf(field.items)], ...inner(field.items, items)];
 }
 
-const fieldTable = (rows: readonly (readonly string[])[]): Table => ({
-  heading: ["field", "type", "meaning"],
-  rows: rows.map(([name = "", type = ""]) => [`\`${name}\``, type]),
-  written: true,
-});
+function fieldTable(rows: readonly (readonly string[])[]): Table {
+  const [twice] = twiceIn(rows);
+  if (twice !== undefined) throw new TypeError(`docs/protocol.md has no way to say two types of the field ${twice}.`);
+  return {
+    heading: ["field", "type", "meaning"],
+    rows: rows.map(([name = "", type = ""]) => [`\`${name}\``, type]),
+    written: true,
+  };
+}
 
 /** Documents stand by themselves, others within them; what a validator signs is a part of several. */
 const isDocument = (entry: [string, unknown]): entry is [string, Schema] => {
@@ -145,7 +183,9 @@ const isDocument = (entry: [string, unknown]): entry is [string, Schema] => {
   const { properties } = value;
   return typeof properties === "object" && properties !== null && ("version" in properties || name === "SignedVerdict");
 };
-const documents = Object.entries(protocol as Readonly<Record<string, unknown>>).filter(isDocument);
+type Exports = Readonly<Record<string, unknown>>;
+const documentsOf = (source: Exports): [string, Schema][] => Object.entries(source).filter(isDocument);
+const documents = documentsOf(protocol);
 
 /** All of these come from the source: of what people read, too. */
 function paramsTable(): Table {
@@ -170,14 +210,15 @@ function paramsRules(): Table {
 /** Second place in the path of a route, where it is not the assignment's. */
 const second: Readonly<Record<string, string>> = { blob: ":cid", attestations: ":epoch", reward: ":account" };
 
-function tables(): Map<string, Table> {
+function tables(instead: Exports): Map<string, Table> {
   const found = new Map<string, Table>();
   for (const [name, fields] of Object.entries(protocol.structTypes))
     found.set(`struct ${name}`, fieldTable(fields.map((field) => [field.name, field.type])));
   found.set("params", paramsTable());
   found.set("rules of params", paramsRules());
-  for (const [name, schema] of documents) found.set(`document ${name}`, fieldTable(rowsOf(schema)));
-  for (const [name, value] of Object.entries(protocol as Readonly<Record<string, unknown>>)) {
+  for (const [name, schema] of documentsOf({ ...protocol, ...instead }))
+    found.set(`document ${name}`, fieldTable(rowsOf(schema)));
+  for (const [name, value] of Object.entries(protocol as Exports)) {
     if (!/^[a-z]\w+(Code|Kind|Status)$/.test(name) || typeof value !== "object" || value === null) continue;
     const rows = Object.entries(value).map(([word, code]) => [String(code), `\`${word}\``]);
     found.set(`codes ${name}`, { heading: ["code", "name", "meaning"], rows, written: true });
@@ -195,17 +236,48 @@ function tables(): Map<string, Table> {
 
 const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
 
-/** Writes one table; the last cell is kept from the row that had the same first cells, or first cell, before. */
+/** The row that stood for one of a variant while there was no other: `x.y` for `x (kind "a").y` where `x.kind` was "a". */
+function formerly(name: string, types: ReadonlyMap<string, string>): string {
+  const [marker = "", object = "", by = "", literal] = /^(.+?) \((\w+) ("[^"]*"|-?\d+)\)/.exec(name) ?? [];
+  return types.get(`${object}.${by}\``) === literal ? name.replace(marker, object) : name;
+}
+
+/** The names that several rows have: nobody could tell which meaning, or which type, is whose. */
+function twiceIn(rows: readonly (readonly string[])[]): readonly string[] {
+  const names = rows.map(([first = ""]) => first);
+  return [...new Set(names.filter((name, i) => names.indexOf(name) !== i))];
+}
+
+const cellsOf = (table: readonly string[]): string[][] => table.slice(2).map((row) => row.slice(2, -2).split(" | "));
+
+/** Writes one table; a row's meaning is kept from the row of its name before, where there was one and no more. */
 function render({ heading, rows, written }: Table, before: readonly string[]): string[] {
-  const old = before.slice(2).map((row) => row.slice(2, -2).split(" | "));
+  const old = cellsOf(before);
   const known = new Map(old.map((cells) => [cells[0] ?? "", cells.slice(heading.length - 1).join(" | ")]));
-  const body = rows.map((cells) => line(written ? [...cells, known.get(cells[0] ?? "") ?? ""] : cells));
+  for (const name of twiceIn(old)) known.delete(name);
+  const types = new Map(old.map(([first = "", type = ""]) => [first, type]));
+  const meaning = ([first = ""]: readonly string[]): string =>
+    known.get(first) ?? known.get(formerly(first, types)) ?? "";
+  const body = rows.map((cells) => line(written ? [...cells, meaning(cells)] : cells));
   return [line(heading), `|${"---|".repeat(heading.length)}`, ...body];
 }
 
-/** The page with its tables as the source has them, and what was wrong with them. */
-export function update(text: string): { text: string; problems: string[] } {
-  const due = tables();
+function problemsOf(name: string, { written }: Table, before: readonly string[], after: readonly string[]): string[] {
+  const twice = written ? twiceIn(cellsOf(before)) : [];
+  return [
+    ...(after.join("\n") === before.join("\n") ? [] : [`The table "${name}" is not what the source says.`]),
+    ...twice.map((row) => `"${name}": there are several rows of ${row}, so none of their meanings is kept.`),
+    ...after.filter((row) => row.endsWith("|  |")).map((row) => `"${name}": a row has no meaning: ${row}`),
+  ];
+}
+
+/**
+ * The page with its tables as the source has them, and what was wrong with them.
+ * @param instead forms that documents do not have yet, to see how the page would say them
+ * @throws TypeError for a source that the page has no notation for
+ */
+export function update(text: string, instead: Exports = {}): { text: string; problems: string[] } {
+  const due = tables(instead);
   const problems: string[] = [];
   const out: string[] = [];
   const lines = text.split("\n");
@@ -223,8 +295,7 @@ export function update(text: string): { text: string; problems: string[] } {
       continue;
     }
     const after = render(table, before);
-    if (after.join("\n") !== before.join("\n")) problems.push(`The table "${name}" is not what the source says.`);
-    for (const row of after) if (row.endsWith("|  |")) problems.push(`"${name}": a row has no meaning: ${row}`);
+    problems.push(...problemsOf(name, table, before, after));
     out.push(...after);
   }
   for (const name of due.keys()) problems.push(`The page has no table "${name}".`);

@@ -1,11 +1,9 @@
 /** docs/protocol.md against the sources of the protocol: a second implementation is written from it, and reads its tables. */
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { Type } from "typebox";
+import { describe, expect, test } from "vitest";
 
 import { update } from "../../deploy/protocolTables.ts";
-
-const page = readFileSync(fileURLToPath(new URL("../../docs/protocol.md", import.meta.url)), "utf8");
+import { definitionWith, protocolPage as page, twoOptimizers } from "../interop/variants.ts";
 
 test("the page says what the sources say, and a meaning for every field", () => {
   expect(update(page)).toEqual({ text: page, problems: [] });
@@ -32,4 +30,55 @@ test.each([
   expect(problems.join("\n")).toContain(problem);
   // Written again, the tables are right; what people write is left to them.
   expect(update(text).problems.join()).not.toContain("is not what");
+});
+
+const rowsOf = (text: string): string[] => text.split("\n").filter((row) => row.startsWith("| `innerOptimizer"));
+
+describe("a field that is one of several objects", () => {
+  const two = update(page, definitionWith(twoOptimizers));
+
+  test("has the rows of each variant under the literal that tells it apart, those that were there with their meanings", () => {
+    const before = rowsOf(page);
+    const adamw = before.slice(1).map((row) => row.replace("innerOptimizer.", 'innerOptimizer (kind "adamw").'));
+    expect(adamw.join()).toContain('| `innerOptimizer (kind "adamw").beta1` | number 0…(1) | decay of m |');
+    expect(rowsOf(two.text)).toEqual([
+      before[0],
+      ...adamw,
+      '| `innerOptimizer (kind "second").kind` | "second" |  |',
+      '| `innerOptimizer (kind "second").momentum` | number 0…(1) |  |',
+      '| `innerOptimizer (kind "second").clipNorm` | number (0)…1 |  |',
+    ]);
+    expect(two.problems.filter((problem) => problem.includes("has no meaning"))).toHaveLength(3);
+  });
+
+  test("keeps the meaning of a field that two variants have for each of them", () => {
+    const written = two.text.replaceAll(
+      /^(\| `innerOptimizer \(kind "second"\)\.(\w+)`.*)  \|$/gm,
+      "$1 the second's $2 |",
+    );
+    expect(rowsOf(written).filter((row) => row.includes("clipNorm"))).toEqual([
+      '| `innerOptimizer (kind "adamw").clipNorm` | number (0)… | norm to which gradients are clipped |',
+      '| `innerOptimizer (kind "second").clipNorm` | number (0)…1 | the second\'s clipNorm |',
+    ]);
+    expect(update(written, definitionWith(twoOptimizers))).toEqual({ text: written, problems: [] });
+  });
+
+  test("is refused where no literal tells its objects apart", () => {
+    const a = Type.Object({ kind: Type.Literal("a"), name: Type.String() });
+    const perhaps = Type.Object({ kind: Type.Optional(Type.Literal("b")) });
+    for (const each of [Type.Union([a, Type.Object({ ...a.properties, more: Type.Null() })]), Type.Union([a, perhaps])])
+      expect(() => update(page, definitionWith(each))).toThrow("cannot tell the objects of innerOptimizer apart");
+  });
+});
+
+test("says that two rows have one name, and keeps neither's meaning", () => {
+  const row = "| `innerOptimizer.beta1` | number 0…(1) | decay of m |\n";
+  const { text, problems } = update(page.replace(row, row + row.replace("of m", "of v")));
+  expect(problems.join()).toContain('"document Definition": there are several rows of `innerOptimizer.beta1`');
+  expect(text).toBe(page.replace(row, row.replace("decay of m", "")));
+});
+
+test("refuses a source that would have two rows of one name", () => {
+  const lists = Type.Union([Type.Array(Type.String()), Type.Array(Type.Number())]);
+  expect(() => update(page, definitionWith(lists))).toThrow("no way to say two types of the field innerOptimizer[]");
 });

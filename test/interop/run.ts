@@ -20,6 +20,7 @@ import { parseArgs } from "node:util";
 import { layout, openLocalRun, withChain } from "../../offchain/src/run/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import { screeningCases } from "./screenings.ts";
+import { variantCases } from "./variants.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 const folder = join(root, "test/interop");
@@ -156,6 +157,20 @@ async function verifyAtRest(
   });
 }
 
+/** Whether the verifier reads a page on which a field is one of several objects. */
+async function verifyVariants(python: string): Promise<boolean> {
+  const directory = mkdtempSync(join(tmpdir(), "cotrain-variants-"));
+  try {
+    const [page, cases] = [join(directory, "protocol.md"), join(directory, "cases.json")];
+    const made = variantCases();
+    writeFileSync(page, made.page);
+    writeFileSync(cases, made.cases);
+    return await verifier(python, ["--protocol", page, "documents", "--cases", cases]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 /** Hostile rounds that the product judged, judged again. */
 async function verifyScreenings(python: string): Promise<boolean> {
   const directory = mkdtempSync(join(tmpdir(), "cotrain-screenings-"));
@@ -169,7 +184,8 @@ async function verifyScreenings(python: string): Promise<boolean> {
 }
 
 async function run(python: string, named: string | undefined, complete: boolean): Promise<boolean> {
-  if (!(await verifier(python, ["vectors"])) || !(await verifyScreenings(python))) return false;
+  if (!(await verifier(python, ["vectors"])) || !(await verifyVariants(python))) return false;
+  if (!(await verifyScreenings(python))) return false;
   if (named !== undefined) return verifyAtRest(python, named, { complete, flips: false });
   const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
   const state = join(directory, "state");

@@ -1,4 +1,4 @@
-"""python -m cotrain_interop verify|flips|vectors|screenings …: one line per mismatch, exit code 1 if there is any."""
+"""python -m cotrain_interop verify|flips|vectors|documents|screenings …: one line per mismatch, exit code 1 if there is any."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from .flips import flip_all
 from .report import Report
 from .run import Verifier
 from .spec import Spec
-from .vectors import check_screenings, check_vectors
+from .vectors import check_documents, check_screenings, check_vectors
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -23,8 +23,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     vectors = commands.add_parser("vectors", help="check test/vectors/*.json")
     vectors.add_argument("--directory", type=Path, default=ROOT / "test/vectors")
-    screenings = commands.add_parser("screenings", help="judge rounds again that the product judged")
-    screenings.add_argument("--cases", type=Path, required=True)
+    for name, what in (
+        ("documents", "say of documents whether they are of the page's form"),
+        ("screenings", "judge rounds again that the product judged"),
+    ):
+        commands.add_parser(name, help=what).add_argument("--cases", type=Path, required=True)
     for name, what in (("verify", "recompute a finished run"), ("flips", "flip bytes of its inputs, which must be noticed")):
         command = commands.add_parser(name, help=what)
         command.add_argument("--rpc", required=True, help="JSON-RPC of the chain")
@@ -40,6 +43,8 @@ def main() -> int:
     report = Report()
     if options.command == "vectors":
         check_vectors(spec, options.directory, report)
+    elif options.command == "documents":
+        check_documents(spec, options.cases, report)
     elif options.command == "screenings":
         check_screenings(spec, options.cases, report)
     else:

@@ -12,17 +12,31 @@ _PATTERNS = {
     "sketch": re.compile(r"[A-Za-z0-9+/]{170}[AEIMQUYcgkosw048]="),
 }
 _RANGES = {"count": 2**53 - 1, "uint8": 2**8 - 1, "uint16": 2**16 - 1, "uint32": 2**32 - 1}
+# A step of a field's path: its name, how deep in lists, and of which variant the rest is, `name[] (kind "adamw")`.
+_STEP = re.compile(r'(\w+)((?:\[\])*)(?: \((\w+) ("[^"]*"|-?[0-9]+)\))?(?:\.|$)')
 _WIRE = {"bytes32": "hash", "address": "address", "uint64": "decimal", "uint128": "decimal", "uint256": "decimal"}
 
 
 class Node:
-    """A field of a document: its type, the fields of an object, the items of a list."""
+    """A field of a document: its type, the fields of an object or of each of its variants, the items of a list."""
 
     def __init__(self, kind: str = "object"):
         self.kind = kind
         self.fields: dict[str, Node] = {}
         self.item: Node | None = None
         self.optional = False
+        # Where an object is one of several: the field that says which, and each one's fields by what stands in it.
+        self.by: str | None = None
+        self.variants: dict[str | int, Node] = {}
+
+    def child(self, name: str) -> "Node":
+        require(self.by is None, f"the page has the field {name} of an object with variants, but not of which")
+        return self.fields.setdefault(name, Node())
+
+    def variant(self, by: str, literal: str | int) -> "Node":
+        require(not self.fields and self.by in (None, by), f"the page tells variants apart by {by}, and others do not")
+        self.by = by
+        return self.variants.setdefault(literal, Node())
 
 
 class Spec:
@@ -112,10 +126,25 @@ class Spec:
         if kind == "object":
             if not isinstance(value, dict):
                 return False
-            self._fields(node.fields, value, path)
+            self._fields(_chosen(node, value, path).fields, value, path)
             return True
-        literal = kind[1:-1] if kind.startswith('"') else int(kind)
+        literal = _literal(kind)
         return type(value) is type(literal) and value == literal
+
+
+def _literal(text: str) -> str | int:
+    return text[1:-1] if text.startswith('"') else int(text)
+
+
+def _chosen(node: Node, value: dict, path: str) -> Node:
+    """The variant of which an object is, the node itself where there are none."""
+    if node.by is None:
+        return node
+    told = value.get(node.by)
+    for literal, variant in node.variants.items():
+        if type(told) is type(literal) and told == literal:
+            return variant
+    raise Mismatch(f"{path}/{node.by} is {short(told)}, which is no variant of the page")
 
 
 def _within(bounds: str, value: float) -> bool:
@@ -150,14 +179,21 @@ def _tables(page: str):
 
 def _document(rows: list[list[str]]) -> Node:
     root = Node()
+    seen: set[str] = set()
     for path, kind, *_ in rows:
-        node = root
-        for part in path.split("."):
-            name, *items = part.split("[]")
-            node = node.fields.setdefault(name, Node())
-            for _ in items:
+        require(path not in seen, f"the page has two rows of the field {path}")
+        seen.add(path)
+        node, at = root, 0
+        while at < len(path):
+            step = _STEP.match(path, at)
+            require(step is not None, f"the page has the field {path}, which is no path")
+            name, items, by, literal = step.groups()
+            node, at = node.child(name), step.end()
+            for _ in range(len(items) // 2):
                 node.item = node.item or Node()
                 node = node.item
+            if by is not None:
+                node = node.variant(by, _literal(literal))
         node.kind = kind.removesuffix(", optional")
         node.optional = kind.endswith(", optional")
     return root

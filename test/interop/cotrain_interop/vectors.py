@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 
 from . import diloco, trees
-from .base import cid_of, digest_of_json, canonical, encode, equal, keccak, parse_json, sha256, tohex, unhex
+from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, keccak, parse_json, sha256, tohex, unhex
 from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
@@ -323,6 +323,23 @@ def _reduce(vectors: list[dict]) -> int:
         for key, values in zip(("nextParams", "nextBuffer"), after):
             equal(f"{case['name']}: {key}", values.astype("<f4").tobytes().hex(), case[key])
     return len(vectors)
+
+
+def check_documents(spec: Spec, file: Path, report: Report) -> None:
+    """Documents of which the SDK says whether they are of the page's form (test/interop/variants.ts)."""
+    found = set()
+    for number, case in enumerate(json.loads(file.read_text(encoding="utf-8"))):
+        with report.about(f"case {number}"):
+            try:
+                spec.check(case["document"], case["value"])
+                holds = True
+            except Mismatch:
+                holds = False
+            equal("whether it is of the page's form", holds, case["holds"])
+            found.add(holds)
+            report.count("documents")
+    with report.about("the cases"):
+        equal("what is said of them", found, {True, False})
 
 
 def check_screenings(spec: Spec, file: Path, report: Report) -> None:
