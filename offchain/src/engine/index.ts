@@ -1,5 +1,5 @@
 /**
- * engine: the inner step as an ONNX program. Builds it (graph, automatic differentiation, model, AdamW), runs it on a device,
+ * engine: the inner step as an ONNX program. Builds it (graph, automatic differentiation, model, optimizers), runs it on a device,
  * samples from it, hashes its state. Runs in a browser too; Node's devices are entered by runtime/node/index.ts. May import
  * base and the SDK's errors and protocol. Start at model.ts (the model), rules.ts (operations and their gradients), then
  * openEngine.ts over runtime/port.ts; inspect/ says which programs are accepted; products.ts says what makes a step bit-exact.
@@ -18,9 +18,8 @@ export { EngineClosedError, EngineError, GraphError, ProductRuleError } from "./
 export { generate, sample } from "./generate.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export type { Device, OpenEngine } from "./runtime/device.ts";
-export { defaultOptimizer } from "./optimizer.ts";
 export { buildPrograms } from "./programs.ts";
-export { defaultSchedule, learningRateAt } from "./schedule.ts";
+export { learningRateAt } from "./schedule.ts";
 export { presetNames, presetOf, presets, type PresetName } from "./presets.ts";
 export { readSignature, SIGNATURE_KEY } from "./signature.ts";
 export { digestState } from "./state.ts";

@@ -1,12 +1,17 @@
 /** The one dial for size: models that have a name. */
 import type { TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
+import { defaultOptimizer, type OptimizerConfig } from "./optimizer.ts";
+import { defaultSchedule, type Schedule } from "./schedule.ts";
 
 /** A model and what suits it. */
 export interface Preset {
   readonly model: TransformerConfig;
   /** Sequences of one inner step. */
   readonly microBatch: number;
+  /** What takes its inner steps, and the shape of their learning rate: they stand in the definition of its runs. */
+  readonly optimizer: OptimizerConfig;
+  readonly schedule: Schedule;
   /** Rounds of a run on one machine; only for models that can be trained there, with the tokenizer that is shipped. */
   readonly local?: LocalRounds;
 }
@@ -25,12 +30,15 @@ interface LocalRounds {
 }
 
 const family = { tiedEmbeddings: true, ropeTheta: 10_000, normEpsilon: 1e-5 } as const;
+/** How the inner steps of a preset are taken. */
+const usual = { optimizer: defaultOptimizer, schedule: defaultSchedule } as const;
 
 /** One dial for size. Named by parameters; up to 20m for CPUs, the larger ones have the shapes of the papers' models. */
 export const presets = {
   "0.1m": {
     model: { ...family, vocabulary: 1024, width: 48, layers: 2, heads: 3, keyValueHeads: 1, hidden: 144, sequence: 64 },
     microBatch: 4,
+    ...usual,
     local: { innerSteps: 192 },
   },
   "1m": {
@@ -45,6 +53,7 @@ export const presets = {
       sequence: 128,
     },
     microBatch: 8,
+    ...usual,
     local: { innerSteps: 72 },
   },
   "3.5m": {
@@ -59,6 +68,7 @@ export const presets = {
       sequence: 128,
     },
     microBatch: 8,
+    ...usual,
     local: { innerSteps: 36 },
   },
   "20m": {
@@ -73,6 +83,7 @@ export const presets = {
       sequence: 256,
     },
     microBatch: 4,
+    ...usual,
     local: { innerSteps: 48, deadline: 120, gateSequences: 8 },
   },
   /** DiLoCo's smallest, 60 M, https://arxiv.org/abs/2311.08105: its 150 M with 3 layers. */
@@ -88,6 +99,7 @@ export const presets = {
       sequence: 1024,
     },
     microBatch: 4,
+    ...usual,
   },
   /** DiLoCo's 150 M, https://arxiv.org/abs/2311.08105: 12 layers of width 896, 16 heads, C4 with 32,000 tokens. */
   "150m": {
@@ -102,6 +114,7 @@ export const presets = {
       sequence: 1024,
     },
     microBatch: 4,
+    ...usual,
   },
   /** OpenDiLoCo's 1.1 B, https://arxiv.org/abs/2407.07852: TinyLlama's shape. */
   "1b": {
@@ -117,6 +130,7 @@ export const presets = {
       sequence: 1024,
     },
     microBatch: 4,
+    ...usual,
   },
   /** INTELLECT-1's 10 B, https://arxiv.org/abs/2412.01152: Llama 3's shape with 42 layers. */
   "10b": {
@@ -133,6 +147,7 @@ export const presets = {
       sequence: 8192,
     },
     microBatch: 1,
+    ...usual,
   },
 } as const satisfies Record<string, Preset>;
 

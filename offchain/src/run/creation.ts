@@ -35,8 +35,6 @@ import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/ind
 import {
   buildPrograms,
   conformance,
-  defaultOptimizer,
-  defaultSchedule,
   initialParameters,
   type NamedTensor,
   presetNames,
@@ -94,8 +92,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     );
   }
 
-  const innerOptimizer = { ...defaultOptimizer };
-  const programs = buildPrograms(preset.model, { microBatch: preset.microBatch, optimizer: innerOptimizer });
+  const { model, microBatch, optimizer, schedule } = preset;
+  const programs = buildPrograms(model, { microBatch, optimizer });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
 
   const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
@@ -105,8 +103,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     model: { ...preset.model },
     tokenizer: tokenizer.digest,
     data: dataDigest,
-    innerOptimizer,
-    schedule: { ...defaultSchedule },
+    innerOptimizer: { ...optimizer },
+    schedule: { ...schedule },
     sequence: preset.model.sequence,
     table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
     initialParameters: digestOfJson(shards.map(({ digest }) => digest)),

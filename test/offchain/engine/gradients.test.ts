@@ -2,13 +2,7 @@
 import { describe, expect, test } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
-import {
-  buildPrograms,
-  defaultOptimizer,
-  GraphError,
-  tensorSpecs,
-  type TransformerConfig,
-} from "../../../offchain/src/engine/index.ts";
+import { buildPrograms, GraphError, tensorSpecs, type TransformerConfig } from "../../../offchain/src/engine/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
 import {
@@ -21,6 +15,7 @@ import {
   type Tensor,
 } from "../../../offchain/src/engine/graph.ts";
 import * as op from "../../../offchain/src/engine/ops.ts";
+import { defaultOptimizer } from "../../../offchain/src/engine/optimizer.ts";
 import { rules } from "../../../offchain/src/engine/rules.ts";
 import { compile, inner, norm, normal, type Values } from "./run.ts";
 

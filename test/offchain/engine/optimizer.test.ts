@@ -1,13 +1,8 @@
 /** AdamW in the graph against AdamW in twenty plain lines, and the schedule that feeds it. */
 import { describe, expect, test } from "vitest";
 
-import {
-  buildPrograms,
-  defaultOptimizer,
-  EngineError,
-  initialParameters,
-  learningRateAt,
-} from "../../../offchain/src/engine/index.ts";
+import { buildPrograms, EngineError, initialParameters, learningRateAt } from "../../../offchain/src/engine/index.ts";
+import { defaultOptimizer } from "../../../offchain/src/engine/optimizer.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 
 const config = {
