@@ -64,6 +64,10 @@ describe("a check against the bounds", () => {
 const change = (after: Partial<protocol.RunParams>) =>
   protocol.parametersChange(defaultRunParams, { ...defaultRunParams, ...after });
 
+test("no run that is made here may have more members than a coordinator judges in time", () => {
+  expect(protocol.runParameters.find(({ name }) => name === "maxWorkers")?.max).toBe(256);
+});
+
 describe("texts", () => {
   it.each([
     ["innerSteps", 4_096, "4,096"],

@@ -312,6 +312,12 @@ describe("trees", () => {
     );
   });
 
+  it("of rewards refuse amounts that a word cannot hold", () => {
+    const account: Address = `0x${"ab".repeat(20)}`;
+    for (const cumulative of [-1n, 2n ** 256n])
+      expect(() => protocol.rewardTree(modelId, [{ account, cumulative }])).toThrow(refusal("AMOUNT_TOO_LARGE"));
+  });
+
   it("of rewards refuse no account and one account twice", () => {
     expect(() => protocol.rewardTree(modelId, [])).toThrow(refusal("EMPTY_TREE"));
     const account: Address = `0x${"ab".repeat(20)}`;

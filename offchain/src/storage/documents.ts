@@ -17,9 +17,14 @@ import {
 import { parseJsonBounded } from "../base/index.ts";
 import type { BlobStore, Expected } from "./blobStore.ts";
 
-/** Stores a document as canonical JSON, by which it has its digest. @throws as {@link BlobStore.put} */
-export const putDocument = async (store: BlobStore, document: unknown, expected?: Expected): Promise<Digest> =>
-  (await store.put(new TextEncoder().encode(canonicalJson(document)), expected)).digest;
+/**
+ * Stores a document as canonical JSON, by which it has its digest. What readers would refuse as too long is not stored.
+ * @throws as {@link BlobStore.put}
+ */
+export const putDocument = async (store: BlobStore, document: unknown, expected?: Expected): Promise<Digest> => {
+  const bytes = new TextEncoder().encode(canonicalJson(document));
+  return (await store.put(bytes, { maxBytes: MAX_DOCUMENT_BYTES, ...expected })).digest;
+};
 
 /** @throws UserError JSON_TOO_LARGE, JSON_INVALID; ProtocolError MALFORMED_DOCUMENT */
 export const parseDefinition = (bytes: Uint8Array): Definition =>

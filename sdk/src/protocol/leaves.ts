@@ -1,9 +1,10 @@
 /** Merkle trees in OpenZeppelin's standard layout (leaf = keccak256 of keccak256 of abi.encode), as the contracts verify them. */
 import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
-import type { Address, Hex } from "viem";
+import { type Address, type Hex, hexToBytes, keccak256 } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 import { rewardKind } from "./codes.ts";
-import { type ModelId, zeroHash } from "./ids.ts";
+import { asAddress, type ModelId, zeroHash } from "./ids.ts";
+import { merkleTree } from "./merkle.ts";
 
 /** One receipt under a head's receiptsRoot. `outcome` 0 = aggregated. */
 export interface ReceiptLeaf {
@@ -45,12 +46,6 @@ const receiptValues = (leaf: ReceiptLeaf): (string | bigint | number)[] => [
   leaf.tokens,
   leaf.outcome,
 ];
-const rewardValues = (modelId: ModelId, leaf: RewardLeaf): (string | bigint | number)[] => [
-  rewardKind.compute,
-  modelId,
-  leaf.account,
-  leaf.cumulative,
-];
 const commitmentValues = (leaf: CommitmentLeaf): (string | bigint | number)[] => [
   leaf.j,
   leaf.step,
@@ -66,24 +61,35 @@ export function receiptsRoot(leaves: readonly ReceiptLeaf[]): Hex {
   return StandardMerkleTree.of(leaves.map(receiptValues), receiptLeafEncoding).root as Hex;
 }
 
-/** Tree of cumulative rewards. @throws ProtocolError EMPTY_TREE, DUPLICATE_ACCOUNT */
+/** Hashes the leaves of a model's reward tree: {@link rewardLeafEncoding}, each of the four in a word of 32 bytes. */
+function rewardHasher(modelId: ModelId): (leaf: RewardLeaf) => Uint8Array {
+  const words = new Uint8Array(128);
+  const view = new DataView(words.buffer);
+  words[31] = rewardKind.compute;
+  words.set(hexToBytes(modelId), 32);
+  return ({ account, cumulative }) => {
+    if (cumulative < 0n || cumulative >> 256n !== 0n)
+      throw new ProtocolError("AMOUNT_TOO_LARGE", `The amount of ${account} must be below 2^256, not ${cumulative}.`);
+    words.set(hexToBytes(asAddress(account)), 76);
+    for (let i = 0; i < 4; i++) view.setBigUint64(96 + 8 * i, BigInt.asUintN(64, cumulative >> BigInt(64 * (3 - i))));
+    return keccak256(keccak256(words, "bytes"), "bytes");
+  };
+}
+
+/** Tree of cumulative rewards. @throws ProtocolError EMPTY_TREE, DUPLICATE_ACCOUNT, AMOUNT_TOO_LARGE */
 export function rewardTree(modelId: ModelId, leaves: readonly RewardLeaf[]) {
   if (leaves.length === 0) throw new ProtocolError("EMPTY_TREE", "A reward tree needs at least one account.");
-  const accounts = new Set(leaves.map((leaf) => leaf.account.toLowerCase()));
-  if (accounts.size !== leaves.length)
+  const indices = new Map(leaves.map(({ account }, index) => [account.toLowerCase(), index]));
+  if (indices.size !== leaves.length)
     throw new ProtocolError("DUPLICATE_ACCOUNT", "A reward tree lists each account once.");
-  const tree = StandardMerkleTree.of(
-    leaves.map((leaf) => rewardValues(modelId, leaf)),
-    rewardLeafEncoding,
-  );
+  const tree = merkleTree(leaves.map(rewardHasher(modelId)));
   return {
-    root: tree.root as Hex,
+    root: tree.root,
     total: leaves.reduce((sum, leaf) => sum + leaf.cumulative, 0n),
     /** Proof of an account's leaf, or undefined where it has none. */
     proofOf(account: Address): { cumulative: bigint; proof: Hex[] } | undefined {
-      const index = leaves.findIndex((leaf) => leaf.account.toLowerCase() === account.toLowerCase());
-      const leaf = leaves[index];
-      return leaf && { cumulative: leaf.cumulative, proof: tree.getProof(index) as Hex[] };
+      const index = indices.get(account.toLowerCase());
+      return index === undefined ? undefined : { cumulative: leaves[index]!.cumulative, proof: tree.proofOf(index) };
     },
   };
 }

@@ -142,7 +142,8 @@ export const runParameters = [
     unit: "workers",
     min: 1,
     default: 64,
-    max: 1_024,
+    // Of whom all payloads of a round, and of the rounds before, are compared in a second, in the process that answers everybody.
+    max: 256,
     label: "members at most",
   },
   {

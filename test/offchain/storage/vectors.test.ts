@@ -8,6 +8,7 @@ import {
   canonicalJson,
   cidOf,
   Definition,
+  MAX_DOCUMENT_BYTES,
   ModelBundle,
   parseDocument,
 } from "@cotrain/sdk/protocol";
@@ -21,6 +22,7 @@ import {
   importModel,
   parseFragment,
   parseManifest,
+  putDocument,
   readCheckpoint,
 } from "../../../offchain/src/storage/index.ts";
 import { decodeSafetensors } from "./safetensorsFiles.ts";
@@ -41,6 +43,13 @@ const statesOf = (checkpoint: number) =>
     params: valuesFrom(parameters),
     outer: valuesFrom(outer),
   }));
+
+it("a document that no reader would take is not stored", async () => {
+  const { store } = await temporaryStore();
+  const document = { text: "x".repeat(MAX_DOCUMENT_BYTES) };
+  await expect(putDocument(store, document)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+  for await (const digest of store.list()) expect.fail(`${digest} was stored`);
+});
 
 describe("a fragment's shard", () => {
   it.each(shards)("of $fragment.bytes bytes has the vector's digests, and its bytes give the state back", (shard) => {

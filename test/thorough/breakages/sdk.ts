@@ -45,6 +45,20 @@ export const sdk: readonly Breakage[] = [
     tests: ["test/sdk/findRun.test.ts"],
   },
   {
+    name: "holders may vote for more members than a coordinator judges in time",
+    file: "sdk/src/protocol/parameters.ts",
+    text: "    max: 256,",
+    instead: "    max: 1_024,",
+    tests: ["test/sdk/parameters.test.ts"],
+  },
+  {
+    name: "a reward that a word cannot hold wraps around",
+    file: "sdk/src/protocol/leaves.ts",
+    text: "if (cumulative < 0n || cumulative >> 256n !== 0n)",
+    instead: "if (cumulative === -2n)",
+    tests: ["test/sdk/protocol.test.ts"],
+  },
+  {
     name: "a held-out loss may be any number",
     file: "sdk/src/protocol/verdicts.ts",
     text: "return value > BigInt(Number.MAX_SAFE_INTEGER) ?",

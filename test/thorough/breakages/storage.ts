@@ -122,6 +122,13 @@ export const storage: readonly Breakage[] = [
     tests: ["test/offchain/storage/blobStore.test.ts"],
   },
   {
+    name: "a document is stored that no reader would take",
+    file: "offchain/src/storage/documents.ts",
+    text: "maxBytes: MAX_DOCUMENT_BYTES, ",
+    instead: "",
+    tests: ["test/offchain/storage/vectors.test.ts"],
+  },
+  {
     name: "a manifest says how much is read of its shards",
     file: "offchain/src/storage/checkpoint.ts",
     text: "if (parameters.offset !== offset || parameters.bytes !== bytes)",
