@@ -14,7 +14,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import { type Clock, RetryableError } from "../base/index.ts";
+import type { Clock } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
 import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documents.ts";
@@ -80,21 +80,23 @@ class Problems {
     if (this.condition !== "mismatch") this.condition = condition;
   }
 
-  /** Runs a check; what it throws is what it found. Only a chain that is away ends the walk. */
+  /**
+   * Runs a check; what it throws is what it found. Who is away, chain, coordinator or store, has said nothing about what is
+   * there: that ends the walk.
+   */
   async attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof CotrainError) || (error instanceof RetryableError && error.code.startsWith("CHAIN_")))
-        throw error;
+      if (!(error instanceof CotrainError) || error.retryable) throw error;
       this.add(isMissing(error) ? "missing" : "mismatch", error.message);
       return undefined;
     }
   }
 }
 
-/** What is asked is away, has no such blob, or knows nothing of such things. */
-const isMissing = (error: CotrainError): boolean => error.retryable || error.code === "NOT_FOUND" || isGone(error);
+/** What is asked has no such blob, or knows nothing of such things. */
+const isMissing = (error: CotrainError): boolean => error.code === "NOT_FOUND" || isGone(error);
 
 /**
  * Whether a head's shards may be gone: not those that training began with, not those from which it goes on, and not those of
@@ -275,7 +277,7 @@ async function verifyHead(walk: Walk, index: number, carried: Carried) {
  * Verifies a run, oldest head first.
  * @yields one report per head as soon as it is done
  * @returns the counts
- * @throws RetryableError `CHAIN_UNREACHABLE`; UserError `RUN_UNKNOWN`
+ * @throws UserError `RUN_UNKNOWN`; what can be tried again, where chain or blobs are away
  */
 export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
   const walk = await beginWalk(modules, runId);

@@ -215,15 +215,19 @@ describe("verifying from the contracts alone", () => {
     expect(conditions(await verify(unsigned, without(await shardOf(2))))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
   });
 
-  it("does not take a source that is away for one that keeps no shards", async () => {
-    const { manifest } = await manifestOf(2);
-    const away: BlobSource = {
-      blob: async (run, wanted, limit) => {
-        if (wanted === manifest.fragments[1]!.digest) throw new RetryableError("UNREACHABLE", "It does not answer.");
-        return world.blobs.blob(run, wanted, limit);
-      },
-    };
-    expect(conditions(await verify(chain, away))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
+  it("takes no source that is away for one that lacks something: the walk ends, to be tried again", async () => {
+    const { digest, manifest } = await manifestOf(2);
+    const gone = new RetryableError("UNREACHABLE", "It does not answer.");
+    for (const lost of [digest, manifest.receipts, manifest.fragments[1]!.digest, manifest.screening]) {
+      const away: BlobSource = {
+        blob: async (run, wanted, limit) => {
+          if (wanted === lost) throw gone;
+          return world.blobs.blob(run, wanted, limit);
+        },
+      };
+      await expect(verify(chain, away)).rejects.toBe(gone);
+    }
+    await expect(verify(chain, { blob: () => Promise.reject(gone) })).rejects.toBe(gone);
   });
 
   it("finds a wrong link under shards that are not kept", async () => {

@@ -190,7 +190,7 @@ export const verifyCommand = defineCommand({
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
-    "Ends with 1 when anything is missing or wrong.",
+    "Ends with 1 when anything is missing or wrong, and with 75 when chain, coordinator or store is away, which says nothing about the run.",
   ],
   async run({ options, output }) {
     const { coordinator, rpc } = options;
