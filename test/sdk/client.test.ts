@@ -175,6 +175,35 @@ describe("answers", () => {
   });
 
   it.each([
+    ["UND_ERR_SOCKET", "DEPTH_ZERO_SELF_SIGNED_CERT"],
+    ["HPE_INVALID_CONSTANT", "ERR_TLS_CERT_ALTNAME_INVALID"],
+    ["ECONNRESET", undefined],
+  ])(
+    "that break off by %s where TLS is spoken name the scheme to use, and are worth no other try",
+    async (code, tls) => {
+      const fetcher = async (asked: string | URL | Request): Promise<Response> => {
+        if (String(asked).startsWith("http:")) throw brokenBy(code);
+        if (tls !== undefined) throw brokenBy(tls);
+        return new Response("");
+      };
+      const plain = protocol.createCoordinatorClient("http://train.example:7700", { fetch: fetcher });
+      await expect(plain.runs()).rejects.toThrow(
+        failure({
+          code: "SPEAKS_TLS",
+          retryable: false,
+          message:
+            "What answers at train.example:7700 speaks TLS: write https:// in place of http://, or on its own machine the URL that its status names.",
+        }),
+      );
+    },
+  );
+
+  it("of what ends connections, and speaks no TLS either, may come later", async () => {
+    handler = (_, response) => void response.destroy();
+    await expect(client().runs()).rejects.toThrow(failure({ code: "UNREACHABLE", retryable: true }));
+  });
+
+  it.each([
     ["DEPTH_ZERO_SELF_SIGNED_CERT", "CERTIFICATE_UNTRUSTED", /put NODE_EXTRA_CA_CERTS=cert\.pem before/, false],
     ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERTIFICATE_UNTRUSTED", /signed by nobody whom this machine trusts/, false],
     ["CERT_HAS_EXPIRED", "CERTIFICATE_EXPIRED", /has expired/, false],

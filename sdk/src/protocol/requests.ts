@@ -110,6 +110,46 @@ function unanswered(base: string, cause: unknown, answered: boolean): Coordinato
   return fail("UNREACHABLE", `The coordinator at ${base} does not answer.`, true);
 }
 
+/** How long it may take to find out whether something speaks TLS, ms. */
+const TLS_PROBE_MS = 5_000;
+
+/** Whether a connection ended before anything like an HTTP answer came: Node's codes, some of them llhttp's. */
+const brokeOff = (code: string): boolean =>
+  code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code.startsWith("HPE_");
+
+/**
+ * Whether what answers at an http:// address speaks TLS. Many servers just close where plain HTTP comes, which those do that are
+ * being stopped, too: only a TLS handshake there tells, even one that ends at a certificate.
+ */
+async function speaksTls(base: string, fetcher: typeof fetch): Promise<boolean> {
+  const signal = AbortSignal.timeout(TLS_PROBE_MS);
+  try {
+    const answer = await fetcher(base.replace(/^http:/, "https:"), { signal, redirect: "manual" });
+    await answer.body?.cancel();
+    return true;
+  } catch (error) {
+    const code = codeOf(error) ?? "";
+    return UNTRUSTED.has(code) || code === "CERT_HAS_EXPIRED" || code === "ERR_TLS_CERT_ALTNAME_INVALID";
+  }
+}
+
+/** The same, after a second look where plain HTTP came to nothing. */
+async function whyUnanswered(
+  base: string,
+  cause: unknown,
+  answered: boolean,
+  fetcher: typeof fetch,
+): Promise<CoordinatorError> {
+  const plain = base.startsWith("http:") && brokeOff(codeOf(cause) ?? "");
+  if (answered || !plain || !(await speaksTls(base, fetcher))) return unanswered(base, cause, answered);
+  return new CoordinatorError(
+    0,
+    "SPEAKS_TLS",
+    `What answers at ${new URL(base).host} speaks TLS: write https:// in place of http://, or on its own machine the URL that its status names.`,
+    { cause },
+  );
+}
+
 /** Characters of what a coordinator says of an error: it is shown, and logged, as one sentence. */
 const MAX_SENTENCE = 1_000;
 
@@ -176,7 +216,7 @@ export function createRequests(url: string, options: CoordinatorClientOptions): 
       });
     } catch (cause) {
       if (init.signal?.aborted) throw cause;
-      throw unanswered(base, cause, answered);
+      throw await whyUnanswered(base, cause, answered, fetcher);
     }
     answered = true;
     if (!response.ok) {

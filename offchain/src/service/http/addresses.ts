@@ -59,7 +59,7 @@ export function parseProxy(text: string): (address: string | undefined) => boole
   if (length < LEAST_PREFIX[family]) {
     throw new UserError(
       "PROXY_INVALID",
-      `--behind-proxy ${text} would believe strangers: name the proxy's address, or a range of /${LEAST_PREFIX[family]} at most.`,
+      `--behind-proxy ${text} would believe strangers: name the proxy's address, or a range no wider than /${LEAST_PREFIX[family]}.`,
     );
   }
   const list = new BlockList();

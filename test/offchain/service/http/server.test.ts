@@ -5,6 +5,7 @@ import { Agent, request as httpsRequest } from "node:https";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { createCoordinatorClient } from "@cotrain/sdk/protocol";
 import { Type } from "typebox";
 import { expect, onTestFinished, test } from "vitest";
 
@@ -274,7 +275,9 @@ test("a proxy on this machine is told of, one that cannot reach the server or is
   expect(warned("0.0.0.0", "127.0.0.1")).toHaveLength(2);
   expect(() => warned("127.0.0.1", "10.0.0.1")).toThrow(/^No proxy at 10\.0\.0\.1 reaches 127\.0\.0\.1: give --host/);
   for (const range of ["0.0.0.0/0", "192.0.0.0/7", "::/0", "2000::/3"])
-    expect(() => warned("0.0.0.0", range)).toThrow(/would believe strangers/);
+    expect(() => warned("0.0.0.0", range)).toThrow(
+      /would believe strangers: name the proxy's address, or a range no wider than \/[78]\.$/,
+    );
 });
 
 const possible = canRun("HTTPS with a certificate", "openssl");
@@ -313,6 +316,8 @@ test.runIf(possible)("with a certificate it speaks HTTPS; files that do not fit 
       .end();
   });
   expect(status).toBe(200);
+  const plain = createCoordinatorClient(`http://127.0.0.1:${port}`);
+  await expect(plain.runs()).rejects.toMatchObject({ code: "SPEAKS_TLS", retryable: false });
   await app.close();
   await expect(fetch(`${local}/health`)).rejects.toThrow("fetch failed");
   expect(await loadTls(undefined, undefined)).toBeUndefined();
