@@ -109,6 +109,7 @@ describe.runIf(possible)("a worker in a network namespace of its own", () => {
       return up.stderr().includes("Training · round");
     });
     expect(up.stderr()).toContain(`npm run cotrain -- worker --coordinator https://${NAME}:${PORT} --run 0x`);
+    expect(up.stderr()).toContain(`programs on this machine reach the coordinator at http://127.0.0.1:`);
     const state = join(stage.directory, "elsewhere");
     // Whoever signs their own certificate hands it out.
     const worker = stage.cotrain(

@@ -16,7 +16,7 @@ import { UserError } from "../base/index.ts";
 import { commandFor, freshCommand } from "../base/node/index.ts";
 import { blobsLocation, findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
 import { type BlobStore, checkBlobs } from "../storage/index.ts";
-import { joinCommandFor, layout, readDeployment } from "../run/index.ts";
+import { joinCommandFor, layout, readDeployment, urlHere } from "../run/index.ts";
 import { coordinatorProcess, validatorProcess, workerProcess } from "./processes.ts";
 import type { Wallets } from "./chain.ts";
 import type { LocalnetContext } from "./context.ts";
@@ -40,6 +40,8 @@ export interface Launched {
   readonly coordinator: CoordinatorClient;
   /** The command line with which others join. */
   readonly joinCommand: string;
+  /** The coordinator's URL for programs on this machine, where others use another. */
+  readonly urlHere: string | undefined;
   /** Where the coordinator listens. */
   readonly port: number;
 }
@@ -135,12 +137,13 @@ async function startCoordinator(launch: Launch) {
   const bound = Number(status.details["port"] ?? port);
   const url = String(status.details["url"]);
   const address = await addressFor(options, bound);
+  const urls = { coordinator: url, join: address };
   await writeRunFile(state, {
     ...run,
     ports: { ...run.ports, coordinator: bound, ...(loopbackPort === undefined ? {} : { loopback: loopbackPort }) },
-    urls: { coordinator: url, join: address },
+    urls,
   });
-  return { url, address, port: bound };
+  return { url, address, port: bound, here: urlHere(urls) };
 }
 
 /** Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's. */
@@ -151,7 +154,7 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
       "STATE_CORRUPTED",
       `${layout(state).deployment} is gone: start anew with "${freshCommand(state)}".`,
     );
-  const { url, address, port } = await startCoordinator(launch);
+  const { url, address, port, here } = await startCoordinator(launch);
   const coordinator = createCoordinatorClient(url);
   const view = await coordinator.run(run.runId);
   await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
@@ -165,5 +168,5 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
     ),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });
-  return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), port };
+  return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), urlHere: here, port };
 }

@@ -73,6 +73,8 @@ export interface Prepared {
   readonly coordinator: CoordinatorClient;
   /** The command line with which others join. */
   readonly joinCommand: string;
+  /** The coordinator's URL for programs on this machine, where others use another. */
+  readonly urlHere: string | undefined;
   readonly operatorToken: string;
   readonly owners: readonly Owner[];
   readonly supervisor: Supervisor;
@@ -282,7 +284,7 @@ export async function prepare(
   });
   const { wallets } = chain;
   const launched = await startProcesses({ context, state, supervisor, blobs, wallets, run, operatorToken });
-  const { coordinator, joinCommand } = launched;
+  const { coordinator, joinCommand, urlHere } = launched;
   display.update({ joinCommand, statusCommand: commandFor(state, "status") });
   sayPorts(start, chain, launched.port);
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
@@ -300,6 +302,7 @@ export async function prepare(
     blobs,
     coordinator,
     joinCommand,
+    urlHere,
     operatorToken,
     owners: wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account)),
     supervisor,

@@ -6,7 +6,7 @@ import { factLines } from "../../../offchain/src/cli/facts.ts";
 import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { portLine } from "../../../offchain/src/localnet/launch.ts";
-import { joinCommandFor } from "../../../offchain/src/run/joining.ts";
+import { joinCommandFor, urlHere } from "../../../offchain/src/run/joining.ts";
 
 const runId = asRunId(`0x${"ab".repeat(32)}`);
 const here = "http://127.0.0.1:7700";
@@ -34,6 +34,12 @@ describe("the join line", () => {
     const line = parseLine(joinCommandFor(far, runId, "https://rpc.example.org").split(" ").slice(4));
     expect(line?.flags).toEqual({ coordinator: far, run: runId, rpc: "https://rpc.example.org" });
   });
+});
+
+test("this machine's own URL is told where others use another", () => {
+  expect(urlHere({ coordinator: here, join: here })).toBeUndefined();
+  expect(urlHere({ coordinator: "http://127.0.0.1:7701", join: far })).toBe("http://127.0.0.1:7701");
+  expect(urlHere({ coordinator: here, join: "https://YOUR-PROXY" })).toBe(here);
 });
 
 describe("an RPC", () => {

@@ -109,12 +109,15 @@ function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined,
   const { chainId, head, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
   const { embedded, rpcUrl } = run.file.chain;
   const measured = summary && heldOutAtRest(summary);
+  const newest = checkpoints.at(-1);
   const rows: [string, string][] = [
     ["run", run.runId],
     ["model", run.modelId],
     ["phase", `at rest (${status} on chain ${chainId}); "${startCommand(run.state)}" trains it further`],
     ["round", `${head.round} completed`],
-    ["anchored", `checkpoint ${head.round}, link ${head.sequence}, ${head.head}`],
+    ...(newest === undefined ? [] : [["checkpoint", `${newest.round}, ${newest.digest}`] as [string, string]]),
+    ["anchored", `checkpoint ${head.round}, link ${head.sequence}`],
+    ["head", head.head],
     ["rewards active through epoch", String(activeEpoch ?? "none")],
     ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))] as [string, string]]),
     ...(measured === undefined ? [] : [["held-out bits/byte", measured] as [string, string]]),

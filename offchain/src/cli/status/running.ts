@@ -30,6 +30,7 @@ import {
   type LocalRun,
   readerOptions,
   shownContracts,
+  urlHere,
 } from "../../run/index.ts";
 import { showDuration } from "../../service/index.ts";
 import { factRows } from "../facts.ts";
@@ -58,6 +59,8 @@ interface RunningRun {
   readonly facts?: ChainFacts | undefined;
   /** The command with which others join. */
   readonly join: string;
+  /** The coordinator's URL for programs on this machine, where others use another. */
+  readonly here?: string | undefined;
   /** The command that lists all checkpoints. */
   readonly list: string;
   /** What measuring held-out loss took of this machine. */
@@ -101,7 +104,7 @@ export function viewLines(run: RunningRun, columns: number): string[] {
     ...memberLines(view),
     ...checkpointLines(run.checkpoints, run.list),
     "",
-    ...joinLines(run.join, columns),
+    ...joinLines(run.join, columns, run.here),
   ];
 }
 
@@ -194,6 +197,7 @@ export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
   const known: RunningRun = {
     ...running,
     facts,
+    here: urlHere(run.file.urls),
     join: joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, running.view.rpcUrl),
     list: listCommand(run.state),
     measuring: await measuringShares(run.state),

@@ -4,7 +4,7 @@
  */
 import { createLogUpdate } from "log-update";
 
-import { type Clock, formatDuration, wrapCommand } from "../../base/index.ts";
+import { type Clock, formatDuration, wrap, wrapCommand } from "../../base/index.ts";
 import { type Output, printableInColour } from "../output.ts";
 import type { SessionDisplay } from "../../localnet/index.ts";
 import { drawScreen, plainLine, type Screen } from "./screen.ts";
@@ -140,8 +140,12 @@ export function openDisplay(options: DisplayOptions): Display {
   };
 }
 
-/** How others join, on lines of at most `columns` characters that are one command. */
-export const joinLines = (command: string, columns: number): string[] => [
+/**
+ * How others join, on lines of at most `columns` characters that are one command.
+ * @param here the URL of the coordinator on this machine, where it is another
+ */
+export const joinLines = (command: string, columns: number, here?: string): string[] => [
   "others join with",
   ...wrapCommand(command, columns - 2).map((text) => `  ${text}`),
+  ...(here === undefined ? [] : wrap(`programs on this machine reach the coordinator at ${here}`, columns)),
 ];

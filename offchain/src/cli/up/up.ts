@@ -84,7 +84,11 @@ async function present(
   // Whatever is under way may be cut short at any moment: the next start takes it up.
   const localnet = localnetContext(context);
   const prepared = await unlessAborted(prepare(localnet, daemon, opened, display, clock), daemon.signal);
-  display.say([...factLines(prepared.facts), ...joinLines(prepared.joinCommand, columnsOf(process.stderr)), ""]);
+  display.say([
+    ...factLines(prepared.facts),
+    ...joinLines(prepared.joinCommand, columnsOf(process.stderr), prepared.urlHere),
+    "",
+  ]);
   const localModel: LocalModel = {
     addresses: prepared.addresses,
     modelId: prepared.modelId,
