@@ -30,7 +30,7 @@ export interface TrainingSession {
 export interface SessionOptions {
   /** How long to train, ms. */
   readonly goal: number;
-  /** Whether holders decide in this session; undefined: in a run's first that is long enough. */
+  /** Whether holders decide in this session; undefined: in each that is long enough, until they have once. */
   readonly vote: boolean | undefined;
   readonly logger: Logger;
 }
@@ -86,28 +86,33 @@ async function currentView({ coordinator, runId }: Prepared): Promise<RunView | 
   }
 }
 
-/** Not yet, while the chain that is asked is away: it is being restarted. */
-async function held(answer: boolean | Promise<boolean>): Promise<boolean> {
+/** Whether a picture is as wanted, or what it still waits for: nothing is as wanted. */
+type Wanted = boolean | readonly string[];
+
+/** Nobody knows, while the chain that is asked is away: it is being restarted. */
+async function held(answer: Wanted | Promise<Wanted>): Promise<Wanted | undefined> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof CotrainError && error.retryable) return false;
+    if (error instanceof CotrainError && error.retryable) return undefined;
     throw error;
   }
 }
 
 /**
- * Polls until the picture of the run is as wanted, and shows it meanwhile.
+ * Polls until the picture of the run is as wanted. Shows it meanwhile, together with what it waits for: the two change at once.
  * @returns a function that answers undefined when `until`, monotonic ms, passed before
  */
 function followView(prepared: Prepared, { clock, signal }: LocalModel, display: SessionDisplay) {
-  return async (wanted: (view: RunView) => boolean | Promise<boolean>, until: number): Promise<RunView | undefined> => {
+  return async (wanted: (view: RunView) => Wanted | Promise<Wanted>, until: number): Promise<RunView | undefined> => {
     for (;;) {
       signal.throwIfAborted();
       const view = await currentView(prepared);
       if (view) {
-        display.update({ view });
-        if (await held(wanted(view))) return view;
+        const found = await held(wanted(view));
+        const waitsFor = typeof found === "object" ? found : [];
+        display.update({ view, ...(found !== undefined && { waitsFor }) });
+        if (found === true || (found && waitsFor.length === 0)) return view;
       }
       if (clock.monotonic() >= until) return undefined;
       await clock.sleep(POLL_MS, signal);
@@ -149,16 +154,12 @@ export async function runSession(
   }, started + goal);
 
   if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND);
-  /** Shows what is still waited for. */
-  const isOver = (waitsFor: readonly string[]): boolean => {
-    display.update({ waitsFor });
-    return waitsFor.length === 0;
-  };
   display.update({ activity: "Closing the last round", goal: CLOSE_MS });
   await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
   const paused = await viewWhen((view) => {
     owners.look(view);
-    return isOver(outstanding(view)) && view.phase === "Paused";
+    const waitsFor = outstanding(view);
+    return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
   }, clock.monotonic() + CLOSE_MS);
   const milliseconds = clock.monotonic() - started;
   const end = paused ?? (await currentView(prepared)) ?? first;
@@ -169,7 +170,7 @@ export async function runSession(
   await viewWhen(async (view) => {
     owners.look(view);
     const onChain = prepared.local ? await unsettled(prepared, view) : [];
-    return isOver([...onChain, ...unmeasured(view, first.round === 0)]);
+    return [...onChain, ...unmeasured(view, first.round === 0)];
   }, settled);
   if (prepared.local) {
     display.update({ waitsFor: ["the claims of what was earned"] });

@@ -141,6 +141,9 @@ async function settle(step: number) {
   const shown = new Set<string>();
   let [activity, goal]: [unknown, unknown] = [undefined, undefined];
   const update = (change: Partial<Screen>): void => {
+    // A round that is over is waited for by nobody: the two are never shown together.
+    if (change.view?.current === null) expect(change.waitsFor?.join()).not.toContain("workers in round");
+    if (change.view) expect(change.waitsFor).toBeDefined();
     if (change.activity !== undefined) [activity, goal] = [change.activity, change.goal];
     for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
   };
