@@ -29,7 +29,20 @@ function addOption(program: Program, key: string, option: Option<unknown>): void
   );
   // What has no default can be asked for and against.
   if (isToggle && option.default === undefined)
-    program.option(flagOf(key).replace(/^--/, "--no-"), `the contrary of ${flagOf(key)}`);
+    addContrary(program, flagOf(key), option.against ?? `the contrary of ${flagOf(key)}`);
+}
+
+/** A flag against another; who gives both has said nothing. */
+function addContrary(program: Program, flag: string, description: string): void {
+  const contrary = flag.replace(/^--/, "--no-");
+  program.option(contrary, description);
+  let given = "";
+  for (const each of [flag, contrary])
+    program.on(`option:${each.slice(2)}`, () => {
+      if (given !== "" && given !== each)
+        throw new UserError("USAGE", `${flag} and ${contrary} exclude each other: give one of them.`);
+      given = each;
+    });
 }
 
 /** Flags that were given; commander's own defaults would beat variables and the config file. */
@@ -86,7 +99,8 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
     .version(version)
     .showHelpAfterError(false)
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: () => undefined, getOutHelpWidth: helpColumns })
+    // Help goes to who asks for it; who made a mistake gets one sentence that names it.
+    .configureOutput({ outputError: () => undefined, writeErr: () => undefined, getOutHelpWidth: helpColumns })
     .configureHelp({ minWidthToWrap: DESCRIPTION_LEAST })
     .exitOverride()
     .addHelpText("after", () => examplesText(rootExamples));

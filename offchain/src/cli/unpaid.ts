@@ -4,6 +4,9 @@ import { zeroReasons } from "@cotrain/sdk/protocol";
 import type { Unpaid, UnpaidWork } from "../run/index.ts";
 import { countOf, formatCount, shortAddress, wrap } from "../base/index.ts";
 
+/** Newest epochs that `rewards list` looks through at most. */
+export const MOST_EPOCHS = 4_096;
+
 /** Lines that people are shown; the rest is counted. */
 const SHOWN = 12;
 
@@ -39,7 +42,7 @@ export function shownUnpaid(lines: readonly string[], columns: number): string[]
 export function restText(rest: Unpaid["rest"], epochs: number): string {
   if (rest === "none") return "";
   if (rest === "gone") return "what earned nothing before that is not shown: its documents are not kept any more";
-  return `what earned nothing before the newest ${countOf(epochs, "epoch")} is not shown: --epochs ${4 * epochs} looks further back`;
+  return `what earned nothing before the newest ${countOf(epochs, "epoch")} is not shown${epochs < MOST_EPOCHS ? `: --epochs ${Math.min(4 * epochs, MOST_EPOCHS)} looks further back` : ""}`;
 }
 
 /** 1, 2, 3, 7 → "1–3, 7". */

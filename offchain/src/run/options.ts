@@ -135,7 +135,8 @@ export const workerOptions = {
 export const localnetOptions = {
   for: duration({ description: "how long to train; settling takes half a minute more", default: 180_000 }),
   vote: toggle({
-    description: "whether the holders vote in this session (default: once, in the first of 1:30 or more)",
+    description: "hold a vote in this session (default: in each of 1:30 or more, until holders have decided once)",
+    against: "hold no vote in this session",
   }),
   yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),

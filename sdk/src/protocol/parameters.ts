@@ -189,7 +189,7 @@ export const runParameters = [
     unit: "code",
     ...anyOf(aggregatorCode),
     default: aggregatorCode.mean,
-    label: "aggregator",
+    label: "way in which a round's payloads become one",
     meaning: "how the payloads of a round become one",
   },
   {
@@ -211,7 +211,7 @@ export const runParameters = [
     min: 0,
     default: 0,
     max: 0,
-    label: "steps of delay",
+    label: "steps between an exchange and its effect",
     meaning: "τ of Streaming DiLoCo; 0 closes all fragments together",
   },
   {
@@ -222,7 +222,7 @@ export const runParameters = [
     default: 0,
     max: 0,
     limit: 10_000,
-    label: "mixing",
+    label: "part of a worker's own parameters that an exchange leaves",
     meaning: "α of Streaming DiLoCo",
   },
   {
@@ -231,7 +231,7 @@ export const runParameters = [
     unit: "code",
     ...anyOf(weightingCode),
     default: weightingCode.tokens,
-    label: "weighting",
+    label: "weight of each payload",
     meaning: "what payloads weigh by",
   },
   {
@@ -253,7 +253,7 @@ export const runParameters = [
     min: admissionCode.open,
     default: admissionCode.open,
     max: admissionCode.open,
-    label: "admission",
+    label: "rule for who may join",
     meaning: "who may join",
   },
   {

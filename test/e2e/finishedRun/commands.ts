@@ -252,7 +252,12 @@ export function commandsAtRest(): void {
     rmSync(join(other, "blobs"), { recursive: true });
     flipByte(car, 50_000);
     expect(verdictOf(await into())).toEqual(
-      refusal(1, new RegExp(`^${car} cannot be imported: copy or export it again\\. .* hash`)),
+      refusal(
+        1,
+        new RegExp(
+          `^${car} cannot be imported: name a model's CAR file, or if it is one, copy or export it again\\. .* hash`,
+        ),
+      ),
     );
     truncateSync(car, 50_000);
     expect(verdictOf(await into())).toEqual(refusal(1, /ends in the middle of a block/));

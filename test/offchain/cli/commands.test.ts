@@ -72,7 +72,7 @@ describe("help", () => {
       for (const line of stdout.split("\n").filter((each) => /^ {2}--/.test(each)))
         expect(line).toMatch(/^ {2}--[\w-]+( <[^>]+>)? {2,}\S/);
     }
-    expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/--no-vote {2,}the contrary of --vote/);
+    expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/--no-vote {2,}hold no vote in this session/);
     expect((await cotrainHere(["generate", "--help"])).stdout).toMatch(/--threads <number> +threads to compute with/);
   });
 
@@ -117,9 +117,12 @@ describe("what is not understood", () => {
   test.each([
     [["help", "nothing"], "unknown command 'nothing'"],
     [["rewards", "help", "nothing"], "unknown command 'nothing'"],
-    [["rewards"], "A command is missing"],
-  ])("cotrain %j, which shows what there is", async (argv, sentence) => {
-    expect(verdictOf(await cotrainHere(argv))).toMatchObject({ sentence: expect.stringContaining(sentence) });
+    [["rewards"], 'A command is missing; see "npx cotrain rewards --help".'],
+    [[], 'A command is missing; see "npx cotrain --help".'],
+    [["up", "--vote", "--no-vote"], "--vote and --no-vote exclude each other: give one of them."],
+    [["up", "--no-vote", "--exit", "--vote"], "--vote and --no-vote exclude each other: give one of them."],
+  ])("cotrain %j is told of in one sentence", async (argv, sentence) => {
+    expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, sentence));
   });
 
   test.each([
@@ -151,12 +154,6 @@ describe("what is not understood", () => {
       vi.stubEnv("npm_lifecycle_event", script);
       expect((await cotrainHere(["up", "45s"])).stderr).not.toContain("npm start");
     }
-  });
-
-  test("a command that is missing shows which there are", async () => {
-    const { code, stderr } = await cotrainHere([]);
-    expect(code).toBe(1);
-    expect(stderr).toContain('A command is missing; see "npx cotrain --help".');
   });
 
   test("a value that is not allowed says where it stands and what is", async () => {

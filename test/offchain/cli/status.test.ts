@@ -140,6 +140,9 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   const shownAt = (columns: number): string[] => viewLines(run, columns);
   const [wide, narrow] = [shownAt(Infinity), shownAt(80)];
   expect(wide.slice(-2)).toEqual(["others join with", `  ${join}`]);
+  expect(viewLines({ ...run, here: "http://127.0.0.1:7701" }, Infinity).at(-1)).toBe(
+    "programs on this machine reach the coordinator at http://127.0.0.1:7701",
+  );
   for (const columns of [60, 80])
     expect(
       typed(shownAt(columns))
@@ -196,6 +199,8 @@ it("params is a table where there is room, and two short lines for each paramete
   const max = { ...defaultRunBounds.max, minStake: 5n * 10n ** 18n };
   const governed = { version: 3, params: defaultRunParams, min: defaultRunBounds.min, max };
   const [wide, narrow] = [governedLines(governed, 120), governedLines(governed, 60)];
+  for (const lines of [wide, narrow])
+    expect(lines.join(" ")).toContain("those named …Ppb in billionths, …Ppm in millionths, …Bps in");
   expect(wide).toContainEqual(expect.stringMatching(/^innerSteps +72 +4 to 4,096 +inner steps per round$/));
   expect(wide).toContainEqual(
     expect.stringMatching(/^minStake +0 shares +0 shares to 5 shares +stake that members need$/),

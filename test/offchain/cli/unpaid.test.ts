@@ -9,12 +9,18 @@ import { RetryableError } from "../../../offchain/src/base/index.ts";
 import type { Unpaid, UnpaidWork } from "../../../offchain/src/run/index.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
 import { shortAddress } from "../../../offchain/src/base/index.ts";
-import { shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
+import { MOST_EPOCHS, restText, shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
 import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
 import type { TrainingSession } from "../../../offchain/src/localnet/session.ts";
 import { drawSummary } from "../../../offchain/src/cli/up/summary.ts";
 import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
 import { temporaryDirectory } from "./support.ts";
+
+test("who looks for what earned nothing is advised no more epochs than there may be", () => {
+  expect(restText("beyond", 16)).toMatch(/newest 16 epochs is not shown: --epochs 64 looks further back$/);
+  expect(restText("beyond", MOST_EPOCHS / 4 + 1)).toContain(`--epochs ${MOST_EPOCHS} looks`);
+  expect(restText("beyond", MOST_EPOCHS)).toMatch(/is not shown$/);
+});
 
 const stand = vi.hoisted(() => ({ rewards: undefined as unknown, earned: 0n, round: 1, away: false }));
 

@@ -178,9 +178,13 @@ async function readCar(
       (error instanceof BlobError && error.code === "BLOB_MISMATCH") ||
       (error instanceof FormatError && error.code === "CAR_INVALID");
     if (!damaged) throw error;
-    throw new UserError(error.code, `${file} cannot be imported: copy or export it again. ${error.message}`, {
-      cause: error,
-    });
+    throw new UserError(
+      error.code,
+      `${file} cannot be imported: name a model's CAR file, or if it is one, copy or export it again. ${error.message}`,
+      {
+        cause: error,
+      },
+    );
   });
 }
 

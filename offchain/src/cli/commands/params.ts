@@ -10,7 +10,7 @@ import {
   runParamsToWire,
 } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
+import { UserError, wrap } from "../../base/index.ts";
 import { type ChainConnection, connect } from "../../chain/index.ts";
 import {
   namedRunOptions,
@@ -40,6 +40,10 @@ async function governedOf({ call }: ChainConnection, addresses: ContractAddresse
   return { version, params, ...bounds };
 }
 
+/** Names are the contract's, values are for people. */
+const UNITS =
+  "Contract and --json have the same values as integers: those named …Ppb in billionths, …Ppm in millionths, …Bps in ten-thousandths, minStake in wei.";
+
 /** A row for each parameter; where a terminal has no room for it, value and bounds stand below its words. */
 export function governedLines({ version, params, min, max }: Governed, columns: number): string[] {
   const rows = runParameters.map(({ name }) => {
@@ -51,10 +55,12 @@ export function governedLines({ version, params, min, max }: Governed, columns: 
     [`version ${version}`, "value", "may be", ""],
     ...rows.map(({ name, label, value, bounds }) => [name, value, bounds, label]),
   ]);
-  if (wide.every((line) => line.length <= columns)) return wide;
+  const units = ["", ...wrap(UNITS, Math.min(columns, 100))];
+  if (wide.every((line) => line.length <= columns)) return [...wide, ...units];
   return [
     `version ${version}`,
     ...rows.flatMap(({ name, label, value, bounds }) => [`${name}: ${label}`, `  ${value} (${bounds})`]),
+    ...units,
   ];
 }
 

@@ -48,7 +48,7 @@ import {
 import { account as accountOption, integer, openKeystore, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
-import { restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
+import { MOST_EPOCHS, restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
 /** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
 const placeOptions = {
@@ -205,7 +205,7 @@ export const rewardsListCommand = defineCommand({
   options: {
     ...placeOptions,
     account: accountOption({ description: "only this address" }),
-    epochs: integer(1, 4_096, {
+    epochs: integer(1, MOST_EPOCHS, {
       description: "newest epochs in which is looked for work that earned nothing",
       default: UNPAID_EPOCHS,
     }),

@@ -22,6 +22,8 @@ export interface Option<T> {
   /** What is allowed, as a clause: `a duration such as 45s, 3m or 1h`. */
   readonly allowed: string;
   readonly description: string;
+  /** Of a toggle without a default: what the flag against it does. */
+  readonly against?: string;
   /** What stands for the value in help: `url`, `file`. */
   readonly value?: string;
   readonly default?: T;
@@ -35,6 +37,7 @@ export interface Option<T> {
 
 export interface OptionInit<T> {
   readonly description: string;
+  readonly against?: string;
   readonly value?: string;
   readonly default?: T;
   readonly secret?: boolean;
