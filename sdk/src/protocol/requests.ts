@@ -133,7 +133,7 @@ async function speaksTls(base: string, fetcher: typeof fetch): Promise<boolean> 
   }
 }
 
-/** The same, after a second look where plain HTTP came to nothing. */
+/** Why nothing came, after a second look at who ends connections of plain HTTP. */
 async function whyUnanswered(
   base: string,
   cause: unknown,
