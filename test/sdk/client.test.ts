@@ -182,7 +182,7 @@ describe("answers", () => {
     "that break off by %s where TLS is spoken name the scheme to use, and are worth no other try",
     async (code, tls) => {
       const fetcher = async (asked: string | URL | Request): Promise<Response> => {
-        if (String(asked).startsWith("http:")) throw brokenBy(code);
+        if (new Request(asked).url.startsWith("http:")) throw brokenBy(code);
         if (tls !== undefined) throw brokenBy(tls);
         return new Response("");
       };

@@ -32,6 +32,7 @@ describe("the summary", () => {
       "      300 MB (100×) if every step went in fp32 both ways",
       "      100 MB (33×) by a ring all-reduce in bf16",
       "What earned nothing, and why",
+      "steps and traffic above count this work all the same",
       "before any training, from “The people”:",
       "after 3 rounds, from the same prompt and seed:",
       "1.05 M parameters that have seen 295 K tokens know frequent words",
@@ -167,9 +168,9 @@ describe("the summary", () => {
   test("shows a dozen lines of what earned nothing, and says how many more there are", () => {
     const unpaid = Array.from({ length: 14 }, (_, epoch) => `worker-2 0x1234…cdef: nothing for epoch ${epoch}: why`);
     const shown = text({ unpaid });
-    expect(shown).toContain("nothing for epoch 11: why\n  and 2 more, all of them under --json\n\n");
+    expect(shown).toContain("nothing for epoch 11: why\n  and 2 more, all of them under --json\n  steps");
     expect(shown).not.toContain("nothing for epoch 12");
-    expect(text({ unpaid: unpaid.slice(0, 12) })).toContain("nothing for epoch 11: why\n\n");
+    expect(text({ unpaid: unpaid.slice(0, 12) })).toContain("nothing for epoch 11: why\n  steps and traffic");
   });
 
   test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {

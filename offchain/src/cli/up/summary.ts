@@ -233,7 +233,9 @@ function commandLines({ commands }: Summary): string[] {
 
 function unpaidBlock({ unpaid, unpaidEarlier }: Summary, heading: (text: string) => string): string[] {
   const earlier = unpaidEarlier === undefined ? [] : wrap(`of earlier sessions: ${unpaidEarlier}`, ROOM);
-  const lines = [...shownUnpaid(unpaid, ROOM), ...earlier];
+  // Whoever compares tokens with steps, or traffic with its baselines, would find them too many.
+  const counted = unpaid.length === 0 ? [] : ["steps and traffic above count this work all the same"];
+  const lines = [...shownUnpaid(unpaid, ROOM), ...counted, ...earlier];
   return lines.length === 0 ? [] : [heading("What earned nothing, and why"), ...indent(lines), ""];
 }
 
