@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { type Address, createClient, createTestClient, custom, http } from "viem";
+import { type Address, createClient, createTestClient, custom } from "viem";
 
 import { redactUrl, RetryableError, systemClock, type Clock, UserError } from "../base/index.ts";
 import { freshCommand } from "../base/node/index.ts";
@@ -18,6 +18,7 @@ import { copyState } from "./anvilState.ts";
 import { FUND_METHOD } from "./doorFunds.ts";
 import { BLOCK_GAS_LIMIT } from "./doorPool.ts";
 import { type NodeLink, openNodeLink } from "./nodeLink.ts";
+import { rpcTransport } from "./transport.ts";
 
 /** Chain id of development nodes. */
 export const DEVELOPMENT_CHAIN_ID = 31_337;
@@ -166,7 +167,7 @@ export interface DevelopmentChain {
 export function developmentChain(target: string | NodeLink): DevelopmentChain {
   const transport =
     typeof target === "string"
-      ? http(target, { timeout: 5_000, retryCount: 2 })
+      ? rpcTransport(target, { timeout: 5_000, retries: 2 })
       : custom({ request: ({ method, params }) => target.request(method, params) });
   const client = createTestClient({ mode: "anvil", transport });
   // The name that Hardhat's node knows is known to anvil too.
@@ -194,7 +195,7 @@ export function developmentChain(target: string | NodeLink): DevelopmentChain {
  * @throws viem's errors where there is no such door
  */
 export async function requestFunds(url: string, account: Address): Promise<void> {
-  const client = createClient({ transport: http(url, { timeout: 5_000, retryCount: 2 }) });
+  const client = createClient({ transport: rpcTransport(url, { timeout: 5_000, retries: 2 }) });
   await client.request({ method: FUND_METHOD, params: [account] } as never);
 }
 

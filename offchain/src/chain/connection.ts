@@ -5,7 +5,7 @@ import { BaseError, createPublicClient, HttpRequestError, type PublicClient } fr
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
 import { DEFAULT_MAX_FEE } from "./fees.ts";
-import { rpcTransport } from "./transport.ts";
+import { isRedirect, rpcTransport } from "./transport.ts";
 
 export interface ConnectionOptions {
   readonly rpcUrl: string;
@@ -39,6 +39,9 @@ export interface ChainConnection {
 /** viem's names for "no answer": the machine is away, not the request wrong. */
 const silent = new Set(["HttpRequestError", "TimeoutError", "WebSocketRequestError", "SocketClosedError"]);
 
+const redirects = (url: string): string =>
+  `The chain's RPC at ${redactUrl(url)} redirects requests elsewhere, where nothing is sent: name the RPC's own address with --rpc.`;
+
 /** Whose transaction it was: viem writes it among the request's arguments and keeps it nowhere else. */
 function senderOf(error: BaseError): string | undefined {
   let sender: string | undefined;
@@ -67,6 +70,7 @@ export function chainError(url: string, error: unknown, chainId?: number): Cotra
     });
   if (!(error instanceof BaseError))
     return new InternalError("CHAIN_CLIENT", "The chain's client failed.", { cause: error });
+  if (isRedirect(error)) return new RetryableError("CHAIN_UNREACHABLE", redirects(url), { cause: error });
   const found = error.walk((inner) => inner instanceof Error && silent.has(inner.name));
   if (found) return unreachableChain(url, error);
   if (error.walk((inner) => inner instanceof Error && inner.name === "InsufficientFundsError")) {
@@ -93,6 +97,7 @@ export function chainError(url: string, error: unknown, chainId?: number): Cotra
  */
 export function noRpc(url: string, error: unknown): UserError | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
+    if (isRedirect(at)) return new UserError("CHAIN_NOT_RPC", redirects(url), { cause: error });
     const status = at instanceof HttpRequestError ? at.status : undefined;
     if (status === 404 || status === 405 || at instanceof SyntaxError)
       return new UserError(

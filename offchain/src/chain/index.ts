@@ -21,4 +21,5 @@ export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader } from "./reader.ts";
+export { rpcTransport } from "./transport.ts";
 export { type WalletChain, walletOn } from "./wallet.ts";

@@ -5,11 +5,11 @@
 import { resolve } from "node:path";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { createPublicClient, http } from "viem";
+import { createPublicClient } from "viem";
 
 import { redactUrl, remedied, RetryableError, UserError } from "../base/index.ts";
 import { freshCommand } from "../base/node/index.ts";
-import { noRpc, wrongChain } from "../chain/index.ts";
+import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presets } from "../engine/index.ts";
 import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../service/index.ts";
@@ -107,7 +107,7 @@ export async function checkChain(rpc: string, file: RunFile | undefined): Promis
 
 /** @throws RetryableError `CHAIN_UNREACHABLE` */
 async function chainIdOf(rpc: string): Promise<number> {
-  const client = createPublicClient({ transport: http(rpc, { timeout: 10_000, retryCount: 1 }) });
+  const client = createPublicClient({ transport: rpcTransport(rpc, { timeout: 10_000, retries: 1 }) });
   try {
     return await client.getChainId();
   } catch (cause) {

@@ -173,9 +173,30 @@ export const chain: readonly Breakage[] = [
   {
     name: "what a new block overtook is given up",
     file: "offchain/src/chain/transport.ts",
-    text: "if (tries === OVERTAKEN_TRIES || !isOvertaken(error)) throw error;",
+    text: "if (overtaken++ === OVERTAKEN_TRIES) throw error;",
     instead: "throw error;",
     tests: ["test/offchain/chain/transport.test.ts"],
+  },
+  {
+    name: "an RPC says for how long nothing is asked",
+    file: "offchain/src/chain/transport.ts",
+    text: "return Math.min(Number(header) * 1_000, LONGEST_RETRY_AFTER);",
+    instead: "return Number(header) * 1_000;",
+    tests: ["test/attack/rpcHttp.test.ts"],
+  },
+  {
+    name: "an RPC says to viem for how long nothing is asked",
+    file: "offchain/src/chain/transport.ts",
+    text: "{ ...settings, retryCount: 0 }",
+    instead: "{ ...settings, retryCount: retries }",
+    tests: ["test/attack/rpcHttp.test.ts"],
+  },
+  {
+    name: "an RPC that sends requests elsewhere is followed",
+    file: "offchain/src/chain/transport.ts",
+    text: ', fetchOptions: { redirect: "manual" }',
+    instead: "",
+    tests: ["test/attack/rpcHttp.test.ts"],
   },
   {
     name: "an RPC's answers are read whatever they are",
