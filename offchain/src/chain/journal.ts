@@ -21,7 +21,8 @@ import type { ChainConnection } from "./connection.ts";
 import type { FeeWait } from "./ports.ts";
 import type { Ending, PostingProgress } from "./posting/asks.ts";
 import { createCarryOut, faultOf, type PostingInWork } from "./posting/carryOut.ts";
-import { type Account, feeWaitOf, type Notice, openAccount, type PostingEvent, step } from "./posting/machine.ts";
+import type { Notice, PostingEvent } from "./posting/events.ts";
+import { type Account, feeWaitOf, openAccount, step } from "./posting/machine.ts";
 
 /** One kind of posting. */
 export interface PostingKind<P, R> {

@@ -1,7 +1,7 @@
 /**
  * The postings of one account on a chain that a seed decides: transactions that are lost on their way, handed in twice, dropped
  * from the pool, stuck below the fees, overtaken by others, and taken back with their blocks; an RPC that goes away, leaves out
- * events and asks too much; and a process that ends between any two steps. What it leaves are its jobs.
+ * events, asks too much and estimates gas that no block has, or too little; and a process that ends between any two steps. What it leaves are its jobs.
  */
 import { expect } from "vitest";
 
@@ -14,15 +14,10 @@ import type {
   PostingProgress,
   Refused,
 } from "../../../offchain/src/chain/posting/asks.ts";
-import {
-  type Account,
-  openAccount,
-  type PostingEffect,
-  type PostingEvent,
-  type PostingRules,
-  step,
-} from "../../../offchain/src/chain/posting/machine.ts";
+import type { PostingEffect, PostingEvent } from "../../../offchain/src/chain/posting/events.ts";
+import { type Account, openAccount, type PostingRules, step } from "../../../offchain/src/chain/posting/machine.ts";
 import { byNewest, byParent } from "../../../offchain/src/chain/posting/order.ts";
+import { isPossibleGas } from "../../../offchain/src/chain/posting/price.ts";
 
 type Hash = `0x${string}`;
 
@@ -31,6 +26,7 @@ interface Transaction {
   readonly nonce: number;
   readonly maxFeePerGas: bigint;
   readonly tip: bigint;
+  readonly gas: bigint;
   /** Number of the posting whose effect it brings about; null: somebody else sent it from the account. */
   readonly effect: number | null;
 }
@@ -49,7 +45,12 @@ interface Job {
 }
 
 const POSTINGS = 12;
-const GAS = 100_000n;
+/** What an effect takes, what the pool asks for, and what a block has. */
+const GAS = 80_000n;
+const INTRINSIC_GAS = 40_000n;
+const BLOCK_GAS = 10_000_000n;
+/** Wrong estimates: impossible, refused by the pool, too little for the effect, and more than it takes. */
+const WRONG = [0n, 10_000n, 24_000n, 50_000n, 1_000_000n, 9_000_000n, 16_000_000n, 20_000_000n];
 const rules: PostingRules = {
   pollInterval: 250,
   stuckAfter: 4_000,
@@ -65,6 +66,7 @@ export const counted = () => ({
   nonceLost: 0,
   away: 0,
   dear: 0,
+  misestimated: 0,
   crashes: 0,
   reorgs: 0,
   dropped: 0,
@@ -108,15 +110,19 @@ class Node {
   get pendingLanded(): number {
     let landed = this.landed;
     for (let nonce = this.latest; nonce < this.pending; nonce++)
-      if (this.pool.get(nonce)?.effect === landed) landed += 1;
+      if (this.isDone(this.pool.get(nonce)!, landed)) landed += 1;
     return landed;
+  }
+  /** Whether a transaction brings its effect about, after so many others. */
+  isDone({ effect, gas }: Transaction, landed: number): boolean {
+    return effect === landed && gas >= GAS;
   }
   blockOf(effect: number): number {
     return this.blocks.findIndex(({ landed }) => landed.includes(effect));
   }
   take(transaction: Transaction): void {
-    const { nonce, maxFeePerGas, tip } = transaction;
-    if (nonce < this.latest) return;
+    const { nonce, maxFeePerGas, tip, gas } = transaction;
+    if (nonce < this.latest || gas < INTRINSIC_GAS || gas > BLOCK_GAS) return;
     const old = this.pool.get(nonce);
     if (!old || (isMore(maxFeePerGas, old.maxFeePerGas) && isMore(tip, old.tip))) this.pool.set(nonce, transaction);
   }
@@ -131,7 +137,7 @@ class Node {
       const transaction = this.pool.get(nonce);
       if (!transaction || transaction.maxFeePerGas < this.baseFee) break;
       this.pool.delete(nonce);
-      const reverted = transaction.effect !== null && transaction.effect !== before + landed.length;
+      const reverted = transaction.effect !== null && !this.isDone(transaction, before + landed.length);
       if (transaction.effect !== null && !reverted) landed.push(transaction.effect);
       transactions.push({ transaction, reverted });
     }
@@ -216,25 +222,28 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       reopen(parent!);
       return { ready: "wait" };
     },
-    quote: ({ first }) => {
-      if (first) quoted = node.pending;
+    quote: ({ gas }) => {
+      if (gas === "first") quoted = node.pending;
       const asks = { maxFeePerGas: 2n * node.baseFee + 2n, tip: 2n };
-      return { nonce: first ? node.pending : null, asked: { gas: first ? (GAS * 4n) / 5n : null, ...asks } };
+      return { nonce: gas === "first" ? node.pending : null, asked: { gas: gas === "known" ? null : GAS, ...asks } };
     },
     sign: ({ nonce, price }, { id, progress }) => {
       const last = account.work?.progress ? progress?.sent.at(-1) : undefined;
       if (account.work?.progress === null && nonce !== quoted)
         fail(`posting ${id} takes nonce ${nonce}, not ${quoted}`);
       if (account.work?.progress && nonce !== progress?.nonce) fail(`a replacement of posting ${id} has another nonce`);
+      const raised = (before: string): bigint => price.gas * ((BigInt(before) * 9n) / 8n + 1n);
       if (
         last &&
-        (price.maxFeePerGas * 10n < BigInt(last.maxFeePerGas) * 11n || price.tip * 10n < BigInt(last.tip) * 11n)
+        !(isMore(price.maxFeePerGas, BigInt(last.maxFeePerGas)) && isMore(price.tip, BigInt(last.tip))) &&
+        raised(last.maxFeePerGas) <= own.maxFee &&
+        raised(last.tip) <= own.maxFee / 4n
       )
         fail(`a replacement of posting ${id} pays too little`);
       if (price.gas * price.maxFeePerGas > own.maxFee) fail(`posting ${id} pays more than is allowed`);
       const hash: Hash = `0x${(made.size + 1).toString(16).padStart(64, "0")}`;
       const fees = { maxFeePerGas: price.maxFeePerGas, tip: price.tip };
-      made.set(hash, { hash, nonce, effect: id, ...fees });
+      made.set(hash, { hash, nonce, effect: id, gas: price.gas, ...fees });
       const sent = { gas: String(price.gas), maxFeePerGas: String(price.maxFeePerGas), tip: String(price.tip) };
       return { sent: { hash, raw: hash, ...sent } };
     },
@@ -261,7 +270,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
     },
     tip: () => ({ block: node.blocks.length - 1 }),
     reason: (_ask, { id }) => ({ refused: id === node.landed ? null : refusedBy("StaleParent", false) }),
-    nonce: () => ({ next: node.latest }),
+    nonce: ({ at }) => ({ next: node[at] }),
     known: ({ hash }) => ({
       known:
         [...node.pool.values()].some((transaction) => transaction.hash === hash) ||
@@ -278,7 +287,15 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       if (ask.name === "broadcast" && chance(0.5)) carriers.broadcast(ask, job);
       return { type: "failed", fault: { kind: "away" }, ...time };
     }
-    if (ask.name === "quote" && ask.first && node.pendingLanded !== job.id)
+    if (ask.name === "quote" && ask.gas !== "known" && faults && chance(0.2)) {
+      total.misestimated += 1;
+      const gas = random.pick(WRONG);
+      if (!isPossibleGas(gas)) return { type: "failed", fault: { kind: "away" }, ...time };
+      const { nonce, asked } = carriers.quote(ask, job);
+      return { type: "quote", nonce, asked: { ...asked, gas }, ...time };
+    }
+    const landed = { first: node.pendingLanded, latest: node.landed, known: job.id };
+    if (ask.name === "quote" && landed[ask.gas] !== job.id)
       return {
         type: "failed",
         fault: { kind: "final", reverts: true, refused: refusedBy("StaleParent", false) },
@@ -362,7 +379,14 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       node.mine(true);
     } else if (dice < 0.77) {
       const hash: Hash = `0x${(made.size + 1).toString(16).padStart(64, "0")}`;
-      const transaction = { hash, nonce: node.pending, maxFeePerGas: node.baseFee * 4n, tip: 4n, effect: null };
+      const transaction = {
+        hash,
+        nonce: node.pending,
+        maxFeePerGas: node.baseFee * 4n,
+        tip: 4n,
+        gas: GAS,
+        effect: null,
+      };
       made.set(hash, transaction);
       node.take(transaction);
     } else if (dice < (away ? 0.92 : 0.8)) away = !away;

@@ -2,7 +2,10 @@
 import type { FeesBeyond } from "../fees.ts";
 import type { Asked, Price, Sent } from "./price.ts";
 
-/** What was sent for a posting; the last one is the newest. All have the same nonce, so at most one is ever mined. */
+/**
+ * What was sent for a posting, as far as it is kept (see `keptOf`); the last one is the newest. All have the same nonce, so at
+ * most one is ever mined.
+ */
 export interface PostingProgress {
   readonly nonce: number;
   readonly sent: readonly Sent[];
@@ -34,8 +37,14 @@ interface Asks {
   look: { asks: { readonly anew?: number }; answer: { readonly found: { readonly result: unknown } | null } };
   /** Whether something must come first, or it can never be. */
   prepare: { asks: object; answer: { readonly ready: "send" | "wait" | Refused } };
-  /** Fees, and for a first transaction its nonce and gas. */
-  quote: { asks: { readonly first: boolean }; answer: { readonly nonce: number | null; readonly asked: Asked } };
+  /**
+   * Fees. For a first transaction also its nonce, and its gas on what waits in the pool; `latest`: gas on the newest block alone.
+   * Gas that no transaction can have is as if the chain were away.
+   */
+  quote: {
+    asks: { readonly gas: "first" | "latest" | "known" };
+    answer: { readonly nonce: number | null; readonly asked: Asked };
+  };
   sign: { asks: { readonly nonce: number; readonly price: Price }; answer: { readonly sent: Sent } };
   /** Durably, before anything is sent. */
   note: { asks: { readonly progress: PostingProgress }; answer: object };
@@ -46,8 +55,8 @@ interface Asks {
   tip: { asks: object; answer: { readonly block: number } };
   /** Why the call fails now; null where it does not. */
   reason: { asks: object; answer: { readonly refused: Refused | null } };
-  /** The account's next nonce, as blocks have it. */
-  nonce: { asks: object; answer: { readonly next: number } };
+  /** The account's next nonce, as blocks have it, or after what waits in the pool. */
+  nonce: { asks: { readonly at: "latest" | "pending" }; answer: { readonly next: number } };
   /** Whether the node has a transaction, in a block or waiting. */
   known: { asks: { readonly hash: `0x${string}` }; answer: { readonly known: boolean } };
   rest: { asks: { readonly ms: number }; answer: object };

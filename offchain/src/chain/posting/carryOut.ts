@@ -3,11 +3,12 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 import { BaseError, keccak256, type LocalAccount, type PublicClient, type TransactionReceipt } from "viem";
 
-import type { Clock } from "../../base/index.ts";
+import { type Clock, redactUrl, RetryableError } from "../../base/index.ts";
 import type { JobContext, Logger } from "../../service/index.ts";
 import { type ChainConnection, isAway, isRevert } from "../connection.ts";
 import { tooDear } from "../fees.ts";
 import type { AnswerOf, Ask, AskName, AskOf, Fault, Mined, Refused } from "./asks.ts";
+import { isPossibleGas } from "./price.ts";
 
 interface CarryOutModules {
   readonly connection: ChainConnection;
@@ -67,7 +68,7 @@ const minedOf = ({ transactionHash, blockNumber, status }: TransactionReceipt): 
 type Reads = "look" | "prepare" | "quote" | "receipts" | "tip" | "reason" | "nonce" | "known";
 
 /** What the chain is asked. */
-function createReads({ connection: { call }, account }: CarryOutModules): Pick<Carriers, Reads> {
+function createReads({ connection: { call, url }, account }: CarryOutModules): Pick<Carriers, Reads> {
   const from = account.address;
   const nonceAt = (blockTag: "latest" | "pending") =>
     call((chain) => chain.getTransactionCount({ address: from, blockTag }));
@@ -82,12 +83,18 @@ function createReads({ connection: { call }, account }: CarryOutModules): Pick<C
       const ready = await posting.prepare();
       return { ready: ready instanceof CotrainError ? refused(ready) : ready };
     },
-    quote: async ({ first }, { target }) => {
+    quote: async ({ gas: wanted }, { target }) => {
+      const block = wanted === "latest" ? { blockTag: wanted } : {};
       const [nonce, gas, fees] = await Promise.all([
-        first ? nonceAt("pending") : null,
-        first ? call((chain) => chain.estimateGas({ account: from, ...target() })) : null,
+        wanted === "first" ? nonceAt("pending") : null,
+        wanted === "known" ? null : call((chain) => chain.estimateGas({ account: from, ...target(), ...block })),
         call((chain) => chain.estimateFeesPerGas()),
       ]);
+      if (gas !== null && !isPossibleGas(gas))
+        throw new RetryableError(
+          "CHAIN_RPC",
+          `The chain's RPC at ${redactUrl(url)} estimates ${gas} gas for a transaction, which none can have: it is asked again.`,
+        );
       return { nonce, asked: { gas, maxFeePerGas: fees.maxFeePerGas, tip: fees.maxPriorityFeePerGas } };
     },
     receipts: async ({ hashes }) => {
@@ -107,7 +114,7 @@ function createReads({ connection: { call }, account }: CarryOutModules): Pick<C
         throw error;
       }
     },
-    nonce: async () => ({ next: await nonceAt("latest") }),
+    nonce: async ({ at }) => ({ next: await nonceAt(at) }),
     known: async ({ hash }) => {
       const read = (chain: PublicClient) =>
         unlessUnknown("TransactionNotFoundError", () => chain.getTransaction({ hash }));

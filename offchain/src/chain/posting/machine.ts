@@ -8,8 +8,9 @@
  * runner — the next look at the chain tells what is left to do. The contracts make each effect possible once.
  */
 import type { FeesAsked, FeesBeyond } from "../fees.ts";
-import type { AnswerOf, Ask, AskName, Ending, Fault, Mined, PostingProgress, Refused } from "./asks.ts";
-import { priceOf, tooDearFor } from "./price.ts";
+import type { Ask, AskName, Ending, Fault, Mined, PostingProgress, Refused } from "./asks.ts";
+import type { Notice, PostingEffect, PostingEvent } from "./events.ts";
+import { keptOf, type Price, priceOf, tooDearFor } from "./price.ts";
 
 export interface PostingRules {
   /** Ms between looks at the chain. */
@@ -48,6 +49,8 @@ type SimplePhase =
   | "look"
   | "first"
   | "quote"
+  | "untaken"
+  | "requote"
   | "sent"
   | "receipts"
   | "reverted"
@@ -65,7 +68,7 @@ type Phase =
   | { readonly at: "note"; readonly raw: `0x${string}` }
   | { [A in "confirmed" | "seen" | "anew"]: { readonly at: A; readonly mined: Mined } }["confirmed" | "seen" | "anew"]
   | { [A in "known" | "again"]: { readonly at: A; readonly next: number } }["known" | "again"]
-  | { readonly at: "refused"; readonly refused: Refused };
+  | { [A in "refused" | "denied"]: { readonly at: A; readonly refused: Refused } }["refused" | "denied"];
 
 export interface Account {
   readonly rules: PostingRules;
@@ -74,35 +77,6 @@ export interface Account {
   /** When it was last told that the chain is too dear, monotonic ms. */
   readonly notifiedDearAt: number;
 }
-
-interface Timed {
-  /** Monotonic ms. */
-  readonly at: number;
-  /** Ms since 1970. */
-  readonly wall: number;
-}
-export type PostingEvent = Timed &
-  (
-    | { readonly type: "claimed"; readonly job: number; readonly progress: PostingProgress | null }
-    | { [N in AskName]: { readonly type: N } & AnswerOf<N> }[AskName]
-    | { readonly type: "failed"; readonly fault: Fault }
-  );
-
-export type Notice =
-  | { readonly what: "sent" | "replaced" | "nonceTaken"; readonly nonce: number }
-  | { readonly what: "nonceLost"; readonly nonce: number; readonly next: number }
-  | { readonly what: "away" }
-  | { readonly what: "dear"; readonly sentence: string };
-
-export type PostingEffect =
-  | Ask
-  | ({ readonly type: "notify" } & Notice)
-  /** The posting ended; the next one is claimed. */
-  | { readonly type: "end"; readonly ending: Ending }
-  /** It is claimed again in `ms`, after others that stand before it. */
-  | { readonly type: "later"; readonly ms: number }
-  /** It failed for a reason that nobody knows: the job table tries again. */
-  | { readonly type: "fail" };
 
 export interface Step {
   readonly state: Account;
@@ -115,6 +89,8 @@ const AWAY_MS = 1_000;
 const NOTIFY_DEAR_EVERY_MS = 60_000;
 /** Transactions that revert without a reason, and readings that leave out what was mined, before a posting is given up. */
 const TRIES = 3;
+/** Of how many of a posting's transactions the receipts are asked for while the nonce may be free. */
+const RECEIPTS_A_LOOK = 4;
 
 export const openAccount = (rules: PostingRules): Account => ({
   rules,
@@ -184,13 +160,17 @@ const lookAgain = (one: Case, values: Partial<Work> = {}): Step =>
 const rest = (one: Case, values: Partial<Work> = {}): Step =>
   ask(one, { at: "rest" }, { type: "ask", name: "rest", ms: one.state.rules.pollInterval }, values);
 
-const prepare = (one: Case, at: "first" | "gap" | "stuck"): Step => ask(one, { at }, { type: "ask", name: "prepare" });
+const prepare = (one: Case, at: "first" | "gap" | "stuck" | "untaken"): Step =>
+  ask(one, { at }, { type: "ask", name: "prepare" });
 
 const quote = (one: Case): Step =>
-  ask(one, { at: "quote" }, { type: "ask", name: "quote", first: one.work.progress === null });
+  ask(one, { at: "quote" }, { type: "ask", name: "quote", gas: one.work.progress ? "known" : "first" });
 
-const askReceipts = (one: Case, { sent }: PostingProgress, at: "receipts" | "taken"): Step =>
-  ask(one, { at }, { type: "ask", name: "receipts", hashes: sent.map(({ hash }) => hash) });
+/** Of the newest alone until the nonce is used. */
+const askReceipts = (one: Case, { sent }: PostingProgress, at: "receipts" | "taken"): Step => {
+  const asked = at === "taken" ? keptOf(sent) : sent.slice(-RECEIPTS_A_LOOK);
+  return ask(one, { at }, { type: "ask", name: "receipts", hashes: asked.map(({ hash }) => hash) });
+};
 
 /** Contracts refuse, too, what is there already. */
 const unlessThere = (one: Case, refused: Refused): Step =>
@@ -233,14 +213,27 @@ function onNonce(one: Case, progress: PostingProgress, next: number): Step {
   return ask(one, { at: "known", next }, { type: "ask", name: "known", hash: newest.hash });
 }
 
+function isStuck({ state, work, at }: Case): boolean {
+  const { minableSince } = waitingOf(state, work.job);
+  return at - (minableSince ?? at) > state.rules.stuckAfter;
+}
+
 /** The node has the newest transaction, which waits for its nonce or for being mined. */
 function onWaiting(one: Case, { nonce }: PostingProgress, next: number): Step {
   // What the chain lost stands before this in the queue, once it is due again: it must not wait for this posting.
   if (next < nonce) return prepare(one, "gap");
-  const { minableSince } = waitingOf(one.state, one.work.job);
-  const isStuck = one.at - (minableSince ?? one.at) > one.state.rules.stuckAfter;
-  return isStuck ? prepare(one, "stuck") : rest(one);
+  return isStuck(one) ? prepare(one, "stuck") : rest(one);
 }
+
+function onMined(one: Case, mined: Mined): Step {
+  // A front runner may have done the same a moment before: look again before it is called a refusal.
+  if (mined.reverted) return ask(one, { at: "reverted" }, { type: "ask", name: "look" });
+  // Also without confirmations: the node that tells the events may be behind the one that told of the receipt.
+  return ask(one, { at: "confirmed", mined }, { type: "ask", name: "tip" });
+}
+
+const sign = (one: Case, nonce: number, price: Price): Step =>
+  ask(one, { at: "sign", nonce }, { type: "ask", name: "sign", nonce, price });
 
 type Answers = {
   readonly [A in Phase["at"]]: (one: Answered<A>, event: Extract<PostingEvent, { readonly type: Asking[A] }>) => Step;
@@ -251,6 +244,9 @@ const asking = {
   look: "look",
   first: "prepare",
   quote: "quote",
+  untaken: "prepare",
+  requote: "quote",
+  denied: "nonce",
   sign: "sign",
   note: "note",
   sent: "broadcast",
@@ -286,12 +282,26 @@ const answers: Answers = {
     const price = priceOf(progress?.sent.at(-1), asked);
     const dear = tooDearFor(price, one.state.rules.maxFee);
     if (dear) return waitForFees(one, dear, wall);
-    const own = progress?.nonce ?? nonce!;
-    return ask(one, { at: "sign", nonce: own }, { type: "ask", name: "sign", nonce: own, price });
+    return sign(one, progress?.nonce ?? nonce!, price);
   },
+  // No node has the newest: what was said of its gas or price may have been wrong.
+  untaken: (one, { ready }) =>
+    ready === "wait" ? giveWay(one) : ask(one, { at: "requote" }, { type: "ask", name: "quote", gas: "latest" }),
+  requote: (one, { asked, wall }) => {
+    const { nonce, sent } = one.work.progress!;
+    const { maxFee } = one.state.rules;
+    const raised = priceOf(sent.at(-1), asked);
+    if (!tooDearFor(raised, maxFee)) return sign(one, nonce, raised);
+    // What nobody has needs no more than is asked for now.
+    const price = priceOf(undefined, asked);
+    const dear = tooDearFor(price, maxFee);
+    return dear ? waitForFees(one, dear, wall) : sign(one, nonce, price);
+  },
+  // Where another of its transactions waits, that one is replaced with the gas that it has; refused, if it is, once it was mined.
+  denied: (one, { next }) => (next > one.work.progress!.nonce ? quote(one) : unlessThere(one, one.phase.refused)),
   // Noted, then sent: in this order, so that nothing is ever sent that is not written down.
   sign: (one, { sent }) => {
-    const progress = { nonce: one.phase.nonce, sent: [...(one.work.progress?.sent ?? []), sent] };
+    const progress = { nonce: one.phase.nonce, sent: keptOf([...(one.work.progress?.sent ?? []), sent]) };
     return ask(one, { at: "note", raw: sent.raw }, { type: "ask", name: "note", progress }, { progress });
   },
   note: (one) => ask(one, { at: "sent" }, { type: "ask", name: "broadcast", raw: one.phase.raw }),
@@ -302,13 +312,8 @@ const answers: Answers = {
       ? notify({ what: "sent", nonce }, lookAgain(waiting))
       : notify({ what: "replaced", nonce }, rest(waiting));
   },
-  receipts: (one, { mined }) => {
-    if (!mined) return ask(one, { at: "nonce" }, { type: "ask", name: "nonce" });
-    // A front runner may have done the same a moment before: look again before it is called a refusal.
-    if (mined.reverted) return ask(one, { at: "reverted" }, { type: "ask", name: "look" });
-    // Also without confirmations: the node that tells the events may be behind the one that told of the receipt.
-    return ask(one, { at: "confirmed", mined }, { type: "ask", name: "tip" });
-  },
+  receipts: (one, { mined }) =>
+    mined ? onMined(one, mined) : ask(one, { at: "nonce" }, { type: "ask", name: "nonce", at: "latest" }),
   reverted: (one, { found }) =>
     found ? end(one, { kind: "done", ...found }) : ask(one, { at: "reason" }, { type: "ask", name: "reason" }),
   reason: (one, { refused }) => {
@@ -338,12 +343,14 @@ const answers: Answers = {
   nonce: (one, { next }) => onNonce(one, one.work.progress!, next),
   taken: (one, { mined }) => {
     const { nonce } = one.work.progress!;
-    return mined ? lookAgain(one) : notify({ what: "nonceTaken", nonce }, lookAgain(one, { progress: null }));
+    return mined ? onMined(one, mined) : notify({ what: "nonceTaken", nonce }, lookAgain(one, { progress: null }));
   },
   known: (one, { known }) => {
     const { next } = one.phase;
-    if (known) return onWaiting(one, one.work.progress!, next);
-    const { raw } = one.work.progress!.sent.at(-1)!;
+    const progress = one.work.progress!;
+    if (known) return onWaiting(one, progress, next);
+    if (next === progress.nonce && isStuck(one)) return prepare(one, "untaken");
+    const { raw } = progress.sent.at(-1)!;
     return ask(one, { at: "again", next }, { type: "ask", name: "broadcast", raw });
   },
   again: (one) => onWaiting(one, one.work.progress!, one.phase.next),
@@ -357,6 +364,8 @@ function onFault(one: Case, fault: Fault, wall: number): Step {
   if (fault.kind === "away") return notify({ what: "away" }, later(one, AWAY_MS));
   if (fault.kind === "dear") return waitForFees(one, fault, wall);
   if (fault.kind === "final") {
+    if (fault.reverts && one.work.phase.at === "requote")
+      return ask(one, { at: "denied", refused: fault.refused }, { type: "ask", name: "nonce", at: "pending" });
     // A contract's refusal of what would be sent; elsewhere what trying again cannot help ends the posting.
     return fault.reverts && one.work.phase.at === "quote" ? unlessThere(one, fault.refused) : end(one, fault.refused);
   }
