@@ -6,6 +6,7 @@
 import type { Breakage } from "./breakages/breakage.ts";
 import { base } from "./breakages/base.ts";
 import { chain } from "./breakages/chain.ts";
+import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
 import { coordinator } from "./breakages/coordinator.ts";
 import { coordinatorMachine } from "./breakages/coordinatorMachine.ts";
@@ -33,6 +34,7 @@ export const breakages: readonly Breakage[] = [
   ...storage,
   ...service,
   ...chain,
+  ...chainPosting,
   ...run,
   ...coordinatorMachine,
   ...coordinatorPay,
