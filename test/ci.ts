@@ -11,8 +11,9 @@ import { fileURLToPath } from "node:url";
 
 import { type Failure, failureLines, failuresOf, REPORTS_VARIABLE } from "./failures.ts";
 import { GETH } from "./geth.ts";
-import { type GoTool, prepareTool } from "./goTool.ts";
+import { type Prepared, prepareTool } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
+import { prepareSwiftShader } from "./swiftShader.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 /** No part takes nearly as long; one that hangs ends all the same. */
@@ -86,12 +87,11 @@ function run({ name, args }: Part): Promise<Result> {
   }).finally(() => rmSync(reports, { recursive: true, force: true }));
 }
 
-/** A program of another make, for those of the processes that run on one. */
-function build(tool: GoTool): Result {
-  const { name } = tool;
+/** Something of another make, for those of the processes that run on it. */
+function prepare(name: string, make: () => Prepared): Result {
   process.stdout.write(`\n== ${name}\n`);
   const started = performance.now();
-  const { kind, words } = prepareTool(tool);
+  const { kind, words } = make();
   process.stdout.write(`== ${words}\n`);
   const verdict = ({ ready: "passed", "not run": "not run", failed: "FAILED" } as const)[kind];
   const seconds = Math.round((performance.now() - started) / 1_000);
@@ -107,7 +107,10 @@ if (unknown.length > 0) {
 const results: Result[] = [];
 for (const part of parts) {
   if (wanted.length > 0 && !wanted.includes(part.name)) continue;
-  if (part.name === "processes") results.push(build(GETH), build(KUBO));
+  if (part.name === "processes") {
+    for (const tool of [GETH, KUBO]) results.push(prepare(tool.name, () => prepareTool(tool)));
+    results.push(prepare("swiftshader", prepareSwiftShader));
+  }
   results.push(await run(part));
 }
 const failed = results.some(({ verdict }) => verdict === "FAILED");

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { GETH } from "./geth.ts";
 import { findTool } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
+import { swiftShader } from "./swiftShader.ts";
 
 const runs = (command: string, ...args: readonly string[]): boolean =>
   spawnSync(command, [...args], { stdio: "ignore" }).status === 0;
@@ -35,6 +36,11 @@ const needed = {
   kubo: {
     there: () => findTool(KUBO) !== undefined,
     why: "Kubo is not there, nor go, with which .ci/run builds it",
+    optional: true,
+  },
+  gpu: {
+    there: () => swiftShader() !== undefined,
+    why: "SwiftShader is not there, nor apt-get, with which .ci/run fetches it",
     optional: true,
   },
 } as const;

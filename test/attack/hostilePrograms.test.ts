@@ -167,9 +167,15 @@ test("the runtime is loaded by the engine alone, and the engine by its process a
     readdirSync(rooms, { recursive: true, encoding: "utf8" })
       .filter((path) => path.endsWith(".ts") && pattern.test(readFileSync(join(rooms, path), "utf8")))
       .sort();
-  expect(importing(/from "onnxruntime-node"|import\("onnxruntime|require\("onnxruntime-node"\)/)).toEqual([
+  const runtimes = ["cpu", "wasm", "webgpu"].map((name) => `engine/runtime/node/${name}.ts`);
+  expect(importing(/^import (?!type ).*"onnxruntime-\w+"|import\("onnxruntime|require\("onnxruntime-\w+"\)/m)).toEqual([
     "engine/runtime/node/cpu.ts",
+    "engine/runtime/node/webgpu.ts",
+    "engine/runtime/wasm.ts",
   ]);
-  expect(importing(/^import (?!type ).*openCpuEngine\b.*cpu\.ts"/m)).toEqual(["engine/runtime/node/host/process.ts"]);
-  expect(importing(/^import (?!type ).*openEngine\b.*openEngine\.ts"/m)).toEqual(["engine/runtime/node/cpu.ts"]);
+  expect(importing(/^import (?!type ).*\/wasm\.ts"/m)).toEqual(["engine/runtime/node/wasm.ts"]);
+  expect(
+    importing(/import\(".*\/(cpu|wasm|webgpu)\.ts"\)|^import (?!type ).*open\w+Engine\b.*\/(cpu|wasm|webgpu)\.ts"/m),
+  ).toEqual(["engine/runtime/node/host/process.ts"]);
+  expect(importing(/^import (?!type ).*openEngine\b.*openEngine\.ts"/m)).toEqual(runtimes);
 });

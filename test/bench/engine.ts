@@ -12,6 +12,7 @@ import ort from "onnxruntime-node";
 import {
   buildPrograms,
   conformance,
+  type Device,
   initialParameters,
   presetNames,
   presetOf,
@@ -20,7 +21,7 @@ import {
   type PresetName,
 } from "../../offchain/src/engine/index.ts";
 import { stepGraph } from "../../offchain/src/engine/programs.ts";
-import { availableMemory, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
+import { availableMemory, devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../offchain/src/engine/onnx.ts";
 import { gemm } from "../../offchain/src/engine/ops.ts";
@@ -84,10 +85,15 @@ export function productFlops(config: TransformerConfig, microBatch: number): num
 }
 
 /** Inner steps of a preset per second, in a process of their own as workers' are. */
-export async function benchmarkStep(preset: PresetName, threads: number, seconds = 5): Promise<StepBenchmark> {
+export async function benchmarkStep(
+  preset: PresetName,
+  threads: number,
+  seconds = 5,
+  device: Device = devices.cpu,
+): Promise<StepBenchmark> {
   const { model, microBatch } = presetOf(preset);
   const { step } = buildPrograms(model, { microBatch });
-  const engine = await openEngineHost({ programs: { step: step.bytes }, threads });
+  const engine = await device.open({ programs: { step: step.bytes }, threads });
   await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
   const tokens = Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary);
   const { calls, ...time } = await timed(

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { benchmarkDevices } from "./devices.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkRealRun } from "./realRun.ts";
@@ -20,6 +21,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   run: benchmarkRealRun,
   step: benchmarkSteps,
   exact: benchmarkExactness,
+  devices: benchmarkDevices,
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,

@@ -71,7 +71,7 @@ async function openCoordinator(port: number) {
   ]);
   const [logger, metrics] = [silentLogger(), createMetrics({ process: false })];
   const coordinator = await createCoordinator(
-    { runs: [{ runId: fixture.runId, builds: [fixture.buildDigest] }], operatorToken: "token-of-the-test" },
+    { runs: [{ runId: fixture.runId }], operatorToken: "token-of-the-test" },
     { chain, blobs, database, poster, logger, metrics },
   );
   const app = await createHttpServer({

@@ -46,11 +46,12 @@ import type { Signatures } from "./signatures.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 
+/** Builds that are looked for at the start: as many as a run may be registered with. */
+const MAX_BUILDS = 16;
+
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
   readonly runId: RunId;
-  /** Digests of builds that are expected; one of them must be admitted. More may be admitted later. */
-  readonly builds: readonly Digest[];
   /** Block from which the run's heads are looked for; default 0. */
   readonly fromBlock?: number;
   /** Refusals that a member is forgiven before it is not heard for a while; default 8. */
@@ -141,9 +142,11 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   }
   const definition = parseDefinition(await blobs.get(record.definition, MAX_DEFINITION_BYTES));
   const builds = createBuilds(runId, record.definition, modules);
-  for (const digest of options.builds) await builds.find(digest);
+  // More may be admitted later, and are found when a worker names them.
+  const admitted = await chain.buildsOf(runId);
+  for (const digest of admitted.slice(0, MAX_BUILDS)) await builds.find(digest);
   if (builds.known.length === 0) {
-    throw new UserError("NO_BUILD", `Run ${runId} admits none of the ${options.builds.length} builds named.`);
+    throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);
   }
   const facts = factsOf(runId, record.modelId, chain, definition);
   if (facts.elements.length !== record.fragments) {

@@ -42,7 +42,10 @@ export async function loadPrograms(
         `The ${kind} program is bit-exact up to ${maxThreads} threads; ${threads} are too many.`,
       );
     }
-    loaded[kind] = { outline, executable: await runtime.open(bytes, { kind, threads, peak: outline.model.peak }) };
+    // Only a step hands on what it was given.
+    const kept = kind === "step" ? [...signature.parameters, ...signature.state].map(({ output }) => output) : [];
+    const { peak } = outline.model;
+    loaded[kind] = { outline, executable: await runtime.open(bytes, { kind, threads, peak, kept }) };
   }
   return loaded;
 }

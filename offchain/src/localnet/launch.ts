@@ -149,6 +149,7 @@ async function startCoordinator(launch: Launch) {
 /** Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's. */
 export async function startProcesses(launch: Launch): Promise<Launched> {
   const { context, state, supervisor, blobs, wallets, run, operatorToken } = launch;
+  const { options } = context;
   if (!(await readDeployment(state)))
     throw new UserError(
       "STATE_CORRUPTED",
@@ -164,7 +165,11 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
   await supervisor.startGroup([
     ...wallets.validators.map((_, index) => validatorProcess(context.program, shared(`validator-${index + 1}`))),
     ...wallets.workers.map((_, index) =>
-      workerProcess(context.program, { ...shared(`worker-${index + 1}`), threads: 1 }),
+      workerProcess(context.program, {
+        ...shared(`worker-${index + 1}`),
+        device: options.device[index % options.device.length] ?? "cpu",
+        threads: 1,
+      }),
     ),
   ]);
   await coordinator.control(run.runId, operatorToken, { action: "resume" });

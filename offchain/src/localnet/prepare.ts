@@ -170,7 +170,9 @@ async function openParts({ context, daemon, opened: { file, request }, state, su
   const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
-  const described = file?.runId ? undefined : prepareRun(blobs, { preset, dataFile, seed: "cotrain" });
+  const described = file?.runId
+    ? undefined
+    : prepareRun(blobs, { preset, dataFile, seed: "cotrain", devices: context.options.device });
   const [chain, , material] = await Promise.all([opening, ensureBuilt(daemon.signal), described]);
   return { chain, material };
 }

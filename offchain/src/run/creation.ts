@@ -35,13 +35,14 @@ import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/ind
 import {
   buildPrograms,
   conformance,
+  type Device,
   initialParameters,
   type NamedTensor,
   presetNames,
   presetOf,
   tensorSpecs,
 } from "../engine/index.ts";
-import { devices } from "../engine/runtime/node/index.ts";
+import { type DeviceName, devices } from "../engine/runtime/node/index.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Fragments of every run made here; all four close together. */
@@ -53,6 +54,8 @@ export interface RunMaterial {
   readonly definitionDigest: Digest;
   readonly build: Build;
   readonly buildDigest: Digest;
+  /** All that this machine can make and prove, the CPU's first. */
+  readonly builds: readonly Digest[];
   readonly table: readonly TensorEntry[];
   /** Checkpoint 0's stored shards; its manifest follows when the run's id is known. Outer buffers of zeros. */
   readonly shards: readonly CheckpointFragment[];
@@ -66,6 +69,8 @@ export interface MaterialOptions {
   readonly dataFile: string | undefined;
   /** Seed of the initial parameters. */
   readonly seed: string;
+  /** Devices of which there is to be a build, beside those that are on every machine. */
+  readonly devices?: readonly DeviceName[];
 }
 
 /**
@@ -111,18 +116,22 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     screening: screeningOf(options.preset),
   };
   const definitionDigest = await putDocument(store, definition);
-  const build: Build = {
+  const buildOn = async (device: Device): Promise<Build> => ({
     version: 1,
     definition: definitionDigest,
     graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
     microBatch: preset.microBatch,
     precision: "fp32",
-    runtime: `onnxruntime ${devices.cpu.runtime()}`,
-    deviceClass: devices.cpu.exactness(),
-    conformance: await conformance(devices.cpu.open, programs.step.bytes),
-  };
+    runtime: `onnxruntime ${device.runtime()}`,
+    deviceClass: device.exactness(),
+    conformance: await conformance(device.open, programs.step.bytes),
+  });
+  const build = await buildOn(devices.cpu);
   const buildDigest = await putDocument(store, build);
-  return { definition, definitionDigest, build, buildDigest, table, shards, data, tokenizer };
+  const builds = [buildDigest];
+  for (const name of new Set<DeviceName>(["wasm", ...(options.devices ?? [])]))
+    if (name !== "cpu") builds.push(await putDocument(store, await buildOn(devices[name])));
+  return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
 }
 
 /** One shard after another: a whole checkpoint of 20m beside its parameters takes as much memory as a worker. */
@@ -206,7 +215,7 @@ export async function registerRunOnChain(
     initialCheckpoint,
     fragments: FRAGMENTS,
     poster,
-    builds: [material.buildDigest],
+    builds: material.builds,
     params,
     ...defaultRunBounds,
   };

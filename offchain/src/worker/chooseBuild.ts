@@ -13,26 +13,34 @@ export interface ChosenBuild {
   readonly conformance: Hex;
 }
 
-/** The first build whose conformance value this machine reproduces, else the first. */
+/**
+ * The first build whose conformance value this machine reproduces, else the first; those of its device's class come first. Builds
+ * of one program have one value here, which is computed once.
+ */
 export async function chooseBuild(
   description: RunDescription,
   artefacts: Artefacts,
   threads: number | undefined,
-  { openTrainer }: Pick<WorkerModules, "openTrainer">,
+  { openTrainer, deviceClass }: Pick<WorkerModules, "openTrainer" | "deviceClass">,
 ): Promise<ChosenBuild> {
+  const rank = ({ document }: AdmittedBuild): number => (document.deviceClass === deviceClass ? 0 : 1);
+  const builds = [...description.builds].sort((a, b) => rank(a) - rank(b));
+  const [first] = builds;
+  if (!first) throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
+  const programs = new Set(builds.map(({ document }) => document.graphs.step));
   let fallback: ChosenBuild | undefined;
-  for (const build of description.builds) {
-    const program = await fetchStepProgram(artefacts, build);
-    const trainer = await openTrainer({ description, build, program, threads });
+  for (const step of programs) {
+    const same = builds.filter(({ document }) => document.graphs.step === step);
+    const program = await fetchStepProgram(artefacts, same[0]!);
+    const trainer = await openTrainer({ description, build: same[0]!, program, threads });
     const conformance = await trainer.conformance();
-    const candidate = { trainer, build, conformance };
-    if (conformance === build.document.conformance) {
+    const build = same.find(({ document }) => document.conformance === conformance);
+    if (build) {
       await fallback?.trainer.close();
-      return candidate;
+      return { trainer, build, conformance };
     }
     if (fallback) await trainer.close();
-    else fallback = candidate;
+    else fallback = { trainer, build: first, conformance };
   }
-  if (fallback) return fallback;
-  throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
+  return fallback!;
 }

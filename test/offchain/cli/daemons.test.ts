@@ -155,8 +155,9 @@ const validator = (...flags: string[]): Promise<unknown> =>
 const serve = (...flags: string[]): Promise<unknown> => daemonOf("coordinator", "--state", state, ...flags);
 
 describe("worker", () => {
-  test("--coordinator, --run, --state, --threads, --beneficiary reach it", async () => {
+  test("--coordinator, --run, --state, --device, --threads, --beneficiary reach it", async () => {
     const beneficiary = contract("b");
+    expect([await worker("--device", "wasm"), await worker()]).toMatchObject([{ device: "wasm" }, { device: "cpu" }]);
     expect(
       await worker("--coordinator", coordinator, "--run", otherRun, "--threads", "3", "--beneficiary", beneficiary),
     ).toMatchObject({ coordinator, runId: otherRun, state, role: "worker-1", threads: 3, beneficiary });

@@ -269,7 +269,6 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         runs: [
           {
             runId,
-            builds: [buildDigest],
             ...(options.forgiven !== undefined && { forgiven: options.forgiven }),
           },
         ],

@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 
 import { EngineError } from "../../../offchain/src/engine/index.ts";
-import { deviceClass, runtimeVersion } from "../../../offchain/src/engine/runtime/node/machine.ts";
+import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { deviceClass } from "../../../offchain/src/engine/runtime/node/machine.ts";
 
 const x86 = (flags: string) => ({
   arch: "x64",
@@ -22,5 +23,6 @@ test("other processors are classes of their own", () => {
 });
 
 test("the runtime has a version", () => {
-  expect(runtimeVersion()).toMatch(/^onnxruntime-node \d+\.\d+\.\d+/);
+  expect(devices.cpu.runtime()).toMatch(/^onnxruntime-node \d+\.\d+\.\d+/);
+  expect(devices.wasm.runtime()).toMatch(/^onnxruntime-web \d+\.\d+\.\d+/);
 });

@@ -7,9 +7,11 @@ import { promisify } from "node:util";
 
 import { expect, onTestFinished, test } from "vitest";
 
-const program = (opener: string): string => `
+const files = { openCpuEngine: "cpu", openWasmEngine: "wasm", openEngineHost: "host/host" };
+
+const program = (opener: keyof typeof files): string => `
   const { buildPrograms, initialParameters, presetOf } = await import("./offchain/src/engine/index.ts");
-  const { ${opener} } = await import("./offchain/src/engine/runtime/node/${opener === "openCpuEngine" ? "cpu" : "host/host"}.ts");
+  const { ${opener} } = await import("./offchain/src/engine/runtime/node/${files[opener]}.ts");
   const { model, microBatch } = presetOf("0.1m");
   const programs = buildPrograms(model, { microBatch });
   const engine = await ${opener}({ programs: { logits: programs.logits.bytes }, threads: 1 });
@@ -18,7 +20,7 @@ const program = (opener: string): string => `
   console.log("closed");
 `;
 
-test.each(["openCpuEngine", "openEngineHost"])("%s", { timeout: 120_000 }, async (opener) => {
+test.each(Object.keys(files) as (keyof typeof files)[])("%s", { timeout: 120_000 }, async (opener) => {
   const home = mkdtempSync(join(tmpdir(), "cotrain-home-"));
   onTestFinished(() => rmSync(home, { recursive: true, force: true }));
   const temporary = join(home, "tmp");

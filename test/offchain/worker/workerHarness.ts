@@ -85,6 +85,7 @@ export function run(options: Partial<WorkerOptions> = {}, modules: Partial<Worke
       account,
       home: home(),
       onEvent: (event) => w.events.push(event),
+      deviceClass: "exact-x86",
       openTrainer: () => Promise.resolve(w.trainer),
       openData: () => Promise.resolve(plainSteps),
       ...modules,

@@ -11,7 +11,6 @@ import {
   openLocalRun,
   namedWallet,
   openWallet,
-  ownBuild,
   readerOptions,
 } from "../../run/index.ts";
 
@@ -50,12 +49,7 @@ export const coordinatorCommand = defineCommand({
         const coordinator = await startCoordinator({
           state,
           blobs: run.blobs,
-          runs: [
-            {
-              runId: options.run === undefined ? run.runId : asRunId(options.run),
-              builds: [ownBuild(run)],
-            },
-          ],
+          runs: [{ runId: options.run === undefined ? run.runId : asRunId(options.run) }],
           operatorToken,
           retention: {
             ...(options.keepPayloads !== undefined && { payloads: options.keepPayloads }),

@@ -81,6 +81,7 @@ export const workerCommand = defineCommand({
               blobs: options.blobs,
               account: own,
               beneficiary: options.beneficiary,
+              device: options.device,
               threads: options.threads,
               chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),
             },

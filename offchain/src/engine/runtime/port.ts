@@ -23,6 +23,8 @@ export interface ExecutableOptions {
   readonly threads: number;
   /** Bytes that the inspection counted for one call. */
   readonly peak: number;
+  /** Outputs that are written to buffers, and so stay where they were computed. */
+  readonly kept: readonly string[];
 }
 
 /** A program that is ready to run. */
@@ -49,6 +51,6 @@ export interface Runtime {
   cpuTime(): number;
   /** A buffer of zeros, or over these values. */
   buffer(shape: readonly number[], values?: Float32Array): DeviceBuffer;
-  /** Opens a program that was inspected. @throws EngineError `PROGRAM_REFUSED` */
+  /** Opens a program that was inspected. @throws EngineError `PROGRAM_REFUSED`, `DEVICE_MISSING` */
   open(program: Uint8Array, options: ExecutableOptions): Promise<Executable>;
 }

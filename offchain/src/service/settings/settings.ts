@@ -160,6 +160,22 @@ export const choice = <const C extends string, const I extends OptionInit<C>>(ch
     { value: choices.join("|") },
   );
 
+/** One or several of `choices`, with commas between. */
+export const someOf = <const C extends string, const I extends OptionInit<readonly C[]>>(
+  choices: readonly C[],
+  init: I,
+) =>
+  option<readonly C[], I>(
+    Type.Array(Type.Union(choices.map((each) => Type.Literal(each))), { minItems: 1, maxItems: 64 }),
+    `one of ${choices.join(", ")}, or several with commas between`,
+    (value) => {
+      const named = value.split(",").map((part) => choices.find((each) => each === part.trim()));
+      return named.every((each) => each !== undefined) ? named : undefined;
+    },
+    init,
+    { value: "list", show: (value) => value.join(",") },
+  );
+
 /** A time span; the value is in ms. */
 export const duration = <const I extends OptionInit<number>>(init: I) =>
   option<number, I>(Type.Integer({ minimum: 0 }), "a duration such as 45s, 3m or 1h", parseDuration, init, {

@@ -2,7 +2,7 @@
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
-import { devices } from "../../engine/runtime/node/index.ts";
+import { type DeviceName, devices } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
@@ -33,6 +33,8 @@ export interface WorkerDaemonOptions {
   readonly beneficiary?: Address | undefined;
   /** Default none: a machine of one's own. */
   readonly lease?: Hex | undefined;
+  /** What it trains on; default the CPU. */
+  readonly device?: DeviceName | undefined;
   /** Threads of the engine; default all cores, as far as the program stays exact. */
   readonly threads?: number | undefined;
   /** Bytes of artefacts kept on the disk; default 4 GiB. */
@@ -62,6 +64,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       threads: options.threads,
       cacheBytes: options.cacheBytes,
     });
+    const device = devices[options.device ?? "cpu"];
     const onEvent = (event: WorkerEvent): void => {
       logEvent(context.logger, event);
       if (event.type === "joined" && !event.again) context.ready({ worker: options.account.address });
@@ -73,7 +76,8 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
         account: options.account,
         home: directoryHome(directory.path, undefined, await blobsLocation(directory.path, options.blobs)),
         onEvent,
-        openTrainer: trainerOn(devices.cpu),
+        deviceClass: device.exactness(),
+        openTrainer: trainerOn(device),
         openData: openAssignmentSteps,
         ...definedOnly({ chain: options.chain }),
       },

@@ -5,6 +5,7 @@ import { expect, expectTypeOf, test } from "vitest";
 import {
   account,
   choice,
+  commandLineOf,
   didYouMean,
   duration,
   flagOf,
@@ -20,6 +21,7 @@ import {
   real,
   resolveConfig,
   size,
+  someOf,
   text,
   toggle,
   url,
@@ -39,6 +41,7 @@ const options = {
   outerLr: real(0, 2, { description: "Outer learning rate", default: 0.7 }),
   payee: account({ description: "Who is paid" }),
   checkpoint: hash({ description: "Which checkpoint" }),
+  device: someOf(["cpu", "wasm"], { description: "What to compute with", default: ["cpu"] }),
 };
 const none = { environment: {} };
 
@@ -64,6 +67,15 @@ test("a flag wins over a variable, that over the file, that over the default, an
   expect([explicit("port"), explicit("outerLr"), explicit("rpc")]).toEqual([true, false, false]);
 });
 
+test("a list is read from a flag as from a file, and written as a flag takes it", () => {
+  const { values } = resolveConfig(options, { flags: { device: "wasm, cpu" }, environment: {} });
+  expectTypeOf(values.device).toEqualTypeOf<readonly ("cpu" | "wasm")[]>();
+  expect(values.device).toEqual(["wasm", "cpu"]);
+  expect(commandLineOf(options, { device: values.device })).toEqual(["--device", "wasm,cpu"]);
+  const file = { path: "c.json", values: { device: ["cpu", "cpu"] } };
+  expect(resolveConfig(options, { environment: {}, file }).values.device).toEqual(["cpu", "cpu"]);
+});
+
 test("values have the types of their options, undefined only without a default", () => {
   const { values } = resolveConfig(options, none);
   expectTypeOf(values.workers).toEqualTypeOf<number>();
@@ -75,6 +87,11 @@ test("values have the types of their options, undefined only without a default",
 test.each([
   [{ flags: { workers: "0" } }, '--workers must be an integer from 1 to 64, not "0".'],
   [{ flags: { workers: "3.5" } }, '--workers must be an integer from 1 to 64, not "3.5".'],
+  [
+    { flags: { device: "cpu,gpu" } },
+    '--device must be one of cpu, wasm, or several with commas between, not "cpu,gpu".',
+  ],
+  [{ flags: { device: "" } }, '--device must be one of cpu, wasm, or several with commas between, not "".'],
   [{ flags: { workers: true } }, "--workers must be an integer from 1 to 64, not true."],
   [{ flags: { roundDeadline: "45" } }, '--round-deadline must be a duration such as 45s, 3m or 1h, not "45".'],
   [{ environment: { COTRAIN_PRESET: "huge" } }, 'COTRAIN_PRESET must be one of tiny, small, not "huge".'],

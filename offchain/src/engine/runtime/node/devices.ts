@@ -2,16 +2,37 @@
 import { availableParallelism } from "node:os";
 
 import type { Device } from "../device.ts";
-import { openEngineHost } from "./host/host.ts";
-import { availableMemory, deviceClass, runtimeVersion } from "./machine.ts";
+import { engineHostOn } from "./host/host.ts";
+import { availableMemory, deviceClass, versionOf, wasmMemory } from "./machine.ts";
+
+const threads = availableParallelism;
 
 export const devices = {
   cpu: {
     name: "cpu",
-    runtime: runtimeVersion,
+    runtime: () => versionOf("onnxruntime-node"),
     exactness: deviceClass,
-    threads: availableParallelism,
+    threads,
     availableMemory,
-    open: openEngineHost,
+    open: engineHostOn("cpu"),
+  },
+  wasm: {
+    name: "wasm",
+    runtime: () => versionOf("onnxruntime-web"),
+    exactness: () => "exact-wasm",
+    threads,
+    availableMemory: wasmMemory,
+    open: engineHostOn("wasm"),
+  },
+  webgpu: {
+    name: "webgpu",
+    runtime: () => `${versionOf("onnxruntime-node")} webgpu`,
+    exactness: () => "webgpu",
+    threads: () => 1,
+    availableMemory,
+    open: engineHostOn("webgpu"),
   },
 } satisfies Readonly<Record<string, Device>>;
+
+export type DeviceName = keyof typeof devices;
+export const deviceNames = Object.keys(devices) as DeviceName[];

@@ -1,4 +1,4 @@
 /** engine/runtime/node: programs under Node, each engine in a process of its own. Start at devices.ts, then host/host.ts. */
-export { devices } from "./devices.ts";
+export { type DeviceName, deviceNames, devices } from "./devices.ts";
 export { openEngineHost } from "./host/host.ts";
 export { availableMemory } from "./machine.ts";

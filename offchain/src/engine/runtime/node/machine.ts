@@ -1,6 +1,7 @@
 /** This machine as far as the engine is concerned: what it can hold, what its bits are, and which runtime computes them. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { arch as hostArch, freemem, platform as hostPlatform } from "node:os";
 
 import { errnoOf } from "../../../base/index.ts";
@@ -41,11 +42,22 @@ export function deviceClass({ arch, platform, cpuInfo }: Machine = thisMachine()
   return "exact-x86";
 }
 
-/** Name and version of the runtime, as a build states it; the library itself is loaded by the engine's process alone. */
-export function runtimeVersion(): string {
-  const { version }: { version: string } = createRequire(import.meta.url)("onnxruntime-node/package.json");
-  return `onnxruntime-node ${version}`;
+/** Name and version of a runtime's package, as a build states it; the library itself is loaded by the engine's process alone. */
+export function versionOf(name: "onnxruntime-node" | "onnxruntime-web"): string {
+  const require = createRequire(import.meta.url);
+  const manifest = join(dirname(require.resolve(name)), "..", "package.json"); // not every package lets it be named
+  const { version }: { version: string } = require(manifest);
+  return `${name} ${version}`;
 }
 
 /** What this process could still get, a container's limit respected. */
 export const availableMemory = (): number => process.availableMemory() || freemem();
+
+/** The same on WebAssembly, whose modules have addresses of 32 bits (https://www.w3.org/TR/wasm-core-2/, limits of memories). */
+export const wasmMemory = (): number => Math.min(2 ** 32, availableMemory());
+
+/** Processor time that this process took so far, ms. */
+export function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}

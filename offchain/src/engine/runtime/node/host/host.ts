@@ -9,9 +9,10 @@ import { Duplex } from "node:stream";
 import type { Engine, EngineOptions, TrainOptions } from "../../../engine.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
 import { readSignature, type ProgramOutline } from "../../../signature.ts";
+import type { OpenEngine } from "../../device.ts";
 import { availableMemory } from "../machine.ts";
 import { createSender, receive } from "./frames.ts";
-import { unpackError, type Method, type Request } from "./messages.ts";
+import { unpackError, type Method, type Place, type Request } from "./messages.ts";
 import { allowanceFor, boundMemory } from "./memory.ts";
 import { yieldAlways } from "./priority.ts";
 import { spawnEngine } from "./spawn.ts";
@@ -47,17 +48,25 @@ const LAST_WORDS = 4096;
  * process that dies rejects all calls, and later ones, with EngineClosedError. It ends with this process, however that ends.
  * @throws what `openEngine` throws
  */
-export async function openEngineHost(options: EngineOptions): Promise<Engine> {
+export const openEngineHost: OpenEngine = (options) => openHost("cpu", options);
+
+/** {@link openEngineHost} with what computes in it. */
+export const engineHostOn =
+  (place: Place): OpenEngine =>
+  (options) =>
+    openHost(place, options);
+
+async function openHost(place: Place, options: EngineOptions): Promise<Engine> {
   const outlines = inspected(options);
   const layout = layoutOf(outlines);
-  const { child, leaveDirectory } = spawnEngine();
+  const { child, leaveDirectory } = spawnEngine(place);
   const connection = connect(child, layout);
   try {
     await connection.standing;
     leaveDirectory();
     if (child.pid !== undefined) {
       const peaks = outlines.map(({ model }) => model.peak);
-      await boundMemory(child.pid, allowanceFor(peaks, options.threads));
+      await boundMemory(child.pid, allowanceFor(place, peaks, options.threads));
       if (options.yields) await yieldAlways(child.pid);
     }
     await connection.send({ call: "open", options });

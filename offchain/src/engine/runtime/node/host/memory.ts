@@ -7,16 +7,24 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
-/** Beside the programs' tensors: V8's heap, buffers in flight, results that are not collected yet. Measured: 0.4 GiB at 1m. */
-const RUNTIME_BYTES = 1 << 30;
-/** A thread's stack, and what the allocator keeps for it. */
-const THREAD_BYTES = 16 << 20;
+import type { Place } from "./messages.ts";
+
+/**
+ * Beside the programs' tensors: V8's heap, buffers in flight, results that are not collected yet. Measured: 0.4 GiB at 1m. A GPU's
+ * driver and its compiler of shaders are in the process, too: 0.9 GiB at 0.1m for one in software.
+ */
+const RUNTIME_BYTES: Readonly<Record<Place, number>> = { cpu: 2 ** 30, wasm: 2 ** 30, webgpu: 2 ** 33 };
+/**
+ * A thread's stack, and what the allocator keeps for it. On WebAssembly a thread is Node's, which keeps addresses for a heap and code of its
+ * own: measured 526 MiB.
+ */
+const THREAD_BYTES: Readonly<Record<Place, number>> = { cpu: 16 << 20, wasm: 576 << 20, webgpu: 16 << 20 };
 /** Memory patterns and arenas in powers of two hold more than is in use. Measured: twice the peak at 20m. */
 const PEAKS = 3;
 
 /** Bytes that a process with these programs may take beyond what it has before it opens them. */
-export const allowanceFor = (peaks: readonly number[], threads: number): number =>
-  RUNTIME_BYTES + threads * THREAD_BYTES + PEAKS * peaks.reduce((sum, peak) => sum + peak, 0);
+export const allowanceFor = (place: Place, peaks: readonly number[], threads: number): number =>
+  RUNTIME_BYTES[place] + threads * THREAD_BYTES[place] + PEAKS * peaks.reduce((sum, peak) => sum + peak, 0);
 
 /**
  * Bounds a process that runs to what it has now and an allowance; it cannot raise the bound itself.

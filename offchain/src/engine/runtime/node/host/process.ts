@@ -5,9 +5,9 @@ import { Worker } from "node:worker_threads";
 
 import type { Engine } from "../../../engine.ts";
 import { EngineClosedError } from "../../../errors.ts";
-import { openCpuEngine } from "../cpu.ts";
+import type { OpenEngine } from "../../device.ts";
 import { createSender, receive } from "./frames.ts";
-import { packError, type Reply, type Request } from "./messages.ts";
+import { packError, type Place, type Reply, type Request } from "./messages.ts";
 
 /** File descriptor of the channel; 0 is the lifeline. */
 const CHANNEL = 3;
@@ -27,6 +27,14 @@ const post = createSender(channel);
 const send = (reply: Reply): void => void post(reply).catch(() => process.exit(1));
 channel.on("close", () => process.exit(0));
 
+/** What computes: the host names one in the command line, and no other library is loaded. */
+const openers: Readonly<Record<Place, () => Promise<OpenEngine>>> = {
+  cpu: async () => (await import("../cpu.ts")).openCpuEngine,
+  wasm: async () => (await import("../wasm.ts")).openWasmEngine,
+  webgpu: async () => (await import("../webgpu.ts")).openWebgpuEngine,
+};
+const open = await openers[process.argv[2] as Place]();
+
 let engine: Engine | undefined;
 const trainings = new Map<number, AbortController>();
 
@@ -38,7 +46,7 @@ const opened = (): Engine => {
 async function answer(request: Request): Promise<unknown> {
   switch (request.call) {
     case "open": {
-      engine = await openCpuEngine(request.options);
+      engine = await open(request.options);
       return undefined;
     }
     case "train": {

@@ -9,8 +9,18 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import type { Place } from "./messages.ts";
+
 /** What of the environment the process gets: where libraries are, nothing else. */
-const ENVIRONMENT = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SystemRoot", "LANG"] as const;
+const ENVIRONMENT = [
+  "LD_LIBRARY_PATH",
+  "DYLD_LIBRARY_PATH",
+  "SystemRoot",
+  "LANG",
+  // Which of the system's GPU drivers Vulkan takes (LoaderDriverInterface.md of Vulkan-Loader).
+  "VK_DRIVER_FILES",
+  "VK_ICD_FILENAMES",
+];
 
 /**
  * How glibc is to give a step its buffers (mallopt(3), tunables of malloc). They are the same at every step: below 32 MiB, the
@@ -48,7 +58,7 @@ export interface EngineProcess {
 }
 
 /** Starts the process in a session of its own, so that a terminal's signals do not reach it. */
-export function spawnEngine(): EngineProcess {
+export function spawnEngine(place: Place): EngineProcess {
   const directory = mkdtempSync(join(tmpdir(), "cotrain-engine-"));
   const environment: Record<string, string> = { ...allocation, HOME: directory, TMPDIR: directory, TEMP: directory };
   for (const name of ENVIRONMENT) {
@@ -63,6 +73,7 @@ export function spawnEngine(): EngineProcess {
       "--disable-warning=ExperimentalWarning",
       ...(source ? ["--conditions=cotrain-source"] : []),
       entry,
+      place,
     ],
     { cwd: directory, env: environment, detached: true, windowsHide: true, stdio: ["pipe", "ignore", "pipe", "pipe"] },
   );
@@ -70,6 +81,8 @@ export function spawnEngine(): EngineProcess {
   return {
     child,
     leaveDirectory: () => {
+      // Threads of WebAssembly are Node's, which do not start without a directory; what runs in them reaches no files.
+      if (place === "wasm") return;
       try {
         rmdirSync(directory);
       } catch {

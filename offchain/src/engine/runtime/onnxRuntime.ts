@@ -1,0 +1,129 @@
+/**
+ * ONNX Runtime behind the port, whichever of its packages it comes from. Free of Node: each place hands its own in, with what
+ * the packages do not have in common.
+ */
+import type { InferenceSession, Tensor, TensorConstructor } from "onnxruntime-web";
+
+import { EngineError, RuntimeError } from "../errors.ts";
+import { elements } from "../graph.ts";
+import { COPY, copyProgram } from "./copyProgram.ts";
+import type { DeviceBuffer, HostTensor, Runtime, Executable, ExecutableOptions } from "./port.ts";
+
+/** A package of ONNX Runtime, and how it is used. */
+interface OnnxPackage {
+  readonly Tensor: TensorConstructor;
+  readonly InferenceSession: {
+    create(program: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
+}
+
+export interface OnnxPlace extends Pick<Runtime, "availableMemory" | "cpuTime"> {
+  readonly ort: OnnxPackage;
+  readonly sessionOptions: (options: ExecutableOptions) => InferenceSession.SessionOptions;
+  /** Whether a session writes an output into the tensor that it is handed; else it answers with a tensor of its own. */
+  readonly writesInPlace: boolean;
+  /** What a refusal to open a session says about the place, rather than about the program. */
+  readonly explain?: (cause: unknown) => EngineError | undefined;
+}
+
+/** Of the port's options what opening a copy needs, too. */
+const COPYING = { kind: "step", threads: 1, peak: 0, kept: [] } as const;
+
+/** Holds the tensor that sessions read, or write in place; what a session answers instead takes its place. */
+interface OnnxBuffer extends DeviceBuffer {
+  tensor: Tensor;
+}
+
+export function onnxRuntime(place: OnnxPlace): Runtime {
+  const { ort, availableMemory, cpuTime } = place;
+  const copies = new Map<string, Promise<InferenceSession>>();
+  /** A program that copies a tensor of a shape: what lies on a GPU goes in, and comes out in this process's memory. */
+  const copyOf = (shape: readonly number[]): Promise<InferenceSession> => {
+    const key = shape.join("×");
+    let session = copies.get(key);
+    if (!session) copies.set(key, (session = create(place, copyProgram(shape), COPYING)));
+    return session;
+  };
+  /** The tensor's own `getData` ended the process (onnxruntime-node 1.30: "terminate called", for a tensor on a GPU). */
+  const valuesOf = async (tensor: Tensor): Promise<Float32Array> => {
+    if (tensor.location === "cpu") return numbersOf(tensor);
+    const session = await copyOf(tensor.dims);
+    return numbersOf(tensorOf(await session.run({ [COPY.from]: tensor }), COPY.to));
+  };
+  return {
+    availableMemory,
+    cpuTime,
+    buffer: (shape, values = new Float32Array(elements(shape))) => {
+      const buffer: OnnxBuffer = {
+        tensor: new ort.Tensor("float32", values, shape),
+        read: () => valuesOf(buffer.tensor),
+        write: (given) => {
+          if (buffer.tensor.location === "cpu") numbersOf(buffer.tensor).set(given);
+          else replace(buffer, new ort.Tensor("float32", given.slice(), shape));
+        },
+      };
+      return buffer;
+    },
+    open: async (program, options) => {
+      const { kind } = options;
+      return executableOver(await create(place, program, options), kind, place);
+    },
+  };
+}
+
+const create = (
+  { ort, sessionOptions, explain }: OnnxPlace,
+  program: Uint8Array,
+  options: ExecutableOptions,
+): Promise<InferenceSession> =>
+  ort.InferenceSession.create(program, sessionOptions(options)).catch((cause: unknown) => {
+    const refused = `ONNX Runtime refuses the ${options.kind} program.`;
+    throw explain?.(cause) ?? new EngineError("PROGRAM_REFUSED", refused, { cause });
+  });
+
+/** What a buffer held is given back: a GPU's memory is no garbage collector's matter. */
+function replace(buffer: OnnxBuffer, tensor: Tensor): void {
+  if (buffer.tensor.location !== "cpu") buffer.tensor.dispose();
+  buffer.tensor = tensor;
+}
+
+function executableOver(session: InferenceSession, kind: string, { ort, writesInPlace }: OnnxPlace): Executable {
+  return {
+    run: async (feeds, into, wanted) => {
+      const given: Record<string, Tensor> = {};
+      for (const [name, feed] of feeds) given[name] = inputOf(ort, feed);
+      const fetches: Record<string, Tensor | null> = {};
+      for (const [name, buffer] of into) fetches[name] = writesInPlace ? (buffer as OnnxBuffer).tensor : null;
+      for (const name of wanted) fetches[name] = null;
+      const results = await session.run(given, fetches).catch((cause: unknown) => {
+        throw new RuntimeError("RUNTIME_FAILED", `ONNX Runtime failed in the ${kind} program.`, { cause });
+      });
+      if (!writesInPlace) for (const [name, buffer] of into) replace(buffer as OnnxBuffer, tensorOf(results, name));
+      return new Map(wanted.flatMap((name) => fp32Of(results, name)));
+    },
+    release: () => session.release(),
+  };
+}
+
+function inputOf({ Tensor }: OnnxPackage, feed: DeviceBuffer | HostTensor): Tensor {
+  if ("tensor" in feed) return (feed as OnnxBuffer).tensor;
+  const { data, shape } = feed as HostTensor;
+  return data instanceof Float32Array ? new Tensor("float32", data, shape) : new Tensor("int64", data, shape);
+}
+
+function tensorOf(results: InferenceSession.ReturnType, name: string): Tensor {
+  const value = results[name];
+  if (value && "location" in value && value.type === "float32") return value;
+  throw new RuntimeError("RUNTIME_RESULT", `The program gave no fp32 tensor ${name}.`);
+}
+
+function numbersOf({ data }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  throw new RuntimeError("RUNTIME_RESULT", "A tensor of the engine holds no fp32 values.");
+}
+
+/** An output as fp32; nothing where it is none. */
+function fp32Of(results: InferenceSession.ReturnType, name: string): [string, Float32Array][] {
+  const value = results[name];
+  return value && "data" in value && value.data instanceof Float32Array ? [[name, value.data]] : [];
+}

@@ -1,0 +1,108 @@
+/** Workers on the CPU, on WebAssembly and on a GPU in one run; where there is no GPU, SwiftShader stands in for one. */
+import { Value } from "typebox/value";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+
+import { buildPrograms, type Engine, initialParameters, presets } from "../../offchain/src/engine/index.ts";
+import { type DeviceName, devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { Summary } from "../../offchain/src/cli/up/summary.ts";
+import { canRun } from "../needs.ts";
+import { swiftShader } from "../swiftShader.ts";
+import { endsWell, freePort, openStage, type Stage } from "./harness.ts";
+
+const possible = canRun("training on WebGPU", "gpu");
+
+beforeEach(() => {
+  for (const [name, value] of Object.entries(swiftShader() ?? {})) vi.stubEnv(name, value);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+// point 8
+describe.runIf(possible)("an engine on WebGPU", () => {
+  const { model, microBatch } = presets["0.1m"];
+  const { step, eval: evaluation, logits } = buildPrograms(model, { microBatch });
+  const programs = { step: step.bytes, eval: evaluation.bytes, logits: logits.bytes };
+  const rows = microBatch * (model.sequence + 1);
+  const values = initialParameters(model, 7).map(({ data }) => data);
+  const tokens = Int32Array.from({ length: 40 * rows }, (_, i) => (i * 7 + (i >> 3)) % 97);
+  const opened: Engine[] = [];
+  afterAll(async () => {
+    for (const engine of opened) await engine.close();
+  });
+
+  async function open(device: DeviceName): Promise<Engine> {
+    const engine = await devices[device].open({ programs, threads: 1 });
+    opened.push(engine);
+    await engine.setParameters(values);
+    return engine;
+  }
+  const train = (engine: Engine, from: number, to: number): ReturnType<Engine["train"]> =>
+    engine.train({ tokens: tokens.subarray(from * rows, to * rows), learningRate: 3e-3 });
+
+  it("has the CPU's losses, keeps its state on the device, and goes on from what was saved", async () => {
+    const [cpu, gpu] = [await open("cpu"), await open("webgpu")];
+    const [due, found] = [await train(cpu, 0, 40), await train(gpu, 0, 40)];
+    for (const [i, { loss }] of due.entries()) expect(Math.abs(loss - found[i]!.loss)).toBeLessThan(1e-4);
+    expect(found.at(-1)!.loss).toBeLessThan(found[0]!.loss / 2);
+
+    const heldOut = { tokens: tokens.subarray(0, 2 * rows) };
+    expect(Math.abs((await cpu.evaluate(heldOut)).loss - (await gpu.evaluate(heldOut)).loss)).toBeLessThan(1e-4);
+    expect((await gpu.logits(Int32Array.of(1, 2, 3))).length).toBe(model.sequence * model.vocabulary);
+
+    const saved = await gpu.save();
+    const digest = await gpu.stateDigest();
+    const [after] = await train(gpu, 0, 1);
+    expect(await gpu.stateDigest()).not.toBe(digest);
+    await gpu.restore(saved);
+    expect(await gpu.stateDigest()).toBe(digest);
+    expect(await train(gpu, 0, 1)).toEqual([after]);
+  });
+});
+
+it("a machine without a GPU says so, before anything is made", async () => {
+  vi.stubEnv("VK_ICD_FILENAMES", "/nowhere.json");
+  const { step } = buildPrograms(presets["0.1m"].model, { microBatch: 1 });
+  const opening = devices.webgpu.open({ programs: { step: step.bytes }, threads: 1 });
+  await expect(opening).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+});
+
+// point 8
+describe.runIf(possible)("one run", () => {
+  let stage: Stage;
+  beforeAll(() => {
+    stage = openStage();
+  });
+  afterAll(() => stage?.close());
+
+  async function session(): Promise<Summary> {
+    const running = stage.cotrain([
+      "up",
+      `--state=${stage.state}`,
+      "--preset=0.1m",
+      "--device=cpu,wasm,webgpu",
+      "--for=45s",
+      "--exit",
+      "--json",
+      `--port=${await freePort()}`,
+    ]);
+    await endsWell(running);
+    const summary = JSON.parse(running.stdout()) as Summary;
+    expect(Value.Errors(Summary, summary)).toEqual([]);
+    return summary;
+  }
+
+  it("has workers of three kinds, each at its own pace, and each earns", async () => {
+    let summary = await session();
+    // Beside busy neighbours a session may end before the newest checkpoints are measured: the same command goes on.
+    for (let more = 0; more < 3 && summary.heldOut.after === null; more++) summary = await session();
+    const tokens = summary.wallets.map((wallet) => BigInt(wallet.tokens));
+    expect(tokens).toHaveLength(3);
+    for (const trained of tokens) expect(trained).toBeGreaterThan(0n);
+    // The GPU in software is slower by far; it trains what it can, and the others do not wait for it.
+    expect(tokens[2]! * 4n).toBeLessThan(tokens[0]!);
+    const { initial, after } = summary.heldOut;
+    expect(after).toBeLessThan(initial!);
+    expect(summary.wallets.every(({ earned }) => BigInt(earned) > 0n)).toBe(true);
+  });
+});

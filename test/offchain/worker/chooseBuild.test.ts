@@ -1,0 +1,72 @@
+/** Which build a machine trains, by its device and by what it computes. */
+import { digestOfJson } from "@cotrain/sdk/protocol";
+import { expect, test } from "vitest";
+
+import type { AdmittedBuild, Artefacts, RunDescription } from "../../../offchain/src/worker/artefacts.ts";
+import { chooseBuild } from "../../../offchain/src/worker/chooseBuild.ts";
+import type { Trainer } from "../../../offchain/src/worker/trainer.ts";
+
+const build = (deviceClass: string, step: string, conformance: string): AdmittedBuild =>
+  ({
+    digest: digestOfJson([deviceClass, step]),
+    document: { deviceClass, graphs: { step: digestOfJson(step) }, conformance },
+  }) as unknown as AdmittedBuild;
+
+const cpu = build("exact-x86", "one program", "0xc");
+const wasm = build("exact-wasm", "one program", "0xa");
+const large = build("exact-x86", "another program", "0xd");
+
+/** @param values what the machine computes, by program */
+async function choose(deviceClass: string, builds: readonly AdmittedBuild[], values: Readonly<Record<string, string>>) {
+  const opened: string[] = [];
+  const closed: string[] = [];
+  const chosen = await chooseBuild(
+    { builds } as RunDescription,
+    { get: async (digest: string) => new TextEncoder().encode(digest) } as unknown as Artefacts,
+    1,
+    {
+      deviceClass,
+      openTrainer: async ({ program }) => {
+        const name = ["one program", "another program"].find(
+          (each) => digestOfJson(each) === new TextDecoder().decode(program),
+        )!;
+        opened.push(name);
+        return {
+          conformance: async () => values[name],
+          close: async () => void closed.push(name),
+        } as unknown as Trainer;
+      },
+    },
+  );
+  return { build: chosen.build, conformance: chosen.conformance, opened, closed };
+}
+
+test("that of its device, wherever it stands, if the machine computes what it should", async () => {
+  const one = { "one program": "0xa" };
+  expect(await choose("exact-wasm", [cpu, wasm], one)).toMatchObject({ build: wasm, opened: ["one program"] });
+  expect(await choose("exact-x86", [wasm, cpu], { "one program": "0xc" })).toMatchObject({ build: cpu });
+});
+
+test("that of another class whose value it computes, and each program is tried once", async () => {
+  expect(await choose("exact-x86", [cpu, wasm], { "one program": "0xa" })).toEqual({
+    build: wasm,
+    conformance: "0xa",
+    opened: ["one program"],
+    closed: [],
+  });
+  expect(await choose("arm64-linux", [cpu, large], { "one program": "0xe", "another program": "0xd" })).toEqual({
+    build: large,
+    conformance: "0xd",
+    opened: ["one program", "another program"],
+    closed: ["one program"],
+  });
+});
+
+test("the first of its device's class where it computes what no build does", async () => {
+  expect(await choose("exact-wasm", [cpu, large, wasm], { "one program": "0xe", "another program": "0xf" })).toEqual({
+    build: wasm,
+    conformance: "0xe",
+    opened: ["one program", "another program"],
+    closed: ["another program"],
+  });
+});
