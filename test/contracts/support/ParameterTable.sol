@@ -21,7 +21,7 @@ library ParameterTable {
         (min[4], first[4], max[4]) = (1_000, 700_000, 2_000_000);
         (min[5], first[5], max[5]) = (0, 700_000, 990_000);
         (min[6], first[6], max[6]) = (1, 1, 64);
-        (min[7], first[7], max[7]) = (1, 64, 1_024);
+        (min[7], first[7], max[7]) = (1, 64, 256);
         (min[8], first[8], max[8]) = (5, 60, 86_400);
         (min[9], first[9], max[9]) = (0, 1, 1);
         (min[10], first[10], max[10]) = (0, 0, 0);
