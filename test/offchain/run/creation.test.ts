@@ -1,11 +1,15 @@
 /** What a run of each preset is given where nobody asks for something else. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { checkRunParams, defaultRunBounds } from "@cotrain/sdk/protocol";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { demoParamsOf, FRAGMENTS, screeningOf } from "../../../offchain/src/run/creation.ts";
 import { localnetOptions } from "../../../offchain/src/run/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
-import { presetNames, presetOf } from "../../../offchain/src/engine/index.ts";
+import { buildPrograms, presetNames, presetOf, presets } from "../../../offchain/src/engine/index.ts";
+import { serveRun } from "../validator/servedRun.ts";
 
 const local = presetNames.filter((name) => presetOf(name).local);
 
@@ -32,4 +36,22 @@ describe("the loss gate of a local run", () => {
     // A step is a forward pass and a backward pass of twice its products.
     expect(passes / 3 / (3 * demoParamsOf(name).innerSteps)).toBeLessThanOrEqual(0.03);
   });
+});
+
+test("a run trains by the optimizer and the schedule that its preset names", async () => {
+  const { model, microBatch, ...usual } = presets["0.1m"];
+  const own = {
+    optimizer: { ...usual.optimizer, beta1: 0.5 },
+    schedule: { ...usual.schedule, warmupSteps: 7 },
+  };
+  Object.assign(presets["0.1m"], own);
+  onTestFinished(() => void Object.assign(presets["0.1m"], usual));
+  const directory = await mkdtemp(join(tmpdir(), "cotrain-creation-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const served = await serveRun(directory, "seed");
+  onTestFinished(() => served.close());
+  const { material } = served;
+  expect(material.definition).toMatchObject({ innerOptimizer: own.optimizer, schedule: own.schedule });
+  const { step } = buildPrograms(model, { microBatch, optimizer: own.optimizer });
+  expect(material.build.graphs.step).toBe(step.digest);
 });
