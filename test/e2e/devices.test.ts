@@ -67,6 +67,31 @@ it("a machine without a GPU says so, before anything is made", async () => {
   await expect(opening).rejects.toMatchObject({ code: "DEVICE_MISSING" });
 });
 
+it("doctor says how fast each device is, what a preset takes, and what is missing", async () => {
+  vi.stubEnv("VK_ICD_FILENAMES", "/nowhere.json");
+  const stage = openStage();
+  try {
+    const running = stage.cotrain(["doctor", "--json"]);
+    await endsWell(running);
+    const told = JSON.parse(running.stdout()) as {
+      devices: { name: string; class: string | null; tokensPerSecond: number | null; missing: string | null }[];
+      presets: { name: string; memory: number }[];
+      fastest: string;
+    };
+    const [cpu, wasm, webgpu] = told.devices;
+    expect(cpu).toMatchObject({ name: "cpu", class: devices.cpu.exactness(), missing: null });
+    expect(wasm).toMatchObject({ name: "wasm", class: "exact-wasm", missing: null });
+    expect(webgpu).toMatchObject({ name: "webgpu", class: null, tokensPerSecond: null });
+    expect(webgpu?.missing).toMatch(/no GPU here .* apt-get install /);
+    expect(wasm!.tokensPerSecond).toBeGreaterThan(0);
+    expect(told.fastest).toBe(cpu!.tokensPerSecond! > wasm!.tokensPerSecond! ? "cpu" : "wasm");
+    const memory = told.presets.map((preset) => preset.memory);
+    expect(memory).toEqual(memory.toSorted((a, b) => a - b));
+  } finally {
+    await stage.close();
+  }
+});
+
 // point 8
 describe.runIf(possible)("one run", () => {
   let stage: Stage;

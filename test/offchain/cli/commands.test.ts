@@ -348,6 +348,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
   },
+  doctor: {},
   params: {
     state: "../../e2e/finishedRun/commands.ts",
     coordinator: "../../e2e/finishedRun/commands.ts",

@@ -4,6 +4,7 @@ import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.t
 import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
 import { coordinatorCommand } from "./coordinator.ts";
+import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   checkpointExportCommand,
   checkpointImportCommand,
   cleanCommand,
+  doctorCommand,
 ];
 
 /** Daemons: they log, and have no result that --json could print. */
