@@ -144,6 +144,8 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   const builds = createBuilds(runId, record.definition, modules);
   // More may be admitted later, and are found when a worker names them.
   const admitted = await chain.buildsOf(runId);
+  // No run is registered without one: who names none left it out.
+  if (admitted.length === 0) throw new RetryableError("CHAIN_RPC", `The chain's RPC names no build of run ${runId}.`);
   for (const digest of admitted.slice(0, MAX_BUILDS)) await builds.find(digest);
   if (builds.known.length === 0) {
     throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);

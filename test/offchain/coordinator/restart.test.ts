@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
-import { type RunId } from "@cotrain/sdk/protocol";
+import { digestOfJson, type RunId } from "@cotrain/sdk/protocol";
 import {
   type CoordinatorSchema,
   EVENT_SCHEMA_VERSION,
@@ -342,4 +342,23 @@ it("how far a run's time has come is written down again and again, for each run"
   for (const at of [1_000, 6_000, 5_000]) await writeClock(db, "a", at);
   await writeClock(db, "b", 9_000);
   expect([await readClock(db, "a"), await readClock(db, "b")]).toEqual([5_000, 9_000]);
+});
+
+describe("the builds of a run", () => {
+  it("are those that the registry names, and an RPC that names none is asked again", async () => {
+    const none = openHarness({ chain: (chain) => (chain.buildsOf = async () => []) });
+    await expect(none).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
+    const foreign = openHarness({
+      chain: (chain) => (chain.buildsOf = async () => [digestOfJson("no document of it")]),
+    });
+    await expect(foreign).rejects.toMatchObject({ code: "NO_BUILD" });
+    const other = digestOfJson("another, without a document here");
+    harness = await openHarness({
+      chain: (chain) => {
+        const buildsOf = chain.buildsOf.bind(chain);
+        chain.buildsOf = async (...asked) => [other, ...(await buildsOf(...asked))];
+      },
+    });
+    expect((await harness.client.run(runId)).builds).toHaveLength(1);
+  });
 });
