@@ -9,7 +9,6 @@ import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpo
 import { createOutput } from "../../offchain/src/cli/output.ts";
 import { textFrom } from "../../offchain/src/cli/text.ts";
 import { createGateMeter } from "../../offchain/src/coordinator/gateMeter.ts";
-import type { Builds } from "../../offchain/src/coordinator/builds.ts";
 import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../offchain/src/engine/runtime/node/cpu.ts";
 import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
@@ -72,8 +71,7 @@ export function entrancesOf(world: ServedRun): Readonly<Record<string, (program:
     },
     "the coordinator's gate": async (program) => {
       const build = await buildOf(world, program);
-      const known: Builds = { known: [build], find: async () => undefined };
-      const gate = createGateMeter(store, definition, known);
+      const gate = createGateMeter(store, definition, { known: [build] });
       try {
         return await gate.describe();
       } finally {

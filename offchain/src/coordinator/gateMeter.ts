@@ -42,7 +42,7 @@ interface Opened {
   readonly manifest: DataManifest;
 }
 
-export function createGateMeter(blobs: BlobStore, definition: Definition, builds: Builds): GateMeter {
+export function createGateMeter(blobs: BlobStore, definition: Definition, builds: Pick<Builds, "known">): GateMeter {
   let opening: Promise<Opened> | undefined;
   let closed = false;
 

@@ -10,8 +10,6 @@ import type { AcceptedReceipt, OpenRound, RunState } from "./machine/state.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 import type { Run } from "./run.ts";
 
-/** Screenings, and their entries. */
-
 /** Lost fragments that are remembered; the oldest goes. */
 const MOST_LOST = 8_192;
 

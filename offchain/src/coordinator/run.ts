@@ -46,9 +46,6 @@ import type { Signatures } from "./signatures.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 
-/** Builds that are looked for at the start: as many as a run may be registered with. */
-const MAX_BUILDS = 16;
-
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
   readonly runId: RunId;
@@ -143,10 +140,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   const definition = parseDefinition(await blobs.get(record.definition, MAX_DEFINITION_BYTES));
   const builds = createBuilds(runId, record.definition, modules);
   // More may be admitted later, and are found when a worker names them.
-  const admitted = await chain.buildsOf(runId);
-  // No run is registered without one: who names none left it out.
-  if (admitted.length === 0) throw new RetryableError("CHAIN_RPC", `The chain's RPC names no build of run ${runId}.`);
-  for (const digest of admitted.slice(0, MAX_BUILDS)) await builds.find(digest);
+  await builds.findAdmitted();
   if (builds.known.length === 0) {
     throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);
   }

@@ -165,14 +165,20 @@ function superviseProcesses(daemon: DaemonContext, state: string, display: Sessi
 }
 
 /** The chain; beside it the contracts are compiled and, for a new run, data and programs are made. */
-async function openParts({ context, daemon, opened: { file, request }, state, supervisor, blobs }: Start) {
+async function openParts({ context, daemon, opened: { file, request }, state, supervisor, blobs, display }: Start) {
   const { preset, dataFile, rpc } = request;
   const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
   const described = file?.runId
     ? undefined
-    : prepareRun(blobs, { preset, dataFile, seed: "cotrain", devices: context.options.device });
+    : prepareRun(blobs, {
+        preset,
+        dataFile,
+        seed: "cotrain",
+        devices: context.options.device,
+        notice: (sentence) => display.announce(sentence),
+      });
   const [chain, , material] = await Promise.all([opening, ensureBuilt(daemon.signal), described]);
   return { chain, material };
 }

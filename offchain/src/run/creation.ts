@@ -4,7 +4,7 @@
  * salts that are kept, blobs from their content.
  */
 import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
-import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
+import { CotrainError, RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type ContractAddresses,
   type DataManifest,
@@ -69,8 +69,10 @@ export interface MaterialOptions {
   readonly dataFile: string | undefined;
   /** Seed of the initial parameters. */
   readonly seed: string;
-  /** Devices of which there is to be a build, beside those that are on every machine. */
+  /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
   readonly devices?: readonly DeviceName[];
+  /** Told, in a sentence, of a device of which there is no build. */
+  readonly notice?: (sentence: string) => void;
 }
 
 /**
@@ -129,8 +131,16 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const build = await buildOn(devices.cpu);
   const buildDigest = await putDocument(store, build);
   const builds = [buildDigest];
-  for (const name of new Set<DeviceName>(["wasm", ...(options.devices ?? [])]))
-    if (name !== "cpu") builds.push(await putDocument(store, await buildOn(devices[name])));
+  const named: readonly DeviceName[] = options.devices ?? [];
+  for (const name of new Set<DeviceName>(["wasm", ...named])) {
+    if (name === "cpu") continue;
+    try {
+      builds.push(await putDocument(store, await buildOn(devices[name])));
+    } catch (error) {
+      if (named.includes(name) || !(error instanceof CotrainError)) throw error;
+      options.notice?.(`The run has no build for ${name}, on which this machine cannot train: ${error.message}`);
+    }
+  }
   return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
 }
 

@@ -60,8 +60,8 @@ export interface WorkerModules {
   readonly onEvent?: (event: WorkerEvent) => void;
   /** Where the chain can be asked, the run's documents are checked against it. */
   readonly chain?: RunRecordReader;
-  /** The class that this machine's device claims to be of: builds of it are tried first. */
-  readonly deviceClass: string;
+  /** The class that this machine's device claims to be of, if any: builds of it are tried first. */
+  readonly deviceClass: string | undefined;
   readonly openTrainer: (input: TrainerInput) => Promise<Trainer>;
   readonly openData: (description: RunDescription, artefacts: Artefacts) => Promise<StepsOf>;
   /** Default: the platform's. */

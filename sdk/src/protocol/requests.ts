@@ -140,7 +140,8 @@ async function whyUnanswered(
   answered: boolean,
   fetcher: typeof fetch,
 ): Promise<CoordinatorError> {
-  const plain = base.startsWith("http:") && brokeOff(codeOf(cause) ?? "");
+  // Where no port is named, another program answers https:.
+  const plain = base.startsWith("http:") && new URL(base).port !== "" && brokeOff(codeOf(cause) ?? "");
   if (answered || !plain || !(await speaksTls(base, fetcher))) return unanswered(base, cause, answered);
   return new CoordinatorError(
     0,

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
-import { digestOfJson, type RunId } from "@cotrain/sdk/protocol";
+import { type Digest, digestOfJson, type RunId } from "@cotrain/sdk/protocol";
 import {
   type CoordinatorSchema,
   EVENT_SCHEMA_VERSION,
@@ -345,18 +345,30 @@ it("how far a run's time has come is written down again and again, for each run"
 });
 
 describe("the builds of a run", () => {
+  const withdrawn = Array.from({ length: 20 }, (_, i) => digestOfJson(`withdrawn ${i}`));
+
   it("are those that the registry names, and an RPC that names none is asked again", async () => {
     const none = openHarness({ chain: (chain) => (chain.buildsOf = async () => []) });
     await expect(none).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
-    const foreign = openHarness({
-      chain: (chain) => (chain.buildsOf = async () => [digestOfJson("no document of it")]),
-    });
+    const foreign = openHarness({ chain: (chain) => (chain.buildsOf = async () => [digestOfJson("not admitted")]) });
     await expect(foreign).rejects.toMatchObject({ code: "NO_BUILD" });
-    const other = digestOfJson("another, without a document here");
     harness = await openHarness({
       chain: (chain) => {
-        const buildsOf = chain.buildsOf.bind(chain);
-        chain.buildsOf = async (...asked) => [other, ...(await buildsOf(...asked))];
+        const honest = { ...chain };
+        chain.buildsOf = async (...asked) => [...withdrawn, ...(await honest.buildsOf(...asked))];
+      },
+    });
+    expect((await harness.client.run(runId)).builds).toHaveLength(1);
+  });
+
+  it("are those that can be read: another, whose document is none, does not keep the coordinator from starting", async () => {
+    // Holders may admit any digest; this one's blob is the run's definition.
+    harness = await openHarness({
+      chain: (chain) => {
+        const honest = { ...chain };
+        const definition = async (): Promise<Digest> => (await honest.run(runId)).definition;
+        chain.buildsOf = async (...asked) => [await definition(), ...(await honest.buildsOf(...asked))];
+        chain.isAdmitted = async (of, build) => build === (await definition()) || honest.isAdmitted(of, build);
       },
     });
     expect((await harness.client.run(runId)).builds).toHaveLength(1);

@@ -128,7 +128,7 @@ describe("held-out loss", () => {
   it("of parameters over named sequences is what the coordinator's gate measures, bit for bit", async () => {
     const { signal } = new AbortController();
     const { definition, buildDigest } = material;
-    const known = { known: [buildDigest], find: async () => material.build };
+    const known = { known: [buildDigest] };
     const gate = createGateMeter(store, definition, known);
     try {
       const { build, available, batch } = await gate.describe();
@@ -167,7 +167,7 @@ describe("held-out loss", () => {
       build: await publish({ ...build, definition: otherDigest }),
     };
     await expect(meter.measure(origin, new AbortController().signal)).rejects.toMatchObject({ code: "DATA_INVALID" });
-    const gate = createGateMeter(store, other, { known: [origin.build], find: async () => build });
+    const gate = createGateMeter(store, other, { known: [origin.build] });
     await expect(gate.describe()).rejects.toMatchObject({ code: "DATA_INVALID" });
     const gated = { seed: digestOfJson("seed"), build: origin.build, sequences: [] };
     const sample = { runId, definition: other, admitted: async () => true, gate: gated };

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 
-import { type Address, asRunId, type Assignment, type Digest, runParamsFromWire } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asRunId,
+  type Assignment,
+  type Digest,
+  digestOfJson,
+  runParamsFromWire,
+} from "@cotrain/sdk/protocol";
 
 import type { WorkerModules } from "../../../offchain/src/worker/index.ts";
 import { poster } from "./coordinatorDouble.ts";
@@ -130,6 +137,27 @@ describe("what it refuses", () => {
       message: expect.stringContaining(`answers about ${w.fixture.runId}`),
     });
     expect(w.double.joins).toEqual([]);
+  });
+
+  test("a run of which no build is admitted, but not one of which holders withdrew some", async () => {
+    await start();
+    const withdrawn = digestOfJson("withdrawn");
+    const naming: typeof fetch = async (input, init) => {
+      const response = await fetch(input, init);
+      if (!new URL(input).pathname.endsWith(`/v1/runs/${w.fixture.runId}`)) return response;
+      const view = (await response.json()) as { builds: string[] };
+      return Response.json({ ...view, builds: [withdrawn, ...view.builds] });
+    };
+    const isAdmitted = (_: unknown, build: string) => Promise.resolve(build !== withdrawn);
+    const openTrainer: WorkerModules["openTrainer"] = ({ build }) =>
+      Promise.reject(new Error(`run ${w.fixture.runId} opens ${build.digest}`));
+    const working = run({}, { chain: soundChain({ isAdmitted }), fetch: naming, openTrainer });
+    await expect(working).rejects.toThrow(`opens ${w.fixture.buildDigest}`);
+    const none = soundChain({ isAdmitted: () => Promise.resolve(false) });
+    await expect(run({}, { chain: none })).rejects.toMatchObject({
+      code: "RUN_FOREIGN",
+      message: expect.stringContaining("no admitted build"),
+    });
   });
 
   test("a receipt that the coordinator refuses for good does not end the worker", async () => {

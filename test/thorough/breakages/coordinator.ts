@@ -401,4 +401,25 @@ export const coordinator: readonly Breakage[] = [
     instead: "database.disk.full ??",
     tests: ["test/offchain/coordinator/fullDisk.test.ts"],
   },
+  {
+    name: "an RPC that leaves out a run's builds ends its coordinator",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "if (admitted.length === 0) throw",
+    instead: "if (false) throw",
+    tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
+  {
+    name: "a build that cannot be read keeps the coordinator from starting",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "if (!(error instanceof CotrainError) || error.retryable) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
+  {
+    name: "builds that were withdrawn keep those in force from being found",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "if (known().length === MAX_FOUND) return;",
+    instead: "if (answers.size === MAX_FOUND) return;",
+    tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
 ];

@@ -16,4 +16,18 @@ export const engine: readonly Breakage[] = [
     instead: "`--nofile=${bound % 100 + 512}`",
     tests: ["test/offchain/engine/host.test.ts"],
   },
+  {
+    name: "what a GPU's buffer held is never given back to it",
+    file: "offchain/src/engine/runtime/onnxRuntime.ts",
+    text: 'if (buffer.tensor.location !== "cpu") buffer.tensor.dispose();',
+    instead: "",
+    tests: ["test/offchain/engine/onnxRuntime.test.ts"],
+  },
+  {
+    name: "tensors of WebAssembly are read where they were fed, not where they were answered",
+    file: "offchain/src/engine/runtime/onnxRuntime.ts",
+    text: "replace(buffer as OnnxBuffer, tensorOf(results, name));",
+    instead: "tensorOf(results, name);",
+    tests: ["test/offchain/engine/wasm.test.ts"],
+  },
 ];

@@ -65,4 +65,18 @@ export const worker: readonly Breakage[] = [
     instead: "const now = clock.now() - (Date.now() - clock.monotonic());",
     tests: ["test/offchain/worker/runWorker.test.ts"],
   },
+  {
+    name: "a worker takes the first build, whatever its device",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "(document.deviceClass === deviceClass ? 0 : 1)",
+    instead: "0",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
+    name: "a build that holders withdrew shuts workers out of its run",
+    file: "offchain/src/worker/artefacts.ts",
+    text: "if (chain && !(await chain.isAdmitted(runId, digest))) continue;",
+    instead: "if (chain && !(await chain.isAdmitted(runId, digest))) throw foreign(digest);",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
 ];

@@ -2,6 +2,7 @@
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
+import { type Device, EngineError } from "../../engine/index.ts";
 import { type DeviceName, devices } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
@@ -76,7 +77,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
         account: options.account,
         home: directoryHome(directory.path, undefined, await blobsLocation(directory.path, options.blobs)),
         onEvent,
-        deviceClass: device.exactness(),
+        deviceClass: claimedClass(device),
         openTrainer: trainerOn(device),
         openData: openAssignmentSteps,
         ...definedOnly({ chain: options.chain }),
@@ -85,6 +86,16 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
     context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
   } finally {
     directory.close();
+  }
+}
+
+/** The class that a device claims; none for a processor that computes otherwise, and may train all the same. */
+function claimedClass({ exactness }: Device): string | undefined {
+  try {
+    return exactness();
+  } catch (error) {
+    if (error instanceof EngineError) return undefined;
+    throw error;
   }
 }
 

@@ -1,0 +1,94 @@
+/** ONNX Runtime behind the port, with a package that keeps what it answers on a device: what is read, replaced and given back. */
+import { expect, test } from "vitest";
+
+import { EngineError } from "../../../offchain/src/engine/index.ts";
+import { onnxRuntime, type OnnxPlace } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
+
+interface Made {
+  readonly location: "cpu" | "gpu-buffer";
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: Float32Array | BigInt64Array;
+  disposed: boolean;
+  dispose(): void;
+}
+
+function made(location: Made["location"], data: Made["data"], dims: readonly number[], type = "float32"): Made {
+  const tensor: Made = {
+    location,
+    type,
+    dims,
+    data,
+    disposed: false,
+    dispose: () => {
+      tensor.disposed = true;
+    },
+  };
+  return tensor;
+}
+
+/** A place whose one program doubles `x` into `y`; outputs that are kept stay on its device. */
+function place(more: Partial<OnnxPlace> = {}): { readonly place: OnnxPlace; readonly onDevice: Made[] } {
+  const onDevice: Made[] = [];
+  const create = async (_program: Uint8Array, options: { kept?: readonly string[] }) => ({
+    run: async (feeds: Record<string, Made>) => {
+      const copying = feeds["from"];
+      if (copying) return { to: made("cpu", copying.data.slice(), copying.dims) };
+      const { x } = feeds;
+      const y = made(
+        options.kept?.includes("y") ? "gpu-buffer" : "cpu",
+        (x!.data as Float32Array).map((v) => 2 * v),
+        x!.dims,
+      );
+      if (y.location === "gpu-buffer") onDevice.push(y);
+      return { y, loss: made("cpu", Float32Array.of(7), []) };
+    },
+    release: async () => undefined,
+  });
+  // An arrow has no `new`; what a function returns stands for what it would make.
+  function Tensor(type: string, data: Made["data"], dims: readonly number[]): Made {
+    return made("cpu", data, dims, type);
+  }
+  return {
+    onDevice,
+    place: {
+      ort: { Tensor, InferenceSession: { create } } as unknown as OnnxPlace["ort"],
+      availableMemory: () => 1,
+      cpuTime: () => 0,
+      writesInPlace: false,
+      sessionOptions: ({ kept }) => ({ kept }) as never,
+      ...more,
+    },
+  };
+}
+const missing = new EngineError("DEVICE_MISSING", "There is none.");
+const options = { kind: "step", threads: 1, peak: 0, kept: ["y"] } as const;
+
+test("what a step leaves on the device is fed, read by a copy, replaced by what is written, and given back", async () => {
+  const { place: gpu, onDevice } = place();
+  const runtime = onnxRuntime(gpu);
+  const program = await runtime.open(new Uint8Array(), options);
+  const [a, b] = [runtime.buffer([2], Float32Array.of(1, 2)), runtime.buffer([2])];
+  const step = (from: typeof a, to: typeof a) => program.run(new Map([["x", from]]), new Map([["y", to]]), ["loss"]);
+  expect((await step(a, b)).get("loss")).toEqual(Float32Array.of(7));
+  await step(b, a);
+  await step(a, b);
+  expect(await b.read()).toEqual(Float32Array.of(8, 16));
+  expect(await a.read()).toEqual(Float32Array.of(4, 8));
+  // The first y made room for the third, which took its place.
+  expect(onDevice.map(({ disposed }) => disposed)).toEqual([true, false, false]);
+  a.write(Float32Array.of(5, 6));
+  expect(await a.read()).toEqual(Float32Array.of(5, 6));
+  expect(onDevice.map(({ disposed }) => disposed)).toEqual([true, true, false]);
+});
+
+test("a refusal is the program's, unless the place knows better", async () => {
+  const refusing = {
+    Tensor: Object,
+    InferenceSession: { create: () => Promise.reject(new Error("no adapter")) },
+  } as unknown as OnnxPlace["ort"];
+  const plain = onnxRuntime(place({ ort: refusing }).place).open(new Uint8Array(), options);
+  await expect(plain).rejects.toMatchObject({ code: "PROGRAM_REFUSED", message: expect.stringContaining("step") });
+  const known = onnxRuntime(place({ ort: refusing, explain: () => missing }).place).open(new Uint8Array(), options);
+  await expect(known).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+});
