@@ -1,5 +1,5 @@
 /** Blobs in a real Kubo: what every engine must do, whose CIDs they have, and that another node gets them from this one. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { cidOf, type Digest } from "@cotrain/sdk/protocol";
@@ -129,15 +129,35 @@ describe.runIf(possible)("blobs in a real Kubo", () => {
 
   it("of which the node lost a piece are repaired when they are stored again", async () => {
     const { store } = await openStore();
-    const bytes = random.bytes(3 * MIB);
-    const { digest } = await store.put(bytes);
-    rmSync(fileOf(bytes.subarray(-MIB)));
-    // It remembers what it had.
-    await first.kill();
-    await first.start();
-    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
-    await store.put(bytes);
-    expect(sha256Bytes(await store.get(digest))).toBe(digest);
+    for (const piece of [0, 2]) {
+      const bytes = random.bytes(3 * MIB);
+      const { digest } = await store.put(bytes);
+      rmSync(fileOf(bytes.subarray(piece * MIB, (piece + 1) * MIB)));
+      // It remembers what it had.
+      await first.kill();
+      await first.start();
+      await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+      await store.put(bytes);
+      expect(sha256Bytes(await store.get(digest))).toBe(digest);
+    }
+  });
+
+  it("of which the node cannot read a piece for now are not lost", async () => {
+    const { store } = await openStore();
+    for (const piece of [0, 2]) {
+      const bytes = random.bytes(3 * MIB);
+      const { digest } = await store.put(bytes);
+      const block = bytes.subarray(piece * MIB, (piece + 1) * MIB);
+      const file = fileOf(block);
+      rmSync(file);
+      mkdirSync(file);
+      await first.kill();
+      await first.start();
+      await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_STORE_FAILED", retryable: true });
+      rmdirSync(file);
+      writeFileSync(file, block);
+      expect(sha256Bytes(await store.get(digest))).toBe(digest);
+    }
   });
 
   it("are there after kill -9, and the node is away meanwhile", async () => {

@@ -5,7 +5,7 @@
 import { type Address, asDigest, type Digest, type PayloadHeader } from "@cotrain/sdk/protocol";
 import pLimit from "p-limit";
 
-import { type Backoff, backoffBound, type Clock } from "../base/index.ts";
+import { type Backoff, backoffBound, type Clock, RetryableError } from "../base/index.ts";
 import { inspectPayload, PayloadError } from "../diloco/index.ts";
 import { BlobError, type BlobStore } from "../storage/index.ts";
 import { type ApiCode, RefusedError } from "./errors.ts";
@@ -17,7 +17,7 @@ const KEPT = 8_192;
 type Result = { readonly code: ApiCode; readonly message: string } | null;
 
 export interface PayloadScans {
-  /** @throws RefusedError WRONG_SHAPE, NON_FINITE, FRAGMENT_MISSING */
+  /** @throws RefusedError WRONG_SHAPE, NON_FINITE, FRAGMENT_MISSING; RetryableError `BLOB_UNREADABLE` */
   check(header: PayloadHeader): Promise<void>;
 }
 
@@ -58,9 +58,11 @@ export function createPayloadScans(blobs: BlobStore): PayloadScans {
           result = await resultOf(codec, asDigest(digest), elements);
         } catch (error) {
           if (!(error instanceof BlobError)) throw error;
-          throw new RefusedError("FRAGMENT_MISSING", `Fragment ${index} of the payload, ${digest}, was not uploaded.`, {
-            cause: error,
-          });
+          const name = `Fragment ${index} of the payload, ${digest},`;
+          // How a blob is kept here is no mistake of who sent it.
+          if (error.code !== "BLOB_MISSING")
+            throw new RetryableError("BLOB_UNREADABLE", `${name} cannot be read.`, { cause: error });
+          throw new RefusedError("FRAGMENT_MISSING", `${name} was not uploaded.`, { cause: error });
         }
         if (result) throw new RefusedError(result.code, `Fragment ${index} of the payload: ${result.message}`);
       }

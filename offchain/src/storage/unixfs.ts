@@ -12,7 +12,8 @@ import { joinChunks, sha256Bytes } from "../base/index.ts";
 export const DAG_PB = 0x70;
 /** The longest block; leaves but the last have this length. */
 export const PIECE_BYTES = 1 << 20;
-const MAX_LINKS = 174;
+/** Of one node. */
+export const MAX_LINKS = 174;
 const UNIXFS_FILE = 2;
 
 /** The length of a piece of so many bytes. */

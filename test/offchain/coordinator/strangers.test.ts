@@ -5,7 +5,7 @@ import { type Digest, routes } from "@cotrain/sdk/protocol";
 import { expect, onTestFinished, test } from "vitest";
 
 import { sha256Bytes } from "../../../offchain/src/base/index.ts";
-import type { BlobStore } from "../../../offchain/src/storage/index.ts";
+import { BlobError, type BlobStore } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { startFakeKubo } from "../storage/fakeKubo.ts";
 import { openHarness, runId } from "./harness.ts";
@@ -61,4 +61,25 @@ test.each([
   expect(refusal).toMatchObject({ status, code, retryable: true });
   expect(JSON.stringify([refusal, (refusal as Error).message])).not.toMatch(/ipfs|alice|secret/i);
   expect((refusal as Error).message).not.toContain(address);
+});
+
+test("that a payload is broken where it is kept is no mistake of its worker; one that is gone is asked for again", async () => {
+  const harness = await openHarness({ forgiven: 2 });
+  onTestFinished(() => harness.close());
+  const [a, b] = [harness.worker("a1"), harness.worker("a2")];
+  await a.join();
+  await b.join();
+  const prepared = a.prepare(await a.assigned());
+  await a.upload(prepared);
+  const sound = { ...harness.blobs };
+  const failing = (code: "BLOB_CORRUPTED" | "BLOB_MISSING"): void => {
+    Object.assign(harness.blobs, { open: () => Promise.reject(new BlobError(code, secret)) });
+  };
+  failing("BLOB_CORRUPTED");
+  for (let n = 0; n < 3; n++)
+    await expect(a.submit(prepared)).rejects.toMatchObject({ status: 503, code: "UNAVAILABLE", retryable: true });
+  failing("BLOB_MISSING");
+  await expect(a.submit(prepared)).rejects.toMatchObject({ status: 400, code: "FRAGMENT_MISSING" });
+  Object.assign(harness.blobs, sound);
+  await a.submit(prepared);
 });

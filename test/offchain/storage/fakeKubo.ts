@@ -7,8 +7,9 @@ import { CID } from "multiformats/cid";
 import { onTestFinished } from "vitest";
 
 import { readStreamBounded, sha256Bytes } from "../../../offchain/src/base/index.ts";
+import { DAG_PB } from "../../../offchain/src/storage/unixfs.ts";
 
-const DAG_PB = 0x70;
+const MIB = 1 << 20;
 const nothing = cidOf(sha256Bytes(new Uint8Array(0)));
 
 export interface FakeKubo {
@@ -16,6 +17,10 @@ export interface FakeKubo {
   /** Contents by CID. */
   readonly blocks: Map<string, Uint8Array>;
   readonly pins: Set<string>;
+  /** CIDs of pieces of files that it has no more, until they are added again. */
+  readonly lost: Set<string>;
+  /** The same of pieces that it cannot read. */
+  readonly unreadable: Set<string>;
   /** What was asked for: `add`, `files/cp`, …. */
   readonly asked: string[];
   /** Answers in place of the node; false where it does not. */
@@ -24,6 +29,12 @@ export interface FakeKubo {
 
 const missing = (cid: string | null | undefined) =>
   `block was not found locally (offline): ipld: could not find ${cid}`;
+
+/** CIDs of a file's pieces. */
+export const piecesOf = (content: Uint8Array): string[] =>
+  Array.from({ length: Math.max(1, Math.ceil(content.length / MIB)) }, (_, index) =>
+    cidOf(sha256Bytes(content.subarray(index * MIB, (index + 1) * MIB))),
+  );
 
 function contentOf(body: Uint8Array): Uint8Array {
   const text = Buffer.from(body);
@@ -35,6 +46,8 @@ function contentOf(body: Uint8Array): Uint8Array {
 export async function startFakeKubo(): Promise<FakeKubo> {
   const blocks = new Map<string, Uint8Array>();
   const pins = new Set<string>();
+  const lost = new Set<string>();
+  const unreadable = new Set<string>();
   const tree = new Map<string, string>();
   const asked: string[] = [];
   /** Paths by the CIDs that they were given. */
@@ -56,15 +69,19 @@ export async function startFakeKubo(): Promise<FakeKubo> {
       const content = contentOf(body);
       const digest = sha256Bytes(content);
       const raw = CID.parse(cidOf(digest));
-      const cid = content.length <= 1 << 20 ? raw.toString() : CID.createV1(DAG_PB, raw.multihash).toString();
+      const cid = content.length <= MIB ? raw.toString() : CID.createV1(DAG_PB, raw.multihash).toString();
       // Like the real one: what it has it does not write again.
       if (!blocks.has(cid)) blocks.set(cid, content);
+      for (const piece of piecesOf(content)) lost.delete(piece);
       if (query.get("pin") === "true") pins.add(cid);
       return { Name: cid, Hash: cid, Size: String(content.length) };
     },
     cat: (query) => {
       const content = blocks.get(query.get("arg") ?? "");
       const from = Number(query.get("offset"));
+      const [piece = ""] = content ? piecesOf(content.subarray(from, from + MIB)) : [];
+      // The first is looked for when the answer is under way, which then ends early.
+      if (lost.has(piece) || unreadable.has(piece)) return from === 0 ? new Uint8Array(0) : "failed to fetch all nodes";
       return content?.subarray(from, from + Number(query.get("length"))) ?? missing(query.get("arg"));
     },
     "files/stat": (query) => {
@@ -76,12 +93,19 @@ export async function startFakeKubo(): Promise<FakeKubo> {
       if (content === undefined) return missing(cid);
       return { Hash: cid ?? directory, Size: content.length, CumulativeSize: 0, Blocks: 0, Type: "file" };
     },
+    "block/stat": (query) => {
+      const Key = query.get("arg") ?? "";
+      if (unreadable.has(Key)) return "open /blocks/XY/block.data: too many open files";
+      const file = [...blocks.values()].find((content) => piecesOf(content).includes(Key));
+      if (file === undefined || lost.has(Key)) return missing(Key);
+      return { Key, Size: Math.min(MIB, file.length - piecesOf(file).indexOf(Key) * MIB) };
+    },
     ls: (query) => {
-      const Links = namesIn(directories.get(query.get("arg") ?? "") ?? "").map((Name) => ({
-        Name,
-        Hash: nothing,
-        Type: 0,
-      }));
+      const file = blocks.get(query.get("arg") ?? "");
+      const names = namesIn(directories.get(query.get("arg") ?? "") ?? "");
+      const Links = file
+        ? piecesOf(file).map((Hash) => ({ Name: "", Hash, Type: 2 }))
+        : names.map((Name) => ({ Name, Hash: nothing, Type: 0 }));
       return { Objects: [{ Hash: query.get("arg"), Links }] };
     },
     "files/cp": (query) => {
@@ -135,6 +159,8 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     location: (name) => `ipfs+${base}/${name}`,
     blocks,
     pins,
+    lost,
+    unreadable,
     asked,
     misbehave: () => false,
   };

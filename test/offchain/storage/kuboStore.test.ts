@@ -5,15 +5,17 @@ import { pipeline } from "node:stream";
 import { createGzip } from "node:zlib";
 
 import { cidOf } from "@cotrain/sdk/protocol";
+import { CID } from "multiformats/cid";
 import { describe, expect, it } from "vitest";
 
 import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { createReadThrough } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { openKuboStore } from "../../../offchain/src/storage/node/kuboStore.ts";
+import { DAG_PB } from "../../../offchain/src/storage/unixfs.ts";
 import { createManualClock } from "../manualClock.ts";
 import { keepsTheContract } from "./contract.ts";
-import { startFakeKubo } from "./fakeKubo.ts";
+import { piecesOf, startFakeKubo } from "./fakeKubo.ts";
 import { collect, digestsIn, temporaryDirectory } from "./fixtures.ts";
 
 const random = createRandom("kubo");
@@ -110,16 +112,18 @@ function sendEndlessly(response: ServerResponse, sent: number[], compressed = fa
 
 const total = (sent: readonly number[]): number => sent.reduce((sum, bytes) => sum + bytes, 0);
 
+const linkTo = (Hash: string) => ({ Name: "", Hash, Type: 2 });
+
 /** Ways to answer a request for content. */
-const lies: readonly (readonly [string, (response: ServerResponse, content: Uint8Array) => unknown])[] = [
-  ["other bytes", (response, content) => response.end(content.with(3, content[3]! ^ 1))],
-  ["too few bytes", (response, content) => response.end(content.subarray(1))],
-  ["too many bytes", (response, content) => response.end(Buffer.concat([content, content]))],
-  ["no bytes", (response) => response.end()],
+const lies: readonly (readonly [string, string, (response: ServerResponse, content: Uint8Array) => unknown])[] = [
+  ["other bytes", "BLOB_CORRUPTED", (response, content) => response.end(content.with(3, content[3]! ^ 1))],
+  ["too few bytes", "BLOB_STORE_FAILED", (response, content) => response.end(content.subarray(1))],
+  ["too many bytes", "BLOB_CORRUPTED", (response, content) => response.end(Buffer.concat([content, content]))],
+  ["no bytes", "BLOB_STORE_FAILED", (response) => response.end()],
 ];
 
 describe("a Kubo node that cannot be trusted", () => {
-  it.each(lies)("gets nobody to take %s for a blob", async (_, lie) => {
+  it.each(lies)("gets nobody to take %s for a blob: %s", async (_, code, lie) => {
     for (const bytes of [small, large]) {
       const { node, store, digest } = await storeWith(bytes);
       node.misbehave = (command, response, query) => {
@@ -128,11 +132,10 @@ describe("a Kubo node that cannot be trusted", () => {
         lie(response, bytes.slice(from, from + Number(query.get("length"))));
         return true;
       };
-      const corrupted = { code: "BLOB_CORRUPTED", details: { digest } };
-      await expect(store.get(digest)).rejects.toMatchObject(corrupted);
-      await expect(store.open(digest)).rejects.toMatchObject(corrupted);
+      await expect(store.get(digest)).rejects.toMatchObject({ code });
+      await expect(store.open(digest)).rejects.toMatchObject({ code });
       const received: Uint8Array[] = [];
-      await expect(collect(store.stream(digest), received)).rejects.toMatchObject(corrupted);
+      await expect(collect(store.stream(digest), received)).rejects.toMatchObject({ code });
       expect(Buffer.concat(received).length).toBeLessThan(bytes.length);
     }
   });
@@ -214,6 +217,7 @@ describe("a Kubo node that cannot be trusted", () => {
     await expect(store.get(digest)).rejects.toMatchObject(corrupted);
     await expect(store.open(digest)).rejects.toMatchObject(corrupted);
     await expect(collect(store.stream(digest))).rejects.toMatchObject(corrupted);
+    expect([await store.size(digest), await store.has(digest)]).toEqual([undefined, false]);
     expect(new Set(node.asked)).toEqual(new Set(["files/stat"]));
   });
 
@@ -298,15 +302,63 @@ describe("a Kubo node that cannot be trusted", () => {
     }
   });
 
-  it("lost a piece of a blob: it is corrupted, and repaired when it is stored again", async () => {
+  it.each([0, 1, 2])(
+    "lost piece %i of a blob: it is corrupted, and repaired when it is stored again",
+    async (piece) => {
+      const { node, store, digest } = await storeWith(large);
+      node.lost.add(piecesOf(large)[piece]!);
+      await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+      await store.put(large);
+      expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
+    },
+  );
+
+  it.each([0, 1, 2])(
+    "cannot read piece %i of a blob for now: nothing is lost, and it is asked again later",
+    async (piece) => {
+      const { node, store, digest } = await storeWith(large);
+      node.unreadable.add(piecesOf(large)[piece]!);
+      const failed = { code: "BLOB_STORE_FAILED", retryable: true };
+      await expect(store.get(digest)).rejects.toMatchObject(failed);
+      await expect(store.open(digest)).rejects.toMatchObject(failed);
+      await expect(collect(store.stream(digest))).rejects.toMatchObject(failed);
+      node.asked.length = 0;
+      await expect(store.put(large)).rejects.toMatchObject(failed);
+      for (const command of ["block/rm", "add"]) expect(node.asked).not.toContain(command);
+      node.unreadable.clear();
+      expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
+    },
+  );
+
+  it.each([
+    ["that it can read again by now", true, 5, "BLOB_STORE_FAILED"],
+    ["of which it has less", true, 4, "BLOB_CORRUPTED"],
+    ["under a node that it lost", false, 5, "BLOB_CORRUPTED"],
+  ])("does not give a piece %s, of a blob with nodes between", async (_, isThere, size, code) => {
     const { node, store, digest } = await storeWith(large);
-    node.misbehave = (command, response, query) =>
-      command === "cat" &&
-      query.get("offset") !== "0" &&
-      says(500, '{"Message":"failed to fetch all nodes","Code":0,"Type":"error"}')(command, response);
-    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
-    await store.put(large);
-    expect(node.asked.filter((command) => command === "add")).toHaveLength(2);
+    const [root = ""] = node.blocks.keys();
+    const [between, last] = [cidOf(sha256Bytes(small)), cidOf(sha256Bytes(large))];
+    const inner = CID.createV1(DAG_PB, CID.parse(between).multihash).toString();
+    const answers: Record<string, object | string> = {
+      [`files/stat /cotrain/store/${digest.slice(2, 4)}/${digest.slice(2)}`]: { Hash: root, Size: 175 * MIB + 5 },
+      [`ls ${root}`]: { Objects: [{ Hash: root, Links: [root, inner].map(linkTo) }] },
+      [`ls ${inner}`]: isThere
+        ? { Objects: [{ Hash: inner, Links: [between, last].map(linkTo) }] }
+        : `ipld: could not find ${inner}`,
+      [`block/stat ${last}`]: { Key: last, Size: size },
+    };
+    node.misbehave = (command, response, query) => {
+      if (command === "cat" && query.get("offset") !== String(175 * MIB)) {
+        response.end(Buffer.alloc(Number(query.get("length"))));
+        return true;
+      }
+      const answer = command === "cat" ? "failed to fetch all nodes" : answers[`${command} ${query.get("arg")}`];
+      if (answer === undefined) return false;
+      const said = typeof answer === "string" ? { Message: answer, Code: 0, Type: "error" } : answer;
+      return says(typeof answer === "string" ? 500 : 200, JSON.stringify(said))(command, response);
+    };
+    await expect(store.get(digest)).rejects.toMatchObject({ code });
+    expect(node.asked.at(-1)).toBe(isThere ? "block/stat" : "ls");
   });
 
   it("lost a blob: it is missing, fetched from elsewhere, and kept again", async () => {

@@ -24,6 +24,13 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/attack/clocks.test.ts"],
   },
   {
+    name: "a worker is blamed for a payload that is broken where it is kept",
+    file: "offchain/src/coordinator/scans.ts",
+    text: 'if (error.code !== "BLOB_MISSING")',
+    instead: "if (error.code.length === 0)",
+    tests: ["test/offchain/coordinator/strangers.test.ts"],
+  },
+  {
     name: "strangers are told where a broken blob lies",
     file: "offchain/src/coordinator/blobs.ts",
     text: '(error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")',

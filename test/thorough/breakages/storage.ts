@@ -19,7 +19,7 @@ export const storage: readonly Breakage[] = [
   {
     name: "an IPFS node is read for as long as it sends",
     file: "offchain/src/storage/node/kuboNode.ts",
-    text: "if (at + chunk.length > length) return undefined;",
+    text: 'if (at + chunk.length > length) return "more";',
     instead: "if (at + chunk.length > length) continue;",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
@@ -91,6 +91,34 @@ export const storage: readonly Breakage[] = [
     file: "offchain/src/storage/node/kuboNode.ts",
     text: "path: /^file does not exist$/",
     instead: "path: /exist|file|pinned/",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a piece that an IPFS node cannot read for now is lost",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: "  return found?.size !== length;",
+    instead: "  return found?.size !== null;",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a piece of a blob is lost when an IPFS node could not get some blocks",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: 'if (received === "more" || (await isLost(calls, cid, offset, length)))',
+    instead: 'if (received !== "fewer" || (await isLost(calls, cid, offset, length)))',
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a piece of a blob is lost when an answer of an IPFS node ends early",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: 'return at === length ? bytes : "fewer";',
+    instead: 'return at === length ? bytes : "more";',
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "the length of a blob in IPFS is what the node says",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "return entry && isPossible(digest, entry) ? entry.bytes : undefined;",
+    instead: "return entry?.bytes;",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {

@@ -7,7 +7,7 @@ import { create, type KuboRPCClient } from "kubo-rpc-client";
 import { CID } from "multiformats/cid";
 
 import { printable, RetryableError, unlessAborted, UserError } from "../../base/index.ts";
-import { PIECE_BYTES } from "../unixfs.ts";
+import { MAX_LINKS, PIECE_BYTES } from "../unixfs.ts";
 import { withAnswersUpTo } from "./boundedAnswers.ts";
 
 /** An answer may take so long, and a second more for each MiB that goes or comes with it. */
@@ -23,6 +23,8 @@ const local = { offline: true } as const;
 const namesAlone = { ...local, resolveType: false, size: false } as const;
 /** A directory with what is in it, whatever state it is in. */
 const whole = { recursive: true, force: true } as const;
+/** Codec of a leaf's CID. */
+const RAW = 0x55;
 /** Every setting that decides about the CID, so that the node's own configuration does not. */
 const layout = {
   cidVersion: 1,
@@ -31,7 +33,7 @@ const layout = {
   hashAlg: "sha2-256",
   trickle: false,
   inline: false,
-  maxFileLinks: 174,
+  maxFileLinks: MAX_LINKS,
 } as const;
 
 /** What a call moves. */
@@ -74,7 +76,10 @@ export interface KuboNode {
   unpin(cid: string): Promise<void>;
   /** Unpins a file and removes its blocks, but those that other pins hold: adding it again writes them anew. */
   drop(cid: string): Promise<void>;
-  /** These bytes of a file, undefined when the node has them no more, or sends fewer or more. */
+  /**
+   * The bytes of one piece of a file, undefined when the node has its block no more, or not as long, or sends more.
+   * @throws RetryableError `BLOB_STORE_FAILED` also when the node has the block and does not give it
+   */
   read(cid: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Bytes that its owner lets it take still. */
   free(): Promise<number>;
@@ -87,7 +92,9 @@ export interface KuboNode {
  */
 const gone = {
   path: /^file does not exist$/,
-  block: /^((block was not found locally \(offline\): )?ipld: could not find \S+|failed to fetch all nodes)$/,
+  block: /^(block was not found locally \(offline\): )?ipld: could not find \S+$/,
+  /** Of several blocks: some are lost, or could not be read for now. */
+  blocks: /^failed to fetch all nodes$/,
   pin: /^not pinned or pinned indirectly$/,
 } as const;
 
@@ -223,20 +230,55 @@ async function drop(calls: Calls, cid: string): Promise<void> {
   await bounded(removeAll, { answer: LIST_BYTES });
 }
 
-function read({ client, unlessGone }: Calls, cid: string, offset: number, length: number) {
+/** The block of a piece; undefined when it cannot be told because a node above it is gone. */
+async function blockOf({ base, client, unlessGone }: Calls, cid: string, piece: number): Promise<CID | undefined> {
+  let block = CID.parse(cid);
+  // No blob has pieces for another level.
+  for (let level = 0; level < 2 && block.code !== RAW; level++) {
+    const at = block;
+    const list: Call<CID[]> = async (options) => {
+      const links: CID[] = [];
+      for await (const link of client.ls(at, { ...options, ...namesAlone })) links.push(link.cid);
+      return links;
+    };
+    const links = await unlessGone(["block"], list, { answer: LIST_BYTES });
+    if (links === undefined) return undefined;
+    const index = links[0]?.code === RAW ? piece % MAX_LINKS : Math.floor(piece / MAX_LINKS);
+    block = links[index] ?? block;
+  }
+  if (block.code === RAW) return block;
+  throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} names no block of piece ${piece} of ${cid}.`);
+}
+
+/** Whether a piece's block is gone, or has another length. */
+async function isLost(calls: Calls, cid: string, offset: number, length: number): Promise<boolean> {
+  const block = await blockOf(calls, cid, offset / PIECE_BYTES);
+  if (block === undefined) return true;
+  const { client, unlessGone } = calls;
+  const found = await unlessGone(["block"], (options) => client.block.stat(block, { ...options, ...local }));
+  return found?.size !== length;
+}
+
+async function read(calls: Calls, cid: string, offset: number, length: number) {
+  const { base, client, unlessGone } = calls;
   // Nothing would be read for nothing: whether the node has the file is asked all the same.
   const wanted = { offset, length: Math.max(1, length), ...local };
-  const receive: Call<Uint8Array<ArrayBuffer> | undefined> = async (options) => {
+  const receive: Call<Uint8Array<ArrayBuffer> | "fewer" | "more"> = async (options) => {
     const bytes = new Uint8Array(length);
     let at = 0;
     for await (const chunk of client.cat(cid, { ...options, ...wanted })) {
-      if (at + chunk.length > length) return undefined;
+      if (at + chunk.length > length) return "more";
       bytes.set(chunk, at);
       at += chunk.length;
     }
-    return at === length ? bytes : undefined;
+    return at === length ? bytes : "fewer";
   };
-  return unlessGone(["block"], receive, { content: length, answer: length + ANSWER_BYTES });
+  const received = await unlessGone(["block", "blocks"], receive, { content: length, answer: length + ANSWER_BYTES });
+  if (received instanceof Uint8Array) return received;
+  // A block that cannot be read for now (no file descriptors, a node that ends) looks like one that is lost: an answer that is
+  // under way ends early, without an error that `fetch` would show.
+  if (received === "more" || (await isLost(calls, cid, offset, length))) return undefined;
+  throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} does not give all that it has of ${cid}.`);
 }
 
 /** @param base of the RPC, `http://127.0.0.1:5001` @param patience ms for an answer without content */

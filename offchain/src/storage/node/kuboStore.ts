@@ -302,7 +302,11 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
     known: createRecent(MOST_KNOWN, ({ pieces }: Known) => pieces.length + 1),
     pieces: createRecent(KEPT_PIECES, () => 1),
   };
-  const size = async (digest: Digest): Promise<number | undefined> => (await node.entry(pathIn(name, digest)))?.bytes;
+  // Whoever asks tells it on, so that no blob may have a size that it cannot have.
+  const size = async (digest: Digest): Promise<number | undefined> => {
+    const entry = await node.entry(pathIn(name, digest));
+    return entry && isPossible(digest, entry) ? entry.bytes : undefined;
+  };
   return {
     put: (data, expected) => put(kept, data, expected),
     stream: (digest) => stream(kept, digest),
