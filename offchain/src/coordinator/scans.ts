@@ -59,10 +59,10 @@ export function createPayloadScans(blobs: BlobStore): PayloadScans {
         } catch (error) {
           if (!(error instanceof BlobError)) throw error;
           const name = `Fragment ${index} of the payload, ${digest},`;
-          // How a blob is kept here is no mistake of who sent it.
-          if (error.code !== "BLOB_MISSING")
+          // What is gone or broken is sent again, which mends it. Else the store's state is no mistake of who sent it.
+          if (error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")
             throw new RetryableError("BLOB_UNREADABLE", `${name} cannot be read.`, { cause: error });
-          throw new RefusedError("FRAGMENT_MISSING", `${name} was not uploaded.`, { cause: error });
+          throw new RefusedError("FRAGMENT_MISSING", `${name} is not here.`, { cause: error });
         }
         if (result) throw new RefusedError(result.code, `Fragment ${index} of the payload: ${result.message}`);
       }

@@ -63,7 +63,7 @@ test.each([
   expect((refusal as Error).message).not.toContain(address);
 });
 
-test("that a payload is broken where it is kept is no mistake of its worker; one that is gone is asked for again", async () => {
+test("that a payload cannot be read is no mistake of its worker; one that is gone or broken is asked for again", async () => {
   const harness = await openHarness({ forgiven: 2 });
   onTestFinished(() => harness.close());
   const [a, b] = [harness.worker("a1"), harness.worker("a2")];
@@ -72,14 +72,16 @@ test("that a payload is broken where it is kept is no mistake of its worker; one
   const prepared = a.prepare(await a.assigned());
   await a.upload(prepared);
   const sound = { ...harness.blobs };
-  const failing = (code: "BLOB_CORRUPTED" | "BLOB_MISSING"): void => {
+  const failing = (code: "BLOB_TOO_LARGE" | "BLOB_CORRUPTED" | "BLOB_MISSING"): void => {
     Object.assign(harness.blobs, { open: () => Promise.reject(new BlobError(code, secret)) });
   };
-  failing("BLOB_CORRUPTED");
+  failing("BLOB_TOO_LARGE");
   for (let n = 0; n < 3; n++)
     await expect(a.submit(prepared)).rejects.toMatchObject({ status: 503, code: "UNAVAILABLE", retryable: true });
-  failing("BLOB_MISSING");
-  await expect(a.submit(prepared)).rejects.toMatchObject({ status: 400, code: "FRAGMENT_MISSING" });
+  for (const code of ["BLOB_MISSING", "BLOB_CORRUPTED"] as const) {
+    failing(code);
+    await expect(a.submit(prepared)).rejects.toMatchObject({ status: 400, code: "FRAGMENT_MISSING" });
+  }
   Object.assign(harness.blobs, sound);
   await a.submit(prepared);
 });

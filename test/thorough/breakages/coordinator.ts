@@ -26,7 +26,7 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a worker is blamed for a payload that is broken where it is kept",
     file: "offchain/src/coordinator/scans.ts",
-    text: 'if (error.code !== "BLOB_MISSING")',
+    text: 'if (error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")',
     instead: "if (error.code.length === 0)",
     tests: ["test/offchain/coordinator/strangers.test.ts"],
   },
