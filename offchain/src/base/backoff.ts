@@ -43,6 +43,8 @@ export interface RetryOptions {
   readonly tries?: number;
   /** Which errors of ours are worth another try; default: those that say so. Others never are. */
   readonly retryable?: (error: CotrainError) => boolean;
+  /** The least wait after an error, ms, where who was asked said when to come back. */
+  readonly atLeast?: (error: CotrainError) => number;
   readonly onRetry?: OnRetry;
 }
 
@@ -66,8 +68,9 @@ export async function retrying<T>(work: () => Promise<T>, options: RetryOptions)
       if (!(error instanceof CotrainError) || !retryable(error) || attempt + 1 >= (options.tries ?? Infinity))
         throw error;
       options.signal.throwIfAborted();
-      const wait = fullJitter(attempt, options.backoff, options.random);
-      options.onRetry?.(error, wait, backoffBound(attempt, options.backoff));
+      const least = options.atLeast?.(error) ?? 0;
+      const wait = Math.max(least, fullJitter(attempt, options.backoff, options.random));
+      options.onRetry?.(error, wait, Math.max(least, backoffBound(attempt, options.backoff)));
       await options.clock.sleep(wait, options.signal);
     }
   }

@@ -1,8 +1,46 @@
-/** Published blobs out of a store. */
+/** Published blobs out of a store, and out of a source that is busy at times. */
+import { type OnRetry, type RetryOptions, retrying, saysRetryable } from "../base/index.ts";
+import type { CotrainError } from "@cotrain/sdk/errors";
 import type { BlobReader } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
 
 /** A blob store as documents are read. */
 export const blobSourceOf = (blobs: BlobReader): BlobSource => ({
   blob: (_run, digest, limit) => blobs.get(digest, limit),
+});
+
+/** How long one blob is asked for, ms: two of the minutes in which an address may ask so and so often. */
+const PATIENCE_MS = 120_000;
+const BACKOFF = { base: 500, maximum: 10_000 };
+/** The longest wait that a source may ask for, ms. */
+const MAX_ASKED_MS = 60_000;
+
+/** The wait that a source asks for, ms: a stranger's word, taken within a bound. */
+function askedWait({ details }: CotrainError): number {
+  const seconds = details?.["retryAfterSeconds"];
+  return typeof seconds === "number" && seconds > 0 ? Math.min(seconds * 1_000, MAX_ASKED_MS) : 0;
+}
+
+/**
+ * A source that is asked again for a while where it is away or too busy, so that a long walk gets through its limits.
+ * @param onRetry told of the first wait for each blob
+ */
+export const patientBlobs = (
+  blobs: BlobSource,
+  { onRetry, ...retry }: Pick<RetryOptions, "clock" | "random" | "signal"> & { readonly onRetry?: OnRetry },
+): BlobSource => ({
+  blob(runId, digest, limit) {
+    const giveUpAt = retry.clock.monotonic() + PATIENCE_MS;
+    let told = false;
+    return retrying(() => blobs.blob(runId, digest, limit), {
+      ...retry,
+      backoff: BACKOFF,
+      atLeast: askedWait,
+      retryable: (error) => saysRetryable(error) && retry.clock.monotonic() < giveUpAt,
+      onRetry: (...tried) => {
+        if (!told) onRetry?.(...tried);
+        told = true;
+      },
+    });
+  },
 });

@@ -23,7 +23,7 @@ export { type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpai
 export { workOf } from "./work.ts";
 export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export type * from "./ports.ts";
-export { blobSourceOf } from "./blobSource.ts";
+export { blobSourceOf, patientBlobs } from "./blobSource.ts";
 export * from "./creation.ts";
 export * from "./local.ts";
 export * from "./options.ts";

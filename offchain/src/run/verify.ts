@@ -14,9 +14,10 @@ import {
 } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import type { Clock } from "../base/index.ts";
+import type { Clock, RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
+import { endedBy, naming, untilAway } from "./away.ts";
 import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documents.ts";
 import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
@@ -46,6 +47,8 @@ export interface HeadReport extends PostedHead {
   readonly condition: HeadCondition;
   /** One sentence for each thing that is wrong. */
   readonly problems: readonly string[];
+  /** Whether all of it was looked at: not where something was away once a problem had been found. */
+  readonly complete: boolean;
   /** Whether validators signed an epoch that covers it; until then a head is the poster's claim. */
   readonly signed: boolean;
   /** Bytes that were fetched and hashed. */
@@ -55,6 +58,7 @@ export interface HeadReport extends PostedHead {
 }
 
 export interface VerifySummary {
+  /** Those that are reported. */
   readonly heads: number;
   readonly ok: number;
   readonly pruned: number;
@@ -63,6 +67,8 @@ export interface VerifySummary {
   readonly unsigned: number;
   /** Wrong about the run as a whole, e.g. its definition. */
   readonly problems: readonly string[];
+  /** What ended the walk early, chain, coordinator or store: where, and which blob could not be had. Null: nothing did. */
+  readonly away: RetryableError | null;
 }
 
 export interface VerifyModules {
@@ -82,7 +88,7 @@ class Problems {
 
   /**
    * Runs a check; what it throws is what it found. Who is away, chain, coordinator or store, has said nothing about what is
-   * there: that ends the walk.
+   * there: that ends the walk, and what was found before it stays.
    */
   async attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
@@ -93,6 +99,14 @@ class Problems {
       return undefined;
     }
   }
+}
+
+/** What is found of one head. */
+class Findings extends Problems {
+  /** Shards that the source has no more. */
+  readonly gone: CotrainError[] = [];
+  bytes = 0;
+  receipts = 0;
 }
 
 /** What is asked has no such blob, or knows nothing of such things. */
@@ -130,11 +144,10 @@ interface Carried {
   readonly trained: Positions;
 }
 
-async function beginWalk(modules: VerifyModules, runId: RunId): Promise<Walk> {
+async function beginWalk(modules: VerifyModules, runId: RunId, whole: Problems): Promise<Walk> {
   const { reader, blobs } = modules;
   const run = await reader.run(runId);
   const heads = await reader.headsSince(runId, 0);
-  const whole = new Problems();
   const ofRun = runDocuments(reader, blobs, runId);
   const definition = await whole.attempt(() => ofRun.definition());
   // Before anything else is made of the roots, which are kept as they are whole.
@@ -162,37 +175,36 @@ function checkManifest(
     problems.add("mismatch", "Checkpoint 0 does not hold the initial parameters that the definition names.");
 }
 
-/** Fetches and hashes the shards of a checkpoint. @returns norms by fragment, bytes, and what is gone */
-async function checkShards({ modules, runId, definition }: Walk, manifest: CheckpointManifest, problems: Problems) {
+/** Fetches and hashes the shards of a checkpoint. @returns norms by fragment */
+async function checkShards({ modules, runId, definition }: Walk, manifest: CheckpointManifest, found: Findings) {
   const norms = new Map<number, number>();
-  const gone: CotrainError[] = [];
-  let bytes = 0;
   for (const fragment of manifest.fragments) {
-    await problems.attempt(async () => {
+    await found.attempt(async () => {
       const shard = await modules.blobs
         .blob(runId, asDigest(fragment.digest), fragment.bytes)
         .catch((error: unknown) => {
           if (!isGone(error)) throw error;
-          gone.push(error);
+          found.gone.push(error);
         });
       if (!shard) return;
-      bytes += shard.length;
+      found.bytes += shard.length;
       if (!definition) return;
       const { params } = parseFragment(shard, definition.table, fragment);
       norms.set(fragment.index, parametersNorm(params));
     });
   }
-  return { norms, gone, bytes };
+  return norms;
 }
 
 /** Says which shards are missing that must be there. */
-async function checkGone(walk: Walk, head: PostedHead, gone: readonly CotrainError[], problems: Problems) {
+async function checkGone(walk: Walk, head: PostedHead, found: Findings): Promise<void> {
+  const { gone } = found;
   const { modules, runId, heads, whole, signedThrough } = walk;
   if (gone.length === 0 || mayBePruned(head, heads, signedThrough)) return;
   // The walk takes its time, and what was the newest when it began may be old by now.
   const now = await modules.reader.headsSince(runId, 0);
   if (mayBePruned(head, now, await lastSigned(modules, runId, now, whole))) return;
-  for (const { message } of gone) problems.add("missing", message);
+  for (const { message } of gone) found.add("missing", message);
 }
 
 /** Holds the record of the round that led to a head against its receipts and its payloads, as far as they are kept. */
@@ -214,90 +226,92 @@ async function checkRound(
   await problems.attempt(() => checkScreening(modules, round, problems));
 }
 
-/** What is found of a head beside its link. */
-interface Contents extends Carried {
-  readonly gone: readonly CotrainError[];
-  readonly bytes: number;
-  readonly receipts: number;
-}
-
-/** Verifies what a head's documents say and name. */
+/** Verifies what a head's documents say and name. @returns what the next head is held against */
 async function checkContents(
   walk: Walk,
   index: number,
   documents: HeadDocuments,
   carried: Carried,
-  problems: Problems,
-): Promise<Contents> {
+  found: Findings,
+): Promise<Carried> {
   const { manifest, leaves } = documents;
   const head = walk.heads[index]!;
-  const trained = await problems.attempt(async () => requireNewData(head, documents, carried.trained));
-  checkManifest(walk, manifest, index === 0, problems);
-  const { norms, gone, bytes } = await checkShards(walk, manifest, problems);
-  if (index > 0) await checkRound(walk, index, documents, carried, problems);
-  return { before: manifest, theta: norms, trained: trained ?? carried.trained, gone, bytes, receipts: leaves.length };
+  found.receipts = leaves.length;
+  const trained = await found.attempt(async () => requireNewData(head, documents, carried.trained));
+  checkManifest(walk, manifest, index === 0, found);
+  const theta = await checkShards(walk, manifest, found);
+  if (index > 0) await checkRound(walk, index, documents, carried, found);
+  return { before: manifest, theta, trained: trained ?? carried.trained };
 }
 
-/** Of a head whose documents are not to be had nothing is known, but that it is there. */
-const noContents = ({ trained }: Carried): Contents => ({
-  before: undefined,
-  theta: new Map(),
-  trained,
-  gone: [],
-  bytes: 0,
-  receipts: 0,
-});
-
-/** Verifies one head. @returns its report, and what the next one is held against */
+/** Verifies one head. @returns its report, what the next one is held against, and what was away, if anything was */
 async function verifyHead(walk: Walk, index: number, carried: Carried) {
   const { heads, ofRun, signedThrough, rejected } = walk;
   const { reader, blobs } = walk.modules;
   const head = heads[index]!;
   const parent = heads[index - 1];
-  const problems = new Problems();
-  checkLink(reader, head, parent, problems);
+  const found = new Findings();
+  checkLink(reader, head, parent, found);
   if (rejected.has(head.head))
-    problems.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
-  const documents = await problems.attempt(() => readHeadDocuments(reader, blobs, head, parent, ofRun));
-  const contents = documents ? await checkContents(walk, index, documents, carried, problems) : noContents(carried);
-  const { gone, bytes, receipts, ...next } = contents;
-  await checkGone(walk, head, gone, problems);
+    found.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
+  // Of a head whose documents are not to be had nothing is known, but that it is there.
+  const unknown: Carried = { before: undefined, theta: new Map(), trained: carried.trained };
+  const looked = await untilAway(async () => {
+    const documents = await found.attempt(() => readHeadDocuments(reader, blobs, head, parent, ofRun));
+    return documents ? checkContents(walk, index, documents, carried, found) : unknown;
+  });
+  // Also of a head that was left in the middle: what is missing is missing.
+  const { away = looked.away } = await untilAway(() => checkGone(walk, head, found));
+  const { gone, bytes, receipts } = found;
   const report: HeadReport = {
     ...head,
-    condition: problems.condition === "ok" && gone.length > 0 ? "pruned" : problems.condition,
-    problems: problems.sentences,
+    condition: found.condition === "ok" && gone.length > 0 ? "pruned" : found.condition,
+    problems: found.sentences,
+    complete: away === undefined,
     signed: head.sequence <= signedThrough,
     bytes,
     receipts,
   };
-  return { report, next };
+  return { report, next: looked.result ?? unknown, away };
 }
 
-/**
- * Verifies a run, oldest head first.
- * @yields one report per head as soon as it is done
- * @returns the counts
- * @throws UserError `RUN_UNKNOWN`; what can be tried again, where chain or blobs are away
- */
-export async function* verifyRun(modules: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
-  const walk = await beginWalk(modules, runId);
-  const { heads, whole } = walk;
-  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
-  let carried: Carried = { before: undefined, theta: new Map(), trained: [] };
-  for (const index of heads.keys()) {
-    const { report, next } = await verifyHead(walk, index, carried);
-    carried = next;
-    count.heads += 1;
-    count[report.condition] += 1;
-    if (!report.signed) count.unsigned += 1;
-    yield report;
-  }
+/** Holds the end of a walk against the registry. */
+async function checkEnd({ modules, runId, heads, whole }: Walk): Promise<void> {
   const last = heads.at(-1);
   const current = await modules.reader.head(runId);
   // Between the two reads the chain may have gone on; it must not have gone elsewhere.
   if (current.sequence < (last?.sequence ?? -1) || (current.sequence === last?.sequence && current.head !== last.head))
     whole.add("mismatch", `The registry's head ${current.head} is not where its events lead.`);
-  return { ...count, problems: whole.sentences };
+}
+
+/**
+ * Verifies a run, oldest head first. Where chain or blobs are away it ends early and says so: all that it found until then counts.
+ * @yields one report per head as soon as it is done; of the head at which something was away only where a problem was found
+ * @returns the counts, and what was away
+ * @throws UserError `RUN_UNKNOWN`
+ */
+export async function* verifyRun(given: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
+  const modules = { ...given, blobs: naming(given.blobs) };
+  const whole = new Problems();
+  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
+  const summary = (away: RetryableError | null): VerifySummary => ({ ...count, problems: whole.sentences, away });
+  const begun = await untilAway(() => beginWalk(modules, runId, whole));
+  if (!begun.done) return summary(endedBy(begun.away, "before the first checkpoint"));
+  const walk = begun.result;
+  let carried: Carried = { before: undefined, theta: new Map(), trained: [] };
+  for (const [index, { round, sequence }] of walk.heads.entries()) {
+    const { report, next, away } = await verifyHead(walk, index, carried);
+    carried = next;
+    if (!away || report.problems.length > 0) {
+      count.heads += 1;
+      count[report.condition] += 1;
+      if (!report.signed) count.unsigned += 1;
+      yield report;
+    }
+    if (away) return summary(endedBy(away, `at checkpoint ${round}, link ${sequence}`));
+  }
+  const { away } = await untilAway(() => checkEnd(walk));
+  return summary(away ? endedBy(away, "after the last checkpoint, at the registry's head") : null);
 }
 
 interface Screened {

@@ -1,15 +1,28 @@
-/** `cotrain verify` on an imported model: what is pinned is compared, with or without a chain, of which there are stand-ins. */
+/** `cotrain verify` on an imported model and on a run that is served: what it says and ends with. Chain and walk are stand-ins. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { expect, test, vi } from "vitest";
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import { asDigest, asRunId } from "@cotrain/sdk/protocol";
+import { afterEach, expect, test, vi } from "vitest";
 
+import { RetryableError } from "../../../offchain/src/base/index.ts";
+import type { BlobSource } from "../../../offchain/src/run/index.ts";
 import { exportModel } from "../../../offchain/src/storage/index.ts";
 import { goodPrograms } from "../../attack/hostileCorpus.ts";
 import { collect, facts, storedModel, temporaryStore } from "../storage/fixtures.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
-const stand = vi.hoisted(() => ({ reader: {}, served: "" }));
+const stand = vi.hoisted(() => ({
+  reader: {},
+  served: "",
+  client: {},
+  /** Heads that are found, and what the summary says of them. */
+  reports: [] as object[],
+  summary: {},
+  walked: async (_blobs: BlobSource): Promise<void> => undefined,
+}));
+afterEach(() => void Object.assign(stand, { client: {}, reports: [], summary: {}, walked: async () => undefined }));
 
 vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
   ...(await original<object>()),
@@ -17,11 +30,13 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
 }));
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
-  openRemoteRun: async () => ({ client: {}, runId: stand.served, pinned: true }),
-  // All that is on the chain holds.
-  verifyRun: async function* () {
-    yield* [];
-    return { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0, problems: [] };
+  openRemoteRun: async () => ({ client: stand.client, runId: stand.served, pinned: true }),
+  // All that is on the chain holds, unless a test says otherwise.
+  verifyRun: async function* ({ blobs }: { blobs: BlobSource }) {
+    await stand.walked(blobs);
+    yield* stand.reports;
+    const counts = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
+    return { ...counts, problems: [], away: null, ...stand.summary };
   },
 }));
 
@@ -115,4 +130,67 @@ test("a model of another run than the one that a coordinator serves is not held 
   expect(verdictOf(await cotrainHere([...verify, ...coordinator]))).toEqual(
     refusal(1, `holds an imported model of run ${bundle.runId}, not ${stand.served}`),
   );
+});
+
+/** A run that a coordinator serves, walked from a directory without a model. */
+async function served() {
+  stand.served = `0x${"ab".repeat(32)}`;
+  stand.reader = { chainId: 1, run: async () => ({}), modelContracts: async () => ({}) };
+  return ["verify", "--state", join(temporaryDirectory(), "none"), ...coordinator];
+}
+const away = new RetryableError("UNAVAILABLE", "The walk ended at checkpoint 2: the blob 0x12 cannot be had now.");
+
+test("what is away takes back nothing that was found wrong, and where nothing was it is to be tried again", async () => {
+  const verify = await served();
+  stand.summary = { heads: 2, ok: 2, away };
+  for (const json of [[], ["--json"]]) {
+    const { code, sentence } = verdictOf(await cotrainHere([...verify, ...json]));
+    expect([code, sentence]).toEqual([75, expect.stringContaining(away.message)]);
+    expect(sentence).toContain("a source that stays away for one and the same blob may be hiding");
+  }
+  const report = { condition: "mismatch", round: 1, sequence: 1, receipts: 3, bytes: 7, signed: true };
+  stand.reports = [{ ...report, complete: false, problems: ["It is not what it says."] }];
+  for (const wrong of [{ mismatch: 1 }, { missing: 1 }, { problems: ["Its definition is another."] }]) {
+    stand.summary = { heads: 2, ...wrong, away };
+    const found = await cotrainHere([...verify, "--json"]);
+    expect([found.code, JSON.parse(found.stdout)]).toEqual([
+      1,
+      expect.objectContaining({ sound: false, away: away.message, checkpoints: stand.reports, ...wrong }),
+    ]);
+    const told = await cotrainHere(verify);
+    expect([told.code, told.stdout]).toEqual([1, expect.stringContaining(away.message)]);
+    expect(told.stdout).toContain("7 B hashed, the rest not looked at");
+    expect(told.stdout).toContain("It is not what it says.");
+  }
+});
+
+test("a model that is wrong by its chain is wrong, be its run's coordinator away or, after the walk, its chain", async () => {
+  const { bundle, reader, verify } = await anchored();
+  stand.served = bundle.runId;
+  stand.summary = { away };
+  expect((await cotrainHere([...verify, ...coordinator])).code).toBe(75);
+  stand.reader = { ...reader, isAdmitted: async () => false };
+  const { code, stdout } = await cotrainHere([...verify, ...coordinator, "--json"]);
+  expect([code, JSON.parse(stdout)]).toEqual([1, expect.objectContaining({ sound: false, away: away.message })]);
+  stand.summary = { mismatch: 1 };
+  stand.reader = { ...reader, isAdmitted: () => Promise.reject(new RetryableError("CHAIN_UNREACHABLE", "Gone.")) };
+  const found = await cotrainHere([...verify, ...coordinator, "--json"]);
+  expect([found.code, JSON.parse(found.stdout)]).toEqual([
+    1,
+    expect.objectContaining({ sound: false, away: "The imported model was not held against its run: Gone." }),
+  ]);
+});
+
+test("a coordinator that says that it is asked too often is asked again", async () => {
+  const verify = await served();
+  let asked = 0;
+  stand.client = {
+    blob: async () => {
+      if (++asked === 1) throw new CoordinatorError(429, "RATE_LIMITED", "Too many requests.", { retryable: true });
+      return new Uint8Array(1);
+    },
+  };
+  stand.walked = async (blobs) => void (await blobs.blob(asRunId(stand.served), asDigest(`0x${"12".repeat(32)}`), 1));
+  const { code, stderr } = await cotrainHere(verify);
+  expect({ code, stderr, asked }).toEqual({ code: 0, stderr: "Too many requests. Waiting for it.\n", asked: 2 });
 });

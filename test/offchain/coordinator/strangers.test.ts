@@ -64,7 +64,7 @@ test.each([
 });
 
 test("that a payload cannot be read is no mistake of its worker; one that is gone or broken is asked for again", async () => {
-  const harness = await openHarness({ forgiven: 2 });
+  const harness = await openHarness({ forgiven: 3 });
   onTestFinished(() => harness.close());
   const [a, b] = [harness.worker("a1"), harness.worker("a2")];
   await a.join();
@@ -76,7 +76,7 @@ test("that a payload cannot be read is no mistake of its worker; one that is gon
     Object.assign(harness.blobs, { open: () => Promise.reject(new BlobError(code, secret)) });
   };
   failing("BLOB_TOO_LARGE");
-  for (let n = 0; n < 3; n++)
+  for (let n = 0; n < 4; n++)
     await expect(a.submit(prepared)).rejects.toMatchObject({ status: 503, code: "UNAVAILABLE", retryable: true });
   for (const code of ["BLOB_MISSING", "BLOB_CORRUPTED"] as const) {
     failing(code);

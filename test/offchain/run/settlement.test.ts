@@ -188,7 +188,16 @@ const shardOf = async (round: number) => (await manifestOf(round)).manifest.frag
 describe("verifying from the contracts alone", () => {
   it("finds an honest run whole and says which heads nobody has signed yet", async () => {
     const { reports, summary } = await verify();
-    expect(summary).toEqual({ heads: 5, ok: 5, pruned: 0, missing: 0, mismatch: 0, unsigned: 1, problems: [] });
+    expect(summary).toEqual({
+      heads: 5,
+      ok: 5,
+      pruned: 0,
+      missing: 0,
+      mismatch: 0,
+      unsigned: 1,
+      problems: [],
+      away: null,
+    });
     expect(reports.map(({ signed }) => signed)).toEqual([true, true, true, true, false]);
     expect(reports.every(({ bytes }) => bytes > 0)).toBe(true);
     expect(reports.map(({ receipts }) => receipts)).toEqual([0, 3, 3, 3, 3]);
@@ -215,19 +224,48 @@ describe("verifying from the contracts alone", () => {
     expect(conditions(await verify(unsigned, without(await shardOf(2))))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
   });
 
-  it("takes no source that is away for one that lacks something: the walk ends, to be tried again", async () => {
+  const notNow = new RetryableError("UNREACHABLE", "It does not answer.");
+  /** A source that is away for one blob. */
+  const awayFor = (lost: string, blobs: BlobSource = world.blobs): BlobSource => ({
+    blob: async (run, wanted, limit) => {
+      if (wanted === lost) throw notNow;
+      return blobs.blob(run, wanted, limit);
+    },
+  });
+
+  it("takes no source that is away for one that lacks something: the walk ends there, and names the blob", async () => {
     const { digest, manifest } = await manifestOf(2);
-    const gone = new RetryableError("UNREACHABLE", "It does not answer.");
-    for (const lost of [digest, manifest.receipts, manifest.fragments[1]!.digest, manifest.screening]) {
-      const away: BlobSource = {
-        blob: async (run, wanted, limit) => {
-          if (wanted === lost) throw gone;
-          return world.blobs.blob(run, wanted, limit);
-        },
-      };
-      await expect(verify(chain, away)).rejects.toBe(gone);
+    for (const lost of [digest, manifest.receipts!, manifest.fragments[1]!.digest, manifest.screening!]) {
+      const found = await verify(chain, awayFor(lost));
+      expect(conditions(found)).toEqual(["ok", "ok"]);
+      expect(found.summary).toMatchObject({ heads: 2, missing: 0, mismatch: 0, problems: [] });
+      expect(found.summary.away).toMatchObject({
+        code: "UNREACHABLE",
+        retryable: true,
+        message: `The walk ended at checkpoint 2, link 2, and what comes after was not looked at: the blob ${lost} cannot be had now: It does not answer.`,
+      });
     }
-    await expect(verify(chain, { blob: () => Promise.reject(gone) })).rejects.toBe(gone);
+    const nothing = await verify(chain, { blob: () => Promise.reject(notNow) });
+    expect(nothing).toMatchObject({ reports: [], summary: { heads: 0, away: { code: "UNREACHABLE" } } });
+    expect(nothing.summary.away!.message).toContain("ended before the first checkpoint");
+    const mute: ChainReader = { ...chain, head: () => Promise.reject(notNow) };
+    expect((await verify(mute)).summary).toMatchObject({ ok: 5, away: { code: "UNREACHABLE" } });
+  });
+
+  it("keeps what it found of a checkpoint, and of the whole, before something was away", async () => {
+    const { manifest } = await manifestOf(2);
+    const [first, second] = manifest.fragments.map(({ digest }) => digest);
+    const lie = instead(first!, flipped(await world.store.get(asDigest(first!))));
+    const found = await verify(chain, awayFor(second!, lie));
+    expect(conditions(found)).toEqual(["ok", "ok", "mismatch"]);
+    expect(found.reports.map(({ complete }) => complete)).toEqual([true, true, false]);
+    expect(found.summary).toMatchObject({ heads: 3, mismatch: 1, away: { code: "UNREACHABLE" } });
+    const initial = (await manifestOf(0)).manifest.fragments.map(({ digest }) => digest);
+    expect(conditions(await verify(chain, awayFor(initial[1]!, without(initial[0]!))))).toEqual(["missing"]);
+    const { definition } = await chain.run(world.runId);
+    const mute: ChainReader = { ...chain, rootsOf: () => Promise.reject(notNow) };
+    const whole = await verify(mute, instead(definition, new Uint8Array(3)));
+    expect(whole.summary).toMatchObject({ heads: 0, problems: [expect.any(String)], away: { code: "UNREACHABLE" } });
   });
 
   it("finds a wrong link under shards that are not kept", async () => {

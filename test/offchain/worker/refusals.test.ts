@@ -149,9 +149,14 @@ describe("what it refuses", () => {
       return Response.json({ ...view, builds: [withdrawn, ...view.builds] });
     };
     const isAdmitted = (_: unknown, build: string) => Promise.resolve(build !== withdrawn);
-    const openTrainer: WorkerModules["openTrainer"] = ({ build }) =>
-      Promise.reject(new Error(`run ${w.fixture.runId} opens ${build.digest}`));
-    const working = run({}, { chain: soundChain({ isAdmitted }), fetch: naming, openTrainer });
+    const working = run(
+      {},
+      {
+        chain: soundChain({ isAdmitted }),
+        fetch: naming,
+        openTrainer: ({ build }) => Promise.reject(new Error(`opens ${build.digest}`)),
+      },
+    );
     await expect(working).rejects.toThrow(`opens ${w.fixture.buildDigest}`);
     const none = soundChain({ isAdmitted: () => Promise.resolve(false) });
     await expect(run({}, { chain: none })).rejects.toMatchObject({

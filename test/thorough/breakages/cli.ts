@@ -17,6 +17,27 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/run/settlement.test.ts"],
   },
   {
+    name: "verify takes back what it found wrong when something is away",
+    file: "offchain/src/cli/commands/verify.ts",
+    text: "if (away && sound)",
+    instead: "if (away)",
+    tests: ["test/offchain/cli/verifyModel.test.ts"],
+  },
+  {
+    name: "verify calls a run sound of which something was away",
+    file: "offchain/src/cli/commands/verify.ts",
+    text: "if (away && sound)",
+    instead: "if (away && !sound && sound)",
+    tests: ["test/offchain/cli/verifyModel.test.ts"],
+  },
+  {
+    name: "verify asks a coordinator that is too busy only once",
+    file: "offchain/src/cli/commands/verify.ts",
+    text: "const blobs = patientBlobs(client, {",
+    instead: "const blobs = ((source: BlobSource, _options: object) => source)(client, {",
+    tests: ["test/offchain/cli/verifyModel.test.ts"],
+  },
+  {
     name: "verify takes an imported model of another run than the one that is pinned",
     file: "offchain/src/cli/commands/verify.ts",
     text: "  requireModelRun(imported, run);\n",

@@ -1,7 +1,8 @@
 import { contractRows } from "../facts.ts";
+import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
-import { UserError, countOf, formatBytes, wrap } from "../../base/index.ts";
+import { UserError, countOf, formatBytes, RetryableError, saysRetryable, systemClock, wrap } from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
@@ -16,6 +17,7 @@ import {
   openRemoteRun,
   readerOptions,
   requireNamedDeployment,
+  patientBlobs,
   type ChainFacts,
   shownContracts,
 } from "../../run/index.ts";
@@ -30,8 +32,17 @@ function linesOf(report: HeadReport): string[] {
   const { condition, round, sequence, receipts, bytes } = report;
   const shards = condition === "pruned" ? "; its shards are not kept any more" : "";
   const signed = report.signed ? "" : " (not covered by a signed epoch)";
-  const head = `${marks[condition]} checkpoint ${round}, link ${sequence}, ${countOf(receipts, "receipt")}, ${formatBytes(bytes)} hashed${shards}${signed}`;
+  const part = report.complete ? "" : ", the rest not looked at";
+  const head = `${marks[condition]} checkpoint ${round}, link ${sequence}, ${countOf(receipts, "receipt")}, ${formatBytes(bytes)} hashed${part}${shards}${signed}`;
   return [head, ...report.problems.map((problem) => `       ${problem}`)];
+}
+
+const nothingWrong = ({ missing, mismatch, problems }: VerifySummary): boolean =>
+  missing === 0 && mismatch === 0 && problems.length === 0;
+
+function linesOfSummary({ heads, ok, pruned, missing, mismatch, unsigned, problems }: VerifySummary): string[] {
+  const counts = `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not in a signed epoch`;
+  return [...problems.map((problem) => `FAIL   ${problem}`), ...wrap(counts, columnsOf(process.stdout))];
 }
 
 /** What is walked, and whose word says that it is this. */
@@ -49,39 +60,42 @@ const warning = (chainId: number, runId: RunId, contracts: ChainFacts["contracts
   ...table([["run", runId], ["chain id", String(chainId)], ...contractRows(contracts)]).map((line) => `  ${line}`),
 ];
 
-async function walk(
-  { reader, blobs, runId, contractsFrom }: Subject,
-  output: Output,
-  imported?: ImportedModel,
-): Promise<number> {
+const tryAgain = (away: RetryableError): RetryableError =>
+  new RetryableError(
+    away.code,
+    `${away.message} Nothing wrong was found up to there. Try again; a source that stays away for one and the same blob may be hiding what is wrong with it.`,
+    { cause: away },
+  );
+
+/** All that its walk found, each head told as soon as it is done. */
+async function findAll({ reader, blobs, runId }: Subject, output: Output) {
+  const reports: HeadReport[] = [];
+  const walking = verifyRun({ reader, blobs }, runId);
+  for (;;) {
+    const next = await walking.next();
+    if (next.done) return { reports, summary: next.value };
+    reports.push(next.value);
+    if (!output.json) output.result(undefined, linesOf(next.value));
+  }
+}
+
+async function walk(subject: Subject, output: Output, imported?: ImportedModel): Promise<number> {
+  const { reader, runId, contractsFrom } = subject;
   const { chainId } = reader;
   const { modelId } = await reader.run(runId);
   const contracts = shownContracts({ ...reader.contracts, ...(await reader.modelContracts(modelId)) });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
-  const reports: HeadReport[] = [];
-  const walking = verifyRun({ reader, blobs }, runId);
-  let summary: VerifySummary;
-  for (;;) {
-    const next = await walking.next();
-    if (next.done) {
-      summary = next.value;
-      break;
-    }
-    reports.push(next.value);
-    if (!output.json) output.result(undefined, linesOf(next.value));
-  }
-  const { heads, ok, pruned, missing, mismatch, unsigned, problems } = summary;
-  const model = imported && (await judgeModel(imported, { reader, heads: reports }));
-  const sound = missing === 0 && mismatch === 0 && problems.length === 0 && model?.facts.sound !== false;
+  const { reports, summary } = await findAll(subject, output);
+  const { model, away } = await judgeWalked(imported, { reader, heads: reports }, summary.away);
+  const sound = nothingWrong(summary) && model?.facts.sound !== false;
+  // What is away says nothing about the run, and takes back nothing that was found wrong.
+  if (away && sound) throw tryAgain(away);
   const lines = [
-    ...problems.map((problem) => `FAIL   ${problem}`),
-    ...wrap(
-      `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not in a signed epoch`,
-      columnsOf(process.stdout),
-    ),
+    ...linesOfSummary(summary),
     ...(model?.lines ?? []),
+    ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
   ];
-  const more = model ? { model: model.facts } : {};
+  const more = { away: away?.message ?? null, model: model?.facts };
   output.result({ sound, runId, chainId, contractsFrom, contracts, ...summary, checkpoints: reports, ...more }, lines);
   return sound ? 0 : 1;
 }
@@ -148,6 +162,18 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
   };
 }
 
+/** Judges an imported model after a walk of its run: where that ended early, against the chain, as far as it can be had. */
+async function judgeWalked(imported: ImportedModel | undefined, against: Against, away: VerifySummary["away"]) {
+  if (!imported) return { model: undefined, away };
+  try {
+    return { model: await judgeModel(imported, away ? { reader: against.reader } : against), away };
+  } catch (error) {
+    if (!(error instanceof CotrainError) || !saysRetryable(error)) throw error;
+    const sentence = `The imported model was not held against its run: ${error.message}`;
+    return { model: undefined, away: away ?? new RetryableError(error.code, sentence, { cause: error }) };
+  }
+}
+
 /** An imported model without its run's documents, which a coordinator serves. */
 async function verifyModel(
   imported: ImportedModel,
@@ -190,7 +216,8 @@ export const verifyCommand = defineCommand({
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
-    "Ends with 1 when anything is missing or wrong, and with 75 when chain, coordinator or store is away, which says nothing about the run.",
+    "Ends with 1 when anything is missing or wrong. Where chain, coordinator or store is away the walk ends there: with 1 and what was found if anything was wrong up to there, else with 75, which says nothing about the rest.",
+    "A coordinator that is away or too busy is asked again for two minutes for each blob. One that stays away for the same blob is suspicious: it may be hiding what is wrong with it.",
   ],
   async run({ options, output }) {
     const { coordinator, rpc } = options;
@@ -205,7 +232,13 @@ export const verifyCommand = defineCommand({
       const reader = await openReader({ ...where, rpcUrl: rpc });
       const contractsFrom = pinned ? "deployment" : "coordinator";
       if (imported) requireModelRun(imported, runId);
-      return walk({ reader, blobs: client, runId, contractsFrom }, output, imported);
+      const blobs = patientBlobs(client, {
+        clock: systemClock,
+        random: Math.random,
+        signal: new AbortController().signal,
+        onRetry: ({ message }) => output.notice(`${message} Waiting for it.`),
+      });
+      return walk({ reader, blobs, runId, contractsFrom }, output, imported);
     }
     if (imported) return verifyModel(imported, options, output);
     const run = await openLocalRun(options.state);

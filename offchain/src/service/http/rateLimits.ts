@@ -23,7 +23,9 @@ const REMEMBERED = 10_000;
 
 class RateLimited extends RetryableError {
   constructor(who: string, ttl: number) {
-    super("RATE_LIMITED", `Too many requests from this ${who}: try again in ${Math.ceil(ttl / 1_000)} s.`);
+    const retryAfterSeconds = Math.ceil(ttl / 1_000);
+    const details = { retryAfterSeconds };
+    super("RATE_LIMITED", `Too many requests from this ${who}: try again in ${retryAfterSeconds} s.`, { details });
   }
 }
 

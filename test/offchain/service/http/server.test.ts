@@ -210,7 +210,7 @@ test("too many requests from one address are refused for a while; probes are not
     statuses.push((await app.inject({ method: "POST", url: "/v1/heartbeat", body: { step: 1 } })).statusCode);
   expect(statuses).toEqual([200, 200, 200, 429, 429]);
   expect((await app.inject({ method: "POST", url: "/v1/heartbeat", body: { step: 1 } })).json()).toMatchObject({
-    error: { code: "RATE_LIMITED" },
+    error: { code: "RATE_LIMITED", details: { retryAfterSeconds: 60 } },
   });
   expect((await app.inject("/health")).statusCode).toBe(200);
 });

@@ -1,0 +1,62 @@
+/** Blobs of a source that is busy at times. */
+import { CoordinatorError } from "@cotrain/sdk/errors";
+import { asDigest, asRunId } from "@cotrain/sdk/protocol";
+import { expect, test } from "vitest";
+
+import { turn, UserError } from "../../../offchain/src/base/index.ts";
+import { patientBlobs } from "../../../offchain/src/run/index.ts";
+import { createManualClock } from "../manualClock.ts";
+
+const [runId, digest] = [asRunId(`0x${"ab".repeat(32)}`), asDigest(`0x${"cd".repeat(32)}`)];
+
+/** One blob of a source that fails so. @returns when it was asked, and when its answer came, ms */
+async function ask(failure: (now: number) => Error | undefined) {
+  const clock = createManualClock();
+  const asked: number[] = [];
+  const told: string[] = [];
+  const blobs = {
+    blob: async () => {
+      asked.push(clock.monotonic());
+      const error = failure(clock.monotonic());
+      if (error) throw error;
+      return new Uint8Array(1);
+    },
+  };
+  const { signal } = new AbortController();
+  const onRetry = ({ code }: { code: string }): void => void told.push(code);
+  const answer = patientBlobs(blobs, { clock, random: () => 0, signal, onRetry })
+    .blob(runId, digest, 1)
+    .then(
+      () => "had",
+      (error: unknown) => error,
+    );
+  // Only then does it wait for the clock.
+  await turn();
+  for (let i = 0; i < 50; i++) await clock.advance(5_000);
+  return { asked, told, answer: await answer };
+}
+
+const limited = (details?: Record<string, number>) =>
+  new CoordinatorError(429, "RATE_LIMITED", "Too many.", { retryable: true, ...(details && { details }) });
+
+test("a walk of more blobs than a minute allows gets through", async () => {
+  const { answer, told } = await ask((now) => (now < 60_000 ? limited() : undefined));
+  expect({ answer, told }).toEqual({ answer: "had", told: ["RATE_LIMITED"] });
+});
+
+test("the wait that a source names is waited, and no longer than a minute", async () => {
+  expect((await ask((now) => (now === 0 ? limited({ retryAfterSeconds: 42 }) : undefined))).asked).toEqual([0, 42_000]);
+  expect((await ask((now) => (now === 0 ? limited({ retryAfterSeconds: 1e9 }) : undefined))).asked).toEqual([
+    0, 60_000,
+  ]);
+});
+
+test("who stays away is given up after two minutes, and what cannot be tried again at once", async () => {
+  const away = limited();
+  const { answer, asked } = await ask(() => away);
+  expect(answer).toBe(away);
+  expect(asked.at(-1)).toBeGreaterThanOrEqual(120_000);
+  expect(asked.at(-1)).toBeLessThan(140_000);
+  const gone = new UserError("BLOB_MISSING", "It is nowhere.");
+  expect(await ask(() => gone)).toEqual({ answer: gone, asked: [0], told: [] });
+});
