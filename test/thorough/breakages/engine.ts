@@ -28,6 +28,6 @@ export const engine: readonly Breakage[] = [
     file: "offchain/src/engine/runtime/onnxRuntime.ts",
     text: "replace(buffer as OnnxBuffer, tensorOf(results, name));",
     instead: "tensorOf(results, name);",
-    tests: ["test/offchain/engine/wasm.test.ts"],
+    tests: ["test/e2e/wasm.test.ts"],
   },
 ];

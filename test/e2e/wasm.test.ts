@@ -8,8 +8,8 @@ import {
   presets,
   type Engine,
   type OpenEngine,
-} from "../../../offchain/src/engine/index.ts";
-import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
+} from "../../offchain/src/engine/index.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const programs = buildPrograms(model, { microBatch });
