@@ -68,12 +68,12 @@ const guarded: Readonly<Record<string, string | null>> = {
   "cotrain checkpoint import": "cli/commands/checkpoint.ts",
 };
 /** Hands on none but programs that it has built itself. */
-const own = ["run/creation.ts"];
+const own = ["cli/commands/doctor.ts", "run/creation.ts"];
 /** Chooses a device alone. */
 const choosing = ["worker/node/daemon.ts"];
 /** What of the engine takes the bytes of a program. */
 const TAKES =
-  /\b(openEngine|openEngineHost|openCpuEngine|devices|readSignature|conformance|readModel|inspectProgram)\b/;
+  /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|measureSteps|readSignature|conformance|readModel|inspectProgram)\b/;
 const ENGINE_IMPORT = /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";/gm;
 
 test("every file that hands a program to the engine is an entrance in this table", () => {
