@@ -18,8 +18,8 @@ export interface Builds {
   /** Those found admitted so far. */
   readonly known: readonly Digest[];
   /**
-   * Looks at those that were ever admitted, oldest first, until as many are found as a run may be registered with. One that cannot be
-   * read is left out: others can be trained.
+   * Looks at those that were ever admitted, oldest first, until as many are found as a run may be registered with. One that
+   * cannot be read is left out: others can be trained.
    * @throws RetryableError while the chain is away, or where its RPC names none
    */
   findAdmitted(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * Any maker's GPU, through WebGPU and the system's Vulkan, Metal or Direct3D: the provider that onnxruntime-node has inside. Loaded by
- * the engine's process alone (host/process.ts). Parameters and state stay on the GPU between steps.
+ * Any maker's GPU, through WebGPU and the system's Vulkan, Metal or Direct3D: the provider that onnxruntime-node has inside.
+ * Loaded by the engine's process alone (host/process.ts). Parameters and state stay on the GPU between steps.
  */
 import "./noTelemetry.ts";
 

@@ -15,8 +15,8 @@ import type { Place } from "./messages.ts";
  */
 const RUNTIME_BYTES: Readonly<Record<Place, number>> = { cpu: 2 ** 30, wasm: 2 ** 30, webgpu: 2 ** 33 };
 /**
- * A thread's stack, and what the allocator keeps for it. On WebAssembly a thread is Node's, which keeps addresses for a heap and code of its
- * own: measured 526 MiB.
+ * A thread's stack, and what the allocator keeps for it. On WebAssembly a thread is Node's, which keeps addresses for a heap and
+ * code of its own: measured 526 MiB.
  */
 const THREAD_BYTES: Readonly<Record<Place, number>> = { cpu: 16 << 20, wasm: 576 << 20, webgpu: 16 << 20 };
 /** Memory patterns and arenas in powers of two hold more than is in use. Measured: twice the peak at 20m. */

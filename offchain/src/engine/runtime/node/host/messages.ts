@@ -4,7 +4,7 @@ import { CotrainError, type ErrorDetails } from "@cotrain/sdk/errors";
 import type { Engine, EngineOptions, StepResult, TrainInput } from "../../../engine.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
 
-/** What an engine's process computes with: one of ONNX Runtime's packages. */
+/** What an engine's process computes with: the name of its device. */
 export type Place = "cpu" | "wasm" | "webgpu";
 
 /** Calls that cross as they are; `train` has callbacks and crosses as its own message. */
