@@ -93,6 +93,7 @@ const documents = {
       precision: "fp32",
       runtime: "onnxruntime 1.30",
       deviceClass: "exact-x86",
+      segmentSteps: 32,
       conformance: hash("5"),
     },
   },

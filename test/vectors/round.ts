@@ -132,6 +132,7 @@ const build = {
   precision: "fp32",
   runtime: "onnxruntime 1.30.0",
   deviceClass: "exact-x86",
+  segmentSteps,
   conformance: hash("a conformance value"),
 };
 const initialManifest = {

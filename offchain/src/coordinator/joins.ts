@@ -64,6 +64,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     signature,
     machineClass: machineClassOf(build, join.conformance),
     batch: build.microBatch,
+    segmentSteps: build.segmentSteps,
     pace: request.stepMicros ?? null,
     restarted: presence.knows(join.worker),
   } as const;

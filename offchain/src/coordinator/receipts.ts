@@ -23,7 +23,7 @@ import { putDocument } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
 import { RefusedError } from "./errors.ts";
 import { placeOf, refusalOf, workRefusal } from "./machine/rules.ts";
-import { fragmentCount, type RunState, type Work } from "./machine/state.ts";
+import { fragmentCount, type Member, type RunState, type Work } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
 /** Throws what a refusal says. */
@@ -52,9 +52,9 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   if (earlier) return earlier;
 
   const { driver } = run;
-  checkWallet(driver.state, receipt);
+  const member = memberOf(driver.state, receipt);
   const work = checkPlace(driver.state, receipt);
-  checkClaims(receipt, work);
+  checkClaims(receipt, work, member);
   checkHeader(run, request, work);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
   await run.scans.check(header);
@@ -82,7 +82,8 @@ async function earlierAck(
   return accepted && ackOf(run, { receipt, receiptHash, ...accepted });
 }
 
-function checkWallet(state: RunState, receipt: WireStruct<"Receipt">): void {
+/** The member that a receipt is of, paid as it joined. */
+function memberOf(state: RunState, receipt: WireStruct<"Receipt">): Member {
   const member = state.members[receipt.worker];
   if (!member) throw new RefusedError("NOT_A_MEMBER", `${receipt.worker} is not a member of this run: join first.`);
   if (member.beneficiary !== receipt.beneficiary) {
@@ -97,6 +98,7 @@ function checkWallet(state: RunState, receipt: WireStruct<"Receipt">): void {
       `The receipt names build ${receipt.build}; ${receipt.worker} joined with ${member.build}.`,
     );
   }
+  return member;
 }
 
 function checkPlace(state: RunState, receipt: WireStruct<"Receipt">): Work {
@@ -107,8 +109,7 @@ function checkPlace(state: RunState, receipt: WireStruct<"Receipt">): Work {
 }
 
 /** What the receipt says of its assignment. */
-function checkClaims(receipt: WireStruct<"Receipt">, work: Work): void {
-  const { assignment } = work;
+function checkClaims(receipt: WireStruct<"Receipt">, { assignment, digest }: Work, { segmentSteps }: Member): void {
   if (receipt.baseDigest !== assignment.base) {
     throw new RefusedError(
       "WRONG_BASE",
@@ -121,10 +122,10 @@ function checkClaims(receipt: WireStruct<"Receipt">, work: Work): void {
       `The receipt is under parameters ${receipt.paramsVersion}; the round is under ${assignment.paramsVersion}.`,
     );
   }
-  if (receipt.assignment !== work.digest) {
+  if (receipt.assignment !== digest) {
     throw new RefusedError(
       "WRONG_DIGEST",
-      `The receipt names assignment ${receipt.assignment}; ${work.digest} was given.`,
+      `The receipt names assignment ${receipt.assignment}; ${digest} was given.`,
     );
   }
   if (receipt.steps !== assignment.steps) {
@@ -133,7 +134,7 @@ function checkClaims(receipt: WireStruct<"Receipt">, work: Work): void {
       `The receipt claims ${receipt.steps} steps; the assignment has ${assignment.steps}.`,
     );
   }
-  const leaves = commitmentLeaves(assignment.steps);
+  const leaves = commitmentLeaves(assignment.steps, segmentSteps);
   if (receipt.leaves !== leaves) {
     throw new RefusedError(
       "WRONG_COMMITMENT",

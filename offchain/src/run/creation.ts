@@ -15,6 +15,7 @@ import {
   type Definition,
   type Digest,
   digestOfJson,
+  EXACT_SEGMENT_STEPS,
   fragmentTable,
   type Hex,
   modelIdOf,
@@ -126,6 +127,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     precision: "fp32",
     runtime: `onnxruntime ${device.runtime()}`,
     deviceClass: device.exactness(),
+    segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
     conformance: await conformance(device.open, programs.step.bytes),
   });
   const build = await buildOn(devices.cpu);

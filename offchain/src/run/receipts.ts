@@ -82,10 +82,14 @@ function checkSteps(
 }
 
 /** That a receipt claims what its assignment allows. @returns the tokens that it is paid for */
-function checkClaim({ assignment, tokens: counted, ...entry }: ReceiptEntry, require: Require): bigint {
+function checkClaim(
+  { assignment, tokens: counted, ...entry }: ReceiptEntry,
+  { segmentSteps }: Build,
+  require: Require,
+): bigint {
   const receipt = fromWire("Receipt", entry.receipt);
   require(receipt.steps > 0 && receipt.steps <= assignment.steps, "it claims more steps than were assigned");
-  require(receipt.leaves === commitmentLeaves(receipt.steps) &&
+  require(receipt.leaves === commitmentLeaves(receipt.steps, segmentSteps) &&
     receipt.commitment !== zeroHash, "its commitment is not the one to its steps");
   const tokens = BigInt(receipt.steps) * BigInt(assignment.batch) * BigInt(assignment.sequence);
   require(BigInt(counted) === tokens, `it counts ${counted} tokens where ${tokens} are due`);
@@ -162,7 +166,7 @@ export async function verifyReceipts(
     const build = await rules.documents.build(receipt.build);
     if (!build) return fail(worker, `its build ${receipt.build} was never admitted`);
     checkSteps(entry, round, build, rules, require);
-    const tokens = checkClaim(entry, require);
+    const tokens = checkClaim(entry, build, require);
     const receiptHash = await checkSignatures(entry, tokens, domain, isPoster, require);
     leaves.push({
       receiptHash,

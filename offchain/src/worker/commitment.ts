@@ -12,13 +12,16 @@
  * A round of H steps has n = leaves − 1 segments; segment j ends after step ⌊H · j ÷ n⌋, so that the receipt's number of
  * leaves alone says where segments lie. The last segment ends in the last leaf; its data follows from the assignment.
  */
-import { type CommitmentLeaf, commitmentRoot, type Digest, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { type CommitmentLeaf, commitmentLeaves, commitmentRoot, type Digest, type Hex, zeroHash } from "@cotrain/sdk/protocol";
 
 import { bytesOf, InternalError, sha256Bytes } from "../base/index.ts";
 
-/** The steps of a round after which a state is hashed: the end of each segment, [segments], the last one `steps`. */
+/**
+ * The steps of a round after which a state is hashed: the end of each segment, [segments], the last one `steps`.
+ * @param segmentSteps of the build, see `commitmentLeaves`
+ */
 export function segmentEnds(steps: number, segmentSteps: number): number[] {
-  const segments = Math.max(1, Math.ceil(steps / segmentSteps));
+  const segments = commitmentLeaves(steps, segmentSteps) - 1;
   return Array.from({ length: segments }, (_, i) => Math.floor((steps * (i + 1)) / segments));
 }
 

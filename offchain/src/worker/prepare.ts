@@ -96,6 +96,7 @@ export async function prepare(
     random,
     backoff,
     batch: build.document.microBatch,
+    segmentSteps: build.document.segmentSteps,
     sequence: description.definition.sequence,
     table: description.table,
     layouts: description.layouts,

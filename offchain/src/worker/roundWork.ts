@@ -17,6 +17,8 @@ export interface RoundContext {
   readonly worker: Address;
   readonly beneficiary: Address;
   readonly build: Digest;
+  /** Of the build: steps between two states that a commitment holds, at most; 0: the round's start and end alone. */
+  readonly segmentSteps: number;
   /** Digest of the fragment table, and what it says of each fragment. */
   readonly table: Digest;
   readonly layouts: readonly FragmentLayout[];

@@ -1,6 +1,4 @@
 /** The inner steps of a round, segment by segment, and what was fed in each. */
-import { SEGMENT_STEPS } from "@cotrain/sdk/protocol";
-
 import { roundNumber, UserError } from "../base/index.ts";
 import { type CommitmentBuilder, fedDigests, segmentEnds } from "./commitment.ts";
 import type { RoundWork } from "./roundWork.ts";
@@ -42,7 +40,7 @@ export async function train(
     context.onEvent({ type: "progress", round, step: done, steps: count, loss: smoothed, tokensPerSecond });
   };
   let from = 0;
-  for (const end of segmentEnds(count, SEGMENT_STEPS)) {
+  for (const end of segmentEnds(count, context.segmentSteps)) {
     const tokens = steps.tokens.subarray(from * perStep, end * perStep);
     const learningRates = steps.learningRates.slice(from, end);
     const before = trainer.step;

@@ -78,6 +78,8 @@ export const Build = Type.Object(
     precision: Type.Literal("fp32"),
     runtime: Name,
     deviceClass: Name,
+    /** Inner steps between two states that a commitment holds, at most; 0: the round's start and end alone. */
+    segmentSteps: Type.Integer({ minimum: 0, maximum: 1 << 20 }),
     /** State digest after 3 steps from fixed inputs, computed on the organiser's machine. */
     conformance: Hash32,
   },

@@ -94,11 +94,18 @@ export function rewardTree(modelId: ModelId, leaves: readonly RewardLeaf[]) {
   };
 }
 
-/** Inner steps of a commitment's segment at most; hashing a state so often costs well under 1% of a round. */
-export const SEGMENT_STEPS = 32;
+/**
+ * Inner steps of a segment at most in builds whose machines replay each other exactly; to hash a state so often costs well under
+ * 1% of a round on a processor. Where bits differ from machine to machine a single step cannot be replayed, only compared.
+ */
+export const EXACT_SEGMENT_STEPS = 32;
 
-/** Leaves of the commitment to a round of so many inner steps: the start, and the end of each segment. */
-export const commitmentLeaves = (steps: number): number => 1 + Math.max(1, Math.ceil(steps / SEGMENT_STEPS));
+/**
+ * Leaves of the commitment to a round of so many inner steps: the start, and the end of each segment.
+ * @param segmentSteps of the build: steps of a segment at most, 0 for one segment, however long
+ */
+export const commitmentLeaves = (steps: number, segmentSteps: number): number =>
+  1 + (segmentSteps === 0 ? 1 : Math.max(1, Math.ceil(steps / segmentSteps)));
 
 /** Root of a worker's commitment: two leaves at least, the start and the end with its encoding. @throws ProtocolError SHORT_COMMITMENT */
 export function commitmentRoot(leaves: readonly CommitmentLeaf[]): Hex {

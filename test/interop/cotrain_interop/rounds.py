@@ -14,7 +14,6 @@ from .signing import signer_of, struct_digest, struct_hash
 from .spec import Spec
 
 MAX_MANIFEST = 1 << 20
-SEGMENT_STEPS = 32
 
 
 @dataclass
@@ -76,7 +75,9 @@ def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry:
     require(assignment["steps"] <= inner_steps(params, round_), "more steps were assigned than the round has")
     require(receipt["build"] in docs.builds, "the receipt's build was never admitted")
     equal("the assignment's batch", assignment["batch"], docs.builds[receipt["build"]]["microBatch"])
-    equal("the commitment's leaves", receipt["leaves"], 1 + max(1, -(-receipt["steps"] // SEGMENT_STEPS)))
+    segment_steps = docs.builds[receipt["build"]]["segmentSteps"]
+    segments = -(-receipt["steps"] // segment_steps) if segment_steps else 1
+    equal("the commitment's leaves", receipt["leaves"], 1 + max(1, segments))
     require(receipt["commitment"] != ZERO, "the receipt has no commitment")
     tokens = receipt["steps"] * assignment["batch"] * assignment["sequence"]
     equal("the tokens", entry["tokens"], str(tokens))

@@ -5,6 +5,7 @@ import { createModel, registerRun } from "@cotrain/sdk/actions";
 import {
   defaultRunParams,
   commitmentLeaves,
+  EXACT_SEGMENT_STEPS,
   defaultScreening,
   type Ack,
   type Address,
@@ -236,6 +237,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
     precision: "fp32",
     runtime: "test",
     deviceClass: "test",
+    segmentSteps: EXACT_SEGMENT_STEPS,
     conformance: digestOfJson("conformance"),
   };
   return {
@@ -410,7 +412,7 @@ export function createPublisher(
           build: options.build ?? build,
           baseDigest: current.digest,
           commitment: digestOfJson("commitment"),
-          leaves: commitmentLeaves(steps),
+          leaves: commitmentLeaves(steps, EXACT_SEGMENT_STEPS),
           payloadDigest: await putDocument(store, header),
         };
         const receiptHash = hashReceipt(receipt);

@@ -325,8 +325,8 @@ describe("state directory", () => {
   });
 
   test.each([
-    ["1", "holds state of version 1, but this Cotrain supports version 4"],
-    ["?", "holds state of an unreadable version, but this Cotrain supports version 4"],
+    ["1", "holds state of version 1, but this Cotrain supports version 5"],
+    ["?", "holds state of an unreadable version, but this Cotrain supports version 5"],
   ])("of version %s, with the command that archives it", async (version, sentence) => {
     const state = temporaryDirectory();
     writeFileSync(join(state, "VERSION"), `${version}\n`);

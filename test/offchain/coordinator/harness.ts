@@ -10,6 +10,7 @@ import {
   asDigest,
   type Attestation,
   commitmentLeaves,
+  EXACT_SEGMENT_STEPS,
   type CoordinatorClient,
   createCoordinatorClient,
   type Definition,
@@ -234,6 +235,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     precision: "fp32",
     runtime: "test",
     deviceClass: "exact-test",
+    segmentSteps: EXACT_SEGMENT_STEPS,
     conformance: `0x${"c0".repeat(32)}`,
   };
   const buildDigest = await publish(build);
@@ -471,7 +473,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
         build: harness.build,
         baseDigest: assignment.base,
         commitment: `0x${"cc".repeat(32)}`,
-        leaves: commitmentLeaves(assignment.steps),
+        leaves: commitmentLeaves(assignment.steps, EXACT_SEGMENT_STEPS),
         payloadDigest: digestOfJson(header),
       };
       return { assignment, payloads, header, receipt };

@@ -129,6 +129,7 @@ export const joined = (
   signature: "0x",
   machineClass: "x",
   batch: 2,
+  segmentSteps: 32,
   pace: over.pace ?? null,
   restarted: over.restarted ?? false,
 });

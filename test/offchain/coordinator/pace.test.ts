@@ -49,6 +49,27 @@ describe("a deal of work", () => {
     expect(deal(slow).latest).toBeLessThanOrEqual(MAX_STRETCH * DEADLINE);
   });
 
+  it("has as many steps for each as it can do in the time of the others, so that a slow member slows nobody", () => {
+    const at = (times: number) => {
+      const pace = 100_000 * times;
+      const steps = deal(measured, measured, { pace, measured: true }).steps[2]!;
+      return { steps, whole: (pace * steps) / (100_000 * H) };
+    };
+    // What varies from round to round takes nobody's steps away.
+    expect(at(1.25).steps).toBe(H);
+    expect(at(1.3)).toMatchObject({ steps: 48 });
+    for (const times of [1.3, 1.5, 2, 3, 5, 8, 16]) expect(at(times).whole, `${times} times as slow`).toBeLessThanOrEqual(1);
+    // A sync per fragment is the least that a payload needs.
+    expect(at(20)).toEqual({ steps: 4, whole: 1.25 });
+  });
+
+  it("leaves a slow member a 24th of the holders' deadline, however fast the others seem", () => {
+    const hasty = { ...measured, pace: 1_000 };
+    // 64 ms of work for the hasty; the slow one would need 6.4 s for all of its steps, and has 2.5.
+    expect(deal(hasty, hasty, measured).steps).toEqual([H, H, H / 4]);
+    expect(deal(hasty, hasty, { ...measured, pace: 200_000 }).steps).toEqual([H, H, 12]);
+  });
+
   it("has as many steps as fit into half as long again as the holders allow, however slow all are", () => {
     // All of them would take 128 s; 45 fit into 90 s, 44 of them are whole syncs.
     const slow = { ...measured, pace: 2_000_000 };

@@ -188,6 +188,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       signature: "0x",
       machineClass: "x",
       batch: 2,
+      segmentSteps: 32,
       pace: chance(0.5) ? 1 + random.below(10_000_000) : null,
       restarted: chance(0.5),
     });

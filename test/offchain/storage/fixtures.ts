@@ -112,6 +112,7 @@ export async function storedModel(
     precision: "fp32",
     runtime: "none",
     deviceClass: "none",
+    segmentSteps: 32,
     conformance: asDigest(`0x${"ab".repeat(32)}`),
     ...change,
   };

@@ -104,6 +104,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
     precision: "fp32",
     runtime: "test",
     deviceClass: "test",
+    segmentSteps: 32,
     conformance: parts.conformance,
   };
   return {

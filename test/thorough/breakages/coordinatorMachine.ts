@@ -174,8 +174,22 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "a quarter of the steps is given to one for whom that is too much",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "Math.min(least, fitting(pace, shared))",
+    text: "Math.min(least, fitting(pace, unhurried))",
     instead: "least",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "who is slower than the others is waited for, though it could have had less to do",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "fitting(pace, usual));",
+    instead: "fitting(pace, GOAL * usual));",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a crowd of fast members leaves the others no time to work",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME)",
+    instead: "whole",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {

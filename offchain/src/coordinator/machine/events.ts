@@ -37,8 +37,9 @@ export interface MemberJoined extends Timed {
   readonly join: WireStruct<"Join">;
   readonly signature: Hex;
   readonly machineClass: string;
-  /** Sequences per inner step of the build. */
+  /** Of the build: sequences per inner step, and steps of a commitment's segment at most. */
   readonly batch: number;
+  readonly segmentSteps: number;
   /** µs per inner step as the worker timed it, null when it did not say. */
   readonly pace: number | null;
   /** The worker's process is a new one: what it was working on is lost. */

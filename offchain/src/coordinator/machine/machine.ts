@@ -19,9 +19,9 @@ import { type RunState, storedVerdictKey } from "./state.ts";
 import { onTimerFired } from "./timers.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 17;
+export const LOGIC_VERSION = 18;
 /** Version of the events' form. */
-export const EVENT_SCHEMA_VERSION = 3;
+export const EVENT_SCHEMA_VERSION = 4;
 
 export interface Step {
   readonly state: RunState;

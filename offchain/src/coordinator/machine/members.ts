@@ -69,11 +69,12 @@ const paceOf = ({ pace }: MemberJoined): number | null =>
   pace === null ? null : Math.min(MAX_PACE, Math.max(1, pace));
 
 /** What a member says of itself. */
-const toldBy = ({ join, batch, machineClass, at }: MemberJoined) => ({
+const toldBy = ({ join, batch, segmentSteps, machineClass, at }: MemberJoined) => ({
   worker: join.worker,
   beneficiary: join.beneficiary,
   build: asDigest(join.build),
   batch,
+  segmentSteps,
   machineClass,
   joinedAt: at,
   silent: false,

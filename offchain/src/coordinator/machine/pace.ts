@@ -8,7 +8,9 @@ import type { Member } from "./state.ts";
 
 /** A deal never lasts longer than this many times the governed roundDeadline; pay counts on it (`versionSlack`). */
 export const MAX_STRETCH = MAX_ROUND_STRETCH;
-/** A member that would take longer than this many times the reference's whole round gets fewer inner steps. */
+/** Members that take up to so many times the reference's whole round are alike: what is measured varies from round to round. */
+const ALIKE = 1.25;
+/** Nobody moves what a round expects further than to this many times the reference's whole round. */
 const GOAL = 1.5;
 /**
  * A deal waits for at most so many whole rounds of the reference, whatever a member needed before or says that it needs. That
@@ -17,8 +19,12 @@ const GOAL = 1.5;
 const SPREAD = 4;
 /** A deal's budget, relative to the time that its slowest member is expected to take. */
 const PATIENCE = 1.5;
-/** A member gets at least 1 / this of the run's inner steps, or what it can do while it is waited for: haste starves nobody. */
+/**
+ * Haste starves nobody: a member gets 1 / LEAST_SHARE of the run's inner steps, or what it can do in the time of the others or in
+ * 1 / LEAST_TIME of the holders' deadline. What hurries slow members is a crowd of fast ones, and those may be liars.
+ */
 const LEAST_SHARE = 4;
+const LEAST_TIME = 24;
 /** A member's own claim counts within these factors of what was measured of others. */
 const CLAIM_BELOW = 4;
 const CLAIM_ABOVE = 8;
@@ -53,9 +59,10 @@ export interface Deal {
 
 /**
  * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one gets as many as fit
- * into {@link GOAL} times the time of the others. Nobody is waited for longer than {@link SPREAD} whole rounds of the reference, or
- * a quarter of the holders' deadline; fast members cannot hurry the others below that quarter. A member that never delivered gets
- * as many steps as fit into the time of the others by its own claim, and is no reason to wait longer: keys cost nothing.
+ * into the time of the others, so that all finish together, but at least one per fragment. Nobody is waited for longer than
+ * {@link SPREAD} whole rounds of the reference, or a quarter of the holders' deadline; fast members cannot make it less. A member
+ * that never delivered gets as many steps as fit into the time of the others by its own claim, and is no reason to wait longer:
+ * keys cost nothing.
  * @param run all members; they tell the pace if none of `members` was measured
  * @param innerSteps the run's H, a multiple of `fragments`
  * @param roundDeadline the governed deadline, ms
@@ -74,20 +81,20 @@ export function dealOf(
     return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit, newcomers: null };
   }
   const whole = reference * innerSteps;
-  const room = Math.min(GOAL * whole, GOAL * roundDeadline * 1_000);
+  const longestRound = GOAL * roundDeadline * 1_000;
   const least = aligned(innerSteps / LEAST_SHARE, fragments, innerSteps);
   const fitting = (pace: number, time: number): number =>
     pace * innerSteps <= time ? innerSteps : aligned(time / pace, fragments, innerSteps);
   const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
-  // Everybody is waited for this long, like a member at the goal.
-  const shared = Math.max(GOAL * whole, (floor * 1_000) / PATIENCE);
   // What a whole round takes measured members, even if none of them is dealt work.
-  const usual = Math.min(whole, room);
+  const usual = Math.min(whole, longestRound);
+  const unhurried = Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME);
   let longest = 0;
   const steps = members.map((member) => {
     const pace = member.measured ? (member.pace ?? reference) : believed(member.pace, reference, measured);
     if (measured && !member.measured) return fitting(pace, usual);
-    const given = Math.max(Math.min(least, fitting(pace, shared)), fitting(pace, room));
+    const alike = pace * innerSteps <= Math.min(ALIKE * whole, longestRound);
+    const given = alike ? innerSteps : Math.max(Math.min(least, fitting(pace, unhurried)), fitting(pace, usual));
     longest = Math.max(longest, pace * given);
     return given;
   });

@@ -62,6 +62,8 @@ export interface Member {
   readonly build: Digest;
   /** Sequences per inner step of its build. */
   readonly batch: number;
+  /** Steps between two states of its commitments at most, of its build. */
+  readonly segmentSteps: number;
   /** Machines of one class replay each other exactly. */
   readonly machineClass: string;
   readonly joinedAt: number;

@@ -14,6 +14,8 @@ export interface Device {
    * @throws EngineError `DEVICE_UNSUPPORTED`
    */
   readonly exactness: () => string;
+  /** Whether machines of one class compute the same bits, so that any of them can replay another's steps. */
+  readonly exact: boolean;
   /** Threads that there are. */
   readonly threads: () => number;
   /** Bytes that a program may still take. */
