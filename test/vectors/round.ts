@@ -214,15 +214,15 @@ function stateVector(seed: number, optimizerStep: number) {
   };
 }
 
-/** The first worker's commitment: 5 steps in segments of 2 at most are 3 segments, which end after steps 1, 3 and 5. */
+/** The first worker's commitment: 5 steps in segments of 2 are 3 segments, which end after steps 2, 4 and 5. */
 function commitmentVector() {
   const before = 7;
-  const ends = [1, 3, 5];
+  const ends = [2, 4, 5];
   const states = [0, ...ends].map((step, i) => stateVector(20 * i, before + step));
   /** What the last segment is fed follows from the assignment and stands in no leaf. */
   const segments = [
-    { from: 0, learningRates: [0.001] },
-    { from: 1, learningRates: [0.0011, 0.5] },
+    { from: 0, learningRates: [0.001, 0.25] },
+    { from: 2, learningRates: [0.0011, 0.5] },
   ].map(({ from, learningRates }) => {
     const ids = littleEndian.uint16(learningRates.flatMap((_, i) => [0, 1, 258, 65_535, 1_000 + from + i]));
     const scalars = Buffer.concat(

@@ -23,6 +23,7 @@ export type ApiCode =
   | "NON_FINITE"
   | "TOO_MANY_FAILURES"
   | "WRONG_COMMITMENT"
+  | "WORK_UNDONE"
   | "BODY_TOO_LARGE"
   | "BLOB_NOT_FOUND"
   | "PAYLOAD_SEALED"
@@ -89,6 +90,7 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   DUPLICATE: 409,
   NOT_DRAWN: 409,
   OUT_OF_TURN: 409,
+  WORK_UNDONE: 409,
   SORTITION_PENDING: 503,
   TOO_MANY_UPLOADS: 429,
   TOO_MANY_FAILURES: 429,

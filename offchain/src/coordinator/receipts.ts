@@ -55,6 +55,7 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
   const member = memberOf(driver.state, receipt);
   const work = checkPlace(driver.state, receipt);
   checkClaims(receipt, work, member);
+  checkSteps(run, receipt, work);
   checkHeader(run, request, work);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
   await run.scans.check(header);
@@ -128,22 +129,38 @@ function checkClaims(receipt: WireStruct<"Receipt">, { assignment, digest }: Wor
       `The receipt names assignment ${receipt.assignment}; ${digest} was given.`,
     );
   }
-  if (receipt.steps !== assignment.steps) {
+  if (receipt.steps < 1 || receipt.steps > assignment.steps) {
     throw new RefusedError(
       "WRONG_SHAPE",
       `The receipt claims ${receipt.steps} steps; the assignment has ${assignment.steps}.`,
     );
   }
-  const leaves = commitmentLeaves(assignment.steps, segmentSteps);
+  const leaves = commitmentLeaves(receipt.steps, segmentSteps);
   if (receipt.leaves !== leaves) {
     throw new RefusedError(
       "WRONG_COMMITMENT",
-      `The commitment to ${assignment.steps} steps has ${leaves} leaves, not ${receipt.leaves}.`,
+      `The commitment to ${receipt.steps} steps has ${leaves} leaves, not ${receipt.leaves}.`,
     );
   }
   if (receipt.commitment === zeroHash) {
     throw new RefusedError("WRONG_COMMITMENT", "The receipt has no commitment: its root is zero.");
   }
+}
+
+/**
+ * That the work is done, or that it would not have been done in time. A part of it counts from half of its time on, and from as many
+ * steps as payloads are compared by: nobody hands in a copy as a few steps of its own, or keeps a place by a step a round.
+ */
+function checkSteps(run: Run, { steps }: WireStruct<"Receipt">, { assignment, dealtAt }: Work): void {
+  if (steps === assignment.steps) return;
+  const { current } = run.driver.state;
+  const half = dealtAt + Math.ceil(((current?.deadline ?? Infinity) - dealtAt) / 2);
+  const least = Math.min(run.definition.screening.copySteps, assignment.steps);
+  if (run.modules.clock.now() >= half && steps >= least) return;
+  throw new RefusedError(
+    "WORK_UNDONE",
+    `The receipt claims ${steps} of ${assignment.steps} steps. A part counts from ${least} steps on, once half of the work's time is over.`,
+  );
 }
 
 /** Exact bytes of each fragment under the round's codec. */

@@ -197,11 +197,13 @@ export function epochList(run: Run): EpochList {
   return { epochs };
 }
 
-export function heartbeatReply({ driver: { state } }: Run, worker: Address): HeartbeatReply {
-  const assignment = state.current?.work[worker]?.assignment;
-  return {
-    round: state.round,
-    phase: state.phase,
-    work: assignment ? { assignmentId: assignment.assignmentId, attempt: assignment.attempt } : null,
-  };
+export function heartbeatReply({ driver: { state }, modules: { clock } }: Run, worker: Address): HeartbeatReply {
+  const { round, phase, current, members } = state;
+  const work = current?.work[worker];
+  if (!work) return { round, phase, work: null };
+  const { assignmentId, attempt } = work.assignment;
+  const { deadline, newcomers } = current;
+  const until = members[worker]?.measured === true ? deadline : Math.min(deadline, newcomers ?? deadline);
+  const left = work.receipt ? null : Math.max(0, Math.round(until - clock.now()));
+  return { round, phase, work: { assignmentId, attempt, left } };
 }

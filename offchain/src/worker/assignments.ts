@@ -87,12 +87,12 @@ async function workOn(
 ): Promise<void> {
   const controller = new AbortController();
   const stopping = stopRoundOn(options, state.progress, controller);
-  state.current = { assignment, closed: (reason) => controller.abort(reason) };
+  state.current = { assignment, closed: (reason) => controller.abort(reason), dueAt: undefined };
   state.last = assignment;
   try {
-    await workRound(assignment, modules, state, controller.signal);
+    const done = await workRound(assignment, modules, state, controller.signal);
     state.tally.rounds += 1;
-    state.tally.tokens += tokensOf(assignment);
+    state.tally.tokens += tokensOf(done);
     state.refusals = 0;
   } catch (error) {
     const drop = dropOf(error, controller.signal, state.residuals.pending !== undefined);

@@ -9,8 +9,8 @@
  * ids fed, uint16 little-endian as the batches hold them; `scalars` is sha256 of, for each step, the learning rate as
  * fp32 and the optimizer's step (from 1) as uint64, little-endian, which every other scalar follows from.
  *
- * A round of H steps has n = leaves − 1 segments; segment j ends after step ⌊H · j ÷ n⌋, so that the receipt's number of
- * leaves alone says where segments lie. The last segment ends in the last leaf; its data follows from the assignment.
+ * Segment j ends after step j · segmentSteps of the build, the last one with the round: what was trained before a round is cut
+ * short is hashed where it would have been anyway. The last segment ends in the last leaf; its data follows from the assignment.
  */
 import { type CommitmentLeaf, commitmentLeaves, commitmentRoot, type Digest, type Hex, zeroHash } from "@cotrain/sdk/protocol";
 
@@ -22,7 +22,7 @@ import { bytesOf, InternalError, sha256Bytes } from "../base/index.ts";
  */
 export function segmentEnds(steps: number, segmentSteps: number): number[] {
   const segments = commitmentLeaves(steps, segmentSteps) - 1;
-  return Array.from({ length: segments }, (_, i) => Math.floor((steps * (i + 1)) / segments));
+  return Array.from({ length: segments }, (_, i) => (i + 1 < segments ? (i + 1) * segmentSteps : steps));
 }
 
 /** Digests of what is fed in one segment. */

@@ -47,8 +47,10 @@ async function openDeviceTrainer(device: Device, { description, program, threads
       return stepMicros;
     },
     load: (fragments) => engine.setParameters(tensorViews(fragments, layouts, definition.table)),
-    train: async ({ tokens, learningRates }, onStep, signal) => {
-      for (let from = 0; from < learningRates.length;) {
+    train: async ({ tokens, learningRates }, onStep, { signal, enough }) => {
+      const either = AbortSignal.any([signal, enough]);
+      let from = 0;
+      while (from < learningRates.length && !enough.aborted) {
         signal.throwIfAborted();
         const count = stepMs === undefined ? 1 : Math.max(1, Math.round(TARGET_CALL_MS / stepMs));
         const to = Math.min(learningRates.length, from + count);
@@ -57,12 +59,13 @@ async function openDeviceTrainer(device: Device, { description, program, threads
           tokens: tokens.subarray(from * batch, to * batch),
           learningRate: learningRates.slice(from, to),
         };
-        const results = await engine.train(part, { progress: (_, result) => onStep(result), signal });
+        const results = await engine.train(part, { progress: (_, result) => onStep(result), signal: either });
         step += results.length;
-        stepMs = (performance.now() - startedAt) / (to - from);
-        from = to;
+        from += results.length;
+        if (results.length > 0) stepMs = (performance.now() - startedAt) / results.length;
       }
       signal.throwIfAborted();
+      return from;
     },
     digest: (residual) => engine.stateDigest(tensorViews(residual, layouts, definition.table)),
     parameters: async () => {

@@ -32,6 +32,8 @@ export async function keepBeating(
       if (!asked || asked !== state.current) continue;
       const over = supersededBy(reply, asked.assignment, state.progress);
       if (over) asked.closed(over);
+      const left = reply.work?.left ?? undefined;
+      asked.dueAt = left === undefined ? undefined : clock.monotonic() + left;
     } catch (error) {
       // One word at the beginning of a silence, not one per second of it.
       const waitMs = session.heartbeatSeconds * 1_000;

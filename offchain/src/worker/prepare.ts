@@ -97,6 +97,7 @@ export async function prepare(
     backoff,
     batch: build.document.microBatch,
     segmentSteps: build.document.segmentSteps,
+    leastSteps: description.definition.screening.copySteps,
     sequence: description.definition.sequence,
     table: description.table,
     layouts: description.layouts,

@@ -61,6 +61,8 @@ export function payloadHeader({ assignment, table, fragments }: HeaderInput): {
 
 export interface ReceiptInput {
   readonly assignment: Assignment;
+  /** Steps of it that are done, from its first on. */
+  readonly steps: number;
   readonly beneficiary: Address;
   readonly build: Digest;
   readonly commitment: Hex;
@@ -68,7 +70,7 @@ export interface ReceiptInput {
   readonly payloadDigest: Digest;
 }
 
-/** The receipt of a whole assignment. */
+/** The receipt of an assignment, or of its first steps. */
 export function receiptOf(input: ReceiptInput): Receipt {
   const { assignment } = input;
   return {
@@ -79,7 +81,7 @@ export function receiptOf(input: ReceiptInput): Receipt {
     assignmentId: BigInt(assignment.assignmentId),
     attempt: assignment.attempt,
     assignment: digestOfJson(assignment),
-    steps: assignment.steps,
+    steps: input.steps,
     paramsVersion: assignment.paramsVersion,
     build: input.build,
     baseDigest: assignment.base,
@@ -101,7 +103,7 @@ export async function signReceipt(account: SigningAccount, domain: Domain, recei
   return { receipt: toWire("Receipt", receipt), signature, receiptHash: hashReceipt(receipt) };
 }
 
-/** Tokens that an assignment stands for: steps × batch × sequence. */
+/** Tokens that work stands for: steps × batch × sequence. */
 export const tokensOf = ({ steps, batch, sequence }: Pick<Assignment, "steps" | "batch" | "sequence">): number =>
   steps * batch * sequence;
 

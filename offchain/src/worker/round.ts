@@ -23,27 +23,42 @@ import type { WorkState } from "./workState.ts";
  * Works on an assignment.
  * @param state its residual ledger is told of the receipt before that is sent, since from then on it may be accepted without
  *   this worker's hearing of it
+ * @returns what of it was done and is acknowledged
  * @throws the signal's reason; CoordinatorError when the coordinator refuses (a stale attempt, …); ArtefactError;
  *   AcknowledgementError; DivergedError
  */
 export async function workRound(
   assignment: Assignment,
   context: RoundContext,
-  { residuals, progress, idleSince }: Pick<WorkState, "residuals" | "progress" | "idleSince">,
+  state: Pick<WorkState, "residuals" | "progress" | "idleSince" | "current" | "closingMs">,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Pick<Assignment, "steps" | "batch" | "sequence">> {
   const { clock } = context;
-  const work: RoundWork = { assignment, context, residual: residuals.current, progress, signal };
+  const { residuals, progress, idleSince, closingMs } = state;
+  const timeLeft = (): number | undefined => {
+    const dueAt = state.current?.dueAt;
+    return dueAt === undefined ? undefined : dueAt - clock.monotonic();
+  };
+  const work: RoundWork = {
+    assignment,
+    context,
+    residual: residuals.current,
+    progress,
+    timeLeft,
+    closingMs,
+    signal,
+  };
   const startedAt = clock.monotonic();
   Object.assign(progress, { round: assignment.round, step: 0, uploading: false });
   const commitment = createCommitment();
   const { base, steps } = await start(work, commitment);
   const preparedAt = clock.monotonic();
-  const { loss, tokensPerSecond } = await train(work, steps, commitment);
+  const { done, loss, tokensPerSecond } = await train(work, steps, commitment);
+  const trained = { ...assignment, steps: done };
   const trainedAt = clock.monotonic();
 
   progress.uploading = true;
-  const { encoded, header, signed, uploads } = await close(work, base, commitment);
+  const { encoded, header, signed, uploads } = await close(work, done, base, commitment);
   await context.receipts.sent(signed, header);
   await uploads;
   residuals.submitted(
@@ -53,6 +68,7 @@ export async function workRound(
   const sentAt = clock.monotonic();
   await acknowledge(work, signed, header, encoded);
   const endedAt = clock.monotonic();
+  state.closingMs = endedAt - trainedAt;
   progress.uploading = false;
 
   const times: RoundTimes = {
@@ -66,12 +82,13 @@ export async function workRound(
     type: "acknowledged",
     round: assignment.round,
     receiptHash: signed.receiptHash,
-    tokens: tokensOf(assignment),
+    tokens: tokensOf(trained),
     loss,
     tokensPerSecond,
     sentBytes: encoded.reduce((sum, fragment) => sum + fragment.bytes.length, 0),
     times,
   });
+  return trained;
 }
 
 /** Fetches θ_r and the tokens, loads θ_r and commits to the state before the first step. */
@@ -92,6 +109,7 @@ async function start(
 /** Encodes the pseudo-gradient, closes the commitment over it and signs the receipt, while fragments are on their way. */
 async function close(
   work: RoundWork,
+  steps: number,
   base: BaseCheckpoint,
   commitment: CommitmentBuilder,
 ): Promise<{ encoded: EncodedFragment[]; header: PayloadHeader; signed: SignedReceipt; uploads: Promise<unknown> }> {
@@ -122,6 +140,7 @@ async function close(
   const { root, leaves } = closed;
   const receipt = receiptOf({
     assignment,
+    steps,
     beneficiary,
     build,
     commitment: root,
@@ -139,9 +158,9 @@ async function acknowledge(
   encoded: readonly EncodedFragment[],
 ): Promise<void> {
   const { assignment, context } = work;
-  const { receiptHash } = signed;
+  const { receiptHash, receipt } = signed;
   const reply = await submit(work, signed, header, encoded);
   const { runId, worker, round } = assignment;
-  await verifyAnyPoster({ runId, worker, round, receiptHash, tokens: tokensOf(assignment) }, context, reply);
+  await verifyAnyPoster({ runId, worker, round, receiptHash, tokens: tokensOf({ ...assignment, steps: receipt.steps }) }, context, reply);
   await context.receipts.acknowledged(receiptHash, reply);
 }

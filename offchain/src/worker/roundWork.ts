@@ -17,6 +17,8 @@ export interface RoundContext {
   readonly worker: Address;
   readonly beneficiary: Address;
   readonly build: Digest;
+  /** Inner steps from which on a part of an assignment counts. */
+  readonly leastSteps: number;
   /** Of the build: steps between two states that a commitment holds, at most; 0: the round's start and end alone. */
   readonly segmentSteps: number;
   /** Digest of the fragment table, and what it says of each fragment. */
@@ -45,5 +47,9 @@ export interface RoundWork {
   /** Error feedback that the round's pseudo-gradient is encoded with. */
   readonly residual: Residual;
   readonly progress: RoundProgress;
+  /** Ms until the round waits no longer for this work, undefined while that is not known. */
+  readonly timeLeft: () => number | undefined;
+  /** What the last round took from its last step to the acknowledgement, ms. */
+  readonly closingMs: number;
   readonly signal: AbortSignal;
 }

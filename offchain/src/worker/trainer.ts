@@ -32,8 +32,16 @@ export interface Trainer {
    * @param fragments flat parameters by fragment index, in table order
    */
   load(fragments: readonly Float32Array[]): Promise<void>;
-  /** Runs inner steps in order, beside this process's event loop. Stops between two steps when the signal is aborted and rejects with its reason. */
-  train(steps: InnerSteps, onStep: (report: StepReport) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Runs inner steps in order, beside this process's event loop. Stops between two steps when a signal is aborted: `signal` rejects
+   * with its reason, after `enough` what is done stands.
+   * @returns how many steps are done
+   */
+  train(
+    steps: InnerSteps,
+    onStep: (report: StepReport) => void,
+    signals: { readonly signal: AbortSignal; readonly enough: AbortSignal },
+  ): Promise<number>;
   /** BLAKE3 of the training state: θ, optimizer, residual, step. */
   digest(residual: Residual): Promise<Hex>;
   /** θ_i by name; valid until the next `load` or `train`. */

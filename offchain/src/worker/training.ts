@@ -11,16 +11,26 @@ export class DivergedError extends UserError {
 
 /** Weight of the newest step in the smoothed loss. */
 const SMOOTHING = 0.1;
+/** A step or a sending may take so many times what it took before. */
+const CAUTION = 1.5;
 /** Progress events come at most this often, ms. */
 const PROGRESS_EVERY = 200;
 
-/** Runs the inner steps segment by segment and notes what was fed. */
-export async function train(
-  { assignment, context, residual, progress, signal }: RoundWork,
-  steps: InnerSteps,
-  commitment: CommitmentBuilder,
-): Promise<{ loss: number; tokensPerSecond: number }> {
+interface Trained {
+  /** Inner steps that were done: all, or as many as there was time for. */
+  readonly done: number;
+  readonly loss: number;
+  readonly tokensPerSecond: number;
+}
+
+/**
+ * Runs the inner steps segment by segment and notes what was fed. Where all of them would take longer than the round waits, it stops
+ * while what is done can still be sent; the rest goes back.
+ */
+export async function train(work: RoundWork, steps: InnerSteps, commitment: CommitmentBuilder): Promise<Trained> {
+  const { assignment, context, residual, progress, signal } = work;
   const { trainer, clock } = context;
+  const enough = new AbortController();
   const { round } = assignment;
   const tokensPerStep = assignment.batch * assignment.sequence;
   const startedAt = clock.monotonic();
@@ -33,6 +43,7 @@ export async function train(
     progress.step = done;
     progress.loss = progress.loss === null ? loss : progress.loss + SMOOTHING * (loss - progress.loss);
     const now = clock.monotonic();
+    if (isLate(work, { done, count, stepMs: (now - startedAt) / done })) enough.abort();
     progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
     if (now - reportedAt < PROGRESS_EVERY && done < count) return;
     reportedAt = now;
@@ -41,14 +52,15 @@ export async function train(
   };
   let from = 0;
   for (const end of segmentEnds(count, context.segmentSteps)) {
+    if (enough.signal.aborted) break;
     const tokens = steps.tokens.subarray(from * perStep, end * perStep);
     const learningRates = steps.learningRates.slice(from, end);
     const before = trainer.step;
-    await trainer.train({ tokens, learningRates }, onStep, signal);
-    if (end < count) {
+    from += await trainer.train({ tokens, learningRates }, onStep, { signal, enough: enough.signal });
+    if (from < end) break;
+    if (end < count && !enough.signal.aborted) {
       commitment.segment(trainer.step, await trainer.digest(residual), fedDigests(tokens, learningRates, before));
     }
-    from = end;
   }
   const { loss, tokensPerSecond } = progress;
   if (loss === null || !Number.isFinite(loss)) {
@@ -58,5 +70,16 @@ export async function train(
       `The loss of round ${roundNumber(round)} is ${loss}: training diverged.`,
     );
   }
-  return { loss, tokensPerSecond: tokensPerSecond ?? 0 };
+  return { done: from, loss, tokensPerSecond: tokensPerSecond ?? 0 };
+}
+
+/** Whether the steps that are left take longer than there is time, and another one would take what sending needs. */
+function isLate(
+  { assignment, context, timeLeft, closingMs }: RoundWork,
+  { done, count, stepMs }: { readonly done: number; readonly count: number; readonly stepMs: number },
+): boolean {
+  const left = timeLeft();
+  if (left === undefined || done < Math.min(context.leastSteps, assignment.steps)) return false;
+  const sending = CAUTION * closingMs;
+  return left < stepMs * (count - done) + sending && left < CAUTION * stepMs + sending;
 }

@@ -23,6 +23,8 @@ export class RoundClosed extends UserError {
 interface UnderWay {
   readonly assignment: Assignment;
   readonly closed: (reason: RoundClosed) => void;
+  /** Until when the round waits for it, ms of the monotonic clock; undefined while that is not known. */
+  dueAt: number | undefined;
 }
 
 export interface WorkState {
@@ -38,9 +40,14 @@ export interface WorkState {
   last: Assignment | undefined;
   /** Refused assignments in a row. */
   refusals: number;
+  /** How long the last round took from its last step to the acknowledgement, ms. */
+  closingMs: number;
   /** When the worker became idle, ms of its monotonic clock. */
   idleSince: number;
 }
+
+/** Where no round was closed yet: sending takes longer on a slow link, and is measured then. */
+const UNMEASURED_MS = 3_000;
 
 export function createWorkState({
   clock,
@@ -56,6 +63,7 @@ export function createWorkState({
     current: undefined,
     last: undefined,
     refusals: 0,
+    closingMs: UNMEASURED_MS,
     idleSince: clock.monotonic(),
   };
 }

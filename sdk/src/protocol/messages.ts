@@ -193,7 +193,8 @@ export type Heartbeat = Static<typeof Heartbeat>;
 export const HeartbeatReply = Type.Object({
   round: Count,
   phase: Type.String({ maxLength: MAX_WORD }),
-  work: Nullable(Type.Object({ assignmentId: Count, attempt: Count })),
+  /** `left`: ms for which the round waits for it, null once it is submitted; what is not done by then is handed back undone. */
+  work: Nullable(Type.Object({ assignmentId: Count, attempt: Count, left: Type.Optional(Nullable(Count)) })),
 });
 export type HeartbeatReply = Static<typeof HeartbeatReply>;
 

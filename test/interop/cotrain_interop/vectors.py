@@ -237,14 +237,14 @@ def _round(spec: Spec, vector: dict) -> int:
     return len(vector["documents"]) + len(vector["shards"])
 
 
-def segment_ends(steps: int, segments: int) -> list[int]:
-    return [steps * (index + 1) // segments for index in range(segments)]
+def segment_ends(steps: int, segment_steps: int) -> list[int]:
+    return [*range(segment_steps, steps, segment_steps), steps] if segment_steps else [steps]
 
 
 def _commitment(vector: dict) -> None:
     steps = int(vector["steps"])
-    segments = max(1, -(-steps // int(vector["segmentSteps"])))
-    equal("the ends of the segments", [str(end) for end in segment_ends(steps, segments)], vector["segmentEnds"])
+    ends = segment_ends(steps, int(vector["segmentSteps"]))
+    equal("the ends of the segments", [str(end) for end in ends], vector["segmentEnds"])
     states = []
     for state in vector["states"]:
         parts = [unhex(part) for key in ("parameters", "optimizer", "residual") for part in state[key]]

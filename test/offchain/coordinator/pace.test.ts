@@ -106,6 +106,41 @@ describe("a member's word", () => {
     expect([members[quick.address]?.pace, members[silent.address]?.pace]).toEqual([123_456, null]);
   });
 
+  it("that it did a part counts once half of its time is over, from as many steps as copies are told by", async () => {
+    harness = await openHarness({ params: { minWorkers: 1, rampRounds: 0, innerSteps: 16 } });
+    const { clock, run } = harness;
+    const worker = harness.worker("31");
+    await worker.join();
+    const assignment = await worker.assigned();
+    const beat = { round: 0, step: 9, loss: null, tokensPerSecond: null, uploading: false };
+    const left = async () => (await worker.session.heartbeat(beat)).work?.left;
+    const { deadline } = run.driver.state.current!;
+    expect(await left()).toBe(deadline - clock.now());
+
+    const whole = worker.prepare(assignment);
+    const part = (steps: number) => ({ ...whole, receipt: { ...whole.receipt, steps } });
+    await worker.upload(whole);
+    const undone = { code: "WORK_UNDONE" };
+    await expect(worker.submit(part(9))).rejects.toMatchObject(undone);
+    while (clock.now() < deadline - 20_000) {
+      await left();
+      await clock.advance(1_000);
+    }
+    await expect(worker.submit(part(7))).rejects.toMatchObject(undone);
+    for (const steps of [0, 17])
+      await expect(worker.submit(part(steps))).rejects.toMatchObject({ code: "WRONG_SHAPE" });
+    const { ack } = await worker.submit(part(9));
+    const { batch, sequence } = assignment;
+    expect(ack.tokens).toBe(String(9 * batch * sequence));
+    const { ledger, members } = run.driver.state;
+    // What was not done goes to others.
+    expect(ledger).toMatchObject({ consumed: 9 * batch, open: [] });
+    expect(ledger.free.reduce((sum, { count }) => sum + count, 0)).toBe(7 * batch);
+    expect(members[worker.address]?.pace).toBe(Math.ceil(((clock.now() - (deadline - 60_000)) * 1_000) / 9));
+    await until(() => run.driver.state.round === 1, "the round");
+    expect(run.driver.state.totals[worker.address]).toBeDefined();
+  });
+
   it("that it is nearly done, sent with a heartbeat, moves the deadline; who says nothing has missed it", async () => {
     for (const nearly of [true, false]) {
       harness = await openHarness({ params: { minWorkers: 1, rampRounds: 0 } });

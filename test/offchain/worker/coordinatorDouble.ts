@@ -73,6 +73,8 @@ interface Faults {
   bendAssignment?: ((assignment: Assignment) => Assignment) | undefined;
   /** Outcome told for the next receipts. */
   outcome?: number;
+  /** Ms for which the round still waits, as heartbeats are told. */
+  left?: number;
   /** Steps after which nothing more is offered, told as `leave`. */
   dismissAfter?: number;
 }
@@ -203,7 +205,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     const outcome = faults.outcome ?? outcomeCode.aggregated;
     if (accepted) {
       lastOutcome = { round, receiptHash: hashReceipt(fromWire("Receipt", accepted.receipt)), outcome };
-      position += steps * build.microBatch;
+      position += accepted.receipt.steps * build.microBatch;
       globalStep += steps;
       if (outcome === 0) {
         states = await Promise.all(
@@ -296,7 +298,8 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.post(routes.heartbeat(":runId"), async (request) => {
       await member(request);
       beats.push(parseDocument("heartbeat", Heartbeat, jsonOf(request)));
-      const work = current ? { assignmentId: current.assignmentId, attempt: current.attempt } : null;
+      const left = faults.left ?? null;
+      const work = current ? { assignmentId: current.assignmentId, attempt: current.attempt, left } : null;
       return { round, phase: "Training", work };
     });
     app.post(routes.work(":runId"), async (request): Promise<WorkReply> => {
@@ -354,7 +357,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
         round: BigInt(round),
         worker,
         receiptHash: hashReceipt(receipt),
-        tokens: BigInt(current.steps * current.batch * current.sequence),
+        tokens: BigInt(receipt.steps * current.batch * current.sequence),
         acceptedAt: BigInt(Date.now()),
       };
       const ack = faults.bendAck?.(honest) ?? honest;

@@ -182,17 +182,21 @@ export function createPlainTrainer(pace = 1): PlainTrainer {
       for (const layout of layouts) scatterFragment(fragments[layout.index]!, layout, parameters);
       return Promise.resolve();
     },
-    train: async (steps, onStep, signal) => {
+    train: async (steps, onStep, { signal, enough }) => {
+      let done = 0;
       for (const rate of steps.learningRates) {
         signal.throwIfAborted();
+        if (enough.aborted) break;
         await systemClock.sleep(trainer.pace);
         step += 1;
         for (const values of parameters.values()) {
           for (let i = 0; i < values.length; i++) values[i] = values[i]! - rate * Math.sin(i * step);
         }
+        done += 1;
         onStep({ loss: trainer.diverge ? Number.NaN : 4 - step / 100 });
       }
       signal.throwIfAborted();
+      return done;
     },
     digest: (residual) => {
       residuals.push(residual);

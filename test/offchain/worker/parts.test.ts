@@ -99,11 +99,13 @@ describe("the residual", () => {
 });
 
 describe("the commitment", () => {
-  test("cuts a round into segments that its number of leaves alone determines", () => {
+  test("cuts a round into segments as long as its build says, so that a part of a round is cut like the whole", () => {
     expect(segmentEnds(32, 32)).toEqual([32]);
     expect(segmentEnds(64, 32)).toEqual([32, 64]);
-    expect(segmentEnds(33, 32)).toEqual([16, 33]);
+    expect(segmentEnds(33, 32)).toEqual([32, 33]);
     expect(segmentEnds(4, 32)).toEqual([4]);
+    expect(segmentEnds(40, 32)).toEqual(segmentEnds(96, 32).slice(0, 1).concat(40));
+    for (const steps of [1, 32, 1_000]) expect(segmentEnds(steps, 0)).toEqual([steps]);
   });
 
   test("has a leaf per state, and the encoding in the last", () => {

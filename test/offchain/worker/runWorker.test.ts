@@ -106,6 +106,31 @@ describe("rounds", () => {
     expect(w.double.beats.some(({ step, loss }) => step > 0 && loss !== null)).toBe(true);
   });
 
+  test("what it cannot do while the round waits it hands back, and is paid for what it did", async () => {
+    w.trainer.pace = 20;
+    // 4 s of work; sending is thought to take three, and by half as much again.
+    await start({ rounds: 2, steps: 200 });
+    w.double.faults.left = 4_510;
+    w.double.faults.dismissAfter = 1;
+    const end = await run();
+    const [{ receipt } = expect.fail("no receipt")] = w.double.receipts;
+    expect(receipt.steps).toBeGreaterThanOrEqual(8);
+    expect(receipt.steps).toBeLessThan(200);
+    expect(receipt.leaves).toBe(1 + Math.ceil(receipt.steps / 32));
+    expect(w.trainer.step).toBe(receipt.steps);
+    expect(end).toMatchObject({ rounds: 1, tokens: receipt.steps * 2 * 16 });
+    expect(of("acknowledged")).toMatchObject([{ tokens: receipt.steps * 2 * 16 }]);
+  });
+
+  test("what it can do while the round waits it does", async () => {
+    w.trainer.pace = 20;
+    await start({ rounds: 2, steps: 100 });
+    w.double.faults.left = 60_000;
+    w.double.faults.dismissAfter = 1;
+    await run();
+    expect(w.double.receipts.map(({ receipt }) => receipt.steps)).toEqual([100]);
+  });
+
   test("divergence drops the round and starts the optimizer afresh", async () => {
     await start({ rounds: 2 });
     w.trainer.diverge = true;

@@ -284,6 +284,27 @@ export const coordinatorPay: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
   {
+    name: "a part of a work is taken at any time",
+    file: "offchain/src/coordinator/receipts.ts",
+    text: "run.modules.clock.now() >= half && steps >= least",
+    instead: "half > 0 && steps >= least",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a part of a work is too small to be compared with others",
+    file: "offchain/src/coordinator/receipts.ts",
+    text: "run.modules.clock.now() >= half && steps >= least",
+    instead: "run.modules.clock.now() >= half && least > 0",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a part of a work is booked as the whole",
+    file: "offchain/src/coordinator/machine/rounds.ts",
+    text: "const { steps } = receipt;",
+    instead: "const { steps } = assignment;",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
     name: "a time of a lie holds up every head after it",
     file: "offchain/src/coordinator/settlement.ts",
     text: "found, parent?.anchoredAt);",

@@ -59,6 +59,20 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "a worker goes on with what it cannot do in time, and all of it is lost",
+    file: "offchain/src/worker/training.ts",
+    text: "if (isLate(work,",
+    instead: "if (count < 0 && isLate(work,",
+    tests: ["test/offchain/worker/runWorker.test.ts"],
+  },
+  {
+    name: "a worker hands back what it could do while the round waits",
+    file: "offchain/src/worker/training.ts",
+    text: "return left < stepMs * (count - done) + sending && left < CAUTION * stepMs + sending;",
+    instead: "return left < 100 * stepMs * (count - done) + 100 * sending;",
+    tests: ["test/offchain/worker/runWorker.test.ts"],
+  },
+  {
     name: "a worker's speed is told by the clock that is set",
     file: "offchain/src/worker/training.ts",
     text: "const now = clock.monotonic();",

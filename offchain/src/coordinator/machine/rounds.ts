@@ -137,16 +137,17 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
   const work = draft.current?.work[receipt.worker];
   if (!work) return;
   const { assignment } = work;
-  const tokens = tokensOf(assignment);
+  const { steps } = receipt;
+  const tokens = tokensOf({ ...assignment, steps });
   // Of two receipts one is later, even within a millisecond or when the clock was set back.
   const last = Math.max(...Object.values(draft.current?.work ?? {}).map((each) => each.receipt?.acceptedAt ?? 0));
   const acceptedAt = Math.max(at, last + 1);
   const before = ringBytes(draft);
   work.receipt = { receipt, signature, header, receiptHash, tokens, acceptedAt };
-  draft.ledger = castDraft(consumeAssignment(draft.ledger, assignment).ledger);
+  draft.ledger = castDraft(consumeAssignment(draft.ledger, { ...assignment, steps }).ledger);
   const member = draft.members[receipt.worker];
   if (member) {
-    member.pace = paceAfter(member, at - work.dealtAt, assignment.steps);
+    member.pace = paceAfter(member, at - work.dealtAt, steps);
     member.measured = true;
     // Delivering clears what was missed.
     member.misses = 0;
@@ -154,7 +155,7 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
     member.since = draft.round + 1;
   }
   // Synchronous data parallelism sends and receives the fp32 gradient at every inner step.
-  draft.traffic.synchronous += assignment.steps * 2 * 4 * parametersOf(draft.facts);
+  draft.traffic.synchronous += steps * 2 * 4 * parametersOf(draft.facts);
   draft.traffic.ring += ringBytes(draft) - before;
 }
 
@@ -164,7 +165,7 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
  */
 function ringBytes({ current, facts }: StateDraft): number {
   const delivered = Object.values(current?.work ?? {}).filter(({ receipt }) => receipt);
-  const steps = delivered.reduce((sum, { assignment }) => sum + assignment.steps, 0);
+  const steps = delivered.reduce((sum, { receipt }) => sum + (receipt?.receipt.steps ?? 0), 0);
   const n = delivered.length;
   return n === 0 ? 0 : Math.floor((steps * 2 * 2 * parametersOf(facts) * (n - 1)) / n);
 }
