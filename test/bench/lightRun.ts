@@ -233,6 +233,7 @@ export async function uploadAll(
   const { header, payloadDigest } = payloadHeader({ assignment, table, fragments });
   const receipt = receiptOf({
     assignment,
+    steps: assignment.steps,
     beneficiary: assignment.worker,
     build: material.buildDigest,
     commitment: `0x${"cc".repeat(32)}`,

@@ -13,7 +13,13 @@ import { fileURLToPath } from "node:url";
 import blake from "@napi-rs/blake-hash";
 import Sqlite from "better-sqlite3";
 
-import { aggregatorCode, codecCode, EXACT_SEGMENT_STEPS, outerOptimizerCode, weightingCode } from "@cotrain/sdk/protocol";
+import {
+  aggregatorCode,
+  codecCode,
+  EXACT_SEGMENT_STEPS,
+  outerOptimizerCode,
+  weightingCode,
+} from "@cotrain/sdk/protocol";
 import { bytesOf, createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { reduceFragment, sourceOf } from "../../offchain/src/diloco/index.ts";
 import { decodePayload, encodePayload } from "../offchain/diloco/payloads.ts";

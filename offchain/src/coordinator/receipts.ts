@@ -124,10 +124,7 @@ function checkClaims(receipt: WireStruct<"Receipt">, { assignment, digest }: Wor
     );
   }
   if (receipt.assignment !== digest) {
-    throw new RefusedError(
-      "WRONG_DIGEST",
-      `The receipt names assignment ${receipt.assignment}; ${digest} was given.`,
-    );
+    throw new RefusedError("WRONG_DIGEST", `The receipt names assignment ${receipt.assignment}; ${digest} was given.`);
   }
   if (receipt.steps < 1 || receipt.steps > assignment.steps) {
     throw new RefusedError(

@@ -12,7 +12,14 @@
  * Segment j ends after step j · segmentSteps of the build, the last one with the round: what was trained before a round is cut
  * short is hashed where it would have been anyway. The last segment ends in the last leaf; its data follows from the assignment.
  */
-import { type CommitmentLeaf, commitmentLeaves, commitmentRoot, type Digest, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import {
+  type CommitmentLeaf,
+  commitmentLeaves,
+  commitmentRoot,
+  type Digest,
+  type Hex,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
 
 import { bytesOf, InternalError, sha256Bytes } from "../base/index.ts";
 

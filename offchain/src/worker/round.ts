@@ -161,6 +161,10 @@ async function acknowledge(
   const { receiptHash, receipt } = signed;
   const reply = await submit(work, signed, header, encoded);
   const { runId, worker, round } = assignment;
-  await verifyAnyPoster({ runId, worker, round, receiptHash, tokens: tokensOf({ ...assignment, steps: receipt.steps }) }, context, reply);
+  await verifyAnyPoster(
+    { runId, worker, round, receiptHash, tokens: tokensOf({ ...assignment, steps: receipt.steps }) },
+    context,
+    reply,
+  );
   await context.receipts.acknowledged(receiptHash, reply);
 }

@@ -144,7 +144,8 @@ describe("a receipt is refused", () => {
     expect(await receiptWith({ build: hash("99") })).toBe("BUILD_UNKNOWN");
   });
   it("for other steps than assigned", async () => {
-    expect(await receiptWith({ steps: 3 })).toBe("WRONG_SHAPE");
+    expect(await receiptWith({ steps: 9 })).toBe("WRONG_SHAPE");
+    expect(await receiptWith({ steps: 3 })).toBe("WORK_UNDONE");
   });
   it("without a commitment", async () => {
     expect(await receiptWith({ commitment: zeroHash })).toBe("WRONG_COMMITMENT");

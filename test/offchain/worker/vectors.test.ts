@@ -118,6 +118,7 @@ describe("what a worker signs for", () => {
   test("is a receipt that becomes the vector's, signature and hash included, and whose acknowledgement holds", async () => {
     const receipt = receiptOf({
       assignment,
+      steps: assignment.steps,
       beneficiary: entry!.receipt.beneficiary,
       build: asDigest(vectorOf("Build").digest),
       commitment: commitment.root as Hex,
