@@ -62,7 +62,7 @@ beforeEach(async () => {
   });
 });
 
-afterEach(() => rm(directory, { recursive: true, force: true }));
+afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
 
 async function openCoordinator(port: number) {
   const database = await openDatabase<CoordinatorSchema>(join(directory, "coordinator.sqlite"), [
