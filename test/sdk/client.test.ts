@@ -86,6 +86,8 @@ describe("answers", () => {
   it.each([
     [500, true],
     [503, true],
+    [408, true],
+    [425, true],
     [429, true],
     [400, false],
     [409, false],
@@ -96,6 +98,10 @@ describe("answers", () => {
 
   it.each([
     [502, true],
+    [408, true],
+    [425, true],
+    [429, true],
+    [403, false],
     [404, false],
   ])("of status %i by something that is no coordinator say so", async (status, retryable) => {
     handler = answer("<html>nginx</html>", status);

@@ -3,6 +3,7 @@ import { aggregateRejected, fromWire, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
 import type { ChainReader, PostedHead, PostedRoot } from "../chain/index.ts";
+import { unlessAway } from "./away.ts";
 import { epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
 import { leftOutSentence, postedRoots } from "./roots.ts";
@@ -23,7 +24,7 @@ export async function rejectedUnder(
 
 /**
  * A run's heads that verdicts under the posted roots reject, as far as these documents are to be had; oldest first.
- * @throws RetryableError `CHAIN_RPC` where the RPC leaves out a root that there must be
+ * @throws RetryableError `CHAIN_RPC` where the RPC leaves out a root that there must be; what `blobs` throws where it is away
  */
 export async function rejectedHeads(
   reader: ChainReader,
@@ -38,6 +39,7 @@ export async function rejectedHeads(
   ]);
   for (const root of leftOut) throw new RetryableError("CHAIN_RPC", leftOutSentence(root));
   const rejected = new Set<string>();
-  for (const root of roots) for (const head of await rejectedUnder(blobs, root).catch(() => [])) rejected.add(head);
+  for (const root of roots)
+    for (const head of await rejectedUnder(blobs, root).catch(unlessAway([]))) rejected.add(head);
   return heads.filter(({ head }) => rejected.has(head));
 }

@@ -3,6 +3,7 @@ import type { EpochManifest, ModelId } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock } from "../base/index.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
+import { unlessAway } from "./away.ts";
 import { epochManifestOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
 
@@ -17,7 +18,7 @@ const LAG_MS = 3_000;
  * one that its manifest names, as far as manifests are to be had: all are read anew, after a pause, where one is not there. One
  * that was posted and never became active is named by nobody; what waits for confirmations is not there yet.
  * @returns `leftOut`: roots that are not there all the same
- * @throws as `ChainReader`
+ * @throws as `ChainReader`; what `blobs` throws where it is away, since who is away for a manifest may hide what that names
  */
 export async function postedRoots(
   reader: ChainReader,
@@ -29,7 +30,7 @@ export async function postedRoots(
   const links = new Map<string, Pick<EpochManifest, "previous" | "previousRoot"> | undefined>();
   const before = async (posted: PostedRoot) => {
     if (!links.has(posted.epochDigest)) {
-      const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest).catch(() => undefined);
+      const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest).catch(unlessAway(undefined));
       links.set(posted.epochDigest, manifest && { previous: manifest.previous, previousRoot: manifest.previousRoot });
     }
     return links.get(posted.epochDigest);

@@ -17,7 +17,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import type { Clock, RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { endedBy, naming, untilAway } from "./away.ts";
+import { endedBy, isAway, naming, untilAway } from "./away.ts";
 import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documents.ts";
 import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
@@ -94,7 +94,7 @@ class Problems {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof CotrainError) || error.retryable) throw error;
+      if (!(error instanceof CotrainError) || isAway(error)) throw error;
       this.add(isMissing(error) ? "missing" : "mismatch", error.message);
       return undefined;
     }

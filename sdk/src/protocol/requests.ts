@@ -154,12 +154,16 @@ async function whyUnanswered(
 /** Characters of what a coordinator says of an error: it is shown, and logged, as one sentence. */
 const MAX_SENTENCE = 1_000;
 
+/** What passes: a request that came too late, too early or too often. */
+const LATER: ReadonlySet<number> = new Set([408, 425, 429]);
+
 function errorOf(status: number, text: string, url: string): CotrainError {
+  const retryable = status >= 500 || LATER.has(status);
   try {
     const parsed: unknown = JSON.parse(text);
     if (Value.Check(messages.ErrorBody, parsed)) {
       const { code, message, details } = parsed.error;
-      const options = { retryable: status >= 500 || status === 429, ...(details ? { details } : {}) };
+      const options = { retryable, ...(details ? { details } : {}) };
       return new CoordinatorError(status, code.slice(0, 100), message.slice(0, MAX_SENTENCE), options);
     }
   } catch {
@@ -169,9 +173,7 @@ function errorOf(status: number, text: string, url: string): CotrainError {
     status,
     "NOT_A_COORDINATOR",
     `What answers at ${url} is no coordinator: it says ${status} without an error that a coordinator gives.`,
-    {
-      retryable: status >= 500,
-    },
+    { retryable },
   );
 }
 

@@ -1,4 +1,5 @@
 /** A run posted, settled and verified on a real node; then everything that can be tampered with is. */
+import { CoordinatorError } from "@cotrain/sdk/errors";
 import { authorisable, claim, claimed, rootActivated, rootPosted } from "@cotrain/sdk/actions";
 import {
   type Address,
@@ -13,7 +14,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { chainError, type ChainReader, openReader, type PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
@@ -184,6 +185,15 @@ describe("an account without coins", () => {
   });
 });
 
+const notNow = new RetryableError("UNREACHABLE", "It does not answer.");
+/** A source that is away for one blob. */
+const awayFor = (lost: string, blobs: BlobSource = world.blobs, away: Error = notNow): BlobSource => ({
+  blob: async (run, wanted, limit) => {
+    if (wanted === lost) throw away;
+    return blobs.blob(run, wanted, limit);
+  },
+});
+
 const shardOf = async (round: number) => (await manifestOf(round)).manifest.fragments[1]!.digest;
 describe("verifying from the contracts alone", () => {
   it("finds an honest run whole and says which heads nobody has signed yet", async () => {
@@ -224,15 +234,6 @@ describe("verifying from the contracts alone", () => {
     expect(conditions(await verify(unsigned, without(await shardOf(2))))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
   });
 
-  const notNow = new RetryableError("UNREACHABLE", "It does not answer.");
-  /** A source that is away for one blob. */
-  const awayFor = (lost: string, blobs: BlobSource = world.blobs): BlobSource => ({
-    blob: async (run, wanted, limit) => {
-      if (wanted === lost) throw notNow;
-      return blobs.blob(run, wanted, limit);
-    },
-  });
-
   it("takes no source that is away for one that lacks something: the walk ends there, and names the blob", async () => {
     const { digest, manifest } = await manifestOf(2);
     for (const lost of [digest, manifest.receipts!, manifest.fragments[1]!.digest, manifest.screening!]) {
@@ -251,6 +252,29 @@ describe("verifying from the contracts alone", () => {
     const mute: ChainReader = { ...chain, head: () => Promise.reject(notNow) };
     expect((await verify(mute)).summary).toMatchObject({ ok: 5, away: { code: "UNREACHABLE" } });
   });
+
+  it.each([
+    ["an IPFS node that refuses", new UserError("BLOB_STORE_REFUSED", "It is not for us.")],
+    ["a proxy that does", new CoordinatorError(403, "NOT_A_COORDINATOR", "It is none.")],
+    ["a coordinator that does", new CoordinatorError(403, "FORBIDDEN", "It is not for you.")],
+  ])("takes no blob for wrong that %s to show: the walk ends there", async (_, refusal) => {
+    const { digest } = await manifestOf(2);
+    const found = await verify(chain, awayFor(digest, world.blobs, refusal));
+    expect(conditions(found)).toEqual(["ok", "ok"]);
+    expect(found.summary).toMatchObject({ missing: 0, mismatch: 0, away: { code: refusal.code, retryable: true } });
+    expect(found.summary.away!.message).toContain(`the blob ${digest} cannot be had now`);
+  });
+
+  it.each(["NOT_FOUND", "BLOB_NOT_FOUND", "BLOB_MISMATCH", "ANSWER_TOO_LARGE"])(
+    "goes on where a coordinator says %s of a blob",
+    async (code) => {
+      const { digest } = await manifestOf(4);
+      const found = await verify(chain, awayFor(digest, world.blobs, new CoordinatorError(200, code, "It is so.")));
+      const condition = code.endsWith("FOUND") ? "missing" : "mismatch";
+      expect(conditions(found)).toEqual(["ok", "ok", "ok", "ok", condition]);
+      expect(found.summary.away).toBeNull();
+    },
+  );
 
   it("keeps what it found of a checkpoint, and of the whole, before something was away", async () => {
     const { manifest } = await manifestOf(2);
@@ -477,6 +501,17 @@ async function leavesRootsOut(rejected: PostedHead): Promise<void> {
   const [first, ...others] = await chain.rootsOf(modelId);
   const hiding: ChainReader = { ...chain, rootsOf: async () => others };
   expect((await verify(hiding)).summary.problems).toEqual([expect.stringContaining(first!.root)]);
+  // Nor does it help that this one cannot be had just then.
+  const asked = new Set<string>();
+  const shy: BlobSource = {
+    blob: async (run, wanted, limit) => {
+      if (!others.some(({ epochDigest }) => epochDigest === wanted) || asked.has(wanted))
+        return world.blobs.blob(run, wanted, limit);
+      asked.add(wanted);
+      throw notNow;
+    },
+  };
+  expect((await verify(hiding, shy)).summary).toMatchObject({ heads: 0, away: { code: "UNREACHABLE" } });
 }
 
 describe("verifying a checkpoint that validators rejected", () => {
@@ -503,6 +538,9 @@ describe("verifying a checkpoint that validators rejected", () => {
     await leavesRootsOut(before);
     const rejected = await rejectedHeads(chain, world.blobs, world.runId);
     expect(rejected.map(({ head }) => head)).toEqual([before.head]);
+    // Who is away for them has not said that there are none.
+    for (const lost of [computation.attestation.epochDigest, computation.manifest.verdicts])
+      await expect(rejectedHeads(chain, awayFor(lost), world.runId)).rejects.toBe(notNow);
     // Whoever hides what was said hides that it was.
     const hidden = await verify(chain, without(asDigest(computation.manifest.verdicts)));
     expect(hidden.summary.problems).toHaveLength(1);

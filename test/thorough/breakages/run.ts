@@ -236,7 +236,7 @@ export const run: readonly Breakage[] = [
   {
     name: "verify calls missing what a store has that is away",
     file: "offchain/src/run/verify.ts",
-    text: "if (!(error instanceof CotrainError) || error.retryable) throw error;",
+    text: "if (!(error instanceof CotrainError) || isAway(error)) throw error;",
     instead: "if (!(error instanceof CotrainError)) throw error;",
     tests: ["test/offchain/run/settlement.test.ts"],
   },
@@ -568,5 +568,26 @@ export const run: readonly Breakage[] = [
     text: "conformance === due ?",
     instead: 'conformance !== "" ?',
     tests: ["test/offchain/coordinator/classes.test.ts"],
+  },
+  {
+    name: "who is away for a manifest of an epoch hides the root that it names",
+    file: "offchain/src/run/roots.ts",
+    text: ".catch(unlessAway(undefined));",
+    instead: ".catch(() => undefined);",
+    tests: ["test/offchain/run/settlement.test.ts"],
+  },
+  {
+    name: "no head was rejected where whoever keeps the verdicts is away",
+    file: "offchain/src/run/rejected.ts",
+    text: ".catch(unlessAway([]))",
+    instead: ".catch(() => [])",
+    tests: ["test/offchain/run/settlement.test.ts"],
+  },
+  {
+    name: "what a proxy does not let through is found wrong",
+    file: "offchain/src/run/verify.ts",
+    text: "|| isAway(error)) throw error;",
+    instead: "|| error.retryable) throw error;",
+    tests: ["test/offchain/run/settlement.test.ts"],
   },
 ];

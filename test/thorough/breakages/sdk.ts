@@ -65,4 +65,11 @@ export const sdk: readonly Breakage[] = [
     instead: "return value < 0n ?",
     tests: ["test/offchain/coordinator/refusals.test.ts"],
   },
+  {
+    name: "a request that comes too often, too early or too late for a proxy is not sent again",
+    file: "sdk/src/protocol/requests.ts",
+    text: " || LATER.has(status);",
+    instead: ";",
+    tests: ["test/sdk/client.test.ts"],
+  },
 ];
