@@ -1,6 +1,6 @@
 /**
- * A definition that has the choice between inner optimizers, which no run has yet: its page, and values for the verifier in Python
- * to judge by that page. So whoever adds a second one finds that the page can say it and that it is read.
+ * A definition with inner optimizers of the tests' own: its page, and values for the verifier in Python to judge by that page. So
+ * whoever adds one finds that the page can say it and that it is read.
  */
 import { readFileSync } from "node:fs";
 import { Definition, digestOfJson, parseDocument } from "@cotrain/sdk/protocol";

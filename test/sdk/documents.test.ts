@@ -297,6 +297,22 @@ describe.each(Object.entries(documents))("%s", (name, { schema, good }) => {
   });
 });
 
+const cosine = { kind: "cosine", warmupSteps: 100, freshWarmupSteps: 10, steps: 1_000, floor: 0 };
+
+describe("a definition", () => {
+  const { schema, good } = documents.Definition;
+  const { beta1, beta2, epsilon, weightDecay, clipNorm } = good.innerOptimizer;
+  it.each([
+    ["SGD", { innerOptimizer: { kind: "sgd", momentum: 0, nesterov: false, weightDecay, clipNorm } }],
+    ["Muon", { innerOptimizer: { kind: "muon", momentum: 0.95, beta1, beta2, epsilon, weightDecay, clipNorm } }],
+    ["a cosine", { schedule: cosine }],
+    ["a fall at the end", { schedule: { ...cosine, kind: "warmup-stable-decay", decaySteps: 200 } }],
+  ])("may have %s", (_, other) => {
+    const document = { ...good, ...other };
+    expect(protocol.parseDocument("Definition", schema, document)).toEqual(document);
+  });
+});
+
 describe("bounds of documents", () => {
   const { Definition, PayloadHeader, RewardsFile } = documents;
   it.each([
@@ -304,9 +320,21 @@ describe("bounds of documents", () => {
     ["a dimension of 0", Definition, { table: [{ name: "a", shape: [0], fragment: 0 }] }],
     ["a momentum of 1", Definition, { innerOptimizer: { ...Definition.good.innerOptimizer, beta1: 1 } }],
     [
-      "an optimizer of another kind",
+      "an optimizer of an unknown kind",
+      Definition,
+      { innerOptimizer: { ...Definition.good.innerOptimizer, kind: "lion" } },
+    ],
+    [
+      "an optimizer with another's constants",
       Definition,
       { innerOptimizer: { ...Definition.good.innerOptimizer, kind: "sgd" } },
+    ],
+    ["a schedule that ends before it begins", Definition, { schedule: { ...cosine, steps: 0 } }],
+    ["a schedule with a floor above its peak", Definition, { schedule: { ...cosine, floor: 1.1 } }],
+    [
+      "a schedule that falls in no steps",
+      Definition,
+      { schedule: { ...cosine, kind: "warmup-stable-decay", decaySteps: 0 } },
     ],
     ["a sequence of one token", Definition, { sequence: 1 }],
     ["a payload without fragments", PayloadHeader, { fragments: [] }],

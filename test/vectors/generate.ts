@@ -444,6 +444,36 @@ function contributionVectors() {
   ];
 }
 
+/** Of a run's first steps, of where a shape begins and ends to fall, of its last steps and beyond, with optimizers of any age. */
+const clocks: readonly (readonly [globalStep: number, optimizerStep: number])[] = [
+  ...[0, 1, 50, 99, 100, 101, 357, 550, 799, 800, 801, 950, 1099, 1100, 1101, 4_294_967_296].map((step) => [step, step] as const),
+  ...[0, 3, 9, 10].map((optimizerStep) => [900, optimizerStep] as const),
+];
+
+/** Half a cosine down to a tenth, from step 100 to 1100. */
+const half = (g: number): number =>
+  0.1 + 0.9 * 0.5 * (1 + Math.cos((Math.PI * (Math.min(Math.max(g, 100), 1100) - 100)) / 1000));
+/** A line down to nothing, from step 800 to 1100. */
+const line = (g: number): number => Math.min(1, Math.max(0, (1100 - g) / 300));
+
+/** The rate that is fed, fp32 as the shortest decimal of that double. */
+function scheduleVectors() {
+  const warmup = { warmupSteps: 100, freshWarmupSteps: 10 };
+  const shapes = [
+    { schedule: { kind: "warmup-constant", ...warmup } as const, factor: () => 1 },
+    { schedule: { kind: "cosine", ...warmup, steps: 1100, floor: 0.1 } as const, factor: half },
+    { schedule: { kind: "warmup-stable-decay", ...warmup, steps: 1100, floor: 0, decaySteps: 300 } as const, factor: line },
+  ];
+  return shapes.map(({ schedule, factor }) => ({
+    schedule,
+    innerLrPpb: "2000000",
+    cases: clocks.map(([g, o]) => {
+      const rise = Math.min(1, (g + 1) / 100, (o + 1) / 10);
+      return { globalStep: String(g), optimizerStep: String(o), learningRate: String(Math.fround(0.002 * rise * factor(g))) };
+    }),
+  }));
+}
+
 export async function buildVectors() {
   const entries = await Promise.all(
     Object.entries(structs).map(async ([name, typeString]) => [name, await structVector(typeString)] as const),
@@ -461,6 +491,7 @@ export async function buildVectors() {
     sessions: sessionVectors(),
     tables: tableVectors(),
     contributions: contributionVectors(),
+    schedules: scheduleVectors(),
     round: await roundVectors(),
   };
 }

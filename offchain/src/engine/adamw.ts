@@ -5,13 +5,20 @@
  * m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², with g clipped, and, both corrections drawn out of the fraction,
  * θ ← (1 − lr·decay)·θ − (lr·√c₂/c₁) · m / (√v + ε·√c₂)
  */
+import { clipFactor } from "./clipping.ts";
 import { scalar, type Tensor } from "./graph.ts";
-import type { InnerOptimizer, OptimizerConfig } from "./optimizer.ts";
+import type { MuonConfig } from "./muon.ts";
 import * as op from "./ops.ts";
+import type { InnerOptimizer, OptimizerConfig } from "./optimizer.ts";
 
 export type AdamWConfig = Extract<OptimizerConfig, { readonly kind: "adamw" }>;
 
-export const adamw: InnerOptimizer<AdamWConfig, "m" | "v", "learningRate" | "correction1" | "correction2"> = {
+/** Muon's definition has AdamW's constants for what it leaves to it. */
+export const adamw: InnerOptimizer<
+  AdamWConfig | MuonConfig,
+  "m" | "v",
+  "learningRate" | "correction1" | "correction2"
+> = {
   init: ({ beta1, beta2 }) => ({
     state: ["m", "v"],
     scalars: {
@@ -24,7 +31,7 @@ export const adamw: InnerOptimizer<AdamWConfig, "m" | "v", "learningRate" | "cor
   update: (config, { learningRate, correction1, correction2 }, slots, norm) => {
     const { graph } = norm;
     const number = (value: number): Tensor => scalar(graph, value);
-    const clip = op.min(op.div(number(config.clipNorm), op.add(norm, number(1e-6))), number(1));
+    const clip = clipFactor(norm, config.clipNorm);
     const root2 = op.sqrt(correction2);
     const rate = op.div(op.mul(learningRate, root2), correction1);
     const epsilon = op.mul(root2, number(config.epsilon));

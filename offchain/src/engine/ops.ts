@@ -149,6 +149,10 @@ export interface GemmOptions {
   readonly transB?: boolean;
   /** Added to the product; of its shape. */
   readonly plus?: Tensor | undefined;
+  /** Factor of the product. */
+  readonly alpha?: number;
+  /** Factor of `plus`. */
+  readonly beta?: number;
 }
 
 /** Rows and columns of a matrix, read transposed as told; undefined for what is no matrix. */
@@ -159,17 +163,23 @@ function matrixOf({ shape }: Tensor, transposed: boolean): readonly [rows: numbe
 }
 
 /**
- * A·B (+ plus) of two matrices, read transposed as told.
+ * α·A·B (+ β·plus) of two matrices, read transposed as told.
  * @throws ProductRuleError when its bits would depend on the number of threads
  */
-export function gemm(a: Tensor, b: Tensor, { transA = false, transB = false, plus }: GemmOptions = {}): Tensor {
+export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
+  const { transA = false, transB = false, plus, alpha = 1, beta = 1 } = options;
   const [left, right] = [matrixOf(a, transA), matrixOf(b, transB)];
   if (!left || !right || left[1] !== right[0])
     throw new GraphError(`Gemm cannot multiply ${describe([a, b])} (transA ${transA}, transB ${transB}).`);
   const [m, k] = left;
   const [, n] = right;
   if (plus && !sameShape(plus.shape, [m, n])) throw new GraphError(`Gemm [${m}, ${n}] cannot add ${describe([plus])}.`);
-  const attributes = { ...(transA && { transA: 1 }), ...(transB && { transB: 1 }) };
+  const factors = Object.entries({ alpha, beta }).filter(([, factor]) => factor !== 1);
+  const attributes = {
+    ...(transA && { transA: 1 }),
+    ...(transB && { transB: 1 }),
+    ...Object.fromEntries(factors.map(([name, factor]) => [name, { float: factor }])),
+  };
   const result = emit(a.graph, "Gemm", plus ? [a, b, plus] : [a, b], [m, n], attributes);
   const product = { op: "Gemm" as const, name: result.name, m, n, k, transA, batch: 1 };
   assertExact(product);

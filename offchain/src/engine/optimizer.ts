@@ -1,12 +1,13 @@
 /**
- * Inner optimizers inside the graph, as pure { init, update }: `init` says which state each parameter has and what is fed each
+ * Inner optimizers inside the graph, as pure { init, update }: `init` says which state a parameter has and what is fed each
  * step, `update` builds the step. Nothing else knows which optimizer a program has: the runtime goes by its signature.
  */
 import type { Definition } from "@cotrain/sdk/protocol";
 
 import { type AdamWConfig, adamw } from "./adamw.ts";
-import type { Tensor } from "./graph.ts";
-import * as op from "./ops.ts";
+import { input, type Tensor } from "./graph.ts";
+import { muon } from "./muon.ts";
+import { sgd } from "./sgd.ts";
 import type { Signature } from "./signature.ts";
 
 /** An optimizer's constants, as a run's definition states them. */
@@ -47,7 +48,7 @@ export interface InnerOptimizer<
     readonly scalars: Readonly<Record<Scalar, Signature["scalars"][number]>>;
   };
   /**
-   * One step for all parameters.
+   * One step for all parameters that it is the optimizer of.
    * @param norm of all gradients together
    */
   update(
@@ -58,12 +59,75 @@ export interface InnerOptimizer<
   ): Updated<State>[];
 }
 
-/** By `kind`. */
-const optimizers: Readonly<Record<OptimizerConfig["kind"], InnerOptimizer>> = { adamw };
+/** What a parameter is to the model. A tied embedding table is an embedding. */
+type Role = "embedding" | "hidden" | "norm" | "output";
 
-export const innerOptimizerOf = ({ kind }: OptimizerConfig): InnerOptimizer => optimizers[kind];
+function roleOf(name: string): Role {
+  if (name.endsWith("norm.weight")) return "norm";
+  if (name.endsWith("embed_tokens.weight")) return "embedding";
+  return name.endsWith("lm_head.weight") ? "output" : "hidden";
+}
 
-/** √ Σ g², over all gradients: a scalar. */
-export function globalNorm(gradients: readonly Tensor[]): Tensor {
-  return op.sqrt(op.sumOf(gradients.map(op.sumOfSquares)));
+type ByRole = Readonly<Record<Role, InnerOptimizer>>;
+
+const everywhere = (one: InnerOptimizer): ByRole => ({ embedding: one, hidden: one, norm: one, output: one });
+
+/** Who steps which parameters, by `kind`. */
+const optimizers: Readonly<Record<OptimizerConfig["kind"], ByRole>> = {
+  adamw: everywhere(adamw),
+  sgd: everywhere(sgd),
+  muon: { ...everywhere(adamw), hidden: muon },
+};
+
+/** A parameter that takes a step. */
+interface Trained {
+  readonly name: string;
+  readonly parameter: Tensor;
+  readonly gradient: Tensor;
+}
+
+interface Step {
+  /** The parameters after it, by name. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** State after it, by the name of the input that it was read from, in the signature's order. */
+  readonly state: ReadonlyMap<string, Tensor>;
+  readonly scalars: Signature["scalars"];
+}
+
+/**
+ * Builds one step for all parameters; declares the inputs of state and scalars.
+ * @param norm of all gradients together
+ */
+export function optimizerStep(config: OptimizerConfig, trained: readonly Trained[], norm: Tensor): Step {
+  const { graph } = norm;
+  const byRole = optimizers[config.kind];
+  const parameters = new Map<string, Tensor>();
+  const state = new Map<string, Tensor>();
+  const fed = new Map<string, Tensor>();
+  const scalars: Signature["scalars"] = [];
+  for (const one of new Set(Object.values(byRole))) {
+    const own = trained.filter(({ name }) => byRole[roleOf(name)] === one);
+    const wanted = one.init(config);
+    const states: Record<string, Tensor>[] = own.map(() => ({}));
+    for (const kind of wanted.state)
+      for (const [i, { name, parameter }] of own.entries())
+        states[i]![kind] = input(graph, `${kind}.${name}`, parameter.shape);
+    for (const scalar of Object.values(wanted.scalars)) {
+      if (fed.has(scalar.input)) continue;
+      fed.set(scalar.input, input(graph, scalar.input, []));
+      scalars.push(scalar);
+    }
+    const given = Object.fromEntries(
+      Object.entries(wanted.scalars).map(([name, scalar]) => [name, fed.get(scalar.input)!]),
+    );
+    const slots = own.map(({ name, parameter, gradient }, i) => {
+      const role = roleOf(name);
+      return { parameter, gradient, state: states[i]!, decays: role === "hidden" || role === "output" };
+    });
+    const updated = one.update(config, given, slots, norm);
+    for (const [i, { name }] of own.entries()) parameters.set(name, updated[i]!.parameter);
+    for (const kind of wanted.state)
+      for (const [i, { name }] of own.entries()) state.set(`${kind}.${name}`, updated[i]!.state[kind]!);
+  }
+  return { parameters, state, scalars };
 }

@@ -2,6 +2,7 @@
 import type { Digest } from "@cotrain/sdk/protocol";
 
 import { sha256Bytes } from "../base/index.ts";
+import { globalNorm } from "./clipping.ts";
 import { tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 import { gradients } from "./gradients.ts";
@@ -9,7 +10,7 @@ import { createGraph, input, output, type Graph, type Tensor } from "./graph.ts"
 import { forward } from "./model.ts";
 import { writeModel } from "./onnx.ts";
 import * as op from "./ops.ts";
-import { defaultOptimizer, globalNorm, innerOptimizerOf, type OptimizerConfig } from "./optimizer.ts";
+import { defaultOptimizer, type OptimizerConfig, optimizerStep } from "./optimizer.ts";
 import { maxThreads } from "./products.ts";
 import { rules } from "./rules.ts";
 import { SIGNATURE_KEY, type ProgramKind, type Signature } from "./signature.ts";
@@ -55,36 +56,21 @@ export function stepGraph(
   { microBatch, optimizer = defaultOptimizer }: ProgramOptions,
 ): ProgramDraft {
   const { graph, parameters, tokens, loss } = lossGraph("step", config, microBatch);
-  const list = [...parameters];
-  const rule = innerOptimizerOf(optimizer);
-  const { state, scalars } = rule.init(optimizer);
-  const states: Record<string, Tensor>[] = list.map(() => ({}));
-  for (const kind of state)
-    for (const [i, [name, { shape }]] of list.entries()) states[i]![kind] = input(graph, `${kind}.${name}`, shape);
-  const fed = Object.fromEntries(Object.entries(scalars).map(([name, each]) => [name, input(graph, each.input, [])]));
   const found = gradients(loss, [...parameters.values()]);
   const norm = globalNorm(found);
-  const slots = list.map(([name, parameter], i) => ({
-    parameter,
-    gradient: found[i]!,
-    state: states[i]!,
-    decays: decays(name),
-  }));
-  const updated = rule.update(optimizer, fed, slots, norm);
-  for (const [i, [name]] of list.entries()) output(`next.${name}`, updated[i]!.parameter);
-  for (const kind of state)
-    for (const [i, [name]] of list.entries()) output(`next.${kind}.${name}`, updated[i]!.state[kind]!);
+  const trained = [...parameters].map(([name, parameter], i) => ({ name, parameter, gradient: found[i]! }));
+  const next = optimizerStep(optimizer, trained, norm);
+  for (const name of parameters.keys()) output(`next.${name}`, next.parameters.get(name)!);
+  for (const [name, after] of next.state) output(`next.${name}`, after);
   output("loss", loss);
   output("gradient_norm", norm);
   return {
     graph,
     signature: {
       tokens: tokens.name,
-      parameters: list.map(([name]) => ({ name, input: name, output: `next.${name}` })),
-      state: state.flatMap((kind) =>
-        list.map(([name]) => ({ name: `${kind}.${name}`, input: `${kind}.${name}`, output: `next.${kind}.${name}` })),
-      ),
-      scalars: Object.values(scalars),
+      parameters: carried(parameters),
+      state: carried(next.state),
+      scalars: next.scalars,
       loss: "loss",
       gradientNorm: "gradient_norm",
     },
@@ -107,8 +93,9 @@ function logitsGraph(config: TransformerConfig): ProgramDraft {
   return { graph, signature: { ...readOnly(parameters, tokens), logits: "logits" } };
 }
 
-/** Norms (one dimension) and the embedding table are exempt from weight decay. */
-const decays = (name: string): boolean => !/(norm|embed_tokens)\.weight$/.test(name);
+/** What a step reads by its name and writes as the next. */
+const carried = (tensors: ReadonlyMap<string, Tensor>): Signature["state"] =>
+  [...tensors.keys()].map((name) => ({ name, input: name, output: `next.${name}` }));
 
 function parameterInputs(graph: Graph, config: TransformerConfig): Map<string, Tensor> {
   return new Map(tensorSpecs(config).map(({ name, shape }) => [name, input(graph, name, shape)]));

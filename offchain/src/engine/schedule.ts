@@ -14,25 +14,57 @@ export interface StepClock {
   readonly optimizerStep: number;
 }
 
-/** What part of its peak a rate is at a step. Doubles in a fixed order. */
-type Rule<Shape> = { factor(schedule: Shape, clock: StepClock): number };
+/** What part of its peak a rate is at a step of the run, warm-up aside. Doubles in a fixed order. */
+type Rule<Shape> = { factor(schedule: Shape, globalStep: number): number };
+type Shape<Kind extends Schedule["kind"]> = Extract<Schedule, { readonly kind: Kind }>;
+
+/** For a run whose total of steps is not known beforehand. */
+const constant: Rule<Shape<"warmup-constant">> = { factor: () => 1 };
+
+/** Half a cosine from the end of the warm-up to the last step: (1 + cos πx) ÷ 2, which is cos² (πx ÷ 2). https://arxiv.org/abs/1608.03983 */
+const cosine: Rule<Shape<"cosine">> = {
+  factor: ({ warmupSteps, steps, floor }, step) => {
+    const root = cos((Math.PI / 2) * passed(step, warmupSteps, steps));
+    return floor + (1 - floor) * (root * root);
+  },
+};
+
+/** Constant, and a straight line down in the last steps. https://arxiv.org/abs/2404.06395 */
+const stableDecay: Rule<Shape<"warmup-stable-decay">> = {
+  factor: ({ steps, decaySteps, floor }, step) => floor + (1 - floor) * (1 - passed(step, steps - decaySteps, steps)),
+};
+
+/** By `kind`. */
+const schedules: Readonly<Record<Schedule["kind"], Rule<Schedule>>> = {
+  "warmup-constant": constant,
+  cosine,
+  "warmup-stable-decay": stableDecay,
+};
+
+/** How much of the way from one step to another is behind: 0 to 1. */
+function passed(step: number, from: number, to: number): number {
+  if (step >= to) return 1;
+  return step <= from ? 0 : (step - from) / (to - from);
+}
+
+/** Of 0 to π/2, by its series in doubles: Math.cos may have other last bits in another JS engine. */
+function cos(x: number): number {
+  let sum = 1;
+  for (let n = 22; n > 0; n -= 2) sum = 1 - (sum * (x * x)) / (n * (n - 1));
+  return sum;
+}
 
 const rise = (step: number, steps: number): number => (steps < 1 ? 1 : Math.min(1, (step + 1) / steps));
 
 /**
- * Linear warm-up, then constant, since a run's total of steps is not known beforehand. It rises over `warmupSteps` of the run,
- * and over `freshWarmupSteps` of an optimizer that starts afresh, whose moments know nothing yet; the smaller counts.
+ * A linear rise over `warmupSteps` of the run, and over `freshWarmupSteps` of an optimizer that starts afresh, whose state knows
+ * nothing yet; the smaller counts.
  */
-const warmupConstant: Rule<Extract<Schedule, { readonly kind: "warmup-constant" }>> = {
-  factor: (schedule, { globalStep, optimizerStep }) =>
-    Math.min(rise(globalStep, schedule.warmupSteps), rise(optimizerStep, schedule.freshWarmupSteps)),
-};
-
-/** By `kind`. */
-const schedules: Readonly<Record<Schedule["kind"], Rule<Schedule>>> = { "warmup-constant": warmupConstant };
+const warmup = ({ warmupSteps, freshWarmupSteps }: Schedule, { globalStep, optimizerStep }: StepClock): number =>
+  Math.min(rise(globalStep, warmupSteps), rise(optimizerStep, freshWarmupSteps));
 
 /**
- * Learning rate of one step: peak × the schedule's factor; fp32 when fed.
+ * Learning rate of one step: peak × warm-up × the schedule's factor; fp32 when fed.
  * @throws EngineError SCHEDULE_INVALID for a rate or step that is negative or not finite
  */
 export function learningRateAt(schedule: Schedule, peak: number, clock: StepClock): number {
@@ -42,5 +74,5 @@ export function learningRateAt(schedule: Schedule, peak: number, clock: StepCloc
       throw new EngineError("SCHEDULE_INVALID", `The schedule's ${name} must be a number from 0, not ${value}.`);
     }
   }
-  return peak * schedules[schedule.kind].factor(schedule, clock);
+  return peak * (warmup(schedule, clock) * schedules[schedule.kind].factor(schedule, globalStep));
 }

@@ -31,6 +31,43 @@ export const TensorEntrySchema = Type.Object(
   closed,
 );
 
+const Beta = Type.Number({ minimum: 0, exclusiveMaximum: 1 });
+const decayAndClipping = { weightDecay: Type.Number({ minimum: 0 }), clipNorm: Type.Number({ exclusiveMinimum: 0 }) };
+const adamConstants = {
+  beta1: Beta,
+  beta2: Beta,
+  epsilon: Type.Number({ exclusiveMinimum: 0 }),
+  ...decayAndClipping,
+};
+const InnerOptimizer = Type.Union([
+  Type.Object({ kind: Type.Literal("adamw"), ...adamConstants }, closed),
+  Type.Object({ kind: Type.Literal("sgd"), momentum: Beta, nesterov: Type.Boolean(), ...decayAndClipping }, closed),
+  /** AdamW's constants are of what is no hidden matrix. */
+  Type.Object({ kind: Type.Literal("muon"), momentum: Beta, ...adamConstants }, closed),
+]);
+
+/** Steps of warm-up, for the run and for a fresh optimizer. */
+const warmup = { warmupSteps: Uint32, freshWarmupSteps: Uint32 };
+/** The run's inner steps after which the rate stays at this part of its peak. */
+const end = {
+  steps: Type.Integer({ minimum: 1, maximum: 0xffff_ffff }),
+  floor: Type.Number({ minimum: 0, maximum: 1 }),
+};
+const Schedule = Type.Union([
+  Type.Object({ kind: Type.Literal("warmup-constant"), ...warmup }, closed),
+  Type.Object({ kind: Type.Literal("cosine"), ...warmup, ...end }, closed),
+  /** Constant until its last steps, in which it falls. */
+  Type.Object(
+    {
+      kind: Type.Literal("warmup-stable-decay"),
+      ...warmup,
+      ...end,
+      decaySteps: Type.Integer({ minimum: 1, maximum: 0xffff_ffff }),
+    },
+    closed,
+  ),
+]);
+
 /** What is trained: independent of machines and of the chain. Its digest stands in RunRegistry. */
 export const Definition = Type.Object(
   {
@@ -42,22 +79,9 @@ export const Definition = Type.Object(
     ),
     tokenizer: Hash32,
     data: Hash32,
-    innerOptimizer: Type.Object(
-      {
-        kind: Type.Literal("adamw"),
-        beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1 }),
-        beta2: Type.Number({ minimum: 0, exclusiveMaximum: 1 }),
-        epsilon: Type.Number({ exclusiveMinimum: 0 }),
-        weightDecay: Type.Number({ minimum: 0 }),
-        clipNorm: Type.Number({ exclusiveMinimum: 0 }),
-      },
-      closed,
-    ),
-    /** Shape of the inner learning rate; its size is RunParams.innerLrPpb. Steps of warm-up, for the run and for a fresh optimizer. */
-    schedule: Type.Object(
-      { kind: Type.Literal("warmup-constant"), warmupSteps: Uint32, freshWarmupSteps: Uint32 },
-      closed,
-    ),
+    innerOptimizer: InnerOptimizer,
+    /** Shape of the inner learning rate; its size is RunParams.innerLrPpb. */
+    schedule: Schedule,
     sequence: Type.Integer({ minimum: 2, maximum: 1 << 20 }),
     table: Type.Array(TensorEntrySchema, { minItems: 1, maxItems: MAX_TENSORS }),
     /** sha256 of the canonical JSON list of checkpoint 0's shard digests, by fragment. */

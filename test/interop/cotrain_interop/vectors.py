@@ -13,6 +13,7 @@ from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, ke
 from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
+from .schedule import learning_rate
 from .screening import WHOLE, Gate, Payload, Screening
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
 from .spec import Spec
@@ -33,6 +34,7 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
         "sessions": _sessions,
         "tables": _tables,
         "contributions": _contributions,
+        "schedules": _schedules,
         "round": _round,
     }
     with report.about("protocol.json"):
@@ -235,6 +237,17 @@ def _round(spec: Spec, vector: dict) -> int:
     _commitment(vector["commitment"])
     _car(vector["car"])
     return len(vector["documents"]) + len(vector["shards"])
+
+
+def _schedules(spec: Spec, vectors: list[dict]) -> int:
+    kinds = spec.documents["Definition"].fields["schedule"].variants
+    equal("the kinds of schedules", sorted({each["schedule"]["kind"] for each in vectors}), sorted(kinds))
+    for vector in vectors:
+        for case in vector["cases"]:
+            clock = (int(case["globalStep"]), int(case["optimizerStep"]))
+            rate = learning_rate(vector["schedule"], int(vector["innerLrPpb"]), *clock)
+            equal(f"the learning rate at {clock}", numpy.float32(rate), numpy.float32(float(case["learningRate"])))
+    return sum(len(vector["cases"]) for vector in vectors)
 
 
 def segment_ends(steps: int, segment_steps: int) -> list[int]:

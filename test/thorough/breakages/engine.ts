@@ -30,4 +30,11 @@ export const engine: readonly Breakage[] = [
     instead: "tensorOf(results, name);",
     tests: ["test/e2e/wasm.test.ts"],
   },
+  {
+    name: "a fresh optimizer steps at the run's full rate at once",
+    file: "offchain/src/engine/schedule.ts",
+    text: "rise(optimizerStep, freshWarmupSteps)",
+    instead: "rise(optimizerStep, 0 * freshWarmupSteps)",
+    tests: ["test/offchain/engine/optimizer.test.ts"],
+  },
 ];
