@@ -2,7 +2,15 @@
  * Joining: a machine key signs whom it works for and what it can compute; the reply opens a session. What costs nothing to
  * check comes first, then the signature, at last what the chain is asked for.
  */
-import { asDigest, fromWire, type JoinReply, type JoinRequest, protocolVersion, zeroHash } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  batchOf,
+  fromWire,
+  type JoinReply,
+  type JoinRequest,
+  protocolVersion,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
 import { machineClassOf } from "../run/index.ts";
@@ -63,7 +71,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     join,
     signature,
     machineClass: machineClassOf(build, join.conformance),
-    batch: build.microBatch,
+    batch: batchOf(build),
     segmentSteps: build.segmentSteps,
     pace: request.stepMicros ?? null,
     restarted: presence.knows(join.worker),

@@ -3,15 +3,28 @@ import { GraphError } from "./errors.ts";
 import { scalar, type Graph, type Tensor } from "./graph.ts";
 import * as op from "./ops.ts";
 
+/** Gradients that are added up over several losses, which then weigh less. */
+interface Accumulated {
+  /** Of this loss; default 1. */
+  readonly weight?: number;
+  /** Of the losses before, in the parameters' order; default none. */
+  readonly sums?: readonly Tensor[];
+}
+
 /**
  * Gradients of a scalar with respect to `parameters`, in their order.
  * @throws GraphError when the loss is no scalar or does not depend on a parameter
  */
-export function gradients(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
+export function gradients(
+  loss: Tensor,
+  parameters: readonly Tensor[],
+  { weight = 1, sums = [] }: Accumulated = {},
+): Tensor[] {
   const { graph } = loss;
   if (loss.shape.length > 0)
     throw new GraphError(`A loss is a scalar; ${loss.name} has shape [${loss.shape.join(", ")}].`);
-  const found = new Map<string, Tensor>([[loss.name, scalar(graph, 1)]]);
+  const found = new Map<string, Tensor>([[loss.name, scalar(graph, weight)]]);
+  for (const [i, sum] of sums.entries()) found.set(parameters[i]!.name, sum);
   for (const { inputs, output, backward } of graph.tape.toReversed()) {
     const gradient = found.get(output.name);
     if (!gradient) continue;

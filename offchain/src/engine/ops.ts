@@ -144,6 +144,22 @@ export function full(like: Tensor, shape: Shape, value: number, type: ElementTyp
   return ones;
 }
 
+/**
+ * x, which no runtime computes before all of `others`: to each element is added whether a number that they have a part in is less
+ * than itself, which is 0 whatever they are.
+ */
+export function afterAll(x: Tensor, others: readonly Tensor[]): Tensor {
+  if (others.length === 0) return x;
+  const firsts = others.map((other) => {
+    const one = other.shape.reduce((rest, _, axis) => slice(rest, axis, 0, 1), other);
+    return reshape(one, [1]);
+  });
+  const mark = sumAll(concat(firsts, 0));
+  const never = emit(x.graph, "Less", [mark, mark], [], {}, "bool");
+  const zero = emit(x.graph, "Cast", [never], [], { to: x.type === "int64" ? 7 : 1 }, x.type);
+  return emit(x.graph, "Add", [x, zero], x.shape, {}, x.type);
+}
+
 export interface GemmOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;

@@ -7,8 +7,10 @@ import { defaultSchedule, type Schedule } from "./schedule.ts";
 /** A model and what suits it. */
 export interface Preset {
   readonly model: TransformerConfig;
-  /** Sequences of one inner step. */
+  /** Sequences that are computed at once. */
   readonly microBatch: number;
+  /** Micro-batches of one inner step, where one step shall take more sequences than fit into memory at once; default 1. */
+  readonly accumulation?: number;
   /** What takes its inner steps, and the shape of their learning rate: they stand in the definition of its runs. */
   readonly optimizer: OptimizerConfig;
   readonly schedule: Schedule;

@@ -6,7 +6,7 @@ import { globalNorm } from "./clipping.ts";
 import { tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 import { gradients } from "./gradients.ts";
-import { createGraph, input, output, type Graph, type Tensor } from "./graph.ts";
+import { createGraph, input, output, scalar, type Graph, type Tensor } from "./graph.ts";
 import { forward } from "./model.ts";
 import { writeModel } from "./onnx.ts";
 import * as op from "./ops.ts";
@@ -29,8 +29,10 @@ export interface Programs {
 }
 
 export interface ProgramOptions {
-  /** Sequences of one inner step and of one eval call. */
+  /** Sequences that are computed at once, and of one eval call. */
   readonly microBatch: number;
+  /** Micro-batches of one inner step, one after the other in the memory of one; default 1. */
+  readonly accumulation?: number;
   /** Default: {@link defaultOptimizer}. */
   readonly optimizer?: OptimizerConfig;
 }
@@ -50,13 +52,19 @@ export interface ProgramDraft {
   readonly signature: Omit<Signature, "version" | "kind" | "vocabulary" | "maxThreads">;
 }
 
-/** One inner step: forward, backward, the optimizer's update. */
-export function stepGraph(
-  config: TransformerConfig,
-  { microBatch, optimizer = defaultOptimizer }: ProgramOptions,
-): ProgramDraft {
-  const { graph, parameters, tokens, loss } = lossGraph("step", config, microBatch);
-  const found = gradients(loss, [...parameters.values()]);
+/** One inner step: forward and backward of each micro-batch, the optimizer's update by the mean of their gradients. */
+export function stepGraph(config: TransformerConfig, options: ProgramOptions): ProgramDraft {
+  const { optimizer = defaultOptimizer } = options;
+  const { graph, parameters, tokens, parts, lossOf } = batchGraph("step", config, options);
+  let found: readonly Tensor[] = [];
+  const losses: Tensor[] = [];
+  for (const part of parts) {
+    // A runtime that began with every forward pass would keep the activations of all.
+    const own = lossOf(op.afterAll(part, found));
+    losses.push(own);
+    found = gradients(own, [...parameters.values()], { weight: 1 / parts.length, sums: found });
+  }
+  const loss = mean(losses);
   const norm = globalNorm(found);
   const trained = [...parameters].map(([name, parameter], i) => ({ name, parameter, gradient: found[i]! }));
   const next = optimizerStep(optimizer, trained, norm);
@@ -79,8 +87,8 @@ export function stepGraph(
 
 /** Mean loss of a batch. */
 export function evalGraph(config: TransformerConfig, { microBatch }: ProgramOptions): ProgramDraft {
-  const { graph, parameters, tokens, loss } = lossGraph("eval", config, microBatch);
-  output("loss", loss);
+  const { graph, parameters, tokens, lossOf } = batchGraph("eval", config, { microBatch });
+  output("loss", lossOf(tokens));
   return { graph, signature: { ...readOnly(parameters, tokens), loss: "loss" } };
 }
 
@@ -101,19 +109,33 @@ function parameterInputs(graph: Graph, config: TransformerConfig): Map<string, T
   return new Map(tensorSpecs(config).map(({ name, shape }) => [name, input(graph, name, shape)]));
 }
 
-/** tokens [B, S + 1] → mean loss of predicting each next token. */
-function lossGraph(name: string, config: TransformerConfig, batch: number) {
-  if (!Number.isSafeInteger(batch) || batch < 1) {
-    throw new EngineError("CONFIG_INVALID", `The micro-batch must be a positive whole number, not ${batch}.`);
+/** tokens [k·B, S + 1] of k micro-batches, and the mean loss of predicting each next token of one of them. */
+function batchGraph(name: string, config: TransformerConfig, { microBatch, accumulation = 1 }: ProgramOptions) {
+  for (const [what, count] of Object.entries({ "micro-batch": microBatch, accumulation: accumulation })) {
+    if (!Number.isSafeInteger(count) || count < 1)
+      throw new EngineError("CONFIG_INVALID", `The ${what} must be a positive whole number, not ${count}.`);
   }
   const S = config.sequence;
   const graph = createGraph(name);
   const parameters = parameterInputs(graph, config);
-  const tokens = input(graph, "tokens", [batch, S + 1], "int64");
-  const inputs = op.reshape(op.slice(tokens, 1, 0, S), [batch * S]);
-  const targets = op.reshape(op.slice(tokens, 1, 1, S + 1), [batch * S]);
-  const loss = rules.crossEntropy(forward(config, parameters, inputs, batch), targets);
-  return { graph, parameters, tokens, loss };
+  const tokens = input(graph, "tokens", [accumulation * microBatch, S + 1], "int64");
+  const parts = Array.from({ length: accumulation }, (_, i) =>
+    accumulation === 1 ? tokens : op.slice(tokens, 0, i * microBatch, (i + 1) * microBatch),
+  );
+  const lossOf = (part: Tensor): Tensor => {
+    const inputs = op.reshape(op.slice(part, 1, 0, S), [microBatch * S]);
+    const targets = op.reshape(op.slice(part, 1, 1, S + 1), [microBatch * S]);
+    return rules.crossEntropy(forward(config, parameters, inputs, microBatch), targets);
+  };
+  return { graph, parameters, tokens, parts, lossOf };
+}
+
+/** Of scalars. */
+function mean(losses: readonly Tensor[]): Tensor {
+  const [first] = losses;
+  if (first && losses.length === 1) return first;
+  const sum = op.sumOf(losses);
+  return op.mul(sum, scalar(sum.graph, 1 / losses.length));
 }
 
 const readOnly = (parameters: ReadonlyMap<string, Tensor>, tokens: Tensor) => ({

@@ -100,8 +100,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     );
   }
 
-  const { model, microBatch, optimizer, schedule } = preset;
-  const programs = buildPrograms(model, { microBatch, optimizer });
+  const { model, microBatch, accumulation = 1, optimizer, schedule } = preset;
+  const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
 
   const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
@@ -123,7 +123,8 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     version: 1,
     definition: definitionDigest,
     graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
-    microBatch: preset.microBatch,
+    microBatch,
+    ...(accumulation > 1 && { accumulation }),
     precision: "fp32",
     runtime: `onnxruntime ${device.runtime()}`,
     deviceClass: device.exactness(),

@@ -1,6 +1,7 @@
 /** The receipts of a round, held against the run's parameters, definition and builds, and their signatures. */
 import {
   type Address,
+  batchOf,
   type Build,
   type CheckpointManifest,
   commitmentLeaves,
@@ -58,7 +59,7 @@ function checkAssignment({ assignment, ...entry }: ReceiptEntry, head: PostedHea
 function checkSteps(
   { assignment }: ReceiptEntry,
   round: number,
-  { microBatch }: Build,
+  build: Build,
   { definition, params, before }: RoundRules,
   require: Require,
 ): void {
@@ -67,7 +68,7 @@ function checkSteps(
   require(assignment.steps <=
     innerSteps, `it was assigned ${assignment.steps} steps, ${innerSteps} at most are those of the round`);
   const due = {
-    batch: microBatch,
+    batch: batchOf(build),
     sequence: definition.sequence,
     globalStep: before.step,
     innerLrPpb: params.innerLrPpb,

@@ -1,6 +1,7 @@
 /** From the address of a coordinator to a worker that is ready to join: run, documents, build, data, session. */
 import {
   asAddress,
+  batchOf,
   type CoordinatorClient,
   createCoordinatorClient,
   domainFor,
@@ -95,7 +96,7 @@ export async function prepare(
     artefacts,
     random,
     backoff,
-    batch: build.document.microBatch,
+    batch: batchOf(build.document),
     segmentSteps: build.document.segmentSteps,
     leastSteps: description.definition.screening.copySteps,
     sequence: description.definition.sequence,

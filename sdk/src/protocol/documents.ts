@@ -99,6 +99,8 @@ export const Build = Type.Object(
     definition: Hash32,
     graphs: Type.Object({ step: Hash32, eval: Hash32, logits: Hash32 }, closed),
     microBatch: Type.Integer({ minimum: 1, maximum: 1 << 20 }),
+    /** Micro-batches of one inner step, 1 where it is absent. */
+    accumulation: Type.Optional(Type.Integer({ minimum: 2, maximum: 1 << 10 })),
     precision: Type.Literal("fp32"),
     runtime: Name,
     deviceClass: Name,
@@ -110,6 +112,10 @@ export const Build = Type.Object(
   closed,
 );
 export type Build = Static<typeof Build>;
+
+/** Sequences of one inner step. */
+export const batchOf = ({ microBatch, accumulation = 1 }: Pick<Build, "microBatch" | "accumulation">): number =>
+  microBatch * accumulation;
 
 /** Token ids of a shard at most, 32 MiB: whoever reads a sequence holds the shards that it lies in. */
 export const MAX_SHARD_TOKENS = 16_777_216;

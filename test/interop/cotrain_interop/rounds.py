@@ -74,8 +74,9 @@ def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry:
     require(0 < receipt["steps"] <= assignment["steps"], "the receipt claims more steps than were assigned")
     require(assignment["steps"] <= inner_steps(params, round_), "more steps were assigned than the round has")
     require(receipt["build"] in docs.builds, "the receipt's build was never admitted")
-    equal("the assignment's batch", assignment["batch"], docs.builds[receipt["build"]]["microBatch"])
-    segment_steps = docs.builds[receipt["build"]]["segmentSteps"]
+    build = docs.builds[receipt["build"]]
+    equal("the assignment's batch", assignment["batch"], build["microBatch"] * build.get("accumulation", 1))
+    segment_steps = build["segmentSteps"]
     segments = -(-receipt["steps"] // segment_steps) if segment_steps else 1
     equal("the commitment's leaves", receipt["leaves"], 1 + max(1, segments))
     require(receipt["commitment"] != ZERO, "the receipt has no commitment")

@@ -485,7 +485,7 @@ describe("a change", () => {
   it("of what is admitted opens the run to one kind of machine and closes it to another", async () => {
     const [a] = await two();
     const document = JSON.parse(new TextDecoder().decode(await harness.blobs.get(harness.build))) as Build;
-    const bytes = new TextEncoder().encode(canonicalJson({ ...document, microBatch: 4 }));
+    const bytes = new TextEncoder().encode(canonicalJson({ ...document, microBatch: 4, accumulation: 3 }));
     const { digest } = await harness.blobs.put(bytes);
     const c = harness.worker("33");
     await expect(c.join({ build: digest })).rejects.toMatchObject({ code: "BUILD_UNKNOWN" });
@@ -494,7 +494,7 @@ describe("a change", () => {
     await c.join({ build: digest });
     await expect(a.join()).rejects.toMatchObject({ code: "BUILD_UNKNOWN" });
     expect((await harness.client.run(runId)).builds).toEqual([digest]);
-    expect(state().members[c.address]?.batch).toBe(4);
+    expect(state().members[c.address]?.batch).toBe(12);
   });
 
   it("of status on-chain pauses, resumes and finishes", async () => {

@@ -38,20 +38,21 @@ describe("the loss gate of a local run", () => {
   });
 });
 
-test("a run trains by the optimizer and the schedule that its preset names", async () => {
+test("a run trains by the optimizer, the schedule and the micro-batches that its preset names", async () => {
   const { model, microBatch, ...usual } = presets["0.1m"];
   const own = {
     optimizer: { ...usual.optimizer, beta1: 0.5 },
     schedule: { ...usual.schedule, warmupSteps: 7 },
+    accumulation: 3,
   };
   Object.assign(presets["0.1m"], own);
-  onTestFinished(() => void Object.assign(presets["0.1m"], usual));
+  onTestFinished(() => void Object.assign(presets["0.1m"], { accumulation: undefined }, usual));
   const directory = await mkdtemp(join(tmpdir(), "cotrain-creation-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const served = await serveRun(directory, "seed");
   onTestFinished(() => served.close());
   const { material } = served;
   expect(material.definition).toMatchObject({ innerOptimizer: own.optimizer, schedule: own.schedule });
-  const { step } = buildPrograms(model, { microBatch, optimizer: own.optimizer });
-  expect(material.build.graphs.step).toBe(step.digest);
+  const { step } = buildPrograms(model, { microBatch, accumulation: 3, optimizer: own.optimizer });
+  expect(material.build).toMatchObject({ graphs: { step: step.digest }, microBatch, accumulation: 3 });
 });

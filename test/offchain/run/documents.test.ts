@@ -379,13 +379,15 @@ describe("an assignment", () => {
     });
   });
 
-  it("of a build of another definition is refused", async () => {
+  it.each([
+    ["another definition", { definition: digestOfJson("other") }, { code: "DOCUMENT_BUILD" }],
+    ["more micro-batches", { accumulation: 2 }, { message: expect.stringContaining("batch 2 where 4 is due") }],
+  ])("of a build of %s is refused", async (_name, change, problem) => {
     const { store } = publisher;
     const document = JSON.parse(new TextDecoder().decode(await store.get(initial.build))) as object;
-    const other = new TextEncoder().encode(canonicalJson({ ...document, definition: digestOfJson("other") }));
-    const { digest } = await store.put(other);
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...document, ...change })));
     admitted.push(digest);
-    await expect(played({ build: digest })).rejects.toMatchObject({ code: "DOCUMENT_BUILD" });
+    await expect(played({ build: digest })).rejects.toMatchObject(problem);
   });
 });
 

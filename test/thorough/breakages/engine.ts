@@ -31,6 +31,13 @@ export const engine: readonly Breakage[] = [
     tests: ["test/e2e/wasm.test.ts"],
   },
   {
+    name: "a runtime may compute every micro-batch forward before it goes back through one",
+    file: "offchain/src/engine/programs.ts",
+    text: "lossOf(op.afterAll(part, found))",
+    instead: "lossOf(part)",
+    tests: ["test/offchain/engine/accumulation.test.ts"],
+  },
+  {
     name: "a fresh optimizer steps at the run's full rate at once",
     file: "offchain/src/engine/schedule.ts",
     text: "rise(optimizerStep, freshWarmupSteps)",

@@ -346,6 +346,13 @@ export const run: readonly Breakage[] = [
     tests: ["test/offchain/run/documents.test.ts"],
   },
   {
+    name: "who reads a head counts one micro-batch of a step",
+    file: "offchain/src/run/receipts.ts",
+    text: "batch: batchOf(build),",
+    instead: "batch: build.microBatch + 0 * batchOf(build),",
+    tests: ["test/offchain/run/documents.test.ts"],
+  },
+  {
     name: "an assignment may have fewer positions than it is paid for",
     file: "offchain/src/run/receipts.ts",
     text: "require(positions ===\n    assignment.steps *\n      assignment.batch,",
