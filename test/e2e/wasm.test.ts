@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 
 import {
   buildPrograms,
-  conformance,
   initialParameters,
   presets,
   type Engine,
@@ -53,11 +52,7 @@ test("200 steps have the CPU's losses to four digits, and so have evaluation and
   for (const [i, logit] of cpu!.logits.entries()) expect(Math.abs(logit - wasm!.logits[i]!)).toBeLessThan(0.05);
 });
 
-test("the bits are the same on every machine and with every number of threads", async () => {
-  // A vector: whoever gets another digest has another runtime, or a processor that breaks WebAssembly's specification.
-  expect(await conformance(devices.wasm.open, bytes.step)).toBe(
-    "0x681086b6e2fa82a08528baf924f81c78ba64affe2df7b7d982c2a8434c93c9a1",
-  );
+test("the bits are the same with every number of threads", async () => {
   const digests = [];
   for (const threads of [1, 2, 7]) {
     digests.push(

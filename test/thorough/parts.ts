@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
 import { allGuards, idOf, tryGuard } from "./guards.ts";
+import { processorItems, tryProcessor } from "./processors.ts";
 import { tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
 
@@ -146,6 +147,21 @@ export const parts: readonly Part[] = [
       close: nothing,
     }),
     sample: "400 seeds",
+  },
+  {
+    name: "processors",
+    what: "conformance values: a larger preset's, and those of emulated processors",
+    sources: [
+      "sdk/src/protocol",
+      "offchain/src/base",
+      "offchain/src/engine",
+      "package-lock.json",
+      "test/vectors/conformance.json",
+      "test/thorough/processors.ts",
+      "test/thorough/emulated.ts",
+    ],
+    items: processorItems,
+    open: () => ({ attempt: tryProcessor, close: nothing }),
   },
   {
     name: "breakages",

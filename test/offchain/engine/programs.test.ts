@@ -1,4 +1,5 @@
 /** What the builder writes: exact products, plain ONNX, stable digests, a signature that speaks for itself. */
+import type { Hex } from "@cotrain/sdk/protocol";
 import { onnx } from "onnx-proto";
 import { describe, expect, test } from "vitest";
 
@@ -17,7 +18,7 @@ import {
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import { availableMemory, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { availableMemory, devices, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { gradients } from "../../../offchain/src/engine/gradients.ts";
 import { createGraph, input, output, scalar } from "../../../offchain/src/engine/graph.ts";
 import { OPSET, writeModel } from "../../../offchain/src/engine/onnx.ts";
@@ -25,6 +26,7 @@ import * as op from "../../../offchain/src/engine/ops.ts";
 import { isExact } from "../../../offchain/src/engine/products.ts";
 import { evalGraph, stepGraph } from "../../../offchain/src/engine/programs.ts";
 import { rules } from "../../../offchain/src/engine/rules.ts";
+import { mismatch } from "../../vectors/conformance.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const MEMORY = availableMemory();
@@ -61,13 +63,14 @@ describe("products", () => {
       expect(built.products.filter((product) => !isExact(product))).toEqual([]);
     }
   });
-  test("the state after three steps is the same on 1, 2, 3, 7 and 16 threads", async () => {
-    for (const name of ["0.1m", "1m"]) {
+  test("the state after three steps is the same on 1, 2, 3, 7 and 16 threads, and that of the device's class", async () => {
+    for (const name of ["0.1m", "1m"] as const) {
       const preset = presetOf(name);
       const { step } = buildPrograms(preset.model, preset);
-      const digests = new Set<string>();
+      const digests = new Set<Hex>();
       for (const threads of [1, 2, 3, 7, 16]) digests.add(await conformance(openEngineHost, step.bytes, threads));
       expect(digests.size).toBe(1);
+      for (const digest of digests) expect(mismatch(devices.cpu, name, digest)).toBeUndefined();
     }
   });
   test("ONNX Runtime does not turn back what was turned round", async () => {

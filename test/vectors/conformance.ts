@@ -1,0 +1,65 @@
+/**
+ * The conformance values of presets by class of devices, conformance.json: the digest of the state after the three steps of
+ * engine/conformance.ts. Every machine that runs the tests so tries whether it belongs to the class that it claims.
+ *
+ * Written anew, where a preset's program changes, on a machine of class exact-x86:
+ *
+ *     node --conditions=cotrain-source test/vectors/conformance.ts
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import type { Hex } from "@cotrain/sdk/protocol";
+
+import { buildPrograms, conformance, type Device, presetOf, type PresetName } from "../../offchain/src/engine/index.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
+
+const file = fileURLToPath(new URL("conformance.json", import.meta.url));
+
+/** Of which classes there are vectors, and of which presets: those that train on one machine. */
+const presets = {
+  "exact-x86": ["0.1m", "1m", "3.5m", "20m"],
+  "exact-wasm": ["0.1m", "1m"],
+} as const satisfies Readonly<Record<string, readonly PresetName[]>>;
+
+type Vectors = Readonly<Record<string, Readonly<Partial<Record<PresetName, Hex>>>>>;
+
+const vectors = (): Vectors => JSON.parse(readFileSync(file, "utf8")) as Vectors;
+
+/** The value that a preset has in a class; undefined where there is none. */
+export const vectorOf = (deviceClass: string, preset: PresetName): Hex | undefined => vectors()[deviceClass]?.[preset];
+
+export const stepOf = (preset: PresetName): Uint8Array => {
+  const { model, microBatch } = presetOf(preset);
+  return buildPrograms(model, { microBatch }).step.bytes;
+};
+
+/**
+ * Says what is wrong with a value: that a machine of an exact class has another than the vector. A machine of another class has
+ * bits of its own, which is told and nothing wrong.
+ */
+export function mismatch(device: Device, preset: PresetName, value: Hex): string | undefined {
+  const deviceClass = device.exactness();
+  const vector = vectorOf(deviceClass, preset);
+  if (vector !== undefined)
+    return value === vector ? undefined : `${preset} on ${device.name}: ${value} is not the vector of ${deviceClass}, ${vector}`;
+  const twin = Object.entries(vectors()).find(([, values]) => values[preset] === value)?.[0];
+  const told = twin === undefined ? "a new class" : `the same as ${twin}`;
+  process.stderr.write(`conformance of ${preset}: ${deviceClass} on ${device.name} is ${told}: ${value}\n`);
+  return undefined;
+}
+
+async function written(): Promise<Vectors> {
+  const made: Record<string, Partial<Record<PresetName, Hex>>> = {};
+  for (const device of [devices.cpu, devices.wasm]) {
+    const deviceClass = device.exactness();
+    if (!(deviceClass in presets)) throw new Error(`This machine is of class ${deviceClass}, of which there are no vectors.`);
+    const values: Partial<Record<PresetName, Hex>> = {};
+    for (const preset of presets[deviceClass as keyof typeof presets])
+      values[preset] = await conformance(device.open, stepOf(preset));
+    made[deviceClass] = values;
+  }
+  return made;
+}
+
+if (import.meta.main) writeFileSync(file, `${JSON.stringify(await written(), null, 2)}\n`);
