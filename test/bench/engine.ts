@@ -4,8 +4,6 @@
  *
  * Alone: node --conditions=cotrain-source test/bench/engine.ts [preset …]
  */
-import { cpuUsage } from "node:process";
-
 import "../../offchain/src/engine/runtime/node/noTelemetry.ts";
 import ort from "onnxruntime-node";
 
@@ -25,6 +23,7 @@ import { availableMemory, devices, openEngineHost } from "../../offchain/src/eng
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../offchain/src/engine/onnx.ts";
 import { gemm } from "../../offchain/src/engine/ops.ts";
+import { ownTime, timed } from "./timed.ts";
 
 export interface StepBenchmark {
   readonly preset: PresetName;
@@ -46,42 +45,16 @@ export interface PeakBenchmark {
   readonly gflopsPerCpuSecond: number;
 }
 
-interface Timed {
-  readonly calls: number;
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-}
-
-/** Milliseconds of processor time of this process. */
-function ownTime(): number {
-  const { user, system } = cpuUsage();
-  return (user + system) / 1_000;
-}
-
-/**
- * Runs `call` for about so long, after three calls of warming up.
- * @param cpuTime milliseconds of processor time of whoever does the work
- */
-async function timed(
-  seconds: number,
-  call: () => Promise<unknown>,
-  cpuTime: () => number | Promise<number>,
-): Promise<Timed> {
-  for (let i = 0; i < 3; i++) await call();
-  const start = performance.now();
-  const cpu = await cpuTime();
-  let calls = 0;
-  while (performance.now() - start < seconds * 1000) {
-    await call();
-    calls++;
-  }
-  return { calls, seconds: (performance.now() - start) / 1000, cpuSeconds: ((await cpuTime()) - cpu) / 1000 };
-}
-
 /** Floating-point operations of the products in one inner step: what a machine's peak can be compared with. */
 export function productFlops(config: TransformerConfig, microBatch: number): number {
   const { products } = stepGraph(config, { microBatch }).graph;
   return products.reduce((sum, { m, n, k, batch }) => sum + 2 * m * n * k * batch, 0);
+}
+
+/** A batch of a preset. */
+export function tokensOf(preset: PresetName): Int32Array {
+  const { model, microBatch } = presetOf(preset);
+  return Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary);
 }
 
 /** Inner steps of a preset per second, in a process of their own as workers' are. */
@@ -95,7 +68,7 @@ export async function benchmarkStep(
   const { step } = buildPrograms(model, { microBatch });
   const engine = await device.open({ programs: { step: step.bytes }, threads });
   await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
-  const tokens = Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary);
+  const tokens = tokensOf(preset);
   const { calls, ...time } = await timed(
     seconds,
     () => engine.step({ tokens, learningRate: 1e-4 }),

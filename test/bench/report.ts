@@ -18,8 +18,13 @@ export interface BenchOptions {
 }
 
 export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)}%`;
+export const times = (ratio: number): string => `${ratio.toFixed(2)}×`;
 export const whole = (value: number): string => Math.round(value).toLocaleString("en-US");
 export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MiB`;
+
+/** The upper one where they are two. */
+export const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 /** A Markdown table. */
 export function tableOf(rows: readonly Row[]): string {

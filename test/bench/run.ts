@@ -12,6 +12,7 @@ import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { benchmarkDevices } from "./devices.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
+import { benchmarkPeer } from "./peer/peer.ts";
 import { benchmarkRealRun } from "./realRun.ts";
 import { type BenchOptions, type Row, tableOf } from "./report.ts";
 import { benchmarkSockets } from "./sockets.ts";
@@ -25,7 +26,10 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,
+  peer: benchmarkPeer,
 };
+/** Measured only where they are named. */
+const optional = new Set(["peer"]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);
@@ -50,7 +54,7 @@ if (unknown === undefined) {
   const before = load();
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(sections))
-    if (asked.length === 0 || asked.includes(name)) rows.push(...(await measure({ quick, note })));
+    if (asked.length === 0 ? !optional.has(name) : asked.includes(name)) rows.push(...(await measure({ quick, note })));
   process.stdout.write(`${machine()}; load ${before} before\n\n${tableOf(rows)}\n`);
 } else {
   process.stderr.write(`bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}.\n`);

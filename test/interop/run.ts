@@ -8,10 +8,9 @@
  *     npm run interop -- --state DIR    verifies the run at rest in DIR instead, as far as its payloads are kept;
  *                                       with --complete nothing may be missing
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -19,6 +18,7 @@ import { parseArgs } from "node:util";
 
 import { layout, openLocalRun, withChain } from "../../offchain/src/run/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
+import { cacheOf, NoPython, openEnvironment } from "../pythonEnvironment.ts";
 import { screeningCases } from "./screenings.ts";
 import { variantCases } from "./variants.ts";
 
@@ -27,55 +27,6 @@ const folder = join(root, "test/interop");
 const main = join(root, "offchain/src/cli/main.ts");
 /** The whole session, its training of half a minute included. */
 const LIMIT_MS = 600_000;
-
-class NotRun extends Error {}
-
-/** Python of at least 3.11, which numpy asks for. */
-function findPython(): string {
-  for (const command of ["python3", "python"]) {
-    const { status, stdout } = spawnSync(command, ["-c", "import sys, venv; print(*sys.version_info[:2])"], {
-      encoding: "utf8",
-    });
-    const [major = 0, minor = 0] = (stdout ?? "").trim().split(" ").map(Number);
-    if (status === 0 && (major > 3 || (major === 3 && minor >= 11))) return command;
-  }
-  throw new NotRun("there is no Python 3.11 or newer here");
-}
-
-const pythonIn = (environment: string): string =>
-  process.platform === "win32" ? join(environment, "Scripts/python.exe") : join(environment, "bin/python");
-
-/** The packages, by their hashes, in an environment outside the clone, made once for each list of them. */
-function openEnvironment(): string {
-  const python = findPython();
-  const requirements = join(folder, "requirements.txt");
-  const { stdout: version } = spawnSync(python, ["--version"], { encoding: "utf8" });
-  const name = createHash("sha256").update(version).update(readFileSync(requirements)).digest("hex").slice(0, 16);
-  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "cotrain-interop");
-  const environment = join(cache, name);
-  if (existsSync(environment)) return pythonIn(environment);
-  mkdirSync(cache, { recursive: true });
-  const fresh = mkdtempSync(join(cache, "new-"));
-  const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
-  const steps = [
-    [python, "-m", "venv", fresh],
-    [pythonIn(fresh), ...install, "--require-hashes", "-r", requirements],
-  ] as const;
-  for (const [command, ...args] of steps) {
-    const { status, stderr } = spawnSync(command, args, { encoding: "utf8", timeout: LIMIT_MS });
-    if (status === 0) continue;
-    rmSync(fresh, { recursive: true, force: true });
-    throw new NotRun(`the Python packages could not be installed: ${stderr?.trim().split("\n").at(-1) ?? "no answer"}`);
-  }
-  try {
-    renameSync(fresh, environment);
-  } catch (error) {
-    // Another process was first.
-    rmSync(fresh, { recursive: true, force: true });
-    if (!existsSync(environment)) throw error;
-  }
-  return pythonIn(environment);
-}
 
 /** Runs the verifier; its lines go through. */
 function verifier(python: string, args: readonly string[]): Promise<boolean> {
@@ -211,11 +162,12 @@ const { values } = parseArgs({
   },
 });
 try {
-  const sound = await run(openEnvironment(), values.state, values.complete);
+  const python = openEnvironment(join(folder, "requirements.txt"), cacheOf("interop"));
+  const sound = await run(python, values.state, values.complete);
   process.stdout.write(sound ? "interop: the second implementation agrees\n" : "interop: FAILED\n");
   process.exitCode = sound ? 0 : 1;
 } catch (error) {
-  if (!(error instanceof NotRun)) throw error;
+  if (!(error instanceof NoPython)) throw error;
   process.stdout.write(`interop: not run: ${error.message}\n`);
   process.exitCode = values.required ? 1 : 0;
 }

@@ -27,7 +27,7 @@ const ENVIRONMENT = [
  * most that glibc allows, they come from a heap that is kept, in huge pages. Giving them back and getting them anew, zeroed and
  * in pages of 4 KiB, took a quarter of a step's time at 20m. What lies above is given back after each step.
  */
-const allocation = {
+export const allocation = {
   MALLOC_ARENA_MAX: "2",
   MALLOC_MMAP_THRESHOLD_: String(32 << 20),
   MALLOC_TRIM_THRESHOLD_: String(1 << 30),
