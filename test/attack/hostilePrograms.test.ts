@@ -68,12 +68,12 @@ const guarded: Readonly<Record<string, string | null>> = {
   "cotrain checkpoint import": "cli/commands/checkpoint.ts",
 };
 /** Hands on none but programs that it has built itself. */
-const own = ["cli/commands/doctor.ts", "run/creation.ts"];
-/** Chooses a device alone. */
-const choosing = ["worker/node/daemon.ts"];
+const own = ["run/creation.ts"];
+/** Chooses a device alone; what is measured with it is a program of the engine's own. */
+const choosing = ["cli/commands/doctor.ts", "localnet/devices.ts", "localnet/request.ts", "worker/node/daemon.ts"];
 /** What of the engine takes the bytes of a program. */
 const TAKES =
-  /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|measureSteps|readSignature|conformance|readModel|inspectProgram)\b/;
+  /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|deviceOf|probeDevices|measureSteps|readSignature|conformance|readModel|inspectProgram)\b/;
 const ENGINE_IMPORT = /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";/gm;
 
 test("every file that hands a program to the engine is an entrance in this table", () => {
@@ -167,15 +167,18 @@ test("the runtime is loaded by the engine alone, and the engine by its process a
     readdirSync(rooms, { recursive: true, encoding: "utf8" })
       .filter((path) => path.endsWith(".ts") && pattern.test(readFileSync(join(rooms, path), "utf8")))
       .sort();
-  const runtimes = ["cpu", "wasm", "webgpu"].map((name) => `engine/runtime/node/${name}.ts`);
+  const runtimes = ["cpu", "cuda", "wasm", "webgpu"].map((name) => `engine/runtime/node/${name}.ts`);
   expect(importing(/^import (?!type ).*"onnxruntime-\w+"|import\("onnxruntime|require\("onnxruntime-\w+"\)/m)).toEqual([
     "engine/runtime/node/cpu.ts",
+    "engine/runtime/node/cuda.ts",
     "engine/runtime/node/webgpu.ts",
     "engine/runtime/wasm.ts",
   ]);
   expect(importing(/^import (?!type ).*\/wasm\.ts"/m)).toEqual(["engine/runtime/node/wasm.ts"]);
   expect(
-    importing(/import\(".*\/(cpu|wasm|webgpu)\.ts"\)|^import (?!type ).*open\w+Engine\b.*\/(cpu|wasm|webgpu)\.ts"/m),
+    importing(
+      /import\(".*\/(cpu|cuda|wasm|webgpu)\.ts"\)|^import (?!type ).*open\w+Engine\b.*\/(cpu|cuda|wasm|webgpu)\.ts"/m,
+    ),
   ).toEqual(["engine/runtime/node/host/process.ts"]);
   expect(importing(/^import (?!type ).*openEngine\b.*openEngine\.ts"/m)).toEqual(runtimes);
 });

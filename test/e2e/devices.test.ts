@@ -3,7 +3,7 @@ import { Value } from "typebox/value";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { buildPrograms, type Engine, initialParameters, presets } from "../../offchain/src/engine/index.ts";
-import { type DeviceName, devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { chooseDevices, type DeviceName, devices, probeDevices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { canRun } from "../needs.ts";
 import { swiftShader } from "../swiftShader.ts";
@@ -60,6 +60,25 @@ describe.runIf(possible)("an engine on WebGPU", () => {
   });
 });
 
+describe.runIf(possible)("a GPU in software", () => {
+  it("is known as such, and nobody takes it who has not named it", async () => {
+    const probes = await probeDevices({ tried: [devices.webgpu], milliseconds: 0 });
+    const name = "libvk_swiftshader.so";
+    expect(probes).toMatchObject([{ adapter: { name, software: true }, tokensPerSecond: undefined }]);
+    expect(() => chooseDevices(probes)).toThrow(`webgpu: ${name} is a GPU in software: --device webgpu takes it,`);
+  });
+
+  it.each([
+    ["VK_LOADER_DRIVERS_DISABLE", "*swiftshader*"],
+    ["VK_LOADER_DEVICE_ID_FILTER", "0x1234"],
+  ])("is left out by Vulkan's loader for %s=%s", async (variable, value) => {
+    vi.stubEnv(variable, value);
+    const { step } = buildPrograms(presets["0.1m"].model, { microBatch: 1 });
+    const opening = devices.webgpu.open({ programs: { step: step.bytes }, threads: 1 });
+    await expect(opening).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+  });
+});
+
 it("a machine without a GPU says so, before anything is made", async () => {
   vi.stubEnv("VK_ICD_FILENAMES", "/nowhere.json");
   const { step } = buildPrograms(presets["0.1m"].model, { microBatch: 1 });
@@ -75,18 +94,22 @@ it("doctor says how fast each device is, what a preset takes, and what is missin
     await endsWell(running);
     const told = JSON.parse(running.stdout()) as {
       devices: { name: string; class: string | null; tokensPerSecond: number | null; missing: string | null }[];
-      presets: { name: string; memory: number }[];
+      presets: { name: string; memory: number; fits: Record<string, boolean | null> }[];
       fastest: string;
     };
-    const [cpu, wasm, webgpu] = told.devices;
+    const [cpu, wasm, webgpu, cuda] = told.devices;
     expect(cpu).toMatchObject({ name: "cpu", class: devices.cpu.exactness(), missing: null });
     expect(wasm).toMatchObject({ name: "wasm", class: "exact-wasm", missing: null });
     expect(webgpu).toMatchObject({ name: "webgpu", class: null, tokensPerSecond: null });
     expect(webgpu?.missing).toMatch(/no GPU here .* apt-get install /);
+    expect(cuda).toMatchObject({ name: "cuda", tokensPerSecond: null });
+    expect(cuda?.missing).toMatch(/CUDA/);
     expect(wasm!.tokensPerSecond).toBeGreaterThan(0);
     expect(told.fastest).toBe(cpu!.tokensPerSecond! > wasm!.tokensPerSecond! ? "cpu" : "wasm");
     const memory = told.presets.map((preset) => preset.memory);
     expect(memory).toEqual(memory.toSorted((a, b) => a - b));
+    expect(told.presets[0]?.fits).toEqual({ cpu: true, wasm: true });
+    expect(told.presets.at(-1)?.fits["wasm"]).toBe(false);
   } finally {
     await stage.close();
   }
@@ -105,7 +128,7 @@ describe.runIf(possible)("one run", () => {
       "up",
       `--state=${stage.state}`,
       "--preset=0.1m",
-      "--device=cpu,wasm,webgpu",
+      "--device=auto,wasm,webgpu",
       "--for=45s",
       "--exit",
       "--json",
@@ -117,6 +140,7 @@ describe.runIf(possible)("one run", () => {
     return summary;
   }
 
+  // `auto` is the CPU here: the GPU in software is not taken by itself.
   it("has workers of three kinds, each at its own pace, and each earns", async () => {
     let summary = await session();
     // Beside busy neighbours a session may end before the newest checkpoints are measured: the same command goes on.

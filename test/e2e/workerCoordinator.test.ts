@@ -1,4 +1,5 @@
 /** Real workers, real engine, real coordinator over HTTP; only the chain is in memory. */
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -103,6 +104,75 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   expect({ what, so: holds() }).toEqual({ what, so: true });
 }
 
+const context = (signal: AbortSignal) => ({
+  signal,
+  logger: silentLogger(),
+  ready: () => undefined,
+  onShutdown: () => undefined,
+});
+
+/** Processes of engines that this process started, by what they compute with. */
+function enginesOn(place: string): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const isOurs = (pid: string): boolean => {
+    try {
+      const parent = readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /, "")
+        .split(" ")[1];
+      return Number(parent) === process.pid && readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(place);
+    } catch {
+      return false; // it has ended
+    }
+  };
+  return pids.filter(isOurs).map(Number);
+}
+
+test.skipIf(process.platform !== "linux")(
+  "a device that is lost in mid-round: the worker leaves at once, nobody waits until the deadline, and the next device takes its place",
+  async () => {
+    const coordinator = await openCoordinator(0);
+    const stop = new AbortController();
+    const seen: WorkerEvent[] = [];
+    let killed: { readonly round: number; readonly assignmentId: number } | undefined;
+    const kill = (event: WorkerEvent): void => {
+      seen.push(event);
+      if (killed || event.type !== "assigned" || event.round < 1) return;
+      const { round, assignmentId } = event;
+      killed = { round, assignmentId };
+      for (const pid of enginesOn("wasm")) process.kill(pid, "SIGKILL");
+    };
+    const worker = (byte: string, device: readonly string[], onEvent: (event: WorkerEvent) => void) =>
+      workerDaemon(
+        {
+          coordinator: `http://127.0.0.1:${coordinator.port}`,
+          state: join(directory, "state"),
+          role: `worker-${byte}`,
+          account: account(byte),
+          device,
+          threads: 1,
+          chain,
+          onEvent,
+        },
+        context(stop.signal),
+      );
+    const workers = [worker("31", ["wasm", "cpu"], kill), worker("32", ["cpu"], () => undefined)];
+    const later = (): boolean => killed !== undefined && coordinator.run.driver.state.round >= killed.round + 2;
+    await until("two rounds after the loss", later);
+    stop.abort();
+    await Promise.all(workers);
+
+    const failed = seen.filter((event) => event.type === "deviceFailed");
+    expect(failed).toMatchObject([{ device: "wasm", next: "cpu", reason: expect.stringContaining("SIGKILL") }]);
+    const since = seen.slice(seen.indexOf(failed[0]!));
+    expect(since.some((event) => event.type === "joined" && event.again)).toBe(true);
+    expect(since.some((event) => event.type === "acknowledged")).toBe(true);
+    // What it had in hand was never delivered by it: the ledger gave it to others, or again.
+    const delivered = (event: WorkerEvent): boolean => event.type === "acknowledged" && event.round === killed!.round;
+    expect(seen.slice(0, seen.indexOf(failed[0]!)).some(delivered)).toBe(false);
+    await coordinator.stop();
+  },
+);
+
 test("two workers train round after round, through a restart of the coordinator, and leave when told", async () => {
   let coordinator = await openCoordinator(0);
   const { port } = coordinator;
@@ -119,7 +189,7 @@ test("two workers train round after round, through a restart of the coordinator,
         chain,
         onEvent: (event) => seen.push(event),
       },
-      { signal: stop.signal, logger: silentLogger(), ready: () => undefined, onShutdown: () => undefined },
+      context(stop.signal),
     ),
   );
   const acknowledged = (byte: string): number => events[byte]!.filter(({ type }) => type === "acknowledged").length;

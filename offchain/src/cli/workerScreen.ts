@@ -14,7 +14,7 @@ import {
   wrap,
   wrapCommand,
 } from "../base/index.ts";
-import type { WorkerEvent } from "../worker/index.ts";
+import { deviceFailedText, type WorkerEvent } from "../worker/index.ts";
 import type { Output } from "./output.ts";
 
 /** What the work is worth, as far as it can be asked. */
@@ -62,6 +62,8 @@ export interface WorkerScreen {
     | undefined;
   /** The last work that was for nothing, and why. */
   readonly dropped: string | undefined;
+  /** What it computes with, where that was not simply named, and why. */
+  readonly device: string | undefined;
   readonly claimCommand: string;
   /** Whether it names an RPC; else `URL` stands for one. */
   readonly rpcKnown: boolean;
@@ -83,6 +85,7 @@ export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown 
   upload: undefined,
   retry: undefined,
   dropped: undefined,
+  device: undefined,
   claimCommand,
   rpcKnown,
 });
@@ -126,6 +129,14 @@ const changes: Changes = {
   dropped: ({ round, reason }) => ({
     activity: "waiting for the next round",
     dropped: `round ${roundNumber(round)}: ${reason}`,
+  }),
+  device: ({ why }) => ({ device: why }),
+  deviceFailed: (event) => ({
+    activity: event.next === null ? "ending" : "starting again",
+    device: deviceFailedText(event),
+    step: 0,
+    steps: 0,
+    tokensPerSecond: undefined,
   }),
   left: () => ({ activity: "has left" }),
 };
@@ -197,7 +208,7 @@ function progressText({ activity, step, steps, upload }: WorkerScreen): string {
 /** @param now ms. @returns lines of at most `columns` characters */
 export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
   const width = Math.max(20, columns - LABEL);
-  const { activity, round, loss, tokensPerSecond, retry, dropped, worker, beneficiary } = screen;
+  const { activity, round, loss, tokensPerSecond, retry, dropped, device, worker, beneficiary } = screen;
   const progress = progressText(screen);
   const rows: [label: string, lines: string[]][] = [
     ["worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)],
@@ -216,6 +227,7 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
     ["earned", wrap(earnedText(screen), width)],
     beneficiary ? ["claim", wrap(elsewhereText(beneficiary), width)] : ["claim by", claimLines(screen, width)],
   ];
+  if (device) rows.push(["device", wrap(device, width)]);
   if (dropped) rows.push(["dropped", wrap(dropped, width)]);
   if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width)]);
   const advice = adviceFor(screen, now);
@@ -256,6 +268,10 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
       return `round ${roundNumber(event.round)} dropped: ${event.reason}`;
     case "retrying":
       return `${event.what}: ${event.reason}${againText(screen.retry)}`;
+    case "device":
+      return event.why;
+    case "deviceFailed":
+      return deviceFailedText(event);
     case "left":
       return `left: ${event.reason}`;
     default:

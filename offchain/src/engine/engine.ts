@@ -60,6 +60,8 @@ export interface EngineOptions {
   readonly memory?: number | undefined;
   /** In a process of its own it takes only what nobody else wants of the processor. */
   readonly yields?: boolean | undefined;
+  /** Ends a process of its own at once, whatever it is doing: a driver may never answer. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Shape of a program's calls. */

@@ -14,9 +14,8 @@ export {
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
 export type { Engine } from "./engine.ts";
-export { EngineClosedError, EngineError, GraphError, ProductRuleError } from "./errors.ts";
+export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample } from "./generate.ts";
-export { measureSteps } from "./measure.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export type { Device, OpenEngine } from "./runtime/device.ts";
 export { buildPrograms } from "./programs.ts";

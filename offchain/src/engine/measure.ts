@@ -2,44 +2,70 @@
 import type { Clock } from "../base/index.ts";
 import { type TransformerConfig, initialParameters } from "./config.ts";
 import { buildPrograms } from "./programs.ts";
-import type { Device } from "./runtime/device.ts";
+import type { Adapter, Device } from "./runtime/device.ts";
+import { readSignature } from "./signature.ts";
 
 export interface MeasuredSteps {
   readonly tokensPerSecond: number;
   /** Opening the program and the first step, which compiles on some devices, ms. */
   readonly startMs: number;
+  /** Of the first steps, which every device takes from the same values: nearly the same on all that compute what they should. */
+  readonly losses: readonly number[];
 }
 
+interface MeasureOptions {
+  /** How long steps are counted. */
+  readonly milliseconds: number;
+  readonly clock: Pick<Clock, "monotonic">;
+  /** Default 1; at most as many as keep the program exact. */
+  readonly threads?: number | undefined;
+  /** Ends it at once. */
+  readonly signal?: AbortSignal;
+  /** Told what computes, where the system tells, before a step is taken; what it throws ends the measuring. */
+  readonly opened?: (adapter: Adapter | undefined) => void;
+}
+
+/** Steps whose losses are told. */
+const COMPARED = 3;
+
 /**
- * Takes steps of a model for about so long after a first one, which is not counted where more follow.
+ * Takes steps of a model for about so long after a first one, which is not counted where more follow, and reads the state back.
  * @param microBatch sequences of a step
  * @throws EngineError, EngineClosedError of a device that cannot
  */
 export async function measureSteps(
   device: Device,
   { model, microBatch }: { readonly model: TransformerConfig; readonly microBatch: number },
-  { milliseconds, clock }: { readonly milliseconds: number; readonly clock: Pick<Clock, "monotonic"> },
+  { milliseconds, clock, threads = 1, signal, opened }: MeasureOptions,
 ): Promise<MeasuredSteps> {
   const { step } = buildPrograms(model, { microBatch });
+  const most = readSignature(step.bytes, device.availableMemory()).signature.maxThreads ?? 1;
   const startedAt = clock.monotonic();
-  const engine = await device.open({ programs: { step: step.bytes }, threads: 1 });
+  const engine = await device.open({ programs: { step: step.bytes }, threads: Math.min(threads, most), signal });
   try {
+    opened?.(engine.pid === undefined ? undefined : await device.adapter?.(engine.pid));
     await engine.setParameters(initialParameters(model, "measure").map(({ data }) => data));
     const input = {
       tokens: Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary),
       learningRate: 1e-4,
     };
-    await engine.step(input);
+    const { loss } = await engine.step(input);
+    const losses = [loss];
     const firstAt = clock.monotonic();
     let steps = 0;
     let elapsed = 0;
-    while (elapsed < milliseconds) {
-      await engine.step(input);
+    while (elapsed < milliseconds || losses.length < COMPARED) {
+      losses.push((await engine.step(input)).loss);
       steps++;
       elapsed = clock.monotonic() - firstAt;
     }
     const tokens = microBatch * model.sequence * steps;
-    return { tokensPerSecond: (1_000 * tokens) / elapsed, startMs: firstAt - startedAt };
+    await engine.stateDigest();
+    return {
+      tokensPerSecond: (1_000 * tokens) / elapsed,
+      startMs: firstAt - startedAt,
+      losses: losses.slice(0, COMPARED),
+    };
   } finally {
     await engine.close();
   }

@@ -21,6 +21,7 @@ import {
 import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } from "../service/index.ts";
 import { layout, workOn, ensureWallet, namedWallet, type Role } from "../run/index.ts";
 import { weiOf } from "../base/index.ts";
+import { workerCount } from "./devices.ts";
 import { estimateCost, requireAffordable } from "./funding.ts";
 import { fundOwners, startTicker } from "./funds.ts";
 import type { LocalnetContext } from "./context.ts";
@@ -50,7 +51,7 @@ async function openWallets(
   const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
   const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
-  const workers = await Promise.all(numbered(context.options.workers, (n) => ensure(`worker-${n}`)));
+  const workers = await Promise.all(numbered(workerCount(context), (n) => ensure(`worker-${n}`)));
   return { organiser, poster, validators, workers };
 }
 

@@ -84,6 +84,8 @@ export interface Launch {
   readonly wallets: Wallets;
   readonly run: RunFile & { readonly runId: RunId };
   readonly operatorToken: string;
+  /** What workers compute with: each takes the next entry, of which the first that works. */
+  readonly devices: readonly (readonly string[])[];
 }
 
 /** Ports of the coordinator. One that was found is kept, so that workers elsewhere find it again after a restart. */
@@ -148,8 +150,7 @@ async function startCoordinator(launch: Launch) {
 
 /** Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's. */
 export async function startProcesses(launch: Launch): Promise<Launched> {
-  const { context, state, supervisor, blobs, wallets, run, operatorToken } = launch;
-  const { options } = context;
+  const { context, state, supervisor, blobs, wallets, run, operatorToken, devices } = launch;
   if (!(await readDeployment(state)))
     throw new UserError(
       "STATE_CORRUPTED",
@@ -167,7 +168,7 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
     ...wallets.workers.map((_, index) =>
       workerProcess(context.program, {
         ...shared(`worker-${index + 1}`),
-        device: options.device[index % options.device.length] ?? "cpu",
+        device: devices[index % devices.length] ?? ["cpu"],
         threads: 1,
       }),
     ),

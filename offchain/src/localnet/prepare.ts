@@ -45,6 +45,7 @@ import { chainFacts, type ChainFacts, prepareRun, layout, type RunMaterial } fro
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
 import { keepWallets } from "./funds.ts";
+import { workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import type { LocalnetContext } from "./context.ts";
@@ -152,6 +153,8 @@ interface Start {
   readonly state: string;
   readonly supervisor: Supervisor;
   readonly blobs: BlobStore;
+  /** What workers compute with: each takes the next entry, of which the first that works. */
+  readonly devices: readonly (readonly string[])[];
 }
 
 function superviseProcesses(daemon: DaemonContext, state: string, display: SessionDisplay, clock: Clock): Supervisor {
@@ -165,7 +168,9 @@ function superviseProcesses(daemon: DaemonContext, state: string, display: Sessi
 }
 
 /** The chain; beside it the contracts are compiled and, for a new run, data and programs are made. */
-async function openParts({ context, daemon, opened: { file, request }, state, supervisor, blobs, display }: Start) {
+async function openParts(start: Start) {
+  const { context, daemon, opened, state, supervisor, blobs, display, devices } = start;
+  const { file, request } = opened;
   const { preset, dataFile, rpc } = request;
   const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
@@ -176,7 +181,7 @@ async function openParts({ context, daemon, opened: { file, request }, state, su
         preset,
         dataFile,
         seed: "cotrain",
-        devices: context.options.device,
+        devices: devices.flatMap(([first]) => first ?? []),
         notice: (sentence) => display.announce(sentence),
       });
   const [chain, , material] = await Promise.all([opening, ensureBuilt(daemon.signal), described]);
@@ -269,7 +274,8 @@ export async function prepare(
   const { preset, rpc } = opened.request;
   const supervisor = superviseProcesses(daemon, state, display, clock);
   const blobs = await openBlobs(state, context.options.blobs);
-  const start: Start = { context, daemon, opened, display, clock, state, supervisor, blobs };
+  const devices = await workerDevices(context.options.device, display, daemon.signal);
+  const start: Start = { context, daemon, opened, display, clock, state, supervisor, blobs, devices };
 
   const activities = activitiesOf(opened.file);
   display.update({ activity: activities.before });
@@ -291,7 +297,7 @@ export async function prepare(
     rpc: facts.rpc,
   });
   const { wallets } = chain;
-  const launched = await startProcesses({ context, state, supervisor, blobs, wallets, run, operatorToken });
+  const launched = await startProcesses({ context, state, supervisor, blobs, wallets, run, operatorToken, devices });
   const { coordinator, joinCommand, urlHere } = launched;
   display.update({ joinCommand, statusCommand: commandFor(state, "status") });
   sayPorts(start, chain, launched.port);

@@ -12,6 +12,7 @@ import { freshCommand } from "../base/node/index.ts";
 import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presets } from "../engine/index.ts";
+import { AUTO, deviceOf } from "../engine/runtime/node/index.ts";
 import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
@@ -141,6 +142,7 @@ async function checkPorts({ options, config }: LocalnetContext, embedded: boolea
 export async function checkRequest(context: LocalnetContext, file: RunFile | undefined): Promise<Request> {
   const { options } = context;
   if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
+  for (const name of options.device) if (name !== AUTO) deviceOf(name);
   const rpc = keepRpc(context, file);
   const preset = (await keepSetting(context, file, "preset")) ?? options.preset;
   const dataFile = await keepSetting(context, file, "data");

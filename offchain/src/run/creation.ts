@@ -43,7 +43,7 @@ import {
   presetOf,
   tensorSpecs,
 } from "../engine/index.ts";
-import { type DeviceName, devices } from "../engine/runtime/node/index.ts";
+import { deviceOf, devices, rowOf } from "../engine/runtime/node/index.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Fragments of every run made here; all four close together. */
@@ -71,7 +71,7 @@ export interface MaterialOptions {
   /** Seed of the initial parameters. */
   readonly seed: string;
   /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
-  readonly devices?: readonly DeviceName[];
+  readonly devices?: readonly string[];
   /** Told, in a sentence, of a device of which there is no build. */
   readonly notice?: (sentence: string) => void;
 }
@@ -134,14 +134,14 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const build = await buildOn(devices.cpu);
   const buildDigest = await putDocument(store, build);
   const builds = [buildDigest];
-  const named: readonly DeviceName[] = options.devices ?? [];
-  for (const name of new Set<DeviceName>(["wasm", ...named])) {
-    if (name === "cpu") continue;
+  const named = new Map<string, string>((options.devices ?? []).map((name) => [rowOf(name), name]));
+  for (const [row, name] of new Map([["wasm", "wasm"], ...named])) {
+    if (row === "cpu") continue;
     try {
-      builds.push(await putDocument(store, await buildOn(devices[name])));
+      builds.push(await putDocument(store, await buildOn(deviceOf(name))));
     } catch (error) {
-      if (named.includes(name) || !(error instanceof CotrainError)) throw error;
-      options.notice?.(`The run has no build for ${name}, on which this machine cannot train: ${error.message}`);
+      if (named.has(row) || !(error instanceof CotrainError)) throw error;
+      options.notice?.(`The run has no build for ${row}, on which this machine cannot train: ${error.message}`);
     }
   }
   return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };

@@ -11,12 +11,12 @@ import {
   port,
   real,
   size,
-  someOf,
   text,
   toggle,
   url,
+  wordsOf,
 } from "../service/index.ts";
-import { deviceNames } from "../engine/runtime/node/index.ts";
+import { AUTO, DEVICE_FORM, deviceNames } from "../engine/runtime/node/index.ts";
 
 export const stateOption = text({
   value: "directory",
@@ -55,7 +55,13 @@ export const maxFeeOption = real(0.000_001, 1_000_000, {
   description: "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one waits",
   default: Number(formatEther(DEFAULT_MAX_FEE)),
 });
-const deviceOption = choice(deviceNames, { description: "what to compute with", default: "cpu" });
+/** One option for one worker or many: what several devices mean, each command's help says. */
+const devicesOf = (description: string) =>
+  wordsOf(
+    new RegExp(`^${AUTO}$|${DEVICE_FORM.source}`),
+    `one of ${[AUTO, ...deviceNames].join(", ")}, cuda with an index where there are several (cuda:1)`,
+    { description, default: ["cpu"] },
+  );
 export const threadsOption = integer(1, 256, { description: "threads to compute with" });
 const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {
   description: "how much to log",
@@ -138,7 +144,9 @@ export const workerOptions = {
   beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
   rpc: rpcOption,
   deployment: deploymentOption,
-  device: deviceOption,
+  device: devicesOf(
+    `what to compute with: ${deviceNames.join(", ")}, or ${AUTO}, the fastest that passes a test; of several with commas between the first, and the next where that is lost`,
+  ),
   threads: threadsOption,
   role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
   log: choice(["text", "json"], {
@@ -162,10 +170,9 @@ export const localnetOptions = {
   preset: text({ value: "name", description: "model preset of a new run: 0.1m, 1m, 3.5m or 20m", default: "1m" }),
   data: text({ value: "file", description: "text file to train on instead of the Brown corpus (new runs)" }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
-  device: someOf(deviceNames, {
-    description: `what workers compute with: ${deviceNames.join(" or ")}; of several with commas between, each worker takes the next`,
-    default: ["cpu"],
-  }),
+  device: devicesOf(
+    `what workers compute with: ${deviceNames.join(", ")}, or ${AUTO}, the fastest that passes a test; of several with commas between, each worker takes the next`,
+  ),
   rpc: rpcOption,
   maxFee: maxFeeOption,
   publicRpc: publicRpcOption,

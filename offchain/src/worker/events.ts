@@ -85,7 +85,17 @@ export type WorkerEvent =
       /** Of what is not tried for ever: after how long without success the worker gives up, ms. */
       readonly patienceMs?: number;
     }
+  /** What it computes with, where nobody named one, and why. */
+  | { readonly type: "device"; readonly device: string; readonly why: string }
+  /** What it computed with, or should, failed; `next` takes its place, null: nothing does, and the worker ends. */
+  | { readonly type: "deviceFailed"; readonly device: string; readonly reason: string; readonly next: string | null }
   | { readonly type: "left"; readonly reason: string };
+
+/** A device that failed, in a sentence. */
+export function deviceFailedText({ device, reason, next }: WorkerEvent & { readonly type: "deviceFailed" }): string {
+  const place = next === device ? "it is opened once again" : `${next ?? "nothing"} takes its place`;
+  return `The device ${device} failed (${reason.replace(/\.$/, "")}): ${place}.`;
+}
 
 /** The event of something that is tried again. */
 export function retryEvent(

@@ -186,6 +186,14 @@ describe("port that another program has", () => {
   });
 });
 
+describe("device", () => {
+  test("whose index nothing takes", async () => {
+    expect(await up(["--device", "cpu,webgpu:1"])).toEqual(
+      refusal(1, /webgpu:1 cannot be chosen: ONNX Runtime chooses /),
+    );
+  });
+});
+
 describe("host", () => {
   test("that is not this machine's", async () => {
     expect(await up(["--host", "192.0.2.1", "--behind-proxy", "192.0.2.2"])).toEqual(

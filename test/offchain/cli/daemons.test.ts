@@ -157,7 +157,14 @@ const serve = (...flags: string[]): Promise<unknown> => daemonOf("coordinator", 
 describe("worker", () => {
   test("--coordinator, --run, --state, --device, --threads, --beneficiary reach it", async () => {
     const beneficiary = contract("b");
-    expect([await worker("--device", "wasm"), await worker()]).toMatchObject([{ device: "wasm" }, { device: "cpu" }]);
+    expect([await worker("--device", "cuda:1, cpu"), await worker("--device", "auto"), await worker()]).toMatchObject([
+      { device: ["cuda:1", "cpu"] },
+      { device: ["auto"] },
+      { device: ["cpu"] },
+    ]);
+    await expect(worker("--device", "gpu")).rejects.toThrow(
+      "--device must be one of auto, cpu, wasm, webgpu, cuda, cuda with an index",
+    );
     expect(
       await worker("--coordinator", coordinator, "--run", otherRun, "--threads", "3", "--beneficiary", beneficiary),
     ).toMatchObject({ coordinator, runId: otherRun, state, role: "worker-1", threads: 3, beneficiary });

@@ -137,6 +137,26 @@ describe("the picture", () => {
   );
 });
 
+const sentence = (place: string): string =>
+  `The device webgpu failed (The engine's process ended (SIGKILL)): ${place}.`;
+
+test("which device was taken, and which failed, is told on the screen, in a line and in the log", () => {
+  const device = { type: "device", device: "webgpu", why: "Trains on webgpu, the fastest." } as const;
+  const gone = { type: "deviceFailed", device: "webgpu", reason: "The engine's process ended (SIGKILL)." } as const;
+  const row = (event: WorkerEvent): string | undefined =>
+    drawWorker(after([ready, progress, event]), plain, 200, 1_000)
+      .split("\n")
+      .find((line) => line.startsWith("device"));
+  expect(row(device)).toBe("device    Trains on webgpu, the fastest.");
+  expect(row({ ...gone, next: "cpu" })).toBe(`device    ${sentence("cpu takes its place")}`);
+  expect(workerLine(after([ready]), device)).toBe(device.why);
+  expect(workerLine(after([ready]), { ...gone, next: null })).toBe(sentence("nothing takes its place"));
+  const logged: unknown[] = [];
+  const logger = { info: (...line: unknown[]) => logged.push(line), warn: (...line: unknown[]) => logged.push(line) };
+  for (const event of [device, { ...gone, next: "webgpu" }]) logEvent(logger as unknown as Logger, event);
+  expect(logged.map((line) => (line as string[])[1])).toEqual([device.why, sentence("it is opened once again")]);
+});
+
 test("at rest no speed is shown, as the organiser shows none", () => {
   const resting = { type: "waiting", reason: "The run is paused." } as const;
   const shown = drawWorker(after([ready, acknowledged, resting]), plain, 80, 1_000);

@@ -61,6 +61,12 @@ describe.skipIf(!linux)("the engine's process", () => {
         "LD_LIBRARY_PATH",
         "VK_DRIVER_FILES",
         "VK_ICD_FILENAMES",
+        "VK_LOADER_DRIVERS_SELECT",
+        "VK_LOADER_DRIVERS_DISABLE",
+        "VK_LOADER_DEVICE_ID_FILTER",
+        "VK_LOADER_VENDOR_ID_FILTER",
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
         "GLIBC_TUNABLES",
         "MALLOC_ARENA_MAX",
         "MALLOC_MMAP_THRESHOLD_",
@@ -115,6 +121,20 @@ describe.skipIf(!linux)("the engine's process", () => {
     host.removeAllListeners("exit");
     host.kill("SIGKILL");
     await gone(pid);
+  });
+
+  test("ends at once with its signal, whatever it is doing", async () => {
+    const ending = new AbortController();
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1, signal: ending.signal });
+    const rows = microBatch * (model.sequence + 1);
+    const training = engine.train(
+      { tokens: new Uint16Array(1000 * rows), learningRate: 1e-3 },
+      { progress: () => ending.abort() },
+    );
+    await expect(training).rejects.toBeInstanceOf(EngineClosedError);
+    await gone(engine.pid ?? 0);
+    const another = openEngineHost({ programs: { step: step.bytes }, threads: 1, signal: ending.signal });
+    await expect(another).rejects.toBe(ending.signal.reason);
   });
 
   test("killed, it rejects what was asked and what is asked later, in one sentence", async () => {

@@ -70,28 +70,28 @@ export async function start(options: Partial<DoubleOptions> = {}): Promise<void>
 export const home = (surroundings?: Surroundings): WorkerHome =>
   directoryHome(join(w.directory, "worker"), surroundings);
 
-/** Runs the worker with impatient options. */
-export function run(options: Partial<WorkerOptions> = {}, modules: Partial<WorkerModules> = {}): Promise<WorkerEnd> {
-  return runWorker(
-    {
-      coordinator: w.double.url,
-      signal: w.stop.signal,
-      backoff: { base: 20, maximum: 100 },
-      patience: 2_000,
-      grace: 2_000,
-      ...options,
-    },
-    {
-      account,
-      home: home(),
-      onEvent: (event) => w.events.push(event),
-      deviceClass: "exact-x86",
-      openTrainer: () => Promise.resolve(w.trainer),
-      openData: () => Promise.resolve(plainSteps),
-      ...modules,
-    },
-  );
-}
+/** Impatient ones. */
+export const options = (more: Partial<WorkerOptions> = {}): WorkerOptions => ({
+  coordinator: w.double.url,
+  signal: w.stop.signal,
+  backoff: { base: 20, maximum: 100 },
+  patience: 2_000,
+  grace: 2_000,
+  ...more,
+});
+
+export const modules = (more: Partial<WorkerModules> = {}): WorkerModules => ({
+  account,
+  home: home(),
+  onEvent: (event) => w.events.push(event),
+  deviceClass: "exact-x86",
+  openTrainer: () => Promise.resolve(w.trainer),
+  openData: () => Promise.resolve(plainSteps),
+  ...more,
+});
+
+export const run = (given: Partial<WorkerOptions> = {}, others: Partial<WorkerModules> = {}): Promise<WorkerEnd> =>
+  runWorker(options(given), modules(others));
 
 /** Waits until something is so. */
 export async function until(what: string, condition: () => boolean): Promise<void> {

@@ -44,4 +44,25 @@ export const engine: readonly Breakage[] = [
     instead: "rise(optimizerStep, 0 * freshWarmupSteps)",
     tests: ["test/offchain/engine/optimizer.test.ts"],
   },
+  {
+    name: "a GPU in software is taken by itself",
+    file: "offchain/src/engine/runtime/node/probe.ts",
+    text: "if (found?.software) throw",
+    instead: "if (found?.software === null) throw",
+    tests: ["test/offchain/engine/devices.test.ts"],
+  },
+  {
+    name: "a device that computes something else is taken by itself",
+    file: "offchain/src/engine/runtime/node/probe.ts",
+    text: "(losses[i] ?? NaN)) > TOLERANCE",
+    instead: "(losses[i] ?? NaN)) > 1_000 * TOLERANCE",
+    tests: ["test/offchain/engine/devices.test.ts"],
+  },
+  {
+    name: "a driver that never answers is waited for",
+    file: "offchain/src/engine/runtime/node/host/host.ts",
+    text: "connection.kill(new EngineClosedError()), { once: true });",
+    instead: "undefined, { once: true });",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
 ];

@@ -93,4 +93,18 @@ export const worker: readonly Breakage[] = [
     instead: "if (chain && !(await chain.isAdmitted(runId, digest))) throw foreign(digest);",
     tests: ["test/offchain/worker/refusals.test.ts"],
   },
+  {
+    name: "a device that is lost is opened again although another could take its place",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "const following = devices[at + 1];",
+    instead: "const following = devices[at + 9];",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
+  {
+    name: "a device that is lost after a round that was accepted ends the worker",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "const again = lostAt !== tally.rounds;",
+    instead: "const again = lostAt === undefined;",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
 ];

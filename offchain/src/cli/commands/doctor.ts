@@ -2,19 +2,17 @@ import { cpus, totalmem } from "node:os";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import { systemClock, wrap } from "../../base/index.ts";
-import { type Device, measureSteps, parameterCount, presetNames, presets } from "../../engine/index.ts";
-import { availableMemory, type DeviceName, deviceNames, devices } from "../../engine/runtime/node/index.ts";
+import { wrap } from "../../base/index.ts";
+import { type Device, parameterCount, presetNames, presets } from "../../engine/index.ts";
+import { availableMemory, type Probe, probeDevices, ranked } from "../../engine/runtime/node/index.ts";
 import { needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
 
-/** Of the preset that `npm start` takes. */
-const MEASURED = "1m";
 const MEASURE_MS = 3_000;
 
-/** What to do about a device that is not there, by platform; people install drivers, not packages of ours. */
-const remedies: Readonly<Partial<Record<DeviceName, string>>> = {
+/** What to do about a device that is not there, where its own error does not say it. */
+const remedies: Readonly<Record<string, string>> = {
   webgpu:
     process.platform === "linux"
       ? "On Debian and Ubuntu: apt-get install libvulkan1 mesa-vulkan-drivers (AMD, Intel); NVIDIA's driver has Vulkan of its own."
@@ -22,43 +20,103 @@ const remedies: Readonly<Partial<Record<DeviceName, string>>> = {
 };
 
 interface Diagnosis {
-  readonly name: DeviceName;
+  readonly name: string;
   readonly runtime: string;
+  /** What computes, where the system tells. */
+  readonly adapter: string | null;
   /** Class of devices whose steps it can recompute bit for bit. */
   readonly class: string | null;
   readonly tokensPerSecond: number | null;
-  /** Why it cannot be used, and what to do. */
+  /** Bytes of memory that a worker on it may still take; null where the system does not tell. */
+  readonly memory: number | null;
+  /** Why it cannot be used, or is not by itself, and what to do. */
   readonly missing: string | null;
 }
 
-async function diagnose(name: DeviceName): Promise<Diagnosis> {
-  const device: Device = devices[name];
+/** The class that a device claims; null for a processor that computes otherwise. */
+function classOf({ exactness }: Device): string | null {
   try {
-    const { tokensPerSecond } = await measureSteps(device, presets[MEASURED], {
-      milliseconds: MEASURE_MS,
-      clock: systemClock,
-    });
-    const known = { name, runtime: device.runtime(), class: device.exactness() };
-    return { ...known, tokensPerSecond: Math.round(tokensPerSecond), missing: null };
+    return exactness();
   } catch (error) {
-    if (!(error instanceof CotrainError)) throw error;
-    const missing = [error.message, remedies[name]].filter((part) => part !== undefined).join(" ");
-    return { name, runtime: device.runtime(), class: null, tokensPerSecond: null, missing };
+    if (error instanceof CotrainError) return null;
+    throw error;
   }
 }
 
-/** What a worker of each preset takes, in bytes. */
-function memoryOfPresets(): { readonly name: string; readonly parameters: number; readonly memory: number }[] {
+async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe): Promise<Diagnosis> {
+  const there = tokensPerSecond !== undefined;
+  const memory = device.ownMemory ? await device.ownMemory() : device.availableMemory();
+  return {
+    name: device.name,
+    runtime: device.runtime(),
+    adapter: adapter?.name ?? null,
+    class: there ? classOf(device) : null,
+    tokensPerSecond: there ? Math.round(tokensPerSecond) : null,
+    memory: (there ? memory : undefined) ?? null,
+    missing:
+      missing === undefined ? null : [missing, remedies[device.name]].filter((part) => part !== undefined).join(" "),
+  };
+}
+
+interface PresetNeeds {
+  readonly name: string;
+  readonly parameters: number;
+  /** Bytes that a worker takes. */
+  readonly memory: number;
+  /** By device whether they are there; null where the system does not tell. */
+  readonly fits: Readonly<Record<string, boolean | null>>;
+}
+
+function needsOfPresets(found: readonly Diagnosis[]): PresetNeeds[] {
+  const there = found.filter(({ tokensPerSecond }) => tokensPerSecond !== null);
   return presetNames.map((name) => {
     const { model, microBatch } = presets[name];
     const parameters = parameterCount(model);
     const { vocabulary, sequence } = model;
     const { memory } = needsOf({ parameters, vocabulary, microBatch, sequence, model: { ...model } }, 0);
-    return { name, parameters, memory };
+    const fits = there.map((device) => [device.name, device.memory === null ? null : memory <= device.memory] as const);
+    return { name, parameters, memory, fits: Object.fromEntries(fits) };
   });
 }
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+const told = (fits: boolean | null | undefined): string => (fits === true ? "fits" : fits === false ? "no" : "?");
+
+const deviceTable = (found: readonly Diagnosis[]): string[] =>
+  table(
+    [
+      ["device", "tokens/s", "memory", "steps are those of", "runtime"],
+      ...found.map(({ name, tokensPerSecond, memory, class: exactness, runtime }) => [
+        name,
+        tokensPerSecond?.toLocaleString("en-US") ?? "–",
+        memory === null ? "–" : gib(memory),
+        exactness ?? "–",
+        runtime,
+      ]),
+    ],
+    [1, 2],
+  );
+
+function presetTable(needs: readonly PresetNeeds[]): string[] {
+  const devices = Object.keys(needs[0]?.fits ?? {});
+  return table(
+    [
+      ["preset", "parameters", "a worker takes", ...devices],
+      ...needs.map(({ name, parameters, memory, fits }) => [
+        name,
+        parameters.toLocaleString("en-US"),
+        gib(memory),
+        ...devices.map((device) => told(fits[device])),
+      ]),
+    ],
+    [1, 2],
+  );
+}
+
+function remarks({ name, adapter, missing }: Diagnosis): string[] {
+  if (missing !== null) return [`${name}: ${missing}`];
+  return adapter === null ? [] : [`${name} computes with ${adapter}.`];
+}
 
 /** `cotrain doctor`. */
 export const doctorCommand = defineCommand({
@@ -66,47 +124,26 @@ export const doctorCommand = defineCommand({
   summary: "what this machine can train with: speed of each device, memory for each preset, what is missing",
   options: {},
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
-  notes: ["Each device trains a model of a million parameters for three seconds, on one thread."],
+  notes: [
+    "Each device trains a model of a million parameters for three seconds, on one thread; one that has not answered after twelve is given up, so that all of it takes less than a minute.",
+  ],
   async run({ output }) {
-    const found: Diagnosis[] = [];
-    for (const name of deviceNames) found.push(await diagnose(name));
-    const usable = found.filter(({ tokensPerSecond }) => tokensPerSecond !== null);
-    const fastest = usable.toSorted((a, b) => (b.tokensPerSecond ?? 0) - (a.tokensPerSecond ?? 0))[0]?.name ?? null;
+    const probes = await probeDevices({ milliseconds: MEASURE_MS });
+    const found = await Promise.all(probes.map(diagnosisOf));
+    const fastest = ranked(probes)[0]?.device.name ?? null;
     const available = availableMemory();
-    const memory = memoryOfPresets();
+    const needs = needsOfPresets(found);
     const machine = { processor: cpus()[0]?.model.trim() ?? "", threads: cpus().length, memory: totalmem(), available };
     const columns = columnsOf(process.stdout);
-    output.result({ machine, devices: found, presets: memory, fastest }, [
+    output.result({ machine, devices: found, presets: needs, fastest }, [
       `${machine.processor}, ${machine.threads} threads, ${gib(machine.memory)} (${gib(available)} available)`,
       "",
-      ...table(
-        [
-          ["device", "tokens/s", "steps are those of", "runtime"],
-          ...found.map((each) => [
-            each.name,
-            each.tokensPerSecond?.toLocaleString("en-US") ?? "–",
-            each.class ?? "–",
-            each.runtime,
-          ]),
-        ],
-        [1],
-      ),
-      ...found.flatMap(({ name, missing }) => (missing === null ? [] : ["", ...wrap(`${name}: ${missing}`, columns)])),
+      ...deviceTable(found),
+      ...found.flatMap(remarks).flatMap((remark) => ["", ...wrap(remark, columns)]),
       "",
-      ...table(
-        [
-          ["preset", "parameters", "a worker takes", ""],
-          ...memory.map(({ name, parameters, memory: bytes }) => [
-            name,
-            parameters.toLocaleString("en-US"),
-            gib(bytes),
-            bytes <= available ? "fits" : "does not fit",
-          ]),
-        ],
-        [1, 2],
-      ),
+      ...presetTable(needs),
       "",
-      fastest === null ? "No device can train here." : `Fastest: --device ${fastest}`,
+      fastest === null ? "No device can train here." : `--device auto takes ${fastest}.`,
     ]);
   },
 });

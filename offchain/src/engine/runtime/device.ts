@@ -4,8 +4,16 @@ import type { Engine, EngineOptions } from "../engine.ts";
 /** Opens an engine; where that is a process or a thread of its own, it ends with this one. */
 export type OpenEngine = (options: EngineOptions) => Promise<Engine>;
 
+/** What computes behind a device, as far as the system tells. */
+export interface Adapter {
+  /** Its model, or its driver. */
+  readonly name: string;
+  /** Whether the processor computes what a GPU should. */
+  readonly software: boolean;
+}
+
 export interface Device {
-  /** What people call it: `cpu`. */
+  /** What people call it: `cpu`, `cuda:1`. */
   readonly name: string;
   /** Name and version of the runtime, as a build states it. */
   readonly runtime: () => string;
@@ -20,5 +28,9 @@ export interface Device {
   readonly threads: () => number;
   /** Bytes that a program may still take. */
   readonly availableMemory: () => number;
+  /** Bytes that are free of a memory of its own; undefined where it has none, or where the system does not tell. */
+  readonly ownMemory?: () => Promise<number | undefined>;
+  /** What computes for an engine that is open on it, by that engine's process; undefined where the system does not tell. */
+  readonly adapter?: (pid: number) => Promise<Adapter | undefined>;
   readonly open: OpenEngine;
 }

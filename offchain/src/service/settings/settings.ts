@@ -160,17 +160,14 @@ export const choice = <const C extends string, const I extends OptionInit<C>>(ch
     { value: choices.join("|") },
   );
 
-/** One or several of `choices`, with commas between. */
-export const someOf = <const C extends string, const I extends OptionInit<readonly C[]>>(
-  choices: readonly C[],
-  init: I,
-) =>
-  option<readonly C[], I>(
-    Type.Array(Type.Union(choices.map((each) => Type.Literal(each))), { minItems: 1, maxItems: 64 }),
-    `one of ${choices.join(", ")}, or several with commas between`,
+/** One or several words of a form, with commas between. @param allowed what they may be: `one of red, green` */
+export const wordsOf = <const I extends OptionInit<readonly string[]>>(form: RegExp, allowed: string, init: I) =>
+  option<readonly string[], I>(
+    Type.Array(Type.String({ pattern: form.source }), { minItems: 1, maxItems: 64 }),
+    `${allowed}, or several with commas between`,
     (value) => {
-      const named = value.split(",").map((part) => choices.find((each) => each === part.trim()));
-      return named.every((each) => each !== undefined) ? named : undefined;
+      const words = value.split(",").map((part) => part.trim());
+      return words.every((word) => form.test(word)) ? words : undefined;
     },
     init,
     { value: "list", show: (value) => value.join(",") },

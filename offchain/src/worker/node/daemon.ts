@@ -1,9 +1,11 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
+import { availableParallelism } from "node:os";
+
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
 import { type Device, EngineError } from "../../engine/index.ts";
-import { type DeviceName, devices } from "../../engine/runtime/node/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
@@ -14,8 +16,8 @@ import {
 import type { RunRecordReader } from "../artefacts.ts";
 import { openAssignmentSteps } from "../assignmentSteps.ts";
 import { trainerOn } from "../deviceTrainer.ts";
-import type { WorkerEvent } from "../events.ts";
-import { runWorker } from "../runWorker.ts";
+import { deviceFailedText, type WorkerEvent } from "../events.ts";
+import { runOnDevices } from "../runOnDevices.ts";
 import { directoryHome } from "./home.ts";
 
 export interface WorkerDaemonOptions {
@@ -34,8 +36,8 @@ export interface WorkerDaemonOptions {
   readonly beneficiary?: Address | undefined;
   /** Default none: a machine of one's own. */
   readonly lease?: Hex | undefined;
-  /** What it trains on; default the CPU. */
-  readonly device?: DeviceName | undefined;
+  /** What it trains on, the next where one fails; default the CPU. */
+  readonly device?: readonly string[] | undefined;
   /** Threads of the engine; default all cores, as far as the program stays exact. */
   readonly threads?: number | undefined;
   /** Bytes of artefacts kept on the disk; default 4 GiB. */
@@ -49,7 +51,7 @@ export interface WorkerDaemonOptions {
 /**
  * The main function for the service room's `runDaemon`: works until the daemon is told to stop or the coordinator
  * dismisses it. Ready is told when it has joined.
- * @throws what `runWorker` throws; UserError `STATE_*` for the directory
+ * @throws what `runOnDevices` throws; UserError `STATE_*` for the directory; EngineError `DEVICE_*`
  */
 export async function workerDaemon(options: WorkerDaemonOptions, context: DaemonContext): Promise<void> {
   const { state, role } = options;
@@ -65,28 +67,49 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       threads: options.threads,
       cacheBytes: options.cacheBytes,
     });
-    const device = devices[options.device ?? "cpu"];
     const onEvent = (event: WorkerEvent): void => {
       logEvent(context.logger, event);
       if (event.type === "joined" && !event.again) context.ready({ worker: options.account.address });
       options.onEvent?.(event);
     };
-    const end = await runWorker(
+    const devices = await devicesOf(options, context.signal, onEvent);
+    const end = await runOnDevices(
       { ...given, coordinator: options.coordinator, signal: context.signal },
       {
         account: options.account,
         home: directoryHome(directory.path, undefined, await blobsLocation(directory.path, options.blobs)),
         onEvent,
-        deviceClass: claimedClass(device),
-        openTrainer: trainerOn(device),
         openData: openAssignmentSteps,
         ...definedOnly({ chain: options.chain }),
       },
+      devices.map((device) => ({
+        name: device.name,
+        deviceClass: claimedClass(device),
+        openTrainer: trainerOn(device),
+      })),
     );
     context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
   } finally {
     directory.close();
   }
+}
+
+/** How long steps of each device are counted before one is chosen, ms. */
+const MEASURE_MS = 1_500;
+
+/** The devices to train on, in the order in which they are tried; where nobody named one, all that pass, by their speed. */
+async function devicesOf(
+  { device: names = ["cpu"], threads = availableParallelism() }: WorkerDaemonOptions,
+  signal: AbortSignal,
+  onEvent: (event: WorkerEvent) => void,
+): Promise<Device[]> {
+  const named = names.filter((name) => name !== AUTO).map(deviceOf);
+  if (named.length === names.length) return named;
+  onEvent({ type: "preparing", what: "measuring this machine's devices" });
+  const chosen = chooseDevices(await probeDevices({ milliseconds: MEASURE_MS, threads, signal }));
+  onEvent({ type: "device", device: chosen.names[0] ?? AUTO, why: chosen.sentence });
+  const all = names.flatMap((name) => (name === AUTO ? chosen.names : [name]));
+  return [...new Set(all)].map(deviceOf);
 }
 
 /** The class that a device claims; none for a processor that computes otherwise, and may train all the same. */
@@ -130,6 +153,12 @@ export function logEvent(logger: Logger, event: WorkerEvent): void {
       return;
     case "preparing":
       logger.info(event.what);
+      return;
+    case "device":
+      logger.info(fields, event.why);
+      return;
+    case "deviceFailed":
+      logger.warn(fields, deviceFailedText(event));
       return;
     default:
       logger.info(fields, type);

@@ -21,7 +21,7 @@ import {
   real,
   resolveConfig,
   size,
-  someOf,
+  wordsOf,
   text,
   toggle,
   url,
@@ -41,7 +41,7 @@ const options = {
   outerLr: real(0, 2, { description: "Outer learning rate", default: 0.7 }),
   payee: account({ description: "Who is paid" }),
   checkpoint: hash({ description: "Which checkpoint" }),
-  device: someOf(["cpu", "wasm"], { description: "What to compute with", default: ["cpu"] }),
+  device: wordsOf(/^(cpu|wasm)$/, "one of cpu, wasm", { description: "What to compute with", default: ["cpu"] }),
 };
 const none = { environment: {} };
 
@@ -69,7 +69,7 @@ test("a flag wins over a variable, that over the file, that over the default, an
 
 test("a list is read from a flag as from a file, and written as a flag takes it", () => {
   const { values } = resolveConfig(options, { flags: { device: "wasm, cpu" }, environment: {} });
-  expectTypeOf(values.device).toEqualTypeOf<readonly ("cpu" | "wasm")[]>();
+  expectTypeOf(values.device).toEqualTypeOf<readonly string[]>();
   expect(values.device).toEqual(["wasm", "cpu"]);
   expect(commandLineOf(options, { device: values.device })).toEqual(["--device", "wasm,cpu"]);
   const file = { path: "c.json", values: { device: ["cpu", "cpu"] } };

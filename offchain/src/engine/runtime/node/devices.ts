@@ -2,10 +2,25 @@
 import { availableParallelism } from "node:os";
 
 import type { Device } from "../device.ts";
+import { EngineError } from "../../errors.ts";
+import { cudaAdapter, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, wasmMemory } from "./machine.ts";
 
 const threads = availableParallelism;
+
+/** NVIDIA's GPU of an index, as CUDA counts. */
+const cudaDevice = (index: number): Device => ({
+  name: index === 0 ? "cuda" : `cuda:${index}`,
+  runtime: () => `${versionOf("onnxruntime-node")} cuda`,
+  exactness: () => "cuda",
+  exact: false,
+  threads: () => 1,
+  availableMemory,
+  ownMemory: () => cudaMemory(index),
+  adapter: () => cudaAdapter(index),
+  open: engineHostOn("cuda", index),
+});
 
 export const devices = {
   cpu: {
@@ -33,9 +48,44 @@ export const devices = {
     exact: false,
     threads: () => 1,
     availableMemory,
+    ownMemory: gpuMemory,
+    adapter: webgpuAdapter,
     open: engineHostOn("webgpu"),
   },
+  cuda: cudaDevice(0),
 } satisfies Readonly<Record<string, Device>>;
 
 export type DeviceName = keyof typeof devices;
 export const deviceNames = Object.keys(devices) as DeviceName[];
+
+/** What stands for the fastest device of a machine. */
+export const AUTO = "auto";
+
+/** What people write for a device: its name, and where there are several which, counted from 0. */
+export const DEVICE_FORM = /^(cpu|wasm|webgpu|cuda)(?::(\d{1,2}))?$/;
+
+/** Why a device other than cuda has no second one. */
+const single: Readonly<Record<Exclude<DeviceName, "cuda">, string>> = {
+  cpu: "there is one, and --threads says how much of it",
+  wasm: "there is one, and --threads says how much of it",
+  webgpu:
+    "ONNX Runtime chooses the GPU itself and takes no index; on Linux VK_DRIVER_FILES names another driver, VK_LOADER_DEVICE_ID_FILTER another GPU, and cuda takes NVIDIA's by index",
+};
+
+/** The row of {@link devices} that a device's name belongs to. */
+export const rowOf = (name: string): DeviceName => name.replace(/:.*$/, "") as DeviceName;
+
+/**
+ * The device of a name, such as `cpu`, `webgpu:0` or `cuda:1`.
+ * @throws EngineError `DEVICE_UNKNOWN`, `DEVICE_INDEX`
+ */
+export function deviceOf(text: string): Device {
+  const [, name, digits = "0"] = DEVICE_FORM.exec(text) ?? [];
+  if (name === undefined)
+    throw new EngineError("DEVICE_UNKNOWN", `There is no device ${text}: it is one of ${deviceNames.join(", ")}.`);
+  const index = Number(digits);
+  if (name === "cuda") return cudaDevice(index);
+  const row = name as Exclude<DeviceName, "cuda">;
+  if (index > 0) throw new EngineError("DEVICE_INDEX", `${text} cannot be chosen: ${single[row]}.`);
+  return devices[row];
+}

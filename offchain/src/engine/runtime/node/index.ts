@@ -1,4 +1,5 @@
 /** engine/runtime/node: programs under Node, each engine in a process of its own. Start at devices.ts, then host/host.ts. */
-export { type DeviceName, deviceNames, devices } from "./devices.ts";
+export { AUTO, DEVICE_FORM, type DeviceName, deviceNames, deviceOf, devices, rowOf } from "./devices.ts";
 export { openEngineHost } from "./host/host.ts";
 export { availableMemory } from "./machine.ts";
+export { chooseDevices, type Probe, probeDevices, ranked } from "./probe.ts";

@@ -50,17 +50,19 @@ const LAST_WORDS = 4096;
  */
 export const openEngineHost: OpenEngine = (options) => openHost("cpu", options);
 
-/** {@link openEngineHost} with what computes in it. */
+/** {@link openEngineHost} with what computes in it. @param index of several, for a place that has any */
 export const engineHostOn =
-  (place: Place): OpenEngine =>
+  (place: Place, index = 0): OpenEngine =>
   (options) =>
-    openHost(place, options);
+    openHost(place, options, index);
 
-async function openHost(place: Place, options: EngineOptions): Promise<Engine> {
+async function openHost(place: Place, { signal, ...options }: EngineOptions, index = 0): Promise<Engine> {
   const outlines = inspected(options);
   const layout = layoutOf(outlines);
-  const { child, leaveDirectory } = spawnEngine(place);
+  signal?.throwIfAborted();
+  const { child, leaveDirectory } = spawnEngine(place, index);
   const connection = connect(child, layout);
+  signal?.addEventListener("abort", () => connection.kill(new EngineClosedError()), { once: true });
   try {
     await connection.standing;
     leaveDirectory();

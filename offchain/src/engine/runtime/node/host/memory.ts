@@ -11,14 +11,19 @@ import type { Place } from "./messages.ts";
 
 /**
  * Beside the programs' tensors: V8's heap, buffers in flight, results that are not collected yet. Measured: 0.4 GiB at 1m. A GPU's
- * driver and its compiler of shaders are in the process, too: 0.9 GiB at 0.1m for one in software.
+ * driver and its compiler of shaders are in the process, too: 0.9 GiB at 0.1m for one in software. What CUDA takes nobody measured.
  */
-const RUNTIME_BYTES: Readonly<Record<Place, number>> = { cpu: 2 ** 30, wasm: 2 ** 30, webgpu: 2 ** 33 };
+const RUNTIME_BYTES: Readonly<Record<Place, number>> = { cpu: 2 ** 30, wasm: 2 ** 30, webgpu: 2 ** 33, cuda: 2 ** 34 };
 /**
  * A thread's stack, and what the allocator keeps for it. On WebAssembly a thread is Node's, which keeps addresses for a heap and
  * code of its own: measured 526 MiB.
  */
-const THREAD_BYTES: Readonly<Record<Place, number>> = { cpu: 16 << 20, wasm: 576 << 20, webgpu: 16 << 20 };
+const THREAD_BYTES: Readonly<Record<Place, number>> = {
+  cpu: 16 << 20,
+  wasm: 576 << 20,
+  webgpu: 16 << 20,
+  cuda: 16 << 20,
+};
 /** Memory patterns and arenas in powers of two hold more than is in use. Measured: twice the peak at 20m. */
 const PEAKS = 3;
 

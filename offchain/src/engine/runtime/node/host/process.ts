@@ -27,13 +27,14 @@ const post = createSender(channel);
 const send = (reply: Reply): void => void post(reply).catch(() => process.exit(1));
 channel.on("close", () => process.exit(0));
 
-/** What computes: the host names one in the command line, and no other library is loaded. */
-const openers: Readonly<Record<Place, () => Promise<OpenEngine>>> = {
+/** What computes: the host names one in the command line, and which of several; no other library is loaded. */
+const openers: Readonly<Record<Place, (index: number) => Promise<OpenEngine>>> = {
   cpu: async () => (await import("../cpu.ts")).openCpuEngine,
   wasm: async () => (await import("../wasm.ts")).openWasmEngine,
   webgpu: async () => (await import("../webgpu.ts")).openWebgpuEngine,
+  cuda: async (index) => (await import("../cuda.ts")).cudaEngineOn(index),
 };
-const open = await openers[process.argv[2] as Place]();
+const open = await openers[process.argv[2] as Place](Number(process.argv[3]));
 
 let engine: Engine | undefined;
 const trainings = new Map<number, AbortController>();

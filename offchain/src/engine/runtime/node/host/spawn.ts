@@ -17,9 +17,16 @@ const ENVIRONMENT = [
   "DYLD_LIBRARY_PATH",
   "SystemRoot",
   "LANG",
-  // Which of the system's GPU drivers Vulkan takes (LoaderDriverInterface.md of Vulkan-Loader).
+  // Which of the system's GPU drivers, and of their GPUs, Vulkan takes (LoaderDriverInterface.md of Vulkan-Loader).
   "VK_DRIVER_FILES",
   "VK_ICD_FILENAMES",
+  "VK_LOADER_DRIVERS_SELECT",
+  "VK_LOADER_DRIVERS_DISABLE",
+  "VK_LOADER_DEVICE_ID_FILTER",
+  "VK_LOADER_VENDOR_ID_FILTER",
+  // Which GPUs CUDA sees, and in which order (CUDA C++ Programming Guide).
+  "CUDA_VISIBLE_DEVICES",
+  "CUDA_DEVICE_ORDER",
 ];
 
 /**
@@ -58,7 +65,7 @@ export interface EngineProcess {
 }
 
 /** Starts the process in a session of its own, so that a terminal's signals do not reach it. */
-export function spawnEngine(place: Place): EngineProcess {
+export function spawnEngine(place: Place, index: number): EngineProcess {
   const directory = mkdtempSync(join(tmpdir(), "cotrain-engine-"));
   const environment: Record<string, string> = { ...allocation, HOME: directory, TMPDIR: directory, TEMP: directory };
   for (const name of ENVIRONMENT) {
@@ -74,6 +81,7 @@ export function spawnEngine(place: Place): EngineProcess {
       ...(source ? ["--conditions=cotrain-source"] : []),
       entry,
       place,
+      String(index),
     ],
     { cwd: directory, env: environment, detached: true, windowsHide: true, stdio: ["pipe", "ignore", "pipe", "pipe"] },
   );

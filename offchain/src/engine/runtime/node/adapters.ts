@@ -1,0 +1,92 @@
+/** What computes behind WebGPU and CUDA, as far as the system tells: drivers by what a process has loaded, memory by the driver. */
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+import type { Adapter } from "../device.ts";
+
+/** Whoever does not answer within this, ms, is not asked. */
+const PATIENCE_MS = 5_000;
+
+/** Vulkan's drivers by their libraries: Mesa's, NVIDIA's, AMD's own, ARM's, SwiftShader. */
+const VULKAN_DRIVER = /\/((?:libvulkan_|libvk_|libGLX_nvidia|libEGL_nvidia|amdvlk|libmali)[\w.-]*\.so[.\d]*)$/gm;
+const SOFTWARE_DRIVER = /^libvk_swiftshader|^libvulkan_lvp/;
+/** Names that Windows has for what is no GPU: https://learn.microsoft.com/windows-hardware/drivers/display/ */
+const SOFTWARE_NAME = /^Microsoft (?:Basic|Remote)\b|^Microsoft Hyper-V\b|\bWARP\b|SwiftShader|llvmpipe/i;
+
+/**
+ * The GPU, by the drivers that a process with an open device has loaded.
+ * @param maps as in /proc/PID/maps
+ * @returns undefined where it has loaded none. WebGPU takes a GPU before anything in software, so one of a GPU decides
+ */
+export function adapterOfMaps(maps: string): Adapter | undefined {
+  const drivers = [...new Set([...maps.matchAll(VULKAN_DRIVER)].map(([, name]) => name ?? ""))];
+  if (drivers.length === 0) return undefined;
+  const real = drivers.filter((name) => !SOFTWARE_DRIVER.test(name));
+  return { name: (real.length > 0 ? real : drivers).join(", "), software: real.length === 0 };
+}
+
+/** The same by the names of a machine's video controllers, one a line. */
+export function adapterOfNames(names: string): Adapter | undefined {
+  const all = names
+    .split(/\r?\n/)
+    .map((name) => name.trim())
+    .filter(Boolean);
+  if (all.length === 0) return undefined;
+  const real = all.filter((name) => !SOFTWARE_NAME.test(name));
+  return { name: (real.length > 0 ? real : all).join(", "), software: real.length === 0 };
+}
+
+/** What a program says, "" where there is none or it does not answer. */
+async function saidBy(command: string, ...args: readonly string[]): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(command, [...args], { timeout: PATIENCE_MS, windowsHide: true });
+    return stdout;
+  } catch {
+    return "";
+  }
+}
+
+/** What WebGPU computes with in a process. */
+export async function webgpuAdapter(pid: number): Promise<Adapter | undefined> {
+  if (process.platform === "linux") return adapterOfMaps(await readFile(`/proc/${pid}/maps`, "utf8").catch(() => ""));
+  if (process.platform !== "win32") return undefined; // Metal has no device in software
+  return adapterOfNames(
+    await saidBy("powershell", "-NoProfile", "-Command", "(Get-CimInstance Win32_VideoController).Name"),
+  );
+}
+
+interface NvidiaGpu {
+  readonly name: string;
+  /** Bytes. */
+  readonly free: number;
+}
+
+/** @param lines as nvidia-smi writes them: model, then free MiB */
+export const nvidiaGpusOf = (lines: string): NvidiaGpu[] =>
+  [...lines.matchAll(/^(.+), (\d+)$/gm)].map(([, name, free]) => ({ name: name ?? "", free: Number(free) * 2 ** 20 }));
+
+const nvidiaGpus = async (): Promise<NvidiaGpu[]> =>
+  nvidiaGpusOf(await saidBy("nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits"));
+
+/** NVIDIA's GPU of an index. */
+export async function cudaAdapter(index: number): Promise<Adapter | undefined> {
+  const gpu = (await nvidiaGpus())[index];
+  return gpu && { name: gpu.name, software: false };
+}
+
+export const cudaMemory = async (index: number): Promise<number | undefined> => (await nvidiaGpus())[index]?.free;
+
+/** Of the largest GPU that tells: NVIDIA's by its own program, AMD's by Linux (amdgpu's documentation, mem_info_vram_total). */
+export async function gpuMemory(): Promise<number | undefined> {
+  const sizes = (await nvidiaGpus()).map(({ free }) => free);
+  if (sizes.length === 0 && process.platform === "linux") {
+    for (const card of await readdir("/sys/class/drm").catch(() => []))
+      sizes.push(
+        Number(await readFile(join("/sys/class/drm", card, "device/mem_info_vram_total"), "utf8").catch(() => 0)),
+      );
+  }
+  const largest = Math.max(0, ...sizes);
+  return largest > 0 ? largest : undefined;
+}

@@ -1,0 +1,66 @@
+/** How a session is opened on CUDA, and which sentence tells what it lacks. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+import type { InferenceSession } from "onnxruntime-web";
+
+import { EngineError } from "../../errors.ts";
+
+/** Fetches ONNX Runtime's libraries for CUDA; said from the repository's root. */
+const INSTALL_PROVIDER = "node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12";
+
+/** Brings what those are linked against (CUDA 12, cuDNN 9), from NVIDIA. */
+const INSTALL_CUDA = `pip install ${["cuda-runtime", "cublas", "cufft", "curand", "cuda-nvrtc", "cudnn"].map((part) => `nvidia-${part}-cu12`).join(" ")}`;
+
+/** @param index of the GPU, as CUDA counts */
+export const cudaOptions = (index: number): InferenceSession.SessionOptions => ({
+  executionProviders: [{ name: "cuda", deviceId: index }],
+  executionMode: "sequential",
+  logSeverityLevel: 3,
+  // It would turn products back that the builder turned round (products.ts).
+  extra: { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } },
+});
+
+/** Where ONNX Runtime looks for its provider; undefined where its package has none for the system. */
+export function providerLibrary({ platform, arch }: Pick<NodeJS.Process, "platform" | "arch"> = process) {
+  if (platform !== "linux" || arch !== "x64") return undefined;
+  const entry = createRequire(import.meta.url).resolve("onnxruntime-node");
+  return join(dirname(entry), "../bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so");
+}
+
+/** What is asked once a session was refused. */
+interface Asked {
+  readonly index: number;
+  readonly library: string | undefined;
+  /** What the system's loader says of a library that it cannot load. */
+  readonly loaderSays: (path: string) => string;
+}
+
+/** What CUDA's errors mean, by what their text has in it (cudaError_t of CUDA's runtime). */
+const meanings: readonly (readonly [RegExp, (index: number) => string])[] = [
+  [
+    /driver version is insufficient|CUDA failure 35\b|^libcuda\.so/,
+    () => "NVIDIA's driver is missing or older than CUDA's libraries: install the maker's newest.",
+  ],
+  [/no CUDA-capable device|CUDA failure 100\b/, () => "There is no NVIDIA GPU here that CUDA can use."],
+  [/invalid device ordinal|CUDA failure 101\b/, (index) => `There is no GPU ${index} here: CUDA counts from 0.`],
+];
+
+/** The sentence for a session that CUDA refused; undefined where it is the program's own fault. */
+export function whyNoCuda(cause: unknown, { index, library, loaderSays }: Asked): EngineError | undefined {
+  const missing = (sentence: string): EngineError => new EngineError("DEVICE_MISSING", sentence, { cause });
+  if (library === undefined)
+    return missing("ONNX Runtime's package has CUDA for Linux on x86 alone: --device webgpu uses the GPU here.");
+  if (!existsSync(library))
+    return missing(`ONNX Runtime's libraries for CUDA are not installed; "${INSTALL_PROVIDER}" fetches them.`);
+  const [, lacking] = /(lib\w+\.so[.\d]*): cannot open shared object/.exec(loaderSays(library)) ?? [];
+  const message = lacking ?? (cause instanceof Error ? cause.message : String(cause));
+  const known = meanings.find(([form]) => form.test(message));
+  if (known) return missing(known[1](index));
+  return lacking === undefined
+    ? undefined
+    : missing(
+        `CUDA's library ${lacking} is not found: "${INSTALL_CUDA}" brings all of them; LD_LIBRARY_PATH must name the folders nvidia/*/lib that it makes.`,
+      );
+}

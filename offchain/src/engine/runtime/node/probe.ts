@@ -1,0 +1,130 @@
+/** Which of this machine's devices can train, how fast each is, and which is taken where nobody names one. */
+import { CotrainError } from "@cotrain/sdk/errors";
+
+import { systemClock } from "../../../base/index.ts";
+import { EngineError } from "../../errors.ts";
+import { measureSteps } from "../../measure.ts";
+import { presets } from "../../presets.ts";
+import type { Adapter, Device } from "../device.ts";
+import { devices } from "./devices.ts";
+
+/** What is measured: the preset that `npm start` takes. */
+const MEASURED = "1m";
+/** A device that has not answered within this, ms, is taken for one that hangs. With all devices a minute is not reached. */
+const PATIENCE_MS = 12_000;
+/** Nats per token that a loss may be off the CPU's: other orders of sums cost less than a hundredth of it. */
+const TOLERANCE = 1e-3;
+
+/** What a device did when it was tried. */
+export interface Probe {
+  readonly device: Device;
+  /** Undefined where it cannot train, or does not by itself. */
+  readonly tokensPerSecond: number | undefined;
+  readonly adapter: Adapter | undefined;
+  /** Why not, a sentence. */
+  readonly missing: string | undefined;
+}
+
+interface ProbeOptions {
+  /** How long steps of each device are counted, ms. */
+  readonly milliseconds: number;
+  /** Threads where there are several; default 1. */
+  readonly threads?: number | undefined;
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Default: all of this machine, the CPU first, whose losses the others are held against. */
+  readonly tried?: readonly Device[];
+  /** How long a device may take, ms. */
+  readonly patience?: number;
+}
+
+/** Tries one device after the other: it must open, take steps with the CPU's losses, and give its state back. */
+export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
+  const { tried = Object.values(devices), signal } = options;
+  const probes: Probe[] = [];
+  let due: readonly number[] | undefined;
+  for (const device of tried) {
+    signal?.throwIfAborted();
+    const { probe, losses } = await probeDevice(device, due, options);
+    due ??= losses;
+    probes.push(probe);
+  }
+  signal?.throwIfAborted();
+  return probes;
+}
+
+async function probeDevice(
+  device: Device,
+  due: readonly number[] | undefined,
+  { milliseconds, threads, signal, patience = PATIENCE_MS }: ProbeOptions,
+): Promise<{ readonly probe: Probe; readonly losses?: readonly number[] }> {
+  const late = AbortSignal.timeout(patience);
+  let adapter: Adapter | undefined;
+  const failed = (missing: string) => ({ probe: { device, tokensPerSecond: undefined, adapter, missing } });
+  try {
+    const { losses, tokensPerSecond } = await measureSteps(device, presets[MEASURED], {
+      milliseconds,
+      clock: systemClock,
+      threads,
+      signal: signal ? AbortSignal.any([late, signal]) : late,
+      opened: (found) => {
+        adapter = found;
+        if (found?.software) throw inSoftware(device, found);
+      },
+    });
+    if (!losses.every(Number.isFinite) || due?.some((loss, i) => Math.abs(loss - (losses[i] ?? NaN)) > TOLERANCE))
+      return failed(wrong(losses, due));
+    return { probe: { device, tokensPerSecond, adapter, missing: undefined }, losses };
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return failed(
+      late.aborted ? `It did not train the preset ${MEASURED} within ${patience / 1_000} s.` : error.message,
+    );
+  }
+}
+
+/** It takes a processor that the CPU's own code uses better, and minutes for what is measured in seconds. */
+const inSoftware = ({ name }: Device, adapter: Adapter): EngineError =>
+  new EngineError("DEVICE_SOFTWARE", `${adapter.name} is a GPU in software: --device ${name} takes it, auto does not.`);
+
+const shown = (losses: readonly number[]): string => losses.map((loss) => loss.toFixed(4)).join(", ");
+const wrong = (losses: readonly number[], due: readonly number[] | undefined): string =>
+  `It computes something else: the losses of the first steps are ${shown(losses)}${due ? `, the CPU's ${shown(due)}` : ""}.`;
+
+/** Those that train, the fastest first. */
+export const ranked = (probes: readonly Probe[]): readonly Probe[] =>
+  probes
+    .filter(({ tokensPerSecond }) => tokensPerSecond !== undefined)
+    .toSorted((a, b) => (b.tokensPerSecond ?? 0) - (a.tokensPerSecond ?? 0));
+
+interface ChosenDevices {
+  /** The fastest first; where it is lost, the next is taken. */
+  readonly names: readonly string[];
+  /** Which, and why. */
+  readonly sentence: string;
+}
+
+const speed = ({ tokensPerSecond = 0 }: Probe): string => Math.round(tokensPerSecond).toLocaleString("en-US");
+
+/**
+ * The devices to train on where nobody named one.
+ * @throws EngineError `DEVICE_MISSING` where none can train
+ */
+export function chooseDevices(probes: readonly Probe[]): ChosenDevices {
+  const [first, ...others] = ranked(probes);
+  const rest = probes.filter(({ tokensPerSecond }) => tokensPerSecond === undefined);
+  if (!first) {
+    const why = rest.map(({ device, missing }) => `${device.name}: ${missing}`);
+    throw new EngineError("DEVICE_MISSING", `No device of this machine can train. ${why.join(" ")}`);
+  }
+  const clauses = [
+    `${speed(first)} tokens/s of the preset ${MEASURED}`,
+    ...others.map((other) => `${other.device.name} ${speed(other)}`),
+    ...rest.map(({ device }) => `${device.name} none`),
+  ];
+  const by = first.adapter === undefined ? "" : ` (${first.adapter.name})`;
+  return {
+    names: [first, ...others].map(({ device }) => device.name),
+    sentence: `Trains on ${first.device.name}${by}, the fastest device here: ${clauses.join(", ")}; "npx cotrain doctor" says more.`,
+  };
+}

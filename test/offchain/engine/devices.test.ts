@@ -1,0 +1,195 @@
+/** Which devices there are, what each lacks, and which is taken where nobody names one. */
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, test } from "vitest";
+
+import { type Device, type Engine, EngineClosedError, EngineError } from "../../../offchain/src/engine/index.ts";
+import { adapterOfMaps, adapterOfNames, nvidiaGpusOf } from "../../../offchain/src/engine/runtime/node/adapters.ts";
+import { cudaOptions, providerLibrary, whyNoCuda } from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
+import {
+  chooseDevices,
+  deviceOf,
+  devices,
+  type Probe,
+  probeDevices,
+} from "../../../offchain/src/engine/runtime/node/index.ts";
+
+describe("a device's name", () => {
+  test("has an index where there are several", () => {
+    expect(["cpu", "wasm:0", "webgpu:0", "cuda", "cuda:0", "cuda:3"].map((name) => deviceOf(name).name)).toEqual([
+      "cpu",
+      "wasm",
+      "webgpu",
+      "cuda",
+      "cuda",
+      "cuda:3",
+    ]);
+    expect(deviceOf("cuda:3").exactness()).toBe(devices.cuda.exactness());
+  });
+
+  test.each([
+    ["webgpu:1", "DEVICE_INDEX", /^webgpu:1 cannot be chosen: ONNX Runtime chooses the GPU itself .* VK_DRIVER_FILES /],
+    ["cpu:1", "DEVICE_INDEX", /--threads/],
+    ["gpu", "DEVICE_UNKNOWN", /^There is no device gpu: it is one of cpu, wasm, webgpu, cuda\.$/],
+    ["auto", "DEVICE_UNKNOWN", /auto/],
+  ])("%s is refused in one sentence", (name, code, message) => {
+    expect(() => deviceOf(name)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+  });
+});
+
+describe("CUDA", () => {
+  test("opens a session on the GPU of its index, and on the first of a name without one", () => {
+    expect(cudaOptions(3).executionProviders).toEqual([{ name: "cuda", deviceId: 3 }]);
+  });
+
+  const here = fileURLToPath(import.meta.url);
+  const why = (cause: string, library: string | undefined = here, said = "Module did not self-register") =>
+    whyNoCuda(new Error(cause), { index: 2, library, loaderSays: () => said });
+
+  test("says what is missing and what brings it", () => {
+    expect(providerLibrary({ platform: "darwin", arch: "arm64" })).toBeUndefined();
+    expect(providerLibrary({ platform: "linux", arch: "x64" })).toMatch(/linux.x64.libonnxruntime_providers_cuda\.so$/);
+    const elsewhere = whyNoCuda(new Error("?"), { index: 0, library: undefined, loaderSays: () => "" });
+    expect(elsewhere?.message).toMatch(/Linux on x86 alone: --device webgpu /);
+    expect(why("?", "/nowhere.so")?.message).toMatch(
+      /^ONNX .* not installed; "node .*install\.js --.*=cuda12" fetches them\.$/,
+    );
+    const loader = "libcublasLt.so.12: cannot open shared object file: No such file or directory";
+    expect(why("?", here, loader)?.message).toMatch(/^CUDA's library libcublasLt\.so\.12 is not found: "pip install /);
+    expect(why("?", here, loader.replace("libcublasLt.so.12", "libcuda.so.1"))?.message).toMatch(/driver is missing/);
+    expect(why("CUDA failure 35: CUDA driver version is insufficient")?.message).toMatch(/driver is missing or older/);
+    expect(why("CUDA failure 100: no CUDA-capable device is detected")?.message).toMatch(/no NVIDIA GPU here/);
+    expect(why("CUDA failure 101: invalid device ordinal")?.message).toBe(
+      "There is no GPU 2 here: CUDA counts from 0.",
+    );
+    expect(why("?")).toBeUndefined();
+    for (const error of [elsewhere, why("CUDA failure 101")]) expect(error).toMatchObject({ code: "DEVICE_MISSING" });
+  });
+});
+
+const line = (library: string) => `7f00-7f01 r-xp 00000000 08:01 1 ${library}\n`;
+
+describe("what computes", () => {
+  test.each([
+    ["/usr/lib/chromium/libvk_swiftshader.so", "libvk_swiftshader.so", true],
+    ["/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so", "libvulkan_lvp.so", true],
+    ["/usr/lib/x86_64-linux-gnu/libvulkan_radeon.so", "libvulkan_radeon.so", false],
+    ["/usr/lib/libGLX_nvidia.so.550.54.14", "libGLX_nvidia.so.550.54.14", false],
+  ])("through %s", (library, name, software) => {
+    const maps = line("/usr/lib/chromium/libvulkan.so.1") + line(library).repeat(2) + line("/usr/lib/libc.so.6");
+    expect(adapterOfMaps(maps)).toEqual({ name, software });
+  });
+
+  test("is the GPU where there are drivers of both kinds, and nothing without a driver", () => {
+    expect(adapterOfMaps(line("/usr/lib/libvulkan_lvp.so") + line("/usr/lib/libvulkan_intel.so"))).toEqual({
+      name: "libvulkan_intel.so",
+      software: false,
+    });
+    expect(adapterOfMaps(line("/usr/lib/libvulkan.so.1.3.239"))).toBeUndefined();
+  });
+
+  test("is told by its name on Windows, and by NVIDIA's own program", () => {
+    expect(adapterOfNames("Microsoft Basic Render Driver\r\n")).toMatchObject({ software: true });
+    expect(adapterOfNames("Microsoft Basic Display Adapter\r\nNVIDIA GeForce RTX 4060\r\n")).toEqual({
+      name: "NVIDIA GeForce RTX 4060",
+      software: false,
+    });
+    expect(adapterOfNames("\r\n")).toBeUndefined();
+    expect(nvidiaGpusOf("NVIDIA H100 80GB HBM3, 80994\nNVIDIA L4, 1\nNo devices\n")).toEqual([
+      { name: "NVIDIA H100 80GB HBM3", free: 80_994 * 2 ** 20 },
+      { name: "NVIDIA L4", free: 2 ** 20 },
+    ]);
+  });
+});
+
+const availableMemory = () => 2 ** 33;
+
+/** A device whose engine has these losses, or fails. */
+function fake(name: string, losses: readonly number[] | Error, more: Partial<Device> = {}): Device {
+  let at = 0;
+  const engine = {
+    pid: 1,
+    setParameters: async () => undefined,
+    step: async () => ({
+      loss: losses instanceof Error ? Number.NaN : (losses[Math.min(at++, losses.length - 1)] ?? 0),
+    }),
+    stateDigest: async () => "0x",
+    close: async () => undefined,
+  } as unknown as Engine;
+  const open = () => (losses instanceof Error ? Promise.reject(losses) : Promise.resolve(engine));
+  return {
+    name,
+    runtime: () => "test",
+    exactness: () => name,
+    exact: true,
+    threads: () => 1,
+    availableMemory,
+    open,
+    ...more,
+  };
+}
+
+const due = [6.9, 6.8, 6.7];
+
+const hanging: Device["open"] = ({ signal }) =>
+  new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(new EngineClosedError()));
+  });
+const software = async () => ({ name: "SwiftShader", software: true });
+
+test("a device passes that opens, has the CPU's losses and answers in time", async () => {
+  const probes = await probeDevices({
+    milliseconds: 0,
+    patience: 200,
+    tried: [
+      fake("cpu", due),
+      fake(
+        "near",
+        due.map((loss) => loss + 1e-5),
+      ),
+      fake("off", [6.9, 6.8, 6.71]),
+      fake("broken", [6.9, Number.NaN]),
+      fake("absent", new EngineError("DEVICE_MISSING", "There is none.")),
+      fake("software", due, { adapter: software }),
+      fake("hanging", due, { open: hanging }),
+    ],
+  });
+  expect(probes.map(({ device, missing }) => [device.name, missing])).toEqual([
+    ["cpu", undefined],
+    ["near", undefined],
+    [
+      "off",
+      "It computes something else: the losses of the first steps are 6.9000, 6.8000, 6.7100, the CPU's 6.9000, 6.8000, 6.7000.",
+    ],
+    ["broken", expect.stringMatching(/^It computes something else: .* NaN/)],
+    ["absent", "There is none."],
+    ["software", "SwiftShader is a GPU in software: --device software takes it, auto does not."],
+    ["hanging", "It did not train the preset 1m within 0.2 s."],
+  ]);
+  expect(chooseDevices(probes).names.toSorted()).toEqual(["cpu", "near"]);
+});
+
+const probe = (name: string, tokensPerSecond?: number, more: Partial<Probe> = {}): Probe => ({
+  device: fake(name, due),
+  tokensPerSecond,
+  adapter: undefined,
+  missing: tokensPerSecond === undefined ? `No ${name} here.` : undefined,
+  ...more,
+});
+
+describe("where nobody names a device", () => {
+  test("the fastest that trains is taken, the others in their order behind it, in one sentence", () => {
+    const gpu = probe("webgpu", 400_000, { adapter: { name: "libvulkan_radeon.so", software: false } });
+    expect(chooseDevices([probe("cpu", 21_034), probe("wasm", 5_100.4), gpu, probe("cuda")])).toEqual({
+      names: ["webgpu", "cpu", "wasm"],
+      sentence:
+        'Trains on webgpu (libvulkan_radeon.so), the fastest device here: 400,000 tokens/s of the preset 1m, cpu 21,034, wasm 5,100, cuda none; "npx cotrain doctor" says more.',
+    });
+  });
+
+  test("and none where none trains, for the reasons of each", () => {
+    expect(() => chooseDevices([probe("cpu"), probe("webgpu")])).toThrow(
+      "No device of this machine can train. cpu: No cpu here. webgpu: No webgpu here.",
+    );
+  });
+});

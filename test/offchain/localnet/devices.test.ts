@@ -1,0 +1,34 @@
+/** What the workers of a local network compute with, by what `--device` names. */
+import { expect, test, vi } from "vitest";
+
+import { workerCount, workerDevices } from "../../../offchain/src/localnet/devices.ts";
+
+const probed = vi.hoisted(() => ({ times: 0 }));
+vi.mock("../../../offchain/src/engine/runtime/node/index.ts", async (original) => ({
+  ...(await original<object>()),
+  probeDevices: async () => void probed.times++,
+  chooseDevices: () => ({ names: ["webgpu", "cpu"], sentence: "Trains on webgpu, the fastest device here." }),
+}));
+
+test("named devices are taken as they are; what stands for the fastest is measured once and said", async () => {
+  const said: string[] = [];
+  const display = { update: () => undefined, say: (lines: readonly string[]) => void said.push(...lines) };
+  const { signal } = new AbortController();
+  expect(await workerDevices(["cuda:0", "cuda:1"], display, signal)).toEqual([["cuda:0"], ["cuda:1"]]);
+  expect([probed.times, said]).toEqual([0, []]);
+  expect(await workerDevices(["auto", "wasm", "auto"], display, signal)).toEqual([
+    ["webgpu", "cpu"],
+    ["wasm"],
+    ["webgpu", "cpu"],
+  ]);
+  expect([probed.times, said]).toEqual([1, ["Trains on webgpu, the fastest device here."]]);
+});
+
+const count = (device: readonly string[], explicit: boolean): number =>
+  workerCount({ options: { workers: 3, device }, config: { explicit: () => explicit } } as never);
+
+test("there are as many workers as devices, and three at least, where nobody says how many", () => {
+  expect(count(["cpu"], false)).toBe(3);
+  expect(count(["cuda:0", "cuda:1", "cuda:2", "cuda:3"], false)).toBe(4);
+  expect(count(["cuda:0", "cuda:1", "cuda:2", "cuda:3"], true)).toBe(3);
+});

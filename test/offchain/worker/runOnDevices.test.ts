@@ -1,0 +1,117 @@
+/** A worker whose device fails: it leaves the round, another device takes its place, and it ends where there is none. */
+import { expect, test } from "vitest";
+
+import { EngineClosedError, EngineError, RuntimeError } from "../../../offchain/src/engine/index.ts";
+import { runOnDevices, type Trainer, type WorkerEnd } from "../../../offchain/src/worker/index.ts";
+import { createPlainTrainer } from "./fixture.ts";
+import { beforeAndAfterEach, modules, of, options, start, w, worker } from "./workerHarness.ts";
+
+beforeAndAfterEach();
+
+const died = new EngineClosedError("The engine's process ended (SIGABRT).", {
+  cause: "terminate called\nstd::bad_alloc\n",
+});
+const outOfMemory = new RuntimeError("RUNTIME_FAILED", "ONNX Runtime failed in the step program.", {
+  cause: "Failed to allocate memory for requested buffer of size 8589934592\nat 0x7f",
+});
+
+/** A trainer that fails in the middle of its rounds, by number. */
+function failing(rounds: readonly number[], error: Error): Trainer {
+  const trainer = createPlainTrainer();
+  let round = 0;
+  const train = trainer.train.bind(trainer);
+  return Object.assign(trainer, {
+    train: async (...[steps, onStep, signal]: Parameters<Trainer["train"]>) => {
+      if (!rounds.includes(round++)) return train(steps, onStep, signal);
+      onStep({ loss: 4 });
+      throw error;
+    },
+  });
+}
+
+/** By name what opens a trainer on a device, as often as the device is opened. */
+function run(devices: Readonly<Record<string, () => Trainer>>): Promise<WorkerEnd> {
+  const { openTrainer: _, deviceClass, ...others } = modules();
+  return runOnDevices(
+    options(),
+    others,
+    Object.entries(devices).map(([name, make]) => ({ name, deviceClass, openTrainer: async () => make() })),
+  );
+}
+
+test("the next device takes the place of one that is lost, once the round was left", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 3;
+  const leftBefore: number[] = [];
+  const end = await run({
+    webgpu: () => failing([1], died),
+    cpu: () => {
+      leftBefore.push(w.double.left.length);
+      return createPlainTrainer();
+    },
+  });
+  expect(end).toMatchObject({ kind: "dismissed", rounds: 3, tokens: 3 * 8 * 2 * 16 });
+  expect(of("deviceFailed")).toEqual([
+    {
+      type: "deviceFailed",
+      device: "webgpu",
+      reason: "The engine's process ended (SIGABRT): std::bad_alloc",
+      next: "cpu",
+    },
+  ]);
+  // Nobody waited for it while another device was opened.
+  expect(leftBefore).toEqual([1]);
+  expect(w.double.left).toEqual([worker, worker]);
+  expect(of("joined").map(({ again }) => again)).toEqual([false, true]);
+});
+
+const missing = (): never => {
+  throw new EngineError("DEVICE_MISSING", "There is no GPU here.");
+};
+
+test("a device that is missing, or refuses the program, makes room for the next, and is an error where there is none", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 1;
+  expect(await run({ webgpu: missing, cpu: createPlainTrainer })).toMatchObject({ rounds: 1 });
+  expect(of("deviceFailed")).toMatchObject([{ device: "webgpu", next: "cpu" }]);
+  await expect(run({ webgpu: missing })).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+});
+
+test("the only device is opened once again, as often as a round was accepted in between", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 3;
+  let opened = 0;
+  const end = await run({
+    cuda: () => {
+      opened++;
+      return failing([1], outOfMemory);
+    },
+  });
+  expect(end).toMatchObject({ kind: "dismissed", rounds: 3 });
+  expect(opened).toBe(3);
+  const reason =
+    "ONNX Runtime failed in the step program: Failed to allocate memory for requested buffer of size 8589934592";
+  expect(of("deviceFailed")).toMatchObject([
+    { next: "cuda", reason },
+    { next: "cuda", reason },
+  ]);
+});
+
+test("lost again before a round was accepted, it ends the worker in one sentence", async () => {
+  await start({ rounds: 10 });
+  let opened = 0;
+  const ending = run({
+    cuda: () => {
+      opened++;
+      return failing([0], died);
+    },
+  });
+  await expect(ending).rejects.toMatchObject({
+    code: "DEVICE_LOST",
+    message: expect.stringMatching(/^The device cuda was lost twice before a round was accepted: [^\n]*\.$/),
+    retryable: false,
+  });
+  expect(opened).toBe(2);
+  expect(of("deviceFailed").map(({ next }) => next)).toEqual(["cuda", null]);
+  expect(w.double.left).toEqual([worker, worker]);
+});
