@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { benchmarkAccumulation } from "./accumulation.ts";
 import { benchmarkDevices } from "./devices.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
@@ -23,6 +24,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   step: benchmarkSteps,
   exact: benchmarkExactness,
   devices: benchmarkDevices,
+  accumulation: benchmarkAccumulation,
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,

@@ -18,6 +18,7 @@ export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeEr
 export { generate, sample } from "./generate.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export type { Device, OpenEngine } from "./runtime/device.ts";
+export { stateElements } from "./optimizer.ts";
 export { buildPrograms } from "./programs.ts";
 export { learningRateAt } from "./schedule.ts";
 export { presetNames, presetOf, presets, type PresetName } from "./presets.ts";

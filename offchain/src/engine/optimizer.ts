@@ -5,7 +5,7 @@
 import type { Definition } from "@cotrain/sdk/protocol";
 
 import { type AdamWConfig, adamw } from "./adamw.ts";
-import { input, type Tensor } from "./graph.ts";
+import { elements, input, type Shape, type Tensor } from "./graph.ts";
 import { muon } from "./muon.ts";
 import { sgd } from "./sgd.ts";
 import type { Signature } from "./signature.ts";
@@ -78,6 +78,16 @@ const optimizers: Readonly<Record<OptimizerConfig["kind"], ByRole>> = {
   sgd: everywhere(sgd),
   muon: { ...everywhere(adamw), hidden: muon },
 };
+
+/** Numbers that an optimizer keeps for a model of these tensors. */
+export const stateElements = (
+  config: OptimizerConfig,
+  tensors: readonly { readonly name: string; readonly shape: Shape }[],
+): number =>
+  tensors.reduce((sum, { name, shape }) => {
+    const { state } = optimizers[config.kind][roleOf(name)].init(config);
+    return sum + state.length * elements(shape);
+  }, 0);
 
 /** A parameter that takes a step. */
 interface Trained {

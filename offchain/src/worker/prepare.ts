@@ -12,6 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock } from "../base/index.ts";
+import { stateElements } from "../engine/index.ts";
 import { type Artefacts, createArtefacts, createRemote, describeRun, type RunDescription } from "./artefacts.ts";
 import { type ChosenBuild, chooseBuild } from "./chooseBuild.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
@@ -146,6 +147,7 @@ async function checkMachine(
   const { definition, data, builds, parameters } = description;
   const size: ModelSize = {
     parameters,
+    state: stateElements(definition.innerOptimizer, definition.table),
     vocabulary: data.vocabulary,
     microBatch: builds[0]!.document.microBatch,
     sequence: definition.sequence,

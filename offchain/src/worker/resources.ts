@@ -10,6 +10,8 @@ export interface Needs {
 
 export interface ModelSize {
   readonly parameters: number;
+  /** Numbers that the inner optimizer keeps. */
+  readonly state: number;
   readonly vocabulary: number;
   readonly microBatch: number;
   readonly sequence: number;
@@ -17,8 +19,10 @@ export interface ModelSize {
   readonly model: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** θ, m, v twice (a step never writes where it reads), gradients; θ_r, θ_i, two residuals, payload, copies under way. */
-const BYTES_PER_PARAMETER = 7 * 4 + 6 * 4 + 1;
+/** θ twice (a step never writes where it reads), gradients; θ_r, θ_i, two residuals, payload, copies under way. */
+const BYTES_PER_PARAMETER = 3 * 4 + 6 * 4 + 1;
+/** Twice, as θ. */
+const BYTES_OF_STATE = 2 * 4;
 /** Node, ONNX Runtime and their heaps before any model is loaded. */
 const PROCESS_BYTES = 384 << 20;
 
@@ -34,7 +38,8 @@ export function needsOf(size: ModelSize, artefactBytes: number): Needs {
   const layer = 12 * number("width") + 8 * number("hidden") + 6 * number("heads") * size.sequence;
   const perToken = 6 * size.vocabulary + number("layers") * layer;
   const activations = size.microBatch * size.sequence * perToken * 4;
-  return { memory: PROCESS_BYTES + size.parameters * BYTES_PER_PARAMETER + activations, disk: artefactBytes };
+  const tensors = size.parameters * BYTES_PER_PARAMETER + size.state * BYTES_OF_STATE;
+  return { memory: PROCESS_BYTES + tensors + activations, disk: artefactBytes };
 }
 
 /** What this machine still has. */

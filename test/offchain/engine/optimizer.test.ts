@@ -10,6 +10,7 @@ import {
   initialParameters,
   learningRateAt,
   readSignature,
+  stateElements,
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
 import { defaultOptimizer, type OptimizerConfig } from "../../../offchain/src/engine/optimizer.ts";
@@ -203,6 +204,13 @@ describe("Muon", () => {
       ...hidden.map((name) => `momentum.${name}`),
     ]);
   });
+});
+
+test.each([defaultOptimizer, sgdOf(0), sgdOf(0.9), muonOptimizer])("the state of $kind is counted", (optimizer) => {
+  const { step } = buildPrograms(config, { microBatch: 2, optimizer });
+  const { state } = readSignature(step.bytes, 2 ** 30);
+  const numbers = state.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size), 0);
+  expect(stateElements(optimizer, tensorSpecs(config))).toBe(numbers);
 });
 
 test.each([sgdOf(0.9, true), muonOptimizer])("$kind has the same bits on 1, 2, 3 and 7 threads", async (optimizer) => {

@@ -15,7 +15,7 @@ import {
   tensorViews,
 } from "../../../offchain/src/diloco/index.ts";
 import { encodePayload } from "../diloco/payloads.ts";
-import { presetOf, parameterCount } from "../../../offchain/src/engine/index.ts";
+import { presetOf, parameterCount, stateElements, tensorSpecs } from "../../../offchain/src/engine/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import {
   blake3Of,
@@ -33,9 +33,10 @@ import {
 const hex = (byte: string): Hex => `0x${byte.repeat(32)}`;
 const told = (byte: string, outcome: number) => ({ receiptHash: hex(byte), outcome });
 const sizeOf = (name: "1m" | "20m") => {
-  const { model, microBatch } = presetOf(name);
+  const { model, microBatch, optimizer } = presetOf(name);
   const { vocabulary, sequence } = model;
-  return { parameters: parameterCount(model), vocabulary, microBatch, sequence, model: { ...model } };
+  const state = stateElements(optimizer, tensorSpecs(model));
+  return { parameters: parameterCount(model), state, vocabulary, microBatch, sequence, model: { ...model } };
 };
 
 const table: TensorEntry[] = [
@@ -162,6 +163,9 @@ describe("resources", () => {
   test("need grows with the model and is refused in one sentence", async () => {
     const [small, large] = [needsOf(sizeOf("1m"), 1e6), needsOf(sizeOf("20m"), 1e6)];
     expect(large.memory).toBeGreaterThan(2 * small.memory);
+    // Of an optimizer without state: m and v, twice each.
+    const { memory } = needsOf({ ...sizeOf("20m"), state: 0 }, 1e6);
+    expect(large.memory - memory).toBe(4 * 4 * sizeOf("20m").parameters);
     const surroundings = { availableMemory: () => 1e9, freeDisk: () => Promise.resolve(2e6) };
     await expect(checkResources(small, "/tmp", surroundings)).resolves.toBeUndefined();
     await expect(checkResources(large, "/tmp", surroundings)).rejects.toThrow(

@@ -3,7 +3,7 @@ import { cpus, totalmem } from "node:os";
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { wrap } from "../../base/index.ts";
-import { type Device, parameterCount, presetNames, presets } from "../../engine/index.ts";
+import { type Device, parameterCount, presetNames, presets, stateElements, tensorSpecs } from "../../engine/index.ts";
 import { availableMemory, type Probe, probeDevices, ranked } from "../../engine/runtime/node/index.ts";
 import { needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
@@ -70,10 +70,11 @@ interface PresetNeeds {
 function needsOfPresets(found: readonly Diagnosis[]): PresetNeeds[] {
   const there = found.filter(({ tokensPerSecond }) => tokensPerSecond !== null);
   return presetNames.map((name) => {
-    const { model, microBatch } = presets[name];
+    const { model, microBatch, optimizer } = presets[name];
+    const state = stateElements(optimizer, tensorSpecs(model));
     const parameters = parameterCount(model);
     const { vocabulary, sequence } = model;
-    const { memory } = needsOf({ parameters, vocabulary, microBatch, sequence, model: { ...model } }, 0);
+    const { memory } = needsOf({ parameters, state, vocabulary, microBatch, sequence, model: { ...model } }, 0);
     const fits = there.map((device) => [device.name, device.memory === null ? null : memory <= device.memory] as const);
     return { name, parameters, memory, fits: Object.fromEntries(fits) };
   });
