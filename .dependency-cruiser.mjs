@@ -67,7 +67,7 @@ export default {
           "^offchain/src/$1/",
           "^offchain/src/[^/]+/index\\.ts$",
           "^offchain/src/[^/]+/node/index\\.ts$",
-          "^offchain/src/engine/runtime/node/index\\.ts$",
+          "^offchain/src/engine/runtime/(browser|node)/index\\.ts$",
         ],
       },
     },

@@ -9,6 +9,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { prepareBun } from "./bun.ts";
+import { prepareChromium } from "./chromium.ts";
 import { type Failure, failureLines, failuresOf, REPORTS_VARIABLE } from "./failures.ts";
 import { GETH } from "./geth.ts";
 import { type Prepared, prepareTool } from "./goTool.ts";
@@ -110,6 +112,8 @@ for (const part of parts) {
   if (part.name === "processes") {
     for (const tool of [GETH, KUBO]) results.push(prepare(tool.name, () => prepareTool(tool)));
     results.push(prepare("swiftshader", prepareSwiftShader));
+    results.push(prepare("chromium", prepareChromium));
+    results.push(prepare("bun", prepareBun));
   }
   results.push(await run(part));
 }

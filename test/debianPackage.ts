@@ -12,6 +12,8 @@ export interface DebianPackage {
   /** For people. */
   readonly name: string;
   readonly package: string;
+  /** Whether the packages come with it that it needs and this machine lacks. */
+  readonly complete?: boolean;
   /** Whether what is needed of it lies below a root. */
   readonly isThere: (root: string) => boolean;
 }
@@ -23,19 +25,29 @@ export const rootOf = (wanted: DebianPackage): string | undefined => ["/", cache
 
 /** Fetches and unpacks the package unless it is there. */
 export function prepareDebianPackage(wanted: DebianPackage): Prepared {
-  const { name, package: archive, isThere } = wanted;
+  const { name, package: archive, complete = false, isThere } = wanted;
   if (rootOf(wanted) !== undefined) return { kind: "ready", words: `${name} is there.` };
   const folder = cacheOf(wanted);
-  const run = (command: string, ...args: readonly string[]): boolean =>
-    spawnSync(command, [...args], {
+  /** What a command prints; undefined where it fails. */
+  const ask = (command: string, ...args: readonly string[]): string | undefined => {
+    const { status, stdout } = spawnSync(command, [...args], {
       cwd: folder,
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", "pipe", "inherit"],
+      encoding: "utf8",
       timeout: LIMIT_MINUTES * 60_000,
-    }).status === 0;
+    });
+    return status === 0 ? stdout : undefined;
+  };
+  const run = (...command: readonly [string, ...string[]]): boolean => ask(...command) !== undefined;
   if (["apt-get", "dpkg-deb"].some((command) => spawnSync(command, ["--version"], { stdio: "ignore" }).status !== 0))
     return { kind: "not run", words: `not run: unpacking ${name}: this is no Debian.` };
   mkdirSync(folder, { recursive: true });
-  const download = (): boolean => run("apt-get", "download", "-q", archive);
+  const download = (): boolean => {
+    // A line for each that would be installed: 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE HASH
+    const lines = complete ? ask("apt-get", "install", "--print-uris", "-qq", "--no-install-recommends", archive) : "";
+    const names = lines?.split("\n").flatMap((line) => line.split(" ")[1]?.split("_", 1) ?? []);
+    return names !== undefined && run("apt-get", "download", "-q", ...new Set([archive, ...names]));
+  };
   if (!download() && !(run("apt-get", "update", "-q") && download()))
     return { kind: "failed", words: `${name}: the package ${archive} could not be fetched: see above.` };
   const files = readdirSync(folder).filter((file) => file.endsWith(".deb"));

@@ -1,6 +1,8 @@
 /** What some tests need of the machine. Elsewhere they are left out and say why; in CI (CI=true) they run whatever is missing. */
 import { spawnSync } from "node:child_process";
 
+import { bun } from "./bun.ts";
+import { chromium } from "./chromium.ts";
 import { GETH } from "./geth.ts";
 import { findTool } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
@@ -36,6 +38,16 @@ const needed = {
   kubo: {
     there: () => findTool(KUBO) !== undefined,
     why: "Kubo is not there, nor go, with which .ci/run builds it",
+    optional: true,
+  },
+  bun: {
+    there: () => bun() !== undefined,
+    why: "Bun is not there: .ci/run fetches it from npm",
+    optional: true,
+  },
+  chromium: {
+    there: () => chromium() !== undefined,
+    why: "Chromium is not there, nor apt-get, with which .ci/run fetches it",
     optional: true,
   },
   gpu: {

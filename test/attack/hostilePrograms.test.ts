@@ -168,17 +168,18 @@ test("the runtime is loaded by the engine alone, and the engine by its process a
       .filter((path) => path.endsWith(".ts") && pattern.test(readFileSync(join(rooms, path), "utf8")))
       .sort();
   const runtimes = ["cpu", "cuda", "wasm", "webgpu"].map((name) => `engine/runtime/node/${name}.ts`);
-  expect(importing(/^import (?!type ).*"onnxruntime-\w+"|import\("onnxruntime|require\("onnxruntime-\w+"\)/m)).toEqual([
-    "engine/runtime/node/cpu.ts",
-    "engine/runtime/node/cuda.ts",
-    "engine/runtime/node/webgpu.ts",
-    "engine/runtime/wasm.ts",
-  ]);
-  expect(importing(/^import (?!type ).*\/wasm\.ts"/m)).toEqual(["engine/runtime/node/wasm.ts"]);
+  // A browser is the wall around its pages. Nothing else enters there.
+  const pages = ["wasm", "webgpu"].map((name) => `engine/runtime/browser/${name}.ts`);
+  const pageDevices = "engine/runtime/browser/devices.ts";
+  expect(importing(/"[^"]*\/browser\/[^"]*"/)).toEqual([]);
+  expect(
+    importing(/^import (?!type ).*"onnxruntime-[\w/]+"|import\("onnxruntime|require\("onnxruntime-\w+"\)/m),
+  ).toEqual(["engine/runtime/browser/page.ts", ...pages, ...runtimes]);
+  expect(importing(/^import (?!type ).*"\.\.\/(wasm|webgpu)\.ts"/m)).toEqual([...pages, ...runtimes.slice(2)]);
   expect(
     importing(
       /import\(".*\/(cpu|cuda|wasm|webgpu)\.ts"\)|^import (?!type ).*open\w+Engine\b.*\/(cpu|cuda|wasm|webgpu)\.ts"/m,
     ),
-  ).toEqual(["engine/runtime/node/host/process.ts"]);
-  expect(importing(/^import (?!type ).*openEngine\b.*openEngine\.ts"/m)).toEqual(runtimes);
+  ).toEqual([pageDevices, "engine/runtime/node/host/process.ts"]);
+  expect(importing(/^import (?!type ).*openEngine\b.*openEngine\.ts"/m)).toEqual([...pages, ...runtimes]);
 });

@@ -39,9 +39,12 @@ export function bufferOf(buffers: Buffers, name: string): DeviceBuffer {
   return buffer;
 }
 
-/** The engine's own values, for looking only: the next step reuses them. */
-export const look = ({ current }: Held, shapes: readonly TensorShape[]): Promise<NamedTensor[]> =>
-  Promise.all(shapes.map(async ({ name, shape }) => ({ name, shape, data: await bufferOf(current, name).read() })));
+/** The engine's own values, for looking only: the next step reuses them. One by one: on the web a runtime opens one program at a time. */
+export async function look({ current }: Held, shapes: readonly TensorShape[]): Promise<NamedTensor[]> {
+  const tensors: NamedTensor[] = [];
+  for (const { name, shape } of shapes) tensors.push({ name, shape, data: await bufferOf(current, name).read() });
+  return tensors;
+}
 
 export const copyOf = async (held: Held, shapes: readonly TensorShape[]): Promise<NamedTensor[]> =>
   (await look(held, shapes)).map((tensor) => ({ ...tensor, data: tensor.data.slice() }));

@@ -1,9 +1,6 @@
 /** The rooms that a browser tab would run, bundled as for a browser and run in a context that has the web's globals alone. */
-import { builtinModules } from "node:module";
-import { join, resolve } from "node:path";
 import { type Context, createContext, runInContext } from "node:vm";
 
-import { rolldown } from "rolldown";
 import { beforeAll, describe, expect, test } from "vitest";
 
 import type { Hex } from "@cotrain/sdk/protocol";
@@ -13,14 +10,10 @@ import { permutationOf } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import { buildPrograms, presetOf, readSignature } from "../../../offchain/src/engine/index.ts";
 import { blake3Of, encodeFragment } from "../../../offchain/src/worker/index.ts";
-
-const root = resolve(import.meta.dirname, "../../..");
-const sources = join(root, "offchain/src");
+import { bundleForBrowsers } from "../../bundle.ts";
 
 /** Entrances that lead to no module of Node's. */
 const ROOMS = ["base", "engine", "diloco", "data", "storage", "worker"];
-/** Packages that run under Node alone. */
-const NODE_PACKAGES = /^(onnxruntime-node|better-sqlite3|kysely|@napi-rs\/|pino|fastify|@fastify\/)/;
 /** What a page has that JavaScript itself does not. */
 const WEB = [
   "AbortController",
@@ -52,45 +45,25 @@ interface Rooms {
   encodeFragment: typeof encodeFragment;
 }
 
-/** Bundles modules; everything of Node's that they reach is listed with who reaches it, and left out. */
-async function bundle(entry: string): Promise<{ code: string; node: string[] }> {
-  const node: string[] = [];
-  const built = await rolldown({
-    input: "entry",
-    platform: "browser",
-    resolve: { conditionNames: ["cotrain-source", "browser", "import", "default"] },
-    logLevel: "silent",
-    plugins: [
-      {
-        name: "rooms",
-        resolveId: (id, importer) => {
-          if (id === "entry") return { id: join(sources, "entry.js") };
-          if (!builtinModules.includes(id) && !id.startsWith("node:") && !NODE_PACKAGES.test(id)) return undefined;
-          node.push(`${id} from ${importer?.replace(`${root}/`, "")}`);
-          return { id, external: true };
-        },
-        load: (id) => (id === join(sources, "entry.js") ? entry : undefined),
-      },
-    ],
-  });
-  const { output } = await built.generate({ format: "iife", name: "rooms" });
-  return { code: output[0].code, node };
-}
-
 let code: string;
-let node: string[];
+let node: readonly string[];
 
 beforeAll(async () => {
   const entry = ROOMS.map((room) => `export * from "./${room}/index.ts";`).join("\n");
-  ({ code, node } = await bundle(entry));
+  ({ code, node } = await bundleForBrowsers(entry, "iife"));
 });
 
 test("reach no module of Node's and no package that needs one", () => {
   expect(node).toEqual([]);
 });
 
+test("nor do the devices of a browser", async () => {
+  const { node } = await bundleForBrowsers('export * from "./engine/runtime/browser/index.ts";', "esm");
+  expect(node).toEqual([]);
+});
+
 test("an entrance of Node's is found out", async () => {
-  const { node } = await bundle('export * from "./base/node/index.ts";');
+  const { node } = await bundleForBrowsers('export * from "./base/node/index.ts";', "iife");
   expect(node).toContainEqual(expect.stringMatching(/^node:fs.* from offchain\/src\/base\/node\//));
 });
 
