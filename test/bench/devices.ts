@@ -18,7 +18,7 @@ export async function benchmarkDevices({ quick, note }: BenchOptions): Promise<R
         const what = `${preset}, ${threads} thread${threads > 1 ? "s" : ""}: ${device.name} over cpu`;
         try {
           const before = await benchmarkStep(preset, threads, seconds);
-          const own = await benchmarkStep(preset, threads, seconds, device);
+          const own = await benchmarkStep(preset, threads, seconds, { device });
           const after = await benchmarkStep(preset, threads, seconds);
           const mean = (before.tokensPerSecond + after.tokensPerSecond) / 2;
           const cpuTime = (before.cpuMillisecondsPerStep + after.cpuMillisecondsPerStep) / 2;

@@ -23,6 +23,7 @@ import { availableMemory, devices, openEngineHost } from "../../offchain/src/eng
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
 import { writeModel } from "../../offchain/src/engine/onnx.ts";
 import { gemm } from "../../offchain/src/engine/ops.ts";
+import { residentOf } from "./processTree.ts";
 import { ownTime, timed } from "./timed.ts";
 
 export interface StepBenchmark {
@@ -37,6 +38,8 @@ export interface StepBenchmark {
   readonly gflops: number;
   /** The same per second of processor time. */
   readonly gflopsPerCpuSecond: number;
+  /** Resident bytes of its process at the fullest; 0 where that cannot be read. */
+  readonly resident: number;
 }
 
 export interface PeakBenchmark {
@@ -47,7 +50,7 @@ export interface PeakBenchmark {
 
 /** Floating-point operations of the products in one inner step: what a machine's peak can be compared with. */
 export function productFlops(config: TransformerConfig, microBatch: number): number {
-  const { products } = stepGraph(config, { microBatch }).graph;
+  const { products } = stepGraph(config, { microBatch, recompute: false }).graph;
   return products.reduce((sum, { m, n, k, batch }) => sum + 2 * m * n * k * batch, 0);
 }
 
@@ -62,10 +65,10 @@ export async function benchmarkStep(
   preset: PresetName,
   threads: number,
   seconds = 5,
-  device: Device = devices.cpu,
+  { device = devices.cpu, recompute }: { readonly device?: Device; readonly recompute?: boolean } = {},
 ): Promise<StepBenchmark> {
   const { model, microBatch } = presetOf(preset);
-  const { step } = buildPrograms(model, { microBatch });
+  const { step } = buildPrograms(model, { microBatch, ...(recompute !== undefined && { recompute }) });
   const engine = await device.open({ programs: { step: step.bytes }, threads });
   await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
   const tokens = tokensOf(preset);
@@ -74,6 +77,7 @@ export async function benchmarkStep(
     () => engine.step({ tokens, learningRate: 1e-4 }),
     () => engine.cpuTime(),
   );
+  const resident = process.platform === "linux" && engine.pid !== undefined ? residentOf(engine.pid).peak : 0;
   await engine.close();
   const flops = productFlops(model, microBatch) * calls;
   return {
@@ -85,6 +89,7 @@ export async function benchmarkStep(
     cpuMillisecondsPerStep: (time.cpuSeconds * 1000) / calls,
     gflops: flops / time.seconds / 1e9,
     gflopsPerCpuSecond: flops / time.cpuSeconds / 1e9,
+    resident,
   };
 }
 

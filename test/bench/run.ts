@@ -15,6 +15,7 @@ import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
 import { benchmarkRealRun } from "./realRun.ts";
+import { benchmarkRecompute } from "./recompute.ts";
 import { type BenchOptions, type Row, tableOf } from "./report.ts";
 import { benchmarkSockets } from "./sockets.ts";
 import { benchmarkExactness, benchmarkSteps } from "./step.ts";
@@ -25,6 +26,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   exact: benchmarkExactness,
   devices: benchmarkDevices,
   accumulation: benchmarkAccumulation,
+  recompute: benchmarkRecompute,
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,

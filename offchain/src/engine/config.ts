@@ -26,6 +26,8 @@ export interface TransformerConfig {
   readonly tiedEmbeddings: boolean;
   readonly ropeTheta: number;
   readonly normEpsilon: number;
+  /** Whether a step keeps only the inputs of layers and computes the rest again on its way back: less memory, more time, no other bits. */
+  readonly recompute?: boolean;
 }
 
 function refuse(what: string): never {
@@ -46,6 +48,7 @@ export function checkConfig(config: TransformerConfig): TransformerConfig {
   if (width % (2 * heads) !== 0) refuse(`width ${width} must be a multiple of 2 × heads, ${2 * heads}`);
   if (heads % keyValueHeads !== 0) refuse(`heads ${heads} must be a multiple of keyValueHeads, ${keyValueHeads}`);
   if (!(config.ropeTheta > 1) || !Number.isFinite(config.ropeTheta)) refuse("ropeTheta must be a number above 1");
+  if (!["undefined", "boolean"].includes(typeof config.recompute)) refuse("recompute must be true or false");
   if (!(config.normEpsilon > 0 && config.normEpsilon < 1)) refuse("normEpsilon must be between 0 and 1");
   return config;
 }
@@ -91,14 +94,20 @@ export interface NamedTensor {
 const DEVIATION = 0.02;
 
 /**
- * First values of all parameters: norms 1, matrices normal with deviation 0.02, projections into the residual stream
+ * First values of parameters: norms 1, matrices normal with deviation 0.02, projections into the residual stream
  * scaled by 1/√(2 · layers). Each tensor has its own stream, so that a name's values do not depend on the others.
  * They are an artefact (checkpoint 0) and no recipe: a JS engine's Math.log may change a last bit.
+ * @param wanted which ones, by name; default all
  */
-export function initialParameters(config: TransformerConfig, seed: string | number | bigint): NamedTensor[] {
+export function initialParameters(
+  config: TransformerConfig,
+  seed: string | number | bigint,
+  wanted: (name: string) => boolean = () => true,
+): NamedTensor[] {
   const random = createRandom(seed);
   const intoResidual = DEVIATION / Math.sqrt(2 * config.layers);
-  return tensorSpecs(config).map(({ name, shape }) => {
+  const specs = tensorSpecs(config).filter(({ name }) => wanted(name));
+  return specs.map(({ name, shape }) => {
     const data = new Float32Array(elements(shape));
     if (shape.length === 1) return { name, shape, data: data.fill(1) };
     const stream = random.split(name);

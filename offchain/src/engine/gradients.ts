@@ -23,9 +23,19 @@ export function gradients(
   const { graph } = loss;
   if (loss.shape.length > 0)
     throw new GraphError(`A loss is a scalar; ${loss.name} has shape [${loss.shape.join(", ")}].`);
-  const found = new Map<string, Tensor>([[loss.name, scalar(graph, weight)]]);
+  const found = new Map([[loss.name, scalar(graph, weight)]]);
   for (const [i, sum] of sums.entries()) found.set(parameters[i]!.name, sum);
-  for (const { inputs, output, backward } of graph.tape.toReversed()) {
+  goBack(graph, graph.tape, found);
+  return parameters.map((parameter) => {
+    const gradient = found.get(parameter.name);
+    if (!gradient) throw new GraphError(`The loss does not depend on ${parameter.name}.`);
+    return gradient;
+  });
+}
+
+/** Adds to the gradients, by the name of what they are of, those of all that a tape made these of. */
+function goBack(graph: Graph, tape: Graph["tape"], found: Map<string, Tensor>): void {
+  for (const { inputs, output, backward } of tape.toReversed()) {
     const gradient = found.get(output.name);
     if (!gradient) continue;
     const before = graph.nodes.length;
@@ -41,11 +51,35 @@ export function gradients(
       );
     }
   }
-  return parameters.map((parameter) => {
-    const gradient = found.get(parameter.name);
-    if (!gradient) throw new GraphError(`The loss does not depend on ${parameter.name}.`);
-    return gradient;
-  });
+}
+
+/**
+ * build(x), of whose inside nothing is kept for the way back: there it is computed again from x (https://arxiv.org/abs/1604.06174).
+ * The same operators in the same order, so not a bit of the result or of a gradient changes.
+ * @param build of the differentiable operations, from x to a tensor of its shape
+ */
+export function recomputed(x: Tensor, build: (x: Tensor) => Tensor): Tensor {
+  const { graph } = x;
+  const { output, tape } = taped(graph, () => build(x));
+  const made = new Set(tape.map((entry) => entry.output));
+  const inputs = [...new Set(tape.flatMap((entry) => entry.inputs))].filter((tensor) => !made.has(tensor));
+  const backward = (gradient: Tensor): (Tensor | undefined)[] => {
+    // Runtimes order nodes by what these read alone, and merge those that read the same: without this one nothing would be gained.
+    const again = op.afterAll(x, [gradient]);
+    const second = taped(graph, () => build(again));
+    const found = new Map([[second.output.name, gradient]]);
+    goBack(graph, second.tape, found);
+    return inputs.map((input) => found.get((input === x ? again : input).name));
+  };
+  graph.tape.push({ rule: "recomputed", inputs, output, backward });
+  return output;
+}
+
+/** What is built, and its tape, which the graph's does not get. */
+function taped(graph: Graph, build: () => Tensor): { readonly output: Tensor; readonly tape: Graph["tape"] } {
+  const from = graph.tape.length;
+  const output = build();
+  return { output, tape: graph.tape.splice(from) };
 }
 
 /**

@@ -16,6 +16,7 @@ export { conformance } from "./conformance.ts";
 export type { Engine } from "./engine.ts";
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample } from "./generate.ts";
+export { stepSize } from "./memory.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export type { Device, OpenEngine } from "./runtime/device.ts";
 export { stateElements } from "./optimizer.ts";

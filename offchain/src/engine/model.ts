@@ -5,6 +5,7 @@
  */
 import type { TransformerConfig } from "./config.ts";
 import { GraphError } from "./errors.ts";
+import { recomputed } from "./gradients.ts";
 import { constant, type Graph, type Tensor } from "./graph.ts";
 import { rules, type RotaryTables } from "./rules.ts";
 
@@ -13,12 +14,16 @@ const { attention, embedding, linear, reshape, rmsNorm, rotary, swiglu, transpos
 /** Parameters as graph inputs, by name. */
 export type ParameterTensors = ReadonlyMap<string, Tensor>;
 
-/** tokens [T] of B sequences → logits [T, V]. */
+/**
+ * tokens [T] of B sequences → logits [T, V].
+ * @param recompute whether the way back computes each layer again from its input, so that only one layer's activations are there
+ */
 export function forward(
   config: TransformerConfig,
   parameters: ParameterTensors,
   tokens: Tensor,
   batch: number,
+  recompute = false,
 ): Tensor {
   const { width, layers, heads: H, keyValueHeads: K, normEpsilon } = config;
   const D = width / H;
@@ -35,21 +40,26 @@ export function forward(
   const rotateQueries = rotaryTables(tokens.graph, S, D, config.ropeTheta, 1 / Math.sqrt(D)); // attention's scale costs nothing here
   const table = weight("model.embed_tokens");
 
-  let x = embedding(table, tokens); //                                                   [T, d]
-  for (let l = 0; l < layers; l++) {
-    const layer = `model.layers.${l}`;
-    const a = rmsNorm(x, weight(`${layer}.input_layernorm`), normEpsilon); //            [T, d]
-    const q = rotary(split(linear(a, weight(`${layer}.self_attn.q_proj`)), H), rotateQueries); // [B, H, S, D]
-    const k = rotary(split(linear(a, weight(`${layer}.self_attn.k_proj`)), K), rotateKeys); //    [B, K, S, D]
-    const v = split(linear(a, weight(`${layer}.self_attn.v_proj`)), K); //                        [B, K, S, D]
-    const mixed = attention(reshape(q, [batch, K, (H / K) * S, D]), k, v); //            [B, K, G·S, D]
-    const joined = reshape(transpose(reshape(mixed, [batch, H, S, D]), [0, 2, 1, 3]), [batch * S, width]);
-    x = linear(joined, weight(`${layer}.self_attn.o_proj`), x); //                       [T, d], residual added
+  /** x [T, d] → [T, d] */
+  const layerOf =
+    (l: number) =>
+    (x: Tensor): Tensor => {
+      const layer = `model.layers.${l}`;
+      const a = rmsNorm(x, weight(`${layer}.input_layernorm`), normEpsilon); //            [T, d]
+      const q = rotary(split(linear(a, weight(`${layer}.self_attn.q_proj`)), H), rotateQueries); // [B, H, S, D]
+      const k = rotary(split(linear(a, weight(`${layer}.self_attn.k_proj`)), K), rotateKeys); //    [B, K, S, D]
+      const v = split(linear(a, weight(`${layer}.self_attn.v_proj`)), K); //                        [B, K, S, D]
+      const mixed = attention(reshape(q, [batch, K, (H / K) * S, D]), k, v); //            [B, K, G·S, D]
+      const joined = reshape(transpose(reshape(mixed, [batch, H, S, D]), [0, 2, 1, 3]), [batch * S, width]);
+      const y = linear(joined, weight(`${layer}.self_attn.o_proj`), x); //                 [T, d], residual added
 
-    const m = rmsNorm(x, weight(`${layer}.post_attention_layernorm`), normEpsilon); //   [T, d]
-    const open = swiglu(linear(m, weight(`${layer}.mlp.gate_proj`)), linear(m, weight(`${layer}.mlp.up_proj`)));
-    x = linear(open, weight(`${layer}.mlp.down_proj`), x); //                            [T, d], residual added
-  }
+      const m = rmsNorm(y, weight(`${layer}.post_attention_layernorm`), normEpsilon); //   [T, d]
+      const open = swiglu(linear(m, weight(`${layer}.mlp.gate_proj`)), linear(m, weight(`${layer}.mlp.up_proj`)));
+      return linear(open, weight(`${layer}.mlp.down_proj`), y); //                          [T, d], residual added
+    };
+
+  let x = embedding(table, tokens); //                                                   [T, d]
+  for (let l = 0; l < layers; l++) x = recompute ? recomputed(x, layerOf(l)) : layerOf(l)(x);
   const last = rmsNorm(x, weight("model.norm"), normEpsilon); //                         [T, d]
   return linear(last, config.tiedEmbeddings ? table : weight("lm_head")); //             [T, V]
 }

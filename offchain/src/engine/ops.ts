@@ -138,15 +138,9 @@ export function scatterAdd(data: Tensor, indices: Tensor, updates: Tensor, axis:
   return emit(data.graph, "ScatterElements", [data, indices, updates], data.shape, { axis, reduction: "add" });
 }
 
-/** A tensor of one value. */
-export function full(like: Tensor, shape: Shape, value: number, type: ElementType = "float32"): Tensor {
-  const ones = emit(like.graph, "ConstantOfShape", [integers(like.graph, shape)], shape, { value }, type);
-  return ones;
-}
-
 /**
- * x, which no runtime computes before all of `others`: to each element is added whether a number that they have a part in is less
- * than itself, which is 0 whatever they are.
+ * The bits of x, which no runtime computes before all of `others`. It is chosen by whether a number that they have a part in is
+ * less than itself: never, whatever they are. (Adding 0 would turn −0 into 0, and so does Where's first choice in ONNX Runtime.)
  */
 export function afterAll(x: Tensor, others: readonly Tensor[]): Tensor {
   if (others.length === 0) return x;
@@ -156,8 +150,13 @@ export function afterAll(x: Tensor, others: readonly Tensor[]): Tensor {
   });
   const mark = sumAll(concat(firsts, 0));
   const never = emit(x.graph, "Less", [mark, mark], [], {}, "bool");
-  const zero = emit(x.graph, "Cast", [never], [], { to: x.type === "int64" ? 7 : 1 }, x.type);
-  return emit(x.graph, "Add", [x, zero], x.shape, {}, x.type);
+  return emit(x.graph, "Where", [never, x, x], x.shape, {}, x.type);
+}
+
+/** A tensor of one value. */
+export function full(like: Tensor, shape: Shape, value: number, type: ElementType = "float32"): Tensor {
+  const ones = emit(like.graph, "ConstantOfShape", [integers(like.graph, shape)], shape, { value }, type);
+  return ones;
 }
 
 export interface GemmOptions {

@@ -107,6 +107,7 @@ export const presets = {
   "150m": {
     model: {
       ...family,
+      recompute: true,
       vocabulary: 32_000,
       width: 896,
       layers: 12,
@@ -122,6 +123,7 @@ export const presets = {
   "1b": {
     model: {
       ...family,
+      recompute: true,
       tiedEmbeddings: false,
       vocabulary: 32_000,
       width: 2048,
@@ -138,6 +140,7 @@ export const presets = {
   "10b": {
     model: {
       ...family,
+      recompute: true,
       tiedEmbeddings: false,
       ropeTheta: 500_000,
       vocabulary: 128_256,

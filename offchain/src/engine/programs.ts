@@ -35,6 +35,8 @@ export interface ProgramOptions {
   readonly accumulation?: number;
   /** Default: {@link defaultOptimizer}. */
   readonly optimizer?: OptimizerConfig;
+  /** Whether a step computes activations again where it needs them; default as the config says. Changes memory and time, no bit. */
+  readonly recompute?: boolean;
 }
 
 /** Builds the three programs of a model. The same config and options give the same bytes. */
@@ -87,7 +89,7 @@ export function stepGraph(config: TransformerConfig, options: ProgramOptions): P
 
 /** Mean loss of a batch. */
 export function evalGraph(config: TransformerConfig, { microBatch }: ProgramOptions): ProgramDraft {
-  const { graph, parameters, tokens, lossOf } = batchGraph("eval", config, { microBatch });
+  const { graph, parameters, tokens, lossOf } = batchGraph("eval", config, { microBatch, recompute: false });
   output("loss", lossOf(tokens));
   return { graph, signature: { ...readOnly(parameters, tokens), loss: "loss" } };
 }
@@ -110,7 +112,11 @@ function parameterInputs(graph: Graph, config: TransformerConfig): Map<string, T
 }
 
 /** tokens [k·B, S + 1] of k micro-batches, and the mean loss of predicting each next token of one of them. */
-function batchGraph(name: string, config: TransformerConfig, { microBatch, accumulation = 1 }: ProgramOptions) {
+function batchGraph(
+  name: string,
+  config: TransformerConfig,
+  { microBatch, accumulation = 1, recompute = config.recompute ?? false }: ProgramOptions,
+) {
   for (const [what, count] of Object.entries({ "micro-batch": microBatch, accumulation: accumulation })) {
     if (!Number.isSafeInteger(count) || count < 1)
       throw new EngineError("CONFIG_INVALID", `The ${what} must be a positive whole number, not ${count}.`);
@@ -125,7 +131,7 @@ function batchGraph(name: string, config: TransformerConfig, { microBatch, accum
   const lossOf = (part: Tensor): Tensor => {
     const inputs = op.reshape(op.slice(part, 1, 0, S), [microBatch * S]);
     const targets = op.reshape(op.slice(part, 1, 1, S + 1), [microBatch * S]);
-    return rules.crossEntropy(forward(config, parameters, inputs, microBatch), targets);
+    return rules.crossEntropy(forward(config, parameters, inputs, microBatch, recompute), targets);
   };
   return { graph, parameters, tokens, parts, lossOf };
 }

@@ -65,4 +65,18 @@ export const engine: readonly Breakage[] = [
     instead: "undefined, { once: true });",
     tests: ["test/offchain/engine/host.test.ts"],
   },
+  {
+    name: "activations that are computed again wait for nothing",
+    file: "offchain/src/engine/gradients.ts",
+    text: "const again = op.afterAll(x, [gradient]);",
+    instead: "const again = x;",
+    tests: ["test/offchain/engine/recompute.test.ts"],
+  },
+  {
+    name: "a zero that is held back loses its sign",
+    file: "offchain/src/engine/ops.ts",
+    text: 'emit(x.graph, "Where", [never, x, x], x.shape, {}, x.type);',
+    instead: 'emit(x.graph, "Add", [x, emit(x.graph, "Cast", [never], [], { to: 1 })], x.shape, {}, x.type);',
+    tests: ["test/offchain/engine/recompute.test.ts"],
+  },
 ];

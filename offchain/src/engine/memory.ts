@@ -1,0 +1,120 @@
+/**
+ * What an inner step takes, from a model's numbers alone: nothing is built and nothing allocated, so it can be asked of any size.
+ *
+ * `stepSize(presets["150m"].model, { microBatch: 4 })` says what an engine's process needs for the tensors of a step; add what
+ * a process needs without any. A worker's own process has its share besides (worker/resources.ts). Counted is what the
+ * inspection counts (inspect/inspect.ts): every value from the node that computes it to the last that reads it, operands of
+ * products and sums once more. Symbols as in model.ts, and h the hidden width, A = B·H·S² the attention's weights of a layer.
+ */
+import { parameterCount, tensorSpecs, type TransformerConfig } from "./config.ts";
+import { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
+
+interface StepSize {
+  /** Number of parameters, N. */
+  readonly parameters: number;
+  /** Floating-point operations of training on one token, what is computed again not counted. */
+  readonly flopsPerToken: number;
+  /** The same with what is computed again. */
+  readonly computedPerToken: number;
+  /** Bytes at the fullest moment of a step. */
+  readonly memory: StepMemory;
+}
+
+interface StepMemory {
+  /** θ, twice: a step writes the new ones beside the old. */
+  readonly parameters: number;
+  /** The optimizer's tensors, twice. */
+  readonly optimizer: number;
+  /** Those gradients that are there at that moment. */
+  readonly gradients: number;
+  /** What the way back needs of the way there, and what is being computed. */
+  readonly activations: number;
+  /** All of it. */
+  readonly total: number;
+}
+
+interface StepOptions {
+  /** Sequences that are computed at once, B. */
+  readonly microBatch: number;
+  /** Micro-batches of one inner step; default 1. */
+  readonly accumulation?: number;
+  /** Default: {@link defaultOptimizer}. */
+  readonly optimizer?: OptimizerConfig;
+  /** Default as the config says. */
+  readonly recompute?: boolean;
+}
+
+/** Bytes of an fp32 number. */
+const BYTES = 4;
+
+/** What a step of a model takes. */
+export function stepSize(model: TransformerConfig, options: StepOptions): StepSize {
+  const { recompute = model.recompute ?? false, optimizer = defaultOptimizer } = options;
+  const parameters = parameterCount(model);
+  const { gradients, activations } = fullest(model, options, parameters, recompute);
+  const state = stateElements(optimizer, tensorSpecs(model));
+  const memory = {
+    parameters: 2 * BYTES * parameters,
+    optimizer: 2 * BYTES * state,
+    gradients: BYTES * gradients,
+    activations: BYTES * activations,
+  };
+  const total = memory.parameters + memory.optimizer + memory.gradients + memory.activations;
+  return { parameters, ...flops(model, parameters, recompute), memory: { ...memory, total } };
+}
+
+/** Parameters of one layer. */
+function layerParameters({ width: d, heads, keyValueHeads, hidden: h }: TransformerConfig): number {
+  return 2 * d * d + 2 * d * (d / heads) * keyValueHeads + 3 * d * h + 2 * d;
+}
+
+/**
+ * 6 for each parameter that is multiplied with (2 forward, 4 back), and 12·L·d·S for attention: PaLM's count
+ * (https://arxiv.org/abs/2204.02311, appendix B), which takes the whole square of scores, as the programs here compute it. An
+ * embedding table that is not the output layer too is only read.
+ */
+function flops(model: TransformerConfig, parameters: number, recompute: boolean) {
+  const { vocabulary, width: d, layers: L, hidden, sequence: S, tiedEmbeddings } = model;
+  const multiplied = tiedEmbeddings ? parameters : parameters - vocabulary * d;
+  const flopsPerToken = 6 * multiplied + 12 * L * d * S;
+  // The last product of a layer is not needed on the way back.
+  const again = L * (2 * (layerParameters(model) - d * hidden) + 4 * d * S);
+  return { flopsPerToken, computedPerToken: recompute ? flopsPerToken + again : flopsPerToken };
+}
+
+/** Numbers of both kinds that are there together. */
+interface Moment {
+  readonly gradients: number;
+  readonly activations: number;
+}
+
+/** The fullest of the moments that can be it. */
+function fullest(
+  model: TransformerConfig,
+  { microBatch, accumulation = 1 }: StepOptions,
+  parameters: number,
+  recompute: boolean,
+): Moment {
+  const { vocabulary: V, width: d, layers: L, heads: H, keyValueHeads, hidden: h, sequence: S } = model;
+  const T = microBatch * S;
+  const A = T * H * S;
+  // Both norms with their units, queries, keys and values, the mixed ones twice, four of the feed-forward layer.
+  const layer = T * (7 * d + 2 * (d / H) * keyValueHeads + 4 * h + H + 2) + A;
+  const kept = recompute ? T * d : layer;
+  // Gradients of the scores beside their transposed copy, or those of the feed-forward layer.
+  const working = (recompute ? layer : 0) + Math.max(2 * A + 4 * T * d, 3 * T * h + 2 * T * d);
+  const table = V * d;
+  // From the second micro-batch on there are the sums of all of them.
+  const before = (there: number): number => (accumulation > 1 ? parameters : there);
+  const moments: Moment[] = [
+    // The loss: shifted logits, their exponentials, and these once more while they are summed.
+    { gradients: before(0), activations: L * kept + T * (2 * d + 3 * V) },
+    // The way back through the last layer, and through the first.
+    { gradients: before(table), activations: L * kept + working },
+    { gradients: before(parameters - layerParameters(model)), activations: kept + working },
+    // The update of the largest tensor.
+    { gradients: parameters, activations: 4 * Math.max(table, d * h) },
+  ];
+  const sum = ({ gradients, activations }: Moment): number => gradients + activations;
+  return moments.reduce((most, moment) => (sum(moment) > sum(most) ? moment : most));
+}
