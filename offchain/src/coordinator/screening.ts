@@ -4,11 +4,20 @@
  * are told, and where it is kept.
  */
 import type { ScreeningFile } from "@cotrain/sdk/protocol";
-import { type Address, asDigest, type Digest, outcomeCode, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asDigest,
+  type CheckpointFragment,
+  type Digest,
+  outcomeCode,
+  MAX_DOCUMENT_BYTES,
+} from "@cotrain/sdk/protocol";
 
 import { InternalError, roundNumber } from "../base/index.ts";
 import {
   aloneOf,
+  finiteParameters,
+  type FragmentStates,
   type GatePass,
   gateSample,
   gateSeed,
@@ -73,9 +82,7 @@ export async function screenRound(
   for (const digest of context.state.screenings) past.push(await readScreening(blobs, digest));
   const { aggregatorBps, innerLrPpb } = round.params;
   const { elements } = run.facts;
-  const theta: number[] = [];
-  for (const fragment of context.state.checkpoint.fragments)
-    theta.push(parametersNorm((await readFragment(blobs, run.table, fragment)).params));
+  const theta = await normsOf(run, context.state.checkpoint.fragments);
   const rules = run.definition.screening;
   const entries = screen({ rules, round: number, aggregatorBps, innerLrPpb, theta, elements, payloads, past });
   const left = entries.filter(({ outcome }) => outcome !== 0).map(({ worker, outcome }) => [worker, outcome] as const);
@@ -83,41 +90,51 @@ export async function screenRound(
   return { type: "RoundScreened", key, round: number, record, outcomes: Object.fromEntries(left) };
 }
 
-const isFinite = (values: Float32Array): boolean => values.every((value) => Number.isFinite(value));
-
-/** Held-out loss of a state of all fragments; null when it, or the loss, is not finite. */
-export async function lossOf(
-  run: Run,
-  states: readonly FragmentState[],
-  sequences: readonly number[],
-): Promise<number | null> {
-  if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;
-  return run.gate.loss(
-    states.map(({ params }) => params),
-    sequences,
-  );
+/** A checkpoint's fragments, one after the other: both its halves at once would be twice the model, twice. */
+async function* statesOf(run: Run, fragments: readonly CheckpointFragment[]): AsyncGenerator<FragmentState> {
+  for (const fragment of fragments) yield await readFragment(run.modules.blobs, run.table, fragment);
 }
 
-/** θ′ and its outer state out of these payloads, not stored; or whose payloads are lost. */
-async function aggregateOf(
+async function normsOf(run: Run, fragments: readonly CheckpointFragment[]): Promise<number[]> {
+  const norms: number[] = [];
+  for await (const { params } of statesOf(run, fragments)) norms.push(parametersNorm(params));
+  return norms;
+}
+
+/** Held-out loss of a state of all fragments; null when it, or the loss, is not finite. */
+export async function lossOf(run: Run, states: FragmentStates, sequences: readonly number[]): Promise<number | null> {
+  const parameters = await finiteParameters(states);
+  return parameters && run.gate.loss(parameters, sequences);
+}
+
+/** Held-out loss of θ′ out of these payloads, which is not stored; or whose payloads are lost. */
+async function lossOfAggregate(
   run: Run,
-  round: OpenRound,
-  base: readonly FragmentState[],
+  { round, base, sequences }: Omit<Failed, "left">,
   entries: readonly ScreeningEntry[],
-): Promise<{ states: FragmentState[]; lost: Record<Address, number> }> {
-  const states: FragmentState[] = [];
-  for (const [fragment, state] of base.entries()) {
-    await using opened = new AsyncDisposableStack();
-    const { payloads, outcomes } = await fragmentPayloads(run, round, fragment, entries, opened);
-    if (Object.keys(outcomes).length > 0) return { states, lost: outcomes };
-    states.push(await reduceFragment({ state, payloads, rules: round.params, round: round.round }));
+): Promise<{ loss: number | null; lost: Record<Address, number> }> {
+  let lost: Record<Address, number> = {};
+  async function* reduced(): AsyncGenerator<FragmentState> {
+    for (const place of base) {
+      await using opened = new AsyncDisposableStack();
+      const { payloads, outcomes } = await fragmentPayloads(run, round, place.index, entries, opened);
+      if (Object.keys(outcomes).length > 0) {
+        lost = outcomes;
+        return;
+      }
+      const state = await readFragment(run.modules.blobs, run.table, place);
+      yield await reduceFragment({ state, payloads, rules: round.params, round: round.round });
+    }
   }
-  return { states, lost: {} };
+  const parameters = await finiteParameters(reduced());
+  const whole = Object.keys(lost).length === 0;
+  return { loss: whole ? parameters && (await run.gate.loss(parameters, sequences)) : null, lost };
 }
 
 interface Failed {
   readonly round: OpenRound;
-  readonly base: readonly FragmentState[];
+  /** The checkpoint before. */
+  readonly base: readonly CheckpointFragment[];
   readonly left: readonly ScreeningEntry[];
   readonly sequences: readonly number[];
 }
@@ -136,9 +153,8 @@ async function findHarm(
   while (!step.done) {
     context.signal.throwIfAborted();
     const { first, count } = step.value;
-    const { states, lost } = await aggregateOf(run, round, base, aloneOf(left, { first, count }));
+    const { loss, lost } = await lossOfAggregate(run, { round, base, sequences }, aloneOf(left, { first, count }));
     if (Object.keys(lost).length > 0) return { tried, leftOut: [], lost };
-    const loss = await lossOf(run, states, sequences);
     tried.push({ first, count, loss });
     step = search.next(loss);
   }
@@ -165,9 +181,8 @@ export async function gateRound(
   const sequences = gateSample(seed, available, rules.gateSequences, batch);
   const { passes } = round.gate;
   const event = { type: "RoundGated", key, round: number } as const;
-  const base: FragmentState[] = [];
-  for (const fragment of context.state.checkpoint.fragments) base.push(await readFragment(blobs, run.table, fragment));
-  const theta = base.map(({ params }) => parametersNorm(params));
+  const base = context.state.checkpoint.fragments;
+  const theta = await normsOf(run, base);
   const stands = async (before: number | null, pass: GatePass | null): Promise<Unstamped<RoundGated>> => {
     const file: ScreeningFile = {
       version: 1,
@@ -184,13 +199,12 @@ export async function gateRound(
   };
   if (left.length === 0) return stands(round.gate.before, null);
 
-  const next: FragmentState[] = [];
-  for (const { shard } of round.syncs) if (shard) next.push(await readFragment(blobs, run.table, shard));
+  const next = round.syncs.flatMap(({ shard }) => (shard ? [shard] : []));
   context.signal.throwIfAborted();
-  const before = round.gate.before ?? (await lossOf(run, base, sequences));
+  const before = round.gate.before ?? (await lossOf(run, statesOf(run, base), sequences));
   if (before === null)
     throw new InternalError("BASE_NOT_FINITE", `The checkpoint before round ${roundNumber(number)} is not finite.`);
-  const after = await lossOf(run, next, sequences);
+  const after = await lossOf(run, statesOf(run, next), sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
   const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, sequences });

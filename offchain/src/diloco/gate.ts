@@ -5,6 +5,7 @@
 import { type Address, type Digest, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
 
 import { bytesOfHex, sha256Bytes } from "../base/index.ts";
+import type { OuterState } from "./reduce.ts";
 import type { ScreeningEntry } from "./screening.ts";
 
 export type GatePass = ScreeningFile["gate"]["passes"][number];
@@ -30,6 +31,22 @@ export function gateSample(seed: string, available: number, wanted: number, batc
   const count = Math.ceil(wanted / batch) * batch;
   const first = Number.parseInt(seed.slice(2, 14), 16) % available;
   return Array.from({ length: count }, (_, k) => (first + Math.floor((k * available) / count)) % available);
+}
+
+/** A model's fragments, one after the other: whoever measures a loss never has both halves of all of them. */
+export type FragmentStates = AsyncIterable<OuterState> | Iterable<OuterState>;
+
+const isFinite = (values: Float32Array): boolean => values.every((value) => Number.isFinite(value));
+
+/** θ by fragment; null where it, or the outer state, which is looked at and let go, is not finite. */
+export async function finiteParameters(states: FragmentStates): Promise<Float32Array[] | null> {
+  const parameters: Float32Array[] = [];
+  let finite = true;
+  for await (const { params, outer } of states) {
+    if (!isFinite(params) || !isFinite(outer)) finite = false;
+    if (finite) parameters.push(params.slice()); // a view of its shard would keep all of that
+  }
+  return finite ? parameters : null;
 }
 
 /** Whether the aggregate may stand. */

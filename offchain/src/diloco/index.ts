@@ -13,6 +13,8 @@ export {
   tensorViews,
 } from "./fragments.ts";
 export {
+  finiteParameters,
+  type FragmentStates,
   gateOutcomes,
   type GatePass,
   gateSample,

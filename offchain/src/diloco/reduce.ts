@@ -22,7 +22,7 @@ export interface FragmentPayload extends Share {
 }
 
 /** One fragment between two rounds. */
-interface OuterState {
+export interface OuterState {
   /** θ_r, [n]. */
   readonly params: Float32Array;
   /** The outer optimizer's state, [n]. */

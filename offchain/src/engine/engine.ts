@@ -95,7 +95,8 @@ export interface Engine {
   evaluate(input: EvaluateInput): Promise<EvaluateResult>;
   /** Logits [S, V] of one sequence; fewer than S ids are filled up, which causality makes harmless. */
   logits(tokens: Tokens): Promise<Float32Array>;
-  parameters(): Promise<NamedTensor[]>;
+  /** Those of these names, in the program's order; default all. */
+  parameters(names?: readonly string[]): Promise<NamedTensor[]>;
   /** All parameters, in order. Optimizer state stays. */
   setParameters(values: readonly Float32Array[]): Promise<void>;
   optimizerState(): Promise<OptimizerState>;

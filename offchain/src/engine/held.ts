@@ -39,6 +39,12 @@ export function bufferOf(buffers: Buffers, name: string): DeviceBuffer {
   return buffer;
 }
 
+/** Those of these names, in the order of the shapes; without names all. */
+export const named = (shapes: readonly TensorShape[], names?: readonly string[]): readonly TensorShape[] => {
+  const wanted = names && new Set(names);
+  return wanted ? shapes.filter(({ name }) => wanted.has(name)) : shapes;
+};
+
 /** The engine's own values, for looking only: the next step reuses them. One by one: on the web a runtime opens one program at a time. */
 export async function look({ current }: Held, shapes: readonly TensorShape[]): Promise<NamedTensor[]> {
   const tensors: NamedTensor[] = [];

@@ -5,7 +5,7 @@
 import { evaluate, logits, programOf, train } from "./calls.ts";
 import type { BatchShape, Engine, EngineOptions, StepInput, StepResult } from "./engine.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "./errors.ts";
-import { checkValues, copyOf, type Held, hold, look, resetOptimizer, write, writeOptimizer } from "./held.ts";
+import { checkValues, copyOf, type Held, hold, look, named, resetOptimizer, write, writeOptimizer } from "./held.ts";
 import { type Loaded, loadPrograms } from "./loadPrograms.ts";
 import type { Runtime } from "./runtime/port.ts";
 import { digestState, type TrainingState } from "./state.ts";
@@ -25,7 +25,7 @@ export async function openEngine(options: EngineOptions, runtime: Runtime): Prom
     train: (input, given) => queued(() => train(held, input, given)),
     evaluate: (input) => queued(() => evaluate(held, input)),
     logits: (tokens) => queued(() => logits(held, tokens)),
-    parameters: () => queued(() => copyOf(held, parameterShapes)),
+    parameters: (names) => queued(() => copyOf(held, named(parameterShapes, names))),
     setParameters: (values) => queued(() => write(held, parameterShapes, values, "parameters")),
     optimizerState: () => queued(async () => (await stateOf(held)).optimizer),
     setOptimizerState: ({ step, tensors }) => queued(() => writeOptimizer(held, step, tensors)),

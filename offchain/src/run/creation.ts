@@ -70,6 +70,10 @@ export interface MaterialOptions {
   readonly dataFile: string | undefined;
   /** Seed of the initial parameters. */
   readonly seed: string;
+  /** Default: the one that is shipped. */
+  readonly tokenizer?: Tokenizer;
+  /** Sequences of one inner step; default the preset's. */
+  readonly microBatch?: number;
   /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
   readonly devices?: readonly string[];
   /** Told, in a sentence, of a device of which there is no build. */
@@ -82,7 +86,7 @@ export interface MaterialOptions {
  */
 export async function prepareRun(store: BlobStore, options: MaterialOptions): Promise<RunMaterial> {
   const preset = presetOf(options.preset);
-  const tokenizer = await loadTokenizer();
+  const tokenizer = options.tokenizer ?? (await loadTokenizer());
   if (preset.model.vocabulary !== tokenizer.vocabulary) {
     throw new UserError(
       "PRESET_TOKENIZER",
@@ -100,12 +104,13 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     );
   }
 
-  const { model, microBatch, accumulation = 1, optimizer, schedule } = preset;
+  const { model, accumulation = 1, optimizer, schedule } = preset;
+  const { microBatch = preset.microBatch } = options;
   const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
 
   const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
-  const shards = await writeInitial(store, table, initialParameters(preset.model, options.seed));
+  const shards = await writeInitial(store, table, (wanted) => initialParameters(preset.model, options.seed, wanted));
   const definition: Definition = {
     version: 1,
     model: { ...preset.model },
@@ -147,15 +152,16 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
 }
 
-/** One shard after another: a whole checkpoint of 20m beside its parameters takes as much memory as a worker. */
+/** One shard after another: neither the checkpoint nor the parameters are ever there as a whole. */
 async function writeInitial(
   store: BlobStore,
   table: readonly TensorEntry[],
-  tensors: readonly NamedTensor[],
+  initial: (wanted: (name: string) => boolean) => readonly NamedTensor[],
 ): Promise<CheckpointFragment[]> {
-  const parameters = new Map(tensors.map(({ name, data }) => [name, data]));
   const shards: CheckpointFragment[] = [];
   for (const layout of fragmentLayouts(table)) {
+    const names = new Set(layout.tensors.map(({ name }) => name));
+    const parameters = new Map(initial((name) => names.has(name)).map(({ name, data }) => [name, data]));
     const params = gatherFragment(parameters, layout);
     const outer = outerOptimizerOf(defaultRunParams.outerOptimizer).init(params.length);
     shards.push(await writeFragment(store, table, layout.index, { params, outer }));

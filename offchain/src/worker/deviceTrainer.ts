@@ -68,8 +68,8 @@ async function openDeviceTrainer(device: Device, { description, program, threads
       return from;
     },
     digest: (residual) => engine.stateDigest(tensorViews(residual, layouts, definition.table)),
-    parameters: async () => {
-      const current = await engine.parameters();
+    parameters: async (names) => {
+      const current = await engine.parameters(names);
       return new Map(current.map(({ name, data }) => [name, data]));
     },
     reset: async () => {

@@ -22,7 +22,7 @@ export interface EncodedFragment {
   /** sha256 of `bytes`. */
   readonly digest: Digest;
   /** Error feedback for the next round if this one is aggregated, [elements]. */
-  readonly residual: Float32Array<ArrayBuffer>;
+  readonly residual: Float32Array;
 }
 
 /** Copies the elements [start, start + out.length) of a fragment out of the parameters. */
@@ -47,7 +47,7 @@ export interface EncodeInput {
   /** Number in RunParams.codec. */
   readonly codec: number;
   readonly layout: FragmentLayout;
-  /** θ_r of the fragment, [layout.elements]. */
+  /** θ_r of the fragment, [layout.elements]; becomes the residual. */
   readonly base: Float32Array;
   /** θ_i by name. */
   readonly local: FlatParameters;
@@ -56,7 +56,7 @@ export interface EncodeInput {
 }
 
 /**
- * Encodes Δ = fround(θ_r − θ_i) of one fragment.
+ * Encodes Δ = fround(θ_r − θ_i) of one fragment. θ_r is not needed after it: the residual takes its memory.
  * @throws InternalError `CODEC_NON_FINITE` when training diverged
  */
 export async function encodeFragment(input: EncodeInput): Promise<EncodedFragment> {
@@ -64,7 +64,6 @@ export async function encodeFragment(input: EncodeInput): Promise<EncodedFragmen
   const codec = codecOf(input.codec);
   const elements = layout.elements;
   const bytes = new Uint8Array(codec.encodedLength(elements));
-  const residual = new Float32Array(elements);
   const local = new Float32Array(Math.min(CHUNK_ELEMENTS, elements));
   for (let start = 0; start < elements; start += CHUNK_ELEMENTS) {
     const count = Math.min(CHUNK_ELEMENTS, elements - start);
@@ -72,10 +71,10 @@ export async function encodeFragment(input: EncodeInput): Promise<EncodedFragmen
     gatherRange(input.local, layout, start, here);
     const delta = pseudoGradient(base.subarray(start, start + count), here);
     const run = { elements, start, delta, residual: input.residual?.subarray(start, start + count) };
-    residual.set(encodeInto(bytes, codec, run), start);
+    base.set(encodeInto(bytes, codec, run), start);
     await turn();
   }
-  return { index: layout.index, elements, bytes, digest: await sha256Chunked(bytes), residual };
+  return { index: layout.index, elements, bytes, digest: await sha256Chunked(bytes), residual: base };
 }
 
 /** Bytes hashed between two turns of the event loop: about 2 ms. */

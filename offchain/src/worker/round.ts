@@ -115,11 +115,11 @@ async function close(
 ): Promise<{ encoded: EncodedFragment[]; header: PayloadHeader; signed: SignedReceipt; uploads: Promise<unknown> }> {
   const { assignment, context, residual } = work;
   const { trainer, layouts, tensors, table } = context;
-  // Asked for first, so that encoding does not wait until the end state is hashed.
-  const local = trainer.parameters();
+  // Begins first, so that encoding does not wait until the end state is hashed.
+  const sending = encodeAndSend(work, base);
   const endState = trainer.digest(residual);
   endState.catch(() => undefined);
-  const { encoded, uploads } = await encodeAndSend(work, base, await local);
+  const { encoded, uploads } = await sending;
   const { header, payloadDigest } = payloadHeader({
     assignment,
     table,

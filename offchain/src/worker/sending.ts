@@ -3,7 +3,7 @@ import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import type { PayloadHeader, ReceiptReply } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../base/index.ts";
-import { codecOf, type FlatParameters } from "../diloco/index.ts";
+import { codecOf, type FlatParameters, type FragmentLayout } from "../diloco/index.ts";
 import type { BaseCheckpoint } from "./base.ts";
 import { type EncodedFragment, encodeFragment } from "./encode.ts";
 import type { SignedReceipt } from "./receipt.ts";
@@ -15,19 +15,30 @@ const UPLOADS = 2;
 
 type Sending = Pick<RoundWork, "assignment" | "context" | "signal">;
 
-/** Encodes fragment after fragment; each is sent as soon as it is encoded. `uploads` settles when all are acknowledged. */
+/**
+ * Encodes fragment after fragment; each is sent as soon as it is encoded. `uploads` settles when all are acknowledged.
+ * @param base its fragments become the residuals
+ */
 export async function encodeAndSend(
   { assignment, context, residual, signal }: RoundWork,
   base: BaseCheckpoint,
-  local: FlatParameters,
 ): Promise<{ encoded: EncodedFragment[]; uploads: Promise<unknown> }> {
   const encoded: EncodedFragment[] = [];
   const running: Promise<void>[] = [];
+  /** θ_i is never here as a whole: while a fragment is encoded the next arrives. */
+  const localOf = (layout: FragmentLayout | undefined): Promise<FlatParameters> | undefined => {
+    const local = layout && context.trainer.parameters(layout.tensors.map(({ name }) => name));
+    local?.catch(() => undefined);
+    return local;
+  };
+  let arriving = localOf(context.layouts[0]);
   const codec = codecOf(assignment.codec);
   const total = context.layouts.reduce((sum, { elements }) => sum + codec.encodedLength(elements), 0);
   context.onEvent({ type: "sending", round: assignment.round, bytes: total });
   for (const [index, layout] of context.layouts.entries()) {
     signal.throwIfAborted();
+    const local = await arriving!;
+    arriving = localOf(context.layouts[index + 1]);
     const input = { codec: assignment.codec, layout, base: base.fragments[index]!, local, residual: residual[index] };
     const fragment = await encodeFragment(input).catch((error: unknown) => {
       if (!(error instanceof CotrainError) || error.code !== "CODEC_NON_FINITE") throw error;

@@ -44,8 +44,8 @@ export interface Trainer {
   ): Promise<number>;
   /** BLAKE3 of the training state: θ, optimizer, residual, step. */
   digest(residual: Residual): Promise<Hex>;
-  /** θ_i by name; valid until the next `load` or `train`. */
-  parameters(): Promise<FlatParameters>;
+  /** θ_i of these tensors by name; valid until the next `load` or `train`. */
+  parameters(names: readonly string[]): Promise<FlatParameters>;
   /** Forgets the optimizer's state, as after divergence. */
   reset(): Promise<void>;
   close(): Promise<void>;

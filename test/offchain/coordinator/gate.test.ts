@@ -6,7 +6,13 @@ import { lossOf } from "../../../offchain/src/coordinator/screening.ts";
 import { passHolds } from "../../../offchain/src/diloco/index.ts";
 
 let measured = 0;
-const run = { gate: { loss: async () => ((measured += 1), 1_000_000) } } as unknown as Run;
+let kept = 0;
+const loss = async (parameters: readonly Float32Array[]): Promise<number> => {
+  measured += 1;
+  kept = parameters.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+  return 1_000_000;
+};
+const run = { gate: { loss } } as unknown as Run;
 const good = { params: Float32Array.of(1, 2), outer: Float32Array.of(0, 0) };
 
 // point 2
@@ -24,5 +30,11 @@ describe("a next checkpoint that is not finite", () => {
 
   it("is told from one that is", async () => {
     expect(await lossOf(run, [good, good], [0])).toBe(1_000_000);
+  });
+
+  it("is told from one whose outer state is not there any more when it is measured", async () => {
+    const shard = new Float32Array(4);
+    await lossOf(run, [{ params: shard.subarray(0, 2), outer: shard.subarray(2) }], [0]);
+    expect(kept).toBe(8);
   });
 });

@@ -57,6 +57,17 @@ describe("training", () => {
     expect((await trained(openEngineHost, 2)).digest).toBe(digest);
   });
 
+  test("parameters are handed out by name, so that nobody has to hold all of them", async () => {
+    const engine = await openEngineHost({ programs: bytes, threads: 1 });
+    await engine.setParameters(values);
+    const wanted = ["model.norm.weight", "model.layers.1.mlp.up_proj.weight", "nothing"];
+    const all = await engine.parameters();
+    expect(await engine.parameters(wanted)).toEqual(all.filter(({ name }) => wanted.includes(name)));
+    await engine.close();
+    const first = (name: string): boolean => name === wanted[1];
+    expect(initialParameters(model, 7, first)).toEqual(initialParameters(model, 7).filter(({ name }) => first(name)));
+  });
+
   test("a saved state goes on as the original does", async () => {
     const engine = await openCpuEngine({ programs: bytes, threads: 1 });
     await engine.setParameters(values);

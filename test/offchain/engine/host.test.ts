@@ -250,16 +250,18 @@ describe("messages", () => {
       data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
     }));
     expect(checkReply(layout, "parameters", parameters)).toBe(parameters);
-    for (const [method, result] of [
+    expect(checkReply(layout, "parameters", parameters.slice(0, 1), [[parameters[0]!.name]])).toHaveLength(1);
+    for (const [method, result, given] of [
       ["parameters", parameters.slice(1)],
       ["parameters", parameters.map((tensor) => ({ ...tensor, data: new Float32Array(1) }))],
       ["parameters", { length: parameters.length }],
+      ["parameters", parameters.slice(0, 2), [["model.norm.weight"]]],
       ["train", [{ loss: "0", gradientNorm: 1 }]],
       ["stateDigest", "0x12"],
       ["evaluate", undefined],
       ["setParameters", 1],
     ] as const) {
-      expect(() => checkReply(layout, method, result)).toThrow(/answered/);
+      expect(() => checkReply(layout, method, result, given)).toThrow(/answered/);
     }
     for (const message of [
       null,

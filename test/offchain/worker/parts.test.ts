@@ -57,10 +57,12 @@ test("encoding in chunks gives the bytes and the residual of encoding the fragme
   const local = new Map(entries.map(({ name, shape }) => [name, values(shape[0]!)]));
   const [base, residual] = [values(elements), values(elements)];
   for (const codec of [0, 1]) {
-    const encoded = await encodeFragment({ codec, layout: layout!, base, local, residual });
+    const own = base.slice();
+    const encoded = await encodeFragment({ codec, layout: layout!, base: own, local, residual });
     const whole = encodePayload(codec, pseudoGradient(base, gatherFragment(local, layout!)), residual);
     expect(Buffer.compare(encoded.bytes, whole.bytes)).toBe(0);
     expect(encoded.residual).toEqual(whole.nextResidual);
+    expect(encoded.residual).toBe(own); // no memory of its own
     expect(encoded.digest).toBe(sha256Bytes(whole.bytes));
   }
 });

@@ -179,9 +179,9 @@ export const coordinator: readonly Breakage[] = [
   },
   {
     name: "a next checkpoint that is not finite goes to the program",
-    file: "offchain/src/coordinator/screening.ts",
-    text: "if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;",
-    instead: "if (states.length === 0) return null;",
+    file: "offchain/src/diloco/gate.ts",
+    text: "if (!isFinite(params) || !isFinite(outer)) finite = false;",
+    instead: "if (params.length === 0 || !isFinite(new Float32Array())) finite = false;",
     tests: ["test/offchain/coordinator/gate.test.ts"],
   },
   {

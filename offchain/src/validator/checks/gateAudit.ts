@@ -13,8 +13,10 @@ import { type BlobSource, DocumentError, readScreening } from "../../run/index.t
 import {
   aloneOf,
   codecOf,
+  finiteParameters,
   type FragmentPayload,
   fragmentLayouts,
+  type FragmentStates,
   type Group,
   passHolds,
   reduceFragment,
@@ -52,7 +54,6 @@ interface Compared {
   readonly measured: number | null;
 }
 
-const isFinite = (values: Float32Array): boolean => values.every((value) => Number.isFinite(value));
 /** Outcomes of those whose payloads came to the gate. */
 const gated: ReadonlySet<number> = new Set([0, outcomeCode.lossHarm, outcomeCode.roundDiscarded]);
 
@@ -104,56 +105,61 @@ async function* comparisons(
   const { head, parent, documents, definition } = input;
   const bytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
   const parentManifest = parseManifest(bytes, definition.table);
-  const base = await statesOf(blobs, input, parentManifest);
-  const lossOf = async (states: readonly FragmentState[]): Promise<number | null> => {
-    if (!states.every(({ params, outer }) => isFinite(params) && isFinite(outer))) return null;
-    const parameters = states.map(({ params }) => params);
+  const lossOf = async (states: FragmentStates): Promise<number | null> => {
+    const parameters = await finiteParameters(states);
+    if (!parameters) return null;
     const loss = await measure(parameters, gate);
     // What the record cannot hold is null there.
     return Number.isSafeInteger(loss) && loss >= 0 ? loss : null;
   };
-  yield { pass: null, tried: null, recorded: gate.before, measured: await lossOf(base) };
+  yield {
+    pass: null,
+    tried: null,
+    recorded: gate.before,
+    measured: await lossOf(statesOf(blobs, input, parentManifest)),
+  };
 
   let left = workers.filter(({ outcome }) => gated.has(outcome));
   for (const [pass, { after, tried, leftOut }] of gate.passes.entries()) {
     const stands = passHolds(gate.before, after, definition.screening);
     const states = stands
-      ? await statesOf(blobs, input, documents.manifest)
-      : await aggregateOf(blobs, input, base, left);
+      ? statesOf(blobs, input, documents.manifest)
+      : aggregateOf(blobs, input, parentManifest, left);
     yield { pass, tried: null, recorded: after, measured: await lossOf(states) };
     for (const { loss, ...group } of tried) {
-      const measured = await lossOf(await aggregateOf(blobs, input, base, aloneOf(left, group)));
+      const measured = await lossOf(aggregateOf(blobs, input, parentManifest, aloneOf(left, group)));
       yield { pass, tried: group, recorded: loss, measured };
     }
     left = left.filter(({ worker }) => !leftOut.includes(worker));
   }
 }
 
-async function statesOf(
+async function* statesOf(
   blobs: BlobSource,
   { head, definition: { table } }: Input,
   manifest: CheckpointManifest,
-): Promise<FragmentState[]> {
-  const states: FragmentState[] = [];
+): AsyncGenerator<FragmentState> {
   if (manifest.fragments.length !== fragmentLayouts(table).length)
     throw new DocumentError("DOCUMENT_MANIFEST", `Checkpoint ${manifest.round} does not have the table's fragments.`);
   for (const fragment of manifest.fragments) {
     const shard = await blobs.blob(head.runId, asDigest(fragment.digest), fragment.bytes);
-    states.push(parseFragment(shard, table, fragment));
+    yield parseFragment(shard, table, fragment);
   }
-  return states;
 }
 
 /** θ′ and its outer state out of the payloads of some. */
-async function aggregateOf(
+async function* aggregateOf(
   blobs: BlobSource,
-  { head, documents, definition, params }: Input,
-  base: readonly FragmentState[],
+  input: Input,
+  base: CheckpointManifest,
   of: ScreeningFile["workers"],
-): Promise<FragmentState[]> {
+): AsyncGenerator<FragmentState> {
+  const { head, documents, definition, params } = input;
   const tokensOf = new Map(documents.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
-  const states: FragmentState[] = [];
-  for (const { index, elements } of fragmentLayouts(definition.table)) {
+  const layouts = fragmentLayouts(definition.table);
+  let index = 0;
+  for await (const state of statesOf(blobs, input, base)) {
+    const { elements } = layouts[index]!;
     const payloads: FragmentPayload[] = [];
     for (const { worker, fragments } of of) {
       const entry = fragments[index];
@@ -174,7 +180,7 @@ async function aggregateOf(
         clipPpm: entry.clipPpm,
       });
     }
-    states.push(await reduceFragment({ state: base[index]!, payloads, rules: params, round: head.round - 1 }));
+    yield await reduceFragment({ state, payloads, rules: params, round: head.round - 1 });
+    index += 1;
   }
-  return states;
 }

@@ -168,7 +168,7 @@ function engineOver(layout: Layout, pid: number | undefined, { send, number, end
   const call =
     <Name extends Method>(name: Name) =>
     async (...given: Parameters<Engine[Name]>): Promise<Awaited<ReturnType<Engine[Name]>>> =>
-      checkReply(layout, name, await send({ call: name, given })) as Awaited<ReturnType<Engine[Name]>>;
+      checkReply(layout, name, await send({ call: name, given }), given) as Awaited<ReturnType<Engine[Name]>>;
   return {
     shapes: layout.shapes,
     tensors: layout.parameters,

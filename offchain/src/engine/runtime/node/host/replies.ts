@@ -2,6 +2,7 @@
 import type { BatchShape, TensorShape } from "../../../engine.ts";
 import { RuntimeError } from "../../../errors.ts";
 import { elements } from "../../../graph.ts";
+import { named } from "../../../held.ts";
 import type { ProgramKind, ProgramOutline } from "../../../signature.ts";
 import type { Method, Reply } from "./messages.ts";
 
@@ -34,7 +35,7 @@ const logitsOf = ({ shapes: { logits } }: Layout): number =>
 export const replyBytes = (layout: Layout): number =>
   4 * Math.max(count(layout.parameters) + count(layout.state), logitsOf(layout));
 
-type Check = (layout: Layout, result: unknown) => boolean;
+type Check = (layout: Layout, result: unknown, given: readonly unknown[]) => boolean;
 
 const fields = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
@@ -56,7 +57,7 @@ const checks: Readonly<Record<Method | "train", Check>> = {
   train: (_, value) => Array.isArray(value) && value.every(isStep),
   evaluate: (_, value) => typeof fields(value)["loss"] === "number" && Number.isSafeInteger(fields(value)["tokens"]),
   logits: (layout, value) => value instanceof Float32Array && value.length === logitsOf(layout),
-  parameters: ({ parameters }, value) => areTensors(parameters, value),
+  parameters: ({ parameters }, value, [names]) => areTensors(named(parameters, names as string[] | undefined), value),
   setParameters: isNothing,
   optimizerState: isOptimizer,
   setOptimizerState: isNothing,
@@ -70,8 +71,13 @@ const checks: Readonly<Record<Method | "train", Check>> = {
 };
 
 /** @throws RuntimeError `ENGINE_ANSWER` when the result has another form than the method's */
-export function checkReply(layout: Layout, method: Method | "train", result: unknown): unknown {
-  if (checks[method](layout, result)) return result;
+export function checkReply(
+  layout: Layout,
+  method: Method | "train",
+  result: unknown,
+  given: readonly unknown[] = [],
+): unknown {
+  if (checks[method](layout, result, given)) return result;
   throw new RuntimeError("ENGINE_ANSWER", `The engine's process answered ${method} with something else.`);
 }
 
