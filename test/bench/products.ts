@@ -1,6 +1,6 @@
 /**
  * The products of a preset's step alone: one program of its Gemm and MatMul nodes in their order, with the transposes that they read
- * through, fed with operands that lie ready. Same runtime, same options, same allocator as the engine's process. What a step takes
+ * through, fed with operands that lie ready, one for all of a shape. Same runtime, same options, same allocator as the engine's process. What a step takes
  * beyond them is its overhead.
  *
  * Alone: node --conditions=cotrain-source test/bench/products.ts PRESET THREADS SECONDS
@@ -35,39 +35,49 @@ export interface ProductsBenchmark {
   readonly cpuMilliseconds: number;
 }
 
-/** A graph of the products of another; each operand is an input of its own, each result an output. */
+/** Would compute products of the same shapes once, since they have the same operands. */
+const MERGES = "CommonSubexpressionElimination";
+
+/** A graph of the products of another. Its output is the first row of each, so that none is left out and little is handed back. */
 export function productsOf({ nodes, products }: Graph): Graph {
   const graph = createGraph("products");
+  const operands = new Map<string, Tensor>();
+  const operandOf = (shape: Shape): Tensor => {
+    const name = shape.join("×");
+    const operand = operands.get(name) ?? input(graph, name, shape);
+    operands.set(name, operand);
+    return operand;
+  };
   const makers = new Map(nodes.map((node) => [node.outputs[0] ?? "", node]));
   /** The operand as it is read; where the step makes it by swapping its last two axes, that is done here, too. */
-  const operand = (name: string, shape: Shape, read: string): Tensor => {
+  const operand = (shape: Shape, read: string): Tensor => {
     const perm = makers.get(read)?.op === "Transpose" ? makers.get(read)?.attributes["perm"] : undefined;
     const swapped = Array.isArray(perm) && perm.at(-1) === perm.length - 2;
-    if (!swapped) return input(graph, name, shape);
+    if (!swapped) return operandOf(shape);
     const [columns = 0, rows = 0, ...batch] = shape.toReversed();
-    return op.swapLast(input(graph, name, [...batch.toReversed(), columns, rows]));
+    return op.swapLast(operandOf([...batch.toReversed(), columns, rows]));
   };
-  for (const product of products) {
-    const [a = "", b = "", plus] = makers.get(product.name)?.inputs ?? [];
-    output(
-      product.name,
-      productOf(product, { a, b, plus }, makers.get(product.name)?.attributes["transB"] === 1, operand),
-    );
-  }
+  const rows = products.map((product) => {
+    const { inputs: [a = "", b = "", plus] = [], attributes } = makers.get(product.name) ?? {};
+    const result = productOf(product, { a, b, plus }, attributes?.["transB"] === 1, operand);
+    const width = result.shape.at(-1) ?? 1;
+    return op.reshape(op.slice(op.reshape(result, [elements(result.shape) / width, width]), 0, 0, 1), [width]);
+  });
+  output("rows", op.concat(rows, 0));
   return graph;
 }
 
 function productOf(
-  { op: kind, name, m, n, k, transA, batch }: Product,
+  { op: kind, m, n, k, transA, batch }: Product,
   read: { readonly a: string; readonly b: string; readonly plus: string | undefined },
   transB: boolean,
-  operand: (name: string, shape: Shape, read: string) => Tensor,
+  operand: (shape: Shape, read: string) => Tensor,
 ): Tensor {
   const many = batch > 1 ? [batch] : [];
-  const a = operand(`${name}.a`, transA ? [k, m] : [...many, m, k], read.a);
-  const b = operand(`${name}.b`, transB ? [n, k] : [...many, k, n], read.b);
+  const a = operand(transA ? [k, m] : [...many, m, k], read.a);
+  const b = operand(transB ? [n, k] : [...many, k, n], read.b);
   if (kind === "MatMul") return op.matMul(a, b);
-  const plus = read.plus === undefined ? undefined : operand(`${name}.c`, [m, n], read.plus);
+  const plus = read.plus === undefined ? undefined : operand([m, n], read.plus);
   return op.gemm(a, b, { transA, transB, plus });
 }
 
@@ -82,27 +92,20 @@ export function benchmarkProducts(preset: PresetName, threads: number, seconds: 
   return JSON.parse(stdout) as ProductsBenchmark;
 }
 
-/** One tensor for all operands of a shape, or for all results: a step finds most of its operands in the cache, too. */
-function sharing(fill: () => number): (shape: Shape) => ort.Tensor {
-  const shared = new Map<string, ort.Tensor>();
-  return (shape) => {
-    const key = shape.join("×");
-    const known = shared.get(key);
-    if (known) return known;
-    const made = new ort.Tensor("float32", Float32Array.from({ length: elements(shape) }, fill), shape);
-    shared.set(key, made);
-    return made;
-  };
-}
-
 async function measure(preset: PresetName, threads: number, seconds: number): Promise<ProductsBenchmark> {
   const { model, microBatch } = presetOf(preset);
   const graph = productsOf(stepGraph(model, { microBatch }).graph);
-  const session = await ort.InferenceSession.create(writeModel(graph, {}), sessionOptions({ threads, peak: 0 }));
-  const [operands, results] = [sharing(() => Math.random() - 0.5), sharing(() => 0)];
-  const feeds = Object.fromEntries(graph.inputs.map(({ name, shape }) => [name, operands(shape)]));
-  const fetches = Object.fromEntries(graph.outputs.map(({ name, tensor }) => [name, results(tensor.shape)]));
-  const { calls, ...time } = await timed(seconds, () => session.run(feeds, fetches), ownTime);
+  const options = sessionOptions({ threads, peak: 0 });
+  const { optimization } = options.extra as { optimization: { disable_specified_optimizers: string } };
+  optimization.disable_specified_optimizers += `;${MERGES}`;
+  const session = await ort.InferenceSession.create(writeModel(graph, {}), options);
+  const feeds = Object.fromEntries(
+    graph.inputs.map(({ name, shape }) => {
+      const values = Float32Array.from({ length: elements(shape) }, () => Math.random() - 0.5);
+      return [name, new ort.Tensor("float32", values, shape)];
+    }),
+  );
+  const { calls, ...time } = await timed(seconds, () => session.run(feeds), ownTime);
   await session.release();
   return { milliseconds: (time.seconds * 1_000) / calls, cpuMilliseconds: (time.cpuSeconds * 1_000) / calls };
 }

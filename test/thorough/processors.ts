@@ -1,7 +1,4 @@
-/**
- * Conformance on other processors than this one: qemu-user runs the engine as an x86 of another kind. Emulation is a thousand times
- * slower than the processor, so it is done for the smallest preset; the largest one that trains on one machine is done as it is.
- */
+/** Conformance values that take longer, and those of other processors than this one: qemu-user runs the engine as an x86 of another kind. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
