@@ -1,8 +1,8 @@
 """PyTorch's inner step of the same model, with the same optimizer on the same tokens, and its products alone.
 
-A JSON object comes in (threads, seconds, config, microBatch, optimizer, learningRate, tensors, parameters: a file of fp32 values in
-the order of `tensors`, tokens), one goes out. Times are those of a step, or of all its products: milliseconds by the clock and of
-processor time.
+A JSON object comes in as a line (threads, seconds, config, microBatch, optimizer, learningRate, tensors, parameters: a file of fp32
+values in the order of `tensors`, tokens), and what was made of it goes out. Then each line names what is to be timed: eager, compiled
+or products; the answer is the time of one step, or of all its products, by the clock and of the processor.
 """
 
 import json
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-asked = json.load(sys.stdin)
+asked = json.loads(sys.stdin.readline())
 config = asked["config"]
 BATCH, LENGTH, WIDTH = asked["microBatch"], config["sequence"], config["width"]
 HEADS, GROUPS = config["heads"], config["keyValueHeads"]
@@ -194,18 +194,20 @@ def timed(call) -> dict:
     }
 
 
-def measured(compiled: bool) -> dict:
-    step = Step(compiled)
-    losses = [step() for _ in range(5)]
-    return {"losses": losses, **timed(step)}
+def say(answer: dict) -> None:
+    print(json.dumps(answer), flush=True)
 
 
 calls, flops = products()
-with torch.no_grad():
-    alone = timed(lambda: [call() for call in calls])
-answer = {"version": torch.__version__, "products": {**alone, "flops": flops}, "eager": measured(False)}
+eager = Step(False)
+made = {"eager": eager, "products": lambda: [call() for call in calls]}
+answer = {"version": torch.__version__, "flops": flops, "losses": [eager() for _ in range(5)]}
 try:
-    answer["compiled"] = measured(True)
+    compiled = Step(True)
+    compiled()
+    made["compiled"] = compiled
 except Exception as error:  # no compiler for C++ here, or one that it cannot use
     answer["problem"] = str(error).strip().splitlines()[-1][:200]
-json.dump(answer, sys.stdout)
+say(answer)
+for line in sys.stdin:
+    say(timed(made[line.strip()]))

@@ -3,38 +3,40 @@
  * beyond its own products. PyTorch comes from PyPI, with all that its wheel asks for: 5 GB, so this section is measured only
  * where it is named. Where it cannot be had, the bench says so.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 import { bytesOf } from "../../../offchain/src/base/index.ts";
 import { buildPrograms, initialParameters, presetOf, type PresetName } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { cacheOf, NoPython, openEnvironment } from "../../pythonEnvironment.ts";
-import { benchmarkStep, productFlops, type StepBenchmark, tokensOf } from "../engine.ts";
+import { benchmarkStep, productFlops, tokensOf } from "../engine.ts";
 import { benchmarkProducts, type ProductsBenchmark } from "../products.ts";
-import { type BenchOptions, percent, type Row, times, whole } from "../report.ts";
+import { type BenchOptions, median, percent, type Row, times, whole } from "../report.ts";
 
 const PRESETS = ["1m", "3.5m", "20m"] as const satisfies readonly PresetName[];
 const LEARNING_RATE = 1e-3;
-const LIMIT_MS = 600_000;
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
-/** What peer.py answers. */
-interface Peer {
+/** What peer.py made. */
+interface Made {
   readonly version: string;
-  readonly products: ProductsBenchmark & { readonly flops: number };
-  readonly eager: PeerStep;
-  readonly compiled?: PeerStep;
+  /** Of a step's products. */
+  readonly flops: number;
+  /** Of the first five steps. */
+  readonly losses: readonly number[];
   /** Why it could not be compiled. */
   readonly problem?: string;
 }
 
-interface PeerStep extends ProductsBenchmark {
-  /** Of the first five steps. */
-  readonly losses: readonly number[];
+interface Peer {
+  readonly made: Made;
+  readonly time: (what: "eager" | "compiled" | "products") => Promise<ProductsBenchmark>;
+  readonly close: () => void;
 }
 
 export async function benchmarkPeer(
@@ -49,7 +51,7 @@ export async function benchmarkPeer(
     for (const threads of [1, 2])
       for (const preset of presets) {
         note(`${preset} beside PyTorch, ${threads} threads`);
-        rows.push(...(await compare(preset, threads, quick ? 1 : 3, (asked) => ask(python, cache, asked))));
+        rows.push(...(await compare(preset, threads, quick ? 1 : 2, (asked) => openPeer(python, cache, asked))));
       }
     return rows;
   } catch (error) {
@@ -58,25 +60,33 @@ export async function benchmarkPeer(
   }
 }
 
-function ask(python: string, cache: string, asked: object): Peer {
+async function openPeer(python: string, cache: string, asked: object): Promise<Peer> {
   // Where a machine says which kernels BLAS shall take, that is not the fastest PyTorch.
   const { OPENBLAS_CORETYPE: _, ...environment } = process.env;
-  const { status, stdout, stderr } = spawnSync(python, [join(folder, "peer.py")], {
-    input: JSON.stringify(asked),
-    encoding: "utf8",
-    maxBuffer: 16 << 20,
-    timeout: LIMIT_MS,
+  const child = spawn(python, [join(folder, "peer.py")], {
+    stdio: ["pipe", "pipe", "inherit"],
     env: { ...environment, TORCHINDUCTOR_CACHE_DIR: join(cache, "inductor") },
   });
-  if (status === 0) return JSON.parse(stdout) as Peer;
-  throw new NoPython(`PyTorch ended with ${status}: ${stderr.trim().split("\n").at(-1)}`);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ask = async (line: string): Promise<unknown> => {
+    child.stdin.write(`${line}\n`);
+    const { done, value } = await lines.next();
+    if (done) throw new NoPython("PyTorch ended: see above");
+    return JSON.parse(value);
+  };
+  return {
+    made: (await ask(JSON.stringify(asked))) as Made,
+    time: async (what) => (await ask(what)) as ProductsBenchmark,
+    close: () => void child.kill(),
+  };
 }
 
+/** Ours and PyTorch's in turns, so that a neighbour on the machine disturbs all alike. */
 async function compare(
   preset: PresetName,
   threads: number,
   seconds: number,
-  peerOf: (asked: object) => Peer,
+  open: (asked: object) => Promise<Peer>,
 ): Promise<Row[]> {
   const { model, microBatch, optimizer } = presetOf(preset);
   const parameters = initialParameters(model, 1);
@@ -84,9 +94,7 @@ async function compare(
   try {
     const file = join(directory, "parameters");
     writeFileSync(file, Buffer.concat(parameters.map(({ data }) => bytesOf(data))));
-    const before = await benchmarkStep(preset, threads, seconds);
-    const products = benchmarkProducts(preset, threads, seconds);
-    const peer = peerOf({
+    const peer = await open({
       threads,
       seconds,
       config: model,
@@ -97,12 +105,31 @@ async function compare(
       tensors: parameters.map(({ name }) => name),
       tokens: [...tokensOf(preset)],
     });
-    const after = await benchmarkStep(preset, threads, seconds);
-    const ours = { steps: [before, after] as const, products, losses: await firstLosses(preset) };
-    return rowsOf(`${preset}, ${threads} thread${threads > 1 ? "s" : ""}`, preset, ours, peer);
+    const turns: Turn[] = [];
+    for (let round = 0; round < 3; round++) {
+      const step = await benchmarkStep(preset, threads, seconds);
+      turns.push({
+        own: { milliseconds: step.millisecondsPerStep, cpuMilliseconds: step.cpuMillisecondsPerStep },
+        eager: await peer.time("eager"),
+        products: benchmarkProducts(preset, threads, seconds),
+        peerProducts: await peer.time("products"),
+        ...(peer.made.problem === undefined ? { compiled: await peer.time("compiled") } : {}),
+      });
+    }
+    peer.close();
+    const what = `${preset}, ${threads} thread${threads > 1 ? "s" : ""}`;
+    return rowsOf(what, preset, turns, peer.made, await firstLosses(preset));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+interface Turn {
+  readonly own: ProductsBenchmark;
+  readonly eager: ProductsBenchmark;
+  readonly compiled?: ProductsBenchmark;
+  readonly products: ProductsBenchmark;
+  readonly peerProducts: ProductsBenchmark;
 }
 
 /** Of five steps, as peer.py takes them. */
@@ -121,45 +148,44 @@ async function firstLosses(preset: PresetName): Promise<number[]> {
   }
 }
 
-interface Ours {
-  readonly steps: readonly [before: StepBenchmark, after: StepBenchmark];
-  readonly products: ProductsBenchmark;
-  readonly losses: readonly number[];
-}
-
-function rowsOf(what: string, preset: PresetName, ours: Ours, peer: Peer): Row[] {
+function rowsOf(
+  what: string,
+  preset: PresetName,
+  turns: readonly Turn[],
+  made: Made,
+  losses: readonly number[],
+): Row[] {
   const { model, microBatch } = presetOf(preset);
-  const tokens = microBatch * model.sequence;
-  const mean = (of: (step: StepBenchmark) => number): number => (of(ours.steps[0]) + of(ours.steps[1])) / 2;
-  const own = mean(({ millisecondsPerStep }) => millisecondsPerStep);
-  const rate = productFlops(model, microBatch) / ours.products.milliseconds / 1e6;
-  const peerRate = peer.products.flops / peer.products.milliseconds / 1e6;
-  const speed = (milliseconds: number): string => whole((tokens / milliseconds) * 1_000);
-  const beside = ({ milliseconds, cpuMilliseconds }: PeerStep): string =>
-    `${percent(milliseconds / own)} (${percent(cpuMilliseconds / mean((step) => step.cpuMillisecondsPerStep))} per processor second): ${speed(own)} of ${speed(milliseconds)} tokens/s`;
-  const overhead = own / ours.products.milliseconds;
-  const peerOverhead = peer.eager.milliseconds / peer.products.milliseconds;
-  const compiled = peer.compiled;
-  const apart = Math.max(...ours.losses.map((loss, i) => Math.abs(loss - (peer.eager.losses[i] ?? Number.NaN))));
+  const middle = (of: keyof Turn, kind: keyof ProductsBenchmark = "milliseconds"): number =>
+    median(turns.map((turn) => turn[of]?.[kind] ?? Number.NaN));
+  const rate = productFlops(model, microBatch) / middle("products") / 1e6;
+  const peerRate = made.flops / middle("peerProducts") / 1e6;
+  const speed = (of: keyof Turn): string => whole((microBatch * model.sequence * 1_000) / middle(of));
+  const beside = (of: keyof Turn): string =>
+    `${percent(middle(of) / middle("own"))} (${percent(middle(of, "cpuMilliseconds") / middle("own", "cpuMilliseconds"))} per processor second): ${speed("own")} of ${speed(of)} tokens/s`;
+  const overhead = middle("own") / middle("products");
+  const peerOverhead = middle("eager") / middle("peerProducts");
+  const compiled = made.problem === undefined;
+  const apart = Math.max(...losses.map((loss, i) => Math.abs(loss - (made.losses[i] ?? Number.NaN))));
   return [
     {
-      what: `${what}: ONNX Runtime's products over PyTorch ${peer.version}'s`,
+      what: `${what}: ONNX Runtime's products over PyTorch ${made.version}'s`,
       result: `${percent(rate / peerRate)}: ${whole(rate)} of ${whole(peerRate)} GFLOP/s`,
     },
     {
       what: `${what}: a step over PyTorch eager's`,
-      result: `${beside(peer.eager)}; the first losses differ by ${apart.toExponential(0)} at most`,
+      result: `${beside("eager")}; the first losses differ by ${apart.toExponential(0)} at most`,
       // Where the products are slower, that is the runtime's matter.
-      ...(rate >= peerRate ? { goal: "≥ 100%", met: own <= peer.eager.milliseconds } : {}),
+      ...(rate >= peerRate ? { goal: "≥ 100%", met: middle("own") <= middle("eager") } : {}),
     },
     {
       what: `${what}: a step over PyTorch compiled's`,
-      result: compiled === undefined ? `not run: ${peer.problem}` : beside(compiled),
+      result: compiled ? beside("compiled") : `not run: ${made.problem}`,
     },
     {
       what: `${what}: a step over its own products alone`,
       goal: "no more than PyTorch eager's",
-      result: `${times(overhead)}; PyTorch's ${times(peerOverhead)} eager${compiled === undefined ? "" : `, ${times(compiled.milliseconds / peer.products.milliseconds)} compiled`}`,
+      result: `${times(overhead)}; PyTorch's ${times(peerOverhead)} eager${compiled ? `, ${times(middle("compiled") / middle("peerProducts"))} compiled` : ""}`,
       met: overhead <= peerOverhead,
     },
   ];
