@@ -25,7 +25,7 @@ describe.runIf(possible)("an engine on WebGPU", () => {
   const programs = { step: step.bytes, eval: evaluation.bytes, logits: logits.bytes };
   const rows = microBatch * (model.sequence + 1);
   const values = initialParameters(model, 7).map(({ data }) => data);
-  const tokens = Int32Array.from({ length: 40 * rows }, (_, i) => (i * 7 + (i >> 3)) % 97);
+  const tokens = Int32Array.from({ length: 8 * rows }, (_, i) => (i * 7 + (i >> 3)) % 97);
   const opened: Engine[] = [];
   afterAll(async () => {
     for (const engine of opened) await engine.close();
@@ -42,9 +42,9 @@ describe.runIf(possible)("an engine on WebGPU", () => {
 
   it("has the CPU's losses, keeps its state on the device, and goes on from what was saved", async () => {
     const [cpu, gpu] = [await open("cpu"), await open("webgpu")];
-    const [due, found] = [await train(cpu, 0, 40), await train(gpu, 0, 40)];
+    const [due, found] = [await train(cpu, 0, 8), await train(gpu, 0, 8)];
     for (const [i, { loss }] of due.entries()) expect(Math.abs(loss - found[i]!.loss)).toBeLessThan(1e-4);
-    expect(found.at(-1)!.loss).toBeLessThan(found[0]!.loss / 2);
+    expect(found.at(-1)!.loss).toBeLessThan(found[0]!.loss);
 
     const heldOut = { tokens: tokens.subarray(0, 2 * rows) };
     expect(Math.abs((await cpu.evaluate(heldOut)).loss - (await gpu.evaluate(heldOut)).loss)).toBeLessThan(1e-4);

@@ -16,15 +16,14 @@ export const { vocabulary } = model;
 /** Tokens of one step. */
 export const rows = microBatch * (model.sequence + 1);
 export const values = initialParameters(model, 7).map(({ data }) => data);
-export const STEPS = 200;
 
 /** A text of which there is something to learn, and never all: each of 97 words has four that may follow it. */
-function text(length: number): Int32Array {
-  const random = createRandom("text");
+export function textOf(seed: string, length: number): Int32Array {
+  const random = createRandom(seed);
   let word = 0;
   return Int32Array.from({ length }, () => (word = (word * 31 + 17 + 13 * random.below(4)) % 97));
 }
-export const tokens = text(STEPS * rows);
+export const tokens = textOf("text", 21 * rows);
 
 /** An engine with these programs and parameters, closed after the call. */
 export async function using<Result>(
