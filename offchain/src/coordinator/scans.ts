@@ -5,9 +5,10 @@
 import { type Address, asDigest, type Digest, type PayloadHeader } from "@cotrain/sdk/protocol";
 import pLimit from "p-limit";
 
-import { type Backoff, backoffBound, type Clock, RetryableError } from "../base/index.ts";
+import { type Backoff, backoffBound, type Clock, errnoOf, RetryableError } from "../base/index.ts";
 import { inspectPayload, PayloadError } from "../diloco/index.ts";
-import { BlobError, type BlobStore } from "../storage/index.ts";
+import { isLost } from "../run/index.ts";
+import type { BlobStore } from "../storage/index.ts";
 import { type ApiCode, RefusedError } from "./errors.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 
@@ -15,6 +16,13 @@ import { sourceOfBlob } from "./payloadSource.ts";
 const KEPT = 8_192;
 
 type Result = { readonly code: ApiCode; readonly message: string } | null;
+
+/** A fragment that was here: the store has lost it, which is no mistake of who sent it. */
+class LostFragmentError extends RefusedError {
+  constructor(message: string, cause: unknown) {
+    super("FRAGMENT_MISSING", message, { cause });
+  }
+}
 
 export interface PayloadScans {
   /** @throws RefusedError WRONG_SHAPE, NON_FINITE, FRAGMENT_MISSING; RetryableError `BLOB_UNREADABLE` */
@@ -57,12 +65,11 @@ export function createPayloadScans(blobs: BlobStore): PayloadScans {
         try {
           result = await resultOf(codec, asDigest(digest), elements);
         } catch (error) {
-          if (!(error instanceof BlobError)) throw error;
           const name = `Fragment ${index} of the payload, ${digest},`;
-          // What is gone or broken is sent again, which mends it. Else the store's state is no mistake of who sent it.
-          if (error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")
-            throw new RetryableError("BLOB_UNREADABLE", `${name} cannot be read.`, { cause: error });
-          throw new RefusedError("FRAGMENT_MISSING", `${name} is not here.`, { cause: error });
+          // What is lost is sent again, which mends it.
+          if (isLost(error)) throw new LostFragmentError(`${name} is not here.`, error);
+          if (errnoOf(error) === undefined) throw error;
+          throw new RetryableError("BLOB_UNREADABLE", `${name} cannot be read.`, { cause: error });
         }
         if (result) throw new RefusedError(result.code, `Fragment ${index} of the payload: ${result.message}`);
       }
@@ -113,7 +120,8 @@ export function createOffences(clock: Clock, forgiven: number = FORGIVEN): Offen
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof RefusedError) || innocent.has(error.code)) throw error;
+        if (!(error instanceof RefusedError) || error instanceof LostFragmentError || innocent.has(error.code))
+          throw error;
         const earlier = records.get(member);
         const count = (earlier && clock.monotonic() - earlier.at < FORGET_MS ? earlier.count : 0) + 1;
         const ban = count < forgiven ? 0 : backoffBound(count - forgiven, BANS);

@@ -16,17 +16,18 @@ import { UserError } from "../base/index.ts";
 import { commandFor, freshCommand } from "../base/node/index.ts";
 import { blobsLocation, findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
 import { type BlobStore, checkBlobs } from "../storage/index.ts";
-import { joinCommandFor, layout, readDeployment, urlHere } from "../run/index.ts";
+import { isAway, joinCommandFor, layout, readDeployment, urlHere } from "../run/index.ts";
 import { coordinatorProcess, validatorProcess, workerProcess } from "./processes.ts";
 import type { Wallets } from "./chain.ts";
 import type { LocalnetContext } from "./context.ts";
 
 /** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
-async function checkCheckpoint(state: string, blobs: BlobStore, digest: Digest): Promise<void> {
+export async function checkCheckpoint(state: string, blobs: BlobStore, digest: Digest): Promise<void> {
   try {
     await checkBlobs(blobs, digest);
   } catch (error) {
-    if (!(error instanceof CotrainError)) throw error;
+    // What is away has not said that anything is damaged, and to start anew would lose a sound run.
+    if (!(error instanceof CotrainError) || isAway(error)) throw error;
     const file = error.details?.["file"];
     throw new UserError(
       "CHECKPOINT_DAMAGED",

@@ -142,7 +142,8 @@ export async function receiptsOf(
 /** Codes of a disk that cannot read what it holds. */
 const BAD_SECTORS: ReadonlySet<string> = new Set(["EIO", "EUCLEAN", "EBADMSG"]);
 
-const isLost = (error: unknown): boolean => isNotHad(error) || BAD_SECTORS.has(errnoOf(error) ?? "");
+/** A blob that is gone, broken, or not read by the disk any more. */
+export const isLost = (error: unknown): boolean => isNotHad(error) || BAD_SECTORS.has(errnoOf(error) ?? "");
 
 /** What `read` gives, undefined for what is not kept any more, broken, or what the disk does not read. */
 async function orMissing<T>(read: () => Promise<T>): Promise<T | undefined> {

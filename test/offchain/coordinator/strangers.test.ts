@@ -72,14 +72,15 @@ test("that a payload cannot be read is no mistake of its worker; one that is gon
   const prepared = a.prepare(await a.assigned());
   await a.upload(prepared);
   const sound = { ...harness.blobs };
-  const failing = (code: "BLOB_TOO_LARGE" | "BLOB_CORRUPTED" | "BLOB_MISSING"): void => {
-    Object.assign(harness.blobs, { open: () => Promise.reject(new BlobError(code, secret)) });
+  const failing = (error: Error): void => {
+    Object.assign(harness.blobs, { open: () => Promise.reject(error) });
   };
-  failing("BLOB_TOO_LARGE");
+  failing(Object.assign(new Error(secret), { code: "EMFILE" }));
   for (let n = 0; n < 4; n++)
     await expect(a.submit(prepared)).rejects.toMatchObject({ status: 503, code: "UNAVAILABLE", retryable: true });
-  for (const code of ["BLOB_MISSING", "BLOB_CORRUPTED"] as const) {
-    failing(code);
+  const lost = (["BLOB_MISSING", "BLOB_CORRUPTED"] as const).map((code) => new BlobError(code, secret));
+  for (const error of [...lost, ...lost, Object.assign(new Error(secret), { code: "EIO" })]) {
+    failing(error);
     await expect(a.submit(prepared)).rejects.toMatchObject({ status: 400, code: "FRAGMENT_MISSING" });
   }
   Object.assign(harness.blobs, sound);

@@ -1,12 +1,14 @@
 /** What a joiner is told: the join line, the RPC that may be shown, and the flag that names another. */
-import { asRunId } from "@cotrain/sdk/protocol";
+import { asDigest, asRunId } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
+import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { factLines } from "../../../offchain/src/cli/facts.ts";
 import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { portLine } from "../../../offchain/src/localnet/launch.ts";
+import { checkCheckpoint, portLine } from "../../../offchain/src/localnet/launch.ts";
 import { joinCommandFor, urlHere } from "../../../offchain/src/run/joining.ts";
+import type { BlobStore } from "../../../offchain/src/storage/index.ts";
 
 const runId = asRunId(`0x${"ab".repeat(32)}`);
 const here = "http://127.0.0.1:7700";
@@ -87,4 +89,13 @@ test("the facts of a chain are one to a line", () => {
     "RPC                         https://rpc.example.org/…",
     "shares (ERC-20 with votes)  0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
   ]);
+});
+
+test.each([
+  [new RetryableError("BLOB_STORE_AWAY", "The IPFS node does not answer."), "BLOB_STORE_AWAY"],
+  [new UserError("BLOB_STORE_REFUSED", "It is not for us."), "BLOB_STORE_REFUSED"],
+  [new UserError("BLOB_CORRUPTED", "It is another."), "CHECKPOINT_DAMAGED"],
+])("a checkpoint that cannot be read because of %s is %s", async (error, code) => {
+  const blobs = { get: () => Promise.reject(error) } as unknown as BlobStore;
+  await expect(checkCheckpoint(".cotrain", blobs, asDigest(`0x${"cd".repeat(32)}`))).rejects.toMatchObject({ code });
 });

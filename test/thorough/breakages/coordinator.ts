@@ -26,8 +26,15 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a worker is blamed for a payload that is broken where it is kept",
     file: "offchain/src/coordinator/scans.ts",
-    text: 'if (error.code !== "BLOB_MISSING" && error.code !== "BLOB_CORRUPTED")',
-    instead: "if (error.code.length === 0)",
+    text: "if (errnoOf(error) === undefined) throw error;",
+    instead: "if (errnoOf(error) !== undefined) throw new RefusedError(`FRAGMENT_MISSING`, name);",
+    tests: ["test/offchain/coordinator/strangers.test.ts"],
+  },
+  {
+    name: "what the store lost of a payload is a mistake of its worker",
+    file: "offchain/src/coordinator/scans.ts",
+    text: " || error instanceof LostFragmentError",
+    instead: "",
     tests: ["test/offchain/coordinator/strangers.test.ts"],
   },
   {
