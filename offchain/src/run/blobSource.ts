@@ -1,5 +1,5 @@
 /** Published blobs out of a store, and out of a source that is busy at times. */
-import { type OnRetry, type RetryOptions, retrying, saysRetryable } from "../base/index.ts";
+import { type OnRetry, RetryableError, type RetryOptions, retrying, saysRetryable } from "../base/index.ts";
 import type { CotrainError } from "@cotrain/sdk/errors";
 import type { BlobReader } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
@@ -11,6 +11,11 @@ export const blobSourceOf = (blobs: BlobReader): BlobSource => ({
 
 /** How long one blob is asked for, ms: two of the minutes in which an address may ask so and so often. */
 const PATIENCE_MS = 120_000;
+/**
+ * How long a source may take for all blobs together, ms: so much at first, and so much more for each blob and each byte that came.
+ * That is as slow as 1 Mbit/s; one that is slower, or delays each blob for nearly as long as it may, would hold a walk up for weeks.
+ */
+const ALL = { first: 600_000, blob: 1_000, byte: 8 / 1_000 } as const;
 const BACKOFF = { base: 500, maximum: 10_000 };
 /** The longest wait that a source may ask for, ms. */
 const MAX_ASKED_MS = 60_000;
@@ -24,13 +29,15 @@ function askedWait({ details }: CotrainError): number {
 /**
  * A source that is asked again for a while where it is away or too busy, so that a long walk gets through its limits.
  * @param onRetry told of the first wait for each blob
+ * @throws, by the source, RetryableError `SOURCE_SLOW` where it takes too long for all that it gave
  */
-export const patientBlobs = (
+export function patientBlobs(
   blobs: BlobSource,
   { onRetry, ...retry }: Pick<RetryOptions, "clock" | "random" | "signal"> & { readonly onRetry?: OnRetry },
-): BlobSource => ({
-  blob(runId, digest, limit) {
-    const giveUpAt = retry.clock.monotonic() + PATIENCE_MS;
+): BlobSource {
+  let left = ALL.first;
+  const ask: BlobSource["blob"] = (runId, digest, limit) => {
+    const giveUpAt = retry.clock.monotonic() + Math.min(PATIENCE_MS, left);
     let told = false;
     return retrying(() => blobs.blob(runId, digest, limit), {
       ...retry,
@@ -42,5 +49,14 @@ export const patientBlobs = (
         told = true;
       },
     });
-  },
-});
+  };
+  return {
+    async blob(runId, digest, limit) {
+      const began = retry.clock.monotonic();
+      const bytes = await ask(runId, digest, limit);
+      left += ALL.blob + bytes.length * ALL.byte - (retry.clock.monotonic() - began);
+      if (left > 0) return bytes;
+      throw new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
+    },
+  };
+}

@@ -17,7 +17,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import type { Clock, RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
-import { endedBy, isAway, naming, untilAway } from "./away.ts";
+import { endedBy, naming, untilAway } from "./away.ts";
 import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documents.ts";
 import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
@@ -25,6 +25,7 @@ import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { epochManifestOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
 import type { Positions } from "./positions.ts";
+import { type HeadCondition, Problems } from "./problems.ts";
 import { rejectedUnder } from "./rejected.ts";
 import { leftOutSentence, postedRoots } from "./roots.ts";
 import {
@@ -36,12 +37,6 @@ import {
   type RecordReader,
 } from "./screening.ts";
 import { isGone, problemOfUnreadable } from "./unreadable.ts";
-
-/**
- * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
- * missing: something that must be there is not to be had; mismatch: something is not what the chain says.
- */
-type HeadCondition = "ok" | "pruned" | "missing" | "mismatch";
 
 export interface HeadReport extends PostedHead {
   readonly condition: HeadCondition;
@@ -67,6 +62,8 @@ export interface VerifySummary {
   readonly unsigned: number;
   /** Wrong about the run as a whole, e.g. its definition. */
   readonly problems: readonly string[];
+  /** Whether the verdicts of validators were read: each head that they reject is reported, also after what ended the walk. */
+  readonly verdictsRead: boolean;
   /** What ended the walk early, chain, coordinator or store: where, and which blob could not be had. Null: nothing did. */
   readonly away: RetryableError | null;
 }
@@ -77,30 +74,6 @@ export interface VerifyModules {
   readonly clock?: Clock;
 }
 
-class Problems {
-  readonly sentences: string[] = [];
-  condition: HeadCondition = "ok";
-
-  add(condition: "missing" | "mismatch", sentence: string): void {
-    this.sentences.push(sentence);
-    if (this.condition !== "mismatch") this.condition = condition;
-  }
-
-  /**
-   * Runs a check; what it throws is what it found. Who is away, chain, coordinator or store, has said nothing about what is
-   * there: that ends the walk, and what was found before it stays.
-   */
-  async attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof CotrainError) || isAway(error)) throw error;
-      this.add(isMissing(error) ? "missing" : "mismatch", error.message);
-      return undefined;
-    }
-  }
-}
-
 /** What is found of one head. */
 class Findings extends Problems {
   /** Shards that the source has no more. */
@@ -109,8 +82,7 @@ class Findings extends Problems {
   receipts = 0;
 }
 
-/** What is asked has no such blob, or knows nothing of such things. */
-const isMissing = (error: CotrainError): boolean => error.code === "NOT_FOUND" || isGone(error);
+const REJECTED = "Validators found that it does not hold; later checkpoints go on from it.";
 
 /**
  * Whether a head's shards may be gone: not those that training began with, not those from which it goes on, and not those of
@@ -252,8 +224,7 @@ async function verifyHead(walk: Walk, index: number, carried: Carried) {
   const parent = heads[index - 1];
   const found = new Findings();
   checkLink(reader, head, parent, found);
-  if (rejected.has(head.head))
-    found.add("mismatch", "Validators found that it does not hold; later checkpoints go on from it.");
+  if (rejected.has(head.head)) found.add("mismatch", REJECTED);
   // Of a head whose documents are not to be had nothing is known, but that it is there.
   const unknown: Carried = { before: undefined, theta: new Map(), trained: carried.trained };
   const looked = await untilAway(async () => {
@@ -284,9 +255,33 @@ async function checkEnd({ modules, runId, heads, whole }: Walk): Promise<void> {
     whole.add("mismatch", `The registry's head ${current.head} is not where its events lead.`);
 }
 
+/** Heads that the walk did not get to and that validators rejected. Which these are it knew before the first. */
+function* rejectedAfter({ heads, rejected, signedThrough }: Walk, index: number): Generator<HeadReport> {
+  for (const head of heads.slice(index + 1)) {
+    if (!rejected.has(head.head)) continue;
+    const signed = head.sequence <= signedThrough;
+    yield { ...head, condition: "mismatch", problems: [REJECTED], complete: false, signed, bytes: 0, receipts: 0 };
+  }
+}
+
+/** Walks from the first head to the last, and holds that against the registry. @returns what was away */
+async function* walkHeads(walk: Walk): AsyncGenerator<HeadReport, RetryableError | null> {
+  let carried: Carried = { before: undefined, theta: new Map(), trained: [] };
+  for (const [index, { round, sequence }] of walk.heads.entries()) {
+    const { report, next, away } = await verifyHead(walk, index, carried);
+    carried = next;
+    if (!away || report.problems.length > 0) yield report;
+    if (!away) continue;
+    yield* rejectedAfter(walk, index);
+    return endedBy(away, `at checkpoint ${round}, link ${sequence}`);
+  }
+  const { away } = await untilAway(() => checkEnd(walk));
+  return away ? endedBy(away, "after the last checkpoint, at the registry's head") : null;
+}
+
 /**
  * Verifies a run, oldest head first. Where chain or blobs are away it ends early and says so: all that it found until then counts.
- * @yields one report per head as soon as it is done; of the head at which something was away only where a problem was found
+ * @yields one report per head as soon as it is done; where something was away, of that head and those after it only what was found
  * @returns the counts, and what was away
  * @throws UserError `RUN_UNKNOWN`
  */
@@ -294,24 +289,20 @@ export async function* verifyRun(given: VerifyModules, runId: RunId): AsyncGener
   const modules = { ...given, blobs: naming(given.blobs) };
   const whole = new Problems();
   const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
-  const summary = (away: RetryableError | null): VerifySummary => ({ ...count, problems: whole.sentences, away });
   const begun = await untilAway(() => beginWalk(modules, runId, whole));
-  if (!begun.done) return summary(endedBy(begun.away, "before the first checkpoint"));
-  const walk = begun.result;
-  let carried: Carried = { before: undefined, theta: new Map(), trained: [] };
-  for (const [index, { round, sequence }] of walk.heads.entries()) {
-    const { report, next, away } = await verifyHead(walk, index, carried);
-    carried = next;
-    if (!away || report.problems.length > 0) {
-      count.heads += 1;
-      count[report.condition] += 1;
-      if (!report.signed) count.unsigned += 1;
-      yield report;
-    }
-    if (away) return summary(endedBy(away, `at checkpoint ${round}, link ${sequence}`));
+  if (!begun.done) {
+    const away = endedBy(begun.away, "before the first checkpoint");
+    return { ...count, problems: whole.sentences, verdictsRead: false, away };
   }
-  const { away } = await untilAway(() => checkEnd(walk));
-  return summary(away ? endedBy(away, "after the last checkpoint, at the registry's head") : null);
+  const walking = walkHeads(begun.result);
+  for (;;) {
+    const { done, value } = await walking.next();
+    if (done) return { ...count, problems: whole.sentences, verdictsRead: true, away: value };
+    count.heads += 1;
+    count[value.condition] += 1;
+    if (!value.signed) count.unsigned += 1;
+    yield value;
+  }
 }
 
 interface Screened {

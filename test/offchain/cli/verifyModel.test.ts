@@ -36,7 +36,7 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
     await stand.walked(blobs);
     yield* stand.reports;
     const counts = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
-    return { ...counts, problems: [], away: null, ...stand.summary };
+    return { ...counts, problems: [], verdictsRead: true, away: null, ...stand.summary };
   },
 }));
 
@@ -148,6 +148,8 @@ test("what is away takes back nothing that was found wrong, and where nothing wa
     expect([code, sentence]).toEqual([75, expect.stringContaining(away.message)]);
     expect(sentence).toContain("a source that stays away for one and the same blob may be hiding");
   }
+  const { stdout } = await cotrainHere([...verify, "--json"]);
+  expect(JSON.parse(stdout)).toMatchObject({ sound: false, ok: 2, problems: [], away: away.message, checkpoints: [] });
   const report = { condition: "mismatch", round: 1, sequence: 1, receipts: 3, bytes: 7, signed: true };
   stand.reports = [{ ...report, complete: false, problems: ["It is not what it says."] }];
   for (const wrong of [{ mismatch: 1 }, { missing: 1 }, { problems: ["Its definition is another."] }]) {
@@ -179,6 +181,29 @@ test("a model that is wrong by its chain is wrong, be its run's coordinator away
     1,
     expect.objectContaining({ sound: false, away: "The imported model was not held against its run: Gone." }),
   ]);
+});
+
+test("a model whose checkpoint was found wrong is wrong, be something away after it or before it", async () => {
+  const { bundle, reader, verify } = await anchored();
+  stand.served = bundle.runId;
+  const [head] = await reader.headsSince();
+  const report = {
+    ...head,
+    condition: "mismatch",
+    complete: false,
+    problems: ["Validators found that it does not hold."],
+  };
+  stand.reports = [{ ...report, receipts: 0, bytes: 0, signed: true }];
+  stand.summary = { heads: 1, mismatch: 1, away };
+  const judged = async () => {
+    const { code, stdout } = await cotrainHere([...verify, ...coordinator, "--json"]);
+    return [code, (JSON.parse(stdout) as { model: object }).model] as const;
+  };
+  const problems = ["Its checkpoint is wrong: Validators found that it does not hold."];
+  expect(await judged()).toEqual([1, expect.objectContaining({ sound: false, problems, verdictsRead: true })]);
+  // What was away before the verdicts were read leaves open what they say.
+  Object.assign(stand, { reports: [], summary: { verdictsRead: false, away } });
+  expect(await judged()).toEqual([75, expect.objectContaining({ sound: true, problems: [], verdictsRead: false })]);
 });
 
 test("a coordinator that says that it is asked too often is asked again", async () => {

@@ -60,3 +60,33 @@ test("who stays away is given up after two minutes, and what cannot be tried aga
   const gone = new UserError("BLOB_MISSING", "It is nowhere.");
   expect(await ask(() => gone)).toEqual({ answer: gone, asked: [0], told: [] });
 });
+
+test.each([
+  ["119 s of waits before", 0, 119_000, 6],
+  ["290 s of its answer for", 290_000, 0, 3],
+  ["nothing before", 0, 0, 1_000],
+])("who takes %s each blob holds a walk up for no longer than ten minutes", async (_, answer, busy, most) => {
+  const clock = createManualClock();
+  let had = 0;
+  let until = 0;
+  const blobs = {
+    blob: async () => {
+      if (clock.monotonic() < until) throw limited();
+      if (answer > 0) await clock.sleep(answer);
+      return new Uint8Array(1);
+    },
+  };
+  const patient = patientBlobs(blobs, { clock, random: () => 0, signal: new AbortController().signal });
+  const walk = async (): Promise<unknown> => {
+    for (; had < 1_000; had++) {
+      until = clock.monotonic() + busy;
+      await patient.blob(runId, digest, 1);
+    }
+    return undefined;
+  };
+  const ended = walk().catch((error: unknown) => error);
+  await turn();
+  for (let i = 0; i < 200; i++) await clock.advance(5_000);
+  expect(had).toBeLessThanOrEqual(most);
+  expect(await ended).toEqual(most === 1_000 ? undefined : expect.objectContaining({ retryable: true }));
+});

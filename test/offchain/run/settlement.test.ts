@@ -206,6 +206,7 @@ describe("verifying from the contracts alone", () => {
       mismatch: 0,
       unsigned: 1,
       problems: [],
+      verdictsRead: true,
       away: null,
     });
     expect(reports.map(({ signed }) => signed)).toEqual([true, true, true, true, false]);
@@ -541,6 +542,10 @@ describe("verifying a checkpoint that validators rejected", () => {
     // Who is away for them has not said that there are none.
     for (const lost of [computation.attestation.epochDigest, computation.manifest.verdicts])
       await expect(rejectedHeads(chain, awayFor(lost), world.runId)).rejects.toBe(notNow);
+    // Who is away on the way there does not hide it.
+    const early = await verify(chain, awayFor((await manifestOf(2)).digest));
+    expect(early.summary).toMatchObject({ mismatch: 1, verdictsRead: true, away: { code: "UNREACHABLE" } });
+    expect(early.reports.at(-1)).toMatchObject({ head: before.head, complete: false, problems: [expect.any(String)] });
     // Whoever hides what was said hides that it was.
     const hidden = await verify(chain, without(asDigest(computation.manifest.verdicts)));
     expect(hidden.summary.problems).toHaveLength(1);

@@ -235,7 +235,7 @@ export const run: readonly Breakage[] = [
   },
   {
     name: "verify calls missing what a store has that is away",
-    file: "offchain/src/run/verify.ts",
+    file: "offchain/src/run/problems.ts",
     text: "if (!(error instanceof CotrainError) || isAway(error)) throw error;",
     instead: "if (!(error instanceof CotrainError)) throw error;",
     tests: ["test/offchain/run/settlement.test.ts"],
@@ -243,8 +243,8 @@ export const run: readonly Breakage[] = [
   {
     name: "verify drops what it found of a head where something is away",
     file: "offchain/src/run/verify.ts",
-    text: "if (!away || report.problems.length > 0) {",
-    instead: "if (!away) {",
+    text: "if (!away || report.problems.length > 0) yield",
+    instead: "if (!away) yield",
     tests: ["test/offchain/run/settlement.test.ts"],
   },
   {
@@ -592,9 +592,23 @@ export const run: readonly Breakage[] = [
   },
   {
     name: "what a proxy does not let through is found wrong",
-    file: "offchain/src/run/verify.ts",
+    file: "offchain/src/run/problems.ts",
     text: "|| isAway(error)) throw error;",
     instead: "|| error.retryable) throw error;",
     tests: ["test/offchain/run/settlement.test.ts"],
+  },
+  {
+    name: "who is away on the way to a rejected head hides that it was rejected",
+    file: "offchain/src/run/verify.ts",
+    text: "    yield* rejectedAfter(walk, index);\n",
+    instead: "",
+    tests: ["test/offchain/run/settlement.test.ts"],
+  },
+  {
+    name: "who delays each blob for nearly as long as it may holds a walk up for weeks",
+    file: "offchain/src/run/blobSource.ts",
+    text: "      if (left > 0) return bytes;\n",
+    instead: "      if (left !== 0) return bytes;\n",
+    tests: ["test/offchain/run/blobSource.test.ts"],
   },
 ];

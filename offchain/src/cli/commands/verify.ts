@@ -86,17 +86,35 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const contracts = shownContracts({ ...reader.contracts, ...(await reader.modelContracts(modelId)) });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const { reports, summary } = await findAll(subject, output);
-  const { model, away } = await judgeWalked(imported, { reader, heads: reports }, summary.away);
-  const sound = nothingWrong(summary) && model?.facts.sound !== false;
+  const judged = await judgeWalked(imported, subject, reports, summary);
+  const facts = { runId, chainId, contractsFrom, contracts };
+  return tell({ ...judged, facts, summary, reports }, output);
+}
+
+interface Walked extends Judged {
+  /** What was walked. */
+  readonly facts: object;
+  readonly summary: VerifySummary;
+  readonly reports: readonly HeadReport[];
+}
+
+/** Tells all but the lines of heads. @returns the exit code @throws what is away, where nothing wrong was found up to there */
+function tell({ facts, summary, reports, model, away }: Walked, output: Output): number {
+  const foundNothing = nothingWrong(summary) && model?.facts.sound !== false;
   // What is away says nothing about the run, and takes back nothing that was found wrong.
-  if (away && sound) throw tryAgain(away);
-  const lines = [
-    ...linesOfSummary(summary),
-    ...(model?.lines ?? []),
-    ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
-  ];
-  const more = { away: away?.message ?? null, model: model?.facts };
-  output.result({ sound, runId, chainId, contractsFrom, contracts, ...summary, checkpoints: reports, ...more }, lines);
+  const sound = foundNothing && !away;
+  const isEarly = away !== null && foundNothing;
+  // People have read what was found head by head, and the rest is in what is thrown.
+  if (output.json || !isEarly) {
+    const lines = [
+      ...linesOfSummary(summary),
+      ...(model?.lines ?? []),
+      ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
+    ];
+    const more = { away: away?.message ?? null, model: model?.facts };
+    output.result({ sound, ...facts, ...summary, checkpoints: reports, ...more }, lines);
+  }
+  if (isEarly) throw tryAgain(away);
   return sound ? 0 : 1;
 }
 
@@ -116,10 +134,12 @@ export function anchorOf<H extends Head & Partial<Pick<HeadReport, "problems">>>
   return { head, problems: (head.problems ?? []).map((problem) => `Its checkpoint is wrong: ${problem}`) };
 }
 
-/** What an imported model is held against; `heads` are its run's, if that was walked. */
+/** What an imported model is held against. */
 interface Against {
   readonly reader: ChainReader;
-  readonly heads?: readonly HeadReport[];
+  /** Of its run, with what was found of each, if that was walked; by default those of the chain. */
+  readonly heads?: readonly (Head & Partial<Pick<HeadReport, "problems">>)[];
+  readonly verdictsRead?: boolean;
 }
 
 /** An imported model: every blob against its digest, the documents against each other and, with a reader, against the chain. */
@@ -135,7 +155,7 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
     if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
     if (!(await reader.isAdmitted(runId, asDigest(bundle.build.digest))))
       problems.push("Its programs are not admitted to the run.");
-    const heads = against.heads ?? (await reader.headsSince(runId, 0));
+    const heads: NonNullable<Against["heads"]> = against.heads ?? (await reader.headsSince(runId, 0));
     const anchor = anchorOf(heads, bundle.checkpoint.digest, manifest.round);
     ({ head } = anchor);
     problems.push(...anchor.problems);
@@ -151,7 +171,7 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
       blobs,
       bytes,
       anchored: head ? { sequence: head.sequence, head: head.head } : null,
-      verdictsRead: against?.heads !== undefined,
+      verdictsRead: against?.verdictsRead ?? false,
       problems,
     },
     lines: [
@@ -162,11 +182,27 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
   };
 }
 
-/** Judges an imported model after a walk of its run: where that ended early, against the chain, as far as it can be had. */
-async function judgeWalked(imported: ImportedModel | undefined, against: Against, away: VerifySummary["away"]) {
+/** Undefined where there is no model, or it could not be held against its run. */
+interface Judged {
+  readonly model: Awaited<ReturnType<typeof judgeModel>> | undefined;
+  /** What ended the walk, or came after it. */
+  readonly away: VerifySummary["away"];
+}
+
+/** Judges an imported model after a walk of its run: by all that was found until it ended, and of heads after that by the chain. */
+async function judgeWalked(
+  imported: ImportedModel | undefined,
+  { reader, runId }: Subject,
+  reports: readonly HeadReport[],
+  { away, verdictsRead }: VerifySummary,
+): Promise<Judged> {
   if (!imported) return { model: undefined, away };
+  const found = new Map(reports.map((report) => [report.head, report]));
   try {
-    return { model: await judgeModel(imported, away ? { reader: against.reader } : against), away };
+    const heads = away
+      ? (await reader.headsSince(runId, 0)).map((each) => found.get(each.head) ?? each)
+      : [...found.values()];
+    return { model: await judgeModel(imported, { reader, heads, verdictsRead }), away };
   } catch (error) {
     if (!(error instanceof CotrainError) || !saysRetryable(error)) throw error;
     const sentence = `The imported model was not held against its run: ${error.message}`;
