@@ -21,6 +21,8 @@ export interface FakeKubo {
   readonly lost: Set<string>;
   /** The same of pieces that it cannot read. */
   readonly unreadable: Set<string>;
+  /** CIDs of blocks that are broken, and what it says of them, until they are removed. */
+  readonly broken: Map<string, string>;
   /** What was asked for: `add`, `files/cp`, …. */
   readonly asked: string[];
   /** Answers in place of the node; false where it does not. */
@@ -48,6 +50,7 @@ export async function startFakeKubo(): Promise<FakeKubo> {
   const pins = new Set<string>();
   const lost = new Set<string>();
   const unreadable = new Set<string>();
+  const broken = new Map<string, string>();
   const tree = new Map<string, string>();
   const asked: string[] = [];
   /** Paths by the CIDs that they were given. */
@@ -62,6 +65,18 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     const inside = [...tree.keys()].filter((each) => each.startsWith(`${path}/`));
     return [...new Set(inside.map((each) => each.slice(path.length + 1).split("/")[0] ?? ""))];
   };
+  /** What `/ipfs/CID/NAME` names; the words for that there is none. */
+  const named = (path: string): { readonly cid: string } | string => {
+    const [, , directory = "", name = ""] = path.split("/");
+    const cid = tree.get(`${directories.get(directory)}/${name}`);
+    return cid === undefined ? `no link named "${name}" under ${directory}` : { cid };
+  };
+  /** Pins are walked by their roots. */
+  const pinCheck = (): string | undefined =>
+    [...pins]
+      .filter((cid) => CID.parse(cid).code === DAG_PB)
+      .map((cid) => broken.get(cid))
+      .find((words) => words);
   let base = "";
 
   const commands: Record<string, (query: URLSearchParams, body: Uint8Array) => object | Uint8Array | string> = {
@@ -77,30 +92,44 @@ export async function startFakeKubo(): Promise<FakeKubo> {
       return { Name: cid, Hash: cid, Size: String(content.length) };
     },
     cat: (query) => {
+      const words = broken.get(query.get("arg") ?? "");
+      if (words !== undefined) return words;
       const content = blocks.get(query.get("arg") ?? "");
       const from = Number(query.get("offset"));
       const [piece = ""] = content ? piecesOf(content.subarray(from, from + MIB)) : [];
       // The first is looked for when the answer is under way, which then ends early.
-      if (lost.has(piece) || unreadable.has(piece)) return from === 0 ? new Uint8Array(0) : "failed to fetch all nodes";
+      if (lost.has(piece) || unreadable.has(piece) || broken.has(piece))
+        return from === 0 ? new Uint8Array(0) : "failed to fetch all nodes";
       return content?.subarray(from, from + Number(query.get("length"))) ?? missing(query.get("arg"));
     },
     "files/stat": (query) => {
-      const cid = tree.get(query.get("arg") ?? "");
-      const names = namesIn(query.get("arg") ?? "");
-      const directory = names.length > 0 ? directoryOf(query.get("arg") ?? "") : undefined;
-      if (cid === undefined && directory === undefined) return "file does not exist";
-      const content = cid === undefined ? new Uint8Array(0) : blocks.get(cid);
-      if (content === undefined) return missing(cid);
-      return { Hash: cid ?? directory, Size: content.length, CumulativeSize: 0, Blocks: 0, Type: "file" };
+      const path = query.get("arg") ?? "";
+      if (!path.startsWith("/ipfs/")) {
+        if (namesIn(path).length === 0) return "file does not exist";
+        return { Hash: directoryOf(path), Size: 0, CumulativeSize: 0, Blocks: 0, Type: "directory" };
+      }
+      const found = named(path);
+      if (typeof found === "string") return found;
+      const content = blocks.get(found.cid);
+      if (content === undefined) return missing(found.cid);
+      const Size = content.length;
+      return broken.get(found.cid) ?? { Hash: found.cid, Size, CumulativeSize: 0, Blocks: 0, Type: "file" };
+    },
+    "dag/resolve": (query) => {
+      const found = named(query.get("arg") ?? "");
+      return typeof found === "string" ? found : { Cid: { "/": found.cid }, RemPath: "" };
     },
     "block/stat": (query) => {
       const Key = query.get("arg") ?? "";
+      if (broken.has(Key)) return broken.get(Key)!;
       if (unreadable.has(Key)) return "open /blocks/XY/block.data: too many open files";
       const file = [...blocks.values()].find((content) => piecesOf(content).includes(Key));
       if (file === undefined || lost.has(Key)) return missing(Key);
       return { Key, Size: Math.min(MIB, file.length - piecesOf(file).indexOf(Key) * MIB) };
     },
     ls: (query) => {
+      const words = broken.get(query.get("arg") ?? "");
+      if (words !== undefined) return words;
       const file = blocks.get(query.get("arg") ?? "");
       const names = namesIn(directories.get(query.get("arg") ?? "") ?? "");
       const Links = file
@@ -124,9 +153,22 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     "pin/rm": (query) =>
       pins.delete(query.get("arg") ?? "") ? { Pins: [query.get("arg")] } : "not pinned or pinned indirectly",
     // The real one, too, says in the list what it does not find.
-    refs: (query) => ({ Ref: "", Err: missing(query.get("arg")) }),
+    refs: (query) => {
+      const root = query.get("arg") ?? "";
+      const content = blocks.get(root);
+      const words = broken.get(root) ?? (content ? undefined : missing(root));
+      if (words !== undefined || !content) return { Ref: "", Err: words };
+      const pieces = CID.parse(root).code === DAG_PB ? piecesOf(content) : [];
+      return Buffer.from(pieces.map((Ref) => `${JSON.stringify({ Ref, Err: "" })}\n`).join(""));
+    },
     "block/rm": (query) => {
-      for (const cid of query.getAll("arg")) if (!pins.has(cid)) blocks.delete(cid);
+      const words = pinCheck();
+      if (words !== undefined) return { Hash: nothing, Error: `pin check failed: ${words}` };
+      for (const cid of query.getAll("arg")) {
+        if (pins.has(cid)) continue;
+        blocks.delete(cid);
+        broken.delete(cid);
+      }
       return new Uint8Array(0);
     },
     "repo/stat": () => ({ RepoSize: 1_000, StorageMax: 10_000_000_000, NumObjects: 1, RepoPath: "", Version: "" }),
@@ -161,6 +203,7 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     pins,
     lost,
     unreadable,
+    broken,
     asked,
     misbehave: () => false,
   };

@@ -197,7 +197,7 @@ describe("a Kubo node that cannot be trusted", () => {
     const { node, store, digest } = await storeWith(large);
     node.asked.length = 0;
     await expect(store.get(digest, 1000)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
-    expect(node.asked).toEqual(["files/stat"]);
+    expect(new Set(node.asked)).toEqual(new Set(["files/stat"]));
   });
 
   it.each([
@@ -340,7 +340,7 @@ describe("a Kubo node that cannot be trusted", () => {
     const [between, last] = [cidOf(sha256Bytes(small)), cidOf(sha256Bytes(large))];
     const inner = CID.createV1(DAG_PB, CID.parse(between).multihash).toString();
     const answers: Record<string, object | string> = {
-      [`files/stat /cotrain/store/${digest.slice(2, 4)}/${digest.slice(2)}`]: { Hash: root, Size: 175 * MIB + 5 },
+      [`files/stat ${digest.slice(2)}`]: { Hash: root, Size: 175 * MIB + 5 },
       [`ls ${root}`]: { Objects: [{ Hash: root, Links: [root, inner].map(linkTo) }] },
       [`ls ${inner}`]: isThere
         ? { Objects: [{ Hash: inner, Links: [between, last].map(linkTo) }] }
@@ -352,13 +352,86 @@ describe("a Kubo node that cannot be trusted", () => {
         response.end(Buffer.alloc(Number(query.get("length"))));
         return true;
       }
-      const answer = command === "cat" ? "failed to fetch all nodes" : answers[`${command} ${query.get("arg")}`];
+      const answer =
+        command === "cat" ? "failed to fetch all nodes" : answers[`${command} ${query.get("arg")?.split("/").at(-1)}`];
       if (answer === undefined) return false;
       const said = typeof answer === "string" ? { Message: answer, Code: 0, Type: "error" } : answer;
       return says(typeof answer === "string" ? 500 : 200, JSON.stringify(said))(command, response);
     };
     await expect(store.get(digest)).rejects.toMatchObject({ code });
     expect(node.asked.at(-1)).toBe(isThere ? "block/stat" : "ls");
+  });
+
+  const words = [
+    "block in storage has different hash than requested",
+    "proto: invalid field number",
+    "protobuf: (PBNode) invalid wireType, expected 2, got 7",
+    "invalid Hash field found in link, expected CID (invalid cid: expected 1 as the cid version number, got: 5)",
+    "unrecognized node type: 87",
+    "expected protobuf dag node",
+    "unexpected EOF",
+    "read /ipfs/blocks/XY/block.data: input/output error",
+  ];
+  it.each(words)("says %s: the blob is corrupted", async (said) => {
+    const { node, store, digest } = await storeWith(small);
+    node.broken.set(cidOf(digest), said);
+    await expect(store.get(digest)).rejects.toMatchObject({ code: "BLOB_CORRUPTED", details: { digest } });
+    await store.put(small);
+    expect(await store.get(digest)).toEqual(small);
+  });
+
+  it("broke a blob: it is corrupted, and repaired when it is stored again, or deleted", async () => {
+    const said = words[0]!;
+    for (const bytes of [small, large]) {
+      const { node, store, digest } = await storeWith(bytes);
+      const corrupted = { code: "BLOB_CORRUPTED", details: { digest } };
+      const [root = ""] = node.blocks.keys();
+      // The last where both are: only when the root is written anew the piece's state shows.
+      for (const blocks of [[root], piecesOf(bytes).slice(-1), [root, ...piecesOf(bytes)]]) {
+        for (const block of blocks) node.broken.set(block, said);
+        await expect(store.get(digest)).rejects.toMatchObject(corrupted);
+        await expect(store.open(digest)).rejects.toMatchObject(corrupted);
+        await expect(collect(store.stream(digest))).rejects.toMatchObject(corrupted);
+        await store.put(bytes);
+        expect(Buffer.from(await store.get(digest)).equals(bytes)).toBe(true);
+      }
+      node.broken.set(root, said);
+      expect([await store.has(digest), await store.size(digest)]).toEqual([false, undefined]);
+      await store.delete(digest);
+      expect([await digestsIn(store), node.pins.size]).toEqual([[], 0]);
+    }
+  });
+
+  it("cannot remove a block while others that it has pinned are broken: their pins go until they are repaired", async () => {
+    const { node, store, digest } = await storeWith(large);
+    const other = large.slice(1);
+    const { digest: second } = await store.put(other);
+    const roots = [...node.blocks.keys()];
+    for (const root of roots) node.broken.set(root, words[1]!);
+    await store.put(large);
+    expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
+    expect([...node.pins]).toEqual([roots[0]]);
+    await store.put(other);
+    expect(Buffer.from(await store.get(second)).equals(other)).toBe(true);
+    expect(node.pins.size).toBe(2);
+    // What others pinned is left to them.
+    const foreign = CID.createV1(DAG_PB, CID.parse(cidOf(sha256Bytes(small))).multihash).toString();
+    node.pins.add(foreign);
+    for (const root of [foreign, roots[0]!]) node.broken.set(root, words[1]!);
+    await expect(store.put(large)).rejects.toMatchObject({
+      code: "BLOB_STORE_FAILED",
+      message: expect.stringContaining("something else that it has pinned"),
+    });
+    expect(node.pins).toContain(foreign);
+  });
+
+  it("is sent a broken blob by several at once: what one has stored no other takes away", async () => {
+    const { node, store, digest } = await storeWith(large);
+    node.broken.set(piecesOf(large)[1]!, words[0]!);
+    node.asked.length = 0;
+    await Promise.all([store.put(large), store.put(large), store.put(large)]);
+    expect(node.asked.filter((command) => command === "block/rm")).toHaveLength(1);
+    expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
   });
 
   it("lost a blob: it is missing, fetched from elsewhere, and kept again", async () => {

@@ -124,8 +124,8 @@ export const storage: readonly Breakage[] = [
   {
     name: "an IPFS node that kept something else is believed to have kept the blob",
     file: "offchain/src/storage/node/kuboStore.ts",
-    text: "if (sound && (await",
-    instead: "if (sound || bytes > 0 || (await",
+    text: "if (!isKept || (await",
+    instead: "if (bytes < 0 && (await",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {
@@ -138,8 +138,8 @@ export const storage: readonly Breakage[] = [
   {
     name: "what one state deletes is unpinned for all states of the node",
     file: "offchain/src/storage/node/kuboStore.ts",
-    text: "if (entry && !(await hasElsewhere(kept, digest)))",
-    instead: "if (entry)",
+    text: "if (cid !== undefined && !(await hasElsewhere(kept, digest)))",
+    instead: "if (cid !== undefined)",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {
@@ -166,5 +166,40 @@ export const storage: readonly Breakage[] = [
       "test/offchain/run/documents.test.ts",
       "test/offchain/validator/aggregate.test.ts",
     ],
+  },
+  {
+    name: "a blob that an IPFS node calls broken is never repaired",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: 'const lost = ["block", "broken", "sector"] as const;',
+    instead: 'const lost = ["block"] as const;',
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a blob whose root is broken is neither repaired nor deleted",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: 'if (word !== "broken" && word !== "sector") throw error;',
+    instead: "if (word !== undefined) throw error;",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "one broken blob keeps all others in an IPFS node from being repaired",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "(await node.isBroken(other))) await node.unpin(other);",
+    instead: "(await node.isBroken(other))) continue;",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "who stores a broken blob takes away what another has just stored",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "await inTurn(kept, digest, () => store(kept, received));",
+    instead: "await store(kept, received);",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "of a blob whose root was broken nobody looks whether the rest is whole",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "if (!before || repairs > 0) return;",
+    instead: "return;",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
 ];

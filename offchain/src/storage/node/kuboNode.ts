@@ -25,6 +25,8 @@ const namesAlone = { ...local, resolveType: false, size: false } as const;
 const whole = { recursive: true, force: true } as const;
 /** Codec of a leaf's CID. */
 const RAW = 0x55;
+/** Of nodes above the leaves: no blob has pieces for another. */
+const LEVELS = 2;
 /** Every setting that decides about the CID, so that the node's own configuration does not. */
 const layout = {
   cidVersion: 1,
@@ -50,7 +52,8 @@ type Call<T> = (options: { readonly signal: AbortSignal }) => Promise<T>;
 export interface Entry {
   /** CID of the root. */
   readonly cid: string;
-  readonly bytes: number;
+  /** Undefined where the root is broken. */
+  readonly bytes: number | undefined;
 }
 
 export interface KuboNode {
@@ -58,8 +61,10 @@ export interface KuboNode {
   readonly url: string;
   /** How long it may take for so much content in all, ms. */
   patienceFor(bytes: number): number;
-  /** What a path names; undefined when there is nothing, or not all of it any more. */
+  /** What a path names; undefined when there is nothing, or its root is gone. */
   entry(path: string): Promise<Entry | undefined>;
+  /** The CID that a path names, be the root gone or broken. */
+  cidAt(path: string): Promise<string | undefined>;
   /** Names in a directory, none where it is not there. */
   names(path: string): Promise<readonly string[]>;
   /**
@@ -74,10 +79,15 @@ export interface KuboNode {
   unlink(path: string): Promise<void>;
   /** What is not pinned is no error. */
   unpin(cid: string): Promise<void>;
-  /** Unpins a file and removes its blocks, but those that other pins hold: adding it again writes them anew. */
-  drop(cid: string): Promise<void>;
   /**
-   * The bytes of one piece of a file, undefined when the node has its block no more, or not as long, or sends more.
+   * Unpins a file and removes its blocks, but those that other pins hold: adding it again writes them anew.
+   * @returns whether it could: not where it cannot tell what other pins hold, since a node of one is gone or broken
+   */
+  drop(cid: string): Promise<boolean>;
+  /** Whether a file's root, or a node under it, is gone or broken; its pieces are not looked at. */
+  isBroken(cid: string): Promise<boolean>;
+  /**
+   * The bytes of one piece of a file, undefined when the node has its block no more, or broken, or not as long, or sends more.
    * @throws RetryableError `BLOB_STORE_FAILED` also when the node has the block and does not give it
    */
   read(cid: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
@@ -96,7 +106,15 @@ const gone = {
   /** Of several blocks: some are lost, or could not be read for now. */
   blocks: /^failed to fetch all nodes$/,
   pin: /^not pinned or pinned indirectly$/,
+  /** Of a directory without such a name. */
+  name: /^no link named "[^"]*" under \S+$/,
+  /** Of a block that has not its hash, where the node looks, or that is no node of a file. */
+  broken:
+    /^(block in storage has different hash than requested|proto: .+|protobuf: .+|invalid Hash field found in link.+|unrecognized node type.*|expected protobuf dag node|unexpected EOF)$/,
+  /** Of a sector that the disk does not read any more (EIO): what lies there is as lost as what changed. */
+  sector: /: input\/output error$/,
 } as const;
+const lost = ["block", "broken", "sector"] as const;
 
 const isFull = (message: string): boolean => /no space left on device|disk quota exceeded/i.test(message);
 
@@ -141,6 +159,12 @@ function nodeError(url: string, error: unknown): CotrainError {
   return new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${url} could not do it: ${said}.`, { cause: error });
 }
 
+/** What an error says of what was asked for, by Kubo's words; undefined where it says nothing of it. */
+function wordOf(error: unknown): keyof typeof gone | undefined {
+  const said = error instanceof CotrainError && statusOf(error.cause) === 500 ? (error.cause as Error).message : "";
+  return (Object.keys(gone) as (keyof typeof gone)[]).find((word) => gone[word].test(said));
+}
+
 /** The client of a node, and how it is called. */
 interface Calls {
   readonly base: string;
@@ -170,18 +194,46 @@ function callsOf(base: string, patience: number): Calls {
     try {
       return await bounded(work, size);
     } catch (error) {
-      const said = error instanceof CotrainError && statusOf(error.cause) === 500 ? (error.cause as Error).message : "";
-      if (words.some((word) => gone[word].test(said))) return undefined;
+      const word = wordOf(error);
+      if (word !== undefined && words.includes(word)) return undefined;
       throw error;
     }
   };
   return { base, client: create({ url: base }), bounded, unlessGone };
 }
 
-async function entryAt({ base, client, unlessGone }: Calls, path: string): Promise<Entry | undefined> {
-  const found = await unlessGone(["path", "block"], (options) => client.files.stat(path, { ...options, ...local }));
-  if (found === undefined) return undefined;
-  if (Number.isSafeInteger(found.size) && found.size >= 0) return { cid: found.cid.toString(), bytes: found.size };
+/** A path below the CID of its directory. To the tree itself the node answers only when it has the root, however long it looks. */
+async function inDirectory({ client, unlessGone }: Calls, path: string): Promise<string | undefined> {
+  const at = path.lastIndexOf("/");
+  const directory = path.slice(0, at);
+  const found = await unlessGone(["path"], (options) => client.files.stat(directory, { ...options, ...local }));
+  return found && `/ipfs/${found.cid.toString()}${path.slice(at)}`;
+}
+
+async function cidOfPath({ client, unlessGone }: Calls, below: string): Promise<string | undefined> {
+  const found = await unlessGone(["name"], (options) => client.dag.resolve(below, { ...options, ...local }));
+  return found?.cid.toString();
+}
+
+async function cidAt(calls: Calls, path: string): Promise<string | undefined> {
+  const below = await inDirectory(calls, path);
+  return below === undefined ? undefined : cidOfPath(calls, below);
+}
+
+async function entryAt(calls: Calls, path: string): Promise<Entry | undefined> {
+  const { base, client, bounded } = calls;
+  const below = await inDirectory(calls, path);
+  if (below === undefined) return undefined;
+  try {
+    const { cid, size } = await bounded((options) => client.files.stat(below, { ...options, ...local }));
+    if (Number.isSafeInteger(size) && size >= 0) return { cid: cid.toString(), bytes: size };
+  } catch (error) {
+    const word = wordOf(error);
+    if (word === "name" || word === "block") return undefined;
+    if (word !== "broken" && word !== "sector") throw error;
+    const cid = await cidOfPath(calls, below);
+    return cid === undefined ? undefined : { cid, bytes: undefined };
+  }
   throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} answers no size of ${path}.`);
 }
 
@@ -214,7 +266,7 @@ async function unpin({ client, unlessGone }: Calls, cid: string): Promise<void> 
   await unlessGone(["pin"], (options) => client.pin.rm(cid, options));
 }
 
-async function drop(calls: Calls, cid: string): Promise<void> {
+async function drop(calls: Calls, cid: string): Promise<boolean> {
   const { client, bounded } = calls;
   await unpin(calls, cid);
   const blocks = [CID.parse(cid)];
@@ -224,38 +276,58 @@ async function drop(calls: Calls, cid: string): Promise<void> {
       if (ref) blocks.push(CID.parse(ref));
   };
   await bounded(collect, { answer: LIST_BYTES });
-  const removeAll: Call<void> = async (options) => {
-    for await (const _ of client.block.rm(blocks, { ...options, force: true }));
+  // Before that it walks all that is pinned, and looks for what it lacks of it everywhere.
+  const removeAll: Call<boolean> = async (options) => {
+    let isDone = true;
+    for await (const { error } of client.block.rm(blocks, { ...options, force: true }))
+      if (error?.message.startsWith("pin check failed")) isDone = false;
+    return isDone;
   };
-  await bounded(removeAll, { answer: LIST_BYTES });
+  return bounded(removeAll, { answer: LIST_BYTES }).catch((error: unknown) => {
+    if (error instanceof CotrainError && error.code === "BLOB_STORE_AWAY") return false;
+    throw error;
+  });
 }
 
-/** The block of a piece; undefined when it cannot be told because a node above it is gone. */
-async function blockOf({ base, client, unlessGone }: Calls, cid: string, piece: number): Promise<CID | undefined> {
+/** CIDs of what a node of a file names; undefined where the node is gone or broken. */
+async function linksOf({ client, unlessGone }: Calls, cid: CID): Promise<readonly CID[] | undefined> {
+  const list: Call<CID[]> = async (options) => {
+    const links: CID[] = [];
+    for await (const link of client.ls(cid, { ...options, ...namesAlone })) links.push(link.cid);
+    return links;
+  };
+  return unlessGone(lost, list, { answer: LIST_BYTES });
+}
+
+async function isBroken(calls: Calls, cid: CID, levels = LEVELS): Promise<boolean> {
+  if (cid.code === RAW || levels === 0) return false;
+  const links = await linksOf(calls, cid);
+  for (const link of links ?? []) if (await isBroken(calls, link, levels - 1)) return true;
+  return links === undefined;
+}
+
+/** The block of a piece; undefined when it cannot be told because a node above it is gone or broken. */
+async function blockOf(calls: Calls, cid: string, piece: number): Promise<CID | undefined> {
   let block = CID.parse(cid);
-  // No blob has pieces for another level.
-  for (let level = 0; level < 2 && block.code !== RAW; level++) {
-    const at = block;
-    const list: Call<CID[]> = async (options) => {
-      const links: CID[] = [];
-      for await (const link of client.ls(at, { ...options, ...namesAlone })) links.push(link.cid);
-      return links;
-    };
-    const links = await unlessGone(["block"], list, { answer: LIST_BYTES });
+  for (let level = 0; level < LEVELS && block.code !== RAW; level++) {
+    const links = await linksOf(calls, block);
     if (links === undefined) return undefined;
     const index = links[0]?.code === RAW ? piece % MAX_LINKS : Math.floor(piece / MAX_LINKS);
     block = links[index] ?? block;
   }
   if (block.code === RAW) return block;
-  throw new RetryableError("BLOB_STORE_FAILED", `The IPFS node at ${base} names no block of piece ${piece} of ${cid}.`);
+  throw new RetryableError(
+    "BLOB_STORE_FAILED",
+    `The IPFS node at ${calls.base} names no block of piece ${piece} of ${cid}.`,
+  );
 }
 
-/** Whether a piece's block is gone, or has another length. */
+/** Whether a piece's block is gone or broken, or has another length. */
 async function isLost(calls: Calls, cid: string, offset: number, length: number): Promise<boolean> {
   const block = await blockOf(calls, cid, offset / PIECE_BYTES);
   if (block === undefined) return true;
   const { client, unlessGone } = calls;
-  const found = await unlessGone(["block"], (options) => client.block.stat(block, { ...options, ...local }));
+  const found = await unlessGone(lost, (options) => client.block.stat(block, { ...options, ...local }));
   return found?.size !== length;
 }
 
@@ -273,7 +345,7 @@ async function read(calls: Calls, cid: string, offset: number, length: number) {
     }
     return at === length ? bytes : "fewer";
   };
-  const received = await unlessGone(["block", "blocks"], receive, { content: length, answer: length + ANSWER_BYTES });
+  const received = await unlessGone([...lost, "blocks"], receive, { content: length, answer: length + ANSWER_BYTES });
   if (received instanceof Uint8Array) return received;
   // A block that cannot be read for now (no file descriptors, a node that ends) looks like one that is lost: an answer that is
   // under way ends early, without an error that `fetch` would show.
@@ -289,6 +361,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
     url: base,
     patienceFor: (bytes) => patienceFor(patience, bytes),
     entry: (path) => entryAt(calls, path),
+    cidAt: (path) => cidAt(calls, path),
     names: (path) => namesIn(calls, path),
     add: async (content, bytes, pinName) => {
       const how = { ...layout, pin: true, pinName };
@@ -301,6 +374,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
     },
     unpin: (cid) => unpin(calls, cid),
     drop: (cid) => drop(calls, cid),
+    isBroken: (cid) => isBroken(calls, CID.parse(cid)),
     read: (cid, offset, length) => read(calls, cid, offset, length),
     free: async () => {
       const { storageMax, repoSize } = await bounded((options) => client.repo.stat(options));

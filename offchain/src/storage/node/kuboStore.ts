@@ -45,8 +45,13 @@ export interface KuboOptions {
   readonly clock?: Clock;
 }
 
+/** What may be a blob. */
+interface Possible extends Entry {
+  readonly bytes: number;
+}
+
 /** A blob whose content was verified: the digests of its pieces, by which each is verified when it is read again. */
-interface Known extends Entry {
+interface Known extends Possible {
   readonly pieces: readonly Digest[];
 }
 
@@ -106,14 +111,22 @@ interface Kept {
   readonly known: ReturnType<typeof createRecent<Digest, Known>>;
   /** Pieces by their own digests. */
   readonly pieces: ReturnType<typeof createRecent<Digest, Uint8Array<ArrayBuffer>>>;
+  /** Blobs that are being stored. */
+  readonly storing: Map<Digest, Promise<unknown>>;
 }
 
 /** Whether a blob can be what the node says: its own block, or a file of more than one. */
-const isPossible = (digest: Digest, { cid, bytes }: Entry): boolean =>
-  cid === cidOf(digest) ? bytes <= PIECE_BYTES : bytes > PIECE_BYTES && bytes <= MOST_BYTES;
+function isPossible(digest: Digest, entry: Entry): entry is Possible {
+  const { cid, bytes = Infinity } = entry;
+  return cid === cidOf(digest) ? bytes <= PIECE_BYTES : bytes > PIECE_BYTES && bytes <= MOST_BYTES;
+}
 
 /** The pieces of an entry, as the node gives them: it may never take longer than what it gave so far may take together. */
-async function* piecesOf({ node, clock }: Kept, digest: Digest, entry: Entry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+async function* piecesOf(
+  { node, clock }: Kept,
+  digest: Digest,
+  entry: Possible,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   let spent = 0;
   for (let at = 0; at < entry.bytes; at += PIECE_BYTES) {
     const length = pieceLength(at / PIECE_BYTES, entry.bytes);
@@ -133,14 +146,14 @@ async function* piecesOf({ node, clock }: Kept, digest: Digest, entry: Entry): A
 
 const pathIn = (name: string, digest: Digest): string => `${ROOT}/${name}/${digest.slice(2, 4)}/${digest.slice(2)}`;
 
-async function find({ node, name }: Kept, digest: Digest): Promise<Entry> {
+async function find({ node, name }: Kept, digest: Digest): Promise<Possible> {
   const entry = await node.entry(pathIn(name, digest));
   if (entry === undefined) throw blobMissing(digest, `the IPFS node at ${node.url}`);
   if (!isPossible(digest, entry)) throw corrupted(node, digest, entry);
   return entry;
 }
 
-async function isSound(kept: Kept, digest: Digest, entry: Entry): Promise<boolean> {
+async function isSound(kept: Kept, digest: Digest, entry: Possible): Promise<boolean> {
   const hash = createSha256();
   try {
     for await (const piece of piecesOf(kept, digest, entry)) hash.update(piece);
@@ -151,28 +164,66 @@ async function isSound(kept: Kept, digest: Digest, entry: Entry): Promise<boolea
   return hash.digest() === digest;
 }
 
-async function put(kept: Kept, data: Uint8Array | ByteChunks, expected: Expected = {}): Promise<Stored> {
-  const { node, name, scratch } = kept;
-  const maxBytes = Math.min(expected.maxBytes ?? Infinity, MOST_BYTES);
-  await using received = await receive(data, { ...expected, maxBytes }, scratch);
-  const { digest, bytes } = received;
-  checkDigest(digest, expected);
-  const path = pathIn(name, digest);
-  const before = await node.entry(path);
-  if (before?.bytes === bytes && (await isSound(kept, digest, before))) {
-    await node.link(before.cid, path);
-    return { digest, bytes };
+/** One after the other for each blob: whoever repairs one removes it first, which may be what another has just stored. */
+async function inTurn<T>({ storing }: Kept, digest: Digest, work: () => Promise<T>): Promise<T> {
+  const before = storing.get(digest);
+  const mine = Promise.resolve(before?.catch(() => undefined)).then(work);
+  storing.set(digest, mine);
+  try {
+    return await mine;
+  } finally {
+    if (storing.get(digest) === mine) storing.delete(digest);
   }
-  // The node writes no block that it has, however damaged.
-  if (before) await node.drop(before.cid);
-  const cid = await node.add(received.content(), bytes, `cotrain ${digest.slice(2)}`);
-  await node.link(cid, path);
-  const sound = bytes > PIECE_BYTES || cid === cidOf(digest);
-  if (sound && (await node.entry(path))?.bytes === bytes) return { digest, bytes };
+}
+
+/** Removes a broken blob. Others that are broken have their pins taken off where these are in the way; who repairs them pins them. */
+async function drop(kept: Kept, cid: string): Promise<void> {
+  const { node } = kept;
+  if (await node.drop(cid)) return;
+  for (const name of await node.names(ROOT)) {
+    for await (const digest of list({ ...kept, name })) {
+      const other = await node.cidAt(pathIn(name, digest));
+      if (other !== undefined && (await node.isBroken(other))) await node.unpin(other);
+    }
+  }
+  if (await node.drop(cid)) return;
+  throw new RetryableError(
+    "BLOB_STORE_FAILED",
+    `The IPFS node at ${node.url} cannot repair a blob while something else that it has pinned is gone or broken: see "ipfs pin verify".`,
+  );
+}
+
+type Received = Awaited<ReturnType<typeof receive>>;
+
+async function store(kept: Kept, { digest, bytes, content }: Received): Promise<void> {
+  const { node, name } = kept;
+  const path = pathIn(name, digest);
+  // Of a blob whose root was broken only then it shows what else of it is.
+  for (let repairs = 0; ; repairs++) {
+    const before = await node.entry(path);
+    if (before && before.bytes === bytes && (await isSound(kept, digest, { ...before, bytes })))
+      return node.link(before.cid, path);
+    // The node writes no block that it has, however damaged.
+    if (before) await drop(kept, before.cid);
+    const cid = await node.add(content(), bytes, `cotrain ${digest.slice(2)}`);
+    await node.link(cid, path);
+    const isKept = bytes > PIECE_BYTES || cid === cidOf(digest);
+    if (!isKept || (await node.entry(path))?.bytes !== bytes) break;
+    if (!before || repairs > 0) return;
+  }
   throw new RetryableError(
     "BLOB_STORE_FAILED",
     `The IPFS node at ${node.url} did not keep blob ${digest} as it was sent.`,
   );
+}
+
+async function put(kept: Kept, data: Uint8Array | ByteChunks, expected: Expected = {}): Promise<Stored> {
+  const maxBytes = Math.min(expected.maxBytes ?? Infinity, MOST_BYTES);
+  await using received = await receive(data, { ...expected, maxBytes }, kept.scratch);
+  const { digest, bytes } = received;
+  checkDigest(digest, expected);
+  await inTurn(kept, digest, () => store(kept, received));
+  return { digest, bytes };
 }
 
 async function* stream(kept: Kept, digest: Digest): AsyncGenerator<Uint8Array> {
@@ -266,16 +317,16 @@ async function open(kept: Kept, digest: Digest, again: boolean): Promise<OpenBlo
 /** Whether another store of the node has the same blob, whose pin is the same one. */
 async function hasElsewhere({ node, name }: Kept, digest: Digest): Promise<boolean> {
   for (const other of await node.names(ROOT))
-    if (other !== name && (await node.entry(pathIn(other, digest)))) return true;
+    if (other !== name && (await node.cidAt(pathIn(other, digest))) !== undefined) return true;
   return false;
 }
 
 async function remove(kept: Kept, digest: Digest): Promise<void> {
   const { node, name } = kept;
-  const entry = await node.entry(pathIn(name, digest));
+  const cid = await node.cidAt(pathIn(name, digest));
   kept.known.remove(digest);
   await node.unlink(pathIn(name, digest));
-  if (entry && !(await hasElsewhere(kept, digest))) await node.unpin(entry.cid);
+  if (cid !== undefined && !(await hasElsewhere(kept, digest))) await node.unpin(cid);
 }
 
 async function* list({ node, name }: Kept): AsyncGenerator<Digest> {
@@ -301,6 +352,7 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
     clock: options.clock ?? systemClock,
     known: createRecent(MOST_KNOWN, ({ pieces }: Known) => pieces.length + 1),
     pieces: createRecent(KEPT_PIECES, () => 1),
+    storing: new Map(),
   };
   // Whoever asks tells it on, so that no blob may have a size that it cannot have.
   const size = async (digest: Digest): Promise<number | undefined> => {
