@@ -17,6 +17,7 @@ import { diloco } from "./breakages/diloco.ts";
 import { engine } from "./breakages/engine.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { run } from "./breakages/run.ts";
+import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
 import { service } from "./breakages/service.ts";
 import { storage } from "./breakages/storage.ts";
@@ -36,6 +37,7 @@ export const breakages: readonly Breakage[] = [
   ...chain,
   ...chainPosting,
   ...run,
+  ...runVerify,
   ...coordinatorMachine,
   ...coordinatorPay,
   ...coordinator,

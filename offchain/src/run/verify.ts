@@ -12,7 +12,7 @@ import {
   type RunId,
   zeroHash,
 } from "@cotrain/sdk/protocol";
-import { CotrainError } from "@cotrain/sdk/errors";
+import type { CotrainError } from "@cotrain/sdk/errors";
 
 import type { Clock, RetryableError } from "../base/index.ts";
 import { parametersNorm } from "../diloco/index.ts";

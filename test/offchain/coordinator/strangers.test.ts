@@ -72,8 +72,8 @@ test("that a payload cannot be read is no mistake of its worker; one that is gon
   const prepared = a.prepare(await a.assigned());
   await a.upload(prepared);
   const sound = { ...harness.blobs };
-  const failing = (error: Error): void => {
-    Object.assign(harness.blobs, { open: () => Promise.reject(error) });
+  const failing = (thrown: Error): void => {
+    Object.assign(harness.blobs, { open: () => Promise.reject(thrown) });
   };
   failing(Object.assign(new Error(secret), { code: "EMFILE" }));
   for (let n = 0; n < 4; n++)

@@ -95,7 +95,7 @@ test.each([
   [new RetryableError("BLOB_STORE_AWAY", "The IPFS node does not answer."), "BLOB_STORE_AWAY"],
   [new UserError("BLOB_STORE_REFUSED", "It is not for us."), "BLOB_STORE_REFUSED"],
   [new UserError("BLOB_CORRUPTED", "It is another."), "CHECKPOINT_DAMAGED"],
-])("a checkpoint that cannot be read because of %s is %s", async (error, code) => {
-  const blobs = { get: () => Promise.reject(error) } as unknown as BlobStore;
+])("a checkpoint that cannot be read because of %s is %s", async (thrown, code) => {
+  const blobs = { get: () => Promise.reject(thrown) } as unknown as BlobStore;
   await expect(checkCheckpoint(".cotrain", blobs, asDigest(`0x${"cd".repeat(32)}`))).rejects.toMatchObject({ code });
 });

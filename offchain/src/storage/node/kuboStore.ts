@@ -195,7 +195,8 @@ async function drop(kept: Kept, cid: string): Promise<void> {
 
 type Received = Awaited<ReturnType<typeof receive>>;
 
-async function store(kept: Kept, { digest, bytes, content }: Received): Promise<void> {
+async function store(kept: Kept, received: Received): Promise<void> {
+  const { digest, bytes } = received;
   const { node, name } = kept;
   const path = pathIn(name, digest);
   // Of a blob whose root was broken only then it shows what else of it is.
@@ -205,7 +206,7 @@ async function store(kept: Kept, { digest, bytes, content }: Received): Promise<
       return node.link(before.cid, path);
     // The node writes no block that it has, however damaged.
     if (before) await drop(kept, before.cid);
-    const cid = await node.add(content(), bytes, `cotrain ${digest.slice(2)}`);
+    const cid = await node.add(received.content(), bytes, `cotrain ${digest.slice(2)}`);
     await node.link(cid, path);
     const isKept = bytes > PIECE_BYTES || cid === cidOf(digest);
     if (!isKept || (await node.entry(path))?.bytes !== bytes) break;
