@@ -1,7 +1,7 @@
 /** How long a call takes, by the clock and by the processor. */
 import { cpuUsage } from "node:process";
 
-export interface Timed {
+interface Timed {
   readonly calls: number;
   readonly seconds: number;
   readonly cpuSeconds: number;
