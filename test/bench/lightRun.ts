@@ -36,13 +36,24 @@ import {
   openChainDoor,
   openNodeLink,
 } from "../../offchain/src/chain/index.ts";
-import { prepareRun, registerRunOnChain, type RunMaterial } from "../../offchain/src/run/creation.ts";
+import {
+  type MaterialOptions,
+  prepareRun,
+  registerRunOnChain,
+  type RunMaterial,
+} from "../../offchain/src/run/creation.ts";
 import { layout, writeDeployment } from "../../offchain/src/run/index.ts";
 import { coordinatorProcess } from "../../offchain/src/localnet/processes.ts";
 import { ensureWallet } from "../../offchain/src/run/wallets.ts";
 import { type FragmentLayout, fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { encodePayload } from "../offchain/diloco/payloads.ts";
-import { createSupervisor, openStateDirectory, silentLogger, writeRunFile } from "../../offchain/src/service/index.ts";
+import {
+  createSupervisor,
+  openStateDirectory,
+  silentLogger,
+  type Supervisor,
+  writeRunFile,
+} from "../../offchain/src/service/index.ts";
 import { type BlobStore } from "../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
 import { type RunBlobs, fetchBase } from "../../offchain/src/worker/index.ts";
@@ -60,13 +71,20 @@ export interface KnownRun {
 export interface LightRun extends KnownRun, AsyncDisposable {
   /** Of the coordinator's process. */
   readonly pid: number;
+  readonly url: string;
+  readonly state: string;
+  /** Starts and ends the run's processes. */
+  readonly supervisor: Supervisor;
   readonly material: RunMaterial;
   /** The coordinator's. */
   readonly blobs: BlobStore;
 }
 
+/** What a run has of its own beside what all have. */
+type Own = Pick<MaterialOptions, "tokenizer" | "microBatch">;
+
 /** Makes and registers a run whose rounds open when `workers` have joined, and starts its coordinator. */
-export async function openLightRun(preset: string, workers: number): Promise<LightRun> {
+export async function openLightRun(preset: string, workers: number, own: Own = {}): Promise<LightRun> {
   await using opened = new AsyncDisposableStack();
   const state = await mkdtemp(join(tmpdir(), "cotrain-bench-"));
   opened.defer(() => rm(state, { recursive: true, force: true }));
@@ -78,6 +96,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
   await ensureBuilt();
   const organiser = await ensureWallet(state, "organiser", true);
   const poster = await ensureWallet(state, "poster", true);
+  const validator = await ensureWallet(state, "validator-1", true);
   await writeFile(layout(state).operatorToken, randomBytes(32).toString("hex"), { mode: 0o600 });
   const node = anvilCommand({ stateFile: join(state, "chain.json"), blockTime: 0 });
   await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
@@ -93,7 +112,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
   const addresses = { ...deployment.addresses };
   await writeDeployment(state, { ...deployment, addresses, blocks: { ...deployment.blocks } });
   const blobs = await openBlobStore(layout(state).blobs);
-  const material = await prepareRun(blobs, { preset, dataFile: undefined, seed: "bench" });
+  const material = await prepareRun(blobs, { preset, dataFile: undefined, seed: "bench", ...own });
   const { modelId, runId } = await registerRunOnChain(blobs, material, {
     client: walletClient,
     chainId: DEVELOPMENT_CHAIN_ID,
@@ -106,7 +125,7 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
       name: "Bench",
       symbol: "BENCH",
       uri: "",
-      validators: [privateKeyToAccount(generatePrivateKey()).address],
+      validators: [validator.address],
       threshold: 1,
     },
   });
@@ -126,9 +145,13 @@ export async function openLightRun(preset: string, workers: number): Promise<Lig
   );
   if (coordinator.pid === undefined) throw new InternalError("NO_PROCESS", "The coordinator has no process.");
   const stack = opened.move();
+  const url = `http://127.0.0.1:${coordinator.details["port"]}`;
   return {
     pid: coordinator.pid,
-    coordinator: createCoordinatorClient(`http://127.0.0.1:${coordinator.details["port"]}`, { timeout: 120_000 }),
+    url,
+    state,
+    supervisor,
+    coordinator: createCoordinatorClient(url, { timeout: 120_000 }),
     runId,
     domain: domainFor(DEVELOPMENT_CHAIN_ID, addresses.runRegistry),
     material,

@@ -6,6 +6,7 @@ import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
 import { allGuards, idOf, tryGuard } from "./guards.ts";
 import { processorItems, tryProcessor } from "./processors.ts";
+import { oneLargeRound } from "./large.ts";
 import { tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
 
@@ -100,6 +101,19 @@ export const parts: readonly Part[] = [
     sources: ["sdk/src/protocol", "offchain/src", "package-lock.json", "test/thorough/training.ts"],
     items: () => ["0.1m for 10 minutes", "1m for 20 minutes"],
     open: () => ({ attempt: trainLong, close: nothing }),
+  },
+  {
+    name: "large",
+    what: "150m takes real steps, and goes through a round of coordinator, worker and validator as processes",
+    sources: [
+      "sdk/src/protocol",
+      "offchain/src",
+      "package-lock.json",
+      "test/thorough/large.ts",
+      "test/bench/lightRun.ts",
+    ],
+    items: () => ["150m"],
+    open: () => ({ attempt: () => oneLargeRound("150m"), close: nothing }),
   },
   {
     name: "loaded",

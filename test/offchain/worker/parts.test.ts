@@ -165,6 +165,9 @@ describe("resources", () => {
   test("need grows with the model and is refused in one sentence", async () => {
     const [small, large] = [needsOf(sizeOf("1m"), 1e6), needsOf(sizeOf("20m"), 1e6)];
     expect(large.memory).toBeGreaterThan(2 * small.memory);
+    const foreign = needsOf({ ...sizeOf("20m"), model: { kind: "plain" } }, 0).memory;
+    expect(foreign).toBeLessThan(large.memory);
+    expect(foreign).toBeGreaterThan(large.memory / 2);
     // Of an optimizer without state: m and v, twice each.
     const { memory } = needsOf({ ...sizeOf("20m"), state: 0 }, 1e6);
     expect(large.memory - memory).toBe(4 * 4 * sizeOf("20m").parameters);

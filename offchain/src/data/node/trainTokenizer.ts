@@ -15,8 +15,11 @@ import { brownCorpus } from "./corpus.ts";
 /** Tokens in the committed tokenizer: small, so that embeddings do not dominate models of a million parameters. */
 const VOCABULARY = 1024;
 
-/** The content of tokenizer.json. */
-export async function trainBrownTokenizer(): Promise<string> {
+/**
+ * The content of tokenizer.json.
+ * @param vocabulary number of tokens
+ */
+export async function trainBrownTokenizer(vocabulary = VOCABULARY): Promise<string> {
   const heldOut = heldOutBy(DEFAULT_DATA_SEED);
   const counts = new Map<string, number>();
   let index = 0;
@@ -24,7 +27,7 @@ export async function trainBrownTokenizer(): Promise<string> {
     if (heldOut(index++)) continue;
     for (const word of splitWords(document)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
-  return tokenizerJson(trainBytePairs(counts, VOCABULARY));
+  return tokenizerJson(trainBytePairs(counts, vocabulary));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

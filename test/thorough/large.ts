@@ -1,0 +1,81 @@
+/**
+ * A model that is too large for every change: real steps of 150m on this machine's processor, and one whole round of real
+ * processes, with the memory that each of them takes. A micro-batch of one sequence and four steps, so that it takes minutes.
+ */
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { parseTokenizer } from "../../offchain/src/data/index.ts";
+import { trainBrownTokenizer } from "../../offchain/src/data/node/index.ts";
+import { parameterCount, type PresetName, presetOf } from "../../offchain/src/engine/index.ts";
+import { validatorProcess, workerProcess } from "../../offchain/src/localnet/processes.ts";
+import { layout } from "../../offchain/src/run/index.ts";
+import { ensureWallet } from "../../offchain/src/run/wallets.ts";
+import { openLightRun } from "../bench/lightRun.ts";
+import { residentOf, treeOf } from "../bench/processTree.ts";
+
+const main = fileURLToPath(new URL("../../offchain/src/cli/main.ts", import.meta.url));
+const MINUTES = 50;
+
+/** What a process is called here: the command that it runs, or that it computes for one. */
+function nameOf(command: string): string {
+  if (/host\/process\.[jt]s/.test(command)) return "engine";
+  return /main\.ts (\w+)/.exec(command)?.[1] ?? (command.includes("anvil") ? "chain" : "organiser");
+}
+
+/** Notes the fullest that each process below this one was, until told to stop. */
+function watchMemory(): { readonly stop: () => ReadonlyMap<string, number> } {
+  const names = new Map<number, string>();
+  const peaks = new Map<number, number>();
+  const look = (): void => {
+    for (const { pid, parent, command } of treeOf(process.pid)) {
+      const own = nameOf(command);
+      names.set(pid, own === "engine" ? `${names.get(parent) ?? nameOf("")}'s engine` : own);
+      try {
+        peaks.set(pid, Math.max(peaks.get(pid) ?? 0, residentOf(pid).peak));
+      } catch {
+        // It has ended.
+      }
+    }
+  };
+  const timer = setInterval(look, 500);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      const most = new Map<string, number>();
+      for (const [pid, peak] of peaks) most.set(names.get(pid)!, Math.max(most.get(names.get(pid)!) ?? 0, peak));
+      return most;
+    },
+  };
+}
+
+export async function oneLargeRound(preset: PresetName): Promise<string | undefined> {
+  if (process.platform !== "linux") return "memory is read out of /proc: run it on Linux";
+  const { model } = presetOf(preset);
+  const memory = watchMemory();
+  const tokenizer = parseTokenizer(Buffer.from(await trainBrownTokenizer(model.vocabulary)));
+  await using run = await openLightRun(preset, 1, { tokenizer, microBatch: 1 });
+  const { state, url: coordinator } = run;
+  const shared = (role: string) => ({ state, role, coordinator, blobs: layout(join(state, role)).blobs });
+  await ensureWallet(state, "worker-1", true);
+  await run.supervisor.startGroup([
+    workerProcess(main, { ...shared("worker-1"), threads: 2 }),
+    validatorProcess(main, { ...shared("validator-1"), loss: false }),
+  ]);
+  const end = Date.now() + MINUTES * 60_000;
+  for (;;) {
+    // A verdict is about a checkpoint that was made and anchored.
+    const { verdicts } = await run.coordinator.verdicts(run.runId);
+    if (verdicts.length > 0) break;
+    if (Date.now() > end) return `no checkpoint and verdict within ${MINUTES} minutes`;
+    await sleep(1_000);
+  }
+  const parameters = parameterCount(model);
+  for (const [name, bytes] of memory.stop())
+    process.stdout.write(
+      `     ${name}: ${Math.round(bytes / 2 ** 20)} MiB at its fullest, ${(bytes / parameters).toFixed(1)} bytes a parameter\n`,
+    );
+  return undefined;
+}
