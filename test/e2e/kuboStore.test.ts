@@ -9,11 +9,12 @@ import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
 import { writeCar } from "../../offchain/src/storage/car.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
+import { openKuboStore } from "../../offchain/src/storage/node/kuboStore.ts";
 import { findTool } from "../goTool.ts";
 import { KUBO, type KuboDaemon, startKubo } from "../kubo.ts";
 import { canRun } from "../needs.ts";
 import { keepsTheContract } from "../offchain/storage/contract.ts";
-import { collect } from "../offchain/storage/fixtures.ts";
+import { collect, digestsIn } from "../offchain/storage/fixtures.ts";
 
 const MIB = 1 << 20;
 const random = createRandom("real kubo");
@@ -158,6 +159,39 @@ describe.runIf(possible)("blobs in a real Kubo", () => {
       writeFileSync(file, block);
       expect(sha256Bytes(await store.get(digest))).toBe(digest);
     }
+  });
+
+  it.each([false, true])("with a broken or lost root are repaired, or deleted (HashOnRead: %s)", async (checks) => {
+    const { location, cid } = await openStore();
+    const store = await openKuboStore(location, { patience: 3_000 });
+    const blobs = [random.bytes(3 * MIB), random.bytes(2 * MIB), random.bytes(2 * MIB + 1), random.bytes(1000)];
+    const digests: Digest[] = [];
+    for (const bytes of blobs) digests.push((await store.put(bytes)).digest);
+    const files = digests.map((digest) => fileOf(first.ipfs(["block", "get", cid(digest)])));
+    const damage = (index: number): void => {
+      if (index === 0) writeFileSync(files[0]!, "");
+      if (index === 1) writeFileSync(files[1]!, random.bytes(100));
+      if (index === 2) rmSync(files[2]!);
+      if (index === 3) writeFileSync(files[3]!, blobs[3]!.with(5, blobs[3]![5]! ^ 1));
+    };
+    for (const index of blobs.keys()) damage(index);
+    await first.kill();
+    first.ipfs(["config", "--bool", "Datastore.HashOnRead", String(checks)]);
+    await first.start();
+    // Those before are gone or broken, and pinned, while one is repaired.
+    for (const [index, bytes] of [...blobs.entries()].toReversed()) {
+      const digest = digests[index]!;
+      const code = index === 2 ? "BLOB_MISSING" : "BLOB_CORRUPTED";
+      await expect(store.get(digest)).rejects.toMatchObject({ code });
+      await store.put(bytes);
+      expect(sha256Bytes(await store.get(digest))).toBe(digest);
+    }
+    for (const index of blobs.keys()) damage(index);
+    await first.kill();
+    await first.start();
+    for (const digest of digests) await store.delete(digest);
+    expect(await digestsIn(store)).toEqual([]);
+    expect(said(first, "pin", "ls", "--type=recursive", "--names")).not.toContain(digests[0]!.slice(2));
   });
 
   it("are there after kill -9, and the node is away meanwhile", async () => {
