@@ -56,6 +56,12 @@ describe("CUDA", () => {
     );
     const loader = "libcublasLt.so.12: cannot open shared object file: No such file or directory";
     expect(why("?", here, loader)?.message).toMatch(/^CUDA's library libcublasLt\.so\.12 is not found: "pip install /);
+    const bringing = (library: string): string | undefined =>
+      /"pip install (.*)"/.exec(why("?", here, loader.replace("libcublasLt.so.12", library))?.message ?? "")?.[1];
+    for (const library of ["libcublasLt.so.12", "libcufft.so.11", "libcudnn.so.9"])
+      expect(bringing(library)).toMatch(/^nvidia-cuda-runtime-cu12 .* nvidia-cudnn-cu12$/);
+    for (const library of ["libcudart.so.13", "libcufft.so.12"])
+      expect(bringing(library)).toMatch(/^nvidia-cuda-runtime nvidia-cublas .* nvidia-cudnn-cu13$/);
     expect(why("?", here, loader.replace("libcublasLt.so.12", "libcuda.so.1"))?.message).toMatch(/driver is missing/);
     expect(why("CUDA failure 35: CUDA driver version is insufficient")?.message).toMatch(/driver is missing or older/);
     expect(why("CUDA failure 100: no CUDA-capable device is detected")?.message).toMatch(/no NVIDIA GPU here/);

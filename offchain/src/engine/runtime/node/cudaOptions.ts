@@ -10,8 +10,15 @@ import { EngineError } from "../../errors.ts";
 /** Fetches ONNX Runtime's libraries for CUDA; said from the repository's root. */
 const INSTALL_PROVIDER = "node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12";
 
-/** Brings what those are linked against (CUDA 12, cuDNN 9), from NVIDIA. */
-const INSTALL_CUDA = `pip install ${["cuda-runtime", "cublas", "cufft", "curand", "cuda-nvrtc", "cudnn"].map((part) => `nvidia-${part}-cu12`).join(" ")}`;
+/** NVIDIA's libraries that those are linked against, by CUDA's version. From 13 on most packages name none. */
+const packages = (cuda: "12" | "13"): string =>
+  ["cuda-runtime", "cublas", "cufft", "curand", "cuda-nvrtc", "cudnn"]
+    .map((part) => `nvidia-${part}${cuda === "12" || part === "cudnn" ? `-cu${cuda}` : ""}`)
+    .join(" ");
+
+/** CUDA's version by one of its libraries, whose own versions are CUDA's or follow it. */
+const cudaOf = (library: string): "12" | "13" =>
+  /^lib(?:cu|nv)\w+\.so\.13|^libcufft\.so\.12/.test(library) ? "13" : "12";
 
 /** @param index of the GPU, as CUDA counts */
 export const cudaOptions = (index: number): InferenceSession.SessionOptions => ({
@@ -61,6 +68,6 @@ export function whyNoCuda(cause: unknown, { index, library, loaderSays }: Asked)
   return lacking === undefined
     ? undefined
     : missing(
-        `CUDA's library ${lacking} is not found: "${INSTALL_CUDA}" brings all of them; LD_LIBRARY_PATH must name the folders nvidia/*/lib that it makes.`,
+        `CUDA's library ${lacking} is not found: "pip install ${packages(cudaOf(lacking))}" brings all of them; LD_LIBRARY_PATH must name the folders nvidia/*/lib that it makes.`,
       );
 }
