@@ -94,7 +94,7 @@ it("doctor says how fast each device is, what a preset takes, and what is missin
     await endsWell(running);
     const told = JSON.parse(running.stdout()) as {
       devices: { name: string; class: string | null; tokensPerSecond: number | null; missing: string | null }[];
-      presets: { name: string; memory: number; fits: Record<string, boolean | null> }[];
+      presets: { name: string; memory: number; step: number; fits: Record<string, boolean | null> }[];
       fastest: string;
     };
     const [cpu, wasm, webgpu, cuda] = told.devices;
@@ -108,6 +108,7 @@ it("doctor says how fast each device is, what a preset takes, and what is missin
     expect(told.fastest).toBe(cpu!.tokensPerSecond! > wasm!.tokensPerSecond! ? "cpu" : "wasm");
     const memory = told.presets.map((preset) => preset.memory);
     expect(memory).toEqual(memory.toSorted((a, b) => a - b));
+    expect(told.presets.every((preset) => preset.step > 0 && preset.step < preset.memory)).toBe(true);
     expect(told.presets[0]?.fits).toEqual({ cpu: true, wasm: true });
     expect(told.presets.at(-1)?.fits["wasm"]).toBe(false);
   } finally {

@@ -3,7 +3,15 @@ import { cpus, totalmem } from "node:os";
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { wrap } from "../../base/index.ts";
-import { type Device, parameterCount, presetNames, presets, stateElements, tensorSpecs } from "../../engine/index.ts";
+import {
+  type Device,
+  parameterCount,
+  presetNames,
+  presets,
+  stateElements,
+  stepSize,
+  tensorSpecs,
+} from "../../engine/index.ts";
 import { availableMemory, type Probe, probeDevices, ranked } from "../../engine/runtime/node/index.ts";
 import { needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
@@ -61,8 +69,10 @@ async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe)
 interface PresetNeeds {
   readonly name: string;
   readonly parameters: number;
-  /** Bytes that a worker takes. */
+  /** Bytes that a worker takes on the processor. */
   readonly memory: number;
+  /** Bytes of those that an inner step takes where it is computed, on a GPU beside the worker. */
+  readonly step: number;
   /** By device whether they are there; null where the system does not tell. */
   readonly fits: Readonly<Record<string, boolean | null>>;
 }
@@ -75,8 +85,12 @@ function needsOfPresets(found: readonly Diagnosis[]): PresetNeeds[] {
     const parameters = parameterCount(model);
     const { vocabulary, sequence } = model;
     const { memory } = needsOf({ parameters, state, vocabulary, microBatch, sequence, model: { ...model } }, 0);
-    const fits = there.map((device) => [device.name, device.memory === null ? null : memory <= device.memory] as const);
-    return { name, parameters, memory, fits: Object.fromEntries(fits) };
+    const step = stepSize(model, { microBatch, optimizer }).memory.total;
+    const fits = there.map((device) => {
+      const taken = device.adapter === null ? memory : step;
+      return [device.name, device.memory === null ? null : taken <= device.memory] as const;
+    });
+    return { name, parameters, memory, step, fits: Object.fromEntries(fits) };
   });
 }
 
@@ -102,15 +116,16 @@ function presetTable(needs: readonly PresetNeeds[]): string[] {
   const devices = Object.keys(needs[0]?.fits ?? {});
   return table(
     [
-      ["preset", "parameters", "a worker takes", ...devices],
-      ...needs.map(({ name, parameters, memory, fits }) => [
+      ["preset", "parameters", "a worker takes", "its step alone", ...devices],
+      ...needs.map(({ name, parameters, memory, step, fits }) => [
         name,
         parameters.toLocaleString("en-US"),
         gib(memory),
+        gib(step),
         ...devices.map((device) => told(fits[device])),
       ]),
     ],
-    [1, 2],
+    [1, 2, 3],
   );
 }
 
