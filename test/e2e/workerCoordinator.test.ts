@@ -25,6 +25,7 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { checkpointZero } from "../../offchain/src/run/index.ts";
+import { defaultOptimizer } from "../../offchain/src/engine/optimizer.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
 import { writeCheckpoint } from "../offchain/storage/checkpoints.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
@@ -46,7 +47,10 @@ let chain: FakeChain;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-e2e-"));
   blobs = await openBlobStore(join(directory, "blobs"));
-  fixture = await publishEngineRun(blobs, "0.1m");
+});
+
+async function publish(taken: Parameters<typeof publishEngineRun>[2] = {}): Promise<void> {
+  fixture = await publishEngineRun(blobs, "0.1m", taken);
   const { runId, definition } = fixture;
   const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, checkpointZero(runId));
   chain = createFakeChain({
@@ -61,7 +65,7 @@ beforeEach(async () => {
     validators: ["21", "22", "23"].map((byte) => lower(account(byte).address)).toSorted(),
     params: { ...params, innerSteps: 16, rampRounds: 0, minWorkers: 2 },
   });
-});
+}
 
 afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
 
@@ -130,6 +134,7 @@ function enginesOn(place: string): number[] {
 test.skipIf(process.platform !== "linux")(
   "a device that is lost in mid-round: the worker leaves at once, nobody waits until the deadline, and the next device takes its place",
   async () => {
+    await publish();
     const coordinator = await openCoordinator(0);
     const stop = new AbortController();
     const seen: WorkerEvent[] = [];
@@ -173,9 +178,8 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
-test("two workers train round after round, through a restart of the coordinator, and leave when told", async () => {
-  let coordinator = await openCoordinator(0);
-  const { port } = coordinator;
+/** Two of them, and what each says. */
+function startWorkers(port: number) {
   const stop = new AbortController();
   const events: Record<string, WorkerEvent[]> = { "31": [], "32": [] };
   const workers = Object.entries(events).map(([byte, seen]) =>
@@ -192,6 +196,14 @@ test("two workers train round after round, through a restart of the coordinator,
       context(stop.signal),
     ),
   );
+  return { stop, events, workers };
+}
+
+test("two workers train round after round, through a restart of the coordinator, and leave when told", async () => {
+  await publish();
+  let coordinator = await openCoordinator(0);
+  const { port } = coordinator;
+  const { stop, events, workers } = startWorkers(port);
   const acknowledged = (byte: string): number => events[byte]!.filter(({ type }) => type === "acknowledged").length;
 
   await until("round 2", () => coordinator.run.driver.state.round >= 2);
@@ -221,4 +233,22 @@ test("two workers train round after round, through a restart of the coordinator,
     expect(rows.filter(({ ack }) => ack !== null)).toHaveLength(acknowledged(byte));
   }
   await coordinator.stop();
+});
+
+test("two workers train by Muon, at a rate that falls, in two micro-batches a step", async () => {
+  const optimizer = { ...defaultOptimizer, kind: "muon", momentum: 0.95 } as const;
+  const schedule = { kind: "cosine", warmupSteps: 4, freshWarmupSteps: 2, steps: 48, floor: 0.1 } as const;
+  await publish({ optimizer, schedule, accumulation: 2 });
+  const coordinator = await openCoordinator(0);
+  const { stop, events, workers } = startWorkers(coordinator.port);
+  await until("round 3", () => coordinator.run.driver.state.round >= 3);
+  stop.abort();
+  await Promise.all(workers);
+  await coordinator.stop();
+  for (const seen of Object.values(events)) {
+    const losses = seen.flatMap((event) => (event.type === "acknowledged" ? [event.loss] : []));
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    const outcomes = seen.flatMap((event) => (event.type === "outcome" ? [event.outcome] : []));
+    expect(new Set(outcomes)).toEqual(new Set([0]));
+  }
 });

@@ -28,6 +28,7 @@ import {
   presetOf,
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
+import { defaultOptimizer } from "../../../offchain/src/engine/optimizer.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { type BlobStore, type FragmentState, putDocument } from "../../../offchain/src/storage/index.ts";
 import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
@@ -64,8 +65,15 @@ const params: WireRunParams = {
   aggregatorBps: 0,
 };
 
+/** How inner steps are taken, where not as usual. */
+interface Taken {
+  readonly optimizer?: Definition["innerOptimizer"];
+  readonly schedule?: Definition["schedule"];
+  readonly accumulation?: number;
+}
+
 /** What a fixture is made of beyond what all have in common. */
-interface RunParts {
+interface RunParts extends Taken {
   readonly model: Definition["model"];
   readonly table: readonly TensorEntry[];
   readonly sequence: number;
@@ -83,8 +91,8 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
     model: parts.model,
     tokenizer: parts.data.tokenizer,
     data: await putDocument(store, parts.data),
-    innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
-    schedule: { kind: "warmup-constant", warmupSteps: 4, freshWarmupSteps: 2 },
+    innerOptimizer: parts.optimizer ?? defaultOptimizer,
+    schedule: parts.schedule ?? { kind: "warmup-constant", warmupSteps: 4, freshWarmupSteps: 2 },
     sequence: parts.sequence,
     table: parts.table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
     initialParameters: digestOfJson(parts.initial.map((state) => sha256Bytes(bytesOf(state.params)))),
@@ -101,6 +109,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
       logits: await put(parts.programs.logits),
     },
     microBatch: parts.microBatch,
+    ...(parts.accumulation !== undefined && { accumulation: parts.accumulation }),
     precision: "fp32",
     runtime: "test",
     deviceClass: "test",
@@ -221,14 +230,14 @@ export const plainSteps: StepsOf = ({ steps, batch, sequence, innerLrPpb }) =>
   });
 
 /** A run of one of the engine's presets in 4 fragments, on random text that has something to be learned in it. */
-export async function publishEngineRun(store: BlobStore, name: PresetName): Promise<RunFixture> {
+export async function publishEngineRun(store: BlobStore, name: PresetName, taken: Taken = {}): Promise<RunFixture> {
   const { model, microBatch } = presetOf(name);
   const random = createRandom("text");
   const ids = new Uint16Array(20_000);
   for (let i = 1; i < ids.length; i++) ids[i] = random.below(4) ? (ids[i - 1]! * 7 + 3) % 97 : random.below(97);
   const shard = await store.put(bytesOf(ids));
   const split = { tokens: ids.length, bytes: ids.length * 2, shards: [{ ...shard, tokens: ids.length }] };
-  const programs = buildPrograms(model, { microBatch });
+  const programs = buildPrograms(model, { microBatch, ...taken });
   const table = fragmentTable(tensorSpecs(model), 4);
   const parameters = new Map(initialParameters(model, "test").map((tensor) => [tensor.name, tensor.data]));
   return publishRun(store, {
@@ -236,6 +245,7 @@ export async function publishEngineRun(store: BlobStore, name: PresetName): Prom
     table,
     sequence: model.sequence,
     microBatch,
+    ...taken,
     conformance: await conformance(devices.cpu.open, programs.step.bytes),
     programs: { step: programs.step.bytes, eval: programs.eval.bytes, logits: programs.logits.bytes },
     initial: fragmentLayouts(table).map((layout) => ({
