@@ -1,6 +1,6 @@
 /** Builds that may join a run: admitted by the registry, their documents in the blob store. Holders admit and withdraw. */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Build, type Digest, MAX_BUILD_BYTES, type RunId } from "@cotrain/sdk/protocol";
+import { type Build, type Digest, MAX_BUILD_BYTES, MAX_BUILDS, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
@@ -9,27 +9,30 @@ import { BlobError, type BlobStore, parseBuild } from "../storage/index.ts";
 
 /** The registry is asked again after this long, ms. */
 const MAX_AGE = 10_000;
-/** Builds that are found without having been named. */
-const MAX_FOUND = 16;
 /** Answers kept, so that nobody fills memory by naming builds. */
 const KEPT = 256;
 
 export interface Builds {
-  /** Those found admitted so far. */
+  /** Those found admitted when they were last looked at. */
   readonly known: readonly Digest[];
   /**
-   * Looks at those that were ever admitted, oldest first, until as many are found as a run may be registered with. One that
-   * cannot be read is left out: others can be trained.
+   * Looks at those that were ever admitted, oldest first, up to a bound. One that cannot be read is left out: others can be trained.
+   * @returns how many are admitted and of no use here: unread, or of another definition
    * @throws RetryableError while the chain is away, or where its RPC names none
    */
-  findAdmitted(): Promise<void>;
+  findAdmitted(): Promise<number>;
   /** @returns undefined for one that is not admitted, is of another definition or has no document here */
   find(digest: Digest): Promise<Build | undefined>;
 }
 
-interface Answer {
-  readonly at: number;
+interface Found {
+  readonly admitted: boolean;
+  /** Where it can be read and is of the run's definition. */
   readonly build: Build | undefined;
+}
+
+interface Answer extends Found {
+  readonly at: number;
 }
 
 export function createBuilds(
@@ -40,58 +43,64 @@ export function createBuilds(
   const { chain, blobs, clock, logger } = modules;
   const answers = new Map<Digest, Answer>();
 
-  async function ask(digest: Digest): Promise<Build | undefined> {
-    if (!(await chain.isAdmitted(runId, digest))) return undefined;
+  async function ask(digest: Digest): Promise<Found> {
+    if (!(await chain.isAdmitted(runId, digest))) return { admitted: false, build: undefined };
     try {
       const build = parseBuild(await blobs.get(digest, MAX_BUILD_BYTES));
-      return build.definition === definition ? build : undefined;
+      return { admitted: true, build: build.definition === definition ? build : undefined };
     } catch (error) {
-      if (error instanceof BlobError && error.code === "BLOB_MISSING") return undefined;
+      if (error instanceof BlobError && error.code === "BLOB_MISSING") return { admitted: true, build: undefined };
       throw error;
     }
   }
 
   const known = (): Digest[] => [...answers].flatMap(([digest, { build }]) => (build ? [digest] : []));
 
-  async function findAdmitted(): Promise<void> {
+  async function findAdmitted(): Promise<number> {
     const admitted = await chain.buildsOf(runId);
     // No run is registered without one: who names none left it out.
     if (admitted.length === 0) throw new RetryableError("CHAIN_RPC", `The chain's RPC names no build of run ${runId}.`);
-    for (const digest of admitted.slice(0, KEPT)) {
-      if (known().length === MAX_FOUND) return;
+    let [useful, useless] = [0, 0];
+    // What an RPC leaves out once is asked about as well.
+    for (const digest of new Set([...admitted.slice(0, KEPT), ...known()])) {
+      if (useful === MAX_BUILDS) break;
       try {
-        await find(digest);
+        const found = await look(digest);
+        if (found.build) useful++;
+        else if (found.admitted) useless++;
       } catch (error) {
         if (!(error instanceof CotrainError) || error.retryable) throw error;
         logger.warn({ err: error, build: digest }, "a build that is admitted cannot be read, and is left out");
+        useless++;
       }
     }
+    return useless;
   }
 
-  async function find(digest: Digest): Promise<Build | undefined> {
+  async function look(digest: Digest): Promise<Found> {
     const answer = answers.get(digest);
-    if (answer && clock.monotonic() - answer.at < MAX_AGE) return answer.build;
-    let build: Build | undefined;
+    if (answer && clock.monotonic() - answer.at < MAX_AGE) return answer;
+    let found: Found;
     try {
-      build = await ask(digest);
+      found = await ask(digest);
     } catch (error) {
       // While the chain is away, who was admitted still is.
-      if (answer?.build && error instanceof CotrainError && error.retryable) return answer.build;
+      if (answer?.build && error instanceof CotrainError && error.retryable) return answer;
       throw error;
     }
-    answers.set(digest, { at: clock.monotonic(), build });
-    for (const [oldest, { build: admitted }] of answers) {
+    answers.set(digest, { at: clock.monotonic(), ...found });
+    for (const [oldest, { build }] of answers) {
       if (answers.size <= KEPT) break;
-      if (!admitted) answers.delete(oldest);
+      if (!build) answers.delete(oldest);
     }
-    return build;
+    return found;
   }
 
   return {
     get known() {
       return known();
     },
-    find,
+    find: async (digest) => (await look(digest)).build,
     findAdmitted,
   };
 }

@@ -66,6 +66,8 @@ const defaultPresence: PresenceOptions = { heartbeatSeconds: 1, silentAfter: 5_0
 
 /** Checks presence this often, ms. */
 const PRESENCE_INTERVAL = 500;
+/** Holders admit and withdraw builds by a vote. */
+const BUILDS_INTERVAL = 60_000;
 /** Shards are looked through every so many rounds. */
 const RELEASE_EVERY_ROUNDS = 16;
 /** And payloads as often as this, ms, whether they have been kept long enough. */
@@ -140,6 +142,11 @@ export async function createCoordinator(
         const { watchInterval = 1_000 } = options;
         const repeated: readonly Repeated[] = [
           { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
+          {
+            what: "looking for builds",
+            interval: BUILDS_INTERVAL,
+            work: async () => void (await run.builds.findAdmitted()),
+          },
           { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },
           { what: "looking for old payloads", interval: RELEASE_INTERVAL, work: watchTime(run) },
         ];

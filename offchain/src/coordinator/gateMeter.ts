@@ -9,10 +9,10 @@ import {
   MAX_PROGRAM_BYTES,
 } from "@cotrain/sdk/protocol";
 
-import { InternalError } from "../base/index.ts";
+import { InternalError, RetryableError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, tensorViews } from "../diloco/index.ts";
-import { conformance, type Engine } from "../engine/index.ts";
+import { classOf, conformance, type Engine } from "../engine/index.ts";
 import { devices, openEngineHost } from "../engine/runtime/node/index.ts";
 import { type BlobStore, parseBuild } from "../storage/index.ts";
 import type { Builds } from "./builds.ts";
@@ -53,10 +53,10 @@ export function createGateMeter(blobs: BlobStore, definition: Definition, builds
     let chosen: { build: Digest; graphs: Build["graphs"] } | undefined;
     for (const build of builds.known) {
       const found = await readBuild(build);
-      if (found.deviceClass === devices.cpu.exactness()) return { build, graphs: found.graphs };
+      if (found.deviceClass === classOf(devices.cpu)) return { build, graphs: found.graphs };
       chosen ??= { build, graphs: found.graphs };
     }
-    if (!chosen) throw new InternalError("NO_BUILD", "The run has no build to measure with.");
+    if (!chosen) throw new RetryableError("NO_BUILD", "The run admits no build now, so nothing can be measured.");
     return chosen;
   }
 

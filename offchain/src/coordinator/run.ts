@@ -139,10 +139,12 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   }
   const definition = parseDefinition(await blobs.get(record.definition, MAX_DEFINITION_BYTES));
   const builds = createBuilds(runId, record.definition, modules);
-  // More may be admitted later, and are found when a worker names them.
-  await builds.findAdmitted();
+  const useless = await builds.findAdmitted();
   if (builds.known.length === 0) {
-    throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);
+    if (useless > 0)
+      throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);
+    // What was trained is served, paid and posted all the same; and an RPC that lags may not know of it yet.
+    logger.warn({ runId }, "no build of the run is admitted now: nobody can join until the holders admit one");
   }
   const facts = factsOf(runId, record.modelId, chain, definition);
   if (facts.elements.length !== record.fragments) {

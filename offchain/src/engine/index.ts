@@ -18,7 +18,7 @@ export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeEr
 export { generate, sample } from "./generate.ts";
 export { stepSize } from "./memory.ts";
 export { programLimits } from "./inspect/inspect.ts";
-export type { Device, OpenEngine } from "./runtime/device.ts";
+export { classOf, type Device, type OpenEngine } from "./runtime/device.ts";
 export { stateElements } from "./optimizer.ts";
 export { buildPrograms } from "./programs.ts";
 export { learningRateAt } from "./schedule.ts";

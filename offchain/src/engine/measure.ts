@@ -29,7 +29,7 @@ interface MeasureOptions {
 const COMPARED = 3;
 
 /**
- * Takes steps of a model for about so long after a first one, which is not counted where more follow, and reads the state back.
+ * Takes steps of a model for about so long after a first one, which is not counted, and reads the state back.
  * @param microBatch sequences of a step
  * @throws EngineError, EngineClosedError of a device that cannot
  */

@@ -35,8 +35,10 @@ import { brownCorpus, loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
 import {
   buildPrograms,
+  classOf,
   conformance,
   type Device,
+  EngineClosedError,
   initialParameters,
   type NamedTensor,
   presetNames,
@@ -45,6 +47,9 @@ import {
 } from "../engine/index.ts";
 import { deviceOf, devices, rowOf } from "../engine/runtime/node/index.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
+
+/** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
+const OTHER_CLASS = "other";
 
 /** Fragments of every run made here; all four close together. */
 export const FRAGMENTS = 4;
@@ -132,7 +137,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     ...(accumulation > 1 && { accumulation }),
     precision: "fp32",
     runtime: `onnxruntime ${device.runtime()}`,
-    deviceClass: device.exactness(),
+    deviceClass: classOf(device) ?? OTHER_CLASS,
     segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
     conformance: await conformance(device.open, programs.step.bytes),
   });
@@ -142,12 +147,19 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const named = new Map<string, string>((options.devices ?? []).map((name) => [rowOf(name), name]));
   for (const [row, name] of new Map([["wasm", "wasm"], ...named])) {
     if (row === "cpu") continue;
-    try {
-      builds.push(await putDocument(store, await buildOn(deviceOf(name))));
-    } catch (error) {
-      if (named.has(row) || !(error instanceof CotrainError)) throw error;
-      options.notice?.(`The run has no build for ${row}, on which this machine cannot train: ${error.message}`);
-    }
+    const device = deviceOf(name);
+    // Once more where the engine's process was killed: a run stays without the build for good.
+    const again = (error: unknown): Promise<Build> => {
+      if (!(error instanceof EngineClosedError)) throw error;
+      return buildOn(device);
+    };
+    const other = await buildOn(device)
+      .catch(again)
+      .catch((error: unknown) => {
+        if (named.has(row) || !(error instanceof CotrainError)) throw error;
+        options.notice?.(`The run has no build for ${row}, on which this machine cannot train: ${error.message}`);
+      });
+    if (other) builds.push(await putDocument(store, other));
   }
   return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
 }

@@ -1,4 +1,5 @@
 /** Which of a run's builds a machine trains, by the values that it computes. */
+import { CotrainError } from "@cotrain/sdk/errors";
 import type { Hex } from "@cotrain/sdk/protocol";
 
 import { InternalError } from "../base/index.ts";
@@ -13,9 +14,13 @@ export interface ChosenBuild {
   readonly conformance: Hex;
 }
 
+/** A build that this machine cannot have or open; another may do. */
+const isUnusable = (error: unknown): boolean => error instanceof CotrainError && !error.retryable;
+
 /**
  * The first build whose conformance value this machine reproduces, else the first; those of its device's class come first. Builds
- * of one program have one value here, which is computed once.
+ * of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over.
+ * @throws what the last of them threw where none can be trained; what is retryable at once
  */
 export async function chooseBuild(
   description: RunDescription,
@@ -29,18 +34,37 @@ export async function chooseBuild(
   if (!first) throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
   const programs = new Set(builds.map(({ document }) => document.graphs.step));
   let fallback: ChosenBuild | undefined;
+  let failure: unknown;
   for (const step of programs) {
     const same = builds.filter(({ document }) => document.graphs.step === step);
-    const program = await fetchStepProgram(artefacts, same[0]!);
-    const trainer = await openTrainer({ description, build: same[0]!, program, threads });
-    const conformance = await trainer.conformance();
-    const build = same.find(({ document }) => document.conformance === conformance);
-    if (build) {
-      await fallback?.trainer.close();
-      return { trainer, build, conformance };
+    try {
+      const found = await tryBuild(same[0]!);
+      const build = same.find(({ document }) => document.conformance === found.conformance);
+      if (build) {
+        await fallback?.trainer.close();
+        return { ...found, build };
+      }
+      if (fallback) await found.trainer.close();
+      else fallback = { ...found, build: same[0]! };
+    } catch (error) {
+      if (!isUnusable(error)) {
+        await fallback?.trainer.close();
+        throw error;
+      }
+      failure = error;
     }
-    if (fallback) await trainer.close();
-    else fallback = { trainer, build: first, conformance };
   }
-  return fallback!;
+  if (fallback) return fallback;
+  throw failure;
+
+  async function tryBuild(build: AdmittedBuild): Promise<Omit<ChosenBuild, "build">> {
+    const program = await fetchStepProgram(artefacts, build);
+    const trainer = await openTrainer({ description, build, program, threads });
+    try {
+      return { trainer, conformance: await trainer.conformance() };
+    } catch (error) {
+      await trainer.close();
+      throw error;
+    }
+  }
 }

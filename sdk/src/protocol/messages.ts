@@ -12,6 +12,8 @@ const Real = Type.Number();
 
 /** Characters of a word that one side of the protocol tells the other: a phase, a reason's name. */
 const MAX_WORD = 64;
+/** Builds that a coordinator names, and a worker looks at, at most. */
+export const MAX_BUILDS = 64;
 
 export const ErrorBody = Type.Object({
   error: Type.Object({
@@ -75,7 +77,8 @@ export const RunView = Type.Object({
   /** Of the contracts: their profile, and the block from which on each is there. */
   deployment: Type.Object({ profile: Type.String({ maxLength: MAX_WORD }), blocks: Type.Record(Type.String(), Count) }),
   definition: Hash32,
-  builds: Type.Array(Hash32),
+  /** Admitted ones, oldest first; there may be more. */
+  builds: Type.Array(Hash32, { maxItems: MAX_BUILDS }),
   poster: ShownAddress,
   phase: Type.Union([
     Type.Literal("Waiting"),

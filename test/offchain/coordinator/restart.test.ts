@@ -345,13 +345,18 @@ it("how far a run's time has come is written down again and again, for each run"
 });
 
 describe("the builds of a run", () => {
-  const withdrawn = Array.from({ length: 20 }, (_, i) => digestOfJson(`withdrawn ${i}`));
+  const withdrawn = Array.from({ length: 70 }, (_, i) => digestOfJson(`withdrawn ${i}`));
 
   it("are those that the registry names, and an RPC that names none is asked again", async () => {
     const none = openHarness({ chain: (chain) => (chain.buildsOf = async () => []) });
     await expect(none).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
-    const foreign = openHarness({ chain: (chain) => (chain.buildsOf = async () => [digestOfJson("not admitted")]) });
-    await expect(foreign).rejects.toMatchObject({ code: "NO_BUILD" });
+    const unread = openHarness({
+      chain: (chain) => {
+        chain.buildsOf = async () => [digestOfJson("admitted, and not here")];
+        chain.isAdmitted = async () => true;
+      },
+    });
+    await expect(unread).rejects.toMatchObject({ code: "NO_BUILD" });
     harness = await openHarness({
       chain: (chain) => {
         const honest = { ...chain };

@@ -497,6 +497,33 @@ describe("a change", () => {
     expect(state().members[c.address]?.batch).toBe(12);
   });
 
+  it("of what is admitted shows with the next look, and while nothing is, the coordinator serves what there is", async () => {
+    const [a, b] = await two();
+    const builds = async () => (await harness.client.run(runId)).builds;
+    const looked = async (count: number, what: string) => {
+      await harness.clock.advance(61_000);
+      await until(async () => (await builds()).length === count, what);
+    };
+    const document = JSON.parse(new TextDecoder().decode(await harness.blobs.get(harness.build))) as Build;
+    const { digest } = await harness.blobs.put(new TextEncoder().encode(canonicalJson({ ...document, microBatch: 4 })));
+    harness.admitted.push(digest);
+    await looked(2, "another build");
+    harness.admitted.splice(0, 1);
+    await looked(1, "that one was withdrawn");
+    expect(await builds()).toEqual([digest]);
+
+    const named = [harness.build, digest];
+    harness.chain.buildsOf = async () => named;
+    harness.admitted.splice(0, 1);
+    await harness.restart();
+    expect(await builds()).toEqual([]);
+    // Who was a member goes on; the round is gated once there is a build to measure with.
+    for (const worker of [a, b]) await expect(worker.join()).rejects.toMatchObject({ code: "BUILD_UNKNOWN" });
+    harness.admitted.push(digest);
+    await looked(1, "a build that is admitted");
+    await a.join({ build: digest });
+  });
+
   it("of status on-chain pauses, resumes and finishes", async () => {
     const [a] = await two();
     harness.chain.status = 1;

@@ -2,6 +2,7 @@
 import { digestOfJson } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
+import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { AdmittedBuild, Artefacts, RunDescription } from "../../../offchain/src/worker/artefacts.ts";
 import { chooseBuild } from "../../../offchain/src/worker/chooseBuild.ts";
 import type { Trainer } from "../../../offchain/src/worker/trainer.ts";
@@ -16,8 +17,12 @@ const cpu = build("exact-x86", "one program", "0xc");
 const wasm = build("exact-wasm", "one program", "0xa");
 const large = build("exact-x86", "another program", "0xd");
 
-/** @param values what the machine computes, by program */
-async function choose(deviceClass: string, builds: readonly AdmittedBuild[], values: Readonly<Record<string, string>>) {
+/** @param values what the machine computes, by program, or why it cannot */
+async function choose(
+  deviceClass: string,
+  builds: readonly AdmittedBuild[],
+  values: Readonly<Record<string, string | Error>>,
+) {
   const opened: string[] = [];
   const closed: string[] = [];
   const chosen = await chooseBuild(
@@ -32,7 +37,11 @@ async function choose(deviceClass: string, builds: readonly AdmittedBuild[], val
         )!;
         opened.push(name);
         return {
-          conformance: async () => values[name],
+          conformance: async () => {
+            const value = values[name];
+            if (value instanceof Error) throw value;
+            return value;
+          },
           close: async () => void closed.push(name),
         } as unknown as Trainer;
       },
@@ -69,4 +78,24 @@ test("the first of its device's class where it computes what no build does", asy
     opened: ["one program", "another program"],
     closed: ["another program"],
   });
+});
+
+test("another where the program of one cannot be had or opened, and none where the coordinator is away", async () => {
+  const unfit = new UserError("PROGRAM_UNFIT", "The step program has other parameters.");
+  const away = new RetryableError("COORDINATOR_AWAY", "Not now.");
+  expect(await choose("exact-x86", [cpu, large], { "one program": unfit, "another program": "0xd" })).toEqual({
+    build: large,
+    conformance: "0xd",
+    opened: ["one program", "another program"],
+    closed: ["one program"],
+  });
+  // What was opened before stays, though it is of no known class.
+  expect(await choose("exact-x86", [cpu, large], { "one program": "0xe", "another program": unfit })).toMatchObject({
+    build: cpu,
+    closed: ["another program"],
+  });
+  await expect(choose("exact-x86", [cpu, large], { "one program": unfit, "another program": unfit })).rejects.toBe(
+    unfit,
+  );
+  await expect(choose("exact-x86", [cpu, large], { "one program": "0xe", "another program": away })).rejects.toBe(away);
 });

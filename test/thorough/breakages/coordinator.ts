@@ -432,8 +432,15 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "builds that were withdrawn keep those in force from being found",
     file: "offchain/src/coordinator/builds.ts",
-    text: "if (known().length === MAX_FOUND) return;",
-    instead: "if (answers.size === MAX_FOUND) return;",
+    text: "if (useful === MAX_BUILDS) break;",
+    instead: "if (answers.size === MAX_BUILDS) break;",
     tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
+  {
+    name: "a build that holders admit while a coordinator runs is not told to workers",
+    file: "offchain/src/coordinator/coordinator.ts",
+    text: "work: async () => void (await run.builds.findAdmitted())",
+    instead: "work: async () => undefined",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
 ];

@@ -87,6 +87,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
+    name: "a build whose program cannot be had keeps workers from the others",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "if (!isUnusable(error)) {",
+    instead: "if (error) {",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
     name: "a build that holders withdrew shuts workers out of its run",
     file: "offchain/src/worker/artefacts.ts",
     text: "if (chain && !(await chain.isAdmitted(runId, digest))) continue;",

@@ -1,10 +1,8 @@
 import { cpus, totalmem } from "node:os";
 
-import { CotrainError } from "@cotrain/sdk/errors";
-
 import { wrap } from "../../base/index.ts";
 import {
-  type Device,
+  classOf,
   parameterCount,
   presetNames,
   presets,
@@ -41,16 +39,6 @@ interface Diagnosis {
   readonly missing: string | null;
 }
 
-/** The class that a device claims; null for a processor that computes otherwise. */
-function classOf({ exactness }: Device): string | null {
-  try {
-    return exactness();
-  } catch (error) {
-    if (error instanceof CotrainError) return null;
-    throw error;
-  }
-}
-
 async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe): Promise<Diagnosis> {
   const there = tokensPerSecond !== undefined;
   const memory = device.ownMemory ? await device.ownMemory() : device.availableMemory();
@@ -58,7 +46,7 @@ async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe)
     name: device.name,
     runtime: device.runtime(),
     adapter: adapter?.name ?? null,
-    class: there ? classOf(device) : null,
+    class: there ? (classOf(device) ?? null) : null,
     tokensPerSecond: there ? Math.round(tokensPerSecond) : null,
     memory: (there ? memory : undefined) ?? null,
     missing:

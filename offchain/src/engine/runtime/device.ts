@@ -1,5 +1,6 @@
 /** A device is a row: what people call it, how an engine is opened on it, and what its bits are worth. node/devices.ts has Node's. */
 import type { Engine, EngineOptions } from "../engine.ts";
+import { EngineError } from "../errors.ts";
 
 /** Opens an engine; where that is a process or a thread of its own, it ends with this one. */
 export type OpenEngine = (options: EngineOptions) => Promise<Engine>;
@@ -33,4 +34,14 @@ export interface Device {
   /** What computes for an engine that is open on it, by that engine's process; undefined where the system does not tell. */
   readonly adapter?: (pid: number) => Promise<Adapter | undefined>;
   readonly open: OpenEngine;
+}
+
+/** The class that a device claims, undefined for one that computes otherwise than all that are known, and may train all the same. */
+export function classOf({ exactness }: Pick<Device, "exactness">): string | undefined {
+  try {
+    return exactness();
+  } catch (error) {
+    if (error instanceof EngineError) return undefined;
+    throw error;
+  }
 }

@@ -41,7 +41,11 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
   const copyOf = (shape: readonly number[]): Promise<InferenceSession> => {
     const key = shape.join("×");
     let session = copies.get(key);
-    if (!session) copies.set(key, (session = create(place, copyProgram(shape), COPYING)));
+    if (!session) {
+      copies.set(key, (session = create(place, copyProgram(shape), COPYING)));
+      // One that failed, for want of memory perhaps, is tried again.
+      session.catch(() => copies.delete(key));
+    }
     return session;
   };
   /** The tensor's own `getData` ended the process (onnxruntime-node 1.30: "terminate called", for a tensor on a GPU). */

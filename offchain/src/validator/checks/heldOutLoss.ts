@@ -33,7 +33,7 @@ export function heldOutLossCheck(context: Context): Check<OwedLoss> {
       if (!loss || (engine.task ? engine.task.share === undefined : engine.auditWaits)) return;
       const view = await coordinator.run(run.runId);
       if (!engine.task && !engine.auditWaits) {
-        const [build] = view.builds;
+        const build = await firstAdmitted(context, view.builds);
         const next = build && turns.next(heads, view, members, measured);
         if (next) yield { ...next, build };
       }
@@ -58,6 +58,15 @@ export function heldOutLossCheck(context: Context): Check<OwedLoss> {
         }
       }),
   };
+}
+
+/** The run's first build that is admitted still: the coordinator may not know yet of one that was withdrawn. */
+async function firstAdmitted(
+  { reader, run: { runId } }: Pick<Context, "reader" | "run">,
+  builds: readonly string[],
+): Promise<string | undefined> {
+  for (const build of builds) if (await reader.isAdmitted(runId, asDigest(build))) return build;
+  return undefined;
 }
 
 /** The sample's size is the verdict's index: another size is another statement. */

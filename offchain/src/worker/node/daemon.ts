@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
-import { type Device, EngineError } from "../../engine/index.ts";
+import { classOf, type Device } from "../../engine/index.ts";
 import { AUTO, chooseDevices, deviceOf, probeDevices } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
@@ -84,7 +84,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       },
       devices.map((device) => ({
         name: device.name,
-        deviceClass: claimedClass(device),
+        deviceClass: classOf(device),
         openTrainer: trainerOn(device),
       })),
     );
@@ -110,16 +110,6 @@ async function devicesOf(
   onEvent({ type: "device", device: chosen.names[0] ?? AUTO, why: chosen.sentence });
   const all = names.flatMap((name) => (name === AUTO ? chosen.names : [name]));
   return [...new Set(all)].map(deviceOf);
-}
-
-/** The class that a device claims; none for a processor that computes otherwise, and may train all the same. */
-function claimedClass({ exactness }: Device): string | undefined {
-  try {
-    return exactness();
-  } catch (error) {
-    if (error instanceof EngineError) return undefined;
-    throw error;
-  }
 }
 
 /** Options that were given: exact optional properties take no undefined. */
