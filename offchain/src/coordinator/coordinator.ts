@@ -138,16 +138,8 @@ export async function createCoordinator(
       for (const run of runs.values()) {
         observe(run, metrics, releaseOld);
         run.driver.start(handlerOf(run));
-        const watch = new ChainWatch(run);
-        const { watchInterval = 1_000 } = options;
-        const repeated: readonly Repeated[] = [
-          { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
-          {
-            what: "looking for builds",
-            interval: BUILDS_INTERVAL,
-            work: async () => void (await run.builds.findAdmitted()),
-          },
-          { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },
+        const repeated = [
+          ...watching(run, options),
           { what: "looking for old payloads", interval: RELEASE_INTERVAL, work: watchTime(run) },
         ];
         loops.push(...repeated.map((each) => repeat(each, { clock, logger }, ending.signal)));
@@ -160,6 +152,16 @@ export async function createCoordinator(
       await Promise.all([...loops, ...releasing.values()]);
     },
   };
+}
+
+/** What is looked at over and over, as nobody tells of it. */
+function watching(run: Run, { watchInterval = 1_000 }: Pick<CoordinatorOptions, "watchInterval">): Repeated[] {
+  const watch = new ChainWatch(run);
+  return [
+    { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
+    { what: "looking for builds", interval: BUILDS_INTERVAL, work: async () => void (await run.builds.findAdmitted()) },
+    { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },
+  ];
 }
 
 /** What is counted, logged and let go of when something happened. */
