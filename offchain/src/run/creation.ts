@@ -143,8 +143,18 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   });
   const build = await buildOn(devices.cpu);
   const buildDigest = await putDocument(store, build);
-  const builds = [buildDigest];
-  const named = new Map<string, string>((options.devices ?? []).map((name) => [rowOf(name), name]));
+  const others = await otherBuilds(options, buildOn);
+  const builds = [buildDigest, ...(await Promise.all(others.map((each) => putDocument(store, each))))];
+  return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
+}
+
+/** Builds beside the CPU's: WebAssembly's, which any machine can recompute, and those that were asked for. */
+async function otherBuilds(
+  { devices: asked = [], notice }: Pick<MaterialOptions, "devices" | "notice">,
+  buildOn: (device: Device) => Promise<Build>,
+): Promise<Build[]> {
+  const named = new Map<string, string>(asked.map((name) => [rowOf(name), name]));
+  const builds: Build[] = [];
   for (const [row, name] of new Map([["wasm", "wasm"], ...named])) {
     if (row === "cpu") continue;
     const device = deviceOf(name);
@@ -153,15 +163,14 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
       if (!(error instanceof EngineClosedError)) throw error;
       return buildOn(device);
     };
-    const other = await buildOn(device)
-      .catch(again)
-      .catch((error: unknown) => {
-        if (named.has(row) || !(error instanceof CotrainError)) throw error;
-        options.notice?.(`The run has no build for ${row}, on which this machine cannot train: ${error.message}`);
-      });
-    if (other) builds.push(await putDocument(store, other));
+    try {
+      builds.push(await buildOn(device).catch(again));
+    } catch (error) {
+      if (named.has(row) || !(error instanceof CotrainError)) throw error;
+      notice?.(`The run has no build for ${row}, on which this machine cannot train: ${error.message}`);
+    }
   }
-  return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
+  return builds;
 }
 
 /** One shard after another: neither the checkpoint nor the parameters are ever there as a whole. */
