@@ -1,5 +1,5 @@
 /** Models by numbers: the parameters that follow from a config, and their first values. */
-import type { TensorSpec } from "@cotrain/sdk/protocol";
+import { MAX_TENSORS, type TensorSpec } from "@cotrain/sdk/protocol";
 
 import { createRandom } from "../base/index.ts";
 import { EngineError } from "./errors.ts";
@@ -30,6 +30,11 @@ export interface TransformerConfig {
   readonly recompute?: boolean;
 }
 
+/** Of a layer, and of all else: the table, the last norm, the output layer (see {@link tensorSpecs}). */
+const [LAYER_TENSORS, OTHER_TENSORS] = [9, 3];
+/** As many as a definition's table can name: every list here has a row for each layer, and a config may come from anybody. */
+const MAX_LAYERS = Math.floor((MAX_TENSORS - OTHER_TENSORS) / LAYER_TENSORS);
+
 function refuse(what: string): never {
   throw new EngineError("CONFIG_INVALID", `The model config is not usable: ${what}.`);
 }
@@ -44,6 +49,7 @@ export function checkConfig(config: TransformerConfig): TransformerConfig {
     if (!Number.isSafeInteger(value) || value < 1) refuse(`${field} must be a positive whole number, not ${value}`);
   }
   const { width, heads, keyValueHeads } = config;
+  if (config.layers > MAX_LAYERS) refuse(`layers must be at most ${MAX_LAYERS}, not ${config.layers}`);
   if (config.vocabulary < 2) refuse("vocabulary must be at least 2");
   if (width % (2 * heads) !== 0) refuse(`width ${width} must be a multiple of 2 × heads, ${2 * heads}`);
   if (heads % keyValueHeads !== 0) refuse(`heads ${heads} must be a multiple of keyValueHeads, ${keyValueHeads}`);

@@ -106,6 +106,9 @@ describe("presets", () => {
     expect(() => checkConfig({ ...model, heads: 5 })).toThrow(/width 48/);
     expect(() => checkConfig({ ...model, keyValueHeads: 2 })).toThrow(/keyValueHeads/);
     expect(() => checkConfig({ ...model, layers: 0.5 })).toThrow(EngineError);
+    // Nine tensors a layer and three more, of the 65,536 that a table can name.
+    expect(() => checkConfig({ ...model, layers: 7_282 })).toThrow(/layers must be at most 7281, not 7282/);
+    expect(checkConfig({ ...model, layers: 7_281 })).toMatchObject({ layers: 7_281 });
     expect(() => buildPrograms(model, { microBatch: 0 })).toThrow(/micro-batch/);
   });
 });

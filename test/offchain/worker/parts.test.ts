@@ -162,6 +162,13 @@ test("a session's requests leave in the order in which they were begun", async (
 });
 
 describe("resources", () => {
+  test("of a model with more layers than a run can have are counted at once, as of one that nobody knows", () => {
+    const size = sizeOf("20m");
+    const unknown = needsOf({ ...size, model: { kind: "plain" } }, 0);
+    for (const layers of [2 ** 32, 1e9])
+      expect(needsOf({ ...size, model: { ...size.model, layers } }, 0)).toEqual(unknown);
+  });
+
   test("need grows with the model and is refused in one sentence", async () => {
     const [small, large] = [needsOf(sizeOf("1m"), 1e6), needsOf(sizeOf("20m"), 1e6)];
     expect(large.memory).toBeGreaterThan(2 * small.memory);

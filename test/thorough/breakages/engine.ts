@@ -66,6 +66,13 @@ export const engine: readonly Breakage[] = [
     tests: ["test/offchain/engine/host.test.ts"],
   },
   {
+    name: "a model may have as many layers as it says",
+    file: "offchain/src/engine/config.ts",
+    text: "config.layers > MAX_LAYERS",
+    instead: "config.layers > 2 ** 48",
+    tests: ["test/offchain/worker/parts.test.ts", "test/offchain/engine/programs.test.ts"],
+  },
+  {
     name: "activations that are computed again wait for nothing",
     file: "offchain/src/engine/gradients.ts",
     text: "const again = op.afterAll(x, [gradient]);",
