@@ -16,6 +16,9 @@ const isLost = (error: unknown): boolean => error instanceof EngineClosedError |
 /** What another device may do better: this one is missing, refuses the program, or computes no numbers. */
 const isUnfit = (error: unknown): boolean => error instanceof EngineError || error instanceof DivergedError;
 
+/** What failed first, where more failed while it was cleaned up after. */
+const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ? firstOf(error.suppressed) : error);
+
 /**
  * Runs a worker on the first of these devices. One that fails has left the round by then, so that nobody waits for it, and the next
  * takes its place. The last one, or the only one, is opened once again when it was lost, and ends the worker when it is lost anew
@@ -45,7 +48,8 @@ export async function runOnDevices(
     const { name, ...opened } = device;
     try {
       return { ...(await runWorker(options, { ...modules, ...opened, onEvent })), ...tally };
-    } catch (error) {
+    } catch (caught) {
+      const error = firstOf(caught);
       const following = devices[at + 1];
       if (options.signal.aborted || !(isLost(error) || (following && isUnfit(error)))) throw error;
       const again = lostAt !== tally.rounds;

@@ -16,6 +16,7 @@ import {
   readSignature,
 } from "../../../offchain/src/engine/index.ts";
 import { availableMemory, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { engineHostOn } from "../../../offchain/src/engine/runtime/node/host/host.ts";
 import { allowanceFor } from "../../../offchain/src/engine/runtime/node/host/memory.ts";
 import { createSender, receive } from "../../../offchain/src/engine/runtime/node/host/frames.ts";
 import { canRun } from "../../needs.ts";
@@ -135,6 +136,18 @@ describe.skipIf(!linux)("the engine's process", () => {
     await gone(engine.pid ?? 0);
     const another = openEngineHost({ programs: { step: step.bytes }, threads: 1, signal: ending.signal });
     await expect(another).rejects.toBe(ending.signal.reason);
+  });
+
+  test("is killed where it does not close, and closes what failed to", async () => {
+    const engine = await engineHostOn("cpu", 0, 100)({ programs: { step: step.bytes }, threads: 1 });
+    process.kill(engine.pid ?? 0, "SIGSTOP");
+    const asked = engine.parameters();
+    await Promise.all([engine.close(), expect(asked).rejects.toBeInstanceOf(EngineClosedError)]);
+    await gone(engine.pid ?? 0);
+    const killed = await openEngineHost({ programs: { step: step.bytes }, threads: 1 });
+    const closing = killed.close();
+    process.kill(killed.pid ?? 0, "SIGKILL");
+    await closing;
   });
 
   test("killed, it rejects what was asked and what is asked later, in one sentence", async () => {

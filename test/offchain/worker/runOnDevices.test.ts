@@ -65,6 +65,17 @@ test("the next device takes the place of one that is lost, once the round was le
   expect(of("joined").map(({ again }) => again)).toEqual([false, true]);
 });
 
+test("a device that is lost is left all the same where it cannot be closed", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 1;
+  const stuck = new RuntimeError("RUNTIME_FAILED", "ONNX Runtime failed to release a buffer.");
+  const webgpu = (): Trainer => Object.assign(failing([0], died), { close: () => Promise.reject(stuck) });
+  expect(await run({ webgpu, cpu: createPlainTrainer })).toMatchObject({ kind: "dismissed", rounds: 1 });
+  expect(of("deviceFailed")).toMatchObject([
+    { device: "webgpu", next: "cpu", reason: expect.stringMatching(/SIGABRT/) },
+  ]);
+});
+
 const missing = (): never => {
   throw new EngineError("DEVICE_MISSING", "There is no GPU here.");
 };

@@ -61,8 +61,15 @@ export const engine: readonly Breakage[] = [
   {
     name: "a driver that never answers is waited for",
     file: "offchain/src/engine/runtime/node/host/host.ts",
-    text: "connection.kill(new EngineClosedError()), { once: true });",
+    text: "connection.kill(closedBy(signal)), { once: true });",
     instead: "undefined, { once: true });",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
+    name: "a process that does not close is waited for",
+    file: "offchain/src/engine/runtime/node/host/host.ts",
+    text: "setTimeout(() => kill(new EngineClosedError()), patience)",
+    instead: "setTimeout(() => undefined, patience)",
     tests: ["test/offchain/engine/host.test.ts"],
   },
   {

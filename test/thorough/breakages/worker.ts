@@ -17,6 +17,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "a device that cannot be closed is not lost",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "? firstOf(error.suppressed) : error",
+    instead: "? error.error : error",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
+  {
     name: "a worker takes a run of any poster",
     file: "offchain/src/worker/artefacts.ts",
     text: "if (!posters.includes(asAddress(view.poster)))",

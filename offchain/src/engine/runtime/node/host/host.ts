@@ -40,6 +40,9 @@ interface Connection {
   readonly kill: (error: EngineClosedError) => void;
 }
 
+/** How long a process may take to give back what it holds, ms: of a large model on a busy machine that is seconds. */
+const CLOSE_MS = 30_000;
+
 /** Bytes of the process's own last words that are kept for an error's cause. */
 const LAST_WORDS = 4096;
 
@@ -50,19 +53,28 @@ const LAST_WORDS = 4096;
  */
 export const openEngineHost: OpenEngine = (options) => openHost("cpu", options);
 
-/** {@link openEngineHost} with what computes in it. @param index of several, for a place that has any */
+/**
+ * {@link openEngineHost} with what computes in it.
+ * @param index of several, for a place that has any
+ * @param patience with a process that is to close, ms; then it is killed
+ */
 export const engineHostOn =
-  (place: Place, index = 0): OpenEngine =>
+  (place: Place, index = 0, patience = CLOSE_MS): OpenEngine =>
   (options) =>
-    openHost(place, options, index);
+    openHost(place, options, index, patience);
 
-async function openHost(place: Place, { signal, ...options }: EngineOptions, index = 0): Promise<Engine> {
+async function openHost(
+  place: Place,
+  { signal, ...options }: EngineOptions,
+  index = 0,
+  patience = CLOSE_MS,
+): Promise<Engine> {
   const outlines = inspected(options);
   const layout = layoutOf(outlines);
   signal?.throwIfAborted();
   const { child, leaveDirectory } = spawnEngine(place, index);
   const connection = connect(child, layout);
-  signal?.addEventListener("abort", () => connection.kill(new EngineClosedError()), { once: true });
+  signal?.addEventListener("abort", () => connection.kill(closedBy(signal)), { once: true });
   try {
     await connection.standing;
     leaveDirectory();
@@ -76,8 +88,12 @@ async function openHost(place: Place, { signal, ...options }: EngineOptions, ind
     child.kill("SIGKILL");
     throw error;
   }
-  return engineOver(layout, child.pid, connection);
+  return engineOver(layout, child.pid, connection, patience);
 }
+
+/** Who ends an engine may say why. */
+const closedBy = ({ reason }: AbortSignal): EngineClosedError =>
+  reason instanceof EngineClosedError ? reason : new EngineClosedError();
 
 function connect(child: ChildProcess, layout: Layout): Connection {
   const [, , stderr, stream] = child.stdio;
@@ -163,7 +179,12 @@ function inspected({ programs, memory = availableMemory() }: EngineOptions): Pro
   return outlines;
 }
 
-function engineOver(layout: Layout, pid: number | undefined, { send, number, ended, kill }: Connection): Engine {
+function engineOver(
+  layout: Layout,
+  pid: number | undefined,
+  { send, number, ended, kill }: Connection,
+  patience: number,
+): Engine {
   /** The process answers a method with that method's result, which is checked before anybody believes it. */
   const call =
     <Name extends Method>(name: Name) =>
@@ -199,8 +220,16 @@ function engineOver(layout: Layout, pid: number | undefined, { send, number, end
     cpuTime: call("cpuTime"),
     close: async () => {
       if (ended()) return;
-      await call("close")();
-      kill(new EngineClosedError());
+      const late = setTimeout(() => kill(new EngineClosedError()), patience);
+      try {
+        await call("close")();
+      } catch (error) {
+        // Gone, or the runtime cannot let go of what it holds: it ends here all the same.
+        if (!(error instanceof EngineClosedError || error instanceof RuntimeError)) throw error;
+      } finally {
+        clearTimeout(late);
+        kill(new EngineClosedError());
+      }
     },
   };
 }
