@@ -271,8 +271,9 @@ function speedRows({ preset, goal, run, workers, before, after }: Compared): Row
     {
       what: `${preset}: the loss gate's share of a round, median`,
       goal: "≤ 3%",
-      result: `${(run.gate * 100).toFixed(1)}%`,
-      met: run.gate <= 0.03,
+      ...(Number.isNaN(run.gate)
+        ? { result: "no round was over while it was watched" }
+        : { result: `${(run.gate * 100).toFixed(1)}%`, met: run.gate <= 0.03 }),
     },
   ];
 }
