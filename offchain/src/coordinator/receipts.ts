@@ -148,12 +148,10 @@ function checkClaims(receipt: WireStruct<"Receipt">, { assignment, digest }: Wor
  * That the work is done, or that it would not have been done in time. A part of it counts from half of its time on, and from as many
  * steps as payloads are compared by: nobody hands in a copy as a few steps of its own, or keeps a place by a step a round.
  */
-function checkSteps(run: Run, { steps }: WireStruct<"Receipt">, { assignment, dealtAt }: Work): void {
+function checkSteps(run: Run, { steps }: WireStruct<"Receipt">, { assignment, partFrom }: Work): void {
   if (steps === assignment.steps) return;
-  const { current } = run.driver.state;
-  const half = dealtAt + Math.ceil(((current?.deadline ?? Infinity) - dealtAt) / 2);
   const least = Math.min(run.definition.screening.copySteps, assignment.steps);
-  if (run.modules.clock.now() >= half && steps >= least) return;
+  if (run.driver.now() >= partFrom && steps >= least) return;
   throw new RefusedError(
     "WORK_UNDONE",
     `The receipt claims ${steps} of ${assignment.steps} steps. A part counts from ${least} steps on, once half of the work's time is over.`,

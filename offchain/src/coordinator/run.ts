@@ -143,7 +143,8 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   if (builds.known.length === 0) {
     if (useless > 0)
       throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);
-    // What was trained is served, paid and posted all the same; and an RPC that lags may not know of it yet.
+    // What was trained is served, paid and posted all the same, and a round that is open waits for a build that its gate is measured
+    // with. An RPC that lags may not know of one yet.
     logger.warn({ runId }, "no build of the run is admitted now: nobody can join until the holders admit one");
   }
   const facts = factsOf(runId, record.modelId, chain, definition);

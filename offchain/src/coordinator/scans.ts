@@ -87,6 +87,7 @@ const innocent: ReadonlySet<ApiCode> = new Set([
   "STALE_ATTEMPT",
   "STALE_COUNTER",
   "ALREADY_SUBMITTED",
+  "WORK_UNDONE",
   "TOO_MANY_FAILURES",
 ]);
 

@@ -198,13 +198,15 @@ export function epochList(run: Run): EpochList {
   return { epochs };
 }
 
-export function heartbeatReply({ driver: { state }, modules: { clock } }: Run, worker: Address): HeartbeatReply {
-  const { round, phase, current, members } = state;
+export function heartbeatReply({ driver }: Run, worker: Address): HeartbeatReply {
+  const { round, phase, current, members } = driver.state;
   const work = current?.work[worker];
   if (!work) return { round, phase, work: null };
   const { assignmentId, attempt } = work.assignment;
   const { deadline, newcomers } = current;
   const until = members[worker]?.measured === true ? deadline : Math.min(deadline, newcomers ?? deadline);
-  const left = work.receipt ? null : Math.max(0, Math.round(until - clock.now()));
-  return { round, phase, work: { assignmentId, attempt, left } };
+  // Deadlines are of the run's own clock, which does not jump when the machine's is set.
+  const from = (at: number): number => Math.max(0, Math.round(at - driver.now()));
+  const times = work.receipt ? { left: null, partIn: null } : { left: from(until), partIn: from(work.partFrom) };
+  return { round, phase, work: { assignmentId, attempt, ...times } };
 }

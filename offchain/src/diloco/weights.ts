@@ -4,7 +4,7 @@ import { type Address, weightingCode } from "@cotrain/sdk/protocol";
 import { InternalError } from "../base/index.ts";
 import { tableOf } from "./kinds.ts";
 
-/** A worker and the tokens of its whole assignment. */
+/** A worker and the tokens that it trained on. */
 export interface Share {
   readonly worker: Address;
   readonly tokens: number;

@@ -87,7 +87,7 @@ async function workOn(
 ): Promise<void> {
   const controller = new AbortController();
   const stopping = stopRoundOn(options, state.progress, controller);
-  state.current = { assignment, closed: (reason) => controller.abort(reason), dueAt: undefined };
+  state.current = { assignment, closed: (reason) => controller.abort(reason), times: undefined };
   state.last = assignment;
   try {
     const done = await workRound(assignment, modules, state, controller.signal);

@@ -32,8 +32,12 @@ export async function keepBeating(
       if (!asked || asked !== state.current) continue;
       const over = supersededBy(reply, asked.assignment, state.progress);
       if (over) asked.closed(over);
-      const left = reply.work?.left ?? undefined;
-      asked.dueAt = left === undefined ? undefined : clock.monotonic() + left;
+      const { left, partIn } = reply.work ?? {};
+      const now = clock.monotonic();
+      asked.times =
+        typeof left === "number" && typeof partIn === "number"
+          ? { dueAt: now + left, partAt: now + partIn }
+          : undefined;
     } catch (error) {
       // One word at the beginning of a silence, not one per second of it.
       const waitMs = session.heartbeatSeconds * 1_000;

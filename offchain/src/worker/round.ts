@@ -36,8 +36,9 @@ export async function workRound(
   const { clock } = context;
   const { residuals, progress, idleSince, closingMs } = state;
   const timeLeft = (): number | undefined => {
-    const dueAt = state.current?.dueAt;
-    return dueAt === undefined ? undefined : dueAt - clock.monotonic();
+    const now = clock.monotonic();
+    const times = state.current?.times;
+    return times === undefined || now < times.partAt ? undefined : times.dueAt - now;
   };
   const work: RoundWork = {
     assignment,

@@ -47,7 +47,7 @@ export interface RoundWork {
   /** Error feedback that the round's pseudo-gradient is encoded with. */
   readonly residual: Residual;
   readonly progress: RoundProgress;
-  /** Ms until the round waits no longer for this work, undefined while that is not known. */
+  /** Ms until the round waits no longer for this work; undefined while that is not known, or a part of it would not count yet. */
   readonly timeLeft: () => number | undefined;
   /** What the last round took from its last step to the acknowledgement, ms. */
   readonly closingMs: number;

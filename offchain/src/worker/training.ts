@@ -13,6 +13,8 @@ export class DivergedError extends UserError {
 const SMOOTHING = 0.1;
 /** A step or a sending may take so many times what it took before. */
 const CAUTION = 1.5;
+/** Of a work's time sending may be thought to take 1 / so much. */
+const SENDING_SHARE = 4;
 /** Progress events come at most this often, ms. */
 const PROGRESS_EVERY = 200;
 
@@ -43,7 +45,7 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
     progress.step = done;
     progress.loss = progress.loss === null ? loss : progress.loss + SMOOTHING * (loss - progress.loss);
     const now = clock.monotonic();
-    if (isLate(work, { done, count, stepMs: (now - startedAt) / done })) enough.abort();
+    if (isLate(work, { done, count, elapsed: now - startedAt })) enough.abort();
     progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
     if (now - reportedAt < PROGRESS_EVERY && done < count) return;
     reportedAt = now;
@@ -76,10 +78,12 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
 /** Whether the steps that are left take longer than there is time, and another one would take what sending needs. */
 function isLate(
   { assignment, context, timeLeft, closingMs }: RoundWork,
-  { done, count, stepMs }: { readonly done: number; readonly count: number; readonly stepMs: number },
+  { done, count, elapsed }: { readonly done: number; readonly count: number; readonly elapsed: number },
 ): boolean {
   const left = timeLeft();
   if (left === undefined || done < Math.min(context.leastSteps, assignment.steps)) return false;
-  const sending = CAUTION * closingMs;
+  const stepMs = elapsed / done;
+  // A sending that took long once, while the coordinator was away perhaps, must not take the time of every round after it.
+  const sending = Math.min(CAUTION * closingMs, (elapsed + left) / SENDING_SHARE);
   return left < stepMs * (count - done) + sending && left < CAUTION * stepMs + sending;
 }

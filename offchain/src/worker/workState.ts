@@ -23,8 +23,8 @@ export class RoundClosed extends UserError {
 interface UnderWay {
   readonly assignment: Assignment;
   readonly closed: (reason: RoundClosed) => void;
-  /** Until when the round waits for it, ms of the monotonic clock; undefined while that is not known. */
-  dueAt: number | undefined;
+  /** Until when the round waits for it, and from when on a part of it counts, ms of the monotonic clock; undefined while unknown. */
+  times: { readonly dueAt: number; readonly partAt: number } | undefined;
 }
 
 export interface WorkState {

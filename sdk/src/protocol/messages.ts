@@ -196,8 +196,18 @@ export type Heartbeat = Static<typeof Heartbeat>;
 export const HeartbeatReply = Type.Object({
   round: Count,
   phase: Type.String({ maxLength: MAX_WORD }),
-  /** `left`: ms for which the round waits for it, null once it is submitted; what is not done by then is handed back undone. */
-  work: Nullable(Type.Object({ assignmentId: Count, attempt: Count, left: Type.Optional(Nullable(Count)) })),
+  /**
+   * `left`: ms for which the round waits for it; what is not done by then is handed back undone. `partIn`: ms until a part of it
+   * counts. Both null once it is submitted.
+   */
+  work: Nullable(
+    Type.Object({
+      assignmentId: Count,
+      attempt: Count,
+      left: Type.Optional(Nullable(Count)),
+      partIn: Type.Optional(Nullable(Count)),
+    }),
+  ),
 });
 export type HeartbeatReply = Static<typeof HeartbeatReply>;
 

@@ -62,6 +62,13 @@ describe("a deal of work", () => {
       expect(at(times).whole, `${times} times as slow`).toBeLessThanOrEqual(1);
     // A sync per fragment is the least that a payload needs.
     expect(at(20)).toEqual({ steps: 4, whole: 1.25 });
+
+    // As many as payloads are compared by, where that holds nobody up for long.
+    const comparable = (times: number) => {
+      const members = [measured, measured, { pace: 100_000 * times, measured: true }];
+      return dealOf(members, members, H, 4, DEADLINE, 7).steps[2];
+    };
+    expect([10, 12, 13, 20].map(comparable)).toEqual([8, 8, 4, 4]);
   });
 
   it("leaves a slow member a 24th of the holders' deadline, however fast the others seem", () => {

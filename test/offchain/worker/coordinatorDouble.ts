@@ -75,6 +75,8 @@ interface Faults {
   outcome?: number;
   /** Ms for which the round still waits, as heartbeats are told. */
   left?: number;
+  /** Ms until a part of the work counts; default 0. */
+  partIn?: number;
   /** Steps after which nothing more is offered, told as `leave`. */
   dismissAfter?: number;
 }
@@ -298,8 +300,8 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.post(routes.heartbeat(":runId"), async (request) => {
       await member(request);
       beats.push(parseDocument("heartbeat", Heartbeat, jsonOf(request)));
-      const left = faults.left ?? null;
-      const work = current ? { assignmentId: current.assignmentId, attempt: current.attempt, left } : null;
+      const { left = null, partIn = left === null ? null : 0 } = faults;
+      const work = current ? { assignmentId: current.assignmentId, attempt: current.attempt, left, partIn } : null;
       return { round, phase: "Training", work };
     });
     app.post(routes.work(":runId"), async (request): Promise<WorkReply> => {

@@ -108,9 +108,9 @@ describe("rounds", () => {
 
   test("what it cannot do while the round waits it hands back, and is paid for what it did", async () => {
     w.trainer.pace = 20;
-    // 4 s of work; sending is thought to take three, and by half as much again.
+    // 4 s of work, of which there are 10 ms and what sending is thought to take, a quarter of all.
     await start({ rounds: 2, steps: 200 });
-    w.double.faults.left = 4_510;
+    w.double.faults.left = 200;
     w.double.faults.dismissAfter = 1;
     const end = await run();
     const [{ receipt } = expect.fail("no receipt")] = w.double.receipts;
@@ -120,6 +120,26 @@ describe("rounds", () => {
     expect(w.trainer.step).toBe(receipt.steps);
     expect(end).toMatchObject({ rounds: 1, tokens: receipt.steps * 2 * 16 });
     expect(of("acknowledged")).toMatchObject([{ tokens: receipt.steps * 2 * 16 }]);
+  });
+
+  test("a part that would not count yet it does not hand in", async () => {
+    w.trainer.pace = 20;
+    await start({ rounds: 2, steps: 100 });
+    Object.assign(w.double.faults, { left: 200, partIn: 60_000, dismissAfter: 1 });
+    await run();
+    expect(w.double.receipts.map(({ receipt }) => receipt.steps)).toEqual([100]);
+  });
+
+  test("a sending that took long once takes no time from the rounds after it", async () => {
+    w.trainer.pace = 20;
+    await start({ rounds: 3, steps: 60 });
+    Object.assign(w.double.faults, { left: 3_000, partIn: 60_000, dismissAfter: 2 });
+    w.double.faults.beforeUploaded = async () => {
+      await systemClock.sleep(2_100);
+      Object.assign(w.double.faults, { beforeUploaded: undefined, partIn: 0 });
+    };
+    await run();
+    expect(w.double.receipts.map(({ receipt }) => receipt.steps)).toEqual([60, 60]);
   });
 
   test("what it can do while the round waits it does", async () => {

@@ -181,8 +181,8 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "who is slower than the others is waited for, though it could have had less to do",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "fitting(pace, usual));",
-    instead: "fitting(pace, GOAL * usual));",
+    text: "fitting(pace, usual),",
+    instead: "fitting(pace, GOAL * usual),",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {

@@ -286,15 +286,15 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "a part of a work is taken at any time",
     file: "offchain/src/coordinator/receipts.ts",
-    text: "run.modules.clock.now() >= half && steps >= least",
-    instead: "half > 0 && steps >= least",
+    text: "run.driver.now() >= partFrom && steps >= least",
+    instead: "partFrom > 0 && steps >= least",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
     name: "a part of a work is too small to be compared with others",
     file: "offchain/src/coordinator/receipts.ts",
-    text: "run.modules.clock.now() >= half && steps >= least",
-    instead: "run.modules.clock.now() >= half && least > 0",
+    text: "run.driver.now() >= partFrom && steps >= least",
+    instead: "run.driver.now() >= partFrom && least > 0",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {

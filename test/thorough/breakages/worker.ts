@@ -73,6 +73,20 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/runWorker.test.ts"],
   },
   {
+    name: "a sending that took long once takes the time of every round after it",
+    file: "offchain/src/worker/training.ts",
+    text: "Math.min(CAUTION * closingMs, (elapsed + left) / SENDING_SHARE)",
+    instead: "CAUTION * closingMs",
+    tests: ["test/offchain/worker/runWorker.test.ts"],
+  },
+  {
+    name: "a worker hands in a part that does not count yet",
+    file: "offchain/src/worker/round.ts",
+    text: "times === undefined || now < times.partAt",
+    instead: "times === undefined || now < 0",
+    tests: ["test/offchain/worker/runWorker.test.ts"],
+  },
+  {
     name: "a worker hands back what it could do while the round waits",
     file: "offchain/src/worker/training.ts",
     text: "return left < stepMs * (count - done) + sending && left < CAUTION * stepMs + sending;",

@@ -36,7 +36,10 @@ function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): void {
   current.latest += shift;
   if (current.newcomers !== null) current.newcomers += shift;
   // A receipt's time of acceptance stays as it is: a signed acknowledgement contains it.
-  for (const work of Object.values(current.work)) work.dealtAt += shift;
+  for (const work of Object.values(current.work)) {
+    work.dealtAt += shift;
+    work.partFrom += shift;
+  }
 }
 
 export const clockDecisions = { ClockStepped: onClockStepped } satisfies Partial<Decisions>;

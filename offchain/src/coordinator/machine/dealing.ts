@@ -80,8 +80,12 @@ export function deal(draft: StateDraft, round: RoundDraft, members: readonly Mem
     round.innerSteps,
     fragmentCount(draft),
     roundDeadline,
+    draft.facts.screening.copySteps,
   );
-  for (const [i, member] of dealt.entries()) assign(draft, round, member, steps[i] ?? round.innerSteps, at);
+  for (const [i, member] of dealt.entries()) {
+    const limit = member.measured ? budget : Math.min(budget, newcomers ?? budget);
+    assign(draft, round, member, steps[i] ?? round.innerSteps, { at, partFrom: at + Math.ceil(limit / 2) });
+  }
   const out = outstandingOf(round).length > dealt.length;
   round.graced = false;
   round.latest = Math.max(out ? round.latest : 0, at + latest);
@@ -89,17 +93,23 @@ export function deal(draft: StateDraft, round: RoundDraft, members: readonly Mem
   setDeadline(draft, round, Math.max(out ? round.deadline : 0, at + budget));
 }
 
-function assign(draft: StateDraft, round: RoundDraft, member: Member, steps: number, at: number): void {
+/** When work is given out, and from when on a part of it counts; no later deadline moves that. */
+interface Given {
+  readonly at: number;
+  readonly partFrom: number;
+}
+
+function assign(draft: StateDraft, round: RoundDraft, member: Member, steps: number, given: Given): void {
   const { worker, batch } = member;
   // Ids rise for ever: no two assignments are drawn from the same stream.
   const random = createRandom(draft.secret).split(`data of assignment ${draft.ledger.nextAssignmentId}`);
   const issued = issueAssignment(draft.ledger, { worker, steps, batch }, random);
   draft.ledger = castDraft(issued.ledger);
-  give(draft, round, issued.assignment, at);
+  give(draft, round, issued.assignment, given);
 }
 
 /** Puts what the ledger issued into the round. */
-function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, at: number): void {
+function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, { at, partFrom }: Given): void {
   const { worker, assignmentId, attempt, steps, batch, ranges } = issued;
   const assignment: Assignment = {
     version: 1,
@@ -126,6 +136,7 @@ function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, at
     // Its uploads go on counting: a member that restarts gets no more of them than one that does not.
     uploaded: round.work[worker]?.uploaded ?? 0,
     dealtAt: at,
+    partFrom,
     receipt: null,
   };
   // Each worker fetches θ_r once, in fp32.
@@ -162,13 +173,14 @@ export function workAgain(draft: StateDraft, worker: Address, at: number): void 
   const member = draft.members[worker];
   if (!round || !work || work.receipt || !member || !isCollecting(round)) return;
   const { assignmentId, batch, steps } = work.assignment;
+  const given = { at, partFrom: at + Math.ceil(Math.max(0, round.deadline - at) / 2) };
   if (batch === member.batch) {
     const issued = reissueAssignment(draft.ledger, assignmentId, worker);
     draft.ledger = castDraft(issued.ledger);
-    give(draft, round, issued.assignment, at);
+    give(draft, round, issued.assignment, given);
   } else {
     draft.ledger = castDraft(returnAssignment(draft.ledger, assignmentId));
-    assign(draft, round, member, steps, at);
+    assign(draft, round, member, steps, given);
   }
 }
 

@@ -66,6 +66,7 @@ export interface Deal {
  * @param run all members; they tell the pace if none of `members` was measured
  * @param innerSteps the run's H, a multiple of `fragments`
  * @param roundDeadline the governed deadline, ms
+ * @param comparable steps from which on payloads are compared: as many at least, where that holds nobody up
  */
 export function dealOf(
   members: readonly Known[],
@@ -73,6 +74,7 @@ export function dealOf(
   innerSteps: number,
   fragments: number,
   roundDeadline: number,
+  comparable = 1,
 ): Deal {
   const measured = run.some((member) => member.measured);
   const reference = referenceOf(measured && !members.some((member) => member.measured) ? run : members);
@@ -89,12 +91,15 @@ export function dealOf(
   // What a whole round takes measured members, even if none of them is dealt work.
   const usual = Math.min(whole, longestRound);
   const unhurried = Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME);
+  const few = Math.min(innerSteps, Math.ceil(comparable / fragments) * fragments);
   let longest = 0;
   const steps = members.map((member) => {
     const pace = member.measured ? (member.pace ?? reference) : believed(member.pace, reference, measured);
     if (measured && !member.measured) return fitting(pace, usual);
     const alike = pace * innerSteps <= Math.min(ALIKE * whole, longestRound);
-    const given = alike ? innerSteps : Math.max(Math.min(least, fitting(pace, unhurried)), fitting(pace, usual));
+    const given = alike
+      ? innerSteps
+      : Math.max(Math.min(least, fitting(pace, unhurried)), fitting(pace, usual), pace * few <= GOAL * whole ? few : 0);
     longest = Math.max(longest, pace * given);
     return given;
   });
