@@ -144,9 +144,9 @@ export const runVerify: readonly Breakage[] = [
   },
   {
     name: "what a proxy does not let through is found wrong",
-    file: "offchain/src/run/problems.ts",
-    text: "|| isAway(error)) throw error;",
-    instead: "|| error.retryable) throw error;",
+    file: "offchain/src/run/away.ts",
+    text: "(isItsWord(error) ? !ofBlobs.has(error.code) : ofSources.has(error.code))",
+    instead: "isItsWord(error) && ofBlobs.has(error.code) && ofSources.has(error.code)",
     tests: ["test/offchain/run/settlement.test.ts"],
   },
   {
