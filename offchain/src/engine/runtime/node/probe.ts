@@ -10,8 +10,8 @@ import { devices } from "./devices.ts";
 
 /** What is measured: the preset that `npm start` takes. */
 const MEASURED = "1m";
-/** A device that has not answered within this, ms, is taken for one that hangs. With all devices a minute is not reached. */
-const PATIENCE_MS = 12_000;
+/** What trying all devices may take, ms. One that has not answered within half of what is left of it is taken for one that hangs. */
+const PATIENCE_MS = 50_000;
 /** Nats per token that a loss may be off the CPU's: other orders of sums cost less than a hundredth of it. */
 const TOLERANCE = 1e-3;
 
@@ -34,18 +34,20 @@ interface ProbeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Default: all of this machine, the CPU first, whose losses the others are held against. */
   readonly tried?: readonly Device[];
-  /** How long a device may take, ms. */
+  /** How long all of them may take, ms. */
   readonly patience?: number;
 }
 
 /** Tries one device after the other: it must open, take steps with the CPU's losses, and give its state back. */
 export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
-  const { tried = Object.values(devices), signal } = options;
+  const { tried = Object.values(devices), signal, patience = PATIENCE_MS } = options;
+  const until = systemClock.monotonic() + patience;
   const probes: Probe[] = [];
   let due: readonly number[] | undefined;
   for (const device of tried) {
     signal?.throwIfAborted();
-    const { probe, losses } = await probeDevice(device, due, options);
+    const share = Math.max(1, Math.round((until - systemClock.monotonic()) / 2));
+    const { probe, losses } = await probeDevice(device, due, { ...options, patience: share });
     due ??= losses;
     probes.push(probe);
   }
@@ -56,7 +58,7 @@ export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
 async function probeDevice(
   device: Device,
   due: readonly number[] | undefined,
-  { milliseconds, threads, signal, patience = PATIENCE_MS }: ProbeOptions,
+  { milliseconds, threads, signal, patience }: ProbeOptions & { readonly patience: number },
 ): Promise<{ readonly probe: Probe; readonly losses?: readonly number[] }> {
   const late = AbortSignal.timeout(patience);
   let adapter: Adapter | undefined;
@@ -78,7 +80,9 @@ async function probeDevice(
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
     return failed(
-      late.aborted ? `It did not train the preset ${MEASURED} within ${patience / 1_000} s.` : error.message,
+      late.aborted
+        ? `It did not train the preset ${MEASURED} within ${(patience / 1_000).toFixed(1)} s.`
+        : error.message,
     );
   }
 }
