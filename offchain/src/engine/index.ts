@@ -13,7 +13,7 @@ export {
   type NamedTensor,
 } from "./config.ts";
 export { conformance } from "./conformance.ts";
-export type { Engine } from "./engine.ts";
+export type { Engine, StepResult } from "./engine.ts";
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample } from "./generate.ts";
 export { stepSize } from "./memory.ts";

@@ -4,7 +4,7 @@ import type { Hex } from "@cotrain/sdk/protocol";
 
 import { InternalError } from "../base/index.ts";
 import { type AdmittedBuild, type Artefacts, fetchStepProgram, type RunDescription } from "./artefacts.ts";
-import type { WorkerModules } from "./options.ts";
+import type { WorkerModules, WorkerOptions } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** A trainer that has computed its build's conformance value. */
@@ -25,7 +25,7 @@ const isUnusable = (error: unknown): boolean => error instanceof CotrainError &&
 export async function chooseBuild(
   description: RunDescription,
   artefacts: Artefacts,
-  threads: number | undefined,
+  { threads, signal }: Pick<WorkerOptions, "threads" | "signal">,
   { openTrainer, deviceClass }: Pick<WorkerModules, "openTrainer" | "deviceClass">,
 ): Promise<ChosenBuild> {
   const rank = ({ document }: AdmittedBuild): number => (document.deviceClass === deviceClass ? 0 : 1);
@@ -59,7 +59,7 @@ export async function chooseBuild(
 
   async function tryBuild(build: AdmittedBuild): Promise<Omit<ChosenBuild, "build">> {
     const program = await fetchStepProgram(artefacts, build);
-    const trainer = await openTrainer({ description, build, program, threads });
+    const trainer = await openTrainer({ description, build, program, threads, signal });
     try {
       return { trainer, conformance: await trainer.conformance() };
     } catch (error) {

@@ -1,7 +1,16 @@
 /** The default trainer: a build's step program in an engine on one of this machine's devices. */
 import { UserError } from "../base/index.ts";
 import { tensorViews } from "../diloco/index.ts";
-import { conformance, type Device, readSignature } from "../engine/index.ts";
+import {
+  conformance,
+  type Device,
+  type Engine,
+  type OpenEngine,
+  readSignature,
+  type StepResult,
+} from "../engine/index.ts";
+import type { RunDescription } from "./artefacts.ts";
+import { createEngineGuard, ENGINE_LIMITS, type EngineGuard, type EngineLimits } from "./engineGuard.ts";
 import type { TrainerInput } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -10,29 +19,35 @@ const TARGET_CALL_MS = 500;
 
 /** Opens trainers on a device. */
 export const trainerOn =
-  (device: Device) =>
+  (device: Device, limits = ENGINE_LIMITS) =>
   (input: TrainerInput): Promise<Trainer> =>
-    openDeviceTrainer(device, input);
+    openDeviceTrainer(device, input, limits);
+
+function outlineOf(program: Uint8Array, table: RunDescription["definition"]["table"], memory: number) {
+  const outline = readSignature(program, memory);
+  const due = table.map(({ name, shape }) => ({ name, shape }));
+  if (JSON.stringify(outline.parameters) === JSON.stringify(due)) return outline;
+  throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
+}
 
 /**
- * Opens an engine for a build.
+ * Opens an engine for a build. One that is silent for too long is ended: whatever it was asked rejects with EngineClosedError.
  * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
  */
-async function openDeviceTrainer(device: Device, { description, program, threads }: TrainerInput): Promise<Trainer> {
+async function openDeviceTrainer(
+  device: Device,
+  { description, program, threads, signal }: TrainerInput,
+  limits: EngineLimits,
+): Promise<Trainer> {
   const { definition, layouts } = description;
-  const outline = readSignature(program, device.availableMemory());
-  const due = definition.table.map(({ name, shape }) => ({ name, shape }));
-  if (JSON.stringify(outline.parameters) !== JSON.stringify(due)) {
-    throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
-  }
+  const outline = outlineOf(program, definition.table, device.availableMemory());
   const most = outline.signature.maxThreads ?? 1;
-  const engine = await device.open({
-    programs: { step: program },
-    threads: Math.min(threads ?? device.threads(), most),
-  });
-  const batch = outline.batch * outline.tokensPerSequence;
+  const guard = createEngineGuard(limits, signal);
+  const open: OpenEngine = (options) => device.open({ ...options, signal: guard.signal });
+  const engine = await guard.prepared(() =>
+    open({ programs: { step: program }, threads: Math.min(threads ?? device.threads(), most) }),
+  );
   let step = 0;
-  let stepMs: number | undefined;
   let stepMicros: number | undefined;
 
   return {
@@ -40,42 +55,63 @@ async function openDeviceTrainer(device: Device, { description, program, threads
       return step;
     },
     conformance: () =>
-      conformance(device.open, program, 1, (micros) => {
-        stepMicros = micros;
-      }),
+      guard.prepared(() =>
+        conformance(open, program, 1, (micros) => {
+          stepMicros = micros;
+          guard.measured(micros / 1_000);
+        }),
+      ),
     get stepMicros() {
       return stepMicros;
     },
-    load: (fragments) => engine.setParameters(tensorViews(fragments, layouts, definition.table)),
-    train: async ({ tokens, learningRates }, onStep, { signal, enough }) => {
-      const either = AbortSignal.any([signal, enough]);
-      let from = 0;
-      while (from < learningRates.length && !enough.aborted) {
-        signal.throwIfAborted();
-        const count = stepMs === undefined ? 1 : Math.max(1, Math.round(TARGET_CALL_MS / stepMs));
-        const to = Math.min(learningRates.length, from + count);
-        const startedAt = performance.now();
-        const part = {
-          tokens: tokens.subarray(from * batch, to * batch),
-          learningRate: learningRates.slice(from, to),
-        };
-        const results = await engine.train(part, { progress: (_, result) => onStep(result), signal: either });
-        step += results.length;
-        from += results.length;
-        if (results.length > 0) stepMs = (performance.now() - startedAt) / results.length;
-      }
-      signal.throwIfAborted();
-      return from;
-    },
-    digest: (residual) => engine.stateDigest(tensorViews(residual, layouts, definition.table)),
+    load: (fragments) => guard.answered(() => engine.setParameters(tensorViews(fragments, layouts, definition.table))),
+    train: inParts(engine, guard, outline.batch * outline.tokensPerSequence, (steps) => {
+      step += steps;
+    }),
+    digest: (residual) => guard.answered(() => engine.stateDigest(tensorViews(residual, layouts, definition.table))),
     parameters: async (names) => {
-      const current = await engine.parameters(names);
+      const current = await guard.answered(() => engine.parameters(names));
       return new Map(current.map(({ name, data }) => [name, data]));
     },
     reset: async () => {
-      await engine.resetOptimizer();
+      await guard.answered(() => engine.resetOptimizer());
       step = 0;
     },
-    close: () => engine.close(),
+    close: async () => {
+      if (!guard.signal.aborted) await engine.close();
+    },
+  };
+}
+
+/** Inner steps, some at a time. @param taken told of those that are done */
+function inParts(engine: Engine, guard: EngineGuard, batch: number, taken: (steps: number) => void): Trainer["train"] {
+  let stepMs: number | undefined;
+  return async ({ tokens, learningRates }, onStep, { signal, enough }) => {
+    const either = AbortSignal.any([signal, enough]);
+    let from = 0;
+    while (from < learningRates.length && !enough.aborted) {
+      signal.throwIfAborted();
+      const count = stepMs === undefined ? 1 : Math.max(1, Math.round(TARGET_CALL_MS / stepMs));
+      const to = Math.min(learningRates.length, from + count);
+      const startedAt = performance.now();
+      const part = {
+        tokens: tokens.subarray(from * batch, to * batch),
+        learningRate: learningRates.slice(from, to),
+      };
+      const results = await guard.trained((heard) => {
+        const progress = (_: number, result: StepResult): void => {
+          heard();
+          onStep(result);
+        };
+        return engine.train(part, { progress, signal: either });
+      }, signal);
+      taken(results.length);
+      from += results.length;
+      if (results.length === 0) continue;
+      stepMs = (performance.now() - startedAt) / results.length;
+      guard.measured(stepMs);
+    }
+    signal.throwIfAborted();
+    return from;
   };
 }

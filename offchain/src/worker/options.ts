@@ -38,6 +38,8 @@ export interface TrainerInput {
   /** The step program, verified. */
   readonly program: Uint8Array<ArrayBuffer>;
   readonly threads: number | undefined;
+  /** The worker's own: what is being opened or proven then is of no use. */
+  readonly signal: AbortSignal;
 }
 
 /** Turns an assignment into its inner steps. */

@@ -72,7 +72,7 @@ export async function prepare(
   await checkMachine(description, options, modules);
 
   preparing("computing the conformance value");
-  const chosen = await chooseBuild(description, artefacts, options.threads, modules);
+  const chosen = await chooseBuild(description, artefacts, options, modules);
   const { trainer, build, conformance } = chosen;
   cleanup.defer(() => trainer.close());
   const receipts = await modules.home.openReceipts(clock);

@@ -1,5 +1,5 @@
 /**
- * The inner loop as the worker drives it. The engine's host is the default trainer (engineTrainer.ts); a plug-in that
+ * The inner loop as the worker drives it. The engine's host is the default trainer (deviceTrainer.ts); a plug-in that
  * runs somebody's own training code would be another.
  */
 import type { Hex } from "@cotrain/sdk/protocol";

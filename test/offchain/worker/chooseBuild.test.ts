@@ -28,7 +28,7 @@ async function choose(
   const chosen = await chooseBuild(
     { builds } as RunDescription,
     { get: async (digest: string) => new TextEncoder().encode(digest) } as unknown as Artefacts,
-    1,
+    { threads: 1, signal: new AbortController().signal },
     {
       deviceClass,
       openTrainer: async ({ program }) => {

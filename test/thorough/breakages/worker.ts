@@ -24,6 +24,20 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
   {
+    name: "an engine that is silent is waited for",
+    file: "offchain/src/worker/engineGuard.ts",
+    text: "if (++passed === PARTS) expire(ms);",
+    instead: "if (++passed === PARTS && ms > 3_600_000) expire(ms);",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "an engine that does not stop is given as long as one that trains",
+    file: "offchain/src/worker/engineGuard.ts",
+    text: "if (stop) stopping = countdown(stop.ms, expire);",
+    instead: "if (stop) stopping = countdown(ms, expire);",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
     name: "a worker takes a run of any poster",
     file: "offchain/src/worker/artefacts.ts",
     text: "if (!posters.includes(asAddress(view.poster)))",

@@ -1,0 +1,108 @@
+/**
+ * A bound on how long an engine may be silent. A GPU's driver that hangs answers nothing and ends nothing, and whoever waits for it
+ * waits for ever: its round, and the request to stop.
+ */
+import { unlessAborted } from "../base/index.ts";
+import { EngineClosedError } from "../engine/index.ts";
+
+/** How long an engine may give no answer and tell of no progress, ms. */
+export interface EngineLimits {
+  /** Any call; or {@link SILENT_STEPS} steps, where that is more. */
+  readonly silence: number;
+  /** A training that is to stop, which it does after the step that is running; or {@link STOP_STEPS} steps. */
+  readonly stop: number;
+  /** Opening a program, which some drivers compile first, and computing the conformance value: nobody knows yet what a step takes. */
+  readonly conformance: number;
+}
+
+/**
+ * The state of 150m is 1.8 GB, which seconds bring down, on a busy machine ten times as many. Its conformance value took more than
+ * two minutes of a processor's time.
+ */
+export const ENGINE_LIMITS: EngineLimits = { silence: 60_000, stop: 5_000, conformance: 15 * 60_000 };
+/** A machine that others use may be slower by far than when it was measured. */
+const SILENT_STEPS = 20;
+/** The one that is running, on a machine that is slower than before. */
+const STOP_STEPS = 3;
+
+/** Waits for an engine's calls, and for none once it was silent for too long: then they reject with EngineClosedError. */
+export interface EngineGuard {
+  /** Aborted then: what was opened with it ends. */
+  readonly signal: AbortSignal;
+  /** Opening and proving, which are of no use once the worker is to stop. */
+  prepared<T>(call: () => Promise<T>): Promise<T>;
+  answered<T>(call: () => Promise<T>): Promise<T>;
+  /**
+   * @param call tells of its progress by `heard`
+   * @param signal that it stops by
+   */
+  trained<T>(call: (heard: () => void) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** Says what a step takes. */
+  measured(stepMs: number): void;
+}
+
+/** @param stopped the worker's request to stop */
+export function createEngineGuard(limits: EngineLimits, stopped: AbortSignal): EngineGuard {
+  const ending = new AbortController();
+  let stepMs = 0;
+
+  const expire = (ms: number): void =>
+    ending.abort(new EngineClosedError(`The engine gave no answer within ${Number((ms / 1_000).toPrecision(2))} s.`));
+
+  /** @param stop how long it may take once this signal is aborted, ms */
+  async function within<T>(
+    ms: number,
+    call: (heard: () => void) => Promise<T>,
+    stop?: { readonly signal: AbortSignal; readonly ms: number },
+  ): Promise<T> {
+    const silence = countdown(ms, expire);
+    let stopping: Countdown | undefined;
+    const onStop = (): void => {
+      if (stop) stopping = countdown(stop.ms, expire);
+    };
+    if (stop?.signal.aborted) onStop();
+    stop?.signal.addEventListener("abort", onStop, { once: true });
+    try {
+      return await unlessAborted(
+        call(() => silence.restart()),
+        ending.signal,
+      );
+    } finally {
+      stop?.signal.removeEventListener("abort", onStop);
+      silence.end();
+      stopping?.end();
+    }
+  }
+
+  const silence = (): number => Math.max(limits.silence, SILENT_STEPS * stepMs);
+  return {
+    signal: ending.signal,
+    prepared: (call) => within(limits.conformance, call, { signal: stopped, ms: 0 }),
+    answered: (call) => within(silence(), call),
+    trained: (call, signal) => within(silence(), call, { signal, ms: Math.max(limits.stop, STOP_STEPS * stepMs) }),
+    measured: (ms) => {
+      stepMs = ms;
+    },
+  };
+}
+
+interface Countdown {
+  restart(): void;
+  end(): void;
+}
+
+/** Parts of a countdown. Each counts once however long it was: when this process, or the machine, slept, nobody was silent. */
+const PARTS = 20;
+
+function countdown(ms: number, expire: (ms: number) => void): Countdown {
+  let passed = 0;
+  const timer = setInterval(() => {
+    if (++passed === PARTS) expire(ms);
+  }, ms / PARTS);
+  return {
+    restart: () => {
+      passed = 0;
+    },
+    end: () => clearInterval(timer),
+  };
+}

@@ -1,0 +1,138 @@
+/** A device that hangs: its engine is ended, whatever it was asked, and whoever waits is told. */
+import { describe, expect, test } from "vitest";
+
+import { fragmentTable } from "@cotrain/sdk/protocol";
+
+import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
+import {
+  buildPrograms,
+  type Device,
+  type Engine,
+  EngineClosedError,
+  presets,
+  tensorSpecs,
+} from "../../../offchain/src/engine/index.ts";
+import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { ENGINE_LIMITS } from "../../../offchain/src/worker/engineGuard.ts";
+import { trainerOn, type TrainerInput } from "../../../offchain/src/worker/index.ts";
+
+const { model, microBatch } = presets["0.1m"];
+const { step } = buildPrograms(model, { microBatch });
+const batch = microBatch * (model.sequence + 1);
+const table = fragmentTable(tensorSpecs(model), 1);
+const layouts = fragmentLayouts(table);
+
+const input = (signal: AbortSignal): TrainerInput =>
+  ({
+    description: { definition: { table }, layouts },
+    program: step.bytes,
+    threads: 1,
+    signal,
+  }) as unknown as TrainerInput;
+
+/** Inner steps. */
+const steps = (count: number) => ({
+  tokens: new Uint16Array(count * batch),
+  learningRates: Array.from({ length: count }, () => 1e-3),
+});
+const forever = new AbortController().signal;
+const signals = { signal: forever, enough: forever };
+
+const silent = () => new Promise<never>(() => undefined);
+
+/** A device that answers these calls alone, and ends by no signal. */
+const answering = (answers: Partial<Engine>): Device => ({
+  ...devices.cpu,
+  open: async () => {
+    const calls = ["train", "setParameters", "stateDigest", "parameters", "resetOptimizer", "close"] as const;
+    const shapes = { step: { batch: microBatch, tokensPerSequence: model.sequence + 1, vocabulary: model.vocabulary } };
+    return {
+      ...Object.fromEntries(calls.map((call) => [call, silent])),
+      shapes,
+      tensors: tensorSpecs(model),
+      ...answers,
+    } as unknown as Engine;
+  },
+});
+
+const LIMITS = { silence: 50, stop: 50, conformance: 60_000 };
+const closed = { name: "EngineClosedError", message: "The engine gave no answer within 0.05 s." };
+
+describe("an engine that is silent", () => {
+  test.each(["train", "digest", "load", "parameters", "reset"] as const)("in %s is ended", async (call) => {
+    const trainer = await trainerOn(answering({}), LIMITS)(input(forever));
+    const calls = {
+      train: () => trainer.train(steps(2), () => undefined, signals),
+      digest: () => trainer.digest(layouts.map(({ elements }) => new Float32Array(elements))),
+      load: () => trainer.load(layouts.map(({ elements }) => new Float32Array(elements))),
+      parameters: () => trainer.parameters([]),
+      reset: () => trainer.reset(),
+    };
+    await expect(calls[call]()).rejects.toMatchObject(closed);
+    await expect(trainer.reset()).rejects.toMatchObject(closed);
+    await trainer.close();
+  });
+
+  test("is ended while a conformance value is due, and at once where the worker is to stop", async () => {
+    const trainer = await trainerOn(answering({}), { ...LIMITS, conformance: 50 })(input(forever));
+    await expect(trainer.conformance()).rejects.toMatchObject(closed);
+    const stop = new AbortController();
+    const patient = await trainerOn(answering({}), LIMITS)(input(stop.signal));
+    const value = patient.conformance();
+    stop.abort();
+    await expect(value).rejects.toBeInstanceOf(EngineClosedError);
+    const opening: Device = { ...devices.cpu, open: silent };
+    await expect(trainerOn(opening, LIMITS)(input(stop.signal))).rejects.toBeInstanceOf(EngineClosedError);
+  });
+
+  test("is not one that tells of steps, however long a call takes", async () => {
+    const result = { loss: 1, gradientNorm: 1 };
+    const train: Engine["train"] = async ({ learningRate }, { progress } = {}) => {
+      const results = (learningRate as number[]).map(() => result);
+      for (let done = 1; done <= results.length; done++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        progress?.(done, result);
+      }
+      return results;
+    };
+    const trainer = await trainerOn(answering({ train }), LIMITS)(input(forever));
+    // The first step is a call of its own, all others are the next.
+    expect(await trainer.train(steps(30), () => undefined, signals)).toBe(30);
+  });
+});
+
+test.skipIf(process.platform === "win32")(
+  "a process that stands still is killed: where it trains, and where it is to stop",
+  async () => {
+    for (const stops of [false, true]) {
+      let pid = 0;
+      const device: Device = {
+        ...devices.cpu,
+        open: async (options) => {
+          const engine = await devices.cpu.open(options);
+          pid = engine.pid ?? 0;
+          return engine;
+        },
+      };
+      const limits = { ...ENGINE_LIMITS };
+      const trainer = await trainerOn(device, limits)(input(forever));
+      await trainer.load(layouts.map(({ elements }) => new Float32Array(elements)));
+      const stop = new AbortController();
+      limits[stops ? "stop" : "silence"] = 100;
+      process.kill(pid, "SIGSTOP");
+      const training = trainer.train(steps(9), () => undefined, { signal: stop.signal, enough: forever });
+      if (stops) stop.abort();
+      await expect(training).rejects.toBeInstanceOf(EngineClosedError);
+      await trainer.close();
+      await expect.poll(() => isThere(pid)).toBe(false);
+    }
+  },
+);
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
