@@ -174,7 +174,7 @@ test.skipIf(process.platform !== "linux")(
     await Promise.all(workers);
 
     const failed = seen.filter((event) => event.type === "deviceFailed");
-    expect(failed).toMatchObject([{ device: "wasm", next: "cpu", reason: expect.stringContaining("SIGKILL") }]);
+    expect(failed).toMatchObject([{ device: "wasm", next: "cpu", reason: expect.stringMatching(/SIGKILL|cannot be reached/) }]);
     const since = seen.slice(seen.indexOf(failed[0]!));
     expect(since.some((event) => event.type === "joined" && event.again)).toBe(true);
     // What it had in hand was never delivered by it: the ledger gave it to others, or again.
