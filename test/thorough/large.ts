@@ -18,6 +18,8 @@ import { residentOf, treeOf } from "../bench/processTree.ts";
 
 const main = fileURLToPath(new URL("../../offchain/src/cli/main.ts", import.meta.url));
 const MINUTES = 50;
+/** The value of a verdict that a head's aggregate is right, 0 where it is not. */
+const HOLDS = 10_000n;
 
 /** What a process is called here: the command that it runs, or that it computes for one. */
 function nameOf(command: string): string {
@@ -65,13 +67,18 @@ export async function oneLargeRound(preset: PresetName): Promise<string | undefi
     validatorProcess(main, { ...shared("validator-1"), loss: false }),
   ]);
   const end = Date.now() + MINUTES * 60_000;
+  let loss: number | null = null;
   for (;;) {
-    // A verdict is about a checkpoint that was made and anchored.
+    loss = (await run.coordinator.run(run.runId)).loss.train ?? loss;
+    // A verdict is about a checkpoint that was made and anchored; this validator measures no losses.
     const { verdicts } = await run.coordinator.verdicts(run.runId);
+    const against = verdicts.find(({ verdict }) => BigInt(verdict.value) !== HOLDS);
+    if (against) return `a verdict about the aggregate is ${against.verdict.value}, not ${HOLDS}`;
     if (verdicts.length > 0) break;
     if (Date.now() > end) return `no checkpoint and verdict within ${MINUTES} minutes`;
     await sleep(1_000);
   }
+  if (loss === null || !Number.isFinite(loss)) return `the loss of training was ${loss}`;
   const parameters = parameterCount(model);
   for (const [name, bytes] of memory.stop())
     process.stdout.write(
