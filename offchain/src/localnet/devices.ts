@@ -18,7 +18,7 @@ export async function workerDevices(
 ): Promise<readonly (readonly string[])[]> {
   if (!names.includes(AUTO)) return names.map((name) => [name]);
   display.update({ activity: "Measuring this machine's devices" });
-  const chosen = chooseDevices(await probeDevices({ milliseconds: MEASURE_MS, signal }));
+  const chosen = chooseDevices(await probeDevices({ milliseconds: MEASURE_MS, threads: 1, signal }));
   display.say([chosen.sentence]);
   return names.map((name) => (name === AUTO ? chosen.names : [name]));
 }

@@ -1,10 +1,16 @@
 /** Which devices there are, what each lacks, and which is taken where nobody names one. */
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, test } from "vitest";
 
 import { type Device, type Engine, EngineClosedError, EngineError } from "../../../offchain/src/engine/index.ts";
-import { adapterOfMaps, adapterOfNames, nvidiaGpusOf } from "../../../offchain/src/engine/runtime/node/adapters.ts";
+import {
+  adapterOfMaps,
+  adapterOfNames,
+  nvidiaGpusOf,
+  nvidiaIndexOf,
+} from "../../../offchain/src/engine/runtime/node/adapters.ts";
 import { cudaOptions, providerLibrary, whyNoCuda } from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
 import {
   chooseDevices,
@@ -101,10 +107,21 @@ describe("what computes", () => {
       software: false,
     });
     expect(adapterOfNames("\r\n")).toBeUndefined();
-    expect(nvidiaGpusOf("NVIDIA H100 80GB HBM3, 80994\nNVIDIA L4, 1\nNo devices\n")).toEqual([
-      { name: "NVIDIA H100 80GB HBM3", free: 80_994 * 2 ** 20 },
-      { name: "NVIDIA L4", free: 2 ** 20 },
+    expect(nvidiaGpusOf("0, NVIDIA H100 80GB HBM3, 80994\n2, NVIDIA L4, 1\nNo devices\n")).toEqual([
+      { index: 0, name: "NVIDIA H100 80GB HBM3", free: 80_994 * 2 ** 20 },
+      { index: 2, name: "NVIDIA L4", free: 2 ** 20 },
     ]);
+  });
+
+  test.each([
+    [{}, 1],
+    [{ CUDA_VISIBLE_DEVICES: "3, 2" }, 2],
+    [{ CUDA_VISIBLE_DEVICES: "3" }, undefined],
+    [{ CUDA_VISIBLE_DEVICES: "" }, undefined],
+    [{ CUDA_VISIBLE_DEVICES: "GPU-8932f937,GPU-1" }, undefined],
+    [{ CUDA_DEVICE_ORDER: "FASTEST_FIRST" }, undefined],
+  ])("behind cuda:1 with %o is the GPU that nvidia-smi calls %s", (environment, index) => {
+    expect(nvidiaIndexOf(1, environment)).toBe(index);
   });
 });
 
@@ -172,6 +189,19 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
   ]);
   expect(late.map(({ missing }) => missing)).toEqual(["It did not train the preset 1m within 0.2 s."]);
   expect(chooseDevices(probes).names.toSorted()).toEqual(["cpu", "near"]);
+});
+
+test("a device is measured on all threads, as a worker takes it, where nobody says how many", async () => {
+  const cpu = fake("cpu", due);
+  const taken: number[] = [];
+  const open: Device["open"] = (options) => {
+    taken.push(options.threads);
+    return cpu.open(options);
+  };
+  const tried = [{ ...cpu, open }];
+  await probeDevices({ milliseconds: 0, tried });
+  await probeDevices({ milliseconds: 0, tried, threads: 1 });
+  expect(taken).toEqual([availableParallelism(), 1]);
 });
 
 const probe = (name: string, tokensPerSecond?: number, more: Partial<Probe> = {}): Probe => ({

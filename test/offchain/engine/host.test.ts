@@ -18,6 +18,7 @@ import {
 import { availableMemory, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { engineHostOn } from "../../../offchain/src/engine/runtime/node/host/host.ts";
 import { allowanceFor } from "../../../offchain/src/engine/runtime/node/host/memory.ts";
+import { environmentOf } from "../../../offchain/src/engine/runtime/node/host/spawn.ts";
 import { createSender, receive } from "../../../offchain/src/engine/runtime/node/host/frames.ts";
 import { canRun } from "../../needs.ts";
 import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/runtime/node/host/replies.ts";
@@ -162,6 +163,17 @@ describe.skipIf(!linux)("the engine's process", () => {
     await expect(training).rejects.toMatchObject({ retryable: true, message: "The engine's process ended (SIGKILL)." });
     await expect(engine.parameters()).rejects.toBeInstanceOf(EngineClosedError);
     await engine.close();
+  });
+});
+
+test("NVIDIA's libraries compute products in fp32 and count GPUs as nvidia-smi does, unless they are told to count otherwise", () => {
+  const own = { NVIDIA_TF32_OVERRIDE: "1", CUDA_VISIBLE_DEVICES: "1", COTRAIN_SECRET: "canary" };
+  const { cpu, cuda } = { cpu: environmentOf("cpu", own), cuda: environmentOf("cuda", own) };
+  expect(cuda).toEqual({ ...cpu, NVIDIA_TF32_OVERRIDE: "0", CUDA_DEVICE_ORDER: "PCI_BUS_ID" });
+  expect(cpu).toMatchObject({ CUDA_VISIBLE_DEVICES: "1" });
+  expect(Object.keys(cpu).filter((name) => /TF32|SECRET/.test(name))).toEqual([]);
+  expect(environmentOf("cuda", { CUDA_DEVICE_ORDER: "FASTEST_FIRST" })).toMatchObject({
+    CUDA_DEVICE_ORDER: "FASTEST_FIRST",
   });
 });
 

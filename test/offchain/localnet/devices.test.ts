@@ -3,10 +3,13 @@ import { expect, test, vi } from "vitest";
 
 import { workerCount, workerDevices } from "../../../offchain/src/localnet/devices.ts";
 
-const probed = vi.hoisted(() => ({ times: 0 }));
+const probed = vi.hoisted(() => ({ times: 0, threads: 0 }));
 vi.mock("../../../offchain/src/engine/runtime/node/index.ts", async (original) => ({
   ...(await original<object>()),
-  probeDevices: async () => void probed.times++,
+  probeDevices: async ({ threads }: { threads: number }) => {
+    probed.times++;
+    probed.threads = threads;
+  },
   chooseDevices: () => ({ names: ["webgpu", "cpu"], sentence: "Trains on webgpu, the fastest device here." }),
 }));
 
@@ -21,7 +24,8 @@ test("named devices are taken as they are; what stands for the fastest is measur
     ["wasm"],
     ["webgpu", "cpu"],
   ]);
-  expect([probed.times, said]).toEqual([1, ["Trains on webgpu, the fastest device here."]]);
+  // Its workers have one each.
+  expect([probed.times, probed.threads, said]).toEqual([1, 1, ["Trains on webgpu, the fastest device here."]]);
 });
 
 const count = (device: readonly string[], explicit: boolean): number =>

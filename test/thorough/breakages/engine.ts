@@ -66,6 +66,13 @@ export const engine: readonly Breakage[] = [
     tests: ["test/offchain/engine/host.test.ts"],
   },
   {
+    name: "CUDA's products are of factors with ten bits",
+    file: "offchain/src/engine/runtime/node/host/spawn.ts",
+    text: 'NVIDIA_TF32_OVERRIDE: "0"',
+    instead: 'NVIDIA_TF32_OVERRIDE: "1"',
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
     name: "a process that does not close is waited for",
     file: "offchain/src/engine/runtime/node/host/host.ts",
     text: "setTimeout(() => kill(new EngineClosedError()), patience)",

@@ -129,7 +129,7 @@ export const doctorCommand = defineCommand({
   options: {},
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
   notes: [
-    "Each device trains a model of a million parameters for three seconds, on one thread; one that has not answered after twelve is given up, so that all of it takes less than a minute.",
+    "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up, so that all of it takes less than a minute.",
   ],
   async run({ output }) {
     const probes = await probeDevices({ milliseconds: MEASURE_MS });

@@ -1,6 +1,4 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
-import { availableParallelism } from "node:os";
-
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
@@ -99,7 +97,7 @@ const MEASURE_MS = 1_500;
 
 /** The devices to train on, in the order in which they are tried; where nobody named one, all that pass, by their speed. */
 async function devicesOf(
-  { device: names = ["cpu"], threads = availableParallelism() }: WorkerDaemonOptions,
+  { device: names = ["cpu"], threads }: WorkerDaemonOptions,
   signal: AbortSignal,
   onEvent: (event: WorkerEvent) => void,
 ): Promise<Device[]> {

@@ -58,25 +58,50 @@ export async function webgpuAdapter(pid: number): Promise<Adapter | undefined> {
 }
 
 interface NvidiaGpu {
+  /** As nvidia-smi counts. */
+  readonly index: number;
   readonly name: string;
   /** Bytes. */
   readonly free: number;
 }
 
-/** @param lines as nvidia-smi writes them: model, then free MiB */
+/** @param lines as nvidia-smi writes them: index, model, free MiB */
 export const nvidiaGpusOf = (lines: string): NvidiaGpu[] =>
-  [...lines.matchAll(/^(.+), (\d+)$/gm)].map(([, name, free]) => ({ name: name ?? "", free: Number(free) * 2 ** 20 }));
+  [...lines.matchAll(/^(\d+), (.+), (\d+)$/gm)].map(([, index, name, free]) => ({
+    index: Number(index),
+    name: name ?? "",
+    free: Number(free) * 2 ** 20,
+  }));
 
 const nvidiaGpus = async (): Promise<NvidiaGpu[]> =>
-  nvidiaGpusOf(await saidBy("nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits"));
+  nvidiaGpusOf(await saidBy("nvidia-smi", "--query-gpu=index,name,memory.free", "--format=csv,noheader,nounits"));
 
-/** NVIDIA's GPU of an index. */
+/**
+ * What nvidia-smi calls the GPU that CUDA calls so: the same in its order (host/spawn.ts), among those that CUDA is to see. Undefined
+ * where that cannot be told: in another order, or where they are listed by UUID.
+ */
+export function nvidiaIndexOf(
+  index: number,
+  { CUDA_DEVICE_ORDER: order = "PCI_BUS_ID", CUDA_VISIBLE_DEVICES: visible }: Readonly<NodeJS.ProcessEnv> = process.env,
+): number | undefined {
+  if (order !== "PCI_BUS_ID") return undefined;
+  if (visible === undefined) return index;
+  const seen = visible.split(",").map((entry) => entry.trim());
+  return seen.every((entry) => /^\d+$/.test(entry)) && index < seen.length ? Number(seen[index]) : undefined;
+}
+
+const cudaGpu = async (index: number): Promise<NvidiaGpu | undefined> => {
+  const wanted = nvidiaIndexOf(index);
+  return (await nvidiaGpus()).find((gpu) => gpu.index === wanted);
+};
+
+/** NVIDIA's GPU of an index, as CUDA counts. */
 export async function cudaAdapter(index: number): Promise<Adapter | undefined> {
-  const gpu = (await nvidiaGpus())[index];
+  const gpu = await cudaGpu(index);
   return gpu && { name: gpu.name, software: false };
 }
 
-export const cudaMemory = async (index: number): Promise<number | undefined> => (await nvidiaGpus())[index]?.free;
+export const cudaMemory = async (index: number): Promise<number | undefined> => (await cudaGpu(index))?.free;
 
 /** Of the largest GPU that tells: NVIDIA's by its own program, AMD's by Linux (amdgpu's documentation, mem_info_vram_total). */
 export async function gpuMemory(): Promise<number | undefined> {

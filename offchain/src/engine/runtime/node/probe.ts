@@ -1,4 +1,6 @@
 /** Which of this machine's devices can train, how fast each is, and which is taken where nobody names one. */
+import { availableParallelism } from "node:os";
+
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { systemClock } from "../../../base/index.ts";
@@ -28,7 +30,7 @@ export interface Probe {
 interface ProbeOptions {
   /** How long steps of each device are counted, ms. */
   readonly milliseconds: number;
-  /** Threads where there are several; default 1. */
+  /** Threads where there are several; default all, as a worker that is told nothing takes them. */
   readonly threads?: number | undefined;
   /** Ends it. */
   readonly signal?: AbortSignal | undefined;
@@ -58,7 +60,7 @@ export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
 async function probeDevice(
   device: Device,
   due: readonly number[] | undefined,
-  { milliseconds, threads, signal, patience }: ProbeOptions & { readonly patience: number },
+  { milliseconds, threads = availableParallelism(), signal, patience }: ProbeOptions & { readonly patience: number },
 ): Promise<{ readonly probe: Probe; readonly losses?: readonly number[] }> {
   const late = AbortSignal.timeout(patience);
   let adapter: Adapter | undefined;

@@ -41,6 +41,27 @@ export const allocation = {
   GLIBC_TUNABLES: "glibc.malloc.hugetlb=1",
 };
 
+/** What the libraries of a place read besides. */
+const OF_PLACE: Partial<Record<Place, Readonly<Record<string, string>>>> = {
+  cuda: {
+    // Products in fp32. ONNX Runtime lets NVIDIA's libraries round factors to TF32's ten bits, and its package for Node has no
+    // option for that; this variable is stronger (cuBLAS and cuDNN, environment variables).
+    NVIDIA_TF32_OVERRIDE: "0",
+    // GPUs in nvidia-smi's order, by which people know them and adapters.ts looks them up.
+    CUDA_DEVICE_ORDER: "PCI_BUS_ID",
+  },
+};
+
+/** The environment of a process, beside where its home is. @param own this process's, of which it gets what {@link ENVIRONMENT} lists */
+export function environmentOf(place: Place, own: Readonly<NodeJS.ProcessEnv> = process.env): Record<string, string> {
+  const environment: Record<string, string> = { ...allocation, ...OF_PLACE[place] };
+  for (const name of ENVIRONMENT) {
+    const value = own[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}
+
 const source = import.meta.url.endsWith(".ts");
 const entry = fileURLToPath(new URL(source ? "./process.ts" : "./process.js", import.meta.url));
 /** The offchain package, the repository around it. */
@@ -67,11 +88,7 @@ export interface EngineProcess {
 /** Starts the process in a session of its own, so that a terminal's signals do not reach it. */
 export function spawnEngine(place: Place, index: number): EngineProcess {
   const directory = mkdtempSync(join(tmpdir(), "cotrain-engine-"));
-  const environment: Record<string, string> = { ...allocation, HOME: directory, TMPDIR: directory, TEMP: directory };
-  for (const name of ENVIRONMENT) {
-    const value = process.env[name];
-    if (value !== undefined) environment[name] = value;
-  }
+  const environment = { ...environmentOf(place), HOME: directory, TMPDIR: directory, TEMP: directory };
   const child = spawn(
     process.execPath,
     [
