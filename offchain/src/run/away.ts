@@ -18,11 +18,12 @@ export const isAway = (error: unknown): boolean =>
   saysRetryable(error) ||
   (error instanceof CotrainError && (isItsWord(error) ? !ofBlobs.has(error.code) : ofSources.has(error.code)));
 
-/** For `catch`: another value in place of what is not there, or is not what it should be. @throws who is away */
+/** For `catch`: another value in place of what is not there, or is not what it should be. @throws who is away; what says nothing */
 export const unlessAway =
   <T>(value: T): ((error: unknown) => T) =>
   (error) => {
-    if (isAway(error)) throw error;
+    // What is no error of ours says nothing either: a disk that cannot be read, too many open files.
+    if (!(error instanceof CotrainError) || isAway(error)) throw error;
     return value;
   };
 

@@ -12,7 +12,8 @@ export const blobSourceOf = (blobs: BlobReader): BlobSource => ({
 /** How long one blob is asked for, ms: two of the minutes in which an address may ask so and so often. */
 const PATIENCE_MS = 120_000;
 /**
- * How long a source may take for all blobs together, ms: so much at first, and so much more for each blob and each byte that came.
+ * How long a source may take for all blobs together, ms: so much at first, and so much more for each byte that came and for each
+ * blob, also one that it says is not there: shards may be pruned, and a walk goes on without them.
  * That is as slow as 1 Mbit/s; one that is slower, or delays each blob for nearly as long as it may, would hold a walk up for weeks.
  */
 const ALL = { first: 600_000, blob: 1_000, byte: 8 / 1_000 } as const;
@@ -53,10 +54,13 @@ export function patientBlobs(
   return {
     async blob(runId, digest, limit) {
       const began = retry.clock.monotonic();
-      const bytes = await ask(runId, digest, limit);
-      left += ALL.blob + bytes.length * ALL.byte - (retry.clock.monotonic() - began);
-      if (left > 0) return bytes;
-      throw new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
+      const [asked] = await Promise.allSettled([ask(runId, digest, limit)]);
+      const came = asked.status === "fulfilled" ? asked.value.length : 0;
+      left += ALL.blob + came * ALL.byte - (retry.clock.monotonic() - began);
+      if (left <= 0)
+        throw new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
+      if (asked.status === "rejected") throw asked.reason;
+      return asked.value;
     },
   };
 }

@@ -159,8 +159,22 @@ export const runVerify: readonly Breakage[] = [
   {
     name: "who delays each blob for nearly as long as it may holds a walk up for weeks",
     file: "offchain/src/run/blobSource.ts",
-    text: "      if (left > 0) return bytes;\n",
-    instead: "      if (left !== 0) return bytes;\n",
+    text: "if (left <= 0)",
+    instead: "if (left === 0)",
     tests: ["test/offchain/run/blobSource.test.ts"],
+  },
+  {
+    name: "who is asked in vain for pruned blobs holds a walk up for weeks",
+    file: "offchain/src/run/blobSource.ts",
+    text: "      left += ALL.blob",
+    instead: "      if (came > 0) left += ALL.blob",
+    tests: ["test/offchain/run/blobSource.test.ts"],
+  },
+  {
+    name: "a disk that cannot be read hides a root, and heads that were rejected",
+    file: "offchain/src/run/away.ts",
+    text: "    if (!(error instanceof CotrainError) || isAway(error)) throw error;\n    return value;",
+    instead: "    if (isAway(error)) throw error;\n    return value;",
+    tests: ["test/offchain/run/roots.test.ts"],
   },
 ];
