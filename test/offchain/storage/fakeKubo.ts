@@ -77,6 +77,9 @@ export async function startFakeKubo(): Promise<FakeKubo> {
       .filter((cid) => CID.parse(cid).code === DAG_PB)
       .map((cid) => broken.get(cid))
       .find((words) => words);
+  /** The pin that holds a block. */
+  const holderOf = (cid: string): string | undefined =>
+    [...pins].find((pin) => pin === cid || piecesOf(blocks.get(pin) ?? new Uint8Array(0)).includes(cid));
   let base = "";
 
   const commands: Record<string, (query: URLSearchParams, body: Uint8Array) => object | Uint8Array | string> = {
@@ -164,12 +167,15 @@ export async function startFakeKubo(): Promise<FakeKubo> {
     "block/rm": (query) => {
       const words = pinCheck();
       if (words !== undefined) return { Hash: nothing, Error: `pin check failed: ${words}` };
-      for (const cid of query.getAll("arg")) {
-        if (pins.has(cid)) continue;
+      const removed = query.getAll("arg").map((cid) => {
+        const holder = holderOf(cid);
+        if (holder !== undefined)
+          return { Hash: cid, Error: holder === cid ? "pinned: recursive" : `pinned via ${holder}` };
         blocks.delete(cid);
         broken.delete(cid);
-      }
-      return new Uint8Array(0);
+        return { Hash: cid };
+      });
+      return Buffer.from(removed.map((each) => `${JSON.stringify(each)}\n`).join(""));
     },
     "repo/stat": () => ({ RepoSize: 1_000, StorageMax: 10_000_000_000, NumObjects: 1, RepoPath: "", Version: "" }),
   };

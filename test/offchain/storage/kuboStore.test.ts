@@ -425,6 +425,69 @@ describe("a Kubo node that cannot be trusted", () => {
     expect(node.pins).toContain(foreign);
   });
 
+  it.each([
+    ["its root gone", true],
+    ["nothing else of it", false],
+  ])("has a broken piece of a blob, and %s: it is stored once it is whole", async (_, isGone) => {
+    const { node, store, digest } = await storeWith(large);
+    node.broken.set(piecesOf(large)[2]!, words[0]!);
+    if (isGone) node.blocks.clear();
+    else await store.delete(digest);
+    await store.put(large);
+    expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
+  });
+
+  it("has a broken piece that another pin holds: the blob is not stored, and the pin is named", async () => {
+    const { node, store, digest } = await storeWith(large);
+    const foreign = CID.createV1(DAG_PB, CID.parse(cidOf(sha256Bytes(small))).multihash).toString();
+    node.blocks.set(foreign, large);
+    node.pins.add(foreign);
+    node.broken.set(piecesOf(large)[2]!, words[0]!);
+    node.asked.length = 0;
+    await expect(store.put(large)).rejects.toMatchObject({
+      code: "BLOB_STORE_FAILED",
+      message: expect.stringContaining(`pinned via ${foreign}`),
+    });
+    expect(node.asked.filter((command) => command === "add")).toHaveLength(1);
+    // A sound piece that another pin holds is in nobody's way.
+    node.broken.clear();
+    node.broken.set(piecesOf(large)[1]!, words[0]!);
+    node.blocks.set(foreign, large.slice(2 * MIB));
+    await store.put(large);
+    expect(Buffer.from(await store.get(digest)).equals(large)).toBe(true);
+  });
+
+  it("cannot tell what is pinned: its blobs are looked at once in five minutes, however many are to be repaired", async () => {
+    const node = await startFakeKubo();
+    const clock = createManualClock();
+    const store = await openKuboStore(node.location("store"), { clock });
+    const blobs = [large, large.slice(1), large.slice(2)];
+    for (const blob of blobs) await store.put(blob);
+    const foreign = CID.createV1(DAG_PB, CID.parse(cidOf(sha256Bytes(small))).multihash).toString();
+    node.pins.add(foreign);
+    for (const root of [foreign, ...node.blocks.keys()]) node.broken.set(root, words[1]!);
+    node.asked.length = 0;
+    const repair = (): Promise<unknown> =>
+      Promise.all(
+        blobs.map((blob) =>
+          expect(store.put(blob)).rejects.toMatchObject({
+            code: "BLOB_STORE_FAILED",
+            message: expect.stringContaining(`(pin check failed: ${words[1]})`),
+          }),
+        ),
+      );
+    // A name is looked up for each blob that is looked at, and once more where its root is broken and it is stored.
+    const looked = (): number => node.asked.filter((command) => command === "dag/resolve").length;
+    await repair();
+    expect(looked()).toBe(6);
+    await clock.advance(299_000);
+    await repair();
+    expect(looked()).toBe(9);
+    await clock.advance(1_000);
+    await repair();
+    expect(looked()).toBe(15);
+  });
+
   it("is sent a broken blob by several at once: what one has stored no other takes away", async () => {
     const { node, store, digest } = await storeWith(large);
     node.broken.set(piecesOf(large)[1]!, words[0]!);

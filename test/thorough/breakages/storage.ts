@@ -124,8 +124,8 @@ export const storage: readonly Breakage[] = [
   {
     name: "an IPFS node that kept something else is believed to have kept the blob",
     file: "offchain/src/storage/node/kuboStore.ts",
-    text: "if (!isKept || (await",
-    instead: "if (bytes < 0 && (await",
+    text: "if (bytes <= PIECE_BYTES && cid !== cidOf(digest)) break;",
+    instead: "if (bytes <= PIECE_BYTES && cid !== cidOf(digest)) return;",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
   {
@@ -198,8 +198,29 @@ export const storage: readonly Breakage[] = [
   {
     name: "of a blob whose root was broken nobody looks whether the rest is whole",
     file: "offchain/src/storage/node/kuboStore.ts",
-    text: "if (!before || repairs > 0) return;",
-    instead: "return;",
+    text: "if (await isWhole(entry)) return;",
+    instead: "if (tries === 0 || (await isWhole(entry))) return;",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "a blob whose root was gone is stored, be the rest of it broken",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "    entry = await node.entry(path);\n",
+    instead: "    const isNew = !entry;\n    entry = await node.entry(path);\n    if (isNew) return;\n",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "nobody is told which pin holds a block that is broken",
+    file: "offchain/src/storage/node/kuboNode.ts",
+    text: "      if (error) kept ??= printable(error.message).slice(0, MAX_WORDS);\n",
+    instead: "",
+    tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "each blob that cannot be repaired has all blobs of an IPFS node looked at",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "  if (look.done && clock.monotonic() < look.until) return look.done;\n",
+    instead: "",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
 ];

@@ -56,6 +56,14 @@ export interface Entry {
   readonly bytes: number | undefined;
 }
 
+/** How the removal of a file's blocks went. */
+export interface Dropped {
+  /** Not where the node cannot tell what other pins hold, since a node of one is gone or broken. */
+  readonly isDone: boolean;
+  /** What it says of the first block that stayed, e.g. which pin holds it; nothing when all are gone. */
+  readonly kept: string | undefined;
+}
+
 export interface KuboNode {
   /** Where it is, for errors. */
   readonly url: string;
@@ -79,11 +87,8 @@ export interface KuboNode {
   unlink(path: string): Promise<void>;
   /** What is not pinned is no error. */
   unpin(cid: string): Promise<void>;
-  /**
-   * Unpins a file and removes its blocks, but those that other pins hold: adding it again writes them anew.
-   * @returns whether it could: not where it cannot tell what other pins hold, since a node of one is gone or broken
-   */
-  drop(cid: string): Promise<boolean>;
+  /** Unpins a file and removes its blocks, but those that other pins hold: adding it again writes them anew. */
+  drop(cid: string): Promise<Dropped>;
   /** Whether a file's root, or a node under it, is gone or broken; its pieces are not looked at. */
   isBroken(cid: string): Promise<boolean>;
   /**
@@ -266,7 +271,7 @@ async function unpin({ client, unlessGone }: Calls, cid: string): Promise<void> 
   await unlessGone(["pin"], (options) => client.pin.rm(cid, options));
 }
 
-async function drop(calls: Calls, cid: string): Promise<boolean> {
+async function drop(calls: Calls, cid: string): Promise<Dropped> {
   const { client, bounded } = calls;
   await unpin(calls, cid);
   const blocks = [CID.parse(cid)];
@@ -277,14 +282,18 @@ async function drop(calls: Calls, cid: string): Promise<boolean> {
   };
   await bounded(collect, { answer: LIST_BYTES });
   // Before that it walks all that is pinned, and looks for what it lacks of it everywhere.
-  const removeAll: Call<boolean> = async (options) => {
+  const removeAll: Call<Dropped> = async (options) => {
     let isDone = true;
-    for await (const { error } of client.block.rm(blocks, { ...options, force: true }))
+    let kept: string | undefined;
+    for await (const { error } of client.block.rm(blocks, { ...options, force: true })) {
       if (error?.message.startsWith("pin check failed")) isDone = false;
-    return isDone;
+      if (error) kept ??= printable(error.message).slice(0, MAX_WORDS);
+    }
+    return { isDone, kept };
   };
   return bounded(removeAll, { answer: LIST_BYTES }).catch((error: unknown) => {
-    if (error instanceof CotrainError && error.code === "BLOB_STORE_AWAY") return false;
+    if (error instanceof CotrainError && error.code === "BLOB_STORE_AWAY")
+      return { isDone: false, kept: "it looks for a block for too long" };
     throw error;
   });
 }

@@ -26,6 +26,7 @@ import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
 import { checkDigest } from "../expected.ts";
 import { PIECE_BYTES, pieceLength } from "../unixfs.ts";
 import { type Entry, type KuboNode, openKuboNode } from "./kuboNode.ts";
+import { createRecent } from "./recent.ts";
 import { receive } from "./spool.ts";
 
 /** Of the node's file tree; each store has a directory in it. */
@@ -36,6 +37,10 @@ const MOST_BYTES = 2 ** 32;
 const KEPT_PIECES = 64;
 /** Pieces whose digests are remembered: 100 bytes each or so. */
 const MOST_KNOWN = 65_536;
+/** Of one blob: its root, a node under it and a piece. What is broken under a broken one shows only when that is written anew. */
+const MOST_REPAIRS = 3;
+/** For so long nobody looks for broken blobs again, ms: each blob of the node is asked about for it. */
+const LOOKED_MS = 300_000;
 
 export interface KuboOptions {
   /** Directory for streams that are too long for memory, until they are verified; default the system's. */
@@ -68,31 +73,6 @@ function parseLocation(location: string): { readonly base: string; readonly name
   );
 }
 
-/** The last so many, the oldest goes; whatever is asked for again is young again. */
-function createRecent<Key, Value>(most: number, weigh: (value: Value) => number) {
-  const values = new Map<Key, Value>();
-  let weight = 0;
-  const remove = (key: Key): void => {
-    const value = values.get(key);
-    if (value !== undefined && values.delete(key)) weight -= weigh(value);
-  };
-  const set = (key: Key, value: Value): void => {
-    remove(key);
-    values.set(key, value);
-    weight += weigh(value);
-    for (const oldest of values.keys()) {
-      if (weight <= most || values.size === 1) return;
-      remove(oldest);
-    }
-  };
-  const get = (key: Key): Value | undefined => {
-    const value = values.get(key);
-    if (value !== undefined) set(key, value);
-    return value;
-  };
-  return { get, set, remove };
-}
-
 function corrupted(node: KuboNode, digest: Digest, { cid }: Entry): BlobError {
   return new BlobError(
     "BLOB_CORRUPTED",
@@ -113,6 +93,8 @@ interface Kept {
   readonly pieces: ReturnType<typeof createRecent<Digest, Uint8Array<ArrayBuffer>>>;
   /** Blobs that are being stored. */
   readonly storing: Map<Digest, Promise<unknown>>;
+  /** The last look for broken blobs, which stands until then; one that goes on has no end yet. */
+  readonly look: { done?: Promise<void>; until: number };
 }
 
 /** Whether a blob can be what the node says: its own block, or a file of more than one. */
@@ -176,20 +158,40 @@ async function inTurn<T>({ storing }: Kept, digest: Digest, work: () => Promise<
   }
 }
 
-/** Removes a broken blob. Others that are broken have their pins taken off where these are in the way; who repairs them pins them. */
-async function drop(kept: Kept, cid: string): Promise<void> {
+async function unpinBroken(kept: Kept): Promise<void> {
   const { node } = kept;
-  if (await node.drop(cid)) return;
   for (const name of await node.names(ROOT)) {
     for await (const digest of list({ ...kept, name })) {
       const other = await node.cidAt(pathIn(name, digest));
       if (other !== undefined && (await node.isBroken(other))) await node.unpin(other);
     }
   }
-  if (await node.drop(cid)) return;
+}
+
+/** Takes the pins off the blobs of all stores of the node that are broken: one look at a time, for all who wait for it. */
+function unpinBrokenOnce(kept: Kept): Promise<void> {
+  const { look, clock } = kept;
+  if (look.done && clock.monotonic() < look.until) return look.done;
+  look.until = Infinity;
+  look.done = unpinBroken(kept).finally(() => (look.until = clock.monotonic() + LOOKED_MS));
+  return look.done;
+}
+
+/**
+ * Removes a broken blob. Others that are broken have their pins taken off where these are in the way; who repairs them pins them.
+ * @returns what the node says of a block that stayed
+ */
+async function drop(kept: Kept, cid: string): Promise<string | undefined> {
+  const { node } = kept;
+  let dropped = await node.drop(cid);
+  if (!dropped.isDone) {
+    await unpinBrokenOnce(kept);
+    dropped = await node.drop(cid);
+  }
+  if (dropped.isDone) return dropped.kept;
   throw new RetryableError(
     "BLOB_STORE_FAILED",
-    `The IPFS node at ${node.url} cannot repair a blob while something else that it has pinned is gone or broken: see "ipfs pin verify".`,
+    `The IPFS node at ${node.url} cannot repair a blob while something else that it has pinned is gone or broken (${dropped.kept}): see "ipfs pin verify".`,
   );
 }
 
@@ -199,22 +201,25 @@ async function store(kept: Kept, received: Received): Promise<void> {
   const { digest, bytes } = received;
   const { node, name } = kept;
   const path = pathIn(name, digest);
-  // Of a blob whose root was broken only then it shows what else of it is.
-  for (let repairs = 0; ; repairs++) {
-    const before = await node.entry(path);
-    if (before && before.bytes === bytes && (await isSound(kept, digest, { ...before, bytes })))
-      return node.link(before.cid, path);
+  const isWhole = async (entry: Entry | undefined): Promise<boolean> =>
+    entry?.bytes === bytes && isSound(kept, digest, { ...entry, bytes });
+  let entry = await node.entry(path);
+  if (entry && (await isWhole(entry))) return node.link(entry.cid, path);
+  let stayed: string | undefined;
+  for (let tries = 0; tries < MOST_REPAIRS && stayed === undefined; tries++) {
     // The node writes no block that it has, however damaged.
-    if (before) await drop(kept, before.cid);
+    if (entry) stayed = await drop(kept, entry.cid);
     const cid = await node.add(received.content(), bytes, `cotrain ${digest.slice(2)}`);
     await node.link(cid, path);
-    const isKept = bytes > PIECE_BYTES || cid === cidOf(digest);
-    if (!isKept || (await node.entry(path))?.bytes !== bytes) break;
-    if (!before || repairs > 0) return;
+    if (bytes <= PIECE_BYTES && cid !== cidOf(digest)) break;
+    entry = await node.entry(path);
+    if (await isWhole(entry)) return;
+    if (entry?.bytes !== bytes) break;
   }
+  const why = stayed === undefined ? "" : `: a block of it could not be removed (${stayed})`;
   throw new RetryableError(
     "BLOB_STORE_FAILED",
-    `The IPFS node at ${node.url} did not keep blob ${digest} as it was sent.`,
+    `The IPFS node at ${node.url} did not keep blob ${digest} as it was sent${why}.`,
   );
 }
 
@@ -354,6 +359,7 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
     known: createRecent(MOST_KNOWN, ({ pieces }: Known) => pieces.length + 1),
     pieces: createRecent(KEPT_PIECES, () => 1),
     storing: new Map(),
+    look: { until: 0 },
   };
   // Whoever asks tells it on, so that no blob may have a size that it cannot have.
   const size = async (digest: Digest): Promise<number | undefined> => {
