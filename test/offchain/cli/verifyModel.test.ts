@@ -6,7 +6,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId } from "@cotrain/sdk/protocol";
 import { afterEach, expect, test, vi } from "vitest";
 
-import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { BlobSource } from "../../../offchain/src/run/index.ts";
 import { exportModel } from "../../../offchain/src/storage/index.ts";
 import { goodPrograms } from "../../attack/hostileCorpus.ts";
@@ -175,12 +175,15 @@ test("a model that is wrong by its chain is wrong, be its run's coordinator away
   const { code, stdout } = await cotrainHere([...verify, ...coordinator, "--json"]);
   expect([code, JSON.parse(stdout)]).toEqual([1, expect.objectContaining({ sound: false, away: away.message })]);
   stand.summary = { mismatch: 1 };
-  stand.reader = { ...reader, isAdmitted: () => Promise.reject(new RetryableError("CHAIN_UNREACHABLE", "Gone.")) };
-  const found = await cotrainHere([...verify, ...coordinator, "--json"]);
-  expect([found.code, JSON.parse(found.stdout)]).toEqual([
-    1,
-    expect.objectContaining({ sound: false, away: "The imported model was not held against its run: Gone." }),
-  ]);
+  const gone = [new RetryableError("CHAIN_UNREACHABLE", "Gone."), new UserError("WRONG_CHAIN", "Gone.")];
+  for (const error of gone) {
+    stand.reader = { ...reader, isAdmitted: () => Promise.reject(error) };
+    const found = await cotrainHere([...verify, ...coordinator, "--json"]);
+    expect([found.code, JSON.parse(found.stdout)]).toEqual([
+      1,
+      expect.objectContaining({ sound: false, away: "The imported model was not held against its run: Gone." }),
+    ]);
+  }
 });
 
 test("a model whose checkpoint was found wrong is wrong, be something away after it or before it", async () => {
@@ -203,7 +206,17 @@ test("a model whose checkpoint was found wrong is wrong, be something away after
   expect(await judged()).toEqual([1, expect.objectContaining({ sound: false, problems, verdictsRead: true })]);
   // What was away before the verdicts were read leaves open what they say.
   Object.assign(stand, { reports: [], summary: { verdictsRead: false, away } });
-  expect(await judged()).toEqual([75, expect.objectContaining({ sound: true, problems: [], verdictsRead: false })]);
+  expect(await judged()).toEqual([75, expect.objectContaining({ sound: null, problems: [], verdictsRead: false })]);
+  Object.assign(stand, { summary: { away, problems: ["Its definition is another."] } });
+  const told = await cotrainHere([...verify, ...coordinator]);
+  expect([told.code, told.stdout]).toEqual([
+    1,
+    expect.stringMatching(/^unseen imported model of checkpoint .* not looked at$/m),
+  ]);
+  // Of one that was looked at it is known, whatever is away after it.
+  stand.reports = [{ ...report, condition: "ok", complete: true, problems: [], receipts: 0, bytes: 0, signed: true }];
+  stand.summary = { heads: 1, ok: 1, away };
+  expect(await judged()).toEqual([75, expect.objectContaining({ sound: true, problems: [] })]);
 });
 
 test("a coordinator that says that it is asked too often is asked again", async () => {

@@ -2,11 +2,12 @@ import { contractRows } from "../facts.ts";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
-import { UserError, countOf, formatBytes, RetryableError, saysRetryable, systemClock, wrap } from "../../base/index.ts";
+import { UserError, countOf, formatBytes, RetryableError, systemClock, wrap } from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
   type HeadReport,
+  isAway,
   verifyRun,
   type VerifySummary,
   openLocalRun,
@@ -119,12 +120,15 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
 }
 
 type Head = Pick<PostedHead, "round" | "sequence" | "head" | "checkpointDigest">;
+const marksOfModel = { true: "ok    ", false: "FAIL  ", null: "unseen" } as const;
+/** With what was found of it, where a walk got to it. */
+type Seen = Head & Partial<Pick<HeadReport, "problems" | "complete">>;
 
 /**
  * The head that anchors a model's checkpoint, and what is wrong with it: all that was found where its run was walked.
  * @param heads those of the run, or their reports
  */
-export function anchorOf<H extends Head & Partial<Pick<HeadReport, "problems">>>(
+export function anchorOf<H extends Seen>(
   heads: readonly H[],
   checkpoint: string,
   round: number,
@@ -137,8 +141,8 @@ export function anchorOf<H extends Head & Partial<Pick<HeadReport, "problems">>>
 /** What an imported model is held against. */
 interface Against {
   readonly reader: ChainReader;
-  /** Of its run, with what was found of each, if that was walked; by default those of the chain. */
-  readonly heads?: readonly (Head & Partial<Pick<HeadReport, "problems">>)[];
+  /** Of its run, if that was walked; by default those of the chain. */
+  readonly heads?: readonly Seen[];
   readonly verdictsRead?: boolean;
 }
 
@@ -147,7 +151,7 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
   const { bundle, manifest } = model;
   const { blobs, bytes } = await verifyBlobs(store, model);
   const problems: string[] = [];
-  let head: Head | undefined;
+  let head: Seen | undefined;
   if (against) {
     const { reader } = against;
     const runId = asRunId(bundle.runId);
@@ -155,12 +159,16 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
     if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
     if (!(await reader.isAdmitted(runId, asDigest(bundle.build.digest))))
       problems.push("Its programs are not admitted to the run.");
-    const heads: NonNullable<Against["heads"]> = against.heads ?? (await reader.headsSince(runId, 0));
+    const heads: readonly Seen[] = against.heads ?? (await reader.headsSince(runId, 0));
     const anchor = anchorOf(heads, bundle.checkpoint.digest, manifest.round);
     ({ head } = anchor);
     problems.push(...anchor.problems);
   }
-  const sound = problems.length === 0;
+  const wasSeen = against?.heads === undefined || head?.complete === true;
+  // Null: nothing wrong is known of it, but the walk of its run did not get to its checkpoint.
+  const sound = problems.length === 0 ? wasSeen || null : false;
+  const verdict = marksOfModel[String(sound) as keyof typeof marksOfModel];
+  const rest = sound === null ? ", its checkpoint in the run not looked at" : "";
   return {
     facts: {
       sound,
@@ -176,7 +184,7 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
     },
     lines: [
       ...problems.map((problem) => `FAIL   ${problem}`),
-      `${sound ? "ok    " : "FAIL  "} imported model of checkpoint ${manifest.round}: ${countOf(blobs, "blob")}, ${formatBytes(bytes)} hashed`,
+      `${verdict} imported model of checkpoint ${manifest.round}: ${countOf(blobs, "blob")}, ${formatBytes(bytes)} hashed${rest}`,
       ...(head ? [`anchored as link ${head.sequence} of run ${bundle.runId}, chain ${bundle.chainId}`] : []),
     ],
   };
@@ -204,7 +212,7 @@ async function judgeWalked(
       : [...found.values()];
     return { model: await judgeModel(imported, { reader, heads, verdictsRead }), away };
   } catch (error) {
-    if (!(error instanceof CotrainError) || !saysRetryable(error)) throw error;
+    if (!(error instanceof CotrainError) || !isAway(error)) throw error;
     const sentence = `The imported model was not held against its run: ${error.message}`;
     return { model: undefined, away: away ?? new RetryableError(error.code, sentence, { cause: error }) };
   }
