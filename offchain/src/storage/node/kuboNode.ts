@@ -57,7 +57,7 @@ export interface Entry {
 }
 
 /** How the removal of a file's blocks went. */
-export interface Dropped {
+interface Dropped {
   /** Not where the node cannot tell what other pins hold, since a node of one is gone or broken. */
   readonly isDone: boolean;
   /** What it says of the first block that stayed, e.g. which pin holds it; nothing when all are gone. */
