@@ -25,21 +25,12 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { checkpointZero } from "../../offchain/src/run/index.ts";
-import { classOf } from "../../offchain/src/engine/index.ts";
-import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { defaultOptimizer } from "../../offchain/src/engine/optimizer.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
 import { writeCheckpoint } from "../offchain/storage/checkpoints.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
-import {
-  openAssignmentSteps,
-  runWorker,
-  type Trainer,
-  type TrainerInput,
-  trainerOn,
-  type WorkerEvent,
-} from "../../offchain/src/worker/index.ts";
-import { directoryHome, openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";
+import { type WorkerEvent } from "../../offchain/src/worker/index.ts";
+import { openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";
 import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
 import { params } from "../offchain/coordinator/harness.ts";
 import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
@@ -58,7 +49,7 @@ beforeEach(async () => {
   blobs = await openBlobStore(join(directory, "blobs"));
 });
 
-async function publish(taken: Parameters<typeof publishEngineRun>[2] = {}, innerSteps = 16): Promise<void> {
+async function publish(taken: Parameters<typeof publishEngineRun>[2] = {}): Promise<void> {
   fixture = await publishEngineRun(blobs, "0.1m", taken);
   const { runId, definition } = fixture;
   const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, checkpointZero(runId));
@@ -72,7 +63,7 @@ async function publish(taken: Parameters<typeof publishEngineRun>[2] = {}, inner
     fragments: fixture.initial.length,
     poster: lower(poster.address),
     validators: ["21", "22", "23"].map((byte) => lower(account(byte).address)).toSorted(),
-    params: { ...params, innerSteps, rampRounds: 0, minWorkers: 2 },
+    params: { ...params, innerSteps: 16, rampRounds: 0, minWorkers: 2 },
   });
 }
 
@@ -249,71 +240,6 @@ test("two workers train round after round, through a restart of the coordinator,
     await journal.close();
     expect(rows.filter(({ ack }) => ack !== null)).toHaveLength(acknowledged(byte));
   }
-  await coordinator.stop();
-});
-
-test("a worker that grows slow in mid-run hands in what it did, which counts, and misses nothing", async () => {
-  const innerSteps = 64;
-  await publish({}, innerSteps);
-  const coordinator = await openCoordinator(0);
-  const stop = new AbortController();
-  const [seen, others]: WorkerEvent[][] = [[], []];
-  const slowIn = 2;
-  let pauseMs = 0;
-  const openTrainer = async (input: TrainerInput): Promise<Trainer> => {
-    const trainer = await trainerOn(devices.cpu)(input);
-    const train: Trainer["train"] = async ({ tokens, learningRates }, onStep, signals) => {
-      const size = tokens.length / learningRates.length;
-      let done = 0;
-      for (const [i, rate] of learningRates.entries()) {
-        if (signals.enough.aborted) break;
-        const step = { tokens: tokens.subarray(i * size, (i + 1) * size), learningRates: [rate] };
-        done += await trainer.train(step, onStep, signals);
-        await systemClock.sleep(pauseMs);
-      }
-      return done;
-    };
-    return new Proxy(trainer, { get: (target, key) => (key === "train" ? train : Reflect.get(target, key)) });
-  };
-  const url = `http://127.0.0.1:${coordinator.port}`;
-  const slow = runWorker(
-    { coordinator: url, signal: stop.signal, threads: 1 },
-    {
-      account: account("31"),
-      home: directoryHome(join(directory, "slow")),
-      deviceClass: classOf(devices.cpu),
-      openTrainer,
-      openData: openAssignmentSteps,
-      chain,
-      onEvent: (event) => {
-        seen!.push(event);
-        // All of it would take 26 s; the round waits for 15.
-        if (event.type === "assigned") pauseMs = event.round === slowIn ? 400 : 0;
-      },
-    },
-  );
-  const other = workerDaemon(
-    {
-      coordinator: url,
-      state: join(directory, "state"),
-      account: account("32"),
-      threads: 1,
-      chain,
-      onEvent: (event) => others!.push(event),
-    },
-    context(stop.signal),
-  );
-  const acknowledged = () => seen!.flatMap((event) => (event.type === "acknowledged" ? [event] : []));
-  await until("the round after the slow one", () => acknowledged().some(({ round }) => round > slowIn));
-  stop.abort();
-  await Promise.all([slow, other]);
-  const part = acknowledged().find(({ round }) => round === slowIn)!;
-  const done = part.tokens / (fixture.build.microBatch * fixture.definition.sequence);
-  expect(done).toBeGreaterThanOrEqual(8);
-  expect(done).toBeLessThan(innerSteps);
-  expect(seen!.filter(({ type }) => type === "dropped")).toEqual([]);
-  const outcomes = seen!.flatMap((event) => (event.type === "outcome" ? [event.outcome] : []));
-  expect(new Set(outcomes)).toEqual(new Set([0]));
   await coordinator.stop();
 });
 
