@@ -33,9 +33,9 @@ export function heldOutLossCheck(context: Context): Check<OwedLoss> {
       if (!loss || (engine.task ? engine.task.share === undefined : engine.auditWaits)) return;
       const view = await coordinator.run(run.runId);
       if (!engine.task && !engine.auditWaits) {
-        const next = turns.next(heads, view, members, measured);
-        const build = next && (await firstAdmitted(context, view.builds));
-        if (build) yield { ...next, build };
+        const build = await firstAdmitted(context, view.builds);
+        const next = build && turns.next(heads, view, members, measured);
+        if (next) yield { ...next, build };
       }
       // What keeps to a share is begun anew without one: others may leave it next to nothing, and the session waits for it.
       else if (isResting(view) && engine.task?.share !== undefined)
