@@ -70,6 +70,8 @@ interface Taken {
   readonly optimizer?: Definition["innerOptimizer"];
   readonly schedule?: Definition["schedule"];
   readonly accumulation?: number;
+  /** Cosine from which on a payload is a copy. */
+  readonly copyBps?: number;
 }
 
 /** What a fixture is made of beyond what all have in common. */
@@ -96,7 +98,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
     sequence: parts.sequence,
     table: parts.table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
     initialParameters: digestOfJson(parts.initial.map((state) => sha256Bytes(bytesOf(state.params)))),
-    screening: defaultScreening,
+    screening: { ...defaultScreening, ...(parts.copyBps !== undefined && { copyBps: parts.copyBps }) },
   };
   const definitionDigest = await putDocument(store, definition);
   const put = async (bytes: Uint8Array): Promise<Digest> => (await store.put(bytes)).digest;
