@@ -4,7 +4,8 @@
  */
 import { onnx } from "onnx-proto";
 
-import { buildPrograms, presets } from "../../offchain/src/engine/index.ts";
+import { buildPrograms, presets, readSignature } from "../../offchain/src/engine/index.ts";
+import { loopOf } from "../../offchain/src/engine/loop.ts";
 
 type Model = onnx.ModelProto;
 type NodeInit = onnx.INodeProto;
@@ -119,6 +120,11 @@ function controlFlow(canaryPath: string): [string, Uint8Array][] {
     input: [info("i", INT64, []), info("going", 9, []), info("carried", FLOAT, [10])],
     output: [info("on", 9, []), info("twice", FLOAT, [10])],
   });
+  const { bytes } = goodPrograms.step;
+  const fourSteps = onnx.ModelProto.decode(loopOf(bytes, readSignature(bytes, 2 ** 40)).bytes);
+  for (const { type } of [...(fourSteps.graph?.input ?? []), ...(fourSteps.graph?.output ?? [])])
+    for (const size of type?.tensorType?.shape?.dim ?? [])
+      if (size.dimParam) Object.assign(size, { dimParam: null, dimValue: 4 });
   return [
     [
       "If whose branch has external data",
@@ -141,6 +147,7 @@ function controlFlow(canaryPath: string): [string, Uint8Array][] {
         );
       }),
     ],
+    ["Loop of four steps, as the engine makes one for itself", onnx.ModelProto.encode(fourSteps).finish()],
     [
       "Scan",
       added((graph) => {

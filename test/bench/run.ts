@@ -11,6 +11,7 @@ import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { benchmarkAccumulation } from "./accumulation.ts";
 import { benchmarkDevices } from "./devices.ts";
+import { benchmarkLoop } from "./loop.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
@@ -26,6 +27,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   exact: benchmarkExactness,
   devices: benchmarkDevices,
   accumulation: benchmarkAccumulation,
+  loop: benchmarkLoop,
   recompute: benchmarkRecompute,
   memory: benchmarkMemory,
   parts: benchmarkParts,

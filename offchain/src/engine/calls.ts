@@ -3,6 +3,7 @@ import type { EvaluateInput, EvaluateResult, StepResult, Tokens, TrainInput, Tra
 import { EngineError, RuntimeError } from "./errors.ts";
 import { bufferOf, type Buffers, checkValues, type Held } from "./held.ts";
 import type { Loaded } from "./loadPrograms.ts";
+import { LOOP_STEPS, toldBy } from "./loop.ts";
 import type { DeviceBuffer, HostTensor } from "./runtime/port.ts";
 import type { ProgramKind, ProgramOutline, Signature } from "./signature.ts";
 
@@ -30,39 +31,69 @@ export async function train(
     );
   }
   const results: StepResult[] = [];
-  for (const [i, rate] of rates.entries()) {
-    if (options.signal?.aborted) break;
-    const result = await oneStep(held, ids.subarray(i * size, (i + 1) * size), rate);
-    results.push(result);
-    options.progress?.(i + 1, result);
+  while (results.length < steps && !options.signal?.aborted) {
+    const from = results.length;
+    const to = from + stepsAtOnce(held, steps - from);
+    const startedAt = performance.now();
+    const block = await takeSteps(held, ids.subarray(from * size, to * size), rates.slice(from, to));
+    held.stepMs = (performance.now() - startedAt) / (to - from);
+    results.push(...block);
+    options.progress?.(results.length, block);
+    // A request to stop that came meanwhile is heard before the next block, not after it.
+    if (block.length > 1 && results.length < steps) await turn();
   }
   return results;
 }
 
-async function oneStep(held: Held, tokens: BigInt64Array, learningRate: number): Promise<StepResult> {
+/** Until this thread has looked at what came for it. */
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
+/**
+ * How many of the steps that are due the next call takes: of a loop about as many as its time allows, one while nobody knows what
+ * a step takes. A few more, rather than a call for a small rest.
+ */
+function stepsAtOnce({ programs: { step }, stepMs }: Held, due: number): number {
+  if (!step?.loop || stepMs === undefined) return 1;
+  const fitting = Math.min(LOOP_STEPS, Math.max(1, Math.floor(step.loop.ms / stepMs)));
+  return Math.min(LOOP_STEPS, Math.ceil(due / Math.max(1, Math.round(due / fitting))));
+}
+
+/** One call of the step program, or of its loop for as many steps as there are rates. */
+async function takeSteps(held: Held, tokens: BigInt64Array, rates: readonly number[]): Promise<StepResult[]> {
   const { current, spare, optimizerStep } = held;
-  const { outline, executable } = programOf(held, "step");
-  const { signature } = outline;
-  const feeds = feedsOf(signature, current);
-  for (const { name, input } of signature.state) feeds.set(input, bufferOf(current, name));
-  feeds.set(signature.tokens, { data: tokens, shape: [outline.batch, outline.tokensPerSequence] });
-  for (const scalar of signature.scalars) {
-    const value = {
-      learningRate: () => learningRate,
-      optimizerStep: () => optimizerStep + 1,
-      biasCorrection: () => ("beta" in scalar ? 1 - power(scalar.beta, optimizerStep + 1) : 1),
-    }[scalar.feed]();
-    const shape = outline.model.inputs.get(scalar.input)?.shape ?? [];
-    feeds.set(scalar.input, { data: new Float32Array([value]), shape });
-  }
+  const { outline, executable, loop } = programOf(held, "step");
+  const { signature, batch, tokensPerSequence, model } = outline;
+  const carried = [...signature.parameters, ...signature.state];
+  const inputOf = (name: string): string => loop?.inputOf(name) ?? name;
+  const outputOf = (name: string): string => loop?.outputOf(name) ?? name;
+  const stacked = (shape: readonly number[]): readonly number[] => (loop ? [rates.length, ...shape] : shape);
+  const feeds = new Map<string, DeviceBuffer | HostTensor>();
   const into = new Map<string, DeviceBuffer>();
-  for (const { name, output } of [...signature.parameters, ...signature.state]) into.set(output, bufferOf(spare, name));
-  const wanted = [signature.loss, signature.gradientNorm].filter((name) => name !== undefined);
-  const results = await executable.run(feeds, into, wanted);
+  for (const { name, input, output } of carried) {
+    feeds.set(inputOf(input), bufferOf(current, name));
+    into.set(outputOf(output), bufferOf(spare, name));
+  }
+  if (loop) feeds.set(loop.steps, { data: BigInt64Array.of(BigInt(rates.length)), shape: [] });
+  feeds.set(inputOf(signature.tokens), { data: tokens, shape: stacked([batch, tokensPerSequence]) });
+  for (const scalar of signature.scalars) {
+    const data = Float32Array.from(rates, (rate, i) => fedTo(scalar, rate, optimizerStep + i + 1));
+    feeds.set(inputOf(scalar.input), { data, shape: stacked(model.inputs.get(scalar.input)?.shape ?? []) });
+  }
+  const results = await executable.run(feeds, into, toldBy(signature).map(outputOf));
   held.current = spare;
   held.spare = current;
-  held.optimizerStep++;
-  return { loss: numberOf(results, signature.loss), gradientNorm: numberOf(results, signature.gradientNorm) };
+  held.optimizerStep += rates.length;
+  const told = (name: string | undefined, step: number): number =>
+    name === undefined
+      ? Number.NaN
+      : numberOf(results, outputOf(name), step * (model.outputs.get(name)?.elements ?? 1));
+  return rates.map((_, i) => ({ loss: told(signature.loss, i), gradientNorm: told(signature.gradientNorm, i) }));
+}
+
+/** @param step the optimizer's own, from 1 */
+function fedTo(scalar: Signature["scalars"][number], learningRate: number, step: number): number {
+  if (scalar.feed === "learningRate") return learningRate;
+  return scalar.feed === "optimizerStep" ? step : 1 - power(scalar.beta, step);
 }
 
 /** Mean loss of whole batches. */
@@ -79,14 +110,14 @@ export async function evaluate(held: Held, { tokens, parameters }: EvaluateInput
     buffers = new Map(parameterShapes.map(({ name, shape }, i) => [name, runtime.buffer(shape, parameters[i])]));
   }
   const feeds = feedsOf(signature, buffers);
-  const wanted = [signature.loss ?? ""];
+  const loss = signature.loss ?? "";
   let sum = 0;
   for (let i = 0; i < batches; i++) {
     feeds.set(signature.tokens, {
       data: ids.subarray(i * size, (i + 1) * size),
       shape: [batch, tokensPerSequence],
     });
-    sum += numberOf(await executable.run(feeds, new Map(), wanted), signature.loss);
+    sum += numberOf(await executable.run(feeds, new Map(), [loss]), loss);
   }
   return { loss: sum / batches, tokens: batches * batch * (tokensPerSequence - 1) };
 }
@@ -112,9 +143,8 @@ export async function logits(held: Held, tokens: Tokens): Promise<Float32Array> 
 const feedsOf = (signature: Signature, buffers: Buffers): Map<string, DeviceBuffer | HostTensor> =>
   new Map(signature.parameters.map(({ name, input }) => [input, bufferOf(buffers, name)]));
 
-function numberOf(results: ReadonlyMap<string, Float32Array>, name: string | undefined): number {
-  if (name === undefined) return Number.NaN;
-  const number = results.get(name)?.[0];
+function numberOf(results: ReadonlyMap<string, Float32Array>, name: string, at = 0): number {
+  const number = results.get(name)?.[at];
   if (number === undefined) throw new RuntimeError("RUNTIME_RESULT", `The program gave no number ${name}.`);
   return number;
 }

@@ -46,9 +46,9 @@ export interface TrainInput {
 }
 
 export interface TrainOptions {
-  /** Told of each finished step: how many of this call are done, and its result. */
-  readonly progress?: ((done: number, result: StepResult) => void) | undefined;
-  /** Ends the call after the step that is running; what is done stays done. */
+  /** Told of finished steps: how many of this call are done, and the newest ones' results. */
+  readonly progress?: ((done: number, newest: readonly StepResult[]) => void) | undefined;
+  /** Ends the call after the steps that are running, which are one where the device has no `blockMs`; what is done stays done. */
   readonly signal?: AbortSignal | undefined;
 }
 

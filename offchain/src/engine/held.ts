@@ -18,6 +18,8 @@ export interface Held {
   current: Buffers;
   spare: Buffers;
   optimizerStep: number;
+  /** What a step took in the last call, ms; undefined before the first. */
+  stepMs: number | undefined;
 }
 
 /** @throws EngineError PROGRAM_MISSING */
@@ -30,7 +32,7 @@ export function hold(programs: LoadedPrograms, runtime: Runtime): Held {
     new Map([...parameterShapes, ...stateShapes].map(({ name, shape }) => [name, runtime.buffer(shape)]));
   const current = allocate();
   const spare = programs.step ? allocate() : current;
-  return { runtime, programs, parameterShapes, stateShapes, current, spare, optimizerStep: 0 };
+  return { runtime, programs, parameterShapes, stateShapes, current, spare, optimizerStep: 0, stepMs: undefined };
 }
 
 export function bufferOf(buffers: Buffers, name: string): DeviceBuffer {

@@ -1,13 +1,21 @@
 /** From the bytes of programs to executables of one model. */
 import type { EngineOptions } from "./engine.ts";
 import { EngineError } from "./errors.ts";
-import type { Runtime, Executable } from "./runtime/port.ts";
+import { type Loop, loopOf, loopPeak } from "./loop.ts";
+import type { Blocks, Executable, Runtime } from "./runtime/port.ts";
 import { type ProgramKind, type ProgramOutline, readSignature } from "./signature.ts";
 
 /** A program that is open. */
 export interface Loaded {
   readonly outline: ProgramOutline;
   readonly executable: Executable;
+  /** Of a step that is opened as one that takes many; the executable is this one then. */
+  readonly loop?: LoadedLoop | undefined;
+}
+
+interface LoadedLoop extends Loop {
+  /** About how long a call computes at most, ms. */
+  readonly ms: number;
 }
 
 export type LoadedPrograms = Readonly<Partial<Record<ProgramKind, Loaded>>>;
@@ -25,7 +33,8 @@ export async function loadPrograms(
   for (const kind of ["step", "eval", "logits"] as const) {
     const bytes = programs[kind];
     if (!bytes) continue;
-    const outline = readSignature(bytes, memory ?? runtime.availableMemory());
+    const limit = memory ?? runtime.availableMemory();
+    const outline = readSignature(bytes, limit);
     const { signature } = outline;
     if (signature.kind !== kind) {
       throw new EngineError("PROGRAMS_DIFFER", `The ${kind} program says that it is a ${signature.kind} program.`);
@@ -42,10 +51,33 @@ export async function loadPrograms(
         `The ${kind} program is bit-exact up to ${maxThreads} threads; ${threads} are too many.`,
       );
     }
-    // Only a step hands on what it was given.
-    const kept = kind === "step" ? [...signature.parameters, ...signature.state].map(({ output }) => output) : [];
-    const { peak } = outline.model;
-    loaded[kind] = { outline, executable: await runtime.open(bytes, { kind, threads, peak, kept }) };
+    loaded[kind] = await opened(bytes, outline, { threads, limit }, runtime);
   }
   return loaded;
+}
+
+async function opened(
+  bytes: Uint8Array,
+  outline: ProgramOutline,
+  { threads, limit }: { readonly threads: number; readonly limit: number },
+  runtime: Runtime,
+): Promise<Loaded> {
+  const { kind, parameters, state } = outline.signature;
+  const loop = kind === "step" ? loopIn(bytes, outline, runtime.blocks, limit) : undefined;
+  // Only a step hands on what it was given.
+  const carried = kind === "step" ? [...parameters, ...state] : [];
+  const kept = carried.map(({ output }) => loop?.outputOf(output) ?? output);
+  const peak = loop ? loopPeak(outline) : outline.model.peak;
+  return { outline, loop, executable: await runtime.open(loop?.bytes ?? bytes, { kind, threads, peak, kept }) };
+}
+
+/** The loop of a step, where the runtime takes many steps in a call and has the memory for it. */
+function loopIn(
+  bytes: Uint8Array,
+  outline: ProgramOutline,
+  blocks: Blocks | undefined,
+  memory: number,
+): LoadedLoop | undefined {
+  if (!blocks || loopPeak(outline) > Math.min(memory, blocks.memory)) return undefined;
+  return { ...loopOf(bytes, outline), ms: blocks.ms };
 }

@@ -27,6 +27,8 @@ interface MeasureOptions {
 
 /** Steps whose losses are told. */
 const COMPARED = 3;
+/** Handed over at once, at most, where a device takes many in a call. */
+const TOGETHER = 32;
 
 /**
  * Takes steps of a model for about so long after a first one, which is not counted, and reads the state back.
@@ -45,19 +47,21 @@ export async function measureSteps(
   try {
     opened?.(engine.pid === undefined ? undefined : await device.adapter?.(engine.pid));
     await engine.setParameters(initialParameters(model, "measure").map(({ data }) => data));
-    const input = {
-      tokens: Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary),
-      learningRate: 1e-4,
+    const size = microBatch * (model.sequence + 1);
+    const losses: number[] = [];
+    const take = async (count: number): Promise<void> => {
+      const tokens = Int32Array.from({ length: count * size }, (_, i) => ((i % size) * 31) % model.vocabulary);
+      for (const { loss } of await engine.train({ tokens, learningRate: 1e-4 })) losses.push(loss);
     };
-    const { loss } = await engine.step(input);
-    const losses = [loss];
+    await take(1);
     const firstAt = clock.monotonic();
-    let steps = 0;
-    let elapsed = 0;
+    let [steps, elapsed, count] = [0, 0, 1];
     while (elapsed < milliseconds || losses.length < COMPARED) {
-      losses.push((await engine.step(input)).loss);
-      steps++;
+      await take(count);
+      steps += count;
       elapsed = clock.monotonic() - firstAt;
+      const fitting = Math.floor(((milliseconds - elapsed) * steps) / Math.max(1, elapsed));
+      if (device.blockMs !== undefined) count = Math.max(1, Math.min(TOGETHER, fitting));
     }
     const tokens = microBatch * model.sequence * steps;
     await engine.stateDigest();

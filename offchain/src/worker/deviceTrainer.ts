@@ -16,6 +16,8 @@ import type { Trainer } from "./trainer.ts";
 
 /** Steps handed to the engine's process at once: few enough to stop soon, many enough that handing over costs nothing. */
 const TARGET_CALL_MS = 500;
+/** Steps that nothing stops take at most 1 / so much of the time that the round still waits. */
+const CALL_SHARE = 4;
 
 /** Opens trainers on a device. */
 export const trainerOn =
@@ -42,7 +44,8 @@ async function openDeviceTrainer(
   const { definition, layouts } = description;
   const outline = outlineOf(program, definition.table, device.availableMemory());
   const most = outline.signature.maxThreads ?? 1;
-  const guard = createEngineGuard(limits, signal);
+  const { blockMs = 0 } = device;
+  const guard = createEngineGuard(limits, signal, blockMs);
   const open: OpenEngine = (options) => device.open({ ...options, signal: guard.signal });
   const engine = await guard.prepared(() =>
     open({ programs: { step: program }, threads: Math.min(threads ?? device.threads(), most) }),
@@ -65,9 +68,14 @@ async function openDeviceTrainer(
       return stepMicros;
     },
     load: (fragments) => guard.answered(() => engine.setParameters(tensorViews(fragments, layouts, definition.table))),
-    train: inParts(engine, guard, outline.batch * outline.tokensPerSequence, (steps) => {
-      step += steps;
-    }),
+    train: inParts(
+      engine,
+      guard,
+      { batch: outline.batch * outline.tokensPerSequence, callMs: Math.max(TARGET_CALL_MS, blockMs) },
+      (steps) => {
+        step += steps;
+      },
+    ),
     digest: (residual) => guard.answered(() => engine.stateDigest(tensorViews(residual, layouts, definition.table))),
     parameters: async (names) => {
       const current = await guard.answered(() => engine.parameters(names));
@@ -84,14 +92,20 @@ async function openDeviceTrainer(
 }
 
 /** Inner steps, some at a time. @param taken told of those that are done */
-function inParts(engine: Engine, guard: EngineGuard, batch: number, taken: (steps: number) => void): Trainer["train"] {
+function inParts(
+  engine: Engine,
+  guard: EngineGuard,
+  { batch, callMs }: { readonly batch: number; readonly callMs: number },
+  taken: (steps: number) => void,
+): Trainer["train"] {
   let stepMs: number | undefined;
-  return async ({ tokens, learningRates }, onStep, { signal, enough }) => {
+  return async ({ tokens, learningRates }, onSteps, { signal, enough, dueIn = () => undefined }) => {
     const either = AbortSignal.any([signal, enough]);
     let from = 0;
     while (from < learningRates.length && !enough.aborted) {
       signal.throwIfAborted();
-      const count = stepMs === undefined ? 1 : Math.max(1, Math.round(TARGET_CALL_MS / stepMs));
+      const longest = Math.min(callMs, (dueIn() ?? Infinity) / CALL_SHARE);
+      const count = stepMs === undefined ? 1 : Math.max(1, Math.round(longest / stepMs));
       const to = Math.min(learningRates.length, from + count);
       const startedAt = performance.now();
       const part = {
@@ -99,9 +113,9 @@ function inParts(engine: Engine, guard: EngineGuard, batch: number, taken: (step
         learningRate: learningRates.slice(from, to),
       };
       const results = await guard.trained((heard) => {
-        const progress = (_: number, result: StepResult): void => {
+        const progress = (_: number, newest: readonly StepResult[]): void => {
           heard();
-          onStep(result);
+          onSteps(newest);
         };
         return engine.train(part, { progress, signal: either });
       }, signal);

@@ -9,7 +9,7 @@ import { EngineClosedError } from "../engine/index.ts";
 export interface EngineLimits {
   /** Any call; or {@link SILENT_STEPS} steps, where that is more. */
   readonly silence: number;
-  /** A training that is to stop, which it does after the step that is running; or {@link STOP_STEPS} steps. */
+  /** A training that is to stop, which it does after the steps that are running; or {@link STOP_STEPS} times what they take. */
   readonly stop: number;
   /** Opening a program, which some drivers compile first, and computing the conformance value: nobody knows yet what a step takes. */
   readonly conformance: number;
@@ -22,7 +22,7 @@ export interface EngineLimits {
 export const ENGINE_LIMITS: EngineLimits = { silence: 60_000, stop: 5_000, conformance: 15 * 60_000 };
 /** A machine that others use may be slower by far than when it was measured. */
 const SILENT_STEPS = 20;
-/** The one that is running, on a machine that is slower than before. */
+/** Those that are running, on a machine that is slower than before. */
 const STOP_STEPS = 3;
 
 /** Waits for an engine's calls, and for none once it was silent for too long: then they reject with EngineClosedError. */
@@ -41,8 +41,11 @@ export interface EngineGuard {
   measured(stepMs: number): void;
 }
 
-/** @param stopped the worker's request to stop */
-export function createEngineGuard(limits: EngineLimits, stopped: AbortSignal): EngineGuard {
+/**
+ * @param stopped the worker's request to stop
+ * @param blockMs about how long steps take that nothing stops
+ */
+export function createEngineGuard(limits: EngineLimits, stopped: AbortSignal, blockMs = 0): EngineGuard {
   const ending = new AbortController();
   let stepMs = 0;
 
@@ -79,7 +82,8 @@ export function createEngineGuard(limits: EngineLimits, stopped: AbortSignal): E
     signal: ending.signal,
     prepared: (call) => within(limits.conformance, call, { signal: stopped, ms: 0 }),
     answered: (call) => within(silence(), call),
-    trained: (call, signal) => within(silence(), call, { signal, ms: Math.max(limits.stop, STOP_STEPS * stepMs) }),
+    trained: (call, signal) =>
+      within(silence(), call, { signal, ms: Math.max(limits.stop, STOP_STEPS * Math.max(stepMs, blockMs)) }),
     measured: (ms) => {
       stepMs = ms;
     },

@@ -35,6 +35,10 @@ export async function workRound(
 ): Promise<Pick<Assignment, "steps" | "batch" | "sequence">> {
   const { clock } = context;
   const { residuals, progress, idleSince, closingMs } = state;
+  const dueIn = (): number | undefined => {
+    const { times } = state.current ?? {};
+    return times && times.dueAt - clock.monotonic();
+  };
   const timeLeft = (): number | undefined => {
     const now = clock.monotonic();
     const times = state.current?.times;
@@ -46,6 +50,7 @@ export async function workRound(
     residual: residuals.current,
     progress,
     timeLeft,
+    dueIn,
     closingMs,
     signal,
   };

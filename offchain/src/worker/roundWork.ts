@@ -49,6 +49,8 @@ export interface RoundWork {
   readonly progress: RoundProgress;
   /** Ms until the round waits no longer for this work; undefined while that is not known, or a part of it would not count yet. */
   readonly timeLeft: () => number | undefined;
+  /** The same, whether a part would count already or not. */
+  readonly dueIn: () => number | undefined;
   /** What the last round took from its last step to the acknowledgement, ms. */
   readonly closingMs: number;
   readonly signal: AbortSignal;

@@ -15,6 +15,13 @@ export interface InnerSteps {
   readonly learningRates: readonly number[];
 }
 
+interface TrainLimits {
+  readonly signal: AbortSignal;
+  readonly enough: AbortSignal;
+  /** Ms until nobody waits for these steps any longer; undefined while that is not known. */
+  readonly dueIn?: (() => number | undefined) | undefined;
+}
+
 interface StepReport {
   /** Nats per token, before the step. */
   readonly loss: number;
@@ -34,14 +41,10 @@ export interface Trainer {
   load(fragments: readonly Float32Array[]): Promise<void>;
   /**
    * Runs inner steps in order, beside this process's event loop. Stops between two steps when a signal is aborted: `signal` rejects
-   * with its reason, after `enough` what is done stands.
+   * with its reason, after `enough` what is done stands. Steps that nothing stops take a small part of the time that is left.
    * @returns how many steps are done
    */
-  train(
-    steps: InnerSteps,
-    onStep: (report: StepReport) => void,
-    signals: { readonly signal: AbortSignal; readonly enough: AbortSignal },
-  ): Promise<number>;
+  train(steps: InnerSteps, onSteps: (newest: readonly StepReport[]) => void, limits: TrainLimits): Promise<number>;
   /** BLAKE3 of the training state: θ, optimizer, residual, step. */
   digest(residual: Residual): Promise<Hex>;
   /** θ_i of these tensors by name; valid until the next `load` or `train`. */

@@ -32,6 +32,7 @@ interface Trained {
 export async function train(work: RoundWork, steps: InnerSteps, commitment: CommitmentBuilder): Promise<Trained> {
   const { assignment, context, residual, progress, signal } = work;
   const { trainer, clock } = context;
+  const { dueIn } = work;
   const enough = new AbortController();
   const { round } = assignment;
   const tokensPerStep = assignment.batch * assignment.sequence;
@@ -40,17 +41,20 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
   const perStep = steps.tokens.length / count;
   let reportedAt = startedAt;
   let done = 0;
-  const onStep = ({ loss }: { loss: number }): void => {
-    done += 1;
+  const onSteps = (newest: readonly { readonly loss: number }[]): void => {
+    done += newest.length;
     progress.step = done;
-    progress.loss = progress.loss === null ? loss : progress.loss + SMOOTHING * (loss - progress.loss);
+    progress.loss = newest.reduce<number | null>(
+      (smoothed, step) => (smoothed === null ? step.loss : smoothed + SMOOTHING * (step.loss - smoothed)),
+      progress.loss,
+    );
     const now = clock.monotonic();
     if (isLate(work, { done, count, elapsed: now - startedAt })) enough.abort();
     progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
-    if (now - reportedAt < PROGRESS_EVERY && done < count) return;
+    const { loss, tokensPerSecond } = progress;
+    if (loss === null || (now - reportedAt < PROGRESS_EVERY && done < count)) return;
     reportedAt = now;
-    const { loss: smoothed, tokensPerSecond } = progress;
-    context.onEvent({ type: "progress", round, step: done, steps: count, loss: smoothed, tokensPerSecond });
+    context.onEvent({ type: "progress", round, step: done, steps: count, loss, tokensPerSecond });
   };
   let from = 0;
   for (const end of segmentEnds(count, context.segmentSteps)) {
@@ -58,7 +62,7 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
     const tokens = steps.tokens.subarray(from * perStep, end * perStep);
     const learningRates = steps.learningRates.slice(from, end);
     const before = trainer.step;
-    from += await trainer.train({ tokens, learningRates }, onStep, { signal, enough: enough.signal });
+    from += await trainer.train({ tokens, learningRates }, onSteps, { signal, enough: enough.signal, dueIn });
     if (from < end) break;
     if (end < count && !enough.signal.aborted) {
       commitment.segment(trainer.step, await trainer.digest(residual), fedDigests(tokens, learningRates, before));

@@ -133,9 +133,9 @@ function fake(name: string, losses: readonly number[] | Error, more: Partial<Dev
   const engine = {
     pid: 1,
     setParameters: async () => undefined,
-    step: async () => ({
-      loss: losses instanceof Error ? Number.NaN : (losses[Math.min(at++, losses.length - 1)] ?? 0),
-    }),
+    train: async () => [
+      { loss: losses instanceof Error ? Number.NaN : (losses[Math.min(at++, losses.length - 1)] ?? 0) },
+    ],
     stateDigest: async () => "0x",
     close: async () => undefined,
   } as unknown as Engine;

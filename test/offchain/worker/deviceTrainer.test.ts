@@ -91,7 +91,7 @@ describe("an engine that is silent", () => {
       const results = (learningRate as number[]).map(() => result);
       for (let done = 1; done <= results.length; done++) {
         await new Promise((resolve) => setTimeout(resolve, 5));
-        progress?.(done, result);
+        progress?.(done, [result]);
       }
       return results;
     };
@@ -99,6 +99,20 @@ describe("an engine that is silent", () => {
     // The first step is a call of its own, all others are the next.
     expect(await trainer.train(steps(30), () => undefined, signals)).toBe(30);
   });
+});
+
+test("steps that nothing stops take a small part of the time that the round still waits", async () => {
+  const counts: number[] = [];
+  const train: Engine["train"] = async ({ learningRate }) => {
+    counts.push((learningRate as number[]).length);
+    return (learningRate as number[]).map(() => ({ loss: 1, gradientNorm: 1 }));
+  };
+  const device = { ...answering({ train }), blockMs: 60_000 };
+  const trainer = await trainerOn(device, ENGINE_LIMITS)(input(forever));
+  expect(await trainer.train(steps(30), () => undefined, signals)).toBe(30);
+  expect(await trainer.train(steps(3), () => undefined, { ...signals, dueIn: () => 0 })).toBe(3);
+  // The first step alone, since nobody knows what one takes; then all; then one by one.
+  expect(counts).toEqual([1, 29, 1, 1, 1]);
 });
 
 test.skipIf(process.platform === "win32")(

@@ -193,7 +193,7 @@ export function createPlainTrainer(pace = 1): PlainTrainer {
       for (const layout of layouts) scatterFragment(fragments[layout.index]!, layout, parameters);
       return Promise.resolve();
     },
-    train: async (steps, onStep, { signal, enough }) => {
+    train: async (steps, onSteps, { signal, enough }) => {
       let done = 0;
       for (const rate of steps.learningRates) {
         signal.throwIfAborted();
@@ -204,7 +204,7 @@ export function createPlainTrainer(pace = 1): PlainTrainer {
           for (let i = 0; i < values.length; i++) values[i] = values[i]! - rate * Math.sin(i * step);
         }
         done += 1;
-        onStep({ loss: trainer.diverge ? Number.NaN : 4 - step / 100 });
+        onSteps([{ loss: trainer.diverge ? Number.NaN : 4 - step / 100 }]);
       }
       signal.throwIfAborted();
       return done;

@@ -21,9 +21,9 @@ function failing(rounds: readonly number[], error: Error): Trainer {
   let round = 0;
   const train = trainer.train.bind(trainer);
   return Object.assign(trainer, {
-    train: async (...[steps, onStep, signal]: Parameters<Trainer["train"]>) => {
-      if (!rounds.includes(round++)) return train(steps, onStep, signal);
-      onStep({ loss: 4 });
+    train: async (...[steps, onSteps, limits]: Parameters<Trainer["train"]>) => {
+      if (!rounds.includes(round++)) return train(steps, onSteps, limits);
+      onSteps([{ loss: 4 }]);
       throw error;
     },
   });

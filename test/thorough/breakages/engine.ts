@@ -3,6 +3,27 @@ import type { Breakage } from "./breakage.ts";
 
 export const engine: readonly Breakage[] = [
   {
+    name: "steps are taken many in a call whatever memory that needs",
+    file: "offchain/src/engine/loadPrograms.ts",
+    text: "if (!blocks || loopPeak(outline) > Math.min(memory, blocks.memory)) return undefined;",
+    instead: "if (!blocks) return undefined;",
+    tests: ["test/offchain/engine/loop.test.ts"],
+  },
+  {
+    name: "a request to stop is heard a block late",
+    file: "offchain/src/engine/calls.ts",
+    text: "if (block.length > 1 && results.length < steps) await turn();",
+    instead: "",
+    tests: ["test/offchain/engine/loop.test.ts"],
+  },
+  {
+    name: "steps that nothing stops take what time they like of a round's last",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: "(dueIn() ?? Infinity) / CALL_SHARE",
+    instead: "Infinity",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
     name: "programs may use operators that no row of the table allows",
     file: "offchain/src/engine/inspect/inspect.ts",
     text: "const row = inspection.operators.get(op);",

@@ -5,7 +5,8 @@
  * inputs (shape rule), and how much memory the work itself takes (memory rule).
  *
  * Subgraphs: no row has bodies, since no signature needs control flow. Bodies are inspected by this table all the same;
- * a row that names its bodies among its attributes (kind "graph") would allow them.
+ * a row that names its bodies among its attributes (kind "graph") would allow them. The loop of many steps (../loop.ts) is made of a
+ * step after its inspection, and does not pass here.
  */
 import type { ShapeRule } from "./call.ts";
 import * as rule from "./shapes/index.ts";

@@ -33,6 +33,8 @@ export interface Device {
   readonly ownMemory?: () => Promise<number | undefined>;
   /** What computes for an engine that is open on it, by that engine's process; undefined where the system does not tell. */
   readonly adapter?: (pid: number) => Promise<Adapter | undefined>;
+  /** About how long inner steps compute that are one call, which nothing stops, ms; undefined where each step is a call. */
+  readonly blockMs?: number | undefined;
   readonly open: OpenEngine;
 }
 

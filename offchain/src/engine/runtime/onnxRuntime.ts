@@ -17,7 +17,7 @@ interface OnnxPackage {
   };
 }
 
-export interface OnnxPlace extends Pick<Runtime, "availableMemory" | "cpuTime"> {
+export interface OnnxPlace extends Pick<Runtime, "availableMemory" | "cpuTime" | "blocks"> {
   readonly ort: OnnxPackage;
   readonly sessionOptions: (options: ExecutableOptions) => InferenceSession.SessionOptions;
   /** Whether a session writes an output into the tensor that it is handed; else it answers with a tensor of its own. */
@@ -35,7 +35,7 @@ interface OnnxBuffer extends DeviceBuffer {
 }
 
 export function onnxRuntime(place: OnnxPlace): Runtime {
-  const { ort, availableMemory, cpuTime } = place;
+  const { ort, availableMemory, cpuTime, blocks } = place;
   const copies = new Map<string, Promise<InferenceSession>>();
   /** A program that copies a tensor of a shape: what lies on a GPU goes in, and comes out in this process's memory. */
   const copyOf = (shape: readonly number[]): Promise<InferenceSession> => {
@@ -57,6 +57,7 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
   return {
     availableMemory,
     cpuTime,
+    blocks,
     buffer: (shape, values = new Float32Array(elements(shape))) => {
       const buffer: OnnxBuffer = {
         tensor: new ort.Tensor("float32", values, shape),

@@ -44,7 +44,16 @@ export interface Executable {
   release(): Promise<void>;
 }
 
+/** Many inner steps in one call (loop.ts), for a runtime at which each call costs. Nothing stops such a call. */
+export interface Blocks {
+  /** About how long one computes at most, ms. */
+  readonly ms: number;
+  /** Bytes of a call up to which it is done so; larger programs take step by step. */
+  readonly memory: number;
+}
+
 export interface Runtime {
+  readonly blocks?: Blocks | undefined;
   /** Bytes that a program may still take here. */
   availableMemory(): number;
   /** Processor time that was taken so far, ms. */

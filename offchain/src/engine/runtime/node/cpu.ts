@@ -7,6 +7,7 @@ import type { OpenEngine } from "../device.ts";
 import { openEngine } from "../../openEngine.ts";
 import { onnxRuntime } from "../onnxRuntime.ts";
 import type { ExecutableOptions } from "../port.ts";
+import { blocks } from "./blocks.ts";
 import { availableMemory, cpuTime } from "./machine.ts";
 
 /**
@@ -41,7 +42,7 @@ export const sessionOptions = ({
   },
 });
 
-const cpu = onnxRuntime({ ort, availableMemory, cpuTime, writesInPlace: true, sessionOptions });
+const cpu = onnxRuntime({ ort, availableMemory, cpuTime, blocks: blocks.cpu, writesInPlace: true, sessionOptions });
 
 /**
  * Opens an engine in this process.

@@ -1,6 +1,6 @@
 /**
  * NVIDIA's GPUs by CUDA, on Linux: onnxruntime-node's provider, whose libraries its package does not bring. Loaded by the engine's
- * process alone (host/process.ts). The package keeps no tensors on such a GPU, so parameters and state cross with every step.
+ * process alone (host/process.ts). The package keeps no tensors on such a GPU, so many steps are one call, and parameters and state cross with it.
  * Never run on a real GPU.
  */
 import "./noTelemetry.ts";
@@ -10,6 +10,7 @@ import ort from "onnxruntime-node";
 import { openEngine } from "../../openEngine.ts";
 import type { OpenEngine } from "../device.ts";
 import { onnxRuntime } from "../onnxRuntime.ts";
+import { blocks } from "./blocks.ts";
 import { cudaOptions, providerLibrary, whyNoCuda } from "./cudaOptions.ts";
 import { availableMemory, cpuTime } from "./machine.ts";
 
@@ -32,6 +33,7 @@ export const cudaEngineOn = (index: number): OpenEngine => {
     ort,
     availableMemory,
     cpuTime,
+    blocks: blocks.cuda,
     writesInPlace: true,
     // Only when it failed: ONNX Runtime's provider must not be loaded before ONNX Runtime does it.
     explain: (cause) => whyNoCuda(cause, { index, library: providerLibrary(), loaderSays }),

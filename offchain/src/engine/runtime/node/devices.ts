@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 
 import type { Device } from "../device.ts";
 import { EngineError } from "../../errors.ts";
+import { blocks } from "./blocks.ts";
 import { cudaAdapter, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, wasmMemory } from "./machine.ts";
@@ -19,6 +20,7 @@ const cudaDevice = (index: number): Device => ({
   availableMemory,
   ownMemory: () => cudaMemory(index),
   adapter: () => cudaAdapter(index),
+  blockMs: blocks.cuda?.ms,
   open: engineHostOn("cuda", index),
 });
 
@@ -30,6 +32,7 @@ export const devices = {
     exact: true,
     threads,
     availableMemory,
+    blockMs: blocks.cpu?.ms,
     open: engineHostOn("cpu"),
   },
   wasm: {

@@ -8,8 +8,10 @@ import { Duplex } from "node:stream";
 
 import type { Engine, EngineOptions, TrainOptions } from "../../../engine.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
+import { loopPeak } from "../../../loop.ts";
 import { readSignature, type ProgramOutline } from "../../../signature.ts";
 import type { OpenEngine } from "../../device.ts";
+import { blocks } from "../blocks.ts";
 import { availableMemory } from "../machine.ts";
 import { createSender, receive } from "./frames.ts";
 import { unpackError, type Method, type Place, type Request } from "./messages.ts";
@@ -79,8 +81,7 @@ async function openHost(
     await connection.standing;
     leaveDirectory();
     if (child.pid !== undefined) {
-      const peaks = outlines.map(({ model }) => model.peak);
-      await boundMemory(child.pid, allowanceFor(place, peaks, options.threads));
+      await boundMemory(child.pid, allowanceFor(place, outlines.map(peakAt(place)), options.threads));
       if (options.yields) await yieldAlways(child.pid);
     }
     await connection.send({ call: "open", options });
@@ -90,6 +91,15 @@ async function openHost(
   }
   return engineOver(layout, child.pid, connection, patience);
 }
+
+/** Bytes that a call of a program takes at a place, many steps in one included. */
+const peakAt =
+  (place: Place) =>
+  (outline: ProgramOutline): number => {
+    const { peak } = outline.model;
+    const looped = outline.signature.kind === "step" ? loopPeak(outline) : peak;
+    return looped <= (blocks[place]?.memory ?? 0) ? looped : peak;
+  };
 
 /** Who ends an engine may say why. */
 const closedBy = ({ reason }: AbortSignal): EngineClosedError =>
@@ -130,7 +140,7 @@ function connect(child: ChildProcess, layout: Layout): Connection {
     const call = waiting.get(id);
     if (!call) return;
     if (reply.kind === "progress") {
-      call.progress?.(reply.done, reply.result);
+      call.progress?.(reply.done, reply.newest);
       return;
     }
     waiting.delete(id);

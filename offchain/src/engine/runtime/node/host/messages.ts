@@ -21,7 +21,7 @@ export type Reply =
   | { readonly kind: "ready" }
   | { readonly id: number; readonly kind: "result"; readonly result: unknown }
   | { readonly id: number; readonly kind: "error"; readonly error: PackedError }
-  | { readonly id: number; readonly kind: "progress"; readonly done: number; readonly result: StepResult };
+  | { readonly id: number; readonly kind: "progress"; readonly done: number; readonly newest: readonly StepResult[] };
 
 export interface PackedError {
   readonly name: string;

@@ -55,9 +55,10 @@ async function answer(request: Request): Promise<unknown> {
       const controller = new AbortController();
       trainings.set(id, controller);
       try {
-        const progress = (done: number, result: { loss: number; gradientNorm: number }): void =>
-          send({ id, kind: "progress", done, result });
-        return await opened().train(input, { progress, signal: controller.signal });
+        return await opened().train(input, {
+          progress: (done, newest) => send({ id, kind: "progress", done, newest }),
+          signal: controller.signal,
+        });
       } finally {
         trainings.delete(id);
       }

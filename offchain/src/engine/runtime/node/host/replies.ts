@@ -41,6 +41,7 @@ const fields = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 const isStep = (value: unknown): boolean =>
   typeof fields(value)["loss"] === "number" && typeof fields(value)["gradientNorm"] === "number";
+const areSteps = (value: unknown): boolean => Array.isArray(value) && value.every(isStep);
 const areTensors = (shapes: readonly TensorShape[], value: unknown): boolean =>
   Array.isArray(value) &&
   value.length === shapes.length &&
@@ -54,7 +55,7 @@ const isNothing: Check = (_, value) => value === undefined;
 
 const checks: Readonly<Record<Method | "train", Check>> = {
   step: (_, value) => isStep(value),
-  train: (_, value) => Array.isArray(value) && value.every(isStep),
+  train: (_, value) => areSteps(value),
   evaluate: (_, value) => typeof fields(value)["loss"] === "number" && Number.isSafeInteger(fields(value)["tokens"]),
   logits: (layout, value) => value instanceof Float32Array && value.length === logitsOf(layout),
   parameters: ({ parameters }, value, [names]) => areTensors(named(parameters, names as string[] | undefined), value),
@@ -83,14 +84,14 @@ export function checkReply(
 
 /** A message from the process, as far as its form goes. @throws RuntimeError `ENGINE_ANSWER` */
 export function readReply(message: unknown): Reply {
-  const { kind, id, error, done, result } = fields(message);
+  const { kind, id, error, done, newest } = fields(message);
   const texts = ["name", "code", "message"].every((key) => typeof fields(error)[key] === "string");
   const known =
     kind === "ready" ||
     (typeof id === "number" &&
       (kind === "result" ||
         (kind === "error" && texts) ||
-        (kind === "progress" && Number.isSafeInteger(done) && isStep(result))));
+        (kind === "progress" && Number.isSafeInteger(done) && areSteps(newest))));
   if (known) return message as Reply;
   throw new RuntimeError("ENGINE_ANSWER", "The engine's process said something that is no answer.");
 }

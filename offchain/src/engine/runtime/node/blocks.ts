@@ -1,0 +1,11 @@
+/** At which places steps are taken many in a call; known to the engine's process, and to its host, which bounds its memory. */
+import type { Blocks } from "../port.ts";
+import type { Place } from "./host/messages.ts";
+
+export const blocks: Readonly<Partial<Record<Place, Blocks>>> = {
+  // A call hands some hundred tensors over, which counts beside small steps alone (test/bench/README.md); a loop's state is there
+  // twice more, which counts beside large ones.
+  cpu: { ms: 500, memory: 256 << 20 },
+  // onnxruntime-node keeps no tensors on such a GPU: parameters and state cross with every call.
+  cuda: { ms: 5_000, memory: Infinity },
+};
