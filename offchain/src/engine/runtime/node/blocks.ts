@@ -3,7 +3,7 @@ import type { Blocks } from "../port.ts";
 import type { Place } from "./host/messages.ts";
 
 export const blocks: Readonly<Partial<Record<Place, Blocks>>> = {
-  // A call hands some hundred tensors over, which counts beside small steps alone (test/bench/README.md); a loop's state is there
+  // A call costs beside a small step: a quarter of 0.1m's time, a tenth of 1m's (test/bench/README.md). A loop's state is there
   // twice more, which counts beside large ones.
   cpu: { ms: 500, memory: 256 << 20 },
   // onnxruntime-node keeps no tensors on such a GPU: parameters and state cross with every call.
