@@ -56,3 +56,11 @@ export const bytesOfHex = (hex: string): Uint8Array<ArrayBuffer> =>
 
 /** A text's bytes in UTF-8. */
 export const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+
+/**
+ * Frees an array's memory at once: the garbage collector may leave hundreds of MiB for seconds. Nobody may look at it any more. Of
+ * an array that is a part of a larger buffer nothing is freed.
+ */
+export function giveBack({ buffer, byteLength }: ArrayBufferView): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}

@@ -7,6 +7,7 @@
  * products and sums once more. Symbols as in model.ts, and h the hidden width, A = B·H·S² the attention's weights of a layer.
  */
 import { parameterCount, tensorSpecs, type TransformerConfig } from "./config.ts";
+import type { Place } from "./runtime/device.ts";
 import { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
 
 interface StepSize {
@@ -20,7 +21,7 @@ interface StepSize {
   readonly memory: StepMemory;
 }
 
-interface StepMemory {
+export interface StepMemory {
   /** θ, twice: a step writes the new ones beside the old. */
   readonly parameters: number;
   /** The optimizer's tensors, twice. */
@@ -61,6 +62,43 @@ export function stepSize(model: TransformerConfig, options: StepOptions): StepSi
   };
   const total = memory.parameters + memory.optimizer + memory.gradients + memory.activations;
   return { parameters, ...flops(model, parameters, recompute), memory: { ...memory, total } };
+}
+
+/** Bytes that an engine takes at its fullest, its process included. */
+interface EngineMemory {
+  /** Of the machine's memory. */
+  readonly host: number;
+  /** Of the device's own: a GPU's, or what a module of WebAssembly has addresses for. */
+  readonly own: number;
+}
+
+/** Node and ONNX Runtime, 200 MiB with no model loaded, and what their heaps hold unused while they train. */
+const PROCESS_BYTES = 240 << 20;
+
+/**
+ * What an engine takes where its device has its tensors (runtime/node). On a GPU the driver's own part, which nobody can count,
+ * comes besides.
+ */
+export function engineMemory(
+  place: Place,
+  { parameters, optimizer, gradients, activations }: StepMemory,
+): EngineMemory {
+  const held = parameters + optimizer;
+  /** Parameters and state once. */
+  const state = held / 2;
+  const step = gradients + activations;
+  const places: Readonly<Record<Place, EngineMemory>> = {
+    // What a step wrote is copied on its way back (runtime/onnxRuntime.ts), when gradients and activations are gone.
+    cpu: { host: held + Math.max(step, state), own: 0 },
+    // Arrays are outside the module, which copies what it is fed and what it answers.
+    wasm: { host: held + held + step, own: held + step },
+    // Parameters and state, before they are there and when they are hashed, and parameters on their way.
+    webgpu: { host: state + parameters, own: held + step },
+    // They cross with every call, which takes many steps in a loop; that holds them twice more.
+    cuda: { host: held + state, own: held + held + step },
+  };
+  const { host, own } = places[place];
+  return { host: PROCESS_BYTES + host, own };
 }
 
 /** Parameters of one layer. */

@@ -15,7 +15,7 @@ export { encodeFragment } from "./encode.ts";
 export { deviceFailedText, type RoundTimes, type WorkerEvent } from "./events.ts";
 export type { ReceiptJournal } from "./receiptJournal.ts";
 export { verifyAck } from "./receipt.ts";
-export { checkResources, needsOf, type Surroundings } from "./resources.ts";
+export { checkResources, fits, needsOf, type Surroundings } from "./resources.ts";
 export type { StepsOf, TrainerInput, WorkerEnd, WorkerHome, WorkerModules, WorkerOptions } from "./options.ts";
 export { runOnDevices } from "./runOnDevices.ts";
 export { runWorker } from "./runWorker.ts";

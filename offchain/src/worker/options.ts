@@ -2,6 +2,7 @@
 import type { SigningAccount, Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import type { Backoff, Clock } from "../base/index.ts";
+import type { Place } from "../engine/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { AdmittedBuild, Artefacts, RunDescription, RunRecordReader } from "./artefacts.ts";
 import type { WorkerEvent } from "./events.ts";
@@ -64,6 +65,8 @@ export interface WorkerModules {
   readonly chain?: RunRecordReader;
   /** The class that this machine's device claims to be of, if any: builds of it are tried first. */
   readonly deviceClass: string | undefined;
+  /** What trainers compute with, which says what they take of the machine's memory; default its processor. */
+  readonly place?: Place | undefined;
   readonly openTrainer: (input: TrainerInput) => Promise<Trainer>;
   readonly openData: (description: RunDescription, artefacts: Artefacts) => Promise<StepsOf>;
   /** Default: the platform's. */

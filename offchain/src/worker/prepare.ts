@@ -142,7 +142,7 @@ function openAccess(options: WorkerOptions, modules: WorkerModules): Coordinator
 async function checkMachine(
   description: RunDescription,
   { cacheBytes = DEFAULT_CACHE_BYTES }: WorkerOptions,
-  { home }: WorkerModules,
+  { home, place }: WorkerModules,
 ): Promise<void> {
   const { definition, data, builds, parameters } = description;
   const size: ModelSize = {
@@ -150,11 +150,13 @@ async function checkMachine(
     state: stateElements(definition.innerOptimizer, definition.table),
     vocabulary: data.vocabulary,
     microBatch: builds[0]!.document.microBatch,
+    accumulation: builds[0]!.document.accumulation,
     sequence: definition.sequence,
     model: definition.model,
   };
   const dataBytes = data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);
-  await checkResources(needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20))), home.place, home.surroundings);
+  const needs = needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20)), place);
+  await checkResources(needs, home.place, home.surroundings);
 }
 
 /** Who works here, on what and for whom. */

@@ -1,10 +1,20 @@
 /** Whether this machine can hold the run, told before anything large is fetched. */
 import { UserError } from "../base/index.ts";
-import { checkConfig, EngineError, stepSize, type TransformerConfig } from "../engine/index.ts";
+import {
+  checkConfig,
+  EngineError,
+  engineMemory,
+  type Place,
+  type StepMemory,
+  stepSize,
+  type TransformerConfig,
+} from "../engine/index.ts";
 
 export interface Needs {
-  /** Bytes of memory while training. */
+  /** Bytes of the machine's memory while training. */
   readonly memory: number;
+  /** Bytes of the memory that the device has of its own. */
+  readonly own: number;
   /** Bytes of disk for cached artefacts. */
   readonly disk: number;
 }
@@ -15,41 +25,65 @@ export interface ModelSize {
   readonly state: number;
   readonly vocabulary: number;
   readonly microBatch: number;
+  /** Default 1. */
+  readonly accumulation?: number | undefined;
   readonly sequence: number;
   /** The definition's model config; of one that is not the engine's own, layers are not counted. */
   readonly model: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** Of θ and the optimizer's state, in the engine's process: each twice, since a step never writes where it reads. */
-const HELD_BYTES = 2 * 4;
-/** Held there beside what is counted, by the runtime and in messages: measured 18 at 20m, 33 at 150m. */
-const BESIDE_BYTES = 32;
-/** In the worker's own process: θ_r, the residuals before and after, a fragment of θ_i, payload, what is on its way. */
+/** Of each parameter in the worker's own process: θ_r, the residuals before and after, a fragment of θ_i, payload, what is on its way. */
 const WORKER_BYTES = 4 * 4 + 1;
-/** Node, ONNX Runtime and their heaps before any model is loaded. */
-const PROCESS_BYTES = 384 << 20;
+/** Node and its heap before any model is loaded. */
+const PROCESS_BYTES = 176 << 20;
 
 /**
  * What a run needs.
  * @param artefactBytes what the cache will hold
+ * @param place what the worker computes with
  */
-export function needsOf(size: ModelSize, artefactBytes: number): Needs {
-  const { parameters, state } = size;
-  const held = (parameters + state) * HELD_BYTES + parameters * (BESIDE_BYTES + WORKER_BYTES);
-  return { memory: PROCESS_BYTES + held + stepBytes(size), disk: artefactBytes };
+export function needsOf(size: ModelSize, artefactBytes: number, place: Place = "cpu"): Needs {
+  const { host, own } = engineMemory(place, stepMemory(size));
+  return { memory: PROCESS_BYTES + size.parameters * WORKER_BYTES + host, own, disk: artefactBytes };
 }
 
-/** Gradients and activations. */
-function stepBytes({ parameters, vocabulary, microBatch, sequence, model }: ModelSize): number {
-  try {
-    const { gradients, activations } = stepSize(checkConfig(model as unknown as TransformerConfig), {
-      microBatch,
-    }).memory;
-    return gradients + activations;
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    return 4 * parameters + 3 * 4 * microBatch * sequence * vocabulary;
-  }
+/** Of a model that is not the engine's own from its numbers: θ and state twice, all gradients, and logits. */
+function stepMemory({
+  parameters,
+  state,
+  vocabulary,
+  microBatch,
+  accumulation = 1,
+  sequence,
+  model,
+}: ModelSize): StepMemory {
+  const held = { parameters: 8 * parameters, optimizer: 8 * state };
+  const sizes = (): Pick<StepMemory, "gradients" | "activations"> => {
+    try {
+      return stepSize(checkConfig(model as unknown as TransformerConfig), { microBatch, accumulation }).memory;
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      return { gradients: 4 * parameters, activations: 3 * 4 * microBatch * sequence * vocabulary };
+    }
+  };
+  const { gradients, activations } = sizes();
+  const total = held.parameters + held.optimizer + gradients + activations;
+  return { ...held, gradients, activations, total };
+}
+
+/** Memory that is there, in bytes. */
+interface Room {
+  /** The machine's. */
+  readonly host: number;
+  /** The device's own; null where the system does not tell, undefined where it has none. */
+  readonly own: number | null | undefined;
+}
+
+/** Whether it is enough; null where the system does not tell. */
+export function fits({ memory, own }: Pick<Needs, "memory" | "own">, room: Room): boolean | null {
+  if (memory > room.host) return false;
+  if (room.own === undefined) return true;
+  return room.own === null ? null : own <= room.own;
 }
 
 /** What this machine still has. */

@@ -7,7 +7,7 @@ import { runWorker } from "./runWorker.ts";
 import { DivergedError } from "./training.ts";
 
 /** A device, and how trainers are opened on it. */
-export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openTrainer"> {
+export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openTrainer" | "place"> {
   readonly name: string;
 }
 
@@ -27,7 +27,7 @@ const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ?
  */
 export async function runOnDevices(
   options: WorkerOptions,
-  modules: Omit<WorkerModules, "deviceClass" | "openTrainer">,
+  modules: Omit<WorkerModules, "deviceClass" | "openTrainer" | "place">,
   devices: readonly WorkerDevice[],
 ): Promise<WorkerEnd> {
   const tally = { rounds: 0, tokens: 0 };

@@ -1,8 +1,9 @@
 /** Which machines may claim which class. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { EngineError } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { leftByGroups } from "../../../offchain/src/engine/runtime/node/controlGroups.ts";
 import { deviceClass } from "../../../offchain/src/engine/runtime/node/machine.ts";
 
 const x86 = (flags: string) => ({
@@ -25,4 +26,41 @@ test("other processors are classes of their own", () => {
 test("the runtime has a version", () => {
   expect(devices.cpu.runtime()).toMatch(/^onnxruntime-node \d+\.\d+\.\d+/);
   expect(devices.wasm.runtime()).toMatch(/^onnxruntime-web \d+\.\d+\.\d+/);
+});
+
+const among = (files: Readonly<Record<string, string>>) => leftByGroups((path) => files[path]);
+const groups = (lines: string) => ({ "/proc/self/cgroup": lines });
+
+describe("memory that control groups leave", () => {
+  test("the tightest limit of a group and those around it counts, and files in the cache are no use of it", () => {
+    const files = {
+      ...groups("0::/pod/worker\n"),
+      "/sys/fs/cgroup/pod/worker/memory.max": "max\n",
+      "/sys/fs/cgroup/pod/worker/memory.high": "max\n",
+      "/sys/fs/cgroup/pod/worker/memory.current": "700\n",
+      "/sys/fs/cgroup/pod/memory.max": "1000\n",
+      "/sys/fs/cgroup/pod/memory.current": "900\n",
+      "/sys/fs/cgroup/pod/memory.stat": "anon 500\ninactive_file 300\nactive_file 100\n",
+    };
+    expect(among(files)).toBe(400);
+    expect(among({ ...files, "/sys/fs/cgroup/pod/worker/memory.max": "800\n" })).toBe(100);
+    expect(among({ ...files, "/sys/fs/cgroup/pod/worker/memory.high": "750\n" })).toBe(50);
+    expect(among({ ...files, "/sys/fs/cgroup/pod/worker/memory.max": "600\n" })).toBe(0);
+  });
+
+  test("in the first version they lie elsewhere; a container sees its own group as the root of a path that it does not have", () => {
+    expect(
+      among({
+        ...groups("9:name=systemd:/\n4:cpu,memory:/docker/5f\n0::/\n"),
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes": "1000\n",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes": "600\n",
+        "/sys/fs/cgroup/memory/memory.stat": "inactive_file 1\ntotal_inactive_file 50\n",
+      }),
+    ).toBe(450);
+  });
+
+  test("where there are no groups or no limits nothing bounds it", () => {
+    expect(among({})).toBe(Infinity);
+    expect(among({ ...groups("0::/a\n"), "/sys/fs/cgroup/a/memory.max": "max\n" })).toBe(Infinity);
+  });
 });

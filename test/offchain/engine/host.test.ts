@@ -19,7 +19,7 @@ import { availableMemory, openEngineHost } from "../../../offchain/src/engine/ru
 import { engineHostOn } from "../../../offchain/src/engine/runtime/node/host/host.ts";
 import { allowanceFor } from "../../../offchain/src/engine/runtime/node/host/memory.ts";
 import { environmentOf } from "../../../offchain/src/engine/runtime/node/host/spawn.ts";
-import { createSender, receive } from "../../../offchain/src/engine/runtime/node/host/frames.ts";
+import { createSender, giveBackAll, receive } from "../../../offchain/src/engine/runtime/node/host/frames.ts";
 import { canRun } from "../../needs.ts";
 import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/runtime/node/host/replies.ts";
 
@@ -123,6 +123,12 @@ describe.skipIf(!linux)("the engine's process", () => {
     host.removeAllListeners("exit");
     host.kill("SIGKILL");
     await gone(pid);
+  });
+
+  test("frees the arrays that a call brought, in lists too", () => {
+    const [parameters, tokens] = [Float32Array.of(1, 2), Uint16Array.of(3)];
+    giveBackAll([[parameters], { step: 1 }, undefined, tokens]);
+    expect([parameters.length, tokens.length]).toEqual([0, 0]);
   });
 
   test("ends at once with its signal, whatever it is doing", async () => {

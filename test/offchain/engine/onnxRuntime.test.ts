@@ -82,6 +82,30 @@ test("what a step leaves on the device is fed, read by a copy, replaced by what 
   expect(onDevice.map(({ disposed }) => disposed)).toEqual([true, true, false]);
 });
 
+test("of what a step wrote in place the package answers with a copy, which is given back at once", async () => {
+  const answered: Made[] = [];
+  const writing = {
+    create: async () => ({
+      run: async (feeds: Record<string, Made>, fetches: Record<string, Made | null>) => {
+        const y = fetches["y"]!.data as Float32Array;
+        y.set((feeds["x"]!.data as Float32Array).map((v) => 2 * v));
+        answered.push(made("cpu", y.slice(), [2]));
+        return { y: answered.at(-1), loss: made("cpu", Float32Array.of(7), []) };
+      },
+      release: async () => undefined,
+    }),
+  };
+  const { ort } = place().place;
+  const cpu = place({ ort: { ...ort, InferenceSession: writing } as unknown as OnnxPlace["ort"], writesInPlace: true });
+  const runtime = onnxRuntime(cpu.place);
+  const program = await runtime.open(new Uint8Array(), options);
+  const [a, b] = [runtime.buffer([2], Float32Array.of(1, 2)), runtime.buffer([2])];
+  const told = await program.run(new Map([["x", a]]), new Map([["y", b]]), ["loss"]);
+  expect(told.get("loss")).toEqual(Float32Array.of(7));
+  expect(await b.read()).toEqual(Float32Array.of(2, 4));
+  expect(answered.map(({ data }) => data.length)).toEqual([0]);
+});
+
 test("a refusal is the program's, unless the place knows better", async () => {
   const refusing = {
     Tensor: Object,

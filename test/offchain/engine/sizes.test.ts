@@ -5,6 +5,7 @@ import { MAX_PROGRAM_BYTES } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
 import {
+  engineMemory,
   parameterCount,
   presetNames,
   presetOf,
@@ -85,6 +86,7 @@ function row(name: string): string {
     mark(beside(kept), !model.recompute),
     mark(beside(again), model.recompute === true),
     gib(memory.total),
+    gib(engineMemory("cpu", memory).host),
   ];
   return `| ${cells.join(" | ")} |`;
 }

@@ -40,9 +40,30 @@ export const engine: readonly Breakage[] = [
   {
     name: "what a GPU's buffer held is never given back to it",
     file: "offchain/src/engine/runtime/onnxRuntime.ts",
-    text: 'if (buffer.tensor.location !== "cpu") buffer.tensor.dispose();',
-    instead: "",
+    text: 'if (held && held.location !== "cpu") held.dispose();\n  else if',
+    instead: "if",
     tests: ["test/offchain/engine/onnxRuntime.test.ts"],
+  },
+  {
+    name: "the runtime's copy of all that a step wrote waits for the garbage collector",
+    file: "offchain/src/engine/runtime/onnxRuntime.ts",
+    text: "if (writesInPlace) discardCopy(",
+    instead: "if (writesInPlace) void (",
+    tests: ["test/offchain/engine/onnxRuntime.test.ts"],
+  },
+  {
+    name: "a preset fits a GPU whose machine cannot hold the worker",
+    file: "offchain/src/worker/resources.ts",
+    text: "if (memory > room.host) return false;",
+    instead: "if (memory < 0 * room.host) return false;",
+    tests: ["test/offchain/cli/doctor.test.ts"],
+  },
+  {
+    name: "a container's limit of memory is not looked at",
+    file: "offchain/src/engine/runtime/node/controlGroups.ts",
+    text: "return Math.max(0, limit - taken + Number(cached));",
+    instead: "return Math.max(Infinity, limit - taken + Number(cached));",
+    tests: ["test/offchain/engine/device.test.ts"],
   },
   {
     name: "tensors of WebAssembly are read where they were fed, not where they were answered",

@@ -1,17 +1,9 @@
 import { cpus, totalmem } from "node:os";
 
 import { wrap } from "../../base/index.ts";
-import {
-  classOf,
-  parameterCount,
-  presetNames,
-  presets,
-  stateElements,
-  stepSize,
-  tensorSpecs,
-} from "../../engine/index.ts";
-import { availableMemory, type Probe, probeDevices, ranked } from "../../engine/runtime/node/index.ts";
-import { needsOf } from "../../worker/index.ts";
+import { classOf, parameterCount, presetNames, presetOf, stateElements, tensorSpecs } from "../../engine/index.ts";
+import { availableMemory, type Probe, probeDevices, ranked, rowOf } from "../../engine/runtime/node/index.ts";
+import { fits, needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
 
@@ -33,8 +25,10 @@ interface Diagnosis {
   /** Class of devices whose steps it can recompute bit for bit. */
   readonly class: string | null;
   readonly tokensPerSecond: number | null;
-  /** Bytes of memory that a worker on it may still take; null where the system does not tell. */
+  /** Bytes that are left of its own memory, or of the machine's where it has none; null where the system does not tell. */
   readonly memory: number | null;
+  /** Whether that is its own. */
+  readonly ownMemory: boolean;
   /** Why it cannot be used, or is not by itself, and what to do. */
   readonly missing: string | null;
 }
@@ -49,6 +43,7 @@ async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe)
     class: there ? (classOf(device) ?? null) : null,
     tokensPerSecond: there ? Math.round(tokensPerSecond) : null,
     memory: (there ? memory : undefined) ?? null,
+    ownMemory: device.ownMemory !== undefined,
     missing:
       missing === undefined ? null : [missing, remedies[device.name]].filter((part) => part !== undefined).join(" "),
   };
@@ -57,33 +52,43 @@ async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe)
 interface PresetNeeds {
   readonly name: string;
   readonly parameters: number;
-  /** Bytes that a worker takes on the processor. */
+  /** Bytes of the machine's memory that a worker on the processor takes. */
   readonly memory: number;
-  /** Bytes of those that an inner step takes where it is computed, on a GPU beside the worker. */
+  /** The same where a GPU computes, without the driver's own. */
+  readonly besideGpu: number;
+  /** Bytes of the GPU's memory then. */
   readonly step: number;
   /** By device whether they are there; null where the system does not tell. */
   readonly fits: Readonly<Record<string, boolean | null>>;
 }
 
-function needsOfPresets(found: readonly Diagnosis[]): PresetNeeds[] {
+/**
+ * What presets take, and whether these devices of a machine have it.
+ * @param available bytes of the machine's memory
+ */
+export function needsOfPresets(
+  found: readonly Pick<Diagnosis, "name" | "tokensPerSecond" | "memory" | "ownMemory">[],
+  available: number,
+): PresetNeeds[] {
   const there = found.filter(({ tokensPerSecond }) => tokensPerSecond !== null);
   return presetNames.map((name) => {
-    const { model, microBatch, optimizer } = presets[name];
+    const { model, microBatch, accumulation, optimizer } = presetOf(name);
     const state = stateElements(optimizer, tensorSpecs(model));
     const parameters = parameterCount(model);
     const { vocabulary, sequence } = model;
-    const { memory } = needsOf({ parameters, state, vocabulary, microBatch, sequence, model: { ...model } }, 0);
-    const step = stepSize(model, { microBatch, optimizer }).memory.total;
-    const fits = there.map((device) => {
-      const taken = device.adapter === null ? memory : step;
-      return [device.name, device.memory === null ? null : taken <= device.memory] as const;
+    const size = { parameters, state, vocabulary, microBatch, accumulation, sequence, model: { ...model } };
+    const { memory } = needsOf(size, 0);
+    const { memory: besideGpu, own: step } = needsOf(size, 0, "webgpu");
+    const byDevice = there.map((device) => {
+      const room = { host: available, own: device.ownMemory ? device.memory : undefined };
+      return [device.name, fits(needsOf(size, 0, rowOf(device.name)), room)] as const;
     });
-    return { name, parameters, memory, step, fits: Object.fromEntries(fits) };
+    return { name, parameters, memory, besideGpu, step, fits: Object.fromEntries(byDevice) };
   });
 }
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-const told = (fits: boolean | null | undefined): string => (fits === true ? "fits" : fits === false ? "no" : "?");
+const told = (enough: boolean | null | undefined): string => (enough === true ? "fits" : enough === false ? "no" : "?");
 
 const deviceTable = (found: readonly Diagnosis[]): string[] =>
   table(
@@ -104,16 +109,17 @@ function presetTable(needs: readonly PresetNeeds[]): string[] {
   const devices = Object.keys(needs[0]?.fits ?? {});
   return table(
     [
-      ["preset", "parameters", "a worker takes", "its step alone", ...devices],
-      ...needs.map(({ name, parameters, memory, step, fits }) => [
+      ["preset", "parameters", "a worker takes", "beside a GPU", "on the GPU", ...devices],
+      ...needs.map(({ name, parameters, memory, besideGpu, step, fits: enough }) => [
         name,
         parameters.toLocaleString("en-US"),
         gib(memory),
+        gib(besideGpu),
         gib(step),
-        ...devices.map((device) => told(fits[device])),
+        ...devices.map((device) => told(enough[device])),
       ]),
     ],
-    [1, 2, 3],
+    [1, 2, 3, 4],
   );
 }
 
@@ -130,13 +136,14 @@ export const doctorCommand = defineCommand({
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
   notes: [
     "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up, so that all of it takes less than a minute.",
+    "A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
   ],
   async run({ output }) {
     const probes = await probeDevices({ milliseconds: MEASURE_MS });
     const found = await Promise.all(probes.map(diagnosisOf));
     const fastest = ranked(probes)[0]?.device.name ?? null;
     const available = availableMemory();
-    const needs = needsOfPresets(found);
+    const needs = needsOfPresets(found, available);
     const machine = { processor: cpus()[0]?.model.trim() ?? "", threads: cpus().length, memory: totalmem(), available };
     const columns = columnsOf(process.stdout);
     output.result({ machine, devices: found, presets: needs, fastest }, [

@@ -5,6 +5,9 @@ import { EngineError } from "../errors.ts";
 /** Opens an engine; where that is a process or a thread of its own, it ends with this one. */
 export type OpenEngine = (options: EngineOptions) => Promise<Engine>;
 
+/** What an engine computes with, and so where its tensors lie: the name of its device, without an index. */
+export type Place = "cpu" | "wasm" | "webgpu" | "cuda";
+
 /** What computes behind a device, as far as the system tells. */
 export interface Adapter {
   /** Its model, or its driver. */

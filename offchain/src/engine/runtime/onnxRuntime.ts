@@ -4,6 +4,7 @@
  */
 import type { InferenceSession, Tensor, TensorConstructor } from "onnxruntime-web";
 
+import { giveBack } from "../../base/index.ts";
 import { EngineError, RuntimeError } from "../errors.ts";
 import { elements } from "../graph.ts";
 import { COPY, copyProgram } from "./copyProgram.ts";
@@ -31,7 +32,10 @@ const COPYING = { kind: "step", threads: 1, peak: 0, kept: [] } as const;
 
 /** Holds the tensor that sessions read, or write in place; what a session answers instead takes its place. */
 interface OnnxBuffer extends DeviceBuffer {
+  /** Zeros before it was written, which are there once somebody asks for them: most are replaced before. */
   tensor: Tensor;
+  /** The tensor, where there is one. */
+  readonly held: () => Tensor | undefined;
 }
 
 export function onnxRuntime(place: OnnxPlace): Runtime {
@@ -58,9 +62,16 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
     availableMemory,
     cpuTime,
     blocks,
-    buffer: (shape, values = new Float32Array(elements(shape))) => {
+    buffer: (shape, values) => {
+      let held = values && new ort.Tensor("float32", values, shape);
       const buffer: OnnxBuffer = {
-        tensor: new ort.Tensor("float32", values, shape),
+        get tensor() {
+          return (held ??= new ort.Tensor("float32", new Float32Array(elements(shape)), shape));
+        },
+        set tensor(tensor) {
+          held = tensor;
+        },
+        held: () => held,
         read: () => valuesOf(buffer.tensor),
         write: (given) => {
           if (buffer.tensor.location === "cpu") numbersOf(buffer.tensor).set(given);
@@ -86,10 +97,21 @@ const create = (
     throw explain?.(cause) ?? new EngineError("PROGRAM_REFUSED", refused, { cause });
   });
 
-/** What a buffer held is given back: a GPU's memory is no garbage collector's matter. */
+/** What a buffer held is given back: a GPU's memory is no garbage collector's matter, and others' it frees late. */
 function replace(buffer: OnnxBuffer, tensor: Tensor): void {
-  if (buffer.tensor.location !== "cpu") buffer.tensor.dispose();
+  const held = buffer.held();
+  if (held && held.location !== "cpu") held.dispose();
+  else if (held) giveBack(numbersOf(held));
   buffer.tensor = tensor;
+}
+
+/**
+ * onnxruntime-node answers with a copy of what it wrote in place (1.30), in arrays that the garbage collector finds later: of a step
+ * that is all parameters and state once more. They are given back at once.
+ */
+function discardCopy(results: InferenceSession.ReturnType, name: string, { tensor }: OnnxBuffer): void {
+  const { data } = tensorOf(results, name);
+  if (data instanceof Float32Array && data.buffer !== numbersOf(tensor).buffer) giveBack(data);
 }
 
 function executableOver(session: InferenceSession, kind: string, { ort, writesInPlace }: OnnxPlace): Executable {
@@ -103,7 +125,10 @@ function executableOver(session: InferenceSession, kind: string, { ort, writesIn
       const results = await session.run(given, fetches).catch((cause: unknown) => {
         throw new RuntimeError("RUNTIME_FAILED", `ONNX Runtime failed in the ${kind} program.`, { cause });
       });
-      if (!writesInPlace) for (const [name, buffer] of into) replace(buffer as OnnxBuffer, tensorOf(results, name));
+      for (const [name, buffer] of into) {
+        if (writesInPlace) discardCopy(results, name, buffer as OnnxBuffer);
+        else replace(buffer as OnnxBuffer, tensorOf(results, name));
+      }
       return new Map(wanted.flatMap((name) => fp32Of(results, name)));
     },
     release: () => session.release(),

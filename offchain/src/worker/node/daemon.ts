@@ -3,7 +3,7 @@ import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol"
 
 import { roundNumber } from "../../base/index.ts";
 import { classOf, type Device } from "../../engine/index.ts";
-import { AUTO, chooseDevices, deviceOf, probeDevices } from "../../engine/runtime/node/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices, rowOf } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
@@ -83,6 +83,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       devices.map((device) => ({
         name: device.name,
         deviceClass: classOf(device),
+        place: rowOf(device.name),
         openTrainer: trainerOn(device),
       })),
     );

@@ -1,6 +1,6 @@
 /** At which places steps are taken many in a call; known to the engine's process, and to its host, which bounds its memory. */
+import type { Place } from "../device.ts";
 import type { Blocks } from "../port.ts";
-import type { Place } from "./host/messages.ts";
 
 export const blocks: Readonly<Partial<Record<Place, Blocks>>> = {
   // A call costs beside a small step: a quarter of 0.1m's time, a tenth of 1m's (test/bench/README.md). A loop's state is there

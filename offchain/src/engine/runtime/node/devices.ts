@@ -6,7 +6,7 @@ import { EngineError } from "../../errors.ts";
 import { blocks } from "./blocks.ts";
 import { cudaAdapter, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
 import { engineHostOn } from "./host/host.ts";
-import { availableMemory, deviceClass, versionOf, wasmMemory } from "./machine.ts";
+import { availableMemory, deviceClass, versionOf, WASM_BYTES, wasmMemory } from "./machine.ts";
 
 const threads = availableParallelism;
 
@@ -42,6 +42,7 @@ export const devices = {
     exact: true,
     threads,
     availableMemory: wasmMemory,
+    ownMemory: () => Promise.resolve(WASM_BYTES),
     open: engineHostOn("wasm"),
   },
   webgpu: {

@@ -6,6 +6,7 @@ import { arch as hostArch, freemem, platform as hostPlatform } from "node:os";
 
 import { errnoOf } from "../../../base/index.ts";
 import { EngineError } from "../../errors.ts";
+import { leftByGroups } from "./controlGroups.ts";
 
 /** What `deviceClass` looks at. */
 export interface Machine {
@@ -17,16 +18,18 @@ export interface Machine {
   readonly cpuInfo: string | undefined;
 }
 
-/** The machine that this process runs on. */
-function thisMachine(): Machine {
-  let cpuInfo: string | undefined;
+/** Undefined where there is no such file, as outside Linux, or where this process may not read it, as the engine's. */
+function textOf(path: string): string | undefined {
   try {
-    cpuInfo = readFileSync("/proc/cpuinfo", "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
-    if (errnoOf(error) === undefined) throw error; // no such file outside Linux
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
   }
-  return { arch: hostArch(), platform: hostPlatform(), cpuInfo };
 }
+
+/** The machine that this process runs on. */
+const thisMachine = (): Machine => ({ arch: hostArch(), platform: hostPlatform(), cpuInfo: textOf("/proc/cpuinfo") });
 
 /**
  * The class that a machine claims. `exact-x86` (x86 with AVX2 and FMA) is proven only by the run's conformance vector:
@@ -50,11 +53,20 @@ export function versionOf(name: "onnxruntime-node" | "onnxruntime-web"): string 
   return `${name} ${version}`;
 }
 
-/** What this process could still get, a container's limit respected. */
-export const availableMemory = (): number => process.availableMemory() || freemem();
+/**
+ * What this process could still get: what the machine has free, and what the limits of containers leave. Node's own answer knows one
+ * of several limits, counts cached files as used, and with a limit above what is free forgets the machine.
+ */
+export function availableMemory(): number {
+  const left = hostPlatform() === "linux" ? leftByGroups(textOf) : Infinity;
+  return Math.min(freemem(), left === Infinity ? process.availableMemory() || Infinity : left);
+}
 
-/** The same on WebAssembly, whose modules have addresses of 32 bits (https://www.w3.org/TR/wasm-core-2/, limits of memories). */
-export const wasmMemory = (): number => Math.min(2 ** 32, availableMemory());
+/** All that a module of WebAssembly can have: its addresses have 32 bits (https://www.w3.org/TR/wasm-core-2/, limits of memories). */
+export const WASM_BYTES = 2 ** 32;
+
+/** {@link availableMemory} on WebAssembly. */
+export const wasmMemory = (): number => Math.min(WASM_BYTES, availableMemory());
 
 /** Processor time that this process took so far, ms. */
 export function cpuTime(): number {

@@ -5,7 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 
-import { bytesOf, InternalError } from "../../../../base/index.ts";
+import { bytesOf, giveBack, InternalError } from "../../../../base/index.ts";
 
 const kinds = { Float32Array, Int32Array, Uint16Array, Uint8Array, BigInt64Array } as const;
 type Kind = keyof typeof kinds;
@@ -86,6 +86,11 @@ export function createSender(stream: Duplex): (message: unknown) => Promise<void
     tail = sent.catch(() => undefined);
     return sent;
   };
+}
+
+/** Frees the arrays among a call's arguments, and in lists among them: whoever received them needs them no more. */
+export function giveBackAll(given: readonly unknown[]): void {
+  for (const value of given.flat()) if (ArrayBuffer.isView(value)) giveBack(value);
 }
 
 /**

@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
-import type { Place } from "./messages.ts";
+import type { Place } from "../../device.ts";
 
 /**
  * Beside the programs' tensors: V8's heap, buffers in flight, results that are not collected yet. Measured: 0.4 GiB at 1m. A GPU's

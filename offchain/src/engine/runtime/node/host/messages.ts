@@ -4,9 +4,6 @@ import { CotrainError, type ErrorDetails } from "@cotrain/sdk/errors";
 import type { Engine, EngineOptions, StepResult, TrainInput } from "../../../engine.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
 
-/** What an engine's process computes with: the name of its device. */
-export type Place = "cpu" | "wasm" | "webgpu" | "cuda";
-
 /** Calls that cross as they are; `train` has callbacks and crosses as its own message. */
 export type Method = Exclude<keyof Engine, "shapes" | "tensors" | "pid" | "train">;
 

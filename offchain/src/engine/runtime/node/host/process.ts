@@ -5,9 +5,9 @@ import { Worker } from "node:worker_threads";
 
 import type { Engine } from "../../../engine.ts";
 import { EngineClosedError } from "../../../errors.ts";
-import type { OpenEngine } from "../../device.ts";
-import { createSender, receive } from "./frames.ts";
-import { packError, type Place, type Reply, type Request } from "./messages.ts";
+import type { OpenEngine, Place } from "../../device.ts";
+import { createSender, giveBackAll, receive } from "./frames.ts";
+import { packError, type Reply, type Request } from "./messages.ts";
 
 /** File descriptor of the channel; 0 is the lifeline. */
 const CHANNEL = 3;
@@ -69,7 +69,12 @@ async function answer(request: Request): Promise<unknown> {
     default: {
       // The host's types made `given` the parameters of `call`; a message cannot carry that knowledge.
       const call = opened()[request.call] as (...given: readonly unknown[]) => Promise<unknown>;
-      return call(...request.given);
+      try {
+        return await call(...request.given);
+      } finally {
+        // The engine has copied what it keeps, of parameters all of them.
+        giveBackAll(request.given);
+      }
     }
   }
 }

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import type { Place } from "./messages.ts";
+import type { Place } from "../../device.ts";
 
 /** What of the environment the process gets: where libraries are, nothing else. */
 const ENVIRONMENT = [

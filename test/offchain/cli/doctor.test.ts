@@ -1,0 +1,54 @@
+/** What `cotrain doctor` says of presets: whether the machine and the device both have the memory. */
+import { expect, test } from "vitest";
+
+import { needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
+
+const GIB = 2 ** 30;
+const device = (name: string, memory: number | null = null) => ({
+  name,
+  tokensPerSecond: 1,
+  memory: memory === null ? null : memory * GIB,
+  ownMemory: name !== "cpu",
+});
+const devices = [device("cpu", 64), device("wasm", 4), device("webgpu", 24), device("cuda:1", 80)];
+
+const fitting = (available: number, found = devices) => {
+  const needs = needsOfPresets(found, available * GIB);
+  return Object.fromEntries(
+    found.map(({ name }) => [name, needs.filter(({ fits }) => fits[name] === true).map((preset) => preset.name)]),
+  );
+};
+
+const upTo150m = ["0.1m", "1m", "3.5m", "20m", "60m", "150m"];
+
+test("with memory enough on the machine, the device's own decides", () => {
+  expect(fitting(64)).toEqual({
+    cpu: [...upTo150m, "1b"],
+    // Addresses of 32 bits: 60m has a step of 4.4 GiB.
+    wasm: upTo150m.slice(0, 4),
+    webgpu: upTo150m,
+    // State crosses to CUDA with every step, so that the machine holds it all.
+    "cuda:1": [...upTo150m, "1b"],
+  });
+});
+
+test("a GPU is of no use to a model that the machine around it cannot hold", () => {
+  expect(fitting(4)).toEqual({
+    cpu: upTo150m.slice(0, 4),
+    wasm: upTo150m.slice(0, 4),
+    webgpu: upTo150m.slice(0, 5),
+    "cuda:1": upTo150m.slice(0, 5),
+  });
+  expect(fitting(0.25)).toEqual({ cpu: [], wasm: [], webgpu: [], "cuda:1": [] });
+});
+
+test("of a GPU that does not tell its memory is said so, unless the machine's is too little", () => {
+  const fits = needsOfPresets([device("webgpu")], 8 * GIB).map((preset) => preset.fits["webgpu"]);
+  expect(fits.slice(0, 6)).toEqual(upTo150m.map(() => null));
+  expect(fits.at(-1)).toBe(false);
+});
+
+test("a device that cannot train is told nothing of", () => {
+  const [{ fits } = { fits: {} }] = needsOfPresets([{ ...device("cuda", 80), tokensPerSecond: null }], 64 * GIB);
+  expect(fits).toEqual({});
+});

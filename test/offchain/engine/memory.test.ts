@@ -1,0 +1,59 @@
+/** What an engine is said to take, held against what its process takes. */
+import { expect, test } from "vitest";
+
+import {
+  buildPrograms,
+  engineMemory,
+  initialParameters,
+  presetOf,
+  presets,
+  stepSize,
+} from "../../../offchain/src/engine/index.ts";
+import { openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { residentOf } from "../../bench/processTree.ts";
+
+const linux = process.platform === "linux";
+
+test.runIf(linux).each(["1m", "3.5m"] as const)(
+  "the process of %s holds what is counted, within a seventh",
+  async (name) => {
+    const preset = presetOf(name);
+    const { model, microBatch, optimizer } = preset;
+    const { step } = buildPrograms(model, { microBatch, optimizer });
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1 });
+    try {
+      await engine.setParameters(initialParameters(model, name).map(({ data }) => data));
+      const tokens = new Uint16Array(3 * microBatch * (model.sequence + 1)).fill(7);
+      await engine.train({ tokens, learningRate: 1e-4 });
+      await engine.stateDigest();
+      const { host } = engineMemory("cpu", stepSize(model, preset).memory);
+      const ratio = residentOf(engine.pid ?? 0).peak / host;
+      expect(ratio).toBeGreaterThan(0.85);
+      expect(ratio).toBeLessThan(1.15);
+    } finally {
+      await engine.close();
+    }
+  },
+);
+
+test("where tensors lie is what the machine and the device hold", () => {
+  const { memory } = stepSize(presets["150m"].model, { microBatch: 4 });
+  const { parameters, optimizer, gradients, activations, total } = memory;
+  const [cpu, wasm, webgpu, cuda] = (["cpu", "wasm", "webgpu", "cuda"] as const).map((place) =>
+    engineMemory(place, memory),
+  );
+  expect(cpu).toEqual({ host: expect.any(Number), own: 0 });
+  for (const device of [wasm, webgpu]) expect(device!.own).toBe(total);
+  expect(cuda!.own).toBe(total + parameters + optimizer);
+  // WebAssembly's memory is the machine's too, and a GPU is spared the machine's what it has itself.
+  expect(wasm!.host).toBeGreaterThan(cpu!.host);
+  expect(wasm!.host - wasm!.own).toBeGreaterThan(parameters + optimizer);
+  expect(webgpu!.host).toBeLessThan(cuda!.host);
+  expect(cuda!.host).toBeLessThanOrEqual(cpu!.host);
+  // Recomputed or not, a step's outputs are copied on their way back.
+  const little = engineMemory("cpu", { ...memory, gradients: 0, activations: 0 });
+  expect(little.host).toBe(
+    engineMemory("cpu", { ...memory, activations: (parameters + optimizer) / 2 - gradients }).host,
+  );
+  expect(gradients + activations).toBeGreaterThan((parameters + optimizer) / 2);
+});
