@@ -1,6 +1,7 @@
 /** How fast a device takes inner steps, measured in seconds: what a machine is worth to a run before it joins one. */
 import type { Clock } from "../base/index.ts";
 import { type TransformerConfig, initialParameters } from "./config.ts";
+import type { OptimizerConfig } from "./optimizer.ts";
 import { buildPrograms } from "./programs.ts";
 import type { Adapter, Device } from "./runtime/device.ts";
 import { readSignature } from "./signature.ts";
@@ -25,6 +26,15 @@ interface MeasureOptions {
   readonly opened?: (adapter: Adapter | undefined) => void;
 }
 
+/** What is measured: a preset, for instance. */
+interface Measured {
+  readonly model: TransformerConfig;
+  readonly microBatch: number;
+  /** Micro-batches of a step; default 1. */
+  readonly accumulation?: number | undefined;
+  readonly optimizer?: OptimizerConfig | undefined;
+}
+
 /** Steps whose losses are told. */
 const COMPARED = 3;
 /** Handed over at once, at most, where a device takes many in a call. */
@@ -32,22 +42,22 @@ const TOGETHER = 32;
 
 /**
  * Takes steps of a model for about so long after a first one, which is not counted, and reads the state back.
- * @param microBatch sequences of a step
  * @throws EngineError, EngineClosedError of a device that cannot
  */
 export async function measureSteps(
   device: Device,
-  { model, microBatch }: { readonly model: TransformerConfig; readonly microBatch: number },
+  { model, microBatch, accumulation = 1, optimizer }: Measured,
   { milliseconds, clock, threads = 1, signal, opened }: MeasureOptions,
 ): Promise<MeasuredSteps> {
-  const { step } = buildPrograms(model, { microBatch });
+  const { step } = buildPrograms(model, { microBatch, accumulation, ...(optimizer && { optimizer }) });
+  const batch = microBatch * accumulation;
   const most = readSignature(step.bytes, device.availableMemory()).signature.maxThreads ?? 1;
   const startedAt = clock.monotonic();
   const engine = await device.open({ programs: { step: step.bytes }, threads: Math.min(threads, most), signal });
   try {
     opened?.(engine.pid === undefined ? undefined : await device.adapter?.(engine.pid));
     await engine.setParameters(initialParameters(model, "measure").map(({ data }) => data));
-    const size = microBatch * (model.sequence + 1);
+    const size = batch * (model.sequence + 1);
     const losses: number[] = [];
     const take = async (count: number): Promise<void> => {
       const tokens = Int32Array.from({ length: count * size }, (_, i) => ((i % size) * 31) % model.vocabulary);
@@ -63,7 +73,7 @@ export async function measureSteps(
       const fitting = Math.floor(((milliseconds - elapsed) * steps) / Math.max(1, elapsed));
       if (device.blockMs !== undefined) count = Math.max(1, Math.min(TOGETHER, fitting));
     }
-    const tokens = microBatch * model.sequence * steps;
+    const tokens = batch * model.sequence * steps;
     await engine.stateDigest();
     return {
       tokensPerSecond: (1_000 * tokens) / elapsed,

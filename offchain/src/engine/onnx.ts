@@ -42,7 +42,7 @@ function attribute(op: string, name: string, value: Attribute) {
 }
 
 /** Drops nodes whose results nobody uses; a graph is built forwards and not all of it is needed. */
-function liveNodes(graph: Graph): Graph["nodes"] {
+export function liveNodes(graph: Graph): Graph["nodes"] {
   const needed = new Set(graph.outputs.map(({ tensor }) => tensor.name));
   const live: Graph["nodes"] = [];
   for (const node of graph.nodes.toReversed()) {

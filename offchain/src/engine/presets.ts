@@ -136,16 +136,19 @@ export const presets = {
     microBatch: 4,
     ...usual,
   },
-  /** INTELLECT-1's 10 B, https://arxiv.org/abs/2412.01152: Llama 3's shape with 42 layers. */
+  /**
+   * INTELLECT-1's width, https://arxiv.org/abs/2412.01152, which is Llama 3's shape, with Llama 2's vocabulary: Llama 3's 128,256 are
+   * more than token ids of 16 bits, and more than a shard holds. Three layers more have the parameters that it lacks.
+   */
   "10b": {
     model: {
       ...family,
       recompute: true,
       tiedEmbeddings: false,
       ropeTheta: 500_000,
-      vocabulary: 128_256,
+      vocabulary: 32_000,
       width: 4096,
-      layers: 42,
+      layers: 45,
       heads: 32,
       keyValueHeads: 8,
       hidden: 14_336,

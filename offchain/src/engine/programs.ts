@@ -6,9 +6,10 @@ import { globalNorm } from "./clipping.ts";
 import { tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 import { gradients } from "./gradients.ts";
+import { programLimits } from "./inspect/inspect.ts";
 import { createGraph, input, output, scalar, type Graph, type Tensor } from "./graph.ts";
 import { forward } from "./model.ts";
-import { writeModel } from "./onnx.ts";
+import { liveNodes, writeModel } from "./onnx.ts";
 import * as op from "./ops.ts";
 import { defaultOptimizer, type OptimizerConfig, optimizerStep } from "./optimizer.ts";
 import { maxThreads } from "./products.ts";
@@ -39,8 +40,32 @@ export interface ProgramOptions {
   readonly recompute?: boolean;
 }
 
-/** Builds the three programs of a model. The same config and options give the same bytes. */
+/**
+ * How many micro-batches an inner step of a model can have: each stands in the program with nodes of its own. Counted with two and
+ * three of them, since the first has less.
+ */
+function mostAccumulation(config: TransformerConfig, options: Omit<ProgramOptions, "accumulation">): number {
+  const nodesOf = (accumulation: number): number =>
+    liveNodes(stepGraph(config, { ...options, accumulation }).graph).length;
+  const two = nodesOf(2);
+  const each = nodesOf(3) - two;
+  return Math.max(1, 2 + Math.floor((programLimits.nodes - two) / each));
+}
+
+/**
+ * Builds the three programs of a model. The same config and options give the same bytes.
+ * @throws EngineError CONFIG_INVALID; PROGRAM_TOO_LARGE, before anything is built, for more micro-batches than a program can have
+ */
 export function buildPrograms(config: TransformerConfig, options: ProgramOptions): Programs {
+  const { accumulation = 1 } = options;
+  if (accumulation > 1) {
+    const most = mostAccumulation(config, options);
+    if (accumulation > most)
+      throw new EngineError(
+        "PROGRAM_TOO_LARGE",
+        `An inner step of this model can have ${most} micro-batches at most, since each is written out in its program, and a program has ${programLimits.nodes} nodes at most; ${accumulation} are too many.`,
+      );
+  }
   return {
     step: finish("step", config, stepGraph(config, options)),
     eval: finish("eval", config, evalGraph(config, options)),

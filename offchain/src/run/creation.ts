@@ -16,7 +16,6 @@ import {
   type Digest,
   digestOfJson,
   EXACT_SEGMENT_STEPS,
-  fragmentTable,
   type Hex,
   modelIdOf,
   type ModelId,
@@ -43,16 +42,13 @@ import {
   type NamedTensor,
   presetNames,
   presetOf,
-  tensorSpecs,
 } from "../engine/index.ts";
 import { deviceOf, devices, rowOf } from "../engine/runtime/node/index.ts";
+import { fragmentsIn, tableOf } from "./fragments.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
 const OTHER_CLASS = "other";
-
-/** Fragments of every run made here; all four close together. */
-export const FRAGMENTS = 4;
 
 /** What a run is made of, before any chain knows of it. */
 export interface RunMaterial {
@@ -114,7 +110,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
 
-  const table = fragmentTable(tensorSpecs(preset.model), FRAGMENTS);
+  const table = tableOf(preset.model);
   const shards = await writeInitial(store, table, (wanted) => initialParameters(preset.model, options.seed, wanted));
   const definition: Definition = {
     version: 1,
@@ -210,9 +206,16 @@ export function screeningOf(preset: string): ScreeningRules {
 
 /** {@link defaultRunParams} with rounds of a length that suits the preset. */
 export function demoParamsOf(preset: string): RunParams {
-  const { local } = presetOf(preset);
+  const { local, model } = presetOf(preset);
   const { innerSteps = defaultRunParams.innerSteps, deadline = defaultRunParams.roundDeadline } = local ?? {};
-  return { ...defaultRunParams, innerSteps, roundDeadline: deadline };
+  const fragments = fragmentsIn(tableOf(model));
+  const whole = (steps: number): number => Math.ceil(steps / fragments) * fragments;
+  return {
+    ...defaultRunParams,
+    innerSteps: whole(innerSteps),
+    rampInnerSteps: whole(defaultRunParams.rampInnerSteps),
+    roundDeadline: deadline,
+  };
 }
 
 export interface RegisterOptions {
@@ -253,7 +256,7 @@ export async function registerRunOnChain(
   const config: RunConfig = {
     definition: material.definitionDigest,
     initialCheckpoint,
-    fragments: FRAGMENTS,
+    fragments: material.shards.length,
     poster,
     builds: material.builds,
     params,

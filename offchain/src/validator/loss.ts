@@ -13,6 +13,7 @@ import {
   type RunId,
   MAX_BUILD_BYTES,
   MAX_DEFINITION_BYTES,
+  MAX_SHARD_BYTES,
 } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock, unlessAborted, UserError } from "../base/index.ts";
@@ -29,8 +30,6 @@ import {
   parseDefinition,
 } from "../storage/index.ts";
 import { openBlobStore } from "../storage/node/index.ts";
-
-const MAX_BLOB_BYTES = 2 ** 31;
 
 interface LossRequest {
   readonly runId: RunId;
@@ -142,7 +141,7 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
   const kept = createReadThrough(
     await openBlobStore(settings.cache),
     [{ name: "the coordinator", fetch }],
-    MAX_BLOB_BYTES,
+    MAX_SHARD_BYTES,
   );
   const definition = parseDefinition(await kept.get(request.definition, MAX_DEFINITION_BYTES));
   const build = parseBuild(await kept.get(request.build, MAX_BUILD_BYTES));
@@ -166,7 +165,7 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
     heldOut: openSequences(kept, manifest, "heldOut", definition.sequence),
     passing: {
       ...kept,
-      get: async (digest, limit = MAX_BLOB_BYTES) => new Uint8Array(await fetch(digest, limit)),
+      get: async (digest, limit = MAX_SHARD_BYTES) => new Uint8Array(await fetch(digest, limit)),
     },
   };
 }

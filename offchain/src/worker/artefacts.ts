@@ -15,6 +15,7 @@ import {
   type RunView,
   tableDigest,
   MAX_BUILD_BYTES,
+  MAX_SHARD_BYTES,
   MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
 
@@ -24,9 +25,6 @@ import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough, parseBuild, parseDefinition } from "../storage/index.ts";
 import { ArtefactError, type RunBlobs } from "./base.ts";
-
-/** Shards of checkpoints are the largest. */
-const MAX_BLOB_BYTES = 1 << 30;
 
 /** How often wrong bytes are asked for again before they are believed to be what is there. */
 const MISMATCH_TRIES = 3;
@@ -73,7 +71,7 @@ export interface Artefacts {
 
 export function createArtefacts(store: BlobStore, remote: RunBlobs): Artefacts {
   const source = { name: "the coordinator", fetch: (digest: Digest, limit: number) => remote.blob(digest, limit) };
-  const through = createReadThrough(store, [source], MAX_BLOB_BYTES);
+  const through = createReadThrough(store, [source], MAX_SHARD_BYTES);
   // Insertion order is order of use, oldest first; what is not in it was left by an earlier start and is older still.
   const used = new Map<Digest, true>();
   const touch = (digest: Digest): void => {

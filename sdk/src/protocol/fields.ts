@@ -19,6 +19,8 @@ export const Name = Type.String({ minLength: 1, maxLength: 200 });
 /** Fragments of a run at most; a table's rows at most. */
 export const MAX_FRAGMENTS = 256;
 export const MAX_TENSORS = 65_536;
+/** A checkpoint's shard of one fragment, the largest of blobs: whoever reads it holds it whole. */
+export const MAX_SHARD_BYTES = 1 << 30;
 /** Manifests are raw blocks of this size at most; longer parts are blobs of their own. */
 export const MAX_MANIFEST_BYTES = 1 << 20;
 export const MAX_PAYLOAD_HEADER_BYTES = 64 << 10;

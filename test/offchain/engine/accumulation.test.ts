@@ -6,12 +6,17 @@ import {
   conformance,
   EngineError,
   initialParameters,
+  type OpenEngine,
   presets,
+  programLimits,
   readSignature,
   type TransformerConfig,
 } from "../../../offchain/src/engine/index.ts";
+import { inspectProgram } from "../../../offchain/src/engine/inspect/inspect.ts";
+import { measureSteps } from "../../../offchain/src/engine/measure.ts";
 import { stepGraph } from "../../../offchain/src/engine/programs.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
+import { devices, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 
 const model: TransformerConfig = presets["0.1m"].model;
 
@@ -92,4 +97,50 @@ test("refuses what is no number of micro-batches", () => {
   expect(() => buildPrograms(model, { microBatch: 4, accumulation: 1.5 })).toThrow(
     "The accumulation must be a positive",
   );
+});
+
+/** Why a step of so many micro-batches of one sequence is not built, "" where it is. */
+function refusal(accumulation: number): string {
+  try {
+    buildPrograms(model, { microBatch: 1, accumulation });
+    return "";
+  } catch (error) {
+    if (error instanceof EngineError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+}
+
+test("more micro-batches than a program has nodes for are refused before it is built, and one less is accepted", () => {
+  const most = Number(/can have (\d+) micro-batches at most/.exec(refusal(1 << 10))?.[1]);
+  const { step } = buildPrograms(model, { microBatch: 1, accumulation: most });
+  const { nodes } = inspectProgram(step.bytes, 2 ** 40);
+  expect(nodes).toBeLessThanOrEqual(programLimits.nodes);
+  expect(nodes + nodes / most).toBeGreaterThan(programLimits.nodes);
+  expect(refusal(most + 1)).toMatch(/^PROGRAM_TOO_LARGE: An inner step of this model can have/);
+});
+
+test("a device is measured, and shows its class, by steps of all their micro-batches", async () => {
+  const asked = new Set<number>();
+  const { step } = buildPrograms(model, { microBatch: 2, accumulation: 3 });
+  const watched: OpenEngine = async (options) => {
+    const engine = await openEngineHost(options);
+    return {
+      ...engine,
+      train: (given, more) => {
+        asked.add(given.tokens.length / (model.sequence + 1));
+        return engine.train(given, more);
+      },
+    };
+  };
+  // Step by step, and the clock says a second for each look: two steps after the first, in two seconds.
+  const device = { ...devices.cpu, open: watched, blockMs: undefined };
+  let now = 0;
+  const { tokensPerSecond } = await measureSteps(
+    device,
+    { model, microBatch: 2, accumulation: 3 },
+    { milliseconds: 1_000, clock: { monotonic: () => (now += 1_000) } },
+  );
+  expect(tokensPerSecond).toBe(6 * model.sequence);
+  await conformance(watched, step.bytes);
+  expect(asked).toEqual(new Set([6, 18]));
 });

@@ -2,16 +2,47 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkRunParams, defaultRunBounds } from "@cotrain/sdk/protocol";
+import { checkRunParams, defaultRunBounds, MAX_FRAGMENTS, MAX_SHARD_BYTES } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { demoParamsOf, FRAGMENTS, screeningOf } from "../../../offchain/src/run/creation.ts";
+import { demoParamsOf, screeningOf } from "../../../offchain/src/run/creation.ts";
+import { fragmentsIn, tableOf } from "../../../offchain/src/run/fragments.ts";
+import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import { localnetOptions } from "../../../offchain/src/run/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import { buildPrograms, presetNames, presetOf, presets } from "../../../offchain/src/engine/index.ts";
 import { serveRun } from "../validator/servedRun.ts";
 
 const local = presetNames.filter((name) => presetOf(name).local);
+
+const FRAGMENTS = 4;
+
+describe("the fragments of a run", () => {
+  test.each(presetNames)("%s has shards that can be stored and sent, counted without a parameter", (name) => {
+    const table = tableOf(presetOf(name).model);
+    const layouts = fragmentLayouts(table);
+    expect(layouts.length).toBeLessThanOrEqual(MAX_FRAGMENTS);
+    for (const { elements, tensors } of layouts) {
+      // Parameters and the outer buffer, the header of safetensors besides.
+      expect(8 * elements + 512 * tensors.length).toBeLessThan(MAX_SHARD_BYTES);
+    }
+    expect(() => checkRunParams(demoParamsOf(name), layouts.length, defaultRunBounds)).not.toThrow();
+    expect(presetOf(name).model.vocabulary).toBeLessThanOrEqual(65_536);
+  });
+
+  test("are four where the model allows it, those of a local run always", () => {
+    const counts = presetNames.map((name) => fragmentsIn(tableOf(presetOf(name).model)));
+    expect(counts.slice(0, 6)).toEqual([4, 4, 4, 4, 4, 4]);
+    expect(counts[6]).toBe(20);
+  });
+
+  test("a tensor that no shard holds is named", () => {
+    const model = { ...presetOf("10b").model, vocabulary: 128_256 };
+    expect(() => tableOf(model)).toThrow(
+      /model\.embed_tokens\.weight of 128256 × 4096 needs a shard of 4202692608 bytes/,
+    );
+  });
+});
 
 test.each(local)("the parameters of %s are within the bounds of every run", (name) => {
   expect(() => checkRunParams(demoParamsOf(name), FRAGMENTS, defaultRunBounds)).not.toThrow();

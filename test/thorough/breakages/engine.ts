@@ -52,6 +52,20 @@ export const engine: readonly Breakage[] = [
     tests: ["test/offchain/engine/onnxRuntime.test.ts"],
   },
   {
+    name: "micro-batches that no program holds are written out all the same",
+    file: "offchain/src/engine/programs.ts",
+    text: "if (accumulation > most)",
+    instead: "if (accumulation > most * 1_000)",
+    tests: ["test/offchain/engine/accumulation.test.ts"],
+  },
+  {
+    name: "a run is created with shards that nobody accepts",
+    file: "offchain/src/run/fragments.ts",
+    text: "Math.max(...shardBytes(table, fragments)) <= most",
+    instead: "Math.min(...shardBytes(table, fragments)) <= most",
+    tests: ["test/offchain/run/creation.test.ts"],
+  },
+  {
     name: "a preset fits a GPU whose machine cannot hold the worker",
     file: "offchain/src/worker/resources.ts",
     text: "if (memory > room.host) return false;",
