@@ -7,16 +7,19 @@ export const compiler = "0.8.37";
 /** Interfaces and tests are for any recent one, so that other contracts can import them; solhint knows it too. */
 export const recentCompilers = "^0.8.30";
 
+/** How it compiles all that is deployed. */
+export const settings = { evmVersion: "osaka", optimizer: { enabled: true, runs: 200 } } as const;
+
 // The compiler comes from npm, so that a build needs no download. Each profile names it: a config without profiles
 // would lose evmVersion in production.
 const profile = {
   version: compiler,
   path: createRequire(import.meta.url).resolve("solc/soljson.js"),
-  settings: { evmVersion: "osaka", optimizer: { enabled: true, runs: 200 } },
+  settings,
 };
 
-// The default is for every `npm test`. Before a release: `npx hardhat test solidity --test-profile thorough`.
-const suite = {
+/** How `npm test` runs the Solidity tests. Before a release: `npx hardhat test solidity --test-profile thorough`. */
+export const suite = {
   fsPermissions: { readDirectory: ["test/vectors"] },
   invariant: { runs: 32, depth: 32, failOnRevert: true },
   fuzz: { runs: 256 },

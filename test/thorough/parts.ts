@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
-import { allGuards, idOf, tryGuard } from "./guards.ts";
+import { idOf, mutateAll, openSweep, type Sweep, soliditySources, tryMutation } from "./sweep.ts";
 import { processorItems, tryProcessor } from "./processors.ts";
 import { oneLargeRound } from "./large.ts";
 import { tryBreakage } from "./tryBreakage.ts";
@@ -57,27 +57,31 @@ const code = ["sdk", "offchain", "deploy", "package-lock.json"];
 export const parts: readonly Part[] = [
   {
     name: "guards",
-    what: "each guard of the contracts removed: the Solidity tests notice",
+    what: "each guard, boundary, effect and event of the contracts taken out: a Solidity test notices",
     sources: [
       "contracts",
       "test/contracts",
       "test/vectors/protocol.json",
       "hardhat.config.ts",
-      "test/thorough/guards.ts",
+      "test/thorough/mutations.ts",
+      "test/thorough/sweep.ts",
+      "test/thorough/equivalents.ts",
     ],
-    items: () => allGuards().map(idOf),
+    items: () => mutateAll(soliditySources("contracts")).mutations.map(idOf),
     open: () => {
-      const copy = copyTree();
-      const guards = new Map(allGuards().map((guard) => [idOf(guard), guard]));
+      const { sources, mutations } = mutateAll(soliditySources("contracts"));
+      const known = new Map(mutations.map((mutation) => [idOf(mutation), mutation]));
+      let sweep: Promise<Sweep> | undefined;
       return {
         attempt: async (item) => {
-          const guard = guards.get(item);
-          return guard ? tryGuard(copy, guard) : "there is no such guard";
+          const mutation = known.get(item);
+          sweep ??= openSweep(sources, soliditySources("test/contracts"));
+          return mutation ? tryMutation(await sweep, mutation) : "there is no such mutation";
         },
-        close: copy.remove,
+        close: nothing,
       };
     },
-    sample: 2,
+    sample: 20,
   },
   {
     name: "fuzz",

@@ -1,4 +1,4 @@
-/** That the thorough tests try what they say: guards are found, breakages fit the sources, results do not claim too much. */
+/** That the thorough tests try what they say: mutations are found and noticed, breakages fit the sources, results do not claim too much. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -6,8 +6,10 @@ import { describe, expect, it } from "vitest";
 
 import { breakages } from "./breakages.ts";
 import { root } from "./copy.ts";
-import { allGuards, guardsOf } from "./guards.ts";
+import { equivalents } from "./equivalents.ts";
+import { mutate } from "./mutations.ts";
 import { parts } from "./parts.ts";
+import { lastingIdOf, mutateAll, openSweep, soliditySources } from "./sweep.ts";
 import { digestOfSources, type Entry, falsehoods, honest } from "./results.ts";
 
 describe("breakages", () => {
@@ -26,38 +28,91 @@ describe("breakages", () => {
   );
 });
 
-describe("guards", () => {
-  const source = `contract C {
-    modifier onlyOwner() { if (msg.sender != owner) revert NotOwner(); _; }
-    // if (x) revert InAComment();
-    function f(uint256 a, uint256 b) external onlyOwner {
+describe("mutations", () => {
+  const source = `pragma solidity ^0.8.30;
+contract C {
+    address owner; uint256 public total; // μ takes two bytes
+    event Added(uint256 amount); error Bad(string why);
+    constructor() { owner = msg.sender; }
+    modifier onlyOwner() { if (msg.sender != owner) revert Bad("who"); _; }
+    // if (x) revert Bad("in a comment");
+    function add(uint256 a, uint256 b) external onlyOwner returns (uint256) {
         if (a == 0 || (b > 1 && a < b)) revert Bad("or (this)");
-        if (a == b) return;
-        _require(a % 2 == 0 && b != 0, "even");
-        _requireRange(a, b);
-        if (a > 5) {
-            revert Big(a);
-        }
+        if (a == 7) {
+            total += a + 1;
+        } else total = b;
+        for (uint256 i = 0; i < 1; ++i) delete owner;
+        while (b > 0) --b;
+        emit Added(a);
+        return total;
     }
-    function g() external pure { revert Never(); }
 }`;
+  const { mutations } = mutate("C.sol", source, 1);
 
-  it("are each alternative of a condition, calls that revert by name, reverts alone, and modifiers where they are used", () => {
-    expect(guardsOf("C.sol", source).map(({ line, text, instead }) => [line, text, instead])).toEqual([
-      [2, "msg.sender != owner", "false"],
-      [4, "onlyOwner", ""],
-      [5, "a == 0", "false"],
-      [5, "(b > 1 && a < b)", "false"],
-      [7, "a % 2 == 0", "true"],
-      [7, "b != 0", "true"],
-      [8, "_requireRange(a, b);", ""],
-      [9, "a > 5", "false"],
-      [13, "revert Never();", ""],
+  it("are guards, boundaries, effects and events, each once", () => {
+    expect(mutations.map(({ line, place, what }) => `${line} ${place}: ${what}`)).toEqual([
+      "5 constructor: without owner = msg.sender",
+      "6 onlyOwner: false for msg.sender != owner",
+      "8 add: without onlyOwner",
+      "9 add: false for a == 0",
+      "9 add: >= in b > 1",
+      "9 add: true for b > 1",
+      "9 add: <= in a < b",
+      "9 add: true for a < b",
+      "9 add: false for (b > 1 && a < b)",
+      "10 add: false for a == 7",
+      "10 add: true for a == 7",
+      "11 add: no 1 in a + 1",
+      "11 add: without total += a + 1",
+      "12 add: without total = b",
+      "13 add: <= in i < 1",
+      "13 add: without delete owner",
+      "14 add: >= in b > 0",
+      "14 add: false for b > 0",
+      "14 add: without --b",
+      "15 add: without emit Added(a)",
+    ]);
+    expect(new Set(mutations.map(({ number }) => number)).size).toBe(mutations.length);
+  });
+
+  it("are noticed by a test that fails with one on, and by no other", async () => {
+    const tests = `pragma solidity ^0.8.30;
+import {C} from "contracts/C.sol";
+contract CTest {
+    function test_adds() public {
+        require(new C().add(7, 0) == 8);
+        require(new C().add(1, 1) == 1);
+    }
+    function test_refuses() public {
+        try new C().add(0, 0) { revert(); } catch {}
+    }
+}`;
+    const { sources, mutations: all } = mutateAll({ "contracts/C.sol": source });
+    const sweep = await openSweep(sources, { "test/contracts/C.t.sol": tests });
+    const noticed: string[] = [];
+    for (const mutation of all) if (await sweep.noticed(mutation)) noticed.push(mutation.what);
+    expect(noticed).toEqual([
+      "without owner = msg.sender",
+      "false for a == 0",
+      "false for a == 7",
+      "true for a == 7",
+      "no 1 in a + 1",
+      "without total += a + 1",
+      "without total = b",
+      ">= in b > 0",
+      "without --b",
     ]);
   });
 
-  it("are found in every contract that reverts", () => {
-    expect(allGuards().length).toBeGreaterThan(100);
+  it("are not found where a contract reads what the switch is set by", () => {
+    expect(() => mutate("C.sol", "contract C { function f() { block.coinbase; } }", 1)).toThrow("C.sol reads");
+  });
+
+  it("of the contracts have names of their own, and those that change nothing are among them", () => {
+    const ids = mutateAll(soliditySources("contracts")).mutations.map(lastingIdOf);
+    expect(ids.length).toBeGreaterThan(300);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(Object.keys(equivalents).filter((id) => !ids.includes(id))).toEqual([]);
   });
 });
 
