@@ -19,6 +19,7 @@ contract BudgetTest is Fixture {
     function test_unknownModelsHaveNoClock() public {
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionUnknownModel.selector, NO_MODEL));
         emission.epochOf(NO_MODEL, uint48(START));
+        eq(emission.budgetOf(NO_MODEL, 1).perEpoch, 0, "nor a budget");
     }
 
     function test_onlyTheTimelockSetsTheBudget() public {
@@ -106,6 +107,8 @@ contract BudgetTest is Fixture {
         _badRange(0, 1);
         _badRange(2, 1);
         _badRange(1, 2);
+        _authorise(1, 1, 1);
+        eq(shares.totalSupply(), 1, "the current epoch's own");
     }
 
     function test_anEpochServesOnce() public {

@@ -183,6 +183,8 @@ contract CreateModelTest is Fixture {
         config = modelConfig();
         config.uri = string(new bytes(257));
         _refused(config, "uri", 257, 0, 256);
+        config.uri = string(new bytes(256));
+        registry.createModel(config, "longest");
     }
 
     function test_everyTimeIsBoundedBelowAndAbove() public {
@@ -295,6 +297,19 @@ contract CreateModelTest is Fixture {
         config.validators = new address[](65);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetSize.selector, 65));
         registry.createModel(config, "x");
+        config.validators = addressesOf(ascendingKeys(64, 64));
+        config.threshold = 43;
+        (address[] memory members, , ) = validators.setOf(registry.createModel(config, "full"), 1);
+        eq(members.length, 64, "members");
+    }
+
+    function test_signaturesForAClonedContractAreUnderTheModelsName() public view {
+        (, string memory name, , , address contract_, , ) = shares.eip712Domain();
+        eq(name, "Model", "shares");
+        eq(contract_, address(shares), "of this model");
+        (, name, , , contract_, , ) = governor.eip712Domain();
+        eq(name, "Model", "governor");
+        eq(contract_, address(governor), "of this model");
     }
 
     function _refused(ModelConfig memory config, bytes32 setting, uint256 value, uint256 min, uint256 max) private {
@@ -319,6 +334,13 @@ contract CreateModelTest is Fixture {
 contract LimitsTest is Fixture {
     function test_developmentChainsMayHaveSeconds() public view {
         (Limits memory minimum, ) = registry.limits();
+        eq(keccak256(abi.encode(minimum)), keccak256(abi.encode(localLimits())), "minimum");
+    }
+
+    function test_bothDevelopmentChainsMay() public {
+        vm.chainId(1_337);
+        deployer.deploy("geth", registryCode(localLimits()));
+        (Limits memory minimum, ) = IModelRegistry(placeOf("geth")).limits();
         eq(keccak256(abi.encode(minimum)), keccak256(abi.encode(localLimits())), "minimum");
     }
 

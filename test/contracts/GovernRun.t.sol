@@ -148,6 +148,18 @@ contract GovernRunTest is Fixture {
         _inconsistentIn(next, p, "replayBps");
     }
 
+    function test_aWholeIsAllowed() public {
+        RunId next = _wideRun();
+        RunParams memory p = params();
+        p.outerMomentumPpm = 999_999;
+        p.aggregatorBps = 10_000;
+        p.mixingBps = 10_000;
+        p.replayBps = 10_000;
+        p.minWorkers = p.maxWorkers;
+        vm.prank(address(timelock));
+        eq(runs.setParams(next, p), 2, "version");
+    }
+
     function test_noRampNeedsNoRampSteps() public {
         RunParams memory p = params();
         p.rampRounds = 0;

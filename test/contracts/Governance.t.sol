@@ -192,6 +192,17 @@ contract GovernanceTest is Fixture {
         eq(timelock.getMinDelay(), 6, "timelock");
     }
 
+    function test_theLimitsThemselvesAreAllowed() public {
+        _pass(address(governor), abi.encodeCall(governor.updateQuorumNumerator, (5_000)));
+        eq(governor.quorumNumerator(), 5_000, "quorum");
+        _pass(address(governor), abi.encodeCall(governor.updateQuorumNumerator, (1)));
+        eq(governor.quorumNumerator(), 1, "quorum");
+        _pass(address(timelock), abi.encodeCall(timelock.updateDelay, (1)));
+        eq(timelock.getMinDelay(), 1, "timelock");
+        _pass(address(timelock), abi.encodeCall(timelock.updateDelay, (30 days)));
+        eq(timelock.getMinDelay(), 30 days, "timelock");
+    }
+
     function test_settingsStayWithinTheLimits() public {
         _outOfBounds(abi.encodeCall(governor.setVotingDelay, (0)), 0, 1, 30 days);
         _outOfBounds(abi.encodeCall(governor.setVotingDelay, (30 days + 1)), 30 days + 1, 1, 30 days);

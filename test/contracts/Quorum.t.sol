@@ -2,6 +2,8 @@
 pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {Fixture} from "./support/Fixture.sol";
 
@@ -56,6 +58,23 @@ contract QuorumTest is Fixture {
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(0xbad)));
         validators.countSigners(modelId, 1, DIGEST, signatures);
+    }
+
+    function test_strangersAboveAFullSetDoNotCount() public {
+        uint256[] memory all = ascendingKeys(65, 65);
+        ModelConfig memory config = modelConfig();
+        config.validators = new address[](64);
+        for (uint256 i = 0; i < 64; ++i) config.validators[i] = vm.addr(all[i]);
+        config.threshold = 43;
+        ModelId id = registry.createModel(config, "full");
+        uint256[] memory signers = new uint256[](1);
+        signers[0] = all[63];
+        (uint256 count, ) = validators.countSigners(id, 1, DIGEST, signedBy(signers, DIGEST));
+        eq(count, 1, "the last member");
+        signers[0] = all[64];
+        bytes[] memory signatures = signedBy(signers, DIGEST);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(all[64])));
+        validators.countSigners(id, 1, DIGEST, signatures);
     }
 
     function test_anotherDigestsSignaturesDoNotCount() public {

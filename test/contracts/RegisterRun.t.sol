@@ -132,6 +132,11 @@ contract RegisterRunTest is Fixture {
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryBuildCount.selector, 0));
         config.builds = new Digest[](17);
         _refused(config, abi.encodeWithSelector(IRunRegistry.RunRegistryBuildCount.selector, 17));
+        config.builds = new Digest[](16);
+        for (uint256 i = 0; i < 16; ++i) config.builds[i] = Digest.wrap(bytes32(i + 1));
+        vm.prank(ORGANISER);
+        RunId runId = runs.registerRun(modelId, "run", config);
+        for (uint256 i = 0; i < 16; ++i) yes(runs.isAdmitted(runId, config.builds[i]), "admitted");
     }
 
     function test_unknownRunsAreRefused() public {

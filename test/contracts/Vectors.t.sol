@@ -178,6 +178,8 @@ contract VectorsTest is Fixture {
                 uint256 epoch = _number(at, ".epoch");
                 eq(Epochs.at(schedule, _number(at, ".time")), epoch, "epoch");
                 eq(Epochs.end(schedule, epoch), _number(at, ".end"), "end");
+                eq(Epochs.firstEndingFrom(schedule, Epochs.end(schedule, epoch)), epoch == 0 ? 1 : epoch, "ends then");
+                eq(Epochs.firstEndingFrom(schedule, Epochs.end(schedule, epoch) + 1), epoch + 1, "ends later");
             }
         }
     }
