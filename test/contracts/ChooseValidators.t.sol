@@ -98,6 +98,15 @@ contract ChooseValidatorsTest is Fixture {
         eq(validators.setValidators(modelId, two, 2), 2, "two");
     }
 
+    function test_aFullSetChangesToo() public {
+        ModelConfig memory config = modelConfig();
+        config.validators = addressesOf(ascendingKeys(64, 64));
+        config.threshold = 43;
+        modelId = registry.createModel(config, "full");
+        vm.prank(registry.timelockOf(modelId));
+        eq(validators.setValidators(modelId, config.validators, 44), 2, "version");
+    }
+
     function test_unknownModelsAndVersionsHaveNoSet() public {
         eq(validators.currentVersion(NO_MODEL), 0, "none");
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
