@@ -6,6 +6,8 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deploymentWiring, misWired, wireSentence } from "@cotrain/sdk/actions";
+import type { ContractAddresses } from "@cotrain/sdk/addresses";
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
   type Account,
@@ -93,7 +95,7 @@ export interface DeployOptions {
 
 /**
  * Deploys what is not there yet, checks what is, and records the result.
- * @throws CotrainError LOCAL_PROFILE_REFUSED, WRONG_CODE, DEPLOYMENT_FAILED, ARTIFACT_MISSING
+ * @throws CotrainError LOCAL_PROFILE_REFUSED, WRONG_CODE, WRONG_WIRING, DEPLOYMENT_FAILED, ARTIFACT_MISSING
  */
 export async function deploy(options: DeployOptions): Promise<DeploymentRecord> {
   const { publicClient, walletClient, artifacts = loadArtifact } = options;
@@ -140,6 +142,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
   const singletons = keys.filter((key): key is SingletonKey => !implementationKeys.includes(key as ImplementationKey));
+  await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
     chainId,
     profile: profile.name,
@@ -151,6 +154,18 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   const recordPath = options.recordPath ?? defaultRecordPath(chainId);
   if (recordPath !== undefined) await writeRecord(recordPath, deployment);
   return deployment;
+}
+
+/** Immutables are no part of the code that was compared. @throws CotrainError WRONG_WIRING */
+async function requireWired(
+  client: PublicClient,
+  addresses: ContractAddresses,
+  { modelShares: shares, modelGovernor: governor, modelTimelock: timelock }: Record<ImplementationKey, Address>,
+): Promise<void> {
+  const implementations = { shares, governor, timelock };
+  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations }));
+  if (wrong)
+    throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }
 
 /** Where a chain's record lies if nobody says otherwise; a development chain's belongs to its state, not to the tree. */

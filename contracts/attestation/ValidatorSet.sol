@@ -39,12 +39,14 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     /// @inheritdoc IValidatorSet
     function setValidators(
         ModelId modelId,
+        uint32 replaces,
         address[] calldata validators,
         uint16 threshold
     ) external onlyTimelock(modelId) returns (uint32 version) {
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         uint64 epoch = uint64(Epochs.at(schedule, block.timestamp));
         version = _latest[modelId];
+        if (replaces != version) revert ValidatorSetReplaced(modelId, replaces, version);
         Set storage previous = _sets[modelId][version];
         if (previous.chosenIn == epoch) revert ValidatorSetChangedThisEpoch(modelId, epoch);
         _choose(modelId, ++version, validators, threshold, uint48(block.timestamp + schedule.window), epoch);
@@ -56,6 +58,11 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         version = _latest[modelId];
         // Only sets chosen within the last window are passed over, one per epoch at most.
         while (version > 1 && _sets[modelId][version].effectiveAt > block.timestamp) --version;
+    }
+
+    /// @inheritdoc IValidatorSet
+    function latestVersion(ModelId modelId) external view returns (uint32) {
+        return _latest[modelId];
     }
 
     /// @inheritdoc IValidatorSet

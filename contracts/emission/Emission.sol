@@ -15,9 +15,6 @@ import {ModelAuthority} from "../models/ModelAuthority.sol";
 /// @notice See IEmission. An epoch's budget cannot change once the epoch has begun; the yearly cap is kept by refusing
 /// budgets that would break it, so that authorising meets no second limit.
 contract Emission is IEmission, ModelAuthority {
-    uint256 private constant YEAR = 365 days;
-    uint256 private constant MAX_AGE = 30 days;
-
     address private immutable COMPUTE_REWARDS;
 
     struct Books {
@@ -86,7 +83,9 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function epochEnd(ModelId modelId, uint64 epoch) external view returns (uint48) {
-        return uint48(Epochs.end(_schedule(modelId), epoch));
+        uint256 end = Epochs.end(_schedule(modelId), epoch);
+        if (end > type(uint48).max) revert EmissionEpochTooFar(epoch, end);
+        return uint48(end);
     }
 
     /// @inheritdoc IEmission
@@ -121,7 +120,7 @@ contract Emission is IEmission, ModelAuthority {
         uint256 sum = uint256(bps[0]) + bps[1] + bps[2] + bps[3];
         if (sum != Protocol.BPS) revert EmissionSplit(sum);
         Books storage books = _books[modelId];
-        uint256 perYear = perEpoch * Math.ceilDiv(YEAR, schedule.epochLength);
+        uint256 perYear = perEpoch * Epochs.perYear(schedule.epochLength);
         if (perYear > books.yearlyCap) revert EmissionAboveYearlyCap(perYear, books.yearlyCap);
 
         Budget[] storage budgets = books.budgets;
@@ -144,7 +143,7 @@ contract Emission is IEmission, ModelAuthority {
     ) private view returns (uint256 total) {
         Books storage books = _books[modelId];
         uint256 first = Math.max(Math.max(from, 1), uint256(books.through[kind - 1]) + 1);
-        first = Math.max(first, Epochs.firstEndingFrom(schedule, Math.saturatingSub(asOf, MAX_AGE)));
+        first = Math.max(first, Epochs.firstEndingFrom(schedule, Math.saturatingSub(asOf, Protocol.BUDGET_AGE)));
         uint256 last = Math.min(to, Epochs.at(schedule, block.timestamp));
         if (first > last) return 0;
 

@@ -10,7 +10,9 @@ import {GovernorTimelockControlUpgradeable} from "@openzeppelin/contracts-upgrad
 import {GovernorVotesUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorVotesUpgradeable.sol";
 import {GovernorVotesQuorumFractionUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorVotesQuorumFractionUpgradeable.sol";
 import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IModelGovernor} from "../interfaces/IModelGovernor.sol";
 import {GovernorConfig, IModelRegistry, Limits} from "../interfaces/IModelRegistry.sol";
 import {Protocol} from "../libraries/Protocol.sol";
@@ -27,15 +29,27 @@ contract ModelGovernor is
     GovernorTimelockControlUpgradeable,
     GovernorPreventLateQuorumUpgradeable
 {
+    /// @dev Fixed at creation, in one slot.
+    struct Bounds {
+        uint96 quorumFloor;
+        uint96 thresholdCeiling;
+        uint32 longestVote;
+    }
+
+    /// @dev The proposal threshold may be this part of the shares that there are.
+    uint256 private constant THRESHOLD_PART = 10;
+
     IModelRegistry private immutable REGISTRY;
 
-    /// @inheritdoc IModelGovernor
-    uint256 public quorumFloor;
+    Bounds private _bounds;
+
+    /// @dev Proposals whose description names no proposer.
+    mapping(uint256 proposalId => bool) private _unnamed;
 
     /// @notice The implementation itself can never be initialised.
-    /// @param registry The registry that makes the clones and holds the limits.
-    constructor(IModelRegistry registry) {
-        REGISTRY = registry;
+    /// @param registry_ The registry that makes the clones and holds the limits.
+    constructor(IModelRegistry registry_) {
+        REGISTRY = registry_;
         _disableInitializers();
     }
 
@@ -44,9 +58,12 @@ contract ModelGovernor is
         string calldata name_,
         address shares,
         address timelock_,
-        GovernorConfig calldata config
+        GovernorConfig calldata config,
+        uint96 thresholdCeiling,
+        uint32 longestVote
     ) external initializer {
         if (msg.sender != address(REGISTRY)) revert ModelGovernorOnlyRegistry(msg.sender);
+        _bounds = Bounds(SafeCast.toUint96(config.quorumFloor), thresholdCeiling, longestVote);
         __Governor_init(name_);
         __GovernorSettings_init(config.votingDelay, config.votingPeriod, config.proposalThreshold);
         __GovernorCountingSimple_init();
@@ -54,7 +71,33 @@ contract ModelGovernor is
         __GovernorVotesQuorumFraction_init(config.quorumBps);
         __GovernorTimelockControl_init(TimelockControllerUpgradeable(payable(timelock_)));
         __GovernorPreventLateQuorum_init(config.lateQuorumExtension);
-        quorumFloor = config.quorumFloor;
+    }
+
+    /// @inheritdoc IModelGovernor
+    function quorumFloor() external view returns (uint256) {
+        return _bounds.quorumFloor;
+    }
+
+    /// @inheritdoc IModelGovernor
+    function maxVoteLength() external view returns (uint256) {
+        return _bounds.longestVote;
+    }
+
+    /// @inheritdoc IModelGovernor
+    function proposalExpiry(uint256 proposalId) external view returns (uint256) {
+        uint256 eta = proposalEta(proposalId);
+        return eta == 0 ? 0 : eta + Protocol.GRACE_PERIOD;
+    }
+
+    /// @inheritdoc IModelGovernor
+    function registry() external view returns (address) {
+        return address(REGISTRY);
+    }
+
+    /// @inheritdoc IModelGovernor
+    function maxProposalThreshold() public view returns (uint256) {
+        uint256 supply = IERC20(address(token())).totalSupply();
+        return Math.min(supply / THRESHOLD_PART, _bounds.thresholdCeiling);
     }
 
     /// @notice Refused with ModelGovernorTimelockFixed: the registry knows the model by this timelock for ever.
@@ -68,7 +111,7 @@ contract ModelGovernor is
     function quorum(
         uint256 timepoint
     ) public view override(GovernorUpgradeable, GovernorVotesQuorumFractionUpgradeable) returns (uint256) {
-        return Math.max(super.quorum(timepoint), quorumFloor);
+        return Math.max(super.quorum(timepoint), _bounds.quorumFloor);
     }
 
     /// @notice The quorum's fraction is in basis points.
@@ -100,14 +143,17 @@ contract ModelGovernor is
         return super.proposalThreshold();
     }
 
-    /// @notice State of a proposal, the timelock's part included.
+    /// @notice State of a proposal, the timelock's part included: Expired from the end of its grace period on.
     /// @dev Reverts with GovernorNonexistentProposal.
     /// @param proposalId The proposal.
     /// @return Its state.
     function state(
         uint256 proposalId
     ) public view override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (ProposalState) {
-        return super.state(proposalId);
+        ProposalState current = super.state(proposalId);
+        if (current != ProposalState.Queued) return current;
+        bool expired = block.timestamp > proposalEta(proposalId) + Protocol.GRACE_PERIOD;
+        return expired ? ProposalState.Expired : current;
     }
 
     /// @notice Every proposal waits in the timelock.
@@ -131,25 +177,46 @@ contract ModelGovernor is
     function _setVotingDelay(uint48 newVotingDelay) internal override {
         (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
         _requireWithin(newVotingDelay, minimum.votingDelay, maximum.votingDelay);
+        _requireVoteFits(newVotingDelay, votingPeriod(), lateQuorumVoteExtension());
         super._setVotingDelay(newVotingDelay);
     }
 
     function _setVotingPeriod(uint32 newVotingPeriod) internal override {
         (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
         _requireWithin(newVotingPeriod, minimum.votingPeriod, maximum.votingPeriod);
+        _requireVoteFits(votingDelay(), newVotingPeriod, lateQuorumVoteExtension());
         super._setVotingPeriod(newVotingPeriod);
     }
 
     function _setLateQuorumVoteExtension(uint48 newVoteExtension) internal override {
         (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
         _requireWithin(newVoteExtension, minimum.lateQuorumExtension, maximum.lateQuorumExtension);
+        _requireVoteFits(votingDelay(), votingPeriod(), newVoteExtension);
         super._setLateQuorumVoteExtension(newVoteExtension);
+    }
+
+    function _setProposalThreshold(uint256 newProposalThreshold) internal override {
+        // No share is minted before the model is made: the registry has held this one to the ceiling alone.
+        if (!_isInitializing()) _requireWithin(newProposalThreshold, 0, maxProposalThreshold());
+        super._setProposalThreshold(newProposalThreshold);
     }
 
     function _updateQuorumNumerator(uint256 newQuorumNumerator) internal override {
         (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
         _requireWithin(newQuorumNumerator, minimum.quorumBps, maximum.quorumBps);
         super._updateQuorumNumerator(newQuorumNumerator);
+    }
+
+    function _propose(
+        address[] memory targets,
+        uint256[] memory values,
+        bytes[] memory calldatas,
+        string memory description,
+        address proposer
+    ) internal override returns (uint256 proposalId) {
+        proposalId = super._propose(targets, values, calldatas, description, proposer);
+        // A description that names somebody is refused to everybody else, the zero address included.
+        if (_isValidDescriptionForProposer(address(0), description)) _unnamed[proposalId] = true;
     }
 
     function _tallyUpdated(
@@ -187,6 +254,10 @@ contract ModelGovernor is
         return super._cancel(targets, values, calldatas, descriptionHash);
     }
 
+    function _validateCancel(uint256 proposalId, address caller) internal view override returns (bool) {
+        return !_unnamed[proposalId] && super._validateCancel(proposalId, caller);
+    }
+
     function _executor()
         internal
         view
@@ -194,6 +265,12 @@ contract ModelGovernor is
         returns (address)
     {
         return super._executor();
+    }
+
+    function _requireVoteFits(uint256 delay, uint256 period, uint256 extension) private view {
+        uint256 length = delay + period + extension;
+        uint256 maximum = _bounds.longestVote;
+        if (length > maximum) revert ModelGovernorVoteTooLong(length, maximum);
     }
 
     function _requireWithin(uint256 value, uint256 minimum, uint256 maximum) private pure {

@@ -98,4 +98,8 @@ interface ICheckpointRegistry {
     /// @return sequence How many links lie before it.
     /// @return round Rounds completed.
     function headOf(RunId runId) external view returns (HeadHash head, uint64 sequence, uint64 round);
+
+    /// @notice Who opens runs here and says who posts for them.
+    /// @return Address of RunRegistry.
+    function runs() external view returns (address);
 }

@@ -85,7 +85,7 @@ interface IComputeRewards {
     /// @notice The epoch is not over.
     /// @param epoch The epoch.
     /// @param end When it is over, in seconds since 1970.
-    error ComputeRewardsEpochNotOver(uint64 epoch, uint48 end);
+    error ComputeRewardsEpochNotOver(uint64 epoch, uint256 end);
     /// @notice The epoch must lie above the active root's.
     /// @param epoch The last epoch that the attestation covers.
     /// @param activeEpoch The last epoch that the active root covers.
@@ -188,4 +188,16 @@ interface IComputeRewards {
     /// @notice EIP-712 domain separator of Attestation.
     /// @return The separator.
     function domainSeparator() external view returns (bytes32);
+
+    /// @notice Knows every model's shares and clock.
+    /// @return Address of ModelRegistry.
+    function registry() external view returns (address);
+
+    /// @notice Mints what a root adds.
+    /// @return Address of Emission.
+    function emission() external view returns (address);
+
+    /// @notice Verifies the signatures under a root.
+    /// @return Address of ValidatorSet.
+    function validators() external view returns (address);
 }

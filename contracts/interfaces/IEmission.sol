@@ -72,6 +72,11 @@ interface IEmission {
     /// @param authorisable What is left, in wei of shares.
     error EmissionOverBudget(uint256 amount, uint256 authorisable);
 
+    /// @notice The epoch ends later than times can say here.
+    /// @param epoch The epoch.
+    /// @param end When it would be over, in seconds since 1970.
+    error EmissionEpochTooFar(uint64 epoch, uint256 end);
+
     /// @notice Records a new model's cap and first budget; the registry only.
     /// @dev Reverts with ModelAuthorityUnauthorized, EmissionSplit, EmissionAboveYearlyCap.
     /// @param modelId The new model.
@@ -124,7 +129,7 @@ interface IEmission {
     function epochOf(ModelId modelId, uint48 timestamp) external view returns (uint64);
 
     /// @notice The time at which an epoch is over.
-    /// @dev Reverts with EmissionUnknownModel.
+    /// @dev Reverts with EmissionUnknownModel, EmissionEpochTooFar.
     /// @param modelId The model.
     /// @param epoch The epoch.
     /// @return Seconds since 1970.

@@ -4,8 +4,11 @@ pragma solidity ^0.8.30;
 import {GovernorConfig} from "./IModelRegistry.sol";
 
 /// @title IModelGovernor
-/// @notice Governor of one model: OpenZeppelin's, with times and quorum held within the registry's limits for ever. The
-/// quorum never falls below a fixed floor; the proposal threshold is bounded at creation alone.
+/// @notice Governor of one model: OpenZeppelin's, with every setting bounded for ever: times and quorum by the registry's
+/// limits, the length of a vote by the time in which a budget must be authorised, the proposal threshold by what holders can
+/// muster. The quorum never falls below a fixed floor. A proposal that was queued and not executed within the timelock's
+/// grace period expires. Who proposes without `#proposer=` at the description's end cannot cancel: whoever copies another's
+/// proposal and sends it first gains nothing.
 interface IModelGovernor {
     /// @notice Only the registry initialises.
     /// @param caller Who called.
@@ -13,23 +16,50 @@ interface IModelGovernor {
     /// @notice The timelock of a model is fixed, for its address is what commands the model.
     error ModelGovernorTimelockFixed();
     /// @notice A setting is outside the registry's limits.
-    /// @param value The setting: seconds, or basis points for the quorum.
+    /// @param value The setting: seconds, basis points for the quorum, or wei of shares for the proposal threshold.
     /// @param minimum Its lower limit.
     /// @param maximum Its upper limit.
     error ModelGovernorSettingOutOfBounds(uint256 value, uint256 minimum, uint256 maximum);
+    /// @notice Voting delay, voting period and late-quorum extension take longer together than a vote may.
+    /// @param length What they take together, in seconds.
+    /// @param maximum What they may take, in seconds.
+    error ModelGovernorVoteTooLong(uint256 length, uint256 maximum);
 
     /// @notice Called once by the registry, in the transaction that makes the clone.
-    /// @dev Reverts with ModelGovernorOnlyRegistry, ModelGovernorSettingOutOfBounds.
+    /// @dev Reverts with ModelGovernorOnlyRegistry, ModelGovernorSettingOutOfBounds, ModelGovernorVoteTooLong.
     /// @param name_ The model's name.
     /// @param shares What votes are counted in.
     /// @param timelock_ What commands the model.
     /// @param config How the holders decide.
+    /// @param thresholdCeiling The highest proposal threshold that holders may ever set, in wei of shares.
+    /// @param longestVote What voting delay, voting period and late-quorum extension may ever take together, in seconds.
     function initialize(
         string calldata name_,
         address shares,
         address timelock_,
-        GovernorConfig calldata config
+        GovernorConfig calldata config,
+        uint96 thresholdCeiling,
+        uint32 longestVote
     ) external;
+
+    /// @notice The highest proposal threshold that holders may set now: the least of a tenth of the shares that there are
+    /// and of a tenth of a year's compute under the model's first budget. Who holds a tenth can always propose.
+    /// @return Votes, in wei of shares.
+    function maxProposalThreshold() external view returns (uint256);
+
+    /// @notice What voting delay, voting period and late-quorum extension may take together: with a root's posting delay
+    /// and window before them, an epoch's budget can still be authorised after the longest vote.
+    /// @return Seconds.
+    function maxVoteLength() external view returns (uint256);
+
+    /// @notice Until when a queued proposal can be executed; after it, it has expired.
+    /// @param proposalId The proposal.
+    /// @return Seconds since 1970; 0 for a proposal that is not queued.
+    function proposalExpiry(uint256 proposalId) external view returns (uint256);
+
+    /// @notice The registry that made the clone.
+    /// @return Its address.
+    function registry() external view returns (address);
 
     /// @notice Votes that a quorum needs at the least, whatever the supply.
     /// @return Votes, in wei of shares.

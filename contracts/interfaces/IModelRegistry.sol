@@ -9,9 +9,9 @@ import {KINDS} from "./Kinds.sol";
 /// @param votingPeriod How long a vote lasts.
 /// @param lateQuorumExtension How long a vote lasts at the least after its quorum was reached.
 /// @param timelockDelay Between queueing a proposal that passed and executing it.
-/// @param proposalThreshold Votes needed to propose.
+/// @param proposalThreshold Votes needed to propose; at creation a tenth of a year's compute under the first budget at most.
 /// @param quorumBps Votes needed for a quorum, in basis points of the past supply.
-/// @param quorumFloor Votes needed for a quorum at the least.
+/// @param quorumFloor Votes needed for a quorum at the least; a tenth of a year's compute under the first budget at most.
 struct GovernorConfig {
     uint32 votingDelay;
     uint32 votingPeriod;
@@ -28,7 +28,7 @@ struct GovernorConfig {
 /// @param uri ERC-7572 contract URI: licence of the weights, licences of the data, terms.
 /// @param organiser Who registers the model's first run.
 /// @param epochLength Seconds of one epoch.
-/// @param yearlyCap What one year's epochs may mint at most, for ever, in wei of shares.
+/// @param yearlyCap What one year's epochs may mint at most, for ever, in wei of shares; 2^96 at most.
 /// @param epochBudget What one epoch may mint at first, in wei of shares.
 /// @param bps Split of the budget among compute, code, capital and treasury, in basis points; sums to 10,000.
 /// @param window Seconds between posting a root and activating it, and before a new validator set counts.
@@ -117,11 +117,17 @@ interface IModelRegistry {
     /// @param governor How the holders decide.
     event ModelConfigured(ModelId indexed modelId, Schedule schedule, GovernorConfig governor);
 
-    /// @notice A minimum lies below the public one, which only development chains may do, or at zero.
+    /// @notice A minimum lies below the public one, which only development chains may do, at zero, or above the maximum.
     /// @param setting Name of the field of Limits.
     /// @param value The minimum that was given, in the setting's unit.
     /// @param minimum What it must at least be.
-    error ModelRegistryLimitRefused(bytes32 setting, uint256 value, uint256 minimum);
+    /// @param maximum The setting's maximum.
+    error ModelRegistryLimitRefused(bytes32 setting, uint256 value, uint256 minimum, uint256 maximum);
+    /// @notice An epoch's budget could never be authorised: the epoch, its posting delay, the window and the longest vote take
+    /// longer together than the budget lasts.
+    /// @param length What they take together, in seconds.
+    /// @param maximum What they may take, in seconds.
+    error ModelRegistryTooSlow(uint256 length, uint256 maximum);
     /// @notice This sender has created a model with this salt.
     /// @param modelId The model.
     error ModelRegistryModelExists(ModelId modelId);
@@ -135,8 +141,8 @@ interface IModelRegistry {
     error ModelRegistryOrganiserMissing();
 
     /// @notice Creates a model, its three contracts included.
-    /// @dev Reverts with ModelRegistryModelExists, ModelRegistryOrganiserMissing, ModelRegistrySettingOutOfBounds, and as
-    /// IEmission.open and IValidatorSet.open.
+    /// @dev Reverts with ModelRegistryModelExists, ModelRegistryOrganiserMissing, ModelRegistrySettingOutOfBounds,
+    /// ModelRegistryTooSlow, and as IEmission.open and IValidatorSet.open.
     /// @param config Everything it is created from; each value is checked.
     /// @param salt Chosen by the caller; tells the models of one caller apart.
     /// @return modelId The model's id.
@@ -172,6 +178,26 @@ interface IModelRegistry {
     /// @param modelId The model.
     /// @return All zero for a model that does not exist.
     function scheduleOf(ModelId modelId) external view returns (Schedule memory);
+
+    /// @notice Implementation behind every model's shares.
+    /// @return Its address.
+    function sharesImplementation() external view returns (address);
+
+    /// @notice Implementation behind every model's governor.
+    /// @return Its address.
+    function governorImplementation() external view returns (address);
+
+    /// @notice Implementation behind every model's timelock.
+    /// @return Its address.
+    function timelockImplementation() external view returns (address);
+
+    /// @notice The only minter.
+    /// @return Its address.
+    function emission() external view returns (address);
+
+    /// @notice Where every model's signers are kept.
+    /// @return Its address.
+    function validators() external view returns (address);
 
     /// @notice Bounds of every setting, for ever. Only development chains have minima below the public ones.
     /// @return minimum What each setting must at least be.

@@ -50,4 +50,12 @@ interface IModelShares {
     /// @notice The model whose shares these are.
     /// @return Its id.
     function modelId() external view returns (ModelId);
+
+    /// @notice The registry that made the clone.
+    /// @return Its address.
+    function registry() external view returns (address);
+
+    /// @notice The only minter.
+    /// @return Its address.
+    function emission() external view returns (address);
 }

@@ -104,6 +104,11 @@ interface IRunRegistry {
     /// @notice A finished run stays finished.
     /// @param runId The run.
     error RunRegistryRunFinished(RunId runId);
+    /// @notice The parameters that were to be replaced are not in force: others came meanwhile.
+    /// @param runId The run.
+    /// @param replaces Number of the parameters that were named.
+    /// @param latest Number of those in force.
+    error RunRegistryParamsReplaced(RunId runId, uint32 replaces, uint32 latest);
     /// @notice A value that must not be zero is.
     /// @param field Name of the value.
     error RunRegistryZero(bytes32 field);
@@ -131,13 +136,15 @@ interface IRunRegistry {
     /// @return runId The run's id.
     function registerRun(ModelId modelId, bytes32 salt, RunConfig calldata config) external returns (RunId runId);
 
-    /// @notice Puts new parameters in force; the model's timelock only. Versions count from 1.
+    /// @notice Puts new parameters in force; the model's timelock only. Versions count from 1. Of two decisions on one version
+    /// the first that is executed holds, and an old one cannot undo what was decided after it.
     /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryRunFinished,
-    /// RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent.
+    /// RunRegistryParamsReplaced, RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent.
     /// @param runId The run.
+    /// @param replaces Number of the parameters in force, which this decision was made on.
     /// @param params All of them, the unchanged included.
     /// @return version Their number.
-    function setParams(RunId runId, RunParams calldata params) external returns (uint32 version);
+    function setParams(RunId runId, uint32 replaces, RunParams calldata params) external returns (uint32 version);
 
     /// @notice Admits a build or refuses it from now on; the model's timelock only.
     /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryZero.
@@ -203,6 +210,10 @@ interface IRunRegistry {
     /// @param build Digest of the program.
     /// @return True for one that is admitted now.
     function isAdmitted(RunId runId, Digest build) external view returns (bool);
+
+    /// @notice Where heads are posted.
+    /// @return Address of CheckpointRegistry.
+    function checkpoints() external view returns (address);
 
     /// @notice EIP-712 domain separator of Join, Fragment, Receipt, Ack and Verdict.
     /// @return The separator.

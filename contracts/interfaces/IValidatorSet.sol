@@ -40,6 +40,11 @@ interface IValidatorSet {
     /// @param modelId The model.
     /// @param epoch The epoch.
     error ValidatorSetChangedThisEpoch(ModelId modelId, uint64 epoch);
+    /// @notice The set that was to be replaced is not the newest: another was chosen meanwhile.
+    /// @param modelId The model.
+    /// @param replaces Number of the set that was named.
+    /// @param latest Number of the newest set, in force or not.
+    error ValidatorSetReplaced(ModelId modelId, uint32 replaces, uint32 latest);
     /// @notice The model has no such set.
     /// @param modelId The model.
     /// @param version Number of the set that was named.
@@ -60,15 +65,18 @@ interface IValidatorSet {
     function open(ModelId modelId, address[] calldata validators, uint16 threshold) external;
 
     /// @notice Chooses the next set; the model's timelock only. It counts after one full window. A set may take in and
-    /// may let go a third of the set before it, rounded down but at least one, once per epoch.
-    /// @dev Reverts with ModelAuthorityUnauthorized, ValidatorSetChangedThisEpoch, ValidatorSetSize,
+    /// may let go a third of the set before it, rounded down but at least one, once per epoch. Of two decisions on one set
+    /// the first that is executed holds.
+    /// @dev Reverts with ModelAuthorityUnauthorized, ValidatorSetReplaced, ValidatorSetChangedThisEpoch, ValidatorSetSize,
     /// ValidatorSetThreshold, ValidatorSetNotAscending, ValidatorSetTooManyChanges.
     /// @param modelId The model.
+    /// @param replaces Number of the newest set (`latestVersion`), which this decision was made on.
     /// @param validators Strictly ascending, 1 to 64 of them.
     /// @param threshold Signatures needed, at least two thirds of the validators.
     /// @return version Number of the new set.
     function setValidators(
         ModelId modelId,
+        uint32 replaces,
         address[] calldata validators,
         uint16 threshold
     ) external returns (uint32 version);
@@ -77,6 +85,11 @@ interface IValidatorSet {
     /// @param modelId The model.
     /// @return version Number of the set.
     function currentVersion(ModelId modelId) external view returns (uint32 version);
+
+    /// @notice The version that was chosen last, in force or not; 0 for a model that does not exist.
+    /// @param modelId The model.
+    /// @return version Number of the set, which the next decision replaces.
+    function latestVersion(ModelId modelId) external view returns (uint32 version);
 
     /// @notice A set.
     /// @dev Reverts with ValidatorSetUnknownVersion.

@@ -8,6 +8,13 @@ import {Schedule} from "../interfaces/IModelRegistry.sol";
 /// @notice A model's time in epochs of equal length, counted from 1 at its creation. Times are seconds since 1970.
 /// sdk/src/protocol/epochs.ts computes the same.
 library Epochs {
+    /// @notice Epochs of a year; one that the year cuts counts as a whole one.
+    /// @param epochLength How long an epoch is.
+    /// @return How many.
+    function perYear(uint256 epochLength) internal pure returns (uint256) {
+        return Math.ceilDiv(365 days, epochLength);
+    }
+
     /// @notice The epoch of a time.
     /// @param schedule The model's clock.
     /// @param time Any time.

@@ -10,4 +10,10 @@ library Protocol {
 
     /// @dev Basis points of a whole.
     uint256 internal constant BPS = 10_000;
+
+    /// @dev How long a decision that is ready in a timelock may still be carried out.
+    uint256 internal constant GRACE_PERIOD = 21 days;
+
+    /// @dev Age at which the budget of an epoch that is over can be authorised no longer.
+    uint256 internal constant BUDGET_AGE = 30 days;
 }

@@ -2,13 +2,16 @@
 pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ModelGovernor} from "../governance/ModelGovernor.sol";
 import {ModelTimelock} from "../governance/ModelTimelock.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {Epochs} from "../libraries/Epochs.sol";
 import {ModelLimits} from "../libraries/ModelLimits.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 import {ModelShares} from "./ModelShares.sol";
 
 /// @title ModelRegistry
@@ -23,6 +26,12 @@ contract ModelRegistry is IModelRegistry {
     }
 
     uint256 private constant MAX_STRING = 256;
+
+    /// @dev So that neither a sum of shares nor anything that counts them can overflow.
+    uint256 private constant MAX_YEARLY_CAP = 2 ** 96;
+
+    /// @dev Part of a year's compute that proposal threshold and quorum floor may be: what workers earn in a few months.
+    uint256 private constant VOTES_PART = 10;
 
     ModelShares private immutable SHARES;
     ModelGovernor private immutable GOVERNOR;
@@ -45,23 +54,23 @@ contract ModelRegistry is IModelRegistry {
     /// @param shares Implementation behind every model's shares.
     /// @param governor Implementation behind every model's governor.
     /// @param timelock Implementation behind every model's timelock.
-    /// @param emission The only minter.
-    /// @param validators Where every model's signers are kept.
+    /// @param emission_ The only minter.
+    /// @param validators_ Where every model's signers are kept.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
     constructor(
         ModelShares shares,
         ModelGovernor governor,
         ModelTimelock timelock,
-        IEmission emission,
-        IValidatorSet validators,
+        IEmission emission_,
+        IValidatorSet validators_,
         Limits memory minimum
     ) {
         _requireLimits(minimum);
         SHARES = shares;
         GOVERNOR = governor;
         TIMELOCK = timelock;
-        EMISSION = emission;
-        VALIDATORS = validators;
+        EMISSION = emission_;
+        VALIDATORS = validators_;
         MIN_EPOCH_LENGTH = minimum.epochLength;
         MIN_POSTING_DELAY = minimum.postingDelay;
         MIN_WINDOW = minimum.window;
@@ -89,7 +98,14 @@ contract ModelRegistry is IModelRegistry {
             _single(address(0)),
             address(0)
         );
-        ModelGovernor(payable(model.governor)).initialize(config.name, model.shares, model.timelock, config.governor);
+        ModelGovernor(payable(model.governor)).initialize(
+            config.name,
+            model.shares,
+            model.timelock,
+            config.governor,
+            uint96(_reachableVotes(config)),
+            uint32(Protocol.BUDGET_AGE - config.epochLength - config.postingDelay - config.window)
+        );
         EMISSION.open(modelId, config.yearlyCap, config.epochBudget, config.bps);
         VALIDATORS.open(modelId, config.validators, config.threshold);
     }
@@ -120,6 +136,31 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
+    function sharesImplementation() external view returns (address) {
+        return address(SHARES);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function governorImplementation() external view returns (address) {
+        return address(GOVERNOR);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function timelockImplementation() external view returns (address) {
+        return address(TIMELOCK);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function emission() external view returns (address) {
+        return address(EMISSION);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function validators() external view returns (address) {
+        return address(VALIDATORS);
+    }
+
+    /// @inheritdoc IModelRegistry
     function modelIdOf(address sender, bytes32 salt) public view returns (ModelId) {
         return ModelId.wrap(keccak256(abi.encode(block.chainid, address(this), sender, salt)));
     }
@@ -136,16 +177,7 @@ contract ModelRegistry is IModelRegistry {
             timelockDelay: MIN_TIMELOCK_DELAY,
             quorumBps: MIN_QUORUM_BPS
         });
-        maximum = Limits({
-            epochLength: 30 days,
-            postingDelay: 7 days,
-            window: 30 days,
-            votingDelay: 30 days,
-            votingPeriod: 30 days,
-            lateQuorumExtension: 30 days,
-            timelockDelay: 30 days,
-            quorumBps: 5_000
-        });
+        maximum = _maximum();
     }
 
     /// @dev A clone's address is bound to the sender (in modelId) and to everything the model is made from, and it is
@@ -199,29 +231,73 @@ contract ModelRegistry is IModelRegistry {
         );
         _requireWithin("timelockDelay", governor.timelockDelay, min.timelockDelay, max.timelockDelay);
         _requireWithin("quorumBps", governor.quorumBps, min.quorumBps, max.quorumBps);
-        // Votes that a year's shares could not muster would leave the model without anyone to decide.
-        _requireWithin("quorumFloor", governor.quorumFloor, 0, config.yearlyCap);
-        _requireWithin("proposalThreshold", governor.proposalThreshold, 0, config.yearlyCap);
+        _requireWithin("yearlyCap", config.yearlyCap, 0, MAX_YEARLY_CAP);
+        // Votes that nobody can muster would leave the model without anyone to decide.
+        uint256 votes = _reachableVotes(config);
+        _requireWithin("quorumFloor", governor.quorumFloor, 0, votes);
+        _requireWithin("proposalThreshold", governor.proposalThreshold, 0, votes);
+        _requireTime(
+            uint256(config.epochLength) + config.postingDelay + config.window,
+            uint256(governor.votingDelay) + governor.votingPeriod + governor.lateQuorumExtension
+        );
+    }
+
+    /// @dev A root that covers two epochs, is posted as late as it is due, disputed at its window's end and upheld by the
+    /// longest vote must find the budget of both still there.
+    function _requireTime(uint256 posting, uint256 vote) private pure {
+        uint256 length = posting + vote;
+        if (length > Protocol.BUDGET_AGE) revert ModelRegistryTooSlow(length, Protocol.BUDGET_AGE);
+    }
+
+    /// @dev The cap bounds it where the budget is one that Emission will refuse.
+    function _reachableVotes(ModelConfig calldata config) private pure returns (uint256) {
+        uint256 perYear = config.epochBudget * Epochs.perYear(config.epochLength);
+        return Math.min((perYear * config.bps[0]) / Protocol.BPS, config.yearlyCap) / VOTES_PART;
+    }
+
+    function _maximum() private pure returns (Limits memory) {
+        return
+            Limits({
+                epochLength: 30 days,
+                postingDelay: 7 days,
+                window: 30 days,
+                votingDelay: 30 days,
+                votingPeriod: 30 days,
+                lateQuorumExtension: 30 days,
+                timelockDelay: 30 days,
+                quorumBps: 2_000
+            });
     }
 
     function _requireWithin(bytes32 setting, uint256 value, uint256 min, uint256 max) private pure {
         if (value < min || value > max) revert ModelRegistrySettingOutOfBounds(setting, value, min, max);
     }
 
+    /// @dev Minima that no model can meet would make a registry without models.
     function _requireLimits(Limits memory minimum) private view {
         Limits memory least = ModelLimits.least(block.chainid);
-        _requireLimit("epochLength", minimum.epochLength, least.epochLength);
-        _requireLimit("postingDelay", minimum.postingDelay, least.postingDelay);
-        _requireLimit("window", minimum.window, least.window);
-        _requireLimit("votingDelay", minimum.votingDelay, least.votingDelay);
-        _requireLimit("votingPeriod", minimum.votingPeriod, least.votingPeriod);
-        _requireLimit("lateQuorumExtension", minimum.lateQuorumExtension, least.lateQuorumExtension);
-        _requireLimit("timelockDelay", minimum.timelockDelay, least.timelockDelay);
-        _requireLimit("quorumBps", minimum.quorumBps, least.quorumBps);
+        Limits memory most = _maximum();
+        _requireLimit("epochLength", minimum.epochLength, least.epochLength, most.epochLength);
+        _requireLimit("postingDelay", minimum.postingDelay, least.postingDelay, most.postingDelay);
+        _requireLimit("window", minimum.window, least.window, most.window);
+        _requireLimit("votingDelay", minimum.votingDelay, least.votingDelay, most.votingDelay);
+        _requireLimit("votingPeriod", minimum.votingPeriod, least.votingPeriod, most.votingPeriod);
+        _requireLimit(
+            "lateQuorumExtension",
+            minimum.lateQuorumExtension,
+            least.lateQuorumExtension,
+            most.lateQuorumExtension
+        );
+        _requireLimit("timelockDelay", minimum.timelockDelay, least.timelockDelay, most.timelockDelay);
+        _requireLimit("quorumBps", minimum.quorumBps, least.quorumBps, most.quorumBps);
+        _requireTime(
+            uint256(minimum.epochLength) + minimum.postingDelay + minimum.window,
+            uint256(minimum.votingDelay) + minimum.votingPeriod + minimum.lateQuorumExtension
+        );
     }
 
-    function _requireLimit(bytes32 setting, uint256 value, uint256 minimum) private pure {
-        if (value < minimum) revert ModelRegistryLimitRefused(setting, value, minimum);
+    function _requireLimit(bytes32 setting, uint256 value, uint256 minimum, uint256 maximum) private pure {
+        if (value < minimum || value > maximum) revert ModelRegistryLimitRefused(setting, value, minimum, maximum);
     }
 
     function _single(address account) private pure returns (address[] memory list) {

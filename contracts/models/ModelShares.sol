@@ -21,11 +21,11 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
     string private _contractURI;
 
     /// @notice The implementation itself can never be initialised.
-    /// @param registry The registry that makes the clones.
-    /// @param emission The only minter.
-    constructor(IModelRegistry registry, address emission) {
-        REGISTRY = registry;
-        EMISSION = emission;
+    /// @param registry_ The registry that makes the clones.
+    /// @param emission_ The only minter.
+    constructor(IModelRegistry registry_, address emission_) {
+        REGISTRY = registry_;
+        EMISSION = emission_;
         _disableInitializers();
     }
 
@@ -59,6 +59,16 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
     /// @inheritdoc IModelShares
     function contractURI() external view returns (string memory) {
         return _contractURI;
+    }
+
+    /// @inheritdoc IModelShares
+    function registry() external view returns (address) {
+        return address(REGISTRY);
+    }
+
+    /// @inheritdoc IModelShares
+    function emission() external view returns (address) {
+        return EMISSION;
     }
 
     /// @notice Votes count by time (ERC-6372), so that delays mean the same on every chain.

@@ -38,17 +38,17 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     mapping(ModelId modelId => mapping(address account => uint256)) public claimed;
 
     /// @notice Knows three contracts, for ever.
-    /// @param registry Knows every model's shares and clock.
-    /// @param emission Mints what a root adds.
-    /// @param validators Verifies signatures.
+    /// @param registry_ Knows every model's shares and clock.
+    /// @param emission_ Mints what a root adds.
+    /// @param validators_ Verifies signatures.
     constructor(
-        IModelRegistry registry,
-        IEmission emission,
-        IValidatorSet validators
+        IModelRegistry registry_,
+        IEmission emission_,
+        IValidatorSet validators_
     ) EIP712(Protocol.NAME, Protocol.VERSION) {
-        REGISTRY = registry;
-        EMISSION = emission;
-        VALIDATORS = validators;
+        REGISTRY = registry_;
+        EMISSION = emission_;
+        VALIDATORS = validators_;
     }
 
     /// @inheritdoc IComputeRewards
@@ -131,6 +131,21 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     }
 
     /// @inheritdoc IComputeRewards
+    function registry() external view returns (address) {
+        return address(REGISTRY);
+    }
+
+    /// @inheritdoc IComputeRewards
+    function emission() external view returns (address) {
+        return address(EMISSION);
+    }
+
+    /// @inheritdoc IComputeRewards
+    function validators() external view returns (address) {
+        return address(VALIDATORS);
+    }
+
+    /// @inheritdoc IComputeRewards
     function domainSeparator() external view returns (bytes32) {
         return _domainSeparatorV4();
     }
@@ -160,7 +175,7 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         if (schedule.start == 0) revert ComputeRewardsUnknownModel(attestation.modelId);
         uint256 end = Epochs.end(schedule, attestation.epoch);
         uint256 deadline = attestation.deadline;
-        if (block.timestamp < end) revert ComputeRewardsEpochNotOver(attestation.epoch, uint48(end));
+        if (block.timestamp < end) revert ComputeRewardsEpochNotOver(attestation.epoch, end);
         if (block.timestamp > deadline) revert ComputeRewardsExpired(attestation.deadline);
         if (deadline == end || (deadline - end) % schedule.postingDelay != 0) {
             revert ComputeRewardsBadDeadline(attestation.deadline, uint48(end), schedule.postingDelay);

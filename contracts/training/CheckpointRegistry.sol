@@ -25,9 +25,9 @@ contract CheckpointRegistry is ICheckpointRegistry {
     mapping(RunId runId => Link) private _links;
 
     /// @notice Obeys one RunRegistry for ever.
-    /// @param runs RunRegistry, which opens runs here and says who posts for them.
-    constructor(address runs) {
-        RUNS = runs;
+    /// @param runs_ RunRegistry, which opens runs here and says who posts for them.
+    constructor(address runs_) {
+        RUNS = runs_;
     }
 
     modifier onlyRunRegistry() {
@@ -81,6 +81,11 @@ contract CheckpointRegistry is ICheckpointRegistry {
 
         ++head.sequence;
         return _extend(head);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function runs() external view returns (address) {
+        return RUNS;
     }
 
     /// @inheritdoc ICheckpointRegistry

@@ -36,12 +36,12 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
 
     /// @notice Keeps the runs of one registry's models, whose heads lie in one contract.
     /// @param registry_ Says which timelock commands a model.
-    /// @param checkpoints Where heads are posted.
+    /// @param checkpoints_ Where heads are posted.
     constructor(
         IModelRegistry registry_,
-        ICheckpointRegistry checkpoints
+        ICheckpointRegistry checkpoints_
     ) ModelAuthority(registry_) EIP712(Protocol.NAME, Protocol.VERSION) {
-        CHECKPOINTS = checkpoints;
+        CHECKPOINTS = checkpoints_;
     }
 
     modifier onlyTimelockOf(RunId runId) {
@@ -73,8 +73,14 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function setParams(RunId runId, RunParams calldata params) external onlyTimelockOf(runId) returns (uint32 version) {
-        if (_runs[runId].status == Status.Finished) revert RunRegistryRunFinished(runId);
+    function setParams(
+        RunId runId,
+        uint32 replaces,
+        RunParams calldata params
+    ) external onlyTimelockOf(runId) returns (uint32 version) {
+        Run storage run = _runs[runId];
+        if (run.status == Status.Finished) revert RunRegistryRunFinished(runId);
+        if (replaces != run.version) revert RunRegistryParamsReplaced(runId, replaces, run.version);
         return _setParams(runId, params);
     }
 
@@ -135,6 +141,11 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     /// @inheritdoc IRunRegistry
     function isAdmitted(RunId runId, Digest build) external view returns (bool) {
         return _admitted[runId][build];
+    }
+
+    /// @inheritdoc IRunRegistry
+    function checkpoints() external view returns (address) {
+        return address(CHECKPOINTS);
     }
 
     /// @inheritdoc IRunRegistry

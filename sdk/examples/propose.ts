@@ -25,7 +25,7 @@ export async function proposeInnerSteps(
   const params = { ...(await paramsOf(client, { addresses, runId, version })), innerSteps };
   const { modelId } = await runOf(client, { addresses, runId });
   const governor = await governorOf(client, { addresses, modelId });
-  const calls = [setParams.call({ addresses, runId, params })];
+  const calls = [setParams.call({ addresses, runId, replaces: version, params })];
   const { event } = await propose.sync(client, { governor, calls, description: `H = ${innerSteps}` });
   return { governor, proposal: event };
 }

@@ -27,7 +27,7 @@ function testsOf(cell: string): Omit<ThreatRow, "name"> {
       if (!source.includes(title)) problems.push(`"${title}" is not in ${files.at(-1) ?? "a file"}`);
     } else if (name.startsWith("npm run ")) {
       commands.push(name);
-    } else if (name.endsWith(".test.ts") && existsSync(join(root, name))) {
+    } else if (/\.(test\.ts|t\.sol)$/.test(name) && existsSync(join(root, name))) {
       files.push(name);
       source = readFileSync(join(root, name), "utf8");
     } else {

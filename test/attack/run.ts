@@ -10,11 +10,17 @@ import { root, rowsOfThreats } from "./rows.ts";
 const rows = rowsOfThreats();
 const named = [...new Set(rows.flatMap(({ files }) => files))].toSorted();
 const wholeRun = (file: string): boolean => file.startsWith("test/e2e/");
-const files = ["test/attack/", ...named.filter((file) => !file.startsWith("test/attack/") && !wholeRun(file))];
+const solidity = (file: string): boolean => file.endsWith(".t.sol");
+const here = (file: string): boolean => !file.startsWith("test/attack/") && !wholeRun(file) && !solidity(file);
+const files = ["test/attack/", ...named.filter(here)];
 const tests = ["--conditions=cotrain-source", join(root, "test/run.ts"), ...files, ...process.argv.slice(2)];
 const child = spawn(process.execPath, tests, { cwd: root, stdio: "inherit" });
 child.on("exit", (code) => {
-  const elsewhere = [...named.filter(wholeRun).map((file) => `npm test -- ${file}`), "npm run interop"];
+  const elsewhere = [
+    ...named.filter(wholeRun).map((file) => `npm test -- ${file}`),
+    `npx hardhat test solidity ${named.filter(solidity).join(" ")}`,
+    "npm run interop",
+  ];
   process.stdout.write(
     `attack: ${rows.length} rows of docs/threat-model.md; shown elsewhere: ${elsewhere.join(", ")}\n`,
   );

@@ -72,7 +72,7 @@ contract ActivateRootTest is Fixture {
         address[] memory six = new address[](6);
         for (uint256 i = 0; i < 6; ++i) six[i] = vm.addr(keys[i]);
         vm.prank(address(timelock));
-        validators.setValidators(modelId, six, 5);
+        validators.setValidators(modelId, 1, six, 5);
         vm.warp(block.timestamp + WINDOW);
         rewards.activate(modelId);
         eq(rewards.active(modelId).root, "root", "active");

@@ -16,6 +16,17 @@ contract BudgetTest is Fixture {
         eq(emission.epochEnd(modelId, 10), START + 10 * EPOCH, "end");
     }
 
+    function test_theEndOfAnEpochNeverWraps() public {
+        uint64 last = uint64((type(uint48).max - START) / EPOCH);
+        eq(emission.epochEnd(modelId, last), START + uint256(last) * EPOCH, "the last that can be said");
+        uint64[2] memory beyond = [last + 1, type(uint64).max];
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 end = START + uint256(beyond[i]) * EPOCH;
+            vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionEpochTooFar.selector, beyond[i], end));
+            emission.epochEnd(modelId, beyond[i]);
+        }
+    }
+
     function test_unknownModelsHaveNoClock() public {
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionUnknownModel.selector, NO_MODEL));
         emission.epochOf(NO_MODEL, uint48(START));

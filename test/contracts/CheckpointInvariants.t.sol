@@ -59,8 +59,9 @@ contract CheckpointHandler is Fixture {
         if (_status() == Status.Finished) return;
         RunParams memory p = params();
         p.innerSteps = uint32(bound(steps, 1, 256)) * 4;
+        uint32 replaces = runs.runOf(runId).version;
         vm.prank(address(timelock));
-        runs.setParams(runId, p);
+        runs.setParams(runId, replaces, p);
     }
 
     function setPoster(address poster) external {

@@ -7,14 +7,17 @@ import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract ChooseValidatorsTest is Fixture {
+    /// @dev Number of the newest set.
+    uint32 private latest = 1;
+
     function test_onlyTheTimelockChooses() public {
         address[] memory members = addressesOf(keys);
         vm.expectRevert(unauthorised(modelId, ORGANISER));
         vm.prank(ORGANISER);
-        validators.setValidators(modelId, members, 5);
+        validators.setValidators(modelId, latest, members, 5);
         vm.expectRevert(unauthorised(modelId, members[0]));
         vm.prank(members[0]);
-        validators.setValidators(modelId, members, 5);
+        validators.setValidators(modelId, latest, members, 5);
     }
 
     function test_aSetCountsAfterOneFullWindow() public {
@@ -56,9 +59,25 @@ contract ChooseValidatorsTest is Fixture {
         address[] memory next = _exchanged(2);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetChangedThisEpoch.selector, modelId, 1));
         vm.prank(address(timelock));
-        validators.setValidators(modelId, next, 5);
+        validators.setValidators(modelId, latest, next, 5);
         vm.warp(START + EPOCH);
         eq(_choose(next, 5), 3, "version");
+    }
+
+    /// @dev Two decisions on one set, each of them fit: the second would undo the first unseen.
+    function test_ofTwoDecisionsOnOneSetTheFirstHolds() public {
+        _choose(_exchanged(1), 5);
+        vm.warp(START + EPOCH);
+        address[] memory other = _exchanged(2);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetReplaced.selector, modelId, 1, 2));
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, 1, other, 5);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetReplaced.selector, modelId, 3, 2));
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, 3, other, 5);
+        (address[] memory members, , ) = validators.setOf(modelId, 2);
+        eq(keccak256(abi.encode(members)), keccak256(abi.encode(_exchanged(1))), "the first's");
+        eq(_choose(other, 5), 3, "one that names it");
     }
 
     /// @dev Changes that wait for their window count as made: the set after them is what the next one is held against.
@@ -68,12 +87,13 @@ contract ChooseValidatorsTest is Fixture {
         modelId = registry.createModel(config, "slow");
         address slow = registry.timelockOf(modelId);
         vm.prank(slow);
-        validators.setValidators(modelId, _exchanged(2), 5);
+        validators.setValidators(modelId, 1, _exchanged(2), 5);
         vm.warp(START + EPOCH);
         address[] memory far = _exchanged(4);
         vm.prank(slow);
-        validators.setValidators(modelId, far, 5);
+        validators.setValidators(modelId, 2, far, 5);
         eq(validators.currentVersion(modelId), 1, "both wait");
+        eq(validators.latestVersion(modelId), 3, "what the next one replaces");
         vm.warp(START + 100);
         eq(validators.currentVersion(modelId), 2, "the first");
         vm.warp(START + EPOCH + 100);
@@ -91,11 +111,11 @@ contract ChooseValidatorsTest is Fixture {
         address[] memory three = addressesOf(few);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetTooManyChanges.selector, 2, 1));
         vm.prank(lock);
-        validators.setValidators(modelId, three, 2);
+        validators.setValidators(modelId, 1, three, 2);
         address[] memory two = new address[](2);
         (two[0], two[1]) = (three[0], three[1]);
         vm.prank(lock);
-        eq(validators.setValidators(modelId, two, 2), 2, "two");
+        eq(validators.setValidators(modelId, 1, two, 2), 2, "two");
     }
 
     function test_aFullSetChangesToo() public {
@@ -104,11 +124,12 @@ contract ChooseValidatorsTest is Fixture {
         config.threshold = 43;
         modelId = registry.createModel(config, "full");
         vm.prank(registry.timelockOf(modelId));
-        eq(validators.setValidators(modelId, config.validators, 44), 2, "version");
+        eq(validators.setValidators(modelId, 1, config.validators, 44), 2, "version");
     }
 
     function test_unknownModelsAndVersionsHaveNoSet() public {
         eq(validators.currentVersion(NO_MODEL), 0, "none");
+        eq(validators.latestVersion(NO_MODEL), 0, "none");
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
         validators.setOf(modelId, 2);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 0));
@@ -132,13 +153,13 @@ contract ChooseValidatorsTest is Fixture {
 
     function _choose(address[] memory members, uint16 threshold) private returns (uint32) {
         vm.prank(address(timelock));
-        return validators.setValidators(modelId, members, threshold);
+        return latest = validators.setValidators(modelId, latest, members, threshold);
     }
 
     function _refuseChanges(address[] memory members, uint16 threshold, uint256 changes, uint256 allowed) private {
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetTooManyChanges.selector, changes, allowed));
         vm.prank(address(timelock));
-        validators.setValidators(modelId, members, threshold);
+        validators.setValidators(modelId, latest, members, threshold);
     }
 
     /// @dev The set with its first n members exchanged for others.

@@ -12,6 +12,7 @@ import {IModelShares} from "../../contracts/interfaces/IModelShares.sol";
 import {IModelTimelock} from "../../contracts/interfaces/IModelTimelock.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {ModelGovernor} from "../../contracts/governance/ModelGovernor.sol";
+import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
 import {ModelShares} from "../../contracts/models/ModelShares.sol";
 import {ModelTimelock} from "../../contracts/governance/ModelTimelock.sol";
 import {Fixture} from "./support/Fixture.sol";
@@ -109,10 +110,27 @@ contract CreateModelTest is Fixture {
         eq(registry.sharesOf(evil), predicted, "sender, salt and arguments make the address");
     }
 
-    function test_singletonsKnowTheirRegistry() public view {
+    /// @dev Whatever decides who mints, who signs and whom a model obeys can be read from outside.
+    function test_everyContractSaysWhomItObeys() public view {
+        eq(registry.sharesImplementation(), address(sharesImplementation), "shares of every model");
+        eq(registry.governorImplementation(), address(governorImplementation), "governor of every model");
+        eq(registry.timelockImplementation(), address(timelockImplementation), "timelock of every model");
+        eq(registry.emission(), address(emission), "the registry's minter");
+        eq(registry.validators(), address(validators), "the registry's signers");
         eq(runs.registry(), address(registry), "runs");
+        eq(runs.checkpoints(), address(checkpoints), "where heads are posted");
+        eq(checkpoints.runs(), address(runs), "who opens runs");
         eq(validators.registry(), address(registry), "validators");
         eq(emission.registry(), address(registry), "emission");
+        eq(emission.distributorOf(1), address(rewards), "who pays compute");
+        for (uint8 kind = 2; kind < 5; ++kind) eq(emission.distributorOf(kind), address(0), "nobody pays others");
+        eq(rewards.registry(), address(registry), "rewards");
+        eq(rewards.emission(), address(emission), "who mints for rewards");
+        eq(rewards.validators(), address(validators), "who signs for rewards");
+        eq(shares.registry(), address(registry), "shares");
+        eq(shares.emission(), address(emission), "who mints shares");
+        eq(governor.registry(), address(registry), "governor");
+        eq(timelock.registry(), address(registry), "timelock");
     }
 
     function test_unknownModelsObeyNobody() public view {
@@ -127,7 +145,7 @@ contract CreateModelTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
         shares.initialize(modelId, "a", "b", "c");
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
-        governor.initialize("a", address(shares), address(timelock), modelConfig().governor);
+        governor.initialize("a", address(shares), address(timelock), modelConfig().governor, 1, 1);
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
         timelock.initialize(1, new address[](0), new address[](0), address(this));
         vm.stopPrank();
@@ -138,7 +156,7 @@ contract CreateModelTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
         sharesImplementation.initialize(modelId, "a", "b", "c");
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
-        governorImplementation.initialize("a", address(shares), address(timelock), modelConfig().governor);
+        governorImplementation.initialize("a", address(shares), address(timelock), modelConfig().governor, 1, 1);
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));
         timelockImplementation.initialize(1, new address[](0), new address[](0), address(this));
         vm.stopPrank();
@@ -151,7 +169,7 @@ contract CreateModelTest is Fixture {
 
         clone = _clone(address(governorImplementation));
         vm.expectRevert(abi.encodeWithSelector(IModelGovernor.ModelGovernorOnlyRegistry.selector, address(this)));
-        ModelGovernor(payable(clone)).initialize("a", address(shares), address(timelock), modelConfig().governor);
+        ModelGovernor(payable(clone)).initialize("a", address(shares), address(timelock), modelConfig().governor, 1, 1);
 
         clone = _clone(address(timelockImplementation));
         vm.expectRevert(abi.encodeWithSelector(IModelTimelock.ModelTimelockOnlyRegistry.selector, address(this)));
@@ -214,17 +232,57 @@ contract CreateModelTest is Fixture {
         config.governor.timelockDelay = 0;
         _refused(config, "timelockDelay", 0, 1, 30 days);
         config = modelConfig();
-        config.governor.quorumBps = 5_001;
-        _refused(config, "quorumBps", 5_001, 1, 5_000);
+        config.governor.quorumBps = 2_001;
+        _refused(config, "quorumBps", 2_001, 1, 2_000);
     }
 
     function test_votesThatCannotExistAreNotAsked() public {
         ModelConfig memory config = modelConfig();
-        config.governor.quorumFloor = uint256(config.yearlyCap) + 1;
-        _refused(config, "quorumFloor", config.governor.quorumFloor, 0, config.yearlyCap);
+        uint256 most = (((BUDGET * EPOCHS_PER_YEAR) * 7_000) / 10_000) / 10;
+        config.governor.quorumFloor = most + 1;
+        _refused(config, "quorumFloor", most + 1, 0, most);
         config = modelConfig();
-        config.governor.proposalThreshold = uint256(config.yearlyCap) + 1;
-        _refused(config, "proposalThreshold", config.governor.proposalThreshold, 0, config.yearlyCap);
+        config.governor.proposalThreshold = most + 1;
+        _refused(config, "proposalThreshold", most + 1, 0, most);
+        config.governor.quorumFloor = most;
+        config.governor.proposalThreshold = most;
+        registry.createModel(config, "most");
+        config.bps = split(0, 1_000, 8_500, 500);
+        _refused(config, "quorumFloor", most, 0, 0);
+    }
+
+    /// @dev A budget that Emission will refuse says nothing about what holders can reach.
+    function test_votesAreHeldAgainstTheCapToo() public {
+        ModelConfig memory config = modelConfig();
+        config.yearlyCap = 100;
+        config.governor.quorumFloor = 11;
+        config.governor.proposalThreshold = 0;
+        _refused(config, "quorumFloor", 11, 0, 10);
+    }
+
+    function test_theYearlyCapIsBounded() public {
+        ModelConfig memory config = modelConfig();
+        config.yearlyCap = 2 ** 96 + 1;
+        _refused(config, "yearlyCap", 2 ** 96 + 1, 0, 2 ** 96);
+        config.yearlyCap = 2 ** 96;
+        registry.createModel(config, "x");
+    }
+
+    /// @dev Otherwise a dispute that lasts long enough would cost workers the epoch's pay, whoever wins it.
+    function test_anEpochsBudgetOutlastsTheLongestVote() public {
+        ModelConfig memory config = modelConfig();
+        config.epochLength = 5 days;
+        config.postingDelay = 1 days;
+        config.window = 2 days;
+        config.yearlyCap = BUDGET * 73;
+        config.governor.votingDelay = 3 days;
+        config.governor.votingPeriod = 12 days;
+        config.governor.lateQuorumExtension = 7 days + 1;
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistryTooSlow.selector, 30 days + 1, 30 days));
+        registry.createModel(config, "x");
+        config.governor.lateQuorumExtension = 7 days;
+        ModelGovernor made = ModelGovernor(payable(registry.governorOf(registry.createModel(config, "x"))));
+        eq(made.maxVoteLength(), 22 days, "what is left of thirty days");
     }
 
     function test_theSplitSumsToAll() public {
@@ -392,6 +450,64 @@ contract LimitsTest is Fixture {
         Limits memory limits = localLimits();
         limits.window = 0;
         _refused(limits);
+    }
+
+    function test_noRegistryHasMinimaThatNoModelMeets() public {
+        Limits memory limits = localLimits();
+        limits.quorumBps = 2_001;
+        _refusedFor(
+            limits,
+            abi.encodeWithSelector(
+                IModelRegistry.ModelRegistryLimitRefused.selector,
+                bytes32("quorumBps"),
+                2_001,
+                1,
+                2_000
+            )
+        );
+        limits = localLimits();
+        limits.epochLength = 30 days + 1;
+        _refused(limits);
+        limits = localLimits();
+        limits.postingDelay = 7 days + 1;
+        _refused(limits);
+        limits = localLimits();
+        limits.window = 30 days + 1;
+        _refused(limits);
+        limits = localLimits();
+        limits.votingDelay = 30 days + 1;
+        _refused(limits);
+        limits = localLimits();
+        limits.votingPeriod = 30 days + 1;
+        _refused(limits);
+        limits = localLimits();
+        limits.lateQuorumExtension = 30 days + 1;
+        _refused(limits);
+        limits = localLimits();
+        limits.timelockDelay = 30 days + 1;
+        _refused(limits);
+        limits.timelockDelay = 30 days;
+        deployer.deploy("strict", registryCode(limits));
+    }
+
+    function test_noRegistryHasMinimaThatTogetherLeaveNoTime() public {
+        Limits memory limits = localLimits();
+        limits.window = 30 days - 4;
+        _refusedFor(limits, abi.encodeWithSelector(IModelRegistry.ModelRegistryTooSlow.selector, 30 days + 1, 30 days));
+        limits.window = 30 days - 5;
+        deployer.deploy("slow", registryCode(limits));
+    }
+
+    function _refusedFor(Limits memory limits, bytes memory reason) private {
+        vm.expectRevert(reason);
+        new ModelRegistry(
+            sharesImplementation,
+            governorImplementation,
+            timelockImplementation,
+            emission,
+            validators,
+            limits
+        );
     }
 
     function _refused(Limits memory limits) private {

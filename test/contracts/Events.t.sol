@@ -57,7 +57,7 @@ contract EventsTest is Fixture {
         address[] memory members = addressesOf(keys);
         vm.expectEmit(address(validators));
         emit IValidatorSet.ValidatorsSet(modelId, 2, members, 6, uint48(START + WINDOW));
-        validators.setValidators(modelId, members, 6);
+        validators.setValidators(modelId, 1, members, 6);
         vm.stopPrank();
     }
 
@@ -90,7 +90,7 @@ contract EventsTest is Fixture {
         vm.startPrank(address(timelock));
         vm.expectEmit(address(runs));
         emit IRunRegistry.RunParamsSet(runId, 2, next);
-        runs.setParams(runId, next);
+        runs.setParams(runId, 1, next);
 
         vm.expectEmit(address(runs));
         emit IRunRegistry.BuildAdmitted(runId, Digest.wrap("cpu"), false);

@@ -21,7 +21,7 @@ contract GovernRunTest is Fixture {
             bytes memory refusal = unauthorised(modelId, others[i]);
             vm.startPrank(others[i]);
             vm.expectRevert(refusal);
-            runs.setParams(runId, params());
+            runs.setParams(runId, 1, params());
             vm.expectRevert(refusal);
             runs.admitBuild(runId, Digest.wrap("tpu"), true);
             vm.expectRevert(refusal);
@@ -37,7 +37,7 @@ contract GovernRunTest is Fixture {
         address theirs = registry.timelockOf(other);
         vm.expectRevert(unauthorised(modelId, theirs));
         vm.prank(theirs);
-        runs.setParams(runId, params());
+        runs.setParams(runId, 1, params());
     }
 
     function test_versionsCountUpAndKeepTheirTime() public {
@@ -45,13 +45,13 @@ contract GovernRunTest is Fixture {
         p.innerSteps = 128;
         vm.warp(START + 100);
         vm.prank(address(timelock));
-        eq(runs.setParams(runId, p), 2, "version");
+        eq(runs.setParams(runId, 1, p), 2, "version");
         p.innerSteps = 256;
         vm.warp(START + 200);
         vm.startPrank(address(timelock));
-        eq(runs.setParams(runId, p), 3, "version");
+        eq(runs.setParams(runId, 2, p), 3, "version");
         p.innerSteps = 512;
-        eq(runs.setParams(runId, p), 4, "a second one within the second");
+        eq(runs.setParams(runId, 3, p), 4, "a second one within the second");
         vm.stopPrank();
 
         eq(runs.versionAt(runId, uint48(START - 1)), 0, "before");
@@ -63,6 +63,24 @@ contract GovernRunTest is Fixture {
         eq(runs.paramsOf(runId, 2).innerSteps, 128, "history");
         eq(runs.paramsOf(runId, 4).innerSteps, 512, "latest");
         eq(runs.paramsOf(runId, 5).innerSteps, 0, "none yet");
+    }
+
+    /// @dev An old decision, executed late, would undo what was decided after it.
+    function test_ofTwoDecisionsOnOneVersionTheFirstHolds() public {
+        RunParams memory p = params();
+        p.innerSteps = 128;
+        vm.prank(address(timelock));
+        runs.setParams(runId, 1, p);
+        uint32[3] memory stale = [uint32(0), 1, 3];
+        for (uint256 i = 0; i < stale.length; ++i) {
+            vm.expectRevert(
+                abi.encodeWithSelector(IRunRegistry.RunRegistryParamsReplaced.selector, runId, stale[i], 2)
+            );
+            vm.prank(address(timelock));
+            runs.setParams(runId, stale[i], params());
+        }
+        eq(runs.runOf(runId).version, 2, "version");
+        eq(runs.paramsOf(runId, 2).innerSteps, 128, "the first's");
     }
 
     /// @dev Every field, one by one, a step outside its bounds.
@@ -84,7 +102,7 @@ contract GovernRunTest is Fixture {
             )
         );
         vm.prank(address(timelock));
-        runs.setParams(runId, p);
+        runs.setParams(runId, 1, p);
     }
 
     /// @dev Whatever is tried, what is recorded satisfies every rule.
@@ -99,7 +117,7 @@ contract GovernRunTest is Fixture {
         if (seed % 4 == 0) words[14] = words[0] / 8;
         RunParams memory p = ParameterTable.toParams(words);
         vm.prank(address(timelock));
-        try runs.setParams(runId, p) {
+        try runs.setParams(runId, 1, p) {
             RunParams memory kept = runs.paramsOf(runId, 2);
             yes(kept.innerSteps > 0 && kept.innerSteps % 4 == 0, "inner steps");
             yes(kept.rampInnerSteps % 4 == 0, "ramp");
@@ -157,7 +175,7 @@ contract GovernRunTest is Fixture {
         p.replayBps = 10_000;
         p.minWorkers = p.maxWorkers;
         vm.prank(address(timelock));
-        eq(runs.setParams(next, p), 2, "version");
+        eq(runs.setParams(next, 1, p), 2, "version");
     }
 
     function test_noRampNeedsNoRampSteps() public {
@@ -165,7 +183,7 @@ contract GovernRunTest is Fixture {
         p.rampRounds = 0;
         p.rampInnerSteps = 0;
         vm.prank(address(timelock));
-        eq(runs.setParams(runId, p), 2, "version");
+        eq(runs.setParams(runId, 1, p), 2, "version");
     }
 
     function test_buildsComeAndGo() public {
@@ -196,7 +214,7 @@ contract GovernRunTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunFinished.selector, runId));
         runs.setStatus(runId, Status.Open);
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryRunFinished.selector, runId));
-        runs.setParams(runId, params());
+        runs.setParams(runId, 1, params());
         vm.stopPrank();
     }
 
@@ -226,6 +244,6 @@ contract GovernRunTest is Fixture {
     function _inconsistentIn(RunId id, RunParams memory p, bytes32 rule) private {
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryParamsInconsistent.selector, rule));
         vm.prank(address(timelock));
-        runs.setParams(id, p);
+        runs.setParams(id, 1, p);
     }
 }

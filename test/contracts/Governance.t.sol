@@ -5,35 +5,11 @@ import {IGovernor} from "@openzeppelin/contracts/governance/IGovernor.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {TimelockControllerUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
-import {RunId} from "../../contracts/interfaces/Ids.sol";
 import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
 import {IModelTimelock} from "../../contracts/interfaces/IModelTimelock.sol";
-import {RunParams} from "../../contracts/interfaces/RunParams.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Holders} from "./support/Holders.sol";
 
-contract GovernanceTest is Fixture {
-    address private constant ALICE = address(0xa11ce);
-    address private constant BOB = address(0xb0b);
-    address private constant CAROL = address(0xca401);
-
-    RunId private runId;
-    address[] private targets;
-    uint256[] private values;
-    bytes[] private calls;
-    string private text;
-
-    function setUp() public override {
-        super.setUp();
-        runId = registerRun();
-        _mint(ALICE, 60e18);
-        _mint(BOB, 30e18);
-        _mint(CAROL, 10e18);
-        vm.warp(block.timestamp + 10);
-        RunParams memory p = params();
-        p.innerSteps = 128;
-        _plan(address(runs), abi.encodeCall(runs.setParams, (runId, p)));
-    }
-
+contract GovernanceTest is Holders {
     function test_holdersChangeARunsParameters() public {
         uint256 id = _propose(ALICE);
         _vote(id, ALICE, 1);
@@ -162,8 +138,7 @@ contract GovernanceTest is Fixture {
         _vote(id, ALICE, 1);
         vm.warp(governor.proposalDeadline(id) + 1);
         _queue();
-        bytes32 salt = bytes20(address(governor)) ^ keccak256(bytes(text));
-        bytes32 operation = timelock.hashOperationBatch(targets, values, calls, 0, salt);
+        bytes32 operation = _operation();
         yes(timelock.isOperationPending(operation), "pending");
         bytes32 role = timelock.CANCELLER_ROLE();
         vm.expectRevert(abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, BOB, role));
@@ -193,8 +168,8 @@ contract GovernanceTest is Fixture {
     }
 
     function test_theLimitsThemselvesAreAllowed() public {
-        _pass(address(governor), abi.encodeCall(governor.updateQuorumNumerator, (5_000)));
-        eq(governor.quorumNumerator(), 5_000, "quorum");
+        _pass(address(governor), abi.encodeCall(governor.updateQuorumNumerator, (2_000)));
+        eq(governor.quorumNumerator(), 2_000, "quorum");
         _pass(address(governor), abi.encodeCall(governor.updateQuorumNumerator, (1)));
         eq(governor.quorumNumerator(), 1, "quorum");
         _pass(address(timelock), abi.encodeCall(timelock.updateDelay, (1)));
@@ -209,8 +184,8 @@ contract GovernanceTest is Fixture {
         _outOfBounds(abi.encodeCall(governor.setVotingPeriod, (0)), 0, 1, 30 days);
         _outOfBounds(abi.encodeCall(governor.setVotingPeriod, (30 days + 1)), 30 days + 1, 1, 30 days);
         _outOfBounds(abi.encodeCall(governor.setLateQuorumVoteExtension, (0)), 0, 1, 30 days);
-        _outOfBounds(abi.encodeCall(governor.updateQuorumNumerator, (0)), 0, 1, 5_000);
-        _outOfBounds(abi.encodeCall(governor.updateQuorumNumerator, (5_001)), 5_001, 1, 5_000);
+        _outOfBounds(abi.encodeCall(governor.updateQuorumNumerator, (0)), 0, 1, 2_000);
+        _outOfBounds(abi.encodeCall(governor.updateQuorumNumerator, (2_001)), 2_001, 1, 2_000);
     }
 
     function test_theTimelocksDelayStaysWithinTheLimits() public {
@@ -261,58 +236,6 @@ contract GovernanceTest is Fixture {
             uint256(passes ? IGovernor.ProposalState.Succeeded : IGovernor.ProposalState.Defeated),
             "state"
         );
-    }
-
-    function _mint(address to, uint256 amount) private {
-        vm.prank(address(emission));
-        shares.mint(to, amount);
-        if (to == address(0xdead)) return;
-        vm.prank(to);
-        shares.delegate(to);
-    }
-
-    function _plan(address target, bytes memory call) private {
-        targets = [target];
-        values = [uint256(0)];
-        calls = [call];
-        text = "more steps";
-    }
-
-    function _propose(address who) private returns (uint256) {
-        vm.prank(who);
-        return governor.propose(targets, values, calls, text);
-    }
-
-    function _vote(uint256 id, address who, uint8 support) private {
-        if (block.timestamp <= governor.proposalSnapshot(id)) vm.warp(governor.proposalSnapshot(id) + 1);
-        _castVote(id, who, support);
-    }
-
-    function _castVote(uint256 id, address who, uint8 support) private {
-        vm.prank(who);
-        governor.castVote(id, support);
-    }
-
-    function _queue() private {
-        governor.queue(targets, values, calls, keccak256(bytes(text)));
-    }
-
-    function _execute() private {
-        governor.execute(targets, values, calls, keccak256(bytes(text)));
-    }
-
-    function _ready(address target, bytes memory call) private {
-        _plan(target, call);
-        uint256 id = _propose(ALICE);
-        _vote(id, ALICE, 1);
-        vm.warp(governor.proposalDeadline(id) + 1);
-        _queue();
-        vm.warp(governor.proposalEta(id));
-    }
-
-    function _pass(address target, bytes memory call) private {
-        _ready(target, call);
-        _execute();
     }
 
     function _outOfBounds(bytes memory call, uint256 value, uint256 min, uint256 max) private {

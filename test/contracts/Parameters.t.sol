@@ -30,8 +30,8 @@ contract ParametersTest is Fixture {
 
     function test_bothEndsOfTheBoundsFitTogether() public {
         vm.startPrank(address(timelock));
-        eq(runs.setParams(runId, ParameterTable.toParams(min)), 2, "least");
-        eq(runs.setParams(runId, ParameterTable.toParams(max)), 3, "most");
+        eq(runs.setParams(runId, 1, ParameterTable.toParams(min)), 2, "least");
+        eq(runs.setParams(runId, 2, ParameterTable.toParams(max)), 3, "most");
         vm.stopPrank();
     }
 
@@ -87,7 +87,7 @@ contract ParametersTest is Fixture {
             )
         );
         vm.prank(address(timelock));
-        runs.setParams(runId, ParameterTable.toParams(words));
+        runs.setParams(runId, 1, ParameterTable.toParams(words));
     }
 
     function _rule(uint256 i, string memory field) private pure returns (string memory) {

@@ -151,7 +151,7 @@ contract PostHeadTest is Fixture {
             checkpoints.post(runId, genesis, 1, versions[i], Digest.wrap("digest"), "receipts");
         }
         vm.prank(address(timelock));
-        runs.setParams(runId, params());
+        runs.setParams(runId, 1, params());
         vm.prank(POSTER);
         checkpoints.post(runId, genesis, 1, 2, Digest.wrap("digest"), "receipts");
     }

@@ -35,6 +35,13 @@ contract PostRootTest is Fixture {
         post(attest(1, "root", 1));
     }
 
+    function test_anEpochFarAwayIsNotOverEither() public {
+        Attestation memory a = attest(1, "root", 1);
+        a.epoch = type(uint64).max;
+        uint256 end = START + uint256(type(uint64).max) * EPOCH;
+        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsEpochNotOver.selector, a.epoch, end));
+    }
+
     function test_epochZeroDoesNotExist() public {
         Attestation memory a = attest(1, "root", 0);
         a.epoch = 0;
@@ -186,7 +193,7 @@ contract PostRootTest is Fixture {
         a.setVersion = 1;
         a.deadline += DELAY;
         vm.prank(address(timelock));
-        validators.setValidators(modelId, six, 5);
+        validators.setValidators(modelId, 1, six, 5);
         vm.warp(block.timestamp + WINDOW);
         _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsStaleSet.selector, 1, 2));
         a.setVersion = 2;

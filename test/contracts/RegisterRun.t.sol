@@ -139,6 +139,20 @@ contract RegisterRunTest is Fixture {
         for (uint256 i = 0; i < 16; ++i) yes(runs.isAdmitted(runId, config.builds[i]), "admitted");
     }
 
+    /// @dev Such a run could never have parameters.
+    function test_noMinimumLiesAboveItsMaximum() public {
+        RunConfig memory config = runConfig();
+        config.min.minWorkers = 2;
+        config.max.minWorkers = 1;
+        for (uint16 workers = 1; workers < 3; ++workers) {
+            config.params.minWorkers = workers;
+            _refused(
+                config,
+                abi.encodeWithSelector(IRunRegistry.RunRegistryParamOutOfBounds.selector, 6, workers, 2, 1)
+            );
+        }
+    }
+
     function test_unknownRunsAreRefused() public {
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
         runs.runOf(NO_RUN);

@@ -103,6 +103,19 @@ describe("a deployment", () => {
     await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({ code: "WRONG_CODE" });
   });
 
+  /** Immutables are no part of the code that is compared. */
+  it("refuses contracts that obey others than they should", async () => {
+    const { clients, connection } = await chain();
+    const { addresses } = await deploy({ ...clients, profile: "local" });
+    const code = await clients.publicClient.getCode({ address: addresses.emission });
+    const other = code!.replaceAll(addresses.computeRewards.slice(2), account.address.slice(2).toLowerCase());
+    await connection.provider.request({ method: "hardhat_setCode", params: [addresses.emission, other] });
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
+      code: "WRONG_WIRING",
+      message: `The contracts obey others than they should: Emission.distributorOf compute is ${account.address}, not ${addresses.computeRewards}.`,
+    });
+  });
+
   it("has other addresses under other limits", async () => {
     const { clients } = await chain();
     const local = await deploy({ ...clients, profile: "local" });

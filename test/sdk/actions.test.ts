@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
 import { headHash, modelIdOf, rewardTree, runIdOf, zeroHash } from "@cotrain/sdk/protocol";
+import { accept, holders, isolated } from "./holders.ts";
 import {
   alice,
   bob,
@@ -24,16 +25,6 @@ beforeAll(async () => {
   world = await createWorld();
 }, 60_000);
 afterAll(() => world.close());
-
-/** Runs some calls and puts the chain back to where it was, so that each begins alike. */
-async function isolated(work: () => Promise<void>): Promise<void> {
-  const snapshot = await world.request<{ ReturnType: string }>({ method: "evm_snapshot" } as never);
-  try {
-    await work();
-  } finally {
-    await world.request({ method: "evm_revert", params: [snapshot] } as never);
-  }
-}
 
 const head = (round: bigint, parentHead: `0x${string}`) => ({
   addresses: world.addresses,
@@ -57,7 +48,11 @@ describe("a model", () => {
       votingDelay: 1n,
       votingPeriod: 6n,
       proposalThreshold: share,
+      // A tenth of the shares that there are: none yet.
+      maxProposalThreshold: 0n,
       quorumFloor: share,
+      // Thirty days less epoch, posting delay and window.
+      maxVoteLength: 2_592_000n - 16n - 12n - 4n,
     });
     const [minimum, maximum] = await actions.settingLimits(client, { addresses });
     expect(minimum.window).toBeLessThan(maximum.window);
@@ -73,6 +68,7 @@ describe("a model", () => {
   it("has validators and budgets", async () => {
     const { client, addresses, modelId } = world;
     expect(await actions.currentSetVersion(client, { addresses, modelId })).toBe(1);
+    expect(await actions.newestSetVersion(client, { addresses, modelId })).toBe(1);
     expect(await actions.setOf(client, { addresses, modelId })).toMatchObject({
       version: 1,
       validators: modelConfig.validators,
@@ -122,7 +118,7 @@ describe("a run", () => {
   });
 
   it("is a hash chain that recomputes: simulate, write, extractEvent, and the same again", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { client, clientOf, addresses, runId } = world;
       const first = await actions.headOf(client, { addresses, runId });
       const zero = {
@@ -186,7 +182,7 @@ describe("a run", () => {
     const client = clientOf(stranger);
     const refused = errors.ModelAuthorityUnauthorizedError;
     const base = { addresses, runId };
-    await expect(actions.setParams(client, { ...base, params })).rejects.toBeInstanceOf(refused);
+    await expect(actions.setParams(client, { ...base, replaces: 1, params })).rejects.toBeInstanceOf(refused);
     await expect(actions.setPoster(client, { ...base, poster: stranger.address })).rejects.toBeInstanceOf(refused);
     const build = hashOf("another");
     await expect(actions.admitBuild(client, { ...base, build, admitted: true })).rejects.toBeInstanceOf(refused);
@@ -194,7 +190,13 @@ describe("a run", () => {
       actions.setBudget(client, { addresses, modelId, perEpoch: 1n, bps: [10_000, 0, 0, 0] }),
     ).rejects.toBeInstanceOf(refused);
     await expect(
-      actions.setValidators(client, { addresses, modelId, validators: modelConfig.validators, threshold: 2 }),
+      actions.setValidators(client, {
+        addresses,
+        modelId,
+        replaces: 1,
+        validators: modelConfig.validators,
+        threshold: 2,
+      }),
     ).rejects.toBeInstanceOf(refused);
     await expect(
       actions.registerRun(client, { addresses, modelId, salt: hashOf("second"), config: runConfig }),
@@ -209,7 +211,7 @@ describe("rewards", () => {
   ];
 
   it("are posted by a quorum, activated after the window and claimed once", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { client, clientOf, addresses, modelId, shares } = world;
       const { attestation, signatures } = await world.attest(leaves);
       const anyone = clientOf(stranger);
@@ -261,7 +263,7 @@ describe("rewards", () => {
   });
 
   it("cannot be signed for an epoch that is not over", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { clientOf, addresses } = world;
       const { attestation, signatures } = await world.attest(leaves);
       const next = { ...attestation, epoch: attestation.epoch + 5n, deadline: attestation.deadline + 80n };
@@ -272,44 +274,17 @@ describe("rewards", () => {
   });
 });
 
-/** Two holders with claimed and delegated shares. */
-async function holders(): Promise<void> {
-  const { clientOf, addresses, modelId, shares } = world;
-  const tree = await world.reward([
-    { account: alice.address, cumulative: 300n * share },
-    { account: bob.address, cumulative: 100n * share },
-  ]);
-  for (const holder of [alice, bob]) {
-    const entry = tree.proofOf(holder.address)!;
-    await actions.claim.sync(clientOf(holder), { addresses, modelId, beneficiary: holder.address, ...entry });
-    const { event } = await actions.delegate.sync(clientOf(holder), { shares, delegatee: holder.address });
-    expect(event).toMatchObject({ delegator: holder.address, toDelegate: holder.address });
-  }
-}
-
-async function accept(calls: readonly actions.ProposalCall[], description: string): Promise<actions.Proposal> {
-  const { client, clientOf, governor } = world;
-  const { event } = await actions.propose.sync(clientOf(alice), { governor, calls, description });
-  const { proposalId } = event;
-  await world.advanceTo(1n + (await actions.proposalSnapshot(client, { governor, proposalId })));
-  await actions.castVote.sync(clientOf(alice), { governor, proposalId, support: "for" });
-  await world.advanceTo(1n + (await actions.proposalDeadline(client, { governor, proposalId })));
-  await actions.queue.sync(clientOf(stranger), { governor, proposal: event });
-  await world.advanceTo(await actions.proposalEta(client, { governor, proposalId }));
-  return event;
-}
-
 describe("governance", () => {
   const change = { ...params, innerSteps: 128 };
 
   it("changes a run parameter: delegate, propose, vote, queue, execute", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { client, clientOf, addresses, runId, shares, governor, timelock } = world;
-      await holders();
+      await holders(world);
       expect(await actions.votesOf(client, { shares, account: alice.address })).toBe(300n * share);
       expect(await actions.delegateOf(client, { shares, account: bob.address })).toBe(bob.address);
 
-      const calls = [actions.setParams.call({ addresses, runId, params: change })];
+      const calls = [actions.setParams.call({ addresses, runId, replaces: 1, params: change })];
       const description = "Twice the inner steps";
       await expect(actions.propose(clientOf(stranger), { governor, calls, description })).rejects.toBeInstanceOf(
         errors.GovernorInsufficientProposerVotesError,
@@ -387,11 +362,15 @@ describe("governance", () => {
   });
 
   it("shows the reason deep inside: a change out of bounds fails in timelock and governor with the registry's error", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { clientOf, addresses, runId, governor } = world;
-      await holders();
+      await holders(world);
       const bad = { ...params, innerSteps: 2_048 };
-      const proposal = await accept([actions.setParams.call({ addresses, runId, params: bad })], "Too many");
+      const proposal = await accept(
+        world,
+        [actions.setParams.call({ addresses, runId, replaces: 1, params: bad })],
+        "Too many",
+      );
       const executed = actions.execute(clientOf(stranger), { governor, proposal });
       await expect(executed).rejects.toBeInstanceOf(errors.RunRegistryParamOutOfBoundsError);
       await expect(executed).rejects.toThrow("The run parameter innerSteps is 2048; it must lie from 4 to 1024.");
@@ -399,9 +378,9 @@ describe("governance", () => {
   });
 
   it("can be withdrawn by the proposer before voting begins", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { client, clientOf, addresses, runId, governor } = world;
-      await holders();
+      await holders(world);
       const calls = [actions.setStatus.call({ addresses, runId, status: 1 })];
       const { event } = await actions.propose.sync(clientOf(alice), { governor, calls, description: "Pause" });
       await expect(actions.cancel(clientOf(bob), { governor, proposal: event })).rejects.toBeInstanceOf(
@@ -428,7 +407,7 @@ describe("governance", () => {
 
 describe("events", () => {
   it("are read page by page, not before they are confirmed, and on from the cursor", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { client, clientOf, addresses, runId, blocks } = world;
       const query = actions.headPosted({ addresses, runId });
       const from = BigInt(blocks.checkpointRegistry);
@@ -461,11 +440,11 @@ describe("events", () => {
     const from = BigInt(blocks.checkpointRegistry);
     const { head: first } = await actions.headOf(client, { addresses, runId });
     let cursor: actions.LogCursor | undefined;
-    await isolated(async () => {
+    await isolated(world, async () => {
       await actions.postHead.sync(clientOf(poster), head(1n, first));
       ({ cursor } = await actions.getAllLogs(client, query, { from }));
     });
-    await isolated(async () => {
+    await isolated(world, async () => {
       const lost = actions.getLogPage(client, query, { from: cursor! });
       await expect(lost).rejects.toMatchObject({ code: "CHAIN_REORGANISED", retryable: true });
       await actions.postHead.sync(clientOf(poster), { ...head(1n, first), receiptsRoot: hashOf("others") });
@@ -518,7 +497,7 @@ describe("events", () => {
 
 describe("a client with all actions", () => {
   it("has reads and writes with the addresses settled", async () => {
-    await isolated(async () => {
+    await isolated(world, async () => {
       const { clientOf, addresses, runId, modelId, governor } = world;
       const client = clientOf(poster).extend(actions.cotrainActions({ addresses }));
       const { head: parent } = await client.headOf({ runId });
@@ -527,7 +506,8 @@ describe("a client with all actions", () => {
       expect(event?.parentHead).toBe(parent);
       expect(await client.currentParamsVersion({ runId })).toBe(1);
       expect(await client.governorOf({ modelId })).toBe(governor);
-      expect(client.setParams.call({ runId, params })).toEqual(actions.setParams.call({ addresses, runId, params }));
+      const change = { runId, replaces: 1, params };
+      expect(client.setParams.call(change)).toEqual(actions.setParams.call({ addresses, ...change }));
       const { result } = await client.postHead.simulate({ ...link, round: 2n, parentHead: event!.head });
       expect(result).toMatch(/^0x[0-9a-f]{64}$/);
       await expect(client.setStatus({ runId, status: 1 })).rejects.toBeInstanceOf(

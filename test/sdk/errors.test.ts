@@ -58,6 +58,12 @@ describe("reverts", () => {
     expect(errors.decodeError(error)?.cause).toBe(error);
   });
 
+  it("name a time that no date can say as the number that it is", () => {
+    const expired = errorsAbi.find((each) => each.name === "ComputeRewardsExpired")!;
+    const encoded = encodeErrorResult({ abi: [expired], errorName: expired.name, args: [2n ** 64n - 1n] as never });
+    expect(errors.decodeRevertData(encoded)?.message).toContain("second 18446744073709551615");
+  });
+
   it("are not found where there are none", () => {
     const cyclic: Record<string, unknown> = {};
     cyclic["cause"] = cyclic;

@@ -64,7 +64,7 @@ describe("the SDK's actions through ethers' signers", () => {
     expect(await actions.votesOf(client, { shares, account })).toBe(300n * share);
 
     const change = { ...params, innerSteps: 32 };
-    const calls = [actions.setParams.call({ addresses, runId, params: change })];
+    const calls = [actions.setParams.call({ addresses, runId, replaces: 1, params: change })];
     const { event: proposal } = await actions.propose.sync(client, {
       governor,
       calls,
@@ -143,7 +143,7 @@ describe("ethers by itself, with the SDK's ABIs and calls", () => {
     expect(await shares.getFunction("getVotes").staticCall(bob.address)).toBe(100n * share);
 
     const before = await actions.currentParamsVersion(world.client, { addresses, runId });
-    const setParams = actions.setParams.call({ addresses, runId, params: { ...params, innerSteps: 16 } });
+    const setParams = actions.setParams.call({ addresses, runId, replaces: 2, params: { ...params, innerSteps: 16 } });
     const { targets, values, calldatas, description } = actions.proposalOf([setParams], "A quarter", bob.address);
     const created = await mined(
       governor.getFunction("propose").send(targets, values, calldatas, description),

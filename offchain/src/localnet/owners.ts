@@ -154,6 +154,14 @@ async function until(
   }
 }
 
+/** What the holders are to decide. */
+export interface ParamsDecision {
+  readonly params: RunParams;
+  /** Version of the parameters that these take the place of; of two decisions on one version the first holds. */
+  readonly replaces: number;
+  readonly title: string;
+}
+
 /**
  * The holders change a run parameter: the one with the most votes proposes, all vote, anyone queues and executes.
  * @param progress told how far it is, from the proposal on
@@ -161,8 +169,7 @@ async function until(
  */
 export async function decide(
   localModel: LocalModel,
-  params: RunParams,
-  title: string,
+  { params, replaces, title }: ParamsDecision,
   progress: (decision: ProposalProgress) => void,
 ): Promise<void> {
   const { addresses, modelId, runId, owners } = localModel;
@@ -183,7 +190,7 @@ export async function decide(
   const proposer = voters[0]?.owner;
   if (!proposer) throw new RetryableError("NO_VOTES", "No holder has votes yet.");
 
-  const calls = [setParams.call({ addresses, runId, params })];
+  const calls = [setParams.call({ addresses, runId, replaces, params })];
   const proposal: Proposal = proposalOf(calls, title, proposer.client.account.address);
   const proposalId = proposalIdOf(proposal);
   await propose.sync(proposer.client, { governor, calls, description: title });

@@ -251,7 +251,8 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
     try {
       // Of two proposals with one text and one effect the second would be the first, executed long ago.
       const title = `${parametersChange(now, params)}, proposed in round ${roundNumber(view.round)}`;
-      await decide(localModel, params, title, (progress) => (decision = progress));
+      const decided = { params, replaces: view.paramsVersion, title };
+      await decide(localModel, decided, (progress) => (decision = progress));
     } catch (error) {
       logger.warn({ err: error }, "the decision failed and is tried again");
       deciding = false;

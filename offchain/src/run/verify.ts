@@ -12,6 +12,7 @@ import {
   type RunId,
   zeroHash,
 } from "@cotrain/sdk/protocol";
+import { wireSentence } from "@cotrain/sdk/actions";
 import type { CotrainError } from "@cotrain/sdk/errors";
 
 import type { Clock, RetryableError } from "../base/index.ts";
@@ -122,6 +123,8 @@ async function beginWalk(modules: VerifyModules, runId: RunId, whole: Problems):
   const heads = await reader.headsSince(runId, 0);
   const ofRun = runDocuments(reader, blobs, runId);
   const definition = await whole.attempt(() => ofRun.definition());
+  for (const wire of (await whole.attempt(() => reader.wrongWires(run.modelId))) ?? [])
+    whole.add("mismatch", `The contracts obey others than they should: ${wireSentence(wire)}`);
   // Before anything else is made of the roots, which are kept as they are whole.
   const { roots, leftOut } = await postedRoots(reader, blobs, run.modelId, modules.clock);
   for (const root of leftOut) whole.add("missing", leftOutSentence(root));

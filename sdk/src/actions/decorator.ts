@@ -13,6 +13,7 @@ import {
   hasVoted,
   proposalDeadline,
   proposalEta,
+  proposalExpiry,
   proposalProposer,
   proposalSnapshot,
   proposalState,
@@ -48,7 +49,7 @@ import {
   versionAt,
 } from "./runs.ts";
 import { balanceOf, delegate, delegateOf, pastSupplyOf, pastVotesOf, totalSupply, votesOf } from "./shares.ts";
-import { countSigners, currentSetVersion, setOf, setValidators } from "./validators.ts";
+import { countSigners, currentSetVersion, newestSetVersion, setOf, setValidators } from "./validators.ts";
 
 const reads = {
   authorisable,
@@ -70,6 +71,7 @@ const reads = {
   headOf,
   isAdmitted,
   modelContractsOf,
+  newestSetVersion,
   openRunOf,
   organiserOf,
   paramsOf,
@@ -78,6 +80,7 @@ const reads = {
   pendingRoot,
   proposalDeadline,
   proposalEta,
+  proposalExpiry,
   proposalProposer,
   proposalSnapshot,
   proposalState,

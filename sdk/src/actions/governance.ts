@@ -30,7 +30,7 @@ export interface ProposalCall {
 
 /**
  * A proposal as `propose` makes it. The description ends in `#proposer=0x…`, so that nobody else can make the same proposal
- * first and then cancel it.
+ * first. What is proposed without it, by others' tools, cannot be cancelled.
  */
 export function proposalOf(calls: readonly ProposalCall[], description: string, proposer: Address): Proposal {
   const suffix = `#proposer=${proposer.toLowerCase()}`;
@@ -70,7 +70,7 @@ const contentOf = ({ targets, values, calldatas, description }: Proposal) =>
 /**
  * Proposes calls to the holders. The event holds all that `queue` and `execute` ask for.
  * @example
- * const { event } = await propose.sync(client, { governor, calls: [setParams.call({ addresses, runId, params })], description: "H = 128" })
+ * const { event } = await propose.sync(client, { governor, calls: [setParams.call({ addresses, runId, replaces, params })], description: "H = 128" })
  * @throws GovernorInsufficientProposerVotesError, GovernorUnexpectedProposalStateError where the same was proposed before
  */
 export const propose = /* @__PURE__ */ defineWrite({
@@ -128,7 +128,10 @@ export const execute = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "ProposalExecuted"),
 });
 
-/** Withdraws a proposal before voting begins; its proposer's to send. @throws GovernorUnableToCancelError */
+/**
+ * Withdraws a proposal before voting begins; its proposer's to send, where the description names it as `proposalOf` does.
+ * @throws GovernorUnableToCancelError
+ */
 export const cancel = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ governor, proposal }: ProposalArgs) => callOf(governor, modelGovernorAbi, "cancel", contentOf(proposal)),
@@ -141,7 +144,10 @@ type ProposalIdArgs = GovernorArgs & { readonly proposalId: bigint };
 const states = ["pending", "active", "canceled", "defeated", "succeeded", "queued", "expired", "executed"] as const;
 export type ProposalState = (typeof states)[number];
 
-/** @throws GovernorNonexistentProposalError */
+/**
+ * Where a proposal stands; `expired` once it was queued and not executed until `proposalExpiry`.
+ * @throws GovernorNonexistentProposalError
+ */
 export const proposalState = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ governor, proposalId }: ProposalIdArgs) => viewOf(governor, modelGovernorAbi, "state", [proposalId]),
@@ -166,6 +172,13 @@ export const proposalDeadline = /* @__PURE__ */ defineRead({
 export const proposalEta = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ governor, proposalId }: ProposalIdArgs) => viewOf(governor, modelGovernorAbi, "proposalEta", [proposalId]),
+});
+
+/** Chain time until which a queued proposal can be executed, after which it has expired; 0 before it is queued. */
+export const proposalExpiry = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor, proposalId }: ProposalIdArgs) =>
+    viewOf(governor, modelGovernorAbi, "proposalExpiry", [proposalId]),
 });
 
 /** Who made a proposal; the zero address for one that does not exist. */
@@ -201,7 +214,11 @@ export interface GovernorSettings {
   readonly votingDelay: bigint;
   readonly votingPeriod: bigint;
   readonly proposalThreshold: bigint;
+  /** The highest threshold that a vote may set now. */
+  readonly maxProposalThreshold: bigint;
   readonly quorumFloor: bigint;
+  /** What voting delay, voting period and late-quorum extension may take together. */
+  readonly maxVoteLength: bigint;
 }
 
 const setting = (functionName: keyof GovernorSettings) =>
@@ -211,11 +228,14 @@ const setting = (functionName: keyof GovernorSettings) =>
   });
 
 export async function governorSettings(client: Client, args: GovernorArgs & ReadOptions): Promise<GovernorSettings> {
-  const [votingDelay, votingPeriod, proposalThreshold, quorumFloor] = await Promise.all([
-    setting("votingDelay")(client, args),
-    setting("votingPeriod")(client, args),
-    setting("proposalThreshold")(client, args),
-    setting("quorumFloor")(client, args),
-  ]);
-  return { votingDelay, votingPeriod, proposalThreshold, quorumFloor };
+  const [votingDelay, votingPeriod, proposalThreshold, maxProposalThreshold, quorumFloor, maxVoteLength] =
+    await Promise.all([
+      setting("votingDelay")(client, args),
+      setting("votingPeriod")(client, args),
+      setting("proposalThreshold")(client, args),
+      setting("maxProposalThreshold")(client, args),
+      setting("quorumFloor")(client, args),
+      setting("maxVoteLength")(client, args),
+    ]);
+  return { votingDelay, votingPeriod, proposalThreshold, maxProposalThreshold, quorumFloor, maxVoteLength };
 }

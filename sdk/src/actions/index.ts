@@ -27,3 +27,4 @@ export * from "./rewards.ts";
 export * from "./runs.ts";
 export * from "./shares.ts";
 export * from "./validators.ts";
+export * from "./wiring.ts";

@@ -41,17 +41,20 @@ export interface RunArgs {
 }
 
 export interface SetParamsArgs extends Addressed, RunArgs {
+  /** Version in force (`currentParamsVersion`), on which the decision is made: of two such decisions the first holds. */
+  readonly replaces: number;
   readonly params: RunParams;
 }
 
 /**
  * Puts new parameters in force; the timelock's to send, so use it in a proposal.
- * @example propose(client, { governor, calls: [setParams.call({ addresses, runId, params })], description })
+ * @example propose(client, { governor, calls: [setParams.call({ addresses, runId, replaces, params })], description })
+ * @throws RunRegistryParamsReplacedError where others came into force meanwhile
  */
 export const setParams = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, runId, params }: SetParamsArgs) =>
-    callOf(addresses.runRegistry, runRegistryAbi, "setParams", [runId, params]),
+  call: ({ addresses, runId, replaces, params }: SetParamsArgs) =>
+    callOf(addresses.runRegistry, runRegistryAbi, "setParams", [runId, replaces, params]),
   decode: (data) => decodeFunctionResult({ abi: runRegistryAbi, functionName: "setParams", data }),
   extractEvent: (receipt) => eventOf(receipt, runRegistryAbi, "RunParamsSet"),
 });

@@ -5,16 +5,21 @@ import { type Addressed, callOf, defineRead, defineWrite, eventOf, type ReadArgs
 
 export interface SetValidatorsArgs extends Addressed {
   readonly modelId: Hex;
+  /** Newest set (`newestSetVersion`), in force or not, on which the decision is made: of two such decisions the first holds. */
+  readonly replaces: number;
   /** Strictly ascending. */
   readonly validators: readonly Address[];
   readonly threshold: number;
 }
 
-/** Chooses the next set, which counts after one full window; the timelock's to send. */
+/**
+ * Chooses the next set, which counts after one full window; the timelock's to send.
+ * @throws ValidatorSetReplacedError where another was chosen meanwhile
+ */
 export const setValidators = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, modelId, validators, threshold }: SetValidatorsArgs) =>
-    callOf(addresses.validatorSet, validatorSetAbi, "setValidators", [modelId, validators, threshold]),
+  call: ({ addresses, modelId, replaces, validators, threshold }: SetValidatorsArgs) =>
+    callOf(addresses.validatorSet, validatorSetAbi, "setValidators", [modelId, replaces, validators, threshold]),
   decode: (data) => decodeFunctionResult({ abi: validatorSetAbi, functionName: "setValidators", data }),
   extractEvent: (receipt) => eventOf(receipt, validatorSetAbi, "ValidatorsSet"),
 });
@@ -24,6 +29,13 @@ export const currentSetVersion = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
     viewOf(addresses.validatorSet, validatorSetAbi, "currentVersion", [modelId]),
+});
+
+/** Version of the set that was chosen last, in force or not; 0 for a model that does not exist. */
+export const newestSetVersion = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "latestVersion", [modelId]),
 });
 
 export interface ValidatorSet {

@@ -49,7 +49,11 @@ export function define<N extends ContractErrorName>(
   return Object.defineProperty(Class, "name", { value: `${errorName}Error` });
 }
 
-export const time = (seconds: bigint | number): string => new Date(Number(seconds) * 1_000).toISOString();
+/** The latest time that JavaScript's dates can say. */
+const LAST_SECOND = 8_640_000_000_000;
+/** A chain time in words; a node may claim any number to be one. */
+export const time = (seconds: bigint | number): string =>
+  Number(seconds) <= LAST_SECOND ? new Date(Number(seconds) * 1_000).toISOString() : `second ${seconds}`;
 export const shares = (amount: bigint): string => `${formatUnits(amount, 18)} shares`;
 /** A name that a contract gives as bytes32. */
 export const word = (hex: Hex): string => hexToString(hex, { size: 32 });

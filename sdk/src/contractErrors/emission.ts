@@ -9,6 +9,10 @@ export const EmissionBadRangeError = define(
   "EmissionBadRange",
   (from, to, current) => `Epochs ${from} to ${to} are no range from 1 on that ends at the current epoch ${current}.`,
 );
+export const EmissionEpochTooFarError = define(
+  "EmissionEpochTooFar",
+  (epoch, end) => `Epoch ${epoch} would end ${end} seconds after 1970, later than a time can be.`,
+);
 export const EmissionNotDistributorError = define(
   "EmissionNotDistributor",
   (kind, caller) => `${caller} does not distribute emission of kind ${kind}.`,

@@ -73,7 +73,8 @@ export const GovernorRestrictedProposerError = define(
 );
 export const GovernorUnableToCancelError = define(
   "GovernorUnableToCancel",
-  (id, account) => `${account} may not cancel proposal ${id}; only its proposer may, before voting begins.`,
+  (id, account) =>
+    `${account} may not cancel proposal ${id}; only its proposer may, before voting begins and if the description ends in #proposer= and its address.`,
 );
 export const GovernorUnexpectedProposalStateError = define(
   "GovernorUnexpectedProposalState",
@@ -104,7 +105,7 @@ export const TimelockUnexecutedPredecessorError = define(
 export const TimelockUnexpectedOperationStateError = define(
   "TimelockUnexpectedOperationState",
   (id, expected) =>
-    `Operation ${id} of the timelock is not ${statesIn(expected, ["unset", "waiting", "ready", "done"])}; its delay may not be over.`,
+    `Operation ${id} of the timelock is not ${statesIn(expected, ["unset", "waiting", "ready", "done"])}; its delay may not be over, or it has expired.`,
   true,
 );
 export const AccessControlBadConfirmationError = define(

@@ -17,10 +17,15 @@ export const ModelGovernorTimelockFixedError = define(
   "ModelGovernorTimelockFixed",
   () => "The timelock of a model is fixed, for its address is what commands the model.",
 );
+export const ModelGovernorVoteTooLongError = define(
+  "ModelGovernorVoteTooLong",
+  (length, maximum) =>
+    `Voting delay, voting period and late-quorum extension take ${length} seconds together; they may take ${maximum}, so that a budget outlasts the longest vote.`,
+);
 export const ModelRegistryLimitRefusedError = define(
   "ModelRegistryLimitRefused",
-  (setting, value, minimum) =>
-    `The limit ${word(setting)} of ${value} lies below ${minimum}, which only development chains may allow.`,
+  (setting, value, minimum, maximum) =>
+    `The limit ${word(setting)} of ${value} must lie from ${minimum} to ${maximum}; only development chains may go lower than others.`,
 );
 export const ModelRegistryModelExistsError = define(
   "ModelRegistryModelExists",
@@ -34,6 +39,11 @@ export const ModelRegistrySettingOutOfBoundsError = define(
   "ModelRegistrySettingOutOfBounds",
   (setting, value, minimum, maximum) =>
     `The model's ${word(setting)} is ${value}; it must lie from ${minimum} to ${maximum}.`,
+);
+export const ModelRegistryTooSlowError = define(
+  "ModelRegistryTooSlow",
+  (length, maximum) =>
+    `An epoch, its posting delay, the window and the longest vote take ${length} seconds together; they may take ${maximum}, or the epoch's budget could never be authorised.`,
 );
 export const ModelSharesOnlyEmissionError = define(
   "ModelSharesOnlyEmission",
@@ -50,6 +60,14 @@ export const ModelSharesOnlyTimelockError = define(
 export const ModelTimelockDelayOutOfBoundsError = define(
   "ModelTimelockDelayOutOfBounds",
   (delay, minimum, maximum) => `The timelock's delay of ${delay} seconds must lie from ${minimum} to ${maximum}.`,
+);
+export const ModelTimelockDelayNotExactError = define(
+  "ModelTimelockDelayNotExact",
+  (delay, expected) => `An operation waits exactly the timelock's delay of ${expected} seconds, not ${delay}.`,
+);
+export const ModelTimelockRolesFixedError = define(
+  "ModelTimelockRolesFixed",
+  () => "The timelock's roles are fixed: none is granted, revoked or renounced.",
 );
 export const ModelTimelockOnlyRegistryError = define(
   "ModelTimelockOnlyRegistry",

@@ -11,6 +11,11 @@ export const RunRegistryParamsInconsistentError = define(
   "RunRegistryParamsInconsistent",
   (rule) => `The run parameter ${word(rule)} does not fit the others or the number of fragments.`,
 );
+export const RunRegistryParamsReplacedError = define(
+  "RunRegistryParamsReplaced",
+  (runId, replaces, latest) =>
+    `Run ${runId} has parameters ${latest} by now, and this decision replaces parameters ${replaces}; propose it anew.`,
+);
 export const RunRegistryBuildCountError = define(
   "RunRegistryBuildCount",
   (count) => `A run is registered with 1 to 16 builds, not ${count}.`,

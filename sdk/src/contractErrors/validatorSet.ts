@@ -19,6 +19,11 @@ export const ValidatorSetNotAscendingError = define(
   "ValidatorSetNotAscending",
   (previous, next) => `Validators come strictly ascending and are never zero, but ${next} comes after ${previous}.`,
 );
+export const ValidatorSetReplacedError = define(
+  "ValidatorSetReplaced",
+  (modelId, replaces, latest) =>
+    `Model ${modelId} has validator set ${latest} by now, and this decision replaces set ${replaces}; propose it anew.`,
+);
 export const ValidatorSetSizeError = define("ValidatorSetSize", (size) => `A set has 1 to 64 validators, not ${size}.`);
 export const ValidatorSetThresholdError = define(
   "ValidatorSetThreshold",

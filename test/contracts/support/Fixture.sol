@@ -60,7 +60,11 @@ abstract contract Fixture is Assertions {
         deployer = new DeterministicDeployer();
         deployContracts(localLimits());
         keys = ascendingKeys(1_000, 7);
-        modelId = registry.createModel(modelConfig(), "model");
+        useModel(registry.createModel(modelConfig(), "model"));
+    }
+
+    function useModel(ModelId id) internal {
+        modelId = id;
         shares = ModelShares(registry.sharesOf(modelId));
         governor = ModelGovernor(payable(registry.governorOf(modelId)));
         timelock = ModelTimelock(payable(registry.timelockOf(modelId)));

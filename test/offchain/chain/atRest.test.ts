@@ -101,7 +101,7 @@ test("votes and timelocks pass while nobody but the holder asks for anything", a
       setTimeout(resolve, 200);
     });
 
-  const calls = [setParams.call({ addresses, runId, params: { ...params, innerSteps: 12 } })];
+  const calls = [setParams.call({ addresses, runId, replaces: 1, params: { ...params, innerSteps: 12 } })];
   const proposal = proposalOf(calls, "12 inner steps", account);
   const proposalId = proposalIdOf(proposal);
   const becomes = async (wanted: ProposalState): Promise<void> => {

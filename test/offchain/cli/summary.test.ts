@@ -173,6 +173,13 @@ describe("the summary", () => {
     expect(text({ unpaid: unpaid.slice(0, 12) })).toContain("nothing for epoch 11: why\n  steps and traffic");
   });
 
+  test("a proposal that nobody carried out in time has expired", () => {
+    const proposal = { ...summary.proposal!, state: "expired", executed: null, appliedInRound: null };
+    const shown = text({ proposal });
+    expect(shown).toContain("expired");
+    expect(shown).not.toContain("executed in the transaction");
+  });
+
   test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {
     const proposal = { ...summary.proposal!, state: "pending", supply: null, executed: null, appliedInRound: null };
     const shown = text({ proposal });

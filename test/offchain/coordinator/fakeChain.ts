@@ -134,6 +134,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     contracts,
     confirmations: 0,
     modelContracts: async () => modelContracts,
+    wrongWires: async () => [],
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),
     tip: async () => {

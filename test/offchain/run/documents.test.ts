@@ -56,6 +56,7 @@ const reader = {
   paramsOf: async () => params,
   pendingRoot: async () => undefined,
   activeRoot: async () => undefined,
+  wrongWires: async () => [],
 } as unknown as ChainReader;
 const posted = {
   runId,

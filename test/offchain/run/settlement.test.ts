@@ -235,6 +235,18 @@ describe("verifying from the contracts alone", () => {
     expect(conditions(await verify(unsigned, without(await shardOf(2))))).toEqual(["ok", "ok", "missing", "ok", "ok"]);
   });
 
+  it("says so where a contract obeys another than it should", async () => {
+    const wire = {
+      what: "Emission.distributorOf compute",
+      says: poster.address,
+      expected: world.contracts.computeRewards,
+    };
+    const found = await verify({ ...chain, wrongWires: async () => [wire] });
+    expect(found.summary.problems).toEqual([
+      `The contracts obey others than they should: ${wire.what} is ${wire.says}, not ${wire.expected}.`,
+    ]);
+  });
+
   it("takes no source that is away for one that lacks something: the walk ends there, and names the blob", async () => {
     const { digest, manifest } = await manifestOf(2);
     for (const lost of [digest, manifest.receipts!, manifest.fragments[1]!.digest, manifest.screening!]) {

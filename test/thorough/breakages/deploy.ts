@@ -9,4 +9,11 @@ export const deploy: readonly Breakage[] = [
     instead: "",
     tests: ["test/deploy/bootstrap.test.ts"],
   },
+  {
+    name: "a deployment whose contracts obey others than they should is refused",
+    file: "deploy/deployment.ts",
+    text: "  await requireWired(publicClient, pick(singletons), at);\n",
+    instead: "",
+    tests: ["test/deploy/deployment.test.ts"],
+  },
 ];

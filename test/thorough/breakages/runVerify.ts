@@ -177,4 +177,11 @@ export const runVerify: readonly Breakage[] = [
     instead: "    if (isAway(error)) throw error;\n    return value;",
     tests: ["test/offchain/run/roots.test.ts"],
   },
+  {
+    name: "verify says where a contract obeys another than it should",
+    file: "offchain/src/run/verify.ts",
+    text: '  for (const wire of (await whole.attempt(() => reader.wrongWires(run.modelId))) ?? [])\n    whole.add("mismatch", `The contracts obey others than they should: ${wireSentence(wire)}`);\n',
+    instead: "  void wireSentence;\n",
+    tests: ["test/offchain/run/settlement.test.ts"],
+  },
 ];

@@ -72,4 +72,25 @@ export const sdk: readonly Breakage[] = [
     instead: ";",
     tests: ["test/sdk/client.test.ts"],
   },
+  {
+    name: "a refusal whose time no date can say is decoded all the same",
+    file: "sdk/src/contractErrors/define.ts",
+    text: "Number(seconds) <= LAST_SECOND ?",
+    instead: "Number(seconds) <= Infinity ?",
+    tests: ["test/sdk/errors.test.ts"],
+  },
+  {
+    name: "a contract that does not say whom it obeys is found, not taken for one that cannot be reached",
+    file: "sdk/src/actions/wiring.ts",
+    text: "    if (isRefusal(error)) return NOTHING;\n",
+    instead: "    void isRefusal;\n",
+    tests: ["test/sdk/wiring.test.ts"],
+  },
+  {
+    name: "a model whose contracts run other code than the registry's is found",
+    file: "sdk/src/actions/wiring.ts",
+    text: "  return [...clones, ...said];",
+    instead: "  void clones;\n  return said;",
+    tests: ["test/sdk/wiring.test.ts"],
+  },
 ];

@@ -3,7 +3,10 @@ import {
   activeRoot,
   authorisable,
   currentSetVersion,
+  deploymentWiring,
+  misWired,
   modelContractsOf,
+  modelWiring,
   pendingRoot,
   scheduleOf,
   setOf,
@@ -28,6 +31,11 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
   });
   return {
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
+    wrongWires: async (modelId) =>
+      misWired([
+        ...(await call((chain) => deploymentWiring(chain, { addresses }))),
+        ...(await call((chain) => modelWiring(chain, { addresses, modelId }))),
+      ]),
     schedule,
     epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),
     epochEnd: async (modelId, epoch) => endOfEpoch(await schedule(modelId), epoch),

@@ -254,6 +254,7 @@ export const verifyCommand = defineCommand({
     ],
   ],
   notes: [
+    "Checked of the contracts: whom each of them obeys, as far as they say it, and which code and roles the model's own ones have.",
     "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and every shard that is there.",
     "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",

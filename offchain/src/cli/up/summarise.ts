@@ -1,5 +1,5 @@
 /** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
-import { balanceOf, claimed, governorOf, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
+import { balanceOf, claimed, governorOf, proposalState, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares } from "../../base/index.ts";
@@ -143,12 +143,20 @@ const commandsFor = (state: string, prompt: string): Summary["commands"] => [
   { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
 ];
 
-function proposalOf({ decision, appliedInRound }: TrainingSession, view: RunView): Summary["proposal"] {
+/** This session's proposal, as it stands by now: one that nobody carried out is lost or has expired. */
+async function proposalOf(
+  { owners: [asker], addresses, modelId }: Prepared,
+  { decision, appliedInRound }: TrainingSession,
+  view: RunView,
+): Promise<Summary["proposal"]> {
   if (!decision) return null;
+  const { proposalId } = decision;
+  const governor = asker && (await governorOf(asker.client, { addresses, modelId }));
+  const state = asker && governor && (await proposalState(asker.client, { governor, proposalId }));
   return {
-    id: decision.proposalId.toString(),
+    id: proposalId.toString(),
     title: decision.title,
-    state: decision.state,
+    state: state ?? decision.state,
     votesFor: decision.votesFor.toString(),
     votesAgainst: decision.votesAgainst.toString(),
     supply: decision.supply?.toString() ?? null,
@@ -268,7 +276,7 @@ export async function summarise(prepared: Prepared, session: TrainingSession): P
     unpaid: unpaidLines(unpaid.works, (account) => names.get(account.toLowerCase())),
     ...(unpaid.earlier && { unpaidEarlier: commandFor(prepared.state, "rewards", "list") }),
     shares: { ...SHARE_NAME, minted: minted.toString(), unclaimed: unclaimed.toString() },
-    proposal: proposalOf(session, view),
+    proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),
     pending: [...pending, ...unclaimedBy(wallets)],

@@ -1,0 +1,226 @@
+/**
+ * Whom the contracts obey, as they say themselves: who mints, who signs, what every model's own contracts run. What is not
+ * as it should be gives money or authority away, so `cotrain verify` and the deployment read all of it.
+ */
+import {
+  type Abi,
+  type Address,
+  BaseError,
+  type Client,
+  concatHex,
+  ContractFunctionRevertedError,
+  ContractFunctionZeroDataError,
+  type Hex,
+  isAddress,
+  keccak256,
+  stringToHex,
+  zeroAddress,
+  zeroHash,
+} from "viem";
+import { getCode, readContract } from "viem/actions";
+import {
+  checkpointRegistryAbi,
+  computeRewardsAbi,
+  emissionAbi,
+  modelGovernorAbi,
+  modelRegistryAbi,
+  modelSharesAbi,
+  modelTimelockAbi,
+  runRegistryAbi,
+  validatorSetAbi,
+} from "../abis/index.ts";
+import { rewardKind } from "../protocol/codes.ts";
+import type { Addressed, ReadOptions } from "./action.ts";
+import { type ModelContracts, modelContractsOf } from "./models.ts";
+
+/** One thing that a contract says of itself. */
+export interface Wire {
+  /** Whose it is and what, as in `Emission.distributorOf 1`. */
+  readonly what: string;
+  readonly says: string;
+  readonly expected: string;
+}
+
+/** Those that say something else than they should. */
+export const misWired = (wires: readonly Wire[]): Wire[] =>
+  wires.filter(({ says, expected }) => says.toLowerCase() !== expected.toLowerCase());
+
+/** What is wrong with it, in a sentence. */
+export const wireSentence = ({ what, says, expected }: Wire): string => `${what} is ${says}, not ${expected}.`;
+
+type WiringArgs = Addressed & ReadOptions;
+
+/** A contract by its name, and how it is read. */
+type Subject = readonly [name: string, address: Address, abi: Abi];
+
+/** What is asked, the answer that it should give, and of what it is asked, with its name. */
+type Question = readonly [getter: string, expected: string, args?: readonly unknown[], of?: string];
+
+/** Of a contract that has no such getter: whoever put it there did not mean to be asked. */
+const NOTHING = "nothing";
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof BaseError &&
+  error.walk(
+    (cause) => cause instanceof ContractFunctionZeroDataError || cause instanceof ContractFunctionRevertedError,
+  ) !== null;
+
+async function say(
+  client: Client,
+  [, address, abi]: Subject,
+  functionName: string,
+  args: readonly unknown[],
+  options: ReadOptions,
+): Promise<string> {
+  try {
+    return String(await readContract(client, { address, abi, functionName, args, ...options }));
+  } catch (error) {
+    if (isRefusal(error)) return NOTHING;
+    throw error;
+  }
+}
+
+/** Asks each contract its questions. */
+async function ask(
+  client: Client,
+  rows: readonly (readonly [Subject, readonly Question[]])[],
+  options: ReadOptions,
+): Promise<Wire[]> {
+  return Promise.all(
+    rows.flatMap(([subject, questions]) =>
+      questions.map(async ([getter, expected, args = [], of]) => ({
+        what: `${subject[0]}.${getter}${of === undefined ? "" : ` ${of}`}`,
+        says: await say(client, subject, getter, args, options),
+        expected,
+      })),
+    ),
+  );
+}
+
+/** Contracts that every model runs, as the registry names them; the zero address where it names none. */
+async function implementationsOf(client: Client, { addresses, ...options }: WiringArgs): Promise<ModelContracts> {
+  const registry: Subject = ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi];
+  const read = async (getter: string): Promise<Address> => {
+    const said = await say(client, registry, getter, [], options);
+    return isAddress(said) ? said : zeroAddress;
+  };
+  const [shares, governor, timelock] = await Promise.all([
+    read("sharesImplementation"),
+    read("governorImplementation"),
+    read("timelockImplementation"),
+  ]);
+  return { shares, governor, timelock };
+}
+
+/**
+ * All that the contracts of a deployment say of each other.
+ * @param args with `implementations` where it is known what every model should run
+ */
+export async function deploymentWiring(
+  client: Client,
+  { addresses, implementations, ...options }: WiringArgs & { readonly implementations?: ModelContracts },
+): Promise<Wire[]> {
+  const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
+  const made = await implementationsOf(client, { addresses, ...options });
+  const { shares, governor, timelock } = implementations ?? made;
+  const { compute, ...others } = rewardKind;
+  return ask(
+    client,
+    [
+      [
+        ["ModelRegistry", modelRegistry, modelRegistryAbi],
+        [
+          ["sharesImplementation", shares],
+          ["governorImplementation", governor],
+          ["timelockImplementation", timelock],
+          ["emission", emission],
+          ["validators", validatorSet],
+        ],
+      ],
+      [
+        ["ModelShares", made.shares, modelSharesAbi],
+        [
+          ["registry", modelRegistry],
+          ["emission", emission],
+        ],
+      ],
+      [["ModelGovernor", made.governor, modelGovernorAbi], [["registry", modelRegistry]]],
+      [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
+      [
+        ["RunRegistry", runRegistry, runRegistryAbi],
+        [
+          ["registry", modelRegistry],
+          ["checkpoints", checkpointRegistry],
+        ],
+      ],
+      [["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi], [["runs", runRegistry]]],
+      [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
+      [
+        ["Emission", emission, emissionAbi],
+        [
+          ["registry", modelRegistry],
+          ["distributorOf", computeRewards, [compute], "compute"],
+          ...Object.entries(others).map(([kind, code]) => ["distributorOf", zeroAddress, [code], kind] as const),
+        ],
+      ],
+      [
+        ["ComputeRewards", computeRewards, computeRewardsAbi],
+        [
+          ["registry", modelRegistry],
+          ["emission", emission],
+          ["validators", validatorSet],
+        ],
+      ],
+    ],
+    options,
+  );
+}
+
+/** Code of a minimal proxy (EIP-1167), as the registry's clones have it. */
+const cloneOf = (implementation: Address): Hex =>
+  concatHex(["0x363d3d373d3d3d363d73", implementation, "0x5af43d82803e903d91602b57fd5bf3"]);
+
+const roleOf = (name: string): Hex => keccak256(stringToHex(name));
+
+/** All that a model's own contracts say of each other, and what code they run. */
+export async function modelWiring(
+  client: Client,
+  { addresses, modelId, ...options }: WiringArgs & { readonly modelId: Hex },
+): Promise<Wire[]> {
+  const [implementations, own] = await Promise.all([
+    implementationsOf(client, { addresses, ...options }),
+    modelContractsOf(client, { addresses, modelId, ...options }),
+  ]);
+  const { shares, governor, timelock } = own;
+  const clones = await Promise.all(
+    (["shares", "governor", "timelock"] as const).map(async (name) => ({
+      what: `The code of the model's ${name}`,
+      says: (await getCode(client, { address: own[name], ...options })) ?? "0x",
+      expected: cloneOf(implementations[name]),
+    })),
+  );
+  const said = await ask(
+    client,
+    [
+      [["The model's shares", shares, modelSharesAbi], [["modelId", modelId]]],
+      [
+        ["The model's governor", governor, modelGovernorAbi],
+        [
+          ["token", shares],
+          ["timelock", timelock],
+        ],
+      ],
+      [
+        ["The model's timelock", timelock, modelTimelockAbi],
+        [
+          ["hasRole", "true", [roleOf("PROPOSER_ROLE"), governor], "of proposer for the governor"],
+          ["hasRole", "true", [roleOf("CANCELLER_ROLE"), governor], "of canceller for the governor"],
+          ["hasRole", "true", [roleOf("EXECUTOR_ROLE"), zeroAddress], "of executor for everybody"],
+          ["hasRole", "true", [zeroHash, timelock], "of admin for itself"],
+        ],
+      ],
+    ],
+    options,
+  );
+  return [...clones, ...said];
+}

@@ -1,0 +1,71 @@
+/** Whom the contracts obey, read from them, and what shows where one of them obeys somebody else. */
+import type { Address, Hex } from "viem";
+import { getCode } from "viem/actions";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { deploymentWiring, misWired, modelWiring, wireSentence } from "@cotrain/sdk/actions";
+import { createWorld, stranger, type World } from "./world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+}, 60_000);
+afterAll(() => world.close());
+
+const bare = (address: string): string => address.slice(2).toLowerCase();
+
+/** What is wrong once the code at an address is another; the chain is put back afterwards. */
+async function wrongWith(address: Address, change: (code: Hex) => string): Promise<string[]> {
+  const { client, request, addresses, modelId } = world;
+  const code = (await getCode(client, { address })) ?? "0x";
+  const changed = change(code);
+  expect(changed).not.toBe(code);
+  const set = (to: string) => request({ method: "hardhat_setCode", params: [address, to] } as never);
+  await set(changed);
+  const all = [
+    ...(await deploymentWiring(client, { addresses })),
+    ...(await modelWiring(client, { addresses, modelId })),
+  ];
+  await set(code);
+  return misWired(all).map(wireSentence);
+}
+
+it("of what was deployed all is as it should be", async () => {
+  const { client, addresses, modelId } = world;
+  const ofDeployment = await deploymentWiring(client, { addresses });
+  const ofModel = await modelWiring(client, { addresses, modelId });
+  expect(ofDeployment.length).toBe(21);
+  expect(ofModel.length).toBe(10);
+  expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
+});
+
+it("an immutable that names somebody else is found, wherever it decides", async () => {
+  const { addresses } = world;
+  const other = bare(stranger.address);
+  const stands = async (contract: Address, named: Address, expected: readonly string[]) => {
+    const wrong = await wrongWith(contract, (code) => code.replaceAll(bare(named), other));
+    expect(wrong.map((sentence) => sentence.split(" is ", 1)[0])).toEqual(expected);
+    for (const sentence of wrong) expect(sentence).toMatch(/ is 0x[0-9a-fA-F]{40}, not 0x[0-9a-f]{40}\.$/);
+  };
+  const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
+  await stands(emission, computeRewards, ["Emission.distributorOf compute"]);
+  await stands(emission, modelRegistry, ["Emission.registry"]);
+  await stands(modelRegistry, emission, ["ModelRegistry.emission"]);
+  await stands(modelRegistry, validatorSet, ["ModelRegistry.validators"]);
+  await stands(runRegistry, checkpointRegistry, ["RunRegistry.checkpoints"]);
+  await stands(runRegistry, modelRegistry, ["RunRegistry.registry"]);
+  await stands(checkpointRegistry, runRegistry, ["CheckpointRegistry.runs"]);
+  await stands(validatorSet, modelRegistry, ["ValidatorSet.registry"]);
+  await stands(computeRewards, emission, ["ComputeRewards.emission"]);
+  await stands(computeRewards, validatorSet, ["ComputeRewards.validators"]);
+  await stands(computeRewards, modelRegistry, ["ComputeRewards.registry"]);
+});
+
+it("a model whose timelock runs other code, or none, is found", async () => {
+  const { timelock, governor } = world;
+  const [other] = await wrongWith(timelock, (code) => code.replace("5af43d", "5bf43d"));
+  expect(other).toMatch(/^The code of the model's timelock is 0x/);
+  const none = await wrongWith(governor, () => "0x");
+  expect(none.map((sentence) => sentence.split(" is ", 2).join(" is ").slice(0, 40))).toContainEqual(
+    expect.stringContaining("The model's governor.token is nothing"),
+  );
+});
