@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { EngineError } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { leftByGroups } from "../../../offchain/src/engine/runtime/node/controlGroups.ts";
-import { deviceClass } from "../../../offchain/src/engine/runtime/node/machine.ts";
+import { availableMemory, deviceClass } from "../../../offchain/src/engine/runtime/node/machine.ts";
 
 const x86 = (flags: string) => ({
   arch: "x64",
@@ -62,5 +62,23 @@ describe("memory that control groups leave", () => {
   test("where there are no groups or no limits nothing bounds it", () => {
     expect(among({})).toBe(Infinity);
     expect(among({ ...groups("0::/a\n"), "/sys/fs/cgroup/a/memory.max": "max\n" })).toBe(Infinity);
+  });
+});
+
+const told = (platform: string, free: number, available: number, left = Infinity) =>
+  availableMemory({ platform, free: () => free, available: () => available, leftByGroups: () => left });
+
+describe("memory that is available", () => {
+  test("macOS, which keeps hardly a page free, and Windows are asked what they would give up", () => {
+    expect(told("darwin", 100, 4_000)).toBe(4_000);
+    expect(told("win32", 100, 4_000)).toBe(4_000);
+    expect(told("darwin", 100, 0)).toBe(100);
+  });
+
+  test("on Linux it is never more than is free, nor than groups leave", () => {
+    expect(told("linux", 100, 4_000)).toBe(100);
+    expect(told("linux", 4_000, 100)).toBe(100);
+    expect(told("linux", 4_000, 100, 300)).toBe(300);
+    expect(told("linux", 4_000, 0)).toBe(4_000);
   });
 });

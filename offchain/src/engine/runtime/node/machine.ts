@@ -53,13 +53,35 @@ export function versionOf(name: "onnxruntime-node" | "onnxruntime-web"): string 
   return `${name} ${version}`;
 }
 
+/** What `availableMemory` asks of a system, in bytes. */
+export interface MemoryTold {
+  /** As in os.platform(). */
+  readonly platform: string;
+  /** As in os.freemem(). */
+  free(): number;
+  /** As in process.availableMemory(); 0 where it does not know. */
+  available(): number;
+  /** What the limits of containers leave; Infinity where there are none. */
+  leftByGroups(): number;
+}
+
+const thisSystem = (): MemoryTold => ({
+  platform: hostPlatform(),
+  free: freemem,
+  available: () => process.availableMemory(),
+  leftByGroups: () => leftByGroups(textOf),
+});
+
 /**
- * What this process could still get: what the machine has free, and what the limits of containers leave. Node's own answer knows one
- * of several limits, counts cached files as used, and with a limit above what is free forgets the machine.
+ * What this process could still get: what the machine has free, and on Linux what the limits of containers leave, of which Node's own
+ * answer knows one of several, counts cached files as used, and with a limit above what is free forgets the machine. Elsewhere Node's
+ * own answer is the one: macOS keeps hardly a page free, and gives up what it holds for nobody.
  */
-export function availableMemory(): number {
-  const left = hostPlatform() === "linux" ? leftByGroups(textOf) : Infinity;
-  return Math.min(freemem(), left === Infinity ? process.availableMemory() || Infinity : left);
+export function availableMemory(told: MemoryTold = thisSystem()): number {
+  const known = told.available() || Infinity;
+  if (told.platform !== "linux") return known === Infinity ? told.free() : known;
+  const left = told.leftByGroups();
+  return Math.min(told.free(), left === Infinity ? known : left);
 }
 
 /** All that a module of WebAssembly can have: its addresses have 32 bits (https://www.w3.org/TR/wasm-core-2/, limits of memories). */
