@@ -48,6 +48,7 @@ import { keepWallets } from "./funds.ts";
 import { workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
+import { restartText } from "./processes.ts";
 import type { LocalnetContext } from "./context.ts";
 import { checkRequest, type Request } from "./request.ts";
 import type { SessionDisplay } from "./display.ts";
@@ -161,7 +162,7 @@ function superviseProcesses(daemon: DaemonContext, state: string, display: Sessi
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
   supervisor.events.on("state", (status) => {
-    if (status.state === "waiting") display.announce(`${status.name} ended and is started again`);
+    if (status.state === "waiting") display.announce(restartText(status));
   });
   supervisor.events.on("failed", (_, error) => display.update({ warning: error.message }));
   return supervisor;

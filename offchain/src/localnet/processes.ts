@@ -1,6 +1,7 @@
 /** The commands that a local network runs as processes of its own. */
 import { coordinatorOptions, validatorOptions, workerOptions } from "../run/index.ts";
 import { commandLineOf, type ConfigOf, type ProcessSpec } from "../service/index.ts";
+import { PREPARATION_MS } from "../worker/index.ts";
 
 /**
  * glibc's malloc keeps what was freed in many arenas, which made the coordinator larger the more uploads it had at once. With
@@ -33,4 +34,17 @@ export const validatorProcess = (
 export const workerProcess = (
   program: string,
   flags: Partial<ConfigOf<typeof workerOptions>> & { readonly role: string },
-): ProcessSpec => processOf(program, flags.role, ["worker", ...commandLineOf(workerOptions, flags)]);
+): ProcessSpec => ({
+  ...processOf(program, flags.role, ["worker", ...commandLineOf(workerOptions, flags)]),
+  readyTimeout: joiningMs(flags.device?.length ?? 1),
+});
+
+/** What a worker may take to join beside its devices: reading the run, fetching its programs, ms. */
+const FETCHING_MS = 60_000;
+
+/** A worker is ready when it has joined. Until then it may try all of its devices, and the last one twice. */
+const joiningMs = (devices: number): number => FETCHING_MS + (devices + 1) * PREPARATION_MS;
+
+/** What is told of a process that is started again: why, where it is known. */
+export const restartText = ({ name, reason }: { readonly name: string; readonly reason: string | undefined }): string =>
+  `${name} ended and is started again${reason === undefined ? "" : `: ${reason}`}`;

@@ -20,6 +20,8 @@ export interface EngineLimits {
  * two minutes of a processor's time.
  */
 export const ENGINE_LIMITS: EngineLimits = { silence: 60_000, stop: 5_000, conformance: 15 * 60_000 };
+/** How long a device may take until a worker can join with it, ms: its program is opened, then its conformance value computed. */
+export const PREPARATION_MS = 2 * ENGINE_LIMITS.conformance;
 /** A machine that others use may be slower by far than when it was measured. */
 const SILENT_STEPS = 20;
 /** Those that are running, on a machine that is slower than before. */

@@ -2,9 +2,15 @@
 import { expect, test } from "vitest";
 
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { coordinatorProcess, validatorProcess, workerProcess } from "../../../offchain/src/localnet/processes.ts";
+import {
+  coordinatorProcess,
+  restartText,
+  validatorProcess,
+  workerProcess,
+} from "../../../offchain/src/localnet/processes.ts";
 import { coordinatorOptions, validatorOptions, workerOptions } from "../../../offchain/src/run/index.ts";
 import { type OptionSet, type ProcessSpec, resolveConfig } from "../../../offchain/src/service/index.ts";
+import { ENGINE_LIMITS } from "../../../offchain/src/worker/engineGuard.ts";
 
 const PROGRAM = "/somewhere/main.ts";
 
@@ -40,4 +46,21 @@ test("validators and workers are processes by the name of their role", () => {
   const worker = { ...shared, role: "worker-2", threads: 1 };
   expect(workerProcess(PROGRAM, worker).name).toBe("worker-2");
   expect(readBack(workerOptions, workerProcess(PROGRAM, worker))).toEqual(worker);
+});
+
+// It is ready when it has joined, which it does once a device opened its program and computed the conformance value.
+test("a worker is given the time that its engines are given on every device", () => {
+  const limitOf = (...device: string[]) => workerProcess(PROGRAM, { role: "worker-1", device }).readyTimeout ?? 0;
+  const oneDevice = 2 * ENGINE_LIMITS.conformance;
+  // The last one is opened once again.
+  expect(limitOf("cpu")).toBeGreaterThan(2 * oneDevice);
+  expect(limitOf("cuda", "webgpu", "cpu")).toBeGreaterThan(4 * oneDevice);
+  expect(workerProcess(PROGRAM, { role: "worker-1" }).readyTimeout).toBe(limitOf("cpu"));
+});
+
+test("a process that is started again is named with the reason, where there is one", () => {
+  expect(restartText({ name: "worker-1", reason: undefined })).toBe("worker-1 ended and is started again");
+  expect(restartText({ name: "worker-1", reason: "worker-1 was not ready within 60 s." })).toBe(
+    "worker-1 ended and is started again: worker-1 was not ready within 60 s.",
+  );
 });

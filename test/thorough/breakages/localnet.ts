@@ -37,4 +37,11 @@ export const localnet: readonly Breakage[] = [
     instead: "    if (!(error instanceof CotrainError)) throw error;\n",
     tests: ["test/offchain/localnet/launch.test.ts"],
   },
+  {
+    name: "a worker is killed while its engine compiles",
+    file: "offchain/src/localnet/processes.ts",
+    text: "  readyTimeout: joiningMs(flags.device?.length ?? 1),\n",
+    instead: "",
+    tests: ["test/offchain/localnet/processes.test.ts"],
+  },
 ];

@@ -391,4 +391,11 @@ export const service: readonly Breakage[] = [
     instead: 'process.stderr.write(`${text}${printable("")}\\n`)',
     tests: ["test/offchain/service/processes/lifecycle.test.ts"],
   },
+  {
+    name: "nobody is told why a process is started again",
+    file: "offchain/src/service/processes/supervisedProcess.ts",
+    text: "reason: this.#reported?.message,",
+    instead: "reason: undefined,",
+    tests: ["test/offchain/service/processes/supervisor.test.ts"],
+  },
 ];

@@ -47,6 +47,8 @@ export interface ProcessStatus {
   /** Since when it is in this state, ms since 1970. */
   readonly since: number;
   readonly exit: ProcessExit | undefined;
+  /** What is known of why it ended, in a sentence: its own words, or that it was not ready in time. */
+  readonly reason: string | undefined;
   readonly details: ReadyDetails;
 }
 
@@ -114,6 +116,7 @@ export class SupervisedProcess {
       restarts: this.#restarts,
       since: this.#since,
       exit: this.#exit,
+      reason: this.#reported?.message,
       details: this.#details,
     };
   }

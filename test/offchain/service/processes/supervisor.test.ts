@@ -129,6 +129,22 @@ test("one that never becomes ready is killed and counts as failed", async () => 
   ).rejects.toMatchObject({ message: expect.stringContaining("chain was not ready within 0.15 s") as string });
 });
 
+test("why one is started again is told with its state", async () => {
+  const supervisor = create();
+  const waiting = new Promise((told) => {
+    supervisor.events.on("state", (status) => {
+      if (status.state === "waiting") told(status);
+    });
+  });
+  const ready = supervisor.start({
+    ...shell("worker", "exec sleep 60"),
+    ready: { kind: "check", check: () => new Promise(() => undefined) },
+    readyTimeout: 150,
+  });
+  ready.catch(() => undefined);
+  expect(await waiting).toMatchObject({ name: "worker", reason: "worker was not ready within 0.15 s." });
+});
+
 test("readiness by URL waits for a good answer", async () => {
   let answers = 0;
   const server = createServer((_request, response) => {
