@@ -5,9 +5,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
+import { asDigest, MAX_DEFINITION_BYTES } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { openReader } from "../../offchain/src/chain/index.ts";
+import { parseDefinition } from "../../offchain/src/storage/index.ts";
 import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { freePort, openStage, plainNode, type Stage, until } from "./harness.ts";
 
@@ -23,6 +25,8 @@ afterAll(() => stage?.close());
 it("is trained on, anchored, and pays", async () => {
   const port = await freePort();
   const flags = ["up", `--state=${stage.state}`, "--preset=0.1m", "--workers=1", `--rpc=${url}`, `--port=${port}`];
+  // A run's steps are taken as its first start asks; a later one that asks for the same goes on.
+  flags.push("--optimizer=muon", "--schedule=wsd", "--total-steps=5000", "--micro-batches=2", "--recompute");
   const blobs = join(stage.directory, "elsewhere/blobs");
   const running = stage.cotrain([...flags, `--blobs=${blobs}`, "--for=600s"]);
   await until("a claim", () => {
@@ -31,6 +35,12 @@ it("is trained on, anchored, and pays", async () => {
   });
   const run = await openLocalRun(stage.state);
   const reader = await openReader(readerOptions(url, 31_337, run.deployment));
+  const { definition } = await reader.run(run.runId);
+  expect(parseDefinition(await run.blobs.get(asDigest(definition), MAX_DEFINITION_BYTES))).toMatchObject({
+    model: { recompute: true },
+    innerOptimizer: { kind: "muon" },
+    schedule: { kind: "warmup-stable-decay", steps: 5_000, decaySteps: 500 },
+  });
   expect(run.file.chain).toEqual({ chainId: 31_337, rpcUrl: url, embedded: false });
   expect((await reader.head(run.runId)).round).toBeGreaterThan(0);
   running.kill("SIGINT");

@@ -25,7 +25,6 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { checkpointZero } from "../../offchain/src/run/index.ts";
-import { defaultOptimizer } from "../../offchain/src/engine/optimizer.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
 import { writeCheckpoint } from "../offchain/storage/checkpoints.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
@@ -33,6 +32,7 @@ import { type WorkerEvent } from "../../offchain/src/worker/index.ts";
 import { openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";
 import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
 import { params } from "../offchain/coordinator/harness.ts";
+import { recipeFrom } from "../offchain/run/recipes.ts";
 import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
 
 const account = (byte: string) => privateKeyToAccount(`0x${byte.repeat(32)}`);
@@ -244,10 +244,14 @@ test("two workers train round after round, through a restart of the coordinator,
 });
 
 test("two workers train by Muon, at a rate that falls, in two micro-batches a step", async () => {
-  const optimizer = { ...defaultOptimizer, kind: "muon", momentum: 0.95 } as const;
-  const schedule = { kind: "cosine", warmupSteps: 4, freshWarmupSteps: 2, steps: 48, floor: 0.1 } as const;
+  const schedule = ["--schedule", "cosine", "--warmup-steps", "4", "--total-steps", "48"];
+  const recipe = recipeFrom("0.1m", "--optimizer", "muon", ...schedule, "--micro-batches", "2", "--recompute");
   // The text of the fixture says the same again and again: by Muon honest work on it has cosines up to 0.996.
-  await publish({ optimizer, schedule, accumulation: 2, copyBps: 10_000 });
+  await publish({ ...recipe, copyBps: 10_000 });
+  expect(fixture.definition).toMatchObject({
+    innerOptimizer: { kind: "muon" },
+    schedule: { kind: "cosine", steps: 48 },
+  });
   const coordinator = await openCoordinator(0);
   const { stop, events, workers } = startWorkers(coordinator.port);
   await until("round 3", () => coordinator.run.driver.state.round >= 3);

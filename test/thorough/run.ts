@@ -2,6 +2,7 @@
  * `npm run thorough [-- PART…]`: what is too long for every change. Each part works for an hour at most; what it did not get to
  * it does when it is called again. What it found goes into docs/results/thorough.json.
  * `--sample` tries a few items of each part, drawn by the commit (or `--seed`), and writes nothing: for `.ci/run`.
+ * `--only TEXT`, once or several times, tries the items whose names hold such a text, and writes nothing either: for who has just changed them.
  * `--honest` only marks what has changed since it passed; `--check` says where the file claims more than is so.
  */
 import { spawnSync } from "node:child_process";
@@ -103,17 +104,19 @@ async function thorough(part: Part): Promise<boolean> {
   return problems.length === 0;
 }
 
-async function sample(part: Part, seed: string): Promise<boolean> {
-  if (part.sample === undefined) return true;
-  const items =
-    typeof part.sample === "string"
-      ? [part.sample]
-      : [...part.items()]
-          .sort()
-          .map((item) => ({ item, at: createRandom(`${seed} ${item}`).uint32() }))
-          .sort((a, b) => a.at - b.at)
-          .slice(0, part.sample)
-          .map(({ item }) => item);
+function sampleOf(part: Part, seed: string): readonly string[] {
+  if (part.sample === undefined) return [];
+  if (typeof part.sample === "string") return [part.sample];
+  return [...part.items()]
+    .sort()
+    .map((item) => ({ item, at: createRandom(`${seed} ${item}`).uint32() }))
+    .sort((a, b) => a.at - b.at)
+    .slice(0, part.sample)
+    .map(({ item }) => item);
+}
+
+/** @returns whether all of these are as they should be */
+async function tryThese(part: Part, items: readonly string[]): Promise<boolean> {
   let sound = true;
   await tryAll(part, items, Infinity, (_item, _seconds, problem) => {
     sound &&= problem === undefined;
@@ -125,6 +128,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     sample: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
     honest: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
     seed: { type: "string", default: commitOf() },
@@ -152,7 +156,16 @@ if (values.honest) {
     process.stdout.write('Run "npm run thorough -- PART", or say so with "npm run thorough -- --honest".\n');
   sound = found.length === 0;
 } else {
-  for (const part of parts.filter(({ name }) => positionals.length === 0 || positionals.includes(name)))
-    sound = (values.sample ? await sample(part, values.seed) : await thorough(part)) && sound;
+  const { only, seed } = values;
+  const chosen = parts.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const items = (part: Part): readonly string[] =>
+    only.length === 0 ? sampleOf(part, seed) : part.items().filter((item) => only.some((text) => item.includes(text)));
+  const unfound = only.filter((text) => chosen.every((part) => part.items().every((item) => !item.includes(text))));
+  for (const text of unfound) process.stderr.write(`thorough: nothing that is tried has "${text}" in its name.\n`);
+  sound = unfound.length === 0;
+  for (const part of chosen) {
+    const whole = only.length === 0 && !values.sample;
+    sound = (whole ? await thorough(part) : await tryThese(part, items(part))) && sound;
+  }
 }
 process.exitCode = sound ? 0 : 1;

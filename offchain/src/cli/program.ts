@@ -3,7 +3,8 @@ import { Command as Program, CommanderError } from "commander";
 
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import { exitCodeOf, UserError, wrap, wrapCommand } from "../base/index.ts";
-import { flagOf, type Option, readConfigFile, resolveConfig } from "../service/index.ts";
+import { flagOf } from "../base/node/index.ts";
+import { type Option, readConfigFile, resolveConfig } from "../service/index.ts";
 import type { Command } from "./command.ts";
 import { commands, groupSummaries, rootExamples, withoutDocument } from "./commands/index.ts";
 import { configOption } from "../run/index.ts";

@@ -2,11 +2,11 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-import type { ContractAddresses, Hex, ModelId, RunId } from "@cotrain/sdk/protocol";
+import type { ContractAddresses, Hex, ModelId, RunId, RunParams } from "@cotrain/sdk/protocol";
 
 import { defaultRecordPath, deploy, profileFor } from "../../../deploy/deployment.ts";
 import { connect } from "../chain/index.ts";
-import { demoParamsOf, layout, registerRunOnChain, type RunMaterial, workOn, writeDeployment } from "../run/index.ts";
+import { layout, registerRunOnChain, type RunMaterial, workOn, writeDeployment } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { OpenedChain } from "./chain.ts";
 import { type Owner, ownerOf } from "./owners.ts";
@@ -70,7 +70,7 @@ export async function deployContracts({ state, chain, embedded, deployments, say
 export interface RegisterRequest {
   readonly chain: OpenedChain;
   readonly deployed: Deployed;
-  readonly preset: string;
+  readonly params: RunParams;
   readonly salt: Hex;
 }
 
@@ -78,7 +78,7 @@ export interface RegisterRequest {
 export async function registerRun(
   blobs: BlobStore,
   material: RunMaterial,
-  { chain, deployed, preset, salt }: RegisterRequest,
+  { chain, deployed, params, salt }: RegisterRequest,
 ): Promise<{ readonly modelId: ModelId; readonly runId: RunId }> {
   const { wallets, chainId } = chain;
   const connection = await connect({ rpcUrl: chain.url, chainId });
@@ -92,7 +92,7 @@ export async function registerRun(
       addresses: deployed.addresses,
       salt,
       poster: wallets.poster.address,
-      params: demoParamsOf(preset),
+      params,
       model: {
         name: "Cotrain Model",
         symbol: "COTRAIN",

@@ -41,7 +41,15 @@ import {
   writeRunFile,
 } from "../service/index.ts";
 import { type BlobStore, parseDefinition } from "../storage/index.ts";
-import { chainFacts, type ChainFacts, prepareRun, layout, type RunMaterial } from "../run/index.ts";
+import {
+  chainFacts,
+  type ChainFacts,
+  demoParamsOf,
+  prepareRun,
+  layout,
+  type Recipe,
+  type RunMaterial,
+} from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
 import { keepWallets } from "./funds.ts";
@@ -66,6 +74,7 @@ export interface Prepared {
   readonly modelId: ModelId;
   readonly runId: RunId;
   readonly preset: string;
+  readonly recipe: Recipe;
   readonly data: DataManifest;
   readonly definition: Definition;
   readonly blobs: BlobStore;
@@ -172,7 +181,7 @@ function superviseProcesses(daemon: DaemonContext, state: string, display: Sessi
 async function openParts(start: Start) {
   const { context, daemon, opened, state, supervisor, blobs, display, devices } = start;
   const { file, request } = opened;
-  const { preset, dataFile, rpc } = request;
+  const { preset, dataFile, recipe, rpc } = request;
   const opening = openChain({ context, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
@@ -181,6 +190,7 @@ async function openParts(start: Start) {
     : prepareRun(blobs, {
         preset,
         dataFile,
+        recipe,
         seed: "cotrain",
         devices: devices.flatMap(([first]) => first ?? []),
         notice: (sentence) => display.announce(sentence),
@@ -191,7 +201,7 @@ async function openParts(start: Start) {
 
 /** `run.json` as this start begins. */
 function runFileOf({ opened: { file, request }, clock }: Start, chain: OpenedChain): RunFile {
-  const { preset, dataFile, rpc } = request;
+  const { preset, dataFile, asked, rpc } = request;
   return {
     version: 1,
     startedAt: new Date(clock.now()).toISOString(),
@@ -202,6 +212,7 @@ function runFileOf({ opened: { file, request }, clock }: Start, chain: OpenedCha
     wallets: Object.fromEntries(walletEntries(chain.wallets)),
     settings: {
       ...file?.settings,
+      ...asked,
       preset,
       salt: saltOf(file),
       ...(dataFile === undefined ? {} : { data: dataFile }),
@@ -226,7 +237,13 @@ async function standingRun(
   let ids: { readonly modelId?: string | undefined; readonly runId?: string | undefined } = run;
   if (material) {
     display.update({ activity: "Registering model and run" });
-    ids = await registerRun(blobs, material, { chain, deployed, preset: opened.request.preset, salt: saltOf(run) });
+    const { preset, recipe } = opened.request;
+    ids = await registerRun(blobs, material, {
+      chain,
+      deployed,
+      params: demoParamsOf(preset, recipe),
+      salt: saltOf(run),
+    });
     run = { ...run, settings: { ...run.settings, build: material.buildDigest } };
   }
   const standing = { ...run, modelId: asModelId(ids.modelId ?? ""), runId: asRunId(ids.runId ?? "") };
@@ -272,7 +289,7 @@ export async function prepare(
   clock: Clock,
 ): Promise<Prepared> {
   const state = opened.directory.path;
-  const { preset, rpc } = opened.request;
+  const { preset, recipe, rpc } = opened.request;
   const supervisor = superviseProcesses(daemon, state, display, clock);
   const blobs = await openBlobs(state, context.options.blobs);
   const devices = await workerDevices(context.options.device, display, daemon.signal);
@@ -314,6 +331,7 @@ export async function prepare(
     modelId: run.modelId,
     runId: run.runId,
     preset,
+    recipe,
     blobs,
     coordinator,
     joinCommand,

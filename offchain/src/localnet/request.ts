@@ -3,26 +3,38 @@
  * mistake leaves the state as it was.
  */
 import { resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient } from "viem";
 
 import { redactUrl, remedied, RetryableError, UserError } from "../base/index.ts";
-import { freshCommand } from "../base/node/index.ts";
+import { flagOf, freshCommand, type RunChoice } from "../base/node/index.ts";
 import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presets } from "../engine/index.ts";
 import { AUTO, deviceOf } from "../engine/runtime/node/index.ts";
-import { checkExposure, didYouMean, findPort, flagOf, loadTls, type RunFile, variableOf } from "../service/index.ts";
+import { checkExposure, didYouMean, findPort, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
-import { namedWallet } from "../run/index.ts";
+import {
+  namedWallet,
+  type Recipe,
+  recipeKeys,
+  recipeOf,
+  type RecipeRequest,
+  requestBeside,
+  requestOf,
+} from "../run/index.ts";
 
 /** What to do, with the settings of the run that is there already. */
 export interface Request {
   readonly preset: string;
   /** Absolute path of the user's own text. */
   readonly dataFile: string | undefined;
+  /** How inner steps are taken, and what was asked for of that. */
+  readonly recipe: Recipe;
+  readonly asked: RecipeRequest;
   /** Undefined: the embedded chain. */
   readonly rpc: string | undefined;
 }
@@ -30,16 +42,16 @@ export interface Request {
 /** What the line asks for stands in the command that makes it so; the rest is the run's. */
 function refuseOther(
   { options, config }: LocalnetContext,
-  flag: "preset" | "data" | "rpc",
+  flag: keyof RunChoice,
   kept: string,
   wanted: string,
+  recipe?: RecipeRequest,
 ): UserError {
-  const given = (key: "preset" | "data" | "rpc") => (config.explicit(key) ? options[key] : undefined);
-  const data = given("data");
+  const keys = ["preset", "data", "rpc", ...recipeKeys] as const;
+  const given = keys.filter((key) => config.explicit(key) && options[key] !== undefined);
   const command = freshCommand(options.state, {
-    ...(given("preset") === undefined ? {} : { preset: given("preset") }),
-    ...(data === undefined ? {} : { data: resolve(data) }),
-    ...(given("rpc") === undefined ? {} : { rpc: given("rpc") }),
+    ...Object.fromEntries(given.map((key) => [key, key === "data" ? resolve(String(options[key])) : options[key]])),
+    ...(recipe && Object.fromEntries(recipeKeys.map((key) => [key, recipe[key]]))),
   });
   const leaveOut = config.origins[flag] === "environment" ? `unset ${variableOf(flag)}` : `leave ${flagOf(flag)} out`;
   return new UserError(
@@ -65,6 +77,35 @@ async function keepSetting(
   if (!context.config.explicit(key) || wanted === undefined || wanted === before) return before;
   await (key === "preset" ? checkPreset(wanted) : checkText(wanted));
   throw refuseOther(context, key, before === undefined ? "the Brown corpus" : `${key} ${before}`, wanted);
+}
+
+/** What was asked for of how inner steps are taken, by this line. */
+function askedBy({ options, config }: LocalnetContext): RecipeRequest {
+  const given = recipeKeys.filter((key) => config.explicit(key) && options[key] !== undefined);
+  return Object.fromEntries(given.map((key) => [key, options[key]]));
+}
+
+/** Inner steps are taken as the run's definition says: what says the same in other words is no other wish. */
+function keepRecipe(
+  context: LocalnetContext,
+  file: RunFile | undefined,
+  preset: string,
+): Pick<Request, "recipe" | "asked"> {
+  const given = askedBy(context);
+  if (!file?.settings) return { recipe: recipeOf(preset, given), asked: given };
+  const kept = requestOf(file.settings);
+  const recipe = recipeOf(preset, kept);
+  const wanted = { ...requestBeside(given.schedule, kept), ...given };
+  if (isDeepStrictEqual(recipeOf(preset, wanted), recipe)) return { recipe, asked: kept };
+  const other = recipeKeys.find((key) => given[key] !== undefined && given[key] !== kept[key])!;
+  const was = kept[other];
+  throw refuseOther(
+    context,
+    other,
+    was === undefined ? `no ${flagOf(other)} of its own` : `${flagOf(other)} ${was}`,
+    String(given[other]),
+    wanted,
+  );
 }
 
 /** A run stays on its chain; another RPC of that chain will do. */
@@ -147,6 +188,7 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   const preset = (await keepSetting(context, file, "preset")) ?? options.preset;
   const dataFile = await keepSetting(context, file, "data");
   await checkPreset(preset);
+  const steps = keepRecipe(context, file, preset);
   if (dataFile !== undefined && !file?.runId) await checkText(dataFile);
   await namedWallet(options);
   const tls = (await loadTls(options.tlsCert, options.tlsKey)) !== undefined;
@@ -154,5 +196,5 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   await checkPorts(context, rpc === undefined);
   if (rpc !== undefined) await checkChain(rpc, file);
   if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
-  return { preset, dataFile, rpc };
+  return { preset, dataFile, ...steps, rpc };
 }

@@ -246,7 +246,7 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
     if (deciding) return;
     deciding = true;
     const now = runParamsFromWire(view.params);
-    const usual = demoParamsOf(prepared.preset).innerSteps;
+    const usual = demoParamsOf(prepared.preset, prepared.recipe).innerSteps;
     const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
     try {
       // Of two proposals with one text and one effect the second would be the first, executed long ago.

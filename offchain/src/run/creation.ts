@@ -45,6 +45,7 @@ import {
 } from "../engine/index.ts";
 import { deviceOf, devices, rowOf } from "../engine/runtime/node/index.ts";
 import { fragmentsIn, tableOf } from "./fragments.ts";
+import { peakOf, type Recipe, recipeOf, stepsOfRound } from "./recipe.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
@@ -75,6 +76,8 @@ export interface MaterialOptions {
   readonly tokenizer?: Tokenizer;
   /** Sequences of one inner step; default the preset's. */
   readonly microBatch?: number;
+  /** Default: what suits the preset. */
+  readonly recipe?: Recipe;
   /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
   readonly devices?: readonly string[];
   /** Told, in a sentence, of a device of which there is no build. */
@@ -105,7 +108,9 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     );
   }
 
-  const { model, accumulation = 1, optimizer, schedule } = preset;
+  const { accumulation, optimizer, schedule, recompute } = options.recipe ?? recipeOf(options.preset);
+  // A model whose steps keep all activations is what it is without the word.
+  const model = { ...preset.model, ...((recompute || preset.model.recompute) && { recompute }) };
   const { microBatch = preset.microBatch } = options;
   const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
   for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
@@ -114,7 +119,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const shards = await writeInitial(store, table, (wanted) => initialParameters(preset.model, options.seed, wanted));
   const definition: Definition = {
     version: 1,
-    model: { ...preset.model },
+    model: { ...model },
     tokenizer: tokenizer.digest,
     data: dataDigest,
     innerOptimizer: { ...optimizer },
@@ -204,16 +209,17 @@ export function screeningOf(preset: string): ScreeningRules {
   return { ...defaultScreening, gateSequences };
 }
 
-/** {@link defaultRunParams} with rounds of a length that suits the preset. */
-export function demoParamsOf(preset: string): RunParams {
+/** {@link defaultRunParams} with rounds of a length and a learning rate that suit the preset and its recipe. */
+export function demoParamsOf(preset: string, recipe = recipeOf(preset)): RunParams {
   const { local, model } = presetOf(preset);
   const { innerSteps = defaultRunParams.innerSteps, deadline = defaultRunParams.roundDeadline } = local ?? {};
   const fragments = fragmentsIn(tableOf(model));
   const whole = (steps: number): number => Math.ceil(steps / fragments) * fragments;
   return {
     ...defaultRunParams,
-    innerSteps: whole(innerSteps),
+    innerSteps: whole(stepsOfRound(innerSteps, recipe.accumulation)),
     rampInnerSteps: whole(defaultRunParams.rampInnerSteps),
+    innerLrPpb: peakOf(recipe) ?? defaultRunParams.innerLrPpb,
     roundDeadline: deadline,
   };
 }

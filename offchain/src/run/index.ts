@@ -28,6 +28,7 @@ export { blobSourceOf, patientBlobs } from "./blobSource.ts";
 export * from "./creation.ts";
 export * from "./local.ts";
 export * from "./options.ts";
+export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";
 export * from "./remote.ts";
 export { type ActiveRewards, activeRewards, rewardsOf } from "./rewards.ts";
 export * from "./wallets.ts";

@@ -18,6 +18,9 @@ import {
 } from "../service/index.ts";
 import { AUTO, DEVICE_FORM, deviceNames } from "../engine/runtime/node/index.ts";
 
+/** Inner steps and micro-batches that a definition and a build can name. */
+const [MAX_STEPS, MAX_MICRO_BATCHES] = [0xffff_ffff, 1 << 10] as const;
+
 export const stateOption = text({
   value: "directory",
   description: "directory of the local state",
@@ -155,6 +158,41 @@ export const workerOptions = {
   logLevel: logLevelOption,
 } as const;
 
+/** How the inner steps of a new run are taken (recipe.ts): of its definition for ever, so there are no others later. */
+export const recipeOptions = {
+  optimizer: choice(["adamw", "muon", "sgd"], {
+    description: "inner optimizer of a new run; muon is for hidden matrices, with adamw for the rest (default: adamw)",
+  }),
+  schedule: choice(["constant", "cosine", "wsd"], {
+    description:
+      "learning rate of a new run after its warm-up: it stays, falls in half a cosine, or stays and falls in a line at the end (default: constant)",
+  }),
+  warmupSteps: integer(0, MAX_STEPS, {
+    description:
+      "inner steps of the run in which the rate rises (default: 100, and no more than a tenth of --total-steps)",
+  }),
+  totalSteps: integer(1, MAX_STEPS, {
+    description:
+      "cosine, wsd: inner steps of the run after which the rate stays at its floor (default: those of 100 rounds)",
+  }),
+  decaySteps: integer(1, MAX_STEPS, {
+    description: "wsd: the last of all steps, in which the rate falls (default: a tenth of --total-steps)",
+  }),
+  lrFloor: real(0, 1, {
+    value: "part",
+    description: "cosine, wsd: part of its peak at which the rate ends (default: 0.1 for cosine, 0 for wsd)",
+  }),
+  microBatches: integer(1, MAX_MICRO_BATCHES, {
+    description:
+      "micro-batches of one inner step of a new run, whose gradients are accumulated; rounds then have so many times fewer steps (default: 1)",
+  }),
+  recompute: toggle({
+    description:
+      "steps of a new run keep few activations and compute the rest again: less memory, more time, the same bits",
+    against: "steps of a new run keep all activations (default up to 60m)",
+  }),
+} as const;
+
 /** `cotrain up`. */
 export const localnetOptions = {
   for: duration({ description: "how long to train; settling takes half a minute more", default: 180_000 }),
@@ -169,6 +207,7 @@ export const localnetOptions = {
   blobs: blobsOption,
   preset: text({ value: "name", description: "model preset of a new run: 0.1m, 1m, 3.5m or 20m", default: "1m" }),
   data: text({ value: "file", description: "text file to train on instead of the Brown corpus (new runs)" }),
+  ...recipeOptions,
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   device: devicesOf(
     `what workers compute with: ${deviceNames.join(", ")}, or ${AUTO}, the fastest that passes a test; of several with commas between, each worker takes the next`,

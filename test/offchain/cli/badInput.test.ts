@@ -120,6 +120,43 @@ describe("preset", () => {
   });
 });
 
+describe("how inner steps are taken", () => {
+  test("that does not go together, before anything is made", async () => {
+    expect(await up(["--schedule", "cosine", "--decay-steps", "5"])).toEqual(
+      refusal(1, "--decay-steps says nothing of --schedule cosine: leave it out, or name --schedule wsd."),
+    );
+    expect(await up(["--optimizer", "adam"])).toEqual(
+      refusal(1, '--optimizer must be one of adamw, muon, sgd, not "adam".'),
+    );
+  });
+
+  test("stays as it is where there is a run; another start anew names all of it", async () => {
+    const state = join(temporaryDirectory(), "state");
+    (await openStateDirectory(state, { create: true })).close();
+    const run = runOn("http://127.0.0.1:9", 1_337);
+    const kept = { optimizer: "muon", schedule: "wsd", decaySteps: 70, microBatches: 2 };
+    writeFileSync(join(state, "run.json"), JSON.stringify({ ...run, settings: { ...run.settings, ...kept } }));
+    const again = async (...more: readonly string[]) =>
+      verdictOf(await cotrainHere(["up", "--state", state, "--exit", ...more]));
+    expect(await again("--optimizer", "muon", "--schedule", "cosine", "--recompute")).toEqual(
+      refusal(
+        1,
+        new RegExp(
+          `This state holds a run with --schedule wsd, not cosine: leave --schedule out to go on with it, or start anew with "npm start -- --fresh .*--optimizer muon --schedule cosine --micro-batches 2 --recompute --state`,
+        ),
+      ),
+    );
+    expect(await again("--decay-steps", "80")).toEqual(
+      refusal(1, "This state holds a run with --decay-steps 70, not 80: leave --decay-steps out"),
+    );
+    expect(await again("--recompute")).toEqual(
+      refusal(1, "This state holds a run with no --recompute of its own, not true"),
+    );
+    // The same in other words is no other wish; the chain is looked for next.
+    expect(await again("--optimizer", "muon", "--no-recompute")).toEqual(refusal(75, /127\.0\.0\.1:9 does not answer/));
+  });
+});
+
 test("an address that nobody has the key of, or with a slip in it, is paid nothing: nothing is made", async () => {
   const state = join(temporaryDirectory(), "state");
   const address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";

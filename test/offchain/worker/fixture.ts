@@ -30,6 +30,7 @@ import {
 } from "../../../offchain/src/engine/index.ts";
 import { defaultOptimizer } from "../../../offchain/src/engine/optimizer.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
+import type { Recipe } from "../../../offchain/src/run/index.ts";
 import { type BlobStore, type FragmentState, putDocument } from "../../../offchain/src/storage/index.ts";
 import type { Residual, StepsOf, Trainer } from "../../../offchain/src/worker/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
@@ -66,10 +67,7 @@ const params: WireRunParams = {
 };
 
 /** How inner steps are taken, where not as usual. */
-interface Taken {
-  readonly optimizer?: Definition["innerOptimizer"];
-  readonly schedule?: Definition["schedule"];
-  readonly accumulation?: number;
+interface Taken extends Partial<Recipe> {
   /** Cosine from which on a payload is a copy. */
   readonly copyBps?: number;
 }
@@ -111,7 +109,7 @@ async function publishRun(store: BlobStore, parts: RunParts): Promise<RunFixture
       logits: await put(parts.programs.logits),
     },
     microBatch: parts.microBatch,
-    ...(parts.accumulation !== undefined && { accumulation: parts.accumulation }),
+    ...(parts.accumulation !== undefined && parts.accumulation > 1 && { accumulation: parts.accumulation }),
     precision: "fp32",
     runtime: "test",
     deviceClass: "test",
@@ -243,7 +241,7 @@ export async function publishEngineRun(store: BlobStore, name: PresetName, taken
   const table = fragmentTable(tensorSpecs(model), 4);
   const parameters = new Map(initialParameters(model, "test").map((tensor) => [tensor.name, tensor.data]));
   return publishRun(store, {
-    model: { ...model },
+    model: { ...model, ...(taken.recompute && { recompute: true }) },
     table,
     sequence: model.sequence,
     microBatch,

@@ -44,4 +44,11 @@ export const localnet: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/localnet/processes.test.ts"],
   },
+  {
+    name: "a start that asks for other inner steps than the run's goes on as if it had them",
+    file: "offchain/src/localnet/request.ts",
+    text: "if (isDeepStrictEqual(recipeOf(preset, wanted), recipe)) return",
+    instead: "if (isDeepStrictEqual(recipeOf(preset, wanted).optimizer, recipe.optimizer)) return",
+    tests: ["test/offchain/cli/badInput.test.ts"],
+  },
 ];

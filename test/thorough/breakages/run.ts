@@ -450,4 +450,18 @@ export const run: readonly Breakage[] = [
     instead: 'conformance !== "" ?',
     tests: ["test/offchain/coordinator/classes.test.ts"],
   },
+  {
+    name: "a rate may rise and fall in more steps than there are",
+    file: "offchain/src/run/recipe.ts",
+    text: "if (warmupSteps + decaySteps > steps)",
+    instead: "if (warmupSteps + decaySteps > 2 ** 40 * steps)",
+    tests: ["test/offchain/run/recipe.test.ts"],
+  },
+  {
+    name: "what says nothing of a schedule is parsed and does nothing",
+    file: "offchain/src/run/recipe.ts",
+    text: "|| kinds.includes(kind)) continue;",
+    instead: "|| kinds.length > 0) continue;",
+    tests: ["test/offchain/run/recipe.test.ts"],
+  },
 ];

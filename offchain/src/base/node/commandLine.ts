@@ -51,12 +51,26 @@ export function stateOf(path: string): string {
   }
 }
 
-/** What decides which run a start makes. */
-export interface RunChoice {
-  readonly preset?: string | undefined;
-  readonly data?: string | undefined;
-  readonly rpc?: string | undefined;
+/** `roundDeadline` → `--round-deadline`. */
+export function flagOf(key: string): string {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
+
+/** What decides which run a start makes: keys of its options, and of the settings that `run.json` keeps. */
+const choices = [
+  "preset",
+  "data",
+  "rpc",
+  "optimizer",
+  "schedule",
+  "warmupSteps",
+  "totalSteps",
+  "decaySteps",
+  "lrFloor",
+  "microBatches",
+  "recompute",
+] as const;
+export type RunChoice = Partial<Record<(typeof choices)[number], string | number | boolean | undefined>>;
 
 /** What the run of a state was started with, as far as it can be read. */
 function choiceOf(state: string): RunChoice {
@@ -64,8 +78,8 @@ function choiceOf(state: string): RunChoice {
     const file = join(state, "run.json");
     if (statSync(file).size > MAX_RUN_FILE_BYTES) return {};
     const { settings } = JSON.parse(readFileSync(file, "utf8")) as { settings?: Record<string, unknown> };
-    const word = (key: string) => (typeof settings?.[key] === "string" ? settings[key] : undefined);
-    return { preset: word("preset"), data: word("data"), rpc: word("rpc") };
+    const kept = choices.map((key) => [key, settings?.[key]] as const);
+    return Object.fromEntries(kept.filter(([, value]) => ["string", "number", "boolean"].includes(typeof value)));
   } catch {
     return {};
   }
@@ -80,12 +94,12 @@ const typedUrl = (url: string): string => (redactUrl(url).includes("/…") || ur
  */
 export function freshCommand(path: string, other: RunChoice = {}): string {
   const state = stateOf(path);
-  const { preset, data, rpc } = { ...choiceOf(state), ...other };
-  return startCommand(
-    state,
-    "--fresh",
-    ...(preset === undefined ? [] : ["--preset", preset]),
-    ...(data === undefined ? [] : ["--data", data]),
-    ...(rpc === undefined ? [] : ["--rpc", typedUrl(rpc)]),
-  );
+  const chosen: RunChoice = { ...choiceOf(state), ...other };
+  const words = choices.flatMap((key) => {
+    const value = chosen[key];
+    if (value === undefined) return [];
+    if (typeof value === "boolean") return [value ? flagOf(key) : flagOf(key).replace(/^--/, "--no-")];
+    return [flagOf(key), key === "rpc" ? typedUrl(String(value)) : String(value)];
+  });
+  return startCommand(state, "--fresh", ...words);
 }

@@ -8,7 +8,7 @@ import { type TSchema, Type } from "typebox";
 import { getAddress } from "viem";
 
 import { UserError, withRemedy } from "../../base/index.ts";
-import { readJsonBounded } from "../../base/node/index.ts";
+import { flagOf, readJsonBounded } from "../../base/node/index.ts";
 import { findMiss } from "./schema.ts";
 
 const MAX_CONFIG_BYTES = 1 << 20;
@@ -263,11 +263,6 @@ export interface ConfigFile {
 /** `roundDeadline` → `COTRAIN_ROUND_DEADLINE`. */
 export function variableOf(key: string): string {
   return `COTRAIN_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
-
-/** `roundDeadline` → `--round-deadline`. */
-export function flagOf(key: string): string {
-  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /**

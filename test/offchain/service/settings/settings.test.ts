@@ -8,7 +8,6 @@ import {
   commandLineOf,
   didYouMean,
   duration,
-  flagOf,
   hash,
   integer,
   parseAddress,
@@ -27,6 +26,7 @@ import {
   url,
   variableOf,
 } from "../../../../offchain/src/service/settings/settings.ts";
+import { flagOf } from "../../../../offchain/src/base/node/index.ts";
 import { temporaryDirectory } from "../support.ts";
 
 const options = {
