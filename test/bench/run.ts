@@ -12,6 +12,7 @@ import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { benchmarkAccumulation } from "./accumulation.ts";
 import { benchmarkDevices } from "./devices.ts";
 import { benchmarkLoop } from "./loop.ts";
+import { benchmarkLikeness } from "./likeness.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
@@ -32,10 +33,11 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,
+  likeness: benchmarkLikeness,
   peer: benchmarkPeer,
 };
 /** Measured only where they are named. */
-const optional = new Set(["peer"]);
+const optional = new Set(["likeness", "peer"]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);

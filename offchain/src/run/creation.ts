@@ -127,7 +127,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     sequence: preset.model.sequence,
     table: table.map(({ name, shape, fragment }) => ({ name, shape: [...shape], fragment })),
     initialParameters: digestOfJson(shards.map(({ digest }) => digest)),
-    screening: screeningOf(options.preset),
+    screening: screeningOf(options.preset, optimizer.kind),
   };
   const definitionDigest = await putDocument(store, definition);
   const buildOn = async (device: Device): Promise<Build> => ({
@@ -203,10 +203,16 @@ export const checkpointZero = (runId: RunId): CheckpointFacts => ({
   screening: null,
 });
 
-/** The rules of {@link defaultScreening} with a gate that suits the preset. */
-export function screeningOf(preset: string): ScreeningRules {
+/**
+ * By plain SGD all members go nearly the same way: honest work on different data has cosines up to 0.994 (`npm run bench -- likeness`;
+ * AdamW and Muon 0.95), and more with larger batches, so only what is equal counts as a copy there.
+ */
+const copyBpsOf: Partial<Record<Recipe["optimizer"]["kind"], number>> = { sgd: 10_000 };
+
+/** The rules of {@link defaultScreening} with a gate that suits the preset, and what a copy is by this optimizer. */
+export function screeningOf(preset: string, optimizer: Recipe["optimizer"]["kind"]): ScreeningRules {
   const { gateSequences = defaultScreening.gateSequences } = presetOf(preset).local ?? {};
-  return { ...defaultScreening, gateSequences };
+  return { ...defaultScreening, gateSequences, copyBps: copyBpsOf[optimizer] ?? defaultScreening.copyBps };
 }
 
 /** {@link defaultRunParams} with rounds of a length and a learning rate that suit the preset and its recipe. */

@@ -63,7 +63,7 @@ describe("a preset for runs on one machine", () => {
 describe("the loss gate of a local run", () => {
   test.each(local)("costs %s at most 3%% of a round's steps of three workers", (name) => {
     const { microBatch } = presetOf(name);
-    const passes = 2 * Math.ceil(screeningOf(name).gateSequences / microBatch);
+    const passes = 2 * Math.ceil(screeningOf(name, presetOf(name).optimizer.kind).gateSequences / microBatch);
     // A step is a forward pass and a backward pass of twice its products.
     expect(passes / 3 / (3 * demoParamsOf(name).innerSteps)).toBeLessThanOrEqual(0.03);
   });
