@@ -287,6 +287,16 @@ const bombs = (): [string, Uint8Array][] => [
     }),
   ],
   [
+    "30,000 inputs, and as many outputs",
+    added((graph) => {
+      for (let i = 0; i < 30_000; i++) {
+        graph.input.push(info(`in${i}`, FLOAT, []));
+        graph.node.push(node("Neg", [`in${i}`], [`out${i}`]));
+        graph.output.push(info(`out${i}`, FLOAT, []));
+      }
+    }),
+  ],
+  [
     "65 MiB",
     added((graph) =>
       graph.initializer.push(
@@ -549,7 +559,7 @@ export function hostilePrograms(canaryPath: string): HostileProgram[] {
     [/external data/, externals(canaryPath)],
     [/external data|operators?\b|nests/, controlFlow(canaryPath)],
     [
-      /MiB of memory|more than 40000 nodes|bytes; 67108864|larger than (the )?67108864|size -1|must be a list|must be a constant|does not fit|too large/,
+      /MiB of memory|more than 40000 nodes|inputs and outputs; 8192|bytes; 67108864|larger than (the )?67108864|size -1|must be a list|must be a constant|does not fit|too large/,
       bombs(),
     ],
     [/functions|training information|standard one|version is|operator set|metadata|is not among those/, foreignCode()],

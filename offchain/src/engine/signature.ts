@@ -107,8 +107,9 @@ function requireInputs(model: ModelOutline, { tokens, parameters, state, scalars
   for (const { input } of scalars)
     if (fixed(model.inputs, "input", input, "float32").elements !== 1) refuse(`${input} must be a scalar`);
   const known = [tokens, ...[...parameters, ...state, ...scalars].map((x) => x.input)];
-  for (const name of model.inputs.keys()) if (!known.includes(name)) refuse(`input ${name} is not described`);
-  if (new Set(known).size !== known.length) refuse("an input is described twice");
+  const described = new Set(known);
+  for (const name of model.inputs.keys()) if (!described.has(name)) refuse(`input ${name} is not described`);
+  if (described.size !== known.length) refuse("an input is described twice");
 }
 
 /** Where a signature names what a program computes. */

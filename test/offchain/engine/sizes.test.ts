@@ -56,8 +56,9 @@ describe.each(presetNames)("preset %s", (name) => {
   test("its step is a program that is accepted, and takes the memory that is counted", () => {
     // Parameters are inputs: a program has tables of positions and no weights, so that 2 GB, the format's limit, are far.
     expect(bytes.length).toBeLessThan(MAX_PROGRAM_BYTES / 3);
-    const { peak, nodes } = inspectProgram(bytes, Number.MAX_SAFE_INTEGER);
+    const { peak, nodes, inputs, outputs } = inspectProgram(bytes, Number.MAX_SAFE_INTEGER);
     expect(nodes).toBeLessThan(programLimits.nodes / 2);
+    expect(inputs.length + outputs.length).toBeLessThan(programLimits.ends / 2);
     const { parameters, optimizer, gradients, activations } = size.memory;
     const state = (parameters + optimizer) / 2;
     // The inspection counts what comes after the state when it is computed; an engine has its buffers from the start.

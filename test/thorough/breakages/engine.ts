@@ -31,6 +31,13 @@ export const engine: readonly Breakage[] = [
     tests: ["test/attack/hostilePrograms.test.ts"],
   },
   {
+    name: "a program has as many inputs and outputs as it likes",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "if (ends > inspection.limits.ends) {",
+    instead: "if (ends > 100 * inspection.limits.ends) {",
+    tests: ["test/attack/hostilePrograms.test.ts"],
+  },
+  {
     name: "the engine's process takes what memory it likes",
     file: "offchain/src/engine/runtime/node/host/memory.ts",
     text: "`--data=${bound}`",

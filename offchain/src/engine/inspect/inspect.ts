@@ -20,10 +20,12 @@ interface ProgramLimits {
   /** Bytes of the program itself. */
   readonly bytes: number;
   readonly nodes: number;
+  /** Inputs and outputs of a graph, together. */
+  readonly ends: number;
 }
 
-/** The largest preset (10b) has 14,000 nodes and 10 MiB of tables. */
-export const programLimits = { bytes: MAX_PROGRAM_BYTES, nodes: 40_000 } as const;
+/** The largest preset (10b) has 14,000 nodes, 1,800 inputs and outputs, and 10 MiB of tables. */
+export const programLimits = { bytes: MAX_PROGRAM_BYTES, nodes: 40_000, ends: 8_192 } as const;
 
 const OPSETS = { least: 18, most: 22 } as const;
 const IR_VERSIONS = { least: 8, most: 12 } as const;
@@ -122,6 +124,13 @@ function inspectBody(graph: GraphForm, outer: Scope, inspection: Inspection): Wa
 }
 
 function inspectGraph(graph: GraphForm, outer: Scope, inspection: Inspection): Walked {
+  const ends = graph.inputs.length + graph.outputs.length;
+  if (ends > inspection.limits.ends) {
+    throw new EngineError(
+      "PROGRAM_TOO_LARGE",
+      `The program has ${ends} inputs and outputs; ${inspection.limits.ends} are accepted.`,
+    );
+  }
   const scope = new Map(outer);
   const own = new Map<string, Value>();
   const define = (name: string, found: Value): void => {
@@ -144,10 +153,11 @@ function inspectGraph(graph: GraphForm, outer: Scope, inspection: Inspection): W
     }
     working.push(scratch);
   }
+  const given = new Set(inputs.map(({ name }) => name));
   const outputs = graph.outputs.map((form) => {
     const { name, value: claim } = claimed(form);
     if (!own.has(name)) return forbidden(`output ${shown(name)} is not computed`);
-    if (inputs.some((x) => x.name === name)) return forbidden(`output ${shown(name)} is an input`);
+    if (given.has(name)) return forbidden(`output ${shown(name)} is an input`);
     agree(name, own.get(name), claim);
     return { name, value: claim };
   });
