@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 
 import { EngineError } from "../../../offchain/src/engine/index.ts";
 import { onnxRuntime, type OnnxPlace } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
+import { webgpuRuntime } from "../../../offchain/src/engine/runtime/webgpu.ts";
 
 interface Made {
   readonly location: "cpu" | "gpu-buffer";
@@ -80,6 +81,20 @@ test("what a step leaves on the device is fed, read by a copy, replaced by what 
   a.write(Float32Array.of(5, 6));
   expect(await a.read()).toEqual(Float32Array.of(5, 6));
   expect(onDevice.map(({ disposed }) => disposed)).toEqual([true, true, false]);
+});
+
+test("on WebGPU all that is kept is asked to stay in the GPU's buffers, and what is read is not", async () => {
+  const asked: unknown[] = [];
+  const { ort } = place().place;
+  const create = async (_program: Uint8Array, { preferredOutputLocation }: { preferredOutputLocation?: unknown }) => {
+    asked.push(preferredOutputLocation);
+    return { run: () => Promise.reject(missing), release: async () => undefined };
+  };
+  const recording = { ...ort, InferenceSession: { create } } as unknown as OnnxPlace["ort"];
+  const gpu = webgpuRuntime({ ort: recording, availableMemory: () => 1, cpuTime: () => 0, missing: missing.message });
+  await gpu.open(new Uint8Array(), { ...options, kept: ["next.a", "next.b"] });
+  await gpu.open(new Uint8Array(), { ...options, kept: [] });
+  expect(asked).toEqual([{ "next.a": "gpu-buffer", "next.b": "gpu-buffer" }, {}]);
 });
 
 test("of what a step wrote in place the package answers with a copy, which is given back at once", async () => {

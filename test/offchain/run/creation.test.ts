@@ -2,16 +2,31 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkRunParams, defaultRunBounds, MAX_FRAGMENTS, MAX_SHARD_BYTES } from "@cotrain/sdk/protocol";
-import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  type Build,
+  checkRunParams,
+  defaultRunBounds,
+  EXACT_SEGMENT_STEPS,
+  MAX_FRAGMENTS,
+  MAX_SHARD_BYTES,
+} from "@cotrain/sdk/protocol";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { demoParamsOf, screeningOf } from "../../../offchain/src/run/creation.ts";
 import { fragmentsIn, tableOf } from "../../../offchain/src/run/fragments.ts";
 import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import { localnetOptions } from "../../../offchain/src/run/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
+import type * as Runtimes from "../../../offchain/src/engine/runtime/node/index.ts";
 import { buildPrograms, presetNames, presetOf, presets } from "../../../offchain/src/engine/index.ts";
 import { serveRun } from "../validator/servedRun.ts";
+
+/** Its programs run on the CPU here; what a GPU's row says of itself is the GPU's. */
+vi.mock("../../../offchain/src/engine/runtime/node/index.ts", async (original) => {
+  const real = await original<typeof Runtimes>();
+  const gpu = { ...real.devices.webgpu, open: real.devices.cpu.open };
+  return { ...real, deviceOf: (name: string) => (name === "webgpu" ? gpu : real.deviceOf(name)) };
+});
 
 const local = presetNames.filter((name) => presetOf(name).local);
 
@@ -86,4 +101,19 @@ test("a run trains by the optimizer, the schedule and the micro-batches that its
   expect(material.definition).toMatchObject({ innerOptimizer: own.optimizer, schedule: own.schedule });
   const { step } = buildPrograms(model, { microBatch, accumulation: 3, optimizer: own.optimizer });
   expect(material.build).toMatchObject({ graphs: { step: step.digest }, microBatch, accumulation: 3 });
+});
+
+// Nobody else could replay the steps in between.
+test("a build for a GPU commits at a round's end alone, those of exact classes every few steps", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "cotrain-creation-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const served = await serveRun(directory, "seed", ["webgpu"]);
+  onTestFinished(() => served.close());
+  const { store, material } = served;
+  const builds = await Promise.all(
+    material.builds.map(async (digest) => JSON.parse(new TextDecoder().decode(await store.get(digest))) as Build),
+  );
+  const segments = Object.fromEntries(builds.map(({ deviceClass, segmentSteps }) => [deviceClass, segmentSteps]));
+  expect(segments).toMatchObject({ "exact-wasm": EXACT_SEGMENT_STEPS, webgpu: 0 });
+  expect(builds[0]?.segmentSteps).toBe(EXACT_SEGMENT_STEPS);
 });

@@ -22,15 +22,19 @@ export interface ServedRun {
 
 export const runId = asRunId(digestOfJson("run"));
 
-/** A run of no round yet whose blobs are served. @param seed of its parameters */
-export async function serveRun(directory: string, seed: string): Promise<ServedRun> {
+/**
+ * A run of no round yet whose blobs are served.
+ * @param seed of its parameters
+ * @param devices of which it has builds beside the usual ones
+ */
+export async function serveRun(directory: string, seed: string, devices: readonly string[] = []): Promise<ServedRun> {
   const store = await openBlobStore(join(directory, "store"));
   const random = createRandom("text");
   const words = ["model", "head", "round", "worker", "share", "epoch", "trains", "signs", "the", "a", "of", "and"];
   const paragraph = (): string => `${Array.from({ length: 60 }, () => random.pick(words)).join(" ")}.`;
   const dataFile = join(directory, "text.txt");
   await writeFile(dataFile, Array.from({ length: 400 }, paragraph).join("\n\n"));
-  const material = await prepareRun(store, { preset: "0.1m", dataFile, seed });
+  const material = await prepareRun(store, { preset: "0.1m", dataFile, seed, devices });
   const { digest: checkpoint } = await writeManifest(store, material.table, material.shards, checkpointZero(runId));
   const server = createServer((incoming, response) => {
     void (async () => {

@@ -464,4 +464,11 @@ export const run: readonly Breakage[] = [
     instead: "|| kinds.length > 0) continue;",
     tests: ["test/offchain/run/recipe.test.ts"],
   },
+  {
+    name: "a build for a GPU commits to steps that nobody else can replay",
+    file: "offchain/src/run/creation.ts",
+    text: "segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,",
+    instead: "segmentSteps: EXACT_SEGMENT_STEPS,",
+    tests: ["test/offchain/run/creation.test.ts"],
+  },
 ];
