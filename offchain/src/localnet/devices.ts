@@ -1,5 +1,5 @@
 /** What the workers of a local network compute with. */
-import { AUTO, chooseDevices, probeDevices } from "../engine/runtime/node/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices } from "../engine/runtime/node/index.ts";
 import type { LocalnetContext } from "./context.ts";
 import type { SessionDisplay } from "./display.ts";
 
@@ -23,6 +23,21 @@ export async function workerDevices(
   return names.map((name) => (name === AUTO ? chosen.names : [name]));
 }
 
-/** How many workers there are: without a number as many as devices are named, and the usual number at least. */
-export const workerCount = ({ options, config }: Pick<LocalnetContext, "options" | "config">): number =>
-  config.explicit("workers") ? options.workers : Math.max(options.workers, options.device.length);
+/** The GPUs among devices, each once however it is written. */
+const gpusAmong = (names: readonly string[]): Set<string> =>
+  new Set(
+    names
+      .filter((name) => name !== AUTO)
+      .map(deviceOf)
+      .flatMap(({ name, exact }) => (exact ? [] : [name])),
+  );
+
+/**
+ * How many workers there are where no number is given: as many as devices are named, and the usual number at least. Several GPUs
+ * have one each: two that share one would be half as fast as the others, and may not fit its memory.
+ */
+export function workerCount({ options, config }: Pick<LocalnetContext, "options" | "config">): number {
+  const { workers, device } = options;
+  if (config.explicit("workers")) return workers;
+  return gpusAmong(device).size > 1 ? device.length : Math.max(workers, device.length);
+}

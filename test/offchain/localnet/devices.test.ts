@@ -36,3 +36,13 @@ test("there are as many workers as devices, and three at least, where nobody say
   expect(count(["cuda:0", "cuda:1", "cuda:2", "cuda:3"], false)).toBe(4);
   expect(count(["cuda:0", "cuda:1", "cuda:2", "cuda:3"], true)).toBe(3);
 });
+
+test("several GPUs have one worker each; one GPU has as many as there are usually", () => {
+  expect(count(["cuda:0", "cuda:1"], false)).toBe(2);
+  expect(count(["webgpu", "cuda:1"], false)).toBe(2);
+  expect(count(["cuda:0", "cuda:1"], true)).toBe(3);
+  expect(count(["cuda:0"], false)).toBe(3);
+  expect(count(["cuda", "cuda:0"], false)).toBe(3);
+  expect(count(["cpu", "wasm"], false)).toBe(3);
+  expect(count(["auto", "cuda:1"], false)).toBe(3);
+});

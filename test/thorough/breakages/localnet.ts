@@ -51,4 +51,11 @@ export const localnet: readonly Breakage[] = [
     instead: "if (isDeepStrictEqual(recipeOf(preset, wanted).optimizer, recipe.optimizer)) return",
     tests: ["test/offchain/cli/badInput.test.ts"],
   },
+  {
+    name: "two workers share a GPU where another has one",
+    file: "offchain/src/localnet/devices.ts",
+    text: "gpusAmong(device).size > 1 ? device.length :",
+    instead: "gpusAmong(device).size > 99 ? device.length :",
+    tests: ["test/offchain/localnet/devices.test.ts"],
+  },
 ];
