@@ -13,8 +13,11 @@ export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openT
 
 /** What computes is gone, out of memory or reset: its process died, or it answered with an error. */
 const isLost = (error: unknown): boolean => error instanceof EngineClosedError || error instanceof RuntimeError;
-/** What another device may do better: this one is missing, refuses the program, or computes no numbers. */
-const isUnfit = (error: unknown): boolean => error instanceof EngineError || error instanceof DivergedError;
+/** A run takes less of the machine's memory on some devices than on others; its disk is the same for all. */
+const isMemoryShort = (error: unknown): boolean => error instanceof UserError && error.code === "MEMORY_SHORT";
+/** What another device may do better: this one is missing, refuses the program, does not fit, or computes no numbers. */
+const isUnfit = (error: unknown): boolean =>
+  error instanceof EngineError || error instanceof DivergedError || isMemoryShort(error);
 
 /** What failed first, where more failed while it was cleaned up after. */
 const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ? firstOf(error.suppressed) : error);

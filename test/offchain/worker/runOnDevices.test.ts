@@ -1,10 +1,12 @@
 /** A worker whose device fails: it leaves the round, another device takes its place, and it ends where there is none. */
 import { expect, test } from "vitest";
 
+import type { UserError } from "../../../offchain/src/base/index.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../offchain/src/engine/index.ts";
 import { runOnDevices, type Trainer, type WorkerEnd } from "../../../offchain/src/worker/index.ts";
+import type { WorkerDevice } from "../../../offchain/src/worker/runOnDevices.ts";
 import { createPlainTrainer } from "./fixture.ts";
-import { beforeAndAfterEach, modules, of, options, start, w, worker } from "./workerHarness.ts";
+import { beforeAndAfterEach, home, modules, of, options, start, w, worker } from "./workerHarness.ts";
 
 beforeAndAfterEach();
 
@@ -86,6 +88,30 @@ test("a device that is missing, or refuses the program, makes room for the next,
   expect(await run({ webgpu: missing, cpu: createPlainTrainer })).toMatchObject({ rounds: 1 });
   expect(of("deviceFailed")).toMatchObject([{ device: "webgpu", next: "cpu" }]);
   await expect(run({ webgpu: missing })).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+});
+
+const openTrainer = async (): Promise<Trainer> => createPlainTrainer();
+
+test("a run that does not fit on one device goes on with the next that takes less; disk is the same for all", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 1;
+  const { deviceClass, ...others } = modules();
+  const wasm = { name: "wasm", place: "wasm", deviceClass, openTrainer } as const;
+  const cpu = { name: "cpu", place: "cpu", deviceClass, openTrainer } as const;
+  const having = (devices: readonly WorkerDevice[], memory: number, disk = 1e12): Promise<WorkerEnd> => {
+    const surroundings = { availableMemory: () => memory, freeDisk: () => Promise.resolve(disk) };
+    return runOnDevices(options(), { ...others, home: home(surroundings) }, devices);
+  };
+  const short: unknown = await having([cpu], 1_000).catch((error: unknown) => error);
+  expect(short).toMatchObject({ code: "MEMORY_SHORT", details: { needed: expect.any(Number) } });
+  const { needed } = (short as UserError).details as { needed: number };
+  await expect(having([wasm], needed)).rejects.toMatchObject({ code: "MEMORY_SHORT" });
+  await expect(having([cpu, cpu], needed, 1)).rejects.toMatchObject({ code: "DISK_SHORT" });
+  expect(of("deviceFailed")).toEqual([]);
+  expect(await having([wasm, cpu], needed)).toMatchObject({ rounds: 1 });
+  expect(of("deviceFailed")).toMatchObject([
+    { device: "wasm", next: "cpu", reason: expect.stringMatching(/^This run needs about .* of memory/) },
+  ]);
 });
 
 test("the only device is opened once again, as often as a round was accepted in between", async () => {

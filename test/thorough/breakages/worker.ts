@@ -149,4 +149,11 @@ export const worker: readonly Breakage[] = [
     instead: "const again = lostAt === undefined;",
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
+  {
+    name: "a run that does not fit on one device is not tried on the next",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "error instanceof DivergedError || isMemoryShort(error);",
+    instead: "error instanceof DivergedError;",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
 ];
