@@ -9,7 +9,7 @@ import { privateKeyToAccount } from "viem/accounts";
 
 import type { Address } from "@cotrain/sdk/protocol";
 
-import { systemClock } from "../../offchain/src/base/index.ts";
+import { type Clock, systemClock } from "../../offchain/src/base/index.ts";
 import {
   coordinatorMigrations,
   type CoordinatorSchema,
@@ -25,15 +25,24 @@ import {
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { checkpointZero } from "../../offchain/src/run/index.ts";
+import { classOf } from "../../offchain/src/engine/index.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
 import { writeCheckpoint } from "../offchain/storage/checkpoints.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
-import { type WorkerEvent } from "../../offchain/src/worker/index.ts";
-import { openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";
+import {
+  openAssignmentSteps,
+  runWorker,
+  type Trainer,
+  trainerOn,
+  type WorkerEvent,
+} from "../../offchain/src/worker/index.ts";
+import { directoryHome, openReceiptJournal, workerDaemon } from "../../offchain/src/worker/node/index.ts";
 import { createFakeChain, type FakeChain } from "../offchain/coordinator/fakeChain.ts";
 import { params } from "../offchain/coordinator/harness.ts";
 import { recipeFrom } from "../offchain/run/recipes.ts";
 import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
+import { createManualClock, type ManualClock } from "../offchain/manualClock.ts";
 
 const account = (byte: string) => privateKeyToAccount(`0x${byte.repeat(32)}`);
 const lower = (address: string): Address => address.toLowerCase() as Address;
@@ -49,12 +58,23 @@ beforeEach(async () => {
   blobs = await openBlobStore(join(directory, "blobs"));
 });
 
-async function publish(taken: Parameters<typeof publishEngineRun>[2] = {}): Promise<void> {
+const passing: ManualClock = {
+  ...systemClock,
+  advance: () => Promise.resolve(),
+  step: () => undefined,
+  sleepers: 0,
+};
+
+async function publish(
+  taken: Parameters<typeof publishEngineRun>[2] = {},
+  innerSteps = 16,
+  clock: ManualClock = passing,
+): Promise<void> {
   fixture = await publishEngineRun(blobs, "0.1m", taken);
   const { runId, definition } = fixture;
   const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, fixture.initial, checkpointZero(runId));
   chain = createFakeChain({
-    clock: { ...systemClock, advance: () => Promise.resolve(), step: () => undefined, sleepers: 0 },
+    clock,
     runId,
     modelId: fixture.modelId,
     definition: fixture.definitionDigest,
@@ -63,13 +83,13 @@ async function publish(taken: Parameters<typeof publishEngineRun>[2] = {}): Prom
     fragments: fixture.initial.length,
     poster: lower(poster.address),
     validators: ["21", "22", "23"].map((byte) => lower(account(byte).address)).toSorted(),
-    params: { ...params, innerSteps: 16, rampRounds: 0, minWorkers: 2 },
+    params: { ...params, innerSteps, rampRounds: 0, minWorkers: 2 },
   });
 }
 
 afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
 
-async function openCoordinator(port: number) {
+async function openCoordinator(port: number, clock: Clock = systemClock) {
   const database = await openDatabase<CoordinatorSchema>(join(directory, "coordinator.sqlite"), [
     ...eventLogMigrations,
     ...coordinatorMigrations,
@@ -77,7 +97,7 @@ async function openCoordinator(port: number) {
   const [logger, metrics] = [silentLogger(), createMetrics({ process: false })];
   const coordinator = await createCoordinator(
     { runs: [{ runId: fixture.runId }], operatorToken: "token-of-the-test" },
-    { chain, blobs, database, poster, logger, metrics },
+    { chain, blobs, database, poster, logger, metrics, clock },
   );
   const app = await createHttpServer({
     logger,
@@ -241,6 +261,91 @@ test("two workers train round after round, through a restart of the coordinator,
     expect(rows.filter(({ ack }) => ack !== null)).toHaveLength(acknowledged(byte));
   }
   await coordinator.stop();
+});
+
+/** A clock that stands but for what a test lets pass, and for a tenth of the time that really passes: no machine is slow by it. */
+function createSlowTime(signal: AbortSignal) {
+  const clock = createManualClock(Date.now());
+  let last: Promise<void> = Promise.resolve();
+  const pass = (ms: number): Promise<void> => (last = last.then(() => clock.advance(ms)));
+  const flow = async (): Promise<void> => {
+    for (; !signal.aborted; await systemClock.sleep(10)) await pass(1);
+  };
+  return { clock, pass, flowing: flow() };
+}
+
+test("a worker that grows slow in mid-run hands in what it did, which counts, and misses nothing", async () => {
+  const innerSteps = 64;
+  const slowIn = 2;
+  const ended = new AbortController();
+  const { clock, pass, flowing } = createSlowTime(ended.signal);
+  await publish({}, innerSteps, clock);
+  const coordinator = await openCoordinator(0, clock);
+  const stop = new AbortController();
+  const seen: WorkerEvent[] = [];
+  const slowAddress = lower(account("31").address);
+  let assigned = 0;
+  /** All of it would take 38 s; the round waits for 15. */
+  const gate = async (): Promise<void> => {
+    if (assigned !== slowIn) return;
+    await pass(600);
+    await until("a heartbeat of the round", () => coordinator.run.presence.heartbeatOf(slowAddress)?.round === slowIn);
+  };
+  const openTrainer = async (input: Parameters<ReturnType<typeof trainerOn>>[0]): Promise<Trainer> => {
+    const trainer = await trainerOn(devices.cpu)(input);
+    const train: Trainer["train"] = async ({ tokens, learningRates }, onStep, signals) => {
+      const size = tokens.length / learningRates.length;
+      let done = 0;
+      for (const [i, rate] of learningRates.entries()) {
+        if (signals.enough.aborted) break;
+        await gate();
+        const step = { tokens: tokens.subarray(i * size, (i + 1) * size), learningRates: [rate] };
+        done += await trainer.train(step, onStep, signals);
+      }
+      return done;
+    };
+    return new Proxy(trainer, { get: (target, key) => (key === "train" ? train : Reflect.get(target, key)) });
+  };
+  const work = (byte: string, onEvent: (event: WorkerEvent) => void, own: Partial<Parameters<typeof runWorker>[1]>) =>
+    runWorker(
+      { coordinator: `http://127.0.0.1:${coordinator.port}`, signal: stop.signal, threads: 1 },
+      {
+        account: account(byte),
+        home: directoryHome(join(directory, byte)),
+        deviceClass: classOf(devices.cpu),
+        openTrainer: trainerOn(devices.cpu),
+        openData: openAssignmentSteps,
+        chain,
+        clock,
+        onEvent,
+        ...own,
+      },
+    );
+  /** Its link is slow in every round: each of four fragments takes a second. */
+  const slowly: typeof fetch = async (input, init) => {
+    if (init?.method === "PUT") await pass(1_000);
+    return fetch(input, init);
+  };
+  const watch = (event: WorkerEvent): void => {
+    seen.push(event);
+    if (event.type === "assigned") assigned = event.round;
+  };
+  const workers = [work("31", watch, { openTrainer, fetch: slowly }), work("32", () => undefined, {})];
+  const acknowledged = () => seen.flatMap((event) => (event.type === "acknowledged" ? [event] : []));
+  await until("the round after the slow one", () => acknowledged().some(({ round }) => round > slowIn));
+  stop.abort();
+  await Promise.all(workers);
+  const part = acknowledged().find(({ round }) => round === slowIn)!;
+  const done = part.tokens / (fixture.build.microBatch * fixture.definition.sequence);
+  expect(done).toBeGreaterThanOrEqual(8);
+  expect(done).toBeLessThan(innerSteps);
+  expect(seen.filter(({ type }) => type === "dropped")).toEqual([]);
+  const outcomes = seen.flatMap((event) => (event.type === "outcome" ? [event.outcome] : []));
+  expect(outcomes.length).toBeGreaterThan(slowIn);
+  expect(new Set(outcomes)).toEqual(new Set([0]));
+  await coordinator.stop();
+  ended.abort();
+  await flowing;
 });
 
 test("two workers train by Muon, at a rate that falls, in two micro-batches a step", async () => {

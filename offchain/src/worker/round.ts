@@ -2,7 +2,7 @@
  * One assignment, from its base to the verified acknowledgement. What can overlap does: θ_r and tokens arrive together,
  * a fragment is encoded while the one before is being sent, the end state is hashed by the trainer meanwhile.
  */
-import type { Assignment, Digest, PayloadHeader } from "@cotrain/sdk/protocol";
+import type { Assignment, Digest, Hex, PayloadHeader } from "@cotrain/sdk/protocol";
 
 import { unlessAborted } from "../base/index.ts";
 import { tensorViews } from "../diloco/index.ts";
@@ -11,12 +11,12 @@ import { type CommitmentBuilder, createCommitment } from "./commitment.ts";
 import type { EncodedFragment } from "./encode.ts";
 import type { RoundTimes } from "./events.ts";
 import { payloadHeader, receiptOf, type SignedReceipt, signReceipt, tokensOf } from "./receipt.ts";
-import { blake3Of } from "./residual.ts";
+import { blake3Of, type ResidualLedger } from "./residual.ts";
 import type { RoundContext, RoundWork } from "./roundWork.ts";
 import { encodeAndSend, submit } from "./sending.ts";
 import { verifyAnyPoster } from "./settling.ts";
 import type { InnerSteps } from "./trainer.ts";
-import { train } from "./training.ts";
+import { DivergedError, train } from "./training.ts";
 import type { WorkState } from "./workState.ts";
 
 /**
@@ -30,11 +30,11 @@ import type { WorkState } from "./workState.ts";
 export async function workRound(
   assignment: Assignment,
   context: RoundContext,
-  state: Pick<WorkState, "residuals" | "progress" | "idleSince" | "current" | "closingMs">,
+  state: Pick<WorkState, "residuals" | "progress" | "idleSince" | "current" | "sendings">,
   signal: AbortSignal,
 ): Promise<Pick<Assignment, "steps" | "batch" | "sequence">> {
   const { clock } = context;
-  const { residuals, progress, idleSince, closingMs } = state;
+  const { residuals, progress, idleSince, sendings } = state;
   const dueIn = (): number | undefined => {
     const { times } = state.current ?? {};
     return times && times.dueAt - clock.monotonic();
@@ -51,7 +51,7 @@ export async function workRound(
     progress,
     timeLeft,
     dueIn,
-    closingMs,
+    sendings,
     signal,
   };
   const startedAt = clock.monotonic();
@@ -59,22 +59,19 @@ export async function workRound(
   const commitment = createCommitment();
   const { base, steps } = await start(work, commitment);
   const preparedAt = clock.monotonic();
+  sendings.prepared(preparedAt - startedAt);
   const { done, loss, tokensPerSecond } = await train(work, steps, commitment);
   const trained = { ...assignment, steps: done };
   const trainedAt = clock.monotonic();
 
   progress.uploading = true;
-  const { encoded, header, signed, uploads } = await close(work, done, base, commitment);
-  await context.receipts.sent(signed, header);
-  await uploads;
-  residuals.submitted(
-    signed.receiptHash,
-    encoded.map((fragment) => fragment.residual),
-  );
-  const sentAt = clock.monotonic();
-  await acknowledge(work, signed, header, encoded);
+  const stepMs = (trainedAt - preparedAt) / done;
+  const { encoded, receiptHash, sentAt } = await deliver(work, done, base, commitment, residuals).catch((error) => {
+    if (!(error instanceof DivergedError)) sendings.cut(clock.monotonic() - trainedAt, stepMs);
+    throw error;
+  });
   const endedAt = clock.monotonic();
-  state.closingMs = endedAt - trainedAt;
+  sendings.took(endedAt - trainedAt, stepMs);
   progress.uploading = false;
 
   const times: RoundTimes = {
@@ -87,7 +84,7 @@ export async function workRound(
   context.onEvent({
     type: "acknowledged",
     round: assignment.round,
-    receiptHash: signed.receiptHash,
+    receiptHash,
     tokens: tokensOf(trained),
     loss,
     tokensPerSecond,
@@ -110,6 +107,27 @@ async function start(
   await trainer.load(base.fragments);
   commitment.start(trainer.step, await trainer.digest(residual));
   return { base, steps };
+}
+
+/** Sends what was trained, and its receipt, until that is acknowledged. */
+async function deliver(
+  work: RoundWork,
+  steps: number,
+  base: BaseCheckpoint,
+  commitment: CommitmentBuilder,
+  residuals: ResidualLedger,
+): Promise<{ encoded: readonly EncodedFragment[]; receiptHash: Hex; sentAt: number }> {
+  const { clock, receipts } = work.context;
+  const { encoded, header, signed, uploads } = await close(work, steps, base, commitment);
+  await receipts.sent(signed, header);
+  await uploads;
+  residuals.submitted(
+    signed.receiptHash,
+    encoded.map((fragment) => fragment.residual),
+  );
+  const sentAt = clock.monotonic();
+  await acknowledge(work, signed, header, encoded);
+  return { encoded, receiptHash: signed.receiptHash, sentAt };
 }
 
 /** Encodes the pseudo-gradient, closes the commitment over it and signs the receipt, while fragments are on their way. */

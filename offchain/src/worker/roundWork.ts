@@ -7,6 +7,7 @@ import type { RunBlobs } from "./base.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { ReceiptJournal } from "./receiptJournal.ts";
 import type { Residual } from "./residual.ts";
+import type { SendingTimes } from "./sendingTimes.ts";
 import type { SessionKeeper } from "./session.ts";
 import type { InnerSteps, Trainer } from "./trainer.ts";
 import type { RoundProgress } from "./workState.ts";
@@ -51,7 +52,7 @@ export interface RoundWork {
   readonly timeLeft: () => number | undefined;
   /** The same, whether a part would count already or not. */
   readonly dueIn: () => number | undefined;
-  /** What the last round took from its last step to the acknowledgement, ms. */
-  readonly closingMs: number;
+  /** What sending takes, as far as this worker knows. */
+  readonly sendings: SendingTimes;
   readonly signal: AbortSignal;
 }

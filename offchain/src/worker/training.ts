@@ -13,8 +13,10 @@ export class DivergedError extends UserError {
 const SMOOTHING = 0.1;
 /** A step or a sending may take so many times what it took before. */
 const CAUTION = 1.5;
-/** Of a work's time sending may be thought to take 1 / so much. */
-const SENDING_SHARE = 4;
+/** Of a work's time sending may be thought to take so much: a part counts from half of the time on. */
+const SENDING_SHARE = 0.5;
+/** Weight of the newest step in what a step takes now. */
+const RECENT = 0.5;
 /** Progress events come at most this often, ms. */
 const PROGRESS_EVERY = 200;
 
@@ -40,6 +42,8 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
   const count = steps.learningRates.length;
   const perStep = steps.tokens.length / count;
   let reportedAt = startedAt;
+  let endedAt = startedAt;
+  let recentMs: number | undefined;
   let done = 0;
   const onSteps = (newest: readonly { readonly loss: number }[]): void => {
     done += newest.length;
@@ -49,7 +53,10 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
       progress.loss,
     );
     const now = clock.monotonic();
-    if (isLate(work, { done, count, elapsed: now - startedAt })) enough.abort();
+    const newestMs = (now - endedAt) / newest.length;
+    recentMs = recentMs === undefined ? newestMs : recentMs + RECENT * (newestMs - recentMs);
+    endedAt = now;
+    if (isLate(work, { done, count, elapsed: now - startedAt, recentMs })) enough.abort();
     progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
     const { loss, tokensPerSecond } = progress;
     if (loss === null || (now - reportedAt < PROGRESS_EVERY && done < count)) return;
@@ -79,15 +86,25 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
   return { done: from, loss, tokensPerSecond: tokensPerSecond ?? 0 };
 }
 
+/** How far a round is, and how fast. */
+interface Pace {
+  readonly done: number;
+  readonly count: number;
+  /** Since its first step began, ms. */
+  readonly elapsed: number;
+  /** What a step takes now. */
+  readonly recentMs: number;
+}
+
 /** Whether the steps that are left take longer than there is time, and another one would take what sending needs. */
 function isLate(
-  { assignment, context, timeLeft, closingMs }: RoundWork,
-  { done, count, elapsed }: { readonly done: number; readonly count: number; readonly elapsed: number },
+  { assignment, context, timeLeft, sendings }: RoundWork,
+  { done, count, elapsed, recentMs }: Pace,
 ): boolean {
   const left = timeLeft();
   if (left === undefined || done < Math.min(context.leastSteps, assignment.steps)) return false;
-  const stepMs = elapsed / done;
-  // A sending that took long once, while the coordinator was away perhaps, must not take the time of every round after it.
-  const sending = Math.min(CAUTION * closingMs, (elapsed + left) / SENDING_SHARE);
+  // A machine that others use grows slow in the middle of a round, and what it did before says too little then.
+  const stepMs = Math.max(elapsed / done, recentMs);
+  const sending = Math.min(CAUTION * sendings.expected(stepMs), (elapsed + left) * SENDING_SHARE);
   return left < stepMs * (count - done) + sending && left < CAUTION * stepMs + sending;
 }

@@ -4,6 +4,7 @@ import type { Assignment } from "@cotrain/sdk/protocol";
 import { type Clock, UserError } from "../base/index.ts";
 import type { FragmentLayout } from "../diloco/index.ts";
 import { createResidualLedger, type ResidualLedger } from "./residual.ts";
+import { createSendingTimes, type SendingTimes } from "./sendingTimes.ts";
 
 /** What heartbeats tell of a round under way. */
 export interface RoundProgress {
@@ -40,14 +41,11 @@ export interface WorkState {
   last: Assignment | undefined;
   /** Refused assignments in a row. */
   refusals: number;
-  /** How long the last round took from its last step to the acknowledgement, ms. */
-  closingMs: number;
+  /** What rounds took from their last step to the acknowledgement. */
+  readonly sendings: SendingTimes;
   /** When the worker became idle, ms of its monotonic clock. */
   idleSince: number;
 }
-
-/** Where no round was closed yet: sending takes longer on a slow link, and is measured then. */
-const UNMEASURED_MS = 3_000;
 
 export function createWorkState({
   clock,
@@ -63,7 +61,7 @@ export function createWorkState({
     current: undefined,
     last: undefined,
     refusals: 0,
-    closingMs: UNMEASURED_MS,
+    sendings: createSendingTimes(),
     idleSince: clock.monotonic(),
   };
 }
