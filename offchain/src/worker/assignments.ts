@@ -107,6 +107,8 @@ async function workOn(
     if (state.refusals >= MAX_REFUSALS) throw error;
   } finally {
     stopping.end();
+    // What is still under way of a round that failed ends with it: an upload that goes on would join anew.
+    controller.abort(new RoundClosed("ROUND_OVER", "The round is over for this worker."));
     state.current = undefined;
     Object.assign(state.progress, { round: null, step: 0, uploading: false });
     state.idleSince = modules.clock.monotonic();

@@ -10,7 +10,7 @@ import {
   type StepResult,
 } from "../engine/index.ts";
 import type { RunDescription } from "./artefacts.ts";
-import { createEngineGuard, ENGINE_LIMITS, type EngineGuard, type EngineLimits } from "./engineGuard.ts";
+import { createEngineGuard, ENGINE_LIMITS, isLost, type EngineGuard, type EngineLimits } from "./engineGuard.ts";
 import type { TrainerInput } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -32,6 +32,10 @@ function outlineOf(program: Uint8Array, table: RunDescription["definition"]["tab
   throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
 }
 
+/** fp32. */
+const bytesOf = (shapes: readonly { readonly shape: readonly number[] }[]): number =>
+  4 * shapes.reduce((sum, { shape }) => sum + shape.reduce((all, length) => all * length, 1), 0);
+
 /**
  * Opens an engine for a build. One that is silent for too long is ended: whatever it was asked rejects with EngineClosedError.
  * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
@@ -45,7 +49,8 @@ async function openDeviceTrainer(
   const outline = outlineOf(program, definition.table, device.availableMemory());
   const most = outline.signature.maxThreads ?? 1;
   const { blockMs = 0 } = device;
-  const guard = createEngineGuard(limits, signal, blockMs);
+  const stateBytes = bytesOf([...outline.parameters, ...outline.state]);
+  const guard = createEngineGuard(limits, signal, { stateBytes, blockMs });
   const open: OpenEngine = (options) => device.open({ ...options, signal: guard.signal });
   const engine = await guard.prepared(() =>
     open({ programs: { step: program }, threads: Math.min(threads ?? device.threads(), most) }),
@@ -86,7 +91,13 @@ async function openDeviceTrainer(
       step = 0;
     },
     close: async () => {
-      if (!guard.signal.aborted) await engine.close();
+      if (guard.signal.aborted) return;
+      // Nobody needs it any more: what it did is done, and one that is lost while it closes is closed.
+      await guard
+        .closed(() => engine.close())
+        .catch((error: unknown) => {
+          if (!isLost(error)) throw error;
+        });
     },
   };
 }

@@ -3,25 +3,37 @@
  * waits for ever: its round, and the request to stop.
  */
 import { unlessAborted } from "../base/index.ts";
-import { EngineClosedError } from "../engine/index.ts";
+import { EngineClosedError, RuntimeError } from "../engine/index.ts";
+
+/** What computes is gone, out of memory or reset: its process died, or it answered with an error. */
+export const isLost = (error: unknown): boolean => error instanceof EngineClosedError || error instanceof RuntimeError;
 
 /** How long an engine may give no answer and tell of no progress, ms. */
 export interface EngineLimits {
-  /** Any call; or {@link SILENT_STEPS} steps, where that is more. */
+  /** Training; or {@link SILENT_STEPS} steps, where that is more. */
   readonly silence: number;
+  /** Taking, reading and hashing the state; or what {@link BYTES_PER_MS} makes of it, where that is more. */
+  readonly answer: number;
+  /** Closing, which waits for what was asked before. */
+  readonly close: number;
   /** A training that is to stop, which it does after the steps that are running; or {@link STOP_STEPS} times what they take. */
   readonly stop: number;
   /** Opening a program, which some drivers compile first, and computing the conformance value: nobody knows yet what a step takes. */
   readonly conformance: number;
 }
 
-/**
- * The state of 150m is 1.8 GB, which seconds bring down, on a busy machine ten times as many. Its conformance value took more than
- * two minutes of a processor's time.
- */
-export const ENGINE_LIMITS: EngineLimits = { silence: 60_000, stop: 5_000, conformance: 15 * 60_000 };
+/** The conformance value of 150m took more than two minutes of a processor's time. */
+export const ENGINE_LIMITS: EngineLimits = {
+  silence: 60_000,
+  answer: 20_000,
+  close: 60_000,
+  stop: 5_000,
+  conformance: 15 * 60_000,
+};
 /** How long a device may take until a worker can join with it, ms: its program is opened, then its conformance value computed. */
 export const PREPARATION_MS = 2 * ENGINE_LIMITS.conformance;
+/** The state of 150m is 1.8 GB, which seconds bring down, on a busy machine ten times as many: a minute. */
+const BYTES_PER_MS = 30_000;
 /** A machine that others use may be slower by far than when it was measured. */
 const SILENT_STEPS = 20;
 /** Those that are running, on a machine that is slower than before. */
@@ -33,7 +45,9 @@ export interface EngineGuard {
   readonly signal: AbortSignal;
   /** Opening and proving, which are of no use once the worker is to stop. */
   prepared<T>(call: () => Promise<T>): Promise<T>;
+  /** A call that takes, reads or hashes the state. */
   answered<T>(call: () => Promise<T>): Promise<T>;
+  closed(call: () => Promise<void>): Promise<void>;
   /**
    * @param call tells of its progress by `heard`
    * @param signal that it stops by
@@ -43,11 +57,20 @@ export interface EngineGuard {
   measured(stepMs: number): void;
 }
 
-/**
- * @param stopped the worker's request to stop
- * @param blockMs about how long steps take that nothing stops
- */
-export function createEngineGuard(limits: EngineLimits, stopped: AbortSignal, blockMs = 0): EngineGuard {
+/** What an engine has to do at once, at most. */
+interface EngineWork {
+  /** Of parameters and optimizer. */
+  readonly stateBytes: number;
+  /** About how long steps take that nothing stops. */
+  readonly blockMs: number;
+}
+
+/** @param stopped the worker's request to stop */
+export function createEngineGuard(
+  limits: EngineLimits,
+  stopped: AbortSignal,
+  { stateBytes, blockMs }: EngineWork,
+): EngineGuard {
   const ending = new AbortController();
   let stepMs = 0;
 
@@ -80,12 +103,14 @@ export function createEngineGuard(limits: EngineLimits, stopped: AbortSignal, bl
   }
 
   const silence = (): number => Math.max(limits.silence, SILENT_STEPS * stepMs);
+  const stopMs = (): number => STOP_STEPS * Math.max(stepMs, blockMs);
   return {
     signal: ending.signal,
     prepared: (call) => within(limits.conformance, call, { signal: stopped, ms: 0 }),
-    answered: (call) => within(silence(), call),
-    trained: (call, signal) =>
-      within(silence(), call, { signal, ms: Math.max(limits.stop, STOP_STEPS * Math.max(stepMs, blockMs)) }),
+    // Steps have ended before any of these is asked.
+    answered: (call) => within(Math.max(limits.answer, stateBytes / BYTES_PER_MS), call),
+    closed: (call) => within(limits.close, call),
+    trained: (call, signal) => within(silence(), call, { signal, ms: Math.max(limits.stop, stopMs()) }),
     measured: (ms) => {
       stepMs = ms;
     },

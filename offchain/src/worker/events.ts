@@ -85,15 +85,24 @@ export type WorkerEvent =
       /** Of what is not tried for ever: after how long without success the worker gives up, ms. */
       readonly patienceMs?: number;
     }
-  /** What it computes with, where nobody named one, and why. */
+  /** What it computes with, where nobody named one or one that was lost is tried again, and why. */
   | { readonly type: "device"; readonly device: string; readonly why: string }
   /** What it computed with, or should, failed; `next` takes its place, null: nothing does, and the worker ends. */
-  | { readonly type: "deviceFailed"; readonly device: string; readonly reason: string; readonly next: string | null }
+  | {
+      readonly type: "deviceFailed";
+      readonly device: string;
+      readonly reason: string;
+      readonly next: string | null;
+      /** Accepted rounds until it is tried again, of one that was lost where another takes its place. */
+      readonly againIn?: number;
+    }
   | { readonly type: "left"; readonly reason: string };
 
 /** A device that failed, in a sentence. */
-export function deviceFailedText({ device, reason, next }: WorkerEvent & { readonly type: "deviceFailed" }): string {
-  const place = next === device ? "it is opened once again" : `${next ?? "nothing"} takes its place`;
+export function deviceFailedText(event: WorkerEvent & { readonly type: "deviceFailed" }): string {
+  const { device, reason, next, againIn } = event;
+  const later = againIn === undefined ? "" : ` for ${againIn} rounds, then it is tried again`;
+  const place = next === device ? "it is opened once again" : `${next ?? "nothing"} takes its place${later}`;
   return `The device ${device} failed (${reason.replace(/\.$/, "")}): ${place}.`;
 }
 

@@ -139,11 +139,8 @@ async function close(
 ): Promise<{ encoded: EncodedFragment[]; header: PayloadHeader; signed: SignedReceipt; uploads: Promise<unknown> }> {
   const { assignment, context, residual } = work;
   const { trainer, layouts, tensors, table } = context;
-  // Begins first, so that encoding does not wait until the end state is hashed.
-  const sending = encodeAndSend(work, base);
-  const endState = trainer.digest(residual);
-  endState.catch(() => undefined);
-  const { encoded, uploads } = await sending;
+  // Sending begins first, so that encoding does not wait until the end state is hashed. Whichever fails ends both.
+  const [{ encoded, uploads }, endState] = await Promise.all([encodeAndSend(work, base), trainer.digest(residual)]);
   const { header, payloadDigest } = payloadHeader({
     assignment,
     table,
@@ -155,7 +152,7 @@ async function close(
   const next = encoded.map((fragment) => fragment.residual);
   const closed = commitment.finish({
     step: trainer.step,
-    endState: await endState,
+    endState,
     baseDigest: assignment.base as Digest,
     newResidual: await blake3Of(tensorViews(next, layouts, tensors)),
     payloadDigest,

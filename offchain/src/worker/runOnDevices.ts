@@ -1,31 +1,39 @@
 /** A worker over the devices that it may train on: what becomes of it when the one in use fails. */
 import { InternalError, UserError } from "../base/index.ts";
-import { EngineClosedError, EngineError, RuntimeError } from "../engine/index.ts";
+import { EngineClosedError, EngineError } from "../engine/index.ts";
+import { isLost } from "./engineGuard.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { WorkerEnd, WorkerModules, WorkerOptions } from "./options.ts";
+import { createRestingDevices } from "./restingDevices.ts";
 import { runWorker } from "./runWorker.ts";
-import { DivergedError } from "./training.ts";
 
 /** A device, and how trainers are opened on it. */
 export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openTrainer" | "place"> {
   readonly name: string;
 }
 
-/** What computes is gone, out of memory or reset: its process died, or it answered with an error. */
-const isLost = (error: unknown): boolean => error instanceof EngineClosedError || error instanceof RuntimeError;
 /** A run takes less of the machine's memory on some devices than on others; its disk is the same for all. */
 const isMemoryShort = (error: unknown): boolean => error instanceof UserError && error.code === "MEMORY_SHORT";
-/** What another device may do better: this one is missing, refuses the program, does not fit, or computes no numbers. */
-const isUnfit = (error: unknown): boolean =>
-  error instanceof EngineError || error instanceof DivergedError || isMemoryShort(error);
+/**
+ * What another device may do better: this one is missing, refuses the program, or does not fit. A loss that is no number is the
+ * run's own fault.
+ */
+const isUnfit = (error: unknown): boolean => error instanceof EngineError || isMemoryShort(error);
+
+function deviceAt(devices: readonly WorkerDevice[], at: number): WorkerDevice {
+  const device = devices[at];
+  if (!device) throw new InternalError("DEVICE_NONE", "A worker was started without a device.");
+  return device;
+}
 
 /** What failed first, where more failed while it was cleaned up after. */
 const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ? firstOf(error.suppressed) : error);
 
 /**
  * Runs a worker on the first of these devices. One that fails has left the round by then, so that nobody waits for it, and the next
- * takes its place. The last one, or the only one, is opened once again when it was lost, and ends the worker when it is lost anew
- * before a round was accepted: whoever named one device knows what the rest of the machine is for.
+ * takes its place. One that was lost is tried again some rounds later, between two rounds. The last one, or the only one, is opened
+ * once again when it was lost, and ends the worker when it is lost anew before a round was accepted: whoever named one device knows
+ * what the rest of the machine is for.
  * @throws as `runWorker`; UserError `DEVICE_LOST`
  */
 export async function runOnDevices(
@@ -34,7 +42,10 @@ export async function runOnDevices(
   devices: readonly WorkerDevice[],
 ): Promise<WorkerEnd> {
   const tally = { rounds: 0, tokens: 0 };
+  const resting = createRestingDevices(devices.length);
   let joined = false;
+  let at = 0;
+  let goBack = new AbortController();
   const onEvent = (event: WorkerEvent): void => {
     if (event.type === "acknowledged" || event.type === "acknowledgedLate") {
       tally.rounds += 1;
@@ -42,25 +53,28 @@ export async function runOnDevices(
     }
     modules.onEvent?.(event.type === "joined" && joined ? { ...event, again: true } : event);
     joined ||= event.type === "joined";
+    if (event.type === "acknowledged" && resting.first(tally.rounds) < at) goBack.abort();
   };
-  /** Rounds that were accepted when the last device was lost. */
-  let lostAt: number | undefined;
-  for (let at = 0; ;) {
-    const device = devices[at];
-    if (!device) throw new InternalError("DEVICE_NONE", "A worker was started without a device.");
-    const { name, ...opened } = device;
+  for (;;) {
+    const { name, ...opened } = deviceAt(devices, at);
+    goBack = new AbortController();
+    const signal = AbortSignal.any([options.signal, goBack.signal]);
     try {
-      return { ...(await runWorker(options, { ...modules, ...opened, onEvent })), ...tally };
+      const end = await runWorker({ ...options, signal }, { ...modules, ...opened, onEvent });
+      if (end.kind !== "stopped" || options.signal.aborted) return { ...end, ...tally };
+      at = resting.first(tally.rounds);
+      const again = deviceAt(devices, at).name;
+      onEvent({ type: "device", device: again, why: `The device ${again}, which was lost, is tried again.` });
     } catch (caught) {
       const error = firstOf(caught);
-      const following = devices[at + 1];
-      if (options.signal.aborted || !(isLost(error) || (following && isUnfit(error)))) throw error;
-      const again = lostAt !== tally.rounds;
-      const next = following ?? (again ? device : undefined);
-      onEvent({ type: "deviceFailed", device: name, reason: reasonOf(error), next: next?.name ?? null });
-      if (following) at++;
-      else if (again) lostAt = tally.rounds;
-      else throw lostTwice(name, error);
+      const lost = isLost(error);
+      const replaced = lost || (at < devices.length - 1 && isUnfit(error));
+      if (options.signal.aborted || !replaced) throw error;
+      const { next, ...rest } = resting.failed(at, tally.rounds, lost);
+      const successor = next === undefined ? null : deviceAt(devices, next).name;
+      onEvent({ type: "deviceFailed", device: name, reason: reasonOf(error), next: successor, ...rest });
+      if (next === undefined) throw lostTwice(name, error);
+      at = next;
     }
   }
 }

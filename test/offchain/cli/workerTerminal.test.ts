@@ -149,6 +149,8 @@ test("which device was taken, and which failed, is told on the screen, in a line
       .find((line) => line.startsWith("device"));
   expect(row(device)).toBe("device    Trains on webgpu, the fastest.");
   expect(row({ ...gone, next: "cpu" })).toBe(`device    ${sentence("cpu takes its place")}`);
+  const resting = sentence("cpu takes its place for 4 rounds, then it is tried again");
+  expect(workerLine(after([ready]), { ...gone, next: "cpu", againIn: 4 })).toBe(resting);
   expect(workerLine(after([ready]), device)).toBe(device.why);
   expect(workerLine(after([ready]), { ...gone, next: null })).toBe(sentence("nothing takes its place"));
   const logged: unknown[] = [];

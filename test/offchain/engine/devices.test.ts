@@ -158,6 +158,20 @@ const hanging: Device["open"] = ({ signal }) =>
   new Promise((_, reject) => {
     signal?.addEventListener("abort", () => reject(new EngineClosedError()));
   });
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+/** Nothing is open yet when the time is over: what ends it is the signal's own reason. */
+const unopening: Device["open"] = async ({ signal }) => {
+  await aborted(signal!);
+  throw signal!.reason;
+};
+const lateProcess: Device["open"] = async (options) => {
+  await aborted(options.signal!);
+  return devices.cpu.open(options);
+};
 const software = async () => ({ name: "SwiftShader", software: true });
 
 test("a device passes that opens, has the CPU's losses and answers in time", async () => {
@@ -176,6 +190,15 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
     ],
   });
   const late = await probeDevices({ milliseconds: 0, patience: 400, tried: [fake("hanging", due, { open: hanging })] });
+  const unopened = await probeDevices({
+    milliseconds: 0,
+    patience: 40,
+    tried: [fake("unopened", due, { open: unopening }), { ...devices.cpu, name: "process", open: lateProcess }],
+  });
+  expect(unopened.map(({ missing }) => missing)).toEqual([
+    expect.stringMatching(/^It did not train the preset 1m within /),
+    expect.stringMatching(/^It did not train the preset 1m within /),
+  ]);
   expect(probes.map(({ device, missing }) => [device.name, missing])).toEqual([
     ["cpu", undefined],
     ["near", undefined],

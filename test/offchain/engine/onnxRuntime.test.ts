@@ -62,6 +62,9 @@ function place(more: Partial<OnnxPlace> = {}): { readonly place: OnnxPlace; read
     },
   };
 }
+const lost = async (): Promise<never> => {
+  throw new Error("Device is lost.");
+};
 const missing = new EngineError("DEVICE_MISSING", "There is none.");
 const options = { kind: "step", threads: 1, peak: 0, kept: ["y"] } as const;
 
@@ -119,6 +122,27 @@ test("of what a step wrote in place the package answers with a copy, which is gi
   expect(told.get("loss")).toEqual(Float32Array.of(7));
   expect(await b.read()).toEqual(Float32Array.of(2, 4));
   expect(answered.map(({ data }) => data.length)).toEqual([0]);
+});
+
+test("a device that is lost while it is read, or gives back, fails as a runtime, not as a program that is refused", async () => {
+  const { place: gpu } = place();
+  const works = gpu.ort.InferenceSession;
+  const opened = { gone: false };
+  const dying = {
+    ...gpu.ort,
+    InferenceSession: {
+      create: async (...given: Parameters<typeof works.create>) =>
+        opened.gone ? lost() : { ...(await works.create(...given)), release: lost },
+    },
+  } as unknown as OnnxPlace["ort"];
+  const runtime = onnxRuntime(place({ ort: dying }).place);
+  const program = await runtime.open(new Uint8Array(), options);
+  const [a, b] = [runtime.buffer([2], Float32Array.of(1, 2)), runtime.buffer([2])];
+  await program.run(new Map([["x", a]]), new Map([["y", b]]), ["loss"]);
+  opened.gone = true;
+  const failed = { name: "RuntimeError", code: "RUNTIME_FAILED" };
+  await expect(b.read()).rejects.toMatchObject(failed);
+  await expect(program.release()).rejects.toMatchObject(failed);
 });
 
 test("a refusal is the program's, unless the place knows better", async () => {

@@ -55,12 +55,14 @@ const answering = (answers: Partial<Engine>): Device => ({
   },
 });
 
-const LIMITS = { silence: 50, stop: 50, conformance: 60_000 };
+const LIMITS = { silence: 50, answer: 50, close: 50, stop: 50, conformance: 60_000 };
 const closed = { name: "EngineClosedError", message: "The engine gave no answer within 0.05 s." };
 
 describe("an engine that is silent", () => {
   test.each(["train", "digest", "load", "parameters", "reset"] as const)("in %s is ended", async (call) => {
-    const trainer = await trainerOn(answering({}), LIMITS)(input(forever));
+    // What takes no step is not given a training's time, nor a training that of others.
+    const own = call === "train" ? { answer: 60_000 } : { silence: 60_000 };
+    const trainer = await trainerOn(answering({}), { ...LIMITS, ...own })(input(forever));
     const calls = {
       train: () => trainer.train(steps(2), () => undefined, signals),
       digest: () => trainer.digest(layouts.map(({ elements }) => new Float32Array(elements))),
@@ -71,6 +73,14 @@ describe("an engine that is silent", () => {
     await expect(calls[call]()).rejects.toMatchObject(closed);
     await expect(trainer.reset()).rejects.toMatchObject(closed);
     await trainer.close();
+  });
+
+  test("while it closes is ended, and is closed", async () => {
+    const dead = answering({ close: () => Promise.reject(new EngineClosedError()) });
+    for (const device of [answering({}), dead]) {
+      const trainer = await trainerOn(device, LIMITS)(input(forever));
+      await expect(trainer.close()).resolves.toBeUndefined();
+    }
   });
 
   test("is ended while a conformance value is due, and at once where the worker is to stop", async () => {

@@ -1,12 +1,13 @@
 /** A worker whose device fails: it leaves the round, another device takes its place, and it ends where there is none. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import type { UserError } from "../../../offchain/src/base/index.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../offchain/src/engine/index.ts";
 import { runOnDevices, type Trainer, type WorkerEnd } from "../../../offchain/src/worker/index.ts";
+import { createRestingDevices } from "../../../offchain/src/worker/restingDevices.ts";
 import type { WorkerDevice } from "../../../offchain/src/worker/runOnDevices.ts";
 import { createPlainTrainer } from "./fixture.ts";
-import { beforeAndAfterEach, home, modules, of, options, start, w, worker } from "./workerHarness.ts";
+import { beforeAndAfterEach, home, modules, of, options, start, until, w, worker } from "./workerHarness.ts";
 
 beforeAndAfterEach();
 
@@ -59,6 +60,7 @@ test("the next device takes the place of one that is lost, once the round was le
       device: "webgpu",
       reason: "The engine's process ended (SIGABRT): std::bad_alloc",
       next: "cpu",
+      againIn: 4,
     },
   ]);
   // Nobody waited for it while another device was opened.
@@ -76,6 +78,79 @@ test("a device that is lost is left all the same where it cannot be closed", asy
   expect(of("deviceFailed")).toMatchObject([
     { device: "webgpu", next: "cpu", reason: expect.stringMatching(/SIGABRT/) },
   ]);
+});
+
+/** An answer may be late where a heartbeat told first that the round was over. */
+const accepted = (): number => of("acknowledged").length + of("acknowledgedLate").length;
+
+test("a device that was lost is tried again some rounds later, then twice as many, and says so", async () => {
+  await start({ rounds: 40 });
+  w.double.faults.dismissAfter = 20;
+  const opened: number[] = [];
+  // Lost after a round, lost anew at once, and well from then on.
+  const faults = [[1], [0], []];
+  const end = await run({
+    webgpu: () => {
+      opened.push(accepted());
+      return failing(faults[opened.length - 1] ?? [], died);
+    },
+    cpu: createPlainTrainer,
+  });
+  expect(end).toMatchObject({ kind: "dismissed", rounds: 20 });
+  const [first = 0, second = 0, third = 0] = opened;
+  expect(opened).toHaveLength(3);
+  expect([first, second >= 1 + 4, third >= second + 8]).toEqual([0, true, true]);
+  expect(of("deviceFailed")).toMatchObject([
+    { device: "webgpu", next: "cpu", againIn: 4 },
+    { device: "webgpu", next: "cpu", againIn: 8 },
+  ]);
+  const again = { type: "device", device: "webgpu", why: "The device webgpu, which was lost, is tried again." };
+  expect(of("device")).toEqual([again, again]);
+  // It went over between two rounds.
+  expect(of("dropped").filter(({ code }) => code === "ABANDONED")).toEqual([]);
+});
+
+test("a loss that is no number is the run's own fault: no other device is tried", async () => {
+  await start({ rounds: 10 });
+  const trainers: Trainer[] = [];
+  const open = (): Trainer => {
+    trainers.push(Object.assign(createPlainTrainer(), { diverge: true }));
+    return trainers.at(-1)!;
+  };
+  const ended = run({ webgpu: open, cpu: open }).catch((error: unknown) => error);
+  for (let round = 1; round <= 5; round++) {
+    await until("the round is dropped", () => of("dropped").length === round);
+    if (round < 5) await w.double.closeRound();
+  }
+  expect(await ended).toMatchObject({ code: "TRAINING_DIVERGED" });
+  expect(trainers).toHaveLength(1);
+  expect(of("deviceFailed")).toEqual([]);
+});
+
+describe("the rest of a device that was lost", () => {
+  test("grows up to a bound, and begins anew once it trained for longer than it had rested", () => {
+    const resting = createRestingDevices(2);
+    const rests: number[] = [];
+    let rounds = 0;
+    for (let i = 0; i < 8; i++) {
+      const rest = resting.failed(0, rounds, true).againIn!;
+      rests.push(rest);
+      expect(resting.first(rounds + rest - 1)).toBe(1);
+      rounds += rest;
+      expect(resting.first(rounds)).toBe(0);
+    }
+    expect(rests).toEqual([4, 8, 16, 32, 64, 128, 256, 256]);
+    expect(resting.failed(0, rounds + 257, true)).toEqual({ againIn: 4, next: 1 });
+  });
+
+  test("keeps nobody from the devices between it and the last, and none that is unfit comes back", () => {
+    const resting = createRestingDevices(3);
+    expect(resting.failed(0, 0, true)).toEqual({ againIn: 4, next: 1 });
+    expect(resting.failed(1, 0, false)).toEqual({ next: 2 });
+    expect([resting.first(0), resting.first(4)]).toEqual([2, 0]);
+    resting.failed(0, 4, false);
+    expect(resting.first(1e9)).toBe(2);
+  });
 });
 
 const missing = (): never => {

@@ -55,8 +55,13 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
   /** The tensor's own `getData` ended the process (onnxruntime-node 1.30: "terminate called", for a tensor on a GPU). */
   const valuesOf = async (tensor: Tensor): Promise<Float32Array> => {
     if (tensor.location === "cpu") return numbersOf(tensor);
-    const session = await copyOf(tensor.dims);
-    return numbersOf(tensorOf(await session.run({ [COPY.from]: tensor }), COPY.to));
+    try {
+      const session = await copyOf(tensor.dims);
+      return numbersOf(tensorOf(await session.run({ [COPY.from]: tensor }), COPY.to));
+    } catch (cause) {
+      // Of a device that is lost this is all that is heard where no step is due; that it cannot open a copy says nothing of a program.
+      throw new RuntimeError("RUNTIME_FAILED", "ONNX Runtime failed to read what lies on the device.", { cause });
+    }
   };
   return {
     availableMemory,
@@ -131,7 +136,10 @@ function executableOver(session: InferenceSession, kind: string, { ort, writesIn
       }
       return new Map(wanted.flatMap((name) => fp32Of(results, name)));
     },
-    release: () => session.release(),
+    release: () =>
+      session.release().catch((cause: unknown) => {
+        throw new RuntimeError("RUNTIME_FAILED", `ONNX Runtime failed to release the ${kind} program.`, { cause });
+      }),
   };
 }
 

@@ -80,12 +80,11 @@ async function probeDevice(
       return failed(wrong(losses, due));
     return { probe: { device, tokensPerSecond, adapter, missing: undefined }, losses };
   } catch (error) {
+    // The signal's own reason where it came before anything was open that it could end.
+    if (late.aborted && (error === late.reason || error instanceof CotrainError))
+      return failed(`It did not train the preset ${MEASURED} within ${(patience / 1_000).toFixed(1)} s.`);
     if (!(error instanceof CotrainError)) throw error;
-    return failed(
-      late.aborted
-        ? `It did not train the preset ${MEASURED} within ${(patience / 1_000).toFixed(1)} s.`
-        : error.message,
-    );
+    return failed(error.message);
   }
 }
 

@@ -73,7 +73,7 @@ async function openHost(
 ): Promise<Engine> {
   const outlines = inspected(options);
   const layout = layoutOf(outlines);
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw closedBy(signal);
   const { child, leaveDirectory } = spawnEngine(place, index);
   const connection = connect(child, layout);
   signal?.addEventListener("abort", () => connection.kill(closedBy(signal)), { once: true });
