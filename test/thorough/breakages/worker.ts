@@ -49,7 +49,7 @@ export const worker: readonly Breakage[] = [
     file: "offchain/src/worker/deviceTrainer.ts",
     text: "if (!isLost(error)) throw error;",
     instead: "throw error;",
-    tests: ["test/offchain/worker/lostDevice.test.ts"],
+    tests: ["test/e2e/lostDevice.test.ts"],
   },
   {
     name: "a device that is lost while it is read is one that refuses programs",

@@ -6,18 +6,18 @@ import { join } from "node:path";
 import ort from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { type Device, RuntimeError } from "../../../offchain/src/engine/index.ts";
-import { openEngine } from "../../../offchain/src/engine/openEngine.ts";
-import { sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
-import { onnxRuntime } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
-import type { DeviceBuffer, Executable, Runtime } from "../../../offchain/src/engine/runtime/port.ts";
-import { type BlobStore } from "../../../offchain/src/storage/index.ts";
-import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
-import { ENGINE_LIMITS, type EngineLimits } from "../../../offchain/src/worker/engineGuard.ts";
-import { openAssignmentSteps, runOnDevices, trainerOn } from "../../../offchain/src/worker/index.ts";
-import { publishEngineRun, type RunFixture } from "./fixture.ts";
-import { beforeAndAfterEach, modules, of, options, start, w, worker } from "./workerHarness.ts";
+import { type Device, RuntimeError } from "../../offchain/src/engine/index.ts";
+import { openEngine } from "../../offchain/src/engine/openEngine.ts";
+import { sessionOptions } from "../../offchain/src/engine/runtime/node/cpu.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { onnxRuntime } from "../../offchain/src/engine/runtime/onnxRuntime.ts";
+import type { DeviceBuffer, Executable, Runtime } from "../../offchain/src/engine/runtime/port.ts";
+import { type BlobStore } from "../../offchain/src/storage/index.ts";
+import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
+import { ENGINE_LIMITS, type EngineLimits } from "../../offchain/src/worker/engineGuard.ts";
+import { openAssignmentSteps, runOnDevices, trainerOn } from "../../offchain/src/worker/index.ts";
+import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
+import { beforeAndAfterEach, modules, of, options, start, w, worker } from "../offchain/worker/workerHarness.ts";
 
 beforeAndAfterEach();
 
@@ -150,7 +150,7 @@ test.each(cases)(
         },
       },
     ]);
-    expect(end).toMatchObject({ kind: "dismissed", rounds: 1 });
+    expect(end.kind).toBe("dismissed");
     expect(of("deviceFailed")).toMatchObject([{ device: "gpu", next: "cpu", againIn: 4 }]);
     // The round was left before another device was opened; nothing of it was sent as if it were whole.
     expect(left).toEqual([joined ? 1 : 0]);
@@ -168,6 +168,7 @@ test.each(["fails", "hangs"] as const)("a device that is lost while it is closed
     { name: "cpu", deviceClass, openTrainer: trainerOn(gpu(none)) },
   ]);
   // What it did is done: nobody opens another device for it.
-  expect(end).toMatchObject({ kind: "dismissed", rounds: 1 });
+  expect(end.kind).toBe("dismissed");
+  expect(w.double.receipts).toHaveLength(1);
   expect(of("deviceFailed")).toEqual([]);
 });
