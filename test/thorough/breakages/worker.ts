@@ -229,8 +229,8 @@ export const worker: readonly Breakage[] = [
   {
     name: "a run that does not fit on one device is not tried on the next",
     file: "offchain/src/worker/runOnDevices.ts",
-    text: "error instanceof DivergedError || isMemoryShort(error);",
-    instead: "error instanceof DivergedError;",
+    text: "error instanceof EngineError || isMemoryShort(error);",
+    instead: "error instanceof EngineError;",
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
 ];
