@@ -75,8 +75,8 @@ export const worker: readonly Breakage[] = [
   {
     name: "a loss that is no number is a device's fault",
     file: "offchain/src/worker/runOnDevices.ts",
-    text: "error instanceof EngineError;",
-    instead: 'error instanceof EngineError || (error as Error).name === "DivergedError";',
+    text: "error instanceof EngineError || isMemoryShort(error);",
+    instead: 'isMemoryShort(error) || error instanceof EngineError || (error as Error).name === "DivergedError";',
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
   {
