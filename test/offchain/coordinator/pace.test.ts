@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 
 import { dealOf, MAX_PACE, MAX_STRETCH, paceAfterMiss } from "../../../offchain/src/coordinator/machine/pace.ts";
-import { type Harness, openHarness, until } from "./harness.ts";
+import { type Harness, openHarness, type TestWorker, until } from "./harness.ts";
 
 const measured = { pace: 100_000, measured: true };
 const says = (pace: number) => ({ pace, measured: false });
@@ -76,6 +76,12 @@ describe("a deal of work", () => {
     // 64 ms of work for the hasty; the slow one would need 6.4 s for all of its steps, and has 2.5.
     expect(deal(hasty, hasty, measured).steps).toEqual([H, H, H / 4]);
     expect(deal(hasty, hasty, { ...measured, pace: 200_000 }).steps).toEqual([H, H, 12]);
+    // A quarter of few steps is fewer than payloads are compared by: it is given those, where they take 3.75 s at most.
+    const few = (pace: number) => {
+      const members = [hasty, hasty, { ...measured, pace }];
+      return dealOf(members, members, 24, 4, DEADLINE, 8).steps[2];
+    };
+    expect([200_000, 468_000, 469_000].map(few)).toEqual([8, 8, 4]);
   });
 
   it("has as many steps as fit into half as long again as the holders allow, however slow all are", () => {
@@ -101,6 +107,76 @@ let harness: Harness | undefined;
 afterEach(async () => {
   await harness?.close();
   harness = undefined;
+});
+
+/** Two members of which each needs a second for a step, in rounds of 16. */
+async function openTwo() {
+  const of = (harness = await openHarness({
+    params: { minWorkers: 2, rampRounds: 0, innerSteps: 16, roundDeadline: 60 },
+  }));
+  const [member, other] = [of.worker("31"), of.worker("32")];
+  await member.join();
+  await other.join();
+  const beat = { step: 16, loss: null, tokensPerSecond: null, uploading: false };
+  return {
+    member,
+    other,
+    paceOf: ({ address }: TestWorker) => of.run.driver.state.members[address]?.pace,
+    missesOf: ({ address }: TestWorker) => of.run.driver.state.members[address]?.misses,
+    opened: (round: number) => until(() => of.run.driver.state.current?.round === round, `round ${round}`),
+    /** Time in which both say that they are there, and that they are done. */
+    work: async (seconds: number) => {
+      for (let i = 0; i < seconds; i++) {
+        const { round } = of.run.driver.state;
+        for (const { session } of [member, other]) await session.heartbeat({ ...beat, round });
+        await of.clock.advance(1_000);
+      }
+    },
+  };
+}
+
+// point 19
+describe("a member that joins again with its work done", () => {
+  it("seems no faster for it: what it was given it has had since then", async () => {
+    const { member, other, opened, work, paceOf } = await openTwo();
+    await opened(0);
+    await work(16);
+    await member.train();
+    await other.join();
+    expect((await other.assigned()).attempt).toBe(2);
+    await other.train();
+    await opened(1);
+    expect([paceOf(member), paceOf(other)]).toEqual([1_000_000, 1_000_000]);
+    expect((await member.assigned()).steps).toBe(16);
+
+    // Who lost half a round by it has all steps in the next, too.
+    await work(8);
+    await other.join();
+    await work(8);
+    await member.train();
+    await work(8);
+    await other.train();
+    await opened(2);
+    expect([paceOf(member), paceOf(other)]).toEqual([1_000_000, 1_250_000]);
+    expect((await other.assigned()).steps).toBe(16);
+  });
+
+  it("nor by what it reports of it at the deadline that it misses", async () => {
+    const { member, other, opened, work, paceOf, missesOf } = await openTwo();
+    await opened(0);
+    await work(16);
+    for (const each of [member, other]) await each.train();
+    await opened(1);
+    await work(16);
+    await member.train();
+    // What it reports moves the deadline: it joins again and again.
+    for (let i = 0; i < 60 && missesOf(other) === 0; i++) {
+      await other.join();
+      await work(1);
+    }
+    expect(missesOf(other)).toBe(1);
+    expect(paceOf(other)).toBeGreaterThan(1_000_000);
+  });
 });
 
 // point 19

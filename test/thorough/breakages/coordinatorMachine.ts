@@ -165,6 +165,27 @@ export const coordinatorMachine: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/liveness.test.ts"],
   },
   {
+    name: "who joins again with its work done seems fast, and leaves the others no time",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "begunAt: before?.assignment.assignmentId === assignmentId ? before.begunAt : at,",
+    instead: "begunAt: at,",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "who joins again and reports that all is done seems fast",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "done > 0 ? Math.max(pace, paceAfterMiss(null, at - begunAt, steps, steps)) : pace",
+    instead: "pace",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a crowd of fast members leaves the others so few steps that they are not compared",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "pace * few <= GOAL * unhurried ? few : 0",
+    instead: "pace * few <= GOAL * whole ? few : 0",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
     name: "who was measured as slow is waited for as long as it needs",
     file: "offchain/src/coordinator/machine/pace.ts",
     text: "longest, GOAL * whole)",
@@ -223,7 +244,7 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "who restarts may upload as much again",
     file: "offchain/src/coordinator/machine/dealing.ts",
-    text: "uploaded: round.work[worker]?.uploaded ?? 0,",
+    text: "uploaded: before?.uploaded ?? 0,",
     instead: "uploaded: 0,",
     tests: ["test/offchain/coordinator/refusals.test.ts"],
   },

@@ -38,6 +38,7 @@ function onClockStepped(draft: StateDraft, { at, was }: ClockStepped): void {
   // A receipt's time of acceptance stays as it is: a signed acknowledgement contains it.
   for (const work of Object.values(current.work)) {
     work.dealtAt += shift;
+    work.begunAt += shift;
     work.partFrom += shift;
   }
 }

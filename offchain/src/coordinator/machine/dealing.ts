@@ -111,6 +111,7 @@ function assign(draft: StateDraft, round: RoundDraft, member: Member, steps: num
 /** Puts what the ledger issued into the round. */
 function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, { at, partFrom }: Given): void {
   const { worker, assignmentId, attempt, steps, batch, ranges } = issued;
+  const before = round.work[worker];
   const assignment: Assignment = {
     version: 1,
     runId: draft.facts.runId,
@@ -134,8 +135,9 @@ function give(draft: StateDraft, round: RoundDraft, issued: LedgerAssignment, { 
     digest: digestOfJson(assignment),
     uploads: {},
     // Its uploads go on counting: a member that restarts gets no more of them than one that does not.
-    uploaded: round.work[worker]?.uploaded ?? 0,
+    uploaded: before?.uploaded ?? 0,
     dealtAt: at,
+    begunAt: before?.assignment.assignmentId === assignmentId ? before.begunAt : at,
     partFrom,
     receipt: null,
   };
@@ -205,11 +207,14 @@ export function countMiss(
 
 /** Gives up on members that are not there by the deadline: each has missed it. */
 function giveUpOutstanding(draft: StateDraft, round: RoundDraft, at: number, reports: TimerFired["reports"]): void {
-  for (const { assignment, dealtAt } of outstandingOf(round)) {
+  for (const { assignment, dealtAt, begunAt } of outstandingOf(round)) {
     const member = draft.members[assignment.worker];
     if (member) {
+      const { steps } = assignment;
       const done = reports?.[assignment.worker]?.step ?? 0;
-      member.pace = paceAfterMiss(member.pace, at - dealtAt, assignment.steps, done);
+      const pace = paceAfterMiss(member.pace, at - dealtAt, steps, done);
+      // What it reports after a restart may have been done before: it was not faster than with all done since it began.
+      member.pace = done > 0 ? Math.max(pace, paceAfterMiss(null, at - begunAt, steps, steps)) : pace;
       countMiss(member, at, round.params);
     }
     dropWork(draft, assignment.worker);

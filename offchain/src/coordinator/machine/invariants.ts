@@ -15,7 +15,7 @@ function momentsOf({ members, recent, current }: RunState): number[] {
     ...Object.values(members).map(({ joinedAt }) => joinedAt),
     ...recent.flatMap(({ openedAt, durableAt }) => [openedAt, durableAt]),
     ...(current ? [current.openedAt] : []),
-    ...Object.values(current?.work ?? {}).map(({ dealtAt }) => dealtAt),
+    ...Object.values(current?.work ?? {}).flatMap(({ dealtAt, begunAt }) => [dealtAt, begunAt]),
   ];
 }
 

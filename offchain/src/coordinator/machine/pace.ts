@@ -21,7 +21,7 @@ const SPREAD = 4;
 const PATIENCE = 1.5;
 /**
  * Haste starves nobody: a member gets 1 / LEAST_SHARE of the run's inner steps, or what it can do in the time of the others or in
- * 1 / LEAST_TIME of the holders' deadline. What hurries slow members is a crowd of fast ones, and those may be liars.
+ * 1 / LEAST_TIME of the holders' deadline, and as many as are compared where half as long again is enough for them. What hurries slow members is a crowd of fast ones, and those may be liars.
  */
 const LEAST_SHARE = 4;
 const LEAST_TIME = 24;
@@ -99,7 +99,11 @@ export function dealOf(
     const alike = pace * innerSteps <= Math.min(ALIKE * whole, longestRound);
     const given = alike
       ? innerSteps
-      : Math.max(Math.min(least, fitting(pace, unhurried)), fitting(pace, usual), pace * few <= GOAL * whole ? few : 0);
+      : Math.max(
+          Math.min(least, fitting(pace, unhurried)),
+          fitting(pace, usual),
+          pace * few <= GOAL * unhurried ? few : 0,
+        );
     longest = Math.max(longest, pace * given);
     return given;
   });

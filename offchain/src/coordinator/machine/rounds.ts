@@ -147,7 +147,8 @@ function onReceiptAccepted(draft: StateDraft, event: ReceiptAccepted): void {
   draft.ledger = castDraft(consumeAssignment(draft.ledger, { ...assignment, steps }).ledger);
   const member = draft.members[receipt.worker];
   if (member) {
-    member.pace = paceAfter(member, at - work.dealtAt, steps);
+    // Who joins again with its work done and hands it in at once would seem fast, and leave the others no time.
+    member.pace = paceAfter(member, at - work.begunAt, steps);
     member.measured = true;
     // Delivering clears what was missed.
     member.misses = 0;

@@ -115,6 +115,8 @@ export interface Work {
   readonly uploaded: number;
   /** When it was given out, or given out again. */
   readonly dealtAt: number;
+  /** When its data were first given out: its worker has had them since, however often it was given them again. */
+  readonly begunAt: number;
   /** From when on a part of it counts: half of the time that its worker had when it was given out. */
   readonly partFrom: number;
   readonly receipt: AcceptedReceipt | null;
