@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Budget, IEmission} from "../../contracts/interfaces/IEmission.sol";
+import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract BudgetTest is Fixture {
@@ -25,6 +26,14 @@ contract BudgetTest is Fixture {
             vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionEpochTooFar.selector, beyond[i], end));
             emission.epochEnd(modelId, beyond[i]);
         }
+    }
+
+    function test_anEpochMayEndAtTheLastTimeThatCanBeSaid() public {
+        uint256 start = START + EPOCH - 1;
+        vm.warp(start);
+        ModelId late = registry.createModel(modelConfig(), "late");
+        uint64 last = uint64((type(uint48).max - start) / EPOCH);
+        eq(emission.epochEnd(late, last), type(uint48).max, "end");
     }
 
     function test_unknownModelsHaveNoClock() public {
