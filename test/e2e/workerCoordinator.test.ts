@@ -69,6 +69,7 @@ async function publish(
   taken: Parameters<typeof publishEngineRun>[2] = {},
   innerSteps = 16,
   clock: ManualClock = passing,
+  roundDeadline = params.roundDeadline,
 ): Promise<void> {
   fixture = await publishEngineRun(blobs, "0.1m", taken);
   const { runId, definition } = fixture;
@@ -83,7 +84,7 @@ async function publish(
     fragments: fixture.initial.length,
     poster: lower(poster.address),
     validators: ["21", "22", "23"].map((byte) => lower(account(byte).address)).toSorted(),
-    params: { ...params, innerSteps, rampRounds: 0, minWorkers: 2 },
+    params: { ...params, innerSteps, rampRounds: 0, minWorkers: 2, roundDeadline },
   });
 }
 
@@ -154,7 +155,8 @@ function enginesOn(place: string): number[] {
 test.skipIf(process.platform !== "linux")(
   "a device that is lost in mid-round: the worker leaves at once, nobody waits until the deadline, and the next device takes its place",
   async () => {
-    await publish();
+    // So long that no machine is too slow to open the next device meanwhile.
+    await publish({}, 16, passing, 3_600);
     const coordinator = await openCoordinator(0);
     const stop = new AbortController();
     const seen: WorkerEvent[] = [];
