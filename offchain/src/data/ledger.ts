@@ -11,9 +11,18 @@ import { InternalError, type Random, UserError } from "../base/index.ts";
 
 /** Ranges of one assignment at most, as in the Assignment document. */
 const MAX_RANGES = 1024;
-/** An assignment's data are drawn in this many pieces, among this many times as much. */
+/**
+ * An assignment's data are drawn in so many pieces, among so many times as much. A piece has at least so many positions, where there
+ * are enough: each leaves a gap, and those of builds with few sequences in a step would riddle what is put up for those with many.
+ */
 const PIECES = 8;
 const CHOICE = 32;
+const PIECE = 64;
+/**
+ * When more ranges than this are free or out, whoever is given data takes ranges whole, but for the last one's end, so that their
+ * number falls: the state holds them all, and whoever verifies a run counts at most 65,536 (run/positions.ts).
+ */
+const CROWDED = 8_192;
 
 /** Data that is out with a worker; the ledger's part of the Assignment document. */
 export interface LedgerAssignment {
@@ -113,6 +122,16 @@ function cut(ranges: readonly PositionRange[], offset: number, count: number): [
   return [taken, mergeRanges(rest)];
 }
 
+/** @param free ranges that are free after a draw, at most */
+const isCrowded = (open: readonly LedgerAssignment[], free: number): boolean =>
+  open.reduce((sum, { ranges }) => sum + ranges.length, free) > CROWDED;
+
+/** Free ranges that go on where one that is out ends: what comes back of that one is joined to them, if nobody takes them meanwhile. */
+function behindOpen(open: readonly LedgerAssignment[], free: readonly PositionRange[]): Set<PositionRange> {
+  const ends = new Set(open.flatMap(({ ranges }) => ranges.map(({ start, count }) => start + count)));
+  return new Set(free.filter(({ start }) => ends.has(start)));
+}
+
 /**
  * Issues data, drawn: nobody who does not know `random` can tell which positions somebody else is given, whatever he was
  * given himself.
@@ -129,16 +148,21 @@ export function issueAssignment(
   const size = wish.steps * wish.batch;
   const added = Math.max(0, CHOICE * size - sizeOf(ledger.free));
   let nextPosition = ledger.nextPosition + added;
-  let free = mergeRanges([...ledger.free, ...(added > 0 ? [{ start: ledger.nextPosition, count: added }] : [])]);
+  const free = mergeRanges([...ledger.free, ...(added > 0 ? [{ start: ledger.nextPosition, count: added }] : [])]);
+  const pieces = Math.min(PIECES, Math.ceil(size / PIECE));
+  const crowded = isCrowded(ledger.open, free.length + 2 * pieces);
+  const kept = crowded ? behindOpen(ledger.open, free) : new Set<PositionRange>();
+  let from = free.filter((range) => !kept.has(range));
   const ranges: PositionRange[] = [];
   let left = size;
-  while (left > 0) {
-    const [piece, rest] = cut(free, random.below(sizeOf(free)), Math.min(left, Math.ceil(size / PIECES)));
-    // One range is kept for new positions: what is scattered further waits for another assignment.
-    if (ranges.length + piece.length >= MAX_RANGES) break;
-    ranges.push(...piece);
-    free = rest;
-    left -= sizeOf(piece);
+  // One range is kept for new positions: what is scattered further waits for another assignment.
+  while (left > 0 && from.length > 0 && ranges.length < MAX_RANGES - 1) {
+    const offset = crowded ? sizeOf(from.slice(0, random.below(from.length))) : random.below(sizeOf(from));
+    const [piece, rest] = cut(from, offset, Math.min(left, Math.ceil(size / pieces)));
+    const taken = piece.slice(0, MAX_RANGES - 1 - ranges.length);
+    ranges.push(...taken);
+    from = mergeRanges([...rest, ...piece.slice(taken.length)]);
+    left -= sizeOf(taken);
   }
   if (left > 0) ranges.push({ start: nextPosition, count: left });
   nextPosition += left;
@@ -157,7 +181,7 @@ export function issueAssignment(
       ...ledger,
       nextPosition,
       nextAssignmentId: ledger.nextAssignmentId + 1,
-      free,
+      free: mergeRanges([...from, ...kept]),
       open: [...ledger.open, assignment],
     },
   };

@@ -4,7 +4,7 @@ import type { Address, PositionRange, ReceiptsFile } from "@cotrain/sdk/protocol
 /** Ranges in ascending order that neither overlap nor touch. */
 export type Positions = readonly PositionRange[];
 
-/** Far more than a ledger leaves, which draws each assignment in 8 pieces from 32 times as much, what came back first of all. */
+/** Far more than a ledger leaves: it takes ranges whole when more than 8,192 are free or out (data/ledger.ts). */
 const MAX_PIECES = 65_536;
 
 export type Trained = PositionRange & { readonly worker: Address };

@@ -1,14 +1,18 @@
 /** Time for a deal of work: what members say of themselves, and what was measured of them. */
+import { type Build, canonicalJson } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { dealOf, MAX_PACE, MAX_STRETCH, paceAfterMiss } from "../../../offchain/src/coordinator/machine/pace.ts";
 import { type Harness, openHarness, type TestWorker, until } from "./harness.ts";
 
-const measured = { pace: 100_000, measured: true };
-const says = (pace: number) => ({ pace, measured: false });
+const measured = { pace: 100_000, measured: true, batch: 4 };
+const says = (pace: number) => ({ pace, measured: false, batch: 4 });
 const H = 64;
 const DEADLINE = 60_000;
 const deal = (...members: Parameters<typeof dealOf>[0]) => dealOf(members, members, H, 4, DEADLINE);
+
+/** Of a newcomer. */
+const stepsWith = (batch: number, pace: number | null) => deal(measured, { pace, measured: false, batch }).steps[1];
 
 // point 19
 describe("a deal of work", () => {
@@ -20,6 +24,16 @@ describe("a deal of work", () => {
     expect(steps(800_000)).toBe(8);
     expect(deal(measured, says(3_600_000_000))).toEqual(deal(measured, says(800_000)));
     expect(deal(measured, says(1))).toEqual(deal(measured, says(25_000)));
+  });
+
+  it("holds it against what others need for as many sequences, where a step of its build has more or fewer", () => {
+    // 16 times as many in 16 times the time: 4 steps fit, where 8 would if a step of theirs were taken for one of its own.
+    expect(stepsWith(64, 1_600_000)).toBe(4);
+    expect(stepsWith(64, null)).toBe(4);
+    // A quarter of the time that its sequences would take others is the least that is believed, eight times the most.
+    expect(stepsWith(64, 1)).toBe(16);
+    expect(stepsWith(1, 3_600_000_000)).toBe(32);
+    expect(stepsWith(1, null)).toBe(H);
   });
 
   it("waits for who never delivered no longer than the others need, whatever it says, and wherever they are", () => {
@@ -52,7 +66,7 @@ describe("a deal of work", () => {
   it("has as many steps for each as it can do in the time of the others, so that a slow member slows nobody", () => {
     const at = (times: number) => {
       const pace = 100_000 * times;
-      const steps = deal(measured, measured, { pace, measured: true }).steps[2]!;
+      const steps = deal(measured, measured, { ...measured, pace }).steps[2]!;
       return { steps, whole: (pace * steps) / (100_000 * H) };
     };
     // What varies from round to round takes nobody's steps away.
@@ -65,7 +79,7 @@ describe("a deal of work", () => {
 
     // As many as payloads are compared by, where that holds nobody up for long.
     const comparable = (times: number) => {
-      const members = [measured, measured, { pace: 100_000 * times, measured: true }];
+      const members = [measured, measured, { ...measured, pace: 100_000 * times }];
       return dealOf(members, members, H, 4, DEADLINE, 7).steps[2];
     };
     expect([10, 12, 13, 20].map(comparable)).toEqual([8, 8, 4, 4]);
@@ -188,6 +202,25 @@ describe("a member's word", () => {
     await silent.join();
     const { members } = harness.run.driver.state;
     expect([members[quick.address]?.pace, members[silent.address]?.pace]).toEqual([123_456, null]);
+  });
+
+  it("leaves what was measured of it, for as many sequences as a step of the build has that it joins with", async () => {
+    harness = await openHarness({ params: { minWorkers: 1, rampRounds: 0 } });
+    const { blobs, build, run, admitted, clock } = harness;
+    const worker = harness.worker("31", { stepMicros: 5_000 });
+    await worker.join();
+    await clock.advance(4_000);
+    await worker.train();
+    const member = () => run.driver.state.members[worker.address];
+    const { pace, batch } = member()!;
+    expect(pace).toBeGreaterThan(100_000);
+    expect(batch).toBe(2);
+    const document = JSON.parse(new TextDecoder().decode(await blobs.get(build))) as Build;
+    const { digest } = await blobs.put(new TextEncoder().encode(canonicalJson({ ...document, microBatch: 32 })));
+    admitted.push(digest);
+    await clock.advance(11_000);
+    await worker.join({ build: digest });
+    expect(member()).toMatchObject({ pace: 16 * pace!, batch: 32, measured: true });
   });
 
   it("that it did a part counts once half of its time is over, from as many steps as copies are told by", async () => {

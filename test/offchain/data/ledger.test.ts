@@ -26,6 +26,39 @@ const issue = (ledger: DataLedger, wish: Parameters<typeof issueAssignment>[1]) 
 const expand = (ranges: readonly PositionRange[]): number[] =>
   ranges.flatMap(({ start, count }) => Array.from({ length: count }, (_, i) => start + i));
 
+/** As many free ranges of 96 positions as this, each behind a position that is trained. */
+const riddled = (ranges: number): DataLedger => ({
+  ...createLedger(),
+  nextPosition: 97 * ranges,
+  consumed: ranges,
+  free: Array.from({ length: ranges }, (_, i) => ({ start: 97 * i + 1, count: 96 })),
+});
+
+/** Workers of which each does the first few of its steps, or none: what comes back lies apart from all else. */
+const inParts = (from: DataLedger, rounds: number, seen: (ledger: DataLedger) => void): DataLedger => {
+  let ledger = from;
+  for (let round = 0; round < rounds; round++) {
+    const random = createRandom(`part ${round}`);
+    const given: LedgerAssignment[] = [];
+    for (let i = 0; i < 24; i++) {
+      const { ledger: issued, assignment } = issue(ledger, {
+        worker: address(i),
+        steps: 40,
+        batch: i === 0 ? 64 : 1,
+      });
+      ledger = issued;
+      given.push(assignment);
+    }
+    for (const assignment of random.shuffle(given)) {
+      if (random.below(4) === 0) ledger = returnAssignment(ledger, assignment.assignmentId);
+      else ledger = consumeAssignment(ledger, answer(assignment, 1 + random.below(3))).ledger;
+    }
+    balanceOf(ledger);
+    seen(ledger);
+  }
+  return ledger;
+};
+
 describe("data ledger", () => {
   it("issues positions once and consumes a prefix; the rest can be drawn again", () => {
     const first = issue(createLedger(), { worker: alice, steps: 4, batch: 2 });
@@ -41,14 +74,14 @@ describe("data ledger", () => {
   });
 
   it("draws from the whole of what may be issued, a piece here and a piece there, and each assignment otherwise", () => {
-    const wish = { worker: alice, steps: 16, batch: 4 };
+    const wish = { worker: alice, steps: 16, batch: 32 };
     const pieces = new Set<number>();
     const orders = new Set<string>();
     for (let i = 0; i < 200; i++) {
       const { assignment } = issueAssignment(createLedger(), wish, createRandom(`draw ${i}`));
       const positions = expand(assignment.ranges);
-      for (const position of positions) pieces.add(Math.floor(position / 64));
-      expect(Math.max(...positions)).toBeLessThan(32 * 64);
+      for (const position of positions) pieces.add(Math.floor(position / 512));
+      expect(Math.max(...positions)).toBeLessThan(32 * 512);
       orders.add(positions.join());
     }
     expect(orders.size).toBe(200);
@@ -124,6 +157,32 @@ describe("data ledger", () => {
     expect(fresh.start).toBe(120_000);
     expect(fresh.count).toBeLessThan(750);
     expect(balanceOf(ledger)).toMatchObject({ consumed: 60_000, open: 1500 });
+    // As many of them as it may have, where one piece alone would be more.
+    const large = issue(scattered, { worker: alice, steps: 24_000, batch: 1 });
+    expect(large.assignment.ranges.length).toBe(1024);
+    expect(large.ledger.free.length).toBeLessThan(60_000 - 1_000);
+  });
+
+  it("draws few positions in few pieces: builds with small batches do not riddle what is put up for large ones", () => {
+    const { ledger } = issue(createLedger(), { worker: alice, steps: 96, batch: 256 });
+    const drawn = [1, 64, 65, 200, 512, 4_096].map(
+      (steps) => issue(ledger, { worker: bob, steps, batch: 1 }).assignment,
+    );
+    expect(drawn.map(({ ranges }) => ranges.length)).toEqual([1, 1, 2, 4, 8, 8]);
+  });
+
+  it("keeps the free ranges below 8,192, whatever comes back of what was drawn", () => {
+    let most = 0;
+    inParts(riddled(8_100), 12, ({ free }) => (most = Math.max(most, free.length)));
+    expect(most).toBeGreaterThan(8_150);
+    expect(most).toBeLessThanOrEqual(8_192);
+  });
+
+  it("has fewer with every round where there are more", () => {
+    const counts: number[] = [];
+    inParts(riddled(10_000), 6, ({ free }) => counts.push(free.length));
+    expect(counts).toEqual(counts.toSorted((a, b) => b - a));
+    expect(counts.at(-1)).toBeLessThan(10_000);
   });
 
   it("notices a broken balance", () => {

@@ -311,4 +311,18 @@ export const coordinatorMachine: readonly Breakage[] = [
     instead: "const due = deadline + 0 * (at + MOST_DELAYS * postingDelay);",
     tests: ["test/offchain/coordinator/lies.test.ts"],
   },
+  {
+    name: "a step of a large batch is taken for one of the others'",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "before === batch ? pace :",
+    instead: "before > 0 ? pace :",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "what was measured of a member with one build stands for any other",
+    file: "offchain/src/coordinator/machine/members.ts",
+    text: "pace === null ? null : paceWith(pace, batch, event.batch);",
+    instead: "pace === null ? null : paceWith(pace, batch, batch + 0 * event.batch);",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
 ];

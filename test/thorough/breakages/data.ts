@@ -34,4 +34,32 @@ export const data: readonly Breakage[] = [
     instead: "attempt: old.attempt, worker",
     tests: ["test/offchain/data/ledger.test.ts"],
   },
+  {
+    name: "small assignments are drawn in as many pieces as large ones",
+    file: "offchain/src/data/ledger.ts",
+    text: "Math.min(PIECES, Math.ceil(size / PIECE))",
+    instead: "PIECES",
+    tests: ["test/offchain/data/ledger.test.ts"],
+  },
+  {
+    name: "what is free falls apart without bound",
+    file: "offchain/src/data/ledger.ts",
+    text: "const CROWDED = 8_192;",
+    instead: "const CROWDED = 819_200;",
+    tests: ["test/offchain/data/ledger.test.ts"],
+  },
+  {
+    name: "what comes back finds its neighbour drawn, and stays apart",
+    file: "offchain/src/data/ledger.ts",
+    text: "crowded ? behindOpen(ledger.open, free) : new Set<PositionRange>()",
+    instead: "crowded ? new Set<PositionRange>() : behindOpen(ledger.open, free)",
+    tests: ["test/offchain/data/ledger.test.ts"],
+  },
+  {
+    name: "data that lie in too many ranges for an assignment are left as scattered as they are",
+    file: "offchain/src/data/ledger.ts",
+    text: "const taken = piece.slice(0, MAX_RANGES - 1 - ranges.length);",
+    instead: "const taken = piece;\n    if (ranges.length + piece.length >= MAX_RANGES) break;",
+    tests: ["test/offchain/data/ledger.test.ts"],
+  },
 ];

@@ -3,7 +3,7 @@ import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
 import type { Decisions, MemberJoined, MemberLeft } from "./events.ts";
 import { countMiss, dropWork, MAX_BENCH, outstandingOf, workAgain } from "./dealing.ts";
-import { MAX_PACE } from "./pace.ts";
+import { MAX_PACE, paceWith } from "./pace.ts";
 import type { StateDraft } from "./pending.ts";
 import type { Member, RunState } from "./state.ts";
 
@@ -47,7 +47,7 @@ function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   draft.members[worker] = {
     ...toldBy(event),
     ...(before
-      ? { pace: before.pace ?? paceOf(event), measured: before.measured, since: before.since }
+      ? { pace: knownPace(before, event) ?? paceOf(event), measured: before.measured, since: before.since }
       : { pace: paceOf(event), measured: false, since: draft.round + (draft.current ? 1 : 0) }),
     misses: known?.misses ?? 0,
     benchedUntil: known?.benchedUntil ?? 0,
@@ -64,6 +64,10 @@ function makeRoom(draft: StateDraft, at: number): void {
   const gone = nextToGo(draft);
   if (gone) removeMember(draft, gone, at);
 }
+
+/** What is known of it, for the batches that it takes now. */
+const knownPace = ({ pace, batch }: Member, event: MemberJoined): number | null =>
+  pace === null ? null : paceWith(pace, batch, event.batch);
 
 const paceOf = ({ pace }: MemberJoined): number | null =>
   pace === null ? null : Math.min(MAX_PACE, Math.max(1, pace));

@@ -33,15 +33,19 @@ const UNMEASURED_MS = 3_000;
 /** µs per inner step; more is nonsense. */
 export const MAX_PACE = 3_600_000_000;
 
-type Known = Pick<Member, "pace" | "measured">;
+type Known = Pick<Member, "pace" | "measured" | "batch">;
 
 /** The pace of members: the lower median of what was measured, else of what they say. */
-function referenceOf(members: readonly Known[]): number | null {
+function referenceOf(members: readonly Known[], paceOf = ({ pace }: Known): number | null => pace): number | null {
   const measured = members.filter((member) => member.measured);
-  const paces = (measured.length > 0 ? measured : members).flatMap(({ pace }) => (pace === null ? [] : [pace]));
+  const paces = (measured.length > 0 ? measured : members).flatMap((member) => paceOf(member) ?? []);
   const sorted = paces.toSorted((a, b) => a - b);
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
 }
+
+/** A pace per step with another batch: a step takes about as long as its sequences together. */
+export const paceWith = (pace: number, before: number, batch: number): number =>
+  before === batch ? pace : Math.min(MAX_PACE, Math.max(1, Math.ceil((pace * batch) / before)));
 
 export interface Deal {
   /** Inner steps of each member, in the members' order. */
@@ -77,7 +81,8 @@ export function dealOf(
   comparable = 1,
 ): Deal {
   const measured = run.some((member) => member.measured);
-  const reference = referenceOf(measured && !members.some((member) => member.measured) ? run : members);
+  const referred = measured && !members.some((member) => member.measured) ? run : members;
+  const reference = referenceOf(referred);
   const limit = MAX_STRETCH * roundDeadline;
   if (reference === null) {
     return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit, newcomers: null };
@@ -94,7 +99,7 @@ export function dealOf(
   const few = Math.min(innerSteps, Math.ceil(comparable / fragments) * fragments);
   let longest = 0;
   const steps = members.map((member) => {
-    const pace = member.measured ? (member.pace ?? reference) : believed(member.pace, reference, measured);
+    const pace = member.measured ? (member.pace ?? reference) : (believed(member, referred, measured) ?? reference);
     if (measured && !member.measured) return fitting(pace, usual);
     const alike = pace * innerSteps <= Math.min(ALIKE * whole, longestRound);
     const given = alike
@@ -115,10 +120,12 @@ export function dealOf(
   return { steps, budget, latest, newcomers };
 }
 
-function believed(claim: number | null, reference: number, measured: boolean): number {
-  if (claim === null) return reference;
-  if (!measured) return claim;
-  return Math.min(Math.max(claim, reference / CLAIM_BELOW), reference * CLAIM_ABOVE);
+/** By what others need for as many sequences: builds differ in how many a step has. */
+function believed({ pace, batch }: Known, others: readonly Known[], measured: boolean): number | null {
+  if (pace !== null && !measured) return pace;
+  const likely = referenceOf(others, (other) => other.pace && paceWith(other.pace, other.batch, batch));
+  if (pace === null || likely === null) return likely;
+  return Math.min(Math.max(pace, likely / CLAIM_BELOW), likely * CLAIM_ABOVE);
 }
 
 /** The largest multiple of `fragments` up to `steps`, from one multiple to all. */
