@@ -2,8 +2,7 @@
  * Ctrl-C while the contracts are compiled: the terminal sends it to the compiler too, and only what is true is said. SIGTERM comes
  * to the one process, which ends the compiler and does nothing that was to come after it.
  */
-import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -18,15 +17,6 @@ beforeAll(() => {
   stage = openStage();
   copy = copyTree();
   for (const made of ["artifacts", "cache"]) rmSync(join(copy.directory, made), { recursive: true, force: true });
-  // The engine's process may read what lies in the tree alone, which links do not.
-  for (const place of ["node_modules", "offchain/node_modules", "sdk/node_modules"]) {
-    const [from, to] = [join(root, place), join(copy.directory, place)];
-    if (!existsSync(from)) continue;
-    rmSync(to, { recursive: true });
-    if (spawnSync("cp", ["-al", from, to], { stdio: "ignore" }).status === 0) continue;
-    rmSync(to, { recursive: true, force: true });
-    cpSync(from, to, { recursive: true, verbatimSymlinks: true });
-  }
 });
 afterAll(async () => {
   await stage?.close();

@@ -1,15 +1,19 @@
 /**
- * A copy of the tracked tree in a temporary directory, to break something in it and see which test notices. Dependencies are
- * links to this tree's; the workspaces are the copy's own, so that what is broken in them is what its tests import.
+ * A copy of the tracked tree in a temporary directory, to break something in it and see which test notices. Files of packages
+ * are this tree's under other names; the workspaces are the copy's own, so that what is broken in them is what its tests import.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
+  constants,
+  copyFileSync,
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -57,7 +61,8 @@ export function copyTree(): Copy {
   for (const file of filesOf()) put(file);
   // Hardhat compiles again only what differs.
   for (const made of ["artifacts", "cache"]) if (existsSync(join(root, made))) put(made);
-  for (const place of ["node_modules", "offchain/node_modules", "sdk/node_modules"]) linkModules(directory, place);
+  for (const place of ["node_modules", "offchain/node_modules", "sdk/node_modules"])
+    if (existsSync(join(root, place))) linkAll(join(root, place), join(directory, place));
   return {
     directory,
     read: (file) => readFileSync(join(directory, file), "utf8"),
@@ -67,23 +72,34 @@ export function copyTree(): Copy {
   };
 }
 
-function linkModules(directory: string, place: string): void {
-  const from = join(root, place);
-  if (!existsSync(from)) return;
-  mkdirSync(join(directory, place), { recursive: true });
-  for (const name of readdirSync(from)) {
-    if (name === "@cotrain" || name.startsWith(".vite") || name === ".cache") continue;
-    symlinkSync(join(from, name), join(directory, place, name));
+/**
+ * A folder's files under other names, links in it as they are: Node takes a package for the place that it really lies at, so
+ * packages that lay outside would find other packages there, and an engine's process may read the tree that it starts in alone.
+ */
+function linkAll(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [old, made] = [join(from, entry.name), join(to, entry.name)];
+    // What tools write down there between their runs is each tree's own.
+    if (entry.name.startsWith(".vite") || entry.name === ".cache") continue;
+    if (entry.isDirectory()) linkAll(old, made);
+    else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(old), made);
+    else linkOrCopy(old, made);
   }
-  if (place !== "node_modules") return;
-  mkdirSync(join(directory, place, "@cotrain"));
-  for (const workspace of ["sdk", "offchain"])
-    symlinkSync(join(directory, workspace), join(directory, place, "@cotrain", workspace));
+}
+
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    // The temporary directory lies on another disk.
+    copyFileSync(from, to, constants.COPYFILE_FICLONE);
+  }
 }
 
 function runIn(directory: string, program: string, args: readonly string[], minutes: number): Promise<Ran> {
   return new Promise((done, fail) => {
-    const child = spawn(join(root, "node_modules/.bin", program), [...args], {
+    const child = spawn(join(directory, "node_modules/.bin", program), [...args], {
       cwd: directory,
       stdio: ["ignore", "pipe", "pipe"],
       timeout: minutes * 60_000,

@@ -4,24 +4,28 @@ import { join } from "node:path";
 
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
+import { digestsOf, readRecords, writeRecords } from "./records.ts";
 import { idOf, mutateAll, openSweep, type Sweep, soliditySources, tryMutation } from "./sweep.ts";
 import { processorItems, tryProcessor } from "./processors.ts";
 import { oneLargeRound } from "./large.ts";
-import { tryBreakage } from "./tryBreakage.ts";
+import { openTestRunner } from "./testRunner.ts";
+import { type Noticed, tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
 
 /** A part that is being worked on. */
 interface Work {
   /** @returns what is wrong, if something is */
   readonly attempt: (item: string) => Promise<string | undefined>;
+  /** Writes down that an item was as it should be, where items are recorded one by one. */
+  readonly record?: (item: string, seconds: number) => void;
   readonly close: () => Promise<void> | void;
 }
 
 export interface Part {
   readonly name: string;
   readonly what: string;
-  /** Below these lies all that its result depends on. */
-  readonly sources: readonly string[];
+  /** Below these lies all that its result depends on. Where items are recorded one by one: digests of what each looks at. */
+  readonly sources: readonly string[] | (() => ReadonlyMap<string, string>);
   /** What is tried, one by one; a run that is interrupted goes on behind the last. */
   readonly items: () => readonly string[];
   readonly open: () => Work;
@@ -50,6 +54,34 @@ function entry(
 /** Four processes that take what they can get of the machine. */
 function busy(): ChildProcess[] {
   return [1, 2, 3, 4].map(() => spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }));
+}
+
+function openBreakages(): Work {
+  const copy = copyTree();
+  const runner = openTestRunner(copy);
+  const rows = new Map(breakages.map((breakage) => [breakage.name, breakage]));
+  // Of the copy: this tree may change meanwhile.
+  const digests = digestsOf(breakages, copy.directory);
+  const found = new Map<string, Noticed>();
+  return {
+    attempt: async (item) => {
+      const breakage = rows.get(item);
+      if (breakage === undefined) return "there is no such row";
+      const noticed = await tryBreakage(runner, breakage, readRecords()[item]?.noticed);
+      if ("problem" in noticed) return noticed.problem;
+      found.set(item, noticed);
+      return undefined;
+    },
+    record: (item, seconds) =>
+      writeRecords({
+        ...readRecords(),
+        [item]: { of: digests.get(item) ?? "", seconds, noticed: found.get(item) ?? [] },
+      }),
+    close: () => {
+      runner.close();
+      copy.remove();
+    },
+  };
 }
 
 const code = ["sdk", "offchain", "deploy", "package-lock.json"];
@@ -184,19 +216,9 @@ export const parts: readonly Part[] = [
   {
     name: "breakages",
     what: "each defence of the table taken out: its tests notice",
-    sources: [...code, "contracts", "test", "vitest.config.ts"],
+    sources: () => digestsOf(breakages),
     items: () => breakages.map(({ name }) => name),
-    open: () => {
-      const copy = copyTree();
-      const rows = new Map(breakages.map((breakage) => [breakage.name, breakage]));
-      return {
-        attempt: async (item) => {
-          const breakage = rows.get(item);
-          return breakage ? tryBreakage(copy, breakage) : "there is no such row";
-        },
-        close: copy.remove,
-      };
-    },
+    open: openBreakages,
     sample: 3,
   },
 ];

@@ -24,6 +24,8 @@ interface Outcome {
 
 export type Entry =
   | { readonly status: "never run" }
+  /** Some of its items have a record that holds (`records.ts`), but it has not been gone through. */
+  | { readonly status: "in part" }
   | ({ readonly status: "passed" } & Outcome)
   | ({ readonly status: "failed"; readonly problems: string } & Outcome)
   /** Its sources are others by now than those of `last`. */
@@ -52,25 +54,34 @@ export function writeResults(results: Results): void {
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
 }
 
+/** What is so of the tree: a digest of what a part looks at, and whether some of its items are recorded one by one. */
+export interface Present {
+  /** None where an item lacks its record. */
+  readonly digest: string | undefined;
+  readonly recorded: boolean;
+}
+
 /** An entry as it is true of these sources: what passed for others has not passed for these. */
-export function honest(entry: Entry | undefined, sources: string): Entry {
-  if (entry === undefined) return { status: "never run" };
-  if (entry.status !== "passed" || entry.sources === sources) return entry;
+export function honest(entry: Entry = { status: "never run" }, { digest, recorded }: Present): Entry {
+  if (entry.status === "never run") return recorded ? { status: "in part" } : entry;
+  if (entry.status === "in part") return recorded ? entry : { status: "never run" };
+  if (entry.status !== "passed" || entry.sources === digest) return entry;
   const { status: _, ...last } = entry;
   return { status: "not passed since", last };
 }
 
 /** One sentence for each part of which the file says what is not so. */
-export function falsehoods(results: Results, sources: Readonly<Record<string, string>>): string[] {
-  const unknown = Object.keys(results).filter((part) => !(part in sources));
+export function falsehoods(results: Results, present: Readonly<Record<string, Present>>): string[] {
+  const unknown = Object.keys(results).filter((part) => !(part in present));
   return [
     ...unknown.map((part) => `${RESULTS} has a part "${part}" that there is not.`),
-    ...Object.entries(sources).flatMap(([part, digest]) => {
+    ...Object.entries(present).flatMap(([part, state]) => {
       const entry = results[part];
       if (entry === undefined) return [`${RESULTS} says nothing of "${part}".`];
-      return honest(entry, digest) === entry
-        ? []
-        : [`${RESULTS} says that "${part}" passed, but what it tests has changed since.`];
+      if (honest(entry, state) === entry) return [];
+      return entry.status === "passed"
+        ? [`${RESULTS} says that "${part}" passed, but what it tests has changed since.`]
+        : [`${RESULTS} says "${entry.status}" of "${part}", but it is "${honest(entry, state).status}".`];
     }),
   ];
 }

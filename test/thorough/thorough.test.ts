@@ -1,15 +1,19 @@
-/** That the thorough tests try what they say: mutations are found and noticed, breakages fit the sources, results do not claim too much. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+/** That the thorough tests try what they say: mutations are found and noticed, breakages fit the sources, results do not claim too much, records hold for what they say. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 
-import { describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { breakages } from "./breakages.ts";
-import { root } from "./copy.ts";
+import { type Breakage, breakages } from "./breakages.ts";
+import { type Copy, copyTree, root } from "./copy.ts";
 import { equivalents } from "./equivalents.ts";
 import { mutate } from "./mutations.ts";
 import { parts } from "./parts.ts";
 import { lastingIdOf, mutateAll, openSweep, soliditySources } from "./sweep.ts";
+import { digestOfAll, digestsOf, holding, linesOf, pruned, readRecords } from "./records.ts";
+import { openTestRunner, type TestRunner } from "./testRunner.ts";
+import { tryBreakage } from "./tryBreakage.ts";
 import { digestOfSources, type Entry, falsehoods, honest } from "./results.ts";
 
 describe("breakages", () => {
@@ -26,6 +30,118 @@ describe("breakages", () => {
       expect(tests.filter((test) => !existsSync(join(root, test)))).toEqual([]);
     },
   );
+});
+
+describe("a try", () => {
+  let copy: Copy;
+  let runner: TestRunner;
+  beforeAll(() => {
+    copy = copyTree();
+    runner = openTestRunner(copy);
+  });
+  afterAll(() => {
+    runner.close();
+    copy.remove();
+  });
+
+  const row = {
+    name: "a row",
+    file: "offchain/src/data/ledger.ts",
+    text: "attempt: old.attempt + 1, worker",
+    instead: "attempt: old.attempt, worker",
+    tests: ["test/offchain/data/ledger.test.ts"],
+  };
+  const noticed = [
+    "data ledger > refuses an old attempt, another's assignment, a closed one, and steps that cannot be",
+  ];
+
+  it("names the test that notices, and leaves the file as it was", async () => {
+    expect(await tryBreakage(runner, row)).toEqual(noticed);
+    expect(copy.read(row.file)).toBe(readFileSync(join(root, row.file), "utf8"));
+  });
+
+  it("asks first who noticed last time, and all others where that one does not", async () => {
+    const another =
+      "data ledger > draws from the whole of what may be issued, a piece here and a piece there, and each assignment otherwise";
+    for (const before of [...noticed, another, "nobody"])
+      expect(await tryBreakage(runner, row, [before])).toEqual(noticed);
+  });
+
+  it("fails where no test notices, none can look, or the text is another by now", async () => {
+    const problemOf = async (changes: Partial<Breakage>): Promise<unknown> =>
+      tryBreakage(runner, { ...row, ...changes });
+    expect(await problemOf({ instead: "attempt: 1 + old.attempt, worker" })).toEqual({
+      problem: `${row.tests[0]} does not notice`,
+    });
+    expect(await problemOf({ instead: "attempt: old.attempt +, worker" })).toEqual({
+      problem: expect.stringContaining(`${row.tests[0]}: `) as unknown,
+    });
+    expect(await problemOf({ text: "what stands nowhere" })).toEqual({
+      problem: expect.stringContaining("does not hold the text once") as unknown,
+    });
+  });
+});
+
+describe("records", () => {
+  const row = { name: "a row", file: "src/a.ts", text: "1", instead: "2", tests: ["test/room/a.test.ts"] };
+  let tree: string;
+  const write = (file: string, text: string): void => {
+    mkdirSync(dirname(join(tree, file)), { recursive: true });
+    writeFileSync(join(tree, file), text);
+  };
+  const digestOf = (changes: Partial<Breakage> = {}): string | undefined =>
+    digestsOf([{ ...row, ...changes }], tree).get(row.name);
+  beforeEach(() => {
+    tree = mkdtempSync(join(tmpdir(), "cotrain-records-"));
+    write("src/a.ts", "one 1");
+    write("src/b.ts", "");
+    write("test/harness.ts", 'import "./deeper.ts";');
+    write("test/deeper.ts", "");
+    write("test/room/a.test.ts", 'import { a } from "../../src/a.ts";\nimport {\n  open,\n} from "../harness.ts";\n');
+  });
+  afterEach(() => rmSync(tree, { recursive: true }));
+
+  it("hold for the row, its file, its tests and what these import from test/, and for no other file", () => {
+    const before = digestOf();
+    expect(digestOf()).toBe(before);
+    for (const changes of [{ text: "one" }, { instead: "3" }, { tests: [...row.tests, "test/harness.ts"] }])
+      expect(digestOf(changes)).not.toBe(before);
+    for (const file of ["src/b.ts", "test/deeper.ts"]) {
+      write(file, "// another");
+      expect(digestOf()).toBe(before);
+    }
+    const known = new Set([before]);
+    for (const [count, file] of ["src/a.ts", "test/harness.ts", "test/room/a.test.ts"].entries()) {
+      write(file, `${readFileSync(join(tree, file), "utf8")} 1`);
+      known.add(digestOf());
+      expect(known.size).toBe(count + 2);
+    }
+  });
+
+  it("are a part's passing only where every row has one that holds; those of rows that are gone are dropped", () => {
+    const of = digestOf() ?? "";
+    const recorded = { of, seconds: 1, noticed: ["it"] };
+    const digests = new Map([["a row", of]]);
+    expect([...holding({ "a row": recorded }, digests)]).toEqual(["a row"]);
+    expect(digestOfAll({ "a row": recorded }, digests)).toMatch(/^[0-9a-f]{64}$/);
+    for (const records of [{}, { another: recorded }, { "a row": { ...recorded, of: "other" } }])
+      expect(digestOfAll(records, digests)).toBeUndefined();
+    expect(pruned({ "a row": recorded, another: recorded }, digests)).toEqual({ "a row": recorded });
+  });
+
+  it("are a line each, by name, whoever wrote them first", () => {
+    const [first, second] = [
+      { of: "1", seconds: 1, noticed: ["x"] },
+      { noticed: [], seconds: 2, of: "2" },
+    ];
+    const lines = '{\n"a": {"of":"1","seconds":1,"noticed":["x"]},\n"b": {"of":"2","seconds":2,"noticed":[]}\n}\n';
+    expect(linesOf({ b: second, a: first })).toBe(lines);
+    expect(JSON.parse(linesOf({}))).toEqual({});
+  });
+
+  it("speak of no row that there is not", () => {
+    expect(readRecords()).toEqual(pruned(readRecords(), digestsOf(breakages)));
+  });
 });
 
 describe("mutations", () => {
@@ -126,21 +242,35 @@ describe("results", () => {
   });
 
   it("that passed for other sources have not passed for these", () => {
-    expect(honest(passed, "aa")).toBe(passed);
-    expect(honest(passed, "bb")).toEqual({ status: "not passed since", last: outcome });
-    expect(honest(undefined, "aa")).toEqual({ status: "never run" });
+    expect(honest(passed, { digest: "aa", recorded: false })).toBe(passed);
+    expect(honest(passed, { digest: "bb", recorded: false })).toEqual({ status: "not passed since", last: outcome });
+    // A row lacks its record.
+    expect(honest(passed, { digest: undefined, recorded: true })).toMatchObject({ status: "not passed since" });
+    expect(honest(undefined, { digest: "aa", recorded: false })).toEqual({ status: "never run" });
+    expect(honest({ status: "never run" }, { digest: undefined, recorded: true })).toEqual({ status: "in part" });
+    expect(honest({ status: "in part" }, { digest: undefined, recorded: false })).toEqual({ status: "never run" });
   });
 
   it("are found out where they claim too much, say nothing, or speak of what there is not", () => {
-    expect(falsehoods({ guards: passed }, { guards: "aa" })).toEqual([]);
+    const [same, other] = [
+      { digest: "aa", recorded: false },
+      { digest: "bb", recorded: false },
+    ];
+    expect(falsehoods({ guards: passed }, { guards: same })).toEqual([]);
     for (const entry of [{ status: "never run" }, { status: "not passed since", last: outcome }] satisfies Entry[])
-      expect(falsehoods({ guards: entry }, { guards: "bb" })).toEqual([]);
-    expect(falsehoods({ guards: passed }, { guards: "bb" })).toEqual([expect.stringContaining('"guards" passed, but')]);
-    expect(falsehoods({}, { guards: "aa" })).toEqual([expect.stringContaining('says nothing of "guards"')]);
+      expect(falsehoods({ guards: entry }, { guards: other })).toEqual([]);
+    expect(falsehoods({ guards: passed }, { guards: other })).toEqual([
+      expect.stringContaining('"guards" passed, but'),
+    ]);
+    expect(falsehoods({ guards: { status: "in part" } }, { guards: other })).toEqual([
+      expect.stringContaining('says "in part" of "guards", but it is "never run"'),
+    ]);
+    expect(falsehoods({}, { guards: same })).toEqual([expect.stringContaining('says nothing of "guards"')]);
     expect(falsehoods({ others: passed }, {})).toEqual([expect.stringContaining('"others"')]);
   });
 
   it("depend on files that there are", () => {
-    for (const { sources } of parts) expect(sources.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+    const paths = parts.flatMap(({ sources }) => (typeof sources === "function" ? [] : sources));
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 });

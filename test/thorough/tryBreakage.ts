@@ -1,55 +1,74 @@
 /** Takes one defence out of a copy of the tree and sees whether its tests notice. */
 import type { Breakage } from "./breakages.ts";
-import type { Copy } from "./copy.ts";
+import type { TestRunner } from "./testRunner.ts";
+import type { Answer } from "./testServer.ts";
 
-/** @returns what is wrong, if something is */
-export async function tryBreakage(copy: Copy, breakage: Breakage): Promise<string | undefined> {
+/** Which test noticed, for each file of a row's tests; `""` where it was the file as a whole. */
+export type Noticed = readonly string[];
+
+/**
+ * @param before who noticed last time, and is asked first
+ * @returns who noticed, or what is wrong
+ */
+export async function tryBreakage(
+  runner: TestRunner,
+  breakage: Breakage,
+  before: Noticed = [],
+): Promise<Noticed | { readonly problem: string }> {
   const { file, text, instead, tests } = breakage;
-  const source = copy.read(file);
-  if (source.split(text).length !== 2) return `${file} does not hold the text once that is to be broken`;
-  for (const test of tests) {
-    const { verdict, said } = await passes(copy, test);
-    if (verdict !== "passed") return `${test} does not pass in the first place: ${said}`;
-  }
+  const source = runner.read(file);
+  if (source.split(text).length !== 2) return { problem: `${file} does not hold the text once that is to be broken` };
+  const noticed: string[] = [];
   try {
-    copy.write(
+    runner.write(
       file,
       source.replace(text, () => instead),
     );
-    for (const test of tests) {
-      const { verdict, said } = await runTest(copy, test);
-      if (verdict !== "failed") return verdict === "passed" ? `${test} does not notice` : `${test}: ${said}`;
+    for (const [index, test] of tests.entries()) {
+      const { verdict, failed = "", said } = await runBroken(runner, test, before[index] ?? "");
+      if (verdict === "passed") return { problem: `${test} does not notice` };
+      if (verdict !== "failed") return { problem: `${test}: ${said}` };
+      noticed.push(failed);
     }
-    return undefined;
   } finally {
-    copy.write(file, source);
+    runner.write(file, source);
   }
+  for (const [index, test] of tests.entries()) {
+    const { verdict, said } = await runWhole(runner, test, noticed[index] ?? "");
+    if (verdict !== "passed") return { problem: `${test} does not pass in the first place: ${said}` };
+  }
+  return noticed;
 }
 
-const passing = new WeakMap<Copy, Set<string>>();
-
-interface Tried {
-  readonly verdict: "passed" | "failed" | "could not run";
-  /** What it said last. */
-  readonly said: string;
+async function runBroken(runner: TestRunner, test: string, before: string): Promise<Answer> {
+  const first = before === "" ? undefined : await runner.run({ test, only: before });
+  return first?.verdict === "failed" ? first : runner.run({ test });
 }
 
-/** What passes in the whole copy is not run again for the next breakage. */
-async function passes(copy: Copy, test: string): Promise<Tried> {
-  const known = passing.get(copy) ?? new Set();
-  passing.set(copy, known);
-  if (known.has(test)) return { verdict: "passed", said: "" };
-  const tried = await runTest(copy, test);
-  if (tried.verdict === "passed") known.add(test);
-  return tried;
+/** So many tests of a file are asked one by one whether they pass where nothing is broken; for more, the whole file is. */
+const FEW = 4;
+
+/** What is known to pass where nothing is broken, and not run again for the next breakage: tests of a file, or all of it. */
+interface Passing {
+  readonly alone: Set<string>;
+  whole?: Answer;
 }
 
-async function runTest(copy: Copy, test: string): Promise<Tried> {
-  // One test that notices is enough, and others may then wait for what never comes.
-  const { code, output } = await copy.run("vitest", ["run", test, "--reporter=dot", "--bail=1"]);
-  const said = output.slice(-1_500);
-  if (code === 0 && /Tests +\d+ passed/.test(output)) return { verdict: "passed", said };
-  // A test that failed noticed; one that could not run at all did not.
-  const failed = /Tests +.*\d+ failed/.test(output) || /Failed Suites/.test(output);
-  return { verdict: failed ? "failed" : "could not run", said };
+const passing = new WeakMap<TestRunner, Map<string, Passing>>();
+
+/** The test that noticed must pass where nothing is broken: by itself, or, where it needs those before it, with them. */
+async function runWhole(runner: TestRunner, test: string, noticed: string): Promise<Answer> {
+  const files = passing.get(runner) ?? new Map<string, Passing>();
+  passing.set(runner, files);
+  const known = files.get(test) ?? { alone: new Set() };
+  files.set(test, known);
+  const passed: Answer = { verdict: "passed", said: "" };
+  const whole = async (): Promise<Answer> => (known.whole ??= await runner.run({ test }));
+  if (known.alone.has(noticed)) return passed;
+  if (known.whole?.verdict === "passed" || (known.alone.size >= FEW && (await whole()).verdict === "passed"))
+    return passed;
+  const single = noticed === "" ? undefined : await runner.run({ test, only: noticed });
+  if (single?.verdict !== "passed") return whole();
+  known.alone.add(noticed);
+  return passed;
 }

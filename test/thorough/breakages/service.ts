@@ -13,7 +13,7 @@ export const service: readonly Breakage[] = [
     name: "a pause that another process wrote down lasts as long as it likes",
     file: "offchain/src/service/persistence/jobTable.ts",
     text: '.where("next_at", ">", latest)',
-    instead: '.where("next_at", ">", 2 * latest)',
+    instead: '.where("next_at", "<", 0)',
     tests: ["test/offchain/service/persistence/jobs.test.ts"],
   },
   {

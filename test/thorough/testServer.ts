@@ -1,0 +1,77 @@
+/**
+ * Runs test files again and again in one process, for who changes a file in between: Vitest's start, and what it made of files
+ * that did not change, are kept; each run has processes of its own. Its working directory is the tree that it tests.
+ */
+import { resolve } from "node:path";
+
+import { createVitest, type TestModule } from "vitest/node";
+
+export interface Asked {
+  readonly test: string;
+  /** Only the test of this name. */
+  readonly only?: string;
+  /** What was written since the last question. */
+  readonly changed: readonly string[];
+}
+
+export interface Answer {
+  readonly verdict: "passed" | "failed" | "could not run";
+  /** The first test that failed. */
+  readonly failed?: string;
+  /** What it said, or what kept it from running. */
+  readonly said: string;
+}
+
+let ended: TestModule[] = [];
+const vitest = await createVitest("test", {
+  watch: false,
+  // One test that fails is enough, and others may then wait for what never comes.
+  bail: 1,
+  reporters: [{ onTestModuleEnd: (module: TestModule) => void ended.push(module) }],
+});
+await vitest.globTestSpecifications();
+
+const messageOf = (errors: readonly { readonly message?: string }[]): string =>
+  errors.map(({ message }) => message ?? "").join("; ");
+
+function answerOf(modules: readonly TestModule[], unhandled: readonly unknown[]): Answer {
+  const tests = modules.flatMap((module) => [...module.children.allTests()]);
+  const failed = tests.find((test) => test.result().state === "failed");
+  const suites = modules.flatMap((module) => [module, ...module.children.allSuites()]);
+  const said = [
+    ...(failed ? [`${failed.fullName}: ${messageOf(failed.result().errors ?? [])}`] : []),
+    ...suites.map((suite) => messageOf(suite.errors())),
+    ...unhandled.map(String),
+  ]
+    .filter((text) => text !== "")
+    .join("\n");
+  if (failed) return { verdict: "failed", failed: failed.fullName, said };
+  // Where not even a test was found, what was broken is the file, and nobody looked.
+  if (tests.length > 0 && suites.some((suite) => suite.errors().length > 0)) return { verdict: "failed", said };
+  const passed = said === "" && tests.some((test) => test.result().state === "passed");
+  return { verdict: passed ? "passed" : "could not run", said };
+}
+
+async function run({ test, only, changed }: Asked): Promise<Answer> {
+  for (const file of changed) vitest.invalidateFile(resolve(file));
+  const specifications = vitest
+    .getModuleSpecifications(resolve(test))
+    .map(({ project, moduleId }) =>
+      only === undefined
+        ? project.createSpecification(moduleId)
+        : project.createSpecification(moduleId, { testNames: [only] }),
+    );
+  if (specifications.length === 0) return { verdict: "could not run", said: "Vitest knows no such file" };
+  ended = [];
+  const { unhandledErrors } = await vitest.runTestSpecifications(specifications);
+  return answerOf(ended, unhandledErrors);
+}
+
+process.on("message", (asked: Asked) => {
+  run(asked).then(
+    (answer) => process.send?.(answer),
+    (error: unknown) => process.send?.({ verdict: "could not run", said: String(error) } satisfies Answer),
+  );
+});
+process.on("disconnect", () => process.exit());
+process.send?.("ready");
