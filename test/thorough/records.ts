@@ -14,7 +14,7 @@ import type { Noticed } from "./tryBreakage.ts";
 
 export const RECORDS = "docs/results/breakages.json";
 
-export interface Recorded {
+interface Recorded {
   /** `digestsOf` the row. */
   readonly of: string;
   readonly seconds: number;
