@@ -132,8 +132,8 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "what a member says of its pace is believed without bounds",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "if (!measured) return claim;",
-    instead: "if (claim !== 0) return claim;",
+    text: "if (pace !== null && !measured) return pace;",
+    instead: "if (pace !== null) return pace;",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {

@@ -5,8 +5,8 @@ export const data: readonly Breakage[] = [
   {
     name: "who is given which data can be foretold",
     file: "offchain/src/data/ledger.ts",
-    text: "random.below(sizeOf(free))",
-    instead: "0",
+    text: ": random.below(sizeOf(from));",
+    instead: ": 0;",
     tests: ["test/attack/dealing.test.ts", "test/offchain/data/ledger.test.ts"],
   },
   {
