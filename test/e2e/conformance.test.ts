@@ -6,6 +6,7 @@ import { expect, test, vi } from "vitest";
 
 import { conformance, type Device, type PresetName } from "../../offchain/src/engine/index.ts";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { deviceClass } from "../../offchain/src/engine/runtime/node/machine.ts";
 import { mismatch, stepOf, vectorOf } from "../vectors/conformance.ts";
 
 test.each([
@@ -32,6 +33,12 @@ test("another value is a mistake in a class that has a vector, and a new class e
     expect(told).toHaveBeenLastCalledWith(
       `conformance of 0.1m: arm64-linux on cpu is the same as exact-wasm: ${value}\n`,
     );
+    const old: Device = {
+      ...devices.cpu,
+      exactness: () => deviceClass({ arch: "x64", platform: "linux", cpuInfo: "flags : sse2" }),
+    };
+    expect(mismatch(old, preset, other)).toBeUndefined();
+    expect(told).toHaveBeenLastCalledWith(`conformance of 0.1m: other on cpu is a new class: ${other}\n`);
   } finally {
     told.mockRestore();
   }

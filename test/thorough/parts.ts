@@ -189,7 +189,12 @@ export const parts: readonly Part[] = [
     open: () => ({
       attempt: (item) =>
         entry(
-          ["test", "test/offchain/coordinator/simulation.test.ts", "test/offchain/chain/postingSimulation.test.ts"],
+          [
+            "test",
+            "test/offchain/coordinator/simulation.test.ts",
+            "test/offchain/coordinator/liveness.test.ts",
+            "test/offchain/chain/postingSimulation.test.ts",
+          ],
           {
             COTRAIN_SEEDS: item.replace(" seeds", ""),
           },

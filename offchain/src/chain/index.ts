@@ -22,4 +22,4 @@ export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader } from "./reader.ts";
 export { rpcTransport } from "./transport.ts";
-export { type WalletChain, walletOn } from "./wallet.ts";
+export { type WalletChain, type WalletClient, walletOn } from "./wallet.ts";

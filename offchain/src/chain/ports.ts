@@ -156,6 +156,10 @@ export interface ChainReader {
    * @throws RetryableError `CHAIN_RPC` where it still is not there, and admitted by what the contract says
    */
   buildsOf(runId: RunId, wanted?: Digest): Promise<Digest[]>;
+  /**
+   * The document of a build, canonical JSON, out of the proposal whose text has it (`buildProposalText`); undefined where none has.
+   */
+  proposedBuild(runId: RunId, build: Digest): Promise<string | undefined>;
   paramsInForce(runId: RunId): Promise<{ readonly version: number; readonly params: RunParams }>;
   paramsOf(runId: RunId, version: number): Promise<RunParams>;
   /** Version in force at a time; 0 before the run's registration. */

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
 import type { ChainReader } from "./ports.ts";
 import { readBlocks } from "./reads/blocks.ts";
+import { readBuilds } from "./reads/builds.ts";
 import { readEvents, type ReadFrom } from "./reads/events.ts";
 import { readModels } from "./reads/models.ts";
 import { readRuns } from "./reads/runs.ts";
@@ -28,6 +29,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     confirmations,
     ...readBlocks(from),
     ...readRuns(from, events),
+    ...readBuilds(from, events),
     ...readModels(from, events),
     forget: (of, block = 0) => events.forget(of, block),
   };

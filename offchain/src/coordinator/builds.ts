@@ -1,6 +1,6 @@
-/** Builds that may join a run: admitted by the registry, their documents in the blob store. Holders admit and withdraw. */
+/** Builds that may join a run: admitted by the registry, their documents in the blob store or in the proposal. Holders admit and withdraw. */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Build, type Digest, MAX_BUILD_BYTES, MAX_BUILDS, type RunId } from "@cotrain/sdk/protocol";
+import { asDigest, type Build, type Digest, MAX_BUILD_BYTES, MAX_BUILDS, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
@@ -35,23 +35,46 @@ interface Answer extends Found {
   readonly at: number;
 }
 
-export function createBuilds(
-  runId: RunId,
-  definition: Digest,
-  modules: { readonly chain: RunChain; readonly blobs: BlobStore; readonly clock: Clock; readonly logger: Logger },
-): Builds {
-  const { chain, blobs, clock, logger } = modules;
+interface BuildsModules {
+  readonly chain: RunChain;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A build's document, of the blobs or else of the proposal that holders admitted it by, which is kept from then on. */
+function documentsOf(runId: RunId, { chain, blobs, logger }: BuildsModules) {
+  async function proposed(digest: Digest): Promise<Uint8Array | undefined> {
+    const text = await chain.proposedBuild(runId, digest);
+    if (text === undefined) return undefined;
+    const bytes = new TextEncoder().encode(text);
+    // Programs have to be here: nobody else serves them.
+    for (const program of Object.values(parseBuild(bytes).graphs))
+      if ((await blobs.size(asDigest(program))) === undefined) return undefined;
+    await blobs.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });
+    logger.info({ build: digest }, "holders admitted a build, whose document their proposal has");
+    return bytes;
+  }
+  return async (digest: Digest): Promise<Uint8Array | undefined> => {
+    try {
+      return await blobs.get(digest, MAX_BUILD_BYTES);
+    } catch (error) {
+      if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") throw error;
+      return proposed(digest);
+    }
+  };
+}
+
+export function createBuilds(runId: RunId, definition: Digest, modules: BuildsModules): Builds {
+  const { chain, clock, logger } = modules;
+  const documentOf = documentsOf(runId, modules);
   const answers = new Map<Digest, Answer>();
 
   async function ask(digest: Digest): Promise<Found> {
     if (!(await chain.isAdmitted(runId, digest))) return { admitted: false, build: undefined };
-    try {
-      const build = parseBuild(await blobs.get(digest, MAX_BUILD_BYTES));
-      return { admitted: true, build: build.definition === definition ? build : undefined };
-    } catch (error) {
-      if (error instanceof BlobError && error.code === "BLOB_MISSING") return { admitted: true, build: undefined };
-      throw error;
-    }
+    const document = await documentOf(digest);
+    const build = document && parseBuild(document);
+    return { admitted: true, build: build?.definition === definition ? build : undefined };
   }
 
   const known = (): Digest[] => [...answers].flatMap(([digest, { build }]) => (build ? [digest] : []));

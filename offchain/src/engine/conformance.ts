@@ -42,3 +42,30 @@ export async function conformance(
     await engine.close();
   }
 }
+
+/** Batches that come again and again. One alone is learned by heart, and what is left of its loss then depends on the last bits. */
+const BATCHES = 8;
+
+/**
+ * Losses of the first steps from the same values and data: what devices that compute other bits are compared by.
+ * @throws what `open` throws
+ */
+export async function firstLosses(open: OpenEngine, step: Uint8Array, steps: number): Promise<number[]> {
+  const engine = await open({ programs: { step }, threads: 1 });
+  try {
+    await engine.setParameters(engine.tensors.map(({ name, shape }) => fill(name, shape)));
+    const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
+    const size = batch * tokensPerSequence;
+    const random = createRandom("conformance losses");
+    const data = Int32Array.from({ length: BATCHES * size }, () => random.below(vocabulary));
+    const losses: number[] = [];
+    while (losses.length < steps) {
+      const at = (losses.length % BATCHES) * size;
+      const results = await engine.train({ tokens: data.subarray(at, at + size), learningRate: 1e-3 });
+      losses.push(...results.map(({ loss }) => loss));
+    }
+    return losses;
+  } finally {
+    await engine.close();
+  }
+}

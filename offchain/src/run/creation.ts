@@ -15,7 +15,6 @@ import {
   type Definition,
   type Digest,
   digestOfJson,
-  EXACT_SEGMENT_STEPS,
   type Hex,
   modelIdOf,
   type ModelId,
@@ -34,8 +33,6 @@ import { brownCorpus, loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
 import {
   buildPrograms,
-  classOf,
-  conformance,
   type Device,
   EngineClosedError,
   initialParameters,
@@ -44,12 +41,10 @@ import {
   presetOf,
 } from "../engine/index.ts";
 import { deviceOf, devices, rowOf } from "../engine/runtime/node/index.ts";
+import { type Computed, makeBuild } from "./builds.ts";
 import { fragmentsIn, tableOf } from "./fragments.ts";
 import { peakOf, type Recipe, recipeOf, stepsOfRound } from "./recipe.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
-
-/** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
-const OTHER_CLASS = "other";
 
 /** What a run is made of, before any chain knows of it. */
 export interface RunMaterial {
@@ -130,18 +125,15 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     screening: screeningOf(options.preset, optimizer.kind),
   };
   const definitionDigest = await putDocument(store, definition);
-  const buildOn = async (device: Device): Promise<Build> => ({
+  const computed: Computed = {
     version: 1,
     definition: definitionDigest,
     graphs: { step: programs.step.digest, eval: programs.eval.digest, logits: programs.logits.digest },
     microBatch,
     ...(accumulation > 1 && { accumulation }),
     precision: "fp32",
-    runtime: `onnxruntime ${device.runtime()}`,
-    deviceClass: classOf(device) ?? OTHER_CLASS,
-    segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
-    conformance: await conformance(device.open, programs.step.bytes),
-  });
+  };
+  const buildOn = (device: Device): Promise<Build> => makeBuild(computed, programs.step.bytes, device);
   const build = await buildOn(devices.cpu);
   const buildDigest = await putDocument(store, build);
   const others = await otherBuilds(options, buildOn);

@@ -25,6 +25,7 @@ export { workOf } from "./work.ts";
 export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export type * from "./ports.ts";
 export { blobSourceOf, patientBlobs } from "./blobSource.ts";
+export * from "./builds.ts";
 export * from "./creation.ts";
 export * from "./local.ts";
 export * from "./options.ts";

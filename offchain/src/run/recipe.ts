@@ -5,7 +5,7 @@
 import { defaultRunParams } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import { flagOf } from "../base/node/index.ts";
+import { flagOf, recipeChoices } from "../base/node/index.ts";
 import { defaultOptimizer, type OptimizerConfig, presetOf, type Schedule } from "../engine/index.ts";
 import type { ConfigOf } from "../service/index.ts";
 import type { recipeOptions } from "./options.ts";
@@ -25,16 +25,7 @@ export type RecipeRequest = {
 };
 
 /** Keys of what may be asked for, as in the options. */
-export const recipeKeys = [
-  "optimizer",
-  "schedule",
-  "warmupSteps",
-  "totalSteps",
-  "decaySteps",
-  "lrFloor",
-  "microBatches",
-  "recompute",
-] as const satisfies readonly (keyof typeof recipeOptions)[];
+export const recipeKeys = recipeChoices satisfies readonly (keyof typeof recipeOptions)[];
 
 /** What was asked for, as the settings of a run keep it. */
 export const requestOf = (settings: Readonly<Record<string, unknown>>): RecipeRequest =>

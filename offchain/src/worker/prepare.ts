@@ -11,9 +11,16 @@ import {
   type RunView,
 } from "@cotrain/sdk/protocol";
 
-import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock } from "../base/index.ts";
+import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock, UserError } from "../base/index.ts";
 import { stateElements } from "../engine/index.ts";
-import { type Artefacts, createArtefacts, createRemote, describeRun, type RunDescription } from "./artefacts.ts";
+import {
+  type AdmittedBuild,
+  type Artefacts,
+  createArtefacts,
+  createRemote,
+  describeRun,
+  type RunDescription,
+} from "./artefacts.ts";
 import { type ChosenBuild, chooseBuild } from "./chooseBuild.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import { followRun } from "./governed.ts";
@@ -68,8 +75,7 @@ export async function prepare(
   const blobs = createRemote(client, runId, access.retry("blob"), (call) => member?.vouched(call));
   const artefacts = createArtefacts(store, blobs);
   preparing("reading the run's definition");
-  const description = await describeRun(view, artefacts, modules.chain);
-  await checkMachine(description, options, modules);
+  const description = await fitting(await describeRun(view, artefacts, modules.chain), options, modules);
 
   preparing("computing the conformance value");
   const chosen = await chooseBuild(description, artefacts, options, modules);
@@ -138,25 +144,41 @@ function openAccess(options: WorkerOptions, modules: WorkerModules): Coordinator
   };
 }
 
-/** Refuses a run that does not fit this machine, before anything large is fetched. */
-async function checkMachine(
+/**
+ * The run with those of its builds that fit this machine, before anything large is fetched.
+ * @throws UserError `MEMORY_SHORT`, `DISK_SHORT` where none does
+ */
+async function fitting(
   description: RunDescription,
   { cacheBytes = DEFAULT_CACHE_BYTES }: WorkerOptions,
   { home, place }: WorkerModules,
-): Promise<void> {
-  const { definition, data, builds, parameters } = description;
-  const size: ModelSize = {
-    parameters,
-    state: stateElements(definition.innerOptimizer, definition.table),
-    vocabulary: data.vocabulary,
-    microBatch: builds[0]!.document.microBatch,
-    accumulation: builds[0]!.document.accumulation,
-    sequence: definition.sequence,
-    model: definition.model,
-  };
+): Promise<RunDescription> {
+  const { definition, data, parameters } = description;
   const dataBytes = data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);
-  const needs = needsOf(size, Math.min(cacheBytes, dataBytes + (64 << 20)), place);
-  await checkResources(needs, home.place, home.surroundings);
+  const cached = Math.min(cacheBytes, dataBytes + (64 << 20));
+  const builds: AdmittedBuild[] = [];
+  let refusal: unknown;
+  for (const build of description.builds) {
+    const { microBatch, accumulation } = build.document;
+    const size: ModelSize = {
+      parameters,
+      state: stateElements(definition.innerOptimizer, definition.table),
+      vocabulary: data.vocabulary,
+      microBatch,
+      accumulation,
+      sequence: definition.sequence,
+      model: definition.model,
+    };
+    try {
+      await checkResources(needsOf(size, cached, place), home.place, home.surroundings);
+      builds.push(build);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      refusal ??= error;
+    }
+  }
+  if (builds.length === 0) throw refusal;
+  return { ...description, builds };
 }
 
 /** Who works here, on what and for whom. */

@@ -46,7 +46,7 @@ describe("help", () => {
   });
 
   test("fits 80 columns; examples that are longer go on as a shell takes them", async () => {
-    for (const words of [[], ["rewards"], ["checkpoint"], ...names.map((name) => name.split(" "))]) {
+    for (const words of [[], ["rewards"], ["builds"], ["checkpoint"], ...names.map((name) => name.split(" "))]) {
       const { stdout } = await cotrainHere([...words, "--help"]);
       expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     }
@@ -78,6 +78,7 @@ describe("help", () => {
 
   test.each([
     ["rewards", ["list", "claim"]],
+    ["builds", ["list", "propose"]],
     ["checkpoint", ["list", "export", "import"]],
   ])("of the group %s shows its commands", async (group, words) => {
     const { code, stdout } = await cotrainHere([group, "--help"]);
@@ -85,7 +86,7 @@ describe("help", () => {
     for (const word of words) expect(stdout).toMatch(new RegExp(`^  ${word}\\b`, "m"));
   });
 
-  test.each([[], ["rewards"], ["checkpoint"]])(
+  test.each([[], ["rewards"], ["builds"], ["checkpoint"]])(
     "of the root and of groups has examples that work: %j",
     async (...words) => {
       const { code, stdout } = await cotrainHere([...words, "--help"]);
@@ -355,6 +356,27 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     wallet: "../../e2e/finishedRun/commands.ts",
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
+  },
+  "builds list": {
+    state: "../../e2e/builds",
+    coordinator: "../../e2e/builds",
+    rpc: "../../e2e/builds",
+    run: "../../e2e/builds",
+    deployment: "../../e2e/builds",
+    check: "../../e2e/builds",
+  },
+  "builds propose": {
+    state: "../../e2e/builds",
+    coordinator: "../../e2e/builds",
+    rpc: "../../e2e/builds",
+    run: "../../e2e/builds",
+    deployment: "../../e2e/builds",
+    wallet: "../../e2e/builds",
+    passphraseFile: "../../e2e/builds",
+    maxFee: "../../e2e/builds",
+    device: "../../e2e/builds",
+    steps: "../../e2e/builds",
+    dryRun: "../../e2e/builds",
   },
   doctor: {},
   params: {

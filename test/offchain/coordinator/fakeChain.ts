@@ -166,6 +166,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     postersOf: async () => (present(), [options.poster]),
     isAdmitted: async (_run, build) => (present(), options.builds.includes(build)),
     buildsOf: async () => (present(), options.builds),
+    proposedBuild: async () => (present(), undefined),
     paramsInForce: async () => (present(), { version: versions.length, params: params() }),
     paramsOf: async (_run, version) => (present(), versions[version - 1]!),
     paramsVersionAt: async () => (present(), 1),

@@ -11,7 +11,8 @@ import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import type { Member, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { type Actor, addressOf, HOSTILE, joined, left, play } from "./liveness.ts";
 
-const SEEDS = Number(process.env["COTRAIN_SEEDS"] ?? 60);
+/** Each takes as long as fifty of simulation.test.ts, of which there are as many as the variable says. */
+const SEEDS = Math.ceil(Number(process.env["COTRAIN_SEEDS"] ?? 800) / 50);
 const R = 20;
 const LIMIT = MAX_STRETCH * R * 1_000 + GRACE_MS;
 

@@ -1,8 +1,16 @@
 /** Time for a deal of work: what members say of themselves, and what was measured of them. */
 import { type Build, canonicalJson } from "@cotrain/sdk/protocol";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, test } from "vitest";
 
-import { dealOf, MAX_PACE, MAX_STRETCH, paceAfterMiss } from "../../../offchain/src/coordinator/machine/pace.ts";
+import {
+  dealOf,
+  MAX_PACE,
+  MAX_STRETCH,
+  paceAfter,
+  paceAfterMiss,
+} from "../../../offchain/src/coordinator/machine/pace.ts";
+import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { play } from "./liveness.ts";
 import { type Harness, openHarness, type TestWorker, until } from "./harness.ts";
 
 const measured = { pace: 100_000, measured: true, batch: 4 };
@@ -105,6 +113,14 @@ describe("a deal of work", () => {
     expect(deal({ ...slow, pace: 1_000_000 }).steps).toEqual([H]);
     // A quarter is everybody's.
     expect(deal({ ...slow, pace: 60_000_000 }).steps).toEqual([H / 4]);
+  });
+
+  it("is the mean of what was known and what the last whole round took, and that alone at first", () => {
+    expect(paceAfter(measured, 2 * 6_400, H)).toBe(150_000);
+    expect(paceAfter(measured, 6_400 / 2, H)).toBe(75_000);
+    expect(paceAfter(says(100_000), 2 * 6_400, H)).toBe(200_000);
+    expect(paceAfter({ pace: null, measured: true }, 6_400, H)).toBe(100_000);
+    expect([paceAfter(says(1), 0, H), paceAfter(measured, 1e12, 1)]).toEqual([1, MAX_PACE]);
   });
 
   it("that was missed makes the pace twice what was known, or what was reported", () => {
@@ -280,4 +296,26 @@ describe("a member's word", () => {
       harness = undefined;
     }
   });
+});
+
+test("a part of the work counts from half of its time on, also where it is dealt again", () => {
+  const seen = new Map<string, { round: number; attempt: number; halfway: number; due: number }>();
+  const look = ({ current }: RunState): void => {
+    for (const { assignment, dealtAt, partFrom } of Object.values(current?.work ?? {})) {
+      const { assignmentId, attempt, round } = assignment;
+      const key = `${assignmentId}/${attempt}`;
+      const given = { round, attempt, halfway: partFrom - dealtAt, due: current!.deadline - dealtAt };
+      if (!seen.has(key) && given.due > 0) seen.set(key, given);
+    }
+  };
+  const honest = { kind: "honest", pace: 100 } as const;
+  const actors = [honest, honest, { kind: "restarter", pace: 100 } as const];
+  play({ actors, params: { minWorkers: 2, maxWorkers: 8, roundDeadline: 60 }, time: 30_000, each: look });
+  const dealt = [...seen.values()];
+  const first = dealt.filter(({ round, attempt }) => round === 0 && attempt === 1);
+  expect(first.length).toBeGreaterThan(0);
+  for (const { halfway } of first) expect(halfway).toBe(30_000);
+  const again = dealt.filter(({ attempt }) => attempt > 1);
+  expect(again.length).toBeGreaterThan(0);
+  for (const { halfway } of again) expect(halfway).toBeGreaterThan(0);
 });

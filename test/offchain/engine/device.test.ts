@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { EngineError } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { leftByGroups } from "../../../offchain/src/engine/runtime/node/controlGroups.ts";
-import { availableMemory, deviceClass } from "../../../offchain/src/engine/runtime/node/machine.ts";
+import { availableMemory, deviceClass, wasmMemory } from "../../../offchain/src/engine/runtime/node/machine.ts";
 
 const x86 = (flags: string) => ({
   arch: "x64",
@@ -69,6 +69,12 @@ const told = (platform: string, free: number, available: number, left = Infinity
   availableMemory({ platform, free: () => free, available: () => available, leftByGroups: () => left });
 
 describe("memory that is available", () => {
+  test("to WebAssembly it is what its addresses reach, on a machine that has more", () => {
+    expect(wasmMemory(() => 2 ** 40)).toBe(2 ** 32);
+    expect(wasmMemory(() => 2 ** 30)).toBe(2 ** 30);
+    expect(devices.wasm.availableMemory()).toBeLessThanOrEqual(2 ** 32);
+  });
+
   test("macOS, which keeps hardly a page free, and Windows are asked what they would give up", () => {
     expect(told("darwin", 100, 4_000)).toBe(4_000);
     expect(told("win32", 100, 4_000)).toBe(4_000);
@@ -80,5 +86,6 @@ describe("memory that is available", () => {
     expect(told("linux", 4_000, 100)).toBe(100);
     expect(told("linux", 4_000, 100, 300)).toBe(300);
     expect(told("linux", 4_000, 0)).toBe(4_000);
+    expect(told("linux", 100, 4_000, 300)).toBe(100);
   });
 });

@@ -1,8 +1,10 @@
 /** Which devices there are, what each lacks, and which is taken where nobody names one. */
-import { availableParallelism } from "node:os";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { type Device, type Engine, EngineClosedError, EngineError } from "../../../offchain/src/engine/index.ts";
 import {
@@ -11,6 +13,7 @@ import {
   nvidiaGpusOf,
   nvidiaIndexOf,
 } from "../../../offchain/src/engine/runtime/node/adapters.ts";
+import { sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { cudaOptions, providerLibrary, whyNoCuda } from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
 import {
   chooseDevices,
@@ -45,7 +48,45 @@ describe("a device's name", () => {
 
 describe("CUDA", () => {
   test("opens a session on the GPU of its index, and on the first of a name without one", () => {
-    expect(cudaOptions(3).executionProviders).toEqual([{ name: "cuda", deviceId: 3 }]);
+    expect(cudaOptions(3)).toMatchObject({
+      executionProviders: [{ name: "cuda", deviceId: 3 }],
+      executionMode: "sequential",
+    });
+    // What would turn products round is off there as on the CPU.
+    const { optimization } = sessionOptions({ threads: 1, peak: 0 }).extra as { optimization: object };
+    expect(cudaOptions(0).extra).toEqual({ optimization });
+    expect(JSON.stringify(optimization)).toContain("GemmTransposeFusion");
+  });
+
+  test("takes as many steps in a call whatever the GPU, and nothing but the CPU does so beside it", () => {
+    expect(["cpu", "wasm", "webgpu", "cuda", "cuda:2"].map((name) => deviceOf(name).blockMs)).toEqual([
+      500,
+      undefined,
+      undefined,
+      5_000,
+      5_000,
+    ]);
+  });
+
+  test.runIf(process.platform === "linux")("has the memory and the name of the GPU of its index", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "cotrain-nvidia-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000", "2, NVIDIA C, 2000"].join("\n");
+    writeFileSync(join(folder, "nvidia-smi"), `#!/bin/sh\necho "${lines}"\n`, { mode: 0o700 });
+    onTestFinished(() => void vi.unstubAllEnvs());
+    vi.stubEnv("PATH", `${folder}:${process.env["PATH"]}`);
+    for (const [name, model, mebibytes] of [
+      ["cuda", "NVIDIA A", 1_000],
+      ["cuda:1", "NVIDIA B", 3_000],
+      ["cuda:2", "NVIDIA C", 2_000],
+    ] as const) {
+      const { ownMemory, adapter } = deviceOf(name);
+      expect(await ownMemory?.()).toBe(mebibytes * 2 ** 20);
+      expect(await adapter?.(0)).toEqual({ name: model, software: false });
+    }
+    expect(await deviceOf("cuda:3").ownMemory?.()).toBeUndefined();
+    // WebGPU takes which it likes: what the largest has may be had.
+    expect(await devices.webgpu.ownMemory()).toBe(3_000 * 2 ** 20);
   });
 
   const here = fileURLToPath(import.meta.url);
@@ -106,6 +147,16 @@ describe("what computes", () => {
       name: "NVIDIA GeForce RTX 4060",
       software: false,
     });
+    for (const name of [
+      "Microsoft Remote Display Adapter",
+      "Microsoft Hyper-V Video",
+      "D3D12 (WARP)",
+      "SwiftShader Device",
+    ])
+      expect(adapterOfNames(`${name}\r\n`)).toEqual({ name, software: true });
+    expect(adapterOfNames("llvmpipe (LLVM 15.0.6, 256 bits)")).toMatchObject({ software: true });
+    for (const name of ["AMD Radeon RX 7600", "Intel(R) Arc(TM) A770", "NVIDIA Warpdrive", "Microsoft Surface GPU"])
+      expect(adapterOfNames(name)).toEqual({ name, software: false });
     expect(adapterOfNames("\r\n")).toBeUndefined();
     expect(nvidiaGpusOf("0, NVIDIA H100 80GB HBM3, 80994\n2, NVIDIA L4, 1\nNo devices\n")).toEqual([
       { index: 0, name: "NVIDIA H100 80GB HBM3", free: 80_994 * 2 ** 20 },
@@ -225,6 +276,17 @@ test("a device is measured on all threads, as a worker takes it, where nobody sa
   await probeDevices({ milliseconds: 0, tried });
   await probeDevices({ milliseconds: 0, tried, threads: 1 });
   expect(taken).toEqual([availableParallelism(), 1]);
+});
+
+test("a device that takes steps and does not give its state back is none", async () => {
+  const mute = fake("mute", due);
+  const open: Device["open"] = async (options) => ({
+    ...(await mute.open(options)),
+    stateDigest: () => Promise.reject(new EngineClosedError("It is gone.")),
+  });
+  expect(await probeDevices({ milliseconds: 0, tried: [{ ...mute, open }] })).toMatchObject([
+    { tokensPerSecond: undefined, missing: "It is gone." },
+  ]);
 });
 
 const probe = (name: string, tokensPerSecond?: number, more: Partial<Probe> = {}): Probe => ({

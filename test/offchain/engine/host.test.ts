@@ -183,6 +183,13 @@ test("NVIDIA's libraries compute products in fp32 and count GPUs as nvidia-smi d
   });
 });
 
+test("the system's choice of a GPU and its driver reaches the process", () => {
+  const names = ["DRIVER_FILES", "ICD_FILENAMES", "LOADER_DRIVERS_SELECT", "LOADER_DRIVERS_DISABLE"];
+  const filters = ["LOADER_DEVICE_ID_FILTER", "LOADER_VENDOR_ID_FILTER"];
+  const chosen = Object.fromEntries([...names, ...filters].map((name) => [`VK_${name}`, name]));
+  expect(environmentOf("webgpu", chosen)).toMatchObject(chosen);
+});
+
 const possible = canRun("the policy of a process that yields", "linux", "chrt");
 /** Of every thread: scheduling policy (5 is SCHED_IDLE) and niceness, see proc_pid_stat(5). */
 const policies = (pid: number): { policy: string; nice: string }[] =>

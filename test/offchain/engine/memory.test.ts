@@ -50,6 +50,11 @@ test("where tensors lie is what the machine and the device hold", () => {
   expect(wasm!.host - wasm!.own).toBeGreaterThan(parameters + optimizer);
   expect(webgpu!.host).toBeLessThan(cuda!.host);
   expect(cuda!.host).toBeLessThanOrEqual(cpu!.host);
+  // Beside the process: those that a call takes, those that it gives, and the ones before them.
+  const cudaBytes = cuda!.host - engineMemory("cuda", { ...memory, parameters: 0, optimizer: 0 }).host;
+  expect(cudaBytes).toBe((3 * (parameters + optimizer)) / 2);
+  const gpuBytes = webgpu!.host - engineMemory("webgpu", { ...memory, parameters: 0, optimizer: 0 }).host;
+  expect(gpuBytes).toBe((parameters + optimizer) / 2 + parameters);
   // Recomputed or not, a step's outputs are copied on their way back.
   const little = engineMemory("cpu", { ...memory, gradients: 0, activations: 0 });
   expect(little.host).toBe(

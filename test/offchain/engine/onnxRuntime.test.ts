@@ -29,8 +29,13 @@ function made(location: Made["location"], data: Made["data"], dims: readonly num
 }
 
 /** A place whose one program doubles `x` into `y`; outputs that are kept stay on its device. */
-function place(more: Partial<OnnxPlace> = {}): { readonly place: OnnxPlace; readonly onDevice: Made[] } {
+function place(more: Partial<OnnxPlace> = {}): {
+  readonly place: OnnxPlace;
+  readonly onDevice: Made[];
+  readonly released: () => number;
+} {
   const onDevice: Made[] = [];
+  let released = 0;
   const create = async (_program: Uint8Array, options: { kept?: readonly string[] }) => ({
     run: async (feeds: Record<string, Made>) => {
       const copying = feeds["from"];
@@ -44,7 +49,7 @@ function place(more: Partial<OnnxPlace> = {}): { readonly place: OnnxPlace; read
       if (y.location === "gpu-buffer") onDevice.push(y);
       return { y, loss: made("cpu", Float32Array.of(7), []) };
     },
-    release: async () => undefined,
+    release: async () => void released++,
   });
   // An arrow has no `new`; what a function returns stands for what it would make.
   function Tensor(type: string, data: Made["data"], dims: readonly number[]): Made {
@@ -52,6 +57,7 @@ function place(more: Partial<OnnxPlace> = {}): { readonly place: OnnxPlace; read
   }
   return {
     onDevice,
+    released: () => released,
     place: {
       ort: { Tensor, InferenceSession: { create } } as unknown as OnnxPlace["ort"],
       availableMemory: () => 1,
@@ -84,6 +90,21 @@ test("what a step leaves on the device is fed, read by a copy, replaced by what 
   a.write(Float32Array.of(5, 6));
   expect(await a.read()).toEqual(Float32Array.of(5, 6));
   expect(onDevice.map(({ disposed }) => disposed)).toEqual([true, true, false]);
+});
+
+test("programs that copied what lies on the device are released with the last program", async () => {
+  const { place: gpu, released } = place();
+  const runtime = onnxRuntime(gpu);
+  const [first, last] = [await runtime.open(new Uint8Array(), options), await runtime.open(new Uint8Array(), options)];
+  for (const length of [2, 3]) {
+    const [x, y] = [runtime.buffer([length]), runtime.buffer([length])];
+    await first.run(new Map([["x", x]]), new Map([["y", y]]), []);
+    await y.read();
+  }
+  await first.release();
+  expect(released()).toBe(1);
+  await last.release();
+  expect(released()).toBe(4);
 });
 
 test("on WebGPU all that is kept is asked to stay in the GPU's buffers, and what is read is not", async () => {

@@ -121,6 +121,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     postersOf: never,
     isAdmitted: never,
     buildsOf: never,
+    proposedBuild: never,
     paramsInForce: never,
     paramsOf: async (_run, version) => ({ ...params, roundDeadline: ledger.roundDeadline(version) }),
     modelContracts: never,

@@ -117,6 +117,8 @@ export interface DoubleOptions {
   readonly codec?: number;
   readonly rounds?: number;
   readonly heartbeatSeconds?: number;
+  /** Default: the fixture's. */
+  readonly builds?: readonly Digest[];
 }
 
 class Refusal extends Error {
@@ -236,7 +238,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     rpcUrl: null,
     deployment: { profile: "local", blocks: {} },
     definition: fixture.definitionDigest,
-    builds: [fixture.buildDigest],
+    builds: [...(options.builds ?? [fixture.buildDigest])],
     poster: poster.address,
     phase: "Training",
     round,

@@ -10,6 +10,7 @@ import {
   type Engine,
   EngineClosedError,
   presets,
+  readSignature,
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
@@ -57,6 +58,39 @@ const answering = (answers: Partial<Engine>): Device => ({
 
 const LIMITS = { silence: 50, answer: 50, close: 50, stop: 50, conformance: 60_000 };
 const closed = { name: "EngineClosedError", message: "The engine gave no answer within 0.05 s." };
+
+test("threads are as many as were asked for, and no more than keep the program exact", async () => {
+  const taken: number[] = [];
+  const device: Device = {
+    ...answering({}),
+    threads: () => 5,
+    open: (options) => {
+      taken.push(options.threads);
+      return answering({}).open(options);
+    },
+  };
+  const { maxThreads } = readSignature(step.bytes, device.availableMemory()).signature;
+  expect(maxThreads).toBeGreaterThan(5);
+  for (const threads of [undefined, 3, maxThreads! + 1])
+    await trainerOn(device, LIMITS)({ ...input(forever), threads });
+  expect(taken).toEqual([5, 3, maxThreads]);
+});
+
+const unopenable = () => Promise.reject(new RangeError("It was opened."));
+
+test.each([
+  ["another name", () => table.with(0, { ...table[0]!, name: "another" })],
+  ["another shape", () => table.with(0, { ...table[0]!, shape: table[0]!.shape.toReversed() })],
+  ["another order", () => table.toReversed()],
+  ["one more", () => [...table, table[0]!]],
+])("a program whose parameters the definition has by %s is refused before a process starts", async (_, other) => {
+  const given = { ...input(forever), description: { definition: { table: other() }, layouts } };
+  await expect(trainerOn({ ...devices.cpu, open: unopenable })(given as unknown as TrainerInput)).rejects.toMatchObject(
+    {
+      code: "PROGRAM_UNFIT",
+    },
+  );
+});
 
 describe("an engine that is silent", () => {
   test.each(["train", "digest", "load", "parameters", "reset"] as const)("in %s is ended", async (call) => {

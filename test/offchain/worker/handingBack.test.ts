@@ -90,6 +90,16 @@ describe("the time that is kept free for sending", () => {
     expect(await trained({ sendings: sent(1_000), waits: 40_000, pace: steady(1_000) })).toMatchObject({ left: 7_000 });
   });
 
+  test("leaves the steps from which on a payload is compared, however late that is", async () => {
+    expect(await trained({ sendings: sent(100), waits: 3_000, pace: steady(1_000) })).toEqual({
+      done: 4,
+      left: -1_000,
+    });
+    expect(await trained({ sendings: sent(100), waits: 3_000, pace: steady(2_000), steps: 3 })).toMatchObject({
+      done: 3,
+    });
+  });
+
   test("begins earlier where steps grow slow in the middle of the round", async () => {
     // 60 steps in 6 s, then 2 s for each, of 12 s: the mean of all is far below what the next one takes.
     const { left } = await trained({ sendings: sent(100), waits: 12_000, pace: slowFrom60 });

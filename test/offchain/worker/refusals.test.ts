@@ -4,14 +4,17 @@ import {
   type Address,
   asRunId,
   type Assignment,
+  type Build,
   type Digest,
   digestOfJson,
   runParamsFromWire,
 } from "@cotrain/sdk/protocol";
 
+import { UserError } from "../../../offchain/src/base/index.ts";
+import { putDocument } from "../../../offchain/src/storage/index.ts";
 import type { WorkerModules } from "../../../offchain/src/worker/index.ts";
 import { poster } from "./coordinatorDouble.ts";
-import { publishPlainRun } from "./fixture.ts";
+import { publishEngineRun, publishPlainRun } from "./fixture.ts";
 import { baseDigest, beforeAndAfterEach, home, of, run, start, until, w } from "./workerHarness.ts";
 
 beforeAndAfterEach();
@@ -70,6 +73,26 @@ describe("what it refuses", () => {
     const refused = run({}, { home: home(surroundings) });
     await expect(refused).rejects.toMatchObject({ code: "MEMORY_SHORT" });
     await expect(refused).rejects.toThrow(/needs about .* of memory/);
+  });
+
+  test("a run none of whose builds fits, each by its own micro-batches; one that fits is trained", async () => {
+    const fixture = await publishEngineRun(w.store, "0.1m", { accumulation: 2 });
+    const { accumulation: _, ...single } = fixture.build;
+    /** What it says that it needs, or why else it ended. */
+    const refusal = async (builds: readonly Build[], memory = 1_000): Promise<unknown> => {
+      const digests = await Promise.all(builds.map((build) => putDocument(w.store, build)));
+      w.fixture = { ...fixture, build: builds[0]!, buildDigest: digests[0]! };
+      await w.double?.close();
+      await start({ builds: digests });
+      const surroundings = { availableMemory: () => memory, freeDisk: () => Promise.resolve(1e12) };
+      const opened = new UserError("OPENED", "A build was opened.");
+      const others = { home: home(surroundings), openTrainer: () => Promise.reject(opened) };
+      return run({}, others).catch(({ details, code }: UserError) => details?.["needed"] ?? code);
+    };
+    const needed = Number(await refusal([single]));
+    expect(await refusal([fixture.build])).toBeGreaterThan(needed);
+    expect(await refusal([{ ...single, microBatch: 1 << 12 }, single], needed)).toBe("OPENED");
+    expect(await refusal([{ ...single, microBatch: 1 << 12 }], needed)).toBeGreaterThan(needed);
   });
 
   test.each<[string, Partial<Assignment>, string, RegExp]>([

@@ -443,4 +443,18 @@ export const coordinator: readonly Breakage[] = [
     instead: "work: async () => undefined",
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
+  {
+    name: "a build is served whose programs are not here",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "if ((await blobs.size(asDigest(program))) === undefined) return undefined;",
+    instead: "asDigest(program);",
+    tests: ["test/offchain/coordinator/builds.test.ts"],
+  },
+  {
+    name: "a build's document is what an RPC makes of the proposal",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "await blobs.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });",
+    instead: "await blobs.put(bytes, { maxBytes: MAX_BUILD_BYTES });",
+    tests: ["test/offchain/coordinator/builds.test.ts"],
+  },
 ];

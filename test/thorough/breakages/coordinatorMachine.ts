@@ -325,4 +325,25 @@ export const coordinatorMachine: readonly Breakage[] = [
     instead: "pace === null ? null : paceWith(pace, batch, batch + 0 * event.batch);",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
+  {
+    name: "one fast or slow round is all that is known of a member's pace",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "Math.ceil((member.pace + sample) / 2)",
+    instead: "Math.ceil((0 * member.pace + 2 * sample) / 2)",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a part of the work counts as soon as it is dealt",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "partFrom: at + Math.ceil(limit / 2) }",
+    instead: "partFrom: at + 0 * limit }",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a part of the work counts as soon as it is dealt again",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "partFrom: at + Math.ceil(Math.max(0, round.deadline - at) / 2) }",
+    instead: "partFrom: at + 0 * round.deadline }",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
 ];

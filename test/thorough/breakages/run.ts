@@ -471,4 +471,25 @@ export const run: readonly Breakage[] = [
     instead: "segmentSteps: EXACT_SEGMENT_STEPS,",
     tests: ["test/offchain/run/creation.test.ts"],
   },
+  {
+    name: "a build is proposed for a device that computes other losses",
+    file: "offchain/src/run/builds.ts",
+    text: "if (worst > LOSS_BOUND)",
+    instead: "if (worst > 1e9 * LOSS_BOUND)",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
+    name: "a build is proposed whose value depends on the number of threads",
+    file: "offchain/src/run/builds.ts",
+    text: "if (again !== build.conformance)",
+    instead: "if (again === undefined)",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
+    name: "a build is proposed that the run has already",
+    file: "offchain/src/run/builds.ts",
+    text: "if (same !== undefined)",
+    instead: "if (same === undefined && false)",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
 ];

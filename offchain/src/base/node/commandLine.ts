@@ -56,11 +56,8 @@ export function flagOf(key: string): string {
   return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** What decides which run a start makes: keys of its options, and of the settings that `run.json` keeps. */
-const choices = [
-  "preset",
-  "data",
-  "rpc",
+/** What says how a new run's inner steps are taken: keys of a start's options, and of the settings that `run.json` keeps. */
+export const recipeChoices = [
   "optimizer",
   "schedule",
   "warmupSteps",
@@ -70,6 +67,8 @@ const choices = [
   "microBatches",
   "recompute",
 ] as const;
+/** What decides which run a start makes. */
+const choices = ["preset", "data", "rpc", ...recipeChoices] as const;
 export type RunChoice = Partial<Record<(typeof choices)[number], string | number | boolean | undefined>>;
 
 /** What the run of a state was started with, as far as it can be read. */

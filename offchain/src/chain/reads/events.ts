@@ -5,6 +5,7 @@ import {
   type EventQuery,
   headPosted,
   posterSet,
+  proposalCreated,
   rootActivated,
   rootPosted,
   runRegistered,
@@ -17,6 +18,7 @@ import {
   asRunId,
   type ContractAddresses,
   type Digest,
+  documentsInProposal,
   type ModelId,
   type RunId,
   zeroHash,
@@ -45,12 +47,19 @@ interface RegisteredRun {
   readonly poster: Address;
 }
 
+interface ProposedDocument {
+  readonly digest: Digest;
+  readonly text: string;
+}
+
 export interface ContractEvents {
   readonly heads: Histories<RunId, PostedHead>;
   /** Posters that a run was given after its registration. */
   readonly posters: Histories<RunId, Address>;
   /** Builds that were ever admitted. */
   readonly admissions: Histories<RunId, Digest>;
+  /** By governor: what may be documents in the texts of its proposals. */
+  readonly proposedDocuments: Histories<Address, ProposedDocument>;
   readonly runs: Histories<ModelId, RegisteredRun>;
   readonly roots: Histories<ModelId, PostedRoot>;
   readonly activations: Histories<ModelId, ActivatedRoot>;
@@ -58,6 +67,26 @@ export interface ContractEvents {
   refreshTimes(runId: RunId): Promise<void>;
   /** Heads of a run, or roots of a model, are read anew from a block on. */
   forget(of: RunId | ModelId, block: number): void;
+}
+
+/** What is told of builds: which were admitted, and the documents of those that were proposed. */
+function buildEvents(from: ReadFrom): Pick<ContractEvents, "admissions" | "proposedDocuments"> {
+  const { addresses } = from;
+  const admissions = histories((runId: RunId) =>
+    createHistory({
+      ...from,
+      query: buildAdmitted({ addresses, runId }),
+      map: (logs) => logs.filter(({ args }) => args.admitted).map(({ args }) => asDigest(args.build)),
+    }),
+  );
+  const proposedDocuments = histories((governor: Address) =>
+    createHistory({
+      ...from,
+      query: proposalCreated({ governor }),
+      map: (logs) => logs.flatMap(({ args }) => documentsInProposal(args.description)),
+    }),
+  );
+  return { admissions, proposedDocuments };
 }
 
 export function readEvents(from: ReadFrom): ContractEvents {
@@ -88,13 +117,7 @@ export function readEvents(from: ReadFrom): ContractEvents {
       map: (logs) => logs.map(({ args }) => asAddress(args.poster)),
     }),
   );
-  const admissions = histories((runId: RunId) =>
-    createHistory({
-      ...from,
-      query: buildAdmitted({ addresses, runId }),
-      map: (logs) => logs.filter(({ args }) => args.admitted).map(({ args }) => asDigest(args.build)),
-    }),
-  );
+  const { admissions, proposedDocuments } = buildEvents(from);
   const runs = histories((modelId: ModelId) =>
     createHistory({
       ...from,
@@ -126,7 +149,7 @@ export function readEvents(from: ReadFrom): ContractEvents {
     roots.forget(of as ModelId, block);
     activations.forget(of as ModelId, block);
   };
-  return { heads, posters, admissions, runs, roots, activations, refreshTimes, forget };
+  return { heads, posters, admissions, proposedDocuments, runs, roots, activations, refreshTimes, forget };
 }
 
 /** A log of the events that a function asks for. */

@@ -1,15 +1,7 @@
-/** What the contracts know of a run: its record, heads, posters, builds and parameters. */
-import { headOf, isAdmitted, paramsOf, runCountOf, runOf, versionAt } from "@cotrain/sdk/actions";
+/** What the contracts know of a run: its record, heads, posters and parameters. */
+import { headOf, paramsOf, runCountOf, runOf, versionAt } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
-import {
-  type Address,
-  asAddress,
-  asHead,
-  asModelId,
-  type Digest,
-  type ModelId,
-  type RunId,
-} from "@cotrain/sdk/protocol";
+import { type Address, asAddress, asHead, asModelId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
 import { memo2 } from "../agreed.ts";
@@ -36,8 +28,6 @@ export function readRuns({ connection: { call }, addresses, confirmations }: Rea
     if (!areAll(runs)) throw leftOut();
     return runs;
   };
-  const admits = (runId: RunId, build: Digest): Promise<boolean> =>
-    call((chain) => isAdmitted(chain, { addresses, runId, build }));
   const params = memo2(async (runId: RunId, version) => {
     const found = await call((chain) => paramsOf(chain, { addresses, runId, version }));
     if (found.innerSteps === 0)
@@ -70,13 +60,6 @@ export function readRuns({ connection: { call }, addresses, confirmations }: Rea
         (all) => wanted === undefined || before.includes(wanted) || all.includes(wanted),
       );
       return [...new Set<Address>([...before, ...changes])];
-    },
-    isAdmitted: admits,
-    buildsOf: async (runId, wanted) => {
-      const has: IsWhole<Digest> = (all) => wanted === undefined || all.includes(wanted);
-      const all = await events.admissions(runId, has);
-      if (wanted !== undefined && !has(all) && (await admits(runId, wanted))) throw leftOut();
-      return [...new Set(all)];
     },
     paramsInForce: async (runId) => {
       const { version } = await run(runId);

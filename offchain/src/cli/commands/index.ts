@@ -1,5 +1,6 @@
 /** All commands, in the order of `cotrain --help`. */
 import type { Command } from "../command.ts";
+import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
@@ -25,6 +26,8 @@ export const commands: readonly Command[] = [
   generateCommand,
   rewardsListCommand,
   rewardsClaimCommand,
+  buildsListCommand,
+  buildsProposeCommand,
   checkpointListCommand,
   checkpointExportCommand,
   checkpointImportCommand,
@@ -37,6 +40,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
+  builds: "which machines can train a run bit for bit, and proposing another kind of device",
   rewards: "what wallets earned, and claiming it",
   checkpoint: "checkpoints: which there are, and as files",
 };

@@ -1,102 +1,29 @@
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
-
 import { claim, claimed, delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
-import {
-  type Address,
-  asAddress,
-  type ContractAddresses,
-  type Hex,
-  type ModelId,
-  type RunId,
-} from "@cotrain/sdk/protocol";
-import type { PrivateKeyAccount } from "viem/accounts";
+import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
-import { UserError, formatAddress, formatShares, shortAddress, wrap, weiOf } from "../../base/index.ts";
-import {
-  type ChainConnection,
-  type ChainReader,
-  connect,
-  createReader,
-  DEVELOPMENT_CHAIN_ID,
-  developmentChain,
-  requestFunds,
-  walletOn,
-} from "../../chain/index.ts";
-import {
-  UNPAID_EPOCHS,
-  type UnpaidWork,
-  type LocalRun,
-  openLocalRun,
-  requireRun,
-  withChain,
-  workOn,
-  namedRunOptions,
-  maxFeeOption,
-  passphraseFileOption,
-  walletOption,
-  namedWallet,
-  openWallet,
-  type ActiveRewards,
-  activeRewards,
-  blobSourceOf,
-  isWorkerRole,
-  openRemoteRun,
-  readerOptions,
-  requireNamedDeployment,
-} from "../../run/index.ts";
-import { account as accountOption, integer, openKeystore, text, toggle } from "../../service/index.ts";
+import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
+import type { ChainReader } from "../../chain/index.ts";
+import { type ActiveRewards, activeRewards, namedWallet, UNPAID_EPOCHS, type UnpaidWork } from "../../run/index.ts";
+import { account as accountOption, integer, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
+import {
+  atPlace,
+  type Place,
+  placeOptions,
+  requireEntries,
+  signingAs,
+  signingOptions,
+  unpinnedText,
+} from "../place.ts";
 import { MOST_EPOCHS, restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
-/** Where rewards are looked up: this directory's run, or somebody else's behind a coordinator. */
-const placeOptions = {
-  ...namedRunOptions,
-  state: text({
-    value: "directory",
-    description:
-      "directory of the local state, or with --coordinator of the worker (default: .cotrain, .cotrain-worker)",
-  }),
-};
-
-interface PlaceFlags {
-  readonly state?: string | undefined;
-  readonly coordinator?: string | undefined;
-  readonly rpc?: string | undefined;
-  readonly run?: string | undefined;
-  readonly deployment?: string | undefined;
-}
-
-/** A wallet that can earn; its key is asked for when it is used. */
-interface Entry {
-  readonly name: string;
-  readonly account: Address;
-  readonly open: () => Promise<PrivateKeyAccount>;
-}
-
-interface Place {
-  readonly connection: ChainConnection;
-  readonly modelId: ModelId;
-  readonly addresses: ContractAddresses;
+/** A place with what is paid there. */
+interface PaidPlace extends Place {
   readonly rewards: ActiveRewards | undefined;
   /** Whether rounds were anchored that no active root pays yet. */
   readonly unsettled: boolean;
-  /** Wallets whose keys are here. */
-  readonly entries: readonly Entry[];
 }
-
-const entryOf = (account: PrivateKeyAccount): Entry => ({
-  name: "wallet",
-  account: asAddress(account.address),
-  open: async () => account,
-});
-
-/** Wallets of this state that can earn. */
-const earners = (run: LocalRun): Entry[] =>
-  Object.entries(run.file.wallets ?? {}).flatMap(([name, account]) =>
-    isWorkerRole(name) ? [{ name, account: asAddress(account), open: () => openWallet(run.state, name) }] : [],
-  );
 
 /** Whether there are heads that the active root does not cover: for the sake of a hint no command asks much, or fails. */
 async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRewards | undefined): Promise<boolean> {
@@ -105,69 +32,13 @@ async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRew
   return rewards === undefined || (rewards.through.runId === runId && rewards.through.head !== last.head);
 }
 
-const workerKeystore = (state: string) => ({
-  keystore: join(state, "wallet.json"),
-  passphrase: join(state, "passphrase"),
-});
-
-/**
- * Runs `work` at the place that the flags name.
- * @param own the wallet that they name, instead of the directory's
- * @param unpinned called where the contracts are the coordinator's word alone, before the chain is asked anything
- */
-async function atPlace<T>(
-  flags: PlaceFlags,
-  own: PrivateKeyAccount | undefined,
-  work: (place: Place) => Promise<T>,
-  unpinned?: () => void,
-): Promise<T> {
-  const { coordinator, rpc, run: named, deployment } = flags;
-  const ownEntries = own && [entryOf(own)];
-  if (coordinator !== undefined) {
-    if (rpc === undefined)
-      throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what is paid is read from the chain itself.");
-    const state = resolve(flags.state ?? ".cotrain-worker");
-    const keystore = workerKeystore(state);
-    const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
-    const { client, runId, chainId, contracts, fromBlock, pinned } = await openRemoteRun({
-      coordinator,
-      run: named,
-      deployment,
-    });
-    if (!pinned) unpinned?.();
-    return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
-      const reader = createReader(connection, { contracts, fromBlock });
-      // The model is the one of the run's record on-chain, whatever the coordinator says.
-      const { modelId } = await reader.run(runId);
-      const rewards = await activeRewards(modelId, client, reader);
-      const unsettled = await isUnsettled(reader, runId, rewards);
-      return work({ connection, modelId, addresses: contracts, rewards, unsettled, entries });
-    });
-  }
-  const state = resolve(flags.state ?? ".cotrain");
-  if (existsSync(workerKeystore(state).keystore) && !existsSync(join(state, "run.json")))
-    throw new UserError(
-      "COORDINATOR_MISSING",
-      `${state} belongs to a worker of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
-    );
-  const run = await openLocalRun(state);
-  requireRun(run, named);
-  await requireNamedDeployment(run, deployment);
-  return withChain(
-    run,
-    async (connection) => {
-      const { modelId, deployment: own } = run;
-      const reader = createReader(connection, readerOptions(connection.url, connection.chainId, own));
-      const rewards = await activeRewards(modelId, blobSourceOf(run.blobs), reader);
-      const entries = ownEntries ?? earners(run);
-      const unsettled = await isUnsettled(reader, run.runId, rewards);
-      return work({ connection, modelId, addresses: own.addresses, rewards, unsettled, entries });
-    },
-    rpc,
-  );
+async function paidAt(place: Place): Promise<PaidPlace> {
+  const { reader, modelId, runId, blobs } = place;
+  const rewards = await activeRewards(modelId, blobs, reader);
+  return { ...place, rewards, unsettled: await isUnsettled(reader, runId, rewards) };
 }
 
-async function standing({ connection, modelId, addresses, rewards }: Place, account: Address) {
+async function standing({ connection, modelId, addresses, rewards }: PaidPlace, account: Address) {
   const { client } = connection;
   const [paid, shares] = await Promise.all([
     claimed(client, { addresses, modelId, account }),
@@ -187,7 +58,7 @@ async function standing({ connection, modelId, addresses, rewards }: Place, acco
 }
 
 /** This directory's wallets first, then everyone else whom the active root pays or whose work earned nothing. */
-function listed({ entries, rewards }: Place, unpaid: readonly UnpaidWork[]): Address[] {
+function listed({ entries, rewards }: PaidPlace, unpaid: readonly UnpaidWork[]): Address[] {
   const others = [...(rewards?.accounts ?? []), ...unpaid.map(({ account }) => account)];
   return [...new Set([...entries.map(({ account }) => account), ...others])];
 }
@@ -219,7 +90,8 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, unpaid, rest, names, unsettled } = await atPlace(options, undefined, async (place) => {
+    const { rows, unpaid, rest, names, unsettled } = await atPlace(options, undefined, async (at) => {
+      const place = await paidAt(at);
       const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
       const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
       const unpaid = works.filter(({ account }) => only === undefined || account === only);
@@ -267,32 +139,12 @@ export const rewardsListCommand = defineCommand({
   },
 });
 
-/** Coins below which a wallet on the local chain gets some, in wei: a claim costs a hundredth of it. */
-const LOCAL_LEAST = 10n ** 17n;
-
-/** Fees on the local chain are play money, for whoever joined too. */
-async function fundLocally({ client, chainId, url }: ChainConnection, account: Address): Promise<void> {
-  if (chainId !== DEVELOPMENT_CHAIN_ID || (await client.getBalance({ address: account })) >= LOCAL_LEAST) return;
-  // The embedded chain's door gives some; a node that somebody runs himself is told to. Where neither will, the claim itself
-  // says who cannot pay.
-  await requestFunds(url, account)
-    .catch(() => developmentChain(url).fund([account]))
-    .catch(() => undefined);
-}
-
 /** `cotrain rewards claim`. */
 export const rewardsClaimCommand = defineCommand({
   name: "rewards claim",
   summary: "claim what was earned; each wallet pays its own gas",
   options: {
-    ...placeOptions,
-    wallet: walletOption,
-    passphraseFile: passphraseFileOption,
-    maxFee: {
-      ...maxFeeOption,
-      description:
-        "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one is not sent (exit code 75)",
-    },
+    ...signingOptions,
     delegate: toggle({
       description: "take up the votes too, by delegating to oneself, unless delegated already",
       default: true,
@@ -313,28 +165,22 @@ export const rewardsClaimCommand = defineCommand({
   async run({ options, output }) {
     const own = await namedWallet(options);
     const warn = (): void => {
-      if (!output.json)
-        output.notice(
-          `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${options.maxFee} coins a transaction: pin them with --deployment${options.run === undefined ? " and --run" : ""}.`,
-        );
+      if (!output.json) output.notice(unpinnedText(options));
     };
     const { claims, unsettled } = await atPlace(
       options,
       own,
-      async (place) => {
-        const { connection, addresses, modelId, entries } = place;
-        if (entries.length === 0)
-          throw new UserError(
-            "WALLET_MISSING",
-            `${resolve(options.state ?? ".cotrain-worker")} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
-          );
+      async (at) => {
+        const entries = requireEntries(at, options);
+        const place = await paidAt(at);
+        const { addresses, modelId } = place;
         const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
-        for (const { name, account, open } of entries) {
+        for (const entry of entries) {
+          const { name, account } = entry;
           const { claimable, earned, proof, shares } = await standing(place, account);
           let transaction: Hex | null = null;
           if (claimable > 0n) {
-            await fundLocally(connection, account);
-            const client = walletOn({ ...connection, maxFee: weiOf(options.maxFee) }, await open());
+            const client = await signingAs(place, entry, options);
             const { receipt } = await claim.sync(client, {
               addresses,
               modelId,

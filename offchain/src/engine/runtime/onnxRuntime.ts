@@ -52,6 +52,14 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
     }
     return session;
   };
+  /** Programs that are open. */
+  let programs = 0;
+  /** Nobody reads what lies on the device once the last program is released. */
+  const releaseCopies = async (): Promise<void> => {
+    const opened = await Promise.allSettled(copies.values());
+    copies.clear();
+    for (const copy of opened) if (copy.status === "fulfilled") await copy.value.release();
+  };
   /** The tensor's own `getData` ended the process (onnxruntime-node 1.30: "terminate called", for a tensor on a GPU). */
   const valuesOf = async (tensor: Tensor): Promise<Float32Array> => {
     if (tensor.location === "cpu") return numbersOf(tensor);
@@ -86,8 +94,13 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
       return buffer;
     },
     open: async (program, options) => {
-      const { kind } = options;
-      return executableOver(await create(place, program, options), kind, place);
+      const executable = executableOver(await create(place, program, options), options.kind, place);
+      programs++;
+      const release = async (): Promise<void> => {
+        await executable.release();
+        if (--programs === 0) await releaseCopies();
+      };
+      return { ...executable, release };
     },
   };
 }

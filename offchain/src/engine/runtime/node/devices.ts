@@ -41,7 +41,7 @@ export const devices = {
     exactness: () => "exact-wasm",
     exact: true,
     threads,
-    availableMemory: wasmMemory,
+    availableMemory: () => wasmMemory(),
     ownMemory: () => Promise.resolve(WASM_BYTES),
     open: engineHostOn("wasm"),
   },

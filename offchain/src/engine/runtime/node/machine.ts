@@ -88,7 +88,7 @@ export function availableMemory(told: MemoryTold = thisSystem()): number {
 export const WASM_BYTES = 2 ** 32;
 
 /** {@link availableMemory} on WebAssembly. */
-export const wasmMemory = (): number => Math.min(WASM_BYTES, availableMemory());
+export const wasmMemory = (available: () => number = availableMemory): number => Math.min(WASM_BYTES, available());
 
 /** Processor time that this process took so far, ms. */
 export function cpuTime(): number {

@@ -1,0 +1,209 @@
+import { admitBuild, governorSettings, modelContractsOf, propose, votesOf } from "@cotrain/sdk/actions";
+import { CotrainError } from "@cotrain/sdk/errors";
+import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protocol";
+
+import { formatShares, shortAddress, UserError, wrap } from "../../base/index.ts";
+import { classOf, conformance, programLimits } from "../../engine/index.ts";
+import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
+import { admission, LOSS_BOUND, namedWallet, proveBuild, type ProvenBuild, readBuilds } from "../../run/index.ts";
+import { integer, text, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf, type Output } from "../output.ts";
+import {
+  atPlace,
+  type Place,
+  placeOptions,
+  requireEntries,
+  signingAs,
+  signingOptions,
+  unpinnedText,
+} from "../place.ts";
+
+const time = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+
+/** What each device of this machine computes of a step program, those that can. */
+async function valuesHere(step: Uint8Array): Promise<ReadonlyMap<string, Hex>> {
+  const values = new Map<string, Hex>();
+  for (const { name, open } of Object.values(devices)) {
+    try {
+      values.set(name, await conformance(open, step));
+    } catch (error) {
+      if (!(error instanceof CotrainError)) throw error;
+    }
+  }
+  return values;
+}
+
+/**
+ * Builds that were ever admitted, with the names of the devices that they are for: those of this machine that compute their values
+ * where that is to be checked, else those of their class.
+ */
+async function listed(place: Place, check: boolean) {
+  const computed = new Map<Digest, ReadonlyMap<string, Hex>>();
+  const rows = [];
+  for (const { document, ...build } of await readBuilds(place)) {
+    const known = Object.values(devices);
+    let fitting = document ? known.filter((device) => classOf(device) === document.deviceClass) : [];
+    if (check && document) {
+      const step = asDigest(document.graphs.step);
+      const read = () => place.blobs.blob(place.runId, step, programLimits.bytes);
+      const values = computed.get(step) ?? (await valuesHere(await read()));
+      computed.set(step, values);
+      fitting = known.filter(({ name }) => values.get(name) === document.conformance);
+    }
+    rows.push({ ...build, document: document ?? null, devices: fitting.map(({ name }) => name) });
+  }
+  return rows;
+}
+
+/** `cotrain builds list`. */
+export const buildsListCommand = defineCommand({
+  name: "builds list",
+  summary: "builds of a run: which kinds of device it admits, and which of this machine's are among them",
+  options: {
+    ...placeOptions,
+    check: toggle({
+      description: "compute the conformance value on each device of this machine, instead of going by classes",
+      default: false,
+    }),
+  },
+  examples: [
+    ["npx cotrain builds list", "those of this directory's run"],
+    [
+      "npx cotrain builds list --check --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "those of somebody else's run, and what this machine computes of them",
+    ],
+  ],
+  async run({ options, output }) {
+    const rows = await atPlace(options, undefined, (place) => listed(place, options.check));
+    const forWhom = (names: readonly string[]): string => {
+      const all = names.length === 0 ? "no device" : names.join(", ");
+      return options.check ? `${all} of this machine computes its value` : `for ${all} that this version knows`;
+    };
+    output.result(
+      rows,
+      rows.flatMap(({ digest, admitted, since, document, devices: names }) => [
+        digest,
+        ...wrap(
+          document === null
+            ? `${admitted ? "admitted" : "withdrawn"} ${time(since)}; its document cannot be had.`
+            : `${buildTitle(document)}; ${admitted ? "admitted" : "withdrawn"} ${time(since)}; ${forWhom(names)}.`,
+          columnsOf(process.stdout) - 2,
+        ).map((line) => `  ${line}`),
+      ]),
+    );
+  },
+});
+
+/** What was proven, in sentences. */
+const proofText = ({ build, reference, referenceBuild, worst, steps }: ProvenBuild, device: string): string =>
+  `${device} computes ${build.conformance} here; over ${steps} steps its losses are within ${worst.toExponential(1)} nats per token of those on ${reference} (${LOSS_BOUND} is allowed), which ${referenceBuild === undefined ? "computes the value of no admitted build" : `computes the value of the admitted build ${referenceBuild}`}.`;
+
+/**
+ * The wallet of a place with the most votes; undefined where it has no wallet.
+ * @throws UserError `VOTES_FEW` where those are too few to propose
+ */
+async function proposerOf({ connection, addresses, modelId }: Place, entries: Place["entries"]) {
+  const contracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
+  const { governor, shares } = contracts;
+  const { proposalThreshold } = await connection.call((client) => governorSettings(client, { governor }));
+  const voters = await Promise.all(
+    entries.map(async (entry) => {
+      const votes = await connection.call((client) => votesOf(client, { shares, account: entry.account }));
+      return { entry, votes };
+    }),
+  );
+  const [first] = voters.toSorted((a, b) => (a.votes < b.votes ? 1 : -1));
+  if (first && first.votes < proposalThreshold)
+    throw new UserError(
+      "VOTES_FEW",
+      `${first.entry.account} has ${formatShares(first.votes)} votes and a proposal takes ${formatShares(proposalThreshold)}: claim what it earned, or have a holder of more propose or delegate.`,
+    );
+  return { ...contracts, entry: first?.entry };
+}
+
+/** Simulates what the holders would decide and the proposal itself; sends it where there is who proposes. */
+async function proposeBuild(
+  place: Place,
+  { digest, build }: ProvenBuild,
+  { entry, governor, timelock }: Awaited<ReturnType<typeof proposerOf>>,
+  options: { readonly maxFee: number },
+  output: Output,
+) {
+  const { connection, addresses, runId } = place;
+  const { calls, description, words } = admission(addresses, runId, build);
+  const decision = { addresses, runId, build: digest, admitted: true, account: timelock };
+  await connection.call((client) => admitBuild.simulate(client, decision));
+  if (!output.json) output.notice(`If holders accept it: ${words}`);
+  if (!entry) return undefined;
+  const client = await signingAs(place, entry, options);
+  await propose.simulate(client, { governor, calls, description });
+  const { receipt, event } = await propose.sync(client, { governor, calls, description });
+  return {
+    proposer: entry.account,
+    governor,
+    proposalId: event.proposalId,
+    voteStart: Number(event.voteStart),
+    voteEnd: Number(event.voteEnd),
+    transaction: receipt.transactionHash,
+  };
+}
+
+/** `cotrain builds propose`. */
+export const buildsProposeCommand = defineCommand({
+  name: "builds propose",
+  summary: "make a build of a run for a device of this machine, prove it, and propose it to the holders",
+  options: {
+    ...signingOptions,
+    device: text({
+      value: "device",
+      description: `what the build is for: one of ${deviceNames.join(", ")}, cuda with an index where there are several`,
+    }),
+    steps: integer(3, 1_000, { description: "inner steps whose losses are compared", default: 32 }),
+    dryRun: toggle({ description: "prove and simulate, and send nothing", default: false }),
+  },
+  examples: [
+    ["npx cotrain builds propose --device webgpu --dry-run", "what this machine's GPU would propose"],
+    [
+      "npx cotrain builds propose --device wasm --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "to the holders of somebody else's run, by this directory's worker",
+    ],
+  ],
+  notes: [
+    "The build has the programs of one that is admitted, and the proposal's text has its document, so that nothing is uploaded. Of several wallets the one with the most votes proposes; holders vote, queue and execute with the SDK. The coordinator serves the build within a minute of its admission, and a worker on the device takes it when it starts.",
+  ],
+  async run({ options, output }) {
+    const named = options.device;
+    if (named === undefined)
+      throw new UserError("DEVICE_NONE", `Say with --device what the build is for: ${deviceNames.join(", ")}.`);
+    const device = deviceOf(named);
+    const own = await namedWallet(options);
+    const warn = (): void => {
+      if (!output.json) output.notice(unpinnedText(options));
+    };
+    const { proven, proposal } = await atPlace(
+      options,
+      own,
+      async (place) => {
+        // Who cannot propose learns that before minutes are spent.
+        const proposer = await proposerOf(place, options.dryRun ? [] : requireEntries(place, options));
+        if (!output.json) output.notice(`Computing on ${device.name} what a build has to say …`);
+        const proven = await proveBuild(place, { builds: await readBuilds(place), device, steps: options.steps });
+        if (!output.json) output.notice(proofText(proven, device.name));
+        return { proven, proposal: await proposeBuild(place, proven, proposer, options, output) };
+      },
+      warn,
+    );
+    const columns = columnsOf(process.stdout);
+    const { digest, build, reference, referenceBuild = null, worst, steps } = proven;
+    output.result(
+      { digest, build, proof: { reference, referenceBuild, worst, steps }, proposal: proposal ?? null },
+      proposal === undefined
+        ? wrap(`Nothing was sent: build ${digest} could be proposed.`, columns)
+        : wrap(
+            `${shortAddress(proposal.proposer)} proposed build ${digest} in ${proposal.transaction}: proposal ${proposal.proposalId} of governor ${proposal.governor}. Holders vote from ${time(proposal.voteStart)} to ${time(proposal.voteEnd)}, then anybody queues and executes it, with the SDK (sdk/README.md).`,
+            columns,
+          ),
+    );
+  },
+});

@@ -1,0 +1,201 @@
+/** Where a command looks at a run and acts in it: this directory's run, or somebody else's behind a coordinator; and its wallets. */
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+import { type Address, asAddress, type ContractAddresses, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import type { PrivateKeyAccount } from "viem/accounts";
+
+import { UserError, weiOf } from "../base/index.ts";
+import {
+  type ChainConnection,
+  type ChainReader,
+  connect,
+  createReader,
+  DEVELOPMENT_CHAIN_ID,
+  developmentChain,
+  requestFunds,
+  type WalletClient,
+  walletOn,
+} from "../chain/index.ts";
+import {
+  blobSourceOf,
+  type BlobSource,
+  isWorkerRole,
+  type LocalRun,
+  maxFeeOption,
+  namedRunOptions,
+  openLocalRun,
+  openRemoteRun,
+  openWallet,
+  passphraseFileOption,
+  readerOptions,
+  requireNamedDeployment,
+  requireRun,
+  walletOption,
+  withChain,
+  workOn,
+} from "../run/index.ts";
+import { openKeystore, text } from "../service/index.ts";
+
+export const placeOptions = {
+  ...namedRunOptions,
+  state: text({
+    value: "directory",
+    description:
+      "directory of the local state, or with --coordinator of the worker (default: .cotrain, .cotrain-worker)",
+  }),
+};
+
+/** What a command takes that sends transactions with a wallet of its place. */
+export const signingOptions = {
+  ...placeOptions,
+  wallet: walletOption,
+  passphraseFile: passphraseFileOption,
+  maxFee: {
+    ...maxFeeOption,
+    description:
+      "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one is not sent (exit code 75)",
+  },
+};
+
+interface PlaceFlags {
+  readonly state?: string | undefined;
+  readonly coordinator?: string | undefined;
+  readonly rpc?: string | undefined;
+  readonly run?: string | undefined;
+  readonly deployment?: string | undefined;
+}
+
+/** A wallet that can earn; its key is asked for when it is used. */
+interface Entry {
+  readonly name: string;
+  readonly account: Address;
+  readonly open: () => Promise<PrivateKeyAccount>;
+}
+
+/** A run, its chain, and whose keys are here. */
+export interface Place {
+  readonly connection: ChainConnection;
+  readonly reader: ChainReader;
+  readonly runId: RunId;
+  readonly modelId: ModelId;
+  readonly addresses: ContractAddresses;
+  /** Block from which on the contracts exist. */
+  readonly fromBlock: number;
+  readonly blobs: BlobSource;
+  readonly entries: readonly Entry[];
+}
+
+const entryOf = (account: PrivateKeyAccount): Entry => ({
+  name: "wallet",
+  account: asAddress(account.address),
+  open: async () => account,
+});
+
+/** Wallets of this state that can earn. */
+const earners = (run: LocalRun): Entry[] =>
+  Object.entries(run.file.wallets ?? {}).flatMap(([name, account]) =>
+    isWorkerRole(name) ? [{ name, account: asAddress(account), open: () => openWallet(run.state, name) }] : [],
+  );
+
+const workerKeystore = (state: string) => ({
+  keystore: join(state, "wallet.json"),
+  passphrase: join(state, "passphrase"),
+});
+
+/**
+ * Runs `work` at the place that the flags name.
+ * @param own the wallet that they name, instead of the directory's
+ * @param unpinned called where the contracts are the coordinator's word alone, before the chain is asked anything
+ */
+export async function atPlace<T>(
+  flags: PlaceFlags,
+  own: PrivateKeyAccount | undefined,
+  work: (place: Place) => Promise<T>,
+  unpinned?: () => void,
+): Promise<T> {
+  const { coordinator, rpc, run: named, deployment } = flags;
+  const ownEntries = own && [entryOf(own)];
+  if (coordinator !== undefined) {
+    if (rpc === undefined)
+      throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
+    const state = resolve(flags.state ?? ".cotrain-worker");
+    const keystore = workerKeystore(state);
+    const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
+    const { client, runId, chainId, contracts, fromBlock, pinned } = await openRemoteRun({
+      coordinator,
+      run: named,
+      deployment,
+    });
+    if (!pinned) unpinned?.();
+    return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
+      const reader = createReader(connection, { contracts, fromBlock });
+      // The model is the one of the run's record on-chain, whatever the coordinator says.
+      const { modelId } = await reader.run(runId);
+      return work({ connection, reader, runId, modelId, addresses: contracts, fromBlock, blobs: client, entries });
+    });
+  }
+  const state = resolve(flags.state ?? ".cotrain");
+  if (existsSync(workerKeystore(state).keystore) && !existsSync(join(state, "run.json")))
+    throw new UserError(
+      "COORDINATOR_MISSING",
+      `${state} belongs to a worker of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
+    );
+  const run = await openLocalRun(state);
+  requireRun(run, named);
+  await requireNamedDeployment(run, deployment);
+  return withChain(
+    run,
+    async (connection) => {
+      const { runId, modelId, deployment: made } = run;
+      const options = readerOptions(connection.url, connection.chainId, made);
+      return work({
+        connection,
+        reader: createReader(connection, options),
+        runId,
+        modelId,
+        addresses: made.addresses,
+        fromBlock: options.fromBlock,
+        blobs: blobSourceOf(run.blobs),
+        entries: ownEntries ?? earners(run),
+      });
+    },
+    rpc,
+  );
+}
+
+/** The wallets of a place. @throws UserError `WALLET_MISSING` where it has none */
+export function requireEntries({ entries }: Place, { state }: PlaceFlags): Place["entries"] {
+  if (entries.length > 0) return entries;
+  throw new UserError(
+    "WALLET_MISSING",
+    `${resolve(state ?? ".cotrain-worker")} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
+  );
+}
+
+/** What to say where the contracts are not pinned, before a wallet signs. */
+export const unpinnedText = ({ run, maxFee }: { readonly run?: string | undefined; readonly maxFee: number }): string =>
+  `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${maxFee} coins a transaction: pin them with --deployment${run === undefined ? " and --run" : ""}.`;
+
+/** Coins below which a wallet on the local chain gets some, in wei: a claim costs a hundredth of it. */
+const LOCAL_LEAST = 10n ** 17n;
+
+/** Fees on the local chain are play money, for whoever joined too. */
+async function fundLocally({ client, chainId, url }: ChainConnection, account: Address): Promise<void> {
+  if (chainId !== DEVELOPMENT_CHAIN_ID || (await client.getBalance({ address: account })) >= LOCAL_LEAST) return;
+  // The embedded chain's door gives some; a node that somebody runs himself is told to. Where neither will, what is sent
+  // says itself who cannot pay.
+  await requestFunds(url, account)
+    .catch(() => developmentChain(url).fund([account]))
+    .catch(() => undefined);
+}
+
+/** A client that signs with a place's wallet, which has play money where fees are that. */
+export async function signingAs(
+  { connection }: Place,
+  { account, open }: Entry,
+  { maxFee }: { readonly maxFee: number },
+): Promise<WalletClient> {
+  await fundLocally(connection, account);
+  return walletOn({ ...connection, maxFee: weiOf(maxFee) }, await open());
+}

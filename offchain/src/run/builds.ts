@@ -1,0 +1,181 @@
+/**
+ * Builds: how a class of machines computes a run's programs. Making one, proving one for another device, and the decision of the
+ * holders that admits it.
+ */
+import { admitBuild, buildAdmitted, getAllLogs } from "@cotrain/sdk/actions";
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  asDigest,
+  type Build,
+  buildProposalText,
+  buildTitle,
+  type ContractAddresses,
+  type Digest,
+  digestOfJson,
+  EXACT_SEGMENT_STEPS,
+  MAX_BUILD_BYTES,
+  type RunId,
+} from "@cotrain/sdk/protocol";
+
+import { UserError } from "../base/index.ts";
+import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import { classOf, conformance, type Device, firstLosses, programLimits, readSignature } from "../engine/index.ts";
+import { devices } from "../engine/runtime/node/index.ts";
+import { parseBuild } from "../storage/index.ts";
+import type { BlobSource } from "./ports.ts";
+
+/** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
+const OTHER_CLASS = "other";
+
+/** What a build computes, whatever computes it. */
+export type Computed = Omit<Build, "runtime" | "deviceClass" | "segmentSteps" | "conformance">;
+
+/** The build of programs for a device of this machine. @throws what opening the device throws */
+export const makeBuild = async (computed: Computed, step: Uint8Array, device: Device): Promise<Build> => ({
+  ...computed,
+  runtime: `onnxruntime ${device.runtime()}`,
+  deviceClass: classOf(device) ?? OTHER_CLASS,
+  segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
+  conformance: await conformance(device.open, step),
+});
+
+/** Nats per token that a device's losses may be off the reference's: other orders of sums stay far below. */
+export const LOSS_BOUND = 1e-4;
+
+/** A build that was ever admitted, and how it stands. */
+export interface RunBuild {
+  readonly digest: Digest;
+  readonly admitted: boolean;
+  /** Chain time of its admission, or of its withdrawal. */
+  readonly since: number;
+  /** Undefined where it cannot be had. */
+  readonly document: Build | undefined;
+}
+
+interface BuildsPlace {
+  readonly connection: ChainConnection;
+  readonly reader: Pick<ChainReader, "proposedBuild">;
+  readonly addresses: ContractAddresses;
+  /** Block from which on the contracts exist. */
+  readonly fromBlock: number;
+  readonly blobs: BlobSource;
+  readonly runId: RunId;
+}
+
+/** All builds that were ever admitted, oldest first. @throws what the chain throws */
+export async function readBuilds(place: BuildsPlace): Promise<RunBuild[]> {
+  const { connection, addresses, fromBlock, runId } = place;
+  const { logs } = await connection.call((client) =>
+    getAllLogs(client, buildAdmitted({ addresses, runId }), { from: BigInt(fromBlock) }),
+  );
+  const last = new Map(logs.map((log) => [asDigest(log.args.build), log]));
+  return Promise.all(
+    [...last].map(async ([digest, { args, blockHash }]) => {
+      const { timestamp } = await connection.call((client) => client.getBlock({ blockHash }));
+      return { digest, admitted: args.admitted, since: Number(timestamp), document: await documentOf(place, digest) };
+    }),
+  );
+}
+
+/** Out of the blobs, else out of the proposal; undefined for one that neither has, or that is malformed. */
+async function documentOf({ blobs, reader, runId }: BuildsPlace, digest: Digest): Promise<Build | undefined> {
+  try {
+    return parseBuild(await blobs.blob(runId, digest, MAX_BUILD_BYTES));
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    const text = await reader.proposedBuild(runId, digest);
+    return text === undefined ? undefined : parseBuild(new TextEncoder().encode(text));
+  }
+}
+
+/** A build that this machine proved. */
+export interface ProvenBuild {
+  readonly digest: Digest;
+  readonly build: Build;
+  /** The device whose losses it was held against. */
+  readonly reference: string;
+  /** The admitted build whose conformance value that device has; undefined where it has none's. */
+  readonly referenceBuild: Digest | undefined;
+  /** The largest distance of the losses, nats per token. */
+  readonly worst: number;
+  readonly steps: number;
+}
+
+interface ProofOptions {
+  /** Those of the run; the new one has the programs of the first that is admitted. */
+  readonly builds: readonly RunBuild[];
+  readonly device: Device;
+  /** How many inner steps are compared. */
+  readonly steps: number;
+  /** Default: the CPU, and for the CPU itself WebAssembly. */
+  readonly reference?: Device;
+}
+
+const isKnown = (each: RunBuild): each is RunBuild & { readonly document: Build } =>
+  each.admitted && each.document !== undefined;
+
+/**
+ * Makes a build for a device of this machine and proves it: where its class is exact its conformance value is the same on all
+ * threads, and its losses are those of a device whose build is admitted.
+ * @throws UserError `BUILD_BASE`, `BUILD_NEEDLESS`, `BUILD_UNSTEADY`, `BUILD_LOSSES`; what the source and opening the devices throw
+ */
+export async function proveBuild(
+  { blobs, runId }: Pick<BuildsPlace, "blobs" | "runId">,
+  { builds, device, steps, reference = device.name === "cpu" ? devices.wasm : devices.cpu }: ProofOptions,
+): Promise<ProvenBuild> {
+  const base = builds.find(isKnown);
+  if (!base)
+    throw new UserError(
+      "BUILD_BASE",
+      `No admitted build of run ${runId} can be had, whose programs a new one could have.`,
+    );
+  const step = await blobs.blob(runId, asDigest(base.document.graphs.step), programLimits.bytes);
+  const admittedWith = (value: string): Digest | undefined =>
+    builds
+      .filter(isKnown)
+      .find(({ document }) => document.graphs.step === base.document.graphs.step && document.conformance === value)
+      ?.digest;
+
+  const build = await makeBuild(computedOf(base.document), step, device);
+  const same = admittedWith(build.conformance);
+  if (same !== undefined)
+    throw new UserError(
+      "BUILD_NEEDLESS",
+      `Run ${runId} has a build of the value that ${device.name} computes here, ${same}: workers on it take that one.`,
+    );
+  const most = readSignature(step, device.availableMemory()).signature.maxThreads ?? 1;
+  const threads = Math.min(device.threads(), most);
+  const again = device.exact ? await conformance(device.open, step, threads) : build.conformance;
+  if (again !== build.conformance)
+    throw new UserError(
+      "BUILD_UNSTEADY",
+      `${device.name} computed two values, ${build.conformance} and ${again}: no build can say what it computes.`,
+    );
+  const [due, found] = [await firstLosses(reference.open, step, steps), await firstLosses(device.open, step, steps)];
+  const worst = due.reduce((most, loss, i) => Math.max(most, distance(loss, found[i])), 0);
+  if (worst > LOSS_BOUND)
+    throw new UserError(
+      "BUILD_LOSSES",
+      `Over ${steps} steps a loss on ${device.name} is ${worst} nats per token off the one on ${reference.name}; ${LOSS_BOUND} is allowed.`,
+    );
+  const referenceBuild = admittedWith(await conformance(reference.open, step));
+  return { digest: digestOfJson(build), build, reference: reference.name, referenceBuild, worst, steps };
+}
+
+/** What is no number is as far off as can be. */
+const distance = (a: number, b = NaN): number => (Number.isFinite(a - b) ? Math.abs(a - b) : Infinity);
+
+function computedOf({ version, definition, graphs, microBatch, accumulation, precision }: Build): Computed {
+  return { version, definition, graphs, microBatch, ...(accumulation !== undefined && { accumulation }), precision };
+}
+
+/** The decision that admits a build, as `propose` takes it. */
+export function admission(addresses: ContractAddresses, runId: RunId, build: Build) {
+  const digest = digestOfJson(build);
+  return {
+    calls: [admitBuild.call({ addresses, runId, build: digest, admitted: true })],
+    description: buildProposalText(build),
+    /** What it would do, in words. */
+    words: `RunRegistry ${addresses.runRegistry} admits build ${digest} (${buildTitle(build)}) to run ${runId}.`,
+  };
+}

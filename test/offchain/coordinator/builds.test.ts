@@ -1,0 +1,83 @@
+/** Builds that holders admit by a proposal, whose text has the document: nobody uploads it. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { asRunId, type Build, canonicalJson, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
+import { expect, onTestFinished, test } from "vitest";
+
+import { createBuilds } from "../../../offchain/src/coordinator/builds.ts";
+import type { RunChain } from "../../../offchain/src/run/index.ts";
+import { silentLogger } from "../../../offchain/src/service/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { createManualClock } from "../manualClock.ts";
+
+const runId = asRunId(digestOfJson("run"));
+const definition = digestOfJson("definition");
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+async function open(proposed: Readonly<Record<Digest, string>>, admitted: readonly Digest[]) {
+  const directory = await mkdtemp(join(tmpdir(), "cotrain-builds-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const blobs = await openBlobStore(directory);
+  const { digest: program } = await blobs.put(bytesOf("a program"));
+  let asked = 0;
+  const chain = {
+    buildsOf: async () => admitted,
+    isAdmitted: async (_: unknown, build: Digest) => admitted.includes(build),
+    proposedBuild: async (_: unknown, build: Digest) => {
+      asked++;
+      return proposed[build];
+    },
+  } as unknown as RunChain;
+  const builds = createBuilds(runId, definition, { chain, blobs, clock: createManualClock(), logger: silentLogger() });
+  return { builds, blobs, program, asked: () => asked };
+}
+
+const program = digestOfJson("no program"); // replaced where one is there
+const document = (over: Partial<Build> = {}): Build => ({
+  version: 1,
+  definition,
+  graphs: { step: program, eval: program, logits: program },
+  microBatch: 4,
+  precision: "fp32",
+  runtime: "onnxruntime 1",
+  deviceClass: "exact-wasm",
+  segmentSteps: 32,
+  conformance: digestOfJson("value"),
+  ...over,
+});
+
+test("are taken from there, and kept, where their programs are here", async () => {
+  const { digest: here } = await (await open({}, [])).blobs.put(bytesOf("a program"));
+  const build = document({ graphs: { step: here, eval: here, logits: here } });
+  const digest = digestOfJson(build);
+  const { builds, blobs, asked } = await open({ [digest]: canonicalJson(build) }, [digest]);
+  expect(await builds.findAdmitted()).toBe(0);
+  expect(builds.known).toEqual([digest]);
+  expect(await builds.find(digest)).toEqual(build);
+  expect(JSON.parse(new TextDecoder().decode(await blobs.get(digest)))).toEqual(build);
+  expect(asked()).toBe(1);
+});
+
+test("are of no use where a program is missing, or no holder admitted them", async () => {
+  const missing = document();
+  const digest = digestOfJson(missing);
+  const { builds, blobs } = await open({ [digest]: canonicalJson(missing) }, [digest]);
+  expect(await builds.findAdmitted()).toBe(1);
+  expect(builds.known).toEqual([]);
+  expect(await blobs.size(digest)).toBeUndefined();
+
+  const other = await open({ [digest]: canonicalJson(missing) }, [digestOfJson("another")]);
+  expect(await other.builds.find(digest)).toBeUndefined();
+  expect(other.asked()).toBe(0);
+});
+
+test("are not what an RPC makes of them: other bytes than the digest's are refused", async () => {
+  const { digest: here } = await (await open({}, [])).blobs.put(bytesOf("a program"));
+  const build = document({ graphs: { step: here, eval: here, logits: here } });
+  const digest = digestOfJson(build);
+  const { builds } = await open({ [digest]: canonicalJson({ ...build, microBatch: 64 }) }, [digest]);
+  expect(await builds.findAdmitted()).toBe(1);
+  expect(builds.known).toEqual([]);
+});
