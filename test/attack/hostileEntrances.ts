@@ -13,6 +13,7 @@ import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../offchain/src/engine/runtime/node/cpu.ts";
 import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
 import { devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
+import { proveBuild } from "../../offchain/src/run/index.ts";
 import { bundleModel, exportModel, putDocument } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
 import { contracts } from "../offchain/contracts.ts";
@@ -85,5 +86,10 @@ export function entrancesOf(world: ServedRun): Readonly<Record<string, (program:
       return textFrom({ blobs: store, definition: definitionDigest, build, checkpoint, ...options }).next();
     },
     "cotrain checkpoint import": (program) => importing(world, program),
+    "cotrain builds propose": async (program) => {
+      const known = { digest: material.buildDigest, admitted: true, since: 0, document: material.build };
+      const blobs = { blob: async () => program };
+      return proveBuild({ blobs, runId }, { builds: [known], device: devices.cpu, steps: 3, reference: devices.cpu });
+    },
   };
 }

@@ -66,11 +66,18 @@ const guarded: Readonly<Record<string, string | null>> = {
   "the coordinator's gate": "coordinator/gateMeter.ts",
   "cotrain generate": "cli/text.ts",
   "cotrain checkpoint import": "cli/commands/checkpoint.ts",
+  "cotrain builds propose": "run/builds.ts",
 };
 /** Hands on none but programs that it has built itself. */
 const own = ["run/creation.ts"];
 /** Chooses a device alone; what is measured with it is a program of the engine's own. */
-const choosing = ["cli/commands/doctor.ts", "localnet/devices.ts", "localnet/request.ts", "worker/node/daemon.ts"];
+const choosing = [
+  "cli/commands/builds.ts",
+  "cli/commands/doctor.ts",
+  "localnet/devices.ts",
+  "localnet/request.ts",
+  "worker/node/daemon.ts",
+];
 /** What of the engine takes the bytes of a program. */
 const TAKES =
   /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|deviceOf|probeDevices|measureSteps|readSignature|conformance|readModel|inspectProgram)\b/;

@@ -13,6 +13,7 @@ import {
   type Digest,
   digestOfJson,
   EXACT_SEGMENT_STEPS,
+  type Hex,
   MAX_BUILD_BYTES,
   type RunId,
 } from "@cotrain/sdk/protocol";
@@ -38,6 +39,19 @@ export const makeBuild = async (computed: Computed, step: Uint8Array, device: De
   segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
   conformance: await conformance(device.open, step),
 });
+
+/** What devices compute of a step program, those that can, by name. */
+export async function valuesOn(tried: readonly Device[], step: Uint8Array): Promise<ReadonlyMap<string, Hex>> {
+  const values = new Map<string, Hex>();
+  for (const { name, open } of tried) {
+    try {
+      values.set(name, await conformance(open, step));
+    } catch (error) {
+      if (!(error instanceof CotrainError)) throw error;
+    }
+  }
+  return values;
+}
 
 /** Nats per token that a device's losses may be off the reference's: other orders of sums stay far below. */
 export const LOSS_BOUND = 1e-4;

@@ -46,7 +46,7 @@ export const chain: readonly Breakage[] = [
   },
   {
     name: "a build that an RPC leaves out was never admitted, whatever the contract says",
-    file: "offchain/src/chain/reads/runs.ts",
+    file: "offchain/src/chain/reads/builds.ts",
     text: ", wanted))) throw leftOut();",
     instead: ", wanted))) return [];",
     tests: ["test/attack/rpc.test.ts"],

@@ -74,7 +74,7 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "a claim runs a coordinator's contracts without a word",
-    file: "offchain/src/cli/commands/rewards.ts",
+    file: "offchain/src/cli/place.ts",
     text: "    if (!pinned) unpinned?.();\n",
     instead: "",
     tests: ["test/attack/terminal.test.ts"],

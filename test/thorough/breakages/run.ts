@@ -466,7 +466,7 @@ export const run: readonly Breakage[] = [
   },
   {
     name: "a build for a GPU commits to steps that nobody else can replay",
-    file: "offchain/src/run/creation.ts",
+    file: "offchain/src/run/builds.ts",
     text: "segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,",
     instead: "segmentSteps: EXACT_SEGMENT_STEPS,",
     tests: ["test/offchain/run/creation.test.ts"],

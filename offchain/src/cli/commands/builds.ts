@@ -1,11 +1,18 @@
 import { admitBuild, governorSettings, modelContractsOf, propose, votesOf } from "@cotrain/sdk/actions";
-import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protocol";
 
 import { formatShares, shortAddress, UserError, wrap } from "../../base/index.ts";
-import { classOf, conformance, programLimits } from "../../engine/index.ts";
+import { classOf, programLimits } from "../../engine/index.ts";
 import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
-import { admission, LOSS_BOUND, namedWallet, proveBuild, type ProvenBuild, readBuilds } from "../../run/index.ts";
+import {
+  admission,
+  LOSS_BOUND,
+  namedWallet,
+  proveBuild,
+  type ProvenBuild,
+  readBuilds,
+  valuesOn,
+} from "../../run/index.ts";
 import { integer, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, type Output } from "../output.ts";
@@ -21,19 +28,6 @@ import {
 
 const time = (seconds: number): string => new Date(seconds * 1_000).toISOString();
 
-/** What each device of this machine computes of a step program, those that can. */
-async function valuesHere(step: Uint8Array): Promise<ReadonlyMap<string, Hex>> {
-  const values = new Map<string, Hex>();
-  for (const { name, open } of Object.values(devices)) {
-    try {
-      values.set(name, await conformance(open, step));
-    } catch (error) {
-      if (!(error instanceof CotrainError)) throw error;
-    }
-  }
-  return values;
-}
-
 /**
  * Builds that were ever admitted, with the names of the devices that they are for: those of this machine that compute their values
  * where that is to be checked, else those of their class.
@@ -47,7 +41,7 @@ async function listed(place: Place, check: boolean) {
     if (check && document) {
       const step = asDigest(document.graphs.step);
       const read = () => place.blobs.blob(place.runId, step, programLimits.bytes);
-      const values = computed.get(step) ?? (await valuesHere(await read()));
+      const values = computed.get(step) ?? (await valuesOn(known, await read()));
       computed.set(step, values);
       fitting = known.filter(({ name }) => values.get(name) === document.conformance);
     }
