@@ -3,6 +3,16 @@ pragma solidity ^0.8.30;
 
 import {Digest, HeadHash, RunId} from "./Ids.sol";
 
+/// @notice What a poster says of a checkpoint; parent, sequence and round follow from the head before.
+/// @param paramsVersion Parameters under which the round ran.
+/// @param checkpointDigest sha256 of the checkpoint's manifest.
+/// @param receiptsRoot Root of the round's receipts.
+struct NewHead {
+    uint32 paramsVersion;
+    Digest checkpointDigest;
+    bytes32 receiptsRoot;
+}
+
 /// @title ICheckpointRegistry
 /// @notice Each run's hash chain of checkpoints. The contract keeps the last link, events keep the rest. A head is the
 /// claim of the run's poster until validators sign the epoch that covers it.
@@ -42,11 +52,11 @@ interface ICheckpointRegistry {
     /// @param parentHead The parent that was named.
     /// @param currentHead The current head.
     error CheckpointRegistryStaleParent(RunId runId, HeadHash parentHead, HeadHash currentHead);
-    /// @notice The round must lie above the current one.
+    /// @notice The round is not the one that follows the current one.
     /// @param runId The run.
     /// @param round Rounds completed, as posted.
     /// @param currentRound Those of the current head.
-    error CheckpointRegistryRoundNotAbove(RunId runId, uint64 round, uint64 currentRound);
+    error CheckpointRegistryRoundNotNext(RunId runId, uint64 round, uint64 currentRound);
     /// @notice The run has no such version of its parameters.
     /// @param runId The run.
     /// @param paramsVersion The version that was named.
@@ -74,11 +84,10 @@ interface ICheckpointRegistry {
     /// @notice Adds a link; the run's poster only. What equals the current head is a success and changes nothing, so
     /// that a poster may send again what it does not know to have arrived.
     /// @dev Reverts with CheckpointRegistryStaleParent, CheckpointRegistryNotPoster, CheckpointRegistryRunNotOpen,
-    /// CheckpointRegistryRoundNotAbove, CheckpointRegistryUnknownParams, CheckpointRegistryDigestMissing, and SafeCast's error
-    /// where sequence or round leaves 32 bits.
+    /// CheckpointRegistryRoundNotNext, CheckpointRegistryUnknownParams, CheckpointRegistryDigestMissing.
     /// @param runId The run.
     /// @param parentHead The current head.
-    /// @param round Rounds completed.
+    /// @param round Rounds completed: one more than those of the current head.
     /// @param paramsVersion Parameters under which the round ran.
     /// @param checkpointDigest sha256 of the checkpoint's manifest.
     /// @param receiptsRoot Root of the round's receipts.
@@ -90,6 +99,21 @@ interface ICheckpointRegistry {
         uint32 paramsVersion,
         Digest checkpointDigest,
         bytes32 receiptsRoot
+    ) external returns (HeadHash head);
+
+    /// @notice Adds several links, each on the one before it; the run's poster only. Where the first of them are there already and
+    /// end in the current head, the rest are added, so that a poster may send again what it does not know to have arrived.
+    /// @dev Reverts with what `post` reverts with.
+    /// @param runId The run.
+    /// @param parentHead The head on which the first of them stands.
+    /// @param round Rounds completed of the first of them; each further one has one more.
+    /// @param heads What to add, oldest first.
+    /// @return head The new head, the last of them.
+    function postMany(
+        RunId runId,
+        HeadHash parentHead,
+        uint64 round,
+        NewHead[] calldata heads
     ) external returns (HeadHash head);
 
     /// @notice The run's last link; all zero for a run that does not exist.

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Digest, HeadHash, RunId} from "../interfaces/Ids.sol";
-import {ICheckpointRegistry} from "../interfaces/ICheckpointRegistry.sol";
+import {ICheckpointRegistry, NewHead} from "../interfaces/ICheckpointRegistry.sol";
 import {Head} from "../interfaces/Statements.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 
@@ -37,7 +37,8 @@ contract CheckpointRegistry is ICheckpointRegistry {
 
     /// @inheritdoc ICheckpointRegistry
     function open(RunId runId, Digest checkpointDigest) external onlyRunRegistry returns (HeadHash) {
-        return _extend(_head(runId, HeadHash.wrap(0), 0, 0, 1, checkpointDigest, 0));
+        if (checkpointDigest.isZero()) revert CheckpointRegistryDigestMissing(runId);
+        return _links[runId].head = _announce(_head(runId, HeadHash.wrap(0), 0, 0), 1, checkpointDigest, 0);
     }
 
     /// @inheritdoc ICheckpointRegistry
@@ -58,29 +59,33 @@ contract CheckpointRegistry is ICheckpointRegistry {
         bytes32 receiptsRoot
     ) external returns (HeadHash) {
         Link memory link = _links[runId];
-        Head memory head = _head(
-            runId,
-            parentHead,
-            link.sequence,
-            round,
-            paramsVersion,
-            checkpointDigest,
-            receiptsRoot
-        );
         if (parentHead != link.head) {
-            if (ProtocolHashes.hashHead(head) == link.head) return link.head;
+            Head memory head = _head(runId, parentHead, link.sequence, round);
+            if (_hash(head, paramsVersion, checkpointDigest, receiptsRoot) == link.head) return link.head;
             revert CheckpointRegistryStaleParent(runId, parentHead, link.head);
         }
+        _requireTurn(runId, link, round);
+        _extend(runId, link, paramsVersion, checkpointDigest, receiptsRoot);
+        return _store(runId, link);
+    }
 
-        if (msg.sender != link.poster) revert CheckpointRegistryNotPoster(runId, msg.sender);
-        if (!link.isOpen) revert CheckpointRegistryRunNotOpen(runId);
-        if (round <= link.round) revert CheckpointRegistryRoundNotAbove(runId, round, link.round);
-        if (paramsVersion == 0 || paramsVersion > link.paramsVersion) {
-            revert CheckpointRegistryUnknownParams(runId, paramsVersion);
+    /// @inheritdoc ICheckpointRegistry
+    function postMany(
+        RunId runId,
+        HeadHash parentHead,
+        uint64 round,
+        NewHead[] calldata heads
+    ) external returns (HeadHash) {
+        Link memory link = _links[runId];
+        uint256 i = parentHead == link.head ? 0 : _countPosted(runId, link, parentHead, round, heads);
+        if (i == heads.length) return link.head;
+
+        _requireTurn(runId, link, round + i);
+        for (; i < heads.length; ++i) {
+            NewHead calldata head = heads[i];
+            _extend(runId, link, head.paramsVersion, head.checkpointDigest, head.receiptsRoot);
         }
-
-        ++head.sequence;
-        return _extend(head);
+        return _store(runId, link);
     }
 
     /// @inheritdoc ICheckpointRegistry
@@ -94,45 +99,103 @@ contract CheckpointRegistry is ICheckpointRegistry {
         return (link.head, link.sequence, link.round);
     }
 
-    function _extend(Head memory head) private returns (HeadHash hash) {
-        if (head.checkpointDigest.isZero()) revert CheckpointRegistryDigestMissing(head.runId);
-        hash = ProtocolHashes.hashHead(head);
-        Link storage link = _links[head.runId];
-        link.head = hash;
-        link.sequence = SafeCast.toUint32(head.sequence);
-        link.round = SafeCast.toUint32(head.round);
+    /// @dev Adds to what is in memory, and says so.
+    function _extend(
+        RunId runId,
+        Link memory link,
+        uint32 paramsVersion,
+        Digest checkpointDigest,
+        bytes32 receiptsRoot
+    ) private {
+        if (paramsVersion == 0 || paramsVersion > link.paramsVersion) {
+            revert CheckpointRegistryUnknownParams(runId, paramsVersion);
+        }
+        if (checkpointDigest.isZero()) revert CheckpointRegistryDigestMissing(runId);
+        Head memory head = _head(runId, link.head, ++link.sequence, ++link.round);
+        link.head = _announce(head, paramsVersion, checkpointDigest, receiptsRoot);
+    }
+
+    function _store(RunId runId, Link memory link) private returns (HeadHash) {
+        Link storage stored = _links[runId];
+        stored.head = link.head;
+        stored.sequence = link.sequence;
+        stored.round = link.round;
+        return link.head;
+    }
+
+    function _announce(
+        Head memory head,
+        uint32 paramsVersion,
+        Digest checkpointDigest,
+        bytes32 receiptsRoot
+    ) private returns (HeadHash hash) {
+        hash = _hash(head, paramsVersion, checkpointDigest, receiptsRoot);
         emit HeadPosted(
             head.runId,
             hash,
             head.parentHead,
             head.sequence,
             head.round,
-            head.paramsVersion,
-            head.checkpointDigest,
-            head.receiptsRoot
+            paramsVersion,
+            checkpointDigest,
+            receiptsRoot
         );
     }
 
+    /// @dev How many of a batch are there already, where one of them is the current head.
+    function _countPosted(
+        RunId runId,
+        Link memory link,
+        HeadHash parentHead,
+        uint64 round,
+        NewHead[] calldata heads
+    ) private view returns (uint256 count) {
+        // Rounds and sequence rise together along a batch, and no sequence lies below its round.
+        if (round <= link.round && link.round - round < heads.length) {
+            count = link.round - round + 1;
+            Head memory head = _head(runId, parentHead, link.sequence + 1 - count, round);
+            for (uint256 i = 0; i < count; ++i) {
+                NewHead calldata next = heads[i];
+                head.parentHead = _hash(head, next.paramsVersion, next.checkpointDigest, next.receiptsRoot);
+                ++head.sequence;
+                ++head.round;
+            }
+            if (head.parentHead == link.head) return count;
+        }
+        revert CheckpointRegistryStaleParent(runId, parentHead, link.head);
+    }
+
+    function _requireTurn(RunId runId, Link memory link, uint256 round) private view {
+        if (msg.sender != link.poster) revert CheckpointRegistryNotPoster(runId, msg.sender);
+        if (!link.isOpen) revert CheckpointRegistryRunNotOpen(runId);
+        if (round != uint256(link.round) + 1) revert CheckpointRegistryRoundNotNext(runId, uint64(round), link.round);
+    }
+
+    /// @dev A head of which its place is known.
     function _head(
         RunId runId,
         HeadHash parentHead,
-        uint64 sequence,
-        uint64 round,
+        uint256 sequence,
+        uint64 round
+    ) private view returns (Head memory head) {
+        head.chainId = block.chainid;
+        head.registry = address(this);
+        head.parentHead = parentHead;
+        head.runId = runId;
+        head.sequence = uint64(sequence);
+        head.round = round;
+    }
+
+    /// @dev Completes a head.
+    function _hash(
+        Head memory head,
         uint32 paramsVersion,
         Digest checkpointDigest,
         bytes32 receiptsRoot
-    ) private view returns (Head memory) {
-        return
-            Head({
-                chainId: block.chainid,
-                registry: address(this),
-                parentHead: parentHead,
-                runId: runId,
-                sequence: sequence,
-                round: round,
-                paramsVersion: paramsVersion,
-                checkpointDigest: checkpointDigest,
-                receiptsRoot: receiptsRoot
-            });
+    ) private pure returns (HeadHash) {
+        head.paramsVersion = paramsVersion;
+        head.checkpointDigest = checkpointDigest;
+        head.receiptsRoot = receiptsRoot;
+        return ProtocolHashes.hashHead(head);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {NewHead} from "../../contracts/interfaces/ICheckpointRegistry.sol";
 import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
@@ -27,14 +28,44 @@ contract CheckpointHandler is Fixture {
         _replay(0);
     }
 
-    function post(uint16 skip, Digest digest, bytes32 receipts) external {
+    function post(Digest digest, bytes32 receipts) external {
         if (digest.isZero() || _status() != Status.Open) return;
         (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
         uint32 version = runs.runOf(runId).version;
         vm.recordLogs();
         vm.prank(_poster);
-        checkpoints.post(runId, parent, last + 1 + (skip % 3), version, digest, receipts);
+        checkpoints.post(runId, parent, last + 1, version, digest, receipts);
         _replay(sequence + 1);
+    }
+
+    /// @dev Some of them may have been posted one by one before.
+    function postMany(uint8 count, uint8 before, Digest digest, bytes32 receipts) external {
+        if (digest.isZero() || _status() != Status.Open) return;
+        (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
+        NewHead[] memory heads = new NewHead[](bound(count, 1, 5));
+        before = uint8(bound(before, 0, heads.length));
+        uint32 version = runs.runOf(runId).version;
+        vm.recordLogs();
+        HeadHash tip = parent;
+        for (uint64 i = 0; i < heads.length; ++i) {
+            heads[i] = NewHead(version, digest, keccak256(abi.encode(receipts, i)));
+            if (i >= before) continue;
+            vm.prank(_poster);
+            tip = checkpoints.post(runId, tip, last + 1 + i, version, digest, heads[i].receiptsRoot);
+        }
+        vm.prank(_poster);
+        checkpoints.postMany(runId, parent, last + 1, heads);
+        _replay(sequence + 1);
+    }
+
+    function postAnotherRound(uint64 other, Digest digest) external {
+        if (digest.isZero()) return;
+        (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
+        if (other == last + 1) return;
+        vm.prank(_poster);
+        try checkpoints.post(runId, parent, other, 1, digest, 0) {
+            broken = true;
+        } catch {}
     }
 
     function postByAStranger(address who, Digest digest) external {
@@ -97,7 +128,8 @@ contract CheckpointHandler is Fixture {
                 head.receiptsRoot
             ) = abi.decode(logs[i].data, (HeadHash, uint64, uint64, uint32, Digest, bytes32));
             (head.chainId, head.registry, head.runId) = (block.chainid, logs[i].emitter, RunId.wrap(logs[i].topics[1]));
-            if (head.parentHead != rebuilt || head.sequence != expected) broken = true;
+            if (head.parentHead != rebuilt || head.sequence != expected || head.round != expected) broken = true;
+            ++expected;
             rebuilt = ProtocolHashes.hashHead(head);
             if (rebuilt != HeadHash.wrap(logs[i].topics[2])) broken = true;
             (sequence, round) = (head.sequence, head.round);
@@ -113,7 +145,7 @@ contract CheckpointInvariants is Invariants {
     }
 
     function target() internal view override returns (address, bytes4[] memory selectors) {
-        selectors = new bytes4[](7);
+        selectors = new bytes4[](9);
         selectors[0] = CheckpointHandler.post.selector;
         selectors[1] = CheckpointHandler.post.selector;
         selectors[2] = CheckpointHandler.postByAStranger.selector;
@@ -121,6 +153,8 @@ contract CheckpointInvariants is Invariants {
         selectors[4] = CheckpointHandler.setParams.selector;
         selectors[5] = CheckpointHandler.setPoster.selector;
         selectors[6] = CheckpointHandler.pauseOrOpen.selector;
+        selectors[7] = CheckpointHandler.postMany.selector;
+        selectors[8] = CheckpointHandler.postAnotherRound.selector;
         return (address(handler), selectors);
     }
 

@@ -41,7 +41,7 @@ contract PostHeadTest is Fixture {
 
     function test_theEventCarriesEveryField() public {
         vm.recordLogs();
-        HeadHash head = _post(genesis, 3, "digest");
+        HeadHash head = _post(genesis, 1, "digest");
         Vm.Log[] memory logs = vm.getRecordedLogs();
         eq(logs.length, 1, "one event");
         eq(logs[0].topics[0], ICheckpointRegistry.HeadPosted.selector, "event");
@@ -49,18 +49,18 @@ contract PostHeadTest is Fixture {
         eq(logs[0].topics[2], HeadHash.unwrap(head), "head");
         eq(
             keccak256(logs[0].data),
-            keccak256(abi.encode(genesis, uint64(1), uint64(3), uint32(1), bytes32("digest"), bytes32("receipts"))),
+            keccak256(abi.encode(genesis, uint64(1), uint64(1), uint32(1), bytes32("digest"), bytes32("receipts"))),
             "fields"
         );
         eq(logs[0].emitter, address(checkpoints), "registry");
     }
 
-    function test_sequenceGoesUpByOneThoughRoundsMaySkip() public {
-        HeadHash head = _post(genesis, 5, "five");
-        _post(head, 9, "nine");
+    function test_sequenceAndRoundGoUpByOne() public {
+        HeadHash head = _post(genesis, 1, "one");
+        _post(head, 2, "two");
         (, uint64 sequence, uint64 round) = checkpoints.headOf(runId);
         eq(sequence, 2, "sequence");
-        eq(round, 9, "round");
+        eq(round, 2, "round");
     }
 
     function test_postingTheCurrentHeadAgainSucceedsAndChangesNothing() public {
@@ -125,19 +125,20 @@ contract PostHeadTest is Fixture {
         }
     }
 
-    function test_theRoundRises() public {
-        HeadHash head = _post(genesis, 2, "digest");
-        for (uint64 round = 0; round <= 2; ++round) {
+    function test_theRoundRisesByExactlyOne() public {
+        HeadHash head = _post(genesis, 1, "digest");
+        uint64[5] memory others = [uint64(0), 1, 3, 4, type(uint64).max];
+        for (uint256 i = 0; i < others.length; ++i) {
             vm.expectRevert(
                 abi.encodeWithSelector(
-                    ICheckpointRegistry.CheckpointRegistryRoundNotAbove.selector,
+                    ICheckpointRegistry.CheckpointRegistryRoundNotNext.selector,
                     runId,
-                    round,
-                    uint64(2)
+                    others[i],
+                    uint64(1)
                 )
             );
             vm.prank(POSTER);
-            checkpoints.post(runId, head, round, 1, Digest.wrap("next"), "receipts");
+            checkpoints.post(runId, head, others[i], 1, Digest.wrap("next"), "receipts");
         }
     }
 

@@ -166,6 +166,19 @@ async function measure(): Promise<Record<string, number>> {
     row(name, await send(1, addresses.checkpointRegistry, "CheckpointRegistry", "post", args));
   }
 
+  const [parent, , last] = (await read(addresses.checkpointRegistry, "CheckpointRegistry", "headOf", [runId])) as [
+    Hex,
+    bigint,
+    bigint,
+  ];
+  const batch = Array.from({ length: 16 }, (_, index) => ({
+    paramsVersion: 1,
+    checkpointDigest: hash(`checkpoint ${index} of many`),
+    receiptsRoot: hash(`receipts ${index} of many`),
+  }));
+  const many = [runId, parent, last + 1n, batch];
+  row("post 16 heads at once", await send(1, addresses.checkpointRegistry, "CheckpointRegistry", "postMany", many));
+
   // 1,024 leaves: proofs of depth 10. Accounts 2 to 5 hold, of whom 3 and 5 delegate to themselves before they claim.
   const amounts = new Map(
     accounts.slice(2, 6).map(({ address }, index) => [address, [300n, 40n, 20n, 5n][index]! * share]),

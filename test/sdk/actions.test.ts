@@ -154,6 +154,26 @@ describe("a run", () => {
     });
   });
 
+  it("takes several links at once, passes over those that are there, and tells what was added", async () => {
+    await isolated(world, async () => {
+      const { client, clientOf, addresses, runId } = world;
+      const { head: parentHead } = await actions.headOf(client, { addresses, runId });
+      const { event: first } = await actions.postHead.sync(clientOf(poster), head(1n, parentHead));
+      const { addresses: _, runId: __, parentHead: ___, round, ...one } = head(1n, parentHead);
+      const batch = { addresses, runId, parentHead, round, heads: [one, one, { ...one, receiptsRoot: hashOf("3") }] };
+      const { result } = await actions.postHeads.simulate(clientOf(poster), batch);
+      const { event } = await actions.postHeads.sync(clientOf(poster), batch);
+      expect(event.map((each) => [each.sequence, each.round, each.receiptsRoot])).toEqual([
+        [2n, 2n, one.receiptsRoot],
+        [3n, 3n, hashOf("3")],
+      ]);
+      expect(event[0]!.parentHead).toBe(first!.head);
+      expect(event[1]!.head).toBe(result);
+      expect(await actions.headOf(client, { addresses, runId })).toEqual({ head: result, sequence: 3n, round: 3n });
+      expect((await actions.postHeads.sync(clientOf(poster), batch)).event).toEqual([]);
+    });
+  });
+
   it("refuses a stranger, an old round and a stale parent, each with its own error", async () => {
     const { client, clientOf, addresses, runId } = world;
     const { head: parent } = await actions.headOf(client, { addresses, runId });
@@ -161,7 +181,7 @@ describe("a run", () => {
       errors.CheckpointRegistryNotPosterError,
     );
     await expect(actions.postHead(clientOf(poster), head(0n, parent))).rejects.toBeInstanceOf(
-      errors.CheckpointRegistryRoundNotAboveError,
+      errors.CheckpointRegistryRoundNotNextError,
     );
     await expect(actions.postHead.simulate(clientOf(poster), head(1n, hashOf("x")))).rejects.toBeInstanceOf(
       errors.CheckpointRegistryStaleParentError,

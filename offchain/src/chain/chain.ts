@@ -6,8 +6,8 @@ import { type Clock, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
-import type { ChainPort, ChainReader, HeadFields } from "./ports.ts";
-import { createPostingKinds, posted, type RootPayload } from "./postings.ts";
+import type { ChainPort, ChainReader, HeadFields, NextHead } from "./ports.ts";
+import { createPostingKinds, HEADS_AT_ONCE, posted, type PostingKinds, type RootPayload } from "./postings.ts";
 import { PostingWatch, type Reverted } from "./postingWatch.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
 
@@ -65,8 +65,12 @@ export async function openChain(
   return {
     ...reader,
     poster: journal.account,
-    postHead: async (fields, key) => {
-      const result = await journal.submit(heads, key, plainFields(fields), options.signal);
+    postHead: async (fields, key, following = []) => {
+      // What goes along was settled when it was asked for first.
+      const known = await journal.payloadOf(heads, key);
+      const along = known ? known.following : await alongOf(heads, fields, following);
+      const payload = { ...plainFields(fields), ...(along && { following: along }) };
+      const result = await journal.submit(heads, key, payload, options.signal);
       watch.note({ kind: "head", runId: fields.runId, ...result });
       return result;
     },
@@ -107,6 +111,24 @@ async function signedPayload(
       `Epoch ${attestation.epoch} has ${sorted.length} signatures of the set; ${threshold} are needed.`,
     );
   return { attestation: toWire("Attestation", attestation), signatures: sorted };
+}
+
+/** What goes into a head's transaction: nothing where the head is there already, as it is in the middle of a batch. */
+async function alongOf(
+  heads: PostingKinds["heads"],
+  fields: HeadFields,
+  following: readonly NextHead[],
+): Promise<readonly NextHead[] | undefined> {
+  if (following.length === 0) return undefined;
+  // Where nobody answers, the posting waits by itself.
+  const isThere = await heads.done(fields).then(Boolean, () => false);
+  if (isThere) return undefined;
+  const behind = following.slice(0, HEADS_AT_ONCE - 1);
+  return behind.map(({ paramsVersion, checkpointDigest, receiptsRoot }) => ({
+    paramsVersion,
+    checkpointDigest,
+    receiptsRoot,
+  }));
 }
 
 /** The fields alone, whatever else the caller's object has: they are the journal's record. */

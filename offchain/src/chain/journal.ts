@@ -71,6 +71,8 @@ export interface Journal {
   finished<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P; readonly result: R }[]>;
   /** All postings of a kind, in whatever state, oldest first. */
   all<P, R>(kind: PostingKind<P, R>): Promise<{ readonly key: string; readonly payload: P }[]>;
+  /** Of a posting that was asked for before, in whatever state. */
+  payloadOf<P, R>(kind: PostingKind<P, R>, key: string): Promise<P | undefined>;
   /** Whether a posting is due or being worked on. */
   isOpen(kind: string, key: string): Promise<boolean>;
   /** Makes a done posting due again: the chain lost its effect. It comes before all later ones. */
@@ -250,6 +252,10 @@ class PostingJournal implements Journal {
     return (await this.#jobs.list({ kind: kind.kind }))
       .filter((job) => job.queue === this.#queue)
       .map(({ key, payload }) => ({ key, payload: payload as P }));
+  }
+
+  async payloadOf<P, R>(kind: PostingKind<P, R>, key: string): Promise<P | undefined> {
+    return (await this.#jobs.get(kind.kind, key))?.payload as P | undefined;
   }
 
   async isOpen(kind: string, key: string): Promise<boolean> {

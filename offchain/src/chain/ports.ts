@@ -51,6 +51,9 @@ export interface HeadFields {
   readonly receiptsRoot: Hex;
 }
 
+/** Those of a head that is posted behind another one, from which the rest follows. */
+export type NextHead = Pick<HeadFields, "paramsVersion" | "checkpointDigest" | "receiptsRoot">;
+
 /** A run as RunRegistry holds it. */
 export interface RunRecord {
   readonly runId: RunId;
@@ -217,8 +220,10 @@ export interface ChainPort extends ChainReader {
   /**
    * Heads of one run are posted in the order of their sequence. If the chain lost earlier ones that this journal posted, it
    * posts those again first.
+   * @param following heads that wait behind it: as many as `HEADS_AT_ONCE` allows go into the same transaction. What they became
+   *   shows when they are posted in their turn, which finds them there.
    */
-  postHead(fields: HeadFields, key: string): Promise<HeadPosting>;
+  postHead(fields: HeadFields, key: string, following?: readonly NextHead[]): Promise<HeadPosting>;
   /** @param signatures by validator; sorted here as the contract wants them */
   postRoot(
     attestation: Attestation,

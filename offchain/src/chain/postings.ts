@@ -1,5 +1,5 @@
 /** The kinds of postings: what each looks for on-chain, what must come first, and what it sends. */
-import { activateRoot, postHead, postRoot } from "@cotrain/sdk/actions";
+import { activateRoot, postHead, postHeads, postRoot } from "@cotrain/sdk/actions";
 import {
   asModelId,
   type ContractAddresses,
@@ -13,9 +13,17 @@ import {
 
 import { RetryableError } from "../base/index.ts";
 import type { Journal, PostingKind } from "./journal.ts";
-import type { ChainReader, HeadFields, HeadPosting, PostedRoot, RootPosting } from "./ports.ts";
+import type { ChainReader, HeadFields, HeadPosting, NextHead, PostedRoot, RootPosting } from "./ports.ts";
 import { byNewest, byParent, type ParentPosting } from "./posting/order.ts";
 
+/** Heads that one transaction holds at most: so it takes no more gas than a root's, which `--max-fee` must allow as well. */
+export const HEADS_AT_ONCE = 16;
+
+/** A head, and those that go into its transaction. */
+interface HeadPayload extends HeadFields {
+  /** None of them where it is left out. */
+  readonly following?: readonly NextHead[];
+}
 export interface RootPayload {
   readonly attestation: WireStruct<"Attestation">;
   readonly signatures: readonly Hex[];
@@ -32,7 +40,7 @@ interface RootResult {
 }
 
 export interface PostingKinds {
-  readonly heads: PostingKind<HeadFields, HeadPosting>;
+  readonly heads: PostingKind<HeadPayload, HeadPosting>;
   readonly roots: PostingKind<RootPayload, RootResult>;
   readonly activations: PostingKind<ActivationPayload, RootResult>;
 }
@@ -75,7 +83,7 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
     if (await heads.done(payload)) return "landed";
     return (await journal().isOpen(heads.kind, key)) ? "open" : "ended";
   };
-  const heads: PostingKind<HeadFields, HeadPosting> = {
+  const heads: PostingKind<HeadPayload, HeadPosting> = {
     kind: "chain.head",
     done: async (fields, anew) => {
       if (anew !== undefined) reader.forget(fields.runId, anew);
@@ -111,7 +119,13 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
       reopened.add(before.key);
       return "wait";
     },
-    call: (fields) => postHead.call({ addresses, ...fields, round: BigInt(fields.round) }),
+    call: ({ following = [], ...fields }) => {
+      const { runId, parentHead, paramsVersion, checkpointDigest, receiptsRoot } = fields;
+      const round = BigInt(fields.round);
+      if (following.length === 0) return postHead.call({ addresses, ...fields, round });
+      const batch = [{ paramsVersion, checkpointDigest, receiptsRoot }, ...following];
+      return postHeads.call({ addresses, runId, parentHead, round, heads: batch });
+    },
   };
   return heads;
 }

@@ -2,7 +2,7 @@
 import { type Address, aggregateRejected, digestOfJson, fromWire, isVoice, toWire } from "@cotrain/sdk/protocol";
 
 import { InternalError, RetryableError } from "../base/index.ts";
-import type { RootView } from "../chain/index.ts";
+import type { NextHead, RootView } from "../chain/index.ts";
 import { blobSourceOf } from "../run/index.ts";
 import { putDocument } from "../storage/index.ts";
 import type { EffectContext } from "./effectRunner.ts";
@@ -13,6 +13,12 @@ import { restoreRewards } from "./rewards.ts";
 import type { HeadEntry } from "./machine/state.ts";
 import { anchorOf, type Run } from "./run.ts";
 
+const nextOf = ({ paramsVersion, checkpoint, receiptsRoot }: HeadEntry): NextHead => ({
+  paramsVersion,
+  checkpointDigest: checkpoint,
+  receiptsRoot,
+});
+
 export async function anchorHead(
   run: Run,
   effect: EffectOf<"anchorHead">,
@@ -21,16 +27,11 @@ export async function anchorHead(
   const { chain } = run.modules;
   const entry = context.state.heads.find(({ sequence }) => sequence === effect.sequence);
   if (!entry) throw new InternalError("HEAD_GONE", `Head ${effect.sequence} is not in the journal.`);
-  const { parentHead, round, paramsVersion, receiptsRoot } = entry;
-  const fields = {
-    runId: run.runId,
-    parentHead,
-    round,
-    paramsVersion,
-    checkpointDigest: entry.checkpoint,
-    receiptsRoot,
-  };
-  const posted = await chain.postHead(fields, effect.key);
+  const { parentHead, round } = entry;
+  const fields = { runId: run.runId, parentHead, round, ...nextOf(entry) };
+  // Each is anchored in its turn, which finds it there.
+  const following = context.state.heads.filter(({ sequence }) => sequence > entry.sequence).map(nextOf);
+  const posted = await chain.postHead(fields, effect.key, following);
   if (posted.head !== entry.head) {
     throw new InternalError("HEAD_MISMATCH", `The chain holds head ${posted.head} where ${entry.head} was posted.`);
   }

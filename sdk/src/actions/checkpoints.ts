@@ -2,7 +2,7 @@
 import { decodeFunctionResult, type Hex } from "viem";
 import { checkpointRegistryAbi } from "../abis/index.ts";
 import type { HeadHash } from "../protocol/ids.ts";
-import { type Addressed, callOf, defineRead, defineWrite, findEvent, viewOf } from "./action.ts";
+import { type Addressed, callOf, defineRead, defineWrite, eventsOf, findEvent, viewOf } from "./action.ts";
 
 export interface PostHeadArgs extends Addressed {
   readonly runId: Hex;
@@ -30,6 +30,35 @@ export const postHead = /* @__PURE__ */ defineWrite({
   decode: (data) => decodeFunctionResult({ abi: checkpointRegistryAbi, functionName: "post", data }) as HeadHash,
   /** Undefined where the head was there already. */
   extractEvent: (receipt) => findEvent(receipt, checkpointRegistryAbi, "HeadPosted"),
+});
+
+/** What a poster says of a checkpoint; parent, sequence and round follow from the head before. */
+export interface NewHead {
+  readonly paramsVersion: number;
+  readonly checkpointDigest: Hex;
+  readonly receiptsRoot: Hex;
+}
+
+export interface PostHeadsArgs extends Addressed {
+  readonly runId: Hex;
+  /** The head on which the first of them stands. */
+  readonly parentHead: Hex;
+  /** Rounds completed of the first of them; each further one has one more. */
+  readonly round: bigint;
+  /** Oldest first. */
+  readonly heads: readonly NewHead[];
+}
+
+/**
+ * Adds several links in one transaction, for chains whose blocks are slower than rounds; the poster's to send. Those that are there
+ * already and end in the current head are passed over. Its events are of what was added.
+ */
+export const postHeads = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, parentHead, round, heads }: PostHeadsArgs) =>
+    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "postMany", [runId, parentHead, round, heads]),
+  decode: (data) => decodeFunctionResult({ abi: checkpointRegistryAbi, functionName: "postMany", data }) as HeadHash,
+  extractEvent: (receipt) => eventsOf(receipt, checkpointRegistryAbi, "HeadPosted"),
 });
 
 /** A run's last link; all zero for a run that does not exist. */

@@ -3,7 +3,7 @@ import type { Client } from "viem";
 import { addressesFor } from "../addresses.ts";
 import type { ContractAddresses } from "../protocol/documents.ts";
 import type { Call, ClientArgs, SyncOptions, Write, WriteArgs } from "./action.ts";
-import { headOf, postHead } from "./checkpoints.ts";
+import { headOf, postHead, postHeads } from "./checkpoints.ts";
 import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget, yearlyCapOf } from "./emission.ts";
 import {
   cancel,
@@ -110,6 +110,7 @@ const writes = {
   delegate,
   execute,
   postHead,
+  postHeads,
   postRoot,
   propose,
   queue,

@@ -13,9 +13,9 @@ export const CheckpointRegistryOnlyRunRegistryError = define(
   "CheckpointRegistryOnlyRunRegistry",
   (caller) => `${caller} may not record checkpoint 0; only RunRegistry does.`,
 );
-export const CheckpointRegistryRoundNotAboveError = define(
-  "CheckpointRegistryRoundNotAbove",
-  (runId, round, current) => `Round ${round} of run ${runId} must lie above the current round ${current}.`,
+export const CheckpointRegistryRoundNotNextError = define(
+  "CheckpointRegistryRoundNotNext",
+  (runId, round, current) => `Round ${round} of run ${runId} does not follow the current round ${current}.`,
 );
 export const CheckpointRegistryRunNotOpenError = define(
   "CheckpointRegistryRunNotOpen",

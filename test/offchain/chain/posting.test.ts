@@ -6,7 +6,7 @@ import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import type { HeadHash } from "@cotrain/sdk/protocol";
+import type { HeadHash, Hex } from "@cotrain/sdk/protocol";
 import Sqlite from "better-sqlite3";
 import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -17,11 +17,13 @@ import {
   type ChainOptions,
   connect,
   type HeadFields,
+  type NextHead,
   openChain,
   openReader,
   type Reverted,
   startStateKeeper,
 } from "../../../offchain/src/chain/index.ts";
+import { HEADS_AT_ONCE } from "../../../offchain/src/chain/postings.ts";
 import {
   jobMigrations,
   type JobSchema,
@@ -195,10 +197,13 @@ describe("postings", () => {
     const fields = await nextFields();
     const posting = chain.postHead(fields, "stuck-1");
     const sent = await eventually("a replacement", async () => {
-      const progress = (await jobs.get("chain.head", "stuck-1"))?.progress as {
-        sent: { maxFeePerGas: string }[];
-      } | null;
-      return progress !== null && progress.sent.length >= 2 ? progress.sent : undefined;
+      const progress = (await jobs.get("chain.head", "stuck-1"))?.progress as
+        | {
+            sent: { maxFeePerGas: string }[];
+          }
+        | null
+        | undefined;
+      return progress && progress.sent.length >= 2 ? progress.sent : undefined;
     });
     expect(BigInt(sent[1]!.maxFeePerGas) * 100n).toBeGreaterThanOrEqual(BigInt(sent[0]!.maxFeePerGas) * 110n);
     await development().mine({ blocks: 1 });
@@ -250,14 +255,26 @@ describe("postings", () => {
 });
 
 /** A process whose transaction meets this fate, and which is killed at that moment. */
-async function killedWhilePosting(fields: HeadFields, key: string, fate: "swallow" | "pass-silently"): Promise<void> {
+async function killedWhilePosting(
+  fields: HeadFields,
+  key: string,
+  fate: "swallow" | "pass-silently",
+  following: readonly NextHead[] = [],
+): Promise<void> {
   const options: ChainOptions = {
     chainId: world.chainId,
     contracts: world.contracts,
     fromBlock: world.fromBlock,
     rpcUrl: relay.url,
   };
-  const input = { options, database: join(node.directory, "journal.sqlite"), fields, key, account: keyOf("poster") };
+  const input = {
+    options,
+    database: join(node.directory, "journal.sqlite"),
+    fields,
+    key,
+    following,
+    account: keyOf("poster"),
+  };
   const script = join(import.meta.dirname, "postingProcess.ts");
   const child = spawn(process.execPath, ["--conditions=cotrain-source", script, JSON.stringify(input)], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -294,6 +311,55 @@ describe("kill -9 of the poster", () => {
     // The same signed bytes as before the kill, not a second transaction.
     expect(new Set(relay.seen.slice(seen)).size).toBe(1);
     parent = posted.head;
+  });
+});
+
+/** So many rounds, of which only the first knows its parent. */
+async function rounds(count: number): Promise<readonly [HeadFields, ...HeadFields[]]> {
+  const first = await nextFields();
+  const rest: HeadFields[] = [];
+  while (rest.length < count - 1) rest.push(await nextFields());
+  return [first, ...rest];
+}
+/** Each is posted in its turn. */
+async function postAll(chain: Chain, key: string, all: readonly HeadFields[]): Promise<(Hex | null)[]> {
+  const transactions: (Hex | null)[] = [];
+  for (const [index, fields] of all.entries()) {
+    const posted = await chain.postHead({ ...fields, parentHead: parent }, `${key}-${index}`, all.slice(index + 1));
+    expect(posted.round).toBe(fields.round);
+    parent = posted.head;
+    transactions.push(posted.transaction);
+  }
+  return transactions;
+}
+
+describe("heads that wait behind another", () => {
+  it("go into its transaction, and are found there in their turn", async () => {
+    const { chain, jobs } = await open(node.url);
+    const before = await nonce();
+    const transactions = await postAll(chain, "many", await rounds(4));
+    expect(new Set(transactions).size).toBe(1);
+    expect(await nonce()).toBe(before + 1);
+    expect((await jobs.get("chain.head", "many-1"))?.payload).not.toHaveProperty("following");
+    expect((await chain.head(world.runId)).head).toBe(parent);
+  });
+
+  it("wait for the next one where they are too many", async () => {
+    const { chain } = await open(node.url);
+    const before = await nonce();
+    await postAll(chain, "too-many", await rounds(HEADS_AT_ONCE + 2));
+    expect(await nonce()).toBe(before + 2);
+  });
+
+  it("are there once after kill -9 between send and confirmation", async () => {
+    const all = await rounds(3);
+    const before = await nonce();
+    await killedWhilePosting({ ...all[0], parentHead: parent }, "killed-many-0", "pass-silently", all.slice(1));
+    const { chain } = await open(relay.url);
+    await postAll(chain, "killed-many", all);
+    expect(await nonce()).toBe(before + 1);
+    const posted = (await chain.headsSince(world.runId, 0)).map(({ round }) => round);
+    expect(posted).toEqual(Array.from({ length: posted.length }, (_, round) => round));
   });
 });
 

@@ -57,6 +57,8 @@ export interface FakeChain extends RunChain {
   pending: RootView | undefined;
   /** Postings that were sent, by key. */
   readonly sent: string[];
+  /** How many heads each posting that added some has added. */
+  readonly batches: number[];
   /** Called after a posting landed and before its caller learns of it. */
   landed: () => Promise<void> | void;
   changeParams(change: Partial<RunParams>): void;
@@ -69,6 +71,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
   const start = Math.floor(clock.now() / 1_000);
   const versions: RunParams[] = [options.params];
   const sent: string[] = [];
+  const batches: number[] = [];
   const heads: PostedHead[] = [];
   // Nobody sets the chain's clock.
   const begun = clock.now() - clock.monotonic();
@@ -127,6 +130,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     active: undefined,
     pending: undefined,
     sent,
+    batches,
     landed: () => undefined,
     changeParams: (change) => void versions.push({ ...params(), ...change }),
     rewind: (sequence) => void heads.splice(sequence + 1),
@@ -181,20 +185,26 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     activationsOf: async () => (present(), []),
     forget: () => undefined,
     feeWait: () => chain.dear,
-    postHead: async (fields, key) => {
+    postHead: async (fields, key, following = []) => {
       present();
       sent.push(key);
-      const found = heads.find(
+      let posted = heads.find(
         ({ parentHead, checkpointDigest }) =>
           parentHead === fields.parentHead && checkpointDigest === fields.checkpointDigest,
       );
-      if (!found) {
+      if (!posted) {
         if (fields.parentHead !== heads.at(-1)?.head)
           throw new UserError("HEAD_PARENT", "The parent is not the newest head.");
-        link(fields.parentHead, fields.round, fields.paramsVersion, fields.checkpointDigest, fields.receiptsRoot);
+        const first = heads.length;
+        for (const each of [fields, ...following]) {
+          const { head, round } = heads.at(-1)!;
+          link(head, round + 1, each.paramsVersion, each.checkpointDigest, each.receiptsRoot);
+        }
+        posted = heads[first]!;
+        batches.push(heads.length - first);
       }
       await chain.landed();
-      const { head, sequence, round, transaction, block } = found ?? heads.at(-1)!;
+      const { head, sequence, round, transaction, block } = posted;
       return { head, sequence, round, transaction, block };
     },
     postRoot: async (attestation, signatures, key) => {

@@ -145,7 +145,7 @@ describe("a coordinator that is killed", () => {
 });
 
 describe("a chain", () => {
-  it("that is away does not stop training; heads are posted later, once, in order", async () => {
+  it("that is away does not stop training; heads are posted later, once, in order, and at once", async () => {
     const { harness, a, b } = await pair();
     const { chain } = harness;
     chain.away = true;
@@ -159,6 +159,7 @@ describe("a chain", () => {
     const anchored = (): boolean => harness.run.driver.state.heads.every(({ anchor }) => anchor !== null);
     await elapse(harness, anchored, "the anchors");
     expect(chain.heads.map(({ round }) => round)).toEqual([0, 1, 2, 3]);
+    expect(chain.batches).toEqual([3]);
   });
 
   it("that lost its last blocks is noticed, and what was lost is posted again", async () => {

@@ -3,6 +3,27 @@ import type { Breakage } from "./breakage.ts";
 
 export const chainPosting: readonly Breakage[] = [
   {
+    name: "a batch of heads is another one after a restart, and its posting is refused",
+    file: "offchain/src/chain/chain.ts",
+    text: "const along = known ? known.following : await alongOf(heads, fields, following);",
+    instead: "const along = await alongOf(heads, fields, following);",
+    tests: ["test/offchain/chain/posting.test.ts"],
+  },
+  {
+    name: "each head in the middle of a batch carries those behind it once more",
+    file: "offchain/src/chain/chain.ts",
+    text: "if (isThere) return undefined;",
+    instead: "",
+    tests: ["test/offchain/chain/posting.test.ts"],
+  },
+  {
+    name: "a batch of heads takes more gas than anything else that is posted",
+    file: "offchain/src/chain/chain.ts",
+    text: "following.slice(0, HEADS_AT_ONCE - 1)",
+    instead: "following",
+    tests: ["test/offchain/chain/posting.test.ts"],
+  },
+  {
     name: "where one nonce after the other is lost, all but the first are given up at once",
     file: "offchain/src/chain/posting/machine.ts",
     text: "lookAgain(remembering(one, { gapSince: null }), { progress: null })",

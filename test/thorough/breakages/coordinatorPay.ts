@@ -305,6 +305,13 @@ export const coordinatorPay: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
+    name: "heads that wait for a slow chain take a transaction each",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "chain.postHead(fields, effect.key, following)",
+    instead: "chain.postHead(fields, effect.key)",
+    tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
+  {
     name: "a time of a lie holds up every head after it",
     file: "offchain/src/coordinator/settlement.ts",
     text: "found, parent?.anchoredAt);",
