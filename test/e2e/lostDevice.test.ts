@@ -14,7 +14,7 @@ import { onnxRuntime } from "../../offchain/src/engine/runtime/onnxRuntime.ts";
 import type { DeviceBuffer, Executable, Runtime } from "../../offchain/src/engine/runtime/port.ts";
 import { type BlobStore } from "../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../offchain/src/storage/node/index.ts";
-import { ENGINE_LIMITS, type EngineLimits } from "../../offchain/src/worker/engineGuard.ts";
+import { ENGINE_LIMITS, type EngineLimits } from "../../offchain/src/engine/index.ts";
 import { openAssignmentSteps, runOnDevices, trainerOn } from "../../offchain/src/worker/index.ts";
 import { publishEngineRun, type RunFixture } from "../offchain/worker/fixture.ts";
 import { beforeAndAfterEach, modules, of, options, start, w, worker } from "../offchain/worker/workerHarness.ts";

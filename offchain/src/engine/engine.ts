@@ -88,6 +88,8 @@ export interface Engine {
   readonly tensors: readonly TensorShape[];
   /** The process that it runs in, where that is another one. */
   readonly pid?: number | undefined;
+  /** What whoever opened it should know, a sentence. */
+  readonly remark?: string | undefined;
   /** One inner step. */
   step(input: StepInput): Promise<StepResult>;
   /** Several inner steps; fewer results than steps if it was stopped by a signal. */

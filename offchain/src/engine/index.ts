@@ -14,11 +14,19 @@ export {
 } from "./config.ts";
 export { conformance, firstLosses } from "./conformance.ts";
 export type { Engine, StepResult } from "./engine.ts";
+export {
+  createEngineGuard,
+  ENGINE_LIMITS,
+  type EngineGuard,
+  type EngineLimits,
+  isLost,
+  PREPARATION_MS,
+} from "./engineGuard.ts";
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample } from "./generate.ts";
 export { engineMemory, type StepMemory, stepSize } from "./memory.ts";
 export { programLimits } from "./inspect/inspect.ts";
-export { classOf, type Device, type OpenEngine, type Place } from "./runtime/device.ts";
+export { classOf, type Device, memoryOf, type OpenEngine, type Place } from "./runtime/device.ts";
 export { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
 export { buildPrograms } from "./programs.ts";
 export { learningRateAt, type Schedule } from "./schedule.ts";

@@ -11,6 +11,8 @@ export interface Loaded {
   readonly executable: Executable;
   /** Of a step that is opened as one that takes many; the executable is this one then. */
   readonly loop?: LoadedLoop | undefined;
+  /** Why a step is opened as it is, where that is not as it should. */
+  readonly remark?: string | undefined;
 }
 
 interface LoadedLoop extends Loop {
@@ -66,10 +68,28 @@ async function opened(
   const loop = kind === "step" ? loopIn(bytes, outline, runtime.blocks, limit) : undefined;
   // Only a step hands on what it was given.
   const carried = kind === "step" ? [...parameters, ...state] : [];
-  const kept = carried.map(({ output }) => loop?.outputOf(output) ?? output);
-  const peak = loop ? loopPeak(outline) : outline.model.peak;
-  return { outline, loop, executable: await runtime.open(loop?.bytes ?? bytes, { kind, threads, peak, kept }) };
+  let remark: string | undefined;
+  if (loop) {
+    try {
+      const options = {
+        kind,
+        threads,
+        peak: loopPeak(outline),
+        kept: carried.map(({ output }) => loop.outputOf(output)),
+      };
+      return { outline, loop, executable: await runtime.open(loop.bytes, options) };
+    } catch (error) {
+      if (!(error instanceof EngineError && error.code === "PROGRAM_REFUSED")) throw error;
+      remark = refusedLoop(error);
+    }
+  }
+  const kept = carried.map(({ output }) => output);
+  return { outline, remark, executable: await runtime.open(bytes, { kind, threads, peak: outline.model.peak, kept }) };
 }
+
+/** The loop is made here, so that its refusal is no fault of the program, which has the same bits without it. */
+const refusedLoop = ({ message, cause }: EngineError): string =>
+  `The runtime refuses a loop of this program's steps and takes them one by one, which is slower (${cause instanceof Error ? cause.message : message}).`;
 
 /** The loop of a step, where the runtime takes many steps in a call and has the memory for it. */
 function loopIn(

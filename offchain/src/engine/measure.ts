@@ -3,7 +3,7 @@ import type { Clock } from "../base/index.ts";
 import { type TransformerConfig, initialParameters } from "./config.ts";
 import type { OptimizerConfig } from "./optimizer.ts";
 import { buildPrograms } from "./programs.ts";
-import type { Adapter, Device } from "./runtime/device.ts";
+import { type Adapter, type Device, memoryOf } from "./runtime/device.ts";
 import { readSignature } from "./signature.ts";
 
 export interface MeasuredSteps {
@@ -51,7 +51,7 @@ export async function measureSteps(
 ): Promise<MeasuredSteps> {
   const { step } = buildPrograms(model, { microBatch, accumulation, ...(optimizer && { optimizer }) });
   const batch = microBatch * accumulation;
-  const most = readSignature(step.bytes, device.availableMemory()).signature.maxThreads ?? 1;
+  const most = readSignature(step.bytes, await memoryOf(device)).signature.maxThreads ?? 1;
   const startedAt = clock.monotonic();
   const engine = await device.open({ programs: { step: step.bytes }, threads: Math.min(threads, most), signal });
   try {

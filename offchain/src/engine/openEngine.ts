@@ -21,6 +21,7 @@ export async function openEngine(options: EngineOptions, runtime: Runtime): Prom
   return {
     shapes: Object.fromEntries(Object.entries(held.programs).map(([kind, program]) => [kind, shapeOf(program)])),
     tensors: parameterShapes,
+    remark: held.programs.step?.remark,
     step: (input) => queued(() => step(held, input)),
     train: (input, given) => queued(() => train(held, input, given)),
     evaluate: (input) => queued(() => evaluate(held, input)),

@@ -1,7 +1,7 @@
 /** The commands that a local network runs as processes of its own. */
 import { coordinatorOptions, validatorOptions, workerOptions } from "../run/index.ts";
 import { commandLineOf, type ConfigOf, type ProcessSpec } from "../service/index.ts";
-import { PREPARATION_MS } from "../worker/index.ts";
+import { PREPARATION_MS } from "../engine/index.ts";
 
 /**
  * glibc's malloc keeps what was freed in many arenas, which made the coordinator larger the more uploads it had at once. With

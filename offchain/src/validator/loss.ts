@@ -19,7 +19,17 @@ import {
 import { type Clock, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import { bitsPerByte, openSequences, readDataManifest, type Sequences } from "../data/index.ts";
 import { fragmentLayouts, scatterFragment, tensorViews } from "../diloco/index.ts";
-import { conformance, type Engine, EngineClosedError, programLimits } from "../engine/index.ts";
+import {
+  conformance,
+  createEngineGuard,
+  type Engine,
+  ENGINE_LIMITS,
+  EngineClosedError,
+  type EngineGuard,
+  type EngineLimits,
+  type OpenEngine,
+  programLimits,
+} from "../engine/index.ts";
 import { openEngineHost } from "../engine/runtime/node/index.ts";
 import {
   type BlobReader,
@@ -68,6 +78,8 @@ export interface LossSettings {
   readonly coordinator: string;
   /** Where programs and held-out shards are kept: a path or a URL. */
   readonly cache: string;
+  /** Default {@link ENGINE_LIMITS}: a processor that hangs, or a runtime, holds no validator up for ever. */
+  readonly limits?: EngineLimits | undefined;
 }
 
 type Origin = Pick<LossRequest, "runId" | "definition" | "build">;
@@ -77,6 +89,7 @@ interface Setup {
   readonly definition: Definition;
   readonly manifest: DataManifest;
   readonly engine: Engine;
+  readonly guard: EngineGuard;
   readonly heldOut: Sequences;
   readonly conformance: () => Promise<string>;
   /** Shards of checkpoints: not kept. */
@@ -134,6 +147,9 @@ export function createLossMeter(settings: LossSettings, clock: Clock = systemClo
   };
 }
 
+/** Whoever stops waiting for a measurement ends the process instead. */
+const NEVER = new AbortController().signal;
+
 async function open(settings: LossSettings, request: Origin, yields: boolean): Promise<Setup> {
   const client = createCoordinatorClient(settings.coordinator);
   const { runId } = request;
@@ -149,14 +165,20 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
     throw new UserError("BUILD_FOREIGN", `Build ${request.build} is of another definition.`);
   const manifest = await readDataManifest(kept, definition.data as Digest);
   const program = await kept.get(build.graphs.eval as Digest, programLimits.bytes);
-  const engine = await openEngineHost({ programs: { eval: program }, threads: 1, yields });
+  const { limits = ENGINE_LIMITS } = settings;
+  const guard = createEngineGuard(limits, NEVER, { held: definition.table, yields });
+  const openGuarded: OpenEngine = (options) => openEngineHost({ ...options, signal: guard.signal });
+  const engine = await guard.prepared(() => openGuarded({ programs: { eval: program }, threads: 1, yields }));
   let own: Promise<string> | undefined;
-  const compute = async (): Promise<string> =>
-    conformance(openEngineHost, await kept.get(build.graphs.step as Digest, programLimits.bytes));
+  const compute = async (): Promise<string> => {
+    const step = await kept.get(build.graphs.step as Digest, programLimits.bytes);
+    return guard.prepared(() => conformance(openGuarded, step));
+  };
   return {
     definition,
     manifest,
     engine,
+    guard,
     conformance: () => {
       const computing = (own ??= compute());
       computing.catch(() => (own = undefined));
@@ -171,21 +193,22 @@ async function open(settings: LossSettings, request: Origin, yields: boolean): P
 }
 
 async function measure(setup: Setup, request: LossRequest, clock: Clock, signal: AbortSignal): Promise<LossResult> {
-  const { manifest, engine, heldOut } = setup;
+  const { manifest, engine, guard, heldOut } = setup;
   const parameters = await parametersOf(setup, request.checkpoint);
   const batch = engine.shapes.eval?.batch ?? 1;
   const { sequences } = request;
   const indices = typeof sequences === "number" ? sampleOf(heldOut.count, sequences, batch) : sequences;
   const startedAt = clock.monotonic();
-  const cpuBefore = await engine.cpuTime();
-  await engine.setParameters(parameters);
+  const cpuBefore = await guard.answered(() => engine.cpuTime());
+  await guard.answered(() => engine.setParameters(parameters));
   let sum = 0;
   let cpu = 0;
   for (let from = 0; from < indices.length; from += batch) {
     signal.throwIfAborted();
-    const { loss } = await engine.evaluate({ tokens: await heldOut.tokens(indices.slice(from, from + batch)) });
+    const tokens = await heldOut.tokens(indices.slice(from, from + batch));
+    const { loss } = await guard.evaluated(() => engine.evaluate({ tokens }));
     sum += loss;
-    cpu = (await engine.cpuTime()) - cpuBefore;
+    cpu = (await guard.answered(() => engine.cpuTime())) - cpuBefore;
     // After the last batch too: the share is of the whole measurement.
     if (request.share !== undefined)
       await clock.sleep(restAfter(cpu, clock.monotonic() - startedAt, request.share), signal);

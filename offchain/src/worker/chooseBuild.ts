@@ -2,7 +2,8 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { InternalError } from "../base/index.ts";
+import { InternalError, systemClock } from "../base/index.ts";
+import { EngineClosedError, PREPARATION_MS } from "../engine/index.ts";
 import { type AdmittedBuild, type Artefacts, fetchStepProgram, type RunDescription } from "./artefacts.ts";
 import type { WorkerModules, WorkerOptions } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
@@ -14,28 +15,35 @@ export interface ChosenBuild {
   readonly conformance: Hex;
 }
 
+/** Whoever is cut short by a timer may be so some milliseconds early. */
+const EARLY_MS = 1_000;
+
 /** A build that this machine cannot have or open; another may do. */
 const isUnusable = (error: unknown): boolean => error instanceof CotrainError && !error.retryable;
 
 /**
  * The first build whose conformance value this machine reproduces, else the first; those of its device's class come first. Builds
- * of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over.
+ * of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over. All of
+ * them together have the time that a device may take: a run may admit 64, each of which takes a slow machine a quarter of an hour.
  * @throws what the last of them threw where none can be trained; what is retryable at once
  */
 export async function chooseBuild(
   description: RunDescription,
   artefacts: Artefacts,
   { threads, signal }: Pick<WorkerOptions, "threads" | "signal">,
-  { openTrainer, deviceClass }: Pick<WorkerModules, "openTrainer" | "deviceClass">,
+  { openTrainer, deviceClass, clock = systemClock }: Pick<WorkerModules, "openTrainer" | "deviceClass" | "clock">,
 ): Promise<ChosenBuild> {
   const rank = ({ document }: AdmittedBuild): number => (document.deviceClass === deviceClass ? 0 : 1);
   const builds = [...description.builds].sort((a, b) => rank(a) - rank(b));
   const [first] = builds;
   if (!first) throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
   const programs = new Set(builds.map(({ document }) => document.graphs.step));
+  const until = clock.monotonic() + PREPARATION_MS;
+  const isLate = (): boolean => clock.monotonic() >= until - EARLY_MS;
   let fallback: ChosenBuild | undefined;
   let failure: unknown;
   for (const step of programs) {
+    if (isLate()) break;
     const same = builds.filter(({ document }) => document.graphs.step === step);
     try {
       const found = await tryBuild(same[0]!);
@@ -47,7 +55,7 @@ export async function chooseBuild(
       if (fallback) await found.trainer.close();
       else fallback = { ...found, build: same[0]! };
     } catch (error) {
-      if (!isUnusable(error)) {
+      if (!isPassedOver(error)) {
         await fallback?.trainer.close();
         throw error;
       }
@@ -57,9 +65,22 @@ export async function chooseBuild(
   if (fallback) return fallback;
   throw failure;
 
+  /** The one that was cut short is late, not lost with its device. */
+  function isPassedOver(error: unknown): boolean {
+    const cutShort = isLate() && error instanceof EngineClosedError && !signal.aborted;
+    return isUnusable(error) || (fallback !== undefined && cutShort);
+  }
+
   async function tryBuild(build: AdmittedBuild): Promise<Omit<ChosenBuild, "build">> {
     const program = await fetchStepProgram(artefacts, build);
-    const trainer = await openTrainer({ description, build, program, threads, signal });
+    const trainer = await openTrainer({
+      description,
+      build,
+      program,
+      threads,
+      signal,
+      patience: Math.max(0, until - clock.monotonic()),
+    });
     try {
       return { trainer, conformance: await trainer.conformance() };
     } catch (error) {

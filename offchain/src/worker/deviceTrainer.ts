@@ -3,14 +3,20 @@ import { UserError } from "../base/index.ts";
 import { tensorViews } from "../diloco/index.ts";
 import {
   conformance,
+  createEngineGuard,
   type Device,
   type Engine,
+  ENGINE_LIMITS,
+  type EngineGuard,
+  type EngineLimits,
+  isLost,
+  memoryOf,
   type OpenEngine,
   readSignature,
+  RuntimeError,
   type StepResult,
 } from "../engine/index.ts";
 import type { RunDescription } from "./artefacts.ts";
-import { createEngineGuard, ENGINE_LIMITS, isLost, type EngineGuard, type EngineLimits } from "./engineGuard.ts";
 import type { TrainerInput } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -32,25 +38,21 @@ function outlineOf(program: Uint8Array, table: RunDescription["definition"]["tab
   throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
 }
 
-/** fp32. */
-const bytesOf = (shapes: readonly { readonly shape: readonly number[] }[]): number =>
-  4 * shapes.reduce((sum, { shape }) => sum + shape.reduce((all, length) => all * length, 1), 0);
-
 /**
  * Opens an engine for a build. One that is silent for too long is ended: whatever it was asked rejects with EngineClosedError.
  * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
  */
 async function openDeviceTrainer(
   device: Device,
-  { description, program, threads, signal }: TrainerInput,
+  { description, program, threads, signal, patience }: TrainerInput,
   limits: EngineLimits,
 ): Promise<Trainer> {
   const { definition, layouts } = description;
-  const outline = outlineOf(program, definition.table, device.availableMemory());
+  const outline = outlineOf(program, definition.table, await memoryOf(device));
   const most = outline.signature.maxThreads ?? 1;
   const { blockMs = 0 } = device;
-  const stateBytes = bytesOf([...outline.parameters, ...outline.state]);
-  const guard = createEngineGuard(limits, signal, { stateBytes, blockMs });
+  const held = [...outline.parameters, ...outline.state];
+  const guard = createEngineGuard(limits, signal, { held, blockMs, patience });
   const open: OpenEngine = (options) => device.open({ ...options, signal: guard.signal });
   const engine = await guard.prepared(() =>
     open({ programs: { step: program }, threads: Math.min(threads ?? device.threads(), most) }),
@@ -72,6 +74,7 @@ async function openDeviceTrainer(
     get stepMicros() {
       return stepMicros;
     },
+    remark: engine.remark,
     load: (fragments) => guard.answered(() => engine.setParameters(tensorViews(fragments, layouts, definition.table))),
     train: inParts(
       engine,
@@ -102,6 +105,13 @@ async function openDeviceTrainer(
   };
 }
 
+/** Who goes on asking it asks for ever. */
+const unasked = (due: number, { length }: readonly StepResult[]): RuntimeError =>
+  new RuntimeError(
+    "ENGINE_ANSWER",
+    `The engine was asked for ${due} steps, which nothing stopped, and answered ${length}.`,
+  );
+
 /** Inner steps, some at a time. @param taken told of those that are done */
 function inParts(
   engine: Engine,
@@ -123,13 +133,18 @@ function inParts(
         tokens: tokens.subarray(from * batch, to * batch),
         learningRate: learningRates.slice(from, to),
       };
+      let told = 0;
       const results = await guard.trained((heard) => {
-        const progress = (_: number, newest: readonly StepResult[]): void => {
+        const progress = (done: number, newest: readonly StepResult[]): void => {
+          // What tells of the same steps again and again is silent.
+          if (done <= told || done > to - from) return;
+          told = done;
           heard();
           onSteps(newest);
         };
         return engine.train(part, { progress, signal: either });
       }, signal);
+      if (results.length > to - from || (results.length === 0 && !either.aborted)) throw unasked(to - from, results);
       taken(results.length);
       from += results.length;
       if (results.length === 0) continue;

@@ -12,7 +12,6 @@ export { blake3Of, createResidualLedger, type Residual } from "./residual.ts";
 export { createCommitment, fedDigests, segmentEnds } from "./commitment.ts";
 export { trainerOn } from "./deviceTrainer.ts";
 export { encodeFragment } from "./encode.ts";
-export { PREPARATION_MS } from "./engineGuard.ts";
 export { deviceFailedText, type RoundTimes, type WorkerEvent } from "./events.ts";
 export type { ReceiptJournal } from "./receiptJournal.ts";
 export { verifyAck } from "./receipt.ts";

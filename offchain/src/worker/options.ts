@@ -41,6 +41,8 @@ export interface TrainerInput {
   readonly threads: number | undefined;
   /** The worker's own: what is being opened or proven then is of no use. */
   readonly signal: AbortSignal;
+  /** Ms that opening and proving may take together; default as long as a device may take. */
+  readonly patience?: number | undefined;
 }
 
 /** Turns an assignment into its inner steps. */
@@ -67,6 +69,8 @@ export interface WorkerModules {
   readonly deviceClass: string | undefined;
   /** What trainers compute with, which says what they take of the machine's memory; default its processor. */
   readonly place?: Place | undefined;
+  /** Bytes that are free of the device's own memory; undefined where it has none, or the system does not tell. */
+  readonly ownMemory?: (() => Promise<number | undefined>) | undefined;
   readonly openTrainer: (input: TrainerInput) => Promise<Trainer>;
   readonly openData: (description: RunDescription, artefacts: Artefacts) => Promise<StepsOf>;
   /** Default: the platform's. */

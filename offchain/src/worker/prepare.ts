@@ -81,6 +81,7 @@ export async function prepare(
   const chosen = await chooseBuild(description, artefacts, options, modules);
   const { trainer, build, conformance } = chosen;
   cleanup.defer(() => trainer.close());
+  if (trainer.remark !== undefined) preparing(trainer.remark);
   const receipts = await modules.home.openReceipts(clock);
   cleanup.defer(() => receipts.close());
   const stepsOf = await modules.openData(description, artefacts);
@@ -151,12 +152,13 @@ function openAccess(options: WorkerOptions, modules: WorkerModules): Coordinator
 async function fitting(
   description: RunDescription,
   { cacheBytes = DEFAULT_CACHE_BYTES }: WorkerOptions,
-  { home, place }: WorkerModules,
+  { home, place, ownMemory }: WorkerModules,
 ): Promise<RunDescription> {
   const { definition, data, parameters } = description;
   const dataBytes = data.train.shards.reduce((sum, shard) => sum + shard.bytes, 0);
   const cached = Math.min(cacheBytes, dataBytes + (64 << 20));
   const builds: AdmittedBuild[] = [];
+  const surroundings = { ...home.surroundings, ownMemory };
   let refusal: unknown;
   for (const build of description.builds) {
     const { microBatch, accumulation } = build.document;
@@ -170,7 +172,7 @@ async function fitting(
       model: definition.model,
     };
     try {
-      await checkResources(needsOf(size, cached, place), home.place, home.surroundings);
+      await checkResources(needsOf(size, cached, place), home.place, surroundings);
       builds.push(build);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;

@@ -9,7 +9,6 @@ import {
   stepSize,
   type TransformerConfig,
 } from "../engine/index.ts";
-
 export interface Needs {
   /** Bytes of the machine's memory while training. */
   readonly memory: number;
@@ -90,6 +89,8 @@ export function fits({ memory, own }: Pick<Needs, "memory" | "own">, room: Room)
 export interface Surroundings {
   availableMemory(): number;
   freeDisk(directory: string): Promise<number>;
+  /** Of the device's own memory; undefined where it has none, or the system does not tell. */
+  readonly ownMemory?: (() => Promise<number | undefined>) | undefined;
 }
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
@@ -105,6 +106,14 @@ export async function checkResources(needs: Needs, directory: string, surroundin
       "MEMORY_SHORT",
       `This run needs about ${gib(needs.memory)} of memory and ${gib(memory)} are available: use a larger machine or stop other programs.`,
       { details: { needed: needs.memory, available: memory } },
+    );
+  }
+  const own = await surroundings.ownMemory?.();
+  if (own !== undefined && own < needs.own) {
+    throw new UserError(
+      "MEMORY_SHORT",
+      `This run needs about ${gib(needs.own)} of the device's own memory and ${gib(own)} are free: name another with --device or stop what uses it.`,
+      { details: { needed: needs.own, available: own } },
     );
   }
   const disk = await surroundings.freeDisk(directory);

@@ -1,14 +1,13 @@
 /** A worker over the devices that it may train on: what becomes of it when the one in use fails. */
 import { InternalError, UserError } from "../base/index.ts";
-import { EngineClosedError, EngineError } from "../engine/index.ts";
-import { isLost } from "./engineGuard.ts";
+import { EngineClosedError, EngineError, isLost } from "../engine/index.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { WorkerEnd, WorkerModules, WorkerOptions } from "./options.ts";
 import { createRestingDevices } from "./restingDevices.ts";
 import { runWorker } from "./runWorker.ts";
 
 /** A device, and how trainers are opened on it. */
-export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openTrainer" | "place"> {
+export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openTrainer" | "place" | "ownMemory"> {
   readonly name: string;
 }
 
@@ -38,7 +37,7 @@ const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ?
  */
 export async function runOnDevices(
   options: WorkerOptions,
-  modules: Omit<WorkerModules, "deviceClass" | "openTrainer" | "place">,
+  modules: Omit<WorkerModules, "deviceClass" | "openTrainer" | "place" | "ownMemory">,
   devices: readonly WorkerDevice[],
 ): Promise<WorkerEnd> {
   const tally = { rounds: 0, tokens: 0 };

@@ -34,6 +34,8 @@ export interface Trainer {
   conformance(): Promise<Hex>;
   /** µs that a step took then; undefined before, or where nobody timed it. */
   readonly stepMicros?: number | undefined;
+  /** What people should know of how it trains, a sentence. */
+  readonly remark?: string | undefined;
   /**
    * Starts a round: θ becomes these parameters, the optimizer keeps its state.
    * @param fragments flat parameters by fragment index, in table order

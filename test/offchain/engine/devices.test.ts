@@ -10,6 +10,7 @@ import { type Device, type Engine, EngineClosedError, EngineError } from "../../
 import {
   adapterOfMaps,
   adapterOfNames,
+  amdMemory,
   nvidiaGpusOf,
   nvidiaIndexOf,
 } from "../../../offchain/src/engine/runtime/node/adapters.ts";
@@ -22,6 +23,22 @@ import {
   type Probe,
   probeDevices,
 } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { type MemoryAsked, programMemory } from "../../../offchain/src/engine/runtime/node/placeMemory.ts";
+import { runSystemProgram, systemProgram } from "../../../offchain/src/engine/runtime/node/systemPrograms.ts";
+
+/** What nvidia-smi is to say; undefined: what this system has is asked. */
+const nvidiaSays = vi.hoisted(() => ({ lines: undefined as string | undefined }));
+
+vi.mock(import("../../../offchain/src/engine/runtime/node/systemPrograms.ts"), async (original) => {
+  const programs = await original();
+  return {
+    ...programs,
+    runSystemProgram: (name, args, timeout) =>
+      name === "nvidia-smi" && nvidiaSays.lines !== undefined
+        ? Promise.resolve(nvidiaSays.lines)
+        : programs.runSystemProgram(name, args, timeout),
+  };
+});
 
 describe("a device's name", () => {
   test("has an index where there are several", () => {
@@ -68,13 +85,9 @@ describe("CUDA", () => {
     ]);
   });
 
-  test.runIf(process.platform === "linux")("has the memory and the name of the GPU of its index", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "cotrain-nvidia-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000", "2, NVIDIA C, 2000"].join("\n");
-    writeFileSync(join(folder, "nvidia-smi"), `#!/bin/sh\necho "${lines}"\n`, { mode: 0o700 });
-    onTestFinished(() => void vi.unstubAllEnvs());
-    vi.stubEnv("PATH", `${folder}:${process.env["PATH"]}`);
+  test("has the memory and the name of the GPU of its index", async () => {
+    nvidiaSays.lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000", "2, NVIDIA C, 2000"].join("\n");
+    onTestFinished(() => void (nvidiaSays.lines = undefined));
     for (const [name, model, mebibytes] of [
       ["cuda", "NVIDIA A", 1_000],
       ["cuda:1", "NVIDIA B", 3_000],
@@ -104,7 +117,7 @@ describe("CUDA", () => {
     const loader = "libcublasLt.so.12: cannot open shared object file: No such file or directory";
     expect(why("?", here, loader)?.message).toMatch(/^CUDA's library libcublasLt\.so\.12 is not found: "pip install /);
     const bringing = (library: string): string | undefined =>
-      /"pip install (.*)"/.exec(why("?", here, loader.replace("libcublasLt.so.12", library))?.message ?? "")?.[1];
+      /"pip install ([^"]*)"/.exec(why("?", here, loader.replace("libcublasLt.so.12", library))?.message ?? "")?.[1];
     for (const library of ["libcublasLt.so.12", "libcufft.so.11", "libcudnn.so.9"])
       expect(bringing(library)).toMatch(/^nvidia-cuda-runtime-cu12 .* nvidia-cudnn-cu12$/);
     for (const library of ["libcudart.so.13", "libcufft.so.12"])
@@ -161,6 +174,14 @@ describe("what computes", () => {
     expect(nvidiaGpusOf("0, NVIDIA H100 80GB HBM3, 80994\n2, NVIDIA L4, 1\nNo devices\n")).toEqual([
       { index: 0, name: "NVIDIA H100 80GB HBM3", free: 80_994 * 2 ** 20 },
       { index: 2, name: "NVIDIA L4", free: 2 ** 20 },
+    ]);
+  });
+
+  test("has its own memory, and inside a processor what it may take of the machine's", () => {
+    expect([amdMemory(2 ** 34, 2 ** 35), amdMemory(2 ** 29, 2 ** 33), amdMemory(0, 0)]).toEqual([
+      2 ** 34,
+      2 ** 29 + 2 ** 33,
+      0,
     ]);
   });
 
@@ -224,6 +245,54 @@ const lateProcess: Device["open"] = async (options) => {
   return devices.cpu.open(options);
 };
 const software = async () => ({ name: "SwiftShader", software: true });
+
+// point 6
+describe("a program of the system", () => {
+  const all = { exists: () => true, root: "C:\\Windows" };
+
+  test("is where only the system's owner can put it, whatever the platform", () => {
+    const only = (path: string) => ({ ...all, platform: "linux", exists: (other: string) => other === path });
+    expect(systemProgram("nvidia-smi", { ...all, platform: "linux" })).toBe("/usr/bin/nvidia-smi");
+    expect(systemProgram("nvidia-smi", only("/usr/lib/wsl/lib/nvidia-smi"))).toBe("/usr/lib/wsl/lib/nvidia-smi");
+    expect(systemProgram("nvidia-smi", only("/tmp/nvidia-smi"))).toBeUndefined();
+    const powershell = "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe";
+    const windows = { ...all, platform: "win32", exists: (path: string) => path === powershell };
+    expect(systemProgram("powershell", windows)).toBe(powershell);
+    for (const root of [undefined, "", ".", "Windows"])
+      expect(systemProgram("powershell", { ...windows, exists: () => true, root })).toBeUndefined();
+  });
+
+  test.skipIf(process.platform === "win32")(
+    "is no other that PATH has before it, and gets no more than it needs",
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), "cotrain-path-"));
+      writeFileSync(join(directory, "env"), "#!/bin/sh\necho HOSTILE=1\n", { mode: 0o755 });
+      vi.stubEnv("PATH", `${directory}:${process.env["PATH"]}`);
+      vi.stubEnv("COTRAIN_SECRET", "canary");
+      const said = await runSystemProgram("env", []);
+      vi.unstubAllEnvs();
+      rmSync(directory, { recursive: true });
+      expect(said).not.toMatch(/HOSTILE|COTRAIN_SECRET|PATH=\//);
+      await expect(runSystemProgram("no-such-program", [])).rejects.toMatchObject({ code: "PROGRAM_NONE" });
+    },
+  );
+});
+
+// point 6
+test("a program has the GPU's own memory, and the machine's where there is none or nothing is told", async () => {
+  const asked: MemoryAsked = {
+    machine: () => 1,
+    wasm: () => 2,
+    webgpu: async () => 3,
+    cuda: async (index) => (index === 1 ? 4 : undefined),
+  };
+  const silent = { ...asked, webgpu: async () => undefined };
+  const [of, none] = [asked, silent];
+  expect(
+    await Promise.all((["cpu", "wasm", "webgpu", "cuda"] as const).map((place) => programMemory(place, 1, of))),
+  ).toEqual([1, 2, 3, 4]);
+  expect([await programMemory("webgpu", 0, none), await programMemory("cuda", 0, none)]).toEqual([1, 1]);
+});
 
 test("a device passes that opens, has the CPU's losses and answers in time", async () => {
   const probes = await probeDevices({

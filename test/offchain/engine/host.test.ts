@@ -1,7 +1,17 @@
 /** The engine's process: what it is started with, how it ends, and that its word is not taken for granted. */
-import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 
@@ -17,11 +27,12 @@ import {
 } from "../../../offchain/src/engine/index.ts";
 import { availableMemory, openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { engineHostOn } from "../../../offchain/src/engine/runtime/node/host/host.ts";
-import { allowanceFor } from "../../../offchain/src/engine/runtime/node/host/memory.ts";
+import { directoryPrefix, sweepDirectories } from "../../../offchain/src/engine/runtime/node/host/directories.ts";
+import { allowanceFor, requireHostMemory } from "../../../offchain/src/engine/runtime/node/host/memory.ts";
 import { environmentOf } from "../../../offchain/src/engine/runtime/node/host/spawn.ts";
 import { createSender, giveBackAll, receive } from "../../../offchain/src/engine/runtime/node/host/frames.ts";
 import { canRun } from "../../needs.ts";
-import { checkReply, layoutOf, readReply } from "../../../offchain/src/engine/runtime/node/host/replies.ts";
+import { checkReply, layoutOf, readRemark, readReply } from "../../../offchain/src/engine/runtime/node/host/replies.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const { step } = buildPrograms(model, { microBatch });
@@ -76,7 +87,7 @@ describe.skipIf(!linux)("the engine's process", () => {
       ]);
       expect(names.filter((name) => !allowed.has(name ?? ""))).toEqual([]);
       const directory = readlinkSync(`/proc/${engine.pid}/cwd`);
-      expect(directory).toMatch(/cotrain-engine-\w+ \(deleted\)$/);
+      expect(directory).toMatch(/cotrain-engine-[\d-]+-\w+ \(deleted\)$/);
       expect(readdirSync(tmpdir())).not.toContain(directory.replace(/^.*\/| \(deleted\)$/g, ""));
       expect(of("cmdline")).toContain("--permission");
       const session = Number(
@@ -169,6 +180,74 @@ describe.skipIf(!linux)("the engine's process", () => {
     await expect(training).rejects.toMatchObject({ retryable: true, message: "The engine's process ended (SIGKILL)." });
     await expect(engine.parameters()).rejects.toBeInstanceOf(EngineClosedError);
     await engine.close();
+  });
+});
+
+const bytes = (shapes: readonly { readonly shape: readonly number[] }[]): number =>
+  shapes.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+
+// point 6
+test("parameters and state that cross to a GPU must fit the machine's memory; what lies there alone need not", () => {
+  const outline = readSignature(step.bytes, availableMemory());
+  const [parameters, state] = [bytes(outline.parameters), bytes(outline.state)];
+  // Node and the runtime besides; CUDA's cross with every call.
+  for (const [place, needed] of [
+    ["webgpu", 3 * parameters + state],
+    ["cuda", 3 * (parameters + state)],
+  ] as const) {
+    const all = needed + (240 << 20);
+    expect(() => requireHostMemory(place, [outline], all)).not.toThrow();
+    expect(() => requireHostMemory(place, [outline], all - 1)).toThrow(
+      expect.objectContaining({ code: "PROGRAM_TOO_LARGE", message: expect.stringMatching(/beside the GPU's/) }),
+    );
+  }
+  expect(() => requireHostMemory("cpu", [outline], 0)).not.toThrow();
+});
+
+test("what an engine says of itself is a short text that acts on no terminal", () => {
+  expect(readRemark(undefined)).toBeUndefined();
+  expect(readRemark("slow\u001b[2J")).toBe("slow\uFFFD[2J");
+  expect(readRemark("x".repeat(1_000))).toHaveLength(400);
+  expect(() => readRemark({ text: 1 })).toThrow(expect.objectContaining({ code: "ENGINE_ANSWER" }));
+});
+
+const left = (parent: string, prefix: string): string => {
+  const path = mkdtempSync(join(parent, prefix));
+  writeFileSync(join(path, "left"), "");
+  return path;
+};
+/** Of a process that has ended. */
+const ended = (): number => spawnSync(process.execPath, ["--version"]).pid;
+
+// point 6
+describe("a directory that a host left behind which was killed", () => {
+  test("is removed by the next one that starts an engine", async () => {
+    const path = left(tmpdir(), directoryPrefix(ended()));
+    const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1 });
+    expect(existsSync(path)).toBe(false);
+    await engine.close();
+  });
+
+  test("is told from those of hosts that live, of other spaces of processes, and from what only has its name", () => {
+    const parent = mkdtempSync(join(tmpdir(), "cotrain-sweep-"));
+    const prefix = directoryPrefix(ended());
+    const gone = left(parent, prefix);
+    const kept = [
+      left(parent, directoryPrefix()),
+      left(parent, directoryPrefix(process.ppid)),
+      left(
+        parent,
+        prefix.replace(/\d+/, (space) => `${space}1`),
+      ),
+      left(parent, "cotrain-engine-"),
+      left(parent, "another"),
+    ];
+    symlinkSync(kept[4]!, join(parent, `${prefix}link`));
+    sweepDirectories(parent);
+    expect(existsSync(gone)).toBe(false);
+    expect(kept.filter((path) => !existsSync(join(path, "left")))).toEqual([]);
+    sweepDirectories(join(parent, "nowhere"));
+    rmSync(parent, { recursive: true });
   });
 });
 

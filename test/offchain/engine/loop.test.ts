@@ -119,6 +119,31 @@ test("where there is memory for a step and not for a loop, steps are calls", asy
   expect((await trained(await openTiny({ ms: Infinity, memory: peak - 1 }), 3)).calls).toEqual([1, 1, 1]);
 });
 
+// point 6
+test("where the runtime refuses the loop, steps are calls with the same bits, and the engine says so", async () => {
+  const whole = runtime(unbounded);
+  const opened: number[] = [];
+  const refusing = (code: string) => ({
+    ...whole,
+    open: async (...given: Parameters<typeof whole.open>) => {
+      opened.push(given[1].peak);
+      if (given[0] !== tiny.step.bytes) throw new EngineError(code, "No.", { cause: new TypeError("No Loop here.") });
+      return whole.open(...given);
+    },
+  });
+  const options = { programs: { step: tiny.step.bytes }, threads: 1 };
+  const engine = await openEngine(options, refusing("PROGRAM_REFUSED"));
+  expect(engine.remark).toMatch(/^The runtime refuses a loop .* one by one, .* \(No Loop here\.\)\.$/);
+  const outline = readSignature(tiny.step.bytes, MEMORY);
+  expect(opened).toEqual([loopPeak(outline), outline.model.peak]);
+  const { calls, digest } = await trained(engine, 3);
+  expect(calls).toEqual([1, 1, 1]);
+  const looping = await openEngine(options, whole);
+  expect(looping.remark).toBeUndefined();
+  expect(await trained(looping, 3)).toMatchObject({ calls: [1, 2], digest });
+  await expect(openEngine(options, refusing("DEVICE_MISSING"))).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+});
+
 test("a request to stop that comes while a block computes is heard before the next", async () => {
   const engine = await openTiny(unbounded);
   const stop = new AbortController();

@@ -10,7 +10,7 @@ import {
 } from "../../../offchain/src/localnet/processes.ts";
 import { coordinatorOptions, validatorOptions, workerOptions } from "../../../offchain/src/run/index.ts";
 import { type OptionSet, type ProcessSpec, resolveConfig } from "../../../offchain/src/service/index.ts";
-import { ENGINE_LIMITS } from "../../../offchain/src/worker/engineGuard.ts";
+import { ENGINE_LIMITS } from "../../../offchain/src/engine/index.ts";
 
 const PROGRAM = "/somewhere/main.ts";
 

@@ -8,12 +8,14 @@ import { join } from "node:path";
 import { type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { systemClock } from "../../../offchain/src/base/index.ts";
 import { createManualClock } from "../manualClock.ts";
 import { problemOfSample } from "../../../offchain/src/run/index.ts";
 import { type RunMaterial } from "../../../offchain/src/run/creation.ts";
 import { createGateMeter } from "../../../offchain/src/coordinator/index.ts";
 import { bitsPerByte, openSequences } from "../../../offchain/src/data/index.ts";
 import { fragmentLayouts, gateSample, scatterFragment } from "../../../offchain/src/diloco/index.ts";
+import { ENGINE_LIMITS } from "../../../offchain/src/engine/index.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import {
   type BlobStore,
@@ -190,6 +192,73 @@ describe("held-out loss", () => {
     process.kill(pid, "SIGKILL");
     await expect(measuring).rejects.toMatchObject({ code: "ENGINE_CLOSED", retryable: true });
     await expect(meter.measure(request(), signal)).resolves.toMatchObject({ sequences: 8 });
+  });
+});
+
+/** Stops the only engine that there was not before. */
+const hang = (before: readonly number[]): void => {
+  const own = children().find(({ pid }) => !before.includes(pid));
+  process.kill(own?.pid ?? 0, "SIGSTOP");
+};
+const pids = (): number[] => children().map(({ pid }) => pid);
+
+// point 6
+describe.skipIf(process.platform === "win32")("an engine that hangs", () => {
+  const { signal } = new AbortController();
+  const closed = { code: "ENGINE_CLOSED", retryable: true };
+  it("holds no validator up: it is ended, and the loss measured again with another", async () => {
+    const limits = { ...ENGINE_LIMITS };
+    const before = pids();
+    const own = createLossMeter({ coordinator: url, cache: join(directory, "cache"), limits });
+    try {
+      const result = await own.measure(request(), signal);
+      hang(before);
+      limits.answer = 100;
+      await expect(own.measure(request(), signal)).rejects.toMatchObject(closed);
+      limits.answer = ENGINE_LIMITS.answer;
+      expect((await own.measure(request(), signal)).loss).toBe(result.loss);
+    } finally {
+      own.close();
+    }
+    await expect.poll(() => pids().filter((pid) => !before.includes(pid))).toEqual([]);
+  });
+
+  it("between two batches, too; one that yields is given time to have its turn", async () => {
+    const limits = { ...ENGINE_LIMITS, silence: 1, answer: 1 };
+    const before = pids();
+    const clock = { ...systemClock, sleep: async () => undefined };
+    const own = createLossMeter({ coordinator: url, cache: join(directory, "cache"), limits }, clock);
+    try {
+      await expect(own.measure({ ...request(), share: 1 }, signal)).resolves.toMatchObject({ sequences: 8 });
+      clock.sleep = async () => {
+        limits.conformance = 100;
+        hang(before);
+      };
+      await expect(own.measure({ ...request(), share: 1 }, signal)).rejects.toMatchObject(closed);
+    } finally {
+      own.close();
+    }
+  });
+
+  it("holds no gate up", async () => {
+    const { definition, buildDigest } = material;
+    const limits = { ...ENGINE_LIMITS };
+    const before = pids();
+    const gate = createGateMeter(store, definition, { known: [buildDigest] }, limits);
+    try {
+      const { available, batch } = await gate.describe();
+      const sample = gateSample(digestOfJson("seed"), available, 8, batch);
+      const parameters = initial.map(({ params }) => params);
+      const loss = await gate.loss(parameters, sample);
+      hang(before);
+      Object.assign(limits, { answer: 100, close: 100 });
+      await expect(gate.loss(parameters, sample)).rejects.toMatchObject(closed);
+      Object.assign(limits, ENGINE_LIMITS);
+      expect(await gate.loss(parameters, sample)).toBe(loss);
+    } finally {
+      await gate.close();
+    }
+    await expect.poll(() => pids().filter((pid) => !before.includes(pid))).toEqual([]);
   });
 });
 

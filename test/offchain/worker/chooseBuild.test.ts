@@ -2,6 +2,8 @@
 import { digestOfJson } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
+import { createManualClock } from "../manualClock.ts";
+import { EngineClosedError } from "../../../offchain/src/engine/index.ts";
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { AdmittedBuild, Artefacts, RunDescription } from "../../../offchain/src/worker/artefacts.ts";
 import { chooseBuild } from "../../../offchain/src/worker/chooseBuild.ts";
@@ -22,22 +24,26 @@ async function choose(
   deviceClass: string,
   builds: readonly AdmittedBuild[],
   values: Readonly<Record<string, string | Error>>,
+  minutes = 0,
 ) {
   const opened: string[] = [];
   const closed: string[] = [];
+  const patience: number[] = [];
+  const clock = createManualClock();
   const chosen = await chooseBuild(
     { builds } as RunDescription,
     { get: async (digest: string) => new TextEncoder().encode(digest) } as unknown as Artefacts,
     { threads: 1, signal: new AbortController().signal },
     {
       deviceClass,
-      openTrainer: async ({ program }) => {
-        const name = ["one program", "another program"].find(
-          (each) => digestOfJson(each) === new TextDecoder().decode(program),
-        )!;
+      clock,
+      openTrainer: async ({ program, patience: left = 0 }) => {
+        const name = Object.keys(values).find((each) => digestOfJson(each) === new TextDecoder().decode(program))!;
         opened.push(name);
+        patience.push(left / 60_000);
         return {
           conformance: async () => {
+            await clock.advance(minutes * 60_000);
             const value = values[name];
             if (value instanceof Error) throw value;
             return value;
@@ -47,7 +53,7 @@ async function choose(
       },
     },
   );
-  return { build: chosen.build, conformance: chosen.conformance, opened, closed };
+  return { build: chosen.build, conformance: chosen.conformance, opened, closed, ...(minutes > 0 && { patience }) };
 }
 
 test("that of its device, wherever it stands, if the machine computes what it should", async () => {
@@ -98,4 +104,19 @@ test("another where the program of one cannot be had or opened, and none where t
     unfit,
   );
   await expect(choose("exact-x86", [cpu, large], { "one program": "0xe", "another program": away })).rejects.toBe(away);
+});
+
+// point 6
+test("all builds together have the time of one device: what was opened first is taken when it is over", async () => {
+  const names = Array.from({ length: 64 }, (_, i) => `program ${i}`);
+  const builds = names.map((name) => build("exact-x86", name, "0xc"));
+  const none = Object.fromEntries(names.map((name) => [name, "0xe"]));
+  const slow = await choose("exact-x86", builds, none, 12);
+  expect(slow).toMatchObject({ build: builds[0], opened: names.slice(0, 3), closed: names.slice(1, 3) });
+  expect(slow.patience).toEqual([30, 18, 6]);
+  // One that was cut short is no lost device.
+  const ended = { ...none, "program 2": new EngineClosedError("The engine gave no answer within 360 s.") };
+  expect(await choose("exact-x86", builds, ended, 12)).toMatchObject({ build: builds[0], opened: names.slice(0, 3) });
+  // One that dies while there is time is.
+  await expect(choose("exact-x86", builds, ended, 1)).rejects.toMatchObject({ code: "ENGINE_CLOSED" });
 });

@@ -14,7 +14,7 @@ import {
   tensorSpecs,
 } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
-import { ENGINE_LIMITS } from "../../../offchain/src/worker/engineGuard.ts";
+import { ENGINE_LIMITS } from "../../../offchain/src/engine/index.ts";
 import { trainerOn, type TrainerInput } from "../../../offchain/src/worker/index.ts";
 
 const { model, microBatch } = presets["0.1m"];
@@ -120,6 +120,11 @@ describe("an engine that is silent", () => {
   test("is ended while a conformance value is due, and at once where the worker is to stop", async () => {
     const trainer = await trainerOn(answering({}), { ...LIMITS, conformance: 50 })(input(forever));
     await expect(trainer.conformance()).rejects.toMatchObject(closed);
+    // Or within what is left for opening and proving, where that is less.
+    const late = await trainerOn(answering({}), { ...LIMITS, conformance: 2_000 })({ ...input(forever), patience: 50 });
+    await expect(late.conformance()).rejects.toMatchObject({
+      message: expect.stringMatching(/^The engine gave no answer within 0\.0\d+ s\.$/),
+    });
     const stop = new AbortController();
     const patient = await trainerOn(answering({}), LIMITS)(input(stop.signal));
     const value = patient.conformance();
@@ -142,6 +147,63 @@ describe("an engine that is silent", () => {
     const trainer = await trainerOn(answering({ train }), LIMITS)(input(forever));
     // The first step is a call of its own, all others are the next.
     expect(await trainer.train(steps(30), () => undefined, signals)).toBe(30);
+  });
+});
+
+// point 6
+describe("an engine that takes no steps, though nothing stops it", () => {
+  const result = { loss: 1, gradientNorm: 1 };
+
+  test.each([0, 3])("answering %s in place of one, fails, and is not asked again", async (length) => {
+    let calls = 0;
+    const train: Engine["train"] = async () => {
+      calls += 1;
+      if (calls > 100) throw new RangeError("It is asked for ever.");
+      return Array.from({ length }, () => result);
+    };
+    const trainer = await trainerOn(answering({ train }), LIMITS)(input(forever));
+    await expect(trainer.train(steps(2), () => undefined, signals)).rejects.toMatchObject({
+      name: "RuntimeError",
+      code: "ENGINE_ANSWER",
+    });
+    expect([calls, trainer.step]).toEqual([1, 0]);
+  });
+
+  test("and answers none because it is to stop, has done what it should", async () => {
+    const enough = new AbortController();
+    const train: Engine["train"] = async () => {
+      enough.abort();
+      return [];
+    };
+    const trainer = await trainerOn(answering({ train }), LIMITS)(input(forever));
+    expect(await trainer.train(steps(2), () => undefined, { signal: forever, enough: enough.signal })).toBe(0);
+  });
+
+  test("but tells of the same one again and again, is silent", async () => {
+    let telling: NodeJS.Timeout | undefined;
+    const train: Engine["train"] = (_, { progress } = {}) => {
+      telling = setInterval(() => progress?.(1, [result]), 5);
+      return silent();
+    };
+    const trainer = await trainerOn(answering({ train }), LIMITS)(input(forever));
+    let told = 0;
+    await expect(trainer.train(steps(2), () => (told += 1), signals)).rejects.toMatchObject(closed);
+    clearInterval(telling);
+    expect(told).toBe(1);
+  });
+});
+
+const having = (machine: number, own: number): Device => ({
+  ...answering({}),
+  availableMemory: () => machine,
+  programMemory: async () => own,
+});
+
+// point 6
+test("a program is held against the memory where its tensors lie", async () => {
+  await expect(trainerOn(having(1_000, 2 ** 34), LIMITS)(input(forever))).resolves.toBeDefined();
+  await expect(trainerOn(having(2 ** 34, 1_000), LIMITS)(input(forever))).rejects.toMatchObject({
+    code: "PROGRAM_TOO_LARGE",
   });
 });
 

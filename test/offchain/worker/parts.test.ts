@@ -183,6 +183,16 @@ describe("resources", () => {
     await expect(checkResources(large, "/tmp", surroundings)).rejects.toThrow(
       /needs about .* GiB of memory and 0.93 GiB/,
     );
+    // On a device of its own memory both must be there; one that the system tells nothing of is tried.
+    const gpu = needsOf(sizeOf("1m"), 1e6, "webgpu");
+    const own = (bytes: number | undefined) => ({ ...surroundings, ownMemory: async () => bytes });
+    await expect(checkResources(gpu, "/tmp", own(gpu.own))).resolves.toBeUndefined();
+    await expect(checkResources(gpu, "/tmp", own(undefined))).resolves.toBeUndefined();
+    await expect(checkResources(gpu, "/tmp", own(gpu.own - 1))).rejects.toMatchObject({
+      code: "MEMORY_SHORT",
+      message: expect.stringMatching(/^This run needs about .* of the device's own memory/),
+    });
+    await expect(checkResources(large, "/tmp", own(1e12))).rejects.toMatchObject({ code: "MEMORY_SHORT" });
     await expect(checkResources({ ...small, disk: 3e6 }, "/tmp", surroundings)).rejects.toMatchObject({
       code: "DISK_SHORT",
     });

@@ -189,6 +189,19 @@ test("a run that does not fit on one device goes on with the next that takes les
   ]);
 });
 
+// point 6
+test("a run that does not fit a device's own memory goes on with the next", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 1;
+  const { deviceClass, ...others } = modules();
+  const gpu = { name: "cuda", place: "cuda", deviceClass, openTrainer, ownMemory: async () => 1_000 } as const;
+  const cpu = { name: "cpu", place: "cpu", deviceClass, openTrainer } as const;
+  expect(await runOnDevices(options(), others, [gpu, cpu])).toMatchObject({ rounds: 1 });
+  expect(of("deviceFailed")).toMatchObject([
+    { device: "cuda", next: "cpu", reason: expect.stringMatching(/of the device's own memory/) },
+  ]);
+});
+
 test("the only device is opened once again, as often as a round was accepted in between", async () => {
   await start({ rounds: 10 });
   w.double.faults.dismissAfter = 3;

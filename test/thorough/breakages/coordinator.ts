@@ -457,4 +457,11 @@ export const coordinator: readonly Breakage[] = [
     instead: "await blobs.put(bytes, { maxBytes: MAX_BUILD_BYTES });",
     tests: ["test/offchain/coordinator/builds.test.ts"],
   },
+  {
+    name: "the gate waits for ever for an engine that hangs",
+    file: "offchain/src/coordinator/gateMeter.ts",
+    text: "await guard.answered(() => engine.setParameters(parameters));",
+    instead: "await engine.setParameters(parameters);",
+    tests: ["test/offchain/validator/loss.test.ts"],
+  },
 ];

@@ -268,4 +268,25 @@ export const validator: readonly Breakage[] = [
     instead: "const admitted = async (): Promise<boolean> => wasAdmitted !== null;",
     tests: ["test/offchain/validator/auditRun.test.ts"],
   },
+  {
+    name: "a validator waits for ever for an engine that hangs in a batch",
+    file: "offchain/src/validator/loss.ts",
+    text: "await guard.evaluated(() => engine.evaluate({ tokens }));",
+    instead: "await engine.evaluate({ tokens });",
+    tests: ["test/offchain/validator/loss.test.ts"],
+  },
+  {
+    name: "a validator waits for ever for an engine that takes no parameters",
+    file: "offchain/src/validator/loss.ts",
+    text: "const cpuBefore = await guard.answered(() => engine.cpuTime());",
+    instead: "const cpuBefore = await engine.cpuTime();",
+    tests: ["test/offchain/validator/loss.test.ts"],
+  },
+  {
+    name: "an engine that yields is ended before it had its turn",
+    file: "offchain/src/engine/engineGuard.ts",
+    text: "(yields ? Math.max(ms, limits.conformance) : ms)",
+    instead: "(yields ? ms : ms)",
+    tests: ["test/offchain/validator/loss.test.ts"],
+  },
 ];

@@ -30,8 +30,10 @@ export interface Device {
   readonly exact: boolean;
   /** Threads that there are. */
   readonly threads: () => number;
-  /** Bytes that a program may still take. */
+  /** Bytes of the machine's memory that may still be taken. */
   readonly availableMemory: () => number;
+  /** Bytes that a program may take where its tensors lie; default {@link availableMemory}. */
+  readonly programMemory?: () => Promise<number>;
   /** Bytes that are free of a memory of its own; undefined where it has none, or where the system does not tell. */
   readonly ownMemory?: () => Promise<number | undefined>;
   /** What computes for an engine that is open on it, by that engine's process; undefined where the system does not tell. */
@@ -40,6 +42,13 @@ export interface Device {
   readonly blockMs?: number | undefined;
   readonly open: OpenEngine;
 }
+
+/** What a program's tensors are held against. */
+export const memoryOf = async ({
+  programMemory,
+  availableMemory,
+}: Pick<Device, "programMemory" | "availableMemory">): Promise<number> =>
+  (await programMemory?.()) ?? availableMemory();
 
 /** The class that a device claims, undefined for one that computes otherwise than all that are known, and may train all the same. */
 export function classOf({ exactness }: Pick<Device, "exactness">): string | undefined {

@@ -84,6 +84,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
         name: device.name,
         deviceClass: classOf(device),
         place: rowOf(device.name),
+        ownMemory: device.ownMemory,
         openTrainer: trainerOn(device),
       })),
     );

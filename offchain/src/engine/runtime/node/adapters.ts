@@ -1,10 +1,9 @@
 /** What computes behind WebGPU and CUDA, as far as the system tells: drivers by what a process has loaded, memory by the driver. */
-import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 
 import type { Adapter } from "../device.ts";
+import { runSystemProgram } from "./systemPrograms.ts";
 
 /** Whoever does not answer within this, ms, is not asked. */
 const PATIENCE_MS = 5_000;
@@ -39,14 +38,8 @@ export function adapterOfNames(names: string): Adapter | undefined {
 }
 
 /** What a program says, "" where there is none or it does not answer. */
-async function saidBy(command: string, ...args: readonly string[]): Promise<string> {
-  try {
-    const { stdout } = await promisify(execFile)(command, [...args], { timeout: PATIENCE_MS, windowsHide: true });
-    return stdout;
-  } catch {
-    return "";
-  }
-}
+const saidBy = (command: string, ...args: readonly string[]): Promise<string> =>
+  runSystemProgram(command, args, PATIENCE_MS).catch(() => "");
 
 /** What WebGPU computes with in a process. */
 export async function webgpuAdapter(pid: number): Promise<Adapter | undefined> {
@@ -103,14 +96,21 @@ export async function cudaAdapter(index: number): Promise<Adapter | undefined> {
 
 export const cudaMemory = async (index: number): Promise<number | undefined> => (await cudaGpu(index))?.free;
 
+/** No card has less of its own: a GPU inside the processor has a piece of the machine's memory, and more of it on demand (GTT). */
+const LEAST_CARD = 2 ** 31;
+
+/** What amdgpu's GPU has, in bytes. */
+export const amdMemory = (vram: number, gtt: number): number => (vram < LEAST_CARD ? vram + gtt : vram);
+
+const told = async (card: string, file: string): Promise<number> =>
+  Number(await readFile(join("/sys/class/drm", card, "device", file), "utf8").catch(() => 0));
+
 /** Of the largest GPU that tells: NVIDIA's by its own program, AMD's by Linux (amdgpu's documentation, mem_info_vram_total). */
 export async function gpuMemory(): Promise<number | undefined> {
   const sizes = (await nvidiaGpus()).map(({ free }) => free);
   if (sizes.length === 0 && process.platform === "linux") {
     for (const card of await readdir("/sys/class/drm").catch(() => []))
-      sizes.push(
-        Number(await readFile(join("/sys/class/drm", card, "device/mem_info_vram_total"), "utf8").catch(() => 0)),
-      );
+      sizes.push(amdMemory(await told(card, "mem_info_vram_total"), await told(card, "mem_info_gtt_total")));
   }
   const largest = Math.max(0, ...sizes);
   return largest > 0 ? largest : undefined;

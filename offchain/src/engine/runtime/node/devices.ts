@@ -7,6 +7,7 @@ import { blocks } from "./blocks.ts";
 import { cudaAdapter, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, WASM_BYTES, wasmMemory } from "./machine.ts";
+import { programMemory } from "./placeMemory.ts";
 
 const threads = availableParallelism;
 
@@ -18,6 +19,7 @@ const cudaDevice = (index: number): Device => ({
   exact: false,
   threads: () => 1,
   availableMemory,
+  programMemory: () => programMemory("cuda", index),
   ownMemory: () => cudaMemory(index),
   adapter: () => cudaAdapter(index),
   blockMs: blocks.cuda?.ms,
@@ -52,6 +54,7 @@ export const devices = {
     exact: false,
     threads: () => 1,
     availableMemory,
+    programMemory: () => programMemory("webgpu"),
     ownMemory: gpuMemory,
     adapter: webgpuAdapter,
     open: engineHostOn("webgpu"),

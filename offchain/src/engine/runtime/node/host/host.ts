@@ -13,12 +13,13 @@ import { readSignature, type ProgramOutline } from "../../../signature.ts";
 import type { OpenEngine, Place } from "../../device.ts";
 import { blocks } from "../blocks.ts";
 import { availableMemory } from "../machine.ts";
+import { programMemory } from "../placeMemory.ts";
 import { createSender, receive } from "./frames.ts";
 import { unpackError, type Method, type Request } from "./messages.ts";
-import { allowanceFor, boundMemory } from "./memory.ts";
+import { allowanceFor, boundMemory, requireHostMemory } from "./memory.ts";
 import { yieldAlways } from "./priority.ts";
 import { spawnEngine } from "./spawn.ts";
-import { checkReply, layoutOf, readReply, replyBytes, type Layout } from "./replies.ts";
+import { checkReply, layoutOf, readRemark, readReply, replyBytes, type Layout } from "./replies.ts";
 
 /** What waits for the process to stand, beside the calls, which are numbered from 0. */
 const STANDING = -1;
@@ -67,16 +68,19 @@ export const engineHostOn =
 
 async function openHost(
   place: Place,
-  { signal, ...options }: EngineOptions,
+  { signal, ...given }: EngineOptions,
   index = 0,
   patience = CLOSE_MS,
 ): Promise<Engine> {
+  const options = { ...given, memory: given.memory ?? (await programMemory(place, index)) };
   const outlines = inspected(options);
+  requireHostMemory(place, outlines, availableMemory());
   const layout = layoutOf(outlines);
   if (signal?.aborted) throw closedBy(signal);
   const { child, leaveDirectory } = spawnEngine(place, index);
   const connection = connect(child, layout);
   signal?.addEventListener("abort", () => connection.kill(closedBy(signal)), { once: true });
+  let remark: string | undefined;
   try {
     await connection.standing;
     leaveDirectory();
@@ -84,12 +88,12 @@ async function openHost(
       await boundMemory(child.pid, allowanceFor(place, outlines.map(peakAt(place)), options.threads));
       if (options.yields) await yieldAlways(child.pid);
     }
-    await connection.send({ call: "open", options });
+    remark = readRemark(await connection.send({ call: "open", options }));
   } catch (error) {
     child.kill("SIGKILL");
     throw error;
   }
-  return engineOver(layout, child.pid, connection, patience);
+  return { ...engineOver(layout, child.pid, connection, patience), remark };
 }
 
 /** Bytes that a call of a program takes at a place, many steps in one included. */
@@ -183,7 +187,7 @@ function keepAlive(child: ChildProcess, yes: boolean): void {
 }
 
 /** Every program through the inspection, before anything is started. */
-function inspected({ programs, memory = availableMemory() }: EngineOptions): ProgramOutline[] {
+function inspected({ programs, memory }: EngineOptions & { readonly memory: number }): ProgramOutline[] {
   const outlines = Object.values(programs).map((bytes) => readSignature(bytes, memory));
   if (outlines.length === 0) throw new EngineError("PROGRAM_MISSING", "An engine needs at least one program.");
   return outlines;

@@ -3,11 +3,13 @@
  * private memory (RLIMIT_DATA): one on addresses (RLIMIT_AS) is no bound here, since V8 alone reserves some 18 GiB of them.
  * What is asked for beyond it is not given: the call fails, or the process ends, and the machine goes on.
  */
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { promisify } from "node:util";
 
+import { EngineError } from "../../../errors.ts";
+import { engineMemory } from "../../../memory.ts";
+import type { ProgramOutline } from "../../../signature.ts";
 import type { Place } from "../../device.ts";
+import { runSystemProgram } from "../systemPrograms.ts";
 
 /**
  * Beside the programs' tensors: V8's heap, buffers in flight, results that are not collected yet. Measured: 0.4 GiB at 1m. A GPU's
@@ -31,6 +33,31 @@ const PEAKS = 3;
 export const allowanceFor = (place: Place, peaks: readonly number[], threads: number): number =>
   RUNTIME_BYTES[place] + threads * THREAD_BYTES[place] + PEAKS * peaks.reduce((sum, peak) => sum + peak, 0);
 
+/** fp32. */
+const bytesOf = (tensors: readonly { readonly shape: readonly number[] }[]): number =>
+  tensors.reduce((sum, { shape }) => sum + 4 * shape.reduce((all, length) => all * length, 1), 0);
+
+/**
+ * Refuses programs whose parameters and state do not fit the machine's memory while they cross to a GPU: what is there besides is
+ * held against the GPU's own.
+ * @param available bytes of the machine's memory
+ * @throws EngineError `PROGRAM_TOO_LARGE`
+ */
+export function requireHostMemory(place: Place, outlines: readonly ProgramOutline[], available: number): void {
+  if (place !== "webgpu" && place !== "cuda") return; // the inspection's peak has all of it
+  const needs = outlines.map(({ parameters, state }) => {
+    const held = { parameters: 2 * bytesOf(parameters), optimizer: 2 * bytesOf(state) };
+    return engineMemory(place, { ...held, gradients: 0, activations: 0, total: held.parameters + held.optimizer }).host;
+  });
+  const needed = Math.max(0, ...needs);
+  if (needed <= available) return;
+  throw new EngineError(
+    "PROGRAM_TOO_LARGE",
+    `The program needs ${Math.ceil(needed / 2 ** 20)} MiB of the machine's memory beside the GPU's; ${Math.floor(available / 2 ** 20)} MiB are available.`,
+    { details: { needed, available } },
+  );
+}
+
 /**
  * Bounds a process that runs to what it has now and an allowance; it cannot raise the bound itself.
  * @returns the bound in bytes, undefined where the system has none: not Linux, or without util-linux's prlimit
@@ -43,7 +70,7 @@ export async function boundMemory(pid: number, allowance: number): Promise<numbe
     if (kibibytes === undefined) return undefined;
     const bound = Number(kibibytes) * 1_024 + allowance;
     // Core dumps of it would fill a disk.
-    await promisify(execFile)("prlimit", ["--pid", String(pid), `--data=${bound}`, "--core=0"]);
+    await runSystemProgram("prlimit", ["--pid", String(pid), `--data=${bound}`, "--core=0"]);
     return bound;
   } catch {
     return undefined;

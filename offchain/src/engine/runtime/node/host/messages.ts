@@ -5,7 +5,7 @@ import type { Engine, EngineOptions, StepResult, TrainInput } from "../../../eng
 import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
 
 /** Calls that cross as they are; `train` has callbacks and crosses as its own message. */
-export type Method = Exclude<keyof Engine, "shapes" | "tensors" | "pid" | "train">;
+export type Method = Exclude<keyof Engine, "shapes" | "tensors" | "pid" | "remark" | "train">;
 
 export type Request =
   | { readonly id: number; readonly call: "open"; readonly options: EngineOptions }

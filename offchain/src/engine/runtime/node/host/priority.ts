@@ -4,13 +4,12 @@
  * (sched(7)). So the group's own niceness is set too; the engine's process has a session, and so a group, of its own.
  * Inside a container's control group there are no such groups, and the idle policy decides.
  */
-import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { constants, setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 
 import { errnoOf } from "../../../../base/index.ts";
+import { runSystemProgram } from "../systemPrograms.ts";
 
 /** The kernel takes one such write in a tenth of a second from all users together. */
 const TRIES = 8;
@@ -37,5 +36,5 @@ export async function yieldAlways(pid: number): Promise<void> {
   if (process.platform !== "linux") return;
   await niceGroup(pid);
   // SCHED_IDLE, for the threads that are there; those to come inherit it.
-  await promisify(execFile)("chrt", ["--all-tasks", "--idle", "--pid", "0", String(pid)]).catch(() => undefined);
+  await runSystemProgram("chrt", ["--all-tasks", "--idle", "--pid", "0", String(pid)]).catch(() => undefined);
 }

@@ -48,7 +48,7 @@ async function answer(request: Request): Promise<unknown> {
   switch (request.call) {
     case "open": {
       engine = await open(request.options);
-      return undefined;
+      return engine.remark;
     }
     case "train": {
       const { id, input } = request;

@@ -1,4 +1,5 @@
 /** What the engine's process may answer: forms that follow from the programs, checked since the process is not trusted. */
+import { printable } from "../../../../base/index.ts";
 import type { BatchShape, TensorShape } from "../../../engine.ts";
 import { RuntimeError } from "../../../errors.ts";
 import { elements } from "../../../graph.ts";
@@ -80,6 +81,16 @@ export function checkReply(
 ): unknown {
   if (checks[method](layout, result, given)) return result;
   throw new RuntimeError("ENGINE_ANSWER", `The engine's process answered ${method} with something else.`);
+}
+
+/** Characters that are told of what an engine says of itself. */
+const MAX_REMARK = 400;
+
+/** What an engine says of itself when it is open. @throws RuntimeError `ENGINE_ANSWER` */
+export function readRemark(result: unknown): string | undefined {
+  if (result === undefined) return undefined;
+  if (typeof result === "string") return printable(result.slice(0, MAX_REMARK));
+  throw new RuntimeError("ENGINE_ANSWER", "The engine's process answered open with something else.");
 }
 
 /** A message from the process, as far as its form goes. @throws RuntimeError `ENGINE_ANSWER` */

@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { Place } from "../../device.ts";
+import { directoryPrefix, sweepDirectories } from "./directories.ts";
 
 /** What of the environment the process gets: where libraries are, nothing else. */
 const ENVIRONMENT = [
@@ -87,7 +88,8 @@ export interface EngineProcess {
 
 /** Starts the process in a session of its own, so that a terminal's signals do not reach it. */
 export function spawnEngine(place: Place, index: number): EngineProcess {
-  const directory = mkdtempSync(join(tmpdir(), "cotrain-engine-"));
+  sweepDirectories(tmpdir());
+  const directory = mkdtempSync(join(tmpdir(), directoryPrefix()));
   const environment = { ...environmentOf(place), HOME: directory, TMPDIR: directory, TEMP: directory };
   const child = spawn(
     process.execPath,
@@ -106,7 +108,8 @@ export function spawnEngine(place: Place, index: number): EngineProcess {
   return {
     child,
     leaveDirectory: () => {
-      // Threads of WebAssembly are Node's, which do not start without a directory; what runs in them reaches no files.
+      // Threads of WebAssembly are Node's, which do not start without a directory; what runs in them reaches no files. Where this
+      // process is killed first, the next one that starts an engine removes it (directories.ts).
       if (place === "wasm") return;
       try {
         rmdirSync(directory);

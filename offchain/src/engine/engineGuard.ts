@@ -3,7 +3,7 @@
  * waits for ever: its round, and the request to stop.
  */
 import { unlessAborted } from "../base/index.ts";
-import { EngineClosedError, RuntimeError } from "../engine/index.ts";
+import { EngineClosedError, RuntimeError } from "./errors.ts";
 
 /** What computes is gone, out of memory or reset: its process died, or it answered with an error. */
 export const isLost = (error: unknown): boolean => error instanceof EngineClosedError || error instanceof RuntimeError;
@@ -43,10 +43,12 @@ const STOP_STEPS = 3;
 export interface EngineGuard {
   /** Aborted then: what was opened with it ends. */
   readonly signal: AbortSignal;
-  /** Opening and proving, which are of no use once the worker is to stop. */
+  /** Opening and proving, which are of no use once nobody waits for it. */
   prepared<T>(call: () => Promise<T>): Promise<T>;
   /** A call that takes, reads or hashes the state. */
   answered<T>(call: () => Promise<T>): Promise<T>;
+  /** One batch of held-out loss. Until one was measured nobody knows what it takes: it has the time of an opening. */
+  evaluated<T>(call: () => Promise<T>): Promise<T>;
   closed(call: () => Promise<void>): Promise<void>;
   /**
    * @param call tells of its progress by `heard`
@@ -59,19 +61,25 @@ export interface EngineGuard {
 
 /** What an engine has to do at once, at most. */
 interface EngineWork {
-  /** Of parameters and optimizer. */
-  readonly stateBytes: number;
-  /** About how long steps take that nothing stops. */
-  readonly blockMs: number;
+  /** Its parameters, and the optimizer's tensors: fp32. */
+  readonly held: readonly { readonly shape: readonly number[] }[];
+  /** About how long steps take that nothing stops; default 0. */
+  readonly blockMs?: number;
+  /** Ms that are left for opening and proving together, where that is less than the limits allow. */
+  readonly patience?: number | undefined;
+  /** It gets only what nobody else wants of the processor, so that it may have to wait for long: all has the time of an opening. */
+  readonly yields?: boolean;
 }
 
-/** @param stopped the worker's request to stop */
+/** @param stopped the request to stop, once nothing that is being opened or proven is of use */
 export function createEngineGuard(
   limits: EngineLimits,
   stopped: AbortSignal,
-  { stateBytes, blockMs }: EngineWork,
+  { held, blockMs = 0, patience = Infinity, yields = false }: EngineWork,
 ): EngineGuard {
   const ending = new AbortController();
+  const stateBytes = held.reduce((sum, { shape }) => sum + 4 * shape.reduce((all, length) => all * length, 1), 0);
+  const preparedBy = performance.now() + patience;
   let stepMs = 0;
 
   const expire = (ms: number): void =>
@@ -102,13 +110,23 @@ export function createEngineGuard(
     }
   }
 
+  const patient = (ms: number): number => (yields ? Math.max(ms, limits.conformance) : ms);
   const silence = (): number => Math.max(limits.silence, SILENT_STEPS * stepMs);
   const stopMs = (): number => STOP_STEPS * Math.max(stepMs, blockMs);
   return {
     signal: ending.signal,
-    prepared: (call) => within(limits.conformance, call, { signal: stopped, ms: 0 }),
+    prepared: (call) => {
+      const left = Math.max(0, preparedBy - performance.now());
+      return within(Math.min(limits.conformance, left), call, { signal: stopped, ms: 0 });
+    },
     // Steps have ended before any of these is asked.
-    answered: (call) => within(Math.max(limits.answer, stateBytes / BYTES_PER_MS), call),
+    answered: (call) => within(patient(Math.max(limits.answer, stateBytes / BYTES_PER_MS)), call),
+    evaluated: async (call) => {
+      const startedAt = performance.now();
+      const result = await within(stepMs === 0 ? limits.conformance : patient(silence()), call);
+      stepMs = performance.now() - startedAt;
+      return result;
+    },
     closed: (call) => within(limits.close, call),
     trained: (call, signal) => within(silence(), call, { signal, ms: Math.max(limits.stop, stopMs()) }),
     measured: (ms) => {

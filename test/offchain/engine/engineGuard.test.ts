@@ -1,7 +1,7 @@
 /** For how long an engine may be silent, by what its steps took and by what cannot be stopped; in simulated time. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { createEngineGuard } from "../../../offchain/src/worker/engineGuard.ts";
+import { createEngineGuard } from "../../../offchain/src/engine/index.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -12,7 +12,7 @@ const never = () => new Promise<never>(() => undefined);
 /** After how many ms a training that says nothing is given up. */
 async function givenUpAfter({ stepMs = 0, blockMs = 0, stopped = false }): Promise<number> {
   const stop = new AbortController();
-  const guard = createEngineGuard(LIMITS, new AbortController().signal, { stateBytes: 0, blockMs });
+  const guard = createEngineGuard(LIMITS, new AbortController().signal, { held: [], blockMs });
   guard.measured(stepMs);
   const began = Date.now();
   const ended = guard.trained(never, stop.signal).catch(() => Date.now() - began);
