@@ -1,83 +1,117 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
-import {Attestation} from "./Statements.sol";
+import {ModelId} from "./Ids.sol";
+import {Attestation, ClaimTo} from "./Statements.sol";
 
-/// @notice A root of cumulative rewards.
-/// @param root Root of the tree whose leaves say what each account has earned in all.
-/// @param totalCumulative Sum of the leaves, in wei of shares.
-/// @param epoch The last epoch it covers; 0 for no root.
+/// @notice A root in its window.
+/// @param root Root of the tree whose leaves say what each account earned in its epochs.
+/// @param total Sum of the leaves, in wei.
+/// @param index The root's number, from 1; 0 for no root.
+/// @param fromEpoch The first epoch that it covers.
+/// @param toEpoch The last epoch that it covers.
 /// @param activatableAt From when on it may be activated.
 /// @param deadline The attestation's, at which the age of the epochs is judged.
-struct RewardRoot {
+struct PendingRoot {
     bytes32 root;
-    uint128 totalCumulative;
-    uint32 epoch;
+    uint128 total;
+    uint32 index;
+    uint32 fromEpoch;
+    uint32 toEpoch;
     uint48 activatableAt;
     uint48 deadline;
 }
 
-/// @notice One claim of `claimMany`.
-/// @param modelId Whose shares.
-/// @param account Who is paid.
-/// @param cumulative What the account has earned in all, as its leaf says, in wei of shares.
-/// @param proof From the leaf to the active root.
-struct Claim {
-    ModelId modelId;
-    address account;
-    uint256 cumulative;
+/// @notice A root that pays.
+/// @param root Root of the tree whose leaves say what each account earned in its epochs.
+/// @param total What it may pay, in wei: it lies here for it since its activation.
+/// @param paid What it has paid.
+struct ActiveRoot {
+    bytes32 root;
+    uint128 total;
+    uint128 paid;
+}
+
+/// @notice What one root grants an account.
+/// @param index The root's number.
+/// @param amount What the account earned in its epochs, in wei.
+/// @param proof From the leaf to the root.
+struct Leaf {
+    uint64 index;
+    uint256 amount;
     bytes32[] proof;
 }
 
+/// @notice One account's part of `claimMany`.
+/// @param modelId The model.
+/// @param kind Of Kinds.sol.
+/// @param account Who is paid.
+/// @param leaves What is claimed, of any roots of this model and kind.
+struct Claim {
+    ModelId modelId;
+    uint8 kind;
+    address account;
+    Leaf[] leaves;
+}
+
 /// @title IComputeRewards
-/// @notice Pays shares for compute. k of n validators sign a root of cumulative rewards; after a window anyone
-/// activates it, which mints what it adds; claims then transfer. An active root is final and nothing pauses its claims.
+/// @notice Pays what was earned, root by root. k of n validators sign a root of what the epochs since the last active root
+/// earned; after a window anyone activates it, which mints its total; from then on it pays its leaves, each once, and no
+/// later root changes it. So a false root costs at most the budget of its own epochs, and nothing pauses an active one.
+/// Roots are kept by model and kind; the only kind with a budget here is compute.
 interface IComputeRewards {
     /// @notice A root is pending.
     /// @param modelId The model.
-    /// @param epoch The last epoch that it covers.
-    /// @param root The root.
-    /// @param runId Run of the last head anchored in the epoch.
-    /// @param head That head.
-    /// @param epochDigest sha256 of the epoch's manifest.
-    /// @param totalCumulative Sum of all leaves, in wei of shares.
-    /// @param setVersion Which set of validators signed.
-    /// @param deadline The attestation's, in seconds since 1970.
+    /// @param kind Of Kinds.sol.
+    /// @param index The root's number.
+    /// @param attestation What the validators signed.
     /// @param activatableAt From when on it may be activated, in seconds since 1970.
     event RootPosted(
         ModelId indexed modelId,
-        uint64 indexed epoch,
-        bytes32 indexed root,
-        RunId runId,
-        HeadHash head,
-        Digest epochDigest,
-        uint256 totalCumulative,
-        uint32 setVersion,
-        uint64 deadline,
+        uint8 indexed kind,
+        uint64 indexed index,
+        Attestation attestation,
         uint48 activatableAt
     );
 
-    /// @notice A root is active; `minted` is what it adds.
+    /// @notice A root is active; its total was minted.
     /// @param modelId The model.
-    /// @param epoch The last epoch that it covers.
+    /// @param kind Of Kinds.sol.
+    /// @param index The root's number.
     /// @param root The root.
-    /// @param totalCumulative Sum of all leaves, in wei of shares.
-    /// @param minted What was minted, in wei of shares.
+    /// @param fromEpoch The first epoch that it covers.
+    /// @param toEpoch The last epoch that it covers.
+    /// @param total What it pays in all, in wei.
     event RootActivated(
         ModelId indexed modelId,
-        uint64 indexed epoch,
-        bytes32 indexed root,
-        uint256 totalCumulative,
-        uint256 minted
+        uint8 indexed kind,
+        uint64 indexed index,
+        bytes32 root,
+        uint64 fromEpoch,
+        uint64 toEpoch,
+        uint256 total
     );
 
     /// @notice An account was paid.
     /// @param modelId The model.
-    /// @param account Who was paid.
-    /// @param amount What was paid, in wei of shares.
-    /// @param cumulative What it has been paid in all.
-    event Claimed(ModelId indexed modelId, address indexed account, uint256 amount, uint256 cumulative);
+    /// @param account Who earned it.
+    /// @param kind Of Kinds.sol.
+    /// @param to Who got it: the account, or whom it named.
+    /// @param amount What was paid, in wei.
+    /// @param roots For each leaf that was claimed the number of its root; 0 for one that had been paid before.
+    event Claimed(
+        ModelId indexed modelId,
+        address indexed account,
+        uint8 kind,
+        address to,
+        uint256 amount,
+        uint64[] roots
+    );
+
+    /// @notice What an account signed for `claimTo` before is void.
+    /// @param account The account.
+    /// @param nonce What it signs with from now on.
+    event ClaimToRevoked(address indexed account, uint256 nonce);
 
     /// @notice There is no such model.
     /// @param modelId What was named as the model.
@@ -86,18 +120,26 @@ interface IComputeRewards {
     /// @param epoch The epoch.
     /// @param end When it is over, in seconds since 1970.
     error ComputeRewardsEpochNotOver(uint64 epoch, uint256 end);
-    /// @notice The epoch must lie above the active root's.
-    /// @param epoch The last epoch that the attestation covers.
-    /// @param activeEpoch The last epoch that the active root covers.
-    error ComputeRewardsEpochNotAbove(uint64 epoch, uint64 activeEpoch);
+    /// @notice Nothing is paid for this kind here.
+    /// @param kind Of Kinds.sol.
+    error ComputeRewardsUnknownKind(uint8 kind);
+    /// @notice The root does not follow the active one.
+    /// @param index The number that the attestation gives it.
+    /// @param next The number that follows the active root's.
+    error ComputeRewardsWrongIndex(uint64 index, uint64 next);
+    /// @notice The root must cover the epochs from the one after the active root's last, one at least.
+    /// @param fromEpoch The first epoch that the attestation covers.
+    /// @param toEpoch The last.
+    /// @param next The epoch after the active root's last.
+    error ComputeRewardsWrongEpochs(uint64 fromEpoch, uint64 toEpoch, uint64 next);
     /// @notice The attestation was made on another root than the active one.
     /// @param previousRoot The root that the attestation was made on; 0 for none.
     /// @param activeRoot The active root; 0 for none.
     error ComputeRewardsStaleRoot(bytes32 previousRoot, bytes32 activeRoot);
     /// @notice A root is pending; it must be activated first.
-    /// @param epoch The last epoch that the pending root covers.
+    /// @param toEpoch The last epoch that the pending root covers.
     /// @param activatableAt From when on it may be activated, in seconds since 1970.
-    error ComputeRewardsRootPending(uint64 epoch, uint48 activatableAt);
+    error ComputeRewardsRootPending(uint64 toEpoch, uint48 activatableAt);
     /// @notice The deadline has passed.
     /// @param deadline The attestation's, in seconds since 1970.
     error ComputeRewardsExpired(uint64 deadline);
@@ -112,80 +154,127 @@ interface IComputeRewards {
     error ComputeRewardsStaleSet(uint32 setVersion, uint32 currentVersion);
     /// @notice A root must not be zero.
     error ComputeRewardsZeroRoot();
-    /// @notice The total must not fall.
-    /// @param totalCumulative Sum of the new root's leaves, in wei of shares.
-    /// @param activeTotal That of the active root's.
-    error ComputeRewardsFallingTotal(uint256 totalCumulative, uint256 activeTotal);
     /// @notice The root adds more than the budget of its epochs.
     /// @param delta What the root adds, in wei of shares.
     /// @param authorisable What is left of the budget of its epochs, in wei of shares.
     error ComputeRewardsOverBudget(uint256 delta, uint256 authorisable);
     /// @notice No root is pending.
     /// @param modelId The model.
-    error ComputeRewardsNothingPending(ModelId modelId);
+    /// @param kind Of Kinds.sol.
+    error ComputeRewardsNothingPending(ModelId modelId, uint8 kind);
     /// @notice The window is not over.
     /// @param activatableAt When the window is over, in seconds since 1970.
     error ComputeRewardsWindowOpen(uint48 activatableAt);
-    /// @notice The proof does not lead to the active root.
+    /// @notice The proof does not lead to the root of this number, or no such root is active.
     /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param index The root's number.
     /// @param account For whom the claim was made.
-    error ComputeRewardsInvalidProof(ModelId modelId, address account);
-    /// @notice The account has been paid more than the leaf says.
+    error ComputeRewardsInvalidProof(ModelId modelId, uint8 kind, uint64 index, address account);
+    /// @notice The leaves of the root sum up to more than its total.
+    /// @param index The root's number.
+    /// @param paid What it would have paid with this leaf, in wei.
+    /// @param total What it may pay, in wei.
+    error ComputeRewardsAboveTotal(uint64 index, uint256 paid, uint256 total);
+    /// @notice The order's deadline has passed.
+    /// @param deadline In seconds since 1970.
+    error ComputeRewardsOrderExpired(uint64 deadline);
+    /// @notice The account signs with another nonce now.
+    /// @param nonce What the order bears.
+    /// @param current What is valid.
+    error ComputeRewardsOrderRevoked(uint256 nonce, uint256 current);
+    /// @notice The account did not sign the order.
     /// @param account The account.
-    /// @param cumulative What the leaf says, in wei of shares.
-    /// @param claimed What the account has been paid in all, in wei of shares.
-    error ComputeRewardsFallingCumulative(address account, uint256 cumulative, uint256 claimed);
+    error ComputeRewardsOrderNotSigned(address account);
 
     /// @notice Posts a root for its window; anyone may, with enough signatures.
-    /// @dev Reverts with ComputeRewardsUnknownModel, ComputeRewardsEpochNotOver, ComputeRewardsExpired,
-    /// ComputeRewardsBadDeadline, ComputeRewardsRootPending, ComputeRewardsEpochNotAbove, ComputeRewardsStaleRoot,
-    /// ComputeRewardsZeroRoot, ComputeRewardsFallingTotal, ComputeRewardsOverBudget, ComputeRewardsStaleSet,
-    /// SafeCast's error where epoch, total or deadline leaves its bits in RewardRoot, and as IValidatorSet.requireQuorum.
+    /// @dev Reverts with ComputeRewardsUnknownKind, ComputeRewardsUnknownModel, ComputeRewardsEpochNotOver,
+    /// ComputeRewardsExpired, ComputeRewardsBadDeadline, ComputeRewardsRootPending, ComputeRewardsWrongIndex,
+    /// ComputeRewardsWrongEpochs, ComputeRewardsStaleRoot, ComputeRewardsZeroRoot, ComputeRewardsOverBudget,
+    /// ComputeRewardsStaleSet, SafeCast's error where epoch, total or deadline leaves its bits in PendingRoot, and as
+    /// IValidatorSet.requireQuorum.
     /// @param attestation What the validators signed.
     /// @param signatures Theirs, by strictly ascending signers.
     function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external;
 
-    /// @notice Activates the pending root after its window and mints what it adds; anyone may.
+    /// @notice Activates the pending root after its window and mints its total; anyone may.
     /// @dev Reverts with ComputeRewardsNothingPending, ComputeRewardsWindowOpen.
     /// @param modelId The model.
-    function activate(ModelId modelId) external;
+    /// @param kind Of Kinds.sol.
+    function activate(ModelId modelId, uint8 kind) external;
 
-    /// @notice Pays an account what the active root grants it; anyone may call, the account is paid. An account that has
-    /// been paid in full gets 0.
-    /// @dev Reverts with ComputeRewardsInvalidProof, ComputeRewardsFallingCumulative.
+    /// @notice Pays an account what a root grants it; anyone may call, the account is paid. One that has been paid gets 0.
+    /// @dev Reverts with ComputeRewardsInvalidProof, ComputeRewardsAboveTotal.
     /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
     /// @param account Who is paid.
-    /// @param cumulative What the account has earned in all, as its leaf says, in wei of shares.
-    /// @param proof From the leaf to the active root.
-    /// @return amount What was paid, in wei of shares.
-    function claim(
-        ModelId modelId,
-        address account,
-        uint256 cumulative,
-        bytes32[] calldata proof
+    /// @param leaf What the root grants it.
+    /// @return amount What was paid, in wei.
+    function claim(ModelId modelId, uint8 kind, address account, Leaf calldata leaf) external returns (uint256 amount);
+
+    /// @notice Many leaves at once, one transfer for each account. What has been paid is passed over, and the event says
+    /// so; what else `claim` refuses is refused here.
+    /// @dev Reverts as `claim`.
+    /// @param claims In any order, of any models and kinds.
+    /// @return amounts What was paid for each claim, in wei.
+    function claimMany(Claim[] calldata claims) external returns (uint256[] memory amounts);
+
+    /// @notice Pays what an account earned to whom it names by its signature (of a contract: ERC-1271); anyone may call.
+    /// What has been paid is passed over.
+    /// @dev A leaf is paid once, so an order need not be used up: it serves for whatever is active until its deadline, and
+    /// nobody can spend it on a part of that. Reverts with ComputeRewardsOrderExpired, ComputeRewardsOrderRevoked,
+    /// ComputeRewardsOrderNotSigned, and as `claim`.
+    /// @param order What the account signed.
+    /// @param leaves What is claimed, of any roots of the order's model and kind.
+    /// @param signature The account's.
+    /// @return amount What was paid, in wei.
+    function claimTo(
+        ClaimTo calldata order,
+        Leaf[] calldata leaves,
+        bytes calldata signature
     ) external returns (uint256 amount);
 
-    /// @notice Several claims at once; reverts where one of them does, as `claim`.
-    /// @param claims In any order, of any models.
-    function claimMany(Claim[] calldata claims) external;
+    /// @notice Voids every order for `claimTo` that the caller has signed.
+    function revokeClaimTo() external;
 
     /// @notice The root in its window; all zero if there is none.
     /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
     /// @return root The pending root.
-    function pending(ModelId modelId) external view returns (RewardRoot memory root);
+    function pending(ModelId modelId, uint8 kind) external view returns (PendingRoot memory root);
 
-    /// @notice The root that claims are paid on; all zero if there is none.
+    /// @notice How far a model's roots of a kind have come; zero before the first is active.
     /// @param modelId The model.
-    /// @return The active root.
-    function active(ModelId modelId) external view returns (RewardRoot memory);
+    /// @param kind Of Kinds.sol.
+    /// @return index Number of the newest active root.
+    /// @return toEpoch The last epoch that it covers.
+    /// @return root The root.
+    function newest(
+        ModelId modelId,
+        uint8 kind
+    ) external view returns (uint64 index, uint64 toEpoch, ActiveRoot memory root);
 
-    /// @notice What an account has been paid in all.
+    /// @notice An active root; all zero if there is none of this number.
     /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param index Its number, from 1.
+    /// @return The root.
+    function rootAt(ModelId modelId, uint8 kind, uint64 index) external view returns (ActiveRoot memory);
+
+    /// @notice Which roots have paid an account, 256 of them.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
     /// @param account The account.
-    /// @return The sum, in wei of shares.
-    function claimed(ModelId modelId, address account) external view returns (uint256);
+    /// @param word Which 256: those of the numbers from 256 × word.
+    /// @return Bit i is set where the root of number 256 × word + i has paid the account.
+    function paidBits(ModelId modelId, uint8 kind, address account, uint256 word) external view returns (uint256);
 
-    /// @notice EIP-712 domain separator of Attestation.
+    /// @notice With what an account signs orders for `claimTo`.
+    /// @param account The account.
+    /// @return The nonce.
+    function claimNonce(address account) external view returns (uint256);
+
+    /// @notice EIP-712 domain separator of Attestation and ClaimTo.
     /// @return The separator.
     function domainSeparator() external view returns (bytes32);
 

@@ -121,27 +121,49 @@ struct Verdict {
     uint64 issuedAt;
 }
 
-/// @notice k of n validators vouch for the cumulative rewards up to and including an epoch.
+/// @notice k of n validators vouch for what was earned in the epochs since the last active root of a model and kind.
+/// @param kind Of Kinds.sol.
 /// @param modelId The model.
-/// @param runId Run of the last head anchored in the epoch.
-/// @param epoch The last epoch that the root covers.
+/// @param index The root's number: one more than the active root's.
+/// @param fromEpoch The first epoch that the root covers: the one after the active root's last.
+/// @param toEpoch The last epoch that the root covers.
+/// @param runId Run of the last head anchored in these epochs.
+/// @param head That head.
 /// @param epochDigest sha256 of the epoch's manifest.
-/// @param head The last head anchored in the epoch.
 /// @param previousRoot The root that was active when this one was computed; 0 for none.
-/// @param root Root of the tree of cumulative rewards.
-/// @param totalCumulative Sum of all leaves, in wei of shares.
+/// @param root Root of the tree of what each account earned in these epochs.
+/// @param total Sum of all leaves, in wei.
 /// @param setVersion The set of validators in force.
-/// @param deadline End of the epoch plus a whole number of posting delays, in seconds since 1970.
+/// @param deadline End of the last epoch plus a whole number of posting delays, in seconds since 1970.
 struct Attestation {
+    uint8 kind;
     ModelId modelId;
+    uint64 index;
+    uint64 fromEpoch;
+    uint64 toEpoch;
     RunId runId;
-    uint64 epoch;
-    Digest epochDigest;
     HeadHash head;
+    Digest epochDigest;
     bytes32 previousRoot;
     bytes32 root;
-    uint256 totalCumulative;
+    uint256 total;
     uint32 setVersion;
+    uint64 deadline;
+}
+
+/// @notice An account has what it earned paid to somebody else.
+/// @param modelId The model.
+/// @param kind Of Kinds.sol.
+/// @param account Whose earnings; it signs.
+/// @param to Who is paid.
+/// @param nonce IComputeRewards.claimNonce of the account.
+/// @param deadline Until when the order may be used, in seconds since 1970.
+struct ClaimTo {
+    ModelId modelId;
+    uint8 kind;
+    address account;
+    address to;
+    uint256 nonce;
     uint64 deadline;
 }
 

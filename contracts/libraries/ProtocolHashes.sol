@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {HeadHash, ModelId} from "../interfaces/Ids.sol";
-import {Join, Fragment, Receipt, Ack, Verdict, Attestation, Ruling, Head} from "../interfaces/Statements.sol";
+import {Join, Fragment, Receipt, Ack, Verdict, Attestation, ClaimTo, Ruling, Head} from "../interfaces/Statements.sol";
 
 /// @title ProtocolHashes
 /// @notice EIP-712 struct hashes of every signed statement and the leaves of every tree of the protocol. A statement's
@@ -24,7 +24,10 @@ library ProtocolHashes {
         "Verdict(bytes32 runId,uint64 round,bytes32 head,address validator,uint8 kind,address worker,uint32 index,uint64 value,bytes32 evidence,uint64 issuedAt)"
     );
     bytes32 internal constant ATTESTATION_TYPEHASH = keccak256(
-        "Attestation(bytes32 modelId,bytes32 runId,uint64 epoch,bytes32 epochDigest,bytes32 head,bytes32 previousRoot,bytes32 root,uint256 totalCumulative,uint32 setVersion,uint64 deadline)"
+        "Attestation(uint8 kind,bytes32 modelId,uint64 index,uint64 fromEpoch,uint64 toEpoch,bytes32 runId,bytes32 head,bytes32 epochDigest,bytes32 previousRoot,bytes32 root,uint256 total,uint32 setVersion,uint64 deadline)"
+    );
+    bytes32 internal constant CLAIM_TO_TYPEHASH = keccak256(
+        "ClaimTo(bytes32 modelId,uint8 kind,address account,address to,uint256 nonce,uint64 deadline)"
     );
     bytes32 internal constant RULING_TYPEHASH = keccak256(
         "Ruling(bytes32 modelId,uint8 kind,bytes32 subject,uint64 dispute,address accused,uint8 outcome,bytes32 evidence,uint32 setVersion,uint64 deadline)"
@@ -75,6 +78,13 @@ library ProtocolHashes {
         return keccak256(abi.encode(ATTESTATION_TYPEHASH, attestation));
     }
 
+    /// @notice Struct hash of an account's order to pay somebody else.
+    /// @param order The order.
+    /// @return EIP-712 struct hash.
+    function hashClaimTo(ClaimTo memory order) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CLAIM_TO_TYPEHASH, order));
+    }
+
     /// @notice Struct hash of a ruling.
     /// @param ruling The ruling.
     /// @return EIP-712 struct hash.
@@ -109,16 +119,18 @@ library ProtocolHashes {
     /// @notice Leaf of a rewards tree.
     /// @param kind Of Kinds.sol.
     /// @param modelId The model.
-    /// @param account Who is paid.
-    /// @param cumulative What the account has earned in all, in wei of shares.
+    /// @param index The root's number, so that a leaf is one of no other root.
+    /// @param account Who is paid; a tree has one leaf for each.
+    /// @param amount What the account earned in the root's epochs, in wei.
     /// @return The leaf.
     function rewardLeaf(
         uint8 kind,
         ModelId modelId,
+        uint64 index,
         address account,
-        uint256 cumulative
+        uint256 amount
     ) internal pure returns (bytes32) {
-        return _leaf(abi.encode(kind, modelId, account, cumulative));
+        return _leaf(abi.encode(kind, modelId, index, account, amount));
     }
 
     /// @notice Leaf of a worker's commitment tree.

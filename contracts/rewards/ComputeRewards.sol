@@ -5,37 +5,54 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Claim, IComputeRewards, RewardRoot} from "../interfaces/IComputeRewards.sol";
+import {ActiveRoot, Claim, IComputeRewards, Leaf, PendingRoot} from "../interfaces/IComputeRewards.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {COMPUTE} from "../interfaces/Kinds.sol";
-import {Attestation} from "../interfaces/Statements.sol";
+import {Attestation, ClaimTo} from "../interfaces/Statements.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {Protocol} from "../libraries/Protocol.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 
 /// @title ComputeRewards
-/// @notice See IComputeRewards. A model's shares that lie here are what its active root still owes.
+/// @notice See IComputeRewards. A model's shares that lie here are what its active roots still owe.
 contract ComputeRewards is IComputeRewards, EIP712 {
     using SafeERC20 for IERC20;
+
+    /// @dev The root that was posted last. It is left in place when it becomes active: overwriting is cheaper than clearing.
+    struct Posted {
+        bytes32 root;
+        uint128 total;
+        uint32 toEpoch;
+        uint48 activatableAt;
+        uint48 deadline;
+    }
+
+    /// @dev What is paid for one kind in one model. A root is pending while `posted` reaches beyond `toEpoch`; there can
+    /// never be two.
+    struct Pool {
+        Posted posted;
+        /// @dev What is paid in; known from the first activation on, which spares every claim a call to the registry.
+        IERC20 token;
+        uint32 index;
+        uint32 toEpoch;
+        mapping(uint256 index => ActiveRoot) roots;
+        /// @dev By account, not by root: who claims from many roots at once writes one word for up to 256 of them.
+        mapping(address account => mapping(uint256 word => uint256)) paid;
+    }
 
     IModelRegistry private immutable REGISTRY;
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
 
-    mapping(ModelId modelId => RewardRoot) private _active;
-    /// @dev A root is pending while its epoch lies above the active one's. It is left in place when it becomes active:
-    /// overwriting is cheaper than clearing, and there can never be two.
-    mapping(ModelId modelId => RewardRoot) private _posted;
-
-    /// @dev Kept here from the first activation on, which spares every claim a call to the registry.
-    mapping(ModelId modelId => IERC20) private _shares;
+    mapping(ModelId modelId => mapping(uint8 kind => Pool)) private _pools;
 
     /// @inheritdoc IComputeRewards
-    mapping(ModelId modelId => mapping(address account => uint256)) public claimed;
+    mapping(address account => uint256) public claimNonce;
 
     /// @notice Knows three contracts, for ever.
     /// @param registry_ Knows every model's shares and clock.
@@ -54,9 +71,13 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     /// @inheritdoc IComputeRewards
     function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external {
         ModelId modelId = attestation.modelId;
+        uint8 kind = attestation.kind;
+        if (kind != COMPUTE) revert ComputeRewardsUnknownKind(kind);
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         _requireTimes(attestation, schedule);
-        _requireSuccessor(attestation);
+        Pool storage pool = _pools[modelId][kind];
+        _requireSuccessor(pool, attestation);
+        _requireBudget(attestation);
 
         uint32 version = VALIDATORS.currentVersion(modelId);
         if (attestation.setVersion != version) revert ComputeRewardsStaleSet(attestation.setVersion, version);
@@ -68,66 +89,105 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         );
 
         uint48 activatableAt = uint48(block.timestamp + schedule.window);
-        _posted[modelId] = RewardRoot({
+        pool.posted = Posted({
             root: attestation.root,
-            totalCumulative: SafeCast.toUint128(attestation.totalCumulative),
-            epoch: SafeCast.toUint32(attestation.epoch),
+            total: SafeCast.toUint128(attestation.total),
+            toEpoch: SafeCast.toUint32(attestation.toEpoch),
             activatableAt: activatableAt,
             deadline: SafeCast.toUint48(attestation.deadline)
         });
-        emit RootPosted(
-            modelId,
-            attestation.epoch,
-            attestation.root,
-            attestation.runId,
-            attestation.head,
-            attestation.epochDigest,
-            attestation.totalCumulative,
-            version,
-            attestation.deadline,
-            activatableAt
-        );
+        emit RootPosted(modelId, kind, attestation.index, attestation, activatableAt);
     }
 
     /// @inheritdoc IComputeRewards
-    function activate(ModelId modelId) external {
-        RewardRoot memory next = _posted[modelId];
-        RewardRoot memory last = _active[modelId];
-        if (next.epoch <= last.epoch) revert ComputeRewardsNothingPending(modelId);
+    function activate(ModelId modelId, uint8 kind) external {
+        Pool storage pool = _pools[modelId][kind];
+        Posted memory next = pool.posted;
+        uint64 fromEpoch = uint64(pool.toEpoch) + 1;
+        if (next.toEpoch < fromEpoch) revert ComputeRewardsNothingPending(modelId, kind);
         if (block.timestamp < next.activatableAt) revert ComputeRewardsWindowOpen(next.activatableAt);
 
-        _active[modelId] = next;
-        if (last.epoch == 0) _shares[modelId] = IERC20(REGISTRY.sharesOf(modelId));
-        uint256 minted = next.totalCumulative - last.totalCumulative;
-        emit RootActivated(modelId, next.epoch, next.root, next.totalCumulative, minted);
-        EMISSION.authorise(modelId, COMPUTE, uint64(last.epoch) + 1, next.epoch, next.deadline, minted);
+        uint32 index = pool.index + 1;
+        if (index == 1) pool.token = IERC20(REGISTRY.sharesOf(modelId));
+        (pool.index, pool.toEpoch) = (index, next.toEpoch);
+        pool.roots[index] = ActiveRoot({root: next.root, total: next.total, paid: 0});
+        emit RootActivated(modelId, kind, index, next.root, fromEpoch, next.toEpoch, next.total);
+        EMISSION.authorise(modelId, kind, fromEpoch, next.toEpoch, next.deadline, next.total);
     }
 
     /// @inheritdoc IComputeRewards
-    function claim(
-        ModelId modelId,
-        address account,
-        uint256 cumulative,
-        bytes32[] calldata proof
-    ) external returns (uint256 amount) {
-        return _claim(modelId, account, cumulative, proof);
+    function claim(ModelId modelId, uint8 kind, address account, Leaf calldata leaf) external returns (uint256 amount) {
+        Pool storage pool = _pools[modelId][kind];
+        amount = _record(pool, modelId, kind, account, leaf);
+        uint64[] memory roots = new uint64[](1);
+        roots[0] = leaf.index;
+        _pay(pool, modelId, kind, account, account, amount, roots);
     }
 
     /// @inheritdoc IComputeRewards
-    function claimMany(Claim[] calldata claims) external {
+    function claimMany(Claim[] calldata claims) external returns (uint256[] memory amounts) {
+        amounts = new uint256[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
-            _claim(claims[i].modelId, claims[i].account, claims[i].cumulative, claims[i].proof);
+            Claim calldata one = claims[i];
+            amounts[i] = _claim(one.modelId, one.kind, one.account, one.account, one.leaves);
         }
     }
 
     /// @inheritdoc IComputeRewards
-    function pending(ModelId modelId) external view returns (RewardRoot memory root) {
-        if (_posted[modelId].epoch > _active[modelId].epoch) root = _posted[modelId];
+    function claimTo(
+        ClaimTo calldata order,
+        Leaf[] calldata leaves,
+        bytes calldata signature
+    ) external returns (uint256 amount) {
+        if (block.timestamp > order.deadline) revert ComputeRewardsOrderExpired(order.deadline);
+        uint256 nonce = claimNonce[order.account];
+        if (order.nonce != nonce) revert ComputeRewardsOrderRevoked(order.nonce, nonce);
+        bytes32 digest = _hashTypedDataV4(ProtocolHashes.hashClaimTo(order));
+        if (!SignatureChecker.isValidSignatureNowCalldata(order.account, digest, signature)) {
+            revert ComputeRewardsOrderNotSigned(order.account);
+        }
+        return _claim(order.modelId, order.kind, order.account, order.to, leaves);
     }
 
     /// @inheritdoc IComputeRewards
-    function active(ModelId modelId) external view returns (RewardRoot memory) {
-        return _active[modelId];
+    function revokeClaimTo() external {
+        emit ClaimToRevoked(msg.sender, ++claimNonce[msg.sender]);
+    }
+
+    /// @inheritdoc IComputeRewards
+    function pending(ModelId modelId, uint8 kind) external view returns (PendingRoot memory) {
+        Pool storage pool = _pools[modelId][kind];
+        Posted memory posted = pool.posted;
+        if (posted.toEpoch <= pool.toEpoch) return PendingRoot(0, 0, 0, 0, 0, 0, 0);
+        return
+            PendingRoot({
+                root: posted.root,
+                total: posted.total,
+                index: pool.index + 1,
+                fromEpoch: pool.toEpoch + 1,
+                toEpoch: posted.toEpoch,
+                activatableAt: posted.activatableAt,
+                deadline: posted.deadline
+            });
+    }
+
+    /// @inheritdoc IComputeRewards
+    function newest(
+        ModelId modelId,
+        uint8 kind
+    ) external view returns (uint64 index, uint64 toEpoch, ActiveRoot memory root) {
+        Pool storage pool = _pools[modelId][kind];
+        return (pool.index, pool.toEpoch, pool.roots[pool.index]);
+    }
+
+    /// @inheritdoc IComputeRewards
+    function rootAt(ModelId modelId, uint8 kind, uint64 index) external view returns (ActiveRoot memory) {
+        return _pools[modelId][kind].roots[index];
+    }
+
+    /// @inheritdoc IComputeRewards
+    function paidBits(ModelId modelId, uint8 kind, address account, uint256 word) external view returns (uint256) {
+        return _pools[modelId][kind].paid[account][word];
     }
 
     /// @inheritdoc IComputeRewards
@@ -150,57 +210,98 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         return _domainSeparatorV4();
     }
 
-    /// @dev Anyone may claim for an account, so one who finds that another has done it must not fail: it gets 0.
     function _claim(
         ModelId modelId,
+        uint8 kind,
         address account,
-        uint256 cumulative,
-        bytes32[] calldata proof
-    ) private returns (uint256 amount) {
-        bytes32 root = _active[modelId].root;
-        bytes32 leaf = ProtocolHashes.rewardLeaf(COMPUTE, modelId, account, cumulative);
-        // No root is zero, and no leaf hashes to it, so a model without an active root pays nobody.
-        if (!MerkleProof.verifyCalldata(proof, root, leaf)) revert ComputeRewardsInvalidProof(modelId, account);
+        address to,
+        Leaf[] calldata leaves
+    ) private returns (uint256 sum) {
+        Pool storage pool = _pools[modelId][kind];
+        uint64[] memory roots = new uint64[](leaves.length);
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            uint256 amount = _record(pool, modelId, kind, account, leaves[i]);
+            if (amount == 0) continue;
+            sum += amount;
+            roots[i] = leaves[i].index;
+        }
+        _pay(pool, modelId, kind, account, to, sum, roots);
+    }
 
-        uint256 before = claimed[modelId][account];
-        if (cumulative < before) revert ComputeRewardsFallingCumulative(account, cumulative, before);
-        amount = cumulative - before;
-        if (amount == 0) return 0;
-        claimed[modelId][account] = cumulative;
-        emit Claimed(modelId, account, amount, cumulative);
-        _shares[modelId].safeTransfer(account, amount);
+    /// @dev Anyone may claim for an account, so one who finds that another has done it must not fail: it gets 0.
+    /// @return amount What is to be paid for the leaf.
+    function _record(
+        Pool storage pool,
+        ModelId modelId,
+        uint8 kind,
+        address account,
+        Leaf calldata leaf
+    ) private returns (uint256 amount) {
+        uint64 index = leaf.index;
+        mapping(uint256 word => uint256) storage bits = pool.paid[account];
+        uint256 word = bits[index >> 8];
+        uint256 bit = 1 << (index & 255);
+        if (word & bit != 0) return 0;
+
+        amount = leaf.amount;
+        ActiveRoot storage root = pool.roots[index];
+        bytes32 hash = ProtocolHashes.rewardLeaf(kind, modelId, index, account, amount);
+        // No root is zero, and nothing hashes to it, so a number that no active root has pays nobody.
+        if (!MerkleProof.verifyCalldata(leaf.proof, root.root, hash)) {
+            revert ComputeRewardsInvalidProof(modelId, kind, index, account);
+        }
+        uint256 paid = root.paid + amount;
+        if (paid > root.total) revert ComputeRewardsAboveTotal(index, paid, root.total);
+        root.paid = uint128(paid);
+        bits[index >> 8] = word | bit;
+    }
+
+    function _pay(
+        Pool storage pool,
+        ModelId modelId,
+        uint8 kind,
+        address account,
+        address to,
+        uint256 amount,
+        uint64[] memory roots
+    ) private {
+        if (amount == 0) return;
+        emit Claimed(modelId, account, kind, to, amount, roots);
+        pool.token.safeTransfer(to, amount);
     }
 
     function _requireTimes(Attestation calldata attestation, Schedule memory schedule) private view {
         if (schedule.start == 0) revert ComputeRewardsUnknownModel(attestation.modelId);
-        uint256 end = Epochs.end(schedule, attestation.epoch);
+        uint256 end = Epochs.end(schedule, attestation.toEpoch);
         uint256 deadline = attestation.deadline;
-        if (block.timestamp < end) revert ComputeRewardsEpochNotOver(attestation.epoch, end);
+        if (block.timestamp < end) revert ComputeRewardsEpochNotOver(attestation.toEpoch, end);
         if (block.timestamp > deadline) revert ComputeRewardsExpired(attestation.deadline);
         if (deadline == end || (deadline - end) % schedule.postingDelay != 0) {
             revert ComputeRewardsBadDeadline(attestation.deadline, uint48(end), schedule.postingDelay);
         }
     }
 
-    function _requireSuccessor(Attestation calldata attestation) private view {
-        ModelId modelId = attestation.modelId;
-        RewardRoot memory last = _active[modelId];
-        RewardRoot storage posted = _posted[modelId];
-        if (posted.epoch > last.epoch) revert ComputeRewardsRootPending(posted.epoch, posted.activatableAt);
-        if (attestation.epoch <= last.epoch) revert ComputeRewardsEpochNotAbove(attestation.epoch, last.epoch);
-        if (attestation.previousRoot != last.root) revert ComputeRewardsStaleRoot(attestation.previousRoot, last.root);
+    function _requireSuccessor(Pool storage pool, Attestation calldata attestation) private view {
+        (uint64 index, uint64 next) = (pool.index, uint64(pool.toEpoch) + 1);
+        Posted storage posted = pool.posted;
+        if (posted.toEpoch >= next) revert ComputeRewardsRootPending(posted.toEpoch, posted.activatableAt);
+        if (attestation.index != index + 1) revert ComputeRewardsWrongIndex(attestation.index, index + 1);
+        if (attestation.fromEpoch != next || attestation.toEpoch < next) {
+            revert ComputeRewardsWrongEpochs(attestation.fromEpoch, attestation.toEpoch, next);
+        }
+        bytes32 root = pool.roots[index].root;
+        if (attestation.previousRoot != root) revert ComputeRewardsStaleRoot(attestation.previousRoot, root);
         if (attestation.root == 0) revert ComputeRewardsZeroRoot();
-        uint256 total = attestation.totalCumulative;
-        if (total < last.totalCumulative) revert ComputeRewardsFallingTotal(total, last.totalCumulative);
+    }
 
-        uint256 delta = total - last.totalCumulative;
+    function _requireBudget(Attestation calldata attestation) private view {
         uint256 budget = EMISSION.authorisable(
-            modelId,
-            COMPUTE,
-            uint64(last.epoch) + 1,
-            attestation.epoch,
+            attestation.modelId,
+            attestation.kind,
+            attestation.fromEpoch,
+            attestation.toEpoch,
             SafeCast.toUint48(attestation.deadline)
         );
-        if (delta > budget) revert ComputeRewardsOverBudget(delta, budget);
+        if (attestation.total > budget) revert ComputeRewardsOverBudget(attestation.total, budget);
     }
 }

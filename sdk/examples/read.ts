@@ -9,5 +9,5 @@ export async function readRun(rpc: string, addresses: ContractAddresses, runId: 
   const { innerSteps } = await paramsOf(client, { addresses, runId, version });
   const { modelId } = await runOf(client, { addresses, runId });
   const root = await activeRoot(client, { addresses, modelId }); // undefined before the first
-  return { head, round, innerSteps, rewardsThroughEpoch: root?.epoch ?? 0 };
+  return { head, round, innerSteps, rewardsThroughEpoch: root?.toEpoch ?? 0 };
 }

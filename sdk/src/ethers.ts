@@ -106,7 +106,7 @@ export function fromEthersProvider(provider: Provider, options: FromEthersOption
 
 /**
  * A client for reads and writes that the signer signs and its provider sends.
- * @example await claim.sync(await fromEthersSigner(signer), { addresses, modelId, beneficiary, cumulative, proof })
+ * @example await claim.sync(await fromEthersSigner(signer), { addresses, modelId, beneficiary, index, amount, proof })
  * @throws CotrainError PROVIDER_UNSUPPORTED
  */
 export async function fromEthersSigner(

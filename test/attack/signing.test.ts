@@ -185,9 +185,9 @@ async function pay({ attestation }: EpochComputation): Promise<void> {
   const signatures = await Promise.all(
     [first, second].map(async (validator) => ({ validator, signature: await signedBy(validator) })),
   );
-  await chain.postRoot(attestation, signatures, `root-${attestation.epoch}`);
+  await chain.postRoot(attestation, signatures, `root-${attestation.toEpoch}`);
   await later(5);
-  await chain.activateRoot(world.modelId, Number(attestation.epoch), `activate-${attestation.epoch}`);
+  await chain.activateRoot(world.modelId, Number(attestation.toEpoch), `activate-${attestation.toEpoch}`);
 }
 
 const about = (head: string, who: Address, kind: number = verdictKind.aggregate) =>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {IComputeRewards, RewardRoot} from "../../contracts/interfaces/IComputeRewards.sol";
+import {ActiveRoot, IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract ActivateRootTest is Fixture {
@@ -12,47 +12,71 @@ contract ActivateRootTest is Fixture {
         post(attest(1, "root", 1));
         uint256 due = block.timestamp + WINDOW;
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsWindowOpen.selector, due));
-        rewards.activate(modelId);
+        rewards.activate(modelId, 1);
         vm.warp(due - 1);
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsWindowOpen.selector, due));
-        rewards.activate(modelId);
+        rewards.activate(modelId, 1);
         vm.warp(due);
-        rewards.activate(modelId);
+        rewards.activate(modelId, 1);
     }
 
-    function test_activationMintsWhatTheRootAdds() public {
+    function test_activationMintsTheRootsTotal() public {
         settle(1, "root", 100);
         eq(shares.balanceOf(address(rewards)), 100, "first");
-        RewardRoot memory root = rewards.active(modelId);
+        ActiveRoot memory root = rewards.rootAt(modelId, 1, 1);
         eq(root.root, "root", "root");
-        eq(root.totalCumulative, 100, "total");
-        eq(root.epoch, 1, "epoch");
-        eq(rewards.pending(modelId).epoch, 0, "none pending");
-        settle(2, "next", 150);
+        eq(root.total, 100, "total");
+        eq(root.paid, 0, "paid");
+        eq(newestIndex(), 1, "index");
+        eq(rewards.pending(modelId, 1).index, 0, "none pending");
+        settle(2, "next", 50);
         eq(shares.balanceOf(address(rewards)), 150, "second");
         eq(emission.authorisedThrough(modelId, 1), 2, "through");
     }
 
+    function test_aRootIsNotChangedByLaterOnes() public {
+        settle(1, "root", 100);
+        settle(4, "next", 50);
+        eq(rewards.rootAt(modelId, 1, 1).root, "root", "root");
+        eq(rewards.rootAt(modelId, 1, 1).total, 100, "total");
+        eq(rewards.rootAt(modelId, 1, 2).root, "next", "the next beside it");
+        (uint64 index, uint64 toEpoch, ActiveRoot memory root) = rewards.newest(modelId, 1);
+        eq(index, 2, "index");
+        eq(toEpoch, 4, "epochs");
+        eq(root.root, "next", "the newest");
+    }
+
     function test_aRootThatAddsNothingMintsNothing() public {
         settle(1, "root", 100);
-        settle(2, "next", 100);
+        settle(2, "next", 0);
         eq(shares.totalSupply(), 100, "supply");
-        eq(rewards.active(modelId).root, "next", "but is active");
+        eq(rewards.rootAt(modelId, 1, 2).root, "next", "but is active");
+    }
+
+    function test_rootsAreOfOneKind() public {
+        afterEpoch(1);
+        post(attest(1, "root", 1));
+        vm.warp(block.timestamp + WINDOW);
+        vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 2));
+        rewards.activate(modelId, 2);
+        eq(rewards.pending(modelId, 2).index, 0, "pending");
+        rewards.activate(modelId, 1);
+        eq(rewards.rootAt(modelId, 2, 1).root, 0, "active");
     }
 
     function test_nothingPendingNothingActive() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId));
-        rewards.activate(modelId);
+        vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 1));
+        rewards.activate(modelId, 1);
         settle(1, "root", 1);
-        vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId));
-        rewards.activate(modelId);
+        vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 1));
+        rewards.activate(modelId, 1);
     }
 
     function test_activationCannotFailForAge() public {
         afterEpoch(1);
         post(attest(1, "root", COMPUTE_BUDGET));
         vm.warp(block.timestamp + 400 days);
-        rewards.activate(modelId);
+        rewards.activate(modelId, 1);
         eq(shares.balanceOf(address(rewards)), COMPUTE_BUDGET, "minted");
     }
 
@@ -62,7 +86,7 @@ contract ActivateRootTest is Fixture {
         vm.prank(address(timelock));
         emission.setBudget(modelId, 0, split(0, 10_000, 0, 0));
         vm.warp(block.timestamp + WINDOW + 100);
-        rewards.activate(modelId);
+        rewards.activate(modelId, 1);
         eq(shares.balanceOf(address(rewards)), COMPUTE_BUDGET, "minted");
     }
 
@@ -74,7 +98,7 @@ contract ActivateRootTest is Fixture {
         vm.prank(address(timelock));
         validators.setValidators(modelId, 1, six, 5);
         vm.warp(block.timestamp + WINDOW);
-        rewards.activate(modelId);
-        eq(rewards.active(modelId).root, "root", "active");
+        rewards.activate(modelId, 1);
+        eq(rewards.rootAt(modelId, 1, 1).root, "root", "active");
     }
 }

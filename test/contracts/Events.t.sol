@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {DeterministicDeployer} from "../../contracts/deployment/DeterministicDeployer.sol";
-import {IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
+import {Claim, IComputeRewards, Leaf} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Digest, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {IModelRegistry, ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
@@ -108,43 +109,59 @@ contract EventsTest is Fixture {
 
     function test_rootsArePostedActivatedAndClaimed() public {
         address account = address(0xa11ce);
-        settle(1, leafOf(account, 40), 40);
-        vm.expectEmit(address(rewards));
-        emit IComputeRewards.Claimed(modelId, account, 40, 40);
-        rewards.claim(modelId, account, 40, new bytes32[](0));
-
         afterEpoch(2);
-        Attestation memory a = attest(2, leafOf(account, 100), 100);
+        Attestation memory a = attest(2, leafOf(1, account, 100), 100);
         bytes[] memory signatures = signedBy(quorum(), digestOf(a));
         uint48 activatableAt = uint48(block.timestamp + WINDOW);
         vm.expectEmit(address(rewards));
-        emit IComputeRewards.RootPosted(
-            modelId,
-            2,
-            a.root,
-            a.runId,
-            a.head,
-            a.epochDigest,
-            100,
-            a.setVersion,
-            a.deadline,
-            activatableAt
-        );
+        emit IComputeRewards.RootPosted(modelId, 1, 1, a, activatableAt);
         rewards.postRoot(a, signatures);
 
         vm.warp(activatableAt);
         vm.expectEmit(address(rewards));
-        emit IComputeRewards.RootActivated(modelId, 2, a.root, 100, 60);
+        emit IComputeRewards.RootActivated(modelId, 1, 1, a.root, 1, 2, 100);
         vm.expectEmit(address(emission));
-        emit IEmission.EmissionAuthorised(modelId, 1, 2, 2, uint48(a.deadline), 60);
-        rewards.activate(modelId);
+        emit IEmission.EmissionAuthorised(modelId, 1, 1, 2, uint48(a.deadline), 100);
+        rewards.activate(modelId, 1);
 
+        uint64[] memory roots = new uint64[](1);
+        roots[0] = 1;
+        Leaf memory leaf = Leaf(1, 100, new bytes32[](0));
         vm.expectEmit(address(rewards));
-        emit IComputeRewards.Claimed(modelId, account, 60, 100);
-        rewards.claim(modelId, account, 100, new bytes32[](0));
+        emit IComputeRewards.Claimed(modelId, account, 1, account, 100, roots);
+        rewards.claim(modelId, 1, account, leaf);
         vm.recordLogs();
-        rewards.claim(modelId, account, 100, new bytes32[](0));
+        rewards.claim(modelId, 1, account, leaf);
+        Claim[] memory claims = new Claim[](1);
+        claims[0] = Claim(modelId, 1, account, new Leaf[](1));
+        claims[0].leaves[0] = leaf;
+        rewards.claimMany(claims);
         eq(vm.getRecordedLogs().length, 0, "what pays nothing says nothing");
+    }
+
+    function test_aBatchSaysWhatItPassedOver() public {
+        address account = address(0xa11ce);
+        Claim[] memory claims = new Claim[](1);
+        claims[0] = Claim(modelId, 1, account, new Leaf[](3));
+        for (uint64 i = 1; i <= 3; ++i) {
+            settle(i, leafOf(i, account, 10 * i), 10 * i);
+            claims[0].leaves[i - 1] = Leaf(i, 10 * i, new bytes32[](0));
+        }
+        rewards.claim(modelId, 1, account, claims[0].leaves[1]);
+        uint64[] memory roots = new uint64[](3);
+        (roots[0], roots[2]) = (1, 3);
+        vm.expectEmit(address(rewards));
+        emit IComputeRewards.Claimed(modelId, account, 1, account, 40, roots);
+        vm.expectEmit(address(shares));
+        emit IERC20.Transfer(address(rewards), account, 40);
+        rewards.claimMany(claims);
+    }
+
+    function test_ordersAreRevoked() public {
+        vm.expectEmit(address(rewards));
+        emit IComputeRewards.ClaimToRevoked(address(0xa11ce), 1);
+        vm.prank(address(0xa11ce));
+        rewards.revokeClaimTo();
     }
 
     function test_aContractIsDeployed() public {

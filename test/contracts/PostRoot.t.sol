@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Digest, HeadHash, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
-import {IComputeRewards, RewardRoot} from "../../contracts/interfaces/IComputeRewards.sol";
+import {IComputeRewards, PendingRoot} from "../../contracts/interfaces/IComputeRewards.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {Fixture} from "./support/Fixture.sol";
@@ -15,14 +15,51 @@ contract PostRootTest is Fixture {
         afterEpoch(1);
         Attestation memory a = attest(1, "root", COMPUTE_BUDGET);
         post(a);
-        RewardRoot memory root = rewards.pending(modelId);
+        PendingRoot memory root = rewards.pending(modelId, 1);
         eq(root.root, "root", "root");
-        eq(root.totalCumulative, COMPUTE_BUDGET, "total");
-        eq(root.epoch, 1, "epoch");
+        eq(root.total, COMPUTE_BUDGET, "total");
+        eq(root.index, 1, "index");
+        eq(root.fromEpoch, 1, "from");
+        eq(root.toEpoch, 1, "to");
         eq(root.activatableAt, block.timestamp + WINDOW, "window");
         eq(root.deadline, a.deadline, "deadline");
-        eq(rewards.active(modelId).epoch, 0, "none active");
+        eq(newestIndex(), 0, "none active");
+        eq(rewards.rootAt(modelId, 1, 1).root, 0, "nor to be found");
         eq(shares.totalSupply(), 0, "nothing is minted before activation");
+    }
+
+    function test_onlyComputeIsPaidHere() public {
+        afterEpoch(1);
+        for (uint8 kind = 0; kind <= 5; ++kind) {
+            if (kind == 1) continue;
+            Attestation memory a = attest(1, "root", 0);
+            a.kind = kind;
+            _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsUnknownKind.selector, kind));
+        }
+    }
+
+    function test_rootsAreNumberedInOrder() public {
+        settle(1, "root", 1);
+        afterEpoch(2);
+        uint64[3] memory wrong = [uint64(0), 1, 3];
+        for (uint256 i = 0; i < wrong.length; ++i) {
+            Attestation memory a = attest(2, "next", 1);
+            a.index = wrong[i];
+            _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsWrongIndex.selector, wrong[i], 2));
+        }
+    }
+
+    function test_aRootBeginsWhereTheLastOneEnded() public {
+        settle(2, "root", 1);
+        afterEpoch(4);
+        uint64[3] memory wrong = [uint64(0), 2, 4];
+        for (uint256 i = 0; i < wrong.length; ++i) {
+            Attestation memory a = attest(4, "next", 1);
+            a.fromEpoch = wrong[i];
+            _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsWrongEpochs.selector, wrong[i], 4, 3));
+        }
+        post(attest(4, "next", 1));
+        eq(rewards.pending(modelId, 1).fromEpoch, 3, "from");
     }
 
     function test_theEpochIsOver() public {
@@ -37,16 +74,16 @@ contract PostRootTest is Fixture {
 
     function test_anEpochFarAwayIsNotOverEither() public {
         Attestation memory a = attest(1, "root", 1);
-        a.epoch = type(uint64).max;
+        a.toEpoch = type(uint64).max;
         uint256 end = START + uint256(type(uint64).max) * EPOCH;
-        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsEpochNotOver.selector, a.epoch, end));
+        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsEpochNotOver.selector, a.toEpoch, end));
     }
 
     function test_epochZeroDoesNotExist() public {
         Attestation memory a = attest(1, "root", 0);
-        a.epoch = 0;
+        a.toEpoch = 0;
         a.deadline = uint64(START) + DELAY;
-        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsEpochNotAbove.selector, 0, 0));
+        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsWrongEpochs.selector, 1, 0, 1));
     }
 
     function test_unknownModelsTakeNoRoot() public {
@@ -100,7 +137,7 @@ contract PostRootTest is Fixture {
         _refused(attest(1, "another", 2), refusal);
         afterEpoch(2);
         _refused(attest(2, "next", 2), refusal);
-        eq(rewards.pending(modelId).activatableAt, due, "reposting does not reset the window");
+        eq(rewards.pending(modelId, 1).activatableAt, due, "reposting does not reset the window");
     }
 
     function test_epochsRise() public {
@@ -109,7 +146,7 @@ contract PostRootTest is Fixture {
         for (uint64 epoch = 1; epoch <= 2; ++epoch) {
             _refused(
                 attest(epoch, "next", 2),
-                abi.encodeWithSelector(IComputeRewards.ComputeRewardsEpochNotAbove.selector, epoch, 2)
+                abi.encodeWithSelector(IComputeRewards.ComputeRewardsWrongEpochs.selector, 3, epoch, 3)
             );
         }
     }
@@ -119,8 +156,8 @@ contract PostRootTest is Fixture {
         Attestation memory a = attest(1, "root", 1);
         post(a);
         vm.warp(block.timestamp + WINDOW);
-        rewards.activate(modelId);
-        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsEpochNotAbove.selector, 1, 1));
+        rewards.activate(modelId, 1);
+        _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsWrongIndex.selector, 1, 2));
     }
 
     function test_theRootBeforeIsTheActiveOne() public {
@@ -137,16 +174,6 @@ contract PostRootTest is Fixture {
     function test_aRootIsNotZero() public {
         afterEpoch(1);
         _refused(attest(1, 0, 1), abi.encodeWithSelector(IComputeRewards.ComputeRewardsZeroRoot.selector));
-    }
-
-    function test_theTotalDoesNotFall() public {
-        settle(1, "root", 10);
-        afterEpoch(2);
-        _refused(
-            attest(2, "next", 9),
-            abi.encodeWithSelector(IComputeRewards.ComputeRewardsFallingTotal.selector, 9, 10)
-        );
-        post(attest(2, "next", 10));
     }
 
     function test_theBudgetOfTheEpochsIsTheLimit() public {
@@ -166,14 +193,14 @@ contract PostRootTest is Fixture {
         settle(1, "root", 1);
         afterEpoch(4);
         _refused(
-            attest(4, "next", 3 * COMPUTE_BUDGET + 2),
+            attest(4, "next", 3 * COMPUTE_BUDGET + 1),
             abi.encodeWithSelector(
                 IComputeRewards.ComputeRewardsOverBudget.selector,
                 3 * COMPUTE_BUDGET + 1,
                 3 * COMPUTE_BUDGET
             )
         );
-        post(attest(4, "next", 3 * COMPUTE_BUDGET + 1));
+        post(attest(4, "next", 3 * COMPUTE_BUDGET));
     }
 
     function test_waitingLosesNothing() public {
@@ -223,9 +250,9 @@ contract PostRootTest is Fixture {
         if (field == 1) a.epochDigest = Digest.wrap(_flip(Digest.unwrap(a.epochDigest), bit));
         if (field == 2) a.head = HeadHash.wrap(_flip(HeadHash.unwrap(a.head), bit));
         if (field == 3) a.root = _flip(a.root, bit);
-        if (field == 4) a.totalCumulative = bound(bit, 11, COMPUTE_BUDGET);
+        if (field == 4) a.total = bound(bit, 11, COMPUTE_BUDGET);
         if (field == 5) a.deadline += uint64(DELAY * bound(bit, 1, 100));
-        if (field == 6) (a.epoch, a.deadline) = (2, a.deadline - EPOCH * 3 + DELAY * 4);
+        if (field == 6) (a.toEpoch, a.deadline) = (2, a.deadline - EPOCH * 3 + DELAY * 4);
         vm.expectRevert();
         rewards.postRoot(a, signatures);
         rewards.postRoot(signed, signatures);

@@ -6,7 +6,7 @@ import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {ModelShares} from "../../contracts/models/ModelShares.sol";
 import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
-import {RewardRoot} from "../../contracts/interfaces/IComputeRewards.sol";
+import {ActiveRoot, Claim, Leaf, PendingRoot} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {Invariants} from "./support/Invariants.sol";
 import {Tree} from "./support/Tree.sol";
@@ -16,17 +16,19 @@ import {Tree} from "./support/Tree.sol";
 contract RewardsHandler is Fixture {
     address[4] public people = [address(0xf001), address(0xf002), address(0xf003), address(0xf004)];
     uint256[4] private _earned;
-    uint256[4] private _activeAmounts;
 
-    /// @dev What the handler knows by itself.
+    /// @dev What the handler knows by itself, root by root.
+    uint256[4][] private _amounts;
+    bool[4][] private _paid;
+    bytes32[] private _roots;
+    uint256[] private _totals;
     uint256 public minted;
-    uint256 public paid;
+    uint256 public paidInAll;
     uint256 public scheduled;
     uint64 public scheduledThrough;
     uint48 public postedAt;
-    uint256 public activations;
+    uint64 public toEpoch;
     bool public broken;
-    RewardRoot public lastActive;
 
     constructor() {
         setUp();
@@ -49,46 +51,69 @@ contract RewardsHandler is Fixture {
 
     function post(uint256 seed) external {
         uint64 over = emission.epochOf(modelId, uint48(block.timestamp)) - 1;
-        RewardRoot memory last = rewards.active(modelId);
-        if (over <= last.epoch || rewards.pending(modelId).epoch != 0) return;
-        uint64 epoch = uint64(bound(seed, last.epoch + 1, over));
+        (uint64 index, uint64 last, ) = rewards.newest(modelId, 1);
+        if (over <= last || rewards.pending(modelId, 1).index != 0) return;
+        uint64 epoch = uint64(bound(seed, last + 1, over));
         Attestation memory a = attest(epoch, 0, 0);
-        uint256 budget = emission.authorisable(modelId, 1, last.epoch + 1, epoch, uint48(a.deadline));
+        uint256 budget = emission.authorisable(modelId, 1, last + 1, epoch, uint48(a.deadline));
         for (uint256 i = 0; i < 4; ++i) {
-            uint256 share = (budget * (uint256(keccak256(abi.encode(seed, i))) % 2_501)) / 10_000;
-            _earned[i] = _activeAmounts[i] + share;
-            a.totalCumulative += _earned[i];
+            _earned[i] = (budget * (uint256(keccak256(abi.encode(seed, i))) % 2_501)) / 10_000;
+            a.total += _earned[i];
         }
-        a.root = Tree.root(_leaves(_earned));
+        // Now and then the signers' leaves sum up to more than they say.
+        if (seed % 7 == 0) a.total /= 2;
+        a.root = Tree.root(_leaves(index + 1, _earned));
         rewards.postRoot(a, signedBy(quorum(), digestOf(a)));
         postedAt = uint48(block.timestamp);
     }
 
     function activate() external {
-        RewardRoot memory next = rewards.pending(modelId);
-        if (next.epoch == 0 || block.timestamp < next.activatableAt) return;
-        RewardRoot memory last = rewards.active(modelId);
+        PendingRoot memory next = rewards.pending(modelId, 1);
+        if (next.index == 0 || block.timestamp < next.activatableAt) return;
         uint256 supply = shares.totalSupply();
-        rewards.activate(modelId);
+        rewards.activate(modelId, 1);
         minted += shares.totalSupply() - supply;
-        if (shares.totalSupply() - supply != next.totalCumulative - last.totalCumulative) broken = true;
-        if (next.epoch <= last.epoch || block.timestamp < postedAt + WINDOW) broken = true;
-        lastActive = next;
-        _activeAmounts = _earned;
-        ++activations;
+        if (shares.totalSupply() - supply != next.total) broken = true;
+        if (next.toEpoch <= toEpoch || next.fromEpoch != toEpoch + 1) broken = true;
+        if (block.timestamp < postedAt + WINDOW) broken = true;
+        toEpoch = next.toEpoch;
+        _roots.push(next.root);
+        _totals.push(next.total);
+        _amounts.push(_earned);
+        _paid.push();
     }
 
-    function claim(uint8 who) external {
-        if (rewards.active(modelId).epoch == 0) return;
+    function claim(uint8 who, uint256 which) external {
+        if (_roots.length == 0) return;
         uint256 i = who % 4;
-        uint256 before = rewards.claimed(modelId, people[i]);
+        uint64 index = uint64(bound(which, 1, _roots.length));
+        uint256 due = _due(index, i);
+        if (!_fits(index, i)) return;
         uint256 balance = shares.balanceOf(people[i]);
-        bytes32[] memory proof = Tree.proof(_leaves(_activeAmounts), i);
-        uint256 amount = rewards.claim(modelId, people[i], _activeAmounts[i], proof);
-        if (amount != _activeAmounts[i] - before) broken = true;
-        if (shares.balanceOf(people[i]) != balance + amount) broken = true;
-        if (rewards.claimed(modelId, people[i]) < before) broken = true;
-        paid += amount;
+        uint256 amount = rewards.claim(modelId, 1, people[i], _leaf(index, i));
+        if (amount != due || shares.balanceOf(people[i]) != balance + amount) broken = true;
+        _paid[index - 1][i] = true;
+        paidInAll += amount;
+    }
+
+    /// @dev From the newest roots, paid or not.
+    function claimMany(uint8 who, uint8 count) external {
+        if (_roots.length == 0) return;
+        uint256 i = who % 4;
+        count = uint8(bound(count, 1, _roots.length < 8 ? _roots.length : 8));
+        Claim[] memory claims = new Claim[](1);
+        claims[0] = Claim(modelId, 1, people[i], new Leaf[](count));
+        uint256 due = 0;
+        for (uint256 j = 0; j < count; ++j) {
+            uint64 index = uint64(_roots.length - j);
+            if (!_fits(index, i)) return;
+            due += _due(index, i);
+            claims[0].leaves[j] = _leaf(index, i);
+        }
+        uint256 balance = shares.balanceOf(people[i]);
+        if (rewards.claimMany(claims)[0] != due || shares.balanceOf(people[i]) != balance + due) broken = true;
+        for (uint256 j = 0; j < count; ++j) _paid[_roots.length - 1 - j][i] = true;
+        paidInAll += due;
     }
 
     function delegate(uint8 from, uint8 to) external {
@@ -109,21 +134,50 @@ contract RewardsHandler is Fixture {
         scheduledThrough = current;
     }
 
+    /// @dev What a root still owes: what it may pay less what it has paid.
     function owed() external view returns (uint256 total) {
-        for (uint256 i = 0; i < 4; ++i) total += _activeAmounts[i] - rewards.claimed(modelId, people[i]);
+        for (uint256 k = 0; k < _roots.length; ++k) total += _totals[k] - _paidBy(k);
     }
 
-    function claimedInAll() external view returns (uint256 total) {
-        for (uint256 i = 0; i < 4; ++i) total += rewards.claimed(modelId, people[i]);
+    function rootsHold() external view returns (bool) {
+        for (uint256 k = 0; k < _roots.length; ++k) {
+            ActiveRoot memory root = rewards.rootAt(modelId, 1, uint64(k + 1));
+            if (root.root != _roots[k] || root.total != _totals[k]) return false;
+            if (root.paid != _paidBy(k) || root.paid > root.total) return false;
+            for (uint256 i = 0; i < 4; ++i) if (paid(people[i], uint64(k + 1)) != _paid[k][i]) return false;
+        }
+        return true;
+    }
+
+    function count() external view returns (uint256) {
+        return _roots.length;
     }
 
     function votes() external view returns (uint256 total) {
         for (uint256 i = 0; i < 4; ++i) total += shares.getVotes(people[i]);
     }
 
-    function _leaves(uint256[4] memory amounts) private view returns (bytes32[] memory leaves) {
+    function _paidBy(uint256 k) private view returns (uint256 sum) {
+        for (uint256 i = 0; i < 4; ++i) if (_paid[k][i]) sum += _amounts[k][i];
+    }
+
+    function _due(uint64 index, uint256 i) private view returns (uint256) {
+        return _paid[index - 1][i] ? 0 : _amounts[index - 1][i];
+    }
+
+    /// @dev Whether the root can still pay it: leaves may sum up to more than the total.
+    function _fits(uint64 index, uint256 i) private view returns (bool) {
+        return _paidBy(index - 1) + _due(index, i) <= _totals[index - 1];
+    }
+
+    function _leaf(uint64 index, uint256 i) private view returns (Leaf memory) {
+        uint256[4] memory amounts = _amounts[index - 1];
+        return Leaf(index, amounts[i], Tree.proof(_leaves(index, amounts), i));
+    }
+
+    function _leaves(uint64 index, uint256[4] memory amounts) private view returns (bytes32[] memory leaves) {
         leaves = new bytes32[](4);
-        for (uint256 i = 0; i < 4; ++i) leaves[i] = leafOf(people[i], amounts[i]);
+        for (uint256 i = 0; i < 4; ++i) leaves[i] = leafOf(index, people[i], amounts[i]);
     }
 }
 
@@ -143,7 +197,7 @@ contract RewardsInvariants is Invariants {
         selectors[3] = RewardsHandler.post.selector;
         selectors[4] = RewardsHandler.activate.selector;
         selectors[5] = RewardsHandler.claim.selector;
-        selectors[6] = RewardsHandler.claim.selector;
+        selectors[6] = RewardsHandler.claimMany.selector;
         selectors[7] = RewardsHandler.delegate.selector;
         selectors[8] = RewardsHandler.transfer.selector;
         return (address(handler), selectors);
@@ -160,19 +214,18 @@ contract RewardsInvariants is Invariants {
         );
 
         yes(!handler.broken(), "each call did what it promises");
-        yes(handler.paid() <= handler.minted(), "1 claimed is at most minted");
-        eq(handler.paid(), handler.claimedInAll(), "1 and is what is recorded");
-        eq(handler.minted(), rewards.active(modelId).totalCumulative, "1 minted is what roots authorised");
+        yes(handler.rootsHold(), "1, 3, 4, 8 each root is what was activated and has paid its leaves, each once");
+        eq(handler.minted(), handler.owed() + handler.paidInAll(), "1 minted is what roots owe and have paid");
         eq(shares.totalSupply(), handler.minted(), "nothing else is minted");
         yes(shares.balanceOf(address(rewards)) >= handler.owed(), "2 the contract holds what it owes");
         yes(shares.totalSupply() <= handler.scheduled(), "11 the supply is within the schedule");
         yes(handler.votes() <= shares.totalSupply(), "15 votes are within the supply");
-        (bytes32 root, uint128 total, uint32 epoch, , ) = handler.lastActive();
-        eq(rewards.active(modelId).root, root, "8 the active root is the one activated last");
-        eq(rewards.active(modelId).totalCumulative, total, "8 with its total");
-        eq(rewards.active(modelId).epoch, epoch, "6 and its epoch");
-        eq(emission.authorisedThrough(modelId, 1), epoch, "12 epochs are authorised once");
-        uint64 posted = rewards.pending(modelId).epoch;
-        yes(posted == 0 || posted > epoch, "9 one pending root, above the active one");
+        (uint64 index, uint64 toEpoch, ) = rewards.newest(modelId, 1);
+        eq(index, handler.count(), "6 every activation counts one on");
+        eq(toEpoch, handler.toEpoch(), "6 and its epochs");
+        eq(rewards.rootAt(modelId, 1, index + 1).root, 0, "5 there is no root that was not activated");
+        eq(emission.authorisedThrough(modelId, 1), toEpoch, "12 epochs are authorised once");
+        uint64 posted = rewards.pending(modelId, 1).toEpoch;
+        yes(posted == 0 || posted > toEpoch, "9 one pending root, above the active one");
     }
 }

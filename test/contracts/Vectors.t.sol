@@ -10,6 +10,7 @@ import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {
     Ack,
     Attestation,
+    ClaimTo,
     Fragment as FragmentStatement,
     Head,
     Join,
@@ -82,6 +83,13 @@ contract VectorsTest is Fixture {
         }
     }
 
+    function test_claimOrders() public view {
+        eq(ProtocolHashes.CLAIM_TO_TYPEHASH, _typeHash("ClaimTo"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("ClaimTo", i, ProtocolHashes.hashClaimTo(abi.decode(_encoded("ClaimTo", i), (ClaimTo))));
+        }
+    }
+
     function test_rulings() public view {
         eq(ProtocolHashes.RULING_TYPEHASH, _typeHash("Ruling"), "type");
         for (uint256 i = 0; i < 3; ++i) {
@@ -119,11 +127,11 @@ contract VectorsTest is Fixture {
         for (uint256 tree = 0; tree < 4; ++tree) {
             for (uint256 i = 0; i <= tree; ++i) {
                 (bytes memory encoded, string memory key) = _leaf("reward", tree, i);
-                (uint8 kind, ModelId id, address account, uint256 cumulative) = abi.decode(
+                (uint8 kind, ModelId id, uint64 index, address account, uint256 amount) = abi.decode(
                     encoded,
-                    (uint8, ModelId, address, uint256)
+                    (uint8, ModelId, uint64, address, uint256)
                 );
-                _inTree("reward", tree, key, ProtocolHashes.rewardLeaf(kind, id, account, cumulative));
+                _inTree("reward", tree, key, ProtocolHashes.rewardLeaf(kind, id, index, account, amount));
             }
         }
     }

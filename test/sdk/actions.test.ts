@@ -3,7 +3,17 @@ import { hardhat } from "viem/chains";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
-import { headHash, modelIdOf, rewardTree, runIdOf, zeroHash } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  type ClaimTo,
+  domainFor,
+  headHash,
+  modelIdOf,
+  rewardTree,
+  runIdOf,
+  typedDataOf,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
 import { accept, holders, isolated } from "./holders.ts";
 import {
   alice,
@@ -226,8 +236,8 @@ describe("a run", () => {
 
 describe("rewards", () => {
   const leaves = [
-    { account: alice.address, cumulative: 300n * share },
-    { account: bob.address, cumulative: 100n * share },
+    { account: alice.address, amount: 300n * share },
+    { account: bob.address, amount: 100n * share },
   ];
 
   it("are posted by a quorum, activated after the window and claimed once", async () => {
@@ -247,11 +257,13 @@ describe("rewards", () => {
       expect(await actions.pendingRoot(client, { addresses, modelId })).toBeUndefined();
 
       const posted = await actions.postRoot.sync(anyone, { addresses, attestation, signatures });
-      expect(posted.event).toMatchObject({ modelId, epoch: attestation.epoch, root: attestation.root });
+      expect(posted.event).toMatchObject({ modelId, kind: 1, index: 1n, attestation: { root: attestation.root } });
       expect(await actions.pendingRoot(client, { addresses, modelId })).toMatchObject({
         root: attestation.root,
-        totalCumulative: 400n * share,
-        epoch: Number(attestation.epoch),
+        index: 1,
+        total: 400n * share,
+        fromEpoch: 1,
+        toEpoch: Number(attestation.toEpoch),
       });
       const early = actions.activateRoot(anyone, { addresses, modelId });
       await expect(early).rejects.toBeInstanceOf(errors.ComputeRewardsWindowOpenError);
@@ -259,26 +271,72 @@ describe("rewards", () => {
 
       await world.advanceTo(posted.event.activatableAt);
       const activated = await actions.activateRoot.sync(anyone, { addresses, modelId });
-      expect(activated.event).toMatchObject({ root: attestation.root, minted: 400n * share });
-      expect(await actions.activeRoot(client, { addresses, modelId })).toMatchObject({ root: attestation.root });
+      expect(activated.event).toMatchObject({ root: attestation.root, total: 400n * share });
+      expect(await actions.activeRoot(client, { addresses, modelId })).toEqual({
+        root: attestation.root,
+        total: 400n * share,
+        paid: 0n,
+        index: 1,
+        toEpoch: Number(attestation.toEpoch),
+      });
+      expect(await actions.activeRoot(client, { addresses, modelId, kind: 2 })).toBeUndefined();
+      expect(await actions.rootAt(client, { addresses, modelId, index: 2 })).toBeUndefined();
 
-      const tree = rewardTree(modelId, leaves);
+      const tree = rewardTree({ modelId, index: 1 }, leaves);
       const entry = tree.proofOf(alice.address)!;
-      const item = { modelId, beneficiary: alice.address, ...entry };
-      await expect(
-        actions.claim(anyone, { addresses, ...item, cumulative: entry.cumulative + 1n }),
-      ).rejects.toBeInstanceOf(errors.ComputeRewardsInvalidProofError);
+      const item = { modelId, beneficiary: alice.address, index: 1, ...entry };
+      await expect(actions.claim(anyone, { addresses, ...item, amount: entry.amount + 1n })).rejects.toBeInstanceOf(
+        errors.ComputeRewardsInvalidProofError,
+      );
       expect((await actions.claim.simulate(anyone, { addresses, ...item })).result).toBe(300n * share);
       const paid = await actions.claim.sync(anyone, { addresses, ...item });
       expect(paid.event).toMatchObject({ account: alice.address, amount: 300n * share });
       expect((await actions.claim.sync(anyone, { addresses, ...item })).event).toBeUndefined();
 
-      const bobs = { modelId, beneficiary: bob.address, ...tree.proofOf(bob.address)! };
-      const both = await actions.claimMany.sync(anyone, { addresses, claims: [item, bobs] });
-      expect(both.event).toMatchObject([{ account: bob.address, amount: 100n * share }]);
-      expect(await actions.claimed(client, { addresses, modelId, account: bob.address })).toBe(100n * share);
+      const of = (account: Address) => [{ index: 1, ...tree.proofOf(account)! }];
+      const unpaid = (account: Address) =>
+        actions.unpaidLeaves(client, { addresses, modelId, account, leaves: of(account) });
+      expect([await unpaid(alice.address), await unpaid(bob.address)]).toEqual([[], of(bob.address)]);
+      const claims = [alice, bob].map(({ address }) => ({ modelId, beneficiary: address, leaves: of(address) }));
+      expect((await actions.claimMany.simulate(anyone, { addresses, claims })).result).toEqual([0n, 100n * share]);
+      const both = await actions.claimMany.sync(anyone, { addresses, claims });
+      expect(both.event).toMatchObject([{ account: bob.address, amount: 100n * share, roots: [1n] }]);
+      expect(await unpaid(bob.address)).toEqual([]);
+      expect(await actions.rootAt(client, { addresses, modelId, index: 1 })).toMatchObject({ paid: 400n * share });
       expect(await actions.balanceOf(client, { shares, account: alice.address })).toBe(300n * share);
       expect(await actions.totalSupply(client, { shares })).toBe(400n * share);
+    });
+  });
+
+  it("are paid to whom the account names, until it revokes what it signed", async () => {
+    await isolated(world, async () => {
+      const { client, clientOf, addresses, modelId, shares } = world;
+      const first = await world.reward(leaves);
+      const second = await world.reward(leaves);
+      const of = (trees: readonly (typeof first)[]) =>
+        trees.map((tree) => ({ index: tree.index, ...tree.proofOf(alice.address)! }));
+      const account = alice.address;
+      const order: ClaimTo = {
+        modelId,
+        kind: 1,
+        account,
+        to: `0x${"c0".repeat(20)}`,
+        nonce: await actions.claimNonce(client, { addresses, account }),
+        deadline: BigInt((await world.now()) + 1_000),
+      };
+      const signature = await alice.signTypedData(
+        typedDataOf(domainFor(31337, addresses.computeRewards), "ClaimTo", order),
+      );
+      const anyone = clientOf(stranger);
+      const paid = await actions.claimTo.sync(anyone, { addresses, order, leaves: of([first]), signature });
+      expect(paid.event).toMatchObject({ account, amount: 300n * share });
+      expect(await actions.balanceOf(client, { shares, account: order.to })).toBe(300n * share);
+      const forged = { addresses, order: { ...order, to: stranger.address }, leaves: of([second]), signature };
+      await expect(actions.claimTo(anyone, forged)).rejects.toBeInstanceOf(errors.ComputeRewardsOrderNotSignedError);
+      expect((await actions.revokeClaimTo.sync(clientOf(alice), { addresses })).event).toMatchObject({ nonce: 1n });
+      await expect(
+        actions.claimTo(anyone, { addresses, order, leaves: of([second]), signature }),
+      ).rejects.toBeInstanceOf(errors.ComputeRewardsOrderRevokedError);
     });
   });
 
@@ -286,7 +344,7 @@ describe("rewards", () => {
     await isolated(world, async () => {
       const { clientOf, addresses } = world;
       const { attestation, signatures } = await world.attest(leaves);
-      const next = { ...attestation, epoch: attestation.epoch + 5n, deadline: attestation.deadline + 80n };
+      const next = { ...attestation, toEpoch: attestation.toEpoch + 5n, deadline: attestation.deadline + 80n };
       await expect(
         actions.postRoot(clientOf(stranger), { addresses, attestation: next, signatures }),
       ).rejects.toMatchObject({ code: "COMPUTE_REWARDS_EPOCH_NOT_OVER", retryable: true });
@@ -373,7 +431,7 @@ describe("governance", () => {
       const ofModel = { addresses, modelId: world.modelId };
       const posted = await actions.getAllLogs(client, actions.rootPosted(ofModel), { from });
       const activated = await actions.getAllLogs(client, actions.rootActivated(ofModel), { from });
-      expect(activated.logs.map((log) => log.args.root)).toEqual(posted.logs.map((log) => log.args.root));
+      expect(activated.logs.map((log) => log.args.root)).toEqual(posted.logs.map((log) => log.args.attestation.root));
       const claims = await actions.getAllLogs(client, actions.rewardClaimed({ ...ofModel, account: bob.address }), {
         from,
       });

@@ -126,7 +126,7 @@ describe("answers", () => {
 
   it("about another account than was asked for are refused", async () => {
     const account = `0x${"cd".repeat(20)}`;
-    handler = answer(JSON.stringify({ account, epoch: 1, root: runId, cumulative: "5", proof: [], unpaid: [] }));
+    handler = answer(JSON.stringify({ account, epoch: 1, leaves: [], next: null, unpaid: [] }));
     await expect(client().reward(runId, worker)).rejects.toThrow(
       failure({ code: "ACCOUNT_FOREIGN", retryable: false }),
     );
@@ -269,7 +269,8 @@ describe("blobs", () => {
   });
 
   it("are checked as documents: digest, then JSON, then schema", async () => {
-    const good = { version: 1, modelId: `0x${"11".repeat(32)}`, leaves: [{ account: worker, cumulative: "1" }] };
+    const modelId = `0x${"11".repeat(32)}`;
+    const good = { version: 1, modelId, kind: 1, index: 1, leaves: [{ account: worker, amount: "1" }] };
     const text = protocol.canonicalJson(good);
     handler = answer(text);
     const of = protocol.digestOfJson(good);
@@ -346,9 +347,30 @@ describe("what is sent", () => {
   });
 
   it("asks for rewards of an account in lower case", async () => {
-    const view = { account: worker, epoch: 1, root: `0x${"11".repeat(32)}`, cumulative: "5", proof: [], unpaid: [] };
-    handler = answer(JSON.stringify(view));
+    const view = { account: worker, epoch: 1, leaves: [{ index: 1, amount: "5", proof: [] }], unpaid: [] };
+    handler = answer(JSON.stringify({ ...view, next: null }));
     expect(await client().reward(runId, worker.toUpperCase().replace("0X", "0x") as protocol.Address)).toEqual(view);
-    expect(seen[0]?.path).toBe(`/v1/runs/${runId}/rewards/${worker}`);
+    expect(seen[0]?.path).toBe(`/v1/runs/${runId}/rewards/${worker}?from=1`);
+  });
+
+  it("asks for rewards page by page, from where it is told to, and not for ever", async () => {
+    const pageOf =
+      (next: (from: number) => number | null): Handler =>
+      (request, response) => {
+        const from = Number(new URL(request.url ?? "", "http://x").searchParams.get("from"));
+        response.end(
+          JSON.stringify({
+            account: worker,
+            epoch: 9,
+            leaves: [{ index: from, amount: "5", proof: [] }],
+            next: next(from),
+            unpaid: [],
+          }),
+        );
+      };
+    handler = pageOf((from) => (from < 7 ? from + 2 : null));
+    expect((await client().reward(runId, worker, 2)).leaves.map(({ index }) => index)).toEqual([3, 5, 7]);
+    handler = pageOf((from) => from);
+    await expect(client().reward(runId, worker)).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
   });
 });

@@ -34,8 +34,8 @@ beforeAll(async () => {
     pollingInterval: 10,
   });
   tree = await world.reward([
-    { account: alice.address, cumulative: 300n * share },
-    { account: bob.address, cumulative: 100n * share },
+    { account: alice.address, amount: 300n * share },
+    { account: bob.address, amount: 100n * share },
   ]);
 }, 60_000);
 afterAll(() => world.close());
@@ -57,6 +57,7 @@ describe("the SDK's actions through ethers' signers", () => {
       addresses,
       modelId,
       beneficiary: account,
+      index: tree.index,
       ...tree.proofOf(account)!,
     });
     expect(paid.event).toMatchObject({ account, amount: 300n * share });
@@ -136,8 +137,8 @@ describe("ethers by itself, with the SDK's ABIs and calls", () => {
     const governor = new Contract(world.governor, modelGovernorAbi, signer);
     const runs = new Contract(addresses.runRegistry, runRegistryAbi, provider);
 
-    const { cumulative, proof } = tree.proofOf(bob.address)!;
-    const paid = await mined(rewards.getFunction("claim").send(modelId, bob.address, cumulative, proof), "Claimed");
+    const leaf = { index: tree.index, ...tree.proofOf(bob.address)! };
+    const paid = await mined(rewards.getFunction("claim").send(modelId, 1, bob.address, leaf), "Claimed");
     expect(paid).toMatchObject({ account: bob.address, amount: 100n * share });
     await mined(shares.getFunction("delegate").send(bob.address), "DelegateChanged");
     expect(await shares.getFunction("getVotes").staticCall(bob.address)).toBe(100n * share);
@@ -175,7 +176,7 @@ describe("ethers by itself, with the SDK's ABIs and calls", () => {
     const rewards = new Contract(world.addresses.computeRewards, computeRewardsAbi, walletOf(bob));
     const refused: unknown = await rewards
       .getFunction("claim")
-      .send(world.modelId, bob.address, 1n, [])
+      .send(world.modelId, 1, bob.address, { index: 9n, amount: 1n, proof: [] })
       .catch((error: unknown) => error);
     expect(errors.decodeError(refused)).toBeInstanceOf(errors.ComputeRewardsInvalidProofError);
   });

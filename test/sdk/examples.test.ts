@@ -14,8 +14,8 @@ import { alice, bob, createWorld, hashOf, poster, share, type World } from "./wo
 import { listening } from "../loopback.ts";
 
 const leaves = [
-  { account: alice.address, cumulative: 300n * share },
-  { account: bob.address, cumulative: 100n * share },
+  { account: alice.address, amount: 300n * share },
+  { account: bob.address, amount: 100n * share },
 ];
 
 let world: World;
@@ -44,14 +44,13 @@ beforeAll(async () => {
     return { jsonrpc: "2.0", id, result: await world.request({ method, params } as never) };
   });
   coordinator = await listen(async (path) => {
-    const account = leaves.find((leaf) => path.endsWith(leaf.account.toLowerCase()))!.account;
-    const { cumulative, proof } = tree.proofOf(account)!;
+    const account = leaves.find((leaf) => path.includes(leaf.account.toLowerCase()))!.account;
+    const { amount, proof } = tree.proofOf(account)!;
     return {
       account: account.toLowerCase(),
       epoch: 1,
-      root: tree.root,
-      cumulative: String(cumulative),
-      proof,
+      leaves: [{ index: tree.index, amount: String(amount), proof }],
+      next: null,
       unpaid: [],
     };
   });

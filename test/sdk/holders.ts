@@ -17,12 +17,13 @@ export async function isolated(world: World, work: () => Promise<void>): Promise
 export async function holders(world: World): Promise<void> {
   const { clientOf, addresses, modelId, shares } = world;
   const tree = await world.reward([
-    { account: alice.address, cumulative: 300n * share },
-    { account: bob.address, cumulative: 100n * share },
+    { account: alice.address, amount: 300n * share },
+    { account: bob.address, amount: 100n * share },
   ]);
   for (const holder of [alice, bob]) {
     const entry = tree.proofOf(holder.address)!;
-    await actions.claim.sync(clientOf(holder), { addresses, modelId, beneficiary: holder.address, ...entry });
+    const { index } = tree;
+    await actions.claim.sync(clientOf(holder), { addresses, modelId, beneficiary: holder.address, index, ...entry });
     const { event } = await actions.delegate.sync(clientOf(holder), { shares, delegatee: holder.address });
     expect(event).toMatchObject({ delegator: holder.address, toDelegate: holder.address });
   }

@@ -281,7 +281,7 @@ const proves = (root: string, leaf: string, proof: readonly string[]): boolean =
 
 describe("trees", () => {
   const modelId = protocol.asModelId(hash("7"));
-  const leaves = fc.uniqueArray(fc.record({ account: address, cumulative: uint(128) }), {
+  const leaves = fc.uniqueArray(fc.record({ account: address, amount: uint(128) }), {
     minLength: 1,
     maxLength: 20,
     selector: (leaf) => leaf.account,
@@ -290,22 +290,22 @@ describe("trees", () => {
   it("of rewards prove each account's own amount and nothing else, in any order", () => {
     fc.assert(
       fc.property(leaves, (list) => {
-        const tree = protocol.rewardTree(modelId, list);
-        expect(protocol.rewardTree(modelId, list.toReversed()).root).toBe(tree.root);
-        for (const { account, cumulative } of list) {
+        const tree = protocol.rewardTree({ modelId, index: 7 }, list);
+        expect(protocol.rewardTree({ modelId, index: 7 }, list.toReversed()).root).toBe(tree.root);
+        for (const { account, amount } of list) {
           const entry = tree.proofOf(getAddress(account) as Address)!;
-          const leafOf = (amount: bigint) =>
+          const leafOf = (of: bigint) =>
             keccak256(
               keccak256(
                 AbiCoder.defaultAbiCoder().encode(
-                  ["uint8", "bytes32", "address", "uint256"],
-                  [1, modelId, account, amount],
+                  ["uint8", "bytes32", "uint64", "address", "uint256"],
+                  [1, modelId, 7, account, of],
                 ),
               ),
             );
-          expect(entry.cumulative).toBe(cumulative);
-          expect(proves(tree.root, leafOf(cumulative), entry.proof)).toBe(true);
-          expect(proves(tree.root, leafOf(cumulative + 1n), entry.proof)).toBe(false);
+          expect(entry.amount).toBe(amount);
+          expect(proves(tree.root, leafOf(amount), entry.proof)).toBe(true);
+          expect(proves(tree.root, leafOf(amount + 1n), entry.proof)).toBe(false);
         }
       }),
       { numRuns: 25 },
@@ -314,18 +314,20 @@ describe("trees", () => {
 
   it("of rewards refuse amounts that a word cannot hold", () => {
     const account: Address = `0x${"ab".repeat(20)}`;
-    for (const cumulative of [-1n, 2n ** 256n])
-      expect(() => protocol.rewardTree(modelId, [{ account, cumulative }])).toThrow(refusal("AMOUNT_TOO_LARGE"));
+    for (const amount of [-1n, 2n ** 256n])
+      expect(() => protocol.rewardTree({ modelId, index: 7 }, [{ account, amount }])).toThrow(
+        refusal("AMOUNT_TOO_LARGE"),
+      );
   });
 
   it("of rewards refuse no account and one account twice", () => {
-    expect(() => protocol.rewardTree(modelId, [])).toThrow(refusal("EMPTY_TREE"));
+    expect(() => protocol.rewardTree({ modelId, index: 7 }, [])).toThrow(refusal("EMPTY_TREE"));
     const account: Address = `0x${"ab".repeat(20)}`;
     const twice = [
-      { account, cumulative: 1n },
-      { account: getAddress(account) as Address, cumulative: 2n },
+      { account, amount: 1n },
+      { account: getAddress(account) as Address, amount: 2n },
     ];
-    expect(() => protocol.rewardTree(modelId, twice)).toThrow(refusal("DUPLICATE_ACCOUNT"));
+    expect(() => protocol.rewardTree({ modelId, index: 7 }, twice)).toThrow(refusal("DUPLICATE_ACCOUNT"));
   });
 
   it("of receipts have root 0 without any", () => {

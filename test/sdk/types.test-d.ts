@@ -36,7 +36,7 @@ test("reads answer the protocol's own types, or what the contract returns", () =
   expectTypeOf<Answer<typeof actions.versionAt>>().toEqualTypeOf<number>();
   expectTypeOf<Answer<typeof actions.isAdmitted>>().toEqualTypeOf<boolean>();
   expectTypeOf<Answer<typeof actions.sharesOf>>().toEqualTypeOf<Address>();
-  expectTypeOf<Answer<typeof actions.activeRoot>>().toEqualTypeOf<actions.RewardRoot | undefined>();
+  expectTypeOf<Answer<typeof actions.activeRoot>>().toEqualTypeOf<actions.ActiveRoot | undefined>();
   expectTypeOf<Answer<typeof actions.proposalState>>().toEqualTypeOf<actions.ProposalState>();
   expectTypeOf<Answer<typeof actions.countSigners>>().toEqualTypeOf<{ count: number; size: number }>();
 });

@@ -169,15 +169,18 @@ describe("trees", () => {
 
   it.each(reward.trees)("of rewards: %$", ({ root, leaves }) => {
     const rows = leaves.map(({ encoded }) => {
-      const [, , account = 0n, cumulative = 0n] = wordsOf(encoded);
-      return { account: hex20(account), cumulative };
+      const [, , , account = 0n, amount = 0n] = wordsOf(encoded);
+      return { account: hex20(account), amount };
     });
-    const tree = protocol.rewardTree(protocol.asModelId(reward.modelId), rows);
+    const tree = protocol.rewardTree(
+      { modelId: protocol.asModelId(reward.modelId), index: Number(reward.index) },
+      rows,
+    );
     expect(tree.root).toBe(root);
-    expect(tree.total).toBe(rows.reduce((sum, row) => sum + row.cumulative, 0n));
+    expect(tree.total).toBe(rows.reduce((sum, row) => sum + row.amount, 0n));
     for (const [index, row] of rows.entries()) {
       const found = tree.proofOf(row.account);
-      expect(found).toEqual({ cumulative: row.cumulative, proof: leaves[index]!.proof });
+      expect(found).toEqual({ amount: row.amount, proof: leaves[index]!.proof });
     }
     expect(tree.proofOf(`0x${"12".repeat(20)}`)).toBeUndefined();
   });
@@ -372,17 +375,16 @@ describe("the documents of a round", () => {
       amount: String(amounts.get(account)),
     }));
     expect(counted!.contributions).toEqual(earned.sort(byAccount));
-    expect(rewards.document.leaves).toEqual(
-      counted!.contributions.map(({ account, amount }) => ({ account, cumulative: amount })),
-    );
+    expect(rewards.document.leaves).toEqual(counted!.contributions.map(({ account, amount }) => ({ account, amount })));
+    const { modelId, kind, index } = rewards.document;
     const { root, total } = protocol.rewardTree(
-      protocol.asModelId(rewards.document.modelId),
-      rewards.document.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+      { modelId: protocol.asModelId(modelId), kind, index },
+      rewards.document.leaves.map(({ account, amount }) => ({ account, amount: BigInt(amount) })),
     );
     expect(epoch.document).toMatchObject({
       head: round.head,
       root,
-      totalCumulative: String(total),
+      total: String(total),
       inputs: inputs.digest,
       verdicts: verdicts.digest,
       rewards: rewards.digest,

@@ -36,6 +36,7 @@ import {
   domainFor,
   type Hex,
   type RunParams,
+  rewardKind,
   rewardTree,
   type RewardLeaf,
   typedDataOf,
@@ -151,16 +152,21 @@ export async function createWorld() {
     const end = await epochEnd(client, { addresses, modelId, epoch });
     const { postingDelay } = await scheduleOf(client, { addresses, modelId });
     await advanceTo(end);
-    const tree = rewardTree(modelId, leaves);
+    const active = await activeRoot(client, { addresses, modelId });
+    const index = (active?.index ?? 0) + 1;
+    const tree = rewardTree({ modelId, index }, leaves);
     const attestation: Attestation = {
+      kind: rewardKind.compute,
       modelId,
+      index: BigInt(index),
+      fromEpoch: BigInt((active?.toEpoch ?? 0) + 1),
+      toEpoch: epoch,
       runId,
-      epoch,
-      epochDigest: hashOf("epoch manifest"),
       head,
-      previousRoot: (await activeRoot(client, { addresses, modelId }))?.root ?? zeroHash,
+      epochDigest: hashOf("epoch manifest"),
+      previousRoot: active?.root ?? zeroHash,
       root: tree.root,
-      totalCumulative: tree.total,
+      total: tree.total,
       setVersion: await currentSetVersion(client, { addresses, modelId }),
       deadline: BigInt(end + postingDelay),
     };
@@ -177,7 +183,8 @@ export async function createWorld() {
     const { event } = await postRoot.sync(clientOf(stranger), { addresses, attestation, signatures });
     await advanceTo(event.activatableAt);
     await activateRoot.sync(clientOf(stranger), { addresses, modelId });
-    return rewardTree(modelId, leaves);
+    const index = Number(attestation.index);
+    return { ...rewardTree({ modelId, index }, leaves), index };
   }
 
   return {

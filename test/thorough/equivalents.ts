@@ -21,6 +21,4 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/emission/Emission.sol _after: false for high != 0 && budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
   "contracts/models/ModelShares.sol initialize: without __ERC20Votes_init()": empty,
-  "contracts/rewards/ComputeRewards.sol _requireSuccessor: no 1 in uint64(last.epoch) + 1":
-    "Emission begins behind the epochs that it authorised, of which the active root's is the last.",
 };

@@ -146,7 +146,8 @@ const numbers = (size: number): number[] => Array.from({ length: size }, (_, ind
 
 function leafVectors() {
   const receipt = ["bytes32", "address", "address", "uint64", "uint16"];
-  const reward = ["uint8", "bytes32", "address", "uint256"];
+  const reward = ["uint8", "bytes32", "uint64", "address", "uint256"];
+  const index = 2n ** 40n + 3n;
   const commitment = ["uint32", "uint64", "bytes32", "bytes32", "bytes32", "bytes32"];
   const modelId = hash("a model");
   return {
@@ -168,14 +169,16 @@ function leafVectors() {
     reward: {
       types: reward,
       modelId,
+      index: String(index),
       trees: treeSizes.map((size) =>
         tree(
           reward,
-          numbers(size).map((index) => [
+          numbers(size).map((leaf) => [
             "1",
             modelId,
-            address(`account ${index}`),
-            String(index === 2 ? 2n ** 256n - 1n : BigInt(index) * 10n ** 18n + 7n),
+            String(index),
+            address(`account ${leaf}`),
+            String(leaf === 2 ? 2n ** 256n - 1n : BigInt(leaf) * 10n ** 18n + 7n),
           ]),
         ),
       ),

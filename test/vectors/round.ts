@@ -459,23 +459,28 @@ export async function roundVectors() {
   const rewards = {
     version: 1,
     modelId,
-    leaves: contributions.map(({ account, amount }) => ({ account, cumulative: amount })),
+    kind: 1,
+    index: 1,
+    leaves: contributions.map(({ account, amount }) => ({ account, amount })),
   };
   const rewardTree = tree(
-    ["uint8", "bytes32", "address", "uint256"],
-    rewards.leaves.map(({ account, cumulative }) => ["1", modelId, account, cumulative]),
+    ["uint8", "bytes32", "uint64", "address", "uint256"],
+    rewards.leaves.map(({ account, amount }) => ["1", modelId, "1", account, amount]),
   );
   const epochManifest = {
     version: 1,
     modelId,
+    kind: 1,
+    index: 1,
+    fromEpoch: 1,
+    toEpoch: 3,
     runId,
-    epoch: 3,
     head,
     finished: [{ runId: hash("a finished run"), head: hash("its last head") }],
     previous: null,
     previousRoot: zero32,
     root: rewardTree.root,
-    totalCumulative: String(rewards.leaves.reduce((sum, { cumulative }) => sum + BigInt(cumulative), 0n)),
+    total: String(rewards.leaves.reduce((sum, { amount }) => sum + BigInt(amount), 0n)),
     inputs: digestOf(inputs),
     verdicts: digestOf(verdicts),
     rewards: digestOf(rewards),

@@ -108,7 +108,7 @@ async function signedPayload(
   if (sorted.length < threshold)
     throw new UserError(
       "ATTESTATION_UNSIGNED",
-      `Epoch ${attestation.epoch} has ${sorted.length} signatures of the set; ${threshold} are needed.`,
+      `Epoch ${attestation.toEpoch} has ${sorted.length} signatures of the set; ${threshold} are needed.`,
     );
   return { attestation: toWire("Attestation", attestation), signatures: sorted };
 }

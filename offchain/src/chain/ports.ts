@@ -83,41 +83,40 @@ export interface ValidatorSetView {
   readonly threshold: number;
 }
 
-/** A root of cumulative rewards, pending or active. */
+/** A root of what epochs earned, pending or active. */
 export interface RootView {
+  /** Its number, from 1. */
+  readonly index: number;
   readonly root: Hex;
-  readonly totalCumulative: bigint;
+  /** What it pays in all, in share wei. */
+  readonly total: bigint;
   /** The last epoch it covers. */
   readonly epoch: number;
+}
+
+/** A root in its window, or as it was posted. */
+export interface PendingRootView extends RootView {
+  /** The first epoch it covers. */
+  readonly fromEpoch: number;
   /** From when on it may be activated. */
   readonly activatableAt: number;
   readonly deadline: number;
 }
 
 /** One RootPosted event. */
-export interface PostedRoot {
+export interface PostedRoot extends PendingRootView {
   readonly modelId: ModelId;
-  readonly epoch: number;
-  readonly root: Hex;
   readonly runId: RunId;
   readonly head: HeadHash;
   readonly epochDigest: Digest;
-  readonly totalCumulative: bigint;
   readonly setVersion: number;
-  readonly deadline: number;
-  readonly activatableAt: number;
   readonly block: number;
   readonly transaction: Hex;
 }
 
 /** One RootActivated event. */
-export interface ActivatedRoot {
+export interface ActivatedRoot extends RootView {
   readonly modelId: ModelId;
-  readonly epoch: number;
-  readonly root: Hex;
-  readonly totalCumulative: bigint;
-  /** Shares that the root added, in wei. */
-  readonly minted: bigint;
   readonly block: number;
   readonly transaction: Hex;
 }
@@ -181,8 +180,9 @@ export interface ChainReader {
   computeBudget(modelId: ModelId, epoch: number, asOf: number): Promise<bigint>;
   /** The set in force now, or a given version. */
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
+  /** The newest. */
   activeRoot(modelId: ModelId): Promise<RootView | undefined>;
-  pendingRoot(modelId: ModelId): Promise<RootView | undefined>;
+  pendingRoot(modelId: ModelId): Promise<PendingRootView | undefined>;
   /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
   /** RootActivated events, oldest first. */
@@ -202,7 +202,7 @@ export interface HeadPosting extends Posting, HeadPosition {
 }
 
 export interface RootPosting extends Posting {
-  readonly root: RootView;
+  readonly root: PendingRootView;
 }
 
 /** The oldest posting that waits for lower fees, and since when, ms. */

@@ -36,7 +36,7 @@ interface ActivationPayload {
 interface RootResult {
   readonly transaction: Hex | null;
   readonly block: number | null;
-  readonly root: Omit<RootPosting["root"], "totalCumulative"> & { readonly totalCumulative: string };
+  readonly root: Omit<RootPosting["root"], "total"> & { readonly total: string };
 }
 
 export interface PostingKinds {
@@ -53,17 +53,17 @@ interface PostingModules {
 }
 
 function resultOf(event: PostedRoot): RootResult {
-  const { root, epoch, activatableAt, deadline, totalCumulative, transaction, block } = event;
+  const { index, root, total, fromEpoch, epoch, activatableAt, deadline, transaction, block } = event;
   return {
     transaction,
     block,
-    root: { root, epoch, activatableAt, deadline, totalCumulative: totalCumulative.toString() },
+    root: { index, root, total: total.toString(), fromEpoch, epoch, activatableAt, deadline },
   };
 }
 
 export const posted = (result: RootResult): RootPosting => ({
   ...result,
-  root: { ...result.root, totalCumulative: BigInt(result.root.totalCumulative) },
+  root: { ...result.root, total: BigInt(result.root.total) },
 });
 
 function headPostings({ reader, addresses, journal }: PostingModules): PostingKinds["heads"] {
@@ -137,7 +137,7 @@ function rootPostings({ reader, addresses }: PostingModules): PostingKinds["root
       const modelId = asModelId(attestation.modelId);
       if (anew !== undefined) reader.forget(modelId, anew);
       const event = (await reader.rootsOf(modelId)).findLast(
-        ({ epoch, root }) => epoch === Number(attestation.epoch) && root === attestation.root,
+        ({ index, root }) => index === Number(attestation.index) && root === attestation.root,
       );
       return event && resultOf(event);
     },
@@ -157,7 +157,7 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
       const found =
         event &&
         (await reader.rootsOf(modelId, event.root)).findLast(
-          (each) => each.epoch === event.epoch && each.root === event.root,
+          (each) => each.index === event.index && each.root === event.root,
         );
       if (!found) return undefined;
       return { ...resultOf(found), transaction: event.transaction, block: event.block };

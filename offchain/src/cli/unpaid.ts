@@ -46,7 +46,7 @@ export function restText(rest: Unpaid["rest"], epochs: number): string {
 }
 
 /** 1, 2, 3, 7 → "1–3, 7". */
-function runsOf(sorted: readonly number[]): string {
+export function runsOf(sorted: readonly number[]): string {
   const runs: [number, number][] = [];
   for (const number of sorted) {
     const last = runs.at(-1);

@@ -2,7 +2,7 @@
 import { type Address, aggregateRejected, digestOfJson, fromWire, isVoice, toWire } from "@cotrain/sdk/protocol";
 
 import { InternalError, RetryableError } from "../base/index.ts";
-import type { NextHead, RootView } from "../chain/index.ts";
+import type { NextHead, PendingRootView, RootView } from "../chain/index.ts";
 import { blobSourceOf } from "../run/index.ts";
 import { putDocument } from "../storage/index.ts";
 import type { EffectContext } from "./effectRunner.ts";
@@ -61,7 +61,7 @@ async function anchorAndParent({ runId, modules: { chain } }: Run, { state }: Ef
 /** That a root is pending: for no longer than the model's window from now on, whatever one answer says of it. */
 export async function rootPosted(
   { driver, facts, modules }: Run,
-  { epoch, root, activatableAt }: RootView,
+  { epoch, root, activatableAt }: PendingRootView,
   transaction: RootPosted["transaction"],
 ): Promise<Unstamped<RootPosted>> {
   const { window } = await modules.chain.schedule(facts.modelId);

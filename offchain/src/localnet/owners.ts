@@ -2,8 +2,6 @@
 import {
   balanceOf,
   castVote,
-  claim,
-  claimed,
   delegate,
   delegateOf,
   execute,
@@ -26,6 +24,7 @@ import {
 } from "@cotrain/sdk/actions";
 import {
   type Address,
+  asAddress,
   type ContractAddresses,
   type Hex,
   type ModelId,
@@ -38,6 +37,7 @@ import { getBlock } from "viem/actions";
 
 import { type Clock, RetryableError, formatCount, formatShares } from "../base/index.ts";
 import { type WalletChain, walletOn } from "../chain/index.ts";
+import { type ActiveRewards, claimLeaves, earningsOf } from "../run/index.ts";
 
 /** A wallet that owns shares or will. */
 export interface Owner {
@@ -54,8 +54,8 @@ export interface LocalModel {
   readonly addresses: Readonly<ContractAddresses>;
   readonly modelId: ModelId;
   readonly runId: RunId;
-  /** Cumulative reward and proof of an account under the root that is active on-chain now. */
-  readonly reward: (account: Address) => Promise<{ readonly cumulative: bigint; readonly proof: Hex[] } | undefined>;
+  /** What the roots that are active on-chain now pay; undefined before the first. */
+  readonly rewards: () => Promise<Pick<ActiveRewards, "leavesOf"> | undefined>;
   readonly owners: readonly Owner[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -65,31 +65,25 @@ export interface LocalModel {
 
 export interface PaidClaim {
   readonly amount: bigint;
-  /** With all claims before. */
-  readonly cumulative: bigint;
   readonly transaction: Hex;
 }
 
-/** Claims what the active root holds for this owner and delegates to itself the first time; undefined when there is nothing. */
-async function claimFor(localModel: LocalModel, owner: Owner): Promise<PaidClaim | undefined> {
-  const { addresses, modelId } = localModel;
-  const account = owner.client.account.address;
-  const reward = await localModel.reward(account);
-  if (!reward) return undefined;
-  const before = await claimed(owner.client, { addresses, modelId, account });
-  const amount = reward.cumulative - before;
-  if (amount <= 0n) return undefined;
-  const { receipt } = await claim.sync(owner.client, {
-    addresses,
-    modelId,
-    beneficiary: account,
-    cumulative: reward.cumulative,
-    proof: reward.proof,
-  });
-  const shares = await sharesOf(owner.client, { addresses, modelId });
-  if (BigInt(await delegateOf(owner.client, { shares, account })) === 0n)
-    await delegate.sync(owner.client, { shares, delegatee: account });
-  return { amount, cumulative: reward.cumulative, transaction: receipt.transactionHash };
+/** Claims what the active roots hold for this owner and delegates to itself the first time; undefined when there is nothing. */
+async function claimFor(
+  { addresses, modelId }: LocalModel,
+  rewards: Pick<ActiveRewards, "leavesOf">,
+  owner: Owner,
+): Promise<PaidClaim | undefined> {
+  const { client } = owner;
+  const account = asAddress(client.account.address);
+  const where = { addresses, modelId, account };
+  const { leaves } = await earningsOf(client, where, rewards);
+  const { amount, transaction } = await claimLeaves(client, where, leaves);
+  if (transaction === null || amount === 0n) return undefined;
+  const shares = await sharesOf(client, { addresses, modelId });
+  if (BigInt(await delegateOf(client, { shares, account })) === 0n)
+    await delegate.sync(client, { shares, delegatee: account });
+  return { amount, transaction };
 }
 
 /** What all holders have together, whoever they are: without what waits to be claimed. */
@@ -101,8 +95,10 @@ async function heldByAll({ addresses, modelId }: LocalModel, { client }: Owner):
 
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
 export async function claimAll(localModel: LocalModel): Promise<Map<string, PaidClaim>> {
+  const rewards = await localModel.rewards();
+  if (!rewards) return new Map();
   const claims = await Promise.all(
-    localModel.owners.map(async (owner) => [owner.name, await claimFor(localModel, owner)] as const),
+    localModel.owners.map(async (owner) => [owner.name, await claimFor(localModel, rewards, owner)] as const),
   );
   const made = new Map(claims.filter((entry): entry is [string, PaidClaim] => entry[1] !== undefined));
   if (made.size > 0) {

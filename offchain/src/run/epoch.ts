@@ -1,6 +1,6 @@
 /**
- * An epoch's accounts: from the heads on-chain, the receipts under them and the verdicts about them to the cumulative root
- * that validators sign (protocol.md, "Contribution"). The coordinator computes it to publish, each validator again to
+ * An epoch's accounts: from the heads on-chain, the receipts under them and the verdicts about them to the root of what
+ * they earned, which validators sign (protocol.md, "Contribution"). The coordinator computes it to publish, each validator again to
  * compare; the result is a function of the chain, the published blobs, the verdicts and the deadline alone.
  */
 import {
@@ -18,8 +18,8 @@ import {
   fromWire,
   type Hex,
   type ModelId,
+  rewardKind,
   type RewardsFile,
-  type RunId,
   shareOut,
   type SignedVerdict,
   type VerdictsFile,
@@ -29,7 +29,7 @@ import {
 
 import { RetryableError } from "../base/index.ts";
 import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
-import { epochInputsOf, epochManifestOf, epochRewardsOf, rewardTreeOf } from "./epochDocuments.ts";
+import { leavesOf, rewardTreeOf } from "./epochDocuments.ts";
 import { DocumentError } from "./published.ts";
 import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
@@ -128,17 +128,18 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   }
   const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
   const { epochs, earned } = await payOf(modules, modelId, standing, links, verdicts);
-  const before = await previousRewards(modules, modelId, active);
-  const leaves = addUp(before.rewards, earned);
+  const previous = active ? await digestUnder(reader, modelId, active) : null;
+  const leaves = leavesOf(earned);
   await requireStanding(reader, input, standing);
-  if (leaves.length === 0) return { kind: "nothing", reason: `Nobody has earned anything up to epoch ${epoch}.` };
+  if (leaves.length === 0)
+    return { kind: "nothing", reason: `Nobody earned anything in the epochs ${(active?.epoch ?? 0) + 1} to ${epoch}.` };
   const computation = statementOf(modelId, epoch, standing, {
     last,
     finished: finishedRuns(links, last),
-    previous: before.digest,
+    previous,
     inputs: { version: 1, modelId, epochs },
     verdicts: { version: 1, modelId, verdicts },
-    rewards: { version: 1, modelId, leaves },
+    rewards: { version: 1, modelId, kind: rewardKind.compute, index: (active?.index ?? 0) + 1, leaves },
   });
   return { kind: "computed", computation };
 }
@@ -158,36 +159,52 @@ function statementOf(
   },
 ): EpochComputation {
   const { last, inputs, verdicts, rewards } = parts;
-  const tree = rewardTreeOf(modelId, rewards);
+  const tree = rewardTreeOf(rewards);
   const previousRoot = active?.root ?? zeroHash;
+  const { kind, index } = rewards;
+  const fromEpoch = (active?.epoch ?? 0) + 1;
   const manifest: EpochManifest = {
     version: 1,
     modelId,
+    kind,
+    index,
+    fromEpoch,
+    toEpoch: epoch,
     runId: last.head.runId,
-    epoch,
     head: last.head.head,
     finished: parts.finished,
     previous: parts.previous,
     previousRoot,
     root: tree.root,
-    totalCumulative: tree.total.toString(),
+    total: tree.total.toString(),
     inputs: digestOfJson(inputs),
     verdicts: digestOfJson(verdicts),
     rewards: digestOfJson(rewards),
   };
   const attestation: Attestation = {
+    kind,
     modelId,
+    index: BigInt(index),
+    fromEpoch: BigInt(fromEpoch),
+    toEpoch: BigInt(epoch),
     runId: manifest.runId,
-    epoch: BigInt(epoch),
-    epochDigest: digestOfJson(manifest),
     head: manifest.head,
+    epochDigest: digestOfJson(manifest),
     previousRoot,
     root: tree.root,
-    totalCumulative: tree.total,
+    total: tree.total,
     setVersion: set.version,
     deadline: BigInt(deadline),
   };
   return { inputs, verdicts, rewards, manifest, attestation };
+}
+
+/** Digest of the manifest under the active root. */
+async function digestUnder(reader: ChainReader, modelId: ModelId, { index, root, epoch }: RootView): Promise<Hex> {
+  const posted = (await reader.rootsOf(modelId, root)).findLast((each) => each.index === index && each.root === root);
+  if (!posted)
+    throw new RetryableError("CHAIN_MOVED", `No posting of the active root of epoch ${epoch} is confirmed yet.`);
+  return posted.epochDigest;
 }
 
 /** The version that a head must carry to be paid for: the one that was in force long enough before its anchor. */
@@ -256,54 +273,4 @@ function groupBy<T>(items: readonly T[], key: (item: T) => number): [number, T[]
     else groups.set(key(item), [item]);
   }
   return [...groups].sort(([a], [b]) => a - b);
-}
-
-function addUp(before: RewardsFile["leaves"], earned: ReadonlyMap<Address, bigint>): RewardsFile["leaves"] {
-  const sums = new Map(before.map(({ account, cumulative }) => [account, BigInt(cumulative)]));
-  for (const [account, amount] of earned) sums.set(account, (sums.get(account) ?? 0n) + amount);
-  return [...sums]
-    .filter(([, cumulative]) => cumulative > 0n)
-    .sort(([a], [b]) => byText(a, b))
-    .map(([account, cumulative]) => ({ account, cumulative: cumulative.toString() }));
-}
-
-/** Rewards under the active root, found through the chain and checked against it. */
-async function previousRewards(
-  { reader, blobs }: EpochModules,
-  modelId: ModelId,
-  active: RootView | undefined,
-): Promise<{ digest: Hex | null; rewards: RewardsFile["leaves"] }> {
-  if (!active) return { digest: null, rewards: [] };
-  const posted = (await reader.rootsOf(modelId, active.root)).findLast(
-    ({ epoch, root }) => epoch === active.epoch && root === active.root,
-  );
-  if (!posted)
-    throw new RetryableError("CHAIN_MOVED", `No posting of the active root of epoch ${active.epoch} is confirmed yet.`);
-  const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest);
-  const rewards = await epochRewardsOf(blobs, posted.runId, manifest);
-  const tree = rewardTreeOf(modelId, rewards);
-  if (tree.root !== active.root || tree.total !== active.totalCumulative)
-    throw new DocumentError(
-      "DOCUMENT_REWARDS",
-      `The published rewards of epoch ${active.epoch} do not have the active root.`,
-    );
-  return { digest: posted.epochDigest, rewards: rewards.leaves };
-}
-
-/**
- * What the epochs up to a manifest's have paid, as its rewards say it: for who has lost these.
- * @throws what `blobs` throws where documents of an epoch are lost too
- */
-export async function sumOfEpochs(blobs: BlobSource, runId: RunId, manifest: Hex): Promise<RewardsFile> {
-  const earned = new Map<Address, bigint>();
-  let modelId: Hex | undefined;
-  for (let digest: Hex | null = manifest; digest !== null;) {
-    const of: EpochManifest = await epochManifestOf(blobs, runId, digest);
-    const inputs = await epochInputsOf(blobs, runId, of);
-    for (const { account, amount } of inputs.epochs.flatMap(({ contributions }) => contributions))
-      earned.set(account, (earned.get(account) ?? 0n) + BigInt(amount));
-    modelId ??= of.modelId;
-    digest = of.previous;
-  }
-  return { version: 1, modelId: modelId ?? zeroHash, leaves: addUp([], earned) };
 }

@@ -4,8 +4,8 @@
  * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
  */
 export { createRecordReader, pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
-export { epochManifestOf, epochRewardsOf, epochVerdictsOf, rewardTreeOf } from "./epochDocuments.ts";
-export { computeEpoch, type EpochModules, sumOfEpochs } from "./epoch.ts";
+export { epochManifestOf, epochRewardsOf, epochVerdictsOf, rewardsFromInputs, rewardTreeOf } from "./epochDocuments.ts";
+export { computeEpoch, type EpochModules } from "./epoch.ts";
 export { deadlineOf } from "./standing.ts";
 export {
   createHeadDocumentsCache,
@@ -31,7 +31,8 @@ export * from "./local.ts";
 export * from "./options.ts";
 export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";
 export * from "./remote.ts";
-export { type ActiveRewards, activeRewards, rewardsOf } from "./rewards.ts";
+export { claimLeaves, earningsOf } from "./claims.ts";
+export { type ActiveRewards, activeRewards, type KnownRewards } from "./rewards.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

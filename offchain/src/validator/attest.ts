@@ -68,7 +68,7 @@ export async function decide(
   const attestation = fromWire("Attestation", view.attestation);
   if (attestation.modelId !== modelId) return refuse("It is of another model.");
   if (attestation.epochDigest !== view.manifest) return refuse("It names another manifest than the one published.");
-  if (Number(attestation.epoch) !== view.epoch) return refuse("It is of another epoch.");
+  if (Number(attestation.toEpoch) !== view.epoch) return refuse("It is of another epoch.");
   const manifest = await epochManifestOf(blobs, runId, view.manifest);
   const published = await epochVerdictsOf(blobs, runId, manifest);
   const result = await computeEpoch(modules, {

@@ -71,19 +71,22 @@ export interface Statements {
   accepted(key: string): Promise<void>;
 }
 
-/** Equal model, epoch, previousRoot, head, setVersion and deadline with another root, total or epochDigest contradict. */
+/** Equal in all but root, total and epochDigest contradict. */
 const attestationKey = (attestation: WireStruct<"Attestation">): string =>
   [
     "attestation",
+    attestation.kind,
     attestation.modelId,
-    attestation.epoch,
+    attestation.index,
+    attestation.fromEpoch,
+    attestation.toEpoch,
     attestation.previousRoot,
     attestation.head,
     attestation.setVersion,
     attestation.deadline,
   ].join(":");
-const attestationValue = ({ root, totalCumulative, epochDigest, runId }: WireStruct<"Attestation">): string =>
-  [root, totalCumulative, epochDigest, runId].join(":");
+const attestationValue = ({ root, total, epochDigest, runId }: WireStruct<"Attestation">): string =>
+  [root, total, epochDigest, runId].join(":");
 
 /** Key of a verdict in the journal. */
 const keyOfVerdict = (verdict: WireStruct<"Verdict">): string => `verdict:${verdictKey(verdict)}`;

@@ -1,14 +1,15 @@
 /** Errors of ComputeRewards. */
 import { define, shares, time } from "./define.ts";
 
+export const ComputeRewardsAboveTotalError = define(
+  "ComputeRewardsAboveTotal",
+  (index, paid, total) =>
+    `Root ${index} may pay ${shares(total)} and would have paid ${shares(paid)}: its leaves sum up to more than was minted for it.`,
+);
 export const ComputeRewardsBadDeadlineError = define(
   "ComputeRewardsBadDeadline",
   (deadline, end, delay) =>
     `The deadline ${time(deadline)} is not the epoch's end ${time(end)} plus a whole number of ${delay} seconds.`,
-);
-export const ComputeRewardsEpochNotAboveError = define(
-  "ComputeRewardsEpochNotAbove",
-  (epoch, active) => `Epoch ${epoch} must lie above the active root's epoch ${active}.`,
 );
 export const ComputeRewardsEpochNotOverError = define(
   "ComputeRewardsEpochNotOver",
@@ -19,23 +20,26 @@ export const ComputeRewardsExpiredError = define(
   "ComputeRewardsExpired",
   (deadline) => `The attestation's deadline ${time(deadline)} has passed; validators must sign again.`,
 );
-export const ComputeRewardsFallingCumulativeError = define(
-  "ComputeRewardsFallingCumulative",
-  (account, cumulative, claimed) =>
-    `${account} has been paid ${shares(claimed)} already, more than this leaf's ${shares(cumulative)}.`,
-);
-export const ComputeRewardsFallingTotalError = define(
-  "ComputeRewardsFallingTotal",
-  (total, active) => `The total of ${shares(total)} must not fall below the active root's ${shares(active)}.`,
-);
 export const ComputeRewardsInvalidProofError = define(
   "ComputeRewardsInvalidProof",
-  (modelId, account) =>
-    `The proof for ${account} does not lead to the active root of model ${modelId}; fetch it again.`,
+  (modelId, kind, index, account) =>
+    `The proof for ${account} does not lead to root ${index} of kind ${kind} of model ${modelId}, or that root is not active.`,
 );
 export const ComputeRewardsNothingPendingError = define(
   "ComputeRewardsNothingPending",
-  (modelId) => `Model ${modelId} has no pending root to activate.`,
+  (modelId, kind) => `Model ${modelId} has no pending root of kind ${kind} to activate.`,
+);
+export const ComputeRewardsOrderExpiredError = define(
+  "ComputeRewardsOrderExpired",
+  (deadline) => `The order's deadline ${time(deadline)} has passed; the account must sign again.`,
+);
+export const ComputeRewardsOrderNotSignedError = define(
+  "ComputeRewardsOrderNotSigned",
+  (account) => `${account} did not sign this order.`,
+);
+export const ComputeRewardsOrderRevokedError = define(
+  "ComputeRewardsOrderRevoked",
+  (nonce, current) => `The order bears nonce ${nonce}; the account signs with ${current} now.`,
 );
 export const ComputeRewardsOverBudgetError = define(
   "ComputeRewardsOverBudget",
@@ -55,6 +59,10 @@ export const ComputeRewardsStaleSetError = define(
   "ComputeRewardsStaleSet",
   (version, current) => `Validator set ${version} signed, but set ${current} is in force; it must sign again.`,
 );
+export const ComputeRewardsUnknownKindError = define(
+  "ComputeRewardsUnknownKind",
+  (kind) => `Nothing is paid for kind ${kind} here.`,
+);
 export const ComputeRewardsUnknownModelError = define(
   "ComputeRewardsUnknownModel",
   (modelId) => `There is no model ${modelId}.`,
@@ -63,5 +71,13 @@ export const ComputeRewardsWindowOpenError = define(
   "ComputeRewardsWindowOpen",
   (at) => `The pending root can be activated from ${time(at)}.`,
   true,
+);
+export const ComputeRewardsWrongEpochsError = define(
+  "ComputeRewardsWrongEpochs",
+  (from, to, next) => `A root of the epochs ${from} to ${to} must begin with epoch ${next} and cover one at least.`,
+);
+export const ComputeRewardsWrongIndexError = define(
+  "ComputeRewardsWrongIndex",
+  (index, next) => `The attestation is of root ${index}; the next one is ${next}.`,
 );
 export const ComputeRewardsZeroRootError = define("ComputeRewardsZeroRoot", () => "A root must not be zero.");

@@ -70,12 +70,15 @@ export const EpochInputs = Type.Object(
 );
 export type EpochInputs = Static<typeof EpochInputs>;
 
-/** Leaves of the cumulative reward tree, by ascending account. */
+/** Leaves of a root's tree, by ascending account: what each earned in the root's epochs. */
 export const RewardsFile = Type.Object(
   {
     version: Version1,
     modelId: Hash32,
-    leaves: Type.Array(Type.Object({ account: Address20, cumulative: Decimal }, closed), { minItems: 1 }),
+    /** Kind and number of the root, which its leaves are bound to. */
+    kind: Uint8,
+    index: Count,
+    leaves: Type.Array(Type.Object({ account: Address20, amount: Decimal }, closed), { minItems: 1 }),
   },
   closed,
 );
@@ -86,9 +89,13 @@ export const EpochManifest = Type.Object(
   {
     version: Version1,
     modelId: Hash32,
+    /** Kind and number of the root, and the epochs that it covers: those after the active root's. */
+    kind: Uint8,
+    index: Count,
+    fromEpoch: Count,
+    toEpoch: Count,
     runId: Hash32,
-    epoch: Count,
-    /** Last head anchored in the epoch. */
+    /** Last head anchored in these epochs. */
     head: Hash32,
     /** Last heads of runs that finished since the active root. */
     finished: Type.Array(Type.Object({ runId: Hash32, head: Hash32 }, closed), { maxItems: 1_024 }),
@@ -96,7 +103,7 @@ export const EpochManifest = Type.Object(
     previous: Type.Union([Hash32, Type.Null()]),
     previousRoot: Hash32,
     root: Hash32,
-    totalCumulative: Decimal,
+    total: Decimal,
     inputs: Hash32,
     verdicts: Hash32,
     rewards: Hash32,

@@ -15,10 +15,19 @@ export interface ReceiptLeaf {
   readonly outcome: number;
 }
 
-/** What an account has earned since the model began, in share wei. */
+/** What an account earned in the epochs of a root, in wei. */
 export interface RewardLeaf {
   readonly account: Address;
-  readonly cumulative: bigint;
+  readonly amount: bigint;
+}
+
+/** Whose roots a reward tree is one of, and which: a leaf is one of no other. */
+export interface RewardTreeOf {
+  readonly modelId: ModelId;
+  /** The root's number, from 1. */
+  readonly index: number;
+  /** What is paid for; compute if not said. */
+  readonly kind?: number;
 }
 
 /** State of the training after leaf j; the last leaf is (leaves − 1, step, endState, baseDigest, newResidual, payloadDigest). */
@@ -36,7 +45,7 @@ export interface CommitmentLeaf {
 }
 
 export const receiptLeafEncoding = ["bytes32", "address", "address", "uint64", "uint16"];
-export const rewardLeafEncoding = ["uint8", "bytes32", "address", "uint256"];
+export const rewardLeafEncoding = ["uint8", "bytes32", "uint64", "address", "uint256"];
 export const commitmentLeafEncoding = ["uint32", "uint64", "bytes32", "bytes32", "bytes32", "bytes32"];
 
 const receiptValues = (leaf: ReceiptLeaf): (string | bigint | number)[] => [
@@ -61,35 +70,36 @@ export function receiptsRoot(leaves: readonly ReceiptLeaf[]): Hex {
   return StandardMerkleTree.of(leaves.map(receiptValues), receiptLeafEncoding).root as Hex;
 }
 
-/** Hashes the leaves of a model's reward tree: {@link rewardLeafEncoding}, each of the four in a word of 32 bytes. */
-function rewardHasher(modelId: ModelId): (leaf: RewardLeaf) => Uint8Array {
-  const words = new Uint8Array(128);
+/** Hashes the leaves of a reward tree: {@link rewardLeafEncoding}, each of the five in a word of 32 bytes. */
+function rewardHasher({ modelId, index, kind }: RewardTreeOf): (leaf: RewardLeaf) => Uint8Array {
+  const words = new Uint8Array(160);
   const view = new DataView(words.buffer);
-  words[31] = rewardKind.compute;
+  words[31] = kind ?? rewardKind.compute;
   words.set(hexToBytes(modelId), 32);
-  return ({ account, cumulative }) => {
-    if (cumulative < 0n || cumulative >> 256n !== 0n)
-      throw new ProtocolError("AMOUNT_TOO_LARGE", `The amount of ${account} must be below 2^256, not ${cumulative}.`);
-    words.set(hexToBytes(asAddress(account)), 76);
-    for (let i = 0; i < 4; i++) view.setBigUint64(96 + 8 * i, BigInt.asUintN(64, cumulative >> BigInt(64 * (3 - i))));
+  view.setBigUint64(88, BigInt(index));
+  return ({ account, amount }) => {
+    if (amount < 0n || amount >> 256n !== 0n)
+      throw new ProtocolError("AMOUNT_TOO_LARGE", `The amount of ${account} must be below 2^256, not ${amount}.`);
+    words.set(hexToBytes(asAddress(account)), 108);
+    for (let i = 0; i < 4; i++) view.setBigUint64(128 + 8 * i, BigInt.asUintN(64, amount >> BigInt(64 * (3 - i))));
     return keccak256(keccak256(words, "bytes"), "bytes");
   };
 }
 
-/** Tree of cumulative rewards. @throws ProtocolError EMPTY_TREE, DUPLICATE_ACCOUNT, AMOUNT_TOO_LARGE */
-export function rewardTree(modelId: ModelId, leaves: readonly RewardLeaf[]) {
+/** Tree of what accounts earned in the epochs of one root. @throws ProtocolError EMPTY_TREE, DUPLICATE_ACCOUNT, AMOUNT_TOO_LARGE */
+export function rewardTree(of: RewardTreeOf, leaves: readonly RewardLeaf[]) {
   if (leaves.length === 0) throw new ProtocolError("EMPTY_TREE", "A reward tree needs at least one account.");
   const indices = new Map(leaves.map(({ account }, index) => [account.toLowerCase(), index]));
   if (indices.size !== leaves.length)
     throw new ProtocolError("DUPLICATE_ACCOUNT", "A reward tree lists each account once.");
-  const tree = merkleTree(leaves.map(rewardHasher(modelId)));
+  const tree = merkleTree(leaves.map(rewardHasher(of)));
   return {
     root: tree.root,
-    total: leaves.reduce((sum, leaf) => sum + leaf.cumulative, 0n),
+    total: leaves.reduce((sum, leaf) => sum + leaf.amount, 0n),
     /** Proof of an account's leaf, or undefined where it has none. */
-    proofOf(account: Address): { cumulative: bigint; proof: Hex[] } | undefined {
+    proofOf(account: Address): { amount: bigint; proof: Hex[] } | undefined {
       const index = indices.get(account.toLowerCase());
-      return index === undefined ? undefined : { cumulative: leaves[index]!.cumulative, proof: tree.proofOf(index) };
+      return index === undefined ? undefined : { amount: leaves[index]!.amount, proof: tree.proofOf(index) };
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * OpenZeppelin's standard Merkle tree over hashes of leaves, on bytes: the tree of a model's rewards has a leaf for each account
- * that it ever paid, and its library turns every node to text and back several times.
+ * OpenZeppelin's standard Merkle tree over hashes of leaves, on bytes: a tree of rewards has a leaf for each account
+ * that it pays, and its library turns every node to text and back several times.
  */
 import { bytesToHex, keccak256 } from "viem";
 import type { Hex } from "./ids.ts";

@@ -304,14 +304,27 @@ export const AttestationRequest = Type.Object(
 );
 export type AttestationRequest = Static<typeof AttestationRequest>;
 
-/** What an account can claim under the active root, and what of its work earned nothing. */
+/** Roots that one answer looks through, and leaves in it at most. */
+export const REWARD_PAGE = 256;
+
+/** What active roots grant an account, and what of its work earned nothing. */
 export const RewardView = Type.Object({
   account: ShownAddress,
+  /** The last epoch that the newest active root covers. */
   epoch: Count,
-  root: Hash32,
-  /** 0 for who worked and earned nothing; then there is no proof. */
-  cumulative: Decimal,
-  proof: Type.Array(Hash32, { maxItems: 64 }),
+  /** By rising number of the root; none for who worked and earned nothing. The chain knows which of them are paid. */
+  leaves: Type.Array(
+    Type.Object({
+      /** The root's number. */
+      index: Count,
+      /** What the account earned in its epochs, in share wei. */
+      amount: Decimal,
+      proof: Type.Array(Hash32, { maxItems: 64 }),
+    }),
+    { maxItems: REWARD_PAGE },
+  ),
+  /** From which root on there is more; null at the end. */
+  next: Nullable(Count),
   /** Newest first, bounded. */
   unpaid: Type.Array(
     Type.Object({

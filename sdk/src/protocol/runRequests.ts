@@ -7,6 +7,8 @@ import { routes } from "./routes.ts";
 
 /** A list of more checkpoints is refused. */
 const MAX_CHECKPOINTS = 100_000;
+/** Leaves of an account that are read at most: a root of each day for centuries. */
+const MAX_CLAIMABLE = 100_000;
 
 export function createRunRequests({ base, json }: Pick<Requests, "base" | "json">) {
   /** Refuses an answer that is sound, but about something else: whoever asks for X must not go on with Y. */
@@ -28,11 +30,19 @@ export function createRunRequests({ base, json }: Pick<Requests, "base" | "json"
     return list;
   }
 
-  async function reward(runId: RunId, account: Address): Promise<messages.RewardView> {
-    const path = routes.reward(runId, account.toLowerCase() as Address);
-    const view = await json(path, messages.RewardView);
-    mustBeAbout("ACCOUNT_FOREIGN", path, account, view.account);
-    return view;
+  /** What active roots grant an account, page by page. @param after a root from which on is asked: nothing up to it is */
+  async function reward(runId: RunId, account: Address, after = 0): Promise<Omit<messages.RewardView, "next">> {
+    const leaves: messages.RewardView["leaves"] = [];
+    for (let from = after + 1; ;) {
+      const path = `${routes.reward(runId, account.toLowerCase() as Address)}?from=${from}`;
+      const { next, ...view } = await json(path, messages.RewardView);
+      mustBeAbout("ACCOUNT_FOREIGN", path, account, view.account);
+      leaves.push(...view.leaves);
+      if (next === null) return { ...view, leaves };
+      if (next <= from || leaves.length > MAX_CLAIMABLE)
+        throw new CoordinatorError(200, "ANSWER_TOO_LARGE", `${base}${path} does not come to an end.`);
+      from = next;
+    }
   }
 
   /** All checkpoints of a run by rising round, page by page. */

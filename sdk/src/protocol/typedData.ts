@@ -69,15 +69,26 @@ export const structTypes = {
     { name: "issuedAt", type: "uint64" },
   ],
   Attestation: [
+    { name: "kind", type: "uint8" },
     { name: "modelId", type: "bytes32" },
+    { name: "index", type: "uint64" },
+    { name: "fromEpoch", type: "uint64" },
+    { name: "toEpoch", type: "uint64" },
     { name: "runId", type: "bytes32" },
-    { name: "epoch", type: "uint64" },
-    { name: "epochDigest", type: "bytes32" },
     { name: "head", type: "bytes32" },
+    { name: "epochDigest", type: "bytes32" },
     { name: "previousRoot", type: "bytes32" },
     { name: "root", type: "bytes32" },
-    { name: "totalCumulative", type: "uint256" },
+    { name: "total", type: "uint256" },
     { name: "setVersion", type: "uint32" },
+    { name: "deadline", type: "uint64" },
+  ],
+  ClaimTo: [
+    { name: "modelId", type: "bytes32" },
+    { name: "kind", type: "uint8" },
+    { name: "account", type: "address" },
+    { name: "to", type: "address" },
+    { name: "nonce", type: "uint256" },
     { name: "deadline", type: "uint64" },
   ],
   Ruling: [
@@ -102,6 +113,8 @@ export type Fragment = Struct<"Fragment">;
 export type Ack = Struct<"Ack">;
 export type Verdict = Struct<"Verdict">;
 export type Attestation = Struct<"Attestation">;
+/** An account has what it earned paid to somebody else. */
+export type ClaimTo = Struct<"ClaimTo">;
 export type Ruling = Struct<"Ruling">;
 
 /** The struct as JSON: wide integers are decimal strings. */
@@ -109,7 +122,7 @@ export type WireStruct<N extends StructName> = {
   readonly [K in keyof Struct<N>]: Struct<N>[K] extends bigint ? string : Struct<N>[K];
 };
 
-/** EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation) or ValidatorSet (Ruling). */
+/** EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo) or ValidatorSet (Ruling). */
 export interface Domain {
   readonly name: "Cotrain";
   readonly version: "1";

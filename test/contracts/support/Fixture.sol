@@ -9,8 +9,10 @@ import {ModelGovernor} from "../../../contracts/governance/ModelGovernor.sol";
 import {ModelTimelock} from "../../../contracts/governance/ModelTimelock.sol";
 import {Digest, HeadHash, ModelId, RunId} from "../../../contracts/interfaces/Ids.sol";
 import {GovernorConfig, Limits, ModelConfig} from "../../../contracts/interfaces/IModelRegistry.sol";
+import {ActiveRoot} from "../../../contracts/interfaces/IComputeRewards.sol";
 import {IModelAuthority} from "../../../contracts/interfaces/IModelAuthority.sol";
 import {RunConfig} from "../../../contracts/interfaces/IRunRegistry.sol";
+import {COMPUTE} from "../../../contracts/interfaces/Kinds.sol";
 import {RunParams} from "../../../contracts/interfaces/RunParams.sol";
 import {Attestation} from "../../../contracts/interfaces/Statements.sol";
 import {ModelLimits} from "../../../contracts/libraries/ModelLimits.sol";
@@ -229,18 +231,22 @@ abstract contract Fixture is Assertions {
 
     // --- attestations -------------------------------------------------------------------------------------------------
 
-    /// @dev An attestation that the contract accepts once the epoch is over.
-    function attest(uint64 epoch, bytes32 root, uint256 total) internal view returns (Attestation memory a) {
+    /// @dev An attestation of compute that the contract accepts once the epoch is over.
+    function attest(uint64 toEpoch, bytes32 root, uint256 total) internal view returns (Attestation memory a) {
+        (uint64 index, uint64 through, ActiveRoot memory last) = rewards.newest(modelId, COMPUTE);
+        a.kind = COMPUTE;
         a.modelId = modelId;
+        a.index = index + 1;
+        a.fromEpoch = through + 1;
+        a.toEpoch = toEpoch;
         a.runId = RunId.wrap("run id");
-        a.epoch = epoch;
-        a.epochDigest = Digest.wrap("epoch digest");
         a.head = HeadHash.wrap("head");
-        a.previousRoot = rewards.active(modelId).root;
+        a.epochDigest = Digest.wrap("epoch digest");
+        a.previousRoot = last.root;
         a.root = root;
-        a.totalCumulative = total;
+        a.total = total;
         a.setVersion = validators.currentVersion(modelId);
-        a.deadline = uint64(emission.epochEnd(modelId, epoch)) + DELAY;
+        a.deadline = uint64(emission.epochEnd(modelId, toEpoch)) + DELAY;
         while (a.deadline < block.timestamp) a.deadline += DELAY;
     }
 
@@ -277,10 +283,19 @@ abstract contract Fixture is Assertions {
         if (block.timestamp < emission.epochEnd(modelId, epoch)) afterEpoch(epoch);
         post(attest(epoch, root, total));
         vm.warp(block.timestamp + WINDOW);
-        rewards.activate(modelId);
+        rewards.activate(modelId, COMPUTE);
     }
 
-    function leafOf(address account, uint256 cumulative) internal view returns (bytes32) {
-        return ProtocolHashes.rewardLeaf(1, modelId, account, cumulative);
+    function leafOf(uint64 index, address account, uint256 amount) internal view returns (bytes32) {
+        return ProtocolHashes.rewardLeaf(COMPUTE, modelId, index, account, amount);
+    }
+
+    /// @dev Number of the newest active root.
+    function newestIndex() internal view returns (uint64 index) {
+        (index, , ) = rewards.newest(modelId, COMPUTE);
+    }
+
+    function paid(address account, uint64 index) internal view returns (bool) {
+        return (rewards.paidBits(modelId, COMPUTE, account, index / 256) >> (index % 256)) & 1 == 1;
     }
 }

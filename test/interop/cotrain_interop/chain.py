@@ -12,6 +12,8 @@ from .ethereum import header_hash, receipts_root
 from .spec import Spec
 
 _STEP = 5_000
+# Lists in events, and how long they may be: members of a set, roots of one claim.
+_MOST = {"address[]": 64, "uint64[]": 4_096}
 
 # Indexed fields first in topics, the others in data; in the order of the event.
 EVENTS = {
@@ -33,13 +35,16 @@ EVENTS = {
     ),
     "RootPosted": (
         "computeRewards",
-        "bytes32 indexed modelId,uint64 indexed epoch,bytes32 indexed root,bytes32 runId,bytes32 head,bytes32 epochDigest,uint256 totalCumulative,uint32 setVersion,uint64 deadline,uint48 activatableAt",
+        "bytes32 indexed modelId,uint8 indexed kind,uint64 indexed index,attestation attestation,uint48 activatableAt",
     ),
     "RootActivated": (
         "computeRewards",
-        "bytes32 indexed modelId,uint64 indexed epoch,bytes32 indexed root,uint256 totalCumulative,uint256 minted",
+        "bytes32 indexed modelId,uint8 indexed kind,uint64 indexed index,bytes32 root,uint64 fromEpoch,uint64 toEpoch,uint256 total",
     ),
-    "Claimed": ("computeRewards", "bytes32 indexed modelId,address indexed account,uint256 amount,uint256 cumulative"),
+    "Claimed": (
+        "computeRewards",
+        "bytes32 indexed modelId,address indexed account,uint8 kind,address to,uint256 amount,uint64[] roots",
+    ),
 }
 
 class Event:
@@ -147,7 +152,14 @@ class Chain:
         return sorted(found, key=lambda event: (event.block, event.index))
 
     def _abi(self, kind: str) -> str:
-        return f"({','.join(each for _, each in self.spec.params)})" if kind == "params" else kind
+        fields = self._tuple(kind)
+        return f"({','.join(each for _, each in fields)})" if fields else kind
+
+    def _tuple(self, kind: str) -> list:
+        """Fields of what stands in events as a tuple; none of a plain type."""
+        if kind == "params":
+            return self.spec.params
+        return self.spec.structs["Attestation"] if kind == "attestation" else []
 
     def _decode(self, contract: str, topic: str, fields: list[list[str]], log: dict) -> Event:
         block, index = int(log["blockNumber"], 16), int(log["logIndex"], 16)
@@ -166,20 +178,20 @@ class Chain:
             kind, name = field[0], field[-1]
             if "indexed" in field:
                 values[name] = unword(kind, topics.pop(0))
-            elif kind == "params":
+            elif self._tuple(kind):
                 values[name] = {}
-                for each, type_ in self.spec.params:
+                for each, type_ in self._tuple(kind):
                     values[name][each] = unword(type_, data[at : at + 32])
                     at += 32
             elif kind == "uint16[4]":
                 values[name] = [unword("uint16", data[at + 32 * i : at + 32 * i + 32]) for i in range(4)]
                 at += 128
-            elif kind == "address[]":
+            elif kind in _MOST:
                 start = unword("uint256", data[at : at + 32])
                 count = unword("uint256", data[start : start + 32])
-                require(count <= 64, "a validator set has 64 members at most")
+                require(count <= _MOST[kind], f"an event has {_MOST[kind]} of {kind} at most")
                 items = [data[start + 32 * (i + 1) : start + 32 * (i + 2)] for i in range(count)]
-                values[name] = [unword("address", item) for item in items]
+                values[name] = [unword(kind[:-2], item) for item in items]
                 at += 32
             else:
                 values[name] = unword(kind, data[at : at + 32])

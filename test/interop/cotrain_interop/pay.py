@@ -75,85 +75,121 @@ class Books:
         self.separator = domain_separator(model.chain_id, chain.contracts["computeRewards"])
         # Verdicts under the manifests, by key.
         self.verdicts: dict[str, dict] = {}
-        self.active = {"epoch": 0, "root": ZERO, "total": 0, "digest": None, "rewards": {}}
+        self.active = {"index": 0, "epoch": 0, "root": ZERO, "digest": None}
+        # By number of the root, what it grants each account.
+        self.grants: dict[int, dict[str, int]] = {}
 
     def check_all(self) -> None:
-        activated = {(event["epoch"], event["root"]): event for event in self.model.activated}
+        activated = {(event["index"], event["root"]): event for event in self.model.activated}
         for event in self.model.posted:
-            with self.report.about(f"the root of epoch {event['epoch']}"):
-                leaves = self._root(event)
+            posted = event["attestation"]
+            with self.report.about(f"the root of epoch {posted['toEpoch']}"):
+                leaves = self._root(event, posted)
                 self.report.count("reward roots")
-                activation = activated.pop((event["epoch"], event["root"]), None)
+                activation = activated.pop((posted["index"], posted["root"]), None)
                 if activation is None:
                     continue
-                self._activation(event, activation)
+                self._activation(event, posted, activation)
+                self.grants[posted["index"]] = leaves
                 self.active = {
-                    "epoch": event["epoch"],
-                    "root": event["root"],
-                    "total": event["totalCumulative"],
-                    "digest": event["epochDigest"],
-                    "rewards": leaves,
+                    "index": posted["index"],
+                    "epoch": posted["toEpoch"],
+                    "root": posted["root"],
+                    "digest": posted["epochDigest"],
                 }
-        for epoch, root in activated:
-            with self.report.about(f"the root of epoch {epoch}"):
+        for index, root in activated:
+            with self.report.about(f"root {index}"):
                 raise Mismatch(f"{root} became active and was never posted")
+        paid: set[tuple[int, str]] = set()
         for event in self.model.claimed:
             with self.report.about(f"the claim of {event['account']}"):
-                due = int(self.active["rewards"].get(event["account"], "0"))
-                require(0 < event["amount"] <= event["cumulative"] <= due, f"{event['cumulative']} were claimed of {due}")
+                self._claim(event, paid)
                 self.report.count("claims")
 
-    def _activation(self, posted: Event, activated: Event) -> None:
-        equal("the total that became active", activated["totalCumulative"], posted["totalCumulative"])
-        equal("what was minted", activated["minted"], posted["totalCumulative"] - self.active["total"])
-        require(self.chain.block(activated.block)["time"] >= posted["activatableAt"], "the root became active in its window")
+    def _claim(self, event: Event, paid: set[tuple[int, str]]) -> None:
+        """Each root that is named pays its leaf of the account, once; 0 stands for what was passed over."""
+        account, due = event["account"], 0
+        for index in event["roots"]:
+            if index == 0:
+                continue
+            require((index, account) not in paid, f"root {index} was claimed twice")
+            require(account in self.grants.get(index, {}), f"root {index} grants nothing")
+            paid.add((index, account))
+            due += self.grants[index][account]
+        equal("the kind that was claimed", event["kind"], self.spec.codes["rewardKind"]["compute"])
+        equal("what was claimed", event["amount"], due)
 
-    def _root(self, event: Event) -> dict[str, str]:
-        """One RootPosted event against everything; answers the rewards by account."""
-        run_id, model = event["runId"], self.model
-        manifest = self.blobs.document(run_id, event["epochDigest"], "EpochManifest", "the epoch's manifest")
+    def _activation(self, event: Event, posted: dict, activated: Event) -> None:
+        for key in ("kind", "fromEpoch", "toEpoch", "total"):
+            equal(f"the {key} that became active", activated[key], posted[key])
+        require(self.chain.block(activated.block)["time"] >= event["activatableAt"], "the root became active in its window")
+
+    def _root(self, event: Event, posted: dict) -> dict[str, int]:
+        """One RootPosted event against everything; answers what the root grants, by account."""
+        for key in ("modelId", "kind", "index"):
+            equal(f"the event's {key}", event[key], posted[key])
+        run_id, model = posted["runId"], self.model
+        manifest = self.blobs.document(run_id, posted["epochDigest"], "EpochManifest", "the epoch's manifest")
         inputs = self.blobs.document(run_id, manifest["inputs"], "EpochInputs", "the epoch's inputs")
         counted = self.blobs.document(run_id, manifest["verdicts"], "VerdictsFile", "the epoch's verdicts")
         rewards = self.blobs.document(run_id, manifest["rewards"], "RewardsFile", "the rewards")
-        epoch = event["epoch"]
+        epoch = posted["toEpoch"]
         covered = [
             head for head in model.heads() if self.active["epoch"] < model.schedule.epoch_of(head.time) <= epoch
         ]
         require(bool(covered), "it covers no head")
         last = covered[-1]
         equal("the epoch of the last head", model.schedule.epoch_of(last.time), epoch)
-        self._verdicts(counted, covered, event["setVersion"])
+        self._verdicts(counted, covered, posted["setVersion"])
         verdicts = [each["verdict"] for each in counted["verdicts"]]
-        equal("the inputs", inputs, self._inputs(covered, verdicts, event["deadline"]))
+        equal("the inputs", inputs, self._inputs(covered, verdicts, posted["deadline"]))
         leaves = self._leaves(inputs)
-        due_rewards = {"version": 1, "modelId": model.model_id, "leaves": leaves}
+        numbered = {
+            "modelId": model.model_id,
+            "kind": self.spec.codes["rewardKind"]["compute"],
+            "index": self.active["index"] + 1,
+        }
+        due_rewards = {"version": 1, **numbered, "leaves": leaves}
         equal("the rewards", rewards, due_rewards)
         finished = {head.run_id: head["head"] for head in covered if head.run_id != last.run_id}
-        root = rewards_root(model.model_id, leaves)
-        total = sum(int(leaf["cumulative"]) for leaf in leaves)
+        root = rewards_root(due_rewards)
+        total = sum(int(leaf["amount"]) for leaf in leaves)
         equal(
             "the epoch's manifest",
             manifest,
             {
                 "version": 1,
-                "modelId": model.model_id,
+                **numbered,
+                "fromEpoch": self.active["epoch"] + 1,
+                "toEpoch": epoch,
                 "runId": last.run_id,
-                "epoch": epoch,
                 "head": last["head"],
                 "finished": [{"runId": run, "head": head} for run, head in sorted(finished.items())],
                 "previous": self.active["digest"],
                 "previousRoot": self.active["root"],
                 "root": root,
-                "totalCumulative": str(total),
+                "total": str(total),
                 "inputs": digest_of_json(inputs),
                 "verdicts": digest_of_json(counted),
                 "rewards": digest_of_json(rewards),
             },
         )
-        for key, value in {"root": root, "runId": last.run_id, "head": last["head"], "totalCumulative": total}.items():
-            equal(f"the posted {key}", event[key], value)
-        self._attested(event)
-        return {leaf["account"]: leaf["cumulative"] for leaf in leaves}
+        due = {
+            **numbered,
+            "fromEpoch": self.active["epoch"] + 1,
+            "toEpoch": epoch,
+            "runId": last.run_id,
+            "head": last["head"],
+            "epochDigest": posted["epochDigest"],
+            "previousRoot": self.active["root"],
+            "root": root,
+            "total": total,
+            "setVersion": posted["setVersion"],
+            "deadline": posted["deadline"],
+        }
+        equal("the posted attestation", posted, due)
+        self._attested(event, posted)
+        return {leaf["account"]: int(leaf["amount"]) for leaf in leaves}
 
     def _inputs(self, covered: list[Head], verdicts: list[dict], deadline: int) -> dict:
         schedule = self.model.schedule
@@ -190,11 +226,11 @@ class Books:
         return {"runId": head.run_id, **entry, "anchoredAt": head.time, "minParamsVersion": least}
 
     def _leaves(self, inputs: dict) -> list[dict]:
-        sums = {account: int(value) for account, value in self.active["rewards"].items()}
+        sums: dict[str, int] = {}
         for epoch in inputs["epochs"]:
             for each in epoch["contributions"]:
                 sums[each["account"]] = sums.get(each["account"], 0) + int(each["amount"])
-        return [{"account": account, "cumulative": str(value)} for account, value in sorted(sums.items()) if value > 0]
+        return [{"account": account, "amount": str(value)} for account, value in sorted(sums.items()) if value > 0]
 
     def _verdicts(self, counted: dict, covered: list[Head], set_version: int) -> None:
         equal("the verdicts' model", counted["modelId"], self.model.model_id)
@@ -207,7 +243,7 @@ class Books:
             self.verdicts[key] = each["verdict"]
             self.report.count("verdicts")
 
-    def _attested(self, event: Event) -> None:
+    def _attested(self, event: Event, posted: dict) -> None:
         """The calldata of postRoot: the attestation that was signed, and by whom."""
         data = self.chain.calldata(event.transaction)
         fields = self.spec.structs["Attestation"]
@@ -218,24 +254,18 @@ class Books:
         attestation = {
             name: unword(kind, words[32 * i : 32 * i + 32]) for i, (name, kind) in enumerate(fields)
         }
-        due = {
-            **{name: event[name] for name in ("modelId", "runId", "epoch", "epochDigest", "head", "root", "totalCumulative")},
-            "setVersion": event["setVersion"],
-            "deadline": event["deadline"],
-            "previousRoot": self.active["root"],
-        }
-        equal("the attestation", attestation, due)
+        equal("the attestation", attestation, posted)
         schedule = self.model.schedule
-        late = event["deadline"] - schedule.end_of(event["epoch"])
-        posted = self.chain.block(event.block)["time"]
+        late = posted["deadline"] - schedule.end_of(posted["toEpoch"])
+        at = self.chain.block(event.block)["time"]
         require(late > 0 and late % schedule.posting_delay == 0, "the deadline is not the epoch's end plus posting delays")
-        require(schedule.end_of(event["epoch"]) <= posted <= event["deadline"], "the root was posted out of its time")
-        equal("when it may become active", event["activatableAt"], posted + schedule.window)
+        require(schedule.end_of(posted["toEpoch"]) <= at <= posted["deadline"], "the root was posted out of its time")
+        equal("when it may become active", event["activatableAt"], at + schedule.window)
         equal("the calldata", words, encode(kinds, list(attestation.values())) + _bytes_array(words, len(kinds)))
         digest = struct_digest(self.spec, "Attestation", attestation, self.separator)
         signers = [signer_of(digest, tohex(each)) for each in _signatures(words, len(kinds))]
-        set_ = self.model.sets[event["setVersion"]]
-        require(set_["effectiveAt"] <= posted, "the validator set is not in force yet")
+        set_ = self.model.sets[posted["setVersion"]]
+        require(set_["effectiveAt"] <= at, "the validator set is not in force yet")
         equal("the order of the signers", signers, sorted(set(signers)))
         require(all(signer in set_["validators"] for signer in signers), "a signer is no member of the set")
         require(len(signers) >= set_["threshold"], f"{len(signers)} signed where {set_['threshold']} must")

@@ -3,7 +3,7 @@
 from .base import ZERO, encode, keccak, require, tohex
 
 RECEIPT = ["bytes32", "address", "address", "uint64", "uint16"]
-REWARD = ["uint8", "bytes32", "address", "uint256"]
+REWARD = ["uint8", "bytes32", "uint64", "address", "uint256"]
 COMMITMENT = ["uint32", "uint64", "bytes32", "bytes32", "bytes32", "bytes32"]
 
 
@@ -27,5 +27,7 @@ def receipts_root(leaves: list[list]) -> str:
     return tree_root(RECEIPT, leaves) if leaves else ZERO
 
 
-def rewards_root(model_id: str, leaves: list[dict]) -> str:
-    return tree_root(REWARD, [[1, model_id, leaf["account"], int(leaf["cumulative"])] for leaf in leaves])
+def rewards_root(rewards: dict) -> str:
+    """Of a document of rewards."""
+    of = [rewards["kind"], rewards["modelId"], rewards["index"]]
+    return tree_root(REWARD, [[*of, leaf["account"], int(leaf["amount"])] for leaf in rewards["leaves"]])

@@ -84,12 +84,12 @@ test("votes and timelocks pass while nobody but the holder asks for anything", a
   const client = createWalletClient({ account: holder, transport: http(door.url), pollingInterval: 100 });
   const reader = createPublicClient({ transport: http(door.url), cacheTime: 0 });
   const { contracts: addresses, modelId, runId } = world;
+  const index = 1;
   const tree = rewardTree(
-    modelId,
-    leaves.map((leaf) => ({ account: leaf.account, cumulative: BigInt(leaf.cumulative) })),
+    { modelId, index },
+    leaves.map((leaf) => ({ account: leaf.account, amount: BigInt(leaf.amount) })),
   );
-  const { cumulative, proof } = tree.proofOf(account)!;
-  await claim.sync(client, { addresses, modelId, beneficiary: account, cumulative, proof });
+  await claim.sync(client, { addresses, modelId, beneficiary: account, index, ...tree.proofOf(account)! });
   const [shares, governor] = await Promise.all([
     sharesOf(client, { addresses, modelId }),
     governorOf(client, { addresses, modelId }),

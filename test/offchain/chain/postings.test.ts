@@ -8,7 +8,15 @@ import { createPostingKinds } from "../../../offchain/src/chain/postings.ts";
 
 it("an activation is seen though the event of its root was left out when it was read", async () => {
   const modelId = digestOfJson("model") as unknown as ModelId;
-  const root = { epoch: 1, root: digestOfJson("root"), activatableAt: 1, deadline: 1, totalCumulative: 1n };
+  const root = {
+    index: 1,
+    fromEpoch: 1,
+    epoch: 1,
+    root: digestOfJson("root"),
+    activatableAt: 1,
+    deadline: 1,
+    total: 1n,
+  };
   const reader = {
     activationsOf: async () => [{ ...root, modelId, transaction: digestOfJson("activated"), block: 9 }],
     // Who names one that must be there has all read anew.

@@ -22,12 +22,18 @@ test("who looks for what earned nothing is advised no more epochs than there may
   expect(restText("beyond", MOST_EPOCHS)).toMatch(/is not shown$/);
 });
 
-const stand = vi.hoisted(() => ({ rewards: undefined as unknown, earned: 0n, round: 1, away: false }));
+const stand = vi.hoisted(() => ({
+  rewards: undefined as unknown,
+  earned: 0n,
+  round: 1,
+  away: false,
+  missing: [] as number[],
+}));
 
 vi.mock("@cotrain/sdk/actions", async (original) => ({
   ...(await original<object>()),
   balanceOf: async () => 0n,
-  claimed: async () => 0n,
+  unpaidLeaves: async (_client: unknown, { leaves }: { readonly leaves: readonly unknown[] }) => leaves,
   governorOf: async () => "0x",
   sharesOf: async () => "0x",
   totalSupply: async () => 0n,
@@ -78,10 +84,11 @@ const otherLine = line("elsewhere", other);
 function active(works: readonly UnpaidWork[] = [work(own, 2), work(other, 1)], rest: Unpaid["rest"] = "none"): void {
   const unpaid = async (epochs: number): Promise<Unpaid> => ({ works, rest: epochs > 16 ? "none" : rest });
   const through = { runId: undefined, head: "head 1" };
-  stand.rewards = { through, accounts: [own], unpaid, of: () => ({ cumulative: stand.earned, proof: [] }) };
+  const leavesOf = () => [{ index: 1, amount: stand.earned, proof: [] }];
+  stand.rewards = { through, accounts: [own], missing: stand.missing, unpaid, leavesOf };
 }
 afterEach(() => {
-  Object.assign(stand, { rewards: undefined, earned: 0n, settled: 4, rounds: [0, 1] });
+  Object.assign(stand, { rewards: undefined, missing: [], earned: 0n, settled: 4, rounds: [0, 1] });
 });
 
 /** What `rewards list` prints: the document, and the lines in one row of words. */
@@ -163,6 +170,17 @@ describe("what earned nothing stands with its reason", () => {
     expect(await summarise(prepared, session)).not.toHaveProperty("unpaidEarlier");
     active([work(own, 7)], "beyond");
     expect(await summarise(prepared, session)).toHaveProperty("unpaidEarlier");
+  });
+
+  test("and roots whose documents are not to be had, by number", async () => {
+    active();
+    expect((await list()).text).not.toContain("not to be had");
+    stand.missing = [1, 2, 3, 7];
+    active();
+    expect((await list()).text).toContain("What roots 1–3, 7 granted is not shown");
+    stand.missing = [2];
+    active();
+    expect((await list()).text).toContain("What root 2 granted is not shown");
   });
 
   test("in the summary, and there what is pending and what can be claimed", async () => {

@@ -20,7 +20,7 @@ import {
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { ManualClock } from "../manualClock.ts";
-import type { FeeWait, PostedHead, RootView } from "../../../offchain/src/chain/index.ts";
+import type { FeeWait, PendingRootView, PostedHead } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
@@ -53,8 +53,8 @@ export interface FakeChain extends RunChain {
   readonly heads: PostedHead[];
   /** Heads under older parameters are not paid. */
   leastVersion: number;
-  active: RootView | undefined;
-  pending: RootView | undefined;
+  active: PendingRootView | undefined;
+  pending: PendingRootView | undefined;
   /** Postings that were sent, by key. */
   readonly sent: string[];
   /** How many heads each posting that added some has added. */
@@ -72,6 +72,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
   const versions: RunParams[] = [options.params];
   const sent: string[] = [];
   const batches: number[] = [];
+  /** By the root that was computed the digest of its manifest. */
+  const computedFor = new Map<string, Digest>();
   const heads: PostedHead[] = [];
   // Nobody sets the chain's clock.
   const begun = clock.now() - clock.monotonic();
@@ -213,9 +215,11 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       if (signatures.length < 2) throw new UserError("QUORUM", "Too few signatures.");
       if (time() > Number(attestation.deadline)) throw new UserError("DEADLINE", "The deadline has passed.");
       chain.pending ??= {
+        index: Number(attestation.index),
         root: attestation.root,
-        totalCumulative: attestation.totalCumulative,
-        epoch: Number(attestation.epoch),
+        total: attestation.total,
+        fromEpoch: Number(attestation.fromEpoch),
+        epoch: Number(attestation.toEpoch),
         activatableAt: time() + WINDOW,
         deadline: Number(attestation.deadline),
       };
@@ -236,54 +240,64 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     computeEpoch: async ({ epoch, verdicts }, blobs) => {
       present();
       if (time() < endOf(epoch)) throw new RetryableError("EPOCH_NOT_OVER", "The epoch is not over.");
-      const rewards = await rewardsOf(blobs);
+      const after = chain.active?.epoch ?? 0;
+      const covered = heads.filter(({ anchoredAt }) => anchoredAt >= endOf(after) && anchoredAt < endOf(epoch));
+      const rewards = await rewardsOf(blobs, covered);
       if (!rewards) return { kind: "nothing", reason: "Nobody has earned anything." };
+      const { kind, index } = rewards;
       const tree = rewardTree(
-        modelId,
-        rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) })),
+        { modelId, kind, index },
+        rewards.leaves.map(({ account, amount }) => ({ account, amount: BigInt(amount) })),
       );
-      const paid = heads.slice(1).map((head) => ({
-        runId,
-        head: head.head,
-        sequence: head.sequence,
-        round: head.round,
-        paramsVersion: head.paramsVersion,
-        checkpointDigest: head.checkpointDigest,
-        receiptsRoot: head.receiptsRoot,
-        anchoredAt: head.anchoredAt,
-        minParamsVersion: chain.leastVersion,
-      }));
-      const contributions = chain.active
-        ? []
-        : rewards.leaves.map(({ account, cumulative }) => ({ account, contribution: cumulative, amount: cumulative }));
+      const paid = covered
+        .filter(({ sequence }) => sequence > 0)
+        .map((head) => ({
+          runId,
+          head: head.head,
+          sequence: head.sequence,
+          round: head.round,
+          paramsVersion: head.paramsVersion,
+          checkpointDigest: head.checkpointDigest,
+          receiptsRoot: head.receiptsRoot,
+          anchoredAt: head.anchoredAt,
+          minParamsVersion: chain.leastVersion,
+        }));
+      const contributions = rewards.leaves.map(({ account, amount }) => ({ account, contribution: amount, amount }));
       const epochs = [{ epoch, budget: "1000", heads: paid, contributions }];
       const inputs = { version: 1 as const, modelId, epochs };
       const counted = { version: 1 as const, modelId, verdicts: [...verdicts] };
       const manifest: EpochManifest = {
         version: 1,
         modelId,
+        kind,
+        index,
+        fromEpoch: after + 1,
+        toEpoch: epoch,
         runId,
-        epoch,
         head: heads.at(-1)!.head,
         finished: [],
-        previous: null,
+        previous: computedFor.get(chain.active?.root ?? zeroHash) ?? null,
         previousRoot: chain.active?.root ?? zeroHash,
         root: tree.root,
-        totalCumulative: tree.total.toString(),
+        total: tree.total.toString(),
         inputs: digestOfJson(inputs),
         verdicts: digestOfJson(counted),
         rewards: digestOfJson(rewards),
       };
+      computedFor.set(tree.root, digestOfJson(manifest));
       const late = Math.max(1, Math.ceil((time() + 1 - endOf(epoch)) / POSTING_DELAY));
       const attestation: Attestation = {
+        kind,
         modelId,
+        index: BigInt(index),
+        fromEpoch: BigInt(manifest.fromEpoch),
+        toEpoch: BigInt(epoch),
         runId,
-        epoch: BigInt(epoch),
-        epochDigest: digestOfJson(manifest),
         head: manifest.head,
+        epochDigest: digestOfJson(manifest),
         previousRoot: manifest.previousRoot,
         root: tree.root,
-        totalCumulative: tree.total,
+        total: tree.total,
         setVersion: 1,
         deadline: BigInt(endOf(epoch) + late * POSTING_DELAY),
       };
@@ -291,9 +305,9 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     },
   };
 
-  async function rewardsOf(blobs: BlobSource): Promise<RewardsFile | undefined> {
+  async function rewardsOf(blobs: BlobSource, covered: readonly PostedHead[]): Promise<RewardsFile | undefined> {
     const earned = new Map<Address, number>();
-    for (const { checkpointDigest, paramsVersion } of heads) {
+    for (const { checkpointDigest, paramsVersion } of covered) {
       const manifest = parseManifest(await blobs.blob(runId, checkpointDigest, 1 << 20));
       if (!manifest.receipts) continue;
       const text = new TextDecoder().decode(await blobs.blob(runId, manifest.receipts as Digest, 1 << 26));
@@ -305,8 +319,9 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     }
     const leaves = [...earned]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([account, tokens]) => ({ account, cumulative: String(tokens) }));
-    return leaves.length > 0 ? { version: 1, modelId, leaves } : undefined;
+      .map(([account, tokens]) => ({ account, amount: String(tokens) }));
+    const index = (chain.active?.index ?? 0) + 1;
+    return leaves.length > 0 ? { version: 1, modelId, kind: 1, index, leaves } : undefined;
   }
   return chain;
 }

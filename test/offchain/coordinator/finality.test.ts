@@ -45,7 +45,9 @@ describe("what the chain says of things that are for ever", () => {
         "activeRoot",
         async () => ({
           root: zeroHash,
-          totalCumulative: 1n,
+          index: 1,
+          total: 1n,
+          fromEpoch: 1,
           epoch: 4_000_000_000,
           activatableAt: 0,
           deadline: 0,
@@ -84,7 +86,15 @@ describe("what the chain says of things that are for ever", () => {
     // The first two epochs are over, and nothing of them is left to compute.
     await elapse(harness, () => harness.clock.monotonic() >= 40_000 && state().openEpochs[1] === undefined, "epochs");
     const paused = lie("runStatus", () => Promise.resolve(1), 1);
-    const root = { root: digestOfJson("root"), totalCumulative: 1n, epoch: 2, activatableAt: 0, deadline: 0 };
+    const root = {
+      root: digestOfJson("root"),
+      index: 1,
+      total: 1n,
+      fromEpoch: 1,
+      epoch: 2,
+      activatableAt: 0,
+      deadline: 0,
+    };
     const posted = lie("pendingRoot", async () => root, 1);
     const seen: boolean[] = [];
     await elapse(
@@ -108,7 +118,15 @@ describe("what the chain says of things that are for ever", () => {
     "is not believed by who computes an epoch, or has a root activated: %s",
     async (name) => {
       await two();
-      const root = { root: zeroHash, totalCumulative: 1n, epoch: 4_000_000_000, activatableAt: 0, deadline: 0 };
+      const root = {
+        root: zeroHash,
+        index: 1,
+        total: 1n,
+        fromEpoch: 1,
+        epoch: 4_000_000_000,
+        activatableAt: 0,
+        deadline: 0,
+      };
       lie(name, async () => root, 1);
       const computed = computeEpoch(
         harness.run,

@@ -23,7 +23,9 @@ const inState = (wanted: EpochRecord["state"]): number[] =>
   state().epochs.flatMap((record) => (record.state === wanted ? [record.epoch] : []));
 const rootOf = (epoch: number, root: Hex = digestOfJson("a root that never was")) => ({
   root,
-  totalCumulative: 1n,
+  index: 1,
+  total: 1n,
+  fromEpoch: 1,
   epoch,
   activatableAt: 0,
   deadline: 0,

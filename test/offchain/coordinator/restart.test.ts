@@ -213,8 +213,7 @@ describe("an epoch", () => {
     expect(reward).toMatchObject({
       account: getAddress(a.beneficiary),
       epoch: 1,
-      cumulative: "128",
-      root: chain.active?.root,
+      leaves: [{ index: 1, amount: "128" }],
     });
     expect((await harness.client.epochs(runId)).epochs[0]).toMatchObject({ state: "active", epoch: 1 });
     // Payloads are kept until their epoch's root is active and its deadline is over, and not longer.

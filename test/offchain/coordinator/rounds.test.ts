@@ -306,14 +306,17 @@ describe("an epoch", () => {
   it("is posted as it was attested last, not as what was set aside", async () => {
     await two();
     const attestation = {
+      kind: 1,
       modelId: zeroHash,
+      index: "1",
+      fromEpoch: "1",
+      toEpoch: "1",
       runId,
-      epoch: "1",
-      epochDigest: zeroHash,
       head: zeroHash,
+      epochDigest: zeroHash,
       previousRoot: zeroHash,
       root: digestOfJson("root"),
-      totalCumulative: "1",
+      total: "1",
       setVersion: 1,
       deadline: String(2 ** 40),
     };

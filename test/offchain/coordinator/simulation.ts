@@ -340,14 +340,17 @@ export function simulate(seed: string | number, actions: number): SimulationResu
             manifest,
             rewards: manifest,
             attestation: {
+              kind: 1,
               modelId: facts.modelId,
+              index: "1",
+              fromEpoch: "1",
+              toEpoch: String(effect.epoch),
               runId,
-              epoch: String(effect.epoch),
-              epochDigest: manifest,
               head: heads.at(-1)!.head,
+              epochDigest: manifest,
               previousRoot: roots.active?.root ?? zeroHash,
               root: manifest,
-              totalCumulative: "1",
+              total: "1",
               setVersion: 1,
               deadline: String(endOf(effect.epoch) + late * POSTING_DELAY + (faults && chance(0.05) ? 10 ** 9 : 0)),
             },
@@ -441,7 +444,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     const asked = state.epochs.findLast(({ state: at }) => at === "collecting")?.computed?.attestation;
     const epoch = 1 + random.below(epochAt(seconds()) + (chance(0.2) ? 1_000 : 0));
     const made = { epoch, root: digestOfJson({ lie: log.length }), activatableAt: seconds() };
-    const root = asked && chance(0.3) ? { ...made, epoch: Number(asked.epoch), root: asked.root } : made;
+    const root = asked && chance(0.3) ? { ...made, epoch: Number(asked.toEpoch), root: asked.root } : made;
     lie = Object.keys(lie).length === 0 ? { [chance(0.6) ? "active" : "pending"]: chance(0.8) ? root : undefined } : {};
   }
   /** chainWatch.ts, twice at once. */

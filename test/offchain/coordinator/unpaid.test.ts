@@ -16,13 +16,14 @@ import {
   routes,
   verdictKind,
   type VerdictsFile,
+  REWARD_PAGE,
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { blobSourceOf, type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
 import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
-import { restoreRewards } from "../../../offchain/src/coordinator/rewards.ts";
+import { restoreRewards, rewardView } from "../../../offchain/src/coordinator/rewards.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
@@ -93,7 +94,7 @@ describe("what work has earned", () => {
     await activate();
     const { rewards } = harness.run.driver.state.epochs.at(-1)!.computed!;
     await lose(rewards);
-    expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128" });
+    expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ leaves: [{ index: 1, amount: "128" }] });
     await expect(harness.blobs.get(rewards)).resolves.toBeDefined();
     await lose(rewards);
     const context = { state: harness.run.driver.state, signal: new AbortController().signal };
@@ -153,7 +154,7 @@ it("a document that the disk does not read keeps nobody from what it earned", as
       return readable.get(...asked);
     },
   });
-  expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128" });
+  expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ leaves: [{ index: 1, amount: "128" }] });
 });
 
 it("a document that is broken ends the list of what earned nothing there, and fails nothing", async () => {
@@ -178,20 +179,55 @@ it("rewards that were lost are not put back as what they are not", async () => {
   expect(await harness.blobs.has(computed!.rewards)).toBe(false);
 });
 
+it("what many roots granted is told page by page, each with its proof", async () => {
+  const { b } = await settled();
+  await activate();
+  const { epoch, publish } = await settledDocuments();
+  const roots = REWARD_PAGE + 2;
+  let manifest: Digest | null = null;
+  const files: Digest[] = [];
+  for (let index = 1; index <= roots; index++) {
+    const rewards = { ...epochRewards(index), leaves: [{ account: b.beneficiary, amount: String(index) }] };
+    files.push(await publish(rewards));
+    manifest = await publish({ ...epoch, index, previous: manifest, rewards: files.at(-1) });
+  }
+  const { state } = harness.run.driver;
+  const { computed, ...record } = state.epochs.at(-1)!;
+  const epochs = [{ ...record, computed: { ...computed!, manifest: manifest! } }];
+  const driver = { ...harness.run.driver, state: { ...state, epochs } };
+  let run = Object.assign(Object.create(harness.run) as Run, { driver });
+  const numbers = async (from?: number) => {
+    const { leaves, next } = await rewardView(run, b.beneficiary, from);
+    expect(leaves.every(({ index, amount, proof }) => amount === String(index) && proof.length === 0)).toBe(true);
+    return { first: leaves[0]?.index, count: leaves.length, next };
+  };
+  expect(await numbers()).toEqual({ first: 1, count: REWARD_PAGE, next: REWARD_PAGE + 1 });
+  expect(await numbers(REWARD_PAGE + 1)).toEqual({ first: REWARD_PAGE + 1, count: 2, next: null });
+  expect(await numbers(roots + 1)).toEqual({ first: undefined, count: 0, next: null });
+  // After a start, with one of them lost.
+  await harness.blobs.delete(files[0]!);
+  run = Object.assign(Object.create(harness.run) as Run, { driver });
+  expect(await numbers()).toEqual({ first: 2, count: REWARD_PAGE - 1, next: REWARD_PAGE + 1 });
+});
+const epochRewards = (index: number) => ({ version: 1, modelId: harness.run.facts.modelId, kind: 1, index });
+
 // point 10
 describe("work that earned nothing", () => {
   it("has its reason in the API, for who earned nothing at all too", async () => {
     const { a, b } = await settled();
     await activate();
     const view = await harness.client.reward(runId, a.beneficiary);
-    expect(view).toMatchObject({ cumulative: "0", proof: [] });
+    expect(view.leaves).toEqual([]);
     expect(view.account).toBe(getAddress(a.beneficiary));
     expect(view.unpaid).toEqual([
       { epoch: 1, round: 1, worker: getAddress(a.address), tokens: "128", reason: "payloadMissing" },
     ]);
-    expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ cumulative: "128", unpaid: [] });
+    expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({
+      leaves: [{ index: 1, amount: "128" }],
+      unpaid: [],
+    });
     const url = routes.reward(runId, getAddress(b.beneficiary));
-    expect((await harness.app.inject({ url })).json()).toMatchObject({ cumulative: "128" });
+    expect((await harness.app.inject({ url })).json()).toMatchObject({ leaves: [{ index: 1, amount: "128" }] });
     const stranger = harness.worker("39").beneficiary;
     await expect(harness.client.reward(runId, stranger)).rejects.toMatchObject({ code: "ACCOUNT_UNKNOWN" });
   });
@@ -223,7 +259,7 @@ describe("work that earned nothing", () => {
     let newest: string = manifest;
     const after = async (number: number): Promise<readonly UnpaidWork[]> => {
       const epochs = [{ ...first!, epoch: number, budget: "0", heads: [], contributions }];
-      const later = { ...epoch, epoch: number, previous: newest, inputs: await publish({ ...inputs, epochs }) };
+      const later = { ...epoch, toEpoch: number, previous: newest, inputs: await publish({ ...inputs, epochs }) };
       newest = await publish(later);
       return unpaidUnder(newest);
     };

@@ -132,9 +132,10 @@ async function settle(step: number) {
   const localModel = {
     clock,
     signal: new AbortController().signal,
-    get owners() {
+    owners: [],
+    rewards: () => {
       collections += 1;
-      return [];
+      return Promise.resolve(undefined);
     },
     announce: (text: string) => told.push(text),
   };

@@ -22,6 +22,7 @@ import type {
   ModelSchedule,
   PostedHead,
   PostedRoot,
+  PendingRootView,
   RootView,
 } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, EpochComputation, EpochModules } from "../../../offchain/src/run/index.ts";
@@ -67,7 +68,7 @@ export interface Ledger {
   /** Seconds, by version. */
   roundDeadline: (version: number) => number;
   active: RootView | undefined;
-  pending: RootView | undefined;
+  pending: PendingRootView | undefined;
   readonly roots: PostedRoot[];
   validators: Address[];
   readonly modules: EpochModules;
@@ -199,12 +200,15 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       publish(manifest);
       publish(inputs);
       publish(rewards);
-      const { root, totalCumulative, setVersion } = attestation;
-      const [epoch, deadline] = [Number(attestation.epoch), Number(attestation.deadline)];
-      const view = { root, totalCumulative, epoch, deadline, activatableAt: ledger.now };
+      const { root, total, setVersion } = attestation;
+      const epoch = Number(attestation.toEpoch);
+      const view = { index: Number(attestation.index), root, total, epoch };
       ledger.active = view;
       ledger.roots.push({
         ...view,
+        fromEpoch: Number(attestation.fromEpoch),
+        deadline: Number(attestation.deadline),
+        activatableAt: ledger.now,
         modelId,
         runId: asRunId(attestation.runId),
         head: asHead(attestation.head),

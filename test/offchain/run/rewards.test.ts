@@ -1,9 +1,9 @@
 /** What an account earned, as the commands that list, claim and follow it read it. */
-import { type Address, asModelId } from "@cotrain/sdk/protocol";
+import { type Address, asModelId, rewardTree } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, computeEpoch, activeRewards } from "../../../offchain/src/run/index.ts";
+import { type BlobSource, computeEpoch, activeRewards, type KnownRewards } from "../../../offchain/src/run/index.ts";
 import { accounts, createLedger, type Ledger, modelId } from "./ledger.ts";
 
 const [a, b] = accounts;
@@ -39,9 +39,48 @@ it("rewards under the active root that were lost are added up, and held against 
   const known = await read(ledger.modules.blobs);
   const lost = await read(without(ledger.modules.blobs, rewards, "BLOB_MISSING"));
   for (const account of [a, b]) {
-    expect(known?.of(lower(account))).toBeDefined();
-    expect(lost?.of(lower(account))).toEqual(known?.of(lower(account)));
+    expect(known?.leavesOf(lower(account))).toHaveLength(1);
+    expect(lost?.leavesOf(lower(account))).toEqual(known?.leavesOf(lower(account)));
   }
   // What says nothing about the blob is told as it is.
   await expect(read(without(ledger.modules.blobs, rewards, "BUSY"))).rejects.toMatchObject({ code: "BUSY" });
+});
+
+it("each root is read by itself: what is lost of one hides nothing of the others, and its number is told", async () => {
+  const { ledger } = await settled();
+  const { reader, blobs } = ledger.modules;
+  const [first, second] = ledger.roots;
+  const known: KnownRewards = new Map();
+  const read = (from: BlobSource, before?: KnownRewards) => activeRewards(asModelId(modelId), from, reader, before);
+  const amounts = (rewards: Awaited<ReturnType<typeof read>>, account: string) =>
+    rewards?.leavesOf(lower(account)).map(({ index, amount }) => [index, amount]);
+
+  const whole = await read(blobs, known);
+  expect(whole).toMatchObject({ accounts: [a, b].map(lower).toSorted(), missing: [], through: { head: second!.head } });
+  expect([amounts(whole, a), amounts(whole, b)]).toEqual([[[1, 1_000n]], [[2, 1_000n]]]);
+  const [leaf] = whole!.leavesOf(lower(b));
+  const tree = rewardTree({ modelId: asModelId(modelId), index: 2 }, [{ account: lower(b), amount: 1_000n }]);
+  expect([leaf?.proof, tree.root]).toEqual([[], second!.root]);
+
+  for (const [lost, index, left] of [
+    [first!, 1, b],
+    [second!, 2, a],
+  ] as const) {
+    const less = await read(without(blobs, lost.epochDigest, "BLOB_MISSING"));
+    expect(less).toMatchObject({ accounts: [lower(left)], missing: [index] });
+    expect(amounts(less, left)).toEqual(amounts(whole, left));
+  }
+  // What was read once is not read again.
+  const gone: BlobSource = { blob: async () => Promise.reject(new UserError("BUSY", "It is away.")) };
+  expect(amounts(await read(gone, known), a)).toEqual([[1, 1_000n]]);
+});
+
+it("rewards that do not have their root are refused, of the newest and of one before", async () => {
+  for (const at of [0, 1]) {
+    const { ledger } = await settled();
+    ledger.roots[at] = { ...ledger.roots[at]!, root: `0x${"11".repeat(32)}` };
+    if (at === 1) ledger.active = { ...ledger.active!, root: `0x${"11".repeat(32)}` };
+    const { reader, blobs } = ledger.modules;
+    await expect(activeRewards(asModelId(modelId), blobs, reader)).rejects.toMatchObject({ code: "REWARDS_MISMATCH" });
+  }
 });

@@ -1,6 +1,6 @@
 /** A run posted, settled and verified on a real node; then everything that can be tampered with is. */
 import { CoordinatorError } from "@cotrain/sdk/errors";
-import { authorisable, claim, claimed, rootActivated, rootPosted } from "@cotrain/sdk/actions";
+import { authorisable, claim, rootActivated, rootPosted, unpaidLeaves } from "@cotrain/sdk/actions";
 import {
   type Address,
   asDigest,
@@ -104,23 +104,23 @@ describe("an epoch on-chain", () => {
     await expect(compute(due!)).rejects.toMatchObject({ code: "ROOT_PENDING" });
     await pass(4);
     const activated = await chain.activateRoot(world.modelId, due!, "activate-1");
-    expect(activated.root.totalCumulative).toBe(first.attestation.totalCumulative);
+    expect(activated.root.total).toBe(first.attestation.total);
     expect(activated.transaction).toMatch(/^0x/);
 
-    const leaves = first.rewards.leaves.map(({ account, cumulative }) => ({ account, cumulative: BigInt(cumulative) }));
+    const leaves = first.rewards.leaves.map(({ account, amount }) => ({ account, amount: BigInt(amount) }));
     const worker = lower(workers[0]!.address);
-    const { cumulative, proof } = rewardTree(world.modelId, leaves).proofOf(worker)!;
+    const { modelId } = world;
+    const leaf = { index: 1, ...rewardTree({ modelId, index: 1 }, leaves).proofOf(worker)! };
     const addresses = world.contracts;
     await claim.sync(clock(), {
       addresses,
       account: workers[0]!,
-      modelId: world.modelId,
+      modelId,
       beneficiary: worker,
-      cumulative,
-      proof,
+      ...leaf,
       pollingInterval: 20,
     });
-    expect(await claimed(clock(), { addresses, modelId: world.modelId, account: worker })).toBe(cumulative);
+    expect(await unpaidLeaves(clock(), { addresses, modelId, account: worker, leaves: [leaf] })).toEqual([]);
     const left = await authorisable(clock(), {
       addresses,
       modelId: world.modelId,
@@ -141,13 +141,13 @@ describe("an epoch on-chain", () => {
       previous: first.attestation.epochDigest,
       previousRoot: first.attestation.root,
     });
-    expect(second.attestation.totalCumulative).toBeGreaterThan(first.attestation.totalCumulative);
+    expect(second.attestation).toMatchObject({ index: 2n, fromEpoch: first.attestation.toEpoch + 1n });
     await chain.postRoot(second.attestation, await sign(second), "root-2");
     await pass(4);
     const { root } = await chain.activateRoot(world.modelId, due, "activate-2");
     expect(root).toMatchObject({ epoch: due, root: second.attestation.root });
     // What was activated before is told as it was then.
-    const epoch = Number(first.attestation.epoch);
+    const epoch = Number(first.attestation.toEpoch);
     const before = await chain.activateRoot(world.modelId, epoch, "activate-1-again");
     expect(before.root).toMatchObject({ epoch, root: first.attestation.root });
     await post(1);
@@ -170,7 +170,8 @@ describe("an account without coins", () => {
       account: poor,
       modelId: world.modelId,
       beneficiary: lower(workers[0]!.address),
-      cumulative: 0n,
+      index: 1,
+      amount: 0n,
       proof: [],
       gas: 100_000n,
     });

@@ -195,7 +195,7 @@ export async function publish(computation: EpochComputation): Promise<EpochView>
   for (const document of [inputs, verdicts, rewards, manifest])
     await world.store.put(new TextEncoder().encode(canonicalJson(document)));
   return {
-    epoch: manifest.epoch,
+    epoch: manifest.toEpoch,
     manifest: attestation.epochDigest,
     attestation: toWire("Attestation", attestation),
     signatures: [],

@@ -20,7 +20,7 @@ import { createWalletClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { type Clock, systemClock } from "../../../offchain/src/base/index.ts";
-import { type RootView } from "../../../offchain/src/chain/index.ts";
+import type { PendingRootView } from "../../../offchain/src/chain/index.ts";
 import { readHeadDocuments } from "../../../offchain/src/run/index.ts";
 import { type ValidatorEvent } from "../../../offchain/src/validator/index.ts";
 import { absenceOf } from "../../../offchain/src/validator/absence.ts";
@@ -227,10 +227,12 @@ describe("an epoch whose checkpoints it has not judged", () => {
     const time = { passed: 0 };
     const pendingRoot = chain.pendingRoot.bind(chain);
     const asked: number[] = [];
-    let pending: RootView | undefined = {
+    let pending: PendingRootView | undefined = {
+      index: 1,
+      fromEpoch: 1,
       epoch: 1,
       root: zeroHash,
-      totalCumulative: 0n,
+      total: 0n,
       deadline: 0,
       activatableAt: 0,
     };

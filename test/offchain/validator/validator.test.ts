@@ -162,25 +162,26 @@ describe("a validator", () => {
     expect(signed).toBe(0);
     const epoch = await statements.attestation(
       {
+        kind: 1,
         modelId: world.modelId,
+        index: "3",
+        fromEpoch: "8",
+        toEpoch: "9",
         runId: world.runId,
-        epoch: "9",
-        epochDigest: verdict.head,
         head: verdict.head,
+        epochDigest: verdict.head,
         previousRoot: verdict.head,
         root: verdict.head,
-        totalCumulative: "1",
+        total: "1",
         setVersion: 1,
         deadline: "7",
       },
       sign,
     );
-    await expect(statements.attestation({ ...epoch.struct, totalCumulative: "2" }, sign)).rejects.toMatchObject({
+    await expect(statements.attestation({ ...epoch.struct, total: "2" }, sign)).rejects.toMatchObject({
       code: "EQUIVOCATION_REFUSED",
     });
-    await expect(
-      statements.attestation({ ...epoch.struct, totalCumulative: "2", deadline: "19" }, sign),
-    ).resolves.toBeDefined();
+    await expect(statements.attestation({ ...epoch.struct, total: "2", deadline: "19" }, sign)).resolves.toBeDefined();
     expect(signed).toBe(2);
     await database.close();
   });
@@ -230,11 +231,14 @@ describe("an epoch", () => {
 
   it.each<[string, (view: EpochView) => EpochView]>([
     ["root", (view) => ({ ...view, attestation: { ...view.attestation, root: `0x${"11".repeat(32)}` } })],
-    ["total", (view) => ({ ...view, attestation: { ...view.attestation, totalCumulative: "1" } })],
+    ["total", (view) => ({ ...view, attestation: { ...view.attestation, total: "1" } })],
     [
       "previousRoot",
       (view) => ({ ...view, attestation: { ...view.attestation, previousRoot: `0x${"11".repeat(32)}` } }),
     ],
+    ["kind", (view) => ({ ...view, attestation: { ...view.attestation, kind: 5 } })],
+    ["index", (view) => ({ ...view, attestation: { ...view.attestation, index: "2" } })],
+    ["fromEpoch", (view) => ({ ...view, attestation: { ...view.attestation, fromEpoch: "9" } })],
     ["setVersion", (view) => ({ ...view, attestation: { ...view.attestation, setVersion: 2 } })],
     ["head", (view) => ({ ...view, attestation: { ...view.attestation, head: `0x${"11".repeat(32)}` } })],
     ["manifest", (view) => ({ ...view, attestation: { ...view.attestation, epochDigest: `0x${"11".repeat(32)}` } })],

@@ -52,10 +52,24 @@ export const sdk: readonly Breakage[] = [
     tests: ["test/sdk/parameters.test.ts"],
   },
   {
+    name: "what was paid is claimed again",
+    file: "sdk/src/actions/rewards.ts",
+    text: ">> BigInt(index % 256)) % 2n === 0n",
+    instead: ">> BigInt(index % 256)) % 2n < 2n",
+    tests: ["test/sdk/actions.test.ts"],
+  },
+  {
+    name: "a coordinator's list of what somebody earned need not come to an end",
+    file: "sdk/src/protocol/runRequests.ts",
+    text: "if (next <= from || leaves.length > MAX_CLAIMABLE)",
+    instead: "if (next < from || leaves.length > 1_000)",
+    tests: ["test/sdk/client.test.ts"],
+  },
+  {
     name: "a reward that a word cannot hold wraps around",
     file: "sdk/src/protocol/leaves.ts",
-    text: "if (cumulative < 0n || cumulative >> 256n !== 0n)",
-    instead: "if (cumulative === -2n)",
+    text: "if (amount < 0n || amount >> 256n !== 0n)",
+    instead: "if (amount === -2n)",
     tests: ["test/sdk/protocol.test.ts"],
   },
   {

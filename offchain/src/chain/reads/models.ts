@@ -15,7 +15,7 @@ import { asAddress, endOfEpoch, epochAt, type ModelId, rewardKind } from "@cotra
 
 import { UserError } from "../../base/index.ts";
 import { memo, memo2 } from "../agreed.ts";
-import type { ChainReader, ModelSchedule, RootView, ValidatorSetView } from "../ports.ts";
+import type { ChainReader, ModelSchedule, ValidatorSetView } from "../ports.ts";
 import type { ContractEvents, ReadFrom } from "./events.ts";
 
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
@@ -49,18 +49,19 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
         throw new UserError("MODEL_UNKNOWN", `Model ${modelId} has no validators in ${addresses.validatorSet}.`);
       return sets(modelId, wanted);
     },
-    activeRoot: async (modelId) => rootView(await call((chain) => activeRoot(chain, { addresses, modelId }))),
-    pendingRoot: async (modelId) => rootView(await call((chain) => pendingRoot(chain, { addresses, modelId }))),
+    activeRoot: async (modelId) => {
+      const found = await call((chain) => activeRoot(chain, { addresses, modelId }));
+      return found && { index: found.index, root: found.root, total: found.total, epoch: found.toEpoch };
+    },
+    pendingRoot: async (modelId) => {
+      const found = await call((chain) => pendingRoot(chain, { addresses, modelId }));
+      if (!found) return undefined;
+      const { toEpoch: epoch, ...root } = found;
+      return { ...root, epoch };
+    },
     rootsOf: async (modelId, wanted) => [
       ...(await events.roots(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),
     ],
     activationsOf: async (modelId) => [...(await events.activations(modelId))],
   } satisfies Partial<ChainReader>;
-}
-
-/** A root as the SDK reads it, undefined where there is none. */
-function rootView(found: RootView | undefined): RootView | undefined {
-  if (!found || found.epoch === 0) return undefined;
-  const { root, totalCumulative, epoch, activatableAt, deadline } = found;
-  return { root, totalCumulative, epoch, activatableAt, deadline };
 }

@@ -1,9 +1,17 @@
-import { claim, claimed, delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
+import { delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
 import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
 import type { ChainReader } from "../../chain/index.ts";
-import { type ActiveRewards, activeRewards, namedWallet, UNPAID_EPOCHS, type UnpaidWork } from "../../run/index.ts";
+import {
+  type ActiveRewards,
+  activeRewards,
+  claimLeaves,
+  earningsOf,
+  namedWallet,
+  UNPAID_EPOCHS,
+  type UnpaidWork,
+} from "../../run/index.ts";
 import { account as accountOption, integer, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
@@ -16,7 +24,7 @@ import {
   signingOptions,
   unpinnedText,
 } from "../place.ts";
-import { MOST_EPOCHS, restText, shownUnpaid, unpaidLines } from "../unpaid.ts";
+import { MOST_EPOCHS, restText, runsOf, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
 /** A place with what is paid there. */
 interface PaidPlace extends Place {
@@ -40,24 +48,19 @@ async function paidAt(place: Place): Promise<PaidPlace> {
 
 async function standing({ connection, modelId, addresses, rewards }: PaidPlace, account: Address) {
   const { client } = connection;
-  const [paid, shares] = await Promise.all([
-    claimed(client, { addresses, modelId, account }),
+  const [earnings, shares] = await Promise.all([
+    earningsOf(client, { addresses, modelId, account }, rewards),
     sharesOf(client, { addresses, modelId }),
   ]);
-  const reward = rewards?.of(account);
-  const earned = reward?.cumulative ?? paid;
   return {
     account,
     shares,
-    earned,
-    claimed: paid,
-    claimable: earned - paid,
-    proof: reward?.proof ?? [],
+    ...earnings,
     votes: await votesOf(client, { shares, account }),
   };
 }
 
-/** This directory's wallets first, then everyone else whom the active root pays or whose work earned nothing. */
+/** This directory's wallets first, then everyone else whom active roots pay or whose work earned nothing. */
 function listed({ entries, rewards }: PaidPlace, unpaid: readonly UnpaidWork[]): Address[] {
   const others = [...(rewards?.accounts ?? []), ...unpaid.map(({ account }) => account)];
   return [...new Set([...entries.map(({ account }) => account), ...others])];
@@ -65,6 +68,24 @@ function listed({ entries, rewards }: PaidPlace, unpaid: readonly UnpaidWork[]):
 
 const unsettledText =
   "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.";
+
+interface Hints {
+  readonly unsettled: boolean;
+  /** Roots whose documents are not to be had. */
+  readonly missing: readonly number[];
+}
+
+const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({ unsettled, missing: rewards?.missing ?? [] });
+
+const hintLines = ({ unsettled, missing }: Hints): string[] =>
+  [
+    ...(missing.length > 0
+      ? [
+          `What ${missing.length === 1 ? "root" : "roots"} ${runsOf(missing)} granted is not shown: the documents are not to be had here. Whoever has them can claim it at any time.`,
+        ]
+      : []),
+    ...(unsettled ? [unsettledText] : []),
+  ].flatMap((line) => wrap(line, columnsOf(process.stdout)));
 
 /** Accounts asked about at a time: an RPC takes no thousands of requests at once. */
 const ASKED_AT_ONCE = 16;
@@ -90,7 +111,7 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, unpaid, rest, names, unsettled } = await atPlace(options, undefined, async (at) => {
+    const { rows, unpaid, rest, names, ...hints } = await atPlace(options, undefined, async (at) => {
       const place = await paidAt(at);
       const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
       const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
@@ -102,7 +123,7 @@ export const rewardsListCommand = defineCommand({
         for (const each of await Promise.all(some.map((account) => standing(place, account))))
           found.push({ name: names.get(each.account) ?? "elsewhere", ...each });
       }
-      return { rows: found, unpaid, rest, names, unsettled: place.unsettled };
+      return { rows: found, unpaid, rest, names, ...hintsOf(place) };
     });
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
@@ -133,7 +154,7 @@ export const rewardsListCommand = defineCommand({
           columnsOf(process.stdout),
         ),
         ...wrap(restText(rest, options.epochs), columnsOf(process.stdout)),
-        ...(unsettled ? wrap(unsettledText, columnsOf(process.stdout)) : []),
+        ...hintLines(hints),
       ],
     );
   },
@@ -167,7 +188,7 @@ export const rewardsClaimCommand = defineCommand({
     const warn = (): void => {
       if (!output.json) output.notice(unpinnedText(options));
     };
-    const { claims, unsettled } = await atPlace(
+    const { claims, ...hints } = await atPlace(
       options,
       own,
       async (at) => {
@@ -177,24 +198,17 @@ export const rewardsClaimCommand = defineCommand({
         const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
         for (const entry of entries) {
           const { name, account } = entry;
-          const { claimable, earned, proof, shares } = await standing(place, account);
-          let transaction: Hex | null = null;
-          if (claimable > 0n) {
+          const { leaves, shares } = await standing(place, account);
+          let paid: Awaited<ReturnType<typeof claimLeaves>> = { amount: 0n, transaction: null };
+          if (leaves.length > 0) {
             const client = await signingAs(place, entry, options);
-            const { receipt } = await claim.sync(client, {
-              addresses,
-              modelId,
-              beneficiary: account,
-              cumulative: earned,
-              proof,
-            });
-            transaction = receipt.transactionHash;
+            paid = await claimLeaves(client, { addresses, modelId, account }, leaves);
             if (options.delegate && BigInt(await delegateOf(client, { shares, account })) === 0n)
               await delegate.sync(client, { shares, delegatee: account });
           }
-          made.push({ name, account: formatAddress(account), amount: claimable, transaction });
+          made.push({ name, account: formatAddress(account), ...paid });
         }
-        return { claims: made, unsettled: place.unsettled };
+        return { claims: made, ...hintsOf(place) };
       },
       warn,
     );
@@ -204,7 +218,7 @@ export const rewardsClaimCommand = defineCommand({
           ? `${name} ${shortAddress(account)} claimed ${formatShares(amount)} shares in ${transaction}`
           : `${name} ${shortAddress(account)} has nothing to claim`,
       ),
-      ...(unsettled ? wrap(unsettledText, columnsOf(process.stdout)) : []),
+      ...hintLines(hints),
     ]);
   },
 });

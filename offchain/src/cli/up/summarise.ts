@@ -1,10 +1,18 @@
 /** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
-import { balanceOf, claimed, governorOf, proposalState, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
-import { type Address, asDigest, type RunView } from "@cotrain/sdk/protocol";
+import { balanceOf, governorOf, proposalState, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
+import { type Address, asAddress, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares } from "../../base/index.ts";
 import { commandFor, startCommand } from "../../base/node/index.ts";
-import { workOf, layout, type ActiveRewards, activeRewards, blobSourceOf, heldOutUntrained } from "../../run/index.ts";
+import {
+  workOf,
+  layout,
+  type ActiveRewards,
+  activeRewards,
+  blobSourceOf,
+  earningsOf,
+  heldOutUntrained,
+} from "../../run/index.ts";
 import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { feeWaitText } from "../feeWait.ts";
@@ -67,18 +75,17 @@ async function walletsOf(
   return Promise.all(
     [...own, ...elsewhere].map(async ({ name, account }) => {
       const shares = await sharesOf(client, { addresses, modelId });
-      const [paid, balance, votes] = await Promise.all([
-        claimed(client, { addresses, modelId, account }),
+      const [{ earned, claimed }, balance, votes] = await Promise.all([
+        earningsOf(client, { addresses, modelId, account: asAddress(account) }, rewards),
         balanceOf(client, { shares, account }),
         votesOf(client, { shares, account }),
       ]);
-      const reward = rewards?.of(account);
       return {
         name,
         account: formatAddress(account),
         tokens: trained(account).toString(),
-        earned: (reward?.cumulative ?? paid).toString(),
-        claimed: paid.toString(),
+        earned: earned.toString(),
+        claimed: claimed.toString(),
         balance: balance.toString(),
         votes: votes.toString(),
         transaction: session.claims.get(name)?.transaction ?? null,

@@ -10,7 +10,7 @@ import { startCommand } from "../../base/node/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
-import { layout, type localnetOptions, rewardsOf } from "../../run/index.ts";
+import { activeRewards, blobSourceOf, type KnownRewards, layout, type localnetOptions } from "../../run/index.ts";
 import { columnsOf } from "../output.ts";
 import {
   diskError,
@@ -89,11 +89,12 @@ async function present(
     ...joinLines(prepared.joinCommand, columnsOf(process.stderr), prepared.urlHere),
     "",
   ]);
+  const known: KnownRewards = new Map();
   const localModel: LocalModel = {
     addresses: prepared.addresses,
     modelId: prepared.modelId,
     runId: prepared.runId,
-    reward: (account) => rewardsOf(prepared, prepared.reader, account),
+    rewards: () => activeRewards(prepared.modelId, blobSourceOf(prepared.blobs), prepared.reader, known),
     owners: prepared.owners,
     clock,
     signal: daemon.signal,

@@ -54,9 +54,15 @@ export function registerViews({ app, modules: { runs }, runOf }: Routing): void 
     {
       schema: schemaOf("What an account can claim", RewardView, {
         params: Type.Object({ runId: Hash32, account: ShownAddress }),
+        querystring: Type.Object({ from: Type.Optional(Integer) }),
       }),
     },
-    async (request) => rewardView(runOf(request), asAddress(paramOf(request, "account"))),
+    async (request) =>
+      rewardView(
+        runOf(request),
+        asAddress(paramOf(request, "account")),
+        Number((request.query as { from?: string }).from ?? 1),
+      ),
   );
 }
 

@@ -1,4 +1,5 @@
-/** Epochs: computed when over, attested, posted, activated. One at a time, the newest first, since roots are cumulative. */
+/** Epochs: computed when over, attested, posted, activated. One at a time, up to the newest that is over: a root
+ * covers all since the last. */
 import {
   type EffectIdentity,
   type EpochComputed,

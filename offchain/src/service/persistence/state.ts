@@ -21,7 +21,7 @@ import {
 import { type FileLock, holderOf, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */
-export const STATE_VERSION = 5;
+export const STATE_VERSION = 6;
 
 const VERSION_FILE = "VERSION";
 const LOCK_FILE = "lock.sqlite";

@@ -122,7 +122,7 @@ test.each([
   await writeFile(join(path, "VERSION"), content);
   await writeFile(join(path, "run.json"), "{}");
   await expect(openStateDirectory(path)).rejects.toEqual(
-    refusal("STATE_VERSION", path, found, "supports version 5", `npm start -- --fresh --state ${path}`),
+    refusal("STATE_VERSION", path, found, "supports version 6", `npm start -- --fresh --state ${path}`),
   );
   expect(await readdir(path)).toEqual(["VERSION", "run.json"]);
 });

@@ -1,0 +1,60 @@
+/** What an account earned and was not paid yet, and how it is claimed: of all roots at once. */
+import { type ClaimLeaf, claimMany, unpaidLeaves } from "@cotrain/sdk/actions";
+import type { Address, ContractAddresses, Hex, ModelId } from "@cotrain/sdk/protocol";
+import type { Account, Chain, Client, Transport } from "viem";
+
+import type { ActiveRewards } from "./rewards.ts";
+
+/** Leaves of one transaction at most: it takes a quarter of the gas that a transaction may have (EIP-7825). */
+const MOST_LEAVES = 200;
+
+interface Earnings {
+  /** Under all active roots whose documents are to be had. */
+  readonly earned: bigint;
+  readonly claimed: bigint;
+  readonly claimable: bigint;
+  /** What was not paid. */
+  readonly leaves: readonly ClaimLeaf[];
+}
+
+interface Where {
+  readonly addresses: Readonly<ContractAddresses>;
+  readonly modelId: ModelId;
+  readonly account: Address;
+}
+
+const sumOf = (leaves: readonly Pick<ClaimLeaf, "amount">[]): bigint =>
+  leaves.reduce((sum, { amount }) => sum + amount, 0n);
+
+/** @throws as `ChainReader` */
+export async function earningsOf(
+  client: Client,
+  where: Where,
+  rewards: Pick<ActiveRewards, "leavesOf"> | undefined,
+): Promise<Earnings> {
+  const all = rewards?.leavesOf(where.account) ?? [];
+  const leaves = await unpaidLeaves(client, { ...where, leaves: all });
+  const [earned, claimable] = [sumOf(all), sumOf(leaves)];
+  return { earned, claimed: earned - claimable, claimable, leaves };
+}
+
+/**
+ * Claims leaves, in as many transactions as they need.
+ * @returns what was paid, and the last transaction; what somebody else claimed meanwhile is not in it
+ */
+export async function claimLeaves(
+  client: Client<Transport, Chain | undefined, Account>,
+  { addresses, modelId, account }: Where,
+  leaves: readonly ClaimLeaf[],
+  most = MOST_LEAVES,
+): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
+  let amount = 0n;
+  let transaction: Hex | null = null;
+  for (let at = 0; at < leaves.length; at += most) {
+    const claims = [{ modelId, beneficiary: account, leaves: leaves.slice(at, at + most) }];
+    const { receipt, event } = await claimMany.sync(client, { addresses, claims });
+    amount += sumOf(event);
+    transaction = receipt.transactionHash;
+  }
+  return { amount, transaction };
+}
