@@ -53,11 +53,20 @@ function machine(): string {
 
 const load = (): string => loadavg()[0]?.toFixed(1) ?? "?";
 
+const usage = [
+  "npm run bench [-- [--quick] SECTION …]",
+  "",
+  `sections: ${Object.keys(sections).join(", ")}`,
+  `measured only where they are named: ${[...optional].join(", ")}`,
+  "--quick: seconds where the real thing takes minutes",
+].join("\n");
+
 const given = process.argv.slice(2);
 const quick = given.includes("--quick");
 const asked = given.filter((name) => name !== "--quick");
 const unknown = asked.find((name) => !(name in sections));
-if (unknown === undefined) {
+if (given.includes("--help")) process.stdout.write(`${usage}\n`);
+else if (unknown === undefined) {
   const note = (line: string): void => void process.stderr.write(`bench: ${line} (load ${load()})\n`);
   const before = load();
   const rows: Row[] = [];
@@ -65,6 +74,8 @@ if (unknown === undefined) {
     if (asked.length === 0 ? !optional.has(name) : asked.includes(name)) rows.push(...(await measure({ quick, note })));
   process.stdout.write(`${machine()}; load ${before} before\n\n${tableOf(rows)}\n`);
 } else {
-  process.stderr.write(`bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}.\n`);
+  process.stderr.write(
+    `bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}, and --quick.\n`,
+  );
   process.exitCode = 1;
 }

@@ -62,8 +62,12 @@ export interface WorkerScreen {
     | undefined;
   /** The last work that was for nothing, and why. */
   readonly dropped: string | undefined;
-  /** What it computes with, where that was not simply named, and why. */
+  /** What it computes with, once it has joined. */
+  readonly computesWith: string | undefined;
+  /** Why that, where it was not simply named. */
   readonly device: string | undefined;
+  /** By device how it failed, until it is tried again. */
+  readonly failures: Readonly<Record<string, string>>;
   readonly claimCommand: string;
   /** Whether it names an RPC; else `URL` stands for one. */
   readonly rpcKnown: boolean;
@@ -85,7 +89,9 @@ export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown 
   upload: undefined,
   retry: undefined,
   dropped: undefined,
+  computesWith: undefined,
   device: undefined,
+  failures: {},
   claimCommand,
   rpcKnown,
 });
@@ -105,7 +111,7 @@ const changes: Changes = {
     worker,
     beneficiary: beneficiary === worker ? undefined : beneficiary,
   }),
-  joined: () => ({ activity: "waiting for the next round" }),
+  joined: ({ device }) => ({ activity: "waiting for the next round", computesWith: device }),
   waiting: ({ reason }) => ({ activity: `waiting: ${reason}`, step: 0, steps: 0, tokensPerSecond: undefined }),
   assigned: ({ round, steps }) => ({ activity: "training", round, step: 0, steps, upload: undefined }),
   progress: ({ round, step, steps, loss, tokensPerSecond }) => ({
@@ -130,10 +136,14 @@ const changes: Changes = {
     activity: "waiting for the next round",
     dropped: `round ${roundNumber(round)}: ${reason}`,
   }),
-  device: ({ why }) => ({ device: why }),
-  deviceFailed: (event) => ({
+  device: ({ device, why }, { failures }) => ({
+    device: why,
+    failures: Object.fromEntries(Object.entries(failures).filter(([failed]) => failed !== device)),
+  }),
+  deviceFailed: (event, { failures }) => ({
     activity: event.next === null ? "ending" : "starting again",
-    device: deviceFailedText(event),
+    device: undefined,
+    failures: { ...failures, [event.device]: deviceFailedText(event) },
     step: 0,
     steps: 0,
     tokensPerSecond: undefined,
@@ -205,10 +215,15 @@ function progressText({ activity, step, steps, upload }: WorkerScreen): string {
   return `  ${bar(sent / total, 20)} ${formatBytes(sent)} of ${formatBytes(total)}`;
 }
 
+function speedText({ tokensPerSecond, computesWith }: WorkerScreen): string {
+  const speed = tokensPerSecond === undefined ? "–" : `${formatCount(Math.round(tokensPerSecond))} tokens/s`;
+  return computesWith === undefined ? speed : `${speed} on ${computesWith}`;
+}
+
 /** @param now ms. @returns lines of at most `columns` characters */
 export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
   const width = Math.max(20, columns - LABEL);
-  const { activity, round, loss, tokensPerSecond, retry, dropped, device, worker, beneficiary } = screen;
+  const { activity, round, loss, retry, dropped, device, failures, worker, beneficiary } = screen;
   const progress = progressText(screen);
   const rows: [label: string, lines: string[]][] = [
     ["worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)],
@@ -222,12 +237,13 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
       ),
     ],
     ["loss", wrap(loss === undefined ? "–" : `${loss.toFixed(3)} nats/token of the newest steps`, width)],
-    ["speed", [tokensPerSecond === undefined ? "–" : `${formatCount(Math.round(tokensPerSecond))} tokens/s`]],
+    ["speed", [speedText(screen)]],
     ["share", wrap(shareText(screen), width)],
     ["earned", wrap(earnedText(screen), width)],
     beneficiary ? ["claim", wrap(elsewhereText(beneficiary), width)] : ["claim by", claimLines(screen, width)],
   ];
-  if (device) rows.push(["device", wrap(device, width)]);
+  for (const text of [...Object.values(failures), ...(device ? [device] : [])])
+    rows.push(["device", wrap(text, width)]);
   if (dropped) rows.push(["dropped", wrap(dropped, width)]);
   if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width)]);
   const advice = adviceFor(screen, now);
@@ -253,7 +269,7 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
     case "ready":
       return `worker ${shortAddress(event.worker)}, ${formatShort(event.parameters)} parameters`;
     case "joined":
-      if (event.again) return "joined again";
+      if (event.again) return event.device === undefined ? "joined again" : `joined again, on ${event.device}`;
       if (screen.beneficiary) return `joined. ${elsewhereText(screen.beneficiary)}`;
       return screen.rpcKnown ? `joined; claim what it earns with ${screen.claimCommand}` : "joined";
     case "acknowledged":

@@ -30,6 +30,6 @@ export { classOf, type Device, memoryOf, type OpenEngine, type Place } from "./r
 export { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
 export { buildPrograms } from "./programs.ts";
 export { learningRateAt, type Schedule } from "./schedule.ts";
-export { presetNames, presetOf, presets, type PresetName } from "./presets.ts";
+export { presetNames, presetOf, presets, presetsFor, type PresetName } from "./presets.ts";
 export { readSignature, SIGNATURE_KEY } from "./signature.ts";
 export { digestState } from "./state.ts";

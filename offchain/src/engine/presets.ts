@@ -163,6 +163,10 @@ export type PresetName = keyof typeof presets;
 
 export const presetNames = Object.keys(presets).filter((name): name is PresetName => name in presets);
 
+/** Those that a tokenizer of so many tokens suits. */
+export const presetsFor = (vocabulary: number): PresetName[] =>
+  presetNames.filter((name) => presets[name].model.vocabulary === vocabulary);
+
 /**
  * The preset of a name.
  * @throws EngineError PRESET_UNKNOWN

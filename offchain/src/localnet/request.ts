@@ -12,8 +12,8 @@ import { redactUrl, remedied, RetryableError, UserError } from "../base/index.ts
 import { flagOf, freshCommand, type RunChoice } from "../base/node/index.ts";
 import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
-import { presetNames, presets } from "../engine/index.ts";
-import { AUTO, deviceOf } from "../engine/runtime/node/index.ts";
+import { presetNames, presetsFor } from "../engine/index.ts";
+import { AUTO, deviceOf, requireDevice } from "../engine/runtime/node/index.ts";
 import { checkExposure, didYouMean, findPort, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
@@ -39,6 +39,14 @@ export interface Request {
   readonly rpc: string | undefined;
 }
 
+/** A setting as it is typed. */
+const saidOf = (key: string, value: unknown): string =>
+  typeof value === "boolean"
+    ? value
+      ? flagOf(key)
+      : flagOf(key).replace(/^--/, "--no-")
+    : `${flagOf(key)} ${String(value)}`;
+
 /** What the line asks for stands in the command that makes it so; the rest is the run's. */
 function refuseOther(
   { options, config }: LocalnetContext,
@@ -53,7 +61,8 @@ function refuseOther(
     ...Object.fromEntries(given.map((key) => [key, key === "data" ? resolve(String(options[key])) : options[key]])),
     ...(recipe && Object.fromEntries(recipeKeys.map((key) => [key, recipe[key]]))),
   });
-  const leaveOut = config.origins[flag] === "environment" ? `unset ${variableOf(flag)}` : `leave ${flagOf(flag)} out`;
+  const typed = options[flag] === false ? saidOf(flag, false) : flagOf(flag);
+  const leaveOut = config.origins[flag] === "environment" ? `unset ${variableOf(flag)}` : `leave ${typed} out`;
   return new UserError(
     "SETTING_KEPT",
     `This state holds a run with ${kept}, not ${wanted}: ${leaveOut} to go on with it, or start anew with "${command}".`,
@@ -102,8 +111,8 @@ function keepRecipe(
   throw refuseOther(
     context,
     other,
-    was === undefined ? `no ${flagOf(other)} of its own` : `${flagOf(other)} ${was}`,
-    String(given[other]),
+    was === undefined ? `no ${flagOf(other)} of its own` : saidOf(other, was),
+    typeof given[other] === "boolean" ? saidOf(other, given[other]) : String(given[other]),
     wanted,
   );
 }
@@ -119,7 +128,7 @@ function keepRpc(context: LocalnetContext, file: RunFile | undefined): string | 
 
 async function checkPreset(name: string): Promise<void> {
   const { vocabulary } = await loadTokenizer();
-  const usable = presetNames.filter((each) => presets[each].model.vocabulary === vocabulary);
+  const usable = presetsFor(vocabulary);
   if (usable.some((each) => each === name)) return;
   const list = `choose one of ${usable.join(", ")} with --preset`;
   if (presetNames.some((each) => each === name))
@@ -183,7 +192,7 @@ async function checkPorts({ options, config }: LocalnetContext, embedded: boolea
 export async function checkRequest(context: LocalnetContext, file: RunFile | undefined): Promise<Request> {
   const { options } = context;
   if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
-  for (const name of options.device) if (name !== AUTO) deviceOf(name);
+  const named = [...new Set(options.device)].filter((name) => name !== AUTO).map(deviceOf);
   const rpc = keepRpc(context, file);
   const preset = (await keepSetting(context, file, "preset")) ?? options.preset;
   const dataFile = await keepSetting(context, file, "data");
@@ -195,6 +204,8 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   checkExposure({ host: options.host, tls, behindProxy: options.behindProxy });
   await checkPorts(context, rpc === undefined);
   if (rpc !== undefined) await checkChain(rpc, file);
+  // Each has a worker of its own.
+  for (const device of named) await requireDevice([device]);
   if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
   return { preset, dataFile, ...steps, rpc };
 }

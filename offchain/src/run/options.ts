@@ -65,6 +65,7 @@ const devicesOf = (description: string) =>
     `one of ${[AUTO, ...deviceNames].join(", ")}, cuda with an index where there are several (cuda:1)`,
     { description, default: ["cpu"] },
   );
+const named = `${deviceNames.join(", ")} (cuda:1 is the second GPU; :0 may stand behind each)`;
 export const threadsOption = integer(1, 256, { description: "threads to compute with" });
 const logLevelOption = choice(["trace", "debug", "info", "warn", "error"], {
   description: "how much to log",
@@ -148,7 +149,7 @@ export const workerOptions = {
   rpc: rpcOption,
   deployment: deploymentOption,
   device: devicesOf(
-    `what to compute with: ${deviceNames.join(", ")}, or ${AUTO}, the fastest that passes a test; of several with commas between the first, and the next where that is lost`,
+    `what to compute with: ${named}, or ${AUTO}, the fastest that passes a test; of several with commas between the first, and the next where that is lost`,
   ),
   threads: threadsOption,
   role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
@@ -210,7 +211,7 @@ export const localnetOptions = {
   ...recipeOptions,
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   device: devicesOf(
-    `what workers compute with: ${deviceNames.join(", ")}, or ${AUTO}, the fastest that passes a test; of several with commas between, each worker takes the next`,
+    `what workers compute with: ${named}, or ${AUTO}, the fastest that passes a test; of several with commas between, each worker takes the next`,
   ),
   rpc: rpcOption,
   maxFee: maxFeeOption,

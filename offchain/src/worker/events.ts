@@ -29,7 +29,13 @@ export type WorkerEvent =
       /** Whether the machine computed the build's conformance value, which exact replay needs. */
       readonly conforms: boolean;
     }
-  | { readonly type: "joined"; readonly again: boolean; readonly heartbeatSeconds: number }
+  | {
+      readonly type: "joined";
+      readonly again: boolean;
+      readonly heartbeatSeconds: number;
+      /** What it computes with. */
+      readonly device?: string;
+    }
   | { readonly type: "waiting"; readonly reason: string }
   | {
       readonly type: "assigned";
@@ -92,6 +98,8 @@ export type WorkerEvent =
       readonly type: "deviceFailed";
       readonly device: string;
       readonly reason: string;
+      /** What the runtime, or the process as its last words, said: for the log alone. */
+      readonly raw?: string;
       readonly next: string | null;
       /** Accepted rounds until it is tried again, of one that was lost where another takes its place. */
       readonly againIn?: number;

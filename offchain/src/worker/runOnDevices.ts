@@ -45,12 +45,16 @@ export async function runOnDevices(
   let joined = false;
   let at = 0;
   let goBack = new AbortController();
+  /** By device why it failed last. */
+  const failures = new Map<string, string>();
   const onEvent = (event: WorkerEvent): void => {
     if (event.type === "acknowledged" || event.type === "acknowledgedLate") {
       tally.rounds += 1;
       tally.tokens += event.tokens;
     }
-    modules.onEvent?.(event.type === "joined" && joined ? { ...event, again: true } : event);
+    if (event.type === "joined")
+      modules.onEvent?.({ ...event, device: deviceAt(devices, at).name, again: event.again || joined });
+    else modules.onEvent?.(event);
     joined ||= event.type === "joined";
     if (event.type === "acknowledged" && resting.first(tally.rounds) < at) goBack.abort();
   };
@@ -68,29 +72,52 @@ export async function runOnDevices(
       const error = firstOf(caught);
       const lost = isLost(error);
       const replaced = lost || (at < devices.length - 1 && isUnfit(error));
-      if (options.signal.aborted || !replaced) throw error;
+      if (options.signal.aborted) throw error;
+      const told = toldOf(error);
+      if (!replaced) throw isUnfit(error) && failures.size > 0 ? noneOf(failures.set(name, told.reason), error) : error;
+      failures.set(name, told.reason);
       const { next, ...rest } = resting.failed(at, tally.rounds, lost);
       const successor = next === undefined ? null : deviceAt(devices, next).name;
-      onEvent({ type: "deviceFailed", device: name, reason: reasonOf(error), next: successor, ...rest });
+      onEvent({ type: "deviceFailed", device: name, ...told, next: successor, ...rest });
       if (next === undefined) throw lostTwice(name, error);
       at = next;
     }
   }
 }
 
-/** Characters of what a runtime or a dying process says that are told. */
-const MAX_WORDS = 200;
+/** Characters of what a runtime or a dying process says that are told, and that are logged. */
+const [MAX_WORDS, MAX_RAW] = [200, 4_096] as const;
+/** Where in its own source a runtime was, and what follows: nothing for people. */
+const SOURCE = /\S*\.(?:cc|cpp|cu|h):\d+.*$/;
 
-/** An error in a sentence, with the line that tells most of what the runtime, or the process as its last words, said. */
-function reasonOf(error: unknown): string {
+/**
+ * An error in a sentence, with the line that tells most of what the runtime, or the process as its last words, said; of a device
+ * that is not there the error's own sentence says all.
+ */
+function toldOf(error: unknown): { readonly reason: string; readonly raw?: string } {
   const { message, cause } = error as Error;
-  const lines = (cause instanceof Error ? cause.message : typeof cause === "string" ? cause : "")
+  const raw = (cause instanceof Error ? cause.message : typeof cause === "string" ? cause : "").slice(0, MAX_RAW);
+  const lines = raw
     .split("\n")
     .map((line) => line.trim())
     .filter(Boolean);
-  const line = error instanceof EngineClosedError ? lines.at(-1) : lines[0];
-  return line === undefined ? message : `${message.replace(/\.$/, "")}: ${line.slice(0, MAX_WORDS)}`;
+  const line = (error instanceof EngineClosedError ? lines.at(-1) : lines[0])?.replace(SOURCE, "").trim();
+  const known = error instanceof EngineError && error.code.startsWith("DEVICE_");
+  const reason = known || !line ? message : `${message.replace(/\.$/, "")}: ${shortened(line)}`;
+  return raw === "" ? { reason } : { reason, raw };
 }
+
+/** Cut behind a word. */
+const shortened = (line: string): string =>
+  line.length <= MAX_WORDS ? line : `${line.slice(0, MAX_WORDS).replace(/\s+\S*$/, "")} …`;
+
+/** Who is left without a device learns why of each. */
+const noneOf = (failures: ReadonlyMap<string, string>, cause: unknown): EngineError =>
+  new EngineError(
+    (cause as UserError).code,
+    `None of these devices can train. ${[...failures].map(([name, why]) => `${name}: ${why.replace(/\.?$/, ".")}`).join(" ")}`,
+    { cause },
+  );
 
 const lostTwice = (name: string, cause: unknown): UserError =>
   new UserError(

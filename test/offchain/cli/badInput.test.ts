@@ -150,8 +150,14 @@ describe("how inner steps are taken", () => {
       refusal(1, "This state holds a run with --decay-steps 70, not 80: leave --decay-steps out"),
     );
     expect(await again("--recompute")).toEqual(
-      refusal(1, "This state holds a run with no --recompute of its own, not true"),
+      refusal(1, "This state holds a run with no --recompute of its own, not --recompute: leave --recompute out"),
     );
+    const settings = { ...run.settings, ...kept, recompute: true };
+    writeFileSync(join(state, "run.json"), JSON.stringify({ ...run, settings }));
+    expect(await again("--no-recompute")).toEqual(
+      refusal(1, "This state holds a run with --recompute, not --no-recompute: leave --no-recompute out"),
+    );
+    writeFileSync(join(state, "run.json"), JSON.stringify({ ...run, settings: { ...settings, recompute: false } }));
     // The same in other words is no other wish; the chain is looked for next.
     expect(await again("--optimizer", "muon", "--no-recompute")).toEqual(refusal(75, /127\.0\.0\.1:9 does not answer/));
   });
@@ -228,6 +234,14 @@ describe("device", () => {
     expect(await up(["--device", "cpu,webgpu:1"])).toEqual(
       refusal(1, /webgpu:1 cannot be chosen: ONNX Runtime chooses /),
     );
+  });
+
+  test("that is not there, before anything is made for it or a coordinator asked", async () => {
+    const absent = refusal(1, /cuda:99: .*CUDA.* --device auto /);
+    expect(await up(["--device", "cpu,cuda:99"])).toEqual(absent);
+    const state = join(temporaryDirectory(), "state");
+    const words = ["worker", "--device", "cuda:99", "--coordinator", "http://127.0.0.1:9", "--state", state];
+    expect(verdictOf(await cotrain(words))).toEqual(absent);
   });
 });
 

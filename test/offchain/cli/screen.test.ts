@@ -129,6 +129,18 @@ describe("the live picture", () => {
     expect(drawScreen(screen, plain, 80)).not.toContain("wider");
   });
 
+  test("what workers compute with is shown where that is not the same for all", () => {
+    const members = ["exact-wasm", "exact-x86", `other:${hash("6")}`].map((machineClass, index) => ({
+      ...member(String(index), { tokens: "6000" }),
+      machineClass,
+    }));
+    const mixed = { ...screen, view: { ...view, members } as unknown as RunView };
+    expect(drawScreen(screen, plain, 100)).not.toContain("class");
+    expect(drawScreen(mixed, plain, 100)).toMatch(
+      / worker +class +state .*\n.* exact-wasm .*\n.* exact-x86 .*\n.* other /,
+    );
+  });
+
   test("workers that have no row are counted, so that the shares are of all that was ever accepted", () => {
     const digits = "0123456789abcdef".split("");
     const members = digits.map((digit) => member(digit, { tokens: "6000" }));

@@ -73,6 +73,9 @@ const standing: Standing = {
 const after = (events: readonly WorkerEvent[], start: WorkerScreen = blankWorker(coordinator, claim)): WorkerScreen =>
   events.reduce((screen, event) => afterEvent(screen, event, 1_000), start);
 
+const failed = (device: string, reason: string, next: string) =>
+  ({ type: "deviceFailed", device, reason, next }) as const;
+
 describe("the picture", () => {
   test("shows round, progress, speed, share, earned, claimable, and how to claim", () => {
     const joined = { type: "joined", again: false, heartbeatSeconds: 1 } as const;
@@ -92,6 +95,33 @@ describe("the picture", () => {
         "            https://train.example.org --rpc https://rpc.example.org",
       ].join("\n"),
     );
+  });
+
+  test("shows what it computes with, and of each device that failed why", () => {
+    const joined = { type: "joined", again: false, heartbeatSeconds: 1, device: "wasm" } as const;
+    const events: WorkerEvent[] = [
+      failed("cuda", "No libraries.", "webgpu"),
+      failed("webgpu", "No GPU.", "wasm"),
+      ready,
+      joined,
+      progress,
+    ];
+    const shown = drawWorker(after(events), plain, 100, 1_000).split("\n");
+    expect(shown).toContain("speed     8,575 tokens/s on wasm");
+    expect(shown.filter((line) => line.startsWith("device"))).toEqual([
+      "device    The device cuda failed (No libraries): webgpu takes its place.",
+      "device    The device webgpu failed (No GPU): wasm takes its place.",
+    ]);
+    const again = { type: "device", device: "cuda", why: "The device cuda, which was lost, is tried again." } as const;
+    expect(
+      drawWorker(after([...events, again]), plain, 100, 1_000)
+        .split("\n")
+        .filter((line) => line.startsWith("device")),
+    ).toEqual([
+      "device    The device webgpu failed (No GPU): wasm takes its place.",
+      "device    The device cuda, which was lost, is tried again.",
+    ]);
+    expect(workerLine(after(events), { ...joined, again: true })).toBe("joined again, on wasm");
   });
 
   test("shows of a payload on its way how many bytes are there", () => {

@@ -22,6 +22,7 @@ import {
   devices,
   type Probe,
   probeDevices,
+  requireDevice,
 } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { type MemoryAsked, programMemory } from "../../../offchain/src/engine/runtime/node/placeMemory.ts";
 import { runSystemProgram, systemProgram } from "../../../offchain/src/engine/runtime/node/systemPrograms.ts";
@@ -55,7 +56,7 @@ describe("a device's name", () => {
 
   test.each([
     ["webgpu:1", "DEVICE_INDEX", /^webgpu:1 cannot be chosen: ONNX Runtime chooses the GPU itself .* VK_DRIVER_FILES /],
-    ["cpu:1", "DEVICE_INDEX", /--threads/],
+    ["cpu:1", "DEVICE_INDEX", /^cpu:1 cannot be chosen: there is one, and all workers of this machine share it\.$/],
     ["gpu", "DEVICE_UNKNOWN", /^There is no device gpu: it is one of cpu, wasm, webgpu, cuda\.$/],
     ["auto", "DEVICE_UNKNOWN", /auto/],
   ])("%s is refused in one sentence", (name, code, message) => {
@@ -112,7 +113,7 @@ describe("CUDA", () => {
     const elsewhere = whyNoCuda(new Error("?"), { index: 0, library: undefined, loaderSays: () => "" });
     expect(elsewhere?.message).toMatch(/Linux on x86 alone: --device webgpu /);
     expect(why("?", "/nowhere.so")?.message).toMatch(
-      /^ONNX .* not installed; "node .*install\.js --.*=cuda12" fetches them\.$/,
+      /^ONNX .* not installed; "node .*install\.js --.*=cuda12" fetches them, .* docs\/operations\.md, "GPUs", .* was ever run on a real GPU\.$/,
     );
     const loader = "libcublasLt.so.12: cannot open shared object file: No such file or directory";
     expect(why("?", here, loader)?.message).toMatch(/^CUDA's library libcublasLt\.so\.12 is not found: "pip install /);
@@ -129,6 +130,9 @@ describe("CUDA", () => {
       "There is no GPU 2 here: CUDA counts from 0.",
     );
     expect(why("?")).toBeUndefined();
+    expect(why("?", here, loader)?.message).toMatch(/docs\/operations\.md, "GPUs"/);
+    const lacking = [elsewhere, why("CUDA failure 101"), why("CUDA failure 35")].map((error) => error?.details);
+    expect(lacking).toEqual([{ lacking: "libraries" }, { lacking: "GPU" }, { lacking: "driver" }]);
     for (const error of [elsewhere, why("CUDA failure 101")]) expect(error).toMatchObject({ code: "DEVICE_MISSING" });
   });
 });
@@ -305,7 +309,8 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
       ),
       fake("off", [6.9, 6.8, 6.71]),
       fake("broken", [6.9, Number.NaN]),
-      fake("absent", new EngineError("DEVICE_MISSING", "There is none.")),
+      fake("absent", new EngineError("DEVICE_MISSING", "There is none.", { details: { lacking: "libraries" } })),
+      fake("refusing", new EngineError("PROGRAM_REFUSED", "It refuses the program.")),
       fake("software", due, { adapter: software }),
     ],
   });
@@ -328,10 +333,45 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
     ],
     ["broken", expect.stringMatching(/^It computes something else: .* NaN/)],
     ["absent", "There is none."],
+    ["refusing", "It refuses the program."],
     ["software", "SwiftShader is a GPU in software: --device software takes it, auto does not."],
   ]);
   expect(late.map(({ missing }) => missing)).toEqual(["It did not train the preset 1m within 0.2 s."]);
   expect(chooseDevices(probes).names.toSorted()).toEqual(["cpu", "near"]);
+  // Not one word for a GPU that is not there and one that works, and was only slow.
+  expect([...probes, ...late].map(({ lack }) => lack)).toEqual([
+    undefined,
+    undefined,
+    "other losses",
+    "other losses",
+    "no libraries",
+    "failed",
+    "in software",
+    "no answer in time",
+  ]);
+});
+
+test("a GPU that is not there is told before anything is made for it, each of several with what it lacks", async () => {
+  const gpu = (name: string, losses: readonly number[] | Error, more: Partial<Device> = {}) =>
+    fake(name, losses, { exact: false, ...more });
+  const cuda = gpu("cuda", new EngineError("DEVICE_MISSING", "No libraries."));
+  const webgpu = gpu("webgpu", new EngineError("DEVICE_MISSING", "No GPU."));
+  await expect(requireDevice([cuda, webgpu])).rejects.toMatchObject({
+    code: "DEVICE_MISSING",
+    message: expect.stringMatching(/^cuda: No libraries\. webgpu: No GPU\. "npx cotrain doctor" .* --device auto /),
+  });
+  await expect(requireDevice([gpu("cuda", due, { open: hanging })], { patience: 40 })).rejects.toMatchObject({
+    code: "DEVICE_SILENT",
+  });
+  const stop = new AbortController();
+  stop.abort(new Error("stopped"));
+  await expect(requireDevice([gpu("cuda", due, { open: unopening })], { signal: stop.signal })).rejects.toThrow(
+    "stopped",
+  );
+  // One of them will do, a processor needs no trial, and a driver that dies is for the worker, which tries again.
+  await requireDevice([cuda, gpu("cuda:1", due)]);
+  await requireDevice([cuda, fake("cpu", new Error("never opened"))]);
+  await requireDevice([gpu("cuda", new EngineClosedError())]);
 });
 
 test("a device is measured on all threads, as a worker takes it, where nobody says how many", async () => {
@@ -363,6 +403,7 @@ const probe = (name: string, tokensPerSecond?: number, more: Partial<Probe> = {}
   tokensPerSecond,
   adapter: undefined,
   missing: tokensPerSecond === undefined ? `No ${name} here.` : undefined,
+  lack: tokensPerSecond === undefined ? "no libraries" : undefined,
   ...more,
 });
 
@@ -372,7 +413,7 @@ describe("where nobody names a device", () => {
     expect(chooseDevices([probe("cpu", 21_034), probe("wasm", 5_100.4), gpu, probe("cuda")])).toEqual({
       names: ["webgpu", "cpu", "wasm"],
       sentence:
-        'Trains on webgpu (libvulkan_radeon.so), the fastest device here: 400,000 tokens/s of the preset 1m, cpu 21,034, wasm 5,100, cuda none; "npx cotrain doctor" says more.',
+        'Trains on webgpu (libvulkan_radeon.so), the fastest device here: 400,000 tokens/s of the preset 1m, cpu 21,034, wasm 5,100, cuda no libraries; "npx cotrain doctor" says more.',
     });
   });
 

@@ -169,6 +169,13 @@ describe("resources", () => {
       expect(needsOf({ ...size, model: { ...size.model, layers } }, 0)).toEqual(unknown);
   });
 
+  test("are those of both processes of a worker, and no less than was measured at 20m", () => {
+    const [engine, own] = [1_036, 557];
+    const mebibytes = needsOf(sizeOf("20m"), 0).memory / 2 ** 20;
+    expect(mebibytes).toBeGreaterThan(engine + own);
+    expect(mebibytes).toBeLessThan(1.1 * (engine + own));
+  });
+
   test("need grows with the model and is refused in one sentence", async () => {
     const [small, large] = [needsOf(sizeOf("1m"), 1e6), needsOf(sizeOf("20m"), 1e6)];
     expect(large.memory).toBeGreaterThan(2 * small.memory);

@@ -59,6 +59,7 @@ test("the next device takes the place of one that is lost, once the round was le
       type: "deviceFailed",
       device: "webgpu",
       reason: "The engine's process ended (SIGABRT): std::bad_alloc",
+      raw: "terminate called\nstd::bad_alloc\n",
       next: "cpu",
       againIn: 4,
     },
@@ -66,7 +67,10 @@ test("the next device takes the place of one that is lost, once the round was le
   // Nobody waited for it while another device was opened.
   expect(leftBefore).toEqual([1]);
   expect(w.double.left).toEqual([worker, worker]);
-  expect(of("joined").map(({ again }) => again)).toEqual([false, true]);
+  expect(of("joined").map(({ again, device }) => [again, device])).toEqual([
+    [false, "webgpu"],
+    [true, "cpu"],
+  ]);
 });
 
 test("a device that is lost is left all the same where it cannot be closed", async () => {
@@ -153,9 +157,11 @@ describe("the rest of a device that was lost", () => {
   });
 });
 
-const missing = (): never => {
-  throw new EngineError("DEVICE_MISSING", "There is no GPU here.");
+const throwing = (error: Error) => (): never => {
+  throw error;
 };
+
+const missing = throwing(new EngineError("DEVICE_MISSING", "There is no GPU here."));
 
 test("a device that is missing, or refuses the program, makes room for the next, and is an error where there is none", async () => {
   await start({ rounds: 10 });
@@ -163,6 +169,43 @@ test("a device that is missing, or refuses the program, makes room for the next,
   expect(await run({ webgpu: missing, cpu: createPlainTrainer })).toMatchObject({ rounds: 1 });
   expect(of("deviceFailed")).toMatchObject([{ device: "webgpu", next: "cpu" }]);
   await expect(run({ webgpu: missing })).rejects.toMatchObject({ code: "DEVICE_MISSING" });
+});
+
+test("where none of several trains, each says why", async () => {
+  await start({ rounds: 10 });
+  const cuda = throwing(new EngineError("DEVICE_MISSING", "ONNX Runtime's libraries for CUDA are not installed."));
+  await expect(run({ cuda, webgpu: missing })).rejects.toMatchObject({
+    code: "DEVICE_MISSING",
+    message:
+      "None of these devices can train. cuda: ONNX Runtime's libraries for CUDA are not installed. webgpu: There is no GPU here.",
+  });
+  expect(of("deviceFailed")).toMatchObject([{ device: "cuda", next: "webgpu" }]);
+});
+
+test("what a runtime says of its own source is for the log, and a long line ends with a word", async () => {
+  await start({ rounds: 10 });
+  w.double.faults.dismissAfter = 1;
+  const source =
+    "/onnxruntime_src/onnxruntime/core/providers/webgpu/webgpu_context.cc:136 void onnxruntime::Initialize()";
+  const long = `Out of ${"memory ".repeat(40)}`;
+  const devices = {
+    webgpu: throwing(
+      new EngineError("DEVICE_MISSING", "There is no GPU here.", { cause: `Failed to get it: ${source}` }),
+    ),
+    "cuda:1": throwing(new EngineError("PROGRAM_REFUSED", "It is refused.", { cause: `Status 1: ${source}` })),
+    cuda: throwing(new EngineError("PROGRAM_REFUSED", "It is refused.", { cause: source })),
+    wasm: throwing(new EngineError("PROGRAM_REFUSED", "It is refused.", { cause: long })),
+    cpu: createPlainTrainer,
+  };
+  await run(devices);
+  const told = of("deviceFailed");
+  expect(told.map(({ reason }) => reason)).toEqual([
+    "There is no GPU here.",
+    "It is refused: Status 1:",
+    "It is refused.",
+    expect.stringMatching(/^It is refused: Out of (memory )+…$/),
+  ]);
+  expect(told.map(({ raw }) => raw)).toEqual([`Failed to get it: ${source}`, `Status 1: ${source}`, source, long]);
 });
 
 const openTrainer = async (): Promise<Trainer> => createPlainTrainer();

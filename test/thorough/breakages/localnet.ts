@@ -58,4 +58,11 @@ export const localnet: readonly Breakage[] = [
     instead: "gpusAmong(device).size > 99 ? device.length :",
     tests: ["test/offchain/localnet/devices.test.ts"],
   },
+  {
+    name: "a start makes ready for minutes before it looks for its GPU",
+    file: "offchain/src/localnet/request.ts",
+    text: "for (const device of named) await requireDevice([device]);",
+    instead: "",
+    tests: ["test/offchain/cli/badInput.test.ts"],
+  },
 ];

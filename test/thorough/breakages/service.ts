@@ -398,4 +398,11 @@ export const service: readonly Breakage[] = [
     instead: "reason: undefined,",
     tests: ["test/offchain/service/processes/supervisor.test.ts"],
   },
+  {
+    name: "the wallets of a state are committed with whatever lies around it",
+    file: "offchain/src/service/persistence/state.ts",
+    text: "if (!existsSync(file)) await writeFileDurable(file",
+    instead: "if (existsSync(file)) await writeFileDurable(file",
+    tests: ["test/offchain/service/persistence/state.test.ts"],
+  },
 ];

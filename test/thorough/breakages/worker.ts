@@ -87,6 +87,27 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/engine/devices.test.ts"],
   },
   {
+    name: "of several devices that failed only the last is told",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "isUnfit(error) && failures.size > 0",
+    instead: "isUnfit(error) && failures.size > 99",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
+  {
+    name: "a worker is said to need less memory than it was measured to take",
+    file: "offchain/src/worker/resources.ts",
+    text: "const PROCESS_BYTES = 300 << 20;",
+    instead: "const PROCESS_BYTES = 176 << 20;",
+    tests: ["test/offchain/worker/parts.test.ts"],
+  },
+  {
+    name: "a worker asks its coordinator before it looks for its GPU",
+    file: "offchain/src/worker/node/daemon.ts",
+    text: "if (role === undefined) await requireDevice(named, { signal });",
+    instead: "",
+    tests: ["test/offchain/cli/badInput.test.ts"],
+  },
+  {
     name: "a worker takes a run of any poster",
     file: "offchain/src/worker/artefacts.ts",
     text: "if (!posters.includes(asAddress(view.poster)))",

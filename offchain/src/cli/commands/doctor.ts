@@ -1,21 +1,22 @@
 import { cpus, totalmem } from "node:os";
 
 import { wrap } from "../../base/index.ts";
-import { classOf, parameterCount, presetNames, presetOf, stateElements, tensorSpecs } from "../../engine/index.ts";
+import { loadTokenizer } from "../../data/node/index.ts";
+import {
+  classOf,
+  parameterCount,
+  presetNames,
+  presetOf,
+  presetsFor,
+  stateElements,
+  tensorSpecs,
+} from "../../engine/index.ts";
 import { availableMemory, type Probe, probeDevices, ranked, rowOf } from "../../engine/runtime/node/index.ts";
 import { fits, needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
 
 const MEASURE_MS = 3_000;
-
-/** What to do about a device that is not there, where its own error does not say it. */
-const remedies: Readonly<Record<string, string>> = {
-  webgpu:
-    process.platform === "linux"
-      ? "On Debian and Ubuntu: apt-get install libvulkan1 mesa-vulkan-drivers (AMD, Intel); NVIDIA's driver has Vulkan of its own."
-      : "Install the maker's newest graphics driver.",
-};
 
 interface Diagnosis {
   readonly name: string;
@@ -44,8 +45,7 @@ async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe)
     tokensPerSecond: there ? Math.round(tokensPerSecond) : null,
     memory: (there ? memory : undefined) ?? null,
     ownMemory: device.ownMemory !== undefined,
-    missing:
-      missing === undefined ? null : [missing, remedies[device.name]].filter((part) => part !== undefined).join(" "),
+    missing: missing ?? null,
   };
 }
 
@@ -136,7 +136,7 @@ export const doctorCommand = defineCommand({
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
   notes: [
     "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up, so that all of it takes less than a minute.",
-    "A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
+    "What a worker takes is its own process and its engine's. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
   ],
   async run({ output }) {
     const probes = await probeDevices({ milliseconds: MEASURE_MS });
@@ -146,6 +146,7 @@ export const doctorCommand = defineCommand({
     const needs = needsOfPresets(found, available);
     const machine = { processor: cpus()[0]?.model.trim() ?? "", threads: cpus().length, memory: totalmem(), available };
     const columns = columnsOf(process.stdout);
+    const { vocabulary } = await loadTokenizer();
     output.result({ machine, devices: found, presets: needs, fastest }, [
       `${machine.processor}, ${machine.threads} threads, ${gib(machine.memory)} (${gib(available)} available)`,
       "",
@@ -153,6 +154,11 @@ export const doctorCommand = defineCommand({
       ...found.flatMap(remarks).flatMap((remark) => ["", ...wrap(remark, columns)]),
       "",
       ...presetTable(needs),
+      "",
+      ...wrap(
+        `npm start trains ${presetsFor(vocabulary).join(", ")}: the others need a larger tokenizer than the one of ${vocabulary.toLocaleString("en-US")} tokens that is shipped.`,
+        columns,
+      ),
       "",
       fastest === null ? "No device can train here." : `--device auto takes ${fastest}.`,
     ]);

@@ -205,6 +205,7 @@ const stepsOf = ({ state, step, steps }: MemberView): string =>
 const columnOf = {
   worker: { head: "worker", of: ({ worker }) => shortAddress(worker) },
   state: { head: "state", of: ({ state }) => state },
+  class: { head: "class", of: ({ machineClass }) => machineClass.replace(/:.*$/, "") },
   progress: {
     head: "inner steps",
     of: (member) =>
@@ -230,6 +231,11 @@ const layouts: readonly (readonly [columns: readonly Column[], missing: string])
   [[worker, state, speed], "inner steps and loss"],
   [[worker, speed], "state, inner steps and loss"],
 ];
+
+/** What they compute with, where that is not the same for all. */
+const mixedLayouts: typeof layouts = layouts
+  .slice(0, 2)
+  .map(([columns, missing]) => [[worker, columnOf.class, ...columns.slice(1)], missing]);
 
 /** Rows of the table that stay on a terminal that is too low. */
 const LEAST_ROWS = 3;
@@ -257,7 +263,11 @@ function workerTable(view: RunView, columns: number, shown: number): Line[] {
       [...layout.flatMap(({ right }, index) => (right ? [index] : [])), layout.length],
     );
   const room = columns - LABEL;
-  const drawn = layouts.map(([layout, missing]) => ({ rows: draw(layout), missing }));
+  const mixed = new Set(view.members.map(({ machineClass }) => machineClass)).size > 1;
+  const drawn = [...(mixed ? mixedLayouts : []), ...layouts].map(([layout, missing]) => ({
+    rows: draw(layout),
+    missing,
+  }));
   const { rows, missing } = drawn.find((each) => each.rows.every((row) => row.length <= room)) ?? drawn.at(-1)!;
   const [head = "", ...body] = rows;
   return [

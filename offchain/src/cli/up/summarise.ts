@@ -139,8 +139,8 @@ export function unclaimedBy(wallets: Summary["wallets"]): Summary["pending"] {
 }
 
 /** Lines that work as they stand; the prompt is the one that the text above them begins with. */
-const commandsFor = (state: string, prompt: string): Summary["commands"] => [
-  { command: startCommand(state), what: "train this run further" },
+const commandsFor = (state: string, prompt: string, again: readonly string[]): Summary["commands"] => [
+  { command: startCommand(state, ...again), what: "train this run further" },
   { command: commandFor(state, "status"), what: "where the run stands" },
   { command: commandFor(state, "checkpoint", "list"), what: "every checkpoint with its transaction" },
   { command: commandFor(state, "verify"), what: "check every checkpoint on-chain" },
@@ -233,7 +233,12 @@ async function unpaidIn(
   return { works: own, earlier: own.length < works.length || rest === "beyond" };
 }
 
-export async function summarise(prepared: Prepared, session: TrainingSession): Promise<Summary> {
+/** @param again what the next start must be told again, since the run does not keep it */
+export async function summarise(
+  prepared: Prepared,
+  session: TrainingSession,
+  again: readonly string[] = [],
+): Promise<Summary> {
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
   const [organiser] = prepared.owners;
@@ -287,7 +292,7 @@ export async function summarise(prepared: Prepared, session: TrainingSession): P
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),
     pending: [...pending, ...unclaimedBy(wallets)],
-    commands: commandsFor(prepared.state, text.prompt),
+    commands: commandsFor(prepared.state, text.prompt, again),
   };
   await writeStateFile(layout(prepared.state).summary, Summary, summary);
   return summary;

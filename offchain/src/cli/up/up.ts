@@ -39,11 +39,15 @@ const localnetContext = ({ options, config, output }: UpContext): LocalnetContex
 export const STOPPING = "Stopping. Ctrl-C once more ends it at once.";
 export const ENDED = "Ended at once: the next start takes up what was under way.";
 
+/** What workers compute with is this machine's, not the run's: the next start is told it again. */
+const toldAgain = ({ options, config }: Pick<UpContext, "options" | "config">): string[] =>
+  config.explicit("device") ? ["--device", options.device.join(",")] : [];
+
 /** What is true of the state when a session was stopped. */
-async function whatIsKept(state: string): Promise<string> {
+async function whatIsKept(state: string, again: readonly string[]): Promise<string> {
   const run = await readRunFile(state).catch(() => undefined);
   return run?.runId
-    ? `Stopped. The run is kept in ${state}; "${startCommand(state)}" goes on with it.`
+    ? `Stopped. The run is kept in ${state}; "${startCommand(state, ...again)}" goes on with it.`
     : "Stopped before there was a run; the next start begins again.";
 }
 
@@ -66,7 +70,7 @@ async function conduct(context: UpContext, daemon: DaemonContext, opened: Opened
     // Before anything is told: the picture would be cleared together with the sentence below it.
     if (!answered) display.close();
     if (!daemon.signal.aborted) throw await diskError(opened.directory.path, error);
-    output.notice(await whatIsKept(opened.directory.path));
+    output.notice(await whatIsKept(opened.directory.path, toldAgain(context)));
     // Whatever failed since then failed because of it: a compiler that got the same Ctrl-C, say.
     if (error !== daemon.signal.reason) daemon.logger.info({ err: error }, "ended by the stop");
     throw daemon.signal.reason;
@@ -106,7 +110,7 @@ async function present(
     logger: daemon.logger,
   });
   display.update({ activity: "Writing the summary" });
-  const summary = await summarise(prepared, session);
+  const summary = await summarise(prepared, session, toldAgain(context));
   display.close();
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;
@@ -116,7 +120,7 @@ async function present(
     if (daemon.signal.aborted) resolve();
     daemon.signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  output.notice(await whatIsKept(opened.directory.path));
+  output.notice(await whatIsKept(opened.directory.path, toldAgain(context)));
   // Ctrl-C is how a run that stays up is meant to end.
   return 0;
 }

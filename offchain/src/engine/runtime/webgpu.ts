@@ -20,7 +20,7 @@ export const webgpuRuntime = ({ missing, ...place }: WebgpuPlace): Runtime =>
     writesInPlace: false,
     explain: (cause) =>
       cause instanceof Error && NONE.test(cause.message)
-        ? new EngineError("DEVICE_MISSING", missing, { cause })
+        ? new EngineError("DEVICE_MISSING", missing, { cause, details: { lacking: "GPU" } })
         : undefined,
     sessionOptions: ({ kept }) => ({
       executionProviders: ["webgpu"],

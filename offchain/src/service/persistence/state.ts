@@ -24,6 +24,8 @@ import { type FileLock, holderOf, tryLock } from "./lock.ts";
 export const STATE_VERSION = 6;
 
 const VERSION_FILE = "VERSION";
+/** Its wallets are in no commit, wherever the directory lies: git passes over what a `.gitignore` of its own names. */
+const IGNORE_FILE = ".gitignore";
 const LOCK_FILE = "lock.sqlite";
 const MAX_VERSION_BYTES = 64;
 
@@ -60,6 +62,8 @@ export async function openStateDirectory(path: string, options: StateOptions = {
     if (fresh && (await readVersion(root)) === undefined) {
       await writeFileDurable(join(root, VERSION_FILE), `${STATE_VERSION}\n`);
     }
+    // Whoever only looks, or makes room on a full disk, writes nothing.
+    if (options.create) await hideFromGit(stateOf(root));
   } catch (error) {
     lock.release();
     throw error;
@@ -89,6 +93,12 @@ export async function openRoleDirectory(
     await writeFileDurable(join(tree, VERSION_FILE), `${STATE_VERSION}\n`);
   }
   return openStateDirectory(join(tree, role), { lockWait: 5_000, ...options });
+}
+
+/** Whatever there is of that name stays: somebody wrote it. */
+async function hideFromGit(root: string): Promise<void> {
+  const file = join(root, IGNORE_FILE);
+  if (!existsSync(file)) await writeFileDurable(file, "*\n");
 }
 
 /** Whether there is state at `path` that {@link openStateDirectory} could open or would refuse by version. */

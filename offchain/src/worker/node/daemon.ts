@@ -3,7 +3,7 @@ import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol"
 
 import { roundNumber } from "../../base/index.ts";
 import { classOf, type Device } from "../../engine/index.ts";
-import { AUTO, chooseDevices, deviceOf, probeDevices, rowOf } from "../../engine/runtime/node/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice, rowOf } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
@@ -99,12 +99,16 @@ const MEASURE_MS = 1_500;
 
 /** The devices to train on, in the order in which they are tried; where nobody named one, all that pass, by their speed. */
 async function devicesOf(
-  { device: names = ["cpu"], threads }: WorkerDaemonOptions,
+  { device: names = ["cpu"], role, threads }: WorkerDaemonOptions,
   signal: AbortSignal,
   onEvent: (event: WorkerEvent) => void,
 ): Promise<Device[]> {
   const named = names.filter((name) => name !== AUTO).map(deviceOf);
-  if (named.length === names.length) return named;
+  if (named.length === names.length) {
+    // Whoever keeps this worker among others has looked.
+    if (role === undefined) await requireDevice(named, { signal });
+    return named;
+  }
   onEvent({ type: "preparing", what: "measuring this machine's devices" });
   const chosen = chooseDevices(await probeDevices({ milliseconds: MEASURE_MS, threads, signal }));
   onEvent({ type: "device", device: chosen.names[0] ?? AUTO, why: chosen.sentence });

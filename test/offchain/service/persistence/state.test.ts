@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -47,6 +47,22 @@ test("a new state directory is private and stamped, and opens again after it was
   const second = await openStateDirectory(path);
   expect(second.version).toBe(STATE_VERSION);
   second.close();
+});
+
+test("no state, wherever it lies, is committed with the wallets in it", async () => {
+  const path = join(await temporaryDirectory(), ".cotrain-worker2");
+  (await openRoleDirectory(path, "worker-1", { create: true })).close();
+  expect(await readFile(join(path, ".gitignore"), "utf8")).toBe("*\n");
+  expect(await readdir(join(path, "worker-1"))).not.toContain(".gitignore");
+  // Made before this was so, or killed before it was written; what somebody wrote there stays.
+  await rm(join(path, ".gitignore"));
+  (await openStateDirectory(path)).close();
+  expect(await readdir(path)).not.toContain(".gitignore");
+  (await openStateDirectory(path, { create: true })).close();
+  expect(await readFile(join(path, ".gitignore"), "utf8")).toBe("*\n");
+  await writeFile(join(path, ".gitignore"), "lock*\n");
+  (await openStateDirectory(path, { create: true })).close();
+  expect(await readFile(join(path, ".gitignore"), "utf8")).toBe("lock*\n");
 });
 
 test("a missing one is made only when asked", async () => {

@@ -10,6 +10,9 @@ import { EngineError } from "../../errors.ts";
 /** Fetches ONNX Runtime's libraries for CUDA; said from the repository's root. */
 const INSTALL_PROVIDER = "node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12";
 
+/** Where all of it stands in one place. */
+const MANUAL = 'docs/operations.md, "GPUs", has all the steps; none of them was ever run on a real GPU.';
+
 /** NVIDIA's libraries that those are linked against, by CUDA's version. From 13 on most packages name none. */
 const packages = (cuda: "12" | "13"): string =>
   ["cuda-runtime", "cublas", "cufft", "curand", "cuda-nvrtc", "cudnn"]
@@ -44,30 +47,42 @@ interface Asked {
   readonly loaderSays: (path: string) => string;
 }
 
+/** In a word; a list of devices has room for no more. */
+type Lacking = "GPU" | "driver" | "libraries";
+
 /** What CUDA's errors mean, by what their text has in it (cudaError_t of CUDA's runtime). */
-const meanings: readonly (readonly [RegExp, (index: number) => string])[] = [
+const meanings: readonly (readonly [RegExp, Lacking, (index: number) => string])[] = [
   [
     /driver version is insufficient|CUDA failure 35\b|^libcuda\.so/,
+    "driver",
     () => "NVIDIA's driver is missing or older than CUDA's libraries: install the maker's newest.",
   ],
-  [/no CUDA-capable device|CUDA failure 100\b/, () => "There is no NVIDIA GPU here that CUDA can use."],
-  [/invalid device ordinal|CUDA failure 101\b/, (index) => `There is no GPU ${index} here: CUDA counts from 0.`],
+  [/no CUDA-capable device|CUDA failure 100\b/, "GPU", () => "There is no NVIDIA GPU here that CUDA can use."],
+  [/invalid device ordinal|CUDA failure 101\b/, "GPU", (index) => `There is no GPU ${index} here: CUDA counts from 0.`],
 ];
 
 /** The sentence for a session that CUDA refused; undefined where it is the program's own fault. */
 export function whyNoCuda(cause: unknown, { index, library, loaderSays }: Asked): EngineError | undefined {
-  const missing = (sentence: string): EngineError => new EngineError("DEVICE_MISSING", sentence, { cause });
+  const missing = (lacks: Lacking, sentence: string): EngineError =>
+    new EngineError("DEVICE_MISSING", sentence, { cause, details: { lacking: lacks } });
   if (library === undefined)
-    return missing("ONNX Runtime's package has CUDA for Linux on x86 alone: --device webgpu uses the GPU here.");
+    return missing(
+      "libraries",
+      "ONNX Runtime's package has CUDA for Linux on x86 alone: --device webgpu uses the GPU here.",
+    );
   if (!existsSync(library))
-    return missing(`ONNX Runtime's libraries for CUDA are not installed; "${INSTALL_PROVIDER}" fetches them.`);
+    return missing(
+      "libraries",
+      `ONNX Runtime's libraries for CUDA are not installed; "${INSTALL_PROVIDER}" fetches them, and NVIDIA's are needed besides: ${MANUAL}`,
+    );
   const [, lacking] = /(lib\w+\.so[.\d]*): cannot open shared object/.exec(loaderSays(library)) ?? [];
   const message = lacking ?? (cause instanceof Error ? cause.message : String(cause));
   const known = meanings.find(([form]) => form.test(message));
-  if (known) return missing(known[1](index));
+  if (known) return missing(known[1], known[2](index));
   return lacking === undefined
     ? undefined
     : missing(
-        `CUDA's library ${lacking} is not found: "pip install ${packages(cudaOf(lacking))}" brings all of them; LD_LIBRARY_PATH must name the folders nvidia/*/lib that it makes.`,
+        "libraries",
+        `CUDA's library ${lacking} is not found: "pip install ${packages(cudaOf(lacking))}" brings all of them; LD_LIBRARY_PATH must name the folders nvidia/*/lib that it makes: ${MANUAL}`,
       );
 }

@@ -73,8 +73,8 @@ export const DEVICE_FORM = /^(cpu|wasm|webgpu|cuda)(?::(\d{1,2}))?$/;
 
 /** Why a device other than cuda has no second one. */
 const single: Readonly<Record<Exclude<DeviceName, "cuda">, string>> = {
-  cpu: "there is one, and --threads says how much of it",
-  wasm: "there is one, and --threads says how much of it",
+  cpu: "there is one, and all workers of this machine share it",
+  wasm: "there is one, and all workers of this machine share it",
   webgpu:
     "ONNX Runtime chooses the GPU itself and takes no index; on Linux VK_DRIVER_FILES names another driver, VK_LOADER_DEVICE_ID_FILTER another GPU, and cuda takes NVIDIA's by index",
 };

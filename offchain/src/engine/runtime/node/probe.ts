@@ -6,6 +6,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { systemClock } from "../../../base/index.ts";
 import { EngineError } from "../../errors.ts";
 import { measureSteps } from "../../measure.ts";
+import { buildPrograms } from "../../programs.ts";
 import { presets } from "../../presets.ts";
 import type { Adapter, Device } from "../device.ts";
 import { devices } from "./devices.ts";
@@ -25,6 +26,8 @@ export interface Probe {
   readonly adapter: Adapter | undefined;
   /** Why not, a sentence. */
   readonly missing: string | undefined;
+  /** The same in a word or two. */
+  readonly lack: string | undefined;
 }
 
 interface ProbeOptions {
@@ -64,7 +67,9 @@ async function probeDevice(
 ): Promise<{ readonly probe: Probe; readonly losses?: readonly number[] }> {
   const late = AbortSignal.timeout(patience);
   let adapter: Adapter | undefined;
-  const failed = (missing: string) => ({ probe: { device, tokensPerSecond: undefined, adapter, missing } });
+  const failed = (lack: string, missing: string) => ({
+    probe: { device, tokensPerSecond: undefined, adapter, missing, lack },
+  });
   try {
     const { losses, tokensPerSecond } = await measureSteps(device, presets[MEASURED], {
       milliseconds,
@@ -77,15 +82,70 @@ async function probeDevice(
       },
     });
     if (!losses.every(Number.isFinite) || due?.some((loss, i) => Math.abs(loss - (losses[i] ?? NaN)) > TOLERANCE))
-      return failed(wrong(losses, due));
-    return { probe: { device, tokensPerSecond, adapter, missing: undefined }, losses };
+      return failed("other losses", wrong(losses, due));
+    return { probe: { device, tokensPerSecond, adapter, missing: undefined, lack: undefined }, losses };
   } catch (error) {
     // The signal's own reason where it came before anything was open that it could end.
     if (late.aborted && (error === late.reason || error instanceof CotrainError))
-      return failed(`It did not train the preset ${MEASURED} within ${(patience / 1_000).toFixed(1)} s.`);
+      return failed(
+        "no answer in time",
+        `It did not train the preset ${MEASURED} within ${(patience / 1_000).toFixed(1)} s.`,
+      );
     if (!(error instanceof CotrainError)) throw error;
-    return failed(error.message);
+    return failed(lackOf(error), error.message);
   }
+}
+
+/** What an error says of a device, in a word or two. */
+function lackOf({ code, details }: CotrainError): string {
+  const lacking = details?.["lacking"];
+  if (code === "DEVICE_SOFTWARE") return "in software";
+  return code === "DEVICE_MISSING" ? `no ${typeof lacking === "string" ? lacking : "device"}` : "failed";
+}
+
+/** What opening a small program may take, ms; shaders are compiled later. */
+const OPENING_MS = 60_000;
+
+const ADVICE = '"npx cotrain doctor" says what this machine has, and --device auto takes the fastest that is there.';
+
+/** Why a GPU cannot be opened; undefined where it can, or dies of it, which is for whoever trains on it. */
+async function absence(
+  device: Device,
+  signal: AbortSignal | undefined,
+  patience: number,
+): Promise<EngineError | undefined> {
+  const late = AbortSignal.timeout(patience);
+  const { model, microBatch } = presets["0.1m"];
+  const programs = { step: buildPrograms(model, { microBatch }).step.bytes };
+  try {
+    const engine = await device.open({ programs, threads: 1, signal: signal ? AbortSignal.any([late, signal]) : late });
+    await engine.close();
+    return undefined;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (late.aborted) return new EngineError("DEVICE_SILENT", "It did not open a small program in time.");
+    return error instanceof EngineError ? error : undefined;
+  }
+}
+
+/**
+ * That one of these devices can be opened at all, before anything is fetched or made for it. A processor always is.
+ * @throws EngineError `DEVICE_*` with what is lacking; the signal's reason
+ */
+export async function requireDevice(
+  named: readonly Device[],
+  { signal, patience = OPENING_MS }: { readonly signal?: AbortSignal; readonly patience?: number } = {},
+): Promise<void> {
+  if (named.some(({ exact }) => exact)) return;
+  const absent: [name: string, error: EngineError][] = [];
+  for (const device of named) {
+    const error = await absence(device, signal, patience);
+    if (!error) return;
+    absent.push([device.name, error]);
+  }
+  const why = absent.map(([name, { message }]) => `${name}: ${message}`).join(" ");
+  const [first] = absent;
+  if (first) throw new EngineError(first[1].code, `${why} ${ADVICE}`, { cause: first[1] });
 }
 
 /** It takes a processor that the CPU's own code uses better, and minutes for what is measured in seconds. */
@@ -125,7 +185,7 @@ export function chooseDevices(probes: readonly Probe[]): ChosenDevices {
   const clauses = [
     `${speed(first)} tokens/s of the preset ${MEASURED}`,
     ...others.map((other) => `${other.device.name} ${speed(other)}`),
-    ...rest.map(({ device }) => `${device.name} none`),
+    ...rest.map(({ device, lack }) => `${device.name} ${lack ?? "failed"}`),
   ];
   const by = first.adapter === undefined ? "" : ` (${first.adapter.name})`;
   return {
