@@ -228,8 +228,8 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         _pay(pool, modelId, kind, account, to, sum, roots);
     }
 
-    /// @dev Anyone may claim for an account, so one who finds that another has done it must not fail: it gets 0.
-    /// @return amount What is to be paid for the leaf.
+    /// @dev Answers what is to be paid for the leaf. Anyone may claim for an account, so one who finds that another has done it
+    /// must not fail: it gets 0.
     function _record(
         Pool storage pool,
         ModelId modelId,

@@ -1,5 +1,4 @@
-import { createClient, custom, http } from "viem";
-import { hardhat } from "viem/chains";
+import { createClient, custom } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
@@ -570,41 +569,5 @@ describe("events", () => {
     expect(found.logs.length).toBe(1);
     expect(spans[0]).toBeGreaterThan(3);
     expect(spans.at(-1)).toBeLessThanOrEqual(3);
-  });
-});
-
-describe("a client with all actions", () => {
-  it("has reads and writes with the addresses settled", async () => {
-    await isolated(world, async () => {
-      const { clientOf, addresses, runId, modelId, governor } = world;
-      const client = clientOf(poster).extend(actions.cotrainActions({ addresses }));
-      const { head: parent } = await client.headOf({ runId });
-      const { addresses: _, ...link } = head(1n, parent);
-      const { event } = await client.postHead.sync(link);
-      expect(event?.parentHead).toBe(parent);
-      expect(await client.currentParamsVersion({ runId })).toBe(1);
-      expect(await client.governorOf({ modelId })).toBe(governor);
-      const change = { runId, replaces: 1, params };
-      expect(client.setParams.call(change)).toEqual(actions.setParams.call({ addresses, ...change }));
-      const { result } = await client.postHead.simulate({ ...link, round: 2n, parentHead: event!.head });
-      expect(result).toMatch(/^0x[0-9a-f]{64}$/);
-      await expect(client.setStatus({ runId, status: 1 })).rejects.toBeInstanceOf(
-        errors.ModelAuthorityUnauthorizedError,
-      );
-    });
-  });
-
-  it("says what is missing: an account, a chain, a deployment", async () => {
-    const { client, addresses, runId, clientOf } = world;
-    await expect(actions.setStatus(client, { addresses, runId, status: 1 })).rejects.toBeInstanceOf(
-      errors.AccountMissingError,
-    );
-    await expect(actions.setStatus(clientOf(alice), { runId, status: 1 })).rejects.toBeInstanceOf(
-      errors.DeploymentUnknownError,
-    );
-    const elsewhere = createClient({ chain: hardhat, transport: http("http://127.0.0.1:1") });
-    await expect(actions.headOf(elsewhere, { runId })).rejects.toThrow(
-      "Cotrain has no published deployment on chain 31337; pass `addresses`.",
-    );
   });
 });

@@ -355,14 +355,14 @@ describe("what is sent", () => {
 
   it("asks for rewards page by page, from where it is told to, and not for ever", async () => {
     const pageOf =
-      (next: (from: number) => number | null): Handler =>
+      (next: (from: number) => number | null, empty = false): Handler =>
       (request, response) => {
         const from = Number(new URL(request.url ?? "", "http://x").searchParams.get("from"));
         response.end(
           JSON.stringify({
             account: worker,
             epoch: 9,
-            leaves: [{ index: from, amount: "5", proof: [] }],
+            leaves: empty ? [] : [{ index: from, amount: "5", proof: [] }],
             next: next(from),
             unpaid: [],
           }),
@@ -371,6 +371,9 @@ describe("what is sent", () => {
     handler = pageOf((from) => (from < 7 ? from + 2 : null));
     expect((await client().reward(runId, worker, 2)).leaves.map(({ index }) => index)).toEqual([3, 5, 7]);
     handler = pageOf((from) => from);
+    await expect(client().reward(runId, worker)).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
+    // Pages of nothing come to no end either.
+    handler = pageOf((from) => from + 1, true);
     await expect(client().reward(runId, worker)).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
   });
 });

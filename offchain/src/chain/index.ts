@@ -21,5 +21,6 @@ export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { createReader } from "./reader.ts";
+export { leftOut } from "./reads/histories.ts";
 export { rpcTransport } from "./transport.ts";
 export { type WalletChain, type WalletClient, walletOn } from "./wallet.ts";

@@ -69,6 +69,8 @@ type Tree = ReturnType<typeof rewardTreeOf>;
 interface RootRecord {
   readonly manifest: Digest;
   readonly index: number;
+  readonly root: string;
+  readonly total: bigint;
   readonly rewards: Digest;
 }
 
@@ -107,7 +109,8 @@ async function recordsUpTo(run: Run, manifest: Digest, { newest, records }: Kept
       return undefined;
     });
     if (!of) break;
-    found.push({ manifest: asDigest(digest), index: of.index, rewards: asDigest(of.rewards) });
+    const { index, root, total } = of;
+    found.push({ manifest: asDigest(digest), index, root, total: BigInt(total), rewards: asDigest(of.rewards) });
     digest = of.previous;
   }
   return found.toReversed();
@@ -131,14 +134,21 @@ function keptOf(run: Run, manifest: Digest): Promise<Kept> {
   return next;
 }
 
-async function build(run: Run, trees: Kept["trees"], { manifest, rewards }: RootRecord): Promise<Tree> {
+async function build(run: Run, trees: Kept["trees"], { manifest, rewards, root, total }: RootRecord): Promise<Tree> {
   try {
     await restore(run, run.runId, manifest, rewards);
     const file = await epochRewardsOf(blobSourceOf(run.modules.blobs), run.runId, { rewards });
     const entry = trees.get(manifest);
     if (entry) entry.leaves = file.leaves.length;
     forgetOld(trees);
-    return rewardTreeOf(file);
+    const tree = rewardTreeOf(file);
+    if (tree.root === root && tree.total <= total) return tree;
+    // One leaf that the contract refuses would end a claim of them all, of roots that are sound too.
+    run.modules.logger.error(
+      { root, rewards },
+      "the published rewards of an active root are not its own: none is told",
+    );
+    return { ...tree, proofOf: () => undefined };
   } catch (error) {
     trees.delete(manifest);
     throw toldToStrangers(error, run.modules.logger);

@@ -98,7 +98,17 @@ async function documentOf({ blobs, reader, runId }: BuildsPlace, digest: Digest)
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
     const text = await reader.proposedBuild(runId, digest);
-    return text === undefined ? undefined : parseBuild(new TextEncoder().encode(text));
+    return text === undefined ? undefined : parsedOrNone(text);
+  }
+}
+
+/** Holders may have admitted what is no build for this version: it keeps nobody from the others. */
+function parsedOrNone(text: string): Build | undefined {
+  try {
+    return parseBuild(new TextEncoder().encode(text));
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return undefined;
   }
 }
 

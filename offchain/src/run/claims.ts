@@ -7,6 +7,10 @@ import type { ActiveRewards } from "./rewards.ts";
 
 /** Leaves of one transaction at most: it takes a quarter of the gas that a transaction may have (EIP-7825). */
 const MOST_LEAVES = 200;
+/** Bytes of them at most: nodes take no transaction of more than 128 KiB. */
+const MOST_BYTES = 96 * 1_024;
+/** A leaf's words in the call's data besides its proof: offset, number, amount, the proof's offset and length. */
+const LEAF_BYTES = 5 * 32;
 
 interface Earnings {
   /** Under all active roots whose documents are to be had. */
@@ -38,6 +42,22 @@ export async function earningsOf(
   return { earned, claimed: earned - claimable, claimable, leaves };
 }
 
+/** @param most bytes of one batch, unless a single leaf has more */
+function* batchesOf(leaves: readonly ClaimLeaf[], most: number): Generator<readonly ClaimLeaf[]> {
+  let batch: ClaimLeaf[] = [];
+  let bytes = 0;
+  for (const leaf of leaves) {
+    const length = LEAF_BYTES + 32 * leaf.proof.length;
+    if (batch.length > 0 && (batch.length === MOST_LEAVES || bytes + length > most)) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(leaf);
+    bytes += length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
 /**
  * Claims leaves, in as many transactions as they need.
  * @returns what was paid, and the last transaction; what somebody else claimed meanwhile is not in it
@@ -46,12 +66,12 @@ export async function claimLeaves(
   client: Client<Transport, Chain | undefined, Account>,
   { addresses, modelId, account }: Where,
   leaves: readonly ClaimLeaf[],
-  most = MOST_LEAVES,
+  most = MOST_BYTES,
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
   let amount = 0n;
   let transaction: Hex | null = null;
-  for (let at = 0; at < leaves.length; at += most) {
-    const claims = [{ modelId, beneficiary: account, leaves: leaves.slice(at, at + most) }];
+  for (const some of batchesOf(leaves, most)) {
+    const claims = [{ modelId, beneficiary: account, leaves: some }];
     const { receipt, event } = await claimMany.sync(client, { addresses, claims });
     amount += sumOf(event);
     transaction = receipt.transactionHash;

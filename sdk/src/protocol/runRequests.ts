@@ -9,6 +9,8 @@ import { routes } from "./routes.ts";
 const MAX_CHECKPOINTS = 100_000;
 /** Leaves of an account that are read at most: a root of each day for centuries. */
 const MAX_CLAIMABLE = 100_000;
+/** Pages of them that are asked for at most, whatever each has. */
+const MAX_REWARD_PAGES = Math.ceil(MAX_CLAIMABLE / messages.REWARD_PAGE);
 
 export function createRunRequests({ base, json }: Pick<Requests, "base" | "json">) {
   /** Refuses an answer that is sound, but about something else: whoever asks for X must not go on with Y. */
@@ -33,13 +35,13 @@ export function createRunRequests({ base, json }: Pick<Requests, "base" | "json"
   /** What active roots grant an account, page by page. @param after a root from which on is asked: nothing up to it is */
   async function reward(runId: RunId, account: Address, after = 0): Promise<Omit<messages.RewardView, "next">> {
     const leaves: messages.RewardView["leaves"] = [];
-    for (let from = after + 1; ;) {
+    for (let [from, page] = [after + 1, 1]; ; page++) {
       const path = `${routes.reward(runId, account.toLowerCase() as Address)}?from=${from}`;
       const { next, ...view } = await json(path, messages.RewardView);
       mustBeAbout("ACCOUNT_FOREIGN", path, account, view.account);
       leaves.push(...view.leaves);
       if (next === null) return { ...view, leaves };
-      if (next <= from || leaves.length > MAX_CLAIMABLE)
+      if (next <= from || leaves.length > MAX_CLAIMABLE || page >= MAX_REWARD_PAGES)
         throw new CoordinatorError(200, "ANSWER_TOO_LARGE", `${base}${path} does not come to an end.`);
       from = next;
     }

@@ -20,7 +20,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { blobSourceOf, type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
+import { blobSourceOf, rewardTreeOf, type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
 import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
 import { restoreRewards, rewardView } from "../../../offchain/src/coordinator/rewards.ts";
@@ -189,7 +189,11 @@ it("what many roots granted is told page by page, each with its proof", async ()
   for (let index = 1; index <= roots; index++) {
     const rewards = { ...epochRewards(index), leaves: [{ account: b.beneficiary, amount: String(index) }] };
     files.push(await publish(rewards));
-    manifest = await publish({ ...epoch, index, previous: manifest, rewards: files.at(-1) });
+    const { root, total } = rewardTreeOf(rewards);
+    const own = { ...epoch, index, previous: manifest, root, total: total.toString(), rewards: files.at(-1) };
+    // What the second and the third have published is not theirs, or more than was minted.
+    const falsely = { 2: { root: digestOfJson("another") }, 3: { total: "2" } }[index];
+    manifest = await publish({ ...own, ...falsely });
   }
   const { state } = harness.run.driver;
   const { computed, ...record } = state.epochs.at(-1)!;
@@ -199,17 +203,17 @@ it("what many roots granted is told page by page, each with its proof", async ()
   const numbers = async (from?: number) => {
     const { leaves, next } = await rewardView(run, b.beneficiary, from);
     expect(leaves.every(({ index, amount, proof }) => amount === String(index) && proof.length === 0)).toBe(true);
-    return { first: leaves[0]?.index, count: leaves.length, next };
+    return { first: leaves.slice(0, 2).map(({ index: each }) => each), count: leaves.length, next };
   };
-  expect(await numbers()).toEqual({ first: 1, count: REWARD_PAGE, next: REWARD_PAGE + 1 });
-  expect(await numbers(REWARD_PAGE + 1)).toEqual({ first: REWARD_PAGE + 1, count: 2, next: null });
-  expect(await numbers(roots + 1)).toEqual({ first: undefined, count: 0, next: null });
+  expect(await numbers()).toEqual({ first: [1, 4], count: REWARD_PAGE - 2, next: REWARD_PAGE + 1 });
+  expect(await numbers(REWARD_PAGE + 1)).toEqual({ first: [REWARD_PAGE + 1, roots], count: 2, next: null });
+  expect(await numbers(roots + 1)).toEqual({ first: [], count: 0, next: null });
   // After a start, with one of them lost.
   await harness.blobs.delete(files[0]!);
   run = Object.assign(Object.create(harness.run) as Run, { driver });
-  expect(await numbers()).toEqual({ first: 2, count: REWARD_PAGE - 1, next: REWARD_PAGE + 1 });
+  expect(await numbers()).toEqual({ first: [4, 5], count: REWARD_PAGE - 3, next: REWARD_PAGE + 1 });
 });
-const epochRewards = (index: number) => ({ version: 1, modelId: harness.run.facts.modelId, kind: 1, index });
+const epochRewards = (index: number) => ({ version: 1 as const, modelId: harness.run.facts.modelId, kind: 1, index });
 
 // point 10
 describe("work that earned nothing", () => {

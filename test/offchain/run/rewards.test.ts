@@ -75,12 +75,50 @@ it("each root is read by itself: what is lost of one hides nothing of the others
   expect(amounts(await read(gone, known), a)).toEqual([[1, 1_000n]]);
 });
 
-it("rewards that do not have their root are refused, of the newest and of one before", async () => {
-  for (const at of [0, 1]) {
+const foreign = `0x${"11".repeat(32)}` as const;
+
+it.each([
+  ["another root", { root: foreign }],
+  ["leaves above its total", { total: 999n }],
+])("a false root, with %s, keeps nobody from what the others grant, and its number is told", async (_, falsely) => {
+  for (const [at, left] of [
+    [0, b],
+    [1, a],
+  ] as const) {
     const { ledger } = await settled();
-    ledger.roots[at] = { ...ledger.roots[at]!, root: `0x${"11".repeat(32)}` };
-    if (at === 1) ledger.active = { ...ledger.active!, root: `0x${"11".repeat(32)}` };
+    ledger.roots[at] = { ...ledger.roots[at]!, ...falsely };
+    if (at === 1) ledger.active = { ...ledger.active!, ...falsely };
     const { reader, blobs } = ledger.modules;
-    await expect(activeRewards(asModelId(modelId), blobs, reader)).rejects.toMatchObject({ code: "REWARDS_MISMATCH" });
+    const read = await activeRewards(asModelId(modelId), blobs, reader);
+    expect(read).toMatchObject({ accounts: [lower(left)], missing: [], unsound: [at + 1] });
+    expect(read?.leavesOf(lower(left))).toHaveLength(1);
+  }
+});
+
+it("rewards that are no document make their root a false one", async () => {
+  const { ledger, rewards } = await settled();
+  const { reader, blobs } = ledger.modules;
+  const broken: BlobSource = {
+    blob: async (run, digest, limit) => (digest === rewards ? new Uint8Array([0x7b]) : blobs.blob(run, digest, limit)),
+  };
+  expect(await activeRewards(asModelId(modelId), broken, reader)).toMatchObject({ missing: [], unsound: [2] });
+});
+
+it("an RPC that leaves out a root, or tells of a thousand million, is not believed: it is read anew", async () => {
+  const { ledger } = await settled();
+  const { reader, blobs } = ledger.modules;
+  for (const falsify of [
+    () => ledger.roots.shift(),
+    () => {
+      const index = 1_000_000_000;
+      ledger.active = { ...ledger.active!, index };
+      ledger.roots.push({ ...ledger.roots.at(-1)!, index });
+    },
+  ]) {
+    falsify();
+    const forgotten: string[] = [];
+    const forgets = { ...reader, forget: (of: string) => void forgotten.push(of) };
+    await expect(activeRewards(asModelId(modelId), blobs, forgets)).rejects.toMatchObject({ code: "CHAIN_RPC" });
+    expect(forgotten).toEqual([modelId]);
   }
 });

@@ -242,6 +242,20 @@ export const coordinatorPay: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
   {
+    name: "a leaf is told that the contract refuses",
+    file: "offchain/src/coordinator/rewards.ts",
+    text: "if (tree.root === root && tree.total <= total) return tree;",
+    instead: "if (tree.total <= total) return tree;",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
+    name: "leaves are told that come to more than was minted for them",
+    file: "offchain/src/coordinator/rewards.ts",
+    text: "if (tree.root === root && tree.total <= total) return tree;",
+    instead: "if (tree.root === root) return tree;",
+    tests: ["test/offchain/coordinator/unpaid.test.ts"],
+  },
+  {
     name: "all that an account ever earned is in one answer",
     file: "offchain/src/coordinator/rewards.ts",
     text: "after.slice(0, REWARD_PAGE)",

@@ -26,8 +26,29 @@ export const run: readonly Breakage[] = [
   {
     name: "rewards that do not have the root under which they are claimed are taken",
     file: "offchain/src/run/rewards.ts",
-    text: "  if (tree.root !== root)\n",
-    instead: "  if (tree.root === undefined)\n",
+    text: "if (tree.root !== root || ",
+    instead: "if (",
+    tests: ["test/offchain/run/rewards.test.ts"],
+  },
+  {
+    name: "leaves above what was minted for them are claimed beside those of sound roots",
+    file: "offchain/src/run/rewards.ts",
+    text: " || tree.total > total",
+    instead: "",
+    tests: ["test/offchain/run/rewards.test.ts"],
+  },
+  {
+    name: "a false root whose rewards are no document keeps everybody from what other roots grant",
+    file: "offchain/src/run/rewards.ts",
+    text: "if (!isMalformed(error)) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/run/rewards.test.ts"],
+  },
+  {
+    name: "whoever says that there are a thousand million roots has them all looked at",
+    file: "offchain/src/run/rewards.ts",
+    text: "if (byIndex.size !== active.index)",
+    instead: "if (byIndex.size > active.index)",
     tests: ["test/offchain/run/rewards.test.ts"],
   },
   {
@@ -40,8 +61,15 @@ export const run: readonly Breakage[] = [
   {
     name: "what is claimed in several transactions is claimed in part",
     file: "offchain/src/run/claims.ts",
-    text: "at < leaves.length; at += most",
-    instead: "at < Math.min(1, leaves.length); at += most",
+    text: "  if (batch.length > 0) yield batch;",
+    instead: "",
+    tests: ["test/offchain/run/claims.test.ts"],
+  },
+  {
+    name: "a transaction of many claims is longer than nodes take",
+    file: "offchain/src/run/claims.ts",
+    text: " || bytes + length > most",
+    instead: "",
     tests: ["test/offchain/run/claims.test.ts"],
   },
   {

@@ -61,8 +61,8 @@ export const sdk: readonly Breakage[] = [
   {
     name: "a coordinator's list of what somebody earned need not come to an end",
     file: "sdk/src/protocol/runRequests.ts",
-    text: "if (next <= from || leaves.length > MAX_CLAIMABLE)",
-    instead: "if (next < from || leaves.length > 1_000)",
+    text: "if (next <= from || leaves.length > MAX_CLAIMABLE || page >= MAX_REWARD_PAGES)",
+    instead: "if (next < from || leaves.length > MAX_CLAIMABLE)",
     tests: ["test/sdk/client.test.ts"],
   },
   {

@@ -20,7 +20,9 @@ export function readBuilds({ connection: { call }, addresses }: ReadFrom, events
     proposedBuild: async (runId, build) => {
       const { modelId } = await call((chain) => runOf(chain, { addresses, runId }));
       const governor = asAddress(await call((chain) => governorOf(chain, { addresses, modelId })));
-      return (await events.proposedDocuments(governor)).find(({ digest }) => digest === build)?.text;
+      // A node that lags leaves out what it has not seen, and would not be asked for it again.
+      const all = await events.proposedDocuments(governor, (known) => known.some(({ digest }) => digest === build));
+      return all.find(({ digest }) => digest === build)?.text;
     },
   } satisfies Partial<ChainReader>;
 }

@@ -73,15 +73,29 @@ interface Hints {
   readonly unsettled: boolean;
   /** Roots whose documents are not to be had. */
   readonly missing: readonly number[];
+  /** Roots that were false. */
+  readonly unsound: readonly number[];
 }
 
-const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({ unsettled, missing: rewards?.missing ?? [] });
+const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({
+  unsettled,
+  missing: rewards?.missing ?? [],
+  unsound: rewards?.unsound ?? [],
+});
 
-const hintLines = ({ unsettled, missing }: Hints): string[] =>
+const rootsText = (numbers: readonly number[]): string =>
+  `${numbers.length === 1 ? "root" : "roots"} ${runsOf(numbers)}`;
+
+const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
   [
     ...(missing.length > 0
       ? [
-          `What ${missing.length === 1 ? "root" : "roots"} ${runsOf(missing)} granted is not shown: the documents are not to be had here. Whoever has them can claim it at any time.`,
+          `What ${rootsText(missing)} granted is not shown: the documents are not to be had here. Whoever has them can claim it at any time.`,
+        ]
+      : []),
+    ...(unsound.length > 0
+      ? [
+          `Nothing of ${rootsText(unsound)} is shown or claimed: the published rewards are not what validators signed, or more than was minted for them.`,
         ]
       : []),
     ...(unsettled ? [unsettledText] : []),
