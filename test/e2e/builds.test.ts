@@ -85,11 +85,16 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   expect(others).toEqual([]);
   expect(first).toMatchObject({ admitted: true, devices: ["cpu"], document: { deviceClass: devices.cpu.exactness() } });
 
-  // Who has no votes is told how many it takes, and nothing was sent.
   const propose = ["builds", "propose", "--device=wasm", ...local];
-  const early = stage.cotrain(propose);
-  expect(await early.exited).toEqual({ code: 1, signal: null });
-  expect(sentenceOf(early)).toMatch(/0x\w{40} has [\d.]+ votes and a proposal takes [\d.,]+: claim what it earned/);
+  const keys = join(stage.state, "keys");
+  const by = (role: string): string[] => [
+    `--wallet=${join(keys, `${role}.json`)}`,
+    `--passphrase-file=${join(keys, "passphrase")}`,
+  ];
+  // Who has no votes, as validators never do, is told how many it takes, and nothing was sent.
+  const voteless = stage.cotrain([...propose, ...by("validator-1")]);
+  expect(await voteless.exited).toEqual({ code: 1, signal: null });
+  expect(sentenceOf(voteless)).toMatch(/0x\w{40} has [\d.]+ votes and a proposal takes [\d.,]+: claim what it earned/);
 
   const rehearsed = await documentOf<Proposed>([...propose, "--steps=3", "--dry-run"]);
   await until("claims of both", () => (running(), up.stderr().includes("2 wallets claimed ")));
@@ -126,9 +131,7 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   expect(rows.find((row) => row.digest === digest)).toMatchObject({ admitted: true, document: build });
 
   // By whoever holds shares, from elsewhere.
-  const keys = join(stage.state, "keys");
-  const wallet = [`--wallet=${join(keys, "worker-1.json")}`, `--passphrase-file=${join(keys, "passphrase")}`];
-  const needless = stage.cotrain(["builds", "propose", "--device=wasm", ...remote, ...wallet, "--max-fee=1"]);
+  const needless = stage.cotrain(["builds", "propose", "--device=wasm", ...remote, ...by("worker-1"), "--max-fee=1"]);
   expect(await needless.exited).toEqual({ code: 1, signal: null });
   expect(sentenceOf(needless)).toContain(`has a build of the value that wasm computes here, ${digest}: workers on it`);
 
