@@ -166,13 +166,14 @@ describe.runIf(possible)("one run", () => {
     expect(summary.wallets.every(({ earned }) => BigInt(earned) > 0n)).toBe(true);
   });
 
-  it.each(["webgpu", "wasm"] as const)("trains on %s alone, and what it learned is kept", async (device) => {
-    const summary = await trained(0.02, `--device=${device}`, "--workers=1");
+  // On WebGPU alone the same takes six minutes where its GPU is software: the run of three kinds has one.
+  it("trains on WebAssembly alone, and what it learned is kept", async () => {
+    const summary = await trained(0.02, "--device=wasm", "--workers=1");
     expect(summary.wallets).toHaveLength(1);
     expect(BigInt(summary.wallets[0]!.earned)).toBeGreaterThan(0n);
     const listing = stage.cotrain(["builds", "list", `--state=${stage.state}`, "--json"]);
     await endsWell(listing);
     const builds = JSON.parse(listing.stdout()) as { document: { deviceClass: string } }[];
-    expect(builds.map(({ document }) => document.deviceClass)).toContain(devices[device].exactness());
+    expect(builds.map(({ document }) => document.deviceClass)).toContain(devices.wasm.exactness());
   });
 });
