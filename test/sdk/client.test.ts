@@ -126,7 +126,7 @@ describe("answers", () => {
 
   it("about another account than was asked for are refused", async () => {
     const account = `0x${"cd".repeat(20)}`;
-    handler = answer(JSON.stringify({ account, epoch: 1, leaves: [], next: null, unpaid: [] }));
+    handler = answer(JSON.stringify({ account, epoch: 1, leaves: [], missing: [], next: null, unpaid: [] }));
     await expect(client().reward(runId, worker)).rejects.toThrow(
       failure({ code: "ACCOUNT_FOREIGN", retryable: false }),
     );
@@ -347,7 +347,7 @@ describe("what is sent", () => {
   });
 
   it("asks for rewards of an account in lower case", async () => {
-    const view = { account: worker, epoch: 1, leaves: [{ index: 1, amount: "5", proof: [] }], unpaid: [] };
+    const view = { account: worker, epoch: 1, leaves: [{ index: 1, amount: "5", proof: [] }], missing: [], unpaid: [] };
     handler = answer(JSON.stringify({ ...view, next: null }));
     expect(await client().reward(runId, worker.toUpperCase().replace("0X", "0x") as protocol.Address)).toEqual(view);
     expect(seen[0]?.path).toBe(`/v1/runs/${runId}/rewards/${worker}?from=1`);
@@ -363,13 +363,16 @@ describe("what is sent", () => {
             account: worker,
             epoch: 9,
             leaves: empty ? [] : [{ index: from, amount: "5", proof: [] }],
+            missing: empty ? [] : [from + 1],
             next: next(from),
             unpaid: [],
           }),
         );
       };
     handler = pageOf((from) => (from < 7 ? from + 2 : null));
-    expect((await client().reward(runId, worker, 2)).leaves.map(({ index }) => index)).toEqual([3, 5, 7]);
+    const all = await client().reward(runId, worker, 2);
+    expect(all.leaves.map(({ index }) => index)).toEqual([3, 5, 7]);
+    expect(all.missing).toEqual([4, 6, 8]);
     handler = pageOf((from) => from);
     await expect(client().reward(runId, worker)).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
     // Pages of nothing come to no end either.

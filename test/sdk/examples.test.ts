@@ -51,6 +51,7 @@ beforeAll(async () => {
       epoch: 1,
       leaves: [{ index: tree.index, amount: String(amount), proof }],
       next: null,
+      missing: [],
       unpaid: [],
     };
   });

@@ -5,6 +5,7 @@
 import {
   roundNumber,
   bar,
+  countOf,
   formatBytes,
   formatCount,
   formatPercent,
@@ -25,6 +26,8 @@ export interface Standing {
   /** Shares in wei, undefined where they could not be asked for. */
   readonly earned: bigint | undefined;
   readonly claimable: bigint | undefined;
+  /** Roots whose documents are not to be had: what they grant is in neither. */
+  readonly missing?: readonly number[] | undefined;
   /** The RPC that was asked, which serves to claim too. */
   readonly rpcUrl?: string | undefined;
 }
@@ -191,7 +194,9 @@ function shareText({ standing }: WorkerScreen): string {
 function earnedText({ standing }: WorkerScreen): string {
   if (standing?.earned === undefined) return "not known yet";
   const claimable = standing.claimable === undefined ? "" : `, ${formatShares(standing.claimable)} claimable`;
-  return `${formatShares(standing.earned)} shares${claimable}`;
+  const length = standing.missing?.length ?? 0;
+  const missing = length === 0 ? "" : `, without ${countOf(length, "root")} whose documents are not to be had now`;
+  return `${formatShares(standing.earned)} shares${claimable}${missing}`;
 }
 
 /** Who can claim where it is not this machine. */

@@ -7,7 +7,14 @@ import { connect, createReader } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
-import { activeRewards, earningsOf, type KnownRewards, openRemoteRun, sharedRpcOf } from "../run/index.ts";
+import {
+  activeRewards,
+  earningsOf,
+  type KnownRewards,
+  knownRewards,
+  openRemoteRun,
+  sharedRpcOf,
+} from "../run/index.ts";
 import { allWork, workOf } from "./work.ts";
 import {
   adviceFor,
@@ -62,7 +69,7 @@ export const claimCommandFor = (
 /** Asks the coordinator for the work and, where its RPC can be asked, the chain for the pay. */
 function standingFrom(options: WorkerTerminalOptions) {
   const { coordinator, runId: run, deployment } = options;
-  const known: KnownRewards = new Map();
+  let known: KnownRewards | undefined;
   return async ({ worker, beneficiary }: { worker: Address; beneficiary: Address }): Promise<Standing> => {
     const remote = await openRemoteRun({ coordinator, run, deployment });
     const { client, runId, view, chainId, contracts, fromBlock } = remote;
@@ -72,10 +79,11 @@ function standingFrom(options: WorkerTerminalOptions) {
     const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
     const reader = createReader(connection, { contracts, fromBlock });
     const { modelId } = await reader.run(runId);
+    known ??= knownRewards([beneficiary]);
     const rewards = await activeRewards(modelId, client, reader, known);
     const where = { addresses: contracts, modelId, account: beneficiary };
     const { earned, claimable } = await earningsOf(connection.client, where, rewards);
-    return { ...work, earned, claimable };
+    return { ...work, earned, claimable, missing: rewards?.missing };
   };
 }
 

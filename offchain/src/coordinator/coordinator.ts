@@ -19,6 +19,7 @@ import type { CoordinatorSchema } from "./projectionTables.ts";
 import { repeat, type Repeated } from "./repeat.ts";
 import { keptFrom, release } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
+import { createRewardTrees } from "./rewardTrees.ts";
 import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions } from "./run.ts";
 
@@ -96,10 +97,10 @@ export async function createCoordinator(
   const presence = { ...defaultPresence, ...options.presence };
   const retention = { ...defaultRetention, ...options.retention };
   const announced = options.announced ?? { rpcUrl: null, profile: "unknown", blocks: {} };
-  const signatures = createSignatures();
+  const shared = { ...modules, clock, signatures: createSignatures(), rewardTrees: createRewardTrees(clock) };
   const runs = new Map<RunId, Run>();
   for (const run of options.runs) {
-    runs.set(run.runId, await openRun(run, { presence, retention, announced }, { ...modules, clock, signatures }));
+    runs.set(run.runId, await openRun(run, { presence, retention, announced }, shared));
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];

@@ -57,6 +57,7 @@ type OtherCode =
   | "MALFORMED_SIGNATURE"
   | "MALFORMED_STRUCT"
   | "NOT_JSON"
+  | "REWARDS_BUSY"
   | "SIGNATURES_BUSY"
   | "STOPPING";
 
@@ -118,4 +119,5 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   NOT_JSON: 400,
   STOPPING: 503,
   SIGNATURES_BUSY: 503,
+  REWARDS_BUSY: 503,
 };

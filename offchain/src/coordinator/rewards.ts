@@ -4,7 +4,6 @@ import {
   asDigest,
   type Digest,
   digestOfJson,
-  type EpochManifest,
   REWARD_PAGE,
   type RewardView,
   type RunId,
@@ -12,19 +11,25 @@ import {
 import { getAddress } from "viem";
 
 import { errnoOf } from "../base/index.ts";
+import { leftOut, type PostedRoot } from "../chain/index.ts";
 import {
   blobSourceOf,
   epochManifestOf,
   epochRewardsOf,
+  isLost,
+  isMalformed,
   isNotHad,
   rewardsFromInputs,
   rewardTreeOf,
+  rootsUpTo,
   type UnpaidWork,
   unpaidWork,
 } from "../run/index.ts";
 import { type BlobStore, putDocument } from "../storage/index.ts";
 import { toldToStrangers } from "./blobs.ts";
 import { RefusedError } from "./errors.ts";
+import type { ComputedEpoch } from "./machine/effects.ts";
+import type { RootTree } from "./rewardTrees.ts";
 import type { Run } from "./run.ts";
 
 const MAX_UNPAID = 256;
@@ -63,70 +68,32 @@ export async function restoreRewards(run: Run): Promise<void> {
   if (computed) await restore(run, run.runId, computed.manifest, computed.rewards);
 }
 
-type Tree = ReturnType<typeof rewardTreeOf>;
-
-/** An active root, as its manifest has it. */
-interface RootRecord {
-  readonly manifest: Digest;
-  readonly index: number;
-  readonly root: string;
-  readonly total: bigint;
-  readonly rewards: Digest;
-}
-
-/** What is kept of a run's roots: putting it together takes a while. */
+/** What is kept of a run's active roots. */
 interface Kept {
-  /** Of the newest manifest that was looked at. */
+  /** Manifest of the newest of them. */
   newest: Digest | undefined;
   /** By rising number. */
-  records: readonly RootRecord[];
+  roots: readonly PostedRoot[];
   unpaid: readonly UnpaidWork[];
-  /** Used last stands last. Of many who ask at once the first has it built. */
-  readonly trees: Map<Digest, KeptTree>;
 }
-
-interface KeptTree {
-  readonly tree: Promise<Tree>;
-  /** 0 until it is known. */
-  leaves: number;
-}
-
-/** Leaves of all the trees that are kept at most: a leaf takes 0.6 KB there. What is more is built anew, 20,000 leaves a second. */
-const MOST_LEAVES = 100_000;
 
 const kept = new WeakMap<Run, Promise<Kept>>();
 
-/** All active roots up to a manifest, those after one that is known alone read. */
-async function recordsUpTo(run: Run, manifest: Digest, { newest, records }: Kept): Promise<readonly RootRecord[]> {
-  const found: RootRecord[] = [];
-  const source = blobSourceOf(run.modules.blobs);
-  for (let digest: string | null = manifest; digest !== null;) {
-    if (digest === newest) return [...records, ...found.toReversed()];
-    const of: EpochManifest | undefined = await epochManifestOf(source, run.runId, digest).catch((error: unknown) => {
-      // What stands before one that is lost is lost with it, and what comes after it is not.
-      if (found.length === 0 || !isNotHad(error)) throw error;
-      run.modules.logger.error({ manifest: digest, err: error }, "an epoch's manifest was lost");
-      return undefined;
-    });
-    if (!of) break;
-    const { index, root, total } = of;
-    found.push({ manifest: asDigest(digest), index, root, total: BigInt(total), rewards: asDigest(of.rewards) });
-    digest = of.previous;
-  }
-  return found.toReversed();
-}
-
 /** One after the other: of many who ask at once the first reads. */
-function keptOf(run: Run, manifest: Digest): Promise<Kept> {
-  const empty: Kept = { newest: undefined, records: [], unpaid: [], trees: new Map() };
+function keptOf(run: Run, { manifest, attestation }: ComputedEpoch): Promise<Kept> {
+  const { chain, blobs, logger } = run.modules;
+  const empty: Kept = { newest: undefined, roots: [], unpaid: [] };
   const next = (kept.get(run) ?? Promise.resolve(empty)).then(async (known): Promise<Kept> => {
     if (known.newest === manifest) return known;
+    const { index, root } = attestation;
     try {
-      const records = await recordsUpTo(run, manifest, known);
-      const unpaid = (await unpaidWork(blobSourceOf(run.modules.blobs), run.runId, manifest)).works;
-      return { newest: manifest, records, unpaid, trees: known.trees };
+      // The chain's word: documents name the ones before them, and one that is lost would hide all of those.
+      const roots = await rootsUpTo(chain, run.facts.modelId, { index: Number(index), root });
+      if (!roots) throw leftOut();
+      const unpaid = (await unpaidWork(blobSourceOf(blobs), run.runId, manifest)).works;
+      return { newest: manifest, roots, unpaid };
     } catch (error) {
-      throw toldToStrangers(error, run.modules.logger);
+      throw toldToStrangers(error, logger);
     }
   });
   kept.set(run, next);
@@ -134,64 +101,37 @@ function keptOf(run: Run, manifest: Digest): Promise<Kept> {
   return next;
 }
 
-async function build(run: Run, trees: Kept["trees"], { manifest, rewards, root, total }: RootRecord): Promise<Tree> {
+/** @returns undefined where the root's documents are lost */
+async function build(run: Run, { runId, epochDigest, root, total }: PostedRoot): Promise<RootTree | undefined> {
+  const { blobs, logger } = run.modules;
+  const source = blobSourceOf(blobs);
   try {
-    await restore(run, run.runId, manifest, rewards);
-    const file = await epochRewardsOf(blobSourceOf(run.modules.blobs), run.runId, { rewards });
-    const entry = trees.get(manifest);
-    if (entry) entry.leaves = file.leaves.length;
-    forgetOld(trees);
+    const { rewards } = await epochManifestOf(source, runId, epochDigest);
+    await restore(run, runId, epochDigest, asDigest(rewards));
+    const file = await epochRewardsOf(source, runId, { rewards });
     const tree = rewardTreeOf(file);
-    if (tree.root === root && tree.total <= total) return tree;
-    // One leaf that the contract refuses would end a claim of them all, of roots that are sound too.
-    run.modules.logger.error(
-      { root, rewards },
-      "the published rewards of an active root are not its own: none is told",
-    );
-    return { ...tree, proofOf: () => undefined };
+    if (tree.root === root && tree.total <= total) return { leaves: file.leaves.length, leafOf: leafIn(tree) };
   } catch (error) {
-    trees.delete(manifest);
-    throw toldToStrangers(error, run.modules.logger);
-  }
-}
-
-function treeOf(run: Run, { trees }: Kept, record: RootRecord): Promise<Tree> {
-  const entry = trees.get(record.manifest) ?? { leaves: 0, tree: build(run, trees, record) };
-  trees.delete(record.manifest);
-  trees.set(record.manifest, entry);
-  return entry.tree;
-}
-
-/** Lets go of the trees that were used longest ago, until what is kept is little enough; the last one stays. */
-function forgetOld(trees: Kept["trees"]): void {
-  let sum = [...trees.values()].reduce((total, { leaves }) => total + leaves, 0);
-  for (const [digest, { leaves }] of trees) {
-    if (sum <= MOST_LEAVES || trees.size === 1) return;
-    trees.delete(digest);
-    sum -= leaves;
-  }
-}
-
-/** What these roots grant an account. One root's documents that are lost keep nobody from what others grant. */
-async function leavesUnder(
-  run: Run,
-  under: Kept,
-  page: readonly RootRecord[],
-  account: Address,
-): Promise<RewardView["leaves"]> {
-  const leaves: RewardView["leaves"] = [];
-  let lost: unknown;
-  for (const each of page) {
-    try {
-      const leaf = (await treeOf(run, under, each)).proofOf(account);
-      if (leaf) leaves.push({ index: each.index, amount: leaf.amount.toString(), proof: leaf.proof });
-    } catch (error) {
-      lost ??= error;
+    if (isLost(error)) {
+      logger.error({ root, manifest: epochDigest, err: error }, "documents of an active root are lost");
+      return undefined;
     }
+    if (!isMalformed(error)) throw toldToStrangers(error, logger);
   }
-  if (lost !== undefined && leaves.length === 0) throw lost;
-  return leaves;
+  // One leaf that the contract refuses would end a claim of them all, of roots that are sound too.
+  logger.error(
+    { root, manifest: epochDigest },
+    "the published rewards of an active root are not its own: none is told",
+  );
+  return { leaves: 0, leafOf: () => undefined };
 }
+
+const leafIn =
+  (tree: ReturnType<typeof rewardTreeOf>): RootTree["leafOf"] =>
+  (account) => {
+    const leaf = tree.proofOf(account);
+    return leaf && { amount: leaf.amount.toString(), proof: leaf.proof };
+  };
 
 const unpaidOf = ({ unpaid }: Kept, account: Address): RewardView["unpaid"] =>
   unpaid
@@ -206,10 +146,11 @@ const unpaidOf = ({ unpaid }: Kept, account: Address): RewardView["unpaid"] =>
     }));
 
 /**
+ * @param asker the address of who asks
  * @param from the first root that is looked at
- * @throws RefusedError ACCOUNT_UNKNOWN
+ * @throws RefusedError ACCOUNT_UNKNOWN; RetryableError REWARDS_BUSY
  */
-export async function rewardView(run: Run, account: Address, from = 1): Promise<RewardView> {
+export async function rewardView(run: Run, account: Address, asker: string, from = 1): Promise<RewardView> {
   const refuse = (which: string): never => {
     throw new RefusedError(
       "ACCOUNT_UNKNOWN",
@@ -218,11 +159,20 @@ export async function rewardView(run: Run, account: Address, from = 1): Promise<
   };
   const record = activeEpoch(run);
   if (!record?.computed) return refuse("any");
-  const under = await keptOf(run, record.computed.manifest);
-  const after = under.records.filter(({ index }) => index >= from);
-  const leaves = await leavesUnder(run, under, after.slice(0, REWARD_PAGE), account);
-  const next = after[REWARD_PAGE]?.index ?? null;
+  const under = await keptOf(run, record.computed);
+  const after = under.roots.filter(({ index }) => index >= from);
+  const page = after.slice(0, REWARD_PAGE);
+  const wanted = page.map((root) => ({ key: root.epochDigest, build: () => build(run, root) }));
+  const found = await run.modules.rewardTrees.leavesOf(account, wanted, asker);
+  const leaves: RewardView["leaves"] = [];
+  const missing: RewardView["missing"] = [];
+  for (const [i, leaf] of found.entries()) {
+    const { index } = page[i]!;
+    if (leaf === "missing") missing.push(index);
+    else if (leaf) leaves.push({ index, ...leaf });
+  }
+  const next = after[found.length]?.index ?? null;
   const unpaid = unpaidOf(under, account);
-  if (from <= 1 && next === null && leaves.length + unpaid.length === 0) return refuse("an");
-  return { account: getAddress(account), epoch: record.epoch, leaves, next, unpaid };
+  if (from <= 1 && next === null && leaves.length + missing.length + unpaid.length === 0) return refuse("an");
+  return { account: getAddress(account), epoch: record.epoch, leaves, missing, next, unpaid };
 }

@@ -42,6 +42,7 @@ import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
+import type { RewardTrees } from "./rewardTrees.ts";
 import type { Signatures } from "./signatures.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
@@ -79,8 +80,9 @@ export interface RunModules {
   readonly poster: SigningAccount;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** One for all runs. */
+  /** One for all runs; so are the trees. */
   readonly signatures: Signatures;
+  readonly rewardTrees: RewardTrees;
   /** Measures held-out loss for the gate; by default the run's own program does. */
   readonly gate?: ((definition: Definition) => GateMeter) | undefined;
   /** 32 bytes that nobody can foretell; by default from the system. */

@@ -30,14 +30,48 @@ interface RootRewards {
   readonly leafOf: (account: Address) => ClaimLeaf | undefined;
 }
 
-/** What was read of roots, by the digests of their manifests: who asks again and again reads each of them once. */
-export type KnownRewards = Map<string, RootRewards | "unsound">;
+/** What was read of roots, for who asks again and again: each of them is read once. */
+export interface KnownRewards {
+  /** Whose leaves are kept. Nothing else is: roots are many, and each may have hundreds of thousands. */
+  readonly accounts: ReadonlySet<Address>;
+  /** By the digests of their manifests. */
+  readonly roots: Map<string, RootRewards | "unsound">;
+}
+
+export const knownRewards = (accounts: readonly string[]): KnownRewards => ({
+  accounts: new Set(accounts.map((account) => asAddress(account))),
+  roots: new Map(),
+});
 
 /** Roots read at a time. */
 const AT_ONCE = 8;
 
 /**
- * @param known what was read before, which is added to
+ * The roots that became active up to one of them, by rising number, from the chain alone.
+ * @returns undefined where that one's posting is not there yet
+ * @throws RetryableError `CHAIN_RPC` where the chain's RPC leaves out roots
+ */
+export async function rootsUpTo(
+  reader: Pick<ChainReader, "rootsOf" | "forget">,
+  modelId: ModelId,
+  last: Pick<PostedRoot, "index" | "root">,
+): Promise<readonly PostedRoot[] | undefined> {
+  const posted = await reader.rootsOf(modelId, last.root);
+  const newest = posted.findLast(({ root, index }) => root === last.root && index === last.index);
+  if (!newest) return undefined;
+  // What was activated is the last that was posted of its number: a root that never was is followed by another of it.
+  const byIndex = new Map(posted.filter(({ index }) => index <= last.index).map((each) => [each.index, each]));
+  byIndex.set(last.index, newest);
+  // Each number was posted. So nobody's word for a number makes more work than what he shows of roots.
+  if (byIndex.size !== last.index) {
+    reader.forget(modelId);
+    throw leftOut();
+  }
+  return [...byIndex.values()].toSorted((a, b) => a.index - b.index);
+}
+
+/**
+ * @param known what was read before, which is added to: then of its accounts alone
  * @returns undefined while no root is active
  * @throws RetryableError `CHAIN_RPC` where the chain's RPC leaves out roots; what `blobs` throws but for what it has not
  */
@@ -45,31 +79,21 @@ export async function activeRewards(
   modelId: ModelId,
   blobs: BlobSource,
   reader: ChainReader,
-  known: KnownRewards = new Map(),
+  known?: KnownRewards,
 ): Promise<ActiveRewards | undefined> {
   const active = await reader.activeRoot(modelId);
-  if (!active) return undefined;
-  const posted = await reader.rootsOf(modelId, active.root);
-  const newest = posted.findLast(({ root, index }) => root === active.root && index === active.index);
-  if (!newest) return undefined;
-  // What was activated is the last that was posted of its number: a root that never was is followed by another of it.
-  const byIndex = new Map(posted.filter(({ index }) => index <= active.index).map((each) => [each.index, each]));
-  byIndex.set(active.index, newest);
-  // Each number was posted. So nobody's word for a number makes more work than what he shows of roots.
-  if (byIndex.size !== active.index) {
-    reader.forget(modelId);
-    throw leftOut();
-  }
+  const posted = active && (await rootsUpTo(reader, modelId, active));
+  const newest = posted?.at(-1);
+  if (!posted || !newest) return undefined;
   const roots: RootRewards[] = [];
   const [missing, unsound]: [number[], number[]] = [[], []];
-  const indices = [...byIndex.keys()].toSorted((a, b) => a - b);
-  for (let at = 0; at < indices.length; at += AT_ONCE) {
-    const some = indices.slice(at, at + AT_ONCE);
-    const read = await Promise.all(some.map((index) => rootRewards(blobs, byIndex.get(index), known)));
+  for (let at = 0; at < posted.length; at += AT_ONCE) {
+    const some = posted.slice(at, at + AT_ONCE);
+    const read = await Promise.all(some.map((each) => rootRewards(blobs, each, known)));
     for (const [i, found] of read.entries()) {
-      if (found === "unsound") unsound.push(some[i]!);
+      if (found === "unsound") unsound.push(some[i]!.index);
       else if (found) roots.push(found);
-      else missing.push(some[i]!);
+      else missing.push(some[i]!.index);
     }
   }
   return {
@@ -85,31 +109,44 @@ export async function activeRewards(
 /** @returns undefined where a document is not to be had */
 async function rootRewards(
   blobs: BlobSource,
-  posted: PostedRoot | undefined,
-  known: KnownRewards,
+  posted: PostedRoot,
+  known: KnownRewards | undefined,
 ): Promise<RootRewards | "unsound" | undefined> {
-  if (!posted) return undefined;
-  const before = known.get(posted.epochDigest);
+  const before = known?.roots.get(posted.epochDigest);
   if (before) return before;
   let found: RootRewards | "unsound";
   try {
     const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest);
-    found = rewardsOf(posted, await rewardsUnder(blobs, posted, manifest));
+    found = rewardsOf(posted, await rewardsUnder(blobs, posted, manifest), known?.accounts);
   } catch (error) {
     if (isNotHad(error)) return undefined;
     // An active root stays as it is: a false one must not keep anybody from what the others grant.
     if (!isMalformed(error)) throw error;
     found = "unsound";
   }
-  known.set(posted.epochDigest, found);
+  known?.roots.set(posted.epochDigest, found);
   return found;
 }
 
-/** @throws ProtocolError as `rewardTreeOf` */
-function rewardsOf({ index, root, total }: PostedRoot, file: RewardsFile): RootRewards | "unsound" {
+/**
+ * @param only whose leaves are kept, each with its proof; if left out all are, and a proof is made when somebody looks at it
+ * @throws ProtocolError as `rewardTreeOf`
+ */
+function rewardsOf(
+  { index, root, total }: PostedRoot,
+  file: RewardsFile,
+  only: ReadonlySet<Address> | undefined,
+): RootRewards | "unsound" {
   const tree = rewardTreeOf(file);
   if (tree.root !== root || tree.total > total) return "unsound";
-  const amounts = new Map(file.leaves.map(({ account, amount }) => [asAddress(account), BigInt(amount)]));
+  const amounts = new Map<Address, bigint>();
+  const leaves = new Map<Address, ClaimLeaf>();
+  for (const { account, amount } of file.leaves) {
+    if (only && !only.has(account)) continue;
+    amounts.set(account, BigInt(amount));
+    if (only) leaves.set(account, { index, amount: BigInt(amount), proof: tree.proofOf(account)?.proof ?? [] });
+  }
+  if (only) return { amounts, leafOf: (account) => leaves.get(account) };
   return {
     amounts,
     leafOf: (account) => {
@@ -118,8 +155,9 @@ function rewardsOf({ index, root, total }: PostedRoot, file: RewardsFile): RootR
       return {
         index,
         amount,
+        // The tree itself takes several times the room of what it pays.
         get proof() {
-          return tree.proofOf(account)?.proof ?? [];
+          return rewardTreeOf(file).proofOf(account)?.proof ?? [];
         },
       };
     },

@@ -323,6 +323,8 @@ export const RewardView = Type.Object({
     }),
     { maxItems: REWARD_PAGE },
   ),
+  /** Roots whose documents the coordinator has not: what they grant is not among the leaves. */
+  missing: Type.Array(Count, { maxItems: REWARD_PAGE }),
   /** From which root on there is more; null at the end. */
   next: Nullable(Count),
   /** Newest first, bounded. */

@@ -35,12 +35,14 @@ export function createRunRequests({ base, json }: Pick<Requests, "base" | "json"
   /** What active roots grant an account, page by page. @param after a root from which on is asked: nothing up to it is */
   async function reward(runId: RunId, account: Address, after = 0): Promise<Omit<messages.RewardView, "next">> {
     const leaves: messages.RewardView["leaves"] = [];
+    const missing: messages.RewardView["missing"] = [];
     for (let [from, page] = [after + 1, 1]; ; page++) {
       const path = `${routes.reward(runId, account.toLowerCase() as Address)}?from=${from}`;
       const { next, ...view } = await json(path, messages.RewardView);
       mustBeAbout("ACCOUNT_FOREIGN", path, account, view.account);
       leaves.push(...view.leaves);
-      if (next === null) return { ...view, leaves };
+      missing.push(...view.missing);
+      if (next === null) return { ...view, leaves, missing };
       if (next <= from || leaves.length > MAX_CLAIMABLE || page >= MAX_REWARD_PAGES)
         throw new CoordinatorError(200, "ANSWER_TOO_LARGE", `${base}${path} does not come to an end.`);
       from = next;

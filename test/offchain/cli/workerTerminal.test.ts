@@ -97,6 +97,13 @@ describe("the picture", () => {
     );
   });
 
+  test("says what it does not know of what was earned", () => {
+    const screen = { ...after([ready]), standing: { ...standing, missing: [2, 7] } };
+    expect(drawWorker(screen, plain, 200, 1_000)).toContain(
+      "earned    700.00 shares, 233.33 claimable, without 2 roots whose documents are not to be had now\n",
+    );
+  });
+
   test("shows what it computes with, and of each device that failed why", () => {
     const joined = { type: "joined", again: false, heartbeatSeconds: 1, device: "wasm" } as const;
     const events: WorkerEvent[] = [

@@ -20,7 +20,7 @@ import {
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { ManualClock } from "../manualClock.ts";
-import type { FeeWait, PendingRootView, PostedHead } from "../../../offchain/src/chain/index.ts";
+import type { FeeWait, PendingRootView, PostedHead, PostedRoot } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
@@ -55,6 +55,8 @@ export interface FakeChain extends RunChain {
   leastVersion: number;
   active: PendingRootView | undefined;
   pending: PendingRootView | undefined;
+  /** All that were ever posted. */
+  readonly roots: PostedRoot[];
   /** Postings that were sent, by key. */
   readonly sent: string[];
   /** How many heads each posting that added some has added. */
@@ -75,6 +77,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
   /** By the root that was computed the digest of its manifest. */
   const computedFor = new Map<string, Digest>();
   const heads: PostedHead[] = [];
+  const roots: PostedRoot[] = [];
   // Nobody sets the chain's clock.
   const begun = clock.now() - clock.monotonic();
   const time = (): number => Math.floor((begun + clock.monotonic()) / 1_000);
@@ -123,6 +126,23 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
   };
   const params = (): RunParams => versions.at(-1)!;
 
+  const postedBy = (attestation: Attestation): PostedRoot => ({
+    modelId,
+    runId,
+    root: attestation.root,
+    total: attestation.total,
+    head: attestation.head as HeadHash,
+    index: Number(attestation.index),
+    fromEpoch: Number(attestation.fromEpoch),
+    epoch: Number(attestation.toEpoch),
+    epochDigest: attestation.epochDigest as Digest,
+    setVersion: attestation.setVersion,
+    deadline: Number(attestation.deadline),
+    activatableAt: time() + WINDOW,
+    block: 1,
+    transaction: digestOfJson(attestation.root),
+  });
+
   const chain: FakeChain = {
     away: false,
     dear: undefined,
@@ -131,6 +151,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     leastVersion: 1,
     active: undefined,
     pending: undefined,
+    roots,
     sent,
     batches,
     landed: () => undefined,
@@ -183,7 +204,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     validators: async () => (present(), { version: 1, validators: options.validators, threshold: 2 }),
     activeRoot: async () => (present(), chain.active),
     pendingRoot: async () => (present(), chain.pending),
-    rootsOf: async () => (present(), []),
+    rootsOf: async () => (present(), [...roots]),
     activationsOf: async () => (present(), []),
     forget: () => undefined,
     feeWait: () => chain.dear,
@@ -214,6 +235,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       sent.push(key);
       if (signatures.length < 2) throw new UserError("QUORUM", "Too few signatures.");
       if (time() > Number(attestation.deadline)) throw new UserError("DEADLINE", "The deadline has passed.");
+      if (!chain.pending) roots.push(postedBy(attestation));
       chain.pending ??= {
         index: Number(attestation.index),
         root: attestation.root,

@@ -23,6 +23,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { blobSourceOf, rewardTreeOf, type UnpaidWork, unpaidWork, workOf } from "../../../offchain/src/run/index.ts";
 import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { unpaidLines } from "../../../offchain/src/cli/unpaid.ts";
+import { createRewardTrees } from "../../../offchain/src/coordinator/rewardTrees.ts";
 import { restoreRewards, rewardView } from "../../../offchain/src/coordinator/rewards.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { computeEpoch } from "../../../offchain/src/coordinator/settlement.ts";
@@ -110,11 +111,10 @@ describe("what work has earned", () => {
     const { manifest, rewards } = harness.run.driver.state.epochs.at(-1)!.computed!;
     for (const digest of [manifest, rewards]) await flipIn(digest);
     const { reward, blob } = harness.client;
-    for (const ask of [() => reward(runId, b.beneficiary), () => blob(runId, rewards, 1 << 20)]) {
-      const error: unknown = await ask().catch((thrown: unknown) => thrown);
-      expect(error).toMatchObject({ code: "BLOB_NOT_FOUND", status: 404 });
-      expect(JSON.stringify([error, (error as Error).message])).not.toContain(harness.directory);
-    }
+    expect(await reward(runId, b.beneficiary)).toMatchObject({ epoch: 1, leaves: [], missing: [1] });
+    const error: unknown = await blob(runId, rewards, 1 << 20).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "BLOB_NOT_FOUND", status: 404 });
+    expect(JSON.stringify([error, (error as Error).message])).not.toContain(harness.directory);
   });
 });
 
@@ -184,34 +184,53 @@ it("what many roots granted is told page by page, each with its proof", async ()
   await activate();
   const { epoch, publish } = await settledDocuments();
   const roots = REWARD_PAGE + 2;
-  let manifest: Digest | null = null;
+  const manifests: Digest[] = [];
   const files: Digest[] = [];
+  const [posted] = harness.chain.roots.splice(0);
   for (let index = 1; index <= roots; index++) {
     const rewards = { ...epochRewards(index), leaves: [{ account: b.beneficiary, amount: String(index) }] };
     files.push(await publish(rewards));
     const { root, total } = rewardTreeOf(rewards);
-    const own = { ...epoch, index, previous: manifest, root, total: total.toString(), rewards: files.at(-1) };
+    // No manifest names the one before it: the chain does.
+    manifests.push(await publish({ ...epoch, index, root, total: total.toString(), rewards: files.at(-1) }));
     // What the second and the third have published is not theirs, or more than was minted.
-    const falsely = { 2: { root: digestOfJson("another") }, 3: { total: "2" } }[index];
-    manifest = await publish({ ...own, ...falsely });
+    const falsely = { 2: { root: digestOfJson("another") }, 3: { total: 2n } }[index];
+    harness.chain.roots.push({ ...posted!, index, root, total, epochDigest: manifests.at(-1)!, ...falsely });
   }
   const { state } = harness.run.driver;
   const { computed, ...record } = state.epochs.at(-1)!;
-  const epochs = [{ ...record, computed: { ...computed!, manifest: manifest! } }];
+  const { root } = harness.chain.roots.at(-1)!;
+  const attestation = { ...computed!.attestation, index: String(roots), root };
+  const epochs = [{ ...record, computed: { ...computed!, manifest: manifests.at(-1)!, attestation } }];
   const driver = { ...harness.run.driver, state: { ...state, epochs } };
-  let run = Object.assign(Object.create(harness.run) as Run, { driver });
+  const started = (): Run => {
+    const modules = { ...harness.run.modules, rewardTrees: createRewardTrees(harness.clock) };
+    return Object.assign(Object.create(harness.run) as Run, { driver, modules });
+  };
+  let run = started();
   const numbers = async (from?: number) => {
-    const { leaves, next } = await rewardView(run, b.beneficiary, from);
+    const { leaves, next } = await rewardView(run, b.beneficiary, "192.0.2.1", from);
     expect(leaves.every(({ index, amount, proof }) => amount === String(index) && proof.length === 0)).toBe(true);
     return { first: leaves.slice(0, 2).map(({ index: each }) => each), count: leaves.length, next };
   };
   expect(await numbers()).toEqual({ first: [1, 4], count: REWARD_PAGE - 2, next: REWARD_PAGE + 1 });
   expect(await numbers(REWARD_PAGE + 1)).toEqual({ first: [REWARD_PAGE + 1, roots], count: 2, next: null });
   expect(await numbers(roots + 1)).toEqual({ first: [], count: 0, next: null });
-  // After a start, with one of them lost.
-  await harness.blobs.delete(files[0]!);
-  run = Object.assign(Object.create(harness.run) as Run, { driver });
-  expect(await numbers()).toEqual({ first: [4, 5], count: REWARD_PAGE - 3, next: REWARD_PAGE + 1 });
+  // After a start, with documents of some of them lost: they hide nothing of the others, before or after.
+  for (const lost of [files[0]!, manifests[99]!, manifests.at(-1)!]) await harness.blobs.delete(lost);
+  run = started();
+  expect(await numbers()).toEqual({ first: [4, 5], count: REWARD_PAGE - 4, next: REWARD_PAGE + 1 });
+  const ask = async (from: number) => (await rewardView(run, b.beneficiary, "192.0.2.1", from)).missing;
+  expect([await ask(1), await ask(REWARD_PAGE + 1)]).toEqual([[1, 100], [roots]]);
+});
+
+it("a chain that has not told of the active root's posting yet is asked again", async () => {
+  const { b } = await settled();
+  await activate();
+  const [posted] = harness.chain.roots.splice(0);
+  await expect(harness.client.reward(runId, b.beneficiary)).rejects.toMatchObject({ status: 503 });
+  harness.chain.roots.push(posted!);
+  expect(await harness.client.reward(runId, b.beneficiary)).toMatchObject({ leaves: [{ index: 1, amount: "128" }] });
 });
 const epochRewards = (index: number) => ({ version: 1 as const, modelId: harness.run.facts.modelId, kind: 1, index });
 

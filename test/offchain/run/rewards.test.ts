@@ -3,7 +3,13 @@ import { type Address, asModelId, rewardTree } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { type BlobSource, computeEpoch, activeRewards, type KnownRewards } from "../../../offchain/src/run/index.ts";
+import {
+  type BlobSource,
+  computeEpoch,
+  activeRewards,
+  type KnownRewards,
+  knownRewards,
+} from "../../../offchain/src/run/index.ts";
 import { accounts, createLedger, type Ledger, modelId } from "./ledger.ts";
 
 const [a, b] = accounts;
@@ -50,7 +56,7 @@ it("each root is read by itself: what is lost of one hides nothing of the others
   const { ledger } = await settled();
   const { reader, blobs } = ledger.modules;
   const [first, second] = ledger.roots;
-  const known: KnownRewards = new Map();
+  const known = knownRewards([a, b]);
   const read = (from: BlobSource, before?: KnownRewards) => activeRewards(asModelId(modelId), from, reader, before);
   const amounts = (rewards: Awaited<ReturnType<typeof read>>, account: string) =>
     rewards?.leavesOf(lower(account)).map(({ index, amount }) => [index, amount]);
@@ -73,6 +79,14 @@ it("each root is read by itself: what is lost of one hides nothing of the others
   // What was read once is not read again.
   const gone: BlobSource = { blob: async () => Promise.reject(new UserError("BUSY", "It is away.")) };
   expect(amounts(await read(gone, known), a)).toEqual([[1, 1_000n]]);
+  // And of it nothing is kept but what was asked for: roots are many, and hold many.
+  const own = knownRewards([lower(a)]);
+  expect(await read(blobs, own)).toMatchObject({ accounts: [lower(a)] });
+  expect([...own.roots.values()]).toEqual([
+    { amounts: new Map([[lower(a), 1_000n]]), leafOf: expect.any(Function) as unknown },
+    { amounts: new Map(), leafOf: expect.any(Function) as unknown },
+  ]);
+  expect([amounts(await read(gone, own), a), amounts(await read(gone, own), b)]).toEqual([[[1, 1_000n]], []]);
 });
 
 const foreign = `0x${"11".repeat(32)}` as const;

@@ -101,6 +101,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/unpaid.test.ts"],
   },
   {
+    name: "a worker's terminal does not say that documents of roots are not to be had",
+    file: "offchain/src/cli/workerScreen.ts",
+    text: 'length === 0 ? "" : `, without',
+    instead: 'length >= 0 ? "" : `, without',
+    tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
+  {
     name: "rewards list does not say what earned nothing, and why",
     file: "offchain/src/cli/commands/rewards.ts",
     text: "unpaidLines(unpaid, (account)",

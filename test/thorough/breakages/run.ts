@@ -47,8 +47,15 @@ export const run: readonly Breakage[] = [
   {
     name: "whoever says that there are a thousand million roots has them all looked at",
     file: "offchain/src/run/rewards.ts",
-    text: "if (byIndex.size !== active.index)",
-    instead: "if (byIndex.size > active.index)",
+    text: "if (byIndex.size !== last.index)",
+    instead: "if (byIndex.size > last.index)",
+    tests: ["test/offchain/run/rewards.test.ts"],
+  },
+  {
+    name: "who follows what it earned keeps what all others earned too",
+    file: "offchain/src/run/rewards.ts",
+    text: "    if (only && !only.has(account)) continue;\n",
+    instead: "",
     tests: ["test/offchain/run/rewards.test.ts"],
   },
   {

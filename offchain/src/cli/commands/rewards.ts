@@ -8,6 +8,7 @@ import {
   activeRewards,
   claimLeaves,
   earningsOf,
+  knownRewards,
   namedWallet,
   UNPAID_EPOCHS,
   type UnpaidWork,
@@ -40,9 +41,10 @@ async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRew
   return rewards === undefined || (rewards.through.runId === runId && rewards.through.head !== last.head);
 }
 
-async function paidAt(place: Place): Promise<PaidPlace> {
+/** @param only of which accounts it is wanted; if left out of all */
+async function paidAt(place: Place, only?: readonly Address[]): Promise<PaidPlace> {
   const { reader, modelId, runId, blobs } = place;
-  const rewards = await activeRewards(modelId, blobs, reader);
+  const rewards = await activeRewards(modelId, blobs, reader, only && knownRewards(only));
   return { ...place, rewards, unsettled: await isUnsettled(reader, runId, rewards) };
 }
 
@@ -126,7 +128,7 @@ export const rewardsListCommand = defineCommand({
   async run({ options, output }) {
     const only = options.account;
     const { rows, unpaid, rest, names, ...hints } = await atPlace(options, undefined, async (at) => {
-      const place = await paidAt(at);
+      const place = await paidAt(at, only === undefined ? undefined : [only]);
       const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
       const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
       const unpaid = works.filter(({ account }) => only === undefined || account === only);
@@ -207,7 +209,10 @@ export const rewardsClaimCommand = defineCommand({
       own,
       async (at) => {
         const entries = requireEntries(at, options);
-        const place = await paidAt(at);
+        const place = await paidAt(
+          at,
+          entries.map(({ account }) => account),
+        );
         const { addresses, modelId } = place;
         const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
         for (const entry of entries) {

@@ -10,7 +10,7 @@ import { startCommand } from "../../base/node/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
-import { activeRewards, blobSourceOf, type KnownRewards, layout, type localnetOptions } from "../../run/index.ts";
+import { activeRewards, blobSourceOf, knownRewards, layout, type localnetOptions } from "../../run/index.ts";
 import { columnsOf } from "../output.ts";
 import {
   diskError,
@@ -93,7 +93,7 @@ async function present(
     ...joinLines(prepared.joinCommand, columnsOf(process.stderr), prepared.urlHere),
     "",
   ]);
-  const known: KnownRewards = new Map();
+  const known = knownRewards(prepared.owners.map(({ client }) => client.account.address));
   const localModel: LocalModel = {
     addresses: prepared.addresses,
     modelId: prepared.modelId,

@@ -61,6 +61,7 @@ export function registerViews({ app, modules: { runs }, runOf }: Routing): void 
       rewardView(
         runOf(request),
         asAddress(paramOf(request, "account")),
+        request.ip,
         Number((request.query as { from?: string }).from ?? 1),
       ),
   );
