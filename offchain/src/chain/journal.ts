@@ -5,7 +5,7 @@
  */
 import type { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
-import type { LocalAccount } from "viem";
+import { type LocalAccount, parseTransaction } from "viem";
 
 import { type Clock, InternalError, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
@@ -19,7 +19,7 @@ import {
 } from "../service/index.ts";
 import type { ChainConnection } from "./connection.ts";
 import type { FeeWait } from "./ports.ts";
-import type { Ending, PostingProgress } from "./posting/asks.ts";
+import type { Ending, PostingProgress, Refused } from "./posting/asks.ts";
 import { createCarryOut, faultOf, type PostingInWork } from "./posting/carryOut.ts";
 import type { Notice, PostingEvent } from "./posting/events.ts";
 import { type Account, feeWaitOf, openAccount, step } from "./posting/machine.ts";
@@ -40,6 +40,12 @@ export interface PostingKind<P, R> {
   prepare(payload: P): Promise<"send" | "wait" | CotrainError>;
   /** What to send. */
   call(payload: P): { readonly to: Address; readonly data: Hex };
+  /**
+   * The part of it that is sent where all of it is refused, or too dear: enough for the effect. What else it would bring about is
+   * for other postings.
+   * @returns a payload of this kind; undefined where there is nothing less
+   */
+  less?(payload: P): unknown;
 }
 
 export interface JournalOptions {
@@ -92,8 +98,22 @@ const asProgress = (value: unknown): PostingProgress | null =>
 const interrupted = (): RetryableError =>
   new RetryableError("POSTING_INTERRUPTED", "Posting to the chain was interrupted; it goes on at the next start.");
 
+/** Whether less of it may be taken. What was mined and is only not seen is refused by nobody. */
+const isRefusal = (ending: Ending): ending is Refused => ending.kind === "refused" && ending.code !== "POSTING_UNSEEN";
+
+function lessOf(kind: PostingKind<never, unknown>, payload: never): { readonly payload: never } | undefined {
+  const less = kind.less?.(payload);
+  return less === undefined ? undefined : { payload: less as never };
+}
+
 /** A notice in the log. @param newest transaction of the posting */
-function notify(log: Logger | undefined, job: Job, notice: Notice, error: unknown, newest: Hex | undefined): void {
+function notify(
+  log: Logger | undefined,
+  job: Job,
+  notice: Notice | { readonly what: "split" },
+  error: unknown,
+  newest: Hex | undefined,
+): void {
   const about = { kind: job.kind, posting: job.key };
   switch (notice.what) {
     case "sent":
@@ -106,6 +126,8 @@ function notify(log: Logger | undefined, job: Job, notice: Notice, error: unknow
       return log?.warn({ ...about, nonce: notice.nonce, next: notice.next }, "a nonce before this posting's was lost");
     case "away":
       return log?.warn({ ...about, err: error }, "the chain is away, posting waits");
+    case "split":
+      return log?.warn({ ...about, err: error }, "a posting of several was refused, the first of them is posted alone");
     case "dear":
       return log?.warn(about, `the chain is too dear, posting waits. ${notice.sentence}`);
   }
@@ -166,7 +188,7 @@ class PostingJournal implements Journal {
 
   /** Works on one posting until its effect is there, it is refused, or something must come first. */
   async #work(kind: PostingKind<never, unknown>, job: Job, context: JobContext): Promise<Ending | Deferral> {
-    const payload = job.payload as never;
+    let payload = this.#partOf(kind, job);
     const posting: PostingInWork = {
       context,
       target: () => kind.call(payload),
@@ -179,7 +201,16 @@ class PostingJournal implements Journal {
       const { state, effects } = step(this.#state, event);
       this.#state = state;
       for (const effect of effects) {
-        if (effect.type === "end") return effect.ending;
+        if (effect.type === "end") {
+          const { ending } = effect;
+          const less = isRefusal(ending) ? lessOf(kind, payload) : undefined;
+          if (!less || !isRefusal(ending)) return ending;
+          // One that is refused keeps none of the others from being posted.
+          notify(this.#log, job, { what: "split" }, ending.message, undefined);
+          payload = less.payload;
+          event = { type: "claimed", job: job.id, progress: null, ...this.#time() };
+          continue;
+        }
         if (effect.type === "later") return context.later(effect.ms);
         if (effect.type === "fail") throw error;
         if (effect.type === "notify") {
@@ -198,6 +229,18 @@ class PostingJournal implements Journal {
         }
       }
     }
+  }
+
+  /** What of a posting is sent: what was before; else all, or where that is too dear as little as is enough. */
+  #partOf(kind: PostingKind<never, unknown>, job: Job): never {
+    const payload = job.payload as never;
+    const less = lessOf(kind, payload);
+    if (!less) return payload;
+    const newest = asProgress(job.progress)?.sent.at(-1);
+    const isLess = newest
+      ? parseTransaction(newest.raw).data === kind.call(less.payload).data
+      : (this.#state.waiting[job.id]?.dear ?? null) !== null;
+    return isLess ? less.payload : payload;
   }
 
   #time(): { readonly at: number; readonly wall: number } {

@@ -221,7 +221,8 @@ export interface ChainPort extends ChainReader {
    * Heads of one run are posted in the order of their sequence. If the chain lost earlier ones that this journal posted, it
    * posts those again first.
    * @param following heads that wait behind it: as many as `HEADS_AT_ONCE` allows go into the same transaction. What they became
-   *   shows when they are posted in their turn, which finds them there.
+   *   shows when they are posted in their turn, which finds them there. Where all of them together are refused or too dear, the
+   *   first goes alone.
    */
   postHead(fields: HeadFields, key: string, following?: readonly NextHead[]): Promise<HeadPosting>;
   /** @param signatures by validator; sorted here as the contract wants them */

@@ -126,6 +126,8 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
       const batch = [{ paramsVersion, checkpointDigest, receiptsRoot }, ...following];
       return postHeads.call({ addresses, runId, parentHead, round, heads: batch });
     },
+    // The contract takes all of a batch or nothing: the others are posted in their turn.
+    less: ({ following = [], ...fields }) => (following.length === 0 ? undefined : fields),
   };
   return heads;
 }

@@ -2,14 +2,14 @@
 import { join } from "node:path";
 
 import { CheckpointRegistryStaleParentError } from "@cotrain/sdk/errors";
-import { type PublicClient, TransactionReceiptNotFoundError } from "viem";
+import { parseTransaction, type PublicClient, TransactionReceiptNotFoundError } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { createManualClock } from "../manualClock.ts";
 import type { ChainConnection } from "../../../offchain/src/chain/index.ts";
-import { openJournal, type PostingKind } from "../../../offchain/src/chain/journal.ts";
+import { type JournalOptions, openJournal, type PostingKind } from "../../../offchain/src/chain/journal.ts";
 import {
   createLogger,
   jobMigrations,
@@ -31,8 +31,11 @@ interface Node {
   tip?: bigint;
   /** Block that holds the transaction. */
   mined?: bigint;
-  /** Why it refuses to have it sent. */
+  /** Why it refuses to have it sent, what of it alone if that is said. */
   refusal?: Error;
+  refuses?: `0x${string}`;
+  /** Gas by the data that is sent; 100,000 for all other. */
+  gas?: Readonly<Record<string, bigint>>;
   /** Whether its RPC leaves the effect's event out of all answers. */
   isMute?: boolean;
 }
@@ -42,7 +45,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 /** A journal with one posting, whose effect never comes, unless all is read anew. */
-async function openPosting(node: Node, confirmations = 0) {
+async function openPosting(node: Node, confirmations = 0, over: Partial<PostingKind<string, string>> = {}) {
   const clock = createManualClock(1_790_000_000_000);
   const database = await openDatabase<JobSchema>(join(await temporaryDirectory(), "jobs.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { clock, random: createRandom("jobs") });
@@ -55,9 +58,9 @@ async function openPosting(node: Node, confirmations = 0) {
     getBlockNumber: async () => node.tip,
     getTransaction: async () => ({}),
     getTransactionCount: async ({ blockTag }: { blockTag: "latest" | "pending" }) => node[blockTag],
-    estimateGas: async () => {
-      if (node.refusal) throw node.refusal;
-      return 100_000n;
+    estimateGas: async ({ data }: { data: `0x${string}` }) => {
+      if (node.refusal && (node.refuses ?? data) === data) throw node.refusal;
+      return node.gas?.[data] ?? 100_000n;
     },
     estimateFeesPerGas: async () => ({ maxFeePerGas: node.price, maxPriorityFeePerGas: 1n }),
     sendRawTransaction: async ({ serializedTransaction }: { serializedTransaction: string }) => {
@@ -86,9 +89,10 @@ async function openPosting(node: Node, confirmations = 0) {
     },
     prepare: async () => "send",
     call: () => ({ to: `0x${"ee".repeat(20)}`, data: "0x" }),
+    ...over,
   };
   const told: string[] = [];
-  const journal = openJournal({
+  const options: JournalOptions = {
     connection,
     account: privateKeyToAccount(`0x${"41".repeat(32)}`),
     jobs,
@@ -104,9 +108,11 @@ async function openPosting(node: Node, confirmations = 0) {
     pollInterval: POLL,
     stuckAfter: 30_000,
     gapPatience: 10_000,
-  });
+  };
+  const journal = openJournal(options);
+  const journals = [journal];
   onTestFinished(async () => {
-    await journal.stop();
+    for (const each of journals) await each.stop();
     await database.close();
   });
   const posting = journal.submit(kind, "key", "payload");
@@ -119,6 +125,11 @@ async function openPosting(node: Node, confirmations = 0) {
     seen,
     sent,
     told,
+    /** The journal of the process after this one. */
+    restart: async (): Promise<void> => {
+      await journal.stop();
+      journals.push(openJournal(options));
+    },
     /** Time in which a posting that goes on looks many times, and one that has ended does not. */
     turns: async (): Promise<void> => {
       for (let turn = 0; turn < 100; turn++) {
@@ -227,4 +238,48 @@ test("what a contract refuses because it is there already is done, also where it
   const { posting, seen, sent } = await openPosting({ latest: 0, pending: 0, price: 10n, refusal });
   expect(await posting).toBe("there");
   expect([seen.anew, sent.size]).toEqual([1, 0]);
+});
+
+const [ALL, LESS] = ["0xaa", "0x01"] as const;
+/** A posting that would bring about more than its own effect. */
+const several: Partial<PostingKind<string, string>> = {
+  call: (payload) => ({ to: `0x${"ee".repeat(20)}`, data: payload === "less" ? LESS : ALL }),
+  less: (payload) => (payload === "less" ? undefined : "less"),
+};
+const dataOf = (sent: ReadonlySet<string>) => [...sent].map((raw) => parseTransaction(raw as `0x${string}`).data);
+
+test("of several of which one is refused the first is posted alone, by the next process too", async () => {
+  const refusal = new CheckpointRegistryStaleParentError(["0x", "0x", "0x"]);
+  const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true, refusal, refuses: ALL };
+  const { sent, told, pass, restart } = await openPosting(node, 0, several);
+  await pass(5);
+  expect(dataOf(sent)).toEqual([LESS]);
+  expect(told.filter((line) => line.startsWith("a posting of several was refused"))).toHaveLength(1);
+  // What was sent is replaced by the same, whatever would be taken by now.
+  delete node.refusal;
+  await restart();
+  await pass(40);
+  expect(dataOf(sent)).toEqual([LESS, LESS]);
+});
+
+test("what is refused alone too ends with its own refusal", async () => {
+  const refusal = new CheckpointRegistryStaleParentError(["0x", "0x", "0x"]);
+  const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true, refusal };
+  const { posting, sent, told } = await openPosting(node, 0, several);
+  await expect(posting).rejects.toMatchObject({ details: { revert: "CheckpointRegistryStaleParent" } });
+  expect([sent.size, told.filter((line) => line.startsWith("a posting of several")).length]).toEqual([0, 1]);
+});
+
+test("of several that are too dear together the first is posted alone", async () => {
+  const node: Node = { latest: 0, pending: 0, price: 10n ** 11n, isMute: true, gas: { [ALL]: 10_000_000n } };
+  const { journal, sent, pass } = await openPosting(node, 0, several);
+  await pass(5);
+  expect(dataOf(sent)).toEqual([LESS]);
+  expect(journal.feeWait()).toBeUndefined();
+});
+
+test("several that are neither refused nor too dear go together", async () => {
+  const { sent, pass } = await openPosting({ latest: 0, pending: 0, price: 10n, isMute: true }, 0, several);
+  await pass(5);
+  expect(dataOf(sent)).toEqual([ALL]);
 });

@@ -321,11 +321,19 @@ async function rounds(count: number): Promise<readonly [HeadFields, ...HeadField
   while (rest.length < count - 1) rest.push(await nextFields());
   return [first, ...rest];
 }
-/** Each is posted in its turn. */
-async function postAll(chain: Chain, key: string, all: readonly HeadFields[]): Promise<(Hex | null)[]> {
+/** Each is posted in its turn. @param behind heads that wait behind them all */
+async function postAll(
+  chain: Chain,
+  key: string,
+  all: readonly HeadFields[],
+  behind: readonly NextHead[] = [],
+): Promise<(Hex | null)[]> {
   const transactions: (Hex | null)[] = [];
   for (const [index, fields] of all.entries()) {
-    const posted = await chain.postHead({ ...fields, parentHead: parent }, `${key}-${index}`, all.slice(index + 1));
+    const posted = await chain.postHead({ ...fields, parentHead: parent }, `${key}-${index}`, [
+      ...all.slice(index + 1),
+      ...behind,
+    ]);
     expect(posted.round).toBe(fields.round);
     parent = posted.head;
     transactions.push(posted.transaction);
@@ -349,6 +357,22 @@ describe("heads that wait behind another", () => {
     const before = await nonce();
     await postAll(chain, "too-many", await rounds(HEADS_AT_ONCE + 2));
     expect(await nonce()).toBe(before + 2);
+  });
+
+  it("are posted one by one where the contract refuses one of them, and that one alone is refused", async () => {
+    const { chain } = await open(node.url);
+    const [one, two, three] = await rounds(3);
+    // Parameters that are not in force.
+    const bad = { ...three!, paramsVersion: 9 };
+    const before = await nonce();
+    const transactions = await postAll(chain, "split", [one, two!], [bad]);
+    expect(new Set(transactions).size).toBe(2);
+    expect(await nonce()).toBe(before + 2);
+    await expect(chain.postHead({ ...bad, parentHead: parent }, "split-2")).rejects.toMatchObject({
+      retryable: false,
+      details: { revert: expect.stringContaining("CheckpointRegistry") as unknown },
+    });
+    parent = (await chain.postHead({ ...three!, parentHead: parent }, "split-3")).head;
   });
 
   it("are there once after kill -9 between send and confirmation", async () => {
