@@ -2,8 +2,6 @@
 import {
   balanceOf,
   castVote,
-  delegate,
-  delegateOf,
   execute,
   governorOf,
   pastSupplyOf,
@@ -37,7 +35,7 @@ import { getBlock } from "viem/actions";
 
 import { type Clock, RetryableError, formatCount, formatShares } from "../base/index.ts";
 import { type WalletChain, walletOn } from "../chain/index.ts";
-import { type ActiveRewards, claimLeaves, earningsOf } from "../run/index.ts";
+import { type ActiveRewards, claimLeaves, earningsOf, takeUpVotes } from "../run/index.ts";
 
 /** A wallet that owns shares or will. */
 export interface Owner {
@@ -68,22 +66,27 @@ export interface PaidClaim {
   readonly transaction: Hex;
 }
 
-/** Claims what the active roots hold for this owner and delegates to itself the first time; undefined when there is nothing. */
+interface Collected {
+  /** Undefined when there is nothing. */
+  readonly claim: PaidClaim | undefined;
+  /** Whether it delegated to itself. */
+  readonly votes: boolean;
+}
+
+/** Claims what the active roots hold for this owner, who delegates to itself where it holds shares that nobody votes with. */
 async function claimFor(
   { addresses, modelId }: LocalModel,
   rewards: Pick<ActiveRewards, "leavesOf">,
   owner: Owner,
-): Promise<PaidClaim | undefined> {
+): Promise<Collected> {
   const { client } = owner;
   const account = asAddress(client.account.address);
   const where = { addresses, modelId, account };
   const { leaves } = await earningsOf(client, where, rewards);
   const { amount, transaction } = await claimLeaves(client, where, leaves);
-  if (transaction === null || amount === 0n) return undefined;
-  const shares = await sharesOf(client, { addresses, modelId });
-  if (BigInt(await delegateOf(client, { shares, account })) === 0n)
-    await delegate.sync(client, { shares, delegatee: account });
-  return { amount, transaction };
+  // Whoever claimed for it: a stranger may, and a process may have ended between the two.
+  const votes = await takeUpVotes(client, { shares: await sharesOf(client, { addresses, modelId }), account });
+  return { claim: transaction === null || amount === 0n ? undefined : { amount, transaction }, votes };
 }
 
 /** What all holders have together, whoever they are: without what waits to be claimed. */
@@ -97,16 +100,18 @@ async function heldByAll({ addresses, modelId }: LocalModel, { client }: Owner):
 export async function claimAll(localModel: LocalModel): Promise<Map<string, PaidClaim>> {
   const rewards = await localModel.rewards();
   if (!rewards) return new Map();
-  const claims = await Promise.all(
-    localModel.owners.map(async (owner) => [owner.name, await claimFor(localModel, rewards, owner)] as const),
+  const all = await Promise.all(
+    localModel.owners.map(async (owner) => ({ name: owner.name, ...(await claimFor(localModel, rewards, owner)) })),
   );
-  const made = new Map(claims.filter((entry): entry is [string, PaidClaim] => entry[1] !== undefined));
+  const made = new Map(all.flatMap(({ name, claim }) => (claim ? [[name, claim] as const] : [])));
+  const voters = all.filter(({ claim, votes }) => votes && !claim).map(({ name }) => name);
+  if (voters.length > 0) localModel.announce(`${voters.join(", ")} took up the votes of shares that others claimed`);
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
     const [asker] = localModel.owners;
-    const all = asker ? await heldByAll(localModel, asker) : sum;
+    const held = asker ? await heldByAll(localModel, asker) : sum;
     const who = made.size === 1 ? "1 wallet" : `${made.size} wallets`;
-    localModel.announce(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(all)}`, "claims");
+    localModel.announce(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(held)}`, "claims");
   }
   return made;
 }

@@ -1,5 +1,5 @@
-/** What an account earned and was not paid yet, and how it is claimed: of all roots at once. */
-import { type ClaimLeaf, claimMany, unpaidLeaves } from "@cotrain/sdk/actions";
+/** What an account earned and was not paid yet, how it is claimed, of all roots at once, and that its shares have votes. */
+import { balanceOf, type ClaimLeaf, claimMany, delegate, delegateOf, unpaidLeaves } from "@cotrain/sdk/actions";
 import type { Address, ContractAddresses, Hex, ModelId } from "@cotrain/sdk/protocol";
 import type { Account, Chain, Client, Transport } from "viem";
 
@@ -77,4 +77,23 @@ export async function claimLeaves(
     transaction = receipt.transactionHash;
   }
   return { amount, transaction };
+}
+
+interface Holder {
+  readonly shares: Address;
+  readonly account: Address;
+}
+
+/** Whether an account holds shares that nobody votes with: anybody can claim for it, but only the account can delegate. */
+export const lacksVotes = async (client: Client, { shares, account }: Holder): Promise<boolean> =>
+  (await balanceOf(client, { shares, account })) > 0n && BigInt(await delegateOf(client, { shares, account })) === 0n;
+
+/** Delegates to the account itself where {@link lacksVotes}. @returns whether it did */
+export async function takeUpVotes(
+  client: Client<Transport, Chain | undefined, Account>,
+  holder: Holder,
+): Promise<boolean> {
+  if (!(await lacksVotes(client, holder))) return false;
+  await delegate.sync(client, { shares: holder.shares, delegatee: holder.account });
+  return true;
 }

@@ -31,7 +31,7 @@ export * from "./local.ts";
 export * from "./options.ts";
 export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";
 export * from "./remote.ts";
-export { claimLeaves, earningsOf } from "./claims.ts";
+export { claimLeaves, earningsOf, lacksVotes, takeUpVotes } from "./claims.ts";
 export { type ActiveRewards, activeRewards, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";

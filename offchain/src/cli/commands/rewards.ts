@@ -1,4 +1,4 @@
-import { delegate, delegateOf, sharesOf, votesOf } from "@cotrain/sdk/actions";
+import { sharesOf, votesOf } from "@cotrain/sdk/actions";
 import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
@@ -9,7 +9,9 @@ import {
   claimLeaves,
   earningsOf,
   knownRewards,
+  lacksVotes,
   namedWallet,
+  takeUpVotes,
   UNPAID_EPOCHS,
   type UnpaidWork,
 } from "../../run/index.ts";
@@ -59,6 +61,7 @@ async function standing({ connection, modelId, addresses, rewards }: PaidPlace, 
     shares,
     ...earnings,
     votes: await votesOf(client, { shares, account }),
+    lacksVotes: await lacksVotes(client, { shares, account }),
   };
 }
 
@@ -87,6 +90,14 @@ const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({
 
 const rootsText = (numbers: readonly number[]): string =>
   `${numbers.length === 1 ? "root" : "roots"} ${runsOf(numbers)}`;
+
+/** Wallets of this directory whose shares nobody votes with. */
+const voteless = (rows: readonly { readonly name: string; readonly lacksVotes: boolean }[]): string[] =>
+  rows
+    .filter((row) => row.name !== ELSEWHERE && row.lacksVotes)
+    .map(({ name }) => `${name} holds shares that have no votes: rewards claim takes them up.`);
+
+const ELSEWHERE = "elsewhere";
 
 const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
   [
@@ -137,7 +148,7 @@ export const rewardsListCommand = defineCommand({
       for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
         const some = accounts.slice(at, at + ASKED_AT_ONCE);
         for (const each of await Promise.all(some.map((account) => standing(place, account))))
-          found.push({ name: names.get(each.account) ?? "elsewhere", ...each });
+          found.push({ name: names.get(each.account) ?? ELSEWHERE, ...each });
       }
       return { rows: found, unpaid, rest, names, ...hintsOf(place) };
     });
@@ -170,11 +181,27 @@ export const rewardsListCommand = defineCommand({
           columnsOf(process.stdout),
         ),
         ...wrap(restText(rest, options.epochs), columnsOf(process.stdout)),
+        ...voteless(rows).flatMap((line) => wrap(line, columnsOf(process.stdout))),
         ...hintLines(hints),
       ],
     );
   },
 });
+
+interface Claimed {
+  readonly name: string;
+  readonly account: Address;
+  readonly amount: bigint;
+  readonly transaction: Hex | null;
+  /** Whether it took up its votes. */
+  readonly delegated: boolean;
+}
+
+function claimLine({ name, account, amount, transaction, delegated }: Claimed): string {
+  const who = `${name} ${shortAddress(account)}`;
+  if (transaction) return `${who} claimed ${formatShares(amount)} shares in ${transaction}`;
+  return delegated ? `${who} has nothing to claim, and took up its votes` : `${who} has nothing to claim`;
+}
 
 /** `cotrain rewards claim`. */
 export const rewardsClaimCommand = defineCommand({
@@ -214,30 +241,24 @@ export const rewardsClaimCommand = defineCommand({
           entries.map(({ account }) => account),
         );
         const { addresses, modelId } = place;
-        const made: { name: string; account: Address; amount: bigint; transaction: Hex | null }[] = [];
+        const made: Claimed[] = [];
         for (const entry of entries) {
           const { name, account } = entry;
-          const { leaves, shares } = await standing(place, account);
+          const { leaves, shares, ...before } = await standing(place, account);
+          let delegated = false;
           let paid: Awaited<ReturnType<typeof claimLeaves>> = { amount: 0n, transaction: null };
-          if (leaves.length > 0) {
+          // Others may have claimed for it before: then its shares have no votes yet.
+          if (leaves.length > 0 || (options.delegate && before.lacksVotes)) {
             const client = await signingAs(place, entry, options);
             paid = await claimLeaves(client, { addresses, modelId, account }, leaves);
-            if (options.delegate && BigInt(await delegateOf(client, { shares, account })) === 0n)
-              await delegate.sync(client, { shares, delegatee: account });
+            delegated = options.delegate && (await takeUpVotes(client, { shares, account }));
           }
-          made.push({ name, account: formatAddress(account), ...paid });
+          made.push({ name, account: formatAddress(account), ...paid, delegated });
         }
         return { claims: made, ...hintsOf(place) };
       },
       warn,
     );
-    output.result(claims, [
-      ...claims.map(({ name, account, amount, transaction }) =>
-        transaction
-          ? `${name} ${shortAddress(account)} claimed ${formatShares(amount)} shares in ${transaction}`
-          : `${name} ${shortAddress(account)} has nothing to claim`,
-      ),
-      ...hintLines(hints),
-    ]);
+    output.result(claims, [...claims.map(claimLine), ...hintLines(hints)]);
   },
 });
