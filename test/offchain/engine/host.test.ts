@@ -87,7 +87,7 @@ describe.skipIf(!linux)("the engine's process", () => {
       ]);
       expect(names.filter((name) => !allowed.has(name ?? ""))).toEqual([]);
       const directory = readlinkSync(`/proc/${engine.pid}/cwd`);
-      expect(directory).toMatch(/cotrain-engine-[\d-]+-\w+ \(deleted\)$/);
+      expect(directory).toMatch(/cotrain-engine-[\da-f]+-[\d-]+-\w+ \(deleted\)$/);
       expect(readdirSync(tmpdir())).not.toContain(directory.replace(/^.*\/| \(deleted\)$/g, ""));
       expect(of("cmdline")).toContain("--permission");
       const session = Number(
@@ -228,7 +228,7 @@ describe("a directory that a host left behind which was killed", () => {
     await engine.close();
   });
 
-  test("is told from those of hosts that live, of other spaces of processes, and from what only has its name", () => {
+  test("is told from those of hosts that live, of other spaces of processes, of other machines, and from what only has its name", () => {
     const parent = mkdtempSync(join(tmpdir(), "cotrain-sweep-"));
     const prefix = directoryPrefix(ended());
     const gone = left(parent, prefix);
@@ -237,12 +237,14 @@ describe("a directory that a host left behind which was killed", () => {
       left(parent, directoryPrefix(process.ppid)),
       left(
         parent,
-        prefix.replace(/\d+/, (space) => `${space}1`),
+        prefix.replace(/-(\d+)-(?=\d+-$)/, (_, space: string) => `-${space}1-`),
       ),
+      // Of another machine that shares the directory, or of an earlier start of this one.
+      left(parent, prefix.replace(/engine-[\da-f]+/, "engine-0123abcd")),
       left(parent, "cotrain-engine-"),
       left(parent, "another"),
     ];
-    symlinkSync(kept[4]!, join(parent, `${prefix}link`));
+    symlinkSync(kept[5]!, join(parent, `${prefix}link`));
     sweepDirectories(parent);
     expect(existsSync(gone)).toBe(false);
     expect(kept.filter((path) => !existsSync(join(path, "left")))).toEqual([]);

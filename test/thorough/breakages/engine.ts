@@ -327,8 +327,15 @@ export const engine: readonly Breakage[] = [
   {
     name: "the directories of other containers' hosts are removed",
     file: "offchain/src/engine/runtime/node/host/directories.ts",
-    text: "`^${NAME}-${processSpace()}-(\\\\d{1,10})-`",
-    instead: "`^${NAME}-\\\\d+-(\\\\d{1,10})-`",
+    text: "`^${NAME}-${bootId()}-${processSpace()}-(\\\\d{1,10})-`",
+    instead: "`^${NAME}-${bootId()}-\\\\d+-(\\\\d{1,10})-`",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
+    name: "the directories of other machines' hosts are removed",
+    file: "offchain/src/engine/runtime/node/host/directories.ts",
+    text: "`^${NAME}-${bootId()}-${processSpace()}-(\\\\d{1,10})-`",
+    instead: "`^${NAME}-[\\\\da-f]+-${processSpace()}-(\\\\d{1,10})-`",
     tests: ["test/offchain/engine/host.test.ts"],
   },
   {

@@ -2,7 +2,7 @@
  * The working directories of engines' processes, under the system's directory for temporary files. Each is removed by the host that
  * made it; what a host left behind that was killed is removed by the next one. So a name says which host it is of.
  */
-import { lstatSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { errnoOf } from "../../../../base/index.ts";
@@ -18,8 +18,20 @@ function processSpace(): string {
   }
 }
 
+/**
+ * Machines may share the directory too, and number their first space of processes alike: Linux's name of this start of the
+ * machine. What an earlier start left behind, or another machine has, is nobody's to remove: the two look the same.
+ */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").replaceAll(/[^\da-f]/g, "") || "0";
+  } catch {
+    return "0"; // not Linux
+  }
+}
+
 /** What names of this process's directories begin with. */
-export const directoryPrefix = (pid = process.pid): string => `${NAME}-${processSpace()}-${pid}-`;
+export const directoryPrefix = (pid = process.pid): string => `${NAME}-${bootId()}-${processSpace()}-${pid}-`;
 
 /** Whether a process is there; of another user's, too. */
 function isThere(pid: number): boolean {
@@ -31,9 +43,12 @@ function isThere(pid: number): boolean {
   }
 }
 
-/** Removes what hosts left behind that are gone: this user's alone, of processes that are counted as this one is. */
+/**
+ * Removes what hosts left behind that are gone: this user's alone, of processes that this start of the machine counts as it does
+ * this one.
+ */
 export function sweepDirectories(parent: string): void {
-  const form = new RegExp(`^${NAME}-${processSpace()}-(\\d{1,10})-`);
+  const form = new RegExp(`^${NAME}-${bootId()}-${processSpace()}-(\\d{1,10})-`);
   for (const name of entriesOf(parent)) {
     const pid = Number(form.exec(name)?.[1] ?? 0);
     if (pid === 0 || isThere(pid)) continue;
