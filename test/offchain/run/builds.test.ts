@@ -1,10 +1,11 @@
 /** What a machine has to show before a build for its device is proposed. */
-import { asDigest, asRunId, type Build, digestOfJson } from "@cotrain/sdk/protocol";
+import { asDigest, asRunId, type Build, canonicalJson, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
+import { UserError } from "../../../offchain/src/base/index.ts";
 import { buildPrograms, type Device, type Engine, presets } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
-import { proveBuild, type RunBuild } from "../../../offchain/src/run/builds.ts";
+import { proveBuild, readBuilds, type RunBuild } from "../../../offchain/src/run/builds.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const { step } = buildPrograms(model, { microBatch });
@@ -105,4 +106,51 @@ describe("a build for another device", () => {
       ),
     ).toMatchObject({ referenceBuild: undefined });
   });
+});
+
+const admissionOf = (build: Digest) => ({ args: { build, admitted: true }, blockHash: digestOfJson(build) });
+
+describe("the documents of a run's builds", () => {
+  const other: Build = { ...admitted, deviceClass: "exact-wasm" };
+  const [first, second] = [digestOfJson(admitted), digestOfJson(other)];
+
+  /** @param kept what the blobs have @param proposed what texts of proposals have */
+  async function documents(kept: Readonly<Record<Digest, string>>, proposed: Readonly<Record<Digest, string>>) {
+    let asked = 0;
+    const place = {
+      // The admissions, then the time of the block of each.
+      connection: {
+        call: async () => (asked++ === 0 ? { logs: [first, second].map(admissionOf) } : { timestamp: 7n }),
+      },
+      reader: { proposedBuild: async (_: unknown, digest: Digest) => proposed[digest] },
+      blobs: {
+        blob: async (_: unknown, digest: Digest) => {
+          if (kept[digest] === undefined) throw new UserError("BLOB_MISSING", "It is not there.");
+          return new TextEncoder().encode(kept[digest]);
+        },
+      },
+      addresses: {},
+      fromBlock: 0,
+      runId,
+    } as unknown as Parameters<typeof readBuilds>[0];
+    return (await readBuilds(place)).map(({ digest, document }) => [digest, document]);
+  }
+
+  test.each(["{", "[]", '{"version":1}', "", "null"])(
+    "one that is %j keeps nobody from the others",
+    async (malformed) => {
+      const sound = { [first]: canonicalJson(admitted) };
+      const found = [
+        [first, admitted],
+        [second, undefined],
+      ];
+      expect(await documents({ ...sound, [second]: malformed }, {})).toEqual(found);
+      expect(await documents(sound, { [second]: malformed })).toEqual(found);
+      expect(await documents({ ...sound, [second]: malformed }, { [second]: malformed })).toEqual(found);
+      // And where the proposal has it, that is as good.
+      const told = { [second]: canonicalJson(other) };
+      expect((await documents({ ...sound, [second]: malformed }, told))[1]).toEqual([second, other]);
+      expect((await documents(sound, told))[1]).toEqual([second, other]);
+    },
+  );
 });

@@ -52,6 +52,13 @@ export const chain: readonly Breakage[] = [
     tests: ["test/attack/rpc.test.ts"],
   },
   {
+    name: "a proposal's document that a node left out once is never asked for again",
+    file: "offchain/src/chain/reads/builds.ts",
+    text: "(governor, (known) => known.some(({ digest }) => digest === build));",
+    instead: "(governor);",
+    tests: ["test/offchain/chain/builds.test.ts"],
+  },
+  {
     name: "a run that an RPC left out is none",
     file: "offchain/src/chain/reads/runs.ts",
     text: "runs.length >= count;",

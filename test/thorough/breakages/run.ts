@@ -549,6 +549,20 @@ export const run: readonly Breakage[] = [
     tests: ["test/offchain/run/builds.test.ts"],
   },
   {
+    name: "a build whose document is none keeps everybody from the others",
+    file: "offchain/src/run/builds.ts",
+    text: "  } catch (error) {\n    if (!(error instanceof CotrainError)) throw error;\n    return undefined;\n",
+    instead: "  } catch (error) {\n    throw error;\n",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
+    name: "a build whose blob is broken is not read out of its proposal",
+    file: "offchain/src/run/builds.ts",
+    text: "return text === undefined ? undefined : parsedOrNone(text);",
+    instead: "return undefined;",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
     name: "a build is proposed that the run has already",
     file: "offchain/src/run/builds.ts",
     text: "if (same !== undefined)",
