@@ -1,5 +1,5 @@
 /**
- * The main job as a newcomer runs it: two short sessions in this clone and a third in which the holders vote, the summary
+ * The main job as a newcomer runs it: a short session in this clone and a second in which the holders vote, the summary
  * checked, every command that it names executed, and no process left behind. Ends with 0 or with one sentence and 1.
  */
 import { spawnSync } from "node:child_process";
@@ -92,7 +92,12 @@ const first = readSummary();
 checkSession(first);
 await checkNothingLeft();
 
-run("npm start -- --for 45s --exit", 420);
+check(
+  first.proposal === null && /--vote/.test(first.noVote ?? ""),
+  "a short session held a vote, or did not say why not.",
+);
+
+run("npm start -- --for 150s --vote --exit", 480);
 const second = readSummary();
 checkSession(second);
 check(second.training.firstRound >= first.training.rounds, "the second start did not go on where the first ended.");
@@ -101,22 +106,28 @@ check(
   (second.heldOut.after ?? Infinity) < (first.heldOut.after ?? 0),
   "the second start did not make the model better.",
 );
-
-const votes = [first, second].flatMap(({ proposal }) => proposal ?? []);
-check(votes.length === 0 && /--vote/.test(first.noVote ?? ""), "a short session held a vote, or did not say why not.");
-
-run("npm start -- --for 120s --vote --exit", 420);
-const third = readSummary();
-checkSession(third);
-const { proposal } = third;
-check(proposal?.state === "executed" && proposal.appliedInRound !== null, "the proposal was not executed and applied.");
+const { proposal } = second;
+check(proposal?.state === "executed", "the proposal was not executed.");
 check(
   BigInt(proposal?.votesFor ?? 0) <= BigInt(proposal?.supply ?? 0),
   "more votes were cast than there were shares at the snapshot.",
 );
+// On a slow machine no round may have had the time to begin under it: then the next session's first one does.
+if (proposal?.appliedInRound === null) {
+  run("npm start -- --for 45s --exit", 420);
+  const third = readSummary();
+  checkSession(third);
+  const { params } = JSON.parse(run("npx cotrain params --json", 60)) as { params: { innerSteps: number | string } };
+  const [, to] = /→ (\d+) inner steps/.exec(proposal.title) ?? [];
+  check(Number(params.innerSteps) === Number(to), `decided is "${proposal.title}", in force are ${params.innerSteps}.`);
+  check(
+    third.decided.some(({ title }) => title === proposal.title),
+    "the next session does not tell what was decided.",
+  );
+}
 
 for (const { command } of second.commands)
   if (command !== "npm start") check(run(command, 180).trim().length > 0, `"${command}" printed nothing.`);
 rmSync(join(root, "model.car"), { force: true });
 await checkNothingLeft();
-process.stdout.write("acceptance: the main job ran three times, and every command of its summary works\n");
+process.stdout.write("acceptance: the main job ran again and again, and every command of its summary works\n");

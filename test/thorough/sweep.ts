@@ -24,7 +24,7 @@ import { type Mutation, mutate, RECORD, solc, SWITCH, switchSource } from "./mut
 type Sources = Readonly<Record<string, string>>;
 
 /** The largest tests are created and run with half of it; a loop that a mutation made endless ends with it. */
-const GAS = 2n ** 28n;
+const GAS = 2n ** 29n;
 /** What a mutation does is the same in every run. */
 const SEED = "0x7365656400000000000000000000000000000000000000000000000000000000";
 /** Enough for nearly all; what it does not notice is tried with as many runs as `npm test` has. */
