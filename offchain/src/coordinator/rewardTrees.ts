@@ -101,20 +101,24 @@ export function createRewardTrees(clock: Clock, options: Partial<RewardTreesOpti
   const turn = createTurns(clock, waiting);
   /** Used last stands last. */
   const kept = new Map<string, Entry>();
+  /** What all that is kept weighs. */
+  let sum = 0;
 
   const find = (key: string): Entry | undefined => {
     const found = kept.get(key);
     return found && (found.tree || clock.monotonic() < found.until) ? found : undefined;
   };
+  const forget = (key: string): void => {
+    const found = kept.get(key);
+    if (found && kept.delete(key)) sum -= weightOf(found.tree);
+  };
   const keep = (key: string, entry: Entry): Entry => {
-    kept.delete(key);
+    forget(key);
     kept.set(key, entry);
-    let sum = 0;
-    for (const { tree } of kept.values()) sum += weightOf(tree);
-    for (const [old, { tree }] of kept) {
+    sum += weightOf(entry.tree);
+    for (const old of kept.keys()) {
       if (sum <= most || kept.size === 1) break;
-      kept.delete(old);
-      sum -= weightOf(tree);
+      forget(old);
     }
     return entry;
   };
@@ -147,5 +151,6 @@ export function createRewardTrees(clock: Clock, options: Partial<RewardTreesOpti
   };
 }
 
-/** A document is read and held against its digest in any case. */
-const weightOf = (tree: RootTree | undefined): number => Math.max(1, tree?.leaves ?? 0);
+/** A document is read in any case, and the smallest tree has its objects. */
+const LEAST_WEIGHT = 16;
+const weightOf = (tree: RootTree | undefined): number => Math.max(LEAST_WEIGHT, tree?.leaves ?? 0);

@@ -208,7 +208,9 @@ export function commandsAtRest(): void {
     expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([
       { claimed: claim?.amount, claimable: "0", votes: "0" },
     ]);
-    expect(await jsonOf(...flags)).toMatchObject([{ amount: "0", transaction: null }]);
+    // The votes can be taken up later.
+    expect(await jsonOf(...flags)).toMatchObject([{ amount: "0", transaction: null, delegated: true }]);
+    expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([{ votes: claim?.amount }]);
     expect(await jsonOf("rewards", "claim")).toMatchObject([{ name: "worker-1", amount: "0", transaction: null }]);
   });
 

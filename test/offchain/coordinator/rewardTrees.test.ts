@@ -51,8 +51,8 @@ it("many who ask at once have each tree built once, one after the other", async 
 });
 
 it("a turn builds so many leaves, and the rest is another page", async () => {
-  const { roots, built } = openRoots(10);
-  const trees = createRewardTrees(createManualClock(), { turn: 15 });
+  const { roots, built } = openRoots(100);
+  const trees = createRewardTrees(createManualClock(), { turn: 150 });
   const wanted = roots("1", "2", "3", "4", "5");
   expect(amountsOf(await trees.leavesOf(account, wanted, HERE))).toEqual(["1", "2"]);
   // What is kept costs nothing.
@@ -62,14 +62,20 @@ it("a turn builds so many leaves, and the rest is another page", async () => {
 });
 
 it("so many leaves are kept, those that were used last, and the last tree whatever it has", async () => {
-  const { roots, built } = openRoots(10);
-  const trees = createRewardTrees(createManualClock(), { most: 25 });
+  const { roots, built } = openRoots(100);
+  const trees = createRewardTrees(createManualClock(), { most: 250 });
   for (const key of ["1", "2", "1", "3", "1", "2"]) await trees.leavesOf(account, roots(key), HERE);
   expect(built).toEqual(["1", "2", "3", "2"]);
   const large = openRoots(1_000);
-  const few = createRewardTrees(createManualClock(), { most: 25 });
+  const few = createRewardTrees(createManualClock(), { most: 250 });
   for (const key of ["1", "1", "2", "1"]) await few.leavesOf(account, large.roots(key), HERE);
   expect(large.built).toEqual(["1", "2", "1"]);
+  // The smallest trees, and what is missing, take their room too.
+  const small = openRoots(0);
+  small.lost.add("1");
+  const tiny = createRewardTrees(createManualClock(), { most: 40 });
+  for (const key of ["1", "2", "3", "1"]) await tiny.leavesOf(account, small.roots(key), HERE);
+  expect(small.built).toEqual(["1", "2", "3", "1"]);
 });
 
 it("with many waiting the last of the fullest network is told to come again, and one elsewhere has its turn", async () => {

@@ -307,8 +307,15 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "every tree of rewards that was ever built is kept",
     file: "offchain/src/coordinator/rewardTrees.ts",
-    text: "      kept.delete(old);\n",
+    text: "      forget(old);\n",
     instead: "",
+    tests: ["test/offchain/coordinator/rewardTrees.test.ts"],
+  },
+  {
+    name: "small trees of rewards are kept without an end",
+    file: "offchain/src/coordinator/rewardTrees.ts",
+    text: "const LEAST_WEIGHT = 16;",
+    instead: "const LEAST_WEIGHT = 1;",
     tests: ["test/offchain/coordinator/rewardTrees.test.ts"],
   },
   {
