@@ -69,7 +69,7 @@ const guarded: Readonly<Record<string, string | null>> = {
   "cotrain builds propose": "run/builds.ts",
 };
 /** Hands on none but programs that it has built itself. */
-const own = ["run/creation.ts"];
+const own = ["run/firstBuilds.ts"];
 /** Chooses a device alone; what is measured with it is a program of the engine's own. */
 const choosing = [
   "cli/commands/builds.ts",
@@ -80,7 +80,7 @@ const choosing = [
 ];
 /** What of the engine takes the bytes of a program. */
 const TAKES =
-  /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|deviceOf|probeDevices|measureSteps|readSignature|conformance|readModel|inspectProgram)\b/;
+  /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|deviceOf|probeDevices|measureSteps|readSignature|conformance|firstLosses|firstSteps|readModel|inspectProgram)\b/;
 const ENGINE_IMPORT = /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";/gm;
 
 test("every file that hands a program to the engine is an entrance in this table", () => {

@@ -6,6 +6,7 @@ import type { Hex } from "@cotrain/sdk/protocol";
 
 import { createRandom } from "../base/index.ts";
 import { elements } from "./graph.ts";
+import type { Engine } from "./engine.ts";
 import type { OpenEngine } from "./runtime/device.ts";
 
 const STEPS = 3;
@@ -17,55 +18,84 @@ function fill(name: string, shape: readonly number[]): Float32Array {
   return Float32Array.from({ length: elements(shape) }, () => centre + (random.uint32() / 2 ** 32 - 0.5) / 10);
 }
 
-/**
- * State digest after three steps of a step program from fixed parameters, fresh optimizer state and fixed tokens.
- * @throws what `open` throws
- */
-export async function conformance(
-  open: OpenEngine,
-  step: Uint8Array,
-  threads = 1,
-  /** Told what a step took, µs: a first guess at the machine's speed. */
-  timed: (micros: number) => void = () => undefined,
-): Promise<Hex> {
-  const engine = await open({ programs: { step }, threads });
-  try {
-    const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
-    await engine.setParameters(engine.tensors.map(({ name, shape }) => fill(name, shape)));
-    const random = createRandom("conformance tokens");
-    const tokens = Int32Array.from({ length: STEPS * batch * tokensPerSequence }, () => random.below(vocabulary));
-    const startedAt = performance.now();
-    await engine.train({ tokens, learningRate: 1e-3 });
-    timed(Math.max(1, Math.round(((performance.now() - startedAt) * 1_000) / STEPS)));
-    return await engine.stateDigest();
-  } finally {
-    await engine.close();
-  }
+/** Fixed parameters, as all that is compared begins with them. */
+const begin = (engine: Engine): Promise<void> =>
+  engine.setParameters(engine.tensors.map(({ name, shape }) => fill(name, shape)));
+
+async function stateAfter(engine: Engine, timed: (micros: number) => void = () => undefined): Promise<Hex> {
+  const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
+  await begin(engine);
+  const random = createRandom("conformance tokens");
+  const tokens = Int32Array.from({ length: STEPS * batch * tokensPerSequence }, () => random.below(vocabulary));
+  const startedAt = performance.now();
+  await engine.train({ tokens, learningRate: 1e-3 });
+  timed(Math.max(1, Math.round(((performance.now() - startedAt) * 1_000) / STEPS)));
+  return engine.stateDigest();
 }
 
 /** Batches that come again and again. One alone is learned by heart, and what is left of its loss then depends on the last bits. */
 const BATCHES = 8;
 
-/**
- * Losses of the first steps from the same values and data: what devices that compute other bits are compared by.
- * @throws what `open` throws
- */
-export async function firstLosses(open: OpenEngine, step: Uint8Array, steps: number): Promise<number[]> {
-  const engine = await open({ programs: { step }, threads: 1 });
+/** How many steps' losses are computed. */
+interface LossSteps {
+  readonly steps: number;
+  /** Ends it early, after so many ms, with three steps at least. */
+  readonly within?: number;
+}
+
+async function lossesOf(engine: Engine, { steps, within = Infinity }: LossSteps): Promise<number[]> {
+  await begin(engine);
+  const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
+  const size = batch * tokensPerSequence;
+  const random = createRandom("conformance losses");
+  const data = Int32Array.from({ length: BATCHES * size }, () => random.below(vocabulary));
+  const losses: number[] = [];
+  const startedAt = performance.now();
+  const enough = (): boolean => losses.length >= STEPS && performance.now() - startedAt >= within;
+  while (losses.length < steps && !enough()) {
+    const at = (losses.length % BATCHES) * size;
+    const results = await engine.train({ tokens: data.subarray(at, at + size), learningRate: 1e-3 });
+    losses.push(...results.map(({ loss }) => loss));
+  }
+  return losses;
+}
+
+async function withEngine<T>(opening: Promise<Engine>, use: (engine: Engine) => Promise<T>): Promise<T> {
+  const engine = await opening;
   try {
-    await engine.setParameters(engine.tensors.map(({ name, shape }) => fill(name, shape)));
-    const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
-    const size = batch * tokensPerSequence;
-    const random = createRandom("conformance losses");
-    const data = Int32Array.from({ length: BATCHES * size }, () => random.below(vocabulary));
-    const losses: number[] = [];
-    while (losses.length < steps) {
-      const at = (losses.length % BATCHES) * size;
-      const results = await engine.train({ tokens: data.subarray(at, at + size), learningRate: 1e-3 });
-      losses.push(...results.map(({ loss }) => loss));
-    }
-    return losses;
+    return await use(engine);
   } finally {
     await engine.close();
   }
 }
+
+/**
+ * State digest after three steps of a step program from fixed parameters, fresh optimizer state and fixed tokens.
+ * @param timed told what a step took, µs: a first guess at the machine's speed
+ * @throws what `open` throws
+ */
+export const conformance = (
+  open: OpenEngine,
+  step: Uint8Array,
+  threads = 1,
+  timed?: (micros: number) => void,
+): Promise<Hex> => withEngine(open({ programs: { step }, threads }), (engine) => stateAfter(engine, timed));
+
+/**
+ * Losses of the first steps from the same values and data: what devices that compute other bits are compared by.
+ * @throws what `open` throws
+ */
+export const firstLosses = (open: OpenEngine, step: Uint8Array, steps: number): Promise<number[]> =>
+  withEngine(open({ programs: { step }, threads: 1 }), (engine) => lossesOf(engine, { steps }));
+
+/** What a device computes of a step program: {@link conformance} and {@link firstLosses}, by one engine. */
+export const firstSteps = (
+  open: OpenEngine,
+  step: Uint8Array,
+  steps: LossSteps,
+): Promise<{ readonly value: Hex; readonly losses: readonly number[] }> =>
+  withEngine(open({ programs: { step }, threads: 1 }), async (engine) => {
+    const value = await stateAfter(engine);
+    await engine.resetOptimizer();
+    return { value, losses: await lossesOf(engine, steps) };
+  });

@@ -31,13 +31,13 @@ const OTHER_CLASS = "other";
 /** What a build computes, whatever computes it. */
 export type Computed = Omit<Build, "runtime" | "deviceClass" | "segmentSteps" | "conformance">;
 
-/** The build of programs for a device of this machine. @throws what opening the device throws */
-export const makeBuild = async (computed: Computed, step: Uint8Array, device: Device): Promise<Build> => ({
+/** The build of programs for a device that computes this value of them. */
+export const buildOf = (computed: Computed, device: Device, value: Hex): Build => ({
   ...computed,
   runtime: `onnxruntime ${device.runtime()}`,
   deviceClass: classOf(device) ?? OTHER_CLASS,
   segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
-  conformance: await conformance(device.open, step),
+  conformance: value,
 });
 
 /** What devices compute of a step program, those that can, by name. */
@@ -55,6 +55,45 @@ export async function valuesOn(tried: readonly Device[], step: Uint8Array): Prom
 
 /** Nats per token that a device's losses may be off the reference's: other orders of sums stay far below. */
 export const LOSS_BOUND = 1e-4;
+
+/**
+ * That a value can stand in a build: in an exact class it is the same on all threads.
+ * @throws UserError `BUILD_UNSTEADY`; what opening the device throws
+ */
+export async function requireSteady(device: Device, step: Uint8Array, value: Hex): Promise<void> {
+  if (!device.exact) return;
+  const most = readSignature(step, device.availableMemory()).signature.maxThreads ?? 1;
+  const again = await conformance(device.open, step, Math.min(device.threads(), most));
+  if (again !== value)
+    throw new UserError(
+      "BUILD_UNSTEADY",
+      `${device.name} computed two values, ${value} and ${again}: no build can say what it computes.`,
+    );
+}
+
+/** Losses of first steps, and the device that has them. */
+export interface DeviceLosses {
+  readonly name: string;
+  readonly losses: readonly number[];
+}
+
+/**
+ * That losses are near those of a reference.
+ * @returns the largest distance, nats per token
+ * @throws UserError `BUILD_LOSSES`
+ */
+export function requireNear({ name, losses }: DeviceLosses, reference: DeviceLosses): number {
+  const worst = reference.losses.reduce((most, loss, i) => Math.max(most, distance(loss, losses[i])), 0);
+  if (worst > LOSS_BOUND)
+    throw new UserError(
+      "BUILD_LOSSES",
+      `Over ${reference.losses.length} steps a loss on ${name} is ${worst} nats per token off the one on ${reference.name}; ${LOSS_BOUND} is allowed.`,
+    );
+  return worst;
+}
+
+/** What is no number is as far off as can be. */
+const distance = (a: number, b = NaN): number => (Number.isFinite(a - b) ? Math.abs(a - b) : Infinity);
 
 /** A build that was ever admitted, and how it stands. */
 export interface RunBuild {
@@ -160,34 +199,19 @@ export async function proveBuild(
       .find(({ document }) => document.graphs.step === base.document.graphs.step && document.conformance === value)
       ?.digest;
 
-  const build = await makeBuild(computedOf(base.document), step, device);
+  const build = buildOf(computedOf(base.document), device, await conformance(device.open, step));
   const same = admittedWith(build.conformance);
   if (same !== undefined)
     throw new UserError(
       "BUILD_NEEDLESS",
       `Run ${runId} has a build of the value that ${device.name} computes here, ${same}: workers on it take that one.`,
     );
-  const most = readSignature(step, device.availableMemory()).signature.maxThreads ?? 1;
-  const threads = Math.min(device.threads(), most);
-  const again = device.exact ? await conformance(device.open, step, threads) : build.conformance;
-  if (again !== build.conformance)
-    throw new UserError(
-      "BUILD_UNSTEADY",
-      `${device.name} computed two values, ${build.conformance} and ${again}: no build can say what it computes.`,
-    );
-  const [due, found] = [await firstLosses(reference.open, step, steps), await firstLosses(device.open, step, steps)];
-  const worst = due.reduce((most, loss, i) => Math.max(most, distance(loss, found[i])), 0);
-  if (worst > LOSS_BOUND)
-    throw new UserError(
-      "BUILD_LOSSES",
-      `Over ${steps} steps a loss on ${device.name} is ${worst} nats per token off the one on ${reference.name}; ${LOSS_BOUND} is allowed.`,
-    );
+  await requireSteady(device, step, build.conformance);
+  const due = { name: reference.name, losses: await firstLosses(reference.open, step, steps) };
+  const worst = requireNear({ name: device.name, losses: await firstLosses(device.open, step, steps) }, due);
   const referenceBuild = admittedWith(await conformance(reference.open, step));
   return { digest: digestOfJson(build), build, reference: reference.name, referenceBuild, worst, steps };
 }
-
-/** What is no number is as far off as can be. */
-const distance = (a: number, b = NaN): number => (Number.isFinite(a - b) ? Math.abs(a - b) : Infinity);
 
 function computedOf({ version, definition, graphs, microBatch, accumulation, precision }: Build): Computed {
   return { version, definition, graphs, microBatch, ...(accumulation !== undefined && { accumulation }), precision };

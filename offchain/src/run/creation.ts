@@ -4,7 +4,7 @@
  * salts that are kept, blobs from their content.
  */
 import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
-import { CotrainError, RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
+import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type ContractAddresses,
   type DataManifest,
@@ -31,17 +31,9 @@ import { UserError } from "../base/index.ts";
 import { prepareData, sequenceCount, type Tokenizer } from "../data/index.ts";
 import { brownCorpus, loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
-import {
-  buildPrograms,
-  type Device,
-  EngineClosedError,
-  initialParameters,
-  type NamedTensor,
-  presetNames,
-  presetOf,
-} from "../engine/index.ts";
-import { deviceOf, devices, rowOf } from "../engine/runtime/node/index.ts";
-import { type Computed, makeBuild } from "./builds.ts";
+import { buildPrograms, initialParameters, type NamedTensor, presetNames, presetOf } from "../engine/index.ts";
+import type { Computed } from "./builds.ts";
+import { type FirstBuildOptions, firstBuilds } from "./firstBuilds.ts";
 import { fragmentsIn, tableOf } from "./fragments.ts";
 import { peakOf, type Recipe, recipeOf, stepsOfRound } from "./recipe.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
@@ -61,7 +53,7 @@ export interface RunMaterial {
   readonly tokenizer: Tokenizer;
 }
 
-export interface MaterialOptions {
+export interface MaterialOptions extends FirstBuildOptions {
   readonly preset: string;
   /** The user's own text instead of the Brown corpus. */
   readonly dataFile: string | undefined;
@@ -73,10 +65,6 @@ export interface MaterialOptions {
   readonly microBatch?: number;
   /** Default: what suits the preset. */
   readonly recipe?: Recipe;
-  /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
-  readonly devices?: readonly string[];
-  /** Told, in a sentence, of a device of which there is no build. */
-  readonly notice?: (sentence: string) => void;
 }
 
 /**
@@ -133,37 +121,11 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     ...(accumulation > 1 && { accumulation }),
     precision: "fp32",
   };
-  const buildOn = (device: Device): Promise<Build> => makeBuild(computed, programs.step.bytes, device);
-  const build = await buildOn(devices.cpu);
+  const made = await firstBuilds(computed, programs.step.bytes, options);
+  const [build, ...others] = made;
   const buildDigest = await putDocument(store, build);
-  const others = await otherBuilds(options, buildOn);
   const builds = [buildDigest, ...(await Promise.all(others.map((each) => putDocument(store, each))))];
   return { definition, definitionDigest, build, buildDigest, builds, table, shards, data, tokenizer };
-}
-
-/** Builds beside the CPU's: WebAssembly's, which any machine can recompute, and those that were asked for. */
-async function otherBuilds(
-  { devices: asked = [], notice }: Pick<MaterialOptions, "devices" | "notice">,
-  buildOn: (device: Device) => Promise<Build>,
-): Promise<Build[]> {
-  const named = new Map<string, string>(asked.map((name) => [rowOf(name), name]));
-  const builds: Build[] = [];
-  for (const [row, name] of new Map([["wasm", "wasm"], ...named])) {
-    if (row === "cpu") continue;
-    const device = deviceOf(name);
-    // Once more where the engine's process was killed: a run stays without the build for good.
-    const again = (error: unknown): Promise<Build> => {
-      if (!(error instanceof EngineClosedError)) throw error;
-      return buildOn(device);
-    };
-    try {
-      builds.push(await buildOn(device).catch(again));
-    } catch (error) {
-      if (named.has(row) || !(error instanceof CotrainError)) throw error;
-      notice?.(`The run has no build for ${row}, on which this machine cannot train: ${error.message}`);
-    }
-  }
-  return builds;
 }
 
 /** One shard after another: neither the checkpoint nor the parameters are ever there as a whole. */

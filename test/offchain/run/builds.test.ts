@@ -3,9 +3,9 @@ import { asDigest, asRunId, type Build, canonicalJson, type Digest, digestOfJson
 import { describe, expect, test } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { buildPrograms, type Device, type Engine, presets } from "../../../offchain/src/engine/index.ts";
-import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
+import { buildPrograms, type Device, presets } from "../../../offchain/src/engine/index.ts";
 import { proveBuild, readBuilds, type RunBuild } from "../../../offchain/src/run/builds.ts";
+import { fakeDevice as fake } from "./fakeDevice.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const { step } = buildPrograms(model, { microBatch });
@@ -32,25 +32,6 @@ const known = (over: Partial<RunBuild> = {}): RunBuild => ({
   document: admitted,
   ...over,
 });
-
-/** A device that computes this, by the number of threads, with losses that are so far off. */
-function fake(name: string, of: (threads: number) => string, off: readonly number[] = [0], exact = true): Device {
-  const shapes = { step: { batch: microBatch, tokensPerSequence: model.sequence + 1, vocabulary: model.vocabulary } };
-  const open: Device["open"] = async ({ threads }) => {
-    let at = 0;
-    const train = async () => [{ loss: 7 - at + (off[at++ % off.length] ?? 0), gradientNorm: 1 }];
-    return {
-      shapes,
-      tensors: [],
-      setParameters: async () => undefined,
-      train,
-      stateDigest: async () => of(threads),
-      close: async () => undefined,
-    } as unknown as Engine;
-  };
-  const own = { name, exact, threads: () => 2, exactness: () => `class of ${name}`, runtime: () => `${name} 1` };
-  return { ...devices.cpu, ...own, open };
-}
 
 const cpu = fake("cpu", () => value("cpu"));
 const prove = (device: Device, builds: readonly RunBuild[] = [known()]) =>

@@ -544,7 +544,7 @@ export const run: readonly Breakage[] = [
   {
     name: "a build is proposed whose value depends on the number of threads",
     file: "offchain/src/run/builds.ts",
-    text: "if (again !== build.conformance)",
+    text: "if (again !== value)",
     instead: "if (again === undefined)",
     tests: ["test/offchain/run/builds.test.ts"],
   },
@@ -561,6 +561,27 @@ export const run: readonly Breakage[] = [
     text: "return text === undefined ? undefined : parsedOrNone(text);",
     instead: "return undefined;",
     tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
+    name: "a run begins with a build for a GPU in software that nobody named",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "const { open, ...rest } = inHardware(device);",
+    instead: "const { open, ...rest } = device;\n  void inHardware;",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
+  },
+  {
+    name: "a run begins with builds whose losses nobody compared",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "requireNear({ name: device.name, losses: own.losses }, reference);",
+    instead: "void requireNear;",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
+  },
+  {
+    name: "a run begins with builds whose value depends on the number of threads",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "await twice(() => requireSteady(device, step, own.value));",
+    instead: "void requireSteady;",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
   },
   {
     name: "a build is proposed that the run has already",

@@ -61,28 +61,35 @@ const meanings: readonly (readonly [RegExp, Lacking, (index: number) => string])
   [/invalid device ordinal|CUDA failure 101\b/, "GPU", (index) => `There is no GPU ${index} here: CUDA counts from 0.`],
 ];
 
-/** The sentence for a session that CUDA refused; undefined where it is the program's own fault. */
-export function whyNoCuda(cause: unknown, { index, library, loaderSays }: Asked): EngineError | undefined {
-  const missing = (lacks: Lacking, sentence: string): EngineError =>
-    new EngineError("DEVICE_MISSING", sentence, { cause, details: { lacking: lacks } });
+const missing = (lacks: Lacking, sentence: string, cause?: unknown): EngineError =>
+  new EngineError("DEVICE_MISSING", sentence, { cause, details: { lacking: lacks } });
+
+/** The sentence for a machine without ONNX Runtime's own part, which costs no process to tell; undefined where it is there. */
+export function whyNoProvider(library: string | undefined): EngineError | undefined {
   if (library === undefined)
     return missing(
       "libraries",
       "ONNX Runtime's package has CUDA for Linux on x86 alone: --device webgpu uses the GPU here.",
     );
-  if (!existsSync(library))
-    return missing(
-      "libraries",
-      `ONNX Runtime's libraries for CUDA are not installed; "${INSTALL_PROVIDER}" fetches them, and NVIDIA's are needed besides: ${MANUAL}`,
-    );
+  if (existsSync(library)) return undefined;
+  return missing(
+    "libraries",
+    `ONNX Runtime's libraries for CUDA are not installed; "${INSTALL_PROVIDER}" fetches them, and NVIDIA's are needed besides: ${MANUAL}`,
+  );
+}
+
+/** The sentence for a session that CUDA refused; undefined where it is the program's own fault. */
+export function whyNoCuda(cause: unknown, { index, library, loaderSays }: Asked): EngineError | undefined {
+  if (library === undefined || !existsSync(library)) return whyNoProvider(library);
   const [, lacking] = /(lib\w+\.so[.\d]*): cannot open shared object/.exec(loaderSays(library)) ?? [];
   const message = lacking ?? (cause instanceof Error ? cause.message : String(cause));
   const known = meanings.find(([form]) => form.test(message));
-  if (known) return missing(known[1], known[2](index));
+  if (known) return missing(known[1], known[2](index), cause);
   return lacking === undefined
     ? undefined
     : missing(
         "libraries",
         `CUDA's library ${lacking} is not found: "pip install ${packages(cudaOf(lacking))}" brings all of them; LD_LIBRARY_PATH must name the folders nvidia/*/lib that it makes: ${MANUAL}`,
+        cause,
       );
 }

@@ -5,6 +5,7 @@ import type { Device } from "../device.ts";
 import { EngineError } from "../../errors.ts";
 import { blocks } from "./blocks.ts";
 import { cudaAdapter, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
+import { providerLibrary, whyNoProvider } from "./cudaOptions.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, WASM_BYTES, wasmMemory } from "./machine.ts";
 import { programMemory } from "./placeMemory.ts";
@@ -12,7 +13,7 @@ import { programMemory } from "./placeMemory.ts";
 const threads = availableParallelism;
 
 /** NVIDIA's GPU of an index, as CUDA counts. */
-const cudaDevice = (index: number): Device => ({
+const cudaDevice = (index: number, openOn = engineHostOn("cuda", index)): Device => ({
   name: index === 0 ? "cuda" : `cuda:${index}`,
   runtime: () => `${versionOf("onnxruntime-node")} cuda`,
   exactness: () => "cuda",
@@ -23,7 +24,11 @@ const cudaDevice = (index: number): Device => ({
   ownMemory: () => cudaMemory(index),
   adapter: () => cudaAdapter(index),
   blockMs: blocks.cuda?.ms,
-  open: engineHostOn("cuda", index),
+  open: async (options) => {
+    const absent = whyNoProvider(providerLibrary());
+    if (absent) throw absent;
+    return openOn(options);
+  },
 });
 
 export const devices = {

@@ -152,6 +152,18 @@ export async function requireDevice(
 const inSoftware = ({ name }: Device, adapter: Adapter): EngineError =>
   new EngineError("DEVICE_SOFTWARE", `${adapter.name} is a GPU in software: --device ${name} takes it, auto does not.`);
 
+/** A device that opens for nobody where it is a GPU in software: what is taken without being named. @throws `DEVICE_SOFTWARE` too */
+export const inHardware = (device: Device): Device => ({
+  ...device,
+  open: async (options) => {
+    const engine = await device.open(options);
+    const adapter = engine.pid === undefined ? undefined : await device.adapter?.(engine.pid);
+    if (!adapter?.software) return engine;
+    await engine.close();
+    throw inSoftware(device, adapter);
+  },
+});
+
 const shown = (losses: readonly number[]): string => losses.map((loss) => loss.toFixed(4)).join(", ");
 const wrong = (losses: readonly number[], due: readonly number[] | undefined): string =>
   `It computes something else: the losses of the first steps are ${shown(losses)}${due ? `, the CPU's ${shown(due)}` : ""}.`;
