@@ -60,7 +60,7 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
     copies.clear();
     for (const copy of opened) if (copy.status === "fulfilled") await copy.value.release();
   };
-  /** The tensor's own `getData` ended the process (onnxruntime-node 1.30: "terminate called", for a tensor on a GPU). */
+  /** The tensor's own `getData` ended the process (onnxruntime-node 1.30, for a tensor on a GPU: docs/engine.md has how). */
   const valuesOf = async (tensor: Tensor): Promise<Float32Array> => {
     if (tensor.location === "cpu") return numbersOf(tensor);
     try {
