@@ -41,3 +41,7 @@ export function workerCount({ options, config }: Pick<LocalnetContext, "options"
   if (config.explicit("workers")) return workers;
   return gpusAmong(device).size > 1 ? device.length : Math.max(workers, device.length);
 }
+
+/** What `run.json` keeps of `--device`, for commands that name the next start: it is this machine's, and no start takes it unasked. */
+export const keptDevice = ({ options, config }: Pick<LocalnetContext, "options" | "config">): string | null =>
+  config.explicit("device") ? options.device.join(",") : null;

@@ -53,7 +53,7 @@ import {
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
 import { keepWallets } from "./funds.ts";
-import { workerDevices } from "./devices.ts";
+import { keptDevice, workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import { restartText } from "./processes.ts";
@@ -200,7 +200,7 @@ async function openParts(start: Start) {
 }
 
 /** `run.json` as this start begins. */
-function runFileOf({ opened: { file, request }, clock }: Start, chain: OpenedChain): RunFile {
+function runFileOf({ context, opened: { file, request }, clock }: Start, chain: OpenedChain): RunFile {
   const { preset, dataFile, asked, rpc } = request;
   return {
     version: 1,
@@ -215,6 +215,7 @@ function runFileOf({ opened: { file, request }, clock }: Start, chain: OpenedCha
       ...asked,
       preset,
       salt: saltOf(file),
+      device: keptDevice(context),
       ...(dataFile === undefined ? {} : { data: dataFile }),
       ...(rpc === undefined ? {} : { rpc }),
     },

@@ -8,11 +8,12 @@ import { expect, it, onTestFinished, vi } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import { governedLines } from "../../../offchain/src/cli/commands/params.ts";
-import { heldOutAtRest } from "../../../offchain/src/cli/status/atRest.ts";
+import { furtherCommand, heldOutAtRest } from "../../../offchain/src/cli/status/atRest.ts";
 import { heldOutText } from "../../../offchain/src/cli/status/lines.ts";
 import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
 import { keptLine, memberLines, viewLines } from "../../../offchain/src/cli/status/running.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
+import type { RunFile } from "../../../offchain/src/service/index.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
@@ -53,6 +54,15 @@ it("status counts who has left, so that its table adds up to all that was accept
   expect(memberLines({ members: [], accepted: { workers: 1, tokens: "5" } }).at(-1)).toMatch(
     /^left +1 worker +5 +100.0%$/,
   );
+});
+
+const further = (settings: RunFile["settings"]): string =>
+  furtherCommand({ state: "/tmp/run", file: { settings } as unknown as RunFile });
+
+it("status at rest names the start that goes on with the run on the same devices", () => {
+  expect(further({ device: "cuda:0,cuda:1" })).toBe("npm start -- --device cuda:0,cuda:1 --state /tmp/run");
+  for (const settings of [undefined, {}, { device: null }])
+    expect(further(settings)).toBe("npm start -- --state /tmp/run");
 });
 
 it("status says on how many tokens each loss was measured, running and at rest", () => {

@@ -1,7 +1,7 @@
 /** What the workers of a local network compute with, by what `--device` names. */
 import { expect, test, vi } from "vitest";
 
-import { workerCount, workerDevices } from "../../../offchain/src/localnet/devices.ts";
+import { keptDevice, workerCount, workerDevices } from "../../../offchain/src/localnet/devices.ts";
 
 const probed = vi.hoisted(() => ({ times: 0, threads: 0 }));
 vi.mock("../../../offchain/src/engine/runtime/node/index.ts", async (original) => ({
@@ -45,4 +45,10 @@ test("several GPUs have one worker each; one GPU has as many as there are usuall
   expect(count(["cuda", "cuda:0"], false)).toBe(3);
   expect(count(["cpu", "wasm"], false)).toBe(3);
   expect(count(["auto", "cuda:1"], false)).toBe(3);
+});
+
+test("what a start was told of devices is kept for who names the next one, and nothing where it was told nothing", () => {
+  const kept = (explicit: boolean) =>
+    keptDevice({ options: { device: ["webgpu", "cpu"] }, config: { explicit: () => explicit } } as never);
+  expect([kept(true), kept(false)]).toEqual(["webgpu,cpu", null]);
 });

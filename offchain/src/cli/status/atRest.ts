@@ -105,6 +105,12 @@ function restingDocument(
   };
 }
 
+/** The start that goes on with a run, on the devices that the last one was told. */
+export function furtherCommand({ state, file }: Pick<LocalRun, "state" | "file">): string {
+  const device = file.settings?.["device"];
+  return startCommand(state, ...(typeof device === "string" ? ["--device", device] : []));
+}
+
 function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined, old: readonly PutAside[]): string[] {
   const { chainId, head, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
   const { embedded, rpcUrl } = run.file.chain;
@@ -113,7 +119,7 @@ function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined,
   const rows: [string, string][] = [
     ["run", run.runId],
     ["model", run.modelId],
-    ["phase", `at rest (${status} on chain ${chainId}); "${startCommand(run.state)}" trains it further`],
+    ["phase", `at rest (${status} on chain ${chainId}); "${furtherCommand(run)}" trains it further`],
     ["round", `${head.round} completed`],
     ...(newest === undefined ? [] : [["checkpoint", `${newest.round}, ${newest.digest}`] as [string, string]]),
     ["anchored", `checkpoint ${head.round}, link ${head.sequence}`],
