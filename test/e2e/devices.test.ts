@@ -1,8 +1,11 @@
 /** Workers on the CPU, on WebAssembly and on a GPU in one run; where there is no GPU, SwiftShader stands in for one. */
 import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { Value } from "typebox/value";
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
 import { buildPrograms, type Engine, initialParameters, presets } from "../../offchain/src/engine/index.ts";
 import { chooseDevices, type DeviceName, devices, probeDevices } from "../../offchain/src/engine/runtime/node/index.ts";
@@ -68,6 +71,22 @@ describe.runIf(possible)("a GPU in software", () => {
     const name = "libvk_swiftshader.so";
     expect(probes).toMatchObject([{ adapter: { name, software: true }, tokensPerSecond: undefined }]);
     expect(() => chooseDevices(probes)).toThrow(`webgpu: ${name} is a GPU in software: --device webgpu takes it,`);
+  });
+
+  it("is not what computes where a driver beside it opens alone", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "cotrain-drivers-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    // The same library by a GPU driver's name.
+    const library = join(folder, "libvulkan_radeon.so");
+    const { VK_ICD_FILENAMES: manifest = "", LD_LIBRARY_PATH: place = "" } = swiftShader() ?? {};
+    copyFileSync(join(place, "libvk_swiftshader.so"), library);
+    const ICD = { library_path: library, api_version: "1.1.0" };
+    writeFileSync(join(folder, "radeon_icd.json"), JSON.stringify({ file_format_version: "1.0.0", ICD }));
+    vi.stubEnv("VK_ICD_FILENAMES", `${manifest}:${join(folder, "radeon_icd.json")}`);
+    const { step } = buildPrograms(presets["0.1m"].model, { microBatch: 1 });
+    const engine = await devices.webgpu.open({ programs: { step: step.bytes }, threads: 1 });
+    onTestFinished(() => engine.close());
+    expect(await devices.webgpu.adapter(engine.pid!)).toEqual({ name: "libvulkan_radeon.so", software: false });
   });
 
   it.each([

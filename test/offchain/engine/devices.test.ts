@@ -11,6 +11,7 @@ import {
   adapterOfMaps,
   adapterOfNames,
   amdMemory,
+  type InUse,
   nvidiaGpusOf,
   nvidiaIndexOf,
 } from "../../../offchain/src/engine/runtime/node/adapters.ts";
@@ -139,23 +140,47 @@ describe("CUDA", () => {
 
 const line = (library: string) => `7f00-7f01 r-xp 00000000 08:01 1 ${library}\n`;
 
+const inUse = (without: string | undefined, files: readonly string[] = []): InUse => ({
+  without: async () => without,
+  files: async () => files,
+});
+
 describe("what computes", () => {
+  const unasked: InUse = { without: () => Promise.reject(new Error("asked")), files: async () => [] };
   test.each([
     ["/usr/lib/chromium/libvk_swiftshader.so", "libvk_swiftshader.so", true],
     ["/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so", "libvulkan_lvp.so", true],
     ["/usr/lib/x86_64-linux-gnu/libvulkan_radeon.so", "libvulkan_radeon.so", false],
     ["/usr/lib/libGLX_nvidia.so.550.54.14", "libGLX_nvidia.so.550.54.14", false],
-  ])("through %s", (library, name, software) => {
+  ])("through %s", async (library, name, software) => {
     const maps = line("/usr/lib/chromium/libvulkan.so.1") + line(library).repeat(2) + line("/usr/lib/libc.so.6");
-    expect(adapterOfMaps(maps)).toEqual({ name, software });
+    expect(await adapterOfMaps(maps, unasked)).toEqual({ name, software });
   });
 
-  test("is the GPU where there are drivers of both kinds, and nothing without a driver", () => {
-    expect(adapterOfMaps(line("/usr/lib/libvulkan_lvp.so") + line("/usr/lib/libvulkan_intel.so"))).toEqual({
-      name: "libvulkan_intel.so",
-      software: false,
-    });
-    expect(adapterOfMaps(line("/usr/lib/libvulkan.so.1.3.239"))).toBeUndefined();
+  const both = line("/usr/lib/libvulkan_lvp.so") + line("/usr/lib/libvulkan_intel.so");
+  const intel = { name: "libvulkan_intel.so", software: false };
+  const lavapipe = { name: "libvulkan_lvp.so", software: true };
+
+  test.each([
+    ["the GPU where WebGPU opens without those of software", inUse(line("/usr/lib/libvulkan_intel.so")), intel],
+    [
+      "software where it does not open then, though a GPU's file is open",
+      inUse(undefined, ["/dev/dri/card0"]),
+      lavapipe,
+    ],
+    [
+      "the GPU where the loader leaves none out and its file is open",
+      inUse(both, ["/dev/null", "/dev/dri/renderD128"]),
+      intel,
+    ],
+    ["the GPU of NVIDIA's file", inUse(both, ["/dev/nvidia0"]), intel],
+    ["software where no GPU's file is open", inUse(both, ["/dev/null", "socket:[1]", "/dev/nvidiactl"]), lavapipe],
+  ])("is, with drivers of both kinds, %s", async (_, asked, found) => {
+    expect(await adapterOfMaps(both, asked)).toEqual(found);
+  });
+
+  test("is nothing without a driver", async () => {
+    expect(await adapterOfMaps(line("/usr/lib/libvulkan.so.1.3.239"), unasked)).toBeUndefined();
   });
 
   test("is told by its name on Windows, and by NVIDIA's own program", () => {

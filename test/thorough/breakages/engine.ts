@@ -255,6 +255,20 @@ export const engine: readonly Breakage[] = [
     tests: ["test/offchain/engine/memory.test.ts"],
   },
   {
+    name: "a GPU in software is a GPU where a driver without one is loaded beside it",
+    file: "offchain/src/engine/runtime/node/adapters.ts",
+    text: "if (left === undefined) return inSoftware;",
+    instead: "if (left === undefined) return hardware;",
+    tests: ["test/offchain/engine/devices.test.ts"],
+  },
+  {
+    name: "a GPU in software is a GPU where the loader leaves no driver out",
+    file: "offchain/src/engine/runtime/node/adapters.ts",
+    text: "if (driversOf(left).software.length === 0) return hardware;",
+    instead: "if (driversOf(left).real.length > 0) return hardware;",
+    tests: ["test/offchain/engine/devices.test.ts"],
+  },
+  {
     name: "what Windows has in software is a GPU",
     file: "offchain/src/engine/runtime/node/adapters.ts",
     text: "!SOFTWARE_NAME.test(name)",

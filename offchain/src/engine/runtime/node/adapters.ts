@@ -1,5 +1,5 @@
 /** What computes behind WebGPU and CUDA, as far as the system tells: drivers by what a process has loaded, memory by the driver. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Adapter } from "../device.ts";
@@ -14,16 +14,46 @@ const SOFTWARE_DRIVER = /^libvk_swiftshader|^libvulkan_lvp/;
 /** Names that Windows has for what is no GPU: https://learn.microsoft.com/windows-hardware/drivers/display/ */
 const SOFTWARE_NAME = /^Microsoft (?:Basic|Remote)\b|^Microsoft Hyper-V\b|\bWARP\b|SwiftShader|llvmpipe/i;
 
-/**
- * The GPU, by the drivers that a process with an open device has loaded.
- * @param maps as in /proc/PID/maps
- * @returns undefined where it has loaded none. WebGPU takes a GPU before anything in software, so one of a GPU decides
- */
-export function adapterOfMaps(maps: string): Adapter | undefined {
+/** Variable of Vulkan's loader (1.3.234 and later) that leaves drivers out by the names of their manifests, and those of software's. */
+export const WITHOUT_SOFTWARE = { name: "VK_LOADER_DRIVERS_DISABLE", value: "*swiftshader*,*lvp*" } as const;
+
+/** Files by which a process uses a GPU, whoever made it: Linux's own, NVIDIA's, Windows' under WSL, Qualcomm's, ARM's. */
+const GPU_FILE = /^\/dev\/(?:dri\/(?:renderD|card)\d+|nvidia\d+|dxg|kgsl-3d\d+|mali\d+)$/;
+
+/** What tells which of the loaded drivers is in use; asked where those of both kinds are loaded. */
+export interface InUse {
+  /** Maps of a process that opened WebGPU after {@link WITHOUT_SOFTWARE}; undefined where it does not open then. */
+  readonly without: () => Promise<string | undefined>;
+  /** Files that the process in question has open. */
+  readonly files: () => Promise<readonly string[]>;
+}
+
+function driversOf(maps: string): { readonly real: readonly string[]; readonly software: readonly string[] } {
   const drivers = [...new Set([...maps.matchAll(VULKAN_DRIVER)].map(([, name]) => name ?? ""))];
-  if (drivers.length === 0) return undefined;
-  const real = drivers.filter((name) => !SOFTWARE_DRIVER.test(name));
-  return { name: (real.length > 0 ? real : drivers).join(", "), software: real.length === 0 };
+  return {
+    real: drivers.filter((name) => !SOFTWARE_DRIVER.test(name)),
+    software: drivers.filter((name) => SOFTWARE_DRIVER.test(name)),
+  };
+}
+
+/**
+ * What computes, by the drivers that a process with an open device has loaded. Vulkan's loader loads those of all makers, whatever
+ * GPU there is. WebGPU takes a GPU before anything in software: so it has one where it opens without drivers of software.
+ * A loader that leaves none out has them loaded all the same; then whoever uses a GPU has its file open.
+ * @param maps as in /proc/PID/maps
+ * @returns undefined where it has loaded none
+ */
+export async function adapterOfMaps(maps: string, { without, files }: InUse): Promise<Adapter | undefined> {
+  const { real, software } = driversOf(maps);
+  if (real.length + software.length === 0) return undefined;
+  const hardware: Adapter = { name: real.join(", "), software: false };
+  const inSoftware: Adapter = { name: software.join(", "), software: true };
+  if (real.length === 0) return inSoftware;
+  if (software.length === 0) return hardware;
+  const left = await without();
+  if (left === undefined) return inSoftware;
+  if (driversOf(left).software.length === 0) return hardware;
+  return (await files()).some((file) => GPU_FILE.test(file)) ? hardware : inSoftware;
 }
 
 /** The same by the names of a machine's video controllers, one a line. */
@@ -41,9 +71,17 @@ export function adapterOfNames(names: string): Adapter | undefined {
 const saidBy = (command: string, ...args: readonly string[]): Promise<string> =>
   runSystemProgram(command, args, PATIENCE_MS).catch(() => "");
 
-/** What WebGPU computes with in a process. */
-export async function webgpuAdapter(pid: number): Promise<Adapter | undefined> {
-  if (process.platform === "linux") return adapterOfMaps(await readFile(`/proc/${pid}/maps`, "utf8").catch(() => ""));
+export const mapsOf = (pid: number): Promise<string> => readFile(`/proc/${pid}/maps`, "utf8").catch(() => "");
+
+async function filesOf(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`;
+  const entries = await readdir(folder).catch(() => []);
+  return Promise.all(entries.map((entry) => readlink(join(folder, entry)).catch(() => "")));
+}
+
+/** What WebGPU computes with in a process. @param without as in {@link InUse} */
+export async function webgpuAdapter(pid: number, without: InUse["without"]): Promise<Adapter | undefined> {
+  if (process.platform === "linux") return adapterOfMaps(await mapsOf(pid), { without, files: () => filesOf(pid) });
   if (process.platform !== "win32") return undefined; // Metal has no device in software
   return adapterOfNames(
     await saidBy("powershell", "-NoProfile", "-Command", "(Get-CimInstance Win32_VideoController).Name"),

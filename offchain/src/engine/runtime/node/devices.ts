@@ -9,6 +9,7 @@ import { providerLibrary, whyNoProvider } from "./cudaOptions.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, WASM_BYTES, wasmMemory } from "./machine.ts";
 import { programMemory } from "./placeMemory.ts";
+import { mapsWithoutSoftware } from "./withoutSoftware.ts";
 
 const threads = availableParallelism;
 
@@ -61,7 +62,7 @@ export const devices = {
     availableMemory,
     programMemory: () => programMemory("webgpu"),
     ownMemory: gpuMemory,
-    adapter: webgpuAdapter,
+    adapter: (pid) => webgpuAdapter(pid, mapsWithoutSoftware),
     open: engineHostOn("webgpu"),
   },
   cuda: cudaDevice(0),

@@ -60,24 +60,26 @@ export const openEngineHost: OpenEngine = (options) => openHost("cpu", options);
  * {@link openEngineHost} with what computes in it.
  * @param index of several, for a place that has any
  * @param patience with a process that is to close, ms; then it is killed
+ * @param environment of the process, beside what it gets of this one's
  */
 export const engineHostOn =
-  (place: Place, index = 0, patience = CLOSE_MS): OpenEngine =>
+  (place: Place, index = 0, patience = CLOSE_MS, environment: Readonly<Record<string, string>> = {}): OpenEngine =>
   (options) =>
-    openHost(place, options, index, patience);
+    openHost(place, options, index, patience, environment);
 
 async function openHost(
   place: Place,
   { signal, ...given }: EngineOptions,
   index = 0,
   patience = CLOSE_MS,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Engine> {
   const options = { ...given, memory: given.memory ?? (await programMemory(place, index)) };
   const outlines = inspected(options);
   requireHostMemory(place, outlines, availableMemory());
   const layout = layoutOf(outlines);
   if (signal?.aborted) throw closedBy(signal);
-  const { child, leaveDirectory } = spawnEngine(place, index);
+  const { child, leaveDirectory } = spawnEngine(place, index, environment);
   const connection = connect(child, layout);
   signal?.addEventListener("abort", () => connection.kill(closedBy(signal)), { once: true });
   let remark: string | undefined;

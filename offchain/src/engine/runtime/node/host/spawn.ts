@@ -86,11 +86,14 @@ export interface EngineProcess {
   readonly leaveDirectory: () => void;
 }
 
-/** Starts the process in a session of its own, so that a terminal's signals do not reach it. */
-export function spawnEngine(place: Place, index: number): EngineProcess {
+/**
+ * Starts the process in a session of its own, so that a terminal's signals do not reach it.
+ * @param more of its environment
+ */
+export function spawnEngine(place: Place, index: number, more: Readonly<Record<string, string>> = {}): EngineProcess {
   sweepDirectories(tmpdir());
   const directory = mkdtempSync(join(tmpdir(), directoryPrefix()));
-  const environment = { ...environmentOf(place), HOME: directory, TMPDIR: directory, TEMP: directory };
+  const environment = { ...environmentOf(place), ...more, HOME: directory, TMPDIR: directory, TEMP: directory };
   const child = spawn(
     process.execPath,
     [
