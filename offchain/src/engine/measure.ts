@@ -24,6 +24,8 @@ interface MeasureOptions {
   readonly signal?: AbortSignal;
   /** Told what computes, where the system tells, before a step is taken; what it throws ends the measuring. */
   readonly opened?: (adapter: Adapter | undefined) => void;
+  /** Told each time that the device has answered. */
+  readonly answered?: () => void;
 }
 
 /** What is measured: a preset, for instance. */
@@ -47,7 +49,7 @@ const TOGETHER = 32;
 export async function measureSteps(
   device: Device,
   { model, microBatch, accumulation = 1, optimizer }: Measured,
-  { milliseconds, clock, threads = 1, signal, opened }: MeasureOptions,
+  { milliseconds, clock, threads = 1, signal, opened, answered }: MeasureOptions,
 ): Promise<MeasuredSteps> {
   const { step } = buildPrograms(model, { microBatch, accumulation, ...(optimizer && { optimizer }) });
   const batch = microBatch * accumulation;
@@ -55,6 +57,7 @@ export async function measureSteps(
   const startedAt = clock.monotonic();
   const engine = await device.open({ programs: { step: step.bytes }, threads: Math.min(threads, most), signal });
   try {
+    answered?.();
     opened?.(engine.pid === undefined ? undefined : await device.adapter?.(engine.pid));
     await engine.setParameters(initialParameters(model, "measure").map(({ data }) => data));
     const size = batch * (model.sequence + 1);
@@ -62,6 +65,7 @@ export async function measureSteps(
     const take = async (count: number): Promise<void> => {
       const tokens = Int32Array.from({ length: count * size }, (_, i) => ((i % size) * 31) % model.vocabulary);
       for (const { loss } of await engine.train({ tokens, learningRate: 1e-4 })) losses.push(loss);
+      answered?.();
     };
     await take(1);
     const firstAt = clock.monotonic();

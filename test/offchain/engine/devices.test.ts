@@ -346,8 +346,8 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
     tried: [fake("unopened", due, { open: unopening }), { ...devices.cpu, name: "process", open: lateProcess }],
   });
   expect(unopened.map(({ missing }) => missing)).toEqual([
-    expect.stringMatching(/^It did not train the preset 1m within /),
-    expect.stringMatching(/^It did not train the preset 1m within /),
+    expect.stringMatching(/^It gave no answer for 0.0 s while /),
+    expect.stringMatching(/^It gave no answer for 0.0 s while /),
   ]);
   expect(probes.map(({ device, missing }) => [device.name, missing])).toEqual([
     ["cpu", undefined],
@@ -361,7 +361,9 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
     ["refusing", "It refuses the program."],
     ["software", "SwiftShader is a GPU in software: --device software takes it, auto does not."],
   ]);
-  expect(late.map(({ missing }) => missing)).toEqual(["It did not train the preset 1m within 0.2 s."]);
+  expect(late.map(({ missing }) => missing)).toEqual([
+    "It gave no answer for 0.2 s while it was to train the preset 1m.",
+  ]);
   expect(chooseDevices(probes).names.toSorted()).toEqual(["cpu", "near"]);
   // Not one word for a GPU that is not there and one that works, and was only slow.
   expect([...probes, ...late].map(({ lack }) => lack)).toEqual([
@@ -374,6 +376,28 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
     "in software",
     "no answer in time",
   ]);
+});
+
+/** Answers each time shortly before it would be taken for one that hangs. */
+const slow = (name: string): Device => {
+  const device = fake(name, due);
+  const open: Device["open"] = async (options) => {
+    const engine = await device.open(options);
+    const train: Engine["train"] = async (...given) => {
+      await vi.advanceTimersByTimeAsync(10_000);
+      if (options.signal?.aborted) throw new EngineClosedError();
+      return engine.train(...given);
+    };
+    return { ...engine, train };
+  };
+  return { ...device, open };
+};
+
+test("a device that goes on answering is slow and not lost, however long all of it takes", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const probes = await probeDevices({ milliseconds: 0, patience: 24_000, tried: [slow("cpu"), slow("wasm")] });
+  expect(probes.map(({ missing }) => missing)).toEqual([undefined, undefined]);
 });
 
 test("a GPU that is not there is told before anything is made for it, each of several with what it lacks", async () => {

@@ -13,8 +13,13 @@ import { devices } from "./devices.ts";
 
 /** What is measured: the preset that `npm start` takes. */
 const MEASURED = "1m";
-/** What trying all devices may take, ms. One that has not answered within half of what is left of it is taken for one that hangs. */
+/**
+ * What trying all devices may take where some hang, ms. One that gives no answer for half of what is left of it hangs; one that goes on
+ * answering is slow, as all are on a busy machine, and may take longer.
+ */
 const PATIENCE_MS = 50_000;
+/** Of {@link PATIENCE_MS}, what each has at least. */
+const LEAST_SHARE = 1 / 8;
 /** Nats per token that a loss may be off the CPU's: other orders of sums cost less than a hundredth of it. */
 const TOLERANCE = 1e-3;
 
@@ -39,7 +44,7 @@ interface ProbeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Default: all of this machine, the CPU first, whose losses the others are held against. */
   readonly tried?: readonly Device[];
-  /** How long all of them may take, ms. */
+  /** How long all of them may take where some hang, ms. */
   readonly patience?: number;
 }
 
@@ -51,7 +56,7 @@ export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
   let due: readonly number[] | undefined;
   for (const device of tried) {
     signal?.throwIfAborted();
-    const share = Math.max(1, Math.round((until - systemClock.monotonic()) / 2));
+    const share = Math.max(1, Math.round(Math.max(patience * LEAST_SHARE, (until - systemClock.monotonic()) / 2)));
     const { probe, losses } = await probeDevice(device, due, { ...options, patience: share });
     due ??= losses;
     probes.push(probe);
@@ -65,7 +70,9 @@ async function probeDevice(
   due: readonly number[] | undefined,
   { milliseconds, threads = availableParallelism(), signal, patience }: ProbeOptions & { readonly patience: number },
 ): Promise<{ readonly probe: Probe; readonly losses?: readonly number[] }> {
-  const late = AbortSignal.timeout(patience);
+  const hung = new AbortController();
+  const late = hung.signal;
+  const waiting = setTimeout(() => hung.abort(), patience);
   let adapter: Adapter | undefined;
   const failed = (lack: string, missing: string) => ({
     probe: { device, tokensPerSecond: undefined, adapter, missing, lack },
@@ -76,6 +83,7 @@ async function probeDevice(
       clock: systemClock,
       threads,
       signal: signal ? AbortSignal.any([late, signal]) : late,
+      answered: () => void waiting.refresh(),
       opened: (found) => {
         adapter = found;
         if (found?.software) throw inSoftware(device, found);
@@ -89,10 +97,12 @@ async function probeDevice(
     if (late.aborted && (error === late.reason || error instanceof CotrainError))
       return failed(
         "no answer in time",
-        `It did not train the preset ${MEASURED} within ${(patience / 1_000).toFixed(1)} s.`,
+        `It gave no answer for ${(patience / 1_000).toFixed(1)} s while it was to train the preset ${MEASURED}.`,
       );
     if (!(error instanceof CotrainError)) throw error;
     return failed(lackOf(error), error.message);
+  } finally {
+    clearTimeout(waiting);
   }
 }
 
